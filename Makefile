@@ -1,0 +1,48 @@
+# `make study` and `make test` set everything up themselves; they need Python 3.11 or later and git.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help study test test-all lint format bench clean
+
+help:
+	@echo "make study     set up, then run the main job: prune RBMs of the Ising chain (runs/study)"
+	@echo "make test      set up, then run the tests"
+	@echo "make test-all  the tests with the slow ones"
+	@echo "make lint      ruff and mypy"
+	@echo "make bench     compare speed with the peers, which get an environment of their own"
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+study: .venv/ready
+	$(BIN)/psiprune study --out runs/study
+
+test: .venv/ready
+	$(BIN)/pytest
+
+test-all: .venv/ready
+	$(BIN)/pytest -m ''
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv-peers/ready: benchmarks/requirements-peers.txt benchmarks/requirements-qucumber.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-qucumber.txt
+	touch $@
+
+bench: .venv/ready .venv-peers/ready
+	$(BIN)/python benchmarks/training.py
+
+clean:
+	rm -rf .venv .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,273 @@
+"""How far an RBM is from a reference state: KL, fidelity, eROE, mROE, C_MSE; exact and sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune import sampling
+from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.mps import MPS, sample
+from psiprune.observables import (
+    Estimate,
+    Observables,
+    exact_observables,
+    reference_observables,
+    sampled_observables,
+)
+from psiprune.rbm import PARTITION_UNITS, RBM
+from psiprune.tfim import TFIM
+
+Float64 = NDArray[np.float64]
+
+#: Up to this many sites KL and fidelity are sums over all 2^N states.
+EXACT_SITES = 20
+#: Half-width of the paper's 99 % confidence interval in standard errors, its c.
+CONFIDENCE = 2.576
+_CHAINS, _BURN_IN, _THIN = 1000, 1000, 20
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One error measure.
+
+    Attributes:
+        value: the measure itself.
+        error: its standard error; 0 where nothing is sampled.
+        floor: what a perfect model would show with the same number of draws or training shots.
+        method: how the value was found.
+    """
+
+    value: float
+    error: float
+    floor: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an RBM costs in physics, against a reference state.
+
+    Attributes:
+        kl: D(q || p) = sum_v q log(q / p), natural log, q the reference (paper, Eq. 3).
+        fidelity: |<psi|Psi>|^2 = (sum_v sqrt(p q))^2 (Eq. 4).
+        energy_roe, abs_magnetization_roe: relative observable error with its confidence interval,
+            the larger of |O_ref - (O -/+ 2.576 error)| / |O_ref| (Eq. 6).
+        energy_bias, abs_magnetization_bias: the same without the interval, |O_ref - O| / |O_ref|.
+        correlation_mse: mean over d of (C(d) - C_ref(d))^2 (after Eq. 8).
+        observables: what the RBM's samples say of m, |m|, C(d) and the energy.
+    """
+
+    kl: Measure
+    fidelity: Measure
+    energy_roe: Measure
+    energy_bias: Measure
+    abs_magnetization_roe: Measure
+    abs_magnetization_bias: Measure
+    correlation_mse: Measure
+    observables: Observables
+
+    def __iter__(self) -> Iterator[tuple[str, Measure]]:
+        """(name, measure) of each measure."""
+        values = ((item.name, getattr(self, item.name)) for item in fields(self))
+        return ((name, value) for name, value in values if isinstance(value, Measure))
+
+
+def kl_divergence(log_q: Float64, log_p: Float64) -> float:
+    """sum_v q (log q - log p) over the whole basis, both [2^N] and normalised; q = 0 adds 0."""
+    q = np.exp(log_q)
+    there = q > 0
+    return float(q[there] @ (log_q[there] - log_p[there]))
+
+
+def fidelity(log_q: Float64, log_p: Float64) -> float:
+    """(sum_v sqrt(q p))^2 over the whole basis, both [2^N] and normalised."""
+    return float(np.exp(0.5 * (log_q + log_p)).sum() ** 2)
+
+
+def relative_error(reference: Estimate, found: Estimate) -> tuple[float, float]:
+    """(ROE, bias) of an observable: the paper's Eq. (6), and without the confidence interval."""
+    scale = abs(float(reference.value))
+    bias = abs(float(found.value - reference.value))
+    return (bias + CONFIDENCE * float(found.error)) / scale, bias / scale
+
+
+def correlation_mse(reference: Estimate, found: Estimate) -> float:
+    """Mean over d of the squared difference of C(d)."""
+    return float(np.mean((found.value - reference.value) ** 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The reference state with all that is computed from it once.
+
+    Attributes:
+        state: the MPS.
+        model: its Hamiltonian, for the energy.
+        observables: exact, from the tensors.
+        log_q: log |<v|Psi>|^2 over the whole basis [2^N], or None above 20 sites.
+    """
+
+    state: MPS
+    model: TFIM
+    observables: Observables
+    log_q: Float64 | None
+
+
+def reference_of(state: MPS) -> Reference:
+    """Prepare a state as the reference of many evaluations.
+
+    Raises:
+        InputError: the state does not name its model, so that the energy has no meaning.
+    """
+    if state.model is None:
+        raise InputError("state: has no model; evaluation needs the Hamiltonian for the energy")
+    log_q = None
+    if state.sites <= EXACT_SITES:
+        with np.errstate(divide="ignore"):  # amplitude 0
+            log_q = 2.0 * np.log(np.abs(state.to_vector()))
+    return Reference(state, state.model, reference_observables(state, state.model), log_q)
+
+
+class ExactMeasures(NamedTuple):
+    """Every measure by sums over the whole basis, without any sampling; names as in `Report`."""
+
+    kl: float
+    infidelity: float
+    energy_bias: float
+    abs_magnetization_bias: float
+    correlation_mse: float
+    magnetization: float
+    abs_magnetization: float
+
+
+def exact_measures(rbm: RBM, reference: Reference) -> ExactMeasures:
+    """Measure an RBM by sums over the whole basis, for N <= 20.
+
+    Raises:
+        InputError: N > 20.
+    """
+    if reference.log_q is None:
+        raise InputError(f"rbm: exact measures need N <= {EXACT_SITES}, found {rbm.visible}")
+    log_p = rbm.log_prob_all() - rbm.log_partition()
+    found = exact_observables(np.exp(log_p), reference.model)
+    truth = reference.observables
+    return ExactMeasures(
+        kl_divergence(reference.log_q, log_p),
+        1.0 - fidelity(reference.log_q, log_p),
+        relative_error(truth.energy, found.energy)[1],
+        relative_error(truth.abs_magnetization, found.abs_magnetization)[1],
+        correlation_mse(truth.correlation, found.correlation),
+        float(found.magnetization.value),
+        float(found.abs_magnetization.value),
+    )
+
+
+def draw_chains(rbm: RBM, draws: int, seed: int) -> tuple[NDArray[np.uint8], str]:
+    """About `draws` configurations [chain, draw, site], and the method by which they were drawn.
+
+    Independent exact draws where a layer has at most 20 units, else 1000 Gibbs chains from random
+    starts, with 1000 steps of burn-in and a draw every 20 steps.
+    """
+    if min(rbm.visible, rbm.hidden) <= sampling.EXACT_UNITS:
+        return rbm.sample_exact(draws, seed=seed)[:, None, :], "independent draws"
+    per_chain = -(-draws // _CHAINS)
+    start = sampling.random_start(_CHAINS, rbm.visible, seed)
+    chains = sampling.advance(sampling.start_chains(rbm.machine, start, seed), _BURN_IN)
+    kept = []
+    for _ in range(per_chain):
+        chains = sampling.advance(chains, _THIN)
+        kept.append(chains.bits)
+    return np.stack(kept, axis=1), f"Gibbs, {_CHAINS} chains"
+
+
+def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: int = 0) -> Report:
+    """Every error measure of an RBM against a reference state, each with error, floor and method.
+
+    N <= 20: KL and fidelity are sums over all states. Above: KL = E_q[log q - log p~] + log Z from
+    draws of the reference. log Z is exact where the smaller layer has at most 30 units; else, with
+    A = E_q[sqrt(p~/q)] and B = E_p[sqrt(q/p~)], Z = A/B and fidelity = A B (Bennett's bridge).
+    Energy, |m| and C(d) come from `draws` samples of the RBM, as in the paper.
+
+    Raises:
+        InputError: the RBM has another number of sites than the state, or draws < 100.
+    """
+    reference = state if isinstance(state, Reference) else reference_of(state)
+    draws, seed = check_count("draws", draws, 100), check_seed(seed)
+    if rbm.visible != reference.state.sites:
+        raise InputError(
+            f"rbm: has {rbm.visible} visible units, but the state has {reference.state.sites} sites"
+        )
+    bits, method = draw_chains(rbm, draws, seed)
+    found = sampled_observables(rbm, bits, reference.model)
+    truth = reference.observables
+    count = bits.shape[0] * bits.shape[1]
+
+    def relative(name: str) -> tuple[Measure, Measure]:
+        there, here = getattr(truth, name), getattr(found, name)
+        roe, bias = relative_error(there, here)
+        scale = abs(float(there.value))
+        error = float(here.error) / scale
+        ideal = float(there.deviation) / np.sqrt(count) / scale
+        # E|z| of a normal deviate is sqrt(2 / pi): the mean bias of a perfect model.
+        return (
+            Measure(roe, error, CONFIDENCE * ideal, method),
+            Measure(bias, error, np.sqrt(2 / np.pi) * ideal, method),
+        )
+
+    difference = found.correlation.value - truth.correlation.value
+    spread = found.correlation.error
+    mse = Measure(
+        correlation_mse(truth.correlation, found.correlation),
+        float(np.sqrt(np.sum((2 * difference * spread) ** 2 + 2 * spread**4)) / difference.size),
+        float(np.mean(truth.correlation.deviation**2)) / count,
+        method,
+    )
+    kl, overlap = _distribution_measures(rbm, reference, bits, draws, seed)
+    return Report(kl, overlap, *relative("energy"), *relative("abs_magnetization"), mse, found)
+
+
+def _distribution_measures(
+    rbm: RBM, reference: Reference, bits: NDArray[np.uint8], draws: int, seed: int
+) -> tuple[Measure, Measure]:
+    shots = rbm.provenance.get("training_shots")
+    floor = rbm.number_of_parameters / (2 * shots) if isinstance(shots, int) and shots > 0 else 0.0
+    if reference.log_q is not None:
+        log_p = rbm.log_prob_all() - rbm.log_partition()
+        kl, overlap = kl_divergence(reference.log_q, log_p), fidelity(reference.log_q, log_p)
+        method = "sum over all states"
+        return Measure(kl, 0.0, floor, method), Measure(overlap, 0.0, 1 - floor / 2, method)
+    configurations = sample(reference.state, draws, seed=seed).bits
+    log_ratio = rbm.log_prob_unnormalized(configurations) - reference.state.log_prob(configurations)
+    # sqrt(p~/q) is averaged relative to its largest value: p~ may be beyond the range of floats.
+    shift = float(log_ratio.max())
+    a, a_error = _mean_and_error(np.exp(0.5 * (log_ratio - shift)))
+    if min(rbm.visible, rbm.hidden) <= PARTITION_UNITS:
+        log_z, log_z_error = rbm.log_partition(), 0.0
+        overlap = a**2 * np.exp(shift - log_z)
+        overlap_error = 2 * overlap * a_error / a
+        method = "reference draws, exact log Z"
+    else:
+        chains, length, sites = bits.shape
+        flat = bits.reshape(-1, sites)
+        back = reference.state.log_prob(flat) - rbm.log_prob_unnormalized(flat)
+        b, b_error = _mean_and_error(
+            np.exp(0.5 * (back + shift)).reshape(chains, length).mean(axis=1)
+        )
+        log_z = shift + float(np.log(a / b))
+        log_z_error = float(np.hypot(a_error / a, b_error / b))
+        overlap, overlap_error = a * b, a * b * log_z_error
+        method = "reference draws, bridge for log Z"
+    gap, gap_error = _mean_and_error(-log_ratio)
+    return (
+        Measure(gap + log_z, float(np.hypot(gap_error, log_z_error)), floor, method),
+        Measure(float(overlap), float(overlap_error), 1 - floor / 2, method),
+    )
+
+
+def _mean_and_error(values: Float64) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -1,0 +1,53 @@
+"""A pruning path kept on disk, a file a level, which a second start takes up where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import xarray as xr
+
+from psiprune.config import FineTuneSettings, PruneSettings
+from psiprune.files import read_dataset, write_dataset
+from psiprune.pruning import Level, prune_steps
+from psiprune.rbm import RBM, rbm_from_dataset
+from psiprune.shots import Shots
+from psiprune.training import TrainingState
+
+
+def run_path(
+    folder: Path,
+    dense: Callable[[], RBM],
+    shots: Shots,
+    prune: PruneSettings,
+    fine_tune: FineTuneSettings | None,
+    seed: int,
+    describe: Callable[[Level], xr.Dataset],
+    watch: Callable[[TrainingState], None],
+) -> list[xr.Dataset]:
+    """All levels of a path, those in the folder read and the rest made and written.
+
+    Args:
+        folder: level-00.nc, level-01.nc, ... stand here; it must exist.
+        dense: makes the RBM of level 0; not called if that level is on disk.
+        shots: the training set.
+        prune: criterion, fraction and number of levels.
+        fine_tune: training after each step, or None.
+        seed: of random pruning and of fine-tuning.
+        describe: what is kept of a level; it must contain `RBM.to_dataset`.
+        watch: called after each epoch.
+
+    Raises:
+        InputError: a level on disk is damaged.
+    """
+    files = [folder / f"level-{step:02d}.nc" for step in range(prune.levels + 1)]
+    if not files[0].exists():
+        write_dataset(files[0], describe(Level(0, dense())), "rbm")
+    # Levels are written in order, so those on disk are the first ones.
+    done = [read_dataset(file, "rbm") for file in files if file.exists()]
+    last = Level(len(done) - 1, rbm_from_dataset(done[-1], files[len(done) - 1]))
+    total = rbm_from_dataset(done[0], files[0]).number_of_weights
+    for level in prune_steps(last, total, shots, prune, fine_tune, seed, watch):
+        done.append(describe(level))
+        write_dataset(files[level.step], done[-1], "rbm")
+    return done

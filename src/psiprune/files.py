@@ -1,0 +1,95 @@
+"""Labelled files: NetCDF written atomically, read back with its kind and checksums verified.
+
+Every file of psiprune is one xarray dataset in NetCDF 4 with two attributes: `psiprune_kind` says
+what it holds ("shots", "mps", "rbm", ...) and `psiprune_version` who wrote it. A CRC-32 of all
+that stands before it closes the file, so that a flipped bit or a missing end is found when the file
+is read; HDF5 readers pass over it. A file that another program has written again has none, and is
+then as safe as that program made it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+
+import h5py
+import xarray as xr
+
+from psiprune.inputs import InputError
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_TRAILER = re.compile(rb"psiprune-crc32=([0-9a-f]{8})\n\Z")
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
+    """Write a file atomically: readers see the old content or the new one, never a part.
+
+    Raises:
+        OSError: the folder is missing, read-only or full; the old file is then untouched.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        with draft.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) -> Path:
+    """Write a dataset as one NetCDF file of the given kind, atomically.
+
+    Raises:
+        OSError: as `write_bytes`.
+    """
+    labelled = dataset.assign_attrs(psiprune_kind=kind, psiprune_version=version("psiprune"))
+    # HDF5 can compress arrays only, not scalars or empty arrays.
+    filters = {"zlib": True, "complevel": 1, "shuffle": True}
+    encoding = {
+        name: filters
+        for name, variable in labelled.variables.items()
+        if variable.size > 1 and variable.dtype.kind not in "OUT"
+    }
+    # Through memory, so that a full disk is met by `write_bytes` and not inside the HDF5 library.
+    content = bytes(labelled.to_netcdf(engine="h5netcdf", encoding=encoding))
+    return write_bytes(path, content + b"psiprune-crc32=%08x\n" % zlib.crc32(content))
+
+
+def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Dataset:
+    """Read a whole file into memory and check that it is of the given kind.
+
+    Raises:
+        InputError: the file is missing, empty, truncated, damaged, not NetCDF 4 or of another kind.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if not content:
+        raise InputError(f"{path}: the file is empty; write it again")
+    if not content.startswith(_SIGNATURE):
+        raise InputError(f"{path}: not a NetCDF 4 file, so not one written by psiprune")
+    trailer = _TRAILER.search(content[-24:])
+    damaged = trailer is not None and int(trailer[1], 16) != zlib.crc32(content[:-24])
+    try:
+        if damaged:
+            raise ValueError("checksum")
+        # h5py first: on a damaged header h5netcdf would also print a traceback of its own.
+        h5py.File(io.BytesIO(content), "r").close()
+        with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as lazily:
+            dataset = lazily.load()
+    except Exception:  # the HDF5 library raises many types on damaged content
+        raise InputError(f"{path}: truncated or damaged; delete it and make it again") from None
+    found = dataset.attrs.get("psiprune_kind")
+    if kind is not None and found != kind:
+        raise InputError(f"{path}: expected a file of kind '{kind}', found {found!r}")
+    return dataset

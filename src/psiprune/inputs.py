@@ -1,0 +1,76 @@
+"""What a user hands in: the one error raised for bad input, and the base of every configuration."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class InputError(ValueError):
+    """Bad input, told in one line: which argument or file, the rule, the value, the way out."""
+
+
+class Settings(BaseModel):
+    """Base of all configurations: immutable, no unknown keys, errors in one line.
+
+    A configuration is declared once. The same class gives the command-line options, the keys of
+    the TOML file, the checks and the help texts.
+
+    Raises:
+        InputError: a key is unknown or a value breaks its rule.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        """Check the values; see the fields for their rules."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(one_line(error, type(self))) from None
+
+
+def one_line(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem of a validation error in one line: key, rule, value found, meaning."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(model.model_fields)
+        return f"{key}: no such setting of {model.__name__}; it has {known}"
+    if first["type"] == "missing":
+        return f"{key}: is required by {model.__name__}"
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, InputError):  # a configuration within a configuration
+        return f"{key}.{inner}" if key else str(inner)
+    rule = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if not key:
+        return rule
+    field = model.model_fields.get(str(first["loc"][0]))
+    meaning = f" ({field.description})" if field is not None and field.description else ""
+    return f"{key}: {rule}, found {first['input']!r}{meaning}"
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed if it is an integer in 0 .. 2^63 - 1, else raise `InputError`."""
+    number = _integer(seed)
+    if number is None or not 0 <= number < 2**63:
+        raise InputError(f"seed: must be an integer from 0 to 2^63 - 1, found {seed!r}")
+    return number
+
+
+def check_count(name: str, value: int, least: int) -> int:
+    """Return the value if it is an integer of at least `least`, else raise `InputError`."""
+    number = _integer(value)
+    if number is None or number < least:
+        raise InputError(f"{name}: must be an integer of at least {least}, found {value!r}")
+    return number
+
+
+def _integer(value: Any) -> int | None:
+    """The value as an int, numpy's integers too; None for anything else, True and 1.0 included."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None

@@ -1,0 +1,435 @@
+"""The compiled loops; the only file that knows how units are laid out in memory.
+
+Units by lanes: the state of a layer is an array [unit, lane], one lane a Markov chain, float32 0
+or 1. Every inner loop runs over the lanes of one unit and vectorises; the weights that exist are
+walked one by one, as a list of neighbours, so a pruned weight is a vector operation less. Chains
+come in tiles of 16 * len(vectors) lanes; the length of that tuple is known to the compiler.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import carray, uint32, uint64
+from numpy.typing import NDArray
+
+from psiprune.lanes import (
+    LANES_PER_VECTOR,
+    compiled,
+    exp32,
+    exp64,
+    inlined,
+    row_key,
+    stack_floats,
+    uniform,
+)
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int32 = NDArray[np.int32]
+
+#: Two tiles: 7 vectors, as for 100 chains, and 4 vectors, for multiples of 64.
+WIDE, NARROW = (0,) * 7, (0,) * 4
+#: Low bits of a basis index that `scan` walks in its inner loop.
+SCAN_BITS = 6
+
+
+class Graph(NamedTuple):
+    """The edges of an RBM: neighbours of each hidden unit (row) and each visible unit (column)."""
+
+    row_start: Int32  # [hidden + 1] into row_index
+    row_index: Int32  # [edge] the visible unit
+    column_start: Int32  # [visible + 1] into column_index
+    column_index: Int32  # [edge] the hidden unit
+    column_edge: Int32  # [edge] where a column's edge stands in the order by rows
+
+
+class Parameters(NamedTuple):
+    """The numbers of an RBM on its graph; also their velocities and their gradients."""
+
+    weights: Float32  # [edge], by rows
+    visible_bias: Float32  # [visible]
+    hidden_bias: Float32  # [hidden]
+
+
+class Layer(NamedTuple):
+    """One direction of an RBM: for each unit of a layer, its neighbours and their weights."""
+
+    start: Int32
+    unit: Int32
+    weight: Float32
+    bias: Float32
+
+
+def graph_of(mask: NDArray[np.bool_]) -> Graph:
+    """The graph of a mask [hidden, visible]."""
+    rows, columns = (axis.astype(np.int32) for axis in np.nonzero(mask))
+    by_column = np.lexsort((rows, columns)).astype(np.int32)
+    hidden, visible = mask.shape
+    return Graph(
+        np.searchsorted(rows, np.arange(hidden + 1)).astype(np.int32),
+        columns,
+        np.searchsorted(columns[by_column], np.arange(visible + 1)).astype(np.int32),
+        rows[by_column],
+        by_column,
+    )
+
+
+def lanes_of(vectors: tuple[int, ...]) -> int:
+    """Chains in one tile."""
+    return LANES_PER_VECTOR * len(vectors)
+
+
+def tile_shape(chains: int) -> tuple[int, ...]:
+    """The tuple `vectors` for a number of chains: the tile that leaves fewer lanes idle."""
+
+    def lanes(vectors: tuple[int, ...]) -> int:
+        tile = lanes_of(vectors)
+        return -(-chains // tile) * tile
+
+    return min((WIDE, NARROW), key=lanes)
+
+
+def pack(bits: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Bits [shot, site] as words [site // 32, shot]; site i is bit i % 32 of its word."""
+    shots, sites = bits.shape
+    words = -(-sites // 32)
+    padded = np.zeros((shots, 32 * words), np.uint8)
+    padded[:, :sites] = bits
+    bytes_ = np.packbits(padded, axis=1, bitorder="little")
+    return np.ascontiguousarray(bytes_.view("<u4").T.astype(np.uint32))
+
+
+def stream_key(*words: int) -> np.uint64:
+    """A 64-bit key for one stream of random numbers, from a seed and what tells streams apart."""
+    return np.uint64(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
+
+
+# --- one layer given the other ---------------------------------------------------------------
+
+
+@inlined
+def lane_space(units, lanes):  # type: ignore[no-untyped-def]
+    """Zeros [unit, lane] aligned to a cache line, so that no vector load straddles two."""
+    raw = np.zeros(units * lanes + 16, np.float32)
+    offset = (-(raw.ctypes.data // 4)) % 16
+    return raw[offset : offset + units * lanes].reshape(units, lanes)
+
+
+@inlined
+def activate(layer, j, x, total, vectors):  # type: ignore[no-untyped-def]
+    """total[lane] = bias_j + sum_i w_ji x[i, lane]; `total` stays in registers throughout."""
+    bias = layer.bias[j]
+    for lane in range(LANES_PER_VECTOR * len(vectors)):
+        total[lane] = bias
+    for edge in range(layer.start[j], layer.start[j + 1]):
+        weight = layer.weight[edge]
+        i = layer.unit[edge]
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            total[lane] += weight * x[i, lane]
+
+
+@inlined
+def draw(layer, x, y, first_lane, key, vectors):  # type: ignore[no-untyped-def]
+    """y[j, lane] ~ Bernoulli(sigmoid(activation)), a row of the generator a unit; the next key.
+
+    u < 1/(1 + e) is asked as u + u e < 1, which spares the division.
+    """
+    total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    for j in range(layer.bias.shape[0]):
+        activate(layer, j, x, total, vectors)
+        mixed = row_key(key)
+        low, high = uint32(mixed), uint32(mixed >> uint64(32))
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            u = uniform(first_lane + lane, low, high)
+            below = u + u * exp32(-total[lane]) < np.float32(1.0)
+            y[j, lane] = np.float32(1.0) if below else np.float32(0.0)
+        key = uint64(key + uint64(1))
+    return key
+
+
+@inlined
+def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def]
+    """p[j, lane] = counted[lane] * sigmoid(activation)."""
+    total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    for j in range(layer.bias.shape[0]):
+        activate(layer, j, x, total, vectors)
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            p[j, lane] = counted[lane] / (np.float32(1.0) + exp32(-total[lane]))
+
+
+@inlined
+def bernoulli(p, y, first_lane, key, vectors):  # type: ignore[no-untyped-def]
+    """y[j, lane] ~ Bernoulli(p[j, lane]); the next key."""
+    for j in range(p.shape[0]):
+        mixed = row_key(key)
+        low, high = uint32(mixed), uint32(mixed >> uint64(32))
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            below = uniform(first_lane + lane, low, high) < p[j, lane]
+            y[j, lane] = np.float32(1.0) if below else np.float32(0.0)
+        key = uint64(key + uint64(1))
+    return key
+
+
+# --- training --------------------------------------------------------------------------------
+
+
+@compiled
+def shuffle(order: Int32, key: int) -> None:
+    """Fisher-Yates in place, one 64-bit number an exchange (bias below n / 2^32)."""
+    for last in range(order.shape[0] - 1, 0, -1):
+        key = uint64(key + uint64(1))
+        other = ((row_key(key) >> uint64(32)) * uint64(last + 1)) >> uint64(32)
+        order[last], order[other] = order[other], order[last]
+
+
+@inlined
+def load_shots(data, order, first, count, shots, v, vectors):  # type: ignore[no-untyped-def]
+    """v[site, lane] = bit of shot order[first + lane]: gather words, then unpack over lanes."""
+    for word in range(data.shape[0]):
+        for lane in range(count):
+            shots[lane] = data[word, order[first + lane]]
+        for site in range(32 * word, min(v.shape[0], 32 * word + 32)):
+            bit = uint32(site - 32 * word)
+            for lane in range(LANES_PER_VECTOR * len(vectors)):
+                v[site, lane] = np.float32(np.int32((shots[lane] >> bit) & uint32(1)))
+
+
+@inlined
+def add_gradient(graph, gradient, counted, v, p, w, q, vectors):  # type: ignore[no-untyped-def]
+    """Add sum over lanes of data (v, p) minus model (w, q) to the gradient of each parameter."""
+    for j in range(p.shape[0]):
+        for edge in range(graph.row_start[j], graph.row_start[j + 1]):
+            i = graph.row_index[edge]
+            total = np.float32(0.0)
+            for lane in range(LANES_PER_VECTOR * len(vectors)):
+                total += p[j, lane] * v[i, lane] - q[j, lane] * w[i, lane]
+            gradient.weights[edge] += total
+        total = np.float32(0.0)
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            total += p[j, lane] - q[j, lane]
+        gradient.hidden_bias[j] += total
+    for i in range(v.shape[0]):
+        total = np.float32(0.0)
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            total += counted[lane] * (v[i, lane] - w[i, lane])
+        gradient.visible_bias[i] += total
+
+
+@inlined
+def step(x, velocity, gradient, scale, rate, momentum, decay):  # type: ignore[no-untyped-def]
+    """Momentum and weight decay, then one step up the likelihood; the gradient is used up."""
+    for k in range(x.shape[0]):
+        velocity[k] = momentum * velocity[k] + scale * gradient[k] - decay * x[k]
+        x[k] += rate * velocity[k]
+        gradient[k] = np.float32(0.0)
+
+
+@compiled
+def train_epoch(  # type: ignore[no-untyped-def]
+    data, order, batch, cd_steps, chains, graph, at, velocity, rate, momentum, decay, key, vectors
+):
+    """One epoch of contrastive divergence, in place.
+
+    data [word, shot] packed shots, order [shot]; `chains` [tile, visible, lane] are persistent
+    chains (PCD) or, with no tile, stand for starting each negative phase at the data (CD).
+    `at` and `velocity` are Parameters in float32, changed in place. The loop allocates nothing.
+    """
+    lanes = LANES_PER_VECTOR * len(vectors)
+    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
+    persistent = chains.shape[0] > 0
+    gradient = Parameters(
+        np.zeros_like(at.weights), np.zeros_like(at.visible_bias), np.zeros_like(at.hidden_bias)
+    )
+    by_column = at.weights[graph.column_edge]
+    to_hidden = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias)
+    to_visible = Layer(graph.column_start, graph.column_index, by_column, at.visible_bias)
+    shots = np.zeros(lanes, np.uint32)
+    space = lane_space(2 * visible + 3 * hidden + 1, lanes)
+    v, fantasy = space[:visible], space[visible : 2 * visible]
+    h, p, q = (
+        space[2 * visible : 2 * visible + hidden],
+        space[2 * visible + hidden : 2 * visible + 2 * hidden],
+        space[2 * visible + 2 * hidden : 2 * visible + 3 * hidden],
+    )
+    counted = space[2 * visible + 3 * hidden]
+    for first in range(0, order.shape[0], batch):
+        size = min(batch, order.shape[0] - first)
+        after = key
+        for tile in range((size + lanes - 1) // lanes):
+            offset = tile * lanes
+            count = min(lanes, size - offset)
+            for lane in range(lanes):
+                counted[lane] = np.float32(1.0) if lane < count else np.float32(0.0)
+            load_shots(data, order, first + offset, count, shots, v, vectors)
+            probabilities(to_hidden, v, counted, p, vectors)
+            # Every tile starts at the same key: its lanes have numbers of their own.
+            if persistent:
+                fantasy[:] = chains[tile]
+                after = draw(to_hidden, fantasy, h, offset, key, vectors)
+            else:
+                after = bernoulli(p, h, offset, key, vectors)
+            for _ in range(cd_steps - 1):
+                after = draw(to_visible, h, fantasy, offset, after, vectors)
+                after = draw(to_hidden, fantasy, h, offset, after, vectors)
+            after = draw(to_visible, h, fantasy, offset, after, vectors)
+            if persistent:
+                chains[tile] = fantasy
+            probabilities(to_hidden, fantasy, counted, q, vectors)
+            add_gradient(graph, gradient, counted, v, p, fantasy, q, vectors)
+        key = after
+        scale = np.float32(1.0) / np.float32(size)
+        step(at.weights, velocity.weights, gradient.weights, scale, rate, momentum, decay)
+        for bias, speed, slope in (
+            (at.visible_bias, velocity.visible_bias, gradient.visible_bias),
+            (at.hidden_bias, velocity.hidden_bias, gradient.hidden_bias),
+        ):
+            step(bias, speed, slope, scale, rate, momentum, np.float32(0.0))
+        for edge in range(by_column.shape[0]):
+            by_column[edge] = at.weights[graph.column_edge[edge]]
+
+
+# --- sampling --------------------------------------------------------------------------------
+
+
+@compiled
+def gibbs(chains, steps, graph, at, first_tile, key, vectors):  # type: ignore[no-untyped-def]
+    """Advance chains [tile, visible, lane] by block Gibbs steps, in place.
+
+    The numbers of a chain depend on its index and the key alone: tiles may be given one by one.
+    """
+    lanes = LANES_PER_VECTOR * len(vectors)
+    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
+    to_hidden = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias)
+    to_visible = Layer(
+        graph.column_start, graph.column_index, at.weights[graph.column_edge], at.visible_bias
+    )
+    space = lane_space(visible + hidden, lanes)
+    v, h = space[:visible], space[visible:]
+    for tile in range(chains.shape[0]):
+        offset = (first_tile + tile) * lanes
+        after = key
+        v[:] = chains[tile]
+        for _ in range(steps):
+            after = draw(to_hidden, v, h, offset, after, vectors)
+            after = draw(to_visible, h, v, offset, after, vectors)
+        chains[tile] = v
+
+
+# --- sums over all states of a layer ---------------------------------------------------------
+
+
+@compiled
+def scan(weights, bias, other_bias, first, out):  # type: ignore[no-untyped-def]
+    """Log of the unnormalised marginal of one layer for consecutive states of it.
+
+    out[s] = bias . x + sum_i log(1 + exp(other_bias_i + sum_k weights[i, k] x_k)) where bit k of
+    first + s is x_k. `first` and the length of `out` are multiples of 2^SCAN_BITS, or the length
+    is all of a smaller layer. The loop over the low bits vectorises; the product of the factors
+    1 + exp(-|a|) <= 2 needs one logarithm a state.
+    """
+    others, units = weights.shape
+    low_bits = min(SCAN_BITS, units)
+    block = 1 << low_bits
+    low = np.zeros((others, block))
+    low_bias = np.zeros(block)
+    for s in range(block):
+        for k in range(low_bits):
+            if (s >> k) & 1:
+                low_bias[s] += bias[k]
+                for i in range(others):
+                    low[i, s] += weights[i, k]
+    product, linear = np.empty(block), np.empty(block)
+    for start in range(0, out.shape[0], block):
+        state = first + start
+        base = 0.0
+        for k in range(low_bits, units):
+            if (state >> k) & 1:
+                base += bias[k]
+        product[:] = 1.0
+        linear[:] = low_bias + base
+        for i in range(others):
+            high = other_bias[i]
+            for k in range(low_bits, units):
+                if (state >> k) & 1:
+                    high += weights[i, k]
+            for s in range(block):
+                a = high + low[i, s]
+                linear[s] += max(a, 0.0)
+                product[s] *= 1.0 + exp64(-abs(a))
+            if i % 512 == 511:  # before a product of factors up to 2 can overflow
+                for s in range(block):
+                    linear[s] += np.log(product[s])
+                    product[s] = 1.0
+        for s in range(block):
+            out[start + s] = linear[s] + np.log(product[s])
+
+
+@compiled
+def scan_sum(weights, bias, other_bias, first, count):  # type: ignore[no-untyped-def]
+    """(largest, sum of exp(x - largest)) over the values x that `scan` gives for count states."""
+    piece = min(count, 1 << 12)
+    values = np.empty(piece)
+    largest, total = -np.inf, 0.0
+    for start in range(0, count, piece):
+        scan(weights, bias, other_bias, first + start, values)
+        top = values.max()
+        if top > largest:
+            total *= np.exp(largest - top)
+            largest = top
+        for s in range(piece):
+            total += np.exp(values[s] - largest)
+    return largest, total
+
+
+def scan_all(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
+    """`scan` over every state of a layer: weights [other unit, unit] -> [2^units]."""
+    out = np.empty(1 << len(bias))
+    scan(np.ascontiguousarray(weights), bias, other_bias, 0, out)
+    return out
+
+
+# --- one flipped site ------------------------------------------------------------------------
+
+
+@compiled
+def flip_amplitudes(v, weights, visible_bias, hidden_bias, out):  # type: ignore[no-untyped-def]
+    """out[shot] = sum_i psi(v with site i flipped) / psi(v) for psi = sqrt(p), v [shot, site].
+
+    With p_j = sigmoid(a_j), flipping site i by s = +-1 changes p(v) by the factor
+    exp(s b_i) prod_j (1 + p_j (exp(s W_ji) - 1)): no exponential in the inner loop.
+    """
+    shots, visible = v.shape
+    hidden = weights.shape[0]
+    lanes = 64
+    on, off = np.expm1(weights), np.expm1(-weights)
+    bias_on, bias_off = np.exp(visible_bias), np.exp(-visible_bias)
+    x, p = np.zeros((visible, lanes)), np.empty((hidden, lanes))
+    ratio, total = np.empty(lanes), np.empty(lanes)
+    for first in range(0, shots, lanes):
+        count = min(lanes, shots - first)
+        for lane in range(count):
+            for i in range(visible):
+                x[i, lane] = v[first + lane, i]
+        for j in range(hidden):
+            p[j, :] = hidden_bias[j]
+            for i in range(visible):
+                weight = weights[j, i]
+                if weight != 0.0:
+                    for lane in range(64):
+                        p[j, lane] += weight * x[i, lane]
+            for lane in range(64):
+                p[j, lane] = 1.0 / (1.0 + exp64(-p[j, lane]))
+        total[:] = 0.0
+        for i in range(visible):
+            for lane in range(64):
+                ratio[lane] = bias_on[i] + x[i, lane] * (bias_off[i] - bias_on[i])
+            for j in range(hidden):
+                if weights[j, i] != 0.0:
+                    rise, change = on[j, i], off[j, i] - on[j, i]
+                    for lane in range(64):
+                        ratio[lane] *= 1.0 + p[j, lane] * (rise + x[i, lane] * change)
+            for lane in range(64):
+                total[lane] += np.sqrt(ratio[lane])
+        out[first : first + count] = total[:count]

@@ -1,0 +1,183 @@
+"""What configurations, or a whole distribution, say: energy, m, |m|, C(d), with errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune import kernels
+from psiprune.mps import MPS
+from psiprune.rbm import RBM
+from psiprune.tfim import TFIM, midpoint
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A mean with its standard error and the standard deviation of one draw; scalars or arrays.
+
+    `error` accounts for autocorrelation; it is 0 where the value is a sum over all states.
+    """
+
+    value: Float64 | np.float64
+    error: Float64 | np.float64
+    deviation: Float64 | np.float64
+
+
+@dataclass(frozen=True, eq=False)
+class Observables:
+    """The observables of the paper, Eqs. (1), (5), (7). Energy in the units of J, total.
+
+    Attributes:
+        energy: <H>.
+        magnetization: <m>, m = sum_i Z_i / N.
+        abs_magnetization: <|m|>.
+        correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
+    """
+
+    energy: Estimate
+    magnetization: Estimate
+    abs_magnetization: Estimate
+    correlation: Estimate
+
+
+def exact_observables(prob: Float64, model: TFIM) -> Observables:
+    """Observables of psi = sqrt(p) by sums over the whole basis, p [2^N]; all errors are 0.
+
+    <X_i> = sum_v sqrt(p(v) p(v with site i flipped)).
+    """
+    n = model.sites
+    tables = _tables(n)
+    psi = np.sqrt(prob)
+    flips = 0.0
+    for k in range(n):
+        halves = psi.reshape(-1, 2, 1 << k)
+        flips += 2.0 * float(np.einsum("ab,ab->", halves[:, 0], halves[:, 1]))
+    energy = -model.coupling * float(prob @ tables.bonds) - model.field * flips
+    by_magnetization = np.bincount(tables.ones, weights=prob, minlength=n + 1)
+    m = 1.0 - 2.0 * np.arange(n + 1) / n
+    i = midpoint(n)
+    z = _site_means(prob)
+    zz = _site_means(prob * tables.middle)
+    zz[i] = 1.0
+    correlation = (zz - z[i] * z)[i : i + n - n // 2 + 1]
+    return Observables(
+        _exact(energy),
+        _exact(by_magnetization @ m),
+        _exact(by_magnetization @ np.abs(m)),
+        _exact(correlation),
+    )
+
+
+def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM) -> Observables:
+    """Observables from RBM samples, bits [chain, draw, site]; a chain of one draw is a lone draw.
+
+    The energy is the mean of the local energy
+    -J sum_i z_i z_{i+1} - h sum_i psi(v with site i flipped) / psi(v).
+    Errors: the standard deviation of the chains' means over the root of the number of chains, which
+    holds for any autocorrelation within a chain.
+    """
+    chains, draws, n = bits.shape
+    flat = bits.reshape(chains * draws, n)
+    z = 1.0 - 2.0 * flat
+    flips = np.empty(len(flat))
+    kernels.flip_amplitudes(flat, rbm.weights, rbm.visible_bias, rbm.hidden_bias, flips)
+    local = -model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1) - model.field * flips
+    m = z.mean(axis=1)
+    i = midpoint(n)
+    # The product of fluctuations has C(d) as its mean, up to a bias of order 1/draws.
+    fluctuation = z - z.mean(axis=0)
+    products = fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
+    return Observables(
+        *(
+            _estimate(values.reshape(chains, draws, *values.shape[1:]))
+            for values in (local, m, np.abs(m), products)
+        )
+    )
+
+
+def reference_observables(state: MPS, model: TFIM) -> Observables:
+    """Observables of the reference state, exact from its tensors at any N.
+
+    The deviations are those of one draw in the Z basis (0 for the energy, whose local energy has
+    no variance in an eigenstate): they give the noise floor of a perfect model.
+    """
+    n = model.sites
+    prob = state.magnetization_distribution()
+    m = 1.0 - 2.0 * np.arange(n + 1) / n
+    mean, absolute, square = (np.float64(prob @ f) for f in (m, np.abs(m), m**2))
+    i, reach = midpoint(n), n - n // 2 + 1
+    z, zz = state.magnetization(), state.correlations()
+    correlation = (zz[i, i:] - z[i] * z[i:])[:reach]
+    spread = np.sqrt(np.maximum(1.0 - zz[i, i : i + reach] ** 2, 0.0))
+    zero = np.float64(0.0)
+    return Observables(
+        Estimate(np.float64(state.energy), zero, zero),
+        Estimate(mean, zero, np.sqrt(np.maximum(square - mean**2, 0.0))),
+        Estimate(absolute, zero, np.sqrt(np.maximum(square - absolute**2, 0.0))),
+        Estimate(correlation, np.zeros(len(correlation)), spread),
+    )
+
+
+def data_observables(bits: NDArray[np.uint8]) -> dict[str, Estimate]:
+    """<m>, <|m|> and C(d) of independent shots, bits [shot, site]; the energy would need psi."""
+    n = bits.shape[1]
+    z = 1.0 - 2.0 * bits
+    m = z.mean(axis=1)
+    i = midpoint(n)
+    fluctuation = z - z.mean(axis=0)
+    products = fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
+    return {
+        name: _estimate(values[:, None])
+        for name, values in (
+            ("magnetization", m),
+            ("abs_magnetization", np.abs(m)),
+            ("correlation", products),
+        )
+    }
+
+
+class _Tables(NamedTuple):
+    """Functions of the basis index: number of 1 bits, sum of Z_i Z_{i+1}, Z of the midpoint."""
+
+    ones: NDArray[np.int64]
+    bonds: Float64
+    middle: Float64
+
+
+@lru_cache(maxsize=2)
+def _tables(sites: int) -> _Tables:
+    index = np.arange(1 << sites)
+    z: list[Float64] = [(1.0 - 2.0 * ((index >> k) & 1)).astype(np.float64) for k in range(sites)]
+    ones = sum(((index >> k) & 1 for k in range(sites)), np.zeros_like(index))
+    bonds = sum((z[k] * z[k + 1] for k in range(sites - 1)), np.zeros(1 << sites))
+    return _Tables(ones, bonds, z[midpoint(sites)])
+
+
+def _site_means(weight: Float64) -> Float64:
+    """sum_v weight(v) Z_i(v) for each site: fold the last site away, then the one before it."""
+    sites = len(weight).bit_length() - 1
+    means = np.empty(sites)
+    for k in reversed(range(sites)):
+        up, down = weight[: 1 << k], weight[1 << k :]
+        means[k] = up.sum() - down.sum()
+        weight = up + down
+    return means
+
+
+def _exact(value: ArrayLike) -> Estimate:
+    array = np.asarray(value, dtype=np.float64)
+    return Estimate(array, np.zeros_like(array), np.zeros_like(array))
+
+
+def _estimate(values: Float64) -> Estimate:
+    """Mean over [chain, draw, ...] with the error from the spread of the chains' means."""
+    means = values.mean(axis=1)
+    chains = len(means)
+    error = means.std(axis=0, ddof=1) / np.sqrt(chains)
+    return Estimate(means.mean(axis=0), error, values.std(axis=(0, 1)))

@@ -1,0 +1,315 @@
+"""RBM: weights, biases, mask; log-probabilities, conditionals, exact partition sums, the graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune import kernels, sampling
+from psiprune.files import read_dataset, write_dataset
+from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.parallel import in_threads
+
+Float64 = NDArray[np.float64]
+
+#: Units of the smaller layer up to which the partition sum is exact; 30 take about a minute.
+PARTITION_UNITS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class RBM:
+    """A restricted Boltzmann machine over N visible and N_h hidden units with values 0 and 1.
+
+        p(v) = p~(v) / Z,   p~(v) = exp(b.v) prod_j (1 + exp(c_j + W_j.v)),   psi(v) = sqrt(p(v))
+
+    Golubeva & Melko 2021, Eq. (2); the RBM as in Beach et al., SciPost Phys. 7, 9 (2019).
+
+    Attributes:
+        weights: W, float64 [hidden, visible]; exactly 0 where the mask is False.
+        visible_bias: b, float64 [visible].
+        hidden_bias: c, float64 [hidden].
+        mask: True where a weight exists, bool [hidden, visible]; all True if not given.
+        provenance: how the RBM was made (seed, settings, number of training shots), kept in files.
+
+    Raises:
+        InputError: shapes do not fit, a value is not finite, or there is no unit.
+    """
+
+    weights: Float64
+    visible_bias: Float64
+    hidden_bias: Float64
+    mask: NDArray[np.bool_] = None  # type: ignore[assignment]
+    provenance: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the arrays, make them read-only, and set weights outside the mask to 0."""
+        weights = _numbers("weights", self.weights, 2)
+        hidden, visible = weights.shape
+        visible_bias = _numbers("visible_bias", self.visible_bias, 1)
+        hidden_bias = _numbers("hidden_bias", self.hidden_bias, 1)
+        mask = np.ones(weights.shape, bool) if self.mask is None else np.asarray(self.mask)
+        if min(hidden, visible) < 1:
+            raise InputError(
+                f"weights: needs at least one unit a layer, found shape {weights.shape}"
+            )
+        for name, array, shape in (
+            ("visible_bias", visible_bias, (visible,)),
+            ("hidden_bias", hidden_bias, (hidden,)),
+            ("mask", mask, (hidden, visible)),
+        ):
+            if array.shape != shape:
+                raise InputError(
+                    f"{name}: shape must be {shape} for weights [hidden, visible] of shape "
+                    f"{weights.shape}, found {array.shape}"
+                )
+        if mask.dtype != bool:
+            raise InputError(f"mask: must be an array of bool, found {mask.dtype}")
+        for name, array in (
+            ("weights", np.where(mask, weights, 0.0)),
+            ("visible_bias", visible_bias.copy()),
+            ("hidden_bias", hidden_bias.copy()),
+            ("mask", mask.copy()),
+        ):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def visible(self) -> int:
+        """Number of visible units, N."""
+        return self.weights.shape[1]
+
+    @property
+    def hidden(self) -> int:
+        """Number of hidden units, N_h."""
+        return self.weights.shape[0]
+
+    @property
+    def number_of_weights(self) -> int:
+        """Weights that exist (biases are never counted)."""
+        return int(self.mask.sum())
+
+    @property
+    def number_of_parameters(self) -> int:
+        """Weights that exist and all biases."""
+        return self.number_of_weights + self.visible + self.hidden
+
+    @property
+    def density(self) -> float:
+        """Fraction of the N_h * N weights that exist."""
+        return self.number_of_weights / self.mask.size
+
+    @cached_property
+    def components(self) -> int:
+        """Connected components of the graph of all N + N_h units; 1 means connected."""
+        from scipy.sparse import bmat, csr_array
+        from scipy.sparse.csgraph import connected_components
+
+        edges = csr_array(self.mask)
+        graph = bmat([[None, edges], [edges.T, None]])
+        return int(connected_components(graph, directed=False, return_labels=False))
+
+    @cached_property
+    def machine(self) -> sampling.Machine:
+        """This RBM as the kernels take it (float32)."""
+        at = kernels.Parameters(
+            self.weights[self.mask].astype(np.float32),
+            self.visible_bias.astype(np.float32),
+            self.hidden_bias.astype(np.float32),
+        )
+        return sampling.Machine(kernels.graph_of(self.mask), at)
+
+    def log_prob_unnormalized(self, bits: ArrayLike) -> Float64:
+        """log p~(v) = b.v + sum_j log(1 + exp(c_j + W_j.v)) for bits [shot, visible] -> [shot].
+
+        Raises:
+            InputError: the last axis of `bits` is not the number of visible units.
+        """
+        v = self._configurations(bits)
+        out = np.empty(len(v))
+        for first in range(0, len(v), 1 << 14):  # a bounded amount of memory for [shot, hidden]
+            rows = v[first : first + (1 << 14)].astype(np.float64)
+            activation = rows @ self.weights.T + self.hidden_bias
+            out[first : first + (1 << 14)] = rows @ self.visible_bias + np.logaddexp(
+                0.0, activation
+            ).sum(axis=1)
+        return out
+
+    def log_prob(self, bits: ArrayLike) -> Float64:
+        """log p(v) = log p~(v) - log Z for bits [shot, visible] -> [shot]; see `log_partition`."""
+        return self.log_prob_unnormalized(bits) - self.log_partition()
+
+    def log_prob_all(self) -> Float64:
+        """log p~ of every basis state, [2^N], at index sum_i v_i 2^i. For N <= 24.
+
+        Raises:
+            InputError: N > 24 (a table of more than 128 MiB).
+        """
+        if self.visible > 24:
+            raise InputError(f"rbm: a table over all states needs N <= 24, found {self.visible}")
+        return kernels.scan_all(self.weights, self.visible_bias, self.hidden_bias)
+
+    def log_partition(self) -> float:
+        """log Z, exact: the sum over all states of the smaller layer, streamed, in the log domain.
+
+        sum_v p~(v) = sum_h exp(c.h) prod_i (1 + exp(b_i + (W^T h)_i)).
+
+        Raises:
+            InputError: both layers have more than 30 units.
+        """
+        return self._log_partition
+
+    @cached_property
+    def _log_partition(self) -> float:
+        weights, bias, other = self.weights, self.visible_bias, self.hidden_bias
+        if self.hidden < self.visible:
+            weights, bias, other = weights.T, other, bias
+        weights = np.ascontiguousarray(weights)
+        if len(bias) > PARTITION_UNITS:
+            raise InputError(
+                f"rbm: the exact partition sum needs a layer of at most {PARTITION_UNITS} units, "
+                f"found {self.visible} visible and {self.hidden} hidden"
+            )
+        # The pieces are the same on any machine, and so is the order in which they are added.
+        piece = 1 << min(len(bias), max(14, len(bias) - 6))
+        parts = in_threads(
+            lambda first: kernels.scan_sum(weights, bias, other, first, piece),
+            range(0, 1 << len(bias), piece),
+        )
+        largest = max(top for top, _ in parts)
+        return float(largest + np.log(sum(total * np.exp(top - largest) for top, total in parts)))
+
+    def hidden_given_visible(self, bits: ArrayLike) -> Float64:
+        """p(h_j = 1 | v) = sigmoid(c_j + W_j.v) for bits [shot, visible] -> [shot, hidden]."""
+        v = self._configurations(bits)
+        return _sigmoid(v @ self.weights.T + self.hidden_bias)
+
+    def visible_given_hidden(self, hidden: ArrayLike) -> Float64:
+        """p(v_i = 1 | h) = sigmoid(b_i + sum_j h_j W_ji), [shot, hidden] -> [shot, visible]."""
+        h = np.asarray(hidden)
+        if h.ndim != 2 or h.shape[1] != self.hidden:
+            raise InputError(f"hidden: shape must be [shot, {self.hidden}], found {h.shape}")
+        return _sigmoid(h @ self.weights + self.visible_bias)
+
+    def sample(self, shots: int, *, steps: int = 100, seed: int = 0) -> NDArray[np.uint8]:
+        """Draw configurations by block Gibbs sampling: uint8 [shot, visible].
+
+        Each shot is the end of its own chain of `steps` steps from a random start, so shots are
+        independent; `steps` must exceed the mixing time for them to follow p(v).
+
+        Raises:
+            InputError: shots < 1, steps < 0, or the seed is not an integer from 0 to 2^63 - 1.
+        """
+        shots, steps = check_count("shots", shots, 1), check_count("steps", steps, 0)
+        seed = check_seed(seed)
+        start = sampling.random_start(shots, self.visible, seed)
+        return sampling.advance(sampling.start_chains(self.machine, start, seed), steps).bits
+
+    def sample_exact(self, shots: int, *, seed: int = 0) -> NDArray[np.uint8]:
+        """Independent draws from p(v) itself, uint8 [shot, visible]; no chain, no mixing time.
+
+        Raises:
+            InputError: both layers have more than 20 units, or an argument is out of range.
+        """
+        return sampling.exact_draws(
+            self.weights,
+            self.visible_bias,
+            self.hidden_bias,
+            check_count("shots", shots, 1),
+            check_seed(seed),
+        )
+
+    def with_mask(self, mask: NDArray[np.bool_]) -> RBM:
+        """The same RBM with only the weights of a mask."""
+        return RBM(self.weights, self.visible_bias, self.hidden_bias, mask, self.provenance)
+
+    def to_dataset(self) -> xr.Dataset:
+        """Weights, biases and mask, labelled."""
+        return xr.Dataset(
+            {
+                "weights": (("hidden", "visible"), self.weights),
+                "visible_bias": ("visible", self.visible_bias),
+                "hidden_bias": ("hidden", self.hidden_bias),
+                "mask": (("hidden", "visible"), self.mask.astype(np.uint8)),
+            },
+            attrs=dict(self.provenance),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write one labelled NetCDF file, atomically; `load_rbm` reads it."""
+        return write_dataset(path, self.to_dataset(), "rbm")
+
+    def _configurations(self, bits: ArrayLike) -> NDArray[np.uint8]:
+        v = np.asarray(bits)
+        if v.ndim != 2 or v.shape[1] != self.visible:
+            raise InputError(f"bits: shape must be [shot, {self.visible}], found {v.shape}")
+        return v
+
+
+def rbm_from_dataset(dataset: xr.Dataset, name: object) -> RBM:
+    """The RBM that `RBM.to_dataset` wrote.
+
+    Raises:
+        InputError: a variable is missing or breaks a rule of RBM; the line begins with `name`.
+    """
+    wanted = ("weights", "visible_bias", "hidden_bias", "mask")
+    missing = [variable for variable in wanted if variable not in dataset]
+    if missing:
+        raise InputError(f"{name}: not an RBM, it has no '{missing[0]}'")
+    arrays = {variable: dataset[variable].values for variable in wanted}
+    arrays["mask"] = arrays["mask"].astype(bool)
+    own = {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in dataset.attrs.items()
+        if not key.startswith("psiprune_")
+    }
+    try:
+        return RBM(**arrays, provenance=own)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def load_rbm(path: str | os.PathLike[str]) -> RBM:
+    """Read an RBM written by `RBM.save`.
+
+    Raises:
+        InputError: the file is missing, damaged, of another kind, or breaks a rule of RBM.
+    """
+    return rbm_from_dataset(read_dataset(path, "rbm"), path)
+
+
+def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | None = None) -> RBM:
+    """An untrained RBM: weights ~ N(0, 1) / sqrt(N), biases 0 (as QuCumber's).
+
+    All weights are drawn whatever the mask, so that one seed gives one set of initial values.
+
+    Raises:
+        InputError: a layer has no unit, or the mask has another shape.
+    """
+    visible, hidden = check_count("visible", visible, 1), check_count("hidden", hidden, 1)
+    generator = np.random.default_rng([check_seed(seed), 0])
+    weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
+    return RBM(weights, np.zeros(visible), np.zeros(hidden), mask)  # type: ignore[arg-type]
+
+
+def _sigmoid(x: Float64) -> Float64:
+    return np.exp(-np.logaddexp(0.0, -x))
+
+
+def _numbers(name: str, values: ArrayLike, dimensions: int) -> Float64:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: must be an array of numbers, found {values!r:.60}") from None
+    if array.ndim != dimensions:
+        raise InputError(f"{name}: must have {dimensions} axes, found shape {array.shape}")
+    if not np.isfinite(array).all():
+        where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"{name}: must be finite, found {array[where]} at {list(where)}")
+    return array

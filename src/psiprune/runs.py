@@ -1,0 +1,107 @@
+"""A run folder: one configuration, its provenance, and a lock against a second writer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import tomli_w
+from filelock import FileLock, Timeout
+
+from psiprune.files import write_bytes
+from psiprune.inputs import InputError, Settings
+
+_LIBRARIES = ("numpy", "scipy", "numba", "physics-tenpy", "xarray", "h5netcdf", "matplotlib")
+
+
+def default_folder(name: str, settings: Settings) -> Path:
+    """runs/NAME-HASH, one folder a configuration, so that the same command finds its run again."""
+    return Path("runs") / f"{name}-{hashlib.sha256(_toml(settings)).hexdigest()[:8]}"
+
+
+@contextmanager
+def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Path]:
+    """Begin a run in a folder, or take it up again; locked against a second writer while open.
+
+    Raises:
+        InputError: the folder holds a run of another configuration or files of something else, or
+            another process writes to it.
+        OSError: the folder cannot be made or written.
+    """
+    path = Path(folder)
+    if path.is_file():
+        raise InputError(f"{path}: is a file, but a run needs a folder; give another name")
+    config = path / "config.toml"
+    if path.exists() and not config.exists() and any(path.iterdir()):
+        raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / ".lock", timeout=0)
+    try:
+        with lock:
+            _claim(config, settings)
+            provenance = json.dumps(describe_machine(), indent=2) + "\n"
+            write_bytes(path / "provenance.json", provenance.encode())
+            yield path
+    except Timeout:
+        raise InputError(
+            f"{path}: another process writes to this run; wait for it to end"
+        ) from None
+
+
+def describe_machine() -> dict[str, str]:
+    """Versions, processor and git revision behind a run's numbers."""
+    found = {"psiprune": version("psiprune"), "python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    found["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    revision = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found["git"] = revision.stdout.strip() or "not a checkout"
+    return found
+
+
+def _claim(config: Path, settings: Settings) -> None:
+    """Write the configuration of a new run, or check it against that of the run found."""
+    ours = _toml(settings)
+    if not config.exists():
+        write_bytes(config, ours)
+        return
+    try:
+        theirs = tomllib.loads(config.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{config}: cannot be read: {error}") from None
+    mine = tomllib.loads(ours.decode())
+    for key, there, here in _differences(theirs, mine):
+        raise InputError(
+            f"{config}: the run there has {key} = {there}, this one {here}; give another folder"
+        )
+
+
+def _differences(
+    theirs: dict[str, object], ours: dict[str, object], prefix: str = ""
+) -> Iterator[tuple[str, object, object]]:
+    for key in sorted({*theirs, *ours}):
+        there, here = theirs.get(key, "(none)"), ours.get(key, "(none)")
+        if isinstance(there, dict) and isinstance(here, dict):
+            yield from _differences(there, here, f"{prefix}{key}.")
+        elif there != here:
+            yield f"{prefix}{key}", there, here
+
+
+def _toml(settings: Settings) -> bytes:
+    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True)).encode()

@@ -1,0 +1,74 @@
+"""Reports and datasets -> plain text and plain numbers for a terminal or a JSON reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from psiprune.errors import Report
+
+_STUDY_COLUMNS = (
+    ("kl_exact", "KL (nat)"),
+    ("infidelity_exact", "1 - F"),
+    ("energy_roe", "eROE"),
+    ("abs_magnetization_roe", "mROE"),
+    ("correlation_mse", "C_MSE"),
+)
+
+
+def align(rows: list[list[str]]) -> str:
+    """Rows of cells as lines, the first column to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if k == 0 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def report_text(report: Report) -> str:
+    """One line a measure: value, standard error, floor, method."""
+    rows = [["measure", "value", "error", "floor", "method"]]
+    for name, measure in report:
+        error = f"{measure.error:.1e}" if measure.error > 0 else "exact"
+        rows.append([name, f"{measure.value:.6g}", error, f"{measure.floor:.4g}", measure.method])
+    return align(rows)
+
+
+def report_numbers(report: Report) -> dict[str, Any]:
+    """The same for JSON: name -> value, error, floor, method."""
+    return {name: vars(measure) for name, measure in report}
+
+
+def study_text(study: xr.Dataset, every: int = 2) -> str:
+    """Every second level of each field: weights, parts of the graph, the median measures."""
+    tables = []
+    for field in study["field"].values:
+        rows = [["pruned", "weights", "parts", *(label for _, label in _STUDY_COLUMNS)]]
+        for level in range(0, study.sizes["level"], every):
+            here = study.sel(field=field).isel(level=level).median("seed")
+            rows.append(
+                [
+                    f"{float(here['fraction_pruned']):.1%}",
+                    f"{float(here['weights_kept']):.0f}",
+                    f"{float(here['components']):g}",
+                    *(f"{float(here[name]):.2g}" for name, _ in _STUDY_COLUMNS),
+                ]
+            )
+        tables.append(f"h/J = {field:g}\n{align(rows)}")
+    return "\n\n".join(tables)
+
+
+def study_numbers(study: xr.Dataset) -> dict[str, Any]:
+    """Medians over seeds for JSON: field -> list of levels."""
+    names = ["fraction_pruned", "weights_kept", "components", *(name for name, _ in _STUDY_COLUMNS)]
+    return {
+        f"h={field:g}": [
+            {name: float(study[name].sel(field=field).isel(level=k).median()) for name in names}
+            for k in range(study.sizes["level"])
+        ]
+        for field in study["field"].values
+    }

@@ -1,0 +1,175 @@
+"""Fit an RBM to shots by contrastive divergence: state in, state out, an epoch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune import kernels
+from psiprune.config import TrainSettings
+from psiprune.inputs import InputError, check_seed
+from psiprune.rbm import RBM, initial_rbm
+from psiprune.shots import Shots, as_shots, check_sites
+
+_STREAM = 1  # tells this module's random numbers from those of sampling
+_SHUFFLE, _GIBBS, _CHAINS = 0, 1, 2
+
+
+class Diverged(RuntimeError):
+    """Training left the finite numbers; told in one line with the way out."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """All that the next epoch needs besides the shots, the settings and the seed.
+
+    Attributes:
+        mask: bool [hidden, visible].
+        epoch: epochs done.
+        at: parameters in float32, weights [edge] by rows of the mask.
+        velocity: of momentum, shaped like `at`.
+        chains: persistent chains [tile, visible, lane]; no tile unless method = "pcd".
+    """
+
+    mask: NDArray[np.bool_]
+    epoch: int
+    at: kernels.Parameters
+    velocity: kernels.Parameters
+    chains: NDArray[np.float32]
+
+    @property
+    def rbm(self) -> RBM:
+        """The RBM at this epoch. A weight outside the mask is exactly 0."""
+        weights = np.zeros(self.mask.shape)
+        weights[self.mask] = self.at.weights
+        return RBM(weights, self.at.visible_bias, self.at.hidden_bias, self.mask)  # type: ignore[arg-type]
+
+
+def start_training(rbm: RBM, settings: TrainSettings, seed: int) -> TrainingState:
+    """The state before the first epoch; persistent chains start at random."""
+    at = rbm.machine.at
+    velocity = kernels.Parameters(*(np.zeros_like(values) for values in at))
+    lanes = kernels.lanes_of(kernels.tile_shape(settings.batch_size))
+    tiles = -(-settings.batch_size // lanes) if settings.method == "pcd" else 0
+    generator = np.random.default_rng([seed, _STREAM, _CHAINS])
+    chains = generator.integers(0, 2, (tiles, rbm.visible, lanes)).astype(np.float32)
+    return TrainingState(rbm.mask, 0, at, velocity, chains)
+
+
+def train_epochs(
+    start: TrainingState, shots: Shots, settings: TrainSettings, seed: int
+) -> Iterator[TrainingState]:
+    """The states after each epoch still to do; `start` may be the state of an earlier run.
+
+    The step is up the gradient of the log-likelihood, <v_i h_j>_data - <v_i h_j>_model and so on,
+    with the second average over the ends of Gibbs chains of k steps (Hinton 2002). The learning
+    rate falls exponentially from epoch to epoch. Random numbers depend on the seed and the epoch
+    alone, so a run taken up again ends with the same bits as an unbroken one.
+
+    Raises:
+        Diverged: a parameter is no longer finite.
+    """
+    data, graph = kernels.pack(shots.bits), kernels.graph_of(start.mask)
+    state = start
+    while state.epoch < settings.epochs:
+        state = _one_epoch(state, data, graph, settings, seed)
+        if not all(np.isfinite(values).all() for values in state.at):
+            raise Diverged(
+                f"training diverged in epoch {state.epoch} (a parameter is not finite); "
+                f"learning_rate = {settings.learning_rate} is too large, take a smaller one"
+            )
+        yield state
+
+
+def _one_epoch(
+    state: TrainingState,
+    data: NDArray[np.uint32],
+    graph: kernels.Graph,
+    settings: TrainSettings,
+    seed: int,
+) -> TrainingState:
+    at, velocity = (
+        kernels.Parameters(*(values.copy() for values in group))
+        for group in (state.at, state.velocity)
+    )
+    chains = state.chains.copy()
+    order = np.arange(data.shape[1], dtype=np.int32)
+    kernels.shuffle(order, kernels.stream_key(seed, _STREAM, _SHUFFLE, state.epoch))
+    elapsed = state.epoch / max(1, settings.epochs - 1)
+    kernels.train_epoch(
+        data,
+        order,
+        settings.batch_size,
+        settings.cd_steps,
+        chains,
+        graph,
+        at,
+        velocity,
+        np.float32(settings.learning_rate * settings.learning_rate_decay**elapsed),
+        np.float32(settings.momentum),
+        np.float32(settings.weight_decay),
+        kernels.stream_key(seed, _STREAM, _GIBBS, state.epoch),
+        kernels.tile_shape(settings.batch_size),
+    )
+    return TrainingState(state.mask, state.epoch + 1, at, velocity, chains)
+
+
+def train(
+    shots: Shots | ArrayLike,
+    *,
+    hidden: int | None = None,
+    seed: int = 0,
+    mask: NDArray[np.bool_] | None = None,
+    start: RBM | None = None,
+    settings: TrainSettings | None = None,
+    watch: Callable[[TrainingState], None] | None = None,
+    **changes: Any,
+) -> RBM:
+    """Fit an RBM to shots by CD-k or PCD.
+
+    Args:
+        shots: Shots, or bits [shot, site] as a plain array.
+        hidden: number of hidden units, N_h; half the number of sites if not given.
+        seed: of the initial weights, of the order of shots and of all chains.
+        mask: weights that exist, bool [hidden, site]; all if not given.
+        start: train this RBM on, instead of a new one.
+        settings: all settings at once, see TrainSettings.
+        watch: called with the state after each epoch (for progress, or a history).
+        **changes: single settings: epochs, batch_size, cd_steps, learning_rate, ...
+
+    Returns:
+        The RBM after the last epoch; its provenance holds seed, settings and number of shots.
+
+    Raises:
+        InputError: an argument breaks its rule.
+        Diverged: a parameter is no longer finite.
+
+    Example:
+        >>> import numpy as np, psiprune as pp
+        >>> bits = np.random.default_rng(0).integers(0, 2, (1000, 4), dtype=np.uint8)
+        >>> pp.train(bits, hidden=2, epochs=5, seed=1).number_of_weights
+        8
+    """
+    data, seed = as_shots(shots), check_seed(seed)
+    chosen = settings if settings is not None else TrainSettings()
+    if changes:
+        chosen = type(chosen)(**{**chosen.model_dump(), **changes})
+    if start is None:
+        units = max(1, data.sites // 2) if hidden is None else hidden
+        start = initial_rbm(data.sites, units, seed, mask)
+    elif hidden not in (None, start.hidden):
+        raise InputError(f"hidden: the RBM to start from has {start.hidden} units, found {hidden}")
+    elif mask is not None:
+        start = start.with_mask(mask)
+    check_sites(data, start.visible, "the RBM")
+    last = start_training(start, chosen, seed)
+    for state in train_epochs(last, data, chosen, seed):
+        last = state
+        if watch is not None:
+            watch(state)
+    provenance = {"training_shots": len(data), "seed": seed, **chosen.model_dump()}
+    return replace(last.rbm, provenance=provenance)

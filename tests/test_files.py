@@ -1,0 +1,106 @@
+"""Labelled files: whole or not at all, and damage is found when they are read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from psiprune.files import read_dataset, write_bytes, write_dataset
+from psiprune.inputs import InputError
+
+
+@pytest.fixture
+def dataset() -> xr.Dataset:
+    generator = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "table": (("row", "column"), generator.normal(size=(20, 30))),
+            "scalar": ((), 2.5),
+            "empty": (("none",), np.zeros(0)),
+            "words": (("row",), [f"row {k}" for k in range(20)]),
+            "bits": (("row",), np.arange(20, dtype=np.uint8)),
+        },
+        attrs={"units": "J", "seed": 3},
+    )
+
+
+def test_what_is_written_is_read(tmp_path: Path, dataset: xr.Dataset) -> None:
+    path = write_dataset(tmp_path / "a.nc", dataset, "toy")
+    found = read_dataset(path, "toy")
+    xr.testing.assert_equal(found, dataset)
+    assert found["bits"].dtype == np.uint8
+    assert found.attrs["units"] == "J"
+    assert found.attrs["seed"] == 3
+    assert found.attrs["psiprune_kind"] == "toy"
+    assert found.attrs["psiprune_version"]
+    assert list(tmp_path.iterdir()) == [path]
+    xr.testing.assert_equal(read_dataset(path), dataset)
+
+
+def test_other_programs_read_the_file(tmp_path: Path, dataset: xr.Dataset) -> None:
+    path = write_dataset(tmp_path / "a.nc", dataset, "toy")
+    with xr.open_dataset(path, engine="h5netcdf") as found:
+        xr.testing.assert_equal(found, dataset)
+        found.load().to_netcdf(tmp_path / "b.nc", engine="h5netcdf")
+    xr.testing.assert_equal(read_dataset(tmp_path / "b.nc", "toy"), dataset)
+
+
+def test_every_flipped_byte_is_found(tmp_path: Path, dataset: xr.Dataset) -> None:
+    path = write_dataset(tmp_path / "a.nc", dataset, "toy")
+    content = path.read_bytes()
+    places = np.random.default_rng(0).integers(0, len(content) - 24, 200)
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 0x10
+        path.write_bytes(bytes(damaged))
+        with pytest.raises(InputError, match=r"a\.nc: (truncated or damaged|not a NetCDF 4)"):
+            read_dataset(path, "toy")
+
+
+def test_every_truncation_is_found(tmp_path: Path, dataset: xr.Dataset) -> None:
+    path = write_dataset(tmp_path / "a.nc", dataset, "toy")
+    content = path.read_bytes()
+    for length in [1, 8, 100, len(content) // 2, len(content) - 100, len(content) - 25]:
+        path.write_bytes(content[:length])
+        with pytest.raises(InputError, match=r"a\.nc: (truncated or damaged|not a NetCDF 4)"):
+            read_dataset(path, "toy")
+
+
+def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, dataset: xr.Dataset) -> None:
+    path = tmp_path / "a.nc"
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        read_dataset(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_dataset(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="the file is empty"):
+        read_dataset(path)
+    path.write_bytes(b"0 1 0\n" * 100)
+    with pytest.raises(InputError, match="not a NetCDF 4 file"):
+        read_dataset(path)
+    write_dataset(path, dataset, "toy")
+    with pytest.raises(InputError, match="expected a file of kind 'rbm', found 'toy'"):
+        read_dataset(path, "rbm")
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_bytes(tmp_path / "a", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    assert write_bytes(path, b"new").read_bytes() == b"new"
+    with pytest.raises(OSError, match="No such file"):
+        write_bytes(tmp_path / "missing" / "a", b"new")

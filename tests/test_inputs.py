@@ -1,0 +1,90 @@
+"""Bad input is told in one line: which argument, the rule, the value found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import Field, model_validator
+
+from psiprune.inputs import InputError, Settings, check_count, check_seed
+
+
+class Oven(Settings):
+    """Settings with every kind of rule."""
+
+    heat: float = Field(ge=0, le=300, description="degrees")
+    minutes: int = Field(30, gt=0)
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Oven:
+        if self.heat > 200 and self.minutes > 100:
+            raise ValueError("heat: above 200 for at most 100 minutes")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"heat": 301}, ["heat", "300", "found 301", "(degrees)"]),
+        ({"heat": float("nan")}, ["heat", "finite", "found nan"]),
+        ({"heat": float("inf")}, ["heat", "found inf"]),
+        ({"heat": "warm"}, ["heat", "number", "'warm'"]),
+        ({"heat": 1, "minutes": 0}, ["minutes", "greater than 0", "found 0"]),
+        ({"heat": 1, "minutes": 1.5}, ["minutes", "found 1.5"]),
+        ({}, ["heat", "required", "Oven"]),
+        ({"heat": 1, "colour": 2}, ["colour", "no such setting of Oven", "heat, minutes"]),
+        ({"heat": 201, "minutes": 101}, ["heat: above 200 for at most 100 minutes"]),
+    ],
+)
+def test_settings_name_key_rule_and_value(values: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        Oven(**values)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_settings_are_immutable() -> None:
+    oven = Oven(heat=200)
+    assert (oven.heat, oven.minutes) == (200, 30)
+    with pytest.raises(ValueError, match="frozen"):
+        oven.heat = 100  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1, np.int64(3), np.uint8(3)])
+def test_good_seeds(seed: int) -> None:
+    assert check_seed(seed) == int(seed)
+    assert type(check_seed(seed)) is int
+
+
+NO_INTEGERS: list[Any] = [
+    True,
+    np.True_,
+    1.0,
+    np.float64(1.0),
+    "1",
+    None,
+    np.array(1.5),
+    np.array([1, 2]),
+    [1],
+]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, *NO_INTEGERS], ids=repr)
+def test_bad_seeds(seed: Any) -> None:
+    with pytest.raises(InputError, match=r"^seed: must be an integer from 0 .*found"):
+        check_seed(seed)
+
+
+@pytest.mark.parametrize("value", [2, *NO_INTEGERS], ids=repr)
+def test_bad_counts(value: Any) -> None:
+    with pytest.raises(InputError, match=r"^shots: must be an integer of at least 3, found"):
+        check_count("shots", value, 3)
+
+
+def test_good_counts() -> None:
+    assert check_count("shots", 3, 3) == 3
+    assert type(check_count("shots", np.int32(4), 3)) is int

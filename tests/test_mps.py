@@ -1,0 +1,362 @@
+"""Ground states, perfect sampling and expectation values of matrix product states."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import NDArray
+
+import exact
+from psiprune.dmrg import NotConverged, ground_state
+from psiprune.files import read_dataset, write_dataset
+from psiprune.inputs import InputError
+from psiprune.mps import (
+    CHUNK,
+    MPS,
+    load_mps,
+    mps_from_tensors,
+    mps_from_vector,
+    sample,
+)
+from psiprune.tfim import TFIM
+
+REJECT = 1e-4
+"""A sampler fails below this p-value. Seeds are fixed, so a passing test passes always."""
+
+
+@cache
+def ground(sites: int, field: float, coupling: float = 1.0) -> MPS:
+    return ground_state(TFIM(sites=sites, field=field, coupling=coupling))
+
+
+def random_state(sites: int, bond: int, seed: int) -> MPS:
+    """A state with amplitudes of both signs and no symmetry."""
+    rng = np.random.default_rng(seed)
+    bonds = [1, *[bond] * (sites - 1), 1]
+    return mps_from_tensors([rng.normal(size=(bonds[i], 2, bonds[i + 1])) for i in range(sites)])
+
+
+@pytest.mark.parametrize("entry", exact.REFERENCE, ids=lambda e: f"{e['sites']}-{e['field']}")
+def test_ground_states_agree_with_the_reference(entry: dict[str, Any]) -> None:
+    state = ground(entry["sites"], entry["field"])
+    assert state.energy == pytest.approx(entry["energy"], rel=1e-11)
+    assert 0 <= state.energy_variance < 1e-9
+    assert state.truncation_error < 1e-15
+    assert state.transverse_magnetization().mean() == pytest.approx(entry["sigma_x_mean"], rel=1e-9)
+    np.testing.assert_allclose(
+        state.correlation_from_midpoint(), entry["correlation_from_midpoint"], atol=1e-8
+    )
+    distribution = state.magnetization_distribution()
+    m = 1 - 2 * np.arange(state.sites + 1) / state.sites
+    assert distribution.sum() == pytest.approx(1, abs=1e-12)
+    assert distribution @ m**2 == pytest.approx(entry["m2"], abs=1e-9)
+    assert state.abs_magnetization() == pytest.approx(distribution @ abs(m), abs=1e-12)
+    if entry["sites"] <= 18:  # larger than this, the reference has no distribution
+        np.testing.assert_allclose(distribution, entry["magnetization_distribution"], atol=1e-9)
+        assert state.abs_magnetization() == pytest.approx(entry["abs_m"], abs=1e-9)
+
+
+def test_the_largest_state_of_the_paper_is_right_everywhere() -> None:
+    state, model = ground(100, 1.0), TFIM(sites=100)
+    assert max(state.bond_dimensions) < 120
+    np.testing.assert_allclose(state.correlations(), model.correlations(), atol=1e-8)
+    np.testing.assert_allclose(
+        state.transverse_magnetization(), model.transverse_magnetization(), atol=1e-10
+    )
+
+
+@pytest.mark.parametrize(
+    ("sites", "field", "coupling"),
+    [(2, 1.0, 1.0), (3, 0.5, 1.0), (4, 1.0, 1.0), (7, 1.2, -1.0), (10, 1.0, 1.0), (12, 0.2, 1.0)],
+)
+def test_ground_states_agree_with_diagonalisation(
+    sites: int, field: float, coupling: float
+) -> None:
+    state = ground(sites, field, coupling)
+    vector = TFIM(sites=sites, field=field, coupling=coupling).ground_state_vector()
+    assert (vector @ state.to_vector()) ** 2 == pytest.approx(1, abs=1e-13)
+    assert state.sites == sites
+    assert len(state.bond_dimensions) == sites - 1
+
+
+@pytest.mark.parametrize(("sites", "field"), [(20, 0.3), (60, 0.3), (31, 0.9)])
+def test_below_the_transition_the_even_state_comes_out(sites: int, field: float) -> None:
+    state = ground(sites, field)
+    flipped = np.ones((1, 1))  # <psi| prod X |psi>
+    for a in state.tensors:
+        flipped = np.einsum("ac,asb,csd->bd", flipped, a, a[:, ::-1], optimize=True)
+    assert flipped[0, 0] == pytest.approx(1, abs=1e-10)
+    np.testing.assert_allclose(state.magnetization(), 0, atol=1e-10)
+    model = TFIM(sites=sites, field=field)
+    np.testing.assert_allclose(state.correlations(), model.correlations(), atol=1e-8)
+
+
+@pytest.mark.parametrize(("sites", "max_bond"), [(2, 1), (18, 1), (18, 2)])
+def test_an_unconverged_state_is_refused(sites: int, max_bond: int) -> None:
+    with pytest.raises(NotConverged, match=r"relative energy error .* raise max_bond") as caught:
+        ground_state(TFIM(sites=sites), max_bond=max_bond)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="max_bond"):
+        ground_state(TFIM(sites=sites), max_bond=0)
+
+
+def test_tenpy_is_silent_and_leaves_settings_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    filters, level = list(warnings.filters), logging.getLogger("tenpy").level
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ground_state(TFIM(sites=6, field=1.5))
+    assert capfd.readouterr() == ("", "")
+    assert logging.getLogger("tenpy").level == level
+    assert list(warnings.filters) == filters
+
+
+def test_expectation_values_of_a_state_without_symmetry() -> None:
+    state = random_state(7, 5, seed=1)
+    psi, z = state.to_vector(), 1.0 - 2.0 * exact.basis(7)
+    assert psi @ psi == pytest.approx(1)
+    probability = psi**2
+    zz = (z * probability[:, None]).T @ z
+    one = probability @ z
+    np.testing.assert_allclose(state.magnetization(), one, atol=1e-13)
+    np.testing.assert_allclose(state.correlations(), zz, atol=1e-13)
+    np.testing.assert_allclose(
+        state.correlation_from_midpoint(), (zz - np.outer(one, one))[2, 2:], atol=1e-13
+    )
+    x = [psi @ exact.operator(7, {i: exact.X}) @ psi for i in range(7)]
+    np.testing.assert_allclose(state.transverse_magnetization(), x, atol=1e-13)
+    distribution = np.bincount(exact.basis(7).sum(axis=1), weights=probability)
+    np.testing.assert_allclose(state.magnetization_distribution(), distribution, atol=1e-14)
+    assert state.abs_magnetization() == pytest.approx(probability @ np.abs(z.mean(axis=1)))
+
+
+@pytest.mark.parametrize("state", [random_state(6, 4, 2), ground(8, 1.0)], ids=["random", "tfim"])
+def test_log_prob_agrees_with_the_vector(state: MPS) -> None:
+    bits = exact.basis(state.sites)
+    expected = 2 * np.log(np.abs(state.to_vector()))
+    np.testing.assert_allclose(state.log_prob(bits), expected, atol=1e-9)
+    np.testing.assert_allclose(state.log_prob(bits[5:6].tolist()), expected[5:6], atol=1e-9)
+
+
+def test_log_prob_of_the_impossible_and_of_the_unlikely() -> None:
+    up = np.zeros((1, 2, 1))
+    up[0, 0, 0] = 1.0
+    product = mps_from_tensors([up] * 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(product.log_prob([[0, 0, 0], [0, 1, 0]]), [0, -np.inf])
+    tilted = np.array([1.0, 1e-30]).reshape(1, 2, 1)
+    # (1e-30)^(2 * 100) is far below what a float holds.
+    log_prob = mps_from_tensors([tilted] * 100).log_prob(np.ones((1, 100)))
+    assert log_prob[0] == pytest.approx(-6000 * np.log(10))
+
+
+def test_log_prob_refuses_other_sizes() -> None:
+    with pytest.raises(InputError, match=r"has 3 sites .* the state has 8"):
+        ground(8, 1.0).log_prob([[0, 1, 0]])
+    with pytest.raises(InputError, match="2 dimensions"):
+        ground(8, 1.0).log_prob([0, 1, 0])
+
+
+SAMPLED = {
+    "two sites": lambda: ground(2, 1.0),
+    "critical": lambda: ground(8, 1.0),
+    "antiferromagnet": lambda: ground(7, 1.2, -1.0),
+    "random": lambda: random_state(6, 4, 3),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_sampler_by_chi_squared(name: str) -> None:
+    state = SAMPLED[name]()
+    shots = sample(state, 200_000, seed=5)
+    assert exact.chi_squared_p(shots.bits, state.to_vector() ** 2) > REJECT
+
+
+@pytest.mark.parametrize("fault", ["shifted threshold", "mirrored", "bits swapped", "repeated"])
+def test_broken_samplers_fail_the_same_test(fault: str) -> None:
+    state = random_state(6, 4, 3)
+    bits = sample(state, 200_000, seed=5).bits.copy()
+    if fault == "shifted threshold":  # some of one site's zeros become ones
+        bits[np.random.default_rng(0).random(len(bits)) < 0.05, 2] = 1
+    elif fault == "mirrored":
+        bits = bits[:, ::-1].copy()
+    elif fault == "bits swapped":
+        bits = 1 - bits
+    else:  # every chunk with the same random numbers
+        bits = np.tile(bits[:CHUNK], (len(bits) // CHUNK + 1, 1))
+    assert exact.chi_squared_p(bits, state.to_vector() ** 2) < 1e-12
+
+
+def test_seeds_fix_the_bits() -> None:
+    state = ground(8, 1.0)
+    shots = sample(state, 10_000, seed=1)
+    np.testing.assert_array_equal(shots.bits, sample(state, 10_000, seed=1).bits)
+    assert (shots.bits != sample(state, 10_000, seed=2).bits).any()
+    # Fewer shots are the beginning of more.
+    np.testing.assert_array_equal(shots.bits[:5000], sample(state, 5000, seed=1).bits)
+    assert shots.provenance["seed"] == 1
+    assert shots.provenance["model"] == {"sites": 8, "field": 1.0, "coupling": 1.0}
+    # A long seed must not repeat a chunk of a short one.
+    chunk = shots.bits[CHUNK : 2 * CHUNK]
+    assert (sample(state, CHUNK, seed=1 + (1 << 32)).bits != chunk).any()
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = ground(10, 1.0)
+    results: list[NDArray[np.uint8]] = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
+        results.append(sample(state, 30_000, seed=3).bits)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_sampling_a_hundred_sites() -> None:
+    state, model = ground(100, 1.0), TFIM(sites=100)
+    shots = sample(state, 20_000, seed=0)
+    z = 1.0 - 2.0 * shots.bits
+    error = np.sqrt(len(shots))
+    assert np.abs(z.mean(axis=0)).max() * error < 5
+    a = z[:, 49]
+    measured = (a[:, None] * z[:, 49:]).mean(axis=0)
+    assert np.abs(measured - model.correlation_from_midpoint()).max() * error < 5
+    m = np.abs(z.mean(axis=1))
+    assert abs(m.mean() - state.abs_magnetization()) * error < 5 * m.std()
+    assert np.isfinite(state.log_prob(shots)).all()
+
+
+def test_ctrl_c_stops_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, done = ground(8, 1.0), []
+
+    def interrupted(*_: Any) -> NDArray[np.uint8]:
+        done.append(1)
+        if len(done) > 1:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("psiprune.mps._sample_chunk", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sample(state, 1000 * CHUNK)
+    assert len(done) < 1000
+
+
+@pytest.mark.parametrize(
+    ("shots", "seed", "words"),
+    [(0, 0, "shots: "), (1.5, 0, "shots: "), (10, -1, "seed: "), (10, 2**63, "seed: ")],
+)
+def test_bad_arguments_of_sample(shots: Any, seed: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        sample(ground(2, 1.0), shots, seed=seed)
+
+
+def test_vectors_become_states_and_come_back() -> None:
+    vector = np.random.default_rng(4).normal(size=2**9)
+    state = mps_from_vector(3 * vector)
+    np.testing.assert_allclose(state.to_vector(), vector / np.linalg.norm(vector), atol=1e-14)
+    assert np.isnan(state.energy)
+    assert state.model is None
+    model = TFIM(sites=9)
+    known = mps_from_vector(model.ground_state_vector(), model)
+    assert known.energy == pytest.approx(model.ground_energy(), rel=1e-13)
+    assert known.energy_variance < 1e-20
+    cut = mps_from_vector(vector, max_bond=3)
+    assert max(cut.bond_dimensions) == 3
+    assert cut.truncation_error > 0.01
+
+
+def test_tensors_keep_their_sign_in_right_canonical_form() -> None:
+    rng = np.random.default_rng(7)
+    a, b = rng.normal(size=(1, 2, 5)), rng.normal(size=(5, 2, 1))
+    psi = np.einsum("asb,btc->ts", a, b).ravel()
+    np.testing.assert_allclose(
+        mps_from_tensors([a, b]).to_vector(), psi / np.linalg.norm(psi), atol=1e-14
+    )
+
+
+UP = np.array([1.0, 0.0]).reshape(1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ([UP], "at least 2 sites, found 1"),
+        ([UP, np.ones((2, 2, 1))], r"site 1 must have shape \(1, 2, right bond\)"),
+        ([UP, np.ones((1, 3, 1))], "site 1 must have shape"),
+        ([UP, np.ones((1, 2, 2)) / 2], "the last bond must have dimension 1, found 2"),
+        ([UP, UP * np.nan], "site 1: holds values that are not finite"),
+        ([UP, UP * 1j], "site 1: must be real"),
+        ([UP, 2 * UP], "site 1 is not right-canonical.* mps_from_tensors"),
+        ([2 * UP, UP], "site 0 is not right-canonical"),
+    ],
+)
+def test_bad_tensors(tensors: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        MPS(tuple(tensors))
+
+
+def test_other_bad_states() -> None:
+    with pytest.raises(InputError, match="there are 2, but the model has 3 sites"):
+        MPS((UP, UP), model=TFIM(sites=3))
+    with pytest.raises(InputError, match="zero vector"):
+        mps_from_tensors([UP, 0 * UP])
+    for vector in (np.ones(3), np.ones(2), np.ones((2, 2)), np.ones(0)):
+        with pytest.raises(InputError, match="vector: must have 2"):
+            mps_from_vector(vector)
+    with pytest.raises(InputError, match="all amplitudes are 0"):
+        mps_from_vector(np.zeros(4))
+    with pytest.raises(InputError, match="not finite"):
+        mps_from_vector([1, np.inf, 0, 0])
+    with pytest.raises(InputError, match="at most 20"):
+        ground(31, 0.9).to_vector()
+
+
+@pytest.mark.parametrize("state", [ground(10, 1.0), random_state(4, 3, 0)], ids=["tfim", "own"])
+def test_files_keep_a_state(tmp_path: Path, state: MPS) -> None:
+    again = load_mps(state.save(tmp_path / "state.nc"))
+    assert again.model == state.model
+    np.testing.assert_equal(again.energy, state.energy)
+    np.testing.assert_equal(again.energy_variance, state.energy_variance)
+    assert again.truncation_error == state.truncation_error
+    for mine, theirs in zip(state.tensors, again.tensors, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    dataset = read_dataset(tmp_path / "state.nc", "mps")
+    assert dataset["tensor_1"].dims == ("bond_1", "physical", "bond_2")
+    assert dataset.attrs["energy_units"] == "J"
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    path = ground(10, 1.0).save(tmp_path / "state.nc")
+    good = read_dataset(path, "mps")
+
+    def refused(dataset: xr.Dataset, words: str, kind: str = "mps") -> None:
+        write_dataset(path, dataset, kind)
+        with pytest.raises(InputError, match=words) as caught:
+            load_mps(path)
+        assert str(caught.value).startswith(str(path))
+        assert "\n" not in str(caught.value)
+
+    refused(good.drop_vars("tensor_3"), "needs the variables tensor_0 .. tensor_9")
+    refused(good.assign(tensor_2=good["tensor_2"] * np.nan), "site 2: holds values")
+    refused(good.assign(tensor_2=good["tensor_2"] * 1.001), "site 2 is not right-canonical")
+    refused(good.assign_attrs(field=-1.0), "field: should be greater than 0")
+    refused(good, "expected a file of kind 'mps', found 'shots'", kind="shots")
+    without_energy = good.copy()
+    del without_energy.attrs["energy"]
+    refused(without_energy, "attribute 'energy' is missing")
+
+    write_dataset(path, good, "mps")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="truncated or damaged"):
+        load_mps(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_mps(tmp_path / "none.nc")

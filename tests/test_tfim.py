@@ -1,0 +1,155 @@
+"""The chain: free fermions, diagonalisation and the reference file against each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import exact
+from psiprune.inputs import InputError
+from psiprune.tfim import TFIM, midpoint
+
+SMALL = [
+    (2, 1.0, 1.0),
+    (3, 0.3, 1.0),
+    (6, 1.0, 1.0),
+    (7, 2.0, 1.0),
+    (8, 0.5, -1.0),
+    (9, 1.3, -0.7),
+    (8, 1.0, 0.0),
+    (9, 1.5, 1.0),
+]
+
+
+@pytest.mark.parametrize(("sites", "field", "coupling"), SMALL)
+def test_free_fermions_agree_with_diagonalisation(
+    sites: int, field: float, coupling: float
+) -> None:
+    model = TFIM(sites=sites, field=field, coupling=coupling)
+    hamiltonian = exact.tfim_hamiltonian(sites, field, coupling)
+    energies, vectors = np.linalg.eigh(hamiltonian)
+    ground = vectors[:, 0] * np.sign(vectors[:, 0].sum())
+    z = 1.0 - 2.0 * exact.basis(sites)
+    correlations = (z * ground[:, None] ** 2).T @ z
+
+    assert model.ground_energy() == pytest.approx(energies[0], rel=1e-12)
+    assert model.fermion_gap() == pytest.approx(energies[1] - energies[0], abs=1e-11)
+    np.testing.assert_allclose(model.ground_state_vector(), ground, atol=1e-9)
+    np.testing.assert_allclose(model.correlations(), correlations, atol=1e-10)
+    np.testing.assert_allclose(
+        model.correlation_from_midpoint(),
+        correlations[sites // 2 - 1, sites // 2 - 1 :],
+        atol=1e-10,
+    )
+    np.testing.assert_allclose(
+        model.transverse_magnetization(),
+        [ground @ exact.operator(sites, {i: exact.X}) @ ground for i in range(sites)],
+        atol=1e-10,
+    )
+    assert model.magnetization_squared() == pytest.approx(
+        ground**2 @ z.mean(axis=1) ** 2, abs=1e-11
+    )
+    vector = np.random.default_rng(0).normal(size=2**sites)
+    np.testing.assert_allclose(model.apply_hamiltonian(vector), hamiltonian @ vector, atol=1e-10)
+
+
+@pytest.mark.parametrize("entry", exact.REFERENCE, ids=lambda e: f"{e['sites']}-{e['field']}")
+def test_free_fermions_agree_with_the_reference(entry: dict[str, Any]) -> None:
+    model = TFIM(sites=entry["sites"], field=entry["field"], coupling=entry["coupling"])
+    assert model.ground_energy() == pytest.approx(entry["energy"], rel=1e-12)
+    assert model.fermion_gap() == pytest.approx(entry["fermion_gap"], rel=1e-9)
+    assert model.transverse_magnetization().mean() == pytest.approx(entry["sigma_x_mean"], rel=1e-9)
+    correlations = model.correlations()
+    assert np.diag(correlations, 1).sum() == pytest.approx(entry["zz_nn_sum"], rel=1e-9)
+    assert model.magnetization_squared() == pytest.approx(entry["m2"], rel=1e-9)
+    np.testing.assert_allclose(
+        model.correlation_from_midpoint(), entry["correlation_from_midpoint"], atol=1e-11
+    )
+
+
+def test_ground_state_vector_at_18_sites_agrees_with_the_reference() -> None:
+    entry = next(e for e in exact.REFERENCE if e["sites"] == 18 and e["field"] == 1)
+    vector = TFIM(sites=18).ground_state_vector()
+    ones = exact.basis(18).sum(axis=1)
+    probability = vector**2
+    distribution = np.bincount(ones, weights=probability)
+    np.testing.assert_allclose(distribution, entry["magnetization_distribution"], atol=1e-11)
+    assert probability @ np.abs(1 - ones / 9) == pytest.approx(entry["abs_m"], abs=1e-10)
+    assert -probability @ np.log(probability) == pytest.approx(entry["entropy_nats"], abs=1e-9)
+
+
+@pytest.mark.parametrize(("sites", "field"), [(14, 0.1), (16, 0.3), (12, 1e-3)])
+def test_near_degenerate_states_do_not_mix(sites: int, field: float) -> None:
+    model = TFIM(sites=sites, field=field)
+    vector = model.ground_state_vector()
+    energy = vector @ model.apply_hamiltonian(vector)
+    assert energy == pytest.approx(model.ground_energy(), rel=1e-13)
+    np.testing.assert_array_equal(vector, vector[::-1])  # <prod X> = +1
+    assert (vector >= 0).all()
+
+
+def test_sign_of_the_zero_mode_deep_in_the_ordered_phase() -> None:
+    """Here the gap is 1e-31, so an SVD alone pairs its two vectors with arbitrary sign."""
+    model = TFIM(sites=60, field=0.3)
+    x = model.transverse_magnetization()
+    correlations = model.correlations()
+    assert model.fermion_gap() == pytest.approx(2 * (1 - 0.09) * 0.3**60, rel=1e-9)
+    # The two ends, as the bulk, point the same way: to (1 - h^2)^(1/8) each in the bulk, and to
+    # (1 - h^2)^(1/2) at an end (Pfeuty 1970; McCoy and Wu 1973).
+    assert correlations[0, -1] == pytest.approx(1 - 0.09, abs=1e-12)
+    assert correlations[20, 40] == pytest.approx((1 - 0.09) ** 0.25, abs=1e-10)
+    assert (correlations > 0).all()
+    np.testing.assert_allclose(x, x[::-1], atol=1e-13)
+    # A short chain with the same ends, where the dense vector is at hand.
+    short = TFIM(sites=16, field=0.3)
+    np.testing.assert_allclose(x[:4], short.transverse_magnetization()[:4], atol=1e-8)
+
+
+def test_the_gauge_of_the_antiferromagnet() -> None:
+    signs = (-1.0) ** np.arange(11)
+    one, other = TFIM(sites=11), TFIM(sites=11, coupling=-1.0)
+    np.testing.assert_allclose(
+        other.correlations(), np.outer(signs, signs) * one.correlations(), atol=1e-12
+    )
+
+
+def test_midpoint_stays_in_range() -> None:
+    assert [midpoint(n) for n in (2, 3, 4, 5, 18)] == [0, 0, 1, 1, 8]
+    assert TFIM(sites=18).correlation_from_midpoint().shape == (10,)
+    assert TFIM(sites=5).correlation_from_midpoint().shape == (4,)
+
+
+def test_a_thousand_sites() -> None:
+    model = TFIM(sites=1000)
+    # At h = J the open chain is solved in closed form: 1 - 1/sin(pi / (4 N + 2)).
+    assert model.ground_energy() == pytest.approx(1 - 1 / np.sin(np.pi / 4002), rel=1e-12)
+    assert len(model.correlation_from_midpoint()) == 501
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"sites": 1}, "sites: should be greater than or equal to 2, found 1"),
+        ({"sites": 2.5}, "sites: "),
+        ({}, "sites: is required"),
+        ({"sites": 4, "field": 0.0}, "the sign of h is only a rotation"),
+        ({"sites": 4, "field": -1.0}, "field: should be greater than 0, found -1.0"),
+        ({"sites": 4, "field": float("nan")}, "field: "),
+        ({"sites": 4, "coupling": float("inf")}, "coupling: "),
+        ({"sites": 4, "h": 1.0}, "h: no such setting"),
+    ],
+)
+def test_bad_parameters(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        TFIM(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_dense_vectors_have_a_largest_size() -> None:
+    model = TFIM(sites=21)
+    with pytest.raises(InputError, match="at most 20"):
+        model.ground_state_vector()
+    with pytest.raises(InputError, match="shape"):
+        TFIM(sites=3).apply_hamiltonian(np.ones(4))
