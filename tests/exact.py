@@ -64,7 +64,9 @@ def chi_squared_p(bits: NDArray[np.uint8], probability: NDArray[np.float64]) -> 
 
 
 def rbm_joint(
-    weights: NDArray[np.float64], visible_bias: NDArray[np.float64], hidden_bias: NDArray[np.float64]
+    weights: NDArray[np.float64],
+    visible_bias: NDArray[np.float64],
+    hidden_bias: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """b.v + c.h + h.W.v for every pair of states, [2^N, 2^N_h]."""
     hidden, visible = weights.shape
@@ -73,7 +75,9 @@ def rbm_joint(
 
 
 def rbm_distribution(
-    weights: NDArray[np.float64], visible_bias: NDArray[np.float64], hidden_bias: NDArray[np.float64]
+    weights: NDArray[np.float64],
+    visible_bias: NDArray[np.float64],
+    hidden_bias: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """p(v), [2^N], by summing the joint distribution over the hidden states."""
     joint = rbm_joint(weights, visible_bias, hidden_bias)
@@ -91,7 +95,9 @@ def rbm_means(
 
 
 def gibbs_matrix(
-    weights: NDArray[np.float64], visible_bias: NDArray[np.float64], hidden_bias: NDArray[np.float64]
+    weights: NDArray[np.float64],
+    visible_bias: NDArray[np.float64],
+    hidden_bias: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Probabilities [from, to] of one block Gibbs step, v to h to v, over all visible states."""
     joint = rbm_joint(weights, visible_bias, hidden_bias)

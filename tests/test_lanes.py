@@ -52,6 +52,19 @@ def uniform_of(key: int, out: Float32) -> None:
         key = uint64(key + uint64(1))
 
 
+@compiled
+def row_key_of(key: int) -> int:
+    return row_key(key)
+
+
+@compiled
+def unmixed_of(key: int, out: Float32) -> None:
+    """One row, with the counter itself as its key."""
+    low, high = uint32(key), uint32(key >> uint64(32))
+    for lane in range(out.shape[1]):
+        out[0, lane] = uniform(lane, low, high)
+
+
 # --- exponentials ----------------------------------------------------------------------------
 
 
@@ -201,6 +214,42 @@ def constant_low_bit() -> Float32:
 )
 def test_broken_generators_fail(broken: Callable[[], Float32], caught_by: str) -> None:
     assert p_values(broken())[caught_by] < REJECT
+
+
+def avalanche_p(numbers: Callable[[np.uint64, Float32], None]) -> float:
+    """The p-value that one changed bit of the counter changes each bit of a row by a fair coin."""
+    keys = np.random.default_rng(0).integers(0, 2**64, 40, dtype=np.uint64)
+    one, other = np.empty((1, LANES), np.float32), np.empty((1, LANES), np.float32)
+    z = []
+    for bit in range(64):
+        changed = 0
+        for key in keys:
+            numbers(key, one)
+            numbers(key ^ np.uint64(1 << bit), other)
+            cells = [(u.astype(np.float64) * 2**23 - 0.5).astype(np.int64) for u in (one, other)]
+            difference = cells[0] ^ cells[1]
+            changed += sum(int(word).bit_count() for word in difference.ravel())
+        total = 23 * LANES * len(keys)
+        z.append((changed - total / 2) / np.sqrt(total / 4))
+    return float(scipy.stats.chi2.sf(np.square(z).sum(), 64))
+
+
+def test_counters_one_bit_apart_give_rows_of_their_own() -> None:
+    assert avalanche_p(uniform_of) > REJECT
+    assert avalanche_p(unmixed_of) < REJECT
+
+
+def test_row_keys_are_splitmix64() -> None:
+    # The published outputs for the state 1234567, which grows by 0x9E3779B97F4A7C15 each time.
+    published = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+    states = [(1234567 + k * 0x9E3779B97F4A7C15) % 2**64 for k in range(5)]
+    assert [int(row_key_of(np.uint64(state))) for state in states] == published
 
 
 def test_numbers_are_cell_midpoints_and_reach_both_ends() -> None:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
 from pydantic import ValidationError
 
 from psiprune.config import (
@@ -32,8 +32,21 @@ Chosen = TypeVar("Chosen", bound=Settings)
 Flat = Parameter(name="*")
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 
+
+def _whole(_: object, tokens: Sequence[Token]) -> int:
+    try:
+        return int(tokens[0].value)  # cyclopts itself would round "2.5"
+    except ValueError:
+        raise ValueError(f"must be an integer, found {tokens[0].value!r}") from None
+
+
+Whole = Parameter(converter=_whole)
+
 app = App(
     name="psiprune",
+    # "--fields 1 2" as well as "--fields 1 --fields 2"; no "--no-json", no "--empty-fields".
+    default_parameter=Parameter(consume_multiple=True, negative=()),
+    suppress_keyboard_interrupt=False,  # `main` says a word about it
     version=lambda: f"psiprune {version('psiprune')}",
     help="Reconstruct quantum states from bit strings, prune the RBM, and tell what it cost.",
 )
@@ -75,7 +88,12 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool =
 
 @app.command(name="sample")
 def sample_command(
-    state: Path, *, out: Out, shots: int = 100_000, seed: int = 0, json: bool = False
+    state: Path,
+    *,
+    out: Out,
+    shots: Annotated[int, Whole] = 100_000,
+    seed: Annotated[int, Whole] = 0,
+    json: bool = False,
 ) -> None:
     """Measure a state in the Z basis: independent shots by perfect sampling.
 
@@ -106,8 +124,8 @@ def train_command(
     shots: Path,
     *,
     out: Out,
-    hidden: int | None = None,
-    seed: int = 0,
+    hidden: Annotated[int | None, Whole] = None,
+    seed: Annotated[int, Whole] = 0,
     settings: Annotated[TrainSettings | None, Flat] = None,
     config: Path | None = None,
     json: bool = False,
@@ -160,10 +178,10 @@ def prune_command(
     shots: Path,
     *,
     out: Out,
-    seed: int = 0,
+    seed: Annotated[int, Whole] = 0,
     prune: Annotated[PruneSettings | None, Flat] = None,
     fine_tune: FineTuneSettings | None = None,
-    no_fine_tune: Annotated[bool, Parameter(negative=())] = False,
+    no_fine_tune: bool = False,
     json: bool = False,
 ) -> None:
     """Prune an RBM step by step and train it on after each step; a second start goes on.
@@ -230,7 +248,7 @@ def evaluate_command(
     rbm: Path,
     state: Path,
     *,
-    seed: int = 0,
+    seed: Annotated[int, Whole] = 0,
     measure: Annotated[MeasureSettings | None, Flat] = None,
     json: bool = False,
 ) -> None:

@@ -12,15 +12,19 @@ from psiprune.inputs import Settings
 class TrainSettings(Settings):
     """How an RBM is fitted to shots."""
 
-    method: Literal["cd", "pcd"] = Field(
-        default="cd", description="contrastive divergence from the data, or from persistent chains"
+    method: Literal["cd", "pcd", "exact"] = Field(
+        default="cd",
+        description="contrastive divergence from the data or from persistent chains, or natural "
+        "gradient of the exact likelihood (needs a layer of at most 16 units)",
     )
-    epochs: int = Field(default=500, ge=0, description="passes over all shots")
+    epochs: int = Field(
+        default=500, ge=0, description="passes over all shots; exact: at most so many steps"
+    )
     batch_size: int = Field(default=100, ge=1, description="shots, and Gibbs chains, an update")
     cd_steps: int = Field(
         default=10, ge=1, description="Gibbs steps of the negative phase, the k of CD-k"
     )
-    learning_rate: float = Field(default=0.1, gt=0, description="of the first epoch")
+    learning_rate: float = Field(default=0.1, gt=0, le=1000, description="of the first epoch")
     learning_rate_decay: float = Field(
         default=0.01,
         gt=0,
@@ -39,7 +43,9 @@ class FineTuneSettings(TrainSettings):
     """How an RBM is trained on after some of its weights were removed."""
 
     epochs: int = Field(default=30, ge=0, description="passes over all shots at each level")
-    learning_rate: float = Field(default=0.02, gt=0, description="of the first epoch of a level")
+    learning_rate: float = Field(
+        default=0.02, gt=0, le=1000, description="of the first epoch of a level"
+    )
     learning_rate_decay: float = Field(
         default=0.1,
         gt=0,
@@ -109,8 +115,9 @@ class StudySettings(Settings):
     @field_validator("fields")
     @classmethod
     def _each_once(cls, fields: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(fields)) < len(fields):
-            raise ValueError("each field must stand once")
+        # Folders and tables name a field by six digits.
+        if len({f"{field:g}" for field in fields}) < len(fields):
+            raise ValueError("each field must stand once, told apart by six digits")
         return fields
 
     @property

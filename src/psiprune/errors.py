@@ -149,8 +149,9 @@ def exact_measures(rbm: RBM, reference: Reference) -> ExactMeasures:
     """Measure an RBM by sums over the whole basis, for N <= 20.
 
     Raises:
-        InputError: N > 20.
+        InputError: the RBM has another number of sites than the state, or N > 20.
     """
+    _check_sites(rbm, reference)
     if reference.log_q is None:
         raise InputError(f"rbm: exact measures need N <= {EXACT_SITES}, found {rbm.visible}")
     log_p = rbm.log_prob_all() - rbm.log_partition()
@@ -198,10 +199,7 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
     """
     reference = state if isinstance(state, Reference) else reference_of(state)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
-    if rbm.visible != reference.state.sites:
-        raise InputError(
-            f"rbm: has {rbm.visible} visible units, but the state has {reference.state.sites} sites"
-        )
+    _check_sites(rbm, reference)
     bits, method = draw_chains(rbm, draws, seed)
     found = sampled_observables(rbm, bits, reference.model)
     truth = reference.observables
@@ -229,6 +227,13 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
     )
     kl, overlap = _distribution_measures(rbm, reference, bits, draws, seed)
     return Report(kl, overlap, *relative("energy"), *relative("abs_magnetization"), mse, found)
+
+
+def _check_sites(rbm: RBM, reference: Reference) -> None:
+    if rbm.visible != reference.state.sites:
+        raise InputError(
+            f"rbm: has {rbm.visible} visible units, but the state has {reference.state.sites} sites"
+        )
 
 
 def _distribution_measures(

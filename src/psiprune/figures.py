@@ -61,11 +61,11 @@ def plot_study(study: xr.Dataset) -> Figure:
             ax = axes[row, column]
             _draw_measure(ax, here, pruned, name)
             if apart is not None:
-                label = f"{apart:.0%}: graph must fall apart"
-                ax.axvline(apart, ls=":", lw=1.2, color=GREY, label=label)
+                fallen = f"{apart:.0%}: graph must fall apart"
+                ax.axvline(apart, ls=":", lw=1.2, color=GREY, label=fallen)
             if column == 0:
                 ax.set_ylabel(label)
-        axes[0, column].set_title(f"h/J = {field:g}")
+        axes[0, column].set_title(f"h/J = {field / study.attrs['coupling']:g}")
         axes[-1, column].set_xlabel("fraction of weights pruned")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)

@@ -39,6 +39,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(path)
+    except OSError as error:  # a name that the user knows, not the draft's or none
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         draft.unlink(missing_ok=True)
     return path

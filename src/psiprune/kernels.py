@@ -390,6 +390,37 @@ def scan_all(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
     return out
 
 
+@compiled
+def sigmoid_in_place(a, weight):  # type: ignore[no-untyped-def]
+    """a [unit, state] -> sigmoid(a); returns sum over units and states of weight * log(1 + exp(a)).
+
+    log(1 + exp(a)) = max(a, 0) - log(sigmoid(|a|)); the logarithm is taken of a product over units.
+    """
+    units, states = a.shape
+    total = 0.0
+    block = 256
+    product, linear = np.empty(block), np.empty(block)
+    for first in range(0, states, block):
+        size = min(block, states - first)
+        product[:] = 1.0
+        linear[:] = 0.0
+        for j in range(units):
+            for s in range(size):
+                x = a[j, first + s]
+                small = exp64(-abs(x))
+                larger = 1.0 / (1.0 + small)
+                linear[s] += max(x, 0.0)
+                product[s] *= 1.0 + small
+                a[j, first + s] = larger if x >= 0.0 else small * larger
+            if j % 512 == 511:  # before a product of factors up to 2 can overflow
+                for s in range(size):
+                    linear[s] += np.log(product[s])
+                    product[s] = 1.0
+        for s in range(size):
+            total += weight[first + s] * (linear[s] + np.log(product[s]))
+    return total
+
+
 # --- one flipped site ------------------------------------------------------------------------
 
 
@@ -398,14 +429,15 @@ def flip_amplitudes(v, weights, visible_bias, hidden_bias, out):  # type: ignore
     """out[shot] = sum_i psi(v with site i flipped) / psi(v) for psi = sqrt(p), v [shot, site].
 
     With p_j = sigmoid(a_j), flipping site i by s = +-1 changes p(v) by the factor
-    exp(s b_i) prod_j (1 + p_j (exp(s W_ji) - 1)): no exponential in the inner loop.
+    exp(s b_i) prod_j (1 - p_j + p_j exp(s W_ji)): no exponential in the inner loop. All terms are
+    positive, with 1 - p_j = sigmoid(-a_j) kept beside p_j, so large weights cancel nothing.
     """
     shots, visible = v.shape
     hidden = weights.shape[0]
     lanes = 64
-    on, off = np.expm1(weights), np.expm1(-weights)
+    on, off = np.exp(weights), np.exp(-weights)
     bias_on, bias_off = np.exp(visible_bias), np.exp(-visible_bias)
-    x, p = np.zeros((visible, lanes)), np.empty((hidden, lanes))
+    x, p, rest = np.zeros((visible, lanes)), np.empty((hidden, lanes)), np.empty((hidden, lanes))
     ratio, total = np.empty(lanes), np.empty(lanes)
     for first in range(0, shots, lanes):
         count = min(lanes, shots - first)
@@ -420,16 +452,19 @@ def flip_amplitudes(v, weights, visible_bias, hidden_bias, out):  # type: ignore
                     for lane in range(64):
                         p[j, lane] += weight * x[i, lane]
             for lane in range(64):
-                p[j, lane] = 1.0 / (1.0 + exp64(-p[j, lane]))
+                down = exp64(-p[j, lane])
+                p[j, lane] = 1.0 / (1.0 + down)
+                rest[j, lane] = down / (1.0 + down)
         total[:] = 0.0
         for i in range(visible):
             for lane in range(64):
-                ratio[lane] = bias_on[i] + x[i, lane] * (bias_off[i] - bias_on[i])
+                ratio[lane] = bias_off[i] if x[i, lane] > 0.5 else bias_on[i]
             for j in range(hidden):
                 if weights[j, i] != 0.0:
-                    rise, change = on[j, i], off[j, i] - on[j, i]
+                    up, down = on[j, i], off[j, i]
                     for lane in range(64):
-                        ratio[lane] *= 1.0 + p[j, lane] * (rise + x[i, lane] * change)
+                        factor = down if x[i, lane] > 0.5 else up
+                        ratio[lane] *= rest[j, lane] + p[j, lane] * factor
             for lane in range(64):
                 total[lane] += np.sqrt(ratio[lane])
         out[first : first + count] = total[:count]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from psiprune.config import FineTuneSettings, PruneSettings
 from psiprune.inputs import InputError, check_seed
 from psiprune.rbm import RBM
 from psiprune.shots import Shots, as_shots, check_sites
-from psiprune.training import TrainingState, train
+from psiprune.training import Watch, train
 
 _STREAM = 3
 
@@ -82,7 +82,7 @@ def prune_steps(
     settings: PruneSettings,
     fine_tune: FineTuneSettings | None,
     seed: int,
-    watch: Callable[[TrainingState], None] | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Level]:
     """The levels after `level`, each pruned from the one before and fine-tuned.
 
@@ -104,8 +104,8 @@ def prune(
     *,
     criterion: Literal["magnitude", "random"] = "magnitude",
     fraction: float = 0.1,
-    levels: int = 18,
-    fine_tune: Literal["cd", "pcd"] | None = "cd",
+    levels: int = 20,
+    fine_tune: Literal["cd", "pcd", "exact"] | None = "cd",
     seed: int = 0,
     **changes: Any,
 ) -> list[Level]:

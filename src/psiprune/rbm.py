@@ -16,6 +16,7 @@ from psiprune import kernels, sampling
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError, check_count, check_seed
 from psiprune.parallel import in_threads
+from psiprune.shots import Shots, as_shots, check_sites
 
 Float64 = NDArray[np.float64]
 
@@ -79,6 +80,7 @@ class RBM:
         ):
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        object.__setattr__(self, "provenance", dict(self.provenance))
 
     @property
     def visible(self) -> int:
@@ -125,11 +127,11 @@ class RBM:
         )
         return sampling.Machine(kernels.graph_of(self.mask), at)
 
-    def log_prob_unnormalized(self, bits: ArrayLike) -> Float64:
+    def log_prob_unnormalized(self, bits: Shots | ArrayLike) -> Float64:
         """log p~(v) = b.v + sum_j log(1 + exp(c_j + W_j.v)) for bits [shot, visible] -> [shot].
 
         Raises:
-            InputError: the last axis of `bits` is not the number of visible units.
+            InputError: the bits are not 0 and 1, or are not one for each visible unit.
         """
         v = self._configurations(bits)
         out = np.empty(len(v))
@@ -141,7 +143,7 @@ class RBM:
             ).sum(axis=1)
         return out
 
-    def log_prob(self, bits: ArrayLike) -> Float64:
+    def log_prob(self, bits: Shots | ArrayLike) -> Float64:
         """log p(v) = log p~(v) - log Z for bits [shot, visible] -> [shot]; see `log_partition`."""
         return self.log_prob_unnormalized(bits) - self.log_partition()
 
@@ -185,7 +187,7 @@ class RBM:
         largest = max(top for top, _ in parts)
         return float(largest + np.log(sum(total * np.exp(top - largest) for top, total in parts)))
 
-    def hidden_given_visible(self, bits: ArrayLike) -> Float64:
+    def hidden_given_visible(self, bits: Shots | ArrayLike) -> Float64:
         """p(h_j = 1 | v) = sigmoid(c_j + W_j.v) for bits [shot, visible] -> [shot, hidden]."""
         v = self._configurations(bits)
         return _sigmoid(v @ self.weights.T + self.hidden_bias)
@@ -229,6 +231,31 @@ class RBM:
         """The same RBM with only the weights of a mask."""
         return RBM(self.weights, self.visible_bias, self.hidden_bias, mask, self.provenance)
 
+    def compact(self) -> RBM:
+        """The same distribution without the hidden units that have at most one weight.
+
+        A unit without weights is a constant factor of p~. A unit with one weight, to site i, is
+        the factor (1 + e^c) exp(v_i [log(1 + e^(c + W)) - log(1 + e^c)]) as v_i is 0 or 1, so it
+        is folded into b_i. log p(v) stays as it was, up to rounding; log p~ and log Z both lose
+        the constant. One hidden unit is always left.
+        """
+        weights_of = self.mask.sum(axis=1)
+        visible_bias = self.visible_bias.copy()
+        for j, i in np.argwhere(self.mask & (weights_of == 1)[:, None]):
+            off = np.logaddexp(0.0, self.hidden_bias[j])
+            visible_bias[i] += np.logaddexp(0.0, self.hidden_bias[j] + self.weights[j, i]) - off
+        kept = np.flatnonzero(weights_of > 1)
+        if len(kept) == 0:
+            mask = np.zeros((1, self.visible), bool)
+            return RBM(np.zeros(mask.shape), visible_bias, np.zeros(1), mask, self.provenance)
+        return RBM(
+            self.weights[kept],
+            visible_bias,
+            self.hidden_bias[kept],
+            self.mask[kept],
+            self.provenance,
+        )
+
     def to_dataset(self) -> xr.Dataset:
         """Weights, biases and mask, labelled."""
         return xr.Dataset(
@@ -245,11 +272,8 @@ class RBM:
         """Write one labelled NetCDF file, atomically; `load_rbm` reads it."""
         return write_dataset(path, self.to_dataset(), "rbm")
 
-    def _configurations(self, bits: ArrayLike) -> NDArray[np.uint8]:
-        v = np.asarray(bits)
-        if v.ndim != 2 or v.shape[1] != self.visible:
-            raise InputError(f"bits: shape must be [shot, {self.visible}], found {v.shape}")
-        return v
+    def _configurations(self, bits: Shots | ArrayLike) -> NDArray[np.uint8]:
+        return check_sites(as_shots(bits), self.visible, "the RBM").bits
 
 
 def rbm_from_dataset(dataset: xr.Dataset, name: object) -> RBM:
@@ -304,9 +328,11 @@ def _sigmoid(x: Float64) -> Float64:
 
 def _numbers(name: str, values: ArrayLike, dimensions: int) -> Float64:
     try:
-        array = np.asarray(values, dtype=np.float64)
+        # "same_kind" refuses complex numbers, which would lose their imaginary part.
+        array = np.asarray(values).astype(np.float64, casting="same_kind")
     except (TypeError, ValueError):
-        raise InputError(f"{name}: must be an array of numbers, found {values!r:.60}") from None
+        found = " ".join(repr(values).split())[:60]
+        raise InputError(f"{name}: must be an array of real numbers, found {found}") from None
     if array.ndim != dimensions:
         raise InputError(f"{name}: must have {dimensions} axes, found shape {array.shape}")
     if not np.isfinite(array).all():

@@ -40,7 +40,8 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
     if path.is_file():
         raise InputError(f"{path}: is a file, but a run needs a folder; give another name")
     config = path / "config.toml"
-    if path.exists() and not config.exists() and any(path.iterdir()):
+    # A start that was stopped at once, or met a full disk, leaves a lock or a draft, no more.
+    if path.exists() and not config.exists() and any(f.name[0] != "." for f in path.iterdir()):
         raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / ".lock", timeout=0)
@@ -65,13 +66,12 @@ def describe_machine() -> dict[str, str]:
         except PackageNotFoundError:
             found[library] = "not installed"
     found["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    revision = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found["git"] = revision.stdout.strip() or "not a checkout"
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        revision = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except OSError:  # no git on this machine
+        revision = ""
+    found["git"] = revision.strip() or "not a checkout"
     return found
 
 

@@ -58,7 +58,7 @@ def study_text(study: xr.Dataset, every: int = 2) -> str:
                     *(f"{float(here[name]):.2g}" for name, _ in _STUDY_COLUMNS),
                 ]
             )
-        tables.append(f"h/J = {field:g}\n{align(rows)}")
+        tables.append(f"h/J = {field / study.attrs['coupling']:g}\n{align(rows)}")
     return "\n\n".join(tables)
 
 

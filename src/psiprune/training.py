@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +12,24 @@ from numpy.typing import ArrayLike, NDArray
 from psiprune import kernels
 from psiprune.config import TrainSettings
 from psiprune.inputs import InputError, check_seed
+from psiprune.natural import natural_steps
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots, as_shots, check_sites
+
+
+class Progress(Protocol):
+    """What a watcher of training sees after each epoch."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+
+    @property
+    def rbm(self) -> RBM:
+        """The RBM now."""
+
+
+Watch = Callable[[Progress], None]
 
 _STREAM = 1  # tells this module's random numbers from those of sampling
 _SHUFFLE, _GIBBS, _CHAINS = 0, 1, 2
@@ -46,7 +62,10 @@ class TrainingState:
         """The RBM at this epoch. A weight outside the mask is exactly 0."""
         weights = np.zeros(self.mask.shape)
         weights[self.mask] = self.at.weights
-        return RBM(weights, self.at.visible_bias, self.at.hidden_bias, self.mask)  # type: ignore[arg-type]
+        visible_bias, hidden_bias = (
+            bias.astype(np.float64) for bias in (self.at.visible_bias, self.at.hidden_bias)
+        )
+        return RBM(weights, visible_bias, hidden_bias, self.mask)
 
 
 def start_training(rbm: RBM, settings: TrainSettings, seed: int) -> TrainingState:
@@ -118,6 +137,12 @@ def _one_epoch(
     return TrainingState(state.mask, state.epoch + 1, at, velocity, chains)
 
 
+def _states(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[Progress]:
+    if settings.method == "exact":
+        return natural_steps(start, shots, settings, seed)
+    return train_epochs(start_training(start, settings, seed), shots, settings, seed)
+
+
 def train(
     shots: Shots | ArrayLike,
     *,
@@ -126,10 +151,10 @@ def train(
     mask: NDArray[np.bool_] | None = None,
     start: RBM | None = None,
     settings: TrainSettings | None = None,
-    watch: Callable[[TrainingState], None] | None = None,
+    watch: Watch | None = None,
     **changes: Any,
 ) -> RBM:
-    """Fit an RBM to shots by CD-k or PCD.
+    """Fit an RBM to shots by CD-k, PCD, or the exact likelihood.
 
     Args:
         shots: Shots, or bits [shot, site] as a plain array.
@@ -166,10 +191,10 @@ def train(
     elif mask is not None:
         start = start.with_mask(mask)
     check_sites(data, start.visible, "the RBM")
-    last = start_training(start, chosen, seed)
-    for state in train_epochs(last, data, chosen, seed):
-        last = state
+    rbm = start
+    for state in _states(start, data, chosen, seed):
+        rbm = state.rbm
         if watch is not None:
             watch(state)
     provenance = {"training_shots": len(data), "seed": seed, **chosen.model_dump()}
-    return replace(last.rbm, provenance=provenance)
+    return replace(rbm, provenance=provenance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 import xarray as xr
@@ -12,7 +13,7 @@ from psiprune.files import read_dataset, write_dataset
 from psiprune.pruning import Level, prune_steps
 from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.shots import Shots
-from psiprune.training import TrainingState
+from psiprune.training import Watch
 
 
 def run_path(
@@ -23,7 +24,7 @@ def run_path(
     fine_tune: FineTuneSettings | None,
     seed: int,
     describe: Callable[[Level], xr.Dataset],
-    watch: Callable[[TrainingState], None],
+    watch: Watch,
 ) -> list[xr.Dataset]:
     """All levels of a path, those in the folder read and the rest made and written.
 
@@ -43,8 +44,8 @@ def run_path(
     files = [folder / f"level-{step:02d}.nc" for step in range(prune.levels + 1)]
     if not files[0].exists():
         write_dataset(files[0], describe(Level(0, dense())), "rbm")
-    # Levels are written in order, so those on disk are the first ones.
-    done = [read_dataset(file, "rbm") for file in files if file.exists()]
+    # Levels are written in order; what stands behind a gap is made again, with the same numbers.
+    done = [read_dataset(file, "rbm") for file in takewhile(Path.exists, files)]
     last = Level(len(done) - 1, rbm_from_dataset(done[-1], files[len(done) - 1]))
     total = rbm_from_dataset(done[0], files[0]).number_of_weights
     for level in prune_steps(last, total, shots, prune, fine_tune, seed, watch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from psiprune.dmrg import ground_state
 from psiprune.errors import Reference, evaluate, exact_measures, reference_of
 from psiprune.experiments.path import run_path
 from psiprune.files import read_dataset, write_dataset
+from psiprune.inputs import InputError
 from psiprune.mps import load_mps, sample
 from psiprune.observables import data_observables
 from psiprune.parallel import in_threads
@@ -25,9 +25,7 @@ from psiprune.rbm import RBM, initial_rbm
 from psiprune.runs import open_run
 from psiprune.shots import Shots, check_sites, read_shots
 from psiprune.tfim import TFIM
-from psiprune.training import TrainingState, train
-
-Watch = Callable[[TrainingState], None]
+from psiprune.training import Progress, Watch, train
 
 
 class Problem(NamedTuple):
@@ -63,7 +61,7 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
             total=len(members) * epochs, desc="training", unit=" epochs", disable=None
         ) as bar:
 
-            def tick(state: TrainingState) -> None:
+            def tick(_: Progress) -> None:
                 bar.update()
                 if stop.is_set():
                     raise KeyboardInterrupt
@@ -85,6 +83,8 @@ def _prepare(run: Path, settings: StudySettings, field: float) -> Problem:
     if not (folder / "state.nc").exists():
         ground_state(model).save(folder / "state.nc")
     state = load_mps(folder / "state.nc")
+    if state.model != model:
+        raise InputError(f"{folder / 'state.nc'}: not the state of this run; delete it")
     if not (folder / "shots.nc").exists():
         sample(state, settings.shots, seed=settings.seed).save(folder / "shots.nc")
     shots = check_sites(read_shots(folder / "shots.nc"), state.sites, "the state")
@@ -121,7 +121,7 @@ def _train_dense(
     start = initial_rbm(settings.sites, settings.hidden_units, seed)
     epochs, entries = [0], [exact_measures(start, problem.reference)]
 
-    def watch(state: TrainingState) -> None:
+    def watch(state: Progress) -> None:
         tick(state)
         if state.epoch % settings.history_every == 0 or state.epoch == settings.train.epochs:
             epochs.append(state.epoch)
@@ -187,6 +187,8 @@ def _assemble(
     )
     for name, unit in (("field", "J"), ("energy_reference", "J"), ("distance", "sites")):
         dataset[name].attrs["units"] = unit
-    for name in ("kl", "kl_floor", "history_kl"):
+    for name in ("kl", "kl_error", "kl_floor", "kl_exact", "history_kl"):
         dataset[name].attrs["units"] = "nat"
-    return dataset.assign_attrs(sites=settings.sites, hidden=settings.hidden_units)
+    return dataset.assign_attrs(
+        sites=settings.sites, hidden=settings.hidden_units, coupling=settings.coupling
+    )

@@ -1,0 +1,267 @@
+"""What the benchmarks share: options, the printed table, clocks, data, the peer in its process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+
+import psiprune as pp
+from psiprune.config import TrainSettings
+from psiprune.training import start_training, train_epochs
+
+HERE = Path(__file__).resolve().parent
+BATCH, SEED = 100, 0
+Row = dict[str, float | int | str | None]
+
+
+# --- the command line and what is printed -----------------------------------------------------
+
+
+def options(description: str | None, **extra: Any) -> argparse.Namespace:
+    """--quick, --json and --peers, and `extra` options as name = default."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there as well")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        metavar="PYTHON",
+        default=Path(os.environ.get("PSIPRUNE_PEERS", HERE.parent / ".venv-peers/bin/python")),
+        help="Python of the peers' environment (PSIPRUNE_PEERS; default .venv-peers/bin/python)",
+    )
+    for name, default in extra.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    return parser.parse_args()
+
+
+def processor() -> str:
+    """The name of the processor, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def header(title: str, *notes: str, peer: Peer | None = None) -> dict[str, Any]:
+    """Print what was measured, with which versions and where; the same as a dictionary."""
+    names = ("psiprune", "numba", "numpy", "physics-tenpy")
+    versions = {"python": platform.python_version(), **{name: version(name) for name in names}}
+    machine = f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    print(title)
+    print(f"  machine: {machine}")
+    print("  ours:    " + ", ".join(f"{name} {number}" for name, number in versions.items()))
+    if peer is not None:
+        print("  peer:    " + ", ".join(f"{name} {number}" for name, number in peer.about.items()))
+    for note in notes:
+        print(f"  {note}")
+    print(flush=True)
+    return {
+        "title": title,
+        "machine": machine,
+        "versions": versions,
+        "peer": peer.about if peer is not None else None,
+        "notes": notes,
+    }
+
+
+def cell(value: float | int | str | None) -> str:
+    """Three digits for a float; a dash where nothing was measured."""
+    if value is None:
+        return "-"
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else value
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print rows as a table; the keys of the first are its columns."""
+    columns = list(rows[0])
+    text = [columns, *([cell(row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[k]) for line in text) for k in range(len(columns))]
+    for line in text:
+        print("  ".join(field.rjust(width) for field, width in zip(line, widths, strict=True)))
+    print(flush=True)
+
+
+def save(path: Path | None, about: dict[str, Any], **tables: Sequence[Row]) -> None:
+    """Write what was printed as one JSON object, if a file was asked for."""
+    if path is not None:
+        path.write_text(json.dumps({**about, "tables": tables}, indent=1) + "\n")
+
+
+# --- clocks -----------------------------------------------------------------------------------
+
+
+def seconds(task: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
+def best(repeats: int, *tasks: Callable[[], float]) -> list[float]:
+    """The least of what each task measures. They take turns: noise from elsewhere hits them all."""
+    rounds = [[task() for task in tasks] for _ in range(repeats)]
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
+def one_core() -> Any:
+    """Inside this context psiprune starts one thread where it would start one a core."""
+    return patch("os.cpu_count", return_value=1)
+
+
+class UpdateClock:
+    """Trains on, an epoch at a time, and times it. Making one trains an epoch, so all is compiled.
+
+    Attributes:
+        first_epoch: seconds of that epoch, with reading or compiling the kernels.
+    """
+
+    def __init__(self, rbm: pp.RBM, shots: pp.Shots, cd_steps: int, batch: int = BATCH) -> None:
+        settings = TrainSettings(
+            epochs=1_000_000_000,
+            batch_size=batch,
+            cd_steps=cd_steps,
+            learning_rate=0.01,
+            learning_rate_decay=1.0,
+        )
+        self.states = train_epochs(start_training(rbm, settings, SEED), shots, settings, SEED)
+        self.updates = -(-len(shots) // batch)
+        self.first_epoch = seconds(lambda: next(self.states))
+
+    def __call__(self, epochs: int) -> float:
+        """Seconds per update in the fastest of so many epochs; shuffling the shots counts."""
+        return min(seconds(lambda: next(self.states)) for _ in range(epochs)) / self.updates
+
+
+# --- data -------------------------------------------------------------------------------------
+
+
+def ising_shots(sites: int, shots: int) -> pp.Shots:
+    """Shots of the Ising chain; critical at N = 18, at h = 2 above, where DMRG takes seconds."""
+    field = 1.0 if sites <= 18 else 2.0
+    return pp.sample(pp.ground_state(pp.TFIM(sites=sites, field=field)), shots, seed=SEED)
+
+
+def fair_bits(sites: int, shots: int) -> pp.Shots:
+    """Independent fair bits, where only time matters: no kernel branches on its data."""
+    generator = np.random.default_rng(SEED)
+    return pp.Shots(generator.integers(0, 2, (shots, sites), dtype=np.uint8))
+
+
+def random_rbm(visible: int, hidden: int, density: float = 1.0, zeros_kept: bool = False) -> pp.RBM:
+    """Weights ~ N(0, 1) / sqrt(N), a random `density` of them; the rest pruned, or 0 but there."""
+    generator = np.random.default_rng(SEED)
+    weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
+    mask = np.zeros(weights.size, bool)
+    mask[generator.permutation(weights.size)[: round(density * weights.size)]] = True
+    mask = mask.reshape(weights.shape)
+    return pp.RBM(
+        weights=weights * mask,
+        visible_bias=np.zeros(visible),
+        hidden_bias=np.zeros(hidden),
+        mask=np.ones_like(mask) if zeros_kept else mask,
+    )
+
+
+# --- the peer ---------------------------------------------------------------------------------
+
+
+class Peer:
+    """QuCumber in a process of its own, asked by JSON lines; its imports are paid once.
+
+    Attributes:
+        about: its versions.
+        start_seconds: from starting the interpreter to the end of its imports.
+        folder: a temporary folder for the arrays that go to and fro.
+    """
+
+    def __init__(self, python: Path, folder: Path) -> None:
+        start = time.perf_counter()
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [python, HERE / "peer_qucumber.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.about = self._answer()
+        self.start_seconds = time.perf_counter() - start
+
+    def ask(self, task: str, threads: int = 1, **request: Any) -> dict[str, Any]:
+        """The answer to one request; arrays in it travel as .npy files."""
+        for name, value in request.items():
+            if isinstance(value, np.ndarray):
+                request[name] = str(self.folder / f"{name}.npy")
+                np.save(request[name], value)
+        line = json.dumps(
+            {"task": task, "threads": threads, "seed": SEED, "folder": str(self.folder), **request}
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def fit(
+        self,
+        bits: NDArray[np.uint8],
+        hidden: int,
+        cd_steps: int,
+        epochs: int,
+        *,
+        threads: int = 1,
+        keep_every: int = 0,
+    ) -> list[float]:
+        """Seconds of each epoch at batch 100 and lr 0.01; the first is a warm-up."""
+        answer = self.ask(
+            "fit",
+            threads,
+            data=bits,
+            hidden=hidden,
+            batch=BATCH,
+            cd_steps=cd_steps,
+            learning_rate=0.01,
+            epochs=epochs,
+            keep_every=keep_every,
+        )
+        return list(answer["epoch_seconds"])
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the peer ended with status {self.process.wait()}, see above")
+        return dict(json.loads(line))
+
+
+@contextmanager
+def open_peer(python: Path) -> Iterator[Peer | None]:
+    """The peer, or None and a line that says so where its environment does not exist."""
+    if not python.exists():
+        print(f"No peer: {python} does not exist. `make bench` makes it.", file=sys.stderr)
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        peer = Peer(python, Path(folder))
+        try:
+            yield peer
+        finally:
+            assert peer.process.stdin is not None
+            peer.process.stdin.close()  # the end of its requests, so it ends
+            peer.process.wait()

@@ -1,0 +1,110 @@
+"""How fast are configurations drawn: Gibbs chains against QuCumber's, MPS shots against TeNPy's?
+
+Each side through its own public function, `RBM.sample` against `PositiveWaveFunction.sample`,
+random starts and conversions included; `psiprune.sample` against `MPS.sample_measurements` on the
+same tensors, without charges, which is TeNPy's fastest. One thread; ours on all cores beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from tenpy.networks.mps import MPS
+from tenpy.networks.site import SpinHalfSite
+
+import peers
+import psiprune as pp
+
+CHAINS, STEPS = 10_000, 100
+
+
+def main() -> None:
+    args = peers.options(__doc__)
+    repeats = 2 if args.quick else 7
+    with peers.open_peer(args.peers) as peer:
+        about = peers.header(
+            "Sampling: chain-steps and shots per second",
+            f"Gibbs: {CHAINS:,} chains x {STEPS} steps; MPS: N = 18, h = 1; seed {peers.SEED}",
+            f"least of {repeats} calls after one to warm up; all cores here: {os.cpu_count()}",
+            peer=peer,
+        )
+        rows = [gibbs(visible, hidden, repeats, peer) for visible, hidden in ((18, 9), (100, 50))]
+    rows.append(shots(repeats, *((20_000, 10) if args.quick else (100_000, 50))))
+    peers.show(rows)
+    peers.save(args.json, about, sampling=rows)
+
+
+def gibbs(visible: int, hidden: int, repeats: int, peer: peers.Peer | None) -> peers.Row:
+    """Gibbs chains; a chain-step draws every hidden and then every visible unit of a chain once."""
+    rbm = peers.random_rbm(visible, hidden)
+
+    def ours() -> object:
+        return rbm.sample(CHAINS, steps=STEPS, seed=peers.SEED)
+
+    def theirs() -> float:
+        assert peer is not None
+        answer = peer.ask("sample", weights=rbm.weights, chains=CHAINS, steps=STEPS)
+        return float(answer["seconds"])
+
+    times = measure(repeats, ours, theirs if peer is not None else None)
+    return line(f"Gibbs {visible}x{hidden}", "QuCumber", CHAINS * STEPS, CHAINS * STEPS, *times)
+
+
+def shots(repeats: int, count: int, count_there: int) -> peers.Row:
+    """Perfect sampling of an MPS."""
+    state = pp.ground_state(pp.TFIM(sites=18, field=1.0))
+    site = SpinHalfSite(conserve=None)
+    tensors = [tensor.transpose(1, 0, 2) for tensor in state.tensors]  # TeNPy: [p, left, right]
+    with warnings.catch_warnings():  # of an argument that TeNPy will want one day
+        warnings.simplefilter("ignore")
+        psi = MPS.from_Bflat([site] * state.sites, tensors, form="B")
+    generator = np.random.default_rng(peers.SEED)
+
+    def ours() -> object:
+        return pp.sample(state, count, seed=peers.SEED)
+
+    def theirs() -> float:
+        return peers.seconds(
+            lambda: [psi.sample_measurements(rng=generator) for _ in range(count_there)]
+        )
+
+    times = measure(repeats, ours, theirs)
+    return line("MPS, N = 18", "TeNPy", count, count_there, *times)
+
+
+def measure(
+    repeats: int, ours: Callable[[], object], theirs: Callable[[], float] | None
+) -> tuple[float, float, float | None]:
+    """Seconds: ours on one core, ours on all, theirs."""
+
+    def on_one() -> float:
+        with peers.one_core():
+            return peers.seconds(ours)
+
+    tasks = [on_one, lambda: peers.seconds(ours), *([theirs] if theirs else [])]
+    for task in tasks:
+        task()
+    one, every, *there = peers.best(repeats, *tasks)
+    return one, every, there[0] if there else None
+
+
+def line(
+    what: str, peer: str, work: int, work_there: int, one: float, every: float, there: float | None
+) -> peers.Row:
+    """One line of the table: rates in units of work per second."""
+    rate = work_there / there if there else None
+    return {
+        "what": what,
+        "ours, one core [1/s]": work / one,
+        "ours, all cores [1/s]": work / every,
+        "peer": peer,
+        "peer [1/s]": rate,
+        "ratio, one core": work / one / rate if rate else None,
+    }
+
+
+if __name__ == "__main__":
+    main()

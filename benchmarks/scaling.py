@@ -1,0 +1,98 @@
+"""How does the time per update grow with N, N_h, k and the number of shots, and do replicas scale?
+
+Fair bits as shots, batch 100, one core; then several RBMs trained at once, in one and two threads.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+import peers
+import psiprune as pp
+
+REPLICAS = 4
+
+
+def main() -> None:
+    args = peers.options(__doc__)
+    count, repeats = (5_000, 3) if args.quick else (20_000, 15)
+    about = peers.header(
+        "Scaling: microseconds per update, one core",
+        f"{count:,} shots of fair bits where not said, batch {peers.BATCH}, seed {peers.SEED}",
+        f"least of {repeats} epochs; shuffling counts",
+    )
+    sizes = [(sites, sites // 2) for sites in (10, 20, 50, 100, 200)]
+    most = 6 if args.quick else 7
+    tables = {
+        "size": [update(*size, cd_steps, count, repeats) for cd_steps in (1, 10) for size in sizes],
+        "hidden": [update(100, hidden, 1, count, repeats) for hidden in (10, 25, 50, 100, 200)],
+        "steps": [update(18, 9, steps, count, repeats) for steps in (1, 2, 5, 10, 20, 50)],
+        "shots": [update(18, 9, 1, 10**power, repeats) for power in range(3, most)],
+    }
+    for name, rows in tables.items():
+        print(f"by {name}")
+        peers.show(rows)
+    epochs = 2 if args.quick else 10
+    tables["replicas"] = [
+        replicas(*case, epochs, 2 if args.quick else 5)
+        for case in ((18, 9, 1), (18, 9, 10), (100, 50, 1))
+    ]
+    print(f"{REPLICAS} replicas of {epochs} epochs on 20,000 shots; cores: {os.cpu_count()}")
+    peers.show(tables["replicas"])
+    peers.save(args.json, about, **tables)
+
+
+def update(visible: int, hidden: int, cd_steps: int, count: int, repeats: int) -> peers.Row:
+    """Microseconds per update; and nanoseconds per weight, chain and Gibbs step, which level off.
+
+    An update of CD-k multiplies by the weights 2 k + 2 times, counting the gradient's two as one.
+    """
+    clock = peers.UpdateClock(
+        peers.random_rbm(visible, hidden), peers.fair_bits(visible, count), cd_steps
+    )
+    time = clock(repeats)
+    work = visible * hidden * peers.BATCH * (2 * cd_steps + 2)
+    return {
+        "visible": visible,
+        "hidden": hidden,
+        "k": cd_steps,
+        "shots": count,
+        "update [us]": 1e6 * time,
+        "per weight and chain [ps]": 1e12 * time / work,
+    }
+
+
+def replicas(visible: int, hidden: int, cd_steps: int, epochs: int, repeats: int) -> peers.Row:
+    """Several seeds trained one after another, and in two threads: time, and the same bits?"""
+    data = peers.fair_bits(visible, 20_000)
+    found: dict[int, list[pp.RBM]] = {}
+
+    def run(threads: int) -> float:
+        def train(seed: int) -> pp.RBM:
+            return pp.train(data, hidden=hidden, seed=seed, epochs=epochs, cd_steps=cd_steps)
+
+        with ThreadPoolExecutor(threads) as pool:
+            return peers.seconds(lambda: found.update({threads: [*pool.map(train, range(4))]}))
+
+    run(1)
+    one, two = peers.best(repeats, lambda: run(1), lambda: run(2))
+    same = all(
+        np.array_equal(a.weights, b.weights) and np.array_equal(a.visible_bias, b.visible_bias)
+        for a, b in zip(found[1], found[2], strict=True)
+    )
+    return {
+        "visible": visible,
+        "hidden": hidden,
+        "k": cd_steps,
+        "1 thread [s]": one,
+        "2 threads [s]": two,
+        "speed-up": one / two,
+        "same numbers": "yes" if same else "NO",
+    }
+
+
+if __name__ == "__main__":
+    main()

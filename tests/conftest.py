@@ -1,0 +1,35 @@
+"""What several test files look at but do not change: stage files and a finished study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from psiprune.experiments.study import run_study
+from psiprune.rbm import initial_rbm
+
+
+@pytest.fixture(scope="session")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """state.nc, shots.nc and rbm.nc of 4 sites; three-state.nc and so on of 3."""
+    folder = tmp_path_factory.mktemp("stages")
+    for prefix, sites in (("", 4), ("three-", 3)):
+        state = pp.ground_state(pp.TFIM(sites=sites))
+        state.save(folder / f"{prefix}state.nc")
+        shots = pp.sample(state, 300, seed=1)
+        shots.save(folder / f"{prefix}shots.nc")
+        np.savetxt(folder / f"{prefix}shots.txt", shots.bits, fmt="%d")
+        initial_rbm(sites, 2, seed=0).save(folder / f"{prefix}rbm.nc")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny study; copy it to change it."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run_study(tiny.settings(), folder)
+    return folder

@@ -1,0 +1,639 @@
+"""The command line: every stage on files, one line for every bad input, help from one source."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from psiprune.config import (
+    FineTuneSettings,
+    MeasureSettings,
+    PruneSettings,
+    StudySettings,
+    TrainSettings,
+)
+from psiprune.files import read_dataset
+from psiprune.inputs import Settings
+from psiprune.tfim import TFIM
+
+COMMANDS = ("ground-state", "sample", "train", "prune", "evaluate", "study")
+
+
+def numbers(outcome: tiny.Outcome) -> dict[str, Any]:
+    """The one JSON object on standard output."""
+    assert outcome.status == 0, outcome
+    assert outcome.err == ""
+    assert outcome.out.count("\n") == 1
+    found = json.loads(outcome.out)
+    assert isinstance(found, dict)
+    return found
+
+
+def text(outcome: tiny.Outcome) -> str:
+    assert outcome.status == 0, outcome
+    assert outcome.err == ""
+    return outcome.out
+
+
+# ---- every command on files
+
+
+def test_ground_state(tmp_path: Path) -> None:
+    file = tmp_path / "state.nc"
+    found = numbers(tiny.call("ground-state", "--sites=5", "--field=0.7", "-o", file, "--json"))
+    assert found["file"] == str(file)
+    assert found["sites"] == 5
+    exact = TFIM(sites=5, field=0.7).ground_energy()
+    assert found["exact_energy"] == exact
+    assert found["energy"] == pytest.approx(exact, rel=1e-9)
+    state = pp.load_mps(file)
+    assert state.model == TFIM(sites=5, field=0.7)
+    assert state.energy == found["energy"]
+    assert found["largest_bond"] == max(state.bond_dimensions)
+    line = text(tiny.call("ground-state", "--sites", "2", "--out", tmp_path / "two.nc"))
+    assert line.count("\n") == 1
+    assert "2 sites, E = -2.2360679775" in line
+
+
+def test_sample(stages: Path, tmp_path: Path) -> None:
+    command = ("sample", stages / "state.nc", "--shots=300", "--seed=1")
+    found = numbers(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))
+    assert found == {"file": str(tmp_path / "a.nc"), "shots": 300, "sites": 4, "seed": 1}
+    np.testing.assert_array_equal(
+        pp.read_shots(tmp_path / "a.nc").bits, pp.read_shots(stages / "shots.nc").bits
+    )
+    assert "300 shots of 4 sites" in text(tiny.call(*command, "-o", tmp_path / "b.nc"))
+    tiny.call("sample", stages / "state.nc", "--shots=300", "--seed=2", "-o", tmp_path / "c.nc")
+    other = pp.read_shots(tmp_path / "c.nc").bits
+    assert (other != pp.read_shots(stages / "shots.nc").bits).any()
+
+
+@pytest.mark.parametrize("shots", ["shots.nc", "shots.txt"])
+def test_train(stages: Path, tmp_path: Path, shots: str) -> None:
+    command = ("train", stages / shots, "--hidden=3", "--seed=2", "--epochs=2", "--batch-size=50")
+    found = numbers(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))
+    data = pp.read_shots(stages / shots)
+    expected = pp.train(data, hidden=3, seed=2, epochs=2, batch_size=50)
+    rbm = pp.load_rbm(tmp_path / "a.nc")
+    np.testing.assert_array_equal(rbm.weights, expected.weights)
+    np.testing.assert_array_equal(rbm.visible_bias, expected.visible_bias)
+    assert [found[key] for key in ("visible", "hidden", "weights", "epochs")] == [4, 3, 12, 2]
+    mean = float(rbm.log_prob_unnormalized(data.bits).mean())
+    assert found["mean_log_prob_unnormalized"] == pytest.approx(mean)
+    line = text(tiny.call(*command, "--out", tmp_path / "b.nc"))
+    assert "4 visible and 3 hidden units, 12 weights, 2 epochs over 300 shots" in line
+
+
+def test_train_takes_half_as_many_hidden_units_as_sites(stages: Path, tmp_path: Path) -> None:
+    tiny.call("train", stages / "shots.nc", "--epochs=0", "--out", tmp_path / "a.nc")
+    assert pp.load_rbm(tmp_path / "a.nc").hidden == 2
+
+
+def test_prune(stages: Path, tmp_path: Path) -> None:
+    files = (stages / "rbm.nc", stages / "shots.nc")
+    options = ("--levels=2", "--fraction=0.3", "--fine-tune.epochs=2", "--seed=4")
+    command = ("prune", *files, *options, "--out", tmp_path / "path")
+    found = numbers(tiny.call(*command, "--json"))
+    assert found["folder"] == str(tmp_path / "path")
+    assert [level["weights"] for level in found["levels"]] == [8, 6, 4]
+    levels = pp.prune(
+        pp.load_rbm(files[0]), pp.read_shots(files[1]), levels=2, fraction=0.3, seed=4, epochs=2
+    )
+    assert tiny.names(tmp_path / "path") == {
+        *("config.toml", "provenance.json", "level-00.nc", "level-01.nc", "level-02.nc"),
+    }
+    for step, level in enumerate(levels):
+        saved = pp.load_rbm(tmp_path / "path" / f"level-0{step}.nc")
+        np.testing.assert_array_equal(saved.weights, level.rbm.weights)
+        np.testing.assert_array_equal(saved.mask, level.rbm.mask)
+        assert found["levels"][step]["components"] == level.rbm.components
+    # A second start finds the levels and goes on from the last.
+    before = tiny.contents(tmp_path / "path", but=(".lock", "provenance.json"))
+    (tmp_path / "path/level-02.nc").unlink()
+    assert numbers(tiny.call(*command, "--json")) == found
+    after = tiny.contents(tmp_path / "path", but=(".lock", "provenance.json"))
+    assert {k: v[0] for k, v in after.items()} == {k: v[0] for k, v in before.items()}
+    assert "3 levels, 8 to 4 weights" in text(tiny.call(*command))
+
+
+def test_prune_refuses_other_files_or_settings_in_its_folder(stages: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "path"
+    files = (stages / "rbm.nc", stages / "shots.nc")
+    options = ("--levels=1", "--no-fine-tune", "--out", folder)
+    text(tiny.call("prune", *files, *options))
+    before = tiny.contents(folder)
+    line = tiny.refusal(tiny.call("prune", *files, *options, "--seed=5"))
+    assert f"{folder / 'config.toml'}: the run there has seed = 0, this one 5" in line
+    line = tiny.refusal(tiny.call("prune", *files, "--levels=1", "--out", folder))
+    assert "the run there has fine_tune = (none), this one" in line
+    pp.sample(pp.load_mps(stages / "state.nc"), 300, seed=9).save(tmp_path / "new.nc")
+    line = tiny.refusal(tiny.call("prune", files[0], tmp_path / "new.nc", *options))
+    assert "the run there has shots = " in line
+    assert tiny.contents(folder) == before
+
+
+def test_evaluate(stages: Path) -> None:
+    command = ("evaluate", stages / "rbm.nc", stages / "state.nc", "--draws=300", "--seed=7")
+    found = numbers(tiny.call(*command, "--json"))
+    rbm, state = pp.load_rbm(stages / "rbm.nc"), pp.load_mps(stages / "state.nc")
+    report = pp.evaluate(rbm, state, draws=300, seed=7)
+    assert found == {name: vars(measure) for name, measure in report}
+    lines = text(tiny.call(*command)).splitlines()
+    assert [line.split()[0] for line in lines] == ["measure", *found]
+
+
+def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    command = ("study", *tiny.options(), "--fields", "1", "2", "--out", folder)
+    found = numbers(tiny.call(*command, "--json"))
+    assert found["folder"] == str(folder)
+    assert {key: len(levels) for key, levels in found["levels"].items()} == {"h=1": 4, "h=2": 4}
+    api = read_dataset(finished / "study.nc", "study")
+    assert tiny.raw(read_dataset(folder / "study.nc", "study")) == tiny.raw(api)
+    assert found["levels"]["h=2"][3]["kl_exact"] == float(api["kl_exact"].sel(field=2.0)[0, 3])
+    assert tiny.names(folder) == tiny.names(finished) | {"figure.png", "figure.svg"}
+    assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+    # Started again, from its own configuration: nothing is left to do, the table is the same.
+    before = tiny.contents(folder)
+    monkeypatch.setattr("psiprune.figures.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.figures.save_figure", lambda *_: [Path("figure.png")])
+    out = text(tiny.call("study", "--config", folder / "config.toml", "--out", folder))
+    assert out.startswith("h/J = 1\npruned  weights")
+    assert out.endswith(f"{folder}: study.nc, figure.png\n")
+    after = tiny.contents(folder)
+    made = [file for file in before if "h=" in file]
+    assert {name: after[name] for name in made} == {name: before[name] for name in made}
+    assert after["study.nc"][0] == before["study.nc"][0]
+
+
+def test_study_goes_to_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "psiprune.experiments.study.run_study", lambda *_: read_dataset(finished / "study.nc")
+    )
+    monkeypatch.setattr("psiprune.figures.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.figures.save_figure", lambda *_: [])
+    first, again, other = (
+        numbers(tiny.call("study", "--seed", seed, "--json"))["folder"] for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert re.fullmatch(r"runs/study-[0-9a-f]{8}", first)
+
+
+def test_only_the_result_is_on_standard_output(stages: Path, tmp_path: Path) -> None:
+    """In a process of its own, where libraries cannot hide what they print."""
+    command = [
+        "study",
+        *tiny.options({"prune.levels": 1, "fields": 1}),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(
+        [*tiny.PROGRAM, *command, "--json"], capture_output=True, text=True, check=False
+    )
+    assert numbers(tiny.Outcome(done.returncode, done.stdout, done.stderr))["levels"]
+    (tmp_path / "bad.txt").write_text("0 1\n2 1\n")
+    command = ["train", str(tmp_path / "bad.txt"), "--out", str(tmp_path / "rbm.nc")]
+    done = subprocess.run(
+        [*tiny.PROGRAM, *command, "--json"], capture_output=True, text=True, check=False
+    )
+    line = tiny.refusal(tiny.Outcome(done.returncode, done.stdout, done.stderr))
+    assert "line 2, column 1" in line
+
+
+# ---- configuration files
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> StudySettings:
+    """The settings with which `psiprune study` would run."""
+    seen: list[StudySettings] = []
+
+    def stop(settings: StudySettings, _: Path) -> None:
+        seen.append(settings)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr("psiprune.experiments.study.run_study", stop)
+    assert tiny.refusal(tiny.call("study", *arguments), status=1) == "enough"
+    return seen[0]
+
+
+def test_options_stand_on_top_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("sites = 6\nfields = [0.5]\n[train]\nepochs = 7\nmomentum = 0.5\n")
+    assert chosen(monkeypatch) == StudySettings()
+    found = chosen(monkeypatch, "--config", file)
+    train = TrainSettings(epochs=7, momentum=0.5)
+    assert found == StudySettings(sites=6, fields=(0.5,), train=train)
+    found = chosen(
+        monkeypatch, "--config", file, "--train.epochs=8", "--prune.levels=3", "--fields=1"
+    )
+    train = TrainSettings(epochs=8, momentum=0.5)
+    prune = PruneSettings(levels=3)
+    assert found == StudySettings(sites=6, fields=(1.0,), train=train, prune=prune)
+    # An option that says the default still wins over the file.
+    assert chosen(monkeypatch, "--config", file, "--sites=18").sites == 18
+
+
+def test_train_reads_a_file_too(stages: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("epochs = 1\nbatch_size = 60\ncd_steps = 2\n")
+    command = ("train", stages / "shots.nc", "--config", file, "--cd-steps=1")
+    text(tiny.call(*command, "--out", tmp_path / "a.nc"))
+    made = pp.load_rbm(tmp_path / "a.nc").provenance
+    assert (made["epochs"], made["batch_size"], made["cd_steps"]) == (1, 60, 1)
+
+
+@pytest.mark.parametrize(
+    "spelling", [["--fields", "0.5", "1.5"], ["--fields", "0.5", "--fields", "1.5"]]
+)
+def test_several_fields(monkeypatch: pytest.MonkeyPatch, spelling: list[str]) -> None:
+    assert chosen(monkeypatch, *spelling, "--seed", "3").fields == (0.5, 1.5)
+
+
+def test_what_the_command_line_gives_is_what_toml_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = [*tiny.options(), "--fields", "1", "2"]
+    assert chosen(monkeypatch, *arguments) == tiny.settings()
+
+
+# ---- bad input
+
+BAD_FILES = {
+    "empty.txt": b"",
+    "comments.txt": b"# nothing\n",
+    "ragged.txt": b"0 1 1 0\n0 1 1\n",
+    "two.txt": b"0 1 1 0\n0 2 1 1\n",
+    "signs.txt": b"1 -1 1 1\n",
+    "nan.txt": b"0 nan 1 0\n",
+    "header.csv": b"q0,q1,q2,q3\n0,1,1,0\n",
+    "rubbish.dat": b"\x80\x81\xff\x00",
+    "rubbish.nc": b"\x89HDF\r\n\x1a\nrubbish",
+    "broken.toml": b"epochs = \n",
+    "unknown.toml": b"epoch = 3\n",
+    "nested.toml": b"[train]\nepoch = 3\n",
+    "wrong.toml": b"epochs = -3\n",
+    "type.toml": b'epochs = "many"\n',
+    "latin.toml": b'method = "\xe9"\n',
+    "table.toml": b"[epochs]\na = 1\n",
+    "sites.toml": b"sites = 4.5\n",
+}
+
+#: Command, and what its line says. {in} holds the stage and bad files, {out} does not exist.
+BAD_INPUT: list[tuple[str, str]] = [
+    ("grund-state", 'Unknown command "grund-state"'),
+    ("--verbose", "Unknown"),
+    # ground-state
+    ("ground-state --out {out}", "--sites requires an argument"),
+    ("ground-state --sites 4", "--out requires an argument"),
+    ("ground-state --out {out} --sites 1", "sites: should be greater than or equal to 2"),
+    ("ground-state --out {out} --sites 4.5", "sites: should be a valid integer"),
+    ("ground-state --out {out} --sites four", "sites: should be a valid integer"),
+    ("ground-state --out {out} --sites 5000", "sites: should be less than or equal to 4096"),
+    ("ground-state --out {out} --sites 4 --field 0", "field: should be greater than 0"),
+    ("ground-state --out {out} --sites 4 --field -1", "field: should be greater than 0"),
+    ("ground-state --out {out} --sites 4 --field nan", "field: should be a finite number"),
+    ("ground-state --out {out} --sites 4 --coupling inf", "coupling: should be a finite number"),
+    ("ground-state --out {out} --sites 4 --hight 2", "Unknown option: --hight"),
+    ("ground-state --out {in}/state.nc --sites 4", "state.nc: exists already; give another name"),
+    ("ground-state --out {in} --sites 4", "exists already"),
+    ("ground-state --out {out}/a.nc --sites 4", "there is no folder"),
+    # sample
+    ("sample --out {out}", "--state requires an argument"),
+    ("sample {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
+    ("sample {in} --out {out}", "cannot be read: Is a directory"),
+    ("sample {in}/shots.nc --out {out}", "shots.nc: expected a file of kind 'mps', found 'shots'"),
+    ("sample {in}/shots.txt --out {out}", "shots.txt: not a NetCDF 4 file"),
+    ("sample {in}/rubbish.nc --out {out}", "rubbish.nc: truncated or damaged"),
+    ("sample {in}/cut-state.nc --out {out}", "cut-state.nc: truncated or damaged"),
+    ("sample {in}/state.nc --out {out} --shots 0", "shots: must be an integer of at least 1"),
+    ("sample {in}/state.nc --out {out} --shots 2.5", "--shots: must be an integer, found '2.5'"),
+    ("sample {in}/state.nc --out {out} --seed -1", "seed: must be an integer from 0 to 2^63 - 1"),
+    ("sample {in}/state.nc --out {in}/shots.nc", "shots.nc: exists already"),
+    # train
+    ("train {in}/none.txt --out {out}", "none.txt: cannot be read: No such file"),
+    ("train {in}/empty.txt --out {out}", "empty.txt: the file is empty"),
+    ("train {in}/comments.txt --out {out}", "comments.txt: holds comments only"),
+    ("train {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
+    ("train {in}/two.txt --out {out}", "line 2, column 2: a bit must be 0 or 1, found '2'"),
+    ("train {in}/signs.txt --out {out}", "convert +1/-1 data by bits = (1 - z) // 2"),
+    ("train {in}/nan.txt --out {out}", "line 1, column 2: a bit must be 0 or 1, found 'nan'"),
+    ("train {in}/nan.npy --out {out}", "row 0, column 1: a bit must be 0 or 1, found nan"),
+    ("train {in}/header.csv --out {out}", "line 1, column 1: a bit must be 0 or 1, found 'q0'"),
+    ("train {in}/rubbish.dat --out {out}", "rubbish.dat: neither NetCDF, nor .npy or .npz, nor"),
+    ("train {in}/cut-shots.nc --out {out}", "cut-shots.nc: truncated or damaged"),
+    ("train {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
+    ("train {in}/shots.nc --out {out} --hidden 0", "hidden: must be an integer of at least 1"),
+    ("train {in}/shots.nc --out {out} --hidden 2.5", "--hidden: must be an integer, found '2.5'"),
+    ("train {in}/shots.nc --out {out} --epochs -1", "epochs: should be greater than or equal to 0"),
+    ("train {in}/shots.nc --out {out} --batch-size 0", "batch_size: should be greater than"),
+    (
+        "train {in}/shots.nc --out {out} --method sgd",
+        "method: should be 'cd'",
+    ),
+    (
+        "train {in}/shots.nc --out {out} --learning-rate 0",
+        "learning_rate: should be greater than 0",
+    ),
+    ("train {in}/shots.nc --out {out} --momentum 1", "momentum: should be less than 1"),
+    ("train {in}/shots.nc --out {out} --seed -1", "seed: must be an integer from 0"),
+    ("train {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: exists already"),
+    ("train {in}/shots.nc --out {out}/a.nc", "there is no folder"),
+    (
+        "train {in}/shots.nc --out {out} --config {in}/none.toml",
+        "none.toml: cannot be read as TOML",
+    ),
+    ("train {in}/shots.nc --out {out} --config {in}/broken.toml", "broken.toml: cannot be read as"),
+    ("train {in}/shots.nc --out {out} --config {in}/latin.toml", "latin.toml: cannot be read as"),
+    (
+        "train {in}/shots.nc --out {out} --config {in}/unknown.toml",
+        "epoch: no such setting of Train",
+    ),
+    (
+        "train {in}/shots.nc --out {out} --config {in}/wrong.toml",
+        "epochs: should be greater than or",
+    ),
+    (
+        "train {in}/shots.nc --out {out} --config {in}/type.toml",
+        "epochs: should be a valid integer",
+    ),
+    (
+        "train {in}/shots.nc --out {out} --config {in}/table.toml",
+        "epochs: should be a valid integer",
+    ),
+    # prune
+    ("prune {in}/rbm.nc --out {out}", "--shots requires an argument"),
+    ("prune {in}/none.nc {in}/shots.nc --out {out}", "none.nc: cannot be read: No such file"),
+    ("prune {in}/shots.nc {in}/rbm.nc --out {out}", "expected a file of kind 'rbm', found 'shots'"),
+    ("prune {in}/cut-rbm.nc {in}/shots.nc --out {out}", "cut-rbm.nc: truncated or damaged"),
+    (
+        "prune {in}/rbm.nc {in}/three-shots.nc --out {out}",
+        "has 3 sites (columns), but the RBM has 4",
+    ),
+    ("prune {in}/rbm.nc {in}/three-shots.txt --out {out}", "but the RBM has 4"),
+    ("prune {in}/rbm.nc {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --fraction 0",
+        "fraction: should be greater than 0",
+    ),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --fraction 1", "fraction: should be less than 1"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --levels 0", "levels: should be greater than or"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --criterion size", "criterion: should be 'magn"),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --fine-tune.epochs -1",
+        "epochs: should be greater",
+    ),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --seed -1", "seed: should be greater than"),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --no-fine-tune --fine-tune.epochs 2",
+        "--no-fine-tune: cannot stand with --fine-tune options",
+    ),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {in}", "holds files but no run (no config.toml)"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: is a file, but a run needs a"),
+    # evaluate
+    ("evaluate {in}/rbm.nc", "--state requires an argument"),
+    ("evaluate {in}/state.nc {in}/rbm.nc", "expected a file of kind 'rbm', found 'mps'"),
+    ("evaluate {in}/rbm.nc {in}/three-state.nc", "has 4 visible units, but the state has 3 sites"),
+    ("evaluate {in}/rbm.nc {in}/cut-state.nc", "cut-state.nc: truncated or damaged"),
+    ("evaluate {in}/rbm.nc {in}/lone-state.nc", "state: has no model; evaluation needs the Hamil"),
+    (
+        "evaluate {in}/rbm.nc {in}/state.nc --draws 99",
+        "draws: should be greater than or equal to 100",
+    ),
+    ("evaluate {in}/rbm.nc {in}/state.nc --seed x", "--seed: must be an integer, found 'x'"),
+    ("evaluate {in}/rbm.nc {in}/state.nc --out {out}", "Unknown option: --out"),
+    # study
+    ("study --out {out} --sites 21", "sites: should be less than or equal to 20, found '21'"),
+    ("study --out {out} --hidden 0", "hidden: should be greater than or equal to 1"),
+    ("study --out {out} --shots 0", "shots: should be greater than or equal to 1"),
+    ("study --out {out} --coupling -1", "coupling: should be greater than 0"),
+    ("study --out {out} --fields", "fields: "),
+    ("study --out {out} --fields a", "fields.0: should be a valid number"),
+    ("study --out {out} --fields 1 -1", "fields.1: should be greater than 0, found '-1'"),
+    ("study --out {out} --fields 1 1", "fields: each field must stand once"),
+    ("study --out {out} --train.epochs -1", "train.epochs: should be greater than or equal to 0"),
+    (
+        "study --out {out} --prune.fraction 1.5",
+        "prune.fraction: should be less than 1, found '1.5'",
+    ),
+    ("study --out {out} --prune.fractoin 0.5", "Unknown option: --prune.fractoin"),
+    ("study --out {out} --train 3", "train: should be a valid dictionary"),
+    ("study --out {out} stray", "Unused"),
+    (
+        "study --out {out} --config {in}/nested.toml",
+        "train.epoch: no such setting of TrainSettings",
+    ),
+    ("study --out {out} --config {in}/unknown.toml", "epoch: no such setting of StudySettings"),
+    ("study --out {out} --config {in}/sites.toml", "sites: should be a valid integer"),
+    ("study --out {out} --config {in}/broken.toml", "broken.toml: cannot be read as TOML"),
+    ("study --out {in}", "holds files but no run"),
+    ("study --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
+]
+
+
+@pytest.fixture(scope="module")
+def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs") / "in"
+    shutil.copytree(stages, folder)
+    for name, content in BAD_FILES.items():
+        (folder / name).write_bytes(content)
+    for name in ("state.nc", "shots.nc", "rbm.nc"):
+        (folder / f"cut-{name}").write_bytes((folder / name).read_bytes()[:-100])
+    np.save(folder / "nan.npy", np.array([[0.0, np.nan, 1.0, 0.0]]))
+    state = pp.load_mps(folder / "state.nc")
+    pp.mps_from_tensors(state.tensors).save(folder / "lone-state.nc")
+    return folder
+
+
+@pytest.mark.parametrize(("command", "words"), BAD_INPUT, ids=[case[0] for case in BAD_INPUT])
+def test_bad_input_is_one_line(inputs: Path, tmp_path: Path, command: str, words: str) -> None:
+    before = tiny.contents(inputs)
+    out = tmp_path / "out"
+    arguments = [part.format(out=out, **{"in": inputs}) for part in command.split()]
+    assert words in tiny.refusal(tiny.call(*arguments))
+    assert tiny.contents(inputs, but=()) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_has_bad_input() -> None:
+    counts = {name: sum(case[0].startswith(name) for case in BAD_INPUT) for name in COMMANDS}
+    assert min(counts.values()) >= 7
+    assert len(BAD_INPUT) >= 35
+
+
+# ---- folders that cannot be written, disks that are full
+
+WRITING = {
+    "ground-state": "ground-state --sites 2 --out {out}",
+    "sample": "sample {in}/state.nc --shots 4000 --out {out}",
+    "train": "train {in}/shots.nc --epochs 1 --out {out}",
+    "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 1 --no-fine-tune --out {out}",
+}
+
+
+@pytest.mark.parametrize("command", WRITING.values(), ids=WRITING.keys())
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [(tiny.read_only, "Permission denied"), (lambda _: tiny.full_disk(100), "File too large")],
+    ids=["read-only", "full"],
+)
+def test_what_cannot_be_written(
+    stages: Path,
+    command: str,
+    trouble: Callable[[Path], AbstractContextManager[None]],
+    words: str,
+) -> None:
+    # Not in `tmp_path`: only its owner may enter it, and `read_only` is somebody else.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for file in ("state.nc", "shots.nc", "rbm.nc"):
+            shutil.copy(stages / file, folder / file)
+        arguments = [part.format(out=folder / "out", **{"in": folder}) for part in command.split()]
+        before = tiny.contents(folder)
+        with trouble(folder):
+            line = tiny.refusal(tiny.call(*arguments), status=1)
+        assert line.startswith(str(folder / "out"))
+        assert line.endswith(words)
+        assert tiny.contents(folder) == before
+        assert tiny.call(*arguments).status == 0  # nothing is left in the way
+
+
+def test_a_run_beneath_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    line = tiny.refusal(tiny.call("study", "--out", tmp_path / "file" / "run"), status=1)
+    assert line == f"{tmp_path / 'file' / 'run'}: Not a directory"
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (RuntimeError("no luck"), 1, "no luck"),
+        (MemoryError(), 1, "MemoryError"),
+        (pp.Diverged("in\n epoch 3"), 1, "in epoch 3"),
+        (pp.InputError("bits: are\nbad"), 2, "bits: are bad"),
+        (OSError(28, "No space left on device"), 1, "output: No space left on device"),
+        (OSError(28, "No space left on device", "a.nc"), 1, "a.nc: No space left on device"),
+        (KeyboardInterrupt(), 130, "interrupted; a study or a pruning path goes on with the same"),
+    ],
+    ids=repr,
+)
+def test_exit_statuses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException, status: int, line: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("psiprune.dmrg.ground_state", fail)
+    found = tiny.refusal(tiny.call("ground-state", "--sites=2", "--out", tmp_path / "a"), status)
+    assert found.startswith(line)
+
+
+def test_divergence_is_told(stages: Path, tmp_path: Path) -> None:
+    command = ("train", stages / "shots.nc", "--learning-rate=1000", "--weight-decay=1e30")
+    line = tiny.refusal(tiny.call(*command, "--out", tmp_path / "a.nc"), status=1)
+    assert "learning_rate = 1000.0 is too large" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- help, version, names
+
+
+def help_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> str:
+    monkeypatch.setenv("COLUMNS", "400")  # no line is broken
+    outcome = tiny.call(*command, "--help")
+    assert outcome.status == 0
+    assert outcome.err == ""
+    return outcome.out
+
+
+def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """(option, description) of every setting."""
+    for name, field in model.model_fields.items():
+        option = f"{prefix}{name.replace('_', '-')}"
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, Settings):
+            yield from options_of(type(default), f"{option}.")
+        else:
+            assert field.description
+            yield f"--{option}", field.description
+
+
+@pytest.mark.parametrize(
+    ("command", "model", "prefix"),
+    [
+        ("ground-state", TFIM, ""),
+        ("train", TrainSettings, ""),
+        ("prune", PruneSettings, ""),
+        ("prune", FineTuneSettings, "fine-tune."),
+        ("evaluate", MeasureSettings, ""),
+        ("study", StudySettings, ""),
+    ],
+)
+def test_help_comes_from_the_configuration(
+    monkeypatch: pytest.MonkeyPatch, command: str, model: type[Settings], prefix: str
+) -> None:
+    lines = help_of(monkeypatch, command).splitlines()
+    options = list(options_of(model, prefix))
+    assert len(options) >= 1
+    for option, description in options:
+        (line,) = [line for line in lines if re.match(rf"│[ *]*{re.escape(option)} [A-Z]", line)]
+        assert description in line
+
+
+def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = help_of(monkeypatch)
+    for name in COMMANDS:
+        assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
+        assert "--json" in help_of(monkeypatch, name)
+        assert "--no-json" not in help_of(monkeypatch, name)
+
+
+def test_version() -> None:
+    assert text(tiny.call("--version")) == f"psiprune {version('psiprune')}\n"
+
+
+def test_the_command_is_installed() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"]["psiprune"] == "psiprune.cli:run"
+    done = subprocess.run([*tiny.PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"psiprune {version('psiprune')}\n"
+
+
+def test_importing_the_command_line_is_light() -> None:
+    code = "import psiprune.cli, sys; print(*sorted(name.split('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "psiprune" in loaded
+    assert not loaded & {"numba", "xarray", "tenpy", "matplotlib", "scipy", "h5py", "tqdm"}
+
+
+def test_public_names() -> None:
+    assert "RBM" in pp.__all__
+    assert set(pp.__all__) <= set(dir(pp))
+    for name in pp.__all__:
+        found = getattr(pp, name)
+        assert found.__doc__, name
+        assert not found.__doc__.startswith(f"{name}("), name  # what dataclass writes itself
+        if inspect.isclass(found):
+            for key, member in vars(found).items():
+                public = inspect.isfunction(member) or isinstance(member, property)
+                if public and not key.startswith("_"):
+                    assert member.__doc__, f"{name}.{key}"

@@ -1,0 +1,117 @@
+"""Configurations: the defaults, the rules, and the way through TOML and back."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from psiprune.config import (
+    FineTuneSettings,
+    MeasureSettings,
+    PathSettings,
+    PruneSettings,
+    StudySettings,
+    TrainSettings,
+)
+from psiprune.inputs import InputError, Settings
+from psiprune.runs import open_run
+
+EVERY = (
+    TrainSettings,
+    FineTuneSettings,
+    PruneSettings,
+    MeasureSettings,
+    PathSettings,
+    StudySettings,
+)
+
+
+def test_the_default_is_the_papers_experiment() -> None:
+    study = StudySettings()
+    assert (study.sites, study.hidden_units, study.fields) == (18, 9, (1.0, 2.0))
+    assert (study.shots, study.measure.draws) == (100_000, 100_000)
+    assert (study.prune.criterion, study.prune.fraction) == ("magnitude", 0.1)
+    assert study.prune.levels >= 18
+    # Fine-tuning has its own defaults: it is short and gentle, compared with training.
+    assert 0 < study.fine_tune.epochs < study.train.epochs
+    assert study.fine_tune.learning_rate < study.train.learning_rate
+
+
+@pytest.mark.parametrize(("sites", "hidden"), [(2, 1), (3, 1), (18, 9), (19, 9)])
+def test_half_as_many_hidden_units_as_sites(sites: int, hidden: int) -> None:
+    assert StudySettings(sites=sites).hidden_units == hidden
+    assert StudySettings(sites=sites, hidden=7).hidden_units == 7
+
+
+@pytest.mark.parametrize("model", EVERY, ids=lambda model: model.__name__)
+def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
+    for name, field in model.model_fields.items():
+        nested = isinstance(field.get_default(call_default_factory=True), Settings)
+        assert nested or field.description, name
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "words"),
+    [
+        (TrainSettings, {"epochs": -1}, "epochs: .* 0, found -1"),
+        (TrainSettings, {"epochs": 2.5}, "epochs: .* found 2.5"),
+        (TrainSettings, {"batch_size": 0}, "batch_size: .* 1, found 0"),
+        (TrainSettings, {"cd_steps": 0}, "cd_steps: .* 1, found 0"),
+        (TrainSettings, {"learning_rate": 0}, "learning_rate: .* greater than 0, found 0"),
+        (TrainSettings, {"learning_rate": float("nan")}, "learning_rate: .* finite .*, found nan"),
+        (TrainSettings, {"learning_rate_decay": 0}, "learning_rate_decay: .* greater than 0"),
+        (TrainSettings, {"learning_rate_decay": 1.1}, "learning_rate_decay: .* equal to 1"),
+        (TrainSettings, {"momentum": 1}, "momentum: .* less than 1, found 1"),
+        (TrainSettings, {"momentum": -0.1}, "momentum: .* found -0.1"),
+        (TrainSettings, {"weight_decay": -1e-3}, "weight_decay: .* found -0.001"),
+        (TrainSettings, {"method": "sgd"}, "method: should be 'cd', 'pcd' or 'exact', found 'sgd'"),
+        (TrainSettings, {"rate": 1}, "rate: no such setting of TrainSettings; it has method, "),
+        (PruneSettings, {"fraction": 0}, "fraction: .* greater than 0, found 0"),
+        (PruneSettings, {"fraction": 1}, "fraction: .* less than 1, found 1"),
+        (PruneSettings, {"levels": 0}, "levels: .* 1, found 0"),
+        (PruneSettings, {"criterion": "size"}, "criterion: .* 'magnitude' or 'random'"),
+        (MeasureSettings, {"draws": 99}, "draws: .* 100, found 99"),
+        (PathSettings, {"shots": "a"}, "rbm: is required by PathSettings"),
+        (StudySettings, {"sites": 1}, "sites: .* 2, found 1"),
+        (StudySettings, {"sites": 21}, "sites: .* 20, found 21"),
+        (StudySettings, {"hidden": 0}, "hidden: .* 1, found 0"),
+        (StudySettings, {"coupling": 0}, "coupling: .* found 0"),
+        (StudySettings, {"fields": []}, "fields: .* at least 1"),
+        (StudySettings, {"fields": [1, 0]}, "fields.1: .* greater than 0, found 0"),
+        (StudySettings, {"fields": [1, 2, 1]}, "fields: each field must stand once"),
+        (StudySettings, {"fields": [1, 1 + 1e-9]}, "fields: each field must stand once"),
+        (StudySettings, {"fields": 1.0}, "fields: .* found 1.0"),
+        (StudySettings, {"shots": 0}, "shots: .* found 0"),
+        (StudySettings, {"seed": -1}, "seed: .* found -1"),
+        (StudySettings, {"seeds": 0}, "seeds: .* found 0"),
+        (StudySettings, {"history_every": 0}, "history_every: .* found 0"),
+        (StudySettings, {"train": {"epochs": -1}}, "train.epochs: .* found -1"),
+        (StudySettings, {"fine_tune": {"rate": 1}}, "fine_tune.rate: no such setting of FineT"),
+        (StudySettings, {"train": 3}, "train: .* found 3"),
+        (StudySettings, {"site": 4}, "site: no such setting of StudySettings; it has sites, "),
+    ],
+)
+def test_each_rule(model: type[Settings], values: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=f"^{words}") as caught:
+        model(**values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        StudySettings(),
+        StudySettings(hidden=3, fields=(0.5,), seed=2**62 - 1),
+        StudySettings(
+            train=TrainSettings(method="pcd", learning_rate=1e-7),
+            fine_tune=FineTuneSettings(epochs=0, momentum=0.9),
+        ),
+    ],
+)
+def test_a_runs_config_gives_the_settings_back(tmp_path: Path, settings: StudySettings) -> None:
+    with open_run(tmp_path / "run", settings) as folder:
+        values = tomllib.loads((folder / "config.toml").read_text())
+    assert StudySettings(**values) == settings

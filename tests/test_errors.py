@@ -1,0 +1,331 @@
+"""Distances between states against brute force, exact and sampled."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import exact
+from psiprune import errors, sampling
+from psiprune.dmrg import ground_state
+from psiprune.errors import (
+    CONFIDENCE,
+    Reference,
+    correlation_mse,
+    evaluate,
+    exact_measures,
+    fidelity,
+    kl_divergence,
+    reference_of,
+    relative_error,
+)
+from psiprune.inputs import InputError
+from psiprune.mps import mps_from_vector, sample
+from psiprune.observables import Estimate
+from psiprune.rbm import RBM, initial_rbm
+from psiprune.tfim import TFIM
+from psiprune.training import train
+
+Float64 = NDArray[np.float64]
+
+
+@cache
+def ground(sites: int, field: float) -> Reference:
+    return reference_of(ground_state(TFIM(sites=sites, field=field)))
+
+
+def random_rbm(visible: int, hidden: int, scale: float = 0.3) -> RBM:
+    generator = np.random.default_rng([visible, hidden])
+    return RBM(
+        generator.normal(0, scale, (hidden, visible)),
+        generator.normal(0, 0.1, visible),
+        generator.normal(0, 0.1, hidden),
+    )
+
+
+# --- measures --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_divergence_and_fidelity_by_brute_force(seed: int) -> None:
+    q, p = np.random.default_rng(seed).dirichlet(np.ones(64), 2)
+    kl, overlap = 0.0, 0.0
+    for v in range(64):
+        kl += q[v] * np.log(q[v] / p[v])
+        overlap += np.sqrt(q[v]) * np.sqrt(p[v])
+    assert kl_divergence(np.log(q), np.log(p)) == pytest.approx(kl, rel=1e-12)
+    assert fidelity(np.log(q), np.log(p)) == pytest.approx(overlap**2, rel=1e-12)
+    assert kl_divergence(np.log(q), np.log(q)) == 0
+    assert fidelity(np.log(q), np.log(q)) == pytest.approx(1)
+    # The order matters, and the root of the fidelity is another number.
+    assert kl_divergence(np.log(p), np.log(q)) != pytest.approx(kl, rel=1e-3)
+    assert overlap != pytest.approx(overlap**2, rel=1e-3)
+
+
+def test_states_without_probability_add_nothing() -> None:
+    with np.errstate(divide="ignore"):
+        log_q = np.log(np.array([0.5, 0.5, 0.0, 0.0]))
+    log_p = np.log(np.full(4, 0.25))
+    assert kl_divergence(log_q, log_p) == pytest.approx(np.log(2))
+    assert fidelity(log_q, log_p) == pytest.approx(0.5)
+
+
+def test_relative_errors_are_those_of_the_paper() -> None:
+    zero = np.float64(0.0)
+    reference = Estimate(np.float64(-2.0), zero, zero)
+    for value in (-2.5, -2.0, -1.9):
+        found = Estimate(np.float64(value), np.float64(0.01), zero)
+        ends = [abs(-2.0 - (value + sign * 2.576 * 0.01)) / 2.0 for sign in (1, -1)]
+        roe, bias = relative_error(reference, found)
+        assert roe == pytest.approx(max(ends), rel=1e-12)
+        assert bias == pytest.approx(abs(value + 2.0) / 2.0, abs=1e-15)
+
+
+def test_correlation_mse_is_a_mean_square() -> None:
+    zeros = np.zeros(3)
+    a = Estimate(np.array([1.0, 0.5, 0.2]), zeros, zeros)
+    b = Estimate(np.array([1.0, 0.3, 0.5]), zeros, zeros)
+    assert correlation_mse(a, b) == pytest.approx((0.04 + 0.09) / 3)
+
+
+# --- up to 20 sites --------------------------------------------------------------------------
+
+
+def test_an_rbm_that_is_the_reference_is_perfect() -> None:
+    rbm = random_rbm(8, 3)
+    prob = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    state = mps_from_vector(np.sqrt(prob), TFIM(sites=8))
+    report = evaluate(rbm, state, draws=20_000, seed=1)
+    assert report.kl.value == pytest.approx(0, abs=1e-10)
+    assert report.fidelity.value == pytest.approx(1, abs=1e-10)
+    measures = exact_measures(rbm, reference_of(state))
+    for name in ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"):
+        assert getattr(measures, name) == pytest.approx(0, abs=1e-10)
+    # What is sampled shows its noise, of the size of the floor and no more.
+    for measure in (report.abs_magnetization_bias, report.energy_bias):
+        assert measure.value < 5 * measure.error
+    assert report.abs_magnetization_bias.value < 5 * report.abs_magnetization_bias.floor
+    assert report.correlation_mse.value < 5 * report.correlation_mse.floor
+    # Another RBM is not perfect.
+    other = evaluate(random_rbm(8, 4), state, draws=20_000)
+    assert other.kl.value > 0.1
+    assert other.fidelity.value < 0.99
+
+
+def test_reports_agree_with_sums_over_all_states() -> None:
+    reference = ground(10, 1.0)
+    rbm = random_rbm(10, 4)
+    report = evaluate(rbm, reference, draws=50_000, seed=2)
+    psi = TFIM(sites=10, field=1.0).ground_state_vector()
+    q = psi**2
+    p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    hamiltonian = exact.tfim_hamiltonian(10, 1.0, 1.0)
+    phi = np.sqrt(p)
+    z = 1.0 - 2.0 * exact.basis(10)
+    m = np.abs(z.mean(axis=1))
+    wanted_kl = float((q * np.log(q / p)).sum())
+    wanted_energy = abs(phi @ hamiltonian @ phi / (psi @ hamiltonian @ psi) - 1)
+    wanted_m = abs((p @ m) / (q @ m) - 1)
+    fluctuation = [
+        (p @ (z[:, 4] * z[:, j]) - (p @ z[:, 4]) * (p @ z[:, j])) - (q @ (z[:, 4] * z[:, j]))
+        for j in range(4, 10)
+    ]
+    wanted_mse = float(np.mean(np.square(fluctuation)))
+
+    assert report.kl.value == pytest.approx(wanted_kl, rel=1e-7)
+    assert report.fidelity.value == pytest.approx((psi @ phi) ** 2, rel=1e-7)
+    assert report.kl.error == report.fidelity.error == 0
+    assert report.kl.method == "sum over all states"
+    for measure, wanted in (
+        (report.energy_bias, wanted_energy),
+        (report.abs_magnetization_bias, wanted_m),
+        (report.correlation_mse, wanted_mse),
+    ):
+        assert abs(measure.value - wanted) < 5 * measure.error
+        assert 0 < measure.error < 0.05 * measure.value
+        assert measure.method == "independent draws"
+    for roe, bias in (
+        (report.energy_roe, report.energy_bias),
+        (report.abs_magnetization_roe, report.abs_magnetization_bias),
+    ):
+        assert roe.value == pytest.approx(bias.value + CONFIDENCE * bias.error, rel=1e-12)
+
+    measures = exact_measures(rbm, reference)
+    assert measures.kl == pytest.approx(wanted_kl, rel=1e-7)
+    assert measures.infidelity == pytest.approx(1 - (psi @ phi) ** 2, rel=1e-7)
+    assert measures.energy_bias == pytest.approx(wanted_energy, rel=1e-7)
+    assert measures.abs_magnetization_bias == pytest.approx(wanted_m, rel=1e-7)
+    assert measures.correlation_mse == pytest.approx(wanted_mse, rel=1e-7)
+    assert measures.abs_magnetization == pytest.approx(p @ m, rel=1e-10)
+    assert measures.magnetization == pytest.approx(p @ z.mean(axis=1), rel=1e-10)
+
+
+def test_reports_repeat_and_name_every_measure() -> None:
+    reference, rbm = ground(10, 1.0), random_rbm(10, 4)
+    one = evaluate(rbm, reference, draws=1000, seed=3)
+    assert dict(one) == dict(evaluate(rbm, reference.state, draws=1000, seed=3))
+    other = evaluate(rbm, reference, draws=1000, seed=4)
+    assert other.kl == one.kl
+    assert other.energy_bias != one.energy_bias
+    named = dict(one)
+    assert list(named) == [
+        "kl",
+        "fidelity",
+        "energy_roe",
+        "energy_bias",
+        "abs_magnetization_roe",
+        "abs_magnetization_bias",
+        "correlation_mse",
+    ]
+    assert named["kl"] is one.kl
+
+
+@pytest.mark.parametrize(("field", "floor"), [(1.0, 0.0045), (2.0, 0.0061)])
+def test_floors_of_the_paper(field: float, floor: float) -> None:
+    # With 10^5 draws at N = 18.
+    reference = ground(18, field)
+    rbm = random_rbm(18, 2)
+    report = evaluate(rbm, reference, draws=100_000)
+    assert report.abs_magnetization_roe.floor == pytest.approx(floor, abs=5e-5)
+    ratio = report.abs_magnetization_roe.floor / report.abs_magnetization_bias.floor
+    assert ratio == pytest.approx(2.576 * np.sqrt(np.pi / 2))
+    assert report.energy_roe.floor == report.energy_bias.floor == 0
+    wanted = np.mean(1 - reference.observables.correlation.value**2) / 100_000
+    assert report.correlation_mse.floor == pytest.approx(wanted, rel=1e-6)
+
+
+def test_floors_are_what_perfect_draws_show() -> None:
+    # The same measures of 200 sets of draws of the reference itself.
+    reference = ground(10, 1.0)
+    truth = reference.observables
+    biases, squares = [], []
+    for seed in range(200):
+        z = 1.0 - 2.0 * sample(reference.state, 500, seed=seed).bits
+        biases.append(abs(np.abs(z.mean(axis=1)).mean() / float(truth.abs_magnetization.value) - 1))
+        fluctuation = z - z.mean(axis=0)
+        found = (fluctuation[:, 4, None] * fluctuation[:, 4:]).mean(axis=0)
+        squares.append(np.mean((found - truth.correlation.value) ** 2))
+    report = evaluate(random_rbm(10, 4), reference, draws=500)
+    for seen, floor in (
+        (np.array(biases), report.abs_magnetization_bias.floor),
+        (np.array(squares), report.correlation_mse.floor),
+    ):
+        error = seen.std(ddof=1) / np.sqrt(len(seen))
+        assert abs(seen.mean() - floor) < 5 * error
+        assert error < 0.12 * floor
+
+
+def test_the_floor_of_the_divergence_is_that_of_the_training_shots() -> None:
+    reference = ground(10, 1.0)
+    shots = sample(reference.state, 2000, seed=0)
+    rbm = train(shots, hidden=3, epochs=1)
+    report = evaluate(rbm, reference, draws=100)
+    floor = (30 + 10 + 3) / (2 * 2000)
+    assert report.kl.floor == pytest.approx(floor)
+    assert report.fidelity.floor == pytest.approx(1 - floor / 2)
+    untrained = evaluate(initial_rbm(10, 3, 0), reference, draws=100)
+    assert (untrained.kl.floor, untrained.fidelity.floor) == (0.0, 1.0)
+
+
+# --- above 20 sites --------------------------------------------------------------------------
+
+
+@cache
+def at_22_sites() -> tuple[RBM, float, float]:
+    """An RBM near the ground state at h = 2, with exact KL and fidelity from 2^22 amplitudes."""
+    state = ground(22, 2.0).state
+    rbm = train(sample(state, 20_000, seed=1), hidden=4, epochs=30, seed=1)
+    half: list[Float64] = []
+    for tensors in (state.tensors[:11], state.tensors[11:]):
+        grown = np.eye(tensors[0].shape[0])[:, None, :]  # [left bond, configuration, bond]
+        for tensor in tensors:
+            parts = [grown @ tensor[:, bit] for bit in (0, 1)]
+            grown = np.concatenate(parts, axis=1)  # the new bit is more significant
+        half.append(grown)
+    psi = np.abs(np.einsum("xa,ay->yx", half[0][0], half[1][:, :, 0]).reshape(-1))
+    assert psi @ psi == pytest.approx(1, abs=1e-8)
+    log_p = exact.linear(rbm.visible_bias)
+    for j in range(rbm.hidden):
+        log_p += np.logaddexp(0, rbm.hidden_bias[j] + exact.linear(rbm.weights[j]))
+    shift = log_p.max()
+    log_p -= shift + np.log(np.exp(log_p - shift).sum())
+    q = psi**2
+    kl = float(q @ (2 * np.log(psi) - log_p))
+    return rbm, kl, float((psi @ np.exp(0.5 * log_p)) ** 2)
+
+
+@pytest.mark.parametrize("branch", ["exact log Z", "bridge for log Z"])
+def test_sampled_measures_agree_with_exact_ones(
+    branch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rbm, kl, overlap = at_22_sites()
+    if branch == "bridge for log Z":
+        monkeypatch.setattr(errors, "PARTITION_UNITS", 0)
+    report = evaluate(rbm, ground(22, 2.0), draws=20_000, seed=4)
+    assert report.kl.method == report.fidelity.method == f"reference draws, {branch}"
+    for measure, wanted in ((report.kl, kl), (report.fidelity, overlap)):
+        assert abs(measure.value - wanted) < 5 * measure.error
+        assert measure.error > 0
+    assert report.kl.error < 0.1 * kl
+    assert report.fidelity.error < 0.2 * (1 - overlap)
+
+
+@pytest.mark.parametrize("branch", ["exact log Z", "bridge for log Z"])
+def test_a_wrong_machine_is_told_apart(branch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm, kl, overlap = at_22_sites()
+    if branch == "bridge for log Z":
+        monkeypatch.setattr(errors, "PARTITION_UNITS", 0)
+    wrong = RBM(rbm.weights, rbm.visible_bias + 0.3, rbm.hidden_bias)
+    report = evaluate(wrong, ground(22, 2.0), draws=20_000, seed=4)
+    assert abs(report.kl.value - kl) > 5 * report.kl.error
+    assert abs(report.fidelity.value - overlap) > 5 * report.fidelity.error
+
+
+def test_sampled_errors_are_of_the_right_size() -> None:
+    # Ten seeds: (value - exact) / error has mean square 1, chi-squared over 10.
+    rbm, kl, overlap = at_22_sites()
+    reports = [evaluate(rbm, ground(22, 2.0), draws=2000, seed=seed) for seed in range(10)]
+    for found, wanted in (
+        ([report.kl for report in reports], kl),
+        ([report.fidelity for report in reports], overlap),
+    ):
+        total = sum(((each.value - wanted) / each.error) ** 2 for each in found)
+        assert 0.9 < total < 35.6  # probability 1e-4 on either side
+
+
+def test_where_no_exact_draws_can_be_had_chains_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference, rbm = ground(10, 1.0), random_rbm(10, 4)
+    wanted = exact_measures(rbm, reference)
+    monkeypatch.setattr(sampling, "EXACT_UNITS", 3)
+    report = evaluate(rbm, reference, draws=5000, seed=1)
+    assert report.energy_bias.method == "Gibbs, 1000 chains"
+    for measure, value in (
+        (report.energy_bias, wanted.energy_bias),
+        (report.abs_magnetization_bias, wanted.abs_magnetization_bias),
+        (report.correlation_mse, wanted.correlation_mse),
+    ):
+        assert abs(measure.value - value) < 5 * measure.error
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    reference = ground(10, 1.0)
+    with pytest.raises(InputError, match=r"^rbm: has 9 visible units, but the state has 10 sites$"):
+        evaluate(random_rbm(9, 2), reference)
+    for draws in (99, 0, -1, 1e5):
+        with pytest.raises(InputError, match=r"^draws: must be an integer of at least 100"):
+            evaluate(random_rbm(10, 2), reference, draws=draws)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^seed: "):
+        evaluate(random_rbm(10, 2), reference, seed=-1)
+    nameless = mps_from_vector(np.ones(2**4))
+    with pytest.raises(InputError, match=r"^state: has no model"):
+        evaluate(random_rbm(4, 2), nameless)
+    with pytest.raises(InputError, match="exact measures need N <= 20, found 22"):
+        exact_measures(random_rbm(22, 2), ground(22, 2.0))
+    with pytest.raises(InputError, match="9 visible units"):
+        exact_measures(random_rbm(9, 2), reference)

@@ -1,0 +1,243 @@
+"""Observables against dense matrices and sums over all states; error bars that cover."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import exact
+from psiprune import sampling
+from psiprune.dmrg import ground_state
+from psiprune.mps import MPS, mps_from_vector
+from psiprune.observables import (
+    Estimate,
+    Observables,
+    data_observables,
+    exact_observables,
+    reference_observables,
+    sampled_observables,
+)
+from psiprune.rbm import RBM
+from psiprune.tfim import TFIM, midpoint
+
+Float64 = NDArray[np.float64]
+NAMES = ("energy", "magnetization", "abs_magnetization", "correlation")
+
+
+def random_rbm(visible: int, hidden: int, scale: float = 1.0) -> RBM:
+    generator = np.random.default_rng([visible, hidden])
+    return RBM(
+        generator.normal(0, scale, (hidden, visible)),
+        generator.normal(0, 0.3, visible),
+        generator.normal(0, 0.3, hidden),
+    )
+
+
+def distribution(rbm: RBM) -> Float64:
+    return exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+
+
+def brute_force(prob: Float64, model: TFIM) -> dict[str, Any]:
+    """The observables by their definitions, with a dense Hamiltonian."""
+    n = model.sites
+    psi = np.sqrt(prob)
+    hamiltonian = exact.tfim_hamiltonian(n, model.field, model.coupling)
+    z = 1.0 - 2.0 * exact.basis(n)
+    m = z.mean(axis=1)
+    site = n // 2 - 1  # site N/2, counted from 1
+    correlation = [
+        prob @ (z[:, site] * z[:, j]) - (prob @ z[:, site]) * (prob @ z[:, j])
+        for j in range(site, n)
+    ]
+    return {
+        "energy": psi @ hamiltonian @ psi,
+        "magnetization": prob @ m,
+        "abs_magnetization": prob @ np.abs(m),
+        "correlation": correlation,
+    }
+
+
+@pytest.mark.parametrize("sites", [2, 3, 5, 6, 7])
+@pytest.mark.parametrize(("field", "coupling"), [(1.0, 1.0), (0.5, -2.0)])
+def test_exact_observables(sites: int, field: float, coupling: float) -> None:
+    model = TFIM(sites=sites, field=field, coupling=coupling)
+    prob = np.random.default_rng(sites).dirichlet(np.ones(2**sites))
+    found = exact_observables(prob, model)
+    for name, wanted in brute_force(prob, model).items():
+        estimate = getattr(found, name)
+        np.testing.assert_allclose(estimate.value, wanted, atol=1e-12)
+        assert not np.any(estimate.error)
+        assert np.shape(estimate.error) == np.shape(estimate.value)
+
+
+@pytest.mark.parametrize(
+    ("sites", "site", "distances"), [(2, 0, 2), (5, 1, 4), (6, 2, 4), (18, 8, 10)]
+)
+def test_correlations_run_from_the_middle_to_the_right_end(
+    sites: int, site: int, distances: int
+) -> None:
+    assert midpoint(sites) == site
+    # One site copies the middle, all others are independent.
+    for distance in range(1, distances):
+        bits = np.random.default_rng(0).integers(0, 2, (4000, sites), dtype=np.uint8)
+        bits[:, site + distance] = 1 - bits[:, site]
+        found = data_observables(bits)["correlation"].value
+        wanted = np.zeros(distances)
+        wanted[0], wanted[distance] = 1, -1
+        # Means of 4000 products of signs: standard error 0.016.
+        np.testing.assert_allclose(found, wanted, atol=5 * 0.016)
+
+
+@pytest.mark.parametrize("sites", [2, 5, 6])
+def test_sampled_observables_agree_with_brute_force(sites: int) -> None:
+    model = TFIM(sites=sites, field=1.5, coupling=0.8)
+    rbm = random_rbm(sites, 3)
+    bits = rbm.sample_exact(40_000, seed=1)
+    found = sampled_observables(rbm, bits[:, None, :], model)
+    for name, wanted in brute_force(distribution(rbm), model).items():
+        estimate: Estimate = getattr(found, name)
+        assert estimate.error.shape == estimate.value.shape == np.shape(wanted)
+        assert (np.abs(estimate.value - wanted) < 5 * estimate.error).all()
+        np.testing.assert_allclose(estimate.error, estimate.deviation / 200, rtol=1e-4)
+    # The errors are small enough for the test to mean something.
+    assert found.energy.error < 0.02
+    assert (found.correlation.error < 0.01).all()
+
+
+def test_draws_of_another_machine_do_not_pass() -> None:
+    model = TFIM(sites=6, field=1.5, coupling=0.8)
+    rbm = random_rbm(6, 3)
+    fair = np.random.default_rng(0).integers(0, 2, (40_000, 1, 6), dtype=np.uint8)
+    found = sampled_observables(rbm, fair, model)
+    for name, wanted in brute_force(distribution(rbm), model).items():
+        estimate: Estimate = getattr(found, name)
+        assert (np.abs(estimate.value - wanted) > 5 * estimate.error).any(), name
+
+
+def test_the_local_energy_of_an_eigenstate_has_no_variance() -> None:
+    # Without coupling the ground state is uniform: an RBM of zeros.
+    model = TFIM(sites=6, field=1.5, coupling=0.0)
+    rbm = RBM(np.zeros((2, 6)), np.zeros(6), np.zeros(2))
+    found = sampled_observables(rbm, rbm.sample_exact(500, seed=0)[:, None, :], model)
+    assert found.energy.value == pytest.approx(-9.0, abs=1e-12)
+    assert found.energy.error < 1e-12
+
+
+def covered(found: list[Observables], wanted: dict[str, Any], name: str) -> Float64:
+    """The share of 95 % intervals that hold the true value."""
+    inside = [
+        np.abs(getattr(each, name).value - wanted[name]) <= 1.96 * getattr(each, name).error
+        for each in found
+    ]
+    return np.asarray(np.mean(inside, axis=0))
+
+
+def test_error_bars_cover() -> None:
+    model = TFIM(sites=6, field=1.0)
+    rbm = random_rbm(6, 3, scale=0.7)
+    wanted = brute_force(distribution(rbm), model)
+    found = [
+        sampled_observables(rbm, rbm.sample_exact(1000, seed=seed)[:, None, :], model)
+        for seed in range(200)
+    ]
+    halved = [
+        Observables(
+            *(
+                Estimate(each.value, each.error / 2, each.deviation)
+                for each in (getattr(one, name) for name in NAMES)
+            )
+        )
+        for one in found
+    ]
+    for name in NAMES:
+        # Binomial with p = 0.95, n = 200: 0.90 and 0.99 are 3.2 and 2.6 standard deviations away.
+        share = covered(found, wanted, name)
+        assert (share >= 0.90).all()
+        assert (share <= 0.99).all()
+        assert (covered(halved, wanted, name) < 0.90).all()
+
+
+def test_error_bars_account_for_autocorrelation() -> None:
+    # A strong weight to one hidden unit: the chains seldom turn round.
+    model = TFIM(sites=4, field=1.0)
+    rbm = RBM(np.full((1, 4), 5.0), np.full(4, -2.5), np.array([-10.0]))
+    wanted = brute_force(distribution(rbm), model)
+    right, naive = [], []
+    for seed in range(200):
+        chains = sampling.start_chains(rbm.machine, rbm.sample_exact(60, seed=seed), seed)
+        kept = []
+        for _ in range(20):
+            chains = sampling.advance(chains, 1)
+            kept.append(chains.bits)
+        bits = np.stack(kept, axis=1)
+        right.append(sampled_observables(rbm, bits, model))
+        naive.append(sampled_observables(rbm, bits.reshape(-1, 1, 4), model))
+    assert right[0].magnetization.value == pytest.approx(naive[0].magnetization.value)
+    larger = np.mean(
+        [a.magnetization.error / b.magnetization.error for a, b in zip(right, naive, strict=True)]
+    )
+    assert larger > 2
+    for name in ("magnetization", "abs_magnetization", "energy"):
+        share = covered(right, wanted, name)
+        assert 0.90 <= share <= 0.99
+    assert covered(naive, wanted, "magnetization") < 0.90
+
+
+def test_data_observables_are_those_of_the_shots() -> None:
+    prob = np.random.default_rng(0).dirichlet(np.ones(32))
+    bits = exact.basis(5)[np.random.default_rng(1).choice(32, 3000, p=prob)]
+    found = data_observables(bits)
+    seen = brute_force(exact.empirical(bits), TFIM(sites=5))
+    assert set(found) == {"magnetization", "abs_magnetization", "correlation"}
+    for name, estimate in found.items():
+        np.testing.assert_allclose(estimate.value, seen[name], atol=1e-12)
+    z = 1.0 - 2.0 * bits
+    m = z.mean(axis=1)
+    assert found["magnetization"].error == pytest.approx(m.std() / np.sqrt(3000), rel=1e-3)
+
+
+# --- the reference ---------------------------------------------------------------------------
+
+
+@cache
+def ground(sites: int, field: float) -> MPS:
+    return ground_state(TFIM(sites=sites, field=field))
+
+
+@pytest.mark.parametrize("entry", exact.REFERENCE[:4], ids=lambda e: f"{e['sites']}-{e['field']}")
+def test_reference_observables_agree_with_the_reference(entry: dict[str, Any]) -> None:
+    state = ground(entry["sites"], entry["field"])
+    assert state.model is not None
+    found = reference_observables(state, state.model)
+    assert float(found.energy.value) == pytest.approx(entry["energy"], rel=1e-10)
+    assert float(found.magnetization.value) == pytest.approx(0, abs=1e-8)
+    assert float(found.abs_magnetization.value) == pytest.approx(entry["abs_m"], rel=1e-8)
+    wanted = entry["correlation_from_midpoint"]
+    assert len(wanted) == entry["sites"] // 2 + 1
+    np.testing.assert_allclose(found.correlation.value, wanted, atol=1e-8)
+    spread = np.sqrt(entry["m2"] - entry["abs_m"] ** 2)
+    assert float(found.abs_magnetization.deviation) == pytest.approx(spread, rel=1e-6)
+    assert float(found.magnetization.deviation) == pytest.approx(np.sqrt(entry["m2"]), rel=1e-6)
+    np.testing.assert_allclose(
+        found.correlation.deviation, np.sqrt(1 - np.array(wanted) ** 2), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("sites", [2, 5, 6])
+def test_reference_observables_of_any_state(sites: int) -> None:
+    model = TFIM(sites=sites, field=0.7)
+    psi = np.random.default_rng(sites).random(2**sites)
+    state = mps_from_vector(psi, model)
+    prob = psi**2 / (psi @ psi)
+    found = reference_observables(state, model)
+    for name, wanted in brute_force(prob, model).items():
+        np.testing.assert_allclose(getattr(found, name).value, wanted, atol=1e-10)
+    # The deviation of one draw of m and of |m|.
+    m = (1.0 - 2.0 * exact.basis(sites)).mean(axis=1)
+    assert float(found.magnetization.deviation) == pytest.approx(
+        np.sqrt(prob @ m**2 - (prob @ m) ** 2), abs=1e-10
+    )

@@ -1,0 +1,107 @@
+"""A pruning path on disk is taken up where it stopped, and ends as if it had never stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import tiny
+from psiprune.config import FineTuneSettings, PruneSettings
+from psiprune.experiments.path import run_path
+from psiprune.inputs import InputError
+from psiprune.rbm import RBM, initial_rbm, load_rbm
+from psiprune.shots import Shots
+
+SHOTS = Shots(np.random.default_rng(0).integers(0, 2, (200, 4), dtype=np.uint8))
+PRUNE = PruneSettings(levels=4, fraction=0.3)
+
+
+def untrained() -> RBM:
+    return initial_rbm(4, 3, seed=5)
+
+
+def follow(
+    folder: Path,
+    dense: Callable[[], RBM] = untrained,
+    fine_tune: FineTuneSettings | None = FineTuneSettings(epochs=2),  # noqa: B008 (immutable)
+) -> tuple[list[xr.Dataset], int]:
+    """All levels, and the number of epochs trained for them."""
+    epochs: list[int] = []
+    levels = run_path(
+        folder,
+        dense,
+        SHOTS,
+        PRUNE,
+        fine_tune,
+        7,
+        lambda level: level.rbm.to_dataset().assign(step=level.step),
+        lambda state: epochs.append(state.epoch),
+    )
+    return levels, len(epochs)
+
+
+def never() -> RBM:
+    raise AssertionError("the first level is on disk")
+
+
+def test_an_unbroken_path(tmp_path: Path) -> None:
+    levels, epochs = follow(tmp_path)
+    assert epochs == 4 * 2
+    assert tiny.names(tmp_path) == {f"level-0{step}.nc" for step in range(5)}
+    assert [int(level["step"]) for level in levels] == [0, 1, 2, 3, 4]
+    # round(12 * 0.7^n)
+    assert [int(level["mask"].sum()) for level in levels] == [12, 8, 6, 4, 3]
+    np.testing.assert_array_equal(levels[0]["weights"], untrained().weights)
+    for step, level in enumerate(levels):
+        saved = load_rbm(tmp_path / f"level-0{step}.nc")
+        np.testing.assert_array_equal(saved.weights, level["weights"])
+        assert not saved.weights[~saved.mask].any()
+
+
+@pytest.mark.parametrize(("lost", "epochs"), [((4,), 2), ((2, 3, 4), 6), ((1, 2, 3, 4), 8)])
+def test_lost_levels_are_made_again(tmp_path: Path, lost: tuple[int, ...], epochs: int) -> None:
+    whole = [tiny.raw(level) for level in follow(tmp_path)[0]]
+    for step in lost:
+        (tmp_path / f"level-0{step}.nc").unlink()
+    before = tiny.contents(tmp_path)
+    levels, done = follow(tmp_path, never)
+    assert [tiny.raw(level) for level in levels] == whole
+    assert done == epochs
+    after = tiny.contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_gap_is_filled(tmp_path: Path) -> None:
+    whole = [tiny.raw(level) for level in follow(tmp_path)[0]]
+    (tmp_path / "level-02.nc").unlink()
+    assert [tiny.raw(level) for level in follow(tmp_path, never)[0]] == whole
+    assert [tiny.raw(level) for level in follow(tmp_path, never)[0]] == whole
+
+
+def test_a_finished_path_is_only_read(tmp_path: Path) -> None:
+    follow(tmp_path)
+    before = tiny.contents(tmp_path)
+    assert follow(tmp_path, never)[1] == 0
+    assert tiny.contents(tmp_path) == before
+
+
+def test_without_fine_tuning_weights_stay(tmp_path: Path) -> None:
+    levels, epochs = follow(tmp_path, fine_tune=None)
+    assert epochs == 0
+    for level in levels:
+        mask = level["mask"].values.astype(bool)
+        np.testing.assert_array_equal(level["weights"].values[mask], untrained().weights[mask])
+
+
+def test_a_damaged_level_is_named_and_kept(tmp_path: Path) -> None:
+    follow(tmp_path)
+    file = tmp_path / "level-03.nc"
+    file.write_bytes(file.read_bytes()[:-30])
+    before = tiny.contents(tmp_path)
+    with pytest.raises(InputError, match=r"level-03\.nc: truncated or damaged"):
+        follow(tmp_path)
+    assert tiny.contents(tmp_path) == before

@@ -1,0 +1,215 @@
+"""The pruning path: counts, ties, nesting, and what stays."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from psiprune.config import FineTuneSettings, PruneSettings
+from psiprune.inputs import InputError
+from psiprune.pruning import Level, keep_most_salient, prune, prune_steps, weights_kept
+from psiprune.rbm import RBM, initial_rbm
+from psiprune.shots import Shots
+
+TABLE_I = [100, 90, 81, 72.9, 65.6, 59, 53.1, 47.8, 43, 38.7, 34.9, 31.4, 28.2, 25.4, 22.9, 20.6]
+"""Percentage of weights left at each step, from the paper."""
+
+BITS = np.random.default_rng(0).integers(0, 2, (250, 18), dtype=np.uint8)
+QUICK: dict[str, Any] = {"epochs": 2, "cd_steps": 1}
+
+
+def paper_rbm(seed: int = 0) -> RBM:
+    generator = np.random.default_rng(seed)
+    plain = initial_rbm(18, 9, seed)
+    return RBM(plain.weights, generator.normal(size=18), generator.normal(size=9))
+
+
+# --- counts ----------------------------------------------------------------------------------
+
+
+def test_counts_are_those_of_table_1() -> None:
+    counts = [weights_kept(162, 0.1, step) for step in range(21)]
+    assert counts[:3] == [162, 146, 131]
+    assert (counts[5], counts[17], counts[18], counts[20]) == (96, 27, 24, 20)
+    # 0.05 is the rounding of the table, half a weight that of the count.
+    for count, percentage in zip(counts, TABLE_I, strict=False):
+        assert abs(100 * count / 162 - percentage) <= 0.05 + 100 * 0.5 / 162
+    assert weights_kept(162, 0.5, 100) == 1
+    assert weights_kept(1, 0.1, 1) == 1
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "random"])
+@pytest.mark.parametrize("fine_tune", [None, "cd", "pcd"])
+def test_paths_have_the_counts_are_nested_and_hold_zeros(criterion: Any, fine_tune: Any) -> None:
+    rbm = paper_rbm()
+    changes = {} if fine_tune is None else QUICK
+    levels = prune(rbm, BITS, criterion=criterion, levels=18, fine_tune=fine_tune, **changes)
+    assert levels[0].rbm is rbm
+    assert [level.step for level in levels] == list(range(19))
+    counts = [level.rbm.number_of_weights for level in levels]
+    assert counts == [weights_kept(162, 0.1, step) for step in range(19)]
+    assert levels[5].fraction_pruned == pytest.approx(1 - 96 / 162)
+    for before, level in pairwise(levels):
+        assert not (level.rbm.mask & ~before.rbm.mask).any()
+        assert (level.rbm.weights[~level.rbm.mask] == 0).all()
+        if fine_tune is None:
+            np.testing.assert_array_equal(level.rbm.visible_bias, rbm.visible_bias)
+            np.testing.assert_array_equal(level.rbm.hidden_bias, rbm.hidden_bias)
+            np.testing.assert_array_equal(level.rbm.weights, rbm.weights * level.rbm.mask)
+        else:
+            kept = level.rbm.mask
+            assert (level.rbm.weights[kept] != before.rbm.weights[kept]).all()
+            assert (level.rbm.visible_bias != before.rbm.visible_bias).any()
+
+
+def test_magnitude_removes_the_smallest() -> None:
+    rbm = paper_rbm()
+    for before, level in pairwise(prune(rbm, BITS, fine_tune=None)):
+        gone = before.rbm.mask & ~level.rbm.mask
+        assert np.abs(rbm.weights[gone]).max() < np.abs(rbm.weights[level.rbm.mask]).min()
+    # Also after fine-tuning: what goes is smallest among the weights as they then are.
+    tuned = prune(rbm, BITS, levels=4, **QUICK)
+    for before, level in pairwise(tuned):
+        gone = before.rbm.mask & ~level.rbm.mask
+        was = np.abs(before.rbm.weights)
+        assert was[gone].max() < was[level.rbm.mask].min()
+
+
+# --- masks -----------------------------------------------------------------------------------
+
+
+def test_the_most_salient_are_kept() -> None:
+    saliency = np.array([[3.0, 1.0, 2.0], [9.0, 5.0, 4.0]])
+    mask = np.array([[True, True, True], [False, True, True]])
+    np.testing.assert_array_equal(
+        keep_most_salient(mask, saliency, 3), [[True, False, False], [False, True, True]]
+    )
+    assert not keep_most_salient(mask, saliency, 0).any()
+    np.testing.assert_array_equal(keep_most_salient(mask, saliency, 5), mask)
+
+
+def test_ties_go_to_the_lower_index() -> None:
+    equal = np.ones((3, 4))
+    whole = np.ones((3, 4), bool)
+    for count in range(13):
+        kept = keep_most_salient(whole, equal, count)
+        np.testing.assert_array_equal(kept.ravel(), np.arange(12) < count)
+    rbm = RBM(np.where(np.arange(162) % 2, 0.5, -0.5).reshape(9, 18), np.zeros(18), np.zeros(9))
+    for level in prune(rbm, BITS, levels=5, fine_tune=None):
+        count = weights_kept(162, 0.1, level.step)
+        np.testing.assert_array_equal(level.rbm.mask.ravel(), np.arange(162) < count)
+
+
+def test_weights_of_value_0_count_as_weights() -> None:
+    rbm = RBM(np.zeros((2, 5)), np.zeros(5), np.zeros(2))
+    counts = [
+        level.rbm.number_of_weights for level in prune(rbm, BITS[:, :5], levels=3, fine_tune=None)
+    ]
+    assert counts == [10, 9, 8, 7]
+
+
+def test_random_pruning_is_a_control() -> None:
+    rbm = paper_rbm()
+
+    def masks(**arguments: Any) -> list[NDArray[np.bool_]]:
+        levels = prune(rbm, BITS, levels=6, fine_tune=None, **arguments)
+        return [level.rbm.mask for level in levels[1:]]
+
+    one, same, other = (masks(criterion="random", seed=seed) for seed in (1, 1, 2))
+    assert all((a == b).all() for a, b in zip(one, same, strict=True))
+    assert all((a != b).any() for a, b in zip(one, other, strict=True))
+    assert all((a != b).any() for a, b in zip(one, masks(), strict=True))
+    # Over seeds each weight is kept equally often: 86 of 162 kept, 400 seeds.
+    kept = np.sum([masks(criterion="random", seed=seed)[-1] for seed in range(400)], axis=0)
+    p = weights_kept(162, 0.1, 6) / 162
+    z = (kept - 400 * p) / np.sqrt(400 * p * (1 - p))
+    # 162 nearly normal numbers with sum 0: the mean square within five standard errors.
+    assert abs(np.mean(z**2) - 1) < 5 * np.sqrt(2 / 162)
+    always = np.sum([masks()[-1] for _ in range(5)], axis=0) * 80
+    assert np.mean(((always - 400 * p) / np.sqrt(400 * p * (1 - p))) ** 2) > 100
+
+
+def test_an_rbm_already_pruned_is_pruned_further() -> None:
+    mask = np.random.default_rng(3).random((9, 18)) < 0.5
+    rbm = paper_rbm().with_mask(mask)
+    total = int(mask.sum())
+    levels = prune(rbm, BITS, levels=4, fine_tune=None)
+    assert [level.rbm.number_of_weights for level in levels] == [
+        weights_kept(total, 0.1, step) for step in range(5)
+    ]
+    assert not (levels[-1].rbm.mask & ~mask).any()
+
+
+def test_the_last_weight_stays() -> None:
+    rbm = RBM(np.ones((1, 2)), np.zeros(2), np.zeros(1))
+    counts = [
+        level.rbm.number_of_weights
+        for level in prune(rbm, [[0, 1], [1, 1]], fraction=0.9, levels=5, fine_tune=None)
+    ]
+    assert counts == [2, 1, 1, 1, 1, 1]
+
+
+# --- the same numbers ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "random"])
+def test_a_path_can_be_taken_up_at_any_level(criterion: Any) -> None:
+    settings = PruneSettings(criterion=criterion, levels=6)
+    tuning = FineTuneSettings(method="pcd", momentum=0.5, **QUICK)
+    shots = Shots(BITS)
+    path = list(prune_steps(Level(0, paper_rbm()), 162, shots, settings, tuning, 7))
+    assert [level.step for level in path] == [1, 2, 3, 4, 5, 6]
+    rest = list(prune_steps(path[2], 162, shots, settings, tuning, 7))
+    assert [level.step for level in rest] == [4, 5, 6]
+    for one, other in zip(path[3:], rest, strict=True):
+        np.testing.assert_array_equal(one.rbm.weights, other.rbm.weights)
+        np.testing.assert_array_equal(one.rbm.mask, other.rbm.mask)
+        np.testing.assert_array_equal(one.rbm.hidden_bias, other.rbm.hidden_bias)
+        assert dict(one.rbm.provenance) == dict(other.rbm.provenance)
+    assert list(prune_steps(path[-1], 162, shots, settings, tuning, 7)) == []
+    different = list(prune_steps(path[2], 162, shots, settings, tuning, 8))
+    assert (different[-1].rbm.weights != path[-1].rbm.weights).any()
+
+
+def test_levels_are_fine_tuned_with_numbers_of_their_own() -> None:
+    # The seed of a level is in its provenance; the same one twice would repeat the noise.
+    levels = prune(paper_rbm(), BITS, levels=5, **QUICK)
+    seeds = [level.rbm.provenance["seed"] for level in levels[1:]]
+    assert len(set(seeds)) == 5
+    assert all(level.rbm.provenance["training_shots"] == 250 for level in levels[1:])
+    assert all(level.rbm.provenance["epochs"] == 2 for level in levels[1:])
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        ({"fraction": 0}, "fraction: "),
+        ({"fraction": 1}, "fraction: "),
+        ({"fraction": -0.1}, "fraction: "),
+        ({"fraction": float("nan")}, "fraction: "),
+        ({"levels": 0}, "levels: "),
+        ({"levels": 1.5}, "levels: "),
+        ({"criterion": "luck"}, "criterion: "),
+        ({"fine_tune": "adam"}, "method: "),
+        ({"epochs": -1}, "epochs: "),
+        ({"epoch": 1}, "epoch: no such setting of FineTuneSettings"),
+        ({"fine_tune": None, "epochs": 3}, "epochs: has no use with fine_tune = None"),
+        ({"seed": -1}, "seed: "),
+        ({"shots": BITS[:, :17]}, "array: has 17 sites"),
+        ({"shots": [[0, 2]]}, "array: row 0, column 1"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
+    shots = arguments.pop("shots", BITS)
+    with pytest.raises(InputError) as caught:
+        prune(paper_rbm(), shots, **arguments)
+    assert str(caught.value).startswith(begins)
+    assert "\n" not in str(caught.value)

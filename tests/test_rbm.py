@@ -1,0 +1,336 @@
+"""RBMs against enumeration of the joint distribution of both layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+import xarray as xr
+from numpy.typing import NDArray
+
+import exact
+from psiprune.files import write_dataset
+from psiprune.inputs import InputError
+from psiprune.rbm import RBM, initial_rbm, load_rbm, rbm_from_dataset
+
+SHAPES = [(6, 3), (4, 7), (5, 5), (1, 1), (1, 5), (5, 1), (9, 2), (2, 9)]
+SCALES = [1.0, 300.0]
+
+
+def random_rbm(visible: int, hidden: int, scale: float = 1.0, density: float = 1.0) -> RBM:
+    generator = np.random.default_rng([visible, hidden])
+    mask = generator.random((hidden, visible)) < density
+    return RBM(
+        generator.normal(0, scale, (hidden, visible)),
+        generator.normal(0, scale, visible),
+        generator.normal(0, scale, hidden),
+        mask,
+    )
+
+
+def joint(rbm: RBM) -> NDArray[np.float64]:
+    return exact.rbm_joint(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+
+
+# --- probabilities ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("visible", "hidden"), SHAPES)
+@pytest.mark.parametrize("scale", SCALES)
+def test_probabilities_are_those_of_the_joint_distribution(
+    visible: int, hidden: int, scale: float
+) -> None:
+    rbm = random_rbm(visible, hidden, scale, density=0.8)
+    both = joint(rbm)
+    log_p = scipy.special.logsumexp(both, axis=1)
+    log_z = scipy.special.logsumexp(both)
+    states = exact.basis(visible)
+    assert rbm.log_partition() == pytest.approx(log_z, rel=1e-12, abs=1e-12)
+    np.testing.assert_allclose(rbm.log_prob_unnormalized(states), log_p, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(rbm.log_prob(states), log_p - log_z, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(rbm.log_prob_all(), log_p, rtol=1e-12, atol=1e-9)
+    assert np.exp(rbm.log_prob(states)).sum() == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize(("visible", "hidden"), SHAPES)
+@pytest.mark.parametrize("scale", SCALES)
+def test_conditionals_are_those_of_the_joint_distribution(
+    visible: int, hidden: int, scale: float
+) -> None:
+    rbm = random_rbm(visible, hidden, scale)
+    both = joint(rbm)
+    h, v = exact.basis(hidden), exact.basis(visible)
+    given_v = np.exp(both - scipy.special.logsumexp(both, axis=1, keepdims=True))
+    given_h = np.exp(both - scipy.special.logsumexp(both, axis=0, keepdims=True))
+    np.testing.assert_allclose(rbm.hidden_given_visible(v), given_v @ h, atol=1e-10)
+    np.testing.assert_allclose(rbm.visible_given_hidden(h), given_h.T @ v, atol=1e-10)
+
+
+def test_the_log_likelihood_gradient_is_data_minus_model() -> None:
+    rbm = random_rbm(5, 3)
+    bits = np.random.default_rng(0).integers(0, 2, (40, 5), dtype=np.uint8)
+    mine = (rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    data = exact.rbm_means(exact.empirical(bits), rbm.weights, rbm.hidden_bias)
+    model = exact.rbm_means(exact.rbm_distribution(*mine), rbm.weights, rbm.hidden_bias)
+
+    def likelihood(values: list[NDArray[np.float64]]) -> float:
+        weights, visible_bias, hidden_bias = values
+        return float(RBM(weights, visible_bias, hidden_bias).log_prob(bits).mean())
+
+    for k in range(3):
+        for place in np.ndindex(mine[k].shape):
+            shifted = []
+            for sign in (1, -1):
+                values = [array.copy() for array in mine]
+                values[k][place] += sign * 1e-5
+                shifted.append(likelihood(values))
+            slope = (shifted[0] - shifted[1]) / 2e-5
+            # Central differences: error of order 1e-10, and rounding 1e-15 / 1e-5.
+            assert slope == pytest.approx(data[k][place] - model[k][place], abs=1e-8)
+
+
+@pytest.mark.parametrize(("visible", "hidden"), [(40, 13), (13, 40)])
+def test_the_partition_sum_of_a_layer_in_pieces(visible: int, hidden: int) -> None:
+    # 2^13 states of the smaller layer are summed in 64 pieces.
+    rbm = random_rbm(visible, hidden)
+    small = visible < hidden
+    states = exact.basis(13).astype(float)
+    weights = rbm.weights if small else rbm.weights.T
+    own, other = rbm.visible_bias, rbm.hidden_bias
+    if not small:
+        own, other = other, own
+    values = states @ own + np.logaddexp(0, states @ weights.T + other).sum(axis=1)
+    assert rbm.log_partition() == pytest.approx(scipy.special.logsumexp(values), rel=1e-13)
+
+
+def test_the_partition_sum_beyond_the_range_of_floats() -> None:
+    rbm = RBM(np.full((600, 3), 2.0), np.zeros(3), np.zeros(600))
+    ones = np.arange(4)
+    values = np.log([1, 3, 3, 1]) + 600 * np.logaddexp(0, 2.0 * ones)
+    assert values.max() > 3000
+    assert rbm.log_partition() == pytest.approx(scipy.special.logsumexp(values), rel=1e-13)
+
+
+def test_many_shots_at_once() -> None:
+    # More than one block of rows, and types other than uint8.
+    rbm = random_rbm(6, 3)
+    bits = np.random.default_rng(0).integers(0, 2, (40_000, 6), dtype=np.uint8)
+    wanted = scipy.special.logsumexp(joint(rbm), axis=1)[exact.index(bits)]
+    for given in (bits, bits.astype(bool), bits.astype(float), bits.tolist()):
+        np.testing.assert_allclose(rbm.log_prob_unnormalized(given), wanted, rtol=1e-12)
+
+
+def test_what_is_too_large_is_refused() -> None:
+    with pytest.raises(InputError, match="at most 30 units, found 31 visible and 32 hidden"):
+        random_rbm(31, 32).log_partition()
+    with pytest.raises(InputError, match="N <= 24, found 25"):
+        random_rbm(25, 2).log_prob_all()
+
+
+@pytest.mark.parametrize("bits", [[0, 1, 0], [[0, 1]], [[0, 1, 0, 1]], [[[0, 1, 0]]]])
+def test_configurations_of_another_size_are_refused(bits: Any) -> None:
+    rbm = random_rbm(3, 2)
+    for method in (rbm.log_prob, rbm.log_prob_unnormalized, rbm.hidden_given_visible):
+        with pytest.raises(InputError, match=r"2 dimensions|the RBM has 3"):
+            method(bits)
+    with pytest.raises(InputError, match=r"^hidden: shape must be \[shot, 2\], found"):
+        rbm.visible_given_hidden([[0, 1, 1]])
+
+
+def test_sampling_refuses_bad_arguments() -> None:
+    rbm = random_rbm(3, 2)
+    with pytest.raises(InputError, match=r"^shots: .*found 0"):
+        rbm.sample(0)
+    with pytest.raises(InputError, match=r"^steps: .*found -1"):
+        rbm.sample(1, steps=-1)
+    with pytest.raises(InputError, match=r"^seed: .*found -1"):
+        rbm.sample(1, seed=-1)
+    with pytest.raises(InputError, match=r"^shots: .*found 1.5"):
+        rbm.sample_exact(1.5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^seed: .*found 'a'"):
+        rbm.sample_exact(1, seed="a")  # type: ignore[arg-type]
+
+
+# --- construction ----------------------------------------------------------------------------
+
+W, B, C = np.ones((2, 3)), np.zeros(3), np.zeros(2)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((W[0], B, C), "weights: must have 2 axes, found shape (3,)"),
+        ((np.ones((0, 3)), B, np.zeros(0)), "weights: needs at least one unit a layer"),
+        ((np.ones((2, 0)), np.zeros(0), C), "weights: needs at least one unit a layer"),
+        ((W, C, C), "visible_bias: shape must be (3,)"),
+        ((W, B, B), "hidden_bias: shape must be (2,)"),
+        ((W, B[None], C), "visible_bias: must have 1 axes"),
+        ((W * np.nan, B, C), "weights: must be finite, found nan at [0, 0]"),
+        ((W, np.array([0, np.inf, 0]), C), "visible_bias: must be finite, found inf at [1]"),
+        ((W, B, np.array([0, -np.inf])), "hidden_bias: must be finite, found -inf at [1]"),
+        ((W, B, C, np.ones((3, 2), bool)), "mask: shape must be (2, 3)"),
+        ((W, B, C, np.ones((2, 3), np.uint8)), "mask: must be an array of bool, found uint8"),
+        ((W, B, C, np.ones((2, 3))), "mask: must be an array of bool, found float64"),
+        (("weights", B, C), "weights: must be an array of real numbers, found 'weights'"),
+        (([[1, 2, 3], [4, 5]], B, C), "weights: must be an array of real numbers"),
+        ((W * 1j, B, C), "weights: must be an array of real numbers"),
+    ],
+)
+def test_what_is_no_rbm_is_refused(values: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        RBM(*values)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_rbm_owns_its_arrays_and_keeps_them() -> None:
+    weights, visible_bias, hidden_bias = np.ones((2, 3)), np.zeros(3), np.zeros(2)
+    mask = np.array([[True, False, True], [True, True, False]])
+    rbm = RBM(weights, visible_bias, hidden_bias, mask)
+    for array in (weights, visible_bias, hidden_bias, mask):
+        array[...] = 7
+    np.testing.assert_array_equal(rbm.weights, [[1, 0, 1], [1, 1, 0]])
+    np.testing.assert_array_equal(rbm.mask, [[True, False, True], [True, True, False]])
+    for array in (rbm.weights, rbm.visible_bias, rbm.hidden_bias, rbm.mask):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    with pytest.raises(AttributeError):
+        rbm.weights = weights  # type: ignore[misc]
+
+
+def test_counts() -> None:
+    mask = np.array([[True, False, True, False], [True, False, False, False]])
+    rbm = RBM(np.ones((2, 4)), np.zeros(4), np.zeros(2), mask)
+    assert (rbm.visible, rbm.hidden) == (4, 2)
+    assert rbm.number_of_weights == 3
+    assert rbm.number_of_parameters == 3 + 4 + 2
+    assert rbm.density == 3 / 8
+    fewer = rbm.with_mask(mask & (np.arange(4) == 0))
+    assert fewer.number_of_weights == 2
+    np.testing.assert_array_equal(fewer.weights, [[1, 0, 0, 0], [1, 0, 0, 0]])
+    np.testing.assert_array_equal(fewer.visible_bias, rbm.visible_bias)
+    whole = RBM(np.ones((2, 4)), np.zeros(4), np.zeros(2))
+    assert (whole.number_of_weights, whole.density, whole.components) == (8, 1.0, 1)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.05, 0.1, 0.2, 0.3, 1.0])
+@pytest.mark.parametrize(("visible", "hidden"), [(18, 9), (7, 12), (1, 1)])
+def test_components_are_found_by_walking(visible: int, hidden: int, density: float) -> None:
+    rbm = random_rbm(visible, hidden, density=density)
+    assert rbm.components == exact.components(rbm.mask)
+
+
+def test_components_by_hand() -> None:
+    tree = np.array([[1, 1, 0], [0, 1, 1]], bool)
+    assert RBM(np.ones((2, 3)), B, C, tree).components == 1
+    tree[0, 1] = False
+    assert RBM(np.ones((2, 3)), B, C, tree).components == 2
+    assert RBM(np.ones((2, 3)), B, C, np.zeros((2, 3), bool)).components == 5
+
+
+def test_initial_weights() -> None:
+    rbm = initial_rbm(100, 50, seed=1)
+    np.testing.assert_array_equal(rbm.visible_bias, 0)
+    np.testing.assert_array_equal(rbm.hidden_bias, 0)
+    z = rbm.weights.ravel() * np.sqrt(100)
+    # 5000 standard normal numbers: mean and variance within five standard errors.
+    assert abs(z.mean()) < 5 / np.sqrt(5000)
+    assert abs(z.var() - 1) < 5 * np.sqrt(2 / 5000)
+    np.testing.assert_array_equal(initial_rbm(100, 50, seed=1).weights, rbm.weights)
+    assert (initial_rbm(100, 50, seed=2).weights != rbm.weights).all()
+    mask = np.random.default_rng(0).random((50, 100)) < 0.5
+    masked = initial_rbm(100, 50, 1, mask)
+    np.testing.assert_array_equal(masked.weights, np.where(mask, rbm.weights, 0))
+    with pytest.raises(InputError, match=r"^hidden: must be an integer of at least 1, found 0"):
+        initial_rbm(3, 0, 0)
+    with pytest.raises(InputError, match=r"^visible: "):
+        initial_rbm(0, 3, 0)
+    with pytest.raises(InputError, match=r"^mask: shape"):
+        initial_rbm(3, 3, 0, mask)
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("visible", "hidden"), [(18, 9), (1, 1), (1, 3), (3, 1)])
+def test_what_is_saved_is_loaded(tmp_path: Path, visible: int, hidden: int) -> None:
+    plain = random_rbm(visible, hidden, density=0.5)
+    provenance: dict[str, str | int | float] = {
+        "seed": 2**62,
+        "method": "cd",
+        "learning_rate": 0.1,
+        "training_shots": 1000,
+    }
+    rbm = RBM(plain.weights, plain.visible_bias, plain.hidden_bias, plain.mask, provenance)
+    found = load_rbm(rbm.save(tmp_path / "rbm.nc"))
+    for name in ("weights", "visible_bias", "hidden_bias", "mask"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(rbm, name))
+        assert getattr(found, name).dtype == getattr(rbm, name).dtype
+    assert dict(found.provenance) == provenance
+    assert {key: type(value) for key, value in found.provenance.items()} == {
+        key: type(value) for key, value in provenance.items()
+    }
+    assert found.log_partition() == rbm.log_partition()
+    again = load_rbm(found.save(tmp_path / "again.nc"))
+    assert dict(again.provenance) == provenance
+
+
+def test_what_is_no_file_of_an_rbm_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rbm.nc"
+    rbm = random_rbm(6, 3)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_rbm(path)
+    write_dataset(path, rbm.to_dataset(), "shots")
+    with pytest.raises(InputError, match="expected a file of kind 'rbm', found 'shots'"):
+        load_rbm(path)
+    rbm.save(path)
+    content = path.read_bytes()
+    for damaged in (content[: len(content) // 2], content[:600] + b"?" + content[601:], b"rbm"):
+        assert damaged != content
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"rbm\.nc"):
+            load_rbm(path)
+    for change, message in (
+        (rbm.to_dataset().drop_vars("mask"), "not an RBM, it has no 'mask'"),
+        (
+            rbm.to_dataset().assign(weights=(("hidden", "visible"), np.full((3, 6), np.nan))),
+            "weights: must be finite",
+        ),
+        (rbm.to_dataset().assign(hidden_bias=("other", np.zeros(4))), "hidden_bias: shape"),
+    ):
+        write_dataset(path, change, "rbm")
+        with pytest.raises(InputError, match=f"rbm.nc: {message}"):
+            load_rbm(path)
+    with pytest.raises(InputError, match="level 3: not an RBM"):
+        rbm_from_dataset(xr.Dataset(), "level 3")
+
+
+def test_configurations_that_are_not_bits_are_refused() -> None:
+    with pytest.raises(InputError, match="found 2"):
+        random_rbm(3, 2).log_prob([[0, 1, 2]])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_compact_keeps_the_distribution_without_units_of_at_most_one_weight(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    mask = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]], bool)
+    full = RBM(
+        generator.normal(0, 2, mask.shape), generator.normal(size=4), generator.normal(size=5), mask
+    )
+    small = full.compact()
+    assert small.hidden == 2
+    bits = exact.basis(4)
+    np.testing.assert_allclose(small.log_prob(bits), full.log_prob(bits), rtol=0, atol=1e-13)
+    # The broken way, dropping the unit of one weight without folding it in, is another state.
+    dropped = RBM(full.weights[[0, 3]], full.visible_bias, full.hidden_bias[[0, 3]], mask[[0, 3]])
+    assert np.abs(dropped.log_prob(bits) - full.log_prob(bits)).max() > 0.01
+
+
+def test_compact_of_an_rbm_without_weights_keeps_one_hidden_unit() -> None:
+    empty = RBM(np.ones((3, 4)), np.arange(4.0), np.ones(3), np.zeros((3, 4), bool))
+    assert empty.compact().hidden == 1
+    bits = exact.basis(4)
+    np.testing.assert_allclose(empty.compact().log_prob(bits), empty.log_prob(bits), atol=1e-13)

@@ -1,0 +1,327 @@
+"""The study end to end, small: what it writes, that it says the truth, and that it can be broken
+off anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from filelock import FileLock
+
+import exact
+import psiprune as pp
+import tiny
+from psiprune.config import FineTuneSettings, PruneSettings, StudySettings
+from psiprune.errors import exact_measures, reference_of
+from psiprune.experiments.study import run_study
+from psiprune.files import read_dataset
+from psiprune.inputs import InputError
+from psiprune.rbm import initial_rbm
+
+FIELDS = ("h=1", "h=2")
+STAGES = {f"{field}/{name}.nc" for field in FIELDS for name in ("state", "shots")}
+MEMBERS = {
+    f"{field}/seed-0/{name}.nc"
+    for field in FIELDS
+    for name in ("history", "level-00", "level-01", "level-02", "level-03")
+}
+EVERYTHING = {"config.toml", "provenance.json", "study.nc"} | STAGES | MEMBERS
+
+
+@pytest.fixture(scope="module")
+def study(finished: Path) -> xr.Dataset:
+    return read_dataset(finished / "study.nc", "study")
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def test_the_folder_holds_everything(finished: Path) -> None:
+    assert tiny.names(finished) == EVERYTHING
+    config = tomllib.loads((finished / "config.toml").read_text())
+    assert StudySettings(**config) == tiny.settings()
+    provenance = json.loads((finished / "provenance.json").read_text())
+    assert provenance["psiprune"] == version("psiprune")
+    for field, h in zip(FIELDS, (1.0, 2.0), strict=True):
+        model = pp.load_mps(finished / field / "state.nc").model
+        assert model == pp.TFIM(sites=4, field=h)
+        shots = pp.read_shots(finished / field / "shots.nc")
+        assert shots.bits.shape == (300, 4)
+
+
+def test_the_dataset_is_labelled(study: xr.Dataset) -> None:
+    assert dict(study.sizes) == {"field": 2, "seed": 1, "level": 4, "distance": 3, "epoch": 3}
+    assert study["field"].values.tolist() == [1.0, 2.0]
+    assert study["seed"].values.tolist() == [0]
+    assert study["level"].values.tolist() == [0, 1, 2, 3]
+    assert study["distance"].values.tolist() == [0, 1, 2]
+    assert study["epoch"].values.tolist() == [0, 2, 3]
+    for name in ("kl", "fidelity", "energy_roe", "abs_magnetization_roe", "correlation_mse"):
+        for suffix in ("", "_error", "_floor"):
+            assert study[name + suffix].dims == ("field", "seed", "level"), name + suffix
+    assert study["correlation"].dims == ("field", "seed", "level", "distance")
+    assert study["correlation_reference"].dims == ("field", "distance")
+    assert study["history_kl"].dims == ("field", "seed", "epoch")
+    for name in ("kl", "kl_error", "kl_floor", "kl_exact", "history_kl"):
+        assert study[name].attrs["units"] == "nat"
+    for name in ("field", "energy_reference"):
+        assert study[name].attrs["units"] == "J"
+    assert study["distance"].attrs["units"] == "sites"
+    assert (study.attrs["sites"], study.attrs["hidden"], study.attrs["coupling"]) == (4, 3, 1.0)
+    for key, variable in study.variables.items():
+        assert np.isfinite(variable.values).all(), key
+
+
+def test_counts_of_weights(study: xr.Dataset, finished: Path) -> None:
+    for field, h in zip(FIELDS, (1.0, 2.0), strict=True):
+        here = study.sel(field=h, seed=0)
+        assert here["weights_kept"].values.tolist() == [12, 8, 6, 4]
+        np.testing.assert_allclose(here["fraction_pruned"], [0, 4 / 12, 6 / 12, 8 / 12])
+        for level in range(4):
+            mask = pp.load_rbm(finished / field / f"seed-0/level-0{level}.nc").mask
+            assert int(here["components"][level]) == exact.components(mask)
+            assert mask.sum() == here["weights_kept"][level]
+
+
+def test_measures_are_those_of_the_saved_rbms(study: xr.Dataset, finished: Path) -> None:
+    for field, h in zip(FIELDS, (1.0, 2.0), strict=True):
+        reference = reference_of(pp.load_mps(finished / field / "state.nc"))
+        for level in (0, 3):
+            here = study.sel(field=h, seed=0, level=level)
+            rbm = pp.load_rbm(finished / field / f"seed-0/level-0{level}.nc")
+            for name, value in exact_measures(rbm, reference)._asdict().items():
+                assert float(here[f"{name}_exact"]) == value, name
+            own = int(np.random.SeedSequence([0, level]).generate_state(1)[0])
+            report = pp.evaluate(rbm, reference, draws=200, seed=own)
+            for name, measure in report:
+                found = [float(here[f"{name}{suffix}"]) for suffix in ("", "_error", "_floor")]
+                assert found == [measure.value, measure.error, measure.floor], name
+            correlation = report.observables.correlation
+            np.testing.assert_array_equal(here["correlation"], correlation.value)
+            np.testing.assert_array_equal(here["correlation_error"], correlation.error)
+
+
+def test_measures_against_brute_force(study: xr.Dataset, finished: Path) -> None:
+    for field, h in zip(FIELDS, (1.0, 2.0), strict=True):
+        energies, vectors = np.linalg.eigh(exact.tfim_hamiltonian(4, h, 1.0))
+        q = vectors[:, 0] ** 2
+        m = np.abs((1.0 - 2.0 * exact.basis(4)).mean(axis=1))
+        assert float(study["energy_reference"].sel(field=h)) == pytest.approx(energies[0])
+        assert float(study["abs_magnetization_reference"].sel(field=h)) == pytest.approx(q @ m)
+        data = exact.empirical(pp.read_shots(finished / field / "shots.nc").bits)
+        assert float(study["abs_magnetization_data"].sel(field=h)) == pytest.approx(data @ m)
+        for level in range(4):
+            rbm = pp.load_rbm(finished / field / f"seed-0/level-0{level}.nc")
+            p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+            psi = np.sqrt(p)
+            energy = psi @ exact.tfim_hamiltonian(4, h, 1.0) @ psi
+            expected = {
+                "kl_exact": q @ np.log(q / p),
+                "infidelity_exact": 1 - (np.sqrt(q) @ psi) ** 2,
+                "energy_bias_exact": abs(1 - energy / energies[0]),
+                "abs_magnetization_bias_exact": abs(1 - p @ m / (q @ m)),
+            }
+            here = study.sel(field=h, seed=0, level=level)
+            for name, value in expected.items():
+                assert float(here[name]) == pytest.approx(value, rel=1e-7, abs=1e-12), name
+
+
+def test_the_history_runs_from_the_untrained_rbm_to_level_0(
+    study: xr.Dataset, finished: Path
+) -> None:
+    reference = reference_of(pp.load_mps(finished / "h=2/state.nc"))
+    start = exact_measures(initial_rbm(4, 3, seed=0), reference)
+    here = study.sel(field=2.0, seed=0)
+    for name, value in start._asdict().items():
+        assert float(here[f"history_{name}"][0]) == value
+        assert float(here[f"history_{name}"][-1]) == float(here[f"{name}_exact"][0])
+
+
+def test_numbers_do_not_depend_on_folder_or_threads(
+    study: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert tiny.raw(run_study(tiny.settings(), tmp_path / "one")) == tiny.raw(study)
+
+
+def test_seeds_are_axes_and_change_the_numbers(study: xr.Dataset, tmp_path: Path) -> None:
+    short = PruneSettings(levels=1, fraction=0.3)
+    both = run_study(tiny.settings(seeds=2, prune=short, fields=(2.0,)), tmp_path / "both")
+    assert both["seed"].values.tolist() == [0, 1]
+    assert (
+        both["kl_exact"].sel(seed=0).values.tolist() != both["kl_exact"].sel(seed=1).values.tolist()
+    )
+    # Seed 0 is as in the study of that seed alone, of two fields and more levels.
+    for name in ("kl_exact", "energy_roe", "history_kl"):
+        alone = study[name].sel(field=2.0, seed=0)
+        if "level" in alone.dims:
+            alone = alone.isel(level=slice(2))
+        np.testing.assert_array_equal(both[name].sel(field=2.0, seed=0), alone)
+    other = run_study(tiny.settings(seed=1, prune=short, fields=(2.0,)), tmp_path / "other")
+    assert float(other["kl_exact"][0, 0, 0]) != float(study["kl_exact"].sel(field=2.0)[0, 0])
+    data = study["abs_magnetization_data"].sel(field=2.0)
+    assert float(other["abs_magnetization_data"][0]) != float(data)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        MEMBERS | {"study.nc"},
+        {"h=1/seed-0/level-03.nc", "h=1/seed-0/level-02.nc", "h=2/seed-0/level-03.nc"},
+    ],
+    ids=["all RBMs", "last levels"],
+)
+def test_lost_files_are_made_again(study: xr.Dataset, copy: Path, lost: set[str]) -> None:
+    for name in lost:
+        (copy / name).unlink()
+    before = tiny.contents(copy, but=(".lock", "provenance.json", "study.nc"))
+    again = run_study(tiny.settings(), copy)
+    assert tiny.raw(again) == tiny.raw(study)
+    assert tiny.raw(read_dataset(copy / "study.nc")) == tiny.raw(study)
+    after = tiny.contents(copy)
+    assert {name: after[name] for name in before} == before
+    assert set(after) == EVERYTHING
+
+
+def truncate(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flip(content: bytes) -> bytes:
+    place = len(content) // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncate, flip])
+@pytest.mark.parametrize(
+    "name",
+    ["h=2/state.nc", "h=1/shots.nc", "h=2/seed-0/level-01.nc", "h=1/seed-0/history.nc"],
+)
+def test_a_damaged_file_is_named_and_kept(
+    copy: Path, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    file = copy / name
+    file.write_bytes(damage(file.read_bytes()))
+    before = tiny.contents(copy, but=(".lock", "provenance.json"))
+    line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy))
+    assert line == f"{file}: truncated or damaged; delete it and make it again"
+    assert tiny.contents(copy, but=(".lock", "provenance.json")) == before
+
+
+def test_a_state_or_shots_of_another_run_are_refused(copy: Path) -> None:
+    shutil.copy(copy / "h=1/state.nc", copy / "h=2/state.nc")
+    with pytest.raises(InputError, match=r"h=2/state\.nc: not the state of this run"):
+        run_study(tiny.settings(), copy)
+    (copy / "h=2/state.nc").unlink()
+    pp.Shots(exact.basis(3)).save(copy / "h=2/shots.nc")
+    with pytest.raises(InputError, match=r"h=2/shots\.nc: has 3 sites .* the state has 4"):
+        run_study(tiny.settings(), copy)
+
+
+def test_a_study_of_other_settings_is_refused(copy: Path) -> None:
+    before = tiny.contents(copy)
+    line = tiny.refusal(tiny.call("study", *tiny.options({"prune.levels": 2}), "--out", copy))
+    config = copy / "config.toml"
+    assert line.startswith(f"{config}: the run there has prune.levels = 3, this one 2; give")
+    assert tiny.contents(copy) == before
+
+
+def test_a_study_somebody_else_runs_is_refused(copy: Path) -> None:
+    before = tiny.contents(copy)
+    with FileLock(copy / ".lock"):
+        line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy))
+    assert line == f"{copy}: another process writes to this run; wait for it to end"
+    assert tiny.contents(copy) == before
+
+
+def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> None:
+    before = tiny.contents(copy)
+    with tiny.full_disk():
+        line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy), status=1)
+    assert line == f"{copy / 'study.nc'}: File too large"
+    after = tiny.contents(copy)
+    assert after.pop("provenance.json")
+    del before["provenance.json"]
+    assert after == before
+
+
+def test_a_disk_full_at_the_start(tmp_path: Path, study: xr.Dataset) -> None:
+    folder = tmp_path / "run"
+    with tiny.full_disk(100), pytest.raises(OSError, match=r"config\.toml"):
+        run_study(tiny.settings(), folder)
+    assert tiny.names(folder) == set()
+    with tiny.full_disk(), pytest.raises(OSError, match=r"h=1/state\.nc"):
+        run_study(tiny.settings(), folder)
+    assert tiny.names(folder) == {"config.toml", "provenance.json"}
+    assert tiny.raw(run_study(tiny.settings(), folder)) == tiny.raw(study)
+
+
+def start(*options: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*tiny.PROGRAM, "study", *map(str, options)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(running: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
+    """Until something is there, or the process has ended."""
+    limit = time.monotonic() + 60
+    while not ready() and running.poll() is None:
+        assert time.monotonic() < limit, "nothing came"
+        time.sleep(0.002)
+
+
+def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    chance = random.Random(0)
+    killed = []
+    # The first while the stages or the RBMs are made, the last while most levels stand.
+    for files in (0, 4, 9):
+        running = start(*tiny.options(), "--out", folder)
+        wait_for(running, lambda: len(list(folder.rglob("*.nc"))) >= files)  # noqa: B023
+        time.sleep(chance.uniform(0, 0.05))
+        running.kill()
+        running.communicate()
+        killed.append(running.returncode)
+        assert not (folder / "study.nc").exists()
+    assert killed == [-signal.SIGKILL] * 3
+    assert tiny.raw(run_study(tiny.settings(), folder)) == tiny.raw(study)
+
+
+def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    # Levels of some tenths of a second, in two threads.
+    running = start(*tiny.options({"fine-tune.epochs": 800}), "--out", folder)
+    wait_for(running, lambda: (folder / "h=1/seed-0/level-01.nc").exists())
+    running.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    out, err = running.communicate(timeout=30)
+    seconds = time.monotonic() - begin
+    line = tiny.refusal(tiny.Outcome(running.returncode, out, err), status=130)
+    assert line == "interrupted; a study or a pruning path goes on with the same command"
+    assert seconds < 2.5
+    assert not (folder / "study.nc").exists()
+    assert not [file for file in tiny.names(folder) if file.endswith(".draft")]
+    first = tiny.contents(folder, but=(".lock", "provenance.json"))
+    settings = tiny.settings(fine_tune=FineTuneSettings(epochs=800))
+    again = run_study(settings, folder)
+    after = tiny.contents(folder)
+    assert {name: after[name] for name in first} == first
+    assert tiny.raw(again) == tiny.raw(run_study(settings, tmp_path / "unbroken"))

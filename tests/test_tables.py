@@ -1,0 +1,115 @@
+"""Tables and JSON say what the reports and datasets hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import psiprune as pp
+from psiprune.files import read_dataset
+from psiprune.tables import align, report_numbers, report_text, study_numbers, study_text
+
+MEASURES = [
+    "kl",
+    "fidelity",
+    "energy_roe",
+    "energy_bias",
+    "abs_magnetization_roe",
+    "abs_magnetization_bias",
+    "correlation_mse",
+]
+
+
+@pytest.fixture(scope="module")
+def report(stages: Path) -> pp.Report:
+    rbm, state = pp.load_rbm(stages / "rbm.nc"), pp.load_mps(stages / "state.nc")
+    return pp.evaluate(rbm, state, draws=500, seed=3)
+
+
+@pytest.fixture(scope="module")
+def study(finished: Path) -> xr.Dataset:
+    return read_dataset(finished / "study.nc")
+
+
+def test_columns_are_aligned() -> None:
+    rows = [["a", "100", "x"], ["long name", "1", ""]]
+    assert align(rows) == "a          100  x\nlong name    1"
+
+
+def test_a_report_as_text(report: pp.Report) -> None:
+    head, *lines = report_text(report).splitlines()
+    assert head.split() == ["measure", "value", "error", "floor", "method"]
+    assert [line.split()[0] for line in lines] == MEASURES
+    for line, (_, measure) in zip(lines, report, strict=True):
+        _, value, error, floor, *method = line.split()
+        assert float(value) == pytest.approx(measure.value, rel=1e-5)
+        assert float(floor) == pytest.approx(measure.floor, rel=1e-3)
+        assert " ".join(method) == measure.method
+        if measure.error == 0:
+            assert error == "exact"
+        else:
+            assert float(error) == pytest.approx(measure.error, rel=0.1)
+    # KL and fidelity are sums; of the rest nothing is.
+    assert [line.split()[2] == "exact" for line in lines] == [True] * 2 + [False] * 5
+
+
+def test_a_report_as_numbers(report: pp.Report) -> None:
+    numbers = json.loads(json.dumps(report_numbers(report)))
+    assert list(numbers) == MEASURES
+    for name, measure in report:
+        assert numbers[name] == {
+            "value": measure.value,
+            "error": measure.error,
+            "floor": measure.floor,
+            "method": measure.method,
+        }
+
+
+def test_a_study_as_text(study: xr.Dataset) -> None:
+    blocks = study_text(study, every=1).split("\n\n")
+    assert [block.splitlines()[0] for block in blocks] == ["h/J = 1", "h/J = 2"]
+    for block, field in zip(blocks, (1.0, 2.0), strict=True):
+        head, *lines = block.splitlines()[1:]
+        assert head.split()[:3] == ["pruned", "weights", "parts"]
+        assert [line.split()[0] for line in lines] == ["0.0%", "33.3%", "50.0%", "66.7%"]
+        here = study.sel(field=field, seed=0)
+        for line, kept, parts, kl, correlation_mse in zip(
+            lines,
+            here["weights_kept"].values,
+            here["components"].values,
+            here["kl_exact"].values,
+            here["correlation_mse"].values,
+            strict=True,
+        ):
+            cells = line.split()
+            assert cells[1:3] == [str(kept), str(parts)]
+            assert float(cells[3]) == pytest.approx(kl, rel=0.05)
+            assert float(cells[-1]) == pytest.approx(correlation_mse, rel=0.05)
+    assert len(study_text(study).splitlines()) == 2 * (2 + 2) + 1  # every second level
+    assert study_text(study.assign_attrs(coupling=0.5)).startswith("h/J = 2\n")
+
+
+def test_a_study_of_several_seeds_shows_medians(study: xr.Dataset) -> None:
+    more = [
+        study.assign(kl_exact=study["kl_exact"] * scale).assign_coords(seed=[seed])
+        for seed, scale in enumerate((1.0, 10.0, 1000.0))
+    ]
+    joined = xr.concat(more, dim="seed", data_vars="minimal").assign_attrs(study.attrs)
+    numbers = study_numbers(joined)["h=1"]
+    for level, entry in enumerate(numbers):
+        middle = 10 * float(study["kl_exact"].sel(field=1.0, seed=0, level=level))
+        assert entry["kl_exact"] == pytest.approx(middle)
+
+
+def test_a_study_as_numbers(study: xr.Dataset) -> None:
+    numbers = json.loads(json.dumps(study_numbers(study)))
+    assert list(numbers) == ["h=1", "h=2"]
+    for key, field in (("h=1", 1.0), ("h=2", 2.0)):
+        assert len(numbers[key]) == 4
+        for level, entry in enumerate(numbers[key]):
+            here = study.sel(field=field, seed=0, level=level)
+            assert entry == {name: float(here[name]) for name in entry}
+            assert {"fraction_pruned", "weights_kept", "components", "kl_exact"} < set(entry)

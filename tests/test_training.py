@@ -1,0 +1,280 @@
+"""Training learns, repeats itself to the bit, can be taken up again, and refuses bad input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+from numpy.typing import NDArray
+
+import exact
+from psiprune import kernels
+from psiprune.config import FineTuneSettings, TrainSettings
+from psiprune.inputs import InputError
+from psiprune.rbm import RBM, initial_rbm
+from psiprune.shots import Shots
+from psiprune.training import Diverged, Progress, start_training, train, train_epochs
+
+METHODS: list[dict[str, Any]] = [
+    {"method": "cd"},
+    {"method": "pcd", "cd_steps": 1},
+    {"method": "cd", "momentum": 0.5, "weight_decay": 1e-3},
+    {"method": "pcd", "cd_steps": 1, "momentum": 0.5, "batch_size": 70},
+]
+
+
+def same(a: RBM, b: RBM) -> bool:
+    names = ("weights", "visible_bias", "hidden_bias", "mask")
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
+
+
+def distribution(rbm: RBM) -> NDArray[np.float64]:
+    return exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+
+
+def divergence(q: NDArray[np.float64], p: NDArray[np.float64]) -> float:
+    there = q > 0
+    return float((q[there] * np.log(q[there] / p[there])).sum())
+
+
+def draw(probability: NDArray[np.float64], shots: int, seed: int) -> NDArray[np.uint8]:
+    states = np.random.default_rng(seed).choice(len(probability), shots, p=probability)
+    return exact.basis(len(probability).bit_length() - 1)[states]
+
+
+def some_bits(sites: int = 6, shots: int = 330) -> NDArray[np.uint8]:
+    # Site 1 repeats site 0, so there is something to learn.
+    bits = np.random.default_rng(0).integers(0, 2, (shots, sites), dtype=np.uint8)
+    bits[:, 1] = bits[:, 0]
+    return bits
+
+
+# --- learning --------------------------------------------------------------------------------
+
+PRODUCT = np.einsum("a,b,c->abc", [0.3, 0.7], [0.6, 0.4], [0.9, 0.1]).reshape(-1)
+KNOWN = exact.rbm_distribution(
+    np.array([[2.0, -1.5, 1.0], [-1.0, 1.0, 2.0]]),
+    np.array([0.3, -0.2, -1.0]),
+    np.array([-0.5, 0.2]),
+)
+
+
+@pytest.mark.parametrize("probability", [PRODUCT, KNOWN], ids=["product", "known"])
+@pytest.mark.parametrize("method", ["cd", "pcd"])
+def test_three_bits_are_learnt(probability: NDArray[np.float64], method: str) -> None:
+    shots = 20_000
+    bits = draw(probability, shots, seed=1)
+    rbm = train(bits, hidden=2, seed=1, method=method, epochs=120, cd_steps=10)
+    # At the maximum of the likelihood 2 shots KL(true || model) is chi-squared with at most 2^3 - 1
+    # degrees of freedom. The noise of the last steps adds about rate / (4 batch) a parameter.
+    noise = 0.001 * rbm.number_of_parameters / (4 * 100)
+    bound = scipy.stats.chi2.isf(1e-4, 7) / (2 * shots) + noise
+    assert divergence(probability, distribution(rbm)) < bound
+    untrained = train(bits, hidden=2, seed=1, epochs=0)
+    assert divergence(probability, distribution(untrained)) > 10 * bound
+    # A model of independent bits must not pass for the known distribution.
+    if probability is KNOWN:
+        means = probability @ exact.basis(3)
+        apart = np.prod(np.where(exact.basis(3) == 1, means, 1 - means), axis=1)
+        assert divergence(probability, apart) > 10 * bound
+
+
+def test_the_learning_rate_falls_from_the_first_epoch_to_the_last() -> None:
+    # Where the visible layer is all 1 in data and model, the hidden biases get no gradient but the
+    # visible ones do: data 1 against a model that is certain of 0, so each step is the rate.
+    bits = np.ones((100, 3), np.uint8)
+    start = RBM(np.zeros((1, 3)), np.full(3, -60.0), np.zeros(1))
+    seen: list[float] = []
+    train(
+        bits,
+        start=start,
+        epochs=5,
+        learning_rate=0.5,
+        learning_rate_decay=0.01,
+        watch=lambda state: seen.append(float(state.rbm.visible_bias[0])),
+    )
+    steps = np.diff([-60.0, *seen])
+    np.testing.assert_allclose(steps, 0.5 * 0.01 ** (np.arange(5) / 4), rtol=1e-3)
+
+
+# --- the same numbers ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", METHODS, ids=str)
+def test_seeds_reproduce_bits(settings: dict[str, Any]) -> None:
+    bits = some_bits()
+    one = train(bits, hidden=3, seed=5, epochs=4, **settings)
+    assert same(one, train(bits, hidden=3, seed=5, epochs=4, **settings))
+    other = train(bits, hidden=3, seed=6, epochs=4, **settings)
+    assert (one.weights != other.weights).all()
+    # Also from the same start, as the seed is not that of the initial weights alone.
+    start = initial_rbm(6, 3, 0)
+    from_start = [train(bits, start=start, seed=s, epochs=4, **settings) for s in (5, 6)]
+    assert (from_start[0].weights != from_start[1].weights).any()
+
+
+@pytest.mark.parametrize("settings", METHODS, ids=str)
+@pytest.mark.parametrize("done", [1, 4, 6])
+def test_a_run_taken_up_again_ends_with_the_same_bits(settings: dict[str, Any], done: int) -> None:
+    shots, chosen = Shots(some_bits()), TrainSettings(epochs=6, **settings)
+    start = start_training(initial_rbm(6, 3, 0), chosen, 5)
+    unbroken = list(train_epochs(start, shots, chosen, 5))
+    assert [state.epoch for state in unbroken] == [1, 2, 3, 4, 5, 6]
+    again = list(train_epochs(unbroken[done - 1], shots, chosen, 5))
+    assert [state.epoch for state in again] == list(range(done + 1, 7))
+    for one, other in zip(unbroken[done:], again, strict=True):
+        assert same(one.rbm, other.rbm)
+        for a, b in zip((*one.velocity, one.chains), (*other.velocity, other.chains), strict=True):
+            np.testing.assert_array_equal(a, b)
+    if done == 1:  # what a state holds is needed: without a part of it the end is another
+        parts = unbroken[0]
+        zeros = kernels.Parameters(*(np.zeros_like(values) for values in parts.velocity))
+        for changed in (
+            replace(parts, velocity=zeros),
+            replace(parts, chains=np.zeros_like(parts.chains)),
+            replace(parts, epoch=2),
+        ):
+            *_, end = train_epochs(changed, shots, chosen, 5)
+            unused = ("momentum" not in settings and changed.velocity is zeros) or (
+                settings["method"] == "cd" and changed.chains is not parts.chains
+            )
+            assert same(end.rbm, unbroken[-1].rbm) == unused
+
+
+def test_train_is_the_loop_over_epochs() -> None:
+    bits, chosen = some_bits(), TrainSettings(epochs=3, method="pcd", batch_size=60)
+    start = initial_rbm(6, 3, 9)
+    seen: list[Progress] = []
+    found = train(bits, hidden=3, seed=9, settings=chosen, watch=seen.append)
+    *_, last = train_epochs(start_training(start, chosen, 9), Shots(bits), chosen, 9)
+    assert same(found, last.rbm)
+    assert [state.epoch for state in seen] == [1, 2, 3]
+    assert same(seen[-1].rbm, found)
+    assert same(train(Shots(bits), start=start, seed=9, settings=chosen), found)
+
+
+def test_states_do_not_change() -> None:
+    shots, chosen = Shots(some_bits()), TrainSettings(epochs=3, method="pcd")
+    start = start_training(initial_rbm(6, 3, 0), chosen, 5)
+    before = [array.copy() for array in (*start.at, *start.velocity, start.chains)]
+    list(train_epochs(start, shots, chosen, 5))
+    for was, array in zip(before, (*start.at, *start.velocity, start.chains), strict=True):
+        np.testing.assert_array_equal(array, was)
+
+
+def test_no_epochs_return_the_start() -> None:
+    start = initial_rbm(6, 3, 0, np.random.default_rng(0).random((3, 6)) < 0.5)
+    found = train(some_bits(), start=start, epochs=0)
+    np.testing.assert_array_equal(found.mask, start.mask)
+    for name in ("weights", "visible_bias", "hidden_bias"):
+        np.testing.assert_allclose(getattr(found, name), getattr(start, name), rtol=1e-7)
+    # Initial weights are those of the seed; float32 in the loop.
+    new = train(some_bits(), hidden=3, seed=4, epochs=0)
+    np.testing.assert_allclose(new.weights, initial_rbm(6, 3, 4).weights, rtol=1e-7)
+
+
+def test_defaults() -> None:
+    assert train(some_bits(7), epochs=0).hidden == 3
+    assert train([[0], [1]], epochs=1).hidden == 1
+    found = train(some_bits(), epochs=2, seed=3, momentum=0.25)
+    assert found.provenance["training_shots"] == 330
+    assert found.provenance["seed"] == 3
+    assert found.provenance["epochs"] == 2
+    assert found.provenance["momentum"] == 0.25
+    assert found.provenance["method"] == "cd"
+    # Settings given whole keep their class and their defaults.
+    tuned = train(some_bits(), settings=FineTuneSettings(epochs=1), cd_steps=2)
+    assert (tuned.provenance["learning_rate"], tuned.provenance["cd_steps"]) == (0.02, 2)
+
+
+# --- masks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", METHODS, ids=str)
+def test_pruned_weights_stay_exactly_0(settings: dict[str, Any]) -> None:
+    mask = np.random.default_rng(1).random((3, 6)) < 0.5
+    mask[2] = False  # a hidden unit without weights
+    states: list[Progress] = []
+    found = train(some_bits(), mask=mask, hidden=3, epochs=5, watch=states.append, **settings)
+    for rbm in (found, *(state.rbm for state in states)):
+        np.testing.assert_array_equal(rbm.mask, mask)
+        assert (rbm.weights[~mask] == 0).all()
+        assert (rbm.weights[mask] != 0).all()
+    # A mask given with a start prunes it first.
+    dense = train(some_bits(), hidden=3, epochs=1)
+    later = train(some_bits(), start=dense, mask=mask, epochs=2)
+    assert (later.weights[~mask] == 0).all()
+
+
+def test_a_mask_without_weights_leaves_the_biases_to_learn() -> None:
+    bits = draw(PRODUCT, 20_000, seed=2)
+    rbm = train(bits, hidden=2, mask=np.zeros((2, 3), bool), epochs=60)
+    # Then p is a product, with three parameters.
+    noise = 0.001 * 3 / (4 * 100)
+    bound = scipy.stats.chi2.isf(1e-4, 3) / (2 * len(bits)) + noise
+    assert divergence(PRODUCT, distribution(rbm)) < bound
+    assert (rbm.weights == 0).all()
+
+
+# --- what goes wrong -------------------------------------------------------------------------
+
+
+def test_divergence_is_told() -> None:
+    # The gradient is at most 1, but a decay of 10 times the weight a step grows without bound.
+    with pytest.raises(Diverged) as caught:
+        train(some_bits(), hidden=3, epochs=50, learning_rate=11, weight_decay=1)
+    message = str(caught.value)
+    assert "diverged in epoch" in message
+    assert "learning_rate = 11.0" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        ({"hidden": 0}, "hidden: must be an integer of at least 1, found 0"),
+        ({"hidden": -1}, "hidden: must be an integer of at least 1, found -1"),
+        ({"hidden": 1.5}, "hidden: must be an integer of at least 1, found 1.5"),
+        ({"hidden": True}, "hidden: must be an integer of at least 1, found True"),
+        ({"epochs": -1}, "epochs: "),
+        ({"epochs": 1.5}, "epochs: "),
+        ({"batch_size": 0}, "batch_size: "),
+        ({"cd_steps": 0}, "cd_steps: "),
+        ({"learning_rate": 0}, "learning_rate: "),
+        ({"learning_rate": float("nan")}, "learning_rate: "),
+        ({"learning_rate": float("inf")}, "learning_rate: "),
+        ({"learning_rate_decay": 0}, "learning_rate_decay: "),
+        ({"learning_rate_decay": 1.1}, "learning_rate_decay: "),
+        ({"momentum": 1}, "momentum: "),
+        ({"momentum": -0.1}, "momentum: "),
+        ({"weight_decay": -1}, "weight_decay: "),
+        ({"method": "sgd"}, "method: "),
+        ({"learning_rat": 0.1}, "learning_rat: no such setting of TrainSettings; it has method"),
+        ({"seed": -1}, "seed: "),
+        ({"seed": 0.5}, "seed: "),
+        ({"mask": np.ones((2, 6), bool)}, "mask: shape must be (3, 6)"),
+        ({"mask": np.ones((3, 6))}, "mask: must be an array of bool"),
+        ({"start": initial_rbm(6, 4, 0), "hidden": 3}, "hidden: the RBM to start from has 4 units"),
+        ({"start": initial_rbm(6, 4, 0), "hidden": 0}, "hidden: the RBM to start from has 4 units"),
+        ({"start": initial_rbm(5, 3, 0)}, "array: has 6 sites (columns), but the RBM has 5"),
+        ({"start": initial_rbm(6, 3, 0), "mask": np.ones((3, 5), bool)}, "mask: shape"),
+    ],
+    ids=str,
+)
+def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
+    with pytest.raises(InputError) as caught:
+        train(some_bits(), **{"epochs": 1, **arguments})
+    assert str(caught.value).startswith(begins)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "bits", [[], [[]], [0, 1], [[0, 2]], [[0, -1]], [[0, np.nan]], [[0, 1], [1]], [["a"]]], ids=str
+)
+def test_bad_shots(bits: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        train(bits, epochs=1)
+    assert "\n" not in str(caught.value)

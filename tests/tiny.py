@@ -1,0 +1,142 @@
+"""A study small enough for a test, and the command line called in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import resource
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from psiprune.cli import main
+from psiprune.config import (
+    FineTuneSettings,
+    MeasureSettings,
+    PruneSettings,
+    StudySettings,
+    TrainSettings,
+)
+
+OPTIONS = {
+    "sites": 4,
+    "hidden": 3,
+    "shots": 300,
+    "history-every": 2,
+    "train.epochs": 3,
+    "train.batch-size": 50,
+    "fine-tune.epochs": 2,
+    "prune.levels": 3,
+    "prune.fraction": 0.3,
+    "measure.draws": 200,
+}
+"""The options that give `settings()`."""
+
+PROGRAM = (
+    sys.executable,
+    "-c",
+    # A shell may start us with Ctrl-C ignored.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from psiprune.cli import run; run()",
+)
+"""`psiprune` as a process of its own."""
+
+
+def settings(**changes: Any) -> StudySettings:
+    """4 sites, 3 hidden units, two fields, three levels of 12, 8, 6, 4 weights."""
+    values: dict[str, Any] = {
+        "sites": 4,
+        "hidden": 3,
+        "shots": 300,
+        "history_every": 2,
+        "train": TrainSettings(epochs=3, batch_size=50),
+        "fine_tune": FineTuneSettings(epochs=2),
+        "prune": PruneSettings(levels=3, fraction=0.3),
+        "measure": MeasureSettings(draws=200),
+    }
+    return StudySettings(**{**values, **changes})
+
+
+def options(changes: Mapping[str, object] | None = None) -> list[str]:
+    """The same as options of `psiprune study`, some of them changed."""
+    return [f"--{name}={value}" for name, value in {**OPTIONS, **(changes or {})}.items()]
+
+
+class Outcome(NamedTuple):
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+def call(*arguments: object) -> Outcome:
+    """Run `psiprune` with these arguments in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main([str(argument) for argument in arguments])
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def refusal(outcome: Outcome, status: int = 2) -> str:
+    """The one line on standard error of a command that refused, without the program's name."""
+    assert outcome.status == status, outcome
+    assert outcome.out == ""
+    assert outcome.err.startswith("psiprune: ")
+    assert outcome.err.endswith("\n")
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert "Traceback" not in outcome.err
+    return outcome.err.removeprefix("psiprune: ").rstrip("\n")
+
+
+def contents(folder: Path, *, but: tuple[str, ...] = (".lock",)) -> dict[str, tuple[bytes, int]]:
+    """Bytes and time of change of every file in a folder, however deep."""
+    return {
+        str(file.relative_to(folder)): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name not in but
+    }
+
+
+def names(folder: Path) -> set[str]:
+    """The relative names of all files in a folder but the lock, however deep."""
+    return set(contents(folder))
+
+
+def raw(dataset: xr.Dataset) -> dict[str, tuple[Any, ...]]:
+    """Every variable of a dataset to the last bit."""
+    return {
+        str(name): (variable.dims, variable.dtype.str, variable.values.tobytes())
+        for name, variable in dataset.variables.items()
+    }
+
+
+@contextlib.contextmanager
+def full_disk(free: int = 4096) -> Iterator[None]:
+    """No file can grow beyond `free` bytes, as on a disk that is nearly full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder nobody may write to; root gives up its rights for the time."""
+    mode = folder.stat().st_mode
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(mode)
