@@ -198,25 +198,20 @@ def test_study_goes_to_a_folder_of_its_own(
     assert re.fullmatch(r"runs/study-[0-9a-f]{8}", first)
 
 
-def test_only_the_result_is_on_standard_output(stages: Path, tmp_path: Path) -> None:
-    """In a process of its own, where libraries cannot hide what they print."""
-    command = [
-        "study",
-        *tiny.options({"prune.levels": 1, "fields": 1}),
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    done = subprocess.run(
-        [*tiny.PROGRAM, *command, "--json"], capture_output=True, text=True, check=False
-    )
-    assert numbers(tiny.Outcome(done.returncode, done.stdout, done.stderr))["levels"]
-    (tmp_path / "bad.txt").write_text("0 1\n2 1\n")
-    command = ["train", str(tmp_path / "bad.txt"), "--out", str(tmp_path / "rbm.nc")]
-    done = subprocess.run(
-        [*tiny.PROGRAM, *command, "--json"], capture_output=True, text=True, check=False
-    )
-    line = tiny.refusal(tiny.Outcome(done.returncode, done.stdout, done.stderr))
-    assert "line 2, column 1" in line
+def apart(*arguments: object) -> tiny.Outcome:
+    """The same in a process of its own, where no library can hide what it prints."""
+    command = [*tiny.PROGRAM, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return tiny.Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def test_only_the_result_is_on_standard_output(tmp_path: Path) -> None:
+    file = tmp_path / "state.nc"
+    found = numbers(apart("ground-state", "--sites=5", "--out", file, "--json"))
+    assert found["file"] == str(file)
+    assert file.exists()
+    line = tiny.refusal(apart("train", file, "--out", tmp_path / "rbm.nc", "--json"))
+    assert line == f"{file}: expected a file of kind 'shots', found 'mps'"
 
 
 # ---- configuration files

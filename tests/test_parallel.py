@@ -6,8 +6,9 @@ import os
 import threading
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from psiprune.parallel import in_threads
+from psiprune.parallel import in_threads, one_blas_thread
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
@@ -33,3 +34,19 @@ def test_results_come_in_the_order_of_the_pieces(
 def test_an_error_in_a_piece_comes_through() -> None:
     with pytest.raises(ZeroDivisionError):
         in_threads(lambda item: 1 / item, [1, 0, 2])
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_blas_is_held_to_one_thread_until_the_last_holder_leaves() -> None:
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert blas_threads() == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before == {2}

@@ -206,10 +206,15 @@ def flip(content: bytes) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
-@pytest.mark.parametrize("damage", [truncate, flip])
 @pytest.mark.parametrize(
-    "name",
-    ["h=2/state.nc", "h=1/shots.nc", "h=2/seed-0/level-01.nc", "h=1/seed-0/history.nc"],
+    ("name", "damage"),
+    [
+        ("h=2/state.nc", truncate),
+        ("h=1/shots.nc", flip),
+        ("h=2/seed-0/level-01.nc", truncate),
+        ("h=1/seed-0/level-03.nc", flip),
+        ("h=1/seed-0/history.nc", flip),
+    ],
 )
 def test_a_damaged_file_is_named_and_kept(
     copy: Path, name: str, damage: Callable[[bytes], bytes]
@@ -292,10 +297,15 @@ def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     chance = random.Random(0)
     killed = []
-    # The first while the stages or the RBMs are made, the last while most levels stand.
-    for files in (0, 4, 9):
+    # At once; while the first RBMs are trained; and while most levels stand.
+    moments: list[Callable[[], bool]] = [
+        folder.exists,
+        lambda: len(list(folder.rglob("*.nc"))) >= 5,
+        lambda: len(list(folder.rglob("*.nc"))) >= 9,
+    ]
+    for moment in moments:
         running = start(*tiny.options(), "--out", folder)
-        wait_for(running, lambda: len(list(folder.rglob("*.nc"))) >= files)  # noqa: B023
+        wait_for(running, moment)
         time.sleep(chance.uniform(0, 0.05))
         running.kill()
         running.communicate()

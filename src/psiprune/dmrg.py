@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from psiprune.inputs import check_count
 from psiprune.mps import MPS, mps_from_tensors, mps_from_vector
+from psiprune.parallel import one_blas_thread
 from psiprune.tfim import TFIM
 
 ENERGY_TOLERANCE = 1e-9
@@ -116,7 +116,7 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
         }
         # The blocks are small: more BLAS threads, and checks of each of them, only cost time.
         with (
-            threadpool_limits(limits=1, user_api="blas"),
+            one_blas_thread(),
             optimization.temporary_level(optimization.OptimizationFlag.skip_arg_checks),
         ):
             info = dmrg.run(psi, chain, options)

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.parallel import one_blas_thread
 from psiprune.shots import Shots, as_shots, check_sites
 from psiprune.tfim import LARGEST_DENSE, TFIM, midpoint
 
@@ -357,7 +357,7 @@ def _for_chunks(work: Callable[[int, slice], None], rows: int, progress: str | N
     slices = [slice(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
     # One BLAS thread each: the chunks keep the cores busy, and the sums keep their order.
     with (
-        threadpool_limits(limits=1, user_api="blas"),
+        one_blas_thread(),
         ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(total=rows, desc=progress, unit=" shots", disable=None if progress else True) as bar,
     ):

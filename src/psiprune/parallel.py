@@ -1,12 +1,15 @@
-"""Independent pieces of work over all cores, with results in the order of the pieces."""
+"""Work over all cores: independent pieces in threads, and BLAS held to one thread below them."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,3 +34,29 @@ def in_threads(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+_blas = threading.Lock()
+_holders = 0
+_limits: threadpool_limits | None = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread while any caller is inside.
+
+    The matrices are small, so more threads cost time, and their number would show in the last bit
+    of a sum. The limit belongs to the process: it ends when the last of several threads leaves.
+    """
+    global _holders, _limits
+    with _blas:
+        _holders += 1
+        if _holders == 1:
+            _limits = threadpool_limits(limits=1, user_api="blas")
+    try:
+        yield
+    finally:
+        with _blas:
+            _holders -= 1
+            if _holders == 0 and _limits is not None:
+                _limits.restore_original_limits()

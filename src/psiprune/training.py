@@ -13,6 +13,7 @@ from psiprune import kernels
 from psiprune.config import TrainSettings
 from psiprune.inputs import InputError, check_seed
 from psiprune.natural import natural_steps
+from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots, as_shots, check_sites
 
@@ -143,6 +144,7 @@ def _states(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> Ite
     return train_epochs(start_training(start, settings, seed), shots, settings, seed)
 
 
+@one_blas_thread()
 def train(
     shots: Shots | ArrayLike,
     *,
