@@ -6,6 +6,9 @@ that is faster. Least of several epochs, both sides in turn.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import peers
 from psiprune import Shots
 
@@ -35,9 +38,14 @@ def main() -> None:
             row |= {"ours [us]": ours, "QuCumber [us]": theirs, "its threads": threads}
             rows.append(row | {"ratio": theirs / ours if theirs else None})
         peers.show(rows)
-        print(f"Not counted: our first epoch, with the kernels compiled or read: {starts[0]:.1f} s")
-        if peer is not None:
-            print(f"Not counted: the peer's imports: {peer.start_seconds:.1f} s")
+        imports = [sys.executable, "-c", "import psiprune.training"]
+        about["not counted [s]"] = {
+            "our imports": peers.seconds(lambda: subprocess.run(imports, check=True)),
+            "our first epoch, kernels compiled or read from numba's cache": starts[0],
+            "imports of the peer": peer.start_seconds if peer is not None else None,
+        }
+        for what, time in about["not counted [s]"].items():
+            print(f"not counted: {what}: {peers.cell(time)} s")
     peers.save(args.json, about, training=rows)
 
 

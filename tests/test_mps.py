@@ -330,7 +330,7 @@ def test_files_keep_a_state(tmp_path: Path, state: MPS) -> None:
         np.testing.assert_array_equal(mine, theirs)
     dataset = read_dataset(tmp_path / "state.nc", "mps")
     assert dataset["tensor_1"].dims == ("bond_1", "physical", "bond_2")
-    assert dataset.attrs["energy_units"] == "J"
+    assert dataset.attrs["energy_units"] == "those of the model's J and h"
 
 
 def test_bad_files(tmp_path: Path) -> None:

@@ -132,3 +132,31 @@ def test_default_folders_tell_configurations_apart() -> None:
     assert first.name.startswith("study-")
     assert first != default_folder("study", StudySettings(seed=1))
     assert first != default_folder("study", StudySettings(train=TrainSettings(epochs=501)))
+
+
+def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
+    with open_run(tmp_path, StudySettings()):
+        pass
+    file = tmp_path / "provenance.json"
+    file.write_text(file.read_text().replace(version("psiprune"), "0.0.7", 1))
+    with (
+        pytest.raises(InputError, match=r"made by psiprune 0\.0\.7, this is"),
+        open_run(tmp_path, StudySettings()),
+    ):
+        pass
+    file.write_text("[]")
+    with (
+        pytest.raises(InputError, match=r"provenance\.json: cannot be read"),
+        open_run(tmp_path, StudySettings()),
+    ):
+        pass
+
+
+def test_drafts_of_a_killed_start_are_cleared(tmp_path: Path) -> None:
+    with open_run(tmp_path, StudySettings()):
+        pass
+    (tmp_path / "h=1").mkdir()
+    draft = tmp_path / "h=1" / ".level-03.nc.123.draft"
+    draft.write_text("half")
+    with open_run(tmp_path, StudySettings()):
+        assert not draft.exists()

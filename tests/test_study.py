@@ -79,7 +79,7 @@ def test_the_dataset_is_labelled(study: xr.Dataset) -> None:
     for name in ("kl", "kl_error", "kl_floor", "kl_exact", "history_kl"):
         assert study[name].attrs["units"] == "nat"
     for name in ("field", "energy_reference"):
-        assert study[name].attrs["units"] == "J"
+        assert study[name].attrs["units"] == "energy"
     assert study["distance"].attrs["units"] == "sites"
     assert (study.attrs["sites"], study.attrs["hidden"], study.attrs["coupling"]) == (4, 3, 1.0)
     for key, variable in study.variables.items():

@@ -88,7 +88,8 @@ def test_a_study_as_text(study: xr.Dataset) -> None:
             assert cells[1:3] == [str(kept), str(parts)]
             assert float(cells[3]) == pytest.approx(kl, rel=0.05)
             assert float(cells[-1]) == pytest.approx(correlation_mse, rel=0.05)
-    assert len(study_text(study).splitlines()) == 2 * (2 + 2) + 1  # every second level
+    # Levels 0, 2 and, as the last, 3.
+    assert len(study_text(study).splitlines()) == 2 * (2 + 3) + 1
     assert study_text(study.assign_attrs(coupling=0.5)).startswith("h/J = 2\n")
 
 

@@ -80,8 +80,8 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool =
     }
     _show(
         numbers,
-        f"{out}: {state.sites} sites, E = {state.energy:.10f} J (exact {exact:.10f} J), variance "
-        f"{state.energy_variance:.1e} J^2, bond dimension {numbers['largest_bond']}",
+        f"{out}: {state.sites} sites, E = {state.energy:.10f} (exact {exact:.10f}), variance "
+        f"{state.energy_variance:.1e}, bond dimension {numbers['largest_bond']}",
         json,
     )
 
@@ -141,9 +141,9 @@ def train_command(
     hidden
         number of hidden units; half the number of sites if not given
     seed
-        of initial weights, shuffling and chains
+        seed of initial weights, shuffling and chains
     config
-        TOML file of the settings below; options given here win
+        TOML file of the settings; options given here win
     json
         print one JSON object on standard output
     """
@@ -162,7 +162,6 @@ def train_command(
         "hidden": rbm.hidden,
         "weights": rbm.number_of_weights,
         "epochs": chosen.epochs,
-        "mean_log_prob_unnormalized": float(rbm.log_prob_unnormalized(data.bits).mean()),
     }
     _show(
         numbers,
@@ -195,7 +194,7 @@ def prune_command(
     out
         folder to write level-00.nc, level-01.nc, ... to
     seed
-        of fine-tuning and of random pruning
+        seed of fine-tuning and of random pruning
     no_fine_tune
         only remove weights, do not train
     json
@@ -261,7 +260,7 @@ def evaluate_command(
     state
         file of the state
     seed
-        of the draws
+        seed of the draws
     json
         print one JSON object on standard output
     """
@@ -290,7 +289,7 @@ def study_command(
     out
         folder of the run; runs/study-HASH of its configuration if not given
     config
-        TOML file of the settings below, such as a run's config.toml; options given here win
+        TOML file of the settings, such as a run's config.toml; options given here win
     json
         print one JSON object on standard output
     """

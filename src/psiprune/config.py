@@ -24,7 +24,9 @@ class TrainSettings(Settings):
     cd_steps: int = Field(
         default=10, ge=1, description="Gibbs steps of the negative phase, the k of CD-k"
     )
-    learning_rate: float = Field(default=0.1, gt=0, le=1000, description="of the first epoch")
+    learning_rate: float = Field(
+        default=0.1, gt=0, le=1000, description="learning rate of the first epoch"
+    )
     learning_rate_decay: float = Field(
         default=0.01,
         gt=0,
@@ -44,7 +46,7 @@ class FineTuneSettings(TrainSettings):
 
     epochs: int = Field(default=30, ge=0, description="passes over all shots at each level")
     learning_rate: float = Field(
-        default=0.02, gt=0, le=1000, description="of the first epoch of a level"
+        default=0.02, gt=0, le=1000, description="learning rate of a level's first epoch"
     )
     learning_rate_decay: float = Field(
         default=0.1,
@@ -101,7 +103,7 @@ class StudySettings(Settings):
         default=100_000, ge=1, description="size of the training set, for each field"
     )
     seed: int = Field(
-        default=0, ge=0, lt=2**62, description="draws the shots; first of the RBMs' seeds"
+        default=0, ge=0, lt=2**62, description="seed of the shots, and of the first RBM"
     )
     seeds: int = Field(default=1, ge=1, description="RBMs trained and pruned for each field")
     history_every: int = Field(

@@ -178,7 +178,7 @@ class MPS:
         attributes: dict[str, Any] = {
             "sites": self.sites,
             "energy": self.energy,
-            "energy_units": "J",
+            "energy_units": "those of the model's J and h",
             "energy_variance": self.energy_variance,
             "energy_variance_units": "J^2",
             "truncation_error": self.truncation_error,

@@ -48,8 +48,9 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
     try:
         with lock:
             _claim(config, settings)
-            provenance = json.dumps(describe_machine(), indent=2) + "\n"
-            write_bytes(path / "provenance.json", provenance.encode())
+            _describe(path / "provenance.json")
+            for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
+                draft.unlink()
             yield path
     except Timeout:
         raise InputError(
@@ -73,6 +74,23 @@ def describe_machine() -> dict[str, str]:
         revision = ""
     found["git"] = revision.strip() or "not a checkout"
     return found
+
+
+def _describe(file: Path) -> None:
+    """Write where a new run's numbers come from; refuse to go on with another version's run."""
+    ours = describe_machine()
+    if not file.exists():
+        write_bytes(file, (json.dumps(ours, indent=2) + "\n").encode())
+        return
+    try:
+        theirs = json.loads(file.read_text())["psiprune"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: cannot be read: {error!r}; give another folder") from None
+    if theirs != ours["psiprune"]:
+        raise InputError(
+            f"{file}: the run there was made by psiprune {theirs}, this is {ours['psiprune']}, and "
+            "their numbers may differ; give another folder"
+        )
 
 
 def _claim(config: Path, settings: Settings) -> None:

@@ -44,11 +44,12 @@ def report_numbers(report: Report) -> dict[str, Any]:
 
 
 def study_text(study: xr.Dataset, every: int = 2) -> str:
-    """Every second level of each field: weights, parts of the graph, the median measures."""
+    """Every second level of each field and the last: weights, parts, the median measures."""
+    last = study.sizes["level"] - 1
     tables = []
     for field in study["field"].values:
         rows = [["pruned", "weights", "parts", *(label for _, label in _STUDY_COLUMNS)]]
-        for level in range(0, study.sizes["level"], every):
+        for level in sorted({*range(0, last, every), last}):
             here = study.sel(field=field).isel(level=level).median("seed")
             rows.append(
                 [

@@ -120,14 +120,20 @@ def _train_dense(
     """A dense RBM, and its exact measures before training and every few epochs."""
     start = initial_rbm(settings.sites, settings.hidden_units, seed)
     epochs, entries = [0], [exact_measures(start, problem.reference)]
+    seen = 0
 
     def watch(state: Progress) -> None:
+        nonlocal seen
         tick(state)
-        if state.epoch % settings.history_every == 0 or state.epoch == settings.train.epochs:
-            epochs.append(state.epoch)
+        seen = state.epoch
+        if seen % settings.history_every == 0:
+            epochs.append(seen)
             entries.append(exact_measures(state.rbm, problem.reference))
 
     rbm = train(problem.shots, start=start, settings=settings.train, seed=seed, watch=watch)
+    if epochs[-1] != seen:
+        epochs.append(seen)
+        entries.append(exact_measures(rbm, problem.reference))
     history = {
         f"history_{name}": ("epoch", np.array(values))
         for name, values in zip(entries[0]._fields, zip(*entries, strict=True), strict=True)
@@ -185,7 +191,7 @@ def _assemble(
         level=range(settings.prune.levels + 1),
         distance=range(dataset.sizes["distance"]),
     )
-    for name, unit in (("field", "J"), ("energy_reference", "J"), ("distance", "sites")):
+    for name, unit in (("distance", "sites"), ("field", "energy"), ("energy_reference", "energy")):
         dataset[name].attrs["units"] = unit
     for name in ("kl", "kl_error", "kl_floor", "kl_exact", "history_kl"):
         dataset[name].attrs["units"] = "nat"
