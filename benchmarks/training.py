@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 
 import peers
 from psiprune import Shots
@@ -71,10 +72,12 @@ def compare(
         times = peer.fit(shots.bits[:count], hidden, cd_steps, epochs + 1, threads=threads)
         return 1e6 * min(times[1:]) * peers.BATCH / count
 
-    # Two threads can cost it forty times as much where the cores are busy: a short trial tells.
-    threads = min((1, 2), key=lambda threads: theirs(20 * peers.BATCH, threads))
-    here, there = peers.best(rounds, ours, lambda: theirs(len(shots), threads))
-    return here, there, threads
+    # Where the cores are busy two threads cost it up to forty times as much, so a short trial tells
+    # whether they are worth a measurement; one thread is measured always.
+    one, two = peers.best(3, *(partial(theirs, 20 * peers.BATCH, n) for n in (1, 2)))
+    choices = (1, 2) if two < one else (1,)
+    here, *there = peers.best(rounds, ours, *(partial(theirs, len(shots), n) for n in choices))
+    return here, min(there), choices[there.index(min(there))]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import scipy.stats
 from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
-from psiprune.lanes import FAST, exp32, exp64, row_key, uniform
+from psiprune.lanes import FAST, exp32, exp64, row_key, spread_lanes, uniform
 
 Float32 = NDArray[np.float32]
 
@@ -44,11 +44,13 @@ def sigmoid_of(x: Float32, out: Float32) -> None:
 @compiled
 def uniform_of(key: int, out: Float32) -> None:
     """Rows as `kernels.draw` makes them: a key a row, from a counter."""
+    lanes = np.empty(out.shape[1], np.uint32)
+    spread_lanes(0, len(lanes), lanes)
     for row in range(out.shape[0]):
         mixed = row_key(key)
         low, high = uint32(mixed), uint32(mixed >> uint64(32))
         for lane in range(out.shape[1]):
-            out[row, lane] = uniform(lane, low, high)
+            out[row, lane] = uniform(lanes[lane], low, high)
         key = uint64(key + uint64(1))
 
 
@@ -60,9 +62,11 @@ def row_key_of(key: int) -> int:
 @compiled
 def unmixed_of(key: int, out: Float32) -> None:
     """One row, with the counter itself as its key."""
+    lanes = np.empty(out.shape[1], np.uint32)
+    spread_lanes(0, len(lanes), lanes)
     low, high = uint32(key), uint32(key >> uint64(32))
     for lane in range(out.shape[1]):
-        out[0, lane] = uniform(lane, low, high)
+        out[0, lane] = uniform(lanes[lane], low, high)
 
 
 # --- exponentials ----------------------------------------------------------------------------
@@ -74,7 +78,7 @@ def test_exp32_keeps_its_bound() -> None:
     exp32_of(x, out)
     # The exact value of the float32 argument, in float64.
     exact = np.exp(x.astype(np.float64))
-    assert np.abs(out / exact - 1).max() < 4e-7
+    assert (np.abs(out / exact - 1) / (3e-7 + 7e-8 * np.abs(x))).max() < 1
 
 
 def test_exp64_keeps_its_bound() -> None:
@@ -90,7 +94,7 @@ def test_exponentials_are_clamped() -> None:
     for sign in (1, -1):
         exp32_of(np.float32(sign) * big, out)
         np.testing.assert_array_equal(out, out[0])
-        assert out[0] == pytest.approx(np.exp(sign * 80.0), rel=4e-7)
+        assert out[0] == pytest.approx(np.exp(sign * 80.0), rel=3e-7 + 7e-8 * 80)
     wide = np.array([700, 701, 1e6, 1e308, np.inf])
     out64 = np.empty_like(wide)
     for sign in (1, -1):
@@ -104,8 +108,10 @@ def test_sigmoid_saturates() -> None:
     out = np.empty_like(x)
     sigmoid_of(x, out)
     exact = 1 / (1 + np.exp(-np.clip(x.astype(np.float64), -80, 80)))
-    # exp32 within 4e-7 and one addition and one division of float32 rounded.
-    assert np.abs(out / exact - 1).max() < 4e-7 + 2 * 2**-24 + 1e-8
+    # exp32 within its bound, and one addition and one division of float32 rounded.
+    bound = 3e-7 + 7e-8 * np.minimum(np.abs(x), 80) + 2 * 2**-24 + 1e-8
+    assert (np.abs(out / exact - 1) / bound).max() < 1
+    assert np.abs(out - exact).max() < 1e-7
     assert (out[x > 20] == 1).all()
     assert (out > 0).all()
     assert (out[x < -80] == out[0]).all()

@@ -21,6 +21,7 @@ from psiprune.lanes import (
     exp64,
     inlined,
     row_key,
+    spread_lanes,
     stack_floats,
     uniform,
 )
@@ -123,15 +124,15 @@ def activate(layer, j, x, total, vectors):  # type: ignore[no-untyped-def]
     bias = layer.bias[j]
     for lane in range(LANES_PER_VECTOR * len(vectors)):
         total[lane] = bias
-    for edge in range(layer.start[j], layer.start[j + 1]):
+    for edge in range(uint64(layer.start[j]), uint64(layer.start[j + 1])):
         weight = layer.weight[edge]
-        i = layer.unit[edge]
+        i = uint64(layer.unit[edge])
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             total[lane] += weight * x[i, lane]
 
 
 @inlined
-def draw(layer, x, y, first_lane, key, vectors):  # type: ignore[no-untyped-def]
+def draw(layer, x, y, spread, key, vectors):  # type: ignore[no-untyped-def]
     """y[j, lane] ~ Bernoulli(sigmoid(activation)), a row of the generator a unit; the next key.
 
     u < 1/(1 + e) is asked as u + u e < 1, which spares the division.
@@ -142,7 +143,7 @@ def draw(layer, x, y, first_lane, key, vectors):  # type: ignore[no-untyped-def]
         mixed = row_key(key)
         low, high = uint32(mixed), uint32(mixed >> uint64(32))
         for lane in range(LANES_PER_VECTOR * len(vectors)):
-            u = uniform(first_lane + lane, low, high)
+            u = uniform(spread[lane], low, high)
             below = u + u * exp32(-total[lane]) < np.float32(1.0)
             y[j, lane] = np.float32(1.0) if below else np.float32(0.0)
         key = uint64(key + uint64(1))
@@ -160,13 +161,13 @@ def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def
 
 
 @inlined
-def bernoulli(p, y, first_lane, key, vectors):  # type: ignore[no-untyped-def]
+def bernoulli(p, y, spread, key, vectors):  # type: ignore[no-untyped-def]
     """y[j, lane] ~ Bernoulli(p[j, lane]); the next key."""
     for j in range(p.shape[0]):
         mixed = row_key(key)
         low, high = uint32(mixed), uint32(mixed >> uint64(32))
         for lane in range(LANES_PER_VECTOR * len(vectors)):
-            below = uniform(first_lane + lane, low, high) < p[j, lane]
+            below = uniform(spread[lane], low, high) < p[j, lane]
             y[j, lane] = np.float32(1.0) if below else np.float32(0.0)
         key = uint64(key + uint64(1))
     return key
@@ -199,22 +200,29 @@ def load_shots(data, order, first, count, shots, v, vectors):  # type: ignore[no
 @inlined
 def add_gradient(graph, gradient, counted, v, p, w, q, vectors):  # type: ignore[no-untyped-def]
     """Add sum over lanes of data (v, p) minus model (w, q) to the gradient of each parameter."""
-    for j in range(p.shape[0]):
-        for edge in range(graph.row_start[j], graph.row_start[j + 1]):
-            i = graph.row_index[edge]
+    # By columns: v and w of one site stay in registers, and the smaller p and q in the cache.
+    a = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    b = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    for i in range(v.shape[0]):
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            a[lane] = v[i, lane]
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            b[lane] = w[i, lane]
+        for edge in range(uint64(graph.column_start[i]), uint64(graph.column_start[i + 1])):
+            j = uint64(graph.column_index[edge])
             total = np.float32(0.0)
             for lane in range(LANES_PER_VECTOR * len(vectors)):
-                total += p[j, lane] * v[i, lane] - q[j, lane] * w[i, lane]
-            gradient.weights[edge] += total
+                total += p[j, lane] * a[lane] - q[j, lane] * b[lane]
+            gradient.weights[graph.column_edge[edge]] += total
+        total = np.float32(0.0)
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            total += counted[lane] * (a[lane] - b[lane])
+        gradient.visible_bias[i] += total
+    for j in range(p.shape[0]):
         total = np.float32(0.0)
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             total += p[j, lane] - q[j, lane]
         gradient.hidden_bias[j] += total
-    for i in range(v.shape[0]):
-        total = np.float32(0.0)
-        for lane in range(LANES_PER_VECTOR * len(vectors)):
-            total += counted[lane] * (v[i, lane] - w[i, lane])
-        gradient.visible_bias[i] += total
 
 
 @inlined
@@ -246,6 +254,7 @@ def train_epoch(  # type: ignore[no-untyped-def]
     to_hidden = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias)
     to_visible = Layer(graph.column_start, graph.column_index, by_column, at.visible_bias)
     shots = np.zeros(lanes, np.uint32)
+    spread = np.zeros(lanes, np.uint32)
     space = lane_space(2 * visible + 3 * hidden + 1, lanes)
     v, fantasy = space[:visible], space[visible : 2 * visible]
     h, p, q = (
@@ -260,6 +269,7 @@ def train_epoch(  # type: ignore[no-untyped-def]
         for tile in range((size + lanes - 1) // lanes):
             offset = tile * lanes
             count = min(lanes, size - offset)
+            spread_lanes(offset, lanes, spread)
             for lane in range(lanes):
                 counted[lane] = np.float32(1.0) if lane < count else np.float32(0.0)
             load_shots(data, order, first + offset, count, shots, v, vectors)
@@ -267,13 +277,13 @@ def train_epoch(  # type: ignore[no-untyped-def]
             # Every tile starts at the same key: its lanes have numbers of their own.
             if persistent:
                 fantasy[:] = chains[tile]
-                after = draw(to_hidden, fantasy, h, offset, key, vectors)
+                after = draw(to_hidden, fantasy, h, spread, key, vectors)
             else:
-                after = bernoulli(p, h, offset, key, vectors)
+                after = bernoulli(p, h, spread, key, vectors)
             for _ in range(cd_steps - 1):
-                after = draw(to_visible, h, fantasy, offset, after, vectors)
-                after = draw(to_hidden, fantasy, h, offset, after, vectors)
-            after = draw(to_visible, h, fantasy, offset, after, vectors)
+                after = draw(to_visible, h, fantasy, spread, after, vectors)
+                after = draw(to_hidden, fantasy, h, spread, after, vectors)
+            after = draw(to_visible, h, fantasy, spread, after, vectors)
             if persistent:
                 chains[tile] = fantasy
             probabilities(to_hidden, fantasy, counted, q, vectors)
@@ -305,15 +315,17 @@ def gibbs(chains, steps, graph, at, first_tile, key, vectors):  # type: ignore[n
     to_visible = Layer(
         graph.column_start, graph.column_index, at.weights[graph.column_edge], at.visible_bias
     )
+    spread = np.zeros(lanes, np.uint32)
     space = lane_space(visible + hidden, lanes)
     v, h = space[:visible], space[visible:]
     for tile in range(chains.shape[0]):
         offset = (first_tile + tile) * lanes
         after = key
         v[:] = chains[tile]
+        spread_lanes(offset, lanes, spread)
         for _ in range(steps):
-            after = draw(to_hidden, v, h, offset, after, vectors)
-            after = draw(to_visible, h, v, offset, after, vectors)
+            after = draw(to_hidden, v, h, spread, after, vectors)
+            after = draw(to_visible, h, v, spread, after, vectors)
         chains[tile] = v
 
 
