@@ -42,7 +42,7 @@ format: .venv/ready
 	touch $@
 
 bench: .venv/ready .venv-peers/ready
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/table.py
 
 clean:
 	rm -rf .venv .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache

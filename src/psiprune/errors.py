@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune import sampling
+from psiprune.annealing import log_mean
 from psiprune.inputs import InputError, check_count, check_seed
 from psiprune.mps import MPS, sample
 from psiprune.observables import (
@@ -20,6 +21,7 @@ from psiprune.observables import (
     sampled_observables,
 )
 from psiprune.parallel import one_blas_thread
+from psiprune.partition import bridge
 from psiprune.rbm import PARTITION_UNITS, RBM
 from psiprune.tfim import TFIM
 
@@ -254,29 +256,25 @@ def _distribution_measures(
         return Measure(kl, 0.0, floor, method), Measure(overlap, 0.0, 1 - floor / 2, method)
     configurations = sample(reference.state, draws, seed=seed).bits
     log_ratio = rbm.log_prob_unnormalized(configurations) - reference.state.log_prob(configurations)
-    # sqrt(p~/q) is averaged relative to its largest value: p~ may be beyond the range of floats.
-    shift = float(log_ratio.max())
-    a, a_error = _mean_and_error(np.exp(0.5 * (log_ratio - shift)))
     if min(rbm.visible, rbm.hidden) <= PARTITION_UNITS:
         log_z, log_z_error = rbm.log_partition(), 0.0
-        overlap = a**2 * np.exp(shift - log_z)
-        overlap_error = 2 * overlap * a_error / a
+        # E_q[sqrt(p~/q)] in the log domain: p~ may be beyond the range of floats.
+        a, a_error, _ = log_mean(0.5 * log_ratio)
+        overlap = float(np.exp(2 * a - log_z))
+        overlap_error = 2 * overlap * a_error
         method = "reference draws, exact log Z"
     else:
         chains, length, sites = bits.shape
         flat = bits.reshape(-1, sites)
-        back = reference.state.log_prob(flat) - rbm.log_prob_unnormalized(flat)
-        b, b_error = _mean_and_error(
-            np.exp(0.5 * (back + shift)).reshape(chains, length).mean(axis=1)
-        )
-        log_z = shift + float(np.log(a / b))
-        log_z_error = float(np.hypot(a_error / a, b_error / b))
-        overlap, overlap_error = a * b, a * b * log_z_error
+        there = rbm.log_prob_unnormalized(flat) - reference.state.log_prob(flat)
+        crossing = bridge(log_ratio, there.reshape(chains, length))
+        log_z, log_z_error = crossing.log_partition, crossing.log_partition_error
+        overlap, overlap_error = crossing.fidelity, crossing.fidelity_error
         method = "reference draws, bridge for log Z"
     gap, gap_error = _mean_and_error(-log_ratio)
     return (
         Measure(gap + log_z, float(np.hypot(gap_error, log_z_error)), floor, method),
-        Measure(float(overlap), float(overlap_error), 1 - floor / 2, method),
+        Measure(overlap, overlap_error, 1 - floor / 2, method),
     )
 
 

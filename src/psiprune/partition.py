@@ -1,0 +1,315 @@
+"""log Z of an RBM by the method that fits, with its error: sum, contraction, annealing, bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune import sampling
+from psiprune.annealing import anneal, base_of, log_mean
+from psiprune.contraction import Contraction, contract, contraction_draws, plan_contraction
+from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.parallel import one_blas_thread
+from psiprune.rbm import PARTITION_UNITS, RBM
+from psiprune.shots import Shots, as_shots, check_sites
+
+Float64 = NDArray[np.float64]
+
+METHODS = ("sum", "contraction", "annealing")
+#: An exact method is taken where its estimate stays below this, in seconds on one core: about a
+#: minute on two. One number for all machines, so that they choose the same method.
+EXACT_SECONDS = 120.0
+#: Below this effective sample size an error bar means little.
+FEWEST_EFFECTIVE = 30.0
+# Measured on one core of a recent x86-64 server, nanoseconds.
+_SUM_NS = 1.1  # for each state and each unit of the larger layer
+_CONTRACTION_NS, _CONTRACTION_UNIT_NS = 25.0, 20e3  # for each term added, and each unit
+_GAP = 4.0  # standard errors by which forward and backward runs may differ
+_GUIDES, _GUIDE_STEPS = 4032, 100  # chains that give the base its means: 36 full tiles
+_SETTLE = 1000  # Gibbs steps from a random start
+
+
+@dataclass(frozen=True)
+class LogPartition:
+    """log Z with its error.
+
+    Attributes:
+        value: log Z = log sum_v p~(v), natural log.
+        error: its standard error; 0 where exact up to float64 rounding.
+        method: how it was found, in words.
+        effective_sample_size: (sum w)^2 / sum w^2 of the weights w; None where exact.
+        diagnostics: what else there is to know. `estimated_seconds` on one core; for a contraction
+            `width` and `operations`; for annealing `reverse`, the value of the backward run,
+            with `reverse_error` and `reverse_effective_sample_size`; `warning`, in words, where
+            the value is not to be trusted.
+    """
+
+    value: float
+    error: float
+    method: str
+    effective_sample_size: float | None = None
+    diagnostics: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def warning(self) -> str:
+        """Why the value is not to be trusted; empty if nothing speaks against it."""
+        return str(self.diagnostics.get("warning", ""))
+
+
+class Bridge(NamedTuple):
+    """log Z and fidelity from draws of both distributions, with errors; see `bridge`."""
+
+    log_partition: float
+    log_partition_error: float
+    fidelity: float
+    fidelity_error: float
+    effective_sample_size: float
+
+
+def bridge(log_ratio_q: ArrayLike, log_ratio_p: ArrayLike) -> Bridge:
+    """log Z of p~ and fidelity with a normalised q, from draws of q and of p = p~/Z.
+
+        A = E_q[sqrt(p~/q)],   B = E_p[sqrt(q/p~)],   Z = A / B,   fidelity = A B
+
+    (Bennett, J. Comput. Phys. 22, 245 (1976), with equal weights; Meng & Wong 1996.) Means are
+    taken relative to the largest term, so p~ may be beyond the range of floats. The error of B is
+    that of the chains' means, which holds for any autocorrelation within a chain.
+
+    Args:
+        log_ratio_q: log p~(v) - log q(v) at independent draws of q, [draw].
+        log_ratio_p: log p~(v) - log q(v) at draws of p, [chain, draw]; independent draws are
+            chains of one draw. +inf, where q = 0, adds nothing.
+
+    Returns:
+        Values and standard errors (delta method), natural log. The effective sample size is the
+        smaller one of both sets of weights, autocorrelation included for the chains.
+
+    Raises:
+        InputError: shapes do not fit, there are fewer than 2 draws or chains, or a ratio is NaN.
+    """
+    forward = np.asarray(log_ratio_q, dtype=np.float64)
+    back = np.asarray(log_ratio_p, dtype=np.float64)
+    if forward.ndim != 1 or len(forward) < 2:
+        raise InputError(
+            f"log_ratio_q: must have shape [draw] with at least 2 draws, found {forward.shape}"
+        )
+    if back.ndim != 2 or len(back) < 2 or back.shape[1] < 1:
+        raise InputError(
+            f"log_ratio_p: must have shape [chain, draw] with at least 2 chains, found {back.shape}"
+        )
+    if not np.isfinite(forward).all():
+        raise InputError("log_ratio_q: must be finite; an RBM gives no state of q probability 0")
+    if np.isnan(back).any() or np.isneginf(back).any():
+        raise InputError("log_ratio_p: must be numbers or +inf (where q = 0)")
+    if np.isposinf(back).all():
+        raise InputError("log_ratio_p: all +inf; q is 0 at every draw of the RBM")
+    a, a_error, a_size = log_mean(0.5 * forward)
+    b, b_error, b_size = _log_mean_of_chains(-0.5 * back)
+    error = float(np.hypot(a_error, b_error))
+    overlap = float(np.exp(a + b))
+    return Bridge(a - b, error, overlap, overlap * error, min(a_size, b_size))
+
+
+def _log_mean_of_chains(log_weights: Float64) -> tuple[float, float, float]:
+    """`log_mean` of weights [chain, draw], with the error from the chains' means."""
+    top = log_weights.max()
+    weights = np.exp(log_weights - top)
+    means = weights.mean(axis=1)
+    mean = means.mean()
+    error = means.std(ddof=1) / np.sqrt(len(means)) / mean
+    size = weights.sum() ** 2 / (weights**2).sum()
+    if error > 0:  # independent draws of the same spread would have this error
+        independent = weights.std() / np.sqrt(weights.size) / mean
+        size *= min(1.0, (independent / error) ** 2)
+    return float(top + np.log(mean)), float(error), float(size)
+
+
+@one_blas_thread()
+def log_partition(
+    rbm: RBM,
+    *,
+    method: str | None = None,
+    data: Shots | ArrayLike | None = None,
+    chains: int = 1000,
+    temperatures: int = 2000,
+    seed: int = 0,
+) -> LogPartition:
+    """log Z by the method that fits: the cheaper exact one below about a minute, else annealing.
+
+    Estimates, in seconds on one core of a recent server:
+        "sum":         1.1e-9 * 2^n * m, n and m the units of the smaller and the larger layer
+                       without the hidden units of at most one weight, n <= 30;
+        "contraction": 25e-9 * operations + 20e-6 * units, see `plan_contraction`.
+
+    Args:
+        rbm: the RBM.
+        method: forces "sum", "contraction" or "annealing".
+        data, chains, temperatures: see `annealed_log_partition`; not used by exact methods.
+        seed: of annealing.
+
+    Raises:
+        InputError: the method is not known or impossible for this RBM, or an argument is out of
+            range; one line says which.
+    """
+    if method is not None and method not in METHODS:
+        raise InputError(f"method: must be one of {', '.join(METHODS)}, found {method!r}")
+    check_count("chains", chains, 2)
+    check_count("temperatures", temperatures, 2)
+    check_seed(seed)
+    bits = None if data is None else _bits(rbm, data)
+    exact: list[tuple[float, Callable[[], LogPartition]]] = []
+    if method != "annealing":
+        small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()
+        units = min(small.visible, small.hidden)
+        seconds = _SUM_NS * 1e-9 * 2.0**units * max(small.visible, small.hidden)
+        if method == "sum" or (method is None and units <= PARTITION_UNITS):
+            exact.append((seconds, lambda: _by_sum(rbm, small, seconds)))
+        if method == "contraction" or (method is None and seconds > 0.1):
+            try:
+                plan = plan_contraction(rbm)
+            except InputError:
+                if method is not None:
+                    raise
+            else:
+                exact.append((_contraction_seconds(plan), lambda: _by_contraction(plan)))
+    if exact:
+        estimate, find = min(exact, key=lambda candidate: candidate[0])
+        if method is not None or estimate <= EXACT_SECONDS:
+            return find()
+    return annealed_log_partition(
+        rbm, data=bits, chains=chains, temperatures=temperatures, seed=seed
+    )
+
+
+def _by_sum(rbm: RBM, small: RBM, seconds: float) -> LogPartition:
+    units = min(small.visible, small.hidden)
+    # The compact RBM's p~ differs by a constant factor, the same for every v.
+    empty = np.zeros((1, rbm.visible), np.uint8)
+    lost = rbm.log_prob_unnormalized(empty) - small.log_prob_unnormalized(empty)
+    return LogPartition(
+        small.log_partition() + float(lost[0]),
+        0.0,
+        f"sum over 2^{units} states",
+        None,
+        {"estimated_seconds": seconds},
+    )
+
+
+def _contraction_seconds(plan: Contraction) -> float:
+    return 1e-9 * (_CONTRACTION_NS * plan.operations + _CONTRACTION_UNIT_NS * len(plan.order))
+
+
+def _by_contraction(plan: Contraction) -> LogPartition:
+    return LogPartition(
+        contract(plan),
+        0.0,
+        f"contraction of width {plan.width}",
+        None,
+        {
+            "estimated_seconds": _contraction_seconds(plan),
+            "width": plan.width,
+            "operations": plan.operations,
+        },
+    )
+
+
+@one_blas_thread()
+def annealed_log_partition(
+    rbm: RBM,
+    *,
+    data: Shots | ArrayLike | None = None,
+    chains: int = 1000,
+    temperatures: int = 2000,
+    seed: int = 0,
+) -> LogPartition:
+    """log Z by annealed importance sampling, and by the reverse run as a check; see `annealing`.
+
+    The base has the means of `data`, or else of short chains of the RBM. The reverse run starts at
+    exact draws where a layer has at most 20 units or a contraction gives them in seconds, else at
+    chains of 1000 steps, from random configurations and, if there are data, half of them from data.
+
+    Args:
+        rbm: the RBM.
+        data: measured bits [shot, site], if there are any.
+        chains: independent chains in each direction.
+        temperatures: changes of beta, equal steps from 0 to 1; a Gibbs step after each.
+        seed: the same seed gives the same result on any number of threads.
+
+    Returns:
+        The forward value. A `warning` if both directions differ by more than 4 standard errors, or
+        an effective sample size is below 30: then more temperatures are needed, or the chains that
+        start the reverse run are stuck.
+
+    Raises:
+        InputError: data do not fit the RBM, chains or temperatures < 2, or the seed is out of range.
+    """
+    chains = check_count("chains", chains, 2)
+    temperatures = check_count("temperatures", temperatures, 2)
+    seed = check_seed(seed)
+    bits = None if data is None else _bits(rbm, data)
+    if bits is None:
+        free = sampling.random_start(_GUIDES, rbm.visible, seed)
+        guide = sampling.advance(sampling.start_chains(rbm.machine, free, seed), _GUIDE_STEPS).bits
+    else:
+        guide = bits
+    base = base_of(rbm, guide)
+    betas = np.linspace(0.0, 1.0, temperatures + 1)
+    log_weights, _ = anneal(rbm, base, base.draws(chains, seed), betas, seed)
+    forward, error, size = log_mean(log_weights)
+    back, start = _draws_of(rbm, bits, chains, seed)
+    log_weights, _ = anneal(rbm, base, start, betas[::-1], seed)
+    reverse, reverse_error, reverse_size = log_mean(log_weights)
+    value, reverse = base.log_partition + forward, base.log_partition - reverse
+    diagnostics: dict[str, float | str] = {
+        "reverse": reverse,
+        "reverse_error": reverse_error,
+        "reverse_effective_sample_size": reverse_size,
+        "reverse_start": back,
+    }
+    gap, allowed = reverse - value, _GAP * float(np.hypot(error, reverse_error)) + 1e-4
+    if abs(gap) > allowed:
+        diagnostics["warning"] = (
+            f"annealing there and back gives log Z = {value:.4g} and {reverse:.4g}, which differ "
+            f"by more than their errors allow ({allowed:.2g}); use more temperatures"
+        )
+    elif min(size, reverse_size) < min(FEWEST_EFFECTIVE, 0.3 * chains):
+        diagnostics["warning"] = (
+            f"annealing has an effective sample size of {min(size, reverse_size):.2g} of {chains} "
+            "chains; use more temperatures"
+        )
+    return LogPartition(
+        value,
+        error,
+        f"annealing, {chains} chains, {temperatures} temperatures",
+        size,
+        diagnostics,
+    )
+
+
+def _draws_of(
+    rbm: RBM, data: NDArray[np.uint8] | None, chains: int, seed: int
+) -> tuple[str, NDArray[np.uint8]]:
+    """Where the reverse run starts: in words, and the configurations [chain, site]."""
+    if min(rbm.visible, rbm.hidden) <= sampling.EXACT_UNITS:
+        return "independent draws", rbm.sample_exact(chains, seed=seed)
+    try:
+        plan = plan_contraction(rbm)
+        if _contraction_seconds(plan) < 2.0:
+            return "independent draws", contraction_draws(plan, chains, seed=seed)
+    except InputError:
+        pass  # not sparse enough
+    start = sampling.random_start(chains, rbm.visible, seed)
+    words = f"chains of {_SETTLE} steps from random configurations"
+    if data is not None:
+        half = chains // 2
+        start[:half] = data[np.random.default_rng([seed, 7]).integers(0, len(data), half)]
+        words += " and data"
+    return words, sampling.advance(sampling.start_chains(rbm.machine, start, seed), _SETTLE).bits
+
+
+def _bits(rbm: RBM, data: Shots | ArrayLike) -> NDArray[np.uint8]:
+    return check_sites(as_shots(data), rbm.visible, "the RBM").bits

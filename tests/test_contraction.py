@@ -1,0 +1,224 @@
+"""Summing out units one by one against sums over all states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.special
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import exact
+from psiprune import contraction, kernels
+from psiprune.contraction import (
+    Contraction,
+    contract,
+    contraction_draws,
+    marginals,
+    moments,
+    pair_means,
+    plan_contraction,
+)
+from psiprune.inputs import InputError
+from psiprune.rbm import RBM
+
+
+def local_mask(visible: int, hidden: int, reach: int) -> NDArray[np.bool_]:
+    """Each hidden unit on `reach` adjacent sites."""
+    first = np.linspace(0, visible - reach, hidden).round().astype(int)
+    sites = np.arange(visible)
+    return (sites >= first[:, None]) & (sites < first[:, None] + reach)
+
+
+def sparse_rbm(seed: int, visible: int, hidden: int, density: float, scale: float) -> RBM:
+    generator = np.random.default_rng(seed)
+    return RBM(
+        generator.normal(0, scale, (hidden, visible)),
+        generator.normal(0, scale, visible),
+        generator.normal(0, scale, hidden),
+        generator.random((hidden, visible)) < density,
+    )
+
+
+def log_sum(rbm: RBM) -> float:
+    joint = exact.rbm_joint(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    return float(scipy.special.logsumexp(joint))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    visible=st.integers(1, 10),
+    hidden=st.integers(1, 10),
+    density=st.sampled_from([0.0, 0.1, 0.2, 0.4, 1.0]),
+    scale=st.sampled_from([0.0, 1.0, 50.0]),
+)
+def test_sums_are_exact(seed: int, visible: int, hidden: int, density: float, scale: float) -> None:
+    # Empty graphs, isolated units, several components and huge weights among them.
+    rbm = sparse_rbm(seed, visible, hidden, density, scale)
+    wanted = log_sum(rbm)
+    assert contract(plan_contraction(rbm)) == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+@pytest.mark.parametrize("density", [0.0, 0.2, 0.5])
+def test_averages_are_exact(scale: float, density: float) -> None:
+    for seed in range(5):
+        rbm = sparse_rbm(seed, 8, 6, density, scale)
+        plan = plan_contraction(rbm)
+        p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+        both, visible, hidden = exact.rbm_means(p, rbm.weights, rbm.hidden_bias)
+        found = moments(plan)
+        np.testing.assert_allclose(found.visible, visible, atol=1e-11)
+        np.testing.assert_allclose(found.hidden, hidden, atol=1e-11)
+        np.testing.assert_allclose(found.both, np.where(rbm.mask, both, 0.0), atol=1e-11)
+        np.testing.assert_array_equal(marginals(plan), found.visible)
+        bits = exact.basis(8).astype(float)
+        pairs = [(0, 0), (0, 3), (3, 0), (7, 2), (0, 7)]
+        wanted = [p @ (bits[:, i] * bits[:, j]) for i, j in pairs]
+        np.testing.assert_allclose(pair_means(plan, pairs), wanted, atol=1e-11)
+
+
+def test_moments_are_the_slope_of_log_z() -> None:
+    rbm = RBM(
+        sparse_rbm(3, 40, 30, 1.0, 0.8).weights,
+        np.linspace(-1, 1, 40),
+        np.linspace(1, -1, 30),
+        local_mask(40, 30, 6),
+    )
+    found = moments(plan_contraction(rbm))
+    step = 1e-5
+    for j, i in ((0, 0), (15, int(np.flatnonzero(rbm.mask[15])[2])), (29, 39)):
+        value = []
+        for sign in (1, -1):
+            weights = rbm.weights.copy()
+            weights[j, i] += sign * step
+            value.append(
+                contract(
+                    plan_contraction(RBM(weights, rbm.visible_bias, rbm.hidden_bias, rbm.mask))
+                )
+            )
+        assert found.both[j, i] == pytest.approx((value[0] - value[1]) / (2 * step), abs=1e-7)
+
+
+def test_draws_follow_the_distribution() -> None:
+    rbm = sparse_rbm(1, 7, 5, 0.5, 1.0)
+    drawn = contraction_draws(plan_contraction(rbm), 50_000, seed=2)
+    assert drawn.shape == (50_000, 7)
+    assert drawn.dtype == np.uint8
+    p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    assert exact.chi_squared_p(drawn, p) > 1e-3
+    np.testing.assert_array_equal(drawn, contraction_draws(plan_contraction(rbm), 50_000, seed=2))
+    # The same test sees a distribution that is a little off.
+    other = sparse_rbm(1, 7, 5, 0.5, 1.1)
+    q = exact.rbm_distribution(other.weights, other.visible_bias, other.hidden_bias)
+    assert exact.chi_squared_p(drawn, q) < 1e-6
+
+
+def test_a_local_mask_at_100_sites() -> None:
+    # As a transfer matrix along the chain: an independent way to the same sum.
+    generator = np.random.default_rng(0)
+    mask = local_mask(100, 50, 5)
+    rbm = RBM(
+        generator.normal(0, 1, (50, 100)),
+        generator.normal(0, 0.5, 100),
+        generator.normal(0, 0.5, 50),
+        mask,
+    )
+    plan = plan_contraction(rbm)
+    assert plan.width <= 5
+    assert plan.operations < 10_000
+    first = mask.argmax(axis=1)
+    window = exact.basis(5).astype(float)  # bits of sites s-4 .. s
+    log_weight = np.where(window[:, :4].any(axis=1), -np.inf, 0.0)  # before site 0: zeros
+    log_weight = log_weight + rbm.visible_bias[0] * window[:, 4]
+    for site in range(100):
+        if site:
+            old = scipy.special.logsumexp(log_weight.reshape(16, 2), axis=1)  # drops the oldest
+            log_weight = np.concatenate([old, old + rbm.visible_bias[site]])
+        for j in np.flatnonzero(first + 4 == site):
+            activation = rbm.hidden_bias[j] + window @ rbm.weights[j, first[j] : first[j] + 5]
+            log_weight = log_weight + np.logaddexp(0.0, activation)
+    wanted = float(scipy.special.logsumexp(log_weight))
+    assert contract(plan) == pytest.approx(wanted, rel=1e-12)
+    drawn = contraction_draws(plan, 20_000, seed=1)
+    spread = np.sqrt(0.25 / 20_000)
+    assert np.abs(drawn.mean(axis=0) - marginals(plan)).max() < 5 * spread
+    pairs = [(49, j) for j in range(49, 100)]
+    seen = (drawn[:, [49]] & drawn[:, 49:]).mean(axis=0)
+    assert np.abs(seen - pair_means(plan, pairs)).max() < 5 * spread
+
+
+def test_the_cost_is_known_before() -> None:
+    chain = RBM(np.ones((9, 10)), np.zeros(10), np.zeros(9), local_mask(10, 9, 2))
+    plan = plan_contraction(chain)
+    assert plan.width == 1  # a tree
+    assert plan.operations == 18 * 4 + 2
+    assert 8 * 4 <= plan.memory <= 8 * 40
+    full = plan_contraction(RBM(np.ones((4, 9)), np.zeros(9), np.zeros(4)))
+    assert full.width == 4  # the smaller layer
+    empty = plan_contraction(RBM(np.ones((4, 9)), np.zeros(9), np.zeros(4), np.zeros((4, 9), bool)))
+    assert (empty.width, empty.operations) == (0, 26)
+    again = plan_contraction(chain)
+    assert (again.order, again.scopes) == (plan.order, plan.scopes)
+    # A weight of 0 is no edge, whatever the mask says.
+    assert plan_contraction(RBM(np.zeros((40, 60)), np.zeros(60), np.zeros(40))).width == 0
+
+
+def test_tables_match_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = sparse_rbm(2, 20, 15, 0.2, 1.0)
+    plan = plan_contraction(rbm)
+    sizes: list[int] = []
+    sum_unit = kernels.sum_unit
+
+    def watched(zero: NDArray[np.float64], one: NDArray[np.float64]) -> None:
+        sizes.append(len(zero))
+        sum_unit(zero, one)
+
+    monkeypatch.setattr(contraction.kernels, "sum_unit", watched)
+    contract(plan)
+    assert max(sizes) == 1 << plan.width
+    assert 2 * sum(sizes) == plan.operations
+
+
+def test_what_is_too_wide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"^rbm: contraction needs tables of more than 2\^25") as e:
+        plan_contraction(RBM(np.ones((50, 100)), np.zeros(100), np.zeros(50)))
+    assert "\n" not in str(e.value)
+    plan = plan_contraction(RBM(np.ones((10, 12)), np.zeros(12), np.zeros(10)))
+    monkeypatch.setattr(contraction, "LARGEST_MEMORY", plan.memory)
+    assert contract(plan) > 0
+    for call in (marginals, moments, lambda p: contraction_draws(p, 5)):
+        with pytest.raises(InputError, match=r"^rbm: contraction needs .* GiB, more than"):
+            call(plan)
+    monkeypatch.setattr(contraction, "LARGEST_MEMORY", plan.memory - 1)
+    with pytest.raises(InputError, match="GiB"):
+        plan_contraction(plan.rbm)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "match"),
+    [
+        ([1, 2], "shape"),
+        ([(0, 1, 2)], "shape"),
+        ([(0.0, 1.0)], "integers"),
+        ([(0, 4)], "from 0 to 3"),
+        ([(-1, 2)], "from 0 to 3"),
+    ],
+)
+def test_bad_pairs_are_refused(pairs: list[object], match: str) -> None:
+    plan = small_plan()
+    with pytest.raises(InputError, match=rf"^pairs: .*{match}"):
+        pair_means(plan, pairs)  # type: ignore[arg-type]
+
+
+def test_bad_numbers_of_draws_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^shots: "):
+        contraction_draws(small_plan(), 0)
+    with pytest.raises(InputError, match=r"^seed: "):
+        contraction_draws(small_plan(), 1, seed=-1)
+
+
+def small_plan() -> Contraction:
+    return plan_contraction(RBM(np.ones((2, 4)), np.zeros(4), np.zeros(2)))
