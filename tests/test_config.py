@@ -76,7 +76,7 @@ def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
         (MeasureSettings, {"draws": 99}, "draws: .* 100, found 99"),
         (PathSettings, {"shots": "a"}, "rbm: is required by PathSettings"),
         (StudySettings, {"sites": 1}, "sites: .* 2, found 1"),
-        (StudySettings, {"sites": 21}, "sites: .* 20, found 21"),
+        (StudySettings, {"sites": 5000}, "sites: .* 4096, found 5000"),
         (StudySettings, {"hidden": 0}, "hidden: .* 1, found 0"),
         (StudySettings, {"coupling": 0}, "coupling: .* found 0"),
         (StudySettings, {"fields": []}, "fields: .* at least 1"),

@@ -176,7 +176,7 @@ def test_tables_match_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes.append(len(zero))
         sum_unit(zero, one)
 
-    monkeypatch.setattr(contraction.kernels, "sum_unit", watched)
+    monkeypatch.setattr(kernels, "sum_unit", watched)
     contract(plan)
     assert max(sizes) == 1 << plan.width
     assert 2 * sum(sizes) == plan.operations

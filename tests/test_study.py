@@ -23,7 +23,7 @@ from filelock import FileLock
 import exact
 import psiprune as pp
 import tiny
-from psiprune.config import FineTuneSettings, PruneSettings, StudySettings
+from psiprune.config import FineTuneSettings, MeasureSettings, PruneSettings, StudySettings
 from psiprune.errors import exact_measures, reference_of
 from psiprune.experiments.study import run_study
 from psiprune.files import read_dataset
@@ -335,3 +335,15 @@ def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     after = tiny.contents(folder)
     assert {name: after[name] for name in first} == first
     assert tiny.raw(again) == tiny.raw(run_study(settings, tmp_path / "unbroken"))
+
+
+def test_above_20_sites_measures_are_sampled(tmp_path: Path) -> None:
+    settings = tiny.settings(sites=22, hidden=2, fields=(2.0,), measure=MeasureSettings(draws=1000))
+    study = run_study(settings, tmp_path / "run")
+    assert not [name for name in study if str(name).endswith("_exact")]
+    assert (study["kl_error"] > 0).all()
+    level = pp.load_rbm(tmp_path / "run/h=2/seed-0/level-01.nc")
+    state = pp.load_mps(tmp_path / "run/h=2/state.nc")
+    report = pp.evaluate(level, state, draws=100_000, seed=5)
+    gap = abs(float(study["kl"][0, 0, 1]) - report.kl.value)
+    assert gap < 5 * float(study["kl_error"][0, 0, 1])

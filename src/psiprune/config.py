@@ -90,7 +90,7 @@ class StudySettings(Settings):
     """The paper's central experiment (Fig. 2): train, prune step by step, measure the damage."""
 
     sites: int = Field(
-        default=18, ge=2, le=20, description="qubits, N; 20 at most, all sums are exact"
+        default=18, ge=2, le=4096, description="qubits, N; sums over all states up to 20"
     )
     hidden: int | None = Field(
         default=None, ge=1, description="hidden units, N_h; N/2 if not given"

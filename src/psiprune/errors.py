@@ -137,8 +137,8 @@ def reference_of(state: MPS) -> Reference:
     return Reference(state, state.model, reference_observables(state, state.model), log_q)
 
 
-class ExactMeasures(NamedTuple):
-    """Every measure by sums over the whole basis, without any sampling; names as in `Report`."""
+class Measures(NamedTuple):
+    """The values alone; names as in `Report`."""
 
     kl: float
     infidelity: float
@@ -150,7 +150,7 @@ class ExactMeasures(NamedTuple):
 
 
 @one_blas_thread()
-def exact_measures(rbm: RBM, reference: Reference) -> ExactMeasures:
+def exact_measures(rbm: RBM, reference: Reference) -> Measures:
     """Measure an RBM by sums over the whole basis, for N <= 20.
 
     Raises:
@@ -162,7 +162,7 @@ def exact_measures(rbm: RBM, reference: Reference) -> ExactMeasures:
     log_p = rbm.log_prob_all() - rbm.log_partition()
     found = exact_observables(np.exp(log_p), reference.model)
     truth = reference.observables
-    return ExactMeasures(
+    return Measures(
         kl_divergence(reference.log_q, log_p),
         1.0 - fidelity(reference.log_q, log_p),
         relative_error(truth.energy, found.energy)[1],
@@ -170,6 +170,22 @@ def exact_measures(rbm: RBM, reference: Reference) -> ExactMeasures:
         correlation_mse(truth.correlation, found.correlation),
         float(found.magnetization.value),
         float(found.abs_magnetization.value),
+    )
+
+
+def measures(rbm: RBM, reference: Reference, *, draws: int, seed: int) -> Measures:
+    """The values alone: sums over the whole basis up to 20 sites, above as `evaluate` samples."""
+    if reference.log_q is not None:
+        return exact_measures(rbm, reference)
+    report = evaluate(rbm, reference, draws=draws, seed=seed)
+    return Measures(
+        report.kl.value,
+        1.0 - report.fidelity.value,
+        report.energy_bias.value,
+        report.abs_magnetization_bias.value,
+        report.correlation_mse.value,
+        float(report.observables.magnetization.value),
+        float(report.observables.abs_magnetization.value),
     )
 
 

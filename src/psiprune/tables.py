@@ -9,8 +9,8 @@ import xarray as xr
 from psiprune.errors import Report
 
 _STUDY_COLUMNS = (
-    ("kl_exact", "KL (nat)"),
-    ("infidelity_exact", "1 - F"),
+    ("kl", "KL (nat)"),
+    ("infidelity", "1 - F"),
     ("energy_roe", "eROE"),
     ("abs_magnetization_roe", "mROE"),
     ("correlation_mse", "C_MSE"),

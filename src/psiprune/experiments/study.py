@@ -13,7 +13,15 @@ from tqdm import tqdm
 
 from psiprune.config import StudySettings
 from psiprune.dmrg import ground_state
-from psiprune.errors import Reference, evaluate, exact_measures, reference_of
+from psiprune.errors import (
+    EXACT_SITES,
+    Measures,
+    Reference,
+    evaluate,
+    exact_measures,
+    measures,
+    reference_of,
+)
 from psiprune.experiments.path import run_path
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError
@@ -117,9 +125,14 @@ def _run_member(
 def _train_dense(
     settings: StudySettings, problem: Problem, seed: int, tick: Watch
 ) -> tuple[RBM, xr.Dataset]:
-    """A dense RBM, and its exact measures before training and every few epochs."""
+    """A dense RBM, and its measures before training and every few epochs."""
+
+    def measure(rbm: RBM) -> Measures:
+        draws = max(100, settings.measure.draws // 10)  # a history needs less than a level
+        return measures(rbm, problem.reference, draws=draws, seed=seed)
+
     start = initial_rbm(settings.sites, settings.hidden_units, seed)
-    epochs, entries = [0], [exact_measures(start, problem.reference)]
+    epochs, entries = [0], [measure(start)]
     seen = 0
 
     def watch(state: Progress) -> None:
@@ -128,12 +141,12 @@ def _train_dense(
         seen = state.epoch
         if seen % settings.history_every == 0:
             epochs.append(seen)
-            entries.append(exact_measures(state.rbm, problem.reference))
+            entries.append(measure(state.rbm))
 
     rbm = train(problem.shots, start=start, settings=settings.train, seed=seed, watch=watch)
     if epochs[-1] != seen:
         epochs.append(seen)
-        entries.append(exact_measures(rbm, problem.reference))
+        entries.append(measure(rbm))
     history = {
         f"history_{name}": ("epoch", np.array(values))
         for name, values in zip(entries[0]._fields, zip(*entries, strict=True), strict=True)
@@ -146,14 +159,17 @@ def _measured(level: Level, problem: Problem, settings: StudySettings, seed: int
     rbm = level.rbm
     own = int(np.random.SeedSequence([seed, level.step]).generate_state(1)[0])
     report = evaluate(rbm, problem.reference, draws=settings.measure.draws, seed=own)
-    exact = exact_measures(rbm, problem.reference)
     values: dict[str, object] = {
         "weights_kept": rbm.number_of_weights,
         "fraction_pruned": 1.0 - rbm.density,
         "components": rbm.components,
+        "infidelity": 1.0 - report.fidelity.value,
+        "infidelity_error": report.fidelity.error,
         "infidelity_floor": 1.0 - report.fidelity.floor,
     }
-    values |= {f"{name}_exact": value for name, value in exact._asdict().items()}
+    if rbm.visible <= EXACT_SITES:
+        exact = exact_measures(rbm, problem.reference)
+        values |= {f"{name}_exact": value for name, value in exact._asdict().items()}
     for name, measure in report:
         values[name] = measure.value
         values[f"{name}_error"] = measure.error
@@ -193,7 +209,7 @@ def _assemble(
     )
     for name, unit in (("distance", "sites"), ("field", "energy"), ("energy_reference", "energy")):
         dataset[name].attrs["units"] = unit
-    for name in ("kl", "kl_error", "kl_floor", "kl_exact", "history_kl"):
+    for name in {"kl", "kl_error", "kl_floor", "kl_exact", "history_kl"} & set(dataset):
         dataset[name].attrs["units"] = "nat"
     return dataset.assign_attrs(
         sites=settings.sites, hidden=settings.hidden_units, coupling=settings.coupling

@@ -1,0 +1,405 @@
+"""log Z by every method against enumeration; error bars that cover, and ones that do not."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import numpy as np
+import pytest
+import scipy.special
+from numpy.typing import NDArray
+
+import exact
+from psiprune import annealing, partition, sampling
+from psiprune.annealing import Base, anneal, base_of, log_mean
+from psiprune.inputs import InputError
+from psiprune.partition import LogPartition, annealed_log_partition, bridge, log_partition
+from psiprune.rbm import RBM
+from psiprune.shots import Shots
+
+Float64 = NDArray[np.float64]
+
+
+def random_rbm(seed: int, visible: int, hidden: int, scale: float, density: float = 1.0) -> RBM:
+    generator = np.random.default_rng(seed)
+    return RBM(
+        generator.normal(0, scale, (hidden, visible)),
+        generator.normal(0, 0.5, visible),
+        generator.normal(0, 0.5, hidden),
+        generator.random((hidden, visible)) < density,
+    )
+
+
+def two_modes(visible: int, hidden: int, weight: float) -> RBM:
+    """All bits 0 or all bits 1, nearly, with the same probability; little in between."""
+    weights = np.full((hidden, visible), weight)
+    return RBM(weights, -weights.sum(axis=0) / 2, -weights.sum(axis=1) / 2)
+
+
+def log_sum(rbm: RBM) -> float:
+    joint = exact.rbm_joint(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    return float(scipy.special.logsumexp(joint))
+
+
+def held(values: Float64, errors: Float64, truth: float) -> float:
+    """How often the 95 % interval holds the truth."""
+    return float((np.abs(values - truth) < 1.96 * errors).mean())
+
+
+# --- all methods -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("visible", "hidden"), [(9, 5), (5, 9), (10, 1), (1, 1)])
+def test_all_methods_agree(visible: int, hidden: int, density: float) -> None:
+    for seed in range(3):
+        rbm = random_rbm(seed, visible, hidden, 1.0, density)
+        wanted = log_sum(rbm)
+        found = {
+            method: log_partition(rbm, method=method, chains=224, temperatures=50, seed=seed)
+            for method in partition.METHODS
+        }
+        for method in ("sum", "contraction"):
+            assert found[method].value == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+            assert found[method].error == 0
+            assert found[method].effective_sample_size is None
+            assert found[method].warning == ""
+        annealed = found["annealing"]
+        assert abs(annealed.value - wanted) < 4.5 * annealed.error + 1e-5
+        reverse, error = (float(annealed.diagnostics[k]) for k in ("reverse", "reverse_error"))
+        assert abs(reverse - wanted) < 4.5 * error + 1e-5
+        assert annealed.warning == ""
+
+
+def test_huge_weights() -> None:
+    for seed in range(5):
+        rbm = random_rbm(seed, 8, 6, 50.0)
+        for method in ("sum", "contraction"):
+            found = log_partition(rbm, method=method).value
+            assert found == pytest.approx(log_sum(rbm), rel=1e-12)
+        # Annealing may not reach the one state that counts, but stays finite.
+        assert np.isfinite(log_partition(rbm, method="annealing", temperatures=20).value)
+
+
+def test_the_method_that_fits_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = log_partition(random_rbm(0, 40, 10, 0.3))
+    assert small.method == "sum over 2^10 states"
+    assert 0 < float(small.diagnostics["estimated_seconds"]) < 1e-3
+    # Units of one weight are no part of the sum: 28 hidden units, 2 of them count.
+    mask = np.zeros((28, 30), bool)
+    mask[np.arange(28), np.arange(28)] = True
+    mask[[3, 9], 29] = True
+    few = RBM(random_rbm(1, 30, 28, 1.0).weights, np.ones(30), np.ones(28), mask)
+    assert log_partition(few).method == "sum over 2^2 states"
+    contracted = log_partition(few, method="contraction")
+    assert log_partition(few).value == pytest.approx(contracted.value, rel=1e-12)
+
+    sites = np.arange(100)
+    first = np.linspace(0, 95, 50).round().astype(int)[:, None]
+    local = random_rbm(2, 100, 50, 1.0).with_mask((sites >= first) & (sites < first + 5))
+    found = log_partition(local)
+    assert found.method == f"contraction of width {found.diagnostics['width']}"
+    assert 1 <= float(found.diagnostics["width"]) <= 5
+    assert float(found.diagnostics["estimated_seconds"]) < 1
+    check = log_partition(local, method="annealing", chains=112, temperatures=100)
+    assert abs(check.value - found.value) < 4.5 * check.error
+    assert check.diagnostics["reverse_start"] == "independent draws"
+
+    dense = random_rbm(3, 100, 50, 0.1)
+    annealed = log_partition(dense, chains=112, temperatures=50)
+    assert annealed.method == "annealing, 112 chains, 50 temperatures"
+    assert annealed.error > 0
+    assert "chains of 1000 steps" in str(annealed.diagnostics["reverse_start"])
+    # The limit in seconds decides.
+    monkeypatch.setattr(partition, "EXACT_SECONDS", 1e-9)
+    over = log_partition(random_rbm(0, 40, 10, 0.3), chains=112, temperatures=50)
+    assert over.method.startswith("annealing")
+
+
+def test_seeds_give_the_same_at_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_rbm(0, 12, 6, 0.5)
+
+    def run(seed: int) -> LogPartition:
+        return annealed_log_partition(rbm, chains=300, temperatures=20, seed=seed)
+
+    one = run(1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert run(1) == one
+    assert run(2).value != one.value
+
+
+# --- annealing -------------------------------------------------------------------------------
+
+
+@cache
+def annealed(seeds: int) -> dict[str, Float64]:
+    """Forward and backward estimates of one RBM for many seeds, [seed]."""
+    found = [
+        annealed_log_partition(random_rbm(3, 8, 5, 1.0), chains=224, temperatures=15, seed=seed)
+        for seed in range(seeds)
+    ]
+    return {
+        "value": np.array([each.value for each in found]),
+        "error": np.array([each.error for each in found]),
+        "reverse": np.array([float(each.diagnostics["reverse"]) for each in found]),
+        "reverse_error": np.array([float(each.diagnostics["reverse_error"]) for each in found]),
+    }
+
+
+@pytest.mark.parametrize("way", ["value", "reverse"])
+def test_error_bars_of_annealing_cover(way: str) -> None:
+    runs = annealed(200)
+    errors = runs["error" if way == "value" else "reverse_error"]
+    truth = log_sum(random_rbm(3, 8, 5, 1.0))
+    assert 0.9 <= held(runs[way], errors, truth) <= 0.99
+    # The same test fails for error bars half or twice as long, and for an estimate that is off.
+    assert held(runs[way], errors / 2, truth) < 0.9
+    assert held(runs[way], 2 * errors, truth) > 0.99
+    assert held(runs[way] + errors.mean(), errors, truth) < 0.9
+
+
+def test_a_broken_annealing_does_not_cover() -> None:
+    # The mean of log w in place of the log of the mean is a lower bound, not log Z.
+    rbm = random_rbm(3, 8, 5, 1.0)
+    truth = log_sum(rbm)
+    base = base_of(rbm, rbm.sample_exact(2000))
+    betas = np.linspace(0, 1, 4)
+    good, broken, errors = [], [], []
+    for seed in range(200):
+        log_weights, _ = anneal(rbm, base, base.draws(448, seed), betas, seed)
+        value, error, _ = log_mean(log_weights)
+        good.append(value + base.log_partition)
+        broken.append(log_weights.mean() + base.log_partition)
+        errors.append(error)
+    assert 0.9 <= held(np.array(good), np.array(errors), truth) <= 0.99
+    assert held(np.array(broken), np.array(errors), truth) < 0.5
+    assert np.mean(broken) < truth
+
+
+def test_annealing_passes_through_the_right_distributions() -> None:
+    # From exact draws at beta = 0.5 of the path, one change and one step on: weights and bits.
+    rbm = random_rbm(5, 5, 3, 1.5)
+    base = Base(np.linspace(-1, 1, 5), np.linspace(0.5, -0.5, 3))
+    assert base.log_partition == pytest.approx(
+        log_sum(RBM(np.zeros((3, 5)), base.visible_bias, base.hidden_bias))
+    )
+    bits = exact.basis(5)
+
+    def at(beta: float) -> RBM:
+        return RBM(
+            beta * rbm.weights,
+            beta * rbm.visible_bias + (1 - beta) * base.visible_bias,
+            beta * rbm.hidden_bias + (1 - beta) * base.hidden_bias,
+        )
+
+    start = at(0.5).sample_exact(100_000, seed=1)
+    log_weights, end = anneal(rbm, base, start, np.array([0.5, 0.8]), 2)
+    change = at(0.8).log_prob_unnormalized(bits) - at(0.5).log_prob_unnormalized(bits)
+    np.testing.assert_allclose(log_weights, change[exact.index(start)], atol=2e-6)
+    new = at(0.8)
+    step = exact.gibbs_matrix(new.weights, new.visible_bias, new.hidden_bias)
+    old = at(0.5)
+    p = exact.rbm_distribution(old.weights, old.visible_bias, old.hidden_bias)
+    assert exact.chi_squared_p(end, p @ step) > 1e-3
+    assert exact.chi_squared_p(end, p) < 1e-6
+    # Base draws follow the base.
+    nought = at(0.0)
+    q = exact.rbm_distribution(nought.weights, nought.visible_bias, nought.hidden_bias)
+    assert exact.chi_squared_p(base.draws(50_000, 3), q) > 1e-3
+
+
+def test_many_hidden_units_do_not_overflow() -> None:
+    # 1300 units: the product of factors up to 2 is logged in pieces of 512.
+    rbm = RBM(np.full((1300, 2), 0.01), np.zeros(2), np.zeros(1300))
+    found = annealed_log_partition(rbm, chains=112, temperatures=10)
+    assert abs(found.value - rbm.log_partition()) < 4.5 * found.error + 1e-4
+
+
+def test_a_run_too_short_is_found_by_the_reverse_run() -> None:
+    hard = two_modes(60, 10, 2.0)
+    for seed in range(5):
+        short = log_partition(hard, method="annealing", chains=224, temperatures=2, seed=seed)
+        assert "annealing there and back gives log Z = " in short.warning
+        assert "\n" not in short.warning
+        # Each direction errs to its own side.
+        assert short.value < hard.log_partition() < float(short.diagnostics["reverse"])
+    enough = log_partition(hard, method="annealing", chains=1000, temperatures=1000)
+    assert enough.warning == ""
+    assert abs(enough.value - hard.log_partition()) < 4 * enough.error
+
+
+def test_bounds_enclose_log_z() -> None:
+    rbm = random_rbm(2, 10, 6, 1.0)
+    gaps = []
+    for temperatures in (3, 10, 30, 100):
+        found = annealed_log_partition(rbm, chains=448, temperatures=temperatures).diagnostics
+        low, high = float(found["lower_bound"]), float(found["upper_bound"])
+        assert low < rbm.log_partition() < high
+        gaps.append(high - low)
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] < 0.1 * gaps[0]
+
+
+def test_a_lost_mode_is_found_by_the_reverse_run() -> None:
+    # Data from one mode alone: all forward chains agree with one another on half of Z.
+    rbm = two_modes(12, 6, 1.5)
+    one_sided = np.zeros((100, 12), np.uint8)
+    found = annealed_log_partition(rbm, data=one_sided, chains=448, temperatures=300)
+    truth = rbm.log_partition()
+    assert found.effective_sample_size is not None
+    assert found.effective_sample_size > 300
+    assert found.value == pytest.approx(truth - np.log(2), abs=0.05)
+    assert float(found.diagnostics["reverse"]) == pytest.approx(truth, abs=0.2)
+    assert "there and back" in found.warning
+
+
+def test_few_effective_chains_are_told() -> None:
+    rbm = two_modes(12, 6, 1.5)
+    found = annealed_log_partition(rbm, chains=112, temperatures=3, seed=1)
+    assert found.warning != ""
+
+
+def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_rbm(0, 10, 8, 0.4)
+    data = rbm.sample_exact(3000, seed=1)
+    found = annealed_log_partition(rbm, data=Shots(data), chains=448, temperatures=50)
+    assert abs(found.value - rbm.log_partition()) < 4.5 * found.error
+    monkeypatch.setattr(sampling, "EXACT_UNITS", 4)
+    monkeypatch.setattr(partition, "plan_contraction", refuse)
+    for bits, words in ((None, "random configurations"), (data, "configurations and data")):
+        found = annealed_log_partition(rbm, data=bits, chains=448, temperatures=50)
+        assert str(found.diagnostics["reverse_start"]).endswith(words)
+        error = float(found.diagnostics["reverse_error"])
+        assert abs(float(found.diagnostics["reverse"]) - rbm.log_partition()) < 4.5 * error
+
+
+def refuse(rbm: RBM) -> None:
+    raise InputError("rbm: too wide")
+
+
+def test_effective_sample_size() -> None:
+    value, error, size = log_mean(np.zeros(10))
+    assert (value, error, size) == (0.0, 0.0, 10.0)
+    value, _, size = log_mean(np.array([1000.0, 1000.0, -1000.0, -1000.0]))
+    assert value == pytest.approx(1000 - np.log(2))
+    assert size == pytest.approx(2)
+    weights = np.array([1.0, 2.0, 5.0, 3.0])
+    value, error, size = log_mean(np.log(weights))
+    assert value == pytest.approx(np.log(weights.mean()))
+    assert error == pytest.approx(weights.std(ddof=1) / 2 / weights.mean())
+    assert size == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+
+
+# --- the bridge ------------------------------------------------------------------------------
+
+
+class Pair:
+    """A distribution q [2^6] and an RBM near it, with everything known."""
+
+    def __init__(self) -> None:
+        generator = np.random.default_rng(1)
+        self.rbm = random_rbm(1, 6, 3, 1.0)
+        p = exact.rbm_distribution(self.rbm.weights, self.rbm.visible_bias, self.rbm.hidden_bias)
+        noisy = p * np.exp(generator.normal(0, 0.5, 64))
+        self.q = noisy / noisy.sum()
+        self.p = p
+        self.log_ratio = self.rbm.log_prob_unnormalized(exact.basis(6)) - np.log(self.q)
+        self.log_z = log_sum(self.rbm)
+        self.fidelity = float(np.sqrt(self.p * self.q).sum() ** 2)
+
+
+def sticky(p: Float64, chains: int, draws: int, generator: np.random.Generator) -> NDArray[np.int_]:
+    """Chains [chain, draw] of states from p that stay where they are 9 times of 10."""
+    states = generator.choice(len(p), (chains, draws), p=p)
+    moved = generator.random((chains, draws)) < 0.1
+    for k in range(1, draws):
+        states[:, k] = np.where(moved[:, k], states[:, k], states[:, k - 1])
+    return states
+
+
+def test_error_bars_of_the_bridge_cover() -> None:
+    pair = Pair()
+    rows, wrong = [], []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        there = pair.log_ratio[generator.choice(64, 2000, p=pair.q)]
+        back = pair.log_ratio[sticky(pair.p, 100, 40, generator)]
+        rows.append(bridge(there, back))
+        wrong.append(bridge(there, back.reshape(-1, 1)))  # as if all draws were independent
+    found, naive = np.array(rows), np.array(wrong)
+    assert 0.9 <= held(found[:, 0], found[:, 1], pair.log_z) <= 0.99
+    assert 0.9 <= held(found[:, 2], found[:, 3], pair.fidelity) <= 0.99
+    assert held(naive[:, 0], naive[:, 1], pair.log_z) < 0.9
+    # 4000 sticky draws of an autocorrelation time of about 19 are worth about 200.
+    assert 50 < found[:, 4].mean() < 500
+    assert naive[:, 4].mean() > 1000
+
+
+def test_the_bridge_is_stable_in_the_log_domain() -> None:
+    pair = Pair()
+    generator = np.random.default_rng(0)
+    there = pair.log_ratio[generator.choice(64, 500, p=pair.q)]
+    back = pair.log_ratio[generator.choice(64, (500, 1), p=pair.p)]
+    plain = bridge(there, back)
+    a, b = np.exp(there / 2), np.exp(-back / 2)
+    assert plain.log_partition == pytest.approx(np.log(a.mean() / b.mean()), rel=1e-12)
+    assert plain.fidelity == pytest.approx(a.mean() * b.mean(), rel=1e-12)
+    error = np.hypot(*(x.std(ddof=1) / np.sqrt(500) / x.mean() for x in (a, b)))
+    assert plain.log_partition_error == pytest.approx(error, rel=1e-9)
+    assert plain.fidelity_error == pytest.approx(plain.fidelity * error, rel=1e-9)
+    for shift in (5000.0, -5000.0):
+        far = bridge(there + shift, back + shift)
+        assert far.log_partition == pytest.approx(plain.log_partition + shift, rel=1e-12)
+        np.testing.assert_allclose(far[1:], plain[1:], rtol=1e-9)
+    # A draw where q = 0 adds nothing to B but counts.
+    less = bridge(there, np.concatenate([back, np.full((500, 1), np.inf)]))
+    assert less.log_partition == pytest.approx(plain.log_partition + np.log(2), rel=1e-12)
+    # An RBM that is the reference: no error.
+    same = bridge(np.full(10, 3.0), np.full((5, 2), 3.0))
+    assert same[:4] == (3.0, 0.0, 1.0, 0.0)
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("q", "p", "match"),
+    [
+        (np.zeros((2, 2)), np.zeros((2, 2)), r"^log_ratio_q: must have shape \[draw\]"),
+        (np.zeros(1), np.zeros((2, 2)), r"^log_ratio_q: "),
+        (np.zeros(2), np.zeros(2), r"^log_ratio_p: must have shape \[chain, draw\]"),
+        (np.zeros(2), np.zeros((1, 9)), r"^log_ratio_p: "),
+        (np.zeros(2), np.zeros((2, 0)), r"^log_ratio_p: "),
+        (np.array([0, np.nan]), np.zeros((2, 2)), r"^log_ratio_q: must be finite"),
+        (np.array([0, np.inf]), np.zeros((2, 2)), r"^log_ratio_q: must be finite"),
+        (np.zeros(2), np.array([[0.0], [np.nan]]), r"^log_ratio_p: must be numbers"),
+        (np.zeros(2), np.array([[0.0], [-np.inf]]), r"^log_ratio_p: must be numbers"),
+        (np.zeros(2), np.full((2, 2), np.inf), r"^log_ratio_p: all \+inf"),
+    ],
+)
+def test_bad_ratios_are_refused(q: Float64, p: Float64, match: str) -> None:
+    with pytest.raises(InputError, match=match) as error:
+        bridge(q, p)
+    assert "\n" not in str(error.value)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    rbm = random_rbm(0, 5, 3, 1.0)
+    with pytest.raises(InputError, match=r"^method: must be one of sum, contraction, annealing"):
+        log_partition(rbm, method="guess")
+    for call in (log_partition, annealed_log_partition):
+        with pytest.raises(InputError, match=r"^chains: "):
+            call(rbm, chains=1)
+        with pytest.raises(InputError, match=r"^temperatures: "):
+            call(rbm, temperatures=1)
+        with pytest.raises(InputError, match=r"^seed: "):
+            call(rbm, seed=-1)
+        with pytest.raises(InputError, match="4 sites"):
+            call(rbm, data=np.zeros((3, 4), np.uint8))
+    big = random_rbm(0, 60, 50, 1.0)
+    with pytest.raises(InputError, match="at most 30 units"):
+        log_partition(big, method="sum")
+    with pytest.raises(InputError, match=r"tables of more than 2\^25"):
+        log_partition(big, method="contraction")
+    assert annealing.log_mean(np.zeros(2))[0] == 0
