@@ -257,13 +257,13 @@ def at_22_sites() -> tuple[RBM, float, float]:
     return rbm, kl, float((psi @ np.exp(0.5 * log_p)) ** 2)
 
 
-@pytest.mark.parametrize("branch", ["exact log Z", "bridge for log Z"])
+@pytest.mark.parametrize("branch", ["log Z by sum over 2^4 states", "log Z by a bridge"])
 def test_sampled_measures_agree_with_exact_ones(
     branch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rbm, kl, overlap = at_22_sites()
-    if branch == "bridge for log Z":
-        monkeypatch.setattr(errors, "PARTITION_UNITS", 0)
+    if branch == "log Z by a bridge":
+        monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
     report = evaluate(rbm, ground(22, 2.0), draws=20_000, seed=4)
     assert report.kl.method == report.fidelity.method == f"reference draws, {branch}"
     for measure, wanted in ((report.kl, kl), (report.fidelity, overlap)):
@@ -273,11 +273,11 @@ def test_sampled_measures_agree_with_exact_ones(
     assert report.fidelity.error < 0.2 * (1 - overlap)
 
 
-@pytest.mark.parametrize("branch", ["exact log Z", "bridge for log Z"])
+@pytest.mark.parametrize("branch", ["log Z by sum over 2^4 states", "log Z by a bridge"])
 def test_a_wrong_machine_is_told_apart(branch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rbm, kl, overlap = at_22_sites()
-    if branch == "bridge for log Z":
-        monkeypatch.setattr(errors, "PARTITION_UNITS", 0)
+    if branch == "log Z by a bridge":
+        monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
     wrong = RBM(rbm.weights, rbm.visible_bias + 0.3, rbm.hidden_bias)
     report = evaluate(wrong, ground(22, 2.0), draws=20_000, seed=4)
     assert abs(report.kl.value - kl) > 5 * report.kl.error
@@ -329,3 +329,13 @@ def test_what_does_not_fit_is_refused() -> None:
         exact_measures(random_rbm(22, 2), ground(22, 2.0))
     with pytest.raises(InputError, match="9 visible units"):
         exact_measures(random_rbm(9, 2), reference)
+
+
+def test_a_state_without_overlap_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
+    far = RBM(np.zeros((1, 22)), np.full(22, -9.0), np.zeros(1))  # almost surely all bits 0
+    report = evaluate(far, ground(22, 2.0), draws=1000)
+    assert "hardly overlap" in report.kl.warning
+    assert "hardly overlap" in report.fidelity.warning
+    near = evaluate(at_22_sites()[0], ground(22, 2.0), draws=1000)
+    assert near.kl.warning == ""

@@ -5,6 +5,7 @@ __all__ = [
     "Diverged",
     "InputError",
     "Level",
+    "LogPartition",
     "Measure",
     "NotConverged",
     "Report",
@@ -15,6 +16,7 @@ __all__ = [
     "ground_state",
     "load_mps",
     "load_rbm",
+    "log_partition",
     "mps_from_tensors",
     "mps_from_vector",
     "prune",
@@ -36,6 +38,7 @@ from .mps import (
     mps_from_vector,
     sample,
 )
+from .partition import LogPartition, log_partition
 from .pruning import Level, prune
 from .rbm import RBM, load_rbm
 from .shots import Shots, read_shots

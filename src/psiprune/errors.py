@@ -21,8 +21,8 @@ from psiprune.observables import (
     sampled_observables,
 )
 from psiprune.parallel import one_blas_thread
-from psiprune.partition import bridge
-from psiprune.rbm import PARTITION_UNITS, RBM
+from psiprune.partition import FEWEST_EFFECTIVE, bridge, exact_log_partition
+from psiprune.rbm import RBM
 from psiprune.tfim import TFIM
 
 Float64 = NDArray[np.float64]
@@ -43,12 +43,14 @@ class Measure:
         error: its standard error; 0 where nothing is sampled.
         floor: what a perfect model would show with the same number of draws or training shots.
         method: how the value was found.
+        warning: why value and error cannot be trusted; empty if nothing speaks against them.
     """
 
     value: float
     error: float
     floor: float
     method: str
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
     """Every error measure of an RBM against a reference state, each with error, floor and method.
 
     N <= 20: KL and fidelity are sums over all states. Above: KL = E_q[log q - log p~] + log Z from
-    draws of the reference. log Z is exact where the smaller layer has at most 30 units; else, with
+    draws of the reference. log Z is exact where a sum or contraction takes up to minutes; else with
     A = E_q[sqrt(p~/q)] and B = E_p[sqrt(q/p~)], Z = A/B and fidelity = A B (Bennett's bridge).
     Energy, |m| and C(d) come from `draws` samples of the RBM, as in the paper.
 
@@ -272,13 +274,15 @@ def _distribution_measures(
         return Measure(kl, 0.0, floor, method), Measure(overlap, 0.0, 1 - floor / 2, method)
     configurations = sample(reference.state, draws, seed=seed).bits
     log_ratio = rbm.log_prob_unnormalized(configurations) - reference.state.log_prob(configurations)
-    if min(rbm.visible, rbm.hidden) <= PARTITION_UNITS:
-        log_z, log_z_error = rbm.log_partition(), 0.0
+    warning = ""
+    exact = exact_log_partition(rbm)
+    if exact is not None:
+        log_z, log_z_error = exact.value, 0.0
         # E_q[sqrt(p~/q)] in the log domain: p~ may be beyond the range of floats.
         a, a_error, _ = log_mean(0.5 * log_ratio)
         overlap = float(np.exp(2 * a - log_z))
         overlap_error = 2 * overlap * a_error
-        method = "reference draws, exact log Z"
+        method = f"reference draws, log Z by {exact.method}"
     else:
         chains, length, sites = bits.shape
         flat = bits.reshape(-1, sites)
@@ -286,11 +290,16 @@ def _distribution_measures(
         crossing = bridge(log_ratio, there.reshape(chains, length))
         log_z, log_z_error = crossing.log_partition, crossing.log_partition_error
         overlap, overlap_error = crossing.fidelity, crossing.fidelity_error
-        method = "reference draws, bridge for log Z"
+        method = "reference draws, log Z by a bridge"
+        if crossing.effective_sample_size < FEWEST_EFFECTIVE:
+            warning = (
+                f"rests on {crossing.effective_sample_size:.1f} effective draws: the RBM and the "
+                "state hardly overlap, so neither value nor error can be trusted"
+            )
     gap, gap_error = _mean_and_error(-log_ratio)
     return (
-        Measure(gap + log_z, float(np.hypot(gap_error, log_z_error)), floor, method),
-        Measure(overlap, overlap_error, 1 - floor / 2, method),
+        Measure(gap + log_z, float(np.hypot(gap_error, log_z_error)), floor, method, warning),
+        Measure(overlap, overlap_error, 1 - floor / 2, method, warning),
     )
 
 

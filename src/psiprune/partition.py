@@ -162,28 +162,43 @@ def log_partition(
     check_count("temperatures", temperatures, 2)
     check_seed(seed)
     bits = None if data is None else _bits(rbm, data)
-    exact: list[tuple[float, Callable[[], LogPartition]]] = []
     if method != "annealing":
-        small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()
-        units = min(small.visible, small.hidden)
-        seconds = _SUM_NS * 1e-9 * 2.0**units * max(small.visible, small.hidden)
-        if method == "sum" or (method is None and units <= PARTITION_UNITS):
-            exact.append((seconds, lambda: _by_sum(rbm, small, seconds)))
-        if method == "contraction" or (method is None and seconds > 0.1):
-            try:
-                plan = plan_contraction(rbm)
-            except InputError:
-                if method is not None:
-                    raise
-            else:
-                exact.append((_contraction_seconds(plan), lambda: _by_contraction(plan)))
-    if exact:
-        estimate, find = min(exact, key=lambda candidate: candidate[0])
-        if method is not None or estimate <= EXACT_SECONDS:
+        candidates = _exact_candidates(rbm, method)
+        estimate, find = min(candidates, key=lambda candidate: candidate[0], default=(np.inf, None))
+        if find is not None and (method is not None or estimate <= EXACT_SECONDS):
             return find()
     return annealed_log_partition(
         rbm, data=bits, chains=chains, temperatures=temperatures, seed=seed
     )
+
+
+@one_blas_thread()
+def exact_log_partition(rbm: RBM) -> LogPartition | None:
+    """log Z by the cheaper exact method, or None where that would take more than two minutes."""
+    candidates = _exact_candidates(rbm, None)
+    estimate, find = min(candidates, key=lambda candidate: candidate[0], default=(np.inf, None))
+    return find() if find is not None and estimate <= EXACT_SECONDS else None
+
+
+def _exact_candidates(
+    rbm: RBM, method: str | None
+) -> list[tuple[float, Callable[[], LogPartition]]]:
+    """(estimated seconds, how to find it) of each exact method, or of the one asked for."""
+    found: list[tuple[float, Callable[[], LogPartition]]] = []
+    small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()
+    units = min(small.visible, small.hidden)
+    seconds = _SUM_NS * 1e-9 * 2.0**units * max(small.visible, small.hidden)
+    if method == "sum" or (method is None and units <= PARTITION_UNITS):
+        found.append((seconds, lambda: _by_sum(rbm, small, seconds)))
+    if method == "contraction" or (method is None and seconds > 0.1):
+        try:
+            plan = plan_contraction(rbm)
+        except InputError:
+            if method is not None:
+                raise
+        else:
+            found.append((_contraction_seconds(plan), lambda: _by_contraction(plan)))
+    return found
 
 
 def _by_sum(rbm: RBM, small: RBM, seconds: float) -> LogPartition:

@@ -35,7 +35,8 @@ def report_text(report: Report) -> str:
     for name, measure in report:
         error = f"{measure.error:.1e}" if measure.error > 0 else "exact"
         rows.append([name, f"{measure.value:.6g}", error, f"{measure.floor:.4g}", measure.method])
-    return align(rows)
+    warnings = [f"warning: {name} {measure.warning}" for name, measure in report if measure.warning]
+    return "\n".join([align(rows), *warnings])
 
 
 def report_numbers(report: Report) -> dict[str, Any]:
