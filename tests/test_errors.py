@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -21,6 +22,7 @@ from psiprune.errors import (
     kl_divergence,
     reference_of,
     relative_error,
+    statistical_floor,
 )
 from psiprune.inputs import InputError
 from psiprune.mps import mps_from_vector, sample
@@ -164,7 +166,8 @@ def test_reports_agree_with_sums_over_all_states() -> None:
 
 
 def test_reports_repeat_and_name_every_measure() -> None:
-    reference, rbm = ground(10, 1.0), random_rbm(10, 4)
+    reference = ground(10, 1.0)
+    rbm = replace(random_rbm(10, 4), provenance={"training_shots": 1000})
     one = evaluate(rbm, reference, draws=1000, seed=3)
     assert dict(one) == dict(evaluate(rbm, reference.state, draws=1000, seed=3))
     other = evaluate(rbm, reference, draws=1000, seed=4)
@@ -227,7 +230,14 @@ def test_the_floor_of_the_divergence_is_that_of_the_training_shots() -> None:
     assert report.kl.floor == pytest.approx(floor)
     assert report.fidelity.floor == pytest.approx(1 - floor / 2)
     untrained = evaluate(initial_rbm(10, 3, 0), reference, draws=100)
-    assert (untrained.kl.floor, untrained.fidelity.floor) == (0.0, 1.0)
+    assert np.isnan([untrained.kl.floor, untrained.fidelity.floor]).all()
+    # Dead parameters do not count, and few shots have no such floor.
+    few = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias, provenance={"training_shots": 40})
+    assert np.isnan(statistical_floor(few))
+    mask = np.zeros((3, 10), bool)
+    mask[0] = True
+    idle = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias, mask, {"training_shots": 1000})
+    assert statistical_floor(idle) == (10 + 10 + 1) / 2000
 
 
 # --- above 20 sites --------------------------------------------------------------------------
@@ -322,9 +332,9 @@ def test_what_does_not_fit_is_refused() -> None:
             evaluate(random_rbm(10, 2), reference, draws=draws)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^seed: "):
         evaluate(random_rbm(10, 2), reference, seed=-1)
-    nameless = mps_from_vector(np.ones(2**4))
-    with pytest.raises(InputError, match=r"^state: has no model"):
-        evaluate(random_rbm(4, 2), nameless)
+    signs = mps_from_vector(np.arange(16.0) - 7.0)
+    with pytest.raises(InputError, match=r"^state: has amplitudes of both signs"):
+        evaluate(random_rbm(4, 2), signs)
     with pytest.raises(InputError, match="exact measures need N <= 20, found 22"):
         exact_measures(random_rbm(22, 2), ground(22, 2.0))
     with pytest.raises(InputError, match="9 visible units"):
@@ -339,3 +349,37 @@ def test_a_state_without_overlap_is_warned_of(monkeypatch: pytest.MonkeyPatch) -
     assert "hardly overlap" in report.fidelity.warning
     near = evaluate(at_22_sites()[0], ground(22, 2.0), draws=1000)
     assert near.kl.warning == ""
+
+
+def test_a_state_without_a_model_is_measured_but_for_the_energy() -> None:
+    vector = np.random.default_rng(0).random(2**5)
+    report = evaluate(random_rbm(5, 2), mps_from_vector(vector), draws=1000)
+    named = evaluate(random_rbm(5, 2), mps_from_vector(vector, TFIM(sites=5)), draws=1000)
+    assert np.isnan([report.energy_roe.value, report.energy_bias.value]).all()
+    for name, measure in report:
+        if not name.startswith("energy"):
+            assert measure.value == getattr(named, name).value
+    assert np.isfinite(named.energy_roe.value)
+
+
+def test_reference_draws_are_not_the_training_set() -> None:
+    # Fitted to few shots and measured with the same seed: on its own shots KL would be far below 0.
+    state = ground(22, 1.0).state
+    shots = sample(state, 3000, seed=0)
+    rbm = train(shots, hidden=11, seed=0, method="exact", epochs=40)
+    first, second = (evaluate(rbm, state, draws=3000, seed=seed).kl for seed in (0, 1))
+    assert first.value > 0.01
+    assert abs(first.value - second.value) < 5 * np.hypot(first.error, second.error)
+    own = state.log_prob(shots) - rbm.log_prob(shots)
+    assert own.mean() < -0.01
+
+
+def test_chains_that_remember_their_start_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "EXACT_UNITS", 0)
+    # Two wells, all 0 and all 1, far apart; the state below h = J lives in both.
+    strong = RBM(np.full((4, 10), 6.0), np.full(10, -12.0), np.full(4, -30.0))
+    report = evaluate(strong, ground(10, 0.3), draws=10_000)
+    assert "have not converged" in report.abs_magnetization_roe.warning
+    assert report.kl.warning == ""  # a sum over all states
+    mixing = evaluate(random_rbm(10, 4), ground(10, 0.3), draws=10_000)
+    assert {measure.warning for _, measure in mixing} == {""}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 import exact
-from psiprune import kernels
+from psiprune import kernels, lanes
 from psiprune.kernels import NARROW, WIDE, Layer, Parameters
 from psiprune.lanes import FAST, LANES_PER_VECTOR
 
@@ -25,6 +27,15 @@ Float64 = NDArray[np.float64]
 
 REJECT = 1e-4
 """A statistical test fails below this p-value. Seeds are fixed, so a passing test passes always."""
+
+
+def test_the_digest_of_lanes_is_up_to_date() -> None:
+    source = Path(lanes.__file__).read_text(encoding="utf-8")
+    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
+    assert digest == kernels.LANES_DIGEST, (
+        f'lanes.py has changed: write LANES_DIGEST = "{digest}" in kernels.py, so that numba '
+        "compiles kernels.py anew"
+    )
 
 
 # --- layouts ---------------------------------------------------------------------------------
@@ -579,3 +590,83 @@ def test_flip_amplitudes_with_biases_that_balance_large_weights(strength: float)
             flipped[i] = 1 - flipped[i]
             wanted += np.exp(0.5 * (log_p(flipped) - log_p(v)))
         assert amplitude == pytest.approx(wanted, rel=1e-10)
+
+
+def flips_by_enumeration(
+    bits: NDArray[np.uint8], weights: Float64, visible_bias: Float64, hidden_bias: Float64
+) -> Float64:
+    """Sum over sites of psi(flipped) / psi by the logarithm of each, one hidden unit at a time."""
+    v = bits.astype(float)
+    activation = v @ weights.T + hidden_bias
+    total = np.zeros(len(v))
+    for i in range(v.shape[1]):
+        sign = 1 - 2 * v[:, i]
+        after = activation + sign[:, None] * weights[:, i]
+        gap = np.logaddexp(0, after) - np.logaddexp(0, activation)
+        total += np.exp(0.5 * (sign * visible_bias[i] + gap.sum(axis=1)))
+    return total
+
+
+def check_flips(weights: Float64, visible_bias: Float64, hidden_bias: Float64) -> None:
+    bits = exact.basis(weights.shape[1])
+    found = np.empty(len(bits))
+    kernels.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
+    wanted = flips_by_enumeration(bits, weights, visible_bias, hidden_bias)
+    assert np.isfinite(wanted).all()
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("strength", [5.0, 40.0, 200.0, 1000.0])
+@pytest.mark.parametrize("balance", [-1.0, -0.5, 0.0])
+def test_flip_amplitudes_where_products_leave_the_range_of_floats(
+    strength: float, balance: float
+) -> None:
+    # 50 weights of one sign against one bias, and 25 weights of either sign: partial products go
+    # far out of range, and come back where the ratio is finite. Hidden biases put each unit at its
+    # bend somewhere.
+    generator = np.random.default_rng(3)
+    weights = np.full((50, 6), strength)
+    weights[:, 1] *= np.where(np.arange(50) < 25, 1, -1)
+    weights[:, 2] *= generator.choice([-1, 0, 1], 50)
+    hidden_bias = balance * strength * generator.integers(0, 4, 50) + generator.normal(0, 1, 50)
+    for i in range(6):  # the site's bias balances its weights, at a configuration of its own
+        v = generator.integers(0, 2, 6).astype(float)
+        v[i] = 0
+        off = weights @ v + hidden_bias
+        gap = np.logaddexp(0, off + weights[:, i]) - np.logaddexp(0, off)
+        bias = np.zeros(6)
+        bias[i] = -gap.sum()
+        found = np.empty(2)
+        pair = np.array([v, v], np.uint8)
+        pair[1, i] = 1
+        alone = np.where(np.arange(6) == i, weights, 0.0)
+        fixed = weights @ v + hidden_bias
+        kernels.flip_amplitudes(pair, alone, bias, fixed, found)
+        np.testing.assert_allclose(found, flips_by_enumeration(pair, alone, bias, fixed), rtol=1e-9)
+        assert found == pytest.approx([6.0, 6.0], rel=1e-9)
+
+
+def test_flip_amplitudes_of_a_bias_against_fifty_weights() -> None:
+    # 50 weights of 40 outweigh b = -1000; c = -20 - 40 k bends some of them off.
+    hidden_bias = -20.0 - 40.0 * (np.arange(50) % 4)
+    check_flips(np.full((50, 6), 40.0), np.full(6, -1000.0), hidden_bias)
+    generator = np.random.default_rng(0)
+    weights = 40.0 * generator.choice([-1.0, 0.0, 1.0], (50, 6))
+    check_flips(weights, -0.5 * weights.sum(axis=0), generator.normal(0, 20, 50))
+
+
+@pytest.mark.parametrize("bias", [599.0, 601.0, 750.0, 1000.0])
+def test_flip_amplitudes_of_steep_biases_without_weights(bias: float) -> None:
+    visible_bias = np.array([bias, -bias, 0.3])
+    weights = np.zeros((2, 3))
+    check_flips(weights, visible_bias, np.array([1.0, -1.0]))
+    weights[0, 2] = 1.5  # the steep sites still have none
+    check_flips(weights, visible_bias, np.array([1.0, -1.0]))
+
+
+def test_flip_amplitudes_beyond_512_hidden_units() -> None:
+    # Factors of 2 each, 1100 times: the product itself is beyond 2^1024.
+    weights = np.full((1100, 2), 60.0)
+    weights[:, 1] = np.where(np.arange(1100) % 2, 1.0, -1.0)
+    hidden_bias = np.full(1100, -60.0)
+    check_flips(weights, np.array([-1100 * np.log(2), 700.0]), hidden_bias)

@@ -109,6 +109,40 @@ def test_an_unconverged_state_is_refused(sites: int, max_bond: int) -> None:
         ground_state(TFIM(sites=sites), max_bond=0)
 
 
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 3.0, 1e30, 1e150])
+@pytest.mark.parametrize("sites", [3, 8])
+def test_units_of_the_energy_do_not_matter(sites: int, scale: float) -> None:
+    plain = ground(sites, 0.8, -1.0)
+    model = TFIM(sites=sites, field=0.8 * scale, coupling=-scale)
+    state = ground_state(model)
+    assert state.model == model
+    assert state.energy / scale == pytest.approx(plain.energy, rel=1e-11)
+    assert 0 <= state.energy_variance / scale / scale < 1e-9
+    assert abs(state.to_vector() @ plain.to_vector()) == pytest.approx(1, abs=1e-11)
+
+
+@pytest.mark.parametrize(("field", "coupling"), [(1e-200, 1.0), (1e-200, 1e140), (1e200, 0.0)])
+def test_a_field_far_from_the_coupling(field: float, coupling: float) -> None:
+    model = TFIM(sites=6, field=field, coupling=coupling)
+    if field > 1:
+        with pytest.raises(InputError, match="found 1e\\+200"):
+            ground_state(model)
+        return
+    # The even one of the two states without a domain wall.
+    state = ground_state(model)
+    assert state.model == model
+    assert state.energy == pytest.approx(-5 * coupling, rel=1e-12)
+    np.testing.assert_allclose(np.abs(state.to_vector()[[0, -1]]), 0.5**0.5, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-151, 1e151, 1e200])
+@pytest.mark.parametrize("sites", [2, 8])
+def test_energies_whose_square_is_no_float_are_refused(sites: int, scale: float) -> None:
+    with pytest.raises(InputError, match=r"larger of h and \|J\| must be from .* found") as caught:
+        ground_state(TFIM(sites=sites, field=scale, coupling=scale))
+    assert "\n" not in str(caught.value)
+
+
 def test_tenpy_is_silent_and_leaves_settings_alone(capfd: pytest.CaptureFixture[str]) -> None:
     filters, level = list(warnings.filters), logging.getLogger("tenpy").level
     with warnings.catch_warnings():

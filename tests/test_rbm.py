@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import exact
-from psiprune.files import write_dataset
+from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError
 from psiprune.rbm import RBM, initial_rbm, load_rbm, rbm_from_dataset
 
@@ -276,6 +276,17 @@ def test_what_is_saved_is_loaded(tmp_path: Path, visible: int, hidden: int) -> N
     assert found.log_partition() == rbm.log_partition()
     again = load_rbm(found.save(tmp_path / "again.nc"))
     assert dict(again.provenance) == provenance
+
+
+def test_what_is_saved_says_what_it_is(tmp_path: Path) -> None:
+    rbm = random_rbm(6, 3, density=0.5)
+    for dataset in (rbm.to_dataset(), read_dataset(rbm.save(tmp_path / "rbm.nc"), "rbm")):
+        for name in ("weights", "visible_bias", "hidden_bias", "mask"):
+            assert dataset[name].attrs["units"] == "1"
+            assert dataset[name].attrs["long_name"]
+        found = rbm_from_dataset(dataset, "here")
+        np.testing.assert_array_equal(found.weights, rbm.weights)
+        np.testing.assert_array_equal(found.mask, rbm.mask)
 
 
 def test_what_is_no_file_of_an_rbm_is_refused(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_exact_draws_with_huge_weights() -> None:
 
 
 def test_exact_draws_refuse_what_has_no_table() -> None:
-    with pytest.raises(InputError, match="at most 20 units, found 21 visible and 22 hidden"):
-        random_rbm(21, 22).sample_exact(1)
+    with pytest.raises(InputError, match="at most 25 units, found 26 visible and 27 hidden"):
+        random_rbm(26, 27).sample_exact(1)
     assert random_rbm(40, 3).sample_exact(7).shape == (7, 40)
     assert random_rbm(3, 40).sample_exact(7).shape == (7, 3)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import psiprune as pp
 from psiprune.files import write_dataset
 from psiprune.inputs import InputError
 from psiprune.shots import Shots, as_shots, check_sites, read_shots
@@ -67,6 +68,23 @@ def test_bad_basis_and_size() -> None:
     assert check_sites(shots, 3, "the state") is shots
     with pytest.raises(InputError, match=r"my\.csv: has 3 sites .* the state has 4"):
         check_sites(shots, 4, "the state")
+
+
+@pytest.mark.parametrize("basis", ["X", "Y"])
+def test_shots_of_another_basis_are_not_taken_for_z(basis: str) -> None:
+    shots = Shots(BITS, basis=basis, source="my.csv")
+    rbm = pp.RBM(np.ones((2, 3)), np.zeros(3), np.zeros(2))
+    state = pp.ground_state(pp.TFIM(sites=3))
+    for use in (
+        lambda: check_sites(shots, 3, "the state"),
+        lambda: pp.train(shots, hidden=2, epochs=1),
+        lambda: rbm.log_prob(shots),
+        lambda: rbm.hidden_given_visible(shots),
+        lambda: state.log_prob(shots),
+    ):
+        with pytest.raises(InputError, match=rf"my\.csv: .* in basis {basis}, .* in Z") as caught:
+            use()
+        assert "\n" not in str(caught.value)
 
 
 def test_netcdf_keeps_everything(tmp_path: Path) -> None:

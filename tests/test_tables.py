@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -46,14 +48,34 @@ def test_a_report_as_text(report: pp.Report) -> None:
     for line, (_, measure) in zip(lines, report, strict=True):
         _, value, error, floor, *method = line.split()
         assert float(value) == pytest.approx(measure.value, rel=1e-5)
-        assert float(floor) == pytest.approx(measure.floor, rel=1e-3)
+        if math.isnan(measure.floor):  # of an unknown number of training shots
+            assert floor == "-"
+        else:
+            assert float(floor) == pytest.approx(measure.floor, rel=1e-3)
         assert " ".join(method) == measure.method
-        if measure.error == 0:
+        if method == ["sum", "over", "all", "states"]:
             assert error == "exact"
         else:
             assert float(error) == pytest.approx(measure.error, rel=0.1)
     # KL and fidelity are sums; of the rest nothing is.
     assert [line.split()[2] == "exact" for line in lines] == [True] * 2 + [False] * 5
+
+
+def test_samples_without_spread_are_not_exact(report: pp.Report) -> None:
+    sampled = dataclasses.replace(report.energy_bias, error=0.0)
+    line = report_text(dataclasses.replace(report, energy_bias=sampled)).splitlines()[4]
+    assert line.split()[0] == "energy_bias"
+    assert line.split()[2] == "0.0e+00"
+
+
+def test_what_is_not_finite_is_a_dash(report: pp.Report) -> None:
+    nan, inf = float("nan"), float("inf")
+    kl = dataclasses.replace(report.kl, value=inf, floor=nan)
+    energy = dataclasses.replace(report.energy_bias, value=nan, error=nan, floor=-inf)
+    lines = report_text(dataclasses.replace(report, kl=kl, energy_bias=energy)).splitlines()
+    assert lines[1].split()[:4] == ["kl", "-", "exact", "-"]
+    assert lines[4].split()[:4] == ["energy_bias", "-", "-", "-"]
+    assert "nan" not in "".join(lines)
 
 
 def test_a_report_as_numbers(report: pp.Report) -> None:
@@ -63,8 +85,9 @@ def test_a_report_as_numbers(report: pp.Report) -> None:
         assert numbers[name] == {
             "value": measure.value,
             "error": measure.error,
-            "floor": measure.floor,
+            "floor": pytest.approx(measure.floor, nan_ok=True),
             "method": measure.method,
+            "warning": measure.warning,
         }
 
 
@@ -91,6 +114,12 @@ def test_a_study_as_text(study: xr.Dataset) -> None:
     # Levels 0, 2 and, as the last, 3.
     assert len(study_text(study).splitlines()) == 2 * (2 + 3) + 1
     assert study_text(study.assign_attrs(coupling=0.5)).startswith("h/J = 2\n")
+
+
+def test_a_study_shows_what_is_not_finite_as_a_dash(study: xr.Dataset) -> None:
+    for value in (float("inf"), float("nan")):
+        text = study_text(study.assign(kl=xr.full_like(study["kl"], value)))
+        assert text.splitlines()[2].split()[3] == "-"
 
 
 def test_a_study_of_several_seeds_shows_medians(study: xr.Dataset) -> None:

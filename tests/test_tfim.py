@@ -90,6 +90,22 @@ def test_near_degenerate_states_do_not_mix(sites: int, field: float) -> None:
     assert (vector >= 0).all()
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-20, 1e20, 1e200, 1e300])
+@pytest.mark.parametrize("sites", [3, 10])
+def test_units_of_the_energy_change_only_energies(sites: int, scale: float) -> None:
+    model = TFIM(sites=sites, field=0.7 * scale, coupling=-scale)
+    plain = TFIM(sites=sites, field=0.7, coupling=-1.0)
+    assert model.ground_energy() / scale == pytest.approx(plain.ground_energy(), rel=1e-13)
+    assert model.fermion_gap() / scale == pytest.approx(plain.fermion_gap(), rel=1e-10)
+    vector = plain.ground_state_vector()
+    np.testing.assert_allclose(model.ground_state_vector(), vector, atol=1e-12)
+    np.testing.assert_allclose(
+        model.apply_hamiltonian(vector) / scale, plain.apply_hamiltonian(vector), atol=1e-13
+    )
+    for name in ("correlations", "correlation_from_midpoint", "transverse_magnetization"):
+        np.testing.assert_allclose(getattr(model, name)(), getattr(plain, name)(), atol=1e-12)
+
+
 def test_sign_of_the_zero_mode_deep_in_the_ordered_phase() -> None:
     """Here the gap is 1e-31, so an SVD alone pairs its two vectors with arbitrary sign."""
     model = TFIM(sites=60, field=0.3)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json as json_format
+import math
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -26,7 +27,11 @@ from psiprune.inputs import InputError, Settings, one_line
 from psiprune.tfim import TFIM
 
 if TYPE_CHECKING:
+    import xarray as xr
     from tqdm import tqdm
+
+    from psiprune.pruning import Level
+    from psiprune.rbm import RBM
 
 Chosen = TypeVar("Chosen", bound=Settings)
 Flat = Parameter(name="*")
@@ -128,6 +133,8 @@ def train_command(
     seed: Annotated[int, Whole] = 0,
     settings: Annotated[TrainSettings | None, Flat] = None,
     config: Path | None = None,
+    state: Path | None = None,
+    history: Path | None = None,
     json: bool = False,
 ) -> None:
     """Fit an RBM to shots.
@@ -144,29 +151,56 @@ def train_command(
         seed of initial weights, shuffling and chains
     config
         TOML file of the settings; options given here win
+    state
+        file of the reference state, for --history
+    history
+        file to write the error measures every 10 epochs to; needs --state
     json
         print one JSON object on standard output
     """
+    from psiprune.rbm import initial_rbm
     from psiprune.shots import read_shots
     from psiprune.training import train
 
+    if (state is None) != (history is None):
+        raise InputError("--history: needs --state, and --state has no use without it; give both")
     _check_new(out)
     chosen = _settings(TrainSettings, settings, config)
     data = read_shots(shots)
     with _bar(chosen.epochs) as bar:
-        rbm = train(data, hidden=hidden, seed=seed, settings=chosen, watch=lambda _: _advance(bar))
+        if state is None or history is None:
+            rbm = train(
+                data, hidden=hidden, seed=seed, settings=chosen, watch=lambda _: _advance(bar)
+            )
+        else:
+            from psiprune.errors import reference_of
+            from psiprune.experiments.measured import train_with_history
+            from psiprune.files import write_dataset
+            from psiprune.mps import load_mps
+
+            _check_new(history)
+            units = max(1, data.sites // 2) if hidden is None else hidden
+            start, reference = initial_rbm(data.sites, units, seed), reference_of(load_mps(state))
+            rbm, entries = train_with_history(
+                start, data, chosen, seed, reference, 10, 10_000, lambda _: _advance(bar)
+            )
+            write_dataset(history, entries, "history")
     rbm.save(out)
+    done = rbm.provenance.get("epochs_done", 0)
+    converged = rbm.provenance.get("converged")
+    ending = "" if converged is None else ", converged" if converged else ", not converged"
     numbers = {
         "file": str(out),
         "visible": rbm.visible,
         "hidden": rbm.hidden,
         "weights": rbm.number_of_weights,
-        "epochs": chosen.epochs,
+        "epochs": done,
+        "converged": None if converged is None else bool(converged),
     }
     _show(
         numbers,
         f"{out}: {rbm.visible} visible and {rbm.hidden} hidden units, {rbm.number_of_weights} "
-        f"weights, {chosen.epochs} epochs over {len(data)} shots",
+        f"weights, {done} epochs over {len(data)} shots{ending}",
         json,
     )
 
@@ -181,6 +215,7 @@ def prune_command(
     prune: Annotated[PruneSettings | None, Flat] = None,
     fine_tune: FineTuneSettings | None = None,
     no_fine_tune: bool = False,
+    state: Path | None = None,
     json: bool = False,
 ) -> None:
     """Prune an RBM step by step and train it on after each step; a second start goes on.
@@ -197,6 +232,8 @@ def prune_command(
         seed of fine-tuning and of random pruning
     no_fine_tune
         only remove weights, do not train
+    state
+        file of the reference state; each level then keeps its error measures, as in a study
     json
         print one JSON object on standard output
     """
@@ -210,12 +247,14 @@ def prune_command(
     tuning = None if no_fine_tune else fine_tune or FineTuneSettings()
     dense, data = load_rbm(rbm), read_shots(shots)
     check_sites(data, dense.visible, "the RBM")
+    describe = _describer(state, dense, seed)
     chosen = PathSettings(
         rbm=hashlib.sha256(rbm.read_bytes()).hexdigest(),
         shots=hashlib.sha256(shots.read_bytes()).hexdigest(),
         seed=seed,
         prune=prune or PruneSettings(),
         fine_tune=tuning,
+        state=None if state is None else hashlib.sha256(state.read_bytes()).hexdigest(),
     )
     epochs = chosen.prune.levels * (tuning.epochs if tuning else 0)
     with open_run(out, chosen) as folder, _bar(epochs) as bar:
@@ -226,7 +265,7 @@ def prune_command(
             chosen.prune,
             tuning,
             seed,
-            lambda level: level.rbm.to_dataset(),
+            describe,
             lambda _: _advance(bar),
         )
     kept = [rbm_from_dataset(level, out) for level in levels]
@@ -240,6 +279,19 @@ def prune_command(
         f"weights, the last graph in {kept[-1].components} parts",
         json,
     )
+
+
+def _describer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level], xr.Dataset]:
+    """What is kept of a level: its RBM and, against a reference state, its measures."""
+    if state is None:
+        return lambda level: level.rbm.to_dataset()
+    from psiprune.errors import check_reference, reference_of
+    from psiprune.experiments.measured import measured_level
+    from psiprune.mps import load_mps
+
+    reference = reference_of(load_mps(state))
+    check_reference(dense, reference)
+    return lambda level: measured_level(level, reference, MeasureSettings().draws, seed)
 
 
 @app.command(name="evaluate")
@@ -346,7 +398,16 @@ def _advance(bar: tqdm[NoReturn]) -> None:
 
 
 def _show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json_format.dumps(numbers) if as_json else text)
+    print(json_format.dumps(_plain(numbers), allow_nan=False) if as_json else text)
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -363,7 +424,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("interrupted; a study or a pruning path goes on with the same command", 130)
     except OSError as error:
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
         return _fail(str(error) or type(error).__name__, 1)
     return 0
 

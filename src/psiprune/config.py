@@ -81,6 +81,7 @@ class PathSettings(Settings):
 
     rbm: str = Field(description="SHA-256 of the RBM's file")
     shots: str = Field(description="SHA-256 of the shots' file")
+    state: str | None = Field(default=None, description="SHA-256 of the reference state's file")
     seed: int = Field(default=0, ge=0, lt=2**62, description="of random pruning and of fine-tuning")
     prune: PruneSettings = Field(default_factory=PruneSettings)
     fine_tune: FineTuneSettings | None = Field(default_factory=FineTuneSettings)

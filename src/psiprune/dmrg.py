@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.inputs import check_count
+from psiprune.inputs import InputError, check_count
 from psiprune.mps import MPS, mps_from_tensors, mps_from_vector
 from psiprune.parallel import one_blas_thread
 from psiprune.tfim import TFIM
@@ -22,6 +22,9 @@ ENERGY_TOLERANCE = 1e-9
 
 VARIANCE_TOLERANCE = 1e-10
 """The largest <H^2> - <H>^2 in a converged ground state, relative to <H>^2."""
+
+#: The larger of |J| and h; beyond, the energy squared is no normal float.
+SMALLEST_SCALE, LARGEST_SCALE = 1e-150, 1e150
 
 
 class NotConverged(RuntimeError):
@@ -42,17 +45,32 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
 
     Raises:
         NotConverged: the state is less accurate than that; a larger `max_bond` may help.
-        InputError: `max_bond` is not a positive integer.
+        InputError: `max_bond` is not a positive integer, or the larger of |J| and h is beyond
+            1e-150 .. 1e150, where its square is no float.
 
     Source: S. R. White, Phys. Rev. Lett. 69, 2863 (1992); the implementation is TeNPy's
     (Hauschild et al., SciPost Phys. Codebases 41 (2024)).
     """
     check_count("max_bond", max_bond, 1)
-    if model.sites <= 3:  # two-site sweeps need more room
-        state = mps_from_vector(model.ground_state_vector(), model, max_bond)
+    scale = max(abs(model.coupling), model.field)
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise InputError(
+            f"field, coupling: the larger of h and |J| must be from {SMALLEST_SCALE:g} to"
+            f" {LARGEST_SCALE:g}, found {scale:g}; the state depends on h/J alone, so give both"
+            " in other units"
+        )
+    # The limits of TeNPy are absolute, so it gets the chain in units of the larger of |J| and h.
+    # A field that vanishes in these units still has to be one.
+    unit = TFIM(
+        sites=model.sites,
+        field=max(model.field / scale, np.finfo(np.float64).tiny),
+        coupling=model.coupling / scale,
+    )
+    if unit.sites <= 3:  # two-site sweeps need more room
+        state = mps_from_vector(unit.ground_state_vector(), unit, max_bond)
     else:
-        state = _dmrg(model, max_bond, svd_min)
-    exact = model.ground_energy()
+        state = _dmrg(unit, max_bond, svd_min)
+    exact = unit.ground_energy()
     energy_error = abs(state.energy - exact) / abs(exact)
     variance = state.energy_variance / exact**2
     if not (energy_error <= ENERGY_TOLERANCE and variance <= VARIANCE_TOLERANCE):
@@ -62,7 +80,12 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
             f" {energy_error:.1e} (limit {ENERGY_TOLERANCE:g}), relative variance {variance:.1e}"
             f" (limit {VARIANCE_TOLERANCE:g}); raise max_bond"
         )
-    return state
+    return replace(
+        state,
+        energy=state.energy * scale,
+        energy_variance=state.energy_variance * scale**2,
+        model=model,
+    )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from psiprune.observables import (
     Estimate,
     Observables,
     exact_observables,
+    not_converged,
     reference_observables,
     sampled_observables,
 )
@@ -112,13 +113,13 @@ class Reference:
 
     Attributes:
         state: the MPS.
-        model: its Hamiltonian, for the energy.
+        model: its Hamiltonian; without one the energy measures are NaN.
         observables: exact, from the tensors.
         log_q: log |<v|Psi>|^2 over the whole basis [2^N], or None above 20 sites.
     """
 
     state: MPS
-    model: TFIM
+    model: TFIM | None
     observables: Observables
     log_q: Float64 | None
 
@@ -128,15 +129,19 @@ def reference_of(state: MPS) -> Reference:
     """Prepare a state as the reference of many evaluations.
 
     Raises:
-        InputError: the state does not name its model, so that the energy has no meaning.
+        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have.
     """
-    if state.model is None:
-        raise InputError("state: has no model; evaluation needs the Hamiltonian for the energy")
     log_q = None
     if state.sites <= EXACT_SITES:
+        vector = state.to_vector()
+        if min(abs(vector.min()), abs(vector.max())) > 1e-6 and vector.min() * vector.max() < 0:
+            raise InputError(
+                "state: has amplitudes of both signs, but an RBM here stands for psi = sqrt(p); "
+                "choose a basis in which the state is positive"
+            )
         with np.errstate(divide="ignore"):  # amplitude 0
-            log_q = 2.0 * np.log(np.abs(state.to_vector()))
-    return Reference(state, state.model, reference_observables(state, state.model), log_q)
+            log_q = 2.0 * np.log(np.abs(vector))
+    return Reference(state, state.model, reference_observables(state), log_q)
 
 
 class Measures(NamedTuple):
@@ -158,11 +163,11 @@ def exact_measures(rbm: RBM, reference: Reference) -> Measures:
     Raises:
         InputError: the RBM has another number of sites than the state, or N > 20.
     """
-    _check_sites(rbm, reference)
+    check_reference(rbm, reference)
     if reference.log_q is None:
         raise InputError(f"rbm: exact measures need N <= {EXACT_SITES}, found {rbm.visible}")
     log_p = rbm.log_prob_all() - rbm.log_partition()
-    found = exact_observables(np.exp(log_p), reference.model)
+    found = exact_observables(np.exp(log_p), rbm.visible, reference.model)
     truth = reference.observables
     return Measures(
         kl_divergence(reference.log_q, log_p),
@@ -191,22 +196,45 @@ def measures(rbm: RBM, reference: Reference, *, draws: int, seed: int) -> Measur
     )
 
 
-def draw_chains(rbm: RBM, draws: int, seed: int) -> tuple[NDArray[np.uint8], str]:
-    """About `draws` configurations [chain, draw, site], and the method by which they were drawn.
+class Draws(NamedTuple):
+    """RBM samples bits [chain, draw, site], how they were drawn, and why not to trust them."""
 
-    Independent exact draws where a layer has at most 20 units, else 1000 Gibbs chains from random
-    starts, with 1000 steps of burn-in and a draw every 20 steps.
+    bits: NDArray[np.uint8]
+    method: str
+    warning: str
+
+
+def draw_chains(rbm: RBM, state: MPS, draws: int, seed: int) -> Draws:
+    """About `draws` configurations: independent exact draws where a layer has at most 25 units.
+
+    Otherwise 1000 Gibbs chains, half of them from draws of the state and half from random bits,
+    with 1000 steps of burn-in and a draw every 20 steps. A model whose chains remember their start
+    is warned of.
     """
     if min(rbm.visible, rbm.hidden) <= sampling.EXACT_UNITS:
-        return rbm.sample_exact(draws, seed=seed)[:, None, :], "independent draws"
-    per_chain = -(-draws // _CHAINS)
-    start = sampling.random_start(_CHAINS, rbm.visible, seed)
+        return Draws(rbm.sample_exact(draws, seed=seed)[:, None, :], "independent draws", "")
+    half = _CHAINS // 2
+    likely = sample(state, half, seed=_own(seed, "start")).bits
+    start = np.concatenate([likely, sampling.random_start(half, rbm.visible, seed)])
     chains = sampling.advance(sampling.start_chains(rbm.machine, start, seed), _BURN_IN)
     kept = []
-    for _ in range(per_chain):
+    for _ in range(-(-draws // _CHAINS)):
         chains = sampling.advance(chains, _THIN)
         kept.append(chains.bits)
-    return np.stack(kept, axis=1), f"Gibbs, {_CHAINS} chains"
+    bits = np.stack(kept, axis=1)
+    reason = not_converged(bits)
+    steps = _BURN_IN + len(kept) * _THIN
+    warning = f"rests on chains that have not converged in {steps} steps: {reason}"
+    return Draws(bits, f"Gibbs, {_CHAINS} chains", warning if reason else "")
+
+
+def _own(seed: int, purpose: str) -> int:
+    """A seed for draws of the state that no user's `sample(state, seed=...)` meets by accident.
+
+    With the same seed the reference draws would be the very shots the RBM was trained on.
+    """
+    words = [seed, *purpose.encode()]
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @one_blas_thread()
@@ -223,11 +251,12 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
     """
     reference = state if isinstance(state, Reference) else reference_of(state)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
-    _check_sites(rbm, reference)
-    bits, method = draw_chains(rbm, draws, seed)
-    found = sampled_observables(rbm, bits, reference.model)
+    check_reference(rbm, reference)
+    drawn = draw_chains(rbm, reference.state, draws, seed)
+    found = sampled_observables(rbm, drawn.bits, reference.model)
     truth = reference.observables
-    count = bits.shape[0] * bits.shape[1]
+    count = drawn.bits.shape[0] * drawn.bits.shape[1]
+    how = drawn.method, drawn.warning
 
     def relative(name: str) -> tuple[Measure, Measure]:
         there, here = getattr(truth, name), getattr(found, name)
@@ -237,8 +266,8 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
         ideal = float(there.deviation) / np.sqrt(count) / scale
         # E|z| of a normal deviate is sqrt(2 / pi): the mean bias of a perfect model.
         return (
-            Measure(roe, error, CONFIDENCE * ideal, method),
-            Measure(bias, error, np.sqrt(2 / np.pi) * ideal, method),
+            Measure(roe, error, CONFIDENCE * ideal, *how),
+            Measure(bias, error, float(np.sqrt(2 / np.pi)) * ideal, *how),
         )
 
     variance = found.correlation.error**2
@@ -249,30 +278,44 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
         correlation_mse(truth.correlation, found.correlation),
         float(np.sqrt(spread.sum()) / squares.size),
         float(np.mean(truth.correlation.deviation**2)) / count,
-        method,
+        *how,
     )
-    kl, overlap = _distribution_measures(rbm, reference, bits, draws, seed)
+    kl, overlap = _distribution_measures(rbm, reference, drawn, draws, seed)
     return Report(kl, overlap, *relative("energy"), *relative("abs_magnetization"), mse, found)
 
 
-def _check_sites(rbm: RBM, reference: Reference) -> None:
+def check_reference(rbm: RBM, reference: Reference) -> None:
+    """Raise InputError unless the RBM has as many sites as the reference."""
     if rbm.visible != reference.state.sites:
         raise InputError(
             f"rbm: has {rbm.visible} visible units, but the state has {reference.state.sites} sites"
         )
 
 
-def _distribution_measures(
-    rbm: RBM, reference: Reference, bits: NDArray[np.uint8], draws: int, seed: int
-) -> tuple[Measure, Measure]:
+def statistical_floor(rbm: RBM) -> float:
+    """parameters / (2 shots): the mean KL of a maximum-likelihood fit of a correct model, in nat.
+
+    Parameters that change nothing (of hidden units with at most one weight) do not count. NaN where
+    the number of training shots is not known, or so small that the formula, which holds for many
+    shots, gives more than 0.5.
+    """
     shots = rbm.provenance.get("training_shots")
-    floor = rbm.number_of_parameters / (2 * shots) if isinstance(shots, int) and shots > 0 else 0.0
+    if not isinstance(shots, int) or shots < 1:
+        return float("nan")
+    floor = rbm.compact().number_of_parameters / (2 * shots)
+    return floor if floor <= 0.5 else float("nan")
+
+
+def _distribution_measures(
+    rbm: RBM, reference: Reference, drawn: Draws, draws: int, seed: int
+) -> tuple[Measure, Measure]:
+    floor = statistical_floor(rbm)
     if reference.log_q is not None:
         log_p = rbm.log_prob_all() - rbm.log_partition()
         kl, overlap = kl_divergence(reference.log_q, log_p), fidelity(reference.log_q, log_p)
         method = "sum over all states"
         return Measure(kl, 0.0, floor, method), Measure(overlap, 0.0, 1 - floor / 2, method)
-    configurations = sample(reference.state, draws, seed=seed).bits
+    configurations = sample(reference.state, draws, seed=_own(seed, "kl")).bits
     log_ratio = rbm.log_prob_unnormalized(configurations) - reference.state.log_prob(configurations)
     warning = ""
     exact = exact_log_partition(rbm)
@@ -284,14 +327,17 @@ def _distribution_measures(
         overlap_error = 2 * overlap * a_error
         method = f"reference draws, log Z by {exact.method}"
     else:
-        chains, length, sites = bits.shape
-        flat = bits.reshape(-1, sites)
+        chains, length, sites = drawn.bits.shape
+        flat = drawn.bits.reshape(-1, sites)
         there = rbm.log_prob_unnormalized(flat) - reference.state.log_prob(flat)
         crossing = bridge(log_ratio, there.reshape(chains, length))
         log_z, log_z_error = crossing.log_partition, crossing.log_partition_error
         overlap, overlap_error = crossing.fidelity, crossing.fidelity_error
         method = "reference draws, log Z by a bridge"
-        if crossing.effective_sample_size < FEWEST_EFFECTIVE:
+        warning = drawn.warning
+        if overlap > 1 + 5 * overlap_error:
+            warning = f"is impossible (fidelity {overlap:.2g}): the chains have not converged"
+        elif crossing.effective_sample_size < FEWEST_EFFECTIVE:
             warning = (
                 f"rests on {crossing.effective_sample_size:.1f} effective draws: the RBM and the "
                 "state hardly overlap, so neither value nor error can be trusted"

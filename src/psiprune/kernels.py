@@ -30,10 +30,15 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int32 = NDArray[np.int32]
 
+#: SHA-256 of lanes.py, first 12 digits. numba's cache watches this file only, so a change of
+#: lanes.py must show here, or the old code runs on; a test compares the two.
+LANES_DIGEST = "589efe4ba701"
 #: Two tiles: 7 vectors, as for 100 chains, and 4 vectors, for multiples of 64.
 WIDE, NARROW = (0,) * 7, (0,) * 4
 #: Low bits of a basis index that `scan` walks in its inner loop.
 SCAN_BITS = 6
+#: |b_i| + sum_j |W_ji| up to which a flip of site i is a product of plain floats; exp(700) is one.
+STEEPEST_PRODUCT = 600.0
 
 
 class Graph(NamedTuple):
@@ -520,7 +525,9 @@ def flip_amplitudes(v, weights, visible_bias, hidden_bias, out):  # type: ignore
 
     With p_j = sigmoid(a_j), flipping site i by s = +-1 changes p(v) by the factor
     exp(s b_i) prod_j (1 - p_j + p_j exp(s W_ji)): no exponential in the inner loop. All terms are
-    positive, with 1 - p_j = sigmoid(-a_j) kept beside p_j, so large weights cancel nothing.
+    positive, with 1 - p_j = sigmoid(-a_j) kept beside p_j, so large weights cancel nothing. Where
+    such a product could leave the range of floats, the site is done by its logarithm
+    s b_i + sum_j [max(a_j + s W_ji, 0) - max(a_j, 0)] + log prod_j of factors 1/2 to 2.
     """
     shots, visible = v.shape
     hidden = weights.shape[0]
@@ -528,7 +535,13 @@ def flip_amplitudes(v, weights, visible_bias, hidden_bias, out):  # type: ignore
     on, off = np.exp(weights), np.exp(-weights)
     bias_on, bias_off = np.exp(visible_bias), np.exp(-visible_bias)
     x, p, rest = np.zeros((visible, lanes)), np.empty((hidden, lanes)), np.empty((hidden, lanes))
-    ratio, total = np.empty(lanes), np.empty(lanes)
+    activation = np.empty((hidden, lanes))
+    ratio, linear, total = np.empty(lanes), np.empty(lanes), np.empty(lanes)
+    steepness = np.abs(visible_bias)
+    for j in range(hidden):
+        for i in range(visible):
+            steepness[i] += abs(weights[j, i])
+    any_steep = not steepness.max() <= STEEPEST_PRODUCT
     for first in range(0, shots, lanes):
         count = min(lanes, shots - first)
         for lane in range(count):
@@ -541,12 +554,34 @@ def flip_amplitudes(v, weights, visible_bias, hidden_bias, out):  # type: ignore
                 if weight != 0.0:
                     for lane in range(64):
                         p[j, lane] += weight * x[i, lane]
+            if any_steep:
+                activation[j, :] = p[j]
             for lane in range(64):
                 down = exp64(-p[j, lane])
                 p[j, lane] = 1.0 / (1.0 + down)
                 rest[j, lane] = down / (1.0 + down)
         total[:] = 0.0
         for i in range(visible):
+            if not steepness[i] <= STEEPEST_PRODUCT:
+                for lane in range(64):
+                    linear[lane] = visible_bias[i] * (1.0 - 2.0 * x[i, lane])
+                    ratio[lane] = 1.0
+                for j in range(hidden):
+                    weight = weights[j, i]
+                    if weight != 0.0:
+                        for lane in range(64):
+                            old = activation[j, lane]
+                            new = old + weight * (1.0 - 2.0 * x[i, lane])
+                            linear[lane] += max(new, 0.0) - max(old, 0.0)
+                            # The larger of p and 1 - p is 1 / (1 + exp(-|old|)).
+                            ratio[lane] *= (1.0 + exp64(-abs(new))) * max(p[j, lane], rest[j, lane])
+                    if j % 512 == 511:  # before a product of factors up to 2 can overflow
+                        for lane in range(64):
+                            linear[lane] += np.log(ratio[lane])
+                            ratio[lane] = 1.0
+                for lane in range(64):
+                    total[lane] += np.exp(0.5 * (linear[lane] + np.log(ratio[lane])))
+                continue
             for lane in range(64):
                 ratio[lane] = bias_off[i] if x[i, lane] > 0.5 else bias_on[i]
             for j in range(hidden):

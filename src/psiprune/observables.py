@@ -46,19 +46,21 @@ class Observables:
     correlation: Estimate
 
 
-def exact_observables(prob: Float64, model: TFIM) -> Observables:
+def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observables:
     """Observables of psi = sqrt(p) by sums over the whole basis, p [2^N]; all errors are 0.
 
     <X_i> = sum_v sqrt(p(v) p(v with site i flipped)).
     """
-    n = model.sites
+    n = sites
     tables = _tables(n)
     psi = np.sqrt(prob)
     flips = 0.0
     for k in range(n):
         halves = psi.reshape(-1, 2, 1 << k)
         flips += 2.0 * float(np.einsum("ab,ab->", halves[:, 0], halves[:, 1]))
-    energy = -model.coupling * float(prob @ tables.bonds) - model.field * flips
+    energy = float("nan")
+    if model is not None:
+        energy = -model.coupling * float(prob @ tables.bonds) - model.field * flips
     by_magnetization = np.bincount(tables.ones, weights=prob, minlength=n + 1)
     m = 1.0 - 2.0 * np.arange(n + 1) / n
     i = midpoint(n)
@@ -74,20 +76,22 @@ def exact_observables(prob: Float64, model: TFIM) -> Observables:
     )
 
 
-def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM) -> Observables:
+def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> Observables:
     """Observables from RBM samples, bits [chain, draw, site]; a chain of one draw is a lone draw.
 
     The energy is the mean of the local energy
     -J sum_i z_i z_{i+1} - h sum_i psi(v with site i flipped) / psi(v).
     Errors: the standard deviation of the chains' means over the root of the number of chains, which
-    holds for any autocorrelation within a chain.
+    holds for any autocorrelation within a chain. The energy is NaN without a model.
     """
     chains, draws, n = bits.shape
     flat = bits.reshape(chains * draws, n)
     z = 1.0 - 2.0 * flat
-    flips = np.empty(len(flat))
-    kernels.flip_amplitudes(flat, rbm.weights, rbm.visible_bias, rbm.hidden_bias, flips)
-    local = -model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1) - model.field * flips
+    local = np.full(len(flat), np.nan)
+    if model is not None:
+        kernels.flip_amplitudes(flat, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
+        local *= -model.field
+        local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
     m = z.mean(axis=1)
     i = midpoint(n)
     # The product of fluctuations has C(d) as its mean, up to a bias of order 1/draws.
@@ -101,13 +105,13 @@ def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM) -> Obser
     )
 
 
-def reference_observables(state: MPS, model: TFIM) -> Observables:
-    """Observables of the reference state, exact from its tensors at any N.
+def reference_observables(state: MPS) -> Observables:
+    """Observables of a state, exact from its tensors at any N; the energy is NaN without a model.
 
     The deviations are those of one draw in the Z basis (0 for the energy, whose local energy has
     no variance in an eigenstate): they give the noise floor of a perfect model.
     """
-    n = model.sites
+    n = state.sites
     prob = state.magnetization_distribution()
     m = 1.0 - 2.0 * np.arange(n + 1) / n
     mean, absolute, square = (np.float64(prob @ f) for f in (m, np.abs(m), m**2))
@@ -116,8 +120,12 @@ def reference_observables(state: MPS, model: TFIM) -> Observables:
     correlation = (zz[i, i:] - z[i] * z[i:])[:reach]
     spread = np.sqrt(np.maximum(1.0 - zz[i, i : i + reach] ** 2, 0.0))
     zero = np.float64(0.0)
+    energy = np.float64("nan")
+    if state.model is not None:
+        x = state.transverse_magnetization().sum()
+        energy = -state.model.coupling * np.trace(zz, 1) - state.model.field * x
     return Observables(
-        Estimate(np.float64(state.energy), zero, zero),
+        Estimate(energy, zero, zero),
         Estimate(mean, zero, np.sqrt(np.maximum(square - mean**2, 0.0))),
         Estimate(absolute, zero, np.sqrt(np.maximum(square - absolute**2, 0.0))),
         Estimate(correlation, np.zeros(len(correlation)), spread),
@@ -140,6 +148,30 @@ def data_observables(bits: NDArray[np.uint8]) -> dict[str, Estimate]:
             ("correlation", products),
         )
     }
+
+
+def not_converged(bits: NDArray[np.uint8]) -> str:
+    """Why chains [chain, draw, site] have not converged, in words; empty if nothing shows it.
+
+    The first half of the chains must have started elsewhere than the second half. Looked at are m
+    and |m|: R-hat = sqrt(1 + var(chain means) / mean(variance within a chain)) above 1.1 (Gelman &
+    Rubin, Statist. Sci. 7, 457 (1992), for many draws), and means of the halves that differ by more
+    than 5 standard errors.
+    """
+    m = 1.0 - 2.0 * bits.mean(axis=2)
+    half = len(m) // 2
+    for name, values in (("m", m), ("|m|", np.abs(m))):
+        means = values.mean(axis=1)
+        within = values.var(axis=1).mean()
+        r_hat = np.sqrt(1.0 + means.var(ddof=1) / within) if within > 0 else np.inf
+        if means.std() > 0 and r_hat > 1.1:
+            return f"R-hat of {name} is {r_hat:.2f}"
+        first, second = means[:half], means[half:]
+        error = np.hypot(first.std(ddof=1) / np.sqrt(half), second.std(ddof=1) / np.sqrt(half))
+        gap = abs(first.mean() - second.mean())
+        if gap > 5 * error:
+            return f"{name} depends on the start: {first.mean():.3f} and {second.mean():.3f}"
+    return ""
 
 
 class _Tables(NamedTuple):

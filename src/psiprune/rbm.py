@@ -258,12 +258,17 @@ class RBM:
 
     def to_dataset(self) -> xr.Dataset:
         """Weights, biases and mask, labelled."""
+
+        def meaning(text: str) -> dict[str, str]:
+            return {"long_name": text, "units": "1"}
+
+        edges, there = ("hidden", "visible"), self.mask.astype(np.uint8)
         return xr.Dataset(
             {
-                "weights": (("hidden", "visible"), self.weights),
-                "visible_bias": ("visible", self.visible_bias),
-                "hidden_bias": ("hidden", self.hidden_bias),
-                "mask": (("hidden", "visible"), self.mask.astype(np.uint8)),
+                "weights": (edges, self.weights, meaning("weight W")),
+                "visible_bias": ("visible", self.visible_bias, meaning("visible bias b")),
+                "hidden_bias": ("hidden", self.hidden_bias, meaning("hidden bias c")),
+                "mask": (edges, there, meaning("1 where a weight exists, 0 where it is pruned")),
             },
             attrs=dict(self.provenance),
         )

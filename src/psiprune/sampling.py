@@ -11,8 +11,8 @@ from psiprune import kernels
 from psiprune.inputs import InputError
 from psiprune.parallel import in_threads
 
-#: Exact draws need a table over all states of the smaller layer: 8 MiB at this many units.
-EXACT_UNITS = 20
+#: Exact draws need a table over all states of the smaller layer: 256 MiB at this many units.
+EXACT_UNITS = 25
 _STREAM = 2  # tells this module's random numbers from those of training
 _TILES_PER_TASK = 8
 
@@ -96,7 +96,7 @@ def exact_draws(
     and the larger layer given that state is a product of Bernoulli distributions.
 
     Raises:
-        InputError: both layers have more than 20 units.
+        InputError: both layers have more than 25 units.
     """
     hidden, visible = weights.shape
     if min(hidden, visible) > EXACT_UNITS:
@@ -106,16 +106,31 @@ def exact_draws(
         )
     generator = np.random.default_rng([seed, _STREAM])
     if visible <= hidden:
-        table = kernels.scan_all(weights, visible_bias, hidden_bias)
+        table = _log_marginal(weights, visible_bias, hidden_bias)
     else:
-        table = kernels.scan_all(weights.T, hidden_bias, visible_bias)
-    cumulative = np.cumsum(np.exp(table - table.max()))
+        table = _log_marginal(weights.T, hidden_bias, visible_bias)
+    # In place: the table may be large.
+    table -= table.max()
+    cumulative = np.cumsum(np.exp(table, out=table), out=table)
     states = np.searchsorted(cumulative, generator.random(shots) * cumulative[-1], side="right")
     units = min(hidden, visible)
     drawn = ((states[:, None] >> np.arange(units)) & 1).astype(np.uint8)
     if visible <= hidden:
         return drawn
-    # Rows share a hidden state: the conditional probabilities are looked up, not computed a shot.
-    every = (np.arange(1 << units)[:, None] >> np.arange(units)) & 1
-    given = 1.0 / (1.0 + np.exp(-np.clip(every @ weights + visible_bias, -700, 700)))
-    return (generator.random((shots, visible)) < given[states]).astype(np.uint8)
+    given = 1.0 / (1.0 + np.exp(-np.clip(drawn @ weights + visible_bias, -700, 700)))
+    return (generator.random((shots, visible)) < given).astype(np.uint8)
+
+
+def _log_marginal(
+    weights: NDArray[np.float64], bias: NDArray[np.float64], other_bias: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`kernels.scan` over every state of a layer, in pieces over all cores."""
+    weights = np.ascontiguousarray(weights)
+    table = np.empty(1 << len(bias))
+    piece = min(len(table), 1 << 16)
+
+    def fill(first: int) -> None:
+        kernels.scan(weights, bias, other_bias, first, table[first : first + piece])
+
+    in_threads(fill, range(0, len(table), piece))
+    return table

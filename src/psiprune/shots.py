@@ -30,7 +30,8 @@ class Shots:
     Attributes:
         bits: uint8 [shot, site], 0 or 1, read-only. Given as any array of exact zeros and ones
             (integers, booleans, floats) or as nested lists.
-        basis: the Pauli operator measured on every site, "X", "Y" or "Z".
+        basis: the Pauli operator measured on every site, "X", "Y" or "Z". RBMs and states take
+            shots in Z only.
         source: where the shots come from, for error messages: a file, a sampler.
         provenance: what is needed to make them again (model, seed, ...); kept in files as JSON.
 
@@ -93,7 +94,16 @@ def as_shots(data: Shots | ArrayLike) -> Shots:
 
 
 def check_sites(shots: Shots, sites: int, what: str) -> Shots:
-    """Return the shots if they have as many sites as `what` ("the state"), else `InputError`."""
+    """Return the shots if they fit `what` ("the state"): as many sites, and measured in Z.
+
+    Raises:
+        InputError: the number of sites or the basis is another.
+    """
+    if shots.basis != "Z":
+        raise InputError(
+            f"{shots.source}: was measured in basis {shots.basis}, but {what} describes"
+            " measurements in basis Z; give shots measured in Z, or turn the state beforehand"
+        )
     if shots.sites != sites:
         raise InputError(
             f"{shots.source}: has {shots.sites} sites (columns), but {what} has {sites};"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import xarray as xr
@@ -29,18 +30,25 @@ def align(rows: list[list[str]]) -> str:
     )
 
 
+def _number(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "-"
+
+
 def report_text(report: Report) -> str:
     """One line a measure: value, standard error, floor, method."""
     rows = [["measure", "value", "error", "floor", "method"]]
     for name, measure in report:
-        error = f"{measure.error:.1e}" if measure.error > 0 else "exact"
-        rows.append([name, f"{measure.value:.6g}", error, f"{measure.floor:.4g}", measure.method])
+        # An error of 0 alone does not say so: samples without spread have it too.
+        exact = measure.method == "sum over all states"
+        error = "exact" if exact else _number(measure.error, ".1e")
+        value, floor = _number(measure.value, ".6g"), _number(measure.floor, ".4g")
+        rows.append([name, value, error, floor, measure.method])
     warnings = [f"warning: {name} {measure.warning}" for name, measure in report if measure.warning]
     return "\n".join([align(rows), *warnings])
 
 
 def report_numbers(report: Report) -> dict[str, Any]:
-    """The same for JSON: name -> value, error, floor, method."""
+    """The same for JSON: name -> value, error, floor, method, warning."""
     return {name: vars(measure) for name, measure in report}
 
 
@@ -57,7 +65,7 @@ def study_text(study: xr.Dataset, every: int = 2) -> str:
                     f"{float(here['fraction_pruned']):.1%}",
                     f"{float(here['weights_kept']):.0f}",
                     f"{float(here['components']):g}",
-                    *(f"{float(here[name]):.2g}" for name, _ in _STUDY_COLUMNS),
+                    *(_number(float(here[name]), ".2g") for name, _ in _STUDY_COLUMNS),
                 ]
             )
         tables.append(f"h/J = {field / study.attrs['coupling']:g}\n{align(rows)}")

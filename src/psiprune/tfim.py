@@ -117,12 +117,16 @@ class TFIM(Settings):
 
         # A state of even parity is fixed by the configurations whose last bit is 0.
         inner = self.sites - 1
-        energies = _ising_energies(self, self.sites)[: 2**inner]
+        # In units of the larger of |J| and h: Lanczos has absolute limits, and stops far too early
+        # where all energies are small.
+        scale = max(abs(self.coupling), self.field)
+        field = self.field / scale
+        energies = _ising_energies(self, self.sites)[: 2**inner] / scale
 
         def apply(even: NDArray[np.float64]) -> NDArray[np.float64]:
             # X on the last site leads to the complement of another representative.
             flipped = even[::-1] + sum(_flip(even, site) for site in range(inner))
-            return energies * even - self.field * flipped
+            return energies * even - field * flipped
 
         if inner <= 6:
             ground = np.linalg.eigh(np.stack([apply(row) for row in np.eye(2**inner)]))[1][:, 0]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from psiprune import kernels
 from psiprune.config import TrainSettings
 from psiprune.inputs import InputError, check_seed
-from psiprune.natural import natural_steps
+from psiprune.natural import NaturalState, natural_steps
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots, as_shots, check_sites
@@ -169,7 +169,8 @@ def train(
         **changes: single settings: epochs, batch_size, cd_steps, learning_rate, ...
 
     Returns:
-        The RBM after the last epoch; its provenance holds seed, settings and number of shots.
+        The RBM after the last epoch; its provenance holds seed, settings, number of shots, epochs
+        done and, for method "exact", whether it `converged` (0 or 1).
 
     Raises:
         InputError: an argument breaks its rule.
@@ -193,10 +194,14 @@ def train(
     elif mask is not None:
         start = start.with_mask(mask)
     check_sites(data, start.visible, "the RBM")
-    rbm = start
+    last: Progress | None = None
     for state in _states(start, data, chosen, seed):
-        rbm = state.rbm
+        last = state
         if watch is not None:
             watch(state)
     provenance = {"training_shots": len(data), "seed": seed, **chosen.model_dump()}
-    return replace(rbm, provenance=provenance)
+    if last is not None:
+        provenance["epochs_done"] = last.epoch
+    if isinstance(last, NaturalState):
+        provenance["converged"] = int(last.done)
+    return replace(start if last is None else last.rbm, provenance=provenance)

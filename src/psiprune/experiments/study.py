@@ -13,15 +13,8 @@ from tqdm import tqdm
 
 from psiprune.config import StudySettings
 from psiprune.dmrg import ground_state
-from psiprune.errors import (
-    EXACT_SITES,
-    Measures,
-    Reference,
-    evaluate,
-    exact_measures,
-    measures,
-    reference_of,
-)
+from psiprune.errors import Reference, reference_of
+from psiprune.experiments.measured import label, measured_level, train_with_history
 from psiprune.experiments.path import run_path
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError
@@ -33,7 +26,7 @@ from psiprune.rbm import RBM, initial_rbm
 from psiprune.runs import open_run
 from psiprune.shots import Shots, check_sites, read_shots
 from psiprune.tfim import TFIM
-from psiprune.training import Progress, Watch, train
+from psiprune.training import Progress, Watch
 
 
 class Problem(NamedTuple):
@@ -107,79 +100,31 @@ def _run_member(
     folder.mkdir(exist_ok=True)
 
     def dense() -> RBM:
-        rbm, history = _train_dense(settings, problem, seed, tick)
+        rbm, history = train_with_history(
+            initial_rbm(settings.sites, settings.hidden_units, seed),
+            problem.shots,
+            settings.train,
+            seed,
+            problem.reference,
+            settings.history_every,
+            max(100, settings.measure.draws // 10),  # a history needs less than a level
+            tick,
+        )
         write_dataset(folder / "history.nc", history, "history")
         return rbm
 
     def describe(level: Level) -> xr.Dataset:
-        return _measured(level, problem, settings, seed)
+        return measured_level(level, problem.reference, settings.measure.draws, seed)
 
     levels = run_path(
         folder, dense, problem.shots, settings.prune, settings.fine_tune, seed, describe, tick
     )
     measures = [level.drop_dims(["hidden", "visible"]) for level in levels]
-    history = read_dataset(folder / "history.nc", "history")
-    return xr.merge([xr.concat(measures, dim="level"), history]).drop_attrs()
-
-
-def _train_dense(
-    settings: StudySettings, problem: Problem, seed: int, tick: Watch
-) -> tuple[RBM, xr.Dataset]:
-    """A dense RBM, and its measures before training and every few epochs."""
-
-    def measure(rbm: RBM) -> Measures:
-        draws = max(100, settings.measure.draws // 10)  # a history needs less than a level
-        return measures(rbm, problem.reference, draws=draws, seed=seed)
-
-    start = initial_rbm(settings.sites, settings.hidden_units, seed)
-    epochs, entries = [0], [measure(start)]
-    seen = 0
-
-    def watch(state: Progress) -> None:
-        nonlocal seen
-        tick(state)
-        seen = state.epoch
-        if seen % settings.history_every == 0:
-            epochs.append(seen)
-            entries.append(measure(state.rbm))
-
-    rbm = train(problem.shots, start=start, settings=settings.train, seed=seed, watch=watch)
-    if epochs[-1] != seen:
-        epochs.append(seen)
-        entries.append(measure(rbm))
-    history = {
-        f"history_{name}": ("epoch", np.array(values))
-        for name, values in zip(entries[0]._fields, zip(*entries, strict=True), strict=True)
-    }
-    return rbm, xr.Dataset(history, {"epoch": epochs})
-
-
-def _measured(level: Level, problem: Problem, settings: StudySettings, seed: int) -> xr.Dataset:
-    """One level's RBM with all its measures, as it is kept on disk."""
-    rbm = level.rbm
-    own = int(np.random.SeedSequence([seed, level.step]).generate_state(1)[0])
-    report = evaluate(rbm, problem.reference, draws=settings.measure.draws, seed=own)
-    values: dict[str, object] = {
-        "weights_kept": rbm.number_of_weights,
-        "fraction_pruned": 1.0 - rbm.density,
-        "components": rbm.components,
-        "infidelity": 1.0 - report.fidelity.value,
-        "infidelity_error": report.fidelity.error,
-        "infidelity_floor": 1.0 - report.fidelity.floor,
-    }
-    if rbm.visible <= EXACT_SITES:
-        exact = exact_measures(rbm, problem.reference)
-        values |= {f"{name}_exact": value for name, value in exact._asdict().items()}
-    for name, measure in report:
-        values[name] = measure.value
-        values[f"{name}_error"] = measure.error
-        values[f"{name}_floor"] = measure.floor
-    for name in ("magnetization", "abs_magnetization", "correlation"):
-        estimate = getattr(report.observables, name)
-        dimensions = ("distance",)[: estimate.value.ndim]
-        values[name] = (dimensions, estimate.value)
-        values[f"{name}_error"] = (dimensions, estimate.error)
-    return rbm.to_dataset().assign(values)
+    file = folder / "history.nc"
+    if not file.exists():
+        raise InputError(f"{file}: is missing; delete {folder} as well, to train this RBM again")
+    history = read_dataset(file, "history")
+    return xr.merge([xr.concat(measures, dim="level", join="outer"), history]).drop_attrs()
 
 
 def _assemble(
@@ -188,10 +133,10 @@ def _assemble(
     """All RBMs of all fields, with the reference and the training set's own values beside them."""
     seeds = range(settings.seed, settings.seed + settings.seeds)
     rows = [
-        xr.concat(pieces[k * len(problems) : (k + 1) * len(problems)], dim="field")
+        xr.concat(pieces[k * len(problems) : (k + 1) * len(problems)], dim="field", join="outer")
         for k in range(len(seeds))
     ]
-    dataset = xr.concat(rows, dim="seed").transpose("field", "seed", "level", ...)
+    dataset = xr.concat(rows, dim="seed", join="outer").transpose("field", "seed", "level", ...)
     truth = [problem.reference.observables for problem in problems]
     data = [data_observables(problem.shots.bits) for problem in problems]
     beside: dict[str, object] = {}
@@ -207,10 +152,6 @@ def _assemble(
         level=range(settings.prune.levels + 1),
         distance=range(dataset.sizes["distance"]),
     )
-    for name, unit in (("distance", "sites"), ("field", "energy"), ("energy_reference", "energy")):
-        dataset[name].attrs["units"] = unit
-    for name in {"kl", "kl_error", "kl_floor", "kl_exact", "history_kl"} & set(dataset):
-        dataset[name].attrs["units"] = "nat"
-    return dataset.assign_attrs(
+    return label(dataset).assign_attrs(
         sites=settings.sites, hidden=settings.hidden_units, coupling=settings.coupling
     )
