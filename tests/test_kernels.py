@@ -648,7 +648,7 @@ def test_flip_amplitudes_where_products_leave_the_range_of_floats(
 
 def test_flip_amplitudes_of_a_bias_against_fifty_weights() -> None:
     # 50 weights of 40 outweigh b = -1000; c = -20 - 40 k bends some of them off.
-    hidden_bias = -20.0 - 40.0 * (np.arange(50) % 4)
+    hidden_bias = np.array([-20.0 - 40.0 * (j % 4) for j in range(50)])
     check_flips(np.full((50, 6), 40.0), np.full(6, -1000.0), hidden_bias)
     generator = np.random.default_rng(0)
     weights = 40.0 * generator.choice([-1.0, 0.0, 1.0], (50, 6))

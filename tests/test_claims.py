@@ -1,0 +1,81 @@
+"""What the README and the docs claim of physics and accuracy, at the paper's size. Minutes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import psiprune as pp
+from psiprune.config import StudySettings
+from psiprune.experiments.study import run_study
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    """The main job with three seeds: N = 18, 10^5 shots, CD-10, 20 pruning steps."""
+    return run_study(StudySettings(seeds=3), tmp_path_factory.mktemp("study") / "run")
+
+
+def left(study: xr.Dataset, name: str, field: float, weights: int) -> float:
+    """The median over seeds at the level with so many weights."""
+    level = int(np.flatnonzero(study["weights_kept"].isel(field=0, seed=0) == weights)[0])
+    return float(study[name].sel(field=field).isel(level=level).median())
+
+
+def test_dense_models_are_accurate(study: xr.Dataset) -> None:
+    assert (study["kl"].sel(field=1.0, level=0) < 0.004).all()
+    assert (study["kl"].sel(field=2.0, level=0) < 0.002).all()
+
+
+def test_in_the_paramagnetic_phase_three_quarters_can_go(study: xr.Dataset) -> None:
+    # 46 of 162 weights are 28 %. Nothing has risen beyond what seeds differ by.
+    for name in ("kl", "infidelity", "energy_roe"):
+        dense = study[name].sel(field=2.0, level=0)
+        assert left(study, name, 2.0, 46) < 1.2 * float(dense.max())
+    assert left(study, "kl", 2.0, 24) > 20 * left(study, "kl", 2.0, 46)
+
+
+def test_at_the_critical_point_damage_begins_early(study: xr.Dataset) -> None:
+    # Flat to 118 weights (27 % gone); by 77 (52 % gone) every measure has risen.
+    assert left(study, "kl", 1.0, 118) < 1.2 * left(study, "kl", 1.0, 162)
+    assert left(study, "kl", 1.0, 77) > 1.5 * left(study, "kl", 1.0, 162)
+    mroe = "abs_magnetization_bias_exact"
+    assert left(study, mroe, 1.0, 77) > 5 * left(study, mroe, 1.0, 162)
+    # The order parameter suffers more than the energy.
+    energy = "energy_bias_exact"
+    order, cost = (left(study, n, 1.0, 56) / left(study, n, 1.0, 162) for n in (mroe, energy))
+    assert order > 2 * cost
+
+
+def test_the_graph_falls_apart_at_step_18(study: xr.Dataset) -> None:
+    assert (study["components"].isel(level=17) >= 1).all()
+    assert (study["components"].isel(level=18) > 1).all()
+    jump = study["kl"].isel(level=18) / study["kl"].isel(level=17)
+    assert (jump > 2).all()
+
+
+@pytest.mark.parametrize(("field", "capacity"), [(1.0, 0.0015), (2.0, 0.0003)])
+def test_exact_training_reaches_the_floor(field: float, capacity: float) -> None:
+    # Within 20 % of what capacity (infinite data) and shots (parameters / 2 shots) allow.
+    state = pp.ground_state(pp.TFIM(sites=18, field=field))
+    shots = pp.sample(state, shots=100_000, seed=0)
+    kls = []
+    for seed in range(3):
+        rbm = pp.train(shots, hidden=9, seed=seed, method="exact")
+        kls.append(pp.evaluate(rbm, state, draws=1000).kl.value)
+    assert np.median(kls) < 1.2 * (capacity + 189 / 200_000)
+
+
+def test_a_hundred_sites() -> None:
+    state = pp.ground_state(pp.TFIM(sites=100, field=1.0))
+    exact = pp.TFIM(sites=100, field=1.0).ground_energy()
+    assert abs(state.energy / exact - 1) < 1e-9
+    shots = pp.sample(state, shots=20_000, seed=0)
+    rbm = pp.train(shots, hidden=50, seed=0, epochs=20, cd_steps=5)
+    report = pp.evaluate(rbm, state, draws=20_000, seed=1)
+    assert report.kl.method == "reference draws, log Z by a bridge"
+    assert 0.5 < report.kl.value < 10
+    assert report.kl.error < 0.2 * report.kl.value
