@@ -60,8 +60,14 @@ def line(
     name: str, unit: str, ours: float, theirs: float | None, ratio: float | None
 ) -> tuple[str, str, str, str]:
     """One row of the table; empty where the peer was not run."""
-    there = "" if theirs is None else f"{theirs:,.3g} {unit}"
-    return name, f"{ours:,.3g} {unit}", there, "" if ratio is None else f"{ratio:,.3g}x"
+    there = "" if theirs is None else f"{digits(theirs)} {unit}"
+    return name, f"{digits(ours)} {unit}", there, "" if ratio is None else f"{digits(ratio)}x"
+
+
+def digits(number: float) -> str:
+    """Three significant digits, without an exponent."""
+    rounded = float(f"{number:.3g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"
 
 
 if __name__ == "__main__":
