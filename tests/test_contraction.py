@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import exact
-from psiprune import contraction, kernels
+from psiprune import contraction, sums
 from psiprune.contraction import (
     Contraction,
     contract,
@@ -170,13 +170,13 @@ def test_tables_match_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = sparse_rbm(2, 20, 15, 0.2, 1.0)
     plan = plan_contraction(rbm)
     sizes: list[int] = []
-    sum_unit = kernels.sum_unit
+    sum_unit = sums.sum_unit
 
     def watched(zero: NDArray[np.float64], one: NDArray[np.float64]) -> None:
         sizes.append(len(zero))
         sum_unit(zero, one)
 
-    monkeypatch.setattr(kernels, "sum_unit", watched)
+    monkeypatch.setattr(sums, "sum_unit", watched)
     contract(plan)
     assert max(sizes) == 1 << plan.width
     assert 2 * sum(sizes) == plan.operations

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 import exact
-from psiprune import kernels, lanes
+from psiprune import kernels, lanes, sums
 from psiprune.kernels import NARROW, WIDE, Layer, Parameters
 from psiprune.lanes import FAST, LANES_PER_VECTOR
 
@@ -29,12 +30,13 @@ REJECT = 1e-4
 """A statistical test fails below this p-value. Seeds are fixed, so a passing test passes always."""
 
 
-def test_the_digest_of_lanes_is_up_to_date() -> None:
+@pytest.mark.parametrize("module", [kernels, sums], ids=["kernels", "sums"])
+def test_the_digest_of_lanes_is_up_to_date(module: ModuleType) -> None:
     source = Path(lanes.__file__).read_text(encoding="utf-8")
     digest = hashlib.sha256(source.encode()).hexdigest()[:12]
-    assert digest == kernels.LANES_DIGEST, (
-        f'lanes.py has changed: write LANES_DIGEST = "{digest}" in kernels.py, so that numba '
-        "compiles kernels.py anew"
+    assert digest == module.LANES_DIGEST, (
+        f'lanes.py has changed: write LANES_DIGEST = "{digest}" in {module.__name__}, so that '
+        "numba compiles it anew"
     )
 
 
@@ -479,194 +481,3 @@ def test_tiles_together_or_one_by_one(vectors: tuple[int, ...]) -> None:
     assert all((same[k] != same[0]).any() for k in range(1, 5))
     kernels.gibbs(together, 0, graph, at, 0, np.uint64(4), vectors)
     np.testing.assert_array_equal(together, alone)
-
-
-# --- sums over all states --------------------------------------------------------------------
-
-
-def random_layers(units: int, others: int, scale: float) -> tuple[Float64, Float64, Float64]:
-    """(weights [other, unit], bias, other_bias)."""
-    generator = np.random.default_rng([units, others])
-    return (
-        generator.normal(0, scale, (others, units)),
-        generator.normal(0, scale, units),
-        generator.normal(0, scale, others),
-    )
-
-
-def marginal(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
-    x = exact.basis(len(bias)).astype(float)
-    return np.asarray(x @ bias + np.logaddexp(0, x @ weights.T + other_bias).sum(axis=1))
-
-
-@pytest.mark.parametrize("units", range(1, 10))
-@pytest.mark.parametrize(("others", "scale"), [(1, 1.0), (6, 1.0), (5, 300.0), (1100, 0.01)])
-def test_scan_is_the_marginal_of_every_state(units: int, others: int, scale: float) -> None:
-    weights, bias, other_bias = random_layers(units, others, scale)
-    found = kernels.scan_all(weights, bias, other_bias)
-    np.testing.assert_allclose(found, marginal(weights, bias, other_bias), rtol=1e-12, atol=1e-10)
-    assert np.isfinite(found).all()
-
-
-@pytest.mark.parametrize("others", [511, 512, 513, 1024, 1025, 2000])
-def test_scan_with_factors_of_two_does_not_overflow(others: int) -> None:
-    found = kernels.scan_all(np.zeros((others, 3)), np.zeros(3), np.zeros(others))
-    np.testing.assert_allclose(found, others * np.log(2), rtol=1e-12)
-
-
-def test_scan_of_a_piece() -> None:
-    weights, bias, other_bias = random_layers(9, 4, 1.0)
-    whole = marginal(weights, bias, other_bias)
-    for first, count in ((0, 64), (128, 64), (64, 320), (448, 64)):
-        out = np.empty(count)
-        kernels.scan(weights, bias, other_bias, first, out)
-        np.testing.assert_allclose(out, whole[first : first + count], rtol=1e-12)
-
-
-@pytest.mark.parametrize("units", range(1, 10))
-@pytest.mark.parametrize("scale", [1.0, 300.0])
-def test_scan_sum_is_the_partition_sum(units: int, scale: float) -> None:
-    weights, bias, other_bias = random_layers(units, 5, scale)
-    largest, total = kernels.scan_sum(weights, bias, other_bias, 0, 1 << units)
-    joint = exact.rbm_joint(weights, bias, other_bias)
-    assert largest + np.log(total) == pytest.approx(scipy.special.logsumexp(joint), rel=1e-12)
-    values = marginal(weights, bias, other_bias)
-    assert largest == pytest.approx(values.max(), rel=1e-12)
-
-
-def test_scan_sum_over_several_pieces() -> None:
-    # 2^14 states are four pieces; the greatest value is in the last one.
-    weights, bias, other_bias = random_layers(14, 3, 0.5)
-    bias[-2:] = 100.0
-    largest, total = kernels.scan_sum(weights, bias, other_bias, 0, 1 << 14)
-    wanted = scipy.special.logsumexp(marginal(weights, bias, other_bias))
-    assert largest + np.log(total) == pytest.approx(wanted, rel=1e-12)
-
-
-# --- one flipped site ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("visible", "hidden", "shots", "density", "scale"),
-    [(6, 4, 64, 1.0, 1.0), (5, 3, 130, 0.4, 2.0), (1, 1, 1, 1.0, 1.0), (8, 2, 63, 1.0, 5.0)],
-)
-def test_flip_amplitudes_are_ratios_of_amplitudes(
-    visible: int, hidden: int, shots: int, density: float, scale: float
-) -> None:
-    given = random_epoch(visible, hidden, shots, 12, batch=1, density=density, scale=scale)
-
-    def log_p(v: Float64) -> Float64:
-        activation = v @ given.weights.T + given.hidden_bias
-        return np.asarray(v @ given.visible_bias + np.logaddexp(0, activation).sum(axis=1))
-
-    v = given.bits.astype(float)
-    wanted = np.zeros(shots)
-    for i in range(visible):
-        flipped = v.copy()
-        flipped[:, i] = 1 - flipped[:, i]
-        wanted += np.exp(0.5 * (log_p(flipped) - log_p(v)))
-    found = np.empty(shots)
-    kernels.flip_amplitudes(given.bits, given.weights, given.visible_bias, given.hidden_bias, found)
-    np.testing.assert_allclose(found, wanted, rtol=1e-9)
-
-
-@pytest.mark.parametrize("strength", [10.0, 40.0, 100.0])
-def test_flip_amplitudes_with_biases_that_balance_large_weights(strength: float) -> None:
-    # Odd factors of exp(+-strength) cancel one another in the ratio.
-    weights = np.array([[2.0, 2.0, 0.0], [0.0, -1.0, 2.0]]) * strength + 0.1
-    visible_bias = np.array([-1.5, -1.0, -1.3]) * strength
-    hidden_bias = np.array([-1.0, 0.5]) * strength
-
-    def log_p(v: Float64) -> float:
-        return float(v @ visible_bias + np.logaddexp(0, weights @ v + hidden_bias).sum())
-
-    bits = exact.basis(3)
-    found = np.empty(8)
-    kernels.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
-    for v, amplitude in zip(bits.astype(float), found, strict=True):
-        wanted = 0.0
-        for i in range(3):
-            flipped = v.copy()
-            flipped[i] = 1 - flipped[i]
-            wanted += np.exp(0.5 * (log_p(flipped) - log_p(v)))
-        assert amplitude == pytest.approx(wanted, rel=1e-10)
-
-
-def flips_by_enumeration(
-    bits: NDArray[np.uint8], weights: Float64, visible_bias: Float64, hidden_bias: Float64
-) -> Float64:
-    """Sum over sites of psi(flipped) / psi by the logarithm of each, one hidden unit at a time."""
-    v = bits.astype(float)
-    activation = v @ weights.T + hidden_bias
-    total = np.zeros(len(v))
-    for i in range(v.shape[1]):
-        sign = 1 - 2 * v[:, i]
-        after = activation + sign[:, None] * weights[:, i]
-        gap = np.logaddexp(0, after) - np.logaddexp(0, activation)
-        total += np.exp(0.5 * (sign * visible_bias[i] + gap.sum(axis=1)))
-    return total
-
-
-def check_flips(weights: Float64, visible_bias: Float64, hidden_bias: Float64) -> None:
-    bits = exact.basis(weights.shape[1])
-    found = np.empty(len(bits))
-    kernels.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
-    wanted = flips_by_enumeration(bits, weights, visible_bias, hidden_bias)
-    assert np.isfinite(wanted).all()
-    np.testing.assert_allclose(found, wanted, rtol=1e-9)
-
-
-@pytest.mark.parametrize("strength", [5.0, 40.0, 200.0, 1000.0])
-@pytest.mark.parametrize("balance", [-1.0, -0.5, 0.0])
-def test_flip_amplitudes_where_products_leave_the_range_of_floats(
-    strength: float, balance: float
-) -> None:
-    # 50 weights of one sign against one bias, and 25 weights of either sign: partial products go
-    # far out of range, and come back where the ratio is finite. Hidden biases put each unit at its
-    # bend somewhere.
-    generator = np.random.default_rng(3)
-    weights = np.full((50, 6), strength)
-    weights[:, 1] *= np.where(np.arange(50) < 25, 1, -1)
-    weights[:, 2] *= generator.choice([-1, 0, 1], 50)
-    hidden_bias = balance * strength * generator.integers(0, 4, 50) + generator.normal(0, 1, 50)
-    for i in range(6):  # the site's bias balances its weights, at a configuration of its own
-        v = generator.integers(0, 2, 6).astype(float)
-        v[i] = 0
-        off = weights @ v + hidden_bias
-        gap = np.logaddexp(0, off + weights[:, i]) - np.logaddexp(0, off)
-        bias = np.zeros(6)
-        bias[i] = -gap.sum()
-        found = np.empty(2)
-        pair = np.array([v, v], np.uint8)
-        pair[1, i] = 1
-        alone = np.where(np.arange(6) == i, weights, 0.0)
-        fixed = weights @ v + hidden_bias
-        kernels.flip_amplitudes(pair, alone, bias, fixed, found)
-        np.testing.assert_allclose(found, flips_by_enumeration(pair, alone, bias, fixed), rtol=1e-9)
-        assert found == pytest.approx([6.0, 6.0], rel=1e-9)
-
-
-def test_flip_amplitudes_of_a_bias_against_fifty_weights() -> None:
-    # 50 weights of 40 outweigh b = -1000; c = -20 - 40 k bends some of them off.
-    hidden_bias = np.array([-20.0 - 40.0 * (j % 4) for j in range(50)])
-    check_flips(np.full((50, 6), 40.0), np.full(6, -1000.0), hidden_bias)
-    generator = np.random.default_rng(0)
-    weights = 40.0 * generator.choice([-1.0, 0.0, 1.0], (50, 6))
-    check_flips(weights, -0.5 * weights.sum(axis=0), generator.normal(0, 20, 50))
-
-
-@pytest.mark.parametrize("bias", [599.0, 601.0, 750.0, 1000.0])
-def test_flip_amplitudes_of_steep_biases_without_weights(bias: float) -> None:
-    visible_bias = np.array([bias, -bias, 0.3])
-    weights = np.zeros((2, 3))
-    check_flips(weights, visible_bias, np.array([1.0, -1.0]))
-    weights[0, 2] = 1.5  # the steep sites still have none
-    check_flips(weights, visible_bias, np.array([1.0, -1.0]))
-
-
-def test_flip_amplitudes_beyond_512_hidden_units() -> None:
-    # Factors of 2 each, 1100 times: the product itself is beyond 2^1024.
-    weights = np.full((1100, 2), 60.0)
-    weights[:, 1] = np.where(np.arange(1100) % 2, 1.0, -1.0)
-    hidden_bias = np.full(1100, -60.0)
-    check_flips(weights, np.array([-1100 * np.log(2), 700.0]), hidden_bias)

@@ -23,7 +23,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune import kernels
+from psiprune import sums
 from psiprune.inputs import InputError, check_count, check_seed
 from psiprune.likelihood import Moments
 from psiprune.rbm import RBM
@@ -265,7 +265,7 @@ def _sum_out(
             held, spread = _runs(inner[1:], scope)
             for target, half in zip((zero, one), np.split(table, 2), strict=True):
                 target.reshape(spread)[...] += half.reshape(held)
-        kernels.sum_unit(zero, one)
+        sums.sum_unit(zero, one)
         if scope:
             tables.setdefault(scope[0], []).append((scope, zero))
         else:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune import kernels
+from psiprune import sums
 from psiprune.inputs import InputError
 from psiprune.rbm import RBM
 
@@ -46,7 +46,7 @@ def collapse(bits: NDArray[np.uint8]) -> Configurations:
 def data_moments(rbm: RBM, data: Configurations) -> tuple[float, Moments]:
     """E_data[log p~(v)] and the averages over data with h_j replaced by p(h_j = 1 | v)."""
     given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
-    softplus = kernels.sigmoid_in_place(given, data.weight)
+    softplus = sums.sigmoid_in_place(given, data.weight)
     weighted = given * data.weight
     visible = data.bits @ data.weight
     value = float(rbm.visible_bias @ visible + softplus)
@@ -67,10 +67,10 @@ def model_moments(rbm: RBM) -> tuple[float, Moments]:
         )
     states = ((np.arange(1 << units) >> np.arange(units)[:, None]) & 1).astype(np.float64)
     if rbm.hidden <= rbm.visible:
-        log_weight = kernels.scan_all(rbm.weights.T, rbm.hidden_bias, rbm.visible_bias)
+        log_weight = sums.scan_all(rbm.weights.T, rbm.hidden_bias, rbm.visible_bias)
         log_z, prob = _normalise(log_weight)
         given = rbm.weights.T @ states + rbm.visible_bias[:, None]
-        kernels.sigmoid_in_place(given, prob)
+        sums.sigmoid_in_place(given, prob)
         given *= prob
         return log_z, Moments(states @ given.T, given.sum(axis=1), states @ prob)
     log_z, prob = _normalise(rbm.log_prob_all())
@@ -92,7 +92,7 @@ def fisher_matrix(rbm: RBM, data: Configurations) -> Float64:
     the model this is its Fisher information (Amari, Neural Comput. 10, 251 (1998)).
     """
     given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
-    kernels.sigmoid_in_place(given, data.weight)
+    sums.sigmoid_in_place(given, data.weight)
     hidden, visible = np.nonzero(rbm.mask)
     features = np.concatenate([given[hidden] * data.bits[visible], data.bits, given])
     features -= (features @ data.weight)[:, None]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune import kernels
+from psiprune import sums
 from psiprune.mps import MPS
 from psiprune.rbm import RBM
 from psiprune.tfim import TFIM, midpoint
@@ -89,7 +89,7 @@ def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -
     z = 1.0 - 2.0 * flat
     local = np.full(len(flat), np.nan)
     if model is not None:
-        kernels.flip_amplitudes(flat, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
+        sums.flip_amplitudes(flat, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
         local *= -model.field
         local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
     m = z.mean(axis=1)

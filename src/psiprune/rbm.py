@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune import kernels, sampling
+from psiprune import kernels, sampling, sums
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError, check_count, check_seed
 from psiprune.parallel import in_threads
@@ -155,7 +155,7 @@ class RBM:
         """
         if self.visible > 24:
             raise InputError(f"rbm: a table over all states needs N <= 24, found {self.visible}")
-        return kernels.scan_all(self.weights, self.visible_bias, self.hidden_bias)
+        return sums.scan_all(self.weights, self.visible_bias, self.hidden_bias)
 
     def log_partition(self) -> float:
         """log Z, exact: the sum over all states of the smaller layer, streamed, in the log domain.
@@ -181,7 +181,7 @@ class RBM:
         # The pieces are the same on any machine, and so is the order in which they are added.
         piece = 1 << min(len(bias), max(14, len(bias) - 6))
         parts = in_threads(
-            lambda first: kernels.scan_sum(weights, bias, other, first, piece),
+            lambda first: sums.scan_sum(weights, bias, other, first, piece),
             range(0, 1 << len(bias), piece),
         )
         largest = max(top for top, _ in parts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune import kernels
+from psiprune import kernels, sums
 from psiprune.inputs import InputError
 from psiprune.parallel import in_threads
 
@@ -124,13 +124,13 @@ def exact_draws(
 def _log_marginal(
     weights: NDArray[np.float64], bias: NDArray[np.float64], other_bias: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """`kernels.scan` over every state of a layer, in pieces over all cores."""
+    """`sums.scan` over every state of a layer, in pieces over all cores."""
     weights = np.ascontiguousarray(weights)
     table = np.empty(1 << len(bias))
     piece = min(len(table), 1 << 16)
 
     def fill(first: int) -> None:
-        kernels.scan(weights, bias, other_bias, first, table[first : first + piece])
+        sums.scan(weights, bias, other_bias, first, table[first : first + piece])
 
     in_threads(fill, range(0, len(table), piece))
     return table
