@@ -86,21 +86,16 @@ def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -
     """
     chains, draws, n = bits.shape
     flat = bits.reshape(chains * draws, n)
-    z = 1.0 - 2.0 * flat
+    z = (1.0 - 2.0 * flat).astype(np.float64, copy=False)
     local = np.full(len(flat), np.nan)
     if model is not None:
         sums.flip_amplitudes(flat, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
         local *= -model.field
         local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
-    m = z.mean(axis=1)
-    i = midpoint(n)
-    # The product of fluctuations has C(d) as its mean, up to a bias of order 1/draws.
-    fluctuation = z - z.mean(axis=0)
-    products = fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
     return Observables(
         *(
             _estimate(values.reshape(chains, draws, *values.shape[1:]))
-            for values in (local, m, np.abs(m), products)
+            for values in (local, *_diagonal(z))
         )
     )
 
@@ -134,17 +129,12 @@ def reference_observables(state: MPS) -> Observables:
 
 def data_observables(bits: NDArray[np.uint8]) -> dict[str, Estimate]:
     """<m>, <|m|> and C(d) of independent shots, bits [shot, site]; the energy would need psi."""
-    n = bits.shape[1]
-    z = 1.0 - 2.0 * bits
-    m = z.mean(axis=1)
-    i = midpoint(n)
-    fluctuation = z - z.mean(axis=0)
-    products = fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
+    m, absolute, products = _diagonal((1.0 - 2.0 * bits).astype(np.float64, copy=False))
     return {
         name: _estimate(values[:, None])
         for name, values in (
             ("magnetization", m),
-            ("abs_magnetization", np.abs(m)),
+            ("abs_magnetization", absolute),
             ("correlation", products),
         )
     }
@@ -189,6 +179,17 @@ def _tables(sites: int) -> _Tables:
     ones = sum(((index >> k) & 1 for k in range(sites)), np.zeros_like(index))
     bonds = sum((z[k] * z[k + 1] for k in range(sites - 1)), np.zeros(1 << sites))
     return _Tables(ones, bonds, z[midpoint(sites)])
+
+
+def _diagonal(z: Float64) -> tuple[Float64, Float64, Float64]:
+    """m [draw], |m| [draw] and products [draw, distance] whose means are <m>, <|m|> and C(d).
+
+    The product of fluctuations has C(d) as its mean, up to a bias of order 1/draws.
+    """
+    n = z.shape[1]
+    m, i = z.mean(axis=1), midpoint(n)
+    fluctuation = z - z.mean(axis=0)
+    return m, np.abs(m), fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
 
 
 def _site_means(weight: Float64) -> Float64:
