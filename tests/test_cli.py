@@ -21,7 +21,7 @@ import pytest
 
 import psiprune as pp
 import tiny
-from psiprune.cli import _show
+from psiprune.cli.app import show
 from psiprune.config import (
     FineTuneSettings,
     MeasureSettings,
@@ -598,7 +598,7 @@ def test_json_has_null_for_what_is_not_finite(capsys: pytest.CaptureFixture[str]
         "a": nan,
         "b": [1.5, inf, {"c": -inf, "d": (np.float64(nan), 2, True, None, "NaN")}],
     }
-    _show(found, "", True)
+    show(found, "", True)
 
     def refuse(word: str) -> None:
         pytest.fail(f"{word} is not JSON")

@@ -1,0 +1,97 @@
+"""What all commands share: the application, its option types, and how results are printed."""
+
+from __future__ import annotations
+
+import json as json_format
+import math
+import tomllib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+from cyclopts import App, Parameter, Token
+
+from psiprune.inputs import InputError, Settings
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+Chosen = TypeVar("Chosen", bound=Settings)
+Flat = Parameter(name="*")
+Out = Annotated[Path, Parameter(name=["--out", "-o"])]
+
+
+def whole(_: object, tokens: Sequence[Token]) -> int:
+    """An integer as it was typed."""
+    try:
+        return int(tokens[0].value)  # cyclopts itself would round "2.5"
+    except ValueError:
+        raise ValueError(f"must be an integer, found {tokens[0].value!r}") from None
+
+
+Whole = Parameter(converter=whole)
+
+app = App(
+    name="psiprune",
+    # "--fields 1 2" as well as "--fields 1 --fields 2"; no "--no-json", no "--empty-fields".
+    default_parameter=Parameter(consume_multiple=True, negative=()),
+    suppress_keyboard_interrupt=False,  # `main` says a word about it
+    version=lambda: f"psiprune {version('psiprune')}",
+    help="Reconstruct quantum states from bit strings, prune the RBM, and tell what it cost.",
+)
+
+
+def chosen_settings(model: type[Chosen], given: Chosen | None, config: Path | None) -> Chosen:
+    """The configuration of a TOML file, if any, overlaid with the options given."""
+    values: dict[str, Any] = {}
+    if config is not None:
+        try:
+            values = tomllib.loads(config.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(f"{config}: cannot be read as TOML: {error}") from None
+    if given is not None:
+        _merge(values, given.model_dump(exclude_unset=True))
+    return model(**values)
+
+
+def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:
+    for key, value in top.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def check_new(out: Path) -> None:
+    """Refuse a file that exists, or a missing folder, before anything is computed."""
+    if out.exists():
+        raise InputError(f"{out}: exists already; give another name, or delete it first")
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: there is no folder {out.parent}; make it first")
+
+
+def progress_bar(epochs: int) -> tqdm[NoReturn]:
+    """A bar over epochs on standard error, off where that is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(total=epochs, desc="training", unit=" epochs", disable=None)
+
+
+def advance(bar: tqdm[NoReturn]) -> None:
+    """One epoch more."""
+    bar.update()
+
+
+def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print the text, or the numbers as one JSON object."""
+    print(json_format.dumps(_plain(numbers), allow_nan=False) if as_json else text)
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,76 @@
+"""Commands about states: `ground-state` and `sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from psiprune.cli.app import Flat, Out, Whole, app, check_new, show
+from psiprune.tfim import TFIM
+
+
+@app.command(name="ground-state")
+def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool = False) -> None:
+    """Find the ground state of a transverse-field Ising chain by DMRG.
+
+    Parameters
+    ----------
+    out
+        file to write the state to
+    json
+        print one JSON object on standard output
+    """
+    from psiprune.dmrg import ground_state
+
+    check_new(out)
+    state = ground_state(model)
+    state.save(out)
+    exact = state.model.ground_energy() if state.model else float("nan")
+    numbers = {
+        "file": str(out),
+        "sites": state.sites,
+        "energy": state.energy,
+        "exact_energy": exact,
+        "energy_variance": state.energy_variance,
+        "truncation_error": state.truncation_error,
+        "largest_bond": max(state.bond_dimensions),
+    }
+    show(
+        numbers,
+        f"{out}: {state.sites} sites, E = {state.energy:.10f} (exact {exact:.10f}), variance "
+        f"{state.energy_variance:.1e}, bond dimension {numbers['largest_bond']}",
+        json,
+    )
+
+
+@app.command(name="sample")
+def sample_command(
+    state: Path,
+    *,
+    out: Out,
+    shots: Annotated[int, Whole] = 100_000,
+    seed: Annotated[int, Whole] = 0,
+    json: bool = False,
+) -> None:
+    """Measure a state in the Z basis: independent shots by perfect sampling.
+
+    Parameters
+    ----------
+    state
+        file of the state
+    out
+        file to write the shots to
+    shots
+        number of shots
+    seed
+        same seed, same shots
+    json
+        print one JSON object on standard output
+    """
+    from psiprune.mps import load_mps, sample
+
+    check_new(out)
+    drawn = sample(load_mps(state), shots, seed=seed)
+    drawn.save(out)
+    numbers = {"file": str(out), "shots": len(drawn), "sites": drawn.sites, "seed": seed}
+    show(numbers, f"{out}: {len(drawn)} shots of {drawn.sites} sites", json)
