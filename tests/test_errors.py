@@ -10,12 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 import exact
-from psiprune import errors, sampling
+import machines
+from psiprune import chains, errors
 from psiprune.dmrg import ground_state
 from psiprune.errors import (
     CONFIDENCE,
     Reference,
     correlation_mse,
+    effective_draws,
     evaluate,
     exact_measures,
     fidelity,
@@ -309,15 +311,19 @@ def test_sampled_errors_are_of_the_right_size() -> None:
 def test_where_no_exact_draws_can_be_had_chains_run(monkeypatch: pytest.MonkeyPatch) -> None:
     reference, rbm = ground(10, 1.0), random_rbm(10, 4)
     wanted = exact_measures(rbm, reference)
-    monkeypatch.setattr(sampling, "EXACT_UNITS", 3)
+    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
     report = evaluate(rbm, reference, draws=5000, seed=1)
-    assert report.energy_bias.method == "Gibbs, 1000 chains"
+    assert report.energy_bias.method.startswith("1000 Gibbs chains with flips, a draw every ")
+    assert {measure.warning for _, measure in report} == {""}
+    assert report.kl.effective_sample_size is None
     for measure, value in (
         (report.energy_bias, wanted.energy_bias),
         (report.abs_magnetization_bias, wanted.abs_magnetization_bias),
         (report.correlation_mse, wanted.correlation_mse),
     ):
         assert abs(measure.value - value) < 5 * measure.error
+        assert measure.effective_sample_size is not None
+        assert 1000 < measure.effective_sample_size <= 5000
 
 
 # --- bad input -------------------------------------------------------------------------------
@@ -375,11 +381,72 @@ def test_reference_draws_are_not_the_training_set() -> None:
 
 
 def test_chains_that_remember_their_start_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "EXACT_UNITS", 0)
-    # Two wells, all 0 and all 1, far apart; the state below h = J lives in both.
-    strong = RBM(np.full((4, 10), 6.0), np.full(10, -12.0), np.full(4, -30.0))
-    report = evaluate(strong, ground(10, 0.3), draws=10_000)
+    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(chains, "MOST_STEPS", 20_000)
+    # Two wells that are not one another's mirror image: all 0, and the right half 1.
+    apart = RBM(
+        np.array([[0.0] * 5 + [6.0] * 5] * 4),
+        np.array([-9.0] * 5 + [-12.0] * 5),
+        np.full(4, -15.0),
+    )
+    report = evaluate(apart, ground(10, 0.3), draws=10_000)
     assert "have not converged" in report.abs_magnetization_roe.warning
     assert report.kl.warning == ""  # a sum over all states
     mixing = evaluate(random_rbm(10, 4), ground(10, 0.3), draws=10_000)
     assert {measure.warning for _, measure in mixing} == {""}
+
+
+def test_a_magnet_below_the_transition_is_sampled_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two deep wells, all 0 and all 1: chains without flips would stay where they begin.
+    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
+    rbm = machines.magnet(10, 4, 6.0, tilt=1.0)
+    reference = ground(10, 0.3)
+    report = evaluate(rbm, reference, draws=10_000)
+    assert {measure.warning for _, measure in report} == {""}
+    found, wanted = report.observables.magnetization, exact_measures(rbm, reference)
+    assert wanted.magnetization == pytest.approx(-np.tanh(0.5), abs=1e-4)
+    assert abs(float(found.value) - wanted.magnetization) < 5 * float(found.error)
+    assert found.error < 0.02
+
+
+def test_effective_sample_sizes_stand_beside_the_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = ground(22, 2.0)
+    rbm, _, _ = at_22_sites()
+    report = evaluate(rbm, reference, draws=5000, seed=1)
+    assert report.kl.effective_sample_size == 5000  # a plain mean over independent draws
+    overlap = report.fidelity.effective_sample_size
+    assert overlap is not None
+    # Weights sqrt(p~/q) of a model at fidelity F are worth F of the draws: (sum w)^2 / sum w^2.
+    assert overlap == pytest.approx(5000 * report.fidelity.value, rel=0.02)
+    assert report.energy_bias.effective_sample_size == 5000
+    monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
+    bridged = evaluate(rbm, reference, draws=5000, seed=1)
+    assert bridged.kl.effective_sample_size == bridged.fidelity.effective_sample_size
+    assert bridged.kl.effective_sample_size is not None
+    assert 1000 < bridged.kl.effective_sample_size < 5000
+
+
+def test_effective_draws_are_those_of_the_error() -> None:
+    two = Estimate(np.array([0.0, 1.0]), np.array([0.1, 0.2]), np.array([1.0, 1.0]))
+    assert effective_draws(two, 1000, 10) == pytest.approx(25)
+    assert effective_draws(two, 1000, 1) == 1000
+    assert effective_draws(two, 20, 10) == 20
+    still = Estimate(np.float64(0.0), np.float64(0.0), np.float64(0.0))
+    assert effective_draws(still, 1000, 10) == 1000
+
+
+def test_nothing_is_relative_to_a_reference_of_zero() -> None:
+    # (|01> + |10>) / sqrt(2) has |m| = 0.
+    state = mps_from_vector(np.array([0.0, 1.0, 1.0, 0.0]), TFIM(sites=2))
+    report = evaluate(random_rbm(2, 2), state, draws=1000)
+    assert np.isnan([report.abs_magnetization_roe.value, report.abs_magnetization_bias.value]).all()
+    assert np.isnan([report.abs_magnetization_roe.floor, report.abs_magnetization_roe.error]).all()
+    assert np.isfinite([report.kl.value, report.energy_bias.value]).all()
+
+
+def test_a_report_holds_the_sums_over_all_states() -> None:
+    rbm, reference = random_rbm(10, 4), ground(10, 1.0)
+    report = evaluate(rbm, reference, draws=1000)
+    assert report.exact == exact_measures(rbm, reference)
+    assert report.kl.value == report.exact.kl
+    assert evaluate(at_22_sites()[0], ground(22, 2.0), draws=1000).exact is None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from psiprune.files import read_dataset, write_bytes, write_dataset
+from psiprune.files import kind_of, read_dataset, write_bytes, write_dataset
 from psiprune.inputs import InputError
 
 
@@ -104,3 +104,19 @@ def test_a_failed_write_leaves_the_old_file(
     assert write_bytes(path, b"new").read_bytes() == b"new"
     with pytest.raises(OSError, match="No such file"):
         write_bytes(tmp_path / "missing" / "a", b"new")
+
+
+def test_the_kind_is_told_by_the_content(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "a.txt", xr.Dataset({"x": 1.0}), "thing")
+    assert kind_of(tmp_path / "a.txt") == "thing"
+    (tmp_path / "b.nc").write_text("0 1 1\n")
+    assert kind_of(tmp_path / "b.nc") is None
+    (tmp_path / "c.nc").write_bytes(b"")
+    assert kind_of(tmp_path / "c.nc") is None
+    xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "d.nc", engine="h5netcdf")
+    assert kind_of(tmp_path / "d.nc") is None
+    content = (tmp_path / "a.txt").read_bytes()
+    (tmp_path / "a.txt").write_bytes(content[:-50])
+    for file, words in (("a.txt", "truncated or damaged"), ("none", "cannot be read: No such")):
+        with pytest.raises(InputError, match=words):
+            kind_of(tmp_path / file)

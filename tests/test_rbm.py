@@ -12,23 +12,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import exact
+from machines import random_rbm
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError
 from psiprune.rbm import RBM, initial_rbm, load_rbm, rbm_from_dataset
 
 SHAPES = [(6, 3), (4, 7), (5, 5), (1, 1), (1, 5), (5, 1), (9, 2), (2, 9)]
 SCALES = [1.0, 300.0]
-
-
-def random_rbm(visible: int, hidden: int, scale: float = 1.0, density: float = 1.0) -> RBM:
-    generator = np.random.default_rng([visible, hidden])
-    mask = generator.random((hidden, visible)) < density
-    return RBM(
-        generator.normal(0, scale, (hidden, visible)),
-        generator.normal(0, scale, visible),
-        generator.normal(0, scale, hidden),
-        mask,
-    )
 
 
 def joint(rbm: RBM) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import exact
+from machines import distribution, magnet, random_rbm
 from psiprune import sampling
 from psiprune.inputs import InputError
 from psiprune.rbm import RBM
@@ -21,26 +23,15 @@ SHOTS = 20_000
 SHAPES = [(5, 2), (5, 9), (6, 6), (7, 3), (8, 4), (8, 12), (1, 1), (1, 4), (4, 1)]
 
 
-def random_rbm(visible: int, hidden: int, scale: float = 1.0, density: float = 1.0) -> RBM:
-    generator = np.random.default_rng([visible, hidden])
-    mask = generator.random((hidden, visible)) < density
-    return RBM(
-        generator.normal(0, scale, (hidden, visible)),
-        generator.normal(0, scale, visible),
-        generator.normal(0, scale, hidden),
-        mask,
-    )
-
-
-def distribution(rbm: RBM) -> NDArray[np.float64]:
-    return exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+def step_matrix(rbm: RBM) -> NDArray[np.float64]:
+    """Probabilities [from, to] of one Gibbs step."""
+    return exact.gibbs_matrix(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
 
 
 def after_steps(rbm: RBM, steps: int) -> NDArray[np.float64]:
     """The exact distribution of chains that many steps after a uniform start."""
-    step = exact.gibbs_matrix(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
     start = np.full(2**rbm.visible, 0.5**rbm.visible)
-    return np.asarray(start @ np.linalg.matrix_power(step, steps))
+    return np.asarray(start @ np.linalg.matrix_power(step_matrix(rbm), steps))
 
 
 @pytest.mark.parametrize(("visible", "hidden"), SHAPES)
@@ -107,7 +98,7 @@ def test_one_chain_in_time_follows_the_transition_matrix() -> None:
     # Successive states of chains are pairs with probability p(v) T(v, v').
     rbm = random_rbm(3, 2, scale=1.5)
     single = distribution(rbm)
-    step = exact.gibbs_matrix(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    step = step_matrix(rbm)
     start = rbm.sample_exact(SHOTS, seed=1)
     chains = sampling.start_chains(rbm.machine, start, 8)
     later = sampling.advance(sampling.advance(chains, 3), 1)
@@ -165,6 +156,145 @@ def test_advance_leaves_its_argument_alone() -> None:
     # The next stretch draws new numbers.
     again = sampling.advance(replace(later, state=chains.state), 4)
     assert (again.bits != later.bits).any()
+
+
+# --- flips of all bits -----------------------------------------------------------------------
+
+
+def flip_matrix(prob: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities [from, to] of choosing between v and 1 - v by their probabilities."""
+    there = prob / (prob + prob[::-1])  # 1 - v stands at the other end of the basis
+    return np.diag(there) + np.diag(1 - there)[:, ::-1]
+
+
+@pytest.mark.parametrize(("visible", "hidden"), SHAPES)
+@pytest.mark.parametrize("steps", [0, 1, 2, 50])
+def test_chains_with_flips_follow_the_transition_matrix(
+    visible: int, hidden: int, steps: int
+) -> None:
+    rbm = random_rbm(visible, hidden)
+    prob = distribution(rbm)
+    gibbs = step_matrix(rbm)
+    both = flip_matrix(prob) @ gibbs
+    uniform = np.full(2**visible, 0.5**visible)
+    start = sampling.random_start(SHOTS, visible, 3)
+    chains = sampling.start_chains(rbm.machine, start, 3)
+    later = sampling.advance_with_flips(chains, steps)
+    assert (chains.steps, later.steps) == (0, steps)
+    wanted = uniform @ np.linalg.matrix_power(both, steps)
+    assert exact.chi_squared_p(later.bits, wanted) > REJECT
+    # The two matrices do not differ by a sign or an order of no consequence.
+    assert abs(prob @ both - prob).max() < 1e-12
+
+
+def test_a_step_with_a_flip_is_not_a_step_without() -> None:
+    rbm = random_rbm(6, 3, scale=2.0)
+    chains = sampling.start_chains(rbm.machine, sampling.random_start(SHOTS, 6, 3), 3)
+    uniform = np.full(64, 1 / 64)
+    plain, both = step_matrix(rbm), flip_matrix(distribution(rbm)) @ step_matrix(rbm)
+    for advance, right, wrong in (
+        (sampling.advance, plain, both),
+        (sampling.advance_with_flips, both, plain),
+    ):
+        bits = advance(chains, 1).bits
+        assert exact.chi_squared_p(bits, uniform @ right) > REJECT
+        assert exact.chi_squared_p(bits, uniform @ wrong) < REJECT
+
+
+def test_wrong_rules_of_acceptance_fail() -> None:
+    """Chains that start at p must stay there: right rules keep it, each wrong one is found."""
+    rbm = magnet(6, 3, 1.5, tilt=1.0)
+    wanted = distribution(rbm)
+
+    def ratio(bits: NDArray[np.uint8], machine: RBM = rbm) -> NDArray[np.float64]:
+        there = machine.log_prob_unnormalized(1 - bits)
+        return np.exp(there - machine.log_prob_unnormalized(bits))
+
+    unbiased = replace(rbm, hidden_bias=np.zeros(3))
+    rules: dict[str, tuple[Callable[[NDArray[np.uint8]], NDArray[np.float64]], bool]] = {
+        "heat bath": (lambda v: ratio(v) / (1 + ratio(v)), True),
+        "Metropolis": (lambda v: np.minimum(1, ratio(v)), True),
+        "half of the time": (lambda v: np.full(len(v), 0.5), False),
+        "the wrong way round": (lambda v: 1 / (1 + ratio(v)), False),
+        "amplitudes, not probabilities": (lambda v: np.minimum(1, ratio(v) ** 0.5), False),
+        "without hidden biases": (lambda v: np.minimum(1, ratio(v, unbiased)), False),
+    }
+    for name, (rule, right) in rules.items():
+        generator = np.random.default_rng(7)
+        chains = sampling.start_chains(rbm.machine, rbm.sample_exact(SHOTS, seed=1), 5)
+        for _ in range(3):
+            v = chains.bits
+            turned = generator.random(SHOTS) < rule(v)
+            at = sampling.start_chains(rbm.machine, np.where(turned[:, None], 1 - v, v), 5)
+            chains = sampling.advance(replace(at, steps=chains.steps), 1)
+        assert (exact.chi_squared_p(chains.bits, wanted) > REJECT) == right, name
+    # What the package does, in the same test.
+    chains = sampling.start_chains(rbm.machine, rbm.sample_exact(SHOTS, seed=1), 5)
+    assert exact.chi_squared_p(sampling.advance_with_flips(chains, 3).bits, wanted) > REJECT
+
+
+@pytest.mark.parametrize("tilt", [0.0, 1.0])
+def test_flips_carry_chains_from_one_half_to_the_other(tilt: float) -> None:
+    rbm = magnet(10, 4, 2.0, tilt)
+    prob, m = distribution(rbm), (1.0 - 2.0 * exact.basis(10)).mean(axis=1)
+    up = float(prob[m > 0].sum())
+    assert up == pytest.approx(0.5 if tilt == 0 else 0.276, abs=1e-3)
+    start = np.zeros((2000, 10), np.uint8)  # all up
+    chains = sampling.start_chains(rbm.machine, start, 4)
+
+    def share(chains: sampling.Chains) -> float:
+        return float((1.0 - 2.0 * chains.bits.mean(axis=1) > 0).mean())
+
+    error = np.sqrt(up * (1 - up) / 2000)
+    assert share(sampling.advance(chains, 2000)) > 0.99
+    for steps in (1, 20, 21):  # even and odd
+        assert abs(share(sampling.advance_with_flips(chains, steps)) - up) < 5 * error
+    # Within a chain as well: successive draws are independent as to the half.
+    before = sampling.advance_with_flips(chains, 20)
+    after = sampling.advance_with_flips(before, 2)
+    signs = [1.0 - 2.0 * (each.bits.mean(axis=1) > 0.5) for each in (before, after)]
+    assert abs(np.corrcoef(*signs)[0, 1]) < 5 / np.sqrt(2000)
+
+
+@pytest.mark.parametrize("cores", [1, 5])
+def test_flips_do_not_depend_on_threads(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_rbm(8, 4)
+    start = sampling.random_start(4000, 8, 1)
+    chains = sampling.start_chains(rbm.machine, start, 1)
+    wanted = sampling.advance_with_flips(chains, 7).bits
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    np.testing.assert_array_equal(sampling.advance_with_flips(chains, 7).bits, wanted)
+    np.testing.assert_array_equal(chains.bits, start)
+    for count in (1, 113, 900):  # a chain depends on its index alone
+        few = sampling.start_chains(rbm.machine, start[:count], 1)
+        np.testing.assert_array_equal(sampling.advance_with_flips(few, 7).bits, wanted[:count])
+
+
+def test_flips_with_huge_weights() -> None:
+    # Two states of equal weight, all others e^-600 away; then one of them e^900 below the other.
+    for tilt, share in ((0.0, 0.5), (-900.0, 1.0), (900.0, 0.0)):
+        rbm = RBM(np.full((1, 6), 600.0), np.full(6, -300.0 + tilt / 6), np.array([-1800.0]))
+        start = np.zeros((1000, 6), np.uint8)
+        bits = sampling.advance_with_flips(sampling.start_chains(rbm.machine, start, 0), 5).bits
+        sums = bits.sum(axis=1)
+        assert set(sums.tolist()) <= {0, 6}
+        assert abs(int((sums == 0).sum()) - 1000 * share) <= 5 * np.sqrt(250)
+
+
+@pytest.mark.parametrize("hidden", [63, 64, 130, 600])
+def test_flips_with_many_hidden_units(hidden: int) -> None:
+    # p~ is 2^hidden at all 0, a product of as many factors of 2, and the same at all 1.
+    bias = -(hidden * 50.0 - hidden * np.log(2)) / 5
+    rbm = RBM(np.full((hidden, 5), 10.0), np.full(5, bias), np.zeros(hidden))
+    ends = rbm.log_prob_unnormalized([[0] * 5, [1] * 5])
+    assert ends[0] == pytest.approx(ends[1], abs=1e-8)
+    start = np.zeros((2000, 5), np.uint8)
+    bits = sampling.advance_with_flips(sampling.start_chains(rbm.machine, start, 2), 1).bits
+    assert set(bits.sum(axis=1).tolist()) == {0, 5}
+    assert abs(float(bits[:, 0].mean()) - 0.5) < 5 * 0.5 / np.sqrt(2000)
+
+
+# --- exact draws at the limits ---------------------------------------------------------------
 
 
 def test_exact_draws_with_huge_weights() -> None:

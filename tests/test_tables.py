@@ -43,10 +43,10 @@ def test_columns_are_aligned() -> None:
 
 def test_a_report_as_text(report: pp.Report) -> None:
     head, *lines = report_text(report).splitlines()
-    assert head.split() == ["measure", "value", "error", "floor", "method"]
+    assert head.split() == ["measure", "value", "error", "floor", "ESS", "method"]
     assert [line.split()[0] for line in lines] == MEASURES
     for line, (_, measure) in zip(lines, report, strict=True):
-        _, value, error, floor, *method = line.split()
+        _, value, error, floor, size, *method = line.split()
         assert float(value) == pytest.approx(measure.value, rel=1e-5)
         if math.isnan(measure.floor):  # of an unknown number of training shots
             assert floor == "-"
@@ -54,8 +54,9 @@ def test_a_report_as_text(report: pp.Report) -> None:
             assert float(floor) == pytest.approx(measure.floor, rel=1e-3)
         assert " ".join(method) == measure.method
         if method == ["sum", "over", "all", "states"]:
-            assert error == "exact"
+            assert (error, size) == ("exact", "-")
         else:
+            assert size == "500"
             assert float(error) == pytest.approx(measure.error, rel=0.1)
     # KL and fidelity are sums; of the rest nothing is.
     assert [line.split()[2] == "exact" for line in lines] == [True] * 2 + [False] * 5
@@ -78,6 +79,20 @@ def test_what_is_not_finite_is_a_dash(report: pp.Report) -> None:
     assert "nan" not in "".join(lines)
 
 
+def test_a_warning_names_all_measures_that_it_holds_for(report: pp.Report) -> None:
+    assert "warning" not in report_text(report)
+    warned = dataclasses.replace(
+        report,
+        kl=dataclasses.replace(report.kl, warning="is odd"),
+        energy_roe=dataclasses.replace(report.energy_roe, warning="rests on sand"),
+        energy_bias=dataclasses.replace(report.energy_bias, warning="rests on sand"),
+    )
+    assert report_text(warned).splitlines()[8:] == [
+        "warning: kl: is odd",
+        "warning: energy_roe, energy_bias: rests on sand",
+    ]
+
+
 def test_a_report_as_numbers(report: pp.Report) -> None:
     numbers = json.loads(json.dumps(report_numbers(report)))
     assert list(numbers) == MEASURES
@@ -88,6 +103,7 @@ def test_a_report_as_numbers(report: pp.Report) -> None:
             "floor": pytest.approx(measure.floor, nan_ok=True),
             "method": measure.method,
             "warning": measure.warning,
+            "effective_sample_size": measure.effective_sample_size,
         }
 
 

@@ -9,21 +9,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune import sampling
 from psiprune.annealing import log_mean
+from psiprune.chains import Draws, draw
 from psiprune.inputs import InputError, check_count, check_seed
 from psiprune.mps import MPS, sample
 from psiprune.observables import (
     Estimate,
     Observables,
     exact_observables,
-    not_converged,
     reference_observables,
     sampled_observables,
 )
 from psiprune.parallel import one_blas_thread
 from psiprune.partition import FEWEST_EFFECTIVE, bridge, exact_log_partition
 from psiprune.rbm import RBM
+from psiprune.sampling import seed_for
 from psiprune.tfim import TFIM
 
 Float64 = NDArray[np.float64]
@@ -32,7 +32,6 @@ Float64 = NDArray[np.float64]
 EXACT_SITES = 20
 #: Half-width of the paper's 99 % confidence interval in standard errors, its c.
 CONFIDENCE = 2.576
-_CHAINS, _BURN_IN, _THIN = 1000, 1000, 20
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Measure:
         floor: what a perfect model would show with the same number of draws or training shots.
         method: how the value was found.
         warning: why value and error cannot be trusted; empty if nothing speaks against them.
+        effective_sample_size: how many independent draws would give the same error; None where
+            nothing is sampled. Weights count by (sum w)^2 / sum w^2.
     """
 
     value: float
@@ -52,6 +53,19 @@ class Measure:
     floor: float
     method: str
     warning: str = ""
+    effective_sample_size: float | None = None
+
+
+class Measures(NamedTuple):
+    """The values alone; names as in `Report`."""
+
+    kl: float
+    infidelity: float
+    energy_bias: float
+    abs_magnetization_bias: float
+    correlation_mse: float
+    magnetization: float
+    abs_magnetization: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,7 @@ class Report:
         energy_bias, abs_magnetization_bias: the same without the interval, |O_ref - O| / |O_ref|.
         correlation_mse: mean over d of (C(d) - C_ref(d))^2 (after Eq. 8).
         observables: what the RBM's samples say of m, |m|, C(d) and the energy.
+        exact: the measures by sums over all states, up to 20 sites; else None.
     """
 
     kl: Measure
@@ -76,6 +91,7 @@ class Report:
     abs_magnetization_bias: Measure
     correlation_mse: Measure
     observables: Observables
+    exact: Measures | None
 
     def __iter__(self) -> Iterator[tuple[str, Measure]]:
         """(name, measure) of each measure."""
@@ -96,8 +112,11 @@ def fidelity(log_q: Float64, log_p: Float64) -> float:
 
 
 def relative_error(reference: Estimate, found: Estimate) -> tuple[float, float]:
-    """(ROE, bias) of an observable: the paper's Eq. (6), and without the confidence interval."""
-    scale = abs(float(reference.value))
+    """(ROE, bias) of an observable: the paper's Eq. (6), and without the confidence interval.
+
+    NaN where the reference is 0, as nothing is relative to it.
+    """
+    scale = abs(float(reference.value)) or float("nan")
     bias = abs(float(found.value - reference.value))
     return (bias + CONFIDENCE * float(found.error)) / scale, bias / scale
 
@@ -144,18 +163,6 @@ def reference_of(state: MPS) -> Reference:
     return Reference(state, state.model, reference_observables(state), log_q)
 
 
-class Measures(NamedTuple):
-    """The values alone; names as in `Report`."""
-
-    kl: float
-    infidelity: float
-    energy_bias: float
-    abs_magnetization_bias: float
-    correlation_mse: float
-    magnetization: float
-    abs_magnetization: float
-
-
 @one_blas_thread()
 def exact_measures(rbm: RBM, reference: Reference) -> Measures:
     """Measure an RBM by sums over the whole basis, for N <= 20.
@@ -196,47 +203,6 @@ def measures(rbm: RBM, reference: Reference, *, draws: int, seed: int) -> Measur
     )
 
 
-class Draws(NamedTuple):
-    """RBM samples bits [chain, draw, site], how they were drawn, and why not to trust them."""
-
-    bits: NDArray[np.uint8]
-    method: str
-    warning: str
-
-
-def draw_chains(rbm: RBM, state: MPS, draws: int, seed: int) -> Draws:
-    """About `draws` configurations: independent exact draws where a layer has at most 25 units.
-
-    Otherwise 1000 Gibbs chains, half of them from draws of the state and half from random bits,
-    with 1000 steps of burn-in and a draw every 20 steps. A model whose chains remember their start
-    is warned of.
-    """
-    if min(rbm.visible, rbm.hidden) <= sampling.EXACT_UNITS:
-        return Draws(rbm.sample_exact(draws, seed=seed)[:, None, :], "independent draws", "")
-    half = _CHAINS // 2
-    likely = sample(state, half, seed=_own(seed, "start")).bits
-    start = np.concatenate([likely, sampling.random_start(half, rbm.visible, seed)])
-    chains = sampling.advance(sampling.start_chains(rbm.machine, start, seed), _BURN_IN)
-    kept = []
-    for _ in range(-(-draws // _CHAINS)):
-        chains = sampling.advance(chains, _THIN)
-        kept.append(chains.bits)
-    bits = np.stack(kept, axis=1)
-    reason = not_converged(bits)
-    steps = _BURN_IN + len(kept) * _THIN
-    warning = f"rests on chains that have not converged in {steps} steps: {reason}"
-    return Draws(bits, f"Gibbs, {_CHAINS} chains", warning if reason else "")
-
-
-def _own(seed: int, purpose: str) -> int:
-    """A seed for draws of the state that no user's `sample(state, seed=...)` meets by accident.
-
-    With the same seed the reference draws would be the very shots the RBM was trained on.
-    """
-    words = [seed, *purpose.encode()]
-    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
 @one_blas_thread()
 def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: int = 0) -> Report:
     """Every error measure of an RBM against a reference state, each with error, floor and method.
@@ -252,36 +218,64 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
     reference = state if isinstance(state, Reference) else reference_of(state)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
     check_reference(rbm, reference)
-    drawn = draw_chains(rbm, reference.state, draws, seed)
-    found = sampled_observables(rbm, drawn.bits, reference.model)
+    model = reference.model
+
+    def likely(number: int) -> NDArray[np.uint8]:
+        return sample(reference.state, number, seed=seed_for(seed, "start")).bits
+
+    drawn = draw(rbm, likely, draws, seed, model)
+    found = sampled_observables(rbm, drawn.bits, model)
     truth = reference.observables
     count = drawn.bits.shape[0] * drawn.bits.shape[1]
-    how = drawn.method, drawn.warning
+
+    def measure(value: float, error: float, floor: float, name: str) -> Measure:
+        size = effective_draws(getattr(found, name), count, drawn.bits.shape[1])
+        return Measure(value, error, floor, drawn.method, drawn.warning, size)
 
     def relative(name: str) -> tuple[Measure, Measure]:
         there, here = getattr(truth, name), getattr(found, name)
         roe, bias = relative_error(there, here)
-        scale = abs(float(there.value))
+        scale = abs(float(there.value)) or float("nan")
         error = float(here.error) / scale
         ideal = float(there.deviation) / np.sqrt(count) / scale
         # E|z| of a normal deviate is sqrt(2 / pi): the mean bias of a perfect model.
         return (
-            Measure(roe, error, CONFIDENCE * ideal, *how),
-            Measure(bias, error, float(np.sqrt(2 / np.pi)) * ideal, *how),
+            measure(roe, error, CONFIDENCE * ideal, name),
+            measure(bias, error, float(np.sqrt(2 / np.pi)) * ideal, name),
         )
 
     variance = found.correlation.error**2
     # var[(b + noise)^2] = 4 b^2 s^2 + 2 s^4 with b^2 estimated by the square less its noise.
     squares = (found.correlation.value - truth.correlation.value) ** 2
     spread = 4 * np.maximum(squares - variance, 0.0) * variance + 2 * variance**2
-    mse = Measure(
+    mse = measure(
         correlation_mse(truth.correlation, found.correlation),
         float(np.sqrt(spread.sum()) / squares.size),
         float(np.mean(truth.correlation.deviation**2)) / count,
-        *how,
+        "correlation",
     )
-    kl, overlap = _distribution_measures(rbm, reference, drawn, draws, seed)
-    return Report(kl, overlap, *relative("energy"), *relative("abs_magnetization"), mse, found)
+    exact = None if reference.log_q is None else exact_measures(rbm, reference)
+    if exact is None:
+        kl, overlap = _sampled_distribution_measures(rbm, reference, drawn, draws, seed)
+    else:
+        floor, method = statistical_floor(rbm), "sum over all states"
+        kl = Measure(exact.kl, 0.0, floor, method)
+        overlap = Measure(1.0 - exact.infidelity, 0.0, 1 - floor / 2, method)
+    return Report(
+        kl, overlap, *relative("energy"), *relative("abs_magnetization"), mse, found, exact
+    )
+
+
+def effective_draws(found: Estimate, count: int, length: int) -> float:
+    """How many independent draws have this error: (deviation / error)^2, the least of an array.
+
+    From `count` draws in chains of `length`. At most `count`, and exactly that for lone draws.
+    """
+    error, deviation = np.atleast_1d(found.error), np.atleast_1d(found.deviation)
+    noisy = error > 0
+    if length == 1 or not noisy.any():
+        return float(count)
+    return float(min(count, ((deviation[noisy] / error[noisy]) ** 2).min()))
 
 
 def check_reference(rbm: RBM, reference: Reference) -> None:
@@ -306,23 +300,19 @@ def statistical_floor(rbm: RBM) -> float:
     return floor if floor <= 0.5 else float("nan")
 
 
-def _distribution_measures(
+def _sampled_distribution_measures(
     rbm: RBM, reference: Reference, drawn: Draws, draws: int, seed: int
 ) -> tuple[Measure, Measure]:
+    """KL and fidelity above 20 sites."""
     floor = statistical_floor(rbm)
-    if reference.log_q is not None:
-        log_p = rbm.log_prob_all() - rbm.log_partition()
-        kl, overlap = kl_divergence(reference.log_q, log_p), fidelity(reference.log_q, log_p)
-        method = "sum over all states"
-        return Measure(kl, 0.0, floor, method), Measure(overlap, 0.0, 1 - floor / 2, method)
-    configurations = sample(reference.state, draws, seed=_own(seed, "kl")).bits
+    configurations = sample(reference.state, draws, seed=seed_for(seed, "kl")).bits
     log_ratio = rbm.log_prob_unnormalized(configurations) - reference.state.log_prob(configurations)
     warning = ""
     exact = exact_log_partition(rbm)
     if exact is not None:
-        log_z, log_z_error = exact.value, 0.0
+        log_z, log_z_error, size = exact.value, 0.0, float(draws)
         # E_q[sqrt(p~/q)] in the log domain: p~ may be beyond the range of floats.
-        a, a_error, _ = log_mean(0.5 * log_ratio)
+        a, a_error, overlap_size = log_mean(0.5 * log_ratio)
         overlap = float(np.exp(2 * a - log_z))
         overlap_error = 2 * overlap * a_error
         method = f"reference draws, log Z by {exact.method}"
@@ -333,6 +323,7 @@ def _distribution_measures(
         crossing = bridge(log_ratio, there.reshape(chains, length))
         log_z, log_z_error = crossing.log_partition, crossing.log_partition_error
         overlap, overlap_error = crossing.fidelity, crossing.fidelity_error
+        size = overlap_size = crossing.effective_sample_size
         method = "reference draws, log Z by a bridge"
         warning = drawn.warning
         if overlap > 1 + 5 * overlap_error:
@@ -343,9 +334,10 @@ def _distribution_measures(
                 "state hardly overlap, so neither value nor error can be trusted"
             )
     gap, gap_error = _mean_and_error(-log_ratio)
+    kl_error = float(np.hypot(gap_error, log_z_error))
     return (
-        Measure(gap + log_z, float(np.hypot(gap_error, log_z_error)), floor, method, warning),
-        Measure(overlap, overlap_error, 1 - floor / 2, method, warning),
+        Measure(gap + log_z, kl_error, floor, method, warning, size),
+        Measure(overlap, overlap_error, 1 - floor / 2, method, warning, overlap_size),
     )
 
 

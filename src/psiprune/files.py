@@ -65,6 +65,23 @@ def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) 
     return write_bytes(path, content + b"psiprune-crc32=%08x\n" % zlib.crc32(content))
 
 
+def kind_of(path: str | os.PathLike[str]) -> str | None:
+    """The kind of a file by its content; None where it is not NetCDF 4 or names no kind.
+
+    Raises:
+        InputError: the file cannot be read, or is a damaged NetCDF 4 file.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            start = stream.read(len(_SIGNATURE))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if start != _SIGNATURE:
+        return None
+    kind = read_dataset(path).attrs.get("psiprune_kind")
+    return None if kind is None else str(kind)
+
+
 def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Dataset:
     """Read a whole file into memory and check that it is of the given kind.
 

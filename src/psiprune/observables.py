@@ -79,25 +79,33 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
 def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> Observables:
     """Observables from RBM samples, bits [chain, draw, site]; a chain of one draw is a lone draw.
 
-    The energy is the mean of the local energy
-    -J sum_i z_i z_{i+1} - h sum_i psi(v with site i flipped) / psi(v).
     Errors: the standard deviation of the chains' means over the root of the number of chains, which
     holds for any autocorrelation within a chain. The energy is NaN without a model.
     """
     chains, draws, n = bits.shape
-    flat = bits.reshape(chains * draws, n)
-    z = (1.0 - 2.0 * flat).astype(np.float64, copy=False)
-    local = np.full(len(flat), np.nan)
+    found = {
+        name: chain_mean(values.reshape(chains, draws, *values.shape[1:]))
+        for name, values in series(rbm, bits.reshape(chains * draws, n), model).items()
+    }
+    nan = np.float64("nan")
+    return Observables(found.pop("energy", Estimate(nan, nan, nan)), **found)
+
+
+def series(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> dict[str, Float64]:
+    """The observables of each configuration, bits [draw, site] -> [draw] or [draw, distance].
+
+    Their means are those of `Observables`, by its names; there is no energy without a model. The
+    energy is the local energy -J sum_i z_i z_{i+1} - h sum_i psi(v with site i flipped) / psi(v).
+    """
+    z = (1.0 - 2.0 * bits).astype(np.float64, copy=False)
+    found = {}
     if model is not None:
-        sums.flip_amplitudes(flat, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
+        local = np.empty(len(bits))
+        sums.flip_amplitudes(bits, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
         local *= -model.field
         local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
-    return Observables(
-        *(
-            _estimate(values.reshape(chains, draws, *values.shape[1:]))
-            for values in (local, *_diagonal(z))
-        )
-    )
+        found["energy"] = local
+    return found | _diagonal(z)
 
 
 def reference_observables(state: MPS) -> Observables:
@@ -129,39 +137,16 @@ def reference_observables(state: MPS) -> Observables:
 
 def data_observables(bits: NDArray[np.uint8]) -> dict[str, Estimate]:
     """<m>, <|m|> and C(d) of independent shots, bits [shot, site]; the energy would need psi."""
-    m, absolute, products = _diagonal((1.0 - 2.0 * bits).astype(np.float64, copy=False))
-    return {
-        name: _estimate(values[:, None])
-        for name, values in (
-            ("magnetization", m),
-            ("abs_magnetization", absolute),
-            ("correlation", products),
-        )
-    }
+    values = _diagonal((1.0 - 2.0 * bits).astype(np.float64, copy=False))
+    return {name: chain_mean(each[:, None]) for name, each in values.items()}
 
 
-def not_converged(bits: NDArray[np.uint8]) -> str:
-    """Why chains [chain, draw, site] have not converged, in words; empty if nothing shows it.
-
-    The first half of the chains must have started elsewhere than the second half. Looked at are m
-    and |m|: R-hat = sqrt(1 + var(chain means) / mean(variance within a chain)) above 1.1 (Gelman &
-    Rubin, Statist. Sci. 7, 457 (1992), for many draws), and means of the halves that differ by more
-    than 5 standard errors.
-    """
-    m = 1.0 - 2.0 * bits.mean(axis=2)
-    half = len(m) // 2
-    for name, values in (("m", m), ("|m|", np.abs(m))):
-        means = values.mean(axis=1)
-        within = values.var(axis=1).mean()
-        r_hat = np.sqrt(1.0 + means.var(ddof=1) / within) if within > 0 else np.inf
-        if means.std() > 0 and r_hat > 1.1:
-            return f"R-hat of {name} is {r_hat:.2f}"
-        first, second = means[:half], means[half:]
-        error = np.hypot(first.std(ddof=1) / np.sqrt(half), second.std(ddof=1) / np.sqrt(half))
-        gap = abs(first.mean() - second.mean())
-        if gap > 5 * error:
-            return f"{name} depends on the start: {first.mean():.3f} and {second.mean():.3f}"
-    return ""
+def chain_mean(values: Float64) -> Estimate:
+    """Mean over [chain, draw, ...] with the error from the spread of the chains' means."""
+    means = values.mean(axis=1)
+    chains = len(means)
+    error = means.std(axis=0, ddof=1) / np.sqrt(chains)
+    return Estimate(means.mean(axis=0), error, values.std(axis=(0, 1)))
 
 
 class _Tables(NamedTuple):
@@ -181,7 +166,7 @@ def _tables(sites: int) -> _Tables:
     return _Tables(ones, bonds, z[midpoint(sites)])
 
 
-def _diagonal(z: Float64) -> tuple[Float64, Float64, Float64]:
+def _diagonal(z: Float64) -> dict[str, Float64]:
     """m [draw], |m| [draw] and products [draw, distance] whose means are <m>, <|m|> and C(d).
 
     The product of fluctuations has C(d) as its mean, up to a bias of order 1/draws.
@@ -189,7 +174,8 @@ def _diagonal(z: Float64) -> tuple[Float64, Float64, Float64]:
     n = z.shape[1]
     m, i = z.mean(axis=1), midpoint(n)
     fluctuation = z - z.mean(axis=0)
-    return m, np.abs(m), fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
+    products = fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
+    return {"magnetization": m, "abs_magnetization": np.abs(m), "correlation": products}
 
 
 def _site_means(weight: Float64) -> Float64:
@@ -206,11 +192,3 @@ def _site_means(weight: Float64) -> Float64:
 def _exact(value: ArrayLike) -> Estimate:
     array = np.asarray(value, dtype=np.float64)
     return Estimate(array, np.zeros_like(array), np.zeros_like(array))
-
-
-def _estimate(values: Float64) -> Estimate:
-    """Mean over [chain, draw, ...] with the error from the spread of the chains' means."""
-    means = values.mean(axis=1)
-    chains = len(means)
-    error = means.std(axis=0, ddof=1) / np.sqrt(chains)
-    return Estimate(means.mean(axis=0), error, values.std(axis=(0, 1)))

@@ -31,6 +31,7 @@ _CONTRACTION_NS, _CONTRACTION_UNIT_NS = 25.0, 20e3  # for each term added, and e
 _GAP = 4.0  # standard errors by which forward and backward runs may differ
 _GUIDES, _GUIDE_STEPS = 4032, 100  # chains that give the base its means: 36 full tiles
 _SETTLE = 1000  # Gibbs steps from a random start
+_DRAWS_SECONDS = 2.0  # longest contraction, by its estimate, that is done for the sake of draws
 
 
 @dataclass(frozen=True)
@@ -310,18 +311,31 @@ def annealed_log_partition(
     )
 
 
+def independent_draws(rbm: RBM, shots: int, *, seed: int = 0) -> NDArray[np.uint8] | None:
+    """Independent draws from p(v), uint8 [shot, visible], or None where only chains give any.
+
+    By a table over the smaller layer up to 25 units, hidden units of at most one weight not
+    counted, else by a contraction of seconds.
+    """
+    small = rbm if min(rbm.visible, rbm.hidden) <= sampling.EXACT_UNITS else rbm.compact()
+    if min(small.visible, small.hidden) <= sampling.EXACT_UNITS:
+        return small.sample_exact(shots, seed=seed)
+    try:
+        plan = plan_contraction(rbm)
+        if _contraction_seconds(plan) < _DRAWS_SECONDS:
+            return contraction_draws(plan, shots, seed=seed)
+    except InputError:
+        pass  # not sparse enough
+    return None
+
+
 def _draws_of(
     rbm: RBM, data: NDArray[np.uint8] | None, chains: int, seed: int
 ) -> tuple[str, NDArray[np.uint8]]:
     """Where the reverse run starts: in words, and the configurations [chain, site]."""
-    if min(rbm.visible, rbm.hidden) <= sampling.EXACT_UNITS:
-        return "independent draws", rbm.sample_exact(chains, seed=seed)
-    try:
-        plan = plan_contraction(rbm)
-        if _contraction_seconds(plan) < 2.0:
-            return "independent draws", contraction_draws(plan, chains, seed=seed)
-    except InputError:
-        pass  # not sparse enough
+    independent = independent_draws(rbm, chains, seed=seed)
+    if independent is not None:
+        return "independent draws", independent
     start = sampling.random_start(chains, rbm.visible, seed)
     words = f"chains of {_SETTLE} steps from random configurations"
     if data is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,18 +60,44 @@ def random_start(chains: int, sites: int, seed: int) -> NDArray[np.uint8]:
     return generator.integers(0, 2, (chains, sites), dtype=np.uint8)
 
 
+def seed_for(seed: int, purpose: str) -> int:
+    """A seed for draws of a helper's own, which no user's `sample(seed=...)` meets by accident.
+
+    With the same seed the reference draws of KL would be the very shots the RBM was trained on.
+    """
+    words = [seed, *purpose.encode()]
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 def advance(chains: Chains, steps: int) -> Chains:
     """The same chains some block Gibbs steps later: hidden given visible, visible given hidden.
 
     Tiles of chains run in threads. The numbers of a chain come from the seed, its index and the
     count of steps, so the result does not depend on how many threads there are.
     """
+    return _advance(chains, steps, kernels.gibbs)
+
+
+def advance_with_flips(chains: Chains, steps: int) -> Chains:
+    """`advance`, and before each Gibbs step all bits of a chain are flipped, or not.
+
+    1 - v takes the place of v with probability p~(1 - v) / (p~(v) + p~(1 - v)): Gibbs sampling of
+    the pair, which leaves any p as it is. Chains thus do not stick in one magnetized half where the
+    RBM has the symmetry of the Ising chain, even roughly. Metropolis' min(1, p~(1 - v) / p~(v))
+    would flip at every step where both are equal, and every second draw would show one half only.
+    """
+    return _advance(chains, steps, kernels.gibbs_with_flips)
+
+
+def _advance(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
     state = chains.state.copy()
     key = kernels.stream_key(chains.seed, _STREAM, chains.steps)
+    # Small enough to share few tiles evenly, large enough that threads cost little.
+    tiles = max(1, min(_TILES_PER_TASK, len(state) // 8))
 
     def run(first: int) -> None:
-        kernels.gibbs(
-            state[first : first + _TILES_PER_TASK],
+        kernel(
+            state[first : first + tiles],
             steps,
             chains.machine.graph,
             chains.machine.at,
@@ -79,7 +106,7 @@ def advance(chains: Chains, steps: int) -> Chains:
             kernels.WIDE,
         )
 
-    in_threads(run, range(0, len(state), _TILES_PER_TASK))
+    in_threads(run, range(0, len(state), tiles))
     return replace(chains, state=state, steps=chains.steps + steps)
 
 
@@ -106,9 +133,9 @@ def exact_draws(
         )
     generator = np.random.default_rng([seed, _STREAM])
     if visible <= hidden:
-        table = _log_marginal(weights, visible_bias, hidden_bias)
+        table = sums.scan_all(weights, visible_bias, hidden_bias)
     else:
-        table = _log_marginal(weights.T, hidden_bias, visible_bias)
+        table = sums.scan_all(weights.T, hidden_bias, visible_bias)
     # In place: the table may be large.
     table -= table.max()
     cumulative = np.cumsum(np.exp(table, out=table), out=table)
@@ -119,18 +146,3 @@ def exact_draws(
         return drawn
     given = 1.0 / (1.0 + np.exp(-np.clip(drawn @ weights + visible_bias, -700, 700)))
     return (generator.random((shots, visible)) < given).astype(np.uint8)
-
-
-def _log_marginal(
-    weights: NDArray[np.float64], bias: NDArray[np.float64], other_bias: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """`sums.scan` over every state of a layer, in pieces over all cores."""
-    weights = np.ascontiguousarray(weights)
-    table = np.empty(1 << len(bias))
-    piece = min(len(table), 1 << 16)
-
-    def fill(first: int) -> None:
-        sums.scan(weights, bias, other_bias, first, table[first : first + piece])
-
-    in_threads(fill, range(0, len(table), piece))
-    return table

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.lanes import compiled, exp64
+from psiprune.parallel import in_threads
 
 Float64 = NDArray[np.float64]
 
@@ -89,9 +90,14 @@ def scan_sum(weights, bias, other_bias, first, count):  # type: ignore[no-untype
 
 
 def scan_all(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
-    """`scan` over every state of a layer: weights [other unit, unit] -> [2^units]."""
+    """`scan` over every state of a layer, in pieces over all cores: [other, unit] -> [2^units]."""
+    weights = np.ascontiguousarray(weights)
     out = np.empty(1 << len(bias))
-    scan(np.ascontiguousarray(weights), bias, other_bias, 0, out)
+    piece = min(len(out), 1 << 16)
+    in_threads(
+        lambda first: scan(weights, bias, other_bias, first, out[first : first + piece]),
+        range(0, len(out), piece),
+    )
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import xarray as xr
@@ -30,25 +31,36 @@ def align(rows: list[list[str]]) -> str:
     )
 
 
-def _number(value: float, form: str) -> str:
-    return format(value, form) if math.isfinite(value) else "-"
+def number(value: float | None, form: str) -> str:
+    """The value in a format, "-" for what is not known or not finite."""
+    return format(value, form) if value is not None and math.isfinite(value) else "-"
+
+
+def warning_lines(warnings: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each warning of (name, warning), with all names that it holds for."""
+    names: dict[str, list[str]] = {}
+    for name, warning in warnings:
+        if warning:
+            names.setdefault(warning, []).append(name)
+    return [f"warning: {', '.join(each)}: {warning}" for warning, each in names.items()]
 
 
 def report_text(report: Report) -> str:
-    """One line a measure: value, standard error, floor, method."""
-    rows = [["measure", "value", "error", "floor", "method"]]
+    """One line a measure: value, standard error, floor, effective sample size, method."""
+    rows = [["measure", "value", "error", "floor", "ESS", "method"]]
     for name, measure in report:
         # An error of 0 alone does not say so: samples without spread have it too.
-        exact = measure.method == "sum over all states"
-        error = "exact" if exact else _number(measure.error, ".1e")
-        value, floor = _number(measure.value, ".6g"), _number(measure.floor, ".4g")
-        rows.append([name, value, error, floor, measure.method])
-    warnings = [f"warning: {name} {measure.warning}" for name, measure in report if measure.warning]
+        exact = measure.effective_sample_size is None
+        error = "exact" if exact else number(measure.error, ".1e")
+        value, floor = number(measure.value, ".6g"), number(measure.floor, ".4g")
+        size = number(measure.effective_sample_size, ".0f")
+        rows.append([name, value, error, floor, size, measure.method])
+    warnings = warning_lines((name, measure.warning) for name, measure in report)
     return "\n".join([align(rows), *warnings])
 
 
 def report_numbers(report: Report) -> dict[str, Any]:
-    """The same for JSON: name -> value, error, floor, method, warning."""
+    """The same for JSON: name -> value, error, floor, method, warning, effective_sample_size."""
     return {name: vars(measure) for name, measure in report}
 
 
@@ -65,7 +77,7 @@ def study_text(study: xr.Dataset, every: int = 2) -> str:
                     f"{float(here['fraction_pruned']):.1%}",
                     f"{float(here['weights_kept']):.0f}",
                     f"{float(here['components']):g}",
-                    *(_number(float(here[name]), ".2g") for name, _ in _STUDY_COLUMNS),
+                    *(number(float(here[name]), ".2g") for name, _ in _STUDY_COLUMNS),
                 ]
             )
         tables.append(f"h/J = {field / study.attrs['coupling']:g}\n{align(rows)}")

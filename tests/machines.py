@@ -1,0 +1,40 @@
+"""RBMs that several test files use, and what enumeration says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+import exact
+from psiprune.rbm import RBM
+
+
+def random_rbm(visible: int, hidden: int, scale: float = 1.0, density: float = 1.0) -> RBM:
+    """Weights and biases from N(0, scale^2), the same for the same shape, some weights left out."""
+    generator = np.random.default_rng([visible, hidden])
+    mask = generator.random((hidden, visible)) < density
+    return RBM(
+        generator.normal(0, scale, (hidden, visible)),
+        generator.normal(0, scale, visible),
+        generator.normal(0, scale, hidden),
+        mask,
+    )
+
+
+def distribution(rbm: RBM) -> NDArray[np.float64]:
+    """p(v) of every basis state, [2^N]."""
+    return exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+
+
+def magnet(sites: int, hidden: int, weight: float, tilt: float = 0.0) -> RBM:
+    """Two wells, all bits 0 and all bits 1: of equal weight, or apart by a factor exp(tilt).
+
+    Symmetric under v -> 1 - v where tilt is 0: b_i = -sum_j W_ji / 2 and c_j = -sum_i W_ji / 2 make
+    it an RBM of spins without fields.
+    """
+    weights = np.full((hidden, sites), weight)
+    return RBM(
+        weights,
+        -weights.sum(axis=0) / 2 + tilt / sites,
+        -weights.sum(axis=1) / 2,
+    )

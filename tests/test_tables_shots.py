@@ -1,0 +1,95 @@
+"""Tables and JSON say what a report on shots holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from machines import random_rbm
+from psiprune.errors import Measure
+from psiprune.heldout import ShotsReport, evaluate_on_shots
+from psiprune.tables_shots import shots_report_numbers, shots_report_text
+
+LIKELIHOODS = ["log_likelihood", "product_log_likelihood", "log_likelihood_gain"]
+SCALARS = [*LIKELIHOODS, "abs_magnetization_roe", "magnetization", "abs_magnetization"]
+
+
+@pytest.fixture(scope="module")
+def report() -> ShotsReport:
+    rbm = random_rbm(12, 3)
+    return evaluate_on_shots(rbm, rbm.sample_exact(500, seed=1), draws=600, seed=3)
+
+
+def test_as_text(report: ShotsReport) -> None:
+    head, *lines, note = shots_report_text(report).splitlines()
+    assert head.split() == [
+        *("measure", "value", "error", "shots", "error", "sigmas", "floor", "ESS", "method"),
+    ]
+    worst = int(np.argmax(np.abs(report.correlation.sigmas)))
+    shown = sorted({1, 2, 4, 6, worst})
+    names = [*SCALARS, "neighbours", *(f"correlation d={d}" for d in shown)]
+    assert [line.split("  ")[0].strip() for line in lines] == names
+    for line, name in zip(lines, [*SCALARS, "neighbours"], strict=False):
+        cells = line.split()[1:]
+        each = getattr(report, name)
+        assert float(cells[0]) == pytest.approx(float(each.value), rel=1e-4)
+        assert float(cells[1]) == pytest.approx(float(each.error), rel=0.1)
+        assert float(cells[6]) == round(each.effective_sample_size)
+        assert " ".join(cells[7:]) == each.method
+        if isinstance(each, Measure):
+            assert cells[2:5] == ["-"] * 3
+            assert (cells[5] == "-") == np.isnan(each.floor)
+        else:
+            assert float(cells[2]) == pytest.approx(float(each.shots_value), rel=1e-4)
+            assert float(cells[3]) == pytest.approx(float(each.shots_error), rel=0.1)
+            assert float(cells[4]) == pytest.approx(float(each.sigmas), abs=0.05)
+    values = np.asarray(report.correlation.value)
+    for line, d in zip(lines[7:], shown, strict=True):
+        assert float(line.split()[2]) == pytest.approx(values[d], rel=1e-4)
+    assert note.startswith("note: give shots that the RBM was not trained on; it does not remember")
+    assert note.endswith(
+        f"these 500, the log-likelihood is about {report.training_excess:.2g} nat too high "
+        "(parameters / shots)"
+    )
+    few = dataclasses.replace(report, training_excess=float("nan"))
+    assert shots_report_text(few).endswith("more parameters than these are shots")
+
+
+def test_as_numbers(report: ShotsReport) -> None:
+    found = json.loads(json.dumps(shots_report_numbers(report)))
+    assert list(found) == [
+        "shots",
+        *SCALARS,
+        "neighbours",
+        "correlation",
+        "training_excess",
+        "note",
+    ]
+    assert found["shots"] == 500
+    for name, each in report:
+        for key, value in vars(each).items():
+            assert found[name][key] == pytest.approx(value, nan_ok=True), (name, key)
+    assert found["correlation"]["sigmas"] == report.correlation.sigmas.tolist()
+    assert len(found["correlation"]["shots_error"]) == 7
+    assert found["training_excess"] == report.training_excess
+
+
+def test_warnings_stand_below_the_table(report: ShotsReport) -> None:
+    assert "warning" not in shots_report_text(report)
+    warned = dataclasses.replace(
+        report,
+        magnetization=dataclasses.replace(report.magnetization, warning="rests on sand"),
+        correlation=dataclasses.replace(report.correlation, warning="rests on sand"),
+    )
+    assert "\nwarning: magnetization, correlation: rests on sand\n" in shots_report_text(warned)
+
+
+def test_one_site() -> None:
+    rbm = random_rbm(1, 1)
+    report = evaluate_on_shots(rbm, rbm.sample_exact(500, seed=1), draws=600)
+    lines = shots_report_text(report).splitlines()
+    assert lines[7].split()[:6] == ["neighbours", "-", "-", "-", "-", "-"]
+    assert lines[8].startswith("correlation d=0 ")
