@@ -137,5 +137,5 @@ def test_data_of_one_configuration_does_not_diverge() -> None:
 
 def test_layers_too_large_for_exact_sums_are_refused_in_one_line() -> None:
     bits = np.random.default_rng(0).integers(0, 2, (20, 20), dtype=np.uint8)
-    with pytest.raises(InputError, match="at most 16 units, found 20 visible and 17 hidden"):
-        train(bits, hidden=17, method="exact")
+    with pytest.raises(InputError, match="at most 18 units, found 20 visible and 19 hidden"):
+        train(bits, hidden=19, method="exact")

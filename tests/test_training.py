@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 import exact
 from psiprune import kernels
 from psiprune.config import FineTuneSettings, TrainSettings
-from psiprune.inputs import InputError
+from psiprune.inputs import Diverged, InputError
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots
-from psiprune.training import Diverged, Progress, start_training, train, train_epochs
+from psiprune.training import Progress, start_training, train, train_epochs
 
 METHODS: list[dict[str, Any]] = [
     {"method": "cd"},

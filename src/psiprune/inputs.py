@@ -12,6 +12,10 @@ class InputError(ValueError):
     """Bad input, told in one line: which argument or file, the rule, the value, the way out."""
 
 
+class Diverged(RuntimeError):
+    """Training left the finite numbers; told in one line with the way out."""
+
+
 class Settings(BaseModel):
     """Base of all configurations: immutable, no unknown keys, errors in one line.
 

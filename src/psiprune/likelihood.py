@@ -1,7 +1,7 @@
 """The exact log-likelihood of shots, its gradient and the Fisher matrix: no chain, no noise.
 
 L = E_data[log p~(v)] - log Z. Shots are collapsed to their unique configurations with counts. The
-model's own averages are sums over all states of the smaller layer, up to 2^16 of them.
+model's own averages are sums over all states of the smaller layer, up to 2^18 of them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune import sums
+from psiprune.config import EXACT_GRADIENT_UNITS
 from psiprune.inputs import InputError
 from psiprune.rbm import RBM
 
 Float64 = NDArray[np.float64]
-
-#: Largest smaller layer for which each gradient sums over all of its states.
-EXACT_GRADIENT_UNITS = 16
 
 
 class Configurations(NamedTuple):
@@ -57,7 +55,7 @@ def model_moments(rbm: RBM) -> tuple[float, Moments]:
     """log Z and the averages over p(v, h), summed over all states of the smaller layer.
 
     Raises:
-        InputError: both layers have more than 16 units.
+        InputError: both layers have more than 18 units.
     """
     units = min(rbm.visible, rbm.hidden)
     if units > EXACT_GRADIENT_UNITS:

@@ -1,4 +1,4 @@
-"""Fit an RBM to shots by contrastive divergence: state in, state out, an epoch at a time."""
+"""Fit an RBM to shots: contrastive divergence here, and the choice of the other methods."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune import kernels
 from psiprune.config import TrainSettings
-from psiprune.inputs import InputError, check_seed
+from psiprune.initial import local_rbm
+from psiprune.inputs import Diverged, InputError, check_count, check_seed
 from psiprune.natural import NaturalState, natural_steps
+from psiprune.natural_chains import chain_steps, start_chain_training
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots, as_shots, check_sites
@@ -34,10 +36,6 @@ Watch = Callable[[Progress], None]
 
 _STREAM = 1  # tells this module's random numbers from those of sampling
 _SHUFFLE, _GIBBS, _CHAINS = 0, 1, 2
-
-
-class Diverged(RuntimeError):
-    """Training left the finite numbers; told in one line with the way out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +139,24 @@ def _one_epoch(
 def _states(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[Progress]:
     if settings.method == "exact":
         return natural_steps(start, shots, settings, seed)
+    if settings.method == "natural":
+        return chain_steps(
+            start_chain_training(start, shots, settings, seed), shots, settings, seed
+        )
     return train_epochs(start_training(start, settings, seed), shots, settings, seed)
+
+
+def initial(
+    shots: Shots,
+    hidden: int,
+    seed: int,
+    settings: TrainSettings,
+    mask: NDArray[np.bool_] | None = None,
+) -> RBM:
+    """The RBM that `train` begins with."""
+    if settings.for_size(shots.sites, hidden).initial == "local":
+        return local_rbm(shots, hidden, seed, mask)
+    return initial_rbm(shots.sites, hidden, seed, mask)
 
 
 @one_blas_thread()
@@ -156,7 +171,7 @@ def train(
     watch: Watch | None = None,
     **changes: Any,
 ) -> RBM:
-    """Fit an RBM to shots by CD-k, PCD, or the exact likelihood.
+    """Fit an RBM to shots by CD-k, PCD, or natural gradient of the likelihood.
 
     Args:
         shots: Shots, or bits [shot, site] as a plain array.
@@ -185,15 +200,17 @@ def train(
     data, seed = as_shots(shots), check_seed(seed)
     chosen = settings if settings is not None else TrainSettings()
     if changes:
-        chosen = type(chosen)(**{**chosen.model_dump(), **changes})
+        chosen = type(chosen)(**{**chosen.model_dump(exclude_unset=True), **changes})
     if start is None:
-        units = max(1, data.sites // 2) if hidden is None else hidden
-        start = initial_rbm(data.sites, units, seed, mask)
+        units = check_count("hidden", max(1, data.sites // 2) if hidden is None else hidden, 1)
+        chosen = chosen.for_size(data.sites, units)
+        start = initial(data, units, seed, chosen, mask)
     elif hidden not in (None, start.hidden):
         raise InputError(f"hidden: the RBM to start from has {start.hidden} units, found {hidden}")
     elif mask is not None:
         start = start.with_mask(mask)
     check_sites(data, start.visible, "the RBM")
+    chosen = chosen.for_size(start.visible, start.hidden)
     last: Progress | None = None
     for state in _states(start, data, chosen, seed):
         last = state

@@ -1,0 +1,168 @@
+"""Natural gradient where the model's averages need chains: for RBMs beyond exact likelihoods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from psiprune import sampling
+from psiprune.config import LARGEST_FISHER, TrainSettings
+from psiprune.fisher import sample_fisher
+from psiprune.inputs import Diverged, InputError
+from psiprune.likelihood import Moments, collapse, flatten, from_vector, to_vector
+from psiprune.parallel import in_threads
+from psiprune.rbm import RBM
+from psiprune.shots import Shots
+
+Float64 = NDArray[np.float64]
+
+# A step may change the distribution by this much, sqrt(step.F.step), while far from the optimum.
+_TRUST = 0.3
+# F is found anew when the distribution has changed by so much since, or after so many steps.
+_STALE, _OLD = 1.0, 50
+# lambda of F + lambda 1, in the first and the last step.
+_DAMPING, _LAST_DAMPING = 1e-2, 1e-4
+_PIECE = 8192  # configurations a task; fixed, so that sums are the same on any number of cores
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """The Fisher matrix that shapes the steps.
+
+    Attributes:
+        factor: Cholesky factor of F + lambda 1, lower triangle [parameter, parameter].
+        moved: how far the distribution has gone since, the sum of sqrt(step.F.step).
+        age: steps since.
+    """
+
+    factor: Float64
+    moved: float
+    age: int
+
+
+@dataclass(frozen=True, eq=False)
+class ChainState:
+    """One step of natural-gradient training with chains; all that the next step needs.
+
+    Attributes:
+        epoch: steps done; each sees all shots.
+        rbm: the RBM now.
+        chains: visible configurations of the persistent chains, uint8 [chain, site].
+        metric: None before the first step.
+    """
+
+    epoch: int
+    rbm: RBM
+    chains: NDArray[np.uint8]
+    metric: Metric | None
+
+
+def start_chain_training(rbm: RBM, shots: Shots, settings: TrainSettings, seed: int) -> ChainState:
+    """The state before the first step; `settings.batch_size` chains start at shots.
+
+    Raises:
+        InputError: more than 20,000 parameters.
+    """
+    if rbm.number_of_parameters > LARGEST_FISHER:
+        raise InputError(
+            f"method: 'natural' holds a Fisher matrix of at most {LARGEST_FISHER:,} parameters, "
+            f"found {rbm.number_of_parameters:,}; train with method 'pcd', or with a mask"
+        )
+    generator = np.random.default_rng(sampling.seed_for(seed, "natural start"))
+    chosen = generator.integers(0, len(shots), settings.batch_size)
+    return ChainState(0, rbm, shots.bits[chosen], None)
+
+
+def chain_steps(
+    start: ChainState, shots: Shots, settings: TrainSettings, seed: int
+) -> Iterator[ChainState]:
+    """The states after each step theta += rate (F + lambda 1)^-1 g.
+
+    g = <s>_data - <s>_model with s = d log p~ / d theta, the first over all shots, the second over
+    persistent chains that take `settings.cd_steps` Gibbs steps, with global flips, before each.
+    F = Cov_model(s) over the same chains (Amari, Neural Comput. 10, 251 (1998)), kept until the
+    distribution has moved. A step is shortened where sqrt(step.F.step) would exceed 0.3. Chains put
+    noise of about rate/2 * parameters / (2 chains) on the KL, which the falling rate takes away.
+
+    Args:
+        start: the state to go on from, of this run or of an earlier one.
+        shots: the training set.
+        settings: epochs (steps), batch_size (chains), cd_steps, learning_rate and its decay.
+        seed: of the chains.
+
+    Raises:
+        Diverged: a step is not finite.
+    """
+    data = _pieces(shots.bits)
+    state = start
+    while state.epoch < settings.epochs:
+        state = _one_step(state, data, settings, seed)
+        yield state
+
+
+def _one_step(
+    state: ChainState, data: Sequence[NDArray[np.float32]], settings: TrainSettings, seed: int
+) -> ChainState:
+    rbm, elapsed = state.rbm, state.epoch / max(1, settings.epochs - 1)
+    own = sampling.seed_for(seed, f"natural step {state.epoch}")
+    begin = sampling.start_chains(rbm.machine, state.chains, own)
+    bits = sampling.advance_with_flips(begin, settings.cd_steps).bits
+    scores = zip(mean_scores(rbm, data), mean_scores(rbm, _pieces(bits)), strict=True)
+    gradient = flatten(rbm.mask, Moments(*(seen - modelled for seen, modelled in scores)))
+    x = to_vector(rbm)
+    gradient[: rbm.number_of_weights] -= settings.weight_decay * x[: rbm.number_of_weights]
+    metric = state.metric
+    if metric is None or metric.moved > _STALE or metric.age >= _OLD:
+        damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
+        metric = Metric(_factor(sample_fisher(rbm, collapse(bits)), damping), 0.0, 0)
+    direction = scipy.linalg.cho_solve((metric.factor, True), gradient, check_finite=False)
+    if not np.isfinite(direction).all():
+        raise Diverged(
+            f"training diverged in epoch {state.epoch + 1} (a step is not finite); start from "
+            "smaller weights, or train with method 'pcd'"
+        )
+    rate = settings.learning_rate * settings.learning_rate_decay**elapsed
+    length = rate * float(np.sqrt(gradient @ direction))
+    shorten = min(1.0, _TRUST / length) if length > 0 else 1.0
+    return ChainState(
+        state.epoch + 1,
+        from_vector(rbm, x + rate * shorten * direction),
+        bits,
+        Metric(metric.factor, metric.moved + shorten * length, metric.age + 1),
+    )
+
+
+def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
+    """Averages of s_j v_i [hidden, visible], v_i and s_j, with s_j = p(h_j = 1 | v).
+
+    `pieces` of configurations are float32 [site, configuration]. Products are in float32, sums over
+    pieces in float64.
+    """
+    weights, bias = rbm.weights.astype(np.float32), rbm.hidden_bias.astype(np.float32)
+
+    def one(bits: NDArray[np.float32]) -> Moments:
+        given = expit(weights @ bits + bias[:, None])
+        sums = given @ bits.T, bits.sum(axis=1), given.sum(axis=1)
+        return Moments(*(total.astype(np.float64) for total in sums))
+
+    parts = in_threads(one, pieces)
+    count = sum(bits.shape[1] for bits in pieces)
+    return Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
+
+
+def _factor(fisher: Float64, damping: float) -> Float64:
+    fisher[np.diag_indices_from(fisher)] += damping
+    factor, _ = scipy.linalg.cho_factor(fisher, lower=True, overwrite_a=True, check_finite=False)
+    return factor
+
+
+def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    return [
+        np.ascontiguousarray(bits[first : first + _PIECE].T, dtype=np.float32)
+        for first in range(0, len(bits), _PIECE)
+    ]

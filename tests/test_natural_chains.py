@@ -1,0 +1,154 @@
+"""Natural gradient with chains: its averages, its end, its resumption; and the local start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from psiprune.config import FineTuneSettings, TrainSettings
+from psiprune.initial import local_rbm
+from psiprune.inputs import InputError
+from psiprune.likelihood import collapse, log_likelihood
+from psiprune.natural_chains import (
+    ChainState,
+    chain_steps,
+    mean_scores,
+    start_chain_training,
+)
+from psiprune.rbm import initial_rbm
+
+SMALL = TrainSettings(method="natural", epochs=150, batch_size=4000, cd_steps=10).for_size(8, 4)
+
+
+def ising_shots(sites: int, shots: int = 20_000) -> pp.Shots:
+    return pp.sample(pp.ground_state(pp.TFIM(sites=sites, field=1.0)), shots, seed=5)
+
+
+def last(states: Iterator[ChainState]) -> ChainState:
+    return list(states)[-1]
+
+
+def test_mean_scores_are_the_averages_over_configurations() -> None:
+    rng = np.random.default_rng(0)
+    rbm = pp.RBM(rng.normal(size=(3, 5)), rng.normal(size=5), rng.normal(size=3))
+    bits = rng.integers(0, 2, (1000, 5), dtype=np.uint8)
+    given = 1 / (1 + np.exp(-(bits @ rbm.weights.T + rbm.hidden_bias)))
+    pieces = [bits[:300].T.astype(np.float32), bits[300:].T.astype(np.float32)]
+    found = mean_scores(rbm, pieces)
+    np.testing.assert_allclose(found.both, given.T @ bits / 1000, atol=1e-5)
+    np.testing.assert_allclose(found.visible, bits.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.hidden, given.mean(axis=0), atol=1e-6)
+
+
+def test_it_ends_at_the_maximum_of_the_likelihood() -> None:
+    shots = ising_shots(8)
+    data = collapse(shots.bits)
+    best, _ = log_likelihood(pp.train(shots, hidden=4, method="exact", seed=0), data)
+    start = local_rbm(shots, 4, 0)
+    states = list(chain_steps(start_chain_training(start, shots, SMALL, 0), shots, SMALL, 0))
+    loss = [best - log_likelihood(state.rbm, data)[0] for state in states]
+    floor = start.number_of_parameters / (2 * len(shots))  # 1.1e-3: what the data leave open
+    assert loss[-1] < floor
+    assert loss[10] > 2 * floor  # it is no property of the start
+
+
+def test_an_interrupted_run_ends_with_the_same_bits() -> None:
+    shots = ising_shots(6, 2000)
+    settings = SMALL.model_copy(update={"epochs": 8, "batch_size": 300})
+    start = start_chain_training(initial_rbm(6, 3, 1), shots, settings, 1)
+    whole = last(chain_steps(start, shots, settings, 1))
+    half = last(islice(chain_steps(start, shots, settings, 1), 5))
+    assert half.epoch == 5
+    resumed = last(chain_steps(half, shots, settings, 1))
+    np.testing.assert_array_equal(resumed.rbm.weights, whole.rbm.weights)
+    np.testing.assert_array_equal(resumed.chains, whole.chains)
+
+
+def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shots = ising_shots(6, 20_000)  # three pieces
+    settings = TrainSettings(method="natural", epochs=3, batch_size=2000)
+    many = pp.train(shots, hidden=3, seed=2, settings=settings)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    one = pp.train(shots, hidden=3, seed=2, settings=settings)
+    np.testing.assert_array_equal(many.weights, one.weights)
+
+
+def test_a_weight_outside_the_mask_stays_zero() -> None:
+    mask = np.eye(4, 8, dtype=bool) | np.eye(4, 8, 4, dtype=bool)
+    rbm = pp.train(ising_shots(8, 1000), hidden=4, mask=mask, method="natural", epochs=5)
+    assert (rbm.weights[~mask] == 0).all()
+    assert (rbm.weights[mask] != 0).all()
+    assert rbm.number_of_weights == 8
+
+
+def test_a_step_far_from_the_optimum_is_short() -> None:
+    shots = ising_shots(8, 2000)
+    far = pp.RBM(np.full((4, 8), 3.0), np.full(8, -6.0), np.full(4, -12.0))
+    settings = SMALL.model_copy(update={"learning_rate": 1000.0, "epochs": 3})
+    for state in chain_steps(start_chain_training(far, shots, settings, 0), shots, settings, 0):
+        assert state.metric is not None
+        assert state.metric.moved <= 0.3 * state.metric.age + 1e-12
+
+
+def test_too_many_parameters_are_refused() -> None:
+    shots = pp.Shots(np.zeros((3, 200), np.uint8))
+    with pytest.raises(InputError, match=r"^method: 'natural' .* 20,000 parameters, found 20,300"):
+        pp.train(shots, hidden=100, method="natural")
+
+
+# --- settings by size --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "method"),
+    [(18, 9, "cd"), (16, 40, "cd"), (50, 25, "natural"), (100, 50, "natural"), (400, 200, "pcd")],
+)
+def test_the_method_follows_the_size(visible: int, hidden: int, method: str) -> None:
+    assert TrainSettings().for_size(visible, hidden).method == method
+
+
+def test_natural_gradient_has_defaults_of_its_own() -> None:
+    found = TrainSettings(epochs=7).for_size(50, 25)
+    assert (found.epochs, found.batch_size, found.initial) == (7, 10_000, "local")
+    assert found.for_size(50, 25) == found
+    assert TrainSettings(method="pcd").for_size(50, 25).epochs == 500
+    assert FineTuneSettings().for_size(50, 25).epochs == 20
+    assert FineTuneSettings().for_size(18, 9).epochs == 30
+
+
+# --- the local start ---------------------------------------------------------------------------
+
+
+def test_a_unit_starts_on_its_site_and_those_it_depends_on() -> None:
+    rng = np.random.default_rng(3)
+    first = rng.integers(0, 2, (5000, 3), dtype=np.uint8)
+    same = first ^ (rng.random((5000, 3)) < 0.2)
+    bits = np.empty((5000, 6), np.uint8)
+    bits[:, 0::2], bits[:, 1::2] = first, 1 - same  # three pairs of opposite bits
+    rbm = local_rbm(pp.Shots(bits), 3, 0)
+    for unit, site in enumerate((1, 3, 5)):
+        order = np.argsort(-np.abs(rbm.weights[unit]))
+        assert order[0] == site
+        assert order[1] == site - 1
+        assert rbm.weights[unit, site] > 2
+        assert rbm.weights[unit, site - 1] < -1
+
+
+@pytest.mark.parametrize("bits", [[[0]], [[1]], [[0, 1]], [[0, 1], [0, 1]], [[1, 1, 0]] * 5])
+def test_the_local_start_exists_for_constant_and_tiny_data(bits: list[list[int]]) -> None:
+    rbm = local_rbm(pp.Shots(np.array(bits, np.uint8)), 2, 0)
+    assert np.isfinite(rbm.weights).all()
+    assert np.isfinite(rbm.visible_bias).all()
+
+
+def test_the_local_start_is_of_no_direction_for_symmetric_data() -> None:
+    half = np.random.default_rng(1).integers(0, 2, (500, 8), dtype=np.uint8)
+    rbm = local_rbm(pp.Shots(np.concatenate([half, 1 - half])), 4, 0)
+    bits = np.random.default_rng(2).integers(0, 2, (50, 8), dtype=np.uint8)
+    np.testing.assert_allclose(
+        rbm.log_prob_unnormalized(bits), rbm.log_prob_unnormalized(1 - bits), atol=1e-9
+    )
