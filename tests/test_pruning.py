@@ -11,9 +11,17 @@ from numpy.typing import NDArray
 
 from psiprune.config import FineTuneSettings, PruneSettings
 from psiprune.inputs import InputError
-from psiprune.pruning import Level, keep_most_salient, prune, prune_steps, weights_kept
+from psiprune.pruning import (
+    Level,
+    compensated,
+    keep_most_salient,
+    prune,
+    prune_steps,
+    weights_kept,
+)
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots
+from psiprune.training import train
 
 TABLE_I = [100, 90, 81, 72.9, 65.6, 59, 53.1, 47.8, 43, 38.7, 34.9, 31.4, 28.2, 25.4, 22.9, 20.6]
 """Percentage of weights left at each step, from the paper."""
@@ -26,6 +34,12 @@ def paper_rbm(seed: int = 0) -> RBM:
     generator = np.random.default_rng(seed)
     plain = initial_rbm(18, 9, seed)
     return RBM(plain.weights, generator.normal(size=18), generator.normal(size=9))
+
+
+def small_rbm() -> RBM:
+    """6 sites and 4 hidden units, where the Fisher matrix takes no time."""
+    whole = paper_rbm()
+    return RBM(whole.weights[:4, :6], whole.visible_bias[:6], whole.hidden_bias[:4])
 
 
 # --- counts ----------------------------------------------------------------------------------
@@ -42,25 +56,70 @@ def test_counts_are_those_of_table_1() -> None:
     assert weights_kept(1, 0.1, 1) == 1
 
 
-@pytest.mark.parametrize("criterion", ["magnitude", "random"])
+def test_another_first_step() -> None:
+    # The paper's appendix: 10 to 40 % at first, then 5 % a step.
+    counts = [weights_kept(162, 0.05, step, first_fraction=0.4) for step in range(5)]
+    assert counts == [162, 97, 92, 88, 83]
+    assert [round(162 * 0.6 * 0.95**n) for n in range(4)] == counts[1:]
+
+
+def test_a_path_ends_at_its_density() -> None:
+    counts = [weights_kept(162, 0.1, step, density=0.5) for step in range(9)]
+    assert counts == [162, 146, 131, 118, 106, 96, 86, 81, 81]
+    assert weights_kept(162, 0.9, 5, density=1e-9) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "levels"),
+    [
+        ({}, 20),
+        ({"density": 0.5}, 7),
+        ({"density": 0.9}, 1),
+        ({"density": 0.95}, 1),
+        ({"density": 0.9**5}, 5),
+        ({"density": 0.01}, 44),
+        ({"density": 0.5, "levels": 3}, 3),
+        ({"density": 0.5, "levels": 30}, 7),
+        ({"density": 0.5, "first_fraction": 0.4, "fraction": 0.05}, 5),
+        ({"density": 0.5, "first_fraction": 0.5}, 1),
+        ({"density": 0.5, "fraction": 0.5, "levels": 1}, 1),
+    ],
+)
+def test_as_many_levels_as_a_density_takes(settings: dict[str, Any], levels: int) -> None:
+    chosen = PruneSettings(**settings)
+    assert chosen.levels == levels
+    assert PruneSettings(**chosen.model_dump()) == chosen
+    assert PruneSettings(**chosen.model_dump(exclude_unset=True)) == chosen
+    if chosen.density is not None and settings.get("levels") != 3:
+        path = prune(paper_rbm(), BITS, fine_tune=None, **settings)
+        counts = [level.rbm.number_of_weights for level in path]
+        assert counts[-1] == round(162 * chosen.density)
+        assert len(counts) == levels + 1
+
+
+@pytest.mark.parametrize(
+    "criterion", ["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
+)
 @pytest.mark.parametrize("fine_tune", [None, "cd", "pcd"])
 def test_paths_have_the_counts_are_nested_and_hold_zeros(criterion: Any, fine_tune: Any) -> None:
-    rbm = paper_rbm()
+    rbm = small_rbm() if criterion in ("damage", "surgeon") else paper_rbm()
     changes = {} if fine_tune is None else QUICK
-    levels = prune(rbm, BITS, criterion=criterion, levels=18, fine_tune=fine_tune, **changes)
+    bits = BITS[:, : rbm.visible]
+    levels = prune(rbm, bits, criterion=criterion, levels=18, fine_tune=fine_tune, **changes)
     assert levels[0].rbm is rbm
     assert [level.step for level in levels] == list(range(19))
     counts = [level.rbm.number_of_weights for level in levels]
-    assert counts == [weights_kept(162, 0.1, step) for step in range(19)]
-    assert levels[5].fraction_pruned == pytest.approx(1 - 96 / 162)
+    total = rbm.number_of_weights
+    assert counts == [weights_kept(total, 0.1, step) for step in range(19)]
+    assert levels[5].fraction_pruned == pytest.approx(1 - counts[5] / total)
     for before, level in pairwise(levels):
         assert not (level.rbm.mask & ~before.rbm.mask).any()
         assert (level.rbm.weights[~level.rbm.mask] == 0).all()
-        if fine_tune is None:
+        if fine_tune is None and criterion != "surgeon":  # which corrects what remains
             np.testing.assert_array_equal(level.rbm.visible_bias, rbm.visible_bias)
             np.testing.assert_array_equal(level.rbm.hidden_bias, rbm.hidden_bias)
             np.testing.assert_array_equal(level.rbm.weights, rbm.weights * level.rbm.mask)
-        else:
+        elif fine_tune is not None or level.rbm.number_of_weights < before.rbm.number_of_weights:
             kept = level.rbm.mask
             assert (level.rbm.weights[kept] != before.rbm.weights[kept]).all()
             assert (level.rbm.visible_bias != before.rbm.visible_bias).any()
@@ -156,22 +215,24 @@ def test_the_last_weight_stays() -> None:
 # --- the same numbers ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("criterion", ["magnitude", "random"])
+@pytest.mark.parametrize(
+    "criterion", ["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
+)
 def test_a_path_can_be_taken_up_at_any_level(criterion: Any) -> None:
     settings = PruneSettings(criterion=criterion, levels=6)
     tuning = FineTuneSettings(method="pcd", momentum=0.5, **QUICK)
-    shots = Shots(BITS)
-    path = list(prune_steps(Level(0, paper_rbm()), 162, shots, settings, tuning, 7))
+    shots, total = Shots(BITS[:, :6]), 24
+    path = list(prune_steps(Level(0, small_rbm()), total, shots, settings, tuning, 7))
     assert [level.step for level in path] == [1, 2, 3, 4, 5, 6]
-    rest = list(prune_steps(path[2], 162, shots, settings, tuning, 7))
+    rest = list(prune_steps(path[2], total, shots, settings, tuning, 7))
     assert [level.step for level in rest] == [4, 5, 6]
     for one, other in zip(path[3:], rest, strict=True):
         np.testing.assert_array_equal(one.rbm.weights, other.rbm.weights)
         np.testing.assert_array_equal(one.rbm.mask, other.rbm.mask)
         np.testing.assert_array_equal(one.rbm.hidden_bias, other.rbm.hidden_bias)
         assert dict(one.rbm.provenance) == dict(other.rbm.provenance)
-    assert list(prune_steps(path[-1], 162, shots, settings, tuning, 7)) == []
-    different = list(prune_steps(path[2], 162, shots, settings, tuning, 8))
+    assert list(prune_steps(path[-1], total, shots, settings, tuning, 7)) == []
+    different = list(prune_steps(path[2], total, shots, settings, tuning, 8))
     assert (different[-1].rbm.weights != path[-1].rbm.weights).any()
 
 
@@ -182,6 +243,77 @@ def test_levels_are_fine_tuned_with_numbers_of_their_own() -> None:
     assert len(set(seeds)) == 5
     assert all(level.rbm.provenance["training_shots"] == 250 for level in levels[1:])
     assert all(level.rbm.provenance["epochs"] == 2 for level in levels[1:])
+
+
+# --- the symmetry between 0 and 1 ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "magnitude-by-unit", "random", "damage"])
+def test_compensation_keeps_the_symmetry_between_0_and_1(criterion: Any) -> None:
+    weights = 2 * paper_rbm().weights[:4, :6]
+    rbm = RBM(weights, -weights.sum(axis=0) / 2, -weights.sum(axis=1) / 2)
+    bits = BITS[:, :6]
+
+    def asymmetry(levels: list[Level]) -> float:
+        tables = [level.rbm.log_prob_all() for level in levels]
+        # 1 - v of basis state k is basis state 2^N - 1 - k.
+        return max(np.abs(table - table[::-1]).max() for table in tables)
+
+    kept = prune(rbm, bits, criterion=criterion, compensate=True, fine_tune=None)
+    lost = prune(rbm, bits, criterion=criterion, fine_tune=None)
+    assert kept[-1].rbm.number_of_weights == lost[-1].rbm.number_of_weights == 3
+    assert asymmetry(kept) < 1e-12
+    assert asymmetry(lost) > 0.1
+
+
+def test_compensation_is_half_of_each_weight_to_each_bias() -> None:
+    rbm = small_rbm()
+    mask = np.ones((4, 6), bool)
+    mask[2, 1] = False
+    after = compensated(rbm, mask)
+    half = rbm.weights[2, 1] / 2
+    assert after.visible_bias[1] == rbm.visible_bias[1] + half
+    assert after.hidden_bias[2] == rbm.hidden_bias[2] + half
+    assert (after.visible_bias != rbm.visible_bias).sum() == 1
+    np.testing.assert_array_equal(after.mask, mask)
+
+
+# --- rewinding -------------------------------------------------------------------------------
+
+
+def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
+    early = initial_rbm(6, 4, seed=3)
+    dense = train(BITS[:, :6], start=early, epochs=3, cd_steps=1)
+    levels = prune(dense, BITS[:, :6], levels=3, rewind=early, epochs=0)
+    for level in levels[1:]:
+        np.testing.assert_array_equal(level.rbm.weights, early.weights * level.rbm.mask)
+        np.testing.assert_array_equal(level.rbm.visible_bias, early.visible_bias)
+    # The mask of the first level is that of the trained RBM.
+    mask = keep_most_salient(dense.mask, np.abs(dense.weights), 22)
+    np.testing.assert_array_equal(levels[1].rbm.mask, mask)
+    # Not told otherwise, it is trained as a new RBM is.
+    trained = prune(dense, BITS[:, :6], levels=1, rewind=early, epochs=2)[1].rbm
+    expected = train(
+        BITS[:, :6], start=early, mask=mask, epochs=2, seed=int(trained.provenance["seed"])
+    )
+    np.testing.assert_array_equal(trained.weights, expected.weights)
+    assert trained.provenance["learning_rate"] == 0.1
+    gentle = prune(dense, BITS[:, :6], levels=1, rewind=early, epochs=2, learning_rate=0.01)
+    assert gentle[1].rbm.provenance["learning_rate"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("rewind", "fine_tune", "begins"),
+    [
+        (initial_rbm(6, 3, 0), "cd", "rewind: must have shape [hidden, visible] = [4, 6]"),
+        (small_rbm().with_mask(np.eye(4, 6, dtype=bool)), "cd", "rewind: lacks 20 weights"),
+        (initial_rbm(6, 4, 0), None, "rewind: needs fine-tuning"),
+    ],
+)
+def test_what_cannot_be_rewound(rewind: RBM, fine_tune: Any, begins: str) -> None:
+    with pytest.raises(InputError) as caught:
+        prune(small_rbm(), BITS[:, :6], rewind=rewind, fine_tune=fine_tune)
+    assert str(caught.value).startswith(begins)
 
 
 # --- bad input -------------------------------------------------------------------------------
@@ -197,6 +329,9 @@ def test_levels_are_fine_tuned_with_numbers_of_their_own() -> None:
         ({"levels": 0}, "levels: "),
         ({"levels": 1.5}, "levels: "),
         ({"criterion": "luck"}, "criterion: "),
+        ({"criterion": "surgeon", "compensate": True}, "compensate: has no use with criterion"),
+        ({"first_fraction": 0}, "first_fraction: "),
+        ({"density": 1}, "density: "),
         ({"fine_tune": "adam"}, "method: "),
         ({"epochs": -1}, "epochs: "),
         ({"epoch": 1}, "epoch: no such setting of FineTuneSettings"),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune.config import FineTuneSettings, PruneSettings
+from psiprune import saliency
+from psiprune.config import FineTuneSettings, PruneSettings, TrainSettings
 from psiprune.inputs import InputError, check_seed
 from psiprune.rbm import RBM
 from psiprune.shots import Shots, as_shots, check_sites
+from psiprune.surgeon import operate
 from psiprune.training import Watch, train
 
 _STREAM = 3
@@ -36,19 +38,24 @@ class Level:
         return 1.0 - self.rbm.density
 
 
-def weights_kept(total: int, fraction: float, step: int) -> int:
-    """round(total * (1 - fraction)^step), at least 1 (the paper's Table I: 162 -> 96 at step 5)."""
-    return max(1, round(total * (1.0 - fraction) ** step))
+def weights_kept(
+    total: int,
+    fraction: float,
+    step: int,
+    *,
+    first_fraction: float | None = None,
+    density: float | None = None,
+) -> int:
+    """round(total * (1 - fraction)^step), at least 1 (the paper's Table I: 162 -> 96 at step 5).
 
-
-def magnitude(rbm: RBM) -> NDArray[np.float64]:
-    """Saliency |W_ji|, [hidden, visible] (the paper's criterion)."""
-    return np.abs(rbm.weights)
-
-
-def uniform(rbm: RBM, seed: int) -> NDArray[np.float64]:
-    """Random saliency [hidden, visible]: the control that every criterion must beat."""
-    return np.random.default_rng([seed, _STREAM]).random(rbm.weights.shape)
+    With another first step it is round(total * (1 - first_fraction) * (1 - fraction)^(step - 1)),
+    and with a density at least round(density * total).
+    """
+    share = (1.0 - fraction) ** step
+    if first_fraction is not None and step > 0:
+        share = (1.0 - first_fraction) * (1.0 - fraction) ** (step - 1)
+    least = 1 if density is None else max(1, round(density * total))
+    return max(least, round(total * share))
 
 
 def keep_most_salient(
@@ -65,14 +72,84 @@ def keep_most_salient(
     return kept.reshape(mask.shape)
 
 
-def remove_weights(level: Level, total: int, settings: PruneSettings, seed: int) -> Level:
-    """The next level before fine-tuning: fewer weights, everything else as it was."""
+def compensated(rbm: RBM, mask: NDArray[np.bool_]) -> RBM:
+    """The RBM with only the weights of a mask, half of each removed W_ji added to b_i and c_j.
+
+    In spins z = 1 - 2 v and t = 1 - 2 h a weight is W v h = W / 4 (z t - z - t + 1). This removes
+    the z t alone and leaves the fields as they are, so an RBM with p(v) = p(1 - v) keeps that.
+    """
+    gone = np.where(mask, 0.0, rbm.weights) / 2.0
+    return replace(
+        rbm,
+        mask=mask & rbm.mask,
+        visible_bias=rbm.visible_bias + gone.sum(axis=0),
+        hidden_bias=rbm.hidden_bias + gone.sum(axis=1),
+    )
+
+
+def prune_to(rbm: RBM, count: int, settings: PruneSettings, seed: int, step: int) -> RBM:
+    """The RBM with `count` of its weights, by the criterion of the settings, not fine-tuned.
+
+    The random saliency is one draw for all steps, so that the mask of a level lies within the last
+    one. Samples of the RBM are drawn anew for each step.
+
+    Raises:
+        InputError: more than 20,000 parameters with criterion "surgeon".
+    """
+    count = min(rbm.number_of_weights, count)
+    own = _seed_of(seed, step, 1)
+    if settings.criterion == "surgeon":
+        return operate(rbm, count, draws=settings.draws, seed=own)
+    if settings.criterion == "magnitude":
+        worth = saliency.magnitude(rbm)
+    elif settings.criterion == "magnitude-by-unit":
+        worth = saliency.magnitude_by_unit(rbm)
+    elif settings.criterion == "damage":
+        worth = saliency.damage(rbm, draws=settings.draws, seed=own)
+    else:
+        worth = saliency.uniform(rbm, seed)
+    mask = keep_most_salient(rbm.mask, worth, count)
+    return compensated(rbm, mask) if settings.compensate else rbm.with_mask(mask)
+
+
+def fine_tuned(
+    rbm: RBM,
+    shots: Shots,
+    settings: FineTuneSettings | None,
+    seed: int,
+    step: int,
+    watch: Watch | None = None,
+    rewind: RBM | None = None,
+) -> RBM:
+    """The RBM trained on after a step; with `rewind` from the weights and biases of that RBM."""
+    if rewind is not None:
+        rbm = rewind.with_mask(rbm.mask)
+    if settings is None:
+        return rbm
+    return train(shots, start=rbm, settings=settings, seed=_seed_of(seed, step), watch=watch)
+
+
+def next_level(
+    level: Level,
+    total: int,
+    shots: Shots,
+    settings: PruneSettings,
+    fine_tune: FineTuneSettings | None,
+    seed: int,
+    watch: Watch | None = None,
+    rewind: RBM | None = None,
+) -> Level:
+    """The level after `level`; arguments as in `prune_steps`."""
     step = level.step + 1
-    rbm = level.rbm
-    # The random saliency is one draw for all steps: the mask of a level lies within the last one.
-    saliency = magnitude(rbm) if settings.criterion == "magnitude" else uniform(rbm, seed)
-    count = min(rbm.number_of_weights, weights_kept(total, settings.fraction, step))
-    return Level(step, rbm.with_mask(keep_most_salient(rbm.mask, saliency, count)))
+    count = weights_kept(
+        total,
+        settings.fraction,
+        step,
+        first_fraction=settings.first_fraction,
+        density=settings.density,
+    )
+    pruned = prune_to(level.rbm, count, settings, seed, step)
+    return Level(step, fine_tuned(pruned, shots, fine_tune, seed, step, watch, rewind))
 
 
 def prune_steps(
@@ -83,6 +160,7 @@ def prune_steps(
     fine_tune: FineTuneSettings | None,
     seed: int,
     watch: Watch | None = None,
+    rewind: RBM | None = None,
 ) -> Iterator[Level]:
     """The levels after `level`, each pruned from the one before and fine-tuned.
 
@@ -90,11 +168,7 @@ def prune_steps(
     numbers of a level depend on the seed and its step alone: a path can be taken up at any level.
     """
     while level.step < settings.levels:
-        level = remove_weights(level, total, settings, seed)
-        if fine_tune is not None:
-            own = int(np.random.SeedSequence([seed, _STREAM, level.step]).generate_state(1)[0])
-            tuned = train(shots, start=level.rbm, settings=fine_tune, seed=own, watch=watch)
-            level = Level(level.step, tuned)
+        level = next_level(level, total, shots, settings, fine_tune, seed, watch, rewind)
         yield level
 
 
@@ -102,10 +176,16 @@ def prune(
     rbm: RBM,
     shots: Shots | ArrayLike,
     *,
-    criterion: Literal["magnitude", "random"] = "magnitude",
+    criterion: Literal[
+        "magnitude", "magnitude-by-unit", "random", "damage", "surgeon"
+    ] = "magnitude",
     fraction: float = 0.1,
-    levels: int = 20,
-    fine_tune: Literal["cd", "pcd", "exact"] | None = "cd",
+    first_fraction: float | None = None,
+    density: float | None = None,
+    levels: int | None = None,
+    compensate: bool = False,
+    fine_tune: Literal["cd", "pcd", "natural", "exact"] | None = "cd",
+    rewind: RBM | None = None,
     seed: int = 0,
     **changes: Any,
 ) -> list[Level]:
@@ -114,16 +194,25 @@ def prune(
     Args:
         rbm: a trained RBM; weights its mask already lacks count as pruned before.
         shots: the training set, Shots or bits [shot, site].
-        criterion: "magnitude" removes the weights of least |W|, "random" any.
+        criterion: which weights go, see `psiprune.saliency`: least |W|, over all weights or the
+            same share of each hidden unit; "random" for any; "damage" and "surgeon" by what the
+            removal costs in KL. "surgeon" also corrects all parameters that remain, see
+            `psiprune.surgeon.operate`.
         fraction: share of the remaining weights removed a step; step n keeps
             round(total * (1 - fraction)^n). Biases stay.
-        levels: number of pruning steps.
+        first_fraction: share removed in the first step, if another than later.
+        density: stop at exactly round(density * total) weights, the last step cut short.
+        levels: number of pruning steps, at most; 20 if not given, or as many as the density takes.
+        compensate: add half of a removed weight to the biases of its units; see `compensated`.
         fine_tune: method of training after each step, or None for no training.
-        seed: of fine-tuning and of random pruning.
+        rewind: an RBM with the same units, untrained or of an early epoch. After each step the
+            surviving weights and the biases are set to its values and trained from there (lottery
+            tickets; Frankle & Carbin, ICLR 2019), by default for as long as a new RBM.
+        seed: of fine-tuning, of random pruning and of samples.
         **changes: settings of fine-tuning: epochs (a level), learning_rate, cd_steps, ...
 
     Returns:
-        levels + 1 Levels; the first is `rbm` itself.
+        Levels, one more than steps; the first is `rbm` itself.
 
     Raises:
         InputError: an argument breaks its rule.
@@ -131,10 +220,51 @@ def prune(
     """
     data = as_shots(shots)
     check_sites(data, rbm.visible, "the RBM")
-    settings = PruneSettings(criterion=criterion, fraction=fraction, levels=levels)
+    steps = {} if levels is None else {"levels": levels}
+    settings = PruneSettings(
+        criterion=criterion,
+        fraction=fraction,
+        first_fraction=first_fraction,
+        density=density,
+        compensate=compensate,
+        **steps,
+    )
     if fine_tune is None and changes:
         raise InputError(f"{next(iter(changes))}: has no use with fine_tune = None")
-    tuning = None if fine_tune is None else FineTuneSettings(method=fine_tune, **changes)
+    tuning = None
+    if fine_tune is not None:
+        given = {"method": fine_tune, **changes}
+        tuning = FineTuneSettings(**given) if rewind is None else retraining(rbm, given)
+    check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)
-    steps = prune_steps(first, rbm.number_of_weights, data, settings, tuning, check_seed(seed))
-    return [first, *steps]
+    own = check_seed(seed)
+    rest = prune_steps(first, rbm.number_of_weights, data, settings, tuning, own, rewind=rewind)
+    return [first, *rest]
+
+
+def retraining(rbm: RBM, given: Mapping[str, Any]) -> FineTuneSettings:
+    """Settings of the training after a rewind: as given, and else those of a new RBM."""
+    training = TrainSettings(**given).for_size(rbm.visible, rbm.hidden)
+    return FineTuneSettings(**training.model_dump())
+
+
+def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: FineTuneSettings | None) -> None:
+    """Raise InputError unless an RBM can be rewound to `rewind` and trained from there."""
+    if rewind is None:
+        return
+    if rewind.mask.shape != rbm.mask.shape:
+        found, wanted = rewind.mask.shape, rbm.mask.shape
+        raise InputError(
+            f"rewind: must have shape [hidden, visible] = {list(wanted)} as the RBM, found "
+            f"{list(found)}"
+        )
+    missing = int((rbm.mask & ~rewind.mask).sum())
+    if missing:
+        raise InputError(f"rewind: lacks {missing} weights that the RBM has; give a denser one")
+    if fine_tune is None:
+        raise InputError("rewind: needs fine-tuning, which trains from there; found none")
+
+
+def _seed_of(seed: int, step: int, *purpose: int) -> int:
+    words = [seed, _STREAM, step, *purpose]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])

@@ -71,8 +71,8 @@ def check_new(out: Path) -> None:
         raise InputError(f"{out}: there is no folder {out.parent}; make it first")
 
 
-def progress_bar(epochs: int) -> tqdm[NoReturn]:
-    """A bar over epochs on standard error, off where that is no terminal."""
+def progress_bar(epochs: int | None) -> tqdm[NoReturn]:
+    """A bar over epochs, however many if None, on standard error; off where that is no terminal."""
     from tqdm import tqdm
 
     return tqdm(total=epochs, desc="training", unit=" epochs", disable=None)

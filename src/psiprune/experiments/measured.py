@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
 from psiprune.config import TrainSettings
 from psiprune.errors import (
-    EXACT_SITES,
     Measures,
     Reference,
     evaluate,
-    exact_measures,
     measures,
 )
 from psiprune.pruning import Level
@@ -40,26 +40,43 @@ def train_with_history(
     def measure(rbm: RBM) -> Measures:
         return measures(rbm, reference, draws=draws, seed=seed)
 
-    epochs, entries = [0], [measure(start)]
-    seen = 0
+    recorder = Recorder(measure, every, tick)
+    recorder.note(0, start)
+    rbm = train(shots, start=start, settings=settings, seed=seed, watch=recorder)
+    return rbm, recorder.take(rbm)
 
-    def watch(state: Progress) -> None:
-        nonlocal seen
-        tick(state)
-        seen = state.epoch
-        if seen % every == 0:
-            epochs.append(seen)
-            entries.append(measure(state.rbm))
 
-    rbm = train(shots, start=start, settings=settings, seed=seed, watch=watch)
-    if epochs[-1] != seen:
-        epochs.append(seen)
-        entries.append(measure(rbm))
-    history = {
-        f"history_{name}": ("epoch", np.array(values))
-        for name, values in zip(entries[0]._fields, zip(*entries, strict=True), strict=True)
-    }
-    return rbm, xr.Dataset(history, {"epoch": epochs})
+class Recorder:
+    """A watcher of training that measures every few epochs, until its history is taken."""
+
+    def __init__(self, measure: Callable[[RBM], Measures], every: int, tick: Watch) -> None:
+        """Measure by `measure` after each `every` epochs; call `tick` after each."""
+        self._measure, self._every, self._tick = measure, every, tick
+        self._seen = 0
+        self._entries: dict[int, Measures] = {}
+
+    def __call__(self, state: Progress) -> None:
+        """After an epoch."""
+        self._tick(state)
+        self._seen = state.epoch
+        if self._seen % self._every == 0:
+            self.note(self._seen, state.rbm)
+
+    def note(self, epoch: int, rbm: RBM) -> None:
+        """An entry at an epoch."""
+        self._entries[epoch] = self._measure(rbm)
+
+    def take(self, rbm: RBM) -> xr.Dataset:
+        """The history over `epoch`, closed with the RBM that training ended with."""
+        if self._seen not in self._entries:
+            self.note(self._seen, rbm)
+        epochs, entries = list(self._entries), list(self._entries.values())
+        self._seen, self._entries = 0, {}
+        history = {
+            f"history_{name}": ("epoch", np.array(values))
+            for name, values in zip(Measures._fields, zip(*entries, strict=True), strict=True)
+        }
+        return xr.Dataset(history, {"epoch": epochs})
 
 
 def measured_level(level: Level, reference: Reference, draws: int, seed: int) -> xr.Dataset:
@@ -79,9 +96,8 @@ def measured_level(level: Level, reference: Reference, draws: int, seed: int) ->
         "infidelity_error": report.fidelity.error,
         "infidelity_floor": 1.0 - report.fidelity.floor,
     }
-    if rbm.visible <= EXACT_SITES:
-        exact = exact_measures(rbm, reference)
-        values |= {f"{name}_exact": value for name, value in exact._asdict().items()}
+    if report.exact is not None:
+        values |= {f"{name}_exact": value for name, value in report.exact._asdict().items()}
     for name, measure in report:
         values[name] = measure.value
         values[f"{name}_error"] = measure.error
@@ -99,7 +115,7 @@ def label(dataset: xr.Dataset) -> xr.Dataset:
     for name, variable in dataset.variables.items():
         if "units" in variable.attrs:
             continue
-        if str(name).removeprefix("history_").split("_")[0] == "kl":
+        if "kl" in str(name).split("_"):
             unit = "nat"
         elif name in ("field", "energy_reference"):
             unit = "energy"

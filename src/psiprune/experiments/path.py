@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
@@ -25,6 +25,7 @@ def run_path(
     seed: int,
     describe: Callable[[Level], xr.Dataset],
     watch: Watch,
+    rewind: RBM | None = None,
 ) -> list[xr.Dataset]:
     """All levels of a path, those in the folder read and the rest made and written.
 
@@ -32,23 +33,43 @@ def run_path(
         folder: level-00.nc, level-01.nc, ... stand here; it must exist.
         dense: makes the RBM of level 0; not called if that level is on disk.
         shots: the training set.
-        prune: criterion, fraction and number of levels.
+        prune: criterion and schedule.
         fine_tune: training after each step, or None.
-        seed: of random pruning and of fine-tuning.
+        seed: of random pruning, of samples and of fine-tuning.
         describe: what is kept of a level; it must contain `RBM.to_dataset`.
         watch: called after each epoch.
+        rewind: where the training of each level begins, if not at what pruning left.
 
     Raises:
         InputError: a level on disk is damaged.
     """
-    files = [folder / f"level-{step:02d}.nc" for step in range(prune.levels + 1)]
+
+    def rest(last: Level, total: int) -> Iterator[Level]:
+        return prune_steps(last, total, shots, prune, fine_tune, seed, watch, rewind)
+
+    return keep_levels(folder, prune.levels, dense, rest, describe)
+
+
+def keep_levels(
+    folder: Path,
+    number: int,
+    begin: Callable[[], RBM],
+    rest: Callable[[Level, int], Iterator[Level]],
+    describe: Callable[[Level], xr.Dataset],
+) -> list[xr.Dataset]:
+    """The levels 0 .. number, those in the folder read and the rest made and written.
+
+    `begin` makes the RBM of level 0; rest(last, total) gives the levels after `last`, where `total`
+    is the number of weights of level 0. For the others see `run_path`.
+    """
+    files = [folder / f"level-{step:02d}.nc" for step in range(number + 1)]
     if not files[0].exists():
-        write_dataset(files[0], describe(Level(0, dense())), "rbm")
+        write_dataset(files[0], describe(Level(0, begin())), "rbm")
     # Levels are written in order; what stands behind a gap is made again, with the same numbers.
     done = [read_dataset(file, "rbm") for file in takewhile(Path.exists, files)]
     last = Level(len(done) - 1, rbm_from_dataset(done[-1], files[len(done) - 1]))
     total = rbm_from_dataset(done[0], files[0]).number_of_weights
-    for level in prune_steps(last, total, shots, prune, fine_tune, seed, watch):
+    for level in rest(last, total):
         done.append(describe(level))
         write_dataset(files[level.step], done[-1], "rbm")
     return done

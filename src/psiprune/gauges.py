@@ -1,0 +1,87 @@
+"""One number that says how much an RBM is damaged, with its error: what a search can hold down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from psiprune.errors import Measure, Reference, Report, check_reference, evaluate
+from psiprune.heldout import evaluate_on_shots
+from psiprune.inputs import InputError
+from psiprune.partition import log_partition
+from psiprune.rbm import RBM
+from psiprune.shots import Shots
+
+Gauge = Callable[[RBM], Measure]
+
+#: Measures against a state: those of `Report`, with 1 - fidelity in the place of fidelity.
+STATE_GAUGES = (
+    "kl",
+    "infidelity",
+    "energy_roe",
+    "energy_bias",
+    "abs_magnetization_roe",
+    "abs_magnetization_bias",
+    "correlation_mse",
+)
+#: Measures against shots alone.
+SHOTS_GAUGES = ("abs_magnetization_roe", "log_likelihood_loss")
+
+
+def state_gauge(name: str, reference: Reference, *, draws: int, seed: int) -> Gauge:
+    """The function RBM -> measure of that name in `evaluate`, the same draws for every RBM.
+
+    Raises:
+        InputError: there is no such measure; the function raises it for another number of sites.
+    """
+    _check(name, STATE_GAUGES, "against a state")
+
+    def gauge(rbm: RBM) -> Measure:
+        check_reference(rbm, reference)
+        return _of(evaluate(rbm, reference, draws=draws, seed=seed), name)
+
+    return gauge
+
+
+def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -> Gauge:
+    """The function RBM -> measure of that name, from shots alone.
+
+    abs_magnetization_roe is that of `evaluate_on_shots`. log_likelihood_loss is the mean over the
+    shots of log p_dense(v) - log p(v), in nat a shot; what all shots have in common cancels in it,
+    so its error is far below that of a log-likelihood.
+
+    Raises:
+        InputError: there is no such measure.
+    """
+    _check(name, SHOTS_GAUGES, "against shots alone; others need --state")
+    if name == "abs_magnetization_roe":
+        return lambda rbm: (
+            evaluate_on_shots(rbm, shots, draws=draws, seed=seed).abs_magnetization_roe
+        )
+    there = log_partition(dense, data=shots, seed=seed)
+    log_p_dense = dense.log_prob_unnormalized(shots) - there.value
+
+    def gauge(rbm: RBM) -> Measure:
+        here = log_partition(rbm, data=shots, seed=seed)
+        loss = log_p_dense - (rbm.log_prob_unnormalized(shots) - here.value)
+        noise = loss.std(ddof=1) / np.sqrt(len(loss))
+        error = float(np.sqrt(noise**2 + here.error**2 + there.error**2))
+        # With one parameter fewer a fit of the right model loses 1 / (2 shots) on its own shots.
+        fewer = dense.compact().number_of_parameters - rbm.compact().number_of_parameters
+        floor = max(0, fewer) / (2 * len(shots))
+        return Measure(float(loss.mean()), error, floor, f"log Z by {here.method}", here.warning)
+
+    return gauge
+
+
+def _of(report: Report, name: str) -> Measure:
+    if name != "infidelity":
+        return getattr(report, name)
+    there = report.fidelity
+    return Measure(1.0 - there.value, there.error, 1.0 - there.floor, there.method, there.warning)
+
+
+def _check(name: str, known: tuple[str, ...], where: str) -> None:
+    if name not in known:
+        raise InputError(f"until: must be one of {', '.join(known)} {where}, found {name!r}")

@@ -1,0 +1,94 @@
+"""What each weight is worth to an RBM, by several criteria: plain functions -> [hidden, visible].
+
+The weights of least saliency go first. Where the mask has no weight the saliency is 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.fisher import damped_inverse, model_fisher, weight_variances
+from psiprune.likelihood import to_vector
+from psiprune.parallel import one_blas_thread
+from psiprune.rbm import RBM
+
+Float64 = NDArray[np.float64]
+
+#: Model samples behind an average above 20 sites.
+DRAWS = 20_000
+#: lambda in F + lambda 1, in units of the mean of the diagonal of F.
+DAMPING = 1e-3
+_STREAM = 3  # of pruning
+
+
+def magnitude(rbm: RBM) -> Float64:
+    """|W_ji| (the paper's criterion, Golubeva & Melko 2021, Section II)."""
+    return np.abs(rbm.weights)
+
+
+def magnitude_by_unit(rbm: RBM) -> Float64:
+    """The rank of |W_ji| among all weights of hidden unit j, as a share of their number.
+
+    With r weights of the unit smaller than this one and n_j in all it is (r + 1/2) / n_j, so every
+    hidden unit loses the same share of its weights, up to rounding. Between units a tie goes to the
+    larger |W|: what is returned is 1, 2, ... in the order of share and magnitude. Of equal weights
+    the one of higher index has the lower rank.
+    """
+    unit, site = np.nonzero(rbm.mask)
+    size = np.abs(rbm.weights[unit, site])
+    index = np.arange(len(unit))
+    by_unit = np.lexsort((-index, size, unit))  # within each unit from the least to the largest
+    number = rbm.mask.sum(axis=1)
+    begins = np.cumsum(number) - number
+    rank = np.empty(len(unit))
+    rank[by_unit] = index - begins[unit[by_unit]]
+    order = np.lexsort((-index, size, (rank + 0.5) / number[unit]))
+    saliency = np.zeros(rbm.mask.shape)
+    saliency[unit[order], site[order]] = index + 1.0
+    return saliency
+
+
+def uniform(rbm: RBM, seed: int) -> Float64:
+    """Random numbers: the control that every criterion must beat."""
+    return np.random.default_rng([seed, _STREAM]).random(rbm.weights.shape) * rbm.mask
+
+
+@one_blas_thread()
+def damage(rbm: RBM, *, draws: int = DRAWS, seed: int = 0) -> Float64:
+    """W_ji^2 F_kk / 2, F_kk = Var_p(v)(s_j v_i): optimal brain damage.
+
+    What the removal of this weight alone costs in KL(p || p'), in nat, to second order, with all
+    other parameters as they are. LeCun, Denker & Solla, NIPS 2, 598 (1989); the Hessian of the
+    log-likelihood of an RBM's marginal, averaged over the model, is its Fisher matrix.
+
+    Args:
+        rbm: the RBM.
+        draws: model samples above 20 sites; up to 20 the average is over all states.
+        seed: of the samples.
+    """
+    return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed)
+
+
+@one_blas_thread()
+def surgeon(rbm: RBM, *, draws: int = DRAWS, seed: int = 0, damping: float = DAMPING) -> Float64:
+    """W_ji^2 / (2 [F^-1]_kk): optimal brain surgeon.
+
+    What the removal of this weight alone costs in KL(p || p'), in nat, to second order, with all
+    other parameters corrected. Hassibi & Stork, NIPS 5, 164 (1993). F is the Fisher matrix of
+    `model_fisher` with damping * (mean of its diagonal) added to the diagonal.
+
+    Args:
+        rbm: the RBM.
+        draws: model samples above 20 sites; up to 20 the average is over all states.
+        seed: of the samples.
+        damping: the lambda above, relative.
+
+    Raises:
+        InputError: more than 20,000 parameters.
+    """
+    inverse = damped_inverse(model_fisher(rbm, draws=draws, seed=seed), damping)
+    count = rbm.number_of_weights
+    saliency = np.zeros(rbm.mask.shape)
+    saliency[rbm.mask] = to_vector(rbm)[:count] ** 2 / (2.0 * inverse.diagonal()[:count])
+    return saliency

@@ -1,0 +1,255 @@
+"""The search for the smallest RBM: thresholds known beforehand, limits, and taking it up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from psiprune.config import FineTuneSettings, PruneSettings, UntilSettings
+from psiprune.errors import Measure, evaluate, reference_of
+from psiprune.experiments.until import run_until
+from psiprune.gauges import SHOTS_GAUGES, STATE_GAUGES, shots_gauge, state_gauge
+from psiprune.heldout import evaluate_on_shots
+from psiprune.inputs import InputError
+from psiprune.pruning import prune
+from psiprune.rbm import RBM, initial_rbm, load_rbm
+from psiprune.shots import Shots
+from psiprune.smallest import Smallest, Trial, dense_limit, find_smallest
+from psiprune.tables_smallest import smallest_numbers, smallest_text
+
+BITS = np.random.default_rng(0).integers(0, 2, (200, 6), dtype=np.uint8)
+#: 24 weights; levels of 10 % keep 24, 22, 19, 17, 16, 14, 13, 11, 10, 9, 8, 8, 7, 6, 5, 5, ...
+DENSE = initial_rbm(6, 4, seed=1)
+
+
+def removed(rbm: RBM) -> float:
+    return float(24 - rbm.number_of_weights)
+
+
+def search(**arguments: Any) -> Smallest:
+    return find_smallest(DENSE, BITS, **{"measure": removed, "limit": 9.5, **arguments})
+
+
+# --- the search ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("least", range(1, 24))
+@pytest.mark.parametrize("criterion", ["magnitude", "random", "surgeon"])
+def test_it_finds_the_threshold(criterion: Any, least: int) -> None:
+    settings = PruneSettings(criterion=criterion, levels=100)
+    found = search(limit=24 - least, settings=settings)
+    assert found.rbm.number_of_weights == least
+    assert found.value == found.limit == 24 - least
+    assert found.fewer == (least - 1 if least > 1 else None)
+    values = {trial.rbm.number_of_weights: trial.value for trial in found.trials}
+    assert values[least] == found.value
+    assert found.trials[0] == Trial("level-00", DENSE, 0.0)
+
+
+def test_levels_are_those_of_a_path() -> None:
+    tuning = FineTuneSettings(epochs=2, cd_steps=1)
+    found = search(fine_tune=tuning, bisect=False, seed=5)
+    path = prune(DENSE, BITS, levels=5, epochs=2, cd_steps=1, seed=5)
+    assert [trial.name for trial in found.trials] == [f"level-0{step}" for step in range(6)]
+    for trial, level in zip(found.trials, path, strict=False):
+        np.testing.assert_array_equal(trial.rbm.weights, level.rbm.weights)
+    assert (found.rbm.number_of_weights, found.fewer) == (16, 14)
+
+
+def test_trials_begin_with_the_last_rbm_within_the_limit() -> None:
+    found = search(settings=PruneSettings(fraction=0.5, levels=9))
+    assert [trial.rbm.number_of_weights for trial in found.trials] == [24, 12, 18, 15, 13, 14]
+    by_name = {trial.name: trial.rbm for trial in found.trials}
+    assert not (found.rbm.mask & ~by_name["trial-0018"].mask).any()
+    assert found.rbm is by_name["trial-0015"]
+
+
+def test_a_path_that_ends_before_it_hurts() -> None:
+    found = search(settings=PruneSettings(levels=3))
+    assert (found.rbm.number_of_weights, found.fewer) == (17, None)
+    found = search(settings=PruneSettings(density=0.75))
+    assert (found.rbm.number_of_weights, found.fewer) == (18, None)
+
+
+def test_nan_is_beyond_the_limit() -> None:
+    def measure(rbm: RBM) -> float:
+        return 0.0 if rbm.number_of_weights > 20 else float("nan")
+
+    found = search(measure=measure)
+    assert (found.rbm.number_of_weights, found.fewer) == (21, 20)
+
+
+def test_rewinding_in_a_search() -> None:
+    early = initial_rbm(6, 4, seed=2)
+    found = search(rewind=early, fine_tune=FineTuneSettings(epochs=0))
+    assert found.rbm.number_of_weights == 15
+    np.testing.assert_array_equal(found.rbm.weights, early.weights * found.rbm.mask)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        ({"limit": -1.0}, "limit: is -1, but the RBM itself measures 0"),
+        ({"measure": lambda _: float("nan")}, "limit: is 9.5, but the RBM itself measures nan"),
+        ({"limit": float("nan")}, "limit: must be a number, found nan"),
+        ({"seed": -1}, "seed: "),
+        ({"rewind": initial_rbm(6, 4, seed=2)}, "rewind: needs fine-tuning"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
+    with pytest.raises(InputError) as caught:
+        search(**arguments)
+    assert str(caught.value).startswith(begins)
+
+
+# --- the dense ensemble ----------------------------------------------------------------------
+
+
+def test_the_limit_of_a_dense_ensemble() -> None:
+    settings: dict[str, Any] = {"epochs": 3, "batch_size": 20, "cd_steps": 2, "momentum": 0.5}
+    dense = pp.train(BITS, hidden=3, seed=4, **settings)
+
+    def measure(rbm: RBM) -> float:
+        return float(rbm.weights[0, 0])
+
+    names: list[str] = []
+
+    def keep(name: str, make: Callable[[], Trial]) -> Trial:
+        names.append(name)
+        return make()
+
+    found = dense_limit(dense, BITS, measure=measure, others=3, keep=keep)
+    others = [pp.train(BITS, hidden=3, seed=seed, **settings) for seed in (5, 6, 7)]
+    assert found == max(measure(rbm) for rbm in (dense, *others))
+    assert names == ["other-1", "other-2", "other-3"]
+
+
+def test_no_ensemble_of_a_pruned_or_unknown_rbm() -> None:
+    with pytest.raises(InputError, match=r"^limit: must be given, as the RBM does not tell how"):
+        dense_limit(DENSE, BITS, measure=removed)
+    trained = pp.train(BITS, hidden=3, epochs=1)
+    mask = np.ones((3, 6), bool)
+    mask[0, 0] = False
+    with pytest.raises(InputError, match=r"^limit: must be given, as the RBM is pruned"):
+        dense_limit(trained.with_mask(mask), BITS, measure=removed)
+
+
+# --- what can be measured --------------------------------------------------------------------
+
+
+def test_measures_against_a_state() -> None:
+    state = pp.ground_state(pp.TFIM(sites=6))
+    reference = reference_of(state)
+    report = evaluate(DENSE, reference, draws=500, seed=3)
+    assert set(STATE_GAUGES) == {name for name, _ in report} - {"fidelity"} | {"infidelity"}
+    for name in STATE_GAUGES:
+        found = state_gauge(name, reference, draws=500, seed=3)(DENSE)
+        if name == "infidelity":
+            assert found.value == 1 - report.fidelity.value
+            assert found.floor == pytest.approx(1 - report.fidelity.floor, nan_ok=True)
+        else:
+            assert vars(found) == pytest.approx(vars(getattr(report, name)), nan_ok=True)
+    with pytest.raises(InputError, match=r"^until: must be one of kl, .* found 'fidelity'$"):
+        state_gauge("fidelity", reference, draws=500, seed=3)
+    with pytest.raises(InputError, match="4 visible units"):
+        state_gauge("kl", reference, draws=500, seed=3)(initial_rbm(4, 2, 0))
+
+
+def test_measures_against_shots() -> None:
+    shots = Shots(BITS)
+    roe = shots_gauge("abs_magnetization_roe", DENSE, shots, draws=500, seed=3)(DENSE)
+    expected = evaluate_on_shots(DENSE, shots, draws=500, seed=3).abs_magnetization_roe
+    assert vars(roe) == vars(expected)
+    with pytest.raises(InputError, match=r"^until: must be one of abs_magnetization_roe, log_li"):
+        shots_gauge("kl", DENSE, shots, draws=500, seed=3)
+    assert SHOTS_GAUGES == ("abs_magnetization_roe", "log_likelihood_loss")
+
+
+def test_the_loss_of_log_likelihood() -> None:
+    shots = Shots(BITS)
+    gauge = shots_gauge("log_likelihood_loss", DENSE, shots, draws=500, seed=3)
+    assert (gauge(DENSE).value, gauge(DENSE).error, gauge(DENSE).floor) == (0, 0, 0)
+    other = initial_rbm(6, 2, seed=8)
+    losses = DENSE.log_prob(BITS) - other.log_prob(BITS)
+    found = gauge(other)
+    assert found.value == pytest.approx(losses.mean())
+    assert found.error == pytest.approx(losses.std(ddof=1) / np.sqrt(200))
+    assert found.floor == pytest.approx((34 - 20) / 400)
+
+
+# --- on disk and in words --------------------------------------------------------------------
+
+
+def run(folder: Path, until: UntilSettings, calls: list[str]) -> tuple[Smallest, Measure]:
+    def gauge(rbm: RBM) -> Measure:
+        calls.append("measured")
+        return Measure(removed(rbm) / 100, 0.005, 0.001, "counting", "", 7.0)
+
+    return run_until(
+        folder,
+        pp.train(BITS, start=DENSE, epochs=1),
+        Shots(BITS),
+        gauge,
+        until,
+        PruneSettings(criterion="surgeon", fraction=0.3),
+        FineTuneSettings(epochs=1),
+        3,
+        lambda _: calls.append("epoch"),
+    )
+
+
+def test_a_second_start_takes_up_the_search(tmp_path: Path) -> None:
+    until, calls = UntilSettings(measure="loss", limit=0.1), list[str]()
+    found, best = run(tmp_path, until, calls)
+    assert (found.rbm.number_of_weights, found.fewer, best.value) == (14, 13, 0.1)
+    # Levels of 24, 17, 12; then between 17 and 12.
+    names = ["level-00", "level-01", "level-02", "trial-0014", "trial-0013"]
+    assert [trial.name for trial in found.trials] == names
+    assert {file.stem for file in tmp_path.iterdir()} == {*names, "smallest"}
+    assert calls.count("epoch") == 4
+    assert calls.count("measured") == 6
+    saved = load_rbm(tmp_path / "smallest.nc")
+    np.testing.assert_array_equal(saved.weights, found.rbm.weights)
+    (tmp_path / "trial-0014.nc").unlink()
+    calls.clear()
+    again, _ = run(tmp_path, until, calls)
+    assert calls == ["epoch", "measured", "measured"]
+    for one, other in zip(found.trials, again.trials, strict=True):
+        np.testing.assert_array_equal(one.rbm.weights, other.rbm.weights)
+        assert one.value == other.value
+
+
+def test_the_ensemble_is_kept_too(tmp_path: Path) -> None:
+    until, calls = UntilSettings(measure="loss", others=2, bisect=False), list[str]()
+    found, _ = run(tmp_path, until, calls)
+    assert (found.limit, found.rbm.number_of_weights, found.fewer) == (0, 24, 17)
+    names = {"level-00", "level-01", "other-1", "other-2", "smallest"}
+    assert {file.stem for file in tmp_path.iterdir()} == names
+
+
+def test_a_file_of_another_measure_is_named(tmp_path: Path) -> None:
+    DENSE.save(tmp_path / "level-00.nc")
+    with pytest.raises(InputError, match=r"level-00\.nc: holds no loss; delete it"):
+        run(tmp_path, UntilSettings(measure="loss", limit=0.1), [])
+
+
+def test_in_words(tmp_path: Path) -> None:
+    found, best = run(tmp_path, UntilSettings(measure="loss", limit=0.1), [])
+    assert smallest_text(found, "loss", best) == (
+        "14 of 24 weights (density 58.3%) keep loss at 0.1 (error 0.005), within the limit of 0.1; "
+        "with 13 it is 0.11."
+    )
+    whole = Smallest(found.rbm, 0.1, 0.1, None, found.trials)
+    warned = Measure(0.1, 0.0, 0.0, "sum", "is odd")
+    assert smallest_text(whole, "loss", warned) == (
+        "14 of 24 weights (density 58.3%) keep loss at 0.1 (exact), within the limit of 0.1; "
+        "the path ended there.\nwarning: loss: is odd"
+    )
+    numbers = smallest_numbers(found, "loss", best)
+    assert (numbers["weights"], numbers["fewer"], numbers["error"]) == (14, 13, 0.005)
+    assert numbers["trials"][0] == {"name": "level-00", "weights": 24, "value": 0.0}

@@ -1,0 +1,233 @@
+"""Optimal brain surgery: the algebra, the promise, and the guard that holds it to that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import exact
+import psiprune as pp
+from psiprune import fisher, saliency
+from psiprune import surgeon as surgeon_module
+from psiprune.errors import exact_measures, reference_of
+from psiprune.fisher import damped_inverse, model_fisher
+from psiprune.likelihood import to_vector
+from psiprune.pruning import keep_most_salient
+from psiprune.rbm import RBM
+from psiprune.surgeon import cut, divergence_from, operate
+
+
+def random_rbm(visible: int, hidden: int, seed: int, scale: float = 1.0) -> RBM:
+    generator = np.random.default_rng(seed)
+    weights = scale * generator.normal(size=(hidden, visible))
+    return RBM(weights, generator.normal(size=visible), generator.normal(size=hidden))
+
+
+def random_matrix(size: int, seed: int) -> NDArray[np.float64]:
+    """A positive matrix with eigenvalues from 0.01 to 10."""
+    generator = np.random.default_rng(seed)
+    axes, _ = np.linalg.qr(generator.normal(size=(size, size)))
+    return np.asarray((axes * np.geomspace(0.01, 10, size)) @ axes.T)
+
+
+def inverse_of(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
+
+
+def constrained_minimum(
+    matrix: NDArray[np.float64], theta: NDArray[np.float64], gone: list[int]
+) -> NDArray[np.float64]:
+    """The delta of least delta.F.delta / 2 with theta + delta = 0 at `gone`, by Lagrange."""
+    size, count = len(theta), len(gone)
+    system = np.zeros((size + count, size + count))
+    system[:size, :size] = matrix
+    for row, k in enumerate(gone):
+        system[size + row, k] = system[k, size + row] = 1.0
+    right = np.concatenate([np.zeros(size), -theta[gone]])
+    return np.linalg.solve(system, right)[:size]
+
+
+def kl(rbm: RBM, other: RBM) -> float:
+    p, q = (exact.rbm_distribution(r.weights, r.visible_bias, r.hidden_bias) for r in (rbm, other))
+    return float(p @ np.log(p / q))
+
+
+def by_magnitude(rbm: RBM, count: int) -> RBM:
+    return rbm.with_mask(keep_most_salient(rbm.mask, saliency.magnitude(rbm), count))
+
+
+# --- the algebra -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_the_correction_is_the_constrained_minimum(count: int) -> None:
+    rbm = random_rbm(4, 3, seed=count)
+    theta = to_vector(rbm)
+    matrix = random_matrix(len(theta), seed=count)
+    made = cut(rbm, inverse_of(matrix), count)
+    gone = np.flatnonzero(~made.rbm.mask.ravel()).tolist()
+    assert len(gone) == count
+    delta = constrained_minimum(matrix, theta, gone)
+    after = np.concatenate([made.rbm.weights.ravel(), made.rbm.visible_bias, made.rbm.hidden_bias])
+    np.testing.assert_allclose(after, theta + delta, atol=1e-9)
+    assert made.promised == pytest.approx(delta @ matrix @ delta / 2)
+    np.testing.assert_array_equal(made.uncorrected.weights, rbm.weights * made.rbm.mask)
+    np.testing.assert_array_equal(made.uncorrected.visible_bias, rbm.visible_bias)
+
+
+def test_each_weight_is_the_cheapest_of_those_left() -> None:
+    rbm = random_rbm(4, 3, seed=1)
+    theta = to_vector(rbm)
+    matrix = random_matrix(len(theta), seed=1)
+    inverse = inverse_of(matrix)
+    gone: list[int] = []
+    for count in range(1, 6):
+        costs = {}
+        for k in set(range(12)) - set(gone):
+            delta = constrained_minimum(matrix, theta, [*gone, k])
+            costs[k] = delta @ matrix @ delta / 2
+        gone.append(min(costs, key=costs.__getitem__))
+        mask = cut(rbm, inverse, count).rbm.mask
+        assert set(np.flatnonzero(~mask.ravel())) == set(gone)
+
+
+def test_the_first_weight_may_be_another_one() -> None:
+    rbm = random_rbm(4, 3, seed=2)
+    inverse = inverse_of(random_matrix(19, seed=2))
+    order = np.argsort(to_vector(rbm)[:12] ** 2 / inverse.diagonal()[:12])
+    for first in range(12):
+        gone = np.flatnonzero(~cut(rbm, inverse, 1, first=first).rbm.mask.ravel())
+        assert gone.tolist() == [order[first]]
+
+
+def test_of_equal_weights_the_last_goes() -> None:
+    rbm = RBM(np.ones((2, 3)), np.zeros(3), np.zeros(2))
+    mask = cut(rbm, np.eye(11), 2).rbm.mask
+    assert mask.astype(int).tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+# --- what it costs ---------------------------------------------------------------------------
+
+
+def test_a_small_weight_costs_what_its_saliency_says() -> None:
+    rbm = random_rbm(6, 3, seed=3)
+    weights = rbm.weights.copy()
+    weights[1, 4] = 0.02
+    rbm = RBM(weights, rbm.visible_bias, rbm.hidden_bias)
+    inverse = damped_inverse(model_fisher(rbm, draws=1, seed=0), 1e-9)
+    made = cut(rbm, inverse, 1)
+    assert not made.rbm.mask[1, 4]
+    cost = kl(rbm, made.rbm)
+    assert cost == pytest.approx(made.promised, rel=0.05)
+    assert saliency.surgeon(rbm, damping=1e-9)[1, 4] == pytest.approx(made.promised)
+    assert cost < 0.5 * kl(rbm, made.uncorrected)
+
+
+def test_divergence() -> None:
+    rbm, other = random_rbm(6, 3, seed=4), random_rbm(6, 3, seed=5)
+    divergence = divergence_from(rbm, draws=1, seed=0)
+    assert divergence(other) == pytest.approx(kl(rbm, other))
+    assert divergence(rbm) == pytest.approx(0, abs=1e-12)
+
+
+def test_divergence_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_rbm(8, 3, seed=6)
+    other = RBM(rbm.weights + 0.1, rbm.visible_bias, rbm.hidden_bias - 0.2)
+    monkeypatch.setattr(surgeon_module, "BASIS_SITES", 7)
+    divergence = divergence_from(rbm, draws=100_000, seed=0)
+    assert divergence(other) == pytest.approx(kl(rbm, other), rel=0.05)
+    assert divergence(rbm) == 0
+
+
+# --- the guard -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "scale", "seed"), [(6, 4, 2.5, 3), (6, 4, 4.0, 4), (8, 4, 3.0, 47)]
+)
+def test_the_guard_saves_a_level_that_the_quadratic_form_alone_ruins(
+    visible: int, hidden: int, scale: float, seed: int
+) -> None:
+    rbm = random_rbm(visible, hidden, seed, scale)
+    count = visible * hidden // 2
+    inverse = damped_inverse(model_fisher(rbm, draws=1, seed=0), saliency.DAMPING)
+    unguarded = cut(rbm, inverse, visible * hidden - count)
+    cost = kl(rbm, unguarded.rbm)
+    assert cost > 5 * unguarded.promised
+    assert kl(rbm, operate(rbm, count)) < 0.05 * cost
+
+
+def test_no_seed_is_ruined() -> None:
+    # Half of the weights, of RBMs far beyond the reach of a quadratic form.
+    ratios = []
+    for seed in range(25):
+        rbm = random_rbm(6, 4, seed, scale=3.0)
+        ratios.append(kl(rbm, operate(rbm, 12)) / kl(rbm, by_magnitude(rbm, 12)))
+    assert max(ratios) < 0.5
+    assert np.median(ratios) < 0.05
+
+
+def test_a_step_never_costs_more_than_removal_without_correction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Matrices that are nonsense, whose corrections are worse than none.
+    corrected = 0
+    for seed in range(10):
+        rbm = random_rbm(5, 2, seed)
+        matrix = random_matrix(17, seed)
+        monkeypatch.setattr(surgeon_module, "model_fisher", lambda *_, m=matrix, **__: m)
+        after = operate(rbm, 9)
+        assert kl(rbm, after) <= kl(rbm, rbm.with_mask(after.mask)) + surgeon_module._NOISE
+        corrected += kl(rbm, cut(rbm, inverse_of(matrix), 1).rbm) > 2 * kl(rbm, after)
+    assert corrected >= 5
+
+
+# --- a level ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_counts_are_exact_and_masks_nested(monkeypatch: pytest.MonkeyPatch, sampled: bool) -> None:
+    if sampled:
+        for module in (fisher, surgeon_module):
+            monkeypatch.setattr(module, "BASIS_SITES", 5)
+    rbm = pp.RBM(random_rbm(6, 4, seed=9).weights, np.zeros(6), np.zeros(4), provenance={"seed": 1})
+    assert operate(rbm, 24) is rbm
+    assert operate(rbm, 30) is rbm
+    for count in (23, 17, 6, 1, 0):
+        pruned = operate(rbm, count, draws=500, seed=2)
+        assert pruned.number_of_weights == count
+        assert not (pruned.mask & ~rbm.mask).any()
+        assert (pruned.weights[~pruned.mask] == 0).all()
+        assert dict(pruned.provenance) == {"seed": 1}
+        again = operate(rbm, count, draws=500, seed=2)
+        np.testing.assert_array_equal(pruned.weights, again.weights)
+        np.testing.assert_array_equal(pruned.hidden_bias, again.hidden_bias)
+        rbm = pruned
+
+
+def test_samples_do_nearly_as_well_as_the_basis(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_rbm(9, 4, seed=10)
+    whole = kl(rbm, operate(rbm, 22))
+    for module in (fisher, surgeon_module):
+        monkeypatch.setattr(module, "BASIS_SITES", 8)
+    sampled = [kl(rbm, operate(rbm, 22, seed=seed)) for seed in range(3)]
+    assert len(set(sampled)) == 3
+    assert np.median(sampled) < 1.5 * whole
+    assert max(sampled) < 0.2 * kl(rbm, by_magnitude(rbm, 22))
+
+
+def test_half_of_the_weights_without_training() -> None:
+    state = pp.ground_state(pp.TFIM(sites=10, field=1.0))
+    reference = reference_of(state)
+    shots = pp.sample(state, shots=20_000, seed=0)
+    ratios, rise = [], []
+    for seed in range(3):
+        rbm = pp.train(shots, hidden=5, seed=seed, method="exact")
+        found = [
+            exact_measures(r, reference).kl for r in (rbm, operate(rbm, 25), by_magnitude(rbm, 25))
+        ]
+        rise.append(found[1] / found[0])
+        ratios.append(found[2] / found[1])
+    assert np.median(ratios) > 5
+    assert np.median(rise) < 2
