@@ -8,12 +8,12 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 import tomllib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,6 +197,20 @@ def test_lost_files_are_made_again(study: xr.Dataset, copy: Path, lost: set[str]
     assert set(after) == EVERYTHING
 
 
+@pytest.mark.parametrize("criterion", ["damage", "surgeon"])
+def test_other_criteria_and_schedules_are_taken_up_too(criterion: Any, tmp_path: Path) -> None:
+    prune = PruneSettings(criterion=criterion, first_fraction=0.25, fraction=0.1, density=0.5)
+    settings = tiny.settings(
+        prune=prune, fields=(1.0,), fine_tune=FineTuneSettings(method="exact", epochs=2)
+    )
+    study = run_study(settings, tmp_path)
+    # round(12 * 0.75 * 0.9^n), but 6 at the end
+    assert study["weights_kept"].sel(field=1.0, seed=0).values.tolist() == [12, 9, 8, 7, 7, 6]
+    for step in (3, 5):
+        (tmp_path / f"h=1/seed-0/level-0{step}.nc").unlink()
+    assert tiny.raw(run_study(settings, tmp_path)) == tiny.raw(study)
+
+
 def truncate(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
@@ -275,24 +289,6 @@ def test_a_disk_full_at_the_start(tmp_path: Path, study: xr.Dataset) -> None:
     assert tiny.raw(run_study(tiny.settings(), folder)) == tiny.raw(study)
 
 
-def start(*options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*tiny.PROGRAM, "study", *map(str, options)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(running: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
-    """Until something is there, or the process has ended."""
-    limit = time.monotonic() + 60
-    while not ready() and running.poll() is None:
-        assert time.monotonic() < limit, "nothing came"
-        time.sleep(0.002)
-
-
 def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     chance = random.Random(0)
@@ -304,8 +300,8 @@ def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
         lambda: len(list(folder.rglob("*.nc"))) >= 9,
     ]
     for moment in moments:
-        running = start(*tiny.options(), "--out", folder)
-        wait_for(running, moment)
+        running = tiny.start("study", *tiny.options(), "--out", folder)
+        tiny.wait_for(running, moment)
         time.sleep(chance.uniform(0, 0.05))
         running.kill()
         running.communicate()
@@ -318,8 +314,8 @@ def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
 def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     # Levels of some tenths of a second, in two threads.
-    running = start(*tiny.options({"fine-tune.epochs": 800}), "--out", folder)
-    wait_for(running, lambda: (folder / "h=1/seed-0/level-01.nc").exists())
+    running = tiny.start("study", *tiny.options({"fine-tune.epochs": 800}), "--out", folder)
+    tiny.wait_for(running, lambda: (folder / "h=1/seed-0/level-01.nc").exists())
     running.send_signal(signal.SIGINT)
     begin = time.monotonic()
     out, err = running.communicate(timeout=30)

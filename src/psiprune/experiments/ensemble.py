@@ -1,0 +1,76 @@
+"""RBMs of every field and seed, trained side by side under one progress bar."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import xarray as xr
+from tqdm import tqdm
+
+from psiprune.config import EnsembleSettings
+from psiprune.experiments.problem import Problem
+from psiprune.parallel import in_threads, one_blas_thread
+from psiprune.training import Progress, Watch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Member(NamedTuple):
+    """One seed in one phase; its files go to `folder`."""
+
+    problem: Problem
+    seed: int
+    folder: Path
+
+
+def seeds_of(settings: EnsembleSettings) -> list[int]:
+    """The seeds of an ensemble: `seeds` of them from `seed` on."""
+    return list(range(settings.seed, settings.seed + settings.seeds))
+
+
+def members_of(settings: EnsembleSettings, problems: Sequence[Problem]) -> list[Member]:
+    """Every seed in every phase, all phases of the first seed first; their folders are made."""
+    members = [
+        Member(problem, seed, problem.folder / f"seed-{seed}")
+        for seed in seeds_of(settings)
+        for problem in problems
+    ]
+    for member in members:
+        member.folder.mkdir(exist_ok=True)
+    return members
+
+
+def train_all(
+    work: Callable[[Item, Watch], Result], items: Sequence[Item], epochs: int
+) -> list[Result]:
+    """[work(item, tick) for each item] in threads; work calls `tick` after each epoch.
+
+    The bar on standard error runs to `epochs`. On Ctrl-C each item ends with its epoch.
+    """
+    stop = threading.Event()
+    # From here, as OpenBLAS may ignore a limit that is set by a thread other than the main one.
+    with (
+        one_blas_thread(),
+        tqdm(total=epochs, desc="training", unit=" epochs", disable=None) as bar,
+    ):
+
+        def tick(_: Progress) -> None:
+            bar.update()
+            if stop.is_set():
+                raise KeyboardInterrupt
+
+        return in_threads(lambda item: work(item, tick), items, stop)
+
+
+def over_members(settings: EnsembleSettings, pieces: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The datasets of all members, in the order of `members_of`, along field and seed."""
+    fields = len(settings.fields)
+    rows = [
+        xr.concat(pieces[k : k + fields], dim="field", join="outer")
+        for k in range(0, len(pieces), fields)
+    ]
+    return xr.concat(rows, dim="seed", join="outer").transpose("field", "seed", ...)

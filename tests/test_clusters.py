@@ -1,0 +1,128 @@
+"""Clusters that were planted are found; weights at random pass for clusters at the stated rate."""
+
+from __future__ import annotations
+
+from math import comb
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from psiprune.clusters import find_clusters, strongest_windows
+from psiprune.files import read_dataset, write_dataset
+from psiprune.inputs import InputError
+from psiprune.masks import forbid
+from psiprune.rbm import RBM, initial_rbm
+
+
+def model(weights: NDArray[np.float64], mask: NDArray[np.bool_] | None = None) -> RBM:
+    hidden, visible = weights.shape
+    return RBM(weights, np.zeros(visible), np.zeros(hidden), mask)  # type: ignore[arg-type]
+
+
+def planted(first: list[int], width: int = 3, sites: int = 18) -> NDArray[np.float64]:
+    """Weak noise, and strong weights of either sign in one window of each unit."""
+    generator = np.random.default_rng(0)
+    weights = 0.3 * generator.standard_normal((len(first), sites))
+    for unit, site in enumerate(first):
+        weights[unit, site : site + width] = (-1.0) ** unit * np.linspace(2, 4, width)
+    return weights
+
+
+@pytest.mark.parametrize("width", [3, 4, 5])
+def test_planted_clusters_are_found(width: int) -> None:
+    first = [0, 1, 5, 9, 18 - width]
+    weights = planted(first, width)
+    clusters = find_clusters(model(weights), width=width)
+    assert clusters["first_site"].values.tolist() == first
+    assert clusters["found"].values.all()
+    for unit, site in enumerate(first):
+        window = np.abs(weights[unit, site : site + width]).sum()
+        assert float(clusters["strength"][unit]) == pytest.approx(window)
+        assert float(clusters["share"][unit]) == pytest.approx(window / np.abs(weights[unit]).sum())
+        assert np.flatnonzero(clusters["inside"][unit]).tolist() == [*range(site, site + width)]
+    np.testing.assert_array_equal(forbid(clusters["inside"].values), ~clusters["inside"].values)
+
+
+def test_p_of_the_largest_side_by_side() -> None:
+    # Only orders with all three side by side are as strong: 16 of the 816 places of three.
+    clusters = find_clusters(model(planted([4, 8])), permutations=40_000)
+    np.testing.assert_allclose(clusters["p_value"], 16 / comb(18, 3), atol=4 * 0.0007)
+
+
+def test_p_by_all_orders() -> None:
+    # 2 1 0 0 0: of 20 orders of places (2, 1), 8 have both side by side.
+    clusters = find_clusters(model(np.array([[0.0, -2.0, 1.0, 0.0, 0.0]])), width=2, threshold=0.3)
+    assert float(clusters["p_value"][0]) == pytest.approx(8 / 20, abs=4 * 0.005)
+    assert not clusters["found"][0]
+    assert not clusters["inside"].values.any()
+
+
+def test_one_large_weight_alone_is_no_cluster() -> None:
+    weights = np.full((1, 18), 1e-9)
+    weights[0, 7] = 5.0
+    clusters = find_clusters(model(weights))
+    assert float(clusters["share"][0]) > 0.99
+    assert float(clusters["p_value"][0]) == 1.0
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3])
+def test_untrained_rbms_pass_at_the_stated_rate(threshold: float) -> None:
+    found = sum(
+        int(
+            find_clusters(initial_rbm(18, 9, seed), threshold=threshold, permutations=400)[
+                "found"
+            ].sum()
+        )
+        for seed in range(60)
+    )
+    # Binomial over 540 units, five standard deviations wide.
+    spread = (540 * threshold * (1 - threshold)) ** 0.5
+    assert abs(found - 540 * threshold) < 5 * spread
+
+
+def test_an_imposed_mask_is_no_evidence() -> None:
+    mask = np.zeros((1, 18), bool)
+    mask[0, 4:7] = True
+    weights = np.where(mask, 2.0, 0.0)
+    assert float(find_clusters(model(weights, mask))["p_value"][0]) == 1.0
+    assert float(find_clusters(model(weights))["p_value"][0]) < 0.03
+
+
+def test_units_without_weights() -> None:
+    clusters = find_clusters(model(np.zeros((2, 5)), np.zeros((2, 5), bool)))
+    assert clusters["share"].values.tolist() == [0.0, 0.0]
+    assert clusters["p_value"].values.tolist() == [1.0, 1.0]
+    first, strength, share = strongest_windows(np.zeros((1, 3)), 3)
+    assert (first.tolist(), strength.tolist(), share.tolist()) == ([0], [0.0], [0.0])
+
+
+def test_the_seed_fixes_the_result_and_files_keep_it(tmp_path: Path) -> None:
+    rbm = initial_rbm(8, 3, seed=1)
+    clusters = find_clusters(rbm, permutations=200, seed=3)
+    assert clusters.identical(find_clusters(rbm, permutations=200, seed=3))
+    assert not clusters.identical(find_clusters(rbm, permutations=200, seed=4))
+    write_dataset(tmp_path / "clusters.nc", clusters, "clusters")
+    read = read_dataset(tmp_path / "clusters.nc", "clusters")
+    assert read.drop_attrs().equals(clusters.drop_attrs())
+    assert read["found"].dtype == bool
+    assert dict(clusters.attrs) == {"width": 3, "threshold": 0.05, "permutations": 200, "seed": 3}
+    assert all("units" in variable.attrs for variable in clusters.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 1}, "width: must be an integer of at least 2"),
+        ({"width": 5}, "width: the RBM has 4 sites, found 5"),
+        ({"threshold": 0.0}, "threshold: must be above 0 and at most 1, found 0.0"),
+        ({"threshold": 1.1}, "threshold: must be above 0"),
+        ({"threshold": float("nan")}, "threshold: must be above 0"),
+        ({"permutations": 0}, "permutations: must be an integer of at least 1"),
+        ({"seed": -1}, "seed: must be an integer"),
+    ],
+)
+def test_bad_arguments(options: dict[str, float], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        find_clusters(initial_rbm(4, 2, seed=0), **options)  # type: ignore[arg-type]
