@@ -9,6 +9,8 @@ import pytest
 
 import psiprune as pp
 import tiny
+from psiprune.experiments.ablation import run_ablation
+from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import run_study
 from psiprune.rbm import initial_rbm
 
@@ -32,4 +34,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny study; copy it to change it."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     run_study(tiny.settings(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sparse_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of tiny sparse training; copy it to change it."""
+    folder = tmp_path_factory.mktemp("sparse") / "run"
+    run_sparse(tiny.sparse_settings(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ablation_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of tiny ablations; copy it to change it."""
+    folder = tmp_path_factory.mktemp("ablation") / "run"
+    run_ablation(tiny.ablation_settings(), folder)
     return folder

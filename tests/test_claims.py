@@ -8,9 +8,14 @@ import xarray as xr
 
 import psiprune as pp
 from psiprune.config import StudySettings
+from psiprune.errors import Reference, exact_measures, reference_of
 from psiprune.experiments.study import run_study
+from psiprune.pruning import Level
 
 pytestmark = pytest.mark.slow
+
+BITS = np.zeros((2, 18), np.uint8)
+"""Shots for pruning without training, which does not look at them."""
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +85,68 @@ def test_a_hundred_sites() -> None:
     assert report.kl.method == "reference draws, log Z by a bridge"
     assert 0.5 < report.kl.value < 10
     assert report.kl.error < 0.2 * report.kl.value
+
+
+@pytest.fixture(scope="module")
+def surgery() -> dict[float, list[tuple[list[Level], Reference]]]:
+    """Three seeds a field: trained, then pruned by the surgeon, all by the exact likelihood."""
+    paths: dict[float, list[tuple[list[Level], Reference]]] = {}
+    for field, density in ((1.0, 63 / 162), (2.0, 35 / 162)):
+        state = pp.ground_state(pp.TFIM(sites=18, field=field))
+        shots = pp.sample(state, shots=100_000, seed=0)
+        reference = reference_of(state)
+        paths[field] = []
+        for seed in range(3):
+            rbm = pp.train(shots, hidden=9, seed=seed, method="exact")
+            levels = pp.prune(
+                rbm, shots, criterion="surgeon", density=density, fine_tune="exact", seed=seed
+            )
+            paths[field].append((levels, reference))
+    return paths
+
+
+def surgical(paths: list[tuple[list[Level], Reference]], weights: int, name: str) -> float:
+    """The median over seeds at the level with so many weights."""
+    found = [
+        getattr(exact_measures(level.rbm, reference), name)
+        for levels, reference in paths
+        for level in levels
+        if level.rbm.number_of_weights == weights
+    ]
+    assert len(found) == 3
+    return float(np.median(found))
+
+
+def test_the_surgeon_takes_more_than_half_at_the_critical_point(
+    surgery: dict[float, list[tuple[list[Level], Reference]]],
+) -> None:
+    critical = surgery[1.0]
+    dense = surgical(critical, 162, "kl")
+    assert surgical(critical, 77, "kl") < 1.7 * dense
+    assert surgical(critical, 70, "kl") < 2.1 * dense
+    assert surgical(critical, 63, "kl") < 0.0075
+    assert surgical(critical, 63, "abs_magnetization_bias") < 0.01
+
+
+def test_the_surgeon_takes_nearly_four_fifths_in_the_paramagnetic_phase(
+    surgery: dict[float, list[tuple[list[Level], Reference]]],
+) -> None:
+    dense = surgical(surgery[2.0], 162, "kl")
+    assert surgical(surgery[2.0], 35, "kl") < dense
+
+
+def test_without_training_the_surgeon_is_far_ahead_of_magnitude(
+    surgery: dict[float, list[tuple[list[Level], Reference]]],
+) -> None:
+    for levels, reference in surgery[1.0]:
+        rbm = levels[0].rbm
+        found = {
+            criterion: exact_measures(
+                pp.prune(rbm, BITS, criterion=criterion, density=0.5, fine_tune=None)[-1].rbm,
+                reference,
+            ).kl
+            for criterion in ("surgeon", "magnitude", "damage")
+        }
+        assert found["magnitude"] > 10 * found["surgeon"]
+        assert found["damage"] > 10 * found["surgeon"]
+        assert found["surgeon"] < 2 * exact_measures(rbm, reference).kl

@@ -23,9 +23,13 @@ import psiprune as pp
 import tiny
 from psiprune.cli.app import show
 from psiprune.config import (
+    AblationSettings,
     FineTuneSettings,
+    FrontierSettings,
     MeasureSettings,
     PruneSettings,
+    RewireSettings,
+    SparseSettings,
     StudySettings,
     TrainSettings,
 )
@@ -33,7 +37,8 @@ from psiprune.files import read_dataset
 from psiprune.inputs import Settings
 from psiprune.tfim import TFIM
 
-COMMANDS = ("ground-state", "sample", "train", "prune", "evaluate", "study")
+STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
+COMMANDS = (*STAGES, "study", "sparse", "ablation", "frontier")
 
 
 def numbers(outcome: tiny.Outcome) -> dict[str, Any]:
@@ -131,6 +136,75 @@ def test_prune(stages: Path, tmp_path: Path) -> None:
     assert "3 levels, 8 to 4 weights" in text(tiny.call(*command))
 
 
+def test_prune_by_every_criterion(stages: Path, tmp_path: Path) -> None:
+    files = (stages / "rbm.nc", stages / "shots.nc", "--fine-tune.epochs", 1)
+    for criterion in ("magnitude-by-unit", "random", "damage", "surgeon"):
+        out = tmp_path / criterion
+        options = ("--criterion", criterion, "--first-fraction=0.4", "--density=0.4", "--out", out)
+        found = numbers(tiny.call("prune", *files, *options, "--json"))
+        # round(8 * 0.6 * 0.9^n), but 3 at the end
+        assert [level["weights"] for level in found["levels"]] == [8, 5, 4, 4, 3, 3]
+    before = tiny.contents(out)
+    (out / "level-04.nc").unlink()
+    assert numbers(tiny.call("prune", *files, *options, "--json")) == found
+    assert {k: v[0] for k, v in tiny.contents(out).items()} == {k: v[0] for k, v in before.items()}
+
+
+def test_prune_with_rewinding(stages: Path, tmp_path: Path) -> None:
+    train = ("train", stages / "shots.nc", "--hidden", 2, "--seed", 3)
+    text(tiny.call(*train, "--epochs", 0, "--out", tmp_path / "early.nc"))
+    text(tiny.call(*train, "--epochs", 5, "--out", tmp_path / "rbm.nc"))
+    prune = ("prune", tmp_path / "rbm.nc", stages / "shots.nc", "--rewind", tmp_path / "early.nc")
+    tuning = ("--fine-tune.method=cd", "--fine-tune.epochs=4")
+    text(tiny.call(*prune, *tuning, "--levels", 2, "--out", tmp_path / "path"))
+    dense, early = (pp.load_rbm(tmp_path / f"{name}.nc") for name in ("rbm", "early"))
+    expected = pp.prune(dense, pp.read_shots(stages / "shots.nc"), levels=2, rewind=early, epochs=4)
+    for step, level in enumerate(expected):
+        saved = pp.load_rbm(tmp_path / f"path/level-0{step}.nc")
+        np.testing.assert_array_equal(saved.weights, level.rbm.weights)
+    text(tiny.call(*train, "--epochs", 1, "--out", tmp_path / "other.nc"))
+    (tmp_path / "early.nc").unlink()
+    (tmp_path / "other.nc").rename(tmp_path / "early.nc")
+    line = tiny.refusal(tiny.call(*prune, *tuning, "--levels", 2, "--out", tmp_path / "path"))
+    assert "the run there has rewind = " in line
+
+
+def test_prune_until_it_hurts(stages: Path, tmp_path: Path) -> None:
+    files = (tmp_path / "rbm.nc", stages / "shots.nc")
+    text(tiny.call("train", files[1], "--method", "exact", "--out", files[0]))
+    options = ("--criterion=surgeon", "--no-fine-tune", "--until=log_likelihood_loss")
+    command = ("prune", *files, *options, "--limit=0.02", "--out", tmp_path / "path")
+    found = numbers(tiny.call(*command, "--json"))
+    assert 1 < found["weights"] < 8
+    assert found["fewer"] == found["weights"] - 1
+    assert found["value"] <= 0.02 < found["trials"][-1]["value"] or len(found["trials"]) > 2
+    rbm = pp.load_rbm(tmp_path / "path/smallest.nc")
+    assert rbm.number_of_weights == found["weights"]
+    shots = pp.read_shots(files[1])
+    loss = pp.load_rbm(files[0]).log_prob(shots) - rbm.log_prob(shots)
+    assert found["value"] == pytest.approx(loss.mean())
+    before = tiny.contents(tmp_path / "path", but=(".lock", "smallest.nc"))
+    line = text(tiny.call(*command))
+    assert line.startswith(f"{found['weights']} of 8 weights (density ")
+    assert "keep log_likelihood_loss at" in line
+    assert "within the limit of 0.02; with" in line
+    assert tiny.contents(tmp_path / "path", but=(".lock", "smallest.nc")) == before
+
+
+def test_prune_within_the_band_of_a_dense_ensemble(stages: Path, tmp_path: Path) -> None:
+    shots, state = stages / "shots.nc", stages / "state.nc"
+    text(tiny.call("train", shots, "--method", "exact", "--out", tmp_path / "rbm.nc"))
+    files = (tmp_path / "rbm.nc", shots, "--state", state, "--fine-tune.method=exact")
+    options = ("--until=kl", "--others=2", "--no-bisect", "--out", tmp_path / "path")
+    found = numbers(tiny.call("prune", *files, *options, "--json"))
+    others = [pp.load_rbm(tmp_path / f"path/other-{k}.nc") for k in (1, 2)]
+    kls = [pp.evaluate(rbm, pp.load_mps(state)).kl.value for rbm in others]
+    dense = pp.evaluate(pp.load_rbm(tmp_path / "rbm.nc"), pp.load_mps(state)).kl.value
+    assert found["limit"] == max(*kls, dense)
+    assert found["value"] <= found["limit"]
+    assert all(trial["name"].startswith("level-") for trial in found["trials"])
+
+
 def test_prune_refuses_other_files_or_settings_in_its_folder(stages: Path, tmp_path: Path) -> None:
     folder = tmp_path / "path"
     files = (stages / "rbm.nc", stages / "shots.nc")
@@ -194,6 +268,27 @@ def test_evaluate(stages: Path) -> None:
     assert [line.split()[0] for line in lines] == ["measure", *found]
 
 
+@pytest.mark.parametrize("kind", ["nc", "txt", "npy"])
+def test_evaluate_on_shots(stages: Path, tmp_path: Path, kind: str) -> None:
+    shots = pp.read_shots(stages / "shots.nc")
+    np.save(tmp_path / "shots.npy", shots.bits)
+    file = tmp_path / "shots.npy" if kind == "npy" else stages / f"shots.{kind}"
+    command = ("evaluate", stages / "rbm.nc", file, "--draws=300", "--seed=7")
+    found = numbers(tiny.call(*command, "--json"))
+    rbm = pp.load_rbm(stages / "rbm.nc")
+    report = pp.evaluate_on_shots(rbm, shots, draws=300, seed=7)
+    assert found["shots"] == 300
+    for name, each in report:
+        assert found[name]["value"] == np.asarray(each.value).tolist()
+        assert found[name]["error"] == np.asarray(each.error).tolist()
+    assert found["log_likelihood"]["floor"] is None
+    assert found["training_excess"] == (8 + 4 + 2) / 300
+    assert "does not remember which" in found["note"]
+    lines = text(tiny.call(*command)).splitlines()
+    assert [line.split()[0] for line in lines[:5]] == ["measure", *list(found)[1:5]]
+    assert lines[-1].startswith("note: ")
+
+
 def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     command = ("study", *tiny.options(), "--fields", "1", "2", "--out", folder)
@@ -232,6 +327,42 @@ def test_study_goes_to_a_folder_of_its_own(
     )
     assert first == again != other
     assert re.fullmatch(r"runs/study-[0-9a-f]{8}", first)
+
+
+@pytest.mark.parametrize(
+    ("command", "figures", "key"),
+    [
+        ("sparse", ["figure"], "variants"),
+        ("ablation", ["broken", "forbidden"], "ablation"),
+    ],
+)
+def test_sparse_and_ablation(
+    request: pytest.FixtureRequest, tmp_path: Path, command: str, figures: list[str], key: str
+) -> None:
+    done: Path = request.getfixturevalue(f"{command}_run")
+    folder = Path(shutil.copytree(done, tmp_path / "run"))
+    # From its own configuration: nothing is left to do but figures, table and JSON.
+    again = (command, "--config", folder / "config.toml", "--out", folder)
+    found = numbers(tiny.call(*again, "--json"))
+    assert found["folder"] == str(folder)
+    assert "h=1" in found[key]
+    files = {f"{name}.{suffix}" for name in figures for suffix in ("png", "svg")}
+    assert tiny.names(folder) == tiny.names(done) | files
+    assert (folder / f"{command}.nc").read_bytes() == (done / f"{command}.nc").read_bytes()
+
+
+def test_sparse_and_ablation_as_text(
+    sparse_run: Path, ablation_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psiprune.figures.save_figure", lambda *_: [Path("figure.png")])
+    for command, folder in (("sparse", sparse_run), ("ablation", ablation_run)):
+        module = f"psiprune.experiments.{command}.run_{command}"
+        file = folder / f"{command}.nc"
+        monkeypatch.setattr(module, lambda *_, file=file: read_dataset(file))
+        out = text(tiny.call(command, "--config", folder / "config.toml", "--out", "here"))
+        assert out.startswith("h/J = 1")
+        last = out.splitlines()[-1]
+        assert last.startswith(f"here: {command}.nc, figure.png")
 
 
 def apart(*arguments: object) -> tiny.Outcome:
@@ -314,6 +445,7 @@ BAD_FILES = {
     "signs.txt": b"1 -1 1 1\n",
     "nan.txt": b"0 nan 1 0\n",
     "header.csv": b"q0,q1,q2,q3\n0,1,1,0\n",
+    "one.txt": b"0 1 1 0\n",
     "rubbish.dat": b"\x80\x81\xff\x00",
     "rubbish.nc": b"\x89HDF\r\n\x1a\nrubbish",
     "broken.toml": b"epochs = \n",
@@ -435,10 +567,65 @@ BAD_INPUT: list[tuple[str, str]] = [
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --no-fine-tune --fine-tune.epochs 2",
         "--no-fine-tune: cannot stand with --fine-tune options",
     ),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --criterion surgeon --compensate",
+        "compensate: has no use with criterion 'surgeon'",
+    ),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --density 2", "density: should be less than 1"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --limit 1", "--limit: has no use without --u"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --others 1", "--others: has no use without"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --no-bisect", "--no-bisect: has no use without"),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --until kl",
+        "until: must be one of abs_magnetization_roe, log_likelihood_loss against shots alone; "
+        "others need --state, found 'kl'",
+    ),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --until log_likelihood_loss",
+        "limit: must be given, as the RBM does not tell how it was trained",
+    ),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --until luck --state {in}/state.nc",
+        "until: must be one of kl, infidelity, energy_roe",
+    ),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --until kl --others 0 --state {in}/state.nc",
+        "others: should be greater than or equal to 1, found 0",
+    ),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --until kl --limit 1 --others 2 "
+        "--state {in}/state.nc",
+        "--others: has no use with --limit",
+    ),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --rewind {in}/three-rbm.nc",
+        "rewind: must have shape [hidden, visible] = [2, 4]",
+    ),
+    (
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --rewind {in}/rbm.nc --no-fine-tune",
+        "rewind: needs fine-tuning",
+    ),
     ("prune {in}/rbm.nc {in}/shots.nc --out {in}", "holds files but no run (no config.toml)"),
     ("prune {in}/rbm.nc {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: is a file, but a run needs a"),
     # evaluate
-    ("evaluate {in}/rbm.nc", "--state requires an argument"),
+    ("evaluate {in}/rbm.nc", "--reference requires an argument"),
+    ("evaluate {in}/rbm.nc {in}/none.nc", "none.nc: cannot be read: No such file"),
+    ("evaluate {in}/rbm.nc {in}", "cannot be read: Is a directory"),
+    (
+        "evaluate {in}/rbm.nc {in}/rbm.nc",
+        "rbm.nc: holds neither a state nor shots, but is of kind 'rbm'; give what",
+    ),
+    ("evaluate {in}/rbm.nc {in}/three-shots.nc", "has 3 sites (columns), but the RBM has 4"),
+    ("evaluate {in}/rbm.nc {in}/three-shots.txt", "has 3 sites (columns), but the RBM has 4"),
+    ("evaluate {in}/rbm.nc {in}/cut-shots.nc", "cut-shots.nc: truncated or damaged"),
+    ("evaluate {in}/rbm.nc {in}/empty.txt", "empty.txt: the file is empty"),
+    ("evaluate {in}/rbm.nc {in}/ragged.txt", "line 2 has 3 values, but line 1 has 4"),
+    ("evaluate {in}/rbm.nc {in}/rubbish.dat", "rubbish.dat: neither NetCDF, nor .npy or .npz"),
+    ("evaluate {in}/rbm.nc {in}/rubbish.nc", "rubbish.nc: truncated or damaged"),
+    ("evaluate {in}/rbm.nc {in}/one.txt", "an error bar needs at least 2 shots, found 1"),
+    ("evaluate {in}/rbm.nc {in}/in-x.nc", "was measured in basis X, but the RBM describes"),
+    ("evaluate {in}/rbm.nc {in}/shots.nc --draws 99", "draws: should be greater than or equal"),
+    ("evaluate {in}/rbm.nc {in}/shots.nc --seed -1", "seed: must be an integer from 0"),
     ("evaluate {in}/state.nc {in}/rbm.nc", "expected a file of kind 'rbm', found 'mps'"),
     ("evaluate {in}/rbm.nc {in}/three-state.nc", "has 4 visible units, but the state has 3 sites"),
     ("evaluate {in}/rbm.nc {in}/cut-state.nc", "cut-state.nc: truncated or damaged"),
@@ -478,6 +665,44 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("study --out {out} --config {in}/broken.toml", "broken.toml: cannot be read as TOML"),
     ("study --out {in}", "holds files but no run"),
     ("study --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
+    # sparse
+    ("sparse --out {out} --sites 2", "a cluster needs at least 3 sites, found 2"),
+    ("sparse --out {out} --density 0.1", "density: leaves 16 weights; count: connected clusters"),
+    ("sparse --out {out} --density 1", "density: should be less than 1"),
+    ("sparse --out {out} --density 0", "density: should be greater than 0"),
+    ("sparse --out {out} --levels 0", "levels: should be greater than or equal to 1"),
+    ("sparse --out {out} --seeds 1", "seeds: should be greater than or equal to 2"),
+    ("sparse --out {out} --fields 2 2", "fields: each field must stand once"),
+    ("sparse --out {out} --prune.levels 3", "Unknown option: --prune.levels"),
+    ("sparse --out {out} --config {in}/unknown.toml", "epoch: no such setting of SparseSettings"),
+    ("sparse --out {in}", "holds files but no run"),
+    # ablation
+    ("ablation --out {out} --width 1", "width: should be greater than or equal to 2"),
+    ("ablation --out {out} --width 19", "width: must be at most sites = 18, found 19"),
+    ("ablation --out {out} --threshold 0", "threshold: should be greater than 0"),
+    ("ablation --out {out} --shares 0.5 1.5", "shares.1: should be less than or equal to 1"),
+    ("ablation --out {out} --shares 0.5 0.2", "shares: must rise"),
+    ("ablation --out {out} --shares a", "shares.0: should be a valid number"),
+    ("ablation --out {out} --seeds 0", "seeds: should be greater than or equal to 1"),
+    ("ablation --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
+    # rewire
+    ("rewire {in}/rbm.nc {in}/shots.nc", "requires an argument"),
+    ("rewire {in}/rbm.nc {in}/shots.nc --out {out}", "rbm: lacks no weight, so none can be grown"),
+    ("rewire {in}/none.nc {in}/shots.nc --out {out}", "none.nc: cannot be read: No such file"),
+    ("rewire {in}/cut-rbm.nc {in}/shots.nc --out {out}", "truncated or damaged"),
+    ("rewire {in}/rbm.nc {in}/three-shots.nc --out {out}", "3 sites"),
+    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --rounds 0", "rounds: should be greater"),
+    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --share 1", "share: should be less than 1"),
+    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --seed 1.5", "must be an integer"),
+    # frontier
+    ("frontier --out {out} --sites 2", "sites: must be from 3, for clusters, to 18"),
+    ("frontier --out {out} --sites 19", "sites: must be from 3, for clusters, to 18"),
+    ("frontier --out {out} --rewired 22", "rewired: must be levels up to 21, found"),
+    ("frontier --out {out} --bonds 0", "bonds.0: should be greater than or equal to 1"),
+    ("frontier --out {out} --limit 0", "limit: should be greater than 0"),
+    ("frontier --out {out} --costly-seeds 0", "costly_seeds: should be greater than or equal to 1"),
+    ("frontier --out {out} --rewire.share 0", "rewire.share: should be greater than 0"),
+    ("frontier --out {in}", "holds files but no run"),
 ]
 
 
@@ -493,6 +718,7 @@ def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = pp.load_mps(folder / "state.nc")
     signs = [tensor * [[[1.0], [-1.0]]] for tensor in state.tensors]
     pp.mps_from_tensors(signs).save(folder / "signs.nc")
+    pp.Shots(pp.read_shots(folder / "shots.nc").bits, basis="X").save(folder / "in-x.nc")
     return folder
 
 
@@ -639,6 +865,10 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
         ("prune", FineTuneSettings, "fine-tune."),
         ("evaluate", MeasureSettings, ""),
         ("study", StudySettings, ""),
+        ("sparse", SparseSettings, ""),
+        ("ablation", AblationSettings, ""),
+        ("frontier", FrontierSettings, ""),
+        ("rewire", RewireSettings, ""),
     ],
 )
 def test_help_comes_from_the_configuration(
@@ -648,7 +878,9 @@ def test_help_comes_from_the_configuration(
     options = list(options_of(model, prefix))
     assert len(options) >= 1
     for option, description in options:
-        (line,) = [line for line in lines if re.match(rf"│[ *]*{re.escape(option)} [A-Z]", line)]
+        # A type, or for a flag nothing, stands behind the option.
+        form = rf"│[ *]*{re.escape(option)} [A-Z ]"
+        (line,) = [line for line in lines if re.match(form, line)]
         assert description in line
 
 
@@ -676,7 +908,7 @@ def test_importing_the_command_line_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "psiprune" in loaded
-    assert not loaded & {"numba", "xarray", "tenpy", "matplotlib", "scipy", "h5py", "tqdm"}
+    assert not loaded & {"numba", "xarray", "tenpy", "matplotlib", "scipy", "h5py", "tqdm", "emcee"}
 
 
 def test_public_names() -> None:

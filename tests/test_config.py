@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from psiprune.config import (
+    AblationSettings,
     FineTuneSettings,
     MeasureSettings,
     PathSettings,
     PruneSettings,
+    SparseSettings,
     StudySettings,
     TrainSettings,
 )
@@ -26,6 +28,8 @@ EVERY = (
     MeasureSettings,
     PathSettings,
     StudySettings,
+    SparseSettings,
+    AblationSettings,
 )
 
 
@@ -38,6 +42,17 @@ def test_the_default_is_the_papers_experiment() -> None:
     # Fine-tuning has its own defaults: it is short and gentle, compared with training.
     assert 0 < study.fine_tune.epochs < study.train.epochs
     assert study.fine_tune.learning_rate < study.train.learning_rate
+
+
+def test_sparse_training_is_the_papers_too() -> None:
+    sparse = SparseSettings()
+    assert (sparse.sites, sparse.hidden_units, sparse.fields) == (18, 9, (1.0, 2.0))
+    assert (sparse.shots, sparse.seeds, sparse.levels) == (100_000, 10, 5)
+    assert sparse.prune.levels == 5
+    assert sparse.prune.fraction == pytest.approx(0.1, abs=1e-12)
+    assert sparse.train == StudySettings().train
+    halved = SparseSettings(density=0.25, levels=2).prune
+    assert (halved.levels, halved.fraction) == (2, 0.5)
 
 
 @pytest.mark.parametrize(("sites", "hidden"), [(2, 1), (3, 1), (18, 9), (19, 9)])
@@ -67,15 +82,40 @@ def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
         (TrainSettings, {"momentum": 1}, "momentum: .* less than 1, found 1"),
         (TrainSettings, {"momentum": -0.1}, "momentum: .* found -0.1"),
         (TrainSettings, {"weight_decay": -1e-3}, "weight_decay: .* found -0.001"),
-        (TrainSettings, {"method": "sgd"}, "method: should be 'cd', 'pcd' or 'exact', found 'sgd'"),
+        (
+            TrainSettings,
+            {"method": "sgd"},
+            "method: should be 'cd', 'pcd', 'natural' or 'exact', found 'sgd'",
+        ),
         (TrainSettings, {"rate": 1}, "rate: no such setting of TrainSettings; it has method, "),
         (PruneSettings, {"fraction": 0}, "fraction: .* greater than 0, found 0"),
         (PruneSettings, {"fraction": 1}, "fraction: .* less than 1, found 1"),
         (PruneSettings, {"levels": 0}, "levels: .* 1, found 0"),
-        (PruneSettings, {"criterion": "size"}, "criterion: .* 'magnitude' or 'random'"),
+        (PruneSettings, {"criterion": "size"}, "criterion: .* 'damage' or 'surgeon'"),
+        (PruneSettings, {"first_fraction": 1}, "first_fraction: .* less than 1, found 1"),
+        (PruneSettings, {"density": 0}, "density: .* greater than 0, found 0"),
+        (PruneSettings, {"draws": 99}, "draws: .* 100, found 99"),
+        (
+            PruneSettings,
+            {"criterion": "surgeon", "compensate": True},
+            "compensate: has no use with criterion 'surgeon'",
+        ),
+        (
+            StudySettings,
+            {"prune": {"criterion": "surgeon", "compensate": True}},
+            "prune.compensate: has no use with criterion 'surgeon'",
+        ),
         (MeasureSettings, {"draws": 99}, "draws: .* 100, found 99"),
         (PathSettings, {"shots": "a"}, "rbm: is required by PathSettings"),
         (StudySettings, {"sites": 1}, "sites: .* 2, found 1"),
+        (SparseSettings, {"seeds": 1}, "seeds: .* 2, found 1"),
+        (SparseSettings, {"density": 1}, "density: .* less than 1, found 1"),
+        (SparseSettings, {"density": 0}, "density: .* greater than 0, found 0"),
+        (SparseSettings, {"prune": {"levels": 3}}, "prune: no such setting of SparseSettings"),
+        (AblationSettings, {"width": 5, "sites": 4}, "width: must be at most sites = 4, found 5"),
+        (AblationSettings, {"shares": (0.5, 0.5)}, "shares: must rise, .* six digits, found"),
+        (AblationSettings, {"shares": ()}, "shares: .* at least 1 item"),
+        (AblationSettings, {"shares": (0.5, -0.1)}, "shares.1: .* greater than or equal to 0"),
         (StudySettings, {"sites": 5000}, "sites: .* 4096, found 5000"),
         (StudySettings, {"hidden": 0}, "hidden: .* 1, found 0"),
         (StudySettings, {"coupling": 0}, "coupling: .* found 0"),

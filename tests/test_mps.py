@@ -394,3 +394,30 @@ def test_bad_files(tmp_path: Path) -> None:
         load_mps(path)
     with pytest.raises(InputError, match="cannot be read"):
         load_mps(tmp_path / "none.nc")
+
+
+@pytest.mark.parametrize(("bond", "parameters", "kl"), [(2, 68, 0.0309), (3, 141, 0.00531)])
+def test_free_parameters_and_what_a_cut_costs(bond: int, parameters: int, kl: float) -> None:
+    state = ground(18, 1.0)
+    vector = state.to_vector()
+    cut = mps_from_vector(vector, max_bond=bond)
+    assert cut.free_parameters == parameters
+    q, p = vector**2, cut.to_vector() ** 2
+    assert float(q @ np.log(q / p)) == pytest.approx(kl, rel=1e-2)
+
+
+def test_free_parameters_are_the_rank_of_the_derivative() -> None:
+    state = random_state(6, 2, seed=0)
+    shapes = [tensor.shape for tensor in state.tensors]
+    flat = np.concatenate([tensor.ravel() for tensor in state.tensors])
+
+    def vector(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        ends = np.cumsum([np.prod(shape) for shape in shapes])
+        psi = np.ones((1, 1))
+        for part, shape in zip(np.split(x, ends[:-1]), shapes, strict=True):
+            psi = np.einsum("xa,asb->sxb", psi, part.reshape(shape)).reshape(-1, shape[2])
+        return psi[:, 0]
+
+    step = 1e-5 * np.eye(len(flat))
+    jacobian = [(vector(flat + d) - vector(flat - d)) / 2e-5 for d in step]
+    assert np.linalg.matrix_rank(np.array(jacobian), tol=1e-6) == state.free_parameters

@@ -6,8 +6,10 @@ import contextlib
 import io
 import os
 import resource
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +17,11 @@ import xarray as xr
 
 from psiprune.cli import main
 from psiprune.config import (
+    AblationSettings,
     FineTuneSettings,
     MeasureSettings,
     PruneSettings,
+    SparseSettings,
     StudySettings,
     TrainSettings,
 )
@@ -61,9 +65,61 @@ def settings(**changes: Any) -> StudySettings:
     return StudySettings(**{**values, **changes})
 
 
+def sparse_settings(**changes: Any) -> SparseSettings:
+    """4 sites, 2 hidden units, one field, three seeds, 6 of 8 weights after one step."""
+    values: dict[str, Any] = {
+        "sites": 4,
+        "fields": (1.0,),
+        "shots": 200,
+        "seeds": 3,
+        "history_every": 2,
+        "density": 0.75,
+        "levels": 1,
+        "train": TrainSettings(epochs=3, batch_size=20, learning_rate=0.5),
+        "fine_tune": FineTuneSettings(epochs=2),
+    }
+    return SparseSettings(**{**values, **changes})
+
+
+def ablation_settings(**changes: Any) -> AblationSettings:
+    """6 sites, 3 hidden units, one field, two seeds; the best window of each unit counts."""
+    values: dict[str, Any] = {
+        "sites": 6,
+        "fields": (1.0,),
+        "shots": 200,
+        "seeds": 2,
+        "history_every": 2,
+        "levels": 2,
+        "train": TrainSettings(epochs=3, batch_size=50),
+        "fine_tune": FineTuneSettings(epochs=2),
+        "shares": (0.0, 0.5, 1.0),
+        "threshold": 1.0,
+    }
+    return AblationSettings(**{**values, **changes})
+
+
 def options(changes: Mapping[str, object] | None = None) -> list[str]:
     """The same as options of `psiprune study`, some of them changed."""
     return [f"--{name}={value}" for name, value in {**OPTIONS, **(changes or {})}.items()]
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """`psiprune` with these arguments, as a process of its own that may be stopped."""
+    return subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(running: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
+    """Until something is there, or the process has ended."""
+    limit = time.monotonic() + 60
+    while not ready() and running.poll() is None:
+        assert time.monotonic() < limit, "nothing came"
+        time.sleep(0.002)
 
 
 class Outcome(NamedTuple):

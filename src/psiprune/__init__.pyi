@@ -2,35 +2,69 @@ __all__ = [
     "MPS",
     "RBM",
     "TFIM",
+    "AblationSettings",
     "Diverged",
+    "FineTuneSettings",
+    "FrontierSettings",
     "InputError",
     "Level",
     "LogPartition",
     "Measure",
     "NotConverged",
+    "PruneSettings",
     "Report",
     "Shots",
+    "ShotsReport",
+    "Smallest",
+    "SparseSettings",
     "StudySettings",
     "TrainSettings",
+    "break_clusters",
+    "cluster_mask",
     "evaluate",
+    "evaluate_on_shots",
+    "find_clusters",
+    "find_smallest",
+    "forbid",
     "ground_state",
     "load_mps",
     "load_rbm",
     "log_partition",
     "mps_from_tensors",
     "mps_from_vector",
+    "plot_clusters",
     "prune",
+    "random_mask",
     "read_shots",
+    "rewire",
+    "run_ablation",
+    "run_frontier",
+    "run_sparse",
     "run_study",
     "sample",
     "train",
 ]
 
-from .config import StudySettings, TrainSettings
+from .clusters import find_clusters
+from .config import (
+    AblationSettings,
+    FineTuneSettings,
+    FrontierSettings,
+    PruneSettings,
+    SparseSettings,
+    StudySettings,
+    TrainSettings,
+)
 from .dmrg import NotConverged, ground_state
 from .errors import Measure, Report, evaluate
+from .experiments.ablation import run_ablation
+from .experiments.frontier import run_frontier
+from .experiments.sparse import run_sparse
 from .experiments.study import run_study
-from .inputs import InputError
+from .figures_sparse import plot_clusters
+from .heldout import ShotsReport, evaluate_on_shots
+from .inputs import Diverged, InputError
+from .masks import break_clusters, cluster_mask, forbid, random_mask
 from .mps import (
     MPS,
     load_mps,
@@ -41,6 +75,8 @@ from .mps import (
 from .partition import LogPartition, log_partition
 from .pruning import Level, prune
 from .rbm import RBM, load_rbm
+from .rewiring import rewire
 from .shots import Shots, read_shots
+from .smallest import Smallest, find_smallest
 from .tfim import TFIM
-from .training import Diverged, train
+from .training import train

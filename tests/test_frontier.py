@@ -1,0 +1,269 @@
+"""Error against number of weights, end to end and small: what each variant is, figure and table."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import psiprune as pp
+import tiny
+from psiprune.config import (
+    FineTuneSettings,
+    FrontierSettings,
+    PruneSettings,
+    RewireSettings,
+    TrainSettings,
+)
+from psiprune.errors import exact_measures, reference_of
+from psiprune.experiments.frontier import counts_from, run_frontier
+from psiprune.figures_frontier import plot_frontier
+from psiprune.files import read_dataset
+from psiprune.inputs import InputError
+from psiprune.masks import cluster_mask
+from psiprune.mps import mps_from_vector
+from psiprune.pruning import fine_tuned, prune_to
+from psiprune.rbm import RBM, initial_rbm
+from psiprune.rewiring import rewire
+from psiprune.tables_frontier import frontier_numbers, frontier_text
+
+TUNED = ("magnitude-cd", "magnitude", "damage", "surgeon", "random")
+COMMON = (*TUNED, "magnitude-alone", "surgeon-alone", "cluster")
+COSTLY = ("cluster-rewired", "random-rewired", "surgeon-1", "surgeon-4")
+
+
+def settings(**changes: Any) -> FrontierSettings:
+    """4 sites, 2 hidden units, counts 8, 7, 6, 5, 4; rewired at 6."""
+    values: dict[str, Any] = {
+        "sites": 4,
+        "fields": (1.0,),
+        "shots": 300,
+        "seeds": 2,
+        "costly_seeds": 1,
+        "levels": 6,
+        "rewired": (2,),
+        "widths": (1, 4),
+        "bonds": (1, 2),
+        "train": TrainSettings(method="exact", epochs=5),
+        "fine_tune": FineTuneSettings(method="exact", epochs=2),
+        "paper_train": TrainSettings(method="cd", epochs=3),
+        "paper_fine_tune": FineTuneSettings(method="cd", epochs=2),
+        "rewire": RewireSettings(rounds=2),
+    }
+    return FrontierSettings(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frontier") / "run"
+    run_frontier(settings(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frontier(run: Path) -> xr.Dataset:
+    return read_dataset(run / "frontier.nc", "frontier")
+
+
+def kept(run: Path, variant: str, count: int, seed: int = 0) -> RBM:
+    path = read_dataset(run / f"h=1/seed-{seed}/{variant}.nc", "frontier-path").sel(count=count)
+    return RBM(
+        path["weights"].values,
+        path["visible_bias"].values,
+        path["hidden_bias"].values,
+        path["mask"].values.astype(bool),
+    )
+
+
+def test_counts_meet_those_of_other_widths() -> None:
+    whole = FrontierSettings()
+    own = counts_from(whole, 9)
+    assert own[:6] == [162, 146, 131, 118, 106, 96]
+    assert [own[level] for level in whole.rewired] == [63, 41, 33]
+    assert own[-1] == 18
+    assert whole.other_widths == (1, 3, 6, 18, 36)
+    for width in whole.other_widths:
+        counts = counts_from(whole, width)
+        assert counts[0] == 18 * width
+        assert counts == sorted(set(counts), reverse=True)
+        assert {count for count in counts[1:] if count < 162} <= set(own)
+        if width > 9:
+            assert {146, 96, 77, 63, 41, 33} <= set(counts)
+
+
+def test_the_dataset_and_its_files(run: Path, frontier: xr.Dataset) -> None:
+    assert frontier["variant"].values.tolist() == [*COMMON, *COSTLY]
+    assert frontier["count"].values.tolist() == [16, 13, 10, 8, 7, 6, 5, 4]
+    assert frontier["kl"].dims == ("field", "seed", "variant", "count")
+    files = {f"h=1/seed-{seed}/{name}.nc" for seed in (0, 1) for name in (*COMMON, "dense")}
+    files |= {f"h=1/seed-0/{name}.nc" for name in COSTLY}
+    files |= {"h=1/state.nc", "h=1/shots.nc", "config.toml", "provenance.json", "frontier.nc"}
+    assert tiny.names(run) == files
+    there = frontier["kl"].isel(field=0).notnull()
+    for variant in COMMON[:-1]:
+        counts = there.sel(variant=variant).all("seed")
+        assert frontier["count"].values[counts].tolist() == [8, 7, 6, 5, 4]
+    known = {name: there.sel(variant=name) for name in (*COSTLY, "cluster")}
+    assert known["cluster"].sum("count").values.tolist() == [3, 3]  # 8, 7 and 6
+    for name, number in zip(COSTLY, (1, 1, 1, 7), strict=True):
+        assert known[name].sum("count").values.tolist() == [number, 0]
+
+
+def test_measures_are_those_of_the_kept_rbms(run: Path, frontier: xr.Dataset) -> None:
+    reference = reference_of(pp.load_mps(run / "h=1/state.nc"))
+    m = reference.observables.abs_magnetization
+    error = float(m.deviation) / np.sqrt(100_000) / float(m.value)
+    for variant, count in (("surgeon", 6), ("cluster", 7), ("surgeon-4", 13), ("damage", 8)):
+        rbm = kept(run, variant, count)
+        here = frontier.sel(field=1.0, seed=0, variant=variant, count=count)
+        found = exact_measures(rbm, reference)
+        assert rbm.number_of_weights == count
+        assert float(here["parameters"]) == rbm.number_of_parameters
+        assert float(here["kl"]) == pytest.approx(found.kl, rel=1e-9)
+        bias = found.abs_magnetization_bias
+        assert float(here["abs_magnetization_bias"]) == pytest.approx(bias, rel=1e-6)
+        roe = float(here["abs_magnetization_roe"])
+        assert roe == pytest.approx(bias + 2.576 * error, rel=1e-6)
+
+
+def test_variants_are_what_they_are_called(run: Path) -> None:
+    chosen, shots = settings(), pp.read_shots(run / "h=1/shots.nc")
+    dense = pp.load_rbm(run / "h=1/seed-1/dense.nc")
+    start = initial_rbm(4, 2, seed=1)
+    again = pp.train(shots, start=start, settings=chosen.train, seed=1)
+    np.testing.assert_array_equal(dense.weights, again.weights)
+    for variant, tuning in (("surgeon", chosen.fine_tune), ("surgeon-alone", None)):
+        np.testing.assert_array_equal(kept(run, variant, 8, 1).weights, dense.weights)
+        pruned = prune_to(dense, 7, PruneSettings(criterion="surgeon"), 1, 1)
+        tuned = fine_tuned(pruned, shots, tuning, 1, 1)
+        np.testing.assert_array_equal(kept(run, variant, 7, 1).weights, tuned.weights)
+    clustered = pp.train(
+        shots,
+        start=initial_rbm(4, 2, 0, cluster_mask(2, 4, 6)),
+        settings=chosen.train,
+        seed=0,
+    )
+    np.testing.assert_array_equal(kept(run, "cluster", 6).weights, clustered.weights)
+    moved = rewire(clustered, shots, rounds=2, epochs=2)[-1].rbm
+    np.testing.assert_array_equal(kept(run, "cluster-rewired", 6).weights, moved.weights)
+    assert kept(run, "surgeon-4", 16).hidden == 4
+
+
+def test_mps_are_cut_from_the_exact_state(run: Path, frontier: xr.Dataset) -> None:
+    state = pp.load_mps(run / "h=1/state.nc")
+    vector = state.to_vector()
+    q = vector**2
+    for bond in (1, 2):
+        cut = mps_from_vector(vector, max_bond=bond)
+        p = cut.to_vector() ** 2
+        here = frontier.sel(field=1.0, bond=bond)
+        assert float(here["mps_kl"]) == pytest.approx(float(q @ np.log(q / p)), rel=1e-6)
+        bias = abs(cut.abs_magnetization() / state.abs_magnetization() - 1)
+        assert float(here["mps_abs_magnetization_bias"]) == pytest.approx(bias, rel=1e-6)
+    # 2 (1 + 1 + 1 + 1) - 3, and 2 (2 + 4 + 4 + 2) - 3 * 4.
+    assert frontier["mps_parameters"].values.tolist() == [[5, 12]]
+
+
+def test_a_lost_file_is_made_again(run: Path, frontier: xr.Dataset, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    for name in ("h=1/seed-0/random-rewired.nc", "h=1/seed-1/dense.nc", "frontier.nc"):
+        (copy / name).unlink()
+    assert tiny.raw(run_frontier(settings(), copy)) == tiny.raw(frontier)
+    damaged = copy / "h=1/seed-0/cluster.nc"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"cluster\.nc: truncated or damaged; delete it"):
+        run_frontier(settings(), copy)
+
+
+def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
+    figure = plot_frontier(frontier)
+    axes = figure.get_axes()
+    assert [ax.get_ylabel() for ax in axes] == ["KL divergence (nat)", "relative bias of ⟨|m|⟩"]
+    for ax, name in zip(axes, ("kl", "abs_magnetization_bias"), strict=True):
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in ax.lines}
+        here = frontier[name].sel(field=1.0, variant="surgeon").median("seed").dropna("count")
+        np.testing.assert_array_equal(lines["surgeon"], np.column_stack([here["count"], here]))
+        mps = np.column_stack([[5, 12], frontier[f"mps_{name}"].sel(field=1.0)])
+        np.testing.assert_array_equal(lines["MPS, bond dimension 1, 2"], mps)
+    named = [line for line in axes[0].lines if not str(line.get_label()).startswith("_")]
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in named}
+    assert len(looks) == len(named) == len(COMMON) + len(COSTLY) + 3
+
+
+def test_the_table_finds_the_smallest() -> None:
+    count = [8, 6, 5, 4, 2]
+    kl = np.array([[0.1, 0.15, 0.3, 0.15, 0.9], [0.2, 0.3, 0.4, np.nan, 0.1]])
+    roe = np.array([[0.001, 0.03, 0.01, 0.03, 0.01], [0.03, 0.05, 0.05, np.nan, 0.05]])
+    dims = ("field", "seed", "variant", "count")
+    made = xr.Dataset(
+        {
+            "kl": (dims, kl[None, None]),
+            "abs_magnetization_bias": (dims, roe[None, None]),
+            "abs_magnetization_roe": (dims, roe[None, None]),
+            **{
+                f"mps_{name}": (("field", "bond"), [[value]])
+                for name, value in (
+                    ("parameters", 12),
+                    ("kl", 0.01),
+                    ("abs_magnetization_bias", 0.1),
+                    ("abs_magnetization_roe", 0.2),
+                )
+            },
+        },
+        {
+            "field": [1.0],
+            "seed": [0],
+            "variant": ["surgeon", "random"],
+            "count": count,
+            "bond": [2],
+        },
+        {"sites": 4, "hidden": 2, "coupling": 1.0, "limit": 0.02},
+    )
+    found = frontier_numbers(made)["h=1"]
+    assert (found["dense_kl"], found["half"]) == (0.1, 4)
+    own = found["methods"]["surgeon"]
+    assert own["half_ratio"] == pytest.approx(1.5)
+    assert [own[key]["count"] for key in ("within_kl", "within_roe", "within_both")] == [4, 2, 8]
+    assert own["within_roe"]["kl"] == 0.9
+    other = found["methods"]["random"]
+    assert other["within_both"] is None
+    assert np.isnan(other["half_kl"])
+    assert found["best"]["within_kl"]["count"] == 2
+    assert found["best"]["within_kl"]["method"] == "random"
+    words = frontier_text(made)
+    assert "fewest weights with mROE < 2%: 2 (KL 0.9, 1.0%) by surgeon" in words
+    assert "fewest with mROE < 2% and KL <= 2 dense: 8 (KL 0.1, 0.1%) by surgeon" in words
+
+
+def test_the_command_reads_its_own_configuration(run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    again = ("frontier", "--config", folder / "config.toml", "--out", folder)
+    found = json.loads(tiny.call(*again, "--json").out)
+    assert found["folder"] == str(folder)
+    assert found["frontier"]["h=1"]["half"] == 4
+    assert (folder / "figure.png").exists()
+    assert (folder / "frontier.nc").read_bytes() == (run / "frontier.nc").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sites": 2}, "sites: must be from 3, for clusters, to 18, as training is exact, found 2"),
+        ({"sites": 19}, "sites: must be from 3, .* found 19"),
+        ({"rewired": (7,)}, "rewired: must be levels up to 6, found"),
+        ({"seeds": 0}, "seeds: .* found 0"),
+        ({"bonds": ()}, "bonds: .* at least 1"),
+        ({"widths": (0,)}, r"widths\.0: .* found 0"),
+        ({"limit": 0}, "limit: .* greater than 0"),
+    ],
+)
+def test_each_rule(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        settings(**changes)
+    assert "\n" not in str(caught.value)

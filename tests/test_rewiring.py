@@ -1,0 +1,202 @@
+"""Rewiring: exact counts, the steepest missing weights, no loss of likelihood, any start again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import NDArray
+
+import psiprune as pp
+import tiny
+from psiprune.config import FineTuneSettings, RewireSettings
+from psiprune.experiments.path import keep_levels
+from psiprune.files import write_dataset
+from psiprune.inputs import InputError
+from psiprune.likelihood import collapse, log_likelihood
+from psiprune.masks import random_mask
+from psiprune.pruning import Level
+from psiprune.rbm import RBM, initial_rbm
+from psiprune.rewiring import edge_gradient, rewire, rewire_steps, rewired, weights_moved
+from psiprune.shots import Shots
+
+TUNING = FineTuneSettings(method="exact", epochs=3)
+
+
+@pytest.fixture(scope="module")
+def shots() -> Shots:
+    return pp.sample(pp.ground_state(pp.TFIM(sites=6, field=1.0)), 2000, seed=1)
+
+
+@pytest.fixture(scope="module")
+def sparse(shots: Shots) -> RBM:
+    """8 of 18 weights, at random; not at the optimum."""
+    start = initial_rbm(6, 3, seed=0, mask=random_mask(3, 6, 8, seed=2))
+    return pp.train(shots, start=start, method="exact", epochs=10)
+
+
+def value(rbm: RBM, shots: Shots) -> float:
+    return log_likelihood(rbm, collapse(shots.bits))[0]
+
+
+def test_the_gradient_of_missing_weights_is_that_of_finite_differences(
+    sparse: RBM, shots: Shots
+) -> None:
+    gradient = edge_gradient(sparse, collapse(shots.bits))
+    step = 1e-4
+    for place in np.argwhere(~sparse.mask):
+        values = []
+        for sign in (1, -1):
+            weights, mask = sparse.weights.copy(), sparse.mask.copy()
+            weights[tuple(place)], mask[tuple(place)] = sign * step, True
+            values.append(value(replace(sparse, weights=weights, mask=mask), shots))
+        slope = (values[0] - values[1]) / (2 * step)
+        assert gradient[tuple(place)] == pytest.approx(slope, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("criterion", ["surgeon", "magnitude", "damage", "random"])
+def test_the_steepest_missing_weights_grow_at_zero(
+    sparse: RBM, shots: Shots, criterion: str
+) -> None:
+    data = collapse(shots.bits)
+    settings = RewireSettings.model_validate({"criterion": criterion})
+    found = rewired(sparse, data, 3, settings, seed=4, step=0)
+    assert found.number_of_weights == 8
+    grown = found.mask & ~sparse.mask
+    assert grown.sum() == 3
+    assert (found.weights[grown] == 0).all()
+    assert (found.weights[~found.mask] == 0).all()
+    # Before they were there the slopes were those of the RBM without what was dropped.
+    slopes = np.abs(edge_gradient(found.with_mask(found.mask & sparse.mask), data))
+    missing = ~sparse.mask & ~grown
+    assert slopes[grown].min() >= slopes[missing].max()
+
+
+def test_levels_keep_the_count_and_never_lose_likelihood(sparse: RBM, shots: Shots) -> None:
+    levels = rewire(sparse, shots, rounds=6, share=0.4, epochs=5, seed=3)
+    assert [level.step for level in levels] == list(range(7))
+    assert levels[0].rbm is sparse
+    values = [value(level.rbm, shots) for level in levels]
+    assert all(later >= earlier for earlier, later in pairwise(values))
+    assert values[-1] > values[0] + 0.01
+    for before, after in pairwise(levels):
+        assert after.rbm.number_of_weights == 8
+        assert (after.rbm.weights[~after.rbm.mask] == 0).all()
+        # An undone round leaves all as it was.
+        same = value(after.rbm, shots) == value(before.rbm, shots)
+        assert (after.rbm is before.rbm) == same
+
+
+def test_the_same_seed_gives_the_same_rbm(sparse: RBM, shots: Shots) -> None:
+    def once(seed: int) -> NDArray[np.float64]:
+        levels = rewire(sparse, shots, rounds=4, criterion="random", seed=seed, epochs=5)
+        return levels[-1].rbm.weights
+
+    np.testing.assert_array_equal(once(1), once(1))
+    assert (once(1) != once(2)).any()
+
+
+def test_a_path_taken_up_again_ends_the_same(sparse: RBM, shots: Shots, tmp_path: Path) -> None:
+    settings = RewireSettings(rounds=4, criterion="magnitude")
+
+    def follow(folder: Path) -> list[xr.Dataset]:
+        folder.mkdir(exist_ok=True)
+        return keep_levels(
+            folder,
+            4,
+            lambda: sparse,
+            lambda last, _: rewire_steps(last, shots, settings, TUNING, seed=5),
+            lambda level: level.rbm.to_dataset(),
+        )
+
+    whole = follow(tmp_path / "whole")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for step in range(2):
+        write_dataset(broken / f"level-{step:02d}.nc", whole[step], "rbm")
+    for one, other in zip(whole, follow(broken), strict=True):
+        np.testing.assert_array_equal(one["weights"], other["weights"])
+
+
+def test_layers_beyond_exact_sums_use_samples() -> None:
+    generator = np.random.default_rng(0)
+    bits = (generator.random((4000, 1)) < 0.5) ^ (generator.random((4000, 19)) < 0.2)
+    shots = Shots(bits.astype(np.uint8))
+    mask = random_mask(19, 19, 60, seed=1)
+    rbm = initial_rbm(19, 19, seed=0, mask=mask)
+    data = collapse(shots.bits)
+    found = edge_gradient(rbm, data, draws=20_000, seed=1)
+    # By sums over all states of the visible layer.
+    states = ((np.arange(1 << 19)[:, None] >> np.arange(19)) & 1).astype(np.uint8)
+    p = np.exp(rbm.log_prob_all() - rbm.log_partition())
+    modelled = np.zeros((19, 19))
+    seen = np.zeros((19, 19))
+    for weight, rows, total in ((p, states, modelled), (data.weight, data.bits.T, seen)):
+        given = 1 / (1 + np.exp(-(rows @ rbm.weights.T + rbm.hidden_bias)))
+        total += (given * weight[:, None]).T @ rows
+    np.testing.assert_allclose(found, seen - modelled, atol=0.02)
+    levels = rewire(rbm, shots, rounds=2, criterion="magnitude", fine_tune="cd", epochs=1)
+    assert [level.rbm.number_of_weights for level in levels] == [60, 60, 60]
+    assert (levels[1].rbm.mask != mask).any()
+    assert (levels[2].rbm.mask != levels[1].rbm.mask).any()
+
+
+def test_the_share_falls_by_a_cosine() -> None:
+    assert [weights_moved(100, 500, 0.4, step, 4) for step in range(4)] == [40, 34, 20, 6]
+    assert weights_moved(100, 7, 0.4, 0, 4) == 7  # no more are missing
+    assert weights_moved(2, 500, 0.9, 0, 4) == 1
+    assert weights_moved(10, 500, 0.1, 99, 100) == 1
+
+
+def test_what_cannot_be_rewired_is_refused_in_one_line(sparse: RBM, shots: Shots) -> None:
+    with pytest.raises(InputError, match="lacks no weight, so none can be grown; prune it first"):
+        rewire(initial_rbm(6, 3, seed=0), shots)
+    one = initial_rbm(6, 3, seed=0, mask=random_mask(3, 6, 1, seed=0))
+    with pytest.raises(InputError, match="needs two weights or more to be rewired, found 1"):
+        rewire(one, shots)
+    with pytest.raises(InputError, match=r"rounds: .* greater than or equal to 1, found 0"):
+        rewire(sparse, shots, rounds=0)
+    with pytest.raises(InputError, match=r"share: .* less than 1, found 1"):
+        rewire(sparse, shots, share=1.0)
+    with pytest.raises(InputError, match="sites"):
+        rewire(sparse, Shots(np.zeros((3, 4), np.uint8)))
+
+
+def test_the_command_keeps_its_levels_and_goes_on(
+    sparse: RBM, shots: Shots, tmp_path: Path
+) -> None:
+    sparse.save(tmp_path / "rbm.nc")
+    shots.save(tmp_path / "shots.nc")
+    out = tmp_path / "run"
+    words = (
+        "rewire",
+        tmp_path / "rbm.nc",
+        tmp_path / "shots.nc",
+        "-o",
+        out,
+        "--rounds=3",
+        "--fine-tune.epochs=3",
+    )
+    done = tiny.call(*words)
+    assert done.status == 0, done
+    assert "3 rounds" in done.out
+    levels = {f"level-0{k}.nc" for k in range(4)}
+    assert tiny.names(out) == {"config.toml", "provenance.json"} | levels
+    expected = rewire(sparse, shots, rounds=3, epochs=3)[-1].rbm
+    last = pp.load_rbm(out / "level-03.nc")
+    np.testing.assert_array_equal(last.weights, expected.weights)
+    before = tiny.contents(out, but=(".lock", "provenance.json"))
+    (out / "level-03.nc").unlink()
+    assert tiny.call(*words).status == 0
+    after = tiny.contents(out, but=(".lock", "provenance.json"))
+    assert {name: content for name, (content, _) in after.items()} == {
+        name: content for name, (content, _) in before.items()
+    }
+    initial_rbm(6, 3, seed=0).save(tmp_path / "dense.nc")
+    refused = tiny.call("rewire", tmp_path / "dense.nc", tmp_path / "shots.nc", "-o", out)
+    assert "lacks no weight" in tiny.refusal(refused)
+    assert Level(0, sparse).fraction_pruned == pytest.approx(10 / 18)
