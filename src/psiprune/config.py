@@ -12,7 +12,7 @@ from psiprune.inputs import InputError, Settings
 
 #: Largest smaller layer for which each gradient sums over all of its states.
 EXACT_GRADIENT_UNITS = 18
-#: Most parameters of natural gradient with chains: 3 GiB hold their Fisher matrix.
+#: Most parameters of natural gradient with chains: their Fisher matrix and its factor take 6 GiB.
 LARGEST_FISHER = 20_000
 
 
@@ -23,7 +23,7 @@ class TrainSettings(Settings):
         default=None,
         description="contrastive divergence from the data or from persistent chains, or natural "
         "gradient with averages over chains or over all states (a layer of at most 18 units); by "
-        "size if not given: cd with such a layer, else natural",
+        "size if not given: cd with such a layer, else natural up to 20,000 parameters, else pcd",
     )
     epochs: int = Field(
         default=500,

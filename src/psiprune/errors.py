@@ -244,13 +244,9 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
             measure(bias, error, float(np.sqrt(2 / np.pi)) * ideal, name),
         )
 
-    variance = found.correlation.error**2
-    # var[(b + noise)^2] = 4 b^2 s^2 + 2 s^4 with b^2 estimated by the square less its noise.
-    squares = (found.correlation.value - truth.correlation.value) ** 2
-    spread = 4 * np.maximum(squares - variance, 0.0) * variance + 2 * variance**2
     mse = measure(
         correlation_mse(truth.correlation, found.correlation),
-        float(np.sqrt(spread.sum()) / squares.size),
+        _mse_error(truth.correlation, found.correlation),
         float(np.mean(truth.correlation.deviation**2)) / count,
         "correlation",
     )
@@ -310,21 +306,28 @@ def _sampled_distribution_measures(
     warning = ""
     exact = exact_log_partition(rbm)
     if exact is not None:
-        log_z, log_z_error, size = exact.value, 0.0, float(draws)
+        log_z, size = exact.value, float(draws)
         # E_q[sqrt(p~/q)] in the log domain: p~ may be beyond the range of floats.
         a, a_error, overlap_size = log_mean(0.5 * log_ratio)
         overlap = float(np.exp(2 * a - log_z))
         overlap_error = 2 * overlap * a_error
+        gap, kl_error = _mean_and_error(-log_ratio)
         method = f"reference draws, log Z by {exact.method}"
     else:
         chains, length, sites = drawn.bits.shape
         flat = drawn.bits.reshape(-1, sites)
         there = rbm.log_prob_unnormalized(flat) - reference.state.log_prob(flat)
         crossing = bridge(log_ratio, there.reshape(chains, length))
-        log_z, log_z_error = crossing.log_partition, crossing.log_partition_error
+        log_z = crossing.log_partition
         overlap, overlap_error = crossing.fidelity, crossing.fidelity_error
         size = overlap_size = crossing.effective_sample_size
         method = "reference draws, log Z by a bridge"
+        # KL = E_q[-r] + log A - log B, and the first two come from the same draws: to first order
+        # a draw moves them by -r + w / mean(w), w = exp(r / 2).
+        weight = np.exp(0.5 * (log_ratio - log_ratio.max()))
+        gap = -float(log_ratio.mean())
+        _, here = _mean_and_error(weight / weight.mean() - log_ratio)
+        kl_error = float(np.hypot(here, crossing.reverse_error))
         warning = drawn.warning
         if overlap > 1 + 5 * overlap_error:
             warning = f"is impossible (fidelity {overlap:.2g}): the chains have not converged"
@@ -333,12 +336,30 @@ def _sampled_distribution_measures(
                 f"rests on {crossing.effective_sample_size:.1f} effective draws: the RBM and the "
                 "state hardly overlap, so neither value nor error can be trusted"
             )
-    gap, gap_error = _mean_and_error(-log_ratio)
-    kl_error = float(np.hypot(gap_error, log_z_error))
+    doubt = warning
+    if not doubt and overlap_size < FEWEST_EFFECTIVE:
+        doubt = (
+            f"rests on {overlap_size:.1f} effective draws: the RBM and the state hardly overlap, "
+            "so neither value nor error can be trusted"
+        )
     return (
         Measure(gap + log_z, kl_error, floor, method, warning, size),
-        Measure(overlap, overlap_error, 1 - floor / 2, method, warning, overlap_size),
+        Measure(overlap, overlap_error, 1 - floor / 2, method, doubt, overlap_size),
     )
+
+
+def _mse_error(reference: Estimate, found: Estimate) -> float:
+    """The standard error of `correlation_mse`, for normal noise of covariance S on the C(d).
+
+    The variance of the mean of (b_d + noise_d)^2 over n distances is (4 b.S.b + 2 tr S^2) / n^2,
+    and the observed b.S.b is larger than that of the bias itself by tr S^2. All C(d) share a site,
+    so their noise is far from independent.
+    """
+    assert found.covariance is not None  # C(d) is an array
+    s, b = found.covariance, found.value - reference.value
+    noise = float((s * s).sum())
+    spread = 4.0 * max(float(b @ s @ b) - noise, 0.0) + 2.0 * noise
+    return float(np.sqrt(spread)) / np.size(b)
 
 
 def _mean_and_error(values: Float64) -> tuple[float, float]:

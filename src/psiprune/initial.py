@@ -45,7 +45,7 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     np.fill_diagonal(partial, 1.0)
     centre = ((np.arange(hidden) + 0.5) * sites / hidden).astype(int)
     weights = _STRENGTH * partial[centre] + _NOISE * generator.standard_normal((hidden, sites))
-    if mask is not None and mask.shape == weights.shape:  # the RBM refuses any other shape
-        weights *= mask
+    if mask is not None and np.shape(mask) == weights.shape:  # the RBM refuses any other shape
+        weights *= np.asarray(mask)
     visible_bias = np.log(mean / (1.0 - mean)) - weights.sum(axis=0) / 2.0
     return RBM(weights, visible_bias, -weights @ mean, mask)  # type: ignore[arg-type]

@@ -157,7 +157,8 @@ def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
 
 def _factor(fisher: Float64, damping: float) -> Float64:
     fisher[np.diag_indices_from(fisher)] += damping
-    factor, _ = scipy.linalg.cho_factor(fisher, lower=True, overwrite_a=True, check_finite=False)
+    # The transpose of the symmetric matrix has the memory order of LAPACK, which spares a copy.
+    factor, _ = scipy.linalg.cho_factor(fisher.T, lower=True, overwrite_a=True, check_finite=False)
     return factor
 
 

@@ -21,12 +21,14 @@ Float64 = NDArray[np.float64]
 class Estimate:
     """A mean with its standard error and the standard deviation of one draw; scalars or arrays.
 
-    `error` accounts for autocorrelation; it is 0 where the value is a sum over all states.
+    `error` accounts for autocorrelation; it is 0 where the value is a sum over all states. The
+    `covariance` of the errors of an array is [value, value]; None for scalars and exact values.
     """
 
     value: Float64 | np.float64
     error: Float64 | np.float64
     deviation: Float64 | np.float64
+    covariance: Float64 | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,8 @@ def chain_mean(values: Float64) -> Estimate:
     means = values.mean(axis=1)
     chains = len(means)
     error = means.std(axis=0, ddof=1) / np.sqrt(chains)
-    return Estimate(means.mean(axis=0), error, values.std(axis=(0, 1)))
+    spread = np.atleast_2d(np.cov(means, rowvar=False)) / len(means) if means.ndim == 2 else None
+    return Estimate(means.mean(axis=0), error, values.std(axis=(0, 1)), spread)
 
 
 class _Tables(NamedTuple):

@@ -63,13 +63,17 @@ class LogPartition:
 
 
 class Bridge(NamedTuple):
-    """log Z and fidelity from draws of both distributions, with errors; see `bridge`."""
+    """log Z and fidelity from draws of both distributions, with errors; see `bridge`.
+
+    `reverse_error` is that of log B, the share of the errors that comes from the draws of p.
+    """
 
     log_partition: float
     log_partition_error: float
     fidelity: float
     fidelity_error: float
     effective_sample_size: float
+    reverse_error: float
 
 
 def bridge(log_ratio_q: ArrayLike, log_ratio_p: ArrayLike) -> Bridge:
@@ -113,7 +117,7 @@ def bridge(log_ratio_q: ArrayLike, log_ratio_p: ArrayLike) -> Bridge:
     b, b_error, b_size = _log_mean_of_chains(-0.5 * back)
     error = float(np.hypot(a_error, b_error))
     overlap = float(np.exp(a + b))
-    return Bridge(a - b, error, overlap, overlap * error, min(a_size, b_size))
+    return Bridge(a - b, error, overlap, overlap * error, min(a_size, b_size), b_error)
 
 
 def _log_mean_of_chains(log_weights: Float64) -> tuple[float, float, float]:
