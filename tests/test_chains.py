@@ -191,7 +191,7 @@ def test_chains_follow_the_distribution_and_repeat(monkeypatch: pytest.MonkeyPat
     rbm = random_rbm(6, 4)
     found = draw(rbm, all_up(6), 20_500, seed=3)
     assert found.bits.shape == (1000, 21, 6)
-    assert found.method.startswith("1000 Gibbs chains with flips, a draw every ")
+    assert found.method.startswith("1000 Gibbs chains with flips (tau of ")
     assert found.warning == ""
     # Draws of one chain are correlated; the last ones of all chains are independent.
     assert exact.chi_squared_p(found.bits[:, -1], distribution(rbm)) > 1e-4

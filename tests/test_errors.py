@@ -327,7 +327,7 @@ def test_where_no_exact_draws_can_be_had_chains_run(monkeypatch: pytest.MonkeyPa
     wanted = exact_measures(rbm, reference)
     monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
     report = evaluate(rbm, reference, draws=5000, seed=1)
-    assert report.energy_bias.method.startswith("1000 Gibbs chains with flips, a draw every ")
+    assert report.energy_bias.method.startswith("1000 Gibbs chains with flips (tau of ")
     assert {measure.warning for _, measure in report} == {""}
     assert report.kl.effective_sample_size is None
     for measure, value in (

@@ -302,7 +302,7 @@ def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
     for moment in moments:
         running = tiny.start("study", *tiny.options(), "--out", folder)
         tiny.wait_for(running, moment)
-        time.sleep(chance.uniform(0, 0.05))
+        time.sleep(chance.uniform(0, 0.01))
         running.kill()
         running.communicate()
         killed.append(running.returncode)

@@ -98,7 +98,8 @@ def draw(
         kept.append(chains.bits)
     bits = np.stack(kept, axis=1)
     steps = "step" if thin == 1 else f"{thin:,} steps"
-    method = f"{CHAINS} Gibbs chains with flips, a draw every {steps}"
+    told = f"tau of {found.slowest} {found.time:.3g} steps, R-hat {found.r_hat:.2f}"
+    method = f"{CHAINS} Gibbs chains with flips ({told}), a draw every {steps}"
     reasons = [*_doubts(found, draws, length, most), *depends_on_start(bits)]
     warning = f"rests on chains that have not converged in {chains.steps:,} steps: "
     return Draws(bits, method, warning + "; ".join(reasons) if reasons else "")

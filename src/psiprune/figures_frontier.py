@@ -70,6 +70,8 @@ def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
             title = f"surgeon, {units} hidden unit{'s' if units > 1 else ''}"
             others += 1
         values = here[name].sel(variant=method).dropna("count", how="all")
+        if not values.size:
+            continue
         low, middle, high = (values.quantile(q, "seed").values for q in (0.16, 0.5, 0.84))
         count = values["count"].values
         style = {"linestyle": line, "marker": marker, "ms": 9 if marker in "*P" else 4}
