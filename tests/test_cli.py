@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import psiprune as pp
 import tiny
@@ -337,32 +338,37 @@ def test_study_goes_to_a_folder_of_its_own(
     ],
 )
 def test_sparse_and_ablation(
-    request: pytest.FixtureRequest, tmp_path: Path, command: str, figures: list[str], key: str
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: str,
+    figures: list[str],
+    key: str,
 ) -> None:
+    drawn: list[Path] = []
+
+    def save(figure: Figure, stem: Path) -> list[Path]:
+        assert figure.get_axes()
+        drawn.append(stem)
+        return [Path(f"{stem}.png")]
+
+    monkeypatch.setattr("psiprune.figures.save_figure", save)
     done: Path = request.getfixturevalue(f"{command}_run")
     folder = Path(shutil.copytree(done, tmp_path / "run"))
-    # From its own configuration: nothing is left to do but figures, table and JSON.
+    # From its own configuration: nothing is left to do but figures, JSON and table.
     again = (command, "--config", folder / "config.toml", "--out", folder)
     found = numbers(tiny.call(*again, "--json"))
     assert found["folder"] == str(folder)
     assert "h=1" in found[key]
-    files = {f"{name}.{suffix}" for name in figures for suffix in ("png", "svg")}
-    assert tiny.names(folder) == tiny.names(done) | files
+    assert drawn == [folder / name for name in figures]
+    assert tiny.names(folder) == tiny.names(done)
     assert (folder / f"{command}.nc").read_bytes() == (done / f"{command}.nc").read_bytes()
-
-
-def test_sparse_and_ablation_as_text(
-    sparse_run: Path, ablation_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("psiprune.figures.save_figure", lambda *_: [Path("figure.png")])
-    for command, folder in (("sparse", sparse_run), ("ablation", ablation_run)):
-        module = f"psiprune.experiments.{command}.run_{command}"
-        file = folder / f"{command}.nc"
-        monkeypatch.setattr(module, lambda *_, file=file: read_dataset(file))
-        out = text(tiny.call(command, "--config", folder / "config.toml", "--out", "here"))
-        assert out.startswith("h/J = 1")
-        last = out.splitlines()[-1]
-        assert last.startswith(f"here: {command}.nc, figure.png")
+    module = f"psiprune.experiments.{command}.run_{command}"
+    monkeypatch.setattr(module, lambda *_: read_dataset(folder / f"{command}.nc"))
+    out = text(tiny.call(*again))
+    assert out.startswith("h/J = 1")
+    names = ", ".join(f"{name}.png" for name in figures)
+    assert out.splitlines()[-1] == f"{folder}: {command}.nc, {names}"
 
 
 def apart(*arguments: object) -> tiny.Outcome:
