@@ -185,7 +185,14 @@ def test_without_fine_tuning_and_when_training_converges_early(tmp_path: Path) -
 
 def test_above_20_sites_measures_are_sampled(tmp_path: Path) -> None:
     settings = tiny.sparse_settings(
-        sites=22, hidden=2, seeds=2, density=0.8, measure=MeasureSettings(draws=200)
+        sites=22,
+        hidden=2,
+        seeds=2,
+        density=0.8,
+        history_every=9,
+        train=TrainSettings(epochs=1, batch_size=50),
+        fine_tune=FineTuneSettings(epochs=0),
+        measure=MeasureSettings(draws=100),
     )
     found = run_sparse(settings, tmp_path / "run")
     assert np.isfinite(found["kl"].values).all()
