@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from psiprune.cli.app import Flat, app, chosen_settings, show
 from psiprune.config import AblationSettings, FrontierSettings, SparseSettings, StudySettings
+from psiprune.inputs import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Folder = Annotated[Path | None, Parameter(name=["--out", "-o"])]
+
+
+def _folder(out: Path | None, name: str, settings: Settings) -> Path:
+    """The folder of a run: as given, else named by its configuration."""
+    from psiprune.runs import default_folder
+
+    return out if out is not None else default_folder(name, settings)
+
+
+def _finish(
+    folder: Path,
+    name: str,
+    table: str,
+    numbers: dict[str, Any],
+    figures: dict[str, Figure],
+    json: bool,
+) -> None:
+    """Save the figures of a run beside NAME.nc, and print its table or its numbers."""
+    from psiprune.figures import save_figure
+
+    drawn = [
+        file for stem, figure in figures.items() for file in save_figure(figure, folder / stem)
+    ]
+    text = f"{table}\n\n{folder}: {name}.nc, {', '.join(file.name for file in drawn)}"
+    show({"folder": str(folder), **numbers}, text, json)
 
 
 @app.command(name="study")
 def study_command(
     *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: Folder = None,
     settings: Annotated[StudySettings | None, Flat] = None,
     config: Path | None = None,
     json: bool = False,
@@ -31,22 +62,21 @@ def study_command(
         print one JSON object on standard output
     """
     from psiprune.experiments.study import run_study
-    from psiprune.figures import plot_study, save_figure
-    from psiprune.runs import default_folder
+    from psiprune.figures import plot_study
     from psiprune.tables import study_numbers, study_text
 
     chosen = chosen_settings(StudySettings, settings, config)
-    folder = out if out is not None else default_folder("study", chosen)
+    folder = _folder(out, "study", chosen)
     study = run_study(chosen, folder)
-    figures = save_figure(plot_study(study), folder / "figure")
-    text = f"{study_text(study)}\n\n{folder}: study.nc, {', '.join(file.name for file in figures)}"
-    show({"folder": str(folder), "levels": study_numbers(study)}, text, json)
+    figures = {"figure": plot_study(study)}
+    numbers = {"levels": study_numbers(study)}
+    _finish(folder, "study", study_text(study), numbers, figures, json)
 
 
 @app.command(name="sparse")
 def sparse_command(
     *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: Folder = None,
     settings: Annotated[SparseSettings | None, Flat] = None,
     config: Path | None = None,
     json: bool = False,
@@ -63,24 +93,21 @@ def sparse_command(
         print one JSON object on standard output
     """
     from psiprune.experiments.sparse import run_sparse
-    from psiprune.figures import save_figure
     from psiprune.figures_sparse import plot_sparse
-    from psiprune.runs import default_folder
     from psiprune.tables_sparse import sparse_numbers, sparse_text
 
     chosen = chosen_settings(SparseSettings, settings, config)
-    folder = out if out is not None else default_folder("sparse", chosen)
+    folder = _folder(out, "sparse", chosen)
     sparse = run_sparse(chosen, folder)
-    figures = save_figure(plot_sparse(sparse), folder / "figure")
-    names = ", ".join(file.name for file in figures)
-    text = f"{sparse_text(sparse)}\n\n{folder}: sparse.nc, {names}"
-    show({"folder": str(folder), "variants": sparse_numbers(sparse)}, text, json)
+    figures = {"figure": plot_sparse(sparse)}
+    numbers = {"variants": sparse_numbers(sparse)}
+    _finish(folder, "sparse", sparse_text(sparse), numbers, figures, json)
 
 
 @app.command(name="ablation")
 def ablation_command(
     *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: Folder = None,
     settings: Annotated[AblationSettings | None, Flat] = None,
     config: Path | None = None,
     json: bool = False,
@@ -97,27 +124,21 @@ def ablation_command(
         print one JSON object on standard output
     """
     from psiprune.experiments.ablation import run_ablation
-    from psiprune.figures import save_figure
     from psiprune.figures_sparse import plot_broken, plot_forbidden
-    from psiprune.runs import default_folder
     from psiprune.tables_sparse import ablation_numbers, ablation_text
 
     chosen = chosen_settings(AblationSettings, settings, config)
-    folder = out if out is not None else default_folder("ablation", chosen)
+    folder = _folder(out, "ablation", chosen)
     ablation = run_ablation(chosen, folder)
-    figures = [
-        *save_figure(plot_broken(ablation), folder / "broken"),
-        *save_figure(plot_forbidden(ablation), folder / "forbidden"),
-    ]
-    names = ", ".join(file.name for file in figures)
-    text = f"{ablation_text(ablation)}\n\n{folder}: ablation.nc, {names}"
-    show({"folder": str(folder), "ablation": ablation_numbers(ablation)}, text, json)
+    figures = {"broken": plot_broken(ablation), "forbidden": plot_forbidden(ablation)}
+    numbers = {"ablation": ablation_numbers(ablation)}
+    _finish(folder, "ablation", ablation_text(ablation), numbers, figures, json)
 
 
 @app.command(name="frontier")
 def frontier_command(
     *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: Folder = None,
     settings: Annotated[FrontierSettings | None, Flat] = None,
     config: Path | None = None,
     json: bool = False,
@@ -134,15 +155,12 @@ def frontier_command(
         print one JSON object on standard output
     """
     from psiprune.experiments.frontier import run_frontier
-    from psiprune.figures import save_figure
     from psiprune.figures_frontier import plot_frontier
-    from psiprune.runs import default_folder
     from psiprune.tables_frontier import frontier_numbers, frontier_text
 
     chosen = chosen_settings(FrontierSettings, settings, config)
-    folder = out if out is not None else default_folder("frontier", chosen)
+    folder = _folder(out, "frontier", chosen)
     frontier = run_frontier(chosen, folder)
-    figures = save_figure(plot_frontier(frontier), folder / "figure")
-    names = ", ".join(file.name for file in figures)
-    text = f"{frontier_text(frontier)}\n\n{folder}: frontier.nc, {names}"
-    show({"folder": str(folder), "frontier": frontier_numbers(frontier)}, text, json)
+    figures = {"figure": plot_frontier(frontier)}
+    numbers = {"frontier": frontier_numbers(frontier)}
+    _finish(folder, "frontier", frontier_text(frontier), numbers, figures, json)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import xarray as xr
@@ -19,8 +18,6 @@ from psiprune.files import read_dataset, write_dataset
 from psiprune.pruning import Level
 from psiprune.rbm import RBM
 from psiprune.training import Watch, initial, train
-
-Chosen = TypeVar("Chosen", bound=SparseSettings)
 
 
 def new_rbm(settings: SparseSettings, member: Member, mask: NDArray[np.bool_] | None = None) -> RBM:
