@@ -40,11 +40,6 @@ MEMBERS = {
 EVERYTHING = {"config.toml", "provenance.json", "study.nc"} | STAGES | MEMBERS
 
 
-@pytest.fixture(scope="module")
-def study(finished: Path) -> xr.Dataset:
-    return read_dataset(finished / "study.nc", "study")
-
-
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
@@ -64,7 +59,9 @@ def test_the_folder_holds_everything(finished: Path) -> None:
 
 
 def test_the_dataset_is_labelled(study: xr.Dataset) -> None:
-    assert dict(study.sizes) == {"field": 2, "seed": 1, "level": 4, "distance": 3, "epoch": 3}
+    sizes = {"field": 2, "seed": 1, "level": 4, "distance": 3, "ones": 5, "epoch": 3}
+    assert dict(study.sizes) == sizes
+    assert study["ones"].values.tolist() == [0, 1, 2, 3, 4]
     assert study["field"].values.tolist() == [1.0, 2.0]
     assert study["seed"].values.tolist() == [0]
     assert study["level"].values.tolist() == [0, 1, 2, 3]

@@ -40,12 +40,14 @@ class Observables:
         magnetization: <m>, m = sum_i Z_i / N.
         abs_magnetization: <|m|>.
         correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
+        magnetization_distribution: P(m), m = 1 - 2 k / N with k the number of 1 bits, [k].
     """
 
     energy: Estimate
     magnetization: Estimate
     abs_magnetization: Estimate
     correlation: Estimate
+    magnetization_distribution: Estimate
 
 
 def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observables:
@@ -75,6 +77,7 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
         _exact(by_magnetization @ m),
         _exact(by_magnetization @ np.abs(m)),
         _exact(correlation),
+        _exact(by_magnetization),
     )
 
 
@@ -90,7 +93,8 @@ def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -
         for name, values in series(rbm, bits.reshape(chains * draws, n), model).items()
     }
     nan = np.float64("nan")
-    return Observables(found.pop("energy", Estimate(nan, nan, nan)), **found)
+    energy = found.pop("energy", Estimate(nan, nan, nan))
+    return Observables(energy, **found, magnetization_distribution=histogram(bits))
 
 
 def series(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> dict[str, Float64]:
@@ -134,13 +138,31 @@ def reference_observables(state: MPS) -> Observables:
         Estimate(mean, zero, np.sqrt(np.maximum(square - mean**2, 0.0))),
         Estimate(absolute, zero, np.sqrt(np.maximum(square - absolute**2, 0.0))),
         Estimate(correlation, np.zeros(len(correlation)), spread),
+        Estimate(prob, np.zeros(n + 1), np.sqrt(prob * (1.0 - prob))),
     )
 
 
 def data_observables(bits: NDArray[np.uint8]) -> dict[str, Estimate]:
-    """<m>, <|m|> and C(d) of independent shots, bits [shot, site]; the energy would need psi."""
+    """<m>, <|m|>, C(d), P(m) of independent shots, bits [shot, site]; the energy would need psi."""
     values = _diagonal((1.0 - 2.0 * bits).astype(np.float64, copy=False))
-    return {name: chain_mean(each[:, None]) for name, each in values.items()}
+    found = {name: chain_mean(each[:, None]) for name, each in values.items()}
+    return found | {"magnetization_distribution": histogram(bits[:, None, :])}
+
+
+def histogram(bits: NDArray[np.uint8]) -> Estimate:
+    """P(m) of bits [chain, draw, site] over the number of 1 bits; errors as in `chain_mean`.
+
+    They mean what they say in bins with some tens of draws; an empty one has none.
+    """
+    chains, draws, n = bits.shape
+    ones = bits.sum(axis=2, dtype=np.int64)
+    prob = np.bincount(ones.ravel(), minlength=n + 1) / ones.size
+    deviation = np.sqrt(prob * (1.0 - prob))
+    if draws == 1:  # a chain of one draw is 0 or 1 in each bin: no table of all chains is needed
+        return Estimate(prob, deviation / np.sqrt(max(1, chains - 1)), deviation)
+    bins = ones + (n + 1) * np.arange(chains)[:, None]
+    by_chain = np.bincount(bins.ravel(), minlength=chains * (n + 1)).reshape(chains, n + 1) / draws
+    return Estimate(prob, by_chain.std(axis=0, ddof=1) / np.sqrt(chains), deviation)
 
 
 def chain_mean(values: Float64) -> Estimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -18,6 +18,14 @@ from psiprune.pruning import Level
 from psiprune.rbm import RBM
 from psiprune.shots import Shots
 from psiprune.training import Progress, Watch, train
+
+#: What is kept of the observables of a level or a training set, with its dimension.
+OBSERVED: Mapping[str, tuple[str, ...]] = {
+    "magnetization": (),
+    "abs_magnetization": (),
+    "correlation": ("distance",),
+    "magnetization_distribution": ("ones",),
+}
 
 
 def train_with_history(
@@ -102,9 +110,8 @@ def measured_level(level: Level, reference: Reference, draws: int, seed: int) ->
         values[name] = measure.value
         values[f"{name}_error"] = measure.error
         values[f"{name}_floor"] = measure.floor
-    for name in ("magnetization", "abs_magnetization", "correlation"):
+    for name, dimensions in OBSERVED.items():
         estimate = getattr(report.observables, name)
-        dimensions = ("distance",)[: estimate.value.ndim]
         values[name] = (dimensions, estimate.value)
         values[f"{name}_error"] = (dimensions, estimate.error)
     return label(rbm.to_dataset().assign(values))

@@ -16,7 +16,7 @@ from psiprune.experiments.ensemble import (
     seeds_of,
     train_all,
 )
-from psiprune.experiments.measured import label, measured_level, train_with_history
+from psiprune.experiments.measured import OBSERVED, label, measured_level, train_with_history
 from psiprune.experiments.path import run_path
 from psiprune.experiments.problem import Problem, prepare
 from psiprune.files import read_dataset, write_dataset
@@ -35,7 +35,7 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
     for each RBM the history of its training and every level (RBM and measures), and study.nc.
 
     Returns:
-        A dataset over field, seed, level, distance and epoch. Sampled measures stand with
+        A dataset over field, seed, level, distance, ones and epoch. Sampled measures stand with
         `_error` and `_floor` beside them; names in `_exact` are sums over all states.
 
     Raises:
@@ -93,17 +93,18 @@ def _assemble(
     truth = [problem.reference.observables for problem in problems]
     data = [data_observables(problem.shots.bits) for problem in problems]
     beside: dict[str, object] = {}
-    for name in ("energy", "abs_magnetization", "correlation"):
+    for name, dimensions in {"energy": (), **OBSERVED}.items():
         values = np.array([getattr(observables, name).value for observables in truth])
-        beside[f"{name}_reference"] = (("field", "distance")[: values.ndim], values)
-    for name in ("magnetization", "abs_magnetization", "correlation"):
+        beside[f"{name}_reference"] = (("field", *dimensions), values)
+    for name, dimensions in OBSERVED.items():
         values = np.array([observables[name].value for observables in data])
-        beside[f"{name}_data"] = (("field", "distance")[: values.ndim], values)
+        beside[f"{name}_data"] = (("field", *dimensions), values)
     dataset = dataset.assign(beside).assign_coords(
         field=list(settings.fields),
         seed=seeds_of(settings),
         level=range(settings.prune.levels + 1),
         distance=range(dataset.sizes["distance"]),
+        ones=range(settings.sites + 1),
     )
     return label(dataset).assign_attrs(
         sites=settings.sites, hidden=settings.hidden_units, coupling=settings.coupling
