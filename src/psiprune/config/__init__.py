@@ -1,0 +1,43 @@
+"""Every configuration, declared once: options, TOML keys, checks and help texts come from here."""
+
+from psiprune.config.ensembles import (
+    AblationSettings,
+    EnsembleSettings,
+    FrontierSettings,
+    SparseSettings,
+    StudySettings,
+)
+from psiprune.config.paper import PaperSettings
+from psiprune.config.pruning import (
+    MeasureSettings,
+    PathSettings,
+    PruneSettings,
+    RewirePathSettings,
+    RewireSettings,
+    UntilSettings,
+)
+from psiprune.config.training import (
+    EXACT_GRADIENT_UNITS,
+    LARGEST_FISHER,
+    FineTuneSettings,
+    TrainSettings,
+)
+
+__all__ = [
+    "EXACT_GRADIENT_UNITS",
+    "LARGEST_FISHER",
+    "AblationSettings",
+    "EnsembleSettings",
+    "FineTuneSettings",
+    "FrontierSettings",
+    "MeasureSettings",
+    "PaperSettings",
+    "PathSettings",
+    "PruneSettings",
+    "RewirePathSettings",
+    "RewireSettings",
+    "SparseSettings",
+    "StudySettings",
+    "TrainSettings",
+    "UntilSettings",
+]

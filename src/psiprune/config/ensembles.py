@@ -1,0 +1,193 @@
+"""Experiments on RBMs of several seeds in several phases."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat, field_validator, model_validator
+
+from psiprune.config.pruning import MeasureSettings, PruneSettings, RewireSettings
+from psiprune.config.training import EXACT_GRADIENT_UNITS, FineTuneSettings, TrainSettings
+from psiprune.inputs import Settings
+
+
+class EnsembleSettings(Settings):
+    """RBMs of several seeds in several phases: what all experiments have in common."""
+
+    sites: int = Field(
+        default=18, ge=2, le=4096, description="qubits, N; sums over all states up to 20"
+    )
+    hidden: int | None = Field(
+        default=None, ge=1, description="hidden units, N_h; N/2 if not given"
+    )
+    coupling: float = Field(default=1.0, gt=0, description="Ising coupling J")
+    fields: tuple[PositiveFloat, ...] = Field(
+        default=(1.0, 2.0), min_length=1, description="transverse fields h"
+    )
+    shots: int = Field(
+        default=100_000, ge=1, description="size of the training set, for each field"
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**62, description="seed of the shots, and of the first RBM"
+    )
+    seeds: int = Field(default=1, ge=1, description="RBMs trained and pruned for each field")
+    train: TrainSettings = Field(default_factory=TrainSettings)
+
+    @field_validator("fields")
+    @classmethod
+    def _each_once(cls, fields: tuple[float, ...]) -> tuple[float, ...]:
+        # Folders and tables name a field by six digits.
+        if len({f"{field:g}" for field in fields}) < len(fields):
+            raise ValueError("each field must stand once, told apart by six digits")
+        return fields
+
+    @property
+    def hidden_units(self) -> int:
+        """N_h: as given, else N/2 and at least 1."""
+        return self.hidden if self.hidden is not None else max(1, self.sites // 2)
+
+    def for_size(self) -> Self:
+        """The settings with every method of training, and its defaults, chosen by the size."""
+        size = self.sites, self.hidden_units
+        sized = {
+            name: value.for_size(*size) for name, value in self if isinstance(value, TrainSettings)
+        }
+        return self.model_copy(update=sized)
+
+
+class StudySettings(EnsembleSettings):
+    """The paper's central experiment (Fig. 2): train, prune step by step, measure the damage."""
+
+    history_every: int = Field(
+        default=10, ge=1, description="epochs between entries of the history"
+    )
+    prune: PruneSettings = Field(default_factory=PruneSettings)
+    fine_tune: FineTuneSettings = Field(default_factory=FineTuneSettings)
+    measure: MeasureSettings = Field(default_factory=MeasureSettings)
+
+
+class SparseSettings(EnsembleSettings):
+    """Sparse from the start (the paper's Fig. 5): masks by pruning, by rule and by chance."""
+
+    seeds: int = Field(
+        default=10,
+        ge=2,
+        description="RBMs of each kind for each field; sp/os takes its masks from other seeds",
+    )
+    density: float = Field(
+        default=0.59049,
+        gt=0,
+        lt=1,
+        description="share of the weights kept; 0.9^5, five of the paper's steps, if not given",
+    )
+    levels: int = Field(default=5, ge=1, description="equal pruning steps to that density")
+    history_every: int = Field(
+        default=10, ge=1, description="epochs between entries of the history"
+    )
+    fine_tune: FineTuneSettings = Field(default_factory=FineTuneSettings)
+    measure: MeasureSettings = Field(default_factory=MeasureSettings)
+
+    @property
+    def prune(self) -> PruneSettings:
+        """By magnitude, in equal steps: step n keeps round(total * density^(n / levels))."""
+        return PruneSettings(levels=self.levels, fraction=1.0 - self.density ** (1.0 / self.levels))
+
+
+class AblationSettings(SparseSettings):
+    """The paper's ablations (Section III B): break the clusters of a mask, forbid those found."""
+
+    seeds: int = Field(default=10, ge=1, description="RBMs of each kind for each field")
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
+        min_length=1,
+        description="shares of the way from the pruned mask to a random one",
+    )
+    width: int = Field(default=3, ge=2, description="adjacent sites of a cluster to be forbidden")
+    threshold: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="a cluster counts if at most this share of random orders has one as strong",
+    )
+
+    @field_validator("shares")
+    @classmethod
+    def _rising(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        # Files name a share by six digits.
+        names = [f"{share:g}" for share in shares]
+        if list(shares) != sorted(shares) or len(set(names)) < len(names):
+            raise ValueError("must rise, told apart by six digits")
+        return shares
+
+    @model_validator(mode="after")
+    def _fits(self) -> AblationSettings:
+        if self.width > self.sites:
+            raise ValueError(f"width: must be at most sites = {self.sites}, found {self.width}")
+        return self
+
+
+class FrontierSettings(EnsembleSettings):
+    """Error against number of weights: every method, beside MPS of as many parameters."""
+
+    seeds: int = Field(default=10, ge=1, description="RBMs of each method for each field")
+    costly_seeds: int = Field(
+        default=3, ge=1, description="the same for rewired RBMs and for those of other widths"
+    )
+    levels: int = Field(
+        default=21, ge=1, description="counts of weights; each is 10 % below the last"
+    )
+    rewired: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(9, 13, 15),
+        description="levels whose counts are rewired; with 162 weights 63, 41 and 33",
+    )
+    widths: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None,
+        description="hidden units of other RBMs, pruned to the same counts; 1, N/6, N/3, N and "
+        "2 N if not given",
+    )
+    bonds: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(1, 2, 3, 4), min_length=1, description="bond dimensions of the MPS"
+    )
+    limit: float = Field(default=0.02, gt=0, description="largest mROE to accept in the table")
+    train: TrainSettings = Field(
+        default_factory=lambda: TrainSettings(method="exact", epochs=100),
+        description="training of new RBMs",
+    )
+    fine_tune: FineTuneSettings = Field(
+        default_factory=lambda: FineTuneSettings(method="exact", epochs=20),
+        description="training after each change of a mask",
+    )
+    paper_train: TrainSettings = Field(
+        default_factory=lambda: TrainSettings(method="cd"),
+        description="training of the paper's RBMs",
+    )
+    paper_fine_tune: FineTuneSettings = Field(
+        default_factory=lambda: FineTuneSettings(method="cd"),
+        description="training of the paper's RBMs after each step",
+    )
+    rewire: RewireSettings = Field(default_factory=RewireSettings)
+    measure: MeasureSettings = Field(default_factory=MeasureSettings)
+
+    @property
+    def other_widths(self) -> tuple[int, ...]:
+        """Hidden units as given, else 1, N/6, N/3, N and 2 N, without N_h."""
+        if self.widths is not None:
+            return self.widths
+        n = self.sites
+        return tuple(sorted({1, max(1, n // 6), n // 3, n, 2 * n} - {self.hidden_units}))
+
+    @field_validator("sites")
+    @classmethod
+    def _exact(cls, sites: int) -> int:
+        if not 3 <= sites <= EXACT_GRADIENT_UNITS:
+            raise ValueError(
+                f"must be from 3, for clusters, to {EXACT_GRADIENT_UNITS}, as training is exact, "
+                f"found {sites}"
+            )
+        return sites
+
+    @model_validator(mode="after")
+    def _on_the_grid(self) -> FrontierSettings:
+        if any(level > self.levels for level in self.rewired):
+            raise ValueError(f"rewired: must be levels up to {self.levels}, found {self.rewired}")
+        return self
