@@ -1,0 +1,78 @@
+"""Power law or exponential: known decays, exact ground states, and noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from psiprune.decay import compare_decays
+from psiprune.inputs import InputError
+from psiprune.observables import reference_observables
+
+D = np.arange(26)
+
+
+def test_a_power_law_is_one_with_its_exponent() -> None:
+    found = compare_decays(0.7 * np.maximum(D, 1) ** -0.25, 0.0, 25)
+    assert found.exponent == pytest.approx(0.25)
+    assert found.delta_aic < -100
+    assert found.points == 25
+
+
+def test_an_exponential_is_one_with_its_length() -> None:
+    found = compare_decays(0.7 * np.exp(-D / 3.0), 0.0, 25)
+    assert found.inverse_length == pytest.approx(1 / 3)
+    assert found.delta_aic > 100
+
+
+def test_delta_aic_is_that_of_two_gaussian_fits() -> None:
+    rng = np.random.default_rng(0)
+    c = np.exp(-D / 4 + 0.1 * rng.normal(size=26))
+    n = 12
+    d, y = D[1 : n + 1], np.log(c[1 : n + 1])
+    aic = []
+    for x in (np.log(d), d):
+        residual = y - np.polynomial.Polynomial.fit(x, y, 1)(x)
+        variance = np.mean(residual**2)
+        log_likelihood = -0.5 * n * (np.log(2 * np.pi * variance) + 1)
+        aic.append(2 * 3 - 2 * log_likelihood)
+    assert compare_decays(c, 0.0, n).delta_aic == pytest.approx(aic[0] - aic[1])
+
+
+@pytest.mark.parametrize(("sites", "exponent"), [(18, 0.343), (50, 0.327)])
+def test_exact_ground_states_are_what_they_are(sites: int, exponent: float) -> None:
+    for field, sign in ((1.0, -1), (2.0, 1)):
+        state = pp.ground_state(pp.TFIM(sites=sites, field=field))
+        c = reference_observables(state).correlation.value
+        found = compare_decays(c, 0.0, sites // 4)
+        assert sign * found.delta_aic > 2
+        if field == 1.0:
+            assert found.exponent == pytest.approx(exponent, abs=0.001)
+
+
+def test_distances_end_where_noise_begins() -> None:
+    c, error = np.exp(-D / 2.0), np.full(26, 0.01)
+    found = compare_decays(c, error, 25)
+    assert found.points == 7  # exp(-7/2) = 0.0302 is known, exp(-8/2) = 0.018 is not
+    c[4] = -0.5
+    assert compare_decays(c, error, 25).points == 3
+    c[3] = np.nan
+    assert compare_decays(c, error, 25)[:3] == pytest.approx((np.nan,) * 3, nan_ok=True)
+
+
+def test_noise_decides_nothing_on_its_own() -> None:
+    """Between the two forms, |delta AIC| > 2 must not favour one side: 5 % would see 65 of 100."""
+    rng = np.random.default_rng(1)
+    sign = []
+    for _ in range(100):
+        y = -0.5 * (np.log(D[1:13]) / np.log(12) + D[1:13] / 12) + 0.3 * rng.normal(size=12)
+        sign.append(compare_decays(np.exp(np.r_[0.0, y]), 0.0, 12).delta_aic > 0)
+    assert 25 < sum(sign) < 75
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match=r"largest: C\(d\) is known up to 2, found 3"):
+        compare_decays([1, 0.5, 0.2], 0.0, 3)
+    with pytest.raises(InputError, match="must be .distance. with its errors"):
+        compare_decays([1, 0.5, 0.2], [0.1, 0.1], 2)

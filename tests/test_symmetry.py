@@ -1,0 +1,52 @@
+"""The ratio of a configuration's occurrences to its partner's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from psiprune.inputs import InputError
+from psiprune.symmetry import partner_ratios
+
+
+def repeated(**counts: int) -> np.ndarray:
+    rows = [[int(bit) for bit in key[1:]] for key, count in counts.items() for _ in range(count)]
+    return np.array(rows, dtype=np.uint8)
+
+
+def test_counts_by_hand() -> None:
+    bits = repeated(b000=6, b111=3, b010=4, b101=8, b100=2)
+    found = partner_ratios(np.random.default_rng(0).permutation(bits), [1, 2, 4, 5, 6])
+    np.testing.assert_allclose(found["ratio"][:2], [8 / 4, (8 / 4 + 6 / 3) / 2])
+    np.testing.assert_allclose(found["ratio"][2], np.mean([2, 2, 1 / 2, 1 / 2]))
+    np.testing.assert_allclose(found["ratio_spread"][2], np.std([2, 2, 0.5, 0.5], ddof=1))
+    np.testing.assert_allclose(found["with_partner"], [1, 2, 4, 4, np.nan])
+    np.testing.assert_allclose(found["occurrences"][:4], [8, 14, 21, 23])
+    assert int(found["distinct"]) == 5
+
+
+def test_a_symmetric_state_has_the_spread_of_counting_and_a_biased_one_has_not() -> None:
+    """Mean within 5 standard errors of 1 for a Z2-symmetric state, far off for a biased one."""
+    state = pp.ground_state(pp.TFIM(sites=10, field=1.0))
+    bits = pp.sample(state, 50_000, seed=3).bits
+    found = partner_ratios(bits, [50]).isel(most=0)
+    error = float(found["ratio_spread"]) / np.sqrt(50)
+    assert abs(float(found["ratio"]) - 1) < 5 * error
+    assert 0.7 < float(found["ratio_spread"] / found["expected_spread"]) < 1.4
+    biased = bits & (np.random.default_rng(0).random(bits.shape) < 0.8)
+    found = partner_ratios(biased, [50]).isel(most=0)
+    assert float(found["ratio"]) > 2
+
+
+def test_more_sites_than_a_word_has_bits() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (20, 70), dtype=np.uint8)
+    found = partner_ratios(np.concatenate([bits, bits, 1 - bits]), [20, 40])
+    np.testing.assert_allclose(found["ratio"], [2.0, 1.25])
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match="must be .shot, site. and not empty"):
+        partner_ratios(np.zeros((0, 3), np.uint8), [1])
+    with pytest.raises(InputError, match="most: must be at least 1, found .0."):
+        partner_ratios(np.zeros((2, 3), np.uint8), [0])
