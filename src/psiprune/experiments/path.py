@@ -62,7 +62,7 @@ def keep_levels(
     `begin` makes the RBM of level 0; rest(last, total) gives the levels after `last`, where `total`
     is the number of weights of level 0. For the others see `run_path`.
     """
-    files = [folder / f"level-{step:02d}.nc" for step in range(number + 1)]
+    files = [level_file(folder, step) for step in range(number + 1)]
     if not files[0].exists():
         write_dataset(files[0], describe(Level(0, begin())), "rbm")
     # Levels are written in order; what stands behind a gap is made again, with the same numbers.
@@ -73,3 +73,8 @@ def keep_levels(
         done.append(describe(level))
         write_dataset(files[level.step], done[-1], "rbm")
     return done
+
+
+def level_file(folder: Path, step: int) -> Path:
+    """Where a level is kept."""
+    return folder / f"level-{step:02d}.nc"

@@ -1,0 +1,274 @@
+"""All experiments of the paper, stage by stage, in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from psiprune.config import EnsembleSettings, PaperSettings, StudySettings
+from psiprune.experiments.ablation import run_ablation
+from psiprune.experiments.derived import decay_of, ranks_of, symmetry_of
+from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.path import level_file
+from psiprune.experiments.sparse import run_sparse
+from psiprune.experiments.study import run_study
+from psiprune.experiments.timing import time_levels
+from psiprune.files import read_dataset, write_bytes, write_dataset
+from psiprune.inputs import InputError
+from psiprune.rbm import rbm_from_dataset
+from psiprune.runs import open_run
+from psiprune.shots import read_shots
+
+#: What a part of the paper is made of: stages by name, or all of a family (sizes, schedules).
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "graph": ("graph",),
+    "study": ("study",),
+    "sizes": ("study", "sizes"),
+    "schedules": ("study", "schedules"),
+    "sparse": ("sparse",),
+    "ablation": ("ablation",),
+    "frontier": ("frontier",),
+    "symmetry": ("study",),
+    "decay": ("study", "sizes"),
+    "ranks": ("study",),
+    "models": ("study",),
+    "timing": ("study",),
+}
+
+
+_SIZES = ("study-", "size-")
+
+
+class Paper(NamedTuple):
+    """What a run found: the labelled datasets by name, and the times if asked for."""
+
+    settings: PaperSettings
+    datasets: Mapping[str, xr.Dataset]
+    timing: Mapping[str, Any] | None
+
+    @property
+    def sizes(self) -> list[xr.Dataset]:
+        """The studies of all sizes, the smallest first."""
+        found = [data for name, data in self.datasets.items() if f"{name}-".startswith(_SIZES)]
+        return sorted(found, key=lambda study: int(study.attrs["sites"]))
+
+    @property
+    def schedules(self) -> dict[float, xr.Dataset]:
+        """The studies of the alternative schedules, by the share that the first step removes."""
+        firsts = self.settings.first_fractions
+        return {first: self.datasets[f"schedule-{first:g}"] for first in firsts}
+
+
+class Stage(NamedTuple):
+    """One experiment: folder and family, what runs it, its dataset, rough seconds of one core."""
+
+    name: str
+    family: str
+    run: Callable[[Path], xr.Dataset]
+    file: str
+    seconds: float
+
+
+def stages_of(settings: PaperSettings) -> list[Stage]:
+    """All stages, in the order in which they run."""
+    sparse, ablation, frontier = settings.sparse(), settings.ablation(), settings.frontier()
+    # Kinds of RBMs that are trained; a dense one with its pruning counts as 1.3.
+    kinds = 1.3 + 4.0
+    each = kinds * _training(sparse, sparse.train.epochs)
+    sparse_seconds = _members(sparse) * each
+    kinds = 1.3 + 1.3 * len(settings.shares) + 2.0
+    each = kinds * _training(ablation, ablation.train.epochs)
+    ablation_seconds = _members(ablation) * each
+    frontier_seconds = 60.0 * _members(frontier) * 2.0 ** (settings.sites - 18)
+    return [
+        _study("study", "study", settings.study()),
+        _study("graph", "graph", settings.graph()),
+        Stage("sparse", "sparse", partial(run_sparse, sparse), "sparse.nc", sparse_seconds),
+        Stage(
+            "ablation", "ablation", partial(run_ablation, ablation), "ablation.nc", ablation_seconds
+        ),
+        Stage(
+            "frontier", "frontier", partial(run_frontier, frontier), "frontier.nc", frontier_seconds
+        ),
+        *(
+            _study(f"schedule-{first:g}", "schedules", settings.schedule(first))
+            for first in settings.first_fractions
+        ),
+        *(_study(f"size-{sites}", "sizes", settings.size(sites)) for sites in settings.other_sites),
+    ]
+
+
+def _study(name: str, family: str, settings: StudySettings) -> Stage:
+    return Stage(name, family, partial(run_study, settings), "study.nc", _seconds(settings))
+
+
+def run_paper(
+    settings: PaperSettings,
+    folder: str | os.PathLike[str],
+    parts: Collection[str] = tuple(PARTS),
+) -> Paper:
+    """Run the experiments that some parts of the paper need, or what of them is not done yet.
+
+    Each stage is a run of its own in a folder of its name, taken up where it stopped; one whose
+    dataset is there is finished. What is read off the stages is in derived/NAME.nc, the times in
+    timing.json; these differ from run to run, all datasets are the same to the last bit.
+
+    Args:
+        settings: sizes, seeds, training.
+        folder: of the run.
+        parts: names of `PARTS`; all of them if not given.
+
+    Returns:
+        The datasets by the names of stages and of derived datasets: study, size-50, decay, ...
+
+    Raises:
+        InputError: no such part, the folder belongs to another run, or a file in it is damaged.
+        OSError: the folder cannot be written; what was finished stays.
+    """
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        raise InputError(f"parts: must be among {', '.join(PARTS)}, found {unknown[0]!r}")
+    families = {family for part in parts for family in PARTS[part]}
+    with open_run(folder, settings) as run:
+        stages = [stage for stage in stages_of(settings) if stage.family in families]
+        found = {}
+        clock = Clock(run, stages)
+        for stage in stages:
+            file = run / stage.name / stage.file
+            if not file.exists():
+                with clock.running(stage):
+                    stage.run(run / stage.name)
+            found[stage.name] = read_dataset(file)
+        (run / "derived").mkdir(exist_ok=True)
+        for name, dataset in _derived(Paper(settings, found, None), run, parts):
+            write_dataset(run / "derived" / f"{name}.nc", dataset, name)
+            found[name] = dataset
+        timing = _timing(settings, run) if "timing" in parts else None
+    return Paper(settings, found, timing)
+
+
+class Clock:
+    """Tells on a terminal which stage runs and how long the rest will take."""
+
+    def __init__(self, run: Path, stages: Sequence[Stage]) -> None:
+        """Stages that are finished already take no time, and tell nothing of the machine."""
+        self._todo = [stage for stage in stages if not (run / stage.name / stage.file).exists()]
+        self._cores = min(os.cpu_count() or 1, 64)
+        self._taken, self._planned = 0.0, 0.0
+
+    @contextmanager
+    def running(self, stage: Stage) -> Iterator[None]:
+        """While a stage runs."""
+        if sys.stderr.isatty():
+            print(self.words(stage), file=sys.stderr, flush=True)
+        begin = time.monotonic()
+        yield
+        self._taken += time.monotonic() - begin
+        self._planned += stage.seconds / self._cores
+        self._todo.remove(stage)
+
+    def words(self, stage: Stage) -> str:
+        """The line on a stage: estimates by rough costs, corrected by what the others took."""
+        pace = self._taken / self._planned if self._planned else 1.0
+        own, rest = (
+            pace * seconds / self._cores
+            for seconds in (stage.seconds, sum(each.seconds for each in self._todo))
+        )
+        return f"{stage.name}: about {_minutes(own)}, {_minutes(rest)} to the end"
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def _derived(paper: Paper, run: Path, parts: Collection[str]) -> Iterator[tuple[str, xr.Dataset]]:
+    """The datasets that are read off the stages."""
+    settings = paper.settings
+    if "graph" in parts:
+        yield "graph", _models(run / "graph", settings.graph()).isel(field=0)
+    if "models" in parts:
+        yield "models", _models(run / "study", settings.study())
+    attributes = {"coupling": settings.coupling}
+    if "symmetry" in parts:
+        files = [run / "study" / f"h={field:g}" / "shots.nc" for field in settings.fields]
+        found = symmetry_of(settings.fields, [read_shots(file) for file in files])
+        yield "symmetry", found.assign_attrs(attributes)
+    if "decay" in parts:
+        yield "decay", decay_of(paper.sizes).assign_attrs(attributes)
+    if "ranks" in parts:
+        yield "ranks", ranks_of(paper.datasets["study"]).assign_attrs(attributes)
+
+
+def _models(folder: Path, settings: StudySettings) -> xr.Dataset:
+    """The RBMs of a study's first seed, over field, level, hidden and visible."""
+    names = ("weights", "mask", "visible_bias", "hidden_bias", *_COUNTED)
+    by_field = []
+    for field in settings.fields:
+        own = folder / f"h={field:g}" / f"seed-{settings.seed}"
+        levels = [
+            read_dataset(level_file(own, step), "rbm")[list(names)].drop_attrs()
+            for step in range(settings.prune.levels + 1)
+        ]
+        by_field.append(xr.concat(levels, dim=xr.Variable("level", range(len(levels)))))
+    models = xr.concat(by_field, dim=xr.Variable("field", list(settings.fields)))
+    return models.assign_attrs(
+        sites=settings.sites,
+        hidden=settings.hidden_units,
+        coupling=settings.coupling,
+        seed=settings.seed,
+    )
+
+
+_COUNTED = ("weights_kept", "fraction_pruned", "components")
+
+
+def _timing(settings: PaperSettings, run: Path) -> Mapping[str, Any]:
+    """The times of the first field's and first seed's RBMs, measured once a run."""
+    file = run / "timing.json"
+    if not file.exists():
+        folder = run / "study" / f"h={settings.fields[0]:g}"
+        files = [
+            level_file(folder / f"seed-{settings.seed}", step)
+            for step in range(settings.levels + 1)
+        ]
+        rbms = [rbm_from_dataset(read_dataset(each, "rbm"), each) for each in files]
+        times = time_levels(rbms, read_shots(folder / "shots.nc"), settings.train)
+        write_bytes(file, (json.dumps(times, indent=2) + "\n").encode())
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read: {error}; delete it to measure again") from None
+
+
+# Rough costs, on one core of a 2-core server: 7 ns for a weight, chain and Gibbs step of 100
+# chains, and what measuring takes. They only weigh stages against each other.
+
+
+def _members(settings: EnsembleSettings) -> int:
+    return len(settings.fields) * settings.seeds
+
+
+def _training(settings: EnsembleSettings, epochs: int) -> float:
+    weights = settings.sites * settings.hidden_units
+    return 7e-11 * epochs * settings.shots * settings.train.cd_steps * weights
+
+
+def _seconds(settings: StudySettings) -> float:
+    levels = settings.prune.levels
+    if settings.sites <= 20:
+        measuring = 0.6 * 2.0 ** min(0, settings.sites - 18) + 1e-7 * settings.measure.draws
+    else:
+        measuring = 2.5e-6 * settings.measure.draws * settings.sites
+    tuning = 0.6 * _training(settings, settings.fine_tune.epochs)  # fewer weights by and by
+    each = _training(settings, settings.train.epochs) + levels * (tuning + measuring)
+    return _members(settings) * each

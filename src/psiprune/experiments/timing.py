@@ -1,0 +1,79 @@
+"""How much faster a pruned RBM is trained and sampled; times, so of this machine and this hour."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from psiprune import sampling
+from psiprune.config import TrainSettings
+from psiprune.parallel import one_blas_thread
+from psiprune.rbm import RBM
+from psiprune.runs import describe_machine
+from psiprune.shots import Shots
+from psiprune.training import train
+
+#: Work of one measurement, some 50 ms with 18 x 9 weights; the best of several counts.
+_EPOCHS, _STEPS, _REPEATS = 4, 5_000, 5
+_CHAINS = 112  # one full tile, on one core
+
+
+@one_blas_thread()
+def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> dict[str, Any]:
+    """Microseconds of a contrastive divergence update, and of a Gibbs step of one chain, by RBM.
+
+    On one core each, the fastest of five; an update has `batch_size` shots and `cd_steps` steps.
+
+    Returns:
+        {"machine", "unit", "sites", "hidden", "batch_size", "cd_steps", "rows"}; a row has weights,
+        density, cd_update and gibbs_step.
+    """
+    part = Shots(shots.bits[: 100 * training.batch_size])
+    settings = TrainSettings(
+        method="cd",
+        epochs=_EPOCHS,
+        batch_size=training.batch_size,
+        cd_steps=training.cd_steps,
+        learning_rate=1e-9,
+    )
+    updates = _EPOCHS * -(-len(part) // settings.batch_size)
+    train(part, start=rbms[0], settings=settings, seed=0)  # compiles, or reads what was compiled
+    rows = []
+    for rbm in rbms:
+        start = sampling.random_start(_CHAINS, rbm.visible, 0)
+        chains = sampling.advance(sampling.start_chains(rbm.machine, start, 0), 10)
+
+        def update(rbm: RBM = rbm) -> None:
+            train(part, start=rbm, settings=settings, seed=0)
+
+        def walk(chains: sampling.Chains = chains) -> None:
+            sampling.advance(chains, _STEPS)
+
+        rows.append(
+            {
+                "weights": rbm.number_of_weights,
+                "density": rbm.density,
+                "cd_update": 1e6 * _fastest(update) / updates,
+                "gibbs_step": 1e6 * _fastest(walk) / (_STEPS * _CHAINS),
+            }
+        )
+    return {
+        "machine": describe_machine(),
+        "unit": "microseconds",
+        "sites": rbms[0].visible,
+        "hidden": rbms[0].hidden,
+        "batch_size": settings.batch_size,
+        "cd_steps": settings.cd_steps,
+        "rows": rows,
+    }
+
+
+def _fastest(work: Callable[[], None]) -> float:
+    """Seconds of the fastest of several runs."""
+    times = []
+    for _ in range(_REPEATS):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
