@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import psiprune as pp
 import tiny
 from psiprune.experiments.ablation import run_ablation
+from psiprune.experiments.paper import run_paper
 from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import run_study
+from psiprune.files import read_dataset
 from psiprune.rbm import initial_rbm
 
 
@@ -50,4 +53,30 @@ def ablation_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of tiny ablations; copy it to change it."""
     folder = tmp_path_factory.mktemp("ablation") / "run"
     run_ablation(tiny.ablation_settings(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def study(finished: Path) -> xr.Dataset:
+    """The dataset of a tiny study."""
+    return read_dataset(finished / "study.nc", "study")
+
+
+@pytest.fixture(scope="session")
+def sparse(sparse_run: Path) -> xr.Dataset:
+    """The dataset of tiny sparse training."""
+    return read_dataset(sparse_run / "sparse.nc", "sparse")
+
+
+@pytest.fixture(scope="session")
+def ablation(ablation_run: Path) -> xr.Dataset:
+    """The dataset of tiny ablations."""
+    return read_dataset(ablation_run / "ablation.nc", "ablation")
+
+
+@pytest.fixture(scope="session")
+def paper_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny run of all the paper's experiments; copy it to change it."""
+    folder = tmp_path_factory.mktemp("paper") / "run"
+    run_paper(tiny.paper_settings(), folder)
     return folder

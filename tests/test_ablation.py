@@ -15,7 +15,6 @@ import tiny
 from psiprune.clusters import find_clusters, strongest_windows
 from psiprune.errors import exact_measures, reference_of
 from psiprune.experiments.ablation import run_ablation
-from psiprune.files import read_dataset
 from psiprune.masks import break_clusters, forbid, forbid_others
 from psiprune.rbm import RBM, initial_rbm
 
@@ -29,11 +28,6 @@ FILES = [
 EVERYTHING = {"config.toml", "provenance.json", "ablation.nc", "h=1/state.nc", "h=1/shots.nc"} | {
     f"h=1/seed-{seed}/{file}.nc" for seed in (0, 1) for file in FILES
 }
-
-
-@pytest.fixture(scope="module")
-def ablation(ablation_run: Path) -> xr.Dataset:
-    return read_dataset(ablation_run / "ablation.nc", "ablation")
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,21 +10,10 @@ from matplotlib.patches import Rectangle
 
 from psiprune.clusters import find_clusters
 from psiprune.experiments.sparse import VARIANTS
-from psiprune.figures_sparse import plot_broken, plot_clusters, plot_forbidden, plot_sparse
-from psiprune.files import read_dataset
+from psiprune.figures import plot_broken, plot_clusters, plot_forbidden, plot_sparse
 from psiprune.rbm import initial_rbm
 
 MEASURES = ["kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"]
-
-
-@pytest.fixture(scope="module")
-def sparse(sparse_run: Path) -> xr.Dataset:
-    return read_dataset(sparse_run / "sparse.nc")
-
-
-@pytest.fixture(scope="module")
-def ablation(ablation_run: Path) -> xr.Dataset:
-    return read_dataset(ablation_run / "ablation.nc")
 
 
 def drawn(ax: Axes) -> list[list[list[float]]]:

@@ -22,7 +22,7 @@ from psiprune.config import (
 )
 from psiprune.errors import exact_measures, reference_of
 from psiprune.experiments.frontier import counts_from, run_frontier
-from psiprune.figures_frontier import plot_frontier
+from psiprune.figures import plot_frontier
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError
 from psiprune.masks import cluster_mask
@@ -30,7 +30,7 @@ from psiprune.mps import mps_from_vector
 from psiprune.pruning import fine_tuned, prune_to
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.rewiring import rewire
-from psiprune.tables_frontier import frontier_numbers, frontier_text
+from psiprune.tables import frontier_numbers, frontier_text
 
 TUNED = ("magnitude-cd", "magnitude", "damage", "surgeon", "random")
 COMMON = (*TUNED, "magnitude-alone", "surgeon-alone", "cluster")

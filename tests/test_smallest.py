@@ -20,7 +20,7 @@ from psiprune.pruning import prune
 from psiprune.rbm import RBM, initial_rbm, load_rbm
 from psiprune.shots import Shots
 from psiprune.smallest import Smallest, Trial, dense_limit, find_smallest
-from psiprune.tables_smallest import smallest_numbers, smallest_text
+from psiprune.tables import smallest_numbers, smallest_text
 
 BITS = np.random.default_rng(0).integers(0, 2, (200, 6), dtype=np.uint8)
 #: 24 weights; levels of 10 % keep 24, 22, 19, 17, 16, 14, 13, 11, 10, 9, 8, 8, 7, 6, 5, 5, ...

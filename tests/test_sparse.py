@@ -18,7 +18,6 @@ import tiny
 from psiprune.config import FineTuneSettings, MeasureSettings, SparseSettings, TrainSettings
 from psiprune.errors import exact_measures, reference_of
 from psiprune.experiments.sparse import VARIANTS, run_sparse
-from psiprune.files import read_dataset
 from psiprune.inputs import InputError
 from psiprune.masks import Mask, cluster_mask, random_mask
 from psiprune.pruning import weights_kept
@@ -36,11 +35,6 @@ FILES = {
 }
 MEMBERS = {f"h=1/seed-{seed}/{file}.nc" for seed in SEEDS for file in FILES.values()}
 RUN = {"config.toml", "provenance.json", "sparse.nc", "h=1/state.nc", "h=1/shots.nc"}
-
-
-@pytest.fixture(scope="module")
-def sparse(sparse_run: Path) -> xr.Dataset:
-    return read_dataset(sparse_run / "sparse.nc", "sparse")
 
 
 def kept(run: Path, seed: int, variant: str) -> RBM:

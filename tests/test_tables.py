@@ -11,7 +11,6 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.files import read_dataset
 from psiprune.tables import align, report_numbers, report_text, study_numbers, study_text
 
 MEASURES = [
@@ -29,11 +28,6 @@ MEASURES = [
 def report(stages: Path) -> pp.Report:
     rbm, state = pp.load_rbm(stages / "rbm.nc"), pp.load_mps(stages / "state.nc")
     return pp.evaluate(rbm, state, draws=500, seed=3)
-
-
-@pytest.fixture(scope="module")
-def study(finished: Path) -> xr.Dataset:
-    return read_dataset(finished / "study.nc")
 
 
 def test_columns_are_aligned() -> None:

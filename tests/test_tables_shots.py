@@ -11,7 +11,7 @@ import pytest
 from machines import random_rbm
 from psiprune.errors import Measure
 from psiprune.heldout import ShotsReport, evaluate_on_shots
-from psiprune.tables_shots import shots_report_numbers, shots_report_text
+from psiprune.tables import shots_report_numbers, shots_report_text
 
 LIKELIHOODS = ["log_likelihood", "product_log_likelihood", "log_likelihood_gain"]
 SCALARS = [*LIKELIHOODS, "abs_magnetization_roe", "magnetization", "abs_magnetization"]

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from psiprune.experiments.sparse import VARIANTS
-from psiprune.files import read_dataset
 from psiprune.paired import paired
-from psiprune.tables_sparse import ablation_numbers, ablation_text, sparse_numbers, sparse_text
+from psiprune.tables import ablation_numbers, ablation_text, sparse_numbers, sparse_text
 
 MEASURES = ["kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"]
-
-
-@pytest.fixture(scope="module")
-def sparse(sparse_run: Path) -> xr.Dataset:
-    return read_dataset(sparse_run / "sparse.nc")
-
-
-@pytest.fixture(scope="module")
-def ablation(ablation_run: Path) -> xr.Dataset:
-    return read_dataset(ablation_run / "ablation.nc")
 
 
 def test_sparse_numbers(sparse: xr.Dataset) -> None:

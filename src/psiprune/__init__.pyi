@@ -23,10 +23,13 @@ __all__ = [
     "cluster_mask",
     "evaluate",
     "evaluate_on_shots",
+    "export_rbm",
+    "export_shots",
     "find_clusters",
     "find_smallest",
     "forbid",
     "ground_state",
+    "join_shots",
     "load_mps",
     "load_rbm",
     "log_partition",
@@ -61,7 +64,8 @@ from .experiments.ablation import run_ablation
 from .experiments.frontier import run_frontier
 from .experiments.sparse import run_sparse
 from .experiments.study import run_study
-from .figures_sparse import plot_clusters
+from .exporting import export_rbm, export_shots
+from .figures import plot_clusters
 from .heldout import ShotsReport, evaluate_on_shots
 from .inputs import Diverged, InputError
 from .masks import break_clusters, cluster_mask, forbid, random_mask
@@ -76,7 +80,7 @@ from .partition import LogPartition, log_partition
 from .pruning import Level, prune
 from .rbm import RBM, load_rbm
 from .rewiring import rewire
-from .shots import Shots, read_shots
+from .shots import Shots, join_shots, read_shots
 from .smallest import Smallest, find_smallest
 from .tfim import TFIM
 from .training import train

@@ -140,7 +140,7 @@ def evaluate_command(
     elif kind is None or kind == "shots":  # not of psiprune: an array or text, or an error
         from psiprune.heldout import evaluate_on_shots
         from psiprune.shots import read_shots
-        from psiprune.tables_shots import shots_report_numbers, shots_report_text
+        from psiprune.tables import shots_report_numbers, shots_report_text
 
         on_shots = evaluate_on_shots(machine, read_shots(reference), draws=draws, seed=seed)
         show(shots_report_numbers(on_shots), shots_report_text(on_shots), json)

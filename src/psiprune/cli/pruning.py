@@ -256,7 +256,7 @@ def _search(
     """A path that ends where it hurts."""
     from psiprune.experiments.until import run_until
     from psiprune.runs import open_run
-    from psiprune.tables_smallest import smallest_numbers, smallest_text
+    from psiprune.tables import smallest_numbers, smallest_text
 
     assert chosen.until is not None
     with open_run(out, chosen) as folder, progress_bar(None) as bar:

@@ -1,0 +1,124 @@
+"""The figure of error against number of weights; medians and bands, no more."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from psiprune.figures.common import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    KL,
+    ORANGE,
+    PURPLE,
+    SKY,
+    YELLOW,
+    faint_grid,
+    legend_below,
+)
+from psiprune.summaries import band, field_label
+
+#: Colour, line, marker, width and meaning of each method.
+_METHODS = {
+    "magnitude-cd": (BLACK, "-", "s", 1.8, "magnitude, CD: the paper"),
+    "magnitude": (YELLOW, "-", "v", 1.2, "magnitude"),
+    "damage": (PURPLE, "-", "^", 1.2, "damage"),
+    "surgeon": (BLUE, "-", "o", 2.0, "surgeon"),
+    "random": (GREY, "-", "x", 1.0, "random (control)"),
+    "magnitude-alone": (YELLOW, ":", "v", 1.0, "magnitude, no training"),
+    "surgeon-alone": (BLUE, ":", "o", 1.0, "surgeon, no training"),
+    "cluster": (GREEN, "-", "D", 1.2, "constructed clusters, from the start"),
+    "cluster-rewired": (GREEN, "", "*", 1.2, "clusters, rewired"),
+    "random-rewired": (GREY, "", "P", 1.2, "random mask, rewired"),
+}
+#: Of RBMs with other numbers of hidden units, one after the other.
+_OTHERS = (("", "X"), ("--", "<"), (":", ">"), ("-.", "p"), ("-", "h"))
+_MEASURES = (
+    ("kl", KL),
+    ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"),
+)
+
+
+def plot_frontier(frontier: xr.Dataset) -> Figure:
+    """KL and bias of <|m|>, by sums over all states, against the number of weights; a row a field.
+
+    Lines are medians over seeds, bands 16 to 84 % of the seeds of "surgeon" and the paper's method.
+    Red diamonds are MPS, against their free parameters. Dashed grey lines are what a fit of the
+    right model to so many shots misses on average; the vertical line is where a graph of all units
+    must fall apart.
+    """
+    fields = frontier["field"].values
+    figure = Figure(figsize=(13.0, 1.6 + 4.6 * len(fields)), layout="constrained")
+    axes = figure.subplots(len(fields), len(_MEASURES), sharex=True, squeeze=False)
+    for row, field in enumerate(fields):
+        here = frontier.sel(field=field)
+        for ax, (name, title) in zip(axes[row], _MEASURES, strict=True):
+            _draw(ax, here, name)
+            ax.set_ylabel(title)
+            ax.set_title(field_label(frontier, field), fontsize="medium")
+    for ax in axes[-1]:
+        ax.set_xlabel("weights of the RBM, free parameters of the MPS")
+    legend_below(figure, axes[0, 0], columns=4, fontsize="small")
+    return figure
+
+
+def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
+    others = 0
+    for method in here["variant"].values:
+        if method in _METHODS:
+            color, line, marker, width, title = _METHODS[method]
+        else:
+            line, marker = _OTHERS[others % len(_OTHERS)]
+            color, width = SKY, 1.2
+            units = int(method.rpartition("-")[2])
+            title = f"surgeon, {units} hidden unit{'s' if units > 1 else ''}"
+            others += 1
+        values = here[name].sel(variant=method).dropna("count", how="all")
+        if not values.size:
+            continue
+        low, middle, high = (each.values for each in band(values))
+        count = values["count"].values
+        style = {"linestyle": line, "marker": marker, "ms": 9 if marker in "*P" else 4}
+        ax.plot(count, middle, color=color, lw=width, label=title, **style)  # type: ignore[arg-type]
+        if method in ("surgeon", "magnitude-cd"):
+            ax.fill_between(count, low, high, color=color, alpha=0.18, lw=0)
+    ax.plot(
+        here["mps_parameters"],
+        here[f"mps_{name}"],
+        "D-",
+        ms=8,
+        lw=1.0,
+        color=ORANGE,
+        mfc="none",
+        mew=1.8,
+        label="MPS, bond dimension " + ", ".join(map(str, here["bond"].values)),
+    )
+    _floors(ax, here, name)
+
+
+def _floors(ax: Axes, here: xr.Dataset, name: str) -> None:
+    floor = here[f"{name}_floor"].broadcast_like(here["count"])
+    ax.plot(here["count"], floor, "--", lw=1.0, color=GREY, label="floor by the number of shots")
+    tree = here.attrs["sites"] + here.attrs["hidden"] - 1
+    title = f"{tree} weights connect all {tree + 1} units"
+    ax.axvline(tree, ls=":", lw=1.0, color=BLACK, label=title)
+    if name != "kl":
+        ax.axhline(here.attrs["limit"], ls=":", lw=1.0, color=ORANGE)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xticks([10 * 2**k for k in range(12)])
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    values = here[name].median("seed").values
+    known = values[np.isfinite(values) & (values > 0)]
+    # A bias near 0 is chance: it crosses 0 somewhere.
+    low = min(known.min(), float(floor.min())) if name == "kl" else max(known.min(), 3e-4)
+    ax.set_ylim(low / 1.5, min(4.0, 2 * known.max()))
+    counts = here["count"].values
+    ax.set_xlim(0.9 * counts.min(), 1.1 * counts.max())
+    faint_grid(ax)

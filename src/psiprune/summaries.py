@@ -1,0 +1,69 @@
+"""What figures and tables say alike: the name of a phase, and median and band over seeds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import xarray as xr
+
+#: A band holds the middle 68 % of the seeds, as one standard deviation to both sides would.
+QUANTILES = (0.16, 0.5, 0.84)
+
+
+class Band(NamedTuple):
+    """Median over seeds, and where 16 and 84 % of the seeds lie."""
+
+    low: xr.DataArray
+    middle: xr.DataArray
+    high: xr.DataArray
+
+
+def band(values: xr.DataArray) -> Band:
+    """Median and band over `seed`, which alone of the dimensions goes; seeds of NaN do not count.
+
+    NaN where all seeds are.
+    """
+    # Where all seeds are NaN, numpy would warn.
+    there = values.notnull().any("seed")
+    known = values.where(there, 0.0)
+    return Band(*(known.quantile(q, "seed").where(there) for q in QUANTILES))
+
+
+def critical(dataset: xr.Dataset) -> float:
+    """The field at the critical point, h = J, of a dataset with `field`; else its first field."""
+    fields = dataset["field"].values
+    return float(fields[(fields == dataset.attrs["coupling"]).argmax()])
+
+
+def field_label(dataset: xr.Dataset, field: float) -> str:
+    """The field in units of the coupling: "h/J = 1"."""
+    return f"h/J = {field / dataset.attrs['coupling']:g}"
+
+
+def phase_label(dataset: xr.Dataset, field: float) -> str:
+    """The field and the phase of the infinite chain there: "h/J = 1 (QCP)", "h/J = 2 (PM)"."""
+    ratio = field / dataset.attrs["coupling"]
+    phase = "QCP" if ratio == 1 else "PM" if ratio > 1 else "ordered"
+    return f"{field_label(dataset, field)} ({phase})"
+
+
+def seeds_text(dataset: xr.Dataset) -> str:
+    """How many seeds a dataset has: "1 seed", "10 seeds"."""
+    seeds = dataset.sizes["seed"]
+    return f"{seeds} seed{'s' if seeds > 1 else ''}"
+
+
+def bands_of(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with a dimension `quantile` (0.16, 0.5, 0.84) in the place of its seeds.
+
+    Numbers that are the same for all seeds stay as they are; `seeds` says how many there were.
+    """
+    found = {}
+    for name, values in dataset.items():
+        if "seed" in values.dims and values.dtype.kind in "fiub":
+            bands = xr.concat(band(values.astype(float)), dim="quantile")
+            found[name] = bands.astype("float32").assign_attrs(values.attrs)
+        elif "seed" not in values.dims:
+            found[name] = values
+    whole = xr.Dataset(found).assign_coords(quantile=list(QUANTILES))
+    return whole.assign(seeds=dataset.sizes["seed"]).assign_attrs(dataset.attrs)

@@ -1,0 +1,32 @@
+"""Reports and datasets -> plain text and plain numbers for a terminal or a JSON reader."""
+
+from psiprune.tables.ablation import ablation_numbers, ablation_text
+from psiprune.tables.common import align, number
+from psiprune.tables.frontier import frontier_numbers, frontier_text
+from psiprune.tables.paper import schedule_numbers, schedule_text
+from psiprune.tables.report import report_numbers, report_text
+from psiprune.tables.shots import shots_report_numbers, shots_report_text
+from psiprune.tables.smallest import smallest_numbers, smallest_text
+from psiprune.tables.sparse import sparse_numbers, sparse_text
+from psiprune.tables.study import study_numbers, study_text
+
+__all__ = [
+    "ablation_numbers",
+    "ablation_text",
+    "align",
+    "frontier_numbers",
+    "frontier_text",
+    "number",
+    "report_numbers",
+    "report_text",
+    "schedule_numbers",
+    "schedule_text",
+    "shots_report_numbers",
+    "shots_report_text",
+    "smallest_numbers",
+    "smallest_text",
+    "sparse_numbers",
+    "sparse_text",
+    "study_numbers",
+    "study_text",
+]

@@ -1,0 +1,341 @@
+"""The figures of `psiprune paper` show the datasets they are given, of any size and shape."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+import invented
+from psiprune.experiments.derived import decay_of
+from psiprune.figures import (
+    plot_decay,
+    plot_graph,
+    plot_measures_against_kl,
+    plot_order,
+    plot_schedules,
+    plot_sizes,
+    plot_timing,
+    save_figure,
+)
+from psiprune.figures.weights import NEGATIVE, POSITIVE
+from psiprune.inputs import InputError
+
+
+def drawn(ax: Axes) -> list[list[list[float]]]:
+    """Every line of an axes as points."""
+    return [np.asarray(line.get_xydata()).tolist() for line in ax.lines]
+
+
+def points(x: object, y: object) -> list[list[float]]:
+    return np.column_stack([np.asarray(x), np.asarray(y)]).astype(float).tolist()
+
+
+def texts(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].texts]
+
+
+def panels(figure: Figure) -> list[Axes]:
+    """All axes but colour bars."""
+    return [ax for ax in figure.get_axes() if ax.get_label() != "<colorbar>"]
+
+
+def drawings(study: xr.Dataset, other: xr.Dataset) -> dict[str, Callable[[], Figure]]:
+    """Every figure of one or two studies."""
+    fields = tuple(study["field"].values.tolist())
+    return {
+        "graph": lambda: plot_graph(invented.models()),
+        "order": lambda: plot_order(study, invented.symmetry(fields)),
+        "decay": lambda: plot_decay([study, other], decay_of([study, other])),
+        "against": lambda: plot_measures_against_kl(study, invented.ranks(study)),
+        "schedules": lambda: plot_schedules(study, {0.4: other}),
+        "sizes": lambda: plot_sizes([study, other]),
+        "timing": lambda: plot_timing(invented.timing()),
+    }
+
+
+def test_three_fields_and_lost_levels_are_drawn_without_a_warning() -> None:
+    fields = (0.5, 1.0, 2.0)
+    study = invented.study(fields=fields, seeds=2, levels=4)
+    other = invented.study(sites=50, fields=fields, seeds=1, levels=4)
+    # A level that no seed has, and one that a single seed lacks.
+    study, other = invented.without(study, 2, seed=0), invented.without(other, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, draw in drawings(study, other).items():
+            figure = draw()
+            if name not in ("graph", "timing"):  # which have no fields
+                figure.draw_without_rendering()
+
+
+def test_one_field_and_one_seed_need_no_more() -> None:
+    study, other = (invented.study(sites=n, fields=(1.0,), seeds=1) for n in (10, 18))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = {name: len(panels(draw())) for name, draw in drawings(study, other).items()}
+    assert found == {
+        "graph": 4,
+        "order": 3,
+        "decay": 6,
+        "against": 4,
+        "schedules": 5,
+        "sizes": 4,
+        "timing": 1,
+    }
+
+
+@pytest.mark.parametrize("name", ["graph", "decay", "against"])
+def test_files_are_the_same_to_the_byte(name: str, tmp_path: Path) -> None:
+    study, other = (invented.study(sites=n, fields=(1.0,), seeds=1, levels=2) for n in (12, 18))
+    draw = drawings(study, other)[name]
+    first, second = (save_figure(draw(), tmp_path / stem) for stem in ("a", "b"))
+    for a, b in zip(first, second, strict=True):
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_the_graph_is_the_weights() -> None:
+    models = invented.models()
+    figure = plot_graph(models)
+    axes = panels(figure)
+    half = 3  # 40, 32 and 26 of 50 weights are left
+    assert float(models["fraction_pruned"][half]) == pytest.approx(0.48, abs=0.02)
+    order = np.abs(models["weights"].values[0]).argmax(axis=1).argsort(kind="stable")
+    assert len(axes) == 4
+    for level, graph, matrix in ((0, axes[0], axes[1]), (half, axes[2], axes[3])):
+        one = models.isel(level=level)
+        weights, mask = one["weights"].values[order], one["mask"].values[order].astype(bool)
+        np.testing.assert_array_equal(matrix.images[0].get_array(), weights)
+        crosses = np.asarray(matrix.lines[0].get_xydata()).tolist()
+        assert crosses == np.argwhere(~mask)[:, ::-1].astype(float).tolist()
+        assert [text.get_text() for text in matrix.get_yticklabels()] == [str(k) for k in order]
+        shown = [text.replace("−", "-") for text in texts(matrix)]
+        np.testing.assert_allclose([float(text) for text in shown], weights[mask], atol=0.051)
+        lines = graph.collections[0]
+        assert isinstance(lines, LineCollection)
+        colors = np.asarray(lines.get_colors())
+        widths = np.asarray(lines.get_linewidth())
+        colored = (colors[:, :3] < 1).any(axis=1)  # white ones make a blue line hollow
+        assert colored.sum() == mask.sum() == int(one["weights_kept"])
+        value = np.sort(np.abs(weights[mask]))
+        assert np.corrcoef(value, widths[colored])[0, 1] > 1 - 1e-9
+        assert (colors[colored] == to_rgba(POSITIVE)).all(axis=1).sum() == (weights > 0).sum()
+        assert (colors[colored] == to_rgba(NEGATIVE)).all(axis=1).sum() == (weights < 0).sum()
+        assert f"{int(one['weights_kept'])} weights" in graph.get_title()
+    assert axes[0].get_title().startswith("before pruning: 50 weights, connected")
+    assert axes[2].get_title().startswith("48% pruned: 26 weights")
+    assert legend(figure) == ["weight above 0", "below 0", "pruned"]
+
+
+def test_the_graph_of_another_level() -> None:
+    models = invented.models()
+    title = panels(plot_graph(models, level=6))[2].get_title()
+    assert title == f"74% pruned: 13 weights, {int(models['components'][6])} parts"
+    with pytest.raises(InputError, match="level: must be from 0 to 6, found 7"):
+        plot_graph(models, level=7)
+    with pytest.raises(InputError, match="models: must be of one field"):
+        plot_graph(models.expand_dims("field"))
+
+
+def test_a_large_graph_tells_signs_only() -> None:
+    matrix = panels(plot_graph(invented.models(sites=30, levels=3)))[1]
+    assert set(texts(matrix)) == {"+", "−"}
+
+
+def test_order_by_level_and_histograms() -> None:
+    study, symmetry = invented.study(), invented.symmetry()
+    axes = panels(plot_order(study, symmetry))
+    assert len(axes) == 6
+    assert [axes[0].get_title(), axes[3].get_title()] == ["h/J = 1 (QCP)", "h/J = 2 (PM)"]
+    assert [ax.get_xlabel() for ax in axes[3:]] == [
+        "fraction of weights pruned",
+        "m",
+        "most frequent configurations, K",
+    ]
+    assert axes[1].get_title() == "18 sites, median of 3 seeds"
+    for row, field in enumerate((1.0, 2.0)):
+        left, middle, right = axes[3 * row : 3 * row + 3]
+        here = study.sel(field=field)
+        pruned = here["fraction_pruned"].isel(seed=0)
+        for name in ("magnetization", "abs_magnetization"):
+            assert points(pruned, here[name].median("seed")) in drawn(left)
+        exact = float(here["abs_magnetization_reference"])
+        assert {exact, 0.0} <= {line[0][1] for line in drawn(left) if len(line) == 2}
+        m = 1 - 2 * np.arange(19) / 18
+        prob = here["magnetization_distribution"].median("seed")
+        assert points(m, here["magnetization_distribution_reference"]) in drawn(middle)
+        assert points(m, here["magnetization_distribution_data"]) in drawn(middle)
+        for level in (0, 1, 3, 6):  # nearest to 0, 25, 50, and 75 as well as 100 %
+            assert points(m, prob.isel(level=level)) in drawn(middle)
+        labels = [text.get_text() for text in middle.get_legend().get_texts()]  # type: ignore[union-attr]
+        assert labels == ["exact", "training set", *(f"{n}% pruned" for n in (0, 20, 49, 74))]
+        dots, caps, _ = right.containers[0]
+        ratio, spread = (symmetry[name].sel(field=field).values for name in _RATIO)
+        np.testing.assert_array_equal(dots.get_ydata(), ratio)
+        np.testing.assert_array_equal(caps[1].get_ydata(), ratio + spread)
+        assert texts(right) == ["n=10", "n=98"]
+
+
+_RATIO = ("ratio", "ratio_spread")
+
+
+def test_correlations_end_where_noise_begins() -> None:
+    study = invented.study(sites=18)
+    weak = study["correlation"].where(study["distance"] < 4, 0.029)  # 2.9 standard errors
+    study = study.assign(correlation=weak.where(study["level"] != 5))
+    axes = panels(plot_decay([study], decay_of([study])))
+    assert [ax.get_xscale() for ax in axes[:2]] == ["log", "linear"]
+    here = study.sel(field=1.0)
+    d = np.arange(10)
+    for ax in axes[:2]:
+        assert ax.get_yscale() == "log"
+        assert ax.get_ylabel() == "C(d)"
+        curves = [line for line in ax.lines if line.get_marker() == "."]
+        levels = [0, 1, 2, 3, 4, 6]  # level 5 is NaN
+        middle = here["correlation"].median("seed")
+        expected = [points(d[1:4], middle.isel(level=k)[1:4]) for k in levels]
+        shown = [np.asarray(line.get_xydata()).tolist() for line in curves]
+        assert [curve for curve in shown if curve] == expected
+        assert points(d[1:], here["correlation_reference"][1:]) in drawn(ax)
+    assert axes[0].get_title() == "18 sites, h/J = 1 (QCP)"
+
+
+def test_the_criterion_by_level_and_of_the_exact_state() -> None:
+    studies = [invented.study(sites=24), invented.study(sites=10, seeds=2, levels=4)]
+    decay = decay_of(studies)
+    figure = plot_decay(studies, decay)
+    axes = panels(figure)
+    assert [ax.get_title() for ax in axes[:2]] == [
+        "10 sites, h/J = 1 (QCP)",
+        "24 sites, h/J = 1 (QCP)",
+    ]
+    small, large = axes[4:]
+    assert small.get_ylabel().startswith("ΔAIC")
+    assert any("fewer\nthan 3 distances" in text for text in texts(small))
+    assert not any("fewer" in text for text in texts(large))
+    pruned = studies[0]["fraction_pruned"].isel(field=0, seed=0)
+    for field in (1.0, 2.0):
+        own = decay.sel(size=24, field=field)
+        assert points(pruned, own["delta_aic"].median("seed")) in drawn(large)
+        exact = float(own["delta_aic_reference"])
+        assert any(set(np.asarray(line.get_ydata()).tolist()) == {exact} for line in large.lines)
+    assert {"neither is better", "h/J = 2 (PM), exact state"} < set(legend(figure))
+
+
+def test_measures_against_kl() -> None:
+    study = invented.study()
+    ranks = invented.ranks(study)
+    unknown = (ranks["part"] == "training") & (ranks["measure"] == "infidelity")
+    ranks = ranks.where(~unknown)
+    figure = plot_measures_against_kl(study, ranks)
+    axes = panels(figure)
+    assert len(axes) == 8
+    assert {(ax.get_xscale(), ax.get_yscale()) for ax in axes} == {("log", "log")}
+    assert [ax.get_xlabel() for ax in axes[6:]] == ["KL divergence (nat)"] * 2
+    for k, ax in enumerate(axes):
+        name, field = invented.RANKED[k // 2], (1.0, 2.0)[k % 2]
+        here = study.sel(field=field)
+        trained = here.isel(epoch=slice(1, None))
+        x, y = trained["history_kl"].values, trained[f"history_{name}"].values
+        assert drawn(ax) == [points(x.ravel(), y.ravel())]
+        x, y = here["kl_exact"].values, here[f"{name}_exact"].values
+        dots = ax.collections[0]
+        assert np.asarray(dots.get_offsets()).tolist() == points(x.ravel(), y.ravel())
+        assert len(np.unique(np.asarray(dots.get_facecolor()), axis=0)) == 7  # one a level
+        middle = ranks["rank_correlation"].sel(field=field, measure=name).median("seed")
+        training, pruning = middle.sel(part=["training", "pruning"]).values
+        head, *lines = texts(ax)[0].replace("−", "-").splitlines()
+        assert head == "rank correlation"
+        assert lines[0] == f"training: {'unknown' if name == 'infidelity' else f'{training:.2f}'}"
+        assert lines[1] == f"pruning: {pruning:.2f}"
+
+
+def test_above_20_sites_kl_is_the_estimate() -> None:
+    study = invented.study(sites=24, fields=(1.0,))
+    ax = panels(plot_measures_against_kl(study, invented.ranks(study)))[0]
+    expected = points(*(study[name].values.ravel() for name in ("kl", "infidelity")))
+    assert np.asarray(ax.collections[0].get_offsets()).tolist() == expected
+
+
+def test_schedules_over_each_other() -> None:
+    study = invented.study(levels=20, fraction=0.1)
+    steep = invented.study(levels=20, fraction=0.05, first_fraction=0.4, seeds=1)
+    figure = plot_schedules(study, {0.4: steep})
+    axes = panels(figure)
+    assert len(axes) == 10
+    names = ("kl", *invented.RANKED)
+    for k, ax in enumerate(axes):
+        name, field = names[k // 2], (1.0, 2.0)[k % 2]
+        for each in (study, steep):
+            here = each.sel(field=field)
+            middle = here[f"{name}_exact"].median("seed")
+            assert points(here["fraction_pruned"].isel(seed=0), middle) in drawn(ax)
+        floor = points(study["fraction_pruned"][0, 0], study[f"{name}_floor"][0, 0])
+        # A sum over all states has no floor from the number of draws.
+        assert (floor in drawn(ax)) == (name in ("kl", "infidelity"))
+    assert {"10% every step, 3 seeds", "first 40%, then 5% a step, 1 seed"} < set(legend(figure))
+    assert "85%: graph must fall apart" in legend(figure)
+
+
+def test_sizes_beside_each_other() -> None:
+    small, large = invented.study(sites=18), invented.study(sites=50, seeds=2)
+    large = large.assign(kl=large["kl"].where(large["level"] != 1, -0.01))
+    large = invented.without(large, 3)
+    figure = plot_sizes([large, small])
+    axes = panels(figure)
+    assert len(axes) == 8
+    rows = ("kl", "infidelity", "abs_magnetization_bias", "correlation_mse")
+    for k, ax in enumerate(axes):
+        name, field = rows[k // 2], (1.0, 2.0)[k % 2]
+        for study, place in ((small, 0), (large, 1)):
+            here = study.sel(field=field)
+            unit = {"kl": study.attrs["sites"], "infidelity": 1.0}.get(
+                name, float(here[name].isel(level=0).median())
+            )
+            values = (here[name] / unit).median("seed")
+            curve = next(line for line in ax.lines if line.get_marker() == "os"[place])
+            known = values.where((here[name] > 0).any("seed"))
+            np.testing.assert_allclose(np.asarray(curve.get_ydata()), known, rtol=1e-12)
+            bars = ax.collections[2 * place + 1]
+            assert len(bars.get_paths()) == int(values.notnull().sum())
+            error = float((here[f"{name}_error"] / unit).median("seed")[0])
+            ends = np.asarray(bars.get_paths()[0].vertices)[:, 1]
+            np.testing.assert_allclose(ends, float(values[0]) + error * np.array([-1, 1]))
+    assert {"18 sites, 3 seeds", "50 sites, 2 seeds"} < set(legend(figure))
+
+
+def test_a_dense_value_below_the_floor_is_no_unit() -> None:
+    study = invented.study(fields=(1.0,))
+    low = study["correlation_mse"].where(study["level"] != 0, 1e-6)
+    ax = panels(plot_sizes([study.assign(correlation_mse=low)]))[3]
+    curve = np.asarray(ax.lines[0].get_ydata())
+    assert curve[0] == pytest.approx(1e-4)
+    np.testing.assert_allclose(curve[1:], low.isel(field=0).median("seed")[1:] / 0.01)
+
+
+def test_times_are_relative_to_dense() -> None:
+    timing = invented.timing()
+    figure = plot_timing(timing)
+    ax = panels(figure)[0]
+    density = [row["density"] for row in timing["rows"]]
+    assert drawn(ax)[0] == [[0.0, 0.0], [1.0, 1.0]]
+    for line, name in zip(drawn(ax)[1:], ("cd_update", "gibbs_step"), strict=True):
+        times = np.array([row[name] for row in timing["rows"]])
+        assert line == points(density, times / times[0])
+    assert ax.get_xlabel() == "density (fraction of weights kept)"
+    assert legend(figure) == [
+        "proportional to the weights",
+        "CD-10 update, 100 shots (dense: 32 µs)",
+        "Gibbs step of one chain (dense: 0.9 µs)",
+    ]
