@@ -39,7 +39,7 @@ class PaperSettings(EnsembleSettings):
     other_seeds: int = Field(default=3, ge=1, description="RBMs of each other size and field")
     graph_sites: int = Field(default=10, ge=2, le=18, description="qubits of Fig. 1")
     first_fractions: tuple[_Fraction, ...] = Field(
-        default=(0.1, 0.2, 0.3, 0.4),
+        default=(0.1, 0.25, 0.4),
         description="alternative schedules: share removed in the first step, then 5 % a step",
     )
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
