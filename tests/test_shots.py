@@ -133,6 +133,7 @@ def savetxt() -> bytes:
         b"0 1 1\r\n1 0 0\r\n0 0 0\r\n1 1 1",
         b"\xef\xbb\xbf0,1, 1\n1,0,0\n0,0,0\n1,1,1\n",
         b"0\t1\t1\n1\t0\t0\n0\t0\t0\n1.0\t1.0\t1.\n",
+        b"q0,q1,q2\n0,1,1\n1,0,0\n0,0,0\n1,1,1\n",
     ],
 )
 def test_formats_are_told_by_content(tmp_path: Path, content: bytes) -> None:
@@ -156,7 +157,7 @@ def test_formats_are_told_by_content(tmp_path: Path, content: bytes) -> None:
         (b"0,,1\n", "line 1, column 2: .* found ''"),
         (b"0 10\n", "line 1, column 2: .* found '10'"),
         (b"01 10\n", "line 1, column 1: .* found '01'"),
-        (b"q0,q1\n0,1\n", "line 1, column 1: .* found 'q0'; mark headers"),
+        (b"0,1\nq0,q1\n", "line 2, column 1: .* found 'q0'; mark headers"),
         (b"0.5 1\n", "line 1, column 1: .* found '0.5'"),
         (b"\xff\xfe\x00\x80", "neither NetCDF"),
         (npy(BITS)[:-4], "truncated, damaged"),

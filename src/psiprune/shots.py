@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.files import read_dataset, write_dataset
+from psiprune.formats import File, ReadSettings, read_bits
+from psiprune.formats.reading import as_bits, check_size, read_content
 from psiprune.inputs import InputError
-
-SIGNS_HINT = "; convert +1/-1 data by bits = (1 - z) // 2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Shots:
         """Check the bits and make them a read-only table."""
         if self.basis not in ("X", "Y", "Z"):
             raise InputError(f"basis: must be 'X', 'Y' or 'Z', found {self.basis!r}")
-        object.__setattr__(self, "bits", _as_bits(self.bits, self.source))
+        object.__setattr__(self, "bits", as_bits(self.bits, self.source))
         object.__setattr__(self, "provenance", dict(self.provenance))
 
     def __len__(self) -> int:
@@ -112,31 +112,85 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
     return shots
 
 
-def read_shots(path: str | os.PathLike[str]) -> Shots:
-    """Read shots from a file; what it holds is told by its content, not its name.
+def read_shots(path: str | os.PathLike[str], format: str | None = None, **settings: Any) -> Shots:
+    """Read shots from a file of psiprune or of another program; docs/formats.md has the formats.
 
-    - NetCDF as written by `Shots.save`;
-    - `.npy`, or `.npz` with one array or with an array named `bits`, shape [shot, site];
-    - text, one shot a line: zeros and ones separated by blanks or commas, or one string such as
-      `010011`; empty lines and what follows a `#` are skipped.
+    Args:
+        path: the file.
+        format: one of `psiprune.formats.FORMATS`; if not given, what the content shows: NetCDF as
+            `Shots.save` writes it, or of another make; `.npy`, or `.npz` with one array or with one
+            named `bits`, shape [shot, site]; text, one shot a line; JSON of Qiskit, Cirq, Braket,
+            QuEra or Pulser; Stim by the suffix .01 or .b8.
+        **settings: what the file does not tell itself, as in `psiprune.formats.ReadSettings`:
+            qubits, key, bases, spin, on_missing, order, skip.
+
+    Returns:
+        The shots, column 0 as site 0. Their provenance holds the file's name, the format, the order
+        of bits, and how many shots were dropped and why.
 
     Raises:
-        InputError: the file cannot be read, is empty, truncated, ragged, or holds anything but
-            zeros and ones; the message names file, place and value found. In text, line and column
-            count from 1, as editors do; in arrays, row and column count from 0.
+        InputError: the file cannot be read, is empty, truncated, ragged, of another format or of
+            one that cannot be told, or holds anything but bits; the message names file, place and
+            value found. In text, line and column count from 1, as editors do; elsewhere from 0.
     """
-    path = Path(path)
+    chosen = ReadSettings(**settings)
+    file = File(Path(path), read_content(path))
+    if format in (None, "netcdf", "hdf5") and _is_own(file, format):
+        for setting in chosen.model_fields_set:
+            raise InputError(f"{setting}: means nothing to a file of psiprune, which tells all")
+        return _read_netcdf(file.path)
+    name, found = read_bits(file, format, chosen)
+    provenance = {
+        "file": file.path.name,
+        "format": name,
+        "bit_order": found.order,
+        "dropped": dict(found.dropped),
+        **found.notes,
+    }
+    return Shots(found.bits, source=str(file.path), provenance=provenance)
+
+
+def join_shots(parts: Sequence[Shots]) -> Shots:
+    """Shots of several runs as one, in the order given; the provenance keeps that of each.
+
+    Raises:
+        InputError: there is none, or they differ in the number of sites or in the basis.
+    """
+    if not parts:
+        raise InputError("shots: needs at least one set of shots to join, found none")
+    first = parts[0]
+    for other in parts[1:]:
+        for what, here, there in (
+            ("sites", first.sites, other.sites),
+            ("basis", first.basis, other.basis),
+        ):
+            if here != there:
+                raise InputError(
+                    f"{other.source}: {what} {there}, but {first.source}: {what} {here}; shots of "
+                    "one system in one basis can be joined"
+                )
+    if len(parts) == 1:
+        return first
+    check_size(sum(map(len, parts)), first.sites, "joined")
+    return Shots(
+        np.concatenate([part.bits for part in parts]),
+        basis=first.basis,
+        source=", ".join(part.source for part in parts),
+        provenance={"joined": [dict(part.provenance) for part in parts]},
+    )
+
+
+def _is_own(file: File, format: str | None) -> bool:
+    """Whether `read_dataset` is to read the file, or to say what is wrong with it."""
+    if not file.content.startswith(b"\x89HDF"):
+        return format is None and file.path.suffix == ".nc" and file.content[:3] != b"CDF"
+    import h5py
+
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if not content.strip():
-        raise InputError(f"{path}: the file is empty; it needs at least one shot")
-    if content.startswith(b"\x89HDF") or path.suffix == ".nc":
-        return _read_netcdf(path)
-    if content.startswith((b"\x93NUMPY", b"PK\x03\x04")):
-        return Shots(_load_numpy(content, path), source=str(path))
-    return Shots(_parse_text(content, path), source=str(path))
+        with h5py.File(io.BytesIO(file.content), "r") as opened:
+            return "psiprune_kind" in opened.attrs
+    except Exception:  # damaged; the HDF5 library raises many types
+        return True
 
 
 def _read_netcdf(path: Path) -> Shots:
@@ -151,115 +205,3 @@ def _read_netcdf(path: Path) -> Shots:
     provenance.setdefault("source", str(dataset.attrs.get("source", "")))
     basis = str(dataset.attrs.get("basis", "Z"))
     return Shots(dataset["bits"].values, basis=basis, source=str(path), provenance=provenance)
-
-
-def _load_numpy(content: bytes, path: Path) -> NDArray[Any]:
-    """The array of an .npy file, or the one of an .npz file that holds the bits."""
-    try:
-        loaded = np.load(io.BytesIO(content), allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        names = loaded.files
-        if "bits" in names or len(names) == 1:
-            return loaded["bits" if "bits" in names else names[0]]
-    except Exception as error:  # numpy, zipfile and zlib raise many types on damaged content
-        raise InputError(
-            f"{path}: truncated, damaged, or not a plain array ({type(error).__name__})"
-        ) from None
-    raise InputError(f"{path}: needs one array, or one named 'bits'; found {names}")
-
-
-def _parse_text(content: bytes, path: Path) -> NDArray[np.uint8]:
-    """Zeros and ones from text, shape [shot, site]."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: neither NetCDF, nor .npy or .npz, nor text") from None
-    rows: list[str] = []
-    first = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        content_of_line = line.partition("#")[0].strip()
-        if not content_of_line:
-            continue
-        row = _parse_line(content_of_line, f"{path}: line {number}")
-        if not rows:
-            first = number
-        elif len(row) != len(rows[0]):
-            raise InputError(
-                f"{path}: line {number} has {len(row)} values, but line {first} has"
-                f" {len(rows[0])}; every shot needs the same number of sites"
-            )
-        rows.append(row)
-    if not rows:
-        raise InputError(f"{path}: holds comments only; it needs at least one shot")
-    flat = np.frombuffer("".join(rows).encode(), dtype=np.uint8) - np.uint8(ord("0"))
-    return flat.reshape(len(rows), -1)
-
-
-def _parse_line(line: str, place: str) -> str:
-    """One shot as a string of zeros and ones."""
-    tokens = [token.strip() for token in line.split(",")] if "," in line else line.split()
-    row = "".join(tokens)
-    if (len(row) == len(tokens) and "" not in tokens) or len(tokens) == 1:
-        if not row.strip("01"):
-            return row
-        if len(tokens) == 1 and line[0] in "01" and "." not in line:
-            tokens = list(line)  # an unseparated string with a wrong character: name its column
-    return "".join(_parse_bit(token, f"{place}, column {i}") for i, token in enumerate(tokens, 1))
-
-
-def _parse_bit(token: str, place: str) -> str:
-    try:
-        value = float(token)  # "1.0" and "1.000000e+00", as numpy.savetxt writes
-    except ValueError:
-        value = np.nan
-    # "01" among other values may be meant as one number or as two bits, so it is refused.
-    if value not in (0.0, 1.0) or (len(token) > 1 and "." not in token):
-        hint = SIGNS_HINT if value == -1 else "; mark headers and remarks with #"
-        raise InputError(f"{place}: a bit must be 0 or 1, found {token[:40]!r}{hint}")
-    return "1" if value else "0"
-
-
-def _as_bits(data: Any, source: str) -> NDArray[np.uint8]:
-    """A read-only uint8 table of zeros and ones."""
-    try:
-        array = np.asarray(data)
-    except ValueError:
-        raise InputError(f"{source}: {_ragged(data)}") from None
-    if array.ndim != 2:
-        raise InputError(
-            f"{source}: shots must be a table [shot, site] of 2 dimensions, found {array.ndim}"
-        )
-    if array.size == 0:
-        shape = f"{array.shape[0]} shots of {array.shape[1]} sites"
-        raise InputError(f"{source}: holds no bits, found {shape}")
-    if array.dtype.kind not in "biuf":
-        raise InputError(
-            f"{source}: bits must be numbers 0 or 1, found values of type {array.dtype}"
-        )
-    wrong = (array != 0) & (array != 1)  # NaN is neither
-    if wrong.any():
-        row, column = np.unravel_index(np.argmax(wrong), array.shape)
-        value = array[row, column].item()
-        hint = SIGNS_HINT if value == -1 else "; each value is the outcome of one site"
-        raise InputError(
-            f"{source}: row {row}, column {column}: a bit must be 0 or 1, found {value}{hint}"
-        )
-    if array.dtype == np.uint8 and array.flags.owndata and not array.flags.writeable:
-        return array
-    bits = np.array(array, dtype=np.uint8, order="C")
-    bits.setflags(write=False)
-    return bits
-
-
-def _ragged(data: Any) -> str:
-    """Say which row of a nested list differs in length from the first."""
-    try:
-        lengths = [len(row) for row in data]
-        row = next(i for i, length in enumerate(lengths) if length != lengths[0])
-    except (TypeError, StopIteration):
-        return "shots must be a table [shot, site] of zeros and ones"
-    return (
-        f"row {row} has {lengths[row]} values, but row 0 has {lengths[0]};"
-        " every shot needs the same number of sites"
-    )

@@ -1,0 +1,119 @@
+"""The commands `import`, of other programs' shots, and `export`, of shots and RBMs for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from psiprune.cli.app import Flat, Out, app, check_new, show
+from psiprune.formats.reading import ReadSettings
+from psiprune.inputs import InputError
+
+if TYPE_CHECKING:
+    from psiprune.shots import Shots
+
+
+@app.command(name="import")
+def import_command(
+    format: str,
+    /,
+    *files: Path,
+    out: Out,
+    settings: Annotated[ReadSettings | None, Flat] = None,
+    json: bool = False,
+) -> None:
+    """Read measured shots of other programs and write them as a file of psiprune.
+
+    Formats: text, qucumber, numpy, hdf5, netcdf, qiskit, cirq, braket, quera, pulser, stim-01,
+    stim-b8; or auto, what the content shows. See docs/formats.md.
+
+    Parameters
+    ----------
+    format
+        format of the files
+    files
+        files of shots; several are put one behind the other
+    out
+        file to write the shots to
+    json
+        print one JSON object on standard output
+    """
+    from psiprune.shots import join_shots, read_shots
+
+    if not files:
+        raise InputError("files: needs at least one file of shots, found none")
+    check_new(out)
+    given = {} if settings is None else settings.model_dump(exclude_unset=True)
+    name = None if format == "auto" else format
+    parts = [read_shots(file, name, **given) for file in files]
+    shots = join_shots(parts)
+    shots.save(out)
+    numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **_origin(parts)}
+    show(numbers, _import_text(numbers), json)
+
+
+def _origin(parts: list[Shots]) -> dict[str, Any]:
+    """Formats, orders of bits and dropped shots of all parts together."""
+    dropped: Counter[str] = Counter()
+    for part in parts:
+        dropped.update(part.provenance.get("dropped", {}))
+    formats = [str(part.provenance.get("format", "psiprune")) for part in parts]
+    orders = [str(part.provenance.get("bit_order", "as in the file of psiprune")) for part in parts]
+    return {
+        "files": [part.source for part in parts],
+        "format": ", ".join(dict.fromkeys(formats)),
+        "dropped": dict(dropped),
+        "bit_order": "; ".join(dict.fromkeys(orders)),
+    }
+
+
+def _import_text(numbers: Mapping[str, Any]) -> str:
+    count = len(numbers["files"])
+    told = ", ".join(f"{number} {reason}" for reason, number in numbers["dropped"].items())
+    return (
+        f"{numbers['file']}: {numbers['shots']} shots of {numbers['sites']} sites from {count} "
+        f"{'file' if count == 1 else 'files'} of format {numbers['format']}; "
+        f"left out: {told or 'none'}; {numbers['bit_order']}"
+    )
+
+
+@app.command(name="export")
+def export_command(format: str, file: Path, /, *, out: Out, json: bool = False) -> None:
+    """Write shots or an RBM as a file of another program.
+
+    Shots: text, numpy, qiskit (counts), stim-b8. RBM: numpy, qucumber, netket. See docs/formats.md.
+
+    Parameters
+    ----------
+    format
+        format to write
+    file
+        file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
+    out
+        file to write; for qucumber .npz, or .pt, which needs torch
+    json
+        print one JSON object on standard output
+    """
+    from psiprune.exporting import RBM_FORMATS, SHOT_FORMATS, export_rbm, export_shots
+    from psiprune.files import kind_of
+    from psiprune.rbm import load_rbm
+    from psiprune.shots import read_shots
+
+    if format not in {*SHOT_FORMATS, *RBM_FORMATS}:
+        known = ", ".join(dict.fromkeys((*SHOT_FORMATS, *RBM_FORMATS)))
+        raise InputError(f"format: must be one of {known}, found {format!r}")
+    check_new(out)
+    if kind_of(file) == "rbm":
+        rbm = load_rbm(file)
+        export_rbm(rbm, out, format)
+        what: dict[str, Any] = {"kind": "rbm", "visible": rbm.visible, "hidden": rbm.hidden}
+        told = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
+    else:
+        shots = read_shots(file)
+        export_shots(shots, out, format)
+        what = {"kind": "shots", "shots": len(shots), "sites": shots.sites}
+        told = f"{len(shots)} shots of {shots.sites} sites"
+    numbers = {"file": str(out), "format": format, **what}
+    show(numbers, f"{out}: {told} as {format}", json)

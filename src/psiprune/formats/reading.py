@@ -1,0 +1,332 @@
+"""What all formats share: a file, the settings, a reading, and strict parts to build it from."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from psiprune.inputs import InputError, Settings
+
+#: Bits of one file, one byte each in memory: 1 GiB.
+MOST_BITS = 1 << 30
+#: Bytes of one file, or of what a file unpacks to.
+MOST_BYTES = 1 << 31
+
+SIGNS_HINT = (
+    "; convert +1/-1 data by bits = (1 - z) // 2, as `psiprune import FORMAT FILE --spin` does"
+)
+
+
+class ReadSettings(Settings):
+    """What a file of shots does not say itself. Each format takes some of these."""
+
+    qubits: int | None = Field(
+        None, ge=1, le=100_000, description="number of sites, where the file does not tell it"
+    )
+    key: tuple[str, ...] = Field(
+        (),
+        description="array, dataset, register, measurement key, experiment or task to read; "
+        "several of a circuit are joined in the order given, '*' stands for any characters",
+    )
+    bases: Path | None = Field(
+        None, description="QuCumber's file of bases; only shots measured in Z everywhere are kept"
+    )
+    spin: bool = Field(False, description="values are +1 and -1 and not bits; +1 is bit 0")
+    on_missing: Literal["drop", "refuse"] = Field(
+        "drop", description="what to do with shots that lack atoms or failed"
+    )
+    order: Literal["listed", "reversed", "numbered"] | None = Field(
+        None,
+        description="which column is site 0: as the format lists them, the other way round, or "
+        "by the qubits' numbers (Braket)",
+    )
+    skip: int = Field(0, ge=0, description="lines of text to skip before anything is read")
+
+
+@dataclass(frozen=True, eq=False)
+class File:
+    """A file's name and content, parsed once.
+
+    Attributes:
+        path: the name, for messages.
+        content: all of its bytes.
+    """
+
+    path: Path
+    content: bytes
+
+    @cached_property
+    def text(self) -> str:
+        """The content as UTF-8, not blank, or `InputError`."""
+        if not self.content.strip():
+            raise InputError(f"{self.path}: the file is empty; it needs at least one shot")
+        if self.content.startswith(b"\x1f\x8b"):
+            raise InputError(f"{self.path}: is packed by gzip; unpack it first (gunzip)")
+        try:
+            return self.content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{self.path}: must be UTF-8 text, found the byte "
+                f"{self.content[error.start]:#04x} at {error.start}; save it as UTF-8"
+            ) from None
+
+    @cached_property
+    def json(self) -> Any:
+        """The content as JSON without keys that stand twice, or `InputError`."""
+        return parse_json(self.text, str(self.path))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Shots as a format holds them, and what became of the rest.
+
+    Attributes:
+        bits: uint8 [shot, site], 0 or 1, read-only.
+        order: what column 0 is in the words of the format, and what 1 means where that is not Z.
+        dropped: how many shots were left out, by reason.
+        notes: what else is worth keeping (keys, qubits, vacant sites), as JSON can hold it.
+    """
+
+    bits: NDArray[np.uint8]
+    order: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_content(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        InputError: it cannot be read, is empty, or larger than 2 GiB.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            # In pieces: of a pipe or a device no size is known, and a read of n takes n bytes.
+            pieces, size = [], 0
+            while size <= MOST_BYTES and (piece := stream.read(1 << 24)):
+                pieces.append(piece)
+                size += len(piece)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if size > MOST_BYTES:
+        raise InputError(f"{path}: is larger than {MOST_BYTES} bytes; split it, or pack it as .npz")
+    if not size:
+        raise InputError(f"{path}: the file is empty; it needs at least one shot")
+    return b"".join(pieces)
+
+
+def parse_json(text: str, place: str) -> Any:
+    """JSON without keys that stand twice; `InputError` otherwise, with line and column."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) != len(items):
+            names = [name for name, _ in items]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"{place}: the key {twice[:60]!r} stands twice in one JSON object")
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{place}: not valid JSON, line {error.lineno}, column {error.colno}: {error.msg}; "
+            "the file may be truncated"
+        ) from None
+    except RecursionError:
+        raise InputError(f"{place}: JSON nested too deeply for a file of shots") from None
+    except InputError:
+        raise
+    except ValueError as error:  # an integer of thousands of digits
+        raise InputError(f"{place}: not valid JSON: {error}") from None
+
+
+def part(value: Any, name: str, kind: type, place: str) -> Any:
+    """The entry `name` of a JSON object, which must be of a kind; `InputError` if not."""
+    found = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
+        words = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
+        raise InputError(f"{place}: needs {words[kind]} named '{name}', found {brief(found)}")
+    return found
+
+
+def brief(value: Any) -> str:
+    """A value in a few words for a message."""
+    if isinstance(value, dict):
+        return "an object with " + (", ".join(map(repr, list(value)[:4])) or "nothing in it")
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "nothing" if value is None else repr(value)[:60]
+
+
+def choose(names: Sequence[str], wanted: Sequence[str], what: str, place: str) -> list[str]:
+    """The names that are wanted, in the order wanted; without a wish the only one there is.
+
+    '*' stands for any characters; what it matches comes in natural order, q2 before q10.
+
+    Raises:
+        InputError: nothing is wanted among several, or something is not there or wanted twice.
+    """
+    listed = ", ".join(map(repr, names[:12])) + (", ..." if len(names) > 12 else "")
+    if not wanted:
+        if len(names) == 1:
+            return list(names)
+        raise InputError(
+            f"{place}: holds {len(names)} {what}s: {listed}; choose by --key (key=...)"
+        )
+    chosen: list[str] = []
+    for wish in wanted:
+        form = re.compile(".*".join(map(re.escape, wish.split("*"))), re.DOTALL)
+        found = [name for name in names if name == wish]
+        found = found or sorted((name for name in names if form.fullmatch(name)), key=_natural)
+        if not found:
+            raise InputError(f"{place}: key: there is no {what} {wish!r}; it has {listed}")
+        chosen += found
+    if len(set(chosen)) < len(chosen):
+        twice = next(name for name in chosen if chosen.count(name) > 1)
+        raise InputError(f"{place}: key: the {what} {twice!r} is chosen twice; name it once")
+    return chosen
+
+
+def choose_one(names: Sequence[str], wanted: Sequence[str], what: str, place: str) -> str:
+    """As `choose`, and just one."""
+    chosen = choose(names, wanted, what, place)
+    if len(chosen) > 1:
+        raise InputError(
+            f"{place}: key: takes one {what} at a time, found {len(chosen)}; import them one by one"
+        )
+    return chosen[0]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key for sorting: numbers in a name count as numbers."""
+    pieces = re.split(r"(\d+)", name)
+    return [(int(piece), "") if piece.isdecimal() else (0, piece) for piece in pieces]
+
+
+def as_table(data: Any, source: str) -> NDArray[Any]:
+    """A table of numbers of two dimensions, not empty."""
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise InputError(f"{source}: {_ragged(data)}") from None
+    if array.ndim != 2:
+        raise InputError(
+            f"{source}: shots must be a table [shot, site] of 2 dimensions, found {array.ndim}"
+        )
+    if array.size == 0:
+        shape = f"{array.shape[0]} shots of {array.shape[1]} sites"
+        raise InputError(f"{source}: holds no bits, found {shape}")
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            f"{source}: bits must be numbers 0 or 1, found values of type {array.dtype}"
+        )
+    return array
+
+
+def as_bits(data: Any, source: str) -> NDArray[np.uint8]:
+    """A read-only uint8 table of zeros and ones; `InputError` names the first that is neither."""
+    array = as_table(data, source)
+    wrong = (array != 0) & (array != 1)  # NaN is neither
+    if wrong.any():
+        row, column = np.unravel_index(np.argmax(wrong), array.shape)
+        value = array[row, column].item()
+        hint = SIGNS_HINT if value == -1 else "; each value is the outcome of one site"
+        raise InputError(
+            f"{source}: row {row}, column {column}: a bit must be 0 or 1, found {value}{hint}"
+        )
+    if array.dtype == np.uint8 and array.flags.owndata and not array.flags.writeable:
+        return array
+    bits = np.array(array, dtype=np.uint8, order="C")
+    bits.setflags(write=False)
+    return bits
+
+
+def bits_from_spins(data: Any, source: str) -> NDArray[np.uint8]:
+    """Bits (1 - z)/2 of a table of z = +1 and -1; `InputError` names the first that is neither."""
+    array = as_table(data, source)
+    wrong = (array != 1) & (array != -1)
+    if wrong.any():
+        row, column = np.unravel_index(np.argmax(wrong), array.shape)
+        value = array[row, column].item()
+        hint = "; leave out --spin for data of 0 and 1" if value == 0 else ""
+        raise InputError(
+            f"{source}: row {row}, column {column}: a spin must be +1 or -1, found {value}{hint}"
+        )
+    return as_bits(array == -1, source)
+
+
+def bits_of_strings(rows: Sequence[Any], place: str) -> NDArray[np.uint8]:
+    """Zeros and ones of strings such as "0110", character by character: [string, character]."""
+    for number, row in enumerate(rows):
+        if not isinstance(row, str) or row.strip("01") or not row:
+            raise InputError(
+                f"{place}: entry {number}: must be a string of 0 and 1, found {brief(row)}"
+            )
+        if len(row) != len(rows[0]):
+            raise InputError(
+                f"{place}: {row[:60]!r} has {len(row)} bits, but {rows[0][:60]!r} has "
+                f"{len(rows[0])}; every shot needs the same number of sites"
+            )
+    flat = np.frombuffer("".join(rows).encode(), dtype=np.uint8) - np.uint8(ord("0"))
+    return flat.reshape(len(rows), -1)
+
+
+def expand_counts(
+    outcomes: NDArray[np.uint8], numbers: Iterable[Any], place: str
+) -> NDArray[np.uint8]:
+    """Each outcome [outcome, site] as often as it was counted: [shot, site], in the file's order.
+
+    Raises:
+        InputError: a number is not a whole number of at least 0, or all are 0, or too many.
+    """
+    counts = list(numbers)
+    for row, count in enumerate(counts):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            outcome = "".join(map(str, outcomes[row].tolist()))[:60]
+            hint = (
+                "; probabilities say nothing of the number of shots, so give the counts"
+                if isinstance(count, float)
+                else ""
+            )
+            raise InputError(
+                f"{place}: the number of shots with outcome {outcome} (site 0 first) must be an "
+                f"integer of at least 0, found {brief(count)}{hint}"
+            )
+    check_size(sum(counts), outcomes.shape[1], place)
+    if not sum(counts):
+        raise InputError(f"{place}: all counts are 0; it needs at least one shot")
+    return np.repeat(outcomes, counts, axis=0)
+
+
+def check_size(shots: int, sites: int, place: str) -> None:
+    """Refuse more bits than fit."""
+    if shots * sites > MOST_BITS:
+        raise InputError(
+            f"{place}: holds {shots} shots of {sites} sites, more than the {MOST_BITS} bits that "
+            "fit in memory here; take a random part of them"
+        )
+
+
+def _ragged(data: Any) -> str:
+    """Say which row of a nested list differs in length from the first."""
+    try:
+        lengths = [len(row) for row in data]
+        row = next(i for i, length in enumerate(lengths) if length != lengths[0])
+    except (TypeError, StopIteration):
+        return "shots must be a table [shot, site] of zeros and ones"
+    return (
+        f"row {row} has {lengths[row]} values, but row 0 has {lengths[0]};"
+        " every shot needs the same number of sites"
+    )

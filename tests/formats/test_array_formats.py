@@ -1,0 +1,206 @@
+"""NumPy, HDF5 and NetCDF of any make: which table is taken, and no header is believed blindly."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.io import netcdf_file
+
+import psiprune as pp
+from psiprune.files import write_dataset
+
+BITS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]], dtype=np.uint8)
+SPINS = 1 - 2 * BITS.astype(int)
+
+
+def npz(path: Path, **arrays: Any) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def test_npz_with_several_arrays(tmp_path: Path) -> None:
+    path = npz(tmp_path / "a.npz", x=BITS, z=BITS[::-1])
+    np.testing.assert_array_equal(pp.read_shots(path, key=("z",)).bits, BITS[::-1])
+    with pytest.raises(pp.InputError, match=r"found .'x', 'z'.; choose by --key"):
+        pp.read_shots(path)
+    with pytest.raises(pp.InputError, match="no array 'y'; it has 'x', 'z'"):
+        pp.read_shots(path, key=("y",))
+    with pytest.raises(pp.InputError, match="takes one array at a time, found 2"):
+        pp.read_shots(path, key=("*",))
+    both = npz(tmp_path / "b.npz", bits=BITS, z=BITS[::-1])
+    np.testing.assert_array_equal(pp.read_shots(both).bits, BITS)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i8", "f4", "f8"])
+def test_spins(tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "a.npy", SPINS.astype(dtype))
+    np.testing.assert_array_equal(pp.read_shots(tmp_path / "a.npy", spin=True).bits, BITS)
+    with pytest.raises(pp.InputError, match=r"found -1.*--spin"):
+        pp.read_shots(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", BITS.astype(dtype))
+    with pytest.raises(pp.InputError, match=r"row 0, column 0: a spin .*found 0.*leave out --spin"):
+        pp.read_shots(tmp_path / "b.npy", spin=True)
+
+
+def test_fortran_and_bool(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.asfortranarray(BITS.astype(bool)))
+    np.testing.assert_array_equal(pp.read_shots(tmp_path / "a.npy").bits, BITS)
+    with pytest.raises(pp.InputError, match=r"a \.npy file has one array without a name"):
+        pp.read_shots(tmp_path / "a.npy", key=("x",))
+
+
+def test_a_bit_array_with_the_wrong_number_of_bits(tmp_path: Path) -> None:
+    packed = np.array([[4], [1]], dtype=np.uint8)
+    np.save(tmp_path / "a.npy", packed)
+    found = pp.read_shots(tmp_path / "a.npy", "qiskit", qubits=3)
+    assert found.bits.tolist() == [[0, 0, 1], [1, 0, 0]]
+    for array, given, words in (
+        (packed, {"qubits": 2}, "a bit beyond the 2 is set"),
+        (packed, {"qubits": 9}, "2 shots of 1 bytes do not hold 9 bits"),
+        (packed, {}, "does not tell the number of bits"),
+        (packed[None].repeat(2, axis=0), {"qubits": 3}, r"has the shape \(2,\)"),
+        (packed.astype(int), {"qubits": 3}, "an array of uint8"),
+        (packed[:0], {"qubits": 3}, r"not empty, found uint8 of shape \(0, 1\)"),
+    ):
+        np.save(tmp_path / "b.npy", array)
+        with pytest.raises(pp.InputError, match=words):
+            pp.read_shots(tmp_path / "b.npy", "qiskit", **given)
+    for path, words in (
+        (npz(tmp_path / "c.npz", array=packed), "needs the arrays 'array' and 'num_bits'"),
+        (npz(tmp_path / "d.npz", array=packed, num_bits=-3), "must be one positive integer"),
+        (npz(tmp_path / "e.npz", array=packed, num_bits=[3, 3]), "must be one positive integer"),
+    ):
+        with pytest.raises(pp.InputError, match=words):
+            pp.read_shots(path, "qiskit")
+
+
+def test_what_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, bits=np.zeros((100, 100), dtype=np.uint8))
+    assert len(pp.read_shots(path)) == 100
+    monkeypatch.setattr("psiprune.formats.arrays.MOST_BYTES", 9_999)
+    with pytest.raises(pp.InputError, match="truncated, damaged, or not a plain array"):
+        pp.read_shots(path)
+
+
+def hdf5(path: Path, **tables: Any) -> Path:
+    with h5py.File(path, "w") as file:
+        for name, table in tables.items():
+            file[name.replace("__", "/")] = table
+    return path
+
+
+def test_hdf5(tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "a.h5", run__shots=BITS, times=np.arange(4.0))
+    for form in (None, "hdf5", "netcdf"):
+        shots = pp.read_shots(path, form)
+        np.testing.assert_array_equal(shots.bits, BITS)
+        assert shots.provenance["dataset"] == "run/shots"
+    two = hdf5(tmp_path / "b.h5", x=BITS, z=SPINS)
+    np.testing.assert_array_equal(pp.read_shots(two, key=("z",), spin=True).bits, BITS)
+    with pytest.raises(pp.InputError, match="holds 2 tables: 'x', 'z'; choose by --key"):
+        pp.read_shots(two)
+    with pytest.raises(pp.InputError, match="no table of numbers"):
+        pp.read_shots(hdf5(tmp_path / "c.h5", times=np.arange(4.0)))
+    with pytest.raises(pp.InputError, match="found nan"):
+        pp.read_shots(hdf5(tmp_path / "d.h5", x=BITS * np.nan))
+
+
+@pytest.mark.parametrize("dimensions", [("shot", "site"), ("qubit", "repetition")])
+def test_netcdf_of_another_make(tmp_path: Path, dimensions: tuple[str, str]) -> None:
+    table = BITS if dimensions[0] == "shot" else BITS.T
+    data = xr.Dataset({"outcome": (dimensions, table), "time": ("t", np.arange(4.0))})
+    data.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    shots = pp.read_shots(tmp_path / "a.nc")
+    np.testing.assert_array_equal(shots.bits, BITS)
+    with netcdf_file(tmp_path / "b.nc", "w") as file:
+        for name, length in zip(dimensions, table.shape, strict=True):
+            file.createDimension(name, length)
+        file.createVariable("outcome", "i1", dimensions)[:] = table
+    again = pp.read_shots(tmp_path / "b.nc")
+    np.testing.assert_array_equal(again.bits, BITS)
+    name = "site" if dimensions[0] == "shot" else "qubit"
+    assert shots.provenance["bit_order"] == again.provenance["bit_order"]
+    assert f"'{name}'" in shots.provenance["bit_order"]
+
+
+def test_files_of_psiprune_keep_their_own_way(tmp_path: Path) -> None:
+    shots = pp.Shots(BITS, basis="X", provenance={"lab": 1})
+    path = shots.save(tmp_path / "a.nc")
+    for form in (None, "netcdf", "hdf5"):
+        again = pp.read_shots(path, form)
+        assert (again.basis, again.provenance["lab"]) == ("X", 1)
+    with pytest.raises(pp.InputError, match="spin: means nothing to a file of psiprune"):
+        pp.read_shots(path, spin=True)
+    write_dataset(tmp_path / "b.nc", xr.Dataset(), "mps")
+    with pytest.raises(pp.InputError, match="expected a file of kind 'shots', found 'mps'"):
+        pp.read_shots(tmp_path / "b.nc")
+
+
+def claim(shape: tuple[int, ...], dtype: str = "|u1") -> bytes:
+    """An .npy file of this shape without its content."""
+    stream = io.BytesIO()
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue()
+
+
+def hdf5_claim(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("bits", (1 << 16, 1 << 15), dtype="u1", chunks=(1 << 10, 1 << 10))
+
+
+def netcdf3_claim(path: Path) -> None:
+    with netcdf_file(path, "w") as file:
+        file.createDimension("shot", 4)
+        file.createDimension("site", 3)
+        file.createVariable("bits", "i1", ("shot", "site"))[:] = BITS
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(struct.pack(">i", 4) + b"\0", struct.pack(">i", 2**29) + b"\0")
+    )
+
+
+@pytest.mark.parametrize("make", ["npy", "npy of negative size", "npz", "hdf5", "netcdf 3"])
+def test_a_claim_of_gigabytes_takes_no_memory(tmp_path: Path, make: str) -> None:
+    path = tmp_path / "claim"
+    if make.startswith("npy"):
+        path.write_bytes(claim((-1, 5) if "negative" in make else (1 << 16, 1 << 15)) + b"\0" * 900)
+    elif make == "npz":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("bits.npy", claim((1 << 16, 1 << 15)) + b"\0" * 900)
+    else:
+        {"hdf5": hdf5_claim, "netcdf 3": netcdf3_claim}[make](path)
+    assert path.stat().st_size < 20_000
+    tracemalloc.start()
+    with pytest.raises(pp.InputError):
+        pp.read_shots(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+@pytest.mark.parametrize("form", ["numpy", "hdf5", "netcdf", "qiskit"])
+@pytest.mark.parametrize("keep", [10, 0.5, 0.95])
+def test_truncated(tmp_path: Path, form: str, keep: float) -> None:
+    path = tmp_path / "a"
+    if form in ("numpy", "qiskit"):
+        path = npz(tmp_path / "a.npz", array=BITS, num_bits=8)
+    elif form == "hdf5":
+        hdf5(path, bits=BITS)
+    else:
+        xr.Dataset({"bits": (("shot", "site"), BITS)}).to_netcdf(path, engine="h5netcdf")
+    content = path.read_bytes()
+    path.write_bytes(content[: round(keep if keep > 1 else keep * len(content))])
+    with pytest.raises(pp.InputError) as caught:
+        pp.read_shots(path, form)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,321 @@
+"""JSON that is not what it should be: one line, no traceback, no memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import psiprune as pp
+from psiprune.formats import FORMATS
+
+FIXTURES = Path(__file__).parent / "fixtures"
+JSON_FORMATS = ("qiskit", "cirq", "braket", "quera", "pulser")
+
+
+def refusal(tmp_path: Path, form: str | None, content: Any, **given: Any) -> str:
+    path = tmp_path / "file.json"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(pp.InputError) as caught:
+        pp.read_shots(path, form, **given)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def record(shape: list[Any], digits: str = "a0", binary: bool = True) -> dict[str, Any]:
+    entry = {"packed_digits": digits, "binary": binary, "dtype": "bool", "shape": shape}
+    return {"cirq_type": "ResultDict", "records": {"m": entry}}
+
+
+def gate(measurements: Any, qubits: Any = (0, 1)) -> dict[str, Any]:
+    return {"measurements": measurements, "measuredQubits": list(qubits)}
+
+
+def analog(*shots: tuple[str, Any, Any]) -> dict[str, Any]:
+    names = ("shot_status", "pre_sequence", "post_sequence")
+    return {"shot_outputs": [dict(zip(names, shot, strict=True)) for shot in shots]}
+
+
+def packed(content: bytes, bits: int) -> dict[str, Any]:
+    text = base64.b64encode(zlib.compress(content)).decode()
+    array = {"__type__": "ndarray", "__value__": text}
+    return {"__type__": "BitArray", "__value__": {"array": array, "num_bits": bits}}
+
+
+def results(strings: Any, times: Any = (1.0,), atoms: Any = ("a", "b")) -> dict[str, Any]:
+    return {
+        "atom_order": list(atoms),
+        "tagmap": {"bitstrings": "u"},
+        "results": {"u": strings},
+        "times": {"u": list(times)},
+    }
+
+
+GOOD = ("Completed", [1, 1], [0, 1])
+TOO_MANY = {"01" * 10: 10**9}
+
+CASES: list[tuple[str, Any, dict[str, Any], str]] = [
+    # counts
+    ("qiskit", {}, {}, "holds no outcomes"),
+    ("qiskit", [], {}, "found a list of 0"),
+    ("qiskit", 3, {}, "found 3"),
+    ("qiskit", None, {}, "found nothing"),
+    ("qiskit", {"01": 0, "10": 0}, {}, "all counts are 0"),
+    ("qiskit", {"01": -1}, {}, "outcome 10 (site 0 first) must be an integer of at least 0"),
+    ("qiskit", {"01": 0.5}, {}, "found 0.5; probabilities say nothing of the number of shots"),
+    ("qiskit", {"01": True}, {}, "found True"),
+    ("qiskit", {"01": "3"}, {}, "found '3'"),
+    ("qiskit", {"01": None}, {}, "found nothing"),
+    ("qiskit", '{"01": NaN}', {}, "found nan"),
+    ("qiskit", TOO_MANY, {}, "1000000000 shots of 20 sites, more than"),
+    ("pulser", TOO_MANY, {}, "take a random part of them"),
+    ("qiskit", {"01": 1, "1": 2}, {}, "'1' has 1 bits, but '01' has 2"),
+    ("qiskit", {"01": 1, "0x1": 2}, {"qubits": 2}, "all of one kind, found '0x1'"),
+    ("qiskit", {"0x5": 1}, {}, "do not tell the number of qubits (at least 3)"),
+    ("qiskit", {"0x5": 1}, {"qubits": 2}, "'0x5'|needs 3 bits, but qubits is 2"),
+    ("qiskit", {"5": 1, "2": 2}, {}, "must be a bit string"),
+    ("qiskit", {"1 01": 1, "10 1": 2}, {}, "differ in where the blanks"),
+    ("qiskit", {"1  01": 1}, {}, "must be a bit string"),
+    ("qiskit", {"٠١": 1}, {}, "must be a bit string"),
+    ("qiskit", '{"01": 1, "01": 2}', {}, "the key '01' stands twice"),
+    ("qiskit", '{"01": 1, "10"', {}, "not valid JSON, line 1, column 15"),
+    ("qiskit", '{"01": ' + "9" * 5000 + "}", {}, "not valid JSON"),
+    ("qiskit", "[" * 100_000, {}, "nested too deeply"),
+    ("qiskit", b'{"01\xff": 1}', {}, "must be UTF-8 text, found the byte 0xff"),
+    ("qiskit", "", {}, "the file is empty"),
+    ("qiskit", {"01": 1}, {"key": ("a",)}, "nothing to choose"),
+    ("qiskit", [{"01": 1}, {"10": 1}], {}, "counts of 2 circuits; save those of one"),
+    ("qiskit", ["01", 3], {}, "must be a bit string"),
+    ("qiskit", {"results": []}, {}, "holds 0 experiments"),
+    ("qiskit", {"results": [3]}, {}, "needs an object named 'data', found nothing"),
+    ("qiskit", {"results": [{"data": {}}]}, {}, "needs an object named 'counts'"),
+    ("qiskit", {"results": [{"data": {"counts": {"0x1": 1}}}]}, {}, "do not tell the number"),
+    # BitArray
+    ("qiskit", {"__type__": "Foo"}, {}, "needs a BitArray"),
+    ("qiskit", {"__type__": "BitArray"}, {}, "needs an object named '__value__'"),
+    ("qiskit", packed(b"rubbish", 3), {}, "truncated, damaged"),
+    ("qiskit", {"__type__": "PrimitiveResult", "__value__": {"pub_results": []}}, {}, "0 circuits"),
+    # Cirq
+    ("cirq", {}, {}, "needs a result as cirq.to_json writes it"),
+    ("cirq", [{}, {}], {}, "holds 2 objects"),
+    ("cirq", {"cirq_type": "Circuit"}, {}, "found 'Circuit'"),
+    ("cirq", {"cirq_type": "Result"}, {}, "needs an object named 'measurements'"),
+    ("cirq", {"cirq_type": "ResultDict", "records": {}}, {}, "holds no measurement"),
+    ("cirq", {"cirq_type": "ResultDict", "records": {"m": 1}}, {}, "named 'packed_digits'"),
+    ("cirq", record([1, 1, 3], "xy"), {}, "must be a hexadecimal string"),
+    ("cirq", record([1, 1, 30]), {}, "1 bytes of packed_digits do not fit the shape [1, 1, 30]"),
+    ("cirq", record([10**6, 1, 10**6]), {}, "more than the"),
+    ("cirq", record([1, 2, 3]), {}, "was measured 2 times in each shot"),
+    ("cirq", record([1, -1, 3]), {}, "2 or 3 positive integers"),
+    ("cirq", record([1, 1.5, 3]), {}, "2 or 3 positive integers"),
+    ("cirq", record([3]), {}, "2 or 3 positive integers"),
+    ("cirq", record([1, 1, 3], binary=False), {}, "truncated, damaged, or not a plain array"),
+    # Braket
+    ("braket", [], {}, "found a list of 0"),
+    ("braket", {}, {}, "holds no outcomes"),
+    ("braket", gate(None), {}, "has no measurements"),
+    ("braket", gate([]), {}, "holds no bits, found 0 shots"),
+    ("braket", gate([[0, 1], [1]]), {}, "shot 1 must be a list of 2 bits"),
+    ("braket", gate([[0, 2]]), {}, "shot 0: a bit must be 0 or 1, found 2"),
+    ("braket", gate([[0, None]]), {}, "shot 0: a bit must be 0 or 1, found nothing"),
+    ("braket", gate([[0, [1]]]), {}, "found a list of 1"),
+    ("braket", gate([[0, 1]], [1, 1]), {}, "must be numbers that differ"),
+    ("braket", gate([[0, 1]], "ab"), {}, "must be numbers that differ"),
+    ("braket", {"measuredQubits": [0], "braketSchemaHeader": 3}, {}, "has no measurements"),
+    ("braket", {"0a": 1}, {}, "must be a string of 0 and 1"),
+    # QuEra
+    ("quera", [], {}, "needs an analog task result"),
+    ("quera", analog(), {}, "none of the 0 shots succeeded"),
+    ("quera", analog(("MissingMeasurement", [], [])), {}, "none of the 1 shots succeeded"),
+    ("quera", analog(GOOD, ("Completed", [1], [0])), {}, "shot 1: the sequence before .* 2 bits"),
+    ("quera", analog(GOOD, ("Completed", [1, 1], None)), {}, "shot 1: the sequence after"),
+    ("quera", analog(GOOD, ("Completed", [1, 1], [0, 2])), {}, "shot 1: a bit must be .* found 2"),
+    ("quera", analog(GOOD, ("Completed", [1, 1], 3)), {}, "found 3"),
+    ("quera", analog(("Completed", [0, 1], [0, 1]), ("Completed", [1, 0], [0, 0])), {}, "no shot"),
+    ("quera", analog((3, [1], [0])), {}, "shot 0: needs a string named 'shot_status'"),  # type: ignore[arg-type]
+    ("quera", {"shot_outputs": [3]}, {}, "shot 0: needs a string named 'shot_status'"),
+    ("quera", {"bloqade.analog.task.batch.LocalBatch": {}}, {}, "holds no results"),
+    # Pulser
+    ("pulser", [], {}, "as an object, found a list of 0; save each"),
+    ("pulser", {}, {}, "holds no outcomes"),
+    ("pulser", {"01": 1.0}, {}, "must be an integer"),
+    ("pulser", {"0r": 1}, {}, "must be a string of 0 and 1"),
+    ("pulser", {"counter": {"01": 2}, "raw": ["01"]}, {}, "'raw' and 'counter' do not agree"),
+    ("pulser", results([{"01": 1}], [0.5]), {}, "at the end of the sequence"),
+    ("pulser", results([{"011": 1}]), {}, "3 bits, but there are 2 atoms"),
+    ("pulser", results([[1]]), {}, "must be a counter"),
+    ("pulser", {"tagmap": {"energy": "u"}, "atom_order": []}, {}, "hold no bit strings"),
+    ("pulser", {"serialised_results": "{"}, {}, "not valid JSON"),
+    ("pulser", {"serialised_results": "[]"}, {}, "found a list of 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "given", "words"), CASES, ids=[f"{c[0]}-{k}" for k, c in enumerate(CASES)]
+)
+def test_one_line(
+    tmp_path: Path, form: str, content: Any, given: dict[str, Any], words: str
+) -> None:
+    line = refusal(tmp_path, form, content, **given)
+    pattern = ".*".join(re.escape(piece) for piece in words.split(" .* "))
+    assert re.search("|".join(map(re.escape, words.split("|"))), line) or re.search(
+        pattern, line
+    ), line
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"01": 1}, "do not tell which end is site 0; name the format"),
+        (["01", "10"], "do not tell which end"),
+        ({"a": 1}, "JSON of no format known here"),
+        ([[0, 1]], "JSON of no format known here"),
+        (b"abc\0def", "neither NetCDF"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_what_cannot_be_told(tmp_path: Path, content: Any, words: str) -> None:
+    assert words in refusal(tmp_path, None, content)
+
+
+@pytest.mark.parametrize(("name", "form"), [("none.json", f) for f in FORMATS] + [(".", "text")])
+def test_files_that_are_not_there(tmp_path: Path, name: str, form: str) -> None:
+    needed = {"qubits": 3} if form == "stim-b8" else {}
+    with pytest.raises(pp.InputError, match=r"cannot be read: (No such file|Is a directory)"):
+        pp.read_shots(tmp_path / name, form, **needed)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"qubits": 0}, "qubits: .*found 0"),
+        ({"qubits": 1.5}, "qubits: .*found 1.5"),
+        ({"order": "odd"}, "order: .*found 'odd'"),
+        ({"on_missing": "ignore"}, "on_missing: .*found 'ignore'"),
+        ({"nonsense": 1}, "nonsense: no such setting of ReadSettings"),
+    ],
+)
+def test_bad_settings(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(pp.InputError, match=words):
+        pp.read_shots(FIXTURES / "stim.b8", "stim-b8", **given)
+
+
+def test_pulser_takes_the_end_of_the_sequence(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(results([{"01": 1}, {"11": 2}], [0.5, 1.0])))
+    assert pp.read_shots(path).bits.tolist() == [[1, 1], [1, 1]]
+
+
+def test_hexadecimal_beyond_64_bits(tmp_path: Path) -> None:
+    path = tmp_path / "wide.json"
+    path.write_text(json.dumps({hex(1 << 99): 2, "0x1": 1}))
+    bits = pp.read_shots(path, "qiskit", qubits=100).bits
+    assert bits.sum(axis=1).tolist() == [1, 1, 1]
+    assert bits[0, 99] == bits[1, 99] == bits[2, 0] == 1
+
+
+# ---- anything at all: refused in one line or read as bits, never a traceback
+
+LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text("01 x", max_size=4)
+WORDS = st.sampled_from(
+    [
+        *(
+            "measurements",
+            "measuredQubits",
+            "braketSchemaHeader",
+            "name",
+            "shotMetadata",
+            "shotResult",
+        ),
+        *(
+            "shot_outputs",
+            "shot_status",
+            "pre_sequence",
+            "post_sequence",
+            "filling",
+            "counter",
+            "raw",
+        ),
+        *(
+            "tagmap",
+            "results",
+            "times",
+            "atom_order",
+            "bitstrings",
+            "records",
+            "cirq_type",
+            "shape",
+        ),
+        *(
+            "packed_digits",
+            "binary",
+            "__type__",
+            "__value__",
+            "array",
+            "num_bits",
+            "data",
+            "counts",
+        ),
+        *("01", "10", "0x1", "serialised_results", "fields", "pub_results", "parallel_decoder"),
+    ]
+)
+TREES = st.recursive(
+    LEAVES | st.sampled_from(["ResultDict", "BitArray", "DataBin", "PrimitiveResult", "Completed"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def bits_or_one_line(content: bytes, form: str | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        path.write_bytes(content)
+        line = ""
+        try:
+            shots = pp.read_shots(path, form)
+            assert set(np.unique(shots.bits)) <= {0, 1}
+        except pp.InputError as error:
+            line = str(error)
+    assert "\n" not in line
+    assert len(line) < 500
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(tree=TREES, form=st.sampled_from((*JSON_FORMATS, None)))
+@example(tree={"records": {}, "cirq_type": ["ResultDict"]}, form="cirq")
+@example(tree={"__type__": ["BitArray"]}, form="qiskit")
+@example(
+    tree={"tagmap": {"bitstrings": "u"}, "atom_order": [], "times": {"u": [1.0]}}, form="pulser"
+)
+def test_any_json(tree: Any, form: str | None) -> None:
+    bits_or_one_line(json.dumps(tree).encode(), form)
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data(), form=st.sampled_from((*FORMATS, None)))
+def test_damaged_files_of_vendors(data: Any, form: str | None) -> None:
+    names = sorted(path.name for path in FIXTURES.iterdir())
+    content = bytearray((FIXTURES / data.draw(st.sampled_from(names))).read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    keep = data.draw(st.integers(1, len(content)))
+    bits_or_one_line(bytes(content[:keep]), form)
+
+
+@settings(deadline=None, max_examples=60)
+@given(content=st.binary(min_size=1, max_size=60), form=st.sampled_from((*FORMATS, None)))
+def test_any_bytes(content: bytes, form: str | None) -> None:
+    for start in (b"", b"\x93NUMPY\x01\x00", b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"PK\x03\x04"):
+        bits_or_one_line(start + content, form)

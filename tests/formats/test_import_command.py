@@ -1,0 +1,155 @@
+"""`psiprune import`: files in, one file of psiprune out, and a line that says what was read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from psiprune.cli.app import app
+from psiprune.formats import FORMATS, ReadSettings
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def test_several_files_are_joined(tmp_path: Path) -> None:
+    files = [FIXTURES / name for name in ("quera_braket.json", "quera_braket.json")]
+    out = tmp_path / "shots.nc"
+    done = tiny.call("import", "quera", *files, "-o", out, "--json")
+    assert done.status == 0, done
+    one = pp.read_shots(files[0])
+    assert json.loads(done.out) == {
+        "file": str(out),
+        "shots": 42,
+        "sites": 5,
+        "files": [str(file) for file in files],
+        "format": "quera",
+        "dropped": {"failed": 2, "missing atoms": 4},
+        "bit_order": one.provenance["bit_order"],
+    }
+    shots = pp.read_shots(out)
+    np.testing.assert_array_equal(shots.bits, np.concatenate([one.bits, one.bits]))
+    assert shots.provenance["joined"] == [dict(one.provenance)] * 2
+
+
+def test_the_line(tmp_path: Path) -> None:
+    done = tiny.call("import", "quera", FIXTURES / "quera_braket.json", "-o", tmp_path / "a.nc")
+    assert done.out == (
+        f"{tmp_path / 'a.nc'}: 21 shots of 5 sites from 1 file of format quera; left out: 1 "
+        "failed, 2 missing atoms; sites are the atoms in the order of the register; bit 1 is the "
+        "Rydberg state\n"
+    )
+    done = tiny.call("import", "auto", FIXTURES / "stim.01", "-o", tmp_path / "b.nc")
+    assert "24 shots of 10 sites from 1 file of format stim-01; left out: none; site 0" in done.out
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "options", "given"),
+    [
+        ("stim.b8", "stim-b8", ["--qubits=10"], {"qubits": 10}),
+        ("qiskit_hex_counts.json", "qiskit", ["--qubits", "5"], {"qubits": 5}),
+        ("cirq_keys.json", "cirq", ["--key", "q(4)", "q(0)"], {"key": ("q(4)", "q(0)")}),
+        ("cirq_keys.json", "cirq", ["--key=q(4)", "--key=q(0)"], {"key": ("q(4)", "q(0)")}),
+        ("cirq_keys.json", "cirq", ["--key", "q(*)"], {"key": ("q(*)",)}),
+        ("braket_turned.json", "braket", ["--order", "numbered"], {"order": "numbered"}),
+        ("pulser_counter.json", "pulser", ["--order=reversed"], {"order": "reversed"}),
+        ("quera_braket.json", "quera", ["--on-missing=drop"], {"on_missing": "drop"}),
+    ],
+)
+def test_options(
+    tmp_path: Path, name: str, form: str, options: list[str], given: dict[str, Any]
+) -> None:
+    out = tmp_path / "shots.nc"
+    done = tiny.call("import", form, FIXTURES / name, *options, "-o", out)
+    assert done.status == 0, done
+    expected = pp.read_shots(FIXTURES / name, form, **given)
+    found = pp.read_shots(out)
+    np.testing.assert_array_equal(found.bits, expected.bits)
+    assert found.provenance == {**expected.provenance, "source": expected.source}
+
+
+def test_keys_are_joined_in_the_order_given() -> None:
+    bits = pp.read_shots(FIXTURES / "cirq_keys.json", key=("q(4)", "q(0)")).bits
+    whole = pp.read_shots(FIXTURES / "cirq_keys.json", key=("q(*)",)).bits
+    np.testing.assert_array_equal(bits, whole[:, [4, 0]])
+
+
+def test_text_options(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("remark of the lab\n1 -1\n-1 -1\n")
+    command = ("import", "text", tmp_path / "a.txt", "--skip=1", "--spin", "-o", tmp_path / "a.nc")
+    assert tiny.call(*command).status == 0
+    assert pp.read_shots(tmp_path / "a.nc").bits.tolist() == [[0, 1], [1, 1]]
+    (tmp_path / "b.txt").write_text("0 1\n1 1\n")
+    (tmp_path / "bases.txt").write_text("Z Z\nX Z\n")
+    options = ("--bases", tmp_path / "bases.txt", "-o", tmp_path / "b.nc")
+    done = tiny.call("import", "qucumber", tmp_path / "b.txt", *options)
+    assert "1 shots of 2 sites" in done.out
+    assert "left out: 1 not measured in Z everywhere" in done.out
+
+
+def test_help_names_every_format_and_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = " ".join(str(app["import"].help).split())
+    assert f"Formats: {', '.join(FORMATS)};" in text
+    monkeypatch.setenv("COLUMNS", "400")
+    shown = tiny.call("import", "--help").out
+    for name, field in ReadSettings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in shown
+        assert str(field.description) in shown
+    assert "--no-spin" not in shown
+    for command, option in (("import", "--out -o"), ("import", "--json"), ("export", "--json")):
+        assert option in tiny.call(command, "--help").out
+
+
+def test_every_setting_is_of_use() -> None:
+    used = {"order"}.union(*(form.settings for form in FORMATS.values()))
+    assert used == set(ReadSettings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("qiskit",), "files: needs at least one file"),
+        (("word", "stim.01"), "format: must be one of text"),
+        (("stim-01", "stim.01", "none.01"), "none.01: cannot be read: No such file"),
+        (("stim-01", "."), "cannot be read: Is a directory"),
+        (("stim-b8", "stim.b8"), "give --qubits N"),
+        (("stim-b8", "stim.b8", "--qubits=0"), "qubits: "),
+        (("stim-b8", "stim.b8", "--qubits=two"), "qubits"),
+        (("stim-b8", "stim.b8", "--spin"), "spin: means nothing to the format stim-b8"),
+        (("quera", "quera_braket.json", "--on-missing=refuse"), "1 failed, 2 missing atoms of 24"),
+        (("quera", "quera_braket.json", "--on-missing=maybe"), "on_missing: should be 'drop' or"),
+        (("qucumber", "stim.01", "--bases=none.txt"), "none.txt: cannot be read"),
+        (("auto", "quera_braket.json", "quera_bloqade.json"), "sites 3, but "),
+        (("auto", "pulser_counter.json"), "do not tell which end is site 0"),
+    ],
+)
+def test_bad_imports(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    form, *rest = arguments
+    files = [name if name.startswith("--") else FIXTURES / name for name in rest]
+    line = tiny.refusal(tiny.call("import", form, *files, "-o", tmp_path / "out.nc"))
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_import_keeps_what_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "a.nc"
+    out.write_text("mine")
+    line = tiny.refusal(tiny.call("import", "stim-01", FIXTURES / "stim.01", "-o", out))
+    assert "exists already" in line
+
+
+def test_joining_needs_one_basis() -> None:
+    bits = np.array([[0, 1]], dtype=np.uint8)
+    shots = pp.Shots(bits)
+    assert pp.join_shots([shots]) is shots
+    other = pp.Shots(1 - bits)
+    assert pp.join_shots([shots, other, shots]).bits.tolist() == [[0, 1], [1, 0], [0, 1]]
+    with pytest.raises(pp.InputError, match="basis X, but array: basis Z"):
+        pp.join_shots([shots, pp.Shots(bits, basis="X")])
+    with pytest.raises(pp.InputError, match="needs at least one set of shots"):
+        pp.join_shots([])

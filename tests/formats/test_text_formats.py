@@ -1,0 +1,159 @@
+"""Text of any separator, with and without a header; QuCumber's pair of files; Stim's lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+
+BITS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=np.uint8)
+
+
+def read(tmp_path: Path, text: str | bytes, form: str | None = "text", **settings: Any) -> pp.Shots:
+    path = tmp_path / "shots.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return pp.read_shots(path, form, **settings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "q0,q1,q2\n0,1,1\n1,0,0\n0,0,0\n",
+        '"q0","q1","q2"\n"0","1","1"\n"1","0","0"\n"0","0","0"\n',
+        "left;mid;right\n0;1;1\n1;0;0\n0;0;0\n",
+        "s1 s2 s3\n0 1 1\n1 0 0\n0 0 0\n",
+        "bitstring\n011\n100\n000\n",
+        "# a remark\nq0\tq1\tq2\n0\t1\t1\n\n1\t0\t0 # odd\n0\t0\t0\n",
+        "q9,q10,q11\r\n0,1,1\r\n1,0,0\r\n0,0,0\r\n",
+    ],
+)
+def test_headers_are_seen(tmp_path: Path, text: str) -> None:
+    for form in ("text", None):
+        np.testing.assert_array_equal(read(tmp_path, text, form).bits, BITS)
+
+
+def test_the_provenance_says_it_all(tmp_path: Path) -> None:
+    shots = read(tmp_path, "a,b\n0,1\n")
+    assert shots.provenance == {
+        "file": "shots.csv",
+        "format": "text",
+        "bit_order": "site 0 is the first value of a line",
+        "dropped": {},
+        "columns": "a, b",
+    }
+    again = pp.read_shots(shots.save(tmp_path / "a.nc"))
+    assert again.provenance == {**shots.provenance, "source": shots.source}
+
+
+def test_columns_whose_numbers_fall_need_a_word(tmp_path: Path) -> None:
+    text = "q2,q1,q0\n0,1,1\n1,0,0\n0,0,0\n"
+    with pytest.raises(pp.InputError, match="the columns q2, q1, q0, whose numbers do not rise"):
+        read(tmp_path, text)
+    np.testing.assert_array_equal(read(tmp_path, text, order="listed").bits, BITS)
+    turned = read(tmp_path, text, order="reversed")
+    np.testing.assert_array_equal(turned.bits, BITS[:, ::-1])
+    assert turned.provenance["bit_order"].startswith("reversed")
+
+
+def test_spins(tmp_path: Path) -> None:
+    text = "+1 -1 -1\n-1 1 1.0\n1 1 +1\n"
+    np.testing.assert_array_equal(read(tmp_path, text, spin=True).bits, BITS)
+    with pytest.raises(pp.InputError, match=r"line 1, column 1: .* FILE --spin` does"):
+        read(tmp_path, text)
+    with pytest.raises(pp.InputError, match=r"line 1, column 1: a spin must .*; leave out --spin"):
+        read(tmp_path, "0 1\n", spin=True)
+    with pytest.raises(pp.InputError, match=r"line 1, column 2: a spin must be .*, found 'nan'"):
+        read(tmp_path, "1 nan\n", spin=True)
+
+
+def test_lines_can_be_skipped(tmp_path: Path) -> None:
+    # A header of numbers, as pandas writes for columns without names, looks like a shot.
+    np.testing.assert_array_equal(read(tmp_path, "0,1\n1,1\n0,0\n", skip=1).bits, [[1, 1], [0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("q0,q1\n0,1,1\n", "the header has 2 names, but the first shot has 3 values"),
+        (",0,1\n0,1,0\n", "no name, as of a row index that pandas writes"),
+        ("q0,q1\n", "holds comments only"),
+        ("q0,q1\n0,1\n1,x\n", "line 3, column 2: a bit must be 0 or 1, found 'x'"),
+        ("nan,nan\n0,1\n", "line 1, column 1: .* found 'nan'"),
+        ("0,1\n0,1,1\n", "line 2 has 3 values, but line 1 has 2"),
+        ("0,1,\n", "line 1, column 3: .* found ''"),
+        ("a b c\n\n", "holds comments only"),
+        (b"0 1\n\xe9 1\n", "must be UTF-8 text, found the byte 0xe9 at 4"),
+        (b"\x1f\x8b\x08 1", "packed by gzip"),
+        (" \n", "the file is empty"),
+        ("", "the file is empty"),
+    ],
+)
+def test_bad_text(tmp_path: Path, text: str | bytes, words: str) -> None:
+    with pytest.raises(pp.InputError, match=words) as caught:
+        read(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+# ---- QuCumber
+
+
+def pair(tmp_path: Path, samples: str, bases: str) -> pp.Shots:
+    (tmp_path / "bases.txt").write_text(bases)
+    return read(tmp_path, samples, "qucumber", bases=tmp_path / "bases.txt")
+
+
+@pytest.mark.parametrize("bases", ["Z Z Z\nX Z Z\nZ Z Z\n", "ZZZ\nXZZ\nZZZ\n"])
+def test_only_shots_in_z_are_kept(tmp_path: Path, bases: str) -> None:
+    shots = pair(tmp_path, "0 1 1\n1 0 0\n0 0 0\n", bases)
+    np.testing.assert_array_equal(shots.bits, BITS[[0, 2]])
+    assert shots.provenance["dropped"] == {"not measured in Z everywhere": 1}
+    assert shots.provenance["bases"] == "bases.txt"
+    assert shots.basis == "Z"
+
+
+def test_without_bases_all_are_kept(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(
+        read(tmp_path, "0.0 1.0\n1.0 0.0\n", "qucumber").bits, BITS[:2, :2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("bases", "words"),
+    [
+        ("Z Z Z\nZ Z Z\n", "has bases for 2 shots, but .* has 3 shots"),
+        ("Z Z\nZ Z\nZ Z\n", "line 1 has bases for 2 sites, but the shots have 3"),
+        ("Z Z Z\nZ z Z\nZ Z Z\n", "line 2, column 2: a basis must be a capital letter .* 'z'"),
+        ("Z Z Z\n0 1 1\nZ Z Z\n", "line 2, column 1: a basis must be .* found '0'"),
+        ("X Z Z\nX Z Z\nZ Z X\n", "none of the 3 shots was measured in Z on every site"),
+        ("", "the file is empty"),
+    ],
+)
+def test_bases_that_do_not_fit(tmp_path: Path, bases: str, words: str) -> None:
+    with pytest.raises(pp.InputError, match=words):
+        pair(tmp_path, "0 1 1\n1 0 0\n0 0 0\n", bases)
+
+
+# ---- Stim's lines
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("01\n012\n", "entry 1: must be a string of 0 and 1, found '012'"),
+        ("01\n\n01\n", "entry 1: must be a string of 0 and 1, found ''"),
+        ("01\n011\n", "'011' has 3 bits, but '01' has 2"),
+        ("0 1\n", "found '0 1'"),
+    ],
+)
+def test_bad_lines_of_stim(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(pp.InputError, match=words):
+        read(tmp_path, text, "stim-01")
+
+
+def test_lines_of_stim(tmp_path: Path) -> None:
+    for text in ("011\n100\n000\n", "011\r\n100\r\n000", "011\n100\n000"):
+        np.testing.assert_array_equal(read(tmp_path, text, "stim-01").bits, BITS)
