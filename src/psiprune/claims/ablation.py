@@ -1,0 +1,244 @@
+"""What clusters of weights are for: Section III B."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from psiprune.claims.access import PHASES, Float64, phase, whole
+from psiprune.claims.compare import (
+    COMPARABLE,
+    FEW,
+    TWO_SIDED,
+    Contrast,
+    band,
+    contrast,
+    p_text,
+)
+from psiprune.claims.finding import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    Claim,
+    Datasets,
+    Finding,
+    Number,
+    Undecided,
+    number,
+    verdict_of,
+)
+from psiprune.claims.structure import check_clusters
+
+#: How much worse a model without clusters is if they are crucial.
+_CRUCIAL = 10.0
+#: Gradual: no step does more of the whole damage than this; a fall of the median up to 10 % of the
+#: whole damage is no improvement.
+_STEP, _SLACK = 0.5, 0.1
+#: Clusters elsewhere: so many of the units; and so many that moved unforced are "not fully" fixed.
+_ELSEWHERE, _MOVED = 0.9, 0.05
+
+
+def _broken(datasets: Datasets, ratio: float, start: str) -> xr.Dataset:
+    """The first ablation at one field and start, of whole seeds and ordered by share."""
+    here = phase(datasets, "ablation", ratio).sel(start=start).sortby("share")
+    if float(here["share"][0]) != 0 or here.sizes["share"] < 3:
+        raise Undecided("the ablation has no intact masks and two shares broken beside them")
+    return whole(here, TWO_SIDED, "broken_kl", "broken_infidelity")
+
+
+def _gradually(datasets: Datasets) -> Finding:
+    numbers: dict[str, Number] = {}
+    worse, gradual, told = [], [], []
+    seeds = datasets["ablation"].sizes["seed"]
+    for name, ratio in PHASES.items():
+        for start in datasets["ablation"]["start"].values:
+            here = _broken(datasets, ratio, str(start))
+            seeds = min(seeds, here.sizes["seed"])
+            lost = here["broken_infidelity"].transpose("seed", "share").values
+            against = contrast(lost[:, -1], lost[:, 0])
+            worse.append(against.higher and against.ratio >= COMPARABLE)
+            middle = np.median(lost, axis=0)
+            steps, whole_damage = np.diff(middle), float(middle[-1] - middle[0])
+            largest = float(steps.max()) / whole_damage if whole_damage > 0 else float("inf")
+            steady = bool((steps >= -_SLACK * abs(whole_damage)).all())
+            gradual.append(steady and largest <= _STEP)
+            label = f"{name}_{start}"
+            both = "ablation/broken_infidelity"
+            numbers |= {
+                f"{label}_ratio": number(
+                    against.ratio, "median over seeds, all broken over none", both
+                ),
+                f"{label}_p": number(against.p, "signed ranks, two-sided, of the same", both),
+                f"{label}_largest_step": number(
+                    largest, "largest step of the median over shares, of the whole damage", both
+                ),
+            }
+            told.append(
+                f"{name}, from {start}: {' '.join(f'{value:.2g}' for value in middle)} "
+                f"({against.ratio:.2g} times, {p_text(against.p)}; largest step {largest:.0%})"
+            )
+    if all(worse):
+        verdict = HOLDS if all(gradual) else IN_PART
+    else:
+        verdict = IN_PART if any(a and b for a, b in zip(worse, gradual, strict=True)) else FAILS
+    measured = (
+        f"Median 1 - F of {seeds} seeds at "
+        f"{', '.join(f'{s:.0%}' for s in sorted(datasets['ablation']['share'].values))} broken. "
+        f"{'; '.join(told)}."
+    )
+    return Finding(verdict, measured, numbers, seeds)
+
+
+def _crucial(datasets: Datasets) -> Finding:
+    numbers: dict[str, Number] = {}
+    tests, told = [], []
+    seeds = datasets["ablation"].sizes["seed"]
+    for name, ratio in PHASES.items():
+        for start in datasets["ablation"]["start"].values:
+            here = _broken(datasets, ratio, str(start))
+            seeds = min(seeds, here.sizes["seed"])
+            kl = here["broken_kl"].transpose("seed", "share").values
+            against = contrast(kl[:, -1], kl[:, 0])
+            tests.append(against.higher and against.ratio >= _CRUCIAL)
+            told.append(f"{name}, from {start}: {against} times")
+            numbers |= {
+                f"{name}_{start}_ratio": number(
+                    against.ratio, "median over seeds, most broken over none", "ablation/broken_kl"
+                ),
+                f"{name}_{start}_p": number(
+                    against.p, "signed ranks, two-sided, of the same", "ablation/broken_kl"
+                ),
+            }
+    measured = f"KL with all clusters broken over that with none, {seeds} seeds. {'; '.join(told)}."
+    return Finding(verdict_of(tests), measured, numbers, seeds)
+
+
+class _Moved:
+    """Where the clusters of one kind of RBM are, against those of the dense RBMs."""
+
+    def __init__(self, here: xr.Dataset, model: str) -> None:
+        own, dense = here.sel(model=model), here.sel(model="dense")
+        self.found = np.asarray(own["found"].values, bool)
+        self.apart = np.asarray(own["overlap"].values) == 0
+        self.before = np.asarray(dense["found"].values, bool)
+        self.kl: Float64 = np.asarray(own["forbidden_kl"].values, np.float64)
+        self.against: Contrast = contrast(self.kl, dense["forbidden_kl"].values)
+
+
+def _reform(datasets: Datasets) -> Finding:
+    ablation = datasets["ablation"]
+    check_clusters(ablation)
+    numbers: dict[str, Number] = {}
+    tests, told, seeds = [], [], ablation.sizes["seed"]
+    for name, ratio in PHASES.items():
+        here = whole(phase(datasets, "ablation", ratio), FEW, "forbidden_kl")
+        seeds = min(seeds, here.sizes["seed"])
+        moved = _Moved(here, "forbidden")
+        elsewhere = float(np.mean(moved.found & moved.apart))
+        tests += [elsewhere >= _ELSEWHERE, moved.against.ratio <= COMPARABLE]
+        told.append(
+            f"{name}: {np.count_nonzero(moved.found & moved.apart)} of {moved.found.size} units "
+            f"have a cluster elsewhere, KL {band(moved.kl)}, {moved.against} times the dense one"
+        )
+        numbers |= _kl_numbers(name, moved.against)
+        numbers[f"{name}_elsewhere"] = number(
+            elsewhere,
+            "share of units with a cluster that shares no site with the dense one, forbidden",
+            "ablation/found",
+            "ablation/overlap",
+        )
+    measured = f"Clusters forbidden, {seeds} seeds. {'; '.join(told)}."
+    return Finding(verdict_of(tests), measured, numbers, seeds)
+
+
+def _kl_numbers(name: str, against: Contrast) -> dict[str, Number]:
+    how = "forbidden over dense"
+    return {
+        f"{name}_ratio": number(
+            against.ratio, f"median over seeds of {how}", "ablation/forbidden_kl"
+        ),
+        f"{name}_p": number(against.p, f"signed ranks, two-sided, {how}", "ablation/forbidden_kl"),
+    }
+
+
+def _not_fixed(datasets: Datasets) -> Finding:
+    ablation = datasets["ablation"]
+    check_clusters(ablation)
+    numbers: dict[str, Number] = {}
+    forced: list[float] = []
+    free: list[float] = []
+    told, seeds = [], ablation.sizes["seed"]
+    for name, ratio in PHASES.items():
+        here = whole(phase(datasets, "ablation", ratio), FEW, "forbidden_kl")
+        seeds = min(seeds, here.sizes["seed"])
+        for model, shares in (("forbidden", forced), ("control", free)):
+            moved = _Moved(here, model)
+            clusters = moved.found & moved.before
+            share = float(np.mean(moved.apart[clusters])) if clusters.any() else 0.0
+            shares.append(share)
+            numbers[f"{name}_{model}"] = number(
+                share,
+                f"share of clusters that share no site with the dense one, {model}",
+                "ablation/found",
+                "ablation/overlap",
+            )
+        told.append(
+            f"{name}: {forced[-1]:.0%} of the clusters moved where their place was forbidden, "
+            f"{free[-1]:.0%} where others were"
+        )
+    # Forced to move they cannot stay: only the control says that they need not.
+    if min(free) >= _MOVED:
+        verdict = HOLDS
+    else:
+        verdict = IN_PART if max(free) >= _MOVED or min(forced) >= _ELSEWHERE else FAILS
+    measured = f"Same initial weights, {seeds} seeds. {'; '.join(told)}."
+    return Finding(verdict, measured, numbers, seeds)
+
+
+CLAIMS = (
+    Claim(
+        "broken-gradually",
+        "III B",
+        "Breaking up the clusters of the mask bit by bit, at the same number of weights, makes the "
+        "model worse bit by bit.",
+        "By 1 - F, from each start and in each phase. Worse: with all broken at least twice that "
+        "with none (median ratio, two-sided signed ranks p < 0.05). Bit by bit: no step of the "
+        "share makes more than half of the whole increase of the median, and none undoes more than "
+        "a tenth. Holds if worse and bit by bit everywhere; in part if worse everywhere, or both "
+        "somewhere.",
+        ("ablation",),
+        _gradually,
+    ),
+    Claim(
+        "clusters-crucial",
+        "III B",
+        "The cluster structure is crucial for the model to work.",
+        "KL with all clusters broken must be at least 10 times that with none (median ratio, "
+        "two-sided signed ranks p < 0.05). Holds if so from each start in both phases; in part if "
+        "in some.",
+        ("ablation",),
+        _crucial,
+    ),
+    Claim(
+        "clusters-re-form",
+        "III B",
+        "Where the clusters of the dense RBM are forbidden, the model can still be trained, and "
+        "clusters form elsewhere.",
+        "In each phase two tests: 90 % of the hidden units have a cluster (as above) that shares "
+        "no site with that of the dense RBM, and KL is at most twice the dense one (median ratio). "
+        "Holds if all are passed; in part if some. From 12 sites on.",
+        ("ablation",),
+        _reform,
+    ),
+    Claim(
+        "positions-not-fixed",
+        "III B",
+        "Where clusters form is not fully determined by the initial weights.",
+        "In the control a unit may not use as many positions beside its cluster. Holds if at least "
+        "5 % of its clusters nevertheless share no site with those of the dense RBM from the same "
+        "initial weights, in both phases; in part if in one, or if only forbidden clusters form "
+        "elsewhere. From 12 sites on.",
+        ("ablation",),
+        _not_fixed,
+    ),
+)

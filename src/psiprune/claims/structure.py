@@ -1,0 +1,231 @@
+"""The graph and the weights: Sections II A and III B, Fig. 2, Table I."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+import xarray as xr
+
+from psiprune.claims.access import (
+    PAPER_HIDDEN,
+    PAPER_SITES,
+    PHASES,
+    Float64,
+    phase,
+)
+from psiprune.claims.compare import FEW, band
+from psiprune.claims.finding import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    Claim,
+    Datasets,
+    Finding,
+    Number,
+    Undecided,
+    listed,
+    number,
+)
+
+#: Weights of a cluster, and the step at which the paper's graph must fall apart.
+_WIDTH, _STEP = 3, 18
+#: Large weights are at least so many times as large as the others; weights drawn from one normal
+#: distribution have 3.2 by the same count, whatever the size.
+_LARGE = 5.0
+#: "Each", but for the share of units that pass the test by chance; and most.
+_EACH, _MOST = 0.95, 0.5
+
+
+def _components(datasets: Datasets) -> tuple[Float64, Float64]:
+    """Parts of the graph [RBM, level], of all phases and seeds, and weights kept [level]."""
+    study = datasets["study"]
+    if (study.attrs["sites"], study.attrs["hidden"]) != (PAPER_SITES, PAPER_HIDDEN):
+        raise Undecided(
+            f"the paper's number is for {PAPER_SITES} x {PAPER_HIDDEN} units, the study has "
+            f"{study.attrs['sites']} x {study.attrs['hidden']}"
+        )
+    if study.sizes["level"] <= _STEP:
+        raise Undecided(f"the study has {study.sizes['level'] - 1} pruning steps, not {_STEP}")
+    parts = study["components"].transpose("field", "seed", "level").values
+    kept = study["weights_kept"].isel(field=0, seed=0).values
+    return parts.reshape(-1, parts.shape[-1]).astype(float), kept.astype(float)
+
+
+def _necessarily(datasets: Datasets) -> Finding:
+    parts, kept = _components(datasets)
+    needed = PAPER_SITES + PAPER_HIDDEN - 1
+    total = PAPER_SITES * PAPER_HIDDEN
+    # The first count that no connected graph can have, from the counts that the schedule leaves.
+    first = int(np.flatnonzero(kept < needed)[0]) if (kept < needed).any() else len(kept)
+    agrees = bool((parts[:, first:] > 1).all())
+    verdict = HOLDS if first == _STEP and agrees else FAILS
+    measured = (
+        f"A connected graph of {PAPER_SITES + PAPER_HIDDEN} units has {needed} weights or more, "
+        f"{needed / total:.2%} of {total}; step {first - 1} leaves {kept[first - 1]:g}, step "
+        f"{first} {kept[min(first, len(kept) - 1)]:g}. At step {_STEP} the graph is in parts in "
+        f"{np.count_nonzero(parts[:, _STEP] > 1)} of {len(parts)} RBMs."
+    )
+    numbers = {
+        "needed": number(needed, "N + N_h - 1", "study/@sites", "study/@hidden"),
+        "first": number(first, "first level with fewer weights", "study/weights_kept"),
+        "in_parts": number(
+            float(np.mean(parts[:, _STEP] > 1)),
+            f"share of RBMs at level {_STEP}",
+            "study/components",
+        ),
+    }
+    return Finding(verdict, measured, numbers, datasets["study"].sizes["seed"])
+
+
+def _where(datasets: Datasets) -> Finding:
+    parts, _ = _components(datasets)
+    first = np.array(
+        [np.flatnonzero(row > 1)[0] if (row > 1).any() else parts.shape[1] for row in parts]
+    )
+    share = float(np.mean(first == _STEP))
+    verdict = HOLDS if share >= 0.9 else IN_PART if share >= _MOST else FAILS
+    levels = datasets["study"]["fraction_pruned"].isel(field=0, seed=0).values
+    counts = [
+        f"{np.count_nonzero(first == k)} at step {k} ({levels[k]:.1%} pruned)"
+        for k in np.unique(first)
+        if k < len(levels)
+    ]
+    never = np.count_nonzero(first == len(levels))
+    if never:
+        counts.append(f"{never} never")
+    measured = f"Of {len(parts)} RBMs in all phases the graph first is in parts: {listed(counts)}."
+    numbers: dict[str, Number] = {
+        "at_18": number(share, "share of RBMs first in parts at level 18", "study/components"),
+        "median": number(
+            float(np.median(first)), "median of the first level in parts", "study/components"
+        ),
+    }
+    return Finding(verdict, measured, numbers, datasets["study"].sizes["seed"])
+
+
+def _ratio(weights: Float64) -> float:
+    """Median size of the 3 N_h largest weights over that of all others."""
+    sizes = np.sort(np.abs(weights).ravel())[::-1]
+    large = _WIDTH * weights.shape[0]
+    if large >= sizes.size:
+        raise Undecided("a model of three sites has no other weights")
+    others = float(np.median(sizes[large:]))
+    return float(np.median(sizes[:large])) / others if others > 0 else float("inf")
+
+
+def _few_large(datasets: Datasets) -> Finding:
+    graph = datasets["graph"]
+    weights = [np.asarray(graph["weights"].isel(level=0).values, np.float64)]
+    own = _ratio(weights[0])
+    variables, seeds = ["graph/weights"], 1
+    if "ablation" in datasets:
+        dense = datasets["ablation"].sel(model="dense")["weights"]
+        dense = dense.transpose("field", "seed", "hidden", "visible")
+        weights += list(dense.values.reshape(-1, *dense.shape[2:]))
+        variables.append("ablation/weights")
+        seeds = dense.sizes["seed"]
+    ratios = np.array([_ratio(each) for each in weights])
+    share = float(np.mean(ratios >= _LARGE))
+    verdict = HOLDS if share >= 0.9 else IN_PART if share >= _MOST else FAILS
+    measured = (
+        f"The 3 N_h largest weights are {own:.3g} times the others in the graph of Fig. 1, and "
+        f"{band(ratios)} times in all {len(ratios)} dense RBMs (medians of |W|); at least "
+        f"{_LARGE:g} times in {share:.0%}."
+    )
+    how = "median |W| of the 3 N_h largest weights over that of the others"
+    numbers = {
+        "graph": number(own, f"{how}, level 0", "graph/weights"),
+        "all": number(float(np.median(ratios)), f"{how}, median of dense RBMs", *variables),
+        "share": number(share, "share of them with 5 or more", *variables),
+    }
+    return Finding(verdict, measured, numbers, seeds)
+
+
+def check_clusters(ablation: xr.Dataset) -> None:
+    """Raise `Undecided` where no cluster of three can be told from chance."""
+    width, sites = int(ablation.attrs["width"]), int(ablation.attrs["sites"])
+    if width != _WIDTH:
+        raise Undecided(f"the ablation looked for clusters of {width}, not {_WIDTH}")
+    # p of the strongest cluster there can be: all orders of the weights are as likely.
+    least, threshold = (sites - _WIDTH + 1) / comb(sites, _WIDTH), ablation.attrs["threshold"]
+    if least > threshold:
+        raise Undecided(
+            f"among {sites} sites no cluster of {_WIDTH} reaches p <= {threshold:g}; N >= 12 can"
+        )
+
+
+def _one_cluster(datasets: Datasets) -> Finding:
+    ablation = datasets["ablation"]
+    check_clusters(ablation)
+    shares, told, numbers = [], [], {}
+    seeds = ablation.sizes["seed"]
+    if seeds < FEW:
+        raise Undecided(f"the rule needs at least {FEW} seeds, found {seeds}")
+    for name, ratio in PHASES.items():
+        here = phase(datasets, "ablation", ratio).sel(model="dense")
+        found = np.asarray(here["found"].values, bool)
+        of_unit = np.asarray(here["share_of_unit"].values, np.float64)[found]
+        shares.append(float(found.mean()))
+        middle = float(np.median(of_unit)) if len(of_unit) else 0.0
+        told.append(
+            f"{np.count_nonzero(found)} of {found.size} units at the {name}, with {middle:.0%} of "
+            "their |W|"
+        )
+        numbers[f"{name}_found"] = number(shares[-1], "share of units, dense", "ablation/found")
+        numbers[f"{name}_share"] = number(
+            middle, "median over found clusters, dense", "ablation/share_of_unit", "ablation/found"
+        )
+    inside = [numbers[f"{name}_share"].value > 0.5 for name in PHASES]
+    if min(shares) >= _EACH and all(inside):
+        verdict = HOLDS
+    else:
+        verdict = IN_PART if min(shares) >= _MOST else FAILS
+    measured = f"A cluster of three stands out in {listed(told)} ({seeds} seeds)."
+    return Finding(verdict, measured, numbers, seeds)
+
+
+CLAIMS = (
+    Claim(
+        "disconnected-at-18",
+        "Appendix A, Table I",
+        "The graph is necessarily disconnected at the 18th step, with less than 26 weights "
+        "(16.05 %).",
+        "Arithmetic: a connected graph of n units has at least n - 1 weights. Holds if the first "
+        "level of the study with less than N + N_h - 1 weights is the 18th, and the graph is in "
+        "parts in every RBM from there on. For 18 x 9 units only.",
+        ("study",),
+        _necessarily,
+    ),
+    Claim(
+        "falls-apart-at-85",
+        "III A, Fig. 2",
+        "The graph becomes disconnected at 85 % pruned.",
+        "The first level at which each graph is in parts. Holds if that is the 18th (85 %) in 90 % "
+        "of all RBMs; in part if in half of them. For 18 x 9 units only.",
+        ("study",),
+        _where,
+    ),
+    Claim(
+        "few-large-weights",
+        "II A, Fig. 1",
+        "After training a small number of weights is large, and all others are much smaller.",
+        "Small number: 3 N_h. The median size of so many largest weights must be at least 5 times "
+        "that of the others (weights from one normal distribution: 3.2). Holds if so in 90 % of "
+        "the dense RBMs, those of the ablation and the one of Fig. 1; in part if in half of them.",
+        ("graph",),
+        _few_large,
+    ),
+    Claim(
+        "one-cluster-of-three",
+        "III B",
+        "In a trained RBM each hidden unit has one cluster of three weights that are significantly "
+        "larger than the rest.",
+        "A window of three adjacent sites counts if at most 5 % of random orders of the unit's "
+        "weights have one as strong. Holds if 95 % of the units of the dense RBMs have such a "
+        "cluster, in both phases, with more than half of the unit's |W| (median); in part if half "
+        "of the units have one in both. From 12 sites on.",
+        ("ablation",),
+        _one_cluster,
+    ),
+)

@@ -1,0 +1,172 @@
+"""The parts that rules are made of, each against a value known otherwise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from claim_world import taken, two_peaks, world
+from psiprune.claims.access import connectable, crossing, fractions, nearest, phase, whole
+from psiprune.claims.compare import contrast, growth, p_above, p_larger
+from psiprune.claims.finding import FAILS, HOLDS, IN_PART, Undecided, listed, verdict_of
+from psiprune.claims.order import peaks, two_peaked
+from psiprune.claims.sparse import _epochs_to
+from psiprune.claims.structure import _ratio
+from psiprune.claims.thresholds import reach
+
+
+def test_a_difference_counts_if_it_is_significant_and_large() -> None:
+    base = np.arange(1.0, 11.0)
+    more = contrast(1.2 * base, base)
+    assert (more.higher, more.lower) == (True, False)
+    assert more.ratio == pytest.approx(1.2)
+    assert more.p == pytest.approx(2 / 2**10)
+    less = contrast(base, 1.2 * base)
+    assert (less.higher, less.lower) == (False, True)
+    small = contrast(1.05 * base, base)
+    assert small.p < 0.05
+    assert not small.higher
+    # Five of five have p = 0.0625; ten with these signs 0.049.
+    assert not contrast(1.2 * base[:5], base[:5]).higher
+    signs = np.array([1, 1, 1, 1, 1, 1, 1, -1, 1, 1])
+    close = contrast(20 + signs * base, 20 - signs * base)
+    assert 0.04 < close.p < 0.05
+    assert close.higher
+    unsure = contrast([3.0, 3.0, 3.1, 0.5, 0.4, 0.3], [1.0] * 6)
+    assert unsure.ratio > 1.5
+    assert not unsure.higher
+
+
+def test_one_sided_p_values_at_their_least() -> None:
+    assert p_above([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2**-5)
+    assert p_above([-1.0, -2.0, -3.0, -4.0, -5.0]) == 1.0
+    assert p_above([2.0, 2.0], [2.0, 2.0]) == 1.0
+    assert p_larger([4.0, 5.0, 6.0], [1.0, 2.0, 3.0]) == pytest.approx(1 / 20)
+    assert p_larger([4.0, 5.0, np.inf], [1.0, 2.0, 3.0]) == pytest.approx(1 / 20)
+    assert p_larger([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]) > 0.9
+
+
+def test_signed_ranks_are_rarely_fooled_by_noise() -> None:
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=(400, 10))
+    fooled = np.mean([p_above(row) < 0.05 for row in noise])
+    # A binomial share of 5 % has a standard error of 1.1 % here.
+    assert fooled < 0.05 + 3 * 0.011
+    seen = np.mean([p_above(row + 1) < 0.05 for row in noise])
+    assert seen > 0.8
+
+
+def test_where_a_curve_crosses_a_limit() -> None:
+    levels = np.array([0.0, 0.1, 0.3])
+    assert crossing(levels, [1.0, 1.0, 3.0], 2.0) == pytest.approx(0.2)
+    assert crossing(levels, [1.0, 3.0, 0.0], 2.0) == pytest.approx(0.05)
+    assert crossing(levels, [5.0, 3.0, 0.0], 2.0) == 0.0
+    assert math.isinf(crossing(levels, [1.0, 2.0, 2.0], 2.0))
+
+
+def test_growth_is_a_geometric_mean() -> None:
+    values = np.array([[1.0, 2.0, 8.0], [5.0, 5.0, 5.0]])
+    assert np.exp(growth(values)) == pytest.approx([4.0, 1.0])
+    assert np.isnan(growth(np.array([[1.0, -2.0]]))).all()
+    assert not np.isfinite(growth(np.array([[0.0, 2.0]]))).any()
+
+
+def test_the_level_nearest_to_a_fraction() -> None:
+    levels = fractions(phase(world(), "study", 1.0))
+    found = [nearest(levels, x) for x in (0.25, 1 / 3, 0.5, 0.75)]
+    assert found == [3, 4, 7, 13]
+    assert levels[found] == pytest.approx([0.272, 0.346, 0.525, 0.747], abs=1e-3)
+    with pytest.raises(Undecided, match="no level within 5% of 75% pruned"):
+        nearest(levels[:5], 0.75)
+    with pytest.raises(Undecided, match="no level"):
+        nearest(levels[:1], 0.02)
+
+
+def test_levels_that_can_be_connected() -> None:
+    here = phase(world(), "study", 1.0)
+    assert np.flatnonzero(connectable(here)).tolist() == list(range(1, 18))
+
+
+def test_fields_are_told_by_their_ratio_to_the_coupling() -> None:
+    study = world()["study"].assign_coords(field=[0.5, 1.0]).assign_attrs(coupling=0.5)
+    assert float(phase({"study": study}, "study", 2.0)["field"]) == 1.0
+    # Derived datasets do not say J: it is that of the study.
+    ranks = world()["ranks"].assign_coords(field=[0.5, 1.0])
+    assert float(phase({"study": study, "ranks": ranks}, "ranks", 1.0)["field"]) == 0.5
+    with pytest.raises(Undecided, match="study has no field with h/J = 3"):
+        phase({"study": study}, "study", 3.0)
+
+
+def test_missing_variables_and_seeds_are_named() -> None:
+    here = phase(world(), "study", 1.0)
+    with pytest.raises(Undecided, match="the data has no nothing"):
+        whole(here, 3, "nothing")
+    with pytest.raises(Undecided, match="at least 11 seeds, found 10"):
+        whole(here, 11, "kl")
+
+
+def test_reach_is_the_first_level_out_and_not_the_last_one_in() -> None:
+    here = phase(world(), "study", 2.0)
+    found = reach(here, "kl")
+    assert found.level == 14
+    assert found.excess[13] < 1 < found.excess[14]
+    assert (found.within, found.leaves) == pytest.approx((1 - 41 / 162, 1 - 37 / 162))
+    here["kl"].loc[{"level": 5}] *= 9.0
+    assert reach(here, "kl").level == 5
+    here["kl_floor"].loc[{"level": 5}] = 1.0
+    assert reach(here, "kl").level == 14
+
+
+def test_verdicts_of_several_tests() -> None:
+    assert verdict_of([True, True]) == HOLDS
+    assert verdict_of([True, False]) == IN_PART
+    assert verdict_of([False, False]) == FAILS
+
+
+def test_words_in_a_row() -> None:
+    assert [listed(w) for w in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "none",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+
+
+@pytest.mark.parametrize("sites", [9, 10, 18])
+def test_peaks(sites: int) -> None:
+    ones, double = two_peaks(sites)
+    single = np.exp(-((ones - sites / 2) ** 2) / sites)
+    error = np.full((3, sites + 1), 1e-3)
+    # The third has one peak to one side only: symmetrised, still two.
+    lonely = np.where(ones == 1, 1.0, 0.1)
+    found = peaks(np.stack([double, single / single.sum(), lonely / lonely.sum()]), error)
+    m = np.abs(1 - 2 * ones / sites)
+    assert found.place == pytest.approx([m[double.argmax()], m.min(), m[1]])
+    assert two_peaked(found).tolist() == [True, False, True]
+    assert found.centre[0] == pytest.approx(double[sites // 2])
+
+
+def test_a_peak_within_its_error_is_none() -> None:
+    _, double = two_peaks(18)
+    assert not two_peaked(peaks(double[None], np.full((1, 19), 0.1))).any()
+
+
+def test_large_weights_against_normal_ones() -> None:
+    normal = np.random.default_rng(1).normal(size=(300, 18))
+    assert _ratio(normal) == pytest.approx(3.2, abs=0.15)
+    weights = np.full((2, 9), 0.1)
+    weights[:, :3] = -1.0
+    assert _ratio(weights) == pytest.approx(10.0)
+    with pytest.raises(Undecided, match="no other weights"):
+        _ratio(np.ones((2, 3)))
+
+
+def test_the_first_epoch_at_a_target() -> None:
+    here = phase(taken("sparse", seed=[0])(world()), "sparse", 1.0)
+    history = here["history_kl"].sel(variant="dense").values[0]
+    epochs = here["epoch"].values
+    for target in (1.0, 0.1, 0.01):
+        first = epochs[np.flatnonzero(history <= target)[0]]
+        assert _epochs_to(here, "dense", np.array([target])).tolist() == [max(1, first)]
