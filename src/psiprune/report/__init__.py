@@ -1,0 +1,1 @@
+"""Reports: what was found, on one HTML page that needs nothing else."""

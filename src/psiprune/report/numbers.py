@@ -1,0 +1,159 @@
+"""Numbers that know where they come from, and sentences made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from string import Formatter
+from typing import NamedTuple
+
+import xarray as xr
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Number(NamedTuple):
+    """A number of the report.
+
+    Attributes:
+        value: as it is in the dataset, or computed from what is there.
+        shown: as it is read.
+        source: dataset, variable, position and what was done, in words.
+    """
+
+    value: float
+    shown: str
+    source: str
+
+    @property
+    def known(self) -> bool:
+        """Whether it is a number at all."""
+        return math.isfinite(self.value)
+
+
+class Sentence(NamedTuple):
+    """Text with numbers in it."""
+
+    parts: tuple[str | Number, ...]
+
+    @property
+    def text(self) -> str:
+        """As it is read."""
+        return "".join(p if isinstance(p, str) else p.shown for p in self.parts)
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """The numbers in it, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Number))
+
+
+class Named(NamedTuple):
+    """A dataset and the name of its file, which sources begin with."""
+
+    name: str
+    data: xr.Dataset
+
+
+def significant(value: float) -> str:
+    """Three significant digits, ties away from 0: "0.00345", "−12.3", "4.57 × 10⁻⁵"; "–" if none.
+
+    From 0.001 to below a million as a plain decimal, whole above 1000. The page's own script rounds
+    by the same rule.
+    """
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    exact = abs(Decimal(value))
+    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 2), ROUND_HALF_UP)
+    exponent = rounded.adjusted()
+    sign = "−" if value < 0 else ""
+    if -3 <= exponent < 6:
+        return sign + f"{rounded:.{max(0, 2 - exponent)}f}"
+    power = str(exponent).translate(_SUPERSCRIPTS)
+    return f"{sign}{rounded.scaleb(-exponent):.2f}\u202f×\u202f10{power}"
+
+
+def whole(value: float) -> str:
+    """A count; with its decimals where it is none, as a median of two counts can be."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+
+
+def percent(value: float) -> str:
+    """A share as a percentage with one decimal, ties away from 0; its blank does not break."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{Decimal(100 * value).quantize(Decimal('0.1'), ROUND_HALF_UP)}\N{NO-BREAK SPACE}%"
+
+
+Show = Callable[[float], str]
+Where = Mapping[str, Hashable]
+
+
+def one(of: Named, variable: str, where: Where, show: Show = significant) -> Number:
+    """The entry of a variable at this position."""
+    value = float(of.data[variable].sel(where))
+    return Number(value, show(value), f"{of.name}: {variable}{position(where)}")
+
+
+def median(of: Named, variable: str, where: Where, show: Show = significant) -> Number:
+    """The median of a variable over seeds (entries of NaN do not count) at this position."""
+    value = float(of.data[variable].sel(where).median("seed"))
+    source = f"{of.name}: median over seed of {variable}{position(where)}"
+    return Number(value, show(value), source)
+
+
+def attribute(of: Named, name: str) -> Number:
+    """A count that the dataset as a whole has: sites, hidden."""
+    value = float(of.data.attrs[name])
+    return Number(value, whole(value), f"{of.name}: attribute {name}")
+
+
+def size(of: Named, dimension: str) -> Number:
+    """How many seeds, levels and so on there are."""
+    value = float(of.data.sizes[dimension])
+    return Number(value, whole(value), f"{of.name}: number of entries along {dimension}")
+
+
+def ratio(number: Number, other: Number, show: Show = significant) -> Number:
+    """One number over another; NaN over 0."""
+    value = number.value / other.value if other.value else math.nan
+    return Number(value, show(value), f"({number.source}) / ({other.source})")
+
+
+def say(template: str, **parts: Number | Sentence | str) -> Sentence:
+    """A sentence: each {name} of the template becomes the number, sentence or text given."""
+    found: list[str | Number] = []
+    for text, name, _, _ in Formatter().parse(template):
+        found.append(text)
+        if name is not None:
+            part = parts[name]
+            found += part.parts if isinstance(part, Sentence) else (part,)
+    return Sentence(tuple(part for part in found if part))
+
+
+def listed(items: Sequence[str | Number | Sentence], last: str = "and") -> Sentence:
+    """Items as in a sentence: "a", "a and b", "a, b and c"."""
+    found: list[str | Number] = []
+    for k, item in enumerate(items):
+        if k:
+            found.append(f" {last} " if k == len(items) - 1 else ", ")
+        found += item.parts if isinstance(item, Sentence) else (item,)
+    return Sentence(tuple(found))
+
+
+def plural(number: Number, one_of: str, many: str = "") -> Sentence:
+    """A count with its noun: "1 seed", "10 seeds"."""
+    return Sentence((number, f" {one_of if number.value == 1 else many or one_of + 's'}"))
+
+
+def position(where: Where) -> str:
+    """Where in a variable, as sources say it: "[field=1, level=5]"."""
+    inside = ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in where.items()
+    )
+    return f"[{inside}]" if inside else ""

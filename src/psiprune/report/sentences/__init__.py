@@ -1,0 +1,1 @@
+"""What the numbers of each figure say, in two or three sentences."""
