@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from psiprune.claims import (
     HOLDS,
     UNDECIDED,
     VERDICTS,
+    claims_markdown,
     claims_numbers,
     claims_text,
     counts,
@@ -196,9 +198,6 @@ def test_the_table() -> None:
     for line, (claim, finding) in zip(lines[1:], judged, strict=False):
         assert line.startswith(finding.verdict)
         assert f" {claim.key} " in line
-    for claim, finding in judged:
-        assert f"{claim.key}: {finding.verdict}\n  The paper: {claim.statement}\n" in text
-        assert f"  The rule: {claim.rule}\n  Measured: {finding.measured}" in text
     found = counts(judged)
     assert found[HOLDS] == len(CLAIMS) - 1
     assert found[FAILS] == 1
@@ -206,6 +205,23 @@ def test_the_table() -> None:
         f"{len(CLAIMS)} claims: {found[HOLDS]} holds, 0 holds in part, 1 does not hold, "
         "0 cannot be decided with this data"
     )
+
+
+def test_the_markdown_table_has_three_cells_a_row() -> None:
+    judged = judge(world())
+    lines = claims_markdown(judged).splitlines()
+    assert lines[0].startswith(f"{len(CLAIMS)} claims: ")
+    rows = lines[4:]
+    assert len(rows) == len(CLAIMS)
+    for row, (claim, finding) in zip(rows, judged, strict=True):
+        cells = re.split(r"(?<!\\)\|", row)
+        assert [cell.strip().replace("\\|", "|") for cell in cells] == [
+            "",
+            f"{claim.statement} ({claim.section})",
+            finding.verdict,
+            finding.measured,
+            "",
+        ]
 
 
 def test_five_headlines() -> None:

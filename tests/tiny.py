@@ -20,6 +20,7 @@ from psiprune.config import (
     AblationSettings,
     FineTuneSettings,
     MeasureSettings,
+    PaperSettings,
     PruneSettings,
     SparseSettings,
     StudySettings,
@@ -96,6 +97,53 @@ def ablation_settings(**changes: Any) -> AblationSettings:
         "threshold": 1.0,
     }
     return AblationSettings(**{**values, **changes})
+
+
+PAPER = {
+    "sites": 6,
+    "fields": 1.0,
+    "shots": 200,
+    "seeds": 2,
+    "other-sites": 4,
+    "other-seeds": 1,
+    "graph-sites": 5,
+    "levels": 2,
+    "history-every": 1,
+    "train.method": "cd",
+    "train.epochs": 4,
+    "train.batch-size": 20,
+    "fine-tune.method": "cd",
+    "fine-tune.epochs": 1,
+    "measure.draws": 200,
+}
+"""The options that give `paper_settings()`, but for lists."""
+
+
+def paper_settings() -> PaperSettings:
+    """6 sites, 4 and 5 beside them, one field, two seeds, two levels of 18, 16, 15 weights."""
+    train: dict[str, Any] = {"method": "cd", "epochs": 4, "batch_size": 20}
+    return PaperSettings(
+        sites=6,
+        fields=(1.0,),
+        shots=200,
+        seeds=2,
+        other_sites=(4,),
+        other_seeds=1,
+        graph_sites=5,
+        levels=2,
+        history_every=1,
+        first_fractions=(0.8,),
+        shares=(0.0, 1.0),
+        train=TrainSettings(**train),
+        fine_tune=FineTuneSettings(method="cd", epochs=1),
+        measure=MeasureSettings(draws=200),
+    )
+
+
+def paper_options(**changes: object) -> list[str]:
+    """The same as options of `psiprune paper`, some of them changed."""
+    single = [f"--{name}={value}" for name, value in {**PAPER, **changes}.items()]
+    return [*single, "--first-fractions", "0.8", "--shares", "0", "1"]
 
 
 def options(changes: Mapping[str, object] | None = None) -> list[str]:

@@ -16,7 +16,15 @@ from psiprune.claims.finding import (
     Number,
 )
 from psiprune.claims.headlines import Headline, headlines
-from psiprune.claims.judge import CLAIMS, Judged, claims_numbers, claims_text, counts, judge
+from psiprune.claims.judge import (
+    CLAIMS,
+    Judged,
+    claims_markdown,
+    claims_numbers,
+    claims_text,
+    counts,
+    judge,
+)
 
 __all__ = [
     "CLAIMS",
@@ -30,6 +38,7 @@ __all__ = [
     "Headline",
     "Judged",
     "Number",
+    "claims_markdown",
     "claims_numbers",
     "claims_text",
     "counts",

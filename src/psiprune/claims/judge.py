@@ -108,15 +108,25 @@ def claims_numbers(judged: Sequence[Judged]) -> list[dict[str, Any]]:
 
 
 def claims_text(judged: Sequence[Judged]) -> str:
-    """A line a claim with its verdict, and what was measured below; the counts at the end."""
+    """A line a claim with its verdict; the counts at the end."""
     rows = [["verdict", "claim", "section", "seeds"]]
     rows += [
         [finding.verdict, claim.key, claim.section, str(finding.seeds)] for claim, finding in judged
     ]
-    details = [
-        f"{claim.key}: {finding.verdict}\n  The paper: {claim.statement}\n"
-        f"  The rule: {claim.rule}\n  Measured: {finding.measured}"
+    return f"{align(rows)}\n\n{len(judged)} claims: {_total(judged)}"
+
+
+def claims_markdown(judged: Sequence[Judged]) -> str:
+    """A Markdown table of what the paper says, the verdict, and what was measured."""
+    rows = [
+        (f"{claim.statement} ({claim.section})", finding.verdict, finding.measured)
         for claim, finding in judged
     ]
-    total = ", ".join(f"{count} {verdict}" for verdict, count in counts(judged).items())
-    return "\n\n".join([align(rows), *details, f"{len(judged)} claims: {total}"])
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    table = ["| The paper | Verdict | Measured |", "| --- | --- | --- |"]
+    table += [f"| {line} |" for line in lines]
+    return "\n".join([f"{len(judged)} claims: {_total(judged)}.", "", *table, ""])
+
+
+def _total(judged: Sequence[Judged]) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts(judged).items())

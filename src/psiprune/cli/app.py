@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -42,9 +42,14 @@ app = App(
 )
 
 
-def chosen_settings(model: type[Chosen], given: Chosen | None, config: Path | None) -> Chosen:
-    """The configuration of a TOML file, if any, overlaid with the options given."""
-    values: dict[str, Any] = {}
+def chosen_settings(
+    model: type[Chosen],
+    given: Chosen | None,
+    config: Path | None,
+    base: Mapping[str, Any] | None = None,
+) -> Chosen:
+    """The configuration of a TOML file, else `base`, overlaid with the options given."""
+    values: dict[str, Any] = dict(base or {})
     if config is not None:
         try:
             values = tomllib.loads(config.read_text())

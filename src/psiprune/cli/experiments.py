@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Folder = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 
 
-def _folder(out: Path | None, name: str, settings: Settings) -> Path:
+def folder_of(out: Path | None, name: str, settings: Settings) -> Path:
     """The folder of a run: as given, else named by its configuration."""
     from psiprune.runs import default_folder
 
@@ -66,7 +66,7 @@ def study_command(
     from psiprune.tables import study_numbers, study_text
 
     chosen = chosen_settings(StudySettings, settings, config)
-    folder = _folder(out, "study", chosen)
+    folder = folder_of(out, "study", chosen)
     study = run_study(chosen, folder)
     figures = {"figure": plot_study(study)}
     numbers = {"levels": study_numbers(study)}
@@ -93,11 +93,11 @@ def sparse_command(
         print one JSON object on standard output
     """
     from psiprune.experiments.sparse import run_sparse
-    from psiprune.figures_sparse import plot_sparse
-    from psiprune.tables_sparse import sparse_numbers, sparse_text
+    from psiprune.figures import plot_sparse
+    from psiprune.tables import sparse_numbers, sparse_text
 
     chosen = chosen_settings(SparseSettings, settings, config)
-    folder = _folder(out, "sparse", chosen)
+    folder = folder_of(out, "sparse", chosen)
     sparse = run_sparse(chosen, folder)
     figures = {"figure": plot_sparse(sparse)}
     numbers = {"variants": sparse_numbers(sparse)}
@@ -124,11 +124,11 @@ def ablation_command(
         print one JSON object on standard output
     """
     from psiprune.experiments.ablation import run_ablation
-    from psiprune.figures_sparse import plot_broken, plot_forbidden
-    from psiprune.tables_sparse import ablation_numbers, ablation_text
+    from psiprune.figures import plot_broken, plot_forbidden
+    from psiprune.tables import ablation_numbers, ablation_text
 
     chosen = chosen_settings(AblationSettings, settings, config)
-    folder = _folder(out, "ablation", chosen)
+    folder = folder_of(out, "ablation", chosen)
     ablation = run_ablation(chosen, folder)
     figures = {"broken": plot_broken(ablation), "forbidden": plot_forbidden(ablation)}
     numbers = {"ablation": ablation_numbers(ablation)}
@@ -155,11 +155,11 @@ def frontier_command(
         print one JSON object on standard output
     """
     from psiprune.experiments.frontier import run_frontier
-    from psiprune.figures_frontier import plot_frontier
-    from psiprune.tables_frontier import frontier_numbers, frontier_text
+    from psiprune.figures import plot_frontier
+    from psiprune.tables import frontier_numbers, frontier_text
 
     chosen = chosen_settings(FrontierSettings, settings, config)
-    folder = _folder(out, "frontier", chosen)
+    folder = folder_of(out, "frontier", chosen)
     frontier = run_frontier(chosen, folder)
     figures = {"figure": plot_frontier(frontier)}
     numbers = {"frontier": frontier_numbers(frontier)}

@@ -1,0 +1,129 @@
+"""`psiprune paper`: figures, claims, medians and the report of a tiny run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tiny
+from psiprune import reproduction
+from psiprune.claims import CLAIMS
+from psiprune.config import PaperSettings
+from psiprune.experiments.paper import PARTS
+from psiprune.files import read_dataset
+from psiprune.reproduction import DRAWINGS
+
+FEW = ("fig1", "fig2", "timing")
+
+
+@pytest.fixture
+def run(paper_run: Path, tmp_path: Path) -> Path:
+    """A finished run that may be changed."""
+    return Path(shutil.copytree(paper_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three figures instead of twelve, each of which has tests of its own."""
+    drawings = {name: DRAWINGS[name] for name in FEW}
+    monkeypatch.setattr(reproduction, "DRAWINGS", drawings)
+
+
+def test_every_figure_names_parts_that_exist() -> None:
+    assert {part for drawing in DRAWINGS.values() for part in drawing.parts} <= set(PARTS)
+    assert {"fig1", "fig2", "fig3", "fig4", "fig5", "fig6"} < set(DRAWINGS)
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_a_whole_run_has_claims_medians_and_a_report(run: Path) -> None:
+    outcome = tiny.call("paper", "--out", run, "--json", *tiny.paper_options())
+    assert (outcome.status, outcome.err) == (0, "")
+    printed = json.loads(outcome.out)
+    claims = json.loads((run / "claims.json").read_text())
+    assert [claim["key"] for claim in claims["claims"]] == [claim.key for claim in CLAIMS]
+    assert claims["claims"] == printed["claims"]
+    assert sum(claims["counts"].values()) == len(CLAIMS)
+    assert claims["provenance"] == json.loads((run / "provenance.json").read_text())
+    drawn = {file.name for file in (run / "figures").iterdir()}
+    assert drawn == {f"{name}.{suffix}" for name in FEW for suffix in ("svg", "png")}
+    page = (run / "report.html").read_text()
+    for claim in CLAIMS:
+        assert claim.key in page
+    study, medians = (read_dataset(run / name / "study.nc") for name in ("study", "medians"))
+    np.testing.assert_allclose(
+        medians["kl"].sel(quantile=0.5), study["kl"].median("seed"), rtol=1e-6
+    )
+    assert int(medians["seeds"]) == 2
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_the_same_run_gives_the_same_files(run: Path) -> None:
+    tiny.call("paper", "--out", run, *tiny.paper_options())
+    before = {name: data for name, (data, _) in tiny.contents(run).items()}
+    tiny.call("paper", "--out", run, *tiny.paper_options())
+    assert {name: data for name, (data, _) in tiny.contents(run).items()} == before
+
+
+def test_one_figure_alone_runs_what_it_needs(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options = ("--only", "fig1", "table1", *tiny.paper_options())
+    outcome = tiny.call("paper", "--out", folder, *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert {file.name for file in (folder / "figures").iterdir()} == {"fig1.png", "fig1.svg"}
+    stages = {file.parent.name for file in folder.glob("*/config.toml")}
+    assert stages == {"graph", "study"}
+    assert not (folder / "report.html").exists()
+    assert re.search(r"remaining.*\n0 +18 ", outcome.out)
+    numbers = json.loads(tiny.call("paper", "--out", folder, "--json", *options).out)
+    assert numbers["table1"]["steps"][1]["weights_kept"] == 16
+
+
+def test_quick_is_a_smaller_configuration_that_options_change() -> None:
+    quick = PaperSettings(**PaperSettings.quick())
+    assert (quick.sites, quick.other_sites, quick.seeds) == (18, (10,), 3)
+    full = PaperSettings()
+    assert (full.sites, full.other_sites, full.seeds, full.other_seeds) == (18, (50, 100), 10, 3)
+    # Both do the same experiments, by the paper's way of training.
+    for settings in (quick, full):
+        assert settings.study().train.method == "cd"
+        assert settings.study().prune.criterion == "magnitude"
+        assert settings.size(50).hidden_units == 25
+        assert settings.schedule(0.3).prune.first_fraction == 0.3
+        assert settings.schedule(0.3).prune.fraction == 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--only", "fig7"), "fig7"),
+        (("--quick", "--config", "x.toml"), "quick: is a configuration of its own"),
+        (("--sites", "5"), "sites: should be greater than or equal to 6, found '5'"),
+        (("--sites", "19"), "sites: should be less than or equal to 18, found '19'"),
+        (("--seeds", "1"), "seeds: should be greater than or equal to 2"),
+        (("--other-sites", "18"), "other_sites: must not hold sites = 18 once more"),
+        (("--first-fractions", "0.1", "0.1"), "first_fractions: each must stand once"),
+        (("--shares", "1", "0"), "shares: must rise"),
+    ],
+)
+def test_refusals(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    outcome = tiny.call("paper", "--out", tmp_path / "run", *options)
+    assert words in tiny.refusal(outcome)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configuration_needs_another_folder(run: Path) -> None:
+    outcome = tiny.call("paper", "--out", run, *tiny.paper_options(levels=3))
+    assert "config.toml: the run there has levels = 2, this one 3" in tiny.refusal(outcome)
+
+
+@pytest.mark.slow
+def test_all_figures_of_a_tiny_run(run: Path) -> None:
+    outcome = tiny.call("paper", "--out", run, *tiny.paper_options())
+    assert (outcome.status, outcome.err) == (0, "")
+    drawn = {file.stem for file in (run / "figures").glob("*.svg")}
+    assert drawn == set(DRAWINGS)
