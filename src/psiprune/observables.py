@@ -138,7 +138,8 @@ def reference_observables(state: MPS) -> Observables:
         Estimate(mean, zero, np.sqrt(np.maximum(square - mean**2, 0.0))),
         Estimate(absolute, zero, np.sqrt(np.maximum(square - absolute**2, 0.0))),
         Estimate(correlation, np.zeros(len(correlation)), spread),
-        Estimate(prob, np.zeros(n + 1), np.sqrt(prob * (1.0 - prob))),
+        # Contraction may leave a probability of 0 at -1e-17.
+        Estimate(prob, np.zeros(n + 1), np.sqrt(np.maximum(prob * (1.0 - prob), 0.0))),
     )
 
 
