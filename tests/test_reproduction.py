@@ -40,7 +40,7 @@ def test_every_figure_names_parts_that_exist() -> None:
 
 
 @pytest.mark.usefixtures("few_figures")
-def test_a_whole_run_has_claims_medians_and_a_report(run: Path) -> None:
+def test_a_whole_run_has_claims_medians_and_a_report_again_the_same(run: Path) -> None:
     outcome = tiny.call("paper", "--out", run, "--json", *tiny.paper_options())
     assert (outcome.status, outcome.err) == (0, "")
     printed = json.loads(outcome.out)
@@ -59,11 +59,7 @@ def test_a_whole_run_has_claims_medians_and_a_report(run: Path) -> None:
         medians["kl"].sel(quantile=0.5), study["kl"].median("seed"), rtol=1e-6
     )
     assert int(medians["seeds"]) == 2
-
-
-@pytest.mark.usefixtures("few_figures")
-def test_the_same_run_gives_the_same_files(run: Path) -> None:
-    tiny.call("paper", "--out", run, *tiny.paper_options())
+    # Once more, and nothing is another file.
     before = {name: data for name, (data, _) in tiny.contents(run).items()}
     tiny.call("paper", "--out", run, *tiny.paper_options())
     assert {name: data for name, (data, _) in tiny.contents(run).items()} == before
