@@ -892,7 +892,7 @@ def test_help_comes_from_the_configuration(
 
 def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = help_of(monkeypatch)
-    for name in COMMANDS:
+    for name in (*COMMANDS, "paper", "import", "export"):
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
         assert "--json" in help_of(monkeypatch, name)
         assert "--no-json" not in help_of(monkeypatch, name)
