@@ -45,6 +45,10 @@ def test_one_sided_p_values_at_their_least() -> None:
     assert p_above([2.0, 2.0], [2.0, 2.0]) == 1.0
     assert p_larger([4.0, 5.0, 6.0], [1.0, 2.0, 3.0]) == pytest.approx(1 / 20)
     assert p_larger([4.0, 5.0, np.inf], [1.0, 2.0, 3.0]) == pytest.approx(1 / 20)
+    # Ties: of the 20 ways to deal out 1, 1, 1, 2, 2, 2 one is as large as this.
+    assert p_larger([2.0, 2.0, 2.0], [1.0, 1.0, 1.0]) == pytest.approx(1 / 20)
+    assert p_larger([1.0, 1.0, 1.0], [1.0, 1.0, 1.0]) == 1
+    assert p_larger(np.arange(10.0) + 10, np.arange(10.0)) < 2e-4
     assert p_larger([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]) > 0.9
 
 

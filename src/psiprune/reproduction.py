@@ -103,7 +103,7 @@ def reproduce(
         if name not in DRAWINGS and name != TABLE:
             known = ", ".join([*DRAWINGS, TABLE])
             raise InputError(f"only: must be among {known}, found {name!r}")
-    wanted = only or list(DRAWINGS)
+    wanted = list(dict.fromkeys(only)) or list(DRAWINGS)
     needs = {part for name in wanted if name != TABLE for part in DRAWINGS[name].parts}
     if TABLE in wanted:
         needs.add("study")

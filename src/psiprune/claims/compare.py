@@ -67,11 +67,14 @@ def p_above(values: ArrayLike, others: ArrayLike = 0.0) -> float:
 def p_larger(values: ArrayLike, others: ArrayLike) -> float:
     """One-sided p-value of rank sums that unpaired values are not larger than the others.
 
-    (Mann & Whitney 1947; exact without ties. Three against three reach 0.05.)
+    (Mann & Whitney 1947. Over all ways to deal the values out up to 10,000, so exact with ties too,
+    else over as many random ones. Three against three reach 0.05 and no less.)
     """
-    from scipy.stats import mannwhitneyu
+    from scipy.stats import PermutationMethod, mannwhitneyu
 
-    return float(mannwhitneyu(values, others, alternative="greater").pvalue)
+    dealt = PermutationMethod(n_resamples=10_000, rng=np.random.default_rng(0))
+    found = mannwhitneyu(values, others, alternative="greater", method=dealt)
+    return float(found.pvalue)
 
 
 def band(values: ArrayLike, form: str = ".2g") -> str:

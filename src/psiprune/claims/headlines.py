@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from psiprune.claims.access import MEASURES, PM, QCP, has_phase, phase
+from psiprune.claims.access import PM, QCP, has_phase, phase
 from psiprune.claims.compare import FEW
 from psiprune.claims.finding import (
     FAILS,
@@ -16,14 +14,12 @@ from psiprune.claims.finding import (
     UNDECIDED,
     Datasets,
     Number,
-    Undecided,
     number,
 )
 from psiprune.claims.judge import Judged, counts
-from psiprune.claims.thresholds import floors_known, reach
 from psiprune.tables.frontier import frontier_numbers
 
-_SURGEON = "surgeon"
+_PAPER, _SURGEON = "magnitude-cd", "surgeon"
 
 
 class Headline(NamedTuple):
@@ -43,59 +39,47 @@ class Headline(NamedTuple):
 def headlines(datasets: Datasets, judged: Sequence[Judged]) -> list[Headline]:
     """Up to five numbers; one whose dataset is missing is left out."""
     found = [
-        _paper(datasets, QCP, "at the critical point"),
-        _paper(datasets, PM, "in the paramagnetic phase"),
-        _surgeon(datasets),
+        _prunable(datasets, QCP, _PAPER, "the paper's method", "at the critical point"),
+        _prunable(datasets, PM, _PAPER, "the paper's method", "in the paramagnetic phase"),
+        _prunable(datasets, QCP, _SURGEON, "the surgeon", "at the critical point"),
         _smallest(datasets),
         _claims(judged),
     ]
     return [each for each in found if each is not None]
 
 
-def _paper(datasets: Datasets, ratio: float, where: str) -> Headline | None:
-    """The last level up to which all five measures stay within the dense RBMs."""
-    if "study" not in datasets or not has_phase(datasets, "study", ratio):
+def _numbers(datasets: Datasets, ratio: float) -> dict[str, Any] | None:
+    """What the frontier says of a phase, if it is there with the RBMs that limits come from."""
+    if "frontier" not in datasets or not has_phase(datasets, "frontier", ratio):
         return None
-    try:
-        here = floors_known(phase(datasets, "study", ratio), FEW)
-    except Undecided:
+    if _SURGEON not in datasets["frontier"]["variant"].values:
         return None
-    within = min(reach(here, name).within for name in MEASURES)
-    how = (
-        "last fraction pruned up to which the medians over seeds of KL, 1 - F, eROE, mROE and "
-        "C_MSE are not above the largest dense value, or twice the noise floor"
-    )
-    variables = [f"study/{name}{end}" for name in MEASURES for end in ("", "_floor")]
-    return Headline(
-        f"weights that the paper's method can prune {where} with no measure worse than dense",
-        f"{within:.0%}",
-        number(within, how, *variables, "study/fraction_pruned"),
-    )
+    field = float(phase(datasets, "frontier", ratio)["field"])
+    return dict(frontier_numbers(datasets["frontier"])[f"h={field:g}"])
 
 
-def _surgeon(datasets: Datasets) -> Headline | None:
-    """The same for KL by surgeon, at the critical point."""
-    if "frontier" not in datasets or not has_phase(datasets, "frontier", QCP):
+def _prunable(
+    datasets: Datasets, ratio: float, variant: str, who: str, where: str
+) -> Headline | None:
+    """How much a method can prune; one limit for all, so that methods can be compared."""
+    numbers = _numbers(datasets, ratio)
+    if numbers is None or variant not in numbers["methods"]:
         return None
-    here = phase(datasets, "frontier", QCP)
-    if _SURGEON not in here["variant"].values:
+    method = numbers["methods"][variant]
+    if method["seeds"] < FEW or method["within_kl"] is None:
         return None
-    kl = here["kl"].sel(variant=_SURGEON).dropna("count", how="all").dropna("seed")
-    if kl.sizes["seed"] < FEW:
-        return None
-    kl = kl.sortby("count", ascending=False).transpose("seed", "count")
-    limit = 2 * float(kl.isel(count=0).median())
-    harmed = np.flatnonzero(kl.median("seed").values > limit)
-    last = int(harmed[0]) - 1 if len(harmed) else kl.sizes["count"] - 1
-    total = here.attrs["sites"] * here.attrs["hidden"]
-    fraction = 1 - float(kl["count"][last]) / total
+    frontier = datasets["frontier"]
+    fraction = 1 - method["within_kl"]["count"] / (
+        frontier.attrs["sites"] * frontier.attrs["hidden"]
+    )
     return Headline(
-        "weights that the surgeon can prune at the critical point within twice the dense KL",
+        f"weights that {who} can prune {where} with KL at most twice that of a dense RBM of "
+        "maximum likelihood",
         f"{fraction:.0%}",
         number(
             fraction,
-            "1 - count / (N N_h) of the last count up to which the median over seeds of variant "
-            "surgeon is at most twice that of its dense RBM",
+            f"1 - count / (N N_h) of the smallest count at which the median over seeds of variant "
+            f"{variant} is at most twice that of the dense RBM of variant {_SURGEON}",
             "frontier/kl",
             "frontier/count",
         ),
@@ -104,15 +88,11 @@ def _surgeon(datasets: Datasets) -> Headline | None:
 
 def _smallest(datasets: Datasets) -> Headline | None:
     """The smallest RBM by any method with KL and mROE within limits, at the critical point."""
-    if "frontier" not in datasets or not has_phase(datasets, "frontier", QCP):
-        return None
-    frontier = datasets["frontier"]
-    if _SURGEON not in frontier["variant"].values:
-        return None
-    here = phase(datasets, "frontier", QCP)
-    best = frontier_numbers(frontier)[f"h={float(here['field']):g}"]["best"]["within_both"]
+    numbers = _numbers(datasets, QCP)
+    best = None if numbers is None else numbers["best"]["within_both"]
     if best is None:
         return None
+    frontier = datasets["frontier"]
     total = frontier.attrs["sites"] * frontier.attrs["hidden"]
     limit = float(frontier.attrs["limit"])
     return Headline(

@@ -274,7 +274,8 @@ def _close(datasets: Datasets) -> Finding:
     here = _of(datasets, QCP, FEW, _KINDS)
     found = {kind: contrast(_values(here, kind), _values(here, "pruned")) for kind in _SPARSE}
     ratio = found["sp/ss"].ratio
-    nearest = ratio <= min(found[kind].ratio for kind in ("sp/os", "sc"))
+    away = {kind: abs(np.log(each.ratio)) for kind, each in found.items()}
+    nearest = away["sp/ss"] <= min(away["sp/os"], away["sc"])
     verdict = FAILS
     if ratio <= COMPARABLE:
         verdict = HOLDS if ratio <= _CLOSE and nearest else IN_PART

@@ -250,8 +250,9 @@ def _timing(settings: PaperSettings, run: Path) -> Mapping[str, Any]:
         raise InputError(f"{file}: cannot be read: {error}; delete it to measure again") from None
 
 
-# Rough costs, on one core of a 2-core server: 7 ns for a weight, chain and Gibbs step of 100
-# chains, and what measuring takes. They only weigh stages against each other.
+# Rough costs, as measured on one core of a 2-core server that has other work too: 0.15 ns for a
+# weight, chain and Gibbs step, and what measuring takes. They weigh stages against each other; the
+# pace of those that have run corrects them.
 
 
 def _members(settings: EnsembleSettings) -> int:
@@ -260,13 +261,13 @@ def _members(settings: EnsembleSettings) -> int:
 
 def _training(settings: EnsembleSettings, epochs: int) -> float:
     weights = settings.sites * settings.hidden_units
-    return 7e-11 * epochs * settings.shots * settings.train.cd_steps * weights
+    return 1.5e-10 * epochs * settings.shots * settings.train.cd_steps * weights
 
 
 def _seconds(settings: StudySettings) -> float:
     levels = settings.prune.levels
     if settings.sites <= 20:
-        measuring = 0.6 * 2.0 ** min(0, settings.sites - 18) + 1e-7 * settings.measure.draws
+        measuring = 0.9 * 2.0 ** (settings.sites - 18) + 9e-6 * settings.measure.draws
     else:
         measuring = 2.5e-6 * settings.measure.draws * settings.sites
     tuning = 0.6 * _training(settings, settings.fine_tune.epochs)  # fewer weights by and by
