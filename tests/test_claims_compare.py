@@ -115,12 +115,21 @@ def test_reach_is_the_first_level_out_and_not_the_last_one_in() -> None:
     here = phase(world(), "study", 2.0)
     found = reach(here, "kl")
     assert found.level == 14
-    assert found.excess[13] < 1 < found.excess[14]
-    assert (found.within, found.leaves) == pytest.approx((1 - 41 / 162, 1 - 37 / 162))
+    assert found.growth[13] < 1.1 < found.growth[14]
+    assert found.leaves == pytest.approx(1 - 37 / 162)
     here["kl"].loc[{"level": 5}] *= 9.0
     assert reach(here, "kl").level == 5
     here["kl_floor"].loc[{"level": 5}] = 1.0
     assert reach(here, "kl").level == 14
+
+
+def test_harm_is_significant_and_matters() -> None:
+    here = phase(world(), "study", 2.0)
+    dense = here["kl"].sel(level=0)
+    few = 1.5 - (here["seed"] >= 6)  # higher in 6 of 10 seeds only, and lower where it is largest
+    for factor, level in ((1.09, 14), (1.11, 5), (few, 14)):
+        here["kl"].loc[{"level": 5}] = dense * factor
+        assert reach(here, "kl").level == level
 
 
 def test_verdicts_of_several_tests() -> None:

@@ -195,7 +195,7 @@ CASES: list[tuple[str, str, Change]] = [
     ("pm-unharmed-75", IN_PART, harmed("correlation_mse", PM, 1)),
     ("pm-unharmed-75", HOLDS, harmed("correlation_mse", PM, THREE_QUARTERS + 1)),
     ("pm-unharmed-75", FAILS, all_of(*(harmed(name, PM, 9) for name in KINDS[1:]))),
-    ("pm-unharmed-75", UNDECIDED, few("study")),
+    ("pm-unharmed-75", UNDECIDED, few("study", 4)),
     ("pm-unharmed-75", UNDECIDED, taken("study", level=slice(0, 9))),
     ("pm-unharmed-75", UNDECIDED, taken("study", field=[0])),
     ("pm-over-half", FAILS, harmed("kl", PM, HALF)),
@@ -529,7 +529,7 @@ def bad_seeds(variant: str, value: float, count: int, field: float | slice = ALL
 
 #: Just this side of a threshold, and just the other.
 BOUNDARIES: list[tuple[str, str, Change]] = [
-    ("pm-unharmed-75", HOLDS, few("study", 3)),
+    ("pm-unharmed-75", HOLDS, few("study", 5)),
     ("order-rises-at-once", HOLDS, few("study", 5)),
     ("threshold-differs", HOLDS, few("study", 6)),
     ("qcp-small-amount", HOLDS, few("study", 7)),
