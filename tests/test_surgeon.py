@@ -231,3 +231,22 @@ def test_half_of_the_weights_without_training() -> None:
         ratios.append(found[2] / found[1])
     assert np.median(ratios) > 5
     assert np.median(rise) < 2
+
+
+@pytest.mark.parametrize("scale", [20.0, 100.0, 1000.0])
+@pytest.mark.parametrize(("visible", "hidden"), [(3, 2), (5, 3), (8, 4)])
+def test_a_state_of_hardly_any_freedom_is_pruned_too(
+    scale: float, visible: int, hidden: int
+) -> None:
+    """The Fisher matrix is then rounding error of either sign."""
+    for seed in range(5):
+        g = np.random.default_rng(seed)
+        rbm = RBM(
+            scale * g.normal(size=(hidden, visible)),
+            scale * g.normal(size=visible),
+            scale * g.normal(size=hidden),
+        )
+        left = operate(rbm, 1)
+        assert left.number_of_weights == 1
+        assert np.isfinite(left.weights).all()
+        assert np.isfinite(left.log_partition())

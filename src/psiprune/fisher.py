@@ -21,6 +21,7 @@ Float64 = NDArray[np.float64]
 #: Up to this many sites averages over the model are sums over all states.
 BASIS_SITES = 20
 _CHAINS, _BURN_IN, _THIN = 2016, 1000, 50
+_LEAST = 1e-10  # damping, above the rounding error of the sums behind F
 _PIECE = 1 << 14  # states or samples at a time
 _BLOCK = 512  # parameters at a time
 
@@ -164,14 +165,15 @@ def sample_fisher(rbm: RBM, data: Configurations) -> Float64:
 
 
 def damped_inverse(fisher: Float64, damping: float) -> Float64:
-    """(F + lambda 1)^-1 by Cholesky, lambda = damping * mean of the diagonal of F.
+    """(F + lambda 1)^-1 by Cholesky, lambda = damping * mean of the diagonal of F, at least 1e-10.
 
-    A mean of 0, where nothing depends on the parameters, counts as 1.
+    So where p(v) hardly depends on the parameters, rounding cannot make the matrix indefinite: F
+    holds differences of numbers up to 1. A mean of 0 counts as 1.
     """
     size = len(fisher)
     mean = float(np.trace(fisher)) / size
     matrix = np.array(fisher, order="F")
-    matrix[np.diag_indices(size)] += damping * (mean if mean > 0 else 1.0)
+    matrix[np.diag_indices(size)] += max(_LEAST, damping * (mean if mean > 0 else 1.0))
     factor = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
     inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
     for first in range(0, size, _BLOCK):  # the other triangle, without a second matrix

@@ -32,6 +32,7 @@ CHUNKS, CHUNKS_ON_SAMPLES = 4, 1
 #: Of P parameters and n samples F promises (1 - P/n)^2 of the cost, with n = 4 P half of it.
 TOLERANCE, TOLERANCE_ON_SAMPLES = 2.0, 4.0
 _NOISE = 1e-6
+_ROUNDING = 1e-14
 _HALVINGS = 8  # smallest chunk on samples, as a part of the whole
 _STRONGER = (1.0, 10.0, 100.0, 1000.0)  # factors on the damping, where the smallest chunk fails,
 _OTHERS = 6  # weights to begin with instead of the least salient one,
@@ -102,6 +103,7 @@ def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
     """
     weights = rbm.number_of_weights
     theta, diagonal = to_vector(rbm), inverse.diagonal().copy()
+    least = _ROUNDING * diagonal
     columns = np.empty((count, len(theta)))
     gone = np.zeros(weights, bool)
     promised = 0.0
@@ -115,7 +117,8 @@ def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
         root = np.sqrt(diagonal[k])
         columns[m] = (inverse[k] - columns[:m, k] @ columns[:m]) / root
         theta = theta - columns[m] * (theta[k] / root)
-        diagonal = diagonal - columns[m] ** 2
+        # What is left of a variance is positive, whatever rounding says.
+        diagonal = np.maximum(diagonal - columns[m] ** 2, least)
         gone[k] = True
     mask = rbm.mask.copy()
     mask[mask] = ~gone
