@@ -69,6 +69,23 @@ def test_trials_begin_with_the_last_rbm_within_the_limit() -> None:
     assert found.rbm is by_name["trial-0015"]
 
 
+def test_a_level_that_removes_nothing_is_left_out() -> None:
+    """By rounding two steps may keep 8 weights; what was accepted must not be refused after all."""
+    calls = iter(range(1000))
+
+    def worse_each_time(_: RBM) -> float:
+        return float(next(calls))
+
+    found = search(measure=worse_each_time, limit=100.0)
+    counts = [trial.rbm.number_of_weights for trial in found.trials]
+    assert counts == sorted(set(counts), reverse=True)
+    for limit in range(1, len(counts) - 1):
+        calls = iter(range(1000))
+        found = search(measure=worse_each_time, limit=float(limit), bisect=False)
+        assert found.rbm.number_of_weights == counts[limit]
+        assert found.fewer == counts[limit + 1]
+
+
 def test_a_path_that_ends_before_it_hurts() -> None:
     found = search(settings=PruneSettings(levels=3))
     assert (found.rbm.number_of_weights, found.fewer) == (17, None)
@@ -168,6 +185,11 @@ def test_measures_against_shots() -> None:
     with pytest.raises(InputError, match=r"^until: must be one of abs_magnetization_roe, log_li"):
         shots_gauge("kl", DENSE, shots, draws=500, seed=3)
     assert SHOTS_GAUGES == ("abs_magnetization_roe", "log_likelihood_loss")
+
+
+def test_a_loss_needs_two_shots() -> None:
+    with pytest.raises(InputError, match="shots: a loss with its error needs at least 2, found 1"):
+        shots_gauge("log_likelihood_loss", DENSE, Shots(BITS[:1]), draws=100, seed=0)
 
 
 def test_the_loss_of_log_likelihood() -> None:

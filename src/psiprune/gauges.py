@@ -59,6 +59,8 @@ def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -
         return lambda rbm: (
             evaluate_on_shots(rbm, shots, draws=draws, seed=seed).abs_magnetization_roe
         )
+    if len(shots) < 2:
+        raise InputError(f"shots: a loss with its error needs at least 2, found {len(shots)}")
     there = log_partition(dense, data=shots, seed=seed)
     log_p_dense = dense.log_prob_unnormalized(shots) - there.value
 

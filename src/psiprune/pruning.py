@@ -129,6 +129,17 @@ def fine_tuned(
     return train(shots, start=rbm, settings=settings, seed=_seed_of(seed, step), watch=watch)
 
 
+def count_at(settings: PruneSettings, total: int, step: int) -> int:
+    """`weights_kept` of a step by these settings."""
+    return weights_kept(
+        total,
+        settings.fraction,
+        step,
+        first_fraction=settings.first_fraction,
+        density=settings.density,
+    )
+
+
 def next_level(
     level: Level,
     total: int,
@@ -141,13 +152,7 @@ def next_level(
 ) -> Level:
     """The level after `level`; arguments as in `prune_steps`."""
     step = level.step + 1
-    count = weights_kept(
-        total,
-        settings.fraction,
-        step,
-        first_fraction=settings.first_fraction,
-        density=settings.density,
-    )
+    count = count_at(settings, total, step)
     pruned = prune_to(level.rbm, count, settings, seed, step)
     return Level(step, fine_tuned(pruned, shots, fine_tune, seed, step, watch, rewind))
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from psiprune.config import FineTuneSettings, PruneSettings, TrainSettings
 from psiprune.inputs import InputError, check_count, check_seed
-from psiprune.pruning import Level, check_rewind, fine_tuned, next_level, prune_to
+from psiprune.pruning import Level, check_rewind, count_at, fine_tuned, next_level, prune_to
 from psiprune.rbm import RBM
 from psiprune.shots import Shots, as_shots, check_sites
 from psiprune.training import Watch, train
@@ -116,6 +116,9 @@ def find_smallest(
     level, refused = Level(0, rbm), None
     while level.step < settings.levels and level.rbm.number_of_weights > 1:
         last = level
+        if count_at(settings, total, last.step + 1) >= last.rbm.number_of_weights:
+            level = Level(last.step + 1, last.rbm)  # by rounding it would remove nothing
+            continue
 
         def step(last: Level = last) -> RBM:
             return next_level(last, total, data, settings, fine_tune, seed, watch, rewind).rbm
