@@ -141,11 +141,13 @@ def test_lost_files_are_made_again(
 
 
 def test_where_no_cluster_counts_nothing_is_forbidden(tmp_path: Path) -> None:
-    # Below 12 sites three adjacent weights are nothing out of the common, see `find_clusters`.
-    settings = tiny.ablation_settings(seeds=1, threshold=0.05, shares=(0.3,), levels=1)
+    # After three epochs weights are still in random order: a unit passes in one of twenty cases.
+    settings = tiny.ablation_settings(
+        seeds=1, sites=12, threshold=0.046, shares=(0.3,), levels=1, hidden=3
+    )
     found = run_ablation(settings, tmp_path / "run").isel(field=0, seed=0)
     assert not found["found"].values.any()
-    assert found["forbidden_weights_kept"].values.tolist() == [18, 18, 18]
+    assert found["forbidden_weights_kept"].values.tolist() == [36, 36, 36]
     kl = found["forbidden_kl"].values
     assert kl[0] == kl[1] == kl[2]
     assert (found["shift"] == 0).all()

@@ -12,6 +12,7 @@ from psiprune.config import (
     AblationSettings,
     FineTuneSettings,
     MeasureSettings,
+    PaperSettings,
     PathSettings,
     PruneSettings,
     SparseSettings,
@@ -26,6 +27,7 @@ EVERY = (
     FineTuneSettings,
     PruneSettings,
     MeasureSettings,
+    PaperSettings,
     PathSettings,
     StudySettings,
     SparseSettings,
@@ -155,3 +157,13 @@ def test_a_runs_config_gives_the_settings_back(tmp_path: Path, settings: StudySe
     with open_run(tmp_path / "run", settings) as folder:
         values = tomllib.loads((folder / "config.toml").read_text())
     assert StudySettings(**values) == settings
+
+
+def test_an_ablation_needs_clusters_that_can_count() -> None:
+    with pytest.raises(InputError, match=r"threshold: with 8 sites no cluster of 3 .* 0\.11"):
+        AblationSettings(sites=8)
+    assert AblationSettings(sites=8, threshold=0.11).threshold == 0.11
+    assert AblationSettings(sites=12).threshold == 0.05
+    # All experiments of the paper go on without.
+    assert PaperSettings(sites=8).ablation().threshold == 1
+    assert PaperSettings(sites=12).ablation().threshold == 0.05

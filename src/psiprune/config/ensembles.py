@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
@@ -123,6 +124,14 @@ class AblationSettings(SparseSettings):
     def _fits(self) -> AblationSettings:
         if self.width > self.sites:
             raise ValueError(f"width: must be at most sites = {self.sites}, found {self.width}")
+        windows = self.sites - self.width + 1
+        least = windows / math.comb(self.sites, self.width)
+        if least > self.threshold:
+            raise ValueError(
+                f"threshold: with {self.sites} sites no cluster of {self.width} can be rarer than "
+                f"{least:.2g} by chance, so none would count at {self.threshold:g}; give at least "
+                "that, 1 to take every unit's strongest window, or more sites"
+            )
         return self
 
 

@@ -20,6 +20,8 @@ from psiprune.config.training import EXACT_GRADIENT_UNITS, FineTuneSettings, Tra
 _LAST = 0.15
 #: Fewest sites of all experiments: below, there is no room for clusters to move.
 _FEWEST = 6
+#: Fewest sites on which a cluster of three can have p below 0.05.
+_TELLING = 12
 _Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -126,8 +128,9 @@ class PaperSettings(EnsembleSettings):
         return SparseSettings(**self._trained())
 
     def ablation(self) -> AblationSettings:
-        """The ablations of Section III B."""
-        return AblationSettings(**self._trained(), shares=self.shares)
+        """The ablations of Section III B; where no cluster can be told from chance, all count."""
+        own = AblationSettings.model_fields["threshold"].default if self.sites >= _TELLING else 1.0
+        return AblationSettings(**self._trained(), shares=self.shares, threshold=own)
 
     def frontier(self) -> FrontierSettings:
         """Criteria past the paper's: those that cost a minute a seed, not those that cost ten."""
