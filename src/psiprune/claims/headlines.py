@@ -38,34 +38,46 @@ class Headline(NamedTuple):
 
 def headlines(datasets: Datasets, judged: Sequence[Judged]) -> list[Headline]:
     """Up to five numbers; one whose dataset is missing is left out."""
+    frontier = _numbers(datasets)
     found = [
-        _prunable(datasets, QCP, _PAPER, "the paper's method", "at the critical point"),
-        _prunable(datasets, PM, _PAPER, "the paper's method", "in the paramagnetic phase"),
-        _prunable(datasets, QCP, _SURGEON, "the surgeon", "at the critical point"),
-        _smallest(datasets),
+        _prunable(datasets, frontier, QCP, _PAPER, "the paper's method", "at the critical point"),
+        _prunable(
+            datasets, frontier, PM, _PAPER, "the paper's method", "in the paramagnetic phase"
+        ),
+        _prunable(datasets, frontier, QCP, _SURGEON, "the surgeon", "at the critical point"),
+        _smallest(datasets, frontier),
         _claims(judged),
     ]
     return [each for each in found if each is not None]
 
 
-def _numbers(datasets: Datasets, ratio: float) -> dict[str, Any] | None:
-    """What the frontier says of a phase, if it is there with the RBMs that limits come from."""
-    if "frontier" not in datasets or not has_phase(datasets, "frontier", ratio):
-        return None
-    if _SURGEON not in datasets["frontier"]["variant"].values:
-        return None
-    field = float(phase(datasets, "frontier", ratio)["field"])
-    return dict(frontier_numbers(datasets["frontier"])[f"h={field:g}"])
+def _numbers(datasets: Datasets) -> dict[float, dict[str, Any]]:
+    """What the frontier says by h/J, if it has the RBMs that limits come from."""
+    if "frontier" not in datasets:
+        return {}
+    frontier = datasets["frontier"]
+    if _SURGEON not in frontier["variant"].values:
+        return {}
+    numbers = frontier_numbers(frontier)
+    return {
+        ratio: numbers[f"h={float(phase(datasets, 'frontier', ratio)['field']):g}"]
+        for ratio in (QCP, PM)
+        if has_phase(datasets, "frontier", ratio)
+    }
 
 
 def _prunable(
-    datasets: Datasets, ratio: float, variant: str, who: str, where: str
+    datasets: Datasets,
+    numbers: dict[float, dict[str, Any]],
+    ratio: float,
+    variant: str,
+    who: str,
+    where: str,
 ) -> Headline | None:
     """How much a method can prune; one limit for all, so that methods can be compared."""
-    numbers = _numbers(datasets, ratio)
-    if numbers is None or variant not in numbers["methods"]:
+    if ratio not in numbers or variant not in numbers[ratio]["methods"]:
         return None
-    method = numbers["methods"][variant]
+    method = numbers[ratio]["methods"][variant]
     if method["seeds"] < FEW or method["within_kl"] is None:
         return None
     frontier = datasets["frontier"]
@@ -86,10 +98,9 @@ def _prunable(
     )
 
 
-def _smallest(datasets: Datasets) -> Headline | None:
+def _smallest(datasets: Datasets, numbers: dict[float, dict[str, Any]]) -> Headline | None:
     """The smallest RBM by any method with KL and mROE within limits, at the critical point."""
-    numbers = _numbers(datasets, QCP)
-    best = None if numbers is None else numbers["best"]["within_both"]
+    best = numbers[QCP]["best"]["within_both"] if QCP in numbers else None
     if best is None:
         return None
     frontier = datasets["frontier"]

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from psiprune.claims.access import PHASES, PM, QCP, Float64, phase
+from psiprune.claims.access import EXACT, PHASES, PM, QCP, Float64, phase
 from psiprune.claims.compare import (
     ALPHA,
     COMPARABLE,
@@ -36,13 +36,7 @@ from psiprune.claims.finding import (
 _SPARSE = ("sp/ss", "sp/os", "sc")
 _KINDS = ("dense", "pruned", *_SPARSE)
 #: Sums over all states, as all measures of this dataset up to 20 sites.
-_TITLES = {
-    "kl": "KL",
-    "infidelity": "1 - F",
-    "energy_bias": "energy bias",
-    "abs_magnetization_bias": "|m| bias",
-    "correlation_mse": "C_MSE",
-}
+_TITLES = {name.removesuffix("_exact"): title for name, title in EXACT.items()}
 #: Training has done its work if KL has fallen by so much.
 _TRAINED = 10.0
 #: Close: within a quarter.

@@ -94,6 +94,11 @@ class SparseSettings(EnsembleSettings):
         return PruneSettings(levels=self.levels, fraction=1.0 - self.density ** (1.0 / self.levels))
 
 
+def rarest(sites: int, width: int) -> float:
+    """The least p-value of a cluster: its weights are the largest of the unit, side by side."""
+    return (sites - width + 1) / math.comb(sites, width)
+
+
 class AblationSettings(SparseSettings):
     """The paper's ablations (Section III B): break the clusters of a mask, forbid those found."""
 
@@ -124,8 +129,7 @@ class AblationSettings(SparseSettings):
     def _fits(self) -> AblationSettings:
         if self.width > self.sites:
             raise ValueError(f"width: must be at most sites = {self.sites}, found {self.width}")
-        windows = self.sites - self.width + 1
-        least = windows / math.comb(self.sites, self.width)
+        least = rarest(self.sites, self.width)
         if least > self.threshold:
             raise ValueError(
                 f"threshold: with {self.sites} sites no cluster of {self.width} can be rarer than "

@@ -12,6 +12,7 @@ from psiprune.config.ensembles import (
     FrontierSettings,
     SparseSettings,
     StudySettings,
+    rarest,
 )
 from psiprune.config.pruning import MeasureSettings, PruneSettings
 from psiprune.config.training import EXACT_GRADIENT_UNITS, FineTuneSettings, TrainSettings
@@ -20,8 +21,6 @@ from psiprune.config.training import EXACT_GRADIENT_UNITS, FineTuneSettings, Tra
 _LAST = 0.15
 #: Fewest sites of all experiments: below, there is no room for clusters to move.
 _FEWEST = 6
-#: Fewest sites on which a cluster of three can have p below 0.05.
-_TELLING = 12
 _Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -92,36 +91,40 @@ class PaperSettings(EnsembleSettings):
         names = ("train", "fine_tune", "measure", "history_every")
         return self._ensemble(**{**{name: getattr(self, name) for name in names}, **changes})
 
+    def _study(self, **changes: object) -> StudySettings:
+        """A study with the paper's schedule, if no other is given."""
+        prune = PruneSettings(levels=self.levels)
+        return StudySettings(**{"prune": prune, **self._trained(**changes)})
+
+    @property
+    def _at_the_end(self) -> int:
+        """`history_every` of a training of which only the end is looked at."""
+        return max(1, self.train.epochs)
+
     def graph(self) -> StudySettings:
         """Fig. 1: one small RBM at the critical point."""
-        changes: dict[str, Any] = {
-            "sites": self.graph_sites,
-            "hidden": None,
-            "fields": (self.coupling,),
-            "seeds": 1,
-            "history_every": max(1, self.train.epochs),
-        }
-        return StudySettings(**self._trained(**changes), prune=PruneSettings(levels=self.levels))
+        return self._study(
+            sites=self.graph_sites,
+            hidden=None,
+            fields=(self.coupling,),
+            seeds=1,
+            history_every=self._at_the_end,
+        )
 
     def study(self) -> StudySettings:
         """Figs. 2, 3, 4 and 6, and Table I."""
-        return StudySettings(**self._trained(), prune=PruneSettings(levels=self.levels))
+        return self._study()
 
     def size(self, sites: int) -> StudySettings:
         """Fig. 4 at another size."""
-        changes: dict[str, Any] = {
-            "sites": sites,
-            "hidden": None,
-            "seeds": self.other_seeds,
-            "history_every": max(1, self.train.epochs),
-        }
-        return StudySettings(**self._trained(**changes), prune=PruneSettings(levels=self.levels))
+        return self._study(
+            sites=sites, hidden=None, seeds=self.other_seeds, history_every=self._at_the_end
+        )
 
     def schedule(self, first: float) -> StudySettings:
         """An alternative schedule of the appendix."""
         prune = PruneSettings(first_fraction=first, fraction=0.05, density=min(_LAST, 1 - first))
-        every = max(1, self.train.epochs)
-        return StudySettings(**self._trained(history_every=every), prune=prune)
+        return self._study(history_every=self._at_the_end, prune=prune)
 
     def sparse(self) -> SparseSettings:
         """Fig. 5."""
@@ -129,12 +132,13 @@ class PaperSettings(EnsembleSettings):
 
     def ablation(self) -> AblationSettings:
         """The ablations of Section III B; where no cluster can be told from chance, all count."""
-        own = AblationSettings.model_fields["threshold"].default if self.sites >= _TELLING else 1.0
-        return AblationSettings(**self._trained(), shares=self.shares, threshold=own)
+        width, own = (
+            AblationSettings.model_fields[name].default for name in ("width", "threshold")
+        )
+        threshold = own if rarest(self.sites, width) <= own else 1.0
+        return AblationSettings(**self._trained(), shares=self.shares, threshold=threshold)
 
     def frontier(self) -> FrontierSettings:
         """Criteria past the paper's: those that cost a minute a seed, not those that cost ten."""
-        measure, levels = self.measure, max(1, self.levels)
-        return FrontierSettings(
-            **self._ensemble(), measure=measure, levels=levels, rewired=(), widths=()
-        )
+        own: dict[str, Any] = {"measure": self.measure, "levels": self.levels}
+        return FrontierSettings(**self._ensemble(), **own, rewired=(), widths=())

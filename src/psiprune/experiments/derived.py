@@ -51,7 +51,8 @@ def decay_of(studies: Sequence[xr.Dataset]) -> xr.Dataset:
         coordinates = {name: study[name] for name in order[:3]}
         pieces.append(xr.Dataset(variables, coordinates).assign(fraction_pruned=pruned))
     sizes = xr.Variable("size", [study.attrs["sites"] for study in studies])
-    return label(xr.concat(pieces, dim=sizes, join="outer").drop_attrs())
+    found = label(xr.concat(pieces, dim=sizes, join="outer").drop_attrs())
+    return found.assign_attrs(coupling=studies[0].attrs["coupling"])
 
 
 def ranks_of(study: xr.Dataset) -> xr.Dataset:
@@ -90,7 +91,8 @@ def ranks_of(study: xr.Dataset) -> xr.Dataset:
         ("part", "measure", "field", "seed"),
         name="rank_correlation",
     )
-    return label(ranks.transpose("field", "seed", "part", "measure").to_dataset())
+    labelled = label(ranks.transpose("field", "seed", "part", "measure").to_dataset())
+    return labelled.assign_attrs(coupling=study.attrs["coupling"])
 
 
 def _rows(values: xr.DataArray, order: tuple[str, ...]) -> np.ndarray:

@@ -45,9 +45,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-_SIZES = ("study-", "size-")
-
-
 class Paper(NamedTuple):
     """What a run found: the labelled datasets by name, and the times if asked for."""
 
@@ -58,8 +55,9 @@ class Paper(NamedTuple):
     @property
     def sizes(self) -> list[xr.Dataset]:
         """The studies of all sizes, the smallest first."""
-        found = [data for name, data in self.datasets.items() if f"{name}-".startswith(_SIZES)]
-        return sorted(found, key=lambda study: int(study.attrs["sites"]))
+        sites = sorted({self.settings.sites, *self.settings.other_sites})
+        own = self.settings.sites
+        return [self.datasets["study" if size == own else f"size-{size}"] for size in sites]
 
     @property
     def schedules(self) -> dict[float, xr.Dataset]:
@@ -198,15 +196,14 @@ def _derived(paper: Paper, run: Path, parts: Collection[str]) -> Iterator[tuple[
         yield "graph", _models(run / "graph", settings.graph()).isel(field=0)
     if "models" in parts:
         yield "models", _models(run / "study", settings.study())
-    attributes = {"coupling": settings.coupling}
     if "symmetry" in parts:
         files = [run / "study" / f"h={field:g}" / "shots.nc" for field in settings.fields]
         found = symmetry_of(settings.fields, [read_shots(file) for file in files])
-        yield "symmetry", found.assign_attrs(attributes)
+        yield "symmetry", found.assign_attrs(coupling=settings.coupling)
     if "decay" in parts:
-        yield "decay", decay_of(paper.sizes).assign_attrs(attributes)
+        yield "decay", decay_of(paper.sizes)
     if "ranks" in parts:
-        yield "ranks", ranks_of(paper.datasets["study"]).assign_attrs(attributes)
+        yield "ranks", ranks_of(paper.datasets["study"])
 
 
 def _models(folder: Path, settings: StudySettings) -> xr.Dataset:

@@ -181,12 +181,12 @@ def _sentences(
             return on_study(study)
         case "fig3" if study is not None:
             return on_order(study, datasets.get("symmetry"))
-        case "fig4" if study is not None and "decay" in datasets:
-            return on_decay(datasets["decay"].assign_attrs(coupling=study.attrs["coupling"]))
+        case "fig4" if "decay" in datasets:
+            return on_decay(datasets["decay"])
         case "fig5" if "sparse" in datasets:
             return on_sparse(datasets["sparse"])
-        case "fig6" if study is not None and "ranks" in datasets:
-            return on_ranks(datasets["ranks"].assign_attrs(coupling=study.attrs["coupling"]))
+        case "fig6" if "ranks" in datasets:
+            return on_ranks(datasets["ranks"])
         case "schedules" if study is not None:
             return on_schedules(study, _family(datasets, "schedule-"))
         case "broken" if "ablation" in datasets:
