@@ -32,8 +32,10 @@ from psiprune.rbm import RBM, initial_rbm
 from psiprune.rewiring import rewire
 from psiprune.tables import frontier_numbers, frontier_text
 
-TUNED = ("magnitude-cd", "magnitude", "damage", "surgeon", "random")
-COMMON = (*TUNED, "magnitude-alone", "surgeon-alone", "cluster")
+TUNED = ("magnitude-cd", "magnitude", "magnitude-by-unit", "damage", "surgeon", "random")
+ALONE = ("magnitude-alone", "magnitude-compensated-alone", "damage-alone", "surgeon-alone")
+COMMON = (*TUNED, *ALONE, "cluster")
+IN_THE_TABLE = ("magnitude-by-unit", "damage-alone")  # not in the figure
 COSTLY = ("cluster-rewired", "random-rewired", "surgeon-1", "surgeon-4")
 
 
@@ -137,11 +139,20 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
     start = initial_rbm(4, 2, seed=1)
     again = pp.train(shots, start=start, settings=chosen.train, seed=1)
     np.testing.assert_array_equal(dense.weights, again.weights)
-    for variant, tuning in (("surgeon", chosen.fine_tune), ("surgeon-alone", None)):
+    pruned_by: tuple[tuple[str, dict[str, Any], FineTuneSettings | None], ...] = (
+        ("surgeon", {"criterion": "surgeon"}, chosen.fine_tune),
+        ("magnitude-by-unit", {"criterion": "magnitude-by-unit"}, chosen.fine_tune),
+        ("surgeon-alone", {"criterion": "surgeon"}, None),
+        ("damage-alone", {"criterion": "damage"}, None),
+        ("magnitude-compensated-alone", {"compensate": True}, None),
+    )
+    for variant, how, tuning in pruned_by:
         np.testing.assert_array_equal(kept(run, variant, 8, 1).weights, dense.weights)
-        pruned = prune_to(dense, 7, PruneSettings(criterion="surgeon"), 1, 1)
+        pruned = prune_to(dense, 7, PruneSettings(**how), 1, 1)
         tuned = fine_tuned(pruned, shots, tuning, 1, 1)
-        np.testing.assert_array_equal(kept(run, variant, 7, 1).weights, tuned.weights)
+        own = kept(run, variant, 7, 1)
+        np.testing.assert_array_equal(own.weights, tuned.weights)
+        np.testing.assert_array_equal(own.visible_bias, tuned.visible_bias)
     clustered = pp.train(
         shots,
         start=initial_rbm(4, 2, 0, cluster_mask(2, 4, 6)),
@@ -193,7 +204,7 @@ def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
         np.testing.assert_array_equal(lines["MPS, bond dimension 1, 2"], mps)
     named = [line for line in axes[0].lines if not str(line.get_label()).startswith("_")]
     looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in named}
-    assert len(looks) == len(named) == len(COMMON) + len(COSTLY) + 3
+    assert len(looks) == len(named) == len(COMMON) - len(IN_THE_TABLE) + len(COSTLY) + 3
 
 
 def test_the_table_finds_the_smallest() -> None:

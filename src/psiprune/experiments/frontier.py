@@ -36,10 +36,13 @@ from psiprune.training import Watch, initial, train
 #: Pruned from one dense RBM: by which criterion, and whether fine-tuned.
 PRUNED = {
     "magnitude": (PruneSettings(criterion="magnitude"), True),
+    "magnitude-by-unit": (PruneSettings(criterion="magnitude-by-unit"), True),
     "damage": (PruneSettings(criterion="damage"), True),
     "surgeon": (PruneSettings(criterion="surgeon"), True),
     "random": (PruneSettings(criterion="random"), True),
     "magnitude-alone": (PruneSettings(criterion="magnitude"), False),
+    "magnitude-compensated-alone": (PruneSettings(criterion="magnitude", compensate=True), False),
+    "damage-alone": (PruneSettings(criterion="damage"), False),
     "surgeon-alone": (PruneSettings(criterion="surgeon"), False),
 }
 PAPER, CLUSTER, RANDOM = "magnitude-cd", "cluster", "random"
@@ -59,8 +62,10 @@ def run_frontier(settings: FrontierSettings, folder: str | os.PathLike[str]) -> 
     For each field and seed, all on the same shots:
 
     - magnitude-cd: the paper's: training and fine-tuning by contrastive divergence;
-    - magnitude, damage, surgeon, random: one dense RBM of maximum likelihood, pruned level by level
-      by that criterion with exact fine-tuning after each; magnitude-alone, surgeon-alone without;
+    - magnitude, magnitude-by-unit, damage, surgeon, random: one dense RBM of maximum likelihood,
+      pruned level by level by that criterion with exact fine-tuning after each;
+    - magnitude-alone, damage-alone, surgeon-alone: the same without any training;
+      magnitude-compensated-alone: with half of each removed weight added to the biases;
     - cluster: `cluster_mask` of each count, trained from the start;
     - cluster-rewired, random-rewired: `cluster_mask` or `random_mask` of some counts, trained, then
       moved by `rewire_steps`;

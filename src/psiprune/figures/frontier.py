@@ -23,7 +23,8 @@ from psiprune.figures.common import (
 )
 from psiprune.summaries import band, field_label
 
-#: Colour, line, marker, width and meaning of each method.
+#: Colour, line, marker, width and meaning of each method; of others there are numbers alone, as
+#: more lines could not be told apart.
 _METHODS = {
     "magnitude-cd": (BLACK, "-", "s", 1.8, "magnitude, CD: the paper"),
     "magnitude": (YELLOW, "-", "v", 1.2, "magnitude"),
@@ -31,6 +32,7 @@ _METHODS = {
     "surgeon": (BLUE, "-", "o", 2.0, "surgeon"),
     "random": (GREY, "-", "x", 1.0, "random (control)"),
     "magnitude-alone": (YELLOW, ":", "v", 1.0, "magnitude, no training"),
+    "magnitude-compensated-alone": (YELLOW, "--", "v", 1.0, "magnitude, biases alone corrected"),
     "surgeon-alone": (BLUE, ":", "o", 1.0, "surgeon, no training"),
     "cluster": (GREEN, "-", "D", 1.2, "constructed clusters, from the start"),
     "cluster-rewired": (GREEN, "", "*", 1.2, "clusters, rewired"),
@@ -50,7 +52,7 @@ def plot_frontier(frontier: xr.Dataset) -> Figure:
     Lines are medians over seeds, bands 16 to 84 % of the seeds of "surgeon" and the paper's method.
     Red diamonds are MPS, against their free parameters. Dashed grey lines are what a fit of the
     right model to so many shots misses on average; the vertical line is where a graph of all units
-    must fall apart.
+    must fall apart. "magnitude-by-unit" and "damage-alone" are left to the table.
     """
     fields = frontier["field"].values
     figure = Figure(figsize=(13.0, 1.6 + 4.6 * len(fields)), layout="constrained")
@@ -72,12 +74,14 @@ def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
     for method in here["variant"].values:
         if method in _METHODS:
             color, line, marker, width, title = _METHODS[method]
-        else:
+        elif (last := method.rpartition("-")[2]).isdigit():
             line, marker = _OTHERS[others % len(_OTHERS)]
             color, width = SKY, 1.2
-            units = int(method.rpartition("-")[2])
+            units = int(last)
             title = f"surgeon, {units} hidden unit{'s' if units > 1 else ''}"
             others += 1
+        else:
+            continue
         values = here[name].sel(variant=method).dropna("count", how="all")
         if not values.size:
             continue
