@@ -13,7 +13,7 @@ from filelock import FileLock
 import tiny
 from psiprune.config import PathSettings, StudySettings, TrainSettings
 from psiprune.inputs import InputError
-from psiprune.runs import default_folder, describe_machine, open_run
+from psiprune.runs import default_folder, open_run
 
 
 def test_a_new_folder_holds_configuration_and_provenance(tmp_path: Path) -> None:
@@ -27,11 +27,6 @@ def test_a_new_folder_holds_configuration_and_provenance(tmp_path: Path) -> None
         assert found[name] == version(name)
     assert platform.machine() in found["machine"]
     assert found["git"]
-
-
-def test_git_is_not_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert describe_machine()["git"] == "not a checkout"
 
 
 def test_the_same_run_is_taken_up_again(tmp_path: Path) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import tomli_w
@@ -18,8 +15,7 @@ from filelock import FileLock, Timeout
 
 from psiprune.files import write_bytes
 from psiprune.inputs import InputError, Settings
-
-_LIBRARIES = ("numpy", "scipy", "numba", "physics-tenpy", "xarray", "h5netcdf", "matplotlib")
+from psiprune.provenance import describe_machine
 
 
 def default_folder(name: str, settings: Settings) -> Path:
@@ -56,24 +52,6 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
         raise InputError(
             f"{path}: another process writes to this run; wait for it to end"
         ) from None
-
-
-def describe_machine() -> dict[str, str]:
-    """Versions, processor and git revision behind a run's numbers."""
-    found = {"psiprune": version("psiprune"), "python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "not installed"
-    found["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        revision = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    except OSError:  # no git on this machine
-        revision = ""
-    found["git"] = revision.strip() or "not a checkout"
-    return found
 
 
 def _describe(file: Path) -> None:

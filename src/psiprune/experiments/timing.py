@@ -10,8 +10,8 @@ from typing import Any
 from psiprune import sampling
 from psiprune.config import TrainSettings
 from psiprune.parallel import one_blas_thread
+from psiprune.provenance import describe_machine
 from psiprune.rbm import RBM
-from psiprune.runs import describe_machine
 from psiprune.shots import Shots
 from psiprune.training import train
 

@@ -1,0 +1,49 @@
+"""What is said to stand behind numbers is what stands behind them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from psiprune import provenance
+from psiprune.provenance import describe_machine
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the module that takes itself for the one in use, in a checkout that ignores it."""
+    copy = tmp_path / "env" / "provenance.py"
+    copy.parent.mkdir()
+    shutil.copy(provenance.__file__, copy)
+    monkeypatch.setattr(provenance, "__file__", str(copy))
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "of another project")
+    return copy
+
+
+def test_git_is_not_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert describe_machine()["git"] == "not a checkout"
+
+
+def test_the_revision_is_that_of_the_checkout(installed: Path, tmp_path: Path) -> None:
+    git(tmp_path, "add", str(installed))
+    git(tmp_path, "commit", "--quiet", "--message", "ours")
+    revision = git(tmp_path, "rev-parse", "--short", "HEAD")
+    assert describe_machine()["git"] == revision
+    installed.write_text("changed")
+    assert describe_machine()["git"] == f"{revision}-dirty"
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_revision_of_a_checkout_around_the_environment_is_not_ours() -> None:
+    assert describe_machine()["git"] == "not a checkout"
