@@ -6,13 +6,13 @@ import json as json_format
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from cyclopts import App, Parameter, Token
 
 from psiprune.inputs import InputError, Settings
+from psiprune.provenance import describe_machine
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -37,7 +37,8 @@ app = App(
     # "--fields 1 2" as well as "--fields 1 --fields 2"; no "--no-json", no "--empty-fields".
     default_parameter=Parameter(consume_multiple=True, negative=()),
     suppress_keyboard_interrupt=False,  # `main` says a word about it
-    version=lambda: f"psiprune {version('psiprune')}",
+    version_format="plaintext",
+    version=lambda: "\n".join(f"{name} {found}" for name, found in describe_machine().items()),
     help="Reconstruct quantum states from bit strings, prune the RBM, and tell what it cost.",
 )
 
