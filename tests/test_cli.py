@@ -469,6 +469,8 @@ BAD_FILES = {
 BAD_INPUT: list[tuple[str, str]] = [
     ("grund-state", 'Unknown command "grund-state"'),
     ("--verbose", "Unknown"),
+    ("completion", "--shell requires an argument"),
+    ("completion tcsh", "Choose from"),
     # ground-state
     ("ground-state --out {out}", "--sites requires an argument"),
     ("ground-state --sites 4", "--out requires an argument"),

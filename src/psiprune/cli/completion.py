@@ -1,0 +1,25 @@
+"""The command `completion`: what a shell needs to complete commands, options and their values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from psiprune.cli.app import app
+
+
+@app.command(name="completion")
+def completion_command(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print the script by which a shell completes commands, options and their values.
+
+    Save it where the shell looks for such scripts:
+
+        bash: ~/.local/share/bash-completion/completions/psiprune
+        zsh: _cyclopts_psiprune in a folder of $fpath
+        fish: ~/.config/fish/completions/psiprune.fish
+
+    Parameters
+    ----------
+    shell
+        bash, zsh or fish
+    """
+    print(app.generate_completion(shell=shell), end="")
