@@ -8,6 +8,7 @@ configurations and half at random ones, so that what depends on the start shows.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ from psiprune.tfim import TFIM
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+
+_LOG = logging.getLogger(__name__)
 
 CHAINS = 1000
 #: Steps before the first draw, in autocorrelation times, and in steps at least.
@@ -101,8 +104,13 @@ def draw(
     told = f"tau of {found.slowest} {found.time:.3g} steps, R-hat {found.r_hat:.2f}"
     method = f"{CHAINS} Gibbs chains with flips ({told}), a draw every {steps}"
     reasons = [*_doubts(found, draws, length, most), *depends_on_start(bits)]
+    _LOG.info("draws by %s", method)
+    if not reasons:
+        return Draws(bits, method, "")
     warning = f"rests on chains that have not converged in {chains.steps:,} steps: "
-    return Draws(bits, method, warning + "; ".join(reasons) if reasons else "")
+    warning += "; ".join(reasons)
+    _LOG.warning("an estimate %s", warning)
+    return Draws(bits, method, warning)
 
 
 def starts(rbm: RBM, likely: Callable[[int], Bits], chains: int, seed: int) -> Bits:

@@ -17,6 +17,8 @@ from psiprune.mps import MPS, mps_from_tensors, mps_from_vector
 from psiprune.parallel import one_blas_thread
 from psiprune.tfim import TFIM
 
+_LOG = logging.getLogger(__name__)
+
 ENERGY_TOLERANCE = 1e-9
 """The largest relative distance from the free-fermion energy in a converged ground state."""
 
@@ -80,6 +82,14 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
             f" {energy_error:.1e} (limit {ENERGY_TOLERANCE:g}), relative variance {variance:.1e}"
             f" (limit {VARIANCE_TOLERANCE:g}); raise max_bond"
         )
+    _LOG.info(
+        "ground state of %d sites, h = %g, J = %g: bond dimension %d, relative energy error %.1e",
+        model.sites,
+        model.field,
+        model.coupling,
+        max(state.bond_dimensions),
+        energy_error,
+    )
     return replace(
         state,
         energy=state.energy * scale,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from psiprune.rbm import PARTITION_UNITS, RBM
 from psiprune.shots import Shots, as_shots, check_sites
 
 Float64 = NDArray[np.float64]
+
+_LOG = logging.getLogger(__name__)
 
 METHODS = ("sum", "contraction", "annealing")
 #: An exact method is taken where its estimate stays below this, in seconds on one core: about a
@@ -171,10 +174,16 @@ def log_partition(
         candidates = _exact_candidates(rbm, method)
         estimate, find = min(candidates, key=lambda candidate: candidate[0], default=(np.inf, None))
         if find is not None and (method is not None or estimate <= EXACT_SECONDS):
-            return find()
-    return annealed_log_partition(
+            found = find()
+            _LOG.info("log Z by %s", found.method)
+            return found
+    found = annealed_log_partition(
         rbm, data=bits, chains=chains, temperatures=temperatures, seed=seed
     )
+    _LOG.info("log Z by %s: %.6g +- %.2g", found.method, found.value, found.error)
+    if found.warning:
+        _LOG.warning("log Z: %s", found.warning)
+    return found
 
 
 @one_blas_thread()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tomllib
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from filelock import FileLock, Timeout
 from psiprune.files import write_bytes
 from psiprune.inputs import InputError, Settings
 from psiprune.provenance import describe_machine
+
+_LOG = logging.getLogger(__name__)
 
 
 def default_folder(name: str, settings: Settings) -> Path:
@@ -43,11 +46,13 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
     lock = FileLock(path / ".lock", timeout=0)
     try:
         with lock:
+            _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
             _claim(config, settings)
             _describe(path / "provenance.json")
             for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
                 draft.unlink()
             yield path
+            _LOG.info("%s: done", path)
     except Timeout:
         raise InputError(
             f"{path}: another process writes to this run; wait for it to end"

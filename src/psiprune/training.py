@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from psiprune.natural_chains import chain_steps, start_chain_training
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots, as_shots, check_sites
+
+_LOG = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
@@ -211,6 +214,10 @@ def train(
         start = start.with_mask(mask)
     check_sites(data, start.visible, "the RBM")
     chosen = chosen.for_size(start.visible, start.hidden)
+    what = f"{start.visible} x {start.hidden} RBM of {start.number_of_weights} weights, seed {seed}"
+    _LOG.info(
+        "%s: training by %s, %d epochs over %d shots", what, chosen.method, chosen.epochs, len(data)
+    )
     last: Progress | None = None
     for state in _states(start, data, chosen, seed):
         last = state
@@ -221,4 +228,5 @@ def train(
         provenance["epochs_done"] = last.epoch
     if isinstance(last, NaturalState):
         provenance["converged"] = int(last.done)
+    _LOG.info("%s: trained, %d epochs", what, provenance.get("epochs_done", 0))
     return replace(start if last is None else last.rbm, provenance=provenance)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from cyclopts import CycloptsError
 from pydantic import ValidationError
@@ -25,11 +28,15 @@ __all__ = [
     "states",
 ]
 
+#: What the environment variable PSIPRUNE_LOG may be.
+LOG_LEVELS = ("info", "warning", "error")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 done, 2 bad input, 1 failed, 130 interrupted."""
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+        with _logged():
+            app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except InputError as error:
         return _fail(str(error), 2)
     except CycloptsError as error:
@@ -43,6 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
         return _fail(str(error) or type(error).__name__, 1)
     return 0
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Records of psiprune on standard error, from the level that PSIPRUNE_LOG names."""
+    level = os.environ.get("PSIPRUNE_LOG", "")
+    if not level:
+        yield
+        return
+    if level.lower() not in LOG_LEVELS:
+        raise InputError(f"PSIPRUNE_LOG: must be one of {', '.join(LOG_LEVELS)}, found {level!r}")
+    logger, handler = logging.getLogger("psiprune"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    before = logger.level
+    logger.setLevel(level.upper())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _fail(line: str, status: int) -> int:

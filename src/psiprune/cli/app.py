@@ -40,6 +40,7 @@ app = App(
     version_format="plaintext",
     version=lambda: "\n".join(f"{name} {found}" for name, found in describe_machine().items()),
     help="Reconstruct quantum states from bit strings, prune the RBM, and tell what it cost.",
+    help_epilogue="PSIPRUNE_LOG=info in the environment tells on standard error what is done.",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -27,6 +28,8 @@ from psiprune.inputs import InputError
 from psiprune.rbm import rbm_from_dataset
 from psiprune.runs import open_run
 from psiprune.shots import read_shots
+
+_LOG = logging.getLogger(__name__)
 
 #: What a part of the paper is made of: stages by name, or all of a family (sizes, schedules).
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -166,12 +169,14 @@ class Clock:
     @contextmanager
     def running(self, stage: Stage) -> Iterator[None]:
         """While a stage runs."""
+        _LOG.info("stage %s", self.words(stage))
         if sys.stderr.isatty():
             print(self.words(stage), file=sys.stderr, flush=True)
         begin = time.monotonic()
         yield
         self._taken += time.monotonic() - begin
         self._planned += stage.seconds / self._cores
+        _LOG.info("stage %s: done after %.0f s", stage.name, time.monotonic() - begin)
         self._todo.remove(stage)
 
     def words(self, stage: Stage) -> str:

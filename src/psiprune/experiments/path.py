@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -14,6 +15,8 @@ from psiprune.pruning import Level, prune_steps
 from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.shots import Shots
 from psiprune.training import Watch
+
+_LOG = logging.getLogger(__name__)
 
 
 def run_path(
@@ -67,11 +70,14 @@ def keep_levels(
         write_dataset(files[0], describe(Level(0, begin())), "rbm")
     # Levels are written in order; what stands behind a gap is made again, with the same numbers.
     done = [read_dataset(file, "rbm") for file in takewhile(Path.exists, files)]
+    if len(done) > 1:
+        _LOG.info("%s: taken up after level %d of %d", folder, len(done) - 1, number)
     last = Level(len(done) - 1, rbm_from_dataset(done[-1], files[len(done) - 1]))
     total = rbm_from_dataset(done[0], files[0]).number_of_weights
     for level in rest(last, total):
         done.append(describe(level))
         write_dataset(files[level.step], done[-1], "rbm")
+        _LOG.info("%s: written, %d weights", files[level.step], level.rbm.number_of_weights)
     return done
 
 

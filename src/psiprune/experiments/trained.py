@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from psiprune.files import read_dataset, write_dataset
 from psiprune.pruning import Level
 from psiprune.rbm import RBM
 from psiprune.training import Watch, initial, train
+
+_LOG = logging.getLogger(__name__)
 
 
 def new_rbm(settings: SparseSettings, member: Member, mask: NDArray[np.bool_] | None = None) -> RBM:
@@ -54,6 +57,9 @@ def trained(
             tick,
         )
         write_dataset(file, _described(rbm, history, settings, member), "rbm")
+        _LOG.info("%s: written", file)
+    else:
+        _LOG.info("%s: taken as it is", file)
     return read_dataset(file, "rbm").drop_attrs()
 
 

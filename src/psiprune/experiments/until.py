@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.shots import Shots
 from psiprune.smallest import Smallest, Trial, dense_limit, find_smallest
 from psiprune.training import Watch
+
+_LOG = logging.getLogger(__name__)
 
 
 def run_until(
@@ -59,6 +62,9 @@ def run_until(
             made = make()
             kept = made.rbm.to_dataset().assign({until.measure: made.value})
             write_dataset(file, kept, "rbm")
+            _LOG.info("%s: written, %s %.6g", file, until.measure, made.value)
+        else:
+            _LOG.info("%s: taken as it is", file)
         found = read_dataset(file, "rbm")
         if until.measure not in found:
             raise InputError(f"{file}: holds no {until.measure}; delete it, to make it again")

@@ -1,0 +1,119 @@
+"""Records go through the standard module: silent by default, on standard error if asked for."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from machines import magnet
+from psiprune import chains, partition, sampling
+from psiprune.rbm import initial_rbm
+
+BITS = np.random.default_rng(0).integers(0, 2, (100, 4), dtype=np.uint8)
+
+
+@pytest.fixture
+def records(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.INFO, logger="psiprune"):
+        yield caplog
+
+
+def told(records: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """(level, message) of what psiprune said."""
+    return [(each.levelname, each.getMessage()) for each in records.records]
+
+
+def test_training_tells_beginning_method_and_end(records: pytest.LogCaptureFixture) -> None:
+    pp.train(BITS, hidden=3, seed=5, epochs=2)
+    assert told(records) == [
+        ("INFO", "4 x 3 RBM of 12 weights, seed 5: training by cd, 2 epochs over 100 shots"),
+        ("INFO", "4 x 3 RBM of 12 weights, seed 5: trained, 2 epochs"),
+    ]
+    assert {each.name for each in records.records} == {"psiprune.training"}
+
+
+def test_a_run_taken_up_again_says_from_where(
+    stages: Path, tmp_path: Path, records: pytest.LogCaptureFixture
+) -> None:
+    files = (stages / "rbm.nc", stages / "shots.nc", "--levels=2", "--no-fine-tune")
+    assert tiny.call("prune", *files, "--out", tmp_path / "path").status == 0
+    first = [message for _, message in told(records)]
+    assert first[0] == f"{tmp_path / 'path'}: a new run"
+    assert not any("taken up" in message for message in first)
+    (tmp_path / "path/level-02.nc").unlink()
+    records.clear()
+    assert tiny.call("prune", *files, "--out", tmp_path / "path").status == 0
+    again = [message for _, message in told(records)]
+    assert again[0] == f"{tmp_path / 'path'}: taken up again"
+    assert f"{tmp_path / 'path'}: taken up after level 1 of 2" in again
+    assert any("level-02.nc: written, " in message for message in again)
+    assert again[-1] == f"{tmp_path / 'path'}: done"
+
+
+def test_an_estimate_that_cannot_be_trusted_is_a_warning(
+    records: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rbm = magnet(8, 4, 8.0, tilt=1.0)
+    found = pp.log_partition(rbm, method="annealing", chains=2, temperatures=2)
+    assert found.warning
+    assert ("WARNING", f"log Z: {found.warning}") in told(records)
+    records.clear()
+    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(chains, "MOST_STEPS", 2_000)
+    monkeypatch.setattr(sampling, "advance_with_flips", sampling.advance)  # never leave a mode
+    drawn = chains.draw(rbm, lambda number: np.zeros((number, 8), np.uint8), 100, seed=0)
+    assert drawn.warning
+    warnings = [message for level, message in told(records) if level == "WARNING"]
+    assert warnings == [f"an estimate {drawn.warning}"]
+
+
+def test_a_good_estimate_is_no_warning(records: pytest.LogCaptureFixture) -> None:
+    found = partition.log_partition(initial_rbm(4, 2, seed=0))
+    assert told(records) == [("INFO", f"log Z by {found.method}")]
+
+
+# ---- the command line
+
+
+def test_the_command_line_is_silent_unless_asked(
+    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(name: str) -> tiny.Outcome:
+        return tiny.call("train", stages / "shots.nc", "--epochs=1", "--out", tmp_path / name)
+
+    assert train("a.nc").err == ""
+    monkeypatch.setenv("PSIPRUNE_LOG", "Info")
+    loud = train("b.nc")
+    first, *_, last = loud.err.splitlines()
+    assert " INFO psiprune.training: 4 x 2 RBM of 8 weights, seed 0: training by cd" in first
+    assert last.endswith("trained, 1 epochs")
+    assert loud.out.startswith(f"{tmp_path / 'b.nc'}: 4 visible")  # results alone
+    monkeypatch.setenv("PSIPRUNE_LOG", "warning")
+    assert train("c.nc").err == ""
+    monkeypatch.delenv("PSIPRUNE_LOG")
+    assert train("d.nc").err == ""  # no handler is left behind
+
+
+def test_an_unknown_level_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PSIPRUNE_LOG", "loud")
+    line = tiny.refusal(tiny.call("--version"))
+    assert line == "PSIPRUNE_LOG: must be one of info, warning, error, found 'loud'"
+    monkeypatch.delenv("PSIPRUNE_LOG")
+    assert "PSIPRUNE_LOG=info" in tiny.call("--help").out
+
+
+def test_a_library_stays_silent() -> None:
+    code = (
+        "import logging, psiprune; logging.getLogger('psiprune.training').warning('no');"
+        "print(logging.getLogger('psiprune').handlers)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stderr, done.stdout) == ("", "[<NullHandler (NOTSET)>]\n")
