@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -18,10 +19,15 @@ from psiprune.inputs import InputError, check_count, check_seed
 from psiprune.parallel import in_threads
 from psiprune.shots import Shots, as_shots, check_sites
 
+if TYPE_CHECKING:
+    import torch
+
 Float64 = NDArray[np.float64]
 
 #: Units of the smaller layer up to which the partition sum is exact; 30 take about a minute.
 PARTITION_UNITS = 30
+
+_PARAMETERS = ("weights", "visible_bias", "hidden_bias")
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,6 +278,53 @@ class RBM:
             },
             attrs=dict(self.provenance),
         )
+
+    def to_torch(self) -> dict[str, torch.Tensor]:
+        """The state dictionary of QuCumber's BinaryRBM, copies in float64 on the CPU.
+
+        "weights" [hidden, visible], "visible_bias" [visible], "hidden_bias" [hidden]: QuCumber has
+        the parameters as they are, see `psiprune.exporting`. A pruned weight is a 0; the mask is
+        not in the dictionary.
+
+        Raises:
+            InputError: torch is not installed.
+        """
+        try:
+            import torch
+        except ImportError:
+            raise InputError(
+                "to_torch: torch is not installed; pip install 'psiprune[torch]', or take "
+                "rbm.weights, rbm.visible_bias and rbm.hidden_bias"
+            ) from None
+        return {name: torch.tensor(getattr(self, name)) for name in _PARAMETERS}
+
+    @classmethod
+    def from_torch(
+        cls, state: Mapping[str, torch.Tensor], mask: NDArray[np.bool_] | None = None
+    ) -> RBM:
+        """The RBM of a state dictionary: of `to_torch`, or of QuCumber's `rbm_am.state_dict()`.
+
+        Args:
+            state: tensors of real numbers, on any device, with or without gradients.
+            mask: weights that exist, bool [hidden, visible]; all if not given. Others become 0.
+
+        Raises:
+            InputError: an entry is missing or not a tensor, there is one more, or an array breaks a
+                rule of RBM.
+        """
+        if set(state) != set(_PARAMETERS):
+            way = "; give what stands under 'rbm_am'" if "rbm_am" in state else ""
+            found = ", ".join(map(str, state))
+            raise InputError(f"state: must hold {', '.join(_PARAMETERS)}, found {found}{way}")
+        arrays = {}
+        for name in _PARAMETERS:
+            tensor = state[name]
+            if not hasattr(tensor, "detach"):
+                raise InputError(f"{name}: must be a tensor, found {type(tensor).__name__}")
+            tensor = tensor.detach().cpu()
+            real = tensor.double() if tensor.is_floating_point() else tensor.resolve_conj()
+            arrays[name] = real.numpy()
+        return cls(**arrays, mask=mask)  # type: ignore[arg-type]
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one labelled NetCDF file, atomically; `load_rbm` reads it."""
