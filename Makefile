@@ -3,12 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help study test test-all lint format bench clean
+.PHONY: help study test test-all test-pythons wheel lint format bench clean
 
 help:
 	@echo "make study     set up, then run the main job: prune RBMs of the Ising chain (runs/study)"
 	@echo "make test      set up, then run the tests"
 	@echo "make test-all  the tests with the slow ones"
+	@echo "make test-pythons  the tests under each supported Python that this machine has"
+	@echo "make wheel     build the wheel, and check it in an environment of its own"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     compare speed with the peers, which get an environment of their own"
 
@@ -25,6 +27,12 @@ test: .venv/ready
 
 test-all: .venv/ready
 	$(BIN)/pytest -m ''
+
+test-pythons:
+	scripts/test_pythons.sh
+
+wheel: .venv/ready
+	scripts/check_wheel.sh $(BIN)/python
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -45,4 +53,4 @@ bench: .venv/ready .venv-peers/ready
 	$(BIN)/python benchmarks/table.py
 
 clean:
-	rm -rf .venv .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-peers .venv-py* build dist .pytest_cache .mypy_cache .ruff_cache

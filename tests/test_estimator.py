@@ -117,7 +117,8 @@ def test_parameters_are_those_of_the_settings() -> None:
 def test_sampling_follows_the_probabilities_and_the_random_state() -> None:
     found = RBMDensity(2, method="exact", random_state=0).fit(BITS)
     drawn = found.sample(4000, random_state=1)
-    assert (drawn.shape, drawn.dtype) == ((4000, 4), np.uint8)
+    assert drawn.shape == (4000, 4)
+    assert drawn.dtype == np.uint8
     np.testing.assert_array_equal(drawn, found.sample(4000, random_state=1))
     assert (drawn != found.sample(4000, random_state=2)).any()
     expected = 4000 * np.exp(found.score_samples(exact.basis(4)))

@@ -72,10 +72,11 @@ def test_complex_parameters_are_refused(torch: ModuleType, rbm: RBM) -> None:
 
 def test_what_is_no_state_dictionary_is_refused(rbm: RBM) -> None:
     arrays: dict[str, Any] = {name: getattr(rbm, name) for name in NAMES}
+    file: dict[str, Any] = {"rbm_am": arrays}
     with pytest.raises(InputError, match="weights: must be a tensor, found ndarray"):
         RBM.from_torch(arrays)
     with pytest.raises(InputError, match=r"must hold weights, .*, found rbm_am; give what stands"):
-        RBM.from_torch({"rbm_am": arrays})  # type: ignore[dict-item]
+        RBM.from_torch(file)
     with pytest.raises(InputError, match=r"found weights, visible_bias, hidden_bias, aux_bias$"):
         RBM.from_torch({**arrays, "aux_bias": 0})
 
