@@ -21,6 +21,7 @@ from psiprune.likelihood import Configurations, collapse, fisher_matrix, from_ve
 from psiprune.pruning import keep_most_salient
 from psiprune.rbm import RBM
 from psiprune.saliency import damage, magnitude, magnitude_by_unit, surgeon, uniform
+from psiprune.shots import Shots
 
 
 def random_rbm(visible: int, hidden: int, seed: int, density: float = 0.7) -> RBM:
@@ -159,6 +160,39 @@ def test_damage_and_surgeon_are_their_formulas() -> None:
     np.testing.assert_allclose(surgeon(rbm)[rbm.mask], theta**2 / (2 * inverse), rtol=1e-6)
     # Corrections can only help: the surgeon's price is the lower one, up to the damping.
     assert (surgeon(rbm, damping=1e-12) <= damage(rbm) * (1 + 1e-6)).all()
+
+
+def test_given_samples_stand_in_for_own_ones() -> None:
+    rbm = random_rbm(5, 3, seed=7)
+    bits = np.random.default_rng(3).integers(0, 2, (60, 5), dtype=np.uint8)
+    count, theta = rbm.number_of_weights, rbm.weights[rbm.mask]
+    active = 1 / (1 + np.exp(-(bits @ rbm.weights.T + rbm.hidden_bias)))  # [sample, hidden]
+    unit, site = np.nonzero(rbm.mask)
+    scores = np.concatenate([active[:, unit] * bits[:, site], bits, active], axis=1)
+    matrix = np.cov(scores.T, bias=True)
+    for samples in (bits, Shots(bits)):
+        found = damage(rbm, samples=samples)[rbm.mask]
+        np.testing.assert_allclose(found, theta**2 * matrix.diagonal()[:count] / 2, rtol=1e-9)
+        damped = matrix + 1e-3 * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
+        inverse = np.linalg.inv(damped).diagonal()[:count]
+        found = surgeon(rbm, samples=samples)[rbm.mask]
+        np.testing.assert_allclose(found, theta**2 / (2 * inverse), rtol=1e-3)
+    with pytest.raises(InputError, match="has 4 sites"):
+        damage(rbm, samples=bits[:, :4])
+
+
+def test_samples_of_the_model_give_the_exact_saliencies() -> None:
+    rbm = random_rbm(5, 3, seed=7)
+    prob = np.exp(log_prob(rbm))
+    drawn = np.random.default_rng(4).choice(32, size=200_000, p=prob)
+    bits = exact.basis(5)[drawn].astype(np.uint8)
+    there = rbm.mask
+    for criterion in (damage, surgeon):
+        np.testing.assert_allclose(criterion(rbm, samples=bits)[there], criterion(rbm)[there], 0.1)
+    # And samples of something else do not.
+    other = np.random.default_rng(4).integers(0, 2, bits.shape, dtype=np.uint8)
+    ratio = damage(rbm, samples=other)[there] / damage(rbm)[there]
+    assert np.abs(np.log(ratio)).max() > np.log(1.5)
 
 
 def test_damage_is_what_removal_costs() -> None:

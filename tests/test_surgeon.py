@@ -12,6 +12,7 @@ from psiprune import fisher, saliency
 from psiprune import surgeon as surgeon_module
 from psiprune.errors import exact_measures, reference_of
 from psiprune.fisher import damped_inverse, model_fisher
+from psiprune.inputs import InputError
 from psiprune.likelihood import to_vector
 from psiprune.pruning import keep_most_salient
 from psiprune.rbm import RBM
@@ -215,6 +216,33 @@ def test_samples_do_nearly_as_well_as_the_basis(monkeypatch: pytest.MonkeyPatch)
     assert len(set(sampled)) == 3
     assert np.median(sampled) < 1.5 * whole
     assert max(sampled) < 0.2 * kl(rbm, by_magnitude(rbm, 22))
+
+
+def test_given_samples_do_nearly_as_well_as_the_basis() -> None:
+    rbm = random_rbm(9, 4, seed=10)
+    whole = kl(rbm, operate(rbm, 22))
+    prob = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    drawn = np.sort(np.random.default_rng(0).choice(512, size=40_000, p=prob))
+    bits = exact.basis(9)[drawn].astype(np.uint8)  # sorted, as counts of a file may be
+    pruned = operate(rbm, 22, samples=bits, seed=1)
+    assert pruned.number_of_weights == 22
+    np.testing.assert_array_equal(pruned.weights, operate(rbm, 22, samples=bits).weights)
+    assert kl(rbm, pruned) < 1.5 * whole
+    # Shots of something else tell what matters to something else.
+    other = np.random.default_rng(0).integers(0, 2, bits.shape, dtype=np.uint8)
+    assert kl(rbm, operate(rbm, 22, samples=other)) > kl(rbm, pruned)
+
+
+def test_too_few_samples_are_refused() -> None:
+    rbm = random_rbm(6, 4, seed=9)  # 34 parameters
+    bits = np.random.default_rng(0).integers(0, 2, (272, 6), dtype=np.uint8)
+    assert operate(rbm, 20, samples=bits).number_of_weights == 20
+    with pytest.raises(
+        InputError, match=r"^samples: must be at least 272, 8 for each .* found 271"
+    ):
+        operate(rbm, 20, samples=bits[:271])
+    with pytest.raises(InputError, match="has 5 sites"):
+        operate(rbm, 20, samples=bits[:, :5])
 
 
 def test_half_of_the_weights_without_training() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from psiprune import sampling, sums
 from psiprune.config import LARGEST_FISHER
@@ -15,6 +15,7 @@ from psiprune.likelihood import Configurations, collapse
 from psiprune.parallel import in_threads
 from psiprune.partition import independent_draws
 from psiprune.rbm import RBM
+from psiprune.shots import Shots, as_shots, check_sites
 
 Float64 = NDArray[np.float64]
 
@@ -26,7 +27,9 @@ _PIECE = 1 << 14  # states or samples at a time
 _BLOCK = 512  # parameters at a time
 
 
-def model_fisher(rbm: RBM, *, draws: int, seed: int) -> Float64:
+def model_fisher(
+    rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
+) -> Float64:
     """F = Cov_p(v) of d log p~(v) / d theta, [parameter, parameter].
 
     The parameters are the weights of the mask row by row, the visible and the hidden biases; the
@@ -38,6 +41,7 @@ def model_fisher(rbm: RBM, *, draws: int, seed: int) -> Float64:
         rbm: the RBM.
         draws: samples behind the matrix above 20 sites; up to 20 it is a sum over all states.
         seed: of the samples.
+        samples: take the average over these at any number of sites.
 
     Raises:
         InputError: more than 20,000 parameters.
@@ -47,18 +51,20 @@ def model_fisher(rbm: RBM, *, draws: int, seed: int) -> Float64:
             f"rbm: a Fisher matrix of at most {LARGEST_FISHER:,} parameters can be held, found "
             f"{rbm.number_of_parameters:,}; prune by 'damage' or 'magnitude' first"
         )
-    if rbm.visible <= BASIS_SITES:
+    if samples is None and rbm.visible <= BASIS_SITES:
         return basis_fisher(rbm)
-    return sample_fisher(rbm, model_configurations(rbm, draws, seed))
+    return sample_fisher(rbm, samples or model_configurations(rbm, draws, seed))
 
 
-def weight_variances(rbm: RBM, *, draws: int, seed: int) -> Float64:
+def weight_variances(
+    rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
+) -> Float64:
     """The diagonal of F, Var_p(v) of s_j v_i, for all weights that could be, [hidden, visible].
 
     Arguments as for `model_fisher`, for any number of parameters.
     """
     mean, square = np.zeros(rbm.mask.shape), np.zeros(rbm.mask.shape)
-    for piece in _model_pieces(rbm, draws, seed):
+    for piece in _model_pieces(rbm, draws, seed, samples):
         given = rbm.weights @ piece.bits + rbm.hidden_bias[:, None]
         sums.sigmoid_in_place(given, piece.weight)
         weighted = given * piece.weight
@@ -86,6 +92,15 @@ def model_configurations(rbm: RBM, draws: int, seed: int) -> Configurations:
         chains = sampling.advance_with_flips(chains, _THIN)
         kept.append(chains.bits)
     return collapse(np.concatenate(kept)[:draws])
+
+
+def as_configurations(rbm: RBM, samples: Shots | ArrayLike) -> Configurations:
+    """Samples a caller hands in, Shots or bits [shot, site], equal ones collapsed.
+
+    Raises:
+        InputError: they are no bits, or have other sites than the RBM.
+    """
+    return collapse(check_sites(as_shots(samples), rbm.visible, "the RBM").bits)
 
 
 def basis_fisher(rbm: RBM) -> Float64:
@@ -184,10 +199,12 @@ def damped_inverse(fisher: Float64, damping: float) -> Float64:
     return inverse
 
 
-def _model_pieces(rbm: RBM, draws: int, seed: int) -> Iterator[Configurations]:
+def _model_pieces(
+    rbm: RBM, draws: int, seed: int, samples: Configurations | None
+) -> Iterator[Configurations]:
     """The states of the whole basis with their p(v), up to 20 sites, or samples, in pieces."""
-    if rbm.visible > BASIS_SITES:
-        bits, weight = model_configurations(rbm, draws, seed)
+    if samples is not None or rbm.visible > BASIS_SITES:
+        bits, weight = samples or model_configurations(rbm, draws, seed)
         for first in range(0, len(weight), _PIECE):
             part = slice(first, first + _PIECE)
             yield Configurations(bits[:, part], weight[part])

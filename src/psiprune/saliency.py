@@ -6,12 +6,13 @@ The weights of least saliency go first. Where the mask has no weight the salienc
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from psiprune.fisher import damped_inverse, model_fisher, weight_variances
+from psiprune.fisher import as_configurations, damped_inverse, model_fisher, weight_variances
 from psiprune.likelihood import to_vector
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM
+from psiprune.shots import Shots
 
 Float64 = NDArray[np.float64]
 
@@ -55,7 +56,9 @@ def uniform(rbm: RBM, seed: int) -> Float64:
 
 
 @one_blas_thread()
-def damage(rbm: RBM, *, draws: int = DRAWS, seed: int = 0) -> Float64:
+def damage(
+    rbm: RBM, *, samples: Shots | ArrayLike | None = None, draws: int = DRAWS, seed: int = 0
+) -> Float64:
     """W_ji^2 F_kk / 2, F_kk = Var_p(v)(s_j v_i): optimal brain damage.
 
     What the removal of this weight alone costs in KL(p || p'), in nat, to second order, with all
@@ -64,14 +67,28 @@ def damage(rbm: RBM, *, draws: int = DRAWS, seed: int = 0) -> Float64:
 
     Args:
         rbm: the RBM.
-        draws: model samples above 20 sites; up to 20 the average is over all states.
-        seed: of the samples.
+        samples: average over these, Shots or bits [shot, site]: samples of the RBM, or the shots it
+            was fitted to, which follow p(v) as far as the fit is good.
+        draws: if none are given, model samples above 20 sites; up to 20 the average is over all
+            states.
+        seed: of the model samples.
+
+    Raises:
+        InputError: the samples are no bits, or have other sites than the RBM.
     """
-    return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed)
+    data = None if samples is None else as_configurations(rbm, samples)
+    return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed, samples=data)
 
 
 @one_blas_thread()
-def surgeon(rbm: RBM, *, draws: int = DRAWS, seed: int = 0, damping: float = DAMPING) -> Float64:
+def surgeon(
+    rbm: RBM,
+    *,
+    samples: Shots | ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    damping: float = DAMPING,
+) -> Float64:
     """W_ji^2 / (2 [F^-1]_kk): optimal brain surgeon.
 
     What the removal of this weight alone costs in KL(p || p'), in nat, to second order, with all
@@ -80,14 +97,17 @@ def surgeon(rbm: RBM, *, draws: int = DRAWS, seed: int = 0, damping: float = DAM
 
     Args:
         rbm: the RBM.
-        draws: model samples above 20 sites; up to 20 the average is over all states.
-        seed: of the samples.
+        samples: as in `damage`.
+        draws: as in `damage`.
+        seed: as in `damage`.
         damping: the lambda above, relative.
 
     Raises:
-        InputError: more than 20,000 parameters.
+        InputError: more than 20,000 parameters, or the samples are refused as in `damage`.
     """
-    inverse = damped_inverse(model_fisher(rbm, draws=draws, seed=seed), damping)
+    data = None if samples is None else as_configurations(rbm, samples)
+    fisher = model_fisher(rbm, draws=draws, seed=seed, samples=data)
+    inverse = damped_inverse(fisher, damping)
     count = rbm.number_of_weights
     saliency = np.zeros(rbm.mask.shape)
     saliency[rbm.mask] = to_vector(rbm)[:count] ** 2 / (2.0 * inverse.diagonal()[:count])

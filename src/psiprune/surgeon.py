@@ -15,14 +15,22 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.special
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from psiprune.fisher import BASIS_SITES, damped_inverse, model_configurations, model_fisher
-from psiprune.likelihood import from_vector, to_vector
+from psiprune.fisher import (
+    BASIS_SITES,
+    as_configurations,
+    damped_inverse,
+    model_configurations,
+    model_fisher,
+)
+from psiprune.inputs import InputError
+from psiprune.likelihood import Configurations, from_vector, to_vector
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM
 from psiprune.saliency import DAMPING, DRAWS
 from psiprune.sampling import seed_for
+from psiprune.shots import Shots, as_shots
 
 Float64 = NDArray[np.float64]
 
@@ -32,11 +40,19 @@ CHUNKS, CHUNKS_ON_SAMPLES = 4, 1
 #: Of P parameters and n samples F promises (1 - P/n)^2 of the cost, with n = 4 P half of it.
 TOLERANCE, TOLERANCE_ON_SAMPLES = 2.0, 4.0
 _NOISE = 1e-6
+_PER_PARAMETER = 4  # samples behind F, at least, and as many behind each check
 _ROUNDING = 1e-14
 _HALVINGS = 8  # smallest chunk on samples, as a part of the whole
 _STRONGER = (1.0, 10.0, 100.0, 1000.0)  # factors on the damping, where the smallest chunk fails,
 _OTHERS = 6  # weights to begin with instead of the least salient one,
 _SCALES = (0.5, 0.25, 0.0)  # and shorter corrections of the best of these
+
+
+class Halves(NamedTuple):
+    """Samples that a caller hands in: one half for the matrix, the other checks its promises."""
+
+    matrix: Configurations
+    check: Configurations
 
 
 class Cut(NamedTuple):
@@ -54,7 +70,14 @@ class Cut(NamedTuple):
 
 
 @one_blas_thread()
-def operate(rbm: RBM, count: int, *, draws: int = DRAWS, seed: int = 0) -> RBM:
+def operate(
+    rbm: RBM,
+    count: int,
+    *,
+    samples: Shots | ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> RBM:
     """The RBM with `count` of its weights, the rest removed by optimal brain surgery.
 
     Done in 4 chunks (one above 20 sites), with F found anew before each and damped by 10^-3 of the
@@ -69,21 +92,26 @@ def operate(rbm: RBM, count: int, *, draws: int = DRAWS, seed: int = 0) -> RBM:
     Args:
         rbm: the RBM.
         count: weights to be left; if there are no more, the RBM is returned as it is.
-        draws: model samples behind F and behind each check above 20 sites, but no fewer than four
-            for each parameter.
+        samples: take these at any number of sites and for all chunks, Shots or bits [shot, site]:
+            samples of the RBM, or the shots it was fitted to. Every second one is behind F, the
+            others are behind the checks, and all is as above 20 sites.
+        draws: if none are given, model samples behind F and behind each check above 20 sites, but
+            no fewer than four for each parameter.
         seed: of these samples.
 
     Raises:
-        InputError: more than 20,000 parameters.
+        InputError: more than 20,000 parameters, fewer than eight samples for each of them, or
+            samples that are no bits or have other sites.
     """
-    on_basis = rbm.visible <= BASIS_SITES
+    given = None if samples is None else _halves(rbm, samples)
+    on_basis = given is None and rbm.visible <= BASIS_SITES
     excess = rbm.number_of_weights - count
     whole = -(-excess // (CHUNKS if on_basis else CHUNKS_ON_SAMPLES))
     least = 1 if on_basis else max(1, whole // _HALVINGS)
     size, step = whole, 0
     while (left := rbm.number_of_weights - count) > 0:
-        samples = max(draws, 4 * rbm.number_of_parameters)
-        rbm, done = _chunk(rbm, min(size, left), min(least, left), samples, seed, step)
+        enough = max(draws, _PER_PARAMETER * rbm.number_of_parameters)
+        rbm, done = _chunk(rbm, min(size, left), min(least, left), enough, seed, step, given)
         size, step = min(2 * done, whole), step + 1
     return rbm
 
@@ -126,17 +154,19 @@ def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
     return Cut(corrected, rbm.with_mask(mask), promised)
 
 
-def divergence_from(rbm: RBM, *, draws: int, seed: int) -> Callable[[RBM], float]:
+def divergence_from(
+    rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
+) -> Callable[[RBM], float]:
     """The function other -> KL(p_rbm || p_other), in nat.
 
-    Exact up to 20 sites. Above, with d = log p~_rbm - log p~_other at `draws` samples of the RBM,
-    KL = E[d] + log E[exp(-d)].
+    Exact up to 20 sites. Above, or if samples are given, with d = log p~_rbm - log p~_other at
+    these, else at `draws` samples of the RBM, KL = E[d] + log E[exp(-d)].
     """
-    if rbm.visible <= BASIS_SITES:
+    if samples is None and rbm.visible <= BASIS_SITES:
         log_p = rbm.log_prob_all() - rbm.log_partition()
         p = np.exp(log_p)
         return lambda other: float(p @ (log_p - other.log_prob_all()) + other.log_partition())
-    drawn = model_configurations(rbm, draws, seed)
+    drawn = samples or model_configurations(rbm, draws, seed)
     bits = np.ascontiguousarray(drawn.bits.T, dtype=np.uint8)
     here = rbm.log_prob_unnormalized(bits)
 
@@ -147,11 +177,27 @@ def divergence_from(rbm: RBM, *, draws: int, seed: int) -> Callable[[RBM], float
     return divergence
 
 
-def _chunk(rbm: RBM, size: int, least: int, draws: int, seed: int, step: int) -> tuple[RBM, int]:
+def _halves(rbm: RBM, samples: Shots | ArrayLike) -> Halves:
+    """Every second sample, and the others: so each half is of all kinds if they are sorted."""
+    bits, least = as_shots(samples).bits, 2 * _PER_PARAMETER * rbm.number_of_parameters
+    if len(bits) < least:
+        raise InputError(
+            f"samples: must be at least {least:,}, {2 * _PER_PARAMETER} for each parameter of the "
+            f"RBM, found {len(bits):,}; give more, or none, to have them drawn from the RBM"
+        )
+    return Halves(*(as_configurations(rbm, bits[half::2]) for half in (0, 1)))
+
+
+def _chunk(
+    rbm: RBM, size: int, least: int, draws: int, seed: int, step: int, given: Halves | None
+) -> tuple[RBM, int]:
     """The RBM without `size` weights, or `least` or more, and how many they were."""
-    tolerance = TOLERANCE if rbm.visible <= BASIS_SITES else TOLERANCE_ON_SAMPLES
-    fisher = model_fisher(rbm, draws=draws, seed=seed_for(seed, f"matrix {step}"))
-    divergence = divergence_from(rbm, draws=draws, seed=seed_for(seed, f"check {step}"))
+    matrix, check = given or (None, None)
+    on_basis = given is None and rbm.visible <= BASIS_SITES
+    tolerance = TOLERANCE if on_basis else TOLERANCE_ON_SAMPLES
+    own = seed_for(seed, f"matrix {step}"), seed_for(seed, f"check {step}")
+    fisher = model_fisher(rbm, draws=draws, seed=own[0], samples=matrix)
+    divergence = divergence_from(rbm, draws=draws, seed=own[1], samples=check)
     inverse = damped_inverse(fisher, DAMPING)
     while True:
         made = cut(rbm, inverse, size)
