@@ -23,6 +23,7 @@ from psiprune.config import (
 from psiprune.errors import exact_measures, reference_of
 from psiprune.experiments.frontier import counts_from, run_frontier
 from psiprune.figures import plot_frontier
+from psiprune.figures.frontier import _OTHERS as OTHERS
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError
 from psiprune.masks import cluster_mask
@@ -88,7 +89,7 @@ def test_counts_meet_those_of_other_widths() -> None:
     assert own[:6] == [162, 146, 131, 118, 106, 96]
     assert [own[level] for level in whole.rewired] == [63, 41, 33]
     assert own[-1] == 18
-    assert whole.other_widths == (1, 3, 6, 18, 36)
+    assert whole.other_widths == (1, 3, 6, 10, 11, 12, 18, 36)
     for width in whole.other_widths:
         counts = counts_from(whole, width)
         assert counts[0] == 18 * width
@@ -204,6 +205,7 @@ def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
         np.testing.assert_array_equal(lines["MPS, bond dimension 1, 2"], mps)
     named = [line for line in axes[0].lines if not str(line.get_label()).startswith("_")]
     looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in named}
+    assert len(set(OTHERS)) >= len(FrontierSettings().other_widths)
     assert len(looks) == len(named) == len(COMMON) - len(IN_THE_TABLE) + len(COSTLY) + 3
 
 

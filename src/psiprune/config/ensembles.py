@@ -155,8 +155,8 @@ class FrontierSettings(EnsembleSettings):
     )
     widths: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None,
-        description="hidden units of other RBMs, pruned to the same counts; 1, N/6, N/3, N and "
-        "2 N if not given",
+        description="hidden units of other RBMs, pruned to the same counts; 1, N/6, N/3, N_h + 1, "
+        "N_h + 2, N_h + 3, N and 2 N if not given",
     )
     bonds: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(1, 2, 3, 4), min_length=1, description="bond dimensions of the MPS"
@@ -183,11 +183,12 @@ class FrontierSettings(EnsembleSettings):
 
     @property
     def other_widths(self) -> tuple[int, ...]:
-        """Hidden units as given, else 1, N/6, N/3, N and 2 N, without N_h."""
+        """Hidden units as given, else few, a few more than N_h (the best), and many."""
         if self.widths is not None:
             return self.widths
-        n = self.sites
-        return tuple(sorted({1, max(1, n // 6), n // 3, n, 2 * n} - {self.hidden_units}))
+        n, own = self.sites, self.hidden_units
+        widths = {1, max(1, n // 6), n // 3, own + 1, own + 2, own + 3, n, 2 * n}
+        return tuple(sorted(widths - {own}))
 
     @field_validator("sites")
     @classmethod

@@ -39,7 +39,16 @@ _METHODS = {
     "random-rewired": (GREY, "", "P", 1.2, "random mask, rewired"),
 }
 #: Of RBMs with other numbers of hidden units, one after the other.
-_OTHERS = (("", "X"), ("--", "<"), (":", ">"), ("-.", "p"), ("-", "h"))
+_OTHERS = (
+    ("", "X"),
+    ("--", "<"),
+    (":", ">"),
+    ("-", "o"),
+    ("-", "s"),
+    ("-", "d"),
+    ("-.", "p"),
+    ("-", "h"),
+)
 _MEASURES = (
     ("kl", KL),
     ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"),
