@@ -199,9 +199,31 @@ def test_the_loss_of_log_likelihood() -> None:
     other = initial_rbm(6, 2, seed=8)
     losses = DENSE.log_prob(BITS) - other.log_prob(BITS)
     found = gauge(other)
-    assert found.value == pytest.approx(losses.mean())
+    assert found.value == pytest.approx(losses.mean() - (34 - 20) / 400)
     assert found.error == pytest.approx(losses.std(ddof=1) / np.sqrt(200))
-    assert found.floor == pytest.approx((34 - 20) / 400)
+
+
+def test_a_loss_of_noise_is_no_loss() -> None:
+    """RBMs without three weights that the truth lacks, each fitted to shots as the dense one is.
+
+    2 shots times the loss on these shots is then chi-squared with 3 degrees of freedom (Wilks), of
+    variance 6; so its mean over 40 sets of shots is 3 within 4 sqrt(6 / 40), and that of the
+    corrected loss 0.
+    """
+    weights = np.array([[3.0, -2.5, 0.0, 2.0, 0.0], [0.0, 2.5, 3.0, 2.0, -2.0]])
+    biases = -weights.sum(axis=0) / 2, -weights.sum(axis=1) / 2
+    truth = RBM(weights, *biases, weights != 0)
+    means = []
+    for seed in range(40):
+        shots = Shots(truth.sample_exact(4000, seed=seed))
+        whole = RBM(weights, *biases)
+        dense, sparse = (
+            pp.train(shots, start=start, method="exact", epochs=100) for start in (whole, truth)
+        )
+        loss = shots_gauge("log_likelihood_loss", dense, shots, draws=100, seed=0)(sparse)
+        means.append(2 * 4000 * loss.value)
+    assert abs(np.mean(means)) < 4 * np.sqrt(6 / 40)
+    assert abs(np.mean(means) + 3) > 4 * np.sqrt(6 / 40)  # which the plain loss would not meet
 
 
 # --- on disk and in words --------------------------------------------------------------------

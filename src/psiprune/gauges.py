@@ -48,8 +48,13 @@ def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -
     """The function RBM -> measure of that name, from shots alone.
 
     abs_magnetization_roe is that of `evaluate_on_shots`. log_likelihood_loss is the mean over the
-    shots of log p_dense(v) - log p(v), in nat a shot; what all shots have in common cancels in it,
-    so its error is far below that of a log-likelihood.
+    shots of log p_dense(v) - log p(v), less (P_dense - P) / (2 shots), in nat a shot. What all
+    shots have in common cancels in the mean, so its error is far below that of a log-likelihood.
+    What is taken off is the noise of the shots that the dense RBM, with P_dense parameters, has
+    fitted and an RBM with P cannot: as much as a fit of the right model loses on its own shots on
+    average (Wilks 1938; AIC takes off twice that, to tell the loss on other shots). Otherwise a
+    limit would mean less pruning the fewer the shots, though nothing be lost but noise. The value
+    may be negative.
 
     Raises:
         InputError: there is no such measure.
@@ -69,10 +74,9 @@ def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -
         loss = log_p_dense - (rbm.log_prob_unnormalized(shots) - here.value)
         noise = loss.std(ddof=1) / np.sqrt(len(loss))
         error = float(np.sqrt(noise**2 + here.error**2 + there.error**2))
-        # With one parameter fewer a fit of the right model loses 1 / (2 shots) on its own shots.
         fewer = dense.compact().number_of_parameters - rbm.compact().number_of_parameters
-        floor = max(0, fewer) / (2 * len(shots))
-        return Measure(float(loss.mean()), error, floor, f"log Z by {here.method}", here.warning)
+        value = float(loss.mean()) - max(0, fewer) / (2 * len(shots))
+        return Measure(value, error, 0.0, f"log Z by {here.method}", here.warning)
 
     return gauge
 
