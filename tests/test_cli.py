@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -674,6 +674,18 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("study --out {out} --config {in}/broken.toml", "broken.toml: cannot be read as TOML"),
     ("study --out {in}", "holds files but no run"),
     ("study --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
+    ("study --out {out} --rewind-epoch -1", "rewind_epoch: should be greater than or equal to 0"),
+    ("study --out {out} --rewind-epoch 501", "rewind_epoch: training has 500 epochs, found 501"),
+    (
+        "study --out {out} --rewind-epoch 0 --fine-tune.epochs 5",
+        "fine_tune: has no use with rewind_epoch",
+    ),
+    ("study --out {out} --until.measure size", "until: must be one of kl, infidelity"),
+    ("study --out {out} --until.limit 1", "measure"),
+    (
+        "study --out {out} --until.measure kl --until.others 3",
+        "until.others: has no use in a study",
+    ),
     # sparse
     ("sparse --out {out} --sites 2", "a cluster needs at least 3 sites, found 2"),
     ("sparse --out {out} --density 0.1", "density: leaves 16 weights; count: connected clusters"),
@@ -858,8 +870,10 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
     for name, field in model.model_fields.items():
         option = f"{prefix}{name.replace('_', '-')}"
         default = field.get_default(call_default_factory=True)
-        if isinstance(default, Settings):
-            yield from options_of(type(default), f"{option}.")
+        kinds = [type(default), *get_args(field.annotation)]  # one that is None may be another
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
+        if inner:
+            yield from options_of(inner[0], f"{option}.")
         else:
             assert field.description
             yield f"--{option}", field.description

@@ -23,12 +23,21 @@ from filelock import FileLock
 import exact
 import psiprune as pp
 import tiny
-from psiprune.config import FineTuneSettings, MeasureSettings, PruneSettings, StudySettings
+from psiprune.config import (
+    FineTuneSettings,
+    MeasureSettings,
+    PruneSettings,
+    StudySettings,
+    TrainSettings,
+    UntilSettings,
+)
 from psiprune.errors import exact_measures, reference_of
 from psiprune.experiments.study import run_study
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError
 from psiprune.rbm import initial_rbm
+from psiprune.tables import smallest_of_study, study_text
+from psiprune.training import Progress
 
 FIELDS = ("h=1", "h=2")
 STAGES = {f"{field}/{name}.nc" for field in FIELDS for name in ("state", "shots")}
@@ -206,6 +215,146 @@ def test_other_criteria_and_schedules_are_taken_up_too(criterion: Any, tmp_path:
     for step in (3, 5):
         (tmp_path / f"h=1/seed-0/level-0{step}.nc").unlink()
     assert tiny.raw(run_study(settings, tmp_path)) == tiny.raw(study)
+
+
+def searched(**changes: Any) -> StudySettings:
+    """Exact training, two seeds at the critical point, and a search after the path."""
+    values: dict[str, Any] = {
+        "fields": (1.0,),
+        "seeds": 2,
+        "train": TrainSettings(method="exact", epochs=20),
+        "fine_tune": FineTuneSettings(method="exact", epochs=3),
+        "prune": PruneSettings(criterion="surgeon", fraction=0.3, levels=5),
+        "until": UntilSettings(measure="kl", limit=0.03),
+    }
+    return tiny.settings(**{**values, **changes})
+
+
+def test_until_it_hurts(tmp_path: Path) -> None:
+    settings = searched()
+    study = run_study(settings, tmp_path / "run")
+    plain = run_study(searched(until=None), tmp_path / "plain")
+    assert tiny.raw(study[list(plain.variables)]) == tiny.raw(plain)
+    folder = tmp_path / "run/h=1"
+    reference = reference_of(pp.load_mps(folder / "state.nc"))
+    shots = pp.read_shots(folder / "shots.nc")
+    for seed in (0, 1):
+        expected = pp.find_smallest(
+            pp.load_rbm(folder / f"seed-{seed}/level-00.nc"),
+            shots,
+            measure=lambda rbm: exact_measures(rbm, reference).kl,
+            limit=0.03,
+            settings=settings.prune,
+            fine_tune=settings.fine_tune,
+            seed=seed,
+        )
+        here = study.sel(field=1.0, seed=seed)
+        assert 1 < expected.rbm.number_of_weights < 12
+        assert int(here["smallest_weights"]) == expected.rbm.number_of_weights
+        assert float(here["smallest_value"]) == pytest.approx(expected.value)
+        kept = pp.load_rbm(folder / f"seed-{seed}/smallest/smallest.nc")
+        np.testing.assert_array_equal(kept.weights, expected.rbm.weights)
+    assert study["smallest_limit"].values.tolist() == [0.03]
+    assert (study["smallest_value_error"] == 0).all()
+    assert study["smallest_value"].attrs["units"] == "nat"
+    counts = study["smallest_weights"].values[0]
+    found = smallest_of_study(study)["h=1"]
+    assert (found["weights"], found["median"]) == (counts.tolist(), np.median(counts))
+    line = f"smallest RBM with kl within 0.03: median {np.median(counts):g} of 12 weights "
+    assert line + f"({counts.min():g} to {counts.max():g}; seeds: 2)" in study_text(study)
+    # Taken up again, the same.
+    for name in ("smallest/level-01.nc", "smallest/smallest.nc", "level-05.nc"):
+        (folder / "seed-1" / name).unlink()
+    assert tiny.raw(run_study(settings, tmp_path / "run")) == tiny.raw(study)
+
+
+def test_the_limit_is_that_of_the_dense_rbms(tmp_path: Path) -> None:
+    settings = searched(until=UntilSettings(measure="kl", bisect=False))
+    study = run_study(settings, tmp_path)
+    dense = study["kl_exact"].sel(field=1.0, level=0)
+    assert float(study["smallest_limit"][0]) == pytest.approx(float(dense.max()))
+    levels = study["weights_kept"].sel(field=1.0)
+    for seed in (0, 1):
+        found = float(study["smallest_weights"].sel(field=1.0, seed=seed))
+        assert found in levels.sel(seed=seed).values
+    assert not list(tmp_path.rglob("trial-*.nc"))
+
+
+def test_a_seed_beyond_the_limit_while_dense(tmp_path: Path) -> None:
+    both = run_study(searched(until=None), tmp_path / "plain")["kl_exact"].sel(field=1.0, level=0)
+    between = float(both.mean())
+    one = run_study(searched(until=UntilSettings(measure="kl", limit=between)), tmp_path / "one")
+    within = both.values < between
+    assert np.isfinite(one["smallest_weights"].values[0]).tolist() == within.tolist()
+    assert "seeds: 1), 1 of 2 seeds are beyond it while dense" in study_text(one)
+    assert smallest_of_study(one)["h=1"]["weights"][int(np.argmin(within))] is None
+    settings = searched(until=UntilSettings(measure="kl", limit=0.0), prune=PruneSettings(levels=1))
+    none = run_study(settings, tmp_path / "none")
+    assert "within 0: none, as no dense RBM is; seeds: 2" in study_text(none)
+    assert smallest_of_study(none)["h=1"]["median"] is None
+
+
+def test_an_unknown_measure_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"until: must be one of kl, .* found 'log_likelihood_loss"
+    ):
+        run_study(searched(until=UntilSettings(measure="log_likelihood_loss")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_rewinding(epoch: int, tmp_path: Path) -> None:
+    settings = tiny.settings(fields=(1.0,), rewind_epoch=epoch, fine_tune=FineTuneSettings())
+    run_study(settings, tmp_path)
+    folder, shots = tmp_path / "h=1/seed-0", pp.read_shots(tmp_path / "h=1/shots.nc")
+    early = {0: initial_rbm(4, 3, seed=0)}
+    training: dict[str, Any] = {"epochs": 3, "batch_size": 50}
+
+    def watch(state: Progress) -> None:
+        early[state.epoch] = state.rbm
+
+    dense = pp.train(shots, hidden=3, seed=0, watch=watch, **training)
+    levels = pp.prune(dense, shots, fraction=0.3, levels=3, rewind=early[epoch], seed=0, **training)
+    for level in levels:
+        kept = pp.load_rbm(folder / f"level-0{level.step}.nc")
+        np.testing.assert_array_equal(kept.weights, level.rbm.weights)
+        np.testing.assert_array_equal(kept.visible_bias, level.rbm.visible_bias)
+    files = {file.name for file in folder.glob("epoch-*")}
+    name = f"epoch-000{epoch}.nc"
+    assert files == {name}
+    np.testing.assert_array_equal(pp.load_rbm(folder / name).weights, early[epoch].weights)
+    (folder / name).unlink()
+    (folder / "level-03.nc").unlink()
+    with pytest.raises(InputError, match=rf"{name}: cannot be read: No such file"):
+        run_study(settings, tmp_path)
+
+
+def test_training_that_converged_early_is_rewound_to_its_end(tmp_path: Path) -> None:
+    train = TrainSettings(method="exact", epochs=300)
+    settings = tiny.settings(
+        fields=(2.0,), rewind_epoch=300, train=train, fine_tune=FineTuneSettings()
+    )
+    run_study(settings, tmp_path)
+    early, dense = (
+        pp.load_rbm(tmp_path / f"h=2/seed-0/{name}.nc") for name in ("epoch-0300", "level-00")
+    )
+    assert dense.provenance["converged"] == 1
+    np.testing.assert_array_equal(early.weights, dense.weights)
+
+
+def test_no_epochs_of_fine_tuning_are_none(tmp_path: Path) -> None:
+    for method in ("cd", "exact"):
+        settings = tiny.settings(fields=(1.0,), fine_tune=FineTuneSettings(method=method, epochs=0))
+        run_study(settings, tmp_path / method)
+        folder = tmp_path / method / "h=1"
+        dense, shots = (
+            pp.load_rbm(folder / "seed-0/level-00.nc"),
+            pp.read_shots(folder / "shots.nc"),
+        )
+        for level in pp.prune(dense, shots, fraction=0.3, levels=3, fine_tune=None):
+            kept = pp.load_rbm(folder / f"seed-0/level-0{level.step}.nc")
+            np.testing.assert_array_equal(kept.weights, level.rbm.weights)
+            np.testing.assert_array_equal(kept.hidden_bias, level.rbm.hidden_bias)
 
 
 def truncate(content: bytes) -> bytes:

@@ -35,7 +35,7 @@ def state_gauge(name: str, reference: Reference, *, draws: int, seed: int) -> Ga
     Raises:
         InputError: there is no such measure; the function raises it for another number of sites.
     """
-    _check(name, STATE_GAUGES, "against a state")
+    check_state_gauge(name)
 
     def gauge(rbm: RBM) -> Measure:
         check_reference(rbm, reference)
@@ -79,6 +79,11 @@ def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -
         return Measure(value, error, 0.0, f"log Z by {here.method}", here.warning)
 
     return gauge
+
+
+def check_state_gauge(name: str) -> None:
+    """Raise InputError unless there is such a measure against a state."""
+    _check(name, STATE_GAUGES, "against a state")
 
 
 def _of(report: Report, name: str) -> Measure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,6 +62,7 @@ def find_smallest(
     fine_tune: FineTuneSettings | None = None,
     bisect: bool = True,
     rewind: RBM | None = None,
+    path: Sequence[Level] = (),
     seed: int = 0,
     watch: Watch | None = None,
     keep: Keep | None = None,
@@ -81,6 +82,7 @@ def find_smallest(
         fine_tune: training after each step, or None for no training.
         bisect: False ends with the last level within the limit.
         rewind: see `prune`.
+        path: levels of this path that are there already, from 0 on; they are not made again.
         seed: see `prune`.
         watch: called after each epoch of fine-tuning.
         keep: called for every trial with its name and a function that makes it; what it returns is
@@ -121,6 +123,8 @@ def find_smallest(
             continue
 
         def step(last: Level = last) -> RBM:
+            if last.step + 1 < len(path):
+                return path[last.step + 1].rbm
             return next_level(last, total, data, settings, fine_tune, seed, watch, rewind).rbm
 
         tried = attempt(f"level-{last.step + 1:02d}", step)

@@ -63,13 +63,15 @@ def study_command(
     """
     from psiprune.experiments.study import run_study
     from psiprune.figures import plot_study
-    from psiprune.tables import study_numbers, study_text
+    from psiprune.tables import smallest_of_study, study_numbers, study_text
 
     chosen = chosen_settings(StudySettings, settings, config)
     folder = folder_of(out, "study", chosen)
     study = run_study(chosen, folder)
     figures = {"figure": plot_study(study)}
     numbers = {"levels": study_numbers(study)}
+    if chosen.until is not None:
+        numbers["smallest"] = smallest_of_study(study)
     _finish(folder, "study", study_text(study), numbers, figures, json)
 
 

@@ -229,7 +229,7 @@ def _path(
             chosen.seed,
             describe,
             lambda _: advance(bar),
-            early,
+            None if early is None else lambda: early,
         )
     kept = [rbm_from_dataset(level, out) for level in levels]
     numbers = [

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from psiprune.config.pruning import MeasureSettings, PruneSettings, RewireSettings
+from psiprune.config.pruning import MeasureSettings, PruneSettings, RewireSettings, UntilSettings
 from psiprune.config.training import EXACT_GRADIENT_UNITS, FineTuneSettings, TrainSettings
 from psiprune.inputs import Settings
 
@@ -65,6 +65,44 @@ class StudySettings(EnsembleSettings):
     prune: PruneSettings = Field(default_factory=PruneSettings)
     fine_tune: FineTuneSettings = Field(default_factory=FineTuneSettings)
     measure: MeasureSettings = Field(default_factory=MeasureSettings)
+    rewind_epoch: int | None = Field(
+        default=None,
+        ge=0,
+        description="after each step set what is left back to this epoch of the dense training, 0 "
+        "for the initial weights, and train as the dense RBM was (lottery tickets)",
+    )
+    until: UntilSettings | None = Field(
+        default=None,
+        description="look for the smallest RBM of each path within a limit; without a limit "
+        "within the largest value of the dense RBMs of all seeds",
+    )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> StudySettings:
+        if self.rewind_epoch is not None:
+            if self.rewind_epoch > self.train.epochs:
+                raise ValueError(
+                    f"rewind_epoch: training has {self.train.epochs} epochs, "
+                    f"found {self.rewind_epoch}"
+                )
+            if self.fine_tune != FineTuneSettings():
+                raise ValueError(
+                    "fine_tune: has no use with rewind_epoch, as after each step the training of "
+                    "`train` comes again; leave one of them out"
+                )
+        if self.until is not None and "others" in self.until.model_fields_set:
+            raise ValueError(
+                "until.others: has no use in a study, whose own seeds are the dense ensemble; "
+                "leave it out"
+            )
+        return self
+
+    @property
+    def tuning(self) -> FineTuneSettings:
+        """Training after each step: `fine_tune`, or after a rewind `train` once more."""
+        if self.rewind_epoch is None:
+            return self.fine_tune
+        return FineTuneSettings(**self.train.model_dump())
 
 
 class SparseSettings(EnsembleSettings):

@@ -100,11 +100,15 @@ class MeasureSettings(Settings):
 class UntilSettings(Settings):
     """A path that goes on until a measure hurts."""
 
-    measure: str = Field(description="name of the measure, see `psiprune.gauges`")
+    measure: str = Field(description="name of the measure, such as kl or abs_magnetization_roe")
     limit: float | None = Field(
         default=None, description="largest value to accept; that of a dense ensemble if not given"
     )
-    others: int = Field(default=5, ge=1, description="other RBMs trained for the dense ensemble")
+    others: int = Field(
+        default=5,
+        ge=1,
+        description="other RBMs trained for the dense ensemble; not in a study, which has seeds",
+    )
     bisect: bool = Field(
         default=True, description="go on between the last level within the limit and the next"
     )

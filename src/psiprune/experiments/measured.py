@@ -1,8 +1,9 @@
-"""Training and pruning with their measures: a history by epoch, a level with what it cost."""
+"""What is kept of training and pruning: a history by epoch, early epochs, a level with its cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -26,6 +27,28 @@ OBSERVED: Mapping[str, tuple[str, ...]] = {
     "correlation": ("distance",),
     "magnetization_distribution": ("ones",),
 }
+
+
+def train_keeping(
+    files: Mapping[int, Path], start: RBM, fit: Callable[[Watch], RBM], tick: Watch
+) -> RBM:
+    """fit(watch), which trains `start`, with the RBM of some epochs saved, each to its file.
+
+    Epoch 0 is `start` itself; an epoch after training had converged is its end.
+    """
+    if 0 in files:
+        start.save(files[0])
+
+    def watch(state: Progress) -> None:
+        if state.epoch in files:
+            state.rbm.save(files[state.epoch])
+        tick(state)
+
+    rbm = fit(watch)
+    for epoch, file in files.items():
+        if epoch > int(rbm.provenance.get("epochs_done", 0)):
+            rbm.save(file)
+    return rbm
 
 
 def train_with_history(

@@ -28,7 +28,7 @@ def run_path(
     seed: int,
     describe: Callable[[Level], xr.Dataset],
     watch: Watch,
-    rewind: RBM | None = None,
+    rewind: Callable[[], RBM] | None = None,
 ) -> list[xr.Dataset]:
     """All levels of a path, those in the folder read and the rest made and written.
 
@@ -41,14 +41,16 @@ def run_path(
         seed: of random pruning, of samples and of fine-tuning.
         describe: what is kept of a level; it must contain `RBM.to_dataset`.
         watch: called after each epoch.
-        rewind: where the training of each level begins, if not at what pruning left.
+        rewind: gives the RBM where the training of each level begins, if not at what pruning left;
+            called after `dense`.
 
     Raises:
         InputError: a level on disk is damaged.
     """
 
     def rest(last: Level, total: int) -> Iterator[Level]:
-        return prune_steps(last, total, shots, prune, fine_tune, seed, watch, rewind)
+        early = None if rewind is None else rewind()
+        return prune_steps(last, total, shots, prune, fine_tune, seed, watch, early)
 
     return keep_levels(folder, prune.levels, dense, rest, describe)
 
@@ -79,6 +81,11 @@ def keep_levels(
         write_dataset(files[level.step], done[-1], "rbm")
         _LOG.info("%s: written, %d weights", files[level.step], level.rbm.number_of_weights)
     return done
+
+
+def early_file(folder: Path, epoch: int) -> Path:
+    """Where the RBM of an epoch of the dense training is kept."""
+    return folder / f"epoch-{epoch:04d}.nc"
 
 
 def level_file(folder: Path, step: int) -> Path:

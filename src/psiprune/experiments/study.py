@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import xarray as xr
 
-from psiprune.config import StudySettings
+from psiprune.config import StudySettings, UntilSettings
 from psiprune.experiments.ensemble import (
     Member,
     members_of,
@@ -16,14 +17,23 @@ from psiprune.experiments.ensemble import (
     seeds_of,
     train_all,
 )
-from psiprune.experiments.measured import OBSERVED, label, measured_level, train_with_history
-from psiprune.experiments.path import run_path
+from psiprune.experiments.measured import (
+    OBSERVED,
+    label,
+    measured_level,
+    train_keeping,
+    train_with_history,
+)
+from psiprune.experiments.path import early_file, level_file, run_path
 from psiprune.experiments.problem import Problem, prepare
+from psiprune.experiments.until import run_until
 from psiprune.files import read_dataset, write_dataset
+from psiprune.gauges import check_state_gauge, state_gauge
 from psiprune.inputs import InputError
 from psiprune.observables import data_observables
+from psiprune.parallel import in_threads
 from psiprune.pruning import Level
-from psiprune.rbm import RBM
+from psiprune.rbm import RBM, load_rbm
 from psiprune.runs import open_run
 from psiprune.training import Watch, initial
 
@@ -33,22 +43,30 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
 
     The folder holds config.toml, provenance.json, for each field the ground state and the shots,
     for each RBM the history of its training and every level (RBM and measures), and study.nc.
+    With `rewind_epoch` the RBM of that epoch stands beside the levels, with `until` the search for
+    the smallest RBM of each path in a folder of its own, "smallest".
 
     Returns:
         A dataset over field, seed, level, distance, ones and epoch. Sampled measures stand with
-        `_error` and `_floor` beside them; names in `_exact` are sums over all states.
+        `_error` and `_floor` beside them; names in `_exact` are sums over all states. With `until`
+        also smallest_weights and smallest_value with its error over field and seed, NaN where the
+        dense RBM itself is beyond the limit, and smallest_limit over field.
 
     Raises:
         InputError: the folder belongs to another run, or a file in it is damaged.
         OSError: the folder cannot be written; what was finished stays.
     """
+    if settings.until is not None:
+        check_state_gauge(settings.until.measure)
     with open_run(folder, settings) as run:
         settings = settings.for_size()
         problems = [prepare(run, settings, field) for field in settings.fields]
         members = members_of(settings, problems)
-        epochs = settings.train.epochs + settings.prune.levels * settings.fine_tune.epochs
+        epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
         pieces = train_all(partial(_run_member, settings), members, len(members) * epochs)
         dataset = _assemble(settings, problems, pieces)
+        if settings.until is not None:
+            dataset = _with_smallest(dataset, settings, settings.until, members)
         write_dataset(run / "study.nc", dataset, "study")
     return dataset
 
@@ -56,26 +74,41 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
 def _run_member(settings: StudySettings, member: Member, tick: Watch) -> xr.Dataset:
     """Train, prune and measure one RBM; its history over `epoch` and its measures over `level`."""
     problem, seed, folder = member
+    epoch = settings.rewind_epoch
+    early = {} if epoch is None else {epoch: early_file(folder, epoch)}
 
     def dense() -> RBM:
-        rbm, history = train_with_history(
-            initial(problem.shots, settings.hidden_units, seed, settings.train),
-            problem.shots,
-            settings.train,
-            seed,
-            problem.reference,
-            settings.history_every,
-            max(100, settings.measure.draws // 10),  # a history needs less than a level
-            tick,
-        )
-        write_dataset(folder / "history.nc", history, "history")
-        return rbm
+        start = initial(problem.shots, settings.hidden_units, seed, settings.train)
+
+        def fit(watch: Watch) -> RBM:
+            rbm, history = train_with_history(
+                start,
+                problem.shots,
+                settings.train,
+                seed,
+                problem.reference,
+                settings.history_every,
+                max(100, settings.measure.draws // 10),  # a history needs less than a level
+                watch,
+            )
+            write_dataset(folder / "history.nc", history, "history")
+            return rbm
+
+        return train_keeping(early, start, fit, tick)
 
     def describe(level: Level) -> xr.Dataset:
         return measured_level(level, problem.reference, settings.measure.draws, seed)
 
     levels = run_path(
-        folder, dense, problem.shots, settings.prune, settings.fine_tune, seed, describe, tick
+        folder,
+        dense,
+        problem.shots,
+        settings.prune,
+        settings.tuning,
+        seed,
+        describe,
+        tick,
+        None if epoch is None else lambda: load_rbm(early[epoch]),
     )
     measures = [level.drop_dims(["hidden", "visible"]) for level in levels]
     file = folder / "history.nc"
@@ -83,6 +116,67 @@ def _run_member(settings: StudySettings, member: Member, tick: Watch) -> xr.Data
         raise InputError(f"{file}: is missing; delete {folder} as well, to train this RBM again")
     history = read_dataset(file, "history")
     return xr.merge([xr.concat(measures, dim="level", join="outer"), history]).drop_attrs()
+
+
+def _with_smallest(
+    dataset: xr.Dataset, settings: StudySettings, until: UntilSettings, members: Sequence[Member]
+) -> xr.Dataset:
+    """The study with the smallest RBM within the limit of every field and seed."""
+    gauges = [
+        state_gauge(until.measure, member.problem.reference, draws=until.draws, seed=member.seed)
+        for member in members
+    ]
+
+    def measure_dense(k: int) -> float:
+        return gauges[k](load_rbm(level_file(members[k].folder, 0))).value
+
+    of_dense = in_threads(measure_dense, range(len(members)))
+    fields = len(settings.fields)
+    # Members stand field by field within a seed.
+    worst = np.array(of_dense).reshape(-1, fields).max(axis=0)
+    limits = worst if until.limit is None else np.full(fields, until.limit)
+
+    def search(k: int, tick: Watch) -> tuple[float, float, float]:
+        limit, member = float(limits[k % fields]), members[k]
+        if not of_dense[k] <= limit:
+            return (np.nan,) * 3
+        folder = member.folder / "smallest"
+        folder.mkdir(exist_ok=True)
+        path = [
+            Level(step, load_rbm(level_file(member.folder, step)))
+            for step in range(settings.prune.levels + 1)
+        ]
+        epoch = settings.rewind_epoch
+        early = None if epoch is None else load_rbm(early_file(member.folder, epoch))
+        found, best = run_until(
+            folder,
+            path[0].rbm,
+            member.problem.shots,
+            gauges[k],
+            until.model_copy(update={"limit": limit}),
+            settings.prune,
+            settings.tuning,
+            member.seed,
+            tick,
+            early,
+            path,
+        )
+        return float(found.rbm.number_of_weights), best.value, best.error
+
+    # A bisection halves what one step removes at most.
+    trials = round(settings.prune.fraction * settings.hidden_units * settings.sites).bit_length()
+    epochs = len(members) * trials * settings.tuning.epochs
+    found = np.array(train_all(search, range(len(members)), epochs)).reshape(-1, fields, 3)
+    unit = {"units": "nat" if until.measure == "kl" else "1"}
+    over = ("field", "seed")
+    weights, value, error = np.moveaxis(found, -1, 0).swapaxes(1, 2)
+    dataset = dataset.assign(
+        smallest_weights=(over, weights, {"units": "1"}),
+        smallest_value=(over, value, unit),
+        smallest_value_error=(over, error, unit),
+        smallest_limit=("field", limits, unit),
+    )
+    return dataset.assign_attrs(smallest_measure=until.measure)
 
 
 def _assemble(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from psiprune.config import FineTuneSettings, PruneSettings, UntilSettings
@@ -11,6 +11,7 @@ from psiprune.errors import Measure
 from psiprune.files import read_dataset, write_dataset
 from psiprune.gauges import Gauge
 from psiprune.inputs import InputError
+from psiprune.pruning import Level
 from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.shots import Shots
 from psiprune.smallest import Smallest, Trial, dense_limit, find_smallest
@@ -30,6 +31,7 @@ def run_until(
     seed: int,
     watch: Watch,
     rewind: RBM | None = None,
+    path: Sequence[Level] = (),
 ) -> tuple[Smallest, Measure]:
     """`find_smallest`, with every RBM of the search in a file with its measure.
 
@@ -44,6 +46,7 @@ def run_until(
         seed: of random pruning, of samples and of fine-tuning.
         watch: called after each epoch.
         rewind: where the training of each trial begins, if not at what pruning left.
+        path: levels of this path that are there already, from 0 on.
 
     Returns:
         What the search found, and the measure of the smallest RBM with its error.
@@ -84,6 +87,7 @@ def run_until(
         fine_tune=fine_tune,
         bisect=until.bisect,
         rewind=rewind,
+        path=path,
         seed=seed,
         watch=watch,
         keep=keep,

@@ -8,7 +8,7 @@ from psiprune.tables.report import report_numbers, report_text
 from psiprune.tables.shots import shots_report_numbers, shots_report_text
 from psiprune.tables.smallest import smallest_numbers, smallest_text
 from psiprune.tables.sparse import sparse_numbers, sparse_text
-from psiprune.tables.study import study_numbers, study_text
+from psiprune.tables.study import smallest_of_study, study_numbers, study_text
 
 __all__ = [
     "ablation_numbers",
@@ -24,6 +24,7 @@ __all__ = [
     "shots_report_numbers",
     "shots_report_text",
     "smallest_numbers",
+    "smallest_of_study",
     "smallest_text",
     "sparse_numbers",
     "sparse_text",

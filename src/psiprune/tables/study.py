@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from psiprune.summaries import field_label
@@ -34,7 +35,8 @@ def study_text(study: xr.Dataset, every: int = 2) -> str:
                     *(number(float(here[name]), ".2g") for name, _ in _COLUMNS),
                 ]
             )
-        tables.append(f"{field_label(study, field)}\n{align(rows)}")
+        found = _smallest_line(study.sel(field=field)) if "smallest_weights" in study else []
+        tables.append("\n".join([field_label(study, field), align(rows), *found]))
     return "\n\n".join(tables)
 
 
@@ -48,3 +50,39 @@ def study_numbers(study: xr.Dataset) -> dict[str, Any]:
         ]
         for field in study["field"].values
     }
+
+
+def smallest_of_study(study: xr.Dataset) -> dict[str, Any]:
+    """What the searches of a study found, for JSON: field -> weights of each seed, median, range.
+
+    Median and range are over the seeds whose dense RBM is within the limit; null for the others.
+    """
+    return {f"h={field:g}": _smallest(study.sel(field=field)) for field in study["field"].values}
+
+
+def _smallest(here: xr.Dataset) -> dict[str, Any]:
+    weights = here["smallest_weights"].values
+    found = weights[np.isfinite(weights)]
+    return {
+        "measure": str(here.attrs["smallest_measure"]),
+        "limit": float(here["smallest_limit"]),
+        "weights": [int(count) if np.isfinite(count) else None for count in weights],
+        "median": float(np.median(found)) if len(found) else None,
+        "least": int(found.min()) if len(found) else None,
+        "most": int(found.max()) if len(found) else None,
+    }
+
+
+def _smallest_line(here: xr.Dataset) -> list[str]:
+    own = _smallest(here)
+    within = f"{own['measure']} within {own['limit']:.3g}"
+    seeds = len(own["weights"])
+    found = seeds - own["weights"].count(None)
+    if not found:
+        return [f"smallest RBM with {within}: none, as no dense RBM is; seeds: {seeds}"]
+    total = here.attrs["sites"] * here.attrs["hidden"]
+    some = "" if found == seeds else f", {seeds - found} of {seeds} seeds are beyond it while dense"
+    return [
+        f"smallest RBM with {within}: median {own['median']:g} of {total} weights "
+        f"({own['least']} to {own['most']}; seeds: {found}){some}"
+    ]
