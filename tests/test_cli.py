@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 import psiprune as pp
 import tiny
 from psiprune.cli.app import show
+from psiprune.clusters import find_clusters
 from psiprune.config import (
     AblationSettings,
     FineTuneSettings,
@@ -36,11 +37,14 @@ from psiprune.config import (
 )
 from psiprune.files import read_dataset
 from psiprune.inputs import Settings
+from psiprune.masks import break_clusters, cluster_mask, random_mask, read_mask, write_mask
 from psiprune.provenance import describe_machine
+from psiprune.rbm import initial_rbm
 from psiprune.tfim import TFIM
+from psiprune.training import Progress
 
 STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
-COMMANDS = (*STAGES, "study", "sparse", "ablation", "frontier")
+COMMANDS = (*STAGES, "clusters", "study", "sparse", "ablation", "frontier")
 
 
 def numbers(outcome: tiny.Outcome) -> dict[str, Any]:
@@ -104,6 +108,105 @@ def test_train(stages: Path, tmp_path: Path, shots: str) -> None:
     assert [found[key] for key in ("visible", "hidden", "weights", "epochs")] == [4, 3, 12, 2]
     line = text(tiny.call(*command, "--out", tmp_path / "b.nc"))
     assert "4 visible and 3 hidden units, 12 weights, 2 epochs over 300 shots" in line
+
+
+@pytest.mark.parametrize("name", ["mask.npy", "mask.txt"])
+def test_train_with_a_mask(stages: Path, tmp_path: Path, name: str) -> None:
+    size = ("--hidden=3", "--sites=4", "--count=7")
+    found = numbers(tiny.call("mask", "random", *size, "--seed=5", "-o", tmp_path / name, "--json"))
+    assert [found[key] for key in ("hidden", "sites", "weights")] == [3, 4, 7]
+    mask = random_mask(3, 4, 7, seed=5)
+    command = ("train", stages / "shots.nc", "--seed=2", "--epochs=2", "--batch-size=50")
+    found = numbers(
+        tiny.call(*command, "--mask", tmp_path / name, "--out", tmp_path / "a.nc", "--json")
+    )
+    assert (found["hidden"], found["weights"]) == (3, 7)  # hidden units are those of the mask
+    data = pp.read_shots(stages / "shots.nc")
+    expected = pp.train(data, hidden=3, seed=2, mask=mask, epochs=2, batch_size=50)
+    rbm = pp.load_rbm(tmp_path / "a.nc")
+    np.testing.assert_array_equal(rbm.mask, mask)
+    np.testing.assert_array_equal(rbm.weights, expected.weights)
+    # An RBM lends its mask.
+    tiny.call(*command, "--mask", tmp_path / "a.nc", "--out", tmp_path / "b.nc")
+    np.testing.assert_array_equal(pp.load_rbm(tmp_path / "b.nc").weights, expected.weights)
+
+
+def test_a_mask_made_by_numpy_is_read(stages: Path, tmp_path: Path) -> None:
+    mask = cluster_mask(2, 4, 7)
+    np.save(tmp_path / "bool.npy", mask)
+    np.savetxt(tmp_path / "spaced.txt", mask, fmt="%d")
+    write_mask(mask, tmp_path / "dense.txt")
+    assert (tmp_path / "dense.txt").read_text() == "1110\n1111\n"
+    for name in ("bool.npy", "spaced.txt", "dense.txt"):
+        np.testing.assert_array_equal(read_mask(tmp_path / name), mask)
+
+
+def test_train_keeps_early_epochs(stages: Path, tmp_path: Path) -> None:
+    early = {0: initial_rbm(4, 3, seed=2)}
+
+    def watch(state: Progress) -> None:
+        early[state.epoch] = state.rbm
+
+    data = pp.read_shots(stages / "shots.nc")
+    dense = pp.train(data, hidden=3, seed=2, epochs=3, batch_size=50, watch=watch)
+    command = ("train", stages / "shots.nc", "--hidden=3", "--seed=2", "--epochs=3")
+    options = ("--batch-size=50", "--keep-epochs", "0", "2", "--out", tmp_path / "rbm.nc")
+    kept = numbers(tiny.call(*command, *options, "--json"))["kept"]
+    assert kept == {str(k): str(tmp_path / f"rbm-epoch-000{k}.nc") for k in (0, 2)}
+    for epoch, file in kept.items():
+        np.testing.assert_array_equal(pp.load_rbm(file).weights, early[int(epoch)].weights)
+    np.testing.assert_array_equal(pp.load_rbm(tmp_path / "rbm.nc").weights, dense.weights)
+    line = tiny.refusal(tiny.call(*command, "--keep-epochs=2", "-o", tmp_path / "rbm.nc"))
+    assert "rbm.nc: exists already" in line
+    (tmp_path / "rbm.nc").unlink()
+    line = tiny.refusal(tiny.call(*command, "--keep-epochs=2", "-o", tmp_path / "rbm.nc"))
+    assert "rbm-epoch-0002.nc: exists already" in line
+
+
+def test_an_epoch_after_convergence_is_the_last(stages: Path, tmp_path: Path) -> None:
+    command = ("train", stages / "shots.nc", "--hidden=1", "--method=exact", "--epochs=300")
+    found = numbers(
+        tiny.call(*command, "--keep-epochs=300", "--out", tmp_path / "rbm.nc", "--json")
+    )
+    assert found["converged"]
+    last, kept = (pp.load_rbm(tmp_path / f"{name}.nc") for name in ("rbm", "rbm-epoch-0300"))
+    np.testing.assert_array_equal(kept.weights, last.weights)
+
+
+def test_masks(stages: Path, tmp_path: Path) -> None:
+    def made(*command: object) -> np.ndarray[Any, Any]:
+        file = tmp_path / "mask.txt"
+        file.unlink(missing_ok=True)
+        assert str(file) in text(tiny.call("mask", *command, "--out", file))
+        return read_mask(file)
+
+    clusters = made("cluster", "--hidden=3", "--sites=6", "--count=11")
+    np.testing.assert_array_equal(clusters, cluster_mask(3, 6, 11))
+    shutil.copy(tmp_path / "mask.txt", tmp_path / "clusters.txt")
+    broken = made("break", tmp_path / "clusters.txt", "--share=0.5", "--seed=3")
+    np.testing.assert_array_equal(broken, break_clusters(clusters, 0.5, seed=3))
+    inside = find_clusters(pp.load_rbm(stages / "rbm.nc"), threshold=1.0)["inside"].values
+    forbidden = made("forbid", stages / "rbm.nc", "--threshold=1")
+    np.testing.assert_array_equal(forbidden, ~inside)
+
+
+def test_clusters(tmp_path: Path) -> None:
+    weights = np.full((2, 18), 0.1)
+    weights[1, 4:7] = -2.0
+    mask = np.ones((2, 18), bool)
+    mask[1, 7:] = False
+    rbm = pp.RBM(weights, np.zeros(18), np.zeros(2), mask)
+    rbm.save(tmp_path / "rbm.nc")
+    command = ("clusters", tmp_path / "rbm.nc", "--permutations=500")
+    found = numbers(tiny.call(*command, "--json"))
+    expected = find_clusters(rbm, permutations=500)
+    assert [unit["p_value"] for unit in found["units"]] == expected["p_value"].values.tolist()
+    assert [unit["found"] for unit in found["units"]] == expected["found"].values.tolist()
+    lines = text(tiny.call(*command, "--pruned", "--out", tmp_path / "figure.svg")).splitlines()
+    assert lines[2].split() == ["1", "4", "to", "6", *lines[2].split()[4:6], "yes"]
+    assert lines[3] == "1 of 2 units with a cluster of 3 sites (p <= 0.05)"
+    assert lines[4:] == [str(tmp_path / f"figure.{kind}") for kind in ("png", "svg")]
+    assert all(Path(line).stat().st_size > 1000 for line in lines[4:])
 
 
 def test_train_takes_half_as_many_hidden_units_as_sites(stages: Path, tmp_path: Path) -> None:
@@ -527,6 +630,38 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("train {in}/shots.nc --out {out} --seed -1", "seed: must be an integer from 0"),
     ("train {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: exists already"),
     ("train {in}/shots.nc --out {out}/a.nc", "there is no folder"),
+    ("train {in}/shots.nc --out {out} --mask {in}/none.txt", "none.txt: cannot be read: No such"),
+    ("train {in}/shots.nc --out {out} --mask {in}/two.txt", "a bit must be 0 or 1, found '2'"),
+    ("train {in}/shots.nc --out {out} --mask {in}/state.nc", "of kind 'rbm', found 'mps'"),
+    (
+        "train {in}/shots.nc --out {out} --mask {in}/three-rbm.nc",
+        "three-rbm.nc: has 2 rows and 3 columns, but there are 2 hidden units and 4 sites",
+    ),
+    (
+        "train {in}/shots.nc --out {out} --hidden 3 --mask {in}/rbm.nc",
+        "rbm.nc: has 2 rows and 4 columns, but there are 3 hidden units and 4 sites",
+    ),
+    ("train {in}/shots.nc --out {out} --keep-epochs 501", "--keep-epochs: training has 500 epochs"),
+    ("train {in}/shots.nc --out {out} --keep-epochs 0 -1", "--keep-epochs: must be an integer of"),
+    ("train {in}/shots.nc --out {out} --keep-epochs 1.5", "--keep-epochs: must be an integer, fou"),
+    # mask
+    ("mask random --out {out} --hidden 2 --sites 4 --count 9", "count: 2 x 4 units have 8 weights"),
+    ("mask random --out {out} --hidden 2 --sites 4", "--count requires an argument"),
+    ("mask random --out {in}/rbm.nc --hidden 2 --sites 4 --count 3", "rbm.nc: exists already"),
+    ("mask cluster --out {out} --hidden 2 --sites 4 --count 9", "take from 6 to 8 weights, found"),
+    ("mask cluster --out {out} --hidden 2 --sites 2 --count 4", "visible: a cluster needs at leas"),
+    ("mask break {in}/rbm.nc --out {out} --share 1.1", "share: must be from 0 to 1, found 1.1"),
+    ("mask break {in}/shots.nc --out {out} --share 1", "of kind 'rbm', found 'shots'"),
+    ("mask forbid {in}/rbm.nc --out {out} --width 5", "width: the RBM has 4 sites, found 5"),
+    # clusters
+    ("clusters {in}/shots.nc", "expected a file of kind 'rbm', found 'shots'"),
+    ("clusters {in}/rbm.nc --width 1", "width: must be an integer of at least 2, found 1"),
+    ("clusters {in}/rbm.nc --width 5", "width: the RBM has 4 sites, found 5"),
+    ("clusters {in}/rbm.nc --threshold 0", "threshold: must be above 0 and at most 1, found 0"),
+    ("clusters {in}/rbm.nc --threshold x", "threshold"),
+    ("clusters {in}/rbm.nc --permutations 0", "permutations: must be an integer of at least 1"),
+    ("clusters {in}/rbm.nc --seed -1", "seed: must be an integer from 0"),
+    ("clusters {in}/rbm.nc --out {out}/a", "there is no folder"),
     (
         "train {in}/shots.nc --out {out} --config {in}/none.toml",
         "none.toml: cannot be read as TOML",
@@ -913,6 +1048,9 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
         assert "--json" in help_of(monkeypatch, name)
         assert "--no-json" not in help_of(monkeypatch, name)
+    for name in ("random", "cluster", "break", "forbid"):
+        assert re.search(rf"^│ {name} ", help_of(monkeypatch, "mask"), re.MULTILINE)
+        assert "--json" in help_of(monkeypatch, "mask", name)
 
 
 def test_version_tells_where_numbers_come_from() -> None:

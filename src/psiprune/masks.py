@@ -5,10 +5,17 @@ A mask is bool [hidden, visible], True where a weight exists.
 
 from __future__ import annotations
 
+import io
+import os
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from psiprune.files import kind_of, write_bytes
 from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.rbm import load_rbm
+from psiprune.shots import read_shots
 
 Mask = NDArray[np.bool_]
 
@@ -129,6 +136,30 @@ def forbid_others(inside: ArrayLike, seed: int) -> Mask:
         outside = generator.permutation(np.flatnonzero(~row))
         mask[unit, outside[: row.sum()]] = False
     return mask
+
+
+def read_mask(path: str | os.PathLike[str]) -> Mask:
+    """The mask in a file: that of an RBM, or a table of 0 and 1 [hidden, site], .npy or text.
+
+    Raises:
+        InputError: the file cannot be read, or holds anything else; the line tells where.
+    """
+    if kind_of(path) is not None:
+        return load_rbm(path).mask
+    # A mask has a row for each hidden unit, as shots have one for each shot.
+    kind = "numpy" if Path(path).suffix in (".npy", ".npz") else "text"
+    return read_shots(path, kind).bits.astype(bool)
+
+
+def write_mask(mask: Mask, path: str | os.PathLike[str]) -> Path:
+    """Write a mask as `read_mask` reads it: .npy, or else text with a line for each hidden unit."""
+    table = _table("mask", mask).astype(np.uint8)
+    if Path(path).suffix == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, table)
+        return write_bytes(path, buffer.getvalue())
+    lines = ("".join(map(str, row)) for row in table.tolist())
+    return write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _shuffled(mask: Mask, generator: np.random.Generator) -> Mask:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
-from psiprune.cli import completion, experiments, importing, models, paper, pruning, states
+from psiprune.cli import completion, experiments, importing, masks, models, paper, pruning, states
 from psiprune.cli.app import app
 from psiprune.inputs import InputError, Settings, one_line
 
@@ -21,6 +21,7 @@ __all__ = [
     "experiments",
     "importing",
     "main",
+    "masks",
     "models",
     "paper",
     "pruning",

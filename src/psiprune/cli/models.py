@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from psiprune.cli.app import (
     Flat,
@@ -19,6 +19,9 @@ from psiprune.cli.app import (
 from psiprune.config import MeasureSettings, TrainSettings
 from psiprune.inputs import InputError, check_count
 
+if TYPE_CHECKING:
+    from psiprune.rbm import RBM
+
 
 @app.command(name="train")
 def train_command(
@@ -27,8 +30,10 @@ def train_command(
     out: Out,
     hidden: Annotated[int | None, Whole] = None,
     seed: Annotated[int, Whole] = 0,
+    mask: Path | None = None,
     settings: Annotated[TrainSettings | None, Flat] = None,
     config: Path | None = None,
+    keep_epochs: tuple[Annotated[int, Whole], ...] = (),
     state: Path | None = None,
     history: Path | None = None,
     json: bool = False,
@@ -42,11 +47,17 @@ def train_command(
     out
         file to write the RBM to
     hidden
-        number of hidden units; half the number of sites if not given
+        number of hidden units; that of the mask, else half the number of sites if not given
     seed
         seed of initial weights, of the order of shots and of chains
+    mask
+        which weights exist: file of an RBM whose mask is taken, or .npy or text of 0 and 1 with a
+        row for each hidden unit (psiprune mask); all of them if not given
     config
         TOML file of the settings; options given here win
+    keep_epochs
+        epochs after which the RBM is written beside OUT as well, to OUT-epoch-0005.nc and so on; 0
+        for the untrained one (psiprune prune --rewind)
     state
         file of the reference state, for --history
     history
@@ -54,32 +65,46 @@ def train_command(
     json
         print one JSON object on standard output
     """
+    from psiprune.experiments.measured import train_keeping, train_with_history
+    from psiprune.masks import read_mask
     from psiprune.shots import read_shots
-    from psiprune.training import initial, train
+    from psiprune.training import Watch, initial, train
 
     if (state is None) != (history is None):
         raise InputError("--history: needs --state, and --state has no use without it; give both")
     check_new(out)
     data = read_shots(shots)
     units = max(1, data.sites // 2) if hidden is None else check_count("--hidden", hidden, 1)
+    there = None if mask is None else read_mask(mask)
+    if there is not None:
+        units = len(there) if hidden is None else units
+        if there.shape != (units, data.sites):
+            raise InputError(
+                f"{mask}: has {there.shape[0]} rows and {there.shape[1]} columns, but there are "
+                f"{units} hidden units and {data.sites} sites; give a mask [hidden, site]"
+            )
     chosen = chosen_settings(TrainSettings, settings, config).for_size(data.sites, units)
-    with progress_bar(chosen.epochs) as bar:
-        if state is None or history is None:
-            rbm = train(
-                data, hidden=units, seed=seed, settings=chosen, watch=lambda _: advance(bar)
-            )
-        else:
-            from psiprune.errors import reference_of
-            from psiprune.experiments.measured import train_with_history
-            from psiprune.files import write_dataset
-            from psiprune.mps import load_mps
+    early = _early_files(out, keep_epochs, chosen.epochs)
+    reference = None
+    if state is not None and history is not None:
+        from psiprune.errors import reference_of
+        from psiprune.mps import load_mps
 
-            check_new(history)
-            start, reference = initial(data, units, seed, chosen), reference_of(load_mps(state))
-            rbm, entries = train_with_history(
-                start, data, chosen, seed, reference, 10, 10_000, lambda _: advance(bar)
-            )
-            write_dataset(history, entries, "history")
+        check_new(history)
+        reference = reference_of(load_mps(state))
+    start = initial(data, units, seed, chosen, there)
+
+    def fit(watch: Watch) -> RBM:
+        if reference is None or history is None:
+            return train(data, start=start, seed=seed, settings=chosen, watch=watch)
+        from psiprune.files import write_dataset
+
+        rbm, entries = train_with_history(start, data, chosen, seed, reference, 10, 10_000, watch)
+        write_dataset(history, entries, "history")
+        return rbm
+
+    with progress_bar(chosen.epochs) as bar:
+        rbm = train_keeping(early, start, fit, lambda _: advance(bar))
     rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)
     converged = rbm.provenance.get("converged")
@@ -91,13 +116,26 @@ def train_command(
         "weights": rbm.number_of_weights,
         "epochs": done,
         "converged": None if converged is None else bool(converged),
+        "kept": {str(epoch): str(file) for epoch, file in early.items()},
     }
+    kept = "".join(f"\n{file}: epoch {epoch}" for epoch, file in early.items())
     show(
         numbers,
         f"{out}: {rbm.visible} visible and {rbm.hidden} hidden units, {rbm.number_of_weights} "
-        f"weights, {done} epochs over {len(data)} shots{ending}",
+        f"weights, {done} epochs over {len(data)} shots{ending}{kept}",
         json,
     )
+
+
+def _early_files(out: Path, epochs: tuple[int, ...], last: int) -> dict[int, Path]:
+    """The file of each epoch to be kept, none of which is there."""
+    files = {}
+    for epoch in epochs:
+        if check_count("--keep-epochs", epoch, 0) > last:
+            raise InputError(f"--keep-epochs: training has {last} epochs, found {epoch}")
+        files[epoch] = out.with_name(f"{out.stem}-epoch-{epoch:04d}{out.suffix}")
+        check_new(files[epoch])
+    return files
 
 
 @app.command(name="evaluate")

@@ -1,6 +1,7 @@
 """Reports and datasets -> plain text and plain numbers for a terminal or a JSON reader."""
 
 from psiprune.tables.ablation import ablation_numbers, ablation_text
+from psiprune.tables.clusters import clusters_numbers, clusters_text
 from psiprune.tables.common import align, number
 from psiprune.tables.frontier import frontier_numbers, frontier_text
 from psiprune.tables.paper import schedule_numbers, schedule_text
@@ -14,6 +15,8 @@ __all__ = [
     "ablation_numbers",
     "ablation_text",
     "align",
+    "clusters_numbers",
+    "clusters_text",
     "frontier_numbers",
     "frontier_text",
     "number",
