@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import exact
+from psiprune.config import TrainSettings
 from psiprune.inputs import InputError
 from psiprune.likelihood import (
     Configurations,
@@ -18,6 +19,7 @@ from psiprune.likelihood import (
     model_moments,
     to_vector,
 )
+from psiprune.natural import natural_steps
 from psiprune.rbm import RBM
 from psiprune.training import Progress, train
 
@@ -109,6 +111,18 @@ def test_the_maximum_is_reached() -> None:
     assert (rbm.weights[~rbm.mask] == 0).all()
     kept = [log_likelihood(state.rbm, data)[0] for state in states]
     assert (np.diff(kept) >= 0).all()
+
+
+def test_a_distribution_itself_can_be_fitted() -> None:
+    truth = sparse_rbm(5, 2)
+    start = RBM(truth.weights + 0.3, truth.visible_bias, truth.hidden_bias, truth.mask)
+    *_, last = natural_steps(start, whole_basis(truth), TrainSettings(epochs=100), seed=0)
+    basis = exact.basis(5)
+    found, expected = np.exp(last.rbm.log_prob(basis)), np.exp(truth.log_prob(basis))
+    assert last.done
+    # It ends when a step promises less than 1e-9 nat; KL of 1e-8 is 1e-4 in probability at most.
+    assert expected @ np.log(expected / found) < 1e-8
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_exact_training_with_weight_decay_shrinks_weights() -> None:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from psiprune.config import TrainSettings
 from psiprune.likelihood import (
     Configurations,
-    collapse,
     fisher_matrix,
     flatten,
     from_vector,
@@ -20,7 +19,6 @@ from psiprune.likelihood import (
     to_vector,
 )
 from psiprune.rbm import RBM
-from psiprune.shots import Shots
 
 _STREAM = 4
 #: Configurations that estimate the Fisher matrix of a step; it only shapes the step.
@@ -51,15 +49,15 @@ class NaturalState:
 
 
 def natural_steps(
-    rbm: RBM, shots: Shots, settings: TrainSettings, seed: int
+    rbm: RBM, data: Configurations, settings: TrainSettings, seed: int
 ) -> Iterator[NaturalState]:
-    """The states after each step (F + lambda 1)^-1 g up the exact log-likelihood.
+    """The states after each step (F + lambda 1)^-1 g up the exact log-likelihood of the data.
 
-    F is the Fisher matrix over the data (Amari 1998); lambda adapts as in Levenberg and Marquardt:
-    a step that does not raise the likelihood is not taken but damped more. Ends when converged or
+    The data are shots, or any configurations with weights that sum to 1: a distribution itself. F
+    is the Fisher matrix over the data (Amari 1998); lambda adapts as in Levenberg and Marquardt: a
+    step that does not raise the likelihood is not taken but damped more. Ends when converged or
     after settings.epochs steps.
     """
-    data = collapse(shots.bits)
     x, damping = to_vector(rbm), 1e-3
     penalised = np.zeros(len(x))
     penalised[: rbm.number_of_weights] = settings.weight_decay

@@ -14,6 +14,7 @@ from psiprune import kernels
 from psiprune.config import TrainSettings
 from psiprune.initial import local_rbm
 from psiprune.inputs import Diverged, InputError, check_count, check_seed
+from psiprune.likelihood import collapse
 from psiprune.natural import NaturalState, natural_steps
 from psiprune.natural_chains import chain_steps, start_chain_training
 from psiprune.parallel import one_blas_thread
@@ -141,7 +142,7 @@ def _one_epoch(
 
 def _states(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[Progress]:
     if settings.method == "exact":
-        return natural_steps(start, shots, settings, seed)
+        return natural_steps(start, collapse(shots.bits), settings, seed)
     if settings.method == "natural":
         return chain_steps(
             start_chain_training(start, shots, settings, seed), shots, settings, seed
