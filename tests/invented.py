@@ -128,6 +128,7 @@ def symmetry(fields: tuple[float, ...] = (1.0, 2.0)) -> xr.Dataset:
     values = {
         "ratio": [1.01, 1.1, np.nan],
         "ratio_spread": [0.05, 0.2, np.nan],
+        "expected_ratio": [1.0, 1.05, np.nan],
         "expected_spread": [0.04, 0.3, np.nan],
         "with_partner": [10, 98, np.nan],
     }

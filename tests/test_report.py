@@ -543,6 +543,7 @@ def test_when_graphs_fall_apart() -> None:
         "leaves as many.",
         "At h/J = 1 (QCP) the graphs of 2 of 3 seeds fall apart, first at step 2 to 3, step 2.5 in "
         "the median.",
+        "Seed by seed the first step in parts is 2, 3 and never.",
     ]
     table = table_one(study)
     cells = [[c if isinstance(c, str) else c.shown for c in row] for row in table.rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import psiprune as pp
 from psiprune.inputs import InputError
@@ -37,6 +38,41 @@ def test_a_symmetric_state_has_the_spread_of_counting_and_a_biased_one_has_not()
     biased = bits & (np.random.default_rng(0).random(bits.shape) < 0.8)
     found = partner_ratios(biased, [50]).isel(most=0)
     assert float(found["ratio"]) > 2
+
+
+def test_what_symmetric_shots_would_show_by_hand() -> None:
+    """One pair of five: dealt 3 + 2 in 20 of 32 cases, 4 + 1 in 10, 5 + 0 (no partner) in 2."""
+    found = partner_ratios(repeated(b0=3, b1=2), [1]).isel(most=0)
+    spread = np.sqrt((20 * 1.5**2 + 10 * 4**2) / 30 - (7 / 3) ** 2)
+    assert abs(float(found["expected_ratio"]) - 7 / 3) < 4 * spread / np.sqrt(370)
+    assert int(found["shots"]) == 5
+
+
+def test_smaller_pairs_change_nothing() -> None:
+    """Pairs that cannot be among the most frequent are left out; the numbers stay as they are."""
+    big = repeated(b0000=60, b1111=50, b0001=40, b1110=45)
+    small = repeated(b0011=3, b1100=2, b0101=1)
+    few, all_ = (partner_ratios(x, [2]) for x in (big, np.concatenate([big, small])))
+    names = ["ratio", "expected_ratio", "expected_spread", "ratio_p"]
+    xr.testing.assert_equal(few[names], all_[names])
+
+
+def test_chance_and_choice_are_not_taken_for_asymmetry() -> None:
+    """Of 40 sets of symmetric shots p <= 0.05 in at most 7, by P < 0.001; of biased ones in all."""
+    rng = np.random.default_rng(4)
+    low = {"symmetric": 0, "biased": 0}
+    for _ in range(40):
+        bits = (rng.random((400, 6)) < 0.2).astype(np.uint8)
+        flip = rng.random((400, 1)) < 0.5
+        symmetric = np.where(flip, 1 - bits, bits).astype(np.uint8)
+        few = partner_ratios(symmetric, [4]).isel(most=0)
+        # The four most frequent are above their partners because they were chosen.
+        assert float(few["expected_ratio"]) > 1.05
+        low["symmetric"] += float(few["ratio_p"]) <= 0.05
+        biased = np.where(rng.random((400, 1)) < 0.7, bits, 1 - bits).astype(np.uint8)
+        low["biased"] += float(partner_ratios(biased, [4]).isel(most=0)["ratio_p"]) <= 0.05
+    assert low["symmetric"] <= 7
+    assert low["biased"] == 40
 
 
 def test_more_sites_than_a_word_has_bits() -> None:

@@ -31,7 +31,8 @@ def plot_order(study: xr.Dataset, symmetry: xr.Dataset) -> Figure:
 
     Lines and histograms are medians over seeds, bands hold 16 to 84 % of the seeds. The right
     column shows n(v) / n(-v) of the training set over its K most frequent configurations: mean,
-    and standard deviation over those n configurations that have a partner.
+    and standard deviation over those n configurations that have a partner, between the dashed lines
+    that symmetric shots would show on average.
     """
     fields = study["field"].values
     seeds = seeds_text(study)
@@ -120,11 +121,11 @@ def _ratios(ax: Axes, symmetry: xr.Dataset) -> None:
     for sign in (1, -1):
         ax.plot(
             most,
-            1.0 + sign * symmetry["expected_spread"].values,
+            (symmetry["expected_ratio"] + sign * symmetry["expected_spread"]).values,
             "--",
             lw=1.0,
             color=BLACK,
-            label="counting noise alone" if sign > 0 else None,
+            label="expected of symmetric shots" if sign > 0 else None,
         )
     for k, partners in zip(most, symmetry["with_partner"].values, strict=True):
         if np.isfinite(partners):

@@ -186,13 +186,16 @@ def _on_symmetry(of: Named, field: float, phase: str) -> list[Sentence]:
         say(
             "Of the {most} most frequent configurations of the training set at {phase}, {partners} "
             "{have} the one with all spins flipped in the set as well; n(v)/n(−v) is {ratio} on "
-            "average, with a standard deviation of {spread}.",
+            "average, with a standard deviation of {spread}. Symmetric shots, of which the most "
+            "frequent are chosen as well, would have {expected} and {noise}.",
             most=Number(most, whole(most), "symmetry: largest entry along most with a ratio"),
             phase=phase,
             partners=one(of, "with_partner", where, whole),
             have="has" if float(of.data["with_partner"].sel(where)) == 1 else "have",
             ratio=one(of, "ratio", where),
             spread=one(of, "ratio_spread", where),
+            expected=one(of, "expected_ratio", where),
+            noise=one(of, "expected_spread", where),
         )
     ]
 
@@ -287,7 +290,21 @@ def on_table(study: xr.Dataset) -> list[Sentence]:
                 ),
             )
         )
+        if study.sizes["seed"] > 1:
+            found.append(
+                say("Seed by seed the first step in parts is {each}.", each=_each(of, field))
+            )
     return found
+
+
+def _each(of: Named, field: float) -> Sentence:
+    """The first step at which the graph of each seed is in parts."""
+    told: list[str | Number | Sentence] = []
+    for seed, level in zip(of.data["seed"].values, _apart(of.data, field), strict=True):
+        where = f"[field={field:g}, seed={seed}]"
+        step = Number(level, whole(level), f"{of.name}: first level with components{where} > 1")
+        told.append(step if step.known else "never")
+    return listed(told)
 
 
 def table_one(study: xr.Dataset) -> Table:
