@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from psiprune.clusters import find_clusters, strongest_windows
+from psiprune.clusters import best_widths, find_clusters, second_windows, strongest_windows
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError
 from psiprune.masks import forbid
@@ -43,6 +43,46 @@ def test_planted_clusters_are_found(width: int) -> None:
         assert float(clusters["share"][unit]) == pytest.approx(window / np.abs(weights[unit]).sum())
         assert np.flatnonzero(clusters["inside"][unit]).tolist() == [*range(site, site + width)]
     np.testing.assert_array_equal(forbid(clusters["inside"].values), ~clusters["inside"].values)
+
+
+@pytest.mark.parametrize("width", [2, 3, 4, 5])
+def test_the_best_width_is_that_of_the_planted_clusters(width: int) -> None:
+    assert best_widths(planted([0, 4, 13], width), 6).tolist() == [width] * 3
+
+
+def test_the_best_width_leaves_the_least_sum_of_squares() -> None:
+    weights = np.random.default_rng(3).normal(size=(20, 9))
+    wanted = []
+    for row in np.abs(weights):
+        left = {}
+        for width in range(1, 5):
+            for first in range(9 - width + 1):
+                inside = (np.arange(9) >= first) & (np.arange(9) < first + width)
+                if row[inside].mean() > row[~inside].mean():
+                    left[width, first] = row[inside].var() * width + row[~inside].var() * (
+                        9 - width
+                    )
+        wanted.append(min(left, key=left.__getitem__)[0])
+    assert best_widths(weights, 4).tolist() == wanted
+    with pytest.raises(InputError, match="largest: must leave a site of 9 outside, found 9"):
+        best_widths(weights, 9)
+
+
+def test_a_second_cluster_is_found_and_a_wider_one_is_none() -> None:
+    one, wide = planted([4]), planted([4], 5)
+    two = one.copy()
+    two[0, 12:15] = (3.0, 2.0, 3.0)
+    p = [float(second_windows(each, 3)[0]) for each in (one, wide, two)]
+    assert p[2] <= 0.05 < min(p[:2])
+    # Of five sites two are left, which no window of three fits.
+    assert second_windows(np.array([[9.0, 9.0, 9.0, 1.0, 1.0]]), 3).tolist() == [1.0]
+
+
+def test_chance_makes_a_second_cluster_at_the_stated_rate() -> None:
+    """p <= 0.05 in at most 5 % of 600 units with one: a binomial share has an error of 0.9 %."""
+    weights = planted([k % 16 for k in range(600)])
+    found = np.mean(second_windows(weights, 3, permutations=500) <= 0.05)
+    assert 0.01 < found < 0.05 + 3 * 0.009
 
 
 def test_p_of_the_largest_side_by_side() -> None:

@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 import xarray as xr
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from psiprune.inputs import InputError, check_count, check_seed
@@ -109,9 +110,58 @@ def strongest_windows(weights: Float64, width: int) -> tuple[NDArray[np.intp], F
     return sums.argmax(axis=1), strength, share
 
 
+def best_widths(weights: Float64, largest: int) -> NDArray[np.intp]:
+    """How many adjacent sites divide each unit's |W| best into large and small, [hidden].
+
+    For a window of X sites with the sum S, of N sites with the mean m, two values (one inside, one
+    outside) leave less of the sum of squares than one value does by
+
+        (S - X m)^2 N / (X (N - X)).
+
+    The width of the window that saves most, of all with 1 .. largest < N sites and S > X m; the
+    narrowest of equals. All widths have the same number of parameters, so none is favoured.
+
+    Raises:
+        InputError: largest is not 1 .. N - 1.
+    """
+    sizes = np.abs(weights)
+    sites, mean = sizes.shape[1], sizes.mean(axis=1, keepdims=True)
+    if check_count("largest", largest, 1) >= sites:
+        raise InputError(f"largest: must leave a site of {sites} outside, found {largest}")
+    saved = []
+    for width in range(1, largest + 1):
+        above = np.maximum(_windows(sizes, width) - width * mean, 0.0).max(axis=1)
+        saved.append(above**2 * sites / (width * (sites - width)))
+    return 1 + np.argmax(saved, axis=0)
+
+
+def second_windows(
+    weights: Float64, width: int, *, permutations: int = 10_000, seed: int = 0
+) -> Float64:
+    """Whether a unit has a second cluster: the p-value of its strongest window elsewhere, [hidden].
+
+    Elsewhere: without the sites of its strongest window and those beside it, which a wider cluster
+    would cover as well. p is the share of random orders of the weights there that have a window at
+    least as strong, as in `find_clusters`; 1 where there is no room for one.
+    """
+    generator = np.random.default_rng([check_seed(seed), _STREAM, 1])
+    first, _, _ = strongest_windows(weights, width)
+    sites = np.arange(weights.shape[1])
+    found = []
+    for row, start in zip(np.abs(weights), first, strict=True):
+        there = (sites < start - 1) | (sites > start + width)
+        windows: NDArray[np.bool_] = np.all(sliding_window_view(there, width), axis=1)
+        if not windows.any():
+            found.append(1.0)
+            continue
+        best = float(_windows(row[None], width)[0, windows].max())
+        found.append(_chance(row, there, best, width, permutations, generator, windows))
+    return np.array(found)
+
+
 def _windows(sizes: Float64, width: int) -> Float64:
     """Sums over all windows, [row, site] -> [row, first site]."""
-    windows = np.lib.stride_tricks.sliding_window_view(sizes, width, axis=1)
+    windows = sliding_window_view(sizes, width, axis=1)
     return cast(Float64, windows.sum(axis=-1))
 
 
@@ -122,10 +172,11 @@ def _chance(
     width: int,
     permutations: int,
     generator: np.random.Generator,
+    windows: NDArray[np.bool_] | slice = slice(None),
 ) -> float:
     """The share of random orders of a unit's weights with a window at least as strong as `best`."""
     orders = np.zeros((permutations, len(sizes)))
     orders[:, there] = generator.permuted(np.tile(sizes[there], (permutations, 1)), axis=1)
     # The same weights added in another order may differ in the last bit.
-    as_strong = _windows(orders, width).max(axis=1) >= best * (1 - 1e-12)
+    as_strong = _windows(orders, width)[:, windows].max(axis=1) >= best * (1 - 1e-12)
     return float((1 + np.count_nonzero(as_strong)) / (1 + permutations))
