@@ -11,7 +11,6 @@ import xarray as xr
 import psiprune as pp
 import tiny
 from psiprune.experiments.ablation import run_ablation
-from psiprune.experiments.paper import run_paper
 from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import run_study
 from psiprune.files import read_dataset
@@ -78,5 +77,5 @@ def ablation(ablation_run: Path) -> xr.Dataset:
 def paper_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny run of all the paper's experiments; copy it to change it."""
     folder = tmp_path_factory.mktemp("paper") / "run"
-    run_paper(tiny.paper_settings(), folder)
+    tiny.paper(folder)
     return folder

@@ -14,14 +14,14 @@ import xarray as xr
 import tiny
 from psiprune.config import PaperSettings
 from psiprune.decay import compare_decays
-from psiprune.experiments.derived import decay_of, ranks_of
-from psiprune.experiments.paper import PARTS, Clock, run_paper, stages_of
+from psiprune.experiments.derived import decay_of, ranks_of, with_exact_correlations
+from psiprune.experiments.paper import PARTS, Clock, stages_of
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError
 from psiprune.shots import read_shots
 from psiprune.symmetry import partner_ratios
 
-DERIVED = {"graph", "models", "symmetry", "decay", "ranks"}
+DERIVED = {"graph", "models", "symmetry", "decay", "ranks", "clusters"}
 
 
 def datasets(folder: Path) -> dict[str, bytes]:
@@ -38,14 +38,14 @@ def test_every_stage_and_every_derived_dataset_is_there(paper_run: Path) -> None
     for stage in stages_of(settings):
         assert (paper_run / stage.name / stage.file).exists()
     assert {file.stem for file in (paper_run / "derived").iterdir()} == DERIVED
-    paper = run_paper(settings, paper_run)
+    paper = tiny.paper(paper_run)
     assert set(paper.datasets) == names | DERIVED
     assert paper.timing is not None
 
 
 def test_times_are_measured_once_and_for_every_level(paper_run: Path) -> None:
     before = (paper_run / "timing.json").read_bytes()
-    timing = run_paper(tiny.paper_settings(), paper_run, ["timing"]).timing
+    timing = tiny.paper(paper_run, ["timing"]).timing
     assert timing is not None
     assert (paper_run / "timing.json").read_bytes() == before
     assert [row["weights"] for row in timing["rows"]] == [18, 16, 15]
@@ -53,12 +53,12 @@ def test_times_are_measured_once_and_for_every_level(paper_run: Path) -> None:
 
 
 def test_a_part_needs_its_stages_alone(tmp_path: Path) -> None:
-    paper = run_paper(tiny.paper_settings(), tmp_path / "run", ["symmetry"])
+    paper = tiny.paper(tmp_path / "run", ["symmetry"])
     assert set(paper.datasets) == {"study", "symmetry"}
     assert paper.timing is None
     assert not (tmp_path / "run" / "sparse").exists()
     with pytest.raises(InputError, match=r"parts: must be among graph, .*, found 'fig9'"):
-        run_paper(tiny.paper_settings(), tmp_path / "run", ["fig9"])
+        tiny.paper(tmp_path / "run", ["fig9"])
 
 
 def test_parts_name_stages_that_exist() -> None:
@@ -168,6 +168,46 @@ def test_the_clock_learns_from_what_has_run(
     assert clock.words(second) == words
 
 
+def test_of_a_stage_that_was_begun_before_only_the_rest_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    study, _, sparse, *_ = stages_of(PaperSettings())
+    assert study.pieces == 2 * 10 * (21 + 1)
+    folder = tmp_path / "study" / "h=1" / "seed-0"
+    folder.mkdir(parents=True)
+    for k in range(3 * study.pieces // 4):
+        (folder / f"{k}.nc").touch()
+    (folder / ".x.nc.1.draft").touch()
+    clock = Clock(tmp_path, [study, sparse])
+    quarter = study.seconds / 4
+    assert clock.words(study).startswith(f"study: about {round(quarter / 60)} min, ")
+    with clock.running(study):
+        now[0] += quarter  # as thought, so the rest takes what it was thought to take
+    assert clock.words(sparse).startswith(f"sparse: about {round(sparse.seconds / 60)} min, ")
+
+
+def test_stages_make_as_many_files_as_they_say(paper_run: Path) -> None:
+    for stage in stages_of(tiny.paper_settings()):
+        made = len(list((paper_run / stage.name).glob("h=*/seed-*/*.nc")))
+        assert made == stage.pieces, stage.name
+
+
+def test_exact_correlations_take_the_place_of_sampled_ones(paper_run: Path) -> None:
+    study = read_dataset(paper_run / "study" / "study.nc")
+    found = with_exact_correlations(study, paper_run / "study")
+    c = found["correlation_exact"]
+    # C_MSE by sums over all states is the mean square of exactly these differences.
+    mse = ((c - study["correlation_reference"]) ** 2).mean("distance")
+    np.testing.assert_allclose(mse, study["correlation_mse_exact"], rtol=1e-9)
+    decay = read_dataset(paper_run / "derived" / "decay.nc")
+    assert decay["sampled"].values.tolist() == [0, 0]
+    large = study.assign_attrs(sites=21)
+    assert with_exact_correlations(large, paper_run) is large
+
+
 def test_killed_three_times_it_ends_with_the_same_bytes(paper_run: Path, tmp_path: Path) -> None:
     options = tiny.paper_options()
     clock = random.Random()
@@ -177,11 +217,29 @@ def test_killed_three_times_it_ends_with_the_same_bytes(paper_run: Path, tmp_pat
         time.sleep(clock.uniform(0.8, 3.0))
         running.kill()
         running.wait()
-    run_paper(tiny.paper_settings(), folder, ["decay"])
+    tiny.paper(folder, ["decay"])
     ours = datasets(folder)
     assert {name.split("/")[0] for name in ours} == {"study", "size-4", "derived"}
     whole = datasets(paper_run)
     assert ours == {name: whole[name] for name in ours}
+
+
+@pytest.mark.slow
+def test_killed_in_any_stage_it_ends_with_the_same_bytes(paper_run: Path, tmp_path: Path) -> None:
+    """A process a time, each killed while another stage is being made, until all have been hit."""
+    folder = tmp_path / "run"
+    hit = []
+    for stage in stages_of(tiny.paper_settings()):
+        running = tiny.start("paper", "--out", folder, *tiny.paper_options())
+        tiny.wait_for(running, (folder / stage.name / "config.toml").exists)
+        time.sleep(random.uniform(0.0, 0.3))
+        hit.append(running.poll() is None and not (folder / stage.name / stage.file).exists())
+        running.kill()
+        running.communicate()
+    assert sum(hit) > len(hit) / 2  # a stage may be done before it is hit
+    tiny.paper(folder)
+    ours, whole = datasets(folder), datasets(paper_run)
+    assert ours == whole
 
 
 def test_a_damaged_stage_is_named(paper_run: Path, tmp_path: Path) -> None:
@@ -191,7 +249,7 @@ def test_a_damaged_stage_is_named(paper_run: Path, tmp_path: Path) -> None:
     file = folder / "sparse" / "h=1" / "seed-0" / "sc.nc"
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(InputError, match=r"sc\.nc"):
-        run_paper(tiny.paper_settings(), folder)
+        tiny.paper(folder)
     (folder / "timing.json").write_text("{")
     with pytest.raises(InputError, match=r"timing\.json: cannot be read: .*; delete it to measure"):
-        run_paper(tiny.paper_settings(), folder, ["timing"])
+        tiny.paper(folder, ["timing"])

@@ -16,6 +16,7 @@ from psiprune.claims import CLAIMS
 from psiprune.config import PaperSettings
 from psiprune.experiments.paper import PARTS
 from psiprune.files import read_dataset
+from psiprune.inputs import InputError
 from psiprune.reproduction import DRAWINGS
 
 FEW = ("fig1", "fig2", "timing")
@@ -69,7 +70,10 @@ def test_one_figure_alone_runs_what_it_needs(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = ("--only", "fig1", "table1", *tiny.paper_options())
     outcome = tiny.call("paper", "--out", folder, *options)
-    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.status == 0
+    # No terminal, so a line a stage is all that is told.
+    line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d %s: about 1 min, 1 min to the end\n"
+    assert re.fullmatch(line % "study" + line % "graph", outcome.err)
     assert {file.name for file in (folder / "figures").iterdir()} == {"fig1.png", "fig1.svg"}
     stages = {file.parent.name for file in folder.glob("*/config.toml")}
     assert stages == {"graph", "study"}
@@ -115,6 +119,24 @@ def test_refusals(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
 def test_another_configuration_needs_another_folder(run: Path) -> None:
     outcome = tiny.call("paper", "--out", run, *tiny.paper_options(levels=3))
     assert "config.toml: the run there has levels = 2, this one 3" in tiny.refusal(outcome)
+
+
+def test_claims_and_report_are_written_under_the_lock(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+
+    def judge_and_look(*_: object) -> list[object]:
+        with pytest.raises(InputError, match="another process writes to this run"):
+            reproduction.reproduce(tiny.paper_settings(), run, ["table1"])
+        refused.append(True)
+        return []
+
+    monkeypatch.setattr(reproduction, "judge", judge_and_look)
+    monkeypatch.setattr(reproduction, "DRAWINGS", {})
+    reproduction.reproduce(tiny.paper_settings(), run)
+    assert refused == [True]
+    assert (run / "report.html").exists()
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ from psiprune.config import (
     StudySettings,
     TrainSettings,
 )
+from psiprune.experiments.paper import PARTS, Paper, run_paper
+from psiprune.runs import open_run
 
 OPTIONS = {
     "sites": 4,
@@ -138,6 +140,12 @@ def paper_settings() -> PaperSettings:
         fine_tune=FineTuneSettings(method="cd", epochs=1),
         measure=MeasureSettings(draws=200),
     )
+
+
+def paper(folder: Path, parts: Collection[str] = tuple(PARTS)) -> Paper:
+    """Run these parts of a tiny paper, or what of them is not done yet."""
+    with open_run(folder, paper_settings()) as run:
+        return run_paper(paper_settings(), run, parts)
 
 
 def paper_options(**changes: object) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from psiprune.claims import headlines, judge
-from psiprune.experiments.derived import decay_of, ranks_of, symmetry_of
+from psiprune.experiments.derived import clusters_of, decay_of, ranks_of, symmetry_of
 from psiprune.files import read_dataset
 from psiprune.report.page import Provenance, Report
 from psiprune.report.paper import paper_report
@@ -52,6 +52,7 @@ def tiny_datasets(folder: Path, sparse: xr.Dataset, ablation: xr.Dataset) -> dic
         "symmetry": symmetry_of(study["field"].values.tolist(), shots),
         "decay": decay_of([study]),
         "ranks": ranks_of(study),
+        "clusters": clusters_of(ablation),
     }
 
 

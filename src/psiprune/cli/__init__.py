@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
 from psiprune.cli import completion, experiments, importing, masks, models, paper, pruning, states
 from psiprune.cli.app import app
+from psiprune.cli.logs import logged_as_asked
 from psiprune.inputs import InputError, Settings, one_line
 
 __all__ = [
@@ -29,14 +27,11 @@ __all__ = [
     "states",
 ]
 
-#: What the environment variable PSIPRUNE_LOG may be.
-LOG_LEVELS = ("info", "warning", "error")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 done, 2 bad input, 1 failed, 130 interrupted."""
     try:
-        with _logged():
+        with logged_as_asked():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except InputError as error:
         return _fail(str(error), 2)
@@ -51,27 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
         return _fail(str(error) or type(error).__name__, 1)
     return 0
-
-
-@contextmanager
-def _logged() -> Iterator[None]:
-    """Records of psiprune on standard error, from the level that PSIPRUNE_LOG names."""
-    level = os.environ.get("PSIPRUNE_LOG", "")
-    if not level:
-        yield
-        return
-    if level.lower() not in LOG_LEVELS:
-        raise InputError(f"PSIPRUNE_LOG: must be one of {', '.join(LOG_LEVELS)}, found {level!r}")
-    logger, handler = logging.getLogger("psiprune"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    before = logger.level
-    logger.setLevel(level.upper())
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
 
 
 def _fail(line: str, status: int) -> int:

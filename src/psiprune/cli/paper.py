@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from psiprune.cli.app import Flat, app, chosen_settings, show
 from psiprune.cli.experiments import Folder, folder_of
+from psiprune.cli.logs import stages_logged
 from psiprune.config import PaperSettings
 from psiprune.inputs import InputError
 
@@ -65,5 +66,6 @@ def paper_command(
         PaperSettings, settings, config, PaperSettings.quick() if quick else {}
     )
     folder = folder_of(out, "paper", chosen)
-    outcome = reproduce(chosen, folder, only)
+    with stages_logged():
+        outcome = reproduce(chosen, folder, only)
     show({"folder": str(folder), **outcome.numbers}, outcome.text, json)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,17 +15,22 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from psiprune.config import EnsembleSettings, PaperSettings, StudySettings
-from psiprune.experiments.ablation import run_ablation
-from psiprune.experiments.derived import decay_of, ranks_of, symmetry_of
-from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.ablation import MODELS, STARTS, run_ablation
+from psiprune.experiments.derived import (
+    clusters_of,
+    decay_of,
+    ranks_of,
+    symmetry_of,
+    with_exact_correlations,
+)
+from psiprune.experiments.frontier import PRUNED, run_frontier
 from psiprune.experiments.path import level_file
-from psiprune.experiments.sparse import run_sparse
+from psiprune.experiments.sparse import MASKED, run_sparse
 from psiprune.experiments.study import run_study
 from psiprune.experiments.timing import time_levels
 from psiprune.files import read_dataset, write_bytes, write_dataset
 from psiprune.inputs import InputError
 from psiprune.rbm import rbm_from_dataset
-from psiprune.runs import open_run
 from psiprune.shots import read_shots
 
 _LOG = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "symmetry": ("study",),
     "decay": ("study", "sizes"),
     "ranks": ("study",),
+    "clusters": ("ablation",),
     "models": ("study",),
     "timing": ("study",),
 }
@@ -58,9 +63,7 @@ class Paper(NamedTuple):
     @property
     def sizes(self) -> list[xr.Dataset]:
         """The studies of all sizes, the smallest first."""
-        sites = sorted({self.settings.sites, *self.settings.other_sites})
-        own = self.settings.sites
-        return [self.datasets["study" if size == own else f"size-{size}"] for size in sites]
+        return [self.datasets[name] for name in sizes_of(self.settings)]
 
     @property
     def schedules(self) -> dict[float, xr.Dataset]:
@@ -70,36 +73,45 @@ class Paper(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One experiment: folder and family, what runs it, its dataset, rough seconds of one core."""
+    """One experiment.
+
+    Attributes:
+        name, family: of its folder, and what `PARTS` calls it.
+        run: runs it in a folder.
+        file: its dataset; a stage that has it is finished.
+        seconds: rough cost on one core.
+        pieces: files of RBMs that it makes, one after the other; so many say how far it is.
+    """
 
     name: str
     family: str
     run: Callable[[Path], xr.Dataset]
     file: str
     seconds: float
+    pieces: int
 
 
 def stages_of(settings: PaperSettings) -> list[Stage]:
     """All stages, in the order in which they run."""
     sparse, ablation, frontier = settings.sparse(), settings.ablation(), settings.frontier()
     # Kinds of RBMs that are trained; a dense one with its pruning counts as 1.3.
-    kinds = 1.3 + 4.0
+    kinds = 1.3 + len(MASKED)
     each = kinds * _training(sparse, sparse.train.epochs)
-    sparse_seconds = _members(sparse) * each
-    kinds = 1.3 + 1.3 * len(settings.shares) + 2.0
+    of_sparse = _members(sparse) * each, _members(sparse) * (sparse.levels + 1 + len(MASKED))
+    kinds = 1.3 + 1.3 * len(settings.shares) + len(MODELS[1:])
     each = kinds * _training(ablation, ablation.train.epochs)
-    ablation_seconds = _members(ablation) * each
-    frontier_seconds = 60.0 * _members(frontier) * 2.0 ** (settings.sites - 18)
+    files = ablation.levels + len(STARTS) * len(settings.shares) + len(MODELS)
+    of_ablation = _members(ablation) * each, _members(ablation) * files
+    # A dense RBM, the paper's, and those on masks of clusters, beside the pruned ones.
+    files = 3 + len(PRUNED)
+    each = 60.0 * 2.0 ** (settings.sites - 18)
+    of_frontier = _members(frontier) * each, _members(frontier) * files
     return [
         _study("study", "study", settings.study()),
         _study("graph", "graph", settings.graph()),
-        Stage("sparse", "sparse", partial(run_sparse, sparse), "sparse.nc", sparse_seconds),
-        Stage(
-            "ablation", "ablation", partial(run_ablation, ablation), "ablation.nc", ablation_seconds
-        ),
-        Stage(
-            "frontier", "frontier", partial(run_frontier, frontier), "frontier.nc", frontier_seconds
-        ),
+        Stage("sparse", "sparse", partial(run_sparse, sparse), "sparse.nc", *of_sparse),
+        Stage("ablation", "ablation", partial(run_ablation, ablation), "ablation.nc", *of_ablation),
+        Stage("frontier", "frontier", partial(run_frontier, frontier), "frontier.nc", *of_frontier),
         *(
             _study(f"schedule-{first:g}", "schedules", settings.schedule(first))
             for first in settings.first_fractions
@@ -109,84 +121,95 @@ def stages_of(settings: PaperSettings) -> list[Stage]:
 
 
 def _study(name: str, family: str, settings: StudySettings) -> Stage:
-    return Stage(name, family, partial(run_study, settings), "study.nc", _seconds(settings))
+    files = _members(settings) * (settings.prune.levels + 2)  # of each member a history as well
+    return Stage(name, family, partial(run_study, settings), "study.nc", _seconds(settings), files)
 
 
-def run_paper(
-    settings: PaperSettings,
-    folder: str | os.PathLike[str],
-    parts: Collection[str] = tuple(PARTS),
-) -> Paper:
+def sizes_of(settings: PaperSettings) -> list[str]:
+    """The names of the studies of all sizes, the smallest first."""
+    sites = sorted({settings.sites, *settings.other_sites})
+    return ["study" if size == settings.sites else f"size-{size}" for size in sites]
+
+
+def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple(PARTS)) -> Paper:
     """Run the experiments that some parts of the paper need, or what of them is not done yet.
 
     Each stage is a run of its own in a folder of its name, taken up where it stopped; one whose
     dataset is there is finished. What is read off the stages is in derived/NAME.nc, the times in
-    timing.json; these differ from run to run, all datasets are the same to the last bit.
+    timing.json; these differ from run to run, all datasets are the same to the last bit. A line is
+    logged as each stage begins, at level INFO.
 
     Args:
         settings: sizes, seeds, training.
-        folder: of the run.
+        run: its folder, held by `open_run` for as long as anything in it is used.
         parts: names of `PARTS`; all of them if not given.
 
     Returns:
         The datasets by the names of stages and of derived datasets: study, size-50, decay, ...
 
     Raises:
-        InputError: no such part, the folder belongs to another run, or a file in it is damaged.
+        InputError: no such part, or a file in the folder is damaged.
         OSError: the folder cannot be written; what was finished stays.
     """
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         raise InputError(f"parts: must be among {', '.join(PARTS)}, found {unknown[0]!r}")
     families = {family for part in parts for family in PARTS[part]}
-    with open_run(folder, settings) as run:
-        stages = [stage for stage in stages_of(settings) if stage.family in families]
-        found = {}
-        clock = Clock(run, stages)
-        for stage in stages:
-            file = run / stage.name / stage.file
-            if not file.exists():
-                with clock.running(stage):
-                    stage.run(run / stage.name)
-            found[stage.name] = read_dataset(file)
-        (run / "derived").mkdir(exist_ok=True)
-        for name, dataset in _derived(Paper(settings, found, None), run, parts):
-            write_dataset(run / "derived" / f"{name}.nc", dataset, name)
-            found[name] = dataset
-        timing = _timing(settings, run) if "timing" in parts else None
+    stages = [stage for stage in stages_of(settings) if stage.family in families]
+    found = {}
+    clock = Clock(run, stages)
+    for stage in stages:
+        file = run / stage.name / stage.file
+        if not file.exists():
+            with clock.running(stage):
+                stage.run(run / stage.name)
+        found[stage.name] = read_dataset(file)
+    (run / "derived").mkdir(exist_ok=True)
+    for name, dataset in _derived(Paper(settings, found, None), run, parts):
+        write_dataset(run / "derived" / f"{name}.nc", dataset, name)
+        found[name] = dataset
+    timing = _timing(settings, run) if "timing" in parts else None
     return Paper(settings, found, timing)
 
 
 class Clock:
-    """Tells on a terminal which stage runs and how long the rest will take."""
+    """Logs which stage runs and how long the rest will take."""
 
     def __init__(self, run: Path, stages: Sequence[Stage]) -> None:
-        """Stages that are finished already take no time, and tell nothing of the machine."""
-        self._todo = [stage for stage in stages if not (run / stage.name / stage.file).exists()]
+        """Of stages that were begun before only what is left counts, by the files that are there.
+
+        What was done before tells nothing of this machine.
+        """
+        self._todo = {
+            stage.name: stage.seconds * (1 - _done(run / stage.name, stage.pieces))
+            for stage in stages
+            if not (run / stage.name / stage.file).exists()
+        }
         self._cores = min(os.cpu_count() or 1, 64)
         self._taken, self._planned = 0.0, 0.0
 
     @contextmanager
     def running(self, stage: Stage) -> Iterator[None]:
         """While a stage runs."""
-        _LOG.info("stage %s", self.words(stage))
-        if sys.stderr.isatty():
-            print(self.words(stage), file=sys.stderr, flush=True)
+        _LOG.info("%s", self.words(stage))
         begin = time.monotonic()
         yield
         self._taken += time.monotonic() - begin
-        self._planned += stage.seconds / self._cores
-        _LOG.info("stage %s: done after %.0f s", stage.name, time.monotonic() - begin)
-        self._todo.remove(stage)
+        self._planned += self._todo.pop(stage.name) / self._cores
 
     def words(self, stage: Stage) -> str:
         """The line on a stage: estimates by rough costs, corrected by what the others took."""
         pace = self._taken / self._planned if self._planned else 1.0
         own, rest = (
             pace * seconds / self._cores
-            for seconds in (stage.seconds, sum(each.seconds for each in self._todo))
+            for seconds in (self._todo[stage.name], sum(self._todo.values()))
         )
         return f"{stage.name}: about {_minutes(own)}, {_minutes(rest)} to the end"
+
+
+def _done(folder: Path, pieces: int) -> float:
+    """The share of a stage's files of RBMs that is there."""
+    return min(1.0, len(list(folder.glob("h=*/seed-*/[!.]*.nc"))) / pieces)
 
 
 def _minutes(seconds: float) -> str:
@@ -206,9 +229,13 @@ def _derived(paper: Paper, run: Path, parts: Collection[str]) -> Iterator[tuple[
         found = symmetry_of(settings.fields, [read_shots(file) for file in files])
         yield "symmetry", found.assign_attrs(coupling=settings.coupling)
     if "decay" in parts:
-        yield "decay", decay_of(paper.sizes)
+        names = sizes_of(settings)
+        studies = [with_exact_correlations(paper.datasets[name], run / name) for name in names]
+        yield "decay", decay_of(studies)
     if "ranks" in parts:
         yield "ranks", ranks_of(paper.datasets["study"])
+    if "clusters" in parts:
+        yield "clusters", clusters_of(paper.datasets["ablation"])
 
 
 def _models(folder: Path, settings: StudySettings) -> xr.Dataset:

@@ -34,10 +34,10 @@ def plot_decay(studies: Sequence[xr.Dataset], decay: xr.Dataset) -> Figure:
     """The paper's Fig. 4, one column a size: C(d) at the critical point by level, and its form.
 
     C(d) stands twice, so that a power law (above) and an exponential (middle) would each be a
-    straight line. Curves are medians over seeds and end where C(d) is below 3 standard errors of
-    one RBM's sample; the thick grey line is the exact state. Below: Akaike's criterion of the power
-    law less that of the exponential, median and 16 to 84 % of the seeds, in every phase; thick
-    for the exact state. Within 2 of 0, shaded, neither is better.
+    straight line. Curves are medians over seeds of samples, as in the paper, and end where C(d) is
+    below 3 standard errors of one RBM's sample; the thick grey line is the exact state. Below:
+    Akaike's criterion of the power law less that of the exponential, median and 16 to 84 % of the
+    seeds, in every phase; thick for the exact state. Within 2 of 0, shaded, neither is better.
 
     Args:
         studies: one a size, in any order.
