@@ -44,6 +44,7 @@ def _made() -> Datasets:
         "ranks": _ranks(),
         "sparse": _sparse(),
         "ablation": _ablation(),
+        "clusters": _clusters(),
         "frontier": _frontier(),
     }
 
@@ -99,7 +100,11 @@ def _study(sites: int, later: float, apart: int, seeds: int) -> xr.Dataset:
         variables[f"abs_magnetization_{end}"] = ("field", np.array([0.516, 0.25]))
     variables["magnetization_data"] = ("field", np.array([0.002, 0.001]))
     variables["abs_magnetization"] = (order, np.full(shape, 0.517))
-    epochs = np.array([0, 250, 500])
+    epochs = 20 * np.arange(26)
+    for name in MEASURES:
+        kind = name if name in ("kl", "infidelity", "correlation_mse") else f"{name}_bias"
+        fall = DENSE[name] * (1 + 500 * np.exp(-epochs / 25)) * factor[:, None]
+        variables[f"history_{kind}"] = (("field", "seed", "epoch"), np.stack([fall] * 2))
     coordinates = {
         "field": [1.0, 2.0],
         "seed": np.arange(seeds),
@@ -135,6 +140,10 @@ def _symmetry() -> xr.Dataset:
         {
             "ratio": (("field", "most"), np.array([[1.01, 0.98], [1.0, 1.0]])),
             "ratio_spread": (("field", "most"), np.array([[0.05, 0.19], [0.1, 0.1]])),
+            "expected_ratio": (("field", "most"), np.ones((2, 2))),
+            "expected_spread": (("field", "most"), np.full((2, 2), 0.1)),
+            "ratio_p": (("field", "most"), np.full((2, 2), 0.5)),
+            "shots": ("field", [100_000, 100_000]),
         },
         {"field": [1.0, 2.0], "most": [10, 100]},
     )
@@ -152,6 +161,7 @@ def _decay() -> xr.Dataset:
             "delta_aic": (("size", "field", "seed", "level"), delta),
             "delta_aic_reference": (("size", "field"), np.array([[-5.0, 9.0]] * 2)),
             "fraction_pruned": (("size", "level"), np.array(pruned)),
+            "sampled": ("size", [0, 1]),
         },
         {
             "size": [18, 50],
@@ -190,20 +200,24 @@ def _sparse() -> xr.Dataset:
         for k, variant in enumerate(VARIANTS):
             last[field, :, k] = OTHER_SEED if variant == "sp/os" else own.get(variant, 1.0)
     last *= 0.002 * SEED_FACTOR[None, :, None]
-    epochs = np.array([0, 10, 20, 50, 100, 200, 500])
+    epochs = 10 * np.arange(51)
     # sp/ss is where dense is only at twice the epoch.
     speed = np.array([1.0, 1.0, 2.0, 1.0, 1.0, 1.0])
-    history = last[..., None] + 2 * np.exp(-epochs * speed[:, None] / 30.0)
+    fall = 2 * np.exp(-epochs * speed[:, None] / 30.0)
     order = ("field", "seed", "variant")
+    scales = {
+        "kl": 1.0,
+        "infidelity": 0.5,
+        "energy_bias": 0.1,
+        "abs_magnetization_bias": 2.0,
+        "correlation_mse": 0.01,
+    }
+    history = {
+        f"history_{name}": ((*order, "epoch"), scale * (last[..., None] + fall))
+        for name, scale in scales.items()
+    }
     return xr.Dataset(
-        {
-            "kl": (order, last),
-            "infidelity": (order, last / 2),
-            "energy_bias": (order, last / 10),
-            "abs_magnetization_bias": (order, last * 2),
-            "correlation_mse": (order, last / 100),
-            "history_kl": ((*order, "epoch"), history),
-        },
+        {**{name: (order, scale * last) for name, scale in scales.items()}, **history},
         {
             "field": [1.0, 2.0],
             "seed": np.arange(SEEDS),
@@ -247,6 +261,19 @@ def _ablation() -> xr.Dataset:
             "model": ["dense", "forbidden", "control"],
         },
         {"sites": 18, "hidden": units, "coupling": 1.0, "width": 3, "threshold": 0.05},
+    )
+
+
+def _clusters() -> xr.Dataset:
+    order = ("field", "seed", "hidden")
+    shape = (2, SEEDS, 9)
+    return xr.Dataset(
+        {
+            "best_width": (order, np.full(shape, 3)),
+            "second_p_value": (order, np.full(shape, 0.5)),
+        },
+        {"field": [1.0, 2.0], "seed": np.arange(SEEDS)},
+        {"coupling": 1.0},
     )
 
 

@@ -76,11 +76,18 @@ class Claim:
 
 
 def verdict_of(tests: Iterable[bool]) -> str:
-    """All tests passed: holds; some: holds in part; none: does not hold."""
+    """Of tests that weigh the same: all passed, holds; half or more, in part; fewer, not."""
     passed = list(tests)
     if all(passed):
         return HOLDS
-    return IN_PART if any(passed) else FAILS
+    return IN_PART if 2 * sum(passed) >= len(passed) else FAILS
+
+
+def verdict_on(main: bool, sides: Iterable[bool]) -> str:
+    """Of a main statement with sides to it: without the main one no side saves a claim."""
+    if not main:
+        return FAILS
+    return HOLDS if all(sides) else IN_PART
 
 
 def number(value: float, how: str, *variables: str) -> Number:

@@ -123,9 +123,19 @@ def _claims(judged: Sequence[Judged]) -> Headline | None:
     if not judged:
         return None
     found = counts(judged)
+    behind = {
+        name
+        for _, finding in judged
+        for each in finding.numbers.values()
+        for name in each.variables
+    }
     return Headline(
         "claims of the paper that hold",
         f"{found[HOLDS]} of {len(judged)} ({found[IN_PART]} in part, {found[FAILS]} not, "
         f"{found[UNDECIDED]} undecided)",
-        number(found[HOLDS], "number of claims by verdict", "claims/verdict"),
+        number(
+            found[HOLDS],
+            "number of claims that hold, each by the numbers of its row, made from these",
+            *sorted(behind),
+        ),
     )

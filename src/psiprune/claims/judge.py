@@ -14,9 +14,12 @@ from psiprune.claims import (
     order,
     sensitivity,
     sparse,
+    sparse_best,
+    sparse_masks,
     structure,
     thresholds,
     training_set,
+    unharmed,
 )
 from psiprune.claims.finding import (
     UNDECIDED,
@@ -30,6 +33,7 @@ from psiprune.tables.common import align
 
 #: All claims of the paper, in the order of a table.
 CLAIMS: tuple[Claim, ...] = (
+    *unharmed.CLAIMS,
     *thresholds.CLAIMS,
     *training_set.CLAIMS,
     *order.CLAIMS,
@@ -37,6 +41,8 @@ CLAIMS: tuple[Claim, ...] = (
     *decay.CLAIMS,
     *structure.CLAIMS,
     *sparse.CLAIMS,
+    *sparse_best.CLAIMS,
+    *sparse_masks.CLAIMS,
     *ablation.CLAIMS,
 )
 

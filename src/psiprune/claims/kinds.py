@@ -1,0 +1,67 @@
+"""Kinds of RBM side by side, as in the paper's Fig. 5: what rules on sparse training share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from psiprune.claims.access import EXACT, Float64, phase
+from psiprune.claims.compare import Contrast
+from psiprune.claims.finding import Datasets, Number, Undecided, number
+
+#: The paper's kinds of RBM, and those of them that are sparse before training.
+SPARSE = ("sp/ss", "sp/os", "sc")
+KINDS = ("dense", "pruned", *SPARSE)
+#: Sums over all states, as all measures of this dataset up to 20 sites.
+TITLES = {name.removesuffix("_exact"): title for name, title in EXACT.items()}
+
+
+def of_kinds(datasets: Datasets, ratio: float, least: int, kinds: Sequence[str]) -> xr.Dataset:
+    """The dataset at one field, with the seeds of which all measures of these kinds are known.
+
+    Raises:
+        Undecided: a kind is missing, or fewer than `least` seeds are left.
+    """
+    own = all_of_kinds(datasets, ratio, kinds)
+    known = np.ones(own.sizes["seed"], bool)
+    for name in TITLES:
+        known &= np.isfinite(own[name].transpose("seed", "variant").values).all(axis=1)
+    if known.sum() < least:
+        raise Undecided(f"the rule needs at least {least} seeds, found {int(known.sum())}")
+    return own.isel(seed=np.flatnonzero(known))
+
+
+def all_of_kinds(datasets: Datasets, ratio: float, kinds: Sequence[str]) -> xr.Dataset:
+    """The dataset at one field with all seeds, of these kinds; see `of_kinds`."""
+    here = phase(datasets, "sparse", ratio)
+    missing = [kind for kind in kinds if kind not in here["variant"].values]
+    if missing:
+        raise Undecided(f"sparse has no {missing[0]}")
+    return here.sel(variant=list(kinds))
+
+
+def values_of(here: xr.Dataset, kind: str, name: str = "kl") -> Float64:
+    """A measure of one kind, [seed]."""
+    return np.asarray(here[name].sel(variant=kind).values, np.float64)
+
+
+def label_of(kind: str) -> str:
+    """A kind as a part of a number's name."""
+    return kind.replace("/", "_")
+
+
+def median_of(here: xr.Dataset, kind: str, name: str = "kl") -> Number:
+    """The median of a measure of one kind over seeds."""
+    value = float(np.median(values_of(here, kind, name)))
+    return number(value, f"median over seeds, {kind}", f"sparse/{name}")
+
+
+def against(label: str, one: str, other: str, found: Contrast, name: str) -> dict[str, Number]:
+    """Ratio and p-value of one kind against another."""
+    how = f"{one} over {other}"
+    return {
+        f"{label}_ratio": number(found.ratio, f"median over seeds of {how}", f"sparse/{name}"),
+        f"{label}_p": number(found.p, f"signed ranks, two-sided, {how}", f"sparse/{name}"),
+    }
