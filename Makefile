@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help study test test-all test-pythons wheel lint format bench clean
+.PHONY: help study test test-all test-pythons wheel lint format bench docs clean
 
 help:
 	@echo "make study     set up, then run the main job: prune RBMs of the Ising chain (runs/study)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-pythons  the tests under each supported Python that this machine has"
 	@echo "make wheel     build the wheel, and check it in an environment of its own"
 	@echo "make lint      ruff and mypy"
+	@echo "make docs      the documentation into site/, from an environment of its own"
 	@echo "make bench     compare speed with the peers, which get an environment of their own"
 
 .venv/ready: pyproject.toml constraints.txt
@@ -52,5 +53,13 @@ format: .venv/ready
 bench: .venv/ready .venv-peers/ready
 	$(BIN)/python benchmarks/table.py
 
+.venv-docs/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: .venv-docs/ready
+	.venv-docs/bin/mkdocs build --strict
+
 clean:
-	rm -rf .venv .venv-peers .venv-py* build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-docs .venv-peers .venv-py* build site dist .pytest_cache .mypy_cache .ruff_cache
