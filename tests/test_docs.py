@@ -1,0 +1,172 @@
+"""The README and docs/: every block runs, every link leads somewhere, every page is reached."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclopts.docs.markdown import generate_markdown_docs
+
+import psiprune as pp
+from pages import PAGES, ROOT, Block, assert_same, blocks_of, run
+from psiprune.cli import app
+
+DOCS = ROOT / "docs"
+NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.py"))
+sys.path.append(str(DOCS))
+hooks = importlib.import_module("hooks")
+
+#: The first words of all blocks that no test runs; each marker gives its reason.
+NEVER_RUN = {
+    ("README.md", "make study"),
+    ("docs/install.md", "pip install"),
+    ("docs/install.md", "make test"),
+}
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
+
+
+def run_page(page: Path, blocks: list[Block], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of these blocks in order, with common names, in the current folder."""
+    Path("tests").symlink_to(ROOT / "tests")
+    names: dict[str, Any] = {"__name__": page.stem}
+    for block in blocks:
+        if block.fate == "needs" and not all(map(importlib.util.find_spec, block.detail.split())):
+            continue
+        if block.fate != "skip":
+            run(block, names)
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=page_id)
+def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_page(page, [block.quick() for block in blocks_of(page)], monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [page for page in WITH_BLOCKS if any(b.fate == "small" for b in blocks_of(page))],
+    ids=page_id,
+)
+def test_blocks_run_as_printed(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = [b.quick() if b.fate == "hours" else b for b in blocks_of(page)]
+    run_page(page, blocks, monkeypatch)
+
+
+def test_only_these_blocks_never_run() -> None:
+    skipped = {
+        (page_id(page), " ".join(block.code.split()[:2]))
+        for page in PAGES
+        for block in blocks_of(page)
+        if block.fate == "skip"
+    }
+    assert skipped == NEVER_RUN
+
+
+def test_no_fence_is_overlooked() -> None:
+    # Counted in another way than blocks_of does: fences open and close, setups are comments.
+    for page in PAGES:
+        text, blocks = page.read_text(), blocks_of(page)
+        fences = len(re.findall(r"^ *```", text, re.MULTILINE)) / 2
+        prose = len(re.findall(r"^ *```(text|math)$", text, re.MULTILINE))
+        outputs = sum(block.shown is not None for block in blocks)
+        setups = text.count("<!-- test: setup")
+        assert len(blocks) == fences - prose - outputs + setups, page_id(page)
+        assert text.count("<!-- test:") == sum(block.fate != "printed" for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("shown", "found", "same"),
+    [
+        ("a.nc: 3 shots, E = -1.234", "a.nc: 3 shots, E = -1.2341", True),
+        ("variance ..., done", "variance 1.2e-14, done", True),
+        ("1.0e-03   2", "1.01e-03 2", True),
+        ("3 shots", "4 shots", False),
+        ("E = -1.234", "E = -1.334", False),
+        ("E = -1.234", "F = -1.234", False),
+        ("0.00120", "0.0013", False),
+        ("one\ntwo", "one", False),
+    ],
+)
+def test_output_is_compared(shown: str, found: str, same: bool) -> None:
+    if same:
+        assert_same(shown, found, "here")
+    else:
+        with pytest.raises(AssertionError):
+            assert_same(shown, found, "here")
+
+
+def anchor(heading: str) -> str:
+    """What GitHub and MkDocs make of a heading in a link."""
+    words = re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower())
+    return words.strip().replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"```.*?```|<!--.*?-->", "", page.read_text(), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        target, _, part = link.partition("#")
+        if target.startswith(("http://", "https://")):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), link
+        if part:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert part in map(anchor, headings), link
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    written = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
+    assert listed == written | {f"notebooks/{path.stem}.md" for path in NOTEBOOKS}
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = (DOCS / "api.md").read_text()
+    names = re.findall(r"^::: psiprune\.(\w+)$", text, re.MULTILINE)
+    modules = {"saliency"}
+    assert sorted(set(names) - modules) == sorted(pp.__all__)
+
+
+def test_the_page_of_commands_takes_them_from_the_app() -> None:
+    """The options are never written by hand: the site asks the app, as this test does."""
+    directive = (DOCS / "cli.md").read_text().split("::: cyclopts")[1]
+    assert "module: psiprune.cli:app\n" in directive
+    made = generate_markdown_docs(app, flatten_commands=True)
+    commands = set(re.findall(r"^## psiprune ([a-z-]+)$", made, re.MULTILINE))
+    assert commands == {name for name in app if not name.startswith("-")}
+    assert "`--train.learning-rate FLOAT`: learning rate of the first epoch" in made
+    assert made.count("`--json`") >= len(commands)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = path.read_text()
+    for name, small in {"SITES": 6, "SHOTS": 500, "SEEDS": 2, "LEVELS": 4}.items():
+        text = re.sub(rf"^{name} = .*$", f"{name} = {small}", text, flags=re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    page, figures = hooks.rendered(text, path.stem)
+    assert page.startswith("# ")
+    assert page.count("```python") == sum(kind == "code" for kind, _ in hooks.cells(text))
+    assert page.count("```text") >= 3
+    assert figures
+    for name, drawing in figures.items():
+        assert f"![]({name})" in page
+        assert b"<svg" in drawing
+
+
+def test_formulas_become_mathml() -> None:
+    pytest.importorskip("latex2mathml")
+    assert re.search(r"<math.*display=\"block\".*<msqrt>", hooks.math(r"\sqrt{p}"))
