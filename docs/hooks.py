@@ -55,7 +55,7 @@ def rendered(source: str, stem: str) -> tuple[str, dict[str, bytes]]:
         if out.getvalue():
             pieces.append(f"```text\n{out.getvalue()}```")
         if hasattr(value, "savefig"):
-            pieces.append(f"![]({name})")
+            pieces.append(f"![Figure {len(figures)}]({name})")
     return "\n\n".join(pieces) + "\n", figures
 
 

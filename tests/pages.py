@@ -3,7 +3,7 @@
 A comment before a block says what is not run as printed:
 
     <!-- test: small: 100000 -> 300; --sites 18 -> --sites 4 -->   replaced; as printed if slow
-    <!-- test: hours: --seeds 10 -> --seeds 2 -->                  replaced, never as printed
+    <!-- test: parse: --seeds 10 -> --seeds 2 -->                  parsed only; replaced if slow
     <!-- test: needs: netket -->                                   run where that is installed
     <!-- test: skip: the set-up itself -->                         never run; see test_docs.py
     <!-- test: setup
@@ -28,6 +28,7 @@ from textwrap import dedent
 from typing import Any
 
 import tiny
+from psiprune.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,7 +49,7 @@ class Block:
         place: page and line, for messages.
         language: python, bash, console or setup.
         code: its lines, without the indentation of the fence.
-        fate: printed, small, hours, needs, skip or setup.
+        fate: printed, small, parse, needs, skip or setup.
         detail: what stands behind the fate in the marker.
         shown: the output on the page, None if there is none.
     """
@@ -60,16 +61,22 @@ class Block:
     detail: str = ""
     shown: str | None = None
 
-    def quick(self) -> Block:
+    def replaced(self) -> Block:
         """The block with its replacements made, each of which must have something to replace."""
-        if self.fate not in ("small", "hours"):
-            return self
         code = self.code
         for change in self.detail.split("; "):
             old, new = (part.strip() for part in change.split(" -> "))
             assert old in code, f"{self.place}: there is no {old!r} to replace"
             code = code.replace(old, new)
-        return replace(self, code=code, shown=None)
+        return replace(self, code=code, fate="printed", shown=None)
+
+    def quick(self) -> Block:
+        """What the default tests run; the commands of `parse` are only parsed."""
+        return self.replaced() if self.fate == "small" else self
+
+    def slow(self) -> Block:
+        """What the slow tests run: as printed, but for what would take hours."""
+        return self.replaced() if self.fate == "parse" else self
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -81,7 +88,7 @@ def blocks_of(page: Path) -> list[Block]:
         if piece["marker"] is not None:
             fate, _, detail = piece["marker"].partition(":")
             if piece["marker"].startswith("setup\n"):
-                code = piece["marker"].removeprefix("setup\n")
+                code = dedent(piece["marker"].removeprefix("setup\n"))
                 found.append(Block(place, "setup", code, "setup"))
                 fate, detail = "printed", ""
             continue
@@ -91,7 +98,7 @@ def blocks_of(page: Path) -> list[Block]:
             found[-1] = replace(found[-1], shown=code)
         elif language not in ("text", "math"):
             assert language in ("python", "bash", "console"), f"{place}: {language} is not run"
-            assert fate in ("printed", "small", "hours", "needs", "skip"), f"{place}: {fate}?"
+            assert fate in ("printed", "small", "parse", "needs", "skip"), f"{place}: {fate}?"
             found.append(Block(place, language, code, fate, detail.strip()))
             end = piece.end()
         fate, detail = "printed", ""
@@ -100,6 +107,10 @@ def blocks_of(page: Path) -> list[Block]:
 
 def run(block: Block, names: dict[str, Any]) -> None:
     """Run a block in the current folder, and compare what it prints with what the page shows."""
+    if block.fate == "parse":
+        for line in _lines(block.code.replace("$ psiprune", "psiprune")):
+            _parse_line(line)
+        return
     if block.language in ("python", "setup"):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
@@ -171,6 +182,13 @@ def _prompts(code: str) -> Iterator[tuple[str, str]]:
     for part in re.split(r"^\$ ", code.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
         yield command, shown.strip()
+
+
+def _parse_line(line: str) -> None:
+    """Check the options of a `psiprune` line, without running it; a wrong one raises."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "psiprune":
+        app.parse_args(words[1:], exit_on_error=False, print_error=False)
 
 
 def _run_line(line: str, place: str, fails: bool = False) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclopts import CycloptsError
 from cyclopts.docs.markdown import generate_markdown_docs
 
 import psiprune as pp
@@ -35,10 +36,10 @@ def page_id(page: Path) -> str:
 WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
 
 
-def run_page(page: Path, blocks: list[Block], monkeypatch: pytest.MonkeyPatch) -> None:
+def run_page(blocks: list[Block], name: str) -> None:
     """All of these blocks in order, with common names, in the current folder."""
     Path("tests").symlink_to(ROOT / "tests")
-    names: dict[str, Any] = {"__name__": page.stem}
+    names: dict[str, Any] = {"__name__": name}
     for block in blocks:
         if block.fate == "needs" and not all(map(importlib.util.find_spec, block.detail.split())):
             continue
@@ -49,19 +50,30 @@ def run_page(page: Path, blocks: list[Block], monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=page_id)
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_page(page, [block.quick() for block in blocks_of(page)], monkeypatch)
+    run_page([block.quick() for block in blocks_of(page)], page.stem)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    [page for page in WITH_BLOCKS if any(b.fate == "small" for b in blocks_of(page))],
+    [page for page in WITH_BLOCKS if any(b.fate in ("small", "parse") for b in blocks_of(page))],
     ids=page_id,
 )
-def test_blocks_run_as_printed(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_run_in_full(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = [b.quick() if b.fate == "hours" else b for b in blocks_of(page)]
-    run_page(page, blocks, monkeypatch)
+    run_page([block.slow() for block in blocks_of(page)], page.stem)
+
+
+def test_replacements_fit() -> None:
+    for page in WITH_BLOCKS:
+        for block in blocks_of(page):
+            if block.fate in ("small", "parse"):
+                assert block.replaced().code != block.code
+
+
+def test_a_wrong_option_is_seen() -> None:
+    with pytest.raises(CycloptsError):
+        run(Block("here", "bash", "psiprune study --sseeds 3\n", "parse"), {})
 
 
 def test_only_these_blocks_never_run() -> None:
@@ -144,7 +156,7 @@ def test_the_page_of_commands_takes_them_from_the_app() -> None:
     """The options are never written by hand: the site asks the app, as this test does."""
     directive = (DOCS / "cli.md").read_text().split("::: cyclopts")[1]
     assert "module: psiprune.cli:app\n" in directive
-    made = generate_markdown_docs(app, flatten_commands=True)
+    made = generate_markdown_docs(app, flatten_commands=True, heading_level=2)
     commands = set(re.findall(r"^## psiprune ([a-z-]+)$", made, re.MULTILINE))
     assert commands == {name for name in app if not name.startswith("-")}
     assert "`--train.learning-rate FLOAT`: learning rate of the first epoch" in made
@@ -163,7 +175,7 @@ def test_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert page.count("```text") >= 3
     assert figures
     for name, drawing in figures.items():
-        assert f"![]({name})" in page
+        assert f"]({name})" in page
         assert b"<svg" in drawing
 
 
