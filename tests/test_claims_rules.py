@@ -519,6 +519,8 @@ CASES: list[tuple[str, str, Change]] = [
     ("one-cluster-of-three", UNDECIDED, without("clusters")),
     ("one-cluster-of-three", UNDECIDED, attribute("ablation", "sites", 10)),
     ("one-cluster-of-three", UNDECIDED, attribute("ablation", "width", 2)),
+    ("one-cluster-of-three", UNDECIDED, attribute("ablation", "threshold", 1.0)),
+    ("clusters-re-form", UNDECIDED, attribute("ablation", "threshold", 1.0)),
     ("one-cluster-of-three", UNDECIDED, few("ablation")),
     # Sparse from the start.
     ("sparse-trainable", FAILS, scaled("sparse", "kl", 1000.0)),

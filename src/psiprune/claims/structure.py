@@ -14,7 +14,7 @@ from psiprune.claims.access import (
     Float64,
     phase,
 )
-from psiprune.claims.compare import FEW, band
+from psiprune.claims.compare import ALPHA, FEW, band
 from psiprune.claims.finding import (
     FAILS,
     HOLDS,
@@ -152,10 +152,13 @@ def check_clusters(ablation: xr.Dataset) -> None:
         raise Undecided(f"the ablation looked for clusters of {width}, not {_WIDTH}")
     # p of the strongest cluster there can be: all orders of the weights are as likely.
     least, threshold = (sites - _WIDTH + 1) / comb(sites, _WIDTH), ablation.attrs["threshold"]
-    if least > threshold:
+    if least > ALPHA:
         raise Undecided(
-            f"among {sites} sites no cluster of {_WIDTH} reaches p <= {threshold:g}; N >= 12 can"
+            f"among {sites} sites no cluster of {_WIDTH} reaches p <= {ALPHA:g}; N >= 12 can"
         )
+    # A run of few sites takes every unit's best window, by a threshold of 1.
+    if threshold > ALPHA:
+        raise Undecided(f"the ablation counts windows up to p = {threshold:g} as clusters")
 
 
 def _one_cluster(datasets: Datasets) -> Finding:
