@@ -43,7 +43,7 @@ for name, measure in pp.evaluate(rbm, state):
 # Each hidden unit holds a few neighbouring sites, as in the paper:
 
 # %%
-pp.plot_clusters(rbm, pp.find_clusters(rbm, width=2, threshold=0.1))
+pp.plot_clusters(rbm, pp.find_clusters(rbm, width=3, threshold=0.1))
 
 # %% [markdown]
 # ## Pruning
