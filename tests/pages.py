@@ -10,7 +10,7 @@ A comment before a block says what is not run as printed:
     lines of Python that make what the reader has already
     -->
 
-A fence without a language right behind a block shows what it prints.
+A fence without a language right behind a block shows what it prints; of commands, the end of it.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def run(block: Block, names: dict[str, Any]) -> None:
             _run_python(block, names)
         printed = out.getvalue()
     elif block.language == "bash":
-        printed = "".join(_run_line(line, block.place) for line in _lines(block.code))
+        lines = "".join(_run_line(line, block.place) for line in _lines(block.code)).splitlines()
+        printed = "\n".join(lines[-len((block.shown or "").splitlines()) :])
     else:
         printed = ""
         for command, shown in _prompts(block.code):
