@@ -59,7 +59,7 @@ bench: .venv/ready .venv-peers/ready
 	touch $@
 
 docs: .venv-docs/ready
-	.venv-docs/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 clean:
 	rm -rf .venv .venv-docs .venv-peers .venv-py* build site dist .pytest_cache .mypy_cache .ruff_cache

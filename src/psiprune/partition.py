@@ -157,7 +157,9 @@ def log_partition(
     Args:
         rbm: the RBM.
         method: forces "sum", "contraction" or "annealing".
-        data, chains, temperatures: see `annealed_log_partition`; not used by exact methods.
+        data: see `annealed_log_partition`; not used by exact methods.
+        chains: likewise.
+        temperatures: likewise.
         seed: of annealing.
 
     Raises:
