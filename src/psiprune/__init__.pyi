@@ -21,6 +21,7 @@ __all__ = [
     "TrainSettings",
     "break_clusters",
     "cluster_mask",
+    "describe",
     "evaluate",
     "evaluate_on_shots",
     "export_rbm",
@@ -58,6 +59,7 @@ from .config import (
     StudySettings,
     TrainSettings,
 )
+from .description import describe
 from .dmrg import NotConverged, ground_state
 from .errors import Measure, Report, evaluate
 from .experiments.ablation import run_ablation

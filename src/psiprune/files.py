@@ -78,7 +78,12 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     if start != _SIGNATURE:
         return None
-    kind = read_dataset(path).attrs.get("psiprune_kind")
+    content = _whole(Path(path))
+    try:
+        with h5py.File(io.BytesIO(content), "r") as opened:
+            kind = opened.attrs.get("psiprune_kind")
+    except Exception:  # the HDF5 library raises many types on damaged content
+        raise _damaged(path) from None
     return None if kind is None else str(kind)
 
 
@@ -89,6 +94,32 @@ def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Da
         InputError: the file is missing, empty, truncated, damaged, not NetCDF 4 or of another kind.
     """
     path = Path(path)
+    content = _whole(path)
+    try:
+        # h5py first: on a damaged header h5netcdf would also print a traceback of its own.
+        h5py.File(io.BytesIO(content), "r").close()
+        with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as lazily:
+            dataset = lazily.load()
+    except Exception:  # the HDF5 library raises many types on damaged content
+        raise _damaged(path) from None
+    found = dataset.attrs.get("psiprune_kind")
+    if kind is not None and found != kind:
+        raise InputError(f"{path}: expected a file of kind '{kind}', found {found!r}")
+    return dataset
+
+
+def verify(path: str | os.PathLike[str]) -> None:
+    """Check that a file is whole, by its checksum alone where it has one.
+
+    Raises:
+        InputError: as `read_dataset`.
+    """
+    if not _TRAILER.search(_whole(Path(path))[-24:]):
+        read_dataset(path)
+
+
+def _whole(path: Path) -> bytes:
+    """All bytes of a NetCDF 4 file that agree with its checksum, if it has one."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -98,17 +129,10 @@ def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Da
     if not content.startswith(_SIGNATURE):
         raise InputError(f"{path}: not a NetCDF 4 file, so not one written by psiprune")
     trailer = _TRAILER.search(content[-24:])
-    damaged = trailer is not None and int(trailer[1], 16) != zlib.crc32(content[:-24])
-    try:
-        if damaged:
-            raise ValueError("checksum")
-        # h5py first: on a damaged header h5netcdf would also print a traceback of its own.
-        h5py.File(io.BytesIO(content), "r").close()
-        with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as lazily:
-            dataset = lazily.load()
-    except Exception:  # the HDF5 library raises many types on damaged content
-        raise InputError(f"{path}: truncated or damaged; delete it and make it again") from None
-    found = dataset.attrs.get("psiprune_kind")
-    if kind is not None and found != kind:
-        raise InputError(f"{path}: expected a file of kind '{kind}', found {found!r}")
-    return dataset
+    if trailer is not None and int(trailer[1], 16) != zlib.crc32(memoryview(content)[:-24]):
+        raise _damaged(path)
+    return content
+
+
+def _damaged(path: str | os.PathLike[str]) -> InputError:
+    return InputError(f"{path}: truncated or damaged; delete it and make it again")

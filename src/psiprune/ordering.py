@@ -56,14 +56,15 @@ def find_order(bits: Bits) -> Ordering | None:
     shots, sites = bits.shape
     if not 3 <= sites <= MOST_SITES or shots < 100:
         return None
-    first = np.random.default_rng([0, _STREAM]).random(shots) < 0.5
+    first: NDArray[np.bool_] = np.random.default_rng([0, _STREAM]).random(shots) < 0.5
+    second = np.logical_not(first)
     weights, signs = _strong_pairs(bits, first)
     if not weights.any():
         return None
     order = _chain(weights)
-    mean, number = np.zeros(sites), int((~first).sum())
+    mean, number = np.zeros(sites), int(second.sum())
     both = np.zeros(sites - 1)
-    for rows in _chunks(bits, ~first):
+    for rows in _chunks(bits, second):
         mean += rows.sum(axis=0) / number
         both += (rows[:, :-1] * rows[:, 1:]).sum(axis=0) / number
     given = 4 * (both - mean[:-1] * mean[1:])
@@ -74,7 +75,7 @@ def find_order(bits: Bits) -> Ordering | None:
     # so a difference in favour of the order found is none of chance.
     found = signs[order[:-1], order[1:]]
     gains = []
-    for rows in _chunks(bits, ~first):
+    for rows in _chunks(bits, second):
         z = 2 * (mean - rows)
         new = (z[:, order[:-1]] * z[:, order[1:]]) @ found
         gains.append(new - (z[:, :-1] * z[:, 1:]) @ np.sign(given))

@@ -59,6 +59,20 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
         ) from None
 
 
+def in_use(folder: Path) -> bool:
+    """Whether a process writes to a run now; the folder stays as it is."""
+    file = folder / ".lock"
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that may only be read
+        return False
+
+
 def _describe(file: Path) -> None:
     """Write where a new run's numbers come from; refuse to go on with another version's run."""
     ours = describe_machine()

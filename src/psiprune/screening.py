@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, binomtest, norm, pearson3, poisson
 
 from psiprune.entropy import Entropy, estimate_entropy
@@ -138,6 +138,8 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     m = 1 - 2 * sums.by_shot / sites
     mean = 1 - 2 * sums.ones / number
     up, down = int((m > 0).sum()), int((m < 0).sum())
+    neighbours, neighbours_error = _neighbours(1 - 2 * sums.walls / number, mean, number)
+    halves, drift = _halves(sums, number)
     hidden = max(1, sites // 2)
     together = int(repeats.found[0]) == number - len(counts)
     found = ShotsDescription(
@@ -160,11 +162,13 @@ def describe_shots(shots: Shots) -> ShotsDescription:
         up=up,
         down=down,
         z2_p_value=float(binomtest(up, up + down).pvalue) if up + down else 1.0,
-        **_neighbours(1 - 2 * sums.walls / number, mean, number),
+        neighbours=neighbours,
+        neighbours_error=neighbours_error,
         grouped=together and bool(repeats.p_value[0] < LEVEL),
         repeats=repeats,
         memory=_repeats([[count] for count in rarer.tolist()], twice.tolist(), number),
-        **_halves(sums, number),
+        halves=halves,
+        drift=drift,
         ordering=find_order(bits),
         parameters=sites * hidden + sites + hidden,
     )
@@ -206,17 +210,16 @@ def _sum_up(bits: Bits) -> _Sums:
     return _Sums(ones, early, ones_twice, zeros_twice, walls, by_shot, walls_by_shot)
 
 
-def _neighbours(product: Float64, mean: Float64, number: int) -> dict[str, Float64]:
+def _neighbours(product: Float64, mean: Float64, number: int) -> tuple[Float64, Float64]:
     """C_{i,i+1} from <Z_i Z_{i+1}> and <Z_i>, with the standard error of a mean of products."""
     a, b = mean[:-1], mean[1:]
     value = product - a * b
     # <(Z_i - a)^2 (Z_j - b)^2>, as Z^2 = 1
     square = (1 - a**2) * (1 - b**2) - 4 * a * b * (a * b - product)
-    spread = np.sqrt(np.maximum(square - value**2, 0.0) / max(1, number - 1))
-    return {"neighbours": value, "neighbours_error": spread}
+    return value, np.sqrt(np.maximum(square - value**2, 0.0) / max(1, number - 1))
 
 
-def _repeats(counts: Sequence[Sequence[int]], found: Sequence[int], number: int) -> Repeats:
+def _repeats(counts: Sequence[ArrayLike], found: Sequence[int], number: int) -> Repeats:
     """Pairs of equal neighbours in a row of `number` things against random orders of the row.
 
     counts[k] says how many things there are of each class; things of no class equal nothing.
@@ -231,7 +234,7 @@ def _repeats(counts: Sequence[Sequence[int]], found: Sequence[int], number: int)
     return Repeats(pairs, expected, np.where(possible, p, 1.0))
 
 
-def _random_order(counts: Sequence[int], number: int) -> tuple[float, float]:
+def _random_order(counts: ArrayLike, number: int) -> tuple[float, float]:
     """Mean and standard deviation of the number of equal neighbours over all orders, exact."""
     if number < 2:
         return 0.0, 0.0
@@ -250,7 +253,7 @@ def _random_order(counts: Sequence[int], number: int) -> tuple[float, float]:
     return float(mean), math.sqrt(square - mean**2)
 
 
-def _halves(sums: _Sums, number: int) -> dict[str, Float64]:
+def _halves(sums: _Sums, number: int) -> tuple[Float64, Float64]:
     """First half against second: the values of both, and the difference in random orders."""
     first = number // 2
     parts = np.array([first, number - first])
@@ -268,7 +271,7 @@ def _halves(sums: _Sums, number: int) -> dict[str, Float64]:
         error = x.std() * np.sqrt((1 / np.maximum(parts, 1)).sum())
         values.append(means[:, None])
         drifts.append(_ratio(means[1:] - means[:1], np.array([error])))
-    return {"halves": np.concatenate(values, axis=1), "drift": np.concatenate(drifts)}
+    return np.concatenate(values, axis=1), np.concatenate(drifts)
 
 
 def _ratio(value: Float64, spread: Float64) -> Float64:

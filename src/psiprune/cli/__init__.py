@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
-from psiprune.cli import completion, experiments, importing, masks, models, paper, pruning, states
+from psiprune.cli import (
+    completion,
+    experiments,
+    importing,
+    info,
+    masks,
+    models,
+    paper,
+    pruning,
+    states,
+)
 from psiprune.cli.app import app
 from psiprune.cli.logs import logged_as_asked
 from psiprune.inputs import InputError, Settings, one_line
@@ -18,6 +28,7 @@ __all__ = [
     "completion",
     "experiments",
     "importing",
+    "info",
     "main",
     "masks",
     "models",

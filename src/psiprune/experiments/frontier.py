@@ -162,9 +162,7 @@ def _tasks(settings: FrontierSettings, member: Member, dense: RBM) -> list[Task]
 
 def _costly_tasks(settings: FrontierSettings, member: Member) -> list[Task]:
     """What is done for the first seeds only."""
-    counts = counts_from(settings, settings.hidden_units)
-    chosen = {counts[min(level, len(counts) - 1)] for level in settings.rewired} - {counts[0]}
-    moved = [count for count in _clustered(settings) if count in chosen]
+    moved = rewired_counts(settings)
     kinds = (CLUSTER, RANDOM) if moved else ()
     return [
         Task(member, f"{kind}-rewired", partial(_rewired, settings, member, kind, moved))
@@ -173,6 +171,13 @@ def _costly_tasks(settings: FrontierSettings, member: Member) -> list[Task]:
         Task(member, f"surgeon-{width}", partial(_other_width, settings, member, width))
         for width in settings.other_widths
     ]
+
+
+def rewired_counts(settings: FrontierSettings) -> list[int]:
+    """The counts of the RBMs that are rewired."""
+    counts = counts_from(settings, settings.hidden_units)
+    chosen = {counts[min(level, len(counts) - 1)] for level in settings.rewired} - {counts[0]}
+    return [count for count in _clustered(settings) if count in chosen]
 
 
 def _clustered(settings: FrontierSettings) -> list[int]:

@@ -4,6 +4,7 @@ from psiprune.tables.ablation import ablation_numbers, ablation_text
 from psiprune.tables.clusters import clusters_numbers, clusters_text
 from psiprune.tables.common import align, number
 from psiprune.tables.frontier import frontier_numbers, frontier_text
+from psiprune.tables.info import description_numbers, description_text
 from psiprune.tables.paper import schedule_numbers, schedule_text
 from psiprune.tables.report import report_numbers, report_text
 from psiprune.tables.shots import shots_report_numbers, shots_report_text
@@ -17,6 +18,8 @@ __all__ = [
     "align",
     "clusters_numbers",
     "clusters_text",
+    "description_numbers",
+    "description_text",
     "frontier_numbers",
     "frontier_text",
     "number",
