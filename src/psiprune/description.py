@@ -78,8 +78,8 @@ class RBMDescription:
         lone: those with one weight, which is no more than a bias of its site.
         apart: sites without weights, independent of all others.
         clusters: hidden units whose strongest three adjacent weights are a cluster, as
-            `find_clusters` judges the RBM with its pruned weights as 0; None where N is so small that
-            none could be told from chance.
+            `find_clusters` judges the RBM with its pruned weights as 0; None where N is too small
+            to tell them from chance.
         measures: single numbers that stand in the file beside the RBM, such as kl.
         provenance: how it was made.
         doubts: the warnings.
