@@ -43,8 +43,10 @@ from psiprune.rbm import initial_rbm
 from psiprune.tfim import TFIM
 from psiprune.training import Progress
 
+FIXTURES = Path(__file__).parent / "formats" / "fixtures"
 STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
-COMMANDS = (*STAGES, "clusters", "study", "sparse", "ablation", "frontier")
+EXPERIMENTS = ("study", "sparse", "ablation", "frontier", "paper")
+COMMANDS = (*STAGES, "clusters", *EXPERIMENTS, "import", "export", "info")
 
 
 def numbers(outcome: tiny.Outcome) -> dict[str, Any]:
@@ -570,7 +572,8 @@ BAD_FILES = {
     "sites.toml": b"sites = 4.5\n",
 }
 
-#: Command, and what its line says. {in} holds the stage and bad files, {out} does not exist.
+#: Command, and what its line says. {in} holds the stage and bad files, {out} does not exist, and
+#: {formats} is the folder of other programs' files.
 BAD_INPUT: list[tuple[str, str]] = [
     ("grund-state", 'Unknown command "grund-state"'),
     ("--verbose", "Unknown"),
@@ -861,6 +864,76 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("frontier --out {out} --costly-seeds 0", "costly_seeds: should be greater than or equal to 1"),
     ("frontier --out {out} --rewire.share 0", "rewire.share: should be greater than 0"),
     ("frontier --out {in}", "holds files but no run"),
+    # paper
+    ("paper --out {out} --sites 5", "sites: should be greater than or equal to 6"),
+    ("paper --out {out} --seeds 1", "seeds: should be greater than or equal to 2"),
+    ("paper --out {out} --other-sites 18", "other_sites: must not hold sites = 18 once more"),
+    ("paper --out {out} --first-fractions 0.1 1", "first_fractions.1: should be less than 1"),
+    ("paper --out {out} --only fig9", "--only"),
+    ("paper --out {out} --quick --config {in}/sites.toml", "quick: is a configuration of its own"),
+    ("paper --out {out} --config {in}/unknown.toml", "epoch: no such setting of PaperSettings"),
+    ("paper --out {in}", "holds files but no run"),
+    # import
+    ("import qiskit --out {out}", "files: needs at least one file"),
+    ("import text {in}/shots.txt", "--out requires an argument"),
+    ("import word {formats}/stim.01 --out {out}", "format: must be one of text"),
+    ("import stim-01 {formats}/stim.01 {in}/none.01 --out {out}", "none.01: cannot be read: No"),
+    ("import stim-01 {formats} --out {out}", "cannot be read: Is a directory"),
+    ("import stim-b8 {formats}/stim.b8 --out {out}", "give --qubits N"),
+    ("import stim-b8 {formats}/stim.b8 --out {out} --qubits 0", "qubits: should be greater than"),
+    ("import stim-b8 {formats}/stim.b8 --out {out} --qubits two", "qubits: should be a valid int"),
+    ("import stim-b8 {formats}/stim.b8 --out {out} --spin", "spin: means nothing to the format st"),
+    (
+        "import quera {formats}/quera_braket.json --out {out} --on-missing refuse",
+        "1 failed, 2 missing atoms of 24",
+    ),
+    (
+        "import quera {formats}/quera_braket.json --out {out} --on-missing maybe",
+        "on_missing: should be 'drop' or",
+    ),
+    ("import qucumber {formats}/stim.01 --out {out} --bases none.txt", "none.txt: cannot be read"),
+    (
+        "import auto {formats}/quera_braket.json {formats}/quera_bloqade.json --out {out}",
+        "sites 3, but ",
+    ),
+    ("import auto {formats}/pulser_counter.json --out {out}", "do not tell which end is site 0"),
+    ("import text {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
+    ("import text {in}/signs.txt --out {out}", "as `psiprune import FORMAT FILE --spin` does"),
+    ("import text {in}/shots.txt --out {out} --spin", "a spin must be +1 or -1, found '0'; leave"),
+    ("import text {in}/shots.txt --out {out} --skip -1", "skip: should be greater than or equal"),
+    ("import text {in}/shots.txt --out {out} --order numbered", "order: 'numbered' needs numbers"),
+    ("import cirq {formats}/qiskit_result.json --out {out}", "needs a result as cirq.to_json"),
+    ("import cirq {formats}/cirq_keys.json --out {out}", "choose by --key (key=...)"),
+    ("import netcdf {in}/cut-shots.nc --out {out}", "cut-shots.nc: truncated or damaged"),
+    ("import auto {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
+    ("import text {in}/shots.txt --out {in}/shots.nc", "shots.nc: exists already"),
+    # export
+    ("export text {in}/shots.nc", "--out requires an argument"),
+    ("export qiskit {in}/rbm.nc --out {out}", "an RBM can be written as numpy, qucumber, netket"),
+    ("export netket {in}/shots.nc --out {out}", "shots can be written as text"),
+    ("export word {in}/shots.nc --out {out}", "format: must be one of text, numpy, qiskit"),
+    ("export text {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
+    ("export text {in} --out {out}", "cannot be read: Is a directory"),
+    ("export text {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
+    ("export numpy {in}/cut-rbm.nc --out {out}", "cut-rbm.nc: truncated or damaged"),
+    ("export text {in}/in-x.nc --out {out}", "basis X"),
+    ("export text {in}/shots.nc --out {in}/shots.txt", "shots.txt: exists already"),
+    # info
+    ("info", "requires an argument"),
+    ("info {in}/none.nc", "none.nc: cannot be read: No such file"),
+    ("info {in}", "holds no run (no config.toml); give a file or a run folder"),
+    ("info {in} --format text", "cannot be read: Is a directory"),
+    ("info {in}/empty.txt", "empty.txt: the file is empty"),
+    ("info {in}/rubbish.dat", "rubbish.dat: neither NetCDF, nor .npy or .npz, nor text"),
+    ("info {in}/rubbish.nc", "rubbish.nc: truncated or damaged"),
+    ("info {in}/cut-rbm.nc", "cut-rbm.nc: truncated or damaged"),
+    ("info {in}/cut-shots.nc", "cut-shots.nc: truncated or damaged"),
+    ("info {in}/two.txt", "line 2, column 2: a bit must be 0 or 1, found '2'"),
+    ("info {in}/nan.npy", "row 0, column 1: a bit must be 0 or 1, found nan"),
+    ("info {in}/rbm.nc --spin", "spin: means nothing to a file of psiprune"),
+    ("info {in}/shots.txt --format word", "format: must be one of text, qucumber"),
+    ("info {in}/shots.txt --format stim-b8", "give --qubits N"),
+    ("info {in}/shots.txt --out {out}", "Unknown option: --out"),
 ]
 
 
@@ -884,7 +957,8 @@ def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_bad_input_is_one_line(inputs: Path, tmp_path: Path, command: str, words: str) -> None:
     before = tiny.contents(inputs)
     out = tmp_path / "out"
-    arguments = [part.format(out=out, **{"in": inputs}) for part in command.split()]
+    places = {"in": inputs, "out": out, "formats": FIXTURES}
+    arguments = [part.format(**places) for part in command.split()]
     assert words in tiny.refusal(tiny.call(*arguments))
     assert tiny.contents(inputs, but=()) == before
     assert list(tmp_path.iterdir()) == []
@@ -893,7 +967,7 @@ def test_bad_input_is_one_line(inputs: Path, tmp_path: Path, command: str, words
 def test_every_command_has_bad_input() -> None:
     counts = {name: sum(case[0].startswith(name) for case in BAD_INPUT) for name in COMMANDS}
     assert min(counts.values()) >= 7
-    assert len(BAD_INPUT) >= 35
+    assert len(BAD_INPUT) >= 200
 
 
 # ---- folders that cannot be written, disks that are full
@@ -1046,7 +1120,7 @@ def test_help_comes_from_the_configuration(
 
 def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = help_of(monkeypatch)
-    for name in (*COMMANDS, "paper", "import", "export"):
+    for name in COMMANDS:
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
         assert "--json" in help_of(monkeypatch, name)
         assert "--no-json" not in help_of(monkeypatch, name)

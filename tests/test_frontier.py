@@ -21,6 +21,7 @@ from psiprune.config import (
     TrainSettings,
 )
 from psiprune.errors import exact_measures, reference_of
+from psiprune.experiments.contents import contents_of, read_config
 from psiprune.experiments.frontier import counts_from, run_frontier
 from psiprune.figures import plot_frontier
 from psiprune.figures.frontier import _OTHERS as OTHERS
@@ -71,6 +72,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def frontier(run: Path) -> xr.Dataset:
     return read_dataset(run / "frontier.nc", "frontier")
+
+
+def test_a_run_holds_what_it_should(run: Path) -> None:
+    """As `psiprune info` tells it: all files, the costly variants of the first seed among them."""
+    contents = contents_of(run, read_config(run))
+    assert contents is not None
+    written = {file for file in tiny.names(run) if file.endswith(".nc")}
+    assert {str(file) for file in contents.files} == written
 
 
 def kept(run: Path, variant: str, count: int, seed: int = 0) -> RBM:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import tempfile
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,43 @@ def test_pulser_takes_the_end_of_the_sequence(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(results([{"01": 1}, {"11": 2}], [0.5, 1.0])))
     assert pp.read_shots(path).bits.tolist() == [[1, 1], [1, 1]]
+
+
+CLAIMS: list[tuple[str, Any, dict[str, Any]]] = [
+    ("qiskit", {"01" * 10: 10**9}, {}),
+    ("qiskit", {"0x1": 10**5}, {"qubits": 100_000}),
+    ("qiskit", packed(zlib.compress(b"\0" * 10**6), 10**9), {}),
+    (
+        "qiskit",
+        {"__type__": "BitArray", "__value__": {"array": {"__value__": ""}, "num_bits": 2**40}},
+        {},
+    ),
+    ("cirq", record([2**31, 1, 64]), {}),
+    ("cirq", record([1, 1, 2**31]), {}),
+    ("cirq", record([2**16, 2**15], "ff" * 400), {}),
+    ("braket", {"01" * 50: 2**31}, {}),
+    ("pulser", {"counter": {"01": 2**40}}, {}),
+    ("quera", analog(("Completed", [1] * 100, [0] * 99)), {}),
+    ("stim-b8", b"\0" * 1000, {"qubits": 100_000}),
+    ("stim-01", b"0" * 1000 + b"\n1\n", {}),
+    ("text", b"0" * 1000 + b"\n" * 3 + b"1\n", {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "given"), CLAIMS, ids=[f"{c[0]}-{k}" for k, c in enumerate(CLAIMS)]
+)
+def test_a_claim_takes_no_memory(
+    tmp_path: Path, form: str, content: Any, given: dict[str, Any]
+) -> None:
+    """A file of a kilobyte that tells of gigabytes; arrays are in test_array_formats.py."""
+    tracemalloc.start()
+    try:
+        refusal(tmp_path, form, content, **given)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "file.json").stat().st_size < 5000
 
 
 def test_hexadecimal_beyond_64_bits(tmp_path: Path) -> None:

@@ -205,24 +205,6 @@ def test_the_command(tmp_path: Path, stages: Path) -> None:
     assert "RBM of 4 visible and 2 hidden units as netket" in line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("qiskit", "rbm.nc"), "an RBM can be written as numpy, qucumber, netket, found 'qiskit'"),
-        (("netket", "shots.nc"), "shots can be written as text"),
-        (("word", "shots.nc"), "format: must be one of text, numpy, qiskit"),
-        (("text", "none.nc"), "cannot be read: No such file"),
-        (("text", "."), "cannot be read: Is a directory"),
-        (("text", "state.nc"), "expected a file of kind 'shots', found 'mps'"),
-    ],
-)
-def test_bad_exports(tmp_path: Path, stages: Path, arguments: tuple[str, str], words: str) -> None:
-    form, name = arguments
-    line = tiny.refusal(tiny.call("export", form, stages / name, "-o", tmp_path / "out"))
-    assert words in line
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_export_keeps_what_is_there(tmp_path: Path, stages: Path) -> None:
     out = tmp_path / "a.txt"
     out.write_text("mine")

@@ -110,39 +110,6 @@ def test_every_setting_is_of_use() -> None:
     assert used == set(ReadSettings.model_fields)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("qiskit",), "files: needs at least one file"),
-        (("word", "stim.01"), "format: must be one of text"),
-        (("stim-01", "stim.01", "none.01"), "none.01: cannot be read: No such file"),
-        (("stim-01", "."), "cannot be read: Is a directory"),
-        (("stim-b8", "stim.b8"), "give --qubits N"),
-        (("stim-b8", "stim.b8", "--qubits=0"), "qubits: "),
-        (("stim-b8", "stim.b8", "--qubits=two"), "qubits"),
-        (("stim-b8", "stim.b8", "--spin"), "spin: means nothing to the format stim-b8"),
-        (("quera", "quera_braket.json", "--on-missing=refuse"), "1 failed, 2 missing atoms of 24"),
-        (("quera", "quera_braket.json", "--on-missing=maybe"), "on_missing: should be 'drop' or"),
-        (("qucumber", "stim.01", "--bases=none.txt"), "none.txt: cannot be read"),
-        (("auto", "quera_braket.json", "quera_bloqade.json"), "sites 3, but "),
-        (("auto", "pulser_counter.json"), "do not tell which end is site 0"),
-    ],
-)
-def test_bad_imports(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
-    form, *rest = arguments
-    files = [name if name.startswith("--") else FIXTURES / name for name in rest]
-    line = tiny.refusal(tiny.call("import", form, *files, "-o", tmp_path / "out.nc"))
-    assert words in line
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_import_keeps_what_is_there(tmp_path: Path) -> None:
-    out = tmp_path / "a.nc"
-    out.write_text("mine")
-    line = tiny.refusal(tiny.call("import", "stim-01", FIXTURES / "stim.01", "-o", out))
-    assert "exists already" in line
-
-
 def test_joining_needs_one_basis() -> None:
     bits = np.array([[0, 1]], dtype=np.uint8)
     shots = pp.Shots(bits)

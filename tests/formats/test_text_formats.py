@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import psiprune as pp
+from psiprune.formats.text import _parse_line
 
 BITS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=np.uint8)
 
@@ -96,6 +100,91 @@ def test_bad_text(tmp_path: Path, text: str | bytes, words: str) -> None:
     with pytest.raises(pp.InputError, match=words) as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
+
+
+# ---- files whose lines are alike are read by another way, which must not show
+
+
+def outcome(tmp_path: Path, content: bytes, **settings: Any) -> Any:
+    try:
+        return read(tmp_path, content, **settings).bits.tolist()
+    except pp.InputError as error:
+        return str(error)
+
+
+TOKENS = [
+    "0",
+    "1",
+    "0",
+    "1",
+    " ",
+    ",",
+    "\t",
+    "01",
+    "0.0",
+    "1.0",
+    "1.00",
+    "2",
+    '"1"',
+    "-1",
+    "# 1",
+    "x",
+]
+LINES = st.lists(st.sampled_from(TOKENS), min_size=1, max_size=5).map("".join)
+ENDS = st.sampled_from(["\n", "\n", "\r\n", "\r", "\x0b", "\u2028", "\n\n"])
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    head=st.sampled_from(["", "", "q0,q1\n", "# remark\n", "a\x0cb\n", "\ufeff", "\n"]),
+    line=LINES,
+    change=st.lists(st.tuples(st.integers(0, 40), st.sampled_from("01 ,2.\n#\r")), max_size=3),
+    copies=st.integers(1, 4),
+    end=ENDS,
+    skip=st.integers(0, 2),
+)
+@example(head="", line="0 1", change=[], copies=3, end="\n", skip=0)
+@example(head="q0,q1\n", line="0,1", change=[], copies=3, end="\r\n", skip=0)
+@example(head="", line="1.0 0.0", change=[(0, "0")], copies=2, end="\n", skip=0)
+@example(head="", line="1.0 0.0", change=[(2, "1")], copies=2, end="\n", skip=0)
+@example(head="", line="01", change=[(4, "2")], copies=2, end="\n", skip=0)
+def test_both_ways_agree(
+    head: str, line: str, change: list[tuple[int, str]], copies: int, end: str, skip: int
+) -> None:
+    body = list((line + end) * copies)
+    for place, mark in change:
+        body[place % len(body)] = mark
+    content = (head + "".join(body)).encode()
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        fast = outcome(Path(folder), content, skip=skip)
+        patch.setattr("psiprune.formats.text._alike", lambda *_: None)
+        assert outcome(Path(folder), content, skip=skip) == fast
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 1 1\n1 0 0\n0 0 0\n",
+        "011\n100\n000",
+        "# a remark\nq0,q1,q2\r\n0,1,1\r\n1,0,0\r\n0,0,0\r\n\r\n",
+        '"0";"1";"1"\n"1";"0";"0"\n"0";"0";"0"\n',
+        "0.0 1.0 1.0\n1.0 0.0 0.0\n0.0 0.0 0.0\n",
+        "0.00e+00 1.00e+00 1.00e+00\n1.00e+00 0.00e+00 0.00e+00\n0.00e+00 0.00e+00 0.00e+00\n",
+    ],
+)
+def test_plain_files_take_the_fast_way(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psiprune.formats.text._PIECE", 2)
+    calls = []
+
+    def parse(*given: Any) -> str:
+        calls.append(given)
+        return _parse_line(*given)
+
+    monkeypatch.setattr("psiprune.formats.text._parse_line", parse)
+    np.testing.assert_array_equal(read(tmp_path, text).bits, BITS)
+    assert len(calls) == 1
 
 
 # ---- QuCumber

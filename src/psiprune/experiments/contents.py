@@ -54,18 +54,17 @@ def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
     """
     for command, model in COMMANDS.items():
         try:
-            settings = model(**config)
+            # A run writes all keys but those that are None, which tells one model from another.
+            settings = model(**{**dict.fromkeys(model.model_fields), **config})
         except InputError:
             continue
-        # Others may take these keys too, but only one writes all of them and no others.
-        if settings.model_dump(mode="json", exclude_none=True) == config:
-            resume = f"psiprune {command} --config {folder / 'config.toml'} --out {folder}"
-            if isinstance(settings, PathSettings | RewirePathSettings):
-                resume = (
-                    f"psiprune {command} RBM SHOTS --out {folder}, with the same files and the "
-                    "options that config.toml tells"
-                )
-            return Contents(command, tuple(_files(settings)), resume)
+        resume = f"psiprune {command} --config {folder / 'config.toml'} --out {folder}"
+        if isinstance(settings, PathSettings | RewirePathSettings):
+            resume = (
+                f"psiprune {command} RBM SHOTS --out {folder}, with the same files and the options "
+                "that config.toml tells"
+            )
+        return Contents(command, tuple(_files(settings)), resume)
     return None
 
 

@@ -1,0 +1,349 @@
+"""`describe` and `psiprune info`: states, RBMs, datasets; runs whole, unfinished and damaged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+import psiprune as pp
+import tiny
+from psiprune.config import PathSettings, RewirePathSettings, RewireSettings, UntilSettings
+from psiprune.description import (
+    DatasetDescription,
+    RBMDescription,
+    RunDescription,
+    StateDescription,
+)
+from psiprune.experiments.contents import contents_of, read_config
+from psiprune.screening import ShotsDescription
+from psiprune.tables import description_numbers, description_text
+
+
+def numbers(*arguments: object) -> dict[str, Any]:
+    done = tiny.call("info", *arguments, "--json")
+    assert (done.status, done.err) == (0, "")
+    found = json.loads(done.out)
+    assert isinstance(found, dict)
+    return found
+
+
+def lines(*arguments: object) -> list[str]:
+    done = tiny.call("info", *arguments)
+    assert (done.status, done.err) == (0, "")
+    return done.out.splitlines()
+
+
+def names(found: Any) -> set[str]:
+    return {each.name for each in found.doubts}
+
+
+# ---- shots
+
+
+def test_shots(stages: Path) -> None:
+    file = stages / "shots.nc"
+    shots = pp.read_shots(file)
+    found = numbers(file)
+    assert found["what"] == "shots"
+    assert (found["shots"], found["sites"], found["basis"]) == (300, 4, "Z")
+    np.testing.assert_allclose(found["magnetization"], 1 - 2 * shots.bits.mean(axis=0))
+    assert sum(count for _, count in found["frequent"]) <= 300
+    assert set(found) == {"what", *(each.name for each in dataclasses.fields(ShotsDescription))}
+    text = lines(file)
+    assert text[0] == f"{file}: 300 shots of 4 sites in basis Z"
+    assert text[1].startswith("from            sampler: mps; seed: 1; model: sites 4, field 1.0")
+    assert not [line for line in text if line.startswith("warning")]
+    assert description_text(pp.describe(shots)) == "\n".join(text)
+    assert lines(stages / "shots.txt")[2:-1] == text[2:-1]
+
+
+def test_shots_of_other_programs(stages: Path, tmp_path: Path) -> None:
+    bits = pp.read_shots(stages / "shots.nc").bits
+    pp.export_shots(pp.Shots(bits), tmp_path / "a.b8", "stim-b8")
+    found = numbers(tmp_path / "a.b8", "--format", "stim-b8", "--qubits", 4)
+    assert found["shots"] == 300
+    assert numbers(tmp_path / "a.b8", "--qubits", 4) == found
+    np.savetxt(tmp_path / "spins.txt", 1 - 2.0 * bits, fmt="%d")
+    assert numbers(tmp_path / "spins.txt", "--spin")["distinct"] == found["distinct"]
+
+
+def test_warnings_stand_below(tmp_path: Path) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (20, 6))
+    bits[:, 1] = 0
+    np.savetxt(tmp_path / "a.txt", bits, fmt="%d")
+    assert [line.split(":")[1] for line in lines(tmp_path / "a.txt")[-2:]] == [" few", " constant"]
+    found = numbers(tmp_path / "a.txt")
+    assert [each["name"] for each in found["doubts"]] == ["few", "constant"]
+
+
+def test_shots_without_repeats_have_no_entropy(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "a.txt", np.eye(8), fmt="%d")
+    (line,) = [line for line in lines(tmp_path / "a.txt") if line.startswith("entropy")]
+    assert line.split(maxsplit=1)[1] == "above 2.08 nat; unknown, as nothing occurs twice"
+    (line,) = [line for line in lines(tmp_path / "a.txt") if line.startswith("order")]
+    assert line.endswith("cannot be told")
+
+
+# ---- a state
+
+
+def test_a_state(stages: Path) -> None:
+    file = stages / "state.nc"
+    state = pp.load_mps(file)
+    found = pp.describe(file)
+    assert isinstance(found, StateDescription)
+    assert found.doubts == ()
+    assert found.bond_dimensions == state.bond_dimensions
+    assert (found.field, found.coupling) == (1.0, 1.0)
+    assert found.energy == pytest.approx(found.exact_energy, rel=1e-10)
+    assert found.abs_magnetization == state.abs_magnetization()
+    z = 1 - 2 * ((np.arange(16)[:, None] >> np.arange(4)) & 1)
+    exact = (state.to_vector() ** 2) @ (z[:, 1:] * z[:, :-1]).mean(axis=1)
+    assert found.neighbours == pytest.approx(exact, abs=1e-12)
+    text = lines(file)
+    assert text[0] == f"{file}: matrix product state of 4 sites"
+    assert text[1] == "model          transverse-field Ising chain, J = 1, h = 1"
+    assert f"exact {found.exact_energy:.10f}" in text[3]
+    assert numbers(file)["what"] == "state"
+
+
+def test_doubtful_states() -> None:
+    model = pp.TFIM(sites=8, field=1.0)
+    vector = pp.ground_state(model).to_vector()
+    cut = pp.describe(pp.mps_from_vector(vector, model, max_bond=2))
+    assert names(cut) == {"energy", "variance"}
+    signs = np.where(np.arange(256) % 2, -1.0, 1.0)
+    own = pp.describe(pp.mps_from_vector(vector * signs))
+    assert isinstance(own, StateDescription)
+    assert names(own) == {"signs"}
+    assert np.isnan(own.energy)
+    assert description_text(own).splitlines()[1].endswith("no Hamiltonian")
+    assert description_text(own).splitlines()[3].startswith("energy         -, exact -")
+
+
+# ---- an RBM
+
+
+def test_an_rbm(stages: Path) -> None:
+    file = stages / "rbm.nc"
+    rbm = pp.load_rbm(file)
+    found = pp.describe(file)
+    assert isinstance(found, RBMDescription)
+    assert (found.visible, found.hidden, found.weights, found.components) == (4, 2, 8, 1)
+    assert found.parameters == 14
+    assert found.ranges["W"] == (rbm.weights.min(), np.median(rbm.weights), rbm.weights.max())
+    assert found.ranges["|W|"][0] == np.abs(rbm.weights).min()
+    assert found.weights_by_hidden.tolist() == [4, 4]
+    assert found.clusters is None
+    assert found.doubts == ()
+    assert lines(file)[0] == f"{file}: RBM of 4 visible and 2 hidden units"
+    assert lines(file)[1].startswith("weights         8 of 8 (100.0%); 4 to 4 a hidden unit")
+    assert numbers(file)["what"] == "rbm"
+
+
+def test_a_pruned_rbm() -> None:
+    weights = np.zeros((4, 12))
+    weights[0, 2:5] = 3.0  # a cluster, as p = 10 / C(12, 3) = 0.045
+    weights[1, 7] = 1.0
+    weights[3, [0, 11]] = 1.0
+    rbm = pp.RBM(weights, np.zeros(12), np.zeros(4), weights != 0, {"training_shots": 10})
+    found = pp.describe(rbm)
+    assert isinstance(found, RBMDescription)
+    assert found.clusters == 1
+    assert (found.dead, found.lone) == ((2,), (1,))
+    assert found.apart == (1, 5, 6, 8, 9, 10)
+    assert names(found) == {"dead", "lone", "apart", "few"}
+    joined = pp.describe(pp.RBM(*parts(weights, [(3, k) for k in found.apart])))
+    assert isinstance(joined, RBMDescription)
+    assert (joined.apart, joined.components) == ((), 4)
+    assert names(joined) == {"dead", "lone", "parts"}
+    assert "falls into 3 parts" in next(each.line for each in joined.doubts if each.name == "parts")
+    bare = pp.describe(pp.RBM(np.zeros((1, 2)), np.zeros(2), np.zeros(1), np.zeros((1, 2), bool)))
+    assert isinstance(bare, RBMDescription)
+    assert np.isnan(bare.ranges["W"]).all()
+    assert "- to -, median -" in description_text(bare)
+    json.dumps(description_numbers(bare))
+
+
+def parts(weights: Any, added: list[tuple[int, int]]) -> tuple[Any, Any, Any, Any]:
+    more = weights.copy()
+    for place in added:
+        more[place] = 0.5
+    return more, np.zeros(12), np.zeros(4), more != 0
+
+
+def test_a_level_of_a_study(finished: Path) -> None:
+    found = pp.describe(finished / "h=1" / "seed-0" / "level-01.nc")
+    assert isinstance(found, RBMDescription)
+    assert found.weights == 8
+    assert {"kl", "infidelity", "energy_roe"} <= set(found.measures)
+    (line,) = [line for line in description_text(found).splitlines() if line.startswith("kl ")]
+    assert line.split() == ["kl", f"{found.measures['kl']:.6g}"]
+
+
+# ---- a dataset
+
+
+def test_a_dataset(finished: Path) -> None:
+    file = finished / "study.nc"
+    found = pp.describe(file)
+    assert isinstance(found, DatasetDescription)
+    assert (found.kind, found.sizes["level"], found.attributes["sites"]) == ("study", 4, 4)
+    by_name = {each.name: each for each in found.variables}
+    assert by_name["kl"].dimensions == ("field", "seed", "level")
+    assert by_name["kl"].largest >= by_name["kl"].least >= 0
+    assert by_name["field"].least == 1
+    text = lines(file)
+    assert text[0].startswith(f"{file}: dataset of kind 'study' over field 2, seed 1, level 4")
+    (head,) = [line for line in text if line.startswith("variable ")]
+    assert head.split() == ["variable", "over", "least", "largest", "missing", "units", "meaning"]
+    assert numbers(file)["what"] == "dataset"
+
+
+# ---- a run
+
+
+def described(folder: Path) -> RunDescription:
+    found = pp.describe(folder)
+    assert isinstance(found, RunDescription)
+    return found
+
+
+@pytest.mark.parametrize("fixture", ["finished", "sparse_run", "ablation_run", "paper_run"])
+def test_finished_runs_hold_what_they_should(
+    fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """All files of NetCDF that a run wrote, and no others, so that none is forgotten here."""
+    folder = request.getfixturevalue(fixture)
+    before = tiny.contents(folder, but=())
+    found = described(folder)
+    assert tiny.contents(folder, but=()) == before
+    assert found.damaged == ()
+    assert not found.running
+    if fixture != "paper_run":  # whose stages hold what they should, as the test goes on to say
+        assert found.missing == ()
+        assert found.resume == ""
+        written = {file for file in tiny.names(folder) if file.endswith(".nc")}
+        assert set(found.done) == written
+        return
+    assert found.missing == ("claims.json", "report.html")
+    assert found.command == "paper"
+    for stage in ("study", "sparse", "ablation", "frontier", "size-4"):
+        own = described(folder / stage)
+        assert own.missing == ()
+        assert set(own.done) == {file for file in tiny.names(folder / stage) if file[-3:] == ".nc"}
+
+
+def test_the_command_is_told_by_the_configuration(
+    finished: Path, sparse_run: Path, ablation_run: Path
+) -> None:
+    for folder, command in (
+        (finished, "study"),
+        (sparse_run, "sparse"),
+        (ablation_run, "ablation"),
+    ):
+        assert described(folder).command == command
+        assert lines(folder)[0] == f"{folder}: run of psiprune {command}"
+
+
+def test_an_unfinished_run(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    for file in ("study.nc", "h=2/seed-0/level-02.nc", "h=2/seed-0/level-03.nc"):
+        (folder / file).unlink()
+    found = described(folder)
+    assert found.missing == ("h=2/seed-0/level-02.nc", "h=2/seed-0/level-03.nc", "study.nc")
+    assert len(found.done) == 12
+    assert found.resume == f"psiprune study --config {folder}/config.toml --out {folder}"
+    text = " ".join("\n".join(lines(folder)).split())
+    assert "done 12 of 15 files that a finished run has" in text
+    assert f"missing {', '.join(found.missing)} to go on {found.resume} settings" in text
+    # The line says what to type, and that does go on.
+    assert tiny.call(*found.resume.split()[1:]).status == 0
+    assert described(folder).missing == ()
+
+
+def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    level = folder / "h=1" / "seed-0" / "level-01.nc"
+    content = bytearray(level.read_bytes())
+    content[len(content) // 2] ^= 4
+    level.write_bytes(content)
+    (folder / "study.nc").write_bytes((folder / "study.nc").read_bytes()[:200])
+    (folder / "provenance.json").write_text("{")
+    found = described(folder)
+    assert [file for file, _ in found.damaged] == [
+        "h=1/seed-0/level-01.nc",
+        "provenance.json",
+        "study.nc",
+    ]
+    assert found.damaged[0][1] == "truncated or damaged; delete it and make it again"
+    assert found.missing == ()
+    assert found.resume
+    warnings = [line for line in lines(folder) if line.startswith("warning: damaged: ")]
+    assert len(warnings) == 3
+    (folder / "config.toml").write_text("sites = ")
+    found = described(folder)
+    assert found.command is None
+    assert "config.toml" in [file for file, _ in found.damaged]
+    assert lines(folder)[0].endswith("run of a command not known here")
+
+
+def test_a_run_that_is_written_to(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    with FileLock(folder / ".lock"):
+        assert described(folder).running
+        assert "is being written now" in "\n".join(lines(folder))
+    assert not described(folder).running
+    (folder / ".lock").unlink()
+    assert not described(folder).running
+    assert not (folder / ".lock").exists()
+
+
+def test_a_path_and_a_command_of_another_time(stages: Path, tmp_path: Path) -> None:
+    out = tmp_path / "path"
+    files = (stages / "rbm.nc", stages / "shots.nc")
+    assert tiny.call("prune", *files, "-o", out, "--levels=2", "--no-fine-tune").status == 0
+    found = described(out)
+    assert (found.command, found.missing, len(found.done)) == ("prune", (), 3)
+    (out / "level-02.nc").unlink()
+    assert described(out).missing == ("level-02.nc",)
+    assert described(out).resume.startswith(f"psiprune prune RBM SHOTS --out {out}, with the same")
+    (out / "config.toml").write_text("other = 1\n")
+    found = described(out)
+    assert (found.command, found.done, found.missing, found.resume) == (None, (), (), "")
+
+
+def test_searches_and_rewirings() -> None:
+    files = {"rbm": "a", "shots": "b"}
+    until = PathSettings(**files, until=UntilSettings(measure="kl"))
+    rewired = RewirePathSettings(**files, rewire=RewireSettings(rounds=2))
+    for settings, command, last in (
+        (until, "prune", "smallest.nc"),
+        (rewired, "rewire", "level-02.nc"),
+    ):
+        config = settings.model_dump(mode="json", exclude_none=True)
+        contents = contents_of(Path("run"), config)
+        assert contents is not None
+        assert (contents.command, str(contents.files[-1])) == (command, last)
+
+
+def test_every_run_is_known_by_its_own_configuration(finished: Path) -> None:
+    config = read_config(finished)
+    assert contents_of(finished, config) is not None
+    assert contents_of(finished, {**config, "new": 1}) is None
+    del config["measure"]
+    assert contents_of(finished, config) is None  # of a version that had no such key
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(pp.InputError, match=r"holds no run \(no config.toml\); give a file or a"):
+        pp.describe(tmp_path)
+    with pytest.raises(pp.InputError, match="cannot be read: Is a directory"):
+        pp.describe(tmp_path, "text")

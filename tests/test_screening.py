@@ -1,0 +1,286 @@
+"""What shots say of themselves: numbers by hand, no false alarms, and a case for every warning."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+from numpy.typing import NDArray
+
+import exact
+import psiprune as pp
+from psiprune.screening import LEVEL, ShotsDescription, describe_shots
+
+Bits = NDArray[np.uint8]
+
+
+def described(bits: Any, **changes: Any) -> ShotsDescription:
+    return describe_shots(pp.Shots(bits, **changes))
+
+
+def warned(bits: Any, **changes: Any) -> dict[str, str]:
+    return {each.name: each.line for each in described(bits, **changes).doubts}
+
+
+def from_state(sites: int, field: float, shots: int, seed: int) -> Bits:
+    state = pp.ground_state(pp.TFIM(sites=sites, field=field))
+    return np.array(pp.sample(state, shots, seed=seed).bits)
+
+
+CLEAN = from_state(8, 1.0, 4000, 11)
+
+
+# ---- numbers
+
+
+def test_numbers_by_hand() -> None:
+    bits = [[0, 0, 1], [0, 0, 1], [1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 1]]
+    found = described(bits, provenance={"lab": "own"})
+    assert (found.shots, found.sites, found.distinct, found.unique) == (6, 3, 3, 2)
+    assert found.frequent == (("001", 4), ("011", 1), ("111", 1))
+    np.testing.assert_allclose(found.magnetization, [4 / 6, 2 / 6, -1])
+    np.testing.assert_allclose(
+        found.magnetization_error, np.sqrt([20 / 36, 32 / 36, 0] / np.array(5))
+    )
+    assert found.abs_magnetization == pytest.approx((4 * 1 / 3 + 1 + 1 / 3) / 6)
+    assert found.constant == (2,)
+    assert (found.up, found.down) == (4, 2)
+    assert found.z2_p_value == pytest.approx(2 * (15 + 6 + 1) / 64)
+    np.testing.assert_allclose(found.neighbours, [4 / 6 - 8 / 36, 0], atol=1e-15)
+    assert found.repeats.found.tolist() == [2]
+    np.testing.assert_allclose(found.repeats.expected, [4 * 3 / 6])
+    assert found.memory.found.tolist() == [0, 1, 0]
+    np.testing.assert_allclose(found.memory.expected, [0, 2 / 6, 0])
+    np.testing.assert_allclose(found.halves[:, :3], [[1 / 3, 1 / 3, -1], [1, 1 / 3, -1]])
+    np.testing.assert_allclose(found.halves[:, 3], [(1 / 3 + 1 / 3 + 1) / 3, 1 / 3])
+    np.testing.assert_allclose(found.halves[:, 4], [1 / 3, 0])
+    assert found.parameters == 3 + 3 + 1
+    assert found.provenance == {"lab": "own"}
+
+
+def test_against_loops() -> None:
+    bits = CLEAN[:500]
+    found = described(bits)
+    z = 1.0 - 2 * bits
+    products = (z[:, :-1] - z[:, :-1].mean(axis=0)) * (z[:, 1:] - z[:, 1:].mean(axis=0))
+    np.testing.assert_allclose(found.neighbours, products.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(found.neighbours_error, products.std(axis=0) / np.sqrt(499))
+    same = [(a == b).all() for a, b in itertools.pairwise(bits)]
+    assert found.repeats.found[0] == sum(same)
+    rarer = np.where(bits.mean(axis=0) <= 0.5, 1, 0)
+    again = ((bits[1:] == rarer) & (bits[:-1] == rarer)).sum(axis=0)
+    np.testing.assert_array_equal(found.memory.found, again)
+
+
+def test_the_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = described(CLEAN[:333])
+    monkeypatch.setattr("psiprune.screening._CHUNK", 80)
+    pieces = described(CLEAN[:333])
+    for name in ("magnetization", "neighbours", "halves", "drift"):
+        np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
+    for one, other in ((pieces.memory, whole.memory), (pieces.repeats, whole.repeats)):
+        np.testing.assert_array_equal(one.found, other.found)
+
+
+@pytest.mark.parametrize("classes", ["aabb", "aaabc", "aabbcd", "aaaaab", "abcde"])
+def test_repeats_in_all_orders(classes: str) -> None:
+    """Mean and spread of equal neighbours by going through every order."""
+    from psiprune.screening import _random_order
+
+    numbers = [
+        sum(a == b for a, b in itertools.pairwise(order))
+        for order in itertools.permutations(classes)
+    ]
+    counts = [classes.count(letter) for letter in set(classes)]
+    mean, spread = _random_order(counts, len(classes))
+    assert mean == pytest.approx(np.mean(numbers))
+    assert spread == pytest.approx(np.std(numbers), abs=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 2), (3, 1), (100, 1)])
+def test_the_smallest(shape: tuple[int, int]) -> None:
+    for bits in (np.zeros(shape, np.uint8), np.random.default_rng(1).integers(0, 2, shape)):
+        found = described(bits)
+        for p in (found.z2_p_value, found.repeats.p_value[0], found.memory_p_value):
+            assert 0 <= p <= 1
+        assert found.ordering is None
+
+
+# ---- no false alarms
+
+
+def pools() -> dict[str, Callable[[np.random.Generator], Bits]]:
+    """Sound data sets of independent shots: ground states and skewed product states."""
+
+    def ground(field: float, shots: int) -> Callable[[np.random.Generator], Bits]:
+        p = pp.ground_state(pp.TFIM(sites=5, field=field)).to_vector() ** 2
+        rows = exact.basis(5)
+        return lambda generator: rows[generator.choice(len(rows), shots, p=p / p.sum())]
+
+    means = np.array([0.03, 0.1, 0.5, 0.9])
+    return {
+        "ordered": ground(0.5, 150),
+        "critical": ground(1.0, 300),
+        "paramagnet": ground(2.0, 150),
+        "skewed": lambda generator: (generator.random((200, 4)) < means).astype(np.uint8),
+    }
+
+
+SETS = 400
+
+
+@pytest.mark.parametrize("world", ["ordered", "critical", "paramagnet", "skewed"])
+def test_no_false_alarms(world: str) -> None:
+    """Of 400 sets no more have a p-value up to 0.05, or 0.01, than 1 in 10^4 sound tests find.
+
+    At 1e-4 a kind, 400 sets have 0.2 warnings on average, and more than two in 1 of 1000 tests.
+    """
+    draw = pools()[world]
+    generator = np.random.default_rng(17)
+    values, names = [], []
+    for _ in range(SETS):
+        found = described(draw(generator))
+        order = 1.0 if found.ordering is None else found.ordering.p_value
+        again = float(found.repeats.p_value[0])
+        symmetric = 1.0 if world == "skewed" else found.z2_p_value
+        values.append((symmetric, again, found.memory_p_value, found.drift_p_value, order))
+        names += [each.name for each in found.doubts]
+    for level in (0.05, 0.01):
+        most = scipy.stats.binom.isf(1e-4, SETS, level)
+        counts = (np.array(values) <= level).sum(axis=0)
+        assert (counts <= most).all(), (level, counts)
+    unfounded = [
+        name for name in names if world != "skewed" or name not in ("symmetry", "constant")
+    ]
+    assert len(unfounded) <= 2, unfounded
+
+
+def test_sound_data_has_no_warning() -> None:
+    assert warned(CLEAN) == {}
+    assert warned(from_state(8, 2.0, 4000, 1)) == {}
+    assert warned(from_state(8, 0.5, 4000, 1)) == {}
+
+
+# ---- a case for every warning
+
+
+def flips(bits: Bits, share: float, site: int | None = None, seed: int = 0) -> Bits:
+    """Ones turned to zeros, as relaxation does."""
+    lost = np.random.default_rng(seed).random(bits.shape) < share
+    if site is not None:
+        lost[:, [k for k in range(bits.shape[1]) if k != site]] = False
+    return np.asarray(bits & ~lost, np.uint8)
+
+
+def test_a_constant_qubit() -> None:
+    bits = CLEAN.copy()
+    bits[:, 3] = 1
+    assert warned(bits)["constant"].startswith("site 3: the same value in every shot; a dead qubit")
+    bits[:, 5] = 0
+    assert warned(bits)["constant"].startswith("sites 3, 5: the same value")
+
+
+def test_spins_that_were_read_as_bits() -> None:
+    assert "spins of +1 that were read as bits?" in warned(np.ones((50, 4)))["constant"]
+    assert "a dead qubit" in warned(np.zeros((50, 4)))["constant"]
+
+
+def test_a_biased_qubit() -> None:
+    bits = flips(CLEAN, 0.998, site=2)
+    share = bits[:, 2].mean()
+    assert 0 < share < 0.005
+    assert warned(bits)["bias"].startswith(
+        f"site 2: one of the values in less than 1% of the shots, at site 2 in {share:.2%}"
+    )
+    # One that has just 1 % is none.
+    rare = (np.random.default_rng(0).random((4000, 3)) < [0.5, 0.5, 0.01]).astype(np.uint8)
+    assert "bias" not in warned(rare)
+
+
+def test_a_readout_that_loses_ones() -> None:
+    weak = from_state(8, 2.0, 20_000, 3)
+    line = warned(flips(weak, 0.05))["symmetry"]
+    assert "of the shots have more zeros than ones (p = " in line
+    assert "inverted" not in line
+    assert line.endswith("if the state is, correct the readout")
+    inverted = warned(1 - flips(weak, 0.05))["symmetry"]
+    assert inverted.endswith("as relaxation makes zeros, the bits may be inverted")
+    # A state that is not symmetric at all is nobody's mistake.
+    assert "symmetry" not in warned((np.random.default_rng(0).random((4000, 8)) < 0.2).astype(int))
+
+
+def test_repeated_shots() -> None:
+    """One shot in twenty is read out twice."""
+    wide = from_state(12, 2.0, 2000, 4)
+    times = np.where(np.random.default_rng(0).random(len(wide)) < 0.05, 2, 1)
+    bits = np.repeat(wide, times, axis=0)
+    found = described(bits)
+    line = {each.name: each.line for each in found.doubts}["repeats"]
+    assert line.startswith(f"{found.repeats.found[0]} shots equal the one before, by chance ")
+    assert found.repeats.found[0] > 90
+    assert found.repeats.expected[0] < 20
+    assert found.repeats.p_value[0] < LEVEL
+    assert not found.grouped
+
+
+def test_an_unfinished_reset() -> None:
+    """One qubit keeps its value with a chance of 0.2."""
+    generator = np.random.default_rng(2)
+    bits = CLEAN.copy()
+    for k in range(1, len(bits)):
+        if generator.random() < 0.2:
+            bits[k, 6] = bits[k - 1, 6]
+    line = warned(bits)["memory"]
+    assert line.startswith("site 6: the value of the shot before comes again too often, at site 6")
+
+
+def test_counts_have_no_order() -> None:
+    rows, counts = np.unique(CLEAN, axis=0, return_counts=True)
+    names = warned(np.repeat(rows, counts, axis=0))
+    assert names == {"grouped": names["grouped"]}
+    assert "shuffle them before you split them" in names["grouped"]
+
+
+def test_drift() -> None:
+    late = CLEAN.copy()
+    late[2000:, 4] ^= np.random.default_rng(0).random(2000) < 0.15
+    bits = late | 0
+    bits[2000:, 4] |= (np.random.default_rng(1).random(2000) < 0.3).astype(np.uint8)
+    found = described(bits)
+    line = {each.name: each.line for each in found.doubts}["drift"]
+    assert np.abs(found.drift).argmax() == 4
+    assert line.startswith(f"<Z> of site 4 is {found.halves[0, 4]:.4f} in the first half")
+    # Correlations may drift where no mean does.
+    generator = np.random.default_rng(3)
+    both = np.concatenate([from_state(8, 1.0, 2000, 5), from_state(8, 1.4, 2000, 6)])
+    line = warned(both)["drift"]
+    assert line.startswith(("|m| is", "the mean of Z Z is"))
+    assert "drift" not in warned(generator.permutation(both))
+
+
+def test_a_permuted_register() -> None:
+    line = warned(CLEAN[:, [0, 4, 2, 6, 1, 5, 3, 7]])["order"]
+    assert line.startswith("in the order 0, 4, 2, 6, 1, 5, 3, 7 neighbours are correlated by 0.5")
+    assert "the register is permuted" in line
+    assert warned(CLEAN[:, ::-1]) == {}
+
+
+def test_few_shots() -> None:
+    line = warned(CLEAN[:43])["few"]
+    assert line.startswith("43 shots, but an RBM with N/2 hidden units has 44 parameters")
+    assert "few" not in warned(CLEAN[:44])
+
+
+def test_another_basis() -> None:
+    assert warned(CLEAN, basis="X")["basis"].startswith("measured in X, but RBMs and states take")
+
+
+def test_long_lists_are_cut() -> None:
+    bits = np.zeros((50, 40), np.uint8)
+    bits[::2, 0] = 1
+    line = warned(bits)["constant"]
+    assert line.startswith("sites 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ... (39): the same")
