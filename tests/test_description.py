@@ -321,9 +321,8 @@ def test_a_path_and_a_command_of_another_time(stages: Path, tmp_path: Path) -> N
 
 
 def test_searches_and_rewirings() -> None:
-    files = {"rbm": "a", "shots": "b"}
-    until = PathSettings(**files, until=UntilSettings(measure="kl"))
-    rewired = RewirePathSettings(**files, rewire=RewireSettings(rounds=2))
+    until = PathSettings(rbm="a", shots="b", until=UntilSettings(measure="kl"))
+    rewired = RewirePathSettings(rbm="a", shots="b", rewire=RewireSettings(rounds=2))
     for settings, command, last in (
         (until, "prune", "smallest.nc"),
         (rewired, "rewire", "level-02.nc"),

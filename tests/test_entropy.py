@@ -47,12 +47,12 @@ def test_the_formula_and_the_jackknife(counts: list[int]) -> None:
     p = np.array(counts) / sum(counts)
     assert found.plug_in == pytest.approx(-(p * np.log(p)).sum(), abs=1e-15)
     assert found.coverage == 1 - counts.count(1) / sum(counts)
-    again = []
+    without: list[float] = []
     for k, c in enumerate(counts):
         rest = [x for x in (*counts[:k], c - 1, *counts[k + 1 :]) if x]
-        again += [printed(rest)] * c
-    n = len(again)
-    jackknife = np.sqrt((n - 1) / n * ((again - np.mean(again)) ** 2).sum())
+        without += [printed(rest)] * c
+    again, n = np.array(without), len(without)
+    jackknife = np.sqrt((n - 1) / n * ((again - again.mean()) ** 2).sum())
     assert found.error == pytest.approx(jackknife, rel=1e-6, abs=1e-12)
 
 

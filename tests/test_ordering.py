@@ -33,6 +33,18 @@ def test_a_permuted_register_is_put_right(seed: int) -> None:
     assert (np.abs(np.diff(again)) == 1).all()
 
 
+def test_a_permutation_shows_where_correlations_are_nearly_alike() -> None:
+    ordered = pp.sample(pp.ground_state(pp.TFIM(sites=12, field=0.5)), 8000, seed=5).bits
+    given, mixed = (
+        find_order(ordered[:, order])
+        for order in (np.arange(12), np.random.default_rng(0).permutation(12))
+    )
+    assert given is not None
+    assert mixed is not None
+    assert given.p_value > 0.01
+    assert mixed.p_value < 1e-4
+
+
 def test_two_exchanged_sites_are_seen() -> None:
     swapped = np.arange(12)
     swapped[[5, 6]] = 6, 5

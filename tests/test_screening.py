@@ -48,8 +48,8 @@ def test_numbers_by_hand() -> None:
     )
     assert found.abs_magnetization == pytest.approx((4 * 1 / 3 + 1 + 1 / 3) / 6)
     assert found.constant == (2,)
-    assert (found.up, found.down) == (4, 2)
-    assert found.z2_p_value == pytest.approx(2 * (15 + 6 + 1) / 64)
+    assert (found.up, found.down) == (4, 1)  # without site 2, which is always 1
+    assert found.z2_p_value == pytest.approx(2 * (5 + 1) / 32)
     np.testing.assert_allclose(found.neighbours, [4 / 6 - 8 / 36, 0], atol=1e-15)
     assert found.repeats.found.tolist() == [2]
     np.testing.assert_allclose(found.repeats.expected, [4 * 3 / 6])

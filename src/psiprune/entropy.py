@@ -43,7 +43,7 @@ def estimate_entropy(counts: Counts) -> Entropy:
     with f_k values seen k times. (Chao, Wang & Jost, Methods Ecol. Evol. 4, 1091 (2013), Eq. 6;
     the coverage: Good, Biometrika 40, 237 (1953).) Of the estimators that were tried on ground
     states of the Ising chain (Miller & Madow, Chao & Shen, Grassberger) it has the least bias, but
-    a bias it has; in these states it is less than `unseen` where the coverage is above 0.15.
+    a bias it has; in these states it is less than `unseen` where the coverage is above 0.3.
     """
     seen, times = np.unique(counts, return_counts=True)  # `times` values were seen `seen` times
     n = int(counts.sum())

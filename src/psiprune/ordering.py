@@ -56,7 +56,7 @@ def find_order(bits: Bits) -> Ordering | None:
     shots, sites = bits.shape
     if not 3 <= sites <= MOST_SITES or shots < 100:
         return None
-    first = np.random.default_rng([0, _STREAM]).integers(0, 2, shots, dtype=np.bool_)
+    first = np.random.default_rng([0, _STREAM]).integers(0, 2, shots).astype(bool)
     second = np.logical_not(first)
     weights, signs = _strong_pairs(bits, first)
     if not weights.any():

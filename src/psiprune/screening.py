@@ -23,7 +23,7 @@ Bits = NDArray[np.uint8]
 LEVEL = 1e-4
 #: A site whose rarer value is rarer than this is biased.
 RARE = 0.01
-_LISTED = 5  # configurations that are listed
+_LISTED = 4  # configurations that are listed
 _CHUNK = 1 << 23  # bits that are looked at a time
 
 
@@ -62,7 +62,7 @@ class ShotsDescription:
         magnetization, magnetization_error: <Z_i>, [site].
         abs_magnetization: mean of |m|.
         constant: sites with the same value in every shot.
-        up, down: shots with m > 0, and with m < 0.
+        up, down: shots with more zeros than ones, and with more ones, at the sites that vary.
         z2_p_value: the chance of such a difference if a configuration and its flipped partner are
             equally probable: exact, binomial.
         neighbours, neighbours_error: C_{i,i+1} = <Z_i Z_{i+1}> - <Z_i><Z_{i+1}>, [bond].
@@ -137,7 +137,9 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     twice = np.where(2 * sums.ones <= number, sums.ones_twice, sums.zeros_twice)
     m = 1 - 2 * sums.by_shot / sites
     mean = 1 - 2 * sums.ones / number
-    up, down = int((m > 0).sum()), int((m < 0).sum())
+    # A dead qubit would always be on one side.
+    varying, ones = np.count_nonzero(rarer), sums.by_shot - np.count_nonzero(sums.ones == number)
+    up, down = int((2 * ones < varying).sum()), int((2 * ones > varying).sum())
     neighbours, neighbours_error = _neighbours(1 - 2 * sums.walls / number, mean, number)
     halves, drift = _halves(sums, number)
     hidden = max(1, sites // 2)

@@ -66,7 +66,8 @@ def _shots(found: ShotsDescription) -> tuple[str, Rows]:
         ),
         *(
             (f"  {count / n:.2%}", bits if len(bits) <= _LONGEST else f"{bits[:_LONGEST]}...")
-            for bits, count in found.frequent[: 3 if found.distinct > 8 else 5]
+            for bits, count in found.frequent
+            if count > 1
         ),
         ("entropy", known),
         (
