@@ -38,7 +38,7 @@ def load_observable(place: str) -> tuple[str, Observable]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise InputError(f"observable: running {file} raised {_told(error, file)}") from None
+        raise InputError(f"observable: running {file} raised {_told(error)}") from None
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if _is_own(key, value, module.__name__)]
@@ -72,7 +72,7 @@ def observe(name: str, function: Observable, bits: Bits) -> Float64:
         values = found.astype(np.float64, casting="same_kind")
     except Exception as error:  # whatever a user's function raises
         raise InputError(
-            f"observable {name!r}: raised {_told(error, None)} for bits {list(bits.shape)}"
+            f"observable {name!r}: raised {_told(error)} for bits {list(bits.shape)}"
         ) from None
     if values.shape not in ((), (len(bits),)):
         raise InputError(
@@ -91,17 +91,18 @@ def _odd(values: Float64) -> str:
     return f"{values[first]} for shot {first}"
 
 
-def _told(error: BaseException, file: str | None) -> str:
-    """Type and message of an exception, with its line where it was raised in a file of ours."""
+def _told(error: BaseException) -> str:
+    """Type and message of an exception, and the line that raised it unless that is ours."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     line = ""
     if last is not None and last.tb_frame.f_code.co_filename != __file__:
         line = f" ({Path(last.tb_frame.f_code.co_filename).name} line {last.tb_lineno})"
-    if isinstance(error, SyntaxError) and file is not None:
-        line = f" (line {error.lineno})"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{line}"
+    words = str(error)
+    if isinstance(error, SyntaxError):
+        words, line = error.msg, f" (line {error.lineno})"
+    return f"{type(error).__name__}: {' '.join(words.split())}{line}"
 
 
 def _is_own(key: str, value: object, module: str) -> bool:

@@ -40,7 +40,7 @@ from psiprune.experiments.reconstructed import (
 from psiprune.files import read_dataset, write_dataset
 from psiprune.heldout import TAKEN, Comparison, ShotsReport, evaluate_on_shots
 from psiprune.inputs import Diverged, InputError
-from psiprune.own import Observable, check_names, load_observable
+from psiprune.own import Observable, check_names, load_observable, observe
 from psiprune.partition import log_partition
 from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.runs import open_run
@@ -118,7 +118,7 @@ def run_reconstruct(
     """
     data = as_shots(shots)
     check_sites(data, data.sites, "an RBM")
-    settings = _settled(settings, data)
+    settings = settled(settings, data)
     own = dict(observables or {})
     for place in settings.observable:
         name, function = load_observable(place)
@@ -132,6 +132,8 @@ def run_reconstruct(
     if settings.measure == "neighbours" and data.sites == 1:
         raise InputError("measure: 'neighbours' needs at least 2 sites, found 1")
     parts = split_shots(data, settings.held_out, settings.seed)
+    for name, function in own.items():  # before hours of training
+        observe(name, function, parts.validation.bits)
     with open_run(folder, settings) as run:
         _keep_code(run, settings.observable)
         if not (run / "split.nc").exists():
@@ -385,7 +387,7 @@ def _name(hidden: int, training: TrainSettings) -> str:
     return f"hidden-{hidden}-rate-{training.learning_rate:g}.nc"
 
 
-def _settled(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
+def settled(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
     """The settings with what follows from the shots: sizes, rates and the checksum."""
     digest = hashlib.sha256(repr(shots.bits.shape).encode() + shots.bits.tobytes()).hexdigest()
     if settings.shots_sha256 not in (None, digest):
