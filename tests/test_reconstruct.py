@@ -231,7 +231,7 @@ def test_what_there_is_to_choose_from() -> None:
         (50, "natural"),
     ]
     assert ReconstructSettings().units_for(1) == (1,)
-    search = ReconstructSettings(prune={"fraction": 0.2}).prune
+    search = ReconstructSettings(prune=SearchSettings(fraction=0.2)).prune
     assert (search.criterion, search.levels) == ("surgeon", 1000)
 
 
@@ -282,6 +282,16 @@ def test_every_check_can_fail(done: tuple[Path, pp.Reconstruction]) -> None:
         ({"warnings": "rests on sand"}, "no estimate carries a warning"),
     ):
         assert changed(found, **{**sound, **change}) == [name]
+
+
+def test_a_failure_of_the_dense_rbms_is_told(done: tuple[Path, pp.Reconstruction]) -> None:
+    found = done[1].dataset
+    far = {"walls_sigmas": 40.0, "walls_shots": float(found["walls_dense"].mean()) + 5.0}
+    words = [each.words for each in checks(found.assign(far)) if "observable" in each.name]
+    assert "so training is to blame rather than pruning; try --train.method exact" in words[0]
+    near = {**far, "walls_shots": float(found["walls_dense"].mean())}
+    words = [each.words for each in checks(found.assign(near)) if "observable" in each.name]
+    assert "blame" not in words[0]
 
 
 @pytest.mark.slow

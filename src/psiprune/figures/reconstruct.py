@@ -75,15 +75,6 @@ def plot_search(found: xr.Dataset) -> Figure:
     weights, loss, error, allowed = (
         found[f"trial_{name}"].values[order] for name in ("weights", "loss", "error", "allowed")
     )
-    ax.fill_between(
-        weights,
-        np.minimum(0.0, loss.min()),
-        allowed,
-        color=GREEN,
-        alpha=0.15,
-        lw=0,
-        label="allowed: other seeds, and the shots' noise",
-    )
     ax.errorbar(
         weights, loss, error, fmt="o-", ms=3.5, lw=1.0, color=BLUE, label="validation shots"
     )
@@ -100,8 +91,10 @@ def plot_search(found: xr.Dataset) -> Figure:
     )
     ax.set_xlim(1.02 * weights.max(), 0.98 * weights.min())
     # A refused RBM may be far beyond; what matters is where the loss leaves the band.
-    top = 4 * float(allowed.max())
-    ax.set_ylim(ax.get_ylim()[0], min(ax.get_ylim()[1], top))
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, max(allowed.max(), min(high, 4 * allowed.max())))
+    label = "allowed: other seeds, and the noise of the shots"
+    ax.fill_between(weights, low, allowed, color=GREEN, alpha=0.15, lw=0, label=label)
     ax.set_xlabel("weights left")
     measure = found.attrs["measure"]
     ax.set_ylabel(_LOSS if measure == "log_likelihood" else f"change of {measure}")

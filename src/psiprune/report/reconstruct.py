@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import xarray as xr
@@ -22,7 +23,7 @@ from psiprune.report.numbers import (
 )
 from psiprune.report.page import Headline, Provenance, Report, Section, Summary, Table
 from psiprune.report.picture import picture
-from psiprune.trust import Check, checks, resolution, worst_observable
+from psiprune.trust import Check, checks, farthest, resolution
 
 _FILE = "reconstruct.nc"
 
@@ -124,13 +125,7 @@ def _end(of: Named) -> Sentence:
 def _sections(
     of: Named, listed: Sequence[Check], figures: Mapping[str, Figure]
 ) -> Iterator[Section]:
-    rows = [("✓" if each.passed else "✗", each.name, each.words) for each in listed]
-    yield Section(
-        "trust",
-        "Can it be trusted?",
-        table=Table("The RBM is trusted if every check passes", ["", "Check", "Measured"], rows),
-        sentences=_on_trust(of),
-    )
+    yield Section("trust", "Can it be trusted?", sentences=_on_trust(of, listed))
     yield Section(
         "search",
         "How far it can be pruned",
@@ -166,17 +161,22 @@ def _sections(
     yield Section("data", "The shots", sentences=_on_data(of))
 
 
-def _on_trust(of: Named) -> list[Sentence]:
+def _on_trust(of: Named, listed: Sequence[Check]) -> list[Sentence]:
+    marks = [
+        say("{line}.", line=f"{'✓' if each.passed else '✗'} {each.name}: {each.words}")
+        for each in listed
+    ]
     seen = resolution(of.data)
-    if seen != seen:
-        return []
+    if math.isnan(seen):
+        return marks
     number = Number(seen, significant(seen), f"{of.name}: test_allowed + 1.645 test_error")
     return [
+        *marks,
         say(
             "A loss of {seen} nat a shot would have been noticed on the test shots with a "
             "probability of 95 %; smaller ones are below what these shots can tell.",
             seen=number,
-        )
+        ),
     ]
 
 
@@ -232,14 +232,18 @@ _TRIAL = (
 
 
 def _on_observables(of: Named) -> list[Sentence]:
-    name, sigmas, limit = worst_observable(of.data)
+    worst = farthest(of.data)
     return [
         say(
             "The farthest from the test shots is {name}, by {sigmas} standard errors; of that many "
             "comparisons up to {limit} is chance.",
-            name=name.replace("_", " "),
-            sigmas=Number(sigmas, significant(sigmas), f"{of.name}: largest |..._sigmas|"),
-            limit=Number(limit, significant(limit), "normal quantile, 1 % over all of them"),
+            name=worst.name.replace("_", " "),
+            sigmas=Number(
+                worst.sigmas, significant(worst.sigmas), f"{of.name}: largest |..._sigmas|"
+            ),
+            limit=Number(
+                worst.limit, significant(worst.limit), "normal quantile, 1 % over all of them"
+            ),
         )
     ]
 
