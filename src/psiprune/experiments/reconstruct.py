@@ -384,7 +384,8 @@ class _Candidate(NamedTuple):
 
 
 def _name(hidden: int, training: TrainSettings) -> str:
-    return f"hidden-{hidden}-rate-{training.learning_rate:g}.nc"
+    rate = "" if training.method == "exact" else f"-rate-{training.learning_rate:g}"
+    return f"hidden-{hidden}{rate}.nc"
 
 
 def settled(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:

@@ -46,7 +46,7 @@ def plot_choice(found: xr.Dataset) -> Figure:
             lw=1.2,
             capsize=3,
             color=color,
-            label=f"{kind[0]}, learning rate {kind[1]:g}",
+            label=kind[0] if kind[0] == "exact" else f"{kind[0]}, learning rate {kind[1]:g}",
         )
     chosen = found["candidate_chosen"].values
     ax.plot(

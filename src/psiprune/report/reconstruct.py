@@ -106,8 +106,10 @@ def _summary(of: Named, listed: Sequence[Check]) -> Iterator[Sentence]:
         yield say("Can it be trusted? Yes: all {n} checks passed.", n=str(len(listed)))
         return
     yield say(
-        "Can it be trusted? No: {reasons}.",
-        reasons="; ".join(f"not so that {each.name} ({each.words})" for each in failed),
+        "Can it be trusted? No: {n} of {all} checks failed: {reasons}.",
+        n=str(len(failed)),
+        all=str(len(listed)),
+        reasons="; ".join(f"“{each.name}” ({each.words})" for each in failed),
     )
 
 
