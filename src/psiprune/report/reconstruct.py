@@ -90,8 +90,8 @@ def _summary(of: Named, listed: Sequence[Check]) -> Iterator[Sentence]:
     unit = "nat a shot of log-likelihood" if own["measure"] == "log_likelihood" else "of it"
     what = "" if own["measure"] == "log_likelihood" else f"In {own['measure']}: "
     yield say(
-        "What does it cost? {what}{loss} ± {error} {unit}, against the mean of {seeds} dense RBMs; "
-        "one without damage would lose up to {allowed}.",
+        "What does it cost? {what}{loss} ± {error} {unit}, against the mean of {seeds} dense RBMs, "
+        "on the test shots. An RBM without damage would show up to {allowed} there.",
         what=what,
         loss=one(of, "test_loss", {}),
         error=one(of, "test_error", {}),
@@ -171,12 +171,16 @@ def _on_trust(of: Named, listed: Sequence[Check]) -> list[Sentence]:
     seen = resolution(of.data)
     if math.isnan(seen):
         return marks
-    number = Number(seen, significant(seen), f"{of.name}: test_allowed + 1.645 test_error")
+    number = Number(
+        seen,
+        significant(seen),
+        f"{of.name}: trial_allowed of the smallest + (2.326 + 1.645) test_error",
+    )
     return [
         *marks,
         say(
-            "A loss of {seen} nat a shot would have been noticed on the test shots with a "
-            "probability of 95 %; smaller ones are below what these shots can tell.",
+            "A loss of {seen} nat a shot would have been contradicted by the test shots with a "
+            "probability of 95 %; what lies below is uncertain.",
             seen=number,
         ),
     ]

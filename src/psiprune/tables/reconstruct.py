@@ -25,7 +25,8 @@ def reconstruct_text(found: xr.Dataset) -> str:
         f"{own['weights']} of {own['dense_weights']} weights are enough, on {own['hidden']} hidden "
         f"units; {_end(found)}.",
         f"loss of {own['measure']} on the test shots {float(found['test_loss']):.3g} +- "
-        f"{float(found['test_error']):.2g}, allowed {float(found['test_allowed']):.3g}.",
+        f"{float(found['test_error']):.2g}, without damage up to "
+        f"{float(found['test_allowed']):.3g}.",
     ]
     rows = [_HEAD]
     for name in _names(found):
