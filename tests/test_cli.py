@@ -30,6 +30,7 @@ from psiprune.config import (
     FrontierSettings,
     MeasureSettings,
     PruneSettings,
+    ReconstructSettings,
     RewireSettings,
     SparseSettings,
     StudySettings,
@@ -46,7 +47,7 @@ from psiprune.training import Progress
 FIXTURES = Path(__file__).parent / "formats" / "fixtures"
 STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
 EXPERIMENTS = ("study", "sparse", "ablation", "frontier", "paper")
-COMMANDS = (*STAGES, "clusters", *EXPERIMENTS, "import", "export", "info")
+COMMANDS = (*STAGES, "clusters", *EXPERIMENTS, "reconstruct", "import", "export", "info")
 
 
 def numbers(outcome: tiny.Outcome) -> dict[str, Any]:
@@ -570,6 +571,7 @@ BAD_FILES = {
     "latin.toml": b'method = "\xe9"\n',
     "table.toml": b"[epochs]\na = 1\n",
     "sites.toml": b"sites = 4.5\n",
+    "bad.py": b"def fails(bits):\n    return {}['walls']\n",
 }
 
 #: Command, and what its line says. {in} holds the stage and bad files, {out} does not exist, and
@@ -934,6 +936,60 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("info {in}/shots.txt --format word", "format: must be one of text, qucumber"),
     ("info {in}/shots.txt --format stim-b8", "give --qubits N"),
     ("info {in}/shots.txt --out {out}", "Unknown option: --out"),
+    # reconstruct
+    ("reconstruct --out {out}", "--shots requires an argument"),
+    ("reconstruct {in}/none.txt --out {out}", "none.txt: cannot be read: No such file"),
+    ("reconstruct {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
+    ("reconstruct {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
+    ("reconstruct {in}/in-x.nc --out {out}", "was measured in basis X, but an RBM describes"),
+    (
+        "reconstruct {in}/one.txt --out {out}",
+        "one.txt: 1 shots leave 1 for training with held_out = 0.2, and at least 30 are needed",
+    ),
+    (
+        "reconstruct {in}/shots.nc --out {out} --held-out 0.1",
+        "300 shots leave 15 for validation with held_out = 0.1, and at least 30 are needed; give",
+    ),
+    ("reconstruct {in}/shots.nc --out {out} --held-out 1", "held_out: should be less than 1"),
+    ("reconstruct {in}/shots.nc --out {out} --seeds 1", "seeds: should be greater than or equal"),
+    ("reconstruct {in}/shots.nc --out {out} --hidden 0", "hidden.0: should be greater than or"),
+    ("reconstruct {in}/shots.nc --out {out} --hidden 2 2", "hidden: each must stand once"),
+    ("reconstruct {in}/shots.nc --out {out} --learning-rates -1", "learning_rates.0: should be"),
+    ("reconstruct {in}/shots.nc --out {out} --significance 0", "significance: should be greater"),
+    (
+        "reconstruct {in}/shots.nc --out {out} --measure luck",
+        "measure: must be one of log_likelihood, magnetization, abs_magnetization, neighbours, "
+        "correlation, found 'luck'",
+    ),
+    (
+        "reconstruct {in}/shots.nc --out {out} --observable walls",
+        "observable: must be FILE.py:function, found 'walls'",
+    ),
+    (
+        "reconstruct {in}/shots.nc --out {out} --observable {in}/none.py:walls",
+        "none.py; give the FILE.py of",
+    ),
+    (
+        "reconstruct {in}/shots.nc --out {out} --observable {in}/bad.py:nothing",
+        "bad.py has no function 'nothing'; it has fails",
+    ),
+    (
+        "reconstruct {in}/shots.nc --out {out} --observable {in}/bad.py:fails",
+        "observable 'fails': raised KeyError: 'walls' (bad.py line 2) for bits [30, 4]",
+    ),
+    (
+        "reconstruct {in}/shots.nc --out {out} --observable {in}/bad.py:fails "
+        "--observable {in}/bad.py:fails",
+        "observable: 'fails' stands twice; give another name",
+    ),
+    ("reconstruct {in}/shots.nc --out {out} --shots-sha256 0", "but shots_sha256 is 0..."),
+    ("reconstruct {in}/shots.nc --out {out} --format cirq", "shots.nc"),
+    (
+        "reconstruct {in}/shots.nc --out {out} --prune.compensate",
+        "compensate: has no use with criterion 'surgeon'",
+    ),
+    ("reconstruct {in}/shots.nc --out {out} --config {in}/unknown.toml", "no such setting of Rec"),
+    ("reconstruct {in}/shots.nc --out {in}", "holds files but no run"),
 ]
 
 
@@ -1103,6 +1159,7 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
         ("ablation", AblationSettings, ""),
         ("frontier", FrontierSettings, ""),
         ("rewire", RewireSettings, ""),
+        ("reconstruct", ReconstructSettings, ""),
     ],
 )
 def test_help_comes_from_the_configuration(

@@ -15,6 +15,8 @@ from psiprune.config import (
     PaperSettings,
     PathSettings,
     PruneSettings,
+    ReconstructSettings,
+    SearchSettings,
     SparseSettings,
     StudySettings,
     TrainSettings,
@@ -32,6 +34,8 @@ EVERY = (
     StudySettings,
     SparseSettings,
     AblationSettings,
+    SearchSettings,
+    ReconstructSettings,
 )
 
 

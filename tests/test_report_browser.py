@@ -15,6 +15,8 @@ import pytest
 import xarray as xr
 from matplotlib.image import imread
 
+import psiprune as pp
+import tiny
 from browser import NAMES, VARIABLE, Browser, browsing, find_browser
 from psiprune.report.numbers import percent, significant
 from psiprune.report.page import write_report
@@ -282,6 +284,22 @@ def test_without_scripts(running: Browser, file: Path) -> None:
     assert "needs JavaScript" in running.run("document.querySelector('noscript').innerText")
     assert running.run("document.querySelectorAll('#all-levels tbody tr').length") == 8
     assert running.run("document.querySelector('#all-levels summary').checkVisibility()")
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_the_page_of_a_reconstruction(
+    running: Browser, stages: Path, tmp_path: Path, width: int
+) -> None:
+    shots = pp.read_shots(stages / "shots.nc")
+    made = pp.reconstruct(shots, tmp_path / "run", settings=tiny.reconstruct_settings())
+    running.resize(width, 800)
+    running.open(made.report)
+    assert running.complaints == []
+    others = [address for address in running.requests if not address.startswith("data:")]
+    assert others == [made.report.resolve().as_uri()]
+    running.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert running.run("document.documentElement.scrollWidth") == width
+    assert running.run("document.querySelectorAll('figure img').length") == 3
 
 
 def test_complaints_are_heard(running: Browser, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from psiprune.config import (
     MeasureSettings,
     PaperSettings,
     PruneSettings,
+    ReconstructSettings,
+    SearchSettings,
     SparseSettings,
     StudySettings,
     TrainSettings,
@@ -152,6 +154,40 @@ def paper_options(**changes: object) -> list[str]:
     """The same as options of `psiprune paper`, some of them changed."""
     single = [f"--{name}={value}" for name, value in {**PAPER, **changes}.items()]
     return [*single, "--first-fractions", "0.8", "--shares", "0", "1"]
+
+
+RECONSTRUCT = {
+    "seeds": 2,
+    "hidden": 2,
+    "learning-rates": 0.5,
+    "draws": 200,
+    "train.epochs": 3,
+    "train.batch-size": 20,
+    "fine-tune.epochs": 1,
+    "prune.fraction": 0.3,
+    "held-out": 0.4,
+}
+"""The options that give `reconstruct_settings()`."""
+
+
+def reconstruct_settings(**changes: Any) -> ReconstructSettings:
+    """2 hidden units, two seeds, 60 of 300 shots to choose by and 60 to test."""
+    values: dict[str, Any] = {
+        "seeds": 2,
+        "hidden": (2,),
+        "learning_rates": (0.5,),
+        "draws": 200,
+        "train": TrainSettings(epochs=3, batch_size=20),
+        "fine_tune": FineTuneSettings(epochs=1),
+        "prune": SearchSettings(fraction=0.3),
+        "held_out": 0.4,
+    }
+    return ReconstructSettings(**{**values, **changes})
+
+
+def reconstruct_options(**changes: object) -> list[str]:
+    """The same as options of `psiprune reconstruct`, some of them changed."""
+    return [f"--{name}={value}" for name, value in {**RECONSTRUCT, **changes}.items()]
 
 
 def options(changes: Mapping[str, object] | None = None) -> list[str]:

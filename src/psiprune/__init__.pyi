@@ -12,6 +12,8 @@ __all__ = [
     "Measure",
     "NotConverged",
     "PruneSettings",
+    "ReconstructSettings",
+    "Reconstruction",
     "Report",
     "Shots",
     "ShotsReport",
@@ -40,6 +42,7 @@ __all__ = [
     "prune",
     "random_mask",
     "read_shots",
+    "reconstruct",
     "rewire",
     "run_ablation",
     "run_frontier",
@@ -55,6 +58,7 @@ from .config import (
     FineTuneSettings,
     FrontierSettings,
     PruneSettings,
+    ReconstructSettings,
     SparseSettings,
     StudySettings,
     TrainSettings,
@@ -81,6 +85,7 @@ from .mps import (
 from .partition import LogPartition, log_partition
 from .pruning import Level, prune
 from .rbm import RBM, load_rbm
+from .reconstruction import Reconstruction, reconstruct
 from .rewiring import rewire
 from .shots import Shots, join_shots, read_shots
 from .smallest import Smallest, find_smallest

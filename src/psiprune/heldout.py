@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from psiprune.chains import draw
 from psiprune.errors import CONFIDENCE, Measure, effective_draws, relative_error
 from psiprune.inputs import InputError, check_count, check_seed
 from psiprune.observables import Estimate, chain_mean, sampled_observables
+from psiprune.own import Observable, check_names, observe
 from psiprune.parallel import one_blas_thread
 from psiprune.partition import log_partition
 from psiprune.rbm import RBM
@@ -24,6 +25,8 @@ Bits = NDArray[np.uint8]
 
 #: A standard error by this many resamples is itself right to 3.5 %, 1 / sqrt(2 resamples).
 RESAMPLES = 400
+#: The same of an observable that is one number for all shots, which is found anew for each: 7 %.
+RESAMPLES_OF_NUMBERS = 100
 _STREAM = 8  # tells this module's random numbers from those of sampling and training
 
 
@@ -77,6 +80,7 @@ class ShotsReport:
             on these shots: parameters / shots (Akaike 1974), parameters that change nothing not
             counted. Half of it is what the fit gained on its shots, half what it lost elsewhere.
             NaN with fewer shots than parameters, as the formula is one for many shots.
+        own: the user's own observables by name.
     """
 
     shots: int
@@ -89,16 +93,33 @@ class ShotsReport:
     neighbours: Comparison
     correlation: Comparison
     training_excess: float
+    own: Mapping[str, Comparison] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[str, Measure | Comparison]]:
         """(name, measure or comparison) of each."""
         values = ((item.name, getattr(self, item.name)) for item in fields(self))
-        return ((name, each) for name, each in values if isinstance(each, Measure | Comparison))
+        for name, each in (*values, *self.own.items()):
+            if isinstance(each, Measure | Comparison):
+                yield name, each
+
+    def comparison(self, name: str) -> Comparison:
+        """The observable of that name, a user's own too."""
+        found: Comparison = self.own[name] if name in self.own else getattr(self, name)
+        return found
+
+
+#: Names that an own observable cannot have.
+TAKEN = tuple(item.name for item in fields(ShotsReport))
 
 
 @one_blas_thread()
 def evaluate_on_shots(
-    rbm: RBM, shots: Shots | ArrayLike, *, draws: int = 100_000, seed: int = 0
+    rbm: RBM,
+    shots: Shots | ArrayLike,
+    *,
+    draws: int = 100_000,
+    seed: int = 0,
+    observables: Mapping[str, Observable] | None = None,
 ) -> ShotsReport:
     """Log-likelihood of shots, and m, |m|, <Z Z> and C(d) of the RBM against theirs, with errors.
 
@@ -113,11 +134,15 @@ def evaluate_on_shots(
         shots: measured bits [shot, site] in the Z basis, at least 2 shots.
         draws: samples of the RBM.
         seed: of the draws, of annealing and of the bootstrap.
+        observables: own ones by name, functions bits [shot, site] -> a value for each shot, or one
+            for all; such a number is found anew for 100 resamples of the shots and of the draws.
 
     Raises:
-        InputError: the shots are fewer than 2, of another number of sites or in another basis, or
-            draws < 100.
+        InputError: the shots are fewer than 2, of another number of sites or in another basis,
+            draws < 100, or an own observable fails.
     """
+    observables = observables or {}
+    check_names(observables, TAKEN)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
     data = check_sites(as_shots(shots), rbm.visible, "the RBM")
     if len(data) < 2:
@@ -133,7 +158,15 @@ def evaluate_on_shots(
     bonds = chain_mean(_bonds(_spins(drawn.bits.reshape(-1, sites))).reshape(chains, length))
     log_z = log_partition(rbm, data=data, seed=seed)
     log_p = rbm.log_prob_unnormalized(bits) - log_z.value
-    seen = _shots_estimates(bits, log_p, seed)
+    each = {name: observe(name, function, bits) for name, function in observables.items()}
+    seen = _shots_estimates(
+        bits, log_p, {name: values for name, values in each.items() if values.ndim}, seed
+    )
+    mine = {}
+    for name, function in observables.items():
+        mine[name] = _estimate(name, function, drawn.bits, seed)
+        if name not in seen:
+            seen[name] = _estimate(name, function, bits[:, None, :], seed)
 
     def compare(name: str, here: Estimate) -> Comparison:
         there, size = seen[name], effective_draws(here, chains * length, length)
@@ -167,6 +200,7 @@ def evaluate_on_shots(
         compare("neighbours", bonds),
         compare("correlation", found.correlation),
         parameters / len(data) if parameters <= len(data) else float("nan"),
+        {name: compare(name, estimate) for name, estimate in mine.items()},
     )
 
 
@@ -196,7 +230,28 @@ def bootstrap_means(table: NDArray[np.float32], seed: int) -> Float64:
     return np.asarray(found.bootstrap_distribution.T)
 
 
-def _shots_estimates(bits: Bits, log_p: Float64, seed: int) -> dict[str, Estimate]:
+def _estimate(name: str, function: Observable, bits: Bits, seed: int) -> Estimate:
+    """An own observable of draws, bits [chain, draw, site], with its error.
+
+    Of a number for all draws the deviation of one draw is not known; its error is that of 100
+    resamples of whole chains.
+    """
+    chains, draws, sites = bits.shape
+    values = observe(name, function, bits.reshape(-1, sites))
+    if values.ndim:
+        return chain_mean(values.reshape(chains, draws))
+    generator = np.random.default_rng([seed, _STREAM, 2])
+    again = [
+        observe(name, function, bits[generator.integers(0, chains, chains)].reshape(-1, sites))
+        for _ in range(RESAMPLES_OF_NUMBERS)
+    ]
+    error = np.float64(np.std(again, ddof=1))
+    return Estimate(np.float64(values), error, np.float64("nan"))
+
+
+def _shots_estimates(
+    bits: Bits, log_p: Float64, own: Mapping[str, Float64], seed: int
+) -> dict[str, Estimate]:
     """What the shots alone say, with bootstrap errors; log_p [shot] is the RBM's log p(v)."""
     z = _spins(bits)
     m, i = z.mean(axis=1), midpoint(bits.shape[1])
@@ -208,6 +263,7 @@ def _shots_estimates(bits: Bits, log_p: Float64, seed: int) -> dict[str, Estimat
         "log_likelihood_gain": log_p - product,
         "magnetization": m,
         "abs_magnetization": np.abs(m),
+        **own,
     }
     if bits.shape[1] > 1:
         scalars["neighbours"] = _bonds(z)

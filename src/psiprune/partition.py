@@ -117,13 +117,13 @@ def bridge(log_ratio_q: ArrayLike, log_ratio_p: ArrayLike) -> Bridge:
     if np.isposinf(back).all():
         raise InputError("log_ratio_p: all +inf; q is 0 at every draw of the RBM")
     a, a_error, a_size = log_mean(0.5 * forward)
-    b, b_error, b_size = _log_mean_of_chains(-0.5 * back)
+    b, b_error, b_size = log_mean_of_chains(-0.5 * back)
     error = float(np.hypot(a_error, b_error))
     overlap = float(np.exp(a + b))
     return Bridge(a - b, error, overlap, overlap * error, min(a_size, b_size), b_error)
 
 
-def _log_mean_of_chains(log_weights: Float64) -> tuple[float, float, float]:
+def log_mean_of_chains(log_weights: Float64) -> tuple[float, float, float]:
     """`log_mean` of weights [chain, draw], with the error from the chains' means."""
     top = log_weights.max()
     weights = np.exp(log_weights - top)

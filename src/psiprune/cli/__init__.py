@@ -17,6 +17,7 @@ from psiprune.cli import (
     models,
     paper,
     pruning,
+    reconstruct,
     states,
 )
 from psiprune.cli.app import app
@@ -34,6 +35,7 @@ __all__ = [
     "models",
     "paper",
     "pruning",
+    "reconstruct",
     "run",
     "states",
 ]

@@ -14,8 +14,10 @@ from psiprune.config.pruning import (
     PruneSettings,
     RewirePathSettings,
     RewireSettings,
+    SearchSettings,
     UntilSettings,
 )
+from psiprune.config.reconstruct import ReconstructSettings
 from psiprune.config.training import (
     EXACT_GRADIENT_UNITS,
     LARGEST_FISHER,
@@ -34,8 +36,10 @@ __all__ = [
     "PaperSettings",
     "PathSettings",
     "PruneSettings",
+    "ReconstructSettings",
     "RewirePathSettings",
     "RewireSettings",
+    "SearchSettings",
     "SparseSettings",
     "StudySettings",
     "TrainSettings",

@@ -10,11 +10,13 @@ from pydantic import Field, model_validator
 from psiprune.config.training import FineTuneSettings
 from psiprune.inputs import InputError, Settings
 
+Criterion = Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
+
 
 class PruneSettings(Settings):
     """Which weights go, how many at a time, how often."""
 
-    criterion: Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"] = Field(
+    criterion: Criterion = Field(
         default="magnitude",
         description="remove the weights of least |W|, over all or the same share of each hidden "
         "unit; any (a control); those that cost least by the diagonal of the Fisher matrix "
@@ -68,6 +70,17 @@ class PruneSettings(Settings):
         return 1 + max(0, math.ceil(rest - 1e-9))
 
 
+class SearchSettings(PruneSettings):
+    """How weights are removed in a search that ends by itself."""
+
+    criterion: Criterion = Field(
+        default="surgeon", description="remove the weights that cost least, as in prune"
+    )
+    levels: int = Field(
+        default=1000, ge=1, description="most pruning steps; the search ends by itself before"
+    )
+
+
 class RewireSettings(Settings):
     """Which weights move, how many at a time, how often."""
 
@@ -78,7 +91,7 @@ class RewireSettings(Settings):
         lt=1,
         description="share of the weights that move in the first round; it falls by a cosine to 0",
     )
-    criterion: Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"] = Field(
+    criterion: Criterion = Field(
         default="surgeon", description="which weights are dropped, as in prune"
     )
     draws: int = Field(

@@ -45,17 +45,21 @@ def members_of(settings: EnsembleSettings, problems: Sequence[Problem]) -> list[
 
 
 def train_all(
-    work: Callable[[Item, Watch], Result], items: Sequence[Item], epochs: int
+    work: Callable[[Item, Watch], Result],
+    items: Sequence[Item],
+    epochs: int | None,
+    what: str = "training",
 ) -> list[Result]:
     """[work(item, tick) for each item] in threads; work calls `tick` after each epoch.
 
-    The bar on standard error runs to `epochs`. On Ctrl-C each item ends with its epoch.
+    The bar on standard error runs to `epochs`, however many if None. On Ctrl-C each item ends with
+    its epoch.
     """
     stop = threading.Event()
     # From here, as OpenBLAS may ignore a limit that is set by a thread other than the main one.
     with (
         one_blas_thread(),
-        tqdm(total=epochs, desc="training", unit=" epochs", disable=None) as bar,
+        tqdm(total=epochs, desc=what, unit=" epochs", disable=None) as bar,
     ):
 
         def tick(_: Progress) -> None:

@@ -7,6 +7,7 @@ from psiprune.figures.decay import plot_decay
 from psiprune.figures.frontier import plot_frontier
 from psiprune.figures.graph import plot_graph
 from psiprune.figures.order import plot_order
+from psiprune.figures.reconstruct import plot_choice, plot_observables, plot_search
 from psiprune.figures.save import save_figure
 from psiprune.figures.schedules import plot_schedules
 from psiprune.figures.sizes import plot_sizes
@@ -17,14 +18,17 @@ from psiprune.figures.timing import plot_timing
 __all__ = [
     "disconnected_at",
     "plot_broken",
+    "plot_choice",
     "plot_clusters",
     "plot_decay",
     "plot_forbidden",
     "plot_frontier",
     "plot_graph",
     "plot_measures_against_kl",
+    "plot_observables",
     "plot_order",
     "plot_schedules",
+    "plot_search",
     "plot_sizes",
     "plot_sparse",
     "plot_study",

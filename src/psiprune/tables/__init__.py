@@ -6,6 +6,7 @@ from psiprune.tables.common import align, number
 from psiprune.tables.frontier import frontier_numbers, frontier_text
 from psiprune.tables.info import description_numbers, description_text
 from psiprune.tables.paper import schedule_numbers, schedule_text
+from psiprune.tables.reconstruct import reconstruct_numbers, reconstruct_text
 from psiprune.tables.report import report_numbers, report_text
 from psiprune.tables.shots import shots_report_numbers, shots_report_text
 from psiprune.tables.smallest import smallest_numbers, smallest_text
@@ -23,6 +24,8 @@ __all__ = [
     "frontier_numbers",
     "frontier_text",
     "number",
+    "reconstruct_numbers",
+    "reconstruct_text",
     "report_numbers",
     "report_text",
     "schedule_numbers",

@@ -1,0 +1,54 @@
+"""`psiprune reconstruct`: a lab's own shots in, a small RBM and a report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from psiprune.cli.app import Flat, app, chosen_settings, show
+from psiprune.cli.experiments import Folder, folder_of
+from psiprune.config import ReconstructSettings
+
+
+@app.command(name="reconstruct")
+def reconstruct_command(
+    shots: Path,
+    *,
+    out: Folder = None,
+    settings: Annotated[ReconstructSettings | None, Flat] = None,
+    format: Annotated[str | None, Parameter(name="--format")] = None,
+    config: Path | None = None,
+    json: bool = False,
+) -> None:
+    """From your own shots to the smallest RBM that describes them; a second start goes on.
+
+    Chooses the number of hidden units, trains an ensemble, prunes until held-out shots show the
+    loss, and says how small, at what cost, and whether to trust it: report.html.
+
+    Parameters
+    ----------
+    shots
+        file of shots, of any format that `psiprune import` reads
+    out
+        folder of the run; runs/reconstruct-HASH of its configuration if not given
+    format
+        format of the file; what its content shows if not given
+    config
+        TOML file of the settings, such as a run's config.toml; options given here win
+    json
+        print one JSON object on standard output
+    """
+    from psiprune.experiments.reconstruct import settled
+    from psiprune.reconstruction import reconstruct
+    from psiprune.shots import read_shots
+    from psiprune.tables import reconstruct_numbers, reconstruct_text
+
+    chosen = chosen_settings(ReconstructSettings, settings, config)
+    data = read_shots(shots, format)
+    folder = folder_of(out, "reconstruct", settled(chosen, data))
+    found = reconstruct(data, folder, settings=chosen)
+    text = f"{reconstruct_text(found.dataset)}\n\n{found.report}; beside it smallest.nc"
+    numbers = {"folder": str(folder), "report": str(found.report)}
+    show({**numbers, **reconstruct_numbers(found.dataset)}, text, json)

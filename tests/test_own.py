@@ -1,0 +1,117 @@
+"""A user's own observables: loaded from a file, called with care, compared with shots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from psiprune.heldout import evaluate_on_shots
+from psiprune.inputs import InputError
+from psiprune.own import Observable, load_observable, observe
+from psiprune.rbm import initial_rbm
+
+BITS = np.random.default_rng(0).integers(0, 2, (50, 4), dtype=np.uint8)
+RBM_OF_4 = initial_rbm(4, 2, seed=3)
+
+
+def test_a_function_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import numpy as np\ndef first(bits):\n    return bits[:, 0]\n")
+    name, function = load_observable(f"{file}:first")
+    assert name == "first"
+    np.testing.assert_array_equal(observe(name, function, BITS), BITS[:, 0])
+    assert observe("mean", lambda bits: bits.mean(), BITS).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "place", "words"),
+    [
+        ("", "mine.py", "must be FILE.py:function, found"),
+        ("", "mine.txt:first", "must be FILE.py:function, found"),
+        ("", "mine.py:1st", "must be FILE.py:function, found"),
+        ("", "none.py:first", "there is no file"),
+        ("def other(bits): ...", "mine.py:first", "has no function 'first'; it has other"),
+        ("first = 3", "mine.py:first", "has no function 'first'; it has none"),
+        ("def first(", "mine.py:first", "SyntaxError: '(' was never closed (line 1)"),
+        ("\n1 / 0", "mine.py:first", "ZeroDivisionError: division by zero (mine.py line 2)"),
+        ("raise SystemExit(3)", "mine.py:first", "raised SystemExit: 3"),
+    ],
+)
+def test_a_file_that_does_not_do(tmp_path: Path, code: str, place: str, words: str) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    with pytest.raises(InputError) as caught:
+        load_observable(str(tmp_path / place))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def change(bits: Any) -> Any:
+    bits[0, 0] = 1
+    return bits[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda bits: 1 / 0, "raised ZeroDivisionError: division by zero (test_own.py line "),
+        (lambda: 0, "raised TypeError: "),
+        (lambda bits: bits, "found shape [50, 4]"),
+        (lambda bits: bits[:3, 0], "one for each of 50 shots, found shape [3]"),
+        (lambda bits: float("nan"), "must be finite, found nan"),
+        (lambda bits: np.where(bits[:, 0] >= 0, np.inf, 0), "must be finite, found inf for shot 0"),
+        (lambda bits: "many", "raised "),
+        (lambda bits: 1j, "raised "),
+        (lambda bits: None, "raised "),
+        (change, "raised ValueError: assignment destination is read-only"),
+    ],
+)
+def test_a_function_that_fails_is_one_line(function: Observable, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        evaluate_on_shots(RBM_OF_4, BITS, draws=100, observables={"mine": function})
+    assert str(caught.value).startswith("observable 'mine': ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert BITS.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ({"correlation": len}, "'correlation' means one of psiprune's"),
+        ({"shots": len}, "'shots' means one of psiprune's"),
+        ({"a b": len}, "a name must be an identifier, found 'a b'"),
+        ({"a": 3}, "'a' must be a function, found 3"),
+    ],
+)
+def test_names(names: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        evaluate_on_shots(RBM_OF_4, BITS, draws=100, observables=names)
+
+
+def test_own_observables_stand_as_psiprunes_do() -> None:
+    """|m| as one's own is |m|; as one number for all shots it has the same error, resampled."""
+
+    def size(bits: Any) -> Any:
+        return np.abs(1 - 2 * bits.mean(axis=1))
+
+    own: dict[str, Observable] = {"mine": size, "number": lambda bits: size(bits).mean()}
+    shots = RBM_OF_4.sample_exact(2000, seed=1)
+    report = evaluate_on_shots(RBM_OF_4, shots, draws=2000, seed=2, observables=own)
+    theirs, mine, number = (
+        report.comparison(name) for name in ("abs_magnetization", "mine", "number")
+    )
+    for each in (mine, number):
+        assert each.value == pytest.approx(theirs.value, rel=1e-12)
+        assert each.shots_value == pytest.approx(theirs.shots_value, rel=1e-6)
+    assert mine.error == pytest.approx(theirs.error, rel=1e-9)
+    assert mine.shots_error == pytest.approx(theirs.shots_error, rel=1e-4)
+    # 100 resamples know an error to 7 %, 400 to 3.5 %.
+    assert number.error == pytest.approx(theirs.error, rel=0.3)
+    assert number.shots_error == pytest.approx(theirs.shots_error, rel=0.35)
+    assert [name for name, _ in report][-2:] == ["mine", "number"]
+    plain = evaluate_on_shots(RBM_OF_4, shots, draws=2000, seed=2)
+    assert plain.log_likelihood.error == report.log_likelihood.error
+    assert plain.correlation.shots_error.tolist() == report.correlation.shots_error.tolist()

@@ -1,0 +1,387 @@
+"""From shots to the smallest RBM: split, choice, search, checks, report, and going on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import psiprune as pp
+import tiny
+from psiprune.bands import likelihood_band, losses_from
+from psiprune.config import FineTuneSettings, ReconstructSettings, SearchSettings, TrainSettings
+from psiprune.experiments.reconstruct import FEWEST, run_reconstruct, split_shots
+from psiprune.files import read_dataset
+from psiprune.heldout import evaluate_on_shots
+from psiprune.inputs import Diverged, InputError
+from psiprune.rbm import load_rbm
+from psiprune.shots import Shots, read_shots
+from psiprune.trust import checks, resolution
+
+MINE = "def walls(bits):\n    return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)\n"
+
+
+@pytest.fixture(scope="module")
+def done(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pp.Reconstruction]:
+    """A finished tiny run with an observable of its own, and what it returned."""
+    folder = tmp_path_factory.mktemp("reconstruct")
+    (folder / "mine.py").write_text(MINE)
+    settings = tiny.reconstruct_settings(observable=(f"{folder / 'mine.py'}:walls",))
+    shots = read_shots(stages / "shots.nc")
+    return folder, pp.reconstruct(shots, folder / "run", settings=settings)
+
+
+@pytest.fixture
+def run(done: tuple[Path, pp.Reconstruction], tmp_path: Path) -> Path:
+    """A finished run that may be changed."""
+    return Path(shutil.copytree(done[0] / "run", tmp_path / "run"))
+
+
+# ---- the split
+
+
+def test_the_parts_are_those_asked_for_and_at_random() -> None:
+    bits = (np.arange(1000)[:, None] >> np.arange(10)) & 1
+    parts = split_shots(Shots(bits.astype(np.uint8)), 0.2, seed=3)
+    assert [len(part) for part in parts[:3]] == [800, 100, 100]
+    rows = [{tuple(row) for row in part.bits.tolist()} for part in parts[:3]]
+    assert len(set.union(*rows)) == 1000  # each shot in one part
+    assert (parts.part[:100] == 2).any()
+    again = split_shots(Shots(bits.astype(np.uint8)), 0.2, seed=3)
+    other = split_shots(Shots(bits.astype(np.uint8)), 0.2, seed=4)
+    np.testing.assert_array_equal(again.part, parts.part)
+    assert (other.part != parts.part).any()
+
+
+@pytest.mark.parametrize(
+    ("shots", "held_out", "words"),
+    [
+        (250, 0.2, "250 shots leave 25 for validation with held_out = 0.2, and at least 30"),
+        (100, 0.8, "100 shots leave 20 for training with held_out = 0.8"),
+        (2, 0.5, "2 shots leave 1 for training"),
+    ],
+)
+def test_too_few_shots(shots: int, held_out: float, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        split_shots(Shots(np.zeros((shots, 3), np.uint8)), held_out, 0)
+    assert words in str(caught.value)
+    split_shots(Shots(np.zeros((5 * FEWEST, 3), np.uint8)), 0.4, 0)
+
+
+# ---- a run
+
+
+def test_what_a_run_holds(done: tuple[Path, pp.Reconstruction], stages: Path) -> None:
+    folder, found = done
+    names = tiny.names(folder / "run")
+    trials = found.dataset["trial_name"].values.tolist()
+    assert trials[0] == "level-00"
+    figures = ("choice", "search", "observables")
+    assert names == {
+        *("config.toml", "provenance.json", "split.nc", "smallest.nc", "reconstruct.nc"),
+        *("report.html", "observables/mine.py", "choice/hidden-2-rate-0.5.nc"),
+        *("ensemble/seed-0.nc", "ensemble/seed-1.nc"),
+        *(f"path/{name}.nc" for name in trials),
+        *(f"observed/smallest-{name}.nc" for name in ("pairs", "standing", "test")),
+        *("observed/seed-0-test.nc", "observed/seed-1-test.nc"),
+        *(f"figures/{name}.{suffix}" for name in figures for suffix in ("svg", "png")),
+    }
+    shots = read_shots(stages / "shots.nc")
+    parts = split_shots(shots, 0.4, 0)
+    training = TrainSettings(epochs=3, batch_size=20, learning_rate=0.5, method="cd")
+    for seed in (0, 1):
+        expected = pp.train(parts.training, hidden=2, seed=seed, settings=training)
+        made = load_rbm(folder / f"run/ensemble/seed-{seed}.nc")
+        np.testing.assert_array_equal(made.weights, expected.weights)
+
+
+def test_the_numbers_are_those_of_the_test_shots(
+    done: tuple[Path, pp.Reconstruction], stages: Path
+) -> None:
+    folder, found = done
+    dataset = found.dataset
+    parts = split_shots(read_shots(stages / "shots.nc"), 0.4, 0)
+    members = [load_rbm(folder / f"run/ensemble/seed-{seed}.nc") for seed in (0, 1)]
+    parent = members[dataset.attrs["parent_seed"]]
+    for part, loss, allowed in (
+        (parts.test, dataset["test_loss"], dataset["test_allowed"]),
+        (
+            parts.validation,
+            dataset["trial_loss"][dataset["trial_smallest"].values][0],
+            dataset["trial_allowed"][dataset["trial_smallest"].values][0],
+        ),
+    ):
+        each = [member.log_prob(part).mean() for member in members]
+        expected = np.mean(each) - found.rbm.log_prob(part).mean()
+        assert float(loss) == pytest.approx(expected, abs=1e-12)
+        losses = losses_from(parent, part, draws=200, seed=0)
+        assert float(allowed) == likelihood_band(members, losses, 0.05, 0)(found.rbm).allowed
+    report = evaluate_on_shots(found.rbm, parts.test, draws=200)
+    assert float(dataset["abs_magnetization"]) == report.abs_magnetization.value
+    assert float(dataset["abs_magnetization_shots"]) == report.abs_magnetization.shots_value
+    walls = (parts.test.bits[:, 1:] != parts.test.bits[:, :-1]).sum(axis=1)
+    assert float(dataset["walls_shots"]) == pytest.approx(walls.mean())
+    assert dataset["walls_dense"].dims == ("seed",)
+
+
+def test_the_smallest_is_within_the_band_and_one_less_is_not(
+    done: tuple[Path, pp.Reconstruction],
+) -> None:
+    dataset = done[1].dataset
+    share = dict(zip(dataset["trial_weights"].values, dataset["trial_share"].values, strict=True))
+    assert share[dataset.attrs["weights"]] <= 1
+    assert done[1].rbm.number_of_weights == dataset.attrs["weights"]
+    if dataset.attrs["fewer"] >= 0:
+        assert dataset.attrs["fewer"] == dataset.attrs["weights"] - 1
+        assert share[dataset.attrs["fewer"]] > 1
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ("ensemble", "path", "smallest.nc", "report.html", "figures"),
+        ("choice", "ensemble", "path", "observed", "split.nc", "reconstruct.nc"),
+    ],
+)
+def test_a_run_goes_on_to_the_same_bits(
+    done: tuple[Path, pp.Reconstruction], run: Path, stages: Path, gone: tuple[str, ...]
+) -> None:
+    before = {name: data for name, (data, _) in tiny.contents(run).items()}
+    for name in gone:
+        (shutil.rmtree if (run / name).is_dir() else Path.unlink)(run / name)
+    place = f"{done[0] / 'mine.py'}:walls"
+    settings = tiny.reconstruct_settings(observable=(place,))
+    pp.reconstruct(read_shots(stages / "shots.nc"), run, settings=settings)
+    assert {name: data for name, (data, _) in tiny.contents(run).items()} == before
+
+
+def test_a_folder_of_other_shots_settings_or_code_is_refused(
+    done: tuple[Path, pp.Reconstruction], run: Path, stages: Path, tmp_path: Path
+) -> None:
+    shots = read_shots(stages / "shots.nc")
+    place = f"{done[0] / 'mine.py'}:walls"
+    settings = tiny.reconstruct_settings(observable=(place,))
+    before = tiny.contents(run)
+    with pytest.raises(InputError, match="the run there has shots_sha256 = "):
+        run_reconstruct(settings, shots.bits[::-1], run)
+    with pytest.raises(InputError, match="the run there has seeds = 2, this one 3"):
+        run_reconstruct(settings.model_copy(update={"seeds": 3}), shots, run)
+    with pytest.raises(InputError, match="has the checksum"):
+        run_reconstruct(settings.model_copy(update={"shots_sha256": "0" * 64}), shots, run)
+    assert tiny.contents(run) == before
+    (run / "observables/mine.py").write_text("# other\n")
+    with pytest.raises(InputError, match=r"is another than .*, of this run"):
+        run_reconstruct(settings, shots, run)
+    (run / "observables/mine.py").write_text(MINE)
+    (run / "path/level-00.nc").write_bytes(b"")
+    with pytest.raises(InputError, match=r"level-00.nc: the file is empty"):
+        run_reconstruct(settings, shots, run)
+
+
+@pytest.mark.parametrize("measure", ["abs_magnetization", "correlation", "first"])
+def test_an_observable_ends_the_search(stages: Path, tmp_path: Path, measure: str) -> None:
+    shots = read_shots(stages / "shots.nc")
+    own: dict[str, Any] = {"first": lambda bits: bits[:, 0]}
+    settings = tiny.reconstruct_settings(measure=measure)
+    found = run_reconstruct(settings, shots, tmp_path / "run", own)
+    parts = split_shots(shots, 0.4, 0)
+    dense = [
+        evaluate_on_shots(load_rbm(file), parts.test, draws=200, observables=own)
+        for file in sorted((tmp_path / "run/ensemble").iterdir())
+    ]
+    smallest = load_rbm(tmp_path / "run/smallest.nc")
+    here = evaluate_on_shots(smallest, parts.test, draws=200, observables=own)
+    apart = np.abs(
+        here.comparison(measure).value
+        - np.mean([each.comparison(measure).value for each in dense], axis=0)
+    )
+    assert float(found["test_loss"]) in [pytest.approx(x) for x in np.atleast_1d(apart)]
+    assert np.isnan(resolution(found))
+    assert len(checks(found)) == 7
+
+
+def test_learning_rates_that_diverge_are_passed_over(stages: Path, tmp_path: Path) -> None:
+    train = TrainSettings(epochs=3, batch_size=20, weight_decay=1e30)
+    shots = read_shots(stages / "shots.nc")
+    with pytest.raises(Diverged, match=r"learning_rate = 0.5 is too large"):
+        run_reconstruct(tiny.reconstruct_settings(train=train), shots, tmp_path / "all")
+    train = TrainSettings(epochs=3, batch_size=20, weight_decay=1e4)
+    settings = tiny.reconstruct_settings(train=train, learning_rates=(1e-6, 1000.0))
+    found = run_reconstruct(settings, shots, tmp_path / "one")
+    assert found["candidate_learning_rate"].values.tolist() == [1e-6]
+
+
+def test_what_there_is_to_choose_from() -> None:
+    def rates(**changes: Any) -> list[tuple[int, float]]:
+        settings = ReconstructSettings(**changes)
+        return [(hidden, each.learning_rate) for hidden, each in settings.candidates(18)]
+
+    assert rates() == [(n, rate) for n in (4, 9, 18) for rate in (0.03, 0.1, 0.3)]
+    assert rates(hidden=(7,), train={"learning_rate": 0.2}) == [(7, 0.2)]
+    assert rates(hidden=(7,), learning_rates=(0.3,), train={"learning_rate": 0.2}) == [(7, 0.3)]
+    assert len(rates(train={"method": "exact"})) == 3
+    large = ReconstructSettings().candidates(50)
+    assert [(n, each.method) for n, each in large] == [(12, "cd")] * 3 + [
+        (25, "natural"),
+        (50, "natural"),
+    ]
+    assert ReconstructSettings().units_for(1) == (1,)
+    search = ReconstructSettings(prune=SearchSettings(fraction=0.2)).prune
+    assert (search.criterion, search.levels) == ("surgeon", 1000)
+
+
+# ---- the checks
+
+
+def changed(found: xr.Dataset, **values: Any) -> list[str]:
+    """The checks that fail when some numbers are others."""
+    attrs = {name: value for name, value in values.items() if name in found.attrs}
+    rest = {name: value for name, value in values.items() if name not in attrs}
+    made = found.assign(rest).assign_attrs(attrs)
+    return [each.name for each in checks(made) if not each.passed]
+
+
+def test_every_check_can_fail(done: tuple[Path, pp.Reconstruction]) -> None:
+    found = done[1].dataset
+    sound: dict[str, Any] = {
+        "test_loss": 0.0,
+        "trial_allowed": ("trial", np.full(found.sizes["trial"], 0.01)),
+        "test_error": 0.001,
+        "magnetization_sigmas": 0.0,
+        "abs_magnetization_sigmas": 0.0,
+        "neighbours_sigmas": 0.0,
+        "walls_sigmas": 0.0,
+        "correlation_sigmas": ("distance", np.zeros(3)),
+        "pairs_sigmas": 0.0,
+        "drift_sigmas": 0.0,
+        "log_likelihood_gain": 1.0,
+        "warnings": "",
+    }
+    assert changed(found, **sound) == []
+    assert changed(found, **{**sound, "test_loss": 0.0123}) == []  # 0.01 + 2.33 errors
+    for change, name in (
+        ({"test_loss": 0.0124}, "the test shots do not contradict the search"),
+        ({"test_loss": np.nan}, "the test shots do not contradict the search"),
+        ({"test_error": 0.1}, "the test shots would show a loss that matters"),
+        ({"walls_sigmas": -4.0}, "every observable agrees with the test shots"),
+        (
+            {"correlation_sigmas": ("distance", np.array([0, 0, 4.0]))},
+            "every observable agrees with the test shots",
+        ),
+        ({"pairs_sigmas": 9.0}, "every site and pair agrees with the test shots"),
+        ({"drift_sigmas": 9.0}, "the record is steady"),
+        (
+            {"log_likelihood_gain": -1.0, "log_likelihood_gain_error": 0.1},
+            "it describes the shots better than independent bits",
+        ),
+        ({"dense_parameters": 10_000}, "there are more shots than parameters"),
+        ({"warnings": "rests on sand"}, "no estimate carries a warning"),
+    ):
+        assert changed(found, **{**sound, **change}) == [name]
+
+
+def test_a_failure_of_the_dense_rbms_is_told(done: tuple[Path, pp.Reconstruction]) -> None:
+    found = done[1].dataset
+    far = {"walls_sigmas": 40.0, "walls_shots": float(found["walls_dense"].mean()) + 5.0}
+    words = [each.words for each in checks(found.assign(far)) if "observable" in each.name]
+    assert "so training is to blame; try --train.method exact" in words[0]
+    near = {**far, "walls_shots": float(found["walls_dense"].mean())}
+    words = [each.words for each in checks(found.assign(near)) if "observable" in each.name]
+    assert "so pruning is to blame; --measure walls ends it by that" in words[0]
+
+
+@pytest.mark.slow
+def test_a_sparse_truth_is_found_and_trusted(tmp_path: Path) -> None:
+    """Shots of an RBM of 8 weights: at most a few more are kept, and 1 of 4 may fail a check."""
+    mask = np.zeros((3, 6), bool)
+    mask[[0, 0, 0, 1, 1, 1, 2, 2], [0, 1, 2, 2, 3, 4, 4, 5]] = True
+    truth = pp.RBM(6.0 * mask, -4 * np.ones(6), -7 * np.ones(3), mask)
+    trusted = 0
+    for seed in range(8):
+        shots = Shots(truth.sample_exact(20_000, seed=seed))
+        found = pp.reconstruct(
+            shots,
+            tmp_path / f"{seed}",
+            hidden=(3,),
+            draws=20_000,
+            train=TrainSettings(method="exact"),
+            fine_tune=FineTuneSettings(method="exact"),
+            prune=SearchSettings(),
+        )
+        trusted += found.trusted
+        assert found.rbm.number_of_weights <= 14
+        kl = float(
+            np.exp(truth.log_prob_all() - truth.log_partition())
+            @ (
+                truth.log_prob_all()
+                - truth.log_partition()
+                - found.rbm.log_prob_all()
+                + found.rbm.log_partition()
+            )
+        )
+        assert kl < resolution(found.dataset) + 0.005
+    assert trusted >= 6
+
+
+# ---- the page and the command
+
+
+def test_the_page_says_what_the_dataset_says(done: tuple[Path, pp.Reconstruction]) -> None:
+    page = done[1].report.read_text()
+    dataset = done[1].dataset
+    weights, dense = dataset.attrs["weights"], dataset.attrs["dense_weights"]
+    assert "Can it be trusted?" in page
+    assert page.index("How small?") < page.index("What does it cost?") < page.index('<h2 id="trust')
+    assert f">{weights}</data> of " in page
+    assert f">{dense}</data> weights" in page
+    for each in done[1].checks:
+        assert each.name in page
+    assert ("Yes: all" in page) == done[1].trusted
+    assert "walls" in page
+    assert "psiprune reconstruct" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_command(
+    done: tuple[Path, pp.Reconstruction],
+    stages: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("psiprune.reconstruction.save_figure", lambda *_: [])
+    place = f"{done[0] / 'mine.py'}:walls"
+    command = ("reconstruct", stages / "shots.txt", *tiny.reconstruct_options())
+    options = ("--observable", place, "--out", tmp_path / "run")
+    outcome = tiny.call(*command, *options, "--json")
+    assert (outcome.status, outcome.err) == (0, "")
+    printed = json.loads(outcome.out)
+    dataset = done[1].dataset
+    assert printed["weights"] == dataset.attrs["weights"]
+    assert printed["test"]["loss"] == float(dataset["test_loss"])
+    assert printed["trusted"] == done[1].trusted
+    assert len(printed["trials"]) == dataset.sizes["trial"]
+    assert set(printed["observables"]) >= {"walls", "correlation"}
+    outcome = tiny.call(*command, *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith(f"{printed['weights']} of 8 weights are enough, on 2 hidden units")
+    assert any(line.startswith("walls ") for line in lines)
+    assert any(line.startswith("Can it be trusted? ") for line in lines)
+    # The page names a command that gives the same, and so does the configuration.
+    config = ("--config", tmp_path / "run/config.toml", "--out", tmp_path / "again")
+    outcome = tiny.call("reconstruct", stages / "shots.txt", *config, "--json")
+    again = json.loads(outcome.out)
+    assert {k: v for k, v in again.items() if k not in ("folder", "report")} == {
+        k: v for k, v in printed.items() if k not in ("folder", "report")
+    }
+
+
+def test_smallest_is_an_rbm_as_any_other(done: tuple[Path, pp.Reconstruction]) -> None:
+    kept = read_dataset(done[0] / "run/smallest.nc", "rbm")
+    assert float(kept["test_loss"]) == float(done[1].dataset["test_loss"])
+    assert load_rbm(done[0] / "run/smallest.nc").number_of_weights == kept["mask"].values.sum()
