@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune import kernels
+from psiprune.checkpoints import Checkpoint, Notes
 from psiprune.config import TrainSettings
 from psiprune.initial import local_rbm
 from psiprune.inputs import Diverged, InputError, check_count, check_seed
-from psiprune.natural import NaturalState, natural_steps
-from psiprune.natural_chains import chain_steps, start_chain_training
+from psiprune.natural import NaturalState, natural_steps, start_natural
+from psiprune.natural_chains import ChainState, chain_steps, start_chain_training
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots, as_shots, check_sites
@@ -33,6 +37,14 @@ class Progress(Protocol):
 
 
 Watch = Callable[[Progress], None]
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A watcher with `notes`; a checkpoint keeps them, and a training taken up has them again."""
+
+    notes: Notes
+
 
 _STREAM = 1  # tells this module's random numbers from those of sampling
 _SHUFFLE, _GIBBS, _CHAINS = 0, 1, 2
@@ -65,6 +77,26 @@ class TrainingState:
             bias.astype(np.float64) for bias in (self.at.visible_bias, self.at.hidden_bias)
         )
         return RBM(weights, visible_bias, hidden_bias, self.mask)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps."""
+        return {
+            "parameters": np.concatenate(self.at),
+            "velocity": np.concatenate(self.velocity),
+            "chains": self.chains,
+        }
+
+    def taken_up(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> TrainingState:
+        """From the start of a training, the state that gave these arrays."""
+        ends = np.cumsum([len(values) for values in self.at])[:-1]
+        at, velocity = (
+            kernels.Parameters(*np.split(arrays[name], ends)) for name in ("parameters", "velocity")
+        )
+        return TrainingState(self.mask, epoch, at, velocity, arrays["chains"])
+
+
+#: The states of all methods.
+State = TrainingState | NaturalState | ChainState
 
 
 def start_training(rbm: RBM, settings: TrainSettings, seed: int) -> TrainingState:
@@ -136,14 +168,34 @@ def _one_epoch(
     return TrainingState(state.mask, state.epoch + 1, at, velocity, chains)
 
 
-def _states(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[Progress]:
+def _begin(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> State:
+    """The state of the method chosen before its first epoch."""
     if settings.method == "exact":
-        return natural_steps(start, shots, settings, seed)
+        return start_natural(start)
     if settings.method == "natural":
-        return chain_steps(
-            start_chain_training(start, shots, settings, seed), shots, settings, seed
-        )
-    return train_epochs(start_training(start, settings, seed), shots, settings, seed)
+        return start_chain_training(start, shots, settings, seed)
+    return start_training(start, settings, seed)
+
+
+def _states(state: State, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[State]:
+    """The states after a state."""
+    if isinstance(state, NaturalState):
+        return natural_steps(state, shots, settings, seed)
+    if isinstance(state, ChainState):
+        return chain_steps(state, shots, settings, seed)
+    return train_epochs(state, shots, settings, seed)
+
+
+def _identity(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> dict[str, object]:
+    """All that the numbers of a training follow from."""
+    arrays = start.weights, start.visible_bias, start.hidden_bias, start.mask
+    return {
+        "psiprune": version("psiprune"),
+        **settings.model_dump(mode="json"),
+        "seed": seed,
+        "shots": hashlib.sha256(shots.bits.tobytes()).hexdigest(),
+        "start": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
+    }
 
 
 def initial(
@@ -180,7 +232,8 @@ def train(
         mask: weights that exist, bool [hidden, site]; all if not given.
         start: train this RBM on, instead of a new one.
         settings: all settings at once, see TrainSettings.
-        watch: called with the state after each epoch (for progress, or a history).
+        watch: called with the state after each epoch (for progress, or a history), and with that
+            of an earlier run which is taken up.
         **changes: single settings: epochs, batch_size, cd_steps, learning_rate, ...
 
     Returns:
@@ -211,14 +264,19 @@ def train(
         start = start.with_mask(mask)
     check_sites(data, start.visible, "the RBM")
     chosen = chosen.for_size(start.visible, start.hidden)
-    last: Progress | None = None
-    for state in _states(start, data, chosen, seed):
-        last = state
-        if watch is not None:
-            watch(state)
+    notes: Notes = watch.notes if isinstance(watch, Noting) else {}
+    first = _begin(start, data, chosen, seed)
+    with Checkpoint(partial(_identity, start, data, chosen, seed)) as checkpoint:
+        state = begun = checkpoint.resume(first, notes)
+        if watch is not None and begun is not first:
+            watch(begun)
+        for state in _states(begun, data, chosen, seed):
+            if watch is not None:
+                watch(state)
+            checkpoint.offer(state, notes)
     provenance = {"training_shots": len(data), "seed": seed, **chosen.model_dump()}
-    if last is not None:
-        provenance["epochs_done"] = last.epoch
-    if isinstance(last, NaturalState):
-        provenance["converged"] = int(last.done)
-    return replace(start if last is None else last.rbm, provenance=provenance)
+    if state.epoch > 0:
+        provenance["epochs_done"] = state.epoch
+        if isinstance(state, NaturalState):
+            provenance["converged"] = int(state.done)
+    return replace(start if state.epoch == 0 else state.rbm, provenance=provenance)

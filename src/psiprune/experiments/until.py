@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from psiprune.checkpoints import trainings_kept
 from psiprune.config import FineTuneSettings, PruneSettings, UntilSettings
 from psiprune.errors import Measure
 from psiprune.files import read_dataset, write_dataset
@@ -56,9 +57,10 @@ def run_until(
     def keep(name: str, make: Callable[[], Trial]) -> Trial:
         file = folder / f"{name}.nc"
         if not file.exists():
-            made = make()
-            kept = made.rbm.to_dataset().assign({until.measure: made.value})
-            write_dataset(file, kept, "rbm")
+            with trainings_kept(file):
+                made = make()
+                kept = made.rbm.to_dataset().assign({until.measure: made.value})
+                write_dataset(file, kept, "rbm")
         found = read_dataset(file, "rbm")
         if until.measure not in found:
             raise InputError(f"{file}: holds no {until.measure}; delete it, to make it again")
