@@ -15,6 +15,7 @@ from psiprune import sampling
 from psiprune.config import LARGEST_FISHER, TrainSettings
 from psiprune.fisher import sample_fisher
 from psiprune.inputs import Diverged, InputError
+from psiprune.lapack import cholesky_in_place
 from psiprune.likelihood import Moments, collapse, flatten, from_vector, to_vector
 from psiprune.parallel import in_threads
 from psiprune.rbm import RBM
@@ -196,7 +197,7 @@ def _metric(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> Metric:
     fisher = sample_fisher(rbm, collapse(bits))
     fisher[np.diag_indices_from(fisher)] += damping
     # The transpose of the symmetric matrix has the memory order of LAPACK, which spares a copy.
-    factor, _ = scipy.linalg.cho_factor(fisher.T, lower=True, overwrite_a=True, check_finite=False)
+    factor = cholesky_in_place(fisher.T)
     return Metric(factor, to_vector(rbm), bits, damping)
 
 
