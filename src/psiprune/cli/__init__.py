@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -10,9 +11,14 @@ from pydantic import ValidationError
 
 from psiprune.cli import experiments, importing, models, paper, pruning, states
 from psiprune.cli.app import app
+from psiprune.cli.interrupts import INTERRUPTED, heard_within_a_second
 from psiprune.inputs import InputError, Settings, one_line
 
 __all__ = ["app", "experiments", "importing", "main", "models", "paper", "pruning", "run", "states"]
+
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = "; what was finished stays: make room, then the same command goes on from there"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = isinstance(cause, ValidationError)
         return _fail(one_line(cause, Settings) if known else str(error), 2)  # type: ignore[arg-type]
     except KeyboardInterrupt:
-        return _fail("interrupted; a study or a pruning path goes on with the same command", 130)
+        return _fail(INTERRUPTED, 130)
     except OSError as error:
-        return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+        told = f"{error.filename or 'output'}: {error.strerror or error}"
+        return _fail(told + (_FULL if error.errno in _FULL_DISK else ""), 1)
     except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
         return _fail(str(error) or type(error).__name__, 1)
     return 0
@@ -41,4 +48,6 @@ def _fail(line: str, status: int) -> int:
 
 def run() -> None:
     """The entry point of the `psiprune` command."""
-    sys.exit(main())
+    with heard_within_a_second(lambda: _fail(INTERRUPTED, 130)):
+        status = main()
+    sys.exit(status)
