@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from psiprune.claims import claims_markdown, claims_numbers, claims_text, counts, headlines, judge
 from psiprune.config import PaperSettings
-from psiprune.experiments.paper import PARTS, Paper, run_paper
+from psiprune.experiments.paper import PARTS, Paper, paper_in
 from psiprune.figures import (
     plot_broken,
     plot_decay,
@@ -32,6 +32,7 @@ from psiprune.files import write_bytes, write_dataset
 from psiprune.inputs import InputError
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.paper import paper_report
+from psiprune.runs import open_run
 from psiprune.summaries import bands_of
 from psiprune.tables import schedule_numbers, schedule_text
 
@@ -107,18 +108,18 @@ def reproduce(
     needs = {part for name in wanted if name != TABLE for part in DRAWINGS[name].parts}
     if TABLE in wanted:
         needs.add("study")
-    run = Path(folder)
-    paper = run_paper(settings, run, tuple(needs) if only else tuple(PARTS))
-    (run / "figures").mkdir(exist_ok=True)
-    figures = {name: DRAWINGS[name].draw(paper) for name in wanted if name != TABLE}
-    drawn = [
-        file.relative_to(run)
-        for name, figure in figures.items()
-        for file in save_figure(figure, run / "figures" / name)
-    ]
-    if only:
-        return _alone(run, paper, wanted, drawn)
-    return _judged(run, paper, figures)
+    with open_run(folder, settings) as run:
+        paper = paper_in(run, settings, tuple(needs) if only else tuple(PARTS))
+        (run / "figures").mkdir(exist_ok=True)
+        figures = {name: DRAWINGS[name].draw(paper) for name in wanted if name != TABLE}
+        drawn = [
+            file.relative_to(run)
+            for name, figure in figures.items()
+            for file in save_figure(figure, run / "figures" / name)
+        ]
+        if only:
+            return _alone(run, paper, wanted, drawn)
+        return _judged(run, paper, figures)
 
 
 def _alone(run: Path, paper: Paper, wanted: Sequence[str], drawn: Sequence[Path]) -> Outcome:

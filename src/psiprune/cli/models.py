@@ -13,6 +13,7 @@ from psiprune.cli.app import (
     app,
     check_new,
     chosen_settings,
+    new_file,
     progress_bar,
     show,
 )
@@ -33,7 +34,7 @@ def train_command(
     history: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Fit an RBM to shots.
+    """Fit an RBM to shots; started again after a stop, the same command goes on.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ def train_command(
     json
         print one JSON object on standard output
     """
+    from psiprune.checkpoints import trainings_kept
     from psiprune.shots import read_shots
     from psiprune.training import initial, train
 
@@ -63,7 +65,7 @@ def train_command(
     data = read_shots(shots)
     units = max(1, data.sites // 2) if hidden is None else check_count("--hidden", hidden, 1)
     chosen = chosen_settings(TrainSettings, settings, config).for_size(data.sites, units)
-    with progress_bar(chosen.epochs) as bar:
+    with new_file(out), trainings_kept(out), progress_bar(chosen.epochs) as bar:
         if state is None or history is None:
             rbm = train(
                 data, hidden=units, seed=seed, settings=chosen, watch=lambda _: advance(bar)
@@ -80,7 +82,7 @@ def train_command(
                 start, data, chosen, seed, reference, 10, 10_000, lambda _: advance(bar)
             )
             write_dataset(history, entries, "history")
-    rbm.save(out)
+        rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)
     converged = rbm.provenance.get("converged")
     ending = "" if converged is None else ", converged" if converged else ", not converged"

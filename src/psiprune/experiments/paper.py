@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -135,22 +136,27 @@ def run_paper(
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         raise InputError(f"parts: must be among {', '.join(PARTS)}, found {unknown[0]!r}")
-    families = {family for part in parts for family in PARTS[part]}
     with open_run(folder, settings) as run:
-        stages = [stage for stage in stages_of(settings) if stage.family in families]
-        found = {}
-        clock = Clock(run, stages)
-        for stage in stages:
-            file = run / stage.name / stage.file
-            if not file.exists():
-                with clock.running(stage):
-                    stage.run(run / stage.name)
-            found[stage.name] = read_dataset(file)
-        (run / "derived").mkdir(exist_ok=True)
-        for name, dataset in _derived(Paper(settings, found, None), run, parts):
-            write_dataset(run / "derived" / f"{name}.nc", dataset, name)
-            found[name] = dataset
-        timing = _timing(settings, run) if "timing" in parts else None
+        return paper_in(run, settings, parts)
+
+
+def paper_in(run: Path, settings: PaperSettings, parts: Collection[str]) -> Paper:
+    """`run_paper` in the folder of a run that is open."""
+    families = {family for part in parts for family in PARTS[part]}
+    stages = [stage for stage in stages_of(settings) if stage.family in families]
+    found = {}
+    clock = Clock(run, stages)
+    for stage in stages:
+        file = run / stage.name / stage.file
+        if not file.exists():
+            with clock.running(stage):
+                stage.run(run / stage.name)
+        found[stage.name] = read_dataset(file)
+    (run / "derived").mkdir(exist_ok=True)
+    for name, dataset in _derived(Paper(settings, found, None), run, parts):
+        write_dataset(run / "derived" / f"{name}.nc", dataset, name)
+        found[name] = dataset
+    timing = _timing(settings, run) if "timing" in parts else None
     return Paper(settings, found, timing)
 
 
@@ -240,11 +246,20 @@ def _timing(settings: PaperSettings, run: Path) -> Mapping[str, Any]:
         ]
         rbms = [rbm_from_dataset(read_dataset(each, "rbm"), each) for each in files]
         times = time_levels(rbms, read_shots(folder / "shots.nc"), settings.train)
-        write_bytes(file, (json.dumps(times, indent=2) + "\n").encode())
+        sealed = {**times, "crc32": _checksum(times)}
+        write_bytes(file, (json.dumps(sealed, indent=2) + "\n").encode())
     try:
-        return dict(json.loads(file.read_text()))
-    except (OSError, ValueError) as error:
+        found: dict[str, Any] = json.loads(file.read_text())
+        claimed = found.pop("crc32", None)
+        if claimed is not None and claimed != _checksum(found):
+            raise ValueError("damaged")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{file}: cannot be read: {error}; delete it to measure again") from None
+    return found
+
+
+def _checksum(times: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(times).encode())
 
 
 # Rough costs, as measured on one core of a 2-core server that has other work too: 0.15 ns for a
