@@ -454,6 +454,7 @@ BAD_FILES = {
     "one.txt": b"0 1 1 0\n",
     "rubbish.dat": b"\x80\x81\xff\x00",
     "rubbish.nc": b"\x89HDF\r\n\x1a\nrubbish",
+    ".begun.nc.1.checkpoint": b"\x89HDF\r\n\x1a\nrubbish",
     "broken.toml": b"epochs = \n",
     "unknown.toml": b"epoch = 3\n",
     "nested.toml": b"[train]\nepoch = 3\n",
@@ -546,6 +547,7 @@ BAD_INPUT: list[tuple[str, str]] = [
         "train {in}/shots.nc --out {out} --config {in}/table.toml",
         "epochs: should be a valid integer",
     ),
+    ("train {in}/shots.nc --out {in}/begun.nc", ".begun.nc.1.checkpoint: truncated or damaged"),
     # prune
     ("prune {in}/rbm.nc --out {out}", "--shots requires an argument"),
     ("prune {in}/none.nc {in}/shots.nc --out {out}", "none.nc: cannot be read: No such file"),
