@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from psiprune.cli import experiments, importing, models, paper, pruning, states
 from psiprune.cli.app import app
-from psiprune.cli.interrupts import INTERRUPTED, heard_within_a_second
+from psiprune.cli.interrupts import INTERRUPTED, end_at_once, heard_within_a_second
 from psiprune.inputs import InputError, Settings, one_line
 
 __all__ = ["app", "experiments", "importing", "main", "models", "paper", "pruning", "run", "states"]
@@ -50,4 +50,6 @@ def run() -> None:
     """The entry point of the `psiprune` command."""
     with heard_within_a_second(lambda: _fail(INTERRUPTED, 130)):
         status = main()
+    if status == 130:
+        end_at_once(status)
     sys.exit(status)
