@@ -217,6 +217,16 @@ def test_interrupted_at_random_moments(name: str, inputs: Path, tmp_path: Path) 
     assert everything(folder) == everything(whole)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 2.0, 4.0])
+def test_ctrl_c_in_a_large_ground_state(tmp_path: Path, seconds: float) -> None:
+    running = tiny.start("ground-state", "--sites", 100, "--out", tmp_path / "a.nc")
+    tiny.wait_for(running, (tmp_path / ".a.nc.lock").exists)
+    time.sleep(seconds)
+    assert interrupted(running) < 2.5
+    assert not (tmp_path / "a.nc").exists()
+
+
 # ---- two at once
 
 

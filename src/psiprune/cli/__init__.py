@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 from collections.abc import Sequence
 
 from cyclopts import CycloptsError
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = isinstance(cause, ValidationError)
         return _fail(one_line(cause, Settings) if known else str(error), 2)  # type: ignore[arg-type]
     except KeyboardInterrupt:
+        warnings.simplefilter("ignore")  # TeNPy warns of options that it did not come to
         return _fail(INTERRUPTED, 130)
     except OSError as error:
         told = f"{error.filename or 'output'}: {error.strerror or error}"
