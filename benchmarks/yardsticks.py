@@ -21,7 +21,7 @@ from psiprune.config import PruneSettings, TrainSettings
 from psiprune.errors import kl_divergence, reference_of
 from psiprune.likelihood import Configurations
 from psiprune.masks import cluster_mask
-from psiprune.natural import natural_steps
+from psiprune.natural import natural_steps, start_natural
 from psiprune.pruning import prune_to
 from psiprune.rbm import initial_rbm
 
@@ -54,7 +54,7 @@ def main() -> None:
     exact = Configurations(basis.astype(np.float64), np.exp(log_q))
 
     def fitted(start: pp.RBM, seed: int) -> pp.RBM:
-        *_, last = natural_steps(start, exact, TRAINING, seed)
+        *_, last = natural_steps(start_natural(start), exact, TRAINING, seed)
         return last.rbm
 
     def kl(rbm: pp.RBM) -> float:

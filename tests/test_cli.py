@@ -563,6 +563,7 @@ BAD_FILES = {
     "one.txt": b"0 1 1 0\n",
     "rubbish.dat": b"\x80\x81\xff\x00",
     "rubbish.nc": b"\x89HDF\r\n\x1a\nrubbish",
+    ".begun.nc.1.checkpoint": b"\x89HDF\r\n\x1a\nrubbish",
     "broken.toml": b"epochs = \n",
     "unknown.toml": b"epoch = 3\n",
     "nested.toml": b"[train]\nepoch = 3\n",
@@ -691,6 +692,7 @@ BAD_INPUT: list[tuple[str, str]] = [
         "train {in}/shots.nc --out {out} --config {in}/table.toml",
         "epochs: should be a valid integer",
     ),
+    ("train {in}/shots.nc --out {in}/begun.nc", ".begun.nc.1.checkpoint: truncated or damaged"),
     # prune
     ("prune {in}/rbm.nc --out {out}", "--shots requires an argument"),
     ("prune {in}/none.nc {in}/shots.nc --out {out}", "none.nc: cannot be read: No such file"),
@@ -1039,7 +1041,10 @@ WRITING = {
 @pytest.mark.parametrize("command", WRITING.values(), ids=WRITING.keys())
 @pytest.mark.parametrize(
     ("trouble", "words"),
-    [(tiny.read_only, "Permission denied"), (lambda _: tiny.full_disk(100), "File too large")],
+    [
+        (tiny.read_only, "Permission denied"),
+        (lambda _: tiny.full_disk(100), "make room, then the same command goes on from there"),
+    ],
     ids=["read-only", "full"],
 )
 def test_what_cannot_be_written(
@@ -1082,9 +1087,9 @@ def test_a_run_beneath_a_file(tmp_path: Path) -> None:
         (ZeroDivisionError(), 1, "ZeroDivisionError"),
         (pp.Diverged("in\n epoch 3"), 1, "in epoch 3"),
         (pp.InputError("bits: are\nbad"), 2, "bits: are bad"),
-        (OSError(28, "No space left on device"), 1, "output: No space left on device"),
+        (OSError(28, "No space left on device"), 1, "output: No space left on device; what was"),
         (OSError(28, "No space left on device", "a.nc"), 1, "a.nc: No space left on device"),
-        (KeyboardInterrupt(), 130, "interrupted; a study or a pruning path goes on with the same"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on"),
     ],
     ids=repr,
 )

@@ -19,7 +19,7 @@ from psiprune.likelihood import (
     model_moments,
     to_vector,
 )
-from psiprune.natural import natural_steps
+from psiprune.natural import natural_steps, start_natural
 from psiprune.rbm import RBM
 from psiprune.training import Progress, train
 
@@ -116,7 +116,9 @@ def test_the_maximum_is_reached() -> None:
 def test_a_distribution_itself_can_be_fitted() -> None:
     truth = sparse_rbm(5, 2)
     start = RBM(truth.weights + 0.3, truth.visible_bias, truth.hidden_bias, truth.mask)
-    *_, last = natural_steps(start, whole_basis(truth), TrainSettings(epochs=100), seed=0)
+    *_, last = natural_steps(
+        start_natural(start), whole_basis(truth), TrainSettings(epochs=100), seed=0
+    )
     basis = exact.basis(5)
     found, expected = np.exp(last.rbm.log_prob(basis)), np.exp(truth.log_prob(basis))
     assert last.done

@@ -417,7 +417,10 @@ def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> No
     before = tiny.contents(copy)
     with tiny.full_disk():
         line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy), status=1)
-    assert line == f"{copy / 'study.nc'}: File too large"
+    assert line == (
+        f"{copy / 'study.nc'}: File too large; what was finished stays: make room, then the same "
+        "command goes on from there"
+    )
     after = tiny.contents(copy)
     assert after.pop("provenance.json")
     del before["provenance.json"]
@@ -467,7 +470,7 @@ def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     out, err = running.communicate(timeout=30)
     seconds = time.monotonic() - begin
     line = tiny.refusal(tiny.Outcome(running.returncode, out, err), status=130)
-    assert line == "interrupted; a study or a pruning path goes on with the same command"
+    assert line == "interrupted; the same command goes on from what was finished"
     assert seconds < 2.5
     assert not (folder / "study.nc").exists()
     assert not [file for file in tiny.names(folder) if file.endswith(".draft")]

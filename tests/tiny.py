@@ -54,6 +54,13 @@ PROGRAM = (
 )
 """`psiprune` as a process of its own."""
 
+EAGER = (
+    *PROGRAM[:2],
+    "from psiprune import checkpoints; checkpoints.SECONDS, checkpoints.LEAST = 0.05, 0.0;"
+    + PROGRAM[2],
+)
+"""The same with a checkpoint every 50 ms of training."""
+
 
 def settings(**changes: Any) -> StudySettings:
     """4 sites, 3 hidden units, two fields, three levels of 12, 8, 6, 4 weights."""
@@ -195,10 +202,10 @@ def options(changes: Mapping[str, object] | None = None) -> list[str]:
     return [f"--{name}={value}" for name, value in {**OPTIONS, **(changes or {})}.items()]
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(*arguments: object, program: tuple[str, ...] = PROGRAM) -> subprocess.Popen[str]:
     """`psiprune` with these arguments, as a process of its own that may be stopped."""
     return subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)],
+        [*program, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

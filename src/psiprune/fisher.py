@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune import sampling, sums
 from psiprune.config import LARGEST_FISHER
 from psiprune.inputs import InputError
+from psiprune.lapack import cholesky_in_place, inverse_in_place
 from psiprune.likelihood import Configurations, collapse
 from psiprune.parallel import in_threads
 from psiprune.partition import independent_draws
@@ -189,8 +189,7 @@ def damped_inverse(fisher: Float64, damping: float) -> Float64:
     mean = float(np.trace(fisher)) / size
     matrix = np.array(fisher, order="F")
     matrix[np.diag_indices(size)] += max(_LEAST, damping * (mean if mean > 0 else 1.0))
-    factor = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
-    inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
+    inverse = inverse_in_place(cholesky_in_place(matrix))
     for first in range(0, size, _BLOCK):  # the other triangle, without a second matrix
         part = slice(first, first + _BLOCK)
         corner = np.tril(inverse[part, part])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -26,12 +27,12 @@ _FISHER_SAMPLE = 8192
 #: The run ends when a step promises less than this in log-likelihood (nat a shot), far below
 #: the statistical uncertainty, parameters / (2 shots), of any fit.
 _CONVERGED = 1e-9
-_LARGEST_DAMPING = 1e6
+_FIRST_DAMPING, _LARGEST_DAMPING = 1e-3, 1e6
 
 
 @dataclass(frozen=True, eq=False)
 class NaturalState:
-    """One step of maximum-likelihood training.
+    """One step of maximum-likelihood training; all that the next step needs.
 
     Attributes:
         epoch: steps done.
@@ -47,18 +48,41 @@ class NaturalState:
     damping: float
     done: bool
 
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps."""
+        return {
+            "parameters": to_vector(self.rbm),
+            "log_likelihood": np.array(self.log_likelihood),
+            "damping": np.array(self.damping),
+            "done": np.array(int(self.done)),
+        }
+
+    def taken_up(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> NaturalState:
+        """From the start of a training, the state that gave these arrays."""
+        rbm = from_vector(self.rbm, arrays["parameters"])
+        value, damping = float(arrays["log_likelihood"]), float(arrays["damping"])
+        return NaturalState(epoch, rbm, value, damping, bool(arrays["done"]))
+
+
+def start_natural(rbm: RBM) -> NaturalState:
+    """The state before the first step; its likelihood is not looked at."""
+    return NaturalState(0, rbm, float("nan"), _FIRST_DAMPING, False)
+
 
 def natural_steps(
-    rbm: RBM, data: Configurations, settings: TrainSettings, seed: int
+    start: NaturalState, data: Configurations, settings: TrainSettings, seed: int
 ) -> Iterator[NaturalState]:
     """The states after each step (F + lambda 1)^-1 g up the exact log-likelihood of the data.
 
     The data are shots, or any configurations with weights that sum to 1: a distribution itself. F
     is the Fisher matrix over the data (Amari 1998); lambda adapts as in Levenberg and Marquardt: a
     step that does not raise the likelihood is not taken but damped more. Ends when converged or
-    after settings.epochs steps.
+    after settings.epochs steps. `start` may be the state of an earlier run.
     """
-    x, damping = to_vector(rbm), 1e-3
+    if start.done:
+        return
+    rbm = start.rbm
+    x, damping = to_vector(rbm), start.damping
     penalised = np.zeros(len(x))
     penalised[: rbm.number_of_weights] = settings.weight_decay
 
@@ -68,7 +92,7 @@ def natural_steps(
         return value - 0.5 * float(penalised @ x**2), slope
 
     value, slope = objective(x)
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(start.epoch + 1, settings.epochs + 1):
         fisher = fisher_matrix(from_vector(rbm, x), _some_of(data, seed, epoch))
         fisher[np.diag_indices_from(fisher)] += penalised
         while True:

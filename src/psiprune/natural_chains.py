@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -14,6 +15,7 @@ from psiprune import sampling
 from psiprune.config import LARGEST_FISHER, TrainSettings
 from psiprune.fisher import sample_fisher
 from psiprune.inputs import Diverged, InputError
+from psiprune.lapack import cholesky_in_place
 from psiprune.likelihood import Moments, collapse, flatten, from_vector, to_vector
 from psiprune.parallel import in_threads
 from psiprune.rbm import RBM
@@ -32,17 +34,23 @@ _PIECE = 8192  # configurations a task; fixed, so that sums are the same on any 
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """The Fisher matrix that shapes the steps.
+    """The Fisher matrix that shapes the steps, and what it was made of, which is far smaller.
 
     Attributes:
         factor: Cholesky factor of F + lambda 1, lower triangle [parameter, parameter].
+        parameters: of the RBM that F is of, [parameter].
+        chains: the configurations that F is an average over, uint8 [chain, site].
+        damping: lambda.
         moved: how far the distribution has gone since, the sum of sqrt(step.F.step).
         age: steps since.
     """
 
     factor: Float64
-    moved: float
-    age: int
+    parameters: Float64
+    chains: NDArray[np.uint8]
+    damping: float
+    moved: float = 0.0
+    age: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +68,36 @@ class ChainState:
     rbm: RBM
     chains: NDArray[np.uint8]
     metric: Metric | None
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps: of the metric what it was made of, not the large matrix."""
+        arrays: dict[str, NDArray[Any]] = {
+            "parameters": to_vector(self.rbm),
+            "chains": self.chains,
+        }
+        if self.metric is None:
+            return arrays
+        kept: dict[str, NDArray[Any]] = {
+            "parameters": self.metric.parameters,
+            "chains": self.metric.chains,
+            "damping": np.array(self.metric.damping),
+            "moved": np.array(self.metric.moved),
+            "age": np.array(self.metric.age),
+        }
+        return {**arrays, **{f"metric_{name}": array for name, array in kept.items()}}
+
+    def taken_up(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ChainState:
+        """From the start of a training, the state that gave these arrays."""
+        rbm = from_vector(self.rbm, arrays["parameters"])
+        metric = None
+        if "metric_age" in arrays:
+            then = from_vector(self.rbm, arrays["metric_parameters"])
+            metric = replace(
+                _metric(then, arrays["metric_chains"], float(arrays["metric_damping"])),
+                moved=float(arrays["metric_moved"]),
+                age=int(arrays["metric_age"]),
+            )
+        return ChainState(epoch, rbm, arrays["chains"], metric)
 
 
 def start_chain_training(rbm: RBM, shots: Shots, settings: TrainSettings, seed: int) -> ChainState:
@@ -119,7 +157,7 @@ def _one_step(
     metric = state.metric
     if metric is None or metric.moved > _STALE or metric.age >= _OLD:
         damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
-        metric = Metric(_factor(sample_fisher(rbm, collapse(bits)), damping), 0.0, 0)
+        metric = _metric(rbm, bits, damping)
     direction = scipy.linalg.cho_solve((metric.factor, True), gradient, check_finite=False)
     if not np.isfinite(direction).all():
         raise Diverged(
@@ -133,7 +171,7 @@ def _one_step(
         state.epoch + 1,
         from_vector(rbm, x + rate * shorten * direction),
         bits,
-        Metric(metric.factor, metric.moved + shorten * length, metric.age + 1),
+        replace(metric, moved=metric.moved + shorten * length, age=metric.age + 1),
     )
 
 
@@ -155,11 +193,12 @@ def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
     return Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
 
 
-def _factor(fisher: Float64, damping: float) -> Float64:
+def _metric(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> Metric:
+    fisher = sample_fisher(rbm, collapse(bits))
     fisher[np.diag_indices_from(fisher)] += damping
     # The transpose of the symmetric matrix has the memory order of LAPACK, which spares a copy.
-    factor, _ = scipy.linalg.cho_factor(fisher.T, lower=True, overwrite_a=True, check_finite=False)
-    return factor
+    factor = cholesky_in_place(fisher.T)
+    return Metric(factor, to_vector(rbm), bits, damping)
 
 
 def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

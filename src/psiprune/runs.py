@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 import tomli_w
 from filelock import FileLock, Timeout
 
+from psiprune.checkpoints import clear_outlived
 from psiprune.files import write_bytes
 from psiprune.inputs import InputError, Settings
 from psiprune.provenance import describe_machine
@@ -43,20 +45,61 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
     if path.exists() and not config.exists() and any(f.name[0] != "." for f in path.iterdir()):
         raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / ".lock", timeout=0)
+    with _held(path / ".lock", path, "run"):
+        _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
+        _claim(config, settings)
+        _describe(path / "provenance.json")
+        for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
+            draft.unlink()
+        clear_outlived(path)
+        yield path
+        _LOG.info("%s: done", path)
+
+
+def refuse_busy(folder: str | os.PathLike[str]) -> None:
+    """Raise InputError if another process writes to a run: at once, before anything is loaded."""
+    path = Path(folder)
+    if (path / ".lock").is_file():
+        with _held(path / ".lock", path, "run"):
+            pass
+
+
+@contextmanager
+def one_writer(file: Path) -> Iterator[None]:
+    """Hold a file that is going to be written against a second writer; no lock stays behind.
+
+    Raises:
+        InputError: another process is about to write it.
+        OSError: its folder cannot be written.
+    """
+    lock = file.with_name(f".{file.name}.lock")
+    with _held(lock, file, "file"):
+        own = re.compile(rf"\.{{1,2}}{re.escape(file.name)}(\.\d+\.checkpoint)?\.\d+\.draft")
+        for other in file.parent.iterdir():
+            if own.fullmatch(other.name):  # of a start that was killed while writing
+                other.unlink()
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(lock: Path, what: Path, kind: str) -> Iterator[None]:
+    """Hold a lock, which the system takes back from a process that is killed."""
+    holder = FileLock(lock)
     try:
-        with lock:
-            _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
-            _claim(config, settings)
-            _describe(path / "provenance.json")
-            for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
-                draft.unlink()
-            yield path
-            _LOG.info("%s: done", path)
+        holder.acquire(timeout=0)
     except Timeout:
         raise InputError(
-            f"{path}: another process writes to this run; wait for it to end"
+            f"{what}: another process writes to this {kind}; wait for it to end"
         ) from None
+    except OSError as error:  # the name that the user knows
+        raise OSError(error.errno, error.strerror, str(what)) from None
+    try:
+        yield
+    finally:
+        holder.release()
 
 
 def in_use(folder: Path) -> bool:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune import kernels
+from psiprune.checkpoints import Checkpoint, Notes
 from psiprune.config import TrainSettings
 from psiprune.initial import local_rbm
 from psiprune.inputs import Diverged, InputError, check_count, check_seed
 from psiprune.likelihood import collapse
-from psiprune.natural import NaturalState, natural_steps
-from psiprune.natural_chains import chain_steps, start_chain_training
+from psiprune.natural import NaturalState, natural_steps, start_natural
+from psiprune.natural_chains import ChainState, chain_steps, start_chain_training
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM, initial_rbm
 from psiprune.shots import Shots, as_shots, check_sites
@@ -37,6 +41,14 @@ class Progress(Protocol):
 
 
 Watch = Callable[[Progress], None]
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A watcher with `notes`; a checkpoint keeps them, and a training taken up has them again."""
+
+    notes: Notes
+
 
 _STREAM = 1  # tells this module's random numbers from those of sampling
 _SHUFFLE, _GIBBS, _CHAINS = 0, 1, 2
@@ -69,6 +81,26 @@ class TrainingState:
             bias.astype(np.float64) for bias in (self.at.visible_bias, self.at.hidden_bias)
         )
         return RBM(weights, visible_bias, hidden_bias, self.mask)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps."""
+        return {
+            "parameters": np.concatenate(self.at),
+            "velocity": np.concatenate(self.velocity),
+            "chains": self.chains,
+        }
+
+    def taken_up(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> TrainingState:
+        """From the start of a training, the state that gave these arrays."""
+        ends = np.cumsum([len(values) for values in self.at])[:-1]
+        at, velocity = (
+            kernels.Parameters(*np.split(arrays[name], ends)) for name in ("parameters", "velocity")
+        )
+        return TrainingState(self.mask, epoch, at, velocity, arrays["chains"])
+
+
+#: The states of all methods.
+State = TrainingState | NaturalState | ChainState
 
 
 def start_training(rbm: RBM, settings: TrainSettings, seed: int) -> TrainingState:
@@ -140,14 +172,34 @@ def _one_epoch(
     return TrainingState(state.mask, state.epoch + 1, at, velocity, chains)
 
 
-def _states(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[Progress]:
+def _begin(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> State:
+    """The state of the method chosen before its first epoch."""
     if settings.method == "exact":
-        return natural_steps(start, collapse(shots.bits), settings, seed)
+        return start_natural(start)
     if settings.method == "natural":
-        return chain_steps(
-            start_chain_training(start, shots, settings, seed), shots, settings, seed
-        )
-    return train_epochs(start_training(start, settings, seed), shots, settings, seed)
+        return start_chain_training(start, shots, settings, seed)
+    return start_training(start, settings, seed)
+
+
+def _states(state: State, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[State]:
+    """The states after a state."""
+    if isinstance(state, NaturalState):
+        return natural_steps(state, collapse(shots.bits), settings, seed)
+    if isinstance(state, ChainState):
+        return chain_steps(state, shots, settings, seed)
+    return train_epochs(state, shots, settings, seed)
+
+
+def _identity(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> dict[str, object]:
+    """All that the numbers of a training follow from."""
+    arrays = start.weights, start.visible_bias, start.hidden_bias, start.mask
+    return {
+        "psiprune": version("psiprune"),
+        **settings.model_dump(mode="json"),
+        "seed": seed,
+        "shots": hashlib.sha256(shots.bits.tobytes()).hexdigest(),
+        "start": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
+    }
 
 
 def initial(
@@ -184,7 +236,8 @@ def train(
         mask: weights that exist, bool [hidden, site]; all if not given.
         start: train this RBM on, instead of a new one.
         settings: all settings at once, see TrainSettings.
-        watch: called with the state after each epoch (for progress, or a history).
+        watch: called with the state after each epoch (for progress, or a history), and with that
+            of an earlier run which is taken up.
         **changes: single settings: epochs, batch_size, cd_steps, learning_rate, ...
 
     Returns:
@@ -219,15 +272,22 @@ def train(
     _LOG.info(
         "%s: training by %s, %d epochs over %d shots", what, chosen.method, chosen.epochs, len(data)
     )
-    last: Progress | None = None
-    for state in _states(start, data, chosen, seed):
-        last = state
-        if watch is not None:
-            watch(state)
+    notes: Notes = watch.notes if isinstance(watch, Noting) else {}
+    first = _begin(start, data, chosen, seed)
+    with Checkpoint(partial(_identity, start, data, chosen, seed)) as checkpoint:
+        state = begun = checkpoint.resume(first, notes)
+        if begun is not first:
+            _LOG.info("%s: taken up after epoch %d", what, begun.epoch)
+            if watch is not None:
+                watch(begun)
+        for state in _states(begun, data, chosen, seed):
+            if watch is not None:
+                watch(state)
+            checkpoint.offer(state, notes)
     provenance = {"training_shots": len(data), "seed": seed, **chosen.model_dump()}
-    if last is not None:
-        provenance["epochs_done"] = last.epoch
-    if isinstance(last, NaturalState):
-        provenance["converged"] = int(last.done)
-    _LOG.info("%s: trained, %d epochs", what, provenance.get("epochs_done", 0))
-    return replace(start if last is None else last.rbm, provenance=provenance)
+    if state.epoch > 0:
+        provenance["epochs_done"] = state.epoch
+        if isinstance(state, NaturalState):
+            provenance["converged"] = int(state.done)
+    _LOG.info("%s: trained, %d epochs", what, state.epoch)
+    return replace(start if state.epoch == 0 else state.rbm, provenance=provenance)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+import warnings
 from collections.abc import Sequence
 
 from cyclopts import CycloptsError
@@ -21,6 +23,7 @@ from psiprune.cli import (
     states,
 )
 from psiprune.cli.app import app
+from psiprune.cli.interrupts import INTERRUPTED, end_at_once, heard_within_a_second
 from psiprune.cli.logs import logged_as_asked
 from psiprune.inputs import InputError, Settings, one_line
 
@@ -41,6 +44,10 @@ __all__ = [
 ]
 
 
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = "; what was finished stays: make room, then the same command goes on from there"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 done, 2 bad input, 1 failed, 130 interrupted."""
     try:
@@ -53,9 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = isinstance(cause, ValidationError)
         return _fail(one_line(cause, Settings) if known else str(error), 2)  # type: ignore[arg-type]
     except KeyboardInterrupt:
-        return _fail("interrupted; a study or a pruning path goes on with the same command", 130)
+        warnings.simplefilter("ignore")  # TeNPy warns of options that it did not come to
+        return _fail(INTERRUPTED, 130)
     except OSError as error:
-        return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+        told = f"{error.filename or 'output'}: {error.strerror or error}"
+        return _fail(told + (_FULL if error.errno in _FULL_DISK else ""), 1)
     except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
         return _fail(str(error) or type(error).__name__, 1)
     return 0
@@ -68,4 +77,8 @@ def _fail(line: str, status: int) -> int:
 
 def run() -> None:
     """The entry point of the `psiprune` command."""
-    sys.exit(main())
+    with heard_within_a_second(lambda: _fail(INTERRUPTED, 130)):
+        status = main()
+    if status == 130:
+        end_at_once(status)
+    sys.exit(status)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json as json_format
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -76,6 +77,17 @@ def check_new(out: Path) -> None:
         raise InputError(f"{out}: exists already; give another name, or delete it first")
     if not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}; make it first")
+
+
+@contextmanager
+def new_file(out: Path) -> Iterator[None]:
+    """While a file is made: `check_new`, and nobody else makes it meanwhile."""
+    check_new(out)
+    from psiprune.runs import one_writer
+
+    with one_writer(out):
+        check_new(out)  # another process may have written it just before
+        yield
 
 
 def progress_bar(epochs: int | None) -> tqdm[NoReturn]:

@@ -18,10 +18,12 @@ Folder = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 
 
 def folder_of(out: Path | None, name: str, settings: Settings) -> Path:
-    """The folder of a run: as given, else named by its configuration."""
-    from psiprune.runs import default_folder
+    """The folder of a run: as given, else named by its configuration; not if it is in use."""
+    from psiprune.runs import default_folder, refuse_busy
 
-    return out if out is not None else default_folder(name, settings)
+    folder = out if out is not None else default_folder(name, settings)
+    refuse_busy(folder)  # `open_run` would too, but after seconds of loading
+    return folder
 
 
 def _finish(
@@ -61,12 +63,12 @@ def study_command(
     json
         print one JSON object on standard output
     """
+    chosen = chosen_settings(StudySettings, settings, config)
+    folder = folder_of(out, "study", chosen)
     from psiprune.experiments.study import run_study
     from psiprune.figures import plot_study
     from psiprune.tables import smallest_of_study, study_numbers, study_text
 
-    chosen = chosen_settings(StudySettings, settings, config)
-    folder = folder_of(out, "study", chosen)
     study = run_study(chosen, folder)
     figures = {"figure": plot_study(study)}
     numbers = {"levels": study_numbers(study)}
@@ -94,12 +96,12 @@ def sparse_command(
     json
         print one JSON object on standard output
     """
+    chosen = chosen_settings(SparseSettings, settings, config)
+    folder = folder_of(out, "sparse", chosen)
     from psiprune.experiments.sparse import run_sparse
     from psiprune.figures import plot_sparse
     from psiprune.tables import sparse_numbers, sparse_text
 
-    chosen = chosen_settings(SparseSettings, settings, config)
-    folder = folder_of(out, "sparse", chosen)
     sparse = run_sparse(chosen, folder)
     figures = {"figure": plot_sparse(sparse)}
     numbers = {"variants": sparse_numbers(sparse)}
@@ -125,12 +127,12 @@ def ablation_command(
     json
         print one JSON object on standard output
     """
+    chosen = chosen_settings(AblationSettings, settings, config)
+    folder = folder_of(out, "ablation", chosen)
     from psiprune.experiments.ablation import run_ablation
     from psiprune.figures import plot_broken, plot_forbidden
     from psiprune.tables import ablation_numbers, ablation_text
 
-    chosen = chosen_settings(AblationSettings, settings, config)
-    folder = folder_of(out, "ablation", chosen)
     ablation = run_ablation(chosen, folder)
     figures = {"broken": plot_broken(ablation), "forbidden": plot_forbidden(ablation)}
     numbers = {"ablation": ablation_numbers(ablation)}
@@ -156,12 +158,12 @@ def frontier_command(
     json
         print one JSON object on standard output
     """
+    chosen = chosen_settings(FrontierSettings, settings, config)
+    folder = folder_of(out, "frontier", chosen)
     from psiprune.experiments.frontier import run_frontier
     from psiprune.figures import plot_frontier
     from psiprune.tables import frontier_numbers, frontier_text
 
-    chosen = chosen_settings(FrontierSettings, settings, config)
-    folder = folder_of(out, "frontier", chosen)
     frontier = run_frontier(chosen, folder)
     figures = {"figure": plot_frontier(frontier)}
     numbers = {"frontier": frontier_numbers(frontier)}

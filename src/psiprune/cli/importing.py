@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, app, check_new, show
+from psiprune.cli.app import Flat, Out, app, new_file, show
 from psiprune.formats.reading import ReadSettings
 from psiprune.inputs import InputError
 
@@ -44,12 +44,12 @@ def import_command(
 
     if not files:
         raise InputError("files: needs at least one file of shots, found none")
-    check_new(out)
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     name = None if format == "auto" else format
-    parts = [read_shots(file, name, **given) for file in files]
-    shots = join_shots(parts)
-    shots.save(out)
+    with new_file(out):
+        parts = [read_shots(file, name, **given) for file in files]
+        shots = join_shots(parts)
+        shots.save(out)
     numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **_origin(parts)}
     show(numbers, _import_text(numbers), json)
 
@@ -104,16 +104,16 @@ def export_command(format: str, file: Path, /, *, out: Out, json: bool = False) 
     if format not in {*SHOT_FORMATS, *RBM_FORMATS}:
         known = ", ".join(dict.fromkeys((*SHOT_FORMATS, *RBM_FORMATS)))
         raise InputError(f"format: must be one of {known}, found {format!r}")
-    check_new(out)
-    if kind_of(file) == "rbm":
-        rbm = load_rbm(file)
-        export_rbm(rbm, out, format)
-        what: dict[str, Any] = {"kind": "rbm", "visible": rbm.visible, "hidden": rbm.hidden}
-        told = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
-    else:
-        shots = read_shots(file)
-        export_shots(shots, out, format)
-        what = {"kind": "shots", "shots": len(shots), "sites": shots.sites}
-        told = f"{len(shots)} shots of {shots.sites} sites"
+    with new_file(out):
+        if kind_of(file) == "rbm":
+            rbm = load_rbm(file)
+            export_rbm(rbm, out, format)
+            what: dict[str, Any] = {"kind": "rbm", "visible": rbm.visible, "hidden": rbm.hidden}
+            told = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
+        else:
+            shots = read_shots(file)
+            export_shots(shots, out, format)
+            what = {"kind": "shots", "shots": len(shots), "sites": shots.sites}
+            told = f"{len(shots)} shots of {shots.sites} sites"
     numbers = {"file": str(out), "format": format, **what}
     show(numbers, f"{out}: {told} as {format}", json)

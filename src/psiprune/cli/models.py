@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from psiprune.cli.app import (
     app,
     check_new,
     chosen_settings,
+    new_file,
     progress_bar,
     show,
 )
@@ -38,7 +40,7 @@ def train_command(
     history: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Fit an RBM to shots.
+    """Fit an RBM to shots; started again after a stop, the same command goes on.
 
     Parameters
     ----------
@@ -65,6 +67,7 @@ def train_command(
     json
         print one JSON object on standard output
     """
+    from psiprune.checkpoints import trainings_kept
     from psiprune.experiments.measured import train_keeping, train_with_history
     from psiprune.masks import read_mask
     from psiprune.shots import read_shots
@@ -103,9 +106,9 @@ def train_command(
         write_dataset(history, entries, "history")
         return rbm
 
-    with progress_bar(chosen.epochs) as bar:
+    with new_file(out), trainings_kept(out), progress_bar(chosen.epochs) as bar:
         rbm = train_keeping(early, start, fit, lambda _: advance(bar))
-    rbm.save(out)
+        rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)
     converged = rbm.provenance.get("converged")
     ending = "" if converged is None else ", converged" if converged else ", not converged"
@@ -128,13 +131,15 @@ def train_command(
 
 
 def _early_files(out: Path, epochs: tuple[int, ...], last: int) -> dict[int, Path]:
-    """The file of each epoch to be kept, none of which is there."""
+    """The file of each epoch to keep; none is there, unless of a training that is to go on."""
     files = {}
+    begun = any(out.parent.glob(f".{glob.escape(out.name)}.*.checkpoint"))
     for epoch in epochs:
         if check_count("--keep-epochs", epoch, 0) > last:
             raise InputError(f"--keep-epochs: training has {last} epochs, found {epoch}")
         files[epoch] = out.with_name(f"{out.stem}-epoch-{epoch:04d}{out.suffix}")
-        check_new(files[epoch])
+        if not begun:
+            check_new(files[epoch])
     return files
 
 

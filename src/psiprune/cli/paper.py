@@ -58,14 +58,14 @@ def paper_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.reproduction import reproduce
-
     if quick and config is not None:
         raise InputError("quick: is a configuration of its own; leave out --config or --quick")
     chosen = chosen_settings(
         PaperSettings, settings, config, PaperSettings.quick() if quick else {}
     )
     folder = folder_of(out, "paper", chosen)
+    from psiprune.reproduction import reproduce
+
     with stages_logged():
         outcome = reproduce(chosen, folder, only)
     show({"folder": str(folder), **outcome.numbers}, outcome.text, json)

@@ -84,6 +84,9 @@ def prune_command(
     json
         print one JSON object on standard output
     """
+    from psiprune.runs import refuse_busy
+
+    refuse_busy(out)
     from psiprune.pruning import check_rewind, retraining
     from psiprune.rbm import load_rbm
     from psiprune.shots import check_sites, read_shots
@@ -166,10 +169,12 @@ def rewire_command(
     json
         print one JSON object on standard output
     """
+    from psiprune.runs import open_run, refuse_busy
+
+    refuse_busy(out)
     from psiprune.experiments.path import keep_levels
     from psiprune.rbm import load_rbm, rbm_from_dataset
     from psiprune.rewiring import check_rewirable, rewire_steps
-    from psiprune.runs import open_run
     from psiprune.shots import check_sites, read_shots
 
     start, data = load_rbm(rbm), read_shots(shots)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Out, Whole, app, check_new, show
+from psiprune.cli.app import Flat, Out, Whole, app, new_file, show
 from psiprune.tfim import TFIM
 
 
@@ -22,9 +22,9 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool =
     """
     from psiprune.dmrg import ground_state
 
-    check_new(out)
-    state = ground_state(model)
-    state.save(out)
+    with new_file(out):
+        state = ground_state(model)
+        state.save(out)
     exact = state.model.ground_energy() if state.model else float("nan")
     numbers = {
         "file": str(out),
@@ -69,8 +69,8 @@ def sample_command(
     """
     from psiprune.mps import load_mps, sample
 
-    check_new(out)
-    drawn = sample(load_mps(state), shots, seed=seed)
-    drawn.save(out)
+    with new_file(out):
+        drawn = sample(load_mps(state), shots, seed=seed)
+        drawn.save(out)
     numbers = {"file": str(out), "shots": len(drawn), "sites": drawn.sites, "seed": seed}
     show(numbers, f"{out}: {len(drawn)} shots of {drawn.sites} sites", json)

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from psiprune.checkpoints import trainings_kept
 from psiprune.config import FineTuneSettings, FrontierSettings, PruneSettings
 from psiprune.errors import (
     CONFIDENCE,
@@ -94,7 +95,8 @@ def run_frontier(settings: FrontierSettings, folder: str | os.PathLike[str]) -> 
         def train_dense(member: Member, tick: Watch) -> RBM:
             file = member.folder / "dense.nc"
             if not file.exists():
-                _new(settings, member, settings.hidden_units, tick).save(file)
+                with trainings_kept(file):
+                    _new(settings, member, settings.hidden_units, tick).save(file)
             return rbm_from_dataset(read_dataset(file, "rbm"), file)
 
         dense = train_all(train_dense, members, len(members) * settings.train.epochs)
@@ -262,10 +264,11 @@ def _measured(task: Task, tick: Watch) -> xr.Dataset:
     file = task.member.folder / f"{task.variant}.nc"
     if not file.exists():
         reference = task.member.problem.reference
-        levels = [_described(rbm, reference) for rbm in task.rbms(tick)]
-        counts = xr.Variable("count", [int(level.attrs["count"]) for level in levels])
-        path = xr.concat(levels, dim=counts, combine_attrs="drop")
-        write_dataset(file, label(path), "frontier-path")
+        with trainings_kept(file):
+            levels = [_described(rbm, reference) for rbm in task.rbms(tick)]
+            counts = xr.Variable("count", [int(level.attrs["count"]) for level in levels])
+            path = xr.concat(levels, dim=counts, combine_attrs="drop")
+            write_dataset(file, label(path), "frontier-path")
     path = read_dataset(file, "frontier-path").drop_attrs()
     return path[[name for name, values in path.items() if values.dims == ("count",)]]
 

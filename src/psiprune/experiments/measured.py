@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from psiprune.checkpoints import Notes
 from psiprune.config import TrainSettings
 from psiprune.errors import (
     Measures,
@@ -78,13 +79,17 @@ def train_with_history(
 
 
 class Recorder:
-    """A watcher of training that measures every few epochs, until its history is taken."""
+    """A watcher of training that measures every few epochs, until its history is taken.
+
+    Attributes:
+        notes: the measures by epoch, which outlive a kill in the checkpoint of the training.
+    """
 
     def __init__(self, measure: Callable[[RBM], Measures], every: int, tick: Watch) -> None:
         """Measure by `measure` after each `every` epochs; call `tick` after each."""
         self._measure, self._every, self._tick = measure, every, tick
         self._seen = 0
-        self._entries: dict[int, Measures] = {}
+        self.notes: Notes = {}
 
     def __call__(self, state: Progress) -> None:
         """After an epoch."""
@@ -94,15 +99,15 @@ class Recorder:
             self.note(self._seen, state.rbm)
 
     def note(self, epoch: int, rbm: RBM) -> None:
-        """An entry at an epoch."""
-        self._entries[epoch] = self._measure(rbm)
+        """An entry at an epoch, if it has none."""
+        if epoch not in self.notes:
+            self.notes[epoch] = self._measure(rbm)
 
     def take(self, rbm: RBM) -> xr.Dataset:
         """The history over `epoch`, closed with the RBM that training ended with."""
-        if self._seen not in self._entries:
-            self.note(self._seen, rbm)
-        epochs, entries = list(self._entries), list(self._entries.values())
-        self._seen, self._entries = 0, {}
+        self.note(self._seen, rbm)
+        epochs, entries = list(self.notes), list(self.notes.values())
+        self._seen, self.notes = 0, {}
         history = {
             f"history_{name}": ("epoch", np.array(values))
             for name, values in zip(Measures._fields, zip(*entries, strict=True), strict=True)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -272,11 +273,20 @@ def _timing(settings: PaperSettings, run: Path) -> Mapping[str, Any]:
         ]
         rbms = [rbm_from_dataset(read_dataset(each, "rbm"), each) for each in files]
         times = time_levels(rbms, read_shots(folder / "shots.nc"), settings.train)
-        write_bytes(file, (json.dumps(times, indent=2) + "\n").encode())
+        sealed = {**times, "crc32": _checksum(times)}
+        write_bytes(file, (json.dumps(sealed, indent=2) + "\n").encode())
     try:
-        return dict(json.loads(file.read_text()))
-    except (OSError, ValueError) as error:
+        found: dict[str, Any] = json.loads(file.read_text())
+        claimed = found.pop("crc32", None)
+        if claimed is not None and claimed != _checksum(found):
+            raise ValueError("damaged")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{file}: cannot be read: {error}; delete it to measure again") from None
+    return found
+
+
+def _checksum(times: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(times).encode())
 
 
 # Rough costs, as measured on one core of a 2-core server that has other work too: 0.15 ns for a

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from psiprune.checkpoints import trainings_kept
 from psiprune.config import FineTuneSettings, PruneSettings
 from psiprune.files import read_dataset, write_dataset
 from psiprune.pruning import Level, prune_steps
@@ -69,17 +70,21 @@ def keep_levels(
     """
     files = [level_file(folder, step) for step in range(number + 1)]
     if not files[0].exists():
-        write_dataset(files[0], describe(Level(0, begin())), "rbm")
+        with trainings_kept(files[0]):
+            write_dataset(files[0], describe(Level(0, begin())), "rbm")
     # Levels are written in order; what stands behind a gap is made again, with the same numbers.
     done = [read_dataset(file, "rbm") for file in takewhile(Path.exists, files)]
     if len(done) > 1:
         _LOG.info("%s: taken up after level %d of %d", folder, len(done) - 1, number)
     last = Level(len(done) - 1, rbm_from_dataset(done[-1], files[len(done) - 1]))
     total = rbm_from_dataset(done[0], files[0]).number_of_weights
-    for level in rest(last, total):
-        done.append(describe(level))
-        write_dataset(files[level.step], done[-1], "rbm")
-        _LOG.info("%s: written, %d weights", files[level.step], level.rbm.number_of_weights)
+    levels = rest(last, total)
+    for file in files[len(done) :]:
+        with trainings_kept(file):
+            level = next(levels)
+            done.append(describe(level))
+            write_dataset(file, done[-1], "rbm")
+        _LOG.info("%s: written, %d weights", file, level.rbm.number_of_weights)
     return done
 
 

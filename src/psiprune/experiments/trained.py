@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from psiprune.checkpoints import trainings_kept
 from psiprune.config import SparseSettings, TrainSettings
 from psiprune.errors import Measures, measures
 from psiprune.experiments.ensemble import Member
@@ -46,17 +47,18 @@ def trained(
         InputError: the file is damaged.
     """
     if not file.exists():
-        rbm, history = train_with_history(
-            start,
-            member.problem.shots,
-            training,
-            member.seed,
-            member.problem.reference,
-            settings.history_every,
-            _draws_of_a_history(settings),
-            tick,
-        )
-        write_dataset(file, _described(rbm, history, settings, member), "rbm")
+        with trainings_kept(file):
+            rbm, history = train_with_history(
+                start,
+                member.problem.shots,
+                training,
+                member.seed,
+                member.problem.reference,
+                settings.history_every,
+                _draws_of_a_history(settings),
+                tick,
+            )
+            write_dataset(file, _described(rbm, history, settings, member), "rbm")
         _LOG.info("%s: written", file)
     else:
         _LOG.info("%s: taken as it is", file)

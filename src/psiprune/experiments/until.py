@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from psiprune.checkpoints import trainings_kept
 from psiprune.config import FineTuneSettings, PruneSettings, UntilSettings
 from psiprune.errors import Measure
 from psiprune.files import read_dataset, write_dataset
@@ -62,9 +63,10 @@ def run_until(
     def keep(name: str, make: Callable[[], Trial]) -> Trial:
         file = folder / f"{name}.nc"
         if not file.exists():
-            made = make()
-            kept = made.rbm.to_dataset().assign({until.measure: made.value})
-            write_dataset(file, kept, "rbm")
+            with trainings_kept(file):
+                made = make()
+                kept = made.rbm.to_dataset().assign({until.measure: made.value})
+                write_dataset(file, kept, "rbm")
             _LOG.info("%s: written, %s %.6g", file, until.measure, made.value)
         else:
             _LOG.info("%s: taken as it is", file)

@@ -1,0 +1,352 @@
+"""A training that is stopped anywhere goes on where it stood, and ends as if it never had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import psiprune as pp
+import tiny
+from psiprune import checkpoints, errors
+from psiprune.checkpoints import trainings_kept
+from psiprune.config import StudySettings, TrainSettings
+from psiprune.errors import reference_of
+from psiprune.experiments import measured
+from psiprune.experiments.measured import train_with_history
+from psiprune.files import read_dataset, write_dataset
+from psiprune.inputs import InputError
+from psiprune.rbm import RBM, initial_rbm
+from psiprune.runs import open_run
+from psiprune.training import Progress, train
+
+METHODS: dict[str, dict[str, Any]] = {
+    "cd": {"method": "cd", "batch_size": 30, "momentum": 0.5},
+    # One Gibbs step: after ten, chains that share random numbers have met wherever they started.
+    "pcd": {"method": "pcd", "batch_size": 200, "cd_steps": 1},
+    # Two metrics are found: the first step's, and one more as the distribution has moved.
+    "natural": {"method": "natural", "batch_size": 200, "cd_steps": 1, "learning_rate": 2.0},
+    "exact": {"method": "exact", "weight_decay": 1e-3},
+}
+EPOCHS = 9
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every epoch is kept."""
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "LEAST", 0.0)
+
+
+@cache
+def shots() -> pp.Shots:
+    return pp.sample(pp.ground_state(pp.TFIM(sites=5, field=1.0)), 200, seed=3)
+
+
+def learn(result: Path, watch: Callable[[Progress], None] | None = None, **changes: Any) -> RBM:
+    """Train and write the result."""
+    with trainings_kept(result):
+        values = {"epochs": EPOCHS, "hidden": 3, "seed": 1, "watch": watch, **changes}
+        rbm = train(shots(), **values)
+        rbm.save(result)
+    return rbm
+
+
+def until(epoch: int) -> Callable[[Progress], None]:
+    """A watcher that is interrupted in an epoch, before it is kept."""
+
+    def stop(state: Progress) -> None:
+        if state.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def same(one: RBM, other: RBM) -> bool:
+    names = ("weights", "visible_bias", "hidden_bias", "mask")
+    equal = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+    return equal and one.provenance == other.provenance
+
+
+def checkpoint(folder: Path, number: int = 1) -> Path:
+    return folder / f".rbm.nc.{number}.checkpoint"
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("stop", [2, 5])
+def test_it_goes_on_where_it_stood(tmp_path: Path, method: str, stop: int) -> None:
+    whole = train(shots(), epochs=EPOCHS, hidden=3, seed=1, **METHODS[method])
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "rbm.nc", until(stop), **METHODS[method])
+    assert tiny.names(tmp_path) == {".rbm.nc.1.checkpoint"}
+    seen: list[int] = []
+    again = learn(tmp_path / "rbm.nc", lambda state: seen.append(state.epoch), **METHODS[method])
+    assert same(again, whole)
+    # The state taken up is shown once more; what was interrupted in epoch `stop` is done again.
+    assert seen == list(range(stop - 1, int(again.provenance["epochs_done"]) + 1))
+    assert tiny.names(tmp_path) == {"rbm.nc"}
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    ("method", "part", "value"),
+    [
+        ("cd", "velocity", 0.0),
+        ("pcd", "chains", 0.0),
+        ("natural", "chains", 0.0),
+        ("natural", "metric_parameters", 0.0),
+        ("natural", "metric_moved", 10.0),
+        ("exact", "damping", 10.0),
+    ],
+)
+def test_every_part_of_a_checkpoint_is_needed(
+    tmp_path: Path, method: str, part: str, value: float
+) -> None:
+    whole = train(shots(), epochs=EPOCHS, hidden=3, seed=1, **METHODS[method])
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "rbm.nc", until(3), **METHODS[method])
+    kept = read_dataset(checkpoint(tmp_path), "checkpoint")
+    kept[part][...] = value
+    write_dataset(checkpoint(tmp_path), kept, "checkpoint")
+    assert not np.array_equal(learn(tmp_path / "rbm.nc", **METHODS[method]).weights, whole.weights)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("method", METHODS)
+def test_what_ended_is_not_trained_again(tmp_path: Path, method: str) -> None:
+    seen: list[int] = []
+
+    def twice() -> tuple[RBM, RBM]:
+        with trainings_kept(tmp_path / "rbm.nc"):
+            values = {"epochs": EPOCHS, "hidden": 3, **METHODS[method]}
+            first = train(shots(), seed=1, watch=lambda state: seen.append(state.epoch), **values)
+            second = train(shots(), seed=2, **values)
+            if not seen or seen[-1] > 0:
+                seen.append(-1)
+                raise RuntimeError("killed before the result was written")
+        return first, second
+
+    with pytest.raises(RuntimeError):
+        twice()
+    done = seen[-2]
+    assert {file.name for file in tmp_path.iterdir()} == {
+        checkpoint(tmp_path).name,
+        checkpoint(tmp_path, 2).name,
+    }
+    seen[:] = [-1]
+    with pytest.raises(RuntimeError):
+        twice()
+    assert seen == [-1, done, -1]  # no epoch but the last one, which is shown
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = reference_of(pp.ground_state(pp.TFIM(sites=5, field=1.0)))
+    settings = TrainSettings(epochs=EPOCHS, batch_size=30, method="cd")
+    start, measured_at = initial_rbm(5, 3, 1), list[int]()
+    measures = errors.measures
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        measured_at.append(1)
+        return measures(*arguments, **options)
+
+    monkeypatch.setattr(measured, "measures", count)
+
+    def run(folder: Path, tick: Callable[[Progress], None]) -> tuple[RBM, xr.Dataset]:
+        with trainings_kept(folder / "rbm.nc"):
+            return train_with_history(start, shots(), settings, 1, reference, 2, 100, tick)
+
+    (tmp_path / "whole").mkdir()
+    rbm, history = run(tmp_path / "whole", lambda _: None)
+    assert history["epoch"].values.tolist() == [0, 2, 4, 6, 8, 9]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, until(6))
+    measured_at.clear()
+    again, found = run(tmp_path, lambda _: None)
+    assert same(rbm, again)
+    assert tiny.raw(found) == tiny.raw(history)
+    assert len(measured_at) == 4  # of epochs 0, 6, 8 and 9
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_was_noted_of_an_unfinished_epoch_is_dropped(tmp_path: Path) -> None:
+    class Noting:
+        def __init__(self) -> None:
+            self.notes: checkpoints.Notes = {}
+
+        def __call__(self, state: Progress) -> None:
+            self.notes[state.epoch] = (float(state.epoch), 0.5)
+            if state.epoch == 4:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "rbm.nc", Noting())
+    kept = read_dataset(checkpoint(tmp_path), "checkpoint")
+    assert kept.attrs["epoch"] == 3
+    assert kept["notes"].values.tolist() == [[1, 1, 0.5], [2, 2, 0.5], [3, 3, 0.5]]
+
+
+# ---- when it is written
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    return iter([now])
+
+
+def test_it_is_written_by_the_clock(tmp_path: Path, clock: Iterator[list[float]]) -> None:
+    now = next(clock)
+    kept: list[int | None] = []
+
+    def watch(state: Progress) -> None:
+        file = checkpoint(tmp_path)
+        kept.append(int(read_dataset(file).attrs["epoch"]) if file.exists() else None)
+        now[0] += 4.0  # seconds an epoch
+
+    learn(tmp_path / "rbm.nc", watch)
+    # After the third epoch 12 s have passed, and 24 s after the sixth.
+    assert kept == [None, None, None, 3, 3, 3, 6, 6, 6]
+
+
+def test_cheap_trainings_write_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Iterator[list[float]]
+) -> None:
+    now = next(clock)
+
+    def refuse(*_: object) -> None:
+        pytest.fail("written")
+
+    monkeypatch.setattr(checkpoints, "write_dataset", refuse)
+
+    def watch(_: Progress) -> None:
+        now[0] += 0.2
+
+    learn(tmp_path / "rbm.nc", watch)
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "other.nc", until(3))
+    assert tiny.names(tmp_path) == {"rbm.nc"}
+
+
+@pytest.mark.usefixtures("eager")
+def test_nothing_is_kept_where_no_result_is_named(tmp_path: Path) -> None:
+    with trainings_kept(tmp_path / "rbm.nc"):
+        pass
+    before = set(tmp_path.iterdir())
+    train(shots(), epochs=2, hidden=2)
+    assert set(tmp_path.iterdir()) == before == set()
+
+
+@pytest.mark.usefixtures("eager")
+def test_threads_do_not_mix(tmp_path: Path) -> None:
+    def stopped(seed: int) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            learn(tmp_path / str(seed) / "rbm.nc", until(4), seed=seed)
+
+    for seed in range(4):
+        (tmp_path / str(seed)).mkdir()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(stopped, range(4)))
+        found = list(
+            pool.map(lambda seed: learn(tmp_path / str(seed) / "rbm.nc", seed=seed), range(4))
+        )
+    for seed, rbm in enumerate(found):
+        assert same(rbm, train(shots(), epochs=EPOCHS, hidden=3, seed=seed))
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
+    def learn_too_fast() -> None:
+        learn(tmp_path / "rbm.nc", method="cd", learning_rate=1000, weight_decay=1e20, epochs=50)
+
+    with pytest.raises(pp.Diverged):
+        learn_too_fast()
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- what is not taken for it
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 2}, "seed = 1, this one 2"),
+        ({"learning_rate": 0.2}, "learning_rate = 0.1, this one 0.2"),
+        ({"epochs": 10}, "epochs = 9, this one 10"),
+        ({"method": "pcd"}, "method = cd, this one pcd"),
+        ({"hidden": 2}, "start = [0-9a-f]{64}, this one [0-9a-f]{64}"),
+    ],
+)
+def test_the_checkpoint_of_another_training_is_refused(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "rbm.nc", until(4))
+    before = tiny.contents(tmp_path)
+    wanted = re.escape(str(checkpoint(tmp_path))) + rf": is of another training \({words}\); delete"
+    with pytest.raises(InputError, match=wanted):
+        learn(tmp_path / "rbm.nc", **changes)
+    assert tiny.contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("eager")
+def test_other_shots_are_another_training(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "rbm.nc", until(4))
+    with (
+        pytest.raises(InputError, match=r"another training \(shots = "),
+        trainings_kept(tmp_path / "rbm.nc"),
+    ):
+        train(shots().bits[::-1].copy(), epochs=EPOCHS, hidden=3, seed=1)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("part", ["training", "epoch", "velocity", "notes"])
+def test_a_checkpoint_without_a_part_is_named(tmp_path: Path, part: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "rbm.nc", until(4))
+    kept = read_dataset(checkpoint(tmp_path), "checkpoint")
+    if part in kept.attrs:
+        del kept.attrs[part]
+    else:
+        kept = kept.drop_vars(part)
+    write_dataset(checkpoint(tmp_path), kept, "checkpoint")
+    with pytest.raises(InputError, match=r"\.rbm\.nc\.1\.checkpoint: not a checkpoint of this"):
+        learn(tmp_path / "rbm.nc")
+
+
+@pytest.mark.usefixtures("eager")
+def test_damage_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "rbm.nc", until(4))
+    whole = checkpoint(tmp_path).read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
+    for content in (whole[:-40], whole[:middle], flipped, b"", b"0 1 1\n"):
+        checkpoint(tmp_path).write_bytes(content)
+        with pytest.raises(InputError, match=r"\.rbm\.nc\.1\.checkpoint: "):
+            learn(tmp_path / "rbm.nc")
+        assert checkpoint(tmp_path).read_bytes() == content
+
+
+def test_a_checkpoint_that_its_result_outlived_is_cleared(tmp_path: Path) -> None:
+    with open_run(tmp_path, StudySettings()):
+        pass
+    (tmp_path / "h=1").mkdir()
+    for name in ("level-00.nc", ".level-00.nc.1.checkpoint", ".level-01.nc.2.checkpoint"):
+        (tmp_path / "h=1" / name).touch()
+    with open_run(tmp_path, StudySettings()):
+        assert {file.name for file in (tmp_path / "h=1").iterdir()} == {
+            "level-00.nc",
+            ".level-01.nc.2.checkpoint",
+        }

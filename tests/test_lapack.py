@@ -1,0 +1,71 @@
+"""Cholesky factor and inverse: SciPy's bits, without Python's lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.linalg
+from numpy.typing import NDArray
+
+from psiprune.lapack import cholesky_in_place, inverse_in_place
+from psiprune.parallel import one_blas_thread
+
+
+def positive(size: int) -> NDArray[np.float64]:
+    half = np.random.default_rng(size).normal(size=(size, size + 5))
+    return np.asfortranarray(half @ half.T)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 200])
+def test_factor_and_inverse(size: int) -> None:
+    matrix = positive(size)
+    with one_blas_thread():
+        wanted = scipy.linalg.cholesky(matrix, lower=True)
+        inverse, _ = scipy.linalg.lapack.dpotri(wanted, lower=1)
+        found = cholesky_in_place(matrix.copy(order="F"))
+        np.testing.assert_array_equal(np.tril(found), wanted)
+        np.testing.assert_array_equal(np.tril(inverse_in_place(found)), np.tril(inverse))
+    exact = np.linalg.inv(matrix)
+    np.testing.assert_allclose(np.tril(found), np.tril(exact), atol=1e-9 * np.abs(exact).max())
+
+
+def test_what_is_not_positive_is_refused() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="minor of order 2 is not positive definite"):
+        cholesky_in_place(np.asfortranarray(np.diag([1.0, -1.0, 1.0])))
+    with pytest.raises(np.linalg.LinAlgError, match=r"0 at \(2, 2\)"):
+        inverse_in_place(np.asfortranarray(np.diag([1.0, 0.0, 1.0])))
+    with pytest.raises(AssertionError):  # C order would be another matrix
+        cholesky_in_place(np.ones((2, 2)))
+
+
+def switches_during(call: Callable[[], object]) -> int:
+    """How often another thread has a turn while a call lasts."""
+    turns, running = [0], threading.Event()
+
+    def count() -> None:
+        running.set()
+        while running.is_set():
+            turns[0] += 1
+            time.sleep(1e-4)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    running.wait()
+    before = turns[0]
+    call()
+    found = turns[0] - before
+    running.clear()
+    thread.join()
+    return found
+
+
+def test_other_threads_run_meanwhile() -> None:
+    matrix = positive(1200)
+    with one_blas_thread():
+        held = switches_during(lambda: scipy.linalg.lapack.dpotrf(matrix, lower=1, clean=0))
+        free = switches_during(lambda: cholesky_in_place(matrix))
+    assert free > 5 * (held + 1)

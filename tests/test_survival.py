@@ -1,0 +1,493 @@
+"""Commands that are killed, interrupted, run out of disk, started twice, or find damaged files."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+from filelock import FileLock
+
+import psiprune as pp
+import tiny
+from psiprune import checkpoints, files
+from psiprune.cli.app import new_file
+from psiprune.experiments.paper import run_paper
+from psiprune.files import read_dataset
+from psiprune.runs import open_run
+
+TRAIN = ("--hidden", 3, "--method", "pcd", "--batch-size", 20, "--momentum", 0.5, "--seed", 1)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """What a run must end with to the last byte: all files but those that tell of a start."""
+    return {
+        name: content
+        for name, (content, _) in tiny.contents(folder).items()
+        if not name.startswith(".") and not name.endswith("provenance.json")
+    }
+
+
+# ---- killed
+
+
+def test_a_training_is_killed_and_taken_up(stages: Path, tmp_path: Path) -> None:
+    command = ("train", stages / "shots.nc", *TRAIN, "--epochs", 6000)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert tiny.call(*command, "--out", whole / "rbm.nc").status == 0
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    checkpoint, epochs = folder / ".rbm.nc.1.checkpoint", [0]
+    for _ in range(2):
+        running = tiny.start(*command, "--out", folder / "rbm.nc", program=tiny.EAGER)
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        tiny.wait_for(
+            running,
+            lambda before=before: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before,
+        )
+        running.kill()
+        running.communicate()
+        assert running.returncode == -signal.SIGKILL
+        assert not (folder / "rbm.nc").exists()
+        epochs.append(int(read_dataset(checkpoint, "checkpoint").attrs["epoch"]))
+    assert 0 < epochs[1] < epochs[2] < 6000
+    (folder / "..rbm.nc.1.checkpoint.123.draft").write_text("half")
+    (folder / ".rbm.nc.123.draft").write_text("half")
+    (folder / ".rbm.nc.old.123.draft").write_text("of somebody else")
+    assert tiny.call(*command, "--out", folder / "rbm.nc").status == 0
+    (folder / ".rbm.nc.old.123.draft").unlink()
+    assert everything(folder) == everything(whole)
+    assert {file.name for file in folder.iterdir()} == {"rbm.nc"}
+
+
+#: Commands that write to {out}, of some seconds each; {in} holds the stages.
+LONG = {
+    "train": "train {in}/shots.nc --hidden 3 --method pcd --epochs 20000 --out {out}/rbm.nc",
+    "natural": "train {in}/shots.nc --hidden 3 --method natural --epochs 300 --batch-size 2000 "
+    "--state {in}/state.nc --history {out}/history.nc --out {out}/rbm.nc",
+    "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 3 --fine-tune.epochs 8000 "
+    "--fine-tune.method cd --state {in}/state.nc --out {out}",
+    "study": "study --config {in}/study.toml --out {out}",
+    "sparse": "sparse --config {in}/sparse.toml --out {out}",
+    "frontier": "frontier --sites 4 --hidden 2 --seeds 1 --costly-seeds 1 --fields 1 --shots 200 "
+    "--levels 3 --other-widths 3 --rewired 1 --bonds 1 --paper-train.epochs 6000 "
+    "--paper-fine-tune.epochs 3000 --out {out}",
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(stages, tmp_path_factory.mktemp("long") / "in"))
+    long = {"train": {"method": "pcd", "epochs": 9000, "batch_size": 50}}
+    for name, settings in (("study", tiny.settings()), ("sparse", tiny.sparse_settings())):
+        values = {**settings.model_dump(mode="json", exclude_none=True), **long}
+        values["fine_tune"] = {"method": "cd", "epochs": 2000}
+        values["history_every"] = 1000
+        (folder / f"{name}.toml").write_text(tomli_w.dumps(values))
+    return folder
+
+
+def long_command(name: str, inputs: Path, out: Path) -> list[str]:
+    return [part.format(out=out, **{"in": inputs}) for part in LONG[name].split()]
+
+
+def done(folder: Path) -> bool:
+    """Whether a command that writes one file has written it; it would refuse to do so again."""
+    if (folder / "rbm.nc").exists():
+        return True
+    # Between history and RBM lie some milliseconds; a kill there leaves the history in the way.
+    (folder / "history.nc").unlink(missing_ok=True)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LONG)
+def test_killed_at_many_random_moments(name: str, inputs: Path, tmp_path: Path) -> None:
+    """Nine kills of each command, at moments spread evenly over an unbroken run."""
+    whole, folder = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    begin = time.monotonic()
+    out, err = tiny.start(*long_command(name, inputs, whole), program=tiny.EAGER).communicate()
+    seconds = time.monotonic() - begin
+    wanted = everything(whole)
+    assert wanted, (out, err)
+    chance, kills = random.Random(name), 0
+    while kills < 9:
+        if done(folder):  # killed behind its end
+            shutil.rmtree(folder)
+        folder.mkdir(exist_ok=True)
+        running = tiny.start(*long_command(name, inputs, folder), program=tiny.EAGER)
+        try:
+            out, err = running.communicate(timeout=chance.uniform(0, seconds))
+        except subprocess.TimeoutExpired:
+            running.kill()
+            kills += 1
+            running.communicate()
+        else:  # it came through; once more from the beginning
+            assert running.returncode == 0, (out, err)
+            assert everything(folder) == wanted
+            shutil.rmtree(folder)
+    folder.mkdir(exist_ok=True)
+    if not done(folder):
+        outcome = tiny.call(*long_command(name, inputs, folder))
+        assert outcome.status == 0, outcome
+        assert not [file for file in folder.rglob(".*") if file.name != ".lock"]
+    assert everything(folder) == wanted
+
+
+# ---- interrupted
+
+
+def interrupted(running: subprocess.Popen[str]) -> float:
+    """Send Ctrl-C; the seconds until the process ended as it should."""
+    running.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    out, err = running.communicate(timeout=60)
+    seconds = time.monotonic() - begin
+    line = tiny.refusal(tiny.Outcome(running.returncode, out, err), status=130)
+    assert line == "interrupted; the same command goes on from what was finished"
+    return seconds
+
+
+def test_ctrl_c_in_the_middle_of_a_long_compiled_call(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from psiprune import cli, sums;"
+        "one = np.ones(40); sums.scan_sum(np.ones((1, 1)), one[:1], one[:1], 0, 2);"
+        # Minutes in the main thread, which only then would see the signal.
+        "cli.main = lambda: (Path(sys.argv[1]).touch(),"
+        " sums.scan_sum(np.ones((9, 40)), one, one[:9], 0, 1 << 40));"
+        "cli.run()"
+    )
+    program = (sys.executable, "-c", tiny.PROGRAM[2].rpartition("from")[0] + code)
+    ready = tmp_path / "ready"
+    running = tiny.start(ready, program=program)
+    tiny.wait_for(running, ready.exists)
+    time.sleep(0.1)
+    assert 0.9 < interrupted(running) < 2.5
+
+
+def test_ctrl_c_that_a_shell_has_turned_off_stays_off(tmp_path: Path, stages: Path) -> None:
+    code = tiny.PROGRAM[2].replace("default_int_handler", "SIG_IGN")
+    out = tmp_path / "rbm.nc"
+    command = ("train", stages / "shots.nc", *TRAIN, "--epochs", 6000, "--out", out)
+    running = tiny.start(*command, program=(sys.executable, "-c", code))
+    tiny.wait_for(running, (tmp_path / ".rbm.nc.lock").exists)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LONG)
+def test_interrupted_at_random_moments(name: str, inputs: Path, tmp_path: Path) -> None:
+    whole, folder = tmp_path / "whole", tmp_path / "interrupted"
+    for each in (whole, folder):
+        each.mkdir()
+    begin = time.monotonic()
+    tiny.start(*long_command(name, inputs, whole), program=tiny.EAGER).communicate()
+    seconds = time.monotonic() - begin
+    chance, stopped = random.Random(f"{name} interrupted"), 0
+    for _ in range(4):
+        running = tiny.start(*long_command(name, inputs, folder), program=tiny.EAGER)
+        lock = ".lock" if name not in ("train", "natural") else ".rbm.nc.lock"
+        (folder / lock).unlink(missing_ok=True)
+        tiny.wait_for(running, (folder / lock).exists)
+        time.sleep(chance.uniform(0, 0.3 * seconds))
+        if running.poll() is not None:
+            break
+        assert interrupted(running) < 2.5
+        stopped += 1
+    assert stopped > 0
+    if not done(folder):
+        assert tiny.call(*long_command(name, inputs, folder)).status == 0
+    assert everything(folder) == everything(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 2.0, 4.0])
+def test_ctrl_c_in_a_large_ground_state(tmp_path: Path, seconds: float) -> None:
+    running = tiny.start("ground-state", "--sites", 100, "--out", tmp_path / "a.nc")
+    tiny.wait_for(running, (tmp_path / ".a.nc.lock").exists)
+    time.sleep(seconds)
+    assert interrupted(running) < 2.5
+    assert not (tmp_path / "a.nc").exists()
+
+
+# ---- two at once
+
+
+def test_a_second_writer_of_a_file_is_refused(stages: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.nc"
+    commands = {
+        "ground-state": ("--sites", 2),
+        "sample": (stages / "state.nc", "--shots", 10),
+        "train": (stages / "shots.nc", "--epochs", 1),
+        "import": ("text", stages / "shots.txt"),
+        "export": ("numpy", stages / "shots.nc"),
+    }
+    for name, rest in commands.items():
+        with FileLock(tmp_path / ".a.nc.lock"):
+            line = tiny.refusal(tiny.call(name, *rest, "--out", out))
+        assert line == f"{out}: another process writes to this file; wait for it to end"
+        assert not out.exists()
+        # The lock file that a killed process leaves is no hindrance.
+        assert (tmp_path / ".a.nc.lock").exists()
+        assert tiny.call(name, *rest, "--out", out).status == 0
+        assert {file.name for file in tmp_path.iterdir()} == {"a.nc"}
+        out.unlink()
+
+
+def test_a_file_that_another_has_just_written_is_not_lost(tmp_path: Path) -> None:
+    out = tmp_path / "a.nc"
+    with new_file(out):
+        out.write_text("mine")
+        with pytest.raises(pp.InputError, match="exists already"), new_file(out):
+            pytest.fail("opened")
+    assert out.read_text() == "mine"
+
+
+def test_a_second_paper_is_refused_within_a_second(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = ("paper", *tiny.paper_options(**{"train.epochs": 100_000}), "--out", folder)
+    running = tiny.start(*command)
+    try:
+        tiny.wait_for(running, (folder / "study" / "config.toml").exists)
+        begin = time.process_time()
+        line = tiny.refusal(tiny.call(*command))
+        assert time.process_time() - begin < 1.0
+        assert line == f"{folder}: another process writes to this run; wait for it to end"
+        stage = ("study", "--config", folder / "study/config.toml", "--out", folder / "study")
+        assert "another process writes to this run" in tiny.refusal(tiny.call(*stage))
+    finally:
+        running.kill()
+        running.communicate()
+
+
+# ---- full disks
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A disk of its own that can be made larger, where mounting is permitted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(size: str) -> Path:
+        how = f"remount,size={size}" if place.is_mount() else f"size={size}"
+        command = ["mount", "-t", "tmpfs", "-o", how, "none", str(place)]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:
+            done = False
+        if not done:
+            pytest.skip("a disk of its own may not be mounted here")
+        return place
+
+    yield mount
+    if place.is_mount():
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_run_on_a_disk_that_becomes_full(
+    finished: Path, small_disk: Callable[[str], Path]
+) -> None:
+    folder = small_disk("320k") / "run"
+    command = ("study", *tiny.options(), "--out", folder)
+    line = tiny.refusal(tiny.call(*command), status=1)
+    assert line.startswith(f"{folder}/")
+    assert line.endswith(
+        ": No space left on device; what was finished stays: make room, then the same command "
+        "goes on from there"
+    )
+    made = tiny.contents(folder, but=(".lock", "provenance.json"))
+    assert "config.toml" in made
+    assert len([name for name in made if name.endswith(".nc")]) > 2
+    assert not [name for name in made if name.endswith(".draft")]
+    small_disk("16m")
+    assert tiny.call(*command).status == 0
+    after = tiny.contents(folder)
+    assert {name: after[name] for name in made} == made
+    made_before = everything(finished)
+    assert {name: after[name][0] for name in made_before} == made_before
+
+
+def test_a_training_on_a_full_disk_keeps_its_checkpoint(
+    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "LEAST", 0.0)
+    out = tmp_path / "rbm.nc"
+    command = ("train", stages / "shots.nc", *TRAIN, "--epochs", 12, "--out", out)
+    written = [0]
+    fsync = os.fsync
+
+    def full_after_five(descriptor: int) -> None:
+        written[0] += 1
+        if written[0] > 5:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.os, "fsync", full_after_five)
+        line = tiny.refusal(tiny.call(*command), status=1)
+    checkpoint = tmp_path / ".rbm.nc.1.checkpoint"
+    assert line.startswith(f"{checkpoint}: No space left on device; what was finished stays")
+    assert read_dataset(checkpoint, "checkpoint").attrs["epoch"] == 5
+    assert {file.name for file in tmp_path.iterdir()} == {checkpoint.name}
+    assert tiny.call(*command).status == 0
+    whole = tmp_path / "whole.nc"
+    assert tiny.call(*command[:-1], whole).status == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+# ---- damaged files
+
+
+def cut(content: bytes) -> bytes:
+    return content[: 2 * len(content) // 3]
+
+
+def flip(content: bytes) -> bytes:
+    place = len(content) // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def empty(_: bytes) -> bytes:
+    return b""
+
+
+def binary(_: bytes) -> bytes:
+    return b"\x80\x02\xff\x00" * 50
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty, binary])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config.toml", "provenance.json", "h=1/state.nc", "h=2/shots.nc"),
+        *("h=1/seed-0/history.nc", "h=1/seed-0/level-00.nc", "h=2/seed-0/level-03.nc"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_one_line(
+    finished: Path, tmp_path: Path, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    file = folder / name
+    content = damage(file.read_bytes())
+    if name == "provenance.json" and damage is flip:  # no other byte of it is looked at
+        content = file.read_bytes().replace(b'"psiprune"', b'"psiprunf"')
+    file.write_bytes(content)
+    line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", folder))
+    assert line.startswith(f"{file}: ")
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty, binary])
+def test_damaged_times_of_a_paper_are_one_line(
+    paper_run: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    folder = Path(shutil.copytree(paper_run, tmp_path / "run"))
+    file = folder / "timing.json"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(pp.InputError, match=r"timing\.json: cannot be read: .*; delete it to mea"):
+        run_paper(tiny.paper_settings(), folder, ["timing"])
+
+
+def test_every_flipped_bit_of_a_configuration_is_seen_or_means_nothing(
+    finished: Path, tmp_path: Path
+) -> None:
+    whole = (finished / "config.toml").read_bytes()
+    config, told = tmp_path / "config.toml", []
+    for place in range(len(whole)):
+        config.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            with open_run(tmp_path, tiny.settings()):
+                pass
+        except pp.InputError as error:
+            told.append(str(error))
+    assert len(told) > 0.9 * len(whole)
+    assert all(line.startswith(f"{config}: ") and "\n" not in line for line in told)
+
+
+def test_a_run_in_a_folder_that_cannot_be_written(finished: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:  # others may not enter `tmp_path`
+        Path(name).chmod(0o755)
+        folder = Path(shutil.copytree(finished, Path(name) / "run"))
+        (folder / ".lock").unlink(missing_ok=True)
+        before = tiny.contents(folder)
+        with tiny.read_only(folder):
+            line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", folder), status=1)
+        assert line == f"{folder}: Permission denied"
+        assert tiny.contents(folder) == before
+
+
+# ---- no pickle is ever loaded
+
+UNSAFE = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
+SOURCES = sorted((Path(__file__).parents[1] / "src").rglob("*.py"))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_no_source_file_can_load_a_pickle(source: Path) -> None:
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            assert not {name.name.split(".")[0] for name in node.names} & set(UNSAFE)
+        if isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in UNSAFE
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = ast.unparse(node.func.value)
+            if node.func.attr == "load" and owner in ("np", "numpy", "torch"):
+                allowed = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert allowed.get("allow_pickle") == "False", ast.unparse(node)
+            assert node.func.attr not in ("read_pickle", "to_pickle")
+
+
+class Malice:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[str]]:
+        return os.mkdir, (str(self.file),)
+
+
+def test_a_malicious_array_is_refused_unread(stages: Path, tmp_path: Path) -> None:
+    harm = tmp_path / "harm"
+    objects = np.array([[Malice(harm)]], dtype=object)
+    np.save(tmp_path / "evil.npy", objects, allow_pickle=True)
+    np.savez(tmp_path / "evil.npz", bits=objects)
+    for name in ("evil.pt", "evil.nc", "evil.toml", "evil.json", "evil.h5"):
+        (tmp_path / name).write_bytes(pickle.dumps(Malice(harm)))
+    np.load(tmp_path / "evil.npy", allow_pickle=True)
+    assert harm.exists()  # so it would do harm
+    harm.rmdir()
+    for file in sorted(tmp_path.glob("evil.*")):
+        for command in (
+            ("train", file, "--out", tmp_path / "out.nc"),
+            ("train", stages / "shots.nc", "--config", file, "--out", tmp_path / "out.nc"),
+            ("import", "auto", file, "--out", tmp_path / "out.nc"),
+            ("import", "numpy", file, "--out", tmp_path / "out.nc"),
+            ("import", "hdf5", file, "--out", tmp_path / "out.nc"),
+            ("sample", file, "--out", tmp_path / "out.nc"),
+            ("evaluate", stages / "rbm.nc", file),
+            ("evaluate", file, stages / "state.nc"),
+            ("prune", file, stages / "shots.nc", "--out", tmp_path / "out"),
+            ("export", "numpy", file, "--out", tmp_path / "out.npz"),
+        ):
+            assert file.name in tiny.refusal(tiny.call(*command))
+            assert not harm.exists()
