@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -48,47 +49,74 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.fine_tune.epochs
         pieces = train_all(partial(_run_member, settings), members, len(members) * epochs)
-        dataset = _assemble(settings, problems, pieces)
+        dataset = assemble(settings, problems, seeds_of(settings), pieces)
         write_dataset(run / "study.nc", dataset, "study")
     return dataset
 
 
 def _run_member(settings: StudySettings, member: Member, tick: Watch) -> xr.Dataset:
     """Train, prune and measure one RBM; its history over `epoch` and its measures over `level`."""
-    problem, seed, folder = member
+    file = member.folder / "history.nc"
 
     def dense() -> RBM:
-        rbm, history = train_with_history(
-            initial(problem.shots, settings.hidden_units, seed, settings.train),
-            problem.shots,
-            settings.train,
-            seed,
-            problem.reference,
-            settings.history_every,
-            max(100, settings.measure.draws // 10),  # a history needs less than a level
-            tick,
-        )
-        write_dataset(folder / "history.nc", history, "history")
+        rbm, history = train_dense(settings, member, tick)
+        write_dataset(file, history, "history")
         return rbm
+
+    levels = prune_dense(settings, member, dense, tick)
+    if not file.exists():
+        raise InputError(
+            f"{file}: is missing; delete {member.folder} as well, to train this RBM again"
+        )
+    return one_member(levels, read_dataset(file, "history"))
+
+
+def train_dense(settings: StudySettings, member: Member, tick: Watch) -> tuple[RBM, xr.Dataset]:
+    """The dense RBM of a seed, and its history over `epoch`."""
+    shots = member.problem.shots
+    return train_with_history(
+        initial(shots, settings.hidden_units, member.seed, settings.train),
+        shots,
+        settings.train,
+        member.seed,
+        member.problem.reference,
+        settings.history_every,
+        max(100, settings.measure.draws // 10),  # a history needs less than a level
+        tick,
+    )
+
+
+def prune_dense(
+    settings: StudySettings, member: Member, dense: Callable[[], RBM], tick: Watch
+) -> list[xr.Dataset]:
+    """All levels of an RBM's path with their measures, kept in the member's folder."""
+    problem, seed, folder = member
 
     def describe(level: Level) -> xr.Dataset:
         return measured_level(level, problem.reference, settings.measure.draws, seed)
 
-    levels = run_path(
+    return run_path(
         folder, dense, problem.shots, settings.prune, settings.fine_tune, seed, describe, tick
     )
+
+
+def one_member(levels: list[xr.Dataset], history: xr.Dataset) -> xr.Dataset:
+    """What `assemble` takes of one RBM: its measures over `level`, its history over `epoch`."""
     measures = [level.drop_dims(["hidden", "visible"]) for level in levels]
-    file = folder / "history.nc"
-    if not file.exists():
-        raise InputError(f"{file}: is missing; delete {folder} as well, to train this RBM again")
-    history = read_dataset(file, "history")
     return xr.merge([xr.concat(measures, dim="level", join="outer"), history]).drop_attrs()
 
 
-def _assemble(
-    settings: StudySettings, problems: list[Problem], pieces: list[xr.Dataset]
+def assemble(
+    settings: StudySettings, problems: list[Problem], seeds: list[int], pieces: list[xr.Dataset]
 ) -> xr.Dataset:
-    """All RBMs of all fields, with the reference and the training set's own values beside them."""
+    """All RBMs of all fields, with the reference and the training set's own values beside them.
+
+    Args:
+        settings: of the study, its methods chosen by size.
+        problems: one a field.
+        seeds: of the RBMs.
+        pieces: `one_member` of each, in the order of `members_of`.
+    """
     dataset = over_members(settings, pieces).transpose("field", "seed", "level", ...)
     truth = [problem.reference.observables for problem in problems]
     data = [data_observables(problem.shots.bits) for problem in problems]
@@ -101,7 +129,7 @@ def _assemble(
         beside[f"{name}_data"] = (("field", *dimensions), values)
     dataset = dataset.assign(beside).assign_coords(
         field=list(settings.fields),
-        seed=seeds_of(settings),
+        seed=seeds,
         level=range(settings.prune.levels + 1),
         distance=range(dataset.sizes["distance"]),
         ones=range(settings.sites + 1),
