@@ -16,6 +16,7 @@ from psiprune.config.pruning import (
     RewireSettings,
     UntilSettings,
 )
+from psiprune.config.sweep import GridSettings, QueueSettings, SweepSettings
 from psiprune.config.training import (
     EXACT_GRADIENT_UNITS,
     LARGEST_FISHER,
@@ -30,14 +31,17 @@ __all__ = [
     "EnsembleSettings",
     "FineTuneSettings",
     "FrontierSettings",
+    "GridSettings",
     "MeasureSettings",
     "PaperSettings",
     "PathSettings",
     "PruneSettings",
+    "QueueSettings",
     "RewirePathSettings",
     "RewireSettings",
     "SparseSettings",
     "StudySettings",
+    "SweepSettings",
     "TrainSettings",
     "UntilSettings",
 ]
