@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from claim_world import taken, two_peaks, world
-from psiprune.claims.access import connectable, crossing, fractions, nearest, phase, whole
+from psiprune.claims.access import connectable, fractions, nearest, phase, whole
 from psiprune.claims.compare import contrast, growth, p_above, p_larger
 from psiprune.claims.finding import FAILS, HOLDS, IN_PART, Undecided, listed, verdict_of
 from psiprune.claims.order import peaks, two_peaked
 from psiprune.claims.sparse import _epochs_to
 from psiprune.claims.structure import _ratio
 from psiprune.claims.thresholds import reach
+from psiprune.crossing import crossing
 
 
 def test_a_difference_counts_if_it_is_significant_and_large() -> None:

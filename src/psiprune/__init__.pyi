@@ -18,6 +18,8 @@ __all__ = [
     "Smallest",
     "SparseSettings",
     "StudySettings",
+    "Sweep",
+    "SweepSettings",
     "TrainSettings",
     "break_clusters",
     "cluster_mask",
@@ -45,6 +47,7 @@ __all__ = [
     "run_sparse",
     "run_study",
     "sample",
+    "sweep",
     "train",
 ]
 
@@ -56,6 +59,7 @@ from .config import (
     PruneSettings,
     SparseSettings,
     StudySettings,
+    SweepSettings,
     TrainSettings,
 )
 from .dmrg import NotConverged, ground_state
@@ -82,5 +86,6 @@ from .rbm import RBM, load_rbm
 from .rewiring import rewire
 from .shots import Shots, join_shots, read_shots
 from .smallest import Smallest, find_smallest
+from .sweeping.run import Sweep, sweep
 from .tfim import TFIM
 from .training import train

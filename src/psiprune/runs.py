@@ -60,9 +60,12 @@ def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iter
             try:
                 type(settings)(**_read(config))
             except InputError as error:
-                raise InputError(f"{config}: not of such a run ({error}); give another folder") from None
-        _describe(path / "provenance.json")
+                raise InputError(
+                    f"{config}: not of such a run ({error}); give another folder"
+                ) from None
+            _describe(path / "provenance.json")  # refuses before anything is written
         write_bytes(config, _toml(settings))
+        _describe(path / "provenance.json")
         yield path
 
 

@@ -15,7 +15,6 @@ from psiprune.claims.access import (
     PM,
     QCP,
     Float64,
-    crossing,
     fractions,
     has_phase,
     nearest,
@@ -48,6 +47,7 @@ from psiprune.claims.finding import (
     number,
     verdict_of,
 )
+from psiprune.crossing import crossing
 
 #: The paper's physical quantities by sums over all states: name, title, variable, that of its
 #: floor, and by what to multiply that. Floors of relative errors are half-widths of the paper's

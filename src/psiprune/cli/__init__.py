@@ -8,11 +8,22 @@ from collections.abc import Sequence
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
-from psiprune.cli import experiments, importing, models, paper, pruning, states
+from psiprune.cli import experiments, importing, models, paper, pruning, states, sweep
 from psiprune.cli.app import app
 from psiprune.inputs import InputError, Settings, one_line
 
-__all__ = ["app", "experiments", "importing", "main", "models", "paper", "pruning", "run", "states"]
+__all__ = [
+    "app",
+    "experiments",
+    "importing",
+    "main",
+    "models",
+    "paper",
+    "pruning",
+    "run",
+    "states",
+    "sweep",
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

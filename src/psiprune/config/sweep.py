@@ -131,6 +131,9 @@ class QueueSettings(Settings):
     walltime: str = Field(default="01:00:00", description="longest time of a job, HH:MM:SS")
     cores: int = Field(default=1, ge=1, description="cores of a job, each with one worker")
     memory: str = Field(default="4GB", description="memory of a job, such as 16GB")
+    interface: str | None = Field(
+        default=None, description="network interface of scheduler and workers, such as ib0"
+    )
     jobs: int = Field(default=1, ge=1, description="jobs to submit")
     prologue: tuple[str, ...] = Field(
         default=(), description="lines of shell before the workers start: modules, environments"
