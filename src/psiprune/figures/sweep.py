@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 import xarray as xr
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from psiprune.figures.common import (
@@ -49,11 +50,12 @@ def plot_prunable(grid: xr.Dataset) -> Figure:
         faint_grid(ax)
         beside = ax.twinx()
         finite = grid["correlation_length"].where(np.isfinite(grid["correlation_length"]))
-        beside.plot(grid["ratio"], finite, lw=1.0, color=GREY, alpha=0.7)
+        beside.plot(grid["ratio"], finite, ".-", lw=1.0, ms=3, color=GREY, alpha=0.7)
         beside.set_yscale("log")
-        beside.tick_params(colors=GREY)
+        beside.tick_params(which="both", colors=GREY)
         if ax is axes[-1]:
             beside.set_ylabel("correlation length ξ, endless chain (sites)", color=GREY)
+    axes[0].set_ylim(0.0, 1.0)
     axes[0].set_ylabel(f"{PRUNABLE}: KL doubles")
     legend_below(figure, axes[0], columns=4, title=BANDS)
     return figure
@@ -72,6 +74,7 @@ def plot_phase_diagram(grid: xr.Dataset) -> Figure:
     axes = figure.subplots(1, len(variants), sharey=True, squeeze=False)[0]
     edges = _edges(grid["ratio"].values)
     rows = np.arange(grid.sizes["sites"] + 1)
+    colors = ScalarMappable(Normalize(0.0, 1.0), "viridis")
     for ax, variant in zip(axes, variants, strict=True):
         here = median.sel(variant=variant).transpose("sites", "ratio")
         # A size with fewer fields has wider cells, so each row has edges of its own.
@@ -80,19 +83,15 @@ def plot_phase_diagram(grid: xr.Dataset) -> Figure:
             row = row.sel(ratio=row.notnull())
             if row.size:
                 own = _edges(row["ratio"].values, edges[0], edges[-1])
-                mesh = ax.pcolormesh(
-                    own, rows[k : k + 2], row.values[None, :], cmap=_COLOURS, vmin=0.0, vmax=1.0
-                )
+                cells = row.values[None, :]
+                ax.pcolormesh(own, rows[k : k + 2], cells, cmap=colors.cmap, norm=colors.norm)
         ax.axvline(1.0, ls=":", lw=1.2, color="white")
         ax.set_yticks(rows[:-1] + 0.5, [str(sites) for sites in grid["sites"].values])
         ax.set_xlabel(RATIO)
         ax.set_title(str(variant))
     axes[0].set_ylabel("sites, N")
-    figure.colorbar(mesh, ax=axes, label=PRUNABLE)
+    figure.colorbar(colors, ax=axes, label=PRUNABLE)
     return figure
-
-
-_COLOURS = matplotlib.colormaps["viridis"]
 
 
 def plot_multiples(grid: xr.Dataset) -> Figure:

@@ -172,8 +172,9 @@ def connected(engine: str, settings: SweepSettings) -> Iterator[Client]:
             f"scheduler: {engine} needs Dask: pip install 'psiprune[sweep]'; or give serial, one "
             "process without it"
         ) from None
-    # What its processes say of workers that come and go is for its dashboard.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # What it says of workers that come and go is for its dashboard; an end is told in one line.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if engine == LOCAL:
             where = stack.enter_context(_local(settings))

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -134,8 +134,3 @@ _PILOTS: Mapping[Kind, Callable[[Point, Path], float]] = {
     "dense": _dense,
     "point": _point,
 }
-
-
-def core_hours(planned: Sequence[Planned]) -> float:
-    """All that is left to do, in hours of one core."""
-    return sum(each.seconds for each in planned) / 3600

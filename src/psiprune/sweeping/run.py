@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
@@ -19,6 +19,9 @@ from psiprune.runs import open_growing_run
 from psiprune.sweeping.engines import LOCAL, SERIAL, Outcome, by_dask, connected, serially
 from psiprune.sweeping.stages import Point, points_of
 from psiprune.sweeping.table import check_tools, write_table
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 FAILURES = "failures.json"
 
@@ -39,6 +42,11 @@ class Sweep(NamedTuple):
     before: int
     failed: Sequence[Outcome]
     table: Path
+
+    @property
+    def causes(self) -> Path:
+        """The file that lists failures with their causes."""
+        return self.folder / FAILURES
 
     @property
     def done(self) -> int:
@@ -68,20 +76,24 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
     """
     check_tools()
     points = points_of(settings)
-    with _opened(folder, settings) as root:
-        todo = [point for point in points if not point.stage("point").done(root)]
-        failed = []
+    with ExitStack() as stack:
+        # First what may refuse, then the folder, which is written to at once.
+        client = None
+        if scheduler != SERIAL and _todo(points, Path(folder)):
+            client = stack.enter_context(connected(scheduler, settings))
+        root = stack.enter_context(_opened(folder, settings))
+        todo, failed = _todo(points, root), []
+        bar = stack.enter_context(
+            tqdm(total=len(points), initial=len(points) - len(todo), unit=" points", disable=None)
+        )
         try:
-            with tqdm(
-                total=len(points), initial=len(points) - len(todo), unit=" points", disable=None
-            ) as bar:
-                for outcome in _outcomes(settings, todo, root, scheduler):
-                    bar.update()
-                    if not outcome.cause and not outcome.point.stage("point").done(root):
-                        cause = "point: its task ended, but its file is not there"
-                        outcome = outcome._replace(cause=cause)
-                    if outcome.cause:
-                        failed.append(outcome)
+            for outcome in _outcomes(client, todo, root, settings.retries):
+                bar.update()
+                if not outcome.cause and not outcome.point.stage("point").done(root):
+                    cause = "point: its task ended, but its file is not there"
+                    outcome = outcome._replace(cause=cause)
+                if outcome.cause:
+                    failed.append(outcome)
         finally:
             _write_failures(failed, root)
             table = write_table(points, root)
@@ -106,15 +118,15 @@ def _write_failures(failed: Sequence[Outcome], root: Path) -> None:
     write_bytes(root / FAILURES, (json.dumps(told, indent=1) + "\n").encode())
 
 
+def _todo(points: Sequence[Point], root: Path) -> list[Point]:
+    return [point for point in points if not point.stage("point").done(root)]
+
+
 def _outcomes(
-    settings: SweepSettings, todo: Sequence[Point], root: Path, scheduler: str
+    client: Client | None, todo: Sequence[Point], root: Path, retries: int
 ) -> Iterator[Outcome]:
-    if not todo:
-        return
-    if scheduler == SERIAL:
-        yield from serially(todo, root)
-        return
-    with connected(scheduler, settings) as client:
-        if sys.stderr.isatty():
-            print(f"dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
-        yield from by_dask(client, todo, root, settings.retries)
+    if client is None:
+        return serially(todo, root)
+    if sys.stderr.isatty():
+        print(f"dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
+    return by_dask(client, todo, root, retries)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from psiprune.sweeping.plan import Planned, core_hours
-from psiprune.sweeping.run import FAILURES, Sweep
-from psiprune.sweeping.table import Rows
 from psiprune.tables.common import align, number
+
+if TYPE_CHECKING:  # they bring with them all that a sweep runs
+    from psiprune.sweeping.plan import Planned
+    from psiprune.sweeping.run import Sweep
+    from psiprune.sweeping.table import Rows
 
 
 def sweep_text(found: Sweep) -> str:
     """How many points are done, and where everything is."""
     new = found.done - found.before
     counts = f"{len(found.points)} points: {found.before} done before, {new} now"
-    failed = f", {len(found.failed)} failed (causes in {FAILURES})" if found.failed else ""
+    failed = f", {len(found.failed)} failed (causes in {found.causes.name})" if found.failed else ""
     return f"{counts}{failed}\n{found.folder}: {found.table.name}"
 
 
@@ -43,15 +45,20 @@ def plan_text(planned: Sequence[Planned]) -> str:
         rows.append([each.kind, *map(str, counts), hours])
     pilots = sum(each.pilots for each in planned)
     how = f"{pilots} rates by pilots on this machine" if pilots else "rates of what is done"
-    return f"{align(rows)}\nabout {core_hours(planned):.2g} core-hours ({how})"
+    return f"{align(rows)}\nabout {_hours(planned):.2g} core-hours ({how})"
 
 
 def plan_numbers(planned: Sequence[Planned]) -> dict[str, Any]:
     """The same for JSON."""
     return {
         "stages": [each._asdict() for each in planned],
-        "core_hours": core_hours(planned),
+        "core_hours": _hours(planned),
     }
+
+
+def _hours(planned: Sequence[Planned]) -> float:
+    """All that is left to do, in hours of one core."""
+    return sum(each.seconds for each in planned) / 3600
 
 
 def rows_text(rows: Rows) -> str:
