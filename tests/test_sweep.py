@@ -9,6 +9,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_the_grid_survives_its_file(swept: Path) -> None:
 
 def test_none_is_no_value() -> None:
     with pytest.raises(InputError, match=r"hidden\.1: must be a value, found None"):
-        GridSettings(product={"hidden": [2, None]})
+        GridSettings(product={"hidden": (2, None)})
 
 
 # ---- names by content
@@ -312,7 +313,7 @@ def test_one_row_for_each_level_of_each_point(swept: Path, study: xr.Dataset) ->
     np.testing.assert_array_equal(row["correlation"], here["correlation"])
     assert (row["seed"], row["shots_seed"], row["train_epochs"], row["hidden"]) == (0, 0, 3, 3)
     assert row["correlation_length"] == 1 / np.log(2)
-    assert row["psiprune"] == stages.version("psiprune")
+    assert row["psiprune"] == version("psiprune")
     assert duckdb.read_parquet(str(swept / "sweep.parquet")).fetchall()
 
 

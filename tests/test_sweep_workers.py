@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tiny
-from psiprune.config import QueueSettings, SweepSettings
+from psiprune.config import GridSettings, QueueSettings, SweepSettings, TrainSettings
 from psiprune.inputs import InputError
 from psiprune.sweeping.engines import Lost, WrongWorker, connected, work
 from psiprune.sweeping.run import sweep
@@ -25,9 +26,9 @@ from workers import Workers, kill
 TIMES = (".lock", "seconds.json", "provenance.json", "config.toml")
 
 
-def settings(**others: object) -> SweepSettings:
+def settings(**others: Any) -> SweepSettings:
     """Six points: three seeds, two criteria."""
-    grid = ({"product": {"prune.criterion": ["magnitude", "random"]}},)
+    grid = (GridSettings(product={"prune.criterion": ("magnitude", "random")}),)
     study = tiny.settings(seeds=3, fields=(1.0,))
     return SweepSettings(study=study, grid=grid, **others)
 
@@ -308,7 +309,7 @@ def test_no_queueing_system(engine: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_failures_are_told_by_their_first_cause(workers: Workers, tmp_path: Path) -> None:
-    wild = {"train": tiny.TrainSettings(learning_rate=1000.0, weight_decay=1e30, epochs=3)}
+    wild = {"train": TrainSettings(learning_rate=1000.0, weight_decay=1e30, epochs=3)}
     bad = SweepSettings(study=tiny.settings(fields=(1.0,), **wild), retries=1)
     found = sweep(bad, tmp_path / "run", workers.address)
     assert found.done == 0

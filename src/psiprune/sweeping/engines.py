@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import shutil
 import socket
 import warnings
@@ -81,8 +80,6 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
 
     futures: dict[str, Future] = {}
     chains: dict[str, tuple[Point, list[tuple[str, Future]]]] = {}
-    # Two sweeps on one scheduler may share stages, but not a folder.
-    place = re.sub(r"\W", "", str(root))
     for point in points:
         chain: list[tuple[str, Future]] = []
         for kind in KINDS:
@@ -96,7 +93,8 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
                     root,
                     version("psiprune"),
                     [future for _, future in chain[-1:]],
-                    key=f"{kind}-{stage.key}-{place}",
+                    # Two sweeps on one scheduler may share stages, but not a folder.
+                    key=f"{kind}-{stage.key}-{root}",
                     retries=retries,
                 )
             chain.append((kind, futures[stage.key]))

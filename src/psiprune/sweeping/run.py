@@ -83,6 +83,7 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
             client = stack.enter_context(connected(scheduler, settings))
         root = stack.enter_context(_opened(folder, settings))
         todo, failed = _todo(points, root), []
+        _write_failures(failed, root)
         bar = stack.enter_context(
             tqdm(total=len(points), initial=len(points) - len(todo), unit=" points", disable=None)
         )
@@ -94,8 +95,8 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
                     outcome = outcome._replace(cause=cause)
                 if outcome.cause:
                     failed.append(outcome)
+                    _write_failures(failed, root)  # for a report while the rest goes on
         finally:
-            _write_failures(failed, root)
             table = write_table(points, root)
     return Sweep(Path(folder), points, len(points) - len(todo), failed, table)
 

@@ -120,7 +120,7 @@ class Stage:
 
 def points_of(settings: SweepSettings) -> list[Point]:
     """All points of a grid in its order, each once however often the grid names it."""
-    found = {}
+    found: dict[str, Point] = {}
     for study in settings.studies():
         sized = study.for_size()
         for seed in seeds_of(sized):
