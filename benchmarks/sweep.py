@@ -10,12 +10,17 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from distributed import Client, LocalCluster
 
 import peers
-from psiprune.config import SweepSettings
+from psiprune.config import (
+    FineTuneSettings,
+    GridSettings,
+    StudySettings,
+    SweepSettings,
+    TrainSettings,
+)
 from psiprune.sweeping import engines
 from psiprune.sweeping.plan import plan
 from psiprune.sweeping.run import sweep
@@ -27,21 +32,25 @@ CLOCK = 1 / 100
 _pause: dict[Kind, float] = {}
 
 
-def settings(sites: int, seeds: int, fields: Sequence[float], **study: Any) -> SweepSettings:
+def settings(sites: int, seeds: int, fields: Sequence[float], shots: int) -> SweepSettings:
     """Two criteria over some seeds and fields, by the exact gradient."""
-    exact = {"method": "exact", "epochs": 100}
-    tuning = {"method": "exact", "epochs": 20}
-    own = {"sites": sites, "seeds": seeds, "fields": tuple(fields), "shots": 20_000, **study}
-    return SweepSettings(
-        study={"train": exact, "fine_tune": tuning, "history_every": 100, **own},
-        grid=({"product": {"prune.criterion": ["magnitude", "surgeon"]}},),
+    study = StudySettings(
+        sites=sites,
+        seeds=seeds,
+        fields=tuple(fields),
+        shots=shots,
+        history_every=100,
+        train=TrainSettings(method="exact", epochs=100),
+        fine_tune=FineTuneSettings(method="exact", epochs=20),
     )
+    grid = GridSettings(product={"prune.criterion": ("magnitude", "surgeon")})
+    return SweepSettings(study=study, grid=(grid,))
 
 
 def main() -> None:
     args = peers.options(__doc__)
     seeds = 2 if args.quick else 4
-    small = settings(10, seeds, (0.5, 1.0, 2.0))
+    small = settings(10, seeds, (0.5, 1.0, 2.0), 20_000)
     about = peers.header(
         "Scaling of a sweep",
         f"{len(points_of(small))} points of 10 sites, 20,000 shots, exact training",
@@ -50,7 +59,7 @@ def main() -> None:
     print("real workers, one process each")
     real = [measured(small, workers) for workers in (1, 2)]
     peers.show(real)
-    large = settings(18, 10, [0.5 + 0.1 * k for k in range(26)], shots=100_000)
+    large = settings(18, 10, [0.5 + 0.1 * k for k in range(26)], 100_000)
     with tempfile.TemporaryDirectory() as nowhere:
         for planned in plan(large, nowhere):
             _pause[planned.kind] = CLOCK * planned.seconds / planned.stages
@@ -60,7 +69,7 @@ def main() -> None:
     engines.work = _stand_in
     simulated = [paused(points, workers) for workers in (8, 16, 32, 64)]
     peers.show(simulated)
-    overhead = max(float(row["beside the best, a task [ms]"]) for row in simulated) / 1e3
+    overhead = max(float(row["beside the best, a task [ms]"] or 0) for row in simulated) / 1e3
     print(f"\nthe same on a cluster, with {1e3 * overhead:.2g} ms of the scheduler for each task")
     model = [modelled(points, workers, overhead) for workers in (1, 64, 256, 1024, 4096)]
     peers.show(model)
@@ -94,7 +103,7 @@ def measured(small: SweepSettings, workers: int) -> peers.Row:
 def _warm() -> None:
     """Compile what a point needs, so that no worker does it on the clock."""
     with tempfile.TemporaryDirectory() as name:
-        sweep(settings(10, 1, (1.0,), shots=1000), Path(name) / "run", "serial")
+        sweep(settings(10, 1, (1.0,), 1000), Path(name) / "run", "serial")
 
 
 def paused(points: Sequence[Point], workers: int) -> peers.Row:

@@ -50,7 +50,7 @@ def test_the_fraction_prunable_by_field(grid: xr.Dataset) -> None:
                 grid["prunable"].sel(variant=variant, sites=sites).median("seed").dropna("ratio")
             )
             np.testing.assert_array_equal(lines[variant].get_xdata(), median["ratio"])
-            np.testing.assert_allclose(lines[variant].get_ydata(), median)
+            np.testing.assert_allclose(np.asarray(lines[variant].get_ydata()), median)
 
 
 def test_the_phase_diagram(grid: xr.Dataset) -> None:
@@ -72,7 +72,7 @@ def test_of_many_fields_six_are_shown(grid: xr.Dataset) -> None:
     assert len(figure.axes) == 12
     line = figure.axes[0].get_lines()[1]
     median = grid["kl"].sel(variant="surgeon", sites=10, ratio=0.5).median("seed")
-    np.testing.assert_allclose(line.get_ydata(), median)
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), median)
     # 50 sites have no point at h/J = 0.7.
     assert not figure.axes[7].get_lines()
 

@@ -33,13 +33,13 @@ def settings(**others: Any) -> SweepSettings:
     return SweepSettings(study=study, grid=grid, **others)
 
 
-def made(folder: Path) -> dict[str, bytes]:
+def made(folder: Path) -> dict[str, object]:
     """All files but those that tell of times or machines."""
-    return {name: found for name, (found, _) in tiny.contents(folder, but=TIMES).items()}
+    return tiny.numbers(folder, but=TIMES)
 
 
 @pytest.fixture(scope="module")
-def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """What a sweep in one process makes."""
     folder = tmp_path_factory.mktemp("serial") / "run"
     assert sweep(settings(), folder, "serial").done == 6
@@ -55,8 +55,8 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
         yield started
 
 
-def check(folder: Path, serial: dict[str, bytes]) -> None:
-    """To the last byte what one process makes, and no point twice."""
+def check(folder: Path, serial: dict[str, object]) -> None:
+    """To the last bit what one process makes, and no point twice."""
     assert made(folder) == serial
     rows = read_table(folder)
     assert len({(row["point"], row["level"]) for row in rows}) == len(rows) == 6 * 4
@@ -86,7 +86,7 @@ def files(folder: Path, pattern: str, count: int) -> Callable[[], bool]:
 
 
 def test_two_workers_make_what_one_process_makes(
-    workers: Workers, serial: dict[str, bytes], tmp_path: Path
+    workers: Workers, serial: dict[str, object], tmp_path: Path
 ) -> None:
     found = sweep(settings(), tmp_path / "run", workers.address)
     assert (found.before, found.done) == (0, 6)
@@ -96,7 +96,7 @@ def test_two_workers_make_what_one_process_makes(
     check(tmp_path / "other", serial)
 
 
-def test_a_cluster_of_our_own(serial: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_cluster_of_our_own(serial: dict[str, object], tmp_path: Path) -> None:
     own = settings(local={"workers": 2})
     with connected("local", own) as client:
         assert sorted(client.nthreads().values()) == [1, 1]
@@ -106,7 +106,7 @@ def test_a_cluster_of_our_own(serial: dict[str, bytes], tmp_path: Path) -> None:
     check(tmp_path / "run", serial)
 
 
-def test_workers_killed_at_random_moments(serial: dict[str, bytes], tmp_path: Path) -> None:
+def test_workers_killed_at_random_moments(serial: dict[str, object], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with Workers(tmp_path) as cluster:
         cluster.start(2)
@@ -130,7 +130,7 @@ def test_workers_killed_at_random_moments(serial: dict[str, bytes], tmp_path: Pa
     check(folder, serial)
 
 
-def test_a_scheduler_killed_and_started_again(serial: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_scheduler_killed_and_started_again(serial: dict[str, object], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with Workers(tmp_path) as cluster:
         cluster.start(1)
@@ -150,7 +150,7 @@ def test_a_scheduler_killed_and_started_again(serial: dict[str, bytes], tmp_path
     check(folder, serial)
 
 
-def test_a_command_killed_with_its_cluster(serial: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_command_killed_with_its_cluster(serial: dict[str, object], tmp_path: Path) -> None:
     folder, config = tmp_path / "run", tmp_path / "sweep.toml"
     config.write_text(
         "[study]\nfields = [1.0]\nsites = 4\nhidden = 3\nshots = 300\nseeds = 3\n"
@@ -169,7 +169,7 @@ def test_a_command_killed_with_its_cluster(serial: dict[str, bytes], tmp_path: P
 
 
 def test_lost_writes_on_a_shared_disk(
-    workers: Workers, serial: dict[str, bytes], tmp_path: Path
+    workers: Workers, serial: dict[str, object], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
 
@@ -259,7 +259,7 @@ def test_jobs_of_a_queueing_system(
     submit: str,
     answer: str,
     cancel: str,
-    serial: dict[str, bytes],
+    serial: dict[str, object],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -26,6 +26,7 @@ from psiprune.config import (
     StudySettings,
     TrainSettings,
 )
+from psiprune.files import read_dataset
 
 OPTIONS = {
     "sites": 4,
@@ -216,6 +217,17 @@ def raw(dataset: xr.Dataset) -> dict[str, tuple[Any, ...]]:
     return {
         str(name): (variable.dims, variable.dtype.str, variable.values.tobytes())
         for name, variable in dataset.variables.items()
+    }
+
+
+def numbers(folder: Path, *, but: tuple[str, ...]) -> dict[str, object]:
+    """What every file in a folder says: datasets to the last bit, other files as bytes.
+
+    Not the bytes of datasets: where HDF5 puts what in a file can differ with equal content.
+    """
+    return {
+        name: raw(read_dataset(folder / name)) if name.endswith(".nc") else content
+        for name, (content, _) in contents(folder, but=but).items()
     }
 
 

@@ -82,7 +82,7 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
         if scheduler != SERIAL and _todo(points, Path(folder)):
             client = stack.enter_context(connected(scheduler, settings))
         root = stack.enter_context(_opened(folder, settings))
-        todo, failed = _todo(points, root), []
+        todo, failed = _todo(points, root), list[Outcome]()
         _write_failures(failed, root)
         bar = stack.enter_context(
             tqdm(total=len(points), initial=len(points) - len(todo), unit=" points", disable=None)
