@@ -73,7 +73,7 @@ class Meddler(threading.Thread):
     def run(self) -> None:
         chance = random.Random()
         for ready, act in self._steps:
-            limit = time.monotonic() + 120
+            limit = time.monotonic() + 300
             while not ready() and time.monotonic() < limit:
                 time.sleep(0.001)
             time.sleep(chance.uniform(0.0, 0.05))
@@ -159,7 +159,7 @@ def test_a_command_killed_with_its_cluster(serial: dict[str, object], tmp_path: 
         "[[grid]]\nproduct.prune.criterion = ['magnitude', 'random']\n[local]\nworkers = 1\n"
     )
     running = tiny.start("sweep", config, "--out", folder)
-    tiny.wait_for(running, files(folder, "point/*/level-01.nc", 1))
+    tiny.wait_for(running, files(folder, "point/*/level-01.nc", 1), 300)
     running.kill()
     running.communicate()
     assert running.returncode == -9

@@ -163,9 +163,11 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(running: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
+def wait_for(
+    running: subprocess.Popen[str], ready: Callable[[], bool], seconds: float = 60
+) -> None:
     """Until something is there, or the process has ended."""
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + seconds
     while not ready() and running.poll() is None:
         assert time.monotonic() < limit, "nothing came"
         time.sleep(0.002)

@@ -42,7 +42,7 @@ class Workers:
         """A scheduler at the address, a second time as well."""
         begin = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port)]
         self.scheduler = self._start([*begin, "--no-dashboard"], {})
-        limit = time.monotonic() + 120
+        limit = time.monotonic() + 300
         while time.monotonic() < limit:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -53,7 +53,7 @@ class Workers:
 
     def start(self, count: int = 1, **environment: str) -> list[subprocess.Popen[bytes]]:
         """Workers; they take tasks as soon as they are up."""
-        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "120"]
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "300"]
         begin = ["distributed.cli.dask_worker", self.address, *options]
         return [self._start(begin, environment) for _ in range(count)]
 
@@ -62,7 +62,7 @@ class Workers:
         from distributed import Client
 
         with Client(self.address, set_as_default=False, timeout=60) as client:
-            client.wait_for_workers(count, timeout=120)
+            client.wait_for_workers(count, timeout=300)
 
     def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
