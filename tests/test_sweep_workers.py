@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import tiny
-from psiprune.config import GridSettings, QueueSettings, SweepSettings, TrainSettings
+from psiprune.config import GridSettings, PruneSettings, QueueSettings, SweepSettings, TrainSettings
 from psiprune.inputs import InputError
 from psiprune.sweeping.engines import Lost, WrongWorker, connected, work
 from psiprune.sweeping.run import sweep
@@ -27,9 +27,10 @@ TIMES = (".lock", "seconds.json", "provenance.json", "config.toml")
 
 
 def settings(**others: Any) -> SweepSettings:
-    """Six points: three seeds, two criteria."""
+    """Four points: two seeds, two criteria, levels of 12, 8 and 6 weights."""
     grid = (GridSettings(product={"prune.criterion": ("magnitude", "random")}),)
-    study = tiny.settings(seeds=3, fields=(1.0,))
+    prune = PruneSettings(levels=2, fraction=0.3)
+    study = tiny.settings(seeds=2, fields=(1.0,), prune=prune)
     return SweepSettings(study=study, grid=grid, **others)
 
 
@@ -42,7 +43,7 @@ def made(folder: Path) -> dict[str, object]:
 def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """What a sweep in one process makes."""
     folder = tmp_path_factory.mktemp("serial") / "run"
-    assert sweep(settings(), folder, "serial").done == 6
+    assert sweep(settings(), folder, "serial").done == 4
     return made(folder)
 
 
@@ -59,7 +60,7 @@ def check(folder: Path, serial: dict[str, object]) -> None:
     """To the last bit what one process makes, and no point twice."""
     assert made(folder) == serial
     rows = read_table(folder)
-    assert len({(row["point"], row["level"]) for row in rows}) == len(rows) == 6 * 4
+    assert len({(row["point"], row["level"]) for row in rows}) == len(rows) == 4 * 3
 
 
 class Meddler(threading.Thread):
@@ -89,10 +90,10 @@ def test_two_workers_make_what_one_process_makes(
     workers: Workers, serial: dict[str, object], tmp_path: Path
 ) -> None:
     found = sweep(settings(), tmp_path / "run", workers.address)
-    assert (found.before, found.done) == (0, 6)
+    assert (found.before, found.done) == (0, 4)
     check(tmp_path / "run", serial)
     # The scheduler may still know the tasks, but another folder is another sweep.
-    assert sweep(settings(), tmp_path / "other", workers.address).done == 6
+    assert sweep(settings(), tmp_path / "other", workers.address).done == 4
     check(tmp_path / "other", serial)
 
 
@@ -102,7 +103,7 @@ def test_a_cluster_of_our_own(serial: dict[str, object], tmp_path: Path) -> None
         assert sorted(client.nthreads().values()) == [1, 1]
         environment = client.run(lambda: __import__("os").environ.get("OPENBLAS_NUM_THREADS"))
         assert list(environment.values()) == ["1", "1"]
-    assert sweep(own, tmp_path / "run").done == 6
+    assert sweep(own, tmp_path / "run").done == 4
     check(tmp_path / "run", serial)
 
 
@@ -120,13 +121,13 @@ def test_workers_killed_at_random_moments(serial: dict[str, object], tmp_path: P
             [
                 (files(folder, "dense/*", 1), lose_one),
                 (files(folder, "point/*/level-01.nc", 1), lose_one),
-                (files(folder, "point/*/level-02.nc", 3), lose_one),
+                (files(folder, "point/*/level-02.nc", 2), lose_one),
             ]
         )
         found = sweep(settings(), folder, cluster.address)
         meddler.join()
     assert meddler.done == 3
-    assert (found.done, list(found.failed)) == (6, [])
+    assert (found.done, list(found.failed)) == (4, [])
     check(folder, serial)
 
 
@@ -145,17 +146,18 @@ def test_a_scheduler_killed_and_started_again(serial: dict[str, object], tmp_pat
         cluster.start_scheduler()
         cluster.start(1)
         found = sweep(settings(), folder, cluster.address)
-        assert found.done == 6
+        assert found.done == 4
     assert {name: made(folder)[name] for name in before} == before
     check(folder, serial)
 
 
+@pytest.mark.slow
 def test_a_command_killed_with_its_cluster(serial: dict[str, object], tmp_path: Path) -> None:
     folder, config = tmp_path / "run", tmp_path / "sweep.toml"
     config.write_text(
-        "[study]\nfields = [1.0]\nsites = 4\nhidden = 3\nshots = 300\nseeds = 3\n"
+        "[study]\nfields = [1.0]\nsites = 4\nhidden = 3\nshots = 300\nseeds = 2\n"
         "history_every = 2\ntrain = {epochs = 3, batch_size = 50}\nfine_tune.epochs = 2\n"
-        "prune = {levels = 3, fraction = 0.3}\nmeasure.draws = 200\n"
+        "prune = {levels = 2, fraction = 0.3}\nmeasure.draws = 200\n"
         "[[grid]]\nproduct.prune.criterion = ['magnitude', 'random']\n[local]\nworkers = 1\n"
     )
     running = tiny.start("sweep", config, "--out", folder)
@@ -184,7 +186,7 @@ def test_lost_writes_on_a_shared_disk(
     sweep(settings(retries=5), folder, workers.address)
     meddler.join()
     found = sweep(settings(), folder, workers.address)
-    assert found.done == 6
+    assert found.done == 4
     # All that is lost and no longer needed is no loss.
     ours = made(folder)
     assert ours == {name: serial[name] for name in ours}
@@ -219,6 +221,7 @@ def test_a_worker_that_comes_later_is_asked_by_its_task(tmp_path: Path) -> None:
         work(stage, tmp_path / "elsewhere", points_of(settings())[0].config["psiprune"], [])
 
 
+@pytest.mark.slow
 def test_a_worker_with_many_blas_threads(tmp_path: Path) -> None:
     with Workers(tmp_path) as cluster:
         cluster.start(1, OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
@@ -251,7 +254,7 @@ def test_a_scheduler_that_cannot_be_reached(tmp_path: Path, address: str, words:
     ("engine", "submit", "answer", "cancel"),
     [
         ("slurm", "sbatch", "Submitted batch job $!", "scancel"),
-        ("pbs", "qsub", "$!.server", "qdel"),
+        pytest.param("pbs", "qsub", "$!.server", "qdel", marks=pytest.mark.slow),
     ],
 )
 def test_jobs_of_a_queueing_system(
@@ -284,7 +287,7 @@ def test_jobs_of_a_queueing_system(
         interface="lo",
     )
     found = sweep(settings(**{engine: queue}), tmp_path / "run", engine)
-    assert found.done == 6
+    assert found.done == 4
     check(tmp_path / "run", serial)
     job = (tmp_path / "job.sh").read_text()
     marker = {"slurm": "#SBATCH", "pbs": "#PBS"}[engine]
