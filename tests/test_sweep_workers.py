@@ -147,7 +147,8 @@ def test_a_scheduler_killed_and_started_again(serial: dict[str, object], tmp_pat
         cluster.start(1)
         found = sweep(settings(), folder, cluster.address)
         assert found.done == 4
-    assert {name: made(folder)[name] for name in before} == before
+    after = made(folder)
+    assert {name: after[name] for name in before} == before
     check(folder, serial)
 
 

@@ -101,7 +101,8 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
         chains[chain[-1][1].key] = point, chain
     for future in as_completed([chain[-1][1] for _, chain in chains.values()], loop=client.loop):
         point, chain = chains.pop(future.key)
-        yield Outcome(point, _cause(chain))
+        done = point.stage("point").done(root)
+        yield Outcome(point, "" if done else _cause(chain))
 
 
 def _cause(chain: list[tuple[str, Future]]) -> str:
@@ -112,9 +113,10 @@ def _cause(chain: list[tuple[str, Future]]) -> str:
             if isinstance(error, WrongWorker):
                 raise error
             return told(kind, error)
-        if future.status in ("lost", "cancelled"):
-            raise Lost("the scheduler went away; the same command goes on with what is not done")
-    return ""
+    # Not so if it is "lost", like all that a killed worker returned: files are what counts.
+    if chain[-1][1].status == "cancelled":
+        raise Lost("the scheduler went away; the same command goes on with what is not done")
+    return "point: its task ended, but its file is not there"
 
 
 def told(kind: str, error: BaseException) -> str:

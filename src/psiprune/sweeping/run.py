@@ -90,9 +90,6 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
         try:
             for outcome in _outcomes(client, todo, root, settings.retries):
                 bar.update()
-                if not outcome.cause and not outcome.point.stage("point").done(root):
-                    cause = "point: its task ended, but its file is not there"
-                    outcome = outcome._replace(cause=cause)
                 if outcome.cause:
                     failed.append(outcome)
                     _write_failures(failed, root)  # for a report while the rest goes on
