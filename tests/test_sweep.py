@@ -192,7 +192,7 @@ def test_a_larger_grid_runs_only_what_is_new(copy: Path, tmp_path: Path) -> None
     assert len(read_table(copy)) == 4 * 4
 
 
-@pytest.mark.parametrize("lost", ["state.nc", "shots.nc", "history.nc", "rbm.nc", "level-01.nc"])
+@pytest.mark.parametrize("lost", ["state.nc", "rbm.nc", "level-01.nc"])
 def test_lost_files_are_made_again(swept: Path, copy: Path, lost: str) -> None:
     # One of them, and all points, so that it is needed.
     next(copy.rglob(lost)).unlink()

@@ -267,9 +267,9 @@ def test_jobs_of_a_queueing_system(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # One that runs a job at once, here, and keeps its script.
+    # One that keeps a copy of the script, as they do, and runs it at once, here.
     commands = {
-        submit: f'cp "$1" {tmp_path}/job.sh; setsid bash "$1" > {tmp_path}/log 2>&1 < /dev/null &'
+        submit: f'cp "$1" {tmp_path}/job.sh; setsid bash {tmp_path}/job.sh > {tmp_path}/log 2>&1 < /dev/null &'
         f"\necho {answer}",
         cancel: 'kill -- -"${1%%.*}"',
     }
