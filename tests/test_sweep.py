@@ -485,7 +485,7 @@ def test_the_correlation_length() -> None:
     # Below h = J, of the correlations less their limit m^2 = (1 - h^2)^(1/4).
     model = pp.TFIM(sites=120, field=0.8)
     c = model.correlation_from_midpoint()[:31] - (1 - 0.8**2) ** 0.25
-    slope = np.log(c[10] / c[20]) / 10 - 2.0 * np.log(20 / 10) / 10
+    slope = np.log(c[20] / c[30]) / 10 - 2.0 * np.log(30 / 20) / 10
     assert model.correlation_length == pytest.approx(1 / slope, rel=0.05)
     assert pp.TFIM(sites=4, field=1.0).correlation_length == np.inf
     assert pp.TFIM(sites=4, field=1.0, coupling=0.0).correlation_length == 0.0

@@ -269,8 +269,8 @@ def test_jobs_of_a_queueing_system(
 ) -> None:
     # One that keeps a copy of the script, as they do, and runs it at once, here.
     commands = {
-        submit: f'cp "$1" {tmp_path}/job.sh; setsid bash {tmp_path}/job.sh > {tmp_path}/log 2>&1 < /dev/null &'
-        f"\necho {answer}",
+        submit: f'cp "$1" {tmp_path}/job.sh\n'
+        f"setsid bash {tmp_path}/job.sh > {tmp_path}/log 2>&1 < /dev/null &\necho {answer}",
         cancel: 'kill -- -"${1%%.*}"',
     }
     for name, script in commands.items():

@@ -225,11 +225,13 @@ def raw(dataset: xr.Dataset) -> dict[str, tuple[Any, ...]]:
 def numbers(folder: Path, *, but: tuple[str, ...]) -> dict[str, object]:
     """What every file in a folder says: datasets to the last bit, other files as bytes.
 
-    Not the bytes of datasets: where HDF5 puts what in a file can differ with equal content.
+    Not the bytes of datasets: where HDF5 puts what in a file can differ with equal content. Nor
+    drafts of killed writers, which the next start clears away.
     """
     return {
         name: raw(read_dataset(folder / name)) if name.endswith(".nc") else content
         for name, (content, _) in contents(folder, but=but).items()
+        if not name.endswith(".draft")
     }
 
 

@@ -176,10 +176,12 @@ def connected(engine: str, settings: SweepSettings) -> Iterator[Client]:
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        if engine == LOCAL:
-            where = stack.enter_context(_local(settings))
-        elif engine in _SUBMIT:
-            where = stack.enter_context(_queue(engine, settings))
+        if engine in (LOCAL, *_SUBMIT):
+            with warnings.catch_warnings():
+                # Another sweep may have it, then the dashboard goes to another port.
+                warnings.filterwarnings("ignore", "Port .* is already in use")
+                started = _local(settings) if engine == LOCAL else _queue(engine, settings)
+            where = stack.enter_context(started)
         else:
             where = _reached(engine)
         client = stack.enter_context(distributed.Client(where, set_as_default=False))
@@ -216,14 +218,12 @@ def _reached(address: str) -> str:
 def _local(settings: SweepSettings) -> LocalCluster:
     from distributed import LocalCluster
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Port .* is already in use")
-        return LocalCluster(
-            n_workers=settings.local.workers or os.cpu_count(),
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:8787",
-            silence_logs=logging.CRITICAL,
-        )
+    return LocalCluster(
+        n_workers=settings.local.workers or os.cpu_count(),
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:8787",
+        silence_logs=logging.CRITICAL,
+    )
 
 
 def _queue(engine: str, settings: SweepSettings) -> JobQueueCluster:

@@ -93,7 +93,7 @@ def query(sql: str, folder: str | os.PathLike[str]) -> Rows:
         try:
             connection.read_parquet(str(file)).create_view(VIEW)
             found = connection.execute(sql)
-            if found.description is None:
+            if found is None or found.description is None:
                 raise InputError("query: gives no rows; it must be a SELECT")
             return Rows([column[0] for column in found.description], found.fetchall())
         except duckdb.Error as error:
