@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from claim_world import two_peaks, world
-from psiprune.claims.access import connectable, crossing, fractions, nearest, phase, whole
+from psiprune.claims.access import connectable, fractions, nearest, phase, whole
 from psiprune.claims.compare import contrast, growth, p_above, p_larger
 from psiprune.claims.finding import (
     FAILS,
@@ -25,6 +25,7 @@ from psiprune.claims.sparse import epochs_to_level
 from psiprune.claims.structure import _ratio
 from psiprune.claims.training_set import _asymmetry, _higher
 from psiprune.claims.unharmed import reach
+from psiprune.crossing import crossing
 
 
 def test_a_difference_counts_if_it_is_significant_and_large() -> None:

@@ -46,7 +46,7 @@ from psiprune.training import Progress
 
 FIXTURES = Path(__file__).parent / "formats" / "fixtures"
 STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
-EXPERIMENTS = ("study", "sparse", "ablation", "frontier", "paper")
+EXPERIMENTS = ("study", "sparse", "ablation", "frontier", "paper", "sweep")
 COMMANDS = (*STAGES, "clusters", *EXPERIMENTS, "reconstruct", "import", "export", "info")
 
 
@@ -573,6 +573,23 @@ BAD_FILES = {
     "table.toml": b"[epochs]\na = 1\n",
     "sites.toml": b"sites = 4.5\n",
     "bad.py": b"def fails(bits):\n    return {}['walls']\n",
+    "sweep.toml": b"[study]\nsites = 4\n",
+    "sweep-key.toml": b"[[grid]]\nproduct.prune.criterium = ['magnitude']\n",
+    "sweep-train.toml": b"[study.train]\nepoch = 3\n",
+    "sweep-table.toml": b"[studdy]\n",
+    "sweep-block.toml": b"[[grid]]\nprodukt.sites = [4]\n",
+    "sweep-type.toml": b"[[grid]]\nproduct.sites = [4, 'ten']\n",
+    "sweep-value.toml": b"[[grid]]\nproduct.fields = [1.0, -1]\n",
+    "sweep-point.toml": b"[[grid]]\npoints = [{sites = 4}, {sites = 1}]\n",
+    "sweep-scalar.toml": b"[[grid]]\nproduct.sites = 4\n",
+    "sweep-empty.toml": b"grid = []\n",
+    "sweep-bare.toml": b"[[grid]]\n",
+    "sweep-none.toml": b"[[grid]]\nproduct.sites = []\n",
+    "sweep-points.toml": b"[[grid]]\npoints = []\n",
+    "sweep-zip.toml": b"[[grid]]\nzip = {sites = [4, 6], hidden = [2]}\n",
+    "sweep-twice.toml": b"[[grid]]\nzip.sites = [4]\nproduct.sites = [6]\n",
+    "sweep-together.toml": b"[[grid]]\npoints = [{prune = {criterion = 'surgeon', "
+    b"compensate = true}}]\n",
 }
 
 #: Command, and what its line says. {in} holds the stage and bad files, {out} does not exist, and
@@ -992,6 +1009,56 @@ BAD_INPUT: list[tuple[str, str]] = [
     ),
     ("reconstruct {in}/shots.nc --out {out} --config {in}/unknown.toml", "no such setting of Rec"),
     ("reconstruct {in}/shots.nc --out {in}", "holds files but no run"),
+    # sweep
+    ("sweep --out {out}", "--config requires an argument"),
+    ("sweep {in}/none.toml --out {out}", "none.toml: cannot be read as TOML"),
+    ("sweep {in}/broken.toml --out {out}", "broken.toml: cannot be read as TOML"),
+    (
+        "sweep {in}/sweep-key.toml --out {out}",
+        "grid.0.product.prune.criterium: no such setting of a study; the nearest is prune.criter",
+    ),
+    ("sweep {in}/sweep-train.toml --out {out}", "study.train.epoch: no such setting of TrainS"),
+    ("sweep {in}/sweep-train.toml --out {out}", "; did you mean epochs?"),
+    ("sweep {in}/sweep-table.toml --out {out}", "studdy: no such setting of SweepSettings"),
+    ("sweep {in}/sweep-block.toml --out {out}", "grid.0.produkt: no such setting of GridSettings"),
+    (
+        "sweep {in}/sweep-type.toml --out {out}",
+        "grid.0.product.sites.1: should be a valid integer, unable to parse string as an integer, "
+        "found 'ten'",
+    ),
+    (
+        "sweep {in}/sweep-value.toml --out {out}",
+        "grid.0.product.fields.1: fields.0: should be greater than 0, found -1",
+    ),
+    (
+        "sweep {in}/sweep-point.toml --out {out}",
+        "grid.0.points.1.sites: should be greater than or equal to 2, found 1",
+    ),
+    ("sweep {in}/sweep-scalar.toml --out {out}", "grid.0.product.sites: must be a list of values"),
+    ("sweep {in}/sweep-empty.toml --out {out}", "grid: is empty; give a block, or leave it out"),
+    ("sweep {in}/sweep-bare.toml --out {out}", "grid.0.product: must be given, or zip or points"),
+    ("sweep {in}/sweep-none.toml --out {out}", "grid.0.product.sites: holds no value, so the grid"),
+    ("sweep {in}/sweep-points.toml --out {out}", "grid.0.points: must be a list of tables, at le"),
+    (
+        "sweep {in}/sweep-zip.toml --out {out}",
+        "grid.0.zip: all must have as many values, but sites has 2, hidden has 1",
+    ),
+    (
+        "sweep {in}/sweep-twice.toml --out {out}",
+        "grid.0.sites: stands in two of product, zip and points; choose one",
+    ),
+    (
+        "sweep {in}/sweep-together.toml --out {out}",
+        "prune.compensate: has no use with criterion 'surgeon'",
+    ),
+    ("sweep {in}/sweep.toml --out {in}", "holds files but no run (no config.toml)"),
+    ("sweep {in}/sweep.toml --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
+    ("sweep {in}/sweep.toml --out {out} --slurm --pbs", "--slurm and --pbs; choose"),
+    # query and report
+    ("query select", "--folder requires an argument"),
+    ("query select {in}", "sweep.parquet: is not there; `psiprune sweep` writes it"),
+    ("report {in}", "holds no sweep that can be read"),
+    ("report {out}", "holds no sweep that can be read"),
 ]
 
 
@@ -1182,7 +1249,7 @@ def test_help_comes_from_the_configuration(
 
 def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = help_of(monkeypatch)
-    for name in COMMANDS:
+    for name in (*COMMANDS, "query", "report"):
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
         assert "--json" in help_of(monkeypatch, name)
         assert "--no-json" not in help_of(monkeypatch, name)

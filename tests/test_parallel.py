@@ -8,7 +8,7 @@ import threading
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from psiprune.parallel import in_threads, one_blas_thread
+from psiprune.parallel import in_threads, one_blas_thread, one_thread, threads
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
@@ -34,6 +34,20 @@ def test_results_come_in_the_order_of_the_pieces(
 def test_an_error_in_a_piece_comes_through() -> None:
     with pytest.raises(ZeroDivisionError):
         in_threads(lambda item: 1 / item, [1, 0, 2])
+
+
+def test_one_thread_holds_until_the_last_holder_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    here = threading.get_ident()
+    first, second = one_thread(), one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert threads() == 1
+    assert in_threads(lambda _: threading.get_ident(), range(5)) == [here] * 5
+    second.__exit__(None, None, None)
+    assert threads() == 3
+    assert here not in in_threads(lambda _: threading.get_ident(), range(5))
 
 
 def blas_threads() -> set[int]:

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 import psiprune as pp
 import tiny
-from psiprune import checkpoints, files
+from psiprune import checkpoints
 from psiprune.cli.app import new_file
 from psiprune.experiments.paper import run_paper
 from psiprune.files import read_dataset
@@ -54,10 +54,11 @@ def test_a_training_is_killed_and_taken_up(stages: Path, tmp_path: Path) -> None
     for _ in range(2):
         running = tiny.start(*command, "--out", folder / "rbm.nc", program=tiny.EAGER)
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        tiny.wait_for(
-            running,
-            lambda before=before: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before,
-        )
+
+        def written_anew(before: int = before) -> bool:
+            return checkpoint.exists() and checkpoint.stat().st_mtime_ns > before
+
+        tiny.wait_for(running, written_anew)
         running.kill()
         running.communicate()
         assert running.returncode == -signal.SIGKILL
@@ -342,7 +343,7 @@ def test_a_training_on_a_full_disk_keeps_its_checkpoint(
         fsync(descriptor)
 
     with monkeypatch.context() as patched:
-        patched.setattr(files.os, "fsync", full_after_five)
+        patched.setattr("os.fsync", full_after_five)
         line = tiny.refusal(tiny.call(*command), status=1)
     checkpoint = tmp_path / ".rbm.nc.1.checkpoint"
     assert line.startswith(f"{checkpoint}: No space left on device; what was finished stays")

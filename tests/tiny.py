@@ -29,6 +29,7 @@ from psiprune.config import (
     TrainSettings,
 )
 from psiprune.experiments.paper import PARTS, Paper, run_paper
+from psiprune.files import read_dataset
 from psiprune.runs import open_run
 
 OPTIONS = {
@@ -213,9 +214,11 @@ def start(*arguments: object, program: tuple[str, ...] = PROGRAM) -> subprocess.
     )
 
 
-def wait_for(running: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
+def wait_for(
+    running: subprocess.Popen[str], ready: Callable[[], bool], seconds: float = 60
+) -> None:
     """Until something is there, or the process has ended."""
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + seconds
     while not ready() and running.poll() is None:
         assert time.monotonic() < limit, "nothing came"
         time.sleep(0.002)
@@ -267,6 +270,19 @@ def raw(dataset: xr.Dataset) -> dict[str, tuple[Any, ...]]:
     return {
         str(name): (variable.dims, variable.dtype.str, variable.values.tobytes())
         for name, variable in dataset.variables.items()
+    }
+
+
+def numbers(folder: Path, *, but: tuple[str, ...]) -> dict[str, object]:
+    """What every file in a folder says: datasets to the last bit, other files as bytes.
+
+    Not the bytes of datasets: where HDF5 puts what in a file can differ with equal content. Nor
+    drafts of killed writers, which the next start clears away.
+    """
+    return {
+        name: raw(read_dataset(folder / name)) if name.endswith(".nc") else content
+        for name, (content, _) in contents(folder, but=but).items()
+        if not name.endswith(".draft")
     }
 
 

@@ -20,6 +20,8 @@ __all__ = [
     "Smallest",
     "SparseSettings",
     "StudySettings",
+    "Sweep",
+    "SweepSettings",
     "TrainSettings",
     "break_clusters",
     "cluster_mask",
@@ -49,6 +51,7 @@ __all__ = [
     "run_sparse",
     "run_study",
     "sample",
+    "sweep",
     "train",
 ]
 
@@ -61,6 +64,7 @@ from .config import (
     ReconstructSettings,
     SparseSettings,
     StudySettings,
+    SweepSettings,
     TrainSettings,
 )
 from .description import describe
@@ -89,5 +93,6 @@ from .reconstruction import Reconstruction, reconstruct
 from .rewiring import rewire
 from .shots import Shots, join_shots, read_shots
 from .smallest import Smallest, find_smallest
+from .sweeping.run import Sweep, sweep
 from .tfim import TFIM
 from .training import train

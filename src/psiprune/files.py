@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import secrets
 import zlib
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +33,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
         OSError: the folder is missing, read-only or full; the old file is then untouched.
     """
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    # Not the process's number: on a shared disk two machines may have the same.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
     try:
         with draft.open("wb") as stream:
             stream.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import operator
 from typing import Any
 
@@ -41,8 +42,11 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
+        last = str(first["loc"][-1])
+        nearest = difflib.get_close_matches(last, model.model_fields, n=1)
+        meant = f"; did you mean {nearest[0]}?" if nearest else ""
         known = ", ".join(model.model_fields)
-        return f"{key}: no such setting of {model.__name__}; it has {known}"
+        return f"{key}: no such setting of {model.__name__}; it has {known}{meant}"
     if first["type"] == "missing":
         return f"{key}: is required by {model.__name__}"
     inner = first.get("ctx", {}).get("error")

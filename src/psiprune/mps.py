@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError, check_count, check_seed
-from psiprune.parallel import one_blas_thread
+from psiprune.parallel import one_blas_thread, threads
 from psiprune.shots import Shots, as_shots, check_sites
 from psiprune.tfim import LARGEST_DENSE, TFIM, midpoint
 
@@ -368,7 +368,7 @@ def _for_chunks(work: Callable[[int, slice], None], rows: int, progress: str | N
     # One BLAS thread each: the chunks keep the cores busy, and the sums keep their order.
     with (
         one_blas_thread(),
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(threads()) as pool,
         tqdm(total=rows, desc=progress, unit=" shots", disable=None if progress else True) as bar,
     ):
         try:

@@ -15,6 +15,28 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+_lock = threading.Lock()
+_alone = 0
+
+
+def threads() -> int:
+    """The most threads that a piece of work may take: one a core, or one inside `one_thread`."""
+    return 1 if _alone else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold the whole process to one thread a caller, where others keep the other cores busy."""
+    global _alone
+    with _lock:
+        _alone += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _alone -= 1
+
+
 def in_threads(
     task: Callable[[Item], Result], items: Sequence[Item], stop: threading.Event | None = None
 ) -> list[Result]:
@@ -23,9 +45,10 @@ def in_threads(
     On Ctrl-C, or when a task raises, pieces that have not begun are dropped, and `stop` is set so
     that long tasks which look at it can end early.
     """
-    if len(items) == 1:
-        return [task(items[0])]
-    pool = ThreadPoolExecutor(os.cpu_count())
+    number = threads()
+    if number == 1 or len(items) == 1:
+        return [task(item) for item in items]
+    pool = ThreadPoolExecutor(number)
     try:
         return list(pool.map(task, items))
     except BaseException:
@@ -36,7 +59,6 @@ def in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-_blas = threading.Lock()
 _holders = 0
 _limits: threadpool_limits | None = None
 
@@ -49,14 +71,14 @@ def one_blas_thread() -> Iterator[None]:
     of a sum. The limit belongs to the process: it ends when the last of several threads leaves.
     """
     global _holders, _limits
-    with _blas:
+    with _lock:
         _holders += 1
         if _holders == 1:
             _limits = threadpool_limits(limits=1, user_api="blas")
     try:
         yield
     finally:
-        with _blas:
+        with _lock:
             _holders -= 1
             if _holders == 0 and _limits is not None:
                 _limits.restore_original_limits()

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 from filelock import FileLock, Timeout
@@ -37,6 +38,41 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
             another process writes to it.
         OSError: the folder cannot be made or written.
     """
+    with _locked(folder) as path:
+        _claim(path / "config.toml", settings)
+        _describe(path / "provenance.json")
+        yield path
+
+
+@contextmanager
+def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Path]:
+    """The same for a run that another configuration may add to; config.toml is that of the last.
+
+    What is in the folder must then be named by what it depends on.
+
+    Raises:
+        InputError: the folder holds a run of another kind or files of something else, or another
+            process writes to it.
+        OSError: the folder cannot be made or written.
+    """
+    with _locked(folder) as path:
+        config = path / "config.toml"
+        if config.exists():
+            try:
+                type(settings)(**_read(config))
+            except InputError as error:
+                raise InputError(
+                    f"{config}: not of such a run ({error}); give another folder"
+                ) from None
+            _describe(path / "provenance.json")  # refuses before anything is written
+        write_bytes(config, _toml(settings))
+        _describe(path / "provenance.json")
+        yield path
+
+
+@contextmanager
+def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """The folder of a run, made if it is not there, and locked; drafts of a killed start go."""
     path = Path(folder)
     if path.is_file():
         raise InputError(f"{path}: is a file, but a run needs a folder; give another name")
@@ -47,10 +83,8 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
     path.mkdir(parents=True, exist_ok=True)
     with _held(path / ".lock", path, "run"):
         _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
-        _claim(config, settings)
-        _describe(path / "provenance.json")
         for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
-            draft.unlink()
+            draft.unlink(missing_ok=True)
         clear_outlived(path)
         yield path
         _LOG.info("%s: done", path)
@@ -139,15 +173,19 @@ def _claim(config: Path, settings: Settings) -> None:
     if not config.exists():
         write_bytes(config, ours)
         return
-    try:
-        theirs = tomllib.loads(config.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{config}: cannot be read: {error}") from None
+    theirs = _read(config)
     mine = tomllib.loads(ours.decode())
     for key, there, here in _differences(theirs, mine):
         raise InputError(
             f"{config}: the run there has {key} = {there}, this one {here}; give another folder"
         )
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{config}: cannot be read: {error}") from None
 
 
 def _differences(

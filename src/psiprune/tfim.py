@@ -56,6 +56,20 @@ class TFIM(Settings):
         others = _singular_values(self)[:-1]
         return 2 * float(np.exp(self.sites * np.log(self.field) - np.log(others).sum()))
 
+    @property
+    def correlation_length(self) -> float:
+        """The correlation length of the endless chain, in sites; infinite at h = |J|.
+
+        Connected correlations <Z_i Z_{i+d}> - <Z_i> <Z_{i+d}> fall as exp(-d / xi) times a power of
+        d, with xi = 1 / ln(h / |J|) above h = |J| and 1 / (2 ln(|J| / h)) below it, there of the
+        state in which the symmetry is broken (Pfeuty 1970).
+        """
+        ratio = abs(self.coupling) / self.field
+        if ratio in (0.0, 1.0):
+            return 0.0 if ratio == 0.0 else float("inf")
+        length = -1.0 / float(np.log(ratio))
+        return length if ratio < 1.0 else -length / 2.0
+
     def transverse_magnetization(self) -> NDArray[np.float64]:
         """Return <X_i> = Q_ii, shape [site]."""
         return _polar_factor(self).diagonal().copy()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from psiprune.claims.finding import Datasets, Undecided
 
@@ -117,22 +117,6 @@ def connectable(here: xr.Dataset) -> NDArray[np.bool_]:
     if not can.any():
         raise Undecided("no level is pruned and can be connected")
     return can
-
-
-def crossing(levels: Float64, values: ArrayLike, limit: float) -> float:
-    """The fraction pruned at which the values first exceed a limit, by linear interpolation.
-
-    Infinite if they never do; the first fraction if they begin above it.
-    """
-    y = np.asarray(values, np.float64)
-    above = np.flatnonzero(y > limit)
-    if not len(above):
-        return float("inf")
-    k = int(above[0])
-    if k == 0:
-        return float(levels[0])
-    share = (limit - y[k - 1]) / (y[k] - y[k - 1])
-    return float(levels[k - 1] + share * (levels[k] - levels[k - 1]))
 
 
 def other_sizes(datasets: Datasets) -> list[str]:

@@ -17,7 +17,6 @@ from psiprune.claims.access import (
     Float64,
     all_sizes,
     connectable,
-    crossing,
     fractions,
     has_phase,
     nearest,
@@ -36,6 +35,7 @@ from psiprune.claims.finding import (
     number,
     verdict_of,
 )
+from psiprune.crossing import crossing
 
 #: A difference of two AIC that says something.
 _TELLING = 2.0

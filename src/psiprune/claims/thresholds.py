@@ -9,7 +9,6 @@ from psiprune.claims.access import (
     PHASES,
     QCP,
     Float64,
-    crossing,
     fractions,
     has_phase,
     nearest,
@@ -41,6 +40,7 @@ from psiprune.claims.finding import (
     number,
     verdict_of,
 )
+from psiprune.crossing import crossing
 
 #: The paper's physical quantities by sums over all states: name, title, variable, that of its
 #: floor, and by what to multiply that. Floors of relative errors are half-widths of the paper's

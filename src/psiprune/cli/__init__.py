@@ -21,6 +21,7 @@ from psiprune.cli import (
     pruning,
     reconstruct,
     states,
+    sweep,
 )
 from psiprune.cli.app import app
 from psiprune.cli.interrupts import INTERRUPTED, end_at_once, heard_within_a_second
@@ -41,6 +42,7 @@ __all__ = [
     "reconstruct",
     "run",
     "states",
+    "sweep",
 ]
 
 

@@ -18,6 +18,7 @@ from psiprune.config.pruning import (
     UntilSettings,
 )
 from psiprune.config.reconstruct import ReconstructSettings
+from psiprune.config.sweep import GridSettings, QueueSettings, SweepSettings
 from psiprune.config.training import (
     EXACT_GRADIENT_UNITS,
     LARGEST_FISHER,
@@ -32,16 +33,19 @@ __all__ = [
     "EnsembleSettings",
     "FineTuneSettings",
     "FrontierSettings",
+    "GridSettings",
     "MeasureSettings",
     "PaperSettings",
     "PathSettings",
     "PruneSettings",
+    "QueueSettings",
     "ReconstructSettings",
     "RewirePathSettings",
     "RewireSettings",
     "SearchSettings",
     "SparseSettings",
     "StudySettings",
+    "SweepSettings",
     "TrainSettings",
     "UntilSettings",
 ]

@@ -9,7 +9,7 @@ from psiprune.config import EnsembleSettings
 from psiprune.dmrg import ground_state
 from psiprune.errors import Reference, reference_of
 from psiprune.inputs import InputError
-from psiprune.mps import load_mps, sample
+from psiprune.mps import MPS, load_mps, sample
 from psiprune.shots import Shots, check_sites, read_shots
 from psiprune.tfim import TFIM
 
@@ -27,13 +27,24 @@ def prepare(run: Path, settings: EnsembleSettings, field: float) -> Problem:
     """Ground state and training set of a field, made by DMRG or read from an earlier start."""
     folder = run / f"h={field:g}"
     folder.mkdir(exist_ok=True)
-    model = TFIM(sites=settings.sites, field=field, coupling=settings.coupling)
-    if not (folder / "state.nc").exists():
-        ground_state(model).save(folder / "state.nc")
-    state = load_mps(folder / "state.nc")
-    if state.model != model:
-        raise InputError(f"{folder / 'state.nc'}: not the state of this run; delete it")
-    if not (folder / "shots.nc").exists():
-        sample(state, settings.shots, seed=settings.seed).save(folder / "shots.nc")
-    shots = check_sites(read_shots(folder / "shots.nc"), state.sites, "the state")
+    state = kept_state(folder / "state.nc", settings, field)
+    shots = kept_shots(folder / "shots.nc", state, settings)
     return Problem(folder, field, reference_of(state), shots)
+
+
+def kept_state(file: Path, settings: EnsembleSettings, field: float) -> MPS:
+    """The ground state of a field, read from its file or made and written."""
+    model = TFIM(sites=settings.sites, field=field, coupling=settings.coupling)
+    if not file.exists():
+        ground_state(model).save(file)
+    state = load_mps(file)
+    if state.model != model:
+        raise InputError(f"{file}: not the state of this run; delete it")
+    return state
+
+
+def kept_shots(file: Path, state: MPS, settings: EnsembleSettings) -> Shots:
+    """The training set of a state, read from its file or drawn and written."""
+    if not file.exists():
+        sample(state, settings.shots, seed=settings.seed).save(file)
+    return check_sites(read_shots(file), state.sites, "the state")

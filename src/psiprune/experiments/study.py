@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import xarray as xr
@@ -64,7 +66,7 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
         pieces = train_all(partial(_run_member, settings), members, len(members) * epochs)
-        dataset = _assemble(settings, problems, pieces)
+        dataset = assemble(settings, problems, seeds_of(settings), pieces)
         if settings.until is not None:
             dataset = _with_smallest(dataset, settings, settings.until, members)
         write_dataset(run / "study.nc", dataset, "study")
@@ -73,33 +75,65 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
 
 def _run_member(settings: StudySettings, member: Member, tick: Watch) -> xr.Dataset:
     """Train, prune and measure one RBM; its history over `epoch` and its measures over `level`."""
-    problem, seed, folder = member
-    epoch = settings.rewind_epoch
-    early = {} if epoch is None else {epoch: early_file(folder, epoch)}
+    file, epoch = member.folder / "history.nc", settings.rewind_epoch
+    early = {} if epoch is None else {epoch: early_file(member.folder, epoch)}
 
     def dense() -> RBM:
-        start = initial(problem.shots, settings.hidden_units, seed, settings.train)
+        rbm, history = train_dense(settings, member, tick, early)
+        write_dataset(file, history, "history")
+        return rbm
 
-        def fit(watch: Watch) -> RBM:
-            rbm, history = train_with_history(
-                start,
-                problem.shots,
-                settings.train,
-                seed,
-                problem.reference,
-                settings.history_every,
-                max(100, settings.measure.draws // 10),  # a history needs less than a level
-                watch,
-            )
-            write_dataset(folder / "history.nc", history, "history")
-            return rbm
+    rewind = None if epoch is None else lambda: load_rbm(early[epoch])
+    levels = prune_dense(settings, member, dense, tick, rewind)
+    if not file.exists():
+        raise InputError(
+            f"{file}: is missing; delete {member.folder} as well, to train this RBM again"
+        )
+    return one_member(levels, read_dataset(file, "history"))
 
-        return train_keeping(early, start, fit, tick)
+
+def train_dense(
+    settings: StudySettings,
+    member: Member,
+    tick: Watch,
+    early: Mapping[int, Path] = MappingProxyType({}),
+) -> tuple[RBM, xr.Dataset]:
+    """The dense RBM of a seed, and its history over `epoch`; RBMs of early epochs go to files."""
+    shots = member.problem.shots
+    start = initial(shots, settings.hidden_units, member.seed, settings.train)
+    histories = []
+
+    def fit(watch: Watch) -> RBM:
+        rbm, history = train_with_history(
+            start,
+            shots,
+            settings.train,
+            member.seed,
+            member.problem.reference,
+            settings.history_every,
+            max(100, settings.measure.draws // 10),  # a history needs less than a level
+            watch,
+        )
+        histories.append(history)
+        return rbm
+
+    return train_keeping(early, start, fit, tick), histories[0]
+
+
+def prune_dense(
+    settings: StudySettings,
+    member: Member,
+    dense: Callable[[], RBM],
+    tick: Watch,
+    rewind: Callable[[], RBM] | None = None,
+) -> list[xr.Dataset]:
+    """All levels of an RBM's path with their measures, kept in the member's folder."""
+    problem, seed, folder = member
 
     def describe(level: Level) -> xr.Dataset:
         return measured_level(level, problem.reference, settings.measure.draws, seed)
 
-    levels = run_path(
+    return run_path(
         folder,
         dense,
         problem.shots,
@@ -108,13 +142,13 @@ def _run_member(settings: StudySettings, member: Member, tick: Watch) -> xr.Data
         seed,
         describe,
         tick,
-        None if epoch is None else lambda: load_rbm(early[epoch]),
+        rewind,
     )
+
+
+def one_member(levels: list[xr.Dataset], history: xr.Dataset) -> xr.Dataset:
+    """What `assemble` takes of one RBM: its measures over `level`, its history over `epoch`."""
     measures = [level.drop_dims(["hidden", "visible"]) for level in levels]
-    file = folder / "history.nc"
-    if not file.exists():
-        raise InputError(f"{file}: is missing; delete {folder} as well, to train this RBM again")
-    history = read_dataset(file, "history")
     return xr.merge([xr.concat(measures, dim="level", join="outer"), history]).drop_attrs()
 
 
@@ -179,10 +213,17 @@ def _with_smallest(
     return dataset.assign_attrs(smallest_measure=until.measure)
 
 
-def _assemble(
-    settings: StudySettings, problems: list[Problem], pieces: list[xr.Dataset]
+def assemble(
+    settings: StudySettings, problems: list[Problem], seeds: list[int], pieces: list[xr.Dataset]
 ) -> xr.Dataset:
-    """All RBMs of all fields, with the reference and the training set's own values beside them."""
+    """All RBMs of all fields, with the reference and the training set's own values beside them.
+
+    Args:
+        settings: of the study, its methods chosen by size.
+        problems: one a field.
+        seeds: of the RBMs.
+        pieces: `one_member` of each, in the order of `members_of`.
+    """
     dataset = over_members(settings, pieces).transpose("field", "seed", "level", ...)
     truth = [problem.reference.observables for problem in problems]
     data = [data_observables(problem.shots.bits) for problem in problems]
@@ -195,7 +236,7 @@ def _assemble(
         beside[f"{name}_data"] = (("field", *dimensions), values)
     dataset = dataset.assign(beside).assign_coords(
         field=list(settings.fields),
-        seed=seeds_of(settings),
+        seed=seeds,
         level=range(settings.prune.levels + 1),
         distance=range(dataset.sizes["distance"]),
         ones=range(settings.sites + 1),

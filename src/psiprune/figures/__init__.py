@@ -13,6 +13,7 @@ from psiprune.figures.schedules import plot_schedules
 from psiprune.figures.sizes import plot_sizes
 from psiprune.figures.sparse import plot_sparse
 from psiprune.figures.study import disconnected_at, plot_study
+from psiprune.figures.sweep import plot_multiples, plot_phase_diagram, plot_prunable
 from psiprune.figures.timing import plot_timing
 
 __all__ = [
@@ -25,8 +26,11 @@ __all__ = [
     "plot_frontier",
     "plot_graph",
     "plot_measures_against_kl",
+    "plot_multiples",
     "plot_observables",
     "plot_order",
+    "plot_phase_diagram",
+    "plot_prunable",
     "plot_schedules",
     "plot_search",
     "plot_sizes",

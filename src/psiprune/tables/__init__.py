@@ -12,6 +12,14 @@ from psiprune.tables.shots import shots_report_numbers, shots_report_text
 from psiprune.tables.smallest import smallest_numbers, smallest_text
 from psiprune.tables.sparse import sparse_numbers, sparse_text
 from psiprune.tables.study import smallest_of_study, study_numbers, study_text
+from psiprune.tables.sweep import (
+    plan_numbers,
+    plan_text,
+    rows_numbers,
+    rows_text,
+    sweep_numbers,
+    sweep_text,
+)
 
 __all__ = [
     "ablation_numbers",
@@ -24,10 +32,14 @@ __all__ = [
     "frontier_numbers",
     "frontier_text",
     "number",
+    "plan_numbers",
+    "plan_text",
     "reconstruct_numbers",
     "reconstruct_text",
     "report_numbers",
     "report_text",
+    "rows_numbers",
+    "rows_text",
     "schedule_numbers",
     "schedule_text",
     "shots_report_numbers",
@@ -39,4 +51,6 @@ __all__ = [
     "sparse_text",
     "study_numbers",
     "study_text",
+    "sweep_numbers",
+    "sweep_text",
 ]

@@ -1,0 +1,227 @@
+"""A study over a grid of its settings, and the machines that run it."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from psiprune.config.ensembles import StudySettings
+from psiprune.inputs import InputError, Settings
+
+
+def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
+    """The dotted names of all settings, those that hold others included."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        inner = field.get_default(call_default_factory=True)
+        if isinstance(inner, Settings):
+            yield from _tree(type(inner), f"{prefix}{name}.")
+
+
+KEYS = tuple(_tree(StudySettings))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """TOML's nested tables as dotted keys: {prune: {levels: [3]}} -> ("prune.levels", [3])."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _known(table: Any) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise ValueError("must be a table of settings of a study")
+    flat = dict(_flat(table))
+    for key in flat:
+        if key not in KEYS:
+            (nearest,) = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.0)
+            raise InputError(f"{key}: no such setting of a study; the nearest is {nearest}")
+    return flat
+
+
+class GridSettings(Settings):
+    """A block of a grid: all combinations of its product, its zip and its points."""
+
+    product: dict[str, tuple[Any, ...]] = Field(
+        default={}, description="settings with their values, of which every combination is taken"
+    )
+    zip: dict[str, tuple[Any, ...]] = Field(
+        default={}, description="settings with their values, all first ones together and so on"
+    )
+    points: tuple[dict[str, Any], ...] | None = Field(
+        default=None, description="tables of settings with one value each"
+    )
+
+    @field_validator("product", "zip", mode="before")
+    @classmethod
+    def _lists(cls, table: Any) -> dict[str, Any]:
+        flat = _known(table)
+        for key, values in flat.items():
+            if not isinstance(values, list | tuple):
+                raise InputError(f"{key}: must be a list of values, found {values!r}")
+            if not values:
+                raise InputError(f"{key}: holds no value, so the grid would be empty")
+            if None in values:
+                raise InputError(f"{key}.{values.index(None)}: must be a value, found None")
+        return flat
+
+    @field_validator("points", mode="before")
+    @classmethod
+    def _tables(cls, tables: Any) -> list[dict[str, Any]]:
+        if not isinstance(tables, list | tuple) or not tables:
+            raise ValueError("must be a list of tables, at least one, or the grid would be empty")
+        return [_known(table) for table in tables]
+
+    @model_validator(mode="after")
+    def _fits(self) -> GridSettings:
+        if not (self.product or self.zip or self.points):
+            raise ValueError("product: must be given, or zip or points; the grid is empty")
+        lengths = {key: len(values) for key, values in self.zip.items()}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+            raise ValueError(f"zip: all must have as many values, but {told}")
+        named = [*self.product, *self.zip, *{key for point in self.points or () for key in point}]
+        for key in named:
+            if named.count(key) > 1:
+                raise ValueError(f"{key}: stands in two of product, zip and points; choose one")
+        return self
+
+    def choices(self) -> Iterator[list[tuple[str, str, Any]]]:
+        """Each combination as (where it stands in the block, setting, value)."""
+        factors = [
+            [[(f"product.{key}.{k}", key, value)] for k, value in enumerate(values)]
+            for key, values in self.product.items()
+        ]
+        if self.zip:
+            rows = zip(*self.zip.values(), strict=True)
+            factors.append(
+                [
+                    [(f"zip.{key}.{k}", key, v) for key, v in zip(self.zip, row, strict=True)]
+                    for k, row in enumerate(rows)
+                ]
+            )
+        if self.points:
+            factors.append(
+                [
+                    [(f"points.{k}.{key}", key, value) for key, value in point.items()]
+                    for k, point in enumerate(self.points)
+                ]
+            )
+        for chosen in itertools.product(*factors):
+            yield list(itertools.chain.from_iterable(chosen))
+
+
+class LocalSettings(Settings):
+    """Workers on this machine."""
+
+    workers: int | None = Field(default=None, ge=1, description="one a core if not given")
+
+
+class QueueSettings(Settings):
+    """Workers as jobs of a queueing system, one process a core."""
+
+    queue: str | None = Field(default=None, description="queue or partition; the system's own")
+    account: str | None = Field(default=None, description="account or project that pays")
+    walltime: str = Field(default="01:00:00", description="longest time of a job, HH:MM:SS")
+    cores: int = Field(default=1, ge=1, description="cores of a job, each with one worker")
+    memory: str = Field(default="4GB", description="memory of a job, such as 16GB")
+    interface: str | None = Field(
+        default=None, description="network interface of scheduler and workers, such as ib0"
+    )
+    jobs: int = Field(default=1, ge=1, description="jobs to submit")
+    prologue: tuple[str, ...] = Field(
+        default=(), description="lines of shell before the workers start: modules, environments"
+    )
+    directives: tuple[str, ...] = Field(
+        default=(), description="further lines for the head of the job's script"
+    )
+
+
+class SweepSettings(Settings):
+    """Studies over a grid: every setting of `psiprune study` may be in it."""
+
+    study: StudySettings = Field(default_factory=StudySettings)
+    grid: tuple[GridSettings, ...] | None = Field(
+        default=None, description="blocks, whose studies are joined; the study alone if not given"
+    )
+    retries: int = Field(
+        default=2, ge=0, description="times that a piece of work which fails is tried again"
+    )
+    local: LocalSettings = Field(default_factory=LocalSettings)
+    slurm: QueueSettings | None = Field(default=None, description="jobs of `--slurm`")
+    pbs: QueueSettings | None = Field(default=None, description="jobs of `--pbs`")
+
+    @model_validator(mode="after")
+    def _fits(self) -> SweepSettings:
+        if self.grid == ():
+            raise ValueError("grid: is empty; give a block, or leave it out for the study alone")
+        for name in ("rewind_epoch", "until"):
+            if any(getattr(study, name) is not None for study in self.studies()):
+                raise ValueError(
+                    f"{name}: has no use in a sweep, which shares dense RBMs and keeps levels "
+                    "alone; leave it out, or run `psiprune study`"
+                )
+        return self
+
+    def studies(self) -> list[StudySettings]:
+        """The studies of the grid in its order, each with all its fields and seeds.
+
+        Raises:
+            InputError: a value or a combination of values that a study does not take.
+        """
+        if self.grid is None:
+            return [self.study]
+        base = self.study.model_dump(exclude_unset=True)
+        return [
+            _study(base, choice, f"grid.{k}")
+            for k, block in enumerate(self.grid)
+            for choice in block.choices()
+        ]
+
+
+def _study(
+    base: Mapping[str, Any], choice: list[tuple[str, str, Any]], block: str
+) -> StudySettings:
+    """The study with some settings changed; if that fails, the error says by which value."""
+    try:
+        return _changed(base, choice)
+    except InputError as error:
+        for where, key, value in choice:
+            try:
+                _changed(base, [(where, key, value)])
+            except InputError as own:
+                rule = str(own).removeprefix(f"{key}: ")
+                raise InputError(f"{block}.{where}: {rule}") from None
+        told = ", ".join(f"{key} = {value}" for _, key, value in choice)
+        raise InputError(f"{block}: {told} do not go together: {error}") from None
+
+
+def _changed(base: Mapping[str, Any], choice: list[tuple[str, str, Any]]) -> StudySettings:
+    values: dict[str, Any] = {}
+    for key, value in _flat(base):
+        _put(values, key, value)
+    for _, key, value in choice:
+        # The one setting that is a list itself: a number stands for a list of one.
+        single = key == "fields" and not isinstance(value, list | tuple)
+        _put(values, key, [value] if single else value)
+    return StudySettings(**values)
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key; a table is laid over what is there."""
+    if isinstance(value, dict):
+        for inner, each in _flat(value):
+            _put(values, f"{key}.{inner}", each)
+        return
+    *path, last = key.split(".")
+    for name in path:
+        values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            break
+    values[last] = value

@@ -1,0 +1,162 @@
+"""The report of a sweep: how far it is, what failed, and the fraction prunable over the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from psiprune.report.numbers import Number, Sentence, percent, position, say, significant, whole
+from psiprune.report.page import Provenance, Report, Section, Summary, Table
+from psiprune.report.picture import picture
+from psiprune.summaries import band
+
+_INTRODUCTION = (
+    "Each point is one restricted Boltzmann machine: trained on measured bit strings of the "
+    "transverse-field Ising chain, pruned step by step and measured at each level.",
+    "The fraction prunable is the share of the weights that can go before the KL divergence of "
+    "that RBM has doubled, interpolated between levels; where it never doubles, that of the last "
+    "level.",
+)
+_FILE = "sweep.parquet"
+
+
+def sweep_report(
+    grid: xr.Dataset | None,
+    points: int,
+    done: int,
+    failures: Sequence[Mapping[str, str]],
+    figures: Mapping[str, Figure],
+    provenance: Provenance,
+    command: str,
+) -> Report:
+    """The report of a sweep, of what is done so far.
+
+    Args:
+        grid: as `grid_of` gives it, None while no point is done.
+        points: in the grid.
+        done: of these.
+        failures: point, what it is, and cause of each that failed in the last start.
+        figures: prunable, phases, multiples.
+        provenance: versions, machine and configuration.
+        command: that goes on with the sweep.
+    """
+    progress = say(
+        "{done} of {points} points are done, {failed} failed in the last start.",
+        done=_count(done, "points that are done"),
+        points=_count(points, "points of the grid"),
+        failed=_count(len(failures), "failures.json: entries"),
+    )
+    sentences = [progress, *([] if grid is None else _least(grid))]
+    return Report(
+        title="Pruning over a grid",
+        introduction=_INTRODUCTION,
+        summary=Summary(sentences),
+        sections=list(_sections(grid, failures, figures)),
+        explorer=None,
+        provenance=provenance,
+        command=command,
+    )
+
+
+def _count(value: int, source: str) -> Number:
+    return Number(float(value), whole(value), source)
+
+
+def _sections(
+    grid: xr.Dataset | None, failures: Sequence[Mapping[str, str]], figures: Mapping[str, Figure]
+) -> Iterator[Section]:
+    for name, (title, seen) in _PICTURES.items():
+        if name in figures:
+            yield Section(name, title, picture(figures[name], seen))
+    if grid is not None:
+        yield Section("numbers", "The fraction prunable in numbers", table=_table(grid))
+    if failures:
+        rows = [[each["point"], each["what"], each["cause"]] for each in failures]
+        head = ["point", "settings", "cause"]
+        table = Table("Points that failed, with the stage and the cause", head, rows)
+        yield Section("failures", "Failures", table=table)
+
+
+_PICTURES = {
+    "prunable": (
+        "Fraction prunable against field",
+        "Line plots of the fraction prunable against h/J, a panel a size and a line a variant, "
+        "with bands over seeds, beside the correlation length. The table below gives the numbers.",
+    ),
+    "phases": (
+        "Phase diagram",
+        "A map of the fraction prunable, h/J along and size up. The table below gives the numbers.",
+    ),
+    "multiples": (
+        "KL through pruning",
+        "Small line plots of KL divergence against the fraction of weights pruned, a row a size "
+        "and a column a field.",
+    ),
+}
+
+
+def _least(grid: xr.Dataset) -> list[Sentence]:
+    """For each size and variant the field at which least can be pruned, and how it goes with ξ."""
+    found = []
+    for sites in grid["sites"].values:
+        for variant in grid["variant"].values:
+            where = {"variant": str(variant), "sites": int(sites)}
+            seeds = grid["prunable"].sel(where)
+            middle = seeds.median("seed")
+            middle = middle.sel(ratio=middle.notnull())
+            if middle.sizes["ratio"] < 3:
+                continue
+            ratio = float(middle["ratio"].values[middle.values.argmin()])
+            at = {**where, "ratio": ratio}
+            least = float(middle.min())
+            length = grid["correlation_length"].sel(ratio=middle["ratio"])
+            source = f"{_FILE}: median over seed of prunable"
+            found.append(
+                say(
+                    "{sites} sites{variant}: least can be pruned at h/J = {ratio}, {least} of the "
+                    "weights; the rank correlation of the fraction prunable with the correlation "
+                    "length over {fields} fields is {rank}.",
+                    sites=str(sites),
+                    variant=f", {variant}" if variant else "",
+                    ratio=Number(
+                        ratio, significant(ratio), f"{source}, its least{position(where)}"
+                    ),
+                    least=Number(least, percent(least), f"{source}{position(at)}"),
+                    fields=_count(middle.sizes["ratio"], f"{source}: fields{position(where)}"),
+                    rank=_rank(middle.values, length.values, f"{source}{position(where)}"),
+                )
+            )
+    return found
+
+
+def _rank(values: np.ndarray, lengths: np.ndarray, source: str) -> Number:
+    """Spearman's rank correlation; an infinite length is the largest."""
+    from scipy.stats import spearmanr
+
+    rank = float(spearmanr(values, lengths).statistic) if np.ptp(values) > 0 else float("nan")
+    return Number(rank, significant(rank), f"Spearman of {source} and correlation_length")
+
+
+def _table(grid: xr.Dataset) -> Table:
+    """Median and band over seeds at every point of the grid."""
+    rows: list[list[str | Number]] = []
+    bands = band(grid["prunable"])
+    for variant in grid["variant"].values:
+        for sites in grid["sites"].values:
+            for ratio in grid["ratio"].values:
+                at = {"variant": variant, "sites": sites, "ratio": ratio}
+                seeds = int(grid["prunable"].sel(at).notnull().sum())
+                if not seeds:
+                    continue
+                shown = [
+                    Number(value, percent(value), f"{_FILE}: {name} over seed of prunable")
+                    for name, each in zip(("16 %", "median", "84 %"), bands, strict=True)
+                    for value in [float(each.sel(at))]
+                ]
+                low, middle, high = shown
+                rows.append([str(sites), str(variant), f"{ratio:g}", middle, low, high, str(seeds)])
+    head = ["sites", "variant", "h/J", "median", "16 %", "84 %", "seeds"]
+    return Table("Fraction of the weights that can go before KL has doubled", head, rows)

@@ -1,0 +1,95 @@
+"""The whole of `psiprune report`: collect a sweep's table, draw, write the page."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from psiprune.config import SweepSettings
+from psiprune.figures import plot_multiples, plot_phase_diagram, plot_prunable, save_figure
+from psiprune.inputs import InputError
+from psiprune.report.page import Provenance, write_report
+from psiprune.report.sweep import sweep_report
+from psiprune.sweeping.grid import grid_of
+from psiprune.sweeping.run import FAILURES
+from psiprune.sweeping.stages import Point, points_of
+from psiprune.sweeping.table import read_table, write_table
+
+
+class Reported(NamedTuple):
+    """What was written, and how far the sweep is."""
+
+    page: Path
+    points: int
+    done: int
+    failed: int
+
+
+def report_on(folder: str | os.PathLike[str]) -> Reported:
+    """Write sweep.parquet, figures/ and report.html of what is done so far; it may still run.
+
+    Raises:
+        InputError: the folder holds no sweep, or a file in it is damaged.
+        OSError: the folder cannot be written.
+    """
+    root = Path(folder)
+    config = root / "config.toml"
+    try:
+        text = config.read_text()
+        settings = SweepSettings(**tomllib.loads(text))
+        provenance = json.loads((root / "provenance.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{root}: holds no sweep that can be read: {error}") from None
+    points = points_of(settings)
+    done = [point for point in points if point.stage("point").done(root)]
+    write_table(points, root)
+    grid = grid_of(read_table(root)) if done else None
+    figures = {}
+    if grid is not None:
+        figures = {
+            "prunable": plot_prunable(grid),
+            "phases": plot_phase_diagram(grid),
+            "multiples": plot_multiples(grid),
+        }
+        (root / "figures").mkdir(exist_ok=True)
+        for name, figure in figures.items():
+            save_figure(figure, root / "figures" / name)
+    failures = _failures(root, points)
+    report = sweep_report(
+        grid,
+        len(points),
+        len(done),
+        failures,
+        figures,
+        Provenance(provenance, text),
+        "psiprune sweep config.toml --out FOLDER && psiprune report FOLDER",
+    )
+    page = write_report(root / "report.html", report)
+    return Reported(page, len(points), len(done), len(failures))
+
+
+def _failures(root: Path, points: Sequence[Point]) -> list[dict[str, str]]:
+    """The failures of the last start that are failures still, with what the points are."""
+    file = root / FAILURES
+    try:
+        listed: list[Mapping[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+    except ValueError as error:
+        raise InputError(f"{file}: cannot be read: {error}; delete it") from None
+    known = {point.stage("point").key: point for point in points}
+    return [
+        {"point": each["point"], "cause": each["cause"], "what": _what(known[each["point"]])}
+        for each in listed
+        if each["point"] in known and not known[each["point"]].stage("point").done(root)
+    ]
+
+
+def _what(point: Point) -> str:
+    settings = point.settings
+    return (
+        f"{settings.sites} sites, h = {point.field:g}, seed {point.seed}, "
+        f"{settings.prune.criterion}"
+    )

@@ -1,0 +1,74 @@
+"""The table of a sweep -> one labelled dataset over size, field, seed and all else that varies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+#: Settings that are dimensions of their own.
+_DIMENSIONS = ("sites", "field", "seed")
+#: What is shown of each level, exact up to 20 sites.
+MEASURES = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
+
+
+def grid_of(rows: Sequence[Mapping[str, Any]]) -> xr.Dataset:
+    """All points of a table as a grid; NaN where it has no such point.
+
+    Returns:
+        prunable over variant, sites, ratio (h/J) and seed; fraction_pruned and the measures over
+        level besides; correlation_length over ratio. `variant` says what else varies, as
+        "surgeon, shots 1000", "" if nothing does.
+    """
+    varied = _varied(rows)
+    keys = [
+        (_variant(row, varied), row["sites"], row["field"] / row["coupling"], row["seed"])
+        for row in rows
+    ]
+    # Variants in the order of the grid, numbers in their own.
+    variants = list(dict.fromkeys(key[0] for key in keys))
+    axes = [variants, *(sorted({key[k] for key in keys}) for k in (1, 2, 3))]
+    places = [{value: k for k, value in enumerate(axis)} for axis in axes]
+    levels = 1 + max(row["level"] for row in rows)
+    shape = tuple(map(len, axes))
+    prunable = np.full(shape, np.nan)
+    measured = {name: np.full((*shape, levels), np.nan) for name in ("fraction_pruned", *MEASURES)}
+    lengths = np.full(shape[2], np.nan)
+    for row, key in zip(rows, keys, strict=True):
+        place = tuple(of[value] for of, value in zip(places, key, strict=True))
+        prunable[place] = row["prunable"]
+        lengths[place[2]] = row["correlation_length"]
+        for name, values in measured.items():
+            exact = row.get(f"{name}_exact")
+            values[(*place, row["level"])] = row[name] if exact is None else exact
+    dims = ("variant", "sites", "ratio", "seed")
+    return xr.Dataset(
+        {
+            "prunable": (dims, prunable),
+            "correlation_length": ("ratio", lengths),
+            **{name: ((*dims, "level"), values) for name, values in measured.items()},
+        },
+        dict(zip(dims, axes, strict=True)),
+    )
+
+
+def _varied(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings that differ between points, without those that the size decides."""
+    names = list(rows[0])
+    found = []
+    for name in names[names.index("point") + 1 : names.index("level")]:
+        by_size: dict[Any, set[Any]] = {}
+        for row in rows:
+            by_size.setdefault(row["sites"], set()).add(row[name])
+        if name not in _DIMENSIONS and any(len(values) > 1 for values in by_size.values()):
+            found.append(name)
+    return found
+
+
+def _variant(row: Mapping[str, Any], varied: Sequence[str]) -> str:
+    """What varies, by name and value; a criterion or a method speaks for itself."""
+    return ", ".join(
+        str(row[name]) if name == "prune_criterion" else f"{name} {row[name]}" for name in varied
+    )

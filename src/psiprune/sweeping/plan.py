@@ -1,0 +1,136 @@
+"""What a sweep would do: points, shared stages, and core-hours by rates that are measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from psiprune.config import StudySettings, SweepSettings
+from psiprune.parallel import one_blas_thread, one_thread
+from psiprune.sweeping.stages import KINDS, Kind, Point, Stage, make, points_of, seconds_of
+
+#: What of a stage's inputs its cost does not depend on, or hardly.
+_CHEAP = ("psiprune", "field", "coupling", "seed", "rbm_seed")
+
+
+class Planned(NamedTuple):
+    """All stages of a kind.
+
+    Attributes:
+        kind: which.
+        uses: how many points need one.
+        stages: how many there are, as points share them.
+        done: how many of these are there.
+        seconds: processor seconds that the others will take.
+        pilots: how many rates were measured by pilots, as no stage of that cost is done.
+    """
+
+    kind: Kind
+    uses: int
+    stages: int
+    done: int
+    seconds: float
+    pilots: int
+
+
+def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planned]:
+    """What `sweep` would do, told without doing it; the folder is not touched.
+
+    The cost of a stage is the median of what stages of the same settings took that are in the
+    folder; where there are none, pilots run on this machine, in a temporary folder, on one core:
+    the ground state and the shots in full, training and pruning with a few epochs and one level,
+    scaled to all epochs and levels. A pilot prunes the first level, so sparser ones are
+    overestimated, and so is training that converges before its last epoch.
+    """
+    points, root = points_of(settings), Path(folder).resolve()
+    found = []
+    with tempfile.TemporaryDirectory() as scratch, one_thread(), one_blas_thread():
+        for kind in KINDS:
+            stages = {stage.key: stage for stage in (point.stage(kind) for point in points)}
+            groups: dict[str, list[Stage]] = defaultdict(list)
+            for stage in stages.values():
+                groups[_cost(stage)].append(stage)
+            done, seconds, pilots = 0, 0.0, 0
+            for group in groups.values():
+                todo = [stage for stage in group if not stage.done(root)]
+                done += len(group) - len(todo)
+                if not todo:
+                    continue
+                known = [taken for each in group if (taken := seconds_of(each, root)) is not None]
+                pilots += not known
+                each = median(known) if known else _PILOTS[kind](todo[0].point, Path(scratch))
+                seconds += len(todo) * each
+            found.append(Planned(kind, len(points), len(stages), done, seconds, pilots))
+    return found
+
+
+def _cost(stage: Stage) -> str:
+    """What the cost of a stage depends on."""
+    inputs: Mapping[str, Any] = json.loads(stage.inputs)
+    return json.dumps({key: value for key, value in inputs.items() if key not in _CHEAP})
+
+
+def _taken(point: Point, kind: Kind, root: Path) -> float:
+    """Processor seconds of a stage, made after those it needs if it is not there."""
+    for each in KINDS[: KINDS.index(kind) + 1]:
+        make(point.stage(each), root)
+    seconds = seconds_of(point.stage(kind), root)
+    assert seconds is not None  # made whole, here
+    return seconds
+
+
+def _whole(kind: Kind) -> Callable[[Point, Path], float]:
+    return lambda point, root: _taken(point, kind, root)
+
+
+def _dense(point: Point, root: Path) -> float:
+    """a + b epochs + c entries of the history, fitted to three short trainings."""
+    settings = point.settings
+
+    def short(epochs: int, every: int) -> float:
+        train = settings.train.model_copy(update={"epochs": epochs})
+        return _taken(_with(point, train=train, history_every=every), "dense", root)
+
+    short(1, 1)  # compiles
+    two, six, often = short(2, 2), short(6, 6), short(6, 2)
+    per_epoch, per_entry = max(0.0, (six - two) / 4), max(0.0, (often - six) / 2)
+    epochs, entries = settings.train.epochs, 2 + settings.train.epochs // settings.history_every
+    return two + (epochs - 2) * per_epoch + (entries - 2) * per_entry
+
+
+def _point(point: Point, root: Path) -> float:
+    """Levels times what one takes, by one level with short fine-tunings."""
+    settings = point.settings
+    train = settings.train.model_copy(update={"epochs": 2})
+
+    def short(epochs: int) -> float:
+        tuning = settings.fine_tune.model_copy(update={"epochs": epochs})
+        prune = settings.prune.model_copy(update={"levels": 1})
+        brief = {"train": train, "history_every": 2, "prune": prune, "fine_tune": tuning}
+        return _taken(_with(point, **brief), "point", root)
+
+    short(1)  # compiles
+    two, six = short(2), short(6)
+    per_epoch = max(0.0, (six - two) / 4)
+    levels, epochs = settings.prune.levels, settings.fine_tune.epochs
+    measuring = max(0.0, two - 2 * per_epoch) / 2  # of the dense RBM, then of the first level
+    return (levels + 1) * measuring + levels * epochs * per_epoch
+
+
+def _with(point: Point, **changes: Any) -> Point:
+    settings: StudySettings = point.settings.model_copy(update=changes)
+    return Point(settings, point.seed)
+
+
+_PILOTS: Mapping[Kind, Callable[[Point, Path], float]] = {
+    "state": _whole("state"),
+    "shots": _whole("shots"),
+    "dense": _dense,
+    "point": _point,
+}

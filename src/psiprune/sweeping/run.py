@@ -1,0 +1,130 @@
+"""A whole sweep: open its folder, make what is not there, collect the table."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tqdm import tqdm
+
+from psiprune.config import SweepSettings
+from psiprune.files import write_bytes
+from psiprune.inputs import InputError
+from psiprune.runs import open_growing_run
+from psiprune.sweeping.engines import LOCAL, SERIAL, Outcome, by_dask, connected, serially
+from psiprune.sweeping.stages import Point, points_of
+from psiprune.sweeping.table import check_tools, write_table
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+FAILURES = "failures.json"
+
+
+class Sweep(NamedTuple):
+    """What a sweep has come to.
+
+    Attributes:
+        folder: of the sweep.
+        points: all of the grid.
+        before: how many of them were done when it began.
+        failed: those that are not done now, each with its cause.
+        table: the Parquet file of all that is done.
+    """
+
+    folder: Path
+    points: Sequence[Point]
+    before: int
+    failed: Sequence[Outcome]
+    table: Path
+
+    @property
+    def causes(self) -> Path:
+        """The file that lists failures with their causes."""
+        return self.folder / FAILURES
+
+    @property
+    def done(self) -> int:
+        """How many points are done."""
+        return len(self.points) - len(self.failed)
+
+
+def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: str = LOCAL) -> Sweep:
+    """Run the studies of a grid, or what of them is not done yet.
+
+    A point is one RBM: one field, one seed. Its numbers are those of `run_study`, to the last bit.
+    Points that share a ground state, shots or a dense RBM share the file. A later start with
+    another grid adds to the folder what is new; the table holds the grid of the last start.
+
+    Args:
+        settings: the study, its grid, and machines.
+        folder: of the sweep, on a disk that all workers see.
+        scheduler: "local", one worker a core of this machine; "serial", this process alone; "slurm"
+            or "pbs", jobs as that section of the settings says; or the address of a Dask scheduler.
+            Workers of "local" import the program that calls this, so it must stand there under
+            `if __name__ == "__main__":`.
+
+    Raises:
+        InputError: the folder belongs to something else or cannot be written, the scheduler cannot
+            be reached, or a worker has another version.
+        Lost: the scheduler went away; what was finished stays, and the same call goes on.
+    """
+    check_tools()
+    points = points_of(settings)
+    with ExitStack() as stack:
+        # First what may refuse, then the folder, which is written to at once.
+        client = None
+        if scheduler != SERIAL and _todo(points, Path(folder)):
+            client = stack.enter_context(connected(scheduler, settings))
+        root = stack.enter_context(_opened(folder, settings))
+        todo, failed = _todo(points, root), list[Outcome]()
+        _write_failures(failed, root)
+        bar = stack.enter_context(
+            tqdm(total=len(points), initial=len(points) - len(todo), unit=" points", disable=None)
+        )
+        try:
+            for outcome in _outcomes(client, todo, root, settings.retries):
+                bar.update()
+                if outcome.cause:
+                    failed.append(outcome)
+                    _write_failures(failed, root)  # for a report while the rest goes on
+        finally:
+            table = write_table(points, root)
+    return Sweep(Path(folder), points, len(points) - len(todo), failed, table)
+
+
+@contextmanager
+def _opened(folder: str | os.PathLike[str], settings: SweepSettings) -> Iterator[Path]:
+    """The run's folder; one that cannot be written is bad input, as nothing is computed yet."""
+    with ExitStack() as stack:
+        try:
+            run = stack.enter_context(open_growing_run(folder, settings))
+        except OSError as error:
+            raise InputError(
+                f"{error.filename or folder}: {error.strerror or error}; give another folder"
+            ) from None
+        yield run.resolve()  # workers are elsewhere
+
+
+def _write_failures(failed: Sequence[Outcome], root: Path) -> None:
+    told = [{"point": point.stage("point").key, "cause": cause} for point, cause in failed]
+    write_bytes(root / FAILURES, (json.dumps(told, indent=1) + "\n").encode())
+
+
+def _todo(points: Sequence[Point], root: Path) -> list[Point]:
+    return [point for point in points if not point.stage("point").done(root)]
+
+
+def _outcomes(
+    client: Client | None, todo: Sequence[Point], root: Path, retries: int
+) -> Iterator[Outcome]:
+    if client is None:
+        return serially(todo, root)
+    if sys.stderr.isatty():
+        print(f"dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
+    return by_dask(client, todo, root, retries)

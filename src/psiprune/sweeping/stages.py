@@ -1,0 +1,218 @@
+"""The stages of a sweep: what each depends on, its name by that, and how it is made.
+
+A point is one RBM of a study: one field, one seed. It takes four stages, each a folder named by a
+hash of all that its numbers depend on, so that points which agree on it share it:
+
+    state/HASH/state.nc                 the ground state
+    shots/HASH/shots.nc                 the training set
+    dense/HASH/history.nc, rbm.nc       the trained RBM
+    point/HASH/level-00.nc, ..., study.nc   its pruning path, and the study of this RBM alone
+
+Each stage makes those it needs if they are not there. So the order in which stages run, which of
+them were killed and which files were lost shows nowhere but in the time it takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from psiprune.config import StudySettings, SweepSettings
+from psiprune.errors import reference_of
+from psiprune.experiments.ensemble import Member, seeds_of
+from psiprune.experiments.problem import Problem, kept_shots, kept_state
+from psiprune.experiments.study import assemble, one_member, prune_dense, train_dense
+from psiprune.files import read_dataset, write_bytes, write_dataset
+from psiprune.mps import MPS
+from psiprune.rbm import RBM, load_rbm
+from psiprune.shots import Shots
+from psiprune.training import Progress
+
+Kind = Literal["state", "shots", "dense", "point"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+#: What a stage depends on beside what the one before it does, by the names in `Point.config`.
+_ADDS: Mapping[Kind, tuple[str, ...]] = {
+    "state": ("psiprune", "sites", "coupling", "field"),
+    "shots": ("shots", "seed"),
+    # A history is measured, above 20 sites from samples.
+    "dense": ("rbm_seed", "hidden", "train", "history_every", "measure"),
+    "point": ("prune", "fine_tune"),
+}
+#: A stage is done once these are there.
+_FILES: Mapping[Kind, tuple[str, ...]] = {
+    "state": ("state.nc",),
+    "shots": ("shots.nc",),
+    "dense": ("history.nc", "rbm.nc"),
+    "point": ("study.nc",),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One RBM of a study.
+
+    Attributes:
+        settings: of the study, with this one field, its methods chosen by size.
+        seed: of the RBM; that of the shots is in the settings.
+    """
+
+    settings: StudySettings
+    seed: int
+
+    @property
+    def field(self) -> float:
+        """The transverse field h."""
+        return self.settings.fields[0]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """All that the point's numbers depend on, as JSON has it."""
+        values = self.settings.model_dump(mode="json", exclude={"fields", "seeds"})
+        return {
+            **values,
+            "psiprune": version("psiprune"),
+            "hidden": self.settings.hidden_units,
+            "field": self.field,
+            "rbm_seed": self.seed,
+        }
+
+    def stage(self, kind: Kind) -> Stage:
+        """One of the stages of this point."""
+        return Stage(kind, self)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage by one of the points that share it; equal stages have equal keys."""
+
+    kind: Kind
+    point: Point
+
+    @cached_property
+    def inputs(self) -> bytes:
+        """All that the stage depends on, as JSON in one order."""
+        kinds = KINDS[: KINDS.index(self.kind) + 1]
+        names = [name for kind in kinds for name in _ADDS[kind]]
+        config = {name: self.point.config[name] for name in names}
+        return (json.dumps(config, sort_keys=True, indent=1) + "\n").encode()
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the inputs, its first 16 digits."""
+        return hashlib.sha256(self.inputs).hexdigest()[:16]
+
+    def folder(self, root: Path) -> Path:
+        """Where the stage is kept."""
+        return root / self.kind / self.key
+
+    def done(self, root: Path) -> bool:
+        """Whether the stage is there."""
+        return all((self.folder(root) / name).exists() for name in _FILES[self.kind])
+
+
+def points_of(settings: SweepSettings) -> list[Point]:
+    """All points of a grid in its order, each once however often the grid names it."""
+    found: dict[str, Point] = {}
+    for study in settings.studies():
+        sized = study.for_size()
+        for seed in seeds_of(sized):
+            for field in sized.fields:
+                point = Point(sized.model_copy(update={"fields": (field,)}), seed)
+                found.setdefault(point.stage("point").key, point)
+    return list(found.values())
+
+
+def make(stage: Stage, root: Path) -> None:
+    """Make a stage, and those it needs, unless it is there.
+
+    Processor time goes to seconds.json beside it, which is measured and so differs from run to run.
+
+    Raises:
+        InputError: a file that the stage needs is damaged.
+        OSError: the folder cannot be written; what was finished stays.
+    """
+    if stage.done(root):
+        return
+    folder = stage.folder(root)
+    begun = folder.exists()  # by a process that was killed, so its time is not known
+    begin = time.thread_time()
+    _MAKERS[stage.kind](stage.point, root)
+    if not begun:
+        record = {"seconds": time.thread_time() - begin}
+        write_bytes(folder / "seconds.json", (json.dumps(record) + "\n").encode())
+
+
+def seconds_of(stage: Stage, root: Path) -> float | None:
+    """Processor seconds that a stage took, where that is known."""
+    try:
+        return float(json.loads((stage.folder(root) / "seconds.json").read_text())["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _folder(stage: Stage, root: Path) -> Path:
+    """The folder of a stage with its inputs in it, for people."""
+    folder = stage.folder(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "inputs.json").exists():
+        write_bytes(folder / "inputs.json", stage.inputs)
+    return folder
+
+
+def _state(point: Point, root: Path) -> MPS:
+    folder = _folder(point.stage("state"), root)
+    return kept_state(folder / "state.nc", point.settings, point.field)
+
+
+def _shots(point: Point, root: Path) -> tuple[MPS, Shots]:
+    state = _state(point, root)
+    folder = _folder(point.stage("shots"), root)
+    return state, kept_shots(folder / "shots.nc", state, point.settings)
+
+
+def _member(stage: Stage, root: Path) -> Member:
+    point = stage.point
+    state, shots = _shots(point, root)
+    problem = Problem(root, point.field, reference_of(state), shots)
+    return Member(problem, point.seed, _folder(stage, root))
+
+
+def _dense(point: Point, root: Path) -> None:
+    member = _member(point.stage("dense"), root)
+    rbm, history = train_dense(point.settings, member, _watch)
+    write_dataset(member.folder / "history.nc", history, "history")
+    rbm.save(member.folder / "rbm.nc")
+
+
+def _point(point: Point, root: Path) -> None:
+    make(point.stage("dense"), root)
+    before = point.stage("dense").folder(root)
+    member = _member(point.stage("point"), root)
+
+    def dense() -> RBM:
+        return load_rbm(before / "rbm.nc")
+
+    levels = prune_dense(point.settings, member, dense, _watch)
+    piece = one_member(levels, read_dataset(before / "history.nc", "history"))
+    dataset = assemble(point.settings, [member.problem], [point.seed], [piece])
+    write_dataset(member.folder / "study.nc", dataset, "study")
+
+
+def _watch(_: Progress) -> None:
+    """Nobody looks: a stage is ended by ending its process."""
+
+
+_MAKERS: Mapping[Kind, Callable[[Point, Path], object]] = {
+    "state": _state,
+    "shots": _shots,
+    "dense": _dense,
+    "point": _point,
+}

@@ -1,0 +1,151 @@
+"""All levels of all points of a sweep as one Parquet table, and queries of it."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from psiprune.crossing import crossing
+from psiprune.files import read_dataset, write_bytes
+from psiprune.inputs import InputError
+from psiprune.sweeping.stages import Point
+from psiprune.tfim import TFIM
+
+#: The table's name in its folder, and in SQL.
+TABLE, VIEW = "sweep.parquet", "levels"
+#: What the configuration calls otherwise, as `seed` is an RBM's everywhere else.
+_NAMES = {"seed": "shots_seed", "rbm_seed": "seed"}
+
+
+class Rows(NamedTuple):
+    """The answer to a query."""
+
+    names: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+def check_tools() -> None:
+    """Find out whether a table can be written before anything is computed.
+
+    Raises:
+        InputError: pyarrow is not installed.
+    """
+    _arrow()
+
+
+def write_table(points: Sequence[Point], root: Path) -> Path:
+    """Write one row for each level of each point that is done: configuration, then measures.
+
+    Columns: `point`, the hash; every setting, `train_method` for train.method, with `seed` that of
+    the RBM and `shots_seed` that of its training set; `level` and all measures of a study, those
+    over `distance` and `ones` as lists; `prunable`, the fraction of the weights that can go before
+    the KL of this RBM has doubled (interpolated, the last level if it never does, as `prunable_all`
+    then says), and `correlation_length` of the endless chain, both the same at every level.
+
+    Raises:
+        InputError: pyarrow is not installed, or a point's file is damaged.
+        OSError: the table cannot be written; the old one is then untouched.
+    """
+    arrow, parquet = _arrow()
+    done = [point for point in points if point.stage("point").done(root)]
+    rows = [row for point in done for row in _rows(point, root)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.table(columns), buffer, compression="zstd")
+    return write_bytes(root / TABLE, buffer.getvalue())
+
+
+def read_table(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The rows of a sweep's table.
+
+    Raises:
+        InputError: there is no such table, or it cannot be read.
+    """
+    _, parquet = _arrow()
+    file = _table(folder)
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(file).to_pylist()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from None
+    return rows
+
+
+def query(sql: str, folder: str | os.PathLike[str]) -> Rows:
+    """Ask a sweep's table, called `levels`, in DuckDB's SQL.
+
+    Raises:
+        InputError: DuckDB is not installed, there is no table, or the query is wrong.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise InputError("query: needs DuckDB: pip install 'psiprune[sweep]'") from None
+    file = _table(folder)
+    with duckdb.connect() as connection:
+        try:
+            connection.read_parquet(str(file)).create_view(VIEW)
+            found = connection.execute(sql)
+            if found is None or found.description is None:
+                raise InputError("query: gives no rows; it must be a SELECT")
+            return Rows([column[0] for column in found.description], found.fetchall())
+        except duckdb.Error as error:
+            raise InputError(f"query: {error}") from None
+
+
+def _table(folder: str | os.PathLike[str]) -> Path:
+    file = Path(folder) / TABLE
+    if not file.exists():
+        raise InputError(f"{file}: is not there; `psiprune sweep` writes it")
+    return file
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError("sweep: its table needs pyarrow: pip install 'psiprune[sweep]'") from None
+    return pyarrow, pyarrow.parquet
+
+
+def _rows(point: Point, root: Path) -> Iterator[dict[str, Any]]:
+    """The rows of one point."""
+    stage = point.stage("point")
+    study = read_dataset(stage.folder(root) / "study.nc", "study").isel(field=0)
+    config = {"point": stage.key, **dict(_settings(point.config))}
+    kl, pruned = (study.isel(seed=0)[name].values for name in ("kl", "fraction_pruned"))
+    doubled = crossing(pruned, kl, 2.0 * kl[0])
+    last = {
+        "prunable": min(doubled, float(pruned[-1])),
+        "prunable_all": math.isinf(doubled),
+        "correlation_length": TFIM(
+            sites=point.settings.sites, field=point.field, coupling=point.settings.coupling
+        ).correlation_length,
+    }
+    own = study.isel(seed=0).drop_dims("epoch").drop_vars(["field", "seed", "distance", "ones"])
+    for level in range(own.sizes["level"]):
+        here = own.isel(level=level, drop=True)
+        measures = {str(name): _plain(values) for name, values in here.items()}
+        yield {**config, "level": level, **measures, **last}
+
+
+def _settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _settings(value, f"{prefix}{key}_")
+        else:
+            yield _NAMES.get(key, key) if not prefix else f"{prefix}{key}", value
+
+
+def _plain(values: xr.DataArray) -> Any:
+    """A number, or a list of numbers."""
+    array = np.asarray(values.values)
+    return array.item() if array.ndim == 0 else array.tolist()

@@ -1,0 +1,323 @@
+"""Sweeps on real Dask workers, processes of their own that are killed at random moments."""
+
+from __future__ import annotations
+
+import json
+import random
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from psiprune.config import GridSettings, PruneSettings, QueueSettings, SweepSettings, TrainSettings
+from psiprune.inputs import InputError
+from psiprune.sweeping.engines import Lost, WrongWorker, connected, work
+from psiprune.sweeping.run import sweep
+from psiprune.sweeping.stages import points_of
+from psiprune.sweeping.table import read_table
+from workers import Workers, kill
+
+TIMES = (".lock", "seconds.json", "provenance.json", "config.toml")
+
+
+def settings(**others: Any) -> SweepSettings:
+    """Four points: two seeds, two criteria, levels of 12, 8 and 6 weights."""
+    grid = (GridSettings(product={"prune.criterion": ("magnitude", "random")}),)
+    prune = PruneSettings(levels=2, fraction=0.3)
+    study = tiny.settings(seeds=2, fields=(1.0,), prune=prune)
+    return SweepSettings(study=study, grid=grid, **others)
+
+
+def made(folder: Path) -> dict[str, object]:
+    """All files but those that tell of times or machines."""
+    return tiny.numbers(folder, but=TIMES)
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What a sweep in one process makes."""
+    folder = tmp_path_factory.mktemp("serial") / "run"
+    assert sweep(settings(), folder, "serial").done == 4
+    return made(folder)
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """A scheduler with two workers, which nobody kills."""
+    with Workers(tmp_path_factory.mktemp("workers")) as started:
+        started.start(2)
+        started.wait_for(2)
+        yield started
+
+
+def check(folder: Path, serial: dict[str, object]) -> None:
+    """To the last bit what one process makes, and no point twice."""
+    assert made(folder) == serial
+    rows = read_table(folder)
+    assert len({(row["point"], row["level"]) for row in rows}) == len(rows) == 4 * 3
+
+
+class Meddler(threading.Thread):
+    """Does something as soon as a moment has come, in a thread of its own."""
+
+    def __init__(self, steps: list[tuple[Callable[[], bool], Callable[[], object]]]) -> None:
+        super().__init__()
+        self._steps, self.done = steps, 0
+        self.start()
+
+    def run(self) -> None:
+        chance = random.Random()
+        for ready, act in self._steps:
+            limit = time.monotonic() + 300
+            while not ready() and time.monotonic() < limit:
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0.0, 0.05))
+            act()
+            self.done += 1
+
+
+def files(folder: Path, pattern: str, count: int) -> Callable[[], bool]:
+    return lambda: len(list(folder.glob(pattern))) >= count
+
+
+def test_two_workers_make_what_one_process_makes(
+    workers: Workers, serial: dict[str, object], tmp_path: Path
+) -> None:
+    found = sweep(settings(), tmp_path / "run", workers.address)
+    assert (found.before, found.done) == (0, 4)
+    check(tmp_path / "run", serial)
+    # The scheduler may still know the tasks, but another folder is another sweep.
+    assert sweep(settings(), tmp_path / "other", workers.address).done == 4
+    check(tmp_path / "other", serial)
+
+
+def test_a_cluster_of_our_own(serial: dict[str, object], tmp_path: Path) -> None:
+    own = settings(local={"workers": 2})
+    with connected("local", own) as client:
+        assert sorted(client.nthreads().values()) == [1, 1]
+        environment = client.run(lambda: __import__("os").environ.get("OPENBLAS_NUM_THREADS"))
+        assert list(environment.values()) == ["1", "1"]
+    assert sweep(own, tmp_path / "run").done == 4
+    check(tmp_path / "run", serial)
+
+
+def test_workers_killed_at_random_moments(serial: dict[str, object], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with Workers(tmp_path) as cluster:
+        cluster.start(2)
+        cluster.wait_for(2)
+
+        def lose_one() -> None:
+            kill(next(each for each in cluster.processes[1:] if each.poll() is None))
+            cluster.start(1)
+
+        meddler = Meddler(
+            [
+                (files(folder, "dense/*", 1), lose_one),
+                (files(folder, "point/*/level-01.nc", 1), lose_one),
+                (files(folder, "point/*/level-02.nc", 2), lose_one),
+            ]
+        )
+        found = sweep(settings(), folder, cluster.address)
+        meddler.join()
+    assert meddler.done == 3
+    assert (found.done, list(found.failed)) == (4, [])
+    check(folder, serial)
+
+
+def test_a_scheduler_killed_and_started_again(serial: dict[str, object], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with Workers(tmp_path) as cluster:
+        cluster.start(1)
+        cluster.wait_for(1)
+        begun = files(folder, "point/*/level-00.nc", 2)
+        meddler = Meddler([(begun, lambda: kill(cluster.scheduler))])
+        with pytest.raises(Lost, match="the scheduler went away; the same command goes on"):
+            sweep(settings(), folder, cluster.address)
+        meddler.join()
+        before = {name: content for name, content in made(folder).items() if "level-" in name}
+        assert before
+        cluster.start_scheduler()
+        cluster.start(1)
+        found = sweep(settings(), folder, cluster.address)
+        assert found.done == 4
+    after = made(folder)
+    assert {name: after[name] for name in before} == before
+    check(folder, serial)
+
+
+@pytest.mark.slow
+def test_a_command_killed_with_its_cluster(serial: dict[str, object], tmp_path: Path) -> None:
+    folder, config = tmp_path / "run", tmp_path / "sweep.toml"
+    config.write_text(
+        "[study]\nfields = [1.0]\nsites = 4\nhidden = 3\nshots = 300\nseeds = 2\n"
+        "history_every = 2\ntrain = {epochs = 3, batch_size = 50}\nfine_tune.epochs = 2\n"
+        "prune = {levels = 2, fraction = 0.3}\nmeasure.draws = 200\n"
+        "[[grid]]\nproduct.prune.criterion = ['magnitude', 'random']\n[local]\nworkers = 1\n"
+    )
+    running = tiny.start("sweep", config, "--out", folder)
+    tiny.wait_for(running, files(folder, "point/*/level-01.nc", 1), 300)
+    running.kill()
+    running.communicate()
+    assert running.returncode == -9
+    # Its worker ends with it, but perhaps not at once.
+    assert tiny.call("sweep", config, "--out", folder, "--scheduler", "serial").status == 0
+    check(folder, serial)
+
+
+def test_lost_writes_on_a_shared_disk(
+    workers: Workers, serial: dict[str, object], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+
+    def lose(pattern: str) -> tuple[Callable[[], bool], Callable[[], object]]:
+        def act() -> None:
+            for file in folder.glob(pattern):
+                file.unlink(missing_ok=True)
+
+        return files(folder, pattern, 1), act
+
+    meddler = Meddler([lose("state/*/state.nc"), lose("dense/*/rbm.nc")])
+    sweep(settings(retries=5), folder, workers.address)
+    meddler.join()
+    found = sweep(settings(), folder, workers.address)
+    assert found.done == 4
+    # All that is lost and no longer needed is no loss.
+    ours = made(folder)
+    assert ours == {name: serial[name] for name in ours}
+    assert {name for name in serial if "point/" in name} <= set(ours)
+
+
+# ---- refusals
+
+
+def test_a_worker_of_another_version(tmp_path: Path) -> None:
+    fake = tmp_path / "fake" / "psiprune-9.9.9.dist-info"
+    fake.mkdir(parents=True)
+    (fake / "METADATA").write_text("Metadata-Version: 2.1\nName: psiprune\nVersion: 9.9.9\n")
+    path = [str(fake.parent), *(each for each in sys.path if each.endswith("src"))]
+    with Workers(tmp_path) as cluster:
+        cluster.start(1, PYTHONPATH=":".join(path))
+        cluster.wait_for(1)
+        config = tmp_path / "sweep.toml"
+        config.write_text("[study]\nsites = 4\n")
+        command = ("sweep", config, "--out", tmp_path / "run", "--scheduler", cluster.address)
+        line = tiny.refusal(tiny.call(*command))
+        assert "has psiprune 9.9.9, this is" in line
+        assert "start workers of one version" in line
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_worker_that_comes_later_is_asked_by_its_task(tmp_path: Path) -> None:
+    stage = points_of(settings())[0].stage("state")
+    with pytest.raises(WrongWorker, match=r"has psiprune .*, the sweep 9\.9, and their numbers"):
+        work(stage, tmp_path, "9.9", [])
+    with pytest.raises(WrongWorker, match="does not see this folder; give one on a disk that all"):
+        work(stage, tmp_path / "elsewhere", points_of(settings())[0].config["psiprune"], [])
+
+
+@pytest.mark.slow
+def test_a_worker_with_many_blas_threads(tmp_path: Path) -> None:
+    with Workers(tmp_path) as cluster:
+        cluster.start(1, OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
+        cluster.wait_for(1)
+        with pytest.raises(InputError, match="has 2 BLAS threads, whose number shows in the last"):
+            sweep(settings(), tmp_path / "run", cluster.address)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("tcp://127.0.0.1:1", "scheduler: no answer from tcp://127.0.0.1:1 in 5 s; start `dask"),
+        ("foo://bar", "scheduler: cannot reach foo://bar: unknown address scheme"),
+        ("nonsense", "scheduler: cannot reach nonsense: missing port number"),
+    ],
+)
+def test_a_scheduler_that_cannot_be_reached(tmp_path: Path, address: str, words: str) -> None:
+    (tmp_path / "sweep.toml").write_text("[study]\nsites = 4\n")
+    command = ("sweep", tmp_path / "sweep.toml", "--out", tmp_path / "run", "--scheduler", address)
+    begin = time.monotonic()
+    assert words in tiny.refusal(tiny.call(*command))
+    assert time.monotonic() - begin < 10
+    assert tiny.names(tmp_path) == {"sweep.toml"}
+
+
+# ---- queueing systems
+
+
+@pytest.mark.parametrize(
+    ("engine", "submit", "answer", "cancel"),
+    [
+        ("slurm", "sbatch", "Submitted batch job $!", "scancel"),
+        pytest.param("pbs", "qsub", "$!.server", "qdel", marks=pytest.mark.slow),
+    ],
+)
+def test_jobs_of_a_queueing_system(
+    engine: str,
+    submit: str,
+    answer: str,
+    cancel: str,
+    serial: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # One that keeps a copy of the script, as they do, and runs it at once, here.
+    commands = {
+        submit: f'cp "$1" {tmp_path}/job.sh\n'
+        f"setsid bash {tmp_path}/job.sh > {tmp_path}/log 2>&1 < /dev/null &\necho {answer}",
+        cancel: 'kill -- -"${1%%.*}"',
+    }
+    for name, script in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    queue = QueueSettings(
+        queue="short",
+        account="physics",
+        walltime="00:10:00",
+        cores=2,
+        memory="2GB",
+        prologue=(f"echo here > {tmp_path}/prologue",),
+        directives=("--exclusive",),
+        interface="lo",
+    )
+    found = sweep(settings(**{engine: queue}), tmp_path / "run", engine)
+    assert found.done == 4
+    check(tmp_path / "run", serial)
+    job = (tmp_path / "job.sh").read_text()
+    marker = {"slurm": "#SBATCH", "pbs": "#PBS"}[engine]
+    head = [line for line in job.splitlines() if line.startswith(marker)]
+    for words in ("short", "physics", "00:10:00", "--exclusive"):
+        assert any(words in line for line in head), words
+    assert "--nthreads 1" in job
+    assert "--nworkers 2" in job
+    assert (tmp_path / "prologue").read_text() == "here\n"
+
+
+@pytest.mark.parametrize("engine", ["slurm", "pbs"])
+def test_no_queueing_system(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "sweep.toml"
+    config.write_text("[study]\nsites = 4\n")
+    command = ("sweep", config, "--out", tmp_path / "run", f"--{engine}")
+    assert f"{engine}: the sweep has no [{engine}] section" in tiny.refusal(tiny.call(*command))
+    config.write_text(f"[study]\nsites = 4\n[{engine}]\ncores = 1\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "on this machine" in tiny.refusal(tiny.call(*command))
+    assert tiny.names(tmp_path) == {"sweep.toml"}
+
+
+def test_failures_are_told_by_their_first_cause(workers: Workers, tmp_path: Path) -> None:
+    wild = {"train": TrainSettings(learning_rate=1000.0, weight_decay=1e30, epochs=3)}
+    bad = SweepSettings(study=tiny.settings(fields=(1.0,), **wild), retries=1)
+    found = sweep(bad, tmp_path / "run", workers.address)
+    assert found.done == 0
+    ((_, cause),) = found.failed
+    assert cause.startswith("dense: ")
+    assert "learning_rate = 1000.0 is too large" in cause
+    assert json.loads((tmp_path / "run/failures.json").read_text())[0]["cause"] == cause

@@ -1,0 +1,85 @@
+"""A Dask scheduler and workers as processes of their own, which tests may kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class Workers:
+    """One scheduler and some workers of one thread, all ended with the `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        """What they print goes to files in the folder."""
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self.start_scheduler()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+    def start_scheduler(self) -> subprocess.Popen[bytes]:
+        """A scheduler at the address, a second time as well."""
+        begin = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.scheduler = self._start([*begin, "--no-dashboard"], {})
+        limit = time.monotonic() + 300
+        while time.monotonic() < limit:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self.scheduler
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("the scheduler did not start")
+
+    def start(self, count: int = 1, **environment: str) -> list[subprocess.Popen[bytes]]:
+        """Workers; they take tasks as soon as they are up."""
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "300"]
+        begin = ["distributed.cli.dask_worker", self.address, *options]
+        return [self._start(begin, environment) for _ in range(count)]
+
+    def wait_for(self, count: int) -> None:
+        """Until so many workers are up."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False, timeout=60) as client:
+            client.wait_for_workers(count, timeout=300)
+
+    def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        log = (self.folder / f"process-{len(self.processes)}.log").open("wb")
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env={**os.environ, **one, **environment},
+            cwd=self.folder,
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+        self.processes.append(process)
+        return process
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process as a lost machine would."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
