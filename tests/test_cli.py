@@ -668,7 +668,10 @@ BAD_INPUT: list[tuple[str, str]] = [
     ),
     ("train {in}/shots.nc --out {out} --keep-epochs 501", "--keep-epochs: training has 500 epochs"),
     ("train {in}/shots.nc --out {out} --keep-epochs 0 -1", "--keep-epochs: must be an integer of"),
-    ("train {in}/shots.nc --out {out} --keep-epochs 1.5", "--keep-epochs: must be an integer, fou"),
+    (
+        "train {in}/shots.nc --out {out} --keep-epochs 1.5",
+        "Invalid value for --keep-epochs",
+    ),
     # mask
     ("mask random --out {out} --hidden 2 --sites 4 --count 9", "count: 2 x 4 units have 8 weights"),
     ("mask random --out {out} --hidden 2 --sites 4", "--count requires an argument"),
