@@ -216,7 +216,10 @@ def described(folder: Path) -> RunDescription:
     return found
 
 
-@pytest.mark.parametrize("fixture", ["finished", "sparse_run", "ablation_run", "paper_run"])
+@pytest.mark.parametrize(
+    "fixture",
+    ["finished", "sparse_run", "ablation_run", pytest.param("paper_run", marks=pytest.mark.slow)],
+)
 def test_finished_runs_hold_what_they_should(
     fixture: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

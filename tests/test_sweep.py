@@ -144,11 +144,19 @@ def test_stages_are_shared_by_what_they_depend_on(grid: str, counts: tuple[int, 
 def test_everything_but_names_is_in_a_points_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     first = points_of(settings(""))[0]
     inputs = json.loads(first.stage("point").inputs)
-    settings_of_a_study = set(StudySettings.model_fields) - {"fields", "seeds"}
+    refused = {"rewind_epoch", "until"}
+    settings_of_a_study = set(StudySettings.model_fields) - {"fields", "seeds"} - refused
     assert set(inputs) == settings_of_a_study | {"field", "rbm_seed", "psiprune"}
     before = keys(settings())
     monkeypatch.setattr(stages, "version", lambda _: "9.9")
     assert all(before[kind].isdisjoint(keys(settings())[kind]) for kind in KINDS)
+
+
+@pytest.mark.parametrize("given", [{"rewind_epoch": 0}, {"until": {"measure": "kl"}}])
+def test_what_a_sweep_does_not_keep_is_refused(given: dict[str, object]) -> None:
+    (name,) = given
+    with pytest.raises(InputError, match=f"{name}: has no use in a sweep"):
+        SweepSettings(study=StudySettings(**given))  # type: ignore[arg-type]
 
 
 # ---- what is made

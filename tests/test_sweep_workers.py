@@ -23,6 +23,9 @@ from psiprune.sweeping.stages import points_of
 from psiprune.sweeping.table import read_table
 from workers import Workers, kill
 
+#: Workers take seconds each to come up.
+pytestmark = pytest.mark.slow
+
 TIMES = (".lock", "seconds.json", "provenance.json", "config.toml")
 
 
