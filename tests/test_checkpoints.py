@@ -15,11 +15,10 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune import checkpoints, errors
+from psiprune import checkpoints
 from psiprune.checkpoints import trainings_kept
 from psiprune.config import StudySettings, TrainSettings
-from psiprune.errors import reference_of
-from psiprune.experiments import measured
+from psiprune.errors import measures, reference_of
 from psiprune.experiments.measured import train_with_history
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError
@@ -152,13 +151,12 @@ def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     reference = reference_of(pp.ground_state(pp.TFIM(sites=5, field=1.0)))
     settings = TrainSettings(epochs=EPOCHS, batch_size=30, method="cd")
     start, measured_at = initial_rbm(5, 3, 1), list[int]()
-    measures = errors.measures
 
     def count(*arguments: Any, **options: Any) -> Any:
         measured_at.append(1)
         return measures(*arguments, **options)
 
-    monkeypatch.setattr(measured, "measures", count)
+    monkeypatch.setattr("psiprune.experiments.measured.measures", count)
 
     def run(folder: Path, tick: Callable[[Progress], None]) -> tuple[RBM, xr.Dataset]:
         with trainings_kept(folder / "rbm.nc"):
@@ -200,7 +198,7 @@ def test_what_was_noted_of_an_unfinished_epoch_is_dropped(tmp_path: Path) -> Non
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("psiprune.checkpoints.time.monotonic", lambda: now[0])
     return iter([now])
 
 
