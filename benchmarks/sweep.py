@@ -87,7 +87,8 @@ def measured(small: SweepSettings, workers: int) -> peers.Row:
         client.run(_warm)
         begin, before = time.perf_counter(), _processor(client)
         failed = [each.cause for each in engines.by_dask(client, points, root, 0) if each.cause]
-        wall, processor = time.perf_counter() - begin, _processor(client) - before
+        wall = time.perf_counter() - begin
+        theirs, ours = (after - at for after, at in zip(_processor(client), before, strict=True))
         assert not failed, failed[0]
         stages = {stage.key: stage for point in points for stage in map(point.stage, KINDS)}
         work = sum(seconds_of(stage, root) or 0.0 for stage in stages.values())
@@ -96,18 +97,19 @@ def measured(small: SweepSettings, workers: int) -> peers.Row:
         "points": len(points),
         "tasks": len(stages),
         "wall [s]": wall,
-        "processor [s]": processor,
         "in stages [s]": work,
-        "beside stages": 1 - work / processor,
+        "workers [s]": theirs,
+        "beside stages": 1 - work / theirs,
+        "scheduler and client [s]": ours,
     }
 
 
-def _processor(client: Client) -> float:
-    """Processor seconds so far of this process, which is client and scheduler, and of all workers.
+def _processor(client: Client) -> tuple[float, float]:
+    """Processor seconds so far of all workers, and of this process: scheduler and client.
 
     Not wall time, in which all else that a machine does would show.
     """
-    return time.process_time() + sum(client.run(time.process_time).values())
+    return sum(client.run(time.process_time).values()), time.process_time()
 
 
 def _warm() -> None:
