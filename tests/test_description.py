@@ -15,13 +15,13 @@ from filelock import FileLock
 import psiprune as pp
 import tiny
 from psiprune.config import PathSettings, RewirePathSettings, RewireSettings, UntilSettings
+from psiprune.contents import contents_of, read_config
 from psiprune.description import (
     DatasetDescription,
     RBMDescription,
     RunDescription,
     StateDescription,
 )
-from psiprune.experiments.contents import contents_of, read_config
 from psiprune.screening import ShotsDescription
 from psiprune.tables import description_numbers, description_text
 

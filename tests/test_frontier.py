@@ -20,8 +20,8 @@ from psiprune.config import (
     RewireSettings,
     TrainSettings,
 )
+from psiprune.contents import contents_of, read_config
 from psiprune.errors import exact_measures, reference_of
-from psiprune.experiments.contents import contents_of, read_config
 from psiprune.experiments.frontier import counts_from, run_frontier
 from psiprune.figures import plot_frontier
 from psiprune.figures.frontier import _OTHERS as OTHERS

@@ -15,6 +15,7 @@ import psiprune as pp
 import tiny
 from psiprune.bands import likelihood_band, losses_from
 from psiprune.config import FineTuneSettings, ReconstructSettings, SearchSettings, TrainSettings
+from psiprune.description import RunDescription
 from psiprune.experiments.reconstruct import FEWEST, run_reconstruct, split_shots
 from psiprune.files import read_dataset
 from psiprune.heldout import evaluate_on_shots
@@ -40,6 +41,17 @@ def done(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 def run(done: tuple[Path, pp.Reconstruction], tmp_path: Path) -> Path:
     """A finished run that may be changed."""
     return Path(shutil.copytree(done[0] / "run", tmp_path / "run"))
+
+
+def test_info_knows_such_a_run(run: Path) -> None:
+    found = pp.describe(run)
+    assert isinstance(found, RunDescription)
+    assert (found.command, found.missing, found.resume) == ("reconstruct", (), "")
+    (run / "ensemble" / "seed-1.nc").unlink()
+    found = pp.describe(run)
+    assert isinstance(found, RunDescription)
+    assert found.missing == ("ensemble/seed-1.nc",)
+    assert found.resume.startswith(f"psiprune reconstruct SHOTS --config {run}/config.toml")
 
 
 # ---- the split

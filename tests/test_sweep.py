@@ -22,6 +22,7 @@ import xarray as xr
 import psiprune as pp
 import tiny
 from psiprune.config import GridSettings, PruneSettings, StudySettings, SweepSettings
+from psiprune.description import RunDescription, describe
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError
 from psiprune.sweeping import stages
@@ -69,6 +70,19 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copy(swept: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(swept, tmp_path / "run"))
+
+
+def test_info_knows_such_a_run(copy: Path) -> None:
+    found = describe(copy)
+    assert isinstance(found, RunDescription)
+    assert (found.command, found.missing, found.resume) == ("sweep", (), "")
+    assert len(found.done) == 4 + 1
+    lost = Path(found.done[0])
+    (copy / lost).unlink()
+    found = describe(copy)
+    assert isinstance(found, RunDescription)
+    assert found.missing == (str(lost),)
+    assert found.resume == f"psiprune sweep {copy}/config.toml --out {copy}"
 
 
 # ---- the grid

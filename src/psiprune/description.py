@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from psiprune.clusters import find_clusters
 from psiprune.config.ensembles import rarest
+from psiprune.contents import contents_of, read_config
 from psiprune.errors import EXACT_SITES, reference_of
-from psiprune.experiments.contents import contents_of, read_config
 from psiprune.files import kind_of, read_dataset, verify
 from psiprune.inputs import InputError
 from psiprune.mps import MPS, load_mps

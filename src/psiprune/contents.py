@@ -13,9 +13,11 @@ from psiprune.config import (
     FrontierSettings,
     PaperSettings,
     PathSettings,
+    ReconstructSettings,
     RewirePathSettings,
     SparseSettings,
     StudySettings,
+    SweepSettings,
 )
 from psiprune.experiments.ablation import MODELS, STARTS
 from psiprune.experiments.ensemble import seeds_of
@@ -24,6 +26,8 @@ from psiprune.experiments.paper import stages_of
 from psiprune.experiments.path import level_file
 from psiprune.experiments.sparse import MASKED
 from psiprune.inputs import InputError, Settings
+from psiprune.sweeping.stages import points_of
+from psiprune.sweeping.table import TABLE
 
 #: The commands that make run folders, and their configurations.
 COMMANDS: Mapping[str, type[Settings]] = {
@@ -34,7 +38,21 @@ COMMANDS: Mapping[str, type[Settings]] = {
     "paper": PaperSettings,
     "prune": PathSettings,
     "rewire": RewirePathSettings,
+    "reconstruct": ReconstructSettings,
+    "sweep": SweepSettings,
 }
+
+#: How a run is taken up again; of most by its own configuration alone.
+_RESUME: Mapping[str, str] = {
+    "prune": "psiprune prune RBM SHOTS --out {folder}, with the same files and the options that "
+    "config.toml tells",
+    "rewire": "psiprune rewire RBM SHOTS --out {folder}, with the same files and the options that "
+    "config.toml tells",
+    "reconstruct": "psiprune reconstruct SHOTS --config {folder}/config.toml --out {folder}, with "
+    "the same shots",
+    "sweep": "psiprune sweep {folder}/config.toml --out {folder}",
+}
+_OWN = "psiprune {command} --config {folder}/config.toml --out {folder}"
 
 
 class Contents(NamedTuple):
@@ -58,12 +76,7 @@ def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
             settings = model(**{**dict.fromkeys(model.model_fields), **config})
         except InputError:
             continue
-        resume = f"psiprune {command} --config {folder / 'config.toml'} --out {folder}"
-        if isinstance(settings, PathSettings | RewirePathSettings):
-            resume = (
-                f"psiprune {command} RBM SHOTS --out {folder}, with the same files and the options "
-                "that config.toml tells"
-            )
+        resume = _RESUME.get(command, _OWN).format(command=command, folder=folder)
         return Contents(command, tuple(_files(settings)), resume)
     return None
 
@@ -93,6 +106,16 @@ def _files(settings: Settings) -> Iterator[Path]:
         case PaperSettings():
             yield from (Path(stage.name) / stage.file for stage in stages_of(settings))
             yield from map(Path, ("timing.json", "claims.json", "report.html"))
+        case ReconstructSettings():
+            yield Path("split.nc")
+            seeds = range(settings.seed, settings.seed + settings.seeds)
+            yield from (Path(f"ensemble/seed-{seed}.nc") for seed in seeds)
+            yield from map(Path, ("smallest.nc", "reconstruct.nc", "report.html"))
+        case SweepSettings():
+            # A finished point does not need its shared stages any more.
+            for point in points_of(settings):
+                yield point.stage("point").folder(Path()) / "study.nc"
+            yield Path(TABLE)
         case EnsembleSettings():
             yield from _ensemble(settings)
 
