@@ -12,6 +12,7 @@ from psiprune.chains import draw
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM
 from psiprune.sampling import seed_for
+from psiprune.screening import describe_shots
 from psiprune.shots import Shots, check_sites
 
 Float64 = NDArray[np.float64]
@@ -64,15 +65,11 @@ def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -
 
 
 def drift(shots: Shots) -> Worst:
-    """The largest difference of <Z_i> between the first and the second half of a record."""
-    bits = shots.bits
-    half = len(bits) // 2
-    means = [part.mean(axis=0) for part in (bits[:half], bits[half:])]
-    sizes = [half, len(bits) - half]
-    both = bits.mean(axis=0)
-    error = np.sqrt(both * (1 - both) * (1 / sizes[0] + 1 / sizes[1]))
-    gap = np.abs(means[0] - means[1])
-    sigmas = np.divide(gap, error, out=np.zeros(gap.shape), where=error > 0)
+    """The largest difference of <Z_i> between the first and the second half of a record.
+
+    Its standard error is that over random orders of the same shots, see `ShotsDescription`.
+    """
+    sigmas = np.abs(describe_shots(shots).drift[: shots.sites])
     k = int(np.argmax(sigmas))
     return Worst(float(sigmas[k]), sigma_limit(shots.sites), (k,))
 
