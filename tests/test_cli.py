@@ -1270,7 +1270,8 @@ def test_version_tells_where_numbers_come_from() -> None:
 def test_the_command_is_installed() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
     assert project["project"]["scripts"]["psiprune"] == "psiprune.cli:run"
-    done = subprocess.run([*tiny.PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "psiprune", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"psiprune {version('psiprune')}\n")
 
 
