@@ -48,7 +48,7 @@ def test_a_shell_can_parse_its_script(scripts: Path, shell: str) -> None:
         (("train", "x", "--method", ""), {"cd", "pcd", "natural", "exact"}),
         (("completion", ""), {"bash", "zsh", "fish"}),
     ],
-    ids=str,
+    ids=["command", "option", "method", "shell"],
 )
 def test_bash_completes(scripts: Path, typed: tuple[str, ...], offered: set[str]) -> None:
     lines = 'source "$1"; shift; COMP_WORDS=(psiprune "$@"); COMP_CWORD=$#; _psiprune'
