@@ -41,6 +41,17 @@ def test_what_is_written_is_read(tmp_path: Path, dataset: xr.Dataset) -> None:
     xr.testing.assert_equal(read_dataset(path), dataset)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_file_that_was_read_is_written_again_without_its_empty_array(
+    tmp_path: Path, dataset: xr.Dataset
+) -> None:
+    """HDF5 calls an empty dimension unlimited, which must not outlive it."""
+    first = write_dataset(tmp_path / "one.nc", dataset, "test")
+    kept = read_dataset(first, "test").drop_vars("empty")
+    second = write_dataset(tmp_path / "two.nc", kept, "test")
+    assert read_dataset(second, "test").identical(kept)
+
+
 def test_other_programs_read_the_file(tmp_path: Path, dataset: xr.Dataset) -> None:
     path = write_dataset(tmp_path / "a.nc", dataset, "toy")
     with xr.open_dataset(path, engine="h5netcdf") as found:

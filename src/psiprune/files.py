@@ -63,7 +63,7 @@ def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) 
         if variable.size > 1 and variable.dtype.kind not in "OUT"
     }
     # Through memory, so that a full disk is met by `write_bytes` and not inside the HDF5 library.
-    content = bytes(labelled.to_netcdf(engine="h5netcdf", encoding=encoding))
+    content = bytes(labelled.to_netcdf(engine="h5netcdf", encoding=encoding, unlimited_dims=()))
     return write_bytes(path, content + b"psiprune-crc32=%08x\n" % zlib.crc32(content))
 
 
