@@ -23,11 +23,14 @@ help:
 study: .venv/ready
 	$(BIN)/psiprune study --out runs/study
 
+# A file's tests stay together, as they share what is costly to make.
+ALL_CORES := -n auto --dist loadfile
+
 test: .venv/ready
-	$(BIN)/pytest
+	$(BIN)/pytest $(ALL_CORES)
 
 test-all: .venv/ready
-	$(BIN)/pytest -m ''
+	$(BIN)/pytest $(ALL_CORES) -m ''
 
 test-pythons:
 	scripts/test_pythons.sh

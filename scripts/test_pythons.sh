@@ -29,7 +29,7 @@ for version in $(grep -oP 'Python :: \K3\.\d+' pyproject.toml); do
             "$env/bin/pip" install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' &&
             touch "$env/ready"
     fi
-    if [[ -e $env/ready ]] && "$env/bin/python" -m pytest "$@"; then
+    if [[ -e $env/ready ]] && "$env/bin/python" -m pytest -n auto --dist loadfile "$@"; then
         summary+=("$version: passed ($("$env/bin/python" -V))")
     else
         summary+=("$version: FAILED") status=1

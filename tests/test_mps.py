@@ -45,7 +45,18 @@ def random_state(sites: int, bond: int, seed: int) -> MPS:
     return mps_from_tensors([rng.normal(size=(bonds[i], 2, bonds[i + 1])) for i in range(sites)])
 
 
-@pytest.mark.parametrize("entry", exact.REFERENCE, ids=lambda e: f"{e['sites']}-{e['field']}")
+def costly(entry: dict[str, Any]) -> tuple[pytest.MarkDecorator, ...]:
+    """The largest critical state takes as long as all others together."""
+    return (pytest.mark.slow,) if (entry["sites"], entry["field"]) == (100, 1.0) else ()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(entry, marks=costly(entry), id=f"{entry['sites']}-{entry['field']}")
+        for entry in exact.REFERENCE
+    ],
+)
 def test_ground_states_agree_with_the_reference(entry: dict[str, Any]) -> None:
     state = ground(entry["sites"], entry["field"])
     assert state.energy == pytest.approx(entry["energy"], rel=1e-11)
@@ -65,6 +76,7 @@ def test_ground_states_agree_with_the_reference(entry: dict[str, Any]) -> None:
         assert state.abs_magnetization() == pytest.approx(entry["abs_m"], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_largest_state_of_the_paper_is_right_everywhere() -> None:
     state, model = ground(100, 1.0), TFIM(sites=100)
     assert max(state.bond_dimensions) < 120
@@ -255,7 +267,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyP
 
 
 def test_sampling_a_hundred_sites() -> None:
-    state, model = ground(100, 1.0), TFIM(sites=100)
+    state, model = ground(100, 2.0), TFIM(sites=100, field=2.0)
     shots = sample(state, 20_000, seed=0)
     z = 1.0 - 2.0 * shots.bits
     error = np.sqrt(len(shots))
