@@ -1113,7 +1113,7 @@ WRITING = {
     ("trouble", "words"),
     [
         (tiny.read_only, "Permission denied"),
-        (lambda _: tiny.full_disk(100), "make room, then the same command goes on from there"),
+        (lambda _: tiny.full_disk(100), "make room, then "),
     ],
     ids=["read-only", "full"],
 )
@@ -1134,6 +1134,9 @@ def test_what_cannot_be_written(
         with trouble(folder):
             line = tiny.refusal(tiny.call(*arguments), status=1)
         assert line.startswith(str(folder / "out"))
+        if words.endswith("then "):
+            kept = command.startswith(("train", "prune"))
+            words += "the same command goes on from there" if kept else "start it again"
         assert line.endswith(words)
         assert tiny.contents(folder) == before
         assert tiny.call(*arguments).status == 0  # nothing is left in the way
@@ -1157,9 +1160,9 @@ def test_a_run_beneath_a_file(tmp_path: Path) -> None:
         (ZeroDivisionError(), 1, "ZeroDivisionError"),
         (pp.Diverged("in\n epoch 3"), 1, "in epoch 3"),
         (pp.InputError("bits: are\nbad"), 2, "bits: are bad"),
-        (OSError(28, "No space left on device"), 1, "output: No space left on device; what was"),
-        (OSError(28, "No space left on device", "a.nc"), 1, "a.nc: No space left on device"),
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on"),
+        (OSError(28, "No space left on device"), 1, "output: No space left on device; make room"),
+        (OSError(28, "No space left on device", "a.nc"), 1, "a.nc: No space left on device; nothi"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing of it is kept, so start it again"),
     ],
     ids=repr,
 )
@@ -1172,6 +1175,43 @@ def test_exit_statuses(
     monkeypatch.setattr("psiprune.dmrg.ground_state", fail)
     found = tiny.refusal(tiny.call("ground-state", "--sites=2", "--out", tmp_path / "a"), status)
     assert found.startswith(line)
+
+
+def test_interrupted_with_something_kept(
+    monkeypatch: pytest.MonkeyPatch, stages: Path, tmp_path: Path
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("psiprune.training.train", stop)
+    outcome = tiny.call("train", stages / "shots.nc", "--epochs=1", "--out", tmp_path / "a.nc")
+    line = tiny.refusal(outcome, status=130)
+    assert line == "interrupted; the same command goes on from what was finished"
+    monkeypatch.setattr("psiprune.description.describe", stop)  # no longer: another command
+    line = tiny.refusal(tiny.call("info", stages / "shots.nc"), status=130)
+    assert line == "interrupted; nothing of it is kept, so start it again"
+
+
+def test_nobody_reads_the_output(stages: Path) -> None:
+    info = subprocess.Popen(
+        [*tiny.PROGRAM, "info", str(stages / "shots.nc")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert info.stdout is not None
+    info.stdout.close()
+    assert info.stderr is not None
+    assert info.stderr.read() == b""
+    assert info.wait() == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_to_a_full_disk(stages: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [*tiny.PROGRAM, "info", str(stages / "shots.nc")]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    line = tiny.refusal(tiny.Outcome(done.returncode, "", done.stderr), status=1)
+    assert line == "output: No space left on device; make room, or send the output elsewhere"
 
 
 def test_divergence_is_told(stages: Path, tmp_path: Path) -> None:

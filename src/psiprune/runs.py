@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from psiprune.checkpoints import clear_outlived
 from psiprune.files import write_bytes
 from psiprune.inputs import InputError, Settings
+from psiprune.kept import note_kept
 from psiprune.provenance import describe_machine
 
 _LOG = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
         raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
     path.mkdir(parents=True, exist_ok=True)
     with _held(path / ".lock", path, "run"):
+        note_kept()
         _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
         for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
             draft.unlink(missing_ok=True)
