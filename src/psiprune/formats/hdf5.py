@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.formats.reading import (
-    MOST_BYTES,
+    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -82,7 +82,9 @@ def _read_hdf5(item: Any) -> _Table:
         raise ValueError("data in other files")
     size, stored = item.size * item.dtype.itemsize, item.id.get_storage_size()
     # Deflate packs to a thousandth at best; a table beyond that is a claim without content.
-    if size > MOST_BYTES or size > max(1 << 24, 1100 * stored):
+    if size > MOST_UNPACKED and size > stored:
+        raise ValueError(f"unpacks to {size} bytes, more than fit in memory here")
+    if size > max(1 << 24, 1100 * stored):
         raise ValueError("claims more than it holds")
     return _Table(item[()], [_dimension(item, axis) for axis in (0, 1)])
 
