@@ -614,6 +614,10 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("ground-state --out {in}/state.nc --sites 4", "state.nc: exists already; give another name"),
     ("ground-state --out {in} --sites 4", "exists already"),
     ("ground-state --out {out}/a.nc --sites 4", "there is no folder"),
+    (
+        "ground-state --out {out}.npz --sites 4",
+        "out.npz: NetCDF is what is written, and .npz tells",
+    ),
     # sample
     ("sample --out {out}", "--state requires an argument"),
     ("sample {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
@@ -626,6 +630,10 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("sample {in}/state.nc --out {out} --shots 2.5", "--shots: must be an integer, found '2.5'"),
     ("sample {in}/state.nc --out {out} --seed -1", "seed: must be an integer from 0 to 2^63 - 1"),
     ("sample {in}/state.nc --out {in}/shots.nc", "shots.nc: exists already"),
+    (
+        "sample {in}/state.nc --out {out}.txt",
+        "tells of something else; give a name that ends in .nc",
+    ),
     # train
     ("train {in}/none.txt --out {out}", "none.txt: cannot be read: No such file"),
     ("train {in}/empty.txt --out {out}", "empty.txt: the file is empty"),
@@ -655,6 +663,10 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("train {in}/shots.nc --out {out} --seed -1", "seed: must be an integer from 0"),
     ("train {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: exists already"),
     ("train {in}/shots.nc --out {out}/a.nc", "there is no folder"),
+    (
+        "train {in}/shots.nc --out {out}.pt",
+        "out.pt: NetCDF is what is written, and .pt tells of so",
+    ),
     ("train {in}/shots.nc --out {out} --mask {in}/none.txt", "none.txt: cannot be read: No such"),
     ("train {in}/shots.nc --out {out} --mask {in}/two.txt", "a bit must be 0 or 1, found '2'"),
     ("train {in}/shots.nc --out {out} --mask {in}/state.nc", "of kind 'rbm', found 'mps'"),
@@ -931,6 +943,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("import netcdf {in}/cut-shots.nc --out {out}", "cut-shots.nc: truncated or damaged"),
     ("import auto {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
     ("import text {in}/shots.txt --out {in}/shots.nc", "shots.nc: exists already"),
+    ("import text {in}/shots.txt --out {out}.csv", "out.csv: NetCDF is what is written, and .csv"),
     # export
     ("export text {in}/shots.nc", "--out requires an argument"),
     ("export qiskit {in}/rbm.nc --out {out}", "an RBM can be written as numpy, qucumber, netket"),
@@ -942,6 +955,14 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("export numpy {in}/cut-rbm.nc --out {out}", "cut-rbm.nc: truncated or damaged"),
     ("export text {in}/in-x.nc --out {out}", "basis X"),
     ("export text {in}/shots.nc --out {in}/shots.txt", "shots.txt: exists already"),
+    (
+        "export numpy {in}/shots.nc --out {out}.npy",
+        "out.npy: an .npz archive is what is written, and",
+    ),
+    ("export text {in}/shots.nc --out {out}.csv", "something else; give a name that ends in .txt"),
+    ("export stim-b8 {in}/shots.nc --out {out}.01", "give a name that ends in .b8"),
+    ("export qucumber {in}/rbm.nc --out {out}.npy", "out.npy: a file of torch is what is written"),
+    ("export netket {in}/rbm.nc --out {out}.nc", "out.nc: an .npz archive is what is written, and"),
     # info
     ("info", "requires an argument"),
     ("info {in}/none.nc", "none.nc: cannot be read: No such file"),

@@ -238,7 +238,6 @@ def test_ctrl_c_in_a_large_ground_state(tmp_path: Path, seconds: float) -> None:
 
 
 def test_a_second_writer_of_a_file_is_refused(stages: Path, tmp_path: Path) -> None:
-    out = tmp_path / "a.nc"
     commands = {
         "ground-state": ("--sites", 2),
         "sample": (stages / "state.nc", "--shots", 10),
@@ -247,14 +246,16 @@ def test_a_second_writer_of_a_file_is_refused(stages: Path, tmp_path: Path) -> N
         "export": ("numpy", stages / "shots.nc"),
     }
     for name, rest in commands.items():
-        with FileLock(tmp_path / ".a.nc.lock"):
+        out = tmp_path / ("a.npz" if name == "export" else "a.nc")
+        lock = tmp_path / f".{out.name}.lock"
+        with FileLock(lock):
             line = tiny.refusal(tiny.call(name, *rest, "--out", out))
         assert line == f"{out}: another process writes to this file; wait for it to end"
         assert not out.exists()
         # The lock file that a killed process leaves is no hindrance.
-        assert (tmp_path / ".a.nc.lock").exists()
+        assert lock.exists()
         assert tiny.call(name, *rest, "--out", out).status == 0
-        assert {file.name for file in tmp_path.iterdir()} == {"a.nc"}
+        assert list(tmp_path.iterdir()) == [out]
         out.unlink()
 
 

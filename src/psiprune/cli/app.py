@@ -14,6 +14,7 @@ from cyclopts import App, Parameter, Token
 
 from psiprune.inputs import InputError, Settings
 from psiprune.provenance import describe_machine
+from psiprune.suffixes import NETCDF, check_suffix
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -77,6 +78,14 @@ def check_new(out: Path) -> None:
         raise InputError(f"{out}: exists already; give another name, or delete it first")
     if not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}; make it first")
+
+
+@contextmanager
+def new_dataset(out: Path) -> Iterator[None]:
+    """While a file of psiprune is made: as `new_file`, under a name that does not lie."""
+    check_suffix(out, NETCDF)
+    with new_file(out):
+        yield
 
 
 @contextmanager

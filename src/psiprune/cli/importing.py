@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, app, new_file, show
+from psiprune.cli.app import Flat, Out, app, new_dataset, new_file, show
 from psiprune.formats.reading import ReadSettings
 from psiprune.inputs import InputError
 
@@ -46,7 +46,7 @@ def import_command(
         raise InputError("files: needs at least one file of shots, found none")
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     name = None if format == "auto" else format
-    with new_file(out):
+    with new_dataset(out):
         parts = [read_shots(file, name, **given) for file in files]
         shots = join_shots(parts)
         shots.save(out)

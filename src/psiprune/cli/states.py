@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Out, Whole, app, new_file, show
+from psiprune.cli.app import Flat, Out, Whole, app, new_dataset, show
 from psiprune.tfim import TFIM
 
 
@@ -22,7 +22,7 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool =
     """
     from psiprune.dmrg import ground_state
 
-    with new_file(out):
+    with new_dataset(out):
         state = ground_state(model)
         state.save(out)
     exact = state.model.ground_energy() if state.model else float("nan")
@@ -69,7 +69,7 @@ def sample_command(
     """
     from psiprune.mps import load_mps, sample
 
-    with new_file(out):
+    with new_dataset(out):
         drawn = sample(load_mps(state), shots, seed=seed)
         drawn.save(out)
     numbers = {"file": str(out), "shots": len(drawn), "sites": drawn.sites, "seed": seed}
