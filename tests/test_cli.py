@@ -933,6 +933,10 @@ BAD_INPUT: list[tuple[str, str]] = [
         "sites 3, but ",
     ),
     ("import auto {formats}/pulser_counter.json --out {out}", "do not tell which end is site 0"),
+    (
+        "import text {in}/shots.txt {in}/one.txt {in}/shots.txt --out {out}",
+        "shots.txt hold the same bytes, so every shot would count twice; give one of them",
+    ),
     ("import text {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
     ("import text {in}/signs.txt --out {out}", "as `psiprune import FORMAT FILE --spin` does"),
     ("import text {in}/shots.txt --out {out} --spin", "a spin must be +1 or -1, found '0'; leave"),
