@@ -16,6 +16,7 @@ from psiprune.description import (
     RunDescription,
     StateDescription,
 )
+from psiprune.provenance import facts_of
 from psiprune.screening import ShotsDescription
 from psiprune.tables.common import align, number
 
@@ -201,6 +202,7 @@ def _run(found: RunDescription) -> str:
     rows = [
         ("files", f"{found.files}, {found.bytes / 1e6:.1f} MB; {state}"),
         ("made by", _origin(found.provenance)),
+        *(item for item in facts_of(found.provenance).items() if item[0] not in found.provenance),
         ("done", f"{len(found.done)} of {total} files that a finished run has" if total else "-"),
     ]
     if found.missing:
