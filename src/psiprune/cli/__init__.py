@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, MissingArgumentError
 from pydantic import ValidationError
 
 from psiprune.cli import (
@@ -70,8 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except CycloptsError as error:
         cause = error.__cause__
-        known = isinstance(cause, ValidationError)
-        return _fail(one_line(cause, Settings) if known else str(error), 2)  # type: ignore[arg-type]
+        if isinstance(cause, ValidationError):
+            return _fail(one_line(cause, Settings), 2)
+        return _fail(_missing(error) or str(error), 2)
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # TeNPy warns of options that it did not come to
         return _fail(interrupted(), 130)
@@ -85,6 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
         return _fail(str(error) or type(error).__name__, 1)
     return 0
+
+
+def _missing(error: CycloptsError) -> str:
+    """The line on a parameter that was not given; cyclopts says that it lacks an argument."""
+    argument = error.argument
+    given = argument is None or argument.tokens or getattr(error, "keyword", None)
+    if type(error) is not MissingArgumentError or given:
+        return ""
+    command = " ".join(error.command_chain or ())
+    return f"{command}: {argument.name} must be given; see psiprune {command} --help"
 
 
 def _way_out(full: OSError) -> str:

@@ -72,13 +72,17 @@ class File:
     path: Path
     content: bytes
 
+    def check_unpacked(self) -> None:
+        """Refuse a file that gzip has packed."""
+        if self.content.startswith(b"\x1f\x8b"):
+            raise InputError(f"{self.path}: is packed by gzip; unpack it first (gunzip)")
+
     @cached_property
     def text(self) -> str:
         """The content as UTF-8, not blank, or `InputError`."""
         if not self.content.strip():
             raise InputError(f"{self.path}: the file is empty; it needs at least one shot")
-        if self.content.startswith(b"\x1f\x8b"):
-            raise InputError(f"{self.path}: is packed by gzip; unpack it first (gunzip)")
+        self.check_unpacked()
         try:
             return self.content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
