@@ -1198,6 +1198,7 @@ def test_a_run_beneath_a_file(tmp_path: Path) -> None:
         (MemoryError(), 1, "MemoryError"),
         (ValueError("zero-size\narray"), 1, "zero-size array"),
         (np.linalg.LinAlgError("SVD did not converge"), 1, "SVD did not converge"),
+        (BrokenPipeError(32, "Broken pipe"), 1, "output: Broken pipe"),  # of a worker, say
         (OverflowError(34, "Numerical result out of range"), 1, "(34, 'Numerical result"),
         (ZeroDivisionError(), 1, "ZeroDivisionError"),
         (pp.Diverged("in\n epoch 3"), 1, "in epoch 3"),

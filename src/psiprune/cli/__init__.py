@@ -24,7 +24,7 @@ from psiprune.cli import (
     states,
     sweep,
 )
-from psiprune.cli.app import app
+from psiprune.cli.app import NobodyReads, app, printing
 from psiprune.cli.interrupts import end_at_once, heard_within_a_second, interrupted
 from psiprune.cli.logs import logged_as_asked
 from psiprune.inputs import InputError, Settings, one_line
@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with logged_as_asked():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
-        sys.stdout.flush()  # here, as Python itself would tell of a full disk in its own words
+        with printing():  # --help and --version print by themselves
+            pass
     except InputError as error:
         return _fail(str(error), 2)
     except CycloptsError as error:
@@ -76,11 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # TeNPy warns of options that it did not come to
         return _fail(interrupted(), 130)
+    except NobodyReads:
+        _give_up_output()
+        return _NO_READER
     except OSError as error:
         if error.filename is None:
             _give_up_output()
-        if isinstance(error, BrokenPipeError):  # `psiprune info FILE | head -1`: no failure
-            return _NO_READER
         told = f"{error.filename or 'output'}: {error.strerror or error}"
         return _fail(told + (_way_out(error) if error.errno in _FULL_DISK else ""), 1)
     except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import math
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,9 +112,28 @@ def advance(bar: tqdm[NoReturn]) -> None:
     bar.update()
 
 
+class NobodyReads(Exception):
+    """Who read standard output has gone away, as in `psiprune info FILE | head -1`: no error."""
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """While something is printed; to its end, as Python itself tells of trouble in other words.
+
+    Raises:
+        NobodyReads: the reader is gone; a pipe to a worker that broke is not taken for it.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise NobodyReads from None
+
+
 def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
     """Print the text, or the numbers as one JSON object."""
-    print(json_format.dumps(_plain(numbers), allow_nan=False) if as_json else text)
+    with printing():
+        print(json_format.dumps(_plain(numbers), allow_nan=False) if as_json else text)
 
 
 def _plain(value: Any) -> Any:
