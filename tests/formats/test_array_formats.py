@@ -109,6 +109,18 @@ def test_what_unpacks_to_too_much_is_not_unpacked(
     assert peak < 20e6  # the 32 MiB of the table not among them
 
 
+def test_a_table_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("bits", data=np.zeros((1 << 8, 1 << 8)), compression="gzip")
+    assert len(pp.read_shots(path)) == 256
+    monkeypatch.setattr("psiprune.formats.hdf5.MOST_UNPACKED", 1 << 18)
+    with pytest.raises(
+        pp.InputError, match=r"a\.h5: bits: the table unpacks to 524288 bytes, more"
+    ):
+        pp.read_shots(path)
+
+
 def test_arrays_are_checked_in_little_memory() -> None:
     table = np.zeros((1 << 18, 1 << 6), dtype=np.uint8)
     table.setflags(write=False)
