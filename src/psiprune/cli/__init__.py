@@ -93,8 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _missing(error: CycloptsError) -> str:
     """The line on a parameter that was not given; cyclopts says that it lacks an argument."""
     argument = error.argument
-    given = argument is None or argument.tokens or getattr(error, "keyword", None)
-    if type(error) is not MissingArgumentError or given:
+    if type(error) is not MissingArgumentError or argument is None:
+        return ""
+    if argument.tokens or error.keyword is not None:
         return ""
     command = " ".join(error.command_chain or ())
     return f"{command}: {argument.name} must be given; see psiprune {command} --help"
@@ -108,9 +109,9 @@ def _way_out(full: OSError) -> str:
 
 def _give_up_output() -> None:
     """Send what standard output still holds nowhere: at its end Python would try it once more."""
-    if sys.stdout is sys.__stdout__:
+    if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.__stdout__.fileno())
         os.close(nowhere)
 
 
