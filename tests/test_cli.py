@@ -561,6 +561,9 @@ BAD_FILES = {
     "nan.txt": b"0 nan 1 0\n",
     "header.csv": b"q0,q1,q2\n0,1,1,0\n",
     "one.txt": b"0 1 1 0\n",
+    "packed.json.gz": b"\x1f\x8b\x08\0\0\0\0\0",
+    "counts.csv": b"bitstring,count\n0110,12\n",
+    "index.csv": b"shot,q0,q1\n0,1,1\n1,0,0\n",
     "rubbish.dat": b"\x80\x81\xff\x00",
     "rubbish.nc": b"\x89HDF\r\n\x1a\nrubbish",
     ".begun.nc.1.checkpoint": b"\x89HDF\r\n\x1a\nrubbish",
@@ -597,11 +600,11 @@ BAD_FILES = {
 BAD_INPUT: list[tuple[str, str]] = [
     ("grund-state", 'Unknown command "grund-state"'),
     ("--verbose", "Unknown"),
-    ("completion", "--shell requires an argument"),
+    ("completion", "--shell must be given; see psiprune"),
     ("completion tcsh", "Choose from"),
     # ground-state
-    ("ground-state --out {out}", "--sites requires an argument"),
-    ("ground-state --sites 4", "--out requires an argument"),
+    ("ground-state --out {out}", "--sites must be given; see psiprune"),
+    ("ground-state --sites 4", "--out must be given; see psiprune"),
     ("ground-state --out {out} --sites 1", "sites: should be greater than or equal to 2"),
     ("ground-state --out {out} --sites 4.5", "sites: should be a valid integer"),
     ("ground-state --out {out} --sites four", "sites: should be a valid integer"),
@@ -614,8 +617,12 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("ground-state --out {in}/state.nc --sites 4", "state.nc: exists already; give another name"),
     ("ground-state --out {in} --sites 4", "exists already"),
     ("ground-state --out {out}/a.nc --sites 4", "there is no folder"),
+    (
+        "ground-state --out {out}.npz --sites 4",
+        "out.npz: NetCDF is what is written, and .npz tells",
+    ),
     # sample
-    ("sample --out {out}", "--state requires an argument"),
+    ("sample --out {out}", "--state must be given; see psiprune"),
     ("sample {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
     ("sample {in} --out {out}", "cannot be read: Is a directory"),
     ("sample {in}/shots.nc --out {out}", "shots.nc: expected a file of kind 'mps', found 'shots'"),
@@ -624,8 +631,16 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("sample {in}/cut-state.nc --out {out}", "cut-state.nc: truncated or damaged"),
     ("sample {in}/state.nc --out {out} --shots 0", "shots: must be an integer of at least 1"),
     ("sample {in}/state.nc --out {out} --shots 2.5", "--shots: must be an integer, found '2.5'"),
+    (
+        "sample {in}/state.nc --out {out} --shots 100000000000000",
+        "--shots: 100000000000000 shots of 4 sites are more than the 1073741824 bits that fit in",
+    ),
     ("sample {in}/state.nc --out {out} --seed -1", "seed: must be an integer from 0 to 2^63 - 1"),
     ("sample {in}/state.nc --out {in}/shots.nc", "shots.nc: exists already"),
+    (
+        "sample {in}/state.nc --out {out}.txt",
+        "tells of something else; give a name that ends in .nc",
+    ),
     # train
     ("train {in}/none.txt --out {out}", "none.txt: cannot be read: No such file"),
     ("train {in}/empty.txt --out {out}", "empty.txt: the file is empty"),
@@ -655,6 +670,10 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("train {in}/shots.nc --out {out} --seed -1", "seed: must be an integer from 0"),
     ("train {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: exists already"),
     ("train {in}/shots.nc --out {out}/a.nc", "there is no folder"),
+    (
+        "train {in}/shots.nc --out {out}.pt",
+        "out.pt: NetCDF is what is written, and .pt tells of so",
+    ),
     ("train {in}/shots.nc --out {out} --mask {in}/none.txt", "none.txt: cannot be read: No such"),
     ("train {in}/shots.nc --out {out} --mask {in}/two.txt", "a bit must be 0 or 1, found '2'"),
     ("train {in}/shots.nc --out {out} --mask {in}/state.nc", "of kind 'rbm', found 'mps'"),
@@ -674,7 +693,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ),
     # mask
     ("mask random --out {out} --hidden 2 --sites 4 --count 9", "count: 2 x 4 units have 8 weights"),
-    ("mask random --out {out} --hidden 2 --sites 4", "--count requires an argument"),
+    ("mask random --out {out} --hidden 2 --sites 4", "--count must be given; see psiprune"),
     ("mask random --out {in}/rbm.nc --hidden 2 --sites 4 --count 3", "rbm.nc: exists already"),
     ("mask cluster --out {out} --hidden 2 --sites 4 --count 9", "take from 6 to 8 weights, found"),
     ("mask cluster --out {out} --hidden 2 --sites 2 --count 4", "visible: a cluster needs at leas"),
@@ -714,7 +733,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ),
     ("train {in}/shots.nc --out {in}/begun.nc", ".begun.nc.1.checkpoint: truncated or damaged"),
     # prune
-    ("prune {in}/rbm.nc --out {out}", "--shots requires an argument"),
+    ("prune {in}/rbm.nc --out {out}", "--shots must be given; see psiprune"),
     ("prune {in}/none.nc {in}/shots.nc --out {out}", "none.nc: cannot be read: No such file"),
     ("prune {in}/shots.nc {in}/rbm.nc --out {out}", "expected a file of kind 'rbm', found 'shots'"),
     ("prune {in}/cut-rbm.nc {in}/shots.nc --out {out}", "cut-rbm.nc: truncated or damaged"),
@@ -781,7 +800,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("prune {in}/rbm.nc {in}/shots.nc --out {in}", "holds files but no run (no config.toml)"),
     ("prune {in}/rbm.nc {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: is a file, but a run needs a"),
     # evaluate
-    ("evaluate {in}/rbm.nc", "--reference requires an argument"),
+    ("evaluate {in}/rbm.nc", "--reference must be given; see psiprune"),
     ("evaluate {in}/rbm.nc {in}/none.nc", "none.nc: cannot be read: No such file"),
     ("evaluate {in}/rbm.nc {in}", "cannot be read: Is a directory"),
     (
@@ -871,7 +890,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("ablation --out {out} --seeds 0", "seeds: should be greater than or equal to 1"),
     ("ablation --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
     # rewire
-    ("rewire {in}/rbm.nc {in}/shots.nc", "requires an argument"),
+    ("rewire {in}/rbm.nc {in}/shots.nc", "rewire: --out must be given; see psiprune rewire --help"),
     ("rewire {in}/rbm.nc {in}/shots.nc --out {out}", "rbm: lacks no weight, so none can be grown"),
     ("rewire {in}/none.nc {in}/shots.nc --out {out}", "none.nc: cannot be read: No such file"),
     ("rewire {in}/cut-rbm.nc {in}/shots.nc --out {out}", "truncated or damaged"),
@@ -899,7 +918,8 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("paper --out {in}", "holds files but no run"),
     # import
     ("import qiskit --out {out}", "files: needs at least one file"),
-    ("import text {in}/shots.txt", "--out requires an argument"),
+    ("import text {in}/shots.txt --out", "--out requires an argument"),
+    ("import text {in}/shots.txt", "import: --out must be given; see psiprune"),
     ("import word {formats}/stim.01 --out {out}", "format: must be one of text"),
     ("import stim-01 {formats}/stim.01 {in}/none.01 --out {out}", "none.01: cannot be read: No"),
     ("import stim-01 {formats} --out {out}", "cannot be read: Is a directory"),
@@ -921,7 +941,20 @@ BAD_INPUT: list[tuple[str, str]] = [
         "sites 3, but ",
     ),
     ("import auto {formats}/pulser_counter.json --out {out}", "do not tell which end is site 0"),
+    (
+        "import text {in}/shots.txt {in}/one.txt {in}/shots.txt --out {out}",
+        "shots.txt hold the same bytes, so every shot would count twice; give one of them",
+    ),
     ("import text {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
+    ("import auto {in}/packed.json.gz --out {out}", "is packed by gzip; unpack it first (gunzip)"),
+    (
+        "import auto {in}/counts.csv --out {out}",
+        "do not tell which end is site 0; say --order list",
+    ),
+    (
+        "import auto {in}/index.csv --out {out}",
+        "the header names a column 'shot', which is no site",
+    ),
     ("import text {in}/signs.txt --out {out}", "as `psiprune import FORMAT FILE --spin` does"),
     ("import text {in}/shots.txt --out {out} --spin", "a spin must be +1 or -1, found '0'; leave"),
     ("import text {in}/shots.txt --out {out} --skip -1", "skip: should be greater than or equal"),
@@ -931,8 +964,9 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("import netcdf {in}/cut-shots.nc --out {out}", "cut-shots.nc: truncated or damaged"),
     ("import auto {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
     ("import text {in}/shots.txt --out {in}/shots.nc", "shots.nc: exists already"),
+    ("import text {in}/shots.txt --out {out}.csv", "out.csv: NetCDF is what is written, and .csv"),
     # export
-    ("export text {in}/shots.nc", "--out requires an argument"),
+    ("export text {in}/shots.nc", "--out must be given; see psiprune"),
     ("export qiskit {in}/rbm.nc --out {out}", "an RBM can be written as numpy, qucumber, netket"),
     ("export netket {in}/shots.nc --out {out}", "shots can be written as text"),
     ("export word {in}/shots.nc --out {out}", "format: must be one of text, numpy, qiskit"),
@@ -942,8 +976,16 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("export numpy {in}/cut-rbm.nc --out {out}", "cut-rbm.nc: truncated or damaged"),
     ("export text {in}/in-x.nc --out {out}", "basis X"),
     ("export text {in}/shots.nc --out {in}/shots.txt", "shots.txt: exists already"),
+    (
+        "export numpy {in}/shots.nc --out {out}.npy",
+        "out.npy: an .npz archive is what is written, and",
+    ),
+    ("export text {in}/shots.nc --out {out}.csv", "something else; give a name that ends in .txt"),
+    ("export stim-b8 {in}/shots.nc --out {out}.01", "give a name that ends in .b8"),
+    ("export qucumber {in}/rbm.nc --out {out}.npy", "out.npy: a file of torch is what is written"),
+    ("export netket {in}/rbm.nc --out {out}.nc", "out.nc: an .npz archive is what is written, and"),
     # info
-    ("info", "requires an argument"),
+    ("info", "must be given; see psiprune info --help"),
     ("info {in}/none.nc", "none.nc: cannot be read: No such file"),
     ("info {in}", "holds no run (no config.toml); give a file or a run folder"),
     ("info {in} --format text", "cannot be read: Is a directory"),
@@ -959,7 +1001,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("info {in}/shots.txt --format stim-b8", "give --qubits N"),
     ("info {in}/shots.txt --out {out}", "Unknown option: --out"),
     # reconstruct
-    ("reconstruct --out {out}", "--shots requires an argument"),
+    ("reconstruct --out {out}", "--shots must be given; see psiprune"),
     ("reconstruct {in}/none.txt --out {out}", "none.txt: cannot be read: No such file"),
     ("reconstruct {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
     ("reconstruct {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
@@ -1013,7 +1055,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("reconstruct {in}/shots.nc --out {out} --config {in}/unknown.toml", "no such setting of Rec"),
     ("reconstruct {in}/shots.nc --out {in}", "holds files but no run"),
     # sweep
-    ("sweep --out {out}", "--config requires an argument"),
+    ("sweep --out {out}", "--config must be given; see psiprune"),
     ("sweep {in}/none.toml --out {out}", "none.toml: cannot be read as TOML"),
     ("sweep {in}/broken.toml --out {out}", "broken.toml: cannot be read as TOML"),
     (
@@ -1058,7 +1100,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("sweep {in}/sweep.toml --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
     ("sweep {in}/sweep.toml --out {out} --slurm --pbs", "--slurm and --pbs; choose"),
     # query and report
-    ("query select", "--folder requires an argument"),
+    ("query select", "--folder must be given; see psiprune"),
     ("query select {in}", "sweep.parquet: is not there; `psiprune sweep` writes it"),
     ("report {in}", "holds no sweep that can be read"),
     ("report {out}", "holds no sweep that can be read"),
@@ -1113,7 +1155,7 @@ WRITING = {
     ("trouble", "words"),
     [
         (tiny.read_only, "Permission denied"),
-        (lambda _: tiny.full_disk(100), "make room, then the same command goes on from there"),
+        (lambda _: tiny.full_disk(100), "make room, then "),
     ],
     ids=["read-only", "full"],
 )
@@ -1134,6 +1176,9 @@ def test_what_cannot_be_written(
         with trouble(folder):
             line = tiny.refusal(tiny.call(*arguments), status=1)
         assert line.startswith(str(folder / "out"))
+        if words.endswith("then "):
+            kept = command.startswith(("train", "prune"))
+            words += "the same command goes on from there" if kept else "start it again"
         assert line.endswith(words)
         assert tiny.contents(folder) == before
         assert tiny.call(*arguments).status == 0  # nothing is left in the way
@@ -1153,13 +1198,14 @@ def test_a_run_beneath_a_file(tmp_path: Path) -> None:
         (MemoryError(), 1, "MemoryError"),
         (ValueError("zero-size\narray"), 1, "zero-size array"),
         (np.linalg.LinAlgError("SVD did not converge"), 1, "SVD did not converge"),
+        (BrokenPipeError(32, "Broken pipe"), 1, "output: Broken pipe"),  # of a worker, say
         (OverflowError(34, "Numerical result out of range"), 1, "(34, 'Numerical result"),
         (ZeroDivisionError(), 1, "ZeroDivisionError"),
         (pp.Diverged("in\n epoch 3"), 1, "in epoch 3"),
         (pp.InputError("bits: are\nbad"), 2, "bits: are bad"),
-        (OSError(28, "No space left on device"), 1, "output: No space left on device; what was"),
-        (OSError(28, "No space left on device", "a.nc"), 1, "a.nc: No space left on device"),
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on"),
+        (OSError(28, "No space left on device"), 1, "output: No space left on device; make room"),
+        (OSError(28, "No space left on device", "a.nc"), 1, "a.nc: No space left on device; nothi"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing of it is kept, so start it again"),
     ],
     ids=repr,
 )
@@ -1172,6 +1218,43 @@ def test_exit_statuses(
     monkeypatch.setattr("psiprune.dmrg.ground_state", fail)
     found = tiny.refusal(tiny.call("ground-state", "--sites=2", "--out", tmp_path / "a"), status)
     assert found.startswith(line)
+
+
+def test_interrupted_with_something_kept(
+    monkeypatch: pytest.MonkeyPatch, stages: Path, tmp_path: Path
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("psiprune.training.train", stop)
+    outcome = tiny.call("train", stages / "shots.nc", "--epochs=1", "--out", tmp_path / "a.nc")
+    line = tiny.refusal(outcome, status=130)
+    assert line == "interrupted; the same command goes on from what was finished"
+    monkeypatch.setattr("psiprune.description.describe", stop)  # no longer: another command
+    line = tiny.refusal(tiny.call("info", stages / "shots.nc"), status=130)
+    assert line == "interrupted; nothing of it is kept, so start it again"
+
+
+def test_nobody_reads_the_output(stages: Path) -> None:
+    info = subprocess.Popen(
+        [*tiny.PROGRAM, "info", str(stages / "shots.nc")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert info.stdout is not None
+    info.stdout.close()
+    assert info.stderr is not None
+    assert info.stderr.read() == b""
+    assert info.wait() == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_to_a_full_disk(stages: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [*tiny.PROGRAM, "info", str(stages / "shots.nc")]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    line = tiny.refusal(tiny.Outcome(done.returncode, "", done.stderr), status=1)
+    assert line == "output: No space left on device; make room, or send the output elsewhere"
 
 
 def test_divergence_is_told(stages: Path, tmp_path: Path) -> None:

@@ -318,9 +318,35 @@ def test_a_path_and_a_command_of_another_time(stages: Path, tmp_path: Path) -> N
     (out / "level-02.nc").unlink()
     assert described(out).missing == ("level-02.nc",)
     assert described(out).resume.startswith(f"psiprune prune RBM SHOTS --out {out}, with the same")
-    (out / "config.toml").write_text("other = 1\n")
-    found = described(out)
-    assert (found.command, found.done, found.missing, found.resume) == (None, (), (), "")
+    for content in ("other = 1\n", ""):
+        (out / "config.toml").write_text(content)
+        found = described(out)
+        assert (found.command, found.done, found.missing, found.resume) == (None, (), (), "")
+        warnings = [line for line in lines(out) if line.startswith("warning: ")]
+        assert len(warnings) == 1
+        assert warnings[0].startswith("warning: damaged: config.toml: is the configuration of no c")
+
+
+def test_what_a_search_has_made_is_known_by_its_result(stages: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shots = pp.read_shots(stages / "shots.nc")
+    pp.reconstruct(shots, run, settings=tiny.reconstruct_settings(measure="abs_magnetization"))
+    found = described(run)
+    assert found.missing == ()
+    assert set(found.done) == {
+        *(file for file in tiny.names(run) if file.endswith(".nc")),
+        "report.html",
+    }
+    lost = ("observed/seed-1-test.nc", "path/level-01.nc")
+    for file in lost:
+        (run / file).unlink()
+    found = described(run)
+    assert sorted(found.missing) == sorted(lost)
+    assert found.resume
+    (run / "reconstruct.nc").write_bytes((run / "reconstruct.nc").read_bytes()[:3000])
+    found = described(run)
+    assert found.missing == ()
+    assert [file for file, _ in found.damaged] == ["reconstruct.nc"]
 
 
 def test_searches_and_rewirings() -> None:

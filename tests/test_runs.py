@@ -13,6 +13,7 @@ from filelock import FileLock
 import tiny
 from psiprune.config import PathSettings, StudySettings, TrainSettings
 from psiprune.inputs import InputError
+from psiprune.provenance import describe_machine, facts_of
 from psiprune.runs import default_folder, open_run
 
 
@@ -145,6 +146,62 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
         open_run(tmp_path, StudySettings()),
     ):
         pass
+
+
+def test_other_code_that_takes_up_a_run_is_told_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "provenance.json"
+
+    def start(**changed: str) -> list[str]:
+        machine = {**describe_machine(), "numpy": "2.2.1", "git": "abc", **changed}
+        monkeypatch.setattr("psiprune.runs.describe_machine", lambda: machine)
+        caplog.clear()
+        with open_run(tmp_path, StudySettings()):
+            pass
+        return [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+
+    assert start() == []
+    first = file.read_bytes()
+    assert start() == []
+    assert file.read_bytes() == first
+    (line,) = start(numpy="2.3.0", git="def")
+    assert line.startswith(f"{tmp_path}: begun with numpy 2.2.1, now 2.3.0; git abc, now def; what")
+    second = file.read_bytes()
+    assert len(start(numpy="2.3.0", git="def")) == 1
+    assert file.read_bytes() == second
+    assert start(machine="another") == []
+    assert start() == []
+    kept = json.loads(file.read_bytes())
+    later = kept.pop("later starts")
+    assert kept == json.loads(first)
+    assert [(each["numpy"], each["git"]) for each in later] == [
+        *(("2.3.0", "def"), ("2.2.1", "abc"), ("2.2.1", "abc")),
+    ]
+    facts = facts_of({**kept, "later starts": later})
+    assert facts["later start 1"] == "numpy 2.2.1, now 2.3.0; git abc, now def"
+    assert facts["later start 2"].endswith(", now another")
+    assert facts["later start 3"] == "as at first"
+    file.write_text(json.dumps({**kept, "later starts": 3}))
+    with pytest.raises(InputError, match=r"provenance\.json: cannot be read"):
+        start()
+
+
+def test_the_command_warns_of_other_code(stages: Path, tmp_path: Path) -> None:
+    files = (stages / "rbm.nc", stages / "shots.nc", "--levels=1", "--no-fine-tune")
+    command = ("prune", *files, "--out", tmp_path / "path")
+    assert tiny.call(*command).err == ""
+    assert tiny.call(*command).err == ""
+    file = tmp_path / "path" / "provenance.json"
+    file.write_text(file.read_text().replace(f'"numpy": "{version("numpy")}"', '"numpy": "0.1"'))
+    outcome = tiny.call(*command)
+    assert outcome.status == 0
+    assert outcome.err.count("\n") == 1
+    path = tmp_path / "path"
+    now = f"numpy 0.1, now {version('numpy')}"
+    assert outcome.err.startswith(f"psiprune: warning: {path}: begun with {now}; ")
+    info = tiny.call("info", path).out
+    assert f"later start 1  {now}\n" in info
 
 
 def test_drafts_of_a_killed_start_are_cleared(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import exact
 import psiprune as pp
 from psiprune.screening import LEVEL, ShotsDescription, describe_shots
+from psiprune.tables import description_text
 
 Bits = NDArray[np.uint8]
 
@@ -277,6 +278,32 @@ def test_few_shots() -> None:
 
 def test_another_basis() -> None:
     assert warned(CLEAN, basis="X")["basis"].startswith("measured in X, but RBMs and states take")
+
+
+def test_a_few_shots_agree_by_chance() -> None:
+    for number in (1, 2, 15):  # 4 * 2^(1 - 16) = 1.2e-4
+        for bits in (np.ones((number, 4)), np.zeros((number, 4))):
+            assert "constant" not in warned(bits)
+    assert "constant" in warned(np.ones((17, 4)))
+
+
+def test_one_shot_has_no_errors() -> None:
+    found = described(np.ones((1, 4)))
+    assert np.isnan(found.magnetization_error).all()
+    assert np.isnan(found.neighbours_error).all()
+    assert found.neighbours_error.shape == (3,)
+    text = description_text(found)
+    assert "mean -1.0000, errors unknown\n" in text
+    assert "above 0.00 nat" in text
+
+
+def test_the_basis_has_its_name() -> None:
+    turned = CLEAN.copy()
+    turned[2000:, 3] |= np.random.default_rng(0).random(2000) < 0.3
+    found = described(turned, basis="X")
+    assert "<X> of a site " in description_text(found)
+    assert "<Z>" not in description_text(found)
+    assert warned(turned, basis="X")["drift"].startswith("<X> of site 3 is ")
 
 
 def test_long_lists_are_cut() -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import Diverged, InputError
+from psiprune.kept import note_kept
 
 #: Seconds of training between two checkpoints: the most that a kill may cost.
 SECONDS = 10.0
@@ -70,6 +71,7 @@ def trainings_kept(result: Path) -> Iterator[None]:
     The block must end with the result written: then the checkpoints go. When it ends otherwise
     they stay, and the next start takes them up.
     """
+    note_kept()
     here = _Result(result)
     token = _result.set(here)
     try:

@@ -25,6 +25,7 @@ from psiprune.experiments.frontier import CLUSTER, PAPER, PRUNED, RANDOM, rewire
 from psiprune.experiments.paper import stages_of
 from psiprune.experiments.path import level_file
 from psiprune.experiments.sparse import MASKED
+from psiprune.files import read_dataset
 from psiprune.inputs import InputError, Settings
 from psiprune.sweeping.stages import points_of
 from psiprune.sweeping.table import TABLE
@@ -67,7 +68,7 @@ def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
     """What a run of this configuration is made of; None for a command that is not known here.
 
     Args:
-        folder: of the run; the files are relative to it.
+        folder: of the run; the files are relative to it. Of a search it is read which there are.
         config: the tables of its config.toml.
     """
     for command, model in COMMANDS.items():
@@ -77,7 +78,7 @@ def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
         except InputError:
             continue
         resume = _RESUME.get(command, _OWN).format(command=command, folder=folder)
-        return Contents(command, tuple(_files(settings)), resume)
+        return Contents(command, tuple(_files(settings, folder)), resume)
     return None
 
 
@@ -94,8 +95,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{file}: cannot be read: {error}") from None
 
 
-def _files(settings: Settings) -> Iterator[Path]:
-    """The files of a finished run, its result last."""
+def _files(settings: Settings, folder: Path) -> Iterator[Path]:
+    """The files of a finished run, its result last.
+
+    A search decides on its way which RBMs it needs. What that of `reconstruct` has needed stands in
+    its result; `prune --until` keeps no such list, so what lies between its ends is left out here.
+    """
     match settings:
         case PathSettings(until=None):
             yield from _levels(settings.prune.levels)
@@ -110,6 +115,7 @@ def _files(settings: Settings) -> Iterator[Path]:
             yield Path("split.nc")
             seeds = range(settings.seed, settings.seed + settings.seeds)
             yield from (Path(f"ensemble/seed-{seed}.nc") for seed in seeds)
+            yield from _searched(settings, folder / "reconstruct.nc")
             yield from map(Path, ("smallest.nc", "reconstruct.nc", "report.html"))
         case SweepSettings():
             # A finished point does not need its shared stages any more.
@@ -118,6 +124,23 @@ def _files(settings: Settings) -> Iterator[Path]:
             yield Path(TABLE)
         case EnsembleSettings():
             yield from _ensemble(settings)
+
+
+def _searched(settings: ReconstructSettings, result: Path) -> Iterator[Path]:
+    """What a finished `reconstruct` has made on its way, by its result; nothing before it ends."""
+    try:
+        found = read_dataset(result, "reconstruct")
+        methods, rates = found["candidate_method"].values, found["candidate_learning_rate"].values
+        sizes, trials = found["candidate_hidden"].values, found["trial_name"].values
+        seeds = found["seed"].values
+    except (InputError, KeyError):  # not there yet, or damaged, which is told of it
+        return
+    for size, method, rate in zip(sizes, methods, rates, strict=True):
+        yield Path(f"choice/hidden-{size}{'' if method == 'exact' else f'-rate-{rate:g}'}.nc")
+    yield from (Path(f"path/{name}.nc") for name in trials)
+    parts = ("test",) if settings.measure == "log_likelihood" else ("test", "validation")
+    yield from (Path(f"observed/seed-{seed}-{part}.nc") for seed in seeds for part in parts)
+    yield from (Path(f"observed/smallest-{of}.nc") for of in ("standing", "pairs", "test"))
 
 
 def _ensemble(settings: EnsembleSettings) -> Iterator[Path]:

@@ -378,6 +378,14 @@ def _describe_run(folder: Path) -> RunDescription:
         except (OSError, ValueError, TypeError) as error:
             damaged.append((str(name), f"cannot be read: {error}"))
     contents = contents_of(folder, config) if config else None
+    if contents is None and "config.toml" not in dict(damaged):
+        damaged.append(
+            (
+                "config.toml",
+                "is the configuration of no command known here: damaged, or of another version, so "
+                "which files there must be cannot be told",
+            )
+        )
     wanted = () if contents is None else contents.files
     missing = tuple(str(file) for file in wanted if not (folder / file).exists())
     return RunDescription(

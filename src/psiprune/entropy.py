@@ -48,7 +48,7 @@ def estimate_entropy(counts: Counts) -> Entropy:
     seen, times = np.unique(counts, return_counts=True)  # `times` values were seen `seen` times
     n = int(counts.sum())
     frequency = seen / n
-    plug_in = float(-(times * frequency * np.log(frequency)).sum())
+    plug_in = float((times * frequency * -np.log(frequency)).sum()) + 0.0  # 0.0, not -0.0
     ones, twos = (int(times[seen == k].sum()) for k in (1, 2))
     coverage = 1.0 - ones / n
     if n < 2:

@@ -30,6 +30,7 @@ from psiprune.formats.text import write_text
 from psiprune.inputs import InputError
 from psiprune.rbm import RBM
 from psiprune.shots import Shots
+from psiprune.suffixes import B8, JSON, NPZ, TEXT, TORCH, check_suffix
 
 Float64 = NDArray[np.float64]
 
@@ -40,6 +41,7 @@ SHOT_FORMATS: dict[str, Callable[[NDArray[np.uint8]], bytes]] = {
     "qiskit": write_counts,
     "stim-b8": write_b8,
 }
+_SHOTS_ARE = {"text": TEXT, "numpy": NPZ, "qiskit": JSON, "stim-b8": B8}
 #: What an RBM can be written as.
 RBM_FORMATS = ("numpy", "qucumber", "netket")
 
@@ -50,14 +52,15 @@ def export_shots(shots: Shots, path: str | os.PathLike[str], format: str) -> Pat
     Counts keep how often, not when. The number of sites is not in a b8 file.
 
     Raises:
-        InputError: there is no such format, or the shots were not measured in Z, which none of the
-            formats can tell.
+        InputError: there is no such format, the file's suffix tells of another one, or the shots
+            were not measured in Z, which none of the formats can tell.
         OSError: the file cannot be written.
     """
     if format not in SHOT_FORMATS:
         raise InputError(
             f"format: shots can be written as {', '.join(SHOT_FORMATS)}, found {format!r}"
         )
+    check_suffix(path, _SHOTS_ARE[format])
     if shots.basis != "Z":
         raise InputError(
             f"{shots.source}: was measured in basis {shots.basis}, which the format {format} "
@@ -75,20 +78,25 @@ def export_rbm(rbm: RBM, path: str | os.PathLike[str], format: str) -> Path:
     activation of (1/2) log cosh. Pruned weights are 0; only "numpy" keeps the mask.
 
     Raises:
-        InputError: there is no such format, or torch is needed and not installed.
+        InputError: there is no such format, the file's suffix tells of another one, or torch is
+            needed and not installed.
         OSError: the file cannot be written.
     """
+    if format not in RBM_FORMATS:
+        raise InputError(
+            f"format: an RBM can be written as {', '.join(RBM_FORMATS)}, found {format!r}"
+        )
+    packed = format != "qucumber" or str(path).endswith(".npz")
+    check_suffix(path, NPZ if packed else TORCH)
     if format == "numpy":
         arrays = {name: getattr(rbm, name) for name in ("weights", "visible_bias", "hidden_bias")}
         return write_bytes(path, write_npz({**arrays, "mask": rbm.mask}))
     if format == "qucumber":
         state = qucumber_state(rbm)
-        return write_bytes(path, write_npz(state) if str(path).endswith(".npz") else _torch(state))
-    if format == "netket":
-        parameters = netket_parameters(rbm)
-        flat = {f"Dense/{name}": array for name, array in parameters["Dense"].items()}
-        return write_bytes(path, write_npz({**flat, "visible_bias": parameters["visible_bias"]}))
-    raise InputError(f"format: an RBM can be written as {', '.join(RBM_FORMATS)}, found {format!r}")
+        return write_bytes(path, write_npz(state) if packed else _torch(state))
+    parameters = netket_parameters(rbm)
+    flat = {f"Dense/{name}": array for name, array in parameters["Dense"].items()}
+    return write_bytes(path, write_npz({**flat, "visible_bias": parameters["visible_bias"]}))
 
 
 def qucumber_state(rbm: RBM) -> dict[str, Float64]:

@@ -17,6 +17,7 @@ from psiprune.config import ReconstructSettings
 from psiprune.experiments.reconstruct import run_reconstruct
 from psiprune.figures import plot_choice, plot_observables, plot_search, save_figure
 from psiprune.own import Observable
+from psiprune.provenance import facts_of
 from psiprune.rbm import RBM, load_rbm
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.reconstruct import reconstruct_report
@@ -99,7 +100,7 @@ def reconstruct(
     report = reconstruct_report(
         found,
         figures,
-        Provenance(provenance, (run / "config.toml").read_text()),
+        Provenance(facts_of(provenance), (run / "config.toml").read_text()),
         _command(data.source, chosen, observables or {}),
     )
     page = write_report(run / "report.html", report)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from psiprune.config import SweepSettings
 from psiprune.figures import plot_multiples, plot_phase_diagram, plot_prunable, save_figure
 from psiprune.inputs import InputError
+from psiprune.provenance import facts_of
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.sweep import sweep_report
 from psiprune.sweeping.grid import grid_of
@@ -65,7 +66,7 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
         len(done),
         failures,
         figures,
-        Provenance(provenance, text),
+        Provenance(facts_of(provenance), text),
         "psiprune sweep config.toml --out FOLDER && psiprune report FOLDER",
     )
     page = write_report(root / "report.html", report)

@@ -30,6 +30,7 @@ from psiprune.figures import (
 )
 from psiprune.files import write_bytes, write_dataset
 from psiprune.inputs import InputError
+from psiprune.provenance import facts_of
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.paper import paper_report
 from psiprune.runs import open_run
@@ -167,7 +168,7 @@ def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
         first,
         figures,
         paper.timing,
-        Provenance(provenance, (run / "config.toml").read_text()),
+        Provenance(facts_of(provenance), (run / "config.toml").read_text()),
         "psiprune paper --config config.toml --out FOLDER",
     )
     page = write_report(run / "report.html", report)

@@ -8,8 +8,9 @@ import logging
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from filelock import FileLock, Timeout
 from psiprune.checkpoints import clear_outlived
 from psiprune.files import write_bytes
 from psiprune.inputs import InputError, Settings
-from psiprune.provenance import describe_machine
+from psiprune.kept import note_kept
+from psiprune.provenance import LATER, code_changes, describe_machine
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,7 +66,8 @@ def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iter
                 raise InputError(
                     f"{config}: not of such a run ({error}); give another folder"
                 ) from None
-            _describe(path / "provenance.json")  # refuses before anything is written
+            if (path / "provenance.json").exists():
+                _provenance(path / "provenance.json")  # refuses before anything is written
         write_bytes(config, _toml(settings))
         _describe(path / "provenance.json")
         yield path
@@ -82,6 +85,7 @@ def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
         raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
     path.mkdir(parents=True, exist_ok=True)
     with _held(path / ".lock", path, "run"):
+        note_kept()
         _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
         for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
             draft.unlink(missing_ok=True)
@@ -151,20 +155,48 @@ def in_use(folder: Path) -> bool:
 
 
 def _describe(file: Path) -> None:
-    """Write where a new run's numbers come from; refuse to go on with another version's run."""
+    """Write where a new run's numbers come from, or note what else they come from from now on.
+
+    A start by the same code on the same machine leaves the file as it is.
+    """
     ours = describe_machine()
     if not file.exists():
-        write_bytes(file, (json.dumps(ours, indent=2) + "\n").encode())
+        _write_json(file, ours)
         return
+    first = _provenance(file)
+    changed = code_changes(first, ours)
+    if changed:
+        _LOG.warning(
+            "%s: begun with %s; what is made from here on may differ in its last bits from what a "
+            "whole run by either would be",
+            file.parent,
+            changed,
+        )
+    starts = [first, *first.get(LATER, ())]
+    if {name: value for name, value in starts[-1].items() if name != LATER} != ours:
+        _write_json(file, {**first, LATER: [*starts[1:], ours]})
+
+
+def _provenance(file: Path) -> dict[str, Any]:
+    """Where the numbers of a run come from; refuse to go on with another version's run."""
+    ours = version("psiprune")
     try:
-        theirs = json.loads(file.read_text())["psiprune"]
+        found = dict(json.loads(file.read_text()))
+        theirs = found["psiprune"]
+        if not all(isinstance(start, dict) for start in found.get(LATER, [])):
+            raise TypeError(f"{LATER!r} must be a list of objects")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: cannot be read: {error!r}; give another folder") from None
-    if theirs != ours["psiprune"]:
+    if theirs != ours:
         raise InputError(
-            f"{file}: the run there was made by psiprune {theirs}, this is {ours['psiprune']}, and "
+            f"{file}: the run there was made by psiprune {theirs}, this is {ours}, and "
             "their numbers may differ; give another folder"
         )
+    return found
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    write_bytes(file, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _claim(config: Path, settings: Settings) -> None:

@@ -59,7 +59,8 @@ class ShotsDescription:
         unique: shots whose configuration occurs once.
         frequent: the most frequent configurations, site 0 first, and how often they occur.
         entropy: of the distribution behind the shots, in nat.
-        magnetization, magnetization_error: <Z_i>, [site].
+        magnetization, magnetization_error: <Z_i>, [site]; here and below Z is the operator that was
+            measured, and an error is NaN where there is one shot alone.
         abs_magnetization: mean of |m|.
         constant: sites with the same value in every shot.
         up, down: shots with more zeros than ones, and with more ones, at the sites that vary.
@@ -158,7 +159,7 @@ def describe_shots(shots: Shots) -> ShotsDescription:
         ),
         entropy=estimate_entropy(counts),
         magnetization=mean,
-        magnetization_error=np.sqrt((1 - mean**2) / max(1, number - 1)),
+        magnetization_error=_error(1 - mean**2, number),
         abs_magnetization=float(np.abs(m).mean()),
         constant=tuple(np.flatnonzero(rarer == 0).tolist()),
         up=up,
@@ -218,7 +219,14 @@ def _neighbours(product: Float64, mean: Float64, number: int) -> tuple[Float64, 
     value = product - a * b
     # <(Z_i - a)^2 (Z_j - b)^2>, as Z^2 = 1
     square = (1 - a**2) * (1 - b**2) - 4 * a * b * (a * b - product)
-    return value, np.sqrt(np.maximum(square - value**2, 0.0) / max(1, number - 1))
+    return value, _error(np.maximum(square - value**2, 0.0), number)
+
+
+def _error(variance: Float64, number: int) -> Float64:
+    """The standard error of a mean of `number` values; NaN, unknown, of one."""
+    if number < 2:
+        return np.full(variance.shape, np.nan)
+    return np.sqrt(variance / (number - 1))
 
 
 def _repeats(counts: Sequence[ArrayLike], found: Sequence[int], number: int) -> Repeats:
@@ -290,7 +298,8 @@ def _doubts(found: ShotsDescription) -> Iterator[Doubt]:
             f"{number} shots, but an RBM with N/2 hidden units has {found.parameters} parameters; "
             "measure more, or take fewer hidden units",
         )
-    if found.constant:
+    # A fair coin shows one side n times with 2^(1-n), and a few shots agree by chance.
+    if found.constant and sites * 2.0 ** (1 - number) < LEVEL:
         ones = [k for k in found.constant if found.magnetization[k] < 0]
         hint = "a dead qubit, or one without readout? leave these sites out"
         if len(ones) == sites:
@@ -354,8 +363,12 @@ def _doubts_of_order(found: ShotsDescription) -> Iterator[Doubt]:
             f"{found.memory.expected[k]:.1f}; {reset}",
         )
     if found.drift_p_value < LEVEL:
-        k = int(np.argmax(np.abs(found.drift)))
-        what = [*(f"<Z> of site {site}" for site in range(found.sites)), "|m|", "the mean of Z Z"]
+        k, p = int(np.argmax(np.abs(found.drift))), found.basis
+        what = [
+            *(f"<{p}> of site {site}" for site in range(found.sites)),
+            "|m|",
+            f"the mean of {p} {p}",
+        ]
         beyond = 2 * len(found.drift) * norm.sf(np.abs(found.drift)) < LEVEL
         yield Doubt(
             "drift",

@@ -87,9 +87,59 @@ def test_what_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "a.npz"
     np.savez_compressed(path, bits=np.zeros((100, 100), dtype=np.uint8))
     assert len(pp.read_shots(path)) == 100
-    monkeypatch.setattr("psiprune.formats.arrays.MOST_BYTES", 9_999)
-    with pytest.raises(pp.InputError, match="truncated, damaged, or not a plain array"):
+    monkeypatch.setattr("psiprune.formats.arrays.MOST_UNPACKED", 9_999)
+    with pytest.raises(
+        pp.InputError, match=r"array 'bits' unpacks to 10128 bytes, more than the 9"
+    ):
         pp.read_shots(path)
+
+
+def test_what_unpacks_to_too_much_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, bits=np.zeros((1 << 12, 1 << 10)))
+    assert path.stat().st_size < 1e5
+    monkeypatch.setattr("psiprune.formats.arrays.MOST_UNPACKED", 1 << 24)
+    tracemalloc.start()
+    with pytest.raises(pp.InputError, match=r"unpacks to 33554560 bytes, more than"):
+        pp.read_shots(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6  # the 32 MiB of the table not among them
+
+
+def test_a_table_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("bits", data=np.zeros((1 << 8, 1 << 8)), compression="gzip")
+    assert len(pp.read_shots(path)) == 256
+    monkeypatch.setattr("psiprune.formats.hdf5.MOST_UNPACKED", 1 << 18)
+    with pytest.raises(
+        pp.InputError, match=r"a\.h5: bits: the table unpacks to 524288 bytes, more"
+    ):
+        pp.read_shots(path)
+
+
+def test_arrays_are_checked_in_little_memory() -> None:
+    table = np.zeros((1 << 18, 1 << 6), dtype=np.uint8)
+    table.setflags(write=False)
+    tracemalloc.start()
+    pp.Shots(table)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < table.size
+
+
+def test_what_numpy_refuses_is_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([[0, None]], dtype=object), allow_pickle=True)
+    with pytest.raises(
+        pp.InputError, match="holds Python objects, which are never loaded; save nu"
+    ):
+        pp.read_shots(tmp_path / "a.npy")
+    (tmp_path / "b.npy").write_bytes(claim((1 << 16, 4)) + b"\0" * 900)
+    with pytest.raises(pp.InputError, match=r"claims an array of the shape \(65536, 4\), which is"):
+        pp.read_shots(tmp_path / "b.npy")
 
 
 def hdf5(path: Path, **tables: Any) -> Path:

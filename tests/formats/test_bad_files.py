@@ -92,7 +92,10 @@ CASES: list[tuple[str, Any, dict[str, Any], str]] = [
     ("qiskit", {"٠١": 1}, {}, "must be a bit string"),
     ("qiskit", '{"01": 1, "01": 2}', {}, "the key '01' stands twice"),
     ("qiskit", '{"01": 1, "10"', {}, "not valid JSON, line 1, column 15"),
-    ("qiskit", '{"01": ' + "9" * 5000 + "}", {}, "not valid JSON"),
+    ("qiskit", '{"01": ' + "9" * 5000 + "}", {}, "an integer of thousands of digits, which is no"),
+    ("qiskit", '{"01": ' + "9" * 4000 + "}", {}, "holds more than 10^18 shots of 2 sites"),
+    ("qiskit", {"0": 900_000_000}, {}, "900000000 shots of 1 sites, more than the 16777216 shots"),
+    ("braket", {"0" * 100: 3_000_000}, {}, "3000000 shots of 100 sites, more than"),
     ("qiskit", "[" * 100_000, {}, "nested too deeply"),
     ("qiskit", b'{"01\xff": 1}', {}, "must be UTF-8 text, found the byte 0xff"),
     ("qiskit", "", {}, "the file is empty"),
@@ -221,6 +224,7 @@ def test_pulser_takes_the_end_of_the_sequence(tmp_path: Path) -> None:
 
 CLAIMS: list[tuple[str, Any, dict[str, Any]]] = [
     ("qiskit", {"01" * 10: 10**9}, {}),
+    ("qiskit", {"0": 900_000_000}, {}),
     ("qiskit", {"0x1": 10**5}, {"qubits": 100_000}),
     ("qiskit", packed(zlib.compress(b"\0" * 10**6), 10**9), {}),
     (

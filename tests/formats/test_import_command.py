@@ -18,11 +18,12 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def test_several_files_are_joined(tmp_path: Path) -> None:
-    files = [FIXTURES / name for name in ("quera_braket.json", "quera_braket.json")]
+    files = [FIXTURES / "quera_braket.json", tmp_path / "again.json"]
+    files[1].write_bytes(files[0].read_bytes() + b"\n")
     out = tmp_path / "shots.nc"
     done = tiny.call("import", "quera", *files, "-o", out, "--json")
     assert done.status == 0, done
-    one = pp.read_shots(files[0])
+    one, other = map(pp.read_shots, files)
     assert json.loads(done.out) == {
         "file": str(out),
         "shots": 42,
@@ -34,7 +35,21 @@ def test_several_files_are_joined(tmp_path: Path) -> None:
     }
     shots = pp.read_shots(out)
     np.testing.assert_array_equal(shots.bits, np.concatenate([one.bits, one.bits]))
-    assert shots.provenance["joined"] == [dict(one.provenance)] * 2
+    assert shots.provenance["joined"] == [dict(one.provenance), dict(other.provenance)]
+
+
+def test_a_file_given_twice_is_refused(tmp_path: Path) -> None:
+    file, copy, out = tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "shots.nc"
+    file.write_text("0 1\n1 1\n")
+    copy.write_text(file.read_text())
+    (tmp_path / "link.txt").symlink_to(file)
+    for again in (file, copy, tmp_path / "link.txt", tmp_path / "." / "a.txt"):
+        line = tiny.refusal(tiny.call("import", "text", file, again, "-o", out))
+        assert line == (
+            f"files: {file} and {again} hold the same bytes, so every shot would count twice; give "
+            "one of them"
+        )
+    assert not out.exists()
 
 
 def test_the_line(tmp_path: Path) -> None:

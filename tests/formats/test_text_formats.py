@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ def test_lines_can_be_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("shot,q0,q1\n0,1,1\n1,0,0\n", "a column 'shot', which is no site; write the table again"),
+        ("q0,q1,Count\n0,1,1\n", "a column 'Count', which is no site"),
         ("q0,q1\n0,1,1\n", "the header has 2 names, but the first shot has 3 values"),
         (",0,1\n0,1,0\n", "no name, as of a row index that pandas writes"),
         ("q0,q1\n", "holds comments only"),
@@ -99,6 +102,86 @@ def test_lines_can_be_skipped(tmp_path: Path) -> None:
 def test_bad_text(tmp_path: Path, text: str | bytes, words: str) -> None:
     with pytest.raises(pp.InputError, match=words) as caught:
         read(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[0, 1, 1]\n[1, 0, 0]\n[0, 0, 0]\n",
+        "(0,1,1)\n(1,0,0)\n(0,0,0)",
+        "[0 1 1]\n[1 0 0]\n[0 0 0]\n",
+    ],
+)
+def test_lines_as_python_prints_them(tmp_path: Path, text: str) -> None:
+    for form in ("text", None):
+        np.testing.assert_array_equal(read(tmp_path, text, form).bits, BITS)
+
+
+def test_truth_is_a_bit(tmp_path: Path) -> None:
+    for text in (
+        "False,True,True\nTrue,False,False\nFalse,False,False\n",
+        "a b c\n0 true 1\n1 0 0\nfalse 0 0\n",
+    ):
+        np.testing.assert_array_equal(read(tmp_path, text).bits, BITS)
+
+
+def test_packed_files_are_told_whatever_their_name(tmp_path: Path) -> None:
+    content = gzip.compress(b'{"01": 3}')
+    assert b"\0" in content
+    for form in (None, "text", "qiskit"):
+        with pytest.raises(pp.InputError, match=r"packed by gzip; unpack it first"):
+            read(tmp_path, content, form)
+
+
+# ---- counts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "011,1\n100,2\n",
+        "bitstring,count\n011,1\n100,2\n",
+        "011 1\n100 2\n",
+        "state;shots\n011;1\n100;2",
+    ],
+)
+def test_counts(tmp_path: Path, text: str) -> None:
+    for form in ("text", None):
+        shots = read(tmp_path, text, form, order="listed")
+        np.testing.assert_array_equal(shots.bits, BITS[[0, 1, 1]])
+        turned = read(tmp_path, text, form, order="reversed")
+        np.testing.assert_array_equal(turned.bits, BITS[[0, 1, 1], ::-1])
+    assert shots.provenance["bit_order"] == "site 0 is the first character of a bit string"
+    with pytest.raises(pp.InputError, match="do not tell which end is site 0; say --order listed"):
+        read(tmp_path, text)
+
+
+def test_counts_of_one_site(tmp_path: Path) -> None:
+    assert read(tmp_path, "0,2\n1,1\n", order="listed").bits.tolist() == [[0], [0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "01,10\n11,11\n",
+            "two strings of 0 and 1, which may be two registers or a bit string and",
+        ),
+        ("01,12\n11\n", "line 2: must be a bit string and its count such as 0101,12"),
+        ("01,12\n11,-1\n", "line 2: must be a bit string and its count .*, found '11 -1'"),
+        ("01,12\n11,1.5\n", "line 2: must be a bit string and its count"),
+        ("01,12\n11,007\n", "line 2: must be a bit string and its count"),
+        ("01,12\n11," + "9" * 5000 + "\n", "line 2: must be a bit string and its count"),
+        ("01,12\n01,2\n", "line 2: 01 stands twice; add its counts up"),
+        ("01,12\n011,2\n", "'011' has 3 bits, but '01' has 2"),
+        ("01,0\n11,20000000\n", "holds 20000000 shots of 2 sites, more than the"),
+        ("bitstring,count\n01,0\n", "all counts are 0"),
+    ],
+)
+def test_bad_counts(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(pp.InputError, match=words) as caught:
+        read(tmp_path, text, order="listed")
     assert "\n" not in str(caught.value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import math
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from cyclopts import App, Parameter, Token
 
 from psiprune.inputs import InputError, Settings
 from psiprune.provenance import describe_machine
+from psiprune.suffixes import NETCDF, check_suffix
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -80,6 +82,14 @@ def check_new(out: Path) -> None:
 
 
 @contextmanager
+def new_dataset(out: Path) -> Iterator[None]:
+    """While a file of psiprune is made: as `new_file`, under a name that does not lie."""
+    check_suffix(out, NETCDF)
+    with new_file(out):
+        yield
+
+
+@contextmanager
 def new_file(out: Path) -> Iterator[None]:
     """While a file is made: `check_new`, and nobody else makes it meanwhile."""
     check_new(out)
@@ -102,9 +112,28 @@ def advance(bar: tqdm[NoReturn]) -> None:
     bar.update()
 
 
+class NobodyReads(Exception):
+    """Who read standard output has gone away, as in `psiprune info FILE | head -1`: no error."""
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """While something is printed; to its end, as Python itself tells of trouble in other words.
+
+    Raises:
+        NobodyReads: the reader is gone; a pipe to a worker that broke is not taken for it.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise NobodyReads from None
+
+
 def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
     """Print the text, or the numbers as one JSON object."""
-    print(json_format.dumps(_plain(numbers), allow_nan=False) if as_json else text)
+    with printing():
+        print(json_format.dumps(_plain(numbers), allow_nan=False) if as_json else text)
 
 
 def _plain(value: Any) -> Any:

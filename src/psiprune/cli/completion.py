@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from psiprune.cli.app import app
+from psiprune.cli.app import app, printing
 
 
 @app.command(name="completion")
@@ -22,4 +22,5 @@ def completion_command(shell: Literal["bash", "zsh", "fish"]) -> None:
     shell
         bash, zsh or fish
     """
-    print(app.generate_completion(shell=shell), end="")
+    with printing():
+        print(app.generate_completion(shell=shell), end="")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, app, new_file, show
-from psiprune.formats.reading import ReadSettings
+from psiprune.cli.app import Flat, Out, app, new_dataset, new_file, show
+from psiprune.formats.reading import ReadSettings, read_content
 from psiprune.inputs import InputError
 
 if TYPE_CHECKING:
@@ -44,14 +45,28 @@ def import_command(
 
     if not files:
         raise InputError("files: needs at least one file of shots, found none")
+    _check_different(files)
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     name = None if format == "auto" else format
-    with new_file(out):
+    with new_dataset(out):
         parts = [read_shots(file, name, **given) for file in files]
         shots = join_shots(parts)
         shots.save(out)
     numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **_origin(parts)}
     show(numbers, _import_text(numbers), json)
+
+
+def _check_different(files: Sequence[Path]) -> None:
+    """Refuse a file that is given twice, by name or by content: its shots would count twice."""
+    seen: dict[str, Path] = {}
+    for file in files if len(files) > 1 else ():
+        content = hashlib.sha256(read_content(file)).hexdigest()
+        other = seen.setdefault(content, file)
+        if other is not file:
+            raise InputError(
+                f"files: {other} and {file} hold the same bytes, so every shot would count twice; "
+                "give one of them"
+            )
 
 
 def _origin(parts: list[Shots]) -> dict[str, Any]:

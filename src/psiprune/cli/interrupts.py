@@ -18,9 +18,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-INTERRUPTED = "interrupted; the same command goes on from what was finished"
+from psiprune.kept import is_kept
+
+_KEPT = "interrupted; the same command goes on from what was finished"
+_LOST = "interrupted; nothing of it is kept, so start it again"
 #: Seconds for the tidy way.
 _GRACE = 1.0
+
+
+def interrupted() -> str:
+    """The line on a command that Ctrl-C has ended."""
+    return _KEPT if is_kept() else _LOST
 
 
 def end_at_once(status: int) -> NoReturn:

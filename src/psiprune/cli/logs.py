@@ -17,15 +17,33 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 @contextmanager
 def logged_as_asked() -> Iterator[None]:
-    """Records of psiprune on standard error, from the level that PSIPRUNE_LOG names."""
+    """Records of psiprune on standard error, from the level that PSIPRUNE_LOG names.
+
+    Without it only warnings that a run folder is taken up by other code.
+    """
     level = os.environ.get("PSIPRUNE_LOG", "")
     if not level:
-        yield
+        with _warned():
+            yield
         return
     if level.lower() not in LOG_LEVELS:
         raise InputError(f"PSIPRUNE_LOG: must be one of {', '.join(LOG_LEVELS)}, found {level!r}")
     with _shown("psiprune", level.upper(), logging.Formatter(_FORMAT)):
         yield
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    """Warnings about run folders, which stand in no result, also where no records are asked for."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("psiprune: warning: %(message)s"))
+    logger = logging.getLogger("psiprune.runs")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextmanager

@@ -14,12 +14,13 @@ from psiprune.cli.app import (
     app,
     check_new,
     chosen_settings,
-    new_file,
+    new_dataset,
     progress_bar,
     show,
 )
 from psiprune.config import MeasureSettings, TrainSettings
 from psiprune.inputs import InputError, check_count
+from psiprune.suffixes import NETCDF, check_suffix
 
 if TYPE_CHECKING:
     from psiprune.rbm import RBM
@@ -75,6 +76,7 @@ def train_command(
 
     if (state is None) != (history is None):
         raise InputError("--history: needs --state, and --state has no use without it; give both")
+    check_suffix(out, NETCDF)
     check_new(out)
     data = read_shots(shots)
     units = max(1, data.sites // 2) if hidden is None else check_count("--hidden", hidden, 1)
@@ -106,7 +108,7 @@ def train_command(
         write_dataset(history, entries, "history")
         return rbm
 
-    with new_file(out), trainings_kept(out), progress_bar(chosen.epochs) as bar:
+    with new_dataset(out), trainings_kept(out), progress_bar(chosen.epochs) as bar:
         rbm = train_keeping(early, start, fit, lambda _: advance(bar))
         rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Out, Whole, app, new_file, show
+from psiprune.cli.app import Flat, Out, Whole, app, new_dataset, show
+from psiprune.inputs import InputError
 from psiprune.tfim import TFIM
 
 
@@ -22,7 +23,7 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool =
     """
     from psiprune.dmrg import ground_state
 
-    with new_file(out):
+    with new_dataset(out):
         state = ground_state(model)
         state.save(out)
     exact = state.model.ground_energy() if state.model else float("nan")
@@ -67,10 +68,17 @@ def sample_command(
     json
         print one JSON object on standard output
     """
+    from psiprune.formats.reading import MOST_BITS
     from psiprune.mps import load_mps, sample
 
-    with new_file(out):
-        drawn = sample(load_mps(state), shots, seed=seed)
+    with new_dataset(out):
+        measured = load_mps(state)
+        if shots * measured.sites > MOST_BITS:
+            raise InputError(
+                f"--shots: {shots} shots of {measured.sites} sites are more than the {MOST_BITS} "
+                "bits that fit in memory here; ask for fewer"
+            )
+        drawn = sample(measured, shots, seed=seed)
         drawn.save(out)
     numbers = {"file": str(out), "shots": len(drawn), "sites": drawn.sites, "seed": seed}
     show(numbers, f"{out}: {len(drawn)} shots of {drawn.sites} sites", json)

@@ -7,6 +7,7 @@ and no size that a header claims is believed before it is compared with the byte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,6 +24,10 @@ from psiprune.formats.text import read_qucumber, read_text
 from psiprune.inputs import InputError
 
 __all__ = ["FORMATS", "File", "ReadSettings", "Reading", "read_bits", "sniff"]
+
+
+#: A first line such as [0, 1, 1] with another behind it, which no JSON has.
+_LIST = re.compile(rb"\[[01+\-., ]*\][ \t\r]*\n\s*\[")
 
 
 class Format(NamedTuple):
@@ -97,9 +102,13 @@ def sniff(file: File) -> str:
         return "numpy"
     if content.startswith(b"PK\x03\x04"):
         return "qiskit" if set(list_npz(file)) == {"array", "num_bits"} else "numpy"
+    file.check_unpacked()
     if b"\0" in content[:4096]:
         raise InputError(f"{file.path}: neither NetCDF, nor .npy or .npz, nor text")
-    if suffix == ".json" or content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+    start = content[: 1 << 16].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if suffix != ".json" and _LIST.match(start):
+        return "text"
+    if suffix == ".json" or start[:1] in (b"{", b"["):
         return _sniff_json(file.json, file)
     return "text"
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.formats.reading import (
-    MOST_BYTES,
+    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -64,6 +64,12 @@ def load_npz(file: File, name: str) -> NDArray[Any]:
     try:
         with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
             entry = archive.getinfo(f"{name}.npy")
+            if entry.file_size > MOST_UNPACKED:
+                raise _Refused(
+                    f"the array {name[:60]!r} unpacks to {entry.file_size} bytes, more than the "
+                    f"{MOST_UNPACKED} that fit in memory here; save its bits as uint8 (array.astype"
+                    "('u1')), or a random part of the shots"
+                )
             with archive.open(entry) as stream:
                 return _load(stream, entry.file_size)
     except Exception as error:
@@ -94,18 +100,27 @@ def _load(stream: IO[bytes], size: int) -> NDArray[Any]:
         header = np.lib.format.read_array_header_2_0(stream)
     shape, fortran, dtype = header
     if dtype.hasobject:
-        raise ValueError("holds objects")
+        raise _Refused("holds Python objects, which are never loaded; save numbers 0 and 1")
     count = 1
     for length in shape:
         count *= length
-    if min(shape, default=0) < 0 or count * dtype.itemsize > min(size, MOST_BYTES):
-        raise ValueError("claims more than it holds")
+    if min(shape, default=0) < 0 or count * dtype.itemsize > size:
+        raise _Refused(
+            f"its header claims an array of the shape {str(shape)[:60]}, which is more than the "
+            "file holds; it is truncated or damaged"
+        )
     content = stream.read(count * dtype.itemsize)
     flat = np.frombuffer(content, dtype=dtype, count=count)
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
+class _Refused(ValueError):
+    """What is wrong with an array, in words of ours."""
+
+
 def _damaged(file: File, error: Exception) -> InputError:
+    if isinstance(error, _Refused):
+        return InputError(f"{file.path}: {error}")
     return InputError(
         f"{file.path}: truncated, damaged, or not a plain array ({type(error).__name__})"
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.formats.reading import (
-    MOST_BYTES,
+    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -44,6 +44,8 @@ def read_hdf5(file: File, settings: ReadSettings) -> Reading:
     name = choose_one(list(tables), wanted, "table", str(file.path))
     try:
         table = tables[name]()
+    except InputError as error:
+        raise InputError(f"{file.path}: {name}: {error}") from None
     except Exception as error:
         raise _damaged(file, error) from None
     convert = bits_from_spins if settings.spin else as_bits
@@ -82,7 +84,12 @@ def _read_hdf5(item: Any) -> _Table:
         raise ValueError("data in other files")
     size, stored = item.size * item.dtype.itemsize, item.id.get_storage_size()
     # Deflate packs to a thousandth at best; a table beyond that is a claim without content.
-    if size > MOST_BYTES or size > max(1 << 24, 1100 * stored):
+    if size > MOST_UNPACKED and size > stored:
+        raise InputError(
+            f"the table unpacks to {size} bytes, more than the {MOST_UNPACKED} that fit in memory "
+            "here; save its bits as uint8, or a random part of the shots"
+        )
+    if size > max(1 << 24, 1100 * stored):
         raise ValueError("claims more than it holds")
     return _Table(item[()], [_dimension(item, axis) for axis in (0, 1)])
 

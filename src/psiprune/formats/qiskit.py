@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from psiprune.formats.arrays import list_npz, load_npy, load_npz
 from psiprune.formats.reading import (
-    MOST_BITS,
+    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -192,7 +192,7 @@ def _encoded_bit_array(data: Any, place: str) -> NDArray[np.uint8]:
     packed = part(part(value, "array", dict, place), "__value__", str, place)
     try:
         unpacker = zlib.decompressobj()
-        content = unpacker.decompress(base64.b64decode(packed, validate=True), MOST_BITS)
+        content = unpacker.decompress(base64.b64decode(packed, validate=True), MOST_UNPACKED // 4)
     except (ValueError, zlib.error):
         raise InputError(f"{place}: the array of the BitArray is damaged") from None
     array = load_npy(File(Path(place), content))

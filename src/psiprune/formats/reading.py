@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,15 @@ from psiprune.inputs import InputError, Settings
 
 #: Bits of one file, one byte each in memory: 1 GiB.
 MOST_BITS = 1 << 30
-#: Bytes of one file, or of what a file unpacks to.
+#: Bytes of one file.
 MOST_BYTES = 1 << 31
+#: Bytes that a packed array may unpack to, which is where a small file can become a large table.
+MOST_UNPACKED = 1 << 30
+#: Shots and bits that counts may stand for. Of these a line of a file can claim any number, so they
+#: are held lower: every step behind the reader takes a few bytes a shot and a bit once more.
+MOST_COUNTED, MOST_COUNTED_BITS = 1 << 24, 1 << 28
+
+_PIECE = 1 << 22  # values that are checked at a time
 
 SIGNS_HINT = (
     "; convert +1/-1 data by bits = (1 - z) // 2, as `psiprune import FORMAT FILE --spin` does"
@@ -65,13 +72,17 @@ class File:
     path: Path
     content: bytes
 
+    def check_unpacked(self) -> None:
+        """Refuse a file that gzip has packed."""
+        if self.content.startswith(b"\x1f\x8b"):
+            raise InputError(f"{self.path}: is packed by gzip; unpack it first (gunzip)")
+
     @cached_property
     def text(self) -> str:
         """The content as UTF-8, not blank, or `InputError`."""
         if not self.content.strip():
             raise InputError(f"{self.path}: the file is empty; it needs at least one shot")
-        if self.content.startswith(b"\x1f\x8b"):
-            raise InputError(f"{self.path}: is packed by gzip; unpack it first (gunzip)")
+        self.check_unpacked()
         try:
             return self.content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -148,8 +159,11 @@ def parse_json(text: str, place: str) -> Any:
         raise InputError(f"{place}: JSON nested too deeply for a file of shots") from None
     except InputError:
         raise
-    except ValueError as error:  # an integer of thousands of digits
-        raise InputError(f"{place}: not valid JSON: {error}") from None
+    except ValueError:  # all that Python refuses beside is an integer of thousands of digits
+        raise InputError(
+            f"{place}: holds an integer of thousands of digits, which is no number of shots; the "
+            "file may be damaged"
+        ) from None
 
 
 def part(value: Any, name: str, kind: type, place: str) -> Any:
@@ -238,9 +252,7 @@ def as_table(data: Any, source: str) -> NDArray[Any]:
 def as_bits(data: Any, source: str) -> NDArray[np.uint8]:
     """A read-only uint8 table of zeros and ones; `InputError` names the first that is neither."""
     array = as_table(data, source)
-    wrong = (array != 0) & (array != 1)  # NaN is neither
-    if wrong.any():
-        row, column = np.unravel_index(np.argmax(wrong), array.shape)
+    for row, column in _others(array, 0, 1):
         value = array[row, column].item()
         hint = SIGNS_HINT if value == -1 else "; each value is the outcome of one site"
         raise InputError(
@@ -256,15 +268,24 @@ def as_bits(data: Any, source: str) -> NDArray[np.uint8]:
 def bits_from_spins(data: Any, source: str) -> NDArray[np.uint8]:
     """Bits (1 - z)/2 of a table of z = +1 and -1; `InputError` names the first that is neither."""
     array = as_table(data, source)
-    wrong = (array != 1) & (array != -1)
-    if wrong.any():
-        row, column = np.unravel_index(np.argmax(wrong), array.shape)
+    for row, column in _others(array, 1, -1):
         value = array[row, column].item()
         hint = "; leave out --spin for data of 0 and 1" if value == 0 else ""
         raise InputError(
             f"{source}: row {row}, column {column}: a spin must be +1 or -1, found {value}{hint}"
         )
     return as_bits(array == -1, source)
+
+
+def _others(array: NDArray[Any], one: int, other: int) -> Iterator[tuple[int, int]]:
+    """Row and column of values that are neither; some rows at a time, to take little memory."""
+    step = max(1, _PIECE // array.shape[1])
+    for start in range(0, len(array), step):
+        rows = array[start : start + step]
+        wrong = (rows != one) & (rows != other)  # NaN is neither
+        if wrong.any():
+            row, column = np.unravel_index(np.argmax(wrong), rows.shape)
+            yield start + int(row), int(column)
 
 
 def bits_of_strings(rows: Sequence[Any], place: str) -> NDArray[np.uint8]:
@@ -304,8 +325,14 @@ def expand_counts(
                 f"{place}: the number of shots with outcome {outcome} (site 0 first) must be an "
                 f"integer of at least 0, found {brief(count)}{hint}"
             )
-    check_size(sum(counts), outcomes.shape[1], place)
-    if not sum(counts):
+    shots, sites = sum(counts), outcomes.shape[1]
+    if shots > MOST_COUNTED or shots * sites > MOST_COUNTED_BITS:
+        raise InputError(
+            f"{place}: holds {_brief_number(shots)} shots of {sites} sites, more than the "
+            f"{MOST_COUNTED} shots and {MOST_COUNTED_BITS} bits that counts may stand for here; "
+            "take a random part of them"
+        )
+    if not shots:
         raise InputError(f"{place}: all counts are 0; it needs at least one shot")
     return np.repeat(outcomes, counts, axis=0)
 
@@ -317,6 +344,10 @@ def check_size(shots: int, sites: int, place: str) -> None:
             f"{place}: holds {shots} shots of {sites} sites, more than the {MOST_BITS} bits that "
             "fit in memory here; take a random part of them"
         )
+
+
+def _brief_number(value: int) -> str:
+    return str(value) if value < 10**18 else "more than 10^18"
 
 
 def _ragged(data: Any) -> str:

@@ -1,31 +1,43 @@
 """Shots as text: plain or CSV, with or without a header; and QuCumber's, with its file of bases.
 
-One shot a line: values separated by blanks, commas or semicolons, or one string such as `010011`.
-Empty lines and what follows a `#` are skipped.
+One shot a line: values separated by blanks, commas or semicolons, or one string such as `010011`;
+or one bit string with its count. Brackets around a line mean nothing. Empty lines and what follows
+a `#` are skipped.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.formats.counted import is_counted, read_counted
 from psiprune.formats.reading import SIGNS_HINT, File, Reading, ReadSettings, read_content
 from psiprune.inputs import InputError
 
 _ORDER = "site 0 is the first value of a line"
 _NAME = re.compile(r"[^\W\d]")  # a header's names begin with a letter or _; a bit never does
+_TRUTH = {"true": "1", "false": "0"}
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 _VALUE = re.compile(rb"[01](?:\.0*(?:e\+00)?)?")  # 1, and 1.0 or 1.000e+00 as one value
+#: Names of columns that are no sites.
+_NO_SITES = frozenset(
+    {
+        *("shot", "shots", "index", "idx", "id", "row", "run", "trial", "repetition", "iteration"),
+        *("time", "timestamp", "date", "count", "counts", "frequency", "probability"),
+    }
+)
 _PIECE = 1 << 16  # characters, or lines, that are looked at at a time
 
 
 def read_text(file: File, settings: ReadSettings) -> Reading:
     """Bits of text, in the order of the columns; a line of names at the top is a header.
+
+    Lines of a bit string and a number are counts, which need `order`, see `read_counted`.
 
     Raises:
         InputError: a value is not a bit (with `spin`, not +1 or -1), lines differ in length, or the
@@ -38,6 +50,10 @@ def read_text(file: File, settings: ReadSettings) -> Reading:
     if top is not None and _is_header(top[1]):
         names = _split(top[1])
         first = next(lines, None)
+    if first is not None and not settings.spin and is_counted(_split(first[1])):
+        rows = ((number, _split(line)) for number, line in chain([first], lines))
+        return read_counted(rows, file.path, top is not first, settings)
+    if top is not None and top is not first:
         _check_header(names, [] if first is None else _split(first[1]), file.path, settings)
         if len(names) > 1:
             notes["columns"] = ", ".join(names)
@@ -87,6 +103,8 @@ def _lines(file: File, skip: int) -> Iterator[tuple[int, str]]:
     """(number, content) of every line that holds anything."""
     for number, line in enumerate(_split_lines(file.text), 1):
         content = line.partition("#")[0].strip()
+        if content[:1] + content[-1:] in ("[]", "()"):  # as Python prints lists
+            content = content[1:-1].strip()
         if content and number > skip:
             yield number, content
 
@@ -108,12 +126,14 @@ def _split(line: str) -> list[str]:
 
 def _is_header(line: str) -> bool:
     names = _split(line)
-    named = [bool(_NAME.match(name)) and not _is_number(name) for name in names]
+    named = [bool(_NAME.match(name)) and not _is_value(name) for name in names]
     # pandas writes an index of rows under a first name that is empty.
     return all(named) or (names[0] == "" and len(names) > 1)
 
 
-def _is_number(word: str) -> bool:
+def _is_value(word: str) -> bool:
+    if word.lower() in _TRUTH:
+        return True
     try:
         float(word)  # "nan" and "inf" too: bad values, and no names
     except ValueError:
@@ -127,6 +147,12 @@ def _check_header(names: list[str], first: list[str], path: Path, settings: Read
             f"{path}: the first column of the header has no name, as of a row index that pandas "
             "writes; write the table again with index=False"
         )
+    for name in names if len(names) > 1 else ():
+        if name.lower() in _NO_SITES:
+            raise InputError(
+                f"{path}: the header names a column {name!r}, which is no site; write the table "
+                "again without it (pandas: index=False)"
+            )
     if first and len(names) != len(first):
         raise InputError(
             f"{path}: the header has {len(names)} names, but the first shot has {len(first)} "
@@ -224,6 +250,8 @@ def _count(tokens: list[str]) -> enumerate[str]:
 
 
 def _parse_bit(token: str, place: str) -> str:
+    if token.lower() in _TRUTH:
+        return _TRUTH[token.lower()]
     try:
         value = float(token)  # "1.0" and "1.000000e+00", as numpy.savetxt writes
     except ValueError:

@@ -16,6 +16,7 @@ from psiprune.description import (
     RunDescription,
     StateDescription,
 )
+from psiprune.provenance import facts_of
 from psiprune.screening import ShotsDescription
 from psiprune.tables.common import align, number
 
@@ -58,6 +59,8 @@ def _shots(found: ShotsDescription) -> tuple[str, Rows]:
     known = f"{often.value:.4f} +- {often.error:.4f} nat, and up to {often.unseen:.2g} more"
     if often.coverage == 0:
         known = f"above {often.plug_in:.2f} nat; unknown, as nothing occurs twice"
+    error = float(found.magnetization_error.max())
+    errors = f"up to {error:.1g}" if math.isfinite(error) else "unknown"
     rows = [
         ("from", _origin(found.provenance)),
         (
@@ -71,9 +74,8 @@ def _shots(found: ShotsDescription) -> tuple[str, Rows]:
         ),
         ("entropy", known),
         (
-            "<Z> of a site",
-            f"{_at(z, z.argmin())} to {_at(z, z.argmax())}, mean {z.mean():+.4f}, errors up to "
-            f"{found.magnetization_error.max():.1g}",
+            f"<{found.basis}> of a site",
+            f"{_at(z, z.argmin())} to {_at(z, z.argmax())}, mean {z.mean():+.4f}, errors {errors}",
         ),
         ("<|m|>", f"{found.abs_magnetization:.5f}"),
         (
@@ -200,6 +202,7 @@ def _run(found: RunDescription) -> str:
     rows = [
         ("files", f"{found.files}, {found.bytes / 1e6:.1f} MB; {state}"),
         ("made by", _origin(found.provenance)),
+        *(item for item in facts_of(found.provenance).items() if item[0] not in found.provenance),
         ("done", f"{len(found.done)} of {total} files that a finished run has" if total else "-"),
     ]
     if found.missing:
