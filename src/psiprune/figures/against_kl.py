@@ -60,6 +60,7 @@ def _draw(ax: Axes, study: xr.Dataset, name: str, colors: ScalarMappable) -> Non
         mew=0.8,
         color=BLUE,
         label="training",
+        rasterized=True,  # thousands of them, which would make an SVG of a megabyte
     )
     ax.scatter(
         without_sampling(study, "kl").values,
