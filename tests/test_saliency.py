@@ -18,8 +18,8 @@ from psiprune.fisher import (
 )
 from psiprune.inputs import InputError
 from psiprune.likelihood import Configurations, collapse, fisher_matrix, from_vector, to_vector
-from psiprune.pruning import keep_most_salient
 from psiprune.rbm import RBM
+from psiprune.removal import keep_most_salient
 from psiprune.saliency import damage, magnitude, magnitude_by_unit, surgeon, uniform
 from psiprune.shots import Shots
 

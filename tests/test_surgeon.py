@@ -14,8 +14,8 @@ from psiprune.errors import exact_measures, reference_of
 from psiprune.fisher import damped_inverse, model_fisher
 from psiprune.inputs import InputError
 from psiprune.likelihood import to_vector
-from psiprune.pruning import keep_most_salient
 from psiprune.rbm import RBM
+from psiprune.removal import keep_most_salient
 from psiprune.surgeon import cut, divergence_from, operate
 
 
