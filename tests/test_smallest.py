@@ -187,9 +187,19 @@ def test_measures_against_shots() -> None:
     assert SHOTS_GAUGES == ("abs_magnetization_roe", "log_likelihood_loss")
 
 
-def test_a_loss_needs_two_shots() -> None:
-    with pytest.raises(InputError, match="shots: a loss with its error needs at least 2, found 1"):
-        shots_gauge("log_likelihood_loss", DENSE, Shots(BITS[:1]), draws=100, seed=0)
+def test_a_loss_needs_as_many_shots_as_parameters() -> None:
+    def warning(shots: int) -> str:
+        gauge = shots_gauge("log_likelihood_loss", DENSE, Shots(BITS[:shots]), draws=100, seed=0)
+        return gauge(DENSE).warning
+
+    for few in (1, 2, 33):
+        said = f"^shots: log_likelihood_loss needs at least 34, .* found {few}; give more shots"
+        with pytest.raises(InputError, match=said):
+            warning(few)
+    for doubtful in (34, 135):
+        assert warning(doubtful).startswith(f"with {doubtful} shots for 34 parameters what is ")
+        assert "holds from 136 shots on" in warning(doubtful)
+    assert warning(136) == warning(200) == ""
 
 
 def test_the_loss_of_log_likelihood() -> None:
