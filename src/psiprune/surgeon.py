@@ -19,19 +19,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.fisher import (
     BASIS_SITES,
+    SAMPLES_PER_PARAMETER,
     as_configurations,
+    check_samples,
     damped_inverse,
     model_configurations,
     model_fisher,
 )
-from psiprune.inputs import InputError
 from psiprune.likelihood import Configurations, from_vector, to_vector
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM
 from psiprune.removal import compensated, keep_most_salient
 from psiprune.saliency import DAMPING, DRAWS
 from psiprune.sampling import seed_for
-from psiprune.shots import Shots, as_shots
+from psiprune.shots import Shots
 
 Float64 = NDArray[np.float64]
 
@@ -41,7 +42,8 @@ CHUNKS, CHUNKS_ON_SAMPLES = 4, 1
 #: Of P parameters and n samples F promises (1 - P/n)^2 of the cost, with n = 4 P half of it.
 TOLERANCE, TOLERANCE_ON_SAMPLES = 2.0, 4.0
 _NOISE = 1e-6
-_PER_PARAMETER = 4  # samples behind F, at least, and as many behind each check
+# Samples behind F, at least, and as many behind each check.
+_PER_PARAMETER = SAMPLES_PER_PARAMETER // 2
 _ROUNDING = 1e-14
 _HALVINGS = 8  # smallest chunk on samples, as a part of the whole
 _STRONGER = (1.0, 10.0, 100.0, 1000.0)  # factors on the damping, where the smallest chunk fails,
@@ -202,12 +204,7 @@ def divergence_from(
 
 def _halves(rbm: RBM, samples: Shots | ArrayLike) -> Halves:
     """Every second sample, and the others: so each half is of all kinds if they are sorted."""
-    bits, least = as_shots(samples).bits, 2 * _PER_PARAMETER * rbm.number_of_parameters
-    if len(bits) < least:
-        raise InputError(
-            f"samples: must be at least {least:,}, {2 * _PER_PARAMETER} for each parameter of the "
-            f"RBM, found {len(bits):,}; give more, or none, to have them drawn from the RBM"
-        )
+    bits = check_samples(rbm, samples)
     return Halves(*(as_configurations(rbm, bits[half::2]) for half in (0, 1)))
 
 
