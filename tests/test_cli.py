@@ -191,6 +191,8 @@ def test_masks(stages: Path, tmp_path: Path) -> None:
     inside = find_clusters(pp.load_rbm(stages / "rbm.nc"), threshold=1.0)["inside"].values
     forbidden = made("forbid", stages / "rbm.nc", "--threshold=1")
     np.testing.assert_array_equal(forbidden, ~inside)
+    control = made("forbid", stages / "rbm.nc", "--threshold=1", "--others", "--seed=3")
+    np.testing.assert_array_equal(control, pp.forbid_others(inside, 3))
 
 
 def test_clusters(tmp_path: Path) -> None:
@@ -702,6 +704,11 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("mask forbid {in}/rbm.nc --out {out} --width 5", "width: the RBM has 4 sites, found 5"),
     # clusters
     ("clusters {in}/shots.nc", "expected a file of kind 'rbm', found 'shots'"),
+    (
+        "clusters {in}/rbm.nc",
+        "threshold: with 4 sites no cluster of 3 can be rarer than 0.5 by chance, so none would",
+    ),
+    ("mask forbid {in}/rbm.nc --out {out}", "threshold: with 4 sites no cluster of 3 can be rarer"),
     ("clusters {in}/rbm.nc --width 1", "width: must be an integer of at least 2, found 1"),
     ("clusters {in}/rbm.nc --width 5", "width: the RBM has 4 sites, found 5"),
     ("clusters {in}/rbm.nc --threshold 0", "threshold: must be above 0 and at most 1, found 0"),

@@ -24,7 +24,6 @@ from psiprune.contents import contents_of, read_config
 from psiprune.errors import exact_measures, reference_of
 from psiprune.experiments.frontier import counts_from, run_frontier
 from psiprune.figures import plot_frontier
-from psiprune.figures.frontier import _OTHERS as OTHERS
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError
 from psiprune.masks import cluster_mask
@@ -214,8 +213,52 @@ def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
         np.testing.assert_array_equal(lines["MPS, bond dimension 1, 2"], mps)
     named = [line for line in axes[0].lines if not str(line.get_label()).startswith("_")]
     looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in named}
-    assert len(set(OTHERS)) >= len(FrontierSettings().other_widths)
     assert len(looks) == len(named) == len(COMMON) - len(IN_THE_TABLE) + len(COSTLY) + 3
+
+
+def with_widths(frontier: xr.Dataset, *widths: int) -> xr.Dataset:
+    """The surgeon's values once more for each width."""
+    own = xr.concat(
+        [
+            frontier.sel(variant=[*COMMON]),
+            *(
+                frontier.sel(variant=["surgeon"]).assign_coords(variant=[f"surgeon-{w}"])
+                for w in widths
+            ),
+        ],
+        dim="variant",
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+    )
+    return own.assign_attrs(frontier.attrs)
+
+
+def test_widths_are_told_apart_by_their_number_and_a_colour(frontier: xr.Dataset) -> None:
+    widths = FrontierSettings().other_widths
+    axes = plot_frontier(with_widths(frontier, *widths)).get_axes()
+    lines = {str(line.get_label()): line for line in axes[0].lines}
+    own = [lines[f"surgeon, {w} hidden unit{'s' if w > 1 else ''}"] for w in widths]
+    assert [line.get_marker() for line in own] == [f"${w}$" for w in widths]
+    assert len({line.get_color() for line in own}) == len(widths)
+
+
+def test_the_limit_is_drawn_on_the_scale_of_the_bias(frontier: xr.Dataset) -> None:
+    loose = frontier.assign_attrs(limit=0.5)
+    draws = (frontier["abs_magnetization_roe"] - frontier["abs_magnetization_bias"]).median()
+    lines = {str(line.get_label()): line for line in plot_frontier(loose).get_axes()[1].lines}
+    (limit,) = (line for title, line in lines.items() if title.startswith("mROE = 0.5, of that "))
+    np.testing.assert_allclose(np.asarray(limit.get_ydata()), 0.5 - float(draws))
+    # Where the draws alone exceed the limit there is nothing to draw.
+    tight = plot_frontier(frontier.assign_attrs(limit=1e-9))
+    assert not [line for line in tight.get_axes()[1].lines if "mROE" in str(line.get_label())]
+
+
+def test_the_axis_of_kl_holds_every_mps_beside_the_counts(frontier: xr.Dataset) -> None:
+    better = frontier.assign(mps_kl=frontier["mps_kl"] * 1e-6)
+    low, high = plot_frontier(better).get_axes()[0].get_ylim()
+    inside = better["mps_kl"].where(better["mps_parameters"] <= 1.1 * better["count"].max())
+    assert low < float(inside.min()) < float(inside.max()) < high
 
 
 def test_the_table_finds_the_smallest() -> None:

@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 
 from psiprune.config import FineTuneSettings, PruneSettings
 from psiprune.inputs import InputError
-from psiprune.pruning import (
-    Level,
-    compensated,
-    keep_most_salient,
-    prune,
-    prune_steps,
-    weights_kept,
-)
+from psiprune.pruning import Level, prune, prune_steps, weights_kept
 from psiprune.rbm import RBM, initial_rbm
+from psiprune.removal import compensated, keep_most_salient
 from psiprune.shots import Shots
 from psiprune.training import train
 

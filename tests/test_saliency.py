@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,8 +20,8 @@ from psiprune.fisher import (
 )
 from psiprune.inputs import InputError
 from psiprune.likelihood import Configurations, collapse, fisher_matrix, from_vector, to_vector
-from psiprune.pruning import keep_most_salient
 from psiprune.rbm import RBM
+from psiprune.removal import keep_most_salient
 from psiprune.saliency import damage, magnitude, magnitude_by_unit, surgeon, uniform
 from psiprune.shots import Shots
 
@@ -164,7 +166,7 @@ def test_damage_and_surgeon_are_their_formulas() -> None:
 
 def test_given_samples_stand_in_for_own_ones() -> None:
     rbm = random_rbm(5, 3, seed=7)
-    bits = np.random.default_rng(3).integers(0, 2, (60, 5), dtype=np.uint8)
+    bits = np.random.default_rng(3).integers(0, 2, (200, 5), dtype=np.uint8)
     count, theta = rbm.number_of_weights, rbm.weights[rbm.mask]
     active = 1 / (1 + np.exp(-(bits @ rbm.weights.T + rbm.hidden_bias)))  # [sample, hidden]
     unit, site = np.nonzero(rbm.mask)
@@ -179,6 +181,18 @@ def test_given_samples_stand_in_for_own_ones() -> None:
         np.testing.assert_allclose(found, theta**2 / (2 * inverse), rtol=1e-3)
     with pytest.raises(InputError, match="has 4 sites"):
         damage(rbm, samples=bits[:, :4])
+
+
+@pytest.mark.parametrize("criterion", [damage, surgeon])
+def test_too_few_samples_are_refused(criterion: Callable[..., NDArray[np.float64]]) -> None:
+    rbm = random_rbm(5, 3, seed=7)  # 22 parameters
+    bits = np.random.default_rng(0).integers(0, 2, (176, 5), dtype=np.uint8)
+    assert criterion(rbm, samples=bits).shape == (3, 5)
+    for few in (1, 175):
+        with pytest.raises(
+            InputError, match=rf"^samples: must be at least 176, 8 for each .* found {few};"
+        ):
+            criterion(rbm, samples=bits[:few])
 
 
 def test_samples_of_the_model_give_the_exact_saliencies() -> None:

@@ -187,9 +187,19 @@ def test_measures_against_shots() -> None:
     assert SHOTS_GAUGES == ("abs_magnetization_roe", "log_likelihood_loss")
 
 
-def test_a_loss_needs_two_shots() -> None:
-    with pytest.raises(InputError, match="shots: a loss with its error needs at least 2, found 1"):
-        shots_gauge("log_likelihood_loss", DENSE, Shots(BITS[:1]), draws=100, seed=0)
+def test_a_loss_needs_as_many_shots_as_parameters() -> None:
+    def warning(shots: int) -> str:
+        gauge = shots_gauge("log_likelihood_loss", DENSE, Shots(BITS[:shots]), draws=100, seed=0)
+        return gauge(DENSE).warning
+
+    for few in (1, 2, 33):
+        said = f"^shots: log_likelihood_loss needs at least 34, .* found {few}; give more shots"
+        with pytest.raises(InputError, match=said):
+            warning(few)
+    for doubtful in (34, 135):
+        assert warning(doubtful).startswith(f"with {doubtful} shots for 34 parameters what is ")
+        assert "holds from 136 shots on" in warning(doubtful)
+    assert warning(136) == warning(200) == ""
 
 
 def test_the_loss_of_log_likelihood() -> None:
@@ -297,3 +307,17 @@ def test_in_words(tmp_path: Path) -> None:
     numbers = smallest_numbers(found, "loss", best)
     assert (numbers["weights"], numbers["fewer"], numbers["error"]) == (14, 13, 0.005)
     assert numbers["trials"][0] == {"name": "level-00", "weights": 24, "value": 0.0}
+
+
+def test_an_error_beyond_the_limit_is_told(tmp_path: Path) -> None:
+    found, _ = run(tmp_path, UntilSettings(measure="loss", limit=0.1), [])
+    unsure = Measure(0.07, 0.19, 0.0, "shots")
+    said = "its error of 0.19 exceeds the limit of 0.1, so these 200 shots cannot tell whether it"
+    more = f"{said} is kept; about 730 shots bring it down to the limit"  # 200 * 1.9^2 = 722
+    assert smallest_text(found, "loss", unsure, 200).endswith(f"\nwarning: loss: {more}")
+    assert smallest_numbers(found, "loss", unsure, 200)["warning"] == more
+    both = Measure(0.07, 0.19, 0.0, "shots", "is odd")
+    assert smallest_numbers(found, "loss", both, 200)["warning"] == f"is odd; {more}"
+    by_draws = smallest_numbers(found, "loss", unsure)["warning"]
+    assert by_draws.endswith("so these draws cannot tell whether it is kept")
+    assert smallest_numbers(found, "loss", Measure(0.07, 0.1, 0.0, "shots"), 200)["warning"] == ""

@@ -14,8 +14,8 @@ from psiprune.errors import exact_measures, reference_of
 from psiprune.fisher import damped_inverse, model_fisher
 from psiprune.inputs import InputError
 from psiprune.likelihood import to_vector
-from psiprune.pruning import keep_most_salient
 from psiprune.rbm import RBM
+from psiprune.removal import compensated, keep_most_salient
 from psiprune.surgeon import cut, divergence_from, operate
 
 
@@ -278,3 +278,61 @@ def test_a_state_of_hardly_any_freedom_is_pruned_too(
         assert left.number_of_weights == 1
         assert np.isfinite(left.weights).all()
         assert np.isfinite(left.log_partition())
+
+
+# --- nearly deterministic states -------------------------------------------------------------
+
+
+def by_magnitude_compensated(rbm: RBM, count: int) -> RBM:
+    return compensated(rbm, keep_most_salient(rbm.mask, saliency.magnitude(rbm), count))
+
+
+def cat_like(scale: float, seed: int) -> RBM:
+    """Weights of one sign, all near `scale`, and p(v) = p(1 - v): nearly all 0 or all 1."""
+    weights = scale * (1 + 0.1 * np.random.default_rng(seed).normal(size=(4, 8)))
+    return RBM(weights, -weights.sum(axis=0) / 2, -weights.sum(axis=1) / 2)
+
+
+def test_near_zero_field_no_count_costs_more_than_compensated_magnitude() -> None:
+    shots = pp.sample(pp.ground_state(pp.TFIM(sites=8, field=0.02)), shots=500, seed=0)
+    dense = pp.train(shots, hidden=4, seed=0, method="exact", epochs=100)
+    assert np.abs(dense.weights).max() > 8
+    ours = plain = dense
+    for count in (29, 26, 23, 20, 17, 14, 12, 10):
+        ours, plain = operate(ours, count), by_magnitude_compensated(plain, count)
+        assert ours.number_of_weights == count
+        assert kl(dense, ours) <= kl(dense, plain) + 1e-5, count
+
+
+@pytest.mark.parametrize("scale", [5.0, 10.0, 20.0, 50.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_level_of_a_cat_state_costs_more_than_removal_without_surgery(
+    scale: float, seed: int
+) -> None:
+    dense = cat_like(scale, seed)
+    cost = divergence_from(dense, draws=1, seed=0)
+    for count in (29, 23, 16, 10):
+        ours = cost(operate(dense, count))
+        assert ours <= cost(by_magnitude_compensated(dense, count)) + 2e-6
+        assert ours <= cost(by_magnitude(dense, count)) + 2e-6
+
+
+def test_a_level_on_samples_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (fisher, surgeon_module):
+        monkeypatch.setattr(module, "BASIS_SITES", 5)
+    dense = cat_like(50.0, 0)
+    cost = divergence_from(dense, draws=20_000, seed=9)
+    assert cost(operate(dense, 16)) < 1e-5
+
+
+def test_the_result_of_surgery_stands_where_it_is_the_cheapest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rbm = random_rbm(8, 4, seed=1)
+    with_rivals = operate(rbm, 16)
+    monkeypatch.setattr(
+        surgeon_module, "_without_surgery", lambda rbm, *_: [rbm.with_mask(rbm.mask & False)]
+    )
+    alone = operate(rbm, 16)
+    np.testing.assert_array_equal(with_rivals.weights, alone.weights)
+    np.testing.assert_array_equal(with_rivals.visible_bias, alone.visible_bias)

@@ -33,6 +33,7 @@ __all__ = [
     "find_clusters",
     "find_smallest",
     "forbid",
+    "forbid_others",
     "ground_state",
     "join_shots",
     "load_mps",
@@ -78,7 +79,7 @@ from .exporting import export_rbm, export_shots
 from .figures import plot_clusters
 from .heldout import ShotsReport, evaluate_on_shots
 from .inputs import Diverged, InputError
-from .masks import break_clusters, cluster_mask, forbid, random_mask
+from .masks import break_clusters, cluster_mask, forbid, forbid_others, random_mask
 from .mps import (
     MPS,
     load_mps,

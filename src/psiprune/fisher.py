@@ -21,6 +21,8 @@ Float64 = NDArray[np.float64]
 
 #: Up to this many sites averages over the model are sums over all states.
 BASIS_SITES = 20
+#: Samples a caller hands in, at least: with fewer F is mostly noise, or of too low a rank.
+SAMPLES_PER_PARAMETER = 8
 _CHAINS, _BURN_IN, _THIN = 2016, 1000, 50
 _LEAST = 1e-10  # damping, above the rounding error of the sums behind F
 _PIECE = 1 << 14  # states or samples at a time
@@ -101,6 +103,21 @@ def as_configurations(rbm: RBM, samples: Shots | ArrayLike) -> Configurations:
         InputError: they are no bits, or have other sites than the RBM.
     """
     return collapse(check_sites(as_shots(samples), rbm.visible, "the RBM").bits)
+
+
+def check_samples(rbm: RBM, samples: Shots | ArrayLike) -> NDArray[np.uint8]:
+    """Bits [shot, site] of samples a caller hands in, enough for a Fisher matrix of the RBM.
+
+    Raises:
+        InputError: they are no bits, have other sites, or are fewer than eight for each parameter.
+    """
+    bits = check_sites(as_shots(samples), rbm.visible, "the RBM").bits
+    if len(bits) < (least := SAMPLES_PER_PARAMETER * rbm.number_of_parameters):
+        raise InputError(
+            f"samples: must be at least {least:,}, {SAMPLES_PER_PARAMETER} for each parameter of "
+            f"the RBM, found {len(bits):,}; give more, or none, to have them drawn from the RBM"
+        )
+    return bits
 
 
 def basis_fisher(rbm: RBM) -> Float64:

@@ -27,6 +27,8 @@ STATE_GAUGES = (
 )
 #: Measures against shots alone.
 SHOTS_GAUGES = ("abs_magnetization_roe", "log_likelihood_loss")
+#: Shots for each parameter from which on what they fit of their noise is near (parameters) / 2.
+_PER_PARAMETER = 4
 
 
 def state_gauge(name: str, reference: Reference, *, draws: int, seed: int) -> Gauge:
@@ -54,18 +56,29 @@ def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -
     fitted and an RBM with P cannot: as much as a fit of the right model loses on its own shots on
     average (Wilks 1938; AIC takes off twice that, to tell the loss on other shots). Otherwise a
     limit would mean less pruning the fewer the shots, though nothing be lost but noise. The value
-    may be negative.
+    may be negative. That holds for many shots: with fewer than 4 P_dense the measure has a warning,
+    and with fewer than P_dense, where an RBM may know its shots by heart, it is refused.
 
     Raises:
-        InputError: there is no such measure.
+        InputError: there is no such measure, or log_likelihood_loss has fewer shots than P_dense.
     """
     _check(name, SHOTS_GAUGES, "against shots alone; others need --state")
     if name == "abs_magnetization_roe":
         return lambda rbm: (
             evaluate_on_shots(rbm, shots, draws=draws, seed=seed).abs_magnetization_roe
         )
-    if len(shots) < 2:
-        raise InputError(f"shots: a loss with its error needs at least 2, found {len(shots)}")
+    parameters = dense.compact().number_of_parameters
+    if len(shots) < (least := max(2, parameters)):
+        raise InputError(
+            f"shots: {name} needs at least {least:,}, as many as the RBM has parameters, found "
+            f"{len(shots):,}; give more shots, or --state for measures against a state"
+        )
+    doubt = ""
+    if len(shots) < (enough := _PER_PARAMETER * parameters):
+        doubt = (
+            f"with {len(shots):,} shots for {parameters:,} parameters what is taken off for noise "
+            f"is a guess; it holds from {enough:,} shots on, {_PER_PARAMETER} for each parameter"
+        )
     there = log_partition(dense, data=shots, seed=seed)
     log_p_dense = dense.log_prob_unnormalized(shots) - there.value
 
@@ -74,9 +87,10 @@ def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -
         loss = log_p_dense - (rbm.log_prob_unnormalized(shots) - here.value)
         noise = loss.std(ddof=1) / np.sqrt(len(loss))
         error = float(np.sqrt(noise**2 + here.error**2 + there.error**2))
-        fewer = dense.compact().number_of_parameters - rbm.compact().number_of_parameters
+        fewer = parameters - rbm.compact().number_of_parameters
+        warning = "; ".join(part for part in (doubt, here.warning) if part)
         value = float(loss.mean()) - max(0, fewer) / (2 * len(shots))
-        return Measure(value, error, 0.0, f"log Z by {here.method}", here.warning)
+        return Measure(value, error, 0.0, f"log Z by {here.method}", warning)
 
     return gauge
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from psiprune import saliency
 from psiprune.config import FineTuneSettings, PruneSettings, TrainSettings
 from psiprune.inputs import InputError, check_seed
 from psiprune.rbm import RBM
+from psiprune.removal import compensated, keep_most_salient
 from psiprune.shots import Shots, as_shots, check_sites
 from psiprune.surgeon import operate
 from psiprune.training import Watch, train
@@ -56,35 +57,6 @@ def weights_kept(
         share = (1.0 - first_fraction) * (1.0 - fraction) ** (step - 1)
     least = 1 if density is None else max(1, round(density * total))
     return max(least, round(total * share))
-
-
-def keep_most_salient(
-    mask: NDArray[np.bool_], saliency: NDArray[np.float64], count: int
-) -> NDArray[np.bool_]:
-    """The mask of the `count` weights of greatest saliency among those of `mask`.
-
-    Ties go to the lower index (row by row), so the count is exact.
-    """
-    existing = np.flatnonzero(mask)
-    order = np.argsort(-saliency.ravel()[existing], kind="stable")
-    kept = np.zeros(mask.size, bool)
-    kept[existing[order[:count]]] = True
-    return kept.reshape(mask.shape)
-
-
-def compensated(rbm: RBM, mask: NDArray[np.bool_]) -> RBM:
-    """The RBM with only the weights of a mask, half of each removed W_ji added to b_i and c_j.
-
-    In spins z = 1 - 2 v and t = 1 - 2 h a weight is W v h = W / 4 (z t - z - t + 1). This removes
-    the z t alone and leaves the fields as they are, so an RBM with p(v) = p(1 - v) keeps that.
-    """
-    gone = np.where(mask, 0.0, rbm.weights) / 2.0
-    return replace(
-        rbm,
-        mask=mask & rbm.mask,
-        visible_bias=rbm.visible_bias + gone.sum(axis=0),
-        hidden_bias=rbm.hidden_bias + gone.sum(axis=1),
-    )
 
 
 def prune_to(rbm: RBM, count: int, settings: PruneSettings, seed: int, step: int) -> RBM:

@@ -24,8 +24,9 @@ from psiprune.fisher import model_configurations
 from psiprune.inputs import InputError, check_seed
 from psiprune.likelihood import Configurations, collapse, data_moments, log_likelihood
 from psiprune.parallel import one_blas_thread
-from psiprune.pruning import Level, fine_tuned, keep_most_salient, prune_to
+from psiprune.pruning import Level, fine_tuned, prune_to
 from psiprune.rbm import RBM
+from psiprune.removal import keep_most_salient
 from psiprune.saliency import DRAWS
 from psiprune.sampling import seed_for
 from psiprune.shots import Shots, as_shots, check_sites

@@ -8,7 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune.fisher import as_configurations, damped_inverse, model_fisher, weight_variances
+from psiprune.fisher import (
+    as_configurations,
+    check_samples,
+    damped_inverse,
+    model_fisher,
+    weight_variances,
+)
 from psiprune.likelihood import to_vector
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM
@@ -74,9 +80,10 @@ def damage(
         seed: of the model samples.
 
     Raises:
-        InputError: the samples are no bits, or have other sites than the RBM.
+        InputError: the samples are no bits, have other sites than the RBM, or are fewer than eight
+            for each of its parameters, as `psiprune.surgeon.operate` needs them.
     """
-    data = None if samples is None else as_configurations(rbm, samples)
+    data = None if samples is None else as_configurations(rbm, check_samples(rbm, samples))
     return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed, samples=data)
 
 
@@ -105,7 +112,7 @@ def surgeon(
     Raises:
         InputError: more than 20,000 parameters, or the samples are refused as in `damage`.
     """
-    data = None if samples is None else as_configurations(rbm, samples)
+    data = None if samples is None else as_configurations(rbm, check_samples(rbm, samples))
     fisher = model_fisher(rbm, draws=draws, seed=seed, samples=data)
     inverse = damped_inverse(fisher, damping)
     count = rbm.number_of_weights

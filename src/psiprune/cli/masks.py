@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from psiprune.cli.app import Out, Whole, app, check_new, show
+from psiprune.config.ensembles import rarest
+from psiprune.inputs import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -123,6 +125,8 @@ def forbid_command(
     out: Out,
     width: Annotated[int, Whole] = 3,
     threshold: float = 0.05,
+    others: bool = False,
+    seed: Annotated[int, Whole] = 0,
     json: bool = False,
 ) -> None:
     """All weights but those inside of the clusters that an RBM has formed.
@@ -136,17 +140,25 @@ def forbid_command(
     width
         adjacent sites of a cluster
     threshold
-        a cluster counts if at most this share of random orders has one as strong
+        a cluster counts if at most this share of random orders has one as strong; 1 takes every
+        unit's strongest window
+    others
+        the control: forbid as many weights of each unit at random, outside of its cluster
+    seed
+        seed of that choice
     json
         print one JSON object on standard output
     """
     from psiprune.clusters import find_clusters
-    from psiprune.masks import forbid
+    from psiprune.masks import forbid, forbid_others
     from psiprune.rbm import load_rbm
 
     check_new(out)
-    clusters = find_clusters(load_rbm(rbm), width=width, threshold=threshold)
-    _finish(forbid(clusters["inside"].values), out, json)
+    found = load_rbm(rbm)
+    clusters = find_clusters(found, width=width, threshold=threshold)
+    _check_can_count(found.visible, width, threshold)
+    inside = clusters["inside"].values
+    _finish(forbid_others(inside, seed) if others else forbid(inside), out, json)
 
 
 @app.command(name="clusters")
@@ -195,7 +207,18 @@ def clusters_command(
     clusters = find_clusters(
         found, width=width, threshold=threshold, permutations=permutations, seed=seed
     )
+    _check_can_count(found.visible, width, threshold)
     _show_clusters(found, clusters, files, json)
+
+
+def _check_can_count(sites: int, width: int, threshold: float) -> None:
+    """Raise InputError where no cluster could count, whatever the weights: 0 would say nothing."""
+    if (least := rarest(sites, width)) > threshold:
+        raise InputError(
+            f"--threshold: with {sites} sites no cluster of {width} can be rarer than {least:.2g} "
+            f"by chance, so none would count at {threshold:g}; give at least that, or 1 to take "
+            "every unit's strongest window"
+        )
 
 
 def _show_clusters(rbm: RBM, clusters: xr.Dataset, files: list[Path], json: bool) -> None:

@@ -278,8 +278,9 @@ def _search(
             early,
         )
     name = chosen.until.measure
-    numbers = {"folder": str(out), **smallest_numbers(found, name, best)}
-    show(numbers, f"{smallest_text(found, name, best)}\n{out}: smallest.nc", json)
+    measured_on = None if chosen.state is not None else len(data)
+    numbers = {"folder": str(out), **smallest_numbers(found, name, best, measured_on)}
+    show(numbers, f"{smallest_text(found, name, best, measured_on)}\n{out}: smallest.nc", json)
 
 
 def _gauge(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Gauge:

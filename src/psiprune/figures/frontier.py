@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
@@ -16,7 +20,6 @@ from psiprune.figures.common import (
     KL,
     ORANGE,
     PURPLE,
-    SKY,
     YELLOW,
     faint_grid,
     legend_below,
@@ -38,17 +41,8 @@ _METHODS = {
     "cluster-rewired": (GREEN, "", "*", 1.2, "clusters, rewired"),
     "random-rewired": (GREY, "", "P", 1.2, "random mask, rewired"),
 }
-#: Of RBMs with other numbers of hidden units, one after the other.
-_OTHERS = (
-    ("", "X"),
-    ("--", "<"),
-    (":", ">"),
-    ("-", "o"),
-    ("-", "s"),
-    ("-", "d"),
-    ("-.", "p"),
-    ("-", "h"),
-)
+#: From few to many hidden units of other RBMs: light to dark, and none lost on white.
+_WIDTHS = matplotlib.colormaps["RdPu"]
 _MEASURES = (
     ("kl", KL),
     ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"),
@@ -61,7 +55,10 @@ def plot_frontier(frontier: xr.Dataset) -> Figure:
     Lines are medians over seeds, bands 16 to 84 % of the seeds of "surgeon" and the paper's method.
     Red diamonds are MPS, against their free parameters. Dashed grey lines are what a fit of the
     right model to so many shots misses on average; the vertical line is where a graph of all units
-    must fall apart. "magnitude-by-unit" and "damage-alone" are left to the table.
+    must fall apart. The markers of RBMs with another number of hidden units are that number. The
+    dotted orange line is the bias at which mROE, the bias and a confidence interval of the draws,
+    is at the limit. Biases below 3e-4 are chance and not shown. "magnitude-by-unit" and
+    "damage-alone" are left to the table.
     """
     fields = frontier["field"].values
     figure = Figure(figsize=(13.0, 1.6 + 4.6 * len(fields)), layout="constrained")
@@ -74,21 +71,20 @@ def plot_frontier(frontier: xr.Dataset) -> Figure:
             ax.set_title(field_label(frontier, field), fontsize="medium")
     for ax in axes[-1]:
         ax.set_xlabel("weights of the RBM, free parameters of the MPS")
-    legend_below(figure, axes[0, 0], columns=4, fontsize="small")
+    legend_below(figure, axes[0, 1], columns=4, fontsize="small")
     return figure
 
 
 def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
-    others = 0
+    widths = sorted(u for method in here["variant"].values if (u := _units(method)) is not None)
     for method in here["variant"].values:
+        units = _units(method)
         if method in _METHODS:
             color, line, marker, width, title = _METHODS[method]
-        elif (last := method.rpartition("-")[2]).isdigit():
-            line, marker = _OTHERS[others % len(_OTHERS)]
-            color, width = SKY, 1.2
-            units = int(last)
+        elif units is not None:
+            color = to_hex(_WIDTHS(0.4 + 0.6 * widths.index(units) / max(1, len(widths) - 1)))
+            line, marker, width = "-", f"${units}$", 1.2
             title = f"surgeon, {units} hidden unit{'s' if units > 1 else ''}"
-            others += 1
         else:
             continue
         values = here[name].sel(variant=method).dropna("count", how="all")
@@ -96,8 +92,13 @@ def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
             continue
         low, middle, high = (each.values for each in band(values))
         count = values["count"].values
-        style = {"linestyle": line, "marker": marker, "ms": 9 if marker in "*P" else 4}
-        ax.plot(count, middle, color=color, lw=width, label=title, **style)  # type: ignore[arg-type]
+        large = marker in "*P" or len(marker) > 1
+        style: dict[str, Any] = {"linestyle": line, "marker": marker, "ms": 9 if large else 4}
+        if units is not None:
+            style["mew"] = 0.4
+            if count.size > 4:  # numbers in turns: side by side they would hide each other
+                style["markevery"] = (widths.index(units) % 4, 4)
+        ax.plot(count, middle, color=color, lw=width, label=title, **style)
         if method in ("surgeon", "magnitude-cd"):
             ax.fill_between(count, low, high, color=color, alpha=0.18, lw=0)
     ax.plot(
@@ -121,7 +122,7 @@ def _floors(ax: Axes, here: xr.Dataset, name: str) -> None:
     title = f"{tree} weights connect all {tree + 1} units"
     ax.axvline(tree, ls=":", lw=1.0, color=BLACK, label=title)
     if name != "kl":
-        ax.axhline(here.attrs["limit"], ls=":", lw=1.0, color=ORANGE)
+        _limit(ax, here)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks([10 * 2**k for k in range(12)])
@@ -130,8 +131,29 @@ def _floors(ax: Axes, here: xr.Dataset, name: str) -> None:
     values = here[name].median("seed").values
     known = values[np.isfinite(values) & (values > 0)]
     # A bias near 0 is chance: it crosses 0 somewhere.
-    low = min(known.min(), float(floor.min())) if name == "kl" else max(known.min(), 3e-4)
-    ax.set_ylim(low / 1.5, min(4.0, 2 * known.max()))
+    low, high = max(known.min(), 3e-4), min(4.0, 2 * known.max())
+    if name == "kl":
+        inside = here["mps_parameters"].values <= 1.1 * here["count"].values.max()
+        mps = here["mps_kl"].values[inside]
+        low = min(known.min(), float(floor.min()), mps[mps > 0].min(initial=np.inf))
+        high = max(high, 2 * mps.max(where=np.isfinite(mps), initial=0.0))
+    ax.set_ylim(low / 1.5, high)
     counts = here["count"].values
     ax.set_xlim(0.9 * counts.min(), 1.1 * counts.max())
     faint_grid(ax)
+
+
+def _limit(ax: Axes, here: xr.Dataset) -> None:
+    """The bias at which mROE is at the limit, where the draws leave room for any."""
+    # mROE adds the same confidence interval of the draws to every bias.
+    draws = float((here["mps_abs_magnetization_roe"] - here["mps_abs_magnetization_bias"]).median())
+    limit = here.attrs["limit"]
+    if limit > draws:
+        title = f"mROE = {limit:.2g}, of that {draws:.2g} by the draws"
+        ax.axhline(limit - draws, ls=":", lw=1.4, color=ORANGE, label=title)
+
+
+def _units(method: str) -> int | None:
+    """Hidden units of RBMs of another width; None for all other methods."""
+    last = method.rpartition("-")[2]
+    return int(last) if last.isdigit() else None
