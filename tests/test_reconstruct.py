@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from psiprune.bands import likelihood_band, losses_from
 from psiprune.config import FineTuneSettings, ReconstructSettings, SearchSettings, TrainSettings
 from psiprune.description import RunDescription
 from psiprune.experiments.reconstruct import FEWEST, run_reconstruct, split_shots
+from psiprune.experiments.reconstructed import SUFFIXES, check_own
 from psiprune.files import read_dataset
 from psiprune.heldout import evaluate_on_shots
 from psiprune.inputs import Diverged, InputError
@@ -193,6 +195,48 @@ def test_a_folder_of_other_shots_settings_or_code_is_refused(
     (run / "path/level-00.nc").write_bytes(b"")
     with pytest.raises(InputError, match=r"level-00.nc: the file is empty"):
         run_reconstruct(settings, shots, run)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["magnetization_error"], "'magnetization_error', which belongs to psiprune's 'magnet"),
+        (["magnetization_shots"], "'magnetization_shots', which belongs to psiprune's 'magnet"),
+        (["log_likelihood_gain_error"], "which belongs to psiprune's 'log_likelihood_gain'"),
+        (["good", "good_error"], "'good_error', which belongs to the observable 'good'"),
+        (["good_error", "good"], "'good' would be kept as 'good_error', which belongs to the obs"),
+        (["good", "good_shots_error"], "'good_shots_error', which belongs to the observable"),
+        (["test"], "'test' would be kept as 'test', which belongs to psiprune's own numbers"),
+        (["log_likelihood"], "'log_likelihood' means one of psiprune's"),
+        *(
+            ([name], f"{name!r} would be kept as {name!r}, which belongs to psiprune's own")
+            for name in ("warning", "test_loss", "trial_weights", "trial", "candidate_loss")
+        ),
+        *(([name], "belongs to psiprune's own") for name in ("distance", "candidate", "seed")),
+    ],
+)
+def test_no_own_observable_stands_in_the_way_of_another_number(
+    stages: Path, tmp_path: Path, names: list[str], words: str
+) -> None:
+    own: dict[str, Any] = dict.fromkeys(names, len)
+    with pytest.raises(InputError, match=re.escape(words)):
+        run_reconstruct(
+            tiny.reconstruct_settings(), read_shots(stages / "shots.nc"), tmp_path / "run", own
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_variable_of_a_run_is_refused_as_a_name(
+    done: tuple[Path, pp.Reconstruction],
+) -> None:
+    dataset = done[1].dataset
+    taken = {str(name) for name in (*dataset.variables, *dataset.dims)}
+    mine = {name for name in taken if name.startswith("walls")}
+    assert mine == {f"walls{suffix}" for suffix in SUFFIXES}
+    for name in (taken - mine) | {"warning"}:
+        with pytest.raises(InputError, match="give another name"):
+            check_own({name: len})
+    check_own({"walls": len, "errors": len, "my_trial": len, "drifting": len})
 
 
 @pytest.mark.parametrize("measure", ["abs_magnetization", "correlation", "first"])

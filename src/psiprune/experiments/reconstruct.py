@@ -28,6 +28,7 @@ from psiprune.consistency import Worst, drift, worst_pair
 from psiprune.experiments.ensemble import train_all
 from psiprune.experiments.reconstructed import (
     OBSERVABLES,
+    check_own,
     choice_variables,
     doubts_in,
     from_report,
@@ -38,9 +39,9 @@ from psiprune.experiments.reconstructed import (
     trial_variables,
 )
 from psiprune.files import read_dataset, write_dataset
-from psiprune.heldout import TAKEN, Comparison, ShotsReport, evaluate_on_shots
+from psiprune.heldout import Comparison, ShotsReport, evaluate_on_shots
 from psiprune.inputs import Diverged, InputError
-from psiprune.own import Observable, check_names, load_observable, observe
+from psiprune.own import Observable, load_observable, observe
 from psiprune.partition import log_partition
 from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.runs import open_run
@@ -125,7 +126,7 @@ def run_reconstruct(
         if name in own:
             raise InputError(f"observable: {name!r} stands twice; give another name")
         own[name] = function
-    check_names(own, TAKEN)
+    check_own(own)
     known = ("log_likelihood", *OBSERVABLES, *own)
     if settings.measure not in known:
         raise InputError(f"measure: must be one of {', '.join(known)}, found {settings.measure!r}")

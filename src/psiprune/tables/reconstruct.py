@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from psiprune.experiments.reconstructed import OBSERVABLES
+from psiprune.experiments.reconstructed import OBSERVABLES, SUFFIXES
 from psiprune.tables.common import align, number
 from psiprune.trust import checks
 
@@ -60,7 +60,6 @@ def reconstruct_numbers(found: xr.Dataset) -> dict[str, Any]:
     """The same for JSON, with every candidate and every RBM of the search."""
     own = found.attrs
     listed = checks(found)
-    suffixes = ("", "_error", "_shots", "_shots_error", "_sigmas", "_dense")
     return {
         **{
             key: value.item() if isinstance(value, np.generic) else value
@@ -71,7 +70,7 @@ def reconstruct_numbers(found: xr.Dataset) -> dict[str, Any]:
         "test": {name: float(found[f"test_{name}"]) for name in ("loss", "error", "allowed")},
         "observables": {
             name: {
-                key.strip("_") or "value": found[f"{name}{key}"].values.tolist() for key in suffixes
+                key.strip("_") or "value": found[f"{name}{key}"].values.tolist() for key in SUFFIXES
             }
             for name in (*_names(found), "log_likelihood", "log_likelihood_gain")
             if f"{name}_sigmas" in found
