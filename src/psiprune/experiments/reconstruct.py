@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from psiprune.choice import Choice, choose
 from psiprune.config import ReconstructSettings, TrainSettings
 from psiprune.consistency import Worst, drift, worst_pair
 from psiprune.experiments.ensemble import train_all
+from psiprune.experiments.own_code import keep_code
 from psiprune.experiments.reconstructed import (
     OBSERVABLES,
     check_own,
@@ -108,8 +108,8 @@ def run_reconstruct(
         settings: how.
         shots: measured in the Z basis, Shots or bits [shot, site].
         folder: of the run.
-        observables: own ones by name, beside those that the settings name. Functions, unlike files,
-            cannot be told apart, so a folder does not notice when one of them has changed.
+        observables: own ones by name, beside those that the settings name. What rests on a file
+            is made again when it has changed; of a function the folder does not notice it.
 
     Raises:
         InputError: too few shots, an own observable fails, the folder belongs to another run, or a
@@ -133,15 +133,26 @@ def run_reconstruct(
     if settings.measure == "neighbours" and data.sites == 1:
         raise InputError("measure: 'neighbours' needs at least 2 sites, found 1")
     parts = split_shots(data, settings.held_out, settings.seed)
-    for name, function in own.items():  # before hours of training
-        observe(name, function, parts.validation.bits)
+    _try(own, parts, settings)
     with open_run(folder, settings) as run:
-        _keep_code(run, settings.observable)
+        keep_code(run, settings.observable, ends_search=settings.measure in own)
         if not (run / "split.nc").exists():
             meaning = {"long_name": "0 training, 1 validation, 2 test", "units": "1"}
             which = xr.Dataset({"part": ("shot", parts.part, meaning)})
             write_dataset(run / "split.nc", which, "split")
         return _Run(settings, data, parts, run, own).dataset()
+
+
+def _try(own: Mapping[str, Observable], parts: Split, settings: ReconstructSettings) -> None:
+    """Call own observables as they will be after hours of training, where a failure costs more.
+
+    On the shots of both parts, and on as many draws as of an RBM, which gives every configuration.
+    """
+    chance = np.random.default_rng(settings.seed)
+    draws = chance.integers(0, 2, (settings.draws, parts.test.sites), dtype=np.uint8)
+    for name, function in own.items():
+        for bits in (parts.validation.bits, parts.test.bits, draws):
+            observe(name, function, bits)
 
 
 class _Run:
@@ -404,19 +415,3 @@ def settled(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
             "shots_sha256": digest,
         }
     )
-
-
-def _keep_code(run: Path, places: Sequence[str]) -> None:
-    """Copy the files of own observables into the run, or refuse those that have changed since.
-
-    Raises:
-        InputError: a file is another than that of the run.
-    """
-    for place in places:
-        file = Path(place.rpartition(":")[0])
-        copy = run / "observables" / file.name
-        if not copy.exists():
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, copy)
-        elif copy.read_bytes() != file.read_bytes():
-            raise InputError(f"{file}: is another than {copy}, of this run; give another folder")
