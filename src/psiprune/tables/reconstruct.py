@@ -21,9 +21,9 @@ def reconstruct_text(found: xr.Dataset) -> str:
     """
     own = found.attrs
     listed = checks(found)
+    failed = sum(not each.passed for each in listed)
     lines = [
-        f"{own['weights']} of {own['dense_weights']} weights are enough, on {own['hidden']} hidden "
-        f"units; {_end(found)}.",
+        f"{_how_small(found, failed, len(listed))}; {_end(found)}.",
         f"loss of {own['measure']} on the test shots {float(found['test_loss']):.3g} +- "
         f"{float(found['test_error']):.2g}, without damage up to "
         f"{float(found['test_allowed']):.3g}.",
@@ -51,7 +51,6 @@ def reconstruct_text(found: xr.Dataset) -> str:
                 ]
             )
     marks = [f"{'yes' if each.passed else 'NO ':3}  {each.name}: {each.words}" for each in listed]
-    failed = sum(not each.passed for each in listed)
     answer = "yes" if not failed else f"no, {failed} of {len(listed)} checks failed"
     return "\n".join([*lines, "", align(rows), "", *marks, f"Can it be trusted? {answer}."])
 
@@ -93,6 +92,19 @@ def _names(found: xr.Dataset) -> list[str]:
 
 def _shown(size: int) -> list[int]:
     return sorted({1 << k for k in range(size.bit_length()) if 1 << k < size} | {size - 1})
+
+
+def _how_small(found: xr.Dataset, failed: int, listed: int) -> str:
+    """Where the search ended; that it is enough only where nothing speaks against it."""
+    own = found.attrs
+    weights = f"{own['weights']} of {own['dense_weights']} weights"
+    units = f"on {own['hidden']} hidden unit{'' if own['hidden'] == 1 else 's'}"
+    if not failed:
+        return f"{weights} {'is' if own['weights'] == 1 else 'are'} enough, {units}"
+    return (
+        f"the search ended at {weights}, {units}, and {failed} of {listed} checks failed: not to "
+        "be trusted"
+    )
 
 
 def _end(found: xr.Dataset) -> str:
