@@ -17,6 +17,7 @@ import psiprune as pp
 import tiny
 from psiprune.bands import likelihood_band, losses_from
 from psiprune.config import FineTuneSettings, ReconstructSettings, SearchSettings, TrainSettings
+from psiprune.consistency import drift
 from psiprune.description import RunDescription
 from psiprune.experiments.own_code import keep_code
 from psiprune.experiments.reconstruct import FEWEST, run_reconstruct, split_shots
@@ -422,6 +423,14 @@ def test_every_check_can_fail(done: tuple[Path, pp.Reconstruction]) -> None:
         assert changed(found, **{**good, **change}) == [name]
 
 
+def test_every_check_is_on_the_page(done: tuple[Path, pp.Reconstruction]) -> None:
+    page = (Path(__file__).parents[1] / "docs/reconstruct.md").read_text()
+    table = page[page.index("| check | fails if |") :].split("\n\n")[0].splitlines()[2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in table] == [
+        each.name for each in done[1].checks
+    ]
+
+
 @pytest.mark.parametrize(
     ("gain", "error", "passed", "words"),
     [
@@ -445,6 +454,22 @@ def test_against_independent_bits(
     assert check.passed == passed
     assert words in check.words
     assert ("cannot tell" in check.words) == (passed and gain < 0.1)
+
+
+def test_of_counts_nothing_is_known_of_drift(
+    done: tuple[Path, pp.Reconstruction], stages: Path
+) -> None:
+    bits = read_shots(stages / "shots.nc").bits
+    worst = drift(Shots(bits[np.lexsort(bits.T)]))
+    assert np.isnan(worst.sigmas)
+    found = done[1].dataset.assign(drift_sigmas=worst.sigmas, drift_where="")
+    (check,) = (each for each in checks(found) if "steady" in each.name)
+    assert check.passed
+    assert check.words.endswith("nothing is known of drift")
+    page = reconstruct_report(
+        found, dict.fromkeys(("choice", "search", "observables"), Figure()), Provenance({}), ""
+    )
+    assert page.sections[-1].sentences[1].text.endswith("so nothing is known of drift.")
 
 
 def test_a_failure_of_the_dense_rbms_is_told(done: tuple[Path, pp.Reconstruction]) -> None:

@@ -319,6 +319,7 @@ def _on_choice(of: Named) -> list[Sentence]:
 
 def _on_data(of: Named) -> list[Sentence]:
     parts = {name: attribute(of, f"{name}_shots") for name in ("training", "validation", "test")}
+    drift = one(of, "drift_sigmas", {})
     sentences = [
         say(
             "{shots} shots of {sites} sites, {unique} of them different; at random {training} to "
@@ -332,8 +333,13 @@ def _on_data(of: Named) -> list[Sentence]:
             "Between the first and the second half of the record, site {site} differs most, by "
             "{sigmas} standard errors; up to {limit} is chance.",
             site=str(of.data["drift_where"].item()),
-            sigmas=one(of, "drift_sigmas", {}),
+            sigmas=drift,
             limit=one(of, "drift_limit", {}),
+        )
+        if drift.known
+        else say(
+            "Equal configurations stand together, as in counts: the order of the shots is lost, "
+            "so nothing is known of drift."
         ),
     ]
     constant = attribute(of, "constant_sites")
