@@ -182,11 +182,12 @@ def test_a_reconstruction_is_killed_and_interrupted_and_taken_up(
 ) -> None:
     (tmp_path / "mine.py").write_text(tiny.OWN)
     own = ("--observable", f"{tmp_path / 'mine.py'}:walls")
-    command = ("reconstruct", stages / "shots.nc", *tiny.reconstruct_options(), *own, "--out")
+    options = tiny.reconstruct_options(**{"train.epochs": 4000})
+    command = ("reconstruct", stages / "shots.nc", *options, *own, "--out")
     whole, folder = tmp_path / "whole", tmp_path / "stopped"
     assert tiny.call(*command, whole).status == 0
-    running = tiny.start(*command, folder)
-    tiny.wait_for(running, (folder / "ensemble/seed-1.nc").exists)
+    running = tiny.start(*command, folder, program=tiny.EAGER)
+    tiny.wait_for(running, lambda: any(folder.rglob(".*.checkpoint")))  # amid a training
     running.kill()
     running.communicate()
     assert running.returncode == -signal.SIGKILL

@@ -2,7 +2,7 @@
 
 The checks look at the test shots, which had no part in any choice, and at the record as a whole.
 Those that are tests hold a significance of 1 % each, however many observables, sites or pairs they
-compare; so a run without fault fails one of the four now and then, in less than 4 % of runs.
+compare; so a run without fault fails one of the five now and then, in less than 5 % of runs.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from psiprune.bands import (
     nearest_to_mean,
     observable_band,
 )
+from psiprune.checkpoints import trainings_kept
 from psiprune.choice import Choice, choose
 from psiprune.config import ReconstructSettings, TrainSettings
 from psiprune.consistency import Worst, drift, worst_pair
@@ -318,9 +319,10 @@ class _Run:
         def keep(name: str, make: Callable[[], Trial]) -> Trial:
             file = self.folder / "path" / f"{name}.nc"
             if not file.exists():
-                made = make().rbm
-                standing = from_standing(standings[made])
-                write_dataset(file, made.to_dataset().merge(standing), "rbm")
+                with trainings_kept(file):
+                    made = make().rbm
+                    standing = from_standing(standings[made])
+                    write_dataset(file, made.to_dataset().merge(standing), "rbm")
             kept = read_dataset(file, "rbm")
             return Trial(name, rbm_from_dataset(kept, file), float(kept["share"]))
 
@@ -373,17 +375,18 @@ class _Run:
         if item.file.exists():
             return None
         data = self.parts.training
-        try:
-            rbm = train(data, hidden=item.hidden, seed=seed, settings=item.training, watch=tick)
-        except Diverged as failed:
-            return failed
-        found = log_partition(rbm, data=data, seed=seed)
-        kept = rbm.to_dataset().assign(
-            log_partition=found.value,
-            log_partition_error=found.error,
-            log_partition_warning=found.warning,
-        )
-        write_dataset(item.file, kept, "rbm")
+        with trainings_kept(item.file):
+            try:
+                rbm = train(data, hidden=item.hidden, seed=seed, settings=item.training, watch=tick)
+            except Diverged as failed:
+                return failed
+            found = log_partition(rbm, data=data, seed=seed)
+            kept = rbm.to_dataset().assign(
+                log_partition=found.value,
+                log_partition_error=found.error,
+                log_partition_warning=found.warning,
+            )
+            write_dataset(item.file, kept, "rbm")
         return None
 
 
