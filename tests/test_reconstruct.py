@@ -230,7 +230,7 @@ def test_what_rests_on_changed_code_is_made_again_and_no_more(
 
 
 def test_a_copy_of_code_is_whole_or_not_there(
-    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two files of one name stand side by side; a full disk is told by the name of the copy."""
     places = []
