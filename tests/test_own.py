@@ -32,18 +32,22 @@ def test_a_file_with_a_dataclass_and_a_module_beside_it(tmp_path: Path) -> None:
         "from __future__ import annotations\n"
         "from dataclasses import dataclass\n"
         "from helper import site\n"
+        "from helpers.more import more\n"
         "@dataclass\nclass Part:\n    first: int\n"
-        "def one(bits):\n    return bits[:, Part(site).first]\n"
+        "def one(bits):\n    return bits[:, Part(site + more).first]\n"
     )
     before, path = set(sys.modules), list(sys.path)
     for folder, site in (("a", 0), ("b", 2)):  # one name, two folders: each has its own helper
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text(code)
         (tmp_path / folder / "helper.py").write_text(f"site = {site}\n")
+        (tmp_path / folder / "helpers").mkdir()
+        (tmp_path / folder / "helpers/__init__.py").touch()
+        (tmp_path / folder / "helpers/more.py").write_text(f"more = {site // 2}\n")
     a = load_observable(f"{tmp_path}/a/mine.py:one")[1]
     b = load_observable(f"{tmp_path}/b/mine.py:one")[1]
     np.testing.assert_array_equal(observe("one", a, BITS), BITS[:, 0])
-    np.testing.assert_array_equal(observe("one", b, BITS), BITS[:, 2])
+    np.testing.assert_array_equal(observe("one", b, BITS), BITS[:, 3])
     assert sys.path == path
     assert not [name for name in set(sys.modules) - before if "psiprune_own" not in name]
 

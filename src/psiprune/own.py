@@ -82,10 +82,18 @@ def _neighbours(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
-        for name in set(sys.modules) - before:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file is not None and Path(file).parent == folder:
-                del sys.modules[name]
+        loaded = set(sys.modules) - before
+        for name in [name for name in loaded if _lies_in(folder, name.partition(".")[0])]:
+            del sys.modules[name]
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    """Whether a module or package that is loaded is a file or folder right there."""
+    place = getattr(sys.modules.get(name), "__file__", None)
+    if place is None:
+        return False
+    file = Path(place)
+    return folder == (file.parent.parent if file.name == "__init__.py" else file.parent)
 
 
 def observe(name: str, function: Observable, bits: Bits) -> Float64:
