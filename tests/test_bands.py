@@ -98,6 +98,20 @@ def test_a_damaged_rbm_is_refused() -> None:
     assert likelihood_band(members, few, 0.05, seed=0)(empty).allowed > band(empty).allowed
 
 
+def test_the_error_of_a_loss_is_that_of_fresh_shots(pool: list[RBM]) -> None:
+    """Of the member that losses are taken against, too: its loss is against the mean of all."""
+    members, every = pool[:5], (np.arange(16)[:, None] >> np.arange(4) & 1).astype(np.uint8)
+    each = np.array([member.log_prob(every) for member in members])
+    exact = float(np.exp(STATE.log_prob(every)) @ (each.mean(axis=0) - each[0]))
+    sigmas = []
+    for k in range(60):
+        losses = losses_from(members[0], fresh(500, k), draws=100, seed=0)
+        found = likelihood_band(members, losses, 0.05, seed=k)(members[0])
+        sigmas.append((found.loss - exact) / found.error)
+    assert binomtest(int((np.abs(sigmas) > 1).sum()), 60, 0.317).pvalue > RARE
+    assert np.abs(sigmas).max() < 4
+
+
 def test_losses_are_differences_of_log_likelihood(pool: list[RBM]) -> None:
     shots = fresh(200, 0)
     found = losses_from(pool[0], shots, draws=100, seed=0)(pool[1])

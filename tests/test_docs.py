@@ -143,6 +143,11 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert part in map(anchor, headings), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_nothing_is_left_to_be_filled_in(page: Path) -> None:
+    assert not re.findall(r"@@|\bTODO\b|\bFIXME\b", page.read_text())
+
+
 def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     written = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,31 @@ def test_a_function_of_a_file(tmp_path: Path) -> None:
     assert name == "first"
     np.testing.assert_array_equal(observe(name, function, BITS), BITS[:, 0])
     assert observe("mean", lambda bits: bits.mean(), BITS).shape == ()
+
+
+def test_a_file_with_a_dataclass_and_a_module_beside_it(tmp_path: Path) -> None:
+    code = (
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from helper import site\n"
+        "from helpers.more import more\n"
+        "@dataclass\nclass Part:\n    first: int\n"
+        "def one(bits):\n    return bits[:, Part(site + more).first]\n"
+    )
+    before, path = set(sys.modules), list(sys.path)
+    for folder, site in (("a", 0), ("b", 2)):  # one name, two folders: each has its own helper
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(code)
+        (tmp_path / folder / "helper.py").write_text(f"site = {site}\n")
+        (tmp_path / folder / "helpers").mkdir()
+        (tmp_path / folder / "helpers/__init__.py").touch()
+        (tmp_path / folder / "helpers/more.py").write_text(f"more = {site // 2}\n")
+    a = load_observable(f"{tmp_path}/a/mine.py:one")[1]
+    b = load_observable(f"{tmp_path}/b/mine.py:one")[1]
+    np.testing.assert_array_equal(observe("one", a, BITS), BITS[:, 0])
+    np.testing.assert_array_equal(observe("one", b, BITS), BITS[:, 3])
+    assert sys.path == path
+    assert not [name for name in set(sys.modules) - before if "psiprune_own" not in name]
 
 
 @pytest.mark.parametrize(
@@ -62,9 +88,12 @@ def change(bits: Any) -> Any:
         (lambda bits: bits[:3, 0], "one for each of 50 shots, found shape [3]"),
         (lambda bits: float("nan"), "must be finite, found nan"),
         (lambda bits: np.where(bits[:, 0] >= 0, np.inf, 0), "must be finite, found inf for shot 0"),
-        (lambda bits: "many", "raised "),
-        (lambda bits: 1j, "raised "),
-        (lambda bits: None, "raised "),
+        (lambda bits: "many", "must give numbers, found str"),
+        (lambda bits: 1j, "must give numbers, found complex"),
+        (lambda bits: None, "must give numbers, found NoneType"),
+        (lambda bits: {"a": 1}, "must give numbers, found dict"),
+        (lambda bits: ["a"] * len(bits), "must give numbers, found an array of <U1"),
+        (lambda bits: sys.exit(3), "raised SystemExit: 3 (test_own.py line "),
         (change, "raised ValueError: assignment destination is read-only"),
     ],
 )

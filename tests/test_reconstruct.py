@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,28 +11,33 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 import psiprune as pp
 import tiny
 from psiprune.bands import likelihood_band, losses_from
 from psiprune.config import FineTuneSettings, ReconstructSettings, SearchSettings, TrainSettings
+from psiprune.consistency import drift
 from psiprune.description import RunDescription
+from psiprune.experiments.own_code import keep_code
 from psiprune.experiments.reconstruct import FEWEST, run_reconstruct, split_shots
+from psiprune.experiments.reconstructed import SUFFIXES, check_own
 from psiprune.files import read_dataset
 from psiprune.heldout import evaluate_on_shots
 from psiprune.inputs import Diverged, InputError
 from psiprune.rbm import load_rbm
+from psiprune.report.page import Provenance
+from psiprune.report.reconstruct import reconstruct_report
 from psiprune.shots import Shots, read_shots
+from psiprune.tables import reconstruct_text
 from psiprune.trust import checks, resolution
-
-MINE = "def walls(bits):\n    return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)\n"
 
 
 @pytest.fixture(scope="module")
 def done(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pp.Reconstruction]:
     """A finished tiny run with an observable of its own, and what it returned."""
     folder = tmp_path_factory.mktemp("reconstruct")
-    (folder / "mine.py").write_text(MINE)
+    (folder / "mine.py").write_text(tiny.OWN)
     settings = tiny.reconstruct_settings(observable=(f"{folder / 'mine.py'}:walls",))
     shots = read_shots(stages / "shots.nc")
     return folder, pp.reconstruct(shots, folder / "run", settings=settings)
@@ -96,7 +102,7 @@ def test_what_a_run_holds(done: tuple[Path, pp.Reconstruction], stages: Path) ->
     figures = ("choice", "search", "observables")
     assert names == {
         *("config.toml", "provenance.json", "split.nc", "smallest.nc", "reconstruct.nc"),
-        *("report.html", "observables/mine.py", "choice/hidden-2-rate-0.5.nc"),
+        *("report.html", "observables/1-mine.py", "choice/hidden-2-rate-0.5.nc"),
         *("ensemble/seed-0.nc", "ensemble/seed-1.nc"),
         *(f"path/{name}.nc" for name in trials),
         *(f"observed/smallest-{name}.nc" for name in ("pairs", "standing", "test")),
@@ -172,8 +178,8 @@ def test_a_run_goes_on_to_the_same_bits(
     assert {name: data for name, (data, _) in tiny.contents(run).items()} == before
 
 
-def test_a_folder_of_other_shots_settings_or_code_is_refused(
-    done: tuple[Path, pp.Reconstruction], run: Path, stages: Path, tmp_path: Path
+def test_a_folder_of_other_shots_or_settings_is_refused(
+    done: tuple[Path, pp.Reconstruction], run: Path, stages: Path
 ) -> None:
     shots = read_shots(stages / "shots.nc")
     place = f"{done[0] / 'mine.py'}:walls"
@@ -186,13 +192,125 @@ def test_a_folder_of_other_shots_settings_or_code_is_refused(
     with pytest.raises(InputError, match="has the checksum"):
         run_reconstruct(settings.model_copy(update={"shots_sha256": "0" * 64}), shots, run)
     assert tiny.contents(run) == before
-    (run / "observables/mine.py").write_text("# other\n")
-    with pytest.raises(InputError, match=r"is another than .*, of this run"):
-        run_reconstruct(settings, shots, run)
-    (run / "observables/mine.py").write_text(MINE)
     (run / "path/level-00.nc").write_bytes(b"")
     with pytest.raises(InputError, match=r"level-00.nc: the file is empty"):
         run_reconstruct(settings, shots, run)
+
+
+@pytest.mark.parametrize("measure", ["log_likelihood", "walls"])
+def test_what_rests_on_changed_code_is_made_again_and_no_more(
+    stages: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, measure: str
+) -> None:
+    shots, file, run = read_shots(stages / "shots.nc"), tmp_path / "mine.py", tmp_path / "run"
+    settings = tiny.reconstruct_settings(observable=(f"{file}:walls",), measure=measure)
+    file.write_text(tiny.OWN)
+    run_reconstruct(settings, shots, run)
+    before = tiny.contents(run)
+    run_reconstruct(settings, shots, run)
+    assert caplog.text == ""
+    file.write_text(tiny.OWN.replace("!=", "=="))
+    found = run_reconstruct(settings, shots, run)
+    assert caplog.text.count("its own observables have changed") == 1
+    assert (run / "observables/1-mine.py").read_text() == file.read_text()
+    test = split_shots(shots, 0.4, 0).test.bits
+    assert float(found["walls_shots"]) == pytest.approx((test[:, 1:] == test[:, :-1]).sum() / 60)
+    after = tiny.contents(run)
+    kept = ("choice", "ensemble", *(() if measure == "walls" else ("path",)))
+    for name in before:
+        if name.startswith(kept):
+            assert after[name] == before[name]
+    made_new = [name for name in after if name.startswith(("path", "observed"))]
+    assert any(after[name][1] != before.get(name, (b"", 0))[1] for name in made_new)
+    fresh = run_reconstruct(settings, shots, tmp_path / "fresh")
+    xr.testing.assert_identical(found, fresh)
+
+
+def test_a_copy_of_code_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files of one name stand side by side; a full disk is told by the name of the copy."""
+    places = []
+    for folder, sign in (("a", "!="), ("b", "==")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(
+            tiny.OWN.replace("walls", f"walls_{folder}").replace("!=", sign)
+        )
+        places.append(f"{tmp_path / folder / 'mine.py'}:walls_{folder}")
+    run = tmp_path / "run"
+    (run / "observed").mkdir(parents=True)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("psiprune.files.os.fsync", full)
+        with pytest.raises(OSError, match="No space") as caught:
+            keep_code(run, places, ends_search=False)
+    assert caught.value.filename == str(run / "observables/1-mine.py")
+    assert list((run / "observables").iterdir()) == []
+    keep_code(run, places, ends_search=False)
+    copies = [(run / f"observables/{k}-mine.py").read_text() for k in (1, 2)]
+    assert copies == [Path(place.rpartition(":")[0]).read_text() for place in places]
+    (run / "observables/2-mine.py").write_text(copies[1][:-9])  # as a kill of an older one left it
+    (run / "observed/some.nc").touch()
+    keep_code(run, places, ends_search=False)
+    assert (run / "observables/2-mine.py").read_text() == copies[1]
+    assert not (run / "observed/some.nc").exists()
+
+
+def test_an_observable_that_would_fail_late_fails_before_training(
+    stages: Path, tmp_path: Path
+) -> None:
+    def one_size(bits: Any) -> Any:
+        assert len(bits) == 60, "of another size"
+        return bits[:, 0]
+
+    shots = read_shots(stages / "shots.nc")
+    with pytest.raises(InputError, match=r"'mine': raised AssertionError: of another size .* for"):
+        run_reconstruct(tiny.reconstruct_settings(), shots, tmp_path / "run", {"mine": one_size})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["magnetization_error"], "'magnetization_error', which belongs to psiprune's 'magnet"),
+        (["magnetization_shots"], "'magnetization_shots', which belongs to psiprune's 'magnet"),
+        (["log_likelihood_gain_error"], "which belongs to psiprune's 'log_likelihood_gain'"),
+        (["good", "good_error"], "'good_error', which belongs to the observable 'good'"),
+        (["good_error", "good"], "'good' would be kept as 'good_error', which belongs to the obs"),
+        (["good", "good_shots_error"], "'good_shots_error', which belongs to the observable"),
+        (["test"], "'test' would be kept as 'test', which belongs to psiprune's own numbers"),
+        (["log_likelihood"], "'log_likelihood' means one of psiprune's"),
+        *(
+            ([name], f"{name!r} would be kept as {name!r}, which belongs to psiprune's own")
+            for name in ("warning", "test_loss", "trial_weights", "trial", "candidate_loss")
+        ),
+        *(([name], "belongs to psiprune's own") for name in ("distance", "candidate", "seed")),
+    ],
+)
+def test_no_own_observable_stands_in_the_way_of_another_number(
+    stages: Path, tmp_path: Path, names: list[str], words: str
+) -> None:
+    own: dict[str, Any] = dict.fromkeys(names, len)
+    with pytest.raises(InputError, match=re.escape(words)):
+        run_reconstruct(
+            tiny.reconstruct_settings(), read_shots(stages / "shots.nc"), tmp_path / "run", own
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_variable_of_a_run_is_refused_as_a_name(
+    done: tuple[Path, pp.Reconstruction],
+) -> None:
+    dataset = done[1].dataset
+    taken = {str(name) for name in (*dataset.variables, *dataset.dims)}
+    mine = {name for name in taken if name.startswith("walls")}
+    assert mine == {f"walls{suffix}" for suffix in SUFFIXES}
+    for name in (taken - mine) | {"warning"}:
+        with pytest.raises(InputError, match="give another name"):
+            check_own({name: len})
+    check_own({"walls": len, "errors": len, "my_trial": len, "drifting": len})
 
 
 @pytest.mark.parametrize("measure", ["abs_magnetization", "correlation", "first"])
@@ -258,9 +376,9 @@ def changed(found: xr.Dataset, **values: Any) -> list[str]:
     return [each.name for each in checks(made) if not each.passed]
 
 
-def test_every_check_can_fail(done: tuple[Path, pp.Reconstruction]) -> None:
-    found = done[1].dataset
-    sound: dict[str, Any] = {
+def sound(found: xr.Dataset) -> dict[str, Any]:
+    """Numbers with which every check passes, beside an empty attribute `warnings`."""
+    return {
         "test_loss": 0.0,
         "trial_allowed": ("trial", np.full(found.sizes["trial"], 0.01)),
         "test_error": 0.001,
@@ -272,10 +390,14 @@ def test_every_check_can_fail(done: tuple[Path, pp.Reconstruction]) -> None:
         "pairs_sigmas": 0.0,
         "drift_sigmas": 0.0,
         "log_likelihood_gain": 1.0,
-        "warnings": "",
     }
-    assert changed(found, **sound) == []
-    assert changed(found, **{**sound, "test_loss": 0.0123}) == []  # 0.01 + 2.33 errors
+
+
+def test_every_check_can_fail(done: tuple[Path, pp.Reconstruction]) -> None:
+    found = done[1].dataset
+    good = {**sound(found), "warnings": ""}
+    assert changed(found, **good) == []
+    assert changed(found, **{**good, "test_loss": 0.0123}) == []  # 0.01 + 2.33 errors
     for change, name in (
         ({"test_loss": 0.0124}, "the test shots do not contradict the search"),
         ({"test_loss": np.nan}, "the test shots do not contradict the search"),
@@ -289,12 +411,61 @@ def test_every_check_can_fail(done: tuple[Path, pp.Reconstruction]) -> None:
         ({"drift_sigmas": 9.0}, "the record is steady"),
         (
             {"log_likelihood_gain": -1.0, "log_likelihood_gain_error": 0.1},
-            "it describes the shots better than independent bits",
+            "independent bits do not describe the shots better",
         ),
         ({"dense_parameters": 10_000}, "there are more shots than parameters"),
         ({"warnings": "rests on sand"}, "no estimate carries a warning"),
     ):
-        assert changed(found, **{**sound, **change}) == [name]
+        assert changed(found, **{**good, **change}) == [name]
+
+
+def test_every_check_is_on_the_page(done: tuple[Path, pp.Reconstruction]) -> None:
+    page = (Path(__file__).parents[1] / "docs/reconstruct.md").read_text()
+    table = page[page.index("| check | fails if |") :].split("\n\n")[0].splitlines()[2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in table] == [
+        each.name for each in done[1].checks
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gain", "error", "passed", "words"),
+    [
+        (0.3, 0.01, True, "0.3 ± 0.01 nat a shot above independent bits"),
+        (-0.0025, 0.004, True, "; these shots cannot tell it from independent bits"),
+        (0.005, 0.004, True, "; these shots cannot tell it from independent bits"),
+        (0.0, 0.0, True, "0 ± 0 nat a shot above independent bits; these shots cannot tell"),
+        # 4 means of the 60 test shots, 14 parameters fitted to 180: -(4 / 120 + 14 / 360).
+        (-0.072, 0.0, True, "; these shots cannot tell it from independent bits"),
+        (-0.073, 0.0, False, "; by chance it would not be below -0.0722"),
+        (-0.5, 0.1, False, "-0.5 ± 0.1 nat a shot above independent bits; by chance it would not"),
+        (float("nan"), 0.1, False, ""),
+    ],
+)
+def test_against_independent_bits(
+    done: tuple[Path, pp.Reconstruction], gain: float, error: float, passed: bool, words: str
+) -> None:
+    """A product state is no worse by independent bits, so an RBM of it may be no better."""
+    found = done[1].dataset.assign(log_likelihood_gain=gain, log_likelihood_gain_error=error)
+    (check,) = (each for each in checks(found) if "independent" in each.name)
+    assert check.passed == passed
+    assert words in check.words
+    assert ("cannot tell" in check.words) == (passed and gain < 0.1)
+
+
+def test_of_counts_nothing_is_known_of_drift(
+    done: tuple[Path, pp.Reconstruction], stages: Path
+) -> None:
+    bits = read_shots(stages / "shots.nc").bits
+    worst = drift(Shots(bits[np.lexsort(bits.T)]))
+    assert np.isnan(worst.sigmas)
+    found = done[1].dataset.assign(drift_sigmas=worst.sigmas, drift_where="")
+    (check,) = (each for each in checks(found) if "steady" in each.name)
+    assert check.passed
+    assert check.words.endswith("nothing is known of drift")
+    page = reconstruct_report(
+        found, dict.fromkeys(("choice", "search", "observables"), Figure()), Provenance({}), ""
+    )
+    assert page.sections[-1].sentences[1].text.endswith("so nothing is known of drift.")
 
 
 def test_a_failure_of_the_dense_rbms_is_told(done: tuple[Path, pp.Reconstruction]) -> None:
@@ -343,6 +514,35 @@ def test_a_sparse_truth_is_found_and_trusted(tmp_path: Path) -> None:
 # ---- the page and the command
 
 
+def test_no_success_is_claimed_where_a_check_failed(done: tuple[Path, pp.Reconstruction]) -> None:
+    settled = {"weights": 1, "hidden": 1, "fewer": -1, "warnings": ""}
+    good = (
+        done[1]
+        .dataset.assign(**sound(done[1].dataset), pairs_limit=9.0, drift_limit=9.0)
+        .assign_attrs(settled)
+    )
+    bad = good.assign(drift_sigmas=99.0)
+    for found, line, headline in (
+        (good, "1 of 8 weights is enough, on 1 hidden unit; ", "weight is enough, of 8"),
+        (
+            bad,
+            "the search ended at 1 of 8 weights, on 1 hidden unit, and 1 of 8 checks failed: not "
+            "to be trusted; ",
+            "weight, of 8, where the search ended: not to be trusted",
+        ),
+    ):
+        assert reconstruct_text(found).startswith(line)
+        page = reconstruct_report(
+            found, dict.fromkeys(("choice", "search", "observables"), Figure()), Provenance({}), ""
+        )
+        assert page.summary.headlines[0].meaning.text == headline
+        first = page.summary.sentences[0].text
+        assert first.startswith("How small? 1 of 8 weights")
+        assert (" enough" in first) == (found is good)
+        if found is bad:
+            assert "not to be trusted: 1 of 8 checks failed" in first
+
+
 def test_the_page_says_what_the_dataset_says(done: tuple[Path, pp.Reconstruction]) -> None:
     page = done[1].report.read_text()
     dataset = done[1].dataset
@@ -381,7 +581,11 @@ def test_the_command(
     outcome = tiny.call(*command, *options)
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0].startswith(f"{printed['weights']} of 8 weights are enough, on 2 hidden units")
+    assert lines[0].startswith(
+        f"{printed['weights']} of 8 weights are enough, on 2 hidden units"
+        if printed["trusted"]
+        else f"the search ended at {printed['weights']} of 8 weights, on 2 hidden units"
+    )
     assert any(line.startswith("walls ") for line in lines)
     assert any(line.startswith("Can it be trusted? ") for line in lines)
     # The page names a command that gives the same, and so does the configuration.
@@ -391,6 +595,30 @@ def test_the_command(
     assert {k: v for k, v in again.items() if k not in ("folder", "report")} == {
         k: v for k, v in printed.items() if k not in ("folder", "report")
     }
+
+
+def test_shots_of_any_format_and_words_of_own_code(
+    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psiprune.reconstruction.save_figure", lambda *_: [])
+    shots = read_shots(stages / "shots.nc")
+    pp.export_shots(shots, tmp_path / "shots.b8", "stim-b8")
+    (tmp_path / "mine.py").write_text(
+        "print('loaded')\ndef first(bits):\n    print('called')\n    return bits[:, 0]\n"
+    )
+    command = ("reconstruct", tmp_path / "shots.b8", *tiny.reconstruct_options())
+    assert "give --qubits N" in tiny.refusal(tiny.call(*command, "--out", tmp_path / "run"))
+    own = ("--observable", f"{tmp_path / 'mine.py'}:first", "--out", tmp_path / "run")
+    reading = ("--format", "stim-b8", "--qubits", 4, "--order", "reversed")
+    outcome = tiny.call(*command, *reading, *own, "--json")
+    assert outcome.status == 0, outcome
+    printed = json.loads(outcome.out)  # nothing else stands there
+    assert "loaded" in outcome.err
+    assert "called" in outcome.err
+    first = split_shots(Shots(shots.bits[:, ::-1]), 0.4, 0).test.bits[:, 0]
+    assert printed["observables"]["first"]["shots"] == pytest.approx(first.mean())
+    page = (tmp_path / "run/report.html").read_text()
+    assert "shots.b8 --format stim-b8 --qubits 4 --order reversed --hidden 2 " in page
 
 
 def test_smallest_is_an_rbm_as_any_other(done: tuple[Path, pp.Reconstruction]) -> None:

@@ -83,6 +83,11 @@ LONG = {
     "--fine-tune.method cd --state {in}/state.nc --out {out}",
     "study": "study --config {in}/study.toml --out {out}",
     "sparse": "sparse --config {in}/sparse.toml --out {out}",
+    "ablation": "ablation --config {in}/ablation.toml --out {out}",
+    "rewire": "rewire {in}/rbm.nc {in}/shots.nc --rounds 3 --fine-tune.epochs 8000 "
+    "--fine-tune.method cd --out {out}",
+    "reconstruct": "reconstruct {in}/shots.nc --config {in}/reconstruct.toml "
+    "--observable {in}/mine.py:walls --out {out}",
     "frontier": "frontier --sites 4 --hidden 2 --seeds 1 --costly-seeds 1 --fields 1 --shots 200 "
     "--levels 3 --other-widths 3 --rewired 1 --bonds 1 --paper-train.epochs 6000 "
     "--paper-fine-tune.epochs 3000 --out {out}",
@@ -93,10 +98,17 @@ LONG = {
 def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(shutil.copytree(stages, tmp_path_factory.mktemp("long") / "in"))
     long = {"train": {"method": "pcd", "epochs": 9000, "batch_size": 50}}
-    for name, settings in (("study", tiny.settings()), ("sparse", tiny.sparse_settings())):
+    (folder / "mine.py").write_text(tiny.OWN)
+    for name, settings in (
+        ("study", tiny.settings()),
+        ("sparse", tiny.sparse_settings()),
+        ("ablation", tiny.ablation_settings()),
+        ("reconstruct", tiny.reconstruct_settings()),
+    ):
         values = {**settings.model_dump(mode="json", exclude_none=True), **long}
         values["fine_tune"] = {"method": "cd", "epochs": 2000}
-        values["history_every"] = 1000
+        if "history_every" in values:
+            values["history_every"] = 1000
         (folder / f"{name}.toml").write_text(tomli_w.dumps(values))
     return folder
 
@@ -167,6 +179,28 @@ def interrupted(running: subprocess.Popen[str], words: str = KEPT) -> float:
     line = tiny.refusal(tiny.Outcome(running.returncode, out, err), status=130)
     assert line == words
     return seconds
+
+
+def test_a_reconstruction_is_killed_and_interrupted_and_taken_up(
+    stages: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(tiny.OWN)
+    own = ("--observable", f"{tmp_path / 'mine.py'}:walls")
+    options = tiny.reconstruct_options(**{"train.epochs": 4000})
+    command = ("reconstruct", stages / "shots.nc", *options, *own, "--out")
+    whole, folder = tmp_path / "whole", tmp_path / "stopped"
+    assert tiny.call(*command, whole).status == 0
+    running = tiny.start(*command, folder, program=tiny.EAGER)
+    tiny.wait_for(running, lambda: any(folder.rglob(".*.checkpoint")))  # amid a training
+    running.kill()
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL
+    assert not (folder / "report.html").exists()
+    running = tiny.start(*command, folder)
+    tiny.wait_for(running, (folder / "reconstruct.nc").exists)  # figures and page are to come
+    assert interrupted(running) < 2.5
+    assert tiny.call(*command, folder).status == 0
+    assert everything(folder) == everything(whole)
 
 
 def test_ctrl_c_in_the_middle_of_a_long_compiled_call(tmp_path: Path) -> None:

@@ -164,6 +164,9 @@ def paper_options(**changes: object) -> list[str]:
     return [*single, "--first-fractions", "0.8", "--shares", "0", "1"]
 
 
+OWN = "def walls(bits):\n    return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)\n"
+"""A file with an observable of one's own, `walls`."""
+
 RECONSTRUCT = {
     "seeds": 2,
     "hidden": 2,

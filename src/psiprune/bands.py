@@ -37,7 +37,8 @@ class Standing(NamedTuple):
 
     Attributes:
         loss: of likelihood in nat a shot, negative for a gain; or how far an observable has moved.
-        error: its standard error: of the shots, of log Z, of draws.
+        error: its standard error: of the shots, of log Z, of draws. Of likelihood it is that of the
+            loss against the mean of the ensemble, so not 0 for a member either.
         allowed: the largest loss that an undamaged RBM would show, but for the significance.
         share: loss / allowed, of an array the largest; harmless up to 1.
         warning: why it cannot be trusted; empty if nothing speaks against it.
@@ -135,14 +136,19 @@ def likelihood_band(
         significance: with this probability an undamaged RBM is beyond the band.
         seed: of the bootstrap.
     """
-    each = [float(losses(member).values.mean()) for member in members]
-    centre, reach = float(np.mean(each)), float(seed_reach(each, significance))
+    each = [losses(member) for member in members]
+    centre = np.mean([member.values for member in each], axis=0)
+    reach = float(seed_reach([member.values.mean() for member in each], significance))
+    centre_error = float(np.mean([member.error for member in each]))
     z = float(norm.isf(significance))
 
     def stand(rbm: RBM) -> Standing:
         found = losses(rbm)
-        error = float(np.hypot(_bootstrap_error(found.values, seed), found.error))
-        loss, allowed = float(found.values.mean()) - centre, float(np.hypot(reach, z * error))
+        # Against the one that `losses` come from, two RBMs differ least: that error sets the band.
+        paired, against_mean = _bootstrap_errors([found.values, found.values - centre], seed)
+        loss = float((found.values - centre).mean())
+        error = float(np.linalg.norm([against_mean, found.error, centre_error]))
+        allowed = float(np.hypot(reach, z * np.hypot(paired, found.error)))
         return Standing(loss, error, allowed, _share(loss, allowed), found.warning)
 
     return stand
@@ -185,6 +191,7 @@ def _share(loss: float, allowed: float) -> float:
     return float("inf") if loss > 0 else 0.0
 
 
-def _bootstrap_error(values: Float64, seed: int) -> float:
-    table = (values - values.mean()).astype(np.float32)[:, None]
-    return float(bootstrap_means(table, seed).std(ddof=1))
+def _bootstrap_errors(values: Sequence[Float64], seed: int) -> Float64:
+    """Errors of the means of several quantities, each [shot]."""
+    table = np.column_stack([each - each.mean() for each in values]).astype(np.float32)
+    return np.asarray(bootstrap_means(table, seed).std(axis=0, ddof=1))

@@ -67,9 +67,13 @@ def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -
 def drift(shots: Shots) -> Worst:
     """The largest difference of <Z_i> between the first and the second half of a record.
 
-    Its standard error is that over random orders of the same shots, see `ShotsDescription`.
+    Its standard error is that over random orders of the same shots, see `ShotsDescription`. NaN,
+    and no site, where equal configurations stand together, as in counts, which keep no order.
     """
-    sigmas = np.abs(describe_shots(shots).drift[: shots.sites])
+    found = describe_shots(shots)
+    if found.grouped:
+        return Worst(float("nan"), sigma_limit(shots.sites), ())
+    sigmas = np.abs(found.drift[: shots.sites])
     k = int(np.argmax(sigmas))
     return Worst(float(sigmas[k]), sigma_limit(shots.sites), (k,))
 

@@ -86,7 +86,17 @@ def reconstruct(
     chosen = settings if settings is not None else ReconstructSettings()
     if changes:
         chosen = ReconstructSettings(**{**chosen.model_dump(exclude_unset=True), **changes})
-    run = Path(folder)
+    return reconstruct_and_report(data, Path(folder), chosen, observables or {}, {})
+
+
+def reconstruct_and_report(
+    data: Shots,
+    run: Path,
+    chosen: ReconstructSettings,
+    observables: Mapping[str, Observable],
+    reading: Mapping[str, Any],
+) -> Reconstruction:
+    """`reconstruct`, with how the file of shots was read, which the page's command must tell."""
     found = run_reconstruct(chosen, data, run, observables)
     figures = {
         "choice": plot_choice(found),
@@ -101,19 +111,25 @@ def reconstruct(
         found,
         figures,
         Provenance(facts_of(provenance), (run / "config.toml").read_text()),
-        _command(data.source, chosen, observables or {}),
+        _command(data.source, reading, chosen, observables),
     )
     page = write_report(run / "report.html", report)
     return Reconstruction(load_rbm(run / "smallest.nc"), found, tuple(checks(found)), page)
 
 
-def _command(source: str, settings: ReconstructSettings, own: Mapping[str, Observable]) -> str:
+def _command(
+    source: str,
+    reading: Mapping[str, Any],
+    settings: ReconstructSettings,
+    own: Mapping[str, Observable],
+) -> str:
     """What makes the same again: a command where the shots are a file, else a call."""
     given = settings.model_dump(mode="json", exclude_unset=True, exclude={"shots_sha256"})
     if own or not Path(source).is_file():
         names = f"observables={{{', '.join(own)}}}, " if own else ""
         return f"psiprune.reconstruct(shots, FOLDER, {names}**{given!r})"
-    words = ["psiprune", "reconstruct", source, *_options(given), "--out", "FOLDER"]
+    words = ["psiprune", "reconstruct", source, *_options(reading), *_options(given)]
+    words += ["--out", "FOLDER"]
     return " ".join(shlex.quote(word) for word in words)
 
 
@@ -123,7 +139,7 @@ def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         option = f"--{prefix}{name.replace('_', '-')}"
         if isinstance(value, dict):
             yield from _options(value, f"{option[2:]}.")
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             yield from (option, *map(str, value))
         elif isinstance(value, bool):
             yield from (option,) * value

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
-
-from cyclopts import Parameter
 
 from psiprune.cli.app import Flat, app, chosen_settings, show
 from psiprune.cli.experiments import Folder, folder_of
 from psiprune.config import ReconstructSettings
+from psiprune.formats.reading import ReadSettings
 
 
 @app.command(name="reconstruct")
@@ -18,7 +19,8 @@ def reconstruct_command(
     *,
     out: Folder = None,
     settings: Annotated[ReconstructSettings | None, Flat] = None,
-    format: Annotated[str | None, Parameter(name="--format")] = None,
+    format: str | None = None,
+    reading: Annotated[ReadSettings | None, Flat] = None,
     config: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -34,21 +36,24 @@ def reconstruct_command(
     out
         folder of the run; runs/reconstruct-HASH of its configuration if not given
     format
-        format of the file; what its content shows if not given
+        format of the shots, as in import, where the content does not tell it
     config
         TOML file of the settings, such as a run's config.toml; options given here win
     json
         print one JSON object on standard output
     """
     from psiprune.experiments.reconstruct import settled
-    from psiprune.reconstruction import reconstruct
+    from psiprune.reconstruction import reconstruct_and_report
     from psiprune.shots import read_shots
     from psiprune.tables import reconstruct_numbers, reconstruct_text
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
-    data = read_shots(shots, format)
+    given = {} if reading is None else reading.model_dump(exclude_unset=True)
+    form = None if format == "auto" else format
+    data = read_shots(shots, form, **given)
     folder = folder_of(out, "reconstruct", settled(chosen, data))
-    found = reconstruct(data, folder, settings=chosen)
+    with redirect_stdout(sys.stderr):  # what a user's own observables print
+        found = reconstruct_and_report(data, folder, chosen, {}, {"format": form, **given})
     text = f"{reconstruct_text(found.dataset)}\n\n{found.report}; beside it smallest.nc"
     numbers = {"folder": str(folder), "report": str(found.report)}
     show({**numbers, **reconstruct_numbers(found.dataset)}, text, json)

@@ -8,7 +8,12 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from psiprune.config.pruning import MeasureSettings, PruneSettings, RewireSettings, UntilSettings
-from psiprune.config.training import EXACT_GRADIENT_UNITS, FineTuneSettings, TrainSettings
+from psiprune.config.training import (
+    EXACT_GRADIENT_UNITS,
+    MOST_SEEDS,
+    FineTuneSettings,
+    TrainSettings,
+)
 from psiprune.inputs import Settings
 
 
@@ -31,7 +36,9 @@ class EnsembleSettings(Settings):
     seed: int = Field(
         default=0, ge=0, lt=2**62, description="seed of the shots, and of the first RBM"
     )
-    seeds: int = Field(default=1, ge=1, description="RBMs trained and pruned for each field")
+    seeds: int = Field(
+        default=1, ge=1, le=MOST_SEEDS, description="RBMs trained and pruned for each field"
+    )
     train: TrainSettings = Field(default_factory=TrainSettings)
 
     @field_validator("fields")
@@ -111,6 +118,7 @@ class SparseSettings(EnsembleSettings):
     seeds: int = Field(
         default=10,
         ge=2,
+        le=MOST_SEEDS,
         description="RBMs of each kind for each field; sp/os takes its masks from other seeds",
     )
     density: float = Field(
@@ -140,7 +148,9 @@ def rarest(sites: int, width: int) -> float:
 class AblationSettings(SparseSettings):
     """The paper's ablations (Section III B): break the clusters of a mask, forbid those found."""
 
-    seeds: int = Field(default=10, ge=1, description="RBMs of each kind for each field")
+    seeds: int = Field(
+        default=10, ge=1, le=MOST_SEEDS, description="RBMs of each kind for each field"
+    )
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         min_length=1,
@@ -180,9 +190,14 @@ class AblationSettings(SparseSettings):
 class FrontierSettings(EnsembleSettings):
     """Error against number of weights: every method, beside MPS of as many parameters."""
 
-    seeds: int = Field(default=10, ge=1, description="RBMs of each method for each field")
+    seeds: int = Field(
+        default=10, ge=1, le=MOST_SEEDS, description="RBMs of each method for each field"
+    )
     costly_seeds: int = Field(
-        default=3, ge=1, description="the same for rewired RBMs and for those of other widths"
+        default=3,
+        ge=1,
+        le=MOST_SEEDS,
+        description="the same for rewired RBMs and for those of other widths",
     )
     levels: int = Field(
         default=21, ge=1, description="counts of weights; each is 10 % below the last"

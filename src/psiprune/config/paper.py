@@ -15,7 +15,12 @@ from psiprune.config.ensembles import (
     rarest,
 )
 from psiprune.config.pruning import MeasureSettings, PruneSettings
-from psiprune.config.training import EXACT_GRADIENT_UNITS, FineTuneSettings, TrainSettings
+from psiprune.config.training import (
+    EXACT_GRADIENT_UNITS,
+    MOST_SEEDS,
+    FineTuneSettings,
+    TrainSettings,
+)
 
 #: Density at which alternative schedules end: the paper's Fig. 2 ends there too.
 _LAST = 0.15
@@ -33,11 +38,15 @@ class PaperSettings(EnsembleSettings):
         le=EXACT_GRADIENT_UNITS,
         description="qubits, N, of most experiments; measured by sums over all states",
     )
-    seeds: int = Field(default=10, ge=2, description="RBMs of each kind for each field")
+    seeds: int = Field(
+        default=10, ge=2, le=MOST_SEEDS, description="RBMs of each kind for each field"
+    )
     other_sites: tuple[Annotated[int, Field(ge=4, le=4096)], ...] = Field(
         default=(50, 100), description="other sizes that are pruned, with N/2 hidden units"
     )
-    other_seeds: int = Field(default=3, ge=1, description="RBMs of each other size and field")
+    other_seeds: int = Field(
+        default=3, ge=1, le=MOST_SEEDS, description="RBMs of each other size and field"
+    )
     graph_sites: int = Field(default=10, ge=2, le=18, description="qubits of Fig. 1")
     first_fractions: tuple[_Fraction, ...] = Field(
         default=(0.1, 0.25, 0.4),

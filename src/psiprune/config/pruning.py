@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from psiprune.config.training import FineTuneSettings
+from psiprune.config.training import MOST_SEEDS, FineTuneSettings
 from psiprune.inputs import InputError, Settings
 
 Criterion = Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
@@ -120,6 +120,7 @@ class UntilSettings(Settings):
     others: int = Field(
         default=5,
         ge=1,
+        le=MOST_SEEDS,
         description="other RBMs trained for the dense ensemble; not in a study, which has seeds",
     )
     bisect: bool = Field(

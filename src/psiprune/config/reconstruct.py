@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat, field_validator
 
 from psiprune.config.pruning import SearchSettings
-from psiprune.config.training import FineTuneSettings, TrainSettings
+from psiprune.config.training import MOST_SEEDS, FineTuneSettings, TrainSettings
 from psiprune.inputs import Settings
 
 #: Learning rates that `cd` and `pcd` choose from.
@@ -58,7 +58,7 @@ class ReconstructSettings(Settings):
     seed: int = Field(
         default=0, ge=0, lt=2**62, description="seed of the split, and of the first RBM"
     )
-    seeds: int = Field(default=5, ge=2, description="RBMs of the dense ensemble")
+    seeds: int = Field(default=5, ge=2, le=MOST_SEEDS, description="RBMs of the dense ensemble")
     shots_sha256: str | None = Field(
         default=None,
         description="checksum that the bits must have; a run writes it into its config.toml",

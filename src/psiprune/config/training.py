@@ -11,6 +11,8 @@ from psiprune.inputs import Settings
 
 #: Largest smaller layer for which each gradient sums over all of its states.
 EXACT_GRADIENT_UNITS = 18
+#: RBMs of an ensemble: more of them say no more, and a mistyped number ends here.
+MOST_SEEDS = 10_000
 #: Most parameters of natural gradient with chains: their Fisher matrix and its factor take 6 GiB.
 LARGEST_FISHER = 20_000
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,12 +21,15 @@ from psiprune.bands import (
     nearest_to_mean,
     observable_band,
 )
+from psiprune.checkpoints import trainings_kept
 from psiprune.choice import Choice, choose
 from psiprune.config import ReconstructSettings, TrainSettings
 from psiprune.consistency import Worst, drift, worst_pair
 from psiprune.experiments.ensemble import train_all
+from psiprune.experiments.own_code import keep_code
 from psiprune.experiments.reconstructed import (
     OBSERVABLES,
+    check_own,
     choice_variables,
     doubts_in,
     from_report,
@@ -38,9 +40,9 @@ from psiprune.experiments.reconstructed import (
     trial_variables,
 )
 from psiprune.files import read_dataset, write_dataset
-from psiprune.heldout import TAKEN, Comparison, ShotsReport, evaluate_on_shots
+from psiprune.heldout import Comparison, ShotsReport, evaluate_on_shots
 from psiprune.inputs import Diverged, InputError
-from psiprune.own import Observable, check_names, load_observable, observe
+from psiprune.own import Observable, load_observable, observe
 from psiprune.partition import log_partition
 from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.runs import open_run
@@ -107,8 +109,8 @@ def run_reconstruct(
         settings: how.
         shots: measured in the Z basis, Shots or bits [shot, site].
         folder: of the run.
-        observables: own ones by name, beside those that the settings name. Functions, unlike files,
-            cannot be told apart, so a folder does not notice when one of them has changed.
+        observables: own ones by name, beside those that the settings name. What rests on a file
+            is made again when it has changed; of a function the folder does not notice it.
 
     Raises:
         InputError: too few shots, an own observable fails, the folder belongs to another run, or a
@@ -125,22 +127,33 @@ def run_reconstruct(
         if name in own:
             raise InputError(f"observable: {name!r} stands twice; give another name")
         own[name] = function
-    check_names(own, TAKEN)
+    check_own(own)
     known = ("log_likelihood", *OBSERVABLES, *own)
     if settings.measure not in known:
         raise InputError(f"measure: must be one of {', '.join(known)}, found {settings.measure!r}")
     if settings.measure == "neighbours" and data.sites == 1:
         raise InputError("measure: 'neighbours' needs at least 2 sites, found 1")
     parts = split_shots(data, settings.held_out, settings.seed)
-    for name, function in own.items():  # before hours of training
-        observe(name, function, parts.validation.bits)
+    _try(own, parts, settings)
     with open_run(folder, settings) as run:
-        _keep_code(run, settings.observable)
+        keep_code(run, settings.observable, ends_search=settings.measure in own)
         if not (run / "split.nc").exists():
             meaning = {"long_name": "0 training, 1 validation, 2 test", "units": "1"}
             which = xr.Dataset({"part": ("shot", parts.part, meaning)})
             write_dataset(run / "split.nc", which, "split")
         return _Run(settings, data, parts, run, own).dataset()
+
+
+def _try(own: Mapping[str, Observable], parts: Split, settings: ReconstructSettings) -> None:
+    """Call own observables as they will be after hours of training, where a failure costs more.
+
+    On the shots of both parts, and on as many draws as of an RBM, which gives every configuration.
+    """
+    chance = np.random.default_rng(settings.seed)
+    draws = chance.integers(0, 2, (settings.draws, parts.test.sites), dtype=np.uint8)
+    for name, function in own.items():
+        for bits in (parts.validation.bits, parts.test.bits, draws):
+            observe(name, function, bits)
 
 
 class _Run:
@@ -306,9 +319,10 @@ class _Run:
         def keep(name: str, make: Callable[[], Trial]) -> Trial:
             file = self.folder / "path" / f"{name}.nc"
             if not file.exists():
-                made = make().rbm
-                standing = from_standing(standings[made])
-                write_dataset(file, made.to_dataset().merge(standing), "rbm")
+                with trainings_kept(file):
+                    made = make().rbm
+                    standing = from_standing(standings[made])
+                    write_dataset(file, made.to_dataset().merge(standing), "rbm")
             kept = read_dataset(file, "rbm")
             return Trial(name, rbm_from_dataset(kept, file), float(kept["share"]))
 
@@ -361,17 +375,18 @@ class _Run:
         if item.file.exists():
             return None
         data = self.parts.training
-        try:
-            rbm = train(data, hidden=item.hidden, seed=seed, settings=item.training, watch=tick)
-        except Diverged as failed:
-            return failed
-        found = log_partition(rbm, data=data, seed=seed)
-        kept = rbm.to_dataset().assign(
-            log_partition=found.value,
-            log_partition_error=found.error,
-            log_partition_warning=found.warning,
-        )
-        write_dataset(item.file, kept, "rbm")
+        with trainings_kept(item.file):
+            try:
+                rbm = train(data, hidden=item.hidden, seed=seed, settings=item.training, watch=tick)
+            except Diverged as failed:
+                return failed
+            found = log_partition(rbm, data=data, seed=seed)
+            kept = rbm.to_dataset().assign(
+                log_partition=found.value,
+                log_partition_error=found.error,
+                log_partition_warning=found.warning,
+            )
+            write_dataset(item.file, kept, "rbm")
         return None
 
 
@@ -403,19 +418,3 @@ def settled(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
             "shots_sha256": digest,
         }
     )
-
-
-def _keep_code(run: Path, places: Sequence[str]) -> None:
-    """Copy the files of own observables into the run, or refuse those that have changed since.
-
-    Raises:
-        InputError: a file is another than that of the run.
-    """
-    for place in places:
-        file = Path(place.rpartition(":")[0])
-        copy = run / "observables" / file.name
-        if not copy.exists():
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, copy)
-        elif copy.read_bytes() != file.read_bytes():
-            raise InputError(f"{file}: is another than {copy}, of this run; give another folder")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -11,12 +11,45 @@ from psiprune.bands import Standing
 from psiprune.choice import Choice
 from psiprune.config import TrainSettings
 from psiprune.consistency import Worst
-from psiprune.heldout import ShotsReport
+from psiprune.heldout import TAKEN, ShotsReport
+from psiprune.inputs import InputError
+from psiprune.own import Observable, check_names
 from psiprune.smallest import Smallest
 
 #: Observables of every RBM, beside the user's own; with their dimension.
 OBSERVABLES = ("magnetization", "abs_magnetization", "neighbours", "correlation")
 _LIKELIHOODS = ("log_likelihood", "log_likelihood_gain")
+#: What stands behind the name of an observable in the names of its variables.
+SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_dense")
+#: Names that are neither an observable's nor begin with one of the prefixes.
+_SINGLE = ("seed", "distance", "warning")
+_PREFIXES = ("candidate", "trial", "test", "pairs", "drift")
+
+
+def check_own(observables: Mapping[str, Observable]) -> None:
+    """Raise InputError unless own observables are functions, none with a variable of another.
+
+    In a dataset an observable `x` is x, x_error, x_shots, ..., so two of them can be in each
+    other's way, as `good` and `good_error` are, or one in the way of psiprune's own numbers.
+    """
+    check_names(observables, TAKEN)
+    names = [*OBSERVABLES, *_LIKELIHOODS]
+    owner = {
+        **dict.fromkeys((*_SINGLE, *_PREFIXES), "psiprune's own numbers"),
+        **{name + suffix: f"psiprune's {name!r}" for name in names for suffix in SUFFIXES},
+    }
+    for name in observables:
+        made = [name + suffix for suffix in SUFFIXES]
+        for variable in made:
+            whose = owner.get(variable)
+            if variable.startswith(tuple(f"{prefix}_" for prefix in _PREFIXES)):
+                whose = "psiprune's own numbers"
+            if whose is not None:
+                raise InputError(
+                    f"observables: {name!r} would be kept as {variable!r}, which belongs to "
+                    f"{whose}; give another name"
+                )
+        owner.update(dict.fromkeys(made, f"the observable {name!r}"))
 
 
 def from_standing(standing: Standing) -> xr.Dataset:

@@ -52,7 +52,7 @@ def reconstruct_report(
             "Training saw one part of the shots, the choice of the model and the end of the "
             "pruning a second one. All numbers of the summary are from the third, the test shots.",
         ),
-        summary=Summary(list(_summary(of, listed)), _headlines(of)),
+        summary=Summary(list(_summary(of, listed)), _headlines(of, listed)),
         sections=list(_sections(of, listed, figures)),
         explorer=None,
         provenance=provenance,
@@ -60,13 +60,19 @@ def reconstruct_report(
     )
 
 
-def _headlines(of: Named) -> list[Headline]:
+def _headlines(of: Named, listed: Sequence[Check]) -> list[Headline]:
     weights, dense = attribute(of, "weights"), attribute(of, "dense_weights")
     share = ratio(weights, dense, percent)
     cost = one(of, "test_loss", {})
     unit = " nat a shot" if of.data.attrs["measure"] == "log_likelihood" else ""
+    one_weight = weights.value == 1
+    if all(each.passed for each in listed):
+        what = f"{'weight is' if one_weight else 'weights are'} enough, of {{dense}}"
+    else:
+        noun = "weight" if one_weight else "weights"
+        what = f"{noun}, of {{dense}}, where the search ended: not to be trusted"
     return [
-        Headline(weights, say("weights are enough, of {dense}", dense=dense)),
+        Headline(weights, say(what, dense=dense)),
         Headline(share, say("of the weights of the dense RBM")),
         Headline(
             cost,
@@ -80,11 +86,22 @@ def _headlines(of: Named) -> list[Headline]:
 
 def _summary(of: Named, listed: Sequence[Check]) -> Iterator[Sentence]:
     own = of.data.attrs
+    failed = [each for each in listed if not each.passed]
+    weights = attribute(of, "weights")
+    if not failed:
+        answer = say(f"{'is' if weights.value == 1 else 'are'} enough")
+    else:
+        answer = say(
+            "is where the search ended, not to be trusted: {n} of {all} checks failed",
+            n=str(len(failed)),
+            all=str(len(listed)),
+        )
     yield say(
-        "How small? {weights} of {dense} weights, on {hidden}, are enough{end}.",
-        weights=attribute(of, "weights"),
+        "How small? {weights} of {dense} weights, on {hidden}, {answer}{end}.",
+        weights=weights,
         dense=attribute(of, "dense_weights"),
         hidden=plural(attribute(of, "hidden"), "hidden unit"),
+        answer=answer,
         end=_end(of),
     )
     unit = "nat a shot of log-likelihood" if own["measure"] == "log_likelihood" else "of it"
@@ -101,7 +118,6 @@ def _summary(of: Named, listed: Sequence[Check]) -> Iterator[Sentence]:
         ),
         allowed=one(of, "test_allowed", {}),
     )
-    failed = [each for each in listed if not each.passed]
     if not failed:
         yield say("Can it be trusted? Yes: all {n} checks passed.", n=str(len(listed)))
         return
@@ -303,6 +319,7 @@ def _on_choice(of: Named) -> list[Sentence]:
 
 def _on_data(of: Named) -> list[Sentence]:
     parts = {name: attribute(of, f"{name}_shots") for name in ("training", "validation", "test")}
+    drift = one(of, "drift_sigmas", {})
     sentences = [
         say(
             "{shots} shots of {sites} sites, {unique} of them different; at random {training} to "
@@ -316,8 +333,13 @@ def _on_data(of: Named) -> list[Sentence]:
             "Between the first and the second half of the record, site {site} differs most, by "
             "{sigmas} standard errors; up to {limit} is chance.",
             site=str(of.data["drift_where"].item()),
-            sigmas=one(of, "drift_sigmas", {}),
+            sigmas=drift,
             limit=one(of, "drift_limit", {}),
+        )
+        if drift.known
+        else say(
+            "Equal configurations stand together, as in counts: the order of the shots is lost, "
+            "so nothing is known of drift."
         ),
     ]
     constant = attribute(of, "constant_sites")

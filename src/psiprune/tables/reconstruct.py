@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from psiprune.experiments.reconstructed import OBSERVABLES
+from psiprune.experiments.reconstructed import OBSERVABLES, SUFFIXES
 from psiprune.tables.common import align, number
 from psiprune.trust import checks
 
@@ -21,9 +21,9 @@ def reconstruct_text(found: xr.Dataset) -> str:
     """
     own = found.attrs
     listed = checks(found)
+    failed = sum(not each.passed for each in listed)
     lines = [
-        f"{own['weights']} of {own['dense_weights']} weights are enough, on {own['hidden']} hidden "
-        f"units; {_end(found)}.",
+        f"{_how_small(found, failed, len(listed))}; {_end(found)}.",
         f"loss of {own['measure']} on the test shots {float(found['test_loss']):.3g} +- "
         f"{float(found['test_error']):.2g}, without damage up to "
         f"{float(found['test_allowed']):.3g}.",
@@ -51,7 +51,6 @@ def reconstruct_text(found: xr.Dataset) -> str:
                 ]
             )
     marks = [f"{'yes' if each.passed else 'NO ':3}  {each.name}: {each.words}" for each in listed]
-    failed = sum(not each.passed for each in listed)
     answer = "yes" if not failed else f"no, {failed} of {len(listed)} checks failed"
     return "\n".join([*lines, "", align(rows), "", *marks, f"Can it be trusted? {answer}."])
 
@@ -60,7 +59,6 @@ def reconstruct_numbers(found: xr.Dataset) -> dict[str, Any]:
     """The same for JSON, with every candidate and every RBM of the search."""
     own = found.attrs
     listed = checks(found)
-    suffixes = ("", "_error", "_shots", "_shots_error", "_sigmas", "_dense")
     return {
         **{
             key: value.item() if isinstance(value, np.generic) else value
@@ -71,7 +69,7 @@ def reconstruct_numbers(found: xr.Dataset) -> dict[str, Any]:
         "test": {name: float(found[f"test_{name}"]) for name in ("loss", "error", "allowed")},
         "observables": {
             name: {
-                key.strip("_") or "value": found[f"{name}{key}"].values.tolist() for key in suffixes
+                key.strip("_") or "value": found[f"{name}{key}"].values.tolist() for key in SUFFIXES
             }
             for name in (*_names(found), "log_likelihood", "log_likelihood_gain")
             if f"{name}_sigmas" in found
@@ -94,6 +92,19 @@ def _names(found: xr.Dataset) -> list[str]:
 
 def _shown(size: int) -> list[int]:
     return sorted({1 << k for k in range(size.bit_length()) if 1 << k < size} | {size - 1})
+
+
+def _how_small(found: xr.Dataset, failed: int, listed: int) -> str:
+    """Where the search ended; that it is enough only where nothing speaks against it."""
+    own = found.attrs
+    weights = f"{own['weights']} of {own['dense_weights']} weights"
+    units = f"on {own['hidden']} hidden unit{'' if own['hidden'] == 1 else 's'}"
+    if not failed:
+        return f"{weights} {'is' if own['weights'] == 1 else 'are'} enough, {units}"
+    return (
+        f"the search ended at {weights}, {units}, and {failed} of {listed} checks failed: not to "
+        "be trusted"
+    )
 
 
 def _end(found: xr.Dataset) -> str:
