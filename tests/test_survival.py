@@ -84,8 +84,6 @@ LONG = {
     "study": "study --config {in}/study.toml --out {out}",
     "sparse": "sparse --config {in}/sparse.toml --out {out}",
     "ablation": "ablation --config {in}/ablation.toml --out {out}",
-    "rewire": "rewire {in}/rbm.nc {in}/shots.nc --rounds 3 --fine-tune.epochs 8000 "
-    "--fine-tune.method cd --out {out}",
     "reconstruct": "reconstruct {in}/shots.nc --config {in}/reconstruct.toml "
     "--observable {in}/mine.py:walls --out {out}",
     "frontier": "frontier --sites 4 --hidden 2 --seeds 1 --costly-seeds 1 --fields 1 --shots 200 "
