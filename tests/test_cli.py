@@ -19,10 +19,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from rich.console import Console
 
 import psiprune as pp
 import tiny
-from psiprune.cli.app import show
+from psiprune.cli.app import app, show
 from psiprune.clusters import find_clusters
 from psiprune.config import (
     AblationSettings,
@@ -1305,7 +1306,7 @@ def test_json_has_null_for_what_is_not_finite(capsys: pytest.CaptureFixture[str]
 
 
 def help_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> str:
-    monkeypatch.setenv("COLUMNS", "400")  # no line is broken
+    monkeypatch.setattr(app, "console", Console(width=400))  # no line is broken
     outcome = tiny.call(*command, "--help")
     assert outcome.status == 0
     assert outcome.err == ""
