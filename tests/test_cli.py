@@ -19,11 +19,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from rich.console import Console
 
 import psiprune as pp
 import tiny
-from psiprune.cli.app import app, show
+from psiprune.cli.app import show
 from psiprune.clusters import find_clusters
 from psiprune.config import (
     AblationSettings,
@@ -1305,14 +1304,6 @@ def test_json_has_null_for_what_is_not_finite(capsys: pytest.CaptureFixture[str]
 # ---- help, version, names
 
 
-def help_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> str:
-    monkeypatch.setattr(app, "console", Console(width=400))  # no line is broken
-    outcome = tiny.call(*command, "--help")
-    assert outcome.status == 0
-    assert outcome.err == ""
-    return outcome.out
-
-
 def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, str]]:
     """(option, description) of every setting."""
     for name, field in model.model_fields.items():
@@ -1346,7 +1337,7 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
 def test_help_comes_from_the_configuration(
     monkeypatch: pytest.MonkeyPatch, command: str, model: type[Settings], prefix: str
 ) -> None:
-    lines = help_of(monkeypatch, command).splitlines()
+    lines = tiny.help_of(monkeypatch, command).splitlines()
     options = list(options_of(model, prefix))
     assert len(options) >= 1
     for option, description in options:
@@ -1357,16 +1348,16 @@ def test_help_comes_from_the_configuration(
 
 
 def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = help_of(monkeypatch)
+    listed = tiny.help_of(monkeypatch)
     for name in (*COMMANDS, "query", "report"):
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
-        own = help_of(monkeypatch, name)
+        own = tiny.help_of(monkeypatch, name)
         assert "--json" in own
         assert "--no-json" not in own
-    masks = help_of(monkeypatch, "mask")
+    masks = tiny.help_of(monkeypatch, "mask")
     for name in ("random", "cluster", "break", "forbid"):
         assert re.search(rf"^│ {name} ", masks, re.MULTILINE)
-        assert "--json" in help_of(monkeypatch, "mask", name)
+        assert "--json" in tiny.help_of(monkeypatch, "mask", name)
 
 
 def test_version_tells_where_numbers_come_from() -> None:

@@ -13,9 +13,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import xarray as xr
+from rich.console import Console
 
 from psiprune.cli import main
+from psiprune.cli.app import app
 from psiprune.config import (
     AblationSettings,
     FineTuneSettings,
@@ -204,6 +207,15 @@ def reconstruct_options(**changes: object) -> list[str]:
 def options(changes: Mapping[str, object] | None = None) -> list[str]:
     """The same as options of `psiprune study`, some of them changed."""
     return [f"--{name}={value}" for name, value in {**OPTIONS, **(changes or {})}.items()]
+
+
+def help_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> str:
+    """What `--help` of a command prints, no line broken."""
+    monkeypatch.setattr(app, "console", Console(width=400))
+    outcome = call(*command, "--help")
+    assert outcome.status == 0
+    assert outcome.err == ""
+    return outcome.out
 
 
 def start(*arguments: object, program: tuple[str, ...] = PROGRAM) -> subprocess.Popen[str]:

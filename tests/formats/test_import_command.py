@@ -110,14 +110,13 @@ def test_text_options(tmp_path: Path) -> None:
 def test_help_names_every_format_and_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     text = " ".join(str(app["import"].help).split())
     assert f"Formats: {', '.join(FORMATS)};" in text
-    monkeypatch.setenv("COLUMNS", "400")
-    shown = tiny.call("import", "--help").out
+    shown = tiny.help_of(monkeypatch, "import")
     for name, field in ReadSettings.model_fields.items():
         assert f"--{name.replace('_', '-')} " in shown
         assert str(field.description) in shown
     assert "--no-spin" not in shown
     for command, option in (("import", "--out -o"), ("import", "--json"), ("export", "--json")):
-        assert option in tiny.call(command, "--help").out
+        assert option in tiny.help_of(monkeypatch, command)
 
 
 def test_every_setting_is_of_use() -> None:
