@@ -177,7 +177,8 @@ def describe(
     Args:
         what: a file of psiprune, a file of shots of any format, a run folder; or shots, a state or
             an RBM.
-        format, settings: how shots are read, as in `read_shots`.
+        format: of a file of shots; what its content shows if not given.
+        **settings: how shots are read, as in `read_shots`.
 
     Raises:
         InputError: the file cannot be read or is none of these, the folder holds no run, or a
