@@ -148,6 +148,15 @@ def test_nothing_is_left_to_be_filled_in(page: Path) -> None:
     assert not re.findall(r"@@|\bTODO\b|\bFIXME\b", page.read_text())
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_no_average_is_taken_for_a_tag(page: Path) -> None:
+    """<Z_i> outside code is a tag of HTML to a browser, which shows nothing of it."""
+    text = re.sub(
+        r"```.*?```|<!--.*?-->|`[^`\n]*`|!\[.*?\]\(", "", page.read_text(), flags=re.DOTALL
+    )
+    assert re.findall(r"<[A-Za-z][^>\n]*>", text) == []
+
+
 def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     written = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}

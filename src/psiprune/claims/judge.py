@@ -128,7 +128,10 @@ def claims_markdown(judged: Sequence[Judged]) -> str:
         (f"{claim.statement} ({claim.section})", finding.verdict, finding.measured)
         for claim, finding in judged
     ]
-    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    # <m> would be taken for a tag of HTML.
+    lines = [
+        " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in row) for row in rows
+    ]
     table = ["| The paper | Verdict | Measured |", "| --- | --- | --- |"]
     table += [f"| {line} |" for line in lines]
     return "\n".join([f"{len(judged)} claims: {_total(judged)}.", "", *table, ""])
