@@ -24,6 +24,7 @@ from psiprune.experiments.ensemble import seeds_of
 from psiprune.experiments.frontier import CLUSTER, PAPER, PRUNED, RANDOM, rewired_counts
 from psiprune.experiments.paper import stages_of
 from psiprune.experiments.path import level_file
+from psiprune.experiments.reconstructed import choice_file
 from psiprune.experiments.sparse import MASKED
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError, Settings
@@ -136,7 +137,7 @@ def _searched(settings: ReconstructSettings, result: Path) -> Iterator[Path]:
     except (InputError, KeyError):  # not there yet, or damaged, which is told of it
         return
     for size, method, rate in zip(sizes, methods, rates, strict=True):
-        yield Path(f"choice/hidden-{size}{'' if method == 'exact' else f'-rate-{rate:g}'}.nc")
+        yield choice_file(int(size), str(method), float(rate))
     yield from (Path(f"path/{name}.nc") for name in trials)
     parts = ("test",) if settings.measure == "log_likelihood" else ("test", "validation")
     yield from (Path(f"observed/seed-{seed}-{part}.nc") for seed in seeds for part in parts)

@@ -30,6 +30,7 @@ from psiprune.experiments.own_code import keep_code
 from psiprune.experiments.reconstructed import (
     OBSERVABLES,
     check_own,
+    choice_file,
     choice_variables,
     doubts_in,
     from_report,
@@ -245,7 +246,11 @@ class _Run:
         todo = self.settings.candidates(self.shots.sites)
         work = partial(self._trained, seed=self.settings.seed)
         items = [
-            _Candidate(hidden, training, self.folder / "choice" / _name(hidden, training))
+            _Candidate(
+                hidden,
+                training,
+                self.folder / choice_file(hidden, training.method, training.learning_rate),
+            )
             for hidden, training in todo
         ]
         made = train_all(
@@ -396,11 +401,6 @@ class _Candidate(NamedTuple):
     hidden: int
     training: TrainSettings
     file: Path
-
-
-def _name(hidden: int, training: TrainSettings) -> str:
-    rate = "" if training.method == "exact" else f"-rate-{training.learning_rate:g}"
-    return f"hidden-{hidden}{rate}.nc"
 
 
 def settled(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -87,6 +88,12 @@ def from_report(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
         values[f"{name}_error"] = getattr(report, name).error
     values["warning"] = "; ".join(dict.fromkeys(each.warning for _, each in report if each.warning))
     return xr.Dataset(values)
+
+
+def choice_file(hidden: int, method: str | None, learning_rate: float) -> Path:
+    """Where a model to choose from is kept; one trained exactly has no rate."""
+    rate = "" if method == "exact" else f"-rate-{learning_rate:g}"
+    return Path("choice") / f"hidden-{hidden}{rate}.nc"
 
 
 def choice_variables(candidates: Sequence[tuple[int, TrainSettings]], choice: Choice) -> xr.Dataset:
