@@ -573,13 +573,33 @@ def test_decay_in_words() -> None:
         "the power law at N = 18 (ΔAIC = −5.00) and the exponential at N = 50 (ΔAIC = 4.00)."
     )
     assert rbms == (
-        "Of the RBMs (one seed) it first is the exponential at N = 18 with 20.0\xa0% pruned (ΔAIC "
-        "= 3.00), the exponential is the better one at N = 50 before any pruning (ΔAIC = 2.00) and "
-        "the power law stays the better one at N = 100 up to 10.0\xa0% pruned, the last level that "
-        "can be told."
+        "Of the RBMs it first is the exponential at N = 18 (one seed) with 20.0\xa0% pruned (ΔAIC "
+        "= 3.00), the exponential is the better one at N = 50 (one seed) before any pruning (ΔAIC "
+        "= 2.00) and the power law stays the better one at N = 100 (one seed) up to 10.0\xa0% "
+        "pruned, the last level that can be told."
     )
     unknown = {name: decay[name] * np.nan for name in ("delta_aic", "delta_aic_reference")}
     assert on_decay(decay.assign(unknown)) == []
+
+
+def test_seeds_of_a_decay_are_counted_by_size() -> None:
+    delta = np.full((2, 1, 4, 2), -3.0)
+    delta[1, :, 2:] = np.nan  # the larger size has two seeds, and is padded
+    decay = xr.Dataset(
+        {
+            "delta_aic": (("size", "field", "seed", "level"), delta),
+            "delta_aic_reference": (("size", "field"), [[-5.0], [-5.0]]),
+            "fraction_pruned": (("size", "level"), np.tile([0.0, 0.1], (2, 1))),
+        },
+        {"size": [18, 50], "field": [1.0], "seed": np.arange(4), "level": [0, 1]},
+        {"coupling": 1.0},
+    )
+    rbms = on_decay(decay)[1]
+    assert "N = 18 (median of 4 seeds)" in rbms.text
+    assert "N = 50 (median of 2 seeds)" in rbms.text
+    counts = [(n.value, n.source) for n in rbms.numbers if "number of seeds" in n.source]
+    of = "decay: number of seeds with a delta_aic"
+    assert counts == [(4, f"{of}[size=18, field=1]"), (2, f"{of}[size=50, field=1]")]
 
 
 def test_times_in_words() -> None:
