@@ -88,8 +88,8 @@ def _change(of: Named, sites: int, field: float) -> Sentence | None:
         last = int(here["level"][known[-1]])
         pruned = _pruned(of, sites, last)
         return say(
-            "the power law stays the better one at {size} up to {pruned} pruned, the last level that "
-            "can be told",
+            "the power law stays the better one at {size} up to {pruned} pruned, the last level "
+            "that can be told",
             size=size,
             pruned=pruned,
         )
