@@ -845,3 +845,36 @@ def test_a_rule(key: str, verdict: str, change: Change) -> None:
     finding = found(change(world()), key)
     assert finding.verdict == verdict, finding.measured
     assert bool(finding.numbers) == (verdict != UNDECIDED)
+
+
+SQUARED = [
+    "sensitivity-varies",
+    "order-most-sensitive",
+    "energy-least-sensitive",
+    "correlation-more-than-kl",
+]
+
+
+@pytest.mark.parametrize("key", SQUARED)
+def test_beside_the_growth_of_a_mean_square_stands_that_of_its_root(key: str) -> None:
+    # So much higher at all levels but the dense one that it grows the most.
+    findings = [
+        found(scaled("study", "correlation_mse", factor, level=range(1, 21))(world()), key)
+        for factor in (100.0, 400.0)
+    ]
+    before, after = (each.numbers for each in findings)
+    assert "geometric mean" in findings[0].measured
+    (claim,) = (claim for claim in CLAIMS if claim.key == key)
+    assert "square doubles the logarithm" in claim.rule
+    roots = [name for name in before if "_sampled_root_" in name]
+    assert roots
+    for name in roots:
+        assert after[name].value == pytest.approx(2 * before[name].value)
+        assert f"its root {before[name].value:.2g}" in findings[0].measured
+
+
+def test_what_the_growth_of_larger_systems_is_stands_beside_it() -> None:
+    finding = found(world(), "larger-alike")
+    assert "(geometric mean over levels; harmed at 80% pruned)" in finding.measured
+    for name in ("QCP_18", "PM_50"):
+        assert finding.numbers[f"{name}_harmed"].value in (0, 1, 2, 3)
