@@ -282,8 +282,8 @@ def _by_stage(datasets: Datasets) -> Finding:
         tests += [max(stage.values()) >= _DIFFERENT, max(spread) >= _DIFFERENT]
         found = max(stage, key=lambda measure: stage[measure])
         told.append(
-            f"{name}: up to {stage[found]:.2f} between stages ({found}), up to {max(spread):.2f} "
-            "between measures"
+            f"{name}: up to {stage[found]:.2f} between stages ({_title(found)}), up to "
+            f"{max(spread):.2f} between measures"
         )
         numbers[f"{name}_stages"] = number(
             stage[found],
