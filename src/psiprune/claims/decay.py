@@ -103,6 +103,17 @@ def _to_exponential(datasets: Datasets) -> Finding:
                 how + "median of the last three levels that can be connected above 2",
                 "decay/delta_aic",
             ),
+            f"dense_{size:g}": number(
+                float(np.median(delta[known, 0])),
+                f"median over seeds, size {size:g}, at the QCP, level 0",
+                "decay/delta_aic",
+            ),
+            f"late_{size:g}": number(
+                float(np.median(late[known])),
+                f"median over seeds, size {size:g}, at the QCP, of the median of the last three "
+                "levels that can be connected",
+                "decay/delta_aic",
+            ),
             f"exact_{size:g}": number(exact, f"size {size:g}", "decay/delta_aic_reference"),
         }
     if not tests:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from psiprune.claims.access import EXACT, Float64, phase
-from psiprune.claims.compare import Contrast
+from psiprune.claims.compare import Contrast, band_numbers
 from psiprune.claims.finding import Datasets, Number, Undecided, number
 
 #: The paper's kinds of RBM, and those of them that are sparse before training.
@@ -56,6 +56,11 @@ def median_of(here: xr.Dataset, kind: str, name: str = "kl") -> Number:
     """The median of a measure of one kind over seeds."""
     value = float(np.median(values_of(here, kind, name)))
     return number(value, f"median over seeds, {kind}", f"sparse/{name}")
+
+
+def bands_of_kind(label: str, here: xr.Dataset, kind: str) -> dict[str, Number]:
+    """The median and the band of KL of one kind over seeds."""
+    return band_numbers(label, values_of(here, kind), f"over seeds, {kind}", "sparse/kl")
 
 
 def against(label: str, one: str, other: str, found: Contrast, name: str) -> dict[str, Number]:

@@ -248,6 +248,12 @@ def _correlated(datasets: Datasets) -> Finding:
                 shown.append(f"{middle:.2f}")
             told.append(f"{name}, {part}: {', '.join(shown)}")
     titles = listed([_title(str(measure)) for measure in datasets["ranks"]["measure"].values])
+    numbers["positive"] = number(
+        sum(tests), "how many of all are significantly positive", "ranks/rank_correlation"
+    )
+    numbers["all"] = number(
+        len(tests), "phases, parts and measures looked at", "ranks/rank_correlation"
+    )
     measured = (
         f"Spearman's correlation with KL of {titles} (medians of {seeds} seeds): "
         f"{'; '.join(told)}. {sum(tests)} of {len(tests)} are significantly positive."

@@ -29,6 +29,7 @@ from psiprune.claims.kinds import (
     SPARSE,
     TITLES,
     against,
+    bands_of_kind,
     label_of,
     median_of,
     of_kinds,
@@ -78,7 +79,7 @@ def _comparable(datasets: Datasets) -> Finding:
         for kind in SPARSE:
             own = median_of(here, kind)
             tests.append(own.value <= COMPARABLE * pruned.value)
-            numbers[f"{name}_{label_of(kind)}"] = own
+            numbers |= bands_of_kind(f"{name}_{label_of(kind)}", here, kind)
             shown.append(f"{kind} {band(values_of(here, kind))}")
         told.append(f"{name}: pruned {pruned.value:.2g}, {', '.join(shown)}")
     measured = f"KL, median (16 to 84 %) of {seeds} seeds. {'; '.join(told)}."
