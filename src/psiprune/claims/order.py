@@ -25,6 +25,7 @@ from psiprune.claims.finding import (
     Claim,
     Datasets,
     Finding,
+    Number,
     number,
     verdict_on,
 )
@@ -74,7 +75,8 @@ def _rises_at_once(datasets: Datasets) -> Finding:
     exact, sampled = "abs_magnetization_bias_exact", "abs_magnetization_roe"
     here = whole(phase(datasets, "study", QCP), ONE_SIDED, exact, sampled)
     level = fractions(here)[1]
-    told, numbers, ratios, ps = [], {}, {}, {}
+    numbers: dict[str, Number] = {}
+    told, ratios, ps = [], {}, {}
     for name, title in ((exact, "exact |m| bias"), (sampled, "mROE")):
         values = series(here, name, "level")
         ratios[name] = float(np.median(values[:, 1] / values[:, 0]))
