@@ -886,3 +886,41 @@ def test_what_the_growth_of_larger_systems_is_stands_beside_it() -> None:
 def test_measures_are_called_by_their_titles(key: str) -> None:
     names = set(re.findall(r"\w+_\w+", found(world(), key).measured))
     assert names <= {"C_MSE", "N_h"}
+
+
+CONTROLLED = ["sparse-trainable", "ss-converges-faster"]
+
+
+@pytest.mark.parametrize("key", CONTROLLED)
+def test_the_random_control_is_told_and_decides_nothing(key: str) -> None:
+    told = found(world(), key)
+    assert "random control, which decides nothing" in told.measured
+    numbers = [name for name in told.numbers if "random" in name]
+    assert len(numbers) >= 4
+    for change in (
+        taken("sparse", variant=slice(0, 5)),
+        put("sparse", "kl", np.nan, variant="random"),
+    ):
+        without = found(change(world()), key)
+        assert "random" not in without.measured
+        assert (without.verdict, without.seeds) == (told.verdict, told.seeds)
+        assert {name: told.numbers[name] for name in told.numbers if name not in numbers} == (
+            without.numbers
+        )
+
+
+def test_the_random_control_is_measured_as_the_others() -> None:
+    sparse = world()["sparse"].sel(field=1.0, variant="random")
+    factor = float((sparse["history_kl"].isel(epoch=0) / sparse["kl"]).median())
+    finding = found(world(), "sparse-trainable")
+    assert finding.numbers["QCP_random"].value == pytest.approx(factor)
+    assert f"{factor:.3g} at the QCP (at least 10 in 100% of seeds)" in finding.measured
+
+
+def test_how_many_seeds_are_comparable_is_told() -> None:
+    finding = found(world(), "sparse-comparable")
+    kl = world()["sparse"]["kl"].sel(field=1.0)
+    for kind in ("sp/ss", "sp/os", "sc"):
+        share = float((kl.sel(variant=kind) <= 2 * kl.sel(variant="pruned").median()).mean())
+        assert finding.numbers[f"QCP_{kind.replace('/', '_')}_share"].value == share
+    assert finding.measured.count("within twice,") + finding.measured.count("within twice;") == 5

@@ -14,6 +14,8 @@ from psiprune.claims.finding import Datasets, Number, Undecided, number
 #: The paper's kinds of RBM, and those of them that are sparse before training.
 SPARSE = ("sp/ss", "sp/os", "sc")
 KINDS = ("dense", "pruned", *SPARSE)
+#: Masks of chance with as many weights: beside what a rule measures stands what they reach.
+CONTROL = "random"
 #: Sums over all states, as all measures of this dataset up to 20 sites.
 TITLES = {name.removesuffix("_exact"): title for name, title in EXACT.items()}
 
@@ -40,6 +42,18 @@ def all_of_kinds(datasets: Datasets, ratio: float, kinds: Sequence[str]) -> xr.D
     if missing:
         raise Undecided(f"sparse has no {missing[0]}")
     return here.sel(variant=list(kinds))
+
+
+def control_of(datasets: Datasets, ratio: float, here: xr.Dataset) -> xr.Dataset | None:
+    """The random control at the field and of the seeds of `here`; None where the run has none.
+
+    No verdict rests on it, so seeds of which it is not known count for the claim all the same.
+    """
+    if CONTROL not in datasets["sparse"]["variant"].values:
+        return None
+    own = all_of_kinds(datasets, ratio, (CONTROL,)).sel(seed=here["seed"])
+    known = np.isfinite(values_of(own, CONTROL))
+    return own.isel(seed=np.flatnonzero(known)) if known.any() else None
 
 
 def values_of(here: xr.Dataset, kind: str, name: str = "kl") -> Float64:

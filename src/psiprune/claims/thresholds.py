@@ -94,7 +94,8 @@ def _small_amount(datasets: Datasets) -> Finding:
 
 
 def _phases_differ(datasets: Datasets) -> Finding:
-    found, numbers, told = {}, {}, []
+    numbers: dict[str, Number] = {}
+    found, told = {}, []
     study = datasets["study"]
     ratios = {name: phase(datasets, "study", ratio) for name, ratio in PHASES.items()}
     known = [whole(here, TWO_SIDED, "kl")["seed"].values for here in ratios.values()]
