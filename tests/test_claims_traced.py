@@ -16,7 +16,7 @@ _NO_NUMBERS = (
     r"1 - F|3 N_h|Fig\. 1|0\.9\^n|16 to 84 %|m = 0\b|below 0\b",  # names
     r"N = \d+|K = \d+|\d+ units has|step 18\b|have \d\b",  # of what: sizes, steps, widths
     r"\d+ (dense )?(seeds|RBMs|pairs)",
-    r"\d+%: (?=N =)|harmed at 80%|of 3 harmed|within 1 %|within 10 %|at least 5 times|at least 10 in",  # rules
+    r"\d+%: (?=N =)|harmed at 80%|of 3 harmed|within 10? %|at least (5 times|10 in)",  # rules
     r"0\.98 ± 0\.19|it is 0 in",  # what the paper says, and what is exact
 )
 
