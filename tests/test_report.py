@@ -45,7 +45,9 @@ from psiprune.report.paper import paper_report
 from psiprune.report.picture import picture
 from psiprune.report.sentences.beyond import on_decay, on_timing
 from psiprune.report.sentences.common import harmless
+from psiprune.report.sentences.frontier import frontier_table
 from psiprune.report.sentences.study import on_table, table_one
+from psiprune.summaries import method_title
 from tiny_report import FIGURE, FIGURES, TIMING, report_of, tiny_datasets
 
 VOID = {"meta", "img", "input", "br"}
@@ -600,6 +602,34 @@ def test_seeds_of_a_decay_are_counted_by_size() -> None:
     counts = [(n.value, n.source) for n in rbms.numbers if "number of seeds" in n.source]
     of = "decay: number of seeds with a delta_aic"
     assert counts == [(4, f"{of}[size=18, field=1]"), (2, f"{of}[size=50, field=1]")]
+
+
+def test_all_ways_to_remove_weights_are_in_the_table(page: Page) -> None:
+    kl = np.array([[1.0, 1.5, 2.0, 9.0], [1.1, 1.2, 5.0, np.nan], [4.0, 4.0, 4.0, 4.0]])
+    over = ("field", "seed", "variant", "count")
+    values = np.stack([[kl] * 2, [2 * kl] * 2])
+    frontier = xr.Dataset(
+        {"kl": (over, values), "abs_magnetization_roe": (over, values / 100)},
+        {
+            "field": [1.0, 2.0],
+            "seed": [0, 1],
+            "variant": ["surgeon", "magnitude-by-unit", "damage-alone"],
+            "count": [8, 6, 4, 2],
+        },
+        {"sites": 4, "hidden": 2, "coupling": 1.0, "limit": 0.02},
+    )
+    table = frontier_table(frontier)
+    assert table is not None
+    cells = [[c if isinstance(c, str) else c.shown for c in row] for row in table.rows]
+    assert cells == [
+        ["surgeon", "2.00", "4", "6", "4.00", "4", "–"],
+        ["magnitude, by hidden unit", "5.00", "6", "6", "10.0", "6", "–"],
+        ["damage, no training", "4.00", "–", "–", "8.00", "–", "–"],
+    ]
+    assert len({len(row) for row in [table.head, *table.rows]}) == 1
+    assert frontier_table(frontier.sel(variant=["damage-alone"])) is None
+    assert method_title("surgeon-1") == "surgeon, 1 hidden unit"
+    assert any("All ways to remove weights" in text for _, text in page.all("caption"))
 
 
 def test_times_in_words() -> None:

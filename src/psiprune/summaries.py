@@ -10,6 +10,24 @@ import xarray as xr
 QUANTILES = (0.16, 0.5, 0.84)
 
 
+#: What is said of each way to remove weights, for that of `psiprune frontier` by its name.
+_METHODS = {
+    "magnitude-cd": "magnitude, CD: the paper",
+    "magnitude": "magnitude",
+    "magnitude-by-unit": "magnitude, by hidden unit",
+    "damage": "damage",
+    "surgeon": "surgeon",
+    "random": "random (control)",
+    "magnitude-alone": "magnitude, no training",
+    "magnitude-compensated-alone": "magnitude, biases alone corrected",
+    "damage-alone": "damage, no training",
+    "surgeon-alone": "surgeon, no training",
+    "cluster": "constructed clusters, from the start",
+    "cluster-rewired": "clusters, rewired",
+    "random-rewired": "random mask, rewired",
+}
+
+
 class Band(NamedTuple):
     """Median over seeds, and where 16 and 84 % of the seeds lie."""
 
@@ -45,6 +63,14 @@ def phase_label(dataset: xr.Dataset, field: float) -> str:
     ratio = field / dataset.attrs["coupling"]
     phase = "QCP" if ratio == 1 else "PM" if ratio > 1 else "ordered"
     return f"{field_label(dataset, field)} ({phase})"
+
+
+def method_title(variant: str) -> str:
+    """A variant of the frontier in words: "surgeon, no training", "surgeon, 3 hidden units"."""
+    start, _, units = variant.rpartition("-")
+    if units.isdigit():
+        return f"{method_title(start)}, {units} hidden unit{'' if units == '1' else 's'}"
+    return _METHODS.get(variant, variant)
 
 
 def seeds_text(dataset: xr.Dataset) -> str:

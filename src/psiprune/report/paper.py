@@ -27,6 +27,7 @@ from psiprune.report.sentences.beyond import (
     on_sizes,
     on_timing,
 )
+from psiprune.report.sentences.frontier import frontier_table
 from psiprune.report.sentences.sparse import on_broken, on_forbidden, on_sparse
 from psiprune.report.sentences.study import (
     on_graph,
@@ -113,7 +114,9 @@ def _sections(
         elif name in figures:
             alt = f"{_SEEN[name]} {_phases(datasets, name)}".strip()
             shown = picture(figures[name], alt)
-            yield Section(name, title, shown, _sentences(name, datasets, timing))
+            own = name == "frontier" and "frontier" in datasets
+            grid = frontier_table(datasets["frontier"]) if own else None
+            yield Section(name, title, shown, _sentences(name, datasets, timing), grid)
 
 
 _TITLES = {
