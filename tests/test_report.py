@@ -43,7 +43,7 @@ from psiprune.report.page import (
 )
 from psiprune.report.paper import paper_report
 from psiprune.report.picture import picture
-from psiprune.report.sentences.beyond import on_decay, on_timing
+from psiprune.report.sentences.beyond import on_decay, on_schedules, on_timing
 from psiprune.report.sentences.common import harmless
 from psiprune.report.sentences.frontier import frontier_table
 from psiprune.report.sentences.study import on_table, table_one
@@ -630,6 +630,26 @@ def test_all_ways_to_remove_weights_are_in_the_table(page: Page) -> None:
     assert frontier_table(frontier.sel(variant=["damage-alone"])) is None
     assert method_title("surgeon-1") == "surgeon, 1 hidden unit"
     assert any("All ways to remove weights" in text for _, text in page.all("caption"))
+
+
+def test_schedules_with_the_same_first_step_are_told_apart() -> None:
+    kept = np.array([100, 90, 81, 73, 66, 59]), np.array([100, 90, 86, 81, 77, 73])
+    made = [
+        xr.Dataset(
+            {
+                "kl": (("field", "seed", "level"), np.ones((1, 1, 6))),
+                "weights_kept": (("field", "seed", "level"), each[None, None]),
+                "fraction_pruned": (("field", "seed", "level"), 1 - each[None, None] / 100),
+            },
+            {"field": [1.0], "seed": [0], "level": np.arange(6)},
+            {"coupling": 1.0},
+        )
+        for each in kept
+    ]
+    (told,) = on_schedules(made[0], {"schedule-0.1": made[1]})
+    first = "nat with 10.0\xa0% in the first step, then"
+    assert f"{first} 10\xa0% a step" in told.text
+    assert f"{first} 5\xa0% a step" in told.text
 
 
 def test_times_in_words() -> None:

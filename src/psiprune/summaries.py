@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import xarray as xr
 
 #: A band holds the middle 68 % of the seeds, as one standard deviation to both sides would.
@@ -71,6 +72,18 @@ def method_title(variant: str) -> str:
     if units.isdigit():
         return f"{method_title(start)}, {units} hidden unit{'' if units == '1' else 's'}"
     return _METHODS.get(variant, variant)
+
+
+def step_share(study: xr.Dataset) -> float:
+    """The share of the remaining weights that a step of a study removes.
+
+    The mean over its steps, as counts are rounded; without the first, which may be another, and
+    the last, which may be cut short.
+    """
+    kept = study["weights_kept"].isel(field=0, seed=0).values
+    steps = kept[1:] / kept[:-1]
+    inner = steps[1:-1] if len(steps) > 2 else steps
+    return float(1.0 - np.exp(np.log(inner).mean()))
 
 
 def seeds_text(dataset: xr.Dataset) -> str:

@@ -31,7 +31,7 @@ from psiprune.report.sentences.common import (
     over_seeds,
     smallest,
 )
-from psiprune.summaries import critical, phase_label
+from psiprune.summaries import critical, phase_label, step_share
 
 
 def on_decay(decay: xr.Dataset) -> list[Sentence]:
@@ -130,9 +130,10 @@ def on_schedules(
             of, where = Named(name, each), {"field": field, "level": level}
             told.append(
                 say(
-                    "{kl} nat with {first} in the first step ({pruned} pruned)",
+                    "{kl} nat with {first} in the first step, then {then} a step ({pruned} pruned)",
                     kl=median(of, "kl", where),
                     first=_first_step(of, field),
+                    then=_later_steps(of),
                     pruned=median(of, "fraction_pruned", where, percent),
                 )
             )
@@ -151,6 +152,13 @@ def on_schedules(
 def _first_step(of: Named, field: float) -> Number:
     second = int(of.data["level"][1])
     return median(of, "fraction_pruned", {"field": field, "level": second}, percent)
+
+
+def _later_steps(of: Named) -> Number:
+    """What two schedules with the same first step differ in."""
+    share = step_share(of.data)
+    source = "mean share of weights_kept that a step removes, without the first and the last"
+    return Number(share, f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%"), f"{of.name}: {source}")
 
 
 def on_sizes(studies: Mapping[str, xr.Dataset]) -> list[Sentence]:
