@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,6 +29,20 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "of another project")
     return copy
+
+
+def test_the_processor_is_named_where_it_is_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text("processor\t: 0\nmodel name\t: A 9000 @ 2 GHz\nmodel name\t: A 9000 @ 2 GHz\n")
+    monkeypatch.setattr(provenance, "_CPUS", file)
+    assert describe_machine()["processor"] == "A 9000 @ 2 GHz"
+    file.unlink()
+    monkeypatch.setattr(platform, "processor", lambda: "arm")
+    assert describe_machine()["processor"] == "arm"
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    assert "processor" not in describe_machine()
 
 
 def test_git_is_not_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
