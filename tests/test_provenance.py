@@ -6,11 +6,12 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from psiprune import provenance
-from psiprune.provenance import describe_machine
+from psiprune.provenance import LATER, describe_machine, other_stages
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -62,3 +63,19 @@ def test_the_revision_is_that_of_the_checkout(installed: Path, tmp_path: Path) -
 @pytest.mark.usefixtures("installed")
 def test_the_revision_of_a_checkout_around_the_environment_is_not_ours() -> None:
     assert describe_machine()["git"] == "not a checkout"
+
+
+def test_stages_by_other_code_are_told_with_what_differs() -> None:
+    run = {"numpy": "2.2", "git": "abc", "machine": "m", LATER: [{"numpy": "2.3", "git": "abc"}]}
+    same = {"numpy": "2.2", "git": "abc", "machine": "another", "processor": "p"}
+    stages: dict[str, dict[str, Any]] = {
+        "study": same,
+        "sparse": {**same, "git": "def"},
+        "frontier": {**same, LATER: [{**same, "numpy": "2.3", "git": "ghi"}]},
+        "graph": {"git": "abc"},
+    }
+    assert other_stages(run, stages) == {
+        "sparse": "git def",
+        "frontier": "as the run; later start: numpy 2.3, git ghi",
+        "graph": "numpy unknown",
+    }

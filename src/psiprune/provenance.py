@@ -75,6 +75,30 @@ def facts_of(provenance: Mapping[str, Any]) -> dict[str, str]:
     return {**facts, **{f"later start {k}": words for k, words in enumerate(told, 1)}}
 
 
+def other_stages(run: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The stages of a run that other code or libraries made: name -> what differs from the run's.
+
+    A stage may have been copied in, or made before the run was taken up by another revision.
+    """
+    found = {}
+    for name, stage in stages.items():
+        starts = [_differing(run, start) for start in (stage, *stage.get(LATER, ()))]
+        if any(starts):
+            found[name] = "; later start: ".join(words or "as the run" for words in starts)
+    return found
+
+
+def _differing(run: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
+    """What of a stage's code is not the run's: "numpy 2.2.1, git 3c3d38b"."""
+    theirs, ours = _code(stage), _code(run)
+    names = [name for name in dict.fromkeys((*theirs, *ours)) if name != LATER]
+    return ", ".join(
+        f"{name} {theirs.get(name, 'unknown')}"
+        for name in names
+        if theirs.get(name) != ours.get(name)
+    )
+
+
 def _processor() -> str:
     """The model of the processor as Linux names it, else as Python does; empty if neither does."""
     try:
