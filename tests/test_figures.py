@@ -111,6 +111,8 @@ def test_the_line_where_the_graph_falls_apart() -> None:
     figure = plot_study(counted())
     for ax in figure.get_axes():
         assert [1 - 24 / 162] * 2 in [np.asarray(line.get_xdata()).tolist() for line in ax.lines]
+    labels = [text.get_text() for text in figure.legends[0].texts]
+    assert "floor of the sampled measure: a perfect model" in labels
     assert "85%: graph must fall apart" in [text.get_text() for text in figure.legends[0].texts]
     whole = plot_study(counted(levels=10))
     assert not any("apart" in text.get_text() for text in whole.legends[0].texts)

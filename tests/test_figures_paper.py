@@ -209,6 +209,8 @@ def test_correlations_end_where_noise_begins() -> None:
         assert [curve for curve in shown if curve] == expected
         assert points(d[1:], here["correlation_reference"][1:]) in drawn(ax)
     assert axes[0].get_title() == "18 sites, h/J = 1 (QCP)"
+    figure = plot_decay([study], decay_of([study]))
+    assert "curves end where C(d) < 3 standard errors, or ≤ 0" in legend(figure)
 
 
 def test_the_criterion_by_level_and_of_the_exact_state() -> None:
@@ -313,6 +315,13 @@ def test_sizes_beside_each_other() -> None:
             ends = np.asarray(bars.get_paths()[0].vertices)[:, 1]
             np.testing.assert_allclose(ends, float(values[0]) + error * np.array([-1, 1]))
     assert {"18 sites, 3 seeds", "50 sites, 2 seeds"} < set(legend(figure))
+
+
+def test_the_sizes_whose_graph_must_fall_apart_are_named() -> None:
+    small = invented.study(sites=18, levels=20, fraction=0.1)
+    figure = plot_sizes([small, invented.study(sites=50)])
+    fallen = [label for label in legend(figure) if "fall apart" in label]
+    assert fallen == ["graph of 18 sites must fall apart"]  # the other keeps enough weights
 
 
 def test_a_dense_value_below_the_floor_is_no_unit() -> None:

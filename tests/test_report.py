@@ -43,9 +43,11 @@ from psiprune.report.page import (
 )
 from psiprune.report.paper import paper_report
 from psiprune.report.picture import picture
-from psiprune.report.sentences.beyond import on_decay, on_timing
+from psiprune.report.sentences.beyond import on_decay, on_schedules, on_timing
 from psiprune.report.sentences.common import harmless
+from psiprune.report.sentences.frontier import frontier_table
 from psiprune.report.sentences.study import on_table, table_one
+from psiprune.summaries import method_title
 from tiny_report import FIGURE, FIGURES, TIMING, report_of, tiny_datasets
 
 VOID = {"meta", "img", "input", "br"}
@@ -573,13 +575,81 @@ def test_decay_in_words() -> None:
         "the power law at N = 18 (ΔAIC = −5.00) and the exponential at N = 50 (ΔAIC = 4.00)."
     )
     assert rbms == (
-        "Of the RBMs (one seed) it first is the exponential at N = 18 with 20.0\xa0% pruned (ΔAIC "
-        "= 3.00), the exponential is the better one at N = 50 before any pruning (ΔAIC = 2.00) and "
-        "the power law stays the better one at N = 100 up to 10.0\xa0% pruned, the last level that "
-        "can be told."
+        "Of the RBMs it first is the exponential at N = 18 (one seed) with 20.0\xa0% pruned (ΔAIC "
+        "= 3.00), the exponential is the better one at N = 50 (one seed) before any pruning (ΔAIC "
+        "= 2.00) and the power law stays the better one at N = 100 (one seed) up to 10.0\xa0% "
+        "pruned, the last level that can be told."
     )
     unknown = {name: decay[name] * np.nan for name in ("delta_aic", "delta_aic_reference")}
     assert on_decay(decay.assign(unknown)) == []
+
+
+def test_seeds_of_a_decay_are_counted_by_size() -> None:
+    delta = np.full((2, 1, 4, 2), -3.0)
+    delta[1, :, 2:] = np.nan  # the larger size has two seeds, and is padded
+    decay = xr.Dataset(
+        {
+            "delta_aic": (("size", "field", "seed", "level"), delta),
+            "delta_aic_reference": (("size", "field"), [[-5.0], [-5.0]]),
+            "fraction_pruned": (("size", "level"), np.tile([0.0, 0.1], (2, 1))),
+        },
+        {"size": [18, 50], "field": [1.0], "seed": np.arange(4), "level": [0, 1]},
+        {"coupling": 1.0},
+    )
+    rbms = on_decay(decay)[1]
+    assert "N = 18 (median of 4 seeds)" in rbms.text
+    assert "N = 50 (median of 2 seeds)" in rbms.text
+    counts = [(n.value, n.source) for n in rbms.numbers if "number of seeds" in n.source]
+    of = "decay: number of seeds with a delta_aic"
+    assert counts == [(4, f"{of}[size=18, field=1]"), (2, f"{of}[size=50, field=1]")]
+
+
+def test_all_ways_to_remove_weights_are_in_the_table(page: Page) -> None:
+    kl = np.array([[1.0, 1.5, 2.0, 9.0], [1.1, 1.2, 5.0, np.nan], [4.0, 4.0, 4.0, 4.0]])
+    over = ("field", "seed", "variant", "count")
+    values = np.stack([[kl] * 2, [2 * kl] * 2])
+    frontier = xr.Dataset(
+        {"kl": (over, values), "abs_magnetization_roe": (over, values / 100)},
+        {
+            "field": [1.0, 2.0],
+            "seed": [0, 1],
+            "variant": ["surgeon", "magnitude-by-unit", "damage-alone"],
+            "count": [8, 6, 4, 2],
+        },
+        {"sites": 4, "hidden": 2, "coupling": 1.0, "limit": 0.02},
+    )
+    table = frontier_table(frontier)
+    assert table is not None
+    cells = [[c if isinstance(c, str) else c.shown for c in row] for row in table.rows]
+    assert cells == [
+        ["surgeon", "2.00", "4", "6", "4.00", "4", "–"],
+        ["magnitude, by hidden unit", "5.00", "6", "6", "10.0", "6", "–"],
+        ["damage, no training", "4.00", "–", "–", "8.00", "–", "–"],
+    ]
+    assert len({len(row) for row in [table.head, *table.rows]}) == 1
+    assert frontier_table(frontier.sel(variant=["damage-alone"])) is None
+    assert method_title("surgeon-1") == "surgeon, 1 hidden unit"
+    assert any("All ways to remove weights" in text for _, text in page.all("caption"))
+
+
+def test_schedules_with_the_same_first_step_are_told_apart() -> None:
+    kept = np.array([100, 90, 81, 73, 66, 59]), np.array([100, 90, 86, 81, 77, 73])
+    made = [
+        xr.Dataset(
+            {
+                "kl": (("field", "seed", "level"), np.ones((1, 1, 6))),
+                "weights_kept": (("field", "seed", "level"), each[None, None]),
+                "fraction_pruned": (("field", "seed", "level"), 1 - each[None, None] / 100),
+            },
+            {"field": [1.0], "seed": [0], "level": np.arange(6)},
+            {"coupling": 1.0},
+        )
+        for each in kept
+    ]
+    (told,) = on_schedules(made[0], {"schedule-0.1": made[1]})
+    first = "nat with 10.0\xa0% in the first step, then"
+    assert f"{first} 10\xa0% a step" in told.text
+    assert f"{first} 5\xa0% a step" in told.text
 
 
 def test_times_in_words() -> None:

@@ -66,6 +66,22 @@ def test_a_whole_run_has_claims_medians_and_a_report_again_the_same(run: Path) -
     assert {name: data for name, (data, _) in tiny.contents(run).items()} == before
 
 
+@pytest.mark.usefixtures("few_figures")
+def test_the_report_names_the_code_of_stages_that_were_copied_in(run: Path) -> None:
+    file = run / "sparse" / "provenance.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "git": "1234abc"}))
+    command = ("paper", "--out", run, *tiny.paper_options())
+    assert tiny.call(*command).status == 0
+    page = (run / "report.html").read_text()
+    assert "<dt>sparse</dt><dd>git 1234abc</dd>" in page
+    assert "<dt>study</dt>" not in page
+    assert "With the versions named above, each stage with its own, this gives" in page
+    file.write_text("{")
+    outcome = tiny.call(*command)
+    assert outcome.status == 2
+    assert f"{file}: cannot be read" in outcome.err
+
+
 def test_one_figure_alone_runs_what_it_needs(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = ("--only", "fig1", "table1", *tiny.paper_options())

@@ -187,6 +187,29 @@ def test_other_code_that_takes_up_a_run_is_told_and_kept(
         start()
 
 
+def test_a_folder_that_does_not_name_the_processor_is_taken_up_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "provenance.json"
+    machine = {**describe_machine(), "processor": "A"}
+
+    def start(**changed: str) -> bytes:
+        monkeypatch.setattr("psiprune.runs.describe_machine", lambda: {**machine, **changed})
+        with open_run(tmp_path, StudySettings()):
+            pass
+        return file.read_bytes()
+
+    start()
+    older = {name: value for name, value in machine.items() if name != "processor"}
+    file.write_text(json.dumps(older))
+    assert json.loads(start()) == older
+    start(numpy="0.1")
+    kept = json.loads(start(processor="B"))
+    assert [each["processor"] for each in kept["later starts"]] == ["A", "B"]
+    warnings = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1  # of numpy, and of no processor
+
+
 def test_the_command_warns_of_other_code(stages: Path, tmp_path: Path) -> None:
     files = (stages / "rbm.nc", stages / "shots.nc", "--levels=1", "--no-fine-tune")
     command = ("prune", *files, "--out", tmp_path / "path")

@@ -90,7 +90,10 @@ def frontier_like() -> xr.Dataset:
     """KL divergences by variant and count, invented; "surgeon" is the lowest at half."""
     kl = np.arange(12.0).reshape(1, 2, 2, 3) / 100
     return xr.Dataset(
-        {"kl": (("field", "seed", "variant", "count"), kl)},
+        {
+            "kl": (("field", "seed", "variant", "count"), kl),
+            "abs_magnetization_roe": (("field", "seed", "variant", "count"), kl),
+        },
         {
             "field": [1.0],
             "seed": [0, 1],

@@ -30,7 +30,7 @@ from psiprune.figures import (
 )
 from psiprune.files import write_bytes, write_dataset
 from psiprune.inputs import InputError
-from psiprune.provenance import facts_of
+from psiprune.provenance import facts_of, other_stages
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.paper import paper_report
 from psiprune.runs import open_run
@@ -134,6 +134,17 @@ def _alone(run: Path, paper: Paper, wanted: Sequence[str], drawn: Sequence[Path]
     return Outcome("\n\n".join(text), numbers)
 
 
+def _stages(run: Path) -> dict[str, dict[str, Any]]:
+    """The provenance of each stage in the folder of a run."""
+    found = {}
+    for file in sorted(run.glob("*/provenance.json")):
+        try:
+            found[file.parent.name] = dict(json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file}: cannot be read: {error!r}; delete it") from None
+    return found
+
+
 def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
     """Claims, medians and report of a whole run."""
     judged = judge(paper.datasets)
@@ -168,7 +179,11 @@ def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
         first,
         figures,
         paper.timing,
-        Provenance(facts_of(provenance), (run / "config.toml").read_text()),
+        Provenance(
+            facts_of(provenance),
+            (run / "config.toml").read_text(),
+            other_stages(provenance, _stages(run)),
+        ),
         "psiprune paper --config config.toml --out FOLDER",
     )
     page = write_report(run / "report.html", report)

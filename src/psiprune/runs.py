@@ -21,7 +21,7 @@ from psiprune.checkpoints import clear_outlived
 from psiprune.files import write_bytes
 from psiprune.inputs import InputError, Settings
 from psiprune.kept import note_kept
-from psiprune.provenance import LATER, code_changes, describe_machine
+from psiprune.provenance import LATER, code_changes, describe_machine, same_start
 
 _LOG = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ def _describe(file: Path) -> None:
             changed,
         )
     starts = [first, *first.get(LATER, ())]
-    if {name: value for name, value in starts[-1].items() if name != LATER} != ours:
+    if not same_start(starts[-1], ours):
         _write_json(file, {**first, LATER: [*starts[1:], ours]})
 
 

@@ -12,6 +12,7 @@ from psiprune.claims.compare import (
     TWO_SIDED,
     Contrast,
     band,
+    band_numbers,
     contrast,
     p_text,
 )
@@ -68,6 +69,12 @@ def _gradually(datasets: Datasets) -> Finding:
                     against.ratio, "median over seeds, all broken over none", both
                 ),
                 f"{label}_p": number(against.p, "signed ranks, two-sided, of the same", both),
+                **{
+                    f"{label}_{k}": number(value, f"median over seeds, {share:.0%} broken", both)
+                    for k, (share, value) in enumerate(
+                        zip(here["share"].values, middle, strict=True)
+                    )
+                },
                 f"{label}_largest_step": number(
                     largest, "largest step of the median over shares, of the whole damage", both
                 ),
@@ -82,6 +89,8 @@ def _gradually(datasets: Datasets) -> Finding:
             f"broken clusters make it worse in {sum(worse)} of {len(worse)} cases, but whether bit "
             f"by bit takes {_STEPS + 1} shares, found {steps + 1}"
         )
+    for k, share in enumerate(np.sort(datasets["ablation"]["share"].values)):
+        numbers[f"share_{k}"] = number(share, f"share {k} of clusters broken", "ablation/share")
     cases = [a and b for a, b in zip(worse, gradual, strict=True)]
     verdict = HOLDS if all(cases) else IN_PART if all(worse) else verdict_of(cases)
     measured = (
@@ -140,11 +149,21 @@ def _reform(datasets: Datasets) -> Finding:
         elsewhere = float(np.mean(moved.found & moved.apart))
         formed.append(elsewhere >= _ELSEWHERE)
         trained.append(moved.against.ratio <= COMPARABLE)
+        count = np.count_nonzero(moved.found & moved.apart)
         told.append(
-            f"{name}: {np.count_nonzero(moved.found & moved.apart)} of {moved.found.size} units "
+            f"{name}: {count} of {moved.found.size} units "
             f"have a cluster elsewhere, KL {band(moved.kl)}, {moved.against} times the dense one"
         )
         numbers |= _kl_numbers(name, moved.against)
+        numbers |= band_numbers(
+            f"{name}_kl", moved.kl, "over seeds, forbidden", "ablation/forbidden_kl"
+        )
+        numbers[f"{name}_units"] = number(
+            moved.found.size, "units of all seeds, forbidden", "ablation/found"
+        )
+        numbers[f"{name}_elsewhere_count"] = number(
+            count, "units of the share elsewhere", "ablation/found", "ablation/overlap"
+        )
         numbers[f"{name}_elsewhere"] = number(
             elsewhere,
             "share of units with a cluster that shares no site with the dense one, forbidden",

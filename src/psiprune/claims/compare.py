@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from psiprune.claims.access import Float64
+from psiprune.claims.finding import Number, number
 from psiprune.paired import paired
 from psiprune.summaries import QUANTILES
 
@@ -82,6 +83,16 @@ def band(values: ArrayLike, form: str = ".2g") -> str:
     """Median, and where 16 and 84 % lie: "0.0025 (0.0024 to 0.0026)"."""
     low, middle, high = np.quantile(np.asarray(values, np.float64), QUANTILES)
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
+
+
+def band_numbers(label: str, values: ArrayLike, of: str, *variables: str) -> dict[str, Number]:
+    """What `band` tells, as numbers LABEL, LABEL_low and LABEL_high; of: "over seeds, sc"."""
+    low, middle, high = np.quantile(np.asarray(values, np.float64), QUANTILES)
+    return {
+        label: number(middle, f"median {of}", *variables),
+        f"{label}_low": number(low, f"16 % quantile {of}", *variables),
+        f"{label}_high": number(high, f"84 % quantile {of}", *variables),
+    }
 
 
 def p_text(p: float) -> str:

@@ -103,6 +103,17 @@ def _to_exponential(datasets: Datasets) -> Finding:
                 how + "median of the last three levels that can be connected above 2",
                 "decay/delta_aic",
             ),
+            f"dense_{size:g}": number(
+                float(np.median(delta[known, 0])),
+                f"median over seeds, size {size:g}, at the QCP, level 0",
+                "decay/delta_aic",
+            ),
+            f"late_{size:g}": number(
+                float(np.median(late[known])),
+                f"median over seeds, size {size:g}, at the QCP, of the median of the last three "
+                "levels that can be connected",
+                "decay/delta_aic",
+            ),
             f"exact_{size:g}": number(exact, f"size {size:g}", "decay/delta_aic_reference"),
         }
     if not tests:
@@ -231,16 +242,26 @@ def _alike(datasets: Datasets) -> Finding:
                 )
                 for variable, factor in factors.items()
             }
+            numbers[f"{name}_{sites}_harmed"] = number(
+                sum(harmed),
+                "measures whose median over seeds at the level nearest to 80 % pruned is above the "
+                "largest dense value",
+                *(f"{key}/{variable}" for variable in _LARGE),
+                f"{key}/fraction_pruned",
+            )
             told.append(
                 f"{name}, N = {sites}: eROE {factors['energy_roe']:.2g}, mROE "
                 f"{factors['abs_magnetization_roe']:.2g}, C_MSE {factors['correlation_mse']:.2g} "
-                f"({sum(harmed)} of 3 harmed at {_LATE:.0%})"
+                f"({sum(harmed)} of {len(harmed)} harmed)"
             )
         for key in keys[1:]:
             tests += [looks[key][0] == looks["study"][0], looks[key][1] == looks["study"][1]]
     if not tests:
         raise Undecided("no two sizes have a phase of the paper in common")
-    measured = f"Growth over the dense RBM, {seeds} seeds or more. {'; '.join(told)}."
+    measured = (
+        f"Growth over the dense RBM (geometric mean over levels; harmed at {_LATE:.0%} pruned), "
+        f"{seeds} seeds or more. {'; '.join(told)}."
+    )
     return Finding(verdict_of(tests), measured, numbers, seeds)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 import xarray as xr
 
@@ -90,7 +90,7 @@ def verdict_on(main: bool, sides: Iterable[bool]) -> str:
     return HOLDS if all(sides) else IN_PART
 
 
-def number(value: float, how: str, *variables: str) -> Number:
+def number(value: SupportsFloat, how: str, *variables: str) -> Number:
     """A number made from variables named as "dataset/variable"."""
     return Number(float(value), how, variables)
 

@@ -8,12 +8,14 @@ import numpy as np
 import xarray as xr
 
 from psiprune.claims.access import EXACT, Float64, phase
-from psiprune.claims.compare import Contrast
+from psiprune.claims.compare import Contrast, band_numbers
 from psiprune.claims.finding import Datasets, Number, Undecided, number
 
 #: The paper's kinds of RBM, and those of them that are sparse before training.
 SPARSE = ("sp/ss", "sp/os", "sc")
 KINDS = ("dense", "pruned", *SPARSE)
+#: Masks of chance with as many weights: beside what a rule measures stands what they reach.
+CONTROL = "random"
 #: Sums over all states, as all measures of this dataset up to 20 sites.
 TITLES = {name.removesuffix("_exact"): title for name, title in EXACT.items()}
 
@@ -42,6 +44,18 @@ def all_of_kinds(datasets: Datasets, ratio: float, kinds: Sequence[str]) -> xr.D
     return here.sel(variant=list(kinds))
 
 
+def control_of(datasets: Datasets, ratio: float, here: xr.Dataset) -> xr.Dataset | None:
+    """The random control at the field and of the seeds of `here`; None where the run has none.
+
+    No verdict rests on it, so seeds of which it is not known count for the claim all the same.
+    """
+    if CONTROL not in datasets["sparse"]["variant"].values:
+        return None
+    own = all_of_kinds(datasets, ratio, (CONTROL,)).sel(seed=here["seed"])
+    known = np.isfinite(values_of(own, CONTROL))
+    return own.isel(seed=np.flatnonzero(known)) if known.any() else None
+
+
 def values_of(here: xr.Dataset, kind: str, name: str = "kl") -> Float64:
     """A measure of one kind, [seed]."""
     return np.asarray(here[name].sel(variant=kind).values, np.float64)
@@ -56,6 +70,11 @@ def median_of(here: xr.Dataset, kind: str, name: str = "kl") -> Number:
     """The median of a measure of one kind over seeds."""
     value = float(np.median(values_of(here, kind, name)))
     return number(value, f"median over seeds, {kind}", f"sparse/{name}")
+
+
+def bands_of_kind(label: str, here: xr.Dataset, kind: str) -> dict[str, Number]:
+    """The median and the band of KL of one kind over seeds."""
+    return band_numbers(label, values_of(here, kind), f"over seeds, {kind}", "sparse/kl")
 
 
 def against(label: str, one: str, other: str, found: Contrast, name: str) -> dict[str, Number]:

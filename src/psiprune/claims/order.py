@@ -14,6 +14,7 @@ from psiprune.claims.compare import (
     MATTERS,
     ONE_SIDED,
     band,
+    band_numbers,
     p_above,
     p_text,
 )
@@ -24,6 +25,7 @@ from psiprune.claims.finding import (
     Claim,
     Datasets,
     Finding,
+    Number,
     number,
     verdict_on,
 )
@@ -73,7 +75,8 @@ def _rises_at_once(datasets: Datasets) -> Finding:
     exact, sampled = "abs_magnetization_bias_exact", "abs_magnetization_roe"
     here = whole(phase(datasets, "study", QCP), ONE_SIDED, exact, sampled)
     level = fractions(here)[1]
-    told, numbers, ratios, ps = [], {}, {}, {}
+    numbers: dict[str, Number] = {}
+    told, ratios, ps = [], {}, {}
     for name, title in ((exact, "exact |m| bias"), (sampled, "mROE")):
         values = series(here, name, "level")
         ratios[name] = float(np.median(values[:, 1] / values[:, 0]))
@@ -82,10 +85,20 @@ def _rises_at_once(datasets: Datasets) -> Finding:
             f"{title} {band(values[:, 0])} dense, {band(values[:, 1])} after the step, "
             f"{ratios[name]:.2f} times ({p_text(ps[name])}, one-sided)"
         )
+        for level_of, when in enumerate(("dense", "first_step")):
+            numbers |= band_numbers(
+                f"{name}_{when}",
+                values[:, level_of],
+                f"over seeds, level {level_of}",
+                f"study/{name}",
+            )
         how = "median over seeds of level 1 over level 0"
         numbers[f"{name}_ratio"] = number(ratios[name], how, f"study/{name}")
         how = "signed ranks, one-sided, level 1 against level 0"
         numbers[f"{name}_p"] = number(ps[name], how, f"study/{name}")
+    numbers["first_step"] = number(
+        float(level), "median over seeds, level 1", "study/fraction_pruned"
+    )
     verdict = FAILS
     if ps[exact] <= ALPHA and ratios[exact] >= MATTERS:
         verdict = HOLDS
@@ -127,12 +140,11 @@ def _one_peak(datasets: Datasets) -> Finding:
             "first fraction pruned from which on most seeds have no two peaks",
             *both,
         ),
-        "zero_dense": number(
-            float(np.median(dense.centre)), "median of P(m = 0), level 0", both[0]
+        "last": number(
+            float(levels[-1]), "median over seeds, the last level", "study/fraction_pruned"
         ),
-        "zero_last": number(
-            float(np.median(last.centre)), "median of P(m = 0), the last level", both[0]
-        ),
+        **band_numbers("zero_dense", dense.centre, "over seeds of P(m = 0), level 0", both[0]),
+        **band_numbers("zero_last", last.centre, "over seeds of P(m = 0), the last level", both[0]),
     }
     return Finding(verdict, measured, numbers, seeds)
 

@@ -50,6 +50,8 @@ _KINDS = {
     "exact": dict(zip(_SHORT, EXACT, strict=True)),
 }
 _TITLES = dict(zip(_SHORT, MEASURES.values(), strict=True))
+#: The measure that is a mean square.
+_SQUARED = "correlation"
 #: What an accurate energy and a strong deviation are, relative.
 _ACCURATE, _STRONG = 0.01, 0.1
 #: The least rank correlation, and the least difference of two, that matters.
@@ -61,6 +63,10 @@ _SENSITIVITY = (
     "two-sided signed ranks over seeds (p <= 0.05, and at least 10 % in the ratio), in both "
     "phases, each for the measures as the paper samples them and by sums over all states. Holds "
     "if it is so in all four; in part if in two or three."
+)
+_SQUARE = (
+    " C_MSE is a mean square, and a square doubles the logarithm: beside its growth stands that of "
+    "its root, which decides nothing."
 )
 
 
@@ -101,7 +107,13 @@ def _more(pairs: tuple[tuple[str, str], ...], datasets: Datasets) -> Finding:
                 seeds = min(seeds, len(found[one]))
             tests.append(all(passed))
             used = dict.fromkeys(short for pair in pairs for short in pair)
-            factors = [f"{_TITLES[s]} {np.exp(np.median(found[s])):.2g}" for s in used]
+            factors = [_grown(short, found[short]) for short in used]
+            if _SQUARED in used:
+                numbers[f"{name}_{kind}_root_{_SQUARED}"] = number(
+                    _root_growth(found[_SQUARED]),
+                    "growth of its root over dense: geometric mean over levels, median over seeds",
+                    f"study/{names[_SQUARED]}",
+                )
             largest = max(
                 numbers[f"{name}_{kind}_{one}_to_{other}_p"].value for one, other in pairs
             )
@@ -115,8 +127,22 @@ def _more(pairs: tuple[tuple[str, str], ...], datasets: Datasets) -> Finding:
                     "growth over dense: geometric mean over levels, median over seeds",
                     f"study/{names[short]}",
                 )
-    measured = f"Growth over the dense RBM, {seeds} seeds. {'; '.join(told)}."
+    measured = (
+        f"Growth over the dense RBM (geometric mean over levels), median of {seeds} seeds. "
+        f"{'; '.join(told)}."
+    )
     return Finding(verdict_of(tests), measured, numbers, seeds)
+
+
+def _grown(short: str, values: Float64) -> str:
+    """A measure and the factor by which it grows, of a mean square that of its root too."""
+    text = f"{_TITLES[short]} {np.exp(np.median(values)):.2g}"
+    return f"{text} (its root {_root_growth(values):.2g})" if short == _SQUARED else text
+
+
+def _root_growth(values: Float64) -> float:
+    """By what factor the root of a mean square grows, median over seeds."""
+    return float(np.exp(np.median(values) / 2))
 
 
 def _varies(datasets: Datasets) -> Finding:
@@ -130,16 +156,24 @@ def _varies(datasets: Datasets) -> Finding:
             factor = float(np.exp(np.median(found[high] - found[low])))
             tests.append(p <= ALPHA and factor >= COMPARABLE)
             seeds = min(seeds, len(found[low]))
-            told.append(
-                f"{name}, {kind}: {_TITLES[high]} over {_TITLES[low]} {factor:.2g} ({p_text(p)})"
-            )
             both = f"study/{names[high]}", f"study/{names[low]}"
             label = f"{name}_{kind}"
+            shown = f"{_TITLES[high]} over {_TITLES[low]} {factor:.2g} ({p_text(p)})"
+            if high == _SQUARED:
+                root = float(np.exp(np.median(found[high] / 2 - found[low])))
+                shown += f", its root {root:.2g}"
+                numbers[f"{label}_root_factor"] = number(
+                    root, "the same with the root of the largest, a mean square", *both
+                )
+            told.append(f"{name}, {kind}: {shown}")
             numbers[f"{label}_factor"] = number(
                 factor, "ratio of the largest growth to the smallest, median over seeds", *both
             )
             numbers[f"{label}_p"] = number(p, "signed ranks, two-sided, of the same", *both)
-    measured = f"Largest growth over smallest, {seeds} seeds. {'; '.join(told)}."
+    measured = (
+        "Largest growth over the dense RBM over the smallest (geometric means over levels), median "
+        f"of {seeds} seeds. {'; '.join(told)}."
+    )
     return Finding(verdict_of(tests), measured, numbers, seeds)
 
 
@@ -213,13 +247,23 @@ def _correlated(datasets: Datasets) -> Finding:
                 )
                 shown.append(f"{middle:.2f}")
             told.append(f"{name}, {part}: {', '.join(shown)}")
-    names = [f"{measure}_exact" for measure in datasets["ranks"]["measure"].values]
-    titles = listed([EXACT.get(name, name) for name in names])
+    titles = listed([_title(str(measure)) for measure in datasets["ranks"]["measure"].values])
+    numbers["positive"] = number(
+        sum(tests), "how many of all are significantly positive", "ranks/rank_correlation"
+    )
+    numbers["all"] = number(
+        len(tests), "phases, parts and measures looked at", "ranks/rank_correlation"
+    )
     measured = (
         f"Spearman's correlation with KL of {titles} (medians of {seeds} seeds): "
         f"{'; '.join(told)}. {sum(tests)} of {len(tests)} are significantly positive."
     )
     return Finding(verdict_of(tests), measured, numbers, seeds)
+
+
+def _title(measure: str) -> str:
+    """A measure of the rank correlations as other claims call it."""
+    return EXACT.get(f"{measure}_exact", measure)
 
 
 def _by_stage(datasets: Datasets) -> Finding:
@@ -244,8 +288,8 @@ def _by_stage(datasets: Datasets) -> Finding:
         tests += [max(stage.values()) >= _DIFFERENT, max(spread) >= _DIFFERENT]
         found = max(stage, key=lambda measure: stage[measure])
         told.append(
-            f"{name}: up to {stage[found]:.2f} between stages ({found}), up to {max(spread):.2f} "
-            "between measures"
+            f"{name}: up to {stage[found]:.2f} between stages ({_title(found)}), up to "
+            f"{max(spread):.2f} between measures"
         )
         numbers[f"{name}_stages"] = number(
             stage[found],
@@ -275,8 +319,8 @@ def _phases_of(datasets: Datasets) -> list[str]:
     return found
 
 
-def _rule(what: str) -> str:
-    return _SENSITIVITY.format(what)
+def _rule(what: str, squared: bool = False) -> str:
+    return _SENSITIVITY.format(what) + (_SQUARE if squared else "")
 
 
 CLAIMS = (
@@ -285,7 +329,8 @@ CLAIMS = (
         "Abstract, IV",
         "Measures of quality differ strongly in how sensitive they are to pruning.",
         _rule(
-            "The most sensitive must have grown at least twice as much as the least, of all five."
+            "The most sensitive must have grown at least twice as much as the least, of all five.",
+            squared=True,
         ),
         ("study",),
         _varies,
@@ -294,7 +339,10 @@ CLAIMS = (
         "order-most-sensitive",
         "III A",
         "The order parameter is the observable most sensitive to pruning.",
-        _rule("That of mROE must be larger than those of the other observables, eROE and C_MSE."),
+        _rule(
+            "That of mROE must be larger than those of the other observables, eROE and C_MSE.",
+            squared=True,
+        ),
         ("study",),
         partial(_more, (("order", "energy"), ("order", "correlation"))),
     ),
@@ -302,7 +350,7 @@ CLAIMS = (
         "energy-least-sensitive",
         "IV",
         "Of all physical observables the energy is the least sensitive to pruning.",
-        _rule("Those of mROE and C_MSE must be larger than that of eROE."),
+        _rule("Those of mROE and C_MSE must be larger than that of eROE.", squared=True),
         ("study",),
         partial(_more, (("order", "energy"), ("correlation", "energy"))),
     ),
@@ -318,7 +366,7 @@ CLAIMS = (
         "correlation-more-than-kl",
         "Appendix B, Fig. 6",
         "C_MSE is significantly more sensitive to pruning than KL.",
-        _rule("That of C_MSE must be larger than that of KL."),
+        _rule("That of C_MSE must be larger than that of KL.", squared=True),
         ("study",),
         partial(_more, (("correlation", "kl"),)),
     ),

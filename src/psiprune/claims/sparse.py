@@ -25,10 +25,13 @@ from psiprune.claims.finding import (
     verdict_of,
 )
 from psiprune.claims.kinds import (
+    CONTROL,
     KINDS,
     SPARSE,
     TITLES,
     against,
+    bands_of_kind,
+    control_of,
     label_of,
     median_of,
     of_kinds,
@@ -44,26 +47,41 @@ _ENTRIES = 3
 def _trainable(datasets: Datasets) -> Finding:
     numbers: dict[str, Number] = {}
     tests, told, seeds = [], [], datasets["sparse"].sizes["seed"]
+    by_chance = []
     for name, ratio in PHASES.items():
         here = of_kinds(datasets, ratio, FEW, KINDS)
         seeds = min(seeds, here.sizes["seed"])
         for kind in SPARSE:
-            start = here["history_kl"].sel(variant=kind).isel(epoch=0).values
-            factor = start / values_of(here, kind)
-            share = float(np.mean(factor >= _TRAINED))
+            factor, share, own = _divided(here, kind, name)
+            numbers |= own
             tests.append(share >= _NEARLY_ALL)
-            told.append(f"{kind} at the {name} {np.median(factor):.3g}")
-            numbers[f"{name}_{label_of(kind)}"] = number(
-                float(np.median(factor)),
-                f"median over seeds of KL before training over after it, {kind}, {name}",
-                "sparse/history_kl",
-                "sparse/kl",
-            )
-            numbers[f"{name}_{label_of(kind)}_share"] = number(
-                share, "share of seeds of at least 10", "sparse/history_kl", "sparse/kl"
-            )
+            told.append(f"{kind} at the {name} {factor:.3g}")
+        control = control_of(datasets, ratio, here)
+        if control is not None:
+            factor, share, own = _divided(control, CONTROL, name)
+            numbers |= own
+            by_chance.append(f"{factor:.3g} at the {name} (at least 10 in {share:.0%} of seeds)")
     measured = f"Training divides KL by ({seeds} seeds, medians): {listed(told)}."
+    if by_chance:  # a reader sees how much of it any mask reaches
+        measured += f" The random control, which decides nothing: {listed(by_chance)}."
     return Finding(verdict_of(tests), measured, numbers, seeds)
+
+
+def _divided(here: xr.Dataset, kind: str, name: str) -> tuple[float, float, dict[str, Number]]:
+    """By what training divides KL, median over seeds; in which share by enough; both as numbers."""
+    start = here["history_kl"].sel(variant=kind).isel(epoch=0).values
+    factors = start / values_of(here, kind)
+    factor, share = float(np.median(factors)), float(np.mean(factors >= _TRAINED))
+    label, both = f"{name}_{label_of(kind)}", ("sparse/history_kl", "sparse/kl")
+    how = f"median over seeds of KL before training over after it, {kind}, {name}"
+    return (
+        factor,
+        share,
+        {
+            label: number(factor, how, *both),
+            f"{label}_share": number(share, "share of seeds of at least 10", *both),
+        },
+    )
 
 
 def _comparable(datasets: Datasets) -> Finding:
@@ -78,10 +96,17 @@ def _comparable(datasets: Datasets) -> Finding:
         for kind in SPARSE:
             own = median_of(here, kind)
             tests.append(own.value <= COMPARABLE * pruned.value)
-            numbers[f"{name}_{label_of(kind)}"] = own
-            shown.append(f"{kind} {band(values_of(here, kind))}")
+            numbers |= bands_of_kind(f"{name}_{label_of(kind)}", here, kind)
+            within = float(np.mean(values_of(here, kind) <= COMPARABLE * pruned.value))
+            numbers[f"{name}_{label_of(kind)}_share"] = number(
+                within, f"share of seeds of {kind} within twice the median of pruned", "sparse/kl"
+            )
+            shown.append(f"{kind} {band(values_of(here, kind))}, {within:.0%} within twice")
         told.append(f"{name}: pruned {pruned.value:.2g}, {', '.join(shown)}")
-    measured = f"KL, median (16 to 84 %) of {seeds} seeds. {'; '.join(told)}."
+    measured = (
+        f"KL, median (16 to 84 %) of {seeds} seeds, and the share of seeds within twice the median "
+        f"of pruned. {'; '.join(told)}."
+    )
     return Finding(verdict_of(tests), measured, numbers, seeds)
 
 
@@ -111,12 +136,30 @@ def _faster(datasets: Datasets) -> Finding:
                     f"{np.median(epochs['dense']):.3g}, ratio {found}"
                 )
         told[-1] += f"; significantly earlier: {listed(earlier)}"
+        control = control_of(datasets, ratio, here)
+        if control is not None:
+            shown, own = _control_epochs(control, here, name)
+            told[-1] += f"; the random control, which decides nothing, {shown}"
+            numbers |= own
         by_phase.append(TITLES["kl"] in earlier and 2 * len(earlier) > len(TITLES))
     measured = (
         f"Epochs until a measure is within 10 % of its own level at the end, {seeds} seeds, sp/ss "
         f"against dense. {'. '.join(told)}."
     )
     return Finding(verdict_of(by_phase), measured, numbers, seeds)
+
+
+def _control_epochs(
+    control: xr.Dataset, here: xr.Dataset, name: str
+) -> tuple[str, dict[str, Number]]:
+    """When KL of the random control is at its own level, and that over the dense RBM's epoch."""
+    epochs = epochs_to_level(control, CONTROL, "kl")
+    found = contrast(epochs, epochs_to_level(here.sel(seed=control["seed"]), "dense", "kl"))
+    label, middle = f"{name}_{CONTROL}", float(np.median(epochs))
+    how = f"median over seeds of the epoch, interpolated, {CONTROL}"
+    numbers = {f"{label}_epoch": number(middle, how, "sparse/history_kl")}
+    numbers |= against(label, CONTROL, "dense", found, "history_kl")
+    return f"after {middle:.3g}, ratio {found}", numbers
 
 
 def epochs_to_level(here: xr.Dataset, kind: str, measure: str) -> Float64:

@@ -36,6 +36,7 @@ from psiprune.claims.kinds import (
     SPARSE,
     TITLES,
     against,
+    bands_of_kind,
     label_of,
     median_of,
     of_kinds,
@@ -102,6 +103,7 @@ def _extreme(ratio: float, kind: str, kinds: Sequence[str], sign: int, data: Dat
         numbers |= {f"{name}_{label_of(other)}": value for other, value in medians.items()}
         if all(sign * medians[kind].value > sign * medians[other].value for other in others):
             first.append(name)
+    numbers |= bands_of_kind(f"kl_{label_of(kind)}", here, kind)
     compared = {other: contrast(values_of(here, kind), values_of(here, other)) for other in others}
     clear = [found.higher if sign > 0 else found.lower for found in compared.values()]
     for other, found in compared.items():

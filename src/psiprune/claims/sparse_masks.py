@@ -25,7 +25,7 @@ from psiprune.claims.finding import (
     Undecided,
     number,
 )
-from psiprune.claims.kinds import KINDS, all_of_kinds, median_of, of_kinds, values_of
+from psiprune.claims.kinds import KINDS, all_of_kinds, bands_of_kind, median_of, of_kinds, values_of
 
 #: What most seeds are, and from where on some are too many to be exceptions.
 _MOST, _SOME = 0.8, 0.2
@@ -50,7 +50,12 @@ def _carry_over(datasets: Datasets) -> Finding:
                 shares[-1], "share of seeds of sp/os within twice the median of pruned", "sparse/kl"
             ),
             f"{name}_pruned": pruned,
-            f"{name}_sp_os": median_of(here, "sp/os"),
+            f"{name}_count": number(
+                np.count_nonzero(own <= COMPARABLE * pruned.value),
+                "seeds of sp/os within twice the median of pruned",
+                "sparse/kl",
+            ),
+            **bands_of_kind(f"{name}_sp_os", here, "sp/os"),
         }
     if min(shares) >= _MOST:
         verdict = HOLDS
@@ -132,7 +137,7 @@ def _rules_poor(datasets: Datasets) -> Finding:
         poor += list(off)
         seeds = min(seeds, len(own))
         told.append(
-            f"{name}: {np.count_nonzero(off)} of {len(own)} (KL {band(own)}; pruned "
+            f"{name}: {np.count_nonzero(off)} of {len(own)} seeds (KL {band(own)}; pruned "
             f"{pruned.value:.2g})"
         )
         numbers |= {
@@ -141,7 +146,10 @@ def _rules_poor(datasets: Datasets) -> Finding:
                 "share of seeds of sc above twice the median of pruned",
                 "sparse/kl",
             ),
-            f"{name}_sc": median_of(here, "sc"),
+            f"{name}_count": number(
+                np.count_nonzero(off), "seeds of sc above twice the median of pruned", "sparse/kl"
+            ),
+            **bands_of_kind(f"{name}_sc", here, "sc"),
             f"{name}_pruned": pruned,
         }
     share = float(np.mean(poor))

@@ -14,7 +14,7 @@ from psiprune.claims.access import (
     Float64,
     phase,
 )
-from psiprune.claims.compare import ALPHA, FEW, band
+from psiprune.claims.compare import ALPHA, FEW, band, band_numbers
 from psiprune.claims.finding import (
     FAILS,
     HOLDS,
@@ -63,15 +63,26 @@ def _necessarily(datasets: Datasets) -> Finding:
     first = int(np.flatnonzero(kept < needed)[0]) if (kept < needed).any() else len(kept)
     agrees = bool((parts[:, first:] > 1).all())
     verdict = HOLDS if first == _STEP and agrees else FAILS
+    last = min(first, len(kept) - 1)
+    in_parts = np.count_nonzero(parts[:, _STEP] > 1)
     measured = (
         f"A connected graph of {PAPER_SITES + PAPER_HIDDEN} units has {needed} weights or more, "
         f"{needed / total:.2%} of {total}; step {first - 1} leaves {kept[first - 1]:g}, step "
-        f"{first} {kept[min(first, len(kept) - 1)]:g}. At step {_STEP} the graph is in parts in "
-        f"{np.count_nonzero(parts[:, _STEP] > 1)} of {len(parts)} RBMs."
+        f"{first} {kept[last]:g}. At step {_STEP} the graph is in parts in {in_parts} of "
+        f"{len(parts)} RBMs."
     )
     numbers = {
         "needed": number(needed, "N + N_h - 1", "study/@sites", "study/@hidden"),
+        "needed_share": number(
+            needed / total, "the same over N N_h", "study/@sites", "study/@hidden"
+        ),
+        "all": number(total, "N N_h", "study/@sites", "study/@hidden"),
         "first": number(first, "first level with fewer weights", "study/weights_kept"),
+        "before": number(first - 1, "the level before it", "study/weights_kept"),
+        "kept_before": number(kept[first - 1], f"level {first - 1}", "study/weights_kept"),
+        "kept_first": number(kept[last], f"level {last}", "study/weights_kept"),
+        "in_parts_count": number(in_parts, f"RBMs at level {_STEP}", "study/components"),
+        "rbms": number(len(parts), "RBMs of all phases and seeds", "study/components"),
         "in_parts": number(
             float(np.mean(parts[:, _STEP] > 1)),
             f"share of RBMs at level {_STEP}",
@@ -94,11 +105,19 @@ def _where(datasets: Datasets) -> Finding:
         for k in np.unique(first)
         if k < len(levels)
     ]
+    numbers: dict[str, Number] = {}
+    for k in np.unique(first[first < len(levels)]):
+        numbers[f"count_{k}"] = number(
+            np.count_nonzero(first == k), f"RBMs first in parts at level {k}", "study/components"
+        )
+        numbers[f"pruned_{k}"] = number(levels[k], f"level {k}", "study/fraction_pruned")
     never = np.count_nonzero(first == len(levels))
     if never:
         counts.append(f"{never} never")
+        numbers["never"] = number(never, "RBMs never in parts", "study/components")
     measured = f"Of {len(parts)} RBMs in all phases the graph first is in parts: {listed(counts)}."
-    numbers: dict[str, Number] = {
+    numbers |= {
+        "rbms": number(len(parts), "RBMs of all phases and seeds", "study/components"),
         "at_18": number(share, "share of RBMs first in parts at level 18", "study/components"),
         "median": number(
             float(np.median(first)), "median of the first level in parts", "study/components"
@@ -139,7 +158,7 @@ def _few_large(datasets: Datasets) -> Finding:
     how = "median |W| of the 3 N_h largest weights over that of the others"
     numbers = {
         "graph": number(own, f"{how}, level 0", "graph/weights"),
-        "all": number(float(np.median(ratios)), f"{how}, median of dense RBMs", *variables),
+        **band_numbers("all", ratios, f"over dense RBMs of the {how}", *variables),
         "share": number(share, "share of them with 5 or more", *variables),
     }
     return Finding(verdict, measured, numbers, seeds)
@@ -196,6 +215,16 @@ def _one_cluster(datasets: Datasets) -> Finding:
         )
         numbers |= {
             f"{name}_found": number(share, "share of units, dense", "ablation/found"),
+            f"{name}_found_count": number(
+                np.count_nonzero(found), "units with a cluster, dense", "ablation/found"
+            ),
+            f"{name}_units": number(found.size, "units of all seeds", "ablation/found"),
+            **{
+                f"{name}_width_{w}": number(
+                    n, f"units of all seeds whose best width is {w}", "clusters/best_width"
+                )
+                for w, n in zip(widths, count, strict=True)
+            },
             f"{name}_share": number(
                 middle,
                 "median over found clusters, dense",

@@ -23,6 +23,7 @@ from psiprune.claims.compare import (
     MATTERS,
     TWO_SIDED,
     band,
+    band_numbers,
     contrast,
     p_above,
     p_text,
@@ -77,11 +78,12 @@ def _small_amount(datasets: Datasets) -> Finding:
         told.append(f"{title} {band(now)}, {ratio:.2g} times ({p_text(p)}; floor {floor:.2g})")
         at = f"at level {level}"
         numbers |= {
-            name: number(float(np.median(now)), f"median over seeds {at}", f"study/{variable}"),
+            **band_numbers(name, now, f"over seeds {at}", f"study/{variable}"),
             f"{name}_ratio": number(ratio, f"median of {at} over level 0", f"study/{variable}"),
             f"{name}_p": number(p, "signed ranks, one-sided, of the same", f"study/{variable}"),
             f"{name}_floor": number(floor, f"{factor:g} times, {at}", f"study/{floor_name}"),
         }
+    numbers["level"] = number(float(levels[level]), f"level {level}", "study/fraction_pruned")
     verdict = HOLDS if lost else IN_PART if 2 * len(rising) >= len(_PHYSICAL) else FAILS
     seeds = here.sizes["seed"]
     measured = (
@@ -92,7 +94,8 @@ def _small_amount(datasets: Datasets) -> Finding:
 
 
 def _phases_differ(datasets: Datasets) -> Finding:
-    found, numbers, told = {}, {}, []
+    numbers: dict[str, Number] = {}
+    found, told = {}, []
     study = datasets["study"]
     ratios = {name: phase(datasets, "study", ratio) for name, ratio in PHASES.items()}
     known = [whole(here, TWO_SIDED, "kl")["seed"].values for here in ratios.values()]
@@ -103,10 +106,10 @@ def _phases_differ(datasets: Datasets) -> Finding:
         own = here.sel(seed=seeds)
         found[name] = doubled_at(own, "kl")
         told.append(f"{band(found[name], '.0%')} at the {name}")
-        how = "median over seeds of the fraction pruned at which it first exceeds twice its dense "
-        how += "value, interpolated; at most the last level"
-        numbers[f"{name}_doubled"] = number(
-            float(np.median(found[name])), how, "study/kl", "study/fraction_pruned"
+        of = "over seeds of the fraction pruned at which it first exceeds twice its dense value, "
+        of += "interpolated; at most the last level"
+        numbers |= band_numbers(
+            f"{name}_doubled", found[name], of, "study/kl", "study/fraction_pruned"
         )
     against = contrast(found["PM"], found["QCP"])
     apart = float(np.median(found["PM"] - found["QCP"]))

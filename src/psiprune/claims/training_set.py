@@ -14,7 +14,7 @@ from psiprune.claims.access import (
     series,
     whole,
 )
-from psiprune.claims.compare import ALPHA, FEW, MATTERS, band, p_text
+from psiprune.claims.compare import ALPHA, FEW, MATTERS, band, band_numbers, p_text
 from psiprune.claims.finding import (
     FAILS,
     HOLDS,
@@ -113,6 +113,8 @@ def _peaks(datasets: Datasets) -> Finding:
     )
     names = (f"study/{name}_data", "symmetry/shots")
     numbers = {
+        "shots": number(shots, "at the QCP", "symmetry/shots"),
+        "paper_place": number(m[paper], "the |m| nearest to 0.75", names[0]),
         "place": number(m[top], "|m| of the highest P(m) + P(-m)", names[0]),
         "highest": number(height[top], "half of that", names[0]),
         "at_paper": number(height[paper], "the same at the |m| nearest to 0.75", names[0]),
@@ -215,15 +217,17 @@ def _resembles(datasets: Datasets) -> Finding:
         f"relative, and by {band(apart)} in total variation of P(m)."
     )
     numbers = {
-        "abs_magnetization_off": number(
-            float(np.median(off)),
-            "median over seeds, level 0, of the relative difference",
+        **band_numbers(
+            "abs_magnetization_off",
+            off,
+            "over seeds, level 0, of the relative difference",
             "study/abs_magnetization",
             "study/abs_magnetization_data",
         ),
-        "distribution_off": number(
-            float(np.median(apart)),
-            "median over seeds, level 0, of half the sum of differences",
+        **band_numbers(
+            "distribution_off",
+            apart,
+            "over seeds, level 0, of half the sum of differences",
             f"study/{name}",
             f"study/{name}_data",
         ),
@@ -267,6 +271,9 @@ def _equilibrated(datasets: Datasets) -> Finding:
                     f"study/history_{variable}",
                 ),
             }
+        numbers[f"{name}_epochs"] = number(
+            epochs[-1], "last epoch looked at, up to 500", "study/epoch"
+        )
         by_phase.append((flat[0], flat))
         told.append(f"{name}, {epochs[-1]:g} epochs: {', '.join(shown)}")
     # Half or more of five measures, KL among them, in both phases.
@@ -288,16 +295,24 @@ def _table1(datasets: Datasets) -> Finding:
         raise Undecided(f"Table I has 18 steps, the study {kept.shape[1] - 1}")
     # The paper's percentages are 0.9^n to a tenth; a count cannot be nearer than half a weight.
     off = np.abs(kept[:, levels] - total * 0.9**levels).max()
+    left = 1 - float(fractions(here)[18])
     verdict = HOLDS if off <= 0.5 else FAILS
     measured = (
         f"The study keeps {', '.join(f'{k:g}' for k in kept[0, levels])} of {total:g} weights: "
-        f"within {off:.2g} of 0.9^n times all ({1 - fractions(here)[18]:.1%} after step 18)."
+        f"within {off:.2g} of 0.9^n times all ({left:.1%} after step 18)."
     )
     numbers = {
         "largest_difference": number(
             float(off), "largest |kept - 0.9^level all|, levels 0 to 18", "study/weights_kept"
         ),
-        "kept_18": number(float(np.median(kept[:, 18])), "level 18", "study/weights_kept"),
+        "all": number(total, "N N_h", "study/@sites", "study/@hidden"),
+        "left_18": number(left, "1 - median over seeds, level 18", "study/fraction_pruned"),
+        **{
+            f"kept_{level}": number(
+                kept[0, level], f"level {level}, first field and seed", "study/weights_kept"
+            )
+            for level in levels
+        },
     }
     return Finding(verdict, measured, numbers, kept.shape[0])
 

@@ -186,6 +186,8 @@ def _damaged_beyond(datasets: Datasets) -> Finding:
         f"seeds; harmed: {listed(harmed)}. First harmed: {_told(found)}."
     )
     numbers = {f"{name}_leaves": _reach_number(name, found[name]) for name in MEASURES}
+    how = "fraction pruned at the level nearest to 50 %"
+    numbers["at"] = number(float(levels[level]), how, "study/fraction_pruned")
     numbers["kl_ratio"] = number(
         against.ratio, f"median over seeds of level {level} over level 0", "study/kl"
     )

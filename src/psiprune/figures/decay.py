@@ -66,6 +66,8 @@ def plot_decay(studies: Sequence[xr.Dataset], decay: xr.Dataset) -> Figure:
     last = axes[2, 0]
     last.plot([], [], lw=6.0, color=GREY, alpha=0.45, label="C(d) of the exact state")
     last.plot([], [], ":", lw=1.0, color=GREY, label="the fits take d ≤ N/4")
+    ends = f"curves end where C(d) < {KNOWN:g} standard errors, or ≤ 0"
+    last.plot([], [], " ", label=ends)
     legend_below(figure, last, columns=min(3, len(studies)), title=BANDS)
     return figure
 

@@ -24,22 +24,22 @@ from psiprune.figures.common import (
     faint_grid,
     legend_below,
 )
-from psiprune.summaries import band, field_label
+from psiprune.summaries import band, field_label, method_title
 
-#: Colour, line, marker, width and meaning of each method; of others there are numbers alone, as
-#: more lines could not be told apart.
+#: Colour, line, marker and width of each method; of others there are numbers alone, as more lines
+#: could not be told apart.
 _METHODS = {
-    "magnitude-cd": (BLACK, "-", "s", 1.8, "magnitude, CD: the paper"),
-    "magnitude": (YELLOW, "-", "v", 1.2, "magnitude"),
-    "damage": (PURPLE, "-", "^", 1.2, "damage"),
-    "surgeon": (BLUE, "-", "o", 2.0, "surgeon"),
-    "random": (GREY, "-", "x", 1.0, "random (control)"),
-    "magnitude-alone": (YELLOW, ":", "v", 1.0, "magnitude, no training"),
-    "magnitude-compensated-alone": (YELLOW, "--", "v", 1.0, "magnitude, biases alone corrected"),
-    "surgeon-alone": (BLUE, ":", "o", 1.0, "surgeon, no training"),
-    "cluster": (GREEN, "-", "D", 1.2, "constructed clusters, from the start"),
-    "cluster-rewired": (GREEN, "", "*", 1.2, "clusters, rewired"),
-    "random-rewired": (GREY, "", "P", 1.2, "random mask, rewired"),
+    "magnitude-cd": (BLACK, "-", "s", 1.8),
+    "magnitude": (YELLOW, "-", "v", 1.2),
+    "damage": (PURPLE, "-", "^", 1.2),
+    "surgeon": (BLUE, "-", "o", 2.0),
+    "random": (GREY, "-", "x", 1.0),
+    "magnitude-alone": (YELLOW, ":", "v", 1.0),
+    "magnitude-compensated-alone": (YELLOW, "--", "v", 1.0),
+    "surgeon-alone": (BLUE, ":", "o", 1.0),
+    "cluster": (GREEN, "-", "D", 1.2),
+    "cluster-rewired": (GREEN, "", "*", 1.2),
+    "random-rewired": (GREY, "", "P", 1.2),
 }
 #: From few to many hidden units of other RBMs: light to dark, and none lost on white.
 _WIDTHS = matplotlib.colormaps["RdPu"]
@@ -58,7 +58,7 @@ def plot_frontier(frontier: xr.Dataset) -> Figure:
     must fall apart. The markers of RBMs with another number of hidden units are that number. The
     dotted orange line is the bias at which mROE, the bias and a confidence interval of the draws,
     is at the limit. Biases below 3e-4 are chance and not shown. "magnitude-by-unit" and
-    "damage-alone" are left to the table.
+    "damage-alone" are left to the tables (`frontier_text`, `frontier_table`).
     """
     fields = frontier["field"].values
     figure = Figure(figsize=(13.0, 1.6 + 4.6 * len(fields)), layout="constrained")
@@ -80,11 +80,10 @@ def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
     for method in here["variant"].values:
         units = _units(method)
         if method in _METHODS:
-            color, line, marker, width, title = _METHODS[method]
+            color, line, marker, width = _METHODS[method]
         elif units is not None:
             color = to_hex(_WIDTHS(0.4 + 0.6 * widths.index(units) / max(1, len(widths) - 1)))
             line, marker, width = "-", f"${units}$", 1.2
-            title = f"surgeon, {units} hidden unit{'s' if units > 1 else ''}"
         else:
             continue
         values = here[name].sel(variant=method).dropna("count", how="all")
@@ -98,7 +97,7 @@ def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
             style["mew"] = 0.4
             if count.size > 4:  # numbers in turns: side by side they would hide each other
                 style["markevery"] = (widths.index(units) % 4, 4)
-        ax.plot(count, middle, color=color, lw=width, label=title, **style)
+        ax.plot(count, middle, color=color, lw=width, label=method_title(method), **style)
         if method in ("surgeon", "magnitude-cd"):
             ax.fill_between(count, low, high, color=color, alpha=0.18, lw=0)
     ax.plot(

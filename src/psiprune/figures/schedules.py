@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -22,7 +21,7 @@ from psiprune.figures.common import (
     without_sampling,
 )
 from psiprune.figures.study import disconnected_at
-from psiprune.summaries import phase_label, seeds_text
+from psiprune.summaries import phase_label, seeds_text, step_share
 
 
 def plot_schedules(study: xr.Dataset, schedules: Mapping[float, xr.Dataset]) -> Figure:
@@ -38,8 +37,8 @@ def plot_schedules(study: xr.Dataset, schedules: Mapping[float, xr.Dataset]) -> 
     """
     labels = [label for _, label in BIASES]
     figure, axes = measure_grid(study, labels, PRUNED, size=(3.8, 11.0))
-    named = {f"{_step(study):.0%} every step": study} | {
-        f"first {first:.0%}, then {_step(each):.0%} a step": each
+    named = {f"{step_share(study):.0%} every step": study} | {
+        f"first {first:.0%}, then {step_share(each):.0%} a step": each
         for first, each in sorted(schedules.items())
     }
     apart = disconnected_at(study)
@@ -74,15 +73,3 @@ def plot_schedules(study: xr.Dataset, schedules: Mapping[float, xr.Dataset]) -> 
         round_ticks(ax.yaxis)
     legend_below(figure, axes[0, 0], columns=min(2, axes.shape[1]), title=BANDS)
     return figure
-
-
-def _step(study: xr.Dataset) -> float:
-    """The share of the remaining weights that a step of a study removes.
-
-    The mean over its steps, as counts are rounded; without the first, which may be another, and
-    the last, which may be cut short.
-    """
-    kept = study["weights_kept"].isel(field=0, seed=0).values
-    steps = kept[1:] / kept[:-1]
-    inner = steps[1:-1] if len(steps) > 2 else steps
-    return float(1.0 - np.exp(np.log(inner).mean()))

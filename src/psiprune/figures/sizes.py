@@ -56,7 +56,11 @@ def plot_sizes(studies: Sequence[xr.Dataset]) -> Figure:
     first = axes[0, 0]
     first.errorbar([], [], [], fmt="none", lw=0.8, ecolor=GREY, label="one standard error")
     first.plot([], [], lw=0.6, color=GREY, label="floor: a perfect model")
-    first.plot([], [], ":", lw=1.0, color=GREY, label="graph must fall apart")
+    for k, study in enumerate(studies):
+        if disconnected_at(study) is not None:
+            color = LOOKS[k % len(LOOKS)][0]
+            fallen = f"graph of {study.attrs['sites']} sites must fall apart"
+            first.plot([], [], ":", lw=1.0, color=color, label=fallen)
     for ax in axes[:, 0]:
         round_ticks(ax.yaxis)
     legend_below(figure, first, columns=min(3, 2 * axes.shape[1] - 1), title=BANDS)

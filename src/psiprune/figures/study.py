@@ -52,7 +52,8 @@ def plot_study(study: xr.Dataset) -> Figure:
 
     Points are medians over seeds as the paper measures them (from samples, with the confidence
     interval in eROE and mROE), the band holds 16 to 84 % of the seeds, thin lines are the same
-    measures without sampling, dashed lines what a perfect model would show.
+    measures without sampling, dashed lines what a perfect model would show of the sampled ones, so
+    that thin lines may lie below.
     """
     labels = [label for _, label in _MEASURES]
     figure, axes = measure_grid(study, labels, PRUNED, size=(3.4, 10.0))
@@ -82,5 +83,5 @@ def _draw_measure(ax: Axes, study: xr.Dataset, pruned: NDArray[np.float64], name
     floor = study[f"{name}_floor"].median("seed").values
     if (floor > 0).all():
         ax.plot(pruned, floor, "--", lw=1.0, color=GREY)
-    ax.plot([], [], "--", lw=1.0, color=GREY, label="floor: a perfect model")
+    ax.plot([], [], "--", lw=1.0, color=GREY, label="floor of the sampled measure: a perfect model")
     log_grid(ax)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -81,10 +82,17 @@ class Explorer(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """Where the numbers come from: name -> value, and the configuration as text."""
+    """Where the numbers come from: name -> value, and the configuration as text.
+
+    Attributes:
+        facts: of the run as a whole.
+        configuration: as text.
+        stages: those that other code made -> what of theirs differs.
+    """
 
     facts: Mapping[str, str]
     configuration: str = ""
+    stages: Mapping[str, str] = MappingProxyType({})
 
 
 class Report(NamedTuple):

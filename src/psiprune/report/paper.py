@@ -27,6 +27,7 @@ from psiprune.report.sentences.beyond import (
     on_sizes,
     on_timing,
 )
+from psiprune.report.sentences.frontier import frontier_table
 from psiprune.report.sentences.sparse import on_broken, on_forbidden, on_sparse
 from psiprune.report.sentences.study import (
     on_graph,
@@ -113,7 +114,9 @@ def _sections(
         elif name in figures:
             alt = f"{_SEEN[name]} {_phases(datasets, name)}".strip()
             shown = picture(figures[name], alt)
-            yield Section(name, title, shown, _sentences(name, datasets, timing))
+            own = name == "frontier" and "frontier" in datasets
+            grid = frontier_table(datasets["frontier"]) if own else None
+            yield Section(name, title, shown, _sentences(name, datasets, timing), grid)
 
 
 _TITLES = {
@@ -137,12 +140,13 @@ _SEEN = {
     "weights are large, solid or hollow by sign, each beside its weight matrix.",
     "fig2": "Line plots on a logarithmic scale of KL, infidelity, eROE, mROE and C_MSE against "
     "the fraction of weights pruned, with the median and a band over seeds and the floor of a "
-    "perfect model.",
+    "perfect model, which is that of the sampled measures: those without sampling may lie below.",
     "fig3": "Means of m and |m| by pruning level beside the exact values, histograms of m by level "
     "beside the exact one, and the ratio n(v)/n(−v) in the training set.",
     "fig4": "C(d) against distance at the critical point by pruning level beside the exact curve, "
     "one column a system size, once so that a power law and once so that an exponential would be "
-    "straight; below, by level, which of the two fits better.",
+    "straight, each curve up to where C(d) is within its errors of 0 or below it; below, by level, "
+    "which of the two fits better.",
     "fig5": "Training curves of the error measures for dense, pruned and sparse RBMs.",
     "fig6": "Each error measure against the KL divergence, through training and through pruning.",
     "schedules": "The error measures against the fraction pruned, one line for each schedule.",

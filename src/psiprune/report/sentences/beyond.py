@@ -19,6 +19,7 @@ from psiprune.report.numbers import (
     one,
     percent,
     plural,
+    position,
     ratio,
     say,
     significant,
@@ -30,7 +31,7 @@ from psiprune.report.sentences.common import (
     over_seeds,
     smallest,
 )
-from psiprune.summaries import critical, phase_label
+from psiprune.summaries import critical, phase_label, step_share
 
 
 def on_decay(decay: xr.Dataset) -> list[Sentence]:
@@ -59,8 +60,18 @@ def on_decay(decay: xr.Dataset) -> list[Sentence]:
             )
         )
     if changes:
-        found.append(say("Of the RBMs ({over}) {told}.", over=over_seeds(of), told=listed(changes)))
+        found.append(say("Of the RBMs {told}.", told=listed(changes)))
     return found
+
+
+def _of_seeds(of: Named, sites: int, field: float) -> Sentence:
+    """A size and over how many seeds its medians are; those of other sizes are padded with NaN."""
+    here = of.data["delta_aic"].sel(size=sites, field=field)
+    seeds = int(here.notnull().any("level").sum())
+    where = position({"size": sites, "field": field})
+    number = Number(seeds, whole(seeds), f"{of.name}: number of seeds with a delta_aic{where}")
+    over = say("one seed") if seeds == 1 else say("median of {n} seeds", n=number)
+    return say(f"N = {sites} ({{over}})", over=over)
 
 
 def _change(of: Named, sites: int, field: float) -> Sentence | None:
@@ -72,22 +83,25 @@ def _change(of: Named, sites: int, field: float) -> Sentence | None:
         return None
     after = known[deltas[known] > 0]
     dense = median(of, "delta_aic", {"size": sites, "field": field, "level": int(here["level"][0])})
+    size = _of_seeds(of, sites, field)
     if not len(after):
         last = int(here["level"][known[-1]])
         pruned = _pruned(of, sites, last)
         return say(
-            f"the power law stays the better one at N = {sites} up to {{pruned}} pruned, the last "
-            "level that can be told",
+            "the power law stays the better one at {size} up to {pruned} pruned, the last level "
+            "that can be told",
+            size=size,
             pruned=pruned,
         )
     if after[0] == 0:
         return say(
-            f"the exponential is the better one at N = {sites} before any pruning "
-            "(ΔAIC = {delta})",
+            "the exponential is the better one at {size} before any pruning (ΔAIC = {delta})",
+            size=size,
             delta=dense,
         )
     return say(
-        f"it first is the exponential at N = {sites} with {{pruned}} pruned (ΔAIC = {{delta}})",
+        "it first is the exponential at {size} with {pruned} pruned (ΔAIC = {delta})",
+        size=size,
         pruned=_pruned(of, sites, int(here["level"][after[0]])),
         delta=median(
             of,
@@ -116,9 +130,10 @@ def on_schedules(
             of, where = Named(name, each), {"field": field, "level": level}
             told.append(
                 say(
-                    "{kl} nat with {first} in the first step ({pruned} pruned)",
+                    "{kl} nat with {first} in the first step, then {then} a step ({pruned} pruned)",
                     kl=median(of, "kl", where),
                     first=_first_step(of, field),
+                    then=_later_steps(of),
                     pruned=median(of, "fraction_pruned", where, percent),
                 )
             )
@@ -137,6 +152,13 @@ def on_schedules(
 def _first_step(of: Named, field: float) -> Number:
     second = int(of.data["level"][1])
     return median(of, "fraction_pruned", {"field": field, "level": second}, percent)
+
+
+def _later_steps(of: Named) -> Number:
+    """What two schedules with the same first step differ in."""
+    share = step_share(of.data)
+    source = "mean share of weights_kept that a step removes, without the first and the last"
+    return Number(share, f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%"), f"{of.name}: {source}")
 
 
 def on_sizes(studies: Mapping[str, xr.Dataset]) -> list[Sentence]:
