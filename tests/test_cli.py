@@ -415,7 +415,7 @@ def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     # Started again, from its own configuration: nothing is left to do, the table is the same.
     before = tiny.contents(folder)
     monkeypatch.setattr("psiprune.figures.plot_study", lambda _: None)
-    monkeypatch.setattr("psiprune.figures.save_figure", lambda *_: [Path("figure.png")])
+    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [Path("figure.png")])
     out = text(tiny.call("study", "--config", folder / "config.toml", "--out", folder))
     assert out.startswith("h/J = 1\npruned  weights")
     assert out.endswith(f"{folder}: study.nc, figure.png\n")
@@ -433,7 +433,7 @@ def test_study_goes_to_a_folder_of_its_own(
         "psiprune.experiments.study.run_study", lambda *_: read_dataset(finished / "study.nc")
     )
     monkeypatch.setattr("psiprune.figures.plot_study", lambda _: None)
-    monkeypatch.setattr("psiprune.figures.save_figure", lambda *_: [])
+    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [])
     first, again, other = (
         numbers(tiny.call("study", "--seed", seed, "--json"))["folder"] for seed in (0, 0, 1)
     )
@@ -463,7 +463,7 @@ def test_sparse_and_ablation(
         drawn.append(stem)
         return [Path(f"{stem}.png")]
 
-    monkeypatch.setattr("psiprune.figures.save_figure", save)
+    monkeypatch.setattr("psiprune.figures.save.save_figure", save)
     done: Path = request.getfixturevalue(f"{command}_run")
     folder = Path(shutil.copytree(done, tmp_path / "run"))
     # From its own configuration: nothing is left to do but figures, JSON and table.

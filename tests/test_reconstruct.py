@@ -565,7 +565,7 @@ def test_the_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("psiprune.reconstruction.save_figure", lambda *_: [])
+    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [])
     place = f"{done[0] / 'mine.py'}:walls"
     command = ("reconstruct", stages / "shots.txt", *tiny.reconstruct_options())
     options = ("--observable", place, "--out", tmp_path / "run")
@@ -600,7 +600,7 @@ def test_the_command(
 def test_shots_of_any_format_and_words_of_own_code(
     stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("psiprune.reconstruction.save_figure", lambda *_: [])
+    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [])
     shots = read_shots(stages / "shots.nc")
     pp.export_shots(shots, tmp_path / "shots.b8", "stim-b8")
     (tmp_path / "mine.py").write_text(

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from psiprune.config import ReconstructSettings
 from psiprune.experiments.reconstruct import run_reconstruct
-from psiprune.figures import plot_choice, plot_observables, plot_search, save_figure
+from psiprune.figures import plot_choice, plot_observables, plot_search, save_figures
 from psiprune.own import Observable
 from psiprune.provenance import facts_of
 from psiprune.rbm import RBM, load_rbm
@@ -103,9 +103,7 @@ def reconstruct_and_report(
         "search": plot_search(found),
         "observables": plot_observables(found),
     }
-    (run / "figures").mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        save_figure(figure, run / "figures" / name)
+    save_figures(figures, run / "figures")
     provenance = json.loads((run / "provenance.json").read_text())
     report = reconstruct_report(
         found,

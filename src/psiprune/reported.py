@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from psiprune.config import SweepSettings
-from psiprune.figures import plot_multiples, plot_phase_diagram, plot_prunable, save_figure
+from psiprune.figures import plot_multiples, plot_phase_diagram, plot_prunable, save_figures
 from psiprune.inputs import InputError
 from psiprune.provenance import facts_of
 from psiprune.report.page import Provenance, write_report
@@ -56,9 +56,7 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
             "phases": plot_phase_diagram(grid),
             "multiples": plot_multiples(grid),
         }
-        (root / "figures").mkdir(exist_ok=True)
-        for name, figure in figures.items():
-            save_figure(figure, root / "figures" / name)
+        save_figures(figures, root / "figures")
     failures = _failures(root, points)
     report = sweep_report(
         grid,

@@ -26,7 +26,7 @@ from psiprune.figures import (
     plot_sparse,
     plot_study,
     plot_timing,
-    save_figure,
+    save_figures,
 )
 from psiprune.files import write_bytes, write_dataset
 from psiprune.inputs import InputError
@@ -111,13 +111,8 @@ def reproduce(
         needs.add("study")
     with open_run(folder, settings) as run:  # until the last file is written
         paper = run_paper(settings, run, tuple(needs) if only else tuple(PARTS))
-        (run / "figures").mkdir(exist_ok=True)
         figures = {name: DRAWINGS[name].draw(paper) for name in wanted if name != TABLE}
-        drawn = [
-            file.relative_to(run)
-            for name, figure in figures.items()
-            for file in save_figure(figure, run / "figures" / name)
-        ]
+        drawn = [file.relative_to(run) for file in save_figures(figures, run / "figures")]
         if only:
             return _alone(run, paper, wanted, drawn)
         return _judged(run, paper, figures)

@@ -143,3 +143,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def chosen_format(
+    format: str | None, settings: Settings | None
+) -> tuple[str | None, dict[str, Any]]:
+    """How a file of shots is to be read, as `read_shots` takes it: "auto" is by its content."""
+    given = {} if settings is None else settings.model_dump(exclude_unset=True)
+    return (None if format == "auto" else format), given

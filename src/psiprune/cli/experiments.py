@@ -35,11 +35,9 @@ def _finish(
     json: bool,
 ) -> None:
     """Save the figures of a run beside NAME.nc, and print its table or its numbers."""
-    from psiprune.figures import save_figure
+    from psiprune.figures import save_figures
 
-    drawn = [
-        file for stem, figure in figures.items() for file in save_figure(figure, folder / stem)
-    ]
+    drawn = save_figures(figures, folder)
     text = f"{table}\n\n{folder}: {name}.nc, {', '.join(file.name for file in drawn)}"
     show({"folder": str(folder), **numbers}, text, json)
 

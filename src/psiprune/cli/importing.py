@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, app, new_dataset, new_file, show
+from psiprune.cli.app import Flat, Out, app, chosen_format, new_dataset, new_file, show
 from psiprune.formats.reading import ReadSettings, read_content
 from psiprune.inputs import InputError
 
@@ -46,8 +46,7 @@ def import_command(
     if not files:
         raise InputError("files: needs at least one file of shots, found none")
     _check_different(files)
-    given = {} if settings is None else settings.model_dump(exclude_unset=True)
-    name = None if format == "auto" else format
+    name, given = chosen_format(format, settings)
     with new_dataset(out):
         parts = [read_shots(file, name, **given) for file in files]
         shots = join_shots(parts)

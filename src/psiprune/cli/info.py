@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, app, show
+from psiprune.cli.app import Flat, app, chosen_format, show
 from psiprune.formats.reading import ReadSettings
 
 
@@ -35,6 +35,6 @@ def info_command(
     from psiprune.description import describe
     from psiprune.tables import description_numbers, description_text
 
-    given = {} if settings is None else settings.model_dump(exclude_unset=True)
-    found = describe(file, None if format == "auto" else format, **given)
+    form, given = chosen_format(format, settings)
+    found = describe(file, form, **given)
     show(description_numbers(found), description_text(found), json)

@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, app, chosen_settings, show
+from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import Folder, folder_of
 from psiprune.config import ReconstructSettings
 from psiprune.formats.reading import ReadSettings
@@ -48,8 +48,7 @@ def reconstruct_command(
     from psiprune.tables import reconstruct_numbers, reconstruct_text
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
-    given = {} if reading is None else reading.model_dump(exclude_unset=True)
-    form = None if format == "auto" else format
+    form, given = chosen_format(format, reading)
     data = read_shots(shots, form, **given)
     folder = folder_of(out, "reconstruct", settled(chosen, data))
     with redirect_stdout(sys.stderr):  # what a user's own observables print

@@ -8,7 +8,7 @@ from psiprune.figures.frontier import plot_frontier
 from psiprune.figures.graph import plot_graph
 from psiprune.figures.order import plot_order
 from psiprune.figures.reconstruct import plot_choice, plot_observables, plot_search
-from psiprune.figures.save import save_figure
+from psiprune.figures.save import save_figure, save_figures
 from psiprune.figures.schedules import plot_schedules
 from psiprune.figures.sizes import plot_sizes
 from psiprune.figures.sparse import plot_sparse
@@ -38,4 +38,5 @@ __all__ = [
     "plot_study",
     "plot_timing",
     "save_figure",
+    "save_figures",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -21,3 +22,9 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:
             figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
         written.append(write_bytes(Path(f"{stem}{suffix}"), buffer.getvalue()))
     return written
+
+
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Write figures under their names into a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [file for name, figure in figures.items() for file in save_figure(figure, folder / name)]
