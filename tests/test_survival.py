@@ -81,6 +81,8 @@ LONG = {
     "--state {in}/state.nc --history {out}/history.nc --out {out}/rbm.nc",
     "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 3 --fine-tune.epochs 8000 "
     "--fine-tune.method cd --state {in}/state.nc --out {out}",
+    "rewire": "rewire {in}/pruned.nc {in}/shots.nc --rounds 3 --fine-tune.epochs 8000 "
+    "--fine-tune.method cd --state {in}/state.nc --out {out}",
     "study": "study --config {in}/study.toml --out {out}",
     "sparse": "sparse --config {in}/sparse.toml --out {out}",
     "ablation": "ablation --config {in}/ablation.toml --out {out}",
@@ -97,6 +99,8 @@ def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(shutil.copytree(stages, tmp_path_factory.mktemp("long") / "in"))
     long = {"train": {"method": "pcd", "epochs": 9000, "batch_size": 50}}
     (folder / "mine.py").write_text(tiny.OWN)
+    rbm = pp.load_rbm(folder / "rbm.nc")
+    rbm.with_mask(np.abs(rbm.weights) > np.median(np.abs(rbm.weights))).save(folder / "pruned.nc")
     for name, settings in (
         ("study", tiny.settings()),
         ("sparse", tiny.sparse_settings()),
