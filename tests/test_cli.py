@@ -732,7 +732,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ),
     (
         "train {in}/shots.nc --out {out} --config {in}/type.toml",
-        "epochs: should be a valid integer",
+        "epochs: should be a number, found 'many' (passes over",
     ),
     (
         "train {in}/shots.nc --out {out} --config {in}/table.toml",
@@ -1090,8 +1090,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("sweep {in}/sweep-block.toml --out {out}", "grid.0.produkt: no such setting of GridSettings"),
     (
         "sweep {in}/sweep-type.toml --out {out}",
-        "grid.0.product.sites.1: should be a valid integer, unable to parse string as an integer, "
-        "found 'ten'",
+        "grid.0.product.sites.1: should be a number, found 'ten'",
     ),
     (
         "sweep {in}/sweep-value.toml --out {out}",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import operator
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -58,6 +59,40 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
     field = model.model_fields.get(str(first["loc"][0]))
     meaning = f" ({field.description})" if field is not None and field.description else ""
     return f"{key}: {rule}, found {first['input']!r}{meaning}"
+
+
+def check_numbers(model: type[Settings], values: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise InputError for text or a truth value where a number belongs, at any depth.
+
+    For what comes from a file. A configuration itself takes numbers as text, as options are.
+    """
+    for name, value in values.items():
+        field = model.model_fields.get(name)
+        if field is None:  # which the configuration itself refuses
+            continue
+        inner = [
+            each for each in get_args(field.annotation) or (field.annotation,) if _is_own(each)
+        ]
+        if inner and isinstance(value, Mapping):
+            check_numbers(inner[0], value, f"{prefix}{name}.")
+        elif _is_number(field.annotation):
+            for each in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(each, str | bool):
+                    meaning = f" ({field.description})" if field.description else ""
+                    raise InputError(f"{prefix}{name}: should be a number, found {each!r}{meaning}")
+
+
+def _is_own(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Settings)
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a type is of numbers alone: int, float | None, tuple[Annotated[int, ...], ...]."""
+    inner = [each for each in get_args(annotation) if isinstance(each, type) or get_args(each)]
+    if get_origin(annotation) is Annotated:
+        inner = inner[:1]
+    kinds = [each for each in inner if each is not type(None)]
+    return all(map(_is_number, kinds)) if kinds else annotation in (int, float)
 
 
 def check_seed(seed: int) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from cyclopts import App, Parameter, Token
 
-from psiprune.inputs import InputError, Settings
+from psiprune.inputs import InputError, Settings, check_numbers
 from psiprune.provenance import describe_machine
 from psiprune.suffixes import NETCDF, check_suffix
 
@@ -60,6 +60,7 @@ def chosen_settings(
             values = tomllib.loads(config.read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"{config}: cannot be read as TOML: {error}") from None
+        check_numbers(model, values)
     if given is not None:
         _merge(values, given.model_dump(exclude_unset=True))
     return model(**values)

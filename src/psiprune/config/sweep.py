@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from psiprune.config.ensembles import StudySettings
-from psiprune.inputs import InputError, Settings
+from psiprune.inputs import InputError, Settings, check_numbers
 
 
 def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
@@ -210,6 +210,7 @@ def _changed(base: Mapping[str, Any], choice: list[tuple[str, str, Any]]) -> Stu
         # The one setting that is a list itself: a number stands for a list of one.
         single = key == "fields" and not isinstance(value, list | tuple)
         _put(values, key, [value] if single else value)
+    check_numbers(StudySettings, values)
     return StudySettings(**values)
 
 
