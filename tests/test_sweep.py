@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -25,12 +26,13 @@ from psiprune.config import GridSettings, PruneSettings, StudySettings, SweepSet
 from psiprune.description import RunDescription, describe
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError
+from psiprune.runs import open_growing_run
 from psiprune.sweeping import stages
 from psiprune.sweeping.grid import grid_of
 from psiprune.sweeping.plan import plan
 from psiprune.sweeping.run import sweep
 from psiprune.sweeping.stages import KINDS, Kind, points_of
-from psiprune.sweeping.table import query, read_table
+from psiprune.sweeping.table import prunable, query, read_table
 
 #: Times, which differ from run to run, and what else says when a file was made.
 UNLIKE = (".lock", "seconds.json", "provenance.json")
@@ -116,9 +118,31 @@ def test_products_zips_and_points() -> None:
     ]
 
 
-def test_the_grid_survives_its_file(swept: Path) -> None:
-    config = tomllib.loads((swept / "config.toml").read_text())
-    assert SweepSettings(**config).studies() == settings().studies()
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE + GRID,
+        "[study]\nsites = 50\nseeds = 1\n",
+        "[[grid]]\nproduct.sites = [10, 50]\n",
+        "[[grid]]\nproduct.train = [{method = 'cd'}, {method = 'natural'}]\n",
+        "[study]\nprune.density = 0.5\n[[grid]]\nproduct.prune.density = [0.5, 0.1]\n",
+        (Path(__file__).parents[1] / "docs" / "phases.toml").read_text(),
+    ],
+    ids=["cd", "large", "sizes", "methods", "density", "phases"],
+)
+def test_the_grid_survives_its_file(text: str, tmp_path: Path) -> None:
+    # What a size, a method or another setting decides must still be open there.
+    given = SweepSettings(**tomllib.loads(text))
+    with open_growing_run(tmp_path / "run", given):
+        pass
+    config = tomllib.loads((tmp_path / "run/config.toml").read_text())
+    again = SweepSettings(**config)
+    assert [p.stage("point").key for p in points_of(again)] == [
+        p.stage("point").key for p in points_of(given)
+    ]
+    found = describe(tmp_path / "run")
+    assert isinstance(found, RunDescription)
+    assert found.command == "sweep"
 
 
 def test_none_is_no_value() -> None:
@@ -145,7 +169,8 @@ def keys(sweep_settings: SweepSettings) -> dict[Kind, set[str]]:
         ("product.seed = [1, 2]", (2, 4, 4, 4)),
         ("product.coupling = [1.0, 2.0]", (4, 4, 4, 4)),
         ("product.hidden = [2, 3]", (2, 2, 4, 4)),
-        ("product.measure.draws = [100, 200]", (2, 2, 4, 4)),
+        ("product.measure.draws = [100, 200]", (2, 2, 2, 4)),
+        ("points = [{sites = 21}, {sites = 21, measure.draws = 100}]", (2, 2, 4, 4)),
         ("points = [{seeds = 2}, {seeds = 1}, {hidden = 3}]", (2, 2, 4, 4)),
         ("points = [{train.method = 'cd'}, {sites = 4}]", (2, 2, 2, 2)),
     ],
@@ -252,6 +277,47 @@ def test_a_damaged_file_fails_the_points_that_need_it(copy: Path, tmp_path: Path
     assert "4 points: 2 done before, 2 now" in outcome.out
 
 
+def test_a_damaged_result_is_a_failure_of_its_point_alone(copy: Path, tmp_path: Path) -> None:
+    broken = points_of(settings())[0].stage("point").folder(copy) / "study.nc"
+    broken.write_bytes(b"")
+    config = tmp_path / "sweep.toml"
+    config.write_text(BASE + GRID.replace("random'", "random', 'surgeon'"))
+    outcome = tiny.call("sweep", config, "--out", copy, "--scheduler", "serial")
+    assert outcome.status == 1
+    assert f"1 of 6 points failed; the first: point: {broken}: the file is empty" in outcome.err
+    (failure,) = json.loads((copy / "failures.json").read_text())
+    assert failure["point"] == broken.parent.name
+    assert len({row["point"] for row in read_table(copy)}) == 5
+    outcome = tiny.call("report", copy, "--json")
+    found = json.loads(outcome.out)
+    assert (found["points"], found["done"], found["failed"]) == (6, 5, 1)
+    assert str(broken) in (copy / "report.html").read_text()
+
+
+def test_settings_of_another_type_are_refused(tmp_path: Path) -> None:
+    wrongs: tuple[object, ...] = ("sweep.toml", {"study": {}}, tiny.settings())
+    for wrong in wrongs:
+        with pytest.raises(InputError, match=r"settings: must be SweepSettings, found \w+; of a f"):
+            sweep(wrong, tmp_path / "run", "serial")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        (
+            "product.prune.fraction = ['.5']",
+            "product.prune.fraction.0: should be a number, found '",
+        ),
+        ("product.seeds = [2, true]", "product.seeds.1: should be a number, found True"),
+        ("zip.fields = [1.0, '2']", "fields.1: should be a number, found '2'"),
+    ],
+)
+def test_values_of_a_wrong_type(grid: str, words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        settings(f"[[grid]]\n{grid}\n")
+
+
 def test_a_failing_stage_is_tried_once_for_all_its_points(tmp_path: Path) -> None:
     diverging = "[[grid]]\nproduct.prune.criterion = ['magnitude', 'random']\n"
     bad = settings(diverging).model_copy(deep=True)
@@ -356,6 +422,21 @@ def test_the_fraction_prunable(swept: Path, study: xr.Dataset) -> None:
         assert own["prunable_all"].iloc[0] == (not len(beyond))
 
 
+def test_no_fraction_of_an_estimate_that_is_not_above_zero() -> None:
+    pruned = np.array([0.0, 0.1, 0.2])
+    assert prunable(pruned, np.array([1e-3, 2e-3, 3e-3])) == (0.1, False)
+    assert prunable(pruned, np.array([1e-3, 1e-3, 1e-3])) == (0.2, True)
+    for kl in ([-1e-3, 2e-4, 3e-3], [0.0, 1e-3, 2e-3], [np.nan, np.nan, np.nan]):
+        fraction, whole = prunable(pruned, np.array(kl))
+        assert np.isnan(fraction)
+        assert not whole
+
+
+def test_a_query_names_its_columns_apart(swept: Path) -> None:
+    found = query("select level, level + 1 as level, 2 as level from levels limit 1", swept)
+    assert found.names == ["level", "level_2", "level_3"]
+
+
 def test_query(swept: Path) -> None:
     sql = "select field, count(*) as n, avg(kl) as kl from levels group by field order by field"
     outcome = tiny.call("query", sql, swept)
@@ -382,7 +463,9 @@ def test_query(swept: Path) -> None:
         ("selct 1", "query: Parser Error"),
         ("select no_such from levels", "query: Binder Error"),
         ("select 1 from nowhere", "query: Catalog Error"),
-        ("", "query: gives no rows"),
+        ("", "query: must be one SELECT, found ''"),
+        ("select 1; drop view levels", "query: must be one SELECT"),
+        ("copy levels to 'copied.csv'", "query: must be one SELECT"),
     ],
 )
 def test_a_wrong_query_is_one_line(swept: Path, sql: str, words: str) -> None:
@@ -477,6 +560,7 @@ def test_a_report_of_nothing(copy: Path) -> None:
     found = json.loads(tiny.call("report", copy, "--json").out)
     assert (found["points"], found["done"], found["failed"]) == (4, 0, 0)
     assert "<img " not in (copy / "report.html").read_text()
+    assert query("select count(point) from levels", copy).rows == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -74,13 +74,23 @@ def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
     """
     for command, model in COMMANDS.items():
         try:
-            # A run writes all keys but those that are None, which tells one model from another.
-            settings = model(**{**dict.fromkeys(model.model_fields), **config})
+            settings = model(**_whole(model, config))
         except InputError:
             continue
         resume = _RESUME.get(command, _OWN).format(command=command, folder=folder)
         return Contents(command, tuple(_files(settings, folder)), resume)
     return None
+
+
+def _whole(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration with all keys of a model, if it is of that model.
+
+    A run writes all keys but those that are None, which tells one model from another. A sweep
+    writes those alone that were given, of which no other has the like.
+    """
+    if model is SweepSettings and config:
+        return config
+    return {**dict.fromkeys(model.model_fields), **config}
 
 
 def read_config(folder: Path) -> dict[str, Any]:

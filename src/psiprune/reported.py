@@ -46,9 +46,10 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     except (OSError, ValueError) as error:
         raise InputError(f"{root}: holds no sweep that can be read: {error}") from None
     points = points_of(settings)
-    done = [point for point in points if point.stage("point").done(root)]
-    write_table(points, root)
-    grid = grid_of(read_table(root)) if done else None
+    unread = write_table(points, root)
+    rows = read_table(root)
+    done = len({row["point"] for row in rows})
+    grid = grid_of(rows) if rows else None
     figures = {}
     if grid is not None:
         figures = {
@@ -57,18 +58,18 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
             "multiples": plot_multiples(grid),
         }
         save_figures(figures, root / "figures")
-    failures = _failures(root, points)
+    failures = [*_failures(root, points), *(_failure(*each) for each in unread)]
     report = sweep_report(
         grid,
         len(points),
-        len(done),
+        done,
         failures,
         figures,
         Provenance(facts_of(provenance), text),
         "psiprune sweep config.toml --out FOLDER && psiprune report FOLDER",
     )
     page = write_report(root / "report.html", report)
-    return Reported(page, len(points), len(done), len(failures))
+    return Reported(page, len(points), done, len(failures))
 
 
 def _failures(root: Path, points: Sequence[Point]) -> list[dict[str, str]]:
@@ -80,15 +81,16 @@ def _failures(root: Path, points: Sequence[Point]) -> list[dict[str, str]]:
         raise InputError(f"{file}: cannot be read: {error}; delete it") from None
     known = {point.stage("point").key: point for point in points}
     return [
-        {"point": each["point"], "cause": each["cause"], "what": _what(known[each["point"]])}
+        _failure(known[each["point"]], each["cause"])
         for each in listed
         if each["point"] in known and not known[each["point"]].stage("point").done(root)
     ]
 
 
-def _what(point: Point) -> str:
+def _failure(point: Point, cause: str) -> dict[str, str]:
     settings = point.settings
-    return (
+    what = (
         f"{settings.sites} sites, h = {point.field:g}, seed {point.seed}, "
         f"{settings.prune.criterion}"
     )
+    return {"point": point.stage("point").key, "cause": cause, "what": what}

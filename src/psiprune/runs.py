@@ -68,7 +68,9 @@ def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iter
                 ) from None
             if (path / "provenance.json").exists():
                 _provenance(path / "provenance.json")  # refuses before anything is written
-        write_bytes(config, _toml(settings))
+        # What was given and no more: with the defaults told as well, those that go by the size of
+        # a point would be settings like any other, and the grid read back another one.
+        write_bytes(config, _toml(settings, given=True))
         _describe(path / "provenance.json")
         yield path
 
@@ -231,5 +233,7 @@ def _differences(
             yield f"{prefix}{key}", there, here
 
 
-def _toml(settings: Settings) -> bytes:
-    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True)).encode()
+def _toml(settings: Settings, given: bool = False) -> bytes:
+    """All settings as a TOML file; only those that were given, if asked."""
+    values = settings.model_dump(mode="json", exclude_none=True, exclude_unset=given)
+    return tomli_w.dumps(values).encode()

@@ -12,9 +12,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from psiprune.config import StudySettings, SweepSettings
-from psiprune.parallel import one_blas_thread, one_thread
 from psiprune.sweeping.stages import KINDS, Kind, Point, Stage, make, points_of, seconds_of
 
+#: Sites of what is made to compile all that is needed.
+_TINY = 4
 #: What of a stage's inputs its cost does not depend on, or hardly.
 _CHEAP = ("psiprune", "field", "coupling", "seed", "rbm_seed")
 
@@ -50,7 +51,7 @@ def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planne
     """
     points, root = points_of(settings), Path(folder).resolve()
     found = []
-    with tempfile.TemporaryDirectory() as scratch, one_thread(), one_blas_thread():
+    with tempfile.TemporaryDirectory() as scratch:
         for kind in KINDS:
             stages = {stage.key: stage for stage in (point.stage(kind) for point in points)}
             groups: dict[str, list[Stage]] = defaultdict(list)
@@ -86,7 +87,11 @@ def _taken(point: Point, kind: Kind, root: Path) -> float:
 
 
 def _whole(kind: Kind) -> Callable[[Point, Path], float]:
-    return lambda point, root: _taken(point, kind, root)
+    def taken(point: Point, root: Path) -> float:
+        _taken(_with(point, sites=_TINY, hidden=1), kind, root)  # imports and compiles
+        return _taken(point, kind, root)
+
+    return taken
 
 
 def _dense(point: Point, root: Path) -> float:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +18,7 @@ from psiprune.inputs import InputError
 from psiprune.runs import open_growing_run
 from psiprune.sweeping.engines import LOCAL, SERIAL, Outcome, by_dask, connected, serially
 from psiprune.sweeping.stages import Point, points_of
-from psiprune.sweeping.table import check_tools, write_table
+from psiprune.sweeping.table import TABLE, check_tools, write_table
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -70,10 +70,15 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
             `if __name__ == "__main__":`.
 
     Raises:
-        InputError: the folder belongs to something else or cannot be written, the scheduler cannot
-            be reached, or a worker has another version.
+        InputError: the settings are of another type, the folder belongs to something else or cannot
+            be written, the scheduler cannot be reached, or a worker has another version.
         Lost: the scheduler went away; what was finished stays, and the same call goes on.
     """
+    if not isinstance(settings, SweepSettings):
+        raise InputError(
+            f"settings: must be SweepSettings, found {type(settings).__name__}; of a file they are "
+            "SweepSettings(**tomllib.loads(Path(FILE).read_text()))"
+        )
     check_tools()
     points = points_of(settings)
     with ExitStack() as stack:
@@ -93,9 +98,13 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
                 if outcome.cause:
                     failed.append(outcome)
                     _write_failures(failed, root)  # for a report while the rest goes on
-        finally:
-            table = write_table(points, root)
-    return Sweep(Path(folder), points, len(points) - len(todo), failed, table)
+        except BaseException:
+            with suppress(OSError):  # what ended it is what is told
+                write_table(points, root)
+            raise
+        failed += [Outcome(*unread) for unread in write_table(points, root)]
+        _write_failures(failed, root)
+    return Sweep(Path(folder), points, len(points) - len(todo), failed, Path(folder) / TABLE)
 
 
 @contextmanager

@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from psiprune.config import StudySettings, SweepSettings
-from psiprune.errors import reference_of
+from psiprune.errors import EXACT_SITES, reference_of
 from psiprune.experiments.ensemble import Member, seeds_of
 from psiprune.experiments.problem import Problem, kept_shots, kept_state
 from psiprune.experiments.study import assemble, one_member, prune_dense, train_dense
 from psiprune.files import read_dataset, write_bytes, write_dataset
 from psiprune.mps import MPS
+from psiprune.parallel import one_blas_thread, one_thread
 from psiprune.rbm import RBM, load_rbm
 from psiprune.shots import Shots
 from psiprune.training import Progress
@@ -38,14 +39,17 @@ from psiprune.training import Progress
 Kind = Literal["state", "shots", "dense", "point"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+#: Settings of a study that are a point's own, or that a sweep does not take.
+_ELSEWHERE = ("fields", "seeds", "rewind_epoch", "until")
 #: What a stage depends on beside what the one before it does, by the names in `Point.config`.
 _ADDS: Mapping[Kind, tuple[str, ...]] = {
     "state": ("psiprune", "sites", "coupling", "field"),
     "shots": ("shots", "seed"),
-    # A history is measured, above 20 sites from samples.
-    "dense": ("rbm_seed", "hidden", "train", "history_every", "measure"),
-    "point": ("prune", "fine_tune"),
+    "dense": ("rbm_seed", "hidden", "train", "history_every"),
+    "point": ("prune", "fine_tune", "measure"),
 }
+#: A dense RBM comes with its history, which is measured from samples above 20 sites.
+_SAMPLED: Mapping[Kind, tuple[str, ...]] = {"dense": ("measure",)}
 #: A stage is done once these are there.
 _FILES: Mapping[Kind, tuple[str, ...]] = {
     "state": ("state.nc",),
@@ -75,7 +79,7 @@ class Point:
     @cached_property
     def config(self) -> dict[str, Any]:
         """All that the point's numbers depend on, as JSON has it."""
-        values = self.settings.model_dump(mode="json", exclude={"fields", "seeds"})
+        values = self.settings.model_dump(mode="json", exclude=set(_ELSEWHERE))
         return {
             **values,
             "psiprune": version("psiprune"),
@@ -100,7 +104,12 @@ class Stage:
     def inputs(self) -> bytes:
         """All that the stage depends on, as JSON in one order."""
         kinds = KINDS[: KINDS.index(self.kind) + 1]
-        names = [name for kind in kinds for name in _ADDS[kind]]
+        sampled = self.point.settings.sites > EXACT_SITES
+        names = [
+            name
+            for kind in kinds
+            for name in (*_ADDS[kind], *(_SAMPLED.get(kind, ()) if sampled else ()))
+        ]
         config = {name: self.point.config[name] for name in names}
         return (json.dumps(config, sort_keys=True, indent=1) + "\n").encode()
 
@@ -131,7 +140,7 @@ def points_of(settings: SweepSettings) -> list[Point]:
 
 
 def make(stage: Stage, root: Path) -> None:
-    """Make a stage, and those it needs, unless it is there.
+    """Make a stage, and those it needs, on one core, unless it is there.
 
     Processor time goes to seconds.json beside it, which is measured and so differs from run to run.
 
@@ -144,7 +153,8 @@ def make(stage: Stage, root: Path) -> None:
     folder = stage.folder(root)
     begun = folder.exists()  # by a process that was killed, so its time is not known
     begin = time.thread_time()
-    _MAKERS[stage.kind](stage.point, root)
+    with one_thread(), one_blas_thread():  # others would not be in that time
+        _MAKERS[stage.kind](stage.point, root)
     if not begun:
         record = {"seconds": time.thread_time() - begin}
         write_bytes(folder / "seconds.json", (json.dumps(record) + "\n").encode())

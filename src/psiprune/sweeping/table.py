@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from psiprune.crossing import crossing
 from psiprune.files import read_dataset, write_bytes
@@ -18,10 +20,19 @@ from psiprune.inputs import InputError
 from psiprune.sweeping.stages import Point
 from psiprune.tfim import TFIM
 
+#: What a table has even if no point is done, so that it can be asked.
+_ALWAYS = ("point", "level")
 #: The table's name in its folder, and in SQL.
 TABLE, VIEW = "sweep.parquet", "levels"
 #: What the configuration calls otherwise, as `seed` is an RBM's everywhere else.
 _NAMES = {"seed": "shots_seed", "rbm_seed": "seed"}
+
+
+class Unread(NamedTuple):
+    """A point whose file is there and cannot be read, with the reason in one line."""
+
+    point: Point
+    cause: str
 
 
 class Rows(NamedTuple):
@@ -40,27 +51,46 @@ def check_tools() -> None:
     _arrow()
 
 
-def write_table(points: Sequence[Point], root: Path) -> Path:
+def write_table(points: Sequence[Point], root: Path) -> list[Unread]:
     """Write one row for each level of each point that is done: configuration, then measures.
 
     Columns: `point`, the hash; every setting, `train_method` for train.method, with `seed` that of
     the RBM and `shots_seed` that of its training set; `level` and all measures of a study, those
     over `distance` and `ones` as lists; `prunable`, the fraction of the weights that can go before
-    the KL of this RBM has doubled (interpolated, the last level if it never does, as `prunable_all`
-    then says), and `correlation_length` of the endless chain, both the same at every level.
+    the KL of this RBM has doubled (interpolated; the last level if it never does, as `prunable_all`
+    then says; NaN where the KL of the dense RBM, estimated above 20 sites, is not above 0), and
+    `correlation_length` of the endless chain, both the same at every level. Points whose files are
+    damaged are left out.
+
+    Returns:
+        The points left out.
 
     Raises:
-        InputError: pyarrow is not installed, or a point's file is damaged.
+        InputError: pyarrow is not installed.
         OSError: the table cannot be written; the old one is then untouched.
     """
     arrow, parquet = _arrow()
-    done = [point for point in points if point.stage("point").done(root)]
-    rows = [row for point in done for row in _rows(point, root)]
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [row.get(name) for row in rows] for name in names}
+    rows: list[dict[str, Any]] = []
+    unread = []
+    for point in points:
+        if point.stage("point").done(root):
+            try:
+                rows += _rows(point, root)
+            except InputError as error:
+                unread.append(Unread(point, f"point: {error}"))
+    names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(_ALWAYS)
+    columns = {name: _column([row.get(name) for row in rows]) for name in names}
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(columns), buffer, compression="zstd")
-    return write_bytes(root / TABLE, buffer.getvalue())
+    write_bytes(root / TABLE, buffer.getvalue())
+    return unread
+
+
+def _column(values: list[Any]) -> Any:
+    """Values as Arrow has them; settings that no point has are numbers that none has."""
+    arrow, _ = _arrow()
+    empty = all(value is None for value in values)
+    return arrow.array(values, arrow.float64() if empty else None)
 
 
 def read_table(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -91,13 +121,24 @@ def query(sql: str, folder: str | os.PathLike[str]) -> Rows:
     file = _table(folder)
     with duckdb.connect() as connection:
         try:
+            # Nothing but reading: COPY would write files.
+            kinds = [each.type for each in connection.extract_statements(sql)]
+            if kinds != [duckdb.StatementType.SELECT]:
+                raise InputError(f"query: must be one SELECT, found {sql!r}")
             connection.read_parquet(str(file)).create_view(VIEW)
             found = connection.execute(sql)
-            if found is None or found.description is None:
-                raise InputError("query: gives no rows; it must be a SELECT")
-            return Rows([column[0] for column in found.description], found.fetchall())
+            return Rows(_apart([column[0] for column in found.description]), found.fetchall())
         except duckdb.Error as error:
             raise InputError(f"query: {error}") from None
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """The names, those that stand there a second time with a number: kl, kl_2."""
+    found: list[str] = []
+    for name in names:
+        counted = (name if k == 1 else f"{name}_{k}" for k in itertools.count(1))
+        found.append(next(each for each in counted if each not in found))
+    return found
 
 
 def _table(folder: str | os.PathLike[str]) -> Path:
@@ -116,25 +157,39 @@ def _arrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def _rows(point: Point, root: Path) -> Iterator[dict[str, Any]]:
+def _rows(point: Point, root: Path) -> list[dict[str, Any]]:
     """The rows of one point."""
     stage = point.stage("point")
     study = read_dataset(stage.folder(root) / "study.nc", "study").isel(field=0)
     config = {"point": stage.key, **dict(_settings(point.config))}
     kl, pruned = (study.isel(seed=0)[name].values for name in ("kl", "fraction_pruned"))
-    doubled = crossing(pruned, kl, 2.0 * kl[0])
+    fraction, whole = prunable(pruned, kl)
     last = {
-        "prunable": min(doubled, float(pruned[-1])),
-        "prunable_all": math.isinf(doubled),
+        "prunable": fraction,
+        "prunable_all": whole,
         "correlation_length": TFIM(
             sites=point.settings.sites, field=point.field, coupling=point.settings.coupling
         ).correlation_length,
     }
     own = study.isel(seed=0).drop_dims("epoch").drop_vars(["field", "seed", "distance", "ones"])
+    rows = []
     for level in range(own.sizes["level"]):
         here = own.isel(level=level, drop=True)
         measures = {str(name): _plain(values) for name, values in here.items()}
-        yield {**config, "level": level, **measures, **last}
+        rows.append({**config, "level": level, **measures, **last})
+    return rows
+
+
+def prunable(pruned: NDArray[np.float64], kl: NDArray[np.float64]) -> tuple[float, bool]:
+    """The fraction pruned at which KL has doubled, and whether it never does.
+
+    If not, that of the last level; NaN if the first KL, an estimate maybe, is not above 0, as twice
+    that is no limit.
+    """
+    if not kl[0] > 0:
+        return math.nan, False
+    doubled = crossing(pruned, kl, 2.0 * kl[0])
+    return min(doubled, float(pruned[-1])), math.isinf(doubled)
 
 
 def _settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
