@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-#: Settings that are dimensions of their own.
-_DIMENSIONS = ("sites", "field", "seed")
+#: Settings that are dimensions of their own; the seed of the shots is a part of that of points.
+_DIMENSIONS = ("sites", "field", "seed", "shots_seed")
 #: What is shown of each level, exact up to 20 sites.
 MEASURES = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 
@@ -20,11 +20,17 @@ def grid_of(rows: Sequence[Mapping[str, Any]]) -> xr.Dataset:
     Returns:
         prunable over variant, sites, ratio (h/J) and seed; fraction_pruned and the measures over
         level besides; correlation_length over ratio. `variant` says what else varies, as
-        "surgeon, shots 1000", "" if nothing does.
+        "surgeon, shots 1000", "" if nothing does. `seed` is that of the RBM; where its shots have
+        several seeds too, a text of both, as "shots 1, RBM 0".
     """
     varied = _varied(rows)
     keys = [
-        (_variant(row, varied), row["sites"], row["field"] / row["coupling"], row["seed"])
+        (
+            _variant(row, varied),
+            row["sites"],
+            row["field"] / row["coupling"],
+            (row["shots_seed"], row["seed"]),
+        )
         for row in rows
     ]
     # Variants in the order of the grid, numbers in their own.
@@ -44,14 +50,22 @@ def grid_of(rows: Sequence[Mapping[str, Any]]) -> xr.Dataset:
             exact = row.get(f"{name}_exact")
             values[(*place, row["level"])] = row[name] if exact is None else exact
     dims = ("variant", "sites", "ratio", "seed")
+    labels = [*axes[:3], _seed_labels(axes[3])]
     return xr.Dataset(
         {
             "prunable": (dims, prunable),
             "correlation_length": ("ratio", lengths),
             **{name: ((*dims, "level"), values) for name, values in measured.items()},
         },
-        dict(zip(dims, axes, strict=True)),
+        dict(zip(dims, labels, strict=True)),
     )
+
+
+def _seed_labels(pairs: Sequence[tuple[int, int]]) -> list[int] | list[str]:
+    """The seeds of RBMs, with those of their shots where these have several."""
+    if len({shots for shots, _ in pairs}) == 1:
+        return [own for _, own in pairs]
+    return [f"shots {shots}, RBM {own}" for shots, own in pairs]
 
 
 def _varied(rows: Sequence[Mapping[str, Any]]) -> list[str]:

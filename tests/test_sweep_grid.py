@@ -1,0 +1,38 @@
+"""A sweep's table as a grid: what is a seed, what a variant, and what of them is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from psiprune.sweeping.grid import MEASURES, grid_of
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """A row of the table of a sweep with one hidden unit for two sites."""
+    before = {"point": "x", "sites": 4, "hidden": 2, "coupling": 1.0, "shots_seed": 0}
+    own = {"prune_criterion": "random", "field": 1.0, "seed": 0, "level": 0}
+    measures = {**dict.fromkeys(MEASURES, 0.5), "fraction_pruned": 0.0}
+    whole = {"prunable": 0.5, "correlation_length": 1.0}
+    return {**before, **own, **measures, **whole, **changes}
+
+
+def test_seeds_of_shots_are_seeds() -> None:
+    pairs = [(3, 0), (3, 1), (12, 0)]
+    rows = [
+        row(shots_seed=shots, seed=seed, sites=sites, prunable=0.1 * k + 0.01 * sites)
+        for k, (shots, seed) in enumerate(pairs)
+        for sites in (4, 6)
+    ]
+    grid = grid_of(rows)
+    assert grid["variant"].values.tolist() == [""]
+    assert grid["seed"].values.tolist() == ["shots 3, RBM 0", "shots 3, RBM 1", "shots 12, RBM 0"]
+    found = grid["prunable"].sel(variant="", sites=6, ratio=1.0)
+    np.testing.assert_allclose(found, [0.06, 0.16, 0.26])
+
+
+def test_seeds_of_the_same_shots_are_numbers() -> None:
+    grid = grid_of([row(shots_seed=7, seed=seed) for seed in (11, 2)])
+    assert grid["seed"].values.tolist() == [2, 11]
+    assert grid["seed"].dtype.kind == "i"
