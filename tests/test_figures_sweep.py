@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
 
 from psiprune.figures import plot_multiples, plot_phase_diagram, plot_prunable
+from psiprune.figures.common import LOOKS
 from psiprune.report.page import Provenance, render
 from psiprune.report.sweep import sweep_report
+from psiprune.sweeping.grid import MOST_VARIANTS, drawn_variants
 
 RATIOS = [0.5, 0.7, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0]
 
@@ -65,16 +70,63 @@ def test_the_phase_diagram(grid: xr.Dataset) -> None:
     assert [tick.get_text() for tick in magnitude.get_yticklabels()] == ["10", "50"]
 
 
-def test_of_many_fields_six_are_shown(grid: xr.Dataset) -> None:
+def test_of_many_fields_those_of_all_sizes_are_shown(grid: xr.Dataset) -> None:
     figure = plot_multiples(grid)
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    assert titles == [f"h/J = {ratio:g}" for ratio in (0.5, 0.7, 1.0, 1.2, 2.0, 3.0)]
-    assert len(figure.axes) == 12
+    # 50 sites have every second field; h = J, which they lack, is shown all the same.
+    assert titles == [f"h/J = {ratio:g}" for ratio in (0.5, 0.9, 1.0, 1.2, 2.0)]
+    assert len(figure.axes) == 10
     line = figure.axes[0].get_lines()[1]
     median = grid["kl"].sel(variant="surgeon", sites=10, ratio=0.5).median("seed")
     np.testing.assert_allclose(np.asarray(line.get_ydata()), median)
-    # 50 sites have no point at h/J = 0.7.
-    assert not figure.axes[7].get_lines()
+    assert [bool(ax.get_lines()) for ax in figure.axes[5:]] == [True, True, False, True, True]
+
+
+@pytest.fixture
+def many(grid: xr.Dataset) -> xr.Dataset:
+    """120 variants with long names."""
+    names = [f"magnitude, train_learning_rate_decay 0.{k:03d}, shots {k}000" for k in range(120)]
+    return grid.isel(variant=np.zeros(120, int)).assign_coords(variant=names)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("plot", [plot_prunable, plot_phase_diagram, plot_multiples])
+def test_of_many_variants_the_first_are_drawn(
+    many: xr.Dataset, plot: Callable[[xr.Dataset], Figure]
+) -> None:
+    figure = plot(many)
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() < 16
+    assert figure.get_figheight() < 8
+    labels = {line.get_label() for ax in figure.axes for line in ax.get_lines()}
+    shown = labels | {ax.get_title() for ax in figure.axes}
+    names = {" ".join(str(each).split()) for each in shown}
+    assert names & set(many["variant"].values.tolist()) == set(drawn_variants(many))
+    for legend in figure.legends:
+        extent = legend.get_window_extent()
+        assert extent.x0 >= 0
+        assert extent.x1 <= figure.bbox.x1
+
+
+def test_every_variant_that_is_drawn_has_a_look_of_its_own() -> None:
+    assert len(set(LOOKS)) >= MOST_VARIANTS
+
+
+def test_colours_reach_over_the_tenths_that_occur(grid: xr.Dataset) -> None:
+    median = grid["prunable"].median("seed")
+    bar = plot_phase_diagram(grid).axes[-1]
+    low, high = bar.get_ylim()
+    assert low == np.floor(10 * float(median.min())) / 10
+    assert high == np.ceil(10 * float(median.max())) / 10
+
+
+@pytest.mark.parametrize("plot", [plot_prunable, plot_phase_diagram, plot_multiples])
+def test_the_words_below_the_smallest_figure_fit(
+    grid: xr.Dataset, plot: Callable[[xr.Dataset], Figure]
+) -> None:
+    figure = plot(grid.isel(sites=[0], ratio=[3], variant=[0]))
+    figure.draw_without_rendering()
+    assert all(legend.get_window_extent().x0 >= 0 for legend in figure.legends)
 
 
 def test_a_grid_of_one_point(grid: xr.Dataset) -> None:

@@ -13,6 +13,13 @@ _DIMENSIONS = ("sites", "field", "seed", "shots_seed")
 #: What is shown of each level, exact up to 20 sites.
 MEASURES = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 
+#: Most variants in a figure: as many as there are colours, and as fit beside one another.
+MOST_VARIANTS = 6
+#: Most columns of small multiples.
+MOST_RATIOS = 6
+#: Of fewer fields that all sizes have, small multiples would show hardly any change.
+_FEWEST_COMMON = 3
+
 
 def grid_of(rows: Sequence[Mapping[str, Any]]) -> xr.Dataset:
     """All points of a table as a grid; NaN where it has no such point.
@@ -86,3 +93,35 @@ def _variant(row: Mapping[str, Any], varied: Sequence[str]) -> str:
     return ", ".join(
         str(row[name]) if name == "prune_criterion" else f"{name} {row[name]}" for name in varied
     )
+
+
+def drawn_variants(grid: xr.Dataset) -> list[str]:
+    """The variants that figures show: the first of the grid, as many as can be told apart."""
+    return [str(variant) for variant in grid["variant"].values[:MOST_VARIANTS]]
+
+
+def drawn_ratios(grid: xr.Dataset) -> list[float]:
+    """The h/J that have a column in small multiples, at most `MOST_RATIOS`, in their order.
+
+    The one nearest the critical 1; of those that every size has (of all, where every size has
+    fewer than three) the least, the largest, and then always that which is furthest from all
+    chosen, on a logarithmic scale.
+    """
+    ratios = grid["ratio"].values
+    everywhere = grid["prunable"].notnull().any(("variant", "seed")).all("sites").values
+    common = np.flatnonzero(everywhere)
+    if len(common) < _FEWEST_COMMON:
+        common = np.arange(len(ratios))
+    # J may be negative, which changes the sign of h/J and no probability.
+    places = np.log(np.abs(ratios))
+    chosen = [
+        int(np.abs(places).argmin()),
+        int(common[places[common].argmin()]),
+        int(common[places[common].argmax()]),
+    ]
+    while len(set(chosen)) < MOST_RATIOS:
+        gaps = np.abs(places[common][:, None] - places[chosen]).min(1)
+        if gaps.max() == 0:
+            break
+        chosen.append(int(common[gaps.argmax()]))
+    return [float(ratios[k]) for k in sorted(set(chosen))]
