@@ -15,7 +15,7 @@ def row(**changes: Any) -> dict[str, Any]:
     before = {"point": "x", "sites": 4, "hidden": 2, "coupling": 1.0, "shots_seed": 0, "shots": 9}
     own = {"prune_criterion": "random", "field": 1.0, "seed": 0, "level": 0}
     measures = {**dict.fromkeys(MEASURES, 0.5), "fraction_pruned": 0.0}
-    whole = {"prunable": 0.5, "correlation_length": 1.0}
+    whole = {"prunable": 0.5, "prunable_all": False, "kl_floor": 0.1, "correlation_length": 1.0}
     return {**before, **own, **measures, **whole, **changes}
 
 
@@ -68,3 +68,11 @@ def test_fields_of_a_negative_coupling() -> None:
 def test_the_first_variants_of_the_grid_are_drawn() -> None:
     grid = grid_of([row(shots=shots) for shots in range(900, 100, -100)])
     assert drawn_variants(grid) == [f"shots {shots}" for shots in range(900, 300, -100)]
+
+
+def test_floors_and_whether_kl_doubled() -> None:
+    levels = [row(), row(level=1, kl_floor=0.01)]
+    other = [row(seed=1, kl_floor=float("nan"), prunable_all=True)]
+    here = grid_of(levels + other).sel(variant="", sites=4, ratio=1.0)
+    np.testing.assert_array_equal(here["kl_floor"], [[0.1, 0.01], [np.nan, np.nan]])
+    np.testing.assert_array_equal(here["prunable_all"], [0, 1])

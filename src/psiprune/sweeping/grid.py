@@ -25,8 +25,9 @@ def grid_of(rows: Sequence[Mapping[str, Any]]) -> xr.Dataset:
     """All points of a table as a grid; NaN where it has no such point.
 
     Returns:
-        prunable over variant, sites, ratio (h/J) and seed; fraction_pruned and the measures over
-        level besides; correlation_length over ratio. `variant` says what else varies, as
+        prunable and prunable_all (1 where KL never doubled, else 0) over variant, sites, ratio
+        (h/J) and seed; fraction_pruned, kl_floor and the measures over level besides;
+        correlation_length over ratio. `variant` says what else varies, as
         "surgeon, shots 1000", "" if nothing does. `seed` is that of the RBM; where its shots have
         several seeds too, a text of both, as "shots 1, RBM 0".
     """
@@ -42,16 +43,18 @@ def grid_of(rows: Sequence[Mapping[str, Any]]) -> xr.Dataset:
     ]
     # Variants in the order of the grid, numbers in their own.
     variants = list(dict.fromkeys(key[0] for key in keys))
-    axes = [variants, *(sorted({key[k] for key in keys}) for k in (1, 2, 3))]
+    axes: list[list[Any]] = [variants, *(sorted({key[k] for key in keys}) for k in (1, 2, 3))]
     places = [{value: k for k, value in enumerate(axis)} for axis in axes]
     levels = 1 + max(row["level"] for row in rows)
     shape = tuple(map(len, axes))
-    prunable = np.full(shape, np.nan)
-    measured = {name: np.full((*shape, levels), np.nan) for name in ("fraction_pruned", *MEASURES)}
+    whole = {name: np.full(shape, np.nan) for name in ("prunable", "prunable_all")}
+    measures = ("fraction_pruned", "kl_floor", *MEASURES)
+    measured = {name: np.full((*shape, levels), np.nan) for name in measures}
     lengths = np.full(shape[2], np.nan)
     for row, key in zip(rows, keys, strict=True):
         place = tuple(of[value] for of, value in zip(places, key, strict=True))
-        prunable[place] = row["prunable"]
+        for name, values in whole.items():
+            values[place] = row[name]
         lengths[place[2]] = row["correlation_length"]
         for name, values in measured.items():
             exact = row.get(f"{name}_exact")
@@ -60,7 +63,7 @@ def grid_of(rows: Sequence[Mapping[str, Any]]) -> xr.Dataset:
     labels = [*axes[:3], _seed_labels(axes[3])]
     return xr.Dataset(
         {
-            "prunable": (dims, prunable),
+            **{name: (dims, values) for name, values in whole.items()},
             "correlation_length": ("ratio", lengths),
             **{name: ((*dims, "level"), values) for name, values in measured.items()},
         },
