@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
 
 from psiprune.figures import plot_multiples, plot_phase_diagram, plot_prunable
-from psiprune.report.page import Provenance, render
+from psiprune.figures.common import LOOKS
+from psiprune.report.numbers import Number
+from psiprune.report.page import Provenance, Report, render
 from psiprune.report.sweep import sweep_report
+from psiprune.sweeping.grid import MOST_VARIANTS, drawn_variants
 
 RATIOS = [0.5, 0.7, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0]
 
@@ -31,6 +37,8 @@ def grid() -> xr.Dataset:
     return xr.Dataset(
         {
             "prunable": (dims, prunable),
+            "prunable_all": (dims, np.where(np.isnan(prunable), np.nan, prunable > 0.85)),
+            "kl_floor": ((*dims, "level"), 0.1 * np.ones_like(kl) * [1.0, 0.5, 0.2, 0.1]),
             "correlation_length": ("ratio", length),
             "kl": ((*dims, "level"), kl),
             "fraction_pruned": ((*dims, "level"), pruned),
@@ -65,16 +73,63 @@ def test_the_phase_diagram(grid: xr.Dataset) -> None:
     assert [tick.get_text() for tick in magnitude.get_yticklabels()] == ["10", "50"]
 
 
-def test_of_many_fields_six_are_shown(grid: xr.Dataset) -> None:
+def test_of_many_fields_those_of_all_sizes_are_shown(grid: xr.Dataset) -> None:
     figure = plot_multiples(grid)
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    assert titles == [f"h/J = {ratio:g}" for ratio in (0.5, 0.7, 1.0, 1.2, 2.0, 3.0)]
-    assert len(figure.axes) == 12
+    # 50 sites have every second field; h = J, which they lack, is shown all the same.
+    assert titles == [f"h/J = {ratio:g}" for ratio in (0.5, 0.9, 1.0, 1.2, 2.0)]
+    assert len(figure.axes) == 10
     line = figure.axes[0].get_lines()[1]
     median = grid["kl"].sel(variant="surgeon", sites=10, ratio=0.5).median("seed")
     np.testing.assert_allclose(np.asarray(line.get_ydata()), median)
-    # 50 sites have no point at h/J = 0.7.
-    assert not figure.axes[7].get_lines()
+    assert [bool(ax.get_lines()) for ax in figure.axes[5:]] == [True, True, False, True, True]
+
+
+@pytest.fixture
+def many(grid: xr.Dataset) -> xr.Dataset:
+    """120 variants with long names."""
+    names = [f"magnitude, train_learning_rate_decay 0.{k:03d}, shots {k}000" for k in range(120)]
+    return grid.isel(variant=np.zeros(120, int)).assign_coords(variant=names)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("plot", [plot_prunable, plot_phase_diagram, plot_multiples])
+def test_of_many_variants_the_first_are_drawn(
+    many: xr.Dataset, plot: Callable[[xr.Dataset], Figure]
+) -> None:
+    figure = plot(many)
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() < 16
+    assert figure.get_figheight() < 8
+    labels = {line.get_label() for ax in figure.axes for line in ax.get_lines()}
+    shown = labels | {ax.get_title() for ax in figure.axes}
+    names = {" ".join(str(each).split()) for each in shown}
+    assert names & set(many["variant"].values.tolist()) == set(drawn_variants(many))
+    for legend in figure.legends:
+        extent = legend.get_window_extent()
+        assert extent.x0 >= 0
+        assert extent.x1 <= figure.bbox.x1
+
+
+def test_every_variant_that_is_drawn_has_a_look_of_its_own() -> None:
+    assert len(set(LOOKS)) >= MOST_VARIANTS
+
+
+def test_colours_reach_over_the_tenths_that_occur(grid: xr.Dataset) -> None:
+    median = grid["prunable"].median("seed")
+    bar = plot_phase_diagram(grid).axes[-1]
+    low, high = bar.get_ylim()
+    assert low == np.floor(10 * float(median.min())) / 10
+    assert high == np.ceil(10 * float(median.max())) / 10
+
+
+@pytest.mark.parametrize("plot", [plot_prunable, plot_phase_diagram, plot_multiples])
+def test_the_words_below_the_smallest_figure_fit(
+    grid: xr.Dataset, plot: Callable[[xr.Dataset], Figure]
+) -> None:
+    figure = plot(grid.isel(sites=[0], ratio=[3], variant=[0]))
+    figure.draw_without_rendering()
+    assert all(legend.get_window_extent().x0 >= 0 for legend in figure.legends)
 
 
 def test_a_grid_of_one_point(grid: xr.Dataset) -> None:
@@ -105,3 +160,77 @@ def test_the_report_names_the_field_of_least(grid: xr.Dataset) -> None:
 def test_a_report_before_the_first_point() -> None:
     page = render(sweep_report(None, 5, 0, [], {}, Provenance({}), "again"))
     assert "5</data> points are done" in page
+
+
+def told(grid: xr.Dataset) -> Report:
+    return sweep_report(
+        grid,
+        9,
+        9,
+        [],
+        {n: Figure() for n in ("prunable", "phases", "multiples")},
+        Provenance({}),
+        "again",
+    )
+
+
+def test_the_table_compares_the_dense_rbm_with_its_floor(grid: xr.Dataset) -> None:
+    grid = grid.copy(deep=True)
+    grid["kl_floor"].loc[{"variant": "surgeon", "sites": 50, "ratio": 2.0}] = np.nan
+    grid["kl"].loc[{"variant": "magnitude", "sites": 10, "ratio": 1.0, "seed": 0}] = np.nan
+    table = told(grid).sections[-1].table
+    assert table is not None
+    assert list(table.head[-2:]) == ["dense KL", "over its floor"]
+    found = {tuple(row[:3]): row for row in table.rows}
+    *_, seeds, kl, times = found["10", "magnitude", "1"]
+    right = np.nanmedian(grid["kl"].sel(variant="magnitude", sites=10, ratio=1.0).values[:, 0])
+    assert isinstance(kl, Number)
+    assert isinstance(times, Number)
+    assert seeds == "3"
+    assert kl.value == pytest.approx(right)
+    assert times.value == pytest.approx(right / 0.1)
+    place = "[variant=magnitude, sites=10, ratio=1, level=0]"
+    source = f"sweep.parquet: median over seed of kl{place}"
+    assert kl.source == source
+    assert times.source == f"({source}) / ({source.replace('of kl', 'of kl_floor')})"
+    unknown = found["50", "surgeon", "2"][-1]
+    assert isinstance(unknown, Number)
+    assert unknown.shown == "–"
+    assert not unknown.known
+
+
+def test_points_that_never_doubled_are_counted(grid: xr.Dataset) -> None:
+    never = int((grid["prunable"].sel(variant="surgeon", sites=10) > 0.85).sum())
+    assert never
+    (said,) = (
+        each.text for each in told(grid).summary.sentences if "10 sites, surgeon" in each.text
+    )
+    assert said.endswith(
+        f"; {never} of 24 points never doubled (their value is that of the last level)."
+    )
+    grid = grid.assign(prunable_all=0 * grid["prunable_all"])
+    assert not any("never doubled" in each.text for each in told(grid).summary.sentences)
+
+
+def test_two_fields_have_a_least_and_no_rank(grid: xr.Dataset) -> None:
+    _, *least = (each.text for each in told(grid.isel(ratio=[0, 2])).summary.sentences)
+    assert len(least) == 4
+    assert all("least can be pruned at h/J = " in each for each in least)
+    assert not any("rank" in each for each in least)
+    assert len(told(grid.isel(ratio=[0])).summary.sentences) == 1
+
+
+def test_the_page_says_what_is_not_drawn(grid: xr.Dataset, many: xr.Dataset) -> None:
+    report = told(many)
+    for section in report.sections[:3]:
+        assert section.sentences[0].text == (
+            "Drawn are the first 6 variants of the grid; 114 of 120 are not, but are in the table "
+            "below."
+        )
+    assert report.sections[2].sentences[1].text.startswith("Drawn are 5 of 8 values of h/J")
+    assert len(report.summary.sentences) == 1 + 2 * 6
+    table = report.sections[3].table
+    assert table is not None
+    assert len(table.rows) == 120 * (8 + 4)
+    few = told(grid.isel(ratio=slice(4)))
+    assert not any(section.sentences for section in few.sections[:2])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+import tiny
 from psiprune.files import kind_of, read_dataset, write_bytes, write_dataset
 from psiprune.inputs import InputError
 
@@ -115,6 +118,44 @@ def test_a_failed_write_leaves_the_old_file(
     assert write_bytes(path, b"new").read_bytes() == b"new"
     with pytest.raises(OSError, match="No such file"):
         write_bytes(tmp_path / "missing" / "a", b"new")
+
+
+def test_a_disk_that_is_read_only_is_told_by_the_file_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux refuses to remove a file there before it finds that there is none."""
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        write_bytes(tmp_path / "a", b"new")
+    assert caught.value.filename == str(tmp_path / "a")
+
+
+def test_a_report_on_a_disk_that_is_read_only(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[study]\nsites = 4\n")
+    (tmp_path / "provenance.json").write_text("{}")
+    if not _mounted("--bind", tmp_path, tmp_path):
+        pytest.skip("a disk of its own may not be mounted here")
+    try:
+        if not _mounted("-o", "remount,bind,ro", tmp_path):
+            pytest.skip("a disk may not be made read-only here")
+        line = tiny.refusal(tiny.call("report", tmp_path), status=1)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert line == f"{tmp_path / 'sweep.parquet'}: Read-only file system"
+
+
+def _mounted(*arguments: str | Path) -> bool:
+    """Whether mounting was permitted and done."""
+    try:
+        done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
 
 
 def test_the_kind_is_told_by_the_content(tmp_path: Path) -> None:

@@ -497,8 +497,15 @@ def test_a_grid_with_gaps() -> None:
         measures = dict.fromkeys(
             ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"), 0.5
         )
-        own = {"prune_criterion": "random", "level": 0, "fraction_pruned": 0.0, **measures}
-        return {**before, **own, "prunable": 0.5, "correlation_length": 1.0, **changes}
+        own = {
+            "shots_seed": 0,
+            "prune_criterion": "random",
+            "level": 0,
+            "fraction_pruned": 0.0,
+            **measures,
+        }
+        whole = {"prunable": 0.5, "prunable_all": False, "kl_floor": 0.1}
+        return {**before, **own, **whole, "correlation_length": 1.0, **changes}
 
     grid = grid_of([row(), row(sites=6, hidden=3, field=2.0, seed=1, level=1, kl_exact=0.25)])
     # `hidden` goes with the size, so it is nothing that varies.

@@ -15,6 +15,7 @@ import re
 import secrets
 import threading
 import zlib
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     except OSError as error:  # a name that the user knows, not the draft's or none
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        draft.unlink(missing_ok=True)
+        # What cannot be written cannot be removed either, and the first error is the one to tell.
+        with suppress(OSError):
+            draft.unlink()
     return path
 
 

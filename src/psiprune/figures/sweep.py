@@ -1,9 +1,17 @@
-"""What a sweep says: the fraction prunable by field and size, and KL through pruning everywhere."""
+"""What a sweep says: the fraction prunable by field and size, and KL through pruning everywhere.
+
+Of many variants and fields some are shown, as `drawn_variants` and `drawn_ratios` choose them.
+"""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -18,63 +26,58 @@ from psiprune.figures.common import (
     faint_grid,
     legend_below,
     log_grid,
+    round_ticks,
 )
+from psiprune.sweeping.grid import drawn_ratios, drawn_variants
 
 RATIO, PRUNABLE = "transverse field h/J", "fraction prunable"
-#: Most columns of small multiples; of more fields, some spread evenly are shown.
-_COLUMNS = 6
+_LENGTH = "correlation length ξ, endless chain (sites)"
+#: Most panels beside one another.
+_PANELS = 3
+#: Inches that the words below a figure take.
+_LEAST_WIDTH = 5.4
+#: Letters in a line of a variant's name, and in an inch of the legend.
+_LINE, _LETTERS = 40, 11.0
 
 
 def plot_prunable(grid: xr.Dataset) -> Figure:
-    """The fraction prunable against h/J, a column a size, a line a variant.
+    """The fraction prunable against h/J, a panel a size, a line a variant.
 
     Lines are medians over seeds, bands 16 to 84 % of the seeds. In grey, on an axis of its own, the
     correlation length of the endless chain, which is infinite at h = J (dotted).
     """
     sizes = grid["sites"].values
-    figure = Figure(figsize=(1.2 + 4.2 * len(sizes), 4.4), layout="constrained")
-    axes = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    figure, axes = _panels(len(sizes), (4.2, 3.6))
     for ax, sites in zip(axes, sizes, strict=True):
-        for k, variant in enumerate(grid["variant"].values):
+        for k, variant in enumerate(drawn_variants(grid)):
             here = grid["prunable"].sel(variant=variant, sites=sites)
             here = here.sel(ratio=here.notnull().any("seed"))
-            if not here.size:
-                continue
-            color, marker, line = LOOKS[k % len(LOOKS)]
-            style = {"ls": line, "ms": 4, "lw": 1.4, "color": color}
-            label = str(variant) or "median"
-            draw_band(ax, here["ratio"], here, marker, alpha=0.2, label=label, **style)
+            if here.size:
+                _draw(ax, here["ratio"], here, k, variant, ms=4, lw=1.4)
         ax.axvline(1.0, ls=":", lw=1.0, color=GREY)
         ax.set_title(f"{sites} sites")
-        ax.set_xlabel(RATIO)
         faint_grid(ax)
-        beside = ax.twinx()
-        finite = grid["correlation_length"].where(np.isfinite(grid["correlation_length"]))
-        beside.plot(grid["ratio"], finite, ".-", lw=1.0, ms=3, color=GREY, alpha=0.7)
-        beside.set_yscale("log")
-        beside.tick_params(which="both", colors=GREY)
-        if ax is axes[-1]:
-            beside.set_ylabel("correlation length ξ, endless chain (sites)", color=GREY)
+        beside = _draw_length(ax, grid)
+        if ax in (axes[_PANELS - 1 :: _PANELS] or axes[-1:]):
+            beside.set_ylabel(_LENGTH, color=GREY)
     axes[0].set_ylim(0.0, 1.0)
-    axes[0].set_ylabel(f"{PRUNABLE}: KL doubles")
-    legend_below(figure, axes[0], columns=4, title=BANDS)
+    _label_outside(axes, RATIO, f"{PRUNABLE}: KL doubles")
+    _legend(figure, axes)
     return figure
 
 
 def plot_phase_diagram(grid: xr.Dataset) -> Figure:
     """The median fraction prunable in colour, h/J along and size up, a panel a variant.
 
-    White where the sweep has no point. A cell reaches half way to its neighbours' h/J.
+    White where the sweep has no point. A cell reaches half way to its neighbours' h/J; a dot is
+    where the point is. Colours reach over the tenths that occur.
     """
-    variants = grid["variant"].values
-    median = grid["prunable"].median("seed")
-    figure = Figure(
-        figsize=(1.8 + 4.0 * len(variants), 1.6 + 0.7 * grid.sizes["sites"]), layout="constrained"
-    )
-    axes = figure.subplots(1, len(variants), sharey=True, squeeze=False)[0]
+    variants = drawn_variants(grid)
+    median = grid["prunable"].sel(variant=variants).median("seed")
+    figure, axes = _panels(len(variants), (4.0, 1.0 + 0.7 * grid.sizes["sites"]))
     edges = _edges(grid["ratio"].values)
     rows = np.arange(grid.sizes["sites"] + 1)
-    colors = ScalarMappable(Normalize(0.0, 1.0), "viridis")
+    norm = _tenths(median.values)
     for ax, variant in zip(axes, variants, strict=True):
         here = median.sel(variant=variant).transpose("sites", "ratio")
         # A size with fewer fields has wider cells, so each row has edges of its own.
@@ -84,51 +87,106 @@ def plot_phase_diagram(grid: xr.Dataset) -> Figure:
             if row.size:
                 own = _edges(row["ratio"].values, edges[0], edges[-1])
                 cells = row.values[None, :]
-                ax.pcolormesh(own, rows[k : k + 2], cells, cmap=colors.cmap, norm=colors.norm)
-        ax.axvline(1.0, ls=":", lw=1.2, color="white")
+                ax.pcolormesh(own, rows[k : k + 2], cells, cmap="viridis", norm=norm)
+                at = np.full(row.size, rows[k] + 0.5)
+                ax.plot(row["ratio"], at, "o", ms=3, mfc="white", mec="black", mew=0.5)
+        ax.axvline(1.0, ls=":", lw=1.2, color="white", zorder=1.5)
         ax.set_yticks(rows[:-1] + 0.5, [str(sites) for sites in grid["sites"].values])
-        ax.set_xlabel(RATIO)
-        ax.set_title(str(variant))
-    axes[0].set_ylabel("sites, N")
-    figure.colorbar(colors, ax=axes, label=PRUNABLE)
+        ax.set_title(textwrap.fill(variant, _LINE), fontsize="medium")
+    _label_outside(axes, RATIO, "sites, N")
+    figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, label=PRUNABLE)
     return figure
 
 
 def plot_multiples(grid: xr.Dataset) -> Figure:
     """KL against the fraction pruned, a row a size and a column a field, a line a variant.
 
-    Lines are medians over seeds, bands 16 to 84 % of the seeds. Of more than six fields six are
-    shown, the least and the largest among them.
+    Lines are medians over seeds, bands 16 to 84 % of the seeds. Of many fields those of
+    `drawn_ratios` are shown, that nearest the critical h = J among them.
     """
-    count = min(_COLUMNS, grid.sizes["ratio"])
-    shown = np.unique(np.linspace(0, grid.sizes["ratio"] - 1, count).round().astype(int))
-    sizes = grid["sites"].values
-    figure = Figure(figsize=(1.2 + 2.4 * len(shown), 1.0 + 2.2 * len(sizes)), layout="constrained")
+    shown, sizes = drawn_ratios(grid), grid["sites"].values
+    width = max(_LEAST_WIDTH, 1.2 + 2.4 * len(shown))
+    figure = Figure(figsize=(width, 1.0 + 2.2 * len(sizes)), layout="constrained")
     axes = figure.subplots(len(sizes), len(shown), sharex=True, sharey="row", squeeze=False)
     for row, sites in zip(axes, sizes, strict=True):
         row[0].set_ylabel(f"{sites} sites\n{KL}")
-        for ax, place in zip(row, shown, strict=True):
-            here = grid.sel(sites=sites).isel(ratio=place)
-            for k, variant in enumerate(grid["variant"].values):
+        for ax, ratio in zip(row, shown, strict=True):
+            here = grid.sel(sites=sites, ratio=ratio)
+            for k, variant in enumerate(drawn_variants(grid)):
                 own = here.sel(variant=variant)
                 values = own["kl"].where(own["kl"] > 0)
                 known = values.notnull().any("seed")
-                if not known.any():
-                    continue
-                color, marker, line = LOOKS[k % len(LOOKS)]
-                style = {"ls": line, "ms": 2.5, "lw": 1.0, "color": color}
-                pruned = own["fraction_pruned"].median("seed").sel(level=known)
-                label = str(variant) or "median"
-                draw_band(
-                    ax, pruned, values.sel(level=known), marker, alpha=0.2, label=label, **style
-                )
+                if known.any():
+                    pruned = own["fraction_pruned"].sel(level=known).median("seed")
+                    _draw(ax, pruned, values.sel(level=known), k, variant, ms=2.5, lw=1.0)
             log_grid(ax)
-    for ax, place in zip(axes[0], shown, strict=True):
-        ax.set_title(f"h/J = {grid['ratio'].values[place]:g}")
+    for ax, ratio in zip(axes[0], shown, strict=True):
+        ax.set_title(f"h/J = {ratio:g}")
     for ax in axes[-1]:
         ax.set_xlabel(PRUNED, fontsize="small")
-    legend_below(figure, axes[0, 0], columns=4, title=BANDS)
+    _legend(figure, axes.ravel().tolist())
     return figure
+
+
+def _panels(count: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """Panels of a size in inches, in rows of three, with the axis upwards in common."""
+    columns = min(_PANELS, count)
+    rows = -(-count // columns)
+    width, height = size
+    figure = Figure(figsize=(1.4 + width * columns, 0.8 + height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
+    for ax in axes[count:]:
+        ax.remove()
+    return figure, axes[:count]
+
+
+def _label_outside(axes: Sequence[Axes], along: str, up: str) -> None:
+    """Labels and ticks along below the panels that have none below them, labels up at the left."""
+    for k, ax in enumerate(axes):
+        if k + _PANELS >= len(axes):
+            ax.set_xlabel(along)
+            ax.tick_params(labelbottom=True)
+        if k % _PANELS == 0:
+            ax.set_ylabel(up)
+
+
+def _draw(
+    ax: Axes, along: xr.DataArray, values: xr.DataArray, place: int, variant: str, **style: Any
+) -> None:
+    """The line and band of a variant, in the look of its place."""
+    color, marker, line = LOOKS[place]
+    label = textwrap.fill(variant, _LINE) or "median"
+    draw_band(ax, along, values, marker, alpha=0.2, label=label, ls=line, color=color, **style)
+
+
+def _draw_length(ax: Axes, grid: xr.Dataset) -> Axes:
+    """The correlation length in grey on an axis at the right."""
+    beside = ax.twinx()
+    finite = grid["correlation_length"].where(np.isfinite(grid["correlation_length"]))
+    beside.plot(grid["ratio"], finite, ".-", lw=1.0, ms=3, color=GREY, alpha=0.7)
+    beside.set_yscale("log")
+    round_ticks(beside.yaxis)
+    beside.tick_params(which="both", colors=GREY)
+    return beside
+
+
+def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """What the lines of all panels mean, in as many columns as the width has place for.
+
+    The handles are those of the panel with the most, as a size may lack some variants.
+    """
+    fullest = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+    labels = fullest.get_legend_handles_labels()[1]
+    letters = 6 + max((len(line) for label in labels for line in label.split("\n")), default=0)
+    columns = int(figure.get_figwidth() * _LETTERS / letters)
+    legend_below(figure, fullest, columns=min(4, max(1, columns)), title=BANDS)
+
+
+def _tenths(values: np.ndarray) -> Normalize:
+    """From the tenth below all values to that above, at least one apart."""
+    low = np.floor(10 * np.nanmin(values))
+    high = np.ceil(10 * np.nanmax(values))
+    return Normalize(low / 10, max(high, low + 1) / 10)
 
 
 def _edges(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from psiprune.report.numbers import Number, Sentence, percent, position, say, significant, whole
+from psiprune.report.numbers import ratio as over
 from psiprune.report.page import Provenance, Report, Section, Summary, Table
 from psiprune.report.picture import picture
 from psiprune.summaries import band
+from psiprune.sweeping.grid import drawn_ratios, drawn_variants
 
 _INTRODUCTION = (
     "Each point is one restricted Boltzmann machine: trained on measured bit strings of the "
@@ -19,6 +21,9 @@ _INTRODUCTION = (
     "The fraction prunable is the share of the weights that can go before the KL divergence of "
     "that RBM has doubled, interpolated between levels; where it never doubles, that of the last "
     "level.",
+    "So it depends on how well the dense RBM was trained, too: where its KL is well above its "
+    "floor, parameters / (2 shots), which the number of shots alone would leave, KL doubles later; "
+    "the table gives the dense KL and how many times its floor that is.",
 )
 _FILE = "sweep.parquet"
 
@@ -70,7 +75,8 @@ def _sections(
 ) -> Iterator[Section]:
     for name, (title, seen) in _PICTURES.items():
         if name in figures:
-            yield Section(name, title, picture(figures[name], seen))
+            left_out = [] if grid is None else _left_out(grid, fields=name == "multiples")
+            yield Section(name, title, picture(figures[name], seen), left_out)
     if grid is not None:
         yield Section("numbers", "The fraction prunable in numbers", table=_table(grid))
     if failures:
@@ -98,16 +104,43 @@ _PICTURES = {
 }
 
 
+def _left_out(grid: xr.Dataset, fields: bool) -> list[Sentence]:
+    """What a figure does not show of the grid: variants, and fields where it chooses some."""
+    found = []
+    variants, drawn = grid.sizes["variant"], len(drawn_variants(grid))
+    if drawn < variants:
+        found.append(
+            say(
+                "Drawn are the first {drawn} variants of the grid; {left} of {all} are not, but "
+                "are in the table below.",
+                drawn=_count(drawn, "variants that are drawn"),
+                left=_count(variants - drawn, f"{_FILE}: variants that are not drawn"),
+                all=_count(variants, f"{_FILE}: variants"),
+            )
+        )
+    ratios, columns = grid.sizes["ratio"], drawn_ratios(grid)
+    if fields and len(columns) < ratios:
+        found.append(
+            say(
+                "Drawn are {drawn} of {all} values of h/J, that nearest the critical 1 and others "
+                "of those that all sizes have, if there are enough; the table below lists all.",
+                drawn=_count(len(columns), "values of h/J that are drawn"),
+                all=_count(ratios, f"{_FILE}: values of field / coupling"),
+            )
+        )
+    return found
+
+
 def _least(grid: xr.Dataset) -> list[Sentence]:
-    """For each size and variant the field at which least can be pruned, and how it goes with ξ."""
+    """For each size and drawn variant the field at which least can be pruned, and how with ξ."""
     found = []
     for sites in grid["sites"].values:
-        for variant in grid["variant"].values:
-            where = {"variant": str(variant), "sites": int(sites)}
+        for variant in drawn_variants(grid):
+            where = {"variant": variant, "sites": int(sites)}
             seeds = grid["prunable"].sel(where)
             middle = seeds.median("seed")
             middle = middle.sel(ratio=middle.notnull())
-            if middle.sizes["ratio"] < 3:
+            if middle.sizes["ratio"] < 2:
                 continue
             ratio = float(middle["ratio"].values[middle.values.argmin()])
             at = {**where, "ratio": ratio}
@@ -117,19 +150,44 @@ def _least(grid: xr.Dataset) -> list[Sentence]:
             found.append(
                 say(
                     "{sites} sites{variant}: least can be pruned at h/J = {ratio}, {least} of the "
-                    "weights; the rank correlation of the fraction prunable with the correlation "
-                    "length over {fields} fields is {rank}.",
+                    "weights{rank}{capped}.",
                     sites=str(sites),
                     variant=f", {variant}" if variant else "",
                     ratio=Number(
                         ratio, significant(ratio), f"{source}, its least{position(where)}"
                     ),
                     least=Number(least, percent(least), f"{source}{position(at)}"),
-                    fields=_count(middle.sizes["ratio"], f"{source}: fields{position(where)}"),
-                    rank=_rank(middle.values, length.values, f"{source}{position(where)}"),
+                    rank=_with_length(middle.values, length.values, f"{source}{position(where)}"),
+                    capped=_capped(grid, where),
                 )
             )
     return found
+
+
+def _with_length(values: np.ndarray, lengths: np.ndarray, source: str) -> Sentence | str:
+    """How medians go with the correlation length; of two fields nothing, as it could only be ±1."""
+    if len(values) < 3:
+        return ""
+    return say(
+        "; the rank correlation of the fraction prunable with the correlation length over {fields} "
+        "fields is {rank}",
+        fields=_count(len(values), f"{source}: fields"),
+        rank=_rank(values, lengths, source),
+    )
+
+
+def _capped(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | str:
+    """How many points never doubled, so that more of their weights may be prunable than is said."""
+    capped = grid["prunable_all"].sel(where)
+    never = int((capped > 0).sum())
+    if not never:
+        return ""
+    source = f"{_FILE}: points{position(where)}"
+    return say(
+        "; {never} of {points} points never doubled (their value is that of the last level)",
+        never=_count(never, f"{source} with prunable_all"),
+        points=_count(int(capped.notnull().sum()), source),
+    )
 
 
 def _rank(values: np.ndarray, lengths: np.ndarray, source: str) -> Number:
@@ -141,8 +199,9 @@ def _rank(values: np.ndarray, lengths: np.ndarray, source: str) -> Number:
 
 
 def _table(grid: xr.Dataset) -> Table:
-    """Median and band over seeds at every point of the grid."""
+    """Median and band over seeds at every point of the grid, and how well its dense RBMs are."""
     rows: list[list[str | Number]] = []
+    dense = grid[["kl", "kl_floor"]].isel(level=0)
     bands = band(grid["prunable"])
     for variant in grid["variant"].values:
         for sites in grid["sites"].values:
@@ -157,6 +216,16 @@ def _table(grid: xr.Dataset) -> Table:
                     for value in [float(each.sel(at))]
                 ]
                 low, middle, high = shown
-                rows.append([str(sites), str(variant), f"{ratio:g}", middle, low, high, str(seeds)])
+                kl, floor = (_dense(dense[name], at) for name in ("kl", "kl_floor"))
+                of = [str(sites), str(variant), f"{ratio:g}"]
+                rows.append([*of, middle, low, high, str(seeds), kl, over(kl, floor)])
     head = ["sites", "variant", "h/J", "median", "16 %", "84 %", "seeds"]
+    head += ["dense KL", "over its floor"]
     return Table("Fraction of the weights that can go before KL has doubled", head, rows)
+
+
+def _dense(values: xr.DataArray, at: Mapping[str, Hashable]) -> Number:
+    """The median over seeds of a column at level 0; NaN where no seed has one."""
+    value = float(band(values.sel(at)).middle)
+    source = f"{_FILE}: median over seed of {values.name}{position({**at, 'level': 0})}"
+    return Number(value, significant(value), source)
