@@ -105,12 +105,24 @@ def sides(found: pd.DataFrame, name: str) -> None:
     for (n, criterion), here in found.groupby(["sites", "prune_criterion"]):
         each = here.groupby("field")[[name, "correlation_length"]].median()
         above = each[each.index > 1].sort_values("correlation_length")
-        told = []
+        told = [
+            f"rank {spearmanr(own[name], own['correlation_length']).statistic:.2f} at {words}"
+            for words, own in (("h <= J", each[each.index <= 1]), ("h >= J", each[each.index >= 1]))
+        ]
         for h, value, length in each[each.index < 1].itertuples():
             if above["correlation_length"].min() <= length <= above["correlation_length"].max():
                 other = np.interp(length, above["correlation_length"], above[name])
                 told.append(f"xi {length:.2f} (h = {h:g} J) {value:.0%} against {other:.0%}")
-        print(f"{n} sites, {criterion}, ordered against disordered side:", "; ".join(told))
+        print(f"{n} sites, {criterion}, ordered against disordered:", "; ".join(told))
+
+
+def gains(found: pd.DataFrame, name: str) -> None:
+    """What surgeon prunes more than magnitude, of the same dense RBM."""
+    wide = found.pivot(index=["sites", "field", "seed"], columns="prune_criterion", values=name)
+    more = (wide["surgeon"] - wide["magnitude"]).dropna().groupby(["sites", "field"])
+    for n, here in more.median().groupby("sites"):
+        told = ", ".join(f"{h:g}: {100 * value:+.0f}" for (_, h), value in here.items())
+        print(f"{n} sites, surgeon over magnitude by h/J, points of percent: {told}")
 
 
 def main() -> None:
@@ -127,6 +139,8 @@ def main() -> None:
         peaks(found, name)
         print()
         sides(found, name)
+        print()
+        gains(found, name)
 
 
 if __name__ == "__main__":
