@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
 import socket
 import warnings
@@ -217,12 +216,14 @@ def _reached(address: str) -> str:
 
 def _local(settings: SweepSettings) -> LocalCluster:
     import dask
+    from dask.system import cpu_count
     from distributed import LocalCluster
 
     # Looking into a worker's stack every 10 ms takes 2 % of it, and shows one call of `make`.
     with dask.config.set({"distributed.worker.profile.enabled": False}):
         return LocalCluster(
-            n_workers=settings.local.workers or os.cpu_count(),
+            # Not all of the machine's, where a container or a job of Slurm allows less.
+            n_workers=settings.local.workers or cpu_count(),
             threads_per_worker=1,
             dashboard_address="127.0.0.1:8787",
             silence_logs=logging.CRITICAL,
