@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import pytest
 
 import tiny
 from psiprune.config import SweepSettings
-from psiprune.sweeping.engines import Outcome, by_dask, connected
+from psiprune.sweeping.engines import Outcome, WrongWorker, _Crew, by_dask, connected, unfit
+from psiprune.sweeping.run import sweep
 from psiprune.sweeping.stages import points_of
+from workers import Workers
 
 
 def one_core() -> None:
@@ -30,8 +34,8 @@ needs_affinity = pytest.mark.skipif(
 
 
 def settings(**others: Any) -> SweepSettings:
-    """Two points, of two seeds."""
-    study = tiny.settings(fields=(1.0,), seeds=2)
+    """Four points that share nothing, so that two workers have work at once."""
+    study = tiny.settings(fields=(0.5, 1.0, 1.5, 2.0), seeds=1)
     return SweepSettings(study=study, **others)
 
 
@@ -43,7 +47,7 @@ def in_this_process(threads: int = 1) -> Iterator[distributed.LocalCluster]:
         threads_per_worker=threads,
         processes=False,
         protocol="tcp://",
-        dashboard_address=None,
+        dashboard_address=":0",
     ) as cluster:
         yield cluster
 
@@ -79,6 +83,81 @@ def test_local_workers_are_for_cores_that_the_process_may_use(
     finally:
         os.sched_setaffinity(0, before)
     assert asked["n_workers"] == 1
+
+
+# ---- workers that are wrong
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """A scheduler with a worker as it should be."""
+    with Workers(tmp_path_factory.mktemp("workers")) as started:
+        started.start()
+        started.wait_for(1)
+        yield started
+
+
+def other_version(folder: Path) -> dict[str, str]:
+    """The environment of a worker with another psiprune, of other code."""
+    (folder / "psiprune-9.9.9.dist-info").mkdir(parents=True)
+    metadata = "Metadata-Version: 2.1\nName: psiprune\nVersion: 9.9.9\n"
+    (folder / "psiprune-9.9.9.dist-info/METADATA").write_text(metadata)
+    (folder / "sitecustomize.py").write_text(
+        "from psiprune.sweeping import engines\n\n\n"
+        "def work(*_):\n    raise RuntimeError('other code')\n\n\nengines.work = work\n"
+    )
+    return {"PYTHONPATH": ":".join([str(folder), *(each for each in sys.path if "src" in each)])}
+
+
+MANY = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("other version", "has psiprune 9.9.9, this is"),
+        pytest.param("seen by its tasks alone", "has psiprune 9.9.9", marks=pytest.mark.slow),
+        pytest.param("many BLAS threads", "has 2 BLAS threads", marks=pytest.mark.slow),
+    ],
+)
+def test_a_wrong_worker_is_sent_away_and_the_others_go_on(
+    kind: str,
+    words: str,
+    good: Workers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment = MANY if kind == "many BLAS threads" else other_version(tmp_path / "other")
+    (wrong,) = good.start(1, **environment)
+    good.wait_for(2)
+    if kind == "seen by its tasks alone":  # as one that has them before anybody has looked
+        look = _Crew.look
+        monkeypatch.setattr(_Crew, "look", lambda crew, *, now=False: now and look(crew, now=now))
+    found = sweep(settings(retries=0), tmp_path / "run", good.address)
+    assert (found.done, found.failed) == (4, [])
+    err = capsys.readouterr().err
+    (line,) = [each for each in err.splitlines() if "worker" in each]
+    assert line.startswith("scheduler: worker tcp://127.0.0.1:")
+    assert words in line
+    assert line.endswith("; it is closed, and the others go on")
+    assert wrong.wait(60) == 0
+
+
+def test_a_worker_says_itself_why_it_is_wrong(tmp_path: Path) -> None:
+    assert unfit(tmp_path, "9.9").endswith(
+        "this is 9.9, and their numbers may differ; start workers of one version"
+    )
+    ours = version("psiprune")
+    assert unfit(tmp_path, ours).startswith("does not see this folder; give one on a disk that all")
+
+
+def test_what_is_wrong_with_a_worker_comes_through_whole() -> None:
+    error = pickle.loads(pickle.dumps(WrongWorker("tcp://a:1", "has no psiprune")))
+    assert (error.address, str(error)) == (
+        "tcp://a:1",
+        "scheduler: worker tcp://a:1 has no psiprune",
+    )
 
 
 # ---- tasks

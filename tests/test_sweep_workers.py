@@ -17,9 +17,8 @@ import pytest
 import tiny
 from psiprune.config import GridSettings, PruneSettings, QueueSettings, SweepSettings, TrainSettings
 from psiprune.inputs import InputError
-from psiprune.sweeping.engines import Lost, WrongWorker, connected, work
+from psiprune.sweeping.engines import Lost, connected
 from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import points_of
 from psiprune.sweeping.table import read_table
 from workers import Workers, kill
 
@@ -215,14 +214,6 @@ def test_a_worker_of_another_version(tmp_path: Path) -> None:
         assert "has psiprune 9.9.9, this is" in line
         assert "start workers of one version" in line
         assert not (tmp_path / "run").exists()
-
-
-def test_a_worker_that_comes_later_is_asked_by_its_task(tmp_path: Path) -> None:
-    stage = points_of(settings())[0].stage("state")
-    with pytest.raises(WrongWorker, match=r"has psiprune .*, the sweep 9\.9, and their numbers"):
-        work(stage, tmp_path, "9.9", [])
-    with pytest.raises(WrongWorker, match="does not see this folder; give one on a disk that all"):
-        work(stage, tmp_path / "elsewhere", points_of(settings())[0].config["psiprune"], [])
 
 
 @pytest.mark.slow

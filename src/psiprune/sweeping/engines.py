@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import shutil
-import socket
+import sys
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from threadpoolctl import threadpool_info
+from tqdm import tqdm
 
 from psiprune.config import QueueSettings, SweepSettings
 from psiprune.inputs import Diverged, InputError
@@ -28,11 +31,26 @@ if TYPE_CHECKING:
 SERIAL, LOCAL, SLURM, PBS = "serial", "local", "slurm", "pbs"
 #: Seconds to wait for a scheduler.
 _PATIENCE = 5
+#: Seconds between looks at tasks that ended, and at workers that came.
+_TICK, _LOOK = 0.05, 1.0
 _SUBMIT = {SLURM: "sbatch", PBS: "qsub"}
 
 
 class WrongWorker(InputError):
     """A worker that must not take part: another version, another folder, too many threads."""
+
+    def __init__(self, address: str, why: str) -> None:
+        """Of the worker at this address, to which this happens."""
+        super().__init__(address, why)  # as it is pickled
+        self.address, self.why = address, why
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"scheduler: worker {self.address} {self.why}"
+
+
+#: The tasks of a point with their kinds, each after the one before.
+Chain: TypeAlias = "list[tuple[str, Future]]"
 
 
 class Outcome(NamedTuple):
@@ -68,54 +86,177 @@ def serially(points: Sequence[Point], root: Path) -> Iterator[Outcome]:
 def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -> Iterator[Outcome]:
     """Make all points by Dask, in the order in which they end.
 
-    Every stage that is not there becomes one task, after the one it needs; points that share a
-    stage name the same task. A stage returns nothing: its files are what it leaves.
+    A worker that must not take part is told of and closed, and what failed by it is done again.
 
     Raises:
-        WrongWorker: a worker cannot take part.
+        WrongWorker: none but such workers are there.
         Lost: the scheduler went away.
     """
     from distributed import as_completed
 
-    futures: dict[str, Future] = {}
-    chains: dict[str, tuple[Point, list[tuple[str, Future]]]] = {}
+    crew = _Crew(client)
+    crew.look()
+    tasks = _Tasks(client, root, retries)
+    ended = as_completed(loop=client.loop)
+    running: dict[str, tuple[Point, Chain, int]] = {}
+
+    def submit(point: Point) -> None:
+        chain = tasks.of(point)
+        last = chain[-1][1]
+        running[last.key] = point, chain, crew.refused
+        ended.add(last)
+
     for point in points:
         # It may have been finished since the caller looked, and has no task then.
         if point.stage("point").done(root):
             yield Outcome(point, "")
-            continue
-        chain: list[tuple[str, Future]] = []
+        else:
+            submit(point)
+    while running:
+        for future in ended.next_batch(block=False):
+            point, chain, refused = running.pop(future.key)
+            if point.stage("point").done(root):
+                yield Outcome(point, "")
+            elif crew.excuses(chain, refused):
+                submit(point)
+            else:
+                yield Outcome(point, _cause(chain))
+        crew.look()
+        time.sleep(_TICK)
+
+
+class _Tasks:
+    """The tasks of a sweep on a scheduler.
+
+    Every stage that is not there becomes one task, after the one it needs; points that share a
+    stage name the same task. A stage returns nothing: its files are what it leaves.
+    """
+
+    def __init__(self, client: Client, root: Path, retries: int) -> None:
+        self._client, self._root, self._retries = client, root, retries
+        self._futures: dict[str, Future] = {}
+        self._number = itertools.count()
+
+    def of(self, point: Point) -> Chain:
+        """The tasks of a point that is not done, the last one its own; failed ones anew."""
+        chain: Chain = []
         for kind in KINDS:
             stage = point.stage(kind)
-            if stage.key not in futures:
-                if stage.done(root):
+            future = self._futures.get(stage.key)
+            if future is None or future.status == "error":
+                if stage.done(self._root):
                     continue
-                futures[stage.key] = client.submit(
-                    work,
-                    stage,
-                    root,
-                    version("psiprune"),
-                    [future for _, future in chain[-1:]],
-                    # Two sweeps on one scheduler may share stages, but not a folder.
-                    key=f"{kind}-{stage.key}-{root}",
-                    retries=retries,
-                )
-            chain.append((kind, futures[stage.key]))
-        chains[chain[-1][1].key] = point, chain
-    for future in as_completed([chain[-1][1] for _, chain in chains.values()], loop=client.loop):
-        point, chain = chains.pop(future.key)
-        done = point.stage("point").done(root)
-        yield Outcome(point, "" if done else _cause(chain))
+                future = self._futures[stage.key] = self._submit(stage, chain)
+            chain.append((kind, future))
+        # Another process may have made it in this moment, then its task finds it done.
+        if not chain or chain[-1][0] != "point":
+            chain.append(("point", self._submit(point.stage("point"), chain)))
+        return chain
+
+    def _submit(self, stage: Stage, before: Chain) -> Future:
+        return self._client.submit(
+            work,
+            stage,
+            self._root,
+            version("psiprune"),
+            [future for _, future in before[-1:]],
+            # Two sweeps on one scheduler may share stages, but not a folder; and Dask takes a task
+            # of the same key for the one that failed.
+            key=f"{stage.kind}-{stage.key}-{self._root}-{next(self._number)}",
+            retries=self._retries,
+        )
+
+
+class _Crew:
+    """The workers of a scheduler as they come and go.
+
+    Attributes:
+        refused: how many had to be refused so far.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.refused = 0
+        self._client = client
+        self._fit: set[str] = set()
+        self._wrong: set[str] = set()  # until they are gone
+        self._next = 0.0
+
+    def look(self, *, now: bool = False) -> None:
+        """Ask workers that are new, once a second or now.
+
+        Raises:
+            WrongWorker: new ones are wrong, and no other is there.
+        """
+        if self._client.status != "running" or (not now and time.monotonic() < self._next):
+            return
+        self._next = time.monotonic() + _LOOK
+        try:
+            there = set(self._client.nthreads())
+            self._fit &= there
+            self._wrong &= there
+            self._refuse(self._asked(there - self._fit - self._wrong))
+        except OSError:  # the scheduler is gone, which its tasks will say
+            pass
+
+    def excuses(self, chain: Chain, refused: int) -> bool:
+        """Whether these may have failed by a worker that was refused, not by themselves.
+
+        That is so if there was one since `refused` was counted, as its tasks fail with anything.
+
+        Raises:
+            WrongWorker: no other worker is there.
+        """
+        self.look(now=True)
+        errors = [future.exception() for _, future in chain if future.status == "error"]
+        if not errors:
+            return False
+        told = [error for error in errors if isinstance(error, WrongWorker)]
+        # Others may have told of the same worker, which is gone by now.
+        self._refuse({each.address: each.why for each in told if each.address in self._fit})
+        return bool(told) or self.refused > refused
+
+    def _asked(self, new: set[str]) -> dict[str, str]:
+        """Those of the new workers that must not take part, with the cause; the others are fit.
+
+        By a function of Python's own, since another version need not have one of ours.
+        """
+        wrong: dict[str, str] = {}
+        if not new:
+            return wrong
+        found = self._client.run(version, "psiprune", workers=list(new), on_error="return")
+        for worker, theirs in found.items():
+            if isinstance(theirs, PackageNotFoundError):
+                wrong[worker] = f"has no psiprune; it needs {version('psiprune')}"
+            elif isinstance(theirs, str) and theirs != version("psiprune"):
+                wrong[worker] = _version_rule(theirs, version("psiprune"))
+            elif isinstance(theirs, str):  # else it is gone, or will be asked again
+                self._fit.add(worker)
+        return wrong
+
+    def _refuse(self, wrong: Mapping[str, str]) -> None:
+        new = {each: why for each, why in wrong.items() if each not in self._wrong}
+        self._fit -= set(new)
+        errors = [WrongWorker(address, why) for address, why in new.items()]
+        if errors and not self._fit:
+            raise errors[0]
+        for error in errors:
+            _tell(f"{error}; it is closed, and the others go on")
+            self.refused += 1
+            self._wrong.add(error.address)
+        if errors:
+            self._client.retire_workers(list(new), close_workers=True)
+
+
+def _tell(line: str) -> None:
+    """A line on standard error that leaves the bar of progress whole."""
+    tqdm.write(line, file=sys.stderr)
 
 
 def _cause(chain: list[tuple[str, Future]]) -> str:
     """Why the last of these failed: by the first that did."""
     for kind, future in chain:
         if future.status == "error":
-            error = future.exception()
-            if isinstance(error, WrongWorker):
-                raise error
-            return told(kind, error)
+            return told(kind, future.exception())
     # Not so if it is "lost", like all that a killed worker returned: files are what counts.
     if chain[-1][1].status == "cancelled":
         raise Lost("the scheduler went away; the same command goes on with what is not done")
@@ -135,29 +276,40 @@ def work(stage: Stage, root: Path, wanted: str, before: Sequence[None]) -> None:
     Raises:
         WrongWorker: this worker cannot take part.
     """
+    from distributed import get_worker
+
     del before  # their results are files
-    if version("psiprune") != wanted:
-        raise WrongWorker(
-            f"worker on {socket.gethostname()}: has psiprune {version('psiprune')}, the sweep "
-            f"{wanted}, and their numbers may differ; start workers of one version"
-        )
-    if not (root / "config.toml").exists():
-        raise WrongWorker(
-            f"{root}: worker on {socket.gethostname()} does not see this folder; give one on a "
-            "disk that all workers share"
-        )
-    # Before the limit, which OpenBLAS may ignore as a task does not run in the main thread.
-    blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    if max(blas, default=1) > 1:
-        raise WrongWorker(
-            f"worker on {socket.gethostname()}: has {max(blas)} BLAS threads, whose number shows "
-            "in the last bit; start it with OPENBLAS_NUM_THREADS=1 and MKL_NUM_THREADS=1"
-        )
+    why = unfit(root, wanted)
+    if why:
+        raise WrongWorker(get_worker().address, why)
     import dask
 
     # In a task xarray would lock even files in memory over the cluster, and fail at that.
     with dask.config.set(scheduler="synchronous"), one_thread(), one_blas_thread():
         make(stage, root)
+
+
+def unfit(root: Path, wanted: str) -> str:
+    """Why this process must not make stages of a sweep; "" if it may."""
+    if version("psiprune") != wanted:
+        return _version_rule(version("psiprune"), wanted)
+    if not (root / "config.toml").exists():
+        return f"does not see this folder; give one on a disk that all workers share: {root}"
+    # Before the limit, which OpenBLAS may ignore as a task does not run in the main thread.
+    blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    if max(blas, default=1) > 1:
+        return (
+            f"has {max(blas)} BLAS threads, whose number shows in the last bit; start it with "
+            "OPENBLAS_NUM_THREADS=1 and MKL_NUM_THREADS=1"
+        )
+    return ""
+
+
+def _version_rule(theirs: str, wanted: str) -> str:
+    return (
+        f"has psiprune {theirs}, this is {wanted}, and their numbers may differ; start workers of "
+        "one version"
+    )
 
 
 @contextmanager
@@ -188,7 +340,7 @@ def connected(engine: str, settings: SweepSettings) -> Iterator[Client]:
         else:
             where = _reached(engine)
         client = stack.enter_context(distributed.Client(where, set_as_default=False))
-        _check_versions(client)
+        _Crew(client).look()
         yield client
 
 
@@ -258,20 +410,3 @@ def _queue(engine: str, settings: SweepSettings) -> JobQueueCluster:
     )
     cluster.scale(jobs=own.jobs)
     return cluster
-
-
-def _check_versions(client: Client) -> None:
-    """Refuse workers of another version; those that come later are asked by each task.
-
-    By a function of Python's own, since another version need not have one of ours.
-    """
-    ours = version("psiprune")
-    found = client.run(version, "psiprune", on_error="return")
-    for worker, theirs in found.items():
-        if isinstance(theirs, PackageNotFoundError):
-            raise InputError(f"scheduler: worker {worker} has no psiprune; it needs {ours}")
-        if theirs != ours:
-            raise InputError(
-                f"scheduler: worker {worker} has psiprune {theirs}, this is {ours}, and their "
-                "numbers may differ; start workers of one version"
-            )
