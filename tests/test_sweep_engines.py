@@ -17,6 +17,7 @@ import pytest
 
 import tiny
 from psiprune.config import SweepSettings
+from psiprune.inputs import InputError
 from psiprune.sweeping.engines import Outcome, WrongWorker, _Crew, by_dask, connected, unfit
 from psiprune.sweeping.run import sweep
 from psiprune.sweeping.stages import points_of
@@ -145,11 +146,25 @@ def test_a_wrong_worker_is_sent_away_and_the_others_go_on(
 
 
 def test_a_worker_says_itself_why_it_is_wrong(tmp_path: Path) -> None:
-    assert unfit(tmp_path, "9.9").endswith(
+    assert unfit(tmp_path, "9.9", 1).endswith(
         "this is 9.9, and their numbers may differ; start workers of one version"
     )
     ours = version("psiprune")
-    assert unfit(tmp_path, ours).startswith("does not see this folder; give one on a disk that all")
+    assert unfit(tmp_path, ours, 2).startswith("has 2 threads, and what several write at once")
+    assert unfit(tmp_path, ours, 1).startswith(
+        "does not see this folder; give one on a disk that all"
+    )
+
+
+def test_a_worker_of_two_threads(tmp_path: Path) -> None:
+    with in_this_process(threads=2) as cluster, pytest.raises(InputError) as caught:
+        sweep(settings(), tmp_path / "run", cluster.scheduler_address)
+    assert str(caught.value).startswith("scheduler: worker tcp://127.0.0.1:")
+    assert str(caught.value).endswith(
+        "has 2 threads, and what several write at once differs in its bytes; start it with "
+        "--nthreads 1"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_wrong_with_a_worker_comes_through_whole() -> None:

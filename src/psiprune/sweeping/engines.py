@@ -191,10 +191,11 @@ class _Crew:
             return
         self._next = time.monotonic() + _LOOK
         try:
-            there = set(self._client.nthreads())
-            self._fit &= there
-            self._wrong &= there
-            self._refuse(self._asked(there - self._fit - self._wrong))
+            there = self._client.nthreads()
+            self._fit &= set(there)
+            self._wrong &= set(there)
+            new = {each: there[each] for each in set(there) - self._fit - self._wrong}
+            self._refuse(self._asked(new))
         except OSError:  # the scheduler is gone, which its tasks will say
             pass
 
@@ -215,16 +216,15 @@ class _Crew:
         self._refuse({each.address: each.why for each in told if each.address in self._fit})
         return bool(told) or self.refused > refused
 
-    def _asked(self, new: set[str]) -> dict[str, str]:
+    def _asked(self, new: Mapping[str, int]) -> dict[str, str]:
         """Those of the new workers that must not take part, with the cause; the others are fit.
 
         By a function of Python's own, since another version need not have one of ours.
         """
-        wrong: dict[str, str] = {}
-        if not new:
-            return wrong
-        found = self._client.run(version, "psiprune", workers=list(new), on_error="return")
-        for worker, theirs in found.items():
+        wrong = {each: _threads_rule(count) for each, count in new.items() if count > 1}
+        rest = [each for each in new if each not in wrong]
+        found = self._client.run(version, "psiprune", workers=rest, on_error="return")
+        for worker, theirs in found.items() if rest else ():
             if isinstance(theirs, PackageNotFoundError):
                 wrong[worker] = f"has no psiprune; it needs {version('psiprune')}"
             elif isinstance(theirs, str) and theirs != version("psiprune"):
@@ -279,9 +279,10 @@ def work(stage: Stage, root: Path, wanted: str, before: Sequence[None]) -> None:
     from distributed import get_worker
 
     del before  # their results are files
-    why = unfit(root, wanted)
+    worker = get_worker()
+    why = unfit(root, wanted, worker.state.nthreads)
     if why:
-        raise WrongWorker(get_worker().address, why)
+        raise WrongWorker(worker.address, why)
     import dask
 
     # In a task xarray would lock even files in memory over the cluster, and fail at that.
@@ -289,10 +290,12 @@ def work(stage: Stage, root: Path, wanted: str, before: Sequence[None]) -> None:
         make(stage, root)
 
 
-def unfit(root: Path, wanted: str) -> str:
-    """Why this process must not make stages of a sweep; "" if it may."""
+def unfit(root: Path, wanted: str, threads: int) -> str:
+    """Why this process must not make stages of a sweep, as one that has so many threads; or ""."""
     if version("psiprune") != wanted:
         return _version_rule(version("psiprune"), wanted)
+    if threads > 1:
+        return _threads_rule(threads)
     if not (root / "config.toml").exists():
         return f"does not see this folder; give one on a disk that all workers share: {root}"
     # Before the limit, which OpenBLAS may ignore as a task does not run in the main thread.
@@ -309,6 +312,13 @@ def _version_rule(theirs: str, wanted: str) -> str:
     return (
         f"has psiprune {theirs}, this is {wanted}, and their numbers may differ; start workers of "
         "one version"
+    )
+
+
+def _threads_rule(count: int) -> str:
+    return (
+        f"has {count} threads, and what several write at once differs in its bytes; start it with "
+        "--nthreads 1"
     )
 
 
