@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -18,6 +19,7 @@ import pytest
 import tiny
 from psiprune.config import SweepSettings
 from psiprune.inputs import InputError
+from psiprune.sweeping import engines
 from psiprune.sweeping.engines import Outcome, WrongWorker, _Crew, by_dask, connected, unfit
 from psiprune.sweeping.run import sweep
 from psiprune.sweeping.stages import points_of
@@ -173,6 +175,40 @@ def test_what_is_wrong_with_a_worker_comes_through_whole() -> None:
         "tcp://a:1",
         "scheduler: worker tcp://a:1 has no psiprune",
     )
+
+
+# ---- no workers
+
+
+def test_that_no_worker_is_there_is_told_once_each_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("_LOOK", "_QUIET"):
+        monkeypatch.setattr(engines, name, 0.1)
+
+    def heard(client: distributed.Client, crew: _Crew, workers: int) -> list[str]:
+        """What it says where so many workers are, by looks for a second."""
+        while len(client.nthreads()) != workers:
+            time.sleep(0.05)
+        for _ in range(10):
+            crew.look()
+            time.sleep(0.1)
+        return capsys.readouterr().err.splitlines()
+
+    with (
+        in_this_process() as cluster,
+        distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
+    ):
+        crew, way = _Crew(client), f"`dask worker {cluster.scheduler_address} --nthreads 1`"
+        cluster.scale(0)
+        (line,) = heard(client, crew, 0)
+        assert line.startswith(f"scheduler: no workers yet at {cluster.scheduler_address}; waiting")
+        assert line.endswith(way)
+        cluster.scale(1)
+        assert heard(client, crew, 1) == []
+        cluster.scale(0)
+        (line,) = heard(client, crew, 0)
+        assert line.startswith("scheduler: no workers are left at tcp://127.0.0.1:")
 
 
 # ---- tasks

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 SERIAL, LOCAL, SLURM, PBS = "serial", "local", "slurm", "pbs"
 #: Seconds to wait for a scheduler.
 _PATIENCE = 5
-#: Seconds between looks at tasks that ended, and at workers that came.
-_TICK, _LOOK = 0.05, 1.0
+#: Seconds between looks at tasks that ended, and at workers that came; seconds without a worker
+#: after which that is told.
+_TICK, _LOOK, _QUIET = 0.05, 1.0, 10.0
 _SUBMIT = {SLURM: "sbatch", PBS: "qsub"}
 
 
@@ -180,9 +181,11 @@ class _Crew:
         self._fit: set[str] = set()
         self._wrong: set[str] = set()  # until they are gone
         self._next = 0.0
+        self._empty_since: float | None = None
+        self._told = self._any_yet = False
 
     def look(self, *, now: bool = False) -> None:
-        """Ask workers that are new, once a second or now.
+        """Ask workers that are new, once a second or now; tell if for some time none is there.
 
         Raises:
             WrongWorker: new ones are wrong, and no other is there.
@@ -197,7 +200,8 @@ class _Crew:
             new = {each: there[each] for each in set(there) - self._fit - self._wrong}
             self._refuse(self._asked(new))
         except OSError:  # the scheduler is gone, which its tasks will say
-            pass
+            return
+        self._tell_if_empty()
 
     def excuses(self, chain: Chain, refused: int) -> bool:
         """Whether these may have failed by a worker that was refused, not by themselves.
@@ -245,6 +249,22 @@ class _Crew:
             self._wrong.add(error.address)
         if errors:
             self._client.retire_workers(list(new), close_workers=True)
+
+    def _tell_if_empty(self) -> None:
+        if self._fit:
+            self._any_yet, self._told, self._empty_since = True, False, None
+        elif self._empty_since is None:
+            self._empty_since = time.monotonic()
+        elif not self._told and time.monotonic() - self._empty_since > _QUIET:
+            self._told = True
+            address = self._client.scheduler.address
+            way = (
+                f"start some with `dask worker {address} --nthreads 1`"
+                if self._client.cluster is None
+                else "those that start take part; squeue or qstat tells of jobs"
+            )
+            gone = "are left" if self._any_yet else "yet"
+            _tell(f"scheduler: no workers {gone} at {address}; waiting for them: {way}")
 
 
 def _tell(line: str) -> None:
