@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -222,3 +224,40 @@ def test_points_that_were_finished_in_the_meantime_need_no_task(tmp_path: Path) 
         (folder / "study.nc").touch()
     with in_this_process() as cluster, distributed.Client(cluster, set_as_default=False) as client:
         assert list(by_dask(client, points, tmp_path, 0)) == [Outcome(each, "") for each in points]
+
+
+# ---- addresses
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("nohost.invalid:8786", "scheduler: the name of the host nohost.invalid is not known here"),
+        ("tcp://nohost.invalid:8786", "; give the address that `dask scheduler` prints"),
+    ],
+)
+def test_a_host_that_nobody_knows(tmp_path: Path, address: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        sweep(settings(), tmp_path / "run", address)
+    assert words in str(caught.value)
+
+
+def test_a_name_service_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: over.wait(60))
+    begin = time.monotonic()
+    with pytest.raises(InputError, match=r"a.b is not known here \(no name service answers\)"):
+        sweep(settings(), tmp_path / "run", "a.b:8786")
+    assert time.monotonic() - begin < 8
+    over.set()
+
+
+def test_a_host_that_takes_a_call_and_says_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        begin = time.monotonic()
+        with pytest.raises(InputError, match=f"no answer from {address} in 4 s; start `dask"):
+            sweep(settings(), tmp_path / "run", address)
+    assert time.monotonic() - begin < 8

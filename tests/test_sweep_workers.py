@@ -228,7 +228,7 @@ def test_a_worker_with_many_blas_threads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("tcp://127.0.0.1:1", "scheduler: no answer from tcp://127.0.0.1:1 in 5 s; start `dask"),
+        ("tcp://127.0.0.1:1", "scheduler: no answer from tcp://127.0.0.1:1 in 4 s; start `dask"),
         ("foo://bar", "scheduler: cannot reach foo://bar: unknown address scheme"),
         ("nonsense", "scheduler: cannot reach nonsense: missing port number"),
     ],

@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import logging
 import shutil
+import socket
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
 from threadpoolctl import threadpool_info
 from tqdm import tqdm
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 
 #: Engines by name; anything else is the address of a scheduler.
 SERIAL, LOCAL, SLURM, PBS = "serial", "local", "slurm", "pbs"
-#: Seconds to wait for a scheduler.
-_PATIENCE = 5
+#: Seconds to wait for a scheduler; with the start of Python the command should end within ten.
+_PATIENCE = 4
 #: Seconds between looks at tasks that ended, and at workers that came; seconds without a worker
 #: after which that is told.
 _TICK, _LOOK, _QUIET = 0.05, 1.0, 10.0
@@ -348,7 +351,7 @@ def connected(engine: str, settings: SweepSettings) -> Iterator[Client]:
 
     Raises:
         InputError: there is no Dask, no such section in the settings, no queueing system, no
-            scheduler at the address within 10 seconds, or a worker of another version.
+            scheduler at the address within some seconds, or only workers of another version.
     """
     try:
         import distributed
@@ -381,9 +384,12 @@ def _reached(address: str) -> str:
     """
     from distributed import rpc
 
+    limit = time.monotonic() + _PATIENCE
+    _check_host(address)
+
     async def identity() -> dict[str, object]:
         async with rpc(address) as scheduler:
-            return dict(await asyncio.wait_for(scheduler.identity(), _PATIENCE))
+            return dict(await asyncio.wait_for(scheduler.identity(), limit - time.monotonic()))
 
     try:
         kind = asyncio.run(identity())["type"]
@@ -398,6 +404,37 @@ def _reached(address: str) -> str:
     if kind != "Scheduler":
         raise InputError(f"scheduler: {address} is a {kind}; give the scheduler's address")
     return address
+
+
+def _check_host(address: str) -> None:
+    """Refuse a host whose name is not known, of which Dask would say that it does not answer.
+
+    In a thread that is left alone after some time, since a name service may take longer.
+    """
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return
+    if host is None or port is None:  # Dask says what is wrong with the address
+        return
+    why = ["no name service answers"]
+
+    def ask() -> None:
+        try:
+            socket.getaddrinfo(host, port)
+            why.clear()
+        except (OSError, UnicodeError) as error:
+            why[0] = (isinstance(error, OSError) and error.strerror) or str(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE / 2)
+    if why:
+        raise InputError(
+            f"scheduler: the name of the host {host} is not known here ({why[0]}); give the "
+            "address that `dask scheduler` prints"
+        )
 
 
 def _local(settings: SweepSettings) -> LocalCluster:
