@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +21,7 @@ import distributed
 import pytest
 
 import tiny
-from psiprune.config import SweepSettings
+from psiprune.config import QueueSettings, SweepSettings
 from psiprune.inputs import InputError
 from psiprune.sweeping import engines
 from psiprune.sweeping.engines import Outcome, WrongWorker, _Crew, by_dask, connected, unfit
@@ -261,3 +263,112 @@ def test_a_host_that_takes_a_call_and_says_nothing(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"no answer from {address} in 4 s; start `dask"):
             sweep(settings(), tmp_path / "run", address)
     assert time.monotonic() - begin < 8
+
+
+# ---- queueing systems
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Make a Slurm of this machine, whose sbatch is this script, and a sweep that asks for it."""
+
+    def make(sbatch: str) -> Path:
+        for name, script in (("sbatch", sbatch), ("scancel", 'kill -9 -- -"$1"')):
+            (tmp_path / name).write_text(f"#!/bin/bash\ncd {tmp_path}\n{script}\n")
+            (tmp_path / name).chmod(stat.S_IRWXU)
+        config = tmp_path / "sweep.toml"
+        config.write_text("[study]\nsites = 4\nseeds = 1\n[slurm]\njobs = 2\ninterface = 'lo'\n")
+        return config
+
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return make
+
+
+#: An sbatch that keeps script and process of each job, and runs it at once, here.
+RUNS = """
+cp "$1" job-$$.sh
+setsid bash job-$$.sh > log-$$ 2>&1 < /dev/null &
+echo $! >> jobs
+echo Submitted batch job $!
+"""
+REFUSES = "echo 'sbatch: error: invalid partition specified: nowhere' >&2\nexit 1"
+
+
+def test_a_queueing_system_that_takes_no_job(
+    commands: Callable[[str], Path], tmp_path: Path
+) -> None:
+    running = tiny.start("sweep", commands(REFUSES), "--out", tmp_path / "run", "--slurm")
+    try:
+        out, err = running.communicate(timeout=120)
+    finally:
+        running.kill()
+    assert tiny.refusal(tiny.Outcome(running.returncode, out, err)) == (
+        "slurm: sbatch takes no job: sbatch: error: invalid partition specified: nowhere"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_jobs_that_were_killed_are_replaced(
+    commands: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands(RUNS)
+    monkeypatch.setattr(engines, "_GONE", 1.0)
+    queue = QueueSettings(walltime="01:00:00", cores=2, memory="2GB", interface="lo")
+
+    def jobs() -> list[int]:
+        return [int(line) for line in (tmp_path / "jobs").read_text().split()]
+
+    with connected("slurm", settings(slurm=queue)) as client:
+        client.wait_for_workers(2, timeout=120)
+        (first,) = jobs()
+        (script,) = tmp_path.glob("job-*.sh")
+        # So that workers leave before the job is ended under them.
+        assert "--lifetime 3300s --lifetime-stagger 150s" in script.read_text()
+        time.sleep(3 * engines._LOOK)  # it must have been seen at work
+        os.killpg(first, signal.SIGKILL)
+        limit = time.monotonic() + 60
+        while len(jobs()) < 2 and time.monotonic() < limit:
+            time.sleep(0.1)
+        assert len(jobs()) == 2, "no second job was asked for"
+        client.wait_for_workers(2, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("walltime", "seconds"),
+    [
+        ("01:00:00", 3600),
+        ("90:30", 5430),
+        ("100:00:01", 360001),
+        ("2-12", 216000),
+        ("2-12:30", 217800),
+        ("2-12:30:05", 217805),
+    ],
+)
+def test_walltimes(walltime: str, seconds: int) -> None:
+    assert QueueSettings(walltime=walltime).seconds == seconds
+
+
+@pytest.mark.parametrize("walltime", ["", "1 hour", "12", "00:00:00", "1:2:3:4", "2-", "12:00:00h"])
+def test_what_is_no_walltime(walltime: str) -> None:
+    with pytest.raises(InputError, match="walltime: must be a time such as 12:00:00, or 2-12"):
+        QueueSettings(walltime=walltime)
+
+
+@pytest.mark.parametrize("memory", ["4GB", "16 GiB", "1.5T", "500m"])
+def test_memory(memory: str) -> None:
+    assert QueueSettings(memory=memory).memory == memory
+
+
+@pytest.mark.parametrize("memory", ["", "4", "lots", "0GB", "4 apples", "-4GB"])
+def test_what_is_no_memory(memory: str) -> None:
+    with pytest.raises(InputError, match="memory: must be a number with a unit, such as 16GB"):
+        QueueSettings(memory=memory)
+
+
+def test_days_are_not_for_pbs() -> None:
+    queue = QueueSettings(walltime="2-12:00:00")
+    with (
+        pytest.raises(InputError, match="walltime: must be HH:MM:SS for PBS, found '2-12:00:00'"),
+        connected("pbs", settings(pbs=queue)),
+    ):
+        pass
