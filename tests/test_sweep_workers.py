@@ -17,9 +17,8 @@ import pytest
 import tiny
 from psiprune.config import GridSettings, PruneSettings, QueueSettings, SweepSettings, TrainSettings
 from psiprune.inputs import InputError
-from psiprune.sweeping.engines import Lost, WrongWorker, connected, work
+from psiprune.sweeping.engines import Lost, connected
 from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import points_of
 from psiprune.sweeping.table import read_table
 from workers import Workers, kill
 
@@ -187,8 +186,11 @@ def test_lost_writes_on_a_shared_disk(
         return files(folder, pattern, 1), act
 
     meddler = Meddler([lose("state/*/state.nc"), lose("dense/*/rbm.nc")])
-    sweep(settings(retries=5), folder, workers.address)
+    found = sweep(settings(retries=5), folder, workers.address)
+    assert meddler.done == 2, "the sweep ended before all was lost"
     meddler.join()
+    # Tasks make what they miss again, so that none fails.
+    assert (found.done, list(found.failed)) == (4, [])
     found = sweep(settings(), folder, workers.address)
     assert found.done == 4
     # All that is lost and no longer needed is no loss.
@@ -217,14 +219,6 @@ def test_a_worker_of_another_version(tmp_path: Path) -> None:
         assert not (tmp_path / "run").exists()
 
 
-def test_a_worker_that_comes_later_is_asked_by_its_task(tmp_path: Path) -> None:
-    stage = points_of(settings())[0].stage("state")
-    with pytest.raises(WrongWorker, match=r"has psiprune .*, the sweep 9\.9, and their numbers"):
-        work(stage, tmp_path, "9.9", [])
-    with pytest.raises(WrongWorker, match="does not see this folder; give one on a disk that all"):
-        work(stage, tmp_path / "elsewhere", points_of(settings())[0].config["psiprune"], [])
-
-
 @pytest.mark.slow
 def test_a_worker_with_many_blas_threads(tmp_path: Path) -> None:
     with Workers(tmp_path) as cluster:
@@ -237,7 +231,7 @@ def test_a_worker_with_many_blas_threads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("tcp://127.0.0.1:1", "scheduler: no answer from tcp://127.0.0.1:1 in 5 s; start `dask"),
+        ("tcp://127.0.0.1:1", "scheduler: no answer from tcp://127.0.0.1:1 in 4 s; start `dask"),
         ("foo://bar", "scheduler: cannot reach foo://bar: unknown address scheme"),
         ("nonsense", "scheduler: cannot reach nonsense: missing port number"),
     ],

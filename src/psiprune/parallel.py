@@ -19,9 +19,25 @@ _lock = threading.Lock()
 _alone = 0
 
 
+def _withheld() -> int:
+    """Cores of the machine on which this process may not run, as in a container or a Slurm job."""
+    if not hasattr(os, "sched_getaffinity"):  # only Linux has it
+        return 0
+    return max(0, (os.cpu_count() or 1) - len(os.sched_getaffinity(0)))
+
+
+#: The mask is set by who starts the process.
+_WITHHELD = _withheld()
+
+
+def cores() -> int:
+    """Cores that this process may use, by its mask; one at least."""
+    return max(1, (os.cpu_count() or 1) - _WITHHELD)
+
+
 def threads() -> int:
     """The most threads that a piece of work may take: one a core, or one inside `one_thread`."""
-    return 1 if _alone else os.cpu_count() or 1
+    return 1 if _alone else cores()
 
 
 @contextmanager

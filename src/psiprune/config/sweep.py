@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -117,10 +118,17 @@ class GridSettings(Settings):
             yield list(itertools.chain.from_iterable(chosen))
 
 
+#: [HH:]MM:SS, or D-HH[:MM[:SS]]. Not a number alone, minutes for Slurm and seconds for PBS.
+_TIME = r"(\d+:)?\d+:\d+|\d+-\d+(:\d+){0,2}"
+_MEMORY = r"(?i)\d+(\.\d+)?\s*[kmgtp]i?b?"
+
+
 class LocalSettings(Settings):
     """Workers on this machine."""
 
-    workers: int | None = Field(default=None, ge=1, description="one a core if not given")
+    workers: int | None = Field(
+        default=None, ge=1, description="one a core that this process may use if not given"
+    )
 
 
 class QueueSettings(Settings):
@@ -128,7 +136,9 @@ class QueueSettings(Settings):
 
     queue: str | None = Field(default=None, description="queue or partition; the system's own")
     account: str | None = Field(default=None, description="account or project that pays")
-    walltime: str = Field(default="01:00:00", description="longest time of a job, HH:MM:SS")
+    walltime: str = Field(
+        default="01:00:00", description="longest time of a job, HH:MM:SS; D-HH:MM:SS for Slurm"
+    )
     cores: int = Field(default=1, ge=1, description="cores of a job, each with one worker")
     memory: str = Field(default="4GB", description="memory of a job, such as 16GB")
     interface: str | None = Field(
@@ -141,6 +151,30 @@ class QueueSettings(Settings):
     directives: tuple[str, ...] = Field(
         default=(), description="further lines for the head of the job's script"
     )
+
+    @field_validator("walltime")
+    @classmethod
+    def _time(cls, walltime: str) -> str:
+        if not re.fullmatch(_TIME, walltime) or not re.search("[1-9]", walltime):
+            raise ValueError("must be a time such as 12:00:00, or 2-12:00:00 with days for Slurm")
+        return walltime
+
+    @field_validator("memory")
+    @classmethod
+    def _bytes(cls, memory: str) -> str:
+        if not re.fullmatch(_MEMORY, memory.strip()) or not re.search("[1-9]", memory):
+            raise ValueError("must be a number with a unit, such as 16GB or 500MiB")
+        return memory
+
+    @property
+    def seconds(self) -> int:
+        """The walltime in seconds."""
+        days, _, clock = self.walltime.rpartition("-")
+        parts = [int(part) for part in clock.split(":")]
+        # After days come hours first, else seconds are last.
+        rest = [0] * (3 - len(parts))
+        hours, minutes, seconds = parts + rest if days else rest + parts
+        return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 class SweepSettings(Settings):

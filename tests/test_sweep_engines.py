@@ -1,0 +1,374 @@
+"""Engines of a sweep when workers, jobs and addresses are not as they should be."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import distributed
+import pytest
+
+import tiny
+from psiprune.config import QueueSettings, SweepSettings
+from psiprune.inputs import InputError
+from psiprune.sweeping import engines
+from psiprune.sweeping.engines import Outcome, WrongWorker, _Crew, by_dask, connected, unfit
+from psiprune.sweeping.run import sweep
+from psiprune.sweeping.stages import points_of
+from workers import Workers
+
+
+def one_core() -> None:
+    """Hold this process to one core, as a container or a job of Slurm does."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+needs_affinity = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system knows no such mask"
+)
+
+
+def settings(**others: Any) -> SweepSettings:
+    """Four points that share nothing, so that two workers have work at once."""
+    study = tiny.settings(fields=(0.5, 1.0, 1.5, 2.0), seeds=1)
+    return SweepSettings(study=study, **others)
+
+
+@contextmanager
+def in_this_process(threads: int = 1) -> Iterator[distributed.LocalCluster]:
+    """A scheduler and a worker that need no processes of their own, to be reached by TCP."""
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=threads,
+        processes=False,
+        protocol="tcp://",
+        dashboard_address=":0",
+    ) as cluster:
+        yield cluster
+
+
+# ---- this machine
+
+
+@needs_affinity
+def test_threads_are_for_cores_that_the_process_may_use() -> None:
+    code = "from psiprune.parallel import threads; print(threads())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], preexec_fn=one_core, capture_output=True, check=True
+    )
+    assert done.stdout == b"1\n"
+
+
+@needs_affinity
+def test_local_workers_are_for_cores_that_the_process_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def remember(**options: Any) -> None:
+        asked.update(options)
+        raise RuntimeError("not to be started")
+
+    before = os.sched_getaffinity(0)
+    monkeypatch.setattr(distributed, "LocalCluster", remember)
+    one_core()
+    try:
+        with pytest.raises(RuntimeError, match="not to be"), connected("local", SweepSettings()):
+            pass
+    finally:
+        os.sched_setaffinity(0, before)
+    assert asked["n_workers"] == 1
+
+
+# ---- workers that are wrong
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """A scheduler with a worker as it should be."""
+    with Workers(tmp_path_factory.mktemp("workers")) as started:
+        started.start()
+        started.wait_for(1)
+        yield started
+
+
+def other_version(folder: Path) -> dict[str, str]:
+    """The environment of a worker with another psiprune, of other code."""
+    (folder / "psiprune-9.9.9.dist-info").mkdir(parents=True)
+    metadata = "Metadata-Version: 2.1\nName: psiprune\nVersion: 9.9.9\n"
+    (folder / "psiprune-9.9.9.dist-info/METADATA").write_text(metadata)
+    (folder / "sitecustomize.py").write_text(
+        "from psiprune.sweeping import engines\n\n\n"
+        "def work(*_):\n    raise RuntimeError('other code')\n\n\nengines.work = work\n"
+    )
+    return {"PYTHONPATH": ":".join([str(folder), *(each for each in sys.path if "src" in each)])}
+
+
+MANY = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("other version", "has psiprune 9.9.9, this is"),
+        pytest.param("seen by its tasks alone", "has psiprune 9.9.9", marks=pytest.mark.slow),
+        pytest.param("many BLAS threads", "has 2 BLAS threads", marks=pytest.mark.slow),
+    ],
+)
+def test_a_wrong_worker_is_sent_away_and_the_others_go_on(
+    kind: str,
+    words: str,
+    good: Workers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment = MANY if kind == "many BLAS threads" else other_version(tmp_path / "other")
+    (wrong,) = good.start(1, **environment)
+    good.wait_for(2)
+    if kind == "seen by its tasks alone":  # as one that has them before anybody has looked
+        look = _Crew.look
+        monkeypatch.setattr(_Crew, "look", lambda crew, *, now=False: now and look(crew, now=now))
+    found = sweep(settings(retries=0), tmp_path / "run", good.address)
+    assert (found.done, found.failed) == (4, [])
+    err = capsys.readouterr().err
+    (line,) = [each for each in err.splitlines() if "worker" in each]
+    assert line.startswith("scheduler: worker tcp://127.0.0.1:")
+    assert words in line
+    assert line.endswith("; it is closed, and the others go on")
+    assert wrong.wait(60) == 0
+
+
+def test_a_worker_says_itself_why_it_is_wrong(tmp_path: Path) -> None:
+    assert unfit(tmp_path, "9.9", 1).endswith(
+        "this is 9.9, and their numbers may differ; start workers of one version"
+    )
+    ours = version("psiprune")
+    assert unfit(tmp_path, ours, 2).startswith("has 2 threads, and what several write at once")
+    assert unfit(tmp_path, ours, 1).startswith(
+        "does not see this folder; give one on a disk that all"
+    )
+
+
+def test_a_worker_of_two_threads(tmp_path: Path) -> None:
+    with in_this_process(threads=2) as cluster, pytest.raises(InputError) as caught:
+        sweep(settings(), tmp_path / "run", cluster.scheduler_address)
+    assert str(caught.value).startswith("scheduler: worker tcp://127.0.0.1:")
+    assert str(caught.value).endswith(
+        "has 2 threads, and what several write at once differs in its bytes; start it with "
+        "--nthreads 1"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_wrong_with_a_worker_comes_through_whole() -> None:
+    error = pickle.loads(pickle.dumps(WrongWorker("tcp://a:1", "has no psiprune")))
+    assert (error.address, str(error)) == (
+        "tcp://a:1",
+        "scheduler: worker tcp://a:1 has no psiprune",
+    )
+
+
+# ---- no workers
+
+
+def test_that_no_worker_is_there_is_told_once_each_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("_LOOK", "_QUIET"):
+        monkeypatch.setattr(engines, name, 0.1)
+
+    def heard(client: distributed.Client, crew: _Crew, workers: int) -> list[str]:
+        """What it says where so many workers are, by looks for a second."""
+        while len(client.nthreads()) != workers:
+            time.sleep(0.05)
+        for _ in range(10):
+            crew.look()
+            time.sleep(0.1)
+        return capsys.readouterr().err.splitlines()
+
+    with (
+        in_this_process() as cluster,
+        distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
+    ):
+        crew, way = _Crew(client), f"`dask worker {cluster.scheduler_address} --nthreads 1`"
+        cluster.scale(0)
+        (line,) = heard(client, crew, 0)
+        assert line.startswith(f"scheduler: no workers yet at {cluster.scheduler_address}; waiting")
+        assert line.endswith(way)
+        cluster.scale(1)
+        assert heard(client, crew, 1) == []
+        cluster.scale(0)
+        (line,) = heard(client, crew, 0)
+        assert line.startswith("scheduler: no workers are left at tcp://127.0.0.1:")
+
+
+# ---- tasks
+
+
+def test_points_that_were_finished_in_the_meantime_need_no_task(tmp_path: Path) -> None:
+    points = points_of(settings())
+    for point in points:
+        folder = point.stage("point").folder(tmp_path)
+        folder.mkdir(parents=True)
+        (folder / "study.nc").touch()
+    with in_this_process() as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        assert list(by_dask(client, points, tmp_path, 0)) == [Outcome(each, "") for each in points]
+
+
+# ---- addresses
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("nohost.invalid:8786", "scheduler: the name of the host nohost.invalid is not known here"),
+        ("tcp://nohost.invalid:8786", "; give the address that `dask scheduler` prints"),
+    ],
+)
+def test_a_host_that_nobody_knows(tmp_path: Path, address: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        sweep(settings(), tmp_path / "run", address)
+    assert words in str(caught.value)
+
+
+def test_a_name_service_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: over.wait(60))
+    begin = time.monotonic()
+    with pytest.raises(InputError, match=r"a.b is not known here \(no name service answers\)"):
+        sweep(settings(), tmp_path / "run", "a.b:8786")
+    assert time.monotonic() - begin < 8
+    over.set()
+
+
+def test_a_host_that_takes_a_call_and_says_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        begin = time.monotonic()
+        with pytest.raises(InputError, match=f"no answer from {address} in 4 s; start `dask"):
+            sweep(settings(), tmp_path / "run", address)
+    assert time.monotonic() - begin < 8
+
+
+# ---- queueing systems
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Make a Slurm of this machine, whose sbatch is this script, and a sweep that asks for it."""
+
+    def make(sbatch: str) -> Path:
+        for name, script in (("sbatch", sbatch), ("scancel", 'kill -9 -- -"$1"')):
+            (tmp_path / name).write_text(f"#!/bin/bash\ncd {tmp_path}\n{script}\n")
+            (tmp_path / name).chmod(stat.S_IRWXU)
+        config = tmp_path / "sweep.toml"
+        config.write_text("[study]\nsites = 4\nseeds = 1\n[slurm]\njobs = 2\ninterface = 'lo'\n")
+        return config
+
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return make
+
+
+#: An sbatch that keeps script and process of each job, and runs it at once, here.
+RUNS = """
+cp "$1" job-$$.sh
+setsid bash job-$$.sh > log-$$ 2>&1 < /dev/null &
+echo $! >> jobs
+echo Submitted batch job $!
+"""
+REFUSES = "echo 'sbatch: error: invalid partition specified: nowhere' >&2\nexit 1"
+
+
+def test_a_queueing_system_that_takes_no_job(
+    commands: Callable[[str], Path], tmp_path: Path
+) -> None:
+    running = tiny.start("sweep", commands(REFUSES), "--out", tmp_path / "run", "--slurm")
+    try:
+        out, err = running.communicate(timeout=120)
+    finally:
+        running.kill()
+    assert tiny.refusal(tiny.Outcome(running.returncode, out, err)) == (
+        "slurm: sbatch takes no job: sbatch: error: invalid partition specified: nowhere"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_jobs_that_were_killed_are_replaced(
+    commands: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands(RUNS)
+    monkeypatch.setattr(engines, "_GONE", 1.0)
+    queue = QueueSettings(walltime="01:00:00", cores=2, memory="2GB", interface="lo")
+
+    def jobs() -> list[int]:
+        return [int(line) for line in (tmp_path / "jobs").read_text().split()]
+
+    with connected("slurm", settings(slurm=queue)) as client:
+        client.wait_for_workers(2, timeout=120)
+        (first,) = jobs()
+        (script,) = tmp_path.glob("job-*.sh")
+        # So that workers leave before the job is ended under them.
+        assert "--lifetime 3300s --lifetime-stagger 150s" in script.read_text()
+        time.sleep(3 * engines._LOOK)  # it must have been seen at work
+        os.killpg(first, signal.SIGKILL)
+        limit = time.monotonic() + 60
+        while len(jobs()) < 2 and time.monotonic() < limit:
+            time.sleep(0.1)
+        assert len(jobs()) == 2, "no second job was asked for"
+        client.wait_for_workers(2, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("walltime", "seconds"),
+    [
+        ("01:00:00", 3600),
+        ("90:30", 5430),
+        ("100:00:01", 360001),
+        ("2-12", 216000),
+        ("2-12:30", 217800),
+        ("2-12:30:05", 217805),
+    ],
+)
+def test_walltimes(walltime: str, seconds: int) -> None:
+    assert QueueSettings(walltime=walltime).seconds == seconds
+
+
+@pytest.mark.parametrize("walltime", ["", "1 hour", "12", "00:00:00", "1:2:3:4", "2-", "12:00:00h"])
+def test_what_is_no_walltime(walltime: str) -> None:
+    with pytest.raises(InputError, match="walltime: must be a time such as 12:00:00, or 2-12"):
+        QueueSettings(walltime=walltime)
+
+
+@pytest.mark.parametrize("memory", ["4GB", "16 GiB", "1.5T", "500m"])
+def test_memory(memory: str) -> None:
+    assert QueueSettings(memory=memory).memory == memory
+
+
+@pytest.mark.parametrize("memory", ["", "4", "lots", "0GB", "4 apples", "-4GB"])
+def test_what_is_no_memory(memory: str) -> None:
+    with pytest.raises(InputError, match="memory: must be a number with a unit, such as 16GB"):
+        QueueSettings(memory=memory)
+
+
+def test_days_are_not_for_pbs() -> None:
+    queue = QueueSettings(walltime="2-12:00:00")
+    with (
+        pytest.raises(InputError, match="walltime: must be HH:MM:SS for PBS, found '2-12:00:00'"),
+        connected("pbs", settings(pbs=queue)),
+    ):
+        pass
