@@ -21,7 +21,8 @@ from psiprune.config import (
     SweepSettings,
     TrainSettings,
 )
-from psiprune.sweeping import engines
+from psiprune.sweeping import tasks as dask_tasks
+from psiprune.sweeping.engines import connected
 from psiprune.sweeping.plan import plan
 from psiprune.sweeping.run import sweep
 from psiprune.sweeping.stages import KINDS, Kind, Point, Stage, points_of, seconds_of
@@ -66,7 +67,7 @@ def main() -> None:
     points = points_of(large)[:: 20 if args.quick else 1]
     each = ", ".join(f"{kind} {seconds / CLOCK:.3g} s" for kind, seconds in _pause.items())
     print(f"\npauses for the {len(points)} points of 18 sites; a stage takes {each}")
-    engines.work = _stand_in
+    dask_tasks.work = _stand_in
     simulated = [paused(points, workers) for workers in (8, 16, 32, 64)]
     peers.show(simulated)
     # Scheduler, client and workers together, so more than a scheduler needs.
@@ -80,13 +81,13 @@ def main() -> None:
 def measured(small: SweepSettings, workers: int) -> peers.Row:
     """Wall time of a sweep by processes, and what of it is not spent in stages."""
     local = small.model_copy(update={"local": small.local.model_copy(update={"workers": workers})})
-    with tempfile.TemporaryDirectory() as name, engines.connected("local", local) as client:
+    with tempfile.TemporaryDirectory() as name, connected("local", local) as client:
         root = Path(name)
         (root / "config.toml").touch()  # what a worker looks for
         points = points_of(local)
         client.run(_warm)
         begin, before = time.perf_counter(), _processor(client)
-        failed = [each.cause for each in engines.by_dask(client, points, root, 0) if each.cause]
+        failed = [each.cause for each in dask_tasks.by_dask(client, points, root, 0) if each.cause]
         wall = time.perf_counter() - begin
         theirs, ours = (after - at for after, at in zip(_processor(client), before, strict=True))
         assert not failed, failed[0]
@@ -133,7 +134,7 @@ def paused(points: Sequence[Point], workers: int) -> peers.Row:
         Client(cluster, set_as_default=False) as client,
     ):
         begin, before = time.perf_counter(), time.process_time()
-        list(engines.by_dask(client, points, Path(name), 0))
+        list(dask_tasks.by_dask(client, points, Path(name), 0))
         wall, processor = time.perf_counter() - begin, time.process_time() - before
     best = max(longest, total / workers)
     return {
@@ -173,9 +174,12 @@ def _sums(points: Sequence[Point]) -> tuple[int, float, float]:
 
 
 def _stand_in(stage: Stage, root: Path, wanted: str, before: Sequence[None]) -> None:
-    """In the place of a stage: nothing, for as long."""
-    del root, wanted, before
+    """In the place of a stage: nothing, for as long, and the file by which a point is done."""
+    del wanted, before
     time.sleep(_pause[stage.kind])
+    if stage.kind == "point":
+        stage.folder(root).mkdir(parents=True)
+        (stage.folder(root) / "study.nc").touch()
 
 
 if __name__ == "__main__":

@@ -23,10 +23,13 @@ import pytest
 import tiny
 from psiprune.config import QueueSettings, SweepSettings
 from psiprune.inputs import InputError
-from psiprune.sweeping import engines
-from psiprune.sweeping.engines import Outcome, WrongWorker, _Crew, by_dask, connected, unfit
+from psiprune.sweeping import crew as crews
+from psiprune.sweeping import queues
+from psiprune.sweeping.crew import Crew, WrongWorker, unfit
+from psiprune.sweeping.engines import connected
 from psiprune.sweeping.run import sweep
 from psiprune.sweeping.stages import points_of
+from psiprune.sweeping.tasks import Outcome, by_dask
 from workers import Workers
 
 
@@ -110,8 +113,8 @@ def other_version(folder: Path) -> dict[str, str]:
     metadata = "Metadata-Version: 2.1\nName: psiprune\nVersion: 9.9.9\n"
     (folder / "psiprune-9.9.9.dist-info/METADATA").write_text(metadata)
     (folder / "sitecustomize.py").write_text(
-        "from psiprune.sweeping import engines\n\n\n"
-        "def work(*_):\n    raise RuntimeError('other code')\n\n\nengines.work = work\n"
+        "from psiprune.sweeping import tasks\n\n\n"
+        "def work(*_):\n    raise RuntimeError('other code')\n\n\ntasks.work = work\n"
     )
     return {"PYTHONPATH": ":".join([str(folder), *(each for each in sys.path if "src" in each)])}
 
@@ -139,8 +142,8 @@ def test_a_wrong_worker_is_sent_away_and_the_others_go_on(
     (wrong,) = good.start(1, **environment)
     good.wait_for(2)
     if kind == "seen by its tasks alone":  # as one that has them before anybody has looked
-        look = _Crew.look
-        monkeypatch.setattr(_Crew, "look", lambda crew, *, now=False: now and look(crew, now=now))
+        look = Crew.look
+        monkeypatch.setattr(Crew, "look", lambda crew, *, now=False: now and look(crew, now=now))
     found = sweep(settings(retries=0), tmp_path / "run", good.address)
     assert (found.done, found.failed) == (4, [])
     err = capsys.readouterr().err
@@ -188,9 +191,9 @@ def test_that_no_worker_is_there_is_told_once_each_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("_LOOK", "_QUIET"):
-        monkeypatch.setattr(engines, name, 0.1)
+        monkeypatch.setattr(crews, name, 0.1)
 
-    def heard(client: distributed.Client, crew: _Crew, workers: int) -> list[str]:
+    def heard(client: distributed.Client, crew: Crew, workers: int) -> list[str]:
         """What it says where so many workers are, by looks for a second."""
         while len(client.nthreads()) != workers:
             time.sleep(0.05)
@@ -203,7 +206,7 @@ def test_that_no_worker_is_there_is_told_once_each_time(
         in_this_process() as cluster,
         distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
     ):
-        crew, way = _Crew(client), f"`dask worker {cluster.scheduler_address} --nthreads 1`"
+        crew, way = Crew(client), f"`dask worker {cluster.scheduler_address} --nthreads 1`"
         cluster.scale(0)
         (line,) = heard(client, crew, 0)
         assert line.startswith(f"scheduler: no workers yet at {cluster.scheduler_address}; waiting")
@@ -312,7 +315,7 @@ def test_jobs_that_were_killed_are_replaced(
     commands: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands(RUNS)
-    monkeypatch.setattr(engines, "_GONE", 1.0)
+    monkeypatch.setattr(queues, "_GONE", 1.0)
     queue = QueueSettings(walltime="01:00:00", cores=2, memory="2GB", interface="lo")
 
     def jobs() -> list[int]:
@@ -324,7 +327,7 @@ def test_jobs_that_were_killed_are_replaced(
         (script,) = tmp_path.glob("job-*.sh")
         # So that workers leave before the job is ended under them.
         assert "--lifetime 3300s --lifetime-stagger 150s" in script.read_text()
-        time.sleep(3 * engines._LOOK)  # it must have been seen at work
+        time.sleep(3 * queues._LOOK)  # it must have been seen at work
         os.killpg(first, signal.SIGKILL)
         limit = time.monotonic() + 60
         while len(jobs()) < 2 and time.monotonic() < limit:

@@ -17,9 +17,10 @@ import pytest
 import tiny
 from psiprune.config import GridSettings, PruneSettings, QueueSettings, SweepSettings, TrainSettings
 from psiprune.inputs import InputError
-from psiprune.sweeping.engines import Lost, connected
+from psiprune.sweeping.engines import connected
 from psiprune.sweeping.run import sweep
 from psiprune.sweeping.table import read_table
+from psiprune.sweeping.tasks import Lost
 from workers import Workers, kill
 
 #: Workers take seconds each to come up.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from psiprune.experiments.study import run_study
 from psiprune.experiments.timing import time_levels
 from psiprune.files import read_dataset, write_bytes, write_dataset
 from psiprune.inputs import InputError
+from psiprune.parallel import cores
 from psiprune.rbm import rbm_from_dataset
 from psiprune.shots import read_shots
 
@@ -186,7 +186,7 @@ class Clock:
             for stage in stages
             if not (run / stage.name / stage.file).exists()
         }
-        self._cores = min(os.cpu_count() or 1, 64)
+        self._cores = min(cores(), 64)
         self._taken, self._planned = 0.0, 0.0
 
     @contextmanager

@@ -16,9 +16,10 @@ from psiprune.config import SweepSettings
 from psiprune.files import write_bytes
 from psiprune.inputs import InputError
 from psiprune.runs import open_growing_run
-from psiprune.sweeping.engines import LOCAL, SERIAL, Outcome, by_dask, connected, serially
+from psiprune.sweeping.engines import LOCAL, SERIAL, connected
 from psiprune.sweeping.stages import Point, points_of
 from psiprune.sweeping.table import TABLE, check_tools, write_table
+from psiprune.sweeping.tasks import Outcome, by_dask, serially
 
 if TYPE_CHECKING:
     from distributed import Client
