@@ -15,8 +15,9 @@ from scipy.stats import spearmanr
 from psiprune.crossing import crossing
 from psiprune.sweeping.table import TABLE
 
-#: A limit of KL that is the same at every field, in nat.
-COMMON = 0.01
+#: A limit of KL that is the same at every field of a size: so many times what a fit to so many
+#: shots misses.
+COMMON = 10
 #: Times that seeds are drawn again, each field by itself.
 DRAWS = 10_000
 KEYS = ["sites", "prune_criterion", "field", "seed"]
@@ -30,8 +31,9 @@ def points(file: str) -> pd.DataFrame:
 
     def own(path: pd.DataFrame) -> pd.Series[float]:
         kl, pruned = path["kl"].to_numpy(), path["fraction_pruned"].to_numpy()
-        within = float(min(crossing(pruned, kl, COMMON), pruned[-1])) if kl[0] < COMMON else 0.0
         first = path.iloc[0]
+        limit = COMMON * float(first["kl_floor"])
+        within = float(min(crossing(pruned, kl, limit), pruned[-1])) if kl[0] < limit else 0.0
         names = ["prunable", "correlation_length", "kl", "kl_floor"]
         return pd.Series({**{name: float(first[name]) for name in names}, "common": within})
 
@@ -131,7 +133,7 @@ def main() -> None:
     dense(found)
     for name, words in (
         ("prunable", "until KL has doubled"),
-        ("common", f"until KL is {COMMON:g}"),
+        ("common", f"until KL is {COMMON} times its floor"),
     ):
         print(f"\nfraction prunable {words}, %\n")
         by_field(found, name)
