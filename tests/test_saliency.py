@@ -12,6 +12,7 @@ import exact
 from psiprune import fisher
 from psiprune.fisher import (
     basis_fisher,
+    damped_factor,
     damped_inverse,
     model_configurations,
     model_fisher,
@@ -139,6 +140,27 @@ def test_damped_inverse(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(inverse, expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(inverse, inverse.T)
     np.testing.assert_allclose(damped_inverse(np.zeros((2, 2)), 0.5), 2 * np.eye(2))
+
+
+@pytest.mark.parametrize("block", [2, 512])
+def test_rounding_that_makes_a_matrix_indefinite_is_damped_away(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(fisher, "_BLOCK", block)
+    basis = np.linalg.qr(np.random.default_rng(3).normal(size=(7, 7))).Q
+    # As F of an ordered state in float32: one large eigenvalue, and one below 0 by its rounding.
+    rounded = basis * [200.0, 1.0, 1e-2, 1e-3, 1e-3, 1e-4, -2e-4] @ basis.T
+    rounded = (rounded + rounded.T) / 2
+    factor, damping = damped_factor(np.array(rounded, order="F"), 1e-4)
+    assert damping == 4e-4
+    again, same = damped_factor(np.array(rounded, order="F"), damping)
+    assert same == damping
+    np.testing.assert_array_equal(np.tril(factor), np.tril(again))
+    factor = np.tril(factor)
+    np.testing.assert_allclose(factor @ factor.T, rounded + damping * np.eye(7), atol=1e-12)
+    assert np.isfinite(damped_inverse(rounded, 1e-9)).all()
+    with pytest.raises(np.linalg.LinAlgError):
+        damped_factor(np.array(-10.0 * np.eye(2), order="F"), 1e-4)
 
 
 def test_too_many_parameters_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ BASIS_SITES = 20
 SAMPLES_PER_PARAMETER = 8
 _CHAINS, _BURN_IN, _THIN = 2016, 1000, 50
 _LEAST = 1e-10  # damping, above the rounding error of the sums behind F
+_MOST = 1.0  # far above any rounding error, as all derivatives lie between 0 and 1
 _PIECE = 1 << 14  # states or samples at a time
 _BLOCK = 512  # parameters at a time
 
@@ -196,17 +197,42 @@ def sample_fisher(rbm: RBM, data: Configurations) -> Float64:
     return fisher
 
 
+def damped_factor(matrix: Float64, damping: float) -> tuple[Float64, float]:
+    """The Cholesky factor of F + lambda 1, in the place of F in Fortran order, and lambda.
+
+    That is the damping given, fourfold as often as F needs it: a sum over samples in float32, whose
+    rounding is that of its largest eigenvalue. In an ordered state that is all sites at once.
+
+    Raises:
+        LinAlgError: no damping that rounding could need is enough.
+    """
+    diagonal = matrix.diagonal().copy()
+    places = np.diag_indices(len(matrix))
+    while True:
+        matrix[places] = diagonal + damping
+        try:
+            return cholesky_in_place(matrix), damping
+        except np.linalg.LinAlgError:
+            if damping > _MOST:
+                raise
+        damping *= 4.0
+        for first in range(0, len(matrix), _BLOCK):  # the other triangle is what it was
+            part = slice(first, first + _BLOCK)
+            matrix[part, part] = np.triu(matrix[part, part]) + np.triu(matrix[part, part], 1).T
+            matrix[first + _BLOCK :, part] = matrix[part, first + _BLOCK :].T
+
+
 def damped_inverse(fisher: Float64, damping: float) -> Float64:
     """(F + lambda 1)^-1 by Cholesky, lambda = damping * mean of the diagonal of F, at least 1e-10.
 
     So where p(v) hardly depends on the parameters, rounding cannot make the matrix indefinite: F
-    holds differences of numbers up to 1. A mean of 0 counts as 1.
+    holds differences of numbers up to 1. A mean of 0 counts as 1. See `damped_factor`.
     """
     size = len(fisher)
     mean = float(np.trace(fisher)) / size
     matrix = np.array(fisher, order="F")
-    matrix[np.diag_indices(size)] += max(_LEAST, damping * (mean if mean > 0 else 1.0))
-    inverse = inverse_in_place(cholesky_in_place(matrix))
+    factor, _ = damped_factor(matrix, max(_LEAST, damping * (mean if mean > 0 else 1.0)))
+    inverse = inverse_in_place(factor)
     for first in range(0, size, _BLOCK):  # the other triangle, without a second matrix
         part = slice(first, first + _BLOCK)
         corner = np.tril(inverse[part, part])

@@ -13,9 +13,8 @@ from scipy.special import expit
 
 from psiprune import sampling
 from psiprune.config import LARGEST_FISHER, TrainSettings
-from psiprune.fisher import sample_fisher
+from psiprune.fisher import damped_factor, sample_fisher
 from psiprune.inputs import Diverged, InputError
-from psiprune.lapack import cholesky_in_place
 from psiprune.likelihood import Moments, collapse, flatten, from_vector, to_vector
 from psiprune.parallel import in_threads
 from psiprune.rbm import RBM
@@ -194,10 +193,8 @@ def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
 
 
 def _metric(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> Metric:
-    fisher = sample_fisher(rbm, collapse(bits))
-    fisher[np.diag_indices_from(fisher)] += damping
     # The transpose of the symmetric matrix has the memory order of LAPACK, which spares a copy.
-    factor = cholesky_in_place(fisher.T)
+    factor, damping = damped_factor(sample_fisher(rbm, collapse(bits)).T, damping)
     return Metric(factor, to_vector(rbm), bits, damping)
 
 
