@@ -28,8 +28,8 @@ from psiprune.sweeping import queues
 from psiprune.sweeping.crew import Crew, WrongWorker, unfit
 from psiprune.sweeping.engines import connected
 from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import points_of
-from psiprune.sweeping.tasks import Outcome, by_dask
+from psiprune.sweeping.stages import Outcome, points_of
+from psiprune.sweeping.tasks import by_dask
 from workers import Workers
 
 

@@ -17,9 +17,9 @@ from psiprune.files import write_bytes
 from psiprune.inputs import InputError
 from psiprune.runs import open_growing_run
 from psiprune.sweeping.engines import LOCAL, SERIAL, connected
-from psiprune.sweeping.stages import Point, points_of
+from psiprune.sweeping.stages import Outcome, Point, points_of
 from psiprune.sweeping.table import TABLE, check_tools, write_table
-from psiprune.sweeping.tasks import Outcome, by_dask, serially
+from psiprune.sweeping.tasks import by_dask, serially
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -103,7 +103,7 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
             with suppress(OSError):  # what ended it is what is told
                 write_table(points, root)
             raise
-        failed += [Outcome(*unread) for unread in write_table(points, root)]
+        failed += write_table(points, root)
         _write_failures(failed, root)
     return Sweep(Path(folder), points, len(points) - len(todo), failed, Path(folder) / TABLE)
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from psiprune.config import StudySettings, SweepSettings
 from psiprune.errors import EXACT_SITES, reference_of
@@ -125,6 +125,13 @@ class Stage:
     def done(self, root: Path) -> bool:
         """Whether the stage is there."""
         return all((self.folder(root) / name).exists() for name in _FILES[self.kind])
+
+
+class Outcome(NamedTuple):
+    """What became of a point; `cause` says in one line why it failed, "" if it did not."""
+
+    point: Point
+    cause: str
 
 
 def points_of(settings: SweepSettings) -> list[Point]:

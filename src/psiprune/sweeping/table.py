@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from psiprune.crossing import crossing
 from psiprune.files import read_dataset, write_bytes
 from psiprune.inputs import InputError
-from psiprune.sweeping.stages import Point
+from psiprune.sweeping.stages import Outcome, Point
 from psiprune.tfim import TFIM
 
 #: What a table has even if no point is done, so that it can be asked.
@@ -26,13 +26,6 @@ _ALWAYS = ("point", "level")
 TABLE, VIEW = "sweep.parquet", "levels"
 #: What the configuration calls otherwise, as `seed` is an RBM's everywhere else.
 _NAMES = {"seed": "shots_seed", "rbm_seed": "seed"}
-
-
-class Unread(NamedTuple):
-    """A point whose file is there and cannot be read, with the reason in one line."""
-
-    point: Point
-    cause: str
 
 
 class Rows(NamedTuple):
@@ -51,7 +44,7 @@ def check_tools() -> None:
     _arrow()
 
 
-def write_table(points: Sequence[Point], root: Path) -> list[Unread]:
+def write_table(points: Sequence[Point], root: Path) -> list[Outcome]:
     """Write one row for each level of each point that is done: configuration, then measures.
 
     Columns: `point`, the hash; every setting, `train_method` for train.method, with `seed` that of
@@ -63,7 +56,7 @@ def write_table(points: Sequence[Point], root: Path) -> list[Unread]:
     damaged are left out.
 
     Returns:
-        The points left out.
+        The points left out, each with the reason.
 
     Raises:
         InputError: pyarrow is not installed.
@@ -77,7 +70,7 @@ def write_table(points: Sequence[Point], root: Path) -> list[Unread]:
             try:
                 rows += _rows(point, root)
             except InputError as error:
-                unread.append(Unread(point, f"point: {error}"))
+                unread.append(Outcome(point, f"point: {error}"))
     names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(_ALWAYS)
     columns = {name: _column([row.get(name) for row in rows]) for name in names}
     buffer = io.BytesIO()

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from psiprune.inputs import Diverged, InputError
 from psiprune.sweeping.crew import Crew, WrongWorker, unfit
-from psiprune.sweeping.stages import KINDS, Point, Stage, make
+from psiprune.sweeping.stages import KINDS, Outcome, Point, Stage, make
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -21,13 +21,6 @@ _TICK = 0.05
 
 #: The tasks of a point with their kinds, each after the one before.
 Chain: TypeAlias = "list[tuple[str, Future]]"
-
-
-class Outcome(NamedTuple):
-    """What became of a point; `cause` says in one line why it failed, "" if it did not."""
-
-    point: Point
-    cause: str
 
 
 class Lost(RuntimeError):
