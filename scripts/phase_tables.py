@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from psiprune.crossing import crossing
+from psiprune.summaries import QUANTILES
 from psiprune.sweeping.table import TABLE
 
 #: A limit of KL that is the same at every field of a size: so many times what a fit to so many
@@ -33,7 +34,7 @@ def points(file: str) -> pd.DataFrame:
         kl, pruned = path["kl"].to_numpy(), path["fraction_pruned"].to_numpy()
         first = path.iloc[0]
         limit = COMMON * float(first["kl_floor"])
-        within = float(min(crossing(pruned, kl, limit), pruned[-1])) if kl[0] < limit else 0.0
+        within = float(min(crossing(pruned, kl, limit), pruned[-1]))
         names = ["prunable", "correlation_length", "kl", "kl_floor"]
         return pd.Series({**{name: float(first[name]) for name in names}, "common": within})
 
@@ -42,7 +43,7 @@ def points(file: str) -> pd.DataFrame:
 
 def band(values: pd.Series[float]) -> str:
     """Median over seeds, with 16 to 84 % of them, in percent."""
-    low, middle, high = 100 * np.quantile(values, (0.16, 0.5, 0.84))
+    low, middle, high = 100 * np.quantile(values, QUANTILES)
     return f"{middle:.0f} ({low:.0f} to {high:.0f})"
 
 
@@ -76,7 +77,7 @@ def drawn(seeds: Seeds, of: Callable[[np.ndarray], float]) -> list[float]:
         [np.median(rng.choice(own, (DRAWS, len(own))), axis=1) for own in seeds.values()]
     )
     values = np.array([of(row) for row in medians])
-    return [float(value) for value in np.quantile(values, (0.16, 0.5, 0.84))]
+    return [float(value) for value in np.quantile(values, QUANTILES)]
 
 
 def peaks(found: pd.DataFrame, name: str) -> None:
