@@ -531,6 +531,19 @@ def test_options_stand_on_top_of_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert chosen(monkeypatch, "--config", file, "--sites=18").sites == 18
 
 
+def test_options_need_only_go_together_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = ("--rewind-epoch", "900")
+    line = tiny.refusal(tiny.call("study", *alone))
+    assert line == "rewind_epoch: training has 500 epochs, found 900"
+    file = tmp_path / "long.toml"
+    file.write_text("[train]\nepochs = 1000\n")
+    assert chosen(monkeypatch, "--config", file, *alone).rewind_epoch == 900
+    line = tiny.refusal(tiny.call("study", "--config", file, "--rewind-epoch", "1001"))
+    assert line == "rewind_epoch: training has 1000 epochs, found 1001"
+
+
 def test_train_reads_a_file_too(stages: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("epochs = 1\nbatch_size = 60\ncd_steps = 2\n")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Mapping
-from typing import Annotated, Any, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Annotated, Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 
 class InputError(ValueError):
@@ -16,6 +18,9 @@ class InputError(ValueError):
 
 class Diverged(RuntimeError):
     """Training left the finite numbers; told in one line with the way out."""
+
+
+_in_parts: ContextVar[bool] = ContextVar("in_parts", default=False)
 
 
 class Settings(BaseModel):
@@ -36,6 +41,25 @@ class Settings(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise InputError(one_line(error, type(self))) from None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not _in_parts.get():
+            self._check_together()
+        return self
+
+    def _check_together(self) -> None:
+        """Raise ValueError if settings that are right one by one do not go together."""
+
+
+@contextmanager
+def in_parts() -> Iterator[None]:
+    """Configurations made here are not whole yet: what must go together is checked later."""
+    before = _in_parts.set(True)
+    try:
+        yield
+    finally:
+        _in_parts.reset(before)
 
 
 def one_line(error: ValidationError, model: type[BaseModel]) -> str:

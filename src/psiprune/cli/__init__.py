@@ -27,7 +27,7 @@ from psiprune.cli import (
 from psiprune.cli.app import NobodyReads, app, printing
 from psiprune.cli.interrupts import end_at_once, heard_within_a_second, interrupted
 from psiprune.cli.logs import logged_as_asked
-from psiprune.inputs import InputError, Settings, one_line
+from psiprune.inputs import InputError, Settings, in_parts, one_line
 from psiprune.kept import forget_kept, is_kept
 
 __all__ = [
@@ -64,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     forget_kept()
     try:
         with logged_as_asked():
-            app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+            with in_parts():  # a file may complete the options
+                command, bound, _ = app.parse_args(
+                    arguments, exit_on_error=False, print_error=False
+                )
+            command(*bound.args, **bound.kwargs)
         with printing():  # --help and --version print by themselves
             pass
     except InputError as error:

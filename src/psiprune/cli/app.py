@@ -50,10 +50,13 @@ app = App(
 def chosen_settings(
     model: type[Chosen],
     given: Chosen | None,
-    config: Path | None,
+    config: Path | None = None,
     base: Mapping[str, Any] | None = None,
 ) -> Chosen:
-    """The configuration of a TOML file, else `base`, overlaid with the options given."""
+    """The configuration of a TOML file, else `base`, overlaid with the options given.
+
+    These were checked one by one as the command line was parsed (`in_parts`), all together here.
+    """
     values: dict[str, Any] = dict(base or {})
     if config is not None:
         try:

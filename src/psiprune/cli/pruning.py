@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, Whole, advance, app, progress_bar, show
+from psiprune.cli.app import Flat, Out, Whole, advance, app, chosen_settings, progress_bar, show
 from psiprune.config import (
     FineTuneSettings,
     MeasureSettings,
@@ -103,6 +103,7 @@ def prune_command(
             raise InputError(f"{name}: has no use without --until; give the measure it is about")
     if limit is not None and others is not None:
         raise InputError("--others: has no use with --limit; give one of them")
+    pruning = chosen_settings(PruneSettings, prune)
     dense, data = load_rbm(rbm), read_shots(shots)
     check_sites(data, dense.visible, "the RBM")
     early = None if rewind is None else load_rbm(rewind)
@@ -110,7 +111,6 @@ def prune_command(
     if early is not None and tuning is not None:
         tuning = retraining(dense, tuning.model_dump(exclude_unset=True))
     check_rewind(early, dense, tuning)
-    pruning = prune or PruneSettings()
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
         pruning = PruneSettings(**{**pruning.model_dump(), "levels": 1000})
     ends: dict[str, Any] = {"limit": limit, "bisect": not no_bisect}

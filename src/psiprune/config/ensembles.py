@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator
 
 from psiprune.config.pruning import MeasureSettings, PruneSettings, RewireSettings, UntilSettings
 from psiprune.config.training import (
@@ -84,8 +84,7 @@ class StudySettings(EnsembleSettings):
         "within the largest value of the dense RBMs of all seeds",
     )
 
-    @model_validator(mode="after")
-    def _agrees(self) -> StudySettings:
+    def _check_together(self) -> None:
         if self.rewind_epoch is not None:
             if self.rewind_epoch > self.train.epochs:
                 raise ValueError(
@@ -102,7 +101,6 @@ class StudySettings(EnsembleSettings):
                 "until.others: has no use in a study, whose own seeds are the dense ensemble; "
                 "leave it out"
             )
-        return self
 
     @property
     def tuning(self) -> FineTuneSettings:
@@ -173,8 +171,7 @@ class AblationSettings(SparseSettings):
             raise ValueError("must rise, told apart by six digits")
         return shares
 
-    @model_validator(mode="after")
-    def _fits(self) -> AblationSettings:
+    def _check_together(self) -> None:
         if self.width > self.sites:
             raise ValueError(f"width: must be at most sites = {self.sites}, found {self.width}")
         least = rarest(self.sites, self.width)
@@ -184,7 +181,6 @@ class AblationSettings(SparseSettings):
                 f"{least:.2g} by chance, so none would count at {self.threshold:g}; give at least "
                 "that, 1 to take every unit's strongest window, or more sites"
             )
-        return self
 
 
 class FrontierSettings(EnsembleSettings):
@@ -253,8 +249,6 @@ class FrontierSettings(EnsembleSettings):
             )
         return sites
 
-    @model_validator(mode="after")
-    def _on_the_grid(self) -> FrontierSettings:
+    def _check_together(self) -> None:
         if any(level > self.levels for level in self.rewired):
             raise ValueError(f"rewired: must be levels up to {self.levels}, found {self.rewired}")
-        return self

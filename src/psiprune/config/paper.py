@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from psiprune.config.ensembles import (
     AblationSettings,
@@ -78,8 +78,7 @@ class PaperSettings(EnsembleSettings):
             "measure": {"draws": 20_000},
         }
 
-    @model_validator(mode="after")
-    def _fits(self) -> PaperSettings:
+    def _check_together(self) -> None:
         for name in ("other_sites", "first_fractions"):
             values = getattr(self, name)
             if len({f"{value:g}" for value in values}) < len(values):
@@ -87,7 +86,6 @@ class PaperSettings(EnsembleSettings):
         if self.sites in self.other_sites:
             raise ValueError(f"other_sites: must not hold sites = {self.sites} once more")
         self.ablation()  # its shares have rules of their own
-        return self
 
     def _ensemble(self, **changes: object) -> dict[str, Any]:
         """What all experiments have in common."""

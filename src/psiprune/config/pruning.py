@@ -51,12 +51,14 @@ class PruneSettings(Settings):
         description="RBM samples behind damage and surgeon above 20 sites; up to 20 they are exact",
     )
 
-    @model_validator(mode="after")
-    def _fits(self) -> PruneSettings:
+    def _check_together(self) -> None:
         if self.compensate and self.criterion == "surgeon":
             raise InputError(
                 "compensate: has no use with criterion 'surgeon', which corrects all that remains"
             )
+
+    @model_validator(mode="after")
+    def _to_density(self) -> PruneSettings:
         if self.density is not None:
             most = self.levels if "levels" in self.model_fields_set else 10**6
             self.__dict__["levels"] = min(most, self._steps_to(self.density))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from psiprune.config.ensembles import StudySettings
 from psiprune.inputs import InputError, Settings, check_numbers
@@ -79,8 +79,7 @@ class GridSettings(Settings):
             raise ValueError("must be a list of tables, at least one, or the grid would be empty")
         return [_known(table) for table in tables]
 
-    @model_validator(mode="after")
-    def _fits(self) -> GridSettings:
+    def _check_together(self) -> None:
         if not (self.product or self.zip or self.points):
             raise ValueError("product: must be given, or zip or points; the grid is empty")
         lengths = {key: len(values) for key, values in self.zip.items()}
@@ -91,7 +90,6 @@ class GridSettings(Settings):
         for key in named:
             if named.count(key) > 1:
                 raise ValueError(f"{key}: stands in two of product, zip and points; choose one")
-        return self
 
     def choices(self) -> Iterator[list[tuple[str, str, Any]]]:
         """Each combination as (where it stands in the block, setting, value)."""
@@ -191,8 +189,7 @@ class SweepSettings(Settings):
     slurm: QueueSettings | None = Field(default=None, description="jobs of `--slurm`")
     pbs: QueueSettings | None = Field(default=None, description="jobs of `--pbs`")
 
-    @model_validator(mode="after")
-    def _fits(self) -> SweepSettings:
+    def _check_together(self) -> None:
         if self.grid == ():
             raise ValueError("grid: is empty; give a block, or leave it out for the study alone")
         for name in ("rewind_epoch", "until"):
@@ -201,7 +198,6 @@ class SweepSettings(Settings):
                     f"{name}: has no use in a sweep, which shares dense RBMs and keeps levels "
                     "alone; leave it out, or run `psiprune study`"
                 )
-        return self
 
     def studies(self) -> list[StudySettings]:
         """The studies of the grid in its order, each with all its fields and seeds.
