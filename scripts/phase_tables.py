@@ -5,11 +5,14 @@ python scripts/phase_tables.py runs/phases
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from psiprune.crossing import crossing
@@ -26,9 +29,8 @@ KEYS = ["sites", "prune_criterion", "field", "seed"]
 Seeds = dict[float, np.ndarray[tuple[int], np.dtype[np.float64]]]
 
 
-def points(file: str) -> pd.DataFrame:
+def points(levels: pd.DataFrame) -> pd.DataFrame:
     """One row a point: dense KL, the fraction prunable, and that within the common limit."""
-    levels = pd.read_parquet(file).sort_values("level")
 
     def own(path: pd.DataFrame) -> pd.Series[float]:
         kl, pruned = path["kl"].to_numpy(), path["fraction_pruned"].to_numpy()
@@ -70,19 +72,54 @@ def dense(found: pd.DataFrame) -> None:
         print(f"{n} sites, dense KL by h/J (times its floor): {told}")
 
 
-def drawn(seeds: Seeds, of: Callable[[np.ndarray], float]) -> list[float]:
-    """16, 50 and 84 % of a number made of the medians, over seeds drawn again at each field."""
+def optima(found: pd.DataFrame, sites: int, field: float) -> None:
+    """The dense KL of each seed, where training ends in one of a few optima."""
+    here = found[(found["sites"] == sites) & (found["field"] == field)]
+    each = ", ".join(f"{kl:.4f}" for kl in sorted(here.groupby("seed")["kl"].first()))
+    print(f"{sites} sites, h/J = {field:g}, dense KL of each seed: {each}")
+
+
+def tipped(levels: pd.DataFrame, sites: int, field: float) -> None:
+    """m and KL of each seed, level by level, and how often KL is ten times that of the dense."""
+    here = levels[(levels["sites"] == sites) & (levels["field"] == field)]
+    for (criterion, seed), path in here.groupby(["prune_criterion", "seed"]):
+        kl = path["kl"].to_numpy()
+        high = kl > 10 * kl[0]
+        told = ", ".join(
+            f"{pruned:.0%} (m {m:+.2f}, KL {value:.2g})"
+            for pruned, m, value in path[["fraction_pruned", "magnetization", "kl"]].to_numpy()
+        )
+        words = f"{high.sum()} of {len(kl)} levels above 10 times the dense KL"
+        print(f"{sites} sites, h/J = {field:g}, {criterion}, seed {seed}: {words}; {told}")
+
+
+def costs(run: Path, levels: pd.DataFrame) -> None:
+    """Processor time: of all stages, and the median of a path by size and criterion."""
+    taken = {
+        file.parent.name: json.loads(file.read_text())["seconds"]
+        for file in run.glob("*/*/seconds.json")
+        if file.parent.parent.name == "point"
+    }
+    every = [json.loads(file.read_text())["seconds"] for file in run.glob("*/*/seconds.json")]
+    print(f"{sum(every) / 3600:.1f} core-hours in {len(every)} stages whose time is known")
+    own = levels.drop_duplicates("point").assign(seconds=lambda rows: rows["point"].map(taken))
+    middle = own.groupby(["sites", "prune_criterion"])["seconds"].median()
+    for (n, criterion), value in middle.items():
+        print(f"{n} sites, {criterion}: {value:.0f} s a path")
+
+
+def drawn(seeds: Seeds, of: Callable[[np.ndarray], float]) -> NDArray[np.float64]:
+    """A number made of the medians, for seeds drawn again at each field, [draw]."""
     rng = np.random.default_rng(0)
     medians = np.column_stack(
         [np.median(rng.choice(own, (DRAWS, len(own))), axis=1) for own in seeds.values()]
     )
-    values = np.array([of(row) for row in medians])
-    return [float(value) for value in np.quantile(values, QUANTILES)]
+    return np.array([of(row) for row in medians])
 
 
 def peaks(found: pd.DataFrame, name: str) -> None:
     """Where least can be pruned, and how the fraction prunable goes with the correlation length."""
-    print("| sites | criterion | least at h/J | drawn again | rank | drawn again |")
+    print("| sites | criterion | least at h/J | drawn again | there | rank | drawn again |")
     for (n, criterion), here in found.groupby(["sites", "prune_criterion"]):
         seeds: Seeds = {float(h): own[name].to_numpy() for h, own in here.groupby("field")}
         fields = np.array(list(seeds))
@@ -95,10 +132,12 @@ def peaks(found: pd.DataFrame, name: str) -> None:
         def rank(medians: np.ndarray, lengths: np.ndarray = lengths) -> float:
             return float(spearmanr(medians, lengths).statistic)
 
-        low, _, high = drawn(seeds, least)
-        bottom, _, top = drawn(seeds, rank)
+        places = drawn(seeds, least)
+        low, _, high = np.quantile(places, QUANTILES)
+        bottom, _, top = np.quantile(drawn(seeds, rank), QUANTILES)
         print(
             f"| {n} | {criterion} | {least(middle):g} | {low:g} to {high:g} "
+            f"| {np.mean(places == least(middle)):.2%} "
             f"| {rank(middle):.2f} | {bottom:.2f} to {top:.2f} |"
         )
 
@@ -130,8 +169,13 @@ def gains(found: pd.DataFrame, name: str) -> None:
 
 def main() -> None:
     """All of them."""
-    found = points(f"{sys.argv[1]}/{TABLE}")
+    run = Path(sys.argv[1])
+    levels = pd.read_parquet(run / TABLE).sort_values("level")
+    found = points(levels)
+    costs(run, levels)
     dense(found)
+    optima(found, 18, 0.8)
+    tipped(levels, 50, 0.5)
     for name, words in (
         ("prunable", "until KL has doubled"),
         ("common", f"until KL is {COMMON} times its floor"),
