@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -64,3 +65,32 @@ def test_blas_is_held_to_one_thread_until_the_last_holder_leaves() -> None:
         assert blas_threads() == {1}
         second.__exit__(None, None, None)
         assert blas_threads() == before == {2}
+
+
+def test_any_thread_may_hold_blas_after_any_other() -> None:
+    def inside() -> set[int]:
+        with one_blas_thread():
+            return blas_threads()
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        assert inside() == {1}
+        with ThreadPoolExecutor(2) as pool:
+            assert pool.submit(inside).result() == {1}
+            # Its first thread enters first, another leaves last, and then a third one enters.
+            entered, left = threading.Event(), threading.Event()
+
+            def first() -> None:
+                with one_blas_thread():
+                    entered.set()
+                    left.wait()
+
+            running = pool.submit(first)
+            entered.wait()
+            with one_blas_thread():
+                left.set()
+                running.result()
+                assert blas_threads() == {1}
+            assert blas_threads() == {2}
+            assert pool.submit(inside).result() == {1}
+        assert inside() == {1}
+        assert blas_threads() == {2}

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_limits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -90,6 +90,7 @@ def one_blas_thread() -> Iterator[None]:
     with _lock:
         _holders += 1
         if _holders == 1:
+            _any_thread_may_limit()
             _limits = threadpool_limits(limits=1, user_api="blas")
     try:
         yield
@@ -97,4 +98,17 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _holders -= 1
             if _holders == 0 and _limits is not None:
+                _any_thread_may_limit()
                 _limits.restore_original_limits()
+                _any_thread_may_limit()
+
+
+def _any_thread_may_limit() -> None:
+    """From 3.8 on threadpoolctl lets the thread that first set a limit alone set another.
+
+    All others do nothing, silently. Here the thread that enters first need not be the one that
+    leaves last, nor that which enters next.
+    """
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
