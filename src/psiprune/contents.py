@@ -149,9 +149,12 @@ def _searched(settings: ReconstructSettings, result: Path) -> Iterator[Path]:
     for size, method, rate in zip(sizes, methods, rates, strict=True):
         yield choice_file(int(size), str(method), float(rate))
     yield from (Path(f"path/{name}.nc") for name in trials)
-    parts = ("test",) if settings.measure == "log_likelihood" else ("test", "validation")
+    by_observable = settings.measure != "log_likelihood"
+    parts = ("test", "validation") if by_observable else ("test",)
     yield from (Path(f"observed/seed-{seed}-{part}.nc") for seed in seeds for part in parts)
     yield from (Path(f"observed/smallest-{of}.nc") for of in ("standing", "pairs", "test"))
+    if by_observable:
+        yield Path("observed/smallest-likelihood.nc")
 
 
 def _ensemble(settings: EnsembleSettings) -> Iterator[Path]:

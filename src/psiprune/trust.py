@@ -171,17 +171,31 @@ def checks(found: xr.Dataset) -> Sequence[Check]:
             own["warnings"] or "log Z and draws are sound",
         ),
     ]
+    listed.insert(1, _on_likelihood(found))
+    return listed
+
+
+def _on_likelihood(found: xr.Dataset) -> Check:
+    """Whether likelihood may have been lost unseen.
+
+    An observable that ends the search sees little of the rest, so there the loss itself must be
+    small; where the likelihood ends it, the other checks say whether it is.
+    """
     seen = resolution(found)
     if not np.isnan(seen):
-        listed.insert(
-            1,
-            Check(
-                "the test shots would show a loss that matters",
-                seen <= RESOLUTION,
-                f"they would show a loss of {seen:.3g} nat a shot; needed {RESOLUTION:g} or less",
-            ),
+        return Check(
+            "the test shots would show a loss that matters",
+            seen <= RESOLUTION,
+            f"they would show a loss of {seen:.3g} nat a shot; needed {RESOLUTION:g} or less",
         )
-    return listed
+    loss, error = float(found["likelihood_loss"]), float(found["likelihood_error"])
+    most = loss + float(norm.isf(0.05)) * error
+    return Check(
+        "no likelihood that matters is lost",
+        most <= RESOLUTION,
+        f"the loss on the test shots is {loss:.3g} ± {error:.2g} nat a shot, so at most {most:.3g} "
+        f"with a probability of 95 %; needed {RESOLUTION:g} or less",
+    )
 
 
 def _beside_independent(found: xr.Dataset) -> str:

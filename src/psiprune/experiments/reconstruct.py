@@ -183,6 +183,7 @@ class _Run:
         smallest, test = found.rbm, self.parts.test
         _, test_band = self.band(members, test, "test", parent)
         on_test = self.kept("smallest-standing", lambda: from_standing(test_band(smallest)))
+        likelihood = self.likelihood_lost(members, parent, smallest)
         pairs = self.kept("smallest-pairs", lambda: from_worst(self.worst_pair(smallest)))
         reports = [
             self.observed(f"seed-{seed}-test", member, test)
@@ -196,6 +197,7 @@ class _Run:
                 trial_variables(found, steps),
                 observable_variables(self.names, reports, report),
                 prefixed("test", on_test),
+                *likelihood,
                 prefixed("pairs", pairs),
                 prefixed("drift", from_worst(drift(self.shots))),
             ]
@@ -221,7 +223,7 @@ class _Run:
             "weights": smallest.number_of_weights,
             "components": smallest.components,
             "fewer": -1 if found.fewer is None else found.fewer,
-            "warnings": "; ".join(doubts_in(report, on_test, pairs, *steps)),
+            "warnings": "; ".join(doubts_in(report, on_test, pairs, *likelihood, *steps)),
         }
         write_dataset(
             self.folder / "smallest.nc",
@@ -312,6 +314,18 @@ class _Run:
             return self._report(rbm, shots).comparison(own.measure)
 
         return parent, observable_band(found, measure, own.significance)
+
+    def likelihood_lost(self, members: Sequence[RBM], parent: int, rbm: RBM) -> list[xr.Dataset]:
+        """The standing by likelihood on the test shots, where an observable ended the search."""
+        own, test = self.settings, self.parts.test
+        if own.measure == "log_likelihood":
+            return []
+
+        def stand() -> xr.Dataset:
+            losses = losses_from(members[parent], test, draws=own.draws, seed=own.seed)
+            return from_standing(likelihood_band(members, losses, own.significance, own.seed)(rbm))
+
+        return [prefixed("likelihood", self.kept("smallest-likelihood", stand))]
 
     def prune(self, dense: RBM, band: Band) -> Smallest:
         """The search, every RBM of it in a file with its standing."""

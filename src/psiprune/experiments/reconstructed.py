@@ -24,7 +24,7 @@ _LIKELIHOODS = ("log_likelihood", "log_likelihood_gain")
 SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_dense")
 #: Names that are neither an observable's nor begin with one of the prefixes.
 _SINGLE = ("seed", "distance", "warning")
-_PREFIXES = ("candidate", "trial", "test", "pairs", "drift")
+_PREFIXES = ("candidate", "trial", "test", "likelihood", "pairs", "drift")
 
 
 def check_own(observables: Mapping[str, Observable]) -> None:
@@ -146,5 +146,10 @@ def observable_variables(
 
 def doubts_in(*kept: xr.Dataset) -> Iterable[str]:
     """Warnings of estimates, each once."""
-    found = (str(each["warning"].item()) for each in kept)
+    found = (
+        str(text.item())
+        for each in kept
+        for name, text in each.items()
+        if str(name).endswith("warning")
+    )
     return dict.fromkeys(doubt for doubt in found if doubt)
