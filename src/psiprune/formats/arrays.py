@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.formats.reading import (
-    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -20,6 +19,7 @@ from psiprune.formats.reading import (
     choose_one,
 )
 from psiprune.inputs import InputError
+from psiprune.stored import MOST_UNPACKED
 
 ORDER = "site 0 is column 0"
 

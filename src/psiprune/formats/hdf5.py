@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.formats.reading import (
-    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -18,6 +17,7 @@ from psiprune.formats.reading import (
     choose_one,
 )
 from psiprune.inputs import InputError
+from psiprune.stored import check_stored
 
 #: Names of the dimension along a shot; a table [site, shot] with such a name is turned.
 _SITES = frozenset({"site", "sites", "qubit", "qubits", "atom", "atoms", "spin", "spins"})
@@ -80,17 +80,7 @@ def _hdf5_tables(content: bytes) -> dict[str, Any]:
 
 
 def _read_hdf5(item: Any) -> _Table:
-    if item.external or item.is_virtual:
-        raise ValueError("data in other files")
-    size, stored = item.size * item.dtype.itemsize, item.id.get_storage_size()
-    # Deflate packs to a thousandth at best; a table beyond that is a claim without content.
-    if size > MOST_UNPACKED and size > stored:
-        raise InputError(
-            f"the table unpacks to {size} bytes, more than the {MOST_UNPACKED} that fit in memory "
-            "here; save its bits as uint8, or a random part of the shots"
-        )
-    if size > max(1 << 24, 1100 * stored):
-        raise ValueError("claims more than it holds")
+    check_stored(item)
     return _Table(item[()], [_dimension(item, axis) for axis in (0, 1)])
 
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from psiprune.formats.arrays import list_npz, load_npy, load_npz
 from psiprune.formats.reading import (
-    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -32,6 +31,7 @@ from psiprune.formats.reading import (
     part,
 )
 from psiprune.inputs import InputError
+from psiprune.stored import MOST_UNPACKED
 
 _ORDER = "site 0 is bit 0, the rightmost character of a Qiskit bit string"
 _HEX = re.compile(r"0x[0-9a-fA-F]+")

@@ -21,8 +21,6 @@ from psiprune.inputs import InputError, Settings
 MOST_BITS = 1 << 30
 #: Bytes of one file.
 MOST_BYTES = 1 << 31
-#: Bytes that a packed array may unpack to, which is where a small file can become a large table.
-MOST_UNPACKED = 1 << 30
 #: Shots and bits that counts may stand for. Of these a line of a file can claim any number, so they
 #: are held lower: every step behind the reader takes a few bytes a shot and a bit once more.
 MOST_COUNTED, MOST_COUNTED_BITS = 1 << 24, 1 << 28
