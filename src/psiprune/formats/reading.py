@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ MOST_BYTES = 1 << 31
 #: are held lower: every step behind the reader takes a few bytes a shot and a bit once more.
 MOST_COUNTED, MOST_COUNTED_BITS = 1 << 24, 1 << 28
 
+_NUMBERED = re.compile(r"([^0-9]*)([0-9]+)(.*)", re.DOTALL)  # of a name that is read backwards
 _PIECE = 1 << 22  # values that are checked at a time
 
 SIGNS_HINT = (
@@ -176,10 +178,14 @@ def part(value: Any, name: str, kind: type, place: str) -> Any:
 def brief(value: Any) -> str:
     """A value in a few words for a message."""
     if isinstance(value, dict):
-        return "an object with " + (", ".join(map(repr, list(value)[:4])) or "nothing in it")
+        return "an object with " + (", ".join(map(_short, list(value)[:4])) or "nothing in it")
     if isinstance(value, list):
         return f"a list of {len(value)}"
-    return "nothing" if value is None else repr(value)[:60]
+    return "nothing" if value is None else _short(value)
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:60]
 
 
 def choose(names: Sequence[str], wanted: Sequence[str], what: str, place: str) -> list[str]:
@@ -190,7 +196,7 @@ def choose(names: Sequence[str], wanted: Sequence[str], what: str, place: str) -
     Raises:
         InputError: nothing is wanted among several, or something is not there or wanted twice.
     """
-    listed = ", ".join(map(repr, names[:12])) + (", ..." if len(names) > 12 else "")
+    listed = ", ".join(map(_short, names[:12])) + (", ..." if len(names) > 12 else "")
     if not wanted:
         if len(names) == 1:
             return list(names)
@@ -203,11 +209,11 @@ def choose(names: Sequence[str], wanted: Sequence[str], what: str, place: str) -
         found = [name for name in names if name == wish]
         found = found or sorted((name for name in names if form.fullmatch(name)), key=_natural)
         if not found:
-            raise InputError(f"{place}: key: there is no {what} {wish!r}; it has {listed}")
+            raise InputError(f"{place}: key: there is no {what} {_short(wish)}; it has {listed}")
         chosen += found
     if len(set(chosen)) < len(chosen):
         twice = next(name for name in chosen if chosen.count(name) > 1)
-        raise InputError(f"{place}: key: the {what} {twice!r} is chosen twice; name it once")
+        raise InputError(f"{place}: key: the {what} {_short(twice)} is chosen twice; name it once")
     return chosen
 
 
@@ -221,10 +227,30 @@ def choose_one(names: Sequence[str], wanted: Sequence[str], what: str, place: st
     return chosen[0]
 
 
+def in_order(names: Sequence[str]) -> bool:
+    """Whether names that differ in their last number alone, such as q0 and q1, rise by it.
+
+    True also where that is not how they differ, as then they tell nothing of an order.
+    """
+    # From the end, where each part is followed by what it cannot hold: in linear time.
+    matches = [_NUMBERED.fullmatch(name[::-1]) for name in names]
+    stems = {(match[3], match[1]) if match else None for match in matches}
+    if len(stems) != 1 or None in stems:
+        return True
+    values = [_value(match[2][::-1]) for match in matches if match]
+    return all(a < b for a, b in pairwise(values))
+
+
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key for sorting: numbers in a name count as numbers."""
-    pieces = re.split(r"(\d+)", name)
-    return [(int(piece), "") if piece.isdecimal() else (0, piece) for piece in pieces]
+    pieces = re.split(r"([0-9]+)", name)
+    return [_value(piece) if k % 2 else (0, piece) for k, piece in enumerate(pieces)]
+
+
+def _value(digits: str) -> tuple[int, str]:
+    """What sorts as the number does; Python makes no number of thousands of digits."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def as_table(data: Any, source: str) -> NDArray[Any]:
