@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.files import read_dataset, write_dataset
 from psiprune.formats import File, ReadSettings, read_bits
-from psiprune.formats.reading import as_bits, check_size, read_content
+from psiprune.formats.reading import as_bits, check_size, read_content, rising
 from psiprune.inputs import InputError
 
 
@@ -197,6 +197,11 @@ def _read_netcdf(path: Path) -> Shots:
     dataset = read_dataset(path, "shots")
     if "bits" not in dataset or dataset["bits"].dims != ("shot", "site"):
         raise InputError(f"{path}: needs a variable 'bits' with the dimensions (shot, site)")
+    if "site" in dataset.coords and not rising(dataset["site"].values):
+        raise InputError(
+            f"{path}: the coordinate 'site' must rise, as column 0 is site 0; write the file again "
+            "in that order: dataset.sortby('site')"
+        )
     try:
         provenance = dict(json.loads(dataset.attrs.get("provenance", "{}")))
     except (TypeError, ValueError):

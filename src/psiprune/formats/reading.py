@@ -241,6 +241,13 @@ def in_order(names: Sequence[str]) -> bool:
     return all(a < b for a, b in pairwise(values))
 
 
+def rising(values: NDArray[Any]) -> bool:
+    """Whether a coordinate rises: as numbers, or as `in_order` tells of names."""
+    if values.dtype.kind in "iuf":
+        return bool((values[1:] > values[:-1]).all())
+    return in_order([str(value) for value in values.tolist()])
+
+
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key for sorting: numbers in a name count as numbers."""
     pieces = re.split(r"([0-9]+)", name)
@@ -266,6 +273,12 @@ def as_table(data: Any, source: str) -> NDArray[Any]:
     if array.size == 0:
         shape = f"{array.shape[0]} shots of {array.shape[1]} sites"
         raise InputError(f"{source}: holds no bits, found {shape}")
+    if np.ma.is_masked(data):
+        row, column = np.argwhere(np.ma.getmaskarray(data))[0]
+        raise InputError(
+            f"{source}: row {row}, column {column}: is masked, so it is no outcome; leave such "
+            "shots out: bits[~bits.mask.any(axis=1)]"
+        )
     if array.dtype.kind not in "biuf":
         raise InputError(
             f"{source}: bits must be numbers 0 or 1, found values of type {array.dtype}"
