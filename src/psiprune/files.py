@@ -23,6 +23,7 @@ import h5py
 import xarray as xr
 
 from psiprune.inputs import InputError
+from psiprune.pipes import read_bytes, read_start
 from psiprune.stored import check_variables
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -82,8 +83,7 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
         InputError: the file cannot be read, or is a damaged NetCDF 4 file.
     """
     try:
-        with Path(path).open("rb") as stream:
-            start = stream.read(len(_SIGNATURE))
+        start = read_start(Path(path), len(_SIGNATURE))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     if start != _SIGNATURE:
@@ -134,7 +134,7 @@ def verify(path: str | os.PathLike[str]) -> None:
 def _whole(path: Path) -> bytes:
     """All bytes of a NetCDF 4 file that agree with its checksum, if it has one."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not content:

@@ -21,6 +21,7 @@ from psiprune.files import read_dataset, write_dataset
 from psiprune.formats import File, ReadSettings, read_bits
 from psiprune.formats.reading import as_bits, check_size, read_content, rising
 from psiprune.inputs import InputError
+from psiprune.pipes import pipes_kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,7 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
     return shots
 
 
+@pipes_kept()
 def read_shots(path: str | os.PathLike[str], format: str | None = None, **settings: Any) -> Shots:
     """Read shots from a file of psiprune or of another program; docs/formats.md has the formats.
 

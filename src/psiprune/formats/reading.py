@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from psiprune.inputs import InputError, Settings
+from psiprune.pipes import read_bytes
 
 #: Bits of one file, one byte each in memory: 1 GiB.
 MOST_BITS = 1 << 30
@@ -122,19 +123,14 @@ def read_content(path: str | os.PathLike[str]) -> bytes:
     """
     path = Path(path)
     try:
-        with path.open("rb") as stream:
-            # In pieces: of a pipe or a device no size is known, and a read of n takes n bytes.
-            pieces, size = [], 0
-            while size <= MOST_BYTES and (piece := stream.read(1 << 24)):
-                pieces.append(piece)
-                size += len(piece)
+        content = read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if size > MOST_BYTES:
+    if len(content) > MOST_BYTES:
         raise InputError(f"{path}: is larger than {MOST_BYTES} bytes; split it, or pack it as .npz")
-    if not size:
+    if not content:
         raise InputError(f"{path}: the file is empty; it needs at least one shot")
-    return b"".join(pieces)
+    return content
 
 
 def parse_json(text: str, place: str) -> Any:
