@@ -20,6 +20,7 @@ from psiprune.errors import EXACT_SITES, reference_of
 from psiprune.files import kind_of, read_dataset, verify
 from psiprune.inputs import InputError
 from psiprune.mps import MPS, load_mps
+from psiprune.pipes import pipes_kept
 from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.runs import in_use
 from psiprune.screening import Doubt, ShotsDescription, describe_shots
@@ -169,6 +170,7 @@ Description = (
 )
 
 
+@pipes_kept()
 def describe(
     what: str | os.PathLike[str] | Shots | MPS | RBM, format: str | None = None, **settings: Any
 ) -> Description:

@@ -23,6 +23,8 @@ import h5py
 import xarray as xr
 
 from psiprune.inputs import InputError
+from psiprune.pipes import read_bytes, read_start
+from psiprune.stored import check_variables
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: The netCDF library must not be entered by two threads.
@@ -81,8 +83,7 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
         InputError: the file cannot be read, or is a damaged NetCDF 4 file.
     """
     try:
-        with Path(path).open("rb") as stream:
-            start = stream.read(len(_SIGNATURE))
+        start = read_start(Path(path), len(_SIGNATURE))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     if start != _SIGNATURE:
@@ -100,14 +101,18 @@ def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Da
     """Read a whole file into memory and check that it is of the given kind.
 
     Raises:
-        InputError: the file is missing, empty, truncated, damaged, not NetCDF 4 or of another kind.
+        InputError: the file is missing, empty, truncated, damaged, not NetCDF 4 or of another kind,
+            or claims more than it holds, which is found before memory is taken.
     """
     path = Path(path)
     content = _whole(path)
     try:
+        check_variables(content)
         # By netCDF4, which takes a tenth of h5netcdf's time.
         with _ONE_AT_A_TIME, xr.open_dataset(content, engine="netcdf4") as lazily:
             dataset = lazily.load()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except Exception:  # the HDF5 library raises many types on damaged content
         raise _damaged(path) from None
     found = dataset.attrs.get("psiprune_kind")
@@ -129,7 +134,7 @@ def verify(path: str | os.PathLike[str]) -> None:
 def _whole(path: Path) -> bytes:
     """All bytes of a NetCDF 4 file that agree with its checksum, if it has one."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not content:

@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.files import read_dataset, write_dataset
 from psiprune.formats import File, ReadSettings, read_bits
-from psiprune.formats.reading import as_bits, check_size, read_content
+from psiprune.formats.reading import as_bits, check_size, read_content, rising
 from psiprune.inputs import InputError
+from psiprune.pipes import pipes_kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,7 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
     return shots
 
 
+@pipes_kept()
 def read_shots(path: str | os.PathLike[str], format: str | None = None, **settings: Any) -> Shots:
     """Read shots from a file of psiprune or of another program; docs/formats.md has the formats.
 
@@ -197,6 +199,11 @@ def _read_netcdf(path: Path) -> Shots:
     dataset = read_dataset(path, "shots")
     if "bits" not in dataset or dataset["bits"].dims != ("shot", "site"):
         raise InputError(f"{path}: needs a variable 'bits' with the dimensions (shot, site)")
+    if "site" in dataset.coords and not rising(dataset["site"].values):
+        raise InputError(
+            f"{path}: the coordinate 'site' must rise, as column 0 is site 0; write the file again "
+            "in that order: dataset.sortby('site')"
+        )
     try:
         provenance = dict(json.loads(dataset.attrs.get("provenance", "{}")))
     except (TypeError, ValueError):

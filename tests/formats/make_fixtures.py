@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -205,24 +204,57 @@ def make_bloqade() -> tuple[str, ...]:
     return ("bloqade-analog",)
 
 
-def make_pulser() -> tuple[str, ...]:
-    from pulser.backend.results import Results
+def pulser_sequence() -> Any:
+    """Each atom driven by its name, in an order that is not that of the alphabet.
 
-    rng = np.random.default_rng(1)
-    rows = rng.integers(2, size=(SHOTS, 5))
-    rows[:, 2], rows[:, 3], rows[:, 4] = rows[:, 1], 0, 1
-    strings = ["".join(map(str, row)) for row in rows.tolist()]
-    atoms = ("q0", "q1", "q2", "q3", "q4")
-    counter = Counter(strings)
-    result = Results.from_final_bitstrings(atoms, 1000, counter)
-    assert result.final_bitstrings == counter
+    Rabi angles stand for the gates of the circuit: w and k turned, a left alone, m flipped. z is
+    driven off resonance by its interaction with k, so it is flipped just where k is excited.
+    """
+    from pulser import Pulse, Register, Sequence
+    from pulser.devices import MockDevice
+
+    shift, rabi = 60.0, 2.0
+    near = (MockDevice.interaction_coeff / shift) ** (1 / 6)
+    places = {"w": -60.0, "k": 0.0, "z": near, "a": 60.0, "m": 120.0}
+    register = Register({name: (place, 0.0) for name, place in places.items()})
+    sequence = Sequence(register, MockDevice)
+    sequence.declare_channel("local", "rydberg_local", initial_target="w")
+    for atom, angle, detuning in (
+        ("w", np.pi / 2, 0.0),
+        ("k", 1.2, 0.0),
+        ("z", np.pi, shift),
+        ("m", np.pi, 0.0),
+    ):
+        sequence.target(atom, "local")
+        duration = round(1000 * angle / rabi)
+        strength = 1000 * angle / duration
+        sequence.add(Pulse.ConstantPulse(duration, strength, detuning, 0), "local")
+    return sequence
+
+
+def make_pulser() -> tuple[str, ...]:
+    from pulser.backend import BitStrings
+    from pulser_simulation import QutipBackendV2, QutipConfig
+
+    np.random.seed(1)  # noqa: NPY002 - the generator that Pulser draws from
+    config = QutipConfig(observables=[BitStrings(num_shots=SHOTS)])
+    result = QutipBackendV2(pulser_sequence(), config=config).run()
+    counter = result.final_bitstrings
+    strings = list(counter.elements())
+    rows = [
+        [int(string[result.atom_order.index(atom)]) for atom in ("w", "k", "z", "a", "m")]
+        for string in strings
+    ]
+    # What was done to each atom by its name, whatever Pulser's order is.
+    assert all((k, a, m) == (z, 0, 1) for _, k, z, a, m in rows)
+    assert 0 < np.mean(rows, axis=0)[0] < 1
     text = result.to_abstract_repr()
     expect("pulser_results.json", rows, counts=True).write_text(text + "\n")
     write_json(expect("pulser_counter.json", rows, counts=True), counter)
     # As pasqal-cloud's Job.full_result: JobResult in pasqal_cloud/utils/jsend.py.
     full = {"raw": strings, "counter": counter, "serialised_results": None}
     write_json(expect("pulser_pasqal.json", rows), full)
-    return ("pulser-core",)
+    return "pulser-core", "pulser-simulation"
 
 
 def make_stim() -> tuple[str, ...]:

@@ -188,6 +188,11 @@ def test_one_line(
         ([[0, 1]], "JSON of no format known here"),
         (b"abc\0def", "neither NetCDF"),
         ("{", "not valid JSON"),
+        (3, "JSON of no format known here"),
+        (True, "JSON of no format known here"),
+        (None, "JSON of no format known here"),
+        ("NaN", "JSON of no format known here"),
+        ('"01"', "JSON of no format known here"),
     ],
 )
 def test_what_cannot_be_told(tmp_path: Path, content: Any, words: str) -> None:
@@ -320,9 +325,9 @@ TREES = st.recursive(
 )
 
 
-def bits_or_one_line(content: bytes, form: str | None) -> None:
+def bits_or_one_line(content: bytes, form: str | None, name: str = "file") -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "file"
+        path = Path(folder) / name
         path.write_bytes(content)
         line = ""
         try:
@@ -336,28 +341,35 @@ def bits_or_one_line(content: bytes, form: str | None) -> None:
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=TREES, form=st.sampled_from((*JSON_FORMATS, None)))
+@example(tree=3, form=None)
 @example(tree={"records": {}, "cirq_type": ["ResultDict"]}, form="cirq")
 @example(tree={"__type__": ["BitArray"]}, form="qiskit")
 @example(
     tree={"tagmap": {"bitstrings": "u"}, "atom_order": [], "times": {"u": [1.0]}}, form="pulser"
 )
 def test_any_json(tree: Any, form: str | None) -> None:
-    bits_or_one_line(json.dumps(tree).encode(), form)
+    for name in ("file", "file.json"):  # a name may choose the reader
+        bits_or_one_line(json.dumps(tree).encode(), form, name)
 
 
 @settings(deadline=None, max_examples=100)
 @given(data=st.data(), form=st.sampled_from((*FORMATS, None)))
 def test_damaged_files_of_vendors(data: Any, form: str | None) -> None:
     names = sorted(path.name for path in FIXTURES.iterdir())
-    content = bytearray((FIXTURES / data.draw(st.sampled_from(names))).read_bytes())
+    name = data.draw(st.sampled_from(names))
+    content = bytearray((FIXTURES / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     keep = data.draw(st.integers(1, len(content)))
-    bits_or_one_line(bytes(content[:keep]), form)
+    bits_or_one_line(bytes(content[:keep]), form, data.draw(st.sampled_from(["file", name])))
 
 
 @settings(deadline=None, max_examples=60)
-@given(content=st.binary(min_size=1, max_size=60), form=st.sampled_from((*FORMATS, None)))
-def test_any_bytes(content: bytes, form: str | None) -> None:
+@given(
+    content=st.binary(min_size=1, max_size=60),
+    form=st.sampled_from((*FORMATS, None)),
+    suffix=st.sampled_from(["", ".json", ".nc", ".npz", ".b8", ".01", ".csv"]),
+)
+def test_any_bytes(content: bytes, form: str | None, suffix: str) -> None:
     for start in (b"", b"\x93NUMPY\x01\x00", b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"PK\x03\x04"):
-        bits_or_one_line(start + content, form)
+        bits_or_one_line(start + content, form, f"file{suffix}")

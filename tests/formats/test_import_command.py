@@ -107,6 +107,23 @@ def test_text_options(tmp_path: Path) -> None:
     assert "left out: 1 not measured in Z everywhere" in done.out
 
 
+def test_bases_are_those_of_one_file(tmp_path: Path) -> None:
+    samples, bases, out = [tmp_path / "a.txt", tmp_path / "b.txt"], tmp_path / "z.txt", "all.nc"
+    samples[0].write_text("0 1\n1 1\n")
+    samples[1].write_text("1 0\n0 0\n")
+    bases.write_text("Z Z\nX Z\n")
+    command = ("import", "qucumber", *samples, "--bases", bases, "-o", tmp_path / out)
+    line = tiny.refusal(tiny.call(*command))
+    assert line.startswith("--bases: holds the bases of one file of shots, found 2 files; import")
+    assert not (tmp_path / out).exists()
+    parts = []
+    for file in samples:  # the way out that the line names
+        parts.append(file.with_suffix(".nc"))
+        assert not tiny.call("import", "qucumber", file, "--bases", bases, "-o", parts[-1]).status
+    assert tiny.call("import", "netcdf", *parts, "-o", tmp_path / out).status == 0
+    assert pp.read_shots(tmp_path / out).bits.tolist() == [[0, 1], [1, 0]]
+
+
 def test_help_names_every_format_and_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     text = " ".join(str(app["import"].help).split())
     assert f"Formats: {', '.join(FORMATS)};" in text

@@ -19,7 +19,7 @@ MODULES = {
     "braket": ("braket.circuits",),
     "quera": ("braket.ahs",),
     "bloqade": ("bloqade.analog",),
-    "pulser": ("pulser",),
+    "pulser": ("pulser_simulation",),
     "stim": ("stim",),
 }
 

@@ -29,6 +29,7 @@ from psiprune.cli.interrupts import end_at_once, heard_within_a_second, interrup
 from psiprune.cli.logs import logged_as_asked
 from psiprune.inputs import InputError, Settings, in_parts, one_line
 from psiprune.kept import forget_kept, is_kept
+from psiprune.pipes import pipes_kept
 
 __all__ = [
     "app",
@@ -68,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 command, bound, _ = app.parse_args(
                     arguments, exit_on_error=False, print_error=False
                 )
-            command(*bound.args, **bound.kwargs)
+            with pipes_kept():
+                command(*bound.args, **bound.kwargs)
         with printing():  # --help and --version print by themselves
             pass
     except InputError as error:

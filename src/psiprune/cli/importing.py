@@ -47,6 +47,11 @@ def import_command(
         raise InputError("files: needs at least one file of shots, found none")
     _check_different(files)
     name, given = chosen_format(format, settings)
+    if len(files) > 1 and "bases" in given:
+        raise InputError(
+            f"--bases: holds the bases of one file of shots, found {len(files)} files; import each "
+            "with its own bases, then join the results: psiprune import netcdf A.nc B.nc -o AB.nc"
+        )
     with new_dataset(out):
         parts = [read_shots(file, name, **given) for file in files]
         shots = join_shots(parts)

@@ -120,7 +120,8 @@ def _sniff_json(data: Any, file: File) -> str:
         outcomes = data
         data = data[0] if isinstance(data[0], dict) else {}
     else:
-        outcomes = list(data) if isinstance(data, dict) else []
+        data = data if isinstance(data, dict) else {}  # of a number or text nothing can be told
+        outcomes = list(data)
     for name, marks in (
         ("braket", {"braketSchemaHeader", "measuredQubits"}),
         ("cirq", {"cirq_type"}),

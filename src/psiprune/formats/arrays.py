@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.formats.reading import (
-    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -20,6 +19,7 @@ from psiprune.formats.reading import (
     choose_one,
 )
 from psiprune.inputs import InputError
+from psiprune.stored import MOST_UNPACKED
 
 ORDER = "site 0 is column 0"
 
@@ -37,8 +37,8 @@ def read_numpy(file: File, settings: ReadSettings) -> Reading:
         wanted = settings.key or (("bits",) if "bits" in arrays else ())
         if not wanted and len(arrays) != 1:
             raise InputError(
-                f"{file.path}: needs one array, or one named 'bits'; found {list(arrays)}; choose"
-                " by --key (key=...)"
+                f"{file.path}: needs one array, or one named 'bits'; found "
+                f"{str(arrays)[:200]}; choose by --key (key=...)"
             )
         name = choose_one(list(arrays), wanted, "array", str(file.path))
         array, notes["array"] = load_npz(file, name), name

@@ -54,7 +54,8 @@ def read_braket(file: File, settings: ReadSettings) -> Reading:
         )
     qubits = part(data, "measuredQubits", list, place)
     if not all(isinstance(qubit, int) for qubit in qubits) or len(set(qubits)) < len(qubits):
-        raise InputError(f"{place}: measuredQubits must be numbers that differ, found {qubits}")
+        found = str(qubits)[:60]
+        raise InputError(f"{place}: measuredQubits must be numbers that differ, found {found}")
     rows = part(data, "measurements", list, place)
     bits = as_bits(_table(rows, len(qubits), place), place)
     numbered = np.argsort(qubits, kind="stable")

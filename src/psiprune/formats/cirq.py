@@ -50,7 +50,7 @@ def read_cirq(file: File, settings: ReadSettings) -> Reading:
     if not records:
         raise InputError(f"{place}: the result holds no measurement")
     keys = choose(list(records), settings.key, "measurement key", place)
-    tables = [_record(records[key], f"{place}: key {key!r}") for key in keys]
+    tables = [_record(records[key], f"{place}: key {brief(key)}") for key in keys]
     if len({len(table) for table in tables}) > 1:
         raise InputError(f"{place}: the keys chosen differ in their number of repetitions")
     order = f"sites are the qubits of {', '.join(keys)} in the order of measurement"
@@ -79,16 +79,19 @@ def _record(record: Any, place: str) -> NDArray[np.uint8]:
 
 
 def _unpack(content: bytes, shape: list[Any], place: str) -> NDArray[np.uint8]:
+    told = str(shape)[:60]
     whole = all(isinstance(length, int) and not isinstance(length, bool) for length in shape)
     if not whole or len(shape) not in (2, 3) or min(shape) < 1:
-        raise InputError(f"{place}: the shape must be 2 or 3 positive integers, found {shape}")
+        raise InputError(
+            f"{place}: the shape must be 2 or 3 positive integers, found {str(shape)[:60]}"
+        )
     count = 1
     for length in shape:
         count *= length
     check_size(count, 1, place)
     if len(content) != -(-count // 8):
         raise InputError(
-            f"{place}: {len(content)} bytes of packed_digits do not fit the shape {shape}; the "
+            f"{place}: {len(content)} bytes of packed_digits do not fit the shape {told}; the "
             "file is damaged"
         )
     return np.unpackbits(np.frombuffer(content, dtype=np.uint8), count=count).reshape(shape)

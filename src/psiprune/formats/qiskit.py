@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from psiprune.formats.arrays import list_npz, load_npy, load_npz
 from psiprune.formats.reading import (
-    MOST_UNPACKED,
     File,
     Reading,
     ReadSettings,
@@ -32,6 +31,7 @@ from psiprune.formats.reading import (
     part,
 )
 from psiprune.inputs import InputError
+from psiprune.stored import MOST_UNPACKED
 
 _ORDER = "site 0 is bit 0, the rightmost character of a Qiskit bit string"
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
@@ -174,7 +174,7 @@ def _read_encoded(data: dict[str, Any], settings: ReadSettings, place: str) -> R
     if kind == "DataBin":
         fields = part(part(data, "__value__", dict, place), "fields", dict, place)
         registers = choose(list(fields), wanted, "register", place)
-        tables = [_encoded_bit_array(fields[name], f"{place}: {name}") for name in registers]
+        tables = [_encoded_bit_array(fields[name], f"{place}: {name[:60]}") for name in registers]
         if len({len(table) for table in tables}) > 1:
             raise InputError(f"{place}: the registers chosen differ in their number of shots")
         notes["registers"] = ", ".join(registers)
@@ -212,7 +212,7 @@ def _numpy_bit_array(file: File, settings: ReadSettings) -> tuple[NDArray[Any], 
     if not {"array", "num_bits"} <= set(names):
         raise InputError(
             f"{file.path}: a BitArray in .npz needs the arrays 'array' and 'num_bits', found "
-            f"{names}; write it by numpy.savez(file, array=b.array, num_bits=b.num_bits)"
+            f"{str(names)[:60]}; write it by numpy.savez(file, array=b.array, num_bits=b.num_bits)"
         )
     number = load_npz(file, "num_bits")
     if number.size != 1 or number.dtype.kind not in "iu" or int(number.ravel()[0]) < 1:

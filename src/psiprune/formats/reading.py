@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +17,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from psiprune.inputs import InputError, Settings
+from psiprune.pipes import read_bytes
 
 #: Bits of one file, one byte each in memory: 1 GiB.
 MOST_BITS = 1 << 30
 #: Bytes of one file.
 MOST_BYTES = 1 << 31
-#: Bytes that a packed array may unpack to, which is where a small file can become a large table.
-MOST_UNPACKED = 1 << 30
 #: Shots and bits that counts may stand for. Of these a line of a file can claim any number, so they
 #: are held lower: every step behind the reader takes a few bytes a shot and a bit once more.
 MOST_COUNTED, MOST_COUNTED_BITS = 1 << 24, 1 << 28
 
+_NUMBERED = re.compile(r"([^0-9]*)([0-9]+)(.*)", re.DOTALL)  # of a name that is read backwards
 _PIECE = 1 << 22  # values that are checked at a time
 
 SIGNS_HINT = (
@@ -122,19 +123,14 @@ def read_content(path: str | os.PathLike[str]) -> bytes:
     """
     path = Path(path)
     try:
-        with path.open("rb") as stream:
-            # In pieces: of a pipe or a device no size is known, and a read of n takes n bytes.
-            pieces, size = [], 0
-            while size <= MOST_BYTES and (piece := stream.read(1 << 24)):
-                pieces.append(piece)
-                size += len(piece)
+        content = read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if size > MOST_BYTES:
+    if len(content) > MOST_BYTES:
         raise InputError(f"{path}: is larger than {MOST_BYTES} bytes; split it, or pack it as .npz")
-    if not size:
+    if not content:
         raise InputError(f"{path}: the file is empty; it needs at least one shot")
-    return b"".join(pieces)
+    return content
 
 
 def parse_json(text: str, place: str) -> Any:
@@ -178,10 +174,14 @@ def part(value: Any, name: str, kind: type, place: str) -> Any:
 def brief(value: Any) -> str:
     """A value in a few words for a message."""
     if isinstance(value, dict):
-        return "an object with " + (", ".join(map(repr, list(value)[:4])) or "nothing in it")
+        return "an object with " + (", ".join(map(_short, list(value)[:4])) or "nothing in it")
     if isinstance(value, list):
         return f"a list of {len(value)}"
-    return "nothing" if value is None else repr(value)[:60]
+    return "nothing" if value is None else _short(value)
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:60]
 
 
 def choose(names: Sequence[str], wanted: Sequence[str], what: str, place: str) -> list[str]:
@@ -192,7 +192,7 @@ def choose(names: Sequence[str], wanted: Sequence[str], what: str, place: str) -
     Raises:
         InputError: nothing is wanted among several, or something is not there or wanted twice.
     """
-    listed = ", ".join(map(repr, names[:12])) + (", ..." if len(names) > 12 else "")
+    listed = ", ".join(map(_short, names[:12])) + (", ..." if len(names) > 12 else "")
     if not wanted:
         if len(names) == 1:
             return list(names)
@@ -205,11 +205,11 @@ def choose(names: Sequence[str], wanted: Sequence[str], what: str, place: str) -
         found = [name for name in names if name == wish]
         found = found or sorted((name for name in names if form.fullmatch(name)), key=_natural)
         if not found:
-            raise InputError(f"{place}: key: there is no {what} {wish!r}; it has {listed}")
+            raise InputError(f"{place}: key: there is no {what} {_short(wish)}; it has {listed}")
         chosen += found
     if len(set(chosen)) < len(chosen):
         twice = next(name for name in chosen if chosen.count(name) > 1)
-        raise InputError(f"{place}: key: the {what} {twice!r} is chosen twice; name it once")
+        raise InputError(f"{place}: key: the {what} {_short(twice)} is chosen twice; name it once")
     return chosen
 
 
@@ -223,10 +223,37 @@ def choose_one(names: Sequence[str], wanted: Sequence[str], what: str, place: st
     return chosen[0]
 
 
+def in_order(names: Sequence[str]) -> bool:
+    """Whether names that differ in their last number alone, such as q0 and q1, rise by it.
+
+    True also where that is not how they differ, as then they tell nothing of an order.
+    """
+    # From the end, where each part is followed by what it cannot hold: in linear time.
+    matches = [_NUMBERED.fullmatch(name[::-1]) for name in names]
+    stems = {(match[3], match[1]) if match else None for match in matches}
+    if len(stems) != 1 or None in stems:
+        return True
+    values = [_value(match[2][::-1]) for match in matches if match]
+    return all(a < b for a, b in pairwise(values))
+
+
+def rising(values: NDArray[Any]) -> bool:
+    """Whether a coordinate rises: as numbers, or as `in_order` tells of names."""
+    if values.dtype.kind in "iuf":
+        return bool((values[1:] > values[:-1]).all())
+    return in_order([str(value) for value in values.tolist()])
+
+
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key for sorting: numbers in a name count as numbers."""
-    pieces = re.split(r"(\d+)", name)
-    return [(int(piece), "") if piece.isdecimal() else (0, piece) for piece in pieces]
+    pieces = re.split(r"([0-9]+)", name)
+    return [_value(piece) if k % 2 else (0, piece) for k, piece in enumerate(pieces)]
+
+
+def _value(digits: str) -> tuple[int, str]:
+    """What sorts as the number does; Python makes no number of thousands of digits."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def as_table(data: Any, source: str) -> NDArray[Any]:
@@ -242,6 +269,12 @@ def as_table(data: Any, source: str) -> NDArray[Any]:
     if array.size == 0:
         shape = f"{array.shape[0]} shots of {array.shape[1]} sites"
         raise InputError(f"{source}: holds no bits, found {shape}")
+    if np.ma.is_masked(data):
+        row, column = np.argwhere(np.ma.getmaskarray(data))[0]
+        raise InputError(
+            f"{source}: row {row}, column {column}: is masked, so it is no outcome; leave such "
+            "shots out: bits[~bits.mask.any(axis=1)]"
+        )
     if array.dtype.kind not in "biuf":
         raise InputError(
             f"{source}: bits must be numbers 0 or 1, found values of type {array.dtype}"

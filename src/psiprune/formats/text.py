@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.formats.counted import is_counted, read_counted
-from psiprune.formats.reading import SIGNS_HINT, File, Reading, ReadSettings, read_content
+from psiprune.formats.reading import SIGNS_HINT, File, Reading, ReadSettings, in_order, read_content
 from psiprune.inputs import InputError
 
 _ORDER = "site 0 is the first value of a line"
 _NAME = re.compile(r"[^\W\d]")  # a header's names begin with a letter or _; a bit never does
 _TRUTH = {"true": "1", "false": "0"}
-_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 _VALUE = re.compile(rb"[01](?:\.0*(?:e\+00)?)?")  # 1, and 1.0 or 1.000e+00 as one value
 #: Names of columns that are no sites.
 _NO_SITES = frozenset(
@@ -158,11 +157,7 @@ def _check_header(names: list[str], first: list[str], path: Path, settings: Read
             f"{path}: the header has {len(names)} names, but the first shot has {len(first)} "
             "values; mark remarks with #, or skip lines by --skip"
         )
-    matches = [_NUMBERED.fullmatch(name) for name in names]
-    numbers = [int(match[2]) for match in matches if match]
-    stems = {(match[1], match[3]) for match in matches if match}
-    rising = all(a < b for a, b in pairwise(numbers))
-    if len(numbers) == len(names) and len(stems) == 1 and not rising and settings.order is None:
+    if settings.order is None and not in_order(names):
         raise InputError(
             f"{path}: the header names the columns {', '.join(names)[:80]}, whose numbers do not "
             "rise; say which column is site 0 by --order listed or --order reversed"
