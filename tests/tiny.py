@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -64,6 +65,18 @@ EAGER = (
     + PROGRAM[2],
 )
 """The same with a checkpoint every 50 ms of training."""
+
+
+KILLED = (
+    *PROGRAM[:2],
+    "import os, signal, sys; n, sync, done = int(sys.argv.pop(1)), os.fsync, []\n"
+    "def write(descriptor):\n"
+    "    done.append(0)\n"
+    "    if len(done) == n: os.kill(os.getpid(), signal.SIGKILL)\n"
+    "    sync(descriptor)\n"
+    "os.fsync = write\n" + PROGRAM[2],
+)
+"""The same, killed as it is about to write its n-th file; n is the first argument."""
 
 
 def settings(**changes: Any) -> StudySettings:
@@ -227,6 +240,13 @@ def start(*arguments: object, program: tuple[str, ...] = PROGRAM) -> subprocess.
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def kill_as_it_writes(number: int, *arguments: object) -> None:
+    """`psiprune` with these arguments, killed amid the file that it writes as the `number`-th."""
+    running = start(number, *arguments, program=KILLED)
+    told = running.communicate()
+    assert running.returncode == -signal.SIGKILL, told
 
 
 def wait_for(
