@@ -18,8 +18,8 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from psiprune.cli import main
 from psiprune.cli.app import app
+from psiprune.cli.commands import main
 from psiprune.config import (
     AblationSettings,
     FineTuneSettings,
@@ -77,6 +77,13 @@ KILLED = (
     "os.fsync = write\n" + PROGRAM[2],
 )
 """The same, killed as it is about to write its n-th file; n is the first argument."""
+
+
+NOT_BEGUN = (
+    "interrupted; nothing was written: the same command begins anew, or goes on from what an "
+    "earlier start kept"
+)
+"""The line on Ctrl-C while a command is being loaded."""
 
 
 def settings(**changes: Any) -> StudySettings:

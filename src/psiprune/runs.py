@@ -84,9 +84,9 @@ def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
     # A start that was stopped at once, or met a full disk, leaves a lock or a draft, no more.
     if path.exists() and not config.exists() and any(f.name[0] != "." for f in path.iterdir()):
         raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
+    note_kept()
     path.mkdir(parents=True, exist_ok=True)
     with _held(path / ".lock", path, "run"):
-        note_kept()
         _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
         for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
             draft.unlink(missing_ok=True)
