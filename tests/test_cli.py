@@ -1266,7 +1266,7 @@ def test_interrupted_with_something_kept(
     assert line == "interrupted; the same command goes on from what was finished"
     monkeypatch.setattr("psiprune.description.describe", stop)  # no longer: another command
     line = tiny.refusal(tiny.call("info", stages / "shots.nc"), status=130)
-    assert line == "interrupted; nothing of it is kept, so start it again"
+    assert line.startswith("interrupted; nothing was written: the same command begins anew, or")
 
 
 def test_nobody_reads_the_output(stages: Path) -> None:
@@ -1387,7 +1387,7 @@ def test_the_command_is_installed() -> None:
 
 
 def test_importing_the_command_line_is_light() -> None:
-    code = "import psiprune.cli, sys; print(*sorted(name.split('.')[0] for name in sys.modules))"
+    code = "import psiprune.cli.commands, sys; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "psiprune" in loaded

@@ -14,7 +14,7 @@ from cyclopts.docs.markdown import generate_markdown_docs
 
 import psiprune as pp
 from pages import PAGES, ROOT, Block, assert_same, blocks_of, run
-from psiprune.cli import app
+from psiprune.cli.commands import app
 
 DOCS = ROOT / "docs"
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.py"))
@@ -173,7 +173,7 @@ def test_every_public_name_is_in_the_reference() -> None:
 def test_the_page_of_commands_takes_them_from_the_app() -> None:
     """The options are never written by hand: the site asks the app, as this test does."""
     directive = (DOCS / "cli.md").read_text().split("::: cyclopts")[1]
-    assert "module: psiprune.cli:app\n" in directive
+    assert "module: psiprune.cli.commands:app\n" in directive
     made = generate_markdown_docs(app, flatten_commands=True, heading_level=2)
     commands = set(re.findall(r"^## psiprune ([a-z-]+)$", made, re.MULTILINE))
     assert commands == {name for name in app if not name.startswith("-")}

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -17,8 +18,8 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from psiprune.cli import main
 from psiprune.cli.app import app
+from psiprune.cli.commands import main
 from psiprune.config import (
     AblationSettings,
     FineTuneSettings,
@@ -64,6 +65,25 @@ EAGER = (
     + PROGRAM[2],
 )
 """The same with a checkpoint every 50 ms of training."""
+
+
+KILLED = (
+    *PROGRAM[:2],
+    "import os, signal, sys; n, sync, done = int(sys.argv.pop(1)), os.fsync, []\n"
+    "def write(descriptor):\n"
+    "    done.append(0)\n"
+    "    if len(done) == n: os.kill(os.getpid(), signal.SIGKILL)\n"
+    "    sync(descriptor)\n"
+    "os.fsync = write\n" + PROGRAM[2],
+)
+"""The same, killed as it is about to write its n-th file; n is the first argument."""
+
+
+NOT_BEGUN = (
+    "interrupted; nothing was written: the same command begins anew, or goes on from what an "
+    "earlier start kept"
+)
+"""The line on Ctrl-C while a command is being loaded."""
 
 
 def settings(**changes: Any) -> StudySettings:
@@ -227,6 +247,13 @@ def start(*arguments: object, program: tuple[str, ...] = PROGRAM) -> subprocess.
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def kill_as_it_writes(number: int, *arguments: object) -> None:
+    """`psiprune` with these arguments, killed amid the file that it writes as the `number`-th."""
+    running = start(number, *arguments, program=KILLED)
+    told = running.communicate()
+    assert running.returncode == -signal.SIGKILL, told
 
 
 def wait_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -50,11 +51,11 @@ _RESUME: Mapping[str, str] = {
     "config.toml tells",
     "rewire": "psiprune rewire RBM SHOTS --out {folder}, with the same files and the options that "
     "config.toml tells",
-    "reconstruct": "psiprune reconstruct SHOTS --config {folder}/config.toml --out {folder}, with "
-    "the same shots",
-    "sweep": "psiprune sweep {folder}/config.toml --out {folder}",
+    "reconstruct": "psiprune reconstruct SHOTS --config {config} --out {folder}, with the same "
+    "shots",
+    "sweep": "psiprune sweep {config} --out {folder}",
 }
-_OWN = "psiprune {command} --config {folder}/config.toml --out {folder}"
+_OWN = "psiprune {command} --config {config} --out {folder}"
 
 
 class Contents(NamedTuple):
@@ -77,7 +78,11 @@ def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
             settings = model(**_whole(model, config))
         except InputError:
             continue
-        resume = _RESUME.get(command, _OWN).format(command=command, folder=folder)
+        resume = _RESUME.get(command, _OWN).format(
+            command=command,
+            folder=shlex.quote(str(folder)),
+            config=shlex.quote(str(folder / "config.toml")),
+        )
         return Contents(command, tuple(_files(settings, folder)), resume)
     return None
 

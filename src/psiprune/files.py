@@ -56,6 +56,18 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     return path
 
 
+def clear_drafts(path: Path) -> None:
+    """Remove what killed writers of a file, or of a hidden one beside it, have left of it.
+
+    Nobody else may write it meanwhile.
+    """
+    name = re.escape(path.name)
+    draft = re.compile(rf"\.({name}|\.{name}\.(\d+\.checkpoint|begun))\.[0-9a-f]{{8}}\.draft")
+    for other in path.parent.iterdir():
+        if draft.fullmatch(other.name):
+            other.unlink()
+
+
 def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) -> Path:
     """Write a dataset as one NetCDF file of the given kind, atomically.
 

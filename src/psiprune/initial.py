@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.inputs import check_count, check_seed
-from psiprune.rbm import RBM
+from psiprune.rbm import RBM, check_size
 from psiprune.shots import Shots
 
 _STREAM = 8
@@ -29,9 +29,10 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     (docs/training.md).
 
     Raises:
-        InputError: no hidden unit, or the mask has another shape.
+        InputError: no hidden unit or far too many, or the mask has another shape.
     """
     hidden = check_count("hidden", hidden, 1)
+    check_size(shots.sites, hidden)
     generator = np.random.default_rng([check_seed(seed), _STREAM])
     bits, sites = shots.bits, shots.sites
     mean = (bits.sum(axis=0, dtype=np.float64) + 0.5) / (len(bits) + 1.0)

@@ -34,6 +34,7 @@ _CONTRACTION_NS, _CONTRACTION_UNIT_NS = 25.0, 20e3  # for each term added, and e
 _GAP = 4.0  # standard errors by which forward and backward runs may differ
 _GUIDES, _GUIDE_STEPS = 4032, 100  # chains that give the base its means: 36 full tiles
 _SETTLE = 1000  # Gibbs steps from a random start
+_MOST_BITS = 1 << 30  # of draws; each takes a byte, and float64 numbers are made of it
 _DRAWS_SECONDS = 2.0  # longest contraction, by its estimate, that is done for the sake of draws
 
 
@@ -331,7 +332,15 @@ def independent_draws(rbm: RBM, shots: int, *, seed: int = 0) -> NDArray[np.uint
 
     By a table over the smaller layer up to 25 units, hidden units of at most one weight not
     counted, else by a contraction of seconds.
+
+    Raises:
+        InputError: more than 2^30 bits are asked for, whatever gives them.
     """
+    if shots * rbm.visible > _MOST_BITS:
+        raise InputError(
+            f"draws: {shots} of {rbm.visible} sites are more than the {_MOST_BITS} bits that fit "
+            "in memory here; ask for fewer"
+        )
     small = rbm if min(rbm.visible, rbm.hidden) <= sampling.EXACT_UNITS else rbm.compact()
     if min(small.visible, small.hidden) <= sampling.EXACT_UNITS:
         return small.sample_exact(shots, seed=seed)

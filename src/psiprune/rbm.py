@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Float64 = NDArray[np.float64]
 
+#: Of a new RBM: 1 GiB in float64.
+MOST_WEIGHTS = 1 << 27
 #: Units of the smaller layer up to which the partition sum is exact; 30 take about a minute.
 PARTITION_UNITS = 30
 
@@ -366,15 +368,25 @@ def load_rbm(path: str | os.PathLike[str]) -> RBM:
     return rbm_from_dataset(read_dataset(path, "rbm"), path)
 
 
+def check_size(visible: int, hidden: int) -> None:
+    """Raise InputError for a new RBM of more weights than fit in memory some times over."""
+    if hidden * visible > MOST_WEIGHTS:
+        raise InputError(
+            f"hidden: {hidden} units on {visible} sites have more than {MOST_WEIGHTS} weights, "
+            "which do not fit in memory here; give fewer"
+        )
+
+
 def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | None = None) -> RBM:
     """An untrained RBM: weights ~ N(0, 1) / sqrt(N), biases 0 (as QuCumber's).
 
     All weights are drawn whatever the mask, so that one seed gives one set of initial values.
 
     Raises:
-        InputError: a layer has no unit, or the mask has another shape.
+        InputError: a layer has no unit or far too many, or the mask has another shape.
     """
     visible, hidden = check_count("visible", visible, 1), check_count("hidden", hidden, 1)
+    check_size(visible, hidden)
     generator = np.random.default_rng([check_seed(seed), 0])
     weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
     return RBM(weights, np.zeros(visible), np.zeros(hidden), mask)  # type: ignore[arg-type]

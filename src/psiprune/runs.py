@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from psiprune.checkpoints import clear_outlived
-from psiprune.files import write_bytes
+from psiprune.files import clear_drafts, write_bytes
 from psiprune.inputs import InputError, Settings
 from psiprune.kept import note_kept
 from psiprune.provenance import LATER, code_changes, describe_machine, same_start
@@ -85,9 +84,9 @@ def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
     # A start that was stopped at once, or met a full disk, leaves a lock or a draft, no more.
     if path.exists() and not config.exists() and any(f.name[0] != "." for f in path.iterdir()):
         raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
+    note_kept()
     path.mkdir(parents=True, exist_ok=True)
     with _held(path / ".lock", path, "run"):
-        note_kept()
         _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
         for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
             draft.unlink(missing_ok=True)
@@ -114,10 +113,7 @@ def one_writer(file: Path) -> Iterator[None]:
     """
     lock = file.with_name(f".{file.name}.lock")
     with _held(lock, file, "file"):
-        own = re.compile(rf"\.{{1,2}}{re.escape(file.name)}(\.\d+\.checkpoint)?\.\d+\.draft")
-        for other in file.parent.iterdir():
-            if own.fullmatch(other.name):  # of a start that was killed while writing
-                other.unlink()
+        clear_drafts(file)
         try:
             yield
         finally:

@@ -110,11 +110,7 @@ def find_smallest(
         return trials[-1]
 
     good = attempt("level-00", lambda: rbm)
-    if not good.value <= limit:
-        raise InputError(
-            f"limit: is {limit:.6g}, but the RBM itself measures {good.value:.6g}; give a larger "
-            "limit, or train it better"
-        )
+    check_within(good.value, limit)
     level, refused = Level(0, rbm), None
     while level.step < settings.levels and level.rbm.number_of_weights > 1:
         last = level
@@ -147,6 +143,15 @@ def find_smallest(
         else:
             refused = count
     return Smallest(good.rbm, good.value, limit, refused, tuple(trials))
+
+
+def check_within(value: float, limit: float) -> None:
+    """Raise InputError unless the RBM that a search begins with is within the limit; NaN is not."""
+    if not value <= limit:
+        raise InputError(
+            f"limit: is {limit:.6g}, but the RBM itself measures {value:.6g}; give a larger "
+            "limit, or train it better"
+        )
 
 
 def dense_limit(

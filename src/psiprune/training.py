@@ -190,7 +190,7 @@ def _states(state: State, shots: Shots, settings: TrainSettings, seed: int) -> I
     return train_epochs(state, shots, settings, seed)
 
 
-def _identity(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> dict[str, object]:
+def identity(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> dict[str, object]:
     """All that the numbers of a training follow from."""
     arrays = start.weights, start.visible_bias, start.hidden_bias, start.mask
     return {
@@ -274,7 +274,7 @@ def train(
     )
     notes: Notes = watch.notes if isinstance(watch, Noting) else {}
     first = _begin(start, data, chosen, seed)
-    with Checkpoint(partial(_identity, start, data, chosen, seed)) as checkpoint:
+    with Checkpoint(partial(identity, start, data, chosen, seed)) as checkpoint:
         state = begun = checkpoint.resume(first, notes)
         if begun is not first:
             _LOG.info("%s: taken up after epoch %d", what, begun.epoch)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 from cyclopts import App, Parameter, Token
 
 from psiprune.inputs import InputError, Settings, check_numbers
+from psiprune.kept import note_lost
 from psiprune.provenance import describe_machine
 from psiprune.suffixes import NETCDF, check_suffix
 
@@ -99,6 +100,7 @@ def new_file(out: Path) -> Iterator[None]:
     check_new(out)
     from psiprune.runs import one_writer
 
+    note_lost()
     with one_writer(out):
         check_new(out)  # another process may have written it just before
         yield

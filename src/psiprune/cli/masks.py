@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from psiprune.cli.app import Out, Whole, app, check_new, show
+from psiprune.cli.app import Out, Whole, app, check_new, new_file, show
 from psiprune.config.ensembles import rarest
 from psiprune.inputs import InputError
 
@@ -227,7 +228,10 @@ def _show_clusters(rbm: RBM, clusters: xr.Dataset, files: list[Path], json: bool
     if files:
         from psiprune.figures import plot_clusters, save_figure
 
-        save_figure(plot_clusters(rbm, clusters), files[0].with_suffix(""))
+        with ExitStack() as held:
+            for file in files:
+                held.enter_context(new_file(file))
+            save_figure(plot_clusters(rbm, clusters), files[0].with_suffix(""))
     drawn = "".join(f"\n{file}" for file in files)
     numbers: dict[str, Any] = clusters_numbers(clusters)
     if files:
@@ -238,7 +242,8 @@ def _show_clusters(rbm: RBM, clusters: xr.Dataset, files: list[Path], json: bool
 def _finish(mask: Mask, out: Path, json: bool) -> None:
     from psiprune.masks import write_mask
 
-    write_mask(mask, out)
+    with new_file(out):
+        write_mask(mask, out)
     hidden, sites = mask.shape
     count = int(mask.sum())
     show(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +20,7 @@ from psiprune.cli.app import (
 )
 from psiprune.config import MeasureSettings, TrainSettings
 from psiprune.inputs import InputError, check_count
+from psiprune.kept import note_kept
 from psiprune.suffixes import NETCDF, check_suffix
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ def train_command(
         print one JSON object on standard output
     """
     from psiprune.checkpoints import trainings_kept
+    from psiprune.cli.beside import written_beside
     from psiprune.experiments.measured import train_keeping, train_with_history
     from psiprune.masks import read_mask
     from psiprune.shots import read_shots
-    from psiprune.training import Watch, initial, train
+    from psiprune.training import Watch, identity, initial, train
 
     if (state is None) != (history is None):
         raise InputError("--history: needs --state, and --state has no use without it; give both")
@@ -90,12 +92,15 @@ def train_command(
             )
     chosen = chosen_settings(TrainSettings, settings, config).for_size(data.sites, units)
     early = _early_files(out, keep_epochs, chosen.epochs)
+    beside = [*early.values()]
+    if history is not None:
+        _check_history(history, [out, *beside])
+        beside.append(history)
     reference = None
     if state is not None and history is not None:
         from psiprune.errors import reference_of
         from psiprune.mps import load_mps
 
-        check_new(history)
         reference = reference_of(load_mps(state))
     start = initial(data, units, seed, chosen, there)
 
@@ -108,7 +113,13 @@ def train_command(
         write_dataset(history, entries, "history")
         return rbm
 
-    with new_dataset(out), trainings_kept(out), progress_bar(chosen.epochs) as bar:
+    note_kept()
+    with (
+        new_dataset(out),
+        written_beside(out, beside, identity(start, data, chosen, seed)),
+        trainings_kept(out),
+        progress_bar(chosen.epochs) as bar,
+    ):
         rbm = train_keeping(early, start, fit, lambda _: advance(bar))
         rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)
@@ -133,16 +144,22 @@ def train_command(
 
 
 def _early_files(out: Path, epochs: tuple[int, ...], last: int) -> dict[int, Path]:
-    """The file of each epoch to keep; none is there, unless of a training that is to go on."""
+    """The file of each epoch to keep."""
     files = {}
-    begun = any(out.parent.glob(f".{glob.escape(out.name)}.*.checkpoint"))
     for epoch in epochs:
         if check_count("--keep-epochs", epoch, 0) > last:
             raise InputError(f"--keep-epochs: training has {last} epochs, found {epoch}")
         files[epoch] = out.with_name(f"{out.stem}-epoch-{epoch:04d}{out.suffix}")
-        if not begun:
-            check_new(files[epoch])
     return files
+
+
+def _check_history(history: Path, others: Sequence[Path]) -> None:
+    """Raise InputError for a name that tells of something else, or that another file has."""
+    check_suffix(history, NETCDF)
+    if history.resolve() in [file.resolve() for file in others]:
+        raise InputError(
+            f"--history: {history} is where --out or --keep-epochs writes an RBM; give another name"
+        )
 
 
 @app.command(name="evaluate")

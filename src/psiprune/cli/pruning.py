@@ -22,6 +22,7 @@ from psiprune.inputs import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from psiprune.errors import Measure
     from psiprune.gauges import Gauge
     from psiprune.pruning import Level
     from psiprune.rbm import RBM
@@ -259,11 +260,18 @@ def _search(
     json: bool,
 ) -> None:
     """A path that ends where it hurts."""
+    from psiprune.experiments.path import level_file
     from psiprune.experiments.until import run_until
     from psiprune.runs import open_run
+    from psiprune.smallest import check_within
     from psiprune.tables import smallest_numbers, smallest_text
 
     assert chosen.until is not None
+    if chosen.until.limit is not None and not level_file(out, 0).exists():
+        # Before a folder is made, which would refuse the command with another limit.
+        first = gauge(dense)
+        check_within(first.value, chosen.until.limit)
+        gauge = _known(gauge, dense, first)
     with open_run(out, chosen) as folder, progress_bar(None) as bar:
         found, best = run_until(
             folder,
@@ -297,6 +305,11 @@ def _gauge(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, se
     return state_gauge(until.measure, reference, draws=until.draws, seed=seed)
 
 
+def _known(gauge: Gauge, rbm: RBM, found: Measure) -> Gauge:
+    """The gauge, which has measured one RBM already."""
+    return lambda other: found if other is rbm else gauge(other)
+
+
 def _describer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level], xr.Dataset]:
     """What is kept of a level: its RBM and, against a reference state, its measures."""
     if state is None:
@@ -311,4 +324,7 @@ def _describer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level], x
 
 
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None

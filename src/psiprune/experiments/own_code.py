@@ -11,6 +11,33 @@ from psiprune.files import write_bytes
 _LOG = logging.getLogger(__name__)
 
 
+def found_places(run: Path, places: Sequence[str]) -> tuple[str, ...]:
+    """Where the own observables are now: a file that is not there is taken from the run's copies.
+
+    So a run can be taken up from another folder than the one that its paths begin in.
+    """
+    found = []
+    copies = _copies(run, places)
+    for place in places:
+        file, _, function = place.rpartition(":")
+        copy = copies[Path(file)]
+        found.append(f"{copy}:{function}" if _lies_in_run(Path(file), copy) else place)
+    return tuple(found)
+
+
+def _lies_in_run(file: Path, copy: Path) -> bool:
+    return copy.is_file() and not file.is_file()
+
+
+def _copies(run: Path, places: Sequence[str]) -> dict[Path, Path]:
+    """Each file of own observables with its copy in a run."""
+    files = dict.fromkeys(Path(place.rpartition(":")[0]) for place in places)
+    # Two files of one name, of different folders, are told apart by their number.
+    return {
+        file: run / "observables" / f"{number}-{file.name}" for number, file in enumerate(files, 1)
+    }
+
+
 def keep_code(run: Path, places: Sequence[str], ends_search: bool) -> None:
     """Copy the files of own observables into a run; where one has changed, drop what rests on it.
 
@@ -25,11 +52,9 @@ def keep_code(run: Path, places: Sequence[str], ends_search: bool) -> None:
     Raises:
         OSError: a file cannot be read or written, and is named.
     """
-    files = dict.fromkeys(Path(place.rpartition(":")[0]) for place in places)
-    # Two files of one name, of different folders, are told apart by their number.
     copies = {
-        run / "observables" / f"{number}-{file.name}": file.read_bytes()
-        for number, file in enumerate(files, 1)
+        copy: (copy if _lies_in_run(file, copy) else file).read_bytes()
+        for file, copy in _copies(run, places).items()
     }
     if all(copy.exists() and copy.read_bytes() == code for copy, code in copies.items()):
         return

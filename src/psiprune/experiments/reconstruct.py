@@ -26,7 +26,7 @@ from psiprune.choice import Choice, choose
 from psiprune.config import ReconstructSettings, TrainSettings
 from psiprune.consistency import Worst, drift, worst_pair
 from psiprune.experiments.ensemble import train_all
-from psiprune.experiments.own_code import keep_code
+from psiprune.experiments.own_code import found_places, keep_code
 from psiprune.experiments.reconstructed import (
     OBSERVABLES,
     check_own,
@@ -123,7 +123,7 @@ def run_reconstruct(
     check_sites(data, data.sites, "an RBM")
     settings = settled(settings, data)
     own = dict(observables or {})
-    for place in settings.observable:
+    for place in found_places(Path(folder), settings.observable):
         name, function = load_observable(place)
         if name in own:
             raise InputError(f"observable: {name!r} stands twice; give another name")

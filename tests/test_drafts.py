@@ -1,0 +1,33 @@
+"""Drafts of commands that were killed while they wrote: the next start clears them away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tiny
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("ground-state", "--sites 2"),
+        ("sample", "{in}/state.nc --shots 10"),
+        ("train", "{in}/shots.nc --hidden 2 --epochs 2"),
+        ("import", "text {in}/shots.txt"),
+        ("export", "numpy {in}/shots.nc"),
+        ("mask", "random --hidden 2 --sites 4 --count 3"),
+    ],
+)
+def test_no_draft_of_a_killed_start_stays(
+    stages: Path, tmp_path: Path, name: str, rest: str
+) -> None:
+    out = tmp_path / ("a.npz" if name == "export" else "a.nc")
+    words = (name, *rest.replace("{in}", str(stages)).split(), "--out", out)
+    tiny.kill_as_it_writes(1, *words)
+    assert any(tmp_path.glob(".*.draft"))
+    other = tmp_path / f".{out.name}.old.0123abcd.draft"
+    other.write_text("of somebody else")
+    assert tiny.call(*words).status == 0
+    assert {*tmp_path.iterdir()} == {out, other}

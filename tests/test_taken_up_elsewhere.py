@@ -1,0 +1,72 @@
+"""What `psiprune info` says of how to go on can be typed: in any folder, with any name."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+import psiprune as pp
+import tiny
+from psiprune.config import PathSettings, RewirePathSettings
+from psiprune.contents import contents_of
+from psiprune.description import RunDescription
+from psiprune.inputs import Settings
+
+
+def resume_of(folder: Path) -> str:
+    found = pp.describe(folder)
+    assert isinstance(found, RunDescription)
+    return found.resume
+
+
+def test_a_folder_with_blanks_in_its_name(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "my runs" / "it's a b")
+    (folder / "study.nc").unlink()
+    words = shlex.split(resume_of(folder))
+    assert words == [
+        *("psiprune", "study", "--config", str(folder / "config.toml"), "--out", str(folder))
+    ]
+    assert tiny.call(*words[1:]).status == 0
+    assert (folder / "study.nc").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        (PathSettings(rbm="0", shots="0"), "prune RBM SHOTS --out 'a b'"),
+        (RewirePathSettings(rbm="0", shots="0"), "rewire RBM SHOTS --out 'a b'"),
+        (
+            tiny.reconstruct_settings(),
+            "reconstruct SHOTS --config 'a b/config.toml' --out 'a b'",
+        ),
+    ],
+)
+def test_of_every_command_the_folder_is_quoted(settings: Settings, command: str) -> None:
+    found = contents_of(Path("a b"), settings.model_dump(mode="json", exclude_none=True))
+    assert found is not None
+    assert found.resume.startswith(f"psiprune {command}, with the same ")
+
+
+def test_own_observables_are_found_in_the_run(
+    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [])
+    lab, elsewhere = tmp_path / "lab", tmp_path / "elsewhere"
+    for folder in (lab, elsewhere):
+        folder.mkdir()
+    (lab / "obs.py").write_text(tiny.OWN)
+    monkeypatch.chdir(lab)
+    options = (*tiny.reconstruct_options(), "--observable", "obs.py:walls", "--out", "run")
+    assert tiny.call("reconstruct", stages / "shots.nc", *options).status == 0
+    before = (lab / "run/reconstruct.nc").read_bytes()
+    (lab / "run/reconstruct.nc").unlink()
+    monkeypatch.chdir(elsewhere)
+    words = shlex.split(resume_of(Path("../lab/run")).partition(", with")[0])
+    outcome = tiny.call(*[stages / "shots.nc" if word == "SHOTS" else word for word in words[1:]])
+    assert outcome.status == 0, outcome
+    assert "made again" not in outcome.err  # the copy is what the run has used
+    assert (lab / "run/reconstruct.nc").read_bytes() == before
+    assert [file.name for file in (lab / "run/observables").glob("*.py")] == ["1-obs.py"]
