@@ -88,7 +88,7 @@ def test_local_workers_are_for_cores_that_the_process_may_use(
     monkeypatch.setattr(distributed, "LocalCluster", remember)
     one_core()
     try:
-        with pytest.raises(RuntimeError, match="not to be"), connected("local", SweepSettings()):
+        with pytest.raises(InputError, match="not to be"), connected("local", SweepSettings()):
             pass
     finally:
         os.sched_setaffinity(0, before)

@@ -59,7 +59,7 @@ def sweep_command(
         planned = plan(settings, folder)
         show(plan_numbers(planned), plan_text(planned), json)
         return
-    engine = "slurm" if slurm else "pbs" if pbs else scheduler or "local"
+    engine = "slurm" if slurm else "pbs" if pbs else "local" if scheduler is None else scheduler
     found = sweep(settings, folder, engine)
     show(sweep_numbers(found), sweep_text(found), json)
     if found.failed:

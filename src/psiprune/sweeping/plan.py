@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from psiprune.config import StudySettings, SweepSettings
+from psiprune.sweeping.arguments import check_folder
 from psiprune.sweeping.stages import KINDS, Kind, Point, Stage, make, points_of, seconds_of
 
 #: Sites of what is made to compile all that is needed.
@@ -49,6 +50,7 @@ def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planne
     scaled to all epochs and levels. A pilot prunes the first level, so sparser ones are
     overestimated, and so is training that converges before its last epoch.
     """
+    check_folder(folder)
     points, root = points_of(settings), Path(folder).resolve()
     found = []
     with tempfile.TemporaryDirectory() as scratch:

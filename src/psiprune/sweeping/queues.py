@@ -45,6 +45,7 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
         from dask_jobqueue import PBSCluster, SLURMCluster
     except ImportError:
         raise InputError(f"{engine}: needs dask-jobqueue: pip install 'psiprune[sweep]'") from None
+    _check_interface(engine, own)
     before = min(_BEFORE, own.seconds / 5)
     life = [
         "--lifetime",
@@ -67,6 +68,18 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
     )
     with cluster, _kept(engine, _Jobs(cluster, own.jobs)):
         yield cluster
+
+
+def _check_interface(engine: str, own: QueueSettings) -> None:
+    """Refuse a network interface that is not here, where the scheduler is going to listen."""
+    from distributed.utils import get_ip_interface
+
+    if own.interface is None:
+        return
+    try:
+        get_ip_interface(own.interface)
+    except ValueError as error:
+        raise InputError(f"{engine}.interface: {error}") from None
 
 
 @contextmanager
