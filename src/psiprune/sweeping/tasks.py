@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from psiprune.inputs import Diverged, InputError
 from psiprune.sweeping.crew import Crew, WrongWorker, unfit
 from psiprune.sweeping.stages import KINDS, Outcome, Point, Stage, make
+from psiprune.sweeping.versions import versions_here
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -121,7 +121,7 @@ class _Tasks:
             work,
             stage,
             self._root,
-            version("psiprune"),
+            versions_here(),
             [future for _, future in before[-1:]],
             # Two sweeps on one scheduler may share stages, but not a folder; and Dask takes a task
             # of the same key for the one that failed.
@@ -148,7 +148,7 @@ def told(kind: str, error: BaseException) -> str:
     return f"{kind}: {line}" if known else f"{kind}: {type(error).__name__}: {line}"
 
 
-def work(stage: Stage, root: Path, wanted: str, before: Sequence[None]) -> None:
+def work(stage: Stage, root: Path, wanted: Mapping[str, str], before: Sequence[None]) -> None:
     """A task: make a stage after those `before` it, on one core.
 
     Raises:
