@@ -209,7 +209,9 @@ class SweepSettings(Settings):
         default=None, description="blocks, whose studies are joined; the study alone if not given"
     )
     retries: int = Field(
-        default=2, ge=0, description="times that a piece of work which fails is tried again"
+        default=2,
+        ge=0,
+        description="times that workers try again what fails, unless it would for ever",
     )
     local: LocalSettings = Field(default_factory=LocalSettings)
     slurm: QueueSettings | None = Field(default=None, description="jobs of `--slurm`")
