@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import itertools
 import math
@@ -118,7 +119,8 @@ def query(sql: str, folder: str | os.PathLike[str]) -> Rows:
             kinds = [each.type for each in connection.extract_statements(sql)]
             if kinds != [duckdb.StatementType.SELECT]:
                 raise InputError(f"query: must be one SELECT, found {sql!r}")
-            connection.read_parquet(str(file)).create_view(VIEW)
+            # DuckDB takes a name for a pattern.
+            connection.read_parquet(glob.escape(str(file))).create_view(VIEW)
             found = connection.execute(sql)
             return Rows(_apart([column[0] for column in found.description]), found.fetchall())
         except duckdb.Error as error:
