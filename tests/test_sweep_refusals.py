@@ -84,6 +84,20 @@ def test_values_that_no_file_can_hold() -> None:
         GridSettings(product={"shots": (2, Fraction(3))})
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        "product = {train = [{epochs = 2}], 'train.epochs' = [4, 5]}",
+        "product = {'train.epochs' = [4, 5], train = [{epochs = 2}]}",
+        "product = {train = [{epochs = 2}]}\nzip = {'train.epochs' = [4, 5]}",
+        "product = {train = [{method = 'cd'}]}\npoints = [{train = {epochs = 2}}]",
+    ],
+)
+def test_a_setting_and_one_within_it(block: str, tmp_path: Path) -> None:
+    line = refused(tmp_path, f"{STUDY}[[grid]]\n{block}\n")
+    assert line.startswith("grid.0.train: stands in a block with train.epochs, and one would")
+
+
 # ---- arguments in Python
 
 

@@ -112,6 +112,12 @@ class GridSettings(Settings):
         for key in named:
             if named.count(key) > 1:
                 raise ValueError(f"{key}: stands in two of product, zip and points; choose one")
+            for other in named:
+                if other.startswith(f"{key}."):
+                    raise ValueError(
+                        f"{key}: stands in a block with {other}, and one would undo the other; "
+                        f"give {other} in the tables of {key}, or leave one out"
+                    )
 
     def choices(self) -> Iterator[list[tuple[str, str, Any]]]:
         """Each combination as (where it stands in the block, setting, value)."""
