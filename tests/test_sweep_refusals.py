@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 
 import tiny
-from psiprune.config import GridSettings, PruneSettings, QueueSettings, StudySettings, SweepSettings
+from psiprune.config import (
+    FineTuneSettings,
+    GridSettings,
+    PruneSettings,
+    QueueSettings,
+    StudySettings,
+    SweepSettings,
+    TrainSettings,
+)
 from psiprune.inputs import InputError
 from psiprune.sweeping.engines import connected
 from psiprune.sweeping.plan import plan
@@ -96,6 +104,47 @@ def test_values_that_no_file_can_hold() -> None:
 def test_a_setting_and_one_within_it(block: str, tmp_path: Path) -> None:
     line = refused(tmp_path, f"{STUDY}[[grid]]\n{block}\n")
     assert line.startswith("grid.0.train: stands in a block with train.epochs, and one would")
+
+
+#: Settings that cannot work together, as a study and as a block of a grid.
+IMPOSSIBLE = {
+    "train.method: 'exact' needs a layer of at most 18 units, found 50 sites and 25 hidden units": {
+        "sites": 50,
+        "train.method": "exact",
+    },
+    "fine_tune.method: 'exact' needs a layer of at most 18 units, found 40 sites and 20 hidden": {
+        "sites": 40,
+        "fine_tune.method": "exact",
+    },
+    "train.method: 'natural' holds a Fisher matrix of at most 20,000 parameters, found 20,300": {
+        "sites": 200,
+        "train.method": "natural",
+    },
+    "prune.criterion: 'surgeon' holds a Fisher matrix of at most 20,000 parameters, found 20,300": {
+        "sites": 200,
+        "prune.criterion": "surgeon",
+    },
+}
+
+
+@pytest.mark.parametrize("rule", IMPOSSIBLE)
+def test_what_cannot_work_is_refused_before_anything_is_made(rule: str, tmp_path: Path) -> None:
+    values = IMPOSSIBLE[rule]
+    product = ", ".join(f"'{key}' = [{value!r}]" for key, value in values.items())
+    line = refused(tmp_path, f"{STUDY}[[grid]]\nproduct = {{{product}}}\n", "--scheduler=serial")
+    told = ", ".join(f"{key} = {value}" for key, value in values.items())
+    assert line.startswith(f"grid.0: {told} do not go together: {rule}")
+    options = [f"--{key.replace('_', '-')}={value}" for key, value in values.items()]
+    line = tiny.refusal(tiny.call("study", "--out", tmp_path / "run", *options))
+    assert line.startswith(rule)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_does_work_at_the_limits() -> None:
+    StudySettings(sites=18, hidden=100, train=TrainSettings(method="exact"))
+    StudySettings(sites=100, hidden=18, fine_tune=FineTuneSettings(method="exact"))
+    surgeon = PruneSettings(criterion="surgeon")
+    StudySettings(sites=198, hidden=99, train=TrainSettings(method="natural"), prune=surgeon)
 
 
 # ---- arguments in Python
