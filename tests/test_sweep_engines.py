@@ -336,6 +336,28 @@ def test_jobs_that_were_killed_are_replaced(
         client.wait_for_workers(2, timeout=120)
 
 
+#: An sbatch whose jobs end at once, as with a prologue that fails.
+ENDS = "echo Submitted batch job 4711"
+
+
+def test_jobs_that_never_have_a_worker(
+    commands: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    commands(ENDS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(queues, "_QUIET", 1.0)
+    queue = QueueSettings(interface="lo")
+    with connected("slurm", settings(slurm=queue)):
+        time.sleep(1.0 + 3 * queues._LOOK)
+    assert capsys.readouterr().err.splitlines() == [
+        "slurm: no worker has come of the jobs 4711 in 1 s; squeue tells whether they wait; of one "
+        f"that ended, what it wrote is in {tmp_path}"
+    ]
+
+
 @pytest.mark.parametrize(
     ("walltime", "seconds"),
     [
