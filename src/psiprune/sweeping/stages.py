@@ -170,8 +170,13 @@ def make(stage: Stage, root: Path) -> None:
 
 def seconds_of(stage: Stage, root: Path) -> float | None:
     """Processor seconds that a stage took, where that is known."""
+    return seconds_in(stage.folder(root))
+
+
+def seconds_in(folder: Path) -> float | None:
+    """The same of the stage in a folder."""
     try:
-        return float(json.loads((stage.folder(root) / "seconds.json").read_text())["seconds"])
+        return float(json.loads((folder / "seconds.json").read_text())["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -156,7 +156,7 @@ def _rows(point: Point, root: Path) -> list[dict[str, Any]]:
     """The rows of one point."""
     stage = point.stage("point")
     study = read_dataset(stage.folder(root) / "study.nc", "study").isel(field=0)
-    config = {"point": stage.key, **dict(_settings(point.config))}
+    config = {"point": stage.key, **dict(columns_of(point.config))}
     kl, pruned = (study.isel(seed=0)[name].values for name in ("kl", "fraction_pruned"))
     fraction, whole = prunable(pruned, kl)
     last = {
@@ -187,10 +187,11 @@ def prunable(pruned: NDArray[np.float64], kl: NDArray[np.float64]) -> tuple[floa
     return min(doubled, float(pruned[-1])), math.isinf(doubled)
 
 
-def _settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def columns_of(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a point by the names of the table's columns."""
     for key, value in config.items():
         if isinstance(value, dict):
-            yield from _settings(value, f"{prefix}{key}_")
+            yield from columns_of(value, f"{prefix}{key}_")
         else:
             yield _NAMES.get(key, key) if not prefix else f"{prefix}{key}", value
 
