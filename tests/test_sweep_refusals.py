@@ -147,6 +147,25 @@ def test_what_does_work_at_the_limits() -> None:
     StudySettings(sites=198, hidden=99, train=TrainSettings(method="natural"), prune=surgeon)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("n_qubits = 4", "study.n_qubits: no such setting of a study; the nearest is "),
+        ("train.lr = 0.1", "study.train.lr: no such setting of a study; the nearest is train"),
+        ("train.epoch = 1", "the nearest is train.epochs"),
+        ("until = {measure = 'kl'}", "until: has no use in a sweep"),
+        ("site = 4", "study.site: no such setting of a study; the nearest is sites"),
+    ],
+)
+def test_a_study_names_the_nearest_setting(text: str, words: str, tmp_path: Path) -> None:
+    assert words in refused(tmp_path, f"[study]\n{text}\n")
+
+
+def test_one_pair_of_brackets(tmp_path: Path) -> None:
+    line = refused(tmp_path, f"{STUDY}[grid]\nproduct = {{sites = [4, 6]}}\n")
+    assert line.startswith("grid: must be a list of blocks; write [[grid]], in two pairs of brack")
+
+
 # ---- arguments in Python
 
 

@@ -223,6 +223,21 @@ class SweepSettings(Settings):
     slurm: QueueSettings | None = Field(default=None, description="jobs of `--slurm`")
     pbs: QueueSettings | None = Field(default=None, description="jobs of `--pbs`")
 
+    @field_validator("study", mode="before")
+    @classmethod
+    def _settings(cls, study: Any) -> Any:
+        if isinstance(study, dict):
+            # For the name of the nearest; `until` is refused as a whole below.
+            _known({key: value for key, value in study.items() if key != "until"})
+        return study
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _blocks(cls, grid: Any) -> Any:
+        if isinstance(grid, dict):
+            raise ValueError("must be a list of blocks; write [[grid]], in two pairs of brackets")
+        return grid
+
     def _check_together(self) -> None:
         if self.grid == ():
             raise ValueError("grid: is empty; give a block, or leave it out for the study alone")
