@@ -105,6 +105,20 @@ def test_what_fails_for_ever_is_tried_once(
     assert ran(log) == ["state", "shots"]  # both points share them
 
 
+def test_a_point_that_comes_late_does_not_try_what_failed(
+    client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = stand_in(tmp_path, monkeypatch, fails("state", InputError("a setting"), 100))
+    first, second = points(2)
+    made = tasks._Tasks(client, tmp_path, 5)
+    (_, state), *_ = made.of(first, anew=False)
+    assert isinstance(state.exception(), InputError)
+    *_, (_, last) = made.of(second, anew=False)
+    assert isinstance(last.exception(), InputError)
+    assert last.status == "error"
+    assert ran(log) == ["state"]
+
+
 def test_a_file_that_was_lost_is_no_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

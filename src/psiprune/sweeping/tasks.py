@@ -67,8 +67,8 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
     ended = as_completed(loop=client.loop)
     running: dict[str, tuple[Point, Chain, int]] = {}
 
-    def submit(point: Point) -> None:
-        chain = tasks.of(point)
+    def submit(point: Point, *, anew: bool) -> None:
+        chain = tasks.of(point, anew)
         last = chain[-1][1]
         running[last.key] = point, chain, crew.refused
         ended.add(last)
@@ -78,7 +78,7 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
         if point.stage("point").done(root):
             yield Outcome(point, "")
         else:
-            submit(point)
+            submit(point, anew=False)
     late = _Late(root)
     while running or late.points:
         for future in ended.next_batch(block=False):
@@ -86,11 +86,11 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
             if point.stage("point").done(root):
                 yield Outcome(point, "")
             elif crew.excuses([future for _, future in chain], refused):
-                submit(point)
+                submit(point, anew=True)
             elif (cause := _cause(chain)) is None:
                 late.add(point)
             elif tasks.may_try_again(point, chain):
-                submit(point)
+                submit(point, anew=True)
             else:
                 yield Outcome(point, cause)
         yield from late.outcomes()
@@ -141,13 +141,16 @@ class _Tasks:
         self._number = itertools.count()
         self._failed: dict[str, set[str]] = {}  # by stage: the tasks of it that failed
 
-    def of(self, point: Point) -> Chain:
-        """The tasks of a point that is not done, the last one its own; failed ones anew."""
+    def of(self, point: Point, anew: bool) -> Chain:
+        """The tasks of a point that is not done, the last one its own; failed ones anew if so.
+
+        Else a point that comes late would try what has failed for others.
+        """
         chain: Chain = []
         for kind in KINDS:
             stage = point.stage(kind)
             future = self._futures.get(stage.key)
-            if future is None or future.status == "error":
+            if future is None or (anew and future.status == "error"):
                 if stage.done(self._root):
                     continue
                 future = self._futures[stage.key] = self._submit(stage, chain)
