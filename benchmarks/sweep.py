@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from distributed import Client, LocalCluster
@@ -173,7 +173,7 @@ def _sums(points: Sequence[Point]) -> tuple[int, float, float]:
     return sum(counts.values()), total, sum(_pause.values())
 
 
-def _stand_in(stage: Stage, root: Path, wanted: str, before: Sequence[None]) -> None:
+def _stand_in(stage: Stage, root: Path, wanted: Mapping[str, str], before: Sequence[None]) -> None:
     """In the place of a stage: nothing, for as long, and the file by which a point is done."""
     del wanted, before
     time.sleep(_pause[stage.kind])

@@ -212,6 +212,26 @@ def test_points_that_never_doubled_are_counted(grid: xr.Dataset) -> None:
     assert not any("never doubled" in each.text for each in told(grid).summary.sentences)
 
 
+def test_several_fields_may_share_the_least(grid: xr.Dataset) -> None:
+    grid = grid.copy(deep=True)
+    ours = {"variant": "surgeon", "sites": 10}
+    grid["prunable"].loc[{**ours, "ratio": [0.7, 2.0, 3.0]}] = 0.25
+
+    def said() -> str:
+        (found,) = (
+            each.text for each in told(grid).summary.sentences if "10 sites, surgeon" in each.text
+        )
+        return found.replace("\N{NO-BREAK SPACE}", " ")
+
+    assert "least can be pruned at h/J = 0.700, 2.00 and 3.00, 25.0 % of the weights; the" in said()
+    grid["prunable"].loc[ours] = 0.25
+    grid["prunable_all"].loc[ours] = 1.0
+    assert said() == (
+        "10 sites, surgeon: as much can be pruned at all fields, 25.0 % of the weights; 24 of 24 "
+        "points never doubled (their value is that of the last level)."
+    )
+
+
 def test_two_fields_have_a_least_and_no_rank(grid: xr.Dataset) -> None:
     _, *least = (each.text for each in told(grid.isel(ratio=[0, 2])).summary.sentences)
     assert len(least) == 4

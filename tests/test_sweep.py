@@ -437,6 +437,14 @@ def test_a_query_names_its_columns_apart(swept: Path) -> None:
     assert found.names == ["level", "level_2", "level_3"]
 
 
+@pytest.mark.parametrize("name", ["run[1]", "r*", "run?", "run{1,2}"])
+def test_a_folder_is_no_pattern(name: str, tmp_path: Path) -> None:
+    for folder, value in (("run1", 1), ("run2", 2), (name, 3)):
+        (tmp_path / folder).mkdir()
+        pd.DataFrame({"x": [value]}).to_parquet(tmp_path / folder / "sweep.parquet")
+    assert query("select x from levels", tmp_path / name).rows == [(3,)]
+
+
 def test_query(swept: Path) -> None:
     sql = "select field, count(*) as n, avg(kl) as kl from levels group by field order by field"
     outcome = tiny.call("query", sql, swept)

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from psiprune.sweeping.engines import connected
 from psiprune.sweeping.run import sweep
 from psiprune.sweeping.stages import Outcome, points_of
 from psiprune.sweeping.tasks import by_dask
+from psiprune.sweeping.versions import versions_here
 from workers import Workers
 
 
@@ -88,7 +88,7 @@ def test_local_workers_are_for_cores_that_the_process_may_use(
     monkeypatch.setattr(distributed, "LocalCluster", remember)
     one_core()
     try:
-        with pytest.raises(RuntimeError, match="not to be"), connected("local", SweepSettings()):
+        with pytest.raises(InputError, match="not to be"), connected("local", SweepSettings()):
             pass
     finally:
         os.sched_setaffinity(0, before)
@@ -155,10 +155,10 @@ def test_a_wrong_worker_is_sent_away_and_the_others_go_on(
 
 
 def test_a_worker_says_itself_why_it_is_wrong(tmp_path: Path) -> None:
-    assert unfit(tmp_path, "9.9", 1).endswith(
+    ours = versions_here()
+    assert unfit(tmp_path, {**ours, "psiprune": "9.9"}, 1).endswith(
         "this is 9.9, and their numbers may differ; start workers of one version"
     )
-    ours = version("psiprune")
     assert unfit(tmp_path, ours, 2).startswith("has 2 threads, and what several write at once")
     assert unfit(tmp_path, ours, 1).startswith(
         "does not see this folder; give one on a disk that all"
@@ -334,6 +334,28 @@ def test_jobs_that_were_killed_are_replaced(
             time.sleep(0.1)
         assert len(jobs()) == 2, "no second job was asked for"
         client.wait_for_workers(2, timeout=120)
+
+
+#: An sbatch whose jobs end at once, as with a prologue that fails.
+ENDS = "echo Submitted batch job 4711"
+
+
+def test_jobs_that_never_have_a_worker(
+    commands: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    commands(ENDS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(queues, "_QUIET", 1.0)
+    queue = QueueSettings(interface="lo")
+    with connected("slurm", settings(slurm=queue)):
+        time.sleep(1.0 + 3 * queues._LOOK)
+    assert capsys.readouterr().err.splitlines() == [
+        "slurm: no worker has come of the jobs 4711 in 1 s; squeue tells whether they wait; of one "
+        f"that ended, what it wrote is in {tmp_path}"
+    ]
 
 
 @pytest.mark.parametrize(

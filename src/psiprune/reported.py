@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psiprune.config import SweepSettings
 from psiprune.figures import plot_multiples, plot_phase_diagram, plot_prunable, save_figures
@@ -15,6 +15,7 @@ from psiprune.inputs import InputError
 from psiprune.provenance import facts_of
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.sweep import sweep_report
+from psiprune.runs import read_provenance
 from psiprune.sweeping.grid import grid_of
 from psiprune.sweeping.run import FAILURES
 from psiprune.sweeping.stages import Point, points_of
@@ -42,7 +43,7 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     try:
         text = config.read_text()
         settings = SweepSettings(**tomllib.loads(text))
-        provenance = json.loads((root / "provenance.json").read_text())
+        provenance = read_provenance(root / "provenance.json")
     except (OSError, ValueError) as error:
         raise InputError(f"{root}: holds no sweep that can be read: {error}") from None
     points = points_of(settings)
@@ -76,14 +77,15 @@ def _failures(root: Path, points: Sequence[Point]) -> list[dict[str, str]]:
     """The failures of the last start that are failures still, with what the points are."""
     file = root / FAILURES
     try:
-        listed: list[Mapping[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-    except ValueError as error:
-        raise InputError(f"{file}: cannot be read: {error}; delete it") from None
+        listed = json.loads(file.read_text()) if file.exists() else []
+        told = [(str(each["point"]), str(each["cause"])) for each in listed]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: cannot be read: {error!r}; delete it") from None
     known = {point.stage("point").key: point for point in points}
     return [
-        _failure(known[each["point"]], each["cause"])
-        for each in listed
-        if each["point"] in known and not known[each["point"]].stage("point").done(root)
+        _failure(known[key], cause)
+        for key, cause in told
+        if key in known and not known[key].stage("point").done(root)
     ]
 
 

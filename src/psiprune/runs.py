@@ -175,16 +175,27 @@ def _describe(file: Path) -> None:
         _write_json(file, {**first, LATER: [*starts[1:], ours]})
 
 
-def _provenance(file: Path) -> dict[str, Any]:
-    """Where the numbers of a run come from; refuse to go on with another version's run."""
-    ours = version("psiprune")
+def read_provenance(file: Path) -> dict[str, Any]:
+    """Where the numbers of a run come from, whoever made it.
+
+    Raises:
+        InputError: the file cannot be read, or says something else.
+    """
     try:
         found = dict(json.loads(file.read_text()))
-        theirs = found["psiprune"]
+        found["psiprune"]
         if not all(isinstance(start, dict) for start in found.get(LATER, [])):
             raise TypeError(f"{LATER!r} must be a list of objects")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: cannot be read: {error!r}; give another folder") from None
+    return found
+
+
+def _provenance(file: Path) -> dict[str, Any]:
+    """Where the numbers of a run come from; refuse to go on with another version's run."""
+    ours = version("psiprune")
+    found = read_provenance(file)
+    theirs = found["psiprune"]
     if theirs != ours:
         raise InputError(
             f"{file}: the run there was made by psiprune {theirs}, this is {ours}, and "

@@ -47,19 +47,21 @@ def sweep_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.sweeping.plan import plan
+    from psiprune.sweeping.plan import plan, told
     from psiprune.sweeping.run import sweep
-    from psiprune.tables import plan_numbers, plan_text, sweep_numbers, sweep_text
+    from psiprune.sweeping.stages import points_of
+    from psiprune.tables import plan_numbers, plan_text, points_text, sweep_numbers, sweep_text
 
     if (scheduler is not None) + slurm + pbs > 1:
         raise InputError("scheduler: is one of --scheduler, --slurm and --pbs; choose")
     settings = chosen_settings(SweepSettings, None, config)
     folder = out if out is not None else Path("runs") / config.stem
     if dry_run:
-        planned = plan(settings, folder)
-        show(plan_numbers(planned), plan_text(planned), json)
+        points, planned = told(points_of(settings)), plan(settings, folder)
+        text = f"{points_text(points)}\n\n{plan_text(planned)}"
+        show({"points": points, **plan_numbers(planned)}, text, json)
         return
-    engine = "slurm" if slurm else "pbs" if pbs else scheduler or "local"
+    engine = "slurm" if slurm else "pbs" if pbs else "local" if scheduler is None else scheduler
     found = sweep(settings, folder, engine)
     show(sweep_numbers(found), sweep_text(found), json)
     if found.failed:

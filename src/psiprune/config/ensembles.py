@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, field_validator
 from psiprune.config.pruning import MeasureSettings, PruneSettings, RewireSettings, UntilSettings
 from psiprune.config.training import (
     EXACT_GRADIENT_UNITS,
+    LARGEST_FISHER,
     MOST_SEEDS,
     FineTuneSettings,
     TrainSettings,
@@ -62,6 +63,29 @@ class EnsembleSettings(Settings):
         }
         return self.model_copy(update=sized)
 
+    def _check_together(self) -> None:
+        """What would be refused in the middle of a run, once states and shots are made."""
+        smaller = min(self.sites, self.hidden_units)
+        for name, value in self:
+            exact = isinstance(value, TrainSettings) and value.method == "exact"
+            if exact and smaller > EXACT_GRADIENT_UNITS:
+                raise ValueError(
+                    f"{name}.method: 'exact' needs a layer of at most {EXACT_GRADIENT_UNITS} "
+                    f"units, found {self.sites} sites and {self.hidden_units} hidden units; give "
+                    "natural, pcd or cd, or leave it out"
+                )
+        if self.train.method == "natural":
+            self._check_fisher("train.method: 'natural'", "give pcd or cd, or leave it out")
+
+    def _check_fisher(self, what: str, way: str) -> None:
+        """Refuse what holds the Fisher matrix of the dense RBM where that is too large."""
+        parameters = (self.sites + 1) * (self.hidden_units + 1) - 1
+        if parameters > LARGEST_FISHER:
+            raise ValueError(
+                f"{what} holds a Fisher matrix of at most {LARGEST_FISHER:,} parameters, found "
+                f"{parameters:,}; {way}"
+            )
+
 
 class StudySettings(EnsembleSettings):
     """The paper's central experiment (Fig. 2): train, prune step by step, measure the damage."""
@@ -85,6 +109,9 @@ class StudySettings(EnsembleSettings):
     )
 
     def _check_together(self) -> None:
+        super()._check_together()
+        if self.prune.criterion == "surgeon":
+            self._check_fisher("prune.criterion: 'surgeon'", "give damage or magnitude")
         if self.rewind_epoch is not None:
             if self.rewind_epoch > self.train.epochs:
                 raise ValueError(
@@ -172,6 +199,7 @@ class AblationSettings(SparseSettings):
         return shares
 
     def _check_together(self) -> None:
+        super()._check_together()
         if self.width > self.sites:
             raise ValueError(f"width: must be at most sites = {self.sites}, found {self.width}")
         least = rarest(self.sites, self.width)
@@ -250,5 +278,6 @@ class FrontierSettings(EnsembleSettings):
         return sites
 
     def _check_together(self) -> None:
+        super()._check_together()
         if any(level > self.levels for level in self.rewired):
             raise ValueError(f"rewired: must be levels up to {self.levels}, found {self.rewired}")

@@ -79,6 +79,7 @@ class PaperSettings(EnsembleSettings):
         }
 
     def _check_together(self) -> None:
+        super()._check_together()
         for name in ("other_sites", "first_fractions"):
             values = getattr(self, name)
             if len({f"{value:g}" for value in values}) < len(values):

@@ -6,6 +6,7 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date, time
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -38,12 +39,33 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def _known(table: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ValueError("must be a table of settings of a study")
-    flat = dict(_flat(table))
+    flat = {key: _plain(key, value) for key, value in _flat(table)}
     for key in flat:
         if key not in KEYS:
             (nearest,) = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.0)
             raise InputError(f"{key}: no such setting of a study; the nearest is {nearest}")
     return flat
+
+
+def _plain(key: str, value: Any) -> Any:
+    """The value as TOML has it: NumPy's numbers and arrays, ranges and settings of ours turned."""
+    if isinstance(value, Settings):
+        value = value.model_dump(exclude_unset=True)
+    elif isinstance(value, range):
+        value = list(value)
+    elif hasattr(value, "tolist"):  # without NumPy, which no option of a command needs
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {name: _plain(f"{key}.{name}", each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(f"{key}.{k}", each) for k, each in enumerate(value)]
+    if value is not None and not isinstance(value, _SCALARS):
+        raise InputError(f"{key}: must be a number, a text, a list or a table, found {value!r}")
+    return value
+
+
+#: Dates are of TOML too, and refused by the setting that they are for.
+_SCALARS = (bool, int, float, str, date, time)
 
 
 class GridSettings(Settings):
@@ -90,6 +112,12 @@ class GridSettings(Settings):
         for key in named:
             if named.count(key) > 1:
                 raise ValueError(f"{key}: stands in two of product, zip and points; choose one")
+            for other in named:
+                if other.startswith(f"{key}."):
+                    raise ValueError(
+                        f"{key}: stands in a block with {other}, and one would undo the other; "
+                        f"give {other} in the tables of {key}, or leave one out"
+                    )
 
     def choices(self) -> Iterator[list[tuple[str, str, Any]]]:
         """Each combination as (where it stands in the block, setting, value)."""
@@ -118,7 +146,7 @@ class GridSettings(Settings):
 
 #: [HH:]MM:SS, or D-HH[:MM[:SS]]. Not a number alone, minutes for Slurm and seconds for PBS.
 _TIME = r"(\d+:)?\d+:\d+|\d+-\d+(:\d+){0,2}"
-_MEMORY = r"(?i)\d+(\.\d+)?\s*[kmgtp]i?b?"
+_MEMORY = r"(?i)(\d+(?:\.\d+)?)\s*([kmgtp])i?b?"
 
 
 class LocalSettings(Settings):
@@ -160,8 +188,12 @@ class QueueSettings(Settings):
     @field_validator("memory")
     @classmethod
     def _bytes(cls, memory: str) -> str:
-        if not re.fullmatch(_MEMORY, memory.strip()) or not re.search("[1-9]", memory):
-            raise ValueError("must be a number with a unit, such as 16GB or 500MiB")
+        found = re.fullmatch(_MEMORY, memory.strip())
+        # A megabyte: dask-jobqueue cannot tell Slurm of a few bytes, and nothing runs in them.
+        if not found or float(found[1]) * 1000.0 ** " kmgtp".index(found[2].lower()) < 1e6:
+            raise ValueError(
+                "must be a number with a unit, such as 16GB or 500MiB, and at least 1MB"
+            )
         return memory
 
     @property
@@ -183,11 +215,28 @@ class SweepSettings(Settings):
         default=None, description="blocks, whose studies are joined; the study alone if not given"
     )
     retries: int = Field(
-        default=2, ge=0, description="times that a piece of work which fails is tried again"
+        default=2,
+        ge=0,
+        description="times that workers try again what fails, unless it would for ever",
     )
     local: LocalSettings = Field(default_factory=LocalSettings)
     slurm: QueueSettings | None = Field(default=None, description="jobs of `--slurm`")
     pbs: QueueSettings | None = Field(default=None, description="jobs of `--pbs`")
+
+    @field_validator("study", mode="before")
+    @classmethod
+    def _settings(cls, study: Any) -> Any:
+        if isinstance(study, dict):
+            # For the name of the nearest; `until` is refused as a whole below.
+            _known({key: value for key, value in study.items() if key != "until"})
+        return study
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _blocks(cls, grid: Any) -> Any:
+        if isinstance(grid, dict):
+            raise ValueError("must be a list of blocks; write [[grid]], in two pairs of brackets")
+        return grid
 
     def _check_together(self) -> None:
         if self.grid == ():
@@ -252,7 +301,7 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         return
     *path, last = key.split(".")
     for name in path:
-        values = values.setdefault(name, {})
-        if not isinstance(values, dict):
-            break
+        if not isinstance(values.get(name), dict):  # a number, which this refuses by its rule
+            values[name] = {}
+        values = values[name]
     values[last] = value

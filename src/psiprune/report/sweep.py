@@ -8,7 +8,16 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from psiprune.report.numbers import Number, Sentence, percent, position, say, significant, whole
+from psiprune.report.numbers import (
+    Number,
+    Sentence,
+    listed,
+    percent,
+    position,
+    say,
+    significant,
+    whole,
+)
 from psiprune.report.numbers import ratio as over
 from psiprune.report.page import Provenance, Report, Section, Summary, Table
 from psiprune.report.picture import picture
@@ -26,6 +35,8 @@ _INTRODUCTION = (
     "the table gives the dense KL and how many times its floor that is.",
 )
 _FILE = "sweep.parquet"
+#: Fractions no further apart than this are the same but for rounding.
+_SAME = 1e-9
 
 
 def sweep_report(
@@ -142,19 +153,27 @@ def _least(grid: xr.Dataset) -> list[Sentence]:
             middle = middle.sel(ratio=middle.notnull())
             if middle.sizes["ratio"] < 2:
                 continue
-            ratio = float(middle["ratio"].values[middle.values.argmin()])
-            at = {**where, "ratio": ratio}
             least = float(middle.min())
+            there = np.isclose(middle.values, least, rtol=0, atol=_SAME)
+            ratios = [float(each) for each in middle["ratio"].values[there]]
+            at = {**where, "ratio": ratios[0]}
             length = grid["correlation_length"].sel(ratio=middle["ratio"])
             source = f"{_FILE}: median over seed of prunable"
+            everywhere = len(ratios) == middle.sizes["ratio"]
             found.append(
                 say(
-                    "{sites} sites{variant}: least can be pruned at h/J = {ratio}, {least} of the "
-                    "weights{rank}{capped}.",
+                    "{sites} sites{variant}: as much can be pruned at all fields, {least} of the "
+                    "weights{capped}."
+                    if everywhere
+                    else "{sites} sites{variant}: least can be pruned at h/J = {ratio}, {least} of "
+                    "the weights{rank}{capped}.",
                     sites=str(sites),
                     variant=f", {variant}" if variant else "",
-                    ratio=Number(
-                        ratio, significant(ratio), f"{source}, its least{position(where)}"
+                    ratio=listed(
+                        [
+                            Number(each, significant(each), f"{source}, its least{position(where)}")
+                            for each in ratios
+                        ]
                     ),
                     least=Number(least, percent(least), f"{source}{position(at)}"),
                     rank=_with_length(middle.values, length.values, f"{source}{position(where)}"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,16 +13,19 @@ from threadpoolctl import threadpool_info
 from tqdm import tqdm
 
 from psiprune.inputs import InputError
+from psiprune.sweeping.versions import difference, versions_here
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
 #: Seconds between looks at workers that came; seconds without one after which that is told.
 _LOOK, _QUIET = 1.0, 10.0
+#: An expression that any Python understands, and that fails where psiprune is another one.
+_VERSIONS = "__import__('importlib').import_module('psiprune.sweeping.versions').versions_here()"
 
 
 class WrongWorker(InputError):
-    """A worker that must not take part: another version, another folder, too many threads."""
+    """A worker that must not take part: other code, another folder, too many threads."""
 
     def __init__(self, address: str, why: str) -> None:
         """Of the worker at this address, to which this happens."""
@@ -90,19 +93,40 @@ class Crew:
     def _asked(self, new: Mapping[str, int]) -> dict[str, str]:
         """Those of the new workers that must not take part, with the cause; the others are fit.
 
-        By a function of Python's own, since another version need not have one of ours.
+        By functions of Python's own, since another version need not have one of ours.
         """
         wrong = {each: _threads_rule(count) for each, count in new.items() if count > 1}
         rest = [each for each in new if each not in wrong]
-        found = self._client.run(version, "psiprune", workers=rest, on_error="return")
-        for worker, theirs in found.items() if rest else ():
+        ours, same = versions_here(), []
+        for worker, theirs in self._answers(rest, version, "psiprune").items():
             if isinstance(theirs, PackageNotFoundError):
                 wrong[worker] = f"has no psiprune; it needs {version('psiprune')}"
-            elif isinstance(theirs, str) and theirs != version("psiprune"):
-                wrong[worker] = _version_rule(theirs, version("psiprune"))
-            elif isinstance(theirs, str):  # else it is gone, or will be asked again
+            elif theirs == version("psiprune"):
+                same.append(worker)
+            elif isinstance(theirs, str):
+                wrong[worker] = difference({"psiprune": theirs}, ours)
+        for worker, theirs in self._answers(same, eval, _VERSIONS).items():
+            if isinstance(theirs, ImportError | AttributeError):  # it cannot tell, as we can
+                theirs = {"psiprune": version("psiprune")}
+            if not isinstance(theirs, dict):  # it is gone, or will be asked again
+                continue
+            why = difference(theirs, ours)
+            if why:
+                wrong[worker] = why
+            else:
                 self._fit.add(worker)
         return wrong
+
+    def _answers(
+        self, workers: Sequence[str], function: Callable[..., object], argument: str
+    ) -> dict[str, object]:
+        """What each says; an error where it cannot."""
+        if not workers:
+            return {}
+        found: dict[str, object] = self._client.run(
+            function, argument, workers=workers, on_error="return"
+        )
+        return found
 
     def _refuse(self, wrong: Mapping[str, str]) -> None:
         new = {each: why for each, why in wrong.items() if each not in self._wrong}
@@ -139,10 +163,11 @@ def tell(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
-def unfit(root: Path, wanted: str, threads: int) -> str:
+def unfit(root: Path, wanted: Mapping[str, str], threads: int) -> str:
     """Why this process must not make stages of a sweep, as one that has so many threads; or ""."""
-    if version("psiprune") != wanted:
-        return _version_rule(version("psiprune"), wanted)
+    why = difference(versions_here(), wanted)
+    if why:
+        return why
     if threads > 1:
         return _threads_rule(threads)
     if not (root / "config.toml").exists():
@@ -155,13 +180,6 @@ def unfit(root: Path, wanted: str, threads: int) -> str:
             "OPENBLAS_NUM_THREADS=1 and MKL_NUM_THREADS=1"
         )
     return ""
-
-
-def _version_rule(theirs: str, wanted: str) -> str:
-    return (
-        f"has psiprune {theirs}, this is {wanted}, and their numbers may differ; start workers of "
-        "one version"
-    )
 
 
 def _threads_rule(count: int) -> str:

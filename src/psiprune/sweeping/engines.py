@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from psiprune.config import SweepSettings
 from psiprune.inputs import InputError
+from psiprune.sweeping.arguments import check_program
 from psiprune.sweeping.crew import Crew
 from psiprune.sweeping.queues import SUBMIT, queue
 
@@ -124,12 +125,20 @@ def _local(settings: SweepSettings) -> LocalCluster:
     from dask.system import cpu_count
     from distributed import LocalCluster
 
+    check_program()
     # Looking into a worker's stack every 10 ms takes 2 % of it, and shows one call of `make`.
     with dask.config.set({"distributed.worker.profile.enabled": False}):
-        return LocalCluster(
-            # Not all of the machine's, where a container or a job of Slurm allows less.
-            n_workers=settings.local.workers or cpu_count(),
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:8787",
-            silence_logs=logging.CRITICAL,
-        )
+        try:
+            return LocalCluster(
+                # Not all of the machine's, where a container or a job of Slurm allows less.
+                n_workers=settings.local.workers or cpu_count(),
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:8787",
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError as error:
+            raise InputError(
+                f"scheduler: local workers do not start ({error}); they import the program that "
+                'calls psiprune.sweep, which must stand there under `if __name__ == "__main__":`; '
+                "or give serial"
+            ) from None

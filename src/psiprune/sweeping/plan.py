@@ -6,16 +6,30 @@ import json
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from psiprune.config import StudySettings, SweepSettings
-from psiprune.sweeping.stages import KINDS, Kind, Point, Stage, make, points_of, seconds_of
+from psiprune.sweeping.arguments import check_folder
+from psiprune.sweeping.stages import (
+    KINDS,
+    Kind,
+    Point,
+    Stage,
+    make,
+    points_of,
+    seconds_in,
+    seconds_of,
+)
+from psiprune.sweeping.table import columns_of
 
 #: Sites of what is made to compile all that is needed.
 _TINY = 4
+#: What is told of every point, by the names of the table.
+_ALWAYS = ("sites", "field", "seed")
 #: What of a stage's inputs its cost does not depend on, or hardly.
 _CHEAP = ("psiprune", "field", "coupling", "seed", "rbm_seed")
 
@@ -43,12 +57,14 @@ class Planned(NamedTuple):
 def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planned]:
     """What `sweep` would do, told without doing it; the folder is not touched.
 
-    The cost of a stage is the median of what stages of the same settings took that are in the
-    folder; where there are none, pilots run on this machine, in a temporary folder, on one core:
-    the ground state and the shots in full, training and pruning with a few epochs and one level,
-    scaled to all epochs and levels. A pilot prunes the first level, so sparser ones are
-    overestimated, and so is training that converges before its last epoch.
+    The cost of a stage is the median of what stages in the folder took whose settings are the same
+    but for field, coupling and seeds, be they of this grid or of another; where there are none,
+    pilots run on this machine, in a temporary folder, on one core: the ground state and the shots
+    in full, training and pruning with a few epochs and one level, scaled to all epochs and levels.
+    A pilot prunes the first level, so sparser ones are overestimated, and so is training that
+    converges before its last epoch.
     """
+    check_folder(folder)
     points, root = points_of(settings), Path(folder).resolve()
     found = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -56,14 +72,15 @@ def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planne
             stages = {stage.key: stage for stage in (point.stage(kind) for point in points)}
             groups: dict[str, list[Stage]] = defaultdict(list)
             for stage in stages.values():
-                groups[_cost(stage)].append(stage)
+                groups[_cost(stage.inputs)].append(stage)
+            rates = _rates(root / kind)
             done, seconds, pilots = 0, 0.0, 0
-            for group in groups.values():
+            for cost, group in groups.items():
                 todo = [stage for stage in group if not stage.done(root)]
                 done += len(group) - len(todo)
                 if not todo:
                     continue
-                known = [taken for each in group if (taken := seconds_of(each, root)) is not None]
+                known = rates.get(cost, ())
                 pilots += not known
                 each = median(known) if known else _PILOTS[kind](todo[0].point, Path(scratch))
                 seconds += len(todo) * each
@@ -71,10 +88,36 @@ def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planne
     return found
 
 
-def _cost(stage: Stage) -> str:
+def told(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Each point by its hash, size, field and seeds, and by what else differs at one size."""
+    rows = [dict(columns_of(point.config)) for point in points]
+    seen: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for row in rows:
+        for name, value in row.items():
+            seen[name, row["sites"]].add(repr(value))
+    varied = (name for (name, _), values in seen.items() if len(values) > 1)
+    names = dict.fromkeys((*_ALWAYS, *varied))
+    return [
+        {"point": point.stage("point").key, **{name: row[name] for name in names}}
+        for point, row in zip(points, rows, strict=True)
+    ]
+
+
+def _cost(inputs: bytes) -> str:
     """What the cost of a stage depends on."""
-    inputs: Mapping[str, Any] = json.loads(stage.inputs)
-    return json.dumps({key: value for key, value in inputs.items() if key not in _CHEAP})
+    config: Mapping[str, Any] = json.loads(inputs)
+    return json.dumps({key: value for key, value in config.items() if key not in _CHEAP})
+
+
+def _rates(folder: Path) -> dict[str, list[float]]:
+    """Processor seconds of all stages of a kind that are there and whose time is known, by cost."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for stage in folder.glob("*"):
+        with suppress(OSError, ValueError, AttributeError):  # killed while it was made, or damaged
+            taken = seconds_in(stage)
+            if taken is not None:
+                found[_cost((stage / "inputs.json").read_bytes())].append(taken)
+    return found
 
 
 def _taken(point: Point, kind: Kind, root: Path) -> float:

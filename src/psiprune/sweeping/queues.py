@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psiprune.config import QueueSettings, SweepSettings
@@ -19,12 +21,13 @@ if TYPE_CHECKING:
 
 #: Queueing systems by name.
 SLURM, PBS = "slurm", "pbs"
-#: What each submits jobs by.
-SUBMIT = {SLURM: "sbatch", PBS: "qsub"}
+#: What each submits jobs by, and tells of them.
+SUBMIT, SHOW = {SLURM: "sbatch", PBS: "qsub"}, {SLURM: "squeue", PBS: "qstat"}
 #: Seconds between looks at the jobs; seconds before its walltime at which a job's workers leave, at
 #: most; seconds without a worker after which a job is taken as ended, as a worker may be started
-#: again; seconds until a queueing system that took no job is asked again.
-_LOOK, _BEFORE, _GONE, _AGAIN = 1.0, 300.0, 30.0, 60.0
+#: again; seconds until a queueing system that took no job is asked again; seconds without any
+#: worker after which is told where to look for the cause.
+_LOOK, _BEFORE, _GONE, _AGAIN, _QUIET = 1.0, 300.0, 30.0, 60.0, 60.0
 
 
 @contextmanager
@@ -45,6 +48,7 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
         from dask_jobqueue import PBSCluster, SLURMCluster
     except ImportError:
         raise InputError(f"{engine}: needs dask-jobqueue: pip install 'psiprune[sweep]'") from None
+    _check_interface(engine, own)
     before = min(_BEFORE, own.seconds / 5)
     life = [
         "--lifetime",
@@ -69,6 +73,18 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
         yield cluster
 
 
+def _check_interface(engine: str, own: QueueSettings) -> None:
+    """Refuse a network interface that is not here, where the scheduler is going to listen."""
+    from distributed.utils import get_ip_interface
+
+    if own.interface is None:
+        return
+    try:
+        get_ip_interface(own.interface)
+    except ValueError as error:
+        raise InputError(f"{engine}.interface: {error}") from None
+
+
 @contextmanager
 def _kept(engine: str, jobs: _Jobs) -> Iterator[None]:
     """Ask for jobs, and again when one has ended, for the time of the block.
@@ -82,8 +98,11 @@ def _kept(engine: str, jobs: _Jobs) -> Iterator[None]:
     over = threading.Event()
 
     def watch() -> None:
-        told, again = "", 0.0
+        told, again, quiet = "", 0.0, time.monotonic() + _QUIET
         while not over.wait(_LOOK):
+            if not jobs.any_yet and time.monotonic() > quiet:
+                quiet = math.inf
+                tell(f"{engine}: {jobs.where_to_look(engine)}")
             if time.monotonic() < again:
                 continue
             cause = jobs.cluster.sync(jobs.replace)
@@ -111,12 +130,24 @@ class _Jobs:
 
     Attributes:
         cluster: that asks for them.
+        any_yet: whether one ever had a worker.
     """
 
     def __init__(self, cluster: JobQueueCluster, wanted: int) -> None:
-        self.cluster = cluster
+        self.cluster, self.any_yet = cluster, False
         self._wanted = wanted
         self._seen: dict[str, float] = {}  # when each last had a worker; not those that wait
+
+    def where_to_look(self, engine: str) -> str:
+        """What to do where no job has a worker: only the queueing system knows which have ended."""
+        from dask import config
+
+        numbers = ", ".join(str(job.job_id) for job in list(self.cluster.workers.values()))
+        folder = config.get(f"jobqueue.{engine}.log-directory", None) or Path.cwd()
+        return (
+            f"no worker has come of the jobs {numbers} in {_QUIET:g} s; {SHOW[engine]} tells "
+            f"whether they wait; of one that ended, what it wrote is in {folder}"
+        )
 
     async def ask(self) -> str:
         """Ask for jobs that are missing; what the queueing system says against one, or ""."""
@@ -148,6 +179,7 @@ class _Jobs:
         for worker in list(self.cluster.scheduler.workers.values()):
             if worker.name in job_of:
                 self._seen[job_of[worker.name]] = now
+                self.any_yet = True
         ended = [name for name, seen in self._seen.items() if now - seen > _GONE]
         for name in ended:
             del self._seen[name]

@@ -16,6 +16,7 @@ from psiprune.config import SweepSettings
 from psiprune.files import write_bytes
 from psiprune.inputs import InputError
 from psiprune.runs import open_growing_run
+from psiprune.sweeping.arguments import check_folder, check_scheduler
 from psiprune.sweeping.engines import LOCAL, SERIAL, connected
 from psiprune.sweeping.stages import Outcome, Point, points_of
 from psiprune.sweeping.table import TABLE, check_tools, write_table
@@ -80,6 +81,8 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
             f"settings: must be SweepSettings, found {type(settings).__name__}; of a file they are "
             "SweepSettings(**tomllib.loads(Path(FILE).read_text()))"
         )
+    check_folder(folder)
+    check_scheduler(scheduler)
     check_tools()
     points = points_of(settings)
     with ExitStack() as stack:

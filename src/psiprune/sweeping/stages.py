@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from psiprune.checkpoints import trainings_kept
 from psiprune.config import StudySettings, SweepSettings
 from psiprune.errors import EXACT_SITES, reference_of
 from psiprune.experiments.ensemble import Member, seeds_of
@@ -169,8 +170,13 @@ def make(stage: Stage, root: Path) -> None:
 
 def seconds_of(stage: Stage, root: Path) -> float | None:
     """Processor seconds that a stage took, where that is known."""
+    return seconds_in(stage.folder(root))
+
+
+def seconds_in(folder: Path) -> float | None:
+    """The same of the stage in a folder."""
     try:
-        return float(json.loads((stage.folder(root) / "seconds.json").read_text())["seconds"])
+        return float(json.loads((folder / "seconds.json").read_text())["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -204,9 +210,11 @@ def _member(stage: Stage, root: Path) -> Member:
 
 def _dense(point: Point, root: Path) -> None:
     member = _member(point.stage("dense"), root)
-    rbm, history = train_dense(point.settings, member, _watch)
-    write_dataset(member.folder / "history.nc", history, "history")
-    rbm.save(member.folder / "rbm.nc")
+    file = member.folder / "rbm.nc"
+    with trainings_kept(file):
+        rbm, history = train_dense(point.settings, member, _watch)
+        write_dataset(member.folder / "history.nc", history, "history")
+        rbm.save(file)  # last, as with it checkpoints are taken for outlived
 
 
 def _point(point: Point, root: Path) -> None:

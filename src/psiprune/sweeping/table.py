@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import itertools
 import math
@@ -118,7 +119,8 @@ def query(sql: str, folder: str | os.PathLike[str]) -> Rows:
             kinds = [each.type for each in connection.extract_statements(sql)]
             if kinds != [duckdb.StatementType.SELECT]:
                 raise InputError(f"query: must be one SELECT, found {sql!r}")
-            connection.read_parquet(str(file)).create_view(VIEW)
+            # DuckDB takes a name for a pattern.
+            connection.read_parquet(glob.escape(str(file))).create_view(VIEW)
             found = connection.execute(sql)
             return Rows(_apart([column[0] for column in found.description]), found.fetchall())
         except duckdb.Error as error:
@@ -154,7 +156,7 @@ def _rows(point: Point, root: Path) -> list[dict[str, Any]]:
     """The rows of one point."""
     stage = point.stage("point")
     study = read_dataset(stage.folder(root) / "study.nc", "study").isel(field=0)
-    config = {"point": stage.key, **dict(_settings(point.config))}
+    config = {"point": stage.key, **dict(columns_of(point.config))}
     kl, pruned = (study.isel(seed=0)[name].values for name in ("kl", "fraction_pruned"))
     fraction, whole = prunable(pruned, kl)
     last = {
@@ -185,10 +187,11 @@ def prunable(pruned: NDArray[np.float64], kl: NDArray[np.float64]) -> tuple[floa
     return min(doubled, float(pruned[-1])), math.isinf(doubled)
 
 
-def _settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def columns_of(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a point by the names of the table's columns."""
     for key, value in config.items():
         if isinstance(value, dict):
-            yield from _settings(value, f"{prefix}{key}_")
+            yield from columns_of(value, f"{prefix}{key}_")
         else:
             yield _NAMES.get(key, key) if not prefix else f"{prefix}{key}", value
 

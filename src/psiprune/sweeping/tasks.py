@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from psiprune.inputs import Diverged, InputError
 from psiprune.sweeping.crew import Crew, WrongWorker, unfit
-from psiprune.sweeping.stages import KINDS, Outcome, Point, Stage, make
+from psiprune.sweeping.stages import KINDS, Kind, Outcome, Point, Stage, make
+from psiprune.sweeping.versions import versions_here
+from psiprune.sweeping.visible import LATE, LOOK, appears, look_again
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 #: Seconds between looks at tasks that ended.
 _TICK = 0.05
 
+#: What comes again however often it is tried, told in words for people.
+_FOR_EVER = (InputError, Diverged)
+
 #: The tasks of a point with their kinds, each after the one before.
-Chain: TypeAlias = "list[tuple[str, Future]]"
+Chain: TypeAlias = "list[tuple[Kind, Future]]"
 
 
 class Lost(RuntimeError):
@@ -63,8 +67,8 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
     ended = as_completed(loop=client.loop)
     running: dict[str, tuple[Point, Chain, int]] = {}
 
-    def submit(point: Point) -> None:
-        chain = tasks.of(point)
+    def submit(point: Point, *, anew: bool) -> None:
+        chain = tasks.of(point, anew)
         last = chain[-1][1]
         running[last.key] = point, chain, crew.refused
         ended.add(last)
@@ -74,18 +78,54 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
         if point.stage("point").done(root):
             yield Outcome(point, "")
         else:
-            submit(point)
-    while running:
+            submit(point, anew=False)
+    late = _Late(root)
+    while running or late.points:
         for future in ended.next_batch(block=False):
             point, chain, refused = running.pop(future.key)
             if point.stage("point").done(root):
                 yield Outcome(point, "")
             elif crew.excuses([future for _, future in chain], refused):
-                submit(point)
+                submit(point, anew=True)
+            elif (cause := _cause(chain)) is None:
+                late.add(point)
+            elif tasks.may_try_again(point, chain):
+                submit(point, anew=True)
             else:
-                yield Outcome(point, _cause(chain))
+                yield Outcome(point, cause)
+        yield from late.outcomes()
         crew.look()
         time.sleep(_TICK)
+
+
+class _Late:
+    """Points whose tasks ended, but whose files are not to be seen yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.points: list[tuple[Point, float]] = []
+        self._root = root
+        self._next = 0.0
+
+    def add(self, point: Point) -> None:
+        self.points.append((point, time.monotonic() + LATE))
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Those that are seen now, and those that are given up, by a look a second."""
+        now = time.monotonic()
+        if not self.points or now < self._next:
+            return
+        self._next = now + LOOK
+        waiting = []
+        for point, limit in self.points:
+            if look_again(point.stage("point"), self._root):
+                yield Outcome(point, "")
+            elif now > limit:
+                yield Outcome(
+                    point, f"point: its task ended, but {LATE:g} s later its file is not there"
+                )
+            else:
+                waiting.append((point, limit))
+        self.points = waiting
 
 
 class _Tasks:
@@ -99,14 +139,18 @@ class _Tasks:
         self._client, self._root, self._retries = client, root, retries
         self._futures: dict[str, Future] = {}
         self._number = itertools.count()
+        self._failed: dict[str, set[str]] = {}  # by stage: the tasks of it that failed
 
-    def of(self, point: Point) -> Chain:
-        """The tasks of a point that is not done, the last one its own; failed ones anew."""
+    def of(self, point: Point, anew: bool) -> Chain:
+        """The tasks of a point that is not done, the last one its own; failed ones anew if so.
+
+        Else a point that comes late would try what has failed for others.
+        """
         chain: Chain = []
         for kind in KINDS:
             stage = point.stage(kind)
             future = self._futures.get(stage.key)
-            if future is None or future.status == "error":
+            if future is None or (anew and future.status == "error"):
                 if stage.done(self._root):
                     continue
                 future = self._futures[stage.key] = self._submit(stage, chain)
@@ -116,53 +160,72 @@ class _Tasks:
             chain.append(("point", self._submit(point.stage("point"), chain)))
         return chain
 
+    def may_try_again(self, point: Point, chain: Chain) -> bool:
+        """Whether what failed of a point might not fail again, and was not tried too often.
+
+        Not by Dask, which would try bad settings again as well.
+        """
+        from distributed.scheduler import KilledWorker
+
+        kind, future = next(each for each in chain if each[1].status == "error")
+        if isinstance(future.exception(), (*_FOR_EVER, KilledWorker)):
+            return False
+        failed = self._failed.setdefault(point.stage(kind).key, set())
+        failed.add(future.key)
+        return len(failed) <= self._retries
+
     def _submit(self, stage: Stage, before: Chain) -> Future:
         return self._client.submit(
             work,
             stage,
             self._root,
-            version("psiprune"),
+            versions_here(),
             [future for _, future in before[-1:]],
             # Two sweeps on one scheduler may share stages, but not a folder; and Dask takes a task
             # of the same key for the one that failed.
             key=f"{stage.kind}-{stage.key}-{self._root}-{next(self._number)}",
-            retries=self._retries,
         )
 
 
-def _cause(chain: Chain) -> str:
-    """Why the last of these failed: by the first that did."""
+def _cause(chain: Chain) -> str | None:
+    """Why the last of these failed: by the first that did; None if none did."""
     for kind, future in chain:
         if future.status == "error":
             return told(kind, future.exception())
     # Not so if it is "lost", like all that a killed worker returned: files are what counts.
     if chain[-1][1].status == "cancelled":
         raise Lost("the scheduler went away; the same command goes on with what is not done")
-    return "point: its task ended, but its file is not there"
+    return None
 
 
 def told(kind: str, error: BaseException) -> str:
     """A failure in one line, with the stage in which it came."""
     line = " ".join(str(error).split()) or "no word of why"
-    known = isinstance(error, InputError | Diverged)
+    known = isinstance(error, _FOR_EVER)
     return f"{kind}: {line}" if known else f"{kind}: {type(error).__name__}: {line}"
 
 
-def work(stage: Stage, root: Path, wanted: str, before: Sequence[None]) -> None:
-    """A task: make a stage after those `before` it, on one core.
+def work(stage: Stage, root: Path, wanted: Mapping[str, str], before: Sequence[None]) -> None:
+    """A task: make a stage after those `before` it, whose results are files, on one core.
 
     Raises:
         WrongWorker: this worker cannot take part.
     """
     from distributed import get_worker
 
-    del before  # their results are files
     worker = get_worker()
     why = unfit(root, wanted, worker.state.nthreads)
     if why:
         raise WrongWorker(worker.address, why)
     import dask
 
+    if before:  # else a long training might be done twice
+        appears(stage.point.stage(KINDS[KINDS.index(stage.kind) - 1]), root)
     # In a task xarray would lock even files in memory over the cluster, and fail at that.
     with dask.config.set(scheduler="synchronous"):
-        make(stage, root)
+        try:
+            make(stage, root)
+        except InputError as error:
+            if isinstance(error.__context__, FileNotFoundError):  # which is made at the next try
+                raise FileNotFoundError(str(error)) from None
+            raise

@@ -15,6 +15,7 @@ from psiprune.tables.study import smallest_of_study, study_numbers, study_text
 from psiprune.tables.sweep import (
     plan_numbers,
     plan_text,
+    points_text,
     rows_numbers,
     rows_text,
     sweep_numbers,
@@ -34,6 +35,7 @@ __all__ = [
     "number",
     "plan_numbers",
     "plan_text",
+    "points_text",
     "reconstruct_numbers",
     "reconstruct_text",
     "report_numbers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psiprune.tables.common import align, number
@@ -11,6 +11,9 @@ if TYPE_CHECKING:  # they bring with them all that a sweep runs
     from psiprune.sweeping.plan import Planned
     from psiprune.sweeping.run import Sweep
     from psiprune.sweeping.table import Rows
+
+#: Points of a plan that are printed.
+_MOST = 20
 
 
 def sweep_text(found: Sweep) -> str:
@@ -33,6 +36,13 @@ def sweep_numbers(found: Sweep) -> dict[str, Any]:
         ],
         "table": str(found.folder / found.table.name),
     }
+
+
+def points_text(points: Sequence[Mapping[str, Any]]) -> str:
+    """The first points of a grid, one a line."""
+    cells = [[_cell(value) for value in each.values()] for each in points[:_MOST]]
+    more = [f"and {len(points) - _MOST} more"] if len(points) > _MOST else []
+    return "\n".join([align([list(points[0]), *cells]), *more])
 
 
 def plan_text(planned: Sequence[Planned]) -> str:

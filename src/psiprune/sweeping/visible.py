@@ -1,0 +1,31 @@
+"""Files of a shared disk that are seen late, as each machine keeps what it knew of a folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from psiprune.sweeping.stages import Stage
+
+#: Seconds until a file that must be there counts as missing, and between looks.
+LATE, LOOK = 30.0, 1.0
+
+
+def look_again(stage: Stage, root: Path) -> bool:
+    """Whether a stage is there, by folders that are listed anew."""
+    for folder in (root, root / stage.kind, stage.folder(root)):
+        with suppress(OSError):
+            os.listdir(folder)  # noqa: PTH208, as what was known of it goes by that
+    return stage.done(root)
+
+
+def appears(stage: Stage, root: Path) -> bool:
+    """Wait for a stage that another machine has just made; whether it came."""
+    limit = time.monotonic() + LATE
+    while not look_again(stage, root):
+        if time.monotonic() > limit:
+            return False
+        time.sleep(LOOK)
+    return True

@@ -1,0 +1,96 @@
+"""A sweep that is stopped in the middle of a dense training, and taken up there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from psiprune import checkpoints
+from psiprune.config import SweepSettings, TrainSettings
+from psiprune.sweeping import stages
+from psiprune.sweeping.run import sweep
+from psiprune.training import Progress
+
+#: What differs from start to start: times, and what says that the folder was taken up.
+UNLIKE = (".lock", "seconds.json", "provenance.json", "config.toml")
+
+
+def settings(**train: Any) -> SweepSettings:
+    """One point, whose dense training is as told."""
+    return SweepSettings(study=tiny.settings(fields=(1.0,), train=TrainSettings(**train)))
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob(".*.checkpoint"))
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after each epoch."""
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+
+
+def interrupted(
+    monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> tuple[list[int], Callable[[], object]]:
+    """The epochs that trainings go through, broken once after one; and how to go on unbroken."""
+    seen: list[int] = []
+
+    def watch(state: Progress) -> None:
+        seen.append(state.epoch)
+        if state.epoch == epoch:
+            raise OSError("the machine is gone")
+
+    monkeypatch.setattr(stages, "_watch", watch)
+    return seen, lambda: monkeypatch.setattr(stages, "_watch", lambda s: seen.append(s.epoch))
+
+
+@pytest.mark.parametrize("method", ["cd", "exact"])
+def test_a_dense_training_is_taken_up_where_it_stopped(
+    method: str, eager: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = settings(method=method, epochs=9)
+    assert sweep(own, tmp_path / "whole", "serial").done == 1
+    assert kept(tmp_path / "whole") == []
+
+    folder = tmp_path / "broken"
+    seen, mend = interrupted(monkeypatch, 6)
+    ((_, cause),) = sweep(own, folder, "serial").failed
+    assert cause == "dense: OSError: the machine is gone"
+    (dense,) = folder.glob("dense/*")
+    assert kept(folder) == [f"dense/{dense.name}/.rbm.nc.1.checkpoint"]
+
+    seen.clear()
+    mend()
+    assert sweep(own, folder, "serial").done == 1
+    assert seen[0] == 5  # the state that was kept last, which is shown once more
+    assert kept(folder) == []
+    assert tiny.numbers(folder, but=UNLIKE) == tiny.numbers(tmp_path / "whole", but=UNLIKE)
+
+
+def test_a_command_killed_in_a_dense_training(tmp_path: Path) -> None:
+    config = tmp_path / "sweep.toml"
+    config.write_text(
+        "[study]\nfields = [1.0]\nsites = 6\nshots = 2000\nhistory_every = 100\n"
+        "train = {method = 'cd', epochs = 1500}\nfine_tune.epochs = 1\nprune.levels = 1\n"
+        "measure.draws = 100\n"
+    )
+    folder = tmp_path / "run"
+    command = ("sweep", config, "--out", folder, "--scheduler", "serial")
+    running = tiny.start(*command, program=tiny.EAGER)
+    tiny.wait_for(running, lambda: len(kept(folder)) == 1, 300)
+    time.sleep(0.1)
+    running.kill()
+    running.communicate()
+    assert running.returncode == -9
+    assert len(kept(folder)) == 1
+    assert tiny.call(*command).status == 0
+    assert kept(folder) == []
+    other = ("sweep", config, "--out", tmp_path / "whole", "--scheduler", "serial")
+    assert tiny.call(*other).status == 0
+    assert tiny.numbers(folder, but=UNLIKE) == tiny.numbers(tmp_path / "whole", but=UNLIKE)

@@ -1,0 +1,214 @@
+"""Tasks of a sweep that fail, once or for ever, and files that are seen late."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import distributed
+import pytest
+
+import tiny
+from psiprune.config import SweepSettings
+from psiprune.inputs import Diverged, InputError
+from psiprune.sweeping import tasks, visible
+from psiprune.sweeping.run import sweep
+from psiprune.sweeping.stages import Point, Stage, points_of
+from psiprune.sweeping.tasks import by_dask, work
+from psiprune.sweeping.versions import versions_here
+from workers import Workers
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[distributed.Client]:
+    """Of a scheduler with two workers that are threads of this process."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def points(seeds: int = 1) -> list[Point]:
+    return points_of(SweepSettings(study=tiny.settings(fields=(1.0,), seeds=seeds)))
+
+
+def finish(stage: Stage, root: Path) -> None:
+    """Leave the file by which a point is done."""
+    if stage.kind == "point":
+        folder = stage.folder(root)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "study.nc").touch()
+
+
+def stand_in(
+    root: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Stage, int], object]
+) -> Path:
+    """Stages that do this, told which time it is, and leave their file; where they note that."""
+    log = root / "ran"
+    log.touch()
+
+    def instead(stage: Stage, root: Path, *_: object) -> None:
+        with log.open("a") as notes:
+            notes.write(f"{stage.kind}\n")
+        act(stage, ran(log).count(stage.kind))
+        finish(stage, root)
+
+    monkeypatch.setattr(tasks, "work", instead)
+    return log
+
+
+def ran(log: Path) -> list[str]:
+    """The kinds of the stages as they ran."""
+    return log.read_text().split()
+
+
+def fails(kind: str, error: Exception, times: int) -> Callable[[Stage, int], None]:
+    def act(stage: Stage, time: int) -> None:
+        if stage.kind == kind and time <= times:
+            raise error
+
+    return act
+
+
+# ---- tried again
+
+
+@pytest.mark.parametrize(("retries", "failed"), [(2, False), (1, True)])
+def test_what_fails_is_tried_again(
+    retries: int,
+    failed: bool,
+    client: distributed.Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = stand_in(tmp_path, monkeypatch, fails("dense", OSError("no space left"), 2))
+    (outcome,) = by_dask(client, points(), tmp_path, retries)
+    assert outcome.cause == ("dense: OSError: no space left" if failed else "")
+    assert ran(log).count("dense") == (2 if failed else 3)
+    assert ran(log).count("state") == 1
+
+
+@pytest.mark.parametrize("error", [InputError("a setting"), Diverged("a rate")])
+def test_what_fails_for_ever_is_tried_once(
+    error: Exception, client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = stand_in(tmp_path, monkeypatch, fails("shots", error, 100))
+    found = list(by_dask(client, points(2), tmp_path, 5))
+    assert {outcome.cause for outcome in found} == {f"shots: {error}"}
+    assert len(found) == 2
+    assert ran(log) == ["state", "shots"]  # both points share them
+
+
+def test_a_point_that_comes_late_does_not_try_what_failed(
+    client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = stand_in(tmp_path, monkeypatch, fails("state", InputError("a setting"), 100))
+    first, second = points(2)
+    made = tasks._Tasks(client, tmp_path, 5)
+    (_, state), *_ = made.of(first, anew=False)
+    assert isinstance(state.exception(), InputError)
+    *_, (_, last) = made.of(second, anew=False)
+    assert isinstance(last.exception(), InputError)
+    assert last.status == "error"
+    assert ran(log) == ["state"]
+
+
+def test_a_file_that_was_lost_is_no_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(stage: Stage, root: Path) -> None:
+        try:
+            (root / "gone").read_bytes()
+        except OSError:
+            raise InputError("gone: cannot be read") from None
+
+    here = SimpleNamespace(address="here", state=SimpleNamespace(nthreads=1))
+    monkeypatch.setattr(distributed, "get_worker", lambda: here)
+    monkeypatch.setattr(tasks, "unfit", lambda *_: "")
+    monkeypatch.setattr(tasks, "make", lose)
+    with pytest.raises(FileNotFoundError, match="gone: cannot be read"):
+        work(points()[0].stage("state"), tmp_path, versions_here(), [])
+
+
+# ---- seen late
+
+
+def lag(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let files be seen this late, as a shared disk may."""
+    done = Stage.done
+
+    def late(stage: Stage, root: Path) -> bool:
+        files = list(stage.folder(root).glob("*.nc"))
+        return done(stage, root) and all(
+            time.time() - file.stat().st_mtime > seconds for file in files
+        )
+
+    monkeypatch.setattr(Stage, "done", late)
+
+
+def test_a_result_that_is_seen_late(
+    client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = stand_in(tmp_path, monkeypatch, lambda *_: None)
+    monkeypatch.setattr(tasks, "LOOK", 0.1)
+    lag(monkeypatch, 1.5)
+    found = list(by_dask(client, points(2), tmp_path, 0))
+    assert [outcome.cause for outcome in found] == ["", ""]
+    assert ran(log).count("point") == 2
+
+
+def test_a_result_that_never_comes(
+    client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, monkeypatch, lambda *_: None)
+    monkeypatch.setattr(tasks, "LATE", 0.5)
+    lag(monkeypatch, 1000.0)
+    (outcome,) = by_dask(client, points(), tmp_path, 0)
+    assert outcome.cause == "point: its task ended, but 0.5 s later its file is not there"
+
+
+def test_a_stage_waits_for_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visible, "LOOK", 0.05)
+    monkeypatch.setattr(visible, "LATE", 5.0)
+    stage = points()[0].stage("point")
+    finish(stage, tmp_path)
+    lag(monkeypatch, 0.5)
+    assert not stage.done(tmp_path)
+    assert visible.appears(stage, tmp_path)
+    monkeypatch.setattr(visible, "LATE", 0.2)
+    assert not visible.appears(points()[0].stage("dense"), tmp_path)
+
+
+def test_folders_are_listed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[Path] = []
+    stage, listdir = points()[0].stage("dense"), os.listdir
+
+    def note(folder: Path) -> list[str]:
+        listed.append(folder)
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", note)
+    found = visible.look_again(stage, tmp_path)
+    monkeypatch.undo()
+    assert not found
+    ours = [folder for folder in listed if isinstance(folder, Path)]  # others are of imports
+    assert ours == [tmp_path, tmp_path / "dense", stage.folder(tmp_path)]
+
+
+@pytest.mark.slow
+def test_results_of_workers_that_are_seen_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Workers(tmp_path) as cluster:
+        cluster.start(1)
+        cluster.wait_for(1)
+        lag(monkeypatch, 3.0)
+        own = SweepSettings(study=tiny.settings(fields=(1.0,)))
+        found = sweep(own, tmp_path / "run", cluster.address)
+    assert (found.done, list(found.failed)) == (1, [])

@@ -1,0 +1,73 @@
+"""Workers of other code or other libraries, whose numbers might differ, take no part."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import psiprune
+import tiny
+from psiprune.sweeping.versions import _digest, difference, versions_here
+from workers import Workers
+
+#: With the version in common, these decide bits.
+NAMES = ["code of psiprune", "Python", "numpy", "scipy", "numba", "llvmlite", "physics-tenpy"]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of psiprune's own package, to be changed."""
+    ours = Path(psiprune.__file__).parent
+    ignored = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(ours, tmp_path / "copy" / "psiprune", ignore=ignored))
+
+
+def test_the_digest_is_of_names_and_contents(package: Path) -> None:
+    before = _digest(package)
+    assert before == versions_here()["code of psiprune"]
+    (package / "notes.txt").write_text("no code")
+    assert _digest(package) == before
+    with (package / "training.py").open("a") as code:
+        code.write("\n")
+    after = _digest(package)
+    assert after != before
+    (package / "training.py").rename(package / "training2.py")
+    assert _digest(package) not in (before, after)
+
+
+@pytest.mark.parametrize("name", ["psiprune", *NAMES])
+def test_the_first_difference_is_told(name: str) -> None:
+    ours = versions_here()
+    assert set(ours) == {"psiprune", *NAMES}
+    assert difference(ours, ours) == ""
+    told = difference({**ours, name: "0.0.1"}, ours)
+    assert told.startswith(f"has {name} 0.0.1, this is {ours[name]}, and their numbers may differ")
+    known = {key: value for key, value in ours.items() if key != name}
+    assert difference(known, ours).startswith(f"has {name} (unknown), this is")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "other"),
+    [
+        (lambda package: (package / "training.py").open("a").write("\nRATE = 1.5\n"), ""),
+        # Code that has no such digest yet.
+        (lambda package: (package / "sweeping" / "versions.py").unlink(), "(unknown)"),
+    ],
+    ids=["changed", "before"],
+)
+def test_a_worker_of_other_code(change: object, other: str, package: Path, tmp_path: Path) -> None:
+    assert callable(change)
+    change(package)
+    with Workers(tmp_path) as cluster:
+        cluster.start(1, PYTHONPATH=str(package.parent))
+        cluster.wait_for(1)
+        config = tmp_path / "sweep.toml"
+        config.write_text("[study]\nsites = 4\n")
+        command = ("sweep", config, "--out", tmp_path / "run", "--scheduler", cluster.address)
+        line = tiny.refusal(tiny.call(*command))
+    theirs, ours = other or _digest(package), versions_here()["code of psiprune"]
+    assert f"has code of psiprune {theirs}, this is {ours}, and their numbers may differ" in line
+    assert not (tmp_path / "run").exists()
