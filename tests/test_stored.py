@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.cli import main
+from psiprune.cli.commands import main
 from psiprune.files import read_dataset, write_dataset
 from psiprune.inputs import InputError
 
