@@ -1097,8 +1097,8 @@ BAD_INPUT: list[tuple[str, str]] = [
         "sweep {in}/sweep-key.toml --out {out}",
         "grid.0.product.prune.criterium: no such setting of a study; the nearest is prune.criter",
     ),
-    ("sweep {in}/sweep-train.toml --out {out}", "study.train.epoch: no such setting of TrainS"),
-    ("sweep {in}/sweep-train.toml --out {out}", "; did you mean epochs?"),
+    ("sweep {in}/sweep-train.toml --out {out}", "study.train.epoch: no such setting of a study"),
+    ("sweep {in}/sweep-train.toml --out {out}", "; the nearest is train.epochs"),
     ("sweep {in}/sweep-table.toml --out {out}", "studdy: no such setting of SweepSettings"),
     ("sweep {in}/sweep-block.toml --out {out}", "grid.0.produkt: no such setting of GridSettings"),
     (

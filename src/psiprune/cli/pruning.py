@@ -18,6 +18,7 @@ from psiprune.config import (
     UntilSettings,
 )
 from psiprune.inputs import InputError
+from psiprune.pipes import read_bytes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -325,6 +326,6 @@ def _describer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level], x
 
 def _digest(file: Path) -> str:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(file)).hexdigest()
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
