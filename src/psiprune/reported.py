@@ -16,8 +16,8 @@ from psiprune.provenance import facts_of
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.sweep import sweep_report
 from psiprune.sweeping.grid import grid_of
+from psiprune.sweeping.points import AnyPoint, points_of
 from psiprune.sweeping.run import FAILURES
-from psiprune.sweeping.stages import Point, points_of
 from psiprune.sweeping.table import read_table, write_table
 
 
@@ -72,25 +72,20 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     return Reported(page, len(points), done, len(failures))
 
 
-def _failures(root: Path, points: Sequence[Point]) -> list[dict[str, str]]:
+def _failures(root: Path, points: Sequence[AnyPoint]) -> list[dict[str, str]]:
     """The failures of the last start that are failures still, with what the points are."""
     file = root / FAILURES
     try:
         listed: list[Mapping[str, Any]] = json.loads(file.read_text()) if file.exists() else []
     except ValueError as error:
         raise InputError(f"{file}: cannot be read: {error}; delete it") from None
-    known = {point.stage("point").key: point for point in points}
+    known = {point.last.key: point for point in points}
     return [
         _failure(known[each["point"]], each["cause"])
         for each in listed
-        if each["point"] in known and not known[each["point"]].stage("point").done(root)
+        if each["point"] in known and not known[each["point"]].last.done(root)
     ]
 
 
-def _failure(point: Point, cause: str) -> dict[str, str]:
-    settings = point.settings
-    what = (
-        f"{settings.sites} sites, h = {point.field:g}, seed {point.seed}, "
-        f"{settings.prune.criterion}"
-    )
-    return {"point": point.stage("point").key, "cause": cause, "what": what}
+def _failure(point: AnyPoint, cause: str) -> dict[str, str]:
+    return {"point": point.last.key, "cause": cause, "what": point.what}

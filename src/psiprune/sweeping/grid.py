@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-#: Settings that are dimensions of their own; the seed of the shots is a part of that of points.
-_DIMENSIONS = ("sites", "field", "seed", "shots_seed")
+#: Settings that are dimensions of their own, the seed of the shots as a part of that of points;
+#: and how many seeds a whole run has.
+_DIMENSIONS = ("sites", "field", "seed", "shots_seed", "seeds")
 #: What is shown of each level, exact up to 20 sites.
 MEASURES = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 

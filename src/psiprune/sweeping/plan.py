@@ -12,7 +12,9 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from psiprune.config import StudySettings, SweepSettings
-from psiprune.sweeping.stages import KINDS, Kind, Point, Stage, make, points_of, seconds_of
+from psiprune.sweeping.points import points_of, steps_of
+from psiprune.sweeping.stages import KINDS, Kind, Point, Stage, Step, make, seconds_of
+from psiprune.sweeping.whole import RUN
 
 #: Sites of what is made to compile all that is needed.
 _TINY = 4
@@ -21,23 +23,26 @@ _CHEAP = ("psiprune", "field", "coupling", "seed", "rbm_seed")
 
 
 class Planned(NamedTuple):
-    """All stages of a kind.
+    """All stages of a kind, or all whole runs.
 
     Attributes:
         kind: which.
-        uses: how many points need one.
+        uses: how often points need one.
         stages: how many there are, as points share them.
         done: how many of these are there.
         seconds: processor seconds that the others will take.
         pilots: how many rates were measured by pilots, as no stage of that cost is done.
+        unknown: how many of the others are not in the seconds: whole runs of which none of that
+            cost is done.
     """
 
-    kind: Kind
+    kind: str
     uses: int
     stages: int
     done: int
     seconds: float
     pilots: int
+    unknown: int
 
 
 def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planned]:
@@ -47,33 +52,44 @@ def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planne
     folder; where there are none, pilots run on this machine, in a temporary folder, on one core:
     the ground state and the shots in full, training and pruning with a few epochs and one level,
     scaled to all epochs and levels. A pilot prunes the first level, so sparser ones are
-    overestimated, and so is training that converges before its last epoch.
+    overestimated, and so is training that converges before its last epoch. A whole run has no
+    pilot.
     """
     points, root = points_of(settings), Path(folder).resolve()
     found = []
     with tempfile.TemporaryDirectory() as scratch:
-        for kind in KINDS:
-            stages = {stage.key: stage for stage in (point.stage(kind) for point in points)}
-            groups: dict[str, list[Stage]] = defaultdict(list)
+        for kind in (*KINDS, RUN):
+            used = [step for point in points for step in steps_of(point) if step.kind == kind]
+            stages = {step.key: step for step in used}
+            groups: dict[str, list[Step]] = defaultdict(list)
             for stage in stages.values():
                 groups[_cost(stage)].append(stage)
-            done, seconds, pilots = 0, 0.0, 0
+            done, seconds, pilots, unknown = 0, 0.0, 0, 0
             for group in groups.values():
                 todo = [stage for stage in group if not stage.done(root)]
                 done += len(group) - len(todo)
                 if not todo:
                     continue
                 known = [taken for each in group if (taken := seconds_of(each, root)) is not None]
-                pilots += not known
-                each = median(known) if known else _PILOTS[kind](todo[0].point, Path(scratch))
-                seconds += len(todo) * each
-            found.append(Planned(kind, len(points), len(stages), done, seconds, pilots))
+                if known:
+                    seconds += len(todo) * median(known)
+                elif isinstance(todo[0], Stage):
+                    pilots += 1
+                    pilot = _PILOTS[todo[0].kind]
+                    seconds += len(todo) * pilot(todo[0].point, Path(scratch))
+                else:
+                    unknown += len(todo)
+            if used:
+                counts = (len(used), len(stages), done)
+                found.append(Planned(kind, *counts, seconds, pilots, unknown))
     return found
 
 
-def _cost(stage: Stage) -> str:
+def _cost(stage: Step) -> str:
     """What the cost of a stage depends on."""
-    inputs: Mapping[str, Any] = json.loads(stage.inputs)
+    inputs: dict[str, Any] = json.loads(stage.inputs)
+    if "fields" in inputs:
+        inputs["fields"] = len(inputs["fields"])
     return json.dumps({key: value for key, value in inputs.items() if key not in _CHEAP})
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from psiprune.inputs import Diverged, InputError
 from psiprune.sweeping.crew import Crew, WrongWorker, unfit
-from psiprune.sweeping.stages import KINDS, Outcome, Point, Stage, make
+from psiprune.sweeping.points import AnyPoint, Outcome, steps_of
+from psiprune.sweeping.stages import Step, make
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 #: Seconds between looks at tasks that ended.
 _TICK = 0.05
 
-#: The tasks of a point with their kinds, each after the one before.
+#: Tasks with their kinds, those that others need first.
 Chain: TypeAlias = "list[tuple[str, Future]]"
 
 
@@ -27,12 +28,11 @@ class Lost(RuntimeError):
     """The scheduler went away; what is finished stays."""
 
 
-def serially(points: Sequence[Point], root: Path) -> Iterator[Outcome]:
+def serially(points: Sequence[AnyPoint], root: Path) -> Iterator[Outcome]:
     """Make all points in this process, one stage after another."""
     failed: dict[str, str] = {}
     for point in points:
-        for kind in KINDS:
-            stage = point.stage(kind)
+        for stage in steps_of(point):
             cause = failed.get(stage.key)
             if cause is None:
                 try:
@@ -46,7 +46,9 @@ def serially(points: Sequence[Point], root: Path) -> Iterator[Outcome]:
             yield Outcome(point, "")
 
 
-def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -> Iterator[Outcome]:
+def by_dask(
+    client: Client, points: Sequence[AnyPoint], root: Path, retries: int
+) -> Iterator[Outcome]:
     """Make all points by Dask, in the order in which they end.
 
     A worker that must not take part is told of and closed, and what failed by it is done again.
@@ -61,9 +63,9 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
     crew.look()
     tasks = _Tasks(client, root, retries)
     ended = as_completed(loop=client.loop)
-    running: dict[str, tuple[Point, Chain, int]] = {}
+    running: dict[str, tuple[AnyPoint, Chain, int]] = {}
 
-    def submit(point: Point) -> None:
+    def submit(point: AnyPoint) -> None:
         chain = tasks.of(point)
         last = chain[-1][1]
         running[last.key] = point, chain, crew.refused
@@ -71,14 +73,14 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
 
     for point in points:
         # It may have been finished since the caller looked, and has no task then.
-        if point.stage("point").done(root):
+        if point.last.done(root):
             yield Outcome(point, "")
         else:
             submit(point)
     while running:
         for future in ended.next_batch(block=False):
             point, chain, refused = running.pop(future.key)
-            if point.stage("point").done(root):
+            if point.last.done(root):
                 yield Outcome(point, "")
             elif crew.excuses([future for _, future in chain], refused):
                 submit(point)
@@ -100,29 +102,33 @@ class _Tasks:
         self._futures: dict[str, Future] = {}
         self._number = itertools.count()
 
-    def of(self, point: Point) -> Chain:
+    def of(self, point: AnyPoint) -> Chain:
         """The tasks of a point that is not done, the last one its own; failed ones anew."""
+        lines = [line for steps in point.lines if (line := self._line(steps))]
+        # Another process may have made it in this moment, then its task finds it done.
+        last = self._submit(point.last, [line[-1][1] for line in lines])
+        return [*itertools.chain.from_iterable(lines), (point.last.kind, last)]
+
+    def _line(self, steps: Sequence[Step]) -> Chain:
+        """The tasks of those steps that are not done, each after the one before."""
         chain: Chain = []
-        for kind in KINDS:
-            stage = point.stage(kind)
+        for stage in steps:
             future = self._futures.get(stage.key)
             if future is None or future.status == "error":
                 if stage.done(self._root):
                     continue
-                future = self._futures[stage.key] = self._submit(stage, chain)
-            chain.append((kind, future))
-        # Another process may have made it in this moment, then its task finds it done.
-        if not chain or chain[-1][0] != "point":
-            chain.append(("point", self._submit(point.stage("point"), chain)))
+                before = [each for _, each in chain[-1:]]
+                future = self._futures[stage.key] = self._submit(stage, before)
+            chain.append((stage.kind, future))
         return chain
 
-    def _submit(self, stage: Stage, before: Chain) -> Future:
+    def _submit(self, stage: Step, before: list[Future]) -> Future:
         return self._client.submit(
             work,
             stage,
             self._root,
             version("psiprune"),
-            [future for _, future in before[-1:]],
+            before,
             # Two sweeps on one scheduler may share stages, but not a folder; and Dask takes a task
             # of the same key for the one that failed.
             key=f"{stage.kind}-{stage.key}-{self._root}-{next(self._number)}",
@@ -138,7 +144,7 @@ def _cause(chain: Chain) -> str:
     # Not so if it is "lost", like all that a killed worker returned: files are what counts.
     if chain[-1][1].status == "cancelled":
         raise Lost("the scheduler went away; the same command goes on with what is not done")
-    return "point: its task ended, but its file is not there"
+    return f"{chain[-1][0]}: its task ended, but its file is not there"
 
 
 def told(kind: str, error: BaseException) -> str:
@@ -148,7 +154,7 @@ def told(kind: str, error: BaseException) -> str:
     return f"{kind}: {line}" if known else f"{kind}: {type(error).__name__}: {line}"
 
 
-def work(stage: Stage, root: Path, wanted: str, before: Sequence[None]) -> None:
+def work(stage: Step, root: Path, wanted: str, before: Sequence[None]) -> None:
     """A task: make a stage after those `before` it, on one core.
 
     Raises:
