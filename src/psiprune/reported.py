@@ -15,10 +15,12 @@ from psiprune.inputs import InputError
 from psiprune.provenance import facts_of
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.sweep import sweep_report
+from psiprune.sweeping.ends import ends_of
 from psiprune.sweeping.grid import grid_of
 from psiprune.sweeping.points import AnyPoint, points_of
 from psiprune.sweeping.run import FAILURES
 from psiprune.sweeping.table import read_table, write_table
+from psiprune.sweeping.whole import Run
 
 
 class Reported(NamedTuple):
@@ -49,7 +51,10 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     unread = write_table(points, root)
     rows = read_table(root)
     done = len({row["point"] for row in rows})
-    grid = grid_of(rows) if rows else None
+    # Fractions prunable are of studies alone.
+    levels = [row for row in rows if row.get("prunable") is not None]
+    grid = grid_of(levels) if levels else None
+    runs = {point.last.key for point in points if isinstance(point, Run)}
     figures = {}
     if grid is not None:
         figures = {
@@ -67,6 +72,8 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
         figures,
         Provenance(facts_of(provenance), text),
         "psiprune sweep config.toml --out FOLDER && psiprune report FOLDER",
+        experiment=settings.experiment,
+        ends=ends_of([row for row in rows if row["point"] in runs]),
     )
     page = write_report(root / "report.html", report)
     return Reported(page, len(points), done, len(failures))

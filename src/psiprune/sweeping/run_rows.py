@@ -21,7 +21,8 @@ def rows_of(dataset: xr.Dataset) -> Iterator[dict[str, Any]]:
         if all(dim in dataset.coords for dim in values.dims):
             groups.setdefault(frozenset(values.dims), []).append(name)
     of_seeds = [dims for dims in groups if "seed" in dims]
-    for dims, names in groups.items():
+    order_of = {dims: (dims not in of_seeds, len(dims)) for dims in groups}
+    for dims, names in sorted(groups.items(), key=lambda group: order_of[group[0]]):
         if dims not in of_seeds and any(dims <= other for other in of_seeds):
             continue
         beside = [
