@@ -22,12 +22,12 @@ _ABOUT = (
     (
         "Each point is one restricted Boltzmann machine: trained on measured bit strings of the "
         "transverse-field Ising chain, pruned step by step and measured at each level.",
-        "The fraction prunable is the share of the weights that can go before the KL divergence of "
-        "that RBM has doubled, interpolated between levels; where it never doubles, that of the last "
-        "level.",
+        "The fraction prunable is the share of the weights that can go before the KL divergence "
+        "of that RBM has doubled, interpolated between levels; where it never doubles, that of "
+        "the last level.",
         "So it depends on how well the dense RBM was trained, too: where its KL is well above its "
-        "floor, parameters / (2 shots), which the number of shots alone would leave, KL doubles later; "
-        "the table gives the dense KL and how many times its floor that is.",
+        "floor, parameters / (2 shots), which the number of shots alone would leave, KL doubles "
+        "later; the table gives the dense KL and how many times its floor that is.",
     ),
 )
 _FILE = "sweep.parquet"
