@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import threading
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +47,7 @@ from psiprune.sweeping.run_rows import rows_of
 from psiprune.sweeping.stages import Point
 from psiprune.sweeping.table import read_table
 from psiprune.sweeping.whole import Run
+from workers import Workers, kill
 
 #: What differs from run to run, or stands in a sweep alone.
 BESIDE = (".lock", "seconds.json", "provenance.json", "inputs.json")
@@ -266,6 +269,27 @@ def test_two_workers_make_what_one_process_makes(name: str, swept: Path, tmp_pat
     ours = made(tmp_path / "run")
     del ours["config.toml"], theirs["config.toml"]
     assert ours == theirs
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_of_a_run(swept: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with Workers(tmp_path) as cluster:
+        cluster.start(2)
+        cluster.wait_for(2)
+
+        def lose_one() -> None:
+            while not any(folder.glob("run/*/h=1/seed-1/level-00.nc")):
+                time.sleep(0.001)
+            kill(cluster.processes[1])
+            cluster.start(1)
+
+        meddler = threading.Thread(target=lose_one)
+        meddler.start()
+        found = sweep(sparse_sweep(), folder, cluster.address)
+        meddler.join()
+    assert (found.done, list(found.failed)) == (2, [])
+    assert made(folder) == made(swept)
 
 
 # ---- the grid

@@ -1,4 +1,4 @@
-"""`psiprune sweep`, `query` and `report`: studies over a grid, and what they say."""
+"""`psiprune sweep`, `query` and `report`: experiments over a grid, and what they say."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def sweep_command(
     dry_run: Flag = False,
     json: bool = False,
 ) -> None:
-    """Run studies over a grid, on all cores or a cluster, by Dask; a second start goes on.
+    """Run an experiment over a grid, on all cores or a cluster, by Dask; a second start goes on.
 
     Parameters
     ----------
     config
-        TOML file: [study] as for `psiprune study`, [[grid]] blocks with product, zip and points
-        over its settings, [slurm] or [pbs]; see docs/sweep.md
+        TOML file: [study] as for `psiprune study`, or [sparse], [ablation] or [frontier], [[grid]]
+        blocks with product, zip and points over its settings, [slurm] or [pbs]; see docs/sweep.md
     out
         folder of the sweep, on a disk that all workers see; runs/NAME of the file if not given
     scheduler
