@@ -24,13 +24,14 @@ from psiprune.config import (
 from psiprune.sweeping import tasks as dask_tasks
 from psiprune.sweeping.engines import connected
 from psiprune.sweeping.plan import plan
+from psiprune.sweeping.points import AnyPoint, points_of, steps_of
 from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import KINDS, Kind, Point, Stage, points_of, seconds_of
+from psiprune.sweeping.stages import Step, seconds_of
 
 #: Seconds of the stand-in for one of the real thing.
 CLOCK = 1 / 100
 #: Seconds of the stand-in for each stage.
-_pause: dict[Kind, float] = {}
+_pause: dict[str, float] = {}
 
 
 def settings(sites: int, seeds: int, fields: Sequence[float], shots: int) -> SweepSettings:
@@ -91,7 +92,7 @@ def measured(small: SweepSettings, workers: int) -> peers.Row:
         wall = time.perf_counter() - begin
         theirs, ours = (after - at for after, at in zip(_processor(client), before, strict=True))
         assert not failed, failed[0]
-        stages = {stage.key: stage for point in points for stage in map(point.stage, KINDS)}
+        stages = {stage.key: stage for point in points for stage in steps_of(point)}
         work = sum(seconds_of(stage, root) or 0.0 for stage in stages.values())
     return {
         "workers": workers,
@@ -119,7 +120,7 @@ def _warm() -> None:
         sweep(settings(10, 1, (1.0,), 1000), Path(name) / "run", "serial")
 
 
-def paused(points: Sequence[Point], workers: int) -> peers.Row:
+def paused(points: Sequence[AnyPoint], workers: int) -> peers.Row:
     """The same graph of tasks with pauses for work, on workers that are threads of this process."""
     tasks, total, longest = _sums(points)
     with (
@@ -147,7 +148,7 @@ def paused(points: Sequence[Point], workers: int) -> peers.Row:
     }
 
 
-def modelled(points: Sequence[Point], workers: int, overhead: float) -> peers.Row:
+def modelled(points: Sequence[AnyPoint], workers: int, overhead: float) -> peers.Row:
     """Real time, the largest of work shared out, the longest chain and the scheduler's own."""
     tasks, total, longest = _sums(points)
     terms = {
@@ -166,20 +167,26 @@ def modelled(points: Sequence[Point], workers: int, overhead: float) -> peers.Ro
     }
 
 
-def _sums(points: Sequence[Point]) -> tuple[int, float, float]:
+def _sums(points: Sequence[AnyPoint]) -> tuple[int, float, float]:
     """Tasks, and the stand-in's seconds of all of them and of the longest chain."""
-    counts = {kind: len({point.stage(kind).key for point in points}) for kind in KINDS}
-    total = sum(counts[kind] * _pause[kind] for kind in KINDS)
-    return sum(counts.values()), total, sum(_pause.values())
+    stages = {stage.key: stage for point in points for stage in steps_of(point)}
+    total = sum(_pause[stage.kind] for stage in stages.values())
+    return len(stages), total, sum(_pause.values())
 
 
-def _stand_in(stage: Stage, root: Path, wanted: Mapping[str, str], before: Sequence[None]) -> None:
+def _stand_in(
+    step: Step,
+    root: Path,
+    wanted: Mapping[str, str],
+    needed: Sequence[Step],
+    before: Sequence[None],
+) -> None:
     """In the place of a stage: nothing, for as long, and the file by which a point is done."""
-    del wanted, before
-    time.sleep(_pause[stage.kind])
-    if stage.kind == "point":
-        stage.folder(root).mkdir(parents=True)
-        (stage.folder(root) / "study.nc").touch()
+    del wanted, needed, before
+    time.sleep(_pause[step.kind])
+    if step.kind == "point":
+        step.folder(root).mkdir(parents=True)
+        step.result(root).touch()
 
 
 if __name__ == "__main__":

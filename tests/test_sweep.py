@@ -30,8 +30,9 @@ from psiprune.runs import open_growing_run
 from psiprune.sweeping import stages
 from psiprune.sweeping.grid import grid_of
 from psiprune.sweeping.plan import plan
+from psiprune.sweeping.points import points_of as all_points_of
 from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import KINDS, Kind, points_of
+from psiprune.sweeping.stages import KINDS, Kind, Point
 from psiprune.sweeping.table import prunable, query, read_table
 
 #: Times, which differ from run to run, and what else says when a file was made.
@@ -53,6 +54,11 @@ GRID = "[[grid]]\nproduct.prune.criterion = ['magnitude', 'random']\n"
 
 def settings(grid: str = GRID) -> SweepSettings:
     return SweepSettings(**tomllib.loads(BASE + grid))
+
+
+def points_of(given: SweepSettings) -> list[Point]:
+    """The RBMs of a sweep of studies."""
+    return [point for point in all_points_of(given) if isinstance(point, Point)]
 
 
 def made(folder: Path) -> dict[str, object]:
@@ -91,7 +97,8 @@ def test_info_knows_such_a_run(copy: Path) -> None:
 
 
 def chosen(grid: str) -> list[StudySettings]:
-    return settings(grid).studies()
+    found = settings(grid).configurations()
+    return [each for each in found if isinstance(each, StudySettings)]
 
 
 def test_products_zips_and_points() -> None:
@@ -189,13 +196,6 @@ def test_everything_but_names_is_in_a_points_hash(monkeypatch: pytest.MonkeyPatc
     before = keys(settings())
     monkeypatch.setattr(stages, "version", lambda _: "9.9")
     assert all(before[kind].isdisjoint(keys(settings())[kind]) for kind in KINDS)
-
-
-@pytest.mark.parametrize("given", [{"rewind_epoch": 0}, {"until": {"measure": "kl"}}])
-def test_what_a_sweep_does_not_keep_is_refused(given: dict[str, object]) -> None:
-    (name,) = given
-    with pytest.raises(InputError, match=f"{name}: has no use in a sweep"):
-        SweepSettings(study=StudySettings(**given))  # type: ignore[arg-type]
 
 
 # ---- what is made

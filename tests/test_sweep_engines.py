@@ -26,8 +26,8 @@ from psiprune.sweeping import crew as crews
 from psiprune.sweeping import queues
 from psiprune.sweeping.crew import Crew, WrongWorker, unfit
 from psiprune.sweeping.engines import connected
+from psiprune.sweeping.points import Outcome, points_of
 from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import Outcome, points_of
 from psiprune.sweeping.tasks import by_dask
 from psiprune.sweeping.versions import versions_here
 from workers import Workers
@@ -224,9 +224,9 @@ def test_that_no_worker_is_there_is_told_once_each_time(
 def test_points_that_were_finished_in_the_meantime_need_no_task(tmp_path: Path) -> None:
     points = points_of(settings())
     for point in points:
-        folder = point.stage("point").folder(tmp_path)
-        folder.mkdir(parents=True)
-        (folder / "study.nc").touch()
+        result = point.last.result(tmp_path)
+        result.parent.mkdir(parents=True)
+        result.touch()
     with in_this_process() as cluster, distributed.Client(cluster, set_as_default=False) as client:
         assert list(by_dask(client, points, tmp_path, 0)) == [Outcome(each, "") for each in points]
 

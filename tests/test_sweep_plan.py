@@ -12,7 +12,8 @@ import tiny
 from psiprune.config import GridSettings, SweepSettings
 from psiprune.sweeping import plan as plans
 from psiprune.sweeping.plan import plan, told
-from psiprune.sweeping.stages import KINDS, points_of
+from psiprune.sweeping.points import points_of, steps_of
+from psiprune.sweeping.stages import KINDS
 from psiprune.tables import points_text
 
 
@@ -24,8 +25,7 @@ def settings(fields: tuple[float, ...] = (1.0,), **product: Any) -> SweepSetting
 def finish(own: SweepSettings, folder: Path, seconds: float) -> None:
     """Leave what stages leave beside their files."""
     for point in points_of(own):
-        for kind in KINDS:
-            stage = point.stage(kind)
+        for stage in steps_of(point):
             stage.folder(folder).mkdir(parents=True, exist_ok=True)
             (stage.folder(folder) / "inputs.json").write_bytes(stage.inputs)
             (stage.folder(folder) / "seconds.json").write_text(json.dumps({"seconds": seconds}))
@@ -67,7 +67,7 @@ def test_points_are_told_by_what_differs() -> None:
     found = told(points)
     assert len(found) == 8
     assert found[1] == {
-        **{"point": points[1].stage("point").key, "sites": 4, "field": 2.0, "seed": 0},
+        **{"point": points[1].last.key, "sites": 4, "field": 2.0, "seed": 0},
         "prune_criterion": "magnitude",
     }
     assert "shots_seed" in told(points_of(settings(seed=[1, 2])))[0]

@@ -27,8 +27,8 @@ from psiprune.config import (
 from psiprune.inputs import InputError
 from psiprune.sweeping.engines import connected
 from psiprune.sweeping.plan import plan
+from psiprune.sweeping.points import points_of
 from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import points_of
 
 STUDY = (
     "[study]\nsites = 4\nfields = [1.0]\nshots = 100\ntrain.epochs = 2\nfine_tune.epochs = 1\n"
@@ -80,9 +80,7 @@ def test_values_made_in_python(
         SweepSettings(study=tiny.settings(fields=(1.0,)), grid=(GridSettings(product=each),))
         for each in (product, plain)
     )
-    assert [p.stage("point").key for p in points_of(ours)] == [
-        p.stage("point").key for p in points_of(theirs)
-    ]
+    assert [p.last.key for p in points_of(ours)] == [p.last.key for p in points_of(theirs)]
     assert ours.model_dump_json(exclude_unset=True) == theirs.model_dump_json(exclude_unset=True)
 
 

@@ -15,8 +15,9 @@ import tiny
 from psiprune.config import SweepSettings
 from psiprune.inputs import Diverged, InputError
 from psiprune.sweeping import tasks, visible
+from psiprune.sweeping.points import points_of
 from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import Point, Stage, points_of
+from psiprune.sweeping.stages import Point, Stage
 from psiprune.sweeping.tasks import by_dask, work
 from psiprune.sweeping.versions import versions_here
 from workers import Workers
@@ -35,7 +36,8 @@ def client() -> Iterator[distributed.Client]:
 
 
 def points(seeds: int = 1) -> list[Point]:
-    return points_of(SweepSettings(study=tiny.settings(fields=(1.0,), seeds=seeds)))
+    found = points_of(SweepSettings(study=tiny.settings(fields=(1.0,), seeds=seeds)))
+    return [point for point in found if isinstance(point, Point)]
 
 
 def finish(stage: Stage, root: Path) -> None:
@@ -133,7 +135,7 @@ def test_a_file_that_was_lost_is_no_setting(
     monkeypatch.setattr(tasks, "unfit", lambda *_: "")
     monkeypatch.setattr(tasks, "make", lose)
     with pytest.raises(FileNotFoundError, match="gone: cannot be read"):
-        work(points()[0].stage("state"), tmp_path, versions_here(), [])
+        work(points()[0].stage("state"), tmp_path, versions_here(), [], [])
 
 
 # ---- seen late

@@ -29,7 +29,7 @@ from psiprune.experiments.reconstructed import choice_file
 from psiprune.experiments.sparse import MASKED
 from psiprune.files import read_dataset
 from psiprune.inputs import InputError, Settings
-from psiprune.sweeping.stages import points_of
+from psiprune.sweeping.points import points_of
 from psiprune.sweeping.table import TABLE
 
 #: The commands that make run folders, and their configurations.
@@ -136,7 +136,7 @@ def _files(settings: Settings, folder: Path) -> Iterator[Path]:
         case SweepSettings():
             # A finished point does not need its shared stages any more.
             for point in points_of(settings):
-                yield point.stage("point").folder(Path()) / "study.nc"
+                yield point.last.result(Path())
             yield Path(TABLE)
         case EnsembleSettings():
             yield from _ensemble(settings)

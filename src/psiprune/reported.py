@@ -16,10 +16,12 @@ from psiprune.provenance import facts_of
 from psiprune.report.page import Provenance, write_report
 from psiprune.report.sweep import sweep_report
 from psiprune.runs import read_provenance
+from psiprune.sweeping.ends import ends_of
 from psiprune.sweeping.grid import grid_of
+from psiprune.sweeping.points import AnyPoint, points_of
 from psiprune.sweeping.run import FAILURES
-from psiprune.sweeping.stages import Point, points_of
 from psiprune.sweeping.table import read_table, write_table
+from psiprune.sweeping.whole import Run
 
 
 class Reported(NamedTuple):
@@ -50,7 +52,10 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     unread = write_table(points, root)
     rows = read_table(root)
     done = len({row["point"] for row in rows})
-    grid = grid_of(rows) if rows else None
+    # Fractions prunable are of studies alone.
+    levels = [row for row in rows if row.get("prunable") is not None]
+    grid = grid_of(levels) if levels else None
+    runs = {point.last.key for point in points if isinstance(point, Run)}
     figures = {}
     if grid is not None:
         figures = {
@@ -68,12 +73,14 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
         figures,
         Provenance(facts_of(provenance), text),
         "psiprune sweep config.toml --out FOLDER && psiprune report FOLDER",
+        experiment=settings.experiment,
+        ends=ends_of([row for row in rows if row["point"] in runs]),
     )
     page = write_report(root / "report.html", report)
     return Reported(page, len(points), done, len(failures))
 
 
-def _failures(root: Path, points: Sequence[Point]) -> list[dict[str, str]]:
+def _failures(root: Path, points: Sequence[AnyPoint]) -> list[dict[str, str]]:
     """The failures of the last start that are failures still, with what the points are."""
     file = root / FAILURES
     try:
@@ -81,18 +88,13 @@ def _failures(root: Path, points: Sequence[Point]) -> list[dict[str, str]]:
         told = [(str(each["point"]), str(each["cause"])) for each in listed]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: cannot be read: {error!r}; delete it") from None
-    known = {point.stage("point").key: point for point in points}
+    known = {point.last.key: point for point in points}
     return [
         _failure(known[key], cause)
         for key, cause in told
-        if key in known and not known[key].stage("point").done(root)
+        if key in known and not known[key].last.done(root)
     ]
 
 
-def _failure(point: Point, cause: str) -> dict[str, str]:
-    settings = point.settings
-    what = (
-        f"{settings.sites} sites, h = {point.field:g}, seed {point.seed}, "
-        f"{settings.prune.criterion}"
-    )
-    return {"point": point.stage("point").key, "cause": cause, "what": what}
+def _failure(point: AnyPoint, cause: str) -> dict[str, str]:
+    return {"point": point.last.key, "cause": cause, "what": point.what}

@@ -1,4 +1,4 @@
-"""`psiprune sweep`, `query` and `report`: studies over a grid, and what they say."""
+"""`psiprune sweep`, `query` and `report`: experiments over a grid, and what they say."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def sweep_command(
     dry_run: Flag = False,
     json: bool = False,
 ) -> None:
-    """Run studies over a grid, on all cores or a cluster, by Dask; a second start goes on.
+    """Run an experiment over a grid, on all cores or a cluster, by Dask; a second start goes on.
 
     Parameters
     ----------
     config
-        TOML file: [study] as for `psiprune study`, [[grid]] blocks with product, zip and points
-        over its settings, [slurm] or [pbs]; see docs/sweep.md
+        TOML file: [study] as for `psiprune study`, or [sparse], [ablation] or [frontier], [[grid]]
+        blocks with product, zip and points over its settings, [slurm] or [pbs]; see docs/sweep.md
     out
         folder of the sweep, on a disk that all workers see; runs/NAME of the file if not given
     scheduler
@@ -48,8 +48,8 @@ def sweep_command(
         print one JSON object on standard output
     """
     from psiprune.sweeping.plan import plan, told
+    from psiprune.sweeping.points import points_of
     from psiprune.sweeping.run import sweep
-    from psiprune.sweeping.stages import points_of
     from psiprune.tables import plan_numbers, plan_text, points_text, sweep_numbers, sweep_text
 
     if (scheduler is not None) + slurm + pbs > 1:

@@ -17,6 +17,8 @@ from psiprune.config.training import (
 )
 from psiprune.inputs import Settings
 
+_NO_OTHERS = UntilSettings.model_fields["others"].default
+
 
 class EnsembleSettings(Settings):
     """RBMs of several seeds in several phases: what all experiments have in common."""
@@ -123,7 +125,8 @@ class StudySettings(EnsembleSettings):
                     "fine_tune: has no use with rewind_epoch, as after each step the training of "
                     "`train` comes again; leave one of them out"
                 )
-        if self.until is not None and "others" in self.until.model_fields_set:
+        # Its own config.toml has the default, which is no one's wish.
+        if self.until is not None and self.until.others != _NO_OTHERS:
             raise ValueError(
                 "until.others: has no use in a study, whose own seeds are the dense ensemble; "
                 "leave it out"

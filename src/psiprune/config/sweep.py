@@ -1,4 +1,4 @@
-"""A study over a grid of its settings, and the machines that run it."""
+"""An experiment over a grid of its settings, and the machines that run it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, time
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from psiprune.config.ensembles import StudySettings
+from psiprune.config.ensembles import (
+    AblationSettings,
+    EnsembleSettings,
+    FrontierSettings,
+    SparseSettings,
+    StudySettings,
+)
 from psiprune.inputs import InputError, Settings, check_numbers
 
 
@@ -19,12 +25,27 @@ def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
     """The dotted names of all settings, those that hold others included."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
-        inner = field.get_default(call_default_factory=True)
-        if isinstance(inner, Settings):
-            yield from _tree(type(inner), f"{prefix}{name}.")
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, Settings):
+                yield from _tree(inner, f"{prefix}{name}.")
 
 
-KEYS = tuple(_tree(StudySettings))
+#: What a sweep may be of: by the name of its command and of its table in the file.
+EXPERIMENTS: Mapping[str, type[EnsembleSettings]] = {
+    "study": StudySettings,
+    "sparse": SparseSettings,
+    "ablation": AblationSettings,
+    "frontier": FrontierSettings,
+}
+_KEYS = {name: tuple(_tree(model)) for name, model in EXPERIMENTS.items()}
+_ONE_OF = {
+    "study": "a study",
+    "sparse": "a sparse run",
+    "ablation": "an ablation",
+    "frontier": "a frontier",
+}
+#: Settings that are lists themselves: a number stands for a list of one.
+_LISTS = ("fields", "shares", "rewired", "widths", "bonds")
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -36,15 +57,22 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _known(table: Any) -> dict[str, Any]:
+def _keyed(table: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise ValueError("must be a table of settings of a study")
-    flat = {key: _plain(key, value) for key, value in _flat(table)}
-    for key in flat:
-        if key not in KEYS:
-            (nearest,) = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.0)
-            raise InputError(f"{key}: no such setting of a study; the nearest is {nearest}")
-    return flat
+        raise ValueError("must be a table of settings")
+    return {key: _plain(key, value) for key, value in _flat(table)}
+
+
+def _check_key(key: str, experiment: str, place: str = "") -> None:
+    known = _KEYS[experiment]
+    if key in known:
+        return
+    (nearest,) = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    others = [_ONE_OF[name] for name, keys in _KEYS.items() if key in keys]
+    where = f", but of {' and '.join(others)}" if others else ""
+    raise InputError(
+        f"{place}{key}: no such setting of {_ONE_OF[experiment]}{where}; the nearest is {nearest}"
+    )
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -84,7 +112,7 @@ class GridSettings(Settings):
     @field_validator("product", "zip", mode="before")
     @classmethod
     def _lists(cls, table: Any) -> dict[str, Any]:
-        flat = _known(table)
+        flat = _keyed(table)
         for key, values in flat.items():
             if not isinstance(values, list | tuple):
                 raise InputError(f"{key}: must be a list of values, found {values!r}")
@@ -99,7 +127,7 @@ class GridSettings(Settings):
     def _tables(cls, tables: Any) -> list[dict[str, Any]]:
         if not isinstance(tables, list | tuple) or not tables:
             raise ValueError("must be a list of tables, at least one, or the grid would be empty")
-        return [_known(table) for table in tables]
+        return [_keyed(table) for table in tables]
 
     def _check_together(self) -> None:
         if not (self.product or self.zip or self.points):
@@ -118,6 +146,12 @@ class GridSettings(Settings):
                         f"{key}: stands in a block with {other}, and one would undo the other; "
                         f"give {other} in the tables of {key}, or leave one out"
                     )
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """Each setting that the block names, after the part of the block where it stands."""
+        yield from (("product", key) for key in self.product)
+        yield from (("zip", key) for key in self.zip)
+        yield from (("points", key) for point in self.points or () for key in point)
 
     def choices(self) -> Iterator[list[tuple[str, str, Any]]]:
         """Each combination as (where it stands in the block, setting, value)."""
@@ -208,11 +242,15 @@ class QueueSettings(Settings):
 
 
 class SweepSettings(Settings):
-    """Studies over a grid: every setting of `psiprune study` may be in it."""
+    """An experiment over a grid: every setting of its command may be in it."""
 
     study: StudySettings = Field(default_factory=StudySettings)
+    sparse: SparseSettings | None = None
+    ablation: AblationSettings | None = None
+    frontier: FrontierSettings | None = None
     grid: tuple[GridSettings, ...] | None = Field(
-        default=None, description="blocks, whose studies are joined; the study alone if not given"
+        default=None,
+        description="blocks, whose points are joined; the experiment alone if not given",
     )
     retries: int = Field(
         default=2,
@@ -223,13 +261,13 @@ class SweepSettings(Settings):
     slurm: QueueSettings | None = Field(default=None, description="jobs of `--slurm`")
     pbs: QueueSettings | None = Field(default=None, description="jobs of `--pbs`")
 
-    @field_validator("study", mode="before")
+    @field_validator(*EXPERIMENTS, mode="before")
     @classmethod
-    def _settings(cls, study: Any) -> Any:
-        if isinstance(study, dict):
-            # For the name of the nearest; `until` is refused as a whole below.
-            _known({key: value for key, value in study.items() if key != "until"})
-        return study
+    def _settings(cls, table: Any, info: ValidationInfo) -> Any:
+        if isinstance(table, dict):
+            for key, _ in _flat(table):  # for the name of the nearest
+                _check_key(key, str(info.field_name))
+        return table
 
     @field_validator("grid", mode="before")
     @classmethod
@@ -239,41 +277,57 @@ class SweepSettings(Settings):
         return grid
 
     def _check_together(self) -> None:
+        given = [name for name in EXPERIMENTS if self._gives(name)]
+        if len(given) > 1:
+            raise ValueError(
+                f"{given[1]}: a sweep is of one experiment, found [{given[0]}] and [{given[1]}]; "
+                "leave one of them out"
+            )
         if self.grid == ():
-            raise ValueError("grid: is empty; give a block, or leave it out for the study alone")
-        for name in ("rewind_epoch", "until"):
-            if any(getattr(study, name) is not None for study in self.studies()):
-                raise ValueError(
-                    f"{name}: has no use in a sweep, which shares dense RBMs and keeps levels "
-                    "alone; leave it out, or run `psiprune study`"
-                )
+            raise ValueError("grid: is empty; give a block, or leave it out for one point")
+        for k, block in enumerate(self.grid or ()):
+            for part, key in block.places():
+                _check_key(key, self.experiment, f"grid.{k}.{part}.")
+        self.configurations()
 
-    def studies(self) -> list[StudySettings]:
-        """The studies of the grid in its order, each with all its fields and seeds.
+    def _gives(self, name: str) -> bool:
+        return name in self.model_fields_set and getattr(self, name) is not None
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment: that of the table which is given, else study."""
+        return next((name for name in EXPERIMENTS if self._gives(name)), "study")
+
+    def configurations(self) -> list[EnsembleSettings]:
+        """The experiments of the grid in its order, each with all its fields and seeds.
 
         Raises:
-            InputError: a value or a combination of values that a study does not take.
+            InputError: a value or a combination of values that the experiment does not take.
         """
+        base: EnsembleSettings = getattr(self, self.experiment)
         if self.grid is None:
-            return [self.study]
-        base = self.study.model_dump(exclude_unset=True)
+            return [base]
+        values = base.model_dump(exclude_unset=True, exclude_none=True)
         return [
-            _study(base, choice, f"grid.{k}")
+            _chosen(type(base), values, choice, f"grid.{k}")
             for k, block in enumerate(self.grid)
             for choice in block.choices()
         ]
 
 
-def _study(
-    base: Mapping[str, Any], choice: list[tuple[str, str, Any]], block: str
-) -> StudySettings:
-    """The study with some settings changed; if that fails, the error says by which value."""
+def _chosen(
+    model: type[EnsembleSettings],
+    base: Mapping[str, Any],
+    choice: list[tuple[str, str, Any]],
+    block: str,
+) -> EnsembleSettings:
+    """The experiment with some settings changed; if that fails, the error says by which value."""
     try:
-        return _changed(base, choice)
+        return _changed(model, base, choice)
     except InputError as error:
         for where, key, value in choice:
             try:
-                _changed(base, [(where, key, value)])
+                _changed(model, base, [(where, key, value)])
             except InputError as own:
                 rule = str(own).removeprefix(f"{key}: ")
                 raise InputError(f"{block}.{where}: {rule}") from None
@@ -281,16 +335,17 @@ def _study(
         raise InputError(f"{block}: {told} do not go together: {error}") from None
 
 
-def _changed(base: Mapping[str, Any], choice: list[tuple[str, str, Any]]) -> StudySettings:
+def _changed(
+    model: type[EnsembleSettings], base: Mapping[str, Any], choice: list[tuple[str, str, Any]]
+) -> EnsembleSettings:
     values: dict[str, Any] = {}
     for key, value in _flat(base):
         _put(values, key, value)
     for _, key, value in choice:
-        # The one setting that is a list itself: a number stands for a list of one.
-        single = key == "fields" and not isinstance(value, list | tuple)
+        single = key in _LISTS and not isinstance(value, list | tuple)
         _put(values, key, [value] if single else value)
-    check_numbers(StudySettings, values)
-    return StudySettings(**values)
+    check_numbers(model, values)
+    return model(**values)
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

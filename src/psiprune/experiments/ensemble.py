@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +19,19 @@ from psiprune.training import Progress, Watch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+_unwatched: ContextVar[bool] = ContextVar("unwatched", default=False)
+
+
+@contextmanager
+def without_bar() -> Iterator[None]:
+    """No bars of progress, where many runs go on at once."""
+    token = _unwatched.set(True)
+    try:
+        yield
+    finally:
+        _unwatched.reset(token)
 
 
 class Member(NamedTuple):
@@ -59,7 +74,7 @@ def train_all(
     # From here, as OpenBLAS may ignore a limit that is set by a thread other than the main one.
     with (
         one_blas_thread(),
-        tqdm(total=epochs, desc=what, unit=" epochs", disable=None) as bar,
+        tqdm(total=epochs, desc=what, unit=" epochs", disable=_unwatched.get() or None) as bar,
     ):
 
         def tick(_: Progress) -> None:

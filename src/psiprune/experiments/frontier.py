@@ -28,6 +28,7 @@ from psiprune.files import read_dataset, write_dataset
 from psiprune.masks import NARROWEST, cluster_mask, random_mask
 from psiprune.mps import mps_from_vector
 from psiprune.observables import reference_observables
+from psiprune.parallel import one_blas_thread
 from psiprune.pruning import Level, fine_tuned, prune_to, weights_kept
 from psiprune.rbm import RBM, rbm_from_dataset
 from psiprune.rewiring import rewire_steps
@@ -280,6 +281,7 @@ def _described(rbm: RBM, reference: Reference) -> xr.Dataset:
     return kept.assign_attrs(count=rbm.number_of_weights)
 
 
+@one_blas_thread()
 def _mps(settings: FrontierSettings, problems: Sequence[Problem]) -> xr.Dataset:
     """The exact states cut to each bond dimension, over field and bond."""
     rows: dict[str, list[list[float]]] = {

@@ -25,11 +25,17 @@ class Problem(NamedTuple):
 
 def prepare(run: Path, settings: EnsembleSettings, field: float) -> Problem:
     """Ground state and training set of a field, made by DMRG or read from an earlier start."""
-    folder = run / f"h={field:g}"
-    folder.mkdir(exist_ok=True)
+    folder = phase_folder(run, field)
     state = kept_state(folder / "state.nc", settings, field)
     shots = kept_shots(folder / "shots.nc", state, settings)
     return Problem(folder, field, reference_of(state), shots)
+
+
+def phase_folder(run: Path, field: float) -> Path:
+    """The part of a run for a field, made if it is not there."""
+    folder = run / f"h={field:g}"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def kept_state(file: Path, settings: EnsembleSettings, field: float) -> MPS:

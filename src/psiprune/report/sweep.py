@@ -21,18 +21,23 @@ from psiprune.report.numbers import (
 from psiprune.report.numbers import ratio as over
 from psiprune.report.page import Provenance, Report, Section, Summary, Table
 from psiprune.report.picture import picture
+from psiprune.report.sweep_runs import ABOUT, ends_table
 from psiprune.summaries import band
+from psiprune.sweeping.ends import End
 from psiprune.sweeping.grid import drawn_ratios, drawn_variants
 
-_INTRODUCTION = (
-    "Each point is one restricted Boltzmann machine: trained on measured bit strings of the "
-    "transverse-field Ising chain, pruned step by step and measured at each level.",
-    "The fraction prunable is the share of the weights that can go before the KL divergence of "
-    "that RBM has doubled, interpolated between levels; where it never doubles, that of the last "
-    "level.",
-    "So it depends on how well the dense RBM was trained, too: where its KL is well above its "
-    "floor, parameters / (2 shots), which the number of shots alone would leave, KL doubles later; "
-    "the table gives the dense KL and how many times its floor that is.",
+_ABOUT = (
+    "Pruning over a grid",
+    (
+        "Each point is one restricted Boltzmann machine: trained on measured bit strings of the "
+        "transverse-field Ising chain, pruned step by step and measured at each level.",
+        "The fraction prunable is the share of the weights that can go before the KL divergence "
+        "of that RBM has doubled, interpolated between levels; where it never doubles, that of "
+        "the last level.",
+        "So it depends on how well the dense RBM was trained, too: where its KL is well above its "
+        "floor, parameters / (2 shots), which the number of shots alone would leave, KL doubles "
+        "later; the table gives the dense KL and how many times its floor that is.",
+    ),
 )
 _FILE = "sweep.parquet"
 #: Fractions no further apart than this are the same but for rounding.
@@ -47,17 +52,22 @@ def sweep_report(
     figures: Mapping[str, Figure],
     provenance: Provenance,
     command: str,
+    *,
+    experiment: str = "study",
+    ends: Sequence[End] = (),
 ) -> Report:
     """The report of a sweep, of what is done so far.
 
     Args:
-        grid: as `grid_of` gives it, None while no point is done.
+        grid: as `grid_of` gives it, None while no point is done and where none is of a study.
         points: in the grid.
         done: of these.
         failures: point, what it is, and cause of each that failed in the last start.
         figures: prunable, phases, multiples.
         provenance: versions, machine and configuration.
         command: that goes on with the sweep.
+        experiment: its name, as in the configuration.
+        ends: of whole runs, as `ends_of` gives them.
     """
     progress = say(
         "{done} of {points} points are done, {failed} failed in the last start.",
@@ -66,11 +76,12 @@ def sweep_report(
         failed=_count(len(failures), "failures.json: entries"),
     )
     sentences = [progress, *([] if grid is None else _least(grid))]
+    title, introduction = ABOUT.get(experiment, _ABOUT)
     return Report(
-        title="Pruning over a grid",
-        introduction=_INTRODUCTION,
+        title=title,
+        introduction=introduction,
         summary=Summary(sentences),
-        sections=list(_sections(grid, failures, figures)),
+        sections=list(_sections(grid, ends, failures, figures)),
         explorer=None,
         provenance=provenance,
         command=command,
@@ -82,7 +93,10 @@ def _count(value: int, source: str) -> Number:
 
 
 def _sections(
-    grid: xr.Dataset | None, failures: Sequence[Mapping[str, str]], figures: Mapping[str, Figure]
+    grid: xr.Dataset | None,
+    ends: Sequence[End],
+    failures: Sequence[Mapping[str, str]],
+    figures: Mapping[str, Figure],
 ) -> Iterator[Section]:
     for name, (title, seen) in _PICTURES.items():
         if name in figures:
@@ -90,6 +104,8 @@ def _sections(
             yield Section(name, title, picture(figures[name], seen), left_out)
     if grid is not None:
         yield Section("numbers", "The fraction prunable in numbers", table=_table(grid))
+    if ends:
+        yield Section("ends", "Whole runs", table=ends_table(ends, _FILE))
     if failures:
         rows = [[each["point"], each["what"], each["cause"]] for each in failures]
         head = ["point", "settings", "cause"]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-#: Settings that are dimensions of their own; the seed of the shots is a part of that of points.
-_DIMENSIONS = ("sites", "field", "seed", "shots_seed")
+#: Settings that are dimensions of their own, the seed of the shots as a part of that of points;
+#: and how many seeds a whole run has.
+_DIMENSIONS = ("sites", "field", "seed", "shots_seed", "seeds")
 #: What is shown of each level, exact up to 20 sites.
 MEASURES = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 
@@ -31,10 +32,10 @@ def grid_of(rows: Sequence[Mapping[str, Any]]) -> xr.Dataset:
         "surgeon, shots 1000", "" if nothing does. `seed` is that of the RBM; where its shots have
         several seeds too, a text of both, as "shots 1, RBM 0".
     """
-    varied = _varied(rows)
+    names = varied(rows)
     keys = [
         (
-            _variant(row, varied),
+            variant_of(row, names),
             row["sites"],
             row["field"] / row["coupling"],
             (row["shots_seed"], row["seed"]),
@@ -78,24 +79,29 @@ def _seed_labels(pairs: Sequence[tuple[int, int]]) -> list[int] | list[str]:
     return [f"shots {shots}, RBM {own}" for shots, own in pairs]
 
 
-def _varied(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The settings that differ between points, without those that the size decides."""
+def varied(rows: Sequence[Mapping[str, Any]], apart: Sequence[str] = _DIMENSIONS) -> list[str]:
+    """The settings that differ between points, without those `apart` or that the size decides."""
     names = list(rows[0])
+    end = names.index("level" if "level" in names else "field")
     found = []
-    for name in names[names.index("point") + 1 : names.index("level")]:
-        by_size: dict[Any, set[Any]] = {}
+    for name in names[names.index("point") + 1 : end]:
+        by_size: dict[Any, set[str]] = {}
         for row in rows:
-            by_size.setdefault(row["sites"], set()).add(row[name])
-        if name not in _DIMENSIONS and any(len(values) > 1 for values in by_size.values()):
+            by_size.setdefault(row["sites"], set()).add(repr(row[name]))
+        if name not in apart and any(len(values) > 1 for values in by_size.values()):
             found.append(name)
     return found
 
 
-def _variant(row: Mapping[str, Any], varied: Sequence[str]) -> str:
+def variant_of(row: Mapping[str, Any], names: Sequence[str]) -> str:
     """What varies, by name and value; a criterion or a method speaks for itself."""
-    return ", ".join(
-        str(row[name]) if name == "prune_criterion" else f"{name} {row[name]}" for name in varied
-    )
+    return ", ".join(_told(name, row[name]) for name in names)
+
+
+def _told(name: str, value: object) -> str:
+    if value is None:
+        return f"no {name}"
+    return str(value) if name == "prune_criterion" else f"{name} {value}"
 
 
 def drawn_variants(grid: xr.Dataset) -> list[str]:

@@ -14,83 +14,97 @@ from typing import Any, NamedTuple
 
 from psiprune.config import StudySettings, SweepSettings
 from psiprune.sweeping.arguments import check_folder
+from psiprune.sweeping.points import AnyPoint, points_of, steps_of
 from psiprune.sweeping.stages import (
     KINDS,
     Kind,
     Point,
     Stage,
+    Step,
     make,
-    points_of,
     seconds_in,
     seconds_of,
 )
 from psiprune.sweeping.table import columns_of
+from psiprune.sweeping.whole import RUN
 
 #: Sites of what is made to compile all that is needed.
 _TINY = 4
-#: What is told of every point, by the names of the table.
+#: What is told of every point, by the names of the table; a whole run has all fields and seeds.
 _ALWAYS = ("sites", "field", "seed")
+_ALL = {"field": "all", "seed": "all"}
 #: What of a stage's inputs its cost does not depend on, or hardly.
 _CHEAP = ("psiprune", "field", "coupling", "seed", "rbm_seed")
 
 
 class Planned(NamedTuple):
-    """All stages of a kind.
+    """All stages of a kind, or all whole runs.
 
     Attributes:
         kind: which.
-        uses: how many points need one.
+        uses: how often points need one.
         stages: how many there are, as points share them.
         done: how many of these are there.
         seconds: processor seconds that the others will take.
         pilots: how many rates were measured by pilots, as no stage of that cost is done.
+        unknown: how many of the others are not in the seconds: whole runs of which none of that
+            cost is done.
     """
 
-    kind: Kind
+    kind: str
     uses: int
     stages: int
     done: int
     seconds: float
     pilots: int
+    unknown: int
 
 
 def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planned]:
     """What `sweep` would do, told without doing it; the folder is not touched.
 
     The cost of a stage is the median of what stages in the folder took whose settings are the same
-    but for field, coupling and seeds, be they of this grid or of another; where there are none,
+    but for fields, coupling and seeds, be they of this grid or of another; where there are none,
     pilots run on this machine, in a temporary folder, on one core: the ground state and the shots
     in full, training and pruning with a few epochs and one level, scaled to all epochs and levels.
     A pilot prunes the first level, so sparser ones are overestimated, and so is training that
-    converges before its last epoch.
+    converges before its last epoch. A whole run has no pilot.
     """
     check_folder(folder)
     points, root = points_of(settings), Path(folder).resolve()
     found = []
     with tempfile.TemporaryDirectory() as scratch:
-        for kind in KINDS:
-            stages = {stage.key: stage for stage in (point.stage(kind) for point in points)}
-            groups: dict[str, list[Stage]] = defaultdict(list)
+        for kind in (*KINDS, RUN):
+            used = [step for point in points for step in steps_of(point) if step.kind == kind]
+            stages = {step.key: step for step in used}
+            groups: dict[str, list[Step]] = defaultdict(list)
             for stage in stages.values():
                 groups[_cost(stage.inputs)].append(stage)
             rates = _rates(root / kind)
-            done, seconds, pilots = 0, 0.0, 0
+            done, seconds, pilots, unknown = 0, 0.0, 0, 0
             for cost, group in groups.items():
                 todo = [stage for stage in group if not stage.done(root)]
                 done += len(group) - len(todo)
                 if not todo:
                     continue
                 known = rates.get(cost, ())
-                pilots += not known
-                each = median(known) if known else _PILOTS[kind](todo[0].point, Path(scratch))
-                seconds += len(todo) * each
-            found.append(Planned(kind, len(points), len(stages), done, seconds, pilots))
+                if known:
+                    seconds += len(todo) * median(known)
+                elif isinstance(todo[0], Stage):
+                    pilots += 1
+                    pilot = _PILOTS[todo[0].kind]
+                    seconds += len(todo) * pilot(todo[0].point, Path(scratch))
+                else:
+                    unknown += len(todo)
+            if used:
+                counts = (len(used), len(stages), done)
+                found.append(Planned(kind, *counts, seconds, pilots, unknown))
     return found
 
 
-def told(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Each point by its hash, size, field and seeds, and by what else differs at one size."""
-    rows = [dict(columns_of(point.config)) for point in points]
+def told(points: Sequence[AnyPoint]) -> list[dict[str, Any]]:
+    """Each point by its hash and size, what it is, and by what else differs at one size."""
+    rows = [{**_ALL, **dict(columns_of(point.columns))} for point in points]
     seen: dict[tuple[str, int], set[str]] = defaultdict(set)
     for row in rows:
         for name, value in row.items():
@@ -98,14 +112,16 @@ def told(points: Sequence[Point]) -> list[dict[str, Any]]:
     varied = (name for (name, _), values in seen.items() if len(values) > 1)
     names = dict.fromkeys((*_ALWAYS, *varied))
     return [
-        {"point": point.stage("point").key, **{name: row[name] for name in names}}
+        {"point": point.last.key, **{name: row.get(name) for name in names}}
         for point, row in zip(points, rows, strict=True)
     ]
 
 
 def _cost(inputs: bytes) -> str:
     """What the cost of a stage depends on."""
-    config: Mapping[str, Any] = json.loads(inputs)
+    config: dict[str, Any] = json.loads(inputs)
+    if "fields" in config:
+        config["fields"] = len(config["fields"])
     return json.dumps({key: value for key, value in config.items() if key not in _CHEAP})
 
 

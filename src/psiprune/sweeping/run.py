@@ -18,7 +18,7 @@ from psiprune.inputs import InputError
 from psiprune.runs import open_growing_run
 from psiprune.sweeping.arguments import check_folder, check_scheduler
 from psiprune.sweeping.engines import LOCAL, SERIAL, connected
-from psiprune.sweeping.stages import Outcome, Point, points_of
+from psiprune.sweeping.points import AnyPoint, Outcome, points_of
 from psiprune.sweeping.table import TABLE, check_tools, write_table
 from psiprune.sweeping.tasks import by_dask, serially
 
@@ -40,7 +40,7 @@ class Sweep(NamedTuple):
     """
 
     folder: Path
-    points: Sequence[Point]
+    points: Sequence[AnyPoint]
     before: int
     failed: Sequence[Outcome]
     table: Path
@@ -57,14 +57,16 @@ class Sweep(NamedTuple):
 
 
 def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: str = LOCAL) -> Sweep:
-    """Run the studies of a grid, or what of them is not done yet.
+    """Run the experiment of a grid, or what of it is not done yet.
 
-    A point is one RBM: one field, one seed. Its numbers are those of `run_study`, to the last bit.
-    Points that share a ground state, shots or a dense RBM share the file. A later start with
-    another grid adds to the folder what is new; the table holds the grid of the last start.
+    A point of a study is one RBM: one field, one seed. Of other experiments, and of a study with
+    `until` or `rewind_epoch`, it is a whole run, with all its fields and seeds. Its numbers are
+    those of `run_study`, `run_sparse` and so on, to the last bit. Points that share a ground state,
+    shots or a dense RBM share the file. A later start with another grid adds to the folder what is
+    new; the table holds the grid of the last start.
 
     Args:
-        settings: the study, its grid, and machines.
+        settings: the experiment, its grid, and machines.
         folder: of the sweep, on a disk that all workers see.
         scheduler: "local", one worker a core of this machine; "serial", this process alone; "slurm"
             or "pbs", jobs as that section of the settings says; or the address of a Dask scheduler.
@@ -125,16 +127,16 @@ def _opened(folder: str | os.PathLike[str], settings: SweepSettings) -> Iterator
 
 
 def _write_failures(failed: Sequence[Outcome], root: Path) -> None:
-    told = [{"point": point.stage("point").key, "cause": cause} for point, cause in failed]
+    told = [{"point": point.last.key, "cause": cause} for point, cause in failed]
     write_bytes(root / FAILURES, (json.dumps(told, indent=1) + "\n").encode())
 
 
-def _todo(points: Sequence[Point], root: Path) -> list[Point]:
-    return [point for point in points if not point.stage("point").done(root)]
+def _todo(points: Sequence[AnyPoint], root: Path) -> list[AnyPoint]:
+    return [point for point in points if not point.last.done(root)]
 
 
 def _outcomes(
-    client: Client | None, todo: Sequence[Point], root: Path, retries: int
+    client: Client | None, todo: Sequence[AnyPoint], root: Path, retries: int
 ) -> Iterator[Outcome]:
     if client is None:
         return serially(todo, root)

@@ -17,17 +17,18 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from psiprune.checkpoints import trainings_kept
-from psiprune.config import StudySettings, SweepSettings
+from psiprune.config import StudySettings
 from psiprune.errors import EXACT_SITES, reference_of
-from psiprune.experiments.ensemble import Member, seeds_of
+from psiprune.experiments.ensemble import Member
 from psiprune.experiments.problem import Problem, kept_shots, kept_state
 from psiprune.experiments.study import assemble, one_member, prune_dense, train_dense
 from psiprune.files import read_dataset, write_bytes, write_dataset
@@ -40,7 +41,7 @@ from psiprune.training import Progress
 Kind = Literal["state", "shots", "dense", "point"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-#: Settings of a study that are a point's own, or that a sweep does not take.
+#: Settings of a study that are a point's own, or that make it a whole run.
 _ELSEWHERE = ("fields", "seeds", "rewind_epoch", "until")
 #: What a stage depends on beside what the one before it does, by the names in `Point.config`.
 _ADDS: Mapping[Kind, tuple[str, ...]] = {
@@ -51,13 +52,54 @@ _ADDS: Mapping[Kind, tuple[str, ...]] = {
 }
 #: A dense RBM comes with its history, which is measured from samples above 20 sites.
 _SAMPLED: Mapping[Kind, tuple[str, ...]] = {"dense": ("measure",)}
-#: A stage is done once these are there.
+#: A stage is done once these are there; the last one is its result.
 _FILES: Mapping[Kind, tuple[str, ...]] = {
     "state": ("state.nc",),
     "shots": ("shots.nc",),
     "dense": ("history.nc", "rbm.nc"),
     "point": ("study.nc",),
 }
+
+
+class Step(ABC):
+    """A piece of a sweep, in a folder named by a hash of all that its numbers depend on.
+
+    Attributes:
+        kind: the folder of all such pieces.
+    """
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def inputs(self) -> bytes:
+        """All that it depends on, as JSON in one order."""
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[str, ...]:
+        """It is done once these are there; the last one is its result."""
+
+    @abstractmethod
+    def build(self, root: Path) -> None:
+        """Make it, and what it needs."""
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the inputs, its first 16 digits."""
+        return hashlib.sha256(self.inputs).hexdigest()[:16]
+
+    def folder(self, root: Path) -> Path:
+        """Where it is kept."""
+        return root / self.kind / self.key
+
+    def result(self, root: Path) -> Path:
+        """The file that it is for."""
+        return self.folder(root) / self.files[-1]
+
+    def done(self, root: Path) -> bool:
+        """Whether it is there."""
+        return all((self.folder(root) / name).exists() for name in self.files)
 
 
 @dataclass(frozen=True)
@@ -89,13 +131,34 @@ class Point:
             "rbm_seed": self.seed,
         }
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The settings as a table has them."""
+        return self.config
+
+    @property
+    def what(self) -> str:
+        """The point in a few words."""
+        criterion = self.settings.prune.criterion
+        return f"{self.settings.sites} sites, h = {self.field:g}, seed {self.seed}, {criterion}"
+
+    @property
+    def lines(self) -> tuple[tuple[Stage, ...], ...]:
+        """What the last stage needs, each after the one before it."""
+        return (tuple(self.stage(kind) for kind in KINDS[:-1]),)
+
+    @property
+    def last(self) -> Stage:
+        """The stage that is the point itself."""
+        return self.stage("point")
+
     def stage(self, kind: Kind) -> Stage:
         """One of the stages of this point."""
         return Stage(kind, self)
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Step):
     """A stage by one of the points that share it; equal stages have equal keys."""
 
     kind: Kind
@@ -114,40 +177,17 @@ class Stage:
         config = {name: self.point.config[name] for name in names}
         return (json.dumps(config, sort_keys=True, indent=1) + "\n").encode()
 
-    @cached_property
-    def key(self) -> str:
-        """SHA-256 of the inputs, its first 16 digits."""
-        return hashlib.sha256(self.inputs).hexdigest()[:16]
+    @property
+    def files(self) -> tuple[str, ...]:
+        """It is done once these are there; the last one is its result."""
+        return _FILES[self.kind]
 
-    def folder(self, root: Path) -> Path:
-        """Where the stage is kept."""
-        return root / self.kind / self.key
-
-    def done(self, root: Path) -> bool:
-        """Whether the stage is there."""
-        return all((self.folder(root) / name).exists() for name in _FILES[self.kind])
+    def build(self, root: Path) -> None:
+        """Make it, and what it needs."""
+        _MAKERS[self.kind](self.point, root)
 
 
-class Outcome(NamedTuple):
-    """What became of a point; `cause` says in one line why it failed, "" if it did not."""
-
-    point: Point
-    cause: str
-
-
-def points_of(settings: SweepSettings) -> list[Point]:
-    """All points of a grid in its order, each once however often the grid names it."""
-    found: dict[str, Point] = {}
-    for study in settings.studies():
-        sized = study.for_size()
-        for seed in seeds_of(sized):
-            for field in sized.fields:
-                point = Point(sized.model_copy(update={"fields": (field,)}), seed)
-                found.setdefault(point.stage("point").key, point)
-    return list(found.values())
-
-
-def make(stage: Stage, root: Path) -> None:
+def make(stage: Step, root: Path) -> None:
     """Make a stage, and those it needs, on one core, unless it is there.
 
     Processor time goes to seconds.json beside it, which is measured and so differs from run to run.
@@ -162,13 +202,13 @@ def make(stage: Stage, root: Path) -> None:
     begun = folder.exists()  # by a process that was killed, so its time is not known
     begin = time.thread_time()
     with one_thread(), one_blas_thread():  # others would not be in that time
-        _MAKERS[stage.kind](stage.point, root)
+        stage.build(root)
     if not begun:
         record = {"seconds": time.thread_time() - begin}
         write_bytes(folder / "seconds.json", (json.dumps(record) + "\n").encode())
 
 
-def seconds_of(stage: Stage, root: Path) -> float | None:
+def seconds_of(stage: Step, root: Path) -> float | None:
     """Processor seconds that a stage took, where that is known."""
     return seconds_in(stage.folder(root))
 

@@ -15,10 +15,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from psiprune.config import StudySettings
 from psiprune.crossing import crossing
 from psiprune.files import read_dataset, write_bytes
 from psiprune.inputs import InputError
-from psiprune.sweeping.stages import Outcome, Point
+from psiprune.sweeping.points import AnyPoint, Outcome
+from psiprune.sweeping.run_rows import rows_of
 from psiprune.tfim import TFIM
 
 #: What a table has even if no point is done, so that it can be asked.
@@ -45,8 +47,10 @@ def check_tools() -> None:
     _arrow()
 
 
-def write_table(points: Sequence[Point], root: Path) -> list[Outcome]:
-    """Write one row for each level of each point that is done: configuration, then measures.
+def write_table(points: Sequence[AnyPoint], root: Path) -> list[Outcome]:
+    """Write the rows of each point that is done: configuration, then measures.
+
+    One for each level of each RBM of a study. Of other experiments as `rows_of` gives them.
 
     Columns: `point`, the hash; every setting, `train_method` for train.method, with `seed` that of
     the RBM and `shots_seed` that of its training set; `level` and all measures of a study, those
@@ -65,14 +69,18 @@ def write_table(points: Sequence[Point], root: Path) -> list[Outcome]:
     """
     arrow, parquet = _arrow()
     rows: list[dict[str, Any]] = []
+    settings: dict[str, None] = {}  # of all points before all measures
     unread = []
     for point in points:
-        if point.stage("point").done(root):
+        if point.last.done(root):
             try:
-                rows += _rows(point, root)
+                config = {"point": point.last.key, **dict(columns_of(point.columns))}
+                rows += [{**config, **row} for row in _rows(point, root)]
+                settings |= dict.fromkeys(config)
             except InputError as error:
-                unread.append(Outcome(point, f"point: {error}"))
-    names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(_ALWAYS)
+                unread.append(Outcome(point, f"{point.last.kind}: {error}"))
+    named = settings | dict.fromkeys(name for row in rows for name in row)
+    names = named or dict.fromkeys(_ALWAYS)
     columns = {name: _column([row.get(name) for row in rows]) for name in names}
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(columns), buffer, compression="zstd")
@@ -152,27 +160,34 @@ def _arrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def _rows(point: Point, root: Path) -> list[dict[str, Any]]:
-    """The rows of one point."""
-    stage = point.stage("point")
-    study = read_dataset(stage.folder(root) / "study.nc", "study").isel(field=0)
-    config = {"point": stage.key, **dict(columns_of(point.config))}
-    kl, pruned = (study.isel(seed=0)[name].values for name in ("kl", "fraction_pruned"))
-    fraction, whole = prunable(pruned, kl)
+def _rows(point: AnyPoint, root: Path) -> Iterator[dict[str, Any]]:
+    """The rows of one point, but for its settings."""
+    result = point.last.result(root)
+    dataset = read_dataset(result, result.stem)
+    if not isinstance(point.settings, StudySettings):
+        yield from rows_of(dataset)
+        return
+    for field in range(dataset.sizes["field"]):
+        for seed in range(dataset.sizes["seed"]):
+            yield from _levels(dataset.isel(field=field, seed=seed), point.settings)
+
+
+def _levels(study: xr.Dataset, settings: StudySettings) -> Iterator[dict[str, Any]]:
+    """The rows of one RBM of a study."""
+    field = float(study["field"])
+    fraction, whole = prunable(study["fraction_pruned"].values, study["kl"].values)
     last = {
         "prunable": fraction,
         "prunable_all": whole,
         "correlation_length": TFIM(
-            sites=point.settings.sites, field=point.field, coupling=point.settings.coupling
+            sites=settings.sites, field=field, coupling=settings.coupling
         ).correlation_length,
     }
-    own = study.isel(seed=0).drop_dims("epoch").drop_vars(["field", "seed", "distance", "ones"])
-    rows = []
+    own = study.drop_dims("epoch").drop_vars(["field", "seed", "distance", "ones"])
     for level in range(own.sizes["level"]):
         here = own.isel(level=level, drop=True)
         measures = {str(name): _plain(values) for name, values in here.items()}
-        rows.append({**config, "level": level, **measures, **last})
-    return rows
+        yield {"field": field, "seed": int(study["seed"]), "level": level, **measures, **last}
 
 
 def prunable(pruned: NDArray[np.float64], kl: NDArray[np.float64]) -> tuple[float, bool]:

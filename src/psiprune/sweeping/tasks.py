@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from psiprune.inputs import Diverged, InputError
 from psiprune.sweeping.crew import Crew, WrongWorker, unfit
-from psiprune.sweeping.stages import KINDS, Kind, Outcome, Point, Stage, make
+from psiprune.sweeping.points import AnyPoint, Outcome, steps_of
+from psiprune.sweeping.stages import Step, make
 from psiprune.sweeping.versions import versions_here
 from psiprune.sweeping.visible import LATE, LOOK, appears, look_again
 
@@ -23,20 +24,19 @@ _TICK = 0.05
 #: What comes again however often it is tried, told in words for people.
 _FOR_EVER = (InputError, Diverged)
 
-#: The tasks of a point with their kinds, each after the one before.
-Chain: TypeAlias = "list[tuple[Kind, Future]]"
+#: Steps with their tasks, those that others need first.
+Chain: TypeAlias = "list[tuple[Step, Future]]"
 
 
 class Lost(RuntimeError):
     """The scheduler went away; what is finished stays."""
 
 
-def serially(points: Sequence[Point], root: Path) -> Iterator[Outcome]:
+def serially(points: Sequence[AnyPoint], root: Path) -> Iterator[Outcome]:
     """Make all points in this process, one stage after another."""
     failed: dict[str, str] = {}
     for point in points:
-        for kind in KINDS:
-            stage = point.stage(kind)
+        for stage in steps_of(point):
             cause = failed.get(stage.key)
             if cause is None:
                 try:
@@ -50,7 +50,9 @@ def serially(points: Sequence[Point], root: Path) -> Iterator[Outcome]:
             yield Outcome(point, "")
 
 
-def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -> Iterator[Outcome]:
+def by_dask(
+    client: Client, points: Sequence[AnyPoint], root: Path, retries: int
+) -> Iterator[Outcome]:
     """Make all points by Dask, in the order in which they end.
 
     A worker that must not take part is told of and closed, and what failed by it is done again.
@@ -65,9 +67,9 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
     crew.look()
     tasks = _Tasks(client, root, retries)
     ended = as_completed(loop=client.loop)
-    running: dict[str, tuple[Point, Chain, int]] = {}
+    running: dict[str, tuple[AnyPoint, Chain, int]] = {}
 
-    def submit(point: Point, *, anew: bool) -> None:
+    def submit(point: AnyPoint, *, anew: bool) -> None:
         chain = tasks.of(point, anew)
         last = chain[-1][1]
         running[last.key] = point, chain, crew.refused
@@ -75,7 +77,7 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
 
     for point in points:
         # It may have been finished since the caller looked, and has no task then.
-        if point.stage("point").done(root):
+        if point.last.done(root):
             yield Outcome(point, "")
         else:
             submit(point, anew=False)
@@ -83,13 +85,13 @@ def by_dask(client: Client, points: Sequence[Point], root: Path, retries: int) -
     while running or late.points:
         for future in ended.next_batch(block=False):
             point, chain, refused = running.pop(future.key)
-            if point.stage("point").done(root):
+            if point.last.done(root):
                 yield Outcome(point, "")
             elif crew.excuses([future for _, future in chain], refused):
                 submit(point, anew=True)
             elif (cause := _cause(chain)) is None:
                 late.add(point)
-            elif tasks.may_try_again(point, chain):
+            elif tasks.may_try_again(chain):
                 submit(point, anew=True)
             else:
                 yield Outcome(point, cause)
@@ -102,11 +104,11 @@ class _Late:
     """Points whose tasks ended, but whose files are not to be seen yet."""
 
     def __init__(self, root: Path) -> None:
-        self.points: list[tuple[Point, float]] = []
+        self.points: list[tuple[AnyPoint, float]] = []
         self._root = root
         self._next = 0.0
 
-    def add(self, point: Point) -> None:
+    def add(self, point: AnyPoint) -> None:
         self.points.append((point, time.monotonic() + LATE))
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -117,12 +119,11 @@ class _Late:
         self._next = now + LOOK
         waiting = []
         for point, limit in self.points:
-            if look_again(point.stage("point"), self._root):
+            if look_again(point.last, self._root):
                 yield Outcome(point, "")
             elif now > limit:
-                yield Outcome(
-                    point, f"point: its task ended, but {LATE:g} s later its file is not there"
-                )
+                words = f"its task ended, but {LATE:g} s later its file is not there"
+                yield Outcome(point, f"{point.last.kind}: {words}")
             else:
                 waiting.append((point, limit))
         self.points = waiting
@@ -141,57 +142,61 @@ class _Tasks:
         self._number = itertools.count()
         self._failed: dict[str, set[str]] = {}  # by stage: the tasks of it that failed
 
-    def of(self, point: Point, anew: bool) -> Chain:
+    def of(self, point: AnyPoint, anew: bool) -> Chain:
         """The tasks of a point that is not done, the last one its own; failed ones anew if so.
 
         Else a point that comes late would try what has failed for others.
         """
-        chain: Chain = []
-        for kind in KINDS:
-            stage = point.stage(kind)
-            future = self._futures.get(stage.key)
-            if future is None or (anew and future.status == "error"):
-                if stage.done(self._root):
-                    continue
-                future = self._futures[stage.key] = self._submit(stage, chain)
-            chain.append((kind, future))
+        lines = [line for steps in point.lines if (line := self._line(steps, anew))]
         # Another process may have made it in this moment, then its task finds it done.
-        if not chain or chain[-1][0] != "point":
-            chain.append(("point", self._submit(point.stage("point"), chain)))
+        last = self._submit(point.last, [line[-1] for line in lines])
+        return [*itertools.chain.from_iterable(lines), (point.last, last)]
+
+    def _line(self, steps: Sequence[Step], anew: bool) -> Chain:
+        """The tasks of those steps that are not done, each after the one before."""
+        chain: Chain = []
+        for step in steps:
+            future = self._futures.get(step.key)
+            if future is None or (anew and future.status == "error"):
+                if step.done(self._root):
+                    continue
+                future = self._futures[step.key] = self._submit(step, chain[-1:])
+            chain.append((step, future))
         return chain
 
-    def may_try_again(self, point: Point, chain: Chain) -> bool:
-        """Whether what failed of a point might not fail again, and was not tried too often.
+    def may_try_again(self, chain: Chain) -> bool:
+        """Whether what failed might not fail again, and was not tried too often.
 
         Not by Dask, which would try bad settings again as well.
         """
         from distributed.scheduler import KilledWorker
 
-        kind, future = next(each for each in chain if each[1].status == "error")
+        step, future = next(each for each in chain if each[1].status == "error")
         if isinstance(future.exception(), (*_FOR_EVER, KilledWorker)):
             return False
-        failed = self._failed.setdefault(point.stage(kind).key, set())
+        failed = self._failed.setdefault(step.key, set())
         failed.add(future.key)
         return len(failed) <= self._retries
 
-    def _submit(self, stage: Stage, before: Chain) -> Future:
+    def _submit(self, step: Step, before: Chain) -> Future:
         return self._client.submit(
             work,
-            stage,
+            step,
             self._root,
             versions_here(),
-            [future for _, future in before[-1:]],
+            [needed for needed, _ in before],
+            [future for _, future in before],
             # Two sweeps on one scheduler may share stages, but not a folder; and Dask takes a task
             # of the same key for the one that failed.
-            key=f"{stage.kind}-{stage.key}-{self._root}-{next(self._number)}",
+            key=f"{step.kind}-{step.key}-{self._root}-{next(self._number)}",
         )
 
 
 def _cause(chain: Chain) -> str | None:
     """Why the last of these failed: by the first that did; None if none did."""
-    for kind, future in chain:
+    for step, future in chain:
         if future.status == "error":
-            return told(kind, future.exception())
+            return told(step.kind, future.exception())
     # Not so if it is "lost", like all that a killed worker returned: files are what counts.
     if chain[-1][1].status == "cancelled":
         raise Lost("the scheduler went away; the same command goes on with what is not done")
@@ -205,8 +210,14 @@ def told(kind: str, error: BaseException) -> str:
     return f"{kind}: {line}" if known else f"{kind}: {type(error).__name__}: {line}"
 
 
-def work(stage: Stage, root: Path, wanted: Mapping[str, str], before: Sequence[None]) -> None:
-    """A task: make a stage after those `before` it, whose results are files, on one core.
+def work(
+    step: Step,
+    root: Path,
+    wanted: Mapping[str, str],
+    needed: Sequence[Step],
+    before: Sequence[None],
+) -> None:
+    """A task: make a step after those `needed`, whose tasks are `before` it, on one core.
 
     Raises:
         WrongWorker: this worker cannot take part.
@@ -219,12 +230,12 @@ def work(stage: Stage, root: Path, wanted: Mapping[str, str], before: Sequence[N
         raise WrongWorker(worker.address, why)
     import dask
 
-    if before:  # else a long training might be done twice
-        appears(stage.point.stage(KINDS[KINDS.index(stage.kind) - 1]), root)
+    for each in needed:  # else a long training might be done twice
+        appears(each, root)
     # In a task xarray would lock even files in memory over the cluster, and fail at that.
     with dask.config.set(scheduler="synchronous"):
         try:
-            make(stage, root)
+            make(step, root)
         except InputError as error:
             if isinstance(error.__context__, FileNotFoundError):  # which is made at the next try
                 raise FileNotFoundError(str(error)) from None

@@ -7,13 +7,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from psiprune.sweeping.stages import Stage
+from psiprune.sweeping.stages import Step
 
 #: Seconds until a file that must be there counts as missing, and between looks.
 LATE, LOOK = 30.0, 1.0
 
 
-def look_again(stage: Stage, root: Path) -> bool:
+def look_again(stage: Step, root: Path) -> bool:
     """Whether a stage is there, by folders that are listed anew."""
     for folder in (root, root / stage.kind, stage.folder(root)):
         with suppress(OSError):
@@ -21,7 +21,7 @@ def look_again(stage: Stage, root: Path) -> bool:
     return stage.done(root)
 
 
-def appears(stage: Stage, root: Path) -> bool:
+def appears(stage: Step, root: Path) -> bool:
     """Wait for a stage that another machine has just made; whether it came."""
     limit = time.monotonic() + LATE
     while not look_again(stage, root):

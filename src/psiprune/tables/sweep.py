@@ -31,9 +31,7 @@ def sweep_numbers(found: Sweep) -> dict[str, Any]:
         "points": len(found.points),
         "before": found.before,
         "done": found.done,
-        "failed": [
-            {"point": point.stage("point").key, "cause": cause} for point, cause in found.failed
-        ],
+        "failed": [{"point": point.last.key, "cause": cause} for point, cause in found.failed],
         "table": str(found.folder / found.table.name),
     }
 
@@ -50,19 +48,25 @@ def plan_text(planned: Sequence[Planned]) -> str:
     rows = [["stage", "needed", "shared as", "done", "to do", "core-hours"]]
     for each in planned:
         todo = each.stages - each.done
-        hours = number(each.seconds / 3600, ".2g")
+        hours = "unknown" if each.unknown else number(each.seconds / 3600, ".2g")
         counts = (each.uses, each.stages, each.done, todo)
         rows.append([each.kind, *map(str, counts), hours])
     pilots = sum(each.pilots for each in planned)
     how = f"{pilots} rates by pilots on this machine" if pilots else "rates of what is done"
-    return f"{align(rows)}\nabout {_hours(planned):.2g} core-hours ({how})"
+    unknown = sum(each.unknown for each in planned)
+    beside = (
+        f" beside {unknown} whole runs, whose rate is known once one of their settings is done"
+        if unknown
+        else ""
+    )
+    return f"{align(rows)}\nabout {_hours(planned):.2g} core-hours ({how}){beside}"
 
 
 def plan_numbers(planned: Sequence[Planned]) -> dict[str, Any]:
     """The same for JSON."""
     return {
         "stages": [each._asdict() for each in planned],
-        "core_hours": _hours(planned),
+        "core_hours": None if any(each.unknown for each in planned) else _hours(planned),
     }
 
 
