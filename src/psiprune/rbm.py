@@ -377,7 +377,8 @@ def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | 
     visible, hidden = check_count("visible", visible, 1), check_count("hidden", hidden, 1)
     generator = np.random.default_rng([check_seed(seed), 0])
     weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
-    return RBM(weights, np.zeros(visible), np.zeros(hidden), mask)  # type: ignore[arg-type]
+    biases = np.zeros(visible), np.zeros(hidden)
+    return RBM(weights, *biases, mask, {"initial": "random"})  # type: ignore[arg-type]
 
 
 def _sigmoid(x: Float64) -> Float64:
