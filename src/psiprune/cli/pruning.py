@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from psiprune.cli.app import Flat, Out, Whole, advance, app, chosen_settings, progress_bar, show
 from psiprune.config import (
+    SEARCH_LEVELS,
     FineTuneSettings,
     MeasureSettings,
     PathSettings,
@@ -112,7 +113,7 @@ def prune_command(
         tuning = retraining(dense, tuning.model_dump(exclude_unset=True))
     check_rewind(early, dense, tuning)
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
-        pruning = PruneSettings(**{**pruning.model_dump(), "levels": 1000})
+        pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})
     ends: dict[str, Any] = {"limit": limit, "bisect": not no_bisect}
     if others is not None:
         ends["others"] = others

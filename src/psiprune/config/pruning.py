@@ -72,6 +72,10 @@ class PruneSettings(Settings):
         return 1 + max(0, math.ceil(rest - 1e-9))
 
 
+#: Of a search, which ends by itself before.
+SEARCH_LEVELS = 1000
+
+
 class SearchSettings(PruneSettings):
     """How weights are removed in a search that ends by itself."""
 
@@ -79,7 +83,9 @@ class SearchSettings(PruneSettings):
         default="surgeon", description="remove the weights that cost least, as in prune"
     )
     levels: int = Field(
-        default=1000, ge=1, description="most pruning steps; the search ends by itself before"
+        default=SEARCH_LEVELS,
+        ge=1,
+        description="most pruning steps; the search ends by itself before",
     )
 
 
