@@ -112,6 +112,12 @@ def count_at(settings: PruneSettings, total: int, step: int) -> int:
     )
 
 
+def ending(settings: PruneSettings, total: int) -> PruneSettings:
+    """The settings with no more steps than it takes from `total` weights to the last one."""
+    steps = (step for step in range(settings.levels) if count_at(settings, total, step) == 1)
+    return settings.model_copy(update={"levels": max(1, next(steps, settings.levels))})
+
+
 def next_level(
     level: Level,
     total: int,
@@ -180,6 +186,7 @@ def prune(
         first_fraction: share removed in the first step, if another than later.
         density: stop at exactly round(density * total) weights, the last step cut short.
         levels: number of pruning steps, at most; 20 if not given, or as many as the density takes.
+            A path ends before where one weight is left.
         compensate: add half of a removed weight to the biases of its units; see `compensated`.
         fine_tune: method of training after each step, or None for no training.
         rewind: an RBM with the same units, untrained or of an early epoch. After each step the
@@ -215,6 +222,7 @@ def prune(
     check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)
     own = check_seed(seed)
+    settings = ending(settings, rbm.number_of_weights)
     rest = prune_steps(first, rbm.number_of_weights, data, settings, tuning, own, rewind=rewind)
     return [first, *rest]
 

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, field_validator
 from psiprune.config.pruning import MeasureSettings, PruneSettings, RewireSettings, UntilSettings
 from psiprune.config.training import (
     EXACT_GRADIENT_UNITS,
+    MOST_LEVELS,
     MOST_SEEDS,
     FineTuneSettings,
     TrainSettings,
@@ -125,7 +126,9 @@ class SparseSettings(EnsembleSettings):
         lt=1,
         description="share of the weights kept; 0.9^5, five of the paper's steps, if not given",
     )
-    levels: int = Field(default=5, ge=1, description="equal pruning steps to that density")
+    levels: int = Field(
+        default=5, ge=1, le=MOST_LEVELS, description="equal pruning steps to that density"
+    )
     history_every: int = Field(
         default=10, ge=1, description="epochs between entries of the history"
     )
@@ -196,7 +199,10 @@ class FrontierSettings(EnsembleSettings):
         description="the same for rewired RBMs and for those of other widths",
     )
     levels: int = Field(
-        default=21, ge=1, description="counts of weights; each is 10 % below the last"
+        default=21,
+        ge=1,
+        le=MOST_LEVELS,
+        description="counts of weights; each is 10 % below the last",
     )
     rewired: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(9, 13, 15),
