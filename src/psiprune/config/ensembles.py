@@ -245,6 +245,14 @@ class FrontierSettings(EnsembleSettings):
         widths = {1, max(1, n // 6), n // 3, own + 1, own + 2, own + 3, n, 2 * n}
         return tuple(sorted(widths - {own}))
 
+    @field_validator("rewired", "widths", "bonds")
+    @classmethod
+    def _each_number_once(cls, numbers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        # Each names a file or an entry of the table.
+        if numbers is not None and len(set(numbers)) < len(numbers):
+            raise ValueError("each number must stand once")
+        return numbers
+
     @field_validator("sites")
     @classmethod
     def _exact(cls, sites: int) -> int:
