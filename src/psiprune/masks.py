@@ -16,6 +16,7 @@ from psiprune.files import kind_of, write_bytes
 from psiprune.inputs import InputError, check_count, check_seed
 from psiprune.rbm import load_rbm
 from psiprune.shots import read_shots
+from psiprune.suffixes import MASK, check_suffix
 
 Mask = NDArray[np.bool_]
 
@@ -147,14 +148,19 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
     if kind_of(path) is not None:
         return load_rbm(path).mask
     # A mask has a row for each hidden unit, as shots have one for each shot.
-    kind = "numpy" if Path(path).suffix in (".npy", ".npz") else "text"
+    kind = "numpy" if Path(path).suffix.lower() in (".npy", ".npz") else "text"
     return read_shots(path, kind).bits.astype(bool)
 
 
 def write_mask(mask: Mask, path: str | os.PathLike[str]) -> Path:
-    """Write a mask as `read_mask` reads it: .npy, or else text with a line for each hidden unit."""
+    """Write a mask as `read_mask` reads it: .npy, or else text with a line for each hidden unit.
+
+    Raises:
+        InputError: the suffix tells of another content, or the mask is not a table of bool.
+    """
+    check_suffix(path, MASK)
     table = _table("mask", mask).astype(np.uint8)
-    if Path(path).suffix == ".npy":
+    if Path(path).suffix.lower() == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, table)
         return write_bytes(path, buffer.getvalue())

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from psiprune.cli.app import Out, Whole, app, check_new, show
 from psiprune.config.ensembles import rarest
 from psiprune.inputs import InputError
+from psiprune.suffixes import MASK, check_suffix
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +55,7 @@ def random_command(
     """
     from psiprune.masks import random_mask
 
-    check_new(out)
+    _check_out(out)
     _finish(random_mask(hidden, sites, count, seed), out, json)
 
 
@@ -84,7 +85,7 @@ def cluster_command(
     """
     from psiprune.masks import cluster_mask
 
-    check_new(out)
+    _check_out(out)
     _finish(cluster_mask(hidden, sites, count), out, json)
 
 
@@ -114,7 +115,7 @@ def break_command(
     """
     from psiprune.masks import break_clusters, read_mask
 
-    check_new(out)
+    _check_out(out)
     _finish(break_clusters(read_mask(mask), share, seed), out, json)
 
 
@@ -153,7 +154,7 @@ def forbid_command(
     from psiprune.masks import forbid, forbid_others
     from psiprune.rbm import load_rbm
 
-    check_new(out)
+    _check_out(out)
     found = load_rbm(rbm)
     clusters = find_clusters(found, width=width, threshold=threshold)
     _check_can_count(found.visible, width, threshold)
@@ -233,6 +234,12 @@ def _show_clusters(rbm: RBM, clusters: xr.Dataset, files: list[Path], json: bool
     if files:
         numbers["figures"] = [str(file) for file in files]
     show(numbers, f"{clusters_text(clusters)}{drawn}", json)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a name that tells of something else, or that is there, before anything is made."""
+    check_suffix(out, MASK)
+    check_new(out)
 
 
 def _finish(mask: Mask, out: Path, json: bool) -> None:
