@@ -243,3 +243,11 @@ def test_a_name_that_tells_of_something_else_is_refused(tmp_path: Path, name: st
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     mask = random_mask(3, 6, 9, seed=0)
     np.testing.assert_array_equal(read_mask(write_mask(mask, tmp_path / name)), mask)
+
+
+def test_masks_beyond_memory_are_refused() -> None:
+    line = r"^hidden: a mask of 1,000,000 hidden units and 1,000,000 sites has .* at most 100,000,"
+    with pytest.raises(InputError, match=line):
+        random_mask(10**6, 10**6, 9, seed=0)
+    with pytest.raises(InputError, match=line):
+        cluster_mask(10**6, 10**6, 10**8)

@@ -127,11 +127,13 @@ def check_seed(seed: int) -> int:
     return number
 
 
-def check_count(name: str, value: int, least: int) -> int:
-    """Return the value if it is an integer of at least `least`, else raise `InputError`."""
+def check_count(name: str, value: int, least: int, most: int | None = None) -> int:
+    """Return the value if it is an integer from `least` to `most`, else raise `InputError`."""
     number = _integer(value)
     if number is None or number < least:
         raise InputError(f"{name}: must be an integer of at least {least}, found {value!r}")
+    if most is not None and number > most:
+        raise InputError(f"{name}: must be an integer of at most {most:,}, found {value!r}")
     return number
 
 
