@@ -193,6 +193,7 @@ def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
     return Cut(corrected, rbm.with_mask(mask), promised)
 
 
+@one_blas_thread()
 def divergence_from(
     rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
 ) -> Callable[[RBM], float]:
@@ -212,12 +213,18 @@ def divergence_from(
     if samples is None and rbm.visible <= BASIS_SITES:
         log_p = rbm.log_prob_all() - rbm.log_partition()
         p = np.exp(log_p)
-        return lambda other: float(p @ (log_p - other.log_prob_all()) + other.log_partition())
+
+        @one_blas_thread()
+        def whole_basis(other: RBM) -> float:
+            return float(p @ (log_p - other.log_prob_all()) + other.log_partition())
+
+        return whole_basis
     drawn = samples or model_configurations(rbm, draws, seed)
     bits = np.ascontiguousarray(drawn.bits.T, dtype=np.uint8)
     here = rbm.log_prob_unnormalized(bits)
     log_z = exact_log_partition(rbm, _PARTITION_SECONDS)
 
+    @one_blas_thread()
     def divergence(other: RBM) -> float:
         d = here - other.log_prob_unnormalized(bits)
         mean = float(drawn.weight @ d)
