@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.inputs import InputError, check_count, check_number, check_seed
 from psiprune.rbm import RBM
 
 Float64 = NDArray[np.float64]
@@ -64,8 +64,8 @@ def find_clusters(
     """
     if check_count("width", width, 2) > rbm.visible:
         raise InputError(f"width: the RBM has {rbm.visible} sites, found {width}")
-    if not 0 < threshold <= 1:
-        raise InputError(f"threshold: must be above 0 and at most 1, found {threshold!r}")
+    rule = "above 0 and at most 1"
+    threshold = check_number("threshold", threshold, rule, lambda x: 0 < x <= 1)
     check_count("permutations", permutations, 1, MOST_PERMUTATIONS)
     generator = np.random.default_rng([check_seed(seed), _STREAM])
     first, strength, share = strongest_windows(rbm.weights, width)

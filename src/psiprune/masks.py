@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.files import kind_of, write_bytes
-from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.inputs import InputError, check_count, check_number, check_seed
 from psiprune.rbm import load_rbm
 from psiprune.shots import read_shots
 from psiprune.suffixes import MASK, check_suffix
@@ -110,8 +110,7 @@ def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
         InputError: the mask is not a table of bool, or the share is not in 0 .. 1.
     """
     whole = _table("mask", mask)
-    if not 0 <= share <= 1:
-        raise InputError(f"share: must be from 0 to 1, found {share!r}")
+    share = check_number("share", share, "from 0 to 1", lambda x: 0 <= x <= 1)
     generator = np.random.default_rng([check_seed(seed), _STREAM, _BREAK])
     moves = _moves(whole, _shuffled(whole, generator), generator)
     out = whole.copy()

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from psiprune import saliency
 from psiprune.config import FineTuneSettings, PruneSettings, TrainSettings
-from psiprune.inputs import InputError, check_seed
+from psiprune.inputs import InputError, check_count, check_number, check_seed
 from psiprune.rbm import RBM
 from psiprune.removal import compensated, keep_most_salient
 from psiprune.shots import Shots, as_shots, check_sites
@@ -51,7 +51,18 @@ def weights_kept(
 
     With another first step it is round(total * (1 - first_fraction) * (1 - fraction)^(step - 1)),
     and with a density at least round(density * total).
+
+    Raises:
+        InputError: a number breaks its rule.
     """
+    total, step = check_count("total", total, 1), check_count("step", step, 0)
+    for name, share in (
+        ("fraction", fraction),
+        ("first_fraction", first_fraction),
+        ("density", density),
+    ):
+        if share is not None:
+            check_number(name, share, "a number above 0 and below 1", lambda x: 0 < x < 1)
     share = (1.0 - fraction) ** step
     if first_fraction is not None and step > 0:
         share = (1.0 - first_fraction) * (1.0 - fraction) ** (step - 1)

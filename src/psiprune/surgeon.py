@@ -27,6 +27,7 @@ from psiprune.fisher import (
     model_configurations,
     model_fisher,
 )
+from psiprune.inputs import check_count, check_seed
 from psiprune.likelihood import Configurations, from_vector, to_vector
 from psiprune.parallel import one_blas_thread
 from psiprune.partition import exact_log_partition
@@ -130,9 +131,11 @@ def operate(
         seed: of these samples.
 
     Raises:
-        InputError: more than 20,000 parameters, fewer than eight samples for each of them, or
-            samples that are no bits or have other sites.
+        InputError: more than 20,000 parameters, fewer than eight samples for each of them, samples
+            that are no bits or have other sites, or a number breaks its rule.
     """
+    count, draws = check_count("count", count, 0), check_count("draws", draws, 1)
+    seed = check_seed(seed)
     given = None if samples is None else _halves(rbm, samples)
     on_basis = given is None and rbm.visible <= BASIS_SITES
     tolerance = TOLERANCE if on_basis else TOLERANCE_ON_SAMPLES
