@@ -237,9 +237,9 @@ def _show_clusters(rbm: RBM, clusters: xr.Dataset, files: list[Path], json: bool
 
 
 def _check_out(out: Path) -> None:
-    """Refuse a name that tells of something else, or that is there, before anything is made."""
-    check_suffix(out, MASK)
+    """Refuse a name that is there, or that tells of something else, before anything is made."""
     check_new(out)
+    check_suffix(out, MASK)
 
 
 def _finish(mask: Mask, out: Path, json: bool) -> None:
