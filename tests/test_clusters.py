@@ -166,3 +166,10 @@ def test_the_seed_fixes_the_result_and_files_keep_it(tmp_path: Path) -> None:
 def test_bad_arguments(options: dict[str, float], words: str) -> None:
     with pytest.raises(InputError, match=words):
         find_clusters(initial_rbm(4, 2, seed=0), **options)  # type: ignore[arg-type]
+
+
+def test_permutations_beyond_memory_are_refused() -> None:
+    rbm = initial_rbm(6, 3, seed=0)
+    line = r"^permutations: must be an integer of at most 1,000,000, found 1000000000$"
+    with pytest.raises(InputError, match=line):
+        find_clusters(rbm, permutations=10**9)

@@ -50,6 +50,13 @@ def test_sparse_lines_differ_in_more_than_colour(sparse: xr.Dataset) -> None:
     assert len({line.get_linestyle() for line in named}) >= 4
 
 
+def test_variants_without_an_epoch_stand_in_the_legend_alone(sparse: xr.Dataset) -> None:
+    figure = plot_sparse(sparse.sel(epoch=slice(0, 0)).assign_attrs(train_epochs=0))
+    assert len(legend(figure)) == len(VARIANTS)
+    # What is drawn is the level of "pruned" alone.
+    assert [len(points) for points in drawn(figure.get_axes()[0]) if points] == [2]
+
+
 def test_broken_lines_are_medians_by_share(ablation: xr.Dataset) -> None:
     figure = plot_broken(ablation)
     axes = figure.get_axes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 import exact
+import tiny
 from psiprune.inputs import InputError
 from psiprune.masks import (
     NARROWEST,
@@ -23,6 +25,8 @@ from psiprune.masks import (
     forbid,
     forbid_others,
     random_mask,
+    read_mask,
+    write_mask,
 )
 
 SIZES = [(1, 3), (1, 4), (2, 3), (3, 3), (2, 5), (3, 4), (3, 7), (5, 3), (9, 18), (7, 19)]
@@ -221,3 +225,29 @@ def test_the_control_bars_as_many_others(inside: Mask, seed: int) -> None:
     assert (control | ~inside).all()
     barred = (~control).sum(axis=1)
     np.testing.assert_array_equal(barred, np.minimum(inside.sum(axis=1), (~inside).sum(axis=1)))
+
+
+@pytest.mark.parametrize("name", ["mask.npz", "mask.nc", "mask.csv", "mask.PNG"])
+def test_a_name_that_tells_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    line = f"{out}: a mask, as text or .npy, is what is written, and {out.suffix.lower()} tells of "
+    with pytest.raises(InputError) as caught:
+        write_mask(np.ones((3, 6), bool), out)
+    assert str(caught.value).startswith(line)
+    made = ("mask", "random", "--hidden=3", "--sites=6", "--count=9", "-o", out)
+    assert tiny.refusal(tiny.call(*made)).startswith(line)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["mask.npy", "mask.NPY", "mask.txt", "mask", "mask.own"])
+def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
+    mask = random_mask(3, 6, 9, seed=0)
+    np.testing.assert_array_equal(read_mask(write_mask(mask, tmp_path / name)), mask)
+
+
+def test_masks_beyond_memory_are_refused() -> None:
+    line = r"^hidden: a mask of 1,000,000 hidden units and 1,000,000 sites has .* at most 100,000,"
+    with pytest.raises(InputError, match=line):
+        random_mask(10**6, 10**6, 9, seed=0)
+    with pytest.raises(InputError, match=line):
+        cluster_mask(10**6, 10**6, 10**8)

@@ -200,3 +200,13 @@ def test_the_command_keeps_its_levels_and_goes_on(
     refused = tiny.call("rewire", tmp_path / "dense.nc", tmp_path / "shots.nc", "-o", out)
     assert "lacks no weight" in tiny.refusal(refused)
     assert Level(0, sparse).fraction_pruned == pytest.approx(10 / 18)
+
+
+def test_rewiring_without_training_is_refused() -> None:
+    dense = initial_rbm(6, 3, seed=0)
+    with pytest.raises(InputError, match=r"^fine_tune: must be a method .* found None; weights"):
+        rewire(
+            dense.with_mask(dense.weights > 0),
+            np.zeros((9, 6), np.uint8),
+            fine_tune=None,  # type: ignore[arg-type]
+        )

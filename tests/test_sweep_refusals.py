@@ -151,7 +151,6 @@ def test_what_does_work_at_the_limits() -> None:
         ("n_qubits = 4", "study.n_qubits: no such setting of a study; the nearest is "),
         ("train.lr = 0.1", "study.train.lr: no such setting of a study; the nearest is train"),
         ("train.epoch = 1", "the nearest is train.epochs"),
-        ("until = {measure = 'kl'}", "until: has no use in a sweep"),
         ("site = 4", "study.site: no such setting of a study; the nearest is sites"),
     ],
 )

@@ -9,11 +9,13 @@ import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.inputs import InputError, check_count, check_number, check_seed
 from psiprune.rbm import RBM
 
 Float64 = NDArray[np.float64]
 
+#: Random orders behind a p-value: with so many its error is below 0.0005, and they take gigabytes.
+MOST_PERMUTATIONS = 1_000_000
 _STREAM = 6
 
 
@@ -58,13 +60,13 @@ def find_clusters(
         positions of clusters that count. width, threshold, permutations and seed are attributes.
 
     Raises:
-        InputError: width is not 2 .. N, threshold not in (0, 1], permutations < 1.
+        InputError: width is not 2 .. N, threshold not in (0, 1], permutations not 1 .. 10^6.
     """
     if check_count("width", width, 2) > rbm.visible:
         raise InputError(f"width: the RBM has {rbm.visible} sites, found {width}")
-    if not 0 < threshold <= 1:
-        raise InputError(f"threshold: must be above 0 and at most 1, found {threshold!r}")
-    check_count("permutations", permutations, 1)
+    rule = "above 0 and at most 1"
+    threshold = check_number("threshold", threshold, rule, lambda x: 0 < x <= 1)
+    check_count("permutations", permutations, 1, MOST_PERMUTATIONS)
     generator = np.random.default_rng([check_seed(seed), _STREAM])
     first, strength, share = strongest_windows(rbm.weights, width)
     p_value = np.array(

@@ -12,7 +12,7 @@ from psiprune.config import LARGEST_FISHER
 from psiprune.inputs import InputError
 from psiprune.lapack import cholesky_in_place, inverse_in_place
 from psiprune.likelihood import Configurations, collapse
-from psiprune.parallel import in_threads
+from psiprune.parallel import in_threads, one_blas_thread
 from psiprune.partition import independent_draws
 from psiprune.rbm import RBM
 from psiprune.shots import Shots, as_shots, check_sites
@@ -30,6 +30,7 @@ _PIECE = 1 << 14  # states or samples at a time
 _BLOCK = 512  # parameters at a time
 
 
+@one_blas_thread()
 def model_fisher(
     rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
 ) -> Float64:

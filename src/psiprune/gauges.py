@@ -35,9 +35,15 @@ def state_gauge(name: str, reference: Reference, *, draws: int, seed: int) -> Ga
     """The function RBM -> measure of that name in `evaluate`, the same draws for every RBM.
 
     Raises:
-        InputError: there is no such measure; the function raises it for another number of sites.
+        InputError: there is no such measure, or it is one of energy and the state has no model; the
+            function raises it for another number of sites.
     """
     check_state_gauge(name)
+    if name.startswith("energy") and reference.model is None:
+        raise InputError(
+            f"until: {name} needs a state with its Hamiltonian, and this state has none; give "
+            "another measure, or a state of psiprune ground-state"
+        )
 
     def gauge(rbm: RBM) -> Measure:
         check_reference(rbm, reference)

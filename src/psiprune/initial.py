@@ -49,4 +49,6 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     if mask is not None and np.shape(mask) == weights.shape:  # the RBM refuses any other shape
         weights *= np.asarray(mask)
     visible_bias = np.log(mean / (1.0 - mean)) - weights.sum(axis=0) / 2.0
-    return RBM(weights, visible_bias, -weights @ mean, mask)  # type: ignore[arg-type]
+    hidden_bias = -weights @ mean
+    new = {"initial": "local"}
+    return RBM(weights, visible_bias, hidden_bias, mask, new)  # type: ignore[arg-type]

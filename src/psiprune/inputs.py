@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Real
 from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -127,12 +129,25 @@ def check_seed(seed: int) -> int:
     return number
 
 
-def check_count(name: str, value: int, least: int) -> int:
-    """Return the value if it is an integer of at least `least`, else raise `InputError`."""
+def check_count(name: str, value: int, least: int, most: int | None = None) -> int:
+    """Return the value if it is an integer from `least` to `most`, else raise `InputError`."""
     number = _integer(value)
     if number is None or number < least:
         raise InputError(f"{name}: must be an integer of at least {least}, found {value!r}")
+    if most is not None and number > most:
+        raise InputError(f"{name}: must be an integer of at most {most:,}, found {value!r}")
     return number
+
+
+def check_number(name: str, value: float, rule: str, right: Callable[[float], bool]) -> float:
+    """Return the value if it is a finite number for which `right` holds, else raise `InputError`.
+
+    `rule` says in words what `right` asks for.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not right(value):
+        raise InputError(f"{name}: must be {rule}, found {value!r}")
+    return float(value)
 
 
 def _integer(value: Any) -> int | None:

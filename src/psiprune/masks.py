@@ -13,14 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.files import kind_of, write_bytes
-from psiprune.inputs import InputError, check_count, check_seed
+from psiprune.inputs import InputError, check_count, check_number, check_seed
 from psiprune.rbm import load_rbm
 from psiprune.shots import read_shots
+from psiprune.suffixes import MASK, check_suffix
 
 Mask = NDArray[np.bool_]
 
 #: Adjacent sites of a cluster, at least: the X >= 3 of the paper's Section III B.
 NARROWEST = 3
+#: Places of a mask, N_h times N: far more than any RBM here has, and what memory can hold.
+MOST_PLACES = 100_000_000
 _STREAM = 5  # tells this module's random numbers from those of training and pruning
 _RANDOM, _BREAK, _OTHERS = 0, 1, 2
 _TRADES = 20  # a unit; a mask is shuffled through after a few (Strona et al. 2014)
@@ -30,9 +33,10 @@ def random_mask(hidden: int, visible: int, count: int, seed: int) -> Mask:
     """`count` weights, every such mask as likely as any other; nothing is said of connection.
 
     Raises:
-        InputError: a layer has no unit, or count is not 0 .. hidden * visible.
+        InputError: a layer has no unit, there are more than 10^8 pairs of units, or count is not
+            0 .. hidden * visible.
     """
-    total = check_count("hidden", hidden, 1) * check_count("visible", visible, 1)
+    total = _places(hidden, visible)
     if check_count("count", count, 0) > total:
         raise InputError(f"count: {hidden} x {visible} units have {total} weights, found {count}")
     generator = np.random.default_rng([check_seed(seed), _STREAM, _RANDOM])
@@ -58,7 +62,8 @@ def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
     Raises:
         InputError: no such mask has `count` weights; the line tells the least and the most.
     """
-    hidden, visible = check_count("hidden", hidden, 1), check_count("visible", visible, 1)
+    _places(hidden, visible)
+    hidden, visible = int(hidden), int(visible)
     if visible < NARROWEST:
         raise InputError(f"visible: a cluster needs at least {NARROWEST} sites, found {visible}")
     # A tree over N + N_h units has N + N_h - 1 edges, and a chain of clusters is that sparse.
@@ -105,8 +110,7 @@ def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
         InputError: the mask is not a table of bool, or the share is not in 0 .. 1.
     """
     whole = _table("mask", mask)
-    if not 0 <= share <= 1:
-        raise InputError(f"share: must be from 0 to 1, found {share!r}")
+    share = check_number("share", share, "from 0 to 1", lambda x: 0 <= x <= 1)
     generator = np.random.default_rng([check_seed(seed), _STREAM, _BREAK])
     moves = _moves(whole, _shuffled(whole, generator), generator)
     out = whole.copy()
@@ -147,19 +151,35 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
     if kind_of(path) is not None:
         return load_rbm(path).mask
     # A mask has a row for each hidden unit, as shots have one for each shot.
-    kind = "numpy" if Path(path).suffix in (".npy", ".npz") else "text"
+    kind = "numpy" if Path(path).suffix.lower() in (".npy", ".npz") else "text"
     return read_shots(path, kind).bits.astype(bool)
 
 
 def write_mask(mask: Mask, path: str | os.PathLike[str]) -> Path:
-    """Write a mask as `read_mask` reads it: .npy, or else text with a line for each hidden unit."""
+    """Write a mask as `read_mask` reads it: .npy, or else text with a line for each hidden unit.
+
+    Raises:
+        InputError: the suffix tells of another content, or the mask is not a table of bool.
+    """
+    check_suffix(path, MASK)
     table = _table("mask", mask).astype(np.uint8)
-    if Path(path).suffix == ".npy":
+    if Path(path).suffix.lower() == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, table)
         return write_bytes(path, buffer.getvalue())
     lines = ("".join(map(str, row)) for row in table.tolist())
     return write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _places(hidden: int, visible: int) -> int:
+    """Pairs of a hidden unit and a site."""
+    total = check_count("hidden", hidden, 1) * check_count("visible", visible, 1)
+    if total > MOST_PLACES:
+        raise InputError(
+            f"hidden: a mask of {hidden:,} hidden units and {visible:,} sites has {total:,} "
+            f"places; give numbers with a product of at most {MOST_PLACES:,}"
+        )
+    return total
 
 
 def _shuffled(mask: Mask, generator: np.random.Generator) -> Mask:

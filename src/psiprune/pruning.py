@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from psiprune import saliency
 from psiprune.config import FineTuneSettings, PruneSettings, TrainSettings
-from psiprune.inputs import InputError, check_seed
+from psiprune.inputs import InputError, check_count, check_number, check_seed
 from psiprune.rbm import RBM
 from psiprune.removal import compensated, keep_most_salient
 from psiprune.shots import Shots, as_shots, check_sites
@@ -51,7 +51,18 @@ def weights_kept(
 
     With another first step it is round(total * (1 - first_fraction) * (1 - fraction)^(step - 1)),
     and with a density at least round(density * total).
+
+    Raises:
+        InputError: a number breaks its rule.
     """
+    total, step = check_count("total", total, 1), check_count("step", step, 0)
+    for name, share in (
+        ("fraction", fraction),
+        ("first_fraction", first_fraction),
+        ("density", density),
+    ):
+        if share is not None:
+            check_number(name, share, "a number above 0 and below 1", lambda x: 0 < x < 1)
     share = (1.0 - fraction) ** step
     if first_fraction is not None and step > 0:
         share = (1.0 - first_fraction) * (1.0 - fraction) ** (step - 1)
@@ -110,6 +121,12 @@ def count_at(settings: PruneSettings, total: int, step: int) -> int:
         first_fraction=settings.first_fraction,
         density=settings.density,
     )
+
+
+def ending(settings: PruneSettings, total: int) -> PruneSettings:
+    """The settings with no more steps than it takes from `total` weights to the last one."""
+    steps = (step for step in range(settings.levels) if count_at(settings, total, step) == 1)
+    return settings.model_copy(update={"levels": max(1, next(steps, settings.levels))})
 
 
 def next_level(
@@ -180,6 +197,7 @@ def prune(
         first_fraction: share removed in the first step, if another than later.
         density: stop at exactly round(density * total) weights, the last step cut short.
         levels: number of pruning steps, at most; 20 if not given, or as many as the density takes.
+            A path ends before where one weight is left.
         compensate: add half of a removed weight to the biases of its units; see `compensated`.
         fine_tune: method of training after each step, or None for no training.
         rewind: an RBM with the same units, untrained or of an early epoch. After each step the
@@ -215,6 +233,7 @@ def prune(
     check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)
     own = check_seed(seed)
+    settings = ending(settings, rbm.number_of_weights)
     rest = prune_steps(first, rbm.number_of_weights, data, settings, tuning, own, rewind=rewind)
     return [first, *rest]
 

@@ -389,7 +389,8 @@ def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | 
     check_size(visible, hidden)
     generator = np.random.default_rng([check_seed(seed), 0])
     weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
-    return RBM(weights, np.zeros(visible), np.zeros(hidden), mask)  # type: ignore[arg-type]
+    biases = np.zeros(visible), np.zeros(hidden)
+    return RBM(weights, *biases, mask, {"initial": "random"})  # type: ignore[arg-type]
 
 
 def _sigmoid(x: Float64) -> Float64:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.inputs import InputError, check_count
 from psiprune.rbm import RBM
 
 
@@ -16,7 +17,19 @@ def keep_most_salient(
     """The mask of the `count` weights of greatest saliency among those of `mask`.
 
     Ties go to the lower index (row by row), so the count is exact.
+
+    Raises:
+        InputError: the saliency has another shape than the mask or is NaN at a weight, or the count
+            is no integer of at least 0.
     """
+    count = check_count("count", count, 0)
+    if np.shape(saliency) != np.shape(mask):
+        raise InputError(
+            f"saliency: must have shape [hidden, visible] = {list(np.shape(mask))} as the mask, "
+            f"found {list(np.shape(saliency))}"
+        )
+    if np.isnan(saliency[mask]).any():
+        raise InputError("saliency: must be a number at every weight of the mask, found nan")
     existing = np.flatnonzero(mask)
     order = np.argsort(-saliency.ravel()[existing], kind="stable")
     kept = np.zeros(mask.size, bool)

@@ -150,6 +150,11 @@ def rewire(
     """
     data = check_sites(as_shots(shots), rbm.visible, "the RBM")
     settings = RewireSettings(rounds=rounds, share=share, criterion=criterion)
+    if fine_tune is None:
+        raise InputError(
+            "fine_tune: must be a method of training (cd, pcd, natural or exact), found None; "
+            "weights grow at 0, so without training a round would only remove some"
+        )
     tuning = FineTuneSettings(**{"method": fine_tune, **changes})
     check_rewirable(rbm)
     first = Level(0, rbm)

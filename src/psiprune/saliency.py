@@ -15,6 +15,7 @@ from psiprune.fisher import (
     model_fisher,
     weight_variances,
 )
+from psiprune.inputs import check_count, check_number, check_seed
 from psiprune.likelihood import to_vector
 from psiprune.parallel import one_blas_thread
 from psiprune.rbm import RBM
@@ -58,7 +59,7 @@ def magnitude_by_unit(rbm: RBM) -> Float64:
 
 def uniform(rbm: RBM, seed: int) -> Float64:
     """Random numbers: the control that every criterion must beat."""
-    return np.random.default_rng([seed, _STREAM]).random(rbm.weights.shape) * rbm.mask
+    return np.random.default_rng([check_seed(seed), _STREAM]).random(rbm.weights.shape) * rbm.mask
 
 
 @one_blas_thread()
@@ -83,6 +84,7 @@ def damage(
         InputError: the samples are no bits, have other sites than the RBM, or are fewer than eight
             for each of its parameters, as `psiprune.surgeon.operate` needs them.
     """
+    draws, seed = check_count("draws", draws, 1), check_seed(seed)
     data = None if samples is None else as_configurations(rbm, check_samples(rbm, samples))
     return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed, samples=data)
 
@@ -110,8 +112,11 @@ def surgeon(
         damping: the lambda above, relative.
 
     Raises:
-        InputError: more than 20,000 parameters, or the samples are refused as in `damage`.
+        InputError: more than 20,000 parameters, the samples are refused as in `damage`, or a number
+            breaks its rule.
     """
+    draws, seed = check_count("draws", draws, 1), check_seed(seed)
+    damping = check_number("damping", damping, "a number of at least 0", lambda x: x >= 0)
     data = None if samples is None else as_configurations(rbm, check_samples(rbm, samples))
     fisher = model_fisher(rbm, draws=draws, seed=seed, samples=data)
     inverse = damped_inverse(fisher, damping)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
@@ -177,7 +177,8 @@ def dense_limit(
         keep: as in `find_smallest`, for other-1, other-2, ...
 
     Raises:
-        InputError: the RBM is pruned, or does not tell how it was trained.
+        InputError: the RBM is pruned, was trained on from another one, or does not tell how it was
+            trained.
     """
     seed, settings = how_trained(rbm)
     keep = _make if keep is None else keep
@@ -196,15 +197,20 @@ def how_trained(rbm: RBM) -> tuple[int, TrainSettings]:
     """Seed and settings of the training of a dense RBM, from its provenance.
 
     Raises:
-        InputError: the RBM is pruned, or does not tell.
+        InputError: the RBM is pruned, was trained on from another one, or does not tell.
     """
     own = rbm.provenance
     seed = own.get("seed")
-    if not rbm.mask.all() or own.get("method") is None or not isinstance(seed, int):
-        why = "is pruned" if not rbm.mask.all() else "does not tell how it was trained"
-        raise InputError(f"limit: must be given, as the RBM {why}, so no others can be trained")
-    known: dict[str, Any] = {name: own[name] for name in TrainSettings.model_fields if name in own}
-    return seed, TrainSettings(**known)
+    if not rbm.mask.all():
+        why = "is pruned"
+    elif "start" in own:
+        why = "was trained on from another one"
+    elif own.get("method") is None or not isinstance(seed, int):
+        why = "does not tell how it was trained"
+    else:
+        known = {name: own[name] for name in TrainSettings.model_fields if name in own}
+        return seed, TrainSettings(**known)  # type: ignore[arg-type]
+    raise InputError(f"limit: must be given, as the RBM {why}, so no others can be trained")
 
 
 def _make(_: str, make: Callable[[], Trial]) -> Trial:

@@ -9,6 +9,7 @@ from psiprune.inputs import InputError
 
 NETCDF, NPZ, TEXT, JSON = "NetCDF", "an .npz archive", "text with blanks between values", "JSON"
 TORCH, B8 = "a file of torch", "Stim's b8"
+MASK = "a mask, as text or .npy,"
 
 #: The suffixes that tell each content; the first is the one that is recommended.
 _TELL = {
@@ -18,9 +19,10 @@ _TELL = {
     JSON: (".json",),
     TORCH: (".pt", ".pth"),
     B8: (".b8",),
+    MASK: (".txt", ".npy"),
 }
 #: Those of contents that are never written here under a name of the user's.
-_OTHERS = (".npy", ".csv", ".tsv", ".01", ".toml", ".py", ".zip", ".gz", ".html", ".png", ".pkl")
+_OTHERS = (".csv", ".tsv", ".01", ".toml", ".py", ".zip", ".gz", ".html", ".png", ".pkl")
 
 
 def check_suffix(path: str | os.PathLike[str], content: str) -> None:

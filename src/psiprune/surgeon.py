@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -26,8 +27,10 @@ from psiprune.fisher import (
     model_configurations,
     model_fisher,
 )
+from psiprune.inputs import check_count, check_seed
 from psiprune.likelihood import Configurations, from_vector, to_vector
 from psiprune.parallel import one_blas_thread
+from psiprune.partition import exact_log_partition
 from psiprune.rbm import RBM
 from psiprune.removal import compensated, keep_most_salient
 from psiprune.saliency import DAMPING, DRAWS
@@ -44,6 +47,10 @@ TOLERANCE, TOLERANCE_ON_SAMPLES = 2.0, 4.0
 _NOISE = 1e-6
 # Samples behind F, at least, and as many behind each check.
 _PER_PARAMETER = SAMPLES_PER_PARAMETER // 2
+# log Z beside the samples of a check, where an exact one takes so long on one core at most: a level
+# asks for a few, and where the quadratic form fails for some hundred.
+_PARTITION_SECONDS = 2.0
+_CERTAIN = 3.0  # standard errors by which it must contradict an estimate without log Z
 _ROUNDING = 1e-14
 _HALVINGS = 8  # smallest chunk on samples, as a part of the whole
 _STRONGER = (1.0, 10.0, 100.0, 1000.0)  # factors on the damping, where the smallest chunk fails,
@@ -52,10 +59,14 @@ _SCALES = (0.5, 0.25, 0.0)  # and shorter corrections of the best of these
 
 
 class Halves(NamedTuple):
-    """Samples that a caller hands in: one half for the matrix, the other checks its promises."""
+    """Samples that a caller hands in: one half for the matrix, the other checks its promises.
+
+    `size` is how many samples the second half has.
+    """
 
     matrix: Configurations
     check: Configurations
+    size: int
 
 
 class Around(NamedTuple):
@@ -92,33 +103,39 @@ def operate(
 
     Done in 4 chunks (one above 20 sites), with F found anew before each and damped by 10^-3 of the
     mean of its diagonal. After a chunk KL(p_before || p_after) is measured, exactly up to 20 sites
-    and above on model samples other than those behind F. Where it is more than 2 times (4 times)
-    what was promised, half of the chunk is tried, and so on down to one weight (an eighth of the
-    chunk). Where that breaks the promise too, the cheapest is taken of what the 6 least salient
-    weights really cost to begin with, each with damping 1, 10, 100 and 1000 times as strong, and of
-    the best of these with a half, a quarter and none of its correction: so one bad step cannot ruin
-    a level.
+    and above on model samples other than those behind F, with log Z exact where it takes seconds
+    (see `divergence_from`). Where both layers are large and log Z is not at hand, the check cannot
+    see that the RBM after it has states which the samples lack: compare such a level with another
+    criterion by `evaluate` or `log_partition`. Where KL is more than 2 times (4 times) what was
+    promised, half of the chunk is tried, and so on down to one weight (an eighth of the chunk).
+    Where that breaks the promise too, the cheapest is taken of what the 6 least salient weights
+    really cost to begin with, each with damping 1, 10, 100 and 1000 times as strong, and of the
+    best of these with a half, a quarter and none of its correction: so one bad step cannot ruin a
+    level, as far as the check sees it.
 
     Last, KL(p_start || p_end) of the level is compared with that of three cuts of the same count
     without surgery: by magnitude with compensated biases, by magnitude alone, and by damage. Where
     one is cheaper by more than 10^-6 nat, it is what is returned: in a nearly deterministic state F
-    tells next to nothing, but a saturated hidden unit is well replaced by biases. That takes five
-    more KL a level, on the samples of the first check, so next to no time.
+    tells next to nothing, but a saturated hidden unit is well replaced by biases. That takes four
+    more KL a level, on the samples of the first check.
 
     Args:
         rbm: the RBM.
         count: weights to be left; if there are no more, the RBM is returned as it is.
         samples: take these at any number of sites and for all chunks, Shots or bits [shot, site]:
             samples of the RBM, or the shots it was fitted to. Every second one is behind F, the
-            others are behind the checks, and all is as above 20 sites.
+            others are behind the checks, and all is as above 20 sites. Of shots it was fitted to
+            the checks measure the loss of likelihood.
         draws: if none are given, model samples behind F and behind each check above 20 sites, but
             no fewer than four for each parameter.
         seed: of these samples.
 
     Raises:
-        InputError: more than 20,000 parameters, fewer than eight samples for each of them, or
-            samples that are no bits or have other sites.
+        InputError: more than 20,000 parameters, fewer than eight samples for each of them, samples
+            that are no bits or have other sites, or a number breaks its rule.
     """
+    count, draws = check_count("count", count, 0), check_count("draws", draws, 1)
+    seed = check_seed(seed)
     given = None if samples is None else _halves(rbm, samples)
     on_basis = given is None and rbm.visible <= BASIS_SITES
     tolerance = TOLERANCE if on_basis else TOLERANCE_ON_SAMPLES
@@ -137,8 +154,8 @@ def operate(
         del here  # the next matrix may take gigabytes, too
         size, step = min(2 * done, whole), step + 1
     # Chunks that are cheap one by one may add up to a level that is not.
-    rival = min(rivals, key=cost)
-    return rival if cost(rival) < cost(rbm) - _NOISE else rbm
+    least_cost, rival = min(((cost(rival), rival) for rival in rivals), key=itemgetter(0))
+    return rival if least_cost < cost(rbm) - _NOISE else rbm
 
 
 def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
@@ -179,25 +196,48 @@ def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
     return Cut(corrected, rbm.with_mask(mask), promised)
 
 
+@one_blas_thread()
 def divergence_from(
     rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
 ) -> Callable[[RBM], float]:
     """The function other -> KL(p_rbm || p_other), in nat.
 
     Exact up to 20 sites. Above, or if samples are given, with d = log p~_rbm - log p~_other at
-    these, else at `draws` samples of the RBM, KL = E[d] + log E[exp(-d)].
+    these `draws` samples, else at as many of the RBM:
+
+        within = E[d] + log E[exp(-d)],   whole = E[d] + log Z_other - log Z_rbm.
+
+    `within` has little noise, but is blind to states that the other RBM has and the samples lack,
+    and sees too much of a rare state they have by luck. `whole` is right about both, with the noise
+    of E[d]. It counts where the two differ by more than 3 of its standard errors, as far as log Z
+    is exact and takes 2 s: a layer of at most 25 units with 50 in the other, or few weights.
+    Elsewhere no mass outside of the samples is seen.
     """
     if samples is None and rbm.visible <= BASIS_SITES:
         log_p = rbm.log_prob_all() - rbm.log_partition()
         p = np.exp(log_p)
-        return lambda other: float(p @ (log_p - other.log_prob_all()) + other.log_partition())
+
+        @one_blas_thread()
+        def whole_basis(other: RBM) -> float:
+            return float(p @ (log_p - other.log_prob_all()) + other.log_partition())
+
+        return whole_basis
     drawn = samples or model_configurations(rbm, draws, seed)
     bits = np.ascontiguousarray(drawn.bits.T, dtype=np.uint8)
     here = rbm.log_prob_unnormalized(bits)
+    log_z = exact_log_partition(rbm, _PARTITION_SECONDS)
 
+    @one_blas_thread()
     def divergence(other: RBM) -> float:
         d = here - other.log_prob_unnormalized(bits)
-        return float(drawn.weight @ d + scipy.special.logsumexp(-d, b=drawn.weight))
+        mean = float(drawn.weight @ d)
+        within = mean + float(scipy.special.logsumexp(-d, b=drawn.weight))
+        there = None if log_z is None else exact_log_partition(other)
+        if log_z is None or there is None:
+            return within
+        whole = mean + there.value - log_z.value
+        error = float(np.sqrt(drawn.weight @ (d - mean) ** 2 / draws))
+        return whole if abs(whole - within) > _CERTAIN * error else within
 
     return divergence
 
@@ -205,16 +245,17 @@ def divergence_from(
 def _halves(rbm: RBM, samples: Shots | ArrayLike) -> Halves:
     """Every second sample, and the others: so each half is of all kinds if they are sorted."""
     bits = check_samples(rbm, samples)
-    return Halves(*(as_configurations(rbm, bits[half::2]) for half in (0, 1)))
+    matrix, check = (as_configurations(rbm, bits[half::2]) for half in (0, 1))
+    return Halves(matrix, check, len(bits) // 2)
 
 
 def _around(rbm: RBM, draws: int, seed: int, step: int, given: Halves | None) -> Around:
     """F and KL around an RBM: exact, or from samples given or drawn for this step."""
-    matrix, check = given or (None, None)
+    matrix, check, size = given or (None, None, draws)
     own = seed_for(seed, f"matrix {step}"), seed_for(seed, f"check {step}")
     return Around(
         model_fisher(rbm, draws=draws, seed=own[0], samples=matrix),
-        divergence_from(rbm, draws=draws, seed=own[1], samples=check),
+        divergence_from(rbm, draws=size, seed=own[1], samples=check),
     )
 
 

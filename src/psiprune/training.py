@@ -192,14 +192,18 @@ def _states(state: State, shots: Shots, settings: TrainSettings, seed: int) -> I
 
 def identity(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> dict[str, object]:
     """All that the numbers of a training follow from."""
-    arrays = start.weights, start.visible_bias, start.hidden_bias, start.mask
     return {
         "psiprune": version("psiprune"),
         **settings.model_dump(mode="json"),
         "seed": seed,
         "shots": hashlib.sha256(shots.bits.tobytes()).hexdigest(),
-        "start": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
+        "start": _digest(start),
     }
+
+
+def _digest(rbm: RBM) -> str:
+    arrays = rbm.weights, rbm.visible_bias, rbm.hidden_bias, rbm.mask
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def initial(
@@ -242,7 +246,8 @@ def train(
 
     Returns:
         The RBM after the last epoch; its provenance holds seed, settings, number of shots, epochs
-        done and, for method "exact", whether it `converged` (0 or 1).
+        done and, for method "exact", whether it `converged` (0 or 1). If it was not trained from
+        initial weights, `start` is the SHA-256 of the RBM it began with.
 
     Raises:
         InputError: an argument breaks its rule.
@@ -285,6 +290,8 @@ def train(
                 watch(state)
             checkpoint.offer(state, notes)
     provenance = {"training_shots": len(data), "seed": seed, **chosen.model_dump()}
+    if set(start.provenance) != {"initial"}:  # what is not new cannot be made again from the rest
+        provenance["start"] = _digest(start)
     if state.epoch > 0:
         provenance["epochs_done"] = state.epoch
         if isinstance(state, NaturalState):

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from psiprune.cli.app import Out, Whole, app, check_new, new_file, show
 from psiprune.config.ensembles import rarest
 from psiprune.inputs import InputError
+from psiprune.suffixes import MASK, check_suffix
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,7 +56,7 @@ def random_command(
     """
     from psiprune.masks import random_mask
 
-    check_new(out)
+    _check_out(out)
     _finish(random_mask(hidden, sites, count, seed), out, json)
 
 
@@ -85,7 +86,7 @@ def cluster_command(
     """
     from psiprune.masks import cluster_mask
 
-    check_new(out)
+    _check_out(out)
     _finish(cluster_mask(hidden, sites, count), out, json)
 
 
@@ -115,7 +116,7 @@ def break_command(
     """
     from psiprune.masks import break_clusters, read_mask
 
-    check_new(out)
+    _check_out(out)
     _finish(break_clusters(read_mask(mask), share, seed), out, json)
 
 
@@ -154,7 +155,7 @@ def forbid_command(
     from psiprune.masks import forbid, forbid_others
     from psiprune.rbm import load_rbm
 
-    check_new(out)
+    _check_out(out)
     found = load_rbm(rbm)
     clusters = find_clusters(found, width=width, threshold=threshold)
     _check_can_count(found.visible, width, threshold)
@@ -237,6 +238,12 @@ def _show_clusters(rbm: RBM, clusters: xr.Dataset, files: list[Path], json: bool
     if files:
         numbers["figures"] = [str(file) for file in files]
     show(numbers, f"{clusters_text(clusters)}{drawn}", json)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a name that is there, or that tells of something else, before anything is made."""
+    check_new(out)
+    check_suffix(out, MASK)
 
 
 def _finish(mask: Mask, out: Path, json: bool) -> None:

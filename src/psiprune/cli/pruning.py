@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from psiprune.cli.app import Flat, Out, Whole, advance, app, chosen_settings, progress_bar, show
 from psiprune.config import (
+    SEARCH_LEVELS,
     FineTuneSettings,
     MeasureSettings,
     PathSettings,
@@ -89,7 +90,7 @@ def prune_command(
     from psiprune.runs import refuse_busy
 
     refuse_busy(out)
-    from psiprune.pruning import check_rewind, retraining
+    from psiprune.pruning import check_rewind, ending, retraining
     from psiprune.rbm import load_rbm
     from psiprune.shots import check_sites, read_shots
     from psiprune.smallest import how_trained
@@ -114,7 +115,9 @@ def prune_command(
         tuning = retraining(dense, tuning.model_dump(exclude_unset=True))
     check_rewind(early, dense, tuning)
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
-        pruning = PruneSettings(**{**pruning.model_dump(), "levels": 1000})
+        pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})
+    if until is None:
+        pruning = ending(pruning, dense.number_of_weights)
     ends: dict[str, Any] = {"limit": limit, "bisect": not no_bisect}
     if others is not None:
         ends["others"] = others

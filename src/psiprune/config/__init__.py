@@ -9,6 +9,7 @@ from psiprune.config.ensembles import (
 )
 from psiprune.config.paper import PaperSettings
 from psiprune.config.pruning import (
+    SEARCH_LEVELS,
     MeasureSettings,
     PathSettings,
     PruneSettings,
@@ -29,6 +30,7 @@ from psiprune.config.training import (
 __all__ = [
     "EXACT_GRADIENT_UNITS",
     "LARGEST_FISHER",
+    "SEARCH_LEVELS",
     "AblationSettings",
     "EnsembleSettings",
     "FineTuneSettings",

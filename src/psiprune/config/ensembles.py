@@ -11,6 +11,7 @@ from psiprune.config.pruning import MeasureSettings, PruneSettings, RewireSettin
 from psiprune.config.training import (
     EXACT_GRADIENT_UNITS,
     LARGEST_FISHER,
+    MOST_LEVELS,
     MOST_SEEDS,
     FineTuneSettings,
     TrainSettings,
@@ -155,7 +156,9 @@ class SparseSettings(EnsembleSettings):
         lt=1,
         description="share of the weights kept; 0.9^5, five of the paper's steps, if not given",
     )
-    levels: int = Field(default=5, ge=1, description="equal pruning steps to that density")
+    levels: int = Field(
+        default=5, ge=1, le=MOST_LEVELS, description="equal pruning steps to that density"
+    )
     history_every: int = Field(
         default=10, ge=1, description="epochs between entries of the history"
     )
@@ -227,7 +230,10 @@ class FrontierSettings(EnsembleSettings):
         description="the same for rewired RBMs and for those of other widths",
     )
     levels: int = Field(
-        default=21, ge=1, description="counts of weights; each is 10 % below the last"
+        default=21,
+        ge=1,
+        le=MOST_LEVELS,
+        description="counts of weights; each is 10 % below the last",
     )
     rewired: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(9, 13, 15),
@@ -269,6 +275,14 @@ class FrontierSettings(EnsembleSettings):
         n, own = self.sites, self.hidden_units
         widths = {1, max(1, n // 6), n // 3, own + 1, own + 2, own + 3, n, 2 * n}
         return tuple(sorted(widths - {own}))
+
+    @field_validator("rewired", "widths", "bonds")
+    @classmethod
+    def _each_number_once(cls, numbers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        # Each names a file or an entry of the table.
+        if numbers is not None and len(set(numbers)) < len(numbers):
+            raise ValueError("each number must stand once")
+        return numbers
 
     @field_validator("sites")
     @classmethod

@@ -17,6 +17,7 @@ from psiprune.config.ensembles import (
 from psiprune.config.pruning import MeasureSettings, PruneSettings
 from psiprune.config.training import (
     EXACT_GRADIENT_UNITS,
+    MOST_LEVELS,
     MOST_SEEDS,
     FineTuneSettings,
     TrainSettings,
@@ -57,7 +58,7 @@ class PaperSettings(EnsembleSettings):
         min_length=2,
         description="shares of the clusters that are broken",
     )
-    levels: int = Field(default=20, ge=1, description="pruning steps of 10 %")
+    levels: int = Field(default=20, ge=1, le=MOST_LEVELS, description="pruning steps of 10 %")
     history_every: int = Field(
         default=10, ge=1, description="epochs between entries of a training's history"
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from psiprune.config.training import MOST_SEEDS, FineTuneSettings
+from psiprune.config.training import MOST_LEVELS, MOST_SEEDS, FineTuneSettings
 from psiprune.inputs import InputError, Settings
 
 Criterion = Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
@@ -38,6 +38,7 @@ class PruneSettings(Settings):
     levels: int = Field(
         default=20,
         ge=1,
+        le=MOST_LEVELS,
         description="most pruning steps; with a density as many as it takes, if not given",
     )
     compensate: bool = Field(
@@ -60,8 +61,14 @@ class PruneSettings(Settings):
     @model_validator(mode="after")
     def _to_density(self) -> PruneSettings:
         if self.density is not None:
-            most = self.levels if "levels" in self.model_fields_set else 10**6
-            self.__dict__["levels"] = min(most, self._steps_to(self.density))
+            steps = self._steps_to(self.density)
+            most = self.levels if "levels" in self.model_fields_set else MOST_LEVELS
+            if steps > MOST_LEVELS == most:
+                raise InputError(
+                    f"density: takes {float(steps):.3g} steps to {self.density:g}, more than "
+                    f"{MOST_LEVELS:,}; give a larger density, or a larger fraction a step"
+                )
+            self.__dict__["levels"] = min(most, steps)
         return self
 
     def _steps_to(self, density: float) -> int:
@@ -72,6 +79,10 @@ class PruneSettings(Settings):
         return 1 + max(0, math.ceil(rest - 1e-9))
 
 
+#: Of a search, which ends by itself before.
+SEARCH_LEVELS = 1000
+
+
 class SearchSettings(PruneSettings):
     """How weights are removed in a search that ends by itself."""
 
@@ -79,14 +90,19 @@ class SearchSettings(PruneSettings):
         default="surgeon", description="remove the weights that cost least, as in prune"
     )
     levels: int = Field(
-        default=1000, ge=1, description="most pruning steps; the search ends by itself before"
+        default=SEARCH_LEVELS,
+        ge=1,
+        le=MOST_LEVELS,
+        description="most pruning steps; the search ends by itself before",
     )
 
 
 class RewireSettings(Settings):
     """Which weights move, how many at a time, how often."""
 
-    rounds: int = Field(default=20, ge=1, description="times that weights are dropped and grown")
+    rounds: int = Field(
+        default=20, ge=1, le=MOST_LEVELS, description="times that weights are dropped and grown"
+    )
     share: float = Field(
         default=0.3,
         gt=0,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -50,12 +52,16 @@ PRUNED = {
 PAPER, CLUSTER, RANDOM = "magnitude-cd", "cluster", "random"
 
 
+#: Makes an RBM of a path, or finds the one of that name which was made before.
+Keep = Callable[[str, Callable[[], RBM]], RBM]
+
+
 class Task(NamedTuple):
     """The RBMs of one variant and seed, from the most weights to the fewest."""
 
     member: Member
     variant: str
-    rbms: Callable[[Watch], Iterator[RBM]]
+    rbms: Callable[[Watch, Keep], Iterator[RBM]]
 
 
 def run_frontier(settings: FrontierSettings, folder: str | os.PathLike[str]) -> xr.Dataset:
@@ -77,7 +83,7 @@ def run_frontier(settings: FrontierSettings, folder: str | os.PathLike[str]) -> 
     every second of these. The last two kinds have `costly_seeds` seeds. An MPS of each bond
     dimension is the exact state cut by successive SVDs. The folder holds config.toml,
     provenance.json, for each field state and shots, for each seed and method a file with its RBMs,
-    and frontier.nc.
+    and frontier.nc. While a method is at work its RBMs stand one by one in a folder of its name.
 
     Returns:
         A dataset over field, seed, variant and count with kl, infidelity, abs_magnetization_bias,
@@ -210,35 +216,48 @@ def _path(
     tuning: FineTuneSettings | None,
     member: Member,
     tick: Watch,
+    keep: Keep,
 ) -> Iterator[RBM]:
     """The RBM, and after it one of each further count."""
     yield rbm
     for step, count in enumerate(counts[1:], 1):
-        rbm = prune_to(rbm, count, how, member.seed, step)
-        rbm = fine_tuned(rbm, member.problem.shots, tuning, member.seed, step, tick)
+
+        def make(rbm: RBM = rbm, step: int = step, count: int = count) -> RBM:
+            pruned = prune_to(rbm, count, how, member.seed, step)
+            return fine_tuned(pruned, member.problem.shots, tuning, member.seed, step, tick)
+
+        rbm = keep(f"{count}", make)
         yield rbm
 
 
-def _paper(settings: FrontierSettings, member: Member, tick: Watch) -> Iterator[RBM]:
+def _paper(settings: FrontierSettings, member: Member, tick: Watch, keep: Keep) -> Iterator[RBM]:
     """By magnitude, all training by contrastive divergence."""
     shots, training = member.problem.shots, settings.paper_train
     start = initial(shots, settings.hidden_units, member.seed, training)
-    dense = train(shots, start=start, settings=training, seed=member.seed, watch=tick)
+    dense = keep(
+        "dense",
+        lambda: train(shots, start=start, settings=training, seed=member.seed, watch=tick),
+    )
     counts = counts_from(settings, settings.hidden_units)
-    yield from _path(dense, counts, PruneSettings(), settings.paper_fine_tune, member, tick)
+    yield from _path(dense, counts, PruneSettings(), settings.paper_fine_tune, member, tick, keep)
 
 
 def _other_width(
-    settings: FrontierSettings, member: Member, hidden: int, tick: Watch
+    settings: FrontierSettings, member: Member, hidden: int, tick: Watch, keep: Keep
 ) -> Iterator[RBM]:
     """By surgeon, from a dense RBM of another number of hidden units."""
-    dense = _new(settings, member, hidden, tick)
+    dense = keep("dense", lambda: _new(settings, member, hidden, tick))
     how, tuning = PruneSettings(criterion="surgeon"), settings.fine_tune
-    yield from _path(dense, counts_from(settings, hidden), how, tuning, member, tick)
+    yield from _path(dense, counts_from(settings, hidden), how, tuning, member, tick, keep)
 
 
 def _masked(
-    settings: FrontierSettings, member: Member, kind: str, counts: Sequence[int], tick: Watch
+    settings: FrontierSettings,
+    member: Member,
+    kind: str,
+    counts: Sequence[int],
+    tick: Watch,
+    keep: Keep,
 ) -> Iterator[RBM]:
     """RBMs trained from the start with a mask of clusters or of chance."""
     hidden, sites = settings.hidden_units, settings.sites
@@ -247,31 +266,60 @@ def _masked(
             mask = cluster_mask(hidden, sites, count)
         else:
             mask = random_mask(hidden, sites, count, member.seed)
-        yield _new(settings, member, hidden, tick, mask)
+        yield keep(f"{count}", partial(_new, settings, member, hidden, tick, mask))
 
 
 def _rewired(
-    settings: FrontierSettings, member: Member, kind: str, counts: Sequence[int], tick: Watch
+    settings: FrontierSettings,
+    member: Member,
+    kind: str,
+    counts: Sequence[int],
+    tick: Watch,
+    keep: Keep,
 ) -> Iterator[RBM]:
     """The same, and then rewired."""
     shots, how, tuning = member.problem.shots, settings.rewire, settings.fine_tune
-    for rbm in _masked(settings, member, kind, counts, tick):
-        *_, last = rewire_steps(Level(0, rbm), shots, how, tuning, member.seed, tick)
-        yield last.rbm
+    for rbm in _masked(settings, member, kind, counts, tick, keep):
+        level = Level(0, rbm)
+        while level.step < how.rounds:
+
+            def make(level: Level = level) -> RBM:
+                return next(rewire_steps(level, shots, how, tuning, member.seed, tick)).rbm
+
+            name = f"{rbm.number_of_weights}-round-{level.step + 1:02d}"
+            level = Level(level.step + 1, keep(name, make))
+        yield level.rbm
 
 
 def _measured(task: Task, tick: Watch) -> xr.Dataset:
-    """The measures of a task over `count`, read from its file or made and written with its RBMs."""
+    """The measures of a task over `count`, read from its file or made and written with its RBMs.
+
+    Until that is written each RBM stands in a folder beside it, so a kill costs one training.
+    """
     file = task.member.folder / f"{task.variant}.nc"
+    parts = file.with_suffix("")
     if not file.exists():
         reference = task.member.problem.reference
-        with trainings_kept(file):
-            levels = [_described(rbm, reference) for rbm in task.rbms(tick)]
-            counts = xr.Variable("count", [int(level.attrs["count"]) for level in levels])
-            path = xr.concat(levels, dim=counts, combine_attrs="drop")
-            write_dataset(file, label(path), "frontier-path")
+        parts.mkdir(exist_ok=True)
+        levels = [_described(rbm, reference) for rbm in task.rbms(tick, _kept_in(parts))]
+        counts = xr.Variable("count", [int(level.attrs["count"]) for level in levels])
+        path = xr.concat(levels, dim=counts, combine_attrs="drop")
+        write_dataset(file, label(path), "frontier-path")
+    if parts.exists():
+        shutil.rmtree(parts)
     path = read_dataset(file, "frontier-path").drop_attrs()
     return path[[name for name, values in path.items() if values.dims == ("count",)]]
+
+
+def _kept_in(folder: Path) -> Keep:
+    def keep(name: str, make: Callable[[], RBM]) -> RBM:
+        file = folder / f"{name}.nc"
+        if not file.exists():
+            with trainings_kept(file):
+                make().save(file)
+        return rbm_from_dataset(read_dataset(file, "rbm"), file)
+
+    return keep
 
 
 def _described(rbm: RBM, reference: Reference) -> xr.Dataset:

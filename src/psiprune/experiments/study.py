@@ -51,7 +51,8 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
         A dataset over field, seed, level, distance, ones and epoch. Sampled measures stand with
         `_error` and `_floor` beside them; names in `_exact` are sums over all states. With `until`
         also smallest_weights and smallest_value with its error over field and seed, NaN where the
-        dense RBM itself is beyond the limit, and smallest_limit over field.
+        dense RBM itself is beyond the limit, smallest_censored, 1 where the path ended within the
+        limit, and smallest_limit over field.
 
     Raises:
         InputError: the folder belongs to another run, or a file in it is damaged.

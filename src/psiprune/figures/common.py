@@ -83,7 +83,13 @@ def draw_band(
     alpha: float,
     **style: Any,
 ) -> None:
-    """A line through the medians over `seed`, and the band of 16 to 84 % of the seeds behind it."""
+    """A line through the medians over `seed`, and the band of 16 to 84 % of the seeds behind it.
+
+    Without a point, as after 0 epochs, only the legend has it.
+    """
+    if not values.size:
+        ax.plot([], [], line, **style)
+        return
     low, middle, high = (each.values for each in band(values))
     ax.plot(along, middle, line, **style)
     ax.fill_between(along, low, high, color=style["color"], alpha=alpha, lw=0)

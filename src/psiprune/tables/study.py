@@ -56,6 +56,7 @@ def smallest_of_study(study: xr.Dataset) -> dict[str, Any]:
     """What the searches of a study found, for JSON: field -> weights of each seed, median, range.
 
     Median and range are over the seeds whose dense RBM is within the limit; null for the others.
+    `censored` counts the seeds whose path ended within the limit, where fewer weights may do.
     """
     return {f"h={field:g}": _smallest(study.sel(field=field)) for field in study["field"].values}
 
@@ -70,6 +71,7 @@ def _smallest(here: xr.Dataset) -> dict[str, Any]:
         "median": float(np.median(found)) if len(found) else None,
         "least": int(found.min()) if len(found) else None,
         "most": int(found.max()) if len(found) else None,
+        "censored": int(here["smallest_censored"].sum()) if "smallest_censored" in here else None,
     }
 
 
@@ -82,7 +84,13 @@ def _smallest_line(here: xr.Dataset) -> list[str]:
         return [f"smallest RBM with {within}: none, as no dense RBM is; seeds: {seeds}"]
     total = here.attrs["sites"] * here.attrs["hidden"]
     some = "" if found == seeds else f", {seeds - found} of {seeds} seeds are beyond it while dense"
-    return [
+    lines = [
         f"smallest RBM with {within}: median {own['median']:g} of {total} weights "
         f"({own['least']} to {own['most']}; seeds: {found}){some}"
     ]
+    if own["censored"]:
+        lines.append(
+            f"warning: of {own['censored']} of {found} seeds the path ended within the limit, so "
+            "fewer weights may do; give more --prune.levels, or a smaller --prune.density"
+        )
+    return lines

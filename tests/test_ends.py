@@ -1,0 +1,72 @@
+"""Numbers of steps that end: caps, and paths that stop at one weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from psiprune.config import (
+    AblationSettings,
+    FrontierSettings,
+    PaperSettings,
+    PruneSettings,
+    RewireSettings,
+    SearchSettings,
+    SparseSettings,
+)
+from psiprune.inputs import InputError
+from psiprune.rbm import initial_rbm
+from tiny import call, refusal
+
+BITS = np.random.default_rng(0).integers(0, 2, (100, 6), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        (PruneSettings, "levels"),
+        (SearchSettings, "levels"),
+        (SparseSettings, "levels"),
+        (AblationSettings, "levels"),
+        (FrontierSettings, "levels"),
+        (PaperSettings, "levels"),
+        (RewireSettings, "rounds"),
+    ],
+)
+def test_steps_are_capped(model: Any, key: str) -> None:
+    with pytest.raises(InputError, match=rf"^{key}: .* or equal to 10000, found 10001"):
+        model(**{key: 10_001})
+    assert getattr(model(**{key: 10_000}), key) == 10_000
+
+
+def test_a_density_that_takes_too_many_steps_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^density: takes 6\.93e\+08 steps .* than 10,000; give"):
+        PruneSettings(density=0.5, fraction=1e-9)
+    assert PruneSettings(density=0.5, fraction=1e-9, levels=3).levels == 3
+
+
+@pytest.mark.parametrize("how", [{"levels": 300}, {"density": 1e-320}])
+def test_a_path_ends_at_one_weight(tmp_path: Path, how: dict[str, Any]) -> None:
+    dense = initial_rbm(6, 3, seed=0)
+    path = pp.prune(dense, BITS, fine_tune=None, **how)
+    counts = [level.rbm.number_of_weights for level in path]
+    assert counts[-2:] == [2, 1]
+    files = dense.save(tmp_path / "rbm.nc"), pp.Shots(BITS).save(tmp_path / "shots.nc")
+    options = [f"--{key}={value}" for key, value in how.items()]
+    command = ("prune", *files, "--no-fine-tune", *options, "-o", tmp_path / "path")
+    for _ in range(2):  # the second takes it up
+        assert call(*command).status == 0
+        assert len(list((tmp_path / "path").glob("level-*.nc"))) == len(counts)
+    assert "missing" not in call("info", tmp_path / "path").out
+
+
+def test_the_command_says_so_at_once(tmp_path: Path) -> None:
+    dense = initial_rbm(6, 3, seed=0).save(tmp_path / "rbm.nc")
+    shots = pp.Shots(BITS).save(tmp_path / "shots.nc")
+    line = refusal(call("prune", dense, shots, "--levels=1000000000", "-o", tmp_path / "path"))
+    assert line.startswith("levels: should be less than or equal to 10000, found")
+    assert not (tmp_path / "path").exists()

@@ -1,0 +1,114 @@
+"""A frontier that is killed loses one training: what a path has made stands beside its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from psiprune.config import FineTuneSettings, FrontierSettings, RewireSettings, TrainSettings
+from psiprune.experiments import frontier as frontier_module
+from psiprune.experiments.frontier import run_frontier
+from psiprune.rbm import RBM
+from psiprune.rewiring import rewire_steps
+
+
+def settings() -> FrontierSettings:
+    return FrontierSettings(
+        sites=4,
+        fields=(1.0,),
+        shots=200,
+        seeds=1,
+        levels=3,
+        rewired=(2,),
+        widths=(3,),
+        bonds=(1,),
+        train=TrainSettings(method="exact", epochs=3),
+        fine_tune=FineTuneSettings(method="exact", epochs=2),
+        paper_train=TrainSettings(method="cd", epochs=2),
+        paper_fine_tune=FineTuneSettings(method="cd", epochs=1),
+        rewire=RewireSettings(rounds=3),
+    )
+
+
+class Killed(BaseException):
+    """Stands for a signal that leaves no time to write anything."""
+
+
+def test_a_start_goes_on_from_the_last_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbroken = run_frontier(settings(), tmp_path / "unbroken")
+    run = tmp_path / "run"
+    made: list[tuple[Any, ...]] = []
+    starts, done = 0, False
+
+    def counted(name: str) -> None:
+        plain = getattr(frontier_module, name)
+
+        def once_a_start(*arguments: Any, **others: Any) -> RBM:
+            if made and made[-1][0] == starts:
+                raise Killed
+            made.append((starts, name))
+            result: RBM = plain(*arguments, **others)
+            return result
+
+        monkeypatch.setattr(frontier_module, name, once_a_start)
+
+    # One training a start: all of the rewired files' rounds, and each count of a path.
+    for name in ("fine_tuned", "train"):
+        counted(name)
+    monkeypatch.setattr("psiprune.parallel.cores", lambda: 1)
+    while not done:
+        starts += 1
+        assert starts < 200
+        try:
+            again = run_frontier(settings(), run)
+            done = True
+        except Killed:
+            assert made[-1][0] == starts, "a start has made nothing"
+    assert starts > 30
+    assert tiny.raw(again) == tiny.raw(unbroken)
+    assert tiny.names(run) == tiny.names(tmp_path / "unbroken")
+
+
+def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unbroken = run_frontier(settings(), tmp_path / "unbroken")
+    run = tmp_path / "run"
+    plain = rewire_steps
+
+    def third_is_killed(level: Any, *arguments: Any) -> Any:
+        if level.step == 2:
+            raise Killed
+        return plain(level, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(frontier_module, "rewire_steps", third_is_killed)
+        with pytest.raises(Killed):
+            run_frontier(settings(), run)
+    kept = {file.name for file in run.rglob("*-rewired/*.nc")}
+    assert {name.partition("-")[2] for name in kept} == {"", "round-01.nc", "round-02.nc"}
+    steps = []
+
+    def seen(level: Any, *arguments: Any) -> Any:
+        steps.append(level.step)
+        return plain(level, *arguments)
+
+    monkeypatch.setattr(frontier_module, "rewire_steps", seen)
+    assert tiny.raw(run_frontier(settings(), run)) == tiny.raw(unbroken)
+    assert 2 in steps
+    assert steps.count(0) <= 1  # of the other kind, if that had not begun
+    assert not list(run.rglob("*-rewired/"))
+
+
+def test_a_folder_that_outlived_its_file_goes(tmp_path: Path) -> None:
+    run_frontier(settings(), tmp_path)
+    before = tiny.names(tmp_path)
+    left = tmp_path / "h=1/seed-0/surgeon"
+    left.mkdir()
+    (left / "7.nc").write_bytes(b"half")
+    run_frontier(settings(), tmp_path)
+    assert not left.exists()
+    assert tiny.names(tmp_path) == before

@@ -1,0 +1,64 @@
+"""An RBM tells whether its training began with another one, so no ensemble like it can be made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from psiprune.config import TrainSettings
+from psiprune.inputs import InputError
+from psiprune.rbm import RBM, initial_rbm, load_rbm
+from psiprune.smallest import dense_limit, how_trained
+from psiprune.training import initial
+from tiny import call, refusal
+
+BITS = np.random.default_rng(0).integers(0, 2, (200, 6), dtype=np.uint8)
+SHORT = TrainSettings(epochs=2, cd_steps=1)
+
+
+def trained() -> RBM:
+    return pp.train(BITS, hidden=3, seed=1, settings=SHORT)
+
+
+def test_training_from_initial_weights_names_no_start() -> None:
+    for method in ("cd", "natural"):
+        chosen = TrainSettings(method=method, epochs=1, cd_steps=1, batch_size=50)
+        start = initial(pp.Shots(BITS), 3, 1, chosen)
+        given = pp.train(BITS, start=start, seed=1, settings=chosen)
+        assert dict(given.provenance) == dict(
+            pp.train(BITS, hidden=3, seed=1, settings=chosen).provenance
+        )
+        assert how_trained(given)[0] == 1
+
+
+def test_training_on_names_its_start_and_gives_no_limit(tmp_path: Path) -> None:
+    first = trained()
+    own = RBM(first.weights, first.visible_bias, first.hidden_bias)  # told by nobody
+    untrained_no_more = pp.train(BITS, start=first, epochs=0)
+    for rbm in (pp.train(BITS, start=first, settings=SHORT), untrained_no_more):
+        assert rbm.provenance["start"] == pp.train(BITS, start=own, epochs=0).provenance["start"]
+        kept = load_rbm(rbm.save(tmp_path / f"{len(list(tmp_path.iterdir()))}.nc"))
+        with pytest.raises(InputError, match=r"^limit: must be given, as the RBM was trained on "):
+            dense_limit(kept, BITS, measure=lambda _: 0.0)
+
+
+def test_the_start_from_a_file_of_epoch_0_is_new(tmp_path: Path) -> None:
+    start = load_rbm(initial_rbm(6, 3, seed=1).save(tmp_path / "new.nc"))
+    assert "start" not in pp.train(BITS, start=start, seed=1, settings=SHORT).provenance
+
+
+def test_a_dense_level_gives_no_limit(tmp_path: Path) -> None:
+    shots = pp.Shots(BITS).save(tmp_path / "shots.nc")
+    rbm = trained().save(tmp_path / "rbm.nc")
+    path = tmp_path / "path"
+    assert call("prune", rbm, shots, "--fraction=0.01", "--levels=1", "-o", path).status == 0
+    level = path / "level-01.nc"
+    assert load_rbm(level).mask.all()
+    until = ("--until=log_likelihood_loss", "-o", tmp_path / "small")
+    assert refusal(call("prune", level, shots, *until)) == (
+        "limit: must be given, as the RBM was trained on from another one, so no others can be "
+        "trained"
+    )
