@@ -137,7 +137,7 @@ def test_a_disk_that_is_read_only_is_told_by_the_file_that_was_asked_for(
 
 def test_a_report_on_a_disk_that_is_read_only(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[study]\nsites = 4\n")
-    (tmp_path / "provenance.json").write_text("{}")
+    (tmp_path / "provenance.json").write_text('{"psiprune": "0"}')
     if not _mounted("--bind", tmp_path, tmp_path):
         pytest.skip("a disk of its own may not be mounted here")
     try:

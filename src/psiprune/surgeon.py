@@ -49,7 +49,7 @@ _NOISE = 1e-6
 _PER_PARAMETER = SAMPLES_PER_PARAMETER // 2
 # log Z beside the samples of a check, where an exact one takes so long on one core at most: a level
 # asks for a few, and where the quadratic form fails for some hundred.
-_PARTITION_SECONDS = 2.0
+_PARTITION_SECONDS = 0.1
 _CERTAIN = 3.0  # standard errors by which it must contradict an estimate without log Z
 _ROUNDING = 1e-14
 _HALVINGS = 8  # smallest chunk on samples, as a part of the whole
@@ -103,7 +103,7 @@ def operate(
 
     Done in 4 chunks (one above 20 sites), with F found anew before each and damped by 10^-3 of the
     mean of its diagonal. After a chunk KL(p_before || p_after) is measured, exactly up to 20 sites
-    and above on model samples other than those behind F, with log Z exact where it takes seconds
+    and above on model samples other than those behind F, with log Z exact where that is cheap
     (see `divergence_from`). Where both layers are large and log Z is not at hand, the check cannot
     see that the RBM after it has states which the samples lack: compare such a level with another
     criterion by `evaluate` or `log_partition`. Where KL is more than 2 times (4 times) what was
@@ -210,7 +210,7 @@ def divergence_from(
     `within` has little noise, but is blind to states that the other RBM has and the samples lack,
     and sees too much of a rare state they have by luck. `whole` is right about both, with the noise
     of E[d]. It counts where the two differ by more than 3 of its standard errors, as far as log Z
-    is exact and takes 2 s: a layer of at most 25 units with 50 in the other, or few weights.
+    is exact and takes 0.1 s: a layer of at most 20 units with 40 in the other, or few weights.
     Elsewhere no mass outside of the samples is seen.
     """
     if samples is None and rbm.visible <= BASIS_SITES:
