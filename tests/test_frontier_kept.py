@@ -37,6 +37,7 @@ class Killed(BaseException):
     """Stands for a signal that leaves no time to write anything."""
 
 
+@pytest.mark.slow
 def test_a_start_goes_on_from_the_last_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

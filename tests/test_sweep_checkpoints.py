@@ -73,6 +73,7 @@ def test_a_dense_training_is_taken_up_where_it_stopped(
     assert tiny.numbers(folder, but=UNLIKE) == tiny.numbers(tmp_path / "whole", but=UNLIKE)
 
 
+@pytest.mark.slow
 def test_a_command_killed_in_a_dense_training(tmp_path: Path) -> None:
     config = tmp_path / "sweep.toml"
     config.write_text(

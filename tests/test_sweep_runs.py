@@ -206,6 +206,7 @@ def test_a_larger_grid_runs_only_what_is_new(copy: Path) -> None:
     assert "density: leaves 3 weights" in (copy / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_goes_on(swept: Path, tmp_path: Path) -> None:
     config, folder = tmp_path / "sweep.toml", tmp_path / "run"
     config.write_text(
