@@ -71,7 +71,7 @@ def train_all(
     its epoch.
     """
     stop = threading.Event()
-    # From here, as OpenBLAS may ignore a limit that is set by a thread other than the main one.
+    # Also for what is done between trainings, whose last bits must not depend on cores either.
     with (
         one_blas_thread(),
         tqdm(total=epochs, desc=what, unit=" epochs", disable=_unwatched.get() or None) as bar,

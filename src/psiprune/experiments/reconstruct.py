@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.bands import (
     Band,
+    Losses,
     Standing,
     likelihood_band,
     losses_from,
@@ -197,7 +198,7 @@ class _Run:
                 trial_variables(found, steps),
                 observable_variables(self.names, reports, report),
                 prefixed("test", on_test),
-                *likelihood,
+                *(prefixed("likelihood", each) for each in likelihood),
                 prefixed("pairs", pairs),
                 prefixed("drift", from_worst(drift(self.shots))),
             ]
@@ -296,13 +297,11 @@ class _Run:
         """Which member is pruned (the one nearest to the mean, if not given), and the band."""
         own = self.settings
         if own.measure == "log_likelihood":
-            losses = partial(losses_from, shots=shots, draws=own.draws, seed=own.seed)
             if parent is None:
-                against = losses(members[0])
+                against = self.losses(members[0], shots)
                 each = [against(member).values.mean() for member in members]
                 parent = nearest_to_mean(each)
-            band = likelihood_band(members, losses(members[parent]), own.significance, own.seed)
-            return parent, band
+            return parent, self.by_likelihood(members, shots, parent)
         found = [
             self.observed(f"seed-{seed}-{part}", member, shots)[own.measure].values
             for seed, member in zip(self.seeds, members, strict=True)
@@ -315,17 +314,24 @@ class _Run:
 
         return parent, observable_band(found, measure, own.significance)
 
+    def losses(self, parent: RBM, shots: Shots) -> Callable[[RBM], Losses]:
+        """Losses of likelihood against an RBM, shot by shot."""
+        return losses_from(parent, shots, draws=self.settings.draws, seed=self.settings.seed)
+
+    def by_likelihood(self, members: Sequence[RBM], shots: Shots, parent: int) -> Band:
+        """The band of likelihood, whatever ends the search."""
+        own, losses = self.settings, self.losses(members[parent], shots)
+        return likelihood_band(members, losses, own.significance, own.seed)
+
     def likelihood_lost(self, members: Sequence[RBM], parent: int, rbm: RBM) -> list[xr.Dataset]:
         """The standing by likelihood on the test shots, where an observable ended the search."""
-        own, test = self.settings, self.parts.test
-        if own.measure == "log_likelihood":
+        if self.settings.measure == "log_likelihood":
             return []
 
         def stand() -> xr.Dataset:
-            losses = losses_from(members[parent], test, draws=own.draws, seed=own.seed)
-            return from_standing(likelihood_band(members, losses, own.significance, own.seed)(rbm))
+            return from_standing(self.by_likelihood(members, self.parts.test, parent)(rbm))
 
-        return [prefixed("likelihood", self.kept("smallest-likelihood", stand))]
+        return [self.kept("smallest-likelihood", stand)]
 
     def prune(self, dense: RBM, band: Band) -> Smallest:
         """The search, every RBM of it in a file with its standing."""

@@ -146,10 +146,5 @@ def observable_variables(
 
 def doubts_in(*kept: xr.Dataset) -> Iterable[str]:
     """Warnings of estimates, each once."""
-    found = (
-        str(text.item())
-        for each in kept
-        for name, text in each.items()
-        if str(name).endswith("warning")
-    )
+    found = (str(each["warning"].item()) for each in kept)
     return dict.fromkeys(doubt for doubt in found if doubt)

@@ -82,9 +82,7 @@ def _unpack(content: bytes, shape: list[Any], place: str) -> NDArray[np.uint8]:
     told = str(shape)[:60]
     whole = all(isinstance(length, int) and not isinstance(length, bool) for length in shape)
     if not whole or len(shape) not in (2, 3) or min(shape) < 1:
-        raise InputError(
-            f"{place}: the shape must be 2 or 3 positive integers, found {str(shape)[:60]}"
-        )
+        raise InputError(f"{place}: the shape must be 2 or 3 positive integers, found {told}")
     count = 1
     for length in shape:
         count *= length

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,12 +83,19 @@ def varied(rows: Sequence[Mapping[str, Any]], apart: Sequence[str] = _DIMENSIONS
     """The settings that differ between points, without those `apart` or that the size decides."""
     names = list(rows[0])
     end = names.index("level" if "level" in names else "field")
+    own = [name for name in names[names.index("point") + 1 : end] if name not in apart]
+    return differing(rows, own)
+
+
+def differing(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> list[str]:
+    """Those of the names whose values differ between rows of one size that have them."""
     found = []
-    for name in names[names.index("point") + 1 : end]:
+    for name in names:
         by_size: dict[Any, set[str]] = {}
         for row in rows:
-            by_size.setdefault(row["sites"], set()).add(repr(row[name]))
-        if name not in apart and any(len(values) > 1 for values in by_size.values()):
+            if name in row:
+                by_size.setdefault(row["sites"], set()).add(repr(row[name]))
+        if any(len(values) > 1 for values in by_size.values()):
             found.append(name)
     return found
 

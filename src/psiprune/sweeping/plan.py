@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from psiprune.config import StudySettings, SweepSettings
 from psiprune.sweeping.arguments import check_folder
+from psiprune.sweeping.grid import differing
 from psiprune.sweeping.points import AnyPoint, points_of, steps_of
 from psiprune.sweeping.stages import (
     KINDS,
@@ -105,12 +106,8 @@ def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planne
 def told(points: Sequence[AnyPoint]) -> list[dict[str, Any]]:
     """Each point by its hash and size, what it is, and by what else differs at one size."""
     rows = [{**_ALL, **dict(columns_of(point.columns))} for point in points]
-    seen: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for row in rows:
-        for name, value in row.items():
-            seen[name, row["sites"]].add(repr(value))
-    varied = (name for (name, _), values in seen.items() if len(values) > 1)
-    names = dict.fromkeys((*_ALWAYS, *varied))
+    known = dict.fromkeys(name for row in rows for name in row)
+    names = dict.fromkeys((*_ALWAYS, *differing(rows, known)))
     return [
         {"point": point.last.key, **{name: row.get(name) for name in names}}
         for point, row in zip(points, rows, strict=True)
