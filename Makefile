@@ -11,7 +11,7 @@ help:
 	@echo "make test-all  the tests with the slow ones"
 	@echo "make test-pythons  the tests under each supported Python that this machine has"
 	@echo "make wheel     build the wheel, and check it in an environment of its own"
-	@echo "make lint      ruff and mypy"
+	@echo "make lint      ruff, mypy and the import contracts"
 	@echo "make docs      the documentation into site/, from an environment of its own"
 	@echo "make bench     compare speed with the peers, which get an environment of their own"
 
@@ -41,6 +41,7 @@ wheel: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 format: .venv/ready

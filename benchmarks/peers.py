@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import psiprune as pp
-from psiprune.config import TrainSettings
-from psiprune.training import start_training, train_epochs
+from psiprune.training.contrastive_divergence import start_training, train_epochs
+from psiprune.training.methods import TrainSettings
 
 HERE = Path(__file__).resolve().parent
 BATCH, SEED = 100, 0

@@ -13,8 +13,9 @@ import time
 
 import peers
 import psiprune as pp
-from psiprune.config import PruneSettings
-from psiprune.pruning import count_at, prune_to
+from psiprune.pruning.iterative import prune_to
+from psiprune.pruning.schedule import count_at
+from psiprune.pruning.settings import PruneSettings
 
 SEED = 0
 SHOWN = (0, 1, 5, 9, 13, 17, 20)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import peers
 import psiprune as pp
-from psiprune.config.pruning import Criterion
+from psiprune.pruning.settings import Criterion
 
 SEED = 0
 WAYS: tuple[tuple[Criterion, float], ...] = (

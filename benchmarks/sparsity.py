@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import peers
 import psiprune as pp
-from psiprune import sampling
+from psiprune.rbm import gibbs
 
 VISIBLE, HIDDEN = 100, 50
 DENSITIES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)
@@ -71,10 +71,10 @@ def update(rbm: pp.RBM, data: pp.Shots, cd_steps: int) -> Callable[[], float]:
 
 def gibbs_step(rbm: pp.RBM) -> Callable[[], float]:
     """A clock of one Gibbs step of one tile of chains."""
-    start = sampling.random_start(CHAINS, VISIBLE, peers.SEED)
-    chains = sampling.start_chains(rbm.machine, start, peers.SEED)
-    sampling.advance(chains, 1)
-    return lambda: peers.seconds(lambda: sampling.advance(chains, STEPS)) / STEPS
+    start = gibbs.random_start(CHAINS, VISIBLE, peers.SEED)
+    chains = gibbs.start_chains(rbm.machine, start, peers.SEED)
+    gibbs.advance(chains, 1)
+    return lambda: peers.seconds(lambda: gibbs.advance(chains, STEPS)) / STEPS
 
 
 def break_even(rows: list[peers.Row]) -> str:

@@ -14,19 +14,15 @@ from pathlib import Path
 from distributed import Client, LocalCluster
 
 import peers
-from psiprune.config import (
-    FineTuneSettings,
-    GridSettings,
-    StudySettings,
-    SweepSettings,
-    TrainSettings,
-)
-from psiprune.sweeping import tasks as dask_tasks
-from psiprune.sweeping.engines import connected
-from psiprune.sweeping.plan import plan
-from psiprune.sweeping.points import AnyPoint, points_of, steps_of
-from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import Step, seconds_of
+from psiprune.experiments.settings import StudySettings
+from psiprune.sweeps import scheduler
+from psiprune.sweeps.api import sweep
+from psiprune.sweeps.cluster import connected
+from psiprune.sweeps.plan import plan
+from psiprune.sweeps.points import AnyPoint, points_of, steps_of
+from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.stages import Step, seconds_of
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 #: Seconds of the stand-in for one of the real thing.
 CLOCK = 1 / 100
@@ -68,7 +64,7 @@ def main() -> None:
     points = points_of(large)[:: 20 if args.quick else 1]
     each = ", ".join(f"{kind} {seconds / CLOCK:.3g} s" for kind, seconds in _pause.items())
     print(f"\npauses for the {len(points)} points of 18 sites; a stage takes {each}")
-    dask_tasks.work = _stand_in
+    scheduler.work = _stand_in
     simulated = [paused(points, workers) for workers in (8, 16, 32, 64)]
     peers.show(simulated)
     # Scheduler, client and workers together, so more than a scheduler needs.
@@ -88,7 +84,7 @@ def measured(small: SweepSettings, workers: int) -> peers.Row:
         points = points_of(local)
         client.run(_warm)
         begin, before = time.perf_counter(), _processor(client)
-        failed = [each.cause for each in dask_tasks.by_dask(client, points, root, 0) if each.cause]
+        failed = [each.cause for each in scheduler.by_dask(client, points, root, 0) if each.cause]
         wall = time.perf_counter() - begin
         theirs, ours = (after - at for after, at in zip(_processor(client), before, strict=True))
         assert not failed, failed[0]
@@ -135,7 +131,7 @@ def paused(points: Sequence[AnyPoint], workers: int) -> peers.Row:
         Client(cluster, set_as_default=False) as client,
     ):
         begin, before = time.perf_counter(), time.process_time()
-        list(dask_tasks.by_dask(client, points, Path(name), 0))
+        list(scheduler.by_dask(client, points, Path(name), 0))
         wall, processor = time.perf_counter() - begin, time.process_time() - before
     best = max(longest, total / workers)
     return {

@@ -13,9 +13,10 @@ import numpy as np
 
 import peers
 import psiprune as pp
-from psiprune.config import FineTuneSettings, PruneSettings
-from psiprune.pruning import fine_tuned, prune_to
-from psiprune.removal import compensated
+from psiprune.pruning.criteria import compensated
+from psiprune.pruning.iterative import fine_tuned, prune_to
+from psiprune.pruning.settings import PruneSettings
+from psiprune.training.methods import FineTuneSettings
 
 SEED = 0
 BRIEF = FineTuneSettings(method="exact", epochs=4)

@@ -17,13 +17,14 @@ import numpy as np
 
 import peers
 import psiprune as pp
-from psiprune.config import PruneSettings, TrainSettings
-from psiprune.errors import kl_divergence, reference_of
-from psiprune.likelihood import Configurations
-from psiprune.masks import cluster_mask
-from psiprune.natural import natural_steps, start_natural
-from psiprune.pruning import prune_to
-from psiprune.rbm import initial_rbm
+from psiprune.metrics.against_state import kl_divergence, reference_of
+from psiprune.pruning.iterative import prune_to
+from psiprune.pruning.settings import PruneSettings
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.likelihood import Configurations
+from psiprune.rbm.masks import cluster_mask
+from psiprune.training.methods import TrainSettings
+from psiprune.training.natural_exact import natural_steps, start_natural
 
 SITES, HIDDEN = 18, 9
 TRAINING = TrainSettings(method="exact", epochs=300)

@@ -15,9 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from psiprune.crossing import crossing
-from psiprune.summaries import QUANTILES
-from psiprune.sweeping.table import TABLE
+from psiprune.core.statistics import QUANTILES, crossing
+from psiprune.sweeps.table import TABLE
 
 #: A limit of KL that is the same at every field of a size: so many times what a fit to so many
 #: shots misses.

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import wilcoxon
 
-from psiprune.files import read_dataset
+from psiprune.io.netcdf import read_dataset
 
 #: A seed beyond it is called stuck: several times what any trained RBM of these sizes has.
 STUCK = 0.009

@@ -13,8 +13,8 @@ import tiny
 from psiprune.experiments.ablation import run_ablation
 from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import run_study
-from psiprune.files import read_dataset
-from psiprune.rbm import initial_rbm
+from psiprune.io.netcdf import read_dataset
+from psiprune.rbm.init import initial_rbm
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from psiprune.pruning import weights_kept
-from psiprune.rbm import initial_rbm
+from psiprune.pruning.schedule import weights_kept
+from psiprune.rbm.init import initial_rbm
 
 MEASURES = (
     "kl",

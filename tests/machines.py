@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import exact
-from psiprune.rbm import RBM
+from psiprune.rbm.model import RBM
 
 
 def random_rbm(visible: int, hidden: int, scale: float = 1.0, density: float = 1.0) -> RBM:

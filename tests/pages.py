@@ -28,7 +28,7 @@ from textwrap import dedent
 from typing import Any
 
 import tiny
-from psiprune.cli.commands import app
+from psiprune.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -12,11 +12,12 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune.clusters import find_clusters, strongest_windows
-from psiprune.errors import exact_measures, reference_of
 from psiprune.experiments.ablation import run_ablation
-from psiprune.masks import break_clusters, forbid, forbid_others
-from psiprune.rbm import RBM, initial_rbm
+from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.rbm.clusters import find_clusters, strongest_windows
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.masks import break_clusters, forbid, forbid_others
+from psiprune.rbm.model import RBM
 
 SHARES = (0.0, 0.5, 1.0)
 FILES = [

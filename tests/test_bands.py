@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
 import psiprune as pp
-from psiprune import bands
-from psiprune.bands import (
+from psiprune.core.statistics import choose
+from psiprune.data.shots import Shots
+from psiprune.metrics import equivalence
+from psiprune.metrics.against_shots import Comparison
+from psiprune.metrics.agreement import drift, sigma_limit, worst_pair
+from psiprune.metrics.equivalence import (
     likelihood_band,
     losses_from,
     nearest_to_mean,
     observable_band,
     seed_reach,
 )
-from psiprune.choice import choose
-from psiprune.consistency import drift, sigma_limit, worst_pair
-from psiprune.heldout import Comparison
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.shots import Shots
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
 
 STATE = pp.ground_state(pp.TFIM(sites=4, field=0.6))
 #: An event this rare under what is stated speaks against it.
@@ -123,7 +124,7 @@ def test_losses_are_differences_of_log_likelihood(pool: list[RBM]) -> None:
 def test_log_z_by_draws_of_the_parent(pool: list[RBM], monkeypatch: pytest.MonkeyPatch) -> None:
     shots = fresh(100, 0)
     exact = [losses_from(pool[0], shots, draws=100, seed=0)(rbm).values.mean() for rbm in pool]
-    monkeypatch.setattr(bands, "_SUMMED", 0)
+    monkeypatch.setattr(equivalence, "_SUMMED", 0)
     by_draws = losses_from(pool[0], shots, draws=20_000, seed=0)
     own = by_draws(pool[0])
     assert (own.values.mean(), own.error) == (0.0, 0.0)
@@ -245,7 +246,7 @@ def test_pairs_by_enumeration() -> None:
 def test_pairs_of_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = initial_rbm(5, 3, seed=1)
     shots = Shots(rbm.sample_exact(2000, seed=3))
-    monkeypatch.setattr("psiprune.chains.independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr("psiprune.metrics.draws.independent_draws", lambda *_, **__: None)
     found = worst_pair(rbm, shots, draws=3000, seed=2)
     assert 0 < found.sigmas <= found.limit
 

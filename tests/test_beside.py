@@ -33,7 +33,7 @@ def stop(monkeypatch: pytest.MonkeyPatch, writes: int, how: BaseException) -> No
             raise how
         sync(descriptor)
 
-    monkeypatch.setattr("psiprune.files.os.fsync", write)
+    monkeypatch.setattr("psiprune.io.netcdf.os.fsync", write)
 
 
 @pytest.fixture(scope="module")

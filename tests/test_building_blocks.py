@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psiprune import saliency
-from psiprune.clusters import find_clusters
-from psiprune.inputs import InputError
-from psiprune.masks import break_clusters
-from psiprune.pruning import weights_kept
-from psiprune.rbm import initial_rbm
-from psiprune.removal import keep_most_salient
-from psiprune.surgeon import operate
+from psiprune.core.exceptions import InputError
+from psiprune.pruning import criteria
+from psiprune.pruning.criteria import keep_most_salient
+from psiprune.pruning.optimal_brain_surgeon import operate
+from psiprune.pruning.schedule import weights_kept
+from psiprune.rbm.clusters import find_clusters
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.masks import break_clusters
 
 RBM = initial_rbm(6, 3, seed=0)
-WORTH = saliency.magnitude(RBM)
+WORTH = criteria.magnitude(RBM)
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ WORTH = saliency.magnitude(RBM)
         (lambda: operate(RBM, 2.5), r"count: must be an integer of at least 0, found 2\.5"),  # type: ignore[arg-type]
         (lambda: operate(RBM, 5, seed=-1), "seed: must be an integer from 0"),
         (lambda: operate(RBM, 5, draws=0), "draws: must be an integer of at least 1"),
-        (lambda: saliency.uniform(RBM, -1), "seed: must be an integer from 0"),
-        (lambda: saliency.damage(RBM, seed=-1), "seed: must be an integer from 0"),
-        (lambda: saliency.damage(RBM, draws=-3), "draws: must be an integer of at least 1"),
-        (lambda: saliency.surgeon(RBM, damping=-1), "damping: must be a number of at least 0"),
-        (lambda: saliency.surgeon(RBM, damping=np.nan), "damping: must be a number of at least 0"),
-        (lambda: saliency.surgeon(RBM, damping=np.inf), "damping: must be a number of at least 0"),
+        (lambda: criteria.uniform(RBM, -1), "seed: must be an integer from 0"),
+        (lambda: criteria.damage(RBM, seed=-1), "seed: must be an integer from 0"),
+        (lambda: criteria.damage(RBM, draws=-3), "draws: must be an integer of at least 1"),
+        (lambda: criteria.surgeon(RBM, damping=-1), "damping: must be a number of at least 0"),
+        (lambda: criteria.surgeon(RBM, damping=np.nan), "damping: must be a number of at least 0"),
+        (lambda: criteria.surgeon(RBM, damping=np.inf), "damping: must be a number of at least 0"),
         (lambda: weights_kept(10, 2.0, 1), r"fraction: must be a number above 0 .*, found 2\.0"),
         (lambda: weights_kept(10, 0.1, -1), "step: must be an integer of at least 0"),
         (lambda: weights_kept(10, 0.1, 1, density=1.5), "density: must be a number above 0"),

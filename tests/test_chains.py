@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 
 import exact
 from machines import distribution, magnet, random_rbm
-from psiprune import chains, sampling
-from psiprune.chains import autocorrelation_time, depends_on_start, draw, pilot, r_hat, starts
-from psiprune.errors import effective_draws
-from psiprune.observables import Estimate, sampled_observables
-from psiprune.rbm import RBM
-from psiprune.tfim import TFIM
+from psiprune.metrics import draws
+from psiprune.metrics.against_state import effective_draws
+from psiprune.metrics.draws import (
+    autocorrelation_time,
+    depends_on_start,
+    draw,
+    pilot,
+    r_hat,
+    starts,
+)
+from psiprune.metrics.observables import Estimate, sampled_observables
+from psiprune.rbm import gibbs
+from psiprune.rbm.model import RBM
+from psiprune.states.tfim import TFIM
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -25,7 +33,7 @@ Bits = NDArray[np.uint8]
 
 @pytest.fixture
 def no_independent_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
 
 
 def all_up(sites: int) -> Callable[[int], Bits]:
@@ -97,14 +105,14 @@ def test_r_hat_is_one_where_chains_agree() -> None:
     values = autoregressive(0.5, 300)  # 100 tau
     assert 0.99 < r_hat(values) < 1.02
     apart = values + 2.0 * (np.arange(112)[:, None] % 2)
-    assert r_hat(apart) > chains.MOST_R_HAT
+    assert r_hat(apart) > draws.MOST_R_HAT
     # Chains of different widths disagree too, though their means do not.
     wider = values * np.where(np.arange(112) % 2, 1.0, 5.0)[:, None]
-    assert r_hat(wider) > chains.MOST_R_HAT
+    assert r_hat(wider) > draws.MOST_R_HAT
     assert r_hat(np.ones((112, 50))) == 1
     assert r_hat(np.repeat(np.arange(112.0)[:, None], 50, axis=1)) == np.inf
     # As long as the pilot must be at least, chains that mix stay below the limit.
-    assert r_hat(autoregressive(0.9, 50 * 19)) < chains.MOST_R_HAT
+    assert r_hat(autoregressive(0.9, 50 * 19)) < draws.MOST_R_HAT
 
 
 # --- the pilot -------------------------------------------------------------------------------
@@ -135,7 +143,7 @@ def test_the_pilot_finds_the_slowest_observable(weight: float, tilt: float) -> N
     tau = exact_time(rbm, M)
     found = pilot(rbm, starts(rbm, all_up(10), 112, 3), None, 250_000, 3)
     assert found.trusted
-    assert found.r_hat < chains.MOST_R_HAT
+    assert found.r_hat < draws.MOST_R_HAT
     # The slowest of several estimates, each low by some 20 % and noisy by 5 %.
     assert 0.7 * tau < found.time < 1.15 * tau
     assert found.slowest in {"m", "|m|", *(f"C({d})" for d in range(6))}
@@ -159,7 +167,7 @@ def test_energy_is_looked_at_where_there_is_a_model() -> None:
     rbm = random_rbm(6, 3, scale=0.5)
     start = starts(rbm, all_up(6), 112, 1)
     for model in (None, TFIM(sites=6, field=1.0)):
-        seen = chains._named(rbm, start[:, None, :], model)
+        seen = draws._named(rbm, start[:, None, :], model)
         assert ("energy" in seen) == (model is not None)
         assert {"m", "|m|", "C(0)", "C(3)"} < set(seen)
 
@@ -204,14 +212,14 @@ def test_chains_follow_the_distribution_and_repeat(monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("no_independent_draws")
 def test_slow_chains_are_thinned_and_burnt_in_more(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
-    advance = sampling.advance_with_flips
+    advance = gibbs.advance_with_flips
 
-    def counted(state: sampling.Chains, number: int) -> sampling.Chains:
-        if state.count == chains.CHAINS:
+    def counted(state: gibbs.Chains, number: int) -> gibbs.Chains:
+        if state.count == draws.CHAINS:
             steps.append(number)
         return advance(state, number)
 
-    monkeypatch.setattr(sampling, "advance_with_flips", counted)
+    monkeypatch.setattr(gibbs, "advance_with_flips", counted)
     for weight in (0.5, 2.0):
         steps.clear()
         tau = exact_time(two_modes(weight), M)
@@ -236,11 +244,11 @@ def test_error_bars_cover_where_chains_are_slow(monkeypatch: pytest.MonkeyPatch)
     assert 80 < tau < 120
     wanted = {"magnetization": float(prob @ M), "abs_magnetization": float(prob @ np.abs(M))}
     paced = pilot(rbm, starts(rbm, all_up(10), 112, 0), None, 250_000, 0)
-    monkeypatch.setattr(chains, "pilot", lambda *_: paced)
-    monkeypatch.setattr(chains, "CHAINS", count)
-    monkeypatch.setattr(chains, "BURN_IN", 5)
-    monkeypatch.setattr(chains, "LEAST_BURN_IN", 0)
-    monkeypatch.setattr(chains, "MOST_STEPS", int(5 * paced.time) + 1 + length * int(tau / 10))
+    monkeypatch.setattr(draws, "pilot", lambda *_: paced)
+    monkeypatch.setattr(draws, "CHAINS", count)
+    monkeypatch.setattr(draws, "BURN_IN", 5)
+    monkeypatch.setattr(draws, "LEAST_BURN_IN", 0)
+    monkeypatch.setattr(draws, "MOST_STEPS", int(5 * paced.time) + 1 + length * int(tau / 10))
     inside: dict[str, list[bool]] = {name: [] for name in wanted}
     naive: dict[str, list[bool]] = {name: [] for name in wanted}
     sizes = []
@@ -279,8 +287,8 @@ def test_a_magnet_is_sampled_in_both_halves(tilt: float, monkeypatch: pytest.Mon
     assert abs(float(estimate.value) - prob @ m) < 5 * float(estimate.error)
     assert estimate.error < 0.02
     # Without flips every chain stays where it began, and that is told.
-    monkeypatch.setattr(chains, "MOST_STEPS", 20_000)
-    monkeypatch.setattr(sampling, "advance_with_flips", sampling.advance)
+    monkeypatch.setattr(draws, "MOST_STEPS", 20_000)
+    monkeypatch.setattr(gibbs, "advance_with_flips", gibbs.advance)
     stuck = draw(rbm, all_up(10), 10_000, seed=2)
     assert "m depends on the start: " in stuck.warning
     assert "R-hat of m is " in stuck.warning
@@ -290,14 +298,14 @@ def test_a_magnet_is_sampled_in_both_halves(tilt: float, monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("no_independent_draws")
 def test_modes_that_no_flip_connects_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "MOST_STEPS", 20_000)
+    monkeypatch.setattr(draws, "MOST_STEPS", 20_000)
     assert exact_time(two_modes(5.0), M) > 1e6
     found = draw(two_modes(5.0), all_up(10), 10_000, seed=2)
     assert found.warning.startswith("rests on chains that have not converged in ")
     assert "|m| depends on the start: " in found.warning
     assert "R-hat of " in found.warning
     # Where both starts find the modes in equal shares, R-hat still tells.
-    fair = draw(two_modes(5.0), lambda n: sampling.random_start(n, 10, 77), 10_000, seed=2)
+    fair = draw(two_modes(5.0), lambda n: gibbs.random_start(n, 10, 77), 10_000, seed=2)
     assert "depends on the start" not in fair.warning
     assert "R-hat of " in fair.warning
     # The same modes with a path between them.
@@ -313,7 +321,7 @@ def test_chains_that_seldom_leave_a_mode_are_not_taken_for_fast() -> None:
     short = pilot(rbm, start, None, 512, 3)
     assert short.trusted
     assert short.time < 10
-    assert short.r_hat > chains.MOST_R_HAT
+    assert short.r_hat > draws.MOST_R_HAT
     full = pilot(rbm, start, None, 250_000, 3)
     assert full.time > 2000
 
@@ -322,7 +330,7 @@ def test_chains_that_seldom_leave_a_mode_are_not_taken_for_fast() -> None:
 def test_a_time_beyond_the_cap_is_told_with_the_steps_it_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chains, "MOST_STEPS", 10_000)
+    monkeypatch.setattr(draws, "MOST_STEPS", 10_000)
     found = draw(two_modes(2.0), all_up(10), 10_000, seed=2)
     assert "the autocorrelation time of " in found.warning
     assert "10,000 draws of that need about " in found.warning
@@ -342,7 +350,7 @@ def test_the_cap_counts_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(arguments[3])
         raise RuntimeError("enough")
 
-    monkeypatch.setattr(chains, "pilot", stop)
+    monkeypatch.setattr(draws, "pilot", stop)
     for visible, hidden in ((10, 4), (100, 50), (200, 100), (2000, 1000)):
         with pytest.raises(RuntimeError, match="enough"):
             draw(

@@ -15,16 +15,18 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune import checkpoints
-from psiprune.checkpoints import trainings_kept
-from psiprune.config import StudySettings, TrainSettings
-from psiprune.errors import measures, reference_of
-from psiprune.experiments.measured import train_with_history
-from psiprune.files import read_dataset, write_dataset
-from psiprune.inputs import InputError
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.runs import open_run
-from psiprune.training import Progress, train
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.recording import train_with_history
+from psiprune.experiments.settings import StudySettings
+from psiprune.io import checkpoint
+from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.run import open_run
+from psiprune.metrics.against_state import measures, reference_of
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.training.methods import TrainSettings
+from psiprune.training.train import Progress, train
 
 METHODS: dict[str, dict[str, Any]] = {
     "cd": {"method": "cd", "batch_size": 30, "momentum": 0.5},
@@ -40,8 +42,8 @@ EPOCHS = 9
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every epoch is kept."""
-    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
-    monkeypatch.setattr(checkpoints, "LEAST", 0.0)
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "LEAST", 0.0)
 
 
 @cache
@@ -74,7 +76,7 @@ def same(one: RBM, other: RBM) -> bool:
     return equal and one.provenance == other.provenance
 
 
-def checkpoint(folder: Path, number: int = 1) -> Path:
+def checkpoint_of(folder: Path, number: int = 1) -> Path:
     return folder / f".rbm.nc.{number}.checkpoint"
 
 
@@ -112,9 +114,9 @@ def test_every_part_of_a_checkpoint_is_needed(
     whole = train(shots(), epochs=EPOCHS, hidden=3, seed=1, **METHODS[method])
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "rbm.nc", until(3), **METHODS[method])
-    kept = read_dataset(checkpoint(tmp_path), "checkpoint")
+    kept = read_dataset(checkpoint_of(tmp_path), "checkpoint")
     kept[part][...] = value
-    write_dataset(checkpoint(tmp_path), kept, "checkpoint")
+    write_dataset(checkpoint_of(tmp_path), kept, "checkpoint")
     assert not np.array_equal(learn(tmp_path / "rbm.nc", **METHODS[method]).weights, whole.weights)
 
 
@@ -137,8 +139,8 @@ def test_what_ended_is_not_trained_again(tmp_path: Path, method: str) -> None:
         twice()
     done = seen[-2]
     assert {file.name for file in tmp_path.iterdir()} == {
-        checkpoint(tmp_path).name,
-        checkpoint(tmp_path, 2).name,
+        checkpoint_of(tmp_path).name,
+        checkpoint_of(tmp_path, 2).name,
     }
     seen[:] = [-1]
     with pytest.raises(RuntimeError):
@@ -156,7 +158,7 @@ def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         measured_at.append(1)
         return measures(*arguments, **options)
 
-    monkeypatch.setattr("psiprune.experiments.measured.measures", count)
+    monkeypatch.setattr("psiprune.experiments.recording.measures", count)
 
     def run(folder: Path, tick: Callable[[Progress], None]) -> tuple[RBM, xr.Dataset]:
         with trainings_kept(folder / "rbm.nc"):
@@ -178,7 +180,7 @@ def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_what_was_noted_of_an_unfinished_epoch_is_dropped(tmp_path: Path) -> None:
     class Noting:
         def __init__(self) -> None:
-            self.notes: checkpoints.Notes = {}
+            self.notes: checkpoint.Notes = {}
 
         def __call__(self, state: Progress) -> None:
             self.notes[state.epoch] = (float(state.epoch), 0.5)
@@ -187,7 +189,7 @@ def test_what_was_noted_of_an_unfinished_epoch_is_dropped(tmp_path: Path) -> Non
 
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "rbm.nc", Noting())
-    kept = read_dataset(checkpoint(tmp_path), "checkpoint")
+    kept = read_dataset(checkpoint_of(tmp_path), "checkpoint")
     assert kept.attrs["epoch"] == 3
     assert kept["notes"].values.tolist() == [[1, 1, 0.5], [2, 2, 0.5], [3, 3, 0.5]]
 
@@ -198,7 +200,7 @@ def test_what_was_noted_of_an_unfinished_epoch_is_dropped(tmp_path: Path) -> Non
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     now = [0.0]
-    monkeypatch.setattr("psiprune.checkpoints.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("psiprune.io.checkpoint.time.monotonic", lambda: now[0])
     return iter([now])
 
 
@@ -207,7 +209,7 @@ def test_it_is_written_by_the_clock(tmp_path: Path, clock: Iterator[list[float]]
     kept: list[int | None] = []
 
     def watch(state: Progress) -> None:
-        file = checkpoint(tmp_path)
+        file = checkpoint_of(tmp_path)
         kept.append(int(read_dataset(file).attrs["epoch"]) if file.exists() else None)
         now[0] += 4.0  # seconds an epoch
 
@@ -224,7 +226,7 @@ def test_cheap_trainings_write_nothing(
     def refuse(*_: object) -> None:
         pytest.fail("written")
 
-    monkeypatch.setattr(checkpoints, "write_dataset", refuse)
+    monkeypatch.setattr(checkpoint, "write_dataset", refuse)
 
     def watch(_: Progress) -> None:
         now[0] += 0.2
@@ -291,7 +293,9 @@ def test_the_checkpoint_of_another_training_is_refused(
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "rbm.nc", until(4))
     before = tiny.contents(tmp_path)
-    wanted = re.escape(str(checkpoint(tmp_path))) + rf": is of another training \({words}\); delete"
+    wanted = (
+        re.escape(str(checkpoint_of(tmp_path))) + rf": is of another training \({words}\); delete"
+    )
     with pytest.raises(InputError, match=wanted):
         learn(tmp_path / "rbm.nc", **changes)
     assert tiny.contents(tmp_path) == before
@@ -313,12 +317,12 @@ def test_other_shots_are_another_training(tmp_path: Path) -> None:
 def test_a_checkpoint_without_a_part_is_named(tmp_path: Path, part: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "rbm.nc", until(4))
-    kept = read_dataset(checkpoint(tmp_path), "checkpoint")
+    kept = read_dataset(checkpoint_of(tmp_path), "checkpoint")
     if part in kept.attrs:
         del kept.attrs[part]
     else:
         kept = kept.drop_vars(part)
-    write_dataset(checkpoint(tmp_path), kept, "checkpoint")
+    write_dataset(checkpoint_of(tmp_path), kept, "checkpoint")
     with pytest.raises(InputError, match=r"\.rbm\.nc\.1\.checkpoint: not a checkpoint of this"):
         learn(tmp_path / "rbm.nc")
 
@@ -327,14 +331,14 @@ def test_a_checkpoint_without_a_part_is_named(tmp_path: Path, part: str) -> None
 def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "rbm.nc", until(4))
-    whole = checkpoint(tmp_path).read_bytes()
+    whole = checkpoint_of(tmp_path).read_bytes()
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
     for content in (whole[:-40], whole[:middle], flipped, b"", b"0 1 1\n"):
-        checkpoint(tmp_path).write_bytes(content)
+        checkpoint_of(tmp_path).write_bytes(content)
         with pytest.raises(InputError, match=r"\.rbm\.nc\.1\.checkpoint: "):
             learn(tmp_path / "rbm.nc")
-        assert checkpoint(tmp_path).read_bytes() == content
+        assert checkpoint_of(tmp_path).read_bytes() == content
 
 
 def test_a_checkpoint_that_its_result_outlived_is_cleared(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.config import StudySettings
-from psiprune.errors import Reference, exact_measures, reference_of
+from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
-from psiprune.pruning import Level
+from psiprune.metrics.against_state import Reference, exact_measures, reference_of
+from psiprune.pruning.iterative import Level
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,8 @@ import pytest
 import xarray as xr
 
 from claim_world import two_peaks, world
-from psiprune.claims.access import connectable, fractions, nearest, phase, whole
-from psiprune.claims.compare import contrast, growth, p_above, p_larger
-from psiprune.claims.finding import (
+from psiprune.core.statistics import crossing
+from psiprune.paper.claims.base import (
     FAILS,
     HOLDS,
     IN_PART,
@@ -20,12 +19,13 @@ from psiprune.claims.finding import (
     verdict_of,
     verdict_on,
 )
-from psiprune.claims.order import peaks, two_peaked
-from psiprune.claims.sparse import epochs_to_level
-from psiprune.claims.structure import _ratio
-from psiprune.claims.training_set import _asymmetry, _higher
-from psiprune.claims.unharmed import reach
-from psiprune.crossing import crossing
+from psiprune.paper.claims.data import connectable, fractions, nearest, phase, whole
+from psiprune.paper.claims.order import peaks, two_peaked
+from psiprune.paper.claims.sparse import epochs_to_level
+from psiprune.paper.claims.structure import _ratio
+from psiprune.paper.claims.tests import contrast, growth, p_above, p_larger
+from psiprune.paper.claims.training_set import _asymmetry, _higher
+from psiprune.paper.claims.unharmed import reach
 
 
 def test_a_difference_counts_if_it_is_significant_and_large() -> None:

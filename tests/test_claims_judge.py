@@ -12,19 +12,16 @@ import pytest
 import xarray as xr
 
 from claim_world import Datasets, put, taken, world
-from psiprune.claims import (
+from psiprune.paper.claims.base import FAILS, HOLDS, UNDECIDED, VERDICTS
+from psiprune.paper.claims.judge import (
     CLAIMS,
-    FAILS,
-    HOLDS,
-    UNDECIDED,
-    VERDICTS,
     claims_markdown,
     claims_numbers,
     claims_text,
     counts,
-    headlines,
     judge,
 )
+from psiprune.paper.headlines import headlines
 
 #: What a reproduction has to decide, and the claims that do it.
 REQUIRED = {

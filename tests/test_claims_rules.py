@@ -1,4 +1,4 @@
-"""Every rule of `psiprune.claims` against made-up data that makes its claim hold, fail, ..."""
+"""Every rule of `psiprune.paper.claims` against invented data that makes it hold, fail, ..."""
 
 from __future__ import annotations
 
@@ -24,15 +24,8 @@ from claim_world import (
     two_peaks,
     world,
 )
-from psiprune.claims import (
-    CLAIMS,
-    FAILS,
-    HOLDS,
-    IN_PART,
-    UNDECIDED,
-    Finding,
-    judge,
-)
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, UNDECIDED, Finding
+from psiprune.paper.claims.judge import CLAIMS, judge
 
 KINDS = ("kl", "infidelity", "energy_roe", "abs_magnetization_roe", "correlation_mse")
 EXACT = (

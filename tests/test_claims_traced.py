@@ -8,7 +8,8 @@ import re
 import pytest
 
 from claim_world import world
-from psiprune.claims import CLAIMS, Claim, Judged, judge
+from psiprune.paper.claims.base import Claim
+from psiprune.paper.claims.judge import CLAIMS, Judged, judge
 
 _TOKEN = re.compile(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?%?")
 #: What is no measurement: names, sizes and seeds that the data is of, and the rule's thresholds.

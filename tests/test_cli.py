@@ -23,26 +23,24 @@ from matplotlib.figure import Figure
 import psiprune as pp
 import tiny
 from psiprune.cli.app import show
-from psiprune.clusters import find_clusters
-from psiprune.config import (
+from psiprune.core.settings import Settings
+from psiprune.experiments.settings import (
     AblationSettings,
-    FineTuneSettings,
     FrontierSettings,
-    MeasureSettings,
-    PruneSettings,
-    ReconstructSettings,
-    RewireSettings,
     SparseSettings,
     StudySettings,
-    TrainSettings,
 )
-from psiprune.files import read_dataset
-from psiprune.inputs import Settings
-from psiprune.masks import break_clusters, cluster_mask, random_mask, read_mask, write_mask
-from psiprune.provenance import describe_machine
-from psiprune.rbm import initial_rbm
-from psiprune.tfim import TFIM
-from psiprune.training import Progress
+from psiprune.io.netcdf import read_dataset
+from psiprune.io.provenance import describe_machine
+from psiprune.metrics.settings import MeasureSettings
+from psiprune.pruning.settings import PruneSettings, RewireSettings
+from psiprune.rbm.clusters import find_clusters
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.masks import break_clusters, cluster_mask, random_mask, read_mask, write_mask
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.states.tfim import TFIM
+from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.train import Progress
 
 FIXTURES = Path(__file__).parent / "formats" / "fixtures"
 STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
@@ -414,8 +412,8 @@ def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     # Started again, from its own configuration: nothing is left to do, the table is the same.
     before = tiny.contents(folder)
-    monkeypatch.setattr("psiprune.figures.plot_study", lambda _: None)
-    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [Path("figure.png")])
+    monkeypatch.setattr("psiprune.experiments.figures.study.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [Path("figure.png")])
     out = text(tiny.call("study", "--config", folder / "config.toml", "--out", folder))
     assert out.startswith("h/J = 1\npruned  weights")
     assert out.endswith(f"{folder}: study.nc, figure.png\n")
@@ -432,8 +430,8 @@ def test_study_goes_to_a_folder_of_its_own(
     monkeypatch.setattr(
         "psiprune.experiments.study.run_study", lambda *_: read_dataset(finished / "study.nc")
     )
-    monkeypatch.setattr("psiprune.figures.plot_study", lambda _: None)
-    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [])
+    monkeypatch.setattr("psiprune.experiments.figures.study.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
     first, again, other = (
         numbers(tiny.call("study", "--seed", seed, "--json"))["folder"] for seed in (0, 0, 1)
     )
@@ -463,7 +461,7 @@ def test_sparse_and_ablation(
         drawn.append(stem)
         return [Path(f"{stem}.png")]
 
-    monkeypatch.setattr("psiprune.figures.save.save_figure", save)
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", save)
     done: Path = request.getfixturevalue(f"{command}_run")
     folder = Path(shutil.copytree(done, tmp_path / "run"))
     # From its own configuration: nothing is left to do but figures, JSON and table.
@@ -1249,7 +1247,7 @@ def test_exit_statuses(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("psiprune.dmrg.ground_state", fail)
+    monkeypatch.setattr("psiprune.states.dmrg.ground_state", fail)
     found = tiny.refusal(tiny.call("ground-state", "--sites=2", "--out", tmp_path / "a"), status)
     assert found.startswith(line)
 
@@ -1260,11 +1258,11 @@ def test_interrupted_with_something_kept(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("psiprune.training.train", stop)
+    monkeypatch.setattr("psiprune.training.train.train", stop)
     outcome = tiny.call("train", stages / "shots.nc", "--epochs=1", "--out", tmp_path / "a.nc")
     line = tiny.refusal(outcome, status=130)
     assert line == "interrupted; the same command goes on from what was finished"
-    monkeypatch.setattr("psiprune.description.describe", stop)  # no longer: another command
+    monkeypatch.setattr("psiprune.inspect.describe.describe", stop)  # no longer: another command
     line = tiny.refusal(tiny.call("info", stages / "shots.nc"), status=130)
     assert line.startswith("interrupted; nothing was written: the same command begins anew, or")
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from psiprune.clusters import best_widths, find_clusters, second_windows, strongest_windows
-from psiprune.files import read_dataset, write_dataset
-from psiprune.inputs import InputError
-from psiprune.masks import forbid
-from psiprune.rbm import RBM, initial_rbm
+from psiprune.core.exceptions import InputError
+from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.rbm.clusters import best_widths, find_clusters, second_windows, strongest_windows
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.masks import forbid
+from psiprune.rbm.model import RBM
 
 
 def model(weights: NDArray[np.float64], mask: NDArray[np.bool_] | None = None) -> RBM:

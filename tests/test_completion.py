@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from psiprune.cli.commands import app
+from psiprune.cli.app import app
 
 COMMANDS = [name for name in app.resolved_commands() if not name.startswith("-")]
 

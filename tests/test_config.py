@@ -8,21 +8,20 @@ from typing import Any
 
 import pytest
 
-from psiprune.config import (
+from psiprune.core.exceptions import InputError
+from psiprune.core.settings import Settings
+from psiprune.experiments.settings import (
     AblationSettings,
-    FineTuneSettings,
-    MeasureSettings,
-    PaperSettings,
     PathSettings,
-    PruneSettings,
-    ReconstructSettings,
-    SearchSettings,
     SparseSettings,
     StudySettings,
-    TrainSettings,
 )
-from psiprune.inputs import InputError, Settings
-from psiprune.runs import open_run
+from psiprune.io.run import open_run
+from psiprune.metrics.settings import MeasureSettings
+from psiprune.paper.settings import PaperSettings
+from psiprune.pruning.settings import PruneSettings, SearchSettings
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 EVERY = (
     TrainSettings,

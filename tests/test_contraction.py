@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import exact
-from psiprune import contraction, sums
-from psiprune.contraction import (
+from psiprune.core.exceptions import InputError
+from psiprune.inference import variable_elimination
+from psiprune.inference.variable_elimination import (
     Contraction,
     contract,
     contraction_draws,
@@ -20,8 +21,8 @@ from psiprune.contraction import (
     pair_means,
     plan_contraction,
 )
-from psiprune.inputs import InputError
-from psiprune.rbm import RBM
+from psiprune.kernels import enumeration
+from psiprune.rbm.model import RBM
 
 
 def local_mask(visible: int, hidden: int, reach: int) -> NDArray[np.bool_]:
@@ -170,13 +171,13 @@ def test_tables_match_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = sparse_rbm(2, 20, 15, 0.2, 1.0)
     plan = plan_contraction(rbm)
     sizes: list[int] = []
-    sum_unit = sums.sum_unit
+    sum_unit = enumeration.sum_unit
 
     def watched(zero: NDArray[np.float64], one: NDArray[np.float64]) -> None:
         sizes.append(len(zero))
         sum_unit(zero, one)
 
-    monkeypatch.setattr(sums, "sum_unit", watched)
+    monkeypatch.setattr(enumeration, "sum_unit", watched)
     contract(plan)
     assert max(sizes) == 1 << plan.width
     assert 2 * sum(sizes) == plan.operations
@@ -187,12 +188,12 @@ def test_what_is_too_wide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         plan_contraction(RBM(np.ones((50, 100)), np.zeros(100), np.zeros(50)))
     assert "\n" not in str(e.value)
     plan = plan_contraction(RBM(np.ones((10, 12)), np.zeros(12), np.zeros(10)))
-    monkeypatch.setattr(contraction, "LARGEST_MEMORY", plan.memory)
+    monkeypatch.setattr(variable_elimination, "LARGEST_MEMORY", plan.memory)
     assert contract(plan) > 0
     for call in (marginals, moments, lambda p: contraction_draws(p, 5)):
         with pytest.raises(InputError, match=r"^rbm: contraction needs .* GiB, more than"):
             call(plan)
-    monkeypatch.setattr(contraction, "LARGEST_MEMORY", plan.memory - 1)
+    monkeypatch.setattr(variable_elimination, "LARGEST_MEMORY", plan.memory - 1)
     with pytest.raises(InputError, match="GiB"):
         plan_contraction(plan.rbm)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from psiprune.decay import compare_decays
-from psiprune.inputs import InputError
-from psiprune.observables import reference_observables
+from psiprune.core.exceptions import InputError
+from psiprune.metrics.correlation_decay import compare_decays
+from psiprune.metrics.observables import reference_observables
 
 D = np.arange(26)
 

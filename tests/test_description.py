@@ -14,16 +14,17 @@ from filelock import FileLock
 
 import psiprune as pp
 import tiny
-from psiprune.config import PathSettings, RewirePathSettings, RewireSettings, UntilSettings
-from psiprune.contents import contents_of, read_config
-from psiprune.description import (
+from psiprune.data.diagnostics import ShotsDescription
+from psiprune.experiments.settings import PathSettings, RewirePathSettings, UntilSettings
+from psiprune.inspect.contents import contents_of, read_config
+from psiprune.inspect.describe import (
     DatasetDescription,
     RBMDescription,
     RunDescription,
     StateDescription,
 )
-from psiprune.screening import ShotsDescription
-from psiprune.tables import description_numbers, description_text
+from psiprune.inspect.tables import description_numbers, description_text
+from psiprune.pruning.settings import RewireSettings
 
 
 def numbers(*arguments: object) -> dict[str, Any]:

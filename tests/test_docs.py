@@ -14,7 +14,7 @@ from cyclopts.docs.markdown import generate_markdown_docs
 
 import psiprune as pp
 from pages import PAGES, ROOT, Block, assert_same, blocks_of, run
-from psiprune.cli.commands import app
+from psiprune.cli.app import app
 
 DOCS = ROOT / "docs"
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.py"))

@@ -9,17 +9,11 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from psiprune.config import (
-    AblationSettings,
-    FrontierSettings,
-    PaperSettings,
-    PruneSettings,
-    RewireSettings,
-    SearchSettings,
-    SparseSettings,
-)
-from psiprune.inputs import InputError
-from psiprune.rbm import initial_rbm
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.settings import AblationSettings, FrontierSettings, SparseSettings
+from psiprune.paper.settings import PaperSettings
+from psiprune.pruning.settings import PruneSettings, RewireSettings, SearchSettings
+from psiprune.rbm.init import initial_rbm
 from tiny import call, refusal
 
 BITS = np.random.default_rng(0).integers(0, 2, (100, 6), dtype=np.uint8)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 
 import psiprune as pp
-from psiprune.entropy import estimate_entropy
+from psiprune.data.entropy import estimate_entropy
 
 COUNTS = [
     [1, 1, 1, 2, 5],

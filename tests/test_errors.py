@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 import exact
 import machines
-from psiprune import chains, errors
-from psiprune.dmrg import ground_state
-from psiprune.errors import (
+from psiprune.core.exceptions import InputError
+from psiprune.metrics import against_state, draws
+from psiprune.metrics.against_state import (
     CONFIDENCE,
     Reference,
     correlation_mse,
@@ -26,12 +26,13 @@ from psiprune.errors import (
     relative_error,
     statistical_floor,
 )
-from psiprune.inputs import InputError
-from psiprune.mps import mps_from_vector, sample
-from psiprune.observables import Estimate
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.tfim import TFIM
-from psiprune.training import train
+from psiprune.metrics.observables import Estimate
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.states.dmrg import ground_state
+from psiprune.states.mps import mps_from_vector, sample
+from psiprune.states.tfim import TFIM
+from psiprune.training.train import train
 
 Float64 = NDArray[np.float64]
 
@@ -275,7 +276,7 @@ def test_sampled_measures_agree_with_exact_ones(
 ) -> None:
     rbm, kl, overlap = at_22_sites()
     if branch == "log Z by a bridge":
-        monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
+        monkeypatch.setattr(against_state, "exact_log_partition", lambda _: None)
     report = evaluate(rbm, ground(22, 2.0), draws=20_000, seed=4)
     assert report.kl.method == report.fidelity.method == f"reference draws, {branch}"
     for measure, wanted in ((report.kl, kl), (report.fidelity, overlap)):
@@ -289,7 +290,7 @@ def test_sampled_measures_agree_with_exact_ones(
 def test_a_wrong_machine_is_told_apart(branch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rbm, kl, overlap = at_22_sites()
     if branch == "log Z by a bridge":
-        monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
+        monkeypatch.setattr(against_state, "exact_log_partition", lambda _: None)
     wrong = RBM(rbm.weights, rbm.visible_bias + 0.3, rbm.hidden_bias)
     report = evaluate(wrong, ground(22, 2.0), draws=20_000, seed=4)
     assert abs(report.kl.value - kl) > 5 * report.kl.error
@@ -300,7 +301,7 @@ def test_a_wrong_machine_is_told_apart(branch: str, monkeypatch: pytest.MonkeyPa
 def test_sampled_errors_cover(branch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rbm, kl, overlap = at_22_sites()
     if branch == "log Z by a bridge":
-        monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
+        monkeypatch.setattr(against_state, "exact_log_partition", lambda _: None)
     reference = ground(22, 2.0)
     reports = [evaluate(rbm, reference, draws=1000, seed=seed) for seed in range(200)]
     for name, wanted in (("kl", kl), ("fidelity", overlap)):
@@ -325,7 +326,7 @@ def test_the_error_of_c_mse_covers() -> None:
 def test_where_no_exact_draws_can_be_had_chains_run(monkeypatch: pytest.MonkeyPatch) -> None:
     reference, rbm = ground(10, 1.0), random_rbm(10, 4)
     wanted = exact_measures(rbm, reference)
-    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     report = evaluate(rbm, reference, draws=5000, seed=1)
     assert report.energy_bias.method.startswith("1000 Gibbs chains with flips (tau of ")
     assert {measure.warning for _, measure in report} == {""}
@@ -347,9 +348,9 @@ def test_what_does_not_fit_is_refused() -> None:
     reference = ground(10, 1.0)
     with pytest.raises(InputError, match=r"^rbm: has 9 visible units, but the state has 10 sites$"):
         evaluate(random_rbm(9, 2), reference)
-    for draws in (99, 0, -1, 1e5):
+    for count in (99, 0, -1, 1e5):
         with pytest.raises(InputError, match=r"^draws: must be an integer of at least 100"):
-            evaluate(random_rbm(10, 2), reference, draws=draws)  # type: ignore[arg-type]
+            evaluate(random_rbm(10, 2), reference, draws=count)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^seed: "):
         evaluate(random_rbm(10, 2), reference, seed=-1)
     signs = mps_from_vector(np.arange(16.0) - 7.0)
@@ -362,7 +363,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_a_state_without_overlap_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
+    monkeypatch.setattr(against_state, "exact_log_partition", lambda _: None)
     far = RBM(np.zeros((1, 22)), np.full(22, -9.0), np.zeros(1))  # almost surely all bits 0
     report = evaluate(far, ground(22, 2.0), draws=1000)
     assert "hardly overlap" in report.kl.warning
@@ -395,8 +396,8 @@ def test_reference_draws_are_not_the_training_set() -> None:
 
 
 def test_chains_that_remember_their_start_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
-    monkeypatch.setattr(chains, "MOST_STEPS", 20_000)
+    monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(draws, "MOST_STEPS", 20_000)
     # Two wells that are not one another's mirror image: all 0, and the right half 1.
     apart = RBM(
         np.array([[0.0] * 5 + [6.0] * 5] * 4),
@@ -412,7 +413,7 @@ def test_chains_that_remember_their_start_are_warned_of(monkeypatch: pytest.Monk
 
 def test_a_magnet_below_the_transition_is_sampled_right(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two deep wells, all 0 and all 1: chains without flips would stay where they begin.
-    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     rbm = machines.magnet(10, 4, 6.0, tilt=1.0)
     reference = ground(10, 0.3)
     report = evaluate(rbm, reference, draws=10_000)
@@ -433,7 +434,7 @@ def test_effective_sample_sizes_stand_beside_the_measures(monkeypatch: pytest.Mo
     # Weights sqrt(p~/q) of a model at fidelity F are worth F of the draws: (sum w)^2 / sum w^2.
     assert overlap == pytest.approx(5000 * report.fidelity.value, rel=0.02)
     assert report.energy_bias.effective_sample_size == 5000
-    monkeypatch.setattr(errors, "exact_log_partition", lambda _: None)
+    monkeypatch.setattr(against_state, "exact_log_partition", lambda _: None)
     bridged = evaluate(rbm, reference, draws=5000, seed=1)
     assert bridged.kl.effective_sample_size == bridged.fidelity.effective_sample_size
     assert bridged.kl.effective_sample_size is not None

@@ -14,8 +14,8 @@ import pytest
 import exact
 import psiprune as pp
 from machines import magnet
-from psiprune import chains
-from psiprune.config import TrainSettings
+from psiprune.metrics import draws
+from psiprune.training.methods import TrainSettings
 
 sklearn = pytest.importorskip("sklearn", reason="pip install '.[sklearn]' runs the estimator")
 
@@ -27,7 +27,7 @@ from sklearn.preprocessing import Binarizer  # noqa: E402
 from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 from sklearn.utils.validation import validate_data  # noqa: E402
 
-from psiprune.estimator import RBMDensity  # noqa: E402
+from psiprune.sklearn import RBMDensity  # noqa: E402
 
 BITS = magnet(4, 2, 2.0, tilt=1.0).sample_exact(300, seed=3)
 
@@ -140,17 +140,17 @@ def test_random_states_of_numpy_go_on() -> None:
 
 def test_without_independent_draws_chains_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     found = RBMDensity(2, epochs=1, random_state=0).fit(BITS)
-    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     assert found.sample(1500, random_state=0).shape == (1500, 4)
-    monkeypatch.setattr(chains, "MOST_R_HAT", 0.5)  # nothing agrees so well
-    monkeypatch.setattr(chains, "MOST_STEPS", 2_000)
+    monkeypatch.setattr(draws, "MOST_R_HAT", 0.5)  # nothing agrees so well
+    monkeypatch.setattr(draws, "MOST_STEPS", 2_000)
     with pytest.warns(ConvergenceWarning, match="rests on chains that have not converged"):
         found.sample(10, random_state=0)
 
 
 def test_a_doubtful_partition_sum_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     doubtful = pp.LogPartition(0.0, 1.0, "annealing", 2.0, {"warning": "use more temperatures"})
-    monkeypatch.setattr("psiprune.estimator.log_partition", lambda *_, **__: doubtful)
+    monkeypatch.setattr("psiprune.sklearn.log_partition", lambda *_, **__: doubtful)
     with pytest.warns(ConvergenceWarning, match="use more temperatures"):
         RBMDensity(2, epochs=1).fit(BITS)
 
@@ -208,9 +208,9 @@ def test_bad_data_are_told_with_the_way_out() -> None:
 
 
 def test_without_scikit_learn_there_is_a_clear_line() -> None:
-    code = "import sys; sys.modules['sklearn'] = None; import psiprune.estimator"
+    code = "import sys; sys.modules['sklearn'] = None; import psiprune.sklearn"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == (
-        "ImportError: psiprune.estimator needs scikit-learn 1.6 or later; "
+        "ImportError: psiprune.sklearn needs scikit-learn 1.6 or later; "
         "pip install 'psiprune[sklearn]'"
     )

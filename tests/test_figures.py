@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import tiny
-from psiprune.figures import disconnected_at, plot_study, save_figure
-from psiprune.pruning import weights_kept
+from psiprune.experiments.figures.study import disconnected_at, plot_study
+from psiprune.pruning.schedule import weights_kept
+from psiprune.reporting.figures import save_figure
 
 LABELS = ["KL divergence (nat)", "infidelity 1 − F", "eROE", "mROE", "$C_{\\mathrm{MSE}}$"]
 SHOWN = ["kl", "infidelity", "energy_roe", "abs_magnetization_roe", "correlation_mse"]

@@ -15,19 +15,17 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 import invented
-from psiprune.experiments.derived import decay_of
-from psiprune.figures import (
-    plot_decay,
-    plot_graph,
-    plot_measures_against_kl,
-    plot_order,
-    plot_schedules,
-    plot_sizes,
-    plot_timing,
-    save_figure,
-)
-from psiprune.figures.weights import NEGATIVE, POSITIVE
-from psiprune.inputs import InputError
+from psiprune.core.exceptions import InputError
+from psiprune.paper.derived import decay_of
+from psiprune.paper.figures.against_kl import plot_measures_against_kl
+from psiprune.paper.figures.decay import plot_decay
+from psiprune.paper.figures.graph import plot_graph
+from psiprune.paper.figures.order import plot_order
+from psiprune.paper.figures.schedules import plot_schedules
+from psiprune.paper.figures.sizes import plot_sizes
+from psiprune.paper.figures.timing import plot_timing
+from psiprune.reporting.figures import save_figure
+from psiprune.reporting.weights_figure import NEGATIVE, POSITIVE
 
 
 def drawn(ax: Axes) -> list[list[list[float]]]:

@@ -8,10 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from psiprune.clusters import find_clusters
+from psiprune.experiments.figures.ablation import plot_broken, plot_forbidden
+from psiprune.experiments.figures.sparse import plot_sparse
 from psiprune.experiments.sparse import VARIANTS
-from psiprune.figures import plot_broken, plot_clusters, plot_forbidden, plot_sparse
-from psiprune.rbm import initial_rbm
+from psiprune.rbm.clusters import find_clusters
+from psiprune.rbm.init import initial_rbm
+from psiprune.reporting.weights_figure import plot_clusters
 
 MEASURES = ["kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"]
 

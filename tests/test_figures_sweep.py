@@ -10,12 +10,12 @@ import xarray as xr
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
-from psiprune.figures import plot_multiples, plot_phase_diagram, plot_prunable
-from psiprune.figures.common import LOOKS
-from psiprune.report.numbers import Number
-from psiprune.report.page import Provenance, Report, render
-from psiprune.report.sweep import sweep_report
-from psiprune.sweeping.grid import MOST_VARIANTS, drawn_variants
+from psiprune.reporting.figures import LOOKS
+from psiprune.reporting.page import Provenance, Report, render
+from psiprune.reporting.traced import Number
+from psiprune.sweeps.dataset import MOST_VARIANTS, drawn_variants
+from psiprune.sweeps.figures import plot_multiples, plot_phase_diagram, plot_prunable
+from psiprune.sweeps.report import sweep_report
 
 RATIOS = [0.5, 0.7, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0]
 

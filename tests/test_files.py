@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 import tiny
-from psiprune.files import kind_of, read_dataset, write_bytes, write_dataset
-from psiprune.inputs import InputError
+from psiprune.core.exceptions import InputError
+from psiprune.io.netcdf import kind_of, read_dataset, write_bytes, write_dataset
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from psiprune import fisher
-from psiprune.fisher import model_fisher
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.surgeon import divergence_from
+from psiprune.inference import fisher
+from psiprune.inference.fisher import model_fisher
+from psiprune.pruning.optimal_brain_surgeon import divergence_from
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
 
 BITS = np.random.default_rng(0).integers(0, 2, (100, 6), dtype=np.uint8)
 

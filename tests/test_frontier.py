@@ -13,25 +13,22 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune.config import (
-    FineTuneSettings,
-    FrontierSettings,
-    PruneSettings,
-    RewireSettings,
-    TrainSettings,
-)
-from psiprune.contents import contents_of, read_config
-from psiprune.errors import exact_measures, reference_of
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.figures.frontier import plot_frontier
 from psiprune.experiments.frontier import counts_from, run_frontier
-from psiprune.figures import plot_frontier
-from psiprune.files import read_dataset
-from psiprune.inputs import InputError
-from psiprune.masks import cluster_mask
-from psiprune.mps import mps_from_vector
-from psiprune.pruning import fine_tuned, prune_to
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.rewiring import rewire
-from psiprune.tables import frontier_numbers, frontier_text
+from psiprune.experiments.settings import FrontierSettings
+from psiprune.experiments.tables import frontier_numbers, frontier_text
+from psiprune.inspect.contents import contents_of, read_config
+from psiprune.io.netcdf import read_dataset
+from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.pruning.iterative import fine_tuned, prune_to
+from psiprune.pruning.rewire import rewire
+from psiprune.pruning.settings import PruneSettings, RewireSettings
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.masks import cluster_mask
+from psiprune.rbm.model import RBM
+from psiprune.states.mps import mps_from_vector
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 TUNED = ("magnitude-cd", "magnitude", "magnitude-by-unit", "damage", "surgeon", "random")
 ALONE = ("magnitude-alone", "magnitude-compensated-alone", "damage-alone", "surgeon-alone")

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 import tiny
-from psiprune.config import FineTuneSettings, FrontierSettings, RewireSettings, TrainSettings
-from psiprune.experiments import frontier as frontier_module
+from psiprune.experiments import frontier
 from psiprune.experiments.frontier import run_frontier
-from psiprune.rbm import RBM
-from psiprune.rewiring import rewire_steps
+from psiprune.experiments.settings import FrontierSettings
+from psiprune.pruning.rewire import rewire_steps
+from psiprune.pruning.settings import RewireSettings
+from psiprune.rbm.model import RBM
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 
 def settings() -> FrontierSettings:
@@ -47,7 +49,7 @@ def test_a_start_goes_on_from_the_last_training(
     starts, done = 0, False
 
     def counted(name: str) -> None:
-        plain = getattr(frontier_module, name)
+        plain = getattr(frontier, name)
 
         def once_a_start(*arguments: Any, **others: Any) -> RBM:
             if made and made[-1][0] == starts:
@@ -56,12 +58,12 @@ def test_a_start_goes_on_from_the_last_training(
             result: RBM = plain(*arguments, **others)
             return result
 
-        monkeypatch.setattr(frontier_module, name, once_a_start)
+        monkeypatch.setattr(frontier, name, once_a_start)
 
     # One training a start: all of the rewired files' rounds, and each count of a path.
     for name in ("fine_tuned", "train"):
         counted(name)
-    monkeypatch.setattr("psiprune.parallel.cores", lambda: 1)
+    monkeypatch.setattr("psiprune.core.threads.cores", lambda: 1)
     while not done:
         starts += 1
         assert starts < 200
@@ -86,7 +88,7 @@ def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return plain(level, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(frontier_module, "rewire_steps", third_is_killed)
+        patch.setattr(frontier, "rewire_steps", third_is_killed)
         with pytest.raises(Killed):
             run_frontier(settings(), run)
     kept = {file.name for file in run.rglob("*-rewired/*.nc")}
@@ -97,7 +99,7 @@ def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         steps.append(level.step)
         return plain(level, *arguments)
 
-    monkeypatch.setattr(frontier_module, "rewire_steps", seen)
+    monkeypatch.setattr(frontier, "rewire_steps", seen)
     assert tiny.raw(run_frontier(settings(), run)) == tiny.raw(unbroken)
     assert 2 in steps
     assert steps.count(0) <= 1  # of the other kind, if that had not begun

@@ -9,10 +9,10 @@ import pytest
 
 import psiprune as pp
 import tiny
-from psiprune.errors import reference_of
-from psiprune.gauges import state_gauge
-from psiprune.inputs import InputError
-from psiprune.mps import mps_from_vector
+from psiprune.core.exceptions import InputError
+from psiprune.metrics.against_state import reference_of
+from psiprune.metrics.selectors import state_gauge
+from psiprune.states.mps import mps_from_vector
 
 LINE = "until: energy_bias needs a state with its Hamiltonian, and this state has none; give "
 

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 import exact
 from machines import distribution, random_rbm
-from psiprune import chains, heldout
-from psiprune.errors import CONFIDENCE, Measure
-from psiprune.heldout import Comparison, ShotsReport, bootstrap_means, evaluate_on_shots
-from psiprune.inputs import InputError
-from psiprune.observables import data_observables
-from psiprune.partition import LogPartition
-from psiprune.rbm import RBM
-from psiprune.shots import Shots
-from psiprune.training import train
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots
+from psiprune.inference.log_partition import LogPartition
+from psiprune.metrics import against_shots, bootstrap, draws
+from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
+from psiprune.metrics.against_state import CONFIDENCE, Measure
+from psiprune.metrics.bootstrap import bootstrap_means
+from psiprune.metrics.observables import data_observables
+from psiprune.rbm.model import RBM
+from psiprune.training.train import train
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -165,7 +166,7 @@ def test_bootstrap_errors_of_means_are_sigma_over_root_n() -> None:
     generator = np.random.default_rng(0)
     table = generator.normal(size=(3000, 2)) * [1.0, 5.0]
     means = bootstrap_means(table.astype(np.float32), seed=2)
-    assert means.shape == (heldout.RESAMPLES, 2)
+    assert means.shape == (bootstrap.RESAMPLES, 2)
     wanted = table.std(axis=0) / np.sqrt(3000)
     # 400 resamples know it to 3.5 %: 5 standard deviations.
     np.testing.assert_allclose(means.std(axis=0, ddof=1), wanted, rtol=5 * 0.035)
@@ -195,7 +196,7 @@ def test_the_error_of_log_z_counts_and_its_warning_is_passed_on(
 ) -> None:
     exact_z = RBM_OF_6.log_partition()
     noisy = LogPartition(exact_z, 0.3, "annealing", 12.0, {"warning": "it lies"})
-    monkeypatch.setattr(heldout, "log_partition", lambda *_, **__: noisy)
+    monkeypatch.setattr(against_shots, "log_partition", lambda *_, **__: noisy)
     found = evaluate_on_shots(RBM_OF_6, draws_of(4000, 11), draws=20_000, seed=1)
     for name in ("log_likelihood", "log_likelihood_gain"):
         measure: Measure = getattr(found, name)
@@ -212,7 +213,7 @@ def test_the_error_of_log_z_counts_and_its_warning_is_passed_on(
 def test_chains_start_at_shots_where_there_are_no_independent_draws(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     found = evaluate_on_shots(RBM_OF_6, draws_of(4000, 11), draws=5000, seed=1)
     assert found.magnetization.method.startswith("1000 Gibbs chains with flips")
     for name in ("magnetization", "abs_magnetization", "neighbours", "correlation"):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from pydantic import Field, model_validator
 
-from psiprune.inputs import InputError, Settings, check_count, check_seed
+from psiprune.core.exceptions import InputError
+from psiprune.core.settings import Settings
+from psiprune.core.validation import check_count, check_seed
 
 
 class Oven(Settings):

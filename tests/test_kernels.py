@@ -19,9 +19,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 import exact
-from psiprune import kernels, lanes, sums
-from psiprune.kernels import NARROW, WIDE, Layer, Parameters
-from psiprune.lanes import FAST, LANES_PER_VECTOR
+from psiprune.core import random
+from psiprune.kernels import ais, cd, enumeration, gibbs, layer, layout, simd
+from psiprune.kernels.layout import NARROW, WIDE, Layer, Parameters
+from psiprune.kernels.simd import FAST, LANES_PER_VECTOR
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -30,13 +31,13 @@ REJECT = 1e-4
 """A statistical test fails below this p-value. Seeds are fixed, so a passing test passes always."""
 
 
-@pytest.mark.parametrize("module", [kernels, sums], ids=["kernels", "sums"])
-def test_the_digest_of_lanes_is_up_to_date(module: ModuleType) -> None:
-    source = Path(lanes.__file__).read_text(encoding="utf-8")
-    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
-    assert digest == module.LANES_DIGEST, (
-        f'lanes.py has changed: write LANES_DIGEST = "{digest}" in {module.__name__}, so that '
-        "numba compiles it anew"
+@pytest.mark.parametrize("module", [ais, cd, enumeration, gibbs])
+def test_the_digest_of_inlined_code_is_up_to_date(module: ModuleType) -> None:
+    sources = b"".join(Path(str(each.__file__)).read_bytes() for each in (simd, layout, layer))
+    digest = hashlib.sha256(sources).hexdigest()[:12]
+    assert digest == module.INLINED_DIGEST, (
+        f'inlined code has changed: set INLINED_DIGEST = "{digest}" in {module.__name__}, so that '
+        "numba compiles the module again"
     )
 
 
@@ -47,7 +48,7 @@ def test_the_digest_of_lanes_is_up_to_date(module: ModuleType) -> None:
 @pytest.mark.parametrize("shots", [1, 7])
 def test_packed_bits_unpack(sites: int, shots: int) -> None:
     bits = np.random.default_rng(sites).integers(0, 2, (shots, sites), dtype=np.uint8)
-    words = kernels.pack(bits)
+    words = layout.pack(bits)
     assert words.dtype == np.uint32
     assert words.shape == (-(-sites // 32), shots)
     for shot in range(shots):
@@ -62,7 +63,7 @@ def test_packed_bits_unpack(sites: int, shots: int) -> None:
 def test_graphs_hold_exactly_the_mask(visible: int, density: float) -> None:
     hidden = 1 + visible // 2
     mask = np.random.default_rng(visible).random((hidden, visible)) < density
-    graph = kernels.graph_of(mask)
+    graph = layout.graph_of(mask)
     assert all(axis.dtype == np.int32 for axis in graph)
     by_rows = [
         (j, int(graph.row_index[edge]))
@@ -84,22 +85,22 @@ def test_graphs_hold_exactly_the_mask(visible: int, density: float) -> None:
     [(1, NARROW), (64, NARROW), (65, WIDE), (100, WIDE), (112, WIDE), (113, NARROW), (300, NARROW)],
 )
 def test_the_tile_leaves_fewer_lanes_idle(chains: int, tile: tuple[int, ...]) -> None:
-    assert kernels.tile_shape(chains) == tile
+    assert layout.tile_shape(chains) == tile
     idle = [-chains % (LANES_PER_VECTOR * len(shape)) for shape in (tile, WIDE, NARROW)]
     assert idle[0] == min(idle)
 
 
 def test_stream_keys_differ() -> None:
     keys = {
-        int(kernels.stream_key(seed, stream, part, epoch))
+        int(random.stream_key(seed, stream, part, epoch))
         for seed in range(20)
         for stream in range(1, 4)
         for part in range(3)
         for epoch in range(20)
     }
     assert len(keys) == 20 * 3 * 3 * 20
-    assert kernels.stream_key(5, 1) == kernels.stream_key(5, 1)
-    assert len({int(kernels.stream_key(seed, 1)) for seed in (5, 2**32 + 5, 2**63 - 1)}) == 3
+    assert random.stream_key(5, 1) == random.stream_key(5, 1)
+    assert len({int(random.stream_key(seed, 1)) for seed in (5, 2**32 + 5, 2**63 - 1)}) == 3
 
 
 # --- shuffle ---------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def shuffle_p(shuffle: Shuffle, items: int, times: int) -> float:
     counts = np.zeros(len(orders))
     for k in range(times):
         order = np.arange(items, dtype=np.int32)
-        shuffle(order, kernels.stream_key(k, 1, 0, 3))
+        shuffle(order, random.stream_key(k, 1, 0, 3))
         counts[orders[tuple(order.tolist())]] += 1
     return float(scipy.stats.chisquare(counts).pvalue)
 
@@ -136,7 +137,7 @@ def never_stay(order: NDArray[np.int32], key: np.uint64) -> None:
 
 @pytest.mark.parametrize("items", [2, 3, 4])
 def test_shuffles_are_uniform(items: int) -> None:
-    assert shuffle_p(kernels.shuffle, items, 6000) > REJECT
+    assert shuffle_p(cd.shuffle, items, 6000) > REJECT
 
 
 @pytest.mark.parametrize("broken", [exchange_with_any, never_stay])
@@ -147,10 +148,10 @@ def test_broken_shuffles_fail(broken: Shuffle) -> None:
 @pytest.mark.parametrize("items", [0, 1, 2, 1000])
 def test_shuffles_are_permutations(items: int) -> None:
     order = np.arange(items, dtype=np.int32)
-    kernels.shuffle(order, np.uint64(3))
+    cd.shuffle(order, np.uint64(3))
     assert sorted(order.tolist()) == list(range(items))
     again = np.arange(items, dtype=np.int32)
-    kernels.shuffle(again, np.uint64(3))
+    cd.shuffle(again, np.uint64(3))
     np.testing.assert_array_equal(order, again)
     if items == 1000:
         # Of a random order, items that stay number 1 +- 1.
@@ -162,9 +163,9 @@ def test_shuffles_are_permutations(items: int) -> None:
 
 @njit(nogil=True, fastmath=FAST, error_model="numpy")
 def probabilities_of(
-    layer: Layer, x: Float32, counted: Float32, p: Float32, vectors: tuple[int, ...]
+    one: Layer, x: Float32, counted: Float32, p: Float32, vectors: tuple[int, ...]
 ) -> None:
-    kernels.probabilities(layer, x, counted, p, vectors)
+    layer.probabilities(one, x, counted, p, vectors)
 
 
 @pytest.mark.parametrize("vectors", [WIDE, NARROW])
@@ -177,7 +178,7 @@ def test_probabilities_are_sigmoids_of_the_neighbours(vectors: tuple[int, ...]) 
     x = generator.integers(0, 2, (7, lanes)).astype(np.float32)
     counted = (np.arange(lanes) < lanes - 5).astype(np.float32)
     p = np.empty((5, lanes), np.float32)
-    graph = kernels.graph_of(mask)
+    graph = layout.graph_of(mask)
     layer = Layer(
         graph.row_start,
         graph.row_index,
@@ -211,7 +212,7 @@ class Epoch:
     def run(self, key: int, chains: Float32 | None = None) -> tuple[Parameters, Parameters]:
         """(parameters, velocity) after the epoch, over the shots in their order."""
         visible = self.bits.shape[1]
-        vectors = kernels.tile_shape(self.batch)
+        vectors = layout.tile_shape(self.batch)
         if chains is None:
             chains = np.zeros((0, visible, LANES_PER_VECTOR * len(vectors)), np.float32)
         at = Parameters(
@@ -220,13 +221,13 @@ class Epoch:
             self.hidden_bias.astype(np.float32),
         )
         velocity = Parameters(*(np.full_like(values, self.start_velocity) for values in at))
-        kernels.train_epoch(
-            kernels.pack(self.bits),
+        cd.train_epoch(
+            layout.pack(self.bits),
             np.arange(len(self.bits), dtype=np.int32),
             self.batch,
             self.cd_steps,
             chains,
-            kernels.graph_of(self.mask),
+            layout.graph_of(self.mask),
             at,
             velocity,
             np.float32(self.rate),
@@ -292,7 +293,7 @@ def gradient_p(
     """(p-value, size of the standard errors) of the mean gradient over epochs being `expected`."""
     found = []
     for run in range(runs):
-        _, velocity = epoch.run(int(kernels.stream_key(first_key, 1, 1, run)))
+        _, velocity = epoch.run(int(random.stream_key(first_key, 1, 1, run)))
         found.append(np.concatenate(velocity))
     samples = np.array(found, dtype=np.float64)
     difference = samples.mean(axis=0) - np.concatenate(expected)
@@ -372,7 +373,7 @@ def test_few_steps_give_the_gradient_of_that_many_steps(cd_steps: int) -> None:
 @pytest.mark.parametrize("batch", [64, 100, 300])
 def test_persistent_chains_reach_the_model(batch: int) -> None:
     epoch = random_epoch(visible=4, hidden=3, shots=2 * batch, seed=5, batch=batch, cd_steps=2)
-    lanes = LANES_PER_VECTOR * len(kernels.tile_shape(batch))
+    lanes = LANES_PER_VECTOR * len(layout.tile_shape(batch))
     chains = np.zeros((-(-batch // lanes), 4, lanes), np.float32)
     mine = (epoch.weights, epoch.visible_bias, epoch.hidden_bias)
     step = exact.gibbs_matrix(*mine)
@@ -468,16 +469,16 @@ def test_tiles_together_or_one_by_one(vectors: tuple[int, ...]) -> None:
         epoch.visible_bias.astype(np.float32),
         epoch.hidden_bias.astype(np.float32),
     )
-    graph = kernels.graph_of(epoch.mask)
+    graph = layout.graph_of(epoch.mask)
     start = np.random.default_rng(0).integers(0, 2, (5, 6, lanes)).astype(np.float32)
     together, alone = start.copy(), start.copy()
-    kernels.gibbs(together, 10, graph, at, 0, np.uint64(3), vectors)
+    gibbs.gibbs(together, 10, graph, at, 0, np.uint64(3), vectors)
     for tile in (3, 0, 4, 1, 2):
-        kernels.gibbs(alone[tile : tile + 1], 10, graph, at, tile, np.uint64(3), vectors)
+        gibbs.gibbs(alone[tile : tile + 1], 10, graph, at, tile, np.uint64(3), vectors)
     np.testing.assert_array_equal(together, alone)
     # Tiles have numbers of their own.
     same = np.repeat(start[:1], 5, axis=0)
-    kernels.gibbs(same, 10, graph, at, 0, np.uint64(3), vectors)
+    gibbs.gibbs(same, 10, graph, at, 0, np.uint64(3), vectors)
     assert all((same[k] != same[0]).any() for k in range(1, 5))
-    kernels.gibbs(together, 0, graph, at, 0, np.uint64(4), vectors)
+    gibbs.gibbs(together, 0, graph, at, 0, np.uint64(4), vectors)
     np.testing.assert_array_equal(together, alone)

@@ -10,7 +10,7 @@ import scipy.stats
 from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
-from psiprune.lanes import FAST, exp32, exp64, row_key, spread_lanes, uniform
+from psiprune.kernels.simd import FAST, exp32, exp64, row_key, spread_lanes, uniform
 
 Float32 = NDArray[np.float32]
 

@@ -11,8 +11,8 @@ import pytest
 import scipy.linalg
 from numpy.typing import NDArray
 
-from psiprune.lapack import cholesky_in_place, inverse_in_place
-from psiprune.parallel import one_blas_thread
+from psiprune.core.lapack import cholesky_in_place, inverse_in_place
+from psiprune.core.threads import one_blas_thread
 
 
 def positive(size: int) -> NDArray[np.float64]:

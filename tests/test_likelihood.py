@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 import exact
-from psiprune.config import TrainSettings
-from psiprune.inputs import InputError
-from psiprune.likelihood import (
+from psiprune.core.exceptions import InputError
+from psiprune.inference.fisher import fisher_matrix
+from psiprune.rbm.likelihood import (
     Configurations,
     collapse,
     data_moments,
-    fisher_matrix,
     flatten,
     from_vector,
     log_likelihood,
     model_moments,
     to_vector,
 )
-from psiprune.natural import natural_steps, start_natural
-from psiprune.rbm import RBM
-from psiprune.training import Progress, train
+from psiprune.rbm.model import RBM
+from psiprune.training.methods import TrainSettings
+from psiprune.training.natural_exact import natural_steps, start_natural
+from psiprune.training.train import Progress, train
 
 
 def sparse_rbm(visible: int, hidden: int, seed: int = 0) -> RBM:

@@ -14,8 +14,10 @@ import pytest
 import psiprune as pp
 import tiny
 from machines import magnet
-from psiprune import chains, partition, sampling
-from psiprune.rbm import initial_rbm
+from psiprune.inference import log_partition
+from psiprune.metrics import draws
+from psiprune.rbm import gibbs
+from psiprune.rbm.init import initial_rbm
 
 BITS = np.random.default_rng(0).integers(0, 2, (100, 4), dtype=np.uint8)
 
@@ -37,7 +39,7 @@ def test_training_tells_beginning_method_and_end(records: pytest.LogCaptureFixtu
         ("INFO", "4 x 3 RBM of 12 weights, seed 5: training by cd, 2 epochs over 100 shots"),
         ("INFO", "4 x 3 RBM of 12 weights, seed 5: trained, 2 epochs"),
     ]
-    assert {each.name for each in records.records} == {"psiprune.training"}
+    assert {each.name for each in records.records} == {"psiprune.training.train"}
 
 
 def test_a_run_taken_up_again_says_from_where(
@@ -66,17 +68,17 @@ def test_an_estimate_that_cannot_be_trusted_is_a_warning(
     assert found.warning
     assert ("WARNING", f"log Z: {found.warning}") in told(records)
     records.clear()
-    monkeypatch.setattr(chains, "independent_draws", lambda *_, **__: None)
-    monkeypatch.setattr(chains, "MOST_STEPS", 2_000)
-    monkeypatch.setattr(sampling, "advance_with_flips", sampling.advance)  # never leave a mode
-    drawn = chains.draw(rbm, lambda number: np.zeros((number, 8), np.uint8), 100, seed=0)
+    monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(draws, "MOST_STEPS", 2_000)
+    monkeypatch.setattr(gibbs, "advance_with_flips", gibbs.advance)  # never leave a mode
+    drawn = draws.draw(rbm, lambda number: np.zeros((number, 8), np.uint8), 100, seed=0)
     assert drawn.warning
     warnings = [message for level, message in told(records) if level == "WARNING"]
     assert warnings == [f"an estimate {drawn.warning}"]
 
 
 def test_a_good_estimate_is_no_warning(records: pytest.LogCaptureFixture) -> None:
-    found = partition.log_partition(initial_rbm(4, 2, seed=0))
+    found = log_partition.log_partition(initial_rbm(4, 2, seed=0))
     assert told(records) == [("INFO", f"log Z by {found.method}")]
 
 

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 import exact
 import tiny
-from psiprune.inputs import InputError
-from psiprune.masks import (
+from psiprune.core.exceptions import InputError
+from psiprune.rbm.masks import (
     NARROWEST,
     Mask,
     break_clusters,

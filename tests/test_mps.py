@@ -16,18 +16,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import exact
-from psiprune.dmrg import NotConverged, ground_state
-from psiprune.files import read_dataset, write_dataset
-from psiprune.inputs import InputError
-from psiprune.mps import (
-    CHUNK,
-    MPS,
-    load_mps,
-    mps_from_tensors,
-    mps_from_vector,
-    sample,
-)
-from psiprune.tfim import TFIM
+from psiprune.core.exceptions import InputError, NotConverged
+from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.states.dmrg import ground_state
+from psiprune.states.mps import CHUNK, MPS, load_mps, mps_from_tensors, mps_from_vector, sample
+from psiprune.states.tfim import TFIM
 
 REJECT = 1e-4
 """A sampler fails below this p-value. Seeds are fixed, so a passing test passes always."""
@@ -289,7 +282,7 @@ def test_ctrl_c_stops_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.05)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("psiprune.mps._sample_chunk", interrupted)
+    monkeypatch.setattr("psiprune.states.mps._sample_chunk", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sample(state, 1000 * CHUNK)
     assert len(done) < 1000

@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from psiprune.config import FineTuneSettings, TrainSettings
-from psiprune.initial import local_rbm
-from psiprune.inputs import InputError
-from psiprune.likelihood import collapse, log_likelihood
-from psiprune.natural_chains import (
+from psiprune.core.exceptions import InputError
+from psiprune.rbm.init import initial_rbm, local_rbm
+from psiprune.rbm.likelihood import collapse, log_likelihood
+from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.natural_mcmc import (
     ChainState,
     chain_steps,
     mean_scores,
     start_chain_training,
 )
-from psiprune.rbm import initial_rbm
 
 SMALL = TrainSettings(method="natural", epochs=150, batch_size=4000, cd_steps=10).for_size(8, 4)
 

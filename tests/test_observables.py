@@ -10,10 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import exact
-from psiprune import sampling
-from psiprune.dmrg import ground_state
-from psiprune.mps import MPS, mps_from_vector
-from psiprune.observables import (
+from psiprune.metrics.observables import (
     Estimate,
     Observables,
     data_observables,
@@ -21,8 +18,11 @@ from psiprune.observables import (
     reference_observables,
     sampled_observables,
 )
-from psiprune.rbm import RBM
-from psiprune.tfim import TFIM, midpoint
+from psiprune.rbm import gibbs
+from psiprune.rbm.model import RBM
+from psiprune.states.dmrg import ground_state
+from psiprune.states.mps import MPS, mps_from_vector
+from psiprune.states.tfim import TFIM, midpoint
 
 Float64 = NDArray[np.float64]
 NAMES = (
@@ -179,10 +179,10 @@ def test_error_bars_account_for_autocorrelation() -> None:
     wanted = brute_force(distribution(rbm), model)
     right, naive = [], []
     for seed in range(200):
-        chains = sampling.start_chains(rbm.machine, rbm.sample_exact(60, seed=seed), seed)
+        chains = gibbs.start_chains(rbm.machine, rbm.sample_exact(60, seed=seed), seed)
         kept = []
         for _ in range(20):
-            chains = sampling.advance(chains, 1)
+            chains = gibbs.advance(chains, 1)
             kept.append(chains.bits)
         bits = np.stack(kept, axis=1)
         right.append(sampled_observables(rbm, bits, model))

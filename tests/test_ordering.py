@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 import psiprune as pp
-from psiprune.ordering import find_order
+from psiprune.data.ordering import find_order
 
 CRITICAL = pp.ground_state(pp.TFIM(sites=12, field=1.0))
 BITS = pp.sample(CRITICAL, 4000, seed=5).bits
@@ -91,7 +91,7 @@ def test_equal_correlations_raise_no_alarm() -> None:
 def test_the_same_whatever_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     mixed = np.random.default_rng(1).permutation(12)
     whole = find_order(BITS[:, mixed])
-    monkeypatch.setattr("psiprune.ordering._CHUNK", 1000)
+    monkeypatch.setattr("psiprune.data.ordering._CHUNK", 1000)
     pieces = find_order(BITS[:, mixed])
     assert whole is not None
     assert pieces is not None

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psiprune.heldout import evaluate_on_shots
-from psiprune.inputs import InputError
-from psiprune.own import Observable, load_observable, observe
-from psiprune.rbm import initial_rbm
+from psiprune.core.exceptions import InputError
+from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.custom import Observable, load_observable, observe
+from psiprune.rbm.init import initial_rbm
 
 BITS = np.random.default_rng(0).integers(0, 2, (50, 4), dtype=np.uint8)
 RBM_OF_4 = initial_rbm(4, 2, seed=3)

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from psiprune.inputs import InputError
-from psiprune.paired import paired
+from psiprune.core.exceptions import InputError
+from psiprune.core.statistics import paired
 
 
 def test_ten_of_ten_lower() -> None:

@@ -12,14 +12,14 @@ import pytest
 import xarray as xr
 
 import tiny
-from psiprune.config import PaperSettings
-from psiprune.decay import compare_decays
-from psiprune.experiments.derived import decay_of, ranks_of, with_exact_correlations
-from psiprune.experiments.paper import PARTS, Clock, stages_of
-from psiprune.files import read_dataset
-from psiprune.inputs import InputError
-from psiprune.shots import read_shots
-from psiprune.symmetry import partner_ratios
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import read_shots
+from psiprune.data.symmetry import partner_ratios
+from psiprune.io.netcdf import read_dataset
+from psiprune.metrics.correlation_decay import compare_decays
+from psiprune.paper.derived import decay_of, ranks_of, with_exact_correlations
+from psiprune.paper.settings import PaperSettings
+from psiprune.paper.stages import PARTS, Clock, stages_of
 
 DERIVED = {"graph", "models", "symmetry", "decay", "ranks", "clusters"}
 

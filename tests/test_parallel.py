@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from psiprune.parallel import in_threads, one_blas_thread, one_thread, threads
+from psiprune.core.threads import in_threads, one_blas_thread, one_thread, threads
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])

@@ -11,12 +11,15 @@ import scipy.special
 from numpy.typing import NDArray
 
 import exact
-from psiprune import annealing, partition, sampling
-from psiprune.annealing import Base, anneal, base_of, log_mean
-from psiprune.inputs import InputError
-from psiprune.partition import LogPartition, annealed_log_partition, bridge, log_partition
-from psiprune.rbm import RBM
-from psiprune.shots import Shots
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots
+from psiprune.inference import ais
+from psiprune.inference import log_partition as partition
+from psiprune.inference.ais import Base, anneal, base_of, log_mean
+from psiprune.inference.bridge import bridge
+from psiprune.inference.log_partition import LogPartition, annealed_log_partition, log_partition
+from psiprune.rbm import gibbs
+from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
 
@@ -265,7 +268,7 @@ def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.Mo
     data = rbm.sample_exact(3000, seed=1)
     found = annealed_log_partition(rbm, data=Shots(data), chains=448, temperatures=50)
     assert abs(found.value - rbm.log_partition()) < 4.5 * found.error
-    monkeypatch.setattr(sampling, "EXACT_UNITS", 4)
+    monkeypatch.setattr(gibbs, "EXACT_UNITS", 4)
     monkeypatch.setattr(partition, "plan_contraction", refuse)
     for bits, words in ((None, "random configurations"), (data, "configurations and data")):
         found = annealed_log_partition(rbm, data=bits, chains=448, temperatures=50)
@@ -402,4 +405,4 @@ def test_what_does_not_fit_is_refused() -> None:
         log_partition(big, method="sum")
     with pytest.raises(InputError, match=r"tables of more than 2\^25"):
         log_partition(big, method="contraction")
-    assert annealing.log_mean(np.zeros(2))[0] == 0
+    assert ais.log_mean(np.zeros(2))[0] == 0

@@ -10,11 +10,14 @@ import pytest
 import xarray as xr
 
 import tiny
-from psiprune.config import FineTuneSettings, PruneSettings
-from psiprune.experiments.path import run_path
-from psiprune.inputs import InputError
-from psiprune.rbm import RBM, initial_rbm, load_rbm
-from psiprune.shots import Shots
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots
+from psiprune.experiments.pruning_path import run_path
+from psiprune.pruning.settings import PruneSettings
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import load_rbm
+from psiprune.training.methods import FineTuneSettings
 
 SHOTS = Shots(np.random.default_rng(0).integers(0, 2, (200, 4), dtype=np.uint8))
 PRUNE = PruneSettings(levels=4, fraction=0.3)

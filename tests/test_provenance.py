@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from psiprune import provenance
-from psiprune.provenance import LATER, describe_machine, other_stages
+from psiprune.io import provenance
+from psiprune.io.provenance import LATER, describe_machine, other_stages
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from psiprune.config import FineTuneSettings, PruneSettings
-from psiprune.inputs import InputError
-from psiprune.pruning import Level, prune, prune_steps, weights_kept
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.removal import compensated, keep_most_salient
-from psiprune.shots import Shots
-from psiprune.training import train
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots
+from psiprune.pruning.criteria import compensated, keep_most_salient
+from psiprune.pruning.iterative import Level, prune, prune_steps
+from psiprune.pruning.schedule import weights_kept
+from psiprune.pruning.settings import PruneSettings
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.training.methods import FineTuneSettings
+from psiprune.training.train import train
 
 TABLE_I = [100, 90, 81, 72.9, 65.6, 59, 53.1, 47.8, 43, 38.7, 34.9, 31.4, 28.2, 25.4, 22.9, 20.6]
 """Percentage of weights left at each step, from the paper."""

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 import exact
 from machines import random_rbm
-from psiprune.files import read_dataset, write_dataset
-from psiprune.inputs import InputError
-from psiprune.rbm import RBM, initial_rbm, load_rbm, rbm_from_dataset
+from psiprune.core.exceptions import InputError
+from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
 
 SHAPES = [(6, 3), (4, 7), (5, 5), (1, 1), (1, 5), (5, 1), (9, 2), (2, 9)]
 SCALES = [1.0, 300.0]

@@ -15,22 +15,24 @@ from matplotlib.figure import Figure
 
 import psiprune as pp
 import tiny
-from psiprune.bands import likelihood_band, losses_from
-from psiprune.config import FineTuneSettings, ReconstructSettings, SearchSettings, TrainSettings
-from psiprune.consistency import drift
-from psiprune.description import RunDescription
-from psiprune.experiments.own_code import keep_code
-from psiprune.experiments.reconstruct import FEWEST, run_reconstruct, split_shots
-from psiprune.experiments.reconstructed import SUFFIXES, check_own
-from psiprune.files import read_dataset
-from psiprune.heldout import evaluate_on_shots
-from psiprune.inputs import Diverged, InputError
-from psiprune.rbm import load_rbm
-from psiprune.report.page import Provenance
-from psiprune.report.reconstruct import reconstruct_report
-from psiprune.shots import Shots, read_shots
-from psiprune.tables import reconstruct_text
-from psiprune.trust import checks, resolution
+from psiprune.core.exceptions import Diverged, InputError
+from psiprune.data.shots import Shots, read_shots
+from psiprune.inspect.describe import RunDescription
+from psiprune.io.netcdf import read_dataset
+from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.agreement import drift
+from psiprune.metrics.equivalence import likelihood_band, losses_from
+from psiprune.pruning.settings import SearchSettings
+from psiprune.rbm.serialization import load_rbm
+from psiprune.reconstruction.checks import checks, resolution
+from psiprune.reconstruction.custom_code import keep_code
+from psiprune.reconstruction.dataset import SUFFIXES, check_own
+from psiprune.reconstruction.pipeline import FEWEST, run_reconstruct, split_shots
+from psiprune.reconstruction.report import reconstruct_report
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.reconstruction.tables import reconstruct_text
+from psiprune.reporting.page import Provenance
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +245,7 @@ def test_a_copy_of_code_is_whole_or_not_there(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("psiprune.files.os.fsync", full)
+        patched.setattr("psiprune.io.netcdf.os.fsync", full)
         with pytest.raises(OSError, match="No space") as caught:
             keep_code(run, places, ends_search=False)
     assert caught.value.filename == str(run / "observables/1-mine.py")
@@ -573,7 +575,7 @@ def test_the_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [])
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
     place = f"{done[0] / 'mine.py'}:walls"
     command = ("reconstruct", stages / "shots.txt", *tiny.reconstruct_options())
     options = ("--observable", place, "--out", tmp_path / "run")
@@ -608,7 +610,7 @@ def test_the_command(
 def test_shots_of_any_format_and_words_of_own_code(
     stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [])
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
     shots = read_shots(stages / "shots.nc")
     pp.export_shots(shots, tmp_path / "shots.b8", "stim-b8")
     (tmp_path / "mine.py").write_text(

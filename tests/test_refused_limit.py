@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 import tiny
-from psiprune import errors
+from psiprune.metrics import against_state
 
 
 def test_a_limit_that_the_rbm_is_beyond_leaves_no_folder(
     stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = []
-    evaluate = errors.evaluate
+    evaluate = against_state.evaluate
 
-    def counted(*arguments: Any, **options: Any) -> errors.Report:
+    def counted(*arguments: Any, **options: Any) -> against_state.Report:
         measured.append(arguments)
         return evaluate(*arguments, **options)
 
-    monkeypatch.setattr("psiprune.gauges.evaluate", counted)
+    monkeypatch.setattr("psiprune.metrics.selectors.evaluate", counted)
     out = tmp_path / "out"
     command = (
         *("prune", stages / "rbm.nc", stages / "shots.nc", "--out", out, "--no-fine-tune"),

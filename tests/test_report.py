@@ -16,19 +16,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from psiprune.claims import VERDICTS as VERDICTS_OF_CLAIMS
-from psiprune.report.explorer import MEASURES, explorer
-from psiprune.report.numbers import (
-    Number,
-    Sentence,
-    listed,
-    percent,
-    plural,
-    say,
-    significant,
-    whole,
-)
-from psiprune.report.page import (
+from psiprune.paper.claims.base import VERDICTS as VERDICTS_OF_CLAIMS
+from psiprune.paper.explorer import MEASURES, explorer
+from psiprune.paper.report import paper_report
+from psiprune.paper.sentences.beyond import on_decay, on_schedules, on_timing
+from psiprune.paper.sentences.common import harmless
+from psiprune.paper.sentences.frontier import frontier_table
+from psiprune.paper.sentences.study import on_table, table_one
+from psiprune.reporting.labels import method_title
+from psiprune.reporting.page import (
     VERDICTS,
     Explorer,
     Headline,
@@ -38,16 +34,20 @@ from psiprune.report.page import (
     Section,
     Summary,
     Table,
+    picture,
     render,
     write_report,
 )
-from psiprune.report.paper import paper_report
-from psiprune.report.picture import picture
-from psiprune.report.sentences.beyond import on_decay, on_schedules, on_timing
-from psiprune.report.sentences.common import harmless
-from psiprune.report.sentences.frontier import frontier_table
-from psiprune.report.sentences.study import on_table, table_one
-from psiprune.summaries import method_title
+from psiprune.reporting.traced import (
+    Number,
+    Sentence,
+    listed,
+    percent,
+    plural,
+    say,
+    significant,
+    whole,
+)
 from tiny_report import FIGURE, FIGURES, TIMING, report_of, tiny_datasets
 
 VOID = {"meta", "img", "input", "br"}
@@ -523,7 +523,7 @@ def steps(kl: list[list[float]], components: list[list[int]] | None = None) -> x
 
 
 def test_harmless_is_up_to_the_first_level_that_hurts() -> None:
-    from psiprune.report.numbers import Named
+    from psiprune.reporting.traced import Named
 
     def share(*kl: list[float]) -> float:
         return harmless(Named("study", steps(list(kl))), 1.0).value

@@ -18,8 +18,8 @@ from matplotlib.image import imread
 import psiprune as pp
 import tiny
 from browser import NAMES, VARIABLE, Browser, browsing, find_browser
-from psiprune.report.numbers import percent, significant
-from psiprune.report.page import write_report
+from psiprune.reporting.page import write_report
+from psiprune.reporting.traced import percent, significant
 from tiny_report import report_of, tiny_datasets
 
 PROGRAM = find_browser()

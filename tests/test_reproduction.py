@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import tiny
-from psiprune import reproduction
-from psiprune.claims import CLAIMS
-from psiprune.config import PaperSettings
-from psiprune.experiments.paper import PARTS
-from psiprune.files import read_dataset
-from psiprune.inputs import InputError
-from psiprune.reproduction import DRAWINGS
+from psiprune.core.exceptions import InputError
+from psiprune.io.netcdf import read_dataset
+from psiprune.paper import api
+from psiprune.paper.api import DRAWINGS
+from psiprune.paper.claims.judge import CLAIMS
+from psiprune.paper.settings import PaperSettings
+from psiprune.paper.stages import PARTS
 
 FEW = ("fig1", "fig2", "timing")
 
@@ -32,7 +32,7 @@ def run(paper_run: Path, tmp_path: Path) -> Path:
 def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three figures instead of twelve, each of which has tests of its own."""
     drawings = {name: DRAWINGS[name] for name in FEW}
-    monkeypatch.setattr(reproduction, "DRAWINGS", drawings)
+    monkeypatch.setattr(api, "DRAWINGS", drawings)
 
 
 def test_every_figure_names_parts_that_exist() -> None:
@@ -144,13 +144,13 @@ def test_claims_and_report_are_written_under_the_lock(
 
     def judge_and_look(*_: object) -> list[object]:
         with pytest.raises(InputError, match="another process writes to this run"):
-            reproduction.reproduce(tiny.paper_settings(), run, ["table1"])
+            api.reproduce(tiny.paper_settings(), run, ["table1"])
         refused.append(True)
         return []
 
-    monkeypatch.setattr(reproduction, "judge", judge_and_look)
-    monkeypatch.setattr(reproduction, "DRAWINGS", {})
-    reproduction.reproduce(tiny.paper_settings(), run)
+    monkeypatch.setattr(api, "judge", judge_and_look)
+    monkeypatch.setattr(api, "DRAWINGS", {})
+    api.reproduce(tiny.paper_settings(), run)
     assert refused == [True]
     assert (run / "report.html").exists()
 

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 import psiprune as pp
 import tiny
-from psiprune.config import FineTuneSettings, RewireSettings
-from psiprune.experiments.path import keep_levels
-from psiprune.files import write_dataset
-from psiprune.inputs import InputError
-from psiprune.likelihood import collapse, log_likelihood
-from psiprune.masks import random_mask
-from psiprune.pruning import Level
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.rewiring import edge_gradient, rewire, rewire_steps, rewired, weights_moved
-from psiprune.shots import Shots
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots
+from psiprune.experiments.pruning_path import keep_levels
+from psiprune.io.netcdf import write_dataset
+from psiprune.pruning.iterative import Level
+from psiprune.pruning.rewire import edge_gradient, rewire, rewire_steps, rewired, weights_moved
+from psiprune.pruning.settings import RewireSettings
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.likelihood import collapse, log_likelihood
+from psiprune.rbm.masks import random_mask
+from psiprune.rbm.model import RBM
+from psiprune.training.methods import FineTuneSettings
 
 TUNING = FineTuneSettings(method="exact", epochs=3)
 

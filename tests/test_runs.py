@@ -11,10 +11,11 @@ import pytest
 from filelock import FileLock
 
 import tiny
-from psiprune.config import PathSettings, StudySettings, TrainSettings
-from psiprune.inputs import InputError
-from psiprune.provenance import describe_machine, facts_of
-from psiprune.runs import default_folder, open_run
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.settings import PathSettings, StudySettings
+from psiprune.io.provenance import describe_machine, facts_of
+from psiprune.io.run import default_folder, open_run
+from psiprune.training.methods import TrainSettings
 
 
 def test_a_new_folder_holds_configuration_and_provenance(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_other_code_that_takes_up_a_run_is_told_and_kept(
 
     def start(**changed: str) -> list[str]:
         machine = {**describe_machine(), "numpy": "2.2.1", "git": "abc", **changed}
-        monkeypatch.setattr("psiprune.runs.describe_machine", lambda: machine)
+        monkeypatch.setattr("psiprune.io.run.describe_machine", lambda: machine)
         caplog.clear()
         with open_run(tmp_path, StudySettings()):
             pass
@@ -194,7 +195,7 @@ def test_a_folder_that_does_not_name_the_processor_is_taken_up_as_it_is(
     machine = {**describe_machine(), "processor": "A"}
 
     def start(**changed: str) -> bytes:
-        monkeypatch.setattr("psiprune.runs.describe_machine", lambda: {**machine, **changed})
+        monkeypatch.setattr("psiprune.io.run.describe_machine", lambda: {**machine, **changed})
         with open_run(tmp_path, StudySettings()):
             pass
         return file.read_bytes()

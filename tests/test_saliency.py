@@ -9,22 +9,29 @@ import pytest
 from numpy.typing import NDArray
 
 import exact
-from psiprune import fisher
-from psiprune.fisher import (
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots
+from psiprune.inference import fisher
+from psiprune.inference.fisher import (
     basis_fisher,
     damped_factor,
     damped_inverse,
+    fisher_matrix,
     model_configurations,
     model_fisher,
     sample_fisher,
     weight_variances,
 )
-from psiprune.inputs import InputError
-from psiprune.likelihood import Configurations, collapse, fisher_matrix, from_vector, to_vector
-from psiprune.rbm import RBM
-from psiprune.removal import keep_most_salient
-from psiprune.saliency import damage, magnitude, magnitude_by_unit, surgeon, uniform
-from psiprune.shots import Shots
+from psiprune.pruning.criteria import (
+    damage,
+    keep_most_salient,
+    magnitude,
+    magnitude_by_unit,
+    surgeon,
+    uniform,
+)
+from psiprune.rbm.likelihood import Configurations, collapse, from_vector, to_vector
+from psiprune.rbm.model import RBM
 
 
 def random_rbm(visible: int, hidden: int, seed: int, density: float = 0.7) -> RBM:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 import exact
 import psiprune as pp
-from psiprune.screening import LEVEL, ShotsDescription, describe_shots
-from psiprune.tables import description_text
+from psiprune.data.diagnostics import LEVEL, ShotsDescription, describe_shots
+from psiprune.inspect.tables import description_text
 
 Bits = NDArray[np.uint8]
 
@@ -79,7 +79,7 @@ def test_against_loops() -> None:
 
 def test_the_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = described(CLEAN[:333])
-    monkeypatch.setattr("psiprune.screening._CHUNK", 80)
+    monkeypatch.setattr("psiprune.data.diagnostics._CHUNK", 80)
     pieces = described(CLEAN[:333])
     for name in ("magnetization", "neighbours", "halves", "drift"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
@@ -90,7 +90,7 @@ def test_the_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("classes", ["aabb", "aaabc", "aabbcd", "aaaaab", "abcde"])
 def test_repeats_in_all_orders(classes: str) -> None:
     """Mean and spread of equal neighbours by going through every order."""
-    from psiprune.screening import _random_order
+    from psiprune.data.diagnostics import _random_order
 
     numbers = [
         sum(a == b for a, b in itertools.pairwise(order))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from psiprune.files import write_dataset
-from psiprune.inputs import InputError
-from psiprune.shots import Shots, as_shots, check_sites, read_shots
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots, as_shots, check_sites, read_shots
+from psiprune.io.netcdf import write_dataset
 
 BITS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]], dtype=np.uint8)
 

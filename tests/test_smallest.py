@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from psiprune.config import FineTuneSettings, PruneSettings, UntilSettings
-from psiprune.errors import Measure, evaluate, reference_of
-from psiprune.experiments.until import run_until
-from psiprune.gauges import SHOTS_GAUGES, STATE_GAUGES, shots_gauge, state_gauge
-from psiprune.heldout import evaluate_on_shots
-from psiprune.inputs import InputError
-from psiprune.pruning import prune
-from psiprune.rbm import RBM, initial_rbm, load_rbm
-from psiprune.shots import Shots
-from psiprune.smallest import Smallest, Trial, dense_limit, find_smallest
-from psiprune.tables import smallest_numbers, smallest_text
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots
+from psiprune.experiments.search import run_until
+from psiprune.experiments.settings import UntilSettings
+from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.against_state import Measure, evaluate, reference_of
+from psiprune.metrics.selectors import SHOTS_GAUGES, STATE_GAUGES, shots_gauge, state_gauge
+from psiprune.pruning.iterative import prune
+from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
+from psiprune.pruning.settings import PruneSettings
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import load_rbm
+from psiprune.reporting.metric_tables import smallest_numbers, smallest_text
+from psiprune.training.methods import FineTuneSettings
 
 BITS = np.random.default_rng(0).integers(0, 2, (200, 6), dtype=np.uint8)
 #: 24 weights; levels of 10 % keep 24, 22, 19, 17, 16, 14, 13, 11, 10, 9, 8, 8, 7, 6, 5, 5, ...

@@ -15,14 +15,17 @@ import xarray as xr
 import exact
 import psiprune as pp
 import tiny
-from psiprune.config import FineTuneSettings, MeasureSettings, SparseSettings, TrainSettings
-from psiprune.errors import exact_measures, reference_of
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.settings import SparseSettings
 from psiprune.experiments.sparse import VARIANTS, run_sparse
-from psiprune.inputs import InputError
-from psiprune.masks import Mask, cluster_mask, random_mask
-from psiprune.pruning import weights_kept
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.runs import open_run
+from psiprune.io.run import open_run
+from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.metrics.settings import MeasureSettings
+from psiprune.pruning.schedule import weights_kept
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.masks import Mask, cluster_mask, random_mask
+from psiprune.rbm.model import RBM
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 SEEDS = (0, 1, 2)
 FILES = {

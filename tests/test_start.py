@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from psiprune.config import TrainSettings
-from psiprune.inputs import InputError
-from psiprune.rbm import RBM, initial_rbm, load_rbm
-from psiprune.smallest import dense_limit, how_trained
-from psiprune.training import initial
+from psiprune.core.exceptions import InputError
+from psiprune.pruning.search import dense_limit, how_trained
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import load_rbm
+from psiprune.training.methods import TrainSettings
+from psiprune.training.train import initial
 from tiny import call, refusal
 
 BITS = np.random.default_rng(0).integers(0, 2, (200, 6), dtype=np.uint8)

@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.cli.commands import main
-from psiprune.files import read_dataset, write_dataset
-from psiprune.inputs import InputError
+from psiprune.cli.main import main
+from psiprune.core.exceptions import InputError
+from psiprune.io.netcdf import read_dataset, write_dataset
 
 
 def label(item: h5py.Dataset, dimensions: tuple[str, ...]) -> None:
@@ -110,9 +110,9 @@ def test_variables_that_are_too_much_together(
 ) -> None:
     variables = {f"x{k}": ((f"row{k}",), np.zeros(1000)) for k in range(4)}
     path = write_dataset(tmp_path / "a.nc", xr.Dataset(variables), "toy")
-    monkeypatch.setattr("psiprune.stored._SMALL", 10_000)
-    monkeypatch.setattr("psiprune.stored._MOST_PACKED", 1)
-    monkeypatch.setattr("psiprune.stored.check_stored", lambda item: None)
+    monkeypatch.setattr("psiprune.io.netcdf._SMALL", 10_000)
+    monkeypatch.setattr("psiprune.io.netcdf._MOST_PACKED", 1)
+    monkeypatch.setattr("psiprune.io.netcdf.check_stored", lambda item: None)
     with pytest.raises(InputError, match="truncated or damaged"):
         read_dataset(path)
 

@@ -23,21 +23,17 @@ from filelock import FileLock
 import exact
 import psiprune as pp
 import tiny
-from psiprune.config import (
-    FineTuneSettings,
-    MeasureSettings,
-    PruneSettings,
-    StudySettings,
-    TrainSettings,
-    UntilSettings,
-)
-from psiprune.errors import exact_measures, reference_of
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.settings import StudySettings, UntilSettings
 from psiprune.experiments.study import run_study
-from psiprune.files import read_dataset
-from psiprune.inputs import InputError
-from psiprune.rbm import initial_rbm
-from psiprune.tables import smallest_of_study, study_text
-from psiprune.training import Progress
+from psiprune.experiments.tables import smallest_of_study, study_text
+from psiprune.io.netcdf import read_dataset
+from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.metrics.settings import MeasureSettings
+from psiprune.pruning.settings import PruneSettings
+from psiprune.rbm.init import initial_rbm
+from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.train import Progress
 
 FIELDS = ("h=1", "h=2")
 STAGES = {f"{field}/{name}.nc" for field in FIELDS for name in ("state", "shots")}

@@ -9,10 +9,11 @@ import pytest
 
 import psiprune as pp
 import tiny
-from psiprune.config import PruneSettings, StudySettings, TrainSettings, UntilSettings
-from psiprune.config.training import FineTuneSettings
+from psiprune.experiments.settings import StudySettings, UntilSettings
 from psiprune.experiments.study import run_study
-from psiprune.tables import smallest_of_study, study_text
+from psiprune.experiments.tables import smallest_of_study, study_text
+from psiprune.pruning.settings import PruneSettings
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 WARNING = "warning: of 2 of 2 seeds the path ended within the limit, so fewer weights may do"
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from psiprune.summaries import band, critical, field_label, phase_label, seeds_text
+from psiprune.core.statistics import band
+from psiprune.reporting.labels import critical, field_label, phase_label, seeds_text
 
 
 def test_a_band_holds_the_middle_of_the_known_seeds() -> None:

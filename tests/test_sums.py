@@ -9,7 +9,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import exact
-from psiprune import sums
+from psiprune.kernels import enumeration
 
 Float64 = NDArray[np.float64]
 
@@ -36,14 +36,14 @@ def marginal(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
 @pytest.mark.parametrize(("others", "scale"), [(1, 1.0), (6, 1.0), (5, 300.0), (1100, 0.01)])
 def test_scan_is_the_marginal_of_every_state(units: int, others: int, scale: float) -> None:
     weights, bias, other_bias = random_layers(units, others, scale)
-    found = sums.scan_all(weights, bias, other_bias)
+    found = enumeration.scan_all(weights, bias, other_bias)
     np.testing.assert_allclose(found, marginal(weights, bias, other_bias), rtol=1e-12, atol=1e-10)
     assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("others", [511, 512, 513, 1024, 1025, 2000])
 def test_scan_with_factors_of_two_does_not_overflow(others: int) -> None:
-    found = sums.scan_all(np.zeros((others, 3)), np.zeros(3), np.zeros(others))
+    found = enumeration.scan_all(np.zeros((others, 3)), np.zeros(3), np.zeros(others))
     np.testing.assert_allclose(found, others * np.log(2), rtol=1e-12)
 
 
@@ -52,7 +52,7 @@ def test_scan_of_a_piece() -> None:
     whole = marginal(weights, bias, other_bias)
     for first, count in ((0, 64), (128, 64), (64, 320), (448, 64)):
         out = np.empty(count)
-        sums.scan(weights, bias, other_bias, first, out)
+        enumeration.scan(weights, bias, other_bias, first, out)
         np.testing.assert_allclose(out, whole[first : first + count], rtol=1e-12)
 
 
@@ -60,7 +60,7 @@ def test_scan_of_a_piece() -> None:
 @pytest.mark.parametrize("scale", [1.0, 300.0])
 def test_scan_sum_is_the_partition_sum(units: int, scale: float) -> None:
     weights, bias, other_bias = random_layers(units, 5, scale)
-    largest, total = sums.scan_sum(weights, bias, other_bias, 0, 1 << units)
+    largest, total = enumeration.scan_sum(weights, bias, other_bias, 0, 1 << units)
     joint = exact.rbm_joint(weights, bias, other_bias)
     assert largest + np.log(total) == pytest.approx(scipy.special.logsumexp(joint), rel=1e-12)
     values = marginal(weights, bias, other_bias)
@@ -71,7 +71,7 @@ def test_scan_sum_over_several_pieces() -> None:
     # 2^14 states are four pieces; the greatest value is in the last one.
     weights, bias, other_bias = random_layers(14, 3, 0.5)
     bias[-2:] = 100.0
-    largest, total = sums.scan_sum(weights, bias, other_bias, 0, 1 << 14)
+    largest, total = enumeration.scan_sum(weights, bias, other_bias, 0, 1 << 14)
     wanted = scipy.special.logsumexp(marginal(weights, bias, other_bias))
     assert largest + np.log(total) == pytest.approx(wanted, rel=1e-12)
 
@@ -103,7 +103,7 @@ def test_flip_amplitudes_are_ratios_of_amplitudes(
         flipped[:, i] = 1 - flipped[:, i]
         wanted += np.exp(0.5 * (log_p(flipped) - log_p(v)))
     found = np.empty(shots)
-    sums.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
+    enumeration.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
@@ -119,7 +119,7 @@ def test_flip_amplitudes_with_biases_that_balance_large_weights(strength: float)
 
     bits = exact.basis(3)
     found = np.empty(8)
-    sums.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
+    enumeration.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
     for v, amplitude in zip(bits.astype(float), found, strict=True):
         wanted = 0.0
         for i in range(3):
@@ -147,7 +147,7 @@ def flips_by_enumeration(
 def check_flips(weights: Float64, visible_bias: Float64, hidden_bias: Float64) -> None:
     bits = exact.basis(weights.shape[1])
     found = np.empty(len(bits))
-    sums.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
+    enumeration.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
     wanted = flips_by_enumeration(bits, weights, visible_bias, hidden_bias)
     assert np.isfinite(wanted).all()
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
@@ -178,7 +178,7 @@ def test_flip_amplitudes_where_products_leave_the_range_of_floats(
         pair[1, i] = 1
         alone = np.where(np.arange(6) == i, weights, 0.0)
         fixed = weights @ v + hidden_bias
-        sums.flip_amplitudes(pair, alone, bias, fixed, found)
+        enumeration.flip_amplitudes(pair, alone, bias, fixed, found)
         np.testing.assert_allclose(found, flips_by_enumeration(pair, alone, bias, fixed), rtol=1e-9)
         assert found == pytest.approx([6.0, 6.0], rel=1e-9)
 

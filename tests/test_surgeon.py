@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 import exact
 import psiprune as pp
-from psiprune import fisher, saliency
-from psiprune import surgeon as surgeon_module
-from psiprune.errors import exact_measures, reference_of
-from psiprune.fisher import damped_inverse, model_fisher
-from psiprune.inputs import InputError
-from psiprune.likelihood import to_vector
-from psiprune.rbm import RBM
-from psiprune.removal import compensated, keep_most_salient
-from psiprune.surgeon import cut, divergence_from, operate
+from psiprune.core.exceptions import InputError
+from psiprune.inference import fisher
+from psiprune.inference.fisher import damped_inverse, model_fisher
+from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.pruning import criteria, optimal_brain_surgeon
+from psiprune.pruning.criteria import compensated, keep_most_salient
+from psiprune.pruning.optimal_brain_surgeon import cut, divergence_from, operate
+from psiprune.rbm.likelihood import to_vector
+from psiprune.rbm.model import RBM
 
 
 def random_rbm(visible: int, hidden: int, seed: int, scale: float = 1.0) -> RBM:
@@ -55,7 +55,7 @@ def kl(rbm: RBM, other: RBM) -> float:
 
 
 def by_magnitude(rbm: RBM, count: int) -> RBM:
-    return rbm.with_mask(keep_most_salient(rbm.mask, saliency.magnitude(rbm), count))
+    return rbm.with_mask(keep_most_salient(rbm.mask, criteria.magnitude(rbm), count))
 
 
 # --- the algebra -----------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_a_small_weight_costs_what_its_saliency_says() -> None:
     assert not made.rbm.mask[1, 4]
     cost = kl(rbm, made.rbm)
     assert cost == pytest.approx(made.promised, rel=0.05)
-    assert saliency.surgeon(rbm, damping=1e-9)[1, 4] == pytest.approx(made.promised)
+    assert criteria.surgeon(rbm, damping=1e-9)[1, 4] == pytest.approx(made.promised)
     assert cost < 0.5 * kl(rbm, made.uncorrected)
 
 
@@ -135,7 +135,7 @@ def test_divergence() -> None:
 def test_divergence_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(8, 3, seed=6)
     other = RBM(rbm.weights + 0.1, rbm.visible_bias, rbm.hidden_bias - 0.2)
-    monkeypatch.setattr(surgeon_module, "BASIS_SITES", 7)
+    monkeypatch.setattr(optimal_brain_surgeon, "BASIS_SITES", 7)
     divergence = divergence_from(rbm, draws=100_000, seed=0)
     assert divergence(other) == pytest.approx(kl(rbm, other), rel=0.05)
     assert divergence(rbm) == 0
@@ -152,7 +152,7 @@ def test_the_guard_saves_a_level_that_the_quadratic_form_alone_ruins(
 ) -> None:
     rbm = random_rbm(visible, hidden, seed, scale)
     count = visible * hidden // 2
-    inverse = damped_inverse(model_fisher(rbm, draws=1, seed=0), saliency.DAMPING)
+    inverse = damped_inverse(model_fisher(rbm, draws=1, seed=0), criteria.DAMPING)
     unguarded = cut(rbm, inverse, visible * hidden - count)
     cost = kl(rbm, unguarded.rbm)
     assert cost > 5 * unguarded.promised
@@ -177,9 +177,9 @@ def test_a_step_never_costs_more_than_removal_without_correction(
     for seed in range(10):
         rbm = random_rbm(5, 2, seed)
         matrix = random_matrix(17, seed)
-        monkeypatch.setattr(surgeon_module, "model_fisher", lambda *_, m=matrix, **__: m)
+        monkeypatch.setattr(optimal_brain_surgeon, "model_fisher", lambda *_, m=matrix, **__: m)
         after = operate(rbm, 9)
-        assert kl(rbm, after) <= kl(rbm, rbm.with_mask(after.mask)) + surgeon_module._NOISE
+        assert kl(rbm, after) <= kl(rbm, rbm.with_mask(after.mask)) + optimal_brain_surgeon._NOISE
         corrected += kl(rbm, cut(rbm, inverse_of(matrix), 1).rbm) > 2 * kl(rbm, after)
     assert corrected >= 5
 
@@ -190,7 +190,7 @@ def test_a_step_never_costs_more_than_removal_without_correction(
 @pytest.mark.parametrize("sampled", [False, True])
 def test_counts_are_exact_and_masks_nested(monkeypatch: pytest.MonkeyPatch, sampled: bool) -> None:
     if sampled:
-        for module in (fisher, surgeon_module):
+        for module in (fisher, optimal_brain_surgeon):
             monkeypatch.setattr(module, "BASIS_SITES", 5)
     rbm = pp.RBM(random_rbm(6, 4, seed=9).weights, np.zeros(6), np.zeros(4), provenance={"seed": 1})
     assert operate(rbm, 24) is rbm
@@ -210,7 +210,7 @@ def test_counts_are_exact_and_masks_nested(monkeypatch: pytest.MonkeyPatch, samp
 def test_samples_do_nearly_as_well_as_the_basis(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(9, 4, seed=10)
     whole = kl(rbm, operate(rbm, 22))
-    for module in (fisher, surgeon_module):
+    for module in (fisher, optimal_brain_surgeon):
         monkeypatch.setattr(module, "BASIS_SITES", 8)
     sampled = [kl(rbm, operate(rbm, 22, seed=seed)) for seed in range(3)]
     assert len(set(sampled)) == 3
@@ -284,7 +284,7 @@ def test_a_state_of_hardly_any_freedom_is_pruned_too(
 
 
 def by_magnitude_compensated(rbm: RBM, count: int) -> RBM:
-    return compensated(rbm, keep_most_salient(rbm.mask, saliency.magnitude(rbm), count))
+    return compensated(rbm, keep_most_salient(rbm.mask, criteria.magnitude(rbm), count))
 
 
 def cat_like(scale: float, seed: int) -> RBM:
@@ -318,7 +318,7 @@ def test_no_level_of_a_cat_state_costs_more_than_removal_without_surgery(
 
 
 def test_a_level_on_samples_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (fisher, surgeon_module):
+    for module in (fisher, optimal_brain_surgeon):
         monkeypatch.setattr(module, "BASIS_SITES", 5)
     dense = cat_like(50.0, 0)
     cost = divergence_from(dense, draws=20_000, seed=9)
@@ -331,7 +331,7 @@ def test_the_result_of_surgery_stands_where_it_is_the_cheapest(
     rbm = random_rbm(8, 4, seed=1)
     with_rivals = operate(rbm, 16)
     monkeypatch.setattr(
-        surgeon_module, "_without_surgery", lambda rbm, *_: [rbm.with_mask(rbm.mask & False)]
+        optimal_brain_surgeon, "_without_surgery", lambda rbm, *_: [rbm.with_mask(rbm.mask & False)]
     )
     alone = operate(rbm, 16)
     np.testing.assert_array_equal(with_rivals.weights, alone.weights)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from psiprune import fisher, saliency
-from psiprune import surgeon as surgeon_module
-from psiprune.likelihood import collapse
-from psiprune.rbm import RBM
-from psiprune.removal import compensated, keep_most_salient
-from psiprune.surgeon import divergence_from, operate
+from psiprune.inference import fisher
+from psiprune.pruning import criteria, optimal_brain_surgeon
+from psiprune.pruning.criteria import compensated, keep_most_salient
+from psiprune.pruning.optimal_brain_surgeon import divergence_from, operate
+from psiprune.rbm.likelihood import collapse
+from psiprune.rbm.model import RBM
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def kl(rbm: RBM, other: RBM) -> float:
 
 
 def by_magnitude_compensated(rbm: RBM, count: int) -> RBM:
-    return compensated(rbm, keep_most_salient(rbm.mask, saliency.magnitude(rbm), count))
+    return compensated(rbm, keep_most_salient(rbm.mask, criteria.magnitude(rbm), count))
 
 
 def test_mass_outside_of_given_samples_is_seen(nearly_cat: RBM) -> None:
@@ -40,7 +40,7 @@ def test_mass_outside_of_given_samples_is_seen(nearly_cat: RBM) -> None:
 def test_mass_outside_of_drawn_samples_is_seen(
     nearly_cat: RBM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (fisher, surgeon_module):
+    for module in (fisher, optimal_brain_surgeon):
         monkeypatch.setattr(module, "BASIS_SITES", 7)
     for seed in range(3):
         after = operate(nearly_cat, 43, draws=2000, seed=seed)
@@ -51,7 +51,7 @@ def test_mass_outside_of_drawn_samples_is_seen(
 def blind(rbm: RBM, monkeypatch: pytest.MonkeyPatch) -> RBM:
     """What surgery leaves with checks that see the samples alone."""
     with monkeypatch.context() as patch:
-        patch.setattr(surgeon_module, "_PARTITION_SECONDS", 0.0)
+        patch.setattr(optimal_brain_surgeon, "_PARTITION_SECONDS", 0.0)
         return operate(rbm, 43, samples=rbm.sample_exact(4000, seed=5))
 
 
@@ -68,7 +68,7 @@ def test_the_divergence_tells_the_whole_of_such_mass(
     # With some of these seeds one draw, by luck, is of the state where the mass has gone.
     found = [measured(seed) for seed in range(5, 12)]
     np.testing.assert_allclose(found, kl(nearly_cat, other), rtol=0.02)
-    monkeypatch.setattr(surgeon_module, "_PARTITION_SECONDS", 0.0)
+    monkeypatch.setattr(optimal_brain_surgeon, "_PARTITION_SECONDS", 0.0)
     assert measured(5) < 0.01
 
 

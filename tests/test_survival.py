@@ -22,11 +22,10 @@ from filelock import FileLock
 
 import psiprune as pp
 import tiny
-from psiprune import checkpoints
 from psiprune.cli.app import new_file
-from psiprune.experiments.paper import run_paper
-from psiprune.files import read_dataset
-from psiprune.runs import open_run
+from psiprune.io.netcdf import read_dataset
+from psiprune.io.run import open_run
+from psiprune.paper.stages import run_paper
 
 TRAIN = ("--hidden", 3, "--method", "pcd", "--batch-size", 20, "--momentum", 0.5, "--seed", 1)
 
@@ -378,8 +377,8 @@ def test_a_run_on_a_disk_that_becomes_full(
 def test_a_training_on_a_full_disk_keeps_its_checkpoint(
     stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
-    monkeypatch.setattr(checkpoints, "LEAST", 0.0)
+    monkeypatch.setattr("psiprune.io.checkpoint.SECONDS", 0.0)
+    monkeypatch.setattr("psiprune.io.checkpoint.LEAST", 0.0)
     out = tmp_path / "rbm.nc"
     command = ("train", stages / "shots.nc", *TRAIN, "--epochs", 12, "--out", out)
     written = [0]
@@ -392,7 +391,7 @@ def test_a_training_on_a_full_disk_keeps_its_checkpoint(
         fsync(descriptor)
 
     with monkeypatch.context() as patched:
-        patched.setattr("psiprune.files.os.fsync", full_after_five)
+        patched.setattr("psiprune.io.netcdf.os.fsync", full_after_five)
         line = tiny.refusal(tiny.call(*command), status=1)
     checkpoint = tmp_path / ".rbm.nc.1.checkpoint"
     assert line.startswith(f"{checkpoint}: No space left on device; what was finished stays")

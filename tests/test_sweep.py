@@ -22,18 +22,20 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune.config import GridSettings, PruneSettings, StudySettings, SweepSettings
-from psiprune.description import RunDescription, describe
-from psiprune.files import read_dataset
-from psiprune.inputs import InputError
-from psiprune.runs import open_growing_run
-from psiprune.sweeping import stages
-from psiprune.sweeping.grid import grid_of
-from psiprune.sweeping.plan import plan
-from psiprune.sweeping.points import points_of as all_points_of
-from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import KINDS, Kind, Point
-from psiprune.sweeping.table import prunable, query, read_table
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.settings import StudySettings
+from psiprune.inspect.describe import RunDescription, describe
+from psiprune.io.netcdf import read_dataset
+from psiprune.io.run import open_growing_run
+from psiprune.pruning.settings import PruneSettings
+from psiprune.sweeps import stages
+from psiprune.sweeps.api import sweep
+from psiprune.sweeps.dataset import grid_of
+from psiprune.sweeps.plan import plan
+from psiprune.sweeps.points import points_of as all_points_of
+from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.stages import KINDS, Kind, Point
+from psiprune.sweeps.table import prunable, query, read_table
 
 #: Times, which differ from run to run, and what else says when a file was made.
 UNLIKE = (".lock", "seconds.json", "provenance.json")

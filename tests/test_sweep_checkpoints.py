@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 import tiny
-from psiprune import checkpoints
-from psiprune.config import SweepSettings, TrainSettings
-from psiprune.sweeping import stages
-from psiprune.sweeping.run import sweep
-from psiprune.training import Progress
+from psiprune.io import checkpoint
+from psiprune.sweeps import stages
+from psiprune.sweeps.api import sweep
+from psiprune.sweeps.settings import SweepSettings
+from psiprune.training.methods import TrainSettings
+from psiprune.training.train import Progress
 
 #: What differs from start to start: times, and what says that the folder was taken up.
 UNLIKE = (".lock", "seconds.json", "provenance.json", "config.toml")
@@ -32,7 +33,7 @@ def kept(folder: Path) -> list[str]:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after each epoch."""
-    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
 
 
 def interrupted(

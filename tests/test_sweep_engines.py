@@ -20,16 +20,15 @@ import distributed
 import pytest
 
 import tiny
-from psiprune.config import QueueSettings, SweepSettings
-from psiprune.inputs import InputError
-from psiprune.sweeping import crew as crews
-from psiprune.sweeping import queues
-from psiprune.sweeping.crew import Crew, WrongWorker, unfit
-from psiprune.sweeping.engines import connected
-from psiprune.sweeping.points import Outcome, points_of
-from psiprune.sweeping.run import sweep
-from psiprune.sweeping.tasks import by_dask
-from psiprune.sweeping.versions import versions_here
+from psiprune.core.exceptions import InputError
+from psiprune.sweeps import batch, workers
+from psiprune.sweeps.api import sweep
+from psiprune.sweeps.cluster import connected
+from psiprune.sweeps.points import Outcome, points_of
+from psiprune.sweeps.scheduler import by_dask
+from psiprune.sweeps.settings import QueueSettings, SweepSettings
+from psiprune.sweeps.versions import versions_here
+from psiprune.sweeps.workers import Crew, WrongWorker, unfit
 from workers import Workers
 
 
@@ -113,8 +112,8 @@ def other_version(folder: Path) -> dict[str, str]:
     metadata = "Metadata-Version: 2.1\nName: psiprune\nVersion: 9.9.9\n"
     (folder / "psiprune-9.9.9.dist-info/METADATA").write_text(metadata)
     (folder / "sitecustomize.py").write_text(
-        "from psiprune.sweeping import tasks\n\n\n"
-        "def work(*_):\n    raise RuntimeError('other code')\n\n\ntasks.work = work\n"
+        "from psiprune.sweeps import scheduler\n\n\n"
+        "def work(*_):\n    raise RuntimeError('other code')\n\n\nscheduler.work = work\n"
     )
     return {"PYTHONPATH": ":".join([str(folder), *(each for each in sys.path if "src" in each)])}
 
@@ -191,7 +190,7 @@ def test_that_no_worker_is_there_is_told_once_each_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("_LOOK", "_QUIET"):
-        monkeypatch.setattr(crews, name, 0.1)
+        monkeypatch.setattr(workers, name, 0.1)
 
     def heard(client: distributed.Client, crew: Crew, workers: int) -> list[str]:
         """What it says where so many workers are, by looks for a second."""
@@ -315,7 +314,7 @@ def test_jobs_that_were_killed_are_replaced(
     commands: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands(RUNS)
-    monkeypatch.setattr(queues, "_GONE", 1.0)
+    monkeypatch.setattr(batch, "_GONE", 1.0)
     queue = QueueSettings(walltime="01:00:00", cores=2, memory="2GB", interface="lo")
 
     def jobs() -> list[int]:
@@ -327,7 +326,7 @@ def test_jobs_that_were_killed_are_replaced(
         (script,) = tmp_path.glob("job-*.sh")
         # So that workers leave before the job is ended under them.
         assert "--lifetime 3300s --lifetime-stagger 150s" in script.read_text()
-        time.sleep(3 * queues._LOOK)  # it must have been seen at work
+        time.sleep(3 * batch._LOOK)  # it must have been seen at work
         os.killpg(first, signal.SIGKILL)
         limit = time.monotonic() + 60
         while len(jobs()) < 2 and time.monotonic() < limit:
@@ -348,10 +347,10 @@ def test_jobs_that_never_have_a_worker(
 ) -> None:
     commands(ENDS)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(queues, "_QUIET", 1.0)
+    monkeypatch.setattr(batch, "_QUIET", 1.0)
     queue = QueueSettings(interface="lo")
     with connected("slurm", settings(slurm=queue)):
-        time.sleep(1.0 + 3 * queues._LOOK)
+        time.sleep(1.0 + 3 * batch._LOOK)
     assert capsys.readouterr().err.splitlines() == [
         "slurm: no worker has come of the jobs 4711 in 1 s; squeue tells whether they wait; of one "
         f"that ended, what it wrote is in {tmp_path}"

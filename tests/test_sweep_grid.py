@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psiprune.sweeping.grid import MEASURES, drawn_ratios, drawn_variants, grid_of
+from psiprune.sweeps.dataset import MEASURES, drawn_ratios, drawn_variants, grid_of
 
 
 def row(**changes: Any) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 import tiny
-from psiprune.config import GridSettings, SweepSettings
-from psiprune.sweeping import plan as plans
-from psiprune.sweeping.plan import plan, told
-from psiprune.sweeping.points import points_of, steps_of
-from psiprune.sweeping.stages import KINDS
-from psiprune.tables import points_text
+from psiprune.sweeps.plan import plan, told
+from psiprune.sweeps.points import points_of, steps_of
+from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.stages import KINDS
+from psiprune.sweeps.tables import points_text
 
 
 def settings(fields: tuple[float, ...] = (1.0,), **product: Any) -> SweepSettings:
@@ -33,7 +32,7 @@ def finish(own: SweepSettings, folder: Path, seconds: float) -> None:
 
 @pytest.fixture
 def no_pilots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "_PILOTS", {kind: lambda *_: 1e6 for kind in KINDS})
+    monkeypatch.setattr("psiprune.sweeps.plan._PILOTS", {kind: lambda *_: 1e6 for kind in KINDS})
 
 
 @pytest.mark.usefixtures("no_pilots")

@@ -15,20 +15,15 @@ import numpy as np
 import pytest
 
 import tiny
-from psiprune.config import (
-    FineTuneSettings,
-    GridSettings,
-    PruneSettings,
-    QueueSettings,
-    StudySettings,
-    SweepSettings,
-    TrainSettings,
-)
-from psiprune.inputs import InputError
-from psiprune.sweeping.engines import connected
-from psiprune.sweeping.plan import plan
-from psiprune.sweeping.points import points_of
-from psiprune.sweeping.run import sweep
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.settings import StudySettings
+from psiprune.pruning.settings import PruneSettings
+from psiprune.sweeps.api import sweep
+from psiprune.sweeps.cluster import connected
+from psiprune.sweeps.plan import plan
+from psiprune.sweeps.points import points_of
+from psiprune.sweeps.settings import GridSettings, QueueSettings, SweepSettings
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 STUDY = (
     "[study]\nsites = 4\nfields = [1.0]\nshots = 100\ntrain.epochs = 2\nfine_tune.epochs = 1\n"

@@ -18,35 +18,32 @@ import pytest
 import xarray as xr
 
 import tiny
-from psiprune.config import (
-    EnsembleSettings,
-    FineTuneSettings,
-    FrontierSettings,
-    GridSettings,
-    RewireSettings,
-    SparseSettings,
-    StudySettings,
-    SweepSettings,
-    TrainSettings,
-    UntilSettings,
-)
-from psiprune.description import RunDescription, describe
+from psiprune.core.exceptions import InputError
 from psiprune.experiments.ablation import run_ablation
 from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.settings import (
+    EnsembleSettings,
+    FrontierSettings,
+    SparseSettings,
+    StudySettings,
+    UntilSettings,
+)
 from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import run_study
-from psiprune.files import read_dataset
-from psiprune.inputs import InputError
-from psiprune.report.sweep_runs import ends_table
-from psiprune.runs import open_run
-from psiprune.sweeping.ends import ends_of
-from psiprune.sweeping.plan import plan
-from psiprune.sweeping.points import points_of
-from psiprune.sweeping.run import sweep
-from psiprune.sweeping.run_rows import rows_of
-from psiprune.sweeping.stages import Point
-from psiprune.sweeping.table import read_table
-from psiprune.sweeping.whole import Run
+from psiprune.inspect.describe import RunDescription, describe
+from psiprune.io.netcdf import read_dataset
+from psiprune.io.run import open_run
+from psiprune.pruning.settings import RewireSettings
+from psiprune.sweeps.api import sweep
+from psiprune.sweeps.final_values import ends_of
+from psiprune.sweeps.plan import plan
+from psiprune.sweeps.points import points_of
+from psiprune.sweeps.report import ends_table
+from psiprune.sweeps.run_tasks import Run
+from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.stages import Point
+from psiprune.sweeps.table import read_table, rows_of
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 from workers import Workers, kill
 
 #: What differs from run to run, or stands in a sweep alone.

@@ -12,14 +12,14 @@ import distributed
 import pytest
 
 import tiny
-from psiprune.config import SweepSettings
-from psiprune.inputs import Diverged, InputError
-from psiprune.sweeping import tasks, visible
-from psiprune.sweeping.points import points_of
-from psiprune.sweeping.run import sweep
-from psiprune.sweeping.stages import Point, Stage
-from psiprune.sweeping.tasks import by_dask, work
-from psiprune.sweeping.versions import versions_here
+from psiprune.core.exceptions import Diverged, InputError
+from psiprune.sweeps import file_visibility, scheduler
+from psiprune.sweeps.api import sweep
+from psiprune.sweeps.points import points_of
+from psiprune.sweeps.scheduler import by_dask, work
+from psiprune.sweeps.settings import SweepSettings
+from psiprune.sweeps.stages import Point, Stage
+from psiprune.sweeps.versions import versions_here
 from workers import Workers
 
 
@@ -61,7 +61,7 @@ def stand_in(
         act(stage, ran(log).count(stage.kind))
         finish(stage, root)
 
-    monkeypatch.setattr(tasks, "work", instead)
+    monkeypatch.setattr(scheduler, "work", instead)
     return log
 
 
@@ -112,7 +112,7 @@ def test_a_point_that_comes_late_does_not_try_what_failed(
 ) -> None:
     log = stand_in(tmp_path, monkeypatch, fails("state", InputError("a setting"), 100))
     first, second = points(2)
-    made = tasks._Tasks(client, tmp_path, 5)
+    made = scheduler._Tasks(client, tmp_path, 5)
     (_, state), *_ = made.of(first, anew=False)
     assert isinstance(state.exception(), InputError)
     *_, (_, last) = made.of(second, anew=False)
@@ -132,8 +132,8 @@ def test_a_file_that_was_lost_is_no_setting(
 
     here = SimpleNamespace(address="here", state=SimpleNamespace(nthreads=1))
     monkeypatch.setattr(distributed, "get_worker", lambda: here)
-    monkeypatch.setattr(tasks, "unfit", lambda *_: "")
-    monkeypatch.setattr(tasks, "make", lose)
+    monkeypatch.setattr(scheduler, "unfit", lambda *_: "")
+    monkeypatch.setattr(scheduler, "make", lose)
     with pytest.raises(FileNotFoundError, match="gone: cannot be read"):
         work(points()[0].stage("state"), tmp_path, versions_here(), [], [])
 
@@ -158,7 +158,7 @@ def test_a_result_that_is_seen_late(
     client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = stand_in(tmp_path, monkeypatch, lambda *_: None)
-    monkeypatch.setattr(tasks, "LOOK", 0.1)
+    monkeypatch.setattr(scheduler, "LOOK", 0.1)
     lag(monkeypatch, 1.5)
     found = list(by_dask(client, points(2), tmp_path, 0))
     assert [outcome.cause for outcome in found] == ["", ""]
@@ -169,22 +169,22 @@ def test_a_result_that_never_comes(
     client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(tmp_path, monkeypatch, lambda *_: None)
-    monkeypatch.setattr(tasks, "LATE", 0.5)
+    monkeypatch.setattr(scheduler, "LATE", 0.5)
     lag(monkeypatch, 1000.0)
     (outcome,) = by_dask(client, points(), tmp_path, 0)
     assert outcome.cause == "point: its task ended, but 0.5 s later its file is not there"
 
 
 def test_a_stage_waits_for_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visible, "LOOK", 0.05)
-    monkeypatch.setattr(visible, "LATE", 5.0)
+    monkeypatch.setattr("psiprune.sweeps.file_visibility.LOOK", 0.05)
+    monkeypatch.setattr("psiprune.sweeps.file_visibility.LATE", 5.0)
     stage = points()[0].stage("point")
     finish(stage, tmp_path)
     lag(monkeypatch, 0.5)
     assert not stage.done(tmp_path)
-    assert visible.appears(stage, tmp_path)
-    monkeypatch.setattr(visible, "LATE", 0.2)
-    assert not visible.appears(points()[0].stage("dense"), tmp_path)
+    assert file_visibility.appears(stage, tmp_path)
+    monkeypatch.setattr("psiprune.sweeps.file_visibility.LATE", 0.2)
+    assert not file_visibility.appears(points()[0].stage("dense"), tmp_path)
 
 
 def test_folders_are_listed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_folders_are_listed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         return listdir(folder)
 
     monkeypatch.setattr(os, "listdir", note)
-    found = visible.look_again(stage, tmp_path)
+    found = file_visibility.look_again(stage, tmp_path)
     monkeypatch.undo()
     assert not found
     ours = [folder for folder in listed if isinstance(folder, Path)]  # others are of imports

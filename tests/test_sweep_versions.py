@@ -9,7 +9,7 @@ import pytest
 
 import psiprune
 import tiny
-from psiprune.sweeping.versions import _digest, difference, versions_here
+from psiprune.sweeps.versions import _digest, difference, versions_here
 from workers import Workers
 
 #: With the version in common, these decide bits.

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 import tiny
-from psiprune.config import GridSettings, PruneSettings, QueueSettings, SweepSettings, TrainSettings
-from psiprune.inputs import InputError
-from psiprune.sweeping.engines import connected
-from psiprune.sweeping.run import sweep
-from psiprune.sweeping.table import read_table
-from psiprune.sweeping.tasks import Lost
+from psiprune.core.exceptions import InputError
+from psiprune.pruning.settings import PruneSettings
+from psiprune.sweeps.api import sweep
+from psiprune.sweeps.cluster import connected
+from psiprune.sweeps.scheduler import Lost
+from psiprune.sweeps.settings import GridSettings, QueueSettings, SweepSettings
+from psiprune.sweeps.table import read_table
+from psiprune.training.methods import TrainSettings
 from workers import Workers, kill
 
 #: Workers take seconds each to come up.

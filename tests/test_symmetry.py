@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.inputs import InputError
-from psiprune.symmetry import partner_ratios
+from psiprune.core.exceptions import InputError
+from psiprune.data.symmetry import partner_ratios
 
 
 def repeated(**counts: int) -> np.ndarray:

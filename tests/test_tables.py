@@ -11,7 +11,9 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.tables import align, report_numbers, report_text, study_numbers, study_text
+from psiprune.experiments.tables import study_numbers, study_text
+from psiprune.reporting.metric_tables import report_numbers, report_text
+from psiprune.reporting.tables import align
 
 MEASURES = [
     "kl",

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import invented
-from psiprune.tables import schedule_numbers, schedule_text
+from psiprune.paper.table_one import schedule_numbers, schedule_text
 
 PRINTED = "100.0 90.0 81.0 72.9 65.6 59.0 53.1 47.8 43.0 38.7 34.9 31.4 28.2 25.4 22.9 20.6 18.5"
 """The paper's Table I up to step 16."""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from machines import random_rbm
-from psiprune.errors import Measure
-from psiprune.heldout import ShotsReport, evaluate_on_shots
-from psiprune.tables import shots_report_numbers, shots_report_text
+from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
+from psiprune.metrics.against_state import Measure
+from psiprune.reporting.metric_tables import shots_report_numbers, shots_report_text
 
 LIKELIHOODS = ["log_likelihood", "product_log_likelihood", "log_likelihood_gain"]
 SCALARS = [*LIKELIHOODS, "abs_magnetization_roe", "magnetization", "abs_magnetization"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from psiprune.core.statistics import paired
 from psiprune.experiments.sparse import VARIANTS
-from psiprune.paired import paired
-from psiprune.tables import ablation_numbers, ablation_text, sparse_numbers, sparse_text
+from psiprune.experiments.tables import ablation_numbers, ablation_text, sparse_numbers, sparse_text
 
 MEASURES = ["kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"]
 

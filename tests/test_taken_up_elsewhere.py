@@ -10,10 +10,10 @@ import pytest
 
 import psiprune as pp
 import tiny
-from psiprune.config import PathSettings, RewirePathSettings
-from psiprune.contents import contents_of
-from psiprune.description import RunDescription
-from psiprune.inputs import Settings
+from psiprune.core.settings import Settings
+from psiprune.experiments.settings import PathSettings, RewirePathSettings
+from psiprune.inspect.contents import contents_of
+from psiprune.inspect.describe import RunDescription
 
 
 def resume_of(folder: Path) -> str:
@@ -53,7 +53,7 @@ def test_of_every_command_the_folder_is_quoted(settings: Settings, command: str)
 def test_own_observables_are_found_in_the_run(
     stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("psiprune.figures.save.save_figure", lambda *_: [])
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
     lab, elsewhere = tmp_path / "lab", tmp_path / "elsewhere"
     for folder in (lab, elsewhere):
         folder.mkdir()

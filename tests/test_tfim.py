@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import exact
-from psiprune.inputs import InputError
-from psiprune.tfim import TFIM, midpoint
+from psiprune.core.exceptions import InputError
+from psiprune.states.tfim import TFIM, midpoint
 
 SMALL = [
     (2, 1.0, 1.0),

@@ -11,8 +11,8 @@ import pytest
 
 import exact
 from machines import random_rbm
-from psiprune.inputs import InputError
-from psiprune.rbm import RBM
+from psiprune.core.exceptions import InputError
+from psiprune.rbm.model import RBM
 
 NAMES = ("weights", "visible_bias", "hidden_bias")
 

@@ -11,12 +11,14 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import exact
-from psiprune import kernels
-from psiprune.config import FineTuneSettings, TrainSettings
-from psiprune.inputs import Diverged, InputError
-from psiprune.rbm import RBM, initial_rbm
-from psiprune.shots import Shots
-from psiprune.training import Progress, start_training, train, train_epochs
+from psiprune.core.exceptions import Diverged, InputError
+from psiprune.data.shots import Shots
+from psiprune.kernels import layout
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.training.contrastive_divergence import start_training, train_epochs
+from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.train import Progress, train
 
 METHODS: list[dict[str, Any]] = [
     {"method": "cd"},
@@ -131,7 +133,7 @@ def test_a_run_taken_up_again_ends_with_the_same_bits(settings: dict[str, Any], 
             np.testing.assert_array_equal(a, b)
     if done == 1:  # what a state holds is needed: without a part of it the end is another
         parts = unbroken[0]
-        zeros = kernels.Parameters(*(np.zeros_like(values) for values in parts.velocity))
+        zeros = layout.Parameters(*(np.zeros_like(values) for values in parts.velocity))
         for changed in (
             replace(parts, velocity=zeros),
             replace(parts, chains=np.zeros_like(parts.chains)),

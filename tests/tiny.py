@@ -19,22 +19,16 @@ import xarray as xr
 from rich.console import Console
 
 from psiprune.cli.app import app
-from psiprune.cli.commands import main
-from psiprune.config import (
-    AblationSettings,
-    FineTuneSettings,
-    MeasureSettings,
-    PaperSettings,
-    PruneSettings,
-    ReconstructSettings,
-    SearchSettings,
-    SparseSettings,
-    StudySettings,
-    TrainSettings,
-)
-from psiprune.experiments.paper import PARTS, Paper, run_paper
-from psiprune.files import read_dataset
-from psiprune.runs import open_run
+from psiprune.cli.main import main
+from psiprune.experiments.settings import AblationSettings, SparseSettings, StudySettings
+from psiprune.io.netcdf import read_dataset
+from psiprune.io.run import open_run
+from psiprune.metrics.settings import MeasureSettings
+from psiprune.paper.settings import PaperSettings
+from psiprune.paper.stages import PARTS, Paper, run_paper
+from psiprune.pruning.settings import PruneSettings, SearchSettings
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 OPTIONS = {
     "sites": 4,

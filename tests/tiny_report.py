@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from psiprune.claims import headlines, judge
-from psiprune.experiments.derived import clusters_of, decay_of, ranks_of, symmetry_of
-from psiprune.files import read_dataset
-from psiprune.report.page import Provenance, Report
-from psiprune.report.paper import paper_report
-from psiprune.shots import read_shots
+from psiprune.data.shots import read_shots
+from psiprune.io.netcdf import read_dataset
+from psiprune.paper.claims.judge import judge
+from psiprune.paper.derived import clusters_of, decay_of, ranks_of, symmetry_of
+from psiprune.paper.headlines import headlines
+from psiprune.paper.report import paper_report
+from psiprune.reporting.page import Provenance, Report
 
 TIMING: dict[str, Any] = {
     "cd_steps": 10,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
 import psiprune as pp
-from psiprune.removal import compensated, keep_most_salient
+from psiprune.pruning.criteria import compensated, keep_most_salient
 
 SITES = 10
 SHOTS = 20_000

@@ -56,44 +56,34 @@ __all__ = [
     "train",
 ]
 
-from .clusters import find_clusters
-from .config import (
-    AblationSettings,
-    FineTuneSettings,
-    FrontierSettings,
-    PruneSettings,
-    ReconstructSettings,
-    SparseSettings,
-    StudySettings,
-    SweepSettings,
-    TrainSettings,
-)
-from .description import describe
-from .dmrg import NotConverged, ground_state
-from .errors import Measure, Report, evaluate
+from .core.exceptions import Diverged, InputError, NotConverged
+from .data.export import export_shots
+from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
 from .experiments.frontier import run_frontier
+from .experiments.settings import AblationSettings, FrontierSettings, SparseSettings, StudySettings
 from .experiments.sparse import run_sparse
 from .experiments.study import run_study
-from .exporting import export_rbm, export_shots
-from .figures import plot_clusters
-from .heldout import ShotsReport, evaluate_on_shots
-from .inputs import Diverged, InputError
-from .masks import break_clusters, cluster_mask, forbid, forbid_others, random_mask
-from .mps import (
-    MPS,
-    load_mps,
-    mps_from_tensors,
-    mps_from_vector,
-    sample,
-)
-from .partition import LogPartition, log_partition
-from .pruning import Level, prune
-from .rbm import RBM, load_rbm
-from .reconstruction import Reconstruction, reconstruct
-from .rewiring import rewire
-from .shots import Shots, join_shots, read_shots
-from .smallest import Smallest, find_smallest
-from .sweeping.run import Sweep, sweep
-from .tfim import TFIM
-from .training import train
+from .inference.log_partition import LogPartition, log_partition
+from .inspect.describe import describe
+from .metrics.against_shots import ShotsReport, evaluate_on_shots
+from .metrics.against_state import Measure, Report, evaluate
+from .pruning.iterative import Level, prune
+from .pruning.rewire import rewire
+from .pruning.search import Smallest, find_smallest
+from .pruning.settings import PruneSettings
+from .rbm.clusters import find_clusters
+from .rbm.export import export_rbm
+from .rbm.masks import break_clusters, cluster_mask, forbid, forbid_others, random_mask
+from .rbm.model import RBM
+from .rbm.serialization import load_rbm
+from .reconstruction.api import Reconstruction, reconstruct
+from .reconstruction.settings import ReconstructSettings
+from .reporting.weights_figure import plot_clusters
+from .states.dmrg import ground_state
+from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector, sample
+from .states.tfim import TFIM
+from .sweeps.api import Sweep, sweep
+from .sweeps.settings import SweepSettings
+from .training.methods import FineTuneSettings, TrainSettings
+from .training.train import train

@@ -16,7 +16,7 @@ import xarray as xr
 from scipy.io import netcdf_file
 
 import psiprune as pp
-from psiprune.files import write_dataset
+from psiprune.io.netcdf import write_dataset
 
 BITS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]], dtype=np.uint8)
 SPINS = 1 - 2 * BITS.astype(int)
@@ -87,7 +87,7 @@ def test_what_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "a.npz"
     np.savez_compressed(path, bits=np.zeros((100, 100), dtype=np.uint8))
     assert len(pp.read_shots(path)) == 100
-    monkeypatch.setattr("psiprune.formats.arrays.MOST_UNPACKED", 9_999)
+    monkeypatch.setattr("psiprune.data.formats.numpy.MOST_UNPACKED", 9_999)
     with pytest.raises(
         pp.InputError, match=r"array 'bits' unpacks to 10128 bytes, more than the 9"
     ):
@@ -100,7 +100,7 @@ def test_what_unpacks_to_too_much_is_not_unpacked(
     path = tmp_path / "a.npz"
     np.savez_compressed(path, bits=np.zeros((1 << 12, 1 << 10)))
     assert path.stat().st_size < 1e5
-    monkeypatch.setattr("psiprune.formats.arrays.MOST_UNPACKED", 1 << 24)
+    monkeypatch.setattr("psiprune.data.formats.numpy.MOST_UNPACKED", 1 << 24)
     tracemalloc.start()
     with pytest.raises(pp.InputError, match=r"unpacks to 33554560 bytes, more than"):
         pp.read_shots(path)
@@ -114,7 +114,7 @@ def test_a_table_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.Mo
     with h5py.File(path, "w") as file:
         file.create_dataset("bits", data=np.zeros((1 << 8, 1 << 8)), compression="gzip")
     assert len(pp.read_shots(path)) == 256
-    monkeypatch.setattr("psiprune.stored.MOST_UNPACKED", 1 << 18)
+    monkeypatch.setattr("psiprune.io.netcdf.MOST_UNPACKED", 1 << 18)
     with pytest.raises(
         pp.InputError, match=r"a\.h5: bits: the table unpacks to 524288 bytes, more"
     ):

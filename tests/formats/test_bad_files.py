@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import psiprune as pp
-from psiprune.formats import FORMATS
+from psiprune.data.formats import FORMATS
 
 FIXTURES = Path(__file__).parent / "fixtures"
 JSON_FORMATS = ("qiskit", "cirq", "braket", "quera", "pulser")

@@ -19,8 +19,8 @@ from hypothesis.extra import numpy as arrays
 
 import psiprune as pp
 import tiny
-from psiprune.exporting import netket_parameters, qucumber_state
-from psiprune.shots import as_shots
+from psiprune.data.shots import as_shots
+from psiprune.rbm.export import netket_parameters, qucumber_state
 
 TABLES = arrays.arrays(
     np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 19)), elements={"max_value": 1}

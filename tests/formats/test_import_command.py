@@ -12,7 +12,8 @@ import pytest
 import psiprune as pp
 import tiny
 from psiprune.cli.app import app
-from psiprune.formats import FORMATS, ReadSettings
+from psiprune.data.formats import FORMATS
+from psiprune.data.formats.settings import ReadSettings
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

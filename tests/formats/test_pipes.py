@@ -11,8 +11,8 @@ import pytest
 
 import psiprune as pp
 import tiny
-from psiprune.files import kind_of, read_dataset
-from psiprune.pipes import pipes_kept
+from psiprune.io.bytes import pipes_kept
+from psiprune.io.netcdf import kind_of, read_dataset
 
 BITS = np.random.default_rng(0).integers(0, 2, (300, 3)).astype(np.uint8)
 
@@ -94,7 +94,7 @@ def test_in_python(pipe: Pipe, tmp_path: Path) -> None:
 
 
 def test_a_device_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psiprune.pipes._MOST_OF_PIPE", 1 << 20)
-    monkeypatch.setattr("psiprune.formats.reading.MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("psiprune.io.bytes._MOST_OF_PIPE", 1 << 20)
+    monkeypatch.setattr("psiprune.data.formats.base.MOST_BYTES", 1 << 20)
     line = tiny.refusal(tiny.call("info", "/dev/zero"))
     assert line.startswith("/dev/zero: is larger than 1048576 bytes")

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import psiprune as pp
-from psiprune.formats.text import _parse_line
+from psiprune.data.formats.text import _parse_line
 
 BITS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=np.uint8)
 
@@ -240,7 +240,7 @@ def test_both_ways_agree(
     content = (head + "".join(body)).encode()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         fast = outcome(Path(folder), content, skip=skip)
-        patch.setattr("psiprune.formats.text._alike", lambda *_: None)
+        patch.setattr("psiprune.data.formats.text._alike", lambda *_: None)
         assert outcome(Path(folder), content, skip=skip) == fast
 
 
@@ -258,14 +258,14 @@ def test_both_ways_agree(
 def test_plain_files_take_the_fast_way(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("psiprune.formats.text._PIECE", 2)
+    monkeypatch.setattr("psiprune.data.formats.text._PIECE", 2)
     calls = []
 
     def parse(*given: Any) -> str:
         calls.append(given)
         return _parse_line(*given)
 
-    monkeypatch.setattr("psiprune.formats.text._parse_line", parse)
+    monkeypatch.setattr("psiprune.data.formats.text._parse_line", parse)
     np.testing.assert_array_equal(read(tmp_path, text).bits, BITS)
     assert len(calls) == 1
 

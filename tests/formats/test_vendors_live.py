@@ -11,7 +11,7 @@ import pytest
 from test_vendor_files import FILES, rows_of
 
 import psiprune as pp
-from psiprune.shots import as_shots
+from psiprune.data.shots import as_shots
 
 MODULES = {
     "qiskit": ("qiskit", "qiskit_ibm_runtime"),

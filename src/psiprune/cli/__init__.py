@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import sys
 
-from psiprune.cli.interrupts import end_at_once, fail, heard_within_a_second, interrupted
+from psiprune.cli.signals import end_at_once, fail, heard_within_a_second, interrupted
 
 
 def run() -> None:
     """The entry point of the `psiprune` command."""
     with heard_within_a_second(lambda: fail(interrupted(), 130)):
-        from psiprune.cli import commands
+        from psiprune.cli import main
 
-        status = commands.main()
+        status = main.main()
     if status == 130:
         end_at_once(status)
     sys.exit(status)

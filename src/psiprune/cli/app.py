@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from cyclopts import App, Parameter, Token
 
-from psiprune.inputs import InputError, Settings, check_numbers
-from psiprune.kept import note_lost
-from psiprune.provenance import describe_machine
-from psiprune.suffixes import NETCDF, check_suffix
+from psiprune.core.exceptions import InputError
+from psiprune.core.settings import Settings, check_numbers
+from psiprune.io.paths import NETCDF, check_suffix
+from psiprune.io.provenance import describe_machine
+from psiprune.io.work_status import note_lost
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -35,7 +36,6 @@ def whole(_: object, tokens: Sequence[Token]) -> int:
 
 
 Whole = Parameter(converter=whole)
-
 app = App(
     name="psiprune",
     # "--fields 1 2" as well as "--fields 1 --fields 2"; no "--no-json", no "--empty-fields".
@@ -98,7 +98,7 @@ def new_dataset(out: Path) -> Iterator[None]:
 def new_file(out: Path) -> Iterator[None]:
     """While a file is made: `check_new`, and nobody else makes it meanwhile."""
     check_new(out)
-    from psiprune.runs import one_writer
+    from psiprune.io.run import one_writer
 
     note_lost()
     with one_writer(out):

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from psiprune.cli.app import Flat, app, chosen_settings, show
-from psiprune.config import AblationSettings, FrontierSettings, SparseSettings, StudySettings
-from psiprune.inputs import Settings
+from psiprune.core.settings import Settings
+from psiprune.experiments.settings import (
+    AblationSettings,
+    FrontierSettings,
+    SparseSettings,
+    StudySettings,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +24,7 @@ Folder = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 
 def folder_of(out: Path | None, name: str, settings: Settings) -> Path:
     """The folder of a run: as given, else named by its configuration; not if it is in use."""
-    from psiprune.runs import default_folder, refuse_busy
+    from psiprune.io.run import default_folder, refuse_busy
 
     folder = out if out is not None else default_folder(name, settings)
     refuse_busy(folder)  # `open_run` would too, but after seconds of loading
@@ -35,7 +40,7 @@ def _finish(
     json: bool,
 ) -> None:
     """Save the figures of a run beside NAME.nc, and print its table or its numbers."""
-    from psiprune.figures import save_figures
+    from psiprune.reporting.figures import save_figures
 
     drawn = save_figures(figures, folder)
     text = f"{table}\n\n{folder}: {name}.nc, {', '.join(file.name for file in drawn)}"
@@ -63,9 +68,9 @@ def study_command(
     """
     chosen = chosen_settings(StudySettings, settings, config)
     folder = folder_of(out, "study", chosen)
+    from psiprune.experiments.figures.study import plot_study
     from psiprune.experiments.study import run_study
-    from psiprune.figures import plot_study
-    from psiprune.tables import smallest_of_study, study_numbers, study_text
+    from psiprune.experiments.tables import smallest_of_study, study_numbers, study_text
 
     study = run_study(chosen, folder)
     figures = {"figure": plot_study(study)}
@@ -96,9 +101,9 @@ def sparse_command(
     """
     chosen = chosen_settings(SparseSettings, settings, config)
     folder = folder_of(out, "sparse", chosen)
+    from psiprune.experiments.figures.sparse import plot_sparse
     from psiprune.experiments.sparse import run_sparse
-    from psiprune.figures import plot_sparse
-    from psiprune.tables import sparse_numbers, sparse_text
+    from psiprune.experiments.tables import sparse_numbers, sparse_text
 
     sparse = run_sparse(chosen, folder)
     figures = {"figure": plot_sparse(sparse)}
@@ -128,8 +133,8 @@ def ablation_command(
     chosen = chosen_settings(AblationSettings, settings, config)
     folder = folder_of(out, "ablation", chosen)
     from psiprune.experiments.ablation import run_ablation
-    from psiprune.figures import plot_broken, plot_forbidden
-    from psiprune.tables import ablation_numbers, ablation_text
+    from psiprune.experiments.figures.ablation import plot_broken, plot_forbidden
+    from psiprune.experiments.tables import ablation_numbers, ablation_text
 
     ablation = run_ablation(chosen, folder)
     figures = {"broken": plot_broken(ablation), "forbidden": plot_forbidden(ablation)}
@@ -158,9 +163,9 @@ def frontier_command(
     """
     chosen = chosen_settings(FrontierSettings, settings, config)
     folder = folder_of(out, "frontier", chosen)
+    from psiprune.experiments.figures.frontier import plot_frontier
     from psiprune.experiments.frontier import run_frontier
-    from psiprune.figures import plot_frontier
-    from psiprune.tables import frontier_numbers, frontier_text
+    from psiprune.experiments.tables import frontier_numbers, frontier_text
 
     frontier = run_frontier(chosen, folder)
     figures = {"figure": plot_frontier(frontier)}

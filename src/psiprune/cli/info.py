@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, show
-from psiprune.formats.reading import ReadSettings
+from psiprune.data.formats.settings import ReadSettings
 
 
 @app.command(name="info")
@@ -32,8 +32,8 @@ def info_command(
     json
         print one JSON object on standard output, with every site and every bond
     """
-    from psiprune.description import describe
-    from psiprune.tables import description_numbers, description_text
+    from psiprune.inspect.describe import describe
+    from psiprune.inspect.tables import description_numbers, description_text
 
     form, given = chosen_format(format, settings)
     found = describe(file, form, **given)

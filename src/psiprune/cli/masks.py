@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from psiprune.cli.app import Out, Whole, app, check_new, new_file, show
-from psiprune.config.ensembles import rarest
-from psiprune.inputs import InputError
-from psiprune.suffixes import MASK, check_suffix
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.settings import rarest
+from psiprune.io.paths import MASK, check_suffix
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from psiprune.masks import Mask
-    from psiprune.rbm import RBM
+    from psiprune.rbm.masks import Mask
+    from psiprune.rbm.model import RBM
 
 mask_app = App(
     name="mask",
@@ -54,7 +54,7 @@ def random_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.masks import random_mask
+    from psiprune.rbm.masks import random_mask
 
     _check_out(out)
     _finish(random_mask(hidden, sites, count, seed), out, json)
@@ -84,7 +84,7 @@ def cluster_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.masks import cluster_mask
+    from psiprune.rbm.masks import cluster_mask
 
     _check_out(out)
     _finish(cluster_mask(hidden, sites, count), out, json)
@@ -114,7 +114,7 @@ def break_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.masks import break_clusters, read_mask
+    from psiprune.rbm.masks import break_clusters, read_mask
 
     _check_out(out)
     _finish(break_clusters(read_mask(mask), share, seed), out, json)
@@ -151,9 +151,9 @@ def forbid_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.clusters import find_clusters
-    from psiprune.masks import forbid, forbid_others
-    from psiprune.rbm import load_rbm
+    from psiprune.rbm.clusters import find_clusters
+    from psiprune.rbm.masks import forbid, forbid_others
+    from psiprune.rbm.serialization import load_rbm
 
     _check_out(out)
     found = load_rbm(rbm)
@@ -197,8 +197,9 @@ def clusters_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.clusters import find_clusters
-    from psiprune.rbm import RBM, load_rbm
+    from psiprune.rbm.clusters import find_clusters
+    from psiprune.rbm.model import RBM
+    from psiprune.rbm.serialization import load_rbm
 
     found = load_rbm(rbm)
     if pruned:
@@ -224,10 +225,11 @@ def _check_can_count(sites: int, width: int, threshold: float) -> None:
 
 
 def _show_clusters(rbm: RBM, clusters: xr.Dataset, files: list[Path], json: bool) -> None:
-    from psiprune.tables import clusters_numbers, clusters_text
+    from psiprune.reporting.metric_tables import clusters_numbers, clusters_text
 
     if files:
-        from psiprune.figures import plot_clusters, save_figure
+        from psiprune.reporting.figures import save_figure
+        from psiprune.reporting.weights_figure import plot_clusters
 
         with ExitStack() as held:
             for file in files:
@@ -247,7 +249,7 @@ def _check_out(out: Path) -> None:
 
 
 def _finish(mask: Mask, out: Path, json: bool) -> None:
-    from psiprune.masks import write_mask
+    from psiprune.rbm.masks import write_mask
 
     with new_file(out):
         write_mask(mask, out)

@@ -9,9 +9,9 @@ from cyclopts import Parameter
 
 from psiprune.cli.app import Flat, app, chosen_settings, show
 from psiprune.cli.experiments import Folder, folder_of
-from psiprune.cli.logs import stages_logged
-from psiprune.config import PaperSettings
-from psiprune.inputs import InputError
+from psiprune.cli.logging import stages_logged
+from psiprune.core.exceptions import InputError
+from psiprune.paper.settings import PaperSettings
 
 #: What can be made alone.
 Piece = Literal[
@@ -64,7 +64,7 @@ def paper_command(
         PaperSettings, settings, config, PaperSettings.quick() if quick else {}
     )
     folder = folder_of(out, "paper", chosen)
-    from psiprune.reproduction import reproduce
+    from psiprune.paper.api import reproduce
 
     with stages_logged():
         outcome = reproduce(chosen, folder, only)

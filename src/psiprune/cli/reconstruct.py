@@ -9,8 +9,8 @@ from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import Folder, folder_of
-from psiprune.config import ReconstructSettings
-from psiprune.formats.reading import ReadSettings
+from psiprune.data.formats.settings import ReadSettings
+from psiprune.reconstruction.settings import ReconstructSettings
 
 
 @app.command(name="reconstruct")
@@ -42,10 +42,10 @@ def reconstruct_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.experiments.reconstruct import settled
-    from psiprune.reconstruction import reconstruct_and_report
-    from psiprune.shots import read_shots
-    from psiprune.tables import reconstruct_numbers, reconstruct_text
+    from psiprune.data.shots import read_shots
+    from psiprune.reconstruction.api import reconstruct_and_report
+    from psiprune.reconstruction.pipeline import settled
+    from psiprune.reconstruction.tables import reconstruct_numbers, reconstruct_text
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, given = chosen_format(format, reading)

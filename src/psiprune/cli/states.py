@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, Out, Whole, app, new_dataset, show
-from psiprune.inputs import InputError
-from psiprune.tfim import TFIM
+from psiprune.core.exceptions import InputError
+from psiprune.states.tfim import TFIM
 
 
 @app.command(name="ground-state")
@@ -21,7 +21,7 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool =
     json
         print one JSON object on standard output
     """
-    from psiprune.dmrg import ground_state
+    from psiprune.states.dmrg import ground_state
 
     with new_dataset(out):
         state = ground_state(model)
@@ -68,8 +68,8 @@ def sample_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.formats.reading import MOST_BITS
-    from psiprune.mps import load_mps, sample
+    from psiprune.data.formats.base import MOST_BITS
+    from psiprune.states.mps import load_mps, sample
 
     with new_dataset(out):
         measured = load_mps(state)

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from psiprune.cli.app import app, chosen_settings, show
 from psiprune.cli.experiments import Folder
-from psiprune.config import SweepSettings
-from psiprune.inputs import InputError
+from psiprune.core.exceptions import InputError
+from psiprune.sweeps.settings import SweepSettings
 
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -47,10 +47,16 @@ def sweep_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.sweeping.plan import plan, told
-    from psiprune.sweeping.points import points_of
-    from psiprune.sweeping.run import sweep
-    from psiprune.tables import plan_numbers, plan_text, points_text, sweep_numbers, sweep_text
+    from psiprune.sweeps.api import sweep
+    from psiprune.sweeps.plan import plan, told
+    from psiprune.sweeps.points import points_of
+    from psiprune.sweeps.tables import (
+        plan_numbers,
+        plan_text,
+        points_text,
+        sweep_numbers,
+        sweep_text,
+    )
 
     if (scheduler is not None) + slurm + pbs > 1:
         raise InputError("scheduler: is one of --scheduler, --slurm and --pbs; choose")
@@ -84,8 +90,8 @@ def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
     json
         print one JSON object on standard output
     """
-    from psiprune.sweeping.table import query
-    from psiprune.tables import rows_numbers, rows_text
+    from psiprune.sweeps.table import query
+    from psiprune.sweeps.tables import rows_numbers, rows_text
 
     rows = query(sql, folder)
     show(rows_numbers(rows), rows_text(rows), json)
@@ -102,7 +108,7 @@ def report_command(folder: Path, *, json: bool = False) -> None:
     json
         print one JSON object on standard output
     """
-    from psiprune.reported import report_on
+    from psiprune.sweeps.report import report_on
 
     found = report_on(folder)
     text = f"{found.done} of {found.points} points done, {found.failed} failed\n{found.page}"

@@ -8,17 +8,18 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from psiprune.clusters import find_clusters, strongest_windows
-from psiprune.config import AblationSettings, FineTuneSettings, TrainSettings
 from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
-from psiprune.experiments.measured import label
 from psiprune.experiments.problem import prepare
-from psiprune.experiments.trained import dense_and_pruned, mask_of, new_rbm, trained
-from psiprune.files import write_dataset
-from psiprune.masks import Mask, break_clusters, forbid, forbid_others
-from psiprune.rbm import RBM, rbm_from_dataset
-from psiprune.runs import open_run
-from psiprune.training import Watch
+from psiprune.experiments.recording import dense_and_pruned, label, mask_of, new_rbm, trained
+from psiprune.experiments.settings import AblationSettings
+from psiprune.io.netcdf import write_dataset
+from psiprune.io.run import open_run
+from psiprune.rbm.clusters import find_clusters, strongest_windows
+from psiprune.rbm.masks import Mask, break_clusters, forbid, forbid_others
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import rbm_from_dataset
+from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.train import Watch
 
 #: From where RBMs with broken masks are trained.
 STARTS = ("initial", "dense")

@@ -12,15 +12,13 @@ from typing import NamedTuple, TypeVar
 import xarray as xr
 from tqdm import tqdm
 
-from psiprune.config import EnsembleSettings
+from psiprune.core.threads import in_threads, one_blas_thread
 from psiprune.experiments.problem import Problem
-from psiprune.parallel import in_threads, one_blas_thread
-from psiprune.training import Progress, Watch
+from psiprune.experiments.settings import EnsembleSettings
+from psiprune.training.train import Progress, Watch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
 _unwatched: ContextVar[bool] = ContextVar("unwatched", default=False)
 
 

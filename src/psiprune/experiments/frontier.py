@@ -13,9 +13,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from psiprune.checkpoints import trainings_kept
-from psiprune.config import FineTuneSettings, FrontierSettings, PruneSettings
-from psiprune.errors import (
+from psiprune.core.threads import one_blas_thread
+from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.problem import Problem, prepare
+from psiprune.experiments.recording import label
+from psiprune.experiments.settings import FrontierSettings
+from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.run import open_run
+from psiprune.metrics.against_state import (
     CONFIDENCE,
     Reference,
     exact_measures,
@@ -23,19 +29,17 @@ from psiprune.errors import (
     kl_divergence,
     relative_error,
 )
-from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
-from psiprune.experiments.measured import label
-from psiprune.experiments.problem import Problem, prepare
-from psiprune.files import read_dataset, write_dataset
-from psiprune.masks import NARROWEST, cluster_mask, random_mask
-from psiprune.mps import mps_from_vector
-from psiprune.observables import reference_observables
-from psiprune.parallel import one_blas_thread
-from psiprune.pruning import Level, fine_tuned, prune_to, weights_kept
-from psiprune.rbm import RBM, rbm_from_dataset
-from psiprune.rewiring import rewire_steps
-from psiprune.runs import open_run
-from psiprune.training import Watch, initial, train
+from psiprune.metrics.observables import reference_observables
+from psiprune.pruning.iterative import Level, fine_tuned, prune_to
+from psiprune.pruning.rewire import rewire_steps
+from psiprune.pruning.schedule import weights_kept
+from psiprune.pruning.settings import PruneSettings
+from psiprune.rbm.masks import NARROWEST, cluster_mask, random_mask
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import rbm_from_dataset
+from psiprune.states.mps import mps_from_vector
+from psiprune.training.methods import FineTuneSettings
+from psiprune.training.train import Watch, initial, train
 
 #: Pruned from one dense RBM: by which criterion, and whether fine-tuned.
 PRUNED = {
@@ -50,8 +54,6 @@ PRUNED = {
     "surgeon-alone": (PruneSettings(criterion="surgeon"), False),
 }
 PAPER, CLUSTER, RANDOM = "magnitude-cd", "cluster", "random"
-
-
 #: Makes an RBM of a path, or finds the one of that name which was made before.
 Keep = Callable[[str, Callable[[], RBM]], RBM]
 

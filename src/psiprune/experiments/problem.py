@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from psiprune.config import EnsembleSettings
-from psiprune.dmrg import ground_state
-from psiprune.errors import Reference, reference_of
-from psiprune.inputs import InputError
-from psiprune.mps import MPS, load_mps, sample
-from psiprune.shots import Shots, check_sites, read_shots
-from psiprune.tfim import TFIM
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots, check_sites, read_shots
+from psiprune.experiments.settings import EnsembleSettings
+from psiprune.metrics.against_state import Reference, reference_of
+from psiprune.states.dmrg import ground_state
+from psiprune.states.mps import MPS, load_mps, sample
+from psiprune.states.tfim import TFIM
 
 
 class Problem(NamedTuple):

@@ -9,17 +9,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from psiprune.config import SparseSettings
+from psiprune.core.exceptions import InputError
 from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
-from psiprune.experiments.measured import label
 from psiprune.experiments.problem import prepare
-from psiprune.experiments.trained import dense_and_pruned, mask_of, new_rbm, trained
-from psiprune.files import write_dataset
-from psiprune.inputs import InputError
-from psiprune.masks import cluster_mask, random_mask
-from psiprune.pruning import weights_kept
-from psiprune.runs import open_run
-from psiprune.training import Watch
+from psiprune.experiments.recording import dense_and_pruned, label, mask_of, new_rbm, trained
+from psiprune.experiments.settings import SparseSettings
+from psiprune.io.netcdf import write_dataset
+from psiprune.io.run import open_run
+from psiprune.pruning.schedule import weights_kept
+from psiprune.rbm.masks import cluster_mask, random_mask
+from psiprune.training.train import Watch
 
 #: Those trained from the start with a mask, by the names of the paper's Fig. 5; "random" is ours.
 MASKED = ("sp/ss", "sp/os", "sc", "random")

@@ -11,32 +11,27 @@ from types import MappingProxyType
 import numpy as np
 import xarray as xr
 
-from psiprune.config import StudySettings
-from psiprune.experiments.ensemble import (
-    Member,
-    members_of,
-    over_members,
-    seeds_of,
-    train_all,
-)
-from psiprune.experiments.measured import (
+from psiprune.core.exceptions import InputError
+from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.problem import Problem, prepare
+from psiprune.experiments.pruning_path import early_file, run_path
+from psiprune.experiments.recording import (
     OBSERVED,
     label,
     measured_level,
     train_keeping,
     train_with_history,
 )
-from psiprune.experiments.path import early_file, run_path
-from psiprune.experiments.problem import Problem, prepare
-from psiprune.experiments.study_until import with_smallest
-from psiprune.files import read_dataset, write_dataset
-from psiprune.gauges import check_state_gauge
-from psiprune.inputs import InputError
-from psiprune.observables import data_observables
-from psiprune.pruning import Level
-from psiprune.rbm import RBM, load_rbm
-from psiprune.runs import open_run
-from psiprune.training import Watch, initial
+from psiprune.experiments.search import with_smallest
+from psiprune.experiments.settings import StudySettings
+from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.run import open_run
+from psiprune.metrics.observables import data_observables
+from psiprune.metrics.selectors import check_state_gauge
+from psiprune.pruning.iterative import Level
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import load_rbm
+from psiprune.training.train import Watch, initial
 
 
 def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dataset:

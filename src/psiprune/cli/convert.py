@@ -1,0 +1,140 @@
+"""The commands `import`, of other programs' shots, and `export`, of shots and RBMs for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from psiprune.cli.app import Flat, Out, app, chosen_format, new_dataset, new_file, show
+from psiprune.core.exceptions import InputError
+from psiprune.data.formats.base import read_content
+from psiprune.data.formats.settings import ReadSettings
+
+if TYPE_CHECKING:
+    from psiprune.data.shots import Shots
+
+
+@app.command(name="import")
+def import_command(
+    format: str,
+    /,
+    *files: Path,
+    out: Out,
+    settings: Annotated[ReadSettings | None, Flat] = None,
+    json: bool = False,
+) -> None:
+    """Read measured shots of other programs and write them as a file of psiprune.
+
+    Formats: text, qucumber, numpy, hdf5, netcdf, qiskit, cirq, braket, quera, pulser, stim-01,
+    stim-b8; or auto, what the content shows. See docs/formats.md.
+
+    Parameters
+    ----------
+    format
+        format of the files
+    files
+        files of shots; several are put one behind the other
+    out
+        file to write the shots to
+    json
+        print one JSON object on standard output
+    """
+    from psiprune.data.shots import join_shots, read_shots
+
+    if not files:
+        raise InputError("files: needs at least one file of shots, found none")
+    _check_different(files)
+    name, given = chosen_format(format, settings)
+    if len(files) > 1 and "bases" in given:
+        raise InputError(
+            f"--bases: holds the bases of one file of shots, found {len(files)} files; import each "
+            "with its own bases, then join the results: psiprune import netcdf A.nc B.nc -o AB.nc"
+        )
+    with new_dataset(out):
+        parts = [read_shots(file, name, **given) for file in files]
+        shots = join_shots(parts)
+        shots.save(out)
+    numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **_origin(parts)}
+    show(numbers, _import_text(numbers), json)
+
+
+def _check_different(files: Sequence[Path]) -> None:
+    """Refuse a file that is given twice, by name or by content: its shots would count twice."""
+    seen: dict[str, Path] = {}
+    for file in files if len(files) > 1 else ():
+        content = hashlib.sha256(read_content(file)).hexdigest()
+        other = seen.setdefault(content, file)
+        if other is not file:
+            raise InputError(
+                f"files: {other} and {file} hold the same bytes, so every shot would count twice; "
+                "give one of them"
+            )
+
+
+def _origin(parts: list[Shots]) -> dict[str, Any]:
+    """Formats, orders of bits and dropped shots of all parts together."""
+    dropped: Counter[str] = Counter()
+    for part in parts:
+        dropped.update(part.provenance.get("dropped", {}))
+    formats = [str(part.provenance.get("format", "psiprune")) for part in parts]
+    orders = [str(part.provenance.get("bit_order", "as in the file of psiprune")) for part in parts]
+    return {
+        "files": [part.source for part in parts],
+        "format": ", ".join(dict.fromkeys(formats)),
+        "dropped": dict(dropped),
+        "bit_order": "; ".join(dict.fromkeys(orders)),
+    }
+
+
+def _import_text(numbers: Mapping[str, Any]) -> str:
+    count = len(numbers["files"])
+    told = ", ".join(f"{number} {reason}" for reason, number in numbers["dropped"].items())
+    return (
+        f"{numbers['file']}: {numbers['shots']} shots of {numbers['sites']} sites from {count} "
+        f"{'file' if count == 1 else 'files'} of format {numbers['format']}; "
+        f"left out: {told or 'none'}; {numbers['bit_order']}"
+    )
+
+
+@app.command(name="export")
+def export_command(format: str, file: Path, /, *, out: Out, json: bool = False) -> None:
+    """Write shots or an RBM as a file of another program.
+
+    Shots: text, numpy, qiskit (counts), stim-b8. RBM: numpy, qucumber, netket. See docs/formats.md.
+
+    Parameters
+    ----------
+    format
+        format to write
+    file
+        file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
+    out
+        file to write; for qucumber .npz, or .pt, which needs torch
+    json
+        print one JSON object on standard output
+    """
+    from psiprune.data.export import SHOT_FORMATS, export_shots
+    from psiprune.data.shots import read_shots
+    from psiprune.io.netcdf import kind_of
+    from psiprune.rbm.export import RBM_FORMATS, export_rbm
+    from psiprune.rbm.serialization import load_rbm
+
+    if format not in {*SHOT_FORMATS, *RBM_FORMATS}:
+        known = ", ".join(dict.fromkeys((*SHOT_FORMATS, *RBM_FORMATS)))
+        raise InputError(f"format: must be one of {known}, found {format!r}")
+    with new_file(out):
+        if kind_of(file) == "rbm":
+            rbm = load_rbm(file)
+            export_rbm(rbm, out, format)
+            what: dict[str, Any] = {"kind": "rbm", "visible": rbm.visible, "hidden": rbm.hidden}
+            told = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
+        else:
+            shots = read_shots(file)
+            export_shots(shots, out, format)
+            what = {"kind": "shots", "shots": len(shots), "sites": shots.sites}
+            told = f"{len(shots)} shots of {shots.sites} sites"
+    numbers = {"file": str(out), "format": format, **what}
+    show(numbers, f"{out}: {told} as {format}", json)

@@ -1,0 +1,61 @@
+"""Command `evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from psiprune.cli.app import Flat, Whole, app, show
+from psiprune.core.exceptions import InputError
+from psiprune.metrics.settings import MeasureSettings
+
+
+@app.command(name="evaluate")
+def evaluate_command(
+    rbm: Path,
+    reference: Path,
+    *,
+    seed: Annotated[int, Whole] = 0,
+    measure: Annotated[MeasureSettings | None, Flat] = None,
+    json: bool = False,
+) -> None:
+    """Measure how far an RBM is from a state, or how well it describes shots.
+
+    With a state: KL, fidelity, energy, |m|, C(d). With shots, best ones that the RBM was not
+    trained on: log-likelihood, and m, |m|, <ZZ> and C(d) against theirs.
+
+    Parameters
+    ----------
+    rbm
+        file of the RBM
+    reference
+        file of the state, or of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
+    seed
+        seed of the draws
+    json
+        print one JSON object on standard output
+    """
+    from psiprune.io.netcdf import kind_of
+    from psiprune.rbm.serialization import load_rbm
+
+    draws = (measure or MeasureSettings()).draws
+    machine, kind = load_rbm(rbm), kind_of(reference)
+    if kind == "mps":
+        from psiprune.metrics.against_state import evaluate
+        from psiprune.reporting.metric_tables import report_numbers, report_text
+        from psiprune.states.mps import load_mps
+
+        report = evaluate(machine, load_mps(reference), draws=draws, seed=seed)
+        show(report_numbers(report), report_text(report), json)
+    elif kind is None or kind == "shots":  # not of psiprune: an array or text, or an error
+        from psiprune.data.shots import read_shots
+        from psiprune.metrics.against_shots import evaluate_on_shots
+        from psiprune.reporting.metric_tables import shots_report_numbers, shots_report_text
+
+        on_shots = evaluate_on_shots(machine, read_shots(reference), draws=draws, seed=seed)
+        show(shots_report_numbers(on_shots), shots_report_text(on_shots), json)
+    else:
+        raise InputError(
+            f"{reference}: holds neither a state nor shots, but is of kind '{kind}'; give what "
+            "`psiprune ground-state` or `psiprune sample` wrote, or shots of your own"
+        )

@@ -1,0 +1,1 @@
+"""Shared ground: exceptions, validation, settings, random streams, limits, threads, statistics."""

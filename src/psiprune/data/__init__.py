@@ -1,0 +1,1 @@
+"""Measured shots: container, file formats, diagnostics."""

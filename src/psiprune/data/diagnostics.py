@@ -1,0 +1,383 @@
+"""What measured shots say of themselves, and what in them speaks of trouble."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom, binomtest, norm, pearson3, poisson
+
+from psiprune.data.entropy import Entropy, estimate_entropy
+from psiprune.data.ordering import Ordering, find_order
+from psiprune.data.shots import Shots
+
+Float64 = NDArray[np.float64]
+Bits = NDArray[np.uint8]
+#: A warning that rests on a test appears in at most this share of sound data sets.
+LEVEL = 1e-4
+#: A site whose rarer value is rarer than this is biased.
+RARE = 0.01
+_LISTED = 4  # configurations that are listed
+_CHUNK = 1 << 23  # bits that are looked at a time
+
+
+class Doubt(NamedTuple):
+    """Something that a physicist would want to know before using the data: a word and a line."""
+
+    name: str
+    line: str
+
+
+class Repeats(NamedTuple):
+    """How often something equals what the shot before had; numbers, or arrays [site].
+
+    Attributes:
+        found: pairs of one shot and the next.
+        expected: their mean over random orders of the same shots.
+        p_value: the chance of so many pairs or more in a random order.
+    """
+
+    found: NDArray[np.int64]
+    expected: Float64
+    p_value: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class ShotsDescription:
+    """What `describe_shots` found; m is the mean of Z over the sites of a shot.
+
+    Attributes:
+        source, basis, provenance: as those of the shots.
+        shots, sites: their numbers.
+        distinct: different configurations.
+        unique: shots whose configuration occurs once.
+        frequent: the most frequent configurations, site 0 first, and how often they occur.
+        entropy: of the distribution behind the shots, in nat.
+        magnetization, magnetization_error: <Z_i>, [site]; here and below Z is the operator that was
+            measured, and an error is NaN where there is one shot alone.
+        abs_magnetization: mean of |m|.
+        constant: sites with the same value in every shot.
+        up, down: shots with more zeros than ones, and with more ones, at the sites that vary.
+        z2_p_value: the chance of such a difference if a configuration and its flipped partner are
+            equally probable: exact, binomial.
+        neighbours, neighbours_error: C_{i,i+1} = <Z_i Z_{i+1}> - <Z_i><Z_{i+1}>, [bond].
+        grouped: whether equal configurations stand together, as in counts; the order of the shots
+            then tells nothing.
+        repeats: whole configurations followed by themselves.
+        memory: the rarer value of a site followed by itself, [site].
+        halves: <Z_i>, then |m| and the mean of Z_i Z_{i+1}, in the first and in the second half of
+            the shots, [half, site + 2].
+        drift: their difference in standard deviations of random orders, [site + 2].
+        ordering: another order of the sites; None if there is nothing to compare.
+        parameters: of an RBM with N/2 hidden units.
+        doubts: the warnings.
+    """
+
+    source: str
+    basis: str
+    provenance: Mapping[str, Any]
+    shots: int
+    sites: int
+    distinct: int
+    unique: int
+    frequent: tuple[tuple[str, int], ...]
+    entropy: Entropy
+    magnetization: Float64
+    magnetization_error: Float64
+    abs_magnetization: float
+    constant: tuple[int, ...]
+    up: int
+    down: int
+    z2_p_value: float
+    neighbours: Float64
+    neighbours_error: Float64
+    grouped: bool
+    repeats: Repeats
+    memory: Repeats
+    halves: Float64
+    drift: Float64
+    ordering: Ordering | None
+    parameters: int
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def memory_p_value(self) -> float:
+        """The smallest of all sites, times their number (Bonferroni)."""
+        return min(1.0, self.sites * float(self.memory.p_value.min()))
+
+    @property
+    def drift_p_value(self) -> float:
+        """That of the largest drift, times the number of comparisons (Bonferroni)."""
+        return min(1.0, 2 * len(self.drift) * float(norm.sf(np.abs(self.drift).max())))
+
+
+def describe_shots(shots: Shots) -> ShotsDescription:
+    """Sizes, entropy, means and correlations of shots, and warnings with their numbers.
+
+    Repeats and drift are judged against random orders of the same shots, so they need no model of
+    the state; the symmetry by an exact binomial test; the order of the sites as in `find_order`.
+    Each kind of warning appears in at most `LEVEL` of all data sets whose shots are independent,
+    all its comparisons taken together (Bonferroni). What no test can tell without a model is
+    whether the chain is reversed, or all bits of a symmetric state inverted.
+    """
+    bits = shots.bits
+    number, sites = bits.shape
+    sums = _sum_up(bits)
+    packed = np.packbits(bits, axis=1)
+    rows, counts = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:_LISTED]
+    listed = np.unpackbits(rows[most].view(np.uint8).reshape(len(most), -1), axis=1, count=sites)
+    repeats = _repeats([counts], [int((packed[1:] == packed[:-1]).all(axis=1).sum())], number)
+    rarer = np.minimum(sums.ones, number - sums.ones)
+    twice = np.where(2 * sums.ones <= number, sums.ones_twice, sums.zeros_twice)
+    m = 1 - 2 * sums.by_shot / sites
+    mean = 1 - 2 * sums.ones / number
+    # A dead qubit would always be on one side.
+    varying, ones = np.count_nonzero(rarer), sums.by_shot - np.count_nonzero(sums.ones == number)
+    up, down = int((2 * ones < varying).sum()), int((2 * ones > varying).sum())
+    neighbours, neighbours_error = _neighbours(1 - 2 * sums.walls / number, mean, number)
+    halves, drift = _halves(sums, number)
+    hidden = max(1, sites // 2)
+    together = int(repeats.found[0]) == number - len(counts)
+    found = ShotsDescription(
+        source=shots.source,
+        basis=shots.basis,
+        provenance=shots.provenance,
+        shots=number,
+        sites=sites,
+        distinct=len(counts),
+        unique=int((counts == 1).sum()),
+        frequent=tuple(
+            ("".join(map(str, row)), int(counts[k]))
+            for row, k in zip(listed.tolist(), most, strict=True)
+        ),
+        entropy=estimate_entropy(counts),
+        magnetization=mean,
+        magnetization_error=_error(1 - mean**2, number),
+        abs_magnetization=float(np.abs(m).mean()),
+        constant=tuple(np.flatnonzero(rarer == 0).tolist()),
+        up=up,
+        down=down,
+        z2_p_value=float(binomtest(up, up + down).pvalue) if up + down else 1.0,
+        neighbours=neighbours,
+        neighbours_error=neighbours_error,
+        grouped=together and bool(repeats.p_value[0] < LEVEL),
+        repeats=repeats,
+        memory=_repeats([[count] for count in rarer.tolist()], twice.tolist(), number),
+        halves=halves,
+        drift=drift,
+        ordering=find_order(bits),
+        parameters=sites * hidden + sites + hidden,
+    )
+    return replace(found, doubts=tuple(_doubts(found)))
+
+
+class _Sums(NamedTuple):
+    """Sums over the shots: of ones [site], of those in the first half, of ones and of zeros that
+    follow themselves, and of walls, where the bits of a bond differ [bond]; ones and walls by shot.
+    """
+
+    ones: NDArray[np.int64]
+    early: NDArray[np.int64]
+    ones_twice: NDArray[np.int64]
+    zeros_twice: NDArray[np.int64]
+    walls: NDArray[np.int64]
+    by_shot: NDArray[np.int64]
+    walls_by_shot: NDArray[np.int64]
+
+
+def _sum_up(bits: Bits) -> _Sums:
+    number, sites = bits.shape
+    ones, early, ones_twice, zeros_twice = np.zeros((4, sites), np.int64)
+    walls = np.zeros(sites - 1, np.int64)
+    by_shot, walls_by_shot = np.zeros((2, number), np.int64)
+    step = max(1, _CHUNK // sites)
+    for start in range(0, number, step):
+        rows = bits[start : start + step]
+        after = rows[int(start == 0) :]  # the first shot of all has none before it
+        before = bits[max(0, start - 1) : start + len(rows) - 1]
+        ones += rows.sum(axis=0, dtype=np.int64)
+        early += rows[: max(0, number // 2 - start)].sum(axis=0, dtype=np.int64)
+        ones_twice += (after & before).sum(axis=0, dtype=np.int64)
+        zeros_twice += len(after) - (after | before).sum(axis=0, dtype=np.int64)
+        wall = rows[:, 1:] ^ rows[:, :-1]
+        walls += wall.sum(axis=0, dtype=np.int64)
+        by_shot[start : start + step] = rows.sum(axis=1)
+        walls_by_shot[start : start + step] = wall.sum(axis=1)
+    return _Sums(ones, early, ones_twice, zeros_twice, walls, by_shot, walls_by_shot)
+
+
+def _neighbours(product: Float64, mean: Float64, number: int) -> tuple[Float64, Float64]:
+    """C_{i,i+1} from <Z_i Z_{i+1}> and <Z_i>, with the standard error of a mean of products."""
+    a, b = mean[:-1], mean[1:]
+    value = product - a * b
+    # <(Z_i - a)^2 (Z_j - b)^2>, as Z^2 = 1
+    square = (1 - a**2) * (1 - b**2) - 4 * a * b * (a * b - product)
+    return value, _error(np.maximum(square - value**2, 0.0), number)
+
+
+def _error(variance: Float64, number: int) -> Float64:
+    """The standard error of a mean of `number` values; NaN, unknown, of one."""
+    if number < 2:
+        return np.full(variance.shape, np.nan)
+    return np.sqrt(variance / (number - 1))
+
+
+def _repeats(counts: Sequence[ArrayLike], found: Sequence[int], number: int) -> Repeats:
+    """Pairs of equal neighbours in a row of `number` things against random orders of the row.
+
+    counts[k] says how many things there are of each class; things of no class equal nothing.
+    """
+    expected, spread = np.array([_random_order(each, number) for each in counts]).T
+    pairs = np.array(found)
+    possible = (expected > 0) & (spread > 0)
+    mean, sd = np.where(possible, [expected, spread], 1.0)
+    # Rare pairs follow Poisson's law, many a normal one with a skewness of sd / mean at most.
+    p = pearson3.sf((pairs - 0.5 - mean) / sd, sd / mean)
+    p = np.where(mean < 30, np.maximum(p, poisson.sf(pairs - 1, mean)), p)
+    return Repeats(pairs, expected, np.where(possible, p, 1.0))
+
+
+def _random_order(counts: ArrayLike, number: int) -> tuple[float, float]:
+    """Mean and standard deviation of the number of equal neighbours over all orders, exact."""
+    if number < 2:
+        return 0.0, 0.0
+    two = three = four = same = 0
+    for c, times in zip(
+        *(each.tolist() for each in np.unique(counts, return_counts=True)), strict=True
+    ):
+        pairs = c * (c - 1)
+        two += times * pairs
+        three += times * pairs * (c - 2)
+        four += times * pairs * (c - 2) * (c - 3)
+        same += times * pairs**2
+    mean = Fraction(two, number)
+    # Two places that overlap hold three things; two that do not hold four, of one class or of two.
+    square = mean + Fraction(2 * three + four + two**2 - same, number * (number - 1))
+    return float(mean), math.sqrt(square - mean**2)
+
+
+def _halves(sums: _Sums, number: int) -> tuple[Float64, Float64]:
+    """First half against second: the values of both, and the difference in random orders."""
+    first = number // 2
+    parts = np.array([first, number - first])
+    late = sums.ones - sums.early
+    z = 1 - 2 * np.array([sums.early, late]) / np.maximum(parts, 1)[:, None]
+    # Ones of a site in the first half: hypergeometric, with a correction for continuity.
+    share = sums.ones / number
+    spread = np.sqrt(share * (1 - share) * parts[0] * parts[1] / max(1, number - 1))
+    gap = sums.early - share * first
+    drift = np.sign(gap) * np.maximum(np.abs(gap) - 0.5, 0)
+    values, drifts = [z], [_ratio(drift, spread)]
+    sites = len(sums.ones)
+    for x in (np.abs(1 - 2 * sums.by_shot / sites), 1 - 2 * sums.walls_by_shot / max(1, sites - 1)):
+        means = np.array([half.mean() if half.size else 0.0 for half in (x[:first], x[first:])])
+        error = x.std() * np.sqrt((1 / np.maximum(parts, 1)).sum())
+        values.append(means[:, None])
+        drifts.append(_ratio(means[1:] - means[:1], np.array([error])))
+    return np.concatenate(values, axis=1), np.concatenate(drifts)
+
+
+def _ratio(value: Float64, spread: Float64) -> Float64:
+    return np.divide(value, spread, out=np.zeros(value.shape), where=spread > 0)
+
+
+def _doubts(found: ShotsDescription) -> Iterator[Doubt]:
+    number, sites, in_z = found.shots, found.sites, found.basis == "Z"
+    if not in_z:
+        yield Doubt("basis", f"measured in {found.basis}, but RBMs and states take shots in Z only")
+    if number < found.parameters:
+        yield Doubt(
+            "few",
+            f"{number} shots, but an RBM with N/2 hidden units has {found.parameters} parameters; "
+            "measure more, or take fewer hidden units",
+        )
+    # A fair coin shows one side n times with 2^(1-n), and a few shots agree by chance.
+    if found.constant and sites * 2.0 ** (1 - number) < LEVEL:
+        ones = [k for k in found.constant if found.magnetization[k] < 0]
+        hint = "a dead qubit, or one without readout? leave these sites out"
+        if len(ones) == sites:
+            hint = "spins of +1 that were read as bits? then read them as spins (--spin)"
+        yield Doubt("constant", f"{_named(found.constant)}: the same value in every shot; {hint}")
+    rarer = np.rint((1 - np.abs(found.magnetization)) / 2 * number)
+    biased = (binom.cdf(rarer, number, RARE) < LEVEL / sites) & (rarer > 0)
+    if biased.any():
+        k = int(np.argmax(np.where(biased, np.abs(found.magnetization), 0)))
+        yield Doubt(
+            "bias",
+            f"{_named(np.flatnonzero(biased))}: one of the values in less than {RARE:.0%} of the "
+            f"shots, at site {k} in {rarer[k] / number:.2%}; is that the state, or the readout?",
+        )
+    share = found.up / max(1, found.up + found.down)
+    # A state far from symmetric is none that anybody takes for symmetric.
+    if in_z and found.z2_p_value < LEVEL and 0.25 <= share <= 0.75:
+        word = "zeros than ones" if share > 0.5 else "ones than zeros"
+        hint = "" if share > 0.5 else "; as relaxation makes zeros, the bits may be inverted"
+        yield Doubt(
+            "symmetry",
+            f"{max(share, 1 - share):.1%} of the shots have more {word} (p = "
+            f"{found.z2_p_value:.1g}): nearly, but not symmetric under a flip of all bits; if the "
+            f"state is, correct the readout{hint}",
+        )
+    yield from _doubts_of_order(found)
+    other = found.ordering
+    if other is not None and other.p_value < LEVEL:
+        yield Doubt(
+            "order",
+            f"in the order {_named(other.order, '')} neighbours are correlated by "
+            f"{other.found_strength:.3f} on average, in the order given by {other.strength:.3f} "
+            f"({other.sigmas:.1f} sigma): if the sites are a chain, the register is permuted; "
+            "reorder its columns",
+        )
+
+
+def _doubts_of_order(found: ShotsDescription) -> Iterator[Doubt]:
+    """Those that rest on the order in which the shots stand."""
+    if found.grouped:
+        yield Doubt(
+            "grouped",
+            "equal configurations stand together, as in counts: the order of the shots is lost; "
+            "shuffle them before you split them",
+        )
+        return
+    reset = "was the reset finished, was anything read out twice? wait longer between shots"
+    if found.repeats.p_value[0] < LEVEL:
+        yield Doubt(
+            "repeats",
+            f"{found.repeats.found[0]} shots equal the one before, by chance "
+            f"{found.repeats.expected[0]:.1f} would; {reset}",
+        )
+    if found.memory_p_value < LEVEL:
+        sites = np.flatnonzero(found.memory.p_value < LEVEL / found.sites)
+        k = int(np.argmin(found.memory.p_value))
+        yield Doubt(
+            "memory",
+            f"{_named(sites)}: the value of the shot before comes again too often, at site {k} the "
+            f"rarer one {found.memory.found[k]} times and by chance "
+            f"{found.memory.expected[k]:.1f}; {reset}",
+        )
+    if found.drift_p_value < LEVEL:
+        k, p = int(np.argmax(np.abs(found.drift))), found.basis
+        what = [
+            *(f"<{p}> of site {site}" for site in range(found.sites)),
+            "|m|",
+            f"the mean of {p} {p}",
+        ]
+        beyond = 2 * len(found.drift) * norm.sf(np.abs(found.drift)) < LEVEL
+        yield Doubt(
+            "drift",
+            f"{what[k]} is {found.halves[0, k]:.4f} in the first half of the shots and "
+            f"{found.halves[1, k]:.4f} in the second ({abs(found.drift[k]):.1f} sigma; so drift "
+            f"{beyond.sum()} of {len(beyond)} means); calibrate again, or leave a part out",
+        )
+
+
+def _named(sites: Sequence[int] | NDArray[np.intp], word: str = "site") -> str:
+    """ "site 3", "sites 3, 5", "sites 0, 1, ... (20)"; without a word the numbers alone."""
+    numbers = ", ".join(str(k) for k in sites[:12]) + (f", ... ({len(sites)})" * (len(sites) > 12))
+    return f"{word}{'s' * (len(sites) > 1)} {numbers}" if word else numbers

@@ -1,0 +1,168 @@
+"""Shots in HDF5 and NetCDF files of any make: one table of numbers in them."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.data.formats.base import File, Reading, as_bits, bits_from_spins, choose_one, rising
+from psiprune.data.formats.settings import ReadSettings
+from psiprune.io.netcdf import check_stored
+
+#: Words in the names of dimensions, without a plural s, that tell along which one a shot lies.
+_SITES = frozenset({"site", "qubit", "atom", "ion", "spin"})
+_SHOTS = frozenset({"shot", "repetition", "rep", "repeat", "sample", "trial", "realization"})
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+
+
+def read_hdf5(file: File, settings: ReadSettings) -> Reading:
+    """Bits of a dataset [shot, site] of HDF5 or NetCDF 4, or of a variable of NetCDF 3.
+
+    The one named by `key`, else `bits`, else the only table of numbers. Where dimensions have names
+    and the first is that of the sites, or the second that of the shots, the table is turned. Links
+    are not followed.
+
+    Raises:
+        InputError: the file is damaged, has no such table, or it holds anything but bits (with
+            `spin`, +1 and -1), or the coordinate of its sites does not rise and `order` is not
+            given.
+    """
+    try:
+        classic = file.content.startswith(b"CDF")
+        tables = _netcdf3_tables(file.content) if classic else _hdf5_tables(file.content)
+    except Exception as error:  # the HDF5 library raises many types on damaged content
+        raise _damaged(file, error) from None
+    if not tables:
+        raise InputError(f"{file.path}: has no table of numbers of two dimensions [shot, site]")
+    wanted = settings.key or (("bits",) if "bits" in tables else ())
+    name = choose_one(list(tables), wanted, "table", str(file.path))
+    try:
+        table = tables[name]()
+    except InputError as error:
+        raise InputError(f"{file.path}: {name}: {error}") from None
+    except Exception as error:
+        raise _damaged(file, error) from None
+    if settings.order is None and table.names is not None and not rising(table.names):
+        names = ", ".join(map(str, table.names[:20].tolist()))[:80]
+        raise InputError(
+            f"{file.path}: {name}: the coordinate '{table.sites}' names the sites {names}, which "
+            "do not rise; say which column is site 0 by --order listed or --order reversed"
+        )
+    convert = bits_from_spins if settings.spin else as_bits
+    bits = convert(table.values, str(file.path))
+    order = f"site 0 is the first along the dimension '{table.sites}'" if table.sites else ""
+    return Reading(bits, order or "site 0 is column 0", notes={"dataset": name})
+
+
+class _Table:
+    """A table [shot, site], what the file calls its sites, and how their coordinate names them."""
+
+    def __init__(
+        self,
+        values: NDArray[Any],
+        dimensions: list[str],
+        coordinates: list[NDArray[Any] | None],
+    ) -> None:
+        first, second = map(_meaning, dimensions)
+        turned = first != second and (first == "site" or second == "shot")
+        self.values = values.T if turned else values
+        self.sites = dimensions[0 if turned else 1]
+        self.names = coordinates[0 if turned else 1]
+
+
+def _meaning(dimension: str) -> str:
+    """What a dimension runs over by its name: "site", "shot", or "" if that tells nothing."""
+    words = {word.lower().removesuffix("s") for word in _WORD.findall(dimension)}
+    sites, shots = bool(words & _SITES), bool(words & _SHOTS)
+    if sites == shots:
+        return ""
+    return "site" if sites else "shot"
+
+
+def _hdf5_tables(content: bytes) -> dict[str, Any]:
+    """Name -> a function that reads it, for each table of numbers."""
+    import h5py
+
+    found = {}
+    opened = h5py.File(io.BytesIO(content), "r")
+
+    def visit(name: str, item: Any) -> None:
+        table = isinstance(item, h5py.Dataset) and item.ndim == 2 and item.dtype.kind in "biuf"
+        if table:
+            found[name] = lambda: _read_hdf5(item)
+
+    opened.visititems(visit)
+    return found
+
+
+def _read_hdf5(item: Any) -> _Table:
+    check_stored(item)
+    axes = (0, 1)
+    return _Table(
+        item[()],
+        [_dimension(item, axis) for axis in axes],
+        [_coordinate(item, axis) for axis in axes],
+    )
+
+
+def _dimension(item: Any, axis: int) -> str:
+    """The name of a dimension: its label, or that of the scale which NetCDF 4 attaches."""
+    dimension = item.dims[axis]
+    if dimension.label:
+        return str(dimension.label)
+    return str(dimension[0].name).rpartition("/")[2] if len(dimension) else ""
+
+
+def _coordinate(item: Any, axis: int) -> NDArray[Any] | None:
+    """The values of the scale of a dimension; None where it has none, or they were not written."""
+    dimension = item.dims[axis]
+    scale = dimension[0] if len(dimension) else None
+    if scale is None or scale.shape != item.shape[axis : axis + 1]:
+        return None
+    if not scale.id.get_storage_size():
+        return None
+    check_stored(scale)
+    return _names(scale[()])
+
+
+def _names(values: NDArray[Any]) -> NDArray[Any] | None:
+    """Numbers as they are, and text as str; None of anything else."""
+    if values.dtype.kind == "S" and values.ndim == 2:  # NetCDF 3 keeps text by the character
+        values = np.array([b"".join(row) for row in values])
+    if values.dtype.kind in "SO":
+        texts = [
+            text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+            for text in values.tolist()
+        ]
+        values = np.array(texts)
+    return values if values.ndim == 1 and values.dtype.kind in "iufU" else None
+
+
+def _netcdf3_tables(content: bytes) -> dict[str, Any]:
+    from scipy.io import netcdf_file
+
+    opened = netcdf_file(io.BytesIO(content), "r", mmap=False)
+
+    def read(variable: Any) -> _Table:
+        dimensions = [str(name) for name in variable.dimensions]
+        scales = [opened.variables.get(name) for name in dimensions]
+        coordinates = [None if scale is None else _names(np.array(scale[:])) for scale in scales]
+        return _Table(np.array(variable[:]), dimensions, coordinates)
+
+    return {
+        name: lambda variable=variable: read(variable)
+        for name, variable in opened.variables.items()
+        if len(variable.shape) == 2 and variable.data.dtype.kind in "biuf"
+    }
+
+
+def _damaged(file: File, error: Exception) -> InputError:
+    why = str(error) if isinstance(error, ValueError) else type(error).__name__
+    return InputError(
+        f"{file.path}: not HDF5 or NetCDF, truncated, or damaged ({' '.join(why.split())[:80]})"
+    )

@@ -1,0 +1,87 @@
+"""The paper's Fig. 2: five error measures against the fraction pruned."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from psiprune.core.statistics import band
+from psiprune.reporting.figures import (
+    BLUE,
+    CORRELATION,
+    GREY,
+    INFIDELITY,
+    KL,
+    ORANGE,
+    PRUNED,
+    legend_below,
+    log_grid,
+    measure_grid,
+)
+
+_MEASURES = (
+    ("kl", KL),
+    ("infidelity", INFIDELITY),
+    ("energy_roe", "eROE"),
+    ("abs_magnetization_roe", "mROE"),
+    ("correlation_mse", CORRELATION),
+)
+#: What a measure from samples would be by sums over all states, in studies of up to 20 sites.
+_EXACT = {
+    "energy_roe": "energy_bias_exact",
+    "abs_magnetization_roe": "abs_magnetization_bias_exact",
+    "correlation_mse": "correlation_mse_exact",
+}
+
+
+def disconnected_at(study: xr.Dataset) -> float | None:
+    """Fraction pruned at the first level with fewer than the N + N_h - 1 weights of a tree, if any.
+
+    85 % for the paper's 18 x 9 and 10 % a step: there the graph falls apart whatever is pruned.
+    """
+    first = study.isel(field=0, seed=0)
+    too_few = first["weights_kept"].values < study.attrs["sites"] + study.attrs["hidden"] - 1
+    return float(first["fraction_pruned"].values[too_few][0]) if too_few.any() else None
+
+
+def plot_study(study: xr.Dataset) -> Figure:
+    """The paper's Fig. 2: five error measures against the fraction pruned, one column a field.
+
+    Points are medians over seeds as the paper measures them (from samples, with the confidence
+    interval in eROE and mROE), the band holds 16 to 84 % of the seeds, thin lines are the same
+    measures without sampling, dashed lines what a perfect model would show of the sampled ones, so
+    that thin lines may lie below.
+    """
+    labels = [label for _, label in _MEASURES]
+    figure, axes = measure_grid(study, labels, PRUNED, size=(3.4, 10.0))
+    pruned = study["fraction_pruned"].isel(field=0, seed=0).values
+    apart = disconnected_at(study)
+    for column, field in enumerate(study["field"].values):
+        for ax, (name, _) in zip(axes[:, column], _MEASURES, strict=True):
+            _draw_measure(ax, study.sel(field=field), pruned, name)
+            if apart is not None:
+                fallen = f"{apart:.0%}: graph must fall apart"
+                ax.axvline(apart, ls=":", lw=1.2, color=GREY, label=fallen)
+    legend_below(figure, axes[0, 0], columns=2)
+    return figure
+
+
+def _draw_measure(ax: Axes, study: xr.Dataset, pruned: NDArray[np.float64], name: str) -> None:
+    low, middle, high = (each.values for each in band(study[name]))
+    seeds = study.sizes["seed"]
+    label = "measured as in the paper" + (f", median of {seeds} seeds" if seeds > 1 else "")
+    ax.plot(pruned, middle, "o-", ms=3.5, lw=1.2, color=BLUE, label=label)
+    if seeds > 1:
+        ax.fill_between(pruned, low, high, color=BLUE, alpha=0.2, lw=0, label="16 to 84 % of seeds")
+    if "kl_exact" in study:
+        if name in _EXACT:
+            ax.plot(pruned, study[_EXACT[name]].median("seed"), "-", lw=0.9, color=ORANGE)
+        ax.plot([], [], "-", lw=0.9, color=ORANGE, label="without sampling (sum over all states)")
+    floor = study[f"{name}_floor"].median("seed").values
+    if (floor > 0).all():
+        ax.plot(pruned, floor, "--", lw=1.0, color=GREY)
+    ax.plot([], [], "--", lw=1.0, color=GREY, label="floor of the sampled measure: a perfect model")
+    log_grid(ax)

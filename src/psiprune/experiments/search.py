@@ -1,0 +1,195 @@
+"""Search for the smallest RBM within a limit, for one path and over the seeds of a study."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.threads import in_threads
+from psiprune.data.shots import Shots
+from psiprune.experiments.ensemble import Member, train_all
+from psiprune.experiments.pruning_path import early_file, level_file
+from psiprune.experiments.settings import StudySettings, UntilSettings
+from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.metrics.against_state import Measure
+from psiprune.metrics.selectors import Gauge, state_gauge
+from psiprune.pruning.iterative import Level
+from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
+from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
+from psiprune.training.methods import FineTuneSettings
+from psiprune.training.train import Watch
+
+_LOG = logging.getLogger(__name__)
+
+
+def run_until(
+    folder: Path,
+    dense: RBM,
+    shots: Shots,
+    gauge: Gauge,
+    until: UntilSettings,
+    prune: PruneSettings,
+    fine_tune: FineTuneSettings | None,
+    seed: int,
+    watch: Watch,
+    rewind: RBM | None = None,
+    path: Sequence[Level] = (),
+) -> tuple[Smallest, Measure]:
+    """`find_smallest`, with every RBM of the search in a file with its measure.
+
+    Args:
+        folder: level-00.nc, ..., trial-0085.nc, ..., other-1.nc, ... and smallest.nc stand here.
+        dense: the RBM to begin with.
+        shots: the training set.
+        gauge: the measure.
+        until: its name, and the limit or how to find it.
+        prune: criterion and schedule.
+        fine_tune: training after each step, or None.
+        seed: of random pruning, of samples and of fine-tuning.
+        watch: called after each epoch.
+        rewind: where the training of each trial begins, if not at what pruning left.
+        path: levels of this path that are there already, from 0 on.
+
+    Returns:
+        What the search found, and the measure of the smallest RBM with its error.
+
+    Raises:
+        InputError: the RBM itself is beyond the limit, there is no limit and no way to find one, or
+            a file is damaged.
+    """
+
+    def measure(rbm: RBM) -> float:
+        return gauge(rbm).value
+
+    def keep(name: str, make: Callable[[], Trial]) -> Trial:
+        file = folder / f"{name}.nc"
+        if not file.exists():
+            with trainings_kept(file):
+                made = make()
+                kept = made.rbm.to_dataset().assign({until.measure: made.value})
+                write_dataset(file, kept, "rbm")
+            _LOG.info("%s: written, %s %.6g", file, until.measure, made.value)
+        else:
+            _LOG.info("%s: taken as it is", file)
+        found = read_dataset(file, "rbm")
+        if until.measure not in found:
+            raise InputError(f"{file}: holds no {until.measure}; delete it, to make it again")
+        return Trial(name, rbm_from_dataset(found, file), float(found[until.measure]))
+
+    limit = until.limit
+    if limit is None:
+        limit = dense_limit(
+            dense, shots, measure=measure, others=until.others, watch=watch, keep=keep
+        )
+    found = find_smallest(
+        dense,
+        shots,
+        measure=measure,
+        limit=limit,
+        settings=prune,
+        fine_tune=fine_tune,
+        bisect=until.bisect,
+        rewind=rewind,
+        path=path,
+        seed=seed,
+        watch=watch,
+        keep=keep,
+    )
+    best = gauge(found.rbm)
+    dataset = found.rbm.to_dataset().assign(
+        {
+            until.measure: best.value,
+            f"{until.measure}_error": best.error,
+            f"{until.measure}_floor": best.floor,
+            f"{until.measure}_limit": limit,
+        }
+    )
+    write_dataset(folder / "smallest.nc", dataset, "rbm")
+    return found, best
+
+
+def with_smallest(
+    dataset: xr.Dataset, settings: StudySettings, until: UntilSettings, members: Sequence[Member]
+) -> xr.Dataset:
+    """The study with the smallest RBM within the limit of every field and seed.
+
+    A search goes on past the levels of the study, see `_search_settings`. Where it ends within the
+    limit all the same, `smallest_censored` is 1: an RBM of fewer weights may be within it, too.
+    """
+    how = _search_settings(settings.prune)
+    gauges = [
+        state_gauge(until.measure, member.problem.reference, draws=until.draws, seed=member.seed)
+        for member in members
+    ]
+
+    def measure_dense(k: int) -> float:
+        return gauges[k](load_rbm(level_file(members[k].folder, 0))).value
+
+    of_dense = in_threads(measure_dense, range(len(members)))
+    fields = len(settings.fields)
+    # Members stand field by field within a seed.
+    worst = np.array(of_dense).reshape(-1, fields).max(axis=0)
+    limits = worst if until.limit is None else np.full(fields, until.limit)
+
+    def search(k: int, tick: Watch) -> tuple[float, float, float, float]:
+        limit, member = float(limits[k % fields]), members[k]
+        if not of_dense[k] <= limit:
+            return np.nan, np.nan, np.nan, 0.0
+        folder = member.folder / "smallest"
+        folder.mkdir(exist_ok=True)
+        path = [
+            Level(step, load_rbm(level_file(member.folder, step)))
+            for step in range(settings.prune.levels + 1)
+        ]
+        epoch = settings.rewind_epoch
+        early = None if epoch is None else load_rbm(early_file(member.folder, epoch))
+        found, best = run_until(
+            folder,
+            path[0].rbm,
+            member.problem.shots,
+            gauges[k],
+            until.model_copy(update={"limit": limit}),
+            how,
+            settings.tuning,
+            member.seed,
+            tick,
+            early,
+            path,
+        )
+        weights = found.rbm.number_of_weights
+        return float(weights), best.value, best.error, float(found.fewer is None and weights > 1)
+
+    # A bisection halves what one step removes at most.
+    trials = round(settings.prune.fraction * settings.hidden_units * settings.sites).bit_length()
+    epochs = len(members) * trials * settings.tuning.epochs
+    found = np.array(train_all(search, range(len(members)), epochs)).reshape(-1, fields, 4)
+    unit = {"units": "nat" if until.measure == "kl" else "1"}
+    over = ("field", "seed")
+    weights, value, error, censored = np.moveaxis(found, -1, 0).swapaxes(1, 2)
+    dataset = dataset.assign(
+        smallest_weights=(over, weights, {"units": "1"}),
+        smallest_value=(over, value, unit),
+        smallest_value_error=(over, error, unit),
+        smallest_censored=(over, censored.astype(np.uint8), {"units": "1"}),
+        smallest_limit=("field", limits, unit),
+    )
+    return dataset.assign_attrs(smallest_measure=until.measure)
+
+
+def _search_settings(prune: PruneSettings) -> PruneSettings:
+    """How a search prunes: to its end as `prune --until`, unless levels or a density are given.
+
+    Levels count as given where they are not the default, as a run's config.toml names them all.
+    """
+    default = PruneSettings.model_fields["levels"].default
+    if prune.density is not None or prune.levels != default:
+        return prune
+    return prune.model_copy(update={"levels": SEARCH_LEVELS})

@@ -1,0 +1,1 @@
+"""log Z and the Fisher matrix of an RBM."""

@@ -1,0 +1,291 @@
+"""The Fisher matrix of an RBM under its own distribution: what pruning by curvature rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune.core import random
+from psiprune.core.exceptions import InputError
+from psiprune.core.lapack import cholesky_in_place, inverse_in_place
+from psiprune.core.limits import LARGEST_FISHER
+from psiprune.core.threads import in_threads, one_blas_thread
+from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.inference.log_partition import independent_draws
+from psiprune.kernels import enumeration
+from psiprune.rbm import gibbs
+from psiprune.rbm.likelihood import Configurations, collapse
+from psiprune.rbm.model import RBM
+
+Float64 = NDArray[np.float64]
+#: Up to this many sites averages over the model are sums over all states.
+BASIS_SITES = 20
+#: Samples a caller hands in, at least: with fewer F is mostly noise, or of too low a rank.
+SAMPLES_PER_PARAMETER = 8
+_CHAINS, _BURN_IN, _THIN = 2016, 1000, 50
+_LEAST = 1e-10  # damping, above the rounding error of the sums behind F
+_MOST = 1.0  # far above any rounding error, as all derivatives lie between 0 and 1
+_PIECE = 1 << 14  # states or samples at a time
+_BLOCK = 512  # parameters at a time
+
+
+@one_blas_thread()
+def model_fisher(
+    rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
+) -> Float64:
+    """F = Cov_p(v) of d log p~(v) / d theta, [parameter, parameter].
+
+    The parameters are the weights of the mask row by row, the visible and the hidden biases; the
+    derivatives are s_j v_i, v_i and s_j with s_j = p(h_j = 1 | v) (Amari, Neural Comput. 10, 251
+    (1998)). A change delta of the parameters costs KL(p || p') = delta.F.delta / 2 nat to second
+    order.
+
+    Args:
+        rbm: the RBM.
+        draws: samples behind the matrix above 20 sites; up to 20 it is a sum over all states.
+        seed: of the samples.
+        samples: take the average over these at any number of sites.
+
+    Raises:
+        InputError: more than 20,000 parameters.
+    """
+    if rbm.number_of_parameters > LARGEST_FISHER:
+        raise InputError(
+            f"rbm: a Fisher matrix of at most {LARGEST_FISHER:,} parameters can be held, found "
+            f"{rbm.number_of_parameters:,}; prune by 'damage' or 'magnitude' first"
+        )
+    if samples is None and rbm.visible <= BASIS_SITES:
+        return basis_fisher(rbm)
+    return sample_fisher(rbm, samples or model_configurations(rbm, draws, seed))
+
+
+def weight_variances(
+    rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
+) -> Float64:
+    """The diagonal of F, Var_p(v) of s_j v_i, for all weights that could be, [hidden, visible].
+
+    Arguments as for `model_fisher`, for any number of parameters.
+    """
+    mean, square = np.zeros(rbm.mask.shape), np.zeros(rbm.mask.shape)
+    for piece in _model_pieces(rbm, draws, seed, samples):
+        given = rbm.weights @ piece.bits + rbm.hidden_bias[:, None]
+        enumeration.sigmoid_in_place(given, piece.weight)
+        weighted = given * piece.weight
+        mean += weighted @ piece.bits.T
+        weighted *= given
+        square += weighted @ piece.bits.T
+    return np.maximum(square - mean**2, 0.0)
+
+
+def model_configurations(rbm: RBM, draws: int, seed: int) -> Configurations:
+    """Weighted configurations of p(v): `draws` samples, equal ones collapsed.
+
+    Independent draws where there are any (`independent_draws`), else the states of 2016 Gibbs
+    chains with flips of all bits: after 1000 steps from random bits, then every 50 steps.
+    """
+    own = random.seed_for(seed, "fisher")
+    independent = independent_draws(rbm, draws, seed=own)
+    if independent is not None:
+        return collapse(independent)
+    start = gibbs.random_start(min(draws, _CHAINS), rbm.visible, own)
+    chains = gibbs.start_chains(rbm.machine, start, own)
+    chains = gibbs.advance_with_flips(chains, _BURN_IN)
+    kept = [chains.bits]
+    while len(kept) * len(start) < draws:
+        chains = gibbs.advance_with_flips(chains, _THIN)
+        kept.append(chains.bits)
+    return collapse(np.concatenate(kept)[:draws])
+
+
+def as_configurations(rbm: RBM, samples: Shots | ArrayLike) -> Configurations:
+    """Samples a caller hands in, Shots or bits [shot, site], equal ones collapsed.
+
+    Raises:
+        InputError: they are no bits, or have other sites than the RBM.
+    """
+    return collapse(check_sites(as_shots(samples), rbm.visible, "the RBM").bits)
+
+
+def check_samples(rbm: RBM, samples: Shots | ArrayLike) -> NDArray[np.uint8]:
+    """Bits [shot, site] of samples a caller hands in, enough for a Fisher matrix of the RBM.
+
+    Raises:
+        InputError: they are no bits, have other sites, or are fewer than eight for each parameter.
+    """
+    bits = check_sites(as_shots(samples), rbm.visible, "the RBM").bits
+    if len(bits) < (least := SAMPLES_PER_PARAMETER * rbm.number_of_parameters):
+        raise InputError(
+            f"samples: must be at least {least:,}, {SAMPLES_PER_PARAMETER} for each parameter of "
+            f"the RBM, found {len(bits):,}; give more, or none, to have them drawn from the RBM"
+        )
+    return bits
+
+
+def basis_fisher(rbm: RBM) -> Float64:
+    """`model_fisher` by a sum over all 2^N states.
+
+    With s_0 = v_0 = 1 every entry is an average of s_a s_c v_b v_d. A state is a row (its high
+    bits) and a column (its low bits) of the matrix G = p s_a s_c. With a 1 and the bits of all rows
+    as the columns of X, and the same for columns in Y, the averages are X^T G Y (a bit of each),
+    X^T diag(G 1) X and Y^T diag(1^T G) Y: N / 2 operations for each state and pair of hidden units,
+    instead of one for each state and pair of parameters.
+    """
+    low = rbm.visible // 2
+    rows, columns = _bits_of(rbm.visible - low), _bits_of(low)
+    prob = np.exp(rbm.log_prob_all() - rbm.log_partition()).reshape(len(rows), len(columns))
+    from_rows = rbm.weights[:, low:] @ rows[:, 1:].T + rbm.hidden_bias[:, None]
+    from_columns = rbm.weights[:, :low] @ columns[:, 1:].T
+    units, sites = rbm.hidden + 1, rbm.visible + 1
+    across = np.zeros((units, units, rows.shape[1], columns.shape[1]))
+    by_row, by_column = (np.zeros((units, units, len(bits))) for bits in (rows, columns))
+    step = max(1, _PIECE // len(columns))
+    for first in range(0, len(rows), step):
+        part = slice(first, first + step)
+        weight = prob[part]
+        given = (from_rows[:, part, None] + from_columns[:, None, :]).reshape(rbm.hidden, -1)
+        enumeration.sigmoid_in_place(given, weight.ravel())
+        s = np.concatenate([np.ones((1, weight.size)), given]).reshape(units, *weight.shape)
+        for a in range(units):
+            g = s[: a + 1] * (s[a] * weight)
+            folded = g @ columns
+            across[a, : a + 1] += rows[part].T @ folded
+            by_row[a, : a + 1, part] = folded[:, :, 0]
+            by_column[a, : a + 1] += g.sum(axis=1)
+    # The mean of s_a s_c v_b v_d at [a, c, b, d], for c <= a.
+    above, below = np.r_[0, low + 1 : sites], np.r_[0, 1 : low + 1]
+    mean = np.zeros((units, units, sites, sites))
+    mean[:, :, above[:, None], below] = across
+    mean[:, :, below[:, None], above] = across.swapaxes(2, 3)
+    for a in range(units):
+        mean[a][:, above[:, None], above] = (by_row[a][:, None, :] * rows.T) @ rows
+        mean[a][:, below[:, None], below] = (by_column[a][:, None, :] * columns.T) @ columns
+    unit, site = _factors_of_parameters(rbm)
+    larger, smaller = np.maximum(unit[:, None], unit), np.minimum(unit[:, None], unit)
+    single = mean[unit, 0, site, 0]
+    return mean[larger, smaller, site[:, None], site] - single[:, None] * single
+
+
+def sample_fisher(rbm: RBM, data: Configurations) -> Float64:
+    """`model_fisher` over weighted configurations, in blocks of float32 over all cores."""
+    given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
+    enumeration.sigmoid_in_place(given, data.weight)
+    s, v = (
+        np.concatenate([np.ones((1, len(data.weight))), x]).astype(np.float32)
+        for x in (given, data.bits)
+    )
+    root = np.sqrt(data.weight).astype(np.float32)
+    unit, site = _factors_of_parameters(rbm)
+    mean = ((s * root**2) @ v.T)[unit, site]
+    fisher = np.empty((len(unit), len(unit)))
+
+    def derivatives(first: int) -> NDArray[np.float32]:
+        part = slice(first, first + _BLOCK)
+        block = s[unit[part]] * v[site[part]]
+        block -= mean[part, None]
+        block *= root
+        return block
+
+    def fill(corner: tuple[int, int]) -> None:
+        i, j = (slice(first, first + _BLOCK) for first in corner)
+        one = derivatives(corner[0])
+        other = one if corner[0] == corner[1] else derivatives(corner[1])
+        fisher[i, j] = one @ other.T
+        fisher[j, i] = fisher[i, j].T
+
+    blocks = range(0, len(unit), _BLOCK)
+    in_threads(fill, [(i, j) for i in blocks for j in blocks if i <= j])
+    return fisher
+
+
+def damped_factor(matrix: Float64, damping: float) -> tuple[Float64, float]:
+    """The Cholesky factor of F + lambda 1, in the place of F in Fortran order, and lambda.
+
+    That is the damping given, fourfold as often as F needs it: a sum over samples in float32, whose
+    rounding is that of its largest eigenvalue. In an ordered state that is all sites at once.
+
+    Raises:
+        LinAlgError: no damping that rounding could need is enough.
+    """
+    diagonal = matrix.diagonal().copy()
+    places = np.diag_indices(len(matrix))
+    while True:
+        matrix[places] = diagonal + damping
+        try:
+            return cholesky_in_place(matrix), damping
+        except np.linalg.LinAlgError:
+            if damping > _MOST:
+                raise
+        damping *= 4.0
+        for first in range(0, len(matrix), _BLOCK):  # the other triangle is what it was
+            part = slice(first, first + _BLOCK)
+            matrix[part, part] = np.triu(matrix[part, part]) + np.triu(matrix[part, part], 1).T
+            matrix[first + _BLOCK :, part] = matrix[part, first + _BLOCK :].T
+
+
+def damped_inverse(fisher: Float64, damping: float) -> Float64:
+    """(F + lambda 1)^-1 by Cholesky, lambda = damping * mean of the diagonal of F, at least 1e-10.
+
+    So where p(v) hardly depends on the parameters, rounding cannot make the matrix indefinite: F
+    holds differences of numbers up to 1. A mean of 0 counts as 1. See `damped_factor`.
+    """
+    size = len(fisher)
+    mean = float(np.trace(fisher)) / size
+    matrix = np.array(fisher, order="F")
+    factor, _ = damped_factor(matrix, max(_LEAST, damping * (mean if mean > 0 else 1.0)))
+    inverse = inverse_in_place(factor)
+    for first in range(0, size, _BLOCK):  # the other triangle, without a second matrix
+        part = slice(first, first + _BLOCK)
+        corner = np.tril(inverse[part, part])
+        inverse[part, part] = corner + np.tril(corner, -1).T
+        inverse[part, first + _BLOCK :] = inverse[first + _BLOCK :, part].T
+    return inverse
+
+
+def _model_pieces(
+    rbm: RBM, draws: int, seed: int, samples: Configurations | None
+) -> Iterator[Configurations]:
+    """The states of the whole basis with their p(v), up to 20 sites, or samples, in pieces."""
+    if samples is not None or rbm.visible > BASIS_SITES:
+        bits, weight = samples or model_configurations(rbm, draws, seed)
+        for first in range(0, len(weight), _PIECE):
+            part = slice(first, first + _PIECE)
+            yield Configurations(bits[:, part], weight[part])
+        return
+    prob = np.exp(rbm.log_prob_all() - rbm.log_partition())
+    for first in range(0, len(prob), _PIECE):
+        states = np.arange(first, min(first + _PIECE, len(prob)))
+        basis = (states >> np.arange(rbm.visible)[:, None]) & 1
+        yield Configurations(basis.astype(np.float64), prob[first : first + _PIECE])
+
+
+def _factors_of_parameters(rbm: RBM) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(a, b) of each parameter with d log p~ / d theta = s_a v_b, where s_0 = v_0 = 1."""
+    hidden, visible = np.nonzero(rbm.mask)
+    n, m = rbm.visible, rbm.hidden
+    unit = np.concatenate([hidden + 1, np.zeros(n, np.int64), np.arange(1, m + 1)])
+    site = np.concatenate([visible + 1, np.arange(1, n + 1), np.zeros(m, np.int64)])
+    return unit, site
+
+
+def _bits_of(sites: int) -> Float64:
+    """1 and the bits of every configuration, [2^sites, 1 + site]."""
+    bits = (np.arange(1 << sites)[:, None] >> np.arange(sites)) & 1
+    return np.concatenate([np.ones((len(bits), 1)), bits], axis=1).astype(np.float64)
+
+
+def fisher_matrix(rbm: RBM, data: Configurations) -> Float64:
+    """F = Cov_v of d log p~(v) / d theta, [parameter, parameter], over the given configurations.
+
+    With s_j = p(h_j = 1 | v) the derivatives are s_j v_i for each weight of the mask (row by row),
+    v_i for each visible bias and s_j for each hidden bias, in that order. Over configurations of
+    the model this is its Fisher information (Amari, Neural Comput. 10, 251 (1998)).
+    """
+    given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
+    enumeration.sigmoid_in_place(given, data.weight)
+    hidden, visible = np.nonzero(rbm.mask)
+    features = np.concatenate([given[hidden] * data.bits[visible], data.bits, given])
+    features -= (features @ data.weight)[:, None]
+    features *= np.sqrt(data.weight)
+    return features @ features.T

@@ -1,0 +1,1 @@
+"""Describe any file or run folder of psiprune."""

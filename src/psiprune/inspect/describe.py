@@ -1,0 +1,407 @@
+"""What a file or a run folder holds: shots, a state, an RBM, a dataset, a run; with warnings."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.data.diagnostics import Doubt, ShotsDescription, describe_shots
+from psiprune.data.shots import Shots, read_shots
+from psiprune.experiments.settings import rarest
+from psiprune.inspect.contents import contents_of, read_config
+from psiprune.io.bytes import pipes_kept
+from psiprune.io.netcdf import kind_of, read_dataset, verify
+from psiprune.io.run import in_use
+from psiprune.metrics.against_state import EXACT_SITES, reference_of
+from psiprune.rbm.clusters import find_clusters
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import rbm_from_dataset
+from psiprune.states.mps import MPS, load_mps
+
+Float64 = NDArray[np.float64]
+_WIDTH, _CHANCE = 3, 0.05  # sites of a cluster, and how often chance may make one
+
+
+@dataclass(frozen=True, eq=False)
+class StateDescription:
+    """A matrix product state; energies as in `MPS`, NaN where no Hamiltonian is known.
+
+    Attributes:
+        source: the file.
+        sites: N.
+        bond_dimensions: of the N - 1 bonds.
+        free_parameters: of the tensors, without the gauge freedom.
+        field, coupling: h and J.
+        energy, energy_variance: <H> and <H^2> - <H>^2.
+        exact_energy: of the ground state by free fermions.
+        truncation_error: the largest weight cut off at one bond.
+        magnetization: <Z_i>, [site].
+        abs_magnetization: <|m|>.
+        neighbours: mean of <Z_i Z_{i+1}> over the bonds.
+        doubts: the warnings.
+    """
+
+    source: str
+    sites: int
+    bond_dimensions: tuple[int, ...]
+    free_parameters: int
+    field: float
+    coupling: float
+    energy: float
+    energy_variance: float
+    exact_energy: float
+    truncation_error: float
+    magnetization: Float64
+    abs_magnetization: float
+    neighbours: float
+    doubts: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RBMDescription:
+    """An RBM.
+
+    Attributes:
+        source: the file.
+        visible, hidden, weights, parameters, density, components: as those of `RBM`.
+        ranges: least, middle (median) and largest value of the weights that exist, of their
+            absolute values, and of the biases of both layers; NaN without weights.
+        weights_by_hidden: weights of each hidden unit, [hidden].
+        dead: hidden units without weights, which have no effect.
+        lone: those with one weight, which is no more than a bias of its site.
+        apart: sites without weights, independent of all others.
+        clusters: hidden units whose strongest three adjacent weights are a cluster, as
+            `find_clusters` judges the RBM with its pruned weights as 0; None where N is too small
+            to tell them from chance.
+        measures: single numbers that stand in the file beside the RBM, such as kl.
+        provenance: how it was made.
+        doubts: the warnings.
+    """
+
+    source: str
+    visible: int
+    hidden: int
+    weights: int
+    parameters: int
+    density: float
+    components: int
+    ranges: Mapping[str, tuple[float, float, float]]
+    weights_by_hidden: NDArray[np.int64]
+    dead: tuple[int, ...]
+    lone: tuple[int, ...]
+    apart: tuple[int, ...]
+    clusters: int | None
+    measures: Mapping[str, float]
+    provenance: Mapping[str, str | int | float]
+    doubts: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True)
+class VariableDescription:
+    """A variable of a dataset: dimensions, least and largest value, and what share is missing."""
+
+    name: str
+    dimensions: tuple[str, ...]
+    meaning: str
+    units: str
+    least: float
+    largest: float
+    missing: float
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetDescription:
+    """A labelled dataset of another kind, such as study.nc.
+
+    Attributes:
+        source: the file.
+        kind: what the file says it is.
+        sizes: dimensions and their lengths.
+        variables: all of them, coordinates first.
+        attributes: of the whole.
+    """
+
+    source: str
+    kind: str
+    sizes: Mapping[str, int]
+    variables: tuple[VariableDescription, ...]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class RunDescription:
+    """A run folder.
+
+    Attributes:
+        source: the folder.
+        command: the command that made it; None if it is not known here.
+        config: config.toml.
+        provenance: provenance.json.
+        done, missing: the files of a finished run that are there, and that are not.
+        damaged: files that cannot be read, and why.
+        files, bytes: all that the folder holds.
+        running: whether a process writes to it now.
+        resume: how to go on; empty where nothing is missing.
+    """
+
+    source: str
+    command: str | None
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    done: tuple[str, ...]
+    missing: tuple[str, ...]
+    damaged: tuple[tuple[str, str], ...]
+    files: int
+    bytes: int
+    running: bool
+    resume: str
+
+
+Description = (
+    ShotsDescription | StateDescription | RBMDescription | DatasetDescription | RunDescription
+)
+
+
+@pipes_kept()
+def describe(
+    what: str | os.PathLike[str] | Shots | MPS | RBM, format: str | None = None, **settings: Any
+) -> Description:
+    """What a file, a run folder, or an object of psiprune holds, and what about it is doubtful.
+
+    Args:
+        what: a file of psiprune, a file of shots of any format, a run folder; or shots, a state or
+            an RBM.
+        format: of a file of shots; what its content shows if not given.
+        **settings: how shots are read, as in `read_shots`.
+
+    Raises:
+        InputError: the file cannot be read or is none of these, the folder holds no run, or a
+            format is given for something else than a file of shots.
+    """
+    match what:
+        case Shots():
+            return describe_shots(what)
+        case MPS():
+            return _describe_state(what, "state")
+        case RBM():
+            return _describe_rbm(what, "rbm", {})
+    path = Path(what)
+    if format is not None or settings:
+        return describe_shots(read_shots(path, format, **settings))
+    if path.is_dir():
+        return _describe_run(path)
+    kind = kind_of(path)
+    if kind in (None, "shots"):
+        return describe_shots(read_shots(path))
+    if kind == "mps":
+        return _describe_state(load_mps(path), str(path))
+    dataset = read_dataset(path)
+    if kind == "rbm":
+        single = {str(name): each.item() for name, each in dataset.items() if each.ndim == 0}
+        return _describe_rbm(rbm_from_dataset(dataset, path), str(path), single)
+    return _describe_dataset(dataset, str(path), str(kind))
+
+
+def _describe_state(state: MPS, source: str) -> StateDescription:
+    nan, model = float("nan"), state.model
+    return StateDescription(
+        source=source,
+        sites=state.sites,
+        bond_dimensions=state.bond_dimensions,
+        free_parameters=state.free_parameters,
+        field=nan if model is None else model.field,
+        coupling=nan if model is None else model.coupling,
+        energy=state.energy,
+        energy_variance=state.energy_variance,
+        exact_energy=nan if model is None else model.ground_energy(),
+        truncation_error=state.truncation_error,
+        magnetization=state.magnetization(),
+        abs_magnetization=state.abs_magnetization(),
+        neighbours=float(np.diag(state.correlations(), 1).mean()),
+        doubts=tuple(_doubts_of_state(state)),
+    )
+
+
+def _doubts_of_state(state: MPS) -> Iterator[Doubt]:
+    if state.model is not None:
+        exact = state.model.ground_energy()
+        if state.energy - exact > 1e-6 * abs(exact):
+            yield Doubt(
+                "energy",
+                f"{state.energy - exact:.2g} above the ground state's {exact:.8f}: not the ground "
+                "state of its model; make it again by ground-state",
+            )
+        if state.energy_variance > 1e-6 * exact**2:
+            yield Doubt(
+                "variance",
+                f"the energy is spread by {state.energy_variance**0.5:.2g}: not an eigenstate; "
+                "raise the bond dimension",
+            )
+    if state.sites <= EXACT_SITES:
+        try:
+            reference_of(state)
+        except InputError as error:
+            yield Doubt("signs", str(error).removeprefix("state: "))
+
+
+def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDescription:
+    units, sites = rbm.mask.sum(axis=1), rbm.mask.sum(axis=0)
+    clusters = None
+    if rbm.visible >= _WIDTH and rarest(rbm.visible, _WIDTH) <= _CHANCE:
+        whole = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+        clusters = int(find_clusters(whole, width=_WIDTH, threshold=_CHANCE)["found"].sum())
+    own = rbm.weights[rbm.mask]
+    ranges = {
+        "W": own,
+        "|W|": np.abs(own),
+        "visible bias b": rbm.visible_bias,
+        "hidden bias c": rbm.hidden_bias,
+    }
+    found = RBMDescription(
+        source=source,
+        visible=rbm.visible,
+        hidden=rbm.hidden,
+        weights=rbm.number_of_weights,
+        parameters=rbm.number_of_parameters,
+        density=rbm.density,
+        components=rbm.components,
+        ranges={name: _range(values) for name, values in ranges.items()},
+        weights_by_hidden=units,
+        dead=tuple(np.flatnonzero(units == 0).tolist()),
+        lone=tuple(np.flatnonzero(units == 1).tolist()),
+        apart=tuple(np.flatnonzero(sites == 0).tolist()),
+        clusters=clusters,
+        measures=measures,
+        provenance=rbm.provenance,
+        doubts=(),
+    )
+    return replace(found, doubts=tuple(_doubts_of_rbm(found)))
+
+
+def _range(values: Float64) -> tuple[float, float, float]:
+    if not values.size:
+        return (float("nan"),) * 3
+    return float(values.min()), float(np.median(values)), float(values.max())
+
+
+def _doubts_of_rbm(found: RBMDescription) -> Iterator[Doubt]:
+    for name, units, word in (
+        ("dead", found.dead, "no weight"),
+        ("lone", found.lone, "one weight"),
+    ):
+        if units:
+            yield Doubt(
+                name,
+                f"{len(units)} of {found.hidden} hidden units have {word}; the same distribution "
+                "without them: rbm.compact()",
+            )
+    if found.apart:
+        yield Doubt(
+            "apart",
+            f"{len(found.apart)} of {found.visible} sites have no weight, so they are independent "
+            "of all others; keep more weights, or rewire",
+        )
+    elif found.components - len(found.dead) > 1:
+        yield Doubt(
+            "parts",
+            f"the graph falls into {found.components - len(found.dead)} parts that are independent "
+            "of each other; keep more weights, or rewire",
+        )
+    shots = found.provenance.get("training_shots")
+    if isinstance(shots, int) and shots < found.parameters:
+        yield Doubt(
+            "few",
+            f"trained on {shots} shots, but it has {found.parameters} parameters; evaluate it on "
+            "shots held out",
+        )
+
+
+def _describe_dataset(dataset: xr.Dataset, source: str, kind: str) -> DatasetDescription:
+    names = [*dataset.coords, *dataset.data_vars]
+    return DatasetDescription(
+        source=source,
+        kind=kind,
+        sizes={str(name): size for name, size in dataset.sizes.items()},
+        variables=tuple(_describe_variable(str(name), dataset[name]) for name in names),
+        attributes={
+            name: value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+            for name, value in dataset.attrs.items()
+        },
+    )
+
+
+def _describe_variable(name: str, variable: xr.DataArray) -> VariableDescription:
+    least = largest = float("nan")
+    missing = 0.0
+    if variable.dtype.kind in "biuf" and variable.size:
+        values = variable.values.astype(np.float64)
+        known = values[~np.isnan(values)]
+        missing = 1 - known.size / values.size
+        if known.size:
+            least, largest = float(known.min()), float(known.max())
+    return VariableDescription(
+        name=name,
+        dimensions=tuple(map(str, variable.dims)),
+        meaning=str(variable.attrs.get("long_name", "")),
+        units=str(variable.attrs.get("units", "")),
+        least=least,
+        largest=largest,
+        missing=missing,
+    )
+
+
+def _describe_run(folder: Path) -> RunDescription:
+    """Nothing is written, and what is damaged is told, not raised."""
+    if not (folder / "config.toml").exists():
+        raise InputError(f"{folder}: holds no run (no config.toml); give a file or a run folder")
+    damaged: list[tuple[str, str]] = []
+    config: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name[0] != ".")
+    for file in files:
+        name = file.relative_to(folder)
+        try:
+            if file.suffix == ".nc":
+                verify(file)
+            elif file.suffix == ".json":
+                found = json.loads(file.read_text())
+                provenance = dict(found) if name == Path("provenance.json") else provenance
+            elif name == Path("config.toml"):
+                config = read_config(folder)
+        except InputError as error:
+            damaged.append((str(name), str(error).removeprefix(f"{file}: ")))
+        except (OSError, ValueError, TypeError) as error:
+            damaged.append((str(name), f"cannot be read: {error}"))
+    contents = contents_of(folder, config) if config else None
+    if contents is None and "config.toml" not in dict(damaged):
+        damaged.append(
+            (
+                "config.toml",
+                "is the configuration of no command known here: damaged, or of another version, so "
+                "which files there must be cannot be told",
+            )
+        )
+    wanted = () if contents is None else contents.files
+    missing = tuple(str(file) for file in wanted if not (folder / file).exists())
+    return RunDescription(
+        source=str(folder),
+        command=None if contents is None else contents.command,
+        config=config,
+        provenance=provenance,
+        done=tuple(str(file) for file in wanted if (folder / file).exists()),
+        missing=missing,
+        damaged=tuple(damaged),
+        files=len(files),
+        bytes=sum(file.stat().st_size for file in files),
+        running=in_use(folder),
+        resume="" if contents is None or not (missing or damaged) else contents.resume,
+    )

@@ -1,0 +1,77 @@
+"""Annealed importance sampling: one pass over all temperatures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from psiprune.kernels.layer import activate, bernoulli, draw, lane_space
+from psiprune.kernels.layout import Layer
+from psiprune.kernels.simd import LANES_PER_VECTOR, compiled, exp64, spread_lanes
+
+#: SHA-256 of simd.py, layout.py and layer.py, first 12 digits. numba's cache watches only this
+#: file, so a change in those must show here, or old machine code keeps running; a test compares.
+INLINED_DIGEST = "3a00bb54139c"
+
+
+@compiled
+def anneal(  # type: ignore[no-untyped-def]
+    chains, log_weight, betas, graph, base, at, first_tile, key, vectors
+):
+    """Carry chains [tile, visible, lane] through the temperatures `betas`, in place.
+
+    At beta the parameters are base + beta (at - base), the base without weights. Each change of
+    beta adds log p~_new(v) - log p~_old(v) to log_weight [tile, lane] (float64) and is followed by
+    one block Gibbs step at the new beta. With t_j = at.c_j - base.c_j + W_j.v the activation of
+    hidden unit j is base.c_j + beta t_j, so one product with the weights serves both.
+    """
+    lanes = LANES_PER_VECTOR * len(vectors)
+    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
+    rise = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias - base.hidden_bias)
+    change = at.visible_bias - base.visible_bias
+    by_column = at.weights[graph.column_edge]
+    weights, bias = np.empty_like(by_column), np.empty_like(change)
+    to_visible = Layer(graph.column_start, graph.column_index, weights, bias)
+    space = lane_space(visible + 2 * hidden + 1, lanes)
+    v, h, p = space[:visible], space[visible : visible + hidden], space[visible + hidden : -1]
+    t = space[-1]
+    spread = np.zeros(lanes, np.uint32)
+    linear, above, below = np.empty(lanes), np.empty(lanes), np.empty(lanes)
+    for tile in range(chains.shape[0]):
+        offset = (first_tile + tile) * lanes
+        after = key
+        v[:] = chains[tile]
+        spread_lanes(offset, lanes, spread)
+        for k in range(1, betas.shape[0]):
+            new, old = betas[k], betas[k - 1]
+            linear[:] = 0.0
+            above[:] = 1.0
+            below[:] = 1.0
+            for i in range(visible):
+                slope = np.float64(change[i]) * (new - old)
+                for lane in range(LANES_PER_VECTOR * len(vectors)):
+                    linear[lane] += slope * v[i, lane]
+            for j in range(hidden):
+                activate(rise, j, v, t, vectors)
+                start = np.float64(base.hidden_bias[j])
+                for lane in range(LANES_PER_VECTOR * len(vectors)):
+                    x, y = start + new * t[lane], start + old * t[lane]
+                    small = exp64(-abs(x))
+                    larger = 1.0 / (1.0 + small)
+                    linear[lane] += max(x, 0.0) - max(y, 0.0)
+                    above[lane] *= 1.0 + small
+                    below[lane] *= 1.0 + exp64(-abs(y))
+                    p[j, lane] = np.float32(larger if x >= 0.0 else small * larger)
+                if j % 512 == 511:  # before a product of factors up to 2 can overflow
+                    for lane in range(LANES_PER_VECTOR * len(vectors)):
+                        linear[lane] += np.log(above[lane] / below[lane])
+                        above[lane] = 1.0
+                        below[lane] = 1.0
+            for lane in range(LANES_PER_VECTOR * len(vectors)):
+                log_weight[tile, lane] += linear[lane] + np.log(above[lane] / below[lane])
+            after = bernoulli(p, h, spread, after, vectors)
+            for edge in range(weights.shape[0]):
+                weights[edge] = np.float32(new) * by_column[edge]
+            for i in range(visible):
+                bias[i] = base.visible_bias[i] + np.float32(new) * change[i]
+            after = draw(to_visible, h, v, spread, after, vectors)
+        chains[tile] = v

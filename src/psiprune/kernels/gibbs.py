@@ -1,0 +1,125 @@
+"""Block Gibbs sampling, with and without global flips."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, uint32, uint64
+
+from psiprune.kernels.layer import activate, draw, lane_space
+from psiprune.kernels.layout import Layer
+from psiprune.kernels.simd import (
+    LANES_PER_VECTOR,
+    compiled,
+    exp32,
+    exp64,
+    row_key,
+    spread_lanes,
+    stack_floats,
+    uniform,
+)
+
+#: SHA-256 of simd.py, layout.py and layer.py, first 12 digits. numba's cache watches only this
+#: file, so a change in those must show here, or old machine code keeps running; a test compares.
+INLINED_DIGEST = "3a00bb54139c"
+
+
+@compiled
+def gibbs(chains, steps, graph, at, first_tile, key, vectors):  # type: ignore[no-untyped-def]
+    """Advance chains [tile, visible, lane] by block Gibbs steps, in place.
+
+    The numbers of a chain depend on its index and the key alone: tiles may be given one by one.
+    """
+    lanes = LANES_PER_VECTOR * len(vectors)
+    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
+    to_hidden = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias)
+    to_visible = Layer(
+        graph.column_start, graph.column_index, at.weights[graph.column_edge], at.visible_bias
+    )
+    spread = np.zeros(lanes, np.uint32)
+    space = lane_space(visible + hidden, lanes)
+    v, h = space[:visible], space[visible:]
+    for tile in range(chains.shape[0]):
+        offset = (first_tile + tile) * lanes
+        after = key
+        v[:] = chains[tile]
+        spread_lanes(offset, lanes, spread)
+        for _ in range(steps):
+            after = draw(to_hidden, v, h, spread, after, vectors)
+            after = draw(to_visible, h, v, spread, after, vectors)
+        chains[tile] = v
+
+
+@compiled
+def gibbs_with_flips(  # type: ignore[no-untyped-def]
+    chains, steps, graph, at, first_tile, key, vectors
+):
+    """`gibbs`, and before each step a choice between v and 1 - v by their probabilities.
+
+    1 - v is taken with probability p~(1 - v) / (p~(v) + p~(1 - v)). The activation of hidden unit j
+    at 1 - v is 2 c_j + sum_i W_ji minus that at v, which the Gibbs step needs anyway, and of v it
+    needs nothing else: so the choice costs no product with the weights, and v is never written.
+    """
+    lanes = LANES_PER_VECTOR * len(vectors)
+    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
+    to_hidden = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias)
+    to_visible = Layer(
+        graph.column_start, graph.column_index, at.weights[graph.column_edge], at.visible_bias
+    )
+    both = np.empty(hidden, np.float32)  # activation at v plus that at 1 - v
+    for j in range(hidden):
+        total = 2.0 * np.float64(at.hidden_bias[j])
+        for edge in range(graph.row_start[j], graph.row_start[j + 1]):
+            total += at.weights[edge]
+        both[j] = total
+    spread = np.zeros(lanes, np.uint32)
+    space = lane_space(visible + hidden, lanes)
+    v, h = space[:visible], space[visible:]
+    total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    linear = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    factor = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    turned = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    one, zero = np.float32(1.0), np.float32(0.0)
+    for tile in range(chains.shape[0]):
+        offset = (first_tile + tile) * lanes
+        after = key
+        v[:] = chains[tile]
+        spread_lanes(offset, lanes, spread)
+        for _ in range(steps):
+            # linear + log(factor) becomes log p~(1 - v) - log p~(v).
+            for lane in range(LANES_PER_VECTOR * len(vectors)):
+                linear[lane] = zero
+                factor[lane] = one
+            for i in range(visible):
+                bias = at.visible_bias[i]
+                for lane in range(LANES_PER_VECTOR * len(vectors)):
+                    linear[lane] += bias * (one - v[i, lane] - v[i, lane])
+            for j in range(hidden):
+                activate(to_hidden, j, v, total, vectors)
+                for lane in range(LANES_PER_VECTOR * len(vectors)):
+                    y = total[lane]
+                    h[j, lane] = y
+                    x = both[j] - y
+                    linear[lane] += max(x, zero) - max(y, zero)
+                    factor[lane] *= (one + exp32(-abs(x))) / (one + exp32(-abs(y)))
+                if j % 64 == 63:  # before a product of factors 1/2 to 2 leaves the range of floats
+                    for lane in range(LANES_PER_VECTOR * len(vectors)):
+                        linear[lane] += np.log(factor[lane])
+                        factor[lane] = one
+            mixed = row_key(after)
+            low, high = uint32(mixed), uint32(mixed >> uint64(32))
+            for lane in range(LANES_PER_VECTOR * len(vectors)):
+                u = uniform(spread[lane], low, high)
+                down = exp64(-np.float64(linear[lane])) / np.float64(factor[lane])
+                turned[lane] = one if u + u * down < 1.0 else zero
+            after = uint64(after + uint64(1))
+            for j in range(hidden):
+                mixed = row_key(after)
+                low, high = uint32(mixed), uint32(mixed >> uint64(32))
+                for lane in range(LANES_PER_VECTOR * len(vectors)):
+                    y = h[j, lane]
+                    x = y + turned[lane] * (both[j] - y - y)
+                    u = uniform(spread[lane], low, high)
+                    h[j, lane] = one if u + u * exp32(-x) < one else zero
+                after = uint64(after + uint64(1))
+            after = draw(to_visible, h, v, spread, after, vectors)
+        chains[tile] = v

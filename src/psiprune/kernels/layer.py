@@ -1,0 +1,73 @@
+"""One layer of an RBM given the other, over all lanes of a tile; inlined by its callers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, uint32, uint64
+
+from psiprune.kernels.simd import LANES_PER_VECTOR, exp32, inlined, row_key, stack_floats, uniform
+
+# --- one layer given the other ---------------------------------------------------------------
+
+
+@inlined
+def lane_space(units, lanes):  # type: ignore[no-untyped-def]
+    """Zeros [unit, lane] aligned to a cache line, so that no vector load straddles two."""
+    raw = np.zeros(units * lanes + 16, np.float32)
+    offset = (-(raw.ctypes.data // 4)) % 16
+    return raw[offset : offset + units * lanes].reshape(units, lanes)
+
+
+@inlined
+def activate(layer, j, x, total, vectors):  # type: ignore[no-untyped-def]
+    """total[lane] = bias_j + sum_i w_ji x[i, lane]; `total` stays in registers throughout."""
+    bias = layer.bias[j]
+    for lane in range(LANES_PER_VECTOR * len(vectors)):
+        total[lane] = bias
+    for edge in range(uint64(layer.start[j]), uint64(layer.start[j + 1])):
+        weight = layer.weight[edge]
+        i = uint64(layer.unit[edge])
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            total[lane] += weight * x[i, lane]
+
+
+@inlined
+def draw(layer, x, y, spread, key, vectors):  # type: ignore[no-untyped-def]
+    """y[j, lane] ~ Bernoulli(sigmoid(activation)), a row of the generator a unit; the next key.
+
+    u < 1/(1 + e) is asked as u + u e < 1, which spares the division.
+    """
+    total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    for j in range(layer.bias.shape[0]):
+        activate(layer, j, x, total, vectors)
+        mixed = row_key(key)
+        low, high = uint32(mixed), uint32(mixed >> uint64(32))
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            u = uniform(spread[lane], low, high)
+            below = u + u * exp32(-total[lane]) < np.float32(1.0)
+            y[j, lane] = np.float32(1.0) if below else np.float32(0.0)
+        key = uint64(key + uint64(1))
+    return key
+
+
+@inlined
+def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def]
+    """p[j, lane] = counted[lane] * sigmoid(activation)."""
+    total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    for j in range(layer.bias.shape[0]):
+        activate(layer, j, x, total, vectors)
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            p[j, lane] = counted[lane] / (np.float32(1.0) + exp32(-total[lane]))
+
+
+@inlined
+def bernoulli(p, y, spread, key, vectors):  # type: ignore[no-untyped-def]
+    """y[j, lane] ~ Bernoulli(p[j, lane]); the next key."""
+    for j in range(p.shape[0]):
+        mixed = row_key(key)
+        low, high = uint32(mixed), uint32(mixed >> uint64(32))
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            below = uniform(spread[lane], low, high) < p[j, lane]
+            y[j, lane] = np.float32(1.0) if below else np.float32(0.0)
+        key = uint64(key + uint64(1))
+    return key

@@ -1,0 +1,88 @@
+"""Units by lanes: how an RBM and its Markov chains lie in memory.
+
+The state of a layer is an array [unit, lane], one lane a Markov chain, float32 0 or 1. Every inner
+loop runs over the lanes of one unit and vectorises; the weights that exist are walked one by one,
+as a list of neighbours, so a pruned weight saves a vector operation. Chains come in tiles of
+16 * len(vectors) lanes; the length of that tuple is known to the compiler.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.kernels.simd import LANES_PER_VECTOR
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int32 = NDArray[np.int32]
+#: Two tiles: 7 vectors, as for 100 chains, and 4 vectors, for multiples of 64.
+WIDE, NARROW = (0,) * 7, (0,) * 4
+
+
+class Graph(NamedTuple):
+    """The edges of an RBM: neighbours of each hidden unit (row) and each visible unit (column)."""
+
+    row_start: Int32  # [hidden + 1] into row_index
+    row_index: Int32  # [edge] the visible unit
+    column_start: Int32  # [visible + 1] into column_index
+    column_index: Int32  # [edge] the hidden unit
+    column_edge: Int32  # [edge] where a column's edge stands in the order by rows
+
+
+class Parameters(NamedTuple):
+    """The numbers of an RBM on its graph; also their velocities and their gradients."""
+
+    weights: Float32  # [edge], by rows
+    visible_bias: Float32  # [visible]
+    hidden_bias: Float32  # [hidden]
+
+
+class Layer(NamedTuple):
+    """One direction of an RBM: for each unit of a layer, its neighbours and their weights."""
+
+    start: Int32
+    unit: Int32
+    weight: Float32
+    bias: Float32
+
+
+def graph_of(mask: NDArray[np.bool_]) -> Graph:
+    """The graph of a mask [hidden, visible]."""
+    rows, columns = (axis.astype(np.int32) for axis in np.nonzero(mask))
+    by_column = np.lexsort((rows, columns)).astype(np.int32)
+    hidden, visible = mask.shape
+    return Graph(
+        np.searchsorted(rows, np.arange(hidden + 1)).astype(np.int32),
+        columns,
+        np.searchsorted(columns[by_column], np.arange(visible + 1)).astype(np.int32),
+        rows[by_column],
+        by_column,
+    )
+
+
+def lanes_of(vectors: tuple[int, ...]) -> int:
+    """Chains in one tile."""
+    return LANES_PER_VECTOR * len(vectors)
+
+
+def tile_shape(chains: int) -> tuple[int, ...]:
+    """The tuple `vectors` for a number of chains: the tile that leaves fewer lanes idle."""
+
+    def lanes(vectors: tuple[int, ...]) -> int:
+        tile = lanes_of(vectors)
+        return -(-chains // tile) * tile
+
+    return min((WIDE, NARROW), key=lanes)
+
+
+def pack(bits: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Bits [shot, site] as words [site // 32, shot]; site i is bit i % 32 of its word."""
+    shots, sites = bits.shape
+    words = -(-sites // 32)
+    padded = np.zeros((shots, 32 * words), np.uint8)
+    padded[:, :sites] = bits
+    bytes_ = np.packbits(padded, axis=1, bitorder="little")
+    return np.ascontiguousarray(bytes_.view("<u4").T.astype(np.uint32))

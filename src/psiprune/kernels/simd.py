@@ -1,0 +1,144 @@
+"""Arithmetic on lanes: the operations that numba lacks, each as the vector instruction it becomes.
+
+A lane is one Markov chain. Every loop over lanes in `kernels` has a length known when it is
+compiled (16 times the length of the tuple `vectors`), so LLVM unrolls it into whole vectors and
+keeps an accumulator of one unit over all lanes in registers.
+
+The generator is a counter hash, not a state: the number for (row, lane) is a keyed 32-bit mix of
+the lane, with a 64-bit key per row from SplitMix64 (Steele, Lea & Flood 2014). So results do not
+depend on the number of threads or on how chains are grouped, and a resume needs no stored state.
+The mix is Wellons' lowbias32 (two multiplications) with a second key xored in between them.
+numba widens unsigned 32-bit arithmetic to 64 bits, hence the two intrinsics written in LLVM IR.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types, uint64
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+#: Reductions over lanes may be reordered and products fused: without it no sum vectorises.
+FAST = {"contract", "reassoc", "nsz", "arcp"}
+inlined = njit(inline="always", nogil=True, fastmath=FAST, error_model="numpy")
+compiled = njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+LANES_PER_VECTOR = 16
+
+
+@intrinsic
+def stack_floats(
+    typingctx: Any, vectors: Any
+) -> Any:  # numba reads the annotations of none of these
+    """Pointer to 16 * len(vectors) floats on the stack, which LLVM can hold in registers."""
+    count = LANES_PER_VECTOR * len(vectors)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        block = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), count))
+        return builder.bitcast(block, ir.FloatType().as_pointer())
+
+    return types.CPointer(types.float32)(vectors), codegen
+
+
+@intrinsic
+def uniform(typingctx: Any, lane: Any, low: Any, high: Any) -> Any:
+    """Uniform float32 on the 2^23 midpoints of (0, 1) for one lane of the row keyed (low, high).
+
+    `lane` is uint32 from `spread_lanes`.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(32)
+        lane_number, key_low, key_high = arguments
+        x = builder.add(lane_number, key_low)
+        x = builder.xor(x, builder.lshr(x, ir.Constant(word, 16)))
+        x = builder.mul(x, ir.Constant(word, 0x7FEB352D))
+        x = builder.xor(builder.xor(x, builder.lshr(x, ir.Constant(word, 15))), key_high)
+        x = builder.mul(x, ir.Constant(word, 0x846CA68B))
+        x = builder.xor(x, builder.lshr(x, ir.Constant(word, 16)))
+        # 23 random bits as the mantissa of a float in [1, 2), then down to the middle of its cell.
+        x = builder.or_(builder.lshr(x, ir.Constant(word, 9)), ir.Constant(word, 0x3F800000))
+        shift = ir.Constant(ir.FloatType(), float(np.float32(1 - 2.0**-24)))
+        return builder.fsub(builder.bitcast(x, ir.FloatType()), shift)
+
+    return types.float32(types.uint32, types.uint32, types.uint32), codegen
+
+
+@inlined
+def spread_lanes(first, lanes, out):  # type: ignore[no-untyped-def]
+    """out[k] = (first + k) times 2^32 / golden ratio, the lane numbers as `uniform` takes them."""
+    for k in range(lanes):
+        out[k] = (first + k) * 0x9E3779B9
+
+
+@intrinsic
+def times_power_of_two(typingctx: Any, x: Any, exponent: Any) -> Any:
+    """x * 2^exponent by adding to the exponent bits; exponent is a whole number held as a float."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        floating, word, mantissa = {
+            types.float32: (ir.FloatType(), ir.IntType(32), 23),
+            types.float64: (ir.DoubleType(), ir.IntType(64), 52),
+        }[signature.return_type]
+        raised = builder.shl(builder.fptosi(arguments[1], word), ir.Constant(word, mantissa))
+        return builder.bitcast(builder.add(builder.bitcast(arguments[0], word), raised), floating)
+
+    return x(x, x), codegen
+
+
+@inlined
+def row_key(key: int) -> int:
+    """SplitMix64 of a 64-bit counter."""
+    z = uint64(key + uint64(0x9E3779B97F4A7C15))
+    z = uint64((z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9))
+    z = uint64((z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB))
+    return uint64(z ^ (z >> uint64(31)))
+
+
+@inlined
+def exp32(x: float) -> float:
+    """exp(x) in float32 for |x| <= 80, beyond that exp(+-80).
+
+    2^n times a polynomial in the fraction of x log2(e), |fraction| <= 1/2, without a branch. The
+    relative error is below 3e-7 + 7e-8 |x|, the second part from x log2(e) in float32; in a
+    sigmoid it is below 1e-7 absolute.
+    """
+    x = min(max(x, np.float32(-80.0)), np.float32(80.0))  # type: ignore[assignment]
+    y = x * np.float32(1.44269504)
+    n = np.rint(y)
+    f = y - n
+    p = np.float32(1.327647129073739e-3)
+    p = p * f + np.float32(9.675540961325169e-3)
+    p = p * f + np.float32(5.550713092088699e-2)
+    p = p * f + np.float32(2.4022120237350464e-1)
+    p = p * f + np.float32(6.931469440460205e-1)
+    p = p * f + np.float32(1.0)
+    return times_power_of_two(p, n)
+
+
+@inlined
+def exp64(x: float) -> float:
+    """exp(x) in float64 for |x| <= 700, beyond that exp(+-700); relative error < 2e-16 (5 + |x|).
+
+    Taylor polynomial of degree 12 on |x - n log 2| <= log(2)/2, without a branch. log 2 is one
+    number: FAST lets LLVM add up two parts of it, and this error is no matter in 1 + exp(-|x|).
+    """
+    x = min(max(x, -700.0), 700.0)
+    n = np.floor(x * 1.4426950408889634 + 0.5)
+    f = x - n * 0.6931471805599453
+    p = 1.0 / 479001600.0
+    p = p * f + 1.0 / 39916800.0
+    p = p * f + 1.0 / 3628800.0
+    p = p * f + 1.0 / 362880.0
+    p = p * f + 1.0 / 40320.0
+    p = p * f + 1.0 / 5040.0
+    p = p * f + 1.0 / 720.0
+    p = p * f + 1.0 / 120.0
+    p = p * f + 1.0 / 24.0
+    p = p * f + 1.0 / 6.0
+    p = p * f + 0.5
+    p = p * f + 1.0
+    p = p * f + 1.0
+    return times_power_of_two(p, n)

@@ -1,0 +1,1 @@
+"""What an RBM costs in physics, against a state or against shots."""

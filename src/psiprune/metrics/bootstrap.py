@@ -1,0 +1,37 @@
+"""Bootstrap errors of averages over shots."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+#: Resamples behind the error of an average.
+RESAMPLES = 400
+_STREAM = 8
+
+
+def bootstrap_means(table: NDArray[np.float32], seed: int) -> Float64:
+    """Means of the columns of table [shot, column] over resamples of its rows: [resample, column].
+
+    Rows are drawn with replacement, by `scipy.stats.bootstrap`; a few resamples are in memory at a
+    time, as how often each row was drawn.
+    """
+    from scipy.stats import bootstrap  # half a second to load, and only this needs it
+
+    shots = len(table)
+
+    def means(rows: NDArray[np.int64], axis: int) -> Float64:
+        counts = [np.bincount(each, minlength=shots) for each in rows]
+        return (np.array(counts, dtype=np.float32) @ table).T.astype(np.float64) / shots
+
+    found = bootstrap(
+        (np.arange(shots),),
+        means,
+        n_resamples=RESAMPLES,
+        batch=max(1, min(RESAMPLES, 4_000_000 // shots)),
+        vectorized=True,
+        method="percentile",
+        rng=np.random.default_rng([seed, _STREAM, 1]),
+    )
+    return np.asarray(found.bootstrap_distribution.T)

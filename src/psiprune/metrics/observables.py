@@ -1,0 +1,220 @@
+"""What configurations, or a whole distribution, say: energy, m, |m|, C(d), with errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune.kernels import enumeration
+from psiprune.rbm.model import RBM
+from psiprune.states.mps import MPS
+from psiprune.states.tfim import TFIM, midpoint
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A mean with its standard error and the standard deviation of one draw; scalars or arrays.
+
+    `error` accounts for autocorrelation; it is 0 where the value is a sum over all states. The
+    `covariance` of the errors of an array is [value, value]; None for scalars and exact values.
+    """
+
+    value: Float64 | np.float64
+    error: Float64 | np.float64
+    deviation: Float64 | np.float64
+    covariance: Float64 | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Observables:
+    """The observables of the paper, Eqs. (1), (5), (7). Energy in the units of J, total.
+
+    Attributes:
+        energy: <H>.
+        magnetization: <m>, m = sum_i Z_i / N.
+        abs_magnetization: <|m|>.
+        correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
+        magnetization_distribution: P(m), m = 1 - 2 k / N with k the number of 1 bits, [k].
+    """
+
+    energy: Estimate
+    magnetization: Estimate
+    abs_magnetization: Estimate
+    correlation: Estimate
+    magnetization_distribution: Estimate
+
+
+def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observables:
+    """Observables of psi = sqrt(p) by sums over the whole basis, p [2^N]; all errors are 0.
+
+    <X_i> = sum_v sqrt(p(v) p(v with site i flipped)).
+    """
+    n = sites
+    tables = _tables(n)
+    psi = np.sqrt(prob)
+    flips = 0.0
+    for k in range(n):
+        halves = psi.reshape(-1, 2, 1 << k)
+        flips += 2.0 * float(np.einsum("ab,ab->", halves[:, 0], halves[:, 1]))
+    energy = float("nan")
+    if model is not None:
+        energy = -model.coupling * float(prob @ tables.bonds) - model.field * flips
+    by_magnetization = np.bincount(tables.ones, weights=prob, minlength=n + 1)
+    m = 1.0 - 2.0 * np.arange(n + 1) / n
+    i = midpoint(n)
+    z = _site_means(prob)
+    zz = _site_means(prob * tables.middle)
+    zz[i] = 1.0
+    correlation = (zz - z[i] * z)[i : i + n - n // 2 + 1]
+    return Observables(
+        _exact(energy),
+        _exact(by_magnetization @ m),
+        _exact(by_magnetization @ np.abs(m)),
+        _exact(correlation),
+        _exact(by_magnetization),
+    )
+
+
+def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> Observables:
+    """Observables from RBM samples, bits [chain, draw, site]; a chain of one draw is a lone draw.
+
+    Errors: the standard deviation of the chains' means over the root of the number of chains, which
+    holds for any autocorrelation within a chain. The energy is NaN without a model.
+    """
+    chains, draws, n = bits.shape
+    found = {
+        name: chain_mean(values.reshape(chains, draws, *values.shape[1:]))
+        for name, values in series(rbm, bits.reshape(chains * draws, n), model).items()
+    }
+    nan = np.float64("nan")
+    energy = found.pop("energy", Estimate(nan, nan, nan))
+    return Observables(energy, **found, magnetization_distribution=histogram(bits))
+
+
+def series(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> dict[str, Float64]:
+    """The observables of each configuration, bits [draw, site] -> [draw] or [draw, distance].
+
+    Their means are those of `Observables`, by its names; there is no energy without a model. The
+    energy is the local energy -J sum_i z_i z_{i+1} - h sum_i psi(v with site i flipped) / psi(v).
+    """
+    z = (1.0 - 2.0 * bits).astype(np.float64, copy=False)
+    found = {}
+    if model is not None:
+        local = np.empty(len(bits))
+        enumeration.flip_amplitudes(bits, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
+        local *= -model.field
+        local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
+        found["energy"] = local
+    return found | _diagonal(z)
+
+
+def reference_observables(state: MPS) -> Observables:
+    """Observables of a state, exact from its tensors at any N; the energy is NaN without a model.
+
+    The deviations are those of one draw in the Z basis (0 for the energy, whose local energy has
+    no variance in an eigenstate): they give the noise floor of a perfect model.
+    """
+    n = state.sites
+    prob = state.magnetization_distribution()
+    m = 1.0 - 2.0 * np.arange(n + 1) / n
+    mean, absolute, square = (np.float64(prob @ f) for f in (m, np.abs(m), m**2))
+    i, reach = midpoint(n), n - n // 2 + 1
+    z, zz = state.magnetization(), state.correlations()
+    correlation = (zz[i, i:] - z[i] * z[i:])[:reach]
+    spread = np.sqrt(np.maximum(1.0 - zz[i, i : i + reach] ** 2, 0.0))
+    zero = np.float64(0.0)
+    energy = np.float64("nan")
+    if state.model is not None:
+        x = state.transverse_magnetization().sum()
+        energy = -state.model.coupling * np.trace(zz, 1) - state.model.field * x
+    return Observables(
+        Estimate(energy, zero, zero),
+        Estimate(mean, zero, np.sqrt(np.maximum(square - mean**2, 0.0))),
+        Estimate(absolute, zero, np.sqrt(np.maximum(square - absolute**2, 0.0))),
+        Estimate(correlation, np.zeros(len(correlation)), spread),
+        # Contraction may leave a probability of 0 at -1e-17.
+        Estimate(prob, np.zeros(n + 1), np.sqrt(np.maximum(prob * (1.0 - prob), 0.0))),
+    )
+
+
+def data_observables(bits: NDArray[np.uint8]) -> dict[str, Estimate]:
+    """<m>, <|m|>, C(d), P(m) of independent shots, bits [shot, site]; the energy would need psi."""
+    values = _diagonal((1.0 - 2.0 * bits).astype(np.float64, copy=False))
+    found = {name: chain_mean(each[:, None]) for name, each in values.items()}
+    return found | {"magnetization_distribution": histogram(bits[:, None, :])}
+
+
+def histogram(bits: NDArray[np.uint8]) -> Estimate:
+    """P(m) of bits [chain, draw, site] over the number of 1 bits; errors as in `chain_mean`.
+
+    They mean what they say in bins with some tens of draws; an empty one has none.
+    """
+    chains, draws, n = bits.shape
+    ones = bits.sum(axis=2, dtype=np.int64)
+    prob = np.bincount(ones.ravel(), minlength=n + 1) / ones.size
+    deviation = np.sqrt(prob * (1.0 - prob))
+    if draws == 1:  # a chain of one draw is 0 or 1 in each bin: no table of all chains is needed
+        return Estimate(prob, deviation / np.sqrt(max(1, chains - 1)), deviation)
+    bins = ones + (n + 1) * np.arange(chains)[:, None]
+    by_chain = np.bincount(bins.ravel(), minlength=chains * (n + 1)).reshape(chains, n + 1) / draws
+    return Estimate(prob, by_chain.std(axis=0, ddof=1) / np.sqrt(chains), deviation)
+
+
+def chain_mean(values: Float64) -> Estimate:
+    """Mean over [chain, draw, ...] with the error from the spread of the chains' means."""
+    means = values.mean(axis=1)
+    chains = len(means)
+    error = means.std(axis=0, ddof=1) / np.sqrt(chains)
+    spread = np.atleast_2d(np.cov(means, rowvar=False)) / len(means) if means.ndim == 2 else None
+    return Estimate(means.mean(axis=0), error, values.std(axis=(0, 1)), spread)
+
+
+class _Tables(NamedTuple):
+    """Functions of the basis index: number of 1 bits, sum of Z_i Z_{i+1}, Z of the midpoint."""
+
+    ones: NDArray[np.int64]
+    bonds: Float64
+    middle: Float64
+
+
+@lru_cache(maxsize=2)
+def _tables(sites: int) -> _Tables:
+    index = np.arange(1 << sites)
+    z: list[Float64] = [(1.0 - 2.0 * ((index >> k) & 1)).astype(np.float64) for k in range(sites)]
+    ones = sum(((index >> k) & 1 for k in range(sites)), np.zeros_like(index))
+    bonds = sum((z[k] * z[k + 1] for k in range(sites - 1)), np.zeros(1 << sites))
+    return _Tables(ones, bonds, z[midpoint(sites)])
+
+
+def _diagonal(z: Float64) -> dict[str, Float64]:
+    """m [draw], |m| [draw] and products [draw, distance] whose means are <m>, <|m|> and C(d).
+
+    The product of fluctuations has C(d) as its mean, up to a bias of order 1/draws.
+    """
+    n = z.shape[1]
+    m, i = z.mean(axis=1), midpoint(n)
+    fluctuation = z - z.mean(axis=0)
+    products = fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
+    return {"magnetization": m, "abs_magnetization": np.abs(m), "correlation": products}
+
+
+def _site_means(weight: Float64) -> Float64:
+    """sum_v weight(v) Z_i(v) for each site: fold the last site away, then the one before it."""
+    sites = len(weight).bit_length() - 1
+    means = np.empty(sites)
+    for k in reversed(range(sites)):
+        up, down = weight[: 1 << k], weight[1 << k :]
+        means[k] = up.sum() - down.sum()
+        weight = up + down
+    return means
+
+
+def _exact(value: ArrayLike) -> Estimate:
+    array = np.asarray(value, dtype=np.float64)
+    return Estimate(array, np.zeros_like(array), np.zeros_like(array))

@@ -1,0 +1,1 @@
+"""Reproduce Golubeva & Melko 2021: stages, claims, figures, report."""

@@ -1,0 +1,188 @@
+"""The paper, reproduced and judged: experiments, figures, claims and report in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.statistics import bands_of
+from psiprune.experiments.figures.ablation import plot_broken, plot_forbidden
+from psiprune.experiments.figures.frontier import plot_frontier
+from psiprune.experiments.figures.sparse import plot_sparse
+from psiprune.experiments.figures.study import plot_study
+from psiprune.io.netcdf import write_bytes, write_dataset
+from psiprune.io.provenance import facts_of, other_stages
+from psiprune.io.run import open_run
+from psiprune.paper.claims.judge import claims_markdown, claims_numbers, claims_text, counts, judge
+from psiprune.paper.figures.against_kl import plot_measures_against_kl
+from psiprune.paper.figures.decay import plot_decay
+from psiprune.paper.figures.graph import plot_graph
+from psiprune.paper.figures.order import plot_order
+from psiprune.paper.figures.schedules import plot_schedules
+from psiprune.paper.figures.sizes import plot_sizes
+from psiprune.paper.figures.timing import plot_timing
+from psiprune.paper.headlines import headlines
+from psiprune.paper.report import paper_report
+from psiprune.paper.settings import PaperSettings
+from psiprune.paper.stages import PARTS, Paper, run_paper
+from psiprune.paper.table_one import schedule_numbers, schedule_text
+from psiprune.reporting.figures import save_figures
+from psiprune.reporting.page import Provenance, write_report
+
+#: The table that can be made alone, beside the figures.
+TABLE = "table1"
+
+
+class Drawing(NamedTuple):
+    """A figure: the parts of a run that it needs, and how it is drawn."""
+
+    parts: tuple[str, ...]
+    draw: Callable[[Paper], Figure]
+
+
+#: All figures by the stems of their files.
+DRAWINGS: Mapping[str, Drawing] = {
+    "fig1": Drawing(("graph",), lambda paper: plot_graph(paper.datasets["graph"])),
+    "fig2": Drawing(("study",), lambda paper: plot_study(paper.datasets["study"])),
+    "fig3": Drawing(
+        ("study", "symmetry"),
+        lambda paper: plot_order(paper.datasets["study"], paper.datasets["symmetry"]),
+    ),
+    "fig4": Drawing(
+        ("sizes", "decay"), lambda paper: plot_decay(paper.sizes, paper.datasets["decay"])
+    ),
+    "fig5": Drawing(("sparse",), lambda paper: plot_sparse(paper.datasets["sparse"])),
+    "fig6": Drawing(
+        ("study", "ranks"),
+        lambda paper: plot_measures_against_kl(paper.datasets["study"], paper.datasets["ranks"]),
+    ),
+    "schedules": Drawing(
+        ("schedules",), lambda paper: plot_schedules(paper.datasets["study"], paper.schedules)
+    ),
+    "broken": Drawing(("ablation",), lambda paper: plot_broken(paper.datasets["ablation"])),
+    "forbidden": Drawing(("ablation",), lambda paper: plot_forbidden(paper.datasets["ablation"])),
+    "sizes": Drawing(("sizes",), lambda paper: plot_sizes(paper.sizes)),
+    "frontier": Drawing(("frontier",), lambda paper: plot_frontier(paper.datasets["frontier"])),
+    "timing": Drawing(("timing",), lambda paper: plot_timing(paper.timing or {})),
+}
+
+
+class Outcome(NamedTuple):
+    """What a run says: a text, and the same as plain numbers."""
+
+    text: str
+    numbers: dict[str, Any]
+
+
+def reproduce(
+    settings: PaperSettings, folder: str | os.PathLike[str], only: Sequence[str] = ()
+) -> Outcome:
+    """Run the paper's experiments, draw its figures, judge its claims and write the report.
+
+    Beside the runs of `run_paper` the folder then holds figures/NAME.svg and .png, claims.json and
+    claims.md, medians/NAME.nc (each dataset with median and band in the place of its seeds) and
+    report.html.
+
+    Args:
+        settings: sizes, seeds, training.
+        folder: of the run; a second start goes on.
+        only: names of `DRAWINGS`, or "table1"; these alone, with the experiments behind them. All,
+            with claims and report, if none is given.
+
+    Raises:
+        InputError: no such figure, the folder belongs to another run, or a file in it is damaged.
+        OSError: the folder cannot be written; what was finished stays.
+    """
+    for name in only:
+        if name not in DRAWINGS and name != TABLE:
+            known = ", ".join([*DRAWINGS, TABLE])
+            raise InputError(f"only: must be among {known}, found {name!r}")
+    wanted = list(dict.fromkeys(only)) or list(DRAWINGS)
+    needs = {part for name in wanted if name != TABLE for part in DRAWINGS[name].parts}
+    if TABLE in wanted:
+        needs.add("study")
+    with open_run(folder, settings) as run:  # until the last file is written
+        paper = run_paper(settings, run, tuple(needs) if only else tuple(PARTS))
+        figures = {name: DRAWINGS[name].draw(paper) for name in wanted if name != TABLE}
+        drawn = [file.relative_to(run) for file in save_figures(figures, run / "figures")]
+        if only:
+            return _alone(run, paper, wanted, drawn)
+        return _judged(run, paper, figures)
+
+
+def _alone(run: Path, paper: Paper, wanted: Sequence[str], drawn: Sequence[Path]) -> Outcome:
+    text: list[str] = []
+    numbers: dict[str, Any] = {"figures": [str(file) for file in drawn]}
+    if TABLE in wanted:
+        text.append(schedule_text(paper.datasets["study"]))
+        numbers[TABLE] = schedule_numbers(paper.datasets["study"])
+    if drawn:
+        text.append(f"{run}: {', '.join(map(str, drawn))}")
+    return Outcome("\n\n".join(text), numbers)
+
+
+def _stages(run: Path) -> dict[str, dict[str, Any]]:
+    """The provenance of each stage in the folder of a run."""
+    found = {}
+    for file in sorted(run.glob("*/provenance.json")):
+        try:
+            found[file.parent.name] = dict(json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file}: cannot be read: {error!r}; delete it") from None
+    return found
+
+
+def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
+    """Claims, medians and report of a whole run."""
+    judged = judge(paper.datasets)
+    first = headlines(paper.datasets, judged)
+    provenance = json.loads((run / "provenance.json").read_text())
+    numbers = {
+        "headlines": [
+            {
+                "label": each.label,
+                "value": each.number.value,
+                "variables": list(each.number.variables),
+                "how": each.number.how,
+            }
+            for each in first
+        ],
+        "counts": counts(judged),
+        "claims": claims_numbers(judged),
+        TABLE: schedule_numbers(paper.datasets["study"]),
+    }
+    claims = {"provenance": provenance, **numbers}
+    write_bytes(
+        run / "claims.json", (json.dumps(claims, indent=2, allow_nan=False) + "\n").encode()
+    )
+    write_bytes(run / "claims.md", claims_markdown(judged).encode())
+    (run / "medians").mkdir(exist_ok=True)
+    for name, dataset in paper.datasets.items():
+        if "seed" in dataset.dims:
+            write_dataset(run / "medians" / f"{name}.nc", bands_of(dataset), f"medians-{name}")
+    report = paper_report(
+        paper.datasets,
+        judged,
+        first,
+        figures,
+        paper.timing,
+        Provenance(
+            facts_of(provenance),
+            (run / "config.toml").read_text(),
+            other_stages(provenance, _stages(run)),
+        ),
+        "psiprune paper --config config.toml --out FOLDER",
+    )
+    page = write_report(run / "report.html", report)
+    lines = [
+        claims_text(judged),
+        "\n".join(f"{each.text}  {each.label}" for each in first),
+        f"{page}; beside it claims.json, figures/ and the datasets",
+    ]
+    return Outcome("\n\n".join(lines), numbers)

@@ -1,0 +1,143 @@
+"""What the slider of a report steps through: every level of a study, for the page's script."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from psiprune.core.statistics import band
+from psiprune.reporting.labels import phase_label
+from psiprune.reporting.page import Explorer, Table
+from psiprune.reporting.traced import Named, Number, median, percent, significant, whole
+
+#: Measure -> its name in a table and its unit.
+MEASURES: Mapping[str, tuple[str, str]] = {
+    "kl": ("KL divergence", "nat"),
+    "infidelity": ("1 − fidelity", ""),
+    "energy_roe": ("eROE", ""),
+    "abs_magnetization_roe": ("mROE", ""),
+    "correlation_mse": ("C_MSE", ""),
+}
+#: What is drawn over a coordinate, and what stands beside it as single numbers.
+_CURVES = {"correlation": "distance", "magnetization_distribution": "ones"}
+_MEANS = ("magnetization", "abs_magnetization")
+
+
+def explorer(study: xr.Dataset, models: xr.Dataset | None = None) -> Explorer:
+    """All levels of a study, of the first seed and over all, with the graph where models are given.
+
+    Args:
+        study: as `run_study` returns it.
+        models: weights and mask over (field, level, hidden, visible), of the study's first seed.
+
+    Returns:
+        Every number as it is in the dataset (None for NaN), in `data["fields"]` by field: lists
+        over level, those over distance, ones, hidden and visible within.
+    """
+    measures = {name: texts for name, texts in MEASURES.items() if name in study}
+    data = {
+        "sites": int(study.attrs["sites"]),
+        "hidden": int(study.attrs["hidden"]),
+        "seed": int(study["seed"][0]),
+        "seeds": study.sizes["seed"],
+        "measures": [
+            {"name": name, "label": label, "unit": unit} for name, (label, unit) in measures.items()
+        ],
+        "fields": [
+            _field(study.sel(field=field), phase_label(study, float(field)), list(measures))
+            | _graph(models, float(field))
+            for field in study["field"].values
+        ],
+    }
+    tables = [_table(study, float(field), list(measures)) for field in study["field"].values]
+    return Explorer(data, tables)
+
+
+def _field(here: xr.Dataset, label: str, measures: list[str]) -> dict[str, Any]:
+    first = here.isel(seed=0)
+    found: dict[str, Any] = {
+        "label": label,
+        "level": plain(here["level"].values),
+        **{
+            name: plain(first[name].values)
+            for name in ("weights_kept", "fraction_pruned", "components")
+        },
+    }
+    for name in measures:
+        low, middle, high = band(here[name])
+        found[name] = {
+            "value": plain(first[name].values),
+            "error": _beside(first, f"{name}_error"),
+            "floor": _beside(first, f"{name}_floor"),
+            "low": plain(low.values),
+            "median": plain(middle.values),
+            "high": plain(high.values),
+        }
+    for name in (*_MEANS, *_CURVES):
+        if name not in here:
+            continue
+        found[name] = {
+            "value": plain(first[name].values),
+            "error": _beside(first, f"{name}_error"),
+            "reference": _beside(here, f"{name}_reference"),
+        }
+        if name in _CURVES:
+            found[name][_CURVES[name]] = plain(here[_CURVES[name]].values)
+    return found
+
+
+def _graph(models: xr.Dataset | None, field: float) -> dict[str, Any]:
+    """The weights [level][hidden][visible], None where there is none any more."""
+    if models is None or field not in models["field"]:
+        return {}
+    here = models.sel(field=field).transpose("level", "hidden", "visible", ...)
+    return {"weights": plain(here["weights"].where(here["mask"] != 0).values)}
+
+
+def _beside(dataset: xr.Dataset, name: str) -> Any:
+    return plain(dataset[name].values) if name in dataset else None
+
+
+def plain(values: np.ndarray) -> Any:
+    """An array as nested lists of Python's numbers, to the last bit; None for what is not finite.
+
+    JSON has no NaN.
+    """
+
+    def known(item: Any) -> Any:
+        if isinstance(item, list):
+            return [known(each) for each in item]
+        return item if math.isfinite(item) else None
+
+    return known(np.asarray(values).tolist())
+
+
+def _table(study: xr.Dataset, field: float, measures: list[str]) -> Table:
+    """The same without a script: medians over seeds of every level."""
+    of = Named("study", study)
+    rows: list[list[str | Number]] = []
+    for level in study["level"].values.tolist():
+        where = {"field": field, "level": level}
+        counts = [
+            median(of, "fraction_pruned", where, percent),
+            median(of, "weights_kept", where, whole),
+            median(of, "components", where, whole),
+        ]
+        values = [median(of, name, where, significant) for name in measures]
+        rows.append([str(level), *counts, *values])
+    seeds = study.sizes["seed"]
+    what = "the one seed" if seeds == 1 else f"medians over {seeds} seeds"
+    return Table(
+        f"{phase_label(study, field)}: every level, {what}",
+        ["level", "pruned", "weights", "parts", *(_headed(name) for name in measures)],
+        rows,
+    )
+
+
+def _headed(name: str) -> str:
+    label, unit = MEASURES[name]
+    return f"{label} ({unit})" if unit else label

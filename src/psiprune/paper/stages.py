@@ -1,0 +1,314 @@
+"""All experiments of the paper, stage by stage, in one folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.threads import cores
+from psiprune.data.shots import read_shots
+from psiprune.experiments.ablation import MODELS, STARTS, run_ablation
+from psiprune.experiments.frontier import PRUNED, run_frontier
+from psiprune.experiments.pruning_path import level_file
+from psiprune.experiments.settings import EnsembleSettings, StudySettings
+from psiprune.experiments.sparse import MASKED, run_sparse
+from psiprune.experiments.study import run_study
+from psiprune.io.netcdf import read_dataset, write_bytes, write_dataset
+from psiprune.paper.derived import (
+    clusters_of,
+    decay_of,
+    ranks_of,
+    symmetry_of,
+    with_exact_correlations,
+)
+from psiprune.paper.settings import PaperSettings
+from psiprune.paper.timing import time_levels
+from psiprune.rbm.serialization import rbm_from_dataset
+
+_LOG = logging.getLogger(__name__)
+#: What a part of the paper is made of: stages by name, or all of a family (sizes, schedules).
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "graph": ("graph",),
+    "study": ("study",),
+    "sizes": ("study", "sizes"),
+    "schedules": ("study", "schedules"),
+    "sparse": ("sparse",),
+    "ablation": ("ablation",),
+    "frontier": ("frontier",),
+    "symmetry": ("study",),
+    "decay": ("study", "sizes"),
+    "ranks": ("study",),
+    "clusters": ("ablation",),
+    "models": ("study",),
+    "timing": ("study",),
+}
+
+
+class Paper(NamedTuple):
+    """What a run found: the labelled datasets by name, and the times if asked for."""
+
+    settings: PaperSettings
+    datasets: Mapping[str, xr.Dataset]
+    timing: Mapping[str, Any] | None
+
+    @property
+    def sizes(self) -> list[xr.Dataset]:
+        """The studies of all sizes, the smallest first."""
+        return [self.datasets[name] for name in sizes_of(self.settings)]
+
+    @property
+    def schedules(self) -> dict[float, xr.Dataset]:
+        """The studies of the alternative schedules, by the share that the first step removes."""
+        firsts = self.settings.first_fractions
+        return {first: self.datasets[f"schedule-{first:g}"] for first in firsts}
+
+
+class Stage(NamedTuple):
+    """One experiment.
+
+    Attributes:
+        name, family: of its folder, and what `PARTS` calls it.
+        run: runs it in a folder.
+        file: its dataset; a stage that has it is finished.
+        seconds: rough cost on one core.
+        pieces: files of RBMs that it makes, one after the other; so many say how far it is.
+    """
+
+    name: str
+    family: str
+    run: Callable[[Path], xr.Dataset]
+    file: str
+    seconds: float
+    pieces: int
+
+
+def stages_of(settings: PaperSettings) -> list[Stage]:
+    """All stages, in the order in which they run."""
+    sparse, ablation, frontier = settings.sparse(), settings.ablation(), settings.frontier()
+    # Kinds of RBMs that are trained; a dense one with its pruning counts as 1.3.
+    kinds = 1.3 + len(MASKED)
+    each = kinds * _training(sparse, sparse.train.epochs)
+    of_sparse = _members(sparse) * each, _members(sparse) * (sparse.levels + 1 + len(MASKED))
+    kinds = 1.3 + 1.3 * len(settings.shares) + len(MODELS[1:])
+    each = kinds * _training(ablation, ablation.train.epochs)
+    files = ablation.levels + len(STARTS) * len(settings.shares) + len(MODELS)
+    of_ablation = _members(ablation) * each, _members(ablation) * files
+    # A dense RBM, the paper's, and those on masks of clusters, beside the pruned ones.
+    files = 3 + len(PRUNED)
+    each = 60.0 * 2.0 ** (settings.sites - 18)
+    of_frontier = _members(frontier) * each, _members(frontier) * files
+    return [
+        _study("study", "study", settings.study()),
+        _study("graph", "graph", settings.graph()),
+        Stage("sparse", "sparse", partial(run_sparse, sparse), "sparse.nc", *of_sparse),
+        Stage("ablation", "ablation", partial(run_ablation, ablation), "ablation.nc", *of_ablation),
+        Stage("frontier", "frontier", partial(run_frontier, frontier), "frontier.nc", *of_frontier),
+        *(
+            _study(f"schedule-{first:g}", "schedules", settings.schedule(first))
+            for first in settings.first_fractions
+        ),
+        *(_study(f"size-{sites}", "sizes", settings.size(sites)) for sites in settings.other_sites),
+    ]
+
+
+def _study(name: str, family: str, settings: StudySettings) -> Stage:
+    files = _members(settings) * (settings.prune.levels + 2)  # of each member a history as well
+    return Stage(name, family, partial(run_study, settings), "study.nc", _seconds(settings), files)
+
+
+def sizes_of(settings: PaperSettings) -> list[str]:
+    """The names of the studies of all sizes, the smallest first."""
+    sites = sorted({settings.sites, *settings.other_sites})
+    return ["study" if size == settings.sites else f"size-{size}" for size in sites]
+
+
+def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple(PARTS)) -> Paper:
+    """Run the experiments that some parts of the paper need, or what of them is not done yet.
+
+    Each stage is a run of its own in a folder of its name, taken up where it stopped; one whose
+    dataset is there is finished. What is read off the stages is in derived/NAME.nc, the times in
+    timing.json; these differ from run to run, all datasets are the same to the last bit. A line is
+    logged as each stage begins, at level INFO.
+
+    Args:
+        settings: sizes, seeds, training.
+        run: its folder, held by `open_run` for as long as anything in it is used.
+        parts: names of `PARTS`; all of them if not given.
+
+    Returns:
+        The datasets by the names of stages and of derived datasets: study, size-50, decay, ...
+
+    Raises:
+        InputError: no such part, or a file in the folder is damaged.
+        OSError: the folder cannot be written; what was finished stays.
+    """
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        raise InputError(f"parts: must be among {', '.join(PARTS)}, found {unknown[0]!r}")
+    families = {family for part in parts for family in PARTS[part]}
+    stages = [stage for stage in stages_of(settings) if stage.family in families]
+    found = {}
+    clock = Clock(run, stages)
+    for stage in stages:
+        file = run / stage.name / stage.file
+        if not file.exists():
+            with clock.running(stage):
+                stage.run(run / stage.name)
+        found[stage.name] = read_dataset(file)
+    (run / "derived").mkdir(exist_ok=True)
+    for name, dataset in _derived(Paper(settings, found, None), run, parts):
+        write_dataset(run / "derived" / f"{name}.nc", dataset, name)
+        found[name] = dataset
+    timing = _timing(settings, run) if "timing" in parts else None
+    return Paper(settings, found, timing)
+
+
+class Clock:
+    """Logs which stage runs and how long the rest will take."""
+
+    def __init__(self, run: Path, stages: Sequence[Stage]) -> None:
+        """Of stages that were begun before only what is left counts, by the files that are there.
+
+        What was done before tells nothing of this machine.
+        """
+        self._todo = {
+            stage.name: stage.seconds * (1 - _done(run / stage.name, stage.pieces))
+            for stage in stages
+            if not (run / stage.name / stage.file).exists()
+        }
+        self._cores = min(cores(), 64)
+        self._taken, self._planned = 0.0, 0.0
+
+    @contextmanager
+    def running(self, stage: Stage) -> Iterator[None]:
+        """While a stage runs."""
+        _LOG.info("%s", self.words(stage))
+        begin = time.monotonic()
+        yield
+        self._taken += time.monotonic() - begin
+        self._planned += self._todo.pop(stage.name) / self._cores
+
+    def words(self, stage: Stage) -> str:
+        """The line on a stage: estimates by rough costs, corrected by what the others took."""
+        pace = self._taken / self._planned if self._planned else 1.0
+        own, rest = (
+            pace * seconds / self._cores
+            for seconds in (self._todo[stage.name], sum(self._todo.values()))
+        )
+        return f"{stage.name}: about {_minutes(own)}, {_minutes(rest)} to the end"
+
+
+def _done(folder: Path, pieces: int) -> float:
+    """The share of a stage's files of RBMs that is there."""
+    return min(1.0, len(list(folder.glob("h=*/seed-*/[!.]*.nc"))) / pieces)
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def _derived(paper: Paper, run: Path, parts: Collection[str]) -> Iterator[tuple[str, xr.Dataset]]:
+    """The datasets that are read off the stages."""
+    settings = paper.settings
+    if "graph" in parts:
+        yield "graph", _models(run / "graph", settings.graph()).isel(field=0)
+    if "models" in parts:
+        yield "models", _models(run / "study", settings.study())
+    if "symmetry" in parts:
+        files = [run / "study" / f"h={field:g}" / "shots.nc" for field in settings.fields]
+        found = symmetry_of(settings.fields, [read_shots(file) for file in files])
+        yield "symmetry", found.assign_attrs(coupling=settings.coupling)
+    if "decay" in parts:
+        names = sizes_of(settings)
+        studies = [with_exact_correlations(paper.datasets[name], run / name) for name in names]
+        yield "decay", decay_of(studies)
+    if "ranks" in parts:
+        yield "ranks", ranks_of(paper.datasets["study"])
+    if "clusters" in parts:
+        yield "clusters", clusters_of(paper.datasets["ablation"])
+
+
+def _models(folder: Path, settings: StudySettings) -> xr.Dataset:
+    """The RBMs of a study's first seed, over field, level, hidden and visible."""
+    names = ("weights", "mask", "visible_bias", "hidden_bias", *_COUNTED)
+    by_field = []
+    for field in settings.fields:
+        own = folder / f"h={field:g}" / f"seed-{settings.seed}"
+        levels = [
+            read_dataset(level_file(own, step), "rbm")[list(names)].drop_attrs()
+            for step in range(settings.prune.levels + 1)
+        ]
+        by_field.append(xr.concat(levels, dim=xr.Variable("level", range(len(levels)))))
+    models = xr.concat(by_field, dim=xr.Variable("field", list(settings.fields)))
+    return models.assign_attrs(
+        sites=settings.sites,
+        hidden=settings.hidden_units,
+        coupling=settings.coupling,
+        seed=settings.seed,
+    )
+
+
+_COUNTED = ("weights_kept", "fraction_pruned", "components")
+
+
+def _timing(settings: PaperSettings, run: Path) -> Mapping[str, Any]:
+    """The times of the first field's and first seed's RBMs, measured once a run."""
+    file = run / "timing.json"
+    if not file.exists():
+        folder = run / "study" / f"h={settings.fields[0]:g}"
+        files = [
+            level_file(folder / f"seed-{settings.seed}", step)
+            for step in range(settings.levels + 1)
+        ]
+        rbms = [rbm_from_dataset(read_dataset(each, "rbm"), each) for each in files]
+        times = time_levels(rbms, read_shots(folder / "shots.nc"), settings.train)
+        sealed = {**times, "crc32": _checksum(times)}
+        write_bytes(file, (json.dumps(sealed, indent=2) + "\n").encode())
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+        claimed = found.pop("crc32", None)
+        if claimed is not None and claimed != _checksum(found):
+            raise ValueError("damaged")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{file}: cannot be read: {error}; delete it to measure again") from None
+    return found
+
+
+def _checksum(times: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(times).encode())
+
+
+# Rough costs, as measured on one core of a 2-core server that has other work too: 0.15 ns for a
+# weight, chain and Gibbs step, and what measuring takes. They weigh stages against each other; the
+# pace of those that have run corrects them.
+
+
+def _members(settings: EnsembleSettings) -> int:
+    return len(settings.fields) * settings.seeds
+
+
+def _training(settings: EnsembleSettings, epochs: int) -> float:
+    weights = settings.sites * settings.hidden_units
+    return 1.5e-10 * epochs * settings.shots * settings.train.cd_steps * weights
+
+
+def _seconds(settings: StudySettings) -> float:
+    levels = settings.prune.levels
+    if settings.sites <= 20:
+        measuring = 0.9 * 2.0 ** (settings.sites - 18) + 9e-6 * settings.measure.draws
+    else:
+        measuring = 2.5e-6 * settings.measure.draws * settings.sites
+    tuning = 0.6 * _training(settings, settings.fine_tune.epochs)  # fewer weights by and by
+    each = _training(settings, settings.train.epochs) + levels * (tuning + measuring)
+    return _members(settings) * each

@@ -1,0 +1,87 @@
+"""How much faster a pruned RBM is trained and sampled; times, so of this machine and this hour."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from psiprune.core.threads import one_blas_thread
+from psiprune.data.shots import Shots
+from psiprune.io.provenance import describe_machine
+from psiprune.rbm import gibbs
+from psiprune.rbm.model import RBM
+from psiprune.training.methods import TrainSettings
+from psiprune.training.train import train
+
+#: Work of one measurement, some 50 ms with 18 x 9 weights; the best of several counts.
+_STEPS, _REPEATS = 20_000, 5
+#: Training is timed by what so many more updates take, so that what is done once does not count.
+_UPDATES = 4_000
+_CHAINS = 112  # one full tile, on one core
+
+
+@one_blas_thread()
+def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> dict[str, Any]:
+    """Microseconds of a contrastive divergence update, and of a Gibbs step of one chain, by RBM.
+
+    On one core each, the fastest of five; an update has `batch_size` shots and `cd_steps` steps.
+
+    Returns:
+        {"machine", "unit", "sites", "hidden", "batch_size", "cd_steps", "rows"}; a row has weights,
+        density, cd_update and gibbs_step.
+    """
+    part = Shots(shots.bits[: 100 * training.batch_size])
+    each = -(-len(part) // training.batch_size)
+    more = -(-_UPDATES // each)
+    short, long = (
+        TrainSettings(
+            method="cd",
+            epochs=epochs,
+            batch_size=training.batch_size,
+            cd_steps=training.cd_steps,
+            learning_rate=1e-9,
+        )
+        for epochs in (1, 1 + more)
+    )
+    train(part, start=rbms[0], settings=short, seed=0)  # compiles, or reads what was compiled
+    rows = []
+    for rbm in rbms:
+        start = gibbs.random_start(_CHAINS, rbm.visible, 0)
+        chains = gibbs.advance(gibbs.start_chains(rbm.machine, start, 0), 10)
+
+        def update(settings: TrainSettings, rbm: RBM = rbm) -> None:
+            train(part, start=rbm, settings=settings, seed=0)
+
+        def walk(chains: gibbs.Chains = chains) -> None:
+            gibbs.advance(chains, _STEPS)
+
+        beyond = _fastest(partial(update, long)) - _fastest(partial(update, short))
+        rows.append(
+            {
+                "weights": rbm.number_of_weights,
+                "density": rbm.density,
+                "cd_update": 1e6 * beyond / (more * each),
+                "gibbs_step": 1e6 * _fastest(walk) / (_STEPS * _CHAINS),
+            }
+        )
+    return {
+        "machine": describe_machine(),
+        "unit": "microseconds",
+        "sites": rbms[0].visible,
+        "hidden": rbms[0].hidden,
+        "batch_size": training.batch_size,
+        "cd_steps": training.cd_steps,
+        "rows": rows,
+    }
+
+
+def _fastest(work: Callable[[], None]) -> float:
+    """Seconds of the fastest of several runs."""
+    times = []
+    for _ in range(_REPEATS):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)

@@ -1,0 +1,1 @@
+"""Remove weights: criteria, schedules, search, rewiring."""

@@ -1,0 +1,166 @@
+"""Pruning criteria: saliency of each weight, selection of the top k, bias compensation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.threads import one_blas_thread
+from psiprune.core.validation import check_count, check_number, check_seed
+from psiprune.data.shots import Shots
+from psiprune.inference.fisher import (
+    as_configurations,
+    check_samples,
+    damped_inverse,
+    model_fisher,
+    weight_variances,
+)
+from psiprune.rbm.likelihood import to_vector
+from psiprune.rbm.model import RBM
+
+Float64 = NDArray[np.float64]
+#: Model samples behind an average above 20 sites.
+DRAWS = 20_000
+#: lambda in F + lambda 1, in units of the mean of the diagonal of F.
+DAMPING = 1e-3
+_STREAM = 3  # of pruning
+
+
+def magnitude(rbm: RBM) -> Float64:
+    """|W_ji| (the paper's criterion, Golubeva & Melko 2021, Section II)."""
+    return np.abs(rbm.weights)
+
+
+def magnitude_by_unit(rbm: RBM) -> Float64:
+    """The rank of |W_ji| among all weights of hidden unit j, as a share of their number.
+
+    With r weights of the unit smaller than this one and n_j in all it is (r + 1/2) / n_j, so every
+    hidden unit loses the same share of its weights, up to rounding. Between units a tie goes to the
+    larger |W|: what is returned is 1, 2, ... in the order of share and magnitude. Of equal weights
+    the one of higher index has the lower rank.
+    """
+    unit, site = np.nonzero(rbm.mask)
+    size = np.abs(rbm.weights[unit, site])
+    index = np.arange(len(unit))
+    by_unit = np.lexsort((-index, size, unit))  # within each unit from the least to the largest
+    number = rbm.mask.sum(axis=1)
+    begins = np.cumsum(number) - number
+    rank = np.empty(len(unit))
+    rank[by_unit] = index - begins[unit[by_unit]]
+    order = np.lexsort((-index, size, (rank + 0.5) / number[unit]))
+    saliency = np.zeros(rbm.mask.shape)
+    saliency[unit[order], site[order]] = index + 1.0
+    return saliency
+
+
+def uniform(rbm: RBM, seed: int) -> Float64:
+    """Random numbers: the control that every criterion must beat."""
+    return np.random.default_rng([check_seed(seed), _STREAM]).random(rbm.weights.shape) * rbm.mask
+
+
+@one_blas_thread()
+def damage(
+    rbm: RBM, *, samples: Shots | ArrayLike | None = None, draws: int = DRAWS, seed: int = 0
+) -> Float64:
+    """W_ji^2 F_kk / 2, F_kk = Var_p(v)(s_j v_i): optimal brain damage.
+
+    What the removal of this weight alone costs in KL(p || p'), in nat, to second order, with all
+    other parameters as they are. LeCun, Denker & Solla, NIPS 2, 598 (1989); the Hessian of the
+    log-likelihood of an RBM's marginal, averaged over the model, is its Fisher matrix.
+
+    Args:
+        rbm: the RBM.
+        samples: average over these, Shots or bits [shot, site]: samples of the RBM, or the shots it
+            was fitted to, which follow p(v) as far as the fit is good.
+        draws: if none are given, model samples above 20 sites; up to 20 the average is over all
+            states.
+        seed: of the model samples.
+
+    Raises:
+        InputError: the samples are not bits, do not have the RBM's number of sites, or are fewer
+            than eight per parameter.
+    """
+    draws, seed = check_count("draws", draws, 1), check_seed(seed)
+    data = None if samples is None else as_configurations(rbm, check_samples(rbm, samples))
+    return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed, samples=data)
+
+
+@one_blas_thread()
+def surgeon(
+    rbm: RBM,
+    *,
+    samples: Shots | ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    damping: float = DAMPING,
+) -> Float64:
+    """W_ji^2 / (2 [F^-1]_kk): optimal brain surgeon.
+
+    What the removal of this weight alone costs in KL(p || p'), in nat, to second order, with all
+    other parameters corrected. Hassibi & Stork, NIPS 5, 164 (1993). F is the Fisher matrix of
+    `model_fisher` with damping * (mean of its diagonal) added to the diagonal.
+
+    Args:
+        rbm: the RBM.
+        samples: as in `damage`.
+        draws: as in `damage`.
+        seed: as in `damage`.
+        damping: the lambda above, relative.
+
+    Raises:
+        InputError: more than 20,000 parameters, the samples are refused as in `damage`, or a number
+            breaks its rule.
+    """
+    draws, seed = check_count("draws", draws, 1), check_seed(seed)
+    damping = check_number("damping", damping, "a number of at least 0", lambda x: x >= 0)
+    data = None if samples is None else as_configurations(rbm, check_samples(rbm, samples))
+    fisher = model_fisher(rbm, draws=draws, seed=seed, samples=data)
+    inverse = damped_inverse(fisher, damping)
+    count = rbm.number_of_weights
+    saliency = np.zeros(rbm.mask.shape)
+    saliency[rbm.mask] = to_vector(rbm)[:count] ** 2 / (2.0 * inverse.diagonal()[:count])
+    return saliency
+
+
+def keep_most_salient(
+    mask: NDArray[np.bool_], saliency: NDArray[np.float64], count: int
+) -> NDArray[np.bool_]:
+    """The mask of the `count` weights of greatest saliency among those of `mask`.
+
+    Ties go to the lower index (row by row), so the count is exact.
+
+    Raises:
+        InputError: the saliency has another shape than the mask or is NaN at a weight, or the count
+            is no integer of at least 0.
+    """
+    count = check_count("count", count, 0)
+    if np.shape(saliency) != np.shape(mask):
+        raise InputError(
+            f"saliency: must have shape [hidden, visible] = {list(np.shape(mask))} as the mask, "
+            f"found {list(np.shape(saliency))}"
+        )
+    if np.isnan(saliency[mask]).any():
+        raise InputError("saliency: must be a number at every weight of the mask, found nan")
+    existing = np.flatnonzero(mask)
+    order = np.argsort(-saliency.ravel()[existing], kind="stable")
+    kept = np.zeros(mask.size, bool)
+    kept[existing[order[:count]]] = True
+    return kept.reshape(mask.shape)
+
+
+def compensated(rbm: RBM, mask: NDArray[np.bool_]) -> RBM:
+    """The RBM with only the weights of a mask, half of each removed W_ji added to b_i and c_j.
+
+    In spins z = 1 - 2 v and t = 1 - 2 h a weight is W v h = W / 4 (z t - z - t + 1). This removes
+    the z t alone and leaves the fields as they are, so an RBM with p(v) = p(1 - v) keeps that.
+    """
+    gone = np.where(mask, 0.0, rbm.weights) / 2.0
+    return replace(
+        rbm,
+        mask=mask & rbm.mask,
+        visible_bias=rbm.visible_bias + gone.sum(axis=0),
+        hidden_bias=rbm.hidden_bias + gone.sum(axis=1),
+    )

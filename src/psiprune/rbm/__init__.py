@@ -1,0 +1,1 @@
+"""The model: parameters, masks, clusters, Gibbs sampling, exact likelihood."""

@@ -1,0 +1,140 @@
+"""Draw configurations from an RBM: Gibbs chains of any length, and exact independent draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core import random
+from psiprune.core.exceptions import InputError
+from psiprune.core.threads import in_threads
+from psiprune.kernels import enumeration, gibbs, layout
+
+#: Exact draws need a table over all states of the smaller layer: 256 MiB at this many units.
+EXACT_UNITS = 25
+_STREAM = 2  # tells this module's random numbers from those of training
+_TILES_PER_TASK = 8
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An RBM as the kernels take it: its graph, and its parameters in float32."""
+
+    graph: layout.Graph
+    at: layout.Parameters
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Gibbs chains of one RBM. `state` is [tile, visible, lane]; padding lanes run along unseen."""
+
+    machine: Machine
+    state: NDArray[np.float32]
+    count: int
+    seed: int
+    steps: int
+
+    @property
+    def bits(self) -> NDArray[np.uint8]:
+        """The visible configurations now, uint8 [chain, site]."""
+        tiles, visible, lanes = self.state.shape
+        chains = self.state.transpose(0, 2, 1).reshape(tiles * lanes, visible)
+        return chains[: self.count].astype(np.uint8)
+
+
+def start_chains(machine: Machine, start: NDArray[np.uint8], seed: int) -> Chains:
+    """Chains that start at the configurations `start` [chain, site]."""
+    count, visible = start.shape
+    lanes = layout.lanes_of(layout.WIDE)
+    padded = np.zeros((-(-count // lanes) * lanes, visible), np.float32)
+    padded[:count] = start
+    state = np.ascontiguousarray(padded.reshape(-1, lanes, visible).transpose(0, 2, 1))
+    return Chains(machine, state, count, seed, 0)
+
+
+def random_start(chains: int, sites: int, seed: int) -> NDArray[np.uint8]:
+    """Configurations of independent fair bits [chain, site]."""
+    generator = np.random.default_rng([seed, _STREAM])
+    return generator.integers(0, 2, (chains, sites), dtype=np.uint8)
+
+
+def advance(chains: Chains, steps: int) -> Chains:
+    """The same chains some block Gibbs steps later: hidden given visible, visible given hidden.
+
+    Tiles of chains run in threads. The numbers of a chain come from the seed, its index and the
+    count of steps, so the result does not depend on how many threads there are.
+    """
+    return _advance(chains, steps, gibbs.gibbs)
+
+
+def advance_with_flips(chains: Chains, steps: int) -> Chains:
+    """`advance`, and before each Gibbs step all bits of a chain are flipped, or not.
+
+    1 - v takes the place of v with probability p~(1 - v) / (p~(v) + p~(1 - v)): Gibbs sampling of
+    the pair, which leaves any p as it is. Chains thus do not stick in one magnetized half where the
+    RBM has the symmetry of the Ising chain, even roughly. Metropolis' min(1, p~(1 - v) / p~(v))
+    would flip at every step where both are equal, and every second draw would show one half only.
+    """
+    return _advance(chains, steps, gibbs.gibbs_with_flips)
+
+
+def _advance(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
+    state = chains.state.copy()
+    key = random.stream_key(chains.seed, _STREAM, chains.steps)
+    # Small enough to share few tiles evenly, large enough that threads cost little.
+    tiles = max(1, min(_TILES_PER_TASK, len(state) // 8))
+
+    def run(first: int) -> None:
+        kernel(
+            state[first : first + tiles],
+            steps,
+            chains.machine.graph,
+            chains.machine.at,
+            first,
+            key,
+            layout.WIDE,
+        )
+
+    in_threads(run, range(0, len(state), tiles))
+    return replace(chains, state=state, steps=chains.steps + steps)
+
+
+def exact_draws(
+    weights: NDArray[np.float64],
+    visible_bias: NDArray[np.float64],
+    hidden_bias: NDArray[np.float64],
+    shots: int,
+    seed: int,
+) -> NDArray[np.uint8]:
+    """Independent draws from p(v), exact up to float64 rounding: uint8 [shot, visible].
+
+    The marginal of the smaller layer is tabulated over all its states; a state is drawn from it
+    and the larger layer given that state is a product of Bernoulli distributions.
+
+    Raises:
+        InputError: both layers have more than 25 units.
+    """
+    hidden, visible = weights.shape
+    if min(hidden, visible) > EXACT_UNITS:
+        raise InputError(
+            f"rbm: exact draws need a layer of at most {EXACT_UNITS} units, found {visible} "
+            f"visible and {hidden} hidden; use sample(steps=...), Gibbs chains"
+        )
+    generator = np.random.default_rng([seed, _STREAM])
+    if visible <= hidden:
+        table = enumeration.scan_all(weights, visible_bias, hidden_bias)
+    else:
+        table = enumeration.scan_all(weights.T, hidden_bias, visible_bias)
+    # In place: the table may be large.
+    table -= table.max()
+    cumulative = np.cumsum(np.exp(table, out=table), out=table)
+    states = np.searchsorted(cumulative, generator.random(shots) * cumulative[-1], side="right")
+    units = min(hidden, visible)
+    drawn = ((states[:, None] >> np.arange(units)) & 1).astype(np.uint8)
+    if visible <= hidden:
+        return drawn
+    given = 1.0 / (1.0 + np.exp(-np.clip(drawn @ weights + visible_bias, -700, 700)))
+    return (generator.random((shots, visible)) < given).astype(np.uint8)

@@ -1,0 +1,107 @@
+"""The exact log-likelihood of shots, its gradient and the Fisher matrix: no chain, no noise.
+
+L = E_data[log p~(v)] - log Z. Shots are collapsed to their unique configurations with counts. The
+model's own averages are sums over all states of the smaller layer, up to 2^18 of them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_GRADIENT_UNITS
+from psiprune.kernels import enumeration
+from psiprune.rbm.model import RBM
+
+Float64 = NDArray[np.float64]
+
+
+class Configurations(NamedTuple):
+    """Weighted configurations: `bits` float64 [site, configuration], `weight` sums to 1."""
+
+    bits: Float64
+    weight: Float64
+
+
+class Moments(NamedTuple):
+    """Averages <h_j v_i> [hidden, visible], <v_i> [visible], <h_j> [hidden]."""
+
+    both: Float64
+    visible: Float64
+    hidden: Float64
+
+
+def collapse(bits: NDArray[np.uint8]) -> Configurations:
+    """The unique rows of bits [shot, site] with their frequencies."""
+    rows, counts = np.unique(np.packbits(bits, axis=1), axis=0, return_counts=True)
+    unique = np.unpackbits(rows, axis=1, count=bits.shape[1])
+    return Configurations(np.ascontiguousarray(unique.T, dtype=np.float64), counts / counts.sum())
+
+
+def data_moments(rbm: RBM, data: Configurations) -> tuple[float, Moments]:
+    """E_data[log p~(v)] and the averages over data with h_j replaced by p(h_j = 1 | v)."""
+    given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
+    softplus = enumeration.sigmoid_in_place(given, data.weight)
+    weighted = given * data.weight
+    visible = data.bits @ data.weight
+    value = float(rbm.visible_bias @ visible + softplus)
+    return value, Moments(weighted @ data.bits.T, visible, weighted.sum(axis=1))
+
+
+def model_moments(rbm: RBM) -> tuple[float, Moments]:
+    """log Z and the averages over p(v, h), summed over all states of the smaller layer.
+
+    Raises:
+        InputError: both layers have more than 18 units.
+    """
+    units = min(rbm.visible, rbm.hidden)
+    if units > EXACT_GRADIENT_UNITS:
+        raise InputError(
+            f"rbm: exact averages need a layer of at most {EXACT_GRADIENT_UNITS} units, found "
+            f"{rbm.visible} visible and {rbm.hidden} hidden; train with method 'cd' or 'pcd'"
+        )
+    states = ((np.arange(1 << units) >> np.arange(units)[:, None]) & 1).astype(np.float64)
+    if rbm.hidden <= rbm.visible:
+        log_weight = enumeration.scan_all(rbm.weights.T, rbm.hidden_bias, rbm.visible_bias)
+        log_z, prob = _normalise(log_weight)
+        given = rbm.weights.T @ states + rbm.visible_bias[:, None]
+        enumeration.sigmoid_in_place(given, prob)
+        given *= prob
+        return log_z, Moments(states @ given.T, given.sum(axis=1), states @ prob)
+    log_z, prob = _normalise(rbm.log_prob_all())
+    return log_z, data_moments(rbm, Configurations(states, prob))[1]
+
+
+def log_likelihood(rbm: RBM, data: Configurations) -> tuple[float, Moments]:
+    """Mean log-likelihood a shot, in nat, and its gradient: data averages minus model averages."""
+    value, seen = data_moments(rbm, data)
+    log_z, own = model_moments(rbm)
+    return value - log_z, Moments(*(a - b for a, b in zip(seen, own, strict=True)))
+
+
+def to_vector(rbm: RBM) -> Float64:
+    """Parameters [parameter] in the order of `fisher_matrix`."""
+    return flatten(rbm.mask, Moments(rbm.weights, rbm.visible_bias, rbm.hidden_bias))
+
+
+def flatten(mask: NDArray[np.bool_], moments: Moments) -> Float64:
+    """Moments, or anything of their shapes, in the order of `fisher_matrix`."""
+    return np.concatenate([moments.both[mask], moments.visible, moments.hidden])
+
+
+def from_vector(rbm: RBM, vector: Float64) -> RBM:
+    """The RBM of the same mask with the parameters of a vector."""
+    weights = np.zeros(rbm.mask.shape)
+    weights[rbm.mask] = vector[: rbm.number_of_weights]
+    visible_bias, hidden_bias = np.split(vector[rbm.number_of_weights :], [rbm.visible])
+    return RBM(weights, visible_bias, hidden_bias, rbm.mask)
+
+
+def _normalise(log_weight: Float64) -> tuple[float, Float64]:
+    top = log_weight.max()
+    weight = np.exp(log_weight - top)
+    total = weight.sum()
+    return float(top + np.log(total)), weight / total

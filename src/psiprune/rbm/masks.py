@@ -1,0 +1,223 @@
+"""Sparsity patterns made without training: random, clusters by rule, and broken or barred clusters.
+
+A mask is bool [hidden, visible], True where a weight exists.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.validation import check_count, check_number, check_seed
+from psiprune.data.shots import read_shots
+from psiprune.io.netcdf import kind_of, write_bytes
+from psiprune.io.paths import MASK, check_suffix
+from psiprune.rbm.serialization import load_rbm
+
+Mask = NDArray[np.bool_]
+#: Adjacent sites of a cluster, at least: the X >= 3 of the paper's Section III B.
+NARROWEST = 3
+#: Places of a mask, N_h times N: far more than any RBM here has, and what memory can hold.
+MOST_PLACES = 100_000_000
+_STREAM = 5  # tells this module's random numbers from those of training and pruning
+_RANDOM, _BREAK, _OTHERS = 0, 1, 2
+_TRADES = 20  # a unit; a mask is shuffled through after a few (Strona et al. 2014)
+
+
+def random_mask(hidden: int, visible: int, count: int, seed: int) -> Mask:
+    """`count` weights, every such mask as likely as any other; nothing is said of connection.
+
+    Raises:
+        InputError: a layer has no unit, there are more than 10^8 pairs of units, or count is not
+            0 .. hidden * visible.
+    """
+    total = _places(hidden, visible)
+    if check_count("count", count, 0) > total:
+        raise InputError(f"count: {hidden} x {visible} units have {total} weights, found {count}")
+    generator = np.random.default_rng([check_seed(seed), _STREAM, _RANDOM])
+    mask = np.zeros(total, bool)
+    mask[generator.choice(total, count, replace=False)] = True
+    return mask.reshape(hidden, visible)
+
+
+def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
+    """The paper's "sc": each hidden unit on one cluster of adjacent sites, the graph connected.
+
+    Unit j gets the sites s_j .. s_j + X_j - 1 of the open chain:
+
+    - X_j = floor((j + 1) count / N_h) - floor(j count / N_h): widths differ by one at most, and add
+      up to `count` exactly;
+    - its middle lies as near as it can to (j + 1/2) N / N_h, so middles are spread evenly over the
+      chain; near an end, where the cluster would hang over, it is pushed inside;
+    - it begins at the last site of the cluster before at the latest, and so late that those to come
+      can reach site N - 1. So neighbours share a site, and every site is held.
+
+    Golubeva & Melko 2021, Section III B, rules 1 and 2; they leave the positions open.
+
+    Raises:
+        InputError: no such mask has `count` weights; the line tells the least and the most.
+    """
+    _places(hidden, visible)
+    hidden, visible = int(hidden), int(visible)
+    if visible < NARROWEST:
+        raise InputError(f"visible: a cluster needs at least {NARROWEST} sites, found {visible}")
+    # A tree over N + N_h units has N + N_h - 1 edges, and a chain of clusters is that sparse.
+    least, most = max(NARROWEST * hidden, hidden + visible - 1), hidden * visible
+    if not least <= check_count("count", count, 0) <= most:
+        raise InputError(
+            f"count: connected clusters of at least {NARROWEST} sites on {hidden} hidden units and "
+            f"{visible} sites take from {least} to {most} weights, found {count}"
+        )
+    ends = np.arange(hidden + 1) * count // hidden
+    widths = np.diff(ends).tolist()
+    mask = np.zeros((hidden, visible), bool)
+    past = 1  # the last cluster's end; the first cluster begins at site 0
+    for j, width in enumerate(widths):
+        # This and the clusters after it cover all their sites but one for each joint.
+        lowest = visible - sum(widths[j:]) + (hidden - 1 - j)
+        highest = min(past - 1, visible - width)
+        middle = (2 * j + 1) * visible / (2 * hidden)
+        first = min(max(int(middle - width / 2 + 0.5), lowest, 0), highest)
+        past = first + width
+        mask[j, first:past] = True
+    return mask
+
+
+def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
+    """The mask with a share of the way to a random one behind it, at the same number of weights.
+
+    The random mask has as many weights at every hidden unit *and* at every site as the given one,
+    and each such mask is as likely as any other (curveball trades). Every weight it does not share
+    with the given one is moved to it, one after another, within its hidden unit; this makes the
+    first round(share * moves) moves. So hidden units keep their number of weights all the time,
+    sites keep it within one, and for one seed the moves of a small share are among those of a
+    greater one. 0 returns the mask itself, 1 a mask that tells nothing of it but the numbers.
+
+    After Golubeva & Melko 2021, Section III B ("gradually breaking up the cluster structure of the
+    pruning mask"), who give no rule; trades as in Strona et al., Nat. Commun. 5, 4114 (2014).
+
+    Args:
+        mask: bool [hidden, visible].
+        share: from 0 to 1.
+        seed: of the random mask and of the order of the moves.
+
+    Raises:
+        InputError: the mask is not a table of bool, or the share is not in 0 .. 1.
+    """
+    whole = _table("mask", mask)
+    share = check_number("share", share, "from 0 to 1", lambda x: 0 <= x <= 1)
+    generator = np.random.default_rng([check_seed(seed), _STREAM, _BREAK])
+    moves = _moves(whole, _shuffled(whole, generator), generator)
+    out = whole.copy()
+    for unit, site, to in moves[: round(share * len(moves))]:
+        out[unit, site], out[unit, to] = False, True
+    return out
+
+
+def forbid(inside: ArrayLike) -> Mask:
+    """All weights but those inside of clusters: bool [hidden, visible] -> its complement.
+
+    Golubeva & Melko 2021, Section III B: "prune the weights that would form clusters in the final
+    model at initialization". `inside` is what `find_clusters` calls so.
+    """
+    return ~_table("inside", inside)
+
+
+def forbid_others(inside: ArrayLike, seed: int) -> Mask:
+    """The control of `forbid`: each unit loses as many weights, at random, from outside clusters.
+
+    A unit with more sites inside than outside loses all those outside.
+    """
+    table = _table("inside", inside)
+    generator = np.random.default_rng([check_seed(seed), _STREAM, _OTHERS])
+    mask = np.ones(table.shape, bool)
+    for unit, row in enumerate(table):
+        outside = generator.permutation(np.flatnonzero(~row))
+        mask[unit, outside[: row.sum()]] = False
+    return mask
+
+
+def read_mask(path: str | os.PathLike[str]) -> Mask:
+    """The mask in a file: that of an RBM, or a table of 0 and 1 [hidden, site], .npy or text.
+
+    Raises:
+        InputError: the file cannot be read, or holds anything else; the line tells where.
+    """
+    if kind_of(path) is not None:
+        return load_rbm(path).mask
+    # A mask has a row for each hidden unit, as shots have one for each shot.
+    kind = "numpy" if Path(path).suffix.lower() in (".npy", ".npz") else "text"
+    return read_shots(path, kind).bits.astype(bool)
+
+
+def write_mask(mask: Mask, path: str | os.PathLike[str]) -> Path:
+    """Write a mask as `read_mask` reads it: .npy, or else text with a line for each hidden unit.
+
+    Raises:
+        InputError: the suffix tells of another content, or the mask is not a table of bool.
+    """
+    check_suffix(path, MASK)
+    table = _table("mask", mask).astype(np.uint8)
+    if Path(path).suffix.lower() == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, table)
+        return write_bytes(path, buffer.getvalue())
+    lines = ("".join(map(str, row)) for row in table.tolist())
+    return write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _places(hidden: int, visible: int) -> int:
+    """Pairs of a hidden unit and a site."""
+    total = check_count("hidden", hidden, 1) * check_count("visible", visible, 1)
+    if total > MOST_PLACES:
+        raise InputError(
+            f"hidden: a mask of {hidden:,} hidden units and {visible:,} sites has {total:,} "
+            f"places; give numbers with a product of at most {MOST_PLACES:,}"
+        )
+    return total
+
+
+def _shuffled(mask: Mask, generator: np.random.Generator) -> Mask:
+    """A random mask with the same number of weights at every unit of both layers."""
+    out = mask.copy()
+    hidden = len(mask)
+    for _ in range(_TRADES * hidden if hidden > 1 else 0):
+        # Two units pool the sites that only one of them has, and deal them anew.
+        one, other = generator.choice(hidden, 2, replace=False)
+        pool = generator.permutation(np.flatnonzero(out[one] != out[other]))
+        mine = int(out[one, pool].sum())
+        out[one, pool[:mine]], out[one, pool[mine:]] = True, False
+        out[other, pool[:mine]], out[other, pool[mine:]] = False, True
+    return out
+
+
+def _moves(
+    mask: Mask, target: Mask, generator: np.random.Generator
+) -> list[tuple[np.intp, np.intp, np.intp]]:
+    """(unit, from site, to site) of all moves, in closed rounds: what a site gained leaves next."""
+    leaving, coming = mask & ~target, target & ~mask
+    moves = []
+    site = None
+    while leaving.any():
+        if site is None or not leaving[:, site].any():  # a round has come back to where it began
+            site = generator.choice(np.flatnonzero(leaving.any(axis=0)))
+        unit = generator.choice(np.flatnonzero(leaving[:, site]))
+        to = generator.choice(np.flatnonzero(coming[unit]))
+        leaving[unit, site], coming[unit, to] = False, False
+        moves.append((unit, site, to))
+        site = to
+    return moves
+
+
+def _table(name: str, values: ArrayLike) -> Mask:
+    table = np.asarray(values)
+    if table.ndim != 2 or table.dtype != bool:
+        raise InputError(
+            f"{name}: must be bool [hidden, visible], found {table.dtype} of shape {table.shape}"
+        )
+    return table

@@ -1,0 +1,1 @@
+"""From a file of shots to the smallest model and a verdict."""

@@ -1,0 +1,147 @@
+"""The whole of `psiprune reconstruct`: run, draw, judge, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from psiprune.data.shots import Shots, as_shots
+from psiprune.io.provenance import facts_of
+from psiprune.metrics.custom import Observable
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import load_rbm
+from psiprune.reconstruction.checks import Check, checks
+from psiprune.reconstruction.figures import plot_choice, plot_observables, plot_search
+from psiprune.reconstruction.pipeline import run_reconstruct
+from psiprune.reconstruction.report import reconstruct_report
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.reporting.figures import save_figures
+from psiprune.reporting.page import Provenance, write_report
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What `reconstruct` found.
+
+    Attributes:
+        rbm: the smallest RBM whose loss the shots do not show.
+        dataset: all numbers; docs/reconstruct.md names the variables.
+        checks: the reasons for and against trusting it.
+        report: the page, report.html.
+    """
+
+    rbm: RBM
+    dataset: xr.Dataset
+    checks: tuple[Check, ...]
+    report: Path
+
+    @property
+    def trusted(self) -> bool:
+        """Whether every check passed."""
+        return all(each.passed for each in self.checks)
+
+
+def reconstruct(
+    shots: Shots | ArrayLike,
+    folder: str | os.PathLike[str],
+    *,
+    observables: Mapping[str, Observable] | None = None,
+    settings: ReconstructSettings | None = None,
+    **changes: Any,
+) -> Reconstruction:
+    """From measured shots, without a reference state, to the smallest RBM and a report.
+
+    Chooses the number of hidden units (and the learning rate of CD) by held-out likelihood, trains
+    an ensemble, prunes until the shots show the loss, bisects to the smallest RBM, and judges it by
+    shots that had no part in any of this. A second call goes on where the first was stopped. In the
+    folder are every RBM, smallest.nc, reconstruct.nc, figures/ and report.html.
+
+    Args:
+        shots: measured in the Z basis, Shots or bits [shot, site].
+        folder: of the run.
+        observables: own ones by name, functions bits [shot, site] -> a value for each shot, or one
+            for all.
+        settings: all settings at once, see ReconstructSettings.
+        **changes: single settings: hidden, held_out, measure, seeds, train, prune, ...
+
+    Raises:
+        InputError: an argument breaks its rule, there are too few shots, an own observable fails,
+            the folder belongs to another run, or a file in it is damaged.
+        Diverged: training left the finite numbers, at every learning rate.
+        OSError: the folder cannot be written; what was finished stays.
+
+    Example:
+        >>> import psiprune as pp
+        >>> shots = pp.sample(pp.ground_state(pp.TFIM(sites=6)), shots=20_000)
+        >>> found = pp.reconstruct(shots, "mine", train={"method": "exact"})  # doctest: +SKIP
+        >>> found.rbm.number_of_weights, found.trusted  # doctest: +SKIP
+    """
+    data = as_shots(shots)
+    chosen = settings if settings is not None else ReconstructSettings()
+    if changes:
+        chosen = ReconstructSettings(**{**chosen.model_dump(exclude_unset=True), **changes})
+    return reconstruct_and_report(data, Path(folder), chosen, observables or {}, {})
+
+
+def reconstruct_and_report(
+    data: Shots,
+    run: Path,
+    chosen: ReconstructSettings,
+    observables: Mapping[str, Observable],
+    reading: Mapping[str, Any],
+) -> Reconstruction:
+    """`reconstruct`, with how the file of shots was read, which the page's command must tell."""
+    found = run_reconstruct(chosen, data, run, observables)
+    figures = {
+        "choice": plot_choice(found),
+        "search": plot_search(found),
+        "observables": plot_observables(found),
+    }
+    save_figures(figures, run / "figures")
+    provenance = json.loads((run / "provenance.json").read_text())
+    report = reconstruct_report(
+        found,
+        figures,
+        Provenance(facts_of(provenance), (run / "config.toml").read_text()),
+        _command(data.source, reading, chosen, observables),
+    )
+    page = write_report(run / "report.html", report)
+    return Reconstruction(load_rbm(run / "smallest.nc"), found, tuple(checks(found)), page)
+
+
+def _command(
+    source: str,
+    reading: Mapping[str, Any],
+    settings: ReconstructSettings,
+    own: Mapping[str, Observable],
+) -> str:
+    """What makes the same again: a command where the shots are a file, else a call."""
+    given = settings.model_dump(mode="json", exclude_unset=True, exclude={"shots_sha256"})
+    if own or not Path(source).is_file():
+        names = f"observables={{{', '.join(own)}}}, " if own else ""
+        return f"psiprune.reconstruct(shots, FOLDER, {names}**{given!r})"
+    words = ["psiprune", "reconstruct", source, *_options(reading), *_options(given)]
+    words += ["--out", "FOLDER"]
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Settings as options of the command line."""
+    for name, value in given.items():
+        option = f"--{prefix}{name.replace('_', '-')}"
+        if isinstance(value, dict):
+            yield from _options(value, f"{option[2:]}.")
+        elif isinstance(value, list | tuple):
+            yield from (option, *map(str, value))
+        elif isinstance(value, bool):
+            yield from (option,) * value
+        elif value is not None:
+            yield from (option, str(value))

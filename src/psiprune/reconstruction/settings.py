@@ -1,0 +1,104 @@
+"""The guided path from measured shots to a small RBM."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, field_validator
+
+from psiprune.core.limits import MOST_SEEDS
+from psiprune.core.settings import Settings
+from psiprune.pruning.settings import SearchSettings
+from psiprune.training.methods import FineTuneSettings, TrainSettings
+
+#: Learning rates that `cd` and `pcd` choose from.
+_RATES = (0.03, 0.1, 0.3)
+
+
+class ReconstructSettings(Settings):
+    """From measured shots, without a reference state, to the smallest RBM that describes them."""
+
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="numbers of hidden units to choose from, one number fixes it; N/4, N/2 and N "
+        "if not given",
+    )
+    learning_rates: tuple[PositiveFloat, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="rates that cd and pcd choose from; train.learning-rate alone where that is "
+        "given, else 0.03, 0.1 and 0.3",
+    )
+    held_out: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="share of the shots kept out of training: half of them choose and stop, the "
+        "other half give the final numbers",
+    )
+    measure: str = Field(
+        default="log_likelihood",
+        description="what ends the pruning: log_likelihood, magnetization, abs_magnetization, "
+        "neighbours, correlation or an observable of your own, by its name",
+    )
+    significance: float = Field(
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="probability that an RBM without damage is refused at a pruning step",
+    )
+    observable: tuple[str, ...] = Field(
+        default=(),
+        description="your own observables, FILE.py:function: bits [shot, site] -> a value for each "
+        "shot, or one for all",
+    )
+    draws: int = Field(
+        default=100_000, ge=100, description="RBM samples behind each sampled observable"
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**62, description="seed of the split, and of the first RBM"
+    )
+    seeds: int = Field(default=5, ge=2, le=MOST_SEEDS, description="RBMs of the dense ensemble")
+    shots_sha256: str | None = Field(
+        default=None,
+        description="checksum that the bits must have; a run writes it into its config.toml",
+    )
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    fine_tune: FineTuneSettings = Field(default_factory=FineTuneSettings)
+    prune: SearchSettings = Field(default_factory=SearchSettings)
+
+    @field_validator("hidden", "learning_rates")
+    @classmethod
+    def _each_once(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        # Files name a rate by six digits.
+        if values is not None and len({f"{value:g}" for value in values}) < len(values):
+            raise ValueError("each must stand once, told apart by six digits")
+        return values
+
+    def units_for(self, sites: int) -> tuple[int, ...]:
+        """Numbers of hidden units to choose from, rising."""
+        if self.hidden is not None:
+            return tuple(sorted(self.hidden))
+        return tuple(sorted({max(1, sites // 4), max(1, sites // 2), sites}))
+
+    def rates(self) -> tuple[float, ...]:
+        """Learning rates to choose from, where the method is cd or pcd."""
+        if self.learning_rates is not None:
+            return self.learning_rates
+        given = "learning_rate" in self.train.model_fields_set
+        return (self.train.learning_rate,) if given else _RATES
+
+    def candidates(self, sites: int) -> list[tuple[int, TrainSettings]]:
+        """(hidden units, training) of every model to choose from, the method chosen by size."""
+        found = []
+        for hidden in self.units_for(sites):
+            sized = self.train.for_size(sites, hidden)
+            if sized.method in ("cd", "pcd"):
+                found += [
+                    (hidden, sized.model_copy(update={"learning_rate": rate}))
+                    for rate in self.rates()
+                ]
+            else:
+                found.append((hidden, sized))
+        return found

@@ -1,1 +1,0 @@
-"""Reports: what was found, on one HTML page that needs nothing else."""

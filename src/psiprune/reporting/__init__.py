@@ -1,0 +1,1 @@
+"""Shared parts of tables, figures and HTML pages; knows no experiment."""

@@ -1,0 +1,154 @@
+"""Shared parts of figures: colours, bands, scales, saving."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune.core.statistics import band
+from psiprune.io.netcdf import write_bytes
+from psiprune.reporting.labels import field_label
+
+#: Okabe & Ito's colours, told apart with any colour vision.
+BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
+YELLOW, PURPLE, SKY, GREY = "#E69F00", "#CC79A7", "#56B4E9", "#707070"
+#: Colour, marker and line of curves by their place in a figure; colour is not needed.
+LOOKS = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (GREEN, "^", "-."),
+    (PURPLE, "D", ":"),
+    (BLACK, "v", (0, (6, 1, 1, 1, 1, 1))),
+    (YELLOW, "P", (0, (1, 2))),
+)
+KL, INFIDELITY, CORRELATION = "KL divergence (nat)", "infidelity 1 − F", "$C_{\\mathrm{MSE}}$"
+PRUNED = "fraction of weights pruned"
+#: Under figures whose lines say something else in their legend.
+BANDS = "lines: medians over seeds, bands: 16 to 84 % of the seeds"
+#: Measures without sampling, where they are known so, and their names on an axis.
+BIASES = (
+    ("kl", KL),
+    ("infidelity", INFIDELITY),
+    ("energy_bias", "energy bias |ΔE/E|"),
+    ("abs_magnetization_bias", "bias of ⟨|m|⟩"),
+    ("correlation_mse", CORRELATION),
+)
+#: From nothing pruned to all: purple to yellow, even steps for any colour vision, and no tint that
+#: is lost on white.
+PRUNED_MAP = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.93, 256)))
+
+
+def measure_grid(
+    dataset: xr.Dataset,
+    labels: Sequence[str],
+    along: str,
+    size: tuple[float, float],
+) -> tuple[Figure, NDArray[np.object_]]:
+    """A row a measure, a column a field, labelled; `size` is that of a column's width and of all.
+
+    Returns:
+        The figure and its axes, [measure, field].
+    """
+    fields = dataset["field"].values
+    width, height = size
+    figure = Figure(figsize=(1.2 + width * len(fields), height), layout="constrained")
+    axes = figure.subplots(len(labels), len(fields), sharex=True, sharey="row", squeeze=False)
+    for ax, field in zip(axes[0], fields, strict=True):
+        ax.set_title(field_label(dataset, field))
+    for ax in axes[-1]:
+        ax.set_xlabel(along)
+    for ax, label in zip(axes[:, 0], labels, strict=True):
+        ax.set_ylabel(label)
+    return figure, axes
+
+
+def draw_band(
+    ax: Axes,
+    along: ArrayLike,
+    values: xr.DataArray,
+    line: str,
+    *,
+    alpha: float,
+    **style: Any,
+) -> None:
+    """A line through the medians over `seed`, and the band of 16 to 84 % of the seeds behind it.
+
+    Without a point, as after 0 epochs, only the legend has it.
+    """
+    if not values.size:
+        ax.plot([], [], line, **style)
+        return
+    low, middle, high = (each.values for each in band(values))
+    ax.plot(along, middle, line, **style)
+    ax.fill_between(along, low, high, color=style["color"], alpha=alpha, lw=0)
+
+
+def without_sampling(study: xr.Dataset, name: str) -> xr.DataArray:
+    """A measure by sums over all states where the study has it so, else from samples."""
+    return study[f"{name}_exact"] if f"{name}_exact" in study else study[name]
+
+
+def pruned_scale(figure: Figure, axes: NDArray[np.object_], most: float) -> ScalarMappable:
+    """Colours from 0 to a fraction pruned, with their bar beside some axes."""
+    colors = ScalarMappable(Normalize(0.0, most), PRUNED_MAP)
+    figure.colorbar(colors, ax=axes, label=PRUNED, shrink=0.8, aspect=40)
+    return colors
+
+
+def log_grid(ax: Axes) -> None:
+    """A logarithmic axis upwards, with faint lines of both axes behind."""
+    ax.set_yscale("log")
+    faint_grid(ax)
+
+
+def round_ticks(axis: Axis) -> None:
+    """1, 2, 5, 10, ... on a logarithmic axis of less than two decades, where 10^k are too few."""
+    low, high = axis.get_view_interval()
+    if high < 100 * low:
+        marks = [float(f"{m}e{e}") for e in range(-12, 7) for m in (1, 2, 5)]
+        shown = [mark for mark in marks if low <= mark <= high]
+        axis.set_ticks(shown, [f"{mark:g}" for mark in shown])
+        axis.set_ticks([], minor=True)
+
+
+def faint_grid(ax: Axes) -> None:
+    """Faint lines of both axes behind the data."""
+    ax.grid(alpha=0.25, lw=0.5)
+
+
+def legend_below(figure: Figure, ax: Axes, columns: int, **style: Any) -> None:
+    """What the lines of an axes mean, once and for all axes, below them."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, frameon=False, **style
+    )
+
+
+def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:
+    """Write STEM.png (150 dpi) and STEM.svg atomically; the same figure gives the same bytes."""
+    written = []
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+        buffer = io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": "psiprune"}):
+            figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
+        written.append(write_bytes(Path(f"{stem}{suffix}"), buffer.getvalue()))
+    return written
+
+
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Write figures under their names into a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [file for name, figure in figures.items() for file in save_figure(figure, folder / name)]

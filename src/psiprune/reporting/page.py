@@ -1,0 +1,209 @@
+"""One self-contained HTML page: sections, tables, SVG figures."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import matplotlib
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from psiprune.io.netcdf import write_bytes
+from psiprune.reporting.traced import Number, Sentence
+
+#: Verdicts in the order of the counts, each with a symbol, so that no colour is needed.
+VERDICTS: Mapping[str, str] = {
+    "holds": "✓",
+    "holds in part": "◐",
+    "does not hold": "✗",
+    "cannot be decided with this data": "?",
+}
+
+
+class Row(NamedTuple):
+    """A claim with the rule that decides it, its verdict, and what was measured."""
+
+    key: str
+    section: str
+    statement: str
+    rule: str
+    verdict: str
+    measured: str
+    seeds: int
+    numbers: Mapping[str, Number]
+
+
+class Headline(NamedTuple):
+    """One of the numbers to read first, and what it is."""
+
+    number: Number
+    meaning: Sentence
+
+
+class Summary(NamedTuple):
+    """What stands first: sentences, the numbers to remember, and the claims with their verdicts."""
+
+    sentences: Sequence[Sentence] = ()
+    headlines: Sequence[Headline] = ()
+    claims: Sequence[Row] = ()
+
+
+class Table(NamedTuple):
+    """A table; the first cell of each row is the row's head."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str | Number]]
+
+
+class Section(NamedTuple):
+    """A figure or a table with what its numbers say; `name` is its anchor."""
+
+    name: str
+    title: str
+    picture: Picture | None = None
+    sentences: Sequence[Sentence] = ()
+    table: Table | None = None
+
+
+class Explorer(NamedTuple):
+    """What the slider steps through: data for the page's script, and the same levels as tables."""
+
+    data: Mapping[str, Any]
+    tables: Sequence[Table]
+
+
+class Provenance(NamedTuple):
+    """Where the numbers come from: name -> value, and the configuration as text.
+
+    Attributes:
+        facts: of the run as a whole.
+        configuration: as text.
+        stages: those that other code made -> what of theirs differs.
+    """
+
+    facts: Mapping[str, str]
+    configuration: str = ""
+    stages: Mapping[str, str] = MappingProxyType({})
+
+
+class Report(NamedTuple):
+    """All that a page shows."""
+
+    title: str
+    introduction: Sequence[str]
+    summary: Summary
+    sections: Sequence[Section]
+    explorer: Explorer | None
+    provenance: Provenance
+    command: str
+
+
+def render(report: Report) -> str:
+    """The report as one HTML page that needs nothing else: no network, no other file.
+
+    A content security policy in the page forbids loading anything, and running any script but the
+    page's own, which is named by its hash.
+    """
+    script = Markup(_text("explorer.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            **report._asdict(),
+            counts=_counts(report.summary.claims),
+            symbols=VERDICTS,
+            style=Markup(_text("style.css")),
+            script=script,
+            digest=digest,
+        )
+    )
+
+
+def write_report(file: str | os.PathLike[str], report: Report) -> Path:
+    """Write a report as one HTML file, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    return write_bytes(file, render(report).encode())
+
+
+def _counts(claims: Sequence[Row]) -> list[tuple[str, int]]:
+    """How many claims have each verdict, those without a claim left out."""
+    found = Counter(row.verdict for row in claims)
+    order = [*VERDICTS, *sorted(set(found) - set(VERDICTS))]
+    return [(verdict, found[verdict]) for verdict in order if found[verdict]]
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("psiprune.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["sourced"] = lambda part: isinstance(part, Number)
+    return environment
+
+
+@cache
+def _text(name: str) -> str:
+    """A file of the templates as it is."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+_WIDTH = re.compile(r"<svg\b[^>]*?\swidth=\"([0-9.]+)(pt|px)?\"")
+_COORDINATES = re.compile(r"(?<=\s)(?:d|x|y)=\"[^\"]*\"")
+_LONG = re.compile(r"(\.\d\d)\d+")
+_METADATA = re.compile(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", re.DOTALL)
+
+
+class Picture(NamedTuple):
+    """An SVG that a page holds in itself.
+
+    As an image, not as elements of the page: so neither ids nor styles of several can meet, and
+    nothing in it can run or be loaded.
+
+    Attributes:
+        uri: data URI.
+        width: natural width in px, None where the SVG does not say.
+        alt: what is to be seen.
+    """
+
+    uri: str
+    width: float | None
+    alt: str
+
+
+def picture(figure: Figure | str, alt: str) -> Picture:
+    """A figure, or the text of an SVG, as a picture; coordinates to a hundredth of a point."""
+    svg = figure if isinstance(figure, str) else _svg(figure)
+    svg = _COORDINATES.sub(lambda found: _LONG.sub(r"\1", found[0]), _METADATA.sub("", svg))
+    found = _WIDTH.search(svg)
+    width = float(found[1]) * (4 / 3 if found[2] == "pt" else 1.0) if found else None
+    code = base64.b64encode(svg.encode()).decode()
+    return Picture(f"data:image/svg+xml;base64,{code}", width, alt)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "psiprune"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()

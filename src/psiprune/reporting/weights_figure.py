@@ -1,0 +1,73 @@
+"""Figure of a weight matrix with its clusters outlined."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from psiprune.rbm.model import RBM
+from psiprune.reporting.figures import GREY
+
+#: Red and blue of the same lightness, told apart with any colour vision.
+POSITIVE, NEGATIVE = "#B2182B", "#2166AC"
+
+
+def draw_weights(
+    ax: Axes, weights: NDArray[np.float64], mask: NDArray[np.generic], scale: float
+) -> AxesImage:
+    """W [hidden, visible], blue to red from -scale to scale; crosses where there is no weight."""
+    image = ax.imshow(weights, cmap="RdBu_r", vmin=-scale, vmax=scale, aspect="auto")
+    unit, site = np.nonzero(~mask.astype(bool))
+    ax.plot(site, unit, "x", ms=3, mew=0.6, color=GREY)
+    if len(weights) <= 20:
+        ax.set_yticks(range(len(weights)))
+    return image
+
+
+def write_weights(
+    ax: Axes, weights: NDArray[np.float64], mask: NDArray[np.bool_], scale: float
+) -> None:
+    """Each weight as a number in its cell; in a large matrix the sign of the larger ones."""
+    small = weights.shape[1] <= 12
+    for unit, site in np.argwhere(mask):
+        w = weights[unit, site]
+        if small or abs(w) > 0.15 * scale:
+            digits = f"{round(w, 1) + 0.0:.1f}".replace("-", "−")  # + 0.0: no minus zero
+            text = digits if small else "+" if w > 0 else "−"
+            color = "white" if abs(w) > 0.6 * scale else "black"
+            ax.text(site, unit, text, ha="center", va="center", fontsize="x-small", color=color)
+
+
+def outline_clusters(
+    ax: Axes, first: NDArray[np.int64], found: NDArray[np.bool_], width: int
+) -> None:
+    """A box around each unit's window of `width` sites, dotted where it is no cluster."""
+    for unit, (site, there) in enumerate(zip(first, found, strict=True)):
+        box = Rectangle((site - 0.5, unit - 0.5), width, 1, fill=False, lw=1.4)
+        box.set_linestyle("-" if there else ":")
+        ax.add_patch(box)
+
+
+def plot_clusters(rbm: RBM, clusters: xr.Dataset) -> Figure:
+    """The weights of an RBM with the clusters that `find_clusters` found in it.
+
+    Solid outlines are clusters that count, dotted ones the strongest windows of the other units,
+    crosses weights that do not exist.
+    """
+    width, found = int(clusters.attrs["width"]), clusters["found"].values
+    figure = Figure(
+        figsize=(2.2 + 0.32 * rbm.visible, 1.6 + 0.32 * rbm.hidden), layout="constrained"
+    )
+    ax = figure.subplots()
+    image = draw_weights(ax, rbm.weights, rbm.mask, float(np.abs(rbm.weights).max()))
+    outline_clusters(ax, clusters["first_site"].values, found, width)
+    ax.set_xlabel("site")
+    ax.set_ylabel("hidden unit")
+    ax.set_title(f"{int(found.sum())} of {rbm.hidden} units with a cluster of {width} sites")
+    figure.colorbar(image, ax=ax, label="weight")
+    return figure

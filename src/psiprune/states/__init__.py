@@ -1,0 +1,1 @@
+"""Reference states: the Ising chain, matrix product states, DMRG."""

@@ -1,0 +1,439 @@
+"""Matrix product states: ground states by DMRG, perfect sampling, exact expectation values.
+
+A state is psi(s_0 ... s_{N-1}) = A_0[s_0] A_1[s_1] ... A_{N-1}[s_{N-1}], each A_i an array [left,
+physical, right] in the Z basis: physical index 0 is Z = +1 (bit 0), 1 is Z = -1 (bit 1). All
+tensors are right-canonical, sum_s A_i[s] A_i[s]^T = 1, so the norm sits at site 0. The contraction
+of the sites left of a bond with themselves is called an environment, [left, left'].
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.threads import one_blas_thread, threads
+from psiprune.core.validation import check_count, check_seed
+from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.states.tfim import LARGEST_DENSE, TFIM, midpoint
+
+Tensors = tuple[NDArray[np.float64], ...]
+CANONICAL_TOLERANCE = 1e-8
+"""How far the tensors of an MPS may be from right-canonical form, and its norm from 1."""
+CHUNK = 1024
+"""Shots handled at once. Part of what a seed means: each chunk has its own random numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class MPS:
+    """A real, normalised matrix product state with open ends, in the Z basis.
+
+    Attributes:
+        tensors: one array [left, physical, right] a site, right-canonical; the outer bonds are 1.
+        energy: <H>, total, in units of J; NaN where no Hamiltonian is known.
+        energy_variance: <H^2> - <H>^2, in units of J^2; NaN likewise.
+        truncation_error: the largest weight cut off at one bond when the state was made.
+        model: the Hamiltonian whose ground state this is, or None for a user's own state.
+
+    Raises:
+        InputError: the tensors do not fit together, are not finite, or are not right-canonical
+            with norm 1 to 1e-8; `mps_from_tensors` brings any tensors to that form.
+    """
+
+    tensors: Tensors
+    energy: float = float("nan")
+    energy_variance: float = float("nan")
+    truncation_error: float = 0.0
+    model: TFIM | None = None
+
+    def __post_init__(self) -> None:
+        """Check the tensors and make them read-only."""
+        tensors = _check_chain(self.tensors)
+        for site, tensor in enumerate(tensors):
+            rows = tensor.reshape(len(tensor), -1)
+            if np.abs(rows @ rows.T - np.eye(len(rows))).max() > CANONICAL_TOLERANCE:
+                raise InputError(
+                    f"tensors: site {site} is not right-canonical, or the norm is not 1;"
+                    " make the state with mps_from_tensors"
+                )
+            tensor.setflags(write=False)
+        if self.model is not None and self.model.sites != len(tensors):
+            raise InputError(
+                f"tensors: there are {len(tensors)}, but the model has {self.model.sites} sites"
+            )
+        object.__setattr__(self, "tensors", tensors)
+
+    @property
+    def sites(self) -> int:
+        """The number of sites, N."""
+        return len(self.tensors)
+
+    @property
+    def bond_dimensions(self) -> tuple[int, ...]:
+        """The dimensions of the N - 1 inner bonds, from left to right."""
+        return tuple(tensor.shape[2] for tensor in self.tensors[:-1])
+
+    @property
+    def free_parameters(self) -> int:
+        """2 sum_i chi_i chi_{i+1} - sum_i chi_i^2: tensor entries less the gauge freedom.
+
+        The second sum is over inner bonds, where A_i X, X^-1 A_{i+1} is the same state for any
+        invertible X. The norm counts as one of them. With 18 sites chi = 2, 3, 4 have 68, 141, 240.
+        """
+        entries = sum(tensor.size for tensor in self.tensors)
+        return entries - sum(bond**2 for bond in self.bond_dimensions)
+
+    def log_prob(self, bits: Shots | ArrayLike) -> NDArray[np.float64]:
+        """Return ln |<bits|psi>|^2 for bits [shot, site], shape [shot]; -inf where it is 0.
+
+        Raises:
+            InputError: the bits are not zeros and ones, or have another number of sites.
+        """
+        table = check_sites(as_shots(bits), self.sites, "the state").bits
+        log_prob = np.empty(len(table))
+
+        def contract(_: int, rows: slice) -> None:
+            log_prob[rows] = _log_prob(self.tensors, table[rows])
+
+        _for_chunks(contract, len(table))
+        return log_prob
+
+    def to_vector(self) -> NDArray[np.float64]:
+        """Return all amplitudes, shape [2^N], at index sum_i bit_i 2^i.
+
+        Raises:
+            InputError: there are more than 20 sites.
+        """
+        if self.sites > LARGEST_DENSE:
+            raise InputError(
+                f"sites: a vector is made for at most {LARGEST_DENSE} sites, found {self.sites};"
+                " use log_prob"
+            )
+        vector = np.ones((1, 1))  # [configuration, bond]
+        for tensor in self.tensors:
+            # The new site's bit is more significant than all before it.
+            vector = np.einsum("xa,asb->sxb", vector, tensor).reshape(-1, tensor.shape[2])
+        return vector[:, 0]
+
+    def transverse_magnetization(self) -> NDArray[np.float64]:
+        """Return <X_i>, shape [site]."""
+        left = _environments(self.tensors)
+        return np.array(
+            [
+                2 * np.einsum("ac,ab,cb->", env, a[:, 0], a[:, 1], optimize=True)
+                for env, a in zip(left, self.tensors, strict=False)
+            ]
+        )
+
+    def magnetization(self) -> NDArray[np.float64]:
+        """Return <Z_i>, shape [site]; 0 by symmetry in the ground state of even parity."""
+        left = _environments(self.tensors)
+        return np.array(
+            [np.trace(_push(env, a, -1)) for env, a in zip(left, self.tensors, strict=False)]
+        )
+
+    def correlations(self) -> NDArray[np.float64]:
+        """Return <Z_i Z_j>, shape [site, site], ones on the diagonal. Not connected."""
+        matrix = np.eye(self.sites)
+        left = _environments(self.tensors)
+        started = np.empty((0, 1, 1))  # [site i, left, left'], with Z_i inside
+        for j, a in enumerate(self.tensors):
+            # Right of site j the contraction is 1 (right-canonical), so a trace closes it.
+            matrix[:j, j] = matrix[j, :j] = np.trace(_push(started, a, -1), axis1=1, axis2=2)
+            started = np.concatenate([_push(started, a, 1), _push(left[j], a, -1)[None]])
+        return matrix
+
+    def correlation_from_midpoint(self) -> NDArray[np.float64]:
+        """Return C(d) = <Z_a Z_{a+d}> - <Z_a><Z_{a+d}>, a = `midpoint(sites)`, shape [distance]."""
+        a = midpoint(self.sites)
+        z = self.magnetization()
+        return self.correlations()[a, a:] - z[a] * z[a:]
+
+    def magnetization_distribution(self) -> NDArray[np.float64]:
+        """Return P(n), the probability of n bits being 1, shape [N + 1]; m = 1 - 2 n / N.
+
+        The environments are kept apart by the number of ones so far, one for each n.
+        """
+        by_ones = np.ones((1, 1, 1))  # [ones, left, left']
+        for tensor in self.tensors:
+            zero, one = tensor[:, 0], tensor[:, 1]
+            grown = np.zeros((len(by_ones) + 1, tensor.shape[2], tensor.shape[2]))
+            grown[:-1] = zero.T @ by_ones @ zero
+            grown[1:] += one.T @ by_ones @ one
+            by_ones = grown
+        return by_ones[:, 0, 0]
+
+    def abs_magnetization(self) -> float:
+        """Return <|m|>, with m = sum_i Z_i / N, exactly, at any N."""
+        m = 1 - 2 * np.arange(self.sites + 1) / self.sites
+        return float(self.magnetization_distribution() @ np.abs(m))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write one NetCDF file of kind 'mps', a variable `tensor_<i>` for each site.
+
+        Raises:
+            OSError: the file cannot be written; what was there is then untouched.
+        """
+        attributes: dict[str, Any] = {
+            "sites": self.sites,
+            "energy": self.energy,
+            "energy_units": "those of the model's J and h",
+            "energy_variance": self.energy_variance,
+            "energy_variance_units": "J^2",
+            "truncation_error": self.truncation_error,
+            "convention": "physical index 0 is Z = +1, 1 is Z = -1; site 0 is the left end",
+        }
+        if self.model is not None:
+            attributes |= {"field": self.model.field, "coupling": self.model.coupling}
+        tensors = {
+            f"tensor_{i}": ((f"bond_{i}", "physical", f"bond_{i + 1}"), tensor, {"units": "1"})
+            for i, tensor in enumerate(self.tensors)
+        }
+        return write_dataset(path, xr.Dataset(tensors, attrs=attributes), "mps")
+
+
+def load_mps(path: str | os.PathLike[str]) -> MPS:
+    """Read a state written by `MPS.save`.
+
+    Raises:
+        InputError: the file cannot be read, is damaged, incomplete or of another kind, or does
+            not hold a normalised state.
+    """
+    dataset = read_dataset(path, "mps")
+    attributes = dataset.attrs
+    try:
+        sites = int(attributes["sites"])
+        model = None
+        if "field" in attributes:
+            field, coupling = float(attributes["field"]), float(attributes["coupling"])
+            model = TFIM(sites=sites, field=field, coupling=coupling)
+        names = [f"tensor_{i}" for i in range(sites)]
+        if sorted(names) != sorted(str(name) for name in dataset.data_vars):
+            raise InputError(f"needs the variables tensor_0 .. tensor_{sites - 1}, and no others")
+        return MPS(
+            tensors=tuple(dataset[name].values for name in names),
+            energy=float(attributes["energy"]),
+            energy_variance=float(attributes["energy_variance"]),
+            truncation_error=float(attributes["truncation_error"]),
+            model=model,
+        )
+    except KeyError as error:
+        raise InputError(f"{path}: attribute {error} is missing; write the state again") from None
+    except (InputError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def mps_from_tensors(tensors: Sequence[ArrayLike]) -> MPS:
+    """Return the normalised state of any real tensors [left, physical, right] in the Z basis.
+
+    Raises:
+        InputError: the tensors do not fit together, are not real and finite, or give the zero
+            state.
+    """
+    return MPS(_right_canonical(_check_chain(tensors)))
+
+
+def mps_from_vector(
+    vector: ArrayLike,
+    model: TFIM | None = None,
+    max_bond: int | None = None,
+    svd_min: float = 1e-14,
+) -> MPS:
+    """Return the state with the given real amplitudes [2^N], normalised, by successive SVDs.
+
+    Args:
+        vector: amplitudes at index sum_i bit_i 2^i; 2 to 20 sites.
+        model: if given, its Hamiltonian fixes the energy and the variance of the result.
+        max_bond: the largest bond dimension; None keeps what `svd_min` keeps.
+        svd_min: singular values below this, relative to the norm, are dropped.
+
+    Raises:
+        InputError: the vector is not real, finite, nonzero and of length 2^N.
+    """
+    psi = np.asarray(vector)
+    sites = psi.size.bit_length() - 1
+    if psi.ndim != 1 or psi.size != 2**sites or not 2 <= sites <= LARGEST_DENSE:
+        raise InputError(
+            f"vector: must have 2^N amplitudes with N from 2 to {LARGEST_DENSE}, found shape"
+            f" {psi.shape}"
+        )
+    psi = _check_real("vector", psi)
+    norm = np.linalg.norm(psi)
+    if norm == 0:
+        raise InputError("vector: all amplitudes are 0, so it is not a state")
+    limit = psi.size if max_bond is None else check_count("max_bond", max_bond, 1)
+
+    tensors: list[NDArray[np.float64]] = []
+    worst = 0.0
+    rest = (psi / norm)[:, None]  # [bits of the sites not yet split off, right bond]
+    for site in reversed(range(1, sites)):
+        right = rest.shape[1]
+        matrix = rest.reshape(2, 2**site, right).swapaxes(0, 1).reshape(2**site, -1)
+        u, s, vt = np.linalg.svd(matrix, full_matrices=False)
+        keep = max(1, min(limit, int((s > svd_min).sum())))
+        worst = max(worst, float((s[keep:] ** 2).sum()))
+        tensors.append(vt[:keep].reshape(keep, 2, right))
+        rest = u[:, :keep] * s[:keep]
+    tensors.append(rest.reshape(1, 2, -1) / np.linalg.norm(rest))
+    state = MPS(tuple(reversed(tensors)), truncation_error=worst, model=model)
+    if model is None:
+        return state
+    psi = state.to_vector()
+    h_psi = model.apply_hamiltonian(psi)
+    energy = float(psi @ h_psi)
+    # |(H - E) psi|^2 instead of <H^2> - E^2, which would cancel to rounding.
+    variance = float(((h_psi - energy * psi) ** 2).sum())
+    return MPS(state.tensors, energy, variance, worst, model)
+
+
+def sample(state: MPS, shots: int, seed: int = 0) -> Shots:
+    """Draw independent shots from |psi|^2 in the Z basis, bits uint8 [shot, site].
+
+    Perfect sampling: site by site from the left, each bit from its exact conditional probability.
+    The same seed gives the same bits on any number of threads.
+
+    Raises:
+        InputError: `shots` is not a positive integer, or the seed not one from 0 to 2^63 - 1.
+
+    Source: Ferris and Vidal, Phys. Rev. B 85, 165146 (2012).
+    """
+    shots, seed = check_count("shots", shots, 1), check_seed(seed)
+    bits = np.empty((shots, state.sites), dtype=np.uint8)
+
+    def draw(chunk: int, rows: slice) -> None:
+        # A spawned sequence, as [seed, chunk] would let long seeds collide with chunks.
+        sequence = np.random.SeedSequence(seed, spawn_key=(chunk,))
+        uniform = np.random.default_rng(sequence).random((CHUNK, state.sites))
+        bits[rows] = _sample_chunk(state.tensors, uniform[: len(bits[rows])])
+
+    _for_chunks(draw, shots, progress="sampling")
+    bits.setflags(write=False)
+    provenance: dict[str, Any] = {"sampler": "mps", "seed": seed}
+    if state.model is not None:
+        provenance["model"] = state.model.model_dump()
+    return Shots(bits, source="psiprune.sample", provenance=provenance)
+
+
+def _sample_chunk(tensors: Tensors, uniform: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Bits [shot, site] from uniform numbers [shot, site]."""
+    shots = len(uniform)
+    bits = np.empty(uniform.shape, dtype=np.uint8)
+    left = np.ones((shots, 1))  # the tensors so far, contracted with each shot's bits
+    for site, tensor in enumerate(tensors):
+        both = (left @ tensor.reshape(len(tensor), -1)).reshape(shots, 2, -1)
+        weight = np.einsum("xsb,xsb->xs", both, both)
+        bit = uniform[:, site] * weight.sum(axis=1) >= weight[:, 0]
+        bits[:, site] = bit
+        chosen = bit.astype(np.intp)
+        rows = np.arange(shots)
+        left = both[rows, chosen] / np.sqrt(weight[rows, chosen])[:, None]
+    return bits
+
+
+def _log_prob(tensors: Tensors, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """ln |amplitude|^2 of each shot, rescaled at each site so that nothing under- or overflows."""
+    left = np.ones((len(bits), 1))
+    log_norm = np.zeros(len(bits))
+    for site, tensor in enumerate(tensors):
+        grown = np.empty((len(bits), tensor.shape[2]))
+        for bit in (0, 1):
+            rows = bits[:, site] == bit
+            grown[rows] = left[rows] @ tensor[:, bit]
+        norm = np.sqrt(np.einsum("xb,xb->x", grown, grown))
+        zero = norm == 0
+        norm[zero] = 1
+        log_norm += np.log(norm)
+        log_norm[zero] = -np.inf
+        left = grown / norm[:, None]
+    return 2 * log_norm
+
+
+def _for_chunks(work: Callable[[int, slice], None], rows: int, progress: str | None = None) -> None:
+    """Call work(chunk, rows of the chunk) for all chunks, on all cores.
+
+    With a progress label, a bar is drawn on standard error where that is a terminal.
+    """
+    slices = [slice(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
+    # One BLAS thread each: the chunks keep the cores busy, and the sums keep their order.
+    with (
+        one_blas_thread(),
+        ThreadPoolExecutor(threads()) as pool,
+        tqdm(total=rows, desc=progress, unit=" shots", disable=None if progress else True) as bar,
+    ):
+        try:
+            futures = [pool.submit(work, chunk, part) for chunk, part in enumerate(slices)]
+            for future, part in zip(futures, slices, strict=True):
+                future.result()
+                bar.update(part.stop - part.start)
+        except BaseException:  # Ctrl-C as well: do not begin the chunks that still wait
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _push(env: NDArray[np.float64], tensor: NDArray[np.float64], sign: int) -> NDArray[np.float64]:
+    """Environments [..., left, left'] moved over one site; sign -1 puts a Z on it, +1 nothing."""
+    zero, one = tensor[:, 0], tensor[:, 1]
+    return zero.T @ env @ zero + sign * (one.T @ env @ one)
+
+
+def _environments(tensors: Tensors) -> list[NDArray[np.float64]]:
+    """The environment left of each bond, N + 1 of them."""
+    left = [np.ones((1, 1))]
+    for tensor in tensors:
+        left.append(_push(left[-1], tensor, 1))
+    return left
+
+
+def _check_real(name: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    """The array in float64, if it is real and finite."""
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name}: must be real numbers, found type {array.dtype}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name}: holds values that are not finite (NaN or infinity)")
+    return array.astype(np.float64)
+
+
+def _check_chain(tensors: Sequence[ArrayLike]) -> Tensors:
+    """Float64 copies of tensors that fit together from the left end to the right."""
+    if len(tensors) < 2:
+        raise InputError(f"tensors: there must be at least 2 sites, found {len(tensors)}")
+    chain: list[NDArray[np.float64]] = []
+    bond = 1
+    for site, given in enumerate(tensors):
+        tensor = np.asarray(given)
+        if tensor.ndim != 3 or tensor.shape[:2] != (bond, 2) or tensor.size == 0:
+            raise InputError(
+                f"tensors: site {site} must have shape ({bond}, 2, right bond), found"
+                f" {tensor.shape}"
+            )
+        chain.append(_check_real(f"tensors: site {site}", tensor))
+        bond = tensor.shape[2]
+    if bond != 1:
+        raise InputError(f"tensors: the last bond must have dimension 1, found {bond}")
+    return tuple(chain)
+
+
+def _right_canonical(tensors: Tensors) -> Tensors:
+    """The same state, normalised and right-canonical, by QR decompositions from the right."""
+    canonical: list[NDArray[np.float64]] = []
+    carry = np.ones((1, 1))
+    for tensor in reversed(tensors):
+        grown = tensor @ carry  # [left, physical, bond to the canonical part]
+        q, r = np.linalg.qr(grown.reshape(len(tensor), -1).T)
+        scale = np.abs(r).max()
+        if scale == 0:
+            raise InputError("tensors: they give the zero vector, which is not a state")
+        canonical.append(q.T.reshape(-1, 2, grown.shape[2]))
+        carry = r.T / scale
+    canonical[-1] = canonical[-1] * np.sign(carry[0, 0])
+    return tuple(reversed(canonical))

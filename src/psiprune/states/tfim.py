@@ -1,0 +1,208 @@
+"""The transverse-field Ising chain with open ends, and what is known exactly about it.
+
+H = -J sum_i Z_i Z_{i+1} - h sum_i X_i
+
+Every method but `ground_state_vector` works by free fermions, at any size: with M the bidiagonal
+matrix that has h on its diagonal and J above it, and M = U S V^T, the ground state is fixed by the
+orthogonal matrix Q = U V^T (Lieb, Schultz and Mattis, Ann. Phys. 16, 407 (1961); Pfeuty, Ann. Phys.
+57, 79 (1970)).
+
+Bit 0 is Z = +1, bit 1 is Z = -1; a configuration has index sum_i bit_i 2^i, site 0 the left end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.settings import Settings
+
+LARGEST_DENSE = 20
+"""The most sites for which vectors over all 2^N configurations are made."""
+
+
+class TFIM(Settings):
+    """Transverse-field Ising chain H = -J sum Z_i Z_{i+1} - h sum X_i with open ends.
+
+    Energies are totals, in the units in which J and h are given. The ground state meant
+    everywhere is the one of even parity, <prod X_i> = +1. It is unique and, as h > 0, its
+    amplitudes are positive for either sign of J; below h = |J| the lowest odd state lies only about
+    (h/J)^N above it.
+
+    Example:
+        >>> round(TFIM(sites=2, field=1.0).ground_energy(), 6)
+        -2.236068
+    """
+
+    sites: int = Field(
+        ge=2, le=4096, description="number N of spins; beyond 4096 the matrices get too large"
+    )
+    field: float = Field(
+        default=1.0,
+        gt=0,
+        description="transverse field h; at h = 0 there are two degenerate ground states,"
+        " and the sign of h is only a rotation about z, so give |h|",
+    )
+    coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
+
+    def ground_energy(self) -> float:
+        """Return E_0 = -sum_k s_k, with s_k the singular values of M; total, in units of J."""
+        return -float(_singular_values(self).sum())
+
+    def fermion_gap(self) -> float:
+        """Return 2 min_k s_k, the energy of the lowest fermion: the gap to the odd sector."""
+        # Below h = |J| the smallest value is far below rounding, but the product of all is h^N.
+        others = _singular_values(self)[:-1]
+        return 2 * float(np.exp(self.sites * np.log(self.field) - np.log(others).sum()))
+
+    @property
+    def correlation_length(self) -> float:
+        """The correlation length of the endless chain, in sites; infinite at h = |J|.
+
+        Connected correlations <Z_i Z_{i+d}> - <Z_i> <Z_{i+d}> fall as exp(-d / xi) times a power of
+        d, with xi = 1 / ln(h / |J|) above h = |J| and 1 / (2 ln(|J| / h)) below it, there of the
+        state in which the symmetry is broken (Pfeuty 1970).
+        """
+        ratio = abs(self.coupling) / self.field
+        if ratio in (0.0, 1.0):
+            return 0.0 if ratio == 0.0 else float("inf")
+        length = -1.0 / float(np.log(ratio))
+        return length if ratio < 1.0 else -length / 2.0
+
+    def transverse_magnetization(self) -> NDArray[np.float64]:
+        """Return <X_i> = Q_ii, shape [site]."""
+        return _polar_factor(self).diagonal().copy()
+
+    def correlations(self) -> NDArray[np.float64]:
+        """Return <Z_i Z_j> = det Q[i..j-1, i+1..j], shape [site, site], ones on the diagonal.
+
+        As <Z_i> = 0 in the even ground state, these are also the connected correlations.
+        """
+        q = _polar_factor(self)
+        matrix = np.eye(self.sites)
+        for distance in range(1, self.sites):
+            # The chain is its own mirror image, so the left half of the pairs is enough.
+            left = np.arange((self.sites - distance + 1) // 2)
+            rows = left[:, None] + np.arange(distance)
+            values = np.linalg.det(q[rows[:, :, None], rows[:, None, :] + 1])
+            right = left + distance
+            matrix[left, right] = matrix[right, left] = values
+            mirrored_left, mirrored_right = self.sites - 1 - right, self.sites - 1 - left
+            matrix[mirrored_left, mirrored_right] = matrix[mirrored_right, mirrored_left] = values
+        return matrix
+
+    def correlation_from_midpoint(self) -> NDArray[np.float64]:
+        """Return C(d) = <Z_a Z_{a+d}> with a = `midpoint(sites)`, shape [distance], d = 0, 1, ...
+
+        Source: the paper's correlation function (Golubeva and Melko 2021).
+        """
+        q = _polar_factor(self)
+        a = midpoint(self.sites)
+        return np.array([np.linalg.det(q[a:b, a + 1 : b + 1]) for b in range(a, self.sites)])
+
+    def magnetization_squared(self) -> float:
+        """Return <m^2> = sum_ij <Z_i Z_j> / N^2, with m = sum_i Z_i / N."""
+        return float(self.correlations().mean())
+
+    def apply_hamiltonian(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return H |vector> for amplitudes over all 2^N configurations, shape [configuration].
+
+        Raises:
+            InputError: there are more than 20 sites, or the vector has another length than 2^N.
+        """
+        _check_dense(self.sites)
+        if np.shape(vector) != (2**self.sites,):
+            raise InputError(f"vector: must have shape ({2**self.sites},), found {vector.shape}")
+        flipped = sum(_flip(vector, site) for site in range(self.sites))
+        return _ising_energies(self, self.sites) * vector - self.field * flipped
+
+    def ground_state_vector(self) -> NDArray[np.float64]:
+        """Return the amplitudes of the ground state, shape [2^N], normalised, none negative.
+
+        Lanczos in the space of even parity, of dimension 2^(N-1). There the gap stays open, so
+        the near-degeneracy below h = |J| does no harm.
+
+        Raises:
+            InputError: there are more than 20 sites.
+        """
+        _check_dense(self.sites)
+        from scipy.sparse.linalg import LinearOperator, eigsh
+
+        # A state of even parity is fixed by the configurations whose last bit is 0.
+        inner = self.sites - 1
+        # In units of the larger of |J| and h: Lanczos has absolute limits, and stops far too early
+        # where all energies are small.
+        scale = max(abs(self.coupling), self.field)
+        field = self.field / scale
+        energies = _ising_energies(self, self.sites)[: 2**inner] / scale
+
+        def apply(even: NDArray[np.float64]) -> NDArray[np.float64]:
+            # X on the last site leads to the complement of another representative.
+            flipped = even[::-1] + sum(_flip(even, site) for site in range(inner))
+            return energies * even - field * flipped
+
+        if inner <= 6:
+            ground = np.linalg.eigh(np.stack([apply(row) for row in np.eye(2**inner)]))[1][:, 0]
+        else:
+            operator = LinearOperator((2**inner, 2**inner), matvec=apply, dtype=np.float64)
+            # The start is fixed, so that the same bits come out each time. The ground state is
+            # positive (Perron and Frobenius), so it overlaps with any positive start.
+            start = 1 + np.random.default_rng(0).random(2**inner)
+            ground = eigsh(operator, k=1, which="SA", v0=start)[1][:, 0]
+        ground = np.abs(ground)
+        full = np.concatenate([ground, ground[::-1]])
+        return full / np.linalg.norm(full)
+
+
+def midpoint(sites: int) -> int:
+    """Return the column of site floor(N/2), counted from 1, from which C(d) is measured.
+
+    For even N the distances d = 0 .. N/2 just reach the right end, as in the paper; for odd N they
+    are d = 0 .. (N+1)/2.
+    """
+    return sites // 2 - 1
+
+
+def _bidiagonal(model: TFIM) -> NDArray[np.float64]:
+    """M, with h on the diagonal and J above it."""
+    n = model.sites
+    return np.diag(np.full(n, model.field)) + np.diag(np.full(n - 1, model.coupling), 1)
+
+
+def _singular_values(model: TFIM) -> NDArray[np.float64]:
+    """The fermion energies s_k of the ground state, descending."""
+    return np.asarray(np.linalg.svd(_bidiagonal(model), compute_uv=False), np.float64)
+
+
+def _polar_factor(model: TFIM) -> NDArray[np.float64]:
+    """Q = U V^T of the even ground state."""
+    u, _, vt = np.linalg.svd(_bidiagonal(model))
+    # <prod X_i> = det Q is the sign of det M = h^N > 0. The smallest singular value may be far
+    # below rounding, and its two vectors then come with arbitrary relative sign.
+    if np.linalg.slogdet(u @ vt)[0] < 0:
+        u[:, -1] *= -1
+    return u @ vt
+
+
+def _flip(vector: NDArray[np.float64], site: int) -> NDArray[np.float64]:
+    """X on one site: the amplitudes with that bit flipped."""
+    return vector.reshape(-1, 2, 2**site)[:, ::-1].reshape(-1)
+
+
+def _ising_energies(model: TFIM, sites: int) -> NDArray[np.float64]:
+    """-J sum_i Z_i Z_{i+1} of every configuration."""
+    index = np.arange(2**sites, dtype=np.uint32)
+    # Bit i of index ^ (index >> 1) says whether bits i and i+1 differ: a domain wall.
+    differ = index ^ (index >> 1)
+    walls = sum((differ >> bond) & 1 for bond in range(sites - 1))
+    return -model.coupling * (sites - 1 - 2.0 * walls)
+
+
+def _check_dense(sites: int) -> None:
+    if sites > LARGEST_DENSE:
+        raise InputError(
+            f"sites: a vector over all 2^N configurations is made for at most {LARGEST_DENSE}"
+            f" sites, found {sites}; use the free-fermion methods or the MPS"
+        )

@@ -1,0 +1,1 @@
+"""Fit an RBM to shots; one file per method."""
