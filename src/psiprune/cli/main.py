@@ -11,6 +11,21 @@ from collections.abc import Mapping, Sequence
 from cyclopts import CycloptsError, MissingArgumentError
 from pydantic import ValidationError
 
+from psiprune.cli import (  # noqa: F401 (each module registers its commands with `app`)
+    completion,
+    convert,
+    evaluate,
+    experiments,
+    info,
+    masks,
+    paper,
+    prune,
+    reconstruct,
+    rewire,
+    states,
+    sweep,
+    train,
+)
 from psiprune.cli.app import NobodyReads, app, printing
 from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.signals import fail, interrupted

@@ -135,7 +135,7 @@ def test_products_zips_and_points() -> None:
         "[[grid]]\nproduct.sites = [10, 50]\n",
         "[[grid]]\nproduct.train = [{method = 'cd'}, {method = 'natural'}]\n",
         "[study]\nprune.density = 0.5\n[[grid]]\nproduct.prune.density = [0.5, 0.1]\n",
-        (Path(__file__).parents[1] / "docs" / "phases.toml").read_text(),
+        (Path(__file__).parents[2] / "docs" / "phases.toml").read_text(),
     ],
     ids=["cd", "large", "sizes", "methods", "density", "phases"],
 )

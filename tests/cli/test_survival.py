@@ -487,7 +487,7 @@ def test_a_run_in_a_folder_that_cannot_be_written(finished: Path) -> None:
 # ---- no pickle is ever loaded
 
 UNSAFE = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
-SOURCES = sorted((Path(__file__).parents[1] / "src").rglob("*.py"))
+SOURCES = sorted((Path(__file__).parents[2] / "src").rglob("*.py"))
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)

@@ -25,7 +25,7 @@ from psiprune.rbm.export import netket_parameters, qucumber_state
 TABLES = arrays.arrays(
     np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 19)), elements={"max_value": 1}
 )
-PEERS = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
+PEERS = Path(__file__).parents[3] / ".venv-peers" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ from psiprune.states.tfim import TFIM
 from psiprune.training.methods import FineTuneSettings, TrainSettings
 from psiprune.training.train import Progress
 
-FIXTURES = Path(__file__).parent / "formats" / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "data" / "formats" / "fixtures"
 STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
 EXPERIMENTS = ("study", "sparse", "ablation", "frontier", "paper", "sweep")
 COMMANDS = (*STAGES, "clusters", *EXPERIMENTS, "reconstruct", "import", "export", "info")
@@ -1377,7 +1377,7 @@ def test_version_tells_where_numbers_come_from() -> None:
 
 
 def test_the_command_is_installed() -> None:
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert project["project"]["scripts"]["psiprune"] == "psiprune.cli:run"
     command = [sys.executable, "-m", "psiprune", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

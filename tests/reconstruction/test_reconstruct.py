@@ -430,7 +430,7 @@ def test_every_check_can_fail(done: tuple[Path, pp.Reconstruction]) -> None:
 
 
 def test_every_check_is_on_the_page(done: tuple[Path, pp.Reconstruction]) -> None:
-    page = (Path(__file__).parents[1] / "docs/reconstruct.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/reconstruct.md").read_text()
     table = page[page.index("| check | fails if |") :].split("\n\n")[0].splitlines()[2:]
     names = [row.split(" | ")[0].removeprefix("| ") for row in table]
     names.remove("no likelihood that matters is lost")  # where an observable ends the search

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psiprune.data.formats import FORMATS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "formats.md").read_text()
 
 

@@ -51,7 +51,7 @@ from psiprune.reporting.traced import (
 from tiny_report import FIGURE, FIGURES, TIMING, report_of, tiny_datasets
 
 VOID = {"meta", "img", "input", "br"}
-STYLE = Path(__file__).parents[1] / "src" / "psiprune" / "report" / "templates" / "style.css"
+STYLE = Path(__file__).parents[2] / "src" / "psiprune" / "reporting" / "templates" / "style.css"
 
 
 class Page(HTMLParser):
