@@ -13,7 +13,7 @@ import time
 
 import peers
 import psiprune as pp
-from psiprune.pruning.iterative import prune_to
+from psiprune.pruning.iterative import prune_to_count
 from psiprune.pruning.schedule import count_at
 from psiprune.pruning.settings import PruneSettings
 
@@ -44,7 +44,7 @@ def main() -> None:
             if level > 0:
                 count = count_at(how, dense.number_of_weights, level)
                 begin = time.process_time()
-                rbm = prune_to(rbm, count, how, SEED, level)
+                rbm = prune_to_count(rbm, count, how, SEED, level)
                 cpu += time.process_time() - begin
             if level in SHOWN or level == levels:
                 rows.append(measured(how.criterion, rbm, state, cpu, draws))

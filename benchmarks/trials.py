@@ -13,8 +13,8 @@ import numpy as np
 
 import peers
 import psiprune as pp
-from psiprune.pruning.criteria import compensated
-from psiprune.pruning.iterative import fine_tuned, prune_to
+from psiprune.pruning.criteria import absorb_into_biases
+from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.pruning.settings import PruneSettings
 from psiprune.training.methods import FineTuneSettings
 
@@ -54,7 +54,7 @@ def main() -> None:
         for step in range(steps + 1):
             if step > 0:
                 count = operated.number_of_weights - 1
-                operated = prune_to(operated, count, SURGEON, SEED, level + step)
+                operated = prune_to_count(operated, count, SURGEON, SEED, level + step)
                 operated = fine_tuned(operated, shots, FULL, SEED, level + step)
                 tried = best_removal(tried, shots)
             rows.append(
@@ -77,7 +77,7 @@ def best_removal(rbm: pp.RBM, shots: pp.Shots) -> pp.RBM:
     for there in np.argwhere(rbm.mask):
         mask = rbm.mask.copy()
         mask[tuple(there)] = False
-        trials.append(fine_tuned(compensated(rbm, mask), shots, BRIEF, SEED, 0))
+        trials.append(fine_tuned(absorb_into_biases(rbm, mask), shots, BRIEF, SEED, 0))
     trials.sort(key=lambda trial: -likelihood(trial, shots))
     finalists = [fine_tuned(trial, shots, FULL, SEED, 0) for trial in trials[:FINALISTS]]
     return max(finalists, key=lambda trial: likelihood(trial, shots))

@@ -18,10 +18,10 @@ import numpy as np
 import peers
 import psiprune as pp
 from psiprune.metrics.against_state import kl_divergence, reference_of
-from psiprune.pruning.iterative import prune_to
+from psiprune.pruning.iterative import prune_to_count
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
-from psiprune.rbm.likelihood import Configurations
+from psiprune.rbm.likelihood import WeightedConfigurations
 from psiprune.rbm.masks import cluster_mask
 from psiprune.training.methods import TrainSettings
 from psiprune.training.natural_exact import natural_steps, start_natural
@@ -52,7 +52,7 @@ def main() -> None:
     log_q = reference_of(state).log_q
     assert log_q is not None  # N <= 20
     basis = (np.arange(1 << SITES) >> np.arange(SITES)[:, None]) & 1
-    exact = Configurations(basis.astype(np.float64), np.exp(log_q))
+    exact = WeightedConfigurations(basis.astype(np.float64), np.exp(log_q))
 
     def fitted(start: pp.RBM, seed: int) -> pp.RBM:
         *_, last = natural_steps(start_natural(start), exact, TRAINING, seed)
@@ -72,7 +72,7 @@ def main() -> None:
         def path(seed: int) -> Iterator[float]:
             rbm = initial_rbm(SITES, HIDDEN, seed)
             for step, (count, _) in enumerate(PATH):
-                pruned = prune_to(rbm, count, PruneSettings(criterion="surgeon"), seed, step)
+                pruned = prune_to_count(rbm, count, PruneSettings(criterion="surgeon"), seed, step)
                 rbm = fitted(pruned, seed)
                 yield kl(rbm)
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
 import psiprune as pp
-from psiprune.pruning.criteria import compensated, keep_most_salient
+from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
 
 SITES = 10
 SHOTS = 20_000
@@ -65,7 +65,7 @@ def cut(rbm: pp.RBM, criterion: str, density: float, seed: int) -> pp.RBM:
     """The RBM at a density, in one step without training."""
     if criterion == "local":
         count = round(density * rbm.number_of_weights)
-        return compensated(rbm, keep_most_salient(rbm.mask, local(rbm), count))
+        return absorb_into_biases(rbm, top_k_mask(rbm.mask, local(rbm), count))
     return pp.prune(
         rbm,
         shots,

@@ -3,15 +3,16 @@ __all__ = [
     "RBM",
     "TFIM",
     "AblationSettings",
-    "Diverged",
+    "ConvergenceError",
+    "DivergenceError",
     "FineTuneSettings",
     "FrontierSettings",
     "InputError",
     "Level",
     "LogPartition",
     "Measure",
-    "NotConverged",
     "PruneSettings",
+    "PsipruneError",
     "ReconstructSettings",
     "Reconstruction",
     "Report",
@@ -28,12 +29,12 @@ __all__ = [
     "describe",
     "evaluate",
     "evaluate_on_shots",
+    "exclude_clusters",
+    "exclude_matched_control",
     "export_rbm",
     "export_shots",
     "find_clusters",
     "find_smallest",
-    "forbid",
-    "forbid_others",
     "ground_state",
     "join_shots",
     "load_mps",
@@ -56,7 +57,7 @@ __all__ = [
     "train",
 ]
 
-from .core.exceptions import Diverged, InputError, NotConverged
+from .core.exceptions import ConvergenceError, DivergenceError, InputError, PsipruneError
 from .data.export import export_shots
 from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
@@ -74,7 +75,13 @@ from .pruning.search import Smallest, find_smallest
 from .pruning.settings import PruneSettings
 from .rbm.clusters import find_clusters
 from .rbm.export import export_rbm
-from .rbm.masks import break_clusters, cluster_mask, forbid, forbid_others, random_mask
+from .rbm.masks import (
+    break_clusters,
+    cluster_mask,
+    exclude_clusters,
+    exclude_matched_control,
+    random_mask,
+)
 from .rbm.model import RBM
 from .rbm.serialization import load_rbm
 from .reconstruction.api import Reconstruction, reconstruct

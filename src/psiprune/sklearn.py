@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count
 from psiprune.data.shots import Shots, as_shots
 from psiprune.inference.log_partition import log_partition
@@ -138,7 +139,7 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         _warn(drawn.warning)
         bits = drawn.bits.reshape(-1, self.rbm_.visible)
         # Neighbours may be of one chain, and chains of one half began alike.
-        return np.random.default_rng(seed).permutation(bits)[:number]
+        return generator_for(seed, Stream.ESTIMATOR_ORDER).permutation(bits)[:number]
 
     def _shots(self, X: ArrayLike, *, reset: bool) -> Shots:
         return as_shots(validate_data(self, X, reset=reset))

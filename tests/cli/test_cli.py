@@ -40,7 +40,7 @@ from psiprune.rbm.masks import break_clusters, cluster_mask, random_mask, read_m
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.states.tfim import TFIM
 from psiprune.training.methods import FineTuneSettings, TrainSettings
-from psiprune.training.train import Progress
+from psiprune.training.train import TrainingProgress
 
 FIXTURES = Path(__file__).parents[1] / "data" / "formats" / "fixtures"
 STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
@@ -145,7 +145,7 @@ def test_a_mask_made_by_numpy_is_read(stages: Path, tmp_path: Path) -> None:
 def test_train_keeps_early_epochs(stages: Path, tmp_path: Path) -> None:
     early = {0: initial_rbm(4, 3, seed=2)}
 
-    def watch(state: Progress) -> None:
+    def watch(state: TrainingProgress) -> None:
         early[state.epoch] = state.rbm
 
     data = pp.read_shots(stages / "shots.nc")
@@ -190,7 +190,7 @@ def test_masks(stages: Path, tmp_path: Path) -> None:
     forbidden = made("forbid", stages / "rbm.nc", "--threshold=1")
     np.testing.assert_array_equal(forbidden, ~inside)
     control = made("forbid", stages / "rbm.nc", "--threshold=1", "--others", "--seed=3")
-    np.testing.assert_array_equal(control, pp.forbid_others(inside, 3))
+    np.testing.assert_array_equal(control, pp.exclude_matched_control(inside, 3))
 
 
 def test_clusters(tmp_path: Path) -> None:
@@ -1233,7 +1233,7 @@ def test_a_run_beneath_a_file(tmp_path: Path) -> None:
         (BrokenPipeError(32, "Broken pipe"), 1, "output: Broken pipe"),  # of a worker, say
         (OverflowError(34, "Numerical result out of range"), 1, "(34, 'Numerical result"),
         (ZeroDivisionError(), 1, "ZeroDivisionError"),
-        (pp.Diverged("in\n epoch 3"), 1, "in epoch 3"),
+        (pp.DivergenceError("in\n epoch 3"), 1, "in epoch 3"),
         (pp.InputError("bits: are\nbad"), 2, "bits: are bad"),
         (OSError(28, "No space left on device"), 1, "output: No space left on device; make room"),
         (OSError(28, "No space left on device", "a.nc"), 1, "a.nc: No space left on device; nothi"),

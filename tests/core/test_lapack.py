@@ -12,7 +12,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from psiprune.core.lapack import cholesky_in_place, inverse_in_place
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.threads import single_blas_thread
 
 
 def positive(size: int) -> NDArray[np.float64]:
@@ -23,7 +23,7 @@ def positive(size: int) -> NDArray[np.float64]:
 @pytest.mark.parametrize("size", [1, 2, 7, 200])
 def test_factor_and_inverse(size: int) -> None:
     matrix = positive(size)
-    with one_blas_thread():
+    with single_blas_thread():
         wanted = scipy.linalg.cholesky(matrix, lower=True)
         inverse, _ = scipy.linalg.lapack.dpotri(wanted, lower=1)
         found = cholesky_in_place(matrix.copy(order="F"))
@@ -66,7 +66,7 @@ def longest_wait(call: Callable[[], object]) -> float:
 
 def test_other_threads_run_meanwhile() -> None:
     matrix = positive(1800)
-    with one_blas_thread():
+    with single_blas_thread():
         held = longest_wait(lambda: scipy.linalg.lapack.dpotrf(matrix, lower=1, clean=0))
         free = longest_wait(lambda: cholesky_in_place(matrix))
     assert free < 0.5 < held  # a busy machine takes turns away too, but not half of the time

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from psiprune.core.threads import in_threads, one_blas_thread, one_thread, threads
+from psiprune.core.threads import map_threads, single_blas_thread, single_thread, threads
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
@@ -27,28 +27,28 @@ def test_results_come_in_the_order_of_the_pieces(
             assert last_first.wait(10)
         return item**2
 
-    assert in_threads(task, range(20)) == [item**2 for item in range(20)]
-    assert in_threads(task, []) == []
-    assert in_threads(lambda item: -item, [3]) == [-3]
+    assert map_threads(task, range(20)) == [item**2 for item in range(20)]
+    assert map_threads(task, []) == []
+    assert map_threads(lambda item: -item, [3]) == [-3]
 
 
 def test_an_error_in_a_piece_comes_through() -> None:
     with pytest.raises(ZeroDivisionError):
-        in_threads(lambda item: 1 / item, [1, 0, 2])
+        map_threads(lambda item: 1 / item, [1, 0, 2])
 
 
 def test_one_thread_holds_until_the_last_holder_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     here = threading.get_ident()
-    first, second = one_thread(), one_thread()
+    first, second = single_thread(), single_thread()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
     assert threads() == 1
-    assert in_threads(lambda _: threading.get_ident(), range(5)) == [here] * 5
+    assert map_threads(lambda _: threading.get_ident(), range(5)) == [here] * 5
     second.__exit__(None, None, None)
     assert threads() == 3
-    assert here not in in_threads(lambda _: threading.get_ident(), range(5))
+    assert here not in map_threads(lambda _: threading.get_ident(), range(5))
 
 
 def blas_threads() -> set[int]:
@@ -58,7 +58,7 @@ def blas_threads() -> set[int]:
 def test_blas_is_held_to_one_thread_until_the_last_holder_leaves() -> None:
     with threadpool_limits(limits=2, user_api="blas"):
         before = blas_threads()
-        first, second = one_blas_thread(), one_blas_thread()
+        first, second = single_blas_thread(), single_blas_thread()
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)
@@ -69,7 +69,7 @@ def test_blas_is_held_to_one_thread_until_the_last_holder_leaves() -> None:
 
 def test_any_thread_may_hold_blas_after_any_other() -> None:
     def inside() -> set[int]:
-        with one_blas_thread():
+        with single_blas_thread():
             return blas_threads()
 
     with threadpool_limits(limits=2, user_api="blas"):
@@ -80,13 +80,13 @@ def test_any_thread_may_hold_blas_after_any_other() -> None:
             entered, left = threading.Event(), threading.Event()
 
             def first() -> None:
-                with one_blas_thread():
+                with single_blas_thread():
                     entered.set()
                     left.wait()
 
             running = pool.submit(first)
             entered.wait()
-            with one_blas_thread():
+            with single_blas_thread():
                 left.set()
                 running.result()
                 assert blas_threads() == {1}

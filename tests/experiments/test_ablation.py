@@ -16,7 +16,7 @@ from psiprune.experiments.ablation import run_ablation
 from psiprune.metrics.against_state import exact_measures, reference_of
 from psiprune.rbm.clusters import find_clusters, strongest_windows
 from psiprune.rbm.init import initial_rbm
-from psiprune.rbm.masks import break_clusters, forbid, forbid_others
+from psiprune.rbm.masks import break_clusters, exclude_clusters, exclude_matched_control
 from psiprune.rbm.model import RBM
 
 SHARES = (0.0, 0.5, 1.0)
@@ -96,7 +96,7 @@ def test_forbidden_positions(
     clusters = find_clusters(saved["level-00"], threshold=1.0)
     inside = clusters["inside"].values
     assert inside.sum() == 9
-    masks = {"forbidden": forbid(inside), "control": forbid_others(inside, 1)}
+    masks = {"forbidden": exclude_clusters(inside), "control": exclude_matched_control(inside, 1)}
     for name, mask in masks.items():
         np.testing.assert_array_equal(saved[name].mask, mask)
         start, settings = initial_rbm(6, 3, seed=1), tiny.ablation_settings().train

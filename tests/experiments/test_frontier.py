@@ -21,7 +21,7 @@ from psiprune.experiments.tables import frontier_numbers, frontier_text
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_state import exact_measures, reference_of
-from psiprune.pruning.iterative import fine_tuned, prune_to
+from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.pruning.rewire import rewire
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.rbm.init import initial_rbm
@@ -154,7 +154,7 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
     )
     for variant, how, tuning in pruned_by:
         np.testing.assert_array_equal(kept(run, variant, 8, 1).weights, dense.weights)
-        pruned = prune_to(dense, 7, PruneSettings(**how), 1, 1)
+        pruned = prune_to_count(dense, 7, PruneSettings(**how), 1, 1)
         tuned = fine_tuned(pruned, shots, tuning, 1, 1)
         own = kept(run, variant, 7, 1)
         np.testing.assert_array_equal(own.weights, tuned.weights)

@@ -33,7 +33,7 @@ from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.training.methods import FineTuneSettings, TrainSettings
-from psiprune.training.train import Progress
+from psiprune.training.train import TrainingProgress
 
 FIELDS = ("h=1", "h=2")
 STAGES = {f"{field}/{name}.nc" for field in FIELDS for name in ("state", "shots")}
@@ -306,7 +306,7 @@ def test_rewinding(epoch: int, tmp_path: Path) -> None:
     early = {0: initial_rbm(4, 3, seed=0)}
     training: dict[str, Any] = {"epochs": 3, "batch_size": 50}
 
-    def watch(state: Progress) -> None:
+    def watch(state: TrainingProgress) -> None:
         early[state.epoch] = state.rbm
 
     dense = pp.train(shots, hidden=3, seed=0, watch=watch, **training)

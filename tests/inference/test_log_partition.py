@@ -268,7 +268,7 @@ def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.Mo
     data = rbm.sample_exact(3000, seed=1)
     found = annealed_log_partition(rbm, data=Shots(data), chains=448, temperatures=50)
     assert abs(found.value - rbm.log_partition()) < 4.5 * found.error
-    monkeypatch.setattr(gibbs, "EXACT_UNITS", 4)
+    monkeypatch.setattr(gibbs, "EXACT_DRAW_UNITS", 4)
     monkeypatch.setattr(partition, "plan_contraction", refuse)
     for bits, words in ((None, "random configurations"), (data, "configurations and data")):
         found = annealed_log_partition(rbm, data=bits, chains=448, temperatures=50)

@@ -73,7 +73,7 @@ def test_averages_are_exact(scale: float, density: float) -> None:
         found = moments(plan)
         np.testing.assert_allclose(found.visible, visible, atol=1e-11)
         np.testing.assert_allclose(found.hidden, hidden, atol=1e-11)
-        np.testing.assert_allclose(found.both, np.where(rbm.mask, both, 0.0), atol=1e-11)
+        np.testing.assert_allclose(found.visible_hidden, np.where(rbm.mask, both, 0.0), atol=1e-11)
         np.testing.assert_array_equal(marginals(plan), found.visible)
         bits = exact.basis(8).astype(float)
         pairs = [(0, 0), (0, 3), (3, 0), (7, 2), (0, 7)]
@@ -100,7 +100,9 @@ def test_moments_are_the_slope_of_log_z() -> None:
                     plan_contraction(RBM(weights, rbm.visible_bias, rbm.hidden_bias, rbm.mask))
                 )
             )
-        assert found.both[j, i] == pytest.approx((value[0] - value[1]) / (2 * step), abs=1e-7)
+        assert found.visible_hidden[j, i] == pytest.approx(
+            (value[0] - value[1]) / (2 * step), abs=1e-7
+        )
 
 
 def test_draws_follow_the_distribution() -> None:
@@ -188,12 +190,12 @@ def test_what_is_too_wide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         plan_contraction(RBM(np.ones((50, 100)), np.zeros(100), np.zeros(50)))
     assert "\n" not in str(e.value)
     plan = plan_contraction(RBM(np.ones((10, 12)), np.zeros(12), np.zeros(10)))
-    monkeypatch.setattr(variable_elimination, "LARGEST_MEMORY", plan.memory)
+    monkeypatch.setattr(variable_elimination, "ELIMINATION_BYTES", plan.memory)
     assert contract(plan) > 0
     for call in (marginals, moments, lambda p: contraction_draws(p, 5)):
         with pytest.raises(InputError, match=r"^rbm: contraction needs .* GiB, more than"):
             call(plan)
-    monkeypatch.setattr(variable_elimination, "LARGEST_MEMORY", plan.memory - 1)
+    monkeypatch.setattr(variable_elimination, "ELIMINATION_BYTES", plan.memory - 1)
     with pytest.raises(InputError, match="GiB"):
         plan_contraction(plan.rbm)
 

@@ -19,14 +19,14 @@ from psiprune.core.exceptions import InputError
 from psiprune.experiments.recording import train_with_history
 from psiprune.experiments.settings import StudySettings
 from psiprune.io import checkpoint
-from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_state import measures, reference_of
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
-from psiprune.training.train import Progress, train
+from psiprune.training.train import TrainingProgress, train
 
 METHODS: dict[str, dict[str, Any]] = {
     "cd": {"method": "cd", "batch_size": 30, "momentum": 0.5},
@@ -51,19 +51,21 @@ def shots() -> pp.Shots:
     return pp.sample(pp.ground_state(pp.TFIM(sites=5, field=1.0)), 200, seed=3)
 
 
-def learn(result: Path, watch: Callable[[Progress], None] | None = None, **changes: Any) -> RBM:
+def learn(
+    result: Path, watch: Callable[[TrainingProgress], None] | None = None, **changes: Any
+) -> RBM:
     """Train and write the result."""
-    with trainings_kept(result):
+    with checkpointing(result):
         values = {"epochs": EPOCHS, "hidden": 3, "seed": 1, "watch": watch, **changes}
         rbm = train(shots(), **values)
         rbm.save(result)
     return rbm
 
 
-def until(epoch: int) -> Callable[[Progress], None]:
+def until(epoch: int) -> Callable[[TrainingProgress], None]:
     """A watcher that is interrupted in an epoch, before it is kept."""
 
-    def stop(state: Progress) -> None:
+    def stop(state: TrainingProgress) -> None:
         if state.epoch == epoch:
             raise KeyboardInterrupt
 
@@ -126,7 +128,7 @@ def test_what_ended_is_not_trained_again(tmp_path: Path, method: str) -> None:
     seen: list[int] = []
 
     def twice() -> tuple[RBM, RBM]:
-        with trainings_kept(tmp_path / "rbm.nc"):
+        with checkpointing(tmp_path / "rbm.nc"):
             values = {"epochs": EPOCHS, "hidden": 3, **METHODS[method]}
             first = train(shots(), seed=1, watch=lambda state: seen.append(state.epoch), **values)
             second = train(shots(), seed=2, **values)
@@ -160,8 +162,8 @@ def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("psiprune.experiments.recording.measures", count)
 
-    def run(folder: Path, tick: Callable[[Progress], None]) -> tuple[RBM, xr.Dataset]:
-        with trainings_kept(folder / "rbm.nc"):
+    def run(folder: Path, tick: Callable[[TrainingProgress], None]) -> tuple[RBM, xr.Dataset]:
+        with checkpointing(folder / "rbm.nc"):
             return train_with_history(start, shots(), settings, 1, reference, 2, 100, tick)
 
     (tmp_path / "whole").mkdir()
@@ -178,17 +180,17 @@ def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("eager")
 def test_what_was_noted_of_an_unfinished_epoch_is_dropped(tmp_path: Path) -> None:
-    class Noting:
+    class StatefulCallback:
         def __init__(self) -> None:
             self.notes: checkpoint.Notes = {}
 
-        def __call__(self, state: Progress) -> None:
+        def __call__(self, state: TrainingProgress) -> None:
             self.notes[state.epoch] = (float(state.epoch), 0.5)
             if state.epoch == 4:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", Noting())
+        learn(tmp_path / "rbm.nc", StatefulCallback())
     kept = read_dataset(checkpoint_of(tmp_path), "checkpoint")
     assert kept.attrs["epoch"] == 3
     assert kept["notes"].values.tolist() == [[1, 1, 0.5], [2, 2, 0.5], [3, 3, 0.5]]
@@ -208,7 +210,7 @@ def test_it_is_written_by_the_clock(tmp_path: Path, clock: Iterator[list[float]]
     now = next(clock)
     kept: list[int | None] = []
 
-    def watch(state: Progress) -> None:
+    def watch(state: TrainingProgress) -> None:
         file = checkpoint_of(tmp_path)
         kept.append(int(read_dataset(file).attrs["epoch"]) if file.exists() else None)
         now[0] += 4.0  # seconds an epoch
@@ -228,7 +230,7 @@ def test_cheap_trainings_write_nothing(
 
     monkeypatch.setattr(checkpoint, "write_dataset", refuse)
 
-    def watch(_: Progress) -> None:
+    def watch(_: TrainingProgress) -> None:
         now[0] += 0.2
 
     learn(tmp_path / "rbm.nc", watch)
@@ -239,7 +241,7 @@ def test_cheap_trainings_write_nothing(
 
 @pytest.mark.usefixtures("eager")
 def test_nothing_is_kept_where_no_result_is_named(tmp_path: Path) -> None:
-    with trainings_kept(tmp_path / "rbm.nc"):
+    with checkpointing(tmp_path / "rbm.nc"):
         pass
     before = set(tmp_path.iterdir())
     train(shots(), epochs=2, hidden=2)
@@ -268,7 +270,7 @@ def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
     def learn_too_fast() -> None:
         learn(tmp_path / "rbm.nc", method="cd", learning_rate=1000, weight_decay=1e20, epochs=50)
 
-    with pytest.raises(pp.Diverged):
+    with pytest.raises(pp.DivergenceError):
         learn_too_fast()
     assert list(tmp_path.iterdir()) == []
 
@@ -307,7 +309,7 @@ def test_other_shots_are_another_training(tmp_path: Path) -> None:
         learn(tmp_path / "rbm.nc", until(4))
     with (
         pytest.raises(InputError, match=r"another training \(shots = "),
-        trainings_kept(tmp_path / "rbm.nc"),
+        checkpointing(tmp_path / "rbm.nc"),
     ):
         train(shots().bits[::-1].copy(), epochs=EPOCHS, hidden=3, seed=1)
 

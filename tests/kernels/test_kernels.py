@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 import exact
-from psiprune.core import random
+from psiprune.core.random import Stream, stream_key
 from psiprune.kernels import ais, cd, enumeration, gibbs, layer, layout, simd
 from psiprune.kernels.layout import NARROW, WIDE, Layer, Parameters
 from psiprune.kernels.simd import FAST, LANES_PER_VECTOR
@@ -90,19 +90,6 @@ def test_the_tile_leaves_fewer_lanes_idle(chains: int, tile: tuple[int, ...]) ->
     assert idle[0] == min(idle)
 
 
-def test_stream_keys_differ() -> None:
-    keys = {
-        int(random.stream_key(seed, stream, part, epoch))
-        for seed in range(20)
-        for stream in range(1, 4)
-        for part in range(3)
-        for epoch in range(20)
-    }
-    assert len(keys) == 20 * 3 * 3 * 20
-    assert random.stream_key(5, 1) == random.stream_key(5, 1)
-    assert len({int(random.stream_key(seed, 1)) for seed in (5, 2**32 + 5, 2**63 - 1)}) == 3
-
-
 # --- shuffle ---------------------------------------------------------------------------------
 
 Shuffle = Callable[[NDArray[np.int32], np.uint64], None]
@@ -114,7 +101,7 @@ def shuffle_p(shuffle: Shuffle, items: int, times: int) -> float:
     counts = np.zeros(len(orders))
     for k in range(times):
         order = np.arange(items, dtype=np.int32)
-        shuffle(order, random.stream_key(k, 1, 0, 3))
+        shuffle(order, stream_key(k, Stream.SHUFFLE, 3))
         counts[orders[tuple(order.tolist())]] += 1
     return float(scipy.stats.chisquare(counts).pvalue)
 
@@ -293,7 +280,7 @@ def gradient_p(
     """(p-value, size of the standard errors) of the mean gradient over epochs being `expected`."""
     found = []
     for run in range(runs):
-        _, velocity = epoch.run(int(random.stream_key(first_key, 1, 1, run)))
+        _, velocity = epoch.run(int(stream_key(first_key, Stream.NEGATIVE_PHASE, run)))
         found.append(np.concatenate(velocity))
     samples = np.array(found, dtype=np.float64)
     difference = samples.mean(axis=0) - np.concatenate(expected)

@@ -11,7 +11,7 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.against_state import reference_of
-from psiprune.metrics.selectors import state_gauge
+from psiprune.metrics.selectors import state_metric
 from psiprune.states.mps import mps_from_vector
 
 LINE = "until: energy_bias needs a state with its Hamiltonian, and this state has none; give "
@@ -21,8 +21,8 @@ LINE = "until: energy_bias needs a state with its Hamiltonian, and this state ha
 def test_energy_needs_a_hamiltonian(name: str) -> None:
     reference = reference_of(mps_from_vector(np.ones(16)))
     with pytest.raises(InputError, match=rf"^until: {name} needs a state with its Hamiltonian"):
-        state_gauge(name, reference, draws=100, seed=0)
-    state_gauge("kl", reference, draws=100, seed=0)
+        state_metric(name, reference, draws=100, seed=0)
+    state_metric("kl", reference, draws=100, seed=0)
 
 
 @pytest.mark.parametrize("limit", [(), ("--limit=0.1",)])

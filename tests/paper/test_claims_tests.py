@@ -14,7 +14,7 @@ from psiprune.paper.claims.base import (
     FAILS,
     HOLDS,
     IN_PART,
-    Undecided,
+    InsufficientDataError,
     listed,
     verdict_of,
     verdict_on,
@@ -93,9 +93,9 @@ def test_the_level_nearest_to_a_fraction() -> None:
     found = [nearest(levels, x) for x in (0.25, 1 / 3, 0.5, 0.75)]
     assert found == [3, 4, 7, 13]
     assert levels[found] == pytest.approx([0.272, 0.346, 0.525, 0.747], abs=1e-3)
-    with pytest.raises(Undecided, match="no level within 5% of 75% pruned"):
+    with pytest.raises(InsufficientDataError, match="no level within 5% of 75% pruned"):
         nearest(levels[:5], 0.75)
-    with pytest.raises(Undecided, match="no level"):
+    with pytest.raises(InsufficientDataError, match="no level"):
         nearest(levels[:1], 0.02)
 
 
@@ -110,15 +110,15 @@ def test_fields_are_told_by_their_ratio_to_the_coupling() -> None:
     # Derived datasets do not say J: it is that of the study.
     ranks = world()["ranks"].assign_coords(field=[0.5, 1.0])
     assert float(phase({"study": study, "ranks": ranks}, "ranks", 1.0)["field"]) == 0.5
-    with pytest.raises(Undecided, match="study has no field with h/J = 3"):
+    with pytest.raises(InsufficientDataError, match="study has no field with h/J = 3"):
         phase({"study": study}, "study", 3.0)
 
 
 def test_missing_variables_and_seeds_are_named() -> None:
     here = phase(world(), "study", 1.0)
-    with pytest.raises(Undecided, match="the data has no nothing"):
+    with pytest.raises(InsufficientDataError, match="the data has no nothing"):
         whole(here, 3, "nothing")
-    with pytest.raises(Undecided, match="at least 11 seeds, found 10"):
+    with pytest.raises(InsufficientDataError, match="at least 11 seeds, found 10"):
         whole(here, 11, "kl")
 
 
@@ -190,7 +190,7 @@ def test_large_weights_against_normal_ones() -> None:
     weights = np.full((2, 9), 0.1)
     weights[:, :3] = -1.0
     assert _ratio(weights) == pytest.approx(10.0)
-    with pytest.raises(Undecided, match="no other weights"):
+    with pytest.raises(InsufficientDataError, match="no other weights"):
         _ratio(np.ones((2, 3)))
 
 
@@ -212,7 +212,7 @@ def test_each_rbm_converges_to_its_own_level() -> None:
     # 25 at epoch 20, 20 at 30: 22 at 26. The worse RBM is the faster one, at where it ends.
     assert fast == pytest.approx(26)
     assert epochs_to_level(history(100.0), "dense", "kl").tolist() == [1.0]
-    with pytest.raises(Undecided, match="2 entries in its last fifth"):
+    with pytest.raises(InsufficientDataError, match="2 entries in its last fifth"):
         epochs_to_level(here.sel(epoch=here["epoch"] % 50 == 0), "dense", "kl")
 
 

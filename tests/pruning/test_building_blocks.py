@@ -10,8 +10,8 @@ import pytest
 
 from psiprune.core.exceptions import InputError
 from psiprune.pruning import criteria
-from psiprune.pruning.criteria import keep_most_salient
-from psiprune.pruning.optimal_brain_surgeon import operate
+from psiprune.pruning.criteria import top_k_mask
+from psiprune.pruning.optimal_brain_surgeon import prune_obs
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.clusters import find_clusters
 from psiprune.rbm.init import initial_rbm
@@ -24,15 +24,15 @@ WORTH = criteria.magnitude(RBM)
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (lambda: keep_most_salient(RBM.mask, WORTH.T, 6), "saliency: must have shape .*, found"),
-        (lambda: keep_most_salient(RBM.mask, np.tile(WORTH, (2, 1)), 6), "saliency: must have sh"),
-        (lambda: keep_most_salient(RBM.mask, WORTH[:2], 6), "saliency: must have shape"),
-        (lambda: keep_most_salient(RBM.mask, WORTH * np.nan, 6), "saliency: must be a number at"),
-        (lambda: keep_most_salient(RBM.mask, WORTH, -1), "count: must be an integer of at least 0"),
-        (lambda: operate(RBM, -3), "count: must be an integer of at least 0, found -3"),
-        (lambda: operate(RBM, 2.5), r"count: must be an integer of at least 0, found 2\.5"),  # type: ignore[arg-type]
-        (lambda: operate(RBM, 5, seed=-1), "seed: must be an integer from 0"),
-        (lambda: operate(RBM, 5, draws=0), "draws: must be an integer of at least 1"),
+        (lambda: top_k_mask(RBM.mask, WORTH.T, 6), "saliency: must have shape .*, found"),
+        (lambda: top_k_mask(RBM.mask, np.tile(WORTH, (2, 1)), 6), "saliency: must have sh"),
+        (lambda: top_k_mask(RBM.mask, WORTH[:2], 6), "saliency: must have shape"),
+        (lambda: top_k_mask(RBM.mask, WORTH * np.nan, 6), "saliency: must be a number at"),
+        (lambda: top_k_mask(RBM.mask, WORTH, -1), "count: must be an integer of at least 0"),
+        (lambda: prune_obs(RBM, -3), "count: must be an integer of at least 0, found -3"),
+        (lambda: prune_obs(RBM, 2.5), r"count: must be an integer of at least 0, found 2\.5"),  # type: ignore[arg-type]
+        (lambda: prune_obs(RBM, 5, seed=-1), "seed: must be an integer from 0"),
+        (lambda: prune_obs(RBM, 5, draws=0), "draws: must be an integer of at least 1"),
         (lambda: criteria.uniform(RBM, -1), "seed: must be an integer from 0"),
         (lambda: criteria.damage(RBM, seed=-1), "seed: must be an integer from 0"),
         (lambda: criteria.damage(RBM, draws=-3), "draws: must be an integer of at least 1"),
@@ -52,9 +52,9 @@ def test_each_rule(call: Callable[[], Any], line: str) -> None:
 
 
 def test_what_is_right_stays() -> None:
-    partial = RBM.with_mask(keep_most_salient(RBM.mask, WORTH, 9))
+    partial = RBM.with_mask(top_k_mask(RBM.mask, WORTH, 9))
     worth = np.where(partial.mask, WORTH, np.nan)  # where no weight is, nothing is asked
-    assert keep_most_salient(partial.mask, worth, np.int64(4)).sum() == 4  # type: ignore[arg-type]
-    assert keep_most_salient(partial.mask, worth, 99).sum() == partial.number_of_weights
+    assert top_k_mask(partial.mask, worth, np.int64(4)).sum() == 4  # type: ignore[arg-type]
+    assert top_k_mask(partial.mask, worth, 99).sum() == partial.number_of_weights
     assert break_clusters(RBM.mask, 1, 0).sum() == 18
     assert weights_kept(162, 0.1, 5) == 96

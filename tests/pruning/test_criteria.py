@@ -24,13 +24,18 @@ from psiprune.inference.fisher import (
 )
 from psiprune.pruning.criteria import (
     damage,
-    keep_most_salient,
     magnitude,
     magnitude_by_unit,
     surgeon,
+    top_k_mask,
     uniform,
 )
-from psiprune.rbm.likelihood import Configurations, collapse, from_vector, to_vector
+from psiprune.rbm.likelihood import (
+    WeightedConfigurations,
+    from_vector,
+    to_vector,
+    unique_configurations,
+)
 from psiprune.rbm.model import RBM
 
 
@@ -94,14 +99,14 @@ def test_the_matrix_of_samples(monkeypatch: pytest.MonkeyPatch, block: int) -> N
     monkeypatch.setattr(fisher, "_BLOCK", block)
     rbm = random_rbm(6, 4, seed=2)
     bits = np.random.default_rng(0).integers(0, 2, (500, 6), dtype=np.uint8)
-    data = collapse(bits)
+    data = unique_configurations(bits)
     np.testing.assert_allclose(sample_fisher(rbm, data), fisher_matrix(rbm, data), atol=2e-7)
 
 
 def test_above_the_limit_the_matrix_comes_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(8, 3, seed=3)
     truth = basis_fisher(rbm)
-    monkeypatch.setattr(fisher, "BASIS_SITES", 7)
+    monkeypatch.setattr(fisher, "EXACT_SITES", 7)
     found = model_fisher(rbm, draws=200_000, seed=1)
     # An entry is a mean of products of numbers in -1 .. 1: five standard errors of at most 1/2.
     assert 0 < np.abs(found - truth).max() < 5 * 0.5 / np.sqrt(200_000)
@@ -127,13 +132,13 @@ def test_model_configurations_follow_the_model(
 def test_variances_of_all_weights_in_the_mask_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(6, 3, seed=5, density=0.5)
     found = weight_variances(rbm, draws=1, seed=0)
-    every = Configurations(
+    every = WeightedConfigurations(
         exact.basis(6).T.astype(float), np.exp(log_prob(rbm))
     )  # with all weights in the mask, those outside at 0
     dense = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
     expected = fisher_matrix(dense, every).diagonal()[:18].reshape(3, 6)
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    monkeypatch.setattr(fisher, "BASIS_SITES", 5)
+    monkeypatch.setattr(fisher, "EXACT_SITES", 5)
     sampled = weight_variances(rbm, draws=200_000, seed=0)
     assert 0 < np.abs(sampled - found).max() < 5 * 0.5 / np.sqrt(200_000)
 
@@ -171,7 +176,7 @@ def test_rounding_that_makes_a_matrix_indefinite_is_damped_away(
 
 
 def test_too_many_parameters_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fisher, "LARGEST_FISHER", 20)
+    monkeypatch.setattr(fisher, "FISHER_PARAMETERS", 20)
     with pytest.raises(InputError, match=r"^rbm: a Fisher matrix of at most 20 parameters .* 23"):
         surgeon(RBM(np.ones((3, 5)), np.zeros(5), np.zeros(3)))
 
@@ -272,19 +277,19 @@ def test_by_unit_every_unit_loses_the_same_share() -> None:
     mask[2, ::2] = False
     rbm = RBM(weights, np.zeros(8), np.zeros(3), mask)
     for count, left in ((15, [6, 6, 3]), (10, [4, 4, 2]), (5, [2, 2, 1])):
-        kept = keep_most_salient(rbm.mask, magnitude_by_unit(rbm), count)
+        kept = top_k_mask(rbm.mask, magnitude_by_unit(rbm), count)
         assert kept.sum(axis=1).tolist() == left
         for j in range(3):  # the largest of the unit
             rest = rbm.weights[j][mask[j] & ~kept[j]]
             assert rbm.weights[j][kept[j]].min() > rest.max()
     # One more: between units of the same share the larger weight stays.
-    eleven = keep_most_salient(rbm.mask, magnitude_by_unit(rbm), 11).sum(axis=1)
+    eleven = top_k_mask(rbm.mask, magnitude_by_unit(rbm), 11).sum(axis=1)
     assert eleven.tolist() == [5, 4, 2]
 
 
 def test_by_unit_ties_go_to_the_lower_index() -> None:
     rbm = RBM(np.ones((2, 4)), np.zeros(4), np.zeros(2))
-    kept = keep_most_salient(rbm.mask, magnitude_by_unit(rbm), 5)
+    kept = top_k_mask(rbm.mask, magnitude_by_unit(rbm), 5)
     assert kept.astype(int).tolist() == [[1, 1, 1, 0], [1, 1, 0, 0]]
 
 

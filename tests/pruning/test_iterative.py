@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
-from psiprune.pruning.criteria import compensated, keep_most_salient
+from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
 from psiprune.pruning.iterative import Level, prune, prune_steps
 from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
@@ -142,17 +142,17 @@ def test_the_most_salient_are_kept() -> None:
     saliency = np.array([[3.0, 1.0, 2.0], [9.0, 5.0, 4.0]])
     mask = np.array([[True, True, True], [False, True, True]])
     np.testing.assert_array_equal(
-        keep_most_salient(mask, saliency, 3), [[True, False, False], [False, True, True]]
+        top_k_mask(mask, saliency, 3), [[True, False, False], [False, True, True]]
     )
-    assert not keep_most_salient(mask, saliency, 0).any()
-    np.testing.assert_array_equal(keep_most_salient(mask, saliency, 5), mask)
+    assert not top_k_mask(mask, saliency, 0).any()
+    np.testing.assert_array_equal(top_k_mask(mask, saliency, 5), mask)
 
 
 def test_ties_go_to_the_lower_index() -> None:
     equal = np.ones((3, 4))
     whole = np.ones((3, 4), bool)
     for count in range(13):
-        kept = keep_most_salient(whole, equal, count)
+        kept = top_k_mask(whole, equal, count)
         np.testing.assert_array_equal(kept.ravel(), np.arange(12) < count)
     rbm = RBM(np.where(np.arange(162) % 2, 0.5, -0.5).reshape(9, 18), np.zeros(18), np.zeros(9))
     for level in prune(rbm, BITS, levels=5, fine_tune=None):
@@ -267,7 +267,7 @@ def test_compensation_is_half_of_each_weight_to_each_bias() -> None:
     rbm = small_rbm()
     mask = np.ones((4, 6), bool)
     mask[2, 1] = False
-    after = compensated(rbm, mask)
+    after = absorb_into_biases(rbm, mask)
     half = rbm.weights[2, 1] / 2
     assert after.visible_bias[1] == rbm.visible_bias[1] + half
     assert after.hidden_bias[2] == rbm.hidden_bias[2] + half
@@ -286,7 +286,7 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
         np.testing.assert_array_equal(level.rbm.weights, early.weights * level.rbm.mask)
         np.testing.assert_array_equal(level.rbm.visible_bias, early.visible_bias)
     # The mask of the first level is that of the trained RBM.
-    mask = keep_most_salient(dense.mask, np.abs(dense.weights), 22)
+    mask = top_k_mask(dense.mask, np.abs(dense.weights), 22)
     np.testing.assert_array_equal(levels[1].rbm.mask, mask)
     # Not told otherwise, it is trained as a new RBM is.
     trained = prune(dense, BITS[:, :6], levels=1, rewind=early, epochs=2)[1].rbm

@@ -13,8 +13,8 @@ from psiprune.inference import fisher
 from psiprune.inference.fisher import damped_inverse, model_fisher
 from psiprune.metrics.against_state import exact_measures, reference_of
 from psiprune.pruning import criteria, optimal_brain_surgeon
-from psiprune.pruning.criteria import compensated, keep_most_salient
-from psiprune.pruning.optimal_brain_surgeon import cut, divergence_from, operate
+from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
+from psiprune.pruning.optimal_brain_surgeon import cut, divergence_from, prune_obs
 from psiprune.rbm.likelihood import to_vector
 from psiprune.rbm.model import RBM
 
@@ -55,7 +55,7 @@ def kl(rbm: RBM, other: RBM) -> float:
 
 
 def by_magnitude(rbm: RBM, count: int) -> RBM:
-    return rbm.with_mask(keep_most_salient(rbm.mask, criteria.magnitude(rbm), count))
+    return rbm.with_mask(top_k_mask(rbm.mask, criteria.magnitude(rbm), count))
 
 
 # --- the algebra -----------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_divergence() -> None:
 def test_divergence_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(8, 3, seed=6)
     other = RBM(rbm.weights + 0.1, rbm.visible_bias, rbm.hidden_bias - 0.2)
-    monkeypatch.setattr(optimal_brain_surgeon, "BASIS_SITES", 7)
+    monkeypatch.setattr(optimal_brain_surgeon, "EXACT_SITES", 7)
     divergence = divergence_from(rbm, draws=100_000, seed=0)
     assert divergence(other) == pytest.approx(kl(rbm, other), rel=0.05)
     assert divergence(rbm) == 0
@@ -156,7 +156,7 @@ def test_the_guard_saves_a_level_that_the_quadratic_form_alone_ruins(
     unguarded = cut(rbm, inverse, visible * hidden - count)
     cost = kl(rbm, unguarded.rbm)
     assert cost > 5 * unguarded.promised
-    assert kl(rbm, operate(rbm, count)) < 0.05 * cost
+    assert kl(rbm, prune_obs(rbm, count)) < 0.05 * cost
 
 
 def test_no_seed_is_ruined() -> None:
@@ -164,7 +164,7 @@ def test_no_seed_is_ruined() -> None:
     ratios = []
     for seed in range(25):
         rbm = random_rbm(6, 4, seed, scale=3.0)
-        ratios.append(kl(rbm, operate(rbm, 12)) / kl(rbm, by_magnitude(rbm, 12)))
+        ratios.append(kl(rbm, prune_obs(rbm, 12)) / kl(rbm, by_magnitude(rbm, 12)))
     assert max(ratios) < 0.5
     assert np.median(ratios) < 0.05
 
@@ -178,7 +178,7 @@ def test_a_step_never_costs_more_than_removal_without_correction(
         rbm = random_rbm(5, 2, seed)
         matrix = random_matrix(17, seed)
         monkeypatch.setattr(optimal_brain_surgeon, "model_fisher", lambda *_, m=matrix, **__: m)
-        after = operate(rbm, 9)
+        after = prune_obs(rbm, 9)
         assert kl(rbm, after) <= kl(rbm, rbm.with_mask(after.mask)) + optimal_brain_surgeon._NOISE
         corrected += kl(rbm, cut(rbm, inverse_of(matrix), 1).rbm) > 2 * kl(rbm, after)
     assert corrected >= 5
@@ -191,17 +191,17 @@ def test_a_step_never_costs_more_than_removal_without_correction(
 def test_counts_are_exact_and_masks_nested(monkeypatch: pytest.MonkeyPatch, sampled: bool) -> None:
     if sampled:
         for module in (fisher, optimal_brain_surgeon):
-            monkeypatch.setattr(module, "BASIS_SITES", 5)
+            monkeypatch.setattr(module, "EXACT_SITES", 5)
     rbm = pp.RBM(random_rbm(6, 4, seed=9).weights, np.zeros(6), np.zeros(4), provenance={"seed": 1})
-    assert operate(rbm, 24) is rbm
-    assert operate(rbm, 30) is rbm
+    assert prune_obs(rbm, 24) is rbm
+    assert prune_obs(rbm, 30) is rbm
     for count in (23, 17, 6, 1, 0):
-        pruned = operate(rbm, count, draws=500, seed=2)
+        pruned = prune_obs(rbm, count, draws=500, seed=2)
         assert pruned.number_of_weights == count
         assert not (pruned.mask & ~rbm.mask).any()
         assert (pruned.weights[~pruned.mask] == 0).all()
         assert dict(pruned.provenance) == {"seed": 1}
-        again = operate(rbm, count, draws=500, seed=2)
+        again = prune_obs(rbm, count, draws=500, seed=2)
         np.testing.assert_array_equal(pruned.weights, again.weights)
         np.testing.assert_array_equal(pruned.hidden_bias, again.hidden_bias)
         rbm = pruned
@@ -209,10 +209,10 @@ def test_counts_are_exact_and_masks_nested(monkeypatch: pytest.MonkeyPatch, samp
 
 def test_samples_do_nearly_as_well_as_the_basis(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(9, 4, seed=10)
-    whole = kl(rbm, operate(rbm, 22))
+    whole = kl(rbm, prune_obs(rbm, 22))
     for module in (fisher, optimal_brain_surgeon):
-        monkeypatch.setattr(module, "BASIS_SITES", 8)
-    sampled = [kl(rbm, operate(rbm, 22, seed=seed)) for seed in range(3)]
+        monkeypatch.setattr(module, "EXACT_SITES", 8)
+    sampled = [kl(rbm, prune_obs(rbm, 22, seed=seed)) for seed in range(3)]
     assert len(set(sampled)) == 3
     assert np.median(sampled) < 1.5 * whole
     assert max(sampled) < 0.2 * kl(rbm, by_magnitude(rbm, 22))
@@ -220,29 +220,29 @@ def test_samples_do_nearly_as_well_as_the_basis(monkeypatch: pytest.MonkeyPatch)
 
 def test_given_samples_do_nearly_as_well_as_the_basis() -> None:
     rbm = random_rbm(9, 4, seed=10)
-    whole = kl(rbm, operate(rbm, 22))
+    whole = kl(rbm, prune_obs(rbm, 22))
     prob = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
     drawn = np.sort(np.random.default_rng(0).choice(512, size=40_000, p=prob))
     bits = exact.basis(9)[drawn].astype(np.uint8)  # sorted, as counts of a file may be
-    pruned = operate(rbm, 22, samples=bits, seed=1)
+    pruned = prune_obs(rbm, 22, samples=bits, seed=1)
     assert pruned.number_of_weights == 22
-    np.testing.assert_array_equal(pruned.weights, operate(rbm, 22, samples=bits).weights)
+    np.testing.assert_array_equal(pruned.weights, prune_obs(rbm, 22, samples=bits).weights)
     assert kl(rbm, pruned) < 1.5 * whole
     # Shots of something else tell what matters to something else.
     other = np.random.default_rng(0).integers(0, 2, bits.shape, dtype=np.uint8)
-    assert kl(rbm, operate(rbm, 22, samples=other)) > kl(rbm, pruned)
+    assert kl(rbm, prune_obs(rbm, 22, samples=other)) > kl(rbm, pruned)
 
 
 def test_too_few_samples_are_refused() -> None:
     rbm = random_rbm(6, 4, seed=9)  # 34 parameters
     bits = np.random.default_rng(0).integers(0, 2, (272, 6), dtype=np.uint8)
-    assert operate(rbm, 20, samples=bits).number_of_weights == 20
+    assert prune_obs(rbm, 20, samples=bits).number_of_weights == 20
     with pytest.raises(
         InputError, match=r"^samples: must be at least 272, 8 for each .* found 271"
     ):
-        operate(rbm, 20, samples=bits[:271])
+        prune_obs(rbm, 20, samples=bits[:271])
     with pytest.raises(InputError, match="has 5 sites"):
-        operate(rbm, 20, samples=bits[:, :5])
+        prune_obs(rbm, 20, samples=bits[:, :5])
 
 
 def test_half_of_the_weights_without_training() -> None:
@@ -253,7 +253,8 @@ def test_half_of_the_weights_without_training() -> None:
     for seed in range(3):
         rbm = pp.train(shots, hidden=5, seed=seed, method="exact")
         found = [
-            exact_measures(r, reference).kl for r in (rbm, operate(rbm, 25), by_magnitude(rbm, 25))
+            exact_measures(r, reference).kl
+            for r in (rbm, prune_obs(rbm, 25), by_magnitude(rbm, 25))
         ]
         rise.append(found[1] / found[0])
         ratios.append(found[2] / found[1])
@@ -274,7 +275,7 @@ def test_a_state_of_hardly_any_freedom_is_pruned_too(
             scale * g.normal(size=visible),
             scale * g.normal(size=hidden),
         )
-        left = operate(rbm, 1)
+        left = prune_obs(rbm, 1)
         assert left.number_of_weights == 1
         assert np.isfinite(left.weights).all()
         assert np.isfinite(left.log_partition())
@@ -284,7 +285,7 @@ def test_a_state_of_hardly_any_freedom_is_pruned_too(
 
 
 def by_magnitude_compensated(rbm: RBM, count: int) -> RBM:
-    return compensated(rbm, keep_most_salient(rbm.mask, criteria.magnitude(rbm), count))
+    return absorb_into_biases(rbm, top_k_mask(rbm.mask, criteria.magnitude(rbm), count))
 
 
 def cat_like(scale: float, seed: int) -> RBM:
@@ -299,7 +300,7 @@ def test_near_zero_field_no_count_costs_more_than_compensated_magnitude() -> Non
     assert np.abs(dense.weights).max() > 8
     ours = plain = dense
     for count in (29, 26, 23, 20, 17, 14, 12, 10):
-        ours, plain = operate(ours, count), by_magnitude_compensated(plain, count)
+        ours, plain = prune_obs(ours, count), by_magnitude_compensated(plain, count)
         assert ours.number_of_weights == count
         assert kl(dense, ours) <= kl(dense, plain) + 1e-5, count
 
@@ -312,27 +313,27 @@ def test_no_level_of_a_cat_state_costs_more_than_removal_without_surgery(
     dense = cat_like(scale, seed)
     cost = divergence_from(dense, draws=1, seed=0)
     for count in (29, 23, 16, 10):
-        ours = cost(operate(dense, count))
+        ours = cost(prune_obs(dense, count))
         assert ours <= cost(by_magnitude_compensated(dense, count)) + 2e-6
         assert ours <= cost(by_magnitude(dense, count)) + 2e-6
 
 
 def test_a_level_on_samples_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (fisher, optimal_brain_surgeon):
-        monkeypatch.setattr(module, "BASIS_SITES", 5)
+        monkeypatch.setattr(module, "EXACT_SITES", 5)
     dense = cat_like(50.0, 0)
     cost = divergence_from(dense, draws=20_000, seed=9)
-    assert cost(operate(dense, 16)) < 1e-5
+    assert cost(prune_obs(dense, 16)) < 1e-5
 
 
 def test_the_result_of_surgery_stands_where_it_is_the_cheapest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rbm = random_rbm(8, 4, seed=1)
-    with_rivals = operate(rbm, 16)
+    with_rivals = prune_obs(rbm, 16)
     monkeypatch.setattr(
         optimal_brain_surgeon, "_without_surgery", lambda rbm, *_: [rbm.with_mask(rbm.mask & False)]
     )
-    alone = operate(rbm, 16)
+    alone = prune_obs(rbm, 16)
     np.testing.assert_array_equal(with_rivals.weights, alone.weights)
     np.testing.assert_array_equal(with_rivals.visible_bias, alone.visible_bias)

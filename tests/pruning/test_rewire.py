@@ -21,7 +21,7 @@ from psiprune.pruning.iterative import Level
 from psiprune.pruning.rewire import edge_gradient, rewire, rewire_steps, rewired, weights_moved
 from psiprune.pruning.settings import RewireSettings
 from psiprune.rbm.init import initial_rbm
-from psiprune.rbm.likelihood import collapse, log_likelihood
+from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.rbm.masks import random_mask
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import FineTuneSettings
@@ -42,13 +42,13 @@ def sparse(shots: Shots) -> RBM:
 
 
 def value(rbm: RBM, shots: Shots) -> float:
-    return log_likelihood(rbm, collapse(shots.bits))[0]
+    return log_likelihood(rbm, unique_configurations(shots.bits))[0]
 
 
 def test_the_gradient_of_missing_weights_is_that_of_finite_differences(
     sparse: RBM, shots: Shots
 ) -> None:
-    gradient = edge_gradient(sparse, collapse(shots.bits))
+    gradient = edge_gradient(sparse, unique_configurations(shots.bits))
     step = 1e-4
     for place in np.argwhere(~sparse.mask):
         values = []
@@ -64,7 +64,7 @@ def test_the_gradient_of_missing_weights_is_that_of_finite_differences(
 def test_the_steepest_missing_weights_grow_at_zero(
     sparse: RBM, shots: Shots, criterion: str
 ) -> None:
-    data = collapse(shots.bits)
+    data = unique_configurations(shots.bits)
     settings = RewireSettings.model_validate({"criterion": criterion})
     found = rewired(sparse, data, 3, settings, seed=4, step=0)
     assert found.number_of_weights == 8
@@ -130,7 +130,7 @@ def test_layers_beyond_exact_sums_use_samples() -> None:
     shots = Shots(bits.astype(np.uint8))
     mask = random_mask(19, 19, 60, seed=1)
     rbm = initial_rbm(19, 19, seed=0, mask=mask)
-    data = collapse(shots.bits)
+    data = unique_configurations(shots.bits)
     found = edge_gradient(rbm, data, draws=20_000, seed=1)
     # By sums over all states of the visible layer.
     states = ((np.arange(1 << 19)[:, None] >> np.arange(19)) & 1).astype(np.uint8)

@@ -16,7 +16,7 @@ from psiprune.experiments.search import run_until
 from psiprune.experiments.settings import UntilSettings
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.against_state import Measure, evaluate, reference_of
-from psiprune.metrics.selectors import SHOTS_GAUGES, STATE_GAUGES, shots_gauge, state_gauge
+from psiprune.metrics.selectors import SHOTS_METRICS, STATE_METRICS, shots_metric, state_metric
 from psiprune.pruning.iterative import prune
 from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
 from psiprune.pruning.settings import PruneSettings
@@ -167,33 +167,33 @@ def test_measures_against_a_state() -> None:
     state = pp.ground_state(pp.TFIM(sites=6))
     reference = reference_of(state)
     report = evaluate(DENSE, reference, draws=500, seed=3)
-    assert set(STATE_GAUGES) == {name for name, _ in report} - {"fidelity"} | {"infidelity"}
-    for name in STATE_GAUGES:
-        found = state_gauge(name, reference, draws=500, seed=3)(DENSE)
+    assert set(STATE_METRICS) == {name for name, _ in report} - {"fidelity"} | {"infidelity"}
+    for name in STATE_METRICS:
+        found = state_metric(name, reference, draws=500, seed=3)(DENSE)
         if name == "infidelity":
             assert found.value == 1 - report.fidelity.value
             assert found.floor == pytest.approx(1 - report.fidelity.floor, nan_ok=True)
         else:
             assert vars(found) == pytest.approx(vars(getattr(report, name)), nan_ok=True)
     with pytest.raises(InputError, match=r"^until: must be one of kl, .* found 'fidelity'$"):
-        state_gauge("fidelity", reference, draws=500, seed=3)
+        state_metric("fidelity", reference, draws=500, seed=3)
     with pytest.raises(InputError, match="4 visible units"):
-        state_gauge("kl", reference, draws=500, seed=3)(initial_rbm(4, 2, 0))
+        state_metric("kl", reference, draws=500, seed=3)(initial_rbm(4, 2, 0))
 
 
 def test_measures_against_shots() -> None:
     shots = Shots(BITS)
-    roe = shots_gauge("abs_magnetization_roe", DENSE, shots, draws=500, seed=3)(DENSE)
+    roe = shots_metric("abs_magnetization_roe", DENSE, shots, draws=500, seed=3)(DENSE)
     expected = evaluate_on_shots(DENSE, shots, draws=500, seed=3).abs_magnetization_roe
     assert vars(roe) == vars(expected)
     with pytest.raises(InputError, match=r"^until: must be one of abs_magnetization_roe, log_li"):
-        shots_gauge("kl", DENSE, shots, draws=500, seed=3)
-    assert SHOTS_GAUGES == ("abs_magnetization_roe", "log_likelihood_loss")
+        shots_metric("kl", DENSE, shots, draws=500, seed=3)
+    assert SHOTS_METRICS == ("abs_magnetization_roe", "log_likelihood_loss")
 
 
 def test_a_loss_needs_as_many_shots_as_parameters() -> None:
     def warning(shots: int) -> str:
-        gauge = shots_gauge("log_likelihood_loss", DENSE, Shots(BITS[:shots]), draws=100, seed=0)
+        gauge = shots_metric("log_likelihood_loss", DENSE, Shots(BITS[:shots]), draws=100, seed=0)
         return gauge(DENSE).warning
 
     for few in (1, 2, 33):
@@ -208,7 +208,7 @@ def test_a_loss_needs_as_many_shots_as_parameters() -> None:
 
 def test_the_loss_of_log_likelihood() -> None:
     shots = Shots(BITS)
-    gauge = shots_gauge("log_likelihood_loss", DENSE, shots, draws=500, seed=3)
+    gauge = shots_metric("log_likelihood_loss", DENSE, shots, draws=500, seed=3)
     assert (gauge(DENSE).value, gauge(DENSE).error, gauge(DENSE).floor) == (0, 0, 0)
     other = initial_rbm(6, 2, seed=8)
     losses = DENSE.log_prob(BITS) - other.log_prob(BITS)
@@ -234,7 +234,7 @@ def test_a_loss_of_noise_is_no_loss() -> None:
         dense, sparse = (
             pp.train(shots, start=start, method="exact", epochs=100) for start in (whole, truth)
         )
-        loss = shots_gauge("log_likelihood_loss", dense, shots, draws=100, seed=0)(sparse)
+        loss = shots_metric("log_likelihood_loss", dense, shots, draws=100, seed=0)(sparse)
         means.append(2 * 4000 * loss.value)
     assert abs(np.mean(means)) < 4 * np.sqrt(6 / 40)
     assert abs(np.mean(means) + 3) > 4 * np.sqrt(6 / 40)  # which the plain loss would not meet

@@ -8,9 +8,9 @@ import pytest
 import psiprune as pp
 from psiprune.inference import fisher
 from psiprune.pruning import criteria, optimal_brain_surgeon
-from psiprune.pruning.criteria import compensated, keep_most_salient
-from psiprune.pruning.optimal_brain_surgeon import divergence_from, operate
-from psiprune.rbm.likelihood import collapse
+from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
+from psiprune.pruning.optimal_brain_surgeon import divergence_from, prune_obs
+from psiprune.rbm.likelihood import unique_configurations
 from psiprune.rbm.model import RBM
 
 
@@ -27,12 +27,12 @@ def kl(rbm: RBM, other: RBM) -> float:
 
 
 def by_magnitude_compensated(rbm: RBM, count: int) -> RBM:
-    return compensated(rbm, keep_most_salient(rbm.mask, criteria.magnitude(rbm), count))
+    return absorb_into_biases(rbm, top_k_mask(rbm.mask, criteria.magnitude(rbm), count))
 
 
 def test_mass_outside_of_given_samples_is_seen(nearly_cat: RBM) -> None:
     samples = nearly_cat.sample_exact(4000, seed=5)
-    after = operate(nearly_cat, 43, samples=samples)
+    after = prune_obs(nearly_cat, 43, samples=samples)
     # 4.62 nat where the check looks at the samples alone.
     assert kl(nearly_cat, after) < 0.01
 
@@ -41,9 +41,9 @@ def test_mass_outside_of_drawn_samples_is_seen(
     nearly_cat: RBM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (fisher, optimal_brain_surgeon):
-        monkeypatch.setattr(module, "BASIS_SITES", 7)
+        monkeypatch.setattr(module, "EXACT_SITES", 7)
     for seed in range(3):
-        after = operate(nearly_cat, 43, draws=2000, seed=seed)
+        after = prune_obs(nearly_cat, 43, draws=2000, seed=seed)
         plain = by_magnitude_compensated(nearly_cat, 43)
         assert kl(nearly_cat, after) < kl(nearly_cat, plain)
 
@@ -52,7 +52,7 @@ def blind(rbm: RBM, monkeypatch: pytest.MonkeyPatch) -> RBM:
     """What surgery leaves with checks that see the samples alone."""
     with monkeypatch.context() as patch:
         patch.setattr(optimal_brain_surgeon, "_PARTITION_SECONDS", 0.0)
-        return operate(rbm, 43, samples=rbm.sample_exact(4000, seed=5))
+        return prune_obs(rbm, 43, samples=rbm.sample_exact(4000, seed=5))
 
 
 def test_the_divergence_tells_the_whole_of_such_mass(
@@ -62,7 +62,7 @@ def test_the_divergence_tells_the_whole_of_such_mass(
     assert kl(nearly_cat, other) > 1
 
     def measured(seed: int) -> float:
-        drawn = collapse(nearly_cat.sample_exact(4000, seed=seed))
+        drawn = unique_configurations(nearly_cat.sample_exact(4000, seed=seed))
         return divergence_from(nearly_cat, draws=4000, seed=0, samples=drawn)(other)
 
     # With some of these seeds one draw, by luck, is of the state where the mass has gone.
@@ -78,9 +78,9 @@ def test_without_such_mass_the_divergence_has_little_noise() -> None:
     rbm = RBM(weights, np.zeros(8), np.zeros(3))
     other = RBM(weights + 0.01, np.zeros(8), np.zeros(3))
     found = [
-        divergence_from(rbm, draws=4000, seed=0, samples=collapse(rbm.sample_exact(4000, seed=k)))(
-            other
-        )
+        divergence_from(
+            rbm, draws=4000, seed=0, samples=unique_configurations(rbm.sample_exact(4000, seed=k))
+        )(other)
         for k in range(20)
     ]
     # E[d] alone scatters by sqrt(2 KL / 4000), which is more than the KL.

@@ -13,7 +13,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.rbm.clusters import best_widths, find_clusters, second_windows, strongest_windows
 from psiprune.rbm.init import initial_rbm
-from psiprune.rbm.masks import forbid
+from psiprune.rbm.masks import exclude_clusters
 from psiprune.rbm.model import RBM
 
 
@@ -43,7 +43,9 @@ def test_planted_clusters_are_found(width: int) -> None:
         assert float(clusters["strength"][unit]) == pytest.approx(window)
         assert float(clusters["share"][unit]) == pytest.approx(window / np.abs(weights[unit]).sum())
         assert np.flatnonzero(clusters["inside"][unit]).tolist() == [*range(site, site + width)]
-    np.testing.assert_array_equal(forbid(clusters["inside"].values), ~clusters["inside"].values)
+    np.testing.assert_array_equal(
+        exclude_clusters(clusters["inside"].values), ~clusters["inside"].values
+    )
 
 
 @pytest.mark.parametrize("width", [2, 3, 4, 5])

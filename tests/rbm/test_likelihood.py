@@ -9,19 +9,19 @@ import exact
 from psiprune.core.exceptions import InputError
 from psiprune.inference.fisher import fisher_matrix
 from psiprune.rbm.likelihood import (
-    Configurations,
-    collapse,
+    WeightedConfigurations,
     data_moments,
     flatten,
     from_vector,
     log_likelihood,
     model_moments,
     to_vector,
+    unique_configurations,
 )
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
 from psiprune.training.natural_exact import natural_steps, start_natural
-from psiprune.training.train import Progress, train
+from psiprune.training.train import TrainingProgress, train
 
 
 def sparse_rbm(visible: int, hidden: int, seed: int = 0) -> RBM:
@@ -35,15 +35,15 @@ def sparse_rbm(visible: int, hidden: int, seed: int = 0) -> RBM:
     )
 
 
-def whole_basis(rbm: RBM) -> Configurations:
+def whole_basis(rbm: RBM) -> WeightedConfigurations:
     """Every state with its probability under the RBM."""
     bits = exact.basis(rbm.visible)
-    return Configurations(bits.T.astype(float), np.exp(rbm.log_prob(bits)))
+    return WeightedConfigurations(bits.T.astype(float), np.exp(rbm.log_prob(bits)))
 
 
 def test_collapse_counts_each_configuration() -> None:
     bits = np.random.default_rng(0).integers(0, 2, (500, 3), dtype=np.uint8)
-    data = collapse(bits)
+    data = unique_configurations(bits)
     index = (data.bits.T @ (1 << np.arange(3))).astype(int)
     counts = np.bincount(bits @ (1 << np.arange(3)), minlength=8)
     np.testing.assert_allclose(data.weight[np.argsort(index)], counts / 500)
@@ -62,7 +62,9 @@ def test_model_moments_are_averages_over_the_basis(visible: int, hidden: int) ->
 @pytest.mark.parametrize(("visible", "hidden"), [(5, 3), (3, 5)])
 def test_the_gradient_is_that_of_finite_differences(visible: int, hidden: int) -> None:
     rbm = sparse_rbm(visible, hidden)
-    data = collapse(np.random.default_rng(1).integers(0, 2, (40, visible), dtype=np.uint8))
+    data = unique_configurations(
+        np.random.default_rng(1).integers(0, 2, (40, visible), dtype=np.uint8)
+    )
     x = to_vector(rbm)
 
     def value(x: np.ndarray) -> float:
@@ -102,9 +104,9 @@ def test_the_maximum_is_reached() -> None:
     # the fit beats the truth on its own data (by parameters / (2 shots) on average).
     truth = sparse_rbm(6, 3, seed=5)
     shots = truth.sample_exact(20_000, seed=1)
-    states: list[Progress] = []
+    states: list[TrainingProgress] = []
     rbm = train(shots, hidden=3, mask=truth.mask, seed=3, method="exact", watch=states.append)
-    data = collapse(shots)
+    data = unique_configurations(shots)
     value, gradient = log_likelihood(rbm, data)
     assert np.abs(flatten(rbm.mask, gradient)).max() < 1e-4
     assert value > log_likelihood(truth, data)[0]
@@ -132,8 +134,8 @@ def test_exact_training_with_weight_decay_shrinks_weights() -> None:
     free, held = (train(shots, hidden=2, seed=0, method="exact", weight_decay=w) for w in (0, 0.1))
     assert np.abs(held.weights).sum() < np.abs(free.weights).sum()
     # At the penalised maximum the likelihood's gradient equals the pull of the penalty.
-    gradient = log_likelihood(held, collapse(shots))[1]
-    np.testing.assert_allclose(gradient.both, 0.1 * held.weights, atol=1e-4)
+    gradient = log_likelihood(held, unique_configurations(shots))[1]
+    np.testing.assert_allclose(gradient.visible_hidden, 0.1 * held.weights, atol=1e-4)
 
 
 def test_exact_training_repeats_itself_and_takes_no_step_at_0_epochs() -> None:

@@ -22,8 +22,8 @@ from psiprune.rbm.masks import (
     Mask,
     break_clusters,
     cluster_mask,
-    forbid,
-    forbid_others,
+    exclude_clusters,
+    exclude_matched_control,
     random_mask,
     read_mask,
     write_mask,
@@ -200,8 +200,8 @@ def test_shares_out_of_range(share: float) -> None:
 
 CALLS: list[Callable[[ArrayLike], Mask]] = [
     lambda mask: break_clusters(mask, 0.5, 0),
-    forbid,
-    lambda mask: forbid_others(mask, 0),
+    exclude_clusters,
+    lambda mask: exclude_matched_control(mask, 0),
 ]
 
 
@@ -216,12 +216,12 @@ def test_what_is_no_mask(call: Callable[[ArrayLike], Mask], mask: ArrayLike) -> 
 
 
 def test_forbidding_leaves_all_the_others() -> None:
-    np.testing.assert_array_equal(forbid(rows("0110", "0000")), rows("1001", "1111"))
+    np.testing.assert_array_equal(exclude_clusters(rows("0110", "0000")), rows("1001", "1111"))
 
 
 @given(MASKS, st.integers(0, 3))
 def test_the_control_bars_as_many_others(inside: Mask, seed: int) -> None:
-    control = forbid_others(inside, seed)
+    control = exclude_matched_control(inside, seed)
     assert (control | ~inside).all()
     barred = (~control).sum(axis=1)
     np.testing.assert_array_equal(barred, np.minimum(inside.sum(axis=1), (~inside).sum(axis=1)))

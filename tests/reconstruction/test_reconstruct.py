@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import psiprune as pp
 import tiny
-from psiprune.core.exceptions import Diverged, InputError
+from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.data.shots import Shots, read_shots
 from psiprune.inspect.describe import RunDescription
 from psiprune.io.netcdf import read_dataset
@@ -348,7 +348,7 @@ def test_an_observable_ends_the_search(stages: Path, tmp_path: Path, measure: st
 def test_learning_rates_that_diverge_are_passed_over(stages: Path, tmp_path: Path) -> None:
     train = TrainSettings(epochs=3, batch_size=20, weight_decay=1e30)
     shots = read_shots(stages / "shots.nc")
-    with pytest.raises(Diverged, match=r"learning_rate = 0.5 is too large"):
+    with pytest.raises(DivergenceError, match=r"learning_rate = 0.5 is too large"):
         run_reconstruct(tiny.reconstruct_settings(train=train), shots, tmp_path / "all")
     train = TrainSettings(epochs=3, batch_size=20, weight_decay=1e4)
     settings = tiny.reconstruct_settings(train=train, learning_rates=(1e-6, 1000.0))

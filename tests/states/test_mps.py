@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import exact
-from psiprune.core.exceptions import InputError, NotConverged
+from psiprune.core.exceptions import ConvergenceError, InputError
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.states.dmrg import ground_state
 from psiprune.states.mps import CHUNK, MPS, load_mps, mps_from_tensors, mps_from_vector, sample
@@ -107,7 +107,9 @@ def test_below_the_transition_the_even_state_comes_out(sites: int, field: float)
 
 @pytest.mark.parametrize(("sites", "max_bond"), [(2, 1), (18, 1), (18, 2)])
 def test_an_unconverged_state_is_refused(sites: int, max_bond: int) -> None:
-    with pytest.raises(NotConverged, match=r"relative energy error .* raise max_bond") as caught:
+    with pytest.raises(
+        ConvergenceError, match=r"relative energy error .* raise max_bond"
+    ) as caught:
         ground_state(TFIM(sites=sites), max_bond=max_bond)
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="max_bond"):

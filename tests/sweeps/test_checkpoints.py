@@ -15,7 +15,7 @@ from psiprune.sweeps import stages
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.training.methods import TrainSettings
-from psiprune.training.train import Progress
+from psiprune.training.train import TrainingProgress
 
 #: What differs from start to start: times, and what says that the folder was taken up.
 UNLIKE = (".lock", "seconds.json", "provenance.json", "config.toml")
@@ -42,7 +42,7 @@ def interrupted(
     """The epochs that trainings go through, broken once after one; and how to go on unbroken."""
     seen: list[int] = []
 
-    def watch(state: Progress) -> None:
+    def watch(state: TrainingProgress) -> None:
         seen.append(state.epoch)
         if state.epoch == epoch:
             raise OSError("the machine is gone")

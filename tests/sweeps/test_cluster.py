@@ -28,7 +28,7 @@ from psiprune.sweeps.points import Outcome, points_of
 from psiprune.sweeps.scheduler import by_dask
 from psiprune.sweeps.settings import QueueSettings, SweepSettings
 from psiprune.sweeps.versions import versions_here
-from psiprune.sweeps.workers import Crew, WrongWorker, unfit
+from psiprune.sweeps.workers import IncompatibleWorkerError, WorkerPool, unfit
 from workers import Workers
 
 
@@ -141,8 +141,10 @@ def test_a_wrong_worker_is_sent_away_and_the_others_go_on(
     (wrong,) = good.start(1, **environment)
     good.wait_for(2)
     if kind == "seen by its tasks alone":  # as one that has them before anybody has looked
-        look = Crew.look
-        monkeypatch.setattr(Crew, "look", lambda crew, *, now=False: now and look(crew, now=now))
+        look = WorkerPool.look
+        monkeypatch.setattr(
+            WorkerPool, "look", lambda crew, *, now=False: now and look(crew, now=now)
+        )
     found = sweep(settings(retries=0), tmp_path / "run", good.address)
     assert (found.done, found.failed) == (4, [])
     err = capsys.readouterr().err
@@ -176,7 +178,7 @@ def test_a_worker_of_two_threads(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_a_worker_comes_through_whole() -> None:
-    error = pickle.loads(pickle.dumps(WrongWorker("tcp://a:1", "has no psiprune")))
+    error = pickle.loads(pickle.dumps(IncompatibleWorkerError("tcp://a:1", "has no psiprune")))
     assert (error.address, str(error)) == (
         "tcp://a:1",
         "scheduler: worker tcp://a:1 has no psiprune",
@@ -192,7 +194,7 @@ def test_that_no_worker_is_there_is_told_once_each_time(
     for name in ("_LOOK", "_QUIET"):
         monkeypatch.setattr(workers, name, 0.1)
 
-    def heard(client: distributed.Client, crew: Crew, workers: int) -> list[str]:
+    def heard(client: distributed.Client, crew: WorkerPool, workers: int) -> list[str]:
         """What it says where so many workers are, by looks for a second."""
         while len(client.nthreads()) != workers:
             time.sleep(0.05)
@@ -205,7 +207,7 @@ def test_that_no_worker_is_there_is_told_once_each_time(
         in_this_process() as cluster,
         distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
     ):
-        crew, way = Crew(client), f"`dask worker {cluster.scheduler_address} --nthreads 1`"
+        crew, way = WorkerPool(client), f"`dask worker {cluster.scheduler_address} --nthreads 1`"
         cluster.scale(0)
         (line,) = heard(client, crew, 0)
         assert line.startswith(f"scheduler: no workers yet at {cluster.scheduler_address}; waiting")

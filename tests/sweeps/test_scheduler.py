@@ -12,7 +12,7 @@ import distributed
 import pytest
 
 import tiny
-from psiprune.core.exceptions import Diverged, InputError
+from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.sweeps import file_visibility, scheduler
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.points import points_of
@@ -96,7 +96,7 @@ def test_what_fails_is_tried_again(
     assert ran(log).count("state") == 1
 
 
-@pytest.mark.parametrize("error", [InputError("a setting"), Diverged("a rate")])
+@pytest.mark.parametrize("error", [InputError("a setting"), DivergenceError("a rate")])
 def test_what_fails_for_ever_is_tried_once(
     error: Exception, client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
-from psiprune.sweeps.scheduler import Lost
+from psiprune.sweeps.scheduler import SchedulerLostError
 from psiprune.sweeps.settings import GridSettings, QueueSettings, SweepSettings
 from psiprune.sweeps.table import read_table
 from psiprune.training.methods import TrainSettings
@@ -143,7 +143,9 @@ def test_a_scheduler_killed_and_started_again(serial: dict[str, object], tmp_pat
         cluster.wait_for(1)
         begun = files(folder, "point/*/level-00.nc", 2)
         meddler = Meddler([(begun, lambda: kill(cluster.scheduler))])
-        with pytest.raises(Lost, match="the scheduler went away; the same command goes on"):
+        with pytest.raises(
+            SchedulerLostError, match="the scheduler went away; the same command goes on"
+        ):
             sweep(settings(), folder, cluster.address)
         meddler.join()
         before = {name: content for name, content in made(folder).items() if "level-" in name}

@@ -11,7 +11,7 @@ import pytest
 import psiprune as pp
 from psiprune.core.exceptions import InputError
 from psiprune.rbm.init import initial_rbm, local_rbm
-from psiprune.rbm.likelihood import collapse, log_likelihood
+from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.training.methods import FineTuneSettings, TrainSettings
 from psiprune.training.natural_mcmc import (
     ChainState,
@@ -38,14 +38,14 @@ def test_mean_scores_are_the_averages_over_configurations() -> None:
     given = 1 / (1 + np.exp(-(bits @ rbm.weights.T + rbm.hidden_bias)))
     pieces = [bits[:300].T.astype(np.float32), bits[300:].T.astype(np.float32)]
     found = mean_scores(rbm, pieces)
-    np.testing.assert_allclose(found.both, given.T @ bits / 1000, atol=1e-5)
+    np.testing.assert_allclose(found.visible_hidden, given.T @ bits / 1000, atol=1e-5)
     np.testing.assert_allclose(found.visible, bits.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(found.hidden, given.mean(axis=0), atol=1e-6)
 
 
 def test_it_ends_at_the_maximum_of_the_likelihood() -> None:
     shots = ising_shots(8)
-    data = collapse(shots.bits)
+    data = unique_configurations(shots.bits)
     best, _ = log_likelihood(pp.train(shots, hidden=4, method="exact", seed=0), data)
     start = local_rbm(shots, 4, 0)
     states = list(chain_steps(start_chain_training(start, shots, SMALL, 0), shots, SMALL, 0))

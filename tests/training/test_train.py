@@ -11,14 +11,14 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import exact
-from psiprune.core.exceptions import Diverged, InputError
+from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.data.shots import Shots
 from psiprune.kernels import layout
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.contrastive_divergence import start_training, train_epochs
 from psiprune.training.methods import FineTuneSettings, TrainSettings
-from psiprune.training.train import Progress, train
+from psiprune.training.train import TrainingProgress, train
 
 METHODS: list[dict[str, Any]] = [
     {"method": "cd"},
@@ -149,7 +149,7 @@ def test_a_run_taken_up_again_ends_with_the_same_bits(settings: dict[str, Any], 
 def test_train_is_the_loop_over_epochs() -> None:
     bits, chosen = some_bits(), TrainSettings(epochs=3, method="pcd", batch_size=60)
     start = initial_rbm(6, 3, 9)
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     found = train(bits, hidden=3, seed=9, settings=chosen, watch=seen.append)
     *_, last = train_epochs(start_training(start, chosen, 9), Shots(bits), chosen, 9)
     assert same(found, last.rbm)
@@ -199,7 +199,7 @@ def test_defaults() -> None:
 def test_pruned_weights_stay_exactly_0(settings: dict[str, Any]) -> None:
     mask = np.random.default_rng(1).random((3, 6)) < 0.5
     mask[2] = False  # a hidden unit without weights
-    states: list[Progress] = []
+    states: list[TrainingProgress] = []
     found = train(some_bits(), mask=mask, hidden=3, epochs=5, watch=states.append, **settings)
     for rbm in (found, *(state.rbm for state in states)):
         np.testing.assert_array_equal(rbm.mask, mask)
@@ -226,7 +226,7 @@ def test_a_mask_without_weights_leaves_the_biases_to_learn() -> None:
 
 def test_divergence_is_told() -> None:
     # The gradient is at most 1, but a decay of 10 times the weight a step grows without bound.
-    with pytest.raises(Diverged) as caught:
+    with pytest.raises(DivergenceError) as caught:
         train(some_bits(), hidden=3, epochs=50, learning_rate=11, weight_decay=1)
     message = str(caught.value)
     assert "diverged in epoch" in message

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from cyclopts import App, Parameter, Token
 
-from psiprune.core.exceptions import InputError
+from psiprune.core.exceptions import InputError, PsipruneError
 from psiprune.core.settings import Settings, check_numbers
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.provenance import describe_machine
@@ -118,7 +118,7 @@ def advance(bar: tqdm[NoReturn]) -> None:
     bar.update()
 
 
-class NobodyReads(Exception):
+class BrokenOutputError(PsipruneError):
     """Who read standard output has gone away, as in `psiprune info FILE | head -1`: no error."""
 
 
@@ -127,13 +127,13 @@ def printing() -> Iterator[None]:
     """While something is printed; to its end, as Python itself tells of trouble in other words.
 
     Raises:
-        NobodyReads: the reader is gone; a pipe to a worker that broke is not taken for it.
+        BrokenOutputError: the reader is gone; a pipe to a worker that broke is not taken for it.
     """
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        raise NobodyReads from None
+        raise BrokenOutputError from None
 
 
 def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:

@@ -26,7 +26,7 @@ from psiprune.cli import (  # noqa: F401 (each module registers its commands wit
     sweep,
     train,
 )
-from psiprune.cli.app import NobodyReads, app, printing
+from psiprune.cli.app import BrokenOutputError, app, printing
 from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.signals import fail, interrupted
 from psiprune.core.exceptions import InputError
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # TeNPy warns of options that it did not come to
         return fail(interrupted(), 130)
-    except NobodyReads:
+    except BrokenOutputError:
         _give_up_output()
         return _NO_READER
     except OSError as error:

@@ -152,7 +152,7 @@ def forbid_command(
         print one JSON object on standard output
     """
     from psiprune.rbm.clusters import find_clusters
-    from psiprune.rbm.masks import forbid, forbid_others
+    from psiprune.rbm.masks import exclude_clusters, exclude_matched_control
     from psiprune.rbm.serialization import load_rbm
 
     _check_out(out)
@@ -160,7 +160,9 @@ def forbid_command(
     clusters = find_clusters(found, width=width, threshold=threshold)
     _check_can_count(found.visible, width, threshold)
     inside = clusters["inside"].values
-    _finish(forbid_others(inside, seed) if others else forbid(inside), out, json)
+    _finish(
+        exclude_matched_control(inside, seed) if others else exclude_clusters(inside), out, json
+    )
 
 
 @app.command(name="clusters")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from psiprune.data.shots import Shots
     from psiprune.metrics.against_state import Measure
-    from psiprune.metrics.selectors import Gauge
+    from psiprune.metrics.selectors import Metric
     from psiprune.pruning.iterative import Level
     from psiprune.rbm.model import RBM
 
@@ -85,7 +85,7 @@ def prune_command(
 
     refuse_busy(out)
     from psiprune.data.shots import check_sites, read_shots
-    from psiprune.pruning.iterative import check_rewind, retraining
+    from psiprune.pruning.iterative import check_rewind, retrain_settings
     from psiprune.pruning.schedule import ending
     from psiprune.pruning.search import how_trained
     from psiprune.rbm.serialization import load_rbm
@@ -107,7 +107,7 @@ def prune_command(
     early = None if rewind is None else load_rbm(rewind)
     tuning = None if no_fine_tune else fine_tune or FineTuneSettings()
     if early is not None and tuning is not None:
-        tuning = retraining(dense, tuning.model_dump(exclude_unset=True))
+        tuning = retrain_settings(dense, tuning.model_dump(exclude_unset=True))
     check_rewind(early, dense, tuning)
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
         pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})
@@ -180,7 +180,7 @@ def _search(
     dense: RBM,
     data: Shots,
     early: RBM | None,
-    gauge: Gauge,
+    gauge: Metric,
     out: Path,
     json: bool,
 ) -> None:
@@ -216,21 +216,21 @@ def _search(
     show(numbers, f"{smallest_text(found, name, best, measured_on)}\n{out}: smallest.nc", json)
 
 
-def _gauge(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Gauge:
+def _gauge(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Metric:
     """The measure that ends a path: against the state, or without one against the shots."""
-    from psiprune.metrics.selectors import shots_gauge, state_gauge
+    from psiprune.metrics.selectors import shots_metric, state_metric
 
     if state is None:
-        return shots_gauge(until.measure, dense, data, draws=until.draws, seed=seed)
+        return shots_metric(until.measure, dense, data, draws=until.draws, seed=seed)
     from psiprune.metrics.against_state import check_reference, reference_of
     from psiprune.states.mps import load_mps
 
     reference = reference_of(load_mps(state))
     check_reference(dense, reference)
-    return state_gauge(until.measure, reference, draws=until.draws, seed=seed)
+    return state_metric(until.measure, reference, draws=until.draws, seed=seed)
 
 
-def _known(gauge: Gauge, rbm: RBM, found: Measure) -> Gauge:
+def _known(gauge: Metric, rbm: RBM, found: Measure) -> Metric:
     """The gauge, which has measured one RBM already."""
     return lambda other: found if other is rbm else gauge(other)
 

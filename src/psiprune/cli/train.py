@@ -73,9 +73,9 @@ def train_command(
     from psiprune.cli.side_files import written_beside
     from psiprune.data.shots import read_shots
     from psiprune.experiments.recording import train_keeping, train_with_history
-    from psiprune.io.checkpoint import trainings_kept
+    from psiprune.io.checkpoint import checkpointing
     from psiprune.rbm.masks import read_mask
-    from psiprune.training.train import Watch, identity, initial, train
+    from psiprune.training.train import Callback, fingerprint, initial, train
 
     if (state is None) != (history is None):
         raise InputError("--history: needs --state, and --state has no use without it; give both")
@@ -105,7 +105,7 @@ def train_command(
         reference = reference_of(load_mps(state))
     start = initial(data, units, seed, chosen, there)
 
-    def fit(watch: Watch) -> RBM:
+    def fit(watch: Callback) -> RBM:
         if reference is None or history is None:
             return train(data, start=start, seed=seed, settings=chosen, watch=watch)
         from psiprune.io.netcdf import write_dataset
@@ -117,8 +117,8 @@ def train_command(
     note_kept()
     with (
         new_dataset(out),
-        written_beside(out, beside, identity(start, data, chosen, seed)),
-        trainings_kept(out),
+        written_beside(out, beside, fingerprint(start, data, chosen, seed)),
+        checkpointing(out),
         progress_bar(chosen.epochs) as bar,
     ):
         rbm = train_keeping(early, start, fit, lambda _: advance(bar))

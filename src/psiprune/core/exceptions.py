@@ -1,15 +1,19 @@
-"""Exceptions of psiprune."""
+"""Exceptions of psiprune; all derive from `PsipruneError`."""
 
 from __future__ import annotations
 
 
-class InputError(ValueError):
-    """Bad input, told in one line: which argument or file, the rule, the value, the way out."""
+class PsipruneError(Exception):
+    """Base class of all exceptions of psiprune. The message is one line."""
 
 
-class Diverged(RuntimeError):
-    """Training left the finite numbers; told in one line with the way out."""
+class InputError(PsipruneError, ValueError):
+    """Bad input: the message names the argument or file, the rule, the value and the way out."""
 
 
-class NotConverged(RuntimeError):
+class DivergenceError(PsipruneError, RuntimeError):
+    """A parameter left the finite numbers during training."""
+
+
+class ConvergenceError(PsipruneError, RuntimeError):
     """A ground state was not found to the accuracy that everything built on it relies on."""

@@ -1,12 +1,33 @@
-"""Limits of exact methods and of counts, each with its reason."""
+"""Limits of exact methods and of sizes, each with its reason.
+
+Code that meets a limit raises `InputError` and names what to use instead.
+"""
 
 from __future__ import annotations
 
-#: Largest smaller layer for which each gradient sums over all of its states.
+#: Sites up to which averages, KL and fidelity are sums over all 2^N states. Time and memory: a
+#: float64 vector over the states takes 8 MiB at 20 sites, and each metric passes over several.
+EXACT_SITES = 20
+#: Sites up to which one table of log p~ over all states is returned. Memory: 128 MiB at 24 sites.
+TABLE_SITES = 24
+#: Units of the smaller layer up to which each gradient is a sum over all its states. Time: 2^18
+#: states in each training step.
 EXACT_GRADIENT_UNITS = 18
-#: RBMs of an ensemble: more of them say no more, and a mistyped number ends here.
+#: Units of the smaller layer up to which draws are independent and exact. Memory: a table of
+#: 256 MiB over its states at 25 units.
+EXACT_DRAW_UNITS = 25
+#: Units of the smaller layer up to which log Z is an exact sum. Time: about a minute at 30 units.
+PARTITION_UNITS = 30
+#: Units over which variable elimination may tabulate at once. Memory: 256 MiB for 2^25 numbers, and
+#: three or four such tables exist at a time.
+ELIMINATION_WIDTH = 25
+#: Bytes that all tables of variable elimination may take together.
+ELIMINATION_BYTES = 2**30
+#: Parameters up to which a Fisher matrix is held. Memory: 6 GiB for 20,000 with its factor.
+FISHER_PARAMETERS = 20_000
+#: Weights of a new RBM. Memory: 1 GiB in float64.
+RBM_WEIGHTS = 1 << 27
+#: RBMs of an ensemble; a mistyped number ends here.
 MOST_SEEDS = 10_000
-#: Pruning steps of a path, rounds of rewiring: likewise.
+#: Pruning steps of a path, rounds of rewiring; likewise.
 MOST_LEVELS = 10_000
-#: Most parameters of natural gradient with chains: their Fisher matrix and its factor take 6 GiB.
-LARGEST_FISHER = 20_000

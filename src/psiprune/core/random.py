@@ -1,19 +1,102 @@
-"""Random streams: keys and seeds derived from a user's seed and a purpose."""
+"""Random streams by name: every random number of psiprune follows from a seed and a purpose.
+
+A stream is one purpose. Its generator, its key for the compiled loops and the seeds derived from it
+depend on the user's seed, the stream's number and further words (an epoch, a step), and on nothing
+else, so no result depends on the order of calls or on the number of threads. The stream and the
+words enter as NumPy's `spawn_key`, which keeps them apart from the seed: `default_rng([s, 5])`
+equals `default_rng([s, 5, 0])`, but no two streams, words or seeds meet here.
+"""
 
 from __future__ import annotations
 
+from enum import IntEnum, unique
+
 import numpy as np
 
-
-def stream_key(*words: int) -> np.uint64:
-    """A 64-bit key for one stream of random numbers, from a seed and what tells streams apart."""
-    return np.uint64(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
+_WORD = 1 << 32
 
 
-def seed_for(seed: int, purpose: str) -> int:
-    """A seed for draws of a helper's own, which no user's `sample(seed=...)` meets by accident.
+@unique
+class Stream(IntEnum):
+    """What random numbers are for. A number is never reused for another purpose."""
 
-    With the same seed the reference draws of KL would be the very shots the RBM was trained on.
+    # states, shots
+    MPS_SAMPLING = 1
+    LANCZOS_START = 2
+    SITE_ORDER_HALVES = 3
+    SYMMETRY_CHANCE = 4
+    SHOTS_SPLIT = 5
+    CUSTOM_OBSERVABLE_TRIAL = 6
+    # RBMs
+    RANDOM_WEIGHTS = 20
+    LOCAL_WEIGHTS = 21
+    RANDOM_MASK = 22
+    BROKEN_MASK = 23
+    CONTROL_MASK = 24
+    CLUSTER_NULL = 25
+    SECOND_CLUSTER_NULL = 26
+    # sampling, log Z
+    CHAIN_START = 40
+    GIBBS = 41
+    EXACT_DRAWS = 42
+    PILOT_CHAINS = 43
+    ELIMINATION_ORDER = 44
+    ELIMINATION_DRAWS = 45
+    AIS_BASE = 46
+    AIS = 47
+    REVERSE_AIS_START = 48
+    FISHER_DRAWS = 49
+    # training
+    SHUFFLE = 60
+    NEGATIVE_PHASE = 61
+    PERSISTENT_CHAINS = 62
+    NATURAL_START = 63
+    NATURAL_STEP = 64
+    FISHER_SUBSET = 65
+    # pruning
+    RANDOM_PRUNING = 80
+    PRUNING_STEP = 81
+    FINE_TUNING = 82
+    SURGEON_MATRIX = 83
+    SURGEON_CHECK = 84
+    REWIRING = 85
+    MISSING_WEIGHTS = 86
+    # metrics
+    LEVEL_METRICS = 100
+    REFERENCE_START = 101
+    REFERENCE_KL = 102
+    SHOTS_START = 103
+    SHOTS_DRAWS = 104
+    BOOTSTRAP = 105
+    BOOTSTRAP_CHAINS = 106
+    AGREEMENT_START = 107
+    AGREEMENT_DRAWS = 108
+    LIKELIHOOD_RATIO_START = 109
+    LIKELIHOOD_RATIO_DRAWS = 110
+    CLAIM_PERMUTATIONS = 111
+    ESTIMATOR_ORDER = 112
+
+
+def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:
+    """Return the generator of a stream. Words are integers from 0 to 2^64 - 1."""
+    return np.random.default_rng(_sequence(seed, stream, words))
+
+
+def stream_key(seed: int, stream: Stream, *words: int) -> np.uint64:
+    """Return the 64-bit key of a stream for the counter-based generator in `kernels.simd`."""
+    return np.uint64(_sequence(seed, stream, words).generate_state(1, np.uint64)[0])
+
+
+def derive_seed(seed: int, stream: Stream, *words: int) -> int:
+    """Return a seed from 0 to 2^63 - 1 for a function that takes one, such as `sample`.
+
+    With the user's seed itself, the reference draws of a KL would be the very shots that the RBM
+    was trained on.
     """
-    words = [seed, *purpose.encode()]
-    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(stream_key(seed, stream, *words) >> np.uint64(1))
+
+
+def _sequence(seed: int, stream: Stream, words: tuple[int, ...]) -> np.random.SeedSequence:
+    # Two 32-bit words each, so that a long word is not two short ones.
+    halves = (half for word in words for half in (word % _WORD, word // _WORD))
+    return np.random.SeedSequence(seed, spawn_key=(int(stream), *halves))

@@ -34,12 +34,12 @@ def cores() -> int:
 
 
 def threads() -> int:
-    """The most threads that a piece of work may take: one a core, or one inside `one_thread`."""
+    """The most threads that a piece of work may take: one a core, or one inside `single_thread`."""
     return 1 if _alone else cores()
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """Hold the whole process to one thread a caller, where others keep the other cores busy."""
     global _alone
     with _lock:
@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
             _alone -= 1
 
 
-def in_threads(
+def map_threads(
     task: Callable[[Item], Result], items: Sequence[Item], stop: threading.Event | None = None
 ) -> list[Result]:
     """[task(item) for item in items] in threads; pays where the task lets go of Python's lock.
@@ -78,7 +78,7 @@ _limits: threadpool_limits | None = None
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
+def single_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread while any caller is inside.
 
     The matrices are small, so more threads cost time, and their number would show in the last bit

@@ -26,7 +26,7 @@ _LISTED = 4  # configurations that are listed
 _CHUNK = 1 << 23  # bits that are looked at a time
 
 
-class Doubt(NamedTuple):
+class DataWarning(NamedTuple):
     """Something that a physicist would want to know before using the data: a word and a line."""
 
     name: str
@@ -103,7 +103,7 @@ class ShotsDescription:
     drift: Float64
     ordering: Ordering | None
     parameters: int
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[DataWarning, ...] = ()
 
     @property
     def memory_p_value(self) -> float:
@@ -287,12 +287,14 @@ def _ratio(value: Float64, spread: Float64) -> Float64:
     return np.divide(value, spread, out=np.zeros(value.shape), where=spread > 0)
 
 
-def _doubts(found: ShotsDescription) -> Iterator[Doubt]:
+def _doubts(found: ShotsDescription) -> Iterator[DataWarning]:
     number, sites, in_z = found.shots, found.sites, found.basis == "Z"
     if not in_z:
-        yield Doubt("basis", f"measured in {found.basis}, but RBMs and states take shots in Z only")
+        yield DataWarning(
+            "basis", f"measured in {found.basis}, but RBMs and states take shots in Z only"
+        )
     if number < found.parameters:
-        yield Doubt(
+        yield DataWarning(
             "few",
             f"{number} shots, but an RBM with N/2 hidden units has {found.parameters} parameters; "
             "measure more, or take fewer hidden units",
@@ -303,12 +305,14 @@ def _doubts(found: ShotsDescription) -> Iterator[Doubt]:
         hint = "a dead qubit, or one without readout? leave these sites out"
         if len(ones) == sites:
             hint = "spins of +1 that were read as bits? then read them as spins (--spin)"
-        yield Doubt("constant", f"{_named(found.constant)}: the same value in every shot; {hint}")
+        yield DataWarning(
+            "constant", f"{_named(found.constant)}: the same value in every shot; {hint}"
+        )
     rarer = np.rint((1 - np.abs(found.magnetization)) / 2 * number)
     biased = (binom.cdf(rarer, number, RARE) < LEVEL / sites) & (rarer > 0)
     if biased.any():
         k = int(np.argmax(np.where(biased, np.abs(found.magnetization), 0)))
-        yield Doubt(
+        yield DataWarning(
             "bias",
             f"{_named(np.flatnonzero(biased))}: one of the values in less than {RARE:.0%} of the "
             f"shots, at site {k} in {rarer[k] / number:.2%}; is that the state, or the readout?",
@@ -318,7 +322,7 @@ def _doubts(found: ShotsDescription) -> Iterator[Doubt]:
     if in_z and found.z2_p_value < LEVEL and 0.25 <= share <= 0.75:
         word = "zeros than ones" if share > 0.5 else "ones than zeros"
         hint = "" if share > 0.5 else "; as relaxation makes zeros, the bits may be inverted"
-        yield Doubt(
+        yield DataWarning(
             "symmetry",
             f"{max(share, 1 - share):.1%} of the shots have more {word} (p = "
             f"{found.z2_p_value:.1g}): nearly, but not symmetric under a flip of all bits; if the "
@@ -327,7 +331,7 @@ def _doubts(found: ShotsDescription) -> Iterator[Doubt]:
     yield from _doubts_of_order(found)
     other = found.ordering
     if other is not None and other.p_value < LEVEL:
-        yield Doubt(
+        yield DataWarning(
             "order",
             f"in the order {_named(other.order, '')} neighbours are correlated by "
             f"{other.found_strength:.3f} on average, in the order given by {other.strength:.3f} "
@@ -336,10 +340,10 @@ def _doubts(found: ShotsDescription) -> Iterator[Doubt]:
         )
 
 
-def _doubts_of_order(found: ShotsDescription) -> Iterator[Doubt]:
+def _doubts_of_order(found: ShotsDescription) -> Iterator[DataWarning]:
     """Those that rest on the order in which the shots stand."""
     if found.grouped:
-        yield Doubt(
+        yield DataWarning(
             "grouped",
             "equal configurations stand together, as in counts: the order of the shots is lost; "
             "shuffle them before you split them",
@@ -347,7 +351,7 @@ def _doubts_of_order(found: ShotsDescription) -> Iterator[Doubt]:
         return
     reset = "was the reset finished, was anything read out twice? wait longer between shots"
     if found.repeats.p_value[0] < LEVEL:
-        yield Doubt(
+        yield DataWarning(
             "repeats",
             f"{found.repeats.found[0]} shots equal the one before, by chance "
             f"{found.repeats.expected[0]:.1f} would; {reset}",
@@ -355,7 +359,7 @@ def _doubts_of_order(found: ShotsDescription) -> Iterator[Doubt]:
     if found.memory_p_value < LEVEL:
         sites = np.flatnonzero(found.memory.p_value < LEVEL / found.sites)
         k = int(np.argmin(found.memory.p_value))
-        yield Doubt(
+        yield DataWarning(
             "memory",
             f"{_named(sites)}: the value of the shot before comes again too often, at site {k} the "
             f"rarer one {found.memory.found[k]} times and by chance "
@@ -369,7 +373,7 @@ def _doubts_of_order(found: ShotsDescription) -> Iterator[Doubt]:
             f"the mean of {p} {p}",
         ]
         beyond = 2 * len(found.drift) * norm.sf(np.abs(found.drift)) < LEVEL
-        yield Doubt(
+        yield DataWarning(
             "drift",
             f"{what[k]} is {found.halves[0, k]:.4f} in the first half of the shots and "
             f"{found.halves[1, k]:.4f} in the second ({abs(found.drift[k]):.1f} sigma; so drift "

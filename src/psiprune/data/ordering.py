@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from psiprune.core.random import Stream, generator_for
+
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 #: Sites up to which all pairs are looked at: a matrix of 8 MiB.
 MOST_SITES = 1024
-_STREAM = 9  # tells this module's random numbers from those of others
 _CHUNK = 1 << 23  # bits that are turned into floats at a time
 _SIGNIFICANT = 4.0  # standard errors from which a correlation counts
 
@@ -55,7 +56,7 @@ def find_order(bits: Bits) -> Ordering | None:
     shots, sites = bits.shape
     if not 3 <= sites <= MOST_SITES or shots < 100:
         return None
-    first = np.random.default_rng([0, _STREAM]).integers(0, 2, shots).astype(bool)
+    first = generator_for(0, Stream.SITE_ORDER_HALVES).integers(0, 2, shots).astype(bool)
     second = np.logical_not(first)
     weights, signs = _strong_pairs(bits, first)
     if not weights.any():

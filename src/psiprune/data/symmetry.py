@@ -9,11 +9,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, generator_for
 
 Float64 = NDArray[np.float64]
 #: Random sets of shots with the symmetry behind every expected value.
 _DRAWS = 400
-_STREAM = 9  # tells this module's random numbers from those of other modules
 
 
 def partner_ratios(bits: NDArray[np.uint8], most: Sequence[int]) -> xr.Dataset:
@@ -46,7 +46,7 @@ def partner_ratios(bits: NDArray[np.uint8], most: Sequence[int]) -> xr.Dataset:
         raise InputError(f"most: must be at least 1, found {list(most)}")
     count, partner, distinct = _counts(bits)
     measured = _ratios(count, partner, most)
-    generator = np.random.default_rng(_STREAM)
+    generator = generator_for(0, Stream.SYMMETRY_CHANCE)
     pairs = np.flatnonzero(partner > np.arange(len(count)))
     # The K largest pairs have a member of half their size at least, so a smaller pair never counts.
     total = count[pairs] + count[partner[pairs]]

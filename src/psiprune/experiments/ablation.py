@@ -15,11 +15,11 @@ from psiprune.experiments.settings import AblationSettings
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.rbm.clusters import find_clusters, strongest_windows
-from psiprune.rbm.masks import Mask, break_clusters, forbid, forbid_others
+from psiprune.rbm.masks import Mask, break_clusters, exclude_clusters, exclude_matched_control
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.training.methods import FineTuneSettings, TrainSettings
-from psiprune.training.train import Watch
+from psiprune.training.train import Callback
 
 #: From where RBMs with broken masks are trained.
 STARTS = ("initial", "dense")
@@ -74,7 +74,7 @@ def run_ablation(settings: AblationSettings, folder: str | os.PathLike[str]) -> 
         members = members_of(settings, [prepare(run, settings, h) for h in settings.fields])
         epochs = settings.train.epochs + settings.levels * settings.fine_tune.epochs
 
-        def prune_one(member: Member, tick: Watch) -> list[xr.Dataset]:
+        def prune_one(member: Member, tick: Callback) -> list[xr.Dataset]:
             return dense_and_pruned(settings, member, tick)
 
         paths = train_all(prune_one, members, len(members) * epochs)
@@ -85,7 +85,7 @@ def run_ablation(settings: AblationSettings, folder: str | os.PathLike[str]) -> 
             for job in (*_broken(settings, member, path), *_forbidden(settings, member, path))
         ]
 
-        def train_one(job: Job, tick: Watch) -> xr.Dataset:
+        def train_one(job: Job, tick: Callback) -> xr.Dataset:
             file = job.member.folder / f"{job.name}.nc"
             return trained(file, job.start, job.training, settings, job.member, tick)
 
@@ -138,7 +138,10 @@ def _long(settings: AblationSettings) -> FineTuneSettings:
 def _forbidden(settings: AblationSettings, member: Member, path: list[xr.Dataset]) -> list[Job]:
     """The RBMs of the second ablation but the dense one."""
     inside = _clusters(settings, path[0])["inside"].values
-    masks = {"forbidden": forbid(inside), "control": forbid_others(inside, member.seed)}
+    masks = {
+        "forbidden": exclude_clusters(inside),
+        "control": exclude_matched_control(inside, member.seed),
+    }
     return [
         Job(name, member, new_rbm(settings, member, masks[name]), settings.train)
         for name in MODELS[1:]

@@ -12,10 +12,10 @@ from typing import NamedTuple, TypeVar
 import xarray as xr
 from tqdm import tqdm
 
-from psiprune.core.threads import in_threads, one_blas_thread
+from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.experiments.problem import Problem
 from psiprune.experiments.settings import EnsembleSettings
-from psiprune.training.train import Progress, Watch
+from psiprune.training.train import Callback, TrainingProgress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,7 +58,7 @@ def members_of(settings: EnsembleSettings, problems: Sequence[Problem]) -> list[
 
 
 def train_all(
-    work: Callable[[Item, Watch], Result],
+    work: Callable[[Item, Callback], Result],
     items: Sequence[Item],
     epochs: int | None,
     what: str = "training",
@@ -71,16 +71,16 @@ def train_all(
     stop = threading.Event()
     # Also for what is done between trainings, whose last bits must not depend on cores either.
     with (
-        one_blas_thread(),
+        single_blas_thread(),
         tqdm(total=epochs, desc=what, unit=" epochs", disable=_unwatched.get() or None) as bar,
     ):
 
-        def tick(_: Progress) -> None:
+        def tick(_: TrainingProgress) -> None:
             bar.update()
             if stop.is_set():
                 raise KeyboardInterrupt
 
-        return in_threads(lambda item: work(item, tick), items, stop)
+        return map_threads(lambda item: work(item, tick), items, stop)
 
 
 def over_members(settings: EnsembleSettings, pieces: Sequence[xr.Dataset]) -> xr.Dataset:

@@ -13,12 +13,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.threads import single_blas_thread
 from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
 from psiprune.experiments.problem import Problem, prepare
 from psiprune.experiments.recording import label
 from psiprune.experiments.settings import FrontierSettings
-from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_state import (
@@ -30,7 +30,7 @@ from psiprune.metrics.against_state import (
     relative_error,
 )
 from psiprune.metrics.observables import reference_observables
-from psiprune.pruning.iterative import Level, fine_tuned, prune_to
+from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count
 from psiprune.pruning.rewire import rewire_steps
 from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
@@ -39,7 +39,7 @@ from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.states.mps import mps_from_vector
 from psiprune.training.methods import FineTuneSettings
-from psiprune.training.train import Watch, initial, train
+from psiprune.training.train import Callback, initial, train
 
 #: Pruned from one dense RBM: by which criterion, and whether fine-tuned.
 PRUNED = {
@@ -63,7 +63,7 @@ class Task(NamedTuple):
 
     member: Member
     variant: str
-    rbms: Callable[[Watch, Keep], Iterator[RBM]]
+    rbms: Callable[[Callback, Keep], Iterator[RBM]]
 
 
 def run_frontier(settings: FrontierSettings, folder: str | os.PathLike[str]) -> xr.Dataset:
@@ -101,10 +101,10 @@ def run_frontier(settings: FrontierSettings, folder: str | os.PathLike[str]) -> 
         problems = [prepare(run, settings, field) for field in settings.fields]
         members = members_of(settings, problems)
 
-        def train_dense(member: Member, tick: Watch) -> RBM:
+        def train_dense(member: Member, tick: Callback) -> RBM:
             file = member.folder / "dense.nc"
             if not file.exists():
-                with trainings_kept(file):
+                with checkpointing(file):
                     _new(settings, member, settings.hidden_units, tick).save(file)
             return rbm_from_dataset(read_dataset(file, "rbm"), file)
 
@@ -202,7 +202,7 @@ def _new(
     settings: FrontierSettings,
     member: Member,
     hidden: int,
-    tick: Watch,
+    tick: Callback,
     mask: NDArray[np.bool_] | None = None,
 ) -> RBM:
     """An RBM of maximum likelihood, trained from the seed's initial weights."""
@@ -217,7 +217,7 @@ def _path(
     how: PruneSettings,
     tuning: FineTuneSettings | None,
     member: Member,
-    tick: Watch,
+    tick: Callback,
     keep: Keep,
 ) -> Iterator[RBM]:
     """The RBM, and after it one of each further count."""
@@ -225,14 +225,14 @@ def _path(
     for step, count in enumerate(counts[1:], 1):
 
         def make(rbm: RBM = rbm, step: int = step, count: int = count) -> RBM:
-            pruned = prune_to(rbm, count, how, member.seed, step)
+            pruned = prune_to_count(rbm, count, how, member.seed, step)
             return fine_tuned(pruned, member.problem.shots, tuning, member.seed, step, tick)
 
         rbm = keep(f"{count}", make)
         yield rbm
 
 
-def _paper(settings: FrontierSettings, member: Member, tick: Watch, keep: Keep) -> Iterator[RBM]:
+def _paper(settings: FrontierSettings, member: Member, tick: Callback, keep: Keep) -> Iterator[RBM]:
     """By magnitude, all training by contrastive divergence."""
     shots, training = member.problem.shots, settings.paper_train
     start = initial(shots, settings.hidden_units, member.seed, training)
@@ -245,7 +245,7 @@ def _paper(settings: FrontierSettings, member: Member, tick: Watch, keep: Keep) 
 
 
 def _other_width(
-    settings: FrontierSettings, member: Member, hidden: int, tick: Watch, keep: Keep
+    settings: FrontierSettings, member: Member, hidden: int, tick: Callback, keep: Keep
 ) -> Iterator[RBM]:
     """By surgeon, from a dense RBM of another number of hidden units."""
     dense = keep("dense", lambda: _new(settings, member, hidden, tick))
@@ -258,7 +258,7 @@ def _masked(
     member: Member,
     kind: str,
     counts: Sequence[int],
-    tick: Watch,
+    tick: Callback,
     keep: Keep,
 ) -> Iterator[RBM]:
     """RBMs trained from the start with a mask of clusters or of chance."""
@@ -276,7 +276,7 @@ def _rewired(
     member: Member,
     kind: str,
     counts: Sequence[int],
-    tick: Watch,
+    tick: Callback,
     keep: Keep,
 ) -> Iterator[RBM]:
     """The same, and then rewired."""
@@ -293,7 +293,7 @@ def _rewired(
         yield level.rbm
 
 
-def _measured(task: Task, tick: Watch) -> xr.Dataset:
+def _measured(task: Task, tick: Callback) -> xr.Dataset:
     """The measures of a task over `count`, read from its file or made and written with its RBMs.
 
     Until that is written each RBM stands in a folder beside it, so a kill costs one training.
@@ -317,7 +317,7 @@ def _kept_in(folder: Path) -> Keep:
     def keep(name: str, make: Callable[[], RBM]) -> RBM:
         file = folder / f"{name}.nc"
         if not file.exists():
-            with trainings_kept(file):
+            with checkpointing(file):
                 make().save(file)
         return rbm_from_dataset(read_dataset(file, "rbm"), file)
 
@@ -331,7 +331,7 @@ def _described(rbm: RBM, reference: Reference) -> xr.Dataset:
     return kept.assign_attrs(count=rbm.number_of_weights)
 
 
-@one_blas_thread()
+@single_blas_thread()
 def _mps(settings: FrontierSettings, problems: Sequence[Problem]) -> xr.Dataset:
     """The exact states cut to each bond dimension, over field and bond."""
     rows: dict[str, list[list[float]]] = {

@@ -10,14 +10,14 @@ from pathlib import Path
 import xarray as xr
 
 from psiprune.data.shots import Shots
-from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.pruning.iterative import Level, prune_steps
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.training.methods import FineTuneSettings
-from psiprune.training.train import Watch
+from psiprune.training.train import Callback
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def run_path(
     fine_tune: FineTuneSettings | None,
     seed: int,
     describe: Callable[[Level], xr.Dataset],
-    watch: Watch,
+    watch: Callback,
     rewind: Callable[[], RBM] | None = None,
 ) -> list[xr.Dataset]:
     """All levels of a path, those in the folder read and the rest made and written.
@@ -72,7 +72,7 @@ def keep_levels(
     """
     files = [level_file(folder, step) for step in range(number + 1)]
     if not files[0].exists():
-        with trainings_kept(files[0]):
+        with checkpointing(files[0]):
             write_dataset(files[0], describe(Level(0, begin())), "rbm")
     # Levels are written in order; what stands behind a gap is made again, with the same numbers.
     done = [read_dataset(file, "rbm") for file in takewhile(Path.exists, files)]
@@ -82,7 +82,7 @@ def keep_levels(
     total = rbm_from_dataset(done[0], files[0]).number_of_weights
     levels = rest(last, total)
     for file in files[len(done) :]:
-        with trainings_kept(file):
+        with checkpointing(file):
             level = next(levels)
             done.append(describe(level))
             write_dataset(file, done[-1], "rbm")

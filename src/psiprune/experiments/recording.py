@@ -10,17 +10,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from psiprune.core.random import Stream, derive_seed
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import Member
 from psiprune.experiments.pruning_path import run_path
 from psiprune.experiments.settings import SparseSettings
-from psiprune.io.checkpoint import Notes, trainings_kept
+from psiprune.io.checkpoint import Notes, checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.against_state import Measures, Reference, evaluate, measures
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
-from psiprune.training.train import Progress, Watch, initial, train
+from psiprune.training.train import Callback, TrainingProgress, initial, train
 
 #: What is kept of the observables of a level or a training set, with its dimension.
 OBSERVED: Mapping[str, tuple[str, ...]] = {
@@ -32,7 +33,7 @@ OBSERVED: Mapping[str, tuple[str, ...]] = {
 
 
 def train_keeping(
-    files: Mapping[int, Path], start: RBM, fit: Callable[[Watch], RBM], tick: Watch
+    files: Mapping[int, Path], start: RBM, fit: Callable[[Callback], RBM], tick: Callback
 ) -> RBM:
     """fit(watch), which trains `start`, with the RBM of some epochs saved, each to its file.
 
@@ -41,7 +42,7 @@ def train_keeping(
     if 0 in files:
         start.save(files[0])
 
-    def watch(state: Progress) -> None:
+    def watch(state: TrainingProgress) -> None:
         if state.epoch in files:
             state.rbm.save(files[state.epoch])
         tick(state)
@@ -61,7 +62,7 @@ def train_with_history(
     reference: Reference,
     every: int,
     draws: int,
-    tick: Watch,
+    tick: Callback,
 ) -> tuple[RBM, xr.Dataset]:
     """Train, and measure before training, every few epochs, and at the end.
 
@@ -86,13 +87,13 @@ class Recorder:
         notes: the measures by epoch, which outlive a kill in the checkpoint of the training.
     """
 
-    def __init__(self, measure: Callable[[RBM], Measures], every: int, tick: Watch) -> None:
+    def __init__(self, measure: Callable[[RBM], Measures], every: int, tick: Callback) -> None:
         """Measure by `measure` after each `every` epochs; call `tick` after each."""
         self._measure, self._every, self._tick = measure, every, tick
         self._seen = 0
         self.notes: Notes = {}
 
-    def __call__(self, state: Progress) -> None:
+    def __call__(self, state: TrainingProgress) -> None:
         """After an epoch."""
         self._tick(state)
         self._seen = state.epoch
@@ -123,7 +124,7 @@ def measured_level(level: Level, reference: Reference, draws: int, seed: int) ->
     by sums over all states, `_exact`.
     """
     rbm = level.rbm
-    own = int(np.random.SeedSequence([seed, level.step]).generate_state(1)[0])
+    own = derive_seed(seed, Stream.LEVEL_METRICS, level.step)
     report = evaluate(rbm, reference, draws=draws, seed=own)
     values: dict[str, object] = {
         "weights_kept": rbm.number_of_weights,
@@ -175,7 +176,7 @@ def trained(
     training: TrainSettings,
     settings: SparseSettings,
     member: Member,
-    tick: Watch,
+    tick: Callback,
 ) -> xr.Dataset:
     """An RBM trained from a start, read from its file or made and written.
 
@@ -187,7 +188,7 @@ def trained(
         InputError: the file is damaged.
     """
     if not file.exists():
-        with trainings_kept(file):
+        with checkpointing(file):
             rbm, history = train_with_history(
                 start,
                 member.problem.shots,
@@ -205,7 +206,7 @@ def trained(
     return read_dataset(file, "rbm").drop_attrs()
 
 
-def dense_and_pruned(settings: SparseSettings, member: Member, tick: Watch) -> list[xr.Dataset]:
+def dense_and_pruned(settings: SparseSettings, member: Member, tick: Callback) -> list[xr.Dataset]:
     """Train a dense RBM, then prune by magnitude and fine-tune: a dataset as `trained` a level.
 
     The history of a level above 0 is that of its fine-tuning, its epochs counted from 1.

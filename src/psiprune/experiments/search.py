@@ -10,22 +10,22 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.threads import in_threads
+from psiprune.core.threads import map_threads
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import Member, train_all
 from psiprune.experiments.pruning_path import early_file, level_file
 from psiprune.experiments.settings import StudySettings, UntilSettings
-from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.against_state import Measure
-from psiprune.metrics.selectors import Gauge, state_gauge
+from psiprune.metrics.selectors import Metric, state_metric
 from psiprune.pruning.iterative import Level
 from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
 from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
 from psiprune.training.methods import FineTuneSettings
-from psiprune.training.train import Watch
+from psiprune.training.train import Callback
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,12 +34,12 @@ def run_until(
     folder: Path,
     dense: RBM,
     shots: Shots,
-    gauge: Gauge,
+    gauge: Metric,
     until: UntilSettings,
     prune: PruneSettings,
     fine_tune: FineTuneSettings | None,
     seed: int,
-    watch: Watch,
+    watch: Callback,
     rewind: RBM | None = None,
     path: Sequence[Level] = (),
 ) -> tuple[Smallest, Measure]:
@@ -72,7 +72,7 @@ def run_until(
     def keep(name: str, make: Callable[[], Trial]) -> Trial:
         file = folder / f"{name}.nc"
         if not file.exists():
-            with trainings_kept(file):
+            with checkpointing(file):
                 made = make()
                 kept = made.rbm.to_dataset().assign({until.measure: made.value})
                 write_dataset(file, kept, "rbm")
@@ -126,20 +126,20 @@ def with_smallest(
     """
     how = _search_settings(settings.prune)
     gauges = [
-        state_gauge(until.measure, member.problem.reference, draws=until.draws, seed=member.seed)
+        state_metric(until.measure, member.problem.reference, draws=until.draws, seed=member.seed)
         for member in members
     ]
 
     def measure_dense(k: int) -> float:
         return gauges[k](load_rbm(level_file(members[k].folder, 0))).value
 
-    of_dense = in_threads(measure_dense, range(len(members)))
+    of_dense = map_threads(measure_dense, range(len(members)))
     fields = len(settings.fields)
     # Members stand field by field within a seed.
     worst = np.array(of_dense).reshape(-1, fields).max(axis=0)
     limits = worst if until.limit is None else np.full(fields, until.limit)
 
-    def search(k: int, tick: Watch) -> tuple[float, float, float, float]:
+    def search(k: int, tick: Callback) -> tuple[float, float, float, float]:
         limit, member = float(limits[k % fields]), members[k]
         if not of_dense[k] <= limit:
             return np.nan, np.nan, np.nan, 0.0

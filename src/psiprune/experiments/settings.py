@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, field_validator
 
-from psiprune.core.limits import EXACT_GRADIENT_UNITS, LARGEST_FISHER, MOST_LEVELS, MOST_SEEDS
+from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_LEVELS, MOST_SEEDS
 from psiprune.core.settings import Settings
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
@@ -76,9 +76,9 @@ class EnsembleSettings(Settings):
     def _check_fisher(self, what: str, way: str) -> None:
         """Refuse what holds the Fisher matrix of the dense RBM where that is too large."""
         parameters = (self.sites + 1) * (self.hidden_units + 1) - 1
-        if parameters > LARGEST_FISHER:
+        if parameters > FISHER_PARAMETERS:
             raise ValueError(
-                f"{what} holds a Fisher matrix of at most {LARGEST_FISHER:,} parameters, found "
+                f"{what} holds a Fisher matrix of at most {FISHER_PARAMETERS:,} parameters, found "
                 f"{parameters:,}; {way}"
             )
 

@@ -18,7 +18,7 @@ from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.masks import cluster_mask, random_mask
-from psiprune.training.train import Watch
+from psiprune.training.train import Callback
 
 #: Those trained from the start with a mask, by the names of the paper's Fig. 5; "random" is ours.
 MASKED = ("sp/ss", "sp/os", "sc", "random")
@@ -71,7 +71,7 @@ def run_sparse(settings: SparseSettings, folder: str | os.PathLike[str]) -> xr.D
         members = members_of(settings, [prepare(run, settings, h) for h in settings.fields])
         epochs = settings.train.epochs + settings.levels * settings.fine_tune.epochs
 
-        def prune_one(member: Member, tick: Watch) -> list[xr.Dataset]:
+        def prune_one(member: Member, tick: Callback) -> list[xr.Dataset]:
             return dense_and_pruned(settings, member, tick)
 
         paths = train_all(prune_one, members, len(members) * epochs)
@@ -88,7 +88,7 @@ def run_sparse(settings: SparseSettings, folder: str | os.PathLike[str]) -> xr.D
             }
             jobs += [Job(variant, member, masks[variant]) for variant in MASKED]
 
-        def train_one(job: Job, tick: Watch) -> xr.Dataset:
+        def train_one(job: Job, tick: Callback) -> xr.Dataset:
             start = new_rbm(settings, job.member, job.mask)
             file = job.member.folder / f"{job.variant.replace('/', '-')}.nc"
             return trained(file, start, settings.train, settings, job.member, tick)

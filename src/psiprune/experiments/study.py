@@ -27,11 +27,11 @@ from psiprune.experiments.settings import StudySettings
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.observables import data_observables
-from psiprune.metrics.selectors import check_state_gauge
+from psiprune.metrics.selectors import check_state_metric
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
-from psiprune.training.train import Watch, initial
+from psiprune.training.train import Callback, initial
 
 
 def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dataset:
@@ -54,7 +54,7 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
         OSError: the folder cannot be written; what was finished stays.
     """
     if settings.until is not None:
-        check_state_gauge(settings.until.measure)
+        check_state_metric(settings.until.measure)
     with open_run(folder, settings) as run:
         settings = settings.for_size()
         problems = [prepare(run, settings, field) for field in settings.fields]
@@ -68,7 +68,7 @@ def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dat
     return dataset
 
 
-def _run_member(settings: StudySettings, member: Member, tick: Watch) -> xr.Dataset:
+def _run_member(settings: StudySettings, member: Member, tick: Callback) -> xr.Dataset:
     """Train, prune and measure one RBM; its history over `epoch` and its measures over `level`."""
     file, epoch = member.folder / "history.nc", settings.rewind_epoch
     early = {} if epoch is None else {epoch: early_file(member.folder, epoch)}
@@ -90,7 +90,7 @@ def _run_member(settings: StudySettings, member: Member, tick: Watch) -> xr.Data
 def train_dense(
     settings: StudySettings,
     member: Member,
-    tick: Watch,
+    tick: Callback,
     early: Mapping[int, Path] = MappingProxyType({}),
 ) -> tuple[RBM, xr.Dataset]:
     """The dense RBM of a seed, and its history over `epoch`; RBMs of early epochs go to files."""
@@ -98,7 +98,7 @@ def train_dense(
     start = initial(shots, settings.hidden_units, member.seed, settings.train)
     histories = []
 
-    def fit(watch: Watch) -> RBM:
+    def fit(watch: Callback) -> RBM:
         rbm, history = train_with_history(
             start,
             shots,
@@ -119,7 +119,7 @@ def prune_dense(
     settings: StudySettings,
     member: Member,
     dense: Callable[[], RBM],
-    tick: Watch,
+    tick: Callback,
     rewind: Callable[[], RBM] | None = None,
 ) -> list[xr.Dataset]:
     """All levels of an RBM's path with their measures, kept in the member's folder."""

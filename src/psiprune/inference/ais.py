@@ -15,14 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core import random
-from psiprune.core.threads import in_threads
+from psiprune.core.random import Stream, generator_for, stream_key
+from psiprune.core.threads import map_threads
 from psiprune.kernels import ais, layout
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-_STREAM = 6  # tells this module's random numbers from those of sampling and training
 #: Least and greatest mean of a base bit: every configuration stays within reach.
 _MEANS = (0.02, 0.98)
 
@@ -41,7 +40,7 @@ class Base(NamedTuple):
 
     def draws(self, chains: int, seed: int) -> NDArray[np.uint8]:
         """Independent visible configurations, uint8 [chain, site]."""
-        generator = np.random.default_rng([seed, _STREAM])
+        generator = generator_for(seed, Stream.AIS_BASE)
         prob = np.exp(-np.logaddexp(0.0, -self.visible_bias))
         return (generator.random((chains, len(prob))) < prob).astype(np.uint8)
 
@@ -72,7 +71,7 @@ def anneal(
         base.visible_bias.astype(np.float32),
         base.hidden_bias.astype(np.float32),
     )
-    key = random.stream_key(seed, _STREAM, int(betas[0] > betas[-1]))
+    key = stream_key(seed, Stream.AIS, int(betas[0] > betas[-1]))
     betas = np.ascontiguousarray(betas, dtype=np.float64)
 
     def run(tile: int) -> None:
@@ -89,7 +88,7 @@ def anneal(
             layout.WIDE,
         )
 
-    in_threads(run, range(len(state)))
+    map_threads(run, range(len(state)))
     lanes = state.transpose(0, 2, 1).reshape(-1, rbm.visible)[: len(start)]
     return log_weight.reshape(-1)[: len(start)], lanes.astype(np.uint8)
 

@@ -7,21 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune.core import random
 from psiprune.core.exceptions import InputError
 from psiprune.core.lapack import cholesky_in_place, inverse_in_place
-from psiprune.core.limits import LARGEST_FISHER
-from psiprune.core.threads import in_threads, one_blas_thread
+from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS
+from psiprune.core.random import Stream, derive_seed
+from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.inference.log_partition import independent_draws
 from psiprune.kernels import enumeration
 from psiprune.rbm import gibbs
-from psiprune.rbm.likelihood import Configurations, collapse
+from psiprune.rbm.likelihood import WeightedConfigurations, unique_configurations
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-#: Up to this many sites averages over the model are sums over all states.
-BASIS_SITES = 20
 #: Samples a caller hands in, at least: with fewer F is mostly noise, or of too low a rank.
 SAMPLES_PER_PARAMETER = 8
 _CHAINS, _BURN_IN, _THIN = 2016, 1000, 50
@@ -31,9 +29,9 @@ _PIECE = 1 << 14  # states or samples at a time
 _BLOCK = 512  # parameters at a time
 
 
-@one_blas_thread()
+@single_blas_thread()
 def model_fisher(
-    rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
+    rbm: RBM, *, draws: int, seed: int, samples: WeightedConfigurations | None = None
 ) -> Float64:
     """F = Cov_p(v) of d log p~(v) / d theta, [parameter, parameter].
 
@@ -51,18 +49,18 @@ def model_fisher(
     Raises:
         InputError: more than 20,000 parameters.
     """
-    if rbm.number_of_parameters > LARGEST_FISHER:
+    if rbm.number_of_parameters > FISHER_PARAMETERS:
         raise InputError(
-            f"rbm: a Fisher matrix of at most {LARGEST_FISHER:,} parameters can be held, found "
+            f"rbm: a Fisher matrix of at most {FISHER_PARAMETERS:,} parameters can be held, found "
             f"{rbm.number_of_parameters:,}; prune by 'damage' or 'magnitude' first"
         )
-    if samples is None and rbm.visible <= BASIS_SITES:
+    if samples is None and rbm.visible <= EXACT_SITES:
         return basis_fisher(rbm)
     return sample_fisher(rbm, samples or model_configurations(rbm, draws, seed))
 
 
 def weight_variances(
-    rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
+    rbm: RBM, *, draws: int, seed: int, samples: WeightedConfigurations | None = None
 ) -> Float64:
     """The diagonal of F, Var_p(v) of s_j v_i, for all weights that could be, [hidden, visible].
 
@@ -79,16 +77,16 @@ def weight_variances(
     return np.maximum(square - mean**2, 0.0)
 
 
-def model_configurations(rbm: RBM, draws: int, seed: int) -> Configurations:
+def model_configurations(rbm: RBM, draws: int, seed: int) -> WeightedConfigurations:
     """Weighted configurations of p(v): `draws` samples, equal ones collapsed.
 
     Independent draws where there are any (`independent_draws`), else the states of 2016 Gibbs
     chains with flips of all bits: after 1000 steps from random bits, then every 50 steps.
     """
-    own = random.seed_for(seed, "fisher")
+    own = derive_seed(seed, Stream.FISHER_DRAWS)
     independent = independent_draws(rbm, draws, seed=own)
     if independent is not None:
-        return collapse(independent)
+        return unique_configurations(independent)
     start = gibbs.random_start(min(draws, _CHAINS), rbm.visible, own)
     chains = gibbs.start_chains(rbm.machine, start, own)
     chains = gibbs.advance_with_flips(chains, _BURN_IN)
@@ -96,16 +94,16 @@ def model_configurations(rbm: RBM, draws: int, seed: int) -> Configurations:
     while len(kept) * len(start) < draws:
         chains = gibbs.advance_with_flips(chains, _THIN)
         kept.append(chains.bits)
-    return collapse(np.concatenate(kept)[:draws])
+    return unique_configurations(np.concatenate(kept)[:draws])
 
 
-def as_configurations(rbm: RBM, samples: Shots | ArrayLike) -> Configurations:
+def as_configurations(rbm: RBM, samples: Shots | ArrayLike) -> WeightedConfigurations:
     """Samples a caller hands in, Shots or bits [shot, site], equal ones collapsed.
 
     Raises:
         InputError: they are no bits, or have other sites than the RBM.
     """
-    return collapse(check_sites(as_shots(samples), rbm.visible, "the RBM").bits)
+    return unique_configurations(check_sites(as_shots(samples), rbm.visible, "the RBM").bits)
 
 
 def check_samples(rbm: RBM, samples: Shots | ArrayLike) -> NDArray[np.uint8]:
@@ -167,7 +165,7 @@ def basis_fisher(rbm: RBM) -> Float64:
     return mean[larger, smaller, site[:, None], site] - single[:, None] * single
 
 
-def sample_fisher(rbm: RBM, data: Configurations) -> Float64:
+def sample_fisher(rbm: RBM, data: WeightedConfigurations) -> Float64:
     """`model_fisher` over weighted configurations, in blocks of float32 over all cores."""
     given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
     enumeration.sigmoid_in_place(given, data.weight)
@@ -195,7 +193,7 @@ def sample_fisher(rbm: RBM, data: Configurations) -> Float64:
         fisher[j, i] = fisher[i, j].T
 
     blocks = range(0, len(unit), _BLOCK)
-    in_threads(fill, [(i, j) for i in blocks for j in blocks if i <= j])
+    map_threads(fill, [(i, j) for i in blocks for j in blocks if i <= j])
     return fisher
 
 
@@ -244,20 +242,20 @@ def damped_inverse(fisher: Float64, damping: float) -> Float64:
 
 
 def _model_pieces(
-    rbm: RBM, draws: int, seed: int, samples: Configurations | None
-) -> Iterator[Configurations]:
+    rbm: RBM, draws: int, seed: int, samples: WeightedConfigurations | None
+) -> Iterator[WeightedConfigurations]:
     """The states of the whole basis with their p(v), up to 20 sites, or samples, in pieces."""
-    if samples is not None or rbm.visible > BASIS_SITES:
+    if samples is not None or rbm.visible > EXACT_SITES:
         bits, weight = samples or model_configurations(rbm, draws, seed)
         for first in range(0, len(weight), _PIECE):
             part = slice(first, first + _PIECE)
-            yield Configurations(bits[:, part], weight[part])
+            yield WeightedConfigurations(bits[:, part], weight[part])
         return
     prob = np.exp(rbm.log_prob_all() - rbm.log_partition())
     for first in range(0, len(prob), _PIECE):
         states = np.arange(first, min(first + _PIECE, len(prob)))
         basis = (states >> np.arange(rbm.visible)[:, None]) & 1
-        yield Configurations(basis.astype(np.float64), prob[first : first + _PIECE])
+        yield WeightedConfigurations(basis.astype(np.float64), prob[first : first + _PIECE])
 
 
 def _factors_of_parameters(rbm: RBM) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -275,7 +273,7 @@ def _bits_of(sites: int) -> Float64:
     return np.concatenate([np.ones((len(bits), 1)), bits], axis=1).astype(np.float64)
 
 
-def fisher_matrix(rbm: RBM, data: Configurations) -> Float64:
+def fisher_matrix(rbm: RBM, data: WeightedConfigurations) -> Float64:
     """F = Cov_v of d log p~(v) / d theta, [parameter, parameter], over the given configurations.
 
     With s_j = p(h_j = 1 | v) the derivatives are s_j v_i for each weight of the mask (row by row),

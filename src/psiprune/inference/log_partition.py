@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.limits import EXACT_DRAW_UNITS, PARTITION_UNITS
+from psiprune.core.random import Stream, generator_for
+from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.inference.ais import anneal, base_of, log_mean
@@ -21,7 +23,7 @@ from psiprune.inference.variable_elimination import (
     plan_contraction,
 )
 from psiprune.rbm import gibbs
-from psiprune.rbm.model import PARTITION_UNITS, RBM
+from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
 _LOG = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ class LogPartition:
         return str(self.diagnostics.get("warning", ""))
 
 
-@one_blas_thread()
+@single_blas_thread()
 def log_partition(
     rbm: RBM,
     *,
@@ -120,7 +122,7 @@ def log_partition(
     return found
 
 
-@one_blas_thread()
+@single_blas_thread()
 def exact_log_partition(rbm: RBM, seconds: float = EXACT_SECONDS) -> LogPartition | None:
     """log Z by the cheaper exact method, or None where that would take longer on one core."""
     candidates = _exact_candidates(rbm, None)
@@ -181,7 +183,7 @@ def _by_contraction(plan: Contraction) -> LogPartition:
     )
 
 
-@one_blas_thread()
+@single_blas_thread()
 def annealed_log_partition(
     rbm: RBM,
     *,
@@ -272,8 +274,8 @@ def independent_draws(rbm: RBM, shots: int, *, seed: int = 0) -> NDArray[np.uint
             f"draws: {shots} of {rbm.visible} sites are more than the {_MOST_BITS} bits that fit "
             "in memory here; ask for fewer"
         )
-    small = rbm if min(rbm.visible, rbm.hidden) <= gibbs.EXACT_UNITS else rbm.compact()
-    if min(small.visible, small.hidden) <= gibbs.EXACT_UNITS:
+    small = rbm if min(rbm.visible, rbm.hidden) <= EXACT_DRAW_UNITS else rbm.compact()
+    if min(small.visible, small.hidden) <= EXACT_DRAW_UNITS:
         return small.sample_exact(shots, seed=seed)
     try:
         plan = plan_contraction(rbm)
@@ -295,7 +297,9 @@ def _draws_of(
     words = f"chains of {_SETTLE} steps from random configurations"
     if data is not None:
         half = chains // 2
-        start[:half] = data[np.random.default_rng([seed, 7]).integers(0, len(data), half)]
+        start[:half] = data[
+            generator_for(seed, Stream.REVERSE_AIS_START).integers(0, len(data), half)
+        ]
         words += " and data"
     return words, gibbs.advance(gibbs.start_chains(rbm.machine, start, seed), _SETTLE).bits
 

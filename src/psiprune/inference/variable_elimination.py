@@ -24,18 +24,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import ELIMINATION_BYTES, ELIMINATION_WIDTH
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_seed
 from psiprune.kernels import enumeration
 from psiprune.rbm.likelihood import Moments
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-#: Largest table: 2^25 numbers are 256 MiB, and three or four such tables exist at a time.
-LARGEST_WIDTH = 25
-#: Most memory that tables may take together, in bytes.
-LARGEST_MEMORY = 2**30
 _TRIES = 16
-_STREAM = 5  # tells this module's random numbers from those of sampling and training
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,17 +88,17 @@ def plan_contraction(rbm: RBM) -> Contraction:
     for j, i in np.argwhere(rbm.weights != 0):
         neighbours[i] |= 1 << (rbm.visible + int(j))
         neighbours[rbm.visible + int(j)] |= 1 << int(i)
-    generator = np.random.default_rng(0)
-    best: tuple[float, list[int]] = (float(1 << (LARGEST_WIDTH + 12)), [])
+    generator = generator_for(0, Stream.ELIMINATION_ORDER)
+    best: tuple[float, list[int]] = (float(1 << (ELIMINATION_WIDTH + 12)), [])
     # In any order some table is over at least as many units as the least connected one has.
-    hopeless = min(around.bit_count() for around in neighbours) > LARGEST_WIDTH
+    hopeless = min(around.bit_count() for around in neighbours) > ELIMINATION_WIDTH
     for attempt in range(0 if hopeless else _TRIES):
         jitter = generator.random(len(neighbours)) if attempt else np.zeros(len(neighbours))
         for by_fill in (False, True):
             best = _better_order(neighbours, by_fill, jitter.tolist(), best)
     if not best[1]:
         raise InputError(
-            f"rbm: contraction needs tables of more than 2^{LARGEST_WIDTH} numbers for these "
+            f"rbm: contraction needs tables of more than 2^{ELIMINATION_WIDTH} numbers for these "
             f"{np.count_nonzero(rbm.weights)} weights; use method 'annealing', or prune further"
         )
     order = tuple(best[1])
@@ -166,7 +163,7 @@ def contraction_draws(plan: Contraction, shots: int, *, seed: int = 0) -> NDArra
     shots, seed = check_count("shots", shots, 1), check_seed(seed)
     _check_memory(plan.memory_of_moments)
     given = _sum_out(plan, kept=True)[1]
-    generator = np.random.default_rng([seed, _STREAM])
+    generator = generator_for(seed, Stream.ELIMINATION_DRAWS)
     drawn = np.zeros((len(plan.order), shots), np.uint8)
     for unit, scope, prob in reversed(list(zip(plan.order, plan.scopes, given, strict=True))):
         index = np.zeros(shots, np.int64)
@@ -196,7 +193,7 @@ def _better_order(
         around = near.pop(unit)
         del scores[unit]
         cost += 2.0 ** (1 + around.bit_count())
-        if around.bit_count() > LARGEST_WIDTH or cost >= best[0]:
+        if around.bit_count() > ELIMINATION_WIDTH or cost >= best[0]:
             return best
         order.append(unit)
         changed = around
@@ -231,10 +228,10 @@ def _scopes(neighbours: Sequence[int], order: Sequence[int]) -> tuple[tuple[int,
 
 
 def _check_memory(needed: int) -> None:
-    if needed > LARGEST_MEMORY:
+    if needed > ELIMINATION_BYTES:
         raise InputError(
             f"rbm: contraction needs {needed / 2**30:.1f} GiB, more than "
-            f"{LARGEST_MEMORY / 2**30:g} GiB; prune further"
+            f"{ELIMINATION_BYTES / 2**30:g} GiB; prune further"
         )
 
 

@@ -14,14 +14,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.diagnostics import Doubt, ShotsDescription, describe_shots
+from psiprune.core.limits import EXACT_SITES
+from psiprune.data.diagnostics import DataWarning, ShotsDescription, describe_shots
 from psiprune.data.shots import Shots, read_shots
 from psiprune.experiments.settings import rarest
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.bytes import pipes_kept
 from psiprune.io.netcdf import kind_of, read_dataset, verify
 from psiprune.io.run import in_use
-from psiprune.metrics.against_state import EXACT_SITES, reference_of
+from psiprune.metrics.against_state import reference_of
 from psiprune.rbm.clusters import find_clusters
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
@@ -63,7 +64,7 @@ class StateDescription:
     magnetization: Float64
     abs_magnetization: float
     neighbours: float
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[DataWarning, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,7 @@ class RBMDescription:
     clusters: int | None
     measures: Mapping[str, float]
     provenance: Mapping[str, str | int | float]
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[DataWarning, ...]
 
 
 @dataclass(frozen=True)
@@ -231,17 +232,17 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
     )
 
 
-def _doubts_of_state(state: MPS) -> Iterator[Doubt]:
+def _doubts_of_state(state: MPS) -> Iterator[DataWarning]:
     if state.model is not None:
         exact = state.model.ground_energy()
         if state.energy - exact > 1e-6 * abs(exact):
-            yield Doubt(
+            yield DataWarning(
                 "energy",
                 f"{state.energy - exact:.2g} above the ground state's {exact:.8f}: not the ground "
                 "state of its model; make it again by ground-state",
             )
         if state.energy_variance > 1e-6 * exact**2:
-            yield Doubt(
+            yield DataWarning(
                 "variance",
                 f"the energy is spread by {state.energy_variance**0.5:.2g}: not an eigenstate; "
                 "raise the bond dimension",
@@ -250,7 +251,7 @@ def _doubts_of_state(state: MPS) -> Iterator[Doubt]:
         try:
             reference_of(state)
         except InputError as error:
-            yield Doubt("signs", str(error).removeprefix("state: "))
+            yield DataWarning("signs", str(error).removeprefix("state: "))
 
 
 def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDescription:
@@ -293,32 +294,32 @@ def _range(values: Float64) -> tuple[float, float, float]:
     return float(values.min()), float(np.median(values)), float(values.max())
 
 
-def _doubts_of_rbm(found: RBMDescription) -> Iterator[Doubt]:
+def _doubts_of_rbm(found: RBMDescription) -> Iterator[DataWarning]:
     for name, units, word in (
         ("dead", found.dead, "no weight"),
         ("lone", found.lone, "one weight"),
     ):
         if units:
-            yield Doubt(
+            yield DataWarning(
                 name,
                 f"{len(units)} of {found.hidden} hidden units have {word}; the same distribution "
                 "without them: rbm.compact()",
             )
     if found.apart:
-        yield Doubt(
+        yield DataWarning(
             "apart",
             f"{len(found.apart)} of {found.visible} sites have no weight, so they are independent "
             "of all others; keep more weights, or rewire",
         )
     elif found.components - len(found.dead) > 1:
-        yield Doubt(
+        yield DataWarning(
             "parts",
             f"the graph falls into {found.components - len(found.dead)} parts that are independent "
             "of each other; keep more weights, or rewire",
         )
     shots = found.provenance.get("training_shots")
     if isinstance(shots, int) and shots < found.parameters:
-        yield Doubt(
+        yield DataWarning(
             "few",
             f"trained on {shots} shots, but it has {found.parameters} parameters; evaluate it on "
             "shots held out",

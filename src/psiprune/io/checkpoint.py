@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from psiprune.core.exceptions import Diverged, InputError
+from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.work_status import note_kept
 
@@ -38,7 +38,7 @@ class Resumable(Protocol):
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All that the next epoch needs and a new start does not know."""
 
-    def taken_up(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """From the state before the first epoch, the one that gave these arrays."""
 
 
@@ -58,7 +58,7 @@ _result: ContextVar[_Result | None] = ContextVar("result", default=None)
 
 
 @contextmanager
-def trainings_kept(result: Path) -> Iterator[None]:
+def checkpointing(result: Path) -> Iterator[None]:
     """Keep each training of this block in .NAME.K.checkpoint beside `result`, the file NAME.
 
     The block must end with the result written: then the checkpoints go. When it ends otherwise
@@ -84,7 +84,7 @@ def clear_outlived(folder: Path) -> None:
 
 
 class Checkpoint:
-    """The context in which one training runs; outside `trainings_kept` it keeps nothing."""
+    """The context in which one training runs; outside `checkpointing` it keeps nothing."""
 
     def __init__(self, training: Callable[[], Mapping[str, object]]) -> None:
         """`training` tells what all numbers of this training follow from."""
@@ -119,7 +119,7 @@ class Checkpoint:
                         f"{self._file}: is of another training ({key} = {theirs.get(key)}, this "
                         f"one {ours}); delete it, or write to another place"
                     )
-            state = start.taken_up(epoch, arrays)
+            state = start.restore(epoch, arrays)
             notes.update({int(row[0]): tuple(row[1:]) for row in arrays["notes"].tolist()})
         except InputError:
             raise
@@ -142,7 +142,7 @@ class Checkpoint:
         trace: TracebackType | None,
     ) -> None:
         """Keep the end, or where Ctrl-C came; not what diverged, as it would do so again."""
-        if isinstance(error, Diverged) and self._file is not None:
+        if isinstance(error, DivergenceError) and self._file is not None:
             self._file.unlink(missing_ok=True)
         ended = error is None or isinstance(error, KeyboardInterrupt)
         if ended and time.monotonic() - self._since >= LEAST:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.threads import in_threads
+from psiprune.core.threads import map_threads
 from psiprune.kernels.simd import compiled, exp64
 
 #: SHA-256 of simd.py, layout.py and layer.py, first 12 digits. numba's cache watches only this
@@ -94,7 +94,7 @@ def scan_all(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
     weights = np.ascontiguousarray(weights)
     out = np.empty(1 << len(bias))
     piece = min(len(out), 1 << 16)
-    in_threads(
+    map_threads(
         lambda first: scan(weights, bias, other_bias, first, out[first : first + piece]),
         range(0, len(out), piece),
     )

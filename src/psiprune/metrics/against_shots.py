@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.random import seed_for
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
@@ -26,7 +26,6 @@ Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 #: The same of an observable that is one number for all shots, which is found anew for each: 7 %.
 RESAMPLES_OF_NUMBERS = 100
-_STREAM = 8  # tells this module's random numbers from those of sampling and training
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +110,7 @@ class ShotsReport:
 TAKEN = tuple(item.name for item in fields(ShotsReport))
 
 
-@one_blas_thread()
+@single_blas_thread()
 def evaluate_on_shots(
     rbm: RBM,
     shots: Shots | ArrayLike,
@@ -147,10 +146,10 @@ def evaluate_on_shots(
     if len(data) < 2:
         raise InputError(f"{data.source}: an error bar needs at least 2 shots, found {len(data)}")
     bits = data.bits
-    pick = np.random.default_rng([seed, _STREAM])
+    pick = generator_for(seed, Stream.SHOTS_START)
 
     # A seed of their own: shots may be draws of this very RBM.
-    own = seed_for(seed, "heldout")
+    own = derive_seed(seed, Stream.SHOTS_DRAWS)
     drawn = draw(rbm, lambda n: bits[pick.integers(0, len(bits), n)], draws, own)
     chains, length, sites = drawn.bits.shape
     found = sampled_observables(rbm, drawn.bits, None)
@@ -213,7 +212,7 @@ def _estimate(name: str, function: Observable, bits: Bits, seed: int) -> Estimat
     values = observe(name, function, bits.reshape(-1, sites))
     if values.ndim:
         return chain_mean(values.reshape(chains, draws))
-    generator = np.random.default_rng([seed, _STREAM, 2])
+    generator = generator_for(seed, Stream.BOOTSTRAP_CHAINS)
     again = [
         observe(name, function, bits[generator.integers(0, chains, chains)].reshape(-1, sites))
         for _ in range(RESAMPLES_OF_NUMBERS)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.random import seed_for
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.limits import EXACT_SITES
+from psiprune.core.random import Stream, derive_seed
+from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.inference.ais import log_mean
 from psiprune.inference.bridge import bridge
@@ -29,8 +30,6 @@ from psiprune.states.mps import MPS, sample
 from psiprune.states.tfim import TFIM
 
 Float64 = NDArray[np.float64]
-#: Up to this many sites KL and fidelity are sums over all 2^N states.
-EXACT_SITES = 20
 #: Half-width of the paper's 99 % confidence interval in standard errors, its c.
 CONFIDENCE = 2.576
 
@@ -144,7 +143,7 @@ class Reference:
     log_q: Float64 | None
 
 
-@one_blas_thread()
+@single_blas_thread()
 def reference_of(state: MPS) -> Reference:
     """Prepare a state as the reference of many evaluations.
 
@@ -164,7 +163,7 @@ def reference_of(state: MPS) -> Reference:
     return Reference(state, state.model, reference_observables(state), log_q)
 
 
-@one_blas_thread()
+@single_blas_thread()
 def exact_measures(rbm: RBM, reference: Reference) -> Measures:
     """Measure an RBM by sums over the whole basis, for N <= 20.
 
@@ -204,7 +203,7 @@ def measures(rbm: RBM, reference: Reference, *, draws: int, seed: int) -> Measur
     )
 
 
-@one_blas_thread()
+@single_blas_thread()
 def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: int = 0) -> Report:
     """Every error measure of an RBM against a reference state, each with error, floor and method.
 
@@ -222,7 +221,7 @@ def evaluate(rbm: RBM, state: MPS | Reference, *, draws: int = 100_000, seed: in
     model = reference.model
 
     def likely(number: int) -> NDArray[np.uint8]:
-        return sample(reference.state, number, seed=seed_for(seed, "start")).bits
+        return sample(reference.state, number, seed=derive_seed(seed, Stream.REFERENCE_START)).bits
 
     drawn = draw(rbm, likely, draws, seed, model)
     found = sampled_observables(rbm, drawn.bits, model)
@@ -302,7 +301,9 @@ def _sampled_distribution_measures(
 ) -> tuple[Measure, Measure]:
     """KL and fidelity above 20 sites."""
     floor = statistical_floor(rbm)
-    configurations = sample(reference.state, draws, seed=seed_for(seed, "kl")).bits
+    configurations = sample(
+        reference.state, draws, seed=derive_seed(seed, Stream.REFERENCE_KL)
+    ).bits
     log_ratio = rbm.log_prob_unnormalized(configurations) - reference.state.log_prob(configurations)
     warning = ""
     exact = exact_log_partition(rbm)

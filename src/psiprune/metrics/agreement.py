@@ -8,18 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from psiprune.core.random import seed_for
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.threads import single_blas_thread
 from psiprune.data.diagnostics import describe_shots
 from psiprune.data.shots import Shots, check_sites
 from psiprune.metrics.draws import draw
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-_STREAM = 10  # tells this module's random numbers from those of sampling and training
 
 
-class Worst(NamedTuple):
+class MaxDeviation(NamedTuple):
     """The largest of several differences, in standard errors.
 
     Attributes:
@@ -40,8 +39,8 @@ def sigma_limit(comparisons: int, significance: float = 0.01) -> float:
     return float(norm.isf(significance / (2 * max(1, comparisons))))
 
 
-@one_blas_thread()
-def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -> Worst:
+@single_blas_thread()
+def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -> MaxDeviation:
     """The largest difference of all <Z_i> and <Z_i Z_j> between an RBM and shots.
 
     Errors of the shots are those of independent shots, errors of the RBM those of its chains'
@@ -51,8 +50,8 @@ def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -
         InputError: the shots are of another number of sites or in another basis.
     """
     bits = check_sites(shots, rbm.visible, "the RBM").bits
-    pick = np.random.default_rng([seed, _STREAM])
-    own = seed_for(seed, "pairs")
+    pick = generator_for(seed, Stream.AGREEMENT_START)
+    own = derive_seed(seed, Stream.AGREEMENT_DRAWS)
     drawn = draw(rbm, lambda n: bits[pick.integers(0, len(bits), n)], draws, own)
     here, here_error = _moments(drawn.bits)
     there, there_error = _moments(bits[:, None, :])
@@ -61,10 +60,10 @@ def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -
     upper = np.triu(sigmas)
     i, j = (int(k) for k in np.unravel_index(int(np.argmax(upper)), upper.shape))
     limit = sigma_limit(rbm.visible * (rbm.visible + 1) // 2)
-    return Worst(float(upper[i, j]), limit, (i,) if i == j else (i, j), drawn.warning)
+    return MaxDeviation(float(upper[i, j]), limit, (i,) if i == j else (i, j), drawn.warning)
 
 
-def drift(shots: Shots) -> Worst:
+def drift(shots: Shots) -> MaxDeviation:
     """The largest difference of <Z_i> between the first and the second half of a record.
 
     Its standard error is that over random orders of the same shots, see `ShotsDescription`. NaN,
@@ -72,10 +71,10 @@ def drift(shots: Shots) -> Worst:
     """
     found = describe_shots(shots)
     if found.grouped:
-        return Worst(float("nan"), sigma_limit(shots.sites), ())
+        return MaxDeviation(float("nan"), sigma_limit(shots.sites), ())
     sigmas = np.abs(found.drift[: shots.sites])
     k = int(np.argmax(sigmas))
-    return Worst(float(sigmas[k]), sigma_limit(shots.sites), (k,))
+    return MaxDeviation(float(sigmas[k]), sigma_limit(shots.sites), (k,))
 
 
 def _moments(bits: NDArray[np.uint8]) -> tuple[Float64, Float64]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.core.random import Stream, generator_for
+
 Float64 = NDArray[np.float64]
 #: Resamples behind the error of an average.
 RESAMPLES = 400
-_STREAM = 8
 
 
 def bootstrap_means(table: NDArray[np.float32], seed: int) -> Float64:
@@ -32,6 +33,6 @@ def bootstrap_means(table: NDArray[np.float32], seed: int) -> Float64:
         batch=max(1, min(RESAMPLES, 4_000_000 // shots)),
         vectorized=True,
         method="percentile",
-        rng=np.random.default_rng([seed, _STREAM, 1]),
+        rng=generator_for(seed, Stream.BOOTSTRAP),
     )
     return np.asarray(found.bootstrap_distribution.T)

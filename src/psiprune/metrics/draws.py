@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core import random
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.random import Stream, derive_seed
+from psiprune.core.threads import single_blas_thread
 from psiprune.inference.log_partition import independent_draws
 from psiprune.metrics.observables import series
 from psiprune.rbm import gibbs
@@ -68,7 +68,7 @@ class Pilot(NamedTuple):
     apart: str
 
 
-@one_blas_thread()
+@single_blas_thread()
 def draw(
     rbm: RBM, likely: Callable[[int], Bits], draws: int, seed: int, model: TFIM | None = None
 ) -> Draws:
@@ -88,7 +88,7 @@ def draw(
         return Draws(independent[:, None, :], "independent draws", "")
     most = int(min(MOST_STEPS, max(2 * _RECORDS, MOST_VISITS / CHAINS / rbm.number_of_weights)))
     length = -(-draws // CHAINS)
-    own = random.seed_for(seed, "pilot")
+    own = derive_seed(seed, Stream.PILOT_CHAINS)
     found = pilot(rbm, starts(rbm, likely, _PILOT_CHAINS, own), model, most, own)
     burn_in = max(LEAST_BURN_IN, int(np.ceil(min(BURN_IN * found.time, 0.4 * most))))
     thin = int(np.clip((most - burn_in) // length, 1, np.ceil(found.time)))

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
-from psiprune.core.random import seed_for
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.inference.bridge import log_mean_of_chains
 from psiprune.inference.log_partition import FEWEST_EFFECTIVE
@@ -30,10 +30,9 @@ from psiprune.rbm.model import RBM
 Float64 = NDArray[np.float64]
 #: Smaller layer up to which log Z is summed for each RBM; 2^20 states take a tenth of a second.
 _SUMMED = 20
-_STREAM = 9  # tells this module's random numbers from those of sampling and training
 
 
-class Standing(NamedTuple):
+class EquivalenceResult(NamedTuple):
     """Where an RBM stands beside a dense ensemble.
 
     Attributes:
@@ -52,7 +51,7 @@ class Standing(NamedTuple):
     warning: str = ""
 
 
-Band = Callable[[RBM], Standing]
+Band = Callable[[RBM], EquivalenceResult]
 
 
 class Losses(NamedTuple):
@@ -74,7 +73,7 @@ def seed_reach(values: ArrayLike, tail: float) -> Float64:
     return np.asarray(quantile * each.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / members))
 
 
-@one_blas_thread()
+@single_blas_thread()
 def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable[[RBM], Losses]:
     """The function rbm -> losses of likelihood against `parent`, shot by shot.
 
@@ -91,12 +90,12 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
             return Losses(gone + rbm.log_partition() - log_z, 0.0, "")
 
         return exactly
-    pick = np.random.default_rng([seed, _STREAM])
+    pick = generator_for(seed, Stream.LIKELIHOOD_RATIO_START)
     drawn = draw(
         parent,
         lambda n: shots.bits[pick.integers(0, len(shots), n)],
         draws,
-        seed_for(seed, "ratio"),
+        derive_seed(seed, Stream.LIKELIHOOD_RATIO_DRAWS),
     )
     chains, length, sites = drawn.bits.shape
     bits = drawn.bits.reshape(-1, sites)
@@ -143,14 +142,14 @@ def likelihood_band(
     centre_error = float(np.mean([member.error for member in each]))
     z = float(norm.isf(significance))
 
-    def stand(rbm: RBM) -> Standing:
+    def stand(rbm: RBM) -> EquivalenceResult:
         found = losses(rbm)
         # Against the one that `losses` come from, two RBMs differ least: that error sets the band.
         paired, against_mean = _bootstrap_errors([found.values, found.values - centre], seed)
         loss = float((found.values - centre).mean())
         error = float(np.linalg.norm([against_mean, found.error, centre_error]))
         allowed = float(np.hypot(reach, z * np.hypot(paired, found.error)))
-        return Standing(loss, error, allowed, _share(loss, allowed), found.warning)
+        return EquivalenceResult(loss, error, allowed, _share(loss, allowed), found.warning)
 
     return stand
 
@@ -172,14 +171,14 @@ def observable_band(
     tail = significance / (2 * values.shape[1])
     centre, reach, z = values.mean(axis=0), seed_reach(values, tail), float(norm.isf(tail))
 
-    def stand(rbm: RBM) -> Standing:
+    def stand(rbm: RBM) -> EquivalenceResult:
         found = measure(rbm)
         loss = np.abs(np.atleast_1d(found.value) - centre)
         error = np.broadcast_to(np.hypot(found.error, found.shots_error), loss.shape)
         allowed = np.hypot(reach, z * error)
         shares = [_share(*pair) for pair in zip(loss, allowed, strict=True)]
         k = int(np.argmax(shares))
-        return Standing(
+        return EquivalenceResult(
             float(loss[k]), float(error[k]), float(allowed[k]), shares[k], found.warning
         )
 

@@ -13,9 +13,9 @@ from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.against_state import Measure, Reference, Report, check_reference, evaluate
 from psiprune.rbm.model import RBM
 
-Gauge = Callable[[RBM], Measure]
+Metric = Callable[[RBM], Measure]
 #: Measures against a state: those of `Report`, with 1 - fidelity in the place of fidelity.
-STATE_GAUGES = (
+STATE_METRICS = (
     "kl",
     "infidelity",
     "energy_roe",
@@ -25,19 +25,19 @@ STATE_GAUGES = (
     "correlation_mse",
 )
 #: Measures against shots alone.
-SHOTS_GAUGES = ("abs_magnetization_roe", "log_likelihood_loss")
+SHOTS_METRICS = ("abs_magnetization_roe", "log_likelihood_loss")
 #: Shots for each parameter from which on what they fit of their noise is near (parameters) / 2.
 _PER_PARAMETER = 4
 
 
-def state_gauge(name: str, reference: Reference, *, draws: int, seed: int) -> Gauge:
+def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> Metric:
     """The function RBM -> measure of that name in `evaluate`, the same draws for every RBM.
 
     Raises:
         InputError: there is no such measure, or it is one of energy and the state has no model; the
             function raises it for another number of sites.
     """
-    check_state_gauge(name)
+    check_state_metric(name)
     if name.startswith("energy") and reference.model is None:
         raise InputError(
             f"until: {name} needs a state with its Hamiltonian, and this state has none; give "
@@ -51,7 +51,7 @@ def state_gauge(name: str, reference: Reference, *, draws: int, seed: int) -> Ga
     return gauge
 
 
-def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -> Gauge:
+def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -> Metric:
     """The function RBM -> measure of that name, from shots alone.
 
     abs_magnetization_roe is that of `evaluate_on_shots`. log_likelihood_loss is the mean over the
@@ -67,7 +67,7 @@ def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -
     Raises:
         InputError: there is no such measure, or log_likelihood_loss has fewer shots than P_dense.
     """
-    _check(name, SHOTS_GAUGES, "against shots alone; others need --state")
+    _check(name, SHOTS_METRICS, "against shots alone; others need --state")
     if name == "abs_magnetization_roe":
         return lambda rbm: (
             evaluate_on_shots(rbm, shots, draws=draws, seed=seed).abs_magnetization_roe
@@ -100,9 +100,9 @@ def shots_gauge(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -
     return gauge
 
 
-def check_state_gauge(name: str) -> None:
+def check_state_metric(name: str) -> None:
     """Raise InputError unless there is such a measure against a state."""
-    _check(name, STATE_GAUGES, "against a state")
+    _check(name, STATE_METRICS, "against a state")
 
 
 def _of(report: Report, name: str) -> Measure:

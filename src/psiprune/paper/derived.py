@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from psiprune.core.threads import in_threads, one_blas_thread
+from psiprune.core.limits import EXACT_SITES
+from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.data.symmetry import partner_ratios
 from psiprune.experiments.pruning_path import level_file
 from psiprune.experiments.recording import label
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_state import EXACT_SITES
 from psiprune.metrics.correlation_decay import Decay, compare_decays
 from psiprune.metrics.observables import exact_observables
 from psiprune.rbm.clusters import best_widths, second_windows
@@ -35,7 +35,7 @@ def symmetry_of(fields: Sequence[float], shots: Sequence[Shots]) -> xr.Dataset:
     return label(xr.concat(found, dim=xr.Variable("field", list(fields))))
 
 
-@one_blas_thread()
+@single_blas_thread()
 def with_exact_correlations(study: xr.Dataset, folder: Path) -> xr.Dataset:
     """The study with correlation_exact, C(d) of each RBM by a sum over all states.
 
@@ -58,7 +58,7 @@ def with_exact_correlations(study: xr.Dataset, folder: Path) -> xr.Dataset:
 
     order = ("field", "seed", "level", "distance")
     shape = [study.sizes[name] for name in order]
-    values = np.array(in_threads(sum_up, files)).reshape(shape)
+    values = np.array(map_threads(sum_up, files)).reshape(shape)
     return study.assign(correlation_exact=(order, values))
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import cores
 from psiprune.data.shots import read_shots
 from psiprune.experiments.ablation import MODELS, STARTS, run_ablation
@@ -305,7 +306,7 @@ def _training(settings: EnsembleSettings, epochs: int) -> float:
 
 def _seconds(settings: StudySettings) -> float:
     levels = settings.prune.levels
-    if settings.sites <= 20:
+    if settings.sites <= EXACT_SITES:
         measuring = 0.9 * 2.0 ** (settings.sites - 18) + 9e-6 * settings.measure.draws
     else:
         measuring = 2.5e-6 * settings.measure.draws * settings.sites

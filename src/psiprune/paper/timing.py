@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.io.provenance import describe_machine
 from psiprune.rbm import gibbs
@@ -22,7 +22,7 @@ _UPDATES = 4_000
 _CHAINS = 112  # one full tile, on one core
 
 
-@one_blas_thread()
+@single_blas_thread()
 def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> dict[str, Any]:
     """Microseconds of a contrastive divergence update, and of a Gibbs step of one chain, by RBM.
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.random import Stream, generator_for
+from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import Shots
 from psiprune.inference.fisher import (
@@ -26,7 +27,6 @@ Float64 = NDArray[np.float64]
 DRAWS = 20_000
 #: lambda in F + lambda 1, in units of the mean of the diagonal of F.
 DAMPING = 1e-3
-_STREAM = 3  # of pruning
 
 
 def magnitude(rbm: RBM) -> Float64:
@@ -58,10 +58,12 @@ def magnitude_by_unit(rbm: RBM) -> Float64:
 
 def uniform(rbm: RBM, seed: int) -> Float64:
     """Random numbers: the control that every criterion must beat."""
-    return np.random.default_rng([check_seed(seed), _STREAM]).random(rbm.weights.shape) * rbm.mask
+    return (
+        generator_for(check_seed(seed), Stream.RANDOM_PRUNING).random(rbm.weights.shape) * rbm.mask
+    )
 
 
-@one_blas_thread()
+@single_blas_thread()
 def damage(
     rbm: RBM, *, samples: Shots | ArrayLike | None = None, draws: int = DRAWS, seed: int = 0
 ) -> Float64:
@@ -88,7 +90,7 @@ def damage(
     return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed, samples=data)
 
 
-@one_blas_thread()
+@single_blas_thread()
 def surgeon(
     rbm: RBM,
     *,
@@ -125,7 +127,7 @@ def surgeon(
     return saliency
 
 
-def keep_most_salient(
+def top_k_mask(
     mask: NDArray[np.bool_], saliency: NDArray[np.float64], count: int
 ) -> NDArray[np.bool_]:
     """The mask of the `count` weights of greatest saliency among those of `mask`.
@@ -151,7 +153,7 @@ def keep_most_salient(
     return kept.reshape(mask.shape)
 
 
-def compensated(rbm: RBM, mask: NDArray[np.bool_]) -> RBM:
+def absorb_into_biases(rbm: RBM, mask: NDArray[np.bool_]) -> RBM:
     """The RBM with only the weights of a mask, half of each removed W_ji added to b_i and c_j.
 
     In spins z = 1 - 2 v and t = 1 - 2 h a weight is W v h = W / 4 (z t - z - t + 1). This removes

@@ -6,22 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.pruning import criteria
-from psiprune.pruning.criteria import compensated, keep_most_salient
-from psiprune.pruning.optimal_brain_surgeon import operate
+from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
+from psiprune.pruning.optimal_brain_surgeon import prune_obs
 from psiprune.pruning.schedule import count_at, ending
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import FineTuneSettings, TrainSettings
-from psiprune.training.train import Watch, train
-
-_STREAM = 3
+from psiprune.training.train import Callback, train
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +40,7 @@ class Level:
         return 1.0 - self.rbm.density
 
 
-def prune_to(rbm: RBM, count: int, settings: PruneSettings, seed: int, step: int) -> RBM:
+def prune_to_count(rbm: RBM, count: int, settings: PruneSettings, seed: int, step: int) -> RBM:
     """The RBM with `count` of its weights, by the criterion of the settings, not fine-tuned.
 
     The random saliency is one draw for all steps, so that the mask of a level lies within the last
@@ -52,9 +50,9 @@ def prune_to(rbm: RBM, count: int, settings: PruneSettings, seed: int, step: int
         InputError: more than 20,000 parameters with criterion "surgeon".
     """
     count = min(rbm.number_of_weights, count)
-    own = _seed_of(seed, step, 1)
+    own = derive_seed(seed, Stream.PRUNING_STEP, step)
     if settings.criterion == "surgeon":
-        return operate(rbm, count, draws=settings.draws, seed=own)
+        return prune_obs(rbm, count, draws=settings.draws, seed=own)
     if settings.criterion == "magnitude":
         worth = criteria.magnitude(rbm)
     elif settings.criterion == "magnitude-by-unit":
@@ -63,8 +61,8 @@ def prune_to(rbm: RBM, count: int, settings: PruneSettings, seed: int, step: int
         worth = criteria.damage(rbm, draws=settings.draws, seed=own)
     else:
         worth = criteria.uniform(rbm, seed)
-    mask = keep_most_salient(rbm.mask, worth, count)
-    return compensated(rbm, mask) if settings.compensate else rbm.with_mask(mask)
+    mask = top_k_mask(rbm.mask, worth, count)
+    return absorb_into_biases(rbm, mask) if settings.compensate else rbm.with_mask(mask)
 
 
 def fine_tuned(
@@ -73,7 +71,7 @@ def fine_tuned(
     settings: FineTuneSettings | None,
     seed: int,
     step: int,
-    watch: Watch | None = None,
+    watch: Callback | None = None,
     rewind: RBM | None = None,
 ) -> RBM:
     """The RBM trained on after a step; with `rewind` from the weights and biases of that RBM."""
@@ -81,7 +79,13 @@ def fine_tuned(
         rbm = rewind.with_mask(rbm.mask)
     if settings is None:
         return rbm
-    return train(shots, start=rbm, settings=settings, seed=_seed_of(seed, step), watch=watch)
+    return train(
+        shots,
+        start=rbm,
+        settings=settings,
+        seed=derive_seed(seed, Stream.FINE_TUNING, step),
+        watch=watch,
+    )
 
 
 def next_level(
@@ -91,13 +95,13 @@ def next_level(
     settings: PruneSettings,
     fine_tune: FineTuneSettings | None,
     seed: int,
-    watch: Watch | None = None,
+    watch: Callback | None = None,
     rewind: RBM | None = None,
 ) -> Level:
     """The level after `level`; arguments as in `prune_steps`."""
     step = level.step + 1
     count = count_at(settings, total, step)
-    pruned = prune_to(level.rbm, count, settings, seed, step)
+    pruned = prune_to_count(level.rbm, count, settings, seed, step)
     return Level(step, fine_tuned(pruned, shots, fine_tune, seed, step, watch, rewind))
 
 
@@ -108,7 +112,7 @@ def prune_steps(
     settings: PruneSettings,
     fine_tune: FineTuneSettings | None,
     seed: int,
-    watch: Watch | None = None,
+    watch: Callback | None = None,
     rewind: RBM | None = None,
 ) -> Iterator[Level]:
     """The levels after `level`, each pruned from the one before and fine-tuned.
@@ -183,7 +187,7 @@ def prune(
     tuning = None
     if fine_tune is not None:
         given = {"method": fine_tune, **changes}
-        tuning = FineTuneSettings(**given) if rewind is None else retraining(rbm, given)
+        tuning = FineTuneSettings(**given) if rewind is None else retrain_settings(rbm, given)
     check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)
     own = check_seed(seed)
@@ -192,7 +196,7 @@ def prune(
     return [first, *rest]
 
 
-def retraining(rbm: RBM, given: Mapping[str, Any]) -> FineTuneSettings:
+def retrain_settings(rbm: RBM, given: Mapping[str, Any]) -> FineTuneSettings:
     """Settings of the training after a rewind: as given, and else those of a new RBM."""
     training = TrainSettings(**given).for_size(rbm.visible, rbm.hidden)
     return FineTuneSettings(**training.model_dump())
@@ -213,8 +217,3 @@ def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: FineTuneSettings | Non
         raise InputError(f"rewind: lacks {missing} weights that the RBM has; give a denser one")
     if fine_tune is None:
         raise InputError("rewind: needs fine-tuning, which trains from there; found none")
-
-
-def _seed_of(seed: int, step: int, *purpose: int) -> int:
-    words = [seed, _STREAM, step, *purpose]
-    return int(np.random.SeedSequence(words).generate_state(1)[0])

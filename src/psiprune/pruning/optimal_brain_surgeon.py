@@ -18,12 +18,12 @@ import numpy as np
 import scipy.special
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune.core.random import seed_for
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.limits import EXACT_SITES
+from psiprune.core.random import Stream, derive_seed
+from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots
 from psiprune.inference.fisher import (
-    BASIS_SITES,
     SAMPLES_PER_PARAMETER,
     as_configurations,
     check_samples,
@@ -32,8 +32,8 @@ from psiprune.inference.fisher import (
     model_fisher,
 )
 from psiprune.inference.log_partition import exact_log_partition
-from psiprune.pruning.criteria import DAMPING, DRAWS, compensated, keep_most_salient
-from psiprune.rbm.likelihood import Configurations, from_vector, to_vector
+from psiprune.pruning.criteria import DAMPING, DRAWS, absorb_into_biases, top_k_mask
+from psiprune.rbm.likelihood import WeightedConfigurations, from_vector, to_vector
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
@@ -56,25 +56,25 @@ _OTHERS = 6  # weights to begin with instead of the least salient one,
 _SCALES = (0.5, 0.25, 0.0)  # and shorter corrections of the best of these
 
 
-class Halves(NamedTuple):
+class SampleSplit(NamedTuple):
     """Samples that a caller hands in: one half for the matrix, the other checks its promises.
 
     `size` is how many samples the second half has.
     """
 
-    matrix: Configurations
-    check: Configurations
+    matrix: WeightedConfigurations
+    check: WeightedConfigurations
     size: int
 
 
-class Around(NamedTuple):
+class LocalModel(NamedTuple):
     """What is known around an RBM: its Fisher matrix, and KL(p || p_other) of any other one."""
 
     fisher: Float64
     divergence: Callable[[RBM], float]
 
 
-class Cut(NamedTuple):
+class PrunedCandidate(NamedTuple):
     """Weights removed by one quadratic form.
 
     Attributes:
@@ -88,8 +88,8 @@ class Cut(NamedTuple):
     promised: float
 
 
-@one_blas_thread()
-def operate(
+@single_blas_thread()
+def prune_obs(
     rbm: RBM,
     count: int,
     *,
@@ -135,7 +135,7 @@ def operate(
     count, draws = check_count("count", count, 0), check_count("draws", draws, 1)
     seed = check_seed(seed)
     given = None if samples is None else _halves(rbm, samples)
-    on_basis = given is None and rbm.visible <= BASIS_SITES
+    on_basis = given is None and rbm.visible <= EXACT_SITES
     tolerance = TOLERANCE if on_basis else TOLERANCE_ON_SAMPLES
     excess = rbm.number_of_weights - count
     if excess <= 0:
@@ -156,7 +156,7 @@ def operate(
     return rival if least_cost < cost(rbm) - _NOISE else rbm
 
 
-def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
+def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> PrunedCandidate:
     """Remove `count` weights one after the other by least saliency, each with its correction.
 
     Args:
@@ -178,7 +178,7 @@ def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
     for m in range(count):
         saliency = np.full(weights, np.inf)
         saliency[~gone] = theta[:weights][~gone] ** 2 / (2.0 * diagonal[:weights][~gone])
-        # Of equal ones the last goes, as in `keep_most_salient`.
+        # Of equal ones the last goes, as in `top_k_mask`.
         order = weights - 1 - np.argsort(saliency[::-1], kind="stable")
         k = order[first if m == 0 else 0]
         promised += float(saliency[k])
@@ -191,12 +191,12 @@ def cut(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> Cut:
     mask = rbm.mask.copy()
     mask[mask] = ~gone
     corrected = replace(from_vector(rbm, theta), mask=mask, provenance=rbm.provenance)
-    return Cut(corrected, rbm.with_mask(mask), promised)
+    return PrunedCandidate(corrected, rbm.with_mask(mask), promised)
 
 
-@one_blas_thread()
+@single_blas_thread()
 def divergence_from(
-    rbm: RBM, *, draws: int, seed: int, samples: Configurations | None = None
+    rbm: RBM, *, draws: int, seed: int, samples: WeightedConfigurations | None = None
 ) -> Callable[[RBM], float]:
     """The function other -> KL(p_rbm || p_other), in nat.
 
@@ -211,11 +211,11 @@ def divergence_from(
     is exact and takes 0.1 s: a layer of at most 20 units with 40 in the other, or few weights.
     Elsewhere no mass outside of the samples is seen.
     """
-    if samples is None and rbm.visible <= BASIS_SITES:
+    if samples is None and rbm.visible <= EXACT_SITES:
         log_p = rbm.log_prob_all() - rbm.log_partition()
         p = np.exp(log_p)
 
-        @one_blas_thread()
+        @single_blas_thread()
         def whole_basis(other: RBM) -> float:
             return float(p @ (log_p - other.log_prob_all()) + other.log_partition())
 
@@ -225,7 +225,7 @@ def divergence_from(
     here = rbm.log_prob_unnormalized(bits)
     log_z = exact_log_partition(rbm, _PARTITION_SECONDS)
 
-    @one_blas_thread()
+    @single_blas_thread()
     def divergence(other: RBM) -> float:
         d = here - other.log_prob_unnormalized(bits)
         mean = float(drawn.weight @ d)
@@ -240,24 +240,24 @@ def divergence_from(
     return divergence
 
 
-def _halves(rbm: RBM, samples: Shots | ArrayLike) -> Halves:
+def _halves(rbm: RBM, samples: Shots | ArrayLike) -> SampleSplit:
     """Every second sample, and the others: so each half is of all kinds if they are sorted."""
     bits = check_samples(rbm, samples)
     matrix, check = (as_configurations(rbm, bits[half::2]) for half in (0, 1))
-    return Halves(matrix, check, len(bits) // 2)
+    return SampleSplit(matrix, check, len(bits) // 2)
 
 
-def _around(rbm: RBM, draws: int, seed: int, step: int, given: Halves | None) -> Around:
+def _around(rbm: RBM, draws: int, seed: int, step: int, given: SampleSplit | None) -> LocalModel:
     """F and KL around an RBM: exact, or from samples given or drawn for this step."""
     matrix, check, size = given or (None, None, draws)
-    own = seed_for(seed, f"matrix {step}"), seed_for(seed, f"check {step}")
-    return Around(
+    own = [derive_seed(seed, each, step) for each in (Stream.SURGEON_MATRIX, Stream.SURGEON_CHECK)]
+    return LocalModel(
         model_fisher(rbm, draws=draws, seed=own[0], samples=matrix),
         divergence_from(rbm, draws=size, seed=own[1], samples=check),
     )
 
 
-def _chunk(rbm: RBM, size: int, least: int, here: Around, tolerance: float) -> tuple[RBM, int]:
+def _chunk(rbm: RBM, size: int, least: int, here: LocalModel, tolerance: float) -> tuple[RBM, int]:
     """The RBM without `size` weights, or `least` or more, and how many they were."""
     fisher, divergence = here
     inverse = damped_inverse(fisher, DAMPING)
@@ -274,17 +274,17 @@ def _chunk(rbm: RBM, size: int, least: int, here: Around, tolerance: float) -> t
 
 def _without_surgery(rbm: RBM, fisher: Float64, count: int) -> list[RBM]:
     """The RBM cut to a count by magnitude, compensated and as it is, and by damage."""
-    magnitude = keep_most_salient(rbm.mask, np.abs(rbm.weights), count)
+    magnitude = top_k_mask(rbm.mask, np.abs(rbm.weights), count)
     damage = np.zeros(rbm.mask.shape)
     damage[rbm.mask] = rbm.weights[rbm.mask] ** 2 * fisher.diagonal()[: rbm.number_of_weights]
     return [
-        compensated(rbm, magnitude),
+        absorb_into_biases(rbm, magnitude),
         rbm.with_mask(magnitude),
-        rbm.with_mask(keep_most_salient(rbm.mask, damage, count)),
+        rbm.with_mask(top_k_mask(rbm.mask, damage, count)),
     ]
 
 
-def _trials(rbm: RBM, fisher: Float64, size: int) -> Iterator[Cut]:
+def _trials(rbm: RBM, fisher: Float64, size: int) -> Iterator[PrunedCandidate]:
     """Cuts of one size that differ in damping and in the first weight to go."""
     for factor in _STRONGER:
         inverse = damped_inverse(fisher, DAMPING * factor)
@@ -292,7 +292,7 @@ def _trials(rbm: RBM, fisher: Float64, size: int) -> Iterator[Cut]:
             yield cut(rbm, inverse, size, first=first)
 
 
-def _scaled(made: Cut, scale: float) -> RBM:
+def _scaled(made: PrunedCandidate, scale: float) -> RBM:
     """The RBM after a cut with a share of its correction."""
     plain, full = to_vector(made.uncorrected), to_vector(made.rbm)
     mixed = from_vector(made.uncorrected, plain + scale * (full - plain))

@@ -16,18 +16,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
-from psiprune.core.random import seed_for
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.random import Stream, derive_seed
+from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.inference.fisher import model_configurations
-from psiprune.pruning.criteria import DRAWS, keep_most_salient
-from psiprune.pruning.iterative import Level, fine_tuned, prune_to
+from psiprune.pruning.criteria import DRAWS, top_k_mask
+from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count
 from psiprune.pruning.settings import PruneSettings, RewireSettings
-from psiprune.rbm.likelihood import Configurations, collapse, data_moments, log_likelihood
+from psiprune.rbm.likelihood import (
+    WeightedConfigurations,
+    data_moments,
+    log_likelihood,
+    unique_configurations,
+)
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import FineTuneSettings
-from psiprune.training.train import Watch
+from psiprune.training.train import Callback
 
 Float64 = NDArray[np.float64]
 _PIECE = 1 << 14  # configurations at a time
@@ -43,14 +48,16 @@ def weights_moved(count: int, missing: int, share: float, step: int, rounds: int
     return max(1, min(round(count * falling), missing, count - 1))
 
 
-def edge_gradient(rbm: RBM, data: Configurations, *, draws: int = DRAWS, seed: int = 0) -> Float64:
+def edge_gradient(
+    rbm: RBM, data: WeightedConfigurations, *, draws: int = DRAWS, seed: int = 0
+) -> Float64:
     """<v_i h_j>_data - <v_i h_j>_model for all pairs, in the mask or not: [hidden, visible].
 
     The derivative of the mean log-likelihood, in nat a shot, with respect to W_ji, a missing one
     taken at 0. Exact where a layer has at most 18 units, above over `draws` samples of the RBM.
     """
     if is_exact(rbm):
-        return log_likelihood(rbm, data)[1].both
+        return log_likelihood(rbm, data)[1].visible_hidden
     return _mean_products(rbm, data) - _mean_products(rbm, model_configurations(rbm, draws, seed))
 
 
@@ -59,9 +66,14 @@ def is_exact(rbm: RBM) -> bool:
     return min(rbm.visible, rbm.hidden) <= EXACT_GRADIENT_UNITS
 
 
-@one_blas_thread()
+@single_blas_thread()
 def rewired(
-    rbm: RBM, data: Configurations, moved: int, settings: RewireSettings, seed: int, step: int
+    rbm: RBM,
+    data: WeightedConfigurations,
+    moved: int,
+    settings: RewireSettings,
+    seed: int,
+    step: int,
 ) -> RBM:
     """The RBM with `moved` weights dropped and as many grown at value 0, not trained.
 
@@ -69,13 +81,13 @@ def rewired(
     |edge_gradient| are grown among the weights that were missing before, so none that was just
     dropped; ties go to the lower index.
     """
-    own = seed_for(seed, f"rewire {step}")
+    own = derive_seed(seed, Stream.REWIRING, step)
     how = PruneSettings(criterion=settings.criterion, draws=settings.draws)
-    dropped = prune_to(rbm, rbm.number_of_weights - moved, how, own, step)
+    dropped = prune_to_count(rbm, rbm.number_of_weights - moved, how, own, step)
     gradient = edge_gradient(
-        dropped, data, draws=settings.draws, seed=seed_for(own, "missing weights")
+        dropped, data, draws=settings.draws, seed=derive_seed(own, Stream.MISSING_WEIGHTS)
     )
-    grown = keep_most_salient(~rbm.mask, np.abs(gradient), moved)
+    grown = top_k_mask(~rbm.mask, np.abs(gradient), moved)
     return replace(dropped, mask=dropped.mask | grown)
 
 
@@ -85,14 +97,14 @@ def rewire_steps(
     settings: RewireSettings,
     fine_tune: FineTuneSettings,
     seed: int,
-    watch: Watch | None = None,
+    watch: Callback | None = None,
 ) -> Iterator[Level]:
     """The levels after `level`, one a round, `settings.rounds` in all; see `rewire`.
 
     A round depends on the RBM it begins with, the seed and its number alone: it can be taken up at
     any level.
     """
-    data = collapse(shots.bits)
+    data = unique_configurations(shots.bits)
     while level.step < settings.rounds:
         step, rbm = level.step, level.rbm
         missing = rbm.mask.size - rbm.number_of_weights
@@ -167,10 +179,12 @@ def check_rewirable(rbm: RBM) -> None:
         )
 
 
-def _mean_products(rbm: RBM, data: Configurations) -> Float64:
+def _mean_products(rbm: RBM, data: WeightedConfigurations) -> Float64:
     """<h_j v_i> over configurations, in pieces: those of all shots may not fit at once."""
     total = np.zeros(rbm.mask.shape)
     for first in range(0, len(data.weight), _PIECE):
         part = slice(first, first + _PIECE)
-        total += data_moments(rbm, Configurations(data.bits[:, part], data.weight[part]))[1].both
+        total += data_moments(rbm, WeightedConfigurations(data.bits[:, part], data.weight[part]))[
+            1
+        ].visible_hidden
     return total

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
-from psiprune.pruning.iterative import Level, check_rewind, fine_tuned, next_level, prune_to
+from psiprune.pruning.iterative import Level, check_rewind, fine_tuned, next_level, prune_to_count
 from psiprune.pruning.schedule import count_at
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import FineTuneSettings, TrainSettings
-from psiprune.training.train import Watch, train
+from psiprune.training.train import Callback, train
 
 #: More than any path has steps: the random numbers of a bisection are not those of a level.
 _BISECTION = 1 << 20
@@ -67,7 +67,7 @@ def find_smallest(
     rewind: RBM | None = None,
     path: Sequence[Level] = (),
     seed: int = 0,
-    watch: Watch | None = None,
+    watch: Callback | None = None,
     keep: Keep | None = None,
 ) -> Smallest:
     """Prune level by level until measure(rbm) > limit; then bisect the number of weights.
@@ -137,7 +137,7 @@ def find_smallest(
 
         def halve(start: RBM = good.rbm, count: int = count) -> RBM:
             own = _BISECTION + count
-            pruned = prune_to(start, count, settings, seed, own)
+            pruned = prune_to_count(start, count, settings, seed, own)
             return fine_tuned(pruned, data, fine_tune, seed, own, watch, rewind)
 
         tried = attempt(f"trial-{count:04d}", halve)
@@ -163,7 +163,7 @@ def dense_limit(
     *,
     measure: Callable[[RBM], float],
     others: int = 5,
-    watch: Watch | None = None,
+    watch: Callback | None = None,
     keep: Keep | None = None,
 ) -> float:
     """The largest measure(r) of the dense ensemble: of `rbm`, and of others that differ by seed.

@@ -10,13 +10,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
 #: Random orders behind a p-value: with so many its error is below 0.0005, and they take gigabytes.
 MOST_PERMUTATIONS = 1_000_000
-_STREAM = 6
 
 
 def find_clusters(
@@ -67,7 +67,7 @@ def find_clusters(
     rule = "above 0 and at most 1"
     threshold = check_number("threshold", threshold, rule, lambda x: 0 < x <= 1)
     check_count("permutations", permutations, 1, MOST_PERMUTATIONS)
-    generator = np.random.default_rng([check_seed(seed), _STREAM])
+    generator = generator_for(check_seed(seed), Stream.CLUSTER_NULL)
     first, strength, share = strongest_windows(rbm.weights, width)
     p_value = np.array(
         [
@@ -146,7 +146,7 @@ def second_windows(
     would cover as well. p is the share of random orders of the weights there that have a window at
     least as strong, as in `find_clusters`; 1 where there is no room for one.
     """
-    generator = np.random.default_rng([check_seed(seed), _STREAM, 1])
+    generator = generator_for(check_seed(seed), Stream.SECOND_CLUSTER_NULL)
     first, _, _ = strongest_windows(weights, width)
     sites = np.arange(weights.shape[1])
     found = []

@@ -8,19 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core import random
 from psiprune.core.exceptions import InputError
-from psiprune.core.threads import in_threads
+from psiprune.core.limits import EXACT_DRAW_UNITS
+from psiprune.core.random import Stream, generator_for, stream_key
+from psiprune.core.threads import map_threads
 from psiprune.kernels import enumeration, gibbs, layout
 
-#: Exact draws need a table over all states of the smaller layer: 256 MiB at this many units.
-EXACT_UNITS = 25
-_STREAM = 2  # tells this module's random numbers from those of training
 _TILES_PER_TASK = 8
 
 
 @dataclass(frozen=True)
-class Machine:
+class CompiledRBM:
     """An RBM as the kernels take it: its graph, and its parameters in float32."""
 
     graph: layout.Graph
@@ -31,7 +29,7 @@ class Machine:
 class Chains:
     """Gibbs chains of one RBM. `state` is [tile, visible, lane]; padding lanes run along unseen."""
 
-    machine: Machine
+    machine: CompiledRBM
     state: NDArray[np.float32]
     count: int
     seed: int
@@ -45,7 +43,7 @@ class Chains:
         return chains[: self.count].astype(np.uint8)
 
 
-def start_chains(machine: Machine, start: NDArray[np.uint8], seed: int) -> Chains:
+def start_chains(machine: CompiledRBM, start: NDArray[np.uint8], seed: int) -> Chains:
     """Chains that start at the configurations `start` [chain, site]."""
     count, visible = start.shape
     lanes = layout.lanes_of(layout.WIDE)
@@ -57,7 +55,7 @@ def start_chains(machine: Machine, start: NDArray[np.uint8], seed: int) -> Chain
 
 def random_start(chains: int, sites: int, seed: int) -> NDArray[np.uint8]:
     """Configurations of independent fair bits [chain, site]."""
-    generator = np.random.default_rng([seed, _STREAM])
+    generator = generator_for(seed, Stream.CHAIN_START)
     return generator.integers(0, 2, (chains, sites), dtype=np.uint8)
 
 
@@ -83,7 +81,7 @@ def advance_with_flips(chains: Chains, steps: int) -> Chains:
 
 def _advance(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
     state = chains.state.copy()
-    key = random.stream_key(chains.seed, _STREAM, chains.steps)
+    key = stream_key(chains.seed, Stream.GIBBS, chains.steps)
     # Small enough to share few tiles evenly, large enough that threads cost little.
     tiles = max(1, min(_TILES_PER_TASK, len(state) // 8))
 
@@ -98,7 +96,7 @@ def _advance(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
             layout.WIDE,
         )
 
-    in_threads(run, range(0, len(state), tiles))
+    map_threads(run, range(0, len(state), tiles))
     return replace(chains, state=state, steps=chains.steps + steps)
 
 
@@ -118,12 +116,12 @@ def exact_draws(
         InputError: both layers have more than 25 units.
     """
     hidden, visible = weights.shape
-    if min(hidden, visible) > EXACT_UNITS:
+    if min(hidden, visible) > EXACT_DRAW_UNITS:
         raise InputError(
-            f"rbm: exact draws need a layer of at most {EXACT_UNITS} units, found {visible} "
+            f"rbm: exact draws need a layer of at most {EXACT_DRAW_UNITS} units, found {visible} "
             f"visible and {hidden} hidden; use sample(steps=...), Gibbs chains"
         )
-    generator = np.random.default_rng([seed, _STREAM])
+    generator = generator_for(seed, Stream.EXACT_DRAWS)
     if visible <= hidden:
         table = enumeration.scan_all(weights, visible_bias, hidden_bias)
     else:

@@ -6,16 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import RBM_WEIGHTS
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots
-from psiprune.rbm.model import MOST_WEIGHTS, RBM
+from psiprune.rbm.model import RBM
 
 
 def check_size(visible: int, hidden: int) -> None:
     """Raise InputError for a new RBM of more weights than fit in memory some times over."""
-    if hidden * visible > MOST_WEIGHTS:
+    if hidden * visible > RBM_WEIGHTS:
         raise InputError(
-            f"hidden: {hidden} units on {visible} sites have more than {MOST_WEIGHTS} weights, "
+            f"hidden: {hidden} units on {visible} sites have more than {RBM_WEIGHTS} weights, "
             "which do not fit in memory here; give fewer"
         )
 
@@ -30,13 +32,12 @@ def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | 
     """
     visible, hidden = check_count("visible", visible, 1), check_count("hidden", hidden, 1)
     check_size(visible, hidden)
-    generator = np.random.default_rng([check_seed(seed), 0])
+    generator = generator_for(check_seed(seed), Stream.RANDOM_WEIGHTS)
     weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
     biases = np.zeros(visible), np.zeros(hidden)
     return RBM(weights, *biases, mask, {"initial": "random"})  # type: ignore[arg-type]
 
 
-_STREAM = 8
 # At N = 50, h = J, bumps of strength 2 to 4 and 0.7 to 2 sites wide all end at the same KL.
 _STRENGTH, _NOISE = 3.0, 0.05
 #: Added to the variances: a site that never changes has no partial correlation.
@@ -60,7 +61,7 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     """
     hidden = check_count("hidden", hidden, 1)
     check_size(shots.sites, hidden)
-    generator = np.random.default_rng([check_seed(seed), _STREAM])
+    generator = generator_for(check_seed(seed), Stream.LOCAL_WEIGHTS)
     bits, sites = shots.bits, shots.sites
     mean = (bits.sum(axis=0, dtype=np.float64) + 0.5) / (len(bits) + 1.0)
     covariance = np.zeros((sites, sites))

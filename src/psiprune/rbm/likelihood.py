@@ -19,7 +19,7 @@ from psiprune.rbm.model import RBM
 Float64 = NDArray[np.float64]
 
 
-class Configurations(NamedTuple):
+class WeightedConfigurations(NamedTuple):
     """Weighted configurations: `bits` float64 [site, configuration], `weight` sums to 1."""
 
     bits: Float64
@@ -29,19 +29,21 @@ class Configurations(NamedTuple):
 class Moments(NamedTuple):
     """Averages <h_j v_i> [hidden, visible], <v_i> [visible], <h_j> [hidden]."""
 
-    both: Float64
+    visible_hidden: Float64
     visible: Float64
     hidden: Float64
 
 
-def collapse(bits: NDArray[np.uint8]) -> Configurations:
+def unique_configurations(bits: NDArray[np.uint8]) -> WeightedConfigurations:
     """The unique rows of bits [shot, site] with their frequencies."""
     rows, counts = np.unique(np.packbits(bits, axis=1), axis=0, return_counts=True)
     unique = np.unpackbits(rows, axis=1, count=bits.shape[1])
-    return Configurations(np.ascontiguousarray(unique.T, dtype=np.float64), counts / counts.sum())
+    return WeightedConfigurations(
+        np.ascontiguousarray(unique.T, dtype=np.float64), counts / counts.sum()
+    )
 
 
-def data_moments(rbm: RBM, data: Configurations) -> tuple[float, Moments]:
+def data_moments(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments]:
     """E_data[log p~(v)] and the averages over data with h_j replaced by p(h_j = 1 | v)."""
     given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
     softplus = enumeration.sigmoid_in_place(given, data.weight)
@@ -72,10 +74,10 @@ def model_moments(rbm: RBM) -> tuple[float, Moments]:
         given *= prob
         return log_z, Moments(states @ given.T, given.sum(axis=1), states @ prob)
     log_z, prob = _normalise(rbm.log_prob_all())
-    return log_z, data_moments(rbm, Configurations(states, prob))[1]
+    return log_z, data_moments(rbm, WeightedConfigurations(states, prob))[1]
 
 
-def log_likelihood(rbm: RBM, data: Configurations) -> tuple[float, Moments]:
+def log_likelihood(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments]:
     """Mean log-likelihood a shot, in nat, and its gradient: data averages minus model averages."""
     value, seen = data_moments(rbm, data)
     log_z, own = model_moments(rbm)
@@ -89,7 +91,7 @@ def to_vector(rbm: RBM) -> Float64:
 
 def flatten(mask: NDArray[np.bool_], moments: Moments) -> Float64:
     """Moments, or anything of their shapes, in the order of `fisher_matrix`."""
-    return np.concatenate([moments.both[mask], moments.visible, moments.hidden])
+    return np.concatenate([moments.visible_hidden[mask], moments.visible, moments.hidden])
 
 
 def from_vector(rbm: RBM, vector: Float64) -> RBM:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import read_shots
 from psiprune.io.netcdf import kind_of, write_bytes
@@ -24,8 +25,6 @@ Mask = NDArray[np.bool_]
 NARROWEST = 3
 #: Places of a mask, N_h times N: far more than any RBM here has, and what memory can hold.
 MOST_PLACES = 100_000_000
-_STREAM = 5  # tells this module's random numbers from those of training and pruning
-_RANDOM, _BREAK, _OTHERS = 0, 1, 2
 _TRADES = 20  # a unit; a mask is shuffled through after a few (Strona et al. 2014)
 
 
@@ -39,7 +38,7 @@ def random_mask(hidden: int, visible: int, count: int, seed: int) -> Mask:
     total = _places(hidden, visible)
     if check_count("count", count, 0) > total:
         raise InputError(f"count: {hidden} x {visible} units have {total} weights, found {count}")
-    generator = np.random.default_rng([check_seed(seed), _STREAM, _RANDOM])
+    generator = generator_for(check_seed(seed), Stream.RANDOM_MASK)
     mask = np.zeros(total, bool)
     mask[generator.choice(total, count, replace=False)] = True
     return mask.reshape(hidden, visible)
@@ -111,7 +110,7 @@ def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
     """
     whole = _table("mask", mask)
     share = check_number("share", share, "from 0 to 1", lambda x: 0 <= x <= 1)
-    generator = np.random.default_rng([check_seed(seed), _STREAM, _BREAK])
+    generator = generator_for(check_seed(seed), Stream.BROKEN_MASK)
     moves = _moves(whole, _shuffled(whole, generator), generator)
     out = whole.copy()
     for unit, site, to in moves[: round(share * len(moves))]:
@@ -119,7 +118,7 @@ def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
     return out
 
 
-def forbid(inside: ArrayLike) -> Mask:
+def exclude_clusters(inside: ArrayLike) -> Mask:
     """All weights but those inside of clusters: bool [hidden, visible] -> its complement.
 
     Golubeva & Melko 2021, Section III B: "prune the weights that would form clusters in the final
@@ -128,13 +127,13 @@ def forbid(inside: ArrayLike) -> Mask:
     return ~_table("inside", inside)
 
 
-def forbid_others(inside: ArrayLike, seed: int) -> Mask:
+def exclude_matched_control(inside: ArrayLike, seed: int) -> Mask:
     """The control of `forbid`: each unit loses as many weights, at random, from outside clusters.
 
     A unit with more sites inside than outside loses all those outside.
     """
     table = _table("inside", inside)
-    generator = np.random.default_rng([check_seed(seed), _STREAM, _OTHERS])
+    generator = generator_for(check_seed(seed), Stream.CONTROL_MASK)
     mask = np.ones(table.shape, bool)
     for unit, row in enumerate(table):
         outside = generator.permutation(np.flatnonzero(~row))

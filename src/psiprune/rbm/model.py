@@ -14,7 +14,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.threads import in_threads
+from psiprune.core.limits import PARTITION_UNITS, TABLE_SITES
+from psiprune.core.threads import map_threads
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.io.netcdf import write_dataset
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     import torch
 
 Float64 = NDArray[np.float64]
-#: Of a new RBM: 1 GiB in float64.
-MOST_WEIGHTS = 1 << 27
-#: Units of the smaller layer up to which the partition sum is exact; 30 take about a minute.
-PARTITION_UNITS = 30
 _PARAMETERS = ("weights", "visible_bias", "hidden_bias")
 
 
@@ -126,14 +123,14 @@ class RBM:
         return int(connected_components(graph, directed=False, return_labels=False))
 
     @cached_property
-    def machine(self) -> gibbs.Machine:
+    def machine(self) -> gibbs.CompiledRBM:
         """This RBM as the kernels take it (float32)."""
         at = layout.Parameters(
             self.weights[self.mask].astype(np.float32),
             self.visible_bias.astype(np.float32),
             self.hidden_bias.astype(np.float32),
         )
-        return gibbs.Machine(layout.graph_of(self.mask), at)
+        return gibbs.CompiledRBM(layout.graph_of(self.mask), at)
 
     def log_prob_unnormalized(self, bits: Shots | ArrayLike) -> Float64:
         """log p~(v) = b.v + sum_j log(1 + exp(c_j + W_j.v)) for bits [shot, visible] -> [shot].
@@ -161,8 +158,11 @@ class RBM:
         Raises:
             InputError: N > 24 (a table of more than 128 MiB).
         """
-        if self.visible > 24:
-            raise InputError(f"rbm: a table over all states needs N <= 24, found {self.visible}")
+        if self.visible > TABLE_SITES:
+            raise InputError(
+                f"rbm: a table over all states needs N <= {TABLE_SITES}, found {self.visible}; use "
+                "`log_prob` on the states of interest"
+            )
         return enumeration.scan_all(self.weights, self.visible_bias, self.hidden_bias)
 
     def log_partition(self) -> float:
@@ -184,11 +184,11 @@ class RBM:
         if len(bias) > PARTITION_UNITS:
             raise InputError(
                 f"rbm: the exact partition sum needs a layer of at most {PARTITION_UNITS} units, "
-                f"found {self.visible} visible and {self.hidden} hidden"
+                f"found {self.visible} visible and {self.hidden} hidden; use psiprune.log_partition"
             )
         # The pieces are the same on any machine, and so is the order in which they are added.
         piece = 1 << min(len(bias), max(14, len(bias) - 6))
-        parts = in_threads(
+        parts = map_threads(
             lambda first: enumeration.scan_sum(weights, bias, other, first, piece),
             range(0, 1 << len(bias), piece),
         )

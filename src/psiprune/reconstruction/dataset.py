@@ -11,9 +11,9 @@ import xarray as xr
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import Choice
 from psiprune.metrics.against_shots import TAKEN, ShotsReport
-from psiprune.metrics.agreement import Worst
+from psiprune.metrics.agreement import MaxDeviation
 from psiprune.metrics.custom import Observable, check_names
-from psiprune.metrics.equivalence import Standing
+from psiprune.metrics.equivalence import EquivalenceResult
 from psiprune.pruning.search import Smallest
 from psiprune.training.methods import TrainSettings
 
@@ -53,12 +53,12 @@ def check_own(observables: Mapping[str, Observable]) -> None:
         owner.update(dict.fromkeys(made, f"the observable {name!r}"))
 
 
-def from_standing(standing: Standing) -> xr.Dataset:
+def from_standing(standing: EquivalenceResult) -> xr.Dataset:
     """Its fields as variables."""
     return xr.Dataset(dict(standing._asdict()))
 
 
-def from_worst(worst: Worst) -> xr.Dataset:
+def from_worst(worst: MaxDeviation) -> xr.Dataset:
     """Its fields as variables, the sites in words: "3", "3 and 4"."""
     where = " and ".join(map(str, worst.where))
     return xr.Dataset({**worst._asdict(), "where": where})
@@ -118,7 +118,7 @@ def trial_variables(found: Smallest, kept: Sequence[xr.Dataset]) -> xr.Dataset:
     along = "trial"
     numbers = {
         f"trial_{name}": (along, [float(each[name]) for each in kept])
-        for name in Standing._fields
+        for name in EquivalenceResult._fields
         if name != "warning"
     }
     return xr.Dataset(

@@ -13,22 +13,22 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune.core.exceptions import Diverged, InputError
-from psiprune.core.random import seed_for
+from psiprune.core.exceptions import DivergenceError, InputError
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.statistics import Choice, choose
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.experiments.ensemble import train_all
 from psiprune.inference.log_partition import log_partition
-from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
-from psiprune.metrics.agreement import Worst, drift, worst_pair
+from psiprune.metrics.agreement import MaxDeviation, drift, worst_pair
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.metrics.equivalence import (
     Band,
+    EquivalenceResult,
     Losses,
-    Standing,
     likelihood_band,
     losses_from,
     nearest_to_mean,
@@ -53,7 +53,7 @@ from psiprune.reconstruction.dataset import (
 )
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.methods import TrainSettings
-from psiprune.training.train import Watch, train
+from psiprune.training.train import Callback, train
 
 #: Fewest shots in each of the three parts; below, an error bar means nothing.
 FEWEST = 30
@@ -89,7 +89,7 @@ def split_shots(shots: Shots, held_out: float, seed: int) -> Split:
                 "held_out"
             )
     part = np.repeat(np.arange(3, dtype=np.uint8), list(sizes.values()))
-    part = np.random.default_rng(seed_for(seed, "split")).permutation(part)
+    part = generator_for(seed, Stream.SHOTS_SPLIT).permutation(part)
 
     def of(name: str) -> Shots:
         return Shots(shots.bits[part == _PARTS.index(name)], source=f"{shots.source} ({name})")
@@ -153,8 +153,8 @@ def _try(own: Mapping[str, Observable], parts: Split, settings: ReconstructSetti
 
     On the shots of both parts, and on as many draws as of an RBM, which gives every configuration.
     """
-    chance = np.random.default_rng(settings.seed)
-    draws = chance.integers(0, 2, (settings.draws, parts.test.sites), dtype=np.uint8)
+    generator = generator_for(settings.seed, Stream.CUSTOM_OBSERVABLE_TRIAL)
+    draws = generator.integers(0, 2, (settings.draws, parts.test.sites), dtype=np.uint8)
     for name, function in own.items():
         for bits in (parts.validation.bits, parts.test.bits, draws):
             observe(name, function, bits)
@@ -266,7 +266,7 @@ class _Run:
         )
         there = [item for item, diverged in zip(items, made, strict=True) if diverged is None]
         if not there:
-            raise Diverged(str(made[0]))
+            raise DivergenceError(str(made[0]))
         log_p, errors = [], []
         for item in there:
             kept = read_dataset(item.file, "rbm")
@@ -284,7 +284,7 @@ class _Run:
         if not files[0].exists():
             write_dataset(files[0], read_dataset(chosen.file, "rbm"), "rbm")
 
-        def work(k: int, tick: Watch) -> RBM:
+        def work(k: int, tick: Callback) -> RBM:
             failed = self._trained(chosen._replace(file=files[k]), self.seeds[k], tick)
             if failed is not None:
                 raise failed
@@ -337,7 +337,7 @@ class _Run:
 
     def prune(self, dense: RBM, band: Band) -> Smallest:
         """The search, every RBM of it in a file with its standing."""
-        standings: dict[RBM, Standing] = {}
+        standings: dict[RBM, EquivalenceResult] = {}
 
         def measure(rbm: RBM) -> float:
             standings[rbm] = band(rbm)
@@ -346,14 +346,14 @@ class _Run:
         def keep(name: str, make: Callable[[], Trial]) -> Trial:
             file = self.folder / "path" / f"{name}.nc"
             if not file.exists():
-                with trainings_kept(file):
+                with checkpointing(file):
                     made = make().rbm
                     standing = from_standing(standings[made])
                     write_dataset(file, made.to_dataset().merge(standing), "rbm")
             kept = read_dataset(file, "rbm")
             return Trial(name, rbm_from_dataset(kept, file), float(kept["share"]))
 
-        def work(dense: RBM, tick: Watch) -> Smallest:
+        def work(dense: RBM, tick: Callback) -> Smallest:
             return find_smallest(
                 dense,
                 self.parts.training,
@@ -379,7 +379,7 @@ class _Run:
             write_dataset(file, make(), "observed")
         return read_dataset(file, "observed")
 
-    def worst_pair(self, rbm: RBM) -> Worst:
+    def worst_pair(self, rbm: RBM) -> MaxDeviation:
         """Sites and pairs of an RBM against the test shots."""
         draws, seed = self.settings.draws, self.settings.seed
         return worst_pair(rbm, self.parts.test, draws=draws, seed=seed)
@@ -397,15 +397,15 @@ class _Run:
         own = self.settings
         return evaluate_on_shots(rbm, shots, draws=own.draws, seed=own.seed, observables=self.own)
 
-    def _trained(self, item: _Candidate, seed: int, tick: Watch) -> Diverged | None:
+    def _trained(self, item: _Candidate, seed: int, tick: Callback) -> DivergenceError | None:
         """Train an RBM and keep it with its log Z, unless it is there; why it diverged, if so."""
         if item.file.exists():
             return None
         data = self.parts.training
-        with trainings_kept(item.file):
+        with checkpointing(item.file):
             try:
                 rbm = train(data, hidden=item.hidden, seed=seed, settings=item.training, watch=tick)
-            except Diverged as failed:
+            except DivergenceError as failed:
                 return failed
             found = log_partition(rbm, data=data, seed=seed)
             kept = rbm.to_dataset().assign(

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.exceptions import InputError, NotConverged
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.exceptions import ConvergenceError, InputError
+from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count
 from psiprune.states.mps import MPS, mps_from_tensors, mps_from_vector
 from psiprune.states.tfim import TFIM
@@ -40,7 +40,7 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
         svd_min: singular values below this are dropped.
 
     Raises:
-        NotConverged: the state is less accurate than that; a larger `max_bond` may help.
+        ConvergenceError: the state is less accurate than that; a larger `max_bond` may help.
         InputError: `max_bond` is not a positive integer, or the larger of |J| and h is beyond
             1e-150 .. 1e150, where its square is no float.
 
@@ -70,7 +70,7 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
     energy_error = abs(state.energy - exact) / abs(exact)
     variance = state.energy_variance / exact**2
     if not (energy_error <= ENERGY_TOLERANCE and variance <= VARIANCE_TOLERANCE):
-        raise NotConverged(
+        raise ConvergenceError(
             f"ground_state: not converged for sites={model.sites}, field={model.field:g},"
             f" coupling={model.coupling:g} with max_bond={max_bond}: relative energy error"
             f" {energy_error:.1e} (limit {ENERGY_TOLERANCE:g}), relative variance {variance:.1e}"
@@ -143,7 +143,7 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
         }
         # The blocks are small: more BLAS threads, and checks of each of them, only cost time.
         with (
-            one_blas_thread(),
+            single_blas_thread(),
             optimization.temporary_level(optimization.OptimizationFlag.skip_arg_checks),
         ):
             info = dmrg.run(psi, chain, options)

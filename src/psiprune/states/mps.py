@@ -21,11 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.threads import one_blas_thread, threads
+from psiprune.core.limits import EXACT_SITES
+from psiprune.core.random import Stream, generator_for
+from psiprune.core.threads import single_blas_thread, threads
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.states.tfim import LARGEST_DENSE, TFIM, midpoint
+from psiprune.states.tfim import TFIM, midpoint
 
 Tensors = tuple[NDArray[np.float64], ...]
 CANONICAL_TOLERANCE = 1e-8
@@ -114,9 +116,9 @@ class MPS:
         Raises:
             InputError: there are more than 20 sites.
         """
-        if self.sites > LARGEST_DENSE:
+        if self.sites > EXACT_SITES:
             raise InputError(
-                f"sites: a vector is made for at most {LARGEST_DENSE} sites, found {self.sites};"
+                f"sites: a vector is made for at most {EXACT_SITES} sites, found {self.sites};"
                 " use log_prob"
             )
         vector = np.ones((1, 1))  # [configuration, bond]
@@ -262,9 +264,9 @@ def mps_from_vector(
     """
     psi = np.asarray(vector)
     sites = psi.size.bit_length() - 1
-    if psi.ndim != 1 or psi.size != 2**sites or not 2 <= sites <= LARGEST_DENSE:
+    if psi.ndim != 1 or psi.size != 2**sites or not 2 <= sites <= EXACT_SITES:
         raise InputError(
-            f"vector: must have 2^N amplitudes with N from 2 to {LARGEST_DENSE}, found shape"
+            f"vector: must have 2^N amplitudes with N from 2 to {EXACT_SITES}, found shape"
             f" {psi.shape}"
         )
     psi = _check_real("vector", psi)
@@ -311,9 +313,7 @@ def sample(state: MPS, shots: int, seed: int = 0) -> Shots:
     bits = np.empty((shots, state.sites), dtype=np.uint8)
 
     def draw(chunk: int, rows: slice) -> None:
-        # A spawned sequence, as [seed, chunk] would let long seeds collide with chunks.
-        sequence = np.random.SeedSequence(seed, spawn_key=(chunk,))
-        uniform = np.random.default_rng(sequence).random((CHUNK, state.sites))
+        uniform = generator_for(seed, Stream.MPS_SAMPLING, chunk).random((CHUNK, state.sites))
         bits[rows] = _sample_chunk(state.tensors, uniform[: len(bits[rows])])
 
     _for_chunks(draw, shots, progress="sampling")
@@ -366,7 +366,7 @@ def _for_chunks(work: Callable[[int, slice], None], rows: int, progress: str | N
     slices = [slice(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
     # One BLAS thread each: the chunks keep the cores busy, and the sums keep their order.
     with (
-        one_blas_thread(),
+        single_blas_thread(),
         ThreadPoolExecutor(threads()) as pool,
         tqdm(total=rows, desc=progress, unit=" shots", disable=None if progress else True) as bar,
     ):

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_SITES
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.settings import Settings
 
-LARGEST_DENSE = 20
 """The most sites for which vectors over all 2^N configurations are made."""
 
 
@@ -149,7 +150,7 @@ class TFIM(Settings):
             operator = LinearOperator((2**inner, 2**inner), matvec=apply, dtype=np.float64)
             # The start is fixed, so that the same bits come out each time. The ground state is
             # positive (Perron and Frobenius), so it overlaps with any positive start.
-            start = 1 + np.random.default_rng(0).random(2**inner)
+            start = 1 + generator_for(0, Stream.LANCZOS_START).random(2**inner)
             ground = eigsh(operator, k=1, which="SA", v0=start)[1][:, 0]
         ground = np.abs(ground)
         full = np.concatenate([ground, ground[::-1]])
@@ -201,8 +202,8 @@ def _ising_energies(model: TFIM, sites: int) -> NDArray[np.float64]:
 
 
 def _check_dense(sites: int) -> None:
-    if sites > LARGEST_DENSE:
+    if sites > EXACT_SITES:
         raise InputError(
-            f"sites: a vector over all 2^N configurations is made for at most {LARGEST_DENSE}"
+            f"sites: a vector over all 2^N configurations is made for at most {EXACT_SITES}"
             f" sites, found {sites}; use the free-fermion methods or the MPS"
         )

@@ -17,7 +17,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.sweeps.arguments import check_program
 from psiprune.sweeps.batch import SUBMIT, queue
 from psiprune.sweeps.settings import SweepSettings
-from psiprune.sweeps.workers import Crew
+from psiprune.sweeps.workers import WorkerPool
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -56,7 +56,7 @@ def connected(engine: str, settings: SweepSettings) -> Iterator[Client]:
         else:
             where = _reached(engine)
         client = stack.enter_context(distributed.Client(where, set_as_default=False))
-        Crew(client).look()
+        WorkerPool(client).look()
         yield client
 
 
@@ -70,12 +70,12 @@ def _reached(address: str) -> str:
     limit = time.monotonic() + _PATIENCE
     _check_host(address)
 
-    async def identity() -> dict[str, object]:
+    async def fingerprint() -> dict[str, object]:
         async with rpc(address) as scheduler:
             return dict(await asyncio.wait_for(scheduler.identity(), limit - time.monotonic()))
 
     try:
-        kind = asyncio.run(identity())["type"]
+        kind = asyncio.run(fingerprint())["type"]
     except TimeoutError:
         raise InputError(
             f"scheduler: no answer from {address} in {_PATIENCE} s; start `dask scheduler` there, "

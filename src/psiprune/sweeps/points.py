@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from psiprune.experiments.ensemble import seeds_of
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
-from psiprune.metrics.selectors import check_state_gauge
+from psiprune.metrics.selectors import check_state_metric
 from psiprune.sweeps.run_tasks import Run
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.stages import Point, Step
@@ -46,7 +46,7 @@ def _points(settings: EnsembleSettings) -> Iterator[AnyPoint]:
     elif settings.until is not None or settings.rewind_epoch is not None:
         # The limit is that of all seeds, and to rewind needs an RBM that no stage keeps.
         if settings.until is not None:
-            check_state_gauge(settings.until.measure)
+            check_state_metric(settings.until.measure)
         yield Run(settings)
     else:
         sized = settings.for_size()

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from psiprune.core.exceptions import Diverged, InputError
+from psiprune.core.exceptions import DivergenceError, InputError, PsipruneError
 from psiprune.sweeps.file_visibility import LATE, LOOK, appears, look_again
 from psiprune.sweeps.points import AnyPoint, Outcome, steps_of
 from psiprune.sweeps.stages import Step, make
 from psiprune.sweeps.versions import versions_here
-from psiprune.sweeps.workers import Crew, WrongWorker, unfit
+from psiprune.sweeps.workers import IncompatibleWorkerError, WorkerPool, unfit
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 #: Seconds between looks at tasks that ended.
 _TICK = 0.05
 #: What comes again however often it is tried, told in words for people.
-_FOR_EVER = (InputError, Diverged)
+_FOR_EVER = (InputError, DivergenceError)
 #: Steps with their tasks, those that others need first.
 Chain: TypeAlias = "list[tuple[Step, Future]]"
 
 
-class Lost(RuntimeError):
+class SchedulerLostError(PsipruneError, RuntimeError):
     """The scheduler went away; what is finished stays."""
 
 
@@ -56,12 +56,12 @@ def by_dask(
     A worker that must not take part is told of and closed, and what failed by it is done again.
 
     Raises:
-        WrongWorker: none but such workers are there.
+        IncompatibleWorkerError: none but such workers are there.
         Lost: the scheduler went away.
     """
     from distributed import as_completed
 
-    crew = Crew(client)
+    crew = WorkerPool(client)
     crew.look()
     tasks = _Tasks(client, root, retries)
     ended = as_completed(loop=client.loop)
@@ -197,7 +197,9 @@ def _cause(chain: Chain) -> str | None:
             return told(step.kind, future.exception())
     # Not so if it is "lost", like all that a killed worker returned: files are what counts.
     if chain[-1][1].status == "cancelled":
-        raise Lost("the scheduler went away; the same command goes on with what is not done")
+        raise SchedulerLostError(
+            "the scheduler went away; the same command goes on with what is not done"
+        )
     return None
 
 
@@ -218,14 +220,14 @@ def work(
     """A task: make a step after those `needed`, whose tasks are `before` it, on one core.
 
     Raises:
-        WrongWorker: this worker cannot take part.
+        IncompatibleWorkerError: this worker cannot take part.
     """
     from distributed import get_worker
 
     worker = get_worker()
     why = unfit(root, wanted, worker.state.nthreads)
     if why:
-        raise WrongWorker(worker.address, why)
+        raise IncompatibleWorkerError(worker.address, why)
     import dask
 
     for each in needed:  # else a long training might be done twice

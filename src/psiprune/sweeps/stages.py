@@ -25,19 +25,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from psiprune.core.threads import one_blas_thread, one_thread
+from psiprune.core.limits import EXACT_SITES
+from psiprune.core.threads import single_blas_thread, single_thread
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import Member
 from psiprune.experiments.problem import Problem, kept_shots, kept_state
 from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import assemble, one_member, prune_dense, train_dense
-from psiprune.io.checkpoint import trainings_kept
+from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_bytes, write_dataset
-from psiprune.metrics.against_state import EXACT_SITES, reference_of
+from psiprune.metrics.against_state import reference_of
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
 from psiprune.states.mps import MPS
-from psiprune.training.train import Progress
+from psiprune.training.train import TrainingProgress
 
 Kind = Literal["state", "shots", "dense", "point"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -201,7 +202,7 @@ def make(stage: Step, root: Path) -> None:
     folder = stage.folder(root)
     begun = folder.exists()  # by a process that was killed, so its time is not known
     begin = time.thread_time()
-    with one_thread(), one_blas_thread():  # others would not be in that time
+    with single_thread(), single_blas_thread():  # others would not be in that time
         stage.build(root)
     if not begun:
         record = {"seconds": time.thread_time() - begin}
@@ -251,7 +252,7 @@ def _member(stage: Stage, root: Path) -> Member:
 def _dense(point: Point, root: Path) -> None:
     member = _member(point.stage("dense"), root)
     file = member.folder / "rbm.nc"
-    with trainings_kept(file):
+    with checkpointing(file):
         rbm, history = train_dense(point.settings, member, _watch)
         write_dataset(member.folder / "history.nc", history, "history")
         rbm.save(file)  # last, as with it checkpoints are taken for outlived
@@ -271,7 +272,7 @@ def _point(point: Point, root: Path) -> None:
     write_dataset(member.folder / "study.nc", dataset, "study")
 
 
-def _watch(_: Progress) -> None:
+def _watch(_: TrainingProgress) -> None:
     """Nobody looks: a stage is ended by ending its process."""
 
 

@@ -24,7 +24,7 @@ _LOOK, _QUIET = 1.0, 10.0
 _VERSIONS = "__import__('importlib').import_module('psiprune.sweeps.versions').versions_here()"
 
 
-class WrongWorker(InputError):
+class IncompatibleWorkerError(InputError):
     """A worker that must not take part: other code, another folder, too many threads."""
 
     def __init__(self, address: str, why: str) -> None:
@@ -37,7 +37,7 @@ class WrongWorker(InputError):
         return f"scheduler: worker {self.address} {self.why}"
 
 
-class Crew:
+class WorkerPool:
     """The workers of a scheduler as they come and go.
 
     Attributes:
@@ -58,7 +58,7 @@ class Crew:
         """Ask workers that are new, once a second or now; tell if for some time none is there.
 
         Raises:
-            WrongWorker: new ones are wrong, and no other is there.
+            IncompatibleWorkerError: new ones are wrong, and no other is there.
         """
         if self._client.status != "running" or (not now and time.monotonic() < self._next):
             return
@@ -79,13 +79,13 @@ class Crew:
         That is so if there was one since `refused` was counted, as its tasks fail with anything.
 
         Raises:
-            WrongWorker: no other worker is there.
+            IncompatibleWorkerError: no other worker is there.
         """
         self.look(now=True)
         errors = [future.exception() for future in futures if future.status == "error"]
         if not errors:
             return False
-        told = [error for error in errors if isinstance(error, WrongWorker)]
+        told = [error for error in errors if isinstance(error, IncompatibleWorkerError)]
         # Others may have told of the same worker, which is gone by now.
         self._refuse({each.address: each.why for each in told if each.address in self._fit})
         return bool(told) or self.refused > refused
@@ -131,7 +131,7 @@ class Crew:
     def _refuse(self, wrong: Mapping[str, str]) -> None:
         new = {each: why for each, why in wrong.items() if each not in self._wrong}
         self._fit -= set(new)
-        errors = [WrongWorker(address, why) for address, why in new.items()]
+        errors = [IncompatibleWorkerError(address, why) for address, why in new.items()]
         if errors and not self._fit:
             raise errors[0]
         for error in errors:

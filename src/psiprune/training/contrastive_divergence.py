@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core import random
-from psiprune.core.exceptions import Diverged
+from psiprune.core.exceptions import DivergenceError
+from psiprune.core.random import Stream, generator_for, stream_key
 from psiprune.data.shots import Shots
 from psiprune.kernels import cd, layout
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
-
-_STREAM = 1  # tells this module's random numbers from those of sampling
-_SHUFFLE, _GIBBS, _CHAINS = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +53,7 @@ class TrainingState:
             "chains": self.chains,
         }
 
-    def taken_up(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> TrainingState:
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> TrainingState:
         """From the start of a training, the state that gave these arrays."""
         ends = np.cumsum([len(values) for values in self.at])[:-1]
         at, velocity = (
@@ -71,7 +68,7 @@ def start_training(rbm: RBM, settings: TrainSettings, seed: int) -> TrainingStat
     velocity = layout.Parameters(*(np.zeros_like(values) for values in at))
     lanes = layout.lanes_of(layout.tile_shape(settings.batch_size))
     tiles = -(-settings.batch_size // lanes) if settings.method == "pcd" else 0
-    generator = np.random.default_rng([seed, _STREAM, _CHAINS])
+    generator = generator_for(seed, Stream.PERSISTENT_CHAINS)
     chains = generator.integers(0, 2, (tiles, rbm.visible, lanes)).astype(np.float32)
     return TrainingState(rbm.mask, 0, at, velocity, chains)
 
@@ -94,7 +91,7 @@ def train_epochs(
     while state.epoch < settings.epochs:
         state = _one_epoch(state, data, graph, settings, seed)
         if not all(np.isfinite(values).all() for values in state.at):
-            raise Diverged(
+            raise DivergenceError(
                 f"training diverged in epoch {state.epoch} (a parameter is not finite); "
                 f"learning_rate = {settings.learning_rate} is too large, take a smaller one"
             )
@@ -114,7 +111,7 @@ def _one_epoch(
     )
     chains = state.chains.copy()
     order = np.arange(data.shape[1], dtype=np.int32)
-    cd.shuffle(order, random.stream_key(seed, _STREAM, _SHUFFLE, state.epoch))
+    cd.shuffle(order, stream_key(seed, Stream.SHUFFLE, state.epoch))
     elapsed = state.epoch / max(1, settings.epochs - 1)
     cd.train_epoch(
         data,
@@ -128,7 +125,7 @@ def _one_epoch(
         np.float32(settings.learning_rate * settings.learning_rate_decay**elapsed),
         np.float32(settings.momentum),
         np.float32(settings.weight_decay),
-        random.stream_key(seed, _STREAM, _GIBBS, state.epoch),
+        stream_key(seed, Stream.NEGATIVE_PHASE, state.epoch),
         layout.tile_shape(settings.batch_size),
     )
     return TrainingState(state.mask, state.epoch + 1, at, velocity, chains)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from psiprune.core.limits import EXACT_GRADIENT_UNITS, LARGEST_FISHER
+from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
 from psiprune.core.settings import Settings
 
 
@@ -76,7 +76,7 @@ class TrainSettings(Settings):
         method: str | None = self.method
         if method is None:
             parameters = visible * hidden + visible + hidden
-            large = "natural" if parameters <= LARGEST_FISHER else "pcd"
+            large = "natural" if parameters <= FISHER_PARAMETERS else "pcd"
             method = "cd" if min(visible, hidden) <= EXACT_GRADIENT_UNITS else large
         defaults = self._natural if method == "natural" else {}
         return type(self)(**{**defaults, **self.model_dump(exclude_unset=True), "method": method})

@@ -10,12 +10,18 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from psiprune.core.random import Stream, generator_for
 from psiprune.inference.fisher import fisher_matrix
-from psiprune.rbm.likelihood import Configurations, flatten, from_vector, log_likelihood, to_vector
+from psiprune.rbm.likelihood import (
+    WeightedConfigurations,
+    flatten,
+    from_vector,
+    log_likelihood,
+    to_vector,
+)
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
 
-_STREAM = 4
 #: Configurations that estimate the Fisher matrix of a step; it only shapes the step.
 _FISHER_SAMPLE = 8192
 #: The run ends when a step promises less than this in log-likelihood (nat a shot), far below
@@ -51,7 +57,7 @@ class NaturalState:
             "done": np.array(int(self.done)),
         }
 
-    def taken_up(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> NaturalState:
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> NaturalState:
         """From the start of a training, the state that gave these arrays."""
         rbm = from_vector(self.rbm, arrays["parameters"])
         value, damping = float(arrays["log_likelihood"]), float(arrays["damping"])
@@ -64,7 +70,7 @@ def start_natural(rbm: RBM) -> NaturalState:
 
 
 def natural_steps(
-    start: NaturalState, data: Configurations, settings: TrainSettings, seed: int
+    start: NaturalState, data: WeightedConfigurations, settings: TrainSettings, seed: int
 ) -> Iterator[NaturalState]:
     """The states after each step (F + lambda 1)^-1 g up the exact log-likelihood of the data.
 
@@ -111,11 +117,13 @@ def natural_steps(
             return
 
 
-def _some_of(data: Configurations, seed: int, epoch: int) -> Configurations:
+def _some_of(data: WeightedConfigurations, seed: int, epoch: int) -> WeightedConfigurations:
     """A sample of the data for one Fisher matrix; all of it where there is not much."""
     if len(data.weight) <= _FISHER_SAMPLE:
         return data
-    generator = np.random.default_rng([seed, _STREAM, epoch])
+    generator = generator_for(seed, Stream.FISHER_SUBSET, epoch)
     cumulative = np.cumsum(data.weight)
     drawn = np.searchsorted(cumulative, generator.random(_FISHER_SAMPLE) * cumulative[-1])
-    return Configurations(data.bits[:, drawn], np.full(_FISHER_SAMPLE, 1.0 / _FISHER_SAMPLE))
+    return WeightedConfigurations(
+        data.bits[:, drawn], np.full(_FISHER_SAMPLE, 1.0 / _FISHER_SAMPLE)
+    )

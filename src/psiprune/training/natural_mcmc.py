@@ -11,14 +11,14 @@ import scipy.linalg
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from psiprune.core import random
-from psiprune.core.exceptions import Diverged, InputError
-from psiprune.core.limits import LARGEST_FISHER
-from psiprune.core.threads import in_threads
+from psiprune.core.exceptions import DivergenceError, InputError
+from psiprune.core.limits import FISHER_PARAMETERS
+from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.threads import map_threads
 from psiprune.data.shots import Shots
 from psiprune.inference.fisher import damped_factor, sample_fisher
 from psiprune.rbm import gibbs
-from psiprune.rbm.likelihood import Moments, collapse, flatten, from_vector, to_vector
+from psiprune.rbm.likelihood import Moments, flatten, from_vector, to_vector, unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
 
@@ -33,7 +33,7 @@ _PIECE = 8192  # configurations a task; fixed, so that sums are the same on any 
 
 
 @dataclass(frozen=True, eq=False)
-class Metric:
+class FisherFactor:
     """The Fisher matrix that shapes the steps, and what it was made of, which is far smaller.
 
     Attributes:
@@ -67,7 +67,7 @@ class ChainState:
     epoch: int
     rbm: RBM
     chains: NDArray[np.uint8]
-    metric: Metric | None
+    metric: FisherFactor | None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """What a checkpoint keeps: of the metric what it was made of, not the large matrix."""
@@ -86,7 +86,7 @@ class ChainState:
         }
         return {**arrays, **{f"metric_{name}": array for name, array in kept.items()}}
 
-    def taken_up(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ChainState:
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ChainState:
         """From the start of a training, the state that gave these arrays."""
         rbm = from_vector(self.rbm, arrays["parameters"])
         metric = None
@@ -106,12 +106,12 @@ def start_chain_training(rbm: RBM, shots: Shots, settings: TrainSettings, seed: 
     Raises:
         InputError: more than 20,000 parameters.
     """
-    if rbm.number_of_parameters > LARGEST_FISHER:
+    if rbm.number_of_parameters > FISHER_PARAMETERS:
         raise InputError(
-            f"method: 'natural' holds a Fisher matrix of at most {LARGEST_FISHER:,} parameters, "
+            f"method: 'natural' holds a Fisher matrix of at most {FISHER_PARAMETERS:,} parameters, "
             f"found {rbm.number_of_parameters:,}; train with method 'pcd', or with a mask"
         )
-    generator = np.random.default_rng(random.seed_for(seed, "natural start"))
+    generator = generator_for(seed, Stream.NATURAL_START)
     chosen = generator.integers(0, len(shots), settings.batch_size)
     return ChainState(0, rbm, shots.bits[chosen], None)
 
@@ -147,7 +147,7 @@ def _one_step(
     state: ChainState, data: Sequence[NDArray[np.float32]], settings: TrainSettings, seed: int
 ) -> ChainState:
     rbm, elapsed = state.rbm, state.epoch / max(1, settings.epochs - 1)
-    own = random.seed_for(seed, f"natural step {state.epoch}")
+    own = derive_seed(seed, Stream.NATURAL_STEP, state.epoch)
     begin = gibbs.start_chains(rbm.machine, state.chains, own)
     bits = gibbs.advance_with_flips(begin, settings.cd_steps).bits
     scores = zip(mean_scores(rbm, data), mean_scores(rbm, _pieces(bits)), strict=True)
@@ -160,7 +160,7 @@ def _one_step(
         metric = _metric(rbm, bits, damping)
     direction = scipy.linalg.cho_solve((metric.factor, True), gradient, check_finite=False)
     if not np.isfinite(direction).all():
-        raise Diverged(
+        raise DivergenceError(
             f"training diverged in epoch {state.epoch + 1} (a step is not finite); start from "
             "smaller weights, or train with method 'pcd'"
         )
@@ -188,15 +188,15 @@ def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
         sums = given @ bits.T, bits.sum(axis=1), given.sum(axis=1)
         return Moments(*(total.astype(np.float64) for total in sums))
 
-    parts = in_threads(one, pieces)
+    parts = map_threads(one, pieces)
     count = sum(bits.shape[1] for bits in pieces)
     return Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
 
 
-def _metric(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> Metric:
+def _metric(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> FisherFactor:
     # The transpose of the symmetric matrix has the memory order of LAPACK, which spares a copy.
-    factor, damping = damped_factor(sample_fisher(rbm, collapse(bits)).T, damping)
-    return Metric(factor, to_vector(rbm), bits, damping)
+    factor, damping = damped_factor(sample_fisher(rbm, unique_configurations(bits)).T, damping)
+    return FisherFactor(factor, to_vector(rbm), bits, damping)
 
 
 def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.threads import one_blas_thread
+from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoint, Notes
 from psiprune.rbm.init import initial_rbm, local_rbm
-from psiprune.rbm.likelihood import collapse
+from psiprune.rbm.likelihood import unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.training.contrastive_divergence import TrainingState, start_training, train_epochs
 from psiprune.training.methods import TrainSettings
@@ -29,7 +29,7 @@ from psiprune.training.natural_mcmc import ChainState, chain_steps, start_chain_
 _LOG = logging.getLogger(__name__)
 
 
-class Progress(Protocol):
+class TrainingProgress(Protocol):
     """What a watcher of training sees after each epoch."""
 
     @property
@@ -41,11 +41,11 @@ class Progress(Protocol):
         """The RBM now."""
 
 
-Watch = Callable[[Progress], None]
+Callback = Callable[[TrainingProgress], None]
 
 
 @runtime_checkable
-class Noting(Protocol):
+class StatefulCallback(Protocol):
     """A watcher with `notes`; a checkpoint keeps them, and a training taken up has them again."""
 
     notes: Notes
@@ -67,13 +67,13 @@ def _begin(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> Stat
 def _states(state: State, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[State]:
     """The states after a state."""
     if isinstance(state, NaturalState):
-        return natural_steps(state, collapse(shots.bits), settings, seed)
+        return natural_steps(state, unique_configurations(shots.bits), settings, seed)
     if isinstance(state, ChainState):
         return chain_steps(state, shots, settings, seed)
     return train_epochs(state, shots, settings, seed)
 
 
-def identity(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> dict[str, object]:
+def fingerprint(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> dict[str, object]:
     """All that the numbers of a training follow from."""
     return {
         "psiprune": version("psiprune"),
@@ -102,7 +102,7 @@ def initial(
     return initial_rbm(shots.sites, hidden, seed, mask)
 
 
-@one_blas_thread()
+@single_blas_thread()
 def train(
     shots: Shots | ArrayLike,
     *,
@@ -111,7 +111,7 @@ def train(
     mask: NDArray[np.bool_] | None = None,
     start: RBM | None = None,
     settings: TrainSettings | None = None,
-    watch: Watch | None = None,
+    watch: Callback | None = None,
     **changes: Any,
 ) -> RBM:
     """Fit an RBM to shots by CD-k, PCD, or natural gradient of the likelihood.
@@ -160,9 +160,9 @@ def train(
     _LOG.info(
         "%s: training by %s, %d epochs over %d shots", what, chosen.method, chosen.epochs, len(data)
     )
-    notes: Notes = watch.notes if isinstance(watch, Noting) else {}
+    notes: Notes = watch.notes if isinstance(watch, StatefulCallback) else {}
     first = _begin(start, data, chosen, seed)
-    with Checkpoint(partial(identity, start, data, chosen, seed)) as checkpoint:
+    with Checkpoint(partial(fingerprint, start, data, chosen, seed)) as checkpoint:
         state = begun = checkpoint.resume(first, notes)
         if begun is not first:
             _LOG.info("%s: taken up after epoch %d", what, begun.epoch)

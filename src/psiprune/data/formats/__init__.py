@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import File, Reading, as_bits
+from psiprune.data.formats.base import File, ParsedShots, as_bits
 from psiprune.data.formats.braket import read_braket
 from psiprune.data.formats.cirq import read_cirq
 from psiprune.data.formats.hdf5 import read_hdf5
@@ -36,7 +36,7 @@ class Format(NamedTuple):
         settings: what it takes of `ReadSettings` beside `order`.
     """
 
-    read: Callable[[File, ReadSettings], Reading]
+    read: Callable[[File, ReadSettings], ParsedShots]
     settings: tuple[str, ...] = ()
 
 
@@ -57,7 +57,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def read_bits(file: File, name: str | None, settings: ReadSettings) -> tuple[str, Reading]:
+def read_bits(file: File, name: str | None, settings: ReadSettings) -> tuple[str, ParsedShots]:
     """The format's name and what the file holds; None takes the format that the content shows.
 
     Raises:
@@ -80,7 +80,7 @@ def read_bits(file: File, name: str | None, settings: ReadSettings) -> tuple[str
     bits, order = as_bits(found.bits, str(file.path)), found.order
     if settings.order == "reversed":
         bits, order = as_bits(bits[:, ::-1], str(file.path)), f"reversed, without that {order}"
-    return name, Reading(bits, order, found.dropped, found.notes)
+    return name, ParsedShots(bits, order, found.dropped, found.notes)
 
 
 def sniff(file: File) -> str:

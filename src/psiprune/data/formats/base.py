@@ -70,7 +70,7 @@ class File:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ParsedShots:
     """Shots as a format holds them, and what became of the rest.
 
     Attributes:

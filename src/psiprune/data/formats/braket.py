@@ -13,7 +13,7 @@ import numpy as np
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import (
     File,
-    Reading,
+    ParsedShots,
     as_bits,
     bits_of_strings,
     brief,
@@ -26,7 +26,7 @@ from psiprune.data.formats.settings import ReadSettings
 _BITS: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1}
 
 
-def read_braket(file: File, settings: ReadSettings) -> Reading:
+def read_braket(file: File, settings: ReadSettings) -> ParsedShots:
     """Bits of `GateModelTaskResult` (results.json of a task), or of `measurement_counts`.
 
     Columns stand as `measuredQubits` lists them; where its numbers do not rise, `order` must say
@@ -68,7 +68,7 @@ def read_braket(file: File, settings: ReadSettings) -> Reading:
         )
     if settings.order == "numbered":
         bits, names = bits[:, numbered], ", ".join(map(str, sorted(qubits)))
-    return Reading(bits, f"sites are the qubits {names}", notes={"qubits": names})
+    return ParsedShots(bits, f"sites are the qubits {names}", notes={"qubits": names})
 
 
 def _table(rows: list[Any], sites: int, place: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -90,7 +90,7 @@ def _table(rows: list[Any], sites: int, place: str) -> np.ndarray[Any, np.dtype[
     return np.array(out, dtype=np.uint8).reshape(len(rows), sites)
 
 
-def _read_counts(data: dict[str, Any], settings: ReadSettings, place: str) -> Reading:
+def _read_counts(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
     """`result.measurement_counts`: big-endian, the first character is the first measured qubit."""
     if not data:
         raise InputError(f"{place}: holds no outcomes; it needs at least one shot")
@@ -98,4 +98,4 @@ def _read_counts(data: dict[str, Any], settings: ReadSettings, place: str) -> Re
         raise InputError(f"{place}: order: counts do not name the qubits; take listed or reversed")
     outcomes = bits_of_strings(list(data), place)
     bits = expand_counts(outcomes, data.values(), place)
-    return Reading(bits, "site 0 is the first character, the first measured qubit")
+    return ParsedShots(bits, "site 0 is the first character, the first measured qubit")

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import File, Reading, as_bits, brief, check_size, choose, part
+from psiprune.data.formats.base import File, ParsedShots, as_bits, brief, check_size, choose, part
 from psiprune.data.formats.numpy import load_npy
 from psiprune.data.formats.settings import ReadSettings
 
 _RESULTS = ("Result", "ResultDict", "TrialResult")  # names of then and now
 
 
-def read_cirq(file: File, settings: ReadSettings) -> Reading:
+def read_cirq(file: File, settings: ReadSettings) -> ParsedShots:
     """Bits of a measurement key, its qubits in the order in which they were measured.
 
     `records` [repetition, instance, qubit], in older versions `measurements` [repetition, qubit],
@@ -46,7 +46,7 @@ def read_cirq(file: File, settings: ReadSettings) -> Reading:
     if len({len(table) for table in tables}) > 1:
         raise InputError(f"{place}: the keys chosen differ in their number of repetitions")
     order = f"sites are the qubits of {', '.join(keys)} in the order of measurement"
-    return Reading(np.concatenate(tables, axis=1), order, notes={"keys": ", ".join(keys)})
+    return ParsedShots(np.concatenate(tables, axis=1), order, notes={"keys": ", ".join(keys)})
 
 
 def _record(record: Any, place: str) -> NDArray[np.uint8]:

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import File, Reading, as_bits, bits_from_spins, choose_one, rising
+from psiprune.data.formats.base import (
+    File,
+    ParsedShots,
+    as_bits,
+    bits_from_spins,
+    choose_one,
+    rising,
+)
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.netcdf import check_stored
 
@@ -20,7 +27,7 @@ _SHOTS = frozenset({"shot", "repetition", "rep", "repeat", "sample", "trial", "r
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
-def read_hdf5(file: File, settings: ReadSettings) -> Reading:
+def read_hdf5(file: File, settings: ReadSettings) -> ParsedShots:
     """Bits of a dataset [shot, site] of HDF5 or NetCDF 4, or of a variable of NetCDF 3.
 
     The one named by `key`, else `bits`, else the only table of numbers. Where dimensions have names
@@ -56,7 +63,7 @@ def read_hdf5(file: File, settings: ReadSettings) -> Reading:
     convert = bits_from_spins if settings.spin else as_bits
     bits = convert(table.values, str(file.path))
     order = f"site 0 is the first along the dimension '{table.sites}'" if table.sites else ""
-    return Reading(bits, order or "site 0 is column 0", notes={"dataset": name})
+    return ParsedShots(bits, order or "site 0 is column 0", notes={"dataset": name})
 
 
 class _Table:

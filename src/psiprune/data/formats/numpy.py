@@ -10,15 +10,15 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import File, Reading, as_bits, bits_from_spins, choose_one
+from psiprune.core.exceptions import InputError, PsipruneError
+from psiprune.data.formats.base import File, ParsedShots, as_bits, bits_from_spins, choose_one
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.netcdf import MOST_UNPACKED
 
 ORDER = "site 0 is column 0"
 
 
-def read_numpy(file: File, settings: ReadSettings) -> Reading:
+def read_numpy(file: File, settings: ReadSettings) -> ParsedShots:
     """Bits of an array [shot, site]: of an .npz the one named, else `bits`, else the only one.
 
     Raises:
@@ -41,7 +41,7 @@ def read_numpy(file: File, settings: ReadSettings) -> Reading:
             raise InputError(f"{file.path}: key: a .npy file has one array without a name")
         array = load_npy(file)
     convert = bits_from_spins if settings.spin else as_bits
-    return Reading(convert(array, str(file.path)), ORDER, notes=notes)
+    return ParsedShots(convert(array, str(file.path)), ORDER, notes=notes)
 
 
 def list_npz(file: File) -> list[str]:
@@ -59,7 +59,7 @@ def load_npz(file: File, name: str) -> NDArray[Any]:
         with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
             entry = archive.getinfo(f"{name}.npy")
             if entry.file_size > MOST_UNPACKED:
-                raise _Refused(
+                raise _RefusedError(
                     f"the array {name[:60]!r} unpacks to {entry.file_size} bytes, more than the "
                     f"{MOST_UNPACKED} that fit in memory here; save its bits as uint8 (array.astype"
                     "('u1')), or a random part of the shots"
@@ -94,12 +94,12 @@ def _load(stream: IO[bytes], size: int) -> NDArray[Any]:
         header = np.lib.format.read_array_header_2_0(stream)
     shape, fortran, dtype = header
     if dtype.hasobject:
-        raise _Refused("holds Python objects, which are never loaded; save numbers 0 and 1")
+        raise _RefusedError("holds Python objects, which are never loaded; save numbers 0 and 1")
     count = 1
     for length in shape:
         count *= length
     if min(shape, default=0) < 0 or count * dtype.itemsize > size:
-        raise _Refused(
+        raise _RefusedError(
             f"its header claims an array of the shape {str(shape)[:60]}, which is more than the "
             "file holds; it is truncated or damaged"
         )
@@ -108,12 +108,12 @@ def _load(stream: IO[bytes], size: int) -> NDArray[Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-class _Refused(ValueError):
+class _RefusedError(PsipruneError, ValueError):
     """What is wrong with an array, in words of ours."""
 
 
 def _damaged(file: File, error: Exception) -> InputError:
-    if isinstance(error, _Refused):
+    if isinstance(error, _RefusedError):
         return InputError(f"{file.path}: {error}")
     return InputError(
         f"{file.path}: truncated, damaged, or not a plain array ({type(error).__name__})"

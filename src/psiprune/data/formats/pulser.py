@@ -12,7 +12,7 @@ from typing import Any
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import (
     File,
-    Reading,
+    ParsedShots,
     bits_of_strings,
     brief,
     choose_one,
@@ -25,7 +25,7 @@ from psiprune.data.formats.settings import ReadSettings
 _ORDER = "site 0 is the first character, the first atom; bit 1 is the Rydberg state"
 
 
-def read_pulser(file: File, settings: ReadSettings) -> Reading:
+def read_pulser(file: File, settings: ReadSettings) -> ParsedShots:
     """Bits of a counter, of a Pasqal job's `full_result`, or of `Results.to_abstract_repr()`.
 
     Of `full_result` the `raw` list is taken where it is there, as it keeps the order of the shots.
@@ -38,7 +38,7 @@ def read_pulser(file: File, settings: ReadSettings) -> Reading:
     return _read(file.json, settings, str(file.path))
 
 
-def _read(data: Any, settings: ReadSettings, place: str) -> Reading:
+def _read(data: Any, settings: ReadSettings, place: str) -> ParsedShots:
     if not isinstance(data, dict):
         hint = "; save each result to a file of its own" if isinstance(data, list) else ""
         raise InputError(
@@ -58,14 +58,16 @@ def _read(data: Any, settings: ReadSettings, place: str) -> Reading:
             bits = bits_of_strings(rows, f"{place}: raw")
             if Counter(rows) != {key: count for key, count in counter.items() if count}:
                 raise InputError(f"{place}: 'raw' and 'counter' do not agree; the file is damaged")
-            return Reading(bits, _ORDER)
+            return ParsedShots(bits, _ORDER)
         data = counter
     if not data:
         raise InputError(f"{place}: holds no outcomes; it needs at least one shot")
-    return Reading(expand_counts(bits_of_strings(list(data), place), data.values(), place), _ORDER)
+    return ParsedShots(
+        expand_counts(bits_of_strings(list(data), place), data.values(), place), _ORDER
+    )
 
 
-def _read_results(data: dict[str, Any], settings: ReadSettings, place: str) -> Reading:
+def _read_results(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
     tags, atoms = part(data, "tagmap", dict, place), part(data, "atom_order", list, place)
     strings = [tag for tag in tags if tag.startswith("bitstrings")]
     if not strings:
@@ -85,4 +87,6 @@ def _read_results(data: dict[str, Any], settings: ReadSettings, place: str) -> R
             f"{place}: bit strings have {outcomes.shape[1]} bits, but there are {len(atoms)} atoms"
         )
     names = ", ".join(map(str, atoms))
-    return Reading(expand_counts(outcomes, counter.values(), place), _ORDER, notes={"atoms": names})
+    return ParsedShots(
+        expand_counts(outcomes, counter.values(), place), _ORDER, notes={"atoms": names}
+    )

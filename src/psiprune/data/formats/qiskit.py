@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import (
     File,
-    Reading,
+    ParsedShots,
     bits_of_strings,
     brief,
     check_size,
@@ -37,7 +37,7 @@ _ORDER = "site 0 is bit 0, the rightmost character of a Qiskit bit string"
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 
 
-def read_qiskit(file: File, settings: ReadSettings) -> Reading:
+def read_qiskit(file: File, settings: ReadSettings) -> ParsedShots:
     """Bits of what Qiskit gives for a circuit measured in Z, with qubit 0 as site 0.
 
     JSON of `get_counts()` (bit strings, with blanks between registers, or hexadecimal with
@@ -54,7 +54,7 @@ def read_qiskit(file: File, settings: ReadSettings) -> Reading:
     if file.content.startswith((b"PK", b"\x93NUMPY")):
         if settings.key:
             raise InputError(f"{place}: key: a BitArray in NumPy's format is one register")
-        return Reading(_unpack(*_numpy_bit_array(file, settings), place), _ORDER)
+        return ParsedShots(_unpack(*_numpy_bit_array(file, settings), place), _ORDER)
     data = file.json
     kind = data.get("__type__") if isinstance(data, dict) else None
     if kind is not None:
@@ -65,14 +65,14 @@ def read_qiskit(file: File, settings: ReadSettings) -> Reading:
         raise InputError(f"{place}: key: there is nothing to choose from in counts or memory")
     if isinstance(data, dict):
         outcomes = _bits(list(data), settings.qubits, place)
-        return Reading(expand_counts(outcomes, data.values(), place), _ORDER)
+        return ParsedShots(expand_counts(outcomes, data.values(), place), _ORDER)
     if isinstance(data, list) and data and all(isinstance(item, dict) for item in data):
         raise InputError(
             f"{place}: holds the counts of {len(data)} circuits; save those of one, "
             "result.get_counts(0)"
         )
     if isinstance(data, list) and data:
-        return Reading(_bits(data, settings.qubits, place), _ORDER)
+        return ParsedShots(_bits(data, settings.qubits, place), _ORDER)
     raise InputError(
         f"{place}: needs Qiskit's counts as an object, or memory as a list, found {brief(data)}"
     )
@@ -134,7 +134,7 @@ def _hexadecimal(keys: Sequence[str], qubits: int | None, place: str) -> NDArray
     return np.unpackbits(table, axis=1, count=qubits, bitorder="little")
 
 
-def _read_result(data: dict[str, Any], settings: ReadSettings, place: str) -> Reading:
+def _read_result(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
     """`Result.to_dict()`: the memory where there is one, as it keeps the order of the shots."""
     results = part(data, "results", list, place)
     names = [str(number) for number in range(len(results))]
@@ -150,13 +150,13 @@ def _read_result(data: dict[str, Any], settings: ReadSettings, place: str) -> Re
         )
     memory = found.get("memory")
     if isinstance(memory, list) and memory:
-        return Reading(_bits(memory, qubits, place), _ORDER)
+        return ParsedShots(_bits(memory, qubits, place), _ORDER)
     counts = part(found, "counts", dict, place)
     outcomes = _bits(list(counts), qubits, place)
-    return Reading(expand_counts(outcomes, counts.values(), place), _ORDER)
+    return ParsedShots(expand_counts(outcomes, counts.values(), place), _ORDER)
 
 
-def _read_encoded(data: dict[str, Any], settings: ReadSettings, place: str) -> Reading:
+def _read_encoded(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
     """What `RuntimeEncoder` writes: {"__type__": ..., "__value__": ...}, boxes within boxes."""
     kind, wanted = data["__type__"], settings.key
     notes = {}
@@ -179,10 +179,10 @@ def _read_encoded(data: dict[str, Any], settings: ReadSettings, place: str) -> R
             raise InputError(f"{place}: the registers chosen differ in their number of shots")
         notes["registers"] = ", ".join(registers)
         order = f"{_ORDER}; registers {notes['registers']} one after the other"
-        return Reading(np.concatenate(tables, axis=1), order, notes=notes)
+        return ParsedShots(np.concatenate(tables, axis=1), order, notes=notes)
     if wanted:
         raise InputError(f"{place}: key: a single BitArray is one register, nothing to choose")
-    return Reading(_encoded_bit_array(data, place), _ORDER)
+    return ParsedShots(_encoded_bit_array(data, place), _ORDER)
 
 
 def _encoded_bit_array(data: Any, place: str) -> NDArray[np.uint8]:

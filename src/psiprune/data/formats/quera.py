@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import File, Reading, brief, choose_one, part
+from psiprune.data.formats.base import File, ParsedShots, brief, choose_one, part
 from psiprune.data.formats.settings import ReadSettings
 
 _ANALOG = "braket.task_result.analog_hamiltonian_simulation_task_result"
@@ -37,7 +37,7 @@ def is_analog(data: Any) -> bool:
     return name == _ANALOG or "shot_outputs" in data or bloqade
 
 
-def read_quera(file: File, settings: ReadSettings) -> Reading:
+def read_quera(file: File, settings: ReadSettings) -> ParsedShots:
     """Bits of an analog task, 1 for the Rydberg state, shots with missing atoms left out.
 
     `AnalogHamiltonianSimulationTaskResult` of Braket, `QuEraTaskResults`, or a batch saved by
@@ -114,7 +114,7 @@ def _shots(task: dict[str, Any], place: str) -> list[_Shot]:
 
 def _select(
     shots: list[_Shot], filling: tuple[int, ...] | None, settings: ReadSettings, place: str
-) -> Reading:
+) -> ParsedShots:
     """The complete shots, and how many are not."""
     good = [(number, shot) for number, shot in enumerate(shots) if shot.status.lower() in _DONE]
     dropped = {"failed": len(shots) - len(good)} if len(good) < len(shots) else {}
@@ -149,4 +149,4 @@ def _select(
     notes = {}
     if not used.all():
         notes["vacant_sites"] = ", ".join(map(str, np.flatnonzero(~used)))
-    return Reading(1 - after[complete][:, used], _ORDER, dropped, notes)
+    return ParsedShots(1 - after[complete][:, used], _ORDER, dropped, notes)

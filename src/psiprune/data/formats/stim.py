@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import File, Reading, bits_of_strings, check_size
+from psiprune.data.formats.base import File, ParsedShots, bits_of_strings, check_size
 from psiprune.data.formats.settings import ReadSettings
 
 _ORDER = "site 0 is the first measurement of the circuit"
 
 
-def read_01(file: File, settings: ReadSettings) -> Reading:
+def read_01(file: File, settings: ReadSettings) -> ParsedShots:
     """One shot a line, a character 0 or 1 for each measurement, in the order of the circuit.
 
     Raises:
@@ -25,10 +25,10 @@ def read_01(file: File, settings: ReadSettings) -> Reading:
         raise InputError(
             f"{file.path}: shots have {bits.shape[1]} bits, but qubits is {settings.qubits}"
         )
-    return Reading(bits, _ORDER)
+    return ParsedShots(bits, _ORDER)
 
 
-def read_b8(file: File, settings: ReadSettings) -> Reading:
+def read_b8(file: File, settings: ReadSettings) -> ParsedShots:
     """Each shot in ceil(N/8) bytes; measurement k is bit k mod 8, from the lowest, of byte k // 8.
 
     Raises:
@@ -55,7 +55,7 @@ def read_b8(file: File, settings: ReadSettings) -> Reading:
             f"{file.path}: shot {row} has a bit set beyond the {sites} of qubits; the number is "
             "another, or the file is not b8"
         )
-    return Reading(np.unpackbits(packed, axis=1, count=sites, bitorder="little"), _ORDER)
+    return ParsedShots(np.unpackbits(packed, axis=1, count=sites, bitorder="little"), _ORDER)
 
 
 def write_b8(bits: NDArray[np.uint8]) -> bytes:

@@ -14,7 +14,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import (
     SIGNS_HINT,
     File,
-    Reading,
+    ParsedShots,
     bits_of_strings,
     expand_counts,
     in_order,
@@ -36,7 +36,7 @@ _NO_SITES = frozenset(
 _PIECE = 1 << 16  # characters, or lines, that are looked at at a time
 
 
-def read_text(file: File, settings: ReadSettings) -> Reading:
+def read_text(file: File, settings: ReadSettings) -> ParsedShots:
     """Bits of text, in the order of the columns; a line of names at the top is a header.
 
     Lines of a bit string and a number are counts, which need `order`, see `read_counted`.
@@ -59,10 +59,10 @@ def read_text(file: File, settings: ReadSettings) -> Reading:
         _check_header(names, [] if first is None else _split(first[1]), file.path, settings)
         if len(names) > 1:
             notes["columns"] = ", ".join(names)
-    return Reading(_rows(file, first, lines, settings.spin), _ORDER, notes=notes)
+    return ParsedShots(_rows(file, first, lines, settings.spin), _ORDER, notes=notes)
 
 
-def read_qucumber(file: File, settings: ReadSettings) -> Reading:
+def read_qucumber(file: File, settings: ReadSettings) -> ParsedShots:
     """QuCumber's training samples; with its training bases, the shots measured in Z everywhere.
 
     The file of bases has a line for each shot and in it a letter for each site, as
@@ -75,7 +75,7 @@ def read_qucumber(file: File, settings: ReadSettings) -> Reading:
     lines = _lines(file, 0)
     bits = _rows(file, next(lines, None), lines, False)
     if settings.bases is None:
-        return Reading(bits, _ORDER)
+        return ParsedShots(bits, _ORDER)
     bases = File(settings.bases, read_content(settings.bases))
     kept = _all_z(bases, bits.shape[1])
     if len(kept) != len(bits):
@@ -89,7 +89,7 @@ def read_qucumber(file: File, settings: ReadSettings) -> Reading:
             "for sqrt(p) describes shots in Z"
         )
     dropped = {"not measured in Z everywhere": int((~kept).sum())}
-    return Reading(bits[kept], _ORDER, dropped, {"bases": bases.path.name})
+    return ParsedShots(bits[kept], _ORDER, dropped, {"bases": bases.path.name})
 
 
 def write_text(bits: NDArray[np.uint8]) -> bytes:
@@ -307,7 +307,7 @@ def is_counted(values: list[str]) -> bool:
 
 def read_counted(
     lines: Iterable[tuple[int, list[str]]], path: Path, named: bool, settings: ReadSettings
-) -> Reading:
+) -> ParsedShots:
     """Each bit string as often as it was counted.
 
     Args:
@@ -346,4 +346,4 @@ def read_counted(
         )
     bits = bits_of_strings(list(outcomes), str(path))
     order = "site 0 is the first character of a bit string"
-    return Reading(expand_counts(bits, outcomes.values(), str(path)), order)
+    return ParsedShots(expand_counts(bits, outcomes.values(), str(path)), order)

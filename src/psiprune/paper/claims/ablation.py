@@ -11,8 +11,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     number,
     verdict_of,
 )
@@ -42,7 +42,7 @@ def _broken(datasets: Datasets, ratio: float, start: str) -> xr.Dataset:
     """The first ablation at one field and start, of whole seeds and ordered by share."""
     here = phase(datasets, "ablation", ratio).sel(start=start).sortby("share")
     if float(here["share"][0]) != 0 or here.sizes["share"] < 2:
-        raise Undecided("the ablation has no intact masks, or no others")
+        raise InsufficientDataError("the ablation has no intact masks, or no others")
     return whole(here, TWO_SIDED, "broken_kl", "broken_infidelity")
 
 
@@ -85,7 +85,7 @@ def _gradually(datasets: Datasets) -> Finding:
             )
     steps = datasets["ablation"].sizes["share"] - 1
     if steps < _STEPS and 2 * sum(worse) >= len(worse):
-        raise Undecided(
+        raise InsufficientDataError(
             f"broken clusters make it worse in {sum(worse)} of {len(worse)} cases, but whether bit "
             f"by bit takes {_STEPS + 1} shares, found {steps + 1}"
         )

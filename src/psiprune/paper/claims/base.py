@@ -8,6 +8,8 @@ from typing import NamedTuple, SupportsFloat
 
 import xarray as xr
 
+from psiprune.core.exceptions import PsipruneError
+
 #: Datasets by name, as `psiprune paper` makes them: "study", "sparse", "size-50", ...
 Datasets = Mapping[str, xr.Dataset]
 HOLDS = "holds"
@@ -18,7 +20,7 @@ UNDECIDED = "cannot be decided with this data"
 VERDICTS = (HOLDS, IN_PART, FAILS, UNDECIDED)
 
 
-class Undecided(Exception):
+class InsufficientDataError(PsipruneError):
     """The data cannot decide a claim; told in one line with what it would take."""
 
 

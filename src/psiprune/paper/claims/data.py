@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from psiprune.paper.claims.base import Datasets, Undecided
+from psiprune.paper.claims.base import Datasets, InsufficientDataError
 
 Float64 = NDArray[np.float64]
 #: h/J of the quantum critical point and of the paramagnetic phase that the paper looks at.
@@ -47,7 +47,7 @@ def phase(datasets: Datasets, key: str, ratio: float) -> xr.Dataset:
     ratios = dataset["field"].values / _coupling(datasets, key)
     places = np.flatnonzero(np.isclose(ratios, ratio))
     if not len(places):
-        raise Undecided(f"{key} has no field with h/J = {ratio:g}")
+        raise InsufficientDataError(f"{key} has no field with h/J = {ratio:g}")
     return dataset.isel(field=int(places[0]))
 
 
@@ -71,14 +71,16 @@ def whole(here: xr.Dataset, least: int, *names: str) -> xr.Dataset:
     """
     for name in names:
         if name not in here:
-            raise Undecided(f"the data has no {name}")
+            raise InsufficientDataError(f"the data has no {name}")
     known = np.ones(here.sizes["seed"], bool)
     for name in names:
         if "seed" in here[name].dims:
             values = here[name].transpose("seed", ...).values
             known &= np.isfinite(values).reshape(len(known), -1).all(axis=1)
     if known.sum() < least:
-        raise Undecided(f"the rule needs at least {least} seeds, found {int(known.sum())}")
+        raise InsufficientDataError(
+            f"the rule needs at least {least} seeds, found {int(known.sum())}"
+        )
     return here.isel(seed=np.flatnonzero(known))
 
 
@@ -102,7 +104,7 @@ def nearest(levels: Float64, fraction: float) -> int:
         level = 1 + int(np.argmin(np.abs(levels[1:] - fraction)))
         if abs(levels[level] - fraction) <= _NEAR:
             return level
-    raise Undecided(f"no level within {_NEAR:.0%} of {fraction:.0%} pruned")
+    raise InsufficientDataError(f"no level within {_NEAR:.0%} of {fraction:.0%} pruned")
 
 
 def connectable(here: xr.Dataset) -> NDArray[np.bool_]:
@@ -114,7 +116,7 @@ def connectable(here: xr.Dataset) -> NDArray[np.bool_]:
     can = kept >= here.attrs["sites"] + here.attrs["hidden"] - 1
     can[0] = False
     if not can.any():
-        raise Undecided("no level is pruned and can be connected")
+        raise InsufficientDataError("no level is pruned and can be connected")
     return can
 
 

@@ -16,8 +16,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     number,
     verdict_of,
 )
@@ -64,7 +64,7 @@ def _exact_decay(datasets: Datasets) -> Finding:
                 delta, f"size {size:g}, {name}", "decay/delta_aic_reference"
             )
     if not tests:
-        raise Undecided("no size has three distances within a quarter of the chain")
+        raise InsufficientDataError("no size has three distances within a quarter of the chain")
     measured = (
         f"AIC of the power law less that of the exponential for the exact states: "
         f"{', '.join(told)}."
@@ -117,7 +117,7 @@ def _to_exponential(datasets: Datasets) -> Finding:
             f"exact_{size:g}": number(exact, f"size {size:g}", "decay/delta_aic_reference"),
         }
     if not tests:
-        raise Undecided(
+        raise InsufficientDataError(
             f"no size has {FEW} seeds whose decays can be told apart, dense and at the end"
         )
     measured = f"Difference of AIC, below 0 for a power law. {'; '.join(told)}."
@@ -216,7 +216,7 @@ def _larger_later(
             )
         told.append(f"{f'{condition:.0%}: ' if condition else ''}{', '.join(shown)}")
     if not tests:
-        raise Undecided(f"no size reaches {what}")
+        raise InsufficientDataError(f"no size reaches {what}")
     seeds = min(piece.sizes["seed"] for piece in pieces.values())
     measured = f"{what[0].upper()}{what[1:]}, medians, {seeds} seeds or more. {'; '.join(told)}."
     return Finding(verdict_of(tests), measured, numbers, seeds)
@@ -257,7 +257,7 @@ def _alike(datasets: Datasets) -> Finding:
         for key in keys[1:]:
             tests += [looks[key][0] == looks["study"][0], looks[key][1] == looks["study"][1]]
     if not tests:
-        raise Undecided("no two sizes have a phase of the paper in common")
+        raise InsufficientDataError("no two sizes have a phase of the paper in common")
     measured = (
         f"Growth over the dense RBM (geometric mean over levels; harmed at {_LATE:.0%} pruned), "
         f"{seeds} seeds or more. {'; '.join(told)}."

@@ -21,7 +21,14 @@ from psiprune.paper.claims import (
     training_set,
     unharmed,
 )
-from psiprune.paper.claims.base import UNDECIDED, VERDICTS, Claim, Datasets, Finding, Undecided
+from psiprune.paper.claims.base import (
+    UNDECIDED,
+    VERDICTS,
+    Claim,
+    Datasets,
+    Finding,
+    InsufficientDataError,
+)
 from psiprune.reporting.tables import align
 
 #: All claims of the paper, in the order of a table.
@@ -66,7 +73,7 @@ def _judged(claim: Claim, datasets: Datasets) -> Finding:
         return Finding(UNDECIDED, f"Not run: {', '.join(missing)}.", {}, 0)
     try:
         return claim.judge(datasets)
-    except Undecided as reason:
+    except InsufficientDataError as reason:
         told = str(reason)
         return Finding(UNDECIDED, f"{told[0].upper()}{told[1:]}.", {}, 0)
 

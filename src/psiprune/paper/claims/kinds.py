@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import Datasets, Number, Undecided, number
+from psiprune.paper.claims.base import Datasets, InsufficientDataError, Number, number
 from psiprune.paper.claims.data import EXACT, Float64, phase
 from psiprune.paper.claims.tests import Contrast, band_numbers
 
@@ -31,7 +31,9 @@ def of_kinds(datasets: Datasets, ratio: float, least: int, kinds: Sequence[str])
     for name in TITLES:
         known &= np.isfinite(own[name].transpose("seed", "variant").values).all(axis=1)
     if known.sum() < least:
-        raise Undecided(f"the rule needs at least {least} seeds, found {int(known.sum())}")
+        raise InsufficientDataError(
+            f"the rule needs at least {least} seeds, found {int(known.sum())}"
+        )
     return own.isel(seed=np.flatnonzero(known))
 
 
@@ -40,7 +42,7 @@ def all_of_kinds(datasets: Datasets, ratio: float, kinds: Sequence[str]) -> xr.D
     here = phase(datasets, "sparse", ratio)
     missing = [kind for kind in kinds if kind not in here["variant"].values]
     if missing:
-        raise Undecided(f"sparse has no {missing[0]}")
+        raise InsufficientDataError(f"sparse has no {missing[0]}")
     return here.sel(variant=list(kinds))
 
 

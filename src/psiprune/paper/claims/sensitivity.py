@@ -13,7 +13,7 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
-    Undecided,
+    InsufficientDataError,
     listed,
     number,
     verdict_of,
@@ -82,7 +82,7 @@ def sensitivities(here: xr.Dataset, kind: str) -> dict[str, Float64]:
     found = {short: growth(series(own, name, "level")[:, levels]) for short, name in names.items()}
     for short, values in found.items():
         if not np.isfinite(values).all():
-            raise Undecided(f"{names[short]} is not positive everywhere")
+            raise InsufficientDataError(f"{names[short]} is not positive everywhere")
     return found
 
 
@@ -314,7 +314,7 @@ def _apart(a: xr.DataArray, b: xr.DataArray) -> float:
 def _phases_of(datasets: Datasets) -> list[str]:
     found = [name for name, ratio in PHASES.items() if has_phase(datasets, "ranks", ratio)]
     if not found:
-        raise Undecided("ranks has no phase of the paper")
+        raise InsufficientDataError("ranks has no phase of the paper")
     return found
 
 

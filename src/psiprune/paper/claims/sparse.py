@@ -9,8 +9,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     listed,
     number,
     verdict_of,
@@ -167,12 +167,14 @@ def epochs_to_level(here: xr.Dataset, kind: str, measure: str) -> Float64:
     """
     name = f"history_{measure}"
     if name not in here:
-        raise Undecided(f"the data has no {name}")
+        raise InsufficientDataError(f"the data has no {name}")
     own = here[name].sel(variant=kind).transpose("seed", "epoch").dropna("epoch")
     epochs = own["epoch"].values.astype(float)
     late = epochs > 0.8 * epochs[-1]
     if late.sum() < _ENTRIES:
-        raise Undecided(f"a history has {int(late.sum())} entries in its last fifth, not 3")
+        raise InsufficientDataError(
+            f"a history has {int(late.sum())} entries in its last fifth, not 3"
+        )
     found = []
     for row in own.values:
         limit = MATTERS * np.median(row[late])

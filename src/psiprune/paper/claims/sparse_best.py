@@ -16,8 +16,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     listed,
     number,
     verdict_on,
@@ -59,7 +59,7 @@ def _differences(datasets: Datasets) -> Finding:
         numbers |= against(name, order[-1], order[0], found, "kl")
     both = [seed for seed in here["QCP"]["seed"].values if seed in here["PM"]["seed"].values]
     if len(both) < _SEVEN:
-        raise Undecided(f"the rule needs at least {_SEVEN} seeds, found {len(both)}")
+        raise InsufficientDataError(f"the rule needs at least {_SEVEN} seeds, found {len(both)}")
     depends = []
     pairs = list(combinations(SPARSE, 2))
     for a, b in pairs:

@@ -11,8 +11,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     number,
 )
 from psiprune.paper.claims.data import PHASES, Float64
@@ -122,7 +122,9 @@ def _factors(datasets: Datasets, ratio: float) -> dict[str, Float64]:
     }
     known = np.all([np.isfinite(each) for each in found.values()], axis=0)
     if known.sum() < _PAIRS:
-        raise Undecided(f"the rule needs at least {_PAIRS} seeds, found {int(known.sum())}")
+        raise InsufficientDataError(
+            f"the rule needs at least {_PAIRS} seeds, found {int(known.sum())}"
+        )
     return {kind: each[known] for kind, each in found.items()}
 
 

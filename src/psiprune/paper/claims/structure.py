@@ -14,8 +14,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     listed,
     number,
     verdict_on,
@@ -38,12 +38,14 @@ def _components(datasets: Datasets) -> tuple[Float64, Float64]:
     """Parts of the graph [RBM, level], of all phases and seeds, and weights kept [level]."""
     study = datasets["study"]
     if (study.attrs["sites"], study.attrs["hidden"]) != (PAPER_SITES, PAPER_HIDDEN):
-        raise Undecided(
+        raise InsufficientDataError(
             f"the paper's number is for {PAPER_SITES} x {PAPER_HIDDEN} units, the study has "
             f"{study.attrs['sites']} x {study.attrs['hidden']}"
         )
     if study.sizes["level"] <= _STEP:
-        raise Undecided(f"the study has {study.sizes['level'] - 1} pruning steps, not {_STEP}")
+        raise InsufficientDataError(
+            f"the study has {study.sizes['level'] - 1} pruning steps, not {_STEP}"
+        )
     parts = study["components"].transpose("field", "seed", "level").values
     kept = study["weights_kept"].isel(field=0, seed=0).values
     return parts.reshape(-1, parts.shape[-1]).astype(float), kept.astype(float)
@@ -125,7 +127,7 @@ def _ratio(weights: Float64) -> float:
     sizes = np.sort(np.abs(weights).ravel())[::-1]
     large = _WIDTH * weights.shape[0]
     if large >= sizes.size:
-        raise Undecided("a model of three sites has no other weights")
+        raise InsufficientDataError("a model of three sites has no other weights")
     others = float(np.median(sizes[large:]))
     return float(np.median(sizes[:large])) / others if others > 0 else float("inf")
 
@@ -162,16 +164,18 @@ def check_clusters(ablation: xr.Dataset) -> None:
     """Raise `Undecided` where no cluster of three can be told from chance."""
     width, sites = int(ablation.attrs["width"]), int(ablation.attrs["sites"])
     if width != _WIDTH:
-        raise Undecided(f"the ablation looked for clusters of {width}, not {_WIDTH}")
+        raise InsufficientDataError(f"the ablation looked for clusters of {width}, not {_WIDTH}")
     # p of the strongest cluster there can be: all orders of the weights are as likely.
     least, threshold = (sites - _WIDTH + 1) / comb(sites, _WIDTH), ablation.attrs["threshold"]
     if least > ALPHA:
-        raise Undecided(
+        raise InsufficientDataError(
             f"among {sites} sites no cluster of {_WIDTH} reaches p <= {ALPHA:g}; N >= 12 can"
         )
     # A run of few sites takes every unit's best window, by a threshold of 1.
     if threshold > ALPHA:
-        raise Undecided(f"the ablation counts windows up to p = {threshold:g} as clusters")
+        raise InsufficientDataError(
+            f"the ablation counts windows up to p = {threshold:g} as clusters"
+        )
 
 
 def _one_cluster(datasets: Datasets) -> Finding:
@@ -183,7 +187,7 @@ def _one_cluster(datasets: Datasets) -> Finding:
     each, half, one, three = [], [], [], []
     seeds = ablation.sizes["seed"]
     if seeds < FEW:
-        raise Undecided(f"the rule needs at least {FEW} seeds, found {seeds}")
+        raise InsufficientDataError(f"the rule needs at least {FEW} seeds, found {seeds}")
     for name, ratio in PHASES.items():
         here = phase(datasets, "ablation", ratio).sel(model="dense")
         shape = phase(datasets, "clusters", ratio)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.statistics import QUANTILES, paired
 from psiprune.paper.claims.base import Number, number
 from psiprune.paper.claims.data import Float64
@@ -73,7 +74,7 @@ def p_larger(values: ArrayLike, others: ArrayLike) -> float:
     """
     from scipy.stats import PermutationMethod, mannwhitneyu
 
-    dealt = PermutationMethod(n_resamples=10_000, rng=np.random.default_rng(0))
+    dealt = PermutationMethod(n_resamples=10_000, rng=generator_for(0, Stream.CLAIM_PERMUTATIONS))
     found = mannwhitneyu(values, others, alternative="greater", method=dealt)
     return float(found.pvalue)
 

@@ -13,8 +13,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     listed,
     number,
     verdict_of,
@@ -101,7 +101,9 @@ def _phases_differ(datasets: Datasets) -> Finding:
     known = [whole(here, TWO_SIDED, "kl")["seed"].values for here in ratios.values()]
     seeds = [seed for seed in study["seed"].values if all(seed in each for each in known)]
     if len(seeds) < TWO_SIDED:
-        raise Undecided(f"the rule needs at least {TWO_SIDED} seeds, found {len(seeds)}")
+        raise InsufficientDataError(
+            f"the rule needs at least {TWO_SIDED} seeds, found {len(seeds)}"
+        )
     for name, here in ratios.items():
         own = here.sel(seed=seeds)
         found[name] = doubled_at(own, "kl")
@@ -163,7 +165,7 @@ def _schedules(datasets: Datasets) -> Finding:
                     f"{key}/fraction_pruned",
                 )
     if not tests:
-        raise Undecided("study and schedules have no phase of the paper in common")
+        raise InsufficientDataError("study and schedules have no phase of the paper in common")
     measured = (
         f"Fraction pruned at which a measure has doubled, median over {seeds} seeds or more: "
         f"{listed(told)}."

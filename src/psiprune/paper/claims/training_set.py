@@ -10,8 +10,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     number,
     verdict_of,
     verdict_on,
@@ -51,13 +51,15 @@ _HISTORY = {
 def _at_paper_size(datasets: Datasets) -> None:
     sites = datasets["study"].attrs["sites"]
     if sites != PAPER_SITES:
-        raise Undecided(f"the paper's number is for N = {PAPER_SITES}, the study has N = {sites}")
+        raise InsufficientDataError(
+            f"the paper's number is for N = {PAPER_SITES}, the study has N = {sites}"
+        )
 
 
 def _of_data(datasets: Datasets, name: str) -> np.ndarray:
     here = phase(datasets, "study", QCP)
     if name not in here:
-        raise Undecided(f"the data has no {name}")
+        raise InsufficientDataError(f"the data has no {name}")
     return np.asarray(here[name].values, np.float64)
 
 
@@ -175,7 +177,7 @@ def _symmetry(datasets: Datasets) -> Finding:
     ratio, spread, expected, noise, p = (here[name].values for name in names)
     known = np.flatnonzero(np.isfinite(ratio) & np.isfinite(spread) & np.isfinite(expected))
     if not len(known):
-        raise Undecided("no configuration occurs with its partner")
+        raise InsufficientDataError("no configuration occurs with its partner")
     # The paper does not say how many configurations it took: the one that comes nearest.
     off = np.maximum(np.abs(ratio - _RATIO), np.abs(spread - _SPREAD))
     best = int(known[off[known].argmin()])
@@ -242,13 +244,13 @@ def _equilibrated(datasets: Datasets) -> Finding:
     for name, ratio in PHASES.items():
         here = whole(phase(datasets, "study", ratio), FEW)
         if "epoch" not in here.dims:
-            raise Undecided("the study has no history")
+            raise InsufficientDataError("the study has no history")
         here = whole(here.sel(epoch=here["epoch"] <= _EPOCHS), FEW, *names)
         epochs = here["epoch"].values.astype(float)
         last = epochs > 0.8 * epochs[-1]
         before = (epochs > 0.6 * epochs[-1]) & ~last
         if min(last.sum(), before.sum()) < _ENTRIES:
-            raise Undecided(f"a fifth of the history has fewer than {_ENTRIES} entries")
+            raise InsufficientDataError(f"a fifth of the history has fewer than {_ENTRIES} entries")
         seeds = min(seeds, here.sizes["seed"])
         flat, shown = [], []
         for variable, title in _HISTORY.items():
@@ -292,7 +294,7 @@ def _table1(datasets: Datasets) -> Finding:
     total = float(here.attrs["sites"] * here.attrs["hidden"])
     levels = np.arange(min(kept.shape[1], 19))
     if len(levels) < 19:
-        raise Undecided(f"Table I has 18 steps, the study {kept.shape[1] - 1}")
+        raise InsufficientDataError(f"Table I has 18 steps, the study {kept.shape[1] - 1}")
     # The paper's percentages are 0.9^n to a tenth; a count cannot be nearer than half a weight.
     off = np.abs(kept[:, levels] - total * 0.9**levels).max()
     left = 1 - float(fractions(here)[18])

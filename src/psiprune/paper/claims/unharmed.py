@@ -16,8 +16,8 @@ from psiprune.paper.claims.base import (
     Claim,
     Datasets,
     Finding,
+    InsufficientDataError,
     Number,
-    Undecided,
     listed,
     number,
 )
@@ -90,7 +90,7 @@ def floors_known(here: xr.Dataset, least: int) -> xr.Dataset:
     """A study at one field with the five measures of the paper of at least so many seeds."""
     for name in MEASURES:
         if f"{name}_floor" not in here:
-            raise Undecided(f"the data has no {name}_floor")
+            raise InsufficientDataError(f"the data has no {name}_floor")
     return whole(here, least, *MEASURES)
 
 
@@ -115,7 +115,7 @@ def _up_to(fraction: float, levels: Float64) -> int:
     """The last level up to a fraction."""
     places = np.flatnonzero(levels <= fraction)
     if places[-1] == 0:
-        raise Undecided(f"no pruned level up to {fraction:.0%} pruned")
+        raise InsufficientDataError(f"no pruned level up to {fraction:.0%} pruned")
     return int(places[-1])
 
 
@@ -123,7 +123,7 @@ def _beyond(fraction: float, levels: Float64) -> int:
     """The first level beyond a fraction."""
     places = np.flatnonzero(levels > fraction)
     if not len(places):
-        raise Undecided(f"no level beyond {fraction:.0%} pruned")
+        raise InsufficientDataError(f"no level beyond {fraction:.0%} pruned")
     return int(places[0])
 
 
