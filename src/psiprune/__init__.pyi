@@ -1,16 +1,19 @@
 __all__ = [
+    "CD",
     "MPS",
+    "PCD",
     "RBM",
     "TFIM",
     "AblationSettings",
     "ConvergenceError",
     "DivergenceError",
-    "FineTuneSettings",
+    "ExactNaturalGradient",
     "FrontierSettings",
     "InputError",
     "Level",
     "LogPartition",
     "Measure",
+    "NaturalGradient",
     "PruneSettings",
     "PsipruneError",
     "ReconstructSettings",
@@ -23,7 +26,7 @@ __all__ = [
     "StudySettings",
     "Sweep",
     "SweepSettings",
-    "TrainSettings",
+    "TrainingWarning",
     "break_clusters",
     "cluster_mask",
     "describe",
@@ -57,7 +60,13 @@ __all__ = [
     "train",
 ]
 
-from .core.exceptions import ConvergenceError, DivergenceError, InputError, PsipruneError
+from .core.exceptions import (
+    ConvergenceError,
+    DivergenceError,
+    InputError,
+    PsipruneError,
+    TrainingWarning,
+)
 from .data.export import export_shots
 from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
@@ -92,5 +101,8 @@ from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector, sample
 from .states.tfim import TFIM
 from .sweeps.api import Sweep, sweep
 from .sweeps.settings import SweepSettings
-from .training.methods import FineTuneSettings, TrainSettings
+from .training.cd import CD
+from .training.exact_natural_gradient import ExactNaturalGradient
+from .training.natural_gradient import NaturalGradient
+from .training.pcd import PCD
 from .training.train import train

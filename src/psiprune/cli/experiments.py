@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from psiprune.cli.app import Flat, app, chosen_settings, show
+from psiprune.cli.options import with_method_options
 from psiprune.core.settings import Settings
 from psiprune.experiments.settings import (
     AblationSettings,
@@ -48,6 +49,7 @@ def _finish(
 
 
 @app.command(name="study")
+@with_method_options
 def study_command(
     *,
     out: Folder = None,
@@ -81,6 +83,7 @@ def study_command(
 
 
 @app.command(name="sparse")
+@with_method_options
 def sparse_command(
     *,
     out: Folder = None,
@@ -112,6 +115,7 @@ def sparse_command(
 
 
 @app.command(name="ablation")
+@with_method_options
 def ablation_command(
     *,
     out: Folder = None,
@@ -143,6 +147,7 @@ def ablation_command(
 
 
 @app.command(name="frontier")
+@with_method_options
 def frontier_command(
     *,
     out: Folder = None,

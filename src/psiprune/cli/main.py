@@ -26,7 +26,7 @@ from psiprune.cli import (  # noqa: F401 (each module registers its commands wit
     sweep,
     train,
 )
-from psiprune.cli.app import BrokenOutputError, app, printing
+from psiprune.cli.app import BrokenOutputError, app, printing, training_warnings_shown
 from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.signals import fail, interrupted
 from psiprune.core.exceptions import InputError
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 command, bound, _ = app.parse_args(
                     arguments, exit_on_error=False, print_error=False
                 )
-            with pipes_kept():
+            with pipes_kept(), training_warnings_shown():
                 command(*bound.args, **bound.kwargs)
         with printing():  # --help and --version print by themselves
             pass

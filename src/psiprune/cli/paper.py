@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from psiprune.cli.app import Flat, app, chosen_settings, show
 from psiprune.cli.experiments import Folder, folder_of
 from psiprune.cli.logging import stages_logged
+from psiprune.cli.options import with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.paper.settings import PaperSettings
 
@@ -32,6 +33,7 @@ Piece = Literal[
 
 
 @app.command(name="paper")
+@with_method_options
 def paper_command(
     *,
     out: Folder = None,

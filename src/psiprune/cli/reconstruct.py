@@ -9,11 +9,13 @@ from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import Folder, folder_of
+from psiprune.cli.options import with_method_options
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 
 
 @app.command(name="reconstruct")
+@with_method_options
 def reconstruct_command(
     shots: Path,
     *,

@@ -18,7 +18,7 @@ from psiprune.rbm.clusters import find_clusters, strongest_windows
 from psiprune.rbm.masks import Mask, break_clusters, exclude_clusters, exclude_matched_control
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.method import Method
 from psiprune.training.train import Callback
 
 #: From where RBMs with broken masks are trained.
@@ -34,7 +34,7 @@ class Job(NamedTuple):
     name: str
     member: Member
     start: RBM
-    training: TrainSettings
+    training: Method
 
 
 def run_ablation(settings: AblationSettings, folder: str | os.PathLike[str]) -> xr.Dataset:
@@ -129,10 +129,10 @@ def _broken(settings: AblationSettings, member: Member, path: list[xr.Dataset]) 
     return [*initial, *tuned]
 
 
-def _long(settings: AblationSettings) -> FineTuneSettings:
+def _long(settings: AblationSettings) -> Method:
     """Fine-tuning in one go, for as many epochs as all pruning steps had."""
     epochs = settings.levels * settings.fine_tune.epochs
-    return FineTuneSettings(**{**settings.fine_tune.model_dump(), "epochs": epochs})
+    return settings.fine_tune.model_copy(update={"epochs": epochs})
 
 
 def _forbidden(settings: AblationSettings, member: Member, path: list[xr.Dataset]) -> list[Job]:

@@ -38,8 +38,8 @@ from psiprune.rbm.masks import NARROWEST, cluster_mask, random_mask
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.states.mps import mps_from_vector
-from psiprune.training.methods import FineTuneSettings
-from psiprune.training.train import Callback, initial, train
+from psiprune.training.method import Method
+from psiprune.training.train import Callback, new_rbm, train
 
 #: Pruned from one dense RBM: by which criterion, and whether fine-tuned.
 PRUNED = {
@@ -206,16 +206,16 @@ def _new(
     mask: NDArray[np.bool_] | None = None,
 ) -> RBM:
     """An RBM of maximum likelihood, trained from the seed's initial weights."""
-    shots, training = member.problem.shots, settings.train
-    start = initial(shots, hidden, member.seed, training, mask)
-    return train(shots, start=start, settings=training, seed=member.seed, watch=tick)
+    shots = member.problem.shots
+    start = new_rbm(shots, hidden, member.seed, settings.initial, mask)
+    return train(shots, start=start, method=settings.train, seed=member.seed, watch=tick)
 
 
 def _path(
     rbm: RBM,
     counts: Sequence[int],
     how: PruneSettings,
-    tuning: FineTuneSettings | None,
+    tuning: Method | None,
     member: Member,
     tick: Callback,
     keep: Keep,
@@ -234,11 +234,11 @@ def _path(
 
 def _paper(settings: FrontierSettings, member: Member, tick: Callback, keep: Keep) -> Iterator[RBM]:
     """By magnitude, all training by contrastive divergence."""
-    shots, training = member.problem.shots, settings.paper_train
-    start = initial(shots, settings.hidden_units, member.seed, training)
+    shots, method = member.problem.shots, settings.paper_train
+    start = new_rbm(shots, settings.hidden_units, member.seed, settings.initial)
     dense = keep(
         "dense",
-        lambda: train(shots, start=start, settings=training, seed=member.seed, watch=tick),
+        lambda: train(shots, start=start, method=method, seed=member.seed, watch=tick),
     )
     counts = counts_from(settings, settings.hidden_units)
     yield from _path(dense, counts, PruneSettings(), settings.paper_fine_tune, member, tick, keep)

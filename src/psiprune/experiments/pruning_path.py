@@ -16,7 +16,7 @@ from psiprune.pruning.iterative import Level, prune_steps
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
-from psiprune.training.methods import FineTuneSettings
+from psiprune.training.method import Method
 from psiprune.training.train import Callback
 
 _LOG = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def run_path(
     dense: Callable[[], RBM],
     shots: Shots,
     prune: PruneSettings,
-    fine_tune: FineTuneSettings | None,
+    fine_tune: Method | None,
     seed: int,
     describe: Callable[[Level], xr.Dataset],
     watch: Callback,

@@ -20,8 +20,9 @@ from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.against_state import Measures, Reference, evaluate, measures
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import TrainSettings
-from psiprune.training.train import Callback, TrainingProgress, initial, train
+from psiprune.training.method import Method
+from psiprune.training.train import Callback, TrainingProgress, train
+from psiprune.training.train import new_rbm as initial_of
 
 #: What is kept of the observables of a level or a training set, with its dimension.
 OBSERVED: Mapping[str, tuple[str, ...]] = {
@@ -57,7 +58,7 @@ def train_keeping(
 def train_with_history(
     start: RBM,
     shots: Shots,
-    settings: TrainSettings,
+    method: Method,
     seed: int,
     reference: Reference,
     every: int,
@@ -76,7 +77,7 @@ def train_with_history(
 
     recorder = Recorder(measure, every, tick)
     recorder.note(0, start)
-    rbm = train(shots, start=start, settings=settings, seed=seed, watch=recorder)
+    rbm = train(shots, start=start, method=method, seed=seed, watch=recorder)
     return rbm, recorder.take(rbm)
 
 
@@ -167,13 +168,14 @@ _LOG = logging.getLogger(__name__)
 
 def new_rbm(settings: SparseSettings, member: Member, mask: NDArray[np.bool_] | None = None) -> RBM:
     """The untrained RBM of a seed; one seed has one set of initial weights, whatever the mask."""
-    return initial(member.problem.shots, settings.hidden_units, member.seed, settings.train, mask)
+    size = settings.hidden_units
+    return initial_of(member.problem.shots, size, member.seed, settings.initial, mask)
 
 
 def trained(
     file: Path,
     start: RBM,
-    training: TrainSettings,
+    training: Method,
     settings: SparseSettings,
     member: Member,
     tick: Callback,
@@ -218,7 +220,7 @@ def dense_and_pruned(settings: SparseSettings, member: Member, tick: Callback) -
     def dense() -> RBM:
         start = new_rbm(settings, member)
         recorder.note(0, start)
-        return train(problem.shots, start=start, settings=settings.train, seed=seed, watch=recorder)
+        return train(problem.shots, start=start, method=settings.train, seed=seed, watch=recorder)
 
     def describe(level: Level) -> xr.Dataset:
         return _described(level.rbm, recorder.take(level.rbm), settings, member)

@@ -24,7 +24,7 @@ from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
 from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
-from psiprune.training.methods import FineTuneSettings
+from psiprune.training.method import Method
 from psiprune.training.train import Callback
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def run_until(
     gauge: Metric,
     until: UntilSettings,
     prune: PruneSettings,
-    fine_tune: FineTuneSettings | None,
+    fine_tune: Method | None,
     seed: int,
     watch: Callback,
     rewind: RBM | None = None,

@@ -31,7 +31,7 @@ from psiprune.metrics.selectors import check_state_metric
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
-from psiprune.training.train import Callback, initial
+from psiprune.training.train import Callback, new_rbm
 
 
 def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dataset:
@@ -95,7 +95,7 @@ def train_dense(
 ) -> tuple[RBM, xr.Dataset]:
     """The dense RBM of a seed, and its history over `epoch`; RBMs of early epochs go to files."""
     shots = member.problem.shots
-    start = initial(shots, settings.hidden_units, member.seed, settings.train)
+    start = new_rbm(shots, settings.hidden_units, member.seed, settings.initial)
     histories = []
 
     def fit(watch: Callback) -> RBM:

@@ -301,7 +301,7 @@ def _members(settings: EnsembleSettings) -> int:
 
 def _training(settings: EnsembleSettings, epochs: int) -> float:
     weights = settings.sites * settings.hidden_units
-    return 1.5e-10 * epochs * settings.shots * settings.train.cd_steps * weights
+    return 1.5e-10 * epochs * settings.shots * getattr(settings.train, "steps", 1) * weights
 
 
 def _seconds(settings: StudySettings) -> float:

@@ -12,8 +12,10 @@ from psiprune.data.shots import Shots
 from psiprune.io.provenance import describe_machine
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import TrainSettings
-from psiprune.training.train import train
+from psiprune.training.cd import CD
+from psiprune.training.contrastive_divergence import ContrastiveDivergence
+from psiprune.training.method import Method
+from psiprune.training.train import fit
 
 #: Work of one measurement, some 50 ms with 18 x 9 weights; the best of several counts.
 _STEPS, _REPEATS = 20_000, 5
@@ -23,7 +25,7 @@ _CHAINS = 112  # one full tile, on one core
 
 
 @single_blas_thread()
-def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> dict[str, Any]:
+def time_levels(rbms: Sequence[RBM], shots: Shots, training: Method) -> dict[str, Any]:
     """Microseconds of a contrastive divergence update, and of a Gibbs step of one chain, by RBM.
 
     On one core each, the fastest of five; an update has `batch_size` shots and `cd_steps` steps.
@@ -32,27 +34,22 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> d
         {"machine", "unit", "sites", "hidden", "batch_size", "cd_steps", "rows"}; a row has weights,
         density, cd_update and gibbs_step.
     """
-    part = Shots(shots.bits[: 100 * training.batch_size])
-    each = -(-len(part) // training.batch_size)
+    timed = training if isinstance(training, ContrastiveDivergence) else CD()
+    part = Shots(shots.bits[: 100 * timed.batch_size])
+    each = -(-len(part) // timed.batch_size)
     more = -(-_UPDATES // each)
     short, long = (
-        TrainSettings(
-            method="cd",
-            epochs=epochs,
-            batch_size=training.batch_size,
-            cd_steps=training.cd_steps,
-            learning_rate=1e-9,
-        )
+        CD(epochs=epochs, batch_size=timed.batch_size, steps=timed.steps, learning_rate=1e-9)
         for epochs in (1, 1 + more)
     )
-    train(part, start=rbms[0], settings=short, seed=0)  # compiles, or reads what was compiled
+    fit(rbms[0], part, short, seed=0)  # compiles, or reads what was compiled
     rows = []
     for rbm in rbms:
         start = gibbs.random_start(_CHAINS, rbm.visible, 0)
         chains = gibbs.advance(gibbs.start_chains(rbm.machine, start, 0), 10)
 
-        def update(settings: TrainSettings, rbm: RBM = rbm) -> None:
-            train(part, start=rbm, settings=settings, seed=0)
+        def update(method: CD, rbm: RBM = rbm) -> None:
+            fit(rbm, part, method, seed=0)
 
         def walk(chains: gibbs.Chains = chains) -> None:
             gibbs.advance(chains, _STEPS)
@@ -71,8 +68,8 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> d
         "unit": "microseconds",
         "sites": rbms[0].visible,
         "hidden": rbms[0].hidden,
-        "batch_size": training.batch_size,
-        "cd_steps": training.cd_steps,
+        "batch_size": timed.batch_size,
+        "cd_steps": timed.steps,
         "rows": rows,
     }
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from numpy.typing import ArrayLike
 
@@ -18,8 +18,9 @@ from psiprune.pruning.optimal_brain_surgeon import prune_obs
 from psiprune.pruning.schedule import count_at, ending
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import FineTuneSettings, TrainSettings
-from psiprune.training.train import Callback, train
+from psiprune.training.method import Method
+from psiprune.training.methods import MethodBySize, MethodLike, as_method
+from psiprune.training.train import Callback, fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ def prune_to_count(rbm: RBM, count: int, settings: PruneSettings, seed: int, ste
 def fine_tuned(
     rbm: RBM,
     shots: Shots,
-    settings: FineTuneSettings | None,
+    method: Method | None,
     seed: int,
     step: int,
     watch: Callback | None = None,
@@ -77,15 +78,9 @@ def fine_tuned(
     """The RBM trained on after a step; with `rewind` from the weights and biases of that RBM."""
     if rewind is not None:
         rbm = rewind.with_mask(rbm.mask)
-    if settings is None:
+    if method is None:
         return rbm
-    return train(
-        shots,
-        start=rbm,
-        settings=settings,
-        seed=derive_seed(seed, Stream.FINE_TUNING, step),
-        watch=watch,
-    )
+    return fit(rbm, shots, method, derive_seed(seed, Stream.FINE_TUNING, step), watch)
 
 
 def next_level(
@@ -93,7 +88,7 @@ def next_level(
     total: int,
     shots: Shots,
     settings: PruneSettings,
-    fine_tune: FineTuneSettings | None,
+    fine_tune: Method | None,
     seed: int,
     watch: Callback | None = None,
     rewind: RBM | None = None,
@@ -110,7 +105,7 @@ def prune_steps(
     total: int,
     shots: Shots,
     settings: PruneSettings,
-    fine_tune: FineTuneSettings | None,
+    fine_tune: Method | None,
     seed: int,
     watch: Callback | None = None,
     rewind: RBM | None = None,
@@ -137,10 +132,9 @@ def prune(
     density: float | None = None,
     levels: int | None = None,
     compensate: bool = False,
-    fine_tune: Literal["cd", "pcd", "natural", "exact"] | None = "cd",
+    fine_tune: MethodLike | None = "auto",
     rewind: RBM | None = None,
     seed: int = 0,
-    **changes: Any,
 ) -> list[Level]:
     """Prune step by step, as the paper does (its Fig. 1 and Table I): remove, train on, repeat.
 
@@ -157,19 +151,21 @@ def prune(
         levels: number of pruning steps, at most; 20 if not given, or as many as the density takes.
             A path ends before where one weight is left.
         compensate: add half of a removed weight to the biases of its units; see `compensated`.
-        fine_tune: method of training after each step, or None for no training.
+        fine_tune: method of training after each step, such as `CD(epochs=30)`; or a name, "cd",
+            "pcd", "natural" or "exact", which stands for the method with its defaults for
+            fine-tuning (`CD.for_fine_tuning()`); "auto" is the best one for the size; None for no
+            training.
         rewind: an RBM with the same units, untrained or of an early epoch. After each step the
             surviving weights and the biases are set to its values and trained from there (lottery
             tickets; Frankle & Carbin, ICLR 2019), by default for as long as a new RBM.
         seed: of fine-tuning, of random pruning and of samples.
-        **changes: settings of fine-tuning: epochs (a level), learning_rate, cd_steps, ...
 
     Returns:
         Levels, one more than steps; the first is `rbm` itself.
 
     Raises:
         InputError: an argument breaks its rule.
-        Diverged: fine-tuning left the finite numbers.
+        DivergenceError: fine-tuning left the finite numbers.
     """
     data = as_shots(shots)
     check_sites(data, rbm.visible, "the RBM")
@@ -182,12 +178,7 @@ def prune(
         compensate=compensate,
         **steps,
     )
-    if fine_tune is None and changes:
-        raise InputError(f"{next(iter(changes))}: has no use with fine_tune = None")
-    tuning = None
-    if fine_tune is not None:
-        given = {"method": fine_tune, **changes}
-        tuning = FineTuneSettings(**given) if rewind is None else retrain_settings(rbm, given)
+    tuning = tuning_of(rbm, fine_tune, rewind)
     check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)
     own = check_seed(seed)
@@ -196,13 +187,17 @@ def prune(
     return [first, *rest]
 
 
-def retrain_settings(rbm: RBM, given: Mapping[str, Any]) -> FineTuneSettings:
-    """Settings of the training after a rewind: as given, and else those of a new RBM."""
-    training = TrainSettings(**given).for_size(rbm.visible, rbm.hidden)
-    return FineTuneSettings(**training.model_dump())
+def tuning_of(rbm: RBM, fine_tune: MethodLike | None, rewind: RBM | None = None) -> Method | None:
+    """Return the method of fine-tuning for an RBM; after a rewind with the defaults of training."""
+    if fine_tune is None:
+        return None
+    method = as_method(fine_tune, fine_tuning=rewind is None)
+    if rewind is not None and isinstance(method, MethodBySize):
+        method = MethodBySize(epochs=method.epochs)
+    return method.for_size(rbm.visible, rbm.hidden)
 
 
-def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: FineTuneSettings | None) -> None:
+def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: Method | None) -> None:
     """Raise InputError unless an RBM can be rewound to `rewind` and trained from there."""
     if rewind is None:
         return

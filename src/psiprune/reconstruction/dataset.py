@@ -15,7 +15,7 @@ from psiprune.metrics.agreement import MaxDeviation
 from psiprune.metrics.custom import Observable, check_names
 from psiprune.metrics.equivalence import EquivalenceResult
 from psiprune.pruning.search import Smallest
-from psiprune.training.methods import TrainSettings
+from psiprune.training.method import Method
 
 #: Observables of every RBM, beside the user's own; with their dimension.
 OBSERVABLES = ("magnetization", "abs_magnetization", "neighbours", "correlation")
@@ -90,20 +90,25 @@ def from_report(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
     return xr.Dataset(values)
 
 
+def learning_rate_of(method: Method) -> float:
+    """Return the learning rate of a method, NaN for one that has none."""
+    return float(getattr(method, "learning_rate", np.nan))
+
+
 def choice_file(hidden: int, method: str | None, learning_rate: float) -> Path:
     """Where a model to choose from is kept; one trained exactly has no rate."""
     rate = "" if method == "exact" else f"-rate-{learning_rate:g}"
     return Path("choice") / f"hidden-{hidden}{rate}.nc"
 
 
-def choice_variables(candidates: Sequence[tuple[int, TrainSettings]], choice: Choice) -> xr.Dataset:
+def choice_variables(candidates: Sequence[tuple[int, Method]], choice: Choice) -> xr.Dataset:
     """Size, rate, loss against the best and its limit of every candidate, over `candidate`."""
     along = "candidate"
     nat = {"units": "nat"}
     return xr.Dataset(
         {
             "candidate_hidden": (along, [hidden for hidden, _ in candidates]),
-            "candidate_learning_rate": (along, [each.learning_rate for _, each in candidates]),
+            "candidate_learning_rate": (along, [learning_rate_of(each) for _, each in candidates]),
             "candidate_method": (along, [str(each.method) for _, each in candidates]),
             "candidate_loss": (along, choice.losses, nat),
             "candidate_loss_error": (along, choice.errors, nat),

@@ -47,12 +47,13 @@ from psiprune.reconstruction.dataset import (
     from_report,
     from_standing,
     from_worst,
+    learning_rate_of,
     observable_variables,
     prefixed,
     trial_variables,
 )
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training.methods import TrainSettings
+from psiprune.training.method import Method
 from psiprune.training.train import Callback, train
 
 #: Fewest shots in each of the three parts; below, an error bar means nothing.
@@ -218,7 +219,7 @@ class _Run:
             "own": ", ".join(self.own),
             "hidden": chosen.hidden,
             "method": str(chosen.training.method),
-            "learning_rate": chosen.training.learning_rate,
+            "learning_rate": learning_rate_of(chosen.training),
             "criterion": self.settings.prune.criterion,
             "parent_seed": self.seeds[parent],
             "dense_weights": dense.number_of_weights,
@@ -254,7 +255,7 @@ class _Run:
             _Candidate(
                 hidden,
                 training,
-                self.folder / choice_file(hidden, training.method, training.learning_rate),
+                self.folder / choice_file(hidden, training.method, learning_rate_of(training)),
             )
             for hidden, training in todo
         ]
@@ -404,7 +405,7 @@ class _Run:
         data = self.parts.training
         with checkpointing(item.file):
             try:
-                rbm = train(data, hidden=item.hidden, seed=seed, settings=item.training, watch=tick)
+                rbm = train(data, hidden=item.hidden, seed=seed, method=item.training, watch=tick)
             except DivergenceError as failed:
                 return failed
             found = log_partition(rbm, data=data, seed=seed)
@@ -421,7 +422,7 @@ class _Candidate(NamedTuple):
     """A model to choose from, and its file."""
 
     hidden: int
-    training: TrainSettings
+    training: Method
     file: Path
 
 

@@ -20,6 +20,8 @@ from psiprune.experiments.settings import (
     SparseSettings,
     StudySettings,
 )
+from psiprune.training.method import Method
+from psiprune.training.methods import METHOD_FIELDS
 
 
 def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
@@ -27,7 +29,9 @@ def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
         for inner in (field.annotation, *get_args(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, Settings):
+            if inner is Method:
+                yield from (f"{prefix}{name}.{each}" for each in METHOD_FIELDS)
+            elif isinstance(inner, type) and issubclass(inner, Settings):
                 yield from _tree(inner, f"{prefix}{name}.")
 
 
