@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 import psiprune as pp
 from psiprune.training.contrastive_divergence import start_training, train_epochs
-from psiprune.training.methods import TrainSettings
 
 HERE = Path(__file__).resolve().parent
 BATCH, SEED = 100, 0
@@ -134,10 +133,10 @@ class UpdateClock:
     """
 
     def __init__(self, rbm: pp.RBM, shots: pp.Shots, cd_steps: int, batch: int = BATCH) -> None:
-        settings = TrainSettings(
+        settings = pp.CD(
             epochs=1_000_000_000,
             batch_size=batch,
-            cd_steps=cd_steps,
+            steps=cd_steps,
             learning_rate=0.01,
             learning_rate_decay=1.0,
         )

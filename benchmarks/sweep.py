@@ -22,7 +22,7 @@ from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import AnyPoint, points_of, steps_of
 from psiprune.sweeps.settings import GridSettings, SweepSettings
 from psiprune.sweeps.stages import Step, seconds_of
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 
 #: Seconds of the stand-in for one of the real thing.
 CLOCK = 1 / 100
@@ -38,8 +38,8 @@ def settings(sites: int, seeds: int, fields: Sequence[float], shots: int) -> Swe
         fields=tuple(fields),
         shots=shots,
         history_every=100,
-        train=TrainSettings(method="exact", epochs=100),
-        fine_tune=FineTuneSettings(method="exact", epochs=20),
+        train=ExactNaturalGradient(epochs=100),
+        fine_tune=ExactNaturalGradient.for_fine_tuning(epochs=20),
     )
     grid = GridSettings(product={"prune.criterion": ("magnitude", "surgeon")})
     return SweepSettings(study=study, grid=(grid,))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from psiprune.training.natural_exact import natural_steps, start_natural
 
 import peers
 import psiprune as pp
@@ -23,11 +24,9 @@ from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.likelihood import WeightedConfigurations
 from psiprune.rbm.masks import cluster_mask
-from psiprune.training.methods import TrainSettings
-from psiprune.training.natural_exact import natural_steps, start_natural
 
 SITES, HIDDEN = 18, 9
-TRAINING = TrainSettings(method="exact", epochs=300)
+TRAINING = pp.ExactNaturalGradient(epochs=300)
 #: (hidden units, weights of each, the prototype's KL).
 WINDOWS = ((9, 7, 0.022), (9, 11, 0.0054), (17, 4, 0.052))
 #: Weights of the surgeon's path, and the prototype's KL there where it has one.

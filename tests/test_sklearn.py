@@ -15,7 +15,6 @@ import exact
 import psiprune as pp
 from machines import magnet
 from psiprune.metrics import draws
-from psiprune.training.methods import TrainSettings
 
 sklearn = pytest.importorskip("sklearn", reason="pip install '.[sklearn]' runs the estimator")
 
@@ -96,7 +95,7 @@ def test_the_checks_that_have_no_bits_pass_on_thresholded_numbers() -> None:
 
 def test_it_is_the_rbm_of_train() -> None:
     found = RBMDensity(3, epochs=4, learning_rate=0.2, random_state=7).fit(BITS)
-    rbm = pp.train(BITS, hidden=3, epochs=4, learning_rate=0.2, seed=7)
+    rbm = pp.train(BITS, hidden=3, seed=7, method=pp.CD(epochs=4, learning_rate=0.2))
     np.testing.assert_array_equal(found.rbm_.weights, rbm.weights)
     assert found.rbm_.provenance == rbm.provenance
     assert found.n_features_in_ == 4
@@ -168,7 +167,11 @@ def test_a_grid_search_finds_the_hidden_units_that_data_need() -> None:
     search = GridSearchCV(RBMDensity(random_state=0), grid, cv=3, error_score="raise").fit(BITS)
     assert search.best_params_["weight_decay"] == 0.0
     assert search.best_score_ == max(search.cv_results_["mean_test_score"])
-    free = pp.train(BITS, hidden=1, method="exact", weight_decay=100.0).log_prob(BITS).mean()
+    free = (
+        pp.train(BITS, hidden=1, method=pp.ExactNaturalGradient(weight_decay=100.0))
+        .log_prob(BITS)
+        .mean()
+    )
     assert search.best_score_ > free + 0.1
     assert search.score(BITS) == search.best_estimator_.score(BITS)
 

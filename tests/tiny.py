@@ -28,7 +28,7 @@ from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import PARTS, Paper, run_paper
 from psiprune.pruning.settings import PruneSettings, SearchSettings
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.cd import CD
 
 OPTIONS = {
     "sites": 4,
@@ -87,8 +87,8 @@ def settings(**changes: Any) -> StudySettings:
         "hidden": 3,
         "shots": 300,
         "history_every": 2,
-        "train": TrainSettings(epochs=3, batch_size=50),
-        "fine_tune": FineTuneSettings(epochs=2),
+        "train": CD(epochs=3, batch_size=50),
+        "fine_tune": CD.for_fine_tuning(epochs=2),
         "prune": PruneSettings(levels=3, fraction=0.3),
         "measure": MeasureSettings(draws=200),
     }
@@ -105,8 +105,8 @@ def sparse_settings(**changes: Any) -> SparseSettings:
         "history_every": 2,
         "density": 0.75,
         "levels": 1,
-        "train": TrainSettings(epochs=3, batch_size=20, learning_rate=0.5),
-        "fine_tune": FineTuneSettings(epochs=2),
+        "train": CD(epochs=3, batch_size=20, learning_rate=0.5),
+        "fine_tune": CD.for_fine_tuning(epochs=2),
     }
     return SparseSettings(**{**values, **changes})
 
@@ -120,8 +120,8 @@ def ablation_settings(**changes: Any) -> AblationSettings:
         "seeds": 2,
         "history_every": 2,
         "levels": 2,
-        "train": TrainSettings(epochs=3, batch_size=50),
-        "fine_tune": FineTuneSettings(epochs=2),
+        "train": CD(epochs=3, batch_size=50),
+        "fine_tune": CD.for_fine_tuning(epochs=2),
         "shares": (0.0, 0.5, 1.0),
         "threshold": 1.0,
     }
@@ -164,7 +164,7 @@ def paper_settings() -> PaperSettings:
         first_fractions=(0.8,),
         shares=(0.0, 1.0),
         train=TrainSettings(**train),
-        fine_tune=FineTuneSettings(method="cd", epochs=1),
+        fine_tune=CD.for_fine_tuning(epochs=1),
         measure=MeasureSettings(draws=200),
     )
 
@@ -205,8 +205,8 @@ def reconstruct_settings(**changes: Any) -> ReconstructSettings:
         "hidden": (2,),
         "learning_rates": (0.5,),
         "draws": 200,
-        "train": TrainSettings(epochs=3, batch_size=20),
-        "fine_tune": FineTuneSettings(epochs=1),
+        "train": CD(epochs=3, batch_size=20),
+        "fine_tune": CD.for_fine_tuning(epochs=1),
         "prune": SearchSettings(fraction=0.3),
         "held_out": 0.4,
     }

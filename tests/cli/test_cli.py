@@ -39,7 +39,6 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import break_clusters, cluster_mask, random_mask, read_mask, write_mask
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.states.tfim import TFIM
-from psiprune.training.methods import FineTuneSettings, TrainSettings
 from psiprune.training.train import TrainingProgress
 
 FIXTURES = Path(__file__).parents[1] / "data" / "formats" / "fixtures"
@@ -102,7 +101,7 @@ def test_train(stages: Path, tmp_path: Path, shots: str) -> None:
     command = ("train", stages / shots, "--hidden=3", "--seed=2", "--epochs=2", "--batch-size=50")
     found = numbers(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))
     data = pp.read_shots(stages / shots)
-    expected = pp.train(data, hidden=3, seed=2, epochs=2, batch_size=50)
+    expected = pp.train(data, hidden=3, seed=2, method=pp.CD(epochs=2, batch_size=50))
     rbm = pp.load_rbm(tmp_path / "a.nc")
     np.testing.assert_array_equal(rbm.weights, expected.weights)
     np.testing.assert_array_equal(rbm.visible_bias, expected.visible_bias)
@@ -123,7 +122,7 @@ def test_train_with_a_mask(stages: Path, tmp_path: Path, name: str) -> None:
     )
     assert (found["hidden"], found["weights"]) == (3, 7)  # hidden units are those of the mask
     data = pp.read_shots(stages / "shots.nc")
-    expected = pp.train(data, hidden=3, seed=2, mask=mask, epochs=2, batch_size=50)
+    expected = pp.train(data, hidden=3, seed=2, mask=mask, method=pp.CD(epochs=2, batch_size=50))
     rbm = pp.load_rbm(tmp_path / "a.nc")
     np.testing.assert_array_equal(rbm.mask, mask)
     np.testing.assert_array_equal(rbm.weights, expected.weights)
@@ -149,7 +148,7 @@ def test_train_keeps_early_epochs(stages: Path, tmp_path: Path) -> None:
         early[state.epoch] = state.rbm
 
     data = pp.read_shots(stages / "shots.nc")
-    dense = pp.train(data, hidden=3, seed=2, epochs=3, batch_size=50, watch=watch)
+    dense = pp.train(data, hidden=3, seed=2, watch=watch, method=pp.CD(epochs=3, batch_size=50))
     command = ("train", stages / "shots.nc", "--hidden=3", "--seed=2", "--epochs=3")
     options = ("--batch-size=50", "--keep-epochs", "0", "2", "--out", tmp_path / "rbm.nc")
     kept = numbers(tiny.call(*command, *options, "--json"))["kept"]
@@ -225,7 +224,12 @@ def test_prune(stages: Path, tmp_path: Path) -> None:
     assert found["folder"] == str(tmp_path / "path")
     assert [level["weights"] for level in found["levels"]] == [8, 6, 4]
     levels = pp.prune(
-        pp.load_rbm(files[0]), pp.read_shots(files[1]), levels=2, fraction=0.3, seed=4, epochs=2
+        pp.load_rbm(files[0]),
+        pp.read_shots(files[1]),
+        levels=2,
+        fraction=0.3,
+        seed=4,
+        fine_tune=pp.CD.for_fine_tuning(epochs=2),
     )
     assert tiny.names(tmp_path / "path") == {
         *("config.toml", "provenance.json", "level-00.nc", "level-01.nc", "level-02.nc"),
@@ -266,7 +270,13 @@ def test_prune_with_rewinding(stages: Path, tmp_path: Path) -> None:
     tuning = ("--fine-tune.method=cd", "--fine-tune.epochs=4")
     text(tiny.call(*prune, *tuning, "--levels", 2, "--out", tmp_path / "path"))
     dense, early = (pp.load_rbm(tmp_path / f"{name}.nc") for name in ("rbm", "early"))
-    expected = pp.prune(dense, pp.read_shots(stages / "shots.nc"), levels=2, rewind=early, epochs=4)
+    expected = pp.prune(
+        dense,
+        pp.read_shots(stages / "shots.nc"),
+        levels=2,
+        rewind=early,
+        fine_tune=pp.CD.for_fine_tuning(epochs=4),
+    )
     for step, level in enumerate(expected):
         saved = pp.load_rbm(tmp_path / f"path/level-0{step}.nc")
         np.testing.assert_array_equal(saved.weights, level.rbm.weights)
@@ -340,7 +350,7 @@ def test_train_with_a_history(stages: Path, tmp_path: Path) -> None:
     rbm = pp.load_rbm(tmp_path / "rbm.nc")
     report = pp.evaluate(rbm, pp.load_mps(stages / "state.nc"), draws=100)
     assert float(history["history_kl"][-1]) == report.kl.value
-    plain = pp.train(pp.read_shots(stages / "shots.nc"), hidden=3, seed=2, epochs=12)
+    plain = pp.train(pp.read_shots(stages / "shots.nc"), hidden=3, seed=2, method=pp.CD(epochs=12))
     np.testing.assert_array_equal(rbm.weights, plain.weights)
 
 
@@ -517,12 +527,12 @@ def test_options_stand_on_top_of_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     file.write_text("sites = 6\nfields = [0.5]\n[train]\nepochs = 7\nmomentum = 0.5\n")
     assert chosen(monkeypatch) == StudySettings()
     found = chosen(monkeypatch, "--config", file)
-    train = TrainSettings(epochs=7, momentum=0.5)
+    train = pp.CD(epochs=7, momentum=0.5)
     assert found == StudySettings(sites=6, fields=(0.5,), train=train)
     found = chosen(
         monkeypatch, "--config", file, "--train.epochs=8", "--prune.levels=3", "--fields=1"
     )
-    train = TrainSettings(epochs=8, momentum=0.5)
+    train = pp.CD(epochs=8, momentum=0.5)
     prune = PruneSettings(levels=3)
     assert found == StudySettings(sites=6, fields=(1.0,), train=train, prune=prune)
     # An option that says the default still wins over the file.

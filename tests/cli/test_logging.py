@@ -34,7 +34,7 @@ def told(records: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def test_training_tells_beginning_method_and_end(records: pytest.LogCaptureFixture) -> None:
-    pp.train(BITS, hidden=3, seed=5, epochs=2)
+    pp.train(BITS, hidden=3, seed=5, method=pp.CD(epochs=2))
     assert told(records) == [
         ("INFO", "4 x 3 RBM of 12 weights, seed 5: training by cd, 2 epochs over 100 shots"),
         ("INFO", "4 x 3 RBM of 12 weights, seed 5: trained, 2 epochs"),

@@ -21,7 +21,8 @@ from psiprune.metrics.settings import MeasureSettings
 from psiprune.paper.settings import PaperSettings
 from psiprune.pruning.settings import PruneSettings, SearchSettings
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.cd import CD
+from psiprune.training.pcd import PCD
 
 EVERY = (
     TrainSettings,
@@ -151,8 +152,8 @@ def test_each_rule(model: type[Settings], values: dict[str, Any], words: str) ->
         StudySettings(),
         StudySettings(hidden=3, fields=(0.5,), seed=2**62 - 1),
         StudySettings(
-            train=TrainSettings(method="pcd", learning_rate=1e-7),
-            fine_tune=FineTuneSettings(epochs=0, momentum=0.9),
+            train=PCD(learning_rate=1e-7),
+            fine_tune=CD.for_fine_tuning(epochs=0, momentum=0.9),
         ),
     ],
 )

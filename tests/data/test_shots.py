@@ -77,7 +77,7 @@ def test_shots_of_another_basis_are_not_taken_for_z(basis: str) -> None:
     state = pp.ground_state(pp.TFIM(sites=3))
     for use in (
         lambda: check_sites(shots, 3, "the state"),
-        lambda: pp.train(shots, hidden=2, epochs=1),
+        lambda: pp.train(shots, hidden=2, method=pp.CD(epochs=1)),
         lambda: rbm.log_prob(shots),
         lambda: rbm.hidden_given_visible(shots),
         lambda: state.log_prob(shots),

@@ -28,7 +28,6 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import cluster_mask
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector
-from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 TUNED = ("magnitude-cd", "magnitude", "magnitude-by-unit", "damage", "surgeon", "random")
 ALONE = ("magnitude-alone", "magnitude-compensated-alone", "damage-alone", "surgeon-alone")
@@ -49,10 +48,10 @@ def settings(**changes: Any) -> FrontierSettings:
         "rewired": (2,),
         "widths": (1, 4),
         "bonds": (1, 2),
-        "train": TrainSettings(method="exact", epochs=5),
-        "fine_tune": FineTuneSettings(method="exact", epochs=2),
-        "paper_train": TrainSettings(method="cd", epochs=3),
-        "paper_fine_tune": FineTuneSettings(method="cd", epochs=2),
+        "train": pp.ExactNaturalGradient(epochs=5),
+        "fine_tune": pp.ExactNaturalGradient.for_fine_tuning(epochs=2),
+        "paper_train": pp.CD(epochs=3),
+        "paper_fine_tune": pp.CD.for_fine_tuning(epochs=2),
         "rewire": RewireSettings(rounds=2),
     }
     return FrontierSettings(**{**values, **changes})
@@ -143,7 +142,7 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
     chosen, shots = settings(), pp.read_shots(run / "h=1/shots.nc")
     dense = pp.load_rbm(run / "h=1/seed-1/dense.nc")
     start = initial_rbm(4, 2, seed=1)
-    again = pp.train(shots, start=start, settings=chosen.train, seed=1)
+    again = pp.train(shots, start=start, seed=1, method=chosen.train)
     np.testing.assert_array_equal(dense.weights, again.weights)
     pruned_by: tuple[tuple[str, dict[str, Any], FineTuneSettings | None], ...] = (
         ("surgeon", {"criterion": "surgeon"}, chosen.fine_tune),
@@ -160,13 +159,12 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
         np.testing.assert_array_equal(own.weights, tuned.weights)
         np.testing.assert_array_equal(own.visible_bias, tuned.visible_bias)
     clustered = pp.train(
-        shots,
-        start=initial_rbm(4, 2, 0, cluster_mask(2, 4, 6)),
-        settings=chosen.train,
-        seed=0,
+        shots, start=initial_rbm(4, 2, 0, cluster_mask(2, 4, 6)), seed=0, method=chosen.train
     )
     np.testing.assert_array_equal(kept(run, "cluster", 6).weights, clustered.weights)
-    moved = rewire(clustered, shots, rounds=2, epochs=2)[-1].rbm
+    moved = rewire(
+        clustered, shots, rounds=2, fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=2)
+    )[-1].rbm
     np.testing.assert_array_equal(kept(run, "cluster-rewired", 6).weights, moved.weights)
     assert kept(run, "surgeon-4", 16).hidden == 4
 

@@ -14,7 +14,8 @@ from psiprune.experiments.settings import FrontierSettings
 from psiprune.pruning.rewire import rewire_steps
 from psiprune.pruning.settings import RewireSettings
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 
 
 def settings() -> FrontierSettings:
@@ -27,10 +28,10 @@ def settings() -> FrontierSettings:
         rewired=(2,),
         widths=(3,),
         bonds=(1,),
-        train=TrainSettings(method="exact", epochs=3),
-        fine_tune=FineTuneSettings(method="exact", epochs=2),
-        paper_train=TrainSettings(method="cd", epochs=2),
-        paper_fine_tune=FineTuneSettings(method="cd", epochs=1),
+        train=ExactNaturalGradient(epochs=3),
+        fine_tune=ExactNaturalGradient.for_fine_tuning(epochs=2),
+        paper_train=CD(epochs=2),
+        paper_fine_tune=CD.for_fine_tuning(epochs=1),
         rewire=RewireSettings(rounds=3),
     )
 

@@ -32,7 +32,6 @@ from psiprune.metrics.against_state import exact_measures, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
-from psiprune.training.methods import FineTuneSettings, TrainSettings
 from psiprune.training.train import TrainingProgress
 
 FIELDS = ("h=1", "h=2")
@@ -203,7 +202,7 @@ def test_lost_files_are_made_again(study: xr.Dataset, copy: Path, lost: set[str]
 def test_other_criteria_and_schedules_are_taken_up_too(criterion: Any, tmp_path: Path) -> None:
     prune = PruneSettings(criterion=criterion, first_fraction=0.25, fraction=0.1, density=0.5)
     settings = tiny.settings(
-        prune=prune, fields=(1.0,), fine_tune=FineTuneSettings(method="exact", epochs=2)
+        prune=prune, fields=(1.0,), fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=2)
     )
     study = run_study(settings, tmp_path)
     # round(12 * 0.75 * 0.9^n), but 6 at the end
@@ -218,8 +217,8 @@ def searched(**changes: Any) -> StudySettings:
     values: dict[str, Any] = {
         "fields": (1.0,),
         "seeds": 2,
-        "train": TrainSettings(method="exact", epochs=20),
-        "fine_tune": FineTuneSettings(method="exact", epochs=3),
+        "train": pp.ExactNaturalGradient(epochs=20),
+        "fine_tune": pp.ExactNaturalGradient.for_fine_tuning(epochs=3),
         "prune": PruneSettings(criterion="surgeon", fraction=0.3, levels=5),
         "until": UntilSettings(measure="kl", limit=0.03),
     }
@@ -300,7 +299,7 @@ def test_an_unknown_measure_is_refused_before_anything_is_written(tmp_path: Path
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_rewinding(epoch: int, tmp_path: Path) -> None:
-    settings = tiny.settings(fields=(1.0,), rewind_epoch=epoch, fine_tune=FineTuneSettings())
+    settings = tiny.settings(fields=(1.0,), rewind_epoch=epoch, fine_tune=pp.CD.for_fine_tuning())
     run_study(settings, tmp_path)
     folder, shots = tmp_path / "h=1/seed-0", pp.read_shots(tmp_path / "h=1/shots.nc")
     early = {0: initial_rbm(4, 3, seed=0)}
@@ -326,9 +325,9 @@ def test_rewinding(epoch: int, tmp_path: Path) -> None:
 
 
 def test_training_that_converged_early_is_rewound_to_its_end(tmp_path: Path) -> None:
-    train = TrainSettings(method="exact", epochs=300)
+    train = pp.ExactNaturalGradient(epochs=300)
     settings = tiny.settings(
-        fields=(2.0,), rewind_epoch=300, train=train, fine_tune=FineTuneSettings()
+        fields=(2.0,), rewind_epoch=300, train=train, fine_tune=pp.CD.for_fine_tuning()
     )
     run_study(settings, tmp_path)
     early, dense = (
@@ -471,7 +470,7 @@ def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     assert not (folder / "study.nc").exists()
     assert not [file for file in tiny.names(folder) if file.endswith(".draft")]
     first = tiny.contents(folder, but=(".lock", "provenance.json"))
-    settings = tiny.settings(fine_tune=FineTuneSettings(epochs=800))
+    settings = tiny.settings(fine_tune=pp.CD.for_fine_tuning(epochs=800))
     again = run_study(settings, folder)
     after = tiny.contents(folder)
     assert {name: after[name] for name in first} == first

@@ -13,7 +13,6 @@ from psiprune.experiments.settings import StudySettings, UntilSettings
 from psiprune.experiments.study import run_study
 from psiprune.experiments.tables import smallest_of_study, study_text
 from psiprune.pruning.settings import PruneSettings
-from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 WARNING = "warning: of 2 of 2 seeds the path ended within the limit, so fewer weights may do"
 
@@ -26,8 +25,8 @@ def settings(prune: PruneSettings) -> StudySettings:
         fields=(1.0,),
         shots=200,
         seeds=2,
-        train=TrainSettings(method="exact", epochs=5),
-        fine_tune=FineTuneSettings(method="exact", epochs=1),
+        train=pp.ExactNaturalGradient(epochs=5),
+        fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=1),
         prune=prune,
         until=UntilSettings(measure="kl", limit=50.0),
     )

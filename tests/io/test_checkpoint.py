@@ -25,7 +25,6 @@ from psiprune.io.run import open_run
 from psiprune.metrics.against_state import measures, reference_of
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import TrainSettings
 from psiprune.training.train import TrainingProgress, train
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -153,7 +152,7 @@ def test_what_ended_is_not_trained_again(tmp_path: Path, method: str) -> None:
 @pytest.mark.usefixtures("eager")
 def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = reference_of(pp.ground_state(pp.TFIM(sites=5, field=1.0)))
-    settings = TrainSettings(epochs=EPOCHS, batch_size=30, method="cd")
+    settings = pp.CD(epochs=EPOCHS, batch_size=30)
     start, measured_at = initial_rbm(5, 3, 1), list[int]()
 
     def count(*arguments: Any, **options: Any) -> Any:
@@ -244,7 +243,7 @@ def test_nothing_is_kept_where_no_result_is_named(tmp_path: Path) -> None:
     with checkpointing(tmp_path / "rbm.nc"):
         pass
     before = set(tmp_path.iterdir())
-    train(shots(), epochs=2, hidden=2)
+    train(shots(), hidden=2, method=pp.CD(epochs=2))
     assert set(tmp_path.iterdir()) == before == set()
 
 
@@ -262,7 +261,7 @@ def test_threads_do_not_mix(tmp_path: Path) -> None:
             pool.map(lambda seed: learn(tmp_path / str(seed) / "rbm.nc", seed=seed), range(4))
         )
     for seed, rbm in enumerate(found):
-        assert same(rbm, train(shots(), epochs=EPOCHS, hidden=3, seed=seed))
+        assert same(rbm, train(shots(), hidden=3, seed=seed, method=pp.CD(epochs=EPOCHS)))
 
 
 @pytest.mark.usefixtures("eager")
@@ -311,7 +310,7 @@ def test_other_shots_are_another_training(tmp_path: Path) -> None:
         pytest.raises(InputError, match=r"another training \(shots = "),
         checkpointing(tmp_path / "rbm.nc"),
     ):
-        train(shots().bits[::-1].copy(), epochs=EPOCHS, hidden=3, seed=1)
+        train(shots().bits[::-1].copy(), hidden=3, seed=1, method=pp.CD(epochs=EPOCHS))
 
 
 @pytest.mark.usefixtures("eager")

@@ -15,7 +15,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import PathSettings, StudySettings
 from psiprune.io.provenance import describe_machine, facts_of
 from psiprune.io.run import default_folder, open_run
-from psiprune.training.methods import TrainSettings
+from psiprune.training.cd import CD
 
 
 def test_a_new_folder_holds_configuration_and_provenance(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_same_run_is_taken_up_again(tmp_path: Path) -> None:
     [
         (StudySettings(seed=4), "seed = 3, this one 4"),
         (StudySettings(seed=3, hidden=5), r"hidden = \(none\), this one 5"),
-        (StudySettings(seed=3, train=TrainSettings(epochs=7)), "train.epochs = 500, this one 7"),
+        (StudySettings(seed=3, train=CD(epochs=7)), "train.epochs = 500, this one 7"),
         # Of several differences the first by name is told.
         (StudySettings(seed=4, fields=(0.5,)), r"fields = \[1.0, 2.0\], this one \[0.5\]"),
         (PathSettings(rbm="a", shots="b", seed=3), "coupling = 1.0, this one .none."),
@@ -128,7 +128,7 @@ def test_default_folders_tell_configurations_apart() -> None:
     assert first.parent == Path("runs")
     assert first.name.startswith("study-")
     assert first != default_folder("study", StudySettings(seed=1))
-    assert first != default_folder("study", StudySettings(train=TrainSettings(epochs=501)))
+    assert first != default_folder("study", StudySettings(train=CD(epochs=501)))
 
 
 def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:

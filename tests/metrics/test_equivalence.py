@@ -72,7 +72,12 @@ def test_another_seed_is_refused_as_seldom_as_stated(pool: list[RBM]) -> None:
 
 def test_equally_good_rbms_are_told_apart_as_often_as_stated() -> None:
     """An RBM and its mirror image are equally far from a state that is its own mirror image."""
-    rbm = pp.train(pp.sample(STATE, 60, seed=5), hidden=3, seed=0, method="exact", weight_decay=0.1)
+    rbm = pp.train(
+        pp.sample(STATE, 60, seed=5),
+        hidden=3,
+        seed=0,
+        method=pp.ExactNaturalGradient(weight_decay=0.1),
+    )
     mirrored = replace(
         rbm, weights=rbm.weights[:, ::-1], visible_bias=rbm.visible_bias[::-1], provenance={}
     )

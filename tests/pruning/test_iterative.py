@@ -17,7 +17,7 @@ from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import FineTuneSettings
+from psiprune.training.cd import CD
 from psiprune.training.train import train
 
 TABLE_I = [100, 90, 81, 72.9, 65.6, 59, 53.1, 47.8, 43, 38.7, 34.9, 31.4, 28.2, 25.4, 22.9, 20.6]
@@ -280,8 +280,10 @@ def test_compensation_is_half_of_each_weight_to_each_bias() -> None:
 
 def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
     early = initial_rbm(6, 4, seed=3)
-    dense = train(BITS[:, :6], start=early, epochs=3, cd_steps=1)
-    levels = prune(dense, BITS[:, :6], levels=3, rewind=early, epochs=0)
+    dense = train(BITS[:, :6], start=early, method=CD(epochs=3, steps=1))
+    levels = prune(
+        dense, BITS[:, :6], levels=3, rewind=early, fine_tune=CD.for_fine_tuning(epochs=0)
+    )
     for level in levels[1:]:
         np.testing.assert_array_equal(level.rbm.weights, early.weights * level.rbm.mask)
         np.testing.assert_array_equal(level.rbm.visible_bias, early.visible_bias)
@@ -289,13 +291,25 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
     mask = top_k_mask(dense.mask, np.abs(dense.weights), 22)
     np.testing.assert_array_equal(levels[1].rbm.mask, mask)
     # Not told otherwise, it is trained as a new RBM is.
-    trained = prune(dense, BITS[:, :6], levels=1, rewind=early, epochs=2)[1].rbm
+    trained = prune(
+        dense, BITS[:, :6], levels=1, rewind=early, fine_tune=CD.for_fine_tuning(epochs=2)
+    )[1].rbm
     expected = train(
-        BITS[:, :6], start=early, mask=mask, epochs=2, seed=int(trained.provenance["seed"])
+        BITS[:, :6],
+        start=early,
+        mask=mask,
+        seed=int(trained.provenance["seed"]),
+        method=CD(epochs=2),
     )
     np.testing.assert_array_equal(trained.weights, expected.weights)
     assert trained.provenance["learning_rate"] == 0.1
-    gentle = prune(dense, BITS[:, :6], levels=1, rewind=early, epochs=2, learning_rate=0.01)
+    gentle = prune(
+        dense,
+        BITS[:, :6],
+        levels=1,
+        rewind=early,
+        fine_tune=CD.for_fine_tuning(epochs=2, learning_rate=0.01),
+    )
     assert gentle[1].rbm.provenance["learning_rate"] == 0.01
 
 

@@ -296,7 +296,7 @@ def cat_like(scale: float, seed: int) -> RBM:
 
 def test_near_zero_field_no_count_costs_more_than_compensated_magnitude() -> None:
     shots = pp.sample(pp.ground_state(pp.TFIM(sites=8, field=0.02)), shots=500, seed=0)
-    dense = pp.train(shots, hidden=4, seed=0, method="exact", epochs=100)
+    dense = pp.train(shots, hidden=4, seed=0, method=pp.ExactNaturalGradient(epochs=100))
     assert np.abs(dense.weights).max() > 8
     ours = plain = dense
     for count in (29, 26, 23, 20, 17, 14, 12, 10):

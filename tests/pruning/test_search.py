@@ -24,7 +24,6 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
 from psiprune.reporting.metric_tables import smallest_numbers, smallest_text
-from psiprune.training.methods import FineTuneSettings
 
 BITS = np.random.default_rng(0).integers(0, 2, (200, 6), dtype=np.uint8)
 #: 24 weights; levels of 10 % keep 24, 22, 19, 17, 16, 14, 13, 11, 10, 9, 8, 8, 7, 6, 5, 5, ...
@@ -56,9 +55,9 @@ def test_it_finds_the_threshold(criterion: Any, least: int) -> None:
 
 
 def test_levels_are_those_of_a_path() -> None:
-    tuning = FineTuneSettings(epochs=2, cd_steps=1)
+    tuning = pp.CD.for_fine_tuning(epochs=2, steps=1)
     found = search(fine_tune=tuning, bisect=False, seed=5)
-    path = prune(DENSE, BITS, levels=5, epochs=2, cd_steps=1, seed=5)
+    path = prune(DENSE, BITS, levels=5, seed=5, fine_tune=pp.CD.for_fine_tuning(epochs=2, steps=1))
     assert [trial.name for trial in found.trials] == [f"level-0{step}" for step in range(6)]
     for trial, level in zip(found.trials, path, strict=False):
         np.testing.assert_array_equal(trial.rbm.weights, level.rbm.weights)
@@ -107,7 +106,7 @@ def test_nan_is_beyond_the_limit() -> None:
 
 def test_rewinding_in_a_search() -> None:
     early = initial_rbm(6, 4, seed=2)
-    found = search(rewind=early, fine_tune=FineTuneSettings(epochs=0))
+    found = search(rewind=early, fine_tune=pp.CD.for_fine_tuning(epochs=0))
     assert found.rbm.number_of_weights == 15
     np.testing.assert_array_equal(found.rbm.weights, early.weights * found.rbm.mask)
 
@@ -153,7 +152,7 @@ def test_the_limit_of_a_dense_ensemble() -> None:
 def test_no_ensemble_of_a_pruned_or_unknown_rbm() -> None:
     with pytest.raises(InputError, match=r"^limit: must be given, as the RBM does not tell how"):
         dense_limit(DENSE, BITS, measure=removed)
-    trained = pp.train(BITS, hidden=3, epochs=1)
+    trained = pp.train(BITS, hidden=3, method=pp.CD(epochs=1))
     mask = np.ones((3, 6), bool)
     mask[0, 0] = False
     with pytest.raises(InputError, match=r"^limit: must be given, as the RBM is pruned"):
@@ -232,7 +231,8 @@ def test_a_loss_of_noise_is_no_loss() -> None:
         shots = Shots(truth.sample_exact(4000, seed=seed))
         whole = RBM(weights, *biases)
         dense, sparse = (
-            pp.train(shots, start=start, method="exact", epochs=100) for start in (whole, truth)
+            pp.train(shots, start=start, method=pp.ExactNaturalGradient(epochs=100))
+            for start in (whole, truth)
         )
         loss = shots_metric("log_likelihood_loss", dense, shots, draws=100, seed=0)(sparse)
         means.append(2 * 4000 * loss.value)
@@ -250,12 +250,12 @@ def run(folder: Path, until: UntilSettings, calls: list[str]) -> tuple[Smallest,
 
     return run_until(
         folder,
-        pp.train(BITS, start=DENSE, epochs=1),
+        pp.train(BITS, start=DENSE, method=pp.CD(epochs=1)),
         Shots(BITS),
         gauge,
         until,
         PruneSettings(criterion="surgeon", fraction=0.3),
-        FineTuneSettings(epochs=1),
+        pp.CD.for_fine_tuning(epochs=1),
         3,
         lambda _: calls.append("epoch"),
     )

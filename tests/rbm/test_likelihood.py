@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from psiprune.training.natural_exact import natural_steps, start_natural
 
 import exact
 from psiprune.core.exceptions import InputError
@@ -19,8 +20,8 @@ from psiprune.rbm.likelihood import (
     unique_configurations,
 )
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import TrainSettings
-from psiprune.training.natural_exact import natural_steps, start_natural
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import TrainingProgress, train
 
 
@@ -118,9 +119,7 @@ def test_the_maximum_is_reached() -> None:
 def test_a_distribution_itself_can_be_fitted() -> None:
     truth = sparse_rbm(5, 2)
     start = RBM(truth.weights + 0.3, truth.visible_bias, truth.hidden_bias, truth.mask)
-    *_, last = natural_steps(
-        start_natural(start), whole_basis(truth), TrainSettings(epochs=100), seed=0
-    )
+    *_, last = natural_steps(start_natural(start), whole_basis(truth), CD(epochs=100), seed=0)
     basis = exact.basis(5)
     found, expected = np.exp(last.rbm.log_prob(basis)), np.exp(truth.log_prob(basis))
     assert last.done
@@ -131,7 +130,10 @@ def test_a_distribution_itself_can_be_fitted() -> None:
 
 def test_exact_training_with_weight_decay_shrinks_weights() -> None:
     shots = sparse_rbm(5, 2, seed=1).sample_exact(5000, seed=0)
-    free, held = (train(shots, hidden=2, seed=0, method="exact", weight_decay=w) for w in (0, 0.1))
+    free, held = (
+        train(shots, hidden=2, seed=0, method=ExactNaturalGradient(weight_decay=w))
+        for w in (0, 0.1)
+    )
     assert np.abs(held.weights).sum() < np.abs(free.weights).sum()
     # At the penalised maximum the likelihood's gradient equals the pull of the penalty.
     gradient = log_likelihood(held, unique_configurations(shots))[1]
@@ -142,13 +144,15 @@ def test_exact_training_repeats_itself_and_takes_no_step_at_0_epochs() -> None:
     shots = sparse_rbm(5, 2).sample_exact(300, seed=0)
     first, second = (train(shots, hidden=2, seed=4, method="exact") for _ in range(2))
     assert (first.weights == second.weights).all()
-    untouched = train(shots, hidden=2, seed=4, method="exact", epochs=0)
+    untouched = train(shots, hidden=2, seed=4, method=ExactNaturalGradient(epochs=0))
     assert not (untouched.weights == first.weights).all()
 
 
 def test_data_of_one_configuration_does_not_diverge() -> None:
     # The likelihood has no maximum (biases to infinity): damping must end the run.
-    rbm = train(np.ones((50, 4), np.uint8), hidden=2, seed=0, method="exact", epochs=200)
+    rbm = train(
+        np.ones((50, 4), np.uint8), hidden=2, seed=0, method=ExactNaturalGradient(epochs=200)
+    )
     assert np.isfinite(rbm.weights).all()
     assert float(rbm.log_prob(np.ones((1, 4)))[0]) > -1e-3
 

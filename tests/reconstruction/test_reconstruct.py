@@ -32,7 +32,6 @@ from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reconstruction.tables import reconstruct_text
 from psiprune.reporting.page import Provenance
-from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +112,9 @@ def test_what_a_run_holds(done: tuple[Path, pp.Reconstruction], stages: Path) ->
     }
     shots = read_shots(stages / "shots.nc")
     parts = split_shots(shots, 0.4, 0)
-    training = TrainSettings(epochs=3, batch_size=20, learning_rate=0.5, method="cd")
+    training = pp.CD(epochs=3, batch_size=20, learning_rate=0.5)
     for seed in (0, 1):
-        expected = pp.train(parts.training, hidden=2, seed=seed, settings=training)
+        expected = pp.train(parts.training, hidden=2, seed=seed, method=training)
         made = load_rbm(folder / f"run/ensemble/seed-{seed}.nc")
         np.testing.assert_array_equal(made.weights, expected.weights)
 
@@ -346,11 +345,11 @@ def test_an_observable_ends_the_search(stages: Path, tmp_path: Path, measure: st
 
 
 def test_learning_rates_that_diverge_are_passed_over(stages: Path, tmp_path: Path) -> None:
-    train = TrainSettings(epochs=3, batch_size=20, weight_decay=1e30)
+    train = pp.CD(epochs=3, batch_size=20, weight_decay=1e30)
     shots = read_shots(stages / "shots.nc")
     with pytest.raises(DivergenceError, match=r"learning_rate = 0.5 is too large"):
         run_reconstruct(tiny.reconstruct_settings(train=train), shots, tmp_path / "all")
-    train = TrainSettings(epochs=3, batch_size=20, weight_decay=1e4)
+    train = pp.CD(epochs=3, batch_size=20, weight_decay=1e4)
     settings = tiny.reconstruct_settings(train=train, learning_rates=(1e-6, 1000.0))
     found = run_reconstruct(settings, shots, tmp_path / "one")
     assert found["candidate_learning_rate"].values.tolist() == [1e-6]
@@ -502,8 +501,8 @@ def test_a_sparse_truth_is_found_and_trusted(tmp_path: Path) -> None:
             tmp_path / f"{seed}",
             hidden=(3,),
             draws=20_000,
-            train=TrainSettings(method="exact"),
-            fine_tune=FineTuneSettings(method="exact"),
+            train=pp.ExactNaturalGradient(),
+            fine_tune=pp.ExactNaturalGradient.for_fine_tuning(),
             prune=SearchSettings(),
         )
         trusted += found.trusted

@@ -14,7 +14,6 @@ from psiprune.io import checkpoint
 from psiprune.sweeps import stages
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.settings import SweepSettings
-from psiprune.training.methods import TrainSettings
 from psiprune.training.train import TrainingProgress
 
 #: What differs from start to start: times, and what says that the folder was taken up.

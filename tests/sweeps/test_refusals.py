@@ -23,7 +23,8 @@ from psiprune.sweeps.cluster import connected
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import points_of
 from psiprune.sweeps.settings import GridSettings, QueueSettings, SweepSettings
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.natural_gradient import NaturalGradient
 
 STUDY = (
     "[study]\nsites = 4\nfields = [1.0]\nshots = 100\ntrain.epochs = 2\nfine_tune.epochs = 1\n"
@@ -134,10 +135,10 @@ def test_what_cannot_work_is_refused_before_anything_is_made(rule: str, tmp_path
 
 
 def test_what_does_work_at_the_limits() -> None:
-    StudySettings(sites=18, hidden=100, train=TrainSettings(method="exact"))
-    StudySettings(sites=100, hidden=18, fine_tune=FineTuneSettings(method="exact"))
+    StudySettings(sites=18, hidden=100, train=ExactNaturalGradient())
+    StudySettings(sites=100, hidden=18, fine_tune=ExactNaturalGradient.for_fine_tuning())
     surgeon = PruneSettings(criterion="surgeon")
-    StudySettings(sites=198, hidden=99, train=TrainSettings(method="natural"), prune=surgeon)
+    StudySettings(sites=198, hidden=99, train=NaturalGradient(), prune=surgeon)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ from psiprune.sweeps.run_tasks import Run
 from psiprune.sweeps.settings import GridSettings, SweepSettings
 from psiprune.sweeps.stages import Point
 from psiprune.sweeps.table import read_table, rows_of
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from workers import Workers, kill
 
 #: What differs from run to run, or stands in a sweep alone.
@@ -62,10 +63,10 @@ def frontier_settings() -> FrontierSettings:
         rewired=(1,),
         widths=(1,),
         bonds=(1, 2),
-        train=TrainSettings(method="exact", epochs=2),
-        fine_tune=FineTuneSettings(method="exact", epochs=1),
-        paper_train=TrainSettings(method="cd", epochs=2),
-        paper_fine_tune=FineTuneSettings(method="cd", epochs=1),
+        train=ExactNaturalGradient(epochs=2),
+        fine_tune=ExactNaturalGradient.for_fine_tuning(epochs=1),
+        paper_train=CD(epochs=2),
+        paper_fine_tune=CD.for_fine_tuning(epochs=1),
         rewire=RewireSettings(rounds=1),
     )
 
@@ -80,7 +81,7 @@ RUNS: dict[str, tuple[str, EnsembleSettings, Callable[[Any, Path], object]]] = {
     "ablation": ("ablation", tiny.ablation_settings(), run_ablation),
     "frontier": ("frontier", frontier_settings(), run_frontier),
     "until": ("study", until(), run_study),
-    "rewind": ("study", tiny.settings(rewind_epoch=2, fine_tune=FineTuneSettings()), run_study),
+    "rewind": ("study", tiny.settings(rewind_epoch=2, fine_tune=CD.for_fine_tuning()), run_study),
 }
 
 

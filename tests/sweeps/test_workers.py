@@ -22,7 +22,7 @@ from psiprune.sweeps.cluster import connected
 from psiprune.sweeps.scheduler import SchedulerLostError
 from psiprune.sweeps.settings import GridSettings, QueueSettings, SweepSettings
 from psiprune.sweeps.table import read_table
-from psiprune.training.methods import TrainSettings
+from psiprune.training.cd import CD
 from workers import Workers, kill
 
 #: Workers take seconds each to come up.
@@ -315,7 +315,7 @@ def test_no_queueing_system(engine: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_failures_are_told_by_their_first_cause(workers: Workers, tmp_path: Path) -> None:
-    wild = {"train": TrainSettings(learning_rate=1000.0, weight_decay=1e30, epochs=3)}
+    wild = {"train": CD(learning_rate=1000.0, weight_decay=1e30, epochs=3)}
     bad = SweepSettings(study=tiny.settings(fields=(1.0,), **wild), retries=1)
     found = sweep(bad, tmp_path / "run", workers.address)
     assert found.done == 0

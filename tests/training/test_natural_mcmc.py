@@ -7,12 +7,6 @@ from itertools import islice
 
 import numpy as np
 import pytest
-
-import psiprune as pp
-from psiprune.core.exceptions import InputError
-from psiprune.rbm.init import initial_rbm, local_rbm
-from psiprune.rbm.likelihood import log_likelihood, unique_configurations
-from psiprune.training.methods import FineTuneSettings, TrainSettings
 from psiprune.training.natural_mcmc import (
     ChainState,
     chain_steps,
@@ -20,7 +14,12 @@ from psiprune.training.natural_mcmc import (
     start_chain_training,
 )
 
-SMALL = TrainSettings(method="natural", epochs=150, batch_size=4000, cd_steps=10).for_size(8, 4)
+import psiprune as pp
+from psiprune.core.exceptions import InputError
+from psiprune.rbm.init import initial_rbm, local_rbm
+from psiprune.rbm.likelihood import log_likelihood, unique_configurations
+
+SMALL = pp.NaturalGradient(epochs=150, chains=4000, steps=10).for_size(8, 4)
 
 
 def ising_shots(sites: int, shots: int = 20_000) -> pp.Shots:
@@ -69,16 +68,16 @@ def test_an_interrupted_run_ends_with_the_same_bits() -> None:
 
 def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     shots = ising_shots(6, 20_000)  # three pieces
-    settings = TrainSettings(method="natural", epochs=3, batch_size=2000)
-    many = pp.train(shots, hidden=3, seed=2, settings=settings)
+    settings = pp.NaturalGradient(epochs=3, chains=2000)
+    many = pp.train(shots, hidden=3, seed=2, method=settings)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    one = pp.train(shots, hidden=3, seed=2, settings=settings)
+    one = pp.train(shots, hidden=3, seed=2, method=settings)
     np.testing.assert_array_equal(many.weights, one.weights)
 
 
 def test_a_weight_outside_the_mask_stays_zero() -> None:
     mask = np.eye(4, 8, dtype=bool) | np.eye(4, 8, 4, dtype=bool)
-    rbm = pp.train(ising_shots(8, 1000), hidden=4, mask=mask, method="natural", epochs=5)
+    rbm = pp.train(ising_shots(8, 1000), hidden=4, mask=mask, method=pp.NaturalGradient(epochs=5))
     assert (rbm.weights[~mask] == 0).all()
     assert (rbm.weights[mask] != 0).all()
     assert rbm.number_of_weights == 8
@@ -107,16 +106,16 @@ def test_too_many_parameters_are_refused() -> None:
     [(18, 9, "cd"), (16, 40, "cd"), (50, 25, "natural"), (100, 50, "natural"), (400, 200, "pcd")],
 )
 def test_the_method_follows_the_size(visible: int, hidden: int, method: str) -> None:
-    assert TrainSettings().for_size(visible, hidden).method == method
+    assert pp.CD().for_size(visible, hidden).method == method
 
 
 def test_natural_gradient_has_defaults_of_its_own() -> None:
-    found = TrainSettings(epochs=7).for_size(50, 25)
+    found = pp.CD(epochs=7).for_size(50, 25)
     assert (found.epochs, found.batch_size, found.initial) == (7, 10_000, "local")
     assert found.for_size(50, 25) == found
-    assert TrainSettings(method="pcd").for_size(50, 25).epochs == 500
-    assert FineTuneSettings().for_size(50, 25).epochs == 20
-    assert FineTuneSettings().for_size(18, 9).epochs == 30
+    assert pp.PCD().for_size(50, 25).epochs == 500
+    assert pp.CD.for_fine_tuning().for_size(50, 25).epochs == 20
+    assert pp.CD.for_fine_tuning().for_size(18, 9).epochs == 30
 
 
 # --- the local start ---------------------------------------------------------------------------

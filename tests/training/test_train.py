@@ -16,8 +16,9 @@ from psiprune.data.shots import Shots
 from psiprune.kernels import layout
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
+from psiprune.training.cd import CD
 from psiprune.training.contrastive_divergence import start_training, train_epochs
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.pcd import PCD
 from psiprune.training.train import TrainingProgress, train
 
 METHODS: list[dict[str, Any]] = [
@@ -75,7 +76,7 @@ def test_three_bits_are_learnt(probability: NDArray[np.float64], method: str) ->
     noise = 0.001 * rbm.number_of_parameters / (4 * 100)
     bound = scipy.stats.chi2.isf(1e-4, 7) / (2 * shots) + noise
     assert divergence(probability, distribution(rbm)) < bound
-    untrained = train(bits, hidden=2, seed=1, epochs=0)
+    untrained = train(bits, hidden=2, seed=1, method=CD(epochs=0))
     assert divergence(probability, distribution(untrained)) > 10 * bound
     # A model of independent bits must not pass for the known distribution.
     if probability is KNOWN:
@@ -93,10 +94,8 @@ def test_the_learning_rate_falls_from_the_first_epoch_to_the_last() -> None:
     train(
         bits,
         start=start,
-        epochs=5,
-        learning_rate=0.5,
-        learning_rate_decay=0.01,
         watch=lambda state: seen.append(float(state.rbm.visible_bias[0])),
+        method=CD(epochs=5, learning_rate=0.5, learning_rate_decay=0.01),
     )
     steps = np.diff([-60.0, *seen])
     np.testing.assert_allclose(steps, 0.5 * 0.01 ** (np.arange(5) / 4), rtol=1e-3)
@@ -147,19 +146,19 @@ def test_a_run_taken_up_again_ends_with_the_same_bits(settings: dict[str, Any], 
 
 
 def test_train_is_the_loop_over_epochs() -> None:
-    bits, chosen = some_bits(), TrainSettings(epochs=3, method="pcd", batch_size=60)
+    bits, chosen = some_bits(), PCD(epochs=3, batch_size=60)
     start = initial_rbm(6, 3, 9)
     seen: list[TrainingProgress] = []
-    found = train(bits, hidden=3, seed=9, settings=chosen, watch=seen.append)
+    found = train(bits, hidden=3, seed=9, watch=seen.append, method=chosen)
     *_, last = train_epochs(start_training(start, chosen, 9), Shots(bits), chosen, 9)
     assert same(found, last.rbm)
     assert [state.epoch for state in seen] == [1, 2, 3]
     assert same(seen[-1].rbm, found)
-    assert same(train(Shots(bits), start=start, seed=9, settings=chosen), found)
+    assert same(train(Shots(bits), start=start, seed=9, method=chosen), found)
 
 
 def test_states_do_not_change() -> None:
-    shots, chosen = Shots(some_bits()), TrainSettings(epochs=3, method="pcd")
+    shots, chosen = Shots(some_bits()), PCD(epochs=3)
     start = start_training(initial_rbm(6, 3, 0), chosen, 5)
     before = [array.copy() for array in (*start.at, *start.velocity, start.chains)]
     list(train_epochs(start, shots, chosen, 5))
@@ -169,26 +168,26 @@ def test_states_do_not_change() -> None:
 
 def test_no_epochs_return_the_start() -> None:
     start = initial_rbm(6, 3, 0, np.random.default_rng(0).random((3, 6)) < 0.5)
-    found = train(some_bits(), start=start, epochs=0)
+    found = train(some_bits(), start=start, method=CD(epochs=0))
     np.testing.assert_array_equal(found.mask, start.mask)
     for name in ("weights", "visible_bias", "hidden_bias"):
         np.testing.assert_allclose(getattr(found, name), getattr(start, name), rtol=1e-7)
     # Initial weights are those of the seed; float32 in the loop.
-    new = train(some_bits(), hidden=3, seed=4, epochs=0)
+    new = train(some_bits(), hidden=3, seed=4, method=CD(epochs=0))
     np.testing.assert_allclose(new.weights, initial_rbm(6, 3, 4).weights, rtol=1e-7)
 
 
 def test_defaults() -> None:
-    assert train(some_bits(7), epochs=0).hidden == 3
-    assert train([[0], [1]], epochs=1).hidden == 1
-    found = train(some_bits(), epochs=2, seed=3, momentum=0.25)
+    assert train(some_bits(7), method=CD(epochs=0)).hidden == 3
+    assert train([[0], [1]], method=CD(epochs=1)).hidden == 1
+    found = train(some_bits(), seed=3, method=CD(epochs=2, momentum=0.25))
     assert found.provenance["training_shots"] == 330
     assert found.provenance["seed"] == 3
     assert found.provenance["epochs"] == 2
     assert found.provenance["momentum"] == 0.25
     assert found.provenance["method"] == "cd"
     # Settings given whole keep their class and their defaults.
-    tuned = train(some_bits(), settings=FineTuneSettings(epochs=1), cd_steps=2)
+    tuned = train(some_bits(), settings=CD.for_fine_tuning(epochs=1), cd_steps=2)
     assert (tuned.provenance["learning_rate"], tuned.provenance["cd_steps"]) == (0.02, 2)
 
 
@@ -206,14 +205,14 @@ def test_pruned_weights_stay_exactly_0(settings: dict[str, Any]) -> None:
         assert (rbm.weights[~mask] == 0).all()
         assert (rbm.weights[mask] != 0).all()
     # A mask given with a start prunes it first.
-    dense = train(some_bits(), hidden=3, epochs=1)
-    later = train(some_bits(), start=dense, mask=mask, epochs=2)
+    dense = train(some_bits(), hidden=3, method=CD(epochs=1))
+    later = train(some_bits(), start=dense, mask=mask, method=CD(epochs=2))
     assert (later.weights[~mask] == 0).all()
 
 
 def test_a_mask_without_weights_leaves_the_biases_to_learn() -> None:
     bits = draw(PRODUCT, 20_000, seed=2)
-    rbm = train(bits, hidden=2, mask=np.zeros((2, 3), bool), epochs=60)
+    rbm = train(bits, hidden=2, mask=np.zeros((2, 3), bool), method=CD(epochs=60))
     # Then p is a product, with three parameters.
     noise = 0.001 * 3 / (4 * 100)
     bound = scipy.stats.chi2.isf(1e-4, 3) / (2 * len(bits)) + noise
@@ -227,7 +226,7 @@ def test_a_mask_without_weights_leaves_the_biases_to_learn() -> None:
 def test_divergence_is_told() -> None:
     # The gradient is at most 1, but a decay of 10 times the weight a step grows without bound.
     with pytest.raises(DivergenceError) as caught:
-        train(some_bits(), hidden=3, epochs=50, learning_rate=11, weight_decay=1)
+        train(some_bits(), hidden=3, method=CD(epochs=50, learning_rate=11, weight_decay=1))
     message = str(caught.value)
     assert "diverged in epoch" in message
     assert "learning_rate = 11.0" in message
@@ -278,5 +277,5 @@ def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
 )
 def test_bad_shots(bits: Any) -> None:
     with pytest.raises(InputError) as caught:
-        train(bits, epochs=1)
+        train(bits, method=CD(epochs=1))
     assert "\n" not in str(caught.value)
