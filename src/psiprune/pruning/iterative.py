@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from numpy.typing import ArrayLike
@@ -12,12 +12,14 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.metrics.against_state import Reference, Report, evaluate, reference_of
 from psiprune.pruning import criteria
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
 from psiprune.pruning.optimal_brain_surgeon import prune_obs
 from psiprune.pruning.schedule import count_at, ending
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
+from psiprune.states.mps import MPS
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize, MethodLike, as_method
 from psiprune.training.train import Callback, fit
@@ -30,10 +32,17 @@ class Level:
     Attributes:
         step: number of pruning steps behind it.
         rbm: the RBM after pruning and fine-tuning.
+        metrics: what `evaluate` measured against the reference of `prune`; None without one.
     """
 
     step: int
     rbm: RBM
+    metrics: Report | None = None
+
+    def __repr__(self) -> str:
+        """Return one line: step, number of weights and, if measured, the KL divergence."""
+        kl = "" if self.metrics is None else f", KL {self.metrics.kl.value:.3g}"
+        return f"Level({self.step}, {self.rbm.number_of_weights} weights{kl})"
 
     @property
     def fraction_pruned(self) -> float:
@@ -134,6 +143,8 @@ def prune(
     compensate: bool = False,
     fine_tune: MethodLike | None = "auto",
     rewind: RBM | None = None,
+    reference: MPS | Reference | None = None,
+    draws: int = 100_000,
     seed: int = 0,
 ) -> list[Level]:
     """Prune step by step, as the paper does (its Fig. 1 and Table I): remove, train on, repeat.
@@ -158,10 +169,13 @@ def prune(
         rewind: an RBM with the same units, untrained or of an early epoch. After each step the
             surviving weights and the biases are set to its values and trained from there (lottery
             tickets; Frankle & Carbin, ICLR 2019), by default for as long as a new RBM.
+        reference: state against which every level is measured, as by `evaluate`.
+        draws: RBM samples behind each sampled metric.
         seed: of fine-tuning, of random pruning and of samples.
 
     Returns:
-        Levels, one more than steps; the first is `rbm` itself.
+        Levels, one more than steps; the first is `rbm` itself. With a reference `level.metrics`
+        holds KL, fidelity, energy, magnetization and correlations, which `plot_path` draws.
 
     Raises:
         InputError: an argument breaks its rule.
@@ -184,7 +198,14 @@ def prune(
     own = check_seed(seed)
     settings = ending(settings, rbm.number_of_weights)
     rest = prune_steps(first, rbm.number_of_weights, data, settings, tuning, own, rewind=rewind)
-    return [first, *rest]
+    path = [first, *rest]
+    if reference is None:
+        return path
+    against = reference if isinstance(reference, Reference) else reference_of(reference)
+    return [
+        replace(level, metrics=evaluate(level.rbm, against, draws=draws, seed=own))
+        for level in path
+    ]
 
 
 def tuning_of(rbm: RBM, fine_tune: MethodLike | None, rewind: RBM | None = None) -> Method | None:
