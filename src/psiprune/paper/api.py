@@ -31,7 +31,7 @@ from psiprune.paper.headlines import headlines
 from psiprune.paper.report import paper_report
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import PARTS, Paper, run_paper
-from psiprune.paper.table_one import schedule_numbers, schedule_text
+from psiprune.paper.tables import schedule_numbers, schedule_text
 from psiprune.reporting.figures import save_figures
 from psiprune.reporting.page import Provenance, write_report
 
@@ -146,7 +146,7 @@ def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
     numbers = {
         "headlines": [
             {
-                "label": each.label,
+                "label": each.meaning.text,
                 "value": each.number.value,
                 "variables": list(each.number.variables),
                 "how": each.number.how,
@@ -182,7 +182,7 @@ def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
     page = write_report(run / "report.html", report)
     lines = [
         claims_text(judged),
-        "\n".join(f"{each.text}  {each.label}" for each in first),
+        "\n".join(f"{each.number.shown}  {each.meaning.text}" for each in first),
         f"{page}; beside it claims.json, figures/ and the datasets",
     ]
     return Outcome("\n\n".join(lines), numbers)

@@ -1,4 +1,4 @@
-"""Numbers that know where they come from, and sentences made of them."""
+"""Numbers with their provenance, and sentences that contain them."""
 
 from __future__ import annotations
 
@@ -14,37 +14,44 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Number(NamedTuple):
-    """A number of the report.
+    """A number with the way back to the data.
 
     Attributes:
-        value: as it is in the dataset, or computed from what is there.
-        shown: as it is read.
-        source: dataset, variable, position and what was done, in words.
+        value: as it is in the dataset, or computed from what is there; infinite or NaN if unknown.
+        shown: as it is printed.
+        how: how it is computed; with dataset, variable and position unless `variables` names them.
+        variables: what it is computed from, as "dataset/variable" or "dataset/@attribute".
     """
 
     value: float
     shown: str
-    source: str
+    how: str
+    variables: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """How it is computed, and from which variables, in words."""
+        return f"{self.how} ({', '.join(self.variables)})" if self.variables else self.how
 
     @property
     def known(self) -> bool:
-        """Whether it is a number at all."""
+        """Whether it is finite."""
         return math.isfinite(self.value)
 
 
 class Sentence(NamedTuple):
-    """Text with numbers in it."""
+    """Text that contains numbers."""
 
     parts: tuple[str | Number, ...]
 
     @property
     def text(self) -> str:
-        """As it is read."""
+        """The sentence as plain text."""
         return "".join(p if isinstance(p, str) else p.shown for p in self.parts)
 
     @property
     def numbers(self) -> tuple[Number, ...]:
-        """The numbers in it, in order."""
+        """The numbers in the sentence, in order."""
         return tuple(part for part in self.parts if isinstance(part, Number))
 
 

@@ -1,4 +1,4 @@
-"""The tests that rules are made of, and the thresholds that all of them share.
+"""The statistical tests that rules share, their thresholds, and the record of what they used.
 
 A difference counts if it is significant *and* large enough to matter. The thresholds were fixed
 before any run was judged; no rule has its own idea of significance.
@@ -6,20 +6,22 @@ before any run was judged; no rule has its own idea of significance.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.statistics import QUANTILES, paired
-from psiprune.paper.claims.base import Number, number
+from psiprune.paper.claims.base import Finding
 from psiprune.paper.claims.data import Float64
+from psiprune.reporting.traced import Number, significant
 
-#: The largest p-value that counts as significant: it itself does, as three values above three
-#: others reach 1/20 and no less.
+#: The largest significant p-value. The limit itself counts: three values above three others reach
+#: p = 1/20 and no less.
 ALPHA = 0.05
-#: The least ratio that matters: 10 % more, or as much less.
+#: The smallest ratio that matters: 10 % more, or as much less.
 MATTERS = 1.1
 #: Up to this ratio two errors are of comparable size; beyond it, one is harmed.
 COMPARABLE = 2.0
@@ -30,12 +32,12 @@ ONE_SIDED, TWO_SIDED = 5, 6
 
 
 class Contrast(NamedTuple):
-    """Two sets of a measure, pair by pair.
+    """Paired comparison of two sets of a measure.
 
     Attributes:
         ratio: median of value / other; NaN unless all are positive.
-        p: two-sided, that the differences lie symmetrically about 0.
-        higher, lower: the value is significantly so, and by enough to matter.
+        p: two-sided p-value that the differences lie symmetrically about 0.
+        higher, lower: whether the value is significantly so, and by enough to matter.
     """
 
     ratio: float
@@ -50,10 +52,10 @@ class Contrast(NamedTuple):
 
 def contrast(values: ArrayLike, others: ArrayLike) -> Contrast:
     """Compare pair by pair, by signed ranks (`paired`)."""
-    found = paired(values, others)
-    counts = found.p <= ALPHA
-    higher = bool(counts and found.ratio >= MATTERS)
-    return Contrast(found.ratio, found.p, higher, bool(counts and found.ratio <= 1 / MATTERS))
+    pairs = paired(values, others)
+    clear = pairs.p <= ALPHA
+    higher, lower = pairs.ratio >= MATTERS, pairs.ratio <= 1 / MATTERS
+    return Contrast(pairs.ratio, pairs.p, bool(clear and higher), bool(clear and lower))
 
 
 def p_above(values: ArrayLike, others: ArrayLike = 0.0) -> float:
@@ -69,30 +71,13 @@ def p_above(values: ArrayLike, others: ArrayLike = 0.0) -> float:
 def p_larger(values: ArrayLike, others: ArrayLike) -> float:
     """One-sided p-value of rank sums that unpaired values are not larger than the others.
 
-    (Mann & Whitney 1947. Over all ways to deal the values out up to 10,000, so exact with ties too,
-    else over as many random ones. Three against three reach 0.05 and no less.)
+    A permutation test (Mann & Whitney 1947), exact up to 10,000 permutations even with ties, and
+    over as many random ones beyond. Three against three reach 0.05 and no less.
     """
     from scipy.stats import PermutationMethod, mannwhitneyu
 
     dealt = PermutationMethod(n_resamples=10_000, rng=generator_for(0, Stream.CLAIM_PERMUTATIONS))
-    found = mannwhitneyu(values, others, alternative="greater", method=dealt)
-    return float(found.pvalue)
-
-
-def band(values: ArrayLike, form: str = ".2g") -> str:
-    """Median, and where 16 and 84 % lie: "0.0025 (0.0024 to 0.0026)"."""
-    low, middle, high = np.quantile(np.asarray(values, np.float64), QUANTILES)
-    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
-
-
-def band_numbers(label: str, values: ArrayLike, of: str, *variables: str) -> dict[str, Number]:
-    """What `band` tells, as numbers LABEL, LABEL_low and LABEL_high; of: "over seeds, sc"."""
-    low, middle, high = np.quantile(np.asarray(values, np.float64), QUANTILES)
-    return {
-        label: number(middle, f"median {of}", *variables),
-        f"{label}_low": number(low, f"16 % quantile {of}", *variables),
-        f"{label}_high": number(high, f"84 % quantile {of}", *variables),
-    }
+    return float(mannwhitneyu(values, others, alternative="greater", method=dealt).pvalue)
 
 
 def p_text(p: float) -> str:
@@ -101,11 +86,99 @@ def p_text(p: float) -> str:
 
 
 def growth(values: Float64) -> Float64:
-    """ln(value / dense value), averaged over levels after the dense one: [seed, level] -> [seed].
+    """ln(value / dense value), averaged over pruned levels: [seed, level] -> [seed].
 
-    So e^growth is the factor by which a measure is larger than at the dense RBM, in the geometric
-    mean over levels. It has no unit, and is NaN where a value is not positive.
+    So e^growth is the factor by which a measure exceeds that of the dense RBM, as a geometric mean
+    over levels. It has no unit, and is NaN where a value is not positive.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(values)
         return np.mean(logs[:, 1:] - logs[:, :1], axis=1)
+
+
+class Evidence:
+    """What a rule used: its numbers by name, the text and the seeds of each case.
+
+    Attributes:
+        numbers: every number, with its provenance.
+        cases: one text for each case: a phase, a size, a kind of RBM.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing recorded."""
+        self.numbers: dict[str, Number] = {}
+        self.cases: list[str] = []
+        self._seeds: list[int] = []
+
+    def note(self, name: str, value: SupportsFloat, how: str, *variables: str) -> float:
+        """Record and return a number computed from variables named as "dataset/variable"."""
+        number = float(value)
+        self.numbers[name] = Number(number, significant(number), how, variables)
+        return number
+
+    def band(
+        self, name: str, values: ArrayLike, of: str, *variables: str, form: str = ".2g"
+    ) -> str:
+        """Record NAME, NAME_low, NAME_high: median, 16 and 84 %; as "0.25 (0.24 to 0.26)".
+
+        Args:
+            name: of the median; its quantiles have suffixes.
+            values: [seed].
+            of: what the values are, as in "median over seeds, sc".
+            variables: what they are computed from.
+            form: format of the numbers.
+        """
+        low, middle, high = np.quantile(np.asarray(values, np.float64), QUANTILES)
+        self.note(name, middle, f"median {of}", *variables)
+        self.note(f"{name}_low", low, f"16 % quantile {of}", *variables)
+        self.note(f"{name}_high", high, f"84 % quantile {of}", *variables)
+        return f"{middle:{form}} ({low:{form}} to {high:{form}})"
+
+    def compare(
+        self, name: str, values: ArrayLike, others: ArrayLike, of: str, *variables: str
+    ) -> Contrast:
+        """Compare pair by pair (`contrast`), and record NAME_ratio and NAME_p.
+
+        Args:
+            name: prefix of both names.
+            values, others: [seed] both.
+            of: what is compared, as in "sc over pruned".
+            variables: what both are computed from.
+        """
+        found = contrast(values, others)
+        self.note(f"{name}_ratio", found.ratio, f"median over seeds of {of}", *variables)
+        self.note(f"{name}_p", found.p, f"two-sided signed-rank test of {of}", *variables)
+        return found
+
+    def compare_above(
+        self, name: str, values: Float64, others: Float64, of: str, *variables: str
+    ) -> tuple[float, float]:
+        """Record and return NAME_ratio, the median ratio, and NAME_p, the one-sided `p_above`."""
+        how = f"one-sided signed-rank test of {of}"
+        return (
+            self.note(
+                f"{name}_ratio",
+                np.median(values / others),
+                f"median over seeds of {of}",
+                *variables,
+            ),
+            self.note(f"{name}_p", p_above(values, others), how, *variables),
+        )
+
+    def count_seeds(self, here: xr.Dataset | Float64) -> None:
+        """Record how many seeds a case rests on."""
+        self._seeds.append(here.sizes["seed"] if isinstance(here, xr.Dataset) else len(here))
+
+    @property
+    def seeds(self) -> int:
+        """The smallest number of seeds of a case; 1 for a training set or an exact state."""
+        return min(self._seeds, default=1)
+
+    @property
+    def text(self) -> str:
+        """The texts of all cases."""
+        return "; ".join(self.cases)
+
+    def finding(self, verdict: str, measured: str) -> Finding:
+        """Return the finding with all numbers recorded."""
+        return Finding(verdict, measured, self.numbers, self.seeds)
