@@ -13,12 +13,12 @@ from psiprune.paper.claims.base import (
     Datasets,
     Finding,
     InsufficientDataError,
-    claim,
     verdict_of,
 )
 from psiprune.paper.claims.data import PHASES, Float64, complete_seeds, phase, phases, series
+from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.structure import check_clusters
-from psiprune.paper.claims.tests import COMPARABLE, FEW, TWO_SIDED, Evidence, p_text
+from psiprune.paper.claims.tests import COMPARABLE, FEW, TWO_SIDED, p_text
 
 #: How much worse a model without clusters is if they are crucial.
 _CRUCIAL = 10.0
@@ -44,7 +44,7 @@ def _broken(
 
 
 @claim("broken-gradually", "III B", "ablation")
-def _gradually(datasets: Datasets) -> Finding:
+def _gradually(datasets: Datasets, evidence: Evidence) -> Finding:
     """Breaking up the clusters of the mask bit by bit, at the same number of weights, makes the
     model worse bit by bit.
 
@@ -54,7 +54,7 @@ def _gradually(datasets: Datasets) -> Finding:
     both in all four cases; in part if worse in all, or both in two. With fewer than five shares
     only failure can be established: where fewer than two cases are worse.
     """
-    evidence, source = Evidence(), "ablation/broken_infidelity"
+    source = "ablation/broken_infidelity"
     worse, gradual = [], []
     shares = np.sort(datasets["ablation"]["share"].values)
     for label, words, lost in _broken(datasets, "broken_infidelity", evidence):
@@ -92,14 +92,14 @@ def _gradually(datasets: Datasets) -> Finding:
 
 
 @claim("clusters-crucial", "III B", "ablation")
-def _crucial(datasets: Datasets) -> Finding:
+def _crucial(datasets: Datasets, evidence: Evidence) -> Finding:
     """The cluster structure is crucial for the model to work.
 
     KL with all clusters broken must be at least 10 times that with none (median ratio, two-sided
     signed ranks p <= 0.05). Holds if so from each start in both phases; in part if in two or three
     of these four cases.
     """
-    evidence, tests = Evidence(), []
+    tests = []
     for label, words, kl in _broken(datasets, "broken_kl", evidence):
         of = "most broken over none"
         against = evidence.compare(label, kl[:, -1], kl[:, 0], of, "ablation/broken_kl")
@@ -119,7 +119,7 @@ def _moved(here: xr.Dataset, model: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @claim("clusters-re-form", "III B", "ablation")
-def _reform(datasets: Datasets) -> Finding:
+def _reform(datasets: Datasets, evidence: Evidence) -> Finding:
     """Where the clusters of the dense RBM are forbidden, the model can still be trained, and
     clusters form elsewhere.
 
@@ -129,7 +129,7 @@ def _reform(datasets: Datasets) -> Finding:
     both phases; in part if formed in both, or formed and trained in one. From 12 sites on.
     """
     check_clusters(datasets["ablation"])
-    evidence, formed, trained = Evidence(), [], []
+    formed, trained = [], []
     both, source = ("ablation/found", "ablation/overlap"), "ablation/forbidden_kl"
     for name, here in phases(datasets, "ablation", FEW, "forbidden_kl"):
         evidence.count_seeds(here)
@@ -160,7 +160,7 @@ def _reform(datasets: Datasets) -> Finding:
 
 
 @claim("positions-not-fixed", "III B", "ablation")
-def _not_fixed(datasets: Datasets) -> Finding:
+def _not_fixed(datasets: Datasets, evidence: Evidence) -> Finding:
     """Where clusters form is not fully determined by the initial weights.
 
     In the control a unit may not use as many positions beside its cluster. Holds if at least 5 % of
@@ -169,7 +169,7 @@ def _not_fixed(datasets: Datasets) -> Finding:
     which is no evidence about the initial weights. From 12 sites on.
     """
     check_clusters(datasets["ablation"])
-    evidence, tests = Evidence(), []
+    tests = []
     for name, here in phases(datasets, "ablation", FEW, "forbidden_kl"):
         evidence.count_seeds(here)
         before, _ = _moved(here, "dense")
@@ -193,6 +193,3 @@ def _not_fixed(datasets: Datasets) -> Finding:
     return evidence.finding(
         verdict_of(tests), f"Same initial weights, {evidence.seeds} seeds. {evidence.text}."
     )
-
-
-CLAIMS = (_gradually, _crucial, _reform, _not_fixed)

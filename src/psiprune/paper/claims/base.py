@@ -66,21 +66,6 @@ class Claim:
     judge: Judge
 
 
-def claim(key: str, section: str, *needs: str, terms: str = "") -> Callable[[Judge], Claim]:
-    """Turn a function that applies a rule into a claim.
-
-    The first paragraph of the function's docstring is the statement of the paper, the rest is the
-    rule. `terms` precedes the rule: definitions that several rules share.
-    """
-
-    def claim_of(judge: Judge) -> Claim:
-        statement, _, rule = (judge.__doc__ or "").partition("\n\n")
-        statement, rule = (" ".join(text.split()) for text in (statement, f"{terms} {rule}"))
-        return Claim(key, section, statement, rule, needs, judge)
-
-    return claim_of
-
-
 def verdict_of(tests: Iterable[bool]) -> str:
     """Verdict of tests of equal weight: holds if all pass, in part if at least half do."""
     passed = list(tests)

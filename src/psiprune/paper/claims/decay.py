@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.statistics import crossing
-from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, claim, verdict_of
+from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, verdict_of
 from psiprune.paper.claims.data import (
     PHASES,
     QCP,
@@ -25,7 +25,8 @@ from psiprune.paper.claims.data import (
     phase,
     series,
 )
-from psiprune.paper.claims.tests import ALPHA, FEW, Evidence, growth, p_larger, p_text
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import ALPHA, FEW, growth, p_larger, p_text
 
 #: The smallest conclusive difference of two AIC.
 _CONCLUSIVE = 2.0
@@ -39,7 +40,7 @@ _LATE = 0.8
 
 
 @claim("exact-decay", "II B", "decay")
-def _exact_decay(datasets: Datasets) -> Finding:
+def _exact_decay(datasets: Datasets, evidence: Evidence) -> Finding:
     """C(d) decays algebraically at the critical point and exponentially in the gapped phase.
 
     Fits of ln C(d) of the exact state over the quarter of the chain around its middle, away from
@@ -47,7 +48,7 @@ def _exact_decay(datasets: Datasets) -> Finding:
     the paramagnetic phase, by more than 2, at every size; in part if in at least half of these
     cases.
     """
-    evidence, tests = Evidence(), []
+    tests = []
     for name, sign in (("QCP", -1), ("PM", 1)):
         here = phase(datasets, "decay", PHASES[name])["delta_aic_reference"].dropna("size")
         for size in here["size"].values:  # those that are large enough for a fit
@@ -65,7 +66,7 @@ def _exact_decay(datasets: Datasets) -> Finding:
 
 
 @claim("decay-turns-exponential", "III A, Fig. 4", "study", "decay")
-def _to_exponential(datasets: Datasets) -> Finding:
+def _to_exponential(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point pruning turns the decay of C(d) from algebraic to exponential.
 
     Fits of ln C(d) over the quarter of the chain around its middle, by sums over all states up to
@@ -76,7 +77,7 @@ def _to_exponential(datasets: Datasets) -> Finding:
     critical state with 10^5 draws the power law is rejected in less than 5 % of all cases.
     """
     here = phase(datasets, "decay", QCP)
-    evidence, tests = Evidence(), []
+    tests = []
     for size in here["size"].values:
         study = here.sel(size=size)
         delta = series(study, "delta_aic", "level")
@@ -159,6 +160,7 @@ def _disconnected_at(here: xr.Dataset, _: float) -> Float64:
 
 def _larger_later(
     datasets: Datasets,
+    evidence: Evidence,
     at: Callable[[xr.Dataset, float], Float64],
     conditions: Sequence[float],
     variable: str,
@@ -168,6 +170,7 @@ def _larger_later(
 
     Args:
         datasets: the studies of all sizes.
+        evidence: to record in.
         at: (study, condition) -> the fraction pruned at which it happens, [seed].
         conditions: each is tested; 0 stands for none.
         variable: that `at` uses.
@@ -176,7 +179,7 @@ def _larger_later(
     keys = all_sizes(datasets)
     studies = {key: complete_seeds(phase(datasets, key, QCP), FEW, variable) for key in keys}
     sizes = {key: int(datasets[key].attrs["sites"]) for key in keys}
-    evidence, tests = Evidence(), []
+    tests = []
     for here in studies.values():
         evidence.count_seeds(here)
     for condition in conditions:
@@ -217,7 +220,7 @@ def _larger_later(
 
 
 @claim("larger-stand-more", "III A, Fig. 4", "study", "size-*")
-def _larger_stand_more(datasets: Datasets) -> Finding:
+def _larger_stand_more(datasets: Datasets, evidence: Evidence) -> Finding:
     """A larger system tolerates more pruning for the same damage to the correlation function.
 
     Damage: change of C(d) from that of the dense RBM of the same seed, root of the mean square over
@@ -227,11 +230,11 @@ def _larger_stand_more(datasets: Datasets) -> Finding:
     reach). Holds if all are so; in part if at least half.
     """
     what = "fraction pruned at which C(d) has changed by so much"
-    return _larger_later(datasets, _damage_at, _DAMAGES, "correlation", what)
+    return _larger_later(datasets, evidence, _damage_at, _DAMAGES, "correlation", what)
 
 
 @claim("smaller-disconnect-first", "III A", "study", "size-*")
-def _smaller_disconnect_first(datasets: Datasets) -> Finding:
+def _smaller_disconnect_first(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the same share of weights the graph of a smaller RBM is more likely to be disconnected.
 
     At the critical point. Each size with the next smaller one: the fraction pruned at which the
@@ -240,11 +243,11 @@ def _smaller_disconnect_first(datasets: Datasets) -> Finding:
     in part if at least half.
     """
     what = "fraction pruned at which the graph is disconnected"
-    return _larger_later(datasets, _disconnected_at, (0.0,), "components", what)
+    return _larger_later(datasets, evidence, _disconnected_at, (0.0,), "components", what)
 
 
 @claim("larger-alike", "III A", "study", "size-*")
-def _alike(datasets: Datasets) -> Finding:
+def _alike(datasets: Datasets, evidence: Evidence) -> Finding:
     """eROE, mROE and the correlations of larger systems behave as those of the smaller one.
 
     For each other size and phase two tests: the same of eROE, mROE and C_MSE as at the main size
@@ -252,7 +255,7 @@ def _alike(datasets: Datasets) -> Finding:
     value), and they grow over the dense RBM in the same order (geometric mean over levels at which
     the graph can be connected). Holds if all are passed; in part if at least half.
     """
-    evidence, tests = Evidence(), []
+    tests = []
     others = [key for key in all_sizes(datasets) if key != "study"]
     for name, ratio in PHASES.items():
         keys = [key for key in ("study", *others) if has_phase(datasets, key, ratio)]
@@ -301,12 +304,3 @@ def _pattern(here: xr.Dataset) -> tuple[list[bool], dict[str, float]]:
     harmed = [bool(np.median(v[:, level]) > v[:, 0].max()) for v in values.values()]
     factors = {name: float(np.exp(np.median(growth(v[:, levels])))) for name, v in values.items()}
     return harmed, factors
-
-
-CLAIMS = (
-    _exact_decay,
-    _to_exponential,
-    _larger_stand_more,
-    _smaller_disconnect_first,
-    _alike,
-)

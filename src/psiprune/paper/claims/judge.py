@@ -31,19 +31,14 @@ from psiprune.paper.claims.base import (
 )
 from psiprune.reporting.tables import align
 
-#: All claims of the paper, in the order of a table.
-CLAIMS: tuple[Claim, ...] = (
-    *unharmed.CLAIMS,
-    *thresholds.CLAIMS,
-    *training_set.CLAIMS,
-    *order.CLAIMS,
-    *sensitivity.CLAIMS,
-    *decay.CLAIMS,
-    *structure.CLAIMS,
-    *sparse.CLAIMS,
-    *sparse_best.CLAIMS,
-    *sparse_masks.CLAIMS,
-    *ablation.CLAIMS,
+#: Where the claims are, in the order of a table.
+_MODULES = (
+    *(unharmed, thresholds, training_set, order, sensitivity, decay, structure),
+    *(sparse, sparse_best, sparse_masks, ablation),
+)
+#: All claims of the paper.
+CLAIMS = tuple(
+    value for module in _MODULES for value in vars(module).values() if isinstance(value, Claim)
 )
 
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, claim, verdict_on
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, verdict_on
 from psiprune.paper.claims.data import QCP, Float64, complete_seeds, fractions, phase, series
-from psiprune.paper.claims.tests import ALPHA, FEW, MATTERS, ONE_SIDED, Evidence, p_text
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import ALPHA, FEW, MATTERS, ONE_SIDED, p_text
 
 #: Half-width of a 99 % interval in standard errors.
 CONFIDENCE = 2.576
@@ -53,7 +54,7 @@ def two_peaked(found: Peaks) -> np.ndarray:
 
 
 @claim("order-rises-at-once", "III A", "study")
-def _rises_at_once(datasets: Datasets) -> Finding:
+def _rises_at_once(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point the error of the order parameter rises, if weakly, at the very first
     pruning step.
 
@@ -62,7 +63,6 @@ def _rises_at_once(datasets: Datasets) -> Finding:
     by at least 10 % in the median; in part if it is significantly higher by less, or if only the
     sampled mROE is significantly higher by 10 %.
     """
-    evidence = Evidence()
     exact, sampled = "abs_magnetization_bias_exact", "abs_magnetization_roe"
     here = complete_seeds(phase(datasets, "study", QCP), ONE_SIDED, exact, sampled)
     evidence.count_seeds(here)
@@ -91,7 +91,7 @@ def _rises_at_once(datasets: Datasets) -> Finding:
 
 
 @claim("two-peaks-to-one", "III A, Fig. 3", "study")
-def _one_peak(datasets: Datasets) -> Finding:
+def _one_peak(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point pruning turns the two peaks of the distribution of m into one at m = 0,
     more and more pronounced.
 
@@ -100,7 +100,7 @@ def _one_peak(datasets: Datasets) -> Finding:
     step of m = 0 at the last level, and P(m = 0) rises steadily (median rank correlation with the
     level at least 0.9); in part if the dense RBMs have two peaks and half of them one at the end.
     """
-    evidence, name = Evidence(), "magnetization_distribution"
+    name = "magnetization_distribution"
     here = complete_seeds(phase(datasets, "study", QCP), FEW, name, f"{name}_error")
     evidence.count_seeds(here)
     p, error = (series(here, each, "level", "ones") for each in (name, f"{name}_error"))
@@ -155,6 +155,3 @@ def _first_single(p: Float64, error: Float64) -> int:
     while level > 0 and single[level - 1]:
         level -= 1
     return level
-
-
-CLAIMS = (_rises_at_once, _one_peak)

@@ -9,14 +9,7 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.statistics import paired
-from psiprune.paper.claims.base import (
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    claim,
-    listed,
-    verdict_of,
-)
+from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, listed, verdict_of
 from psiprune.paper.claims.data import (
     EXACT,
     MEASURES,
@@ -30,6 +23,7 @@ from psiprune.paper.claims.data import (
     phase,
     series,
 )
+from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.tests import (
     ALPHA,
     COMPARABLE,
@@ -37,7 +31,6 @@ from psiprune.paper.claims.tests import (
     MATTERS,
     ONE_SIDED,
     TWO_SIDED,
-    Evidence,
     growth,
     p_above,
     p_text,
@@ -98,9 +91,9 @@ def _cases(datasets: Datasets, evidence: Evidence) -> Iterator[tuple[str, str, d
             yield name, kind, grown
 
 
-def _more(datasets: Datasets, *pairs: tuple[str, str]) -> Finding:
+def _more(datasets: Datasets, evidence: Evidence, *pairs: tuple[str, str]) -> Finding:
     """Whether the first measure of each pair is more sensitive than the second."""
-    evidence, tests = Evidence(), []
+    tests = []
     mean = "geometric mean over levels"
     for name, kind, grown in _cases(datasets, evidence):
         sources = {short: f"study/{variable}" for short, variable in _KINDS[kind].items()}
@@ -135,12 +128,12 @@ def _more(datasets: Datasets, *pairs: tuple[str, str]) -> Finding:
 
 
 @claim("sensitivity-varies", "Abstract, IV", "study", terms=_WITH_SQUARE)
-def _varies(datasets: Datasets) -> Finding:
+def _varies(datasets: Datasets, evidence: Evidence) -> Finding:
     """Measures of quality differ strongly in how sensitive they are to pruning.
 
     Rule: of all five measures the most sensitive has grown at least twice as much as the least.
     """
-    evidence, tests = Evidence(), []
+    tests = []
     for name, kind, grown in _cases(datasets, evidence):
         low, *_, high = sorted(grown, key=lambda short: float(np.median(grown[short])))
         both = [f"study/{_KINDS[kind][short]}" for short in (high, low)]
@@ -165,59 +158,58 @@ def _varies(datasets: Datasets) -> Finding:
 
 
 @claim("order-most-sensitive", "III A", "study", terms=_WITH_SQUARE)
-def _order_most(datasets: Datasets) -> Finding:
+def _order_most(datasets: Datasets, evidence: Evidence) -> Finding:
     """The order parameter is the observable most sensitive to pruning.
 
     Rule: mROE is more sensitive than the other observables, eROE and C_MSE.
     """
-    return _more(datasets, ("order", "energy"), ("order", "correlation"))
+    return _more(datasets, evidence, ("order", "energy"), ("order", "correlation"))
 
 
 @claim("energy-least-sensitive", "IV", "study", terms=_WITH_SQUARE)
-def _energy_least(datasets: Datasets) -> Finding:
+def _energy_least(datasets: Datasets, evidence: Evidence) -> Finding:
     """Of all physical observables the energy is the least sensitive to pruning.
 
     Rule: mROE and C_MSE are more sensitive than eROE.
     """
-    return _more(datasets, ("order", "energy"), ("correlation", "energy"))
+    return _more(datasets, evidence, ("order", "energy"), ("correlation", "energy"))
 
 
 @claim("order-more-than-kl", "Appendix B, Fig. 6", "study", terms=_SENSITIVITY)
-def _order_more(datasets: Datasets) -> Finding:
+def _order_more(datasets: Datasets, evidence: Evidence) -> Finding:
     """mROE is significantly more sensitive to pruning than KL.
 
     Rule: mROE is more sensitive than KL.
     """
-    return _more(datasets, ("order", "kl"))
+    return _more(datasets, evidence, ("order", "kl"))
 
 
 @claim("correlation-more-than-kl", "Appendix B, Fig. 6", "study", terms=_WITH_SQUARE)
-def _correlation_more(datasets: Datasets) -> Finding:
+def _correlation_more(datasets: Datasets, evidence: Evidence) -> Finding:
     """C_MSE is significantly more sensitive to pruning than KL.
 
     Rule: C_MSE is more sensitive than KL.
     """
-    return _more(datasets, ("correlation", "kl"))
+    return _more(datasets, evidence, ("correlation", "kl"))
 
 
 @claim("energy-less-than-kl", "Appendix B, Fig. 6", "study", terms=_SENSITIVITY)
-def _energy_less(datasets: Datasets) -> Finding:
+def _energy_less(datasets: Datasets, evidence: Evidence) -> Finding:
     """eROE is less sensitive to pruning than KL.
 
     Rule: KL is more sensitive than eROE.
     """
-    return _more(datasets, ("kl", "energy"))
+    return _more(datasets, evidence, ("kl", "energy"))
 
 
 @claim("energy-accurate-order-not", "IV", "study")
-def _energy_accurate(datasets: Datasets) -> Finding:
+def _energy_accurate(datasets: Datasets, evidence: Evidence) -> Finding:
     """A pruned RBM can have a rather accurate energy while order and correlations are far off.
 
     Exact medians over seeds at the critical point. Holds if at some level the energy is off by at
     most 1 % and <|m|> by at least 10 %, and at some level the energy by at most 1 % and C(d) by at
     least 10 % (root of C_MSE over that of the mean of C(d)^2); in part if only one of these is so.
     """
-    evidence = Evidence()
     energy, order, mse = (_KINDS["exact"][short] for short in ("energy", "order", "correlation"))
     here = complete_seeds(phase(datasets, "study", QCP), FEW, energy, order, mse)
     evidence.count_seeds(here)
@@ -273,14 +265,14 @@ def _rank_cases(
 
 
 @claim("measures-follow-kl", "III A, appendix B, Fig. 6", "ranks")
-def _correlated(datasets: Datasets) -> Finding:
+def _correlated(datasets: Datasets, evidence: Evidence) -> Finding:
     """Every measure is positively correlated with KL, through training and through pruning.
 
     Spearman's rank correlation of each of 1 - F, energy bias, |m| bias and C_MSE with KL. Holds if
     all are above 0 over seeds (one-sided signed ranks p <= 0.05) with a median of at least 0.3, in
     both parts and each phase; in part if at least half are.
     """
-    evidence, tests = Evidence(), []
+    tests = []
     for name, ranks in _rank_cases(datasets, ONE_SIDED, evidence):
         for part in ranks["part"].values:
             shown = []
@@ -309,7 +301,7 @@ def _title(measure: str) -> str:
 
 
 @claim("correlation-depends-on-stage", "III A, appendix B, Fig. 6", "ranks")
-def _by_stage(datasets: Datasets) -> Finding:
+def _by_stage(datasets: Datasets, evidence: Evidence) -> Finding:
     """How well a measure follows KL differs from measure to measure, and between training and
     pruning.
 
@@ -318,7 +310,7 @@ def _by_stage(datasets: Datasets) -> Finding:
     pruning (median over seeds, two-sided signed ranks p <= 0.05). Holds if all are passed; in part
     if half or more.
     """
-    evidence, tests = Evidence(), []
+    tests = []
     for name, ranks in _rank_cases(datasets, TWO_SIDED, evidence):
         by_part = [ranks.sel(part=part) for part in ranks["part"].values]
         stages = {
@@ -356,16 +348,3 @@ def _apart(a: xr.DataArray, b: xr.DataArray) -> float:
     """Median size of the difference over seeds, or 0 where it is not significant."""
     significant = paired(a.values, b.values).p <= ALPHA
     return abs(float(np.median(a.values - b.values))) if significant else 0.0
-
-
-CLAIMS = (
-    _varies,
-    _order_most,
-    _energy_least,
-    _order_more,
-    _correlation_more,
-    _energy_less,
-    _energy_accurate,
-    _correlated,
-    _by_stage,
-)

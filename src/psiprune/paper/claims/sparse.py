@@ -7,16 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import (
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    claim,
-    listed,
-    verdict_of,
-)
+from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, listed, verdict_of
 from psiprune.paper.claims.data import PHASES, TITLES, Float64, complete_seeds, phase, require
-from psiprune.paper.claims.tests import COMPARABLE, FEW, MATTERS, TWO_SIDED, Contrast, Evidence
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import COMPARABLE, FEW, MATTERS, TWO_SIDED, Contrast
 
 #: The paper's kinds of RBM, and those of them that are sparse before training.
 SPARSE = ("sp/ss", "sp/os", "sc")
@@ -108,13 +102,13 @@ def _control(datasets: Datasets, ratio: float, seeds: xr.DataArray) -> xr.Datase
 
 
 @claim("sparse-trainable", "Abstract, III B", "sparse")
-def _trainable(datasets: Datasets) -> Finding:
+def _trainable(datasets: Datasets, evidence: Evidence) -> Finding:
     """RBMs that are sparse from the start can be trained.
 
     Training must divide KL by at least 10, in 90 % of the seeds. Holds if so for sp/ss, sp/os and
     sc in both phases; in part if for at least half.
     """
-    evidence, tests, by_chance = Evidence(), [], []
+    tests, by_chance = [], []
     for name, ratio in PHASES.items():
         data = Kinds(datasets, ratio, FEW, evidence).data
         for kind in SPARSE:
@@ -147,13 +141,13 @@ def _divided(evidence: Evidence, here: xr.Dataset, kind: str, name: str) -> tupl
 
 
 @claim("sparse-comparable", "III B, Fig. 5", "sparse")
-def _comparable(datasets: Datasets) -> Finding:
+def _comparable(datasets: Datasets, evidence: Evidence) -> Finding:
     """In every case a sparse RBM comes out comparable with one that was trained dense and pruned.
 
     The median KL over seeds must be at most twice that of pruned. Holds if so for sp/ss, sp/os and
     sc in both phases; in part if for at least half.
     """
-    evidence, tests = Evidence(), []
+    tests = []
     for name, ratio in PHASES.items():
         kinds = Kinds(datasets, ratio, FEW, evidence, prefix=f"{name}_")
         pruned = kinds.median("pruned")
@@ -173,7 +167,7 @@ def _comparable(datasets: Datasets) -> Finding:
 
 
 @claim("ss-converges-faster", "III B, Fig. 5", "sparse")
-def _faster(datasets: Datasets) -> Finding:
+def _faster(datasets: Datasets, evidence: Evidence) -> Finding:
     """In both phases sp/ss converges to its least errors faster than the dense RBM.
 
     The epoch at which a measure first is within 10 % of its final level (median over the last fifth
@@ -182,7 +176,7 @@ def _faster(datasets: Datasets) -> Finding:
     earlier by 10 % or more (median ratio, two-sided signed ranks p <= 0.05). Holds if it is faster
     in both phases; in part if in one.
     """
-    evidence, faster = Evidence(), []
+    faster = []
     how = "median over seeds of the epoch, interpolated, {}"
     for name, ratio in PHASES.items():
         kinds = Kinds(datasets, ratio, TWO_SIDED, evidence, ("dense", "sp/ss"))
@@ -252,6 +246,3 @@ def epochs_to_level(here: xr.Dataset, kind: str, measure: str) -> Float64:
             epoch += over * (epochs[k - 1] - epochs[k])
         found.append(max(1.0, epoch))
     return np.array(found)
-
-
-CLAIMS = (_trainable, _comparable, _faster)

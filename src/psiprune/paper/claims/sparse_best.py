@@ -8,19 +8,11 @@ from itertools import combinations
 import numpy as np
 
 from psiprune.core.statistics import paired
-from psiprune.paper.claims.base import (
-    FAILS,
-    HOLDS,
-    IN_PART,
-    Datasets,
-    Finding,
-    claim,
-    listed,
-    verdict_on,
-)
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, listed, verdict_on
 from psiprune.paper.claims.data import PHASES, PM, QCP, TITLES, require_seeds
+from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.sparse import KINDS, SPARSE, Kinds, name_of, values_of
-from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, TWO_SIDED, Evidence
+from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, TWO_SIDED
 
 #: Close: within a quarter.
 _CLOSE = 1.25
@@ -31,7 +23,7 @@ _SEVEN = 7
 
 
 @claim("sparse-differ-by-phase", "III B, Fig. 5", "sparse")
-def _differences(datasets: Datasets) -> Finding:
+def _differences(datasets: Datasets, evidence: Evidence) -> Finding:
     """The differences between sparse RBMs can be substantial, and depend on the phase.
 
     Substantial: in at least one phase KL of the worst of sp/ss, sp/os and sc (by median) is at
@@ -40,7 +32,7 @@ def _differences(datasets: Datasets) -> Finding:
     phase, seed by seed, by 10 % or more (signed ranks p <= 0.05 / 3). Holds if both; in part if the
     differences are substantial, but the same in both phases.
     """
-    evidence, substantial, data = Evidence(), [], {}
+    substantial, data = [], {}
     for name, ratio in PHASES.items():
         kinds = Kinds(datasets, ratio, TWO_SIDED, evidence)
         data[name] = kinds.data
@@ -74,10 +66,9 @@ def _differences(datasets: Datasets) -> Finding:
 
 
 def _extreme(
-    datasets: Datasets, ratio: float, kind: str, among: Sequence[str], sign: int
+    datasets: Datasets, evidence: Evidence, ratio: float, kind: str, among: Sequence[str], sign: int
 ) -> Finding:
     """Whether one kind is the best (sign -1) or the worst (+1) among these."""
-    evidence = Evidence()
     kinds = Kinds(datasets, ratio, TWO_SIDED, evidence)
     others = [other for other in among if other != kind]
     first = []
@@ -101,7 +92,7 @@ def _extreme(
 
 
 @claim("pm-ss-best", "III B, Fig. 5", "sparse")
-def _pm_ss_best(datasets: Datasets) -> Finding:
+def _pm_ss_best(datasets: Datasets, evidence: Evidence) -> Finding:
     """In the paramagnetic phase sp/ss attains the smallest errors.
 
     Of dense, pruned, sp/ss, sp/os and sc. Holds if it has the lowest median of KL and of at least
@@ -109,18 +100,17 @@ def _pm_ss_best(datasets: Datasets) -> Finding:
     more (median ratio, two-sided signed ranks p <= 0.05); in part if that is so against half of
     them.
     """
-    return _extreme(datasets, PM, "sp/ss", KINDS, -1)
+    return _extreme(datasets, evidence, PM, "sp/ss", KINDS, -1)
 
 
 @claim("pm-ss-beats-dense", "III B, Fig. 5", "sparse")
-def _beats_dense(datasets: Datasets) -> Finding:
+def _beats_dense(datasets: Datasets, evidence: Evidence) -> Finding:
     """In the paramagnetic phase sp/ss is better than even the dense RBM.
 
     Holds if its KL is lower by 10 % or more (median ratio, two-sided signed ranks p <= 0.05) and no
     other exact measure is higher by the same test; in part if KL is lower and another measure
     higher.
     """
-    evidence = Evidence()
     kinds = Kinds(datasets, PM, TWO_SIDED, evidence)
     found = {measure: kinds.compare(measure, "sp/ss", "dense", measure) for measure in TITLES}
     lower = kinds.values("sp/ss") < kinds.values("dense")
@@ -133,25 +123,25 @@ def _beats_dense(datasets: Datasets) -> Finding:
 
 
 @claim("pm-os-worst", "III B, Fig. 5", "sparse")
-def _pm_os_worst(datasets: Datasets) -> Finding:
+def _pm_os_worst(datasets: Datasets, evidence: Evidence) -> Finding:
     """In the paramagnetic phase sp/os is the worst sparsity pattern.
 
     Of sp/ss, sp/os and sc. Holds if it has the highest median of KL and of at least three of the
     five exact measures, and its KL is higher than that of each other by 10 % or more (median ratio,
     two-sided signed ranks p <= 0.05); in part if that is so against half of them.
     """
-    return _extreme(datasets, PM, "sp/os", SPARSE, 1)
+    return _extreme(datasets, evidence, PM, "sp/os", SPARSE, 1)
 
 
 @claim("qcp-none-beats-pruned", "III B, Fig. 5", "sparse")
-def _none_beats_pruned(datasets: Datasets) -> Finding:
+def _none_beats_pruned(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point no sparse RBM is better than the pruned one.
 
     Fails if the KL of sp/ss, sp/os or sc is lower than that of pruned by 10 % or more (median
     ratio, two-sided signed ranks p <= 0.05 / 3); holds in part if another exact measure is
     (p <= 0.05 / 12); else holds.
     """
-    evidence, kl_beaten, better = Evidence(), False, []
+    kl_beaten, better = False, []
     kinds = Kinds(datasets, QCP, _CORRECTED, evidence)
     others = len(SPARSE) * (len(TITLES) - 1)
     for kind in SPARSE:
@@ -171,13 +161,12 @@ def _none_beats_pruned(datasets: Datasets) -> Finding:
 
 
 @claim("qcp-ss-close", "III B, Fig. 5", "sparse")
-def _close(datasets: Datasets) -> Finding:
+def _close(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point sp/ss comes close to the pruned RBM.
 
     Holds if its KL is at most 1.25 times that of pruned (median of the ratio over seeds), and no
     further from it than sp/os and sc; in part if at most twice.
     """
-    evidence = Evidence()
     kinds = Kinds(datasets, QCP, FEW, evidence)
     found = {kind: kinds.compare(name_of(kind), kind, "pruned") for kind in SPARSE}
     ratio = found["sp/ss"].ratio
@@ -194,22 +183,11 @@ def _close(datasets: Datasets) -> Finding:
 
 
 @claim("qcp-sc-worst", "III B, Fig. 5", "sparse")
-def _qcp_sc_worst(datasets: Datasets) -> Finding:
+def _qcp_sc_worst(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point sc is the worst sparsity pattern.
 
     Of sp/ss, sp/os and sc. Holds if it has the highest median of KL and of at least three of the
     five exact measures, and its KL is higher than that of each other by 10 % or more (median ratio,
     two-sided signed ranks p <= 0.05); in part if that is so against half of them.
     """
-    return _extreme(datasets, QCP, "sc", SPARSE, 1)
-
-
-CLAIMS = (
-    _differences,
-    _pm_ss_best,
-    _beats_dense,
-    _pm_os_worst,
-    _none_beats_pruned,
-    _close,
-    _qcp_sc_worst,
-)
+    return _extreme(datasets, evidence, QCP, "sc", SPARSE, 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, claim, graded
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, graded
 from psiprune.paper.claims.data import PHASES, Float64, require_seeds
+from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.sparse import KINDS, Kinds, of_kinds, values_of
-from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, Evidence, p_above, p_text
+from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, p_above, p_text
 
 #: The share that most seeds are, and the least share that is more than an exception.
 _MOST, _SOME = 0.8, 0.2
@@ -40,13 +41,12 @@ def _shares(
 
 
 @claim("masks-carry-over", "III B", "sparse")
-def _carry_over(datasets: Datasets) -> Finding:
+def _carry_over(datasets: Datasets, evidence: Evidence) -> Finding:
     """A mask found with one seed works reasonably well with others.
 
     KL of sp/os is at most twice the median of pruned. Holds if so in 80 % of the seeds in both
     phases; in part if in one phase, or in half of the seeds in both.
     """
-    evidence = Evidence()
     shares, _ = _shares(datasets, evidence, "sp/os", "within")
     verdict = graded(min(shares), _MOST, 0.5)
     if verdict == FAILS and max(shares) >= _MOST:
@@ -63,7 +63,7 @@ _COMPARED = {
 
 
 @claim("start-matters", "IV", "sparse")
-def _start_matters(datasets: Datasets) -> Finding:
+def _start_matters(datasets: Datasets, evidence: Evidence) -> Finding:
     """How good an RBM with a mask from pruning gets can depend strongly on its initial weights.
 
     One mask, two starts: KL of sp/os of a seed against that of sp/ss of the next seed, which have
@@ -74,7 +74,7 @@ def _start_matters(datasets: Datasets) -> Finding:
     (one-sided signed ranks of |ln ratio|, p <= 0.05 / 2); in part if significantly more, and by
     10 % in the median.
     """
-    evidence, strongly, at_all = Evidence(), [], []
+    strongly, at_all = [], []
     for name, ratio in PHASES.items():
         factors, far = {}, {}
         pairs = _pairs(datasets, ratio)
@@ -128,18 +128,14 @@ def _pairs(datasets: Datasets, ratio: float) -> dict[str, Float64]:
 
 
 @claim("rules-often-poor", "IV", "sparse")
-def _rules_poor(datasets: Datasets) -> Finding:
+def _rules_poor(datasets: Datasets, evidence: Evidence) -> Finding:
     """Masks made by rules of spatial locality before training often give poor accuracy.
 
     Poor: KL of sc above twice the median of pruned. Holds if so in half of the RBMs of both phases
     together; in part if in a quarter.
     """
-    evidence = Evidence()
     _, poor = _shares(datasets, evidence, "sc", "above")
     return evidence.finding(
         graded(float(np.mean(poor)), 0.5, 0.25),
         f"sc with more than twice the KL of pruned. {evidence.text}.",
     )
-
-
-CLAIMS = (_carry_over, _start_matters, _rules_poor)

@@ -13,7 +13,6 @@ from psiprune.paper.claims.base import (
     Datasets,
     Finding,
     InsufficientDataError,
-    claim,
     graded,
     listed,
     verdict_on,
@@ -27,7 +26,8 @@ from psiprune.paper.claims.data import (
     require_paper_sizes,
     require_seeds,
 )
-from psiprune.paper.claims.tests import ALPHA, FEW, Evidence
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import ALPHA, FEW
 
 #: Weights of a cluster, and the step at which the paper's graph must be disconnected.
 _WIDTH, _STEP = 3, 18
@@ -55,14 +55,13 @@ def _components(datasets: Datasets, evidence: Evidence) -> tuple[Float64, Float6
 
 
 @claim("disconnected-at-18", "Appendix A, Table I", "study")
-def _necessarily(datasets: Datasets) -> Finding:
+def _necessarily(datasets: Datasets, evidence: Evidence) -> Finding:
     """The graph is necessarily disconnected at the 18th step, with less than 26 weights (16.05 %).
 
     Arithmetic: a connected graph of n units has at least n - 1 weights. Holds if the first level of
     the study with less than N + N_h - 1 weights is the 18th, and the graph is disconnected in every
     RBM from there on. For 18 x 9 units only.
     """
-    evidence = Evidence()
     note = evidence.note
     parts, kept, _ = _components(datasets, evidence)
     sizes, weights = ("study/@sites", "study/@hidden"), "study/weights_kept"
@@ -88,13 +87,12 @@ def _necessarily(datasets: Datasets) -> Finding:
 
 
 @claim("falls-apart-at-85", "III A, Fig. 2", "study")
-def _where(datasets: Datasets) -> Finding:
+def _where(datasets: Datasets, evidence: Evidence) -> Finding:
     """The graph becomes disconnected at 85 % pruned.
 
     The first level at which each graph is disconnected. Holds if that is the 18th (85 %) in 90 % of
     all RBMs; in part if in half of them. For 18 x 9 units only.
     """
-    evidence = Evidence()
     parts, _, fractions = _components(datasets, evidence)
     apart, levels = parts > 1, parts.shape[1]
     first = np.where(apart.any(axis=1), apart.argmax(axis=1), levels)
@@ -129,14 +127,14 @@ def _ratio(weights: Float64) -> float:
 
 
 @claim("few-large-weights", "II A, Fig. 1", "graph")
-def _few_large(datasets: Datasets) -> Finding:
+def _few_large(datasets: Datasets, evidence: Evidence) -> Finding:
     """After training a small number of weights is large, and all others are much smaller.
 
     Small number: 3 N_h. The median size of so many largest weights must be at least 5 times that of
     the others (weights from one normal distribution: 3.2). Holds if so in 90 % of the dense RBMs,
     those of the ablation and the one of Fig. 1; in part if in half of them.
     """
-    evidence, variables = Evidence(), ["graph/weights"]
+    variables = ["graph/weights"]
     weights = [np.asarray(datasets["graph"]["weights"].isel(level=0).values, np.float64)]
     if "ablation" in datasets:
         dense = datasets["ablation"].sel(model="dense")
@@ -177,7 +175,7 @@ def check_clusters(ablation: xr.Dataset) -> None:
 
 
 @claim("one-cluster-of-three", "III B", "ablation", "clusters")
-def _one_cluster(datasets: Datasets) -> Finding:
+def _one_cluster(datasets: Datasets, evidence: Evidence) -> Finding:
     """In a trained RBM each hidden unit has one cluster of three weights that are significantly
     larger than the rest.
 
@@ -193,7 +191,6 @@ def _one_cluster(datasets: Datasets) -> Finding:
     check_clusters(ablation)
     threshold = float(ablation.attrs["threshold"])
     require_seeds(ablation.sizes["seed"], FEW)
-    evidence = Evidence()
     evidence.count_seeds(ablation)
     each, half, one, three = [], [], [], []
     for name, ratio in PHASES.items():
@@ -244,6 +241,3 @@ def _one_cluster(datasets: Datasets) -> Finding:
         verdict_on(all(half) and (all(one) or all(three)), [*each, *one, *three]),
         f"Dense RBMs of {evidence.seeds} seeds. {evidence.text}.",
     )
-
-
-CLAIMS = (_necessarily, _where, _few_large, _one_cluster)

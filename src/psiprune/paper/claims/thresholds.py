@@ -13,7 +13,6 @@ from psiprune.paper.claims.base import (
     Datasets,
     Finding,
     InsufficientDataError,
-    claim,
     listed,
     verdict_of,
 )
@@ -30,16 +29,8 @@ from psiprune.paper.claims.data import (
     require_seeds,
     series,
 )
-from psiprune.paper.claims.tests import (
-    ALPHA,
-    COMPARABLE,
-    FEW,
-    MATTERS,
-    TWO_SIDED,
-    Evidence,
-    contrast,
-    p_text,
-)
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, TWO_SIDED, contrast, p_text
 
 #: The paper's physical quantities by sums over all states: name, title, variable, that of its
 #: floor, and the factor of the floor. Floors of relative errors are half-widths of the paper's
@@ -57,7 +48,7 @@ _APART = 0.1
 
 
 @claim("qcp-small-amount", "Abstract, IV", "study")
-def _small_amount(datasets: Datasets) -> Finding:
+def _small_amount(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point even a small amount of pruning can cost much accuracy in the physical
     properties.
 
@@ -67,7 +58,6 @@ def _small_amount(datasets: Datasets) -> Finding:
     samples resolve (the half-width of their 99 % interval, twice the noise floor of 1 - F and
     C_MSE); in part if two have risen significantly by 10 %.
     """
-    evidence = Evidence()
     names = [name for _, _, *variables, _ in _PHYSICAL for name in variables]
     here = complete_seeds(phase(datasets, "study", QCP), _CORRECTED, *names)
     evidence.count_seeds(here)
@@ -96,7 +86,7 @@ def _small_amount(datasets: Datasets) -> Finding:
 
 
 @claim("threshold-differs", "Abstract, III A", "study")
-def _phases_differ(datasets: Datasets) -> Finding:
+def _phases_differ(datasets: Datasets, evidence: Evidence) -> Finding:
     """Where accuracy starts to degrade differs much between the phases, and comes earlier at the
     critical point.
 
@@ -104,7 +94,6 @@ def _phases_differ(datasets: Datasets) -> Finding:
     phase lies at least 10 points higher in the median over seeds, two-sided signed ranks p <= 0.05;
     in part if significantly higher, but by less.
     """
-    evidence = Evidence()
     studies = dict(phases(datasets, "study", TWO_SIDED, "kl"))
     seeds = [
         seed
@@ -152,7 +141,7 @@ def doubled_at(here: xr.Dataset, name: str) -> Float64:
 
 
 @claim("schedules-alike", "Appendix A", "study", "schedule-*")
-def _schedules(datasets: Datasets) -> Finding:
+def _schedules(datasets: Datasets, evidence: Evidence) -> Finding:
     """Removing 10 to 40 % in the first step and 5 % in later steps makes no qualitative difference.
 
     The fraction pruned at which KL, and exact C_MSE, has doubled, median over seeds, as far as the
@@ -160,7 +149,7 @@ def _schedules(datasets: Datasets) -> Finding:
     main study, in every phase; in part if at least half do.
     """
     keys = ["study", *sorted(key for key in datasets if key.startswith("schedule-"))]
-    evidence, tests = Evidence(), []
+    tests = []
     for name, ratio in PHASES.items():
         if not all(has_phase(datasets, key, ratio) for key in keys):
             continue
@@ -187,6 +176,3 @@ def _schedules(datasets: Datasets) -> Finding:
         f"Fraction pruned at which a measure has doubled, median over {evidence.seeds} seeds or "
         f"more: {listed(evidence.cases)}.",
     )
-
-
-CLAIMS = (_small_amount, _phases_differ, _schedules)

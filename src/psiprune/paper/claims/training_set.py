@@ -11,7 +11,6 @@ from psiprune.paper.claims.base import (
     Datasets,
     Finding,
     InsufficientDataError,
-    claim,
     verdict_of,
     verdict_on,
 )
@@ -27,7 +26,8 @@ from psiprune.paper.claims.data import (
     require_paper_sizes,
     series,
 )
-from psiprune.paper.claims.tests import ALPHA, FEW, MATTERS, Evidence, p_text
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import ALPHA, FEW, MATTERS, p_text
 
 #: The paper's <|m|>, maxima of P(m), and ratio n(v) / n(-v) with its spread.
 _ABS_M, _PEAK, _RATIO, _SPREAD = 0.5, 0.75, 0.98, 0.19
@@ -51,13 +51,12 @@ def _of_data(datasets: Datasets, name: str) -> np.ndarray:
 
 
 @claim("data-abs-m", "III A, Fig. 3", "study")
-def _abs_m(datasets: Datasets) -> Finding:
+def _abs_m(datasets: Datasets, evidence: Evidence) -> Finding:
     """The training set at the critical point has <|m|> of about 0.5.
 
     <|m|> of the training set rounds to 0.5; for N = 18 only, the paper's size.
     """
     require_paper_sizes(datasets["study"])
-    evidence = Evidence()
     data, exact = (
         evidence.note(label, _of_data(datasets, name), "at the QCP", f"study/{name}")
         for label, name in (
@@ -72,12 +71,11 @@ def _abs_m(datasets: Datasets) -> Finding:
 
 
 @claim("data-m", "III A, Fig. 3", "study")
-def _m(datasets: Datasets) -> Finding:
+def _m(datasets: Datasets, evidence: Evidence) -> Finding:
     """The training set at the critical point has <m> of about 0.
 
     |<m>| of the training set is at most 0.02.
     """
-    evidence = Evidence()
     value, source = _of_data(datasets, "magnetization_data"), "study/magnetization_data"
     data = evidence.note("data", value, "at the QCP", source)
     return evidence.finding(
@@ -87,7 +85,7 @@ def _m(datasets: Datasets) -> Finding:
 
 
 @claim("data-two-peaks", "III A, Fig. 3", "study", "symmetry")
-def _peaks(datasets: Datasets) -> Finding:
+def _peaks(datasets: Datasets, evidence: Evidence) -> Finding:
     """The distribution of m in that set is symmetric, with two peaks at m = -0.75 and 0.75.
 
     Symmetric: P(m) and P(-m) differ by at most 5 % in total variation. Two peaks: the highest
@@ -112,7 +110,7 @@ def _peaks(datasets: Datasets) -> Finding:
     critical = float(norm.isf(ALPHA / (len(m) - 1)))
     double = top > 0 and _higher(both, m, top, 0, shots) > critical
 
-    evidence, name = Evidence(), f"study/{_P}_data"
+    name = f"study/{_P}_data"
     names = (name, "symmetry/shots")
     note = evidence.note
     note("shots", shots, "at the QCP", "symmetry/shots")
@@ -175,12 +173,12 @@ def _higher(both: Float64, m: Float64, one: int, other: int, shots: float) -> fl
 
 
 @claim("data-middle", "III A, Fig. 3", "study")
-def _middle(datasets: Datasets) -> Finding:
+def _middle(datasets: Datasets, evidence: Evidence) -> Finding:
     """A significant proportion of that set has m = 0.
 
     P(m = 0) of the training set is at least half of its highest P(m).
     """
-    evidence, name = Evidence(), f"{_P}_data"
+    name = f"{_P}_data"
     data = _of_data(datasets, name)
     middle = data[(len(data) - 1) // 2]
     centre = evidence.note("centre", middle, "P(m) nearest to m = 0", f"study/{name}")
@@ -193,7 +191,7 @@ def _middle(datasets: Datasets) -> Finding:
 
 
 @claim("data-z2", "II B, III A", "symmetry")
-def _symmetry(datasets: Datasets) -> Finding:
+def _symmetry(datasets: Datasets, evidence: Evidence) -> Finding:
     """The training set is mostly Z2-symmetric: a configuration and its flipped partner occur in the
     ratio 0.98 ± 0.19.
 
@@ -216,7 +214,7 @@ def _symmetry(datasets: Datasets) -> Finding:
     # Neither noise of the mean nor a small difference is an asymmetry.
     small = np.abs(ratio - expected)[known] <= _RATIO_NEAR
     symmetric = small | (p[known] > ALPHA / len(known))
-    evidence, most = Evidence(), here["most"].values
+    most = here["most"].values
     evidence.note("nearest_most", most[best], "K", "symmetry/most")
     for k in known:
         at = f"most = {most[k]:g}, at the QCP"
@@ -236,14 +234,13 @@ def _symmetry(datasets: Datasets) -> Finding:
 
 
 @claim("dense-resembles-data", "III A, Fig. 3", "study")
-def _resembles(datasets: Datasets) -> Finding:
+def _resembles(datasets: Datasets, evidence: Evidence) -> Finding:
     """Samples of the trained RBM closely resemble the training set.
 
     Of the dense RBMs at the critical point. Holds if their samples differ from the training set by
     at most 2 % in <|m|> and 5 % in total variation of P(m), median over seeds; in part if only one
     of these is so.
     """
-    evidence = Evidence()
     here = complete_seeds(phase(datasets, "study", QCP), FEW, "abs_magnetization", _P)
     evidence.count_seeds(here)
     dense = here.isel(level=0)
@@ -273,7 +270,7 @@ def _resembles(datasets: Datasets) -> Finding:
 
 
 @claim("equilibrated-500", "III A", "study")
-def _equilibrated(datasets: Datasets) -> Finding:
+def _equilibrated(datasets: Datasets, evidence: Evidence) -> Finding:
     """All measures converge to equilibrated values within the first 500 training epochs.
 
     A plateau, not an optimum: of the dense RBMs up to epoch 500, the median over the last fifth of
@@ -282,7 +279,7 @@ def _equilibrated(datasets: Datasets) -> Finding:
     value. Holds if KL, 1 - F, energy bias, |m| bias and C_MSE all have in both phases; in part if
     KL and at least two of the others have in both.
     """
-    evidence, flat_by_phase = Evidence(), []
+    flat_by_phase = []
     for name, study in phases(datasets, "study", FEW):
         if "epoch" not in study.dims:
             raise InsufficientDataError("the study has no history")
@@ -325,12 +322,11 @@ def _equilibrated(datasets: Datasets) -> Finding:
 
 
 @claim("table-1", "Appendix A, Table I", "study")
-def _table_one(datasets: Datasets) -> Finding:
+def _table_one(datasets: Datasets, evidence: Evidence) -> Finding:
     """The share of weights that each of 18 pruning steps of 10 % leaves.
 
     Every RBM keeps 0.9^n of its weights at level n, to half a weight.
     """
-    evidence = Evidence()
     here = datasets["study"].isel(field=0)
     evidence.count_seeds(here)
     kept = series(here, "weights_kept", "level")
@@ -356,15 +352,3 @@ def _table_one(datasets: Datasets) -> Finding:
         f"The study keeps {', '.join(f'{k:g}' for k in kept[0, levels])} of {total:g} weights: "
         f"within {off:.2g} of 0.9^n times all ({left:.1%} after step 18).",
     )
-
-
-CLAIMS = (
-    _abs_m,
-    _m,
-    _peaks,
-    _middle,
-    _symmetry,
-    _resembles,
-    _equilibrated,
-    _table_one,
-)

@@ -15,7 +15,6 @@ from psiprune.paper.claims.base import (
     Datasets,
     Finding,
     InsufficientDataError,
-    claim,
     listed,
 )
 from psiprune.paper.claims.data import (
@@ -30,15 +29,8 @@ from psiprune.paper.claims.data import (
     require,
     series,
 )
-from psiprune.paper.claims.tests import (
-    ALPHA,
-    COMPARABLE,
-    MATTERS,
-    ONE_SIDED,
-    TWO_SIDED,
-    Evidence,
-    p_above,
-)
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import ALPHA, COMPARABLE, MATTERS, ONE_SIDED, TWO_SIDED, p_above
 
 #: What the paper calls physical properties: all measures but KL.
 _PHYSICAL = tuple(name for name in MEASURES if name != "kl")
@@ -118,13 +110,13 @@ def _beyond(levels: Float64, fraction: float) -> int:
 
 def _unharmed(
     datasets: Datasets,
+    evidence: Evidence,
     ratio: float,
     last: Callable[[Float64, float], int],
     fraction: float,
     names: Iterable[str],
 ) -> Finding:
     """Whether these measures are unharmed at every level up to the last; KL decides if included."""
-    evidence = Evidence()
     here = _study(datasets, ratio, ONE_SIDED)
     evidence.count_seeds(here)
     levels, names = fractions(here), list(names)
@@ -151,58 +143,57 @@ def _unharmed(
 
 
 @claim("pm-unharmed-75", "III A", "study", terms=_HARMED)
-def _pm_unharmed_75(datasets: Datasets) -> Finding:
+def _pm_unharmed_75(datasets: Datasets, evidence: Evidence) -> Finding:
     """In the paramagnetic phase no error measure rises before about 75 % of the weights are pruned.
 
     Holds if none of KL, 1 - F, eROE, mROE and C_MSE, as the paper samples them, is harmed at any
     level up to the one nearest to 75 % pruned; in part if KL and at least two of the others are
     not.
     """
-    return _unharmed(datasets, PM, nearest, 0.75, MEASURES)
+    return _unharmed(datasets, evidence, PM, nearest, 0.75, MEASURES)
 
 
 @claim("pm-over-half", "Abstract", "study", terms=_HARMED)
-def _pm_over_half(datasets: Datasets) -> Finding:
+def _pm_over_half(datasets: Datasets, evidence: Evidence) -> Finding:
     """In the gapped phase more than half of the weights can be pruned while physical observables
     are still reproduced accurately.
 
     Holds if none of the physical properties, 1 - F, eROE, mROE and C_MSE as the paper samples them,
     is harmed at any level up to the first beyond 50 % pruned; in part if three of the four are not.
     """
-    return _unharmed(datasets, PM, _beyond, 0.5, _PHYSICAL)
+    return _unharmed(datasets, evidence, PM, _beyond, 0.5, _PHYSICAL)
 
 
 @claim("pm-up-to-50", "IV", "study", terms=_HARMED)
-def _pm_up_to_50(datasets: Datasets) -> Finding:
+def _pm_up_to_50(datasets: Datasets, evidence: Evidence) -> Finding:
     """In the paramagnetic phase up to 50 % of the weights can be pruned without significant loss of
     accuracy.
 
     Holds if none of the physical properties, 1 - F, eROE, mROE and C_MSE as the paper samples them,
     is harmed at any level up to 50 % pruned; in part if three of the four are not.
     """
-    return _unharmed(datasets, PM, _up_to, 0.5, _PHYSICAL)
+    return _unharmed(datasets, evidence, PM, _up_to, 0.5, _PHYSICAL)
 
 
 @claim("qcp-unharmed-25", "III A", "study", terms=_HARMED)
-def _qcp_unharmed_25(datasets: Datasets) -> Finding:
+def _qcp_unharmed_25(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point about 25 % of the weights can be pruned.
 
     Holds if none of KL, 1 - F, eROE, mROE and C_MSE, as the paper samples them, is harmed at any
     level up to the one nearest to 25 % pruned; in part if KL and at least two of the others are
     not.
     """
-    return _unharmed(datasets, QCP, nearest, 0.25, MEASURES)
+    return _unharmed(datasets, evidence, QCP, nearest, 0.25, MEASURES)
 
 
 @claim("qcp-damaged-beyond-25", "III A", "study", terms=_HARMED)
-def _qcp_damaged_beyond_25(datasets: Datasets) -> Finding:
+def _qcp_damaged_beyond_25(datasets: Datasets, evidence: Evidence) -> Finding:
     """At the critical point pruning further than 25 % does significant damage.
 
     At the level nearest to 50 % pruned. Holds if KL is at least twice the dense one (median over
     seeds of the ratio, two-sided signed ranks p <= 0.05), and KL, 1 - F, eROE, mROE and C_MSE are
     all harmed there; in part if KL is so and three of the five are harmed, KL among them.
     """
-    evidence = Evidence()
     here = _study(datasets, QCP, TWO_SIDED)
     evidence.count_seeds(here)
     levels = fractions(here)
@@ -229,12 +220,3 @@ def _qcp_damaged_beyond_25(datasets: Datasets) -> Finding:
         f"{evidence.seeds} seeds; harmed: {listed([MEASURES[name] for name in harmed])}. "
         f"{first_harmed}",
     )
-
-
-CLAIMS = (
-    _pm_unharmed_75,
-    _pm_over_half,
-    _pm_up_to_50,
-    _qcp_unharmed_25,
-    _qcp_damaged_beyond_25,
-)
