@@ -12,7 +12,8 @@ import numpy as np
 from jinja2 import PackageLoader, StrictUndefined
 from jinja2.nativetypes import NativeEnvironment
 
-from psiprune.paper.tables import HARMLESS, falls_apart, half_of, tree_weights
+from psiprune.paper import tables
+from psiprune.paper.tables import HARMLESS, falls_apart, tree_weights
 from psiprune.reporting import labels, traced
 from psiprune.reporting.traced import (
     Named,
@@ -27,6 +28,7 @@ from psiprune.reporting.traced import (
     whole,
 )
 
+_LABELS = (labels.critical, labels.phase_label, labels.step_share)
 #: Share of the weights that "the largest" are.
 _TOP = 0.1
 _RANKED = {
@@ -146,6 +148,11 @@ def count(value: SupportsFloat, how: str) -> Number:
     return Number(float(value), whole(float(value)), how)
 
 
+def whole_percent(value: float, how: str) -> Number:
+    """A share as a percentage without decimals, where it has none."""
+    return Number(value, f"{100 * value:g}\N{NO-BREAK SPACE}%", how)
+
+
 def over_seeds(of: Named) -> Sentence:
     """Over what a median is taken: "one seed", "median of 10 seeds"."""
     return _median_of(size(of, "seed"))
@@ -166,11 +173,6 @@ def level_near(of: Named, share: float, field: float | None = None) -> int:
     if field is not None:
         pruned = pruned.sel(field=field).median("seed")
     return int(pruned["level"][int(np.abs(pruned.values - share).argmin())])
-
-
-def steps(of: Named) -> Number:
-    """The number of pruning steps."""
-    return count(of.data.sizes["level"] - 1, f"{of.name}: number of entries along level, less 1")
 
 
 def largest_weights(of: Named) -> tuple[Number, Number]:
@@ -282,23 +284,12 @@ def decay_changes(of: Named, field: float) -> list[DecayChange]:
 
 def rank_correlations(of: Named, field: float) -> dict[str, dict[str, Number]]:
     """Rank correlations with KL by part and measure, those that are known."""
-    known = of.data["measure"].values
-    parts = {
-        part: _known(
-            {
-                title: median(of, "rank_correlation", field=field, part=part, measure=name)
-                for name, title in _RANKED.items()
-                if name in known
-            }
-        )
-        for part in of.data["part"].values.tolist()
-    }
-    return {part: numbers for part, numbers in parts.items() if numbers}
-
-
-def needed(of: Named) -> Number:
-    """The fewest weights of a connected graph."""
-    return count(tree_weights(of.data), f"{of.name}: attributes sites + hidden - 1")
+    parts = {}
+    for part in of.data["part"].values.tolist():
+        numbers = medians(of, "rank_correlation", "measure", field=field, part=part)
+        if numbers:
+            parts[part] = {_RANKED[name]: number for name, number in numbers.items()}
+    return parts
 
 
 def first_with_too_few(of: Named) -> Number:
@@ -323,37 +314,11 @@ def first_apart(of: Named, field: float) -> list[Number]:
     ]
 
 
-def seeds_apart(of: Named, field: float) -> Number:
-    """The number of seeds whose graph falls apart."""
-    how = f"{of.name}: number of seeds with components[field={field:g}] > 1 at a level"
-    return count(np.isfinite(falls_apart(of.data, field)).sum(), how)
-
-
 def each_apart(of: Named, field: float) -> list[Number]:
     """The first level at which the graph of each seed is disconnected; NaN if it never is."""
     how = f"{of.name}: first level with components[field={field:g}, seed={{}}] > 1"
     levels = zip(of.data["seed"].values, falls_apart(of.data, field), strict=True)
     return [count(level, how.format(seed)) for seed, level in levels]
-
-
-def later_steps(of: Named) -> Number:
-    """The share that a step removes; distinguishes schedules with the same first step."""
-    share = labels.step_share(of.data)
-    how = "mean share of weights_kept that a step removes, without the first and the last"
-    return Number(share, _whole_percent(round(share, 2)), f"{of.name}: {how}")
-
-
-def shares(of: Named) -> tuple[Number, Number]:
-    """The first and the last share of clusters broken."""
-    first, last = (float(of.data["share"][k]) for k in (0, -1))
-    return (
-        Number(first, _whole_percent(first), f"{of.name}: first of share"),
-        Number(last, _whole_percent(last), f"{of.name}: last of share"),
-    )
-
-
-def _whole_percent(value: float) -> str:
-    return f"{100 * value:g}\N{NO-BREAK SPACE}%"
 
 
 def broken_kl(of: Named, field: float) -> dict[str, list[Number]]:
@@ -364,27 +329,6 @@ def broken_kl(of: Named, field: float) -> dict[str, list[Number]]:
         for start in of.data["start"].values.tolist()
     }
     return {start: kls for start, kls in changes.items() if all(kl.known for kl in kls)}
-
-
-def new_clusters(of: Named, field: float) -> list[Number]:
-    """Clusters where the old ones are forbidden, units, and those that share no site with it."""
-    here = of.data.sel(field=field, model="forbidden")
-    where = f"[field={field:g}, model=forbidden]"
-    return [
-        count(here["found"].sum(), f"{of.name}: sum of found{where}"),
-        count(here["found"].size, f"{of.name}: number of entries of found{where}"),
-        count((here["overlap"] == 0).sum(), f"{of.name}: entries of overlap{where} = 0"),
-    ]
-
-
-def half_count(of: Named) -> Number:
-    """The number of weights nearest to half of all."""
-    return count(half_of(of.data), f"{of.name}: entry of count")
-
-
-def cd_steps(timing: Mapping[str, Any]) -> Number:
-    """Gibbs steps of a timed update."""
-    return count(timing["cd_steps"], "timing.json: cd_steps")
 
 
 def time(timing: Mapping[str, Any], row: int, name: str, show: Show = significant) -> Number:
@@ -401,7 +345,7 @@ def _environment() -> _Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shared = (traced.attribute, traced.plural, labels.critical, labels.phase_label)
+    shared = (traced.attribute, traced.plural, *_LABELS, tables.half_of, tables.tree_weights)
     environment.globals.update({function.__name__: function for function in shared})
     # And every function of this module.
     environment.globals.update({name: f for name, f in globals().items() if isfunction(f)})
