@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from claim_world import two_peaks, world
+from invented import two_peaks, world
 from psiprune.core.statistics import crossing
 from psiprune.paper.claims.base import (
     FAILS,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from claim_world import Datasets, put, taken, world
+from invented import Datasets, put, taken, world
 from psiprune.paper.claims.base import FAILS, HOLDS, UNDECIDED, VERDICTS
 from psiprune.paper.claims.judge import (
     CLAIMS,

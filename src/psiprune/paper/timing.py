@@ -1,4 +1,4 @@
-"""How much faster a pruned RBM is trained and sampled; times, so of this machine and this hour."""
+"""Measure how much faster a pruned RBM is trained and sampled, on this machine."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
 from psiprune.training.train import train
 
-#: Work of one measurement, some 50 ms with 18 x 9 weights; the best of several counts.
+#: Gibbs steps of one measurement, some 50 ms with 18 x 9 weights; the fastest of several counts.
 _STEPS, _REPEATS = 20_000, 5
-#: Training is timed by what so many more updates take, so that what is done once does not count.
+#: Training is timed by so many additional updates, so that one-time work does not count.
 _UPDATES = 4_000
 _CHAINS = 112  # one full tile, on one core
 
 
 @single_blas_thread()
 def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> dict[str, Any]:
-    """Microseconds of a contrastive divergence update, and of a Gibbs step of one chain, by RBM.
+    """Time a contrastive divergence update and a Gibbs step of one chain for each RBM.
 
-    On one core each, the fastest of five; an update has `batch_size` shots and `cd_steps` steps.
+    In microseconds on one core, the fastest of five; an update has `batch_size` shots and
+    `cd_steps` steps.
 
     Returns:
         {"machine", "unit", "sites", "hidden", "batch_size", "cd_steps", "rows"}; a row has weights,
@@ -45,7 +46,7 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> d
         )
         for epochs in (1, 1 + more)
     )
-    train(part, start=rbms[0], settings=short, seed=0)  # compiles, or reads what was compiled
+    train(part, start=rbms[0], settings=short, seed=0)  # compiles, or loads from the cache
     rows = []
     for rbm in rbms:
         start = gibbs.random_start(_CHAINS, rbm.visible, 0)
@@ -78,7 +79,7 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> d
 
 
 def _fastest(work: Callable[[], None]) -> float:
-    """Seconds of the fastest of several runs."""
+    """Return the seconds of the fastest of several runs."""
     times = []
     for _ in range(_REPEATS):
         begin = time.perf_counter()
