@@ -15,7 +15,8 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.figures.frontier import plot_frontier
-from psiprune.experiments.frontier import counts_from, run_frontier
+from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.frontier_methods import counts_from
 from psiprune.experiments.settings import FrontierSettings
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.inspect.contents import contents_of, read_config
