@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -22,6 +21,8 @@ from psiprune.experiments.settings import (
 Folder = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 _HELP = """{summary}
 
+Rerun the same command to resume.
+
 Parameters
 ----------
 out
@@ -31,25 +32,6 @@ config
 json
     print one JSON object on standard output
 """
-
-
-class Experiment(NamedTuple):
-    """An experiment as a command.
-
-    Its code is imported when the command runs: `run_NAME` from experiments/NAME.py, the functions
-    that draw its figures from experiments/figures/NAME.py, its table from experiments/tables.py.
-
-    Attributes:
-        name: name of the command, of its modules, and of the dataset NAME.nc.
-        settings: class of its settings, which are the options.
-        summary: first line of its help.
-        figures: name of the file and of the function that draws it, for each figure.
-    """
-
-    name: str
-    settings: type[EnsembleSettings]
-    summary: str
-    figures: Mapping[str, str]
 
 
 def folder_of(out: Path | None, name: str, settings: Settings) -> Path:
@@ -65,9 +47,17 @@ def folder_of(out: Path | None, name: str, settings: Settings) -> Path:
     return folder
 
 
-def register(experiment: Experiment) -> None:
-    """Add the command that runs an experiment, saves its figures and prints its table."""
-    name = experiment.name
+def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
+    """Add the command of an experiment: it runs it, saves its figures and prints its table.
+
+    The code is imported when the command runs: run_NAME from experiments/NAME.py, the table NAME
+    from experiments/tables.py, and the figures from experiments/figures/NAME.py.
+
+    Args:
+        name: of the command.
+        model: class of its settings, whose docstring begins the help and whose fields are options.
+        figures: for each file of a figure the name of the function that draws it.
+    """
 
     def command(
         *,
@@ -76,7 +66,7 @@ def register(experiment: Experiment) -> None:
         config: Path | None = None,
         json: bool = False,
     ) -> None:
-        chosen = chosen_settings(experiment.settings, settings, config)
+        chosen = chosen_settings(model, settings, config)
         folder = folder_of(out, name, chosen)
         from psiprune.experiments.tables import table_numbers, table_text
         from psiprune.reporting.figures import save_figures
@@ -84,46 +74,20 @@ def register(experiment: Experiment) -> None:
         run = getattr(import_module(f"psiprune.experiments.{name}"), f"run_{name}")
         drawing = import_module(f"psiprune.experiments.figures.{name}")
         dataset = run(chosen, folder)
-        figures = {
-            stem: getattr(drawing, draw)(dataset) for stem, draw in experiment.figures.items()
-        }
-        files = ", ".join(file.name for file in save_figures(figures, folder))
+        drawn = {stem: getattr(drawing, draw)(dataset) for stem, draw in figures.items()}
+        files = ", ".join(file.name for file in save_figures(drawn, folder))
         show(
             {"folder": str(folder), **table_numbers(name, dataset)},
             f"{table_text(name, dataset)}\n\n{folder}: {name}.nc, {files}",
             json,
         )
 
-    command.__doc__ = _HELP.format(summary=experiment.summary, name=name)
-    command.__annotations__["settings"] = Annotated[experiment.settings | None, Flat]
+    command.__doc__ = _HELP.format(summary=model.__doc__, name=name)
+    command.__annotations__["settings"] = Annotated[model | None, Flat]
     app.command(command, name=name)
 
 
-EXPERIMENTS = (
-    Experiment(
-        "study",
-        StudySettings,
-        "Run the paper's Fig. 2: train, prune, measure, in every phase; rerun to resume.",
-        {"figure": "plot_study"},
-    ),
-    Experiment(
-        "sparse",
-        SparseSettings,
-        "Run the paper's Fig. 5: RBMs that are sparse from the start; rerun to resume.",
-        {"figure": "plot_sparse"},
-    ),
-    Experiment(
-        "ablation",
-        AblationSettings,
-        "Break the clusters of a pruned mask step by step, and forbid those of a dense RBM.",
-        {"broken": "plot_broken", "forbidden": "plot_forbidden"},
-    ),
-    Experiment(
-        "frontier",
-        FrontierSettings,
-        "Compare all methods by error against number of weights; rerun to resume.",
-        {"figure": "plot_frontier"},
-    ),
-)
-for _experiment in EXPERIMENTS:
-    register(_experiment)
+register("study", StudySettings, figure="plot_study")
+register("sparse", SparseSettings, figure="plot_sparse")
+register("ablation", AblationSettings, broken="plot_broken", forbidden="plot_forbidden")
+register("frontier", FrontierSettings, figure="plot_frontier")

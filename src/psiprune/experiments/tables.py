@@ -44,11 +44,12 @@ class Table(NamedTuple):
 
 def table_numbers(experiment: str, dataset: xr.Dataset) -> dict[str, Numbers]:
     """Return the numbers of an experiment for JSON: {key: {"h=1": numbers, ...}}."""
-    found: dict[str, Numbers] = {}
-    for field in dataset["field"].values:
-        for key, value in TABLES[experiment].numbers(dataset.sel(field=field)).items():
-            found.setdefault(key, {})[f"h={field:g}"] = value
-    return found
+    fields = {
+        f"h={field:g}": TABLES[experiment].numbers(dataset.sel(field=field))
+        for field in dataset["field"].values
+    }
+    keys = next(iter(fields.values()))
+    return {key: {name: numbers[key] for name, numbers in fields.items()} for key in keys}
 
 
 def table_text(experiment: str, dataset: xr.Dataset) -> str:
@@ -77,12 +78,9 @@ _STUDY: tuple[Column, ...] = (
 def _study_numbers(study: xr.Dataset) -> Numbers:
     """Return medians over seeds, level by level, and what the searches found, if there were any."""
     names = [name for _, name, _ in _STUDY]
-    middle = study[names].median("seed")
-    levels = [
-        {name: float(middle[name][level]) for name in names} for level in range(len(study["level"]))
-    ]
+    middle = study[names].median("seed").astype(float).to_dataframe()[names]
     smallest = {"smallest": _smallest(study)} if "smallest_weights" in study else {}
-    return {"levels": levels, **smallest}
+    return {"levels": middle.to_dict("records"), **smallest}
 
 
 def _study_blocks(label: str, study: xr.Dataset, numbers: Numbers) -> list[str]:
@@ -101,15 +99,15 @@ def _smallest(study: xr.Dataset) -> Numbers:
     None for a seed whose dense RBM exceeds the limit; median and range are over the others.
     `censored` counts the seeds whose path ended within the limit, where fewer weights may suffice.
     """
-    weights = study["smallest_weights"].values
-    found = weights[np.isfinite(weights)]
+    weights = [int(w) if np.isfinite(w) else None for w in study["smallest_weights"].values]
+    found = [count for count in weights if count is not None]
     return {
         "measure": str(study.attrs["smallest_measure"]),
         "limit": float(study["smallest_limit"]),
-        "weights": [int(count) if np.isfinite(count) else None for count in weights],
-        "median": float(np.median(found)) if len(found) else None,
-        "least": int(found.min()) if len(found) else None,
-        "most": int(found.max()) if len(found) else None,
+        "weights": weights,
+        "median": float(np.median(found)) if found else None,
+        "least": min(found, default=None),
+        "most": max(found, default=None),
         "censored": int(study["smallest_censored"].sum()) if "smallest_censored" in study else None,
     }
 
@@ -137,30 +135,33 @@ def _smallest_lines(smallest: Numbers, total: int) -> list[str]:
 _BANDS: tuple[Column, ...] = tuple((title, name, band_text) for name, title in BIASES)
 
 
+def _summary(one: xr.Dataset, prefix: str = "", counts: Iterable[str] = ("components",)) -> Numbers:
+    """Return the medians of some counts, and the median and quantiles of each measure."""
+    return {
+        **{name: float(one[f"{prefix}{name}"].median()) for name in counts},
+        **{name: band_numbers(one[f"{prefix}{name}"]) for name, _ in BIASES},
+    }
+
+
 def _sparse_numbers(sparse: xr.Dataset) -> Numbers:
     """Return median, quantiles and comparison with dense of each measure, by variant."""
     dense = sparse.sel(variant="dense")
 
-    def summarize(variant: xr.Dataset) -> Numbers:
-        return {
-            "weights_kept": int(variant["weights_kept"].median()),
-            "components": float(variant["components"].median()),
-            **{
-                name: band_numbers(variant[name])
-                | {"against_dense": paired(variant[name].values, dense[name].values)._asdict()}
-                for name, _ in BIASES
-            },
-        }
-
-    variants = sparse["variant"].values
-    return {"variants": {str(name): summarize(sparse.sel(variant=name)) for name in variants}}
+    variants: Numbers = {}
+    for variant in sparse["variant"].values:
+        one = sparse.sel(variant=variant)
+        row = {"weights_kept": int(one["weights_kept"].median()), **_summary(one)}
+        for name, _ in BIASES:
+            row[name]["against_dense"] = paired(one[name].values, dense[name].values)._asdict()
+        variants[str(variant)] = row
+    return {"variants": variants}
 
 
 def _sparse_blocks(label: str, sparse: xr.Dataset, numbers: Numbers) -> list[str]:
     rows = [{"variant": variant, **entry} for variant, entry in numbers["variants"].items()]
     name: Column = ("variant", "variant", "")
     values = [name, ("weights", "weights_kept", "d"), *_BANDS]
-    ratios = [name, *((title, measure, _ratio) for measure, title in BIASES)]
+    ratios = [name, *((title, key, _against_dense) for key, title in BIASES)]
     pruned = [row for row in rows if row["variant"] != "dense"]
     return [
         f"{label}: {BAND} of {seeds_text(sparse)}\n{table(values, rows, keys=2)}",
@@ -168,7 +169,7 @@ def _sparse_blocks(label: str, sparse: xr.Dataset, numbers: Numbers) -> list[str
     ]
 
 
-def _ratio(measure: Mapping[str, Any]) -> str:
+def _against_dense(measure: Numbers) -> str:
     return ratio_text(measure["against_dense"])
 
 
@@ -195,18 +196,11 @@ _FORBIDDEN: tuple[Column, ...] = (
 def _ablation_numbers(ablation: xr.Dataset) -> Numbers:
     """Return the measures by start and share broken, and the clusters by model."""
 
-    def summarize(share: float, one: xr.Dataset) -> Numbers:
-        counts = ("adjacent", "roomy", "components")
-        return {
-            "share": share,
-            **{name: float(one[f"broken_{name}"].median()) for name in counts},
-            **{name: band_numbers(one[f"broken_{name}"]) for name, _ in BIASES},
-        }
-
+    counts = ("adjacent", "roomy", "components")
     broken = {
         str(start): [
-            summarize(float(share), ablation.sel(start=start, share=share))
-            for share in ablation["share"].values
+            {"share": share, **_summary(ablation.sel(start=start, share=share), "broken_", counts)}
+            for share in ablation["share"].values.tolist()
         ]
         for start in ablation["start"].values
     }
@@ -284,16 +278,15 @@ def _frontier_numbers(frontier: xr.Dataset) -> Numbers:
         )
         for key in ("within_kl", "within_roe", "within_both")
     }
+    values = {
+        "parameters": frontier["mps_parameters"],
+        "kl": frontier["mps_kl"],
+        "abs_magnetization_bias": frontier["mps_abs_magnetization_bias"],
+        "mroe": frontier["mps_abs_magnetization_roe"],
+    }
     mps = [
-        {
-            "bond": int(bond),
-            "parameters": int(one["mps_parameters"]),
-            "kl": float(one["mps_kl"]),
-            "abs_magnetization_bias": float(one["mps_abs_magnetization_bias"]),
-            "mroe": float(one["mps_abs_magnetization_roe"]),
-        }
-        for bond in frontier["bond"].values
-        for one in [frontier.sel(bond=bond)]
+        {"bond": bond, **{key: value.sel(bond=bond).item() for key, value in values.items()}}
+        for bond in frontier["bond"].values.tolist()
     ]
     return {
         "frontier": {"dense_kl": dense, "half": half, "methods": methods, "best": best, "mps": mps}

@@ -84,12 +84,10 @@ def shots_report_numbers(report: ShotsReport) -> dict[str, Any]:
     """Return the same for JSON, with C(d) at every d, and the note."""
     numbers: dict[str, Any] = {"shots": report.shots}
     for name, measure in report:
-        values = dict(vars(measure))
-        if isinstance(measure, Comparison):
-            values["sigmas"] = measure.sigmas
+        sigmas = {"sigmas": measure.sigmas} if isinstance(measure, Comparison) else {}
         numbers[name] = {
             key: value.tolist() if isinstance(value, np.ndarray) else value
-            for key, value in values.items()
+            for key, value in (vars(measure) | sigmas).items()
         }
     return numbers | {"training_excess": report.training_excess, "note": note(report)}
 
@@ -184,20 +182,15 @@ def clusters_text(clusters: xr.Dataset) -> str:
 
 def clusters_numbers(clusters: xr.Dataset) -> dict[str, Any]:
     """Return the same for JSON; units and sites count from 0."""
+    names = ["first_site", "strength", "share", "p_value", "found"]
+    columns = {name: clusters[name].values.tolist() for name in names}
     units = [
-        {
-            "unit": unit,
-            "first_site": int(clusters["first_site"][unit]),
-            "strength": float(clusters["strength"][unit]),
-            "share": float(clusters["share"][unit]),
-            "p_value": float(clusters["p_value"][unit]),
-            "found": bool(clusters["found"][unit]),
-        }
+        {"unit": unit, **{name: column[unit] for name, column in columns.items()}}
         for unit in range(clusters.sizes["hidden"])
     ]
     return {
         "width": int(clusters.attrs["width"]),
         "threshold": float(clusters.attrs["threshold"]),
-        "found": sum(one["found"] for one in units),
+        "found": int(clusters["found"].sum()),
         "units": units,
     }
