@@ -232,9 +232,9 @@ def _forbidden(model: xr.Dataset, dense: xr.Dataset) -> Numbers:
 
 
 def _ablation_blocks(label: str, ablation: xr.Dataset, numbers: Numbers) -> list[str]:
-    found, seeds = numbers["ablation"], seeds_text(ablation)
-    broken = [{"start": start, **row} for start, rows in found["broken"].items() for row in rows]
-    forbidden = [{"model": model, **row} for model, row in found["forbidden"].items()]
+    numbers, seeds = numbers["ablation"], seeds_text(ablation)
+    broken = [{"start": start, **row} for start, rows in numbers["broken"].items() for row in rows]
+    forbidden = [{"model": model, **row} for model, row in numbers["forbidden"].items()]
     return [
         f"{label}, clusters broken: {BAND} of {seeds}\n{table(_BROKEN, broken, keys=2)}",
         f"{label}, clusters forbidden: {seeds} of {ablation.attrs['hidden']} units; {BAND}, "
@@ -321,34 +321,34 @@ def _method(method: xr.Dataset, dense: float, half: int) -> Numbers:
 
 
 def _frontier_blocks(label: str, frontier: xr.Dataset, numbers: Numbers) -> list[str]:
-    found, limit = numbers["frontier"], f"mROE < {frontier.attrs['limit']:.0%}"
+    numbers, limit = numbers["frontier"], f"mROE < {frontier.attrs['limit']:.0%}"
     columns: tuple[Column, ...] = (
         ("method", "method", ""),
         ("seeds", "seeds", "d"),
-        (f"KL at {found['half']}", "half_kl", ".2g"),
+        (f"KL at {numbers['half']}", "half_kl", ".2g"),
         ("/ dense", "half_ratio", ".1f"),
         ("KL <= 2 dense", "within_kl", _within),
         (limit, "within_roe", _within),
         ("both", "within_both", _within),
     )
-    methods = [{"method": name, **row} for name, row in found["methods"].items()]
+    methods = [{"method": name, **row} for name, row in numbers["methods"].items()]
     return [
-        f"{label}: dense KL {found['dense_kl']:.2g}; medians over seeds; smallest number of "
+        f"{label}: dense KL {numbers['dense_kl']:.2g}; medians over seeds; smallest number of "
         f"weights within a limit\n(with its KL and mROE)\n{table(columns, methods)}",
-        f"fewest weights with {limit}: {_best(found['best']['within_roe'])}",
-        f"fewest with {limit} and KL <= 2 dense: {_best(found['best']['within_both'])}",
-        table(_MPS, found["mps"]),
+        f"fewest weights with {limit}: {_best(numbers['best']['within_roe'])}",
+        f"fewest with {limit} and KL <= 2 dense: {_best(numbers['best']['within_both'])}",
+        table(_MPS, numbers["mps"]),
     ]
 
 
-def _within(found: Numbers | None) -> str:
-    if found is None:
+def _within(smallest: Numbers | None) -> str:
+    if smallest is None:
         return "-"
-    return f"{found['count']} (KL {found['kl']:.2g}, {found['mroe']:.1%})"
+    return f"{smallest['count']} (KL {smallest['kl']:.2g}, {smallest['mroe']:.1%})"
 
 
-def _best(found: Numbers | None) -> str:
-    return "none" if found is None else f"{_within(found)} by {found['method']}"
+def _best(smallest: Numbers | None) -> str:
+    return "none" if smallest is None else f"{_within(smallest)} by {smallest['method']}"
 
 
 #: The table of each experiment, by the name of its command.

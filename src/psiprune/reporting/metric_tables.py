@@ -103,57 +103,57 @@ def note(report: ShotsReport) -> str:
     )
 
 
-def smallest_text(found: Smallest, name: str, best: Measure, shots: int | None = None) -> str:
+def smallest_text(smallest: Smallest, name: str, best: Measure, shots: int | None = None) -> str:
     """Return a sentence with weights, density, the measure, and the next smaller RBM that fails.
 
     A warning follows if the measure has one, or if its error exceeds the limit. `shots` is the
     number of shots it was measured against, None for a reference state.
     """
-    rbm = found.rbm
-    total = found.trials[0].rbm.number_of_weights
+    rbm = smallest.rbm
+    total = smallest.trials[0].rbm.number_of_weights
     exact = best.effective_sample_size is None and best.error == 0
     error = "exact" if exact else f"error {best.error:.2g}"
-    if found.fewer is None:
+    if smallest.fewer is None:
         end = "the path ended there"
     else:
-        value = next(t.value for t in found.trials if t.rbm.number_of_weights == found.fewer)
-        end = f"with {found.fewer} it is {value:.3g}"
+        value = next(t.value for t in smallest.trials if t.rbm.number_of_weights == smallest.fewer)
+        end = f"with {smallest.fewer} it is {value:.3g}"
     text = wrap(
         f"{rbm.number_of_weights} of {total} weights (density {rbm.density:.1%}) keep {name} at "
-        f"{best.value:.3g} ({error}), limit {found.limit:.3g}; {end}."
+        f"{best.value:.3g} ({error}), limit {smallest.limit:.3g}; {end}."
     )
-    return "\n".join([text, *warning_lines([(name, _warning(found, best, shots))])])
+    return "\n".join([text, *warning_lines([(name, _warning(smallest, best, shots))])])
 
 
 def smallest_numbers(
-    found: Smallest, name: str, best: Measure, shots: int | None = None
+    smallest: Smallest, name: str, best: Measure, shots: int | None = None
 ) -> dict[str, Any]:
     """Return the same for JSON, with all trials."""
     return {
-        "weights": found.rbm.number_of_weights,
-        "density": found.rbm.density,
+        "weights": smallest.rbm.number_of_weights,
+        "density": smallest.rbm.density,
         "measure": name,
         **vars(best),
-        "warning": _warning(found, best, shots),
-        "limit": found.limit,
-        "fewer": found.fewer,
+        "warning": _warning(smallest, best, shots),
+        "limit": smallest.limit,
+        "fewer": smallest.fewer,
         "trials": [
             {"name": trial.name, "weights": trial.rbm.number_of_weights, "value": trial.value}
-            for trial in found.trials
+            for trial in smallest.trials
         ],
     }
 
 
-def _warning(found: Smallest, best: Measure, shots: int | None) -> str:
+def _warning(smallest: Smallest, best: Measure, shots: int | None) -> str:
     """Return the warning of the measure, and whether its error exceeds the limit."""
     doubts = [best.warning] if best.warning else []
-    if best.error > found.limit:
+    if best.error > smallest.limit:
         by = "these draws" if shots is None else f"these {shots:,} shots"
-        doubt = f"its error of {best.error:.2g} exceeds the limit of {found.limit:.3g}, so {by} "
+        doubt = f"its error of {best.error:.2g} exceeds the limit of {smallest.limit:.3g}, so {by} "
         doubt += "cannot decide whether it is within the limit"
-        if shots is not None and found.limit > 0:
+        if shots is not None and smallest.limit > 0:
             # Errors fall with 1/sqrt(shots); two digits, as the error itself is an estimate.
-            needed = shots * (best.error / found.limit) ** 2
+            needed = shots * (best.error / smallest.limit) ** 2
             unit = 10 ** max(0, math.floor(math.log10(needed)) - 1)
             doubt += f"; it would take about {math.ceil(needed / unit) * unit:,} shots"
         doubts.append(doubt)
@@ -171,12 +171,12 @@ _CLUSTERS: tuple[Column, ...] = (
 
 def clusters_text(clusters: xr.Dataset) -> str:
     """Return a line for each hidden unit with its strongest window, and the number of clusters."""
-    found = clusters_numbers(clusters)
-    width, units = found["width"], found["units"]
+    numbers = clusters_numbers(clusters)
+    width, units = numbers["width"], numbers["units"]
     rows = [{**u, "sites": f"{u['first_site']} to {u['first_site'] + width - 1}"} for u in units]
     return (
-        f"{table(_CLUSTERS, rows)}\n{found['found']} of {len(units)} units with a cluster of "
-        f"{width} sites (p <= {found['threshold']:g})"
+        f"{table(_CLUSTERS, rows)}\n{numbers['found']} of {len(units)} units with a cluster of "
+        f"{width} sites (p <= {numbers['threshold']:g})"
     )
 
 
