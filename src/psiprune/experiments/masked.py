@@ -15,7 +15,7 @@ from psiprune.experiments.ensemble import Member, label, run_parallel
 from psiprune.experiments.pruning_path import run_path
 from psiprune.experiments.recording import Recorder, history_draws, train_with_history
 from psiprune.experiments.settings import SparseSettings
-from psiprune.metrics.against_state import Measures, measures
+from psiprune.metrics.against_state import measures
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
@@ -54,9 +54,10 @@ def prune_dense(
 
     def prune(member: Member, callback: Callback) -> list[xr.Dataset]:
         shots, seed = member.problem.shots, member.seed
-        shots, seed = member.problem.shots, member.seed
+        (_, _, reference, shots), seed, folder = member
+        draws = history_draws(settings.measure)
         recorder = Recorder(
-            lambda rbm: _measures(member, rbm, history_draws(settings.measure)),
+            lambda rbm: measures(rbm, reference, draws=draws, seed=seed),
             settings.history_every,
             callback,
         )
@@ -70,7 +71,7 @@ def prune_dense(
             return _described(settings, member, level.rbm, recorder.take(level.rbm))
 
         levels = run_path(
-            member.folder,
+            folder,
             dense,
             shots,
             settings.prune,
@@ -119,13 +120,9 @@ def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) ->
     )
 
 
-def _measures(member: Member, rbm: RBM, draws: int) -> Measures:
-    return measures(rbm, member.problem.reference, draws=draws, seed=member.seed)
-
-
 def _described(
     settings: SparseSettings, member: Member, rbm: RBM, history: xr.Dataset
 ) -> xr.Dataset:
-    values = _measures(member, rbm, settings.measure.draws)._asdict()
+    values = measures(rbm, member.problem.reference, draws=settings.measure.draws, seed=member.seed)
     counts = {"weights_kept": rbm.number_of_weights, "components": rbm.components}
-    return label(rbm.to_dataset().merge(history).assign({**counts, **values}))
+    return label(rbm.to_dataset().merge(history).assign({**counts, **values._asdict()}))
