@@ -307,7 +307,7 @@ def test_prune_until_it_hurts(stages: Path, tmp_path: Path) -> None:
     line = text(tiny.call(*command))
     assert line.startswith(f"{found['weights']} of 8 weights (density ")
     assert "keep log_likelihood_loss at" in line
-    assert "within the limit of 0.02; with" in line
+    assert "limit 0.02; with" in line
     assert tiny.contents(tmp_path / "path", but=(".lock", "smallest.nc")) == before
 
 
@@ -403,10 +403,10 @@ def test_evaluate_on_shots(stages: Path, tmp_path: Path, kind: str) -> None:
         assert found[name]["error"] == np.asarray(each.error).tolist()
     assert found["log_likelihood"]["floor"] is None
     assert found["training_excess"] == (8 + 4 + 2) / 300
-    assert "does not remember which" in found["note"]
+    assert "not trained on" in found["note"]
     lines = text(tiny.call(*command)).splitlines()
     assert [line.split()[0] for line in lines[:5]] == ["measure", *list(found)[1:5]]
-    assert lines[-1].startswith("note: ")
+    assert any(line.startswith("note: ") for line in lines)
 
 
 def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

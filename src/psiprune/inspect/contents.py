@@ -12,7 +12,13 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
 from psiprune.experiments.ablation import MODELS, STARTS
 from psiprune.experiments.ensemble import seeds_of
-from psiprune.experiments.frontier import CLUSTER, PAPER, PRUNED, RANDOM, rewired_counts
+from psiprune.experiments.frontier_methods import (
+    CLUSTER,
+    PAPER,
+    PRUNED,
+    RANDOM,
+    rewired_counts,
+)
 from psiprune.experiments.pruning_path import level_file
 from psiprune.experiments.settings import (
     AblationSettings,

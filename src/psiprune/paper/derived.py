@@ -14,8 +14,8 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.data.symmetry import partner_ratios
+from psiprune.experiments.ensemble import label
 from psiprune.experiments.pruning_path import level_file
-from psiprune.experiments.recording import label
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.correlation_decay import Decay, compare_decays
 from psiprune.metrics.observables import exact_observables

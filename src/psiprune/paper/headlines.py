@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from psiprune.experiments.tables import frontier_numbers
+from psiprune.experiments.tables import table_numbers
 from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, UNDECIDED, Datasets
 from psiprune.paper.claims.data import PM, QCP, has_phase, phase
 from psiprune.paper.claims.judge import Judged, counts
@@ -43,7 +43,7 @@ def _numbers(datasets: Datasets) -> dict[float, dict[str, Any]]:
     frontier = datasets["frontier"]
     if _SURGEON not in frontier["variant"].values:
         return {}
-    numbers = frontier_numbers(frontier)
+    numbers = table_numbers("frontier", frontier)["frontier"]
     return {
         ratio: numbers[f"h={float(phase(datasets, 'frontier', ratio)['field']):g}"]
         for ratio in (QCP, PM)

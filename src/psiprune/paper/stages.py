@@ -19,7 +19,8 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import cores
 from psiprune.data.shots import read_shots
 from psiprune.experiments.ablation import MODELS, STARTS, run_ablation
-from psiprune.experiments.frontier import PRUNED, run_frontier
+from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.frontier_methods import PRUNED
 from psiprune.experiments.pruning_path import level_file
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.experiments.sparse import MASKED, run_sparse

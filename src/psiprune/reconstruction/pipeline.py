@@ -17,7 +17,7 @@ from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.statistics import Choice, choose
 from psiprune.data.shots import Shots, as_shots, check_sites
-from psiprune.experiments.ensemble import train_all
+from psiprune.experiments.ensemble import run_parallel
 from psiprune.inference.log_partition import log_partition
 from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
@@ -259,7 +259,7 @@ class _Run:
             )
             for hidden, training in todo
         ]
-        made = train_all(
+        made = run_parallel(
             lambda item, tick: work(item, tick=tick),
             items,
             sum(item.training.epochs for item in items),
@@ -292,7 +292,7 @@ class _Run:
             return rbm_from_dataset(read_dataset(files[k], "rbm"), files[k])
 
         epochs = (len(files) - 1) * chosen.training.epochs
-        return train_all(work, range(len(files)), epochs, "training the ensemble")
+        return run_parallel(work, range(len(files)), epochs, "training the ensemble")
 
     def band(
         self, members: Sequence[RBM], shots: Shots, part: str, parent: int | None = None
@@ -367,7 +367,7 @@ class _Run:
                 keep=keep,
             )
 
-        return train_all(work, [dense], None, "pruning")[0]
+        return run_parallel(work, [dense], None, "pruning")[0]
 
     def trial(self, name: str) -> xr.Dataset:
         """What stands in the file of an RBM of the search."""

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from psiprune.experiments.ablation import run_ablation
-from psiprune.experiments.ensemble import without_bar
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.problem import phase_folder
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
@@ -34,7 +33,7 @@ from psiprune.sweeps.settings import EXPERIMENTS
 from psiprune.sweeps.stages import Kind, Point, Stage, Step, make
 
 RUN = "run"
-_RUNNERS: Mapping[str, Callable[[Any, Path], object]] = {
+_RUNNERS: Mapping[str, Callable[..., object]] = {
     "study": run_study,
     "sparse": run_sparse,
     "ablation": run_ablation,
@@ -146,8 +145,7 @@ class RunStage(Step):
                 here = phase_folder(folder, problem.field)
                 for stage in (problem.stage(kind) for kind in _SHARED):
                     _share(stage, root, here / stage.files[-1])
-        with without_bar():
-            _RUNNERS[self.run.experiment](settings, folder)
+        _RUNNERS[self.run.experiment](settings, folder, progress=False)
 
 
 def _share(stage: Stage, root: Path, file: Path) -> None:

@@ -29,7 +29,7 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import single_blas_thread, single_thread
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import Member
-from psiprune.experiments.problem import Problem, kept_shots, kept_state
+from psiprune.experiments.problem import Problem, cached_shots, cached_state
 from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import assemble, one_member, prune_dense, train_dense
 from psiprune.io.checkpoint import checkpointing
@@ -233,13 +233,13 @@ def _folder(stage: Stage, root: Path) -> Path:
 
 def _state(point: Point, root: Path) -> MPS:
     folder = _folder(point.stage("state"), root)
-    return kept_state(folder / "state.nc", point.settings, point.field)
+    return cached_state(folder / "state.nc", point.settings, point.field)
 
 
 def _shots(point: Point, root: Path) -> tuple[MPS, Shots]:
     state = _state(point, root)
     folder = _folder(point.stage("shots"), root)
-    return state, kept_shots(folder / "shots.nc", state, point.settings)
+    return state, cached_shots(folder / "shots.nc", state, point.settings)
 
 
 def _member(stage: Stage, root: Path) -> Member:

@@ -84,9 +84,9 @@ def misses_structure(rbm: RBM, shots: Shots) -> bool:
     """Whether an RBM evidently misses structure of its training shots: a better optimum may exist.
 
     2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the mean
-    log-likelihood of the RBM; a model without flaws stays far below that. Where more than a tenth of
-    the shots were seen once only, the saturated model says nothing, and the answer is no. For RBMs
-    with a layer of at most 18 units.
+    log-likelihood of the RBM; a model without flaws stays far below that. Where more than a tenth
+    of the shots were seen only once, the saturated model says nothing, and the answer is no. For
+    RBMs with a layer of at most 18 units.
     """
     data = unique_configurations(shots.bits)
     if (data.weight * len(shots) < 1.5).sum() > _SEEN_ONCE * len(shots):
