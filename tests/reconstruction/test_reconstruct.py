@@ -25,12 +25,12 @@ from psiprune.metrics.equivalence import likelihood_band, losses_from
 from psiprune.pruning.settings import SearchSettings
 from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.checks import checks, resolution
-from psiprune.reconstruction.custom_code import keep_code
-from psiprune.reconstruction.dataset import SUFFIXES, check_own
-from psiprune.reconstruction.pipeline import FEWEST, run_reconstruct, split_shots
+from psiprune.reconstruction.custom_code import save_code
+from psiprune.reconstruction.dataset import SUFFIXES, check_observable_names
+from psiprune.reconstruction.pipeline import MIN_SHOTS, run_reconstruct, split_shots
 from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.reconstruction.tables import reconstruct_text
+from psiprune.reconstruction.summary import reconstruct_text
 from psiprune.reporting.page import Provenance
 from psiprune.training.methods import FineTuneSettings, TrainSettings
 
@@ -90,7 +90,7 @@ def test_too_few_shots(shots: int, held_out: float, words: str) -> None:
     with pytest.raises(InputError) as caught:
         split_shots(Shots(np.zeros((shots, 3), np.uint8)), held_out, 0)
     assert words in str(caught.value)
-    split_shots(Shots(np.zeros((5 * FEWEST, 3), np.uint8)), 0.4, 0)
+    split_shots(Shots(np.zeros((5 * MIN_SHOTS, 3), np.uint8)), 0.4, 0)
 
 
 # ---- a run
@@ -247,15 +247,15 @@ def test_a_copy_of_code_is_whole_or_not_there(
     with monkeypatch.context() as patched:
         patched.setattr("psiprune.io.netcdf.os.fsync", full)
         with pytest.raises(OSError, match="No space") as caught:
-            keep_code(run, places, ends_search=False)
+            save_code(run, places, ends_search=False)
     assert caught.value.filename == str(run / "observables/1-mine.py")
     assert list((run / "observables").iterdir()) == []
-    keep_code(run, places, ends_search=False)
+    save_code(run, places, ends_search=False)
     copies = [(run / f"observables/{k}-mine.py").read_text() for k in (1, 2)]
     assert copies == [Path(place.rpartition(":")[0]).read_text() for place in places]
     (run / "observables/2-mine.py").write_text(copies[1][:-9])  # as a kill of an older one left it
     (run / "observed/some.nc").touch()
-    keep_code(run, places, ends_search=False)
+    save_code(run, places, ends_search=False)
     assert (run / "observables/2-mine.py").read_text() == copies[1]
     assert not (run / "observed/some.nc").exists()
 
@@ -311,8 +311,8 @@ def test_every_variable_of_a_run_is_refused_as_a_name(
     assert mine == {f"walls{suffix}" for suffix in SUFFIXES}
     for name in (taken - mine) | {"warning"}:
         with pytest.raises(InputError, match="give another name"):
-            check_own({name: len})
-    check_own({"walls": len, "errors": len, "my_trial": len, "drifting": len})
+            check_observable_names({name: len})
+    check_observable_names({"walls": len, "errors": len, "my_trial": len, "drifting": len})
 
 
 @pytest.mark.parametrize("measure", ["abs_magnetization", "correlation", "first"])

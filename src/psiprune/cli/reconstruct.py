@@ -44,13 +44,13 @@ def reconstruct_command(
     """
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
-    from psiprune.reconstruction.pipeline import settled
-    from psiprune.reconstruction.tables import reconstruct_numbers, reconstruct_text
+    from psiprune.reconstruction.pipeline import resolve_settings
+    from psiprune.reconstruction.summary import reconstruct_numbers, reconstruct_text
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, given = chosen_format(format, reading)
     data = read_shots(shots, form, **given)
-    folder = folder_of(out, "reconstruct", settled(chosen, data))
+    folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
     with redirect_stdout(sys.stderr):  # what a user's own observables print
         found = reconstruct_and_report(data, folder, chosen, {}, {"format": form, **given})
     text = f"{reconstruct_text(found.dataset)}\n\n{found.report}; beside it smallest.nc"

@@ -24,10 +24,9 @@ from psiprune.experiments.settings import (
     StudySettings,
 )
 from psiprune.experiments.sparse import MASKED
-from psiprune.io.netcdf import read_dataset
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import stages_of
-from psiprune.reconstruction.dataset import choice_file
+from psiprune.reconstruction.dataset import expected_files
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.sweeps.points import points_of
 from psiprune.sweeps.settings import SweepSettings
@@ -128,11 +127,7 @@ def _files(settings: Settings, folder: Path) -> Iterator[Path]:
             yield from (Path(stage.name) / stage.file for stage in stages_of(settings))
             yield from map(Path, ("timing.json", "claims.json", "report.html"))
         case ReconstructSettings():
-            yield Path("split.nc")
-            seeds = range(settings.seed, settings.seed + settings.seeds)
-            yield from (Path(f"ensemble/seed-{seed}.nc") for seed in seeds)
-            yield from _searched(settings, folder / "reconstruct.nc")
-            yield from map(Path, ("smallest.nc", "reconstruct.nc", "report.html"))
+            yield from expected_files(settings, folder)
         case SweepSettings():
             # A finished point does not need its shared stages any more.
             for point in points_of(settings):
@@ -140,26 +135,6 @@ def _files(settings: Settings, folder: Path) -> Iterator[Path]:
             yield Path(TABLE)
         case EnsembleSettings():
             yield from _ensemble(settings)
-
-
-def _searched(settings: ReconstructSettings, result: Path) -> Iterator[Path]:
-    """What a finished `reconstruct` has made on its way, by its result; nothing before it ends."""
-    try:
-        found = read_dataset(result, "reconstruct")
-        methods, rates = found["candidate_method"].values, found["candidate_learning_rate"].values
-        sizes, trials = found["candidate_hidden"].values, found["trial_name"].values
-        seeds = found["seed"].values
-    except (InputError, KeyError):  # not there yet, or damaged, which is told of it
-        return
-    for size, method, rate in zip(sizes, methods, rates, strict=True):
-        yield choice_file(int(size), str(method), float(rate))
-    yield from (Path(f"path/{name}.nc") for name in trials)
-    by_observable = settings.measure != "log_likelihood"
-    parts = ("test", "validation") if by_observable else ("test",)
-    yield from (Path(f"observed/seed-{seed}-{part}.nc") for seed in seeds for part in parts)
-    yield from (Path(f"observed/smallest-{of}.nc") for of in ("standing", "pairs", "test"))
-    if by_observable:
-        yield Path("observed/smallest-likelihood.nc")
 
 
 def _ensemble(settings: EnsembleSettings) -> Iterator[Path]:
