@@ -217,7 +217,7 @@ def _cause(dataset: xr.Dataset, worst: Deviation) -> str:
     if worst.sigmas <= worst.limit:
         return ""
     attrs = dataset.attrs
-    dense = f". Dense RBMs: {worst.dense:.1f}, so"
+    dense = f". Dense RBMs: {worst.dense:.1f} σ, so"
     if worst.dense <= worst.limit:
         return f"{dense} pruning is the cause; try --measure {worst.name.partition(' ')[0]}"
     small = min(attrs["sites"], attrs["hidden"]) <= EXACT_GRADIENT_UNITS
