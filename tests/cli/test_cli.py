@@ -1015,7 +1015,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     # info
     ("info", "must be given; see psiprune info --help"),
     ("info {in}/none.nc", "none.nc: cannot be read: No such file"),
-    ("info {in}", "holds no run (no config.toml); give a file or a run folder"),
+    ("info {in}", "no config.toml"),
     ("info {in} --format text", "cannot be read: Is a directory"),
     ("info {in}/empty.txt", "empty.txt: the file is empty"),
     ("info {in}/rubbish.dat", "rubbish.dat: neither NetCDF, nor .npy or .npz, nor text"),

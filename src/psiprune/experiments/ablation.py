@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.ensemble import (
+    Member,
+    ensemble_files,
+    members_of,
+    over_members,
+    seeds_of,
+    train_all,
+)
 from psiprune.experiments.problem import prepare
+from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.recording import dense_and_pruned, label, mask_of, new_rbm, trained
 from psiprune.experiments.settings import AblationSettings
 from psiprune.io.netcdf import write_dataset
@@ -217,3 +227,10 @@ def _forbidden_entry(
             "mask": (("hidden", "visible"), piece["mask"].values),
         }
     )
+
+
+def expected_files(settings: AblationSettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    broken = [f"broken-{start}-{share:g}.nc" for start in STARTS for share in settings.shares]
+    names = [*level_names(settings.levels), *broken, *(f"{model}.nc" for model in MODELS[1:])]
+    return ensemble_files(settings, lambda _: names, "ablation.nc")

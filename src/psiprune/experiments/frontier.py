@@ -14,7 +14,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.threads import single_blas_thread
-from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.ensemble import (
+    Member,
+    ensemble_files,
+    members_of,
+    over_members,
+    seeds_of,
+    train_all,
+)
 from psiprune.experiments.problem import Problem, prepare
 from psiprune.experiments.recording import label
 from psiprune.experiments.settings import FrontierSettings
@@ -380,3 +387,17 @@ def _epochs(settings: FrontierSettings, tasks: Sequence[Task]) -> int:
         elif not task.variant.endswith("-alone"):
             total += levels * tuned
     return total
+
+
+def expected_files(settings: FrontierSettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    rewired = [f"{kind}-rewired" for kind in (CLUSTER, RANDOM)] if rewired_counts(settings) else []
+    costly = [*rewired, *(f"surgeon-{width}" for width in settings.other_widths)]
+
+    def names(k: int) -> list[str]:
+        variants = ["dense", PAPER, *PRUNED, CLUSTER]
+        return [
+            f"{variant}.nc" for variant in variants + (costly if k < settings.costly_seeds else [])
+        ]
+
+    return ensemble_files(settings, names, "frontier.nc")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +12,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.ensemble import (
+    Member,
+    ensemble_files,
+    members_of,
+    over_members,
+    seeds_of,
+    train_all,
+)
 from psiprune.experiments.problem import prepare
+from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.recording import dense_and_pruned, label, mask_of, new_rbm, trained
 from psiprune.experiments.settings import SparseSettings
 from psiprune.io.netcdf import write_dataset
@@ -142,3 +152,10 @@ def _grid(epochs: int, every: int) -> list[int]:
 def _on_grid(piece: xr.Dataset, grid: list[int]) -> xr.Dataset:
     """The history at these epochs; one that converged before its last epoch stays as it was."""
     return piece.reindex(epoch=grid, method="ffill")
+
+
+def expected_files(settings: SparseSettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    masked = [f"{variant.replace('/', '-')}.nc" for variant in MASKED]
+    names = [*level_names(settings.levels), *masked]
+    return ensemble_files(settings, lambda _: names, "sparse.nc")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,9 +12,16 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.ensemble import (
+    Member,
+    ensemble_files,
+    members_of,
+    over_members,
+    seeds_of,
+    train_all,
+)
 from psiprune.experiments.problem import Problem, prepare
-from psiprune.experiments.pruning_path import early_file, run_path
+from psiprune.experiments.pruning_path import early_file, level_names, run_path
 from psiprune.experiments.recording import (
     OBSERVED,
     label,
@@ -178,3 +185,9 @@ def assemble(
     return label(dataset).assign_attrs(
         sites=settings.sites, hidden=settings.hidden_units, coupling=settings.coupling
     )
+
+
+def expected_files(settings: StudySettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    names = ["history.nc", *level_names(settings.prune.levels)]
+    return ensemble_files(settings, lambda _: names, "study.nc")
