@@ -14,21 +14,9 @@ from psiprune.core.exceptions import InputError
 from psiprune.paper.settings import PaperSettings
 
 #: Figures and tables that can be made alone.
-Piece = Literal[
-    "fig1",
-    "fig2",
-    "fig3",
-    "fig4",
-    "fig5",
-    "fig6",
-    "table1",
-    "schedules",
-    "broken",
-    "forbidden",
-    "sizes",
-    "frontier",
-    "timing",
-]
+Figure = Literal["fig1", "fig2", "fig3", "fig4", "fig5", "fig6"]
+Other = Literal["table1", "schedules", "broken", "forbidden", "sizes", "frontier", "timing"]
+Piece = Literal[Figure, Other]
 
 
 @app.command(name="paper")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -42,17 +44,8 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
     x = position + 0.06 * kind
     for k, label in enumerate(kinds):
         color, marker, _ = LOOKS[k % len(LOOKS)]
-        ax.errorbar(
-            x[kind == k],
-            loss[kind == k],
-            limit[kind == k],
-            fmt=marker,
-            ms=5,
-            lw=1.2,
-            capsize=3,
-            color=color,
-            label=label,
-        )
+        at, style = kind == k, _style(marker, color, label)
+        ax.errorbar(x[at], loss[at], limit[at], ms=5, lw=1.2, capsize=3, **style)
     ax.plot(x[chosen], loss[chosen], "o", ms=14, mfc="none", color=BLACK, label="chosen")
     ax.axhline(0.0, lw=0.8, color=GREY)
     ax.set_xticks(range(len(units)), [str(each) for each in units])
@@ -78,12 +71,7 @@ def plot_search(dataset: xr.Dataset) -> Figure:
         dataset.attrs["weights"],
         float(dataset["test_loss"]),
         float(dataset["test_error"]),
-        fmt="s",
-        ms=7,
-        mfc="none",
-        capsize=3,
-        color=ORANGE,
-        label="smallest RBM, test shots",
+        **_style("s", ORANGE, "smallest RBM, test shots", mfc="none", ms=7, capsize=3),
     )
     ax.set_xlim(1.02 * weights.max(), 0.98 * weights.min())
     # A rejected RBM may be far off; show where the loss leaves the band.
@@ -104,22 +92,12 @@ def plot_observables(dataset: xr.Dataset) -> Figure:
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     distance = np.arange(dataset.sizes["distance"])[1:]
-    for suffix, label, color, marker in (
-        ("_shots", "test shots", BLACK, "s"),
-        ("", "smallest RBM", BLUE, "o"),
+    for suffix, style in (
+        ("_shots", _style("s", BLACK, "test shots", mfc="none")),
+        ("", _style("o", BLUE, "smallest RBM")),
     ):
-        error = "_shots_error" if suffix else "_error"
-        left.errorbar(
-            distance,
-            dataset[f"correlation{suffix}"].values[1:],
-            dataset[f"correlation{error}"].values[1:],
-            fmt=marker,
-            ms=5,
-            mfc="none" if suffix else None,
-            lw=1.0,
-            color=color,
-            label=label,
-        )
+        value, error = (dataset[f"correlation{suffix}{x}"].values[1:] for x in ("", "_error"))
+        left.errorbar(distance, value, error, ms=5, lw=1.0, **style)
     left.set_xlabel("distance d (sites)")
     left.set_ylabel("C(d) from the middle")
     left.legend(frameon=False)
@@ -135,3 +113,7 @@ def plot_observables(dataset: xr.Dataset) -> Figure:
     for ax in (left, right):
         faint_grid(ax)
     return figure
+
+
+def _style(marker: str, color: str, label: str, **more: Any) -> dict[str, Any]:
+    return {"fmt": marker, "color": color, "label": label, **more}

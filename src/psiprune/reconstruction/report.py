@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import xarray as xr
 from matplotlib.figure import Figure
 
-from psiprune.reconstruction.summary import observables_table, summarize
+from psiprune.reconstruction.summary import FILE, observables_table, phrase, summarize
 from psiprune.reporting.page import Headline, Provenance, Report, Section, Summary, Table, picture
 from psiprune.reporting.traced import (
     Named,
@@ -37,23 +37,16 @@ def reconstruct_report(
         provenance: versions, machine and configuration.
         command: reproduces the run.
     """
-    of, found = Named("reconstruct.nc", dataset), summarize(dataset)
-    measure = dataset.attrs["measure"].replace("_", " ")
+    of, found = Named(FILE, dataset), summarize(dataset)
+    passed = sum(each.passed for each in found.checks)
     headlines = [
+        Headline(attribute(of, "weights"), phrase(dataset, "of {dense_weights} weights left")),
+        Headline(one(of, "test_loss", {}), say(f"test loss ({dataset.attrs['measure']})")),
         Headline(
-            attribute(of, "weights"), say("of {n} weights left", n=attribute(of, "dense_weights"))
-        ),
-        Headline(one(of, "test_loss", {}), say(f"test loss ({measure})")),
-        Headline(
-            Number(
-                sum(each.passed for each in found.checks),
-                str(sum(each.passed for each in found.checks)),
-                "checks of the section on trust",
-            ),
+            Number(passed, str(passed), "section on trust"),
             say(f"of {len(found.checks)} checks passed"),
         ),
     ]
-    distances = range(dataset.sizes["distance"])
     return Report(
         title="A quantum state reconstructed from shots with as few weights as possible",
         introduction=(
@@ -91,7 +84,7 @@ def reconstruct_report(
                     "C(d) of the test shots and of the smallest RBM against distance, and the "
                     "deviation of every scalar observable in standard errors.",
                 ),
-                table=observables_table(dataset, distances),
+                table=observables_table(dataset, range(dataset.sizes["distance"])),
             ),
             Section(
                 "choice",
@@ -113,15 +106,13 @@ def reconstruct_report(
 
 def _about_search(of: Named) -> Sentence:
     attrs = of.data.attrs
-    return say(
-        "Pruned by {criterion} from the RBM of seed {parent}, the one nearest to the mean of the "
-        "ensemble. The search tried {trials} and kept the smallest that {validation} validation "
-        "shots do not reject at a significance of {level}.",
-        criterion=str(attrs["criterion"]),
-        parent=attribute(of, "parent_seed"),
+    return phrase(
+        of.data,
+        f"Pruned by {attrs['criterion']} from the RBM of seed {{parent_seed}}, the one nearest to "
+        "the mean of the ensemble. The search tried {trials} and kept the smallest that "
+        "{validation_shots} validation shots do not reject at a significance of "
+        f"{attrs['significance']:g}.",
         trials=plural(size(of, "trial"), "RBM"),
-        validation=attribute(of, "validation_shots"),
-        level=f"{attrs['significance']:g}",
     )
 
 
@@ -136,33 +127,25 @@ def _trials(of: Named) -> Table:
 
 
 def _about_choice(of: Named) -> Sentence:
-    k = {"candidate": int(of.data["candidate_chosen"].values.argmax())}
-    rate = say(", learning rate {rate}", rate=one(of, "candidate_learning_rate", k))
-    method = str(of.data.attrs["method"])
-    return say(
-        "Of {n}, this is the smallest that the validation shots cannot distinguish from the best: "
-        "{hidden}, trained by {method}{rate}. It loses {loss} nats per shot relative to the best; "
-        "up to {limit} is not significant.",
-        n=plural(size(of, "candidate"), "model"),
-        hidden=plural(attribute(of, "hidden"), "hidden unit"),
-        method=method,
-        rate="" if method == "exact" else rate,
-        loss=one(of, "candidate_loss", k),
-        limit=one(of, "candidate_loss_limit", k),
+    method = of.data.attrs["method"]
+    rate = "" if method == "exact" else ", learning rate {candidate_learning_rate}"
+    return phrase(
+        of.data,
+        "Of {models}, this is the smallest that the validation shots cannot distinguish from the "
+        f"best: {{units}}, trained by {method}{rate}. It loses {{candidate_loss}} nats per shot "
+        "relative to the best; up to {candidate_loss_limit} is not significant.",
+        {"candidate": int(of.data["candidate_chosen"].values.argmax())},
+        models=plural(size(of, "candidate"), "model"),
+        units=plural(attribute(of, "hidden"), "hidden unit"),
     )
 
 
 def _about_data(of: Named) -> list[Sentence]:
-    counts = ("shots", "sites", "unique_shots", "training_shots", "validation_shots", "test_shots")
-    sentences = [
-        say(
-            "{shots} shots of {sites} sites, {unique_shots} of them distinct, split at random: "
-            "{training_shots} for training, {validation_shots} for validation, {test_shots} for "
-            "the test.",
-            **{name: attribute(of, name) for name in counts},
-        )
-    ]
-    constant = attribute(of, "constant_sites")
-    if constant.value:
-        sentences.append(say("{n} never changed: check the readout.", n=plural(constant, "site")))
-    return sentences
+    split = (
+        "{shots} shots of {sites} sites, {unique_shots} of them distinct, split at random: "
+        "{training_shots} for training, {validation_shots} for validation, {test_shots} for the "
+        "test."
+    )
+    constant = plural(attribute(of, "constant_sites"), "site")
+    dead = [say("{n} never changed: check the readout.", n=constant)]
+    return [phrase(of.data, split), *(dead if of.data.attrs["constant_sites"] else [])]

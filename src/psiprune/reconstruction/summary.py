@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from functools import partial
+from string import Formatter
 from textwrap import fill
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +18,8 @@ from psiprune.reporting.page import Table
 from psiprune.reporting.tables import align, number
 from psiprune.reporting.traced import Named, Number, Sentence, attribute, one, plural, say, size
 
-_FILE = "reconstruct.nc"
+FILE = "reconstruct.nc"
+_NOWHERE: Mapping[str, Hashable] = MappingProxyType({})
 
 
 class Summary(NamedTuple):
@@ -34,41 +38,45 @@ class Summary(NamedTuple):
     checks: Sequence[Check]
 
 
+def phrase(
+    dataset: xr.Dataset,
+    template: str,
+    where: Mapping[str, Hashable] = _NOWHERE,
+    **parts: Number | Sentence | str,
+) -> Sentence:
+    """Fill each {name} of a template with the part, attribute or variable of that name."""
+    of = Named(FILE, dataset)
+    for _, name, _, _ in Formatter().parse(template):
+        if name and name not in parts:
+            parts[name] = attribute(of, name) if name in dataset.attrs else one(of, name, where)
+    return say(template, **parts)
+
+
 def summarize(dataset: xr.Dataset) -> Summary:
     """Phrase the findings of a run, from its dataset."""
-    of, results = Named(_FILE, dataset), checks(dataset)
+    of, attrs, results = Named(FILE, dataset), dataset.attrs, checks(dataset)
     failed = [each.name for each in results if not each.passed]
-    likelihood = dataset.attrs["measure"] == "log_likelihood"
-    weights, fewer = attribute(of, "weights"), attribute(of, "fewer")
-    verb = " suffices" if weights.value == 1 else " suffice"
-    k = int((dataset["trial_weights"].values == fewer.value).argmax())
-    exceeded = say(
-        "with {fewer} the validation loss is {share} times the allowed loss",
-        fewer=fewer,
-        share=one(of, "trial_share", {"trial": k}),
-    )
+    if failed:
+        but = f"but {len(failed)} of {len(results)} checks failed"
+        answer = f"Search ended at {{weights}} of {{dense_weights}} weights, on {{units}}, {but}"
+    else:
+        verb = "suffices" if attrs["weights"] == 1 else "suffice"
+        answer = f"{{weights}} of {{dense_weights}} weights {verb}, on {{units}}"
+    end = "the allowed loss was never exceeded"
+    if attrs["fewer"] >= 0:
+        end = "with {fewer} the validation loss is {trial_share} times the allowed loss"
+    k = int((dataset["trial_weights"].values == attrs["fewer"]).argmax())
+    units = plural(attribute(of, "hidden"), "hidden unit")
+    loss = f"change of {attrs['measure']} {{test_loss}} ± {{test_error}}"
+    if attrs["measure"] == "log_likelihood":
+        loss = "log-likelihood loss {test_loss} ± {test_error} nats per shot"
     return Summary(
-        say(
-            "{start}{weights} of {dense} weights{verb}, on {hidden}{but}; {end}.",
-            start="The search ended at " if failed else "",
-            weights=weights,
-            dense=attribute(of, "dense_weights"),
-            verb="" if failed else verb,
-            hidden=plural(attribute(of, "hidden"), "hidden unit"),
-            but=f", but {len(failed)} of {len(results)} checks failed" if failed else "",
-            end="the allowed loss was never exceeded" if fewer.value < 0 else exceeded,
-        ),
-        say(
-            "Test {measure} {loss} ± {error}{unit} relative to the mean of {seeds} dense RBMs "
-            "(undamaged RBM: up to {allowed}).",
-            measure="log-likelihood loss"
-            if likelihood
-            else f"change of {dataset.attrs['measure']}",
-            loss=one(of, "test_loss", {}),
-            error=one(of, "test_error", {}),
-            unit=" nats per shot" if likelihood else "",
+        phrase(dataset, f"{answer}; {end}.", {"trial": k}, units=units),
+        phrase(
+            dataset,
+            f"Test {loss} relative to the mean of {{seeds}} dense RBMs (undamaged RBM: up to "
+            "{test_allowed}).",
             seeds=size(of, "seed"),
-            allowed=one(of, "test_allowed", {}),
         ),
         say(
             f"Not trusted. Failed: {'; '.join(failed)}."
@@ -81,37 +89,34 @@ def summarize(dataset: xr.Dataset) -> Summary:
 
 def observables_table(dataset: xr.Dataset, distances: Collection[int]) -> Table:
     """All observables of shots, dense RBMs and smallest RBM; C(d) at these distances."""
-    of = Named(_FILE, dataset)
     rows: list[list[str | Number]] = []
-
-    def dense(name: str, d: int | None, statistic: str, form: str) -> Number:
-        values = dataset[f"{name}_dense"].isel({} if d is None else {"distance": d})
-        value = float(values.mean() if statistic == "mean" else values.std(ddof=1))
-        source = f"{_FILE}: {statistic} over seed of {name}_dense"
-        return Number(value, number(value, form), source)
-
     for name in observable_names(dataset):
-        for d in distances if dataset[name].ndim else [None]:
-
-            def cell(suffix: str, form: str, name: str = name, d: int | None = d) -> Number:
-                where = {} if d is None else {"distance": d}
-                return one(of, f"{name}{suffix}", where, lambda value: number(value, form))
-
-            rows.append(
-                [
-                    name if d is None else f"{name} d={d}",
-                    cell("_shots", ".5g"),
-                    cell("_shots_error", ".1e"),
-                    dense(name, d, "mean", ".5g"),
-                    dense(name, d, "standard deviation", ".1e"),
-                    cell("", ".5g"),
-                    cell("_error", ".1e"),
-                    cell("_sigmas", "+.1f"),
-                ]
-            )
+        if dataset[name].ndim:
+            rows += [[f"{name} d={d}", *_cells(dataset, name, {"distance": d})] for d in distances]
+        else:
+            rows.append([name, *_cells(dataset, name, {})])
     head = ["observable", "shots", "error", "dense", "spread", "smallest", "error", "sigmas"]
     caption = "Test shots; mean and spread of the dense RBMs; smallest RBM and its deviation"
     return Table(caption, head, rows)
+
+
+def _cells(dataset: xr.Dataset, name: str, where: Mapping[str, int]) -> list[Number]:
+    """Numbers of one observable."""
+    dense = dataset[f"{name}_dense"].isel(where)
+    mean, spread = float(dense.mean()), float(dense.std(ddof=1))
+
+    def cell(suffix: str, form: str) -> Number:
+        return one(Named(FILE, dataset), name + suffix, where, partial(number, form=form))
+
+    return [
+        cell("_shots", ".5g"),
+        cell("_shots_error", ".1e"),
+        Number(mean, number(mean, ".5g"), f"{FILE}: mean over seed of {name}_dense"),
+        Number(spread, number(spread, ".1e"), f"{FILE}: spread over seed of {name}_dense"),
+        cell("", ".5g"),
+        cell("_error", ".1e"),
+        cell("_sigmas", "+.1f"),
+    ]
 
 
 def reconstruct_text(dataset: xr.Dataset) -> str:
@@ -119,12 +124,13 @@ def reconstruct_text(dataset: xr.Dataset) -> str:
     found, last = summarize(dataset), dataset.sizes["distance"] - 1
     table = observables_table(dataset, sorted({*(1 << k for k in range(last.bit_length())), last}))
     cells = [[x if isinstance(x, str) else x.shown for x in row] for row in table.rows]
-    lines = [
+    marks = [
         fill(f"{'pass' if ok else 'FAIL'}: {name}: {words}", 100, subsequent_indent=" " * 6)
         for name, ok, words in found.checks
     ]
-    size, cost, trust = (fill(each.text, 100) for each in (found.size, found.cost, found.trust))
-    return "\n".join([size, cost, "", align([list(table.head), *cells]), "", *lines, trust])
+    answers = [fill(each.text, 100) for each in (found.size, found.cost, found.trust)]
+    table_text = align([list(table.head), *cells])
+    return "\n".join([*answers[:2], "", table_text, "", *marks, answers[2]])
 
 
 def reconstruct_numbers(dataset: xr.Dataset) -> dict[str, Any]:
