@@ -117,7 +117,7 @@ def test_quick_is_a_smaller_configuration_that_options_change() -> None:
     ("options", "words"),
     [
         (("--only", "fig7"), "fig7"),
-        (("--quick", "--config", "x.toml"), "quick: is a configuration of its own"),
+        (("--quick", "--config", "x.toml"), "quick: cannot be combined with --config"),
         (("--sites", "5"), "sites: should be greater than or equal to 6, found '5'"),
         (("--sites", "19"), "sites: should be less than or equal to 18, found '19'"),
         (("--seeds", "1"), "seeds: should be greater than or equal to 2"),

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from psiprune.experiments.ensemble import Member, labelled, members_of, over_members
+from psiprune.experiments.ensemble import (
+    Member,
+    ensemble_files,
+    labelled,
+    members_of,
+    over_members,
+)
 from psiprune.experiments.masked import Job, mask_of, new_rbm, prune_dense, train_jobs
 from psiprune.experiments.problem import prepare
+from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.settings import AblationSettings
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
@@ -180,3 +189,10 @@ def _forbidden_entry(
             "mask": (("hidden", "visible"), piece["mask"].values),
         }
     )
+
+
+def expected_files(settings: AblationSettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    broken = [f"broken-{start}-{share:g}.nc" for start in STARTS for share in settings.shares]
+    names = [*level_names(settings.levels), *broken, *(f"{model}.nc" for model in MODELS[1:])]
+    return ensemble_files(settings, lambda _: names, "ablation.nc")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -116,3 +116,21 @@ def label(dataset: xr.Dataset) -> xr.Dataset:
             unit = {"distance": "sites"}.get(str(name), "1")
         variable.attrs["units"] = unit
     return dataset
+
+
+def ensemble_files(
+    settings: EnsembleSettings, of_member: Callable[[int], Iterable[str]], result: str
+) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder, the result last.
+
+    Args:
+        settings: of the run.
+        of_member: names of the files of the k-th seed in each phase, 0 <= k < seeds.
+        result: name of the dataset of the run.
+    """
+    for field in settings.fields:
+        folder = Path(f"h={field:g}")
+        yield from (folder / "state.nc", folder / "shots.nc")
+        for k, seed in enumerate(seeds_of(settings)):
+            yield from (folder / f"seed-{seed}" / name for name in of_member(k))
+    yield Path(result)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -13,13 +14,24 @@ import xarray as xr
 from psiprune.core.threads import single_blas_thread
 from psiprune.experiments.ensemble import (
     Member,
+    ensemble_files,
     label,
     labelled,
     members_of,
     over_members,
     run_parallel,
 )
-from psiprune.experiments.frontier_methods import Task, Trainer, costly_tasks_of, tasks_of
+from psiprune.experiments.frontier_methods import (
+    CLUSTER,
+    PAPER,
+    PRUNED,
+    RANDOM,
+    Task,
+    Trainer,
+    costly_tasks_of,
+    rewired_counts,
+    tasks_of,
+)
 from psiprune.experiments.problem import Problem, prepare
 from psiprune.experiments.settings import FrontierSettings
 from psiprune.io.netcdf import read_dataset, write_dataset
@@ -183,3 +195,17 @@ def _sampling_error(settings: FrontierSettings, problems: Sequence[Problem]) -> 
     draws = np.sqrt(settings.measure.draws)
     errors = [float(m.deviation) / draws / float(m.value) for m in moments]
     return xr.DataArray(errors, {"field": list(settings.fields)}, "field")
+
+
+def expected_files(settings: FrontierSettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    rewired = [f"{kind}-rewired" for kind in (CLUSTER, RANDOM)] if rewired_counts(settings) else []
+    costly = [*rewired, *(f"surgeon-{width}" for width in settings.other_widths)]
+
+    def names(k: int) -> list[str]:
+        variants = ["dense", PAPER, *PRUNED, CLUSTER]
+        return [
+            f"{variant}.nc" for variant in variants + (costly if k < settings.costly_seeds else [])
+        ]
+
+    return ensemble_files(settings, names, "frontier.nc")

@@ -92,3 +92,8 @@ def early_file(folder: Path, epoch: int) -> Path:
 def level_file(folder: Path, step: int) -> Path:
     """Return the file of a level."""
     return folder / f"level-{step:02d}.nc"
+
+
+def level_names(last: int) -> list[str]:
+    """Names of the files of levels 0 to `last`."""
+    return [level_file(Path(), step).name for step in range(last + 1)]

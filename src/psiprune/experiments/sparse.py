@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.ensemble import labelled, members_of, over_members
+from psiprune.experiments.ensemble import (
+    ensemble_files,
+    labelled,
+    members_of,
+    over_members,
+)
 from psiprune.experiments.masked import Job, mask_of, new_rbm, prune_dense, train_jobs
 from psiprune.experiments.problem import prepare
+from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.settings import SparseSettings
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
@@ -122,3 +130,10 @@ def _grid(epochs: int, every: int) -> list[int]:
 def _on_grid(piece: xr.Dataset, grid: list[int]) -> xr.Dataset:
     """Return the history at these epochs; after convergence its last entry is repeated."""
     return piece.reindex(epoch=grid, method="ffill")
+
+
+def expected_files(settings: SparseSettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    masked = [f"{variant.replace('/', '-')}.nc" for variant in MASKED]
+    names = [*level_names(settings.levels), *masked]
+    return ensemble_files(settings, lambda _: names, "sparse.nc")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ import xarray as xr
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.ensemble import (
     Member,
+    ensemble_files,
     labelled,
     members_of,
     over_members,
@@ -21,7 +22,7 @@ from psiprune.experiments.ensemble import (
     seeds_of,
 )
 from psiprune.experiments.problem import Problem, prepare
-from psiprune.experiments.pruning_path import early_file, run_path
+from psiprune.experiments.pruning_path import early_file, level_names, run_path
 from psiprune.experiments.recording import (
     OBSERVED,
     history_draws,
@@ -187,3 +188,9 @@ def assemble(
         ones=range(settings.sites + 1),
     )
     return labelled(settings, dataset)
+
+
+def expected_files(settings: StudySettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    names = ["history.nc", *level_names(settings.prune.levels)]
+    return ensemble_files(settings, lambda _: names, "study.nc")
