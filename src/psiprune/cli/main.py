@@ -31,7 +31,7 @@ from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.signals import fail, interrupted
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings, in_parts, one_line
-from psiprune.io.bytes import pipes_kept
+from psiprune.io.bytes import cached_pipes
 from psiprune.io.work_status import Fate, fate, forget_kept
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 command, bound, _ = app.parse_args(
                     arguments, exit_on_error=False, print_error=False
                 )
-            with pipes_kept():
+            with cached_pipes():
                 command(*bound.args, **bound.kwargs)
         with printing():  # --help and --version print by themselves
             pass
