@@ -164,8 +164,7 @@ def test_killed_at_many_random_moments(name: str, inputs: Path, tmp_path: Path) 
 # ---- interrupted
 
 
-KEPT = "interrupted; the same command goes on from what was finished"
-LOST = "interrupted; nothing of it is kept, so start it again"
+KEPT, LOST = tiny.KEPT, tiny.LOST
 
 
 def stop(running: subprocess.Popen[str]) -> tuple[tiny.Outcome, float]:
@@ -359,8 +358,7 @@ def test_a_run_on_a_disk_that_becomes_full(
     line = tiny.refusal(tiny.call(*command), status=1)
     assert line.startswith(f"{folder}/")
     assert line.endswith(
-        ": No space left on device; what was finished stays: make room, then the same command "
-        "goes on from there"
+        ": No space left on device; free some space, then rerun the same command to resume"
     )
     made = tiny.contents(folder, but=(".lock", "provenance.json"))
     assert "config.toml" in made
