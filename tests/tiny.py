@@ -56,7 +56,7 @@ PROGRAM = (
 
 EAGER = (
     *PROGRAM[:2],
-    "from psiprune import checkpoints; checkpoints.SECONDS, checkpoints.LEAST = 0.05, 0.0;"
+    "from psiprune.io import checkpoint; checkpoint.SECONDS, checkpoint.LEAST = 0.05, 0.0;"
     + PROGRAM[2],
 )
 """The same with a checkpoint every 50 ms of training."""

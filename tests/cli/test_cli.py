@@ -1385,7 +1385,7 @@ def test_the_command_is_installed() -> None:
 
 
 def test_importing_the_command_line_is_light() -> None:
-    code = "import psiprune.cli.commands, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import psiprune.cli.main, sys; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "psiprune" in loaded

@@ -206,11 +206,11 @@ def test_a_reconstruction_is_killed_and_interrupted_and_taken_up(
 
 def test_ctrl_c_in_the_middle_of_a_long_compiled_call(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy as np; from pathlib import Path; from psiprune import cli, sums;"
-        "from psiprune.cli import commands;"
+        "import sys, numpy as np; from pathlib import Path; from psiprune import cli;"
+        "from psiprune.kernels import enumeration as sums; from psiprune.cli import main;"
         "one = np.ones(40); sums.scan_sum(np.ones((1, 1)), one[:1], one[:1], 0, 2);"
         # Minutes in the main thread, which only then would see the signal.
-        "commands.main = lambda: (Path(sys.argv[1]).touch(),"
+        "main.main = lambda: (Path(sys.argv[1]).touch(),"
         " sums.scan_sum(np.ones((9, 40)), one, one[:9], 0, 1 << 40));"
         "cli.run()"
     )

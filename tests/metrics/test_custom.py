@@ -82,7 +82,7 @@ def change(bits: Any) -> Any:
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda bits: 1 / 0, "raised ZeroDivisionError: division by zero (test_own.py line "),
+        (lambda bits: 1 / 0, "raised ZeroDivisionError: division by zero (test_custom.py line "),
         (lambda: 0, "raised TypeError: "),
         (lambda bits: bits, "found shape [50, 4]"),
         (lambda bits: bits[:3, 0], "one for each of 50 shots, found shape [3]"),
@@ -93,7 +93,7 @@ def change(bits: Any) -> Any:
         (lambda bits: None, "must give numbers, found NoneType"),
         (lambda bits: {"a": 1}, "must give numbers, found dict"),
         (lambda bits: ["a"] * len(bits), "must give numbers, found an array of <U1"),
-        (lambda bits: sys.exit(3), "raised SystemExit: 3 (test_own.py line "),
+        (lambda bits: sys.exit(3), "raised SystemExit: 3 (test_custom.py line "),
         (change, "raised ValueError: assignment destination is read-only"),
     ],
 )

@@ -66,7 +66,7 @@ def in_this_process(threads: int = 1) -> Iterator[distributed.LocalCluster]:
 
 @needs_affinity
 def test_threads_are_for_cores_that_the_process_may_use() -> None:
-    code = "from psiprune.parallel import threads; print(threads())"
+    code = "from psiprune.core.threads import threads; print(threads())"
     done = subprocess.run(
         [sys.executable, "-c", code], preexec_fn=one_core, capture_output=True, check=True
     )

@@ -14,6 +14,25 @@ from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 
+class UntilSettings(Settings):
+    """A path that goes on until a measure hurts."""
+
+    measure: str = Field(description="name of the measure, such as kl or abs_magnetization_roe")
+    limit: float | None = Field(
+        default=None, description="largest value to accept; that of a dense ensemble if not given"
+    )
+    others: int = Field(
+        default=5,
+        ge=1,
+        le=MOST_SEEDS,
+        description="other RBMs trained for the dense ensemble; not in a study, which has seeds",
+    )
+    bisect: bool = Field(
+        default=True, description="go on between the last level within the limit and the next"
+    )
+    draws: int = Field(default=100_000, ge=100, description="RBM samples behind a sampled measure")
+
+
 class EnsembleSettings(Settings):
     """RBMs of several seeds in several phases: what all experiments have in common."""
 
@@ -294,25 +313,6 @@ class FrontierSettings(EnsembleSettings):
         super()._check_together()
         if any(level > self.levels for level in self.rewired):
             raise ValueError(f"rewired: must be levels up to {self.levels}, found {self.rewired}")
-
-
-class UntilSettings(Settings):
-    """A path that goes on until a measure hurts."""
-
-    measure: str = Field(description="name of the measure, such as kl or abs_magnetization_roe")
-    limit: float | None = Field(
-        default=None, description="largest value to accept; that of a dense ensemble if not given"
-    )
-    others: int = Field(
-        default=5,
-        ge=1,
-        le=MOST_SEEDS,
-        description="other RBMs trained for the dense ensemble; not in a study, which has seeds",
-    )
-    bisect: bool = Field(
-        default=True, description="go on between the last level within the limit and the next"
-    )
-    draws: int = Field(default=100_000, ge=100, description="RBM samples behind a sampled measure")
 
 
 class PathSettings(Settings):
