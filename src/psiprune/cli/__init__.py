@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from psiprune.cli.signals import exit_now, fail, prompt_interrupts, interrupted
+from psiprune.cli.signals import exit_now, fail, interrupted, prompt_interrupts
 
 
 def run() -> None:

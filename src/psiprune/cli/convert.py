@@ -1,4 +1,4 @@
-"""The commands `import`, of shots of other programs, and `export`, of shots and RBMs for them."""
+"""The commands `import` (shots of other programs) and `export` (shots and RBMs for them)."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def import_command(
     name, given = chosen_format(format, settings)
     if len(files) > 1 and "bases" in given:
         raise InputError(
-            f"--bases: belongs to one file of shots, found {len(files)} files; import each with its "
-            "bases, then join the results: psiprune import netcdf A.nc B.nc -o AB.nc"
+            f"--bases: belongs to one file of shots, found {len(files)} files; import each with its"
+            " bases, then join the results: psiprune import netcdf A.nc B.nc -o AB.nc"
         )
     with new_dataset(out):
         parts = [read_shots(file, name, **given) for file in files]
