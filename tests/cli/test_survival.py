@@ -164,8 +164,7 @@ def test_killed_at_many_random_moments(name: str, inputs: Path, tmp_path: Path) 
 # ---- interrupted
 
 
-KEPT = "interrupted; the same command goes on from what was finished"
-LOST = "interrupted; nothing of it is kept, so start it again"
+KEPT, LOST = tiny.KEPT, tiny.LOST
 
 
 def stop(running: subprocess.Popen[str]) -> tuple[tiny.Outcome, float]:
@@ -359,8 +358,7 @@ def test_a_run_on_a_disk_that_becomes_full(
     line = tiny.refusal(tiny.call(*command), status=1)
     assert line.startswith(f"{folder}/")
     assert line.endswith(
-        ": No space left on device; what was finished stays: make room, then the same command "
-        "goes on from there"
+        ": No space left on device; free some space, then rerun the same command to resume"
     )
     made = tiny.contents(folder, but=(".lock", "provenance.json"))
     assert "config.toml" in made
@@ -394,7 +392,7 @@ def test_a_training_on_a_full_disk_keeps_its_checkpoint(
         patched.setattr("psiprune.io.netcdf.os.fsync", full_after_five)
         line = tiny.refusal(tiny.call(*command), status=1)
     checkpoint = tmp_path / ".rbm.nc.1.checkpoint"
-    assert line.startswith(f"{checkpoint}: No space left on device; what was finished stays")
+    assert line.startswith(f"{checkpoint}: No space left on device; ")
     assert read_dataset(checkpoint, "checkpoint").attrs["epoch"] == 5
     assert {file.name for file in tmp_path.iterdir()} == {checkpoint.name}
     assert tiny.call(*command).status == 0

@@ -399,7 +399,7 @@ def test_a_study_of_other_settings_is_refused(copy: Path) -> None:
     before = tiny.contents(copy)
     line = tiny.refusal(tiny.call("study", *tiny.options({"prune.levels": 2}), "--out", copy))
     config = copy / "config.toml"
-    assert line.startswith(f"{config}: the run there has prune.levels = 3, this one 2; give")
+    assert line.startswith(f"{config}: the existing run has prune.levels = 3, this one 2; give")
     assert tiny.contents(copy) == before
 
 
@@ -416,8 +416,8 @@ def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> No
     with tiny.full_disk():
         line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy), status=1)
     assert line == (
-        f"{copy / 'study.nc'}: File too large; what was finished stays: make room, then the same "
-        "command goes on from there"
+        f"{copy / 'study.nc'}: File too large; free some space, then rerun the same command to "
+        "resume"
     )
     after = tiny.contents(copy)
     assert after.pop("provenance.json")
@@ -468,7 +468,7 @@ def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     out, err = running.communicate(timeout=30)
     seconds = time.monotonic() - begin
     line = tiny.refusal(tiny.Outcome(running.returncode, out, err), status=130)
-    assert line == "interrupted; the same command goes on from what was finished"
+    assert line == tiny.KEPT
     assert seconds < 2.5
     assert not (folder / "study.nc").exists()
     assert not [file for file in tiny.names(folder) if file.endswith(".draft")]

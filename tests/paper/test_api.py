@@ -134,7 +134,7 @@ def test_refusals(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
 
 def test_another_configuration_needs_another_folder(run: Path) -> None:
     outcome = tiny.call("paper", "--out", run, *tiny.paper_options(levels=3))
-    assert "config.toml: the run there has levels = 2, this one 3" in tiny.refusal(outcome)
+    assert "config.toml: the existing run has levels = 2, this one 3" in tiny.refusal(outcome)
 
 
 def test_claims_and_report_are_written_under_the_lock(

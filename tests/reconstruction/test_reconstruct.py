@@ -186,9 +186,9 @@ def test_a_folder_of_other_shots_or_settings_is_refused(
     place = f"{done[0] / 'mine.py'}:walls"
     settings = tiny.reconstruct_settings(observable=(place,))
     before = tiny.contents(run)
-    with pytest.raises(InputError, match="the run there has shots_sha256 = "):
+    with pytest.raises(InputError, match="the existing run has shots_sha256 = "):
         run_reconstruct(settings, shots.bits[::-1], run)
-    with pytest.raises(InputError, match="the run there has seeds = 2, this one 3"):
+    with pytest.raises(InputError, match="the existing run has seeds = 2, this one 3"):
         run_reconstruct(settings.model_copy(update={"seeds": 3}), shots, run)
     with pytest.raises(InputError, match="has the checksum"):
         run_reconstruct(settings.model_copy(update={"shots_sha256": "0" * 64}), shots, run)

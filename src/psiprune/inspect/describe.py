@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.data.diagnostics import DataWarning, ShotsDescription, describe_shots
-from psiprune.data.shots import Shots, read_shots
+from psiprune.data.shots import ShotsLike, read_shots
 from psiprune.experiments.settings import rarest
 from psiprune.inspect.contents import contents_of, read_config
-from psiprune.io.bytes import pipes_kept
+from psiprune.io.bytes import cached_pipes
 from psiprune.io.netcdf import kind_of, read_dataset, verify
 from psiprune.io.run import in_use
 from psiprune.metrics.against_state import reference_of
@@ -181,15 +181,17 @@ Description = (
 )
 
 
-@pipes_kept()
+@cached_pipes()
 def describe(
-    what: str | os.PathLike[str] | Shots | MPS | RBM, format: str | None = None, **settings: Any
+    what: str | os.PathLike[str] | ShotsLike | MPS | RBM,
+    format: str | None = None,
+    **settings: Any,
 ) -> Description:
     """What a file, a run folder, or an object of psiprune holds, and what about it is doubtful.
 
     Args:
-        what: a file of psiprune, a file of shots of any format, a run folder; or shots, a state or
-            an RBM.
+        what: a file of psiprune, a file of shots of any format, a run folder; or shots (also as an
+            array [shot, site] or counts {"0101": 12}), a state or an RBM.
         format: of a file of shots; what its content shows if not given.
         **settings: how shots are read, as in `read_shots`.
 
@@ -198,15 +200,13 @@ def describe(
             format is given for something else than a file of shots.
     """
     match what:
-        case Shots():
-            return describe_shots(what)
         case MPS():
             return _describe_state(what, "state")
         case RBM():
             return _describe_rbm(what, "rbm", {})
+    if format is not None or settings or not isinstance(what, str | os.PathLike):
+        return describe_shots(read_shots(what, format, **settings))
     path = Path(what)
-    if format is not None or settings:
-        return describe_shots(read_shots(path, format, **settings))
     if path.is_dir():
         return _describe_run(path)
     kind = kind_of(path)
