@@ -19,7 +19,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats import read_bits
-from psiprune.data.formats.base import File, as_bits, check_size, read_content, rising
+from psiprune.data.formats.base import (
+    File,
+    as_bits,
+    bits_of_strings,
+    check_size,
+    expand_counts,
+    read_content,
+    rising,
+)
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.bytes import pipes_kept
 from psiprune.io.netcdf import read_dataset, write_dataset
@@ -86,12 +94,20 @@ class Shots:
         return write_dataset(path, dataset, "shots")
 
 
-def as_shots(data: Shots | ArrayLike) -> Shots:
-    """Return shots as they are, and an array or nested list [shot, site] as `Shots` in basis Z.
+def as_shots(data: Shots | ArrayLike | Mapping[str, int]) -> Shots:
+    """Return shots unchanged, and an array [shot, site] or a dict of counts as `Shots` in basis Z.
+
+    In counts such as {"0101": 12} the first character is site 0.
 
     Raises:
-        InputError: as `Shots`.
+        InputError: as `Shots`, or the counts are not integers by strings of 0 and 1.
     """
+    if isinstance(data, Mapping):
+        if not data:
+            raise InputError("counts: the dict is empty; it needs at least one shot")
+        numbers = [n.item() if isinstance(n, np.integer) else n for n in data.values()]
+        outcomes = bits_of_strings(list(data), "counts")
+        return Shots(expand_counts(outcomes, numbers, "counts"), source="counts")
     return data if isinstance(data, Shots) else Shots(data)  # type: ignore[arg-type]
 
 

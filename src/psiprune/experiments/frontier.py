@@ -22,13 +22,12 @@ from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_state import (
-    CONFIDENCE,
     Reference,
-    exact_measures,
+    exact_metrics,
     fidelity,
     kl_divergence,
-    relative_error,
 )
+from psiprune.metrics.measure import CONFIDENCE, relative_error
 from psiprune.metrics.observables import reference_observables
 from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count
 from psiprune.pruning.rewire import rewire_steps
@@ -325,7 +324,7 @@ def _kept_in(folder: Path) -> Keep:
 
 
 def _described(rbm: RBM, reference: Reference) -> xr.Dataset:
-    values = exact_measures(rbm, reference)._asdict()
+    values = exact_metrics(rbm, reference)._asdict()
     sizes = {"parameters": rbm.number_of_parameters, "components": rbm.components}
     kept = rbm.to_dataset().drop_attrs().assign(sizes | values)
     return kept.assign_attrs(count=rbm.number_of_weights)

@@ -17,7 +17,7 @@ from psiprune.experiments.pruning_path import run_path
 from psiprune.experiments.settings import SparseSettings
 from psiprune.io.checkpoint import Notes, checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.metrics.against_state import Measures, Reference, evaluate, measures
+from psiprune.metrics.against_state import MetricValues, Reference, evaluate, metric_values
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.training.methods import TrainSettings
@@ -71,8 +71,8 @@ def train_with_history(
         states up to 20 sites, above from `draws` samples.
     """
 
-    def measure(rbm: RBM) -> Measures:
-        return measures(rbm, reference, draws=draws, seed=seed)
+    def measure(rbm: RBM) -> MetricValues:
+        return metric_values(rbm, reference, draws=draws, seed=seed)
 
     recorder = Recorder(measure, every, tick)
     recorder.note(0, start)
@@ -87,7 +87,7 @@ class Recorder:
         notes: the measures by epoch, which outlive a kill in the checkpoint of the training.
     """
 
-    def __init__(self, measure: Callable[[RBM], Measures], every: int, tick: Callback) -> None:
+    def __init__(self, measure: Callable[[RBM], MetricValues], every: int, tick: Callback) -> None:
         """Measure by `measure` after each `every` epochs; call `tick` after each."""
         self._measure, self._every, self._tick = measure, every, tick
         self._seen = 0
@@ -112,7 +112,7 @@ class Recorder:
         self._seen, self.notes = 0, {}
         history = {
             f"history_{name}": ("epoch", np.array(values))
-            for name, values in zip(Measures._fields, zip(*entries, strict=True), strict=True)
+            for name, values in zip(MetricValues._fields, zip(*entries, strict=True), strict=True)
         }
         return xr.Dataset(history, {"epoch": epochs})
 
@@ -233,8 +233,8 @@ def _draws_of_a_history(settings: SparseSettings) -> int:
     return max(100, settings.measure.draws // 10)  # each of its many entries needs less
 
 
-def _measurer(member: Member, draws: int) -> Callable[[RBM], Measures]:
-    return lambda rbm: measures(rbm, member.problem.reference, draws=draws, seed=member.seed)
+def _measurer(member: Member, draws: int) -> Callable[[RBM], MetricValues]:
+    return lambda rbm: metric_values(rbm, member.problem.reference, draws=draws, seed=member.seed)
 
 
 def _described(

@@ -49,13 +49,13 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> d
     rows = []
     for rbm in rbms:
         start = gibbs.random_start(_CHAINS, rbm.visible, 0)
-        chains = gibbs.advance(gibbs.start_chains(rbm.machine, start, 0), 10)
+        chains = gibbs.step(gibbs.start_chains(rbm.compiled, start, 0), 10)
 
         def update(settings: TrainSettings, rbm: RBM = rbm) -> None:
             train(part, start=rbm, settings=settings, seed=0)
 
         def walk(chains: gibbs.Chains = chains) -> None:
-            gibbs.advance(chains, _STEPS)
+            gibbs.step(chains, _STEPS)
 
         beyond = _fastest(partial(update, long)) - _fastest(partial(update, short))
         rows.append(

@@ -26,8 +26,8 @@ from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_
 from psiprune.metrics.agreement import MaxDeviation, drift, worst_pair
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.metrics.equivalence import (
-    Band,
     EquivalenceResult,
+    EquivalenceTest,
     Losses,
     likelihood_band,
     losses_from,
@@ -295,7 +295,7 @@ class _Run:
 
     def band(
         self, members: Sequence[RBM], shots: Shots, part: str, parent: int | None = None
-    ) -> tuple[int, Band]:
+    ) -> tuple[int, EquivalenceTest]:
         """Which member is pruned (the one nearest to the mean, if not given), and the band."""
         own = self.settings
         if own.measure == "log_likelihood":
@@ -320,7 +320,7 @@ class _Run:
         """Losses of likelihood against an RBM, shot by shot."""
         return losses_from(parent, shots, draws=self.settings.draws, seed=self.settings.seed)
 
-    def by_likelihood(self, members: Sequence[RBM], shots: Shots, parent: int) -> Band:
+    def by_likelihood(self, members: Sequence[RBM], shots: Shots, parent: int) -> EquivalenceTest:
         """The band of likelihood, whatever ends the search."""
         own, losses = self.settings, self.losses(members[parent], shots)
         return likelihood_band(members, losses, own.significance, own.seed)
@@ -335,7 +335,7 @@ class _Run:
 
         return [self.kept("smallest-likelihood", stand)]
 
-    def prune(self, dense: RBM, band: Band) -> Smallest:
+    def prune(self, dense: RBM, band: EquivalenceTest) -> Smallest:
         """The search, every RBM of it in a file with its standing."""
         standings: dict[RBM, EquivalenceResult] = {}
 

@@ -64,7 +64,7 @@ class TrainingState:
 
 def start_training(rbm: RBM, settings: TrainSettings, seed: int) -> TrainingState:
     """The state before the first epoch; persistent chains start at random."""
-    at = rbm.machine.at
+    at = rbm.compiled.params
     velocity = layout.Parameters(*(np.zeros_like(values) for values in at))
     lanes = layout.lanes_of(layout.tile_shape(settings.batch_size))
     tiles = -(-settings.batch_size // lanes) if settings.method == "pcd" else 0

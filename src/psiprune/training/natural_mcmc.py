@@ -148,8 +148,8 @@ def _one_step(
 ) -> ChainState:
     rbm, elapsed = state.rbm, state.epoch / max(1, settings.epochs - 1)
     own = derive_seed(seed, Stream.NATURAL_STEP, state.epoch)
-    begin = gibbs.start_chains(rbm.machine, state.chains, own)
-    bits = gibbs.advance_with_flips(begin, settings.cd_steps).bits
+    begin = gibbs.start_chains(rbm.compiled, state.chains, own)
+    bits = gibbs.step_with_flips(begin, settings.cd_steps).bits
     scores = zip(mean_scores(rbm, data), mean_scores(rbm, _pieces(bits)), strict=True)
     gradient = flatten(rbm.mask, Moments(*(seen - modelled for seen, modelled in scores)))
     x = to_vector(rbm)
