@@ -398,9 +398,7 @@ def test_chains_that_remember_their_start_are_warned_of(monkeypatch: pytest.Monk
     monkeypatch.setattr(draws, "MOST_STEPS", 20_000)
     # Two wells that are not one another's mirror image: all 0, and the right half 1.
     apart = RBM(
-        np.array([[0.0] * 5 + [6.0] * 5] * 4),
-        np.array([-9.0] * 5 + [-12.0] * 5),
-        np.full(4, -15.0),
+        np.array([[0.0] * 5 + [6.0] * 5] * 4), np.array([-9.0] * 5 + [-12.0] * 5), np.full(4, -15.0)
     )
     report = evaluate(apart, ground(10, 0.3), draws=10_000)
     assert "have not converged" in report.abs_magnetization_roe.warning

@@ -191,10 +191,7 @@ def test_a_step_with_a_flip_is_not_a_step_without() -> None:
     chains = gibbs.start_chains(rbm.compiled, gibbs.random_start(SHOTS, 6, 3), 3)
     uniform = np.full(64, 1 / 64)
     plain, both = step_matrix(rbm), flip_matrix(distribution(rbm)) @ step_matrix(rbm)
-    for step, right, wrong in (
-        (gibbs.step, plain, both),
-        (gibbs.step_with_flips, both, plain),
-    ):
+    for step, right, wrong in ((gibbs.step, plain, both), (gibbs.step_with_flips, both, plain)):
         bits = step(chains, 1).bits
         assert exact.chi_squared_p(bits, uniform @ right) > REJECT
         assert exact.chi_squared_p(bits, uniform @ wrong) < REJECT

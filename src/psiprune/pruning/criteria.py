@@ -11,12 +11,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number, check_seed
-from psiprune.inference.fisher import (
-    check_samples,
-    damped_inverse,
-    model_fisher,
-    weight_variances,
-)
+from psiprune.inference.fisher import check_samples, damped_inverse, model_fisher, weight_variances
 from psiprune.rbm.likelihood import to_vector, unique_configurations
 from psiprune.rbm.model import RBM, Data
 

@@ -20,12 +20,7 @@ MOST_PERMUTATIONS = 1_000_000
 
 
 def find_clusters(
-    rbm: RBM,
-    *,
-    width: int = 3,
-    threshold: float = 0.05,
-    permutations: int = 10_000,
-    seed: int = 0,
+    rbm: RBM, *, width: int = 3, threshold: float = 0.05, permutations: int = 10_000, seed: int = 0
 ) -> xr.Dataset:
     """Find the strongest window of `width` adjacent sites of every hidden unit, and its p-value.
 

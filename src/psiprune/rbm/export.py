@@ -62,10 +62,7 @@ def netket_parameters(rbm: RBM) -> dict[str, Any]:
     """
     weights = rbm.weights
     return {
-        "Dense": {
-            "kernel": -weights.T / 4,
-            "bias": rbm.hidden_bias / 2 + weights.sum(axis=1) / 4,
-        },
+        "Dense": {"kernel": -weights.T / 4, "bias": rbm.hidden_bias / 2 + weights.sum(axis=1) / 4},
         "visible_bias": -rbm.visible_bias / 4 - weights.sum(axis=0) / 8,
     }
 
