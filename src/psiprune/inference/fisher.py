@@ -40,7 +40,6 @@ def model_fisher(
     order.
 
     Args:
-        rbm: the RBM.
         draws: samples above 20 sites; up to 20 the average is a sum over all states.
         seed: of the samples.
         samples: average over these instead, at any number of sites.

@@ -125,11 +125,6 @@ def moments(plan: Contraction) -> Moments:
     return _moments(plan, _sum_out(plan, store=True)[1])
 
 
-def marginals(plan: Contraction) -> Float64:
-    """Return <v_i>, the exact probability that bit i is 1, [visible]. Raises as `moments`."""
-    return moments(plan).visible
-
-
 def pair_means(plan: Contraction, pairs: ArrayLike) -> Float64:
     """Return the exact <v_i v_j> for pairs (i, j) of sites, [pair, 2] -> [pair].
 
@@ -146,7 +141,7 @@ def pair_means(plan: Contraction, pairs: ArrayLike) -> Float64:
         raise InputError(
             f"pairs: sites must be from 0 to {sites - 1}, found {table.tolist()}"[:120]
         )
-    means = marginals(plan)
+    means = moments(plan).visible
     out = np.empty(len(table))
     for i in np.unique(table[:, 0]):
         rows = table[:, 0] == i

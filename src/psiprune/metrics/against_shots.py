@@ -19,7 +19,7 @@ from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.custom import Observable, check_names, observe
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
-from psiprune.metrics.observables import Estimate, chain_mean, sampled_observables
+from psiprune.metrics.observables import Estimate, chain_mean, sampled_observables, spins
 from psiprune.rbm.model import RBM, Data
 from psiprune.states.tfim import midpoint
 
@@ -167,7 +167,7 @@ def evaluate_on_shots(
         "abs_magnetization": sampled.abs_magnetization,
         "correlation": sampled.correlation,
         "neighbours": chain_mean(
-            _bonds(_spins(drawn.bits.reshape(-1, sites))).reshape(chains, length)
+            _bonds(spins(drawn.bits.reshape(-1, sites))).reshape(chains, length)
         ),
     }
     log_z = log_partition(rbm, data=data, seed=seed)
@@ -238,7 +238,7 @@ def _shots_estimates(
     bits: Bits, log_p: Float64, custom: Mapping[str, Float64], seed: int
 ) -> dict[str, Estimate]:
     """Return the shots' estimates with bootstrap errors; log_p [shot] is the RBM's log p(v)."""
-    z = _spins(bits)
+    z = spins(bits)
     m, i = z.mean(axis=1), midpoint(bits.shape[1])
     right = z[:, i : i + bits.shape[1] - bits.shape[1] // 2 + 1]
     product = _product_log_prob(bits)
@@ -284,10 +284,6 @@ def _relative_to_shots(comparison: Comparison, shots: Estimate, draws: int) -> M
         comparison.warning,
         comparison.effective_sample_size,
     )
-
-
-def _spins(bits: Bits) -> Float64:
-    return (1.0 - 2.0 * bits).astype(np.float64, copy=False)
 
 
 def _bonds(z: Float64) -> Float64:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,7 +58,7 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
     <X_i> = sum_v sqrt(p(v) p(v with site i flipped)).
     """
     n = sites
-    tables = _tables(n)
+    ones, bonds, middle = _basis_functions(n)
     psi = np.sqrt(prob)
     flips = 0.0
     for k in range(n):
@@ -67,12 +66,12 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
         flips += 2.0 * float(np.einsum("ab,ab->", halves[:, 0], halves[:, 1]))
     energy = float("nan")
     if model is not None:
-        energy = -model.coupling * float(prob @ tables.bonds) - model.field * flips
-    by_magnetization = np.bincount(tables.ones, weights=prob, minlength=n + 1)
+        energy = -model.coupling * float(prob @ bonds) - model.field * flips
+    by_magnetization = np.bincount(ones, weights=prob, minlength=n + 1)
     m = 1.0 - 2.0 * np.arange(n + 1) / n
     i = midpoint(n)
     z = _site_means(prob)
-    zz = _site_means(prob * tables.middle)
+    zz = _site_means(prob * middle)
     zz[i] = 1.0
     correlation = (zz - z[i] * z)[i : i + n - n // 2 + 1]
     return Observables(
@@ -106,7 +105,7 @@ def observable_values(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> 
     Their means are those of `Observables`, by its names; without a model there is no energy. The
     energy is the local energy -J sum_i z_i z_{i+1} - h sum_i psi(v with site i flipped) / psi(v).
     """
-    z = (1.0 - 2.0 * bits).astype(np.float64, copy=False)
+    z = spins(bits)
     energy = {}
     if model is not None:
         local = np.empty(len(bits))
@@ -148,9 +147,14 @@ def reference_observables(state: MPS) -> Observables:
 
 def data_observables(bits: NDArray[np.uint8]) -> dict[str, Estimate]:
     """Return <m>, <|m|>, C(d), P(m) of independent shots [shot, site]; the energy needs psi."""
-    values = _diagonal((1.0 - 2.0 * bits).astype(np.float64, copy=False))
-    estimates = {name: chain_mean(by_shot[:, None]) for name, by_shot in values.items()}
+    values = _diagonal(spins(bits)).items()
+    estimates = {name: chain_mean(by_shot[:, None]) for name, by_shot in values}
     return estimates | {"magnetization_distribution": histogram(bits[:, None, :])}
+
+
+def spins(bits: NDArray[np.uint8]) -> Float64:
+    """Return z = 1 - 2 v, float64."""
+    return (1.0 - 2.0 * bits).astype(np.float64, copy=False)
 
 
 def histogram(bits: NDArray[np.uint8]) -> Estimate:
@@ -172,27 +176,19 @@ def histogram(bits: NDArray[np.uint8]) -> Estimate:
 def chain_mean(values: Float64) -> Estimate:
     """Return the mean over [chain, draw, ...], its error from the spread of the chains' means."""
     means = values.mean(axis=1)
-    chains = len(means)
-    error = means.std(axis=0, ddof=1) / np.sqrt(chains)
+    error = means.std(axis=0, ddof=1) / np.sqrt(len(means))
     spread = np.atleast_2d(np.cov(means, rowvar=False)) / len(means) if means.ndim == 2 else None
     return Estimate(means.mean(axis=0), error, values.std(axis=(0, 1)), spread)
 
 
-class _Tables(NamedTuple):
-    """Functions of the basis index: number of 1 bits, sum of Z_i Z_{i+1}, Z of the midpoint."""
-
-    ones: NDArray[np.int64]
-    bonds: Float64
-    middle: Float64
-
-
 @lru_cache(maxsize=2)
-def _tables(sites: int) -> _Tables:
+def _basis_functions(sites: int) -> tuple[NDArray[np.int64], Float64, Float64]:
+    """Return number of 1 bits, sum of Z_i Z_{i+1} and Z of the midpoint by basis index, [2^N]."""
     index = np.arange(1 << sites)
     z: list[Float64] = [(1.0 - 2.0 * ((index >> k) & 1)).astype(np.float64) for k in range(sites)]
     ones = sum(((index >> k) & 1 for k in range(sites)), np.zeros_like(index))
     bonds = sum((z[k] * z[k + 1] for k in range(sites - 1)), np.zeros(1 << sites))
-    return _Tables(ones, bonds, z[midpoint(sites)])
+    return ones, bonds, z[midpoint(sites)]
 
 
 def _diagonal(z: Float64) -> dict[str, Float64]:

@@ -116,7 +116,6 @@ def prune_obs(
     of the first check.
 
     Args:
-        rbm: the RBM.
         count: weights that remain; an RBM with no more than that is returned unchanged.
         samples: use these at any number of sites and for all chunks, Shots or bits [shot, site]:
             samples of the RBM, or the shots it was fitted to. Every second one is for F, the others
@@ -158,7 +157,6 @@ def remove_weights(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) ->
     """Remove `count` weights one after the other by least saliency, each with its adjustment.
 
     Args:
-        rbm: the RBM.
         inverse: (F + lambda 1)^-1, [parameter, parameter], in the order of `fisher_matrix`.
         count: weights to remove.
         first: rank in the order of saliency of the first weight to remove.

@@ -60,31 +60,26 @@ class RBM:
         """Check the arrays, make them read-only, and set weights outside the mask to 0."""
         weights = _numbers("weights", self.weights, 2)
         hidden, visible = weights.shape
-        visible_bias = _numbers("visible_bias", self.visible_bias, 1)
-        hidden_bias = _numbers("hidden_bias", self.hidden_bias, 1)
-        mask = np.ones(weights.shape, bool) if self.mask is None else np.asarray(self.mask)
+        arrays = {
+            "visible_bias": _numbers("visible_bias", self.visible_bias, 1),
+            "hidden_bias": _numbers("hidden_bias", self.hidden_bias, 1),
+            "mask": np.ones(weights.shape, bool) if self.mask is None else np.array(self.mask),
+        }
         if min(hidden, visible) < 1:
             raise InputError(
                 f"weights: each layer needs at least one unit, found shape {weights.shape}"
             )
-        for name, array, shape in (
-            ("visible_bias", visible_bias, (visible,)),
-            ("hidden_bias", hidden_bias, (hidden,)),
-            ("mask", mask, (hidden, visible)),
-        ):
+        shapes = (visible,), (hidden,), (hidden, visible)
+        for (name, array), shape in zip(arrays.items(), shapes, strict=True):
             if array.shape != shape:
                 raise InputError(
                     f"{name}: shape must be {shape} for weights [hidden, visible] of shape "
                     f"{weights.shape}, found {array.shape}"
                 )
-        if mask.dtype != bool:
+        if (mask := arrays["mask"]).dtype != bool:
             raise InputError(f"mask: must be an array of bool, found {mask.dtype}")
-        for name, array in (
-            ("weights", np.where(mask, weights, 0.0)),
-            ("visible_bias", visible_bias.copy()),
-            ("hidden_bias", hidden_bias.copy()),
-            ("mask", mask.copy()),
-        ):
+        arrays["weights"] = np.where(mask, weights, 0.0)
+        for name, array in arrays.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         object.__setattr__(self, "provenance", dict(self.provenance))
