@@ -70,7 +70,7 @@ def test_an_estimate_that_cannot_be_trusted_is_a_warning(
     records.clear()
     monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     monkeypatch.setattr(draws, "MOST_STEPS", 2_000)
-    monkeypatch.setattr(gibbs, "advance_with_flips", gibbs.advance)  # never leave a mode
+    monkeypatch.setattr(gibbs, "step_with_flips", gibbs.step)  # never leave a mode
     drawn = draws.draw(rbm, lambda number: np.zeros((number, 8), np.uint8), 100, seed=0)
     assert drawn.warning
     warnings = [message for level, message in told(records) if level == "WARNING"]

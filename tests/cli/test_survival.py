@@ -208,10 +208,10 @@ def test_ctrl_c_in_the_middle_of_a_long_compiled_call(tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path; from psiprune import cli;"
         "from psiprune.kernels import enumeration as sums; from psiprune.cli import main;"
-        "one = np.ones(40); sums.scan_sum(np.ones((1, 1)), one[:1], one[:1], 0, 2);"
+        "one = np.ones(40); sums.log_marginals_sum(np.ones((1, 1)), one[:1], one[:1], 0, 2);"
         # Minutes in the main thread, which only then would see the signal.
         "main.main = lambda: (Path(sys.argv[1]).touch(),"
-        " sums.scan_sum(np.ones((9, 40)), one, one[:9], 0, 1 << 40));"
+        " sums.log_marginals_sum(np.ones((9, 40)), one, one[:9], 0, 1 << 40));"
         "cli.run()"
     )
     program = (sys.executable, "-c", tiny.PROGRAM[2].rpartition("from")[0] + code)

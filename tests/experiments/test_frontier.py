@@ -21,7 +21,7 @@ from psiprune.experiments.settings import FrontierSettings
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.pruning.rewire import rewire
 from psiprune.pruning.settings import PruneSettings, RewireSettings
@@ -129,7 +129,7 @@ def test_measures_are_those_of_the_kept_rbms(run: Path, frontier: xr.Dataset) ->
     for variant, count in (("surgeon", 6), ("cluster", 7), ("surgeon-4", 13), ("damage", 8)):
         rbm = kept(run, variant, count)
         here = frontier.sel(field=1.0, seed=0, variant=variant, count=count)
-        found = exact_measures(rbm, reference)
+        found = exact_metrics(rbm, reference)
         assert rbm.number_of_weights == count
         assert float(here["parameters"]) == rbm.number_of_parameters
         assert float(here["kl"]) == pytest.approx(found.kl, rel=1e-9)

@@ -29,7 +29,7 @@ from psiprune.experiments.settings import StudySettings, UntilSettings
 from psiprune.experiments.study import run_study
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
@@ -105,7 +105,7 @@ def test_measures_are_those_of_the_saved_rbms(study: xr.Dataset, finished: Path)
         for level in (0, 3):
             here = study.sel(field=h, seed=0, level=level)
             rbm = pp.load_rbm(finished / field / f"seed-0/level-0{level}.nc")
-            for name, value in exact_measures(rbm, reference)._asdict().items():
+            for name, value in exact_metrics(rbm, reference)._asdict().items():
                 assert float(here[f"{name}_exact"]) == value, name
             own = derive_seed(0, Stream.LEVEL_METRICS, level)
             report = pp.evaluate(rbm, reference, draws=200, seed=own)
@@ -146,7 +146,7 @@ def test_the_history_runs_from_the_untrained_rbm_to_level_0(
     study: xr.Dataset, finished: Path
 ) -> None:
     reference = reference_of(pp.load_mps(finished / "h=2/state.nc"))
-    start = exact_measures(initial_rbm(4, 3, seed=0), reference)
+    start = exact_metrics(initial_rbm(4, 3, seed=0), reference)
     here = study.sel(field=2.0, seed=0)
     for name, value in start._asdict().items():
         assert float(here[f"history_{name}"][0]) == value
@@ -238,7 +238,7 @@ def test_until_it_hurts(tmp_path: Path) -> None:
         expected = pp.find_smallest(
             pp.load_rbm(folder / f"seed-{seed}/level-00.nc"),
             shots,
-            measure=lambda rbm: exact_measures(rbm, reference).kl,
+            measure=lambda rbm: exact_metrics(rbm, reference).kl,
             limit=0.03,
             settings=settings.prune,
             fine_tune=settings.fine_tune,

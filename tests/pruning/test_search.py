@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from psiprune.data.shots import Shots
 from psiprune.experiments.search import run_until
 from psiprune.experiments.settings import UntilSettings
 from psiprune.metrics.against_shots import evaluate_on_shots
-from psiprune.metrics.against_state import Measure, evaluate, reference_of
+from psiprune.metrics.against_state import evaluate, reference_of
+from psiprune.metrics.measure import Measure
 from psiprune.metrics.selectors import SHOTS_METRICS, STATE_METRICS, shots_metric, state_metric
 from psiprune.pruning.iterative import prune
 from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
@@ -200,8 +202,7 @@ def test_a_loss_needs_as_many_shots_as_parameters() -> None:
         with pytest.raises(InputError, match=said):
             warning(few)
     for doubtful in (34, 135):
-        assert warning(doubtful).startswith(f"with {doubtful} shots for 34 parameters what is ")
-        assert "holds from 136 shots on" in warning(doubtful)
+        assert {str(doubtful), "34", "136"} <= set(re.findall(r"\d+", warning(doubtful)))
     assert warning(136) == warning(200) == ""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from machines import random_rbm
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
-from psiprune.metrics.against_state import Measure
+from psiprune.metrics.measure import Measure
 from psiprune.reporting.metric_tables import shots_report_numbers, shots_report_text
 
 LIKELIHOODS = ["log_likelihood", "product_log_likelihood", "log_likelihood_gain"]

@@ -37,13 +37,12 @@ from psiprune.experiments.settings import FrontierSettings
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_state import (
-    CONFIDENCE,
     Reference,
-    exact_measures,
+    exact_metrics,
     fidelity,
     kl_divergence,
-    relative_error,
 )
+from psiprune.metrics.measure import CONFIDENCE, relative_error
 from psiprune.metrics.observables import reference_observables
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector
@@ -152,7 +151,7 @@ def _measured(settings: FrontierSettings, task: Task, callback: Callback) -> xr.
 
 
 def _described(rbm: RBM, reference: Reference) -> xr.Dataset:
-    values = exact_measures(rbm, reference)._asdict()
+    values = exact_metrics(rbm, reference)._asdict()
     sizes = {"parameters": rbm.number_of_parameters, "components": rbm.components}
     dataset = rbm.to_dataset().drop_attrs().assign(sizes | values)
     return dataset.assign_attrs(count=rbm.number_of_weights)

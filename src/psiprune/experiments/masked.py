@@ -15,7 +15,7 @@ from psiprune.experiments.ensemble import Member, label, run_parallel
 from psiprune.experiments.pruning_path import run_path
 from psiprune.experiments.recording import Recorder, history_draws, train_with_history
 from psiprune.experiments.settings import SparseSettings
-from psiprune.metrics.against_state import measures
+from psiprune.metrics.against_state import metric_values
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method
@@ -59,7 +59,7 @@ def prune_dense(
         (_, _, reference, shots), seed, folder = member
         draws = history_draws(settings.measure)
         recorder = Recorder(
-            lambda rbm: measures(rbm, reference, draws=draws, seed=seed),
+            lambda rbm: metric_values(rbm, reference, draws=draws, seed=seed),
             settings.history_every,
             callback,
         )
@@ -125,6 +125,8 @@ def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) ->
 def _described(
     settings: SparseSettings, member: Member, rbm: RBM, history: xr.Dataset
 ) -> xr.Dataset:
-    values = measures(rbm, member.problem.reference, draws=settings.measure.draws, seed=member.seed)
+    values = metric_values(
+        rbm, member.problem.reference, draws=settings.measure.draws, seed=member.seed
+    )
     counts = {"weights_kept": rbm.number_of_weights, "components": rbm.components}
     return label(rbm.to_dataset().merge(history).assign({**counts, **values._asdict()}))

@@ -12,7 +12,7 @@ from psiprune.core.random import Stream, derive_seed
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import label
 from psiprune.io.checkpoint import Notes
-from psiprune.metrics.against_state import Measures, Reference, evaluate, measures
+from psiprune.metrics.against_state import MetricValues, Reference, evaluate, metric_values
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
@@ -67,7 +67,7 @@ def train_with_history(
         states up to 20 sites, from `draws` samples above.
     """
     recorder = Recorder(
-        lambda rbm: measures(rbm, reference, draws=draws, seed=seed), every, callback
+        lambda rbm: metric_values(rbm, reference, draws=draws, seed=seed), every, callback
     )
     recorder.note(0, start)
     rbm = train(shots, start=start, method=method, seed=seed, watch=recorder)
@@ -86,7 +86,9 @@ class Recorder:
         notes: the measures by epoch, which the checkpoint of the training contains.
     """
 
-    def __init__(self, measure: Callable[[RBM], Measures], every: int, callback: Callback) -> None:
+    def __init__(
+        self, measure: Callable[[RBM], MetricValues], every: int, callback: Callback
+    ) -> None:
         """Measure with `measure` after each `every` epochs; call `callback` after each epoch."""
         self._measure, self._every, self._callback = measure, every, callback
         self._seen = 0
@@ -111,7 +113,7 @@ class Recorder:
         self._seen, self.notes = 0, {}
         history = {
             f"history_{name}": ("epoch", np.array(values))
-            for name, values in zip(Measures._fields, zip(*entries, strict=True), strict=True)
+            for name, values in zip(MetricValues._fields, zip(*entries, strict=True), strict=True)
         }
         return xr.Dataset(history, {"epoch": epochs})
 

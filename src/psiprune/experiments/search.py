@@ -16,7 +16,7 @@ from psiprune.experiments.ensemble import Member, run_parallel
 from psiprune.experiments.pruning_path import early_file, level_file
 from psiprune.experiments.settings import StudySettings, UntilSettings
 from psiprune.io.netcdf import write_dataset
-from psiprune.metrics.against_state import Measure
+from psiprune.metrics.measure import Measure
 from psiprune.metrics.selectors import Metric, state_metric
 from psiprune.pruning.iterative import Level
 from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest

@@ -47,13 +47,13 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: Method) -> dict[str
     rows = []
     for rbm in rbms:
         start = gibbs.random_start(_CHAINS, rbm.visible, 0)
-        chains = gibbs.advance(gibbs.start_chains(rbm.machine, start, 0), 10)
+        chains = gibbs.step(gibbs.start_chains(rbm.compiled, start, 0), 10)
 
         def update(method: CD, rbm: RBM = rbm) -> None:
             fit(rbm, part, method, seed=0)
 
         def walk(chains: gibbs.Chains = chains) -> None:
-            gibbs.advance(chains, _STEPS)
+            gibbs.step(chains, _STEPS)
 
         beyond = _fastest(partial(update, long)) - _fastest(partial(update, short))
         rows.append(

@@ -26,7 +26,6 @@ from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
 from psiprune.metrics.agreement import drift, worst_pair
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.metrics.equivalence import (
-    Band,
     EquivalenceResult,
     Losses,
     likelihood_band,
@@ -416,13 +415,15 @@ def _losses(run: Run, parent: RBM, shots: Shots) -> Callable[[RBM], Losses]:
     return losses_from(parent, shots, draws=run.settings.draws, seed=run.settings.seed)
 
 
-def _likelihood_band(run: Run, members: Sequence[RBM], parent: int, shots: Shots) -> Band:
+def _likelihood_band(
+    run: Run, members: Sequence[RBM], parent: int, shots: Shots
+) -> EquivalenceTest:
     """The equivalence test by log-likelihood."""
     losses = _losses(run, members[parent], shots)
     return likelihood_band(members, losses, run.settings.significance, run.settings.seed)
 
 
-def _observable_band(run: Run, members: Sequence[RBM], part: str) -> Band:
+def _observable_band(run: Run, members: Sequence[RBM], part: str) -> EquivalenceTest:
     """The equivalence test by the observable that ends the search."""
     measure, shots = run.settings.measure, getattr(run.split, part)
     values = _measure_members(run, members, part)

@@ -10,7 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.metrics.against_shots import Comparison, ShotsReport
-from psiprune.metrics.against_state import Measure, Report
+from psiprune.metrics.against_state import Report
+from psiprune.metrics.measure import Measure
 from psiprune.pruning.search import Smallest
 from psiprune.reporting.tables import Column, table, warning_lines, wrap
 

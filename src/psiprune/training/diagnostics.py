@@ -135,10 +135,10 @@ def _fit_problem(
     elif _COST * gibbs_steps(method, shots) >= _ANNEALING_STEPS:
         estimate = annealed_log_partition(
             rbm,
-            data=sample,
-            chains=_CHAINS,
-            temperatures=_TEMPERATURES,
-            seed=derive_seed(seed, Stream.LIKELIHOOD_CHECK),
+            sample.bits,
+            _CHAINS,
+            _TEMPERATURES,
+            derive_seed(seed, Stream.LIKELIHOOD_CHECK),
         )
         log_z, error = estimate.value, 4.0 * estimate.error
     else:
@@ -173,9 +173,9 @@ def chain_memory(
     """
     generator = generator_for(seed, Stream.MIXING_CHECK)
     start = shots.bits[generator.integers(0, len(shots), _MIXING_CHAINS)]
-    chains = gibbs.start_chains(rbm.machine, start, derive_seed(seed, Stream.MIXING_CHECK))
+    chains = gibbs.start_chains(rbm.compiled, start, derive_seed(seed, Stream.MIXING_CHECK))
     flips = isinstance(method, NaturalGradient)
-    advance = gibbs.advance_with_flips if flips else gibbs.advance
+    advance = gibbs.step_with_flips if flips else gibbs.step
     first, last = start.astype(np.float64), advance(chains, method.steps).bits.astype(np.float64)
     first, last = first - first.mean(axis=0), last - last.mean(axis=0)
     scale = np.sqrt((first**2).mean(axis=0) * (last**2).mean(axis=0)).sum()
