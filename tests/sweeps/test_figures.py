@@ -144,7 +144,7 @@ def test_the_report_names_the_field_of_least(grid: xr.Dataset) -> None:
     (point,) = points_of(SweepSettings(study=tiny.settings(fields=(1.0,))))
     failures = [Outcome(point, "dense: it <diverged>")]
     figures = {"phases": plot_phase_diagram(grid)}
-    report = sweep_report(grid, 50, 36, failures, figures, Provenance({"psiprune": "1"}), "again")
+    report = sweep_report(grid, 50, 36, failures, figures, Provenance({"psiprune": "1"}))
     first, *least = (each.text for each in report.summary.sentences)
     assert first.startswith("36 of 50 points are done, 1 failed ")
     assert len(least) == 4
@@ -162,7 +162,7 @@ def test_the_report_names_the_field_of_least(grid: xr.Dataset) -> None:
 
 
 def test_a_report_before_the_first_point() -> None:
-    page = render(sweep_report(None, 5, 0, [], {}, Provenance({}), "again"))
+    page = render(sweep_report(None, 5, 0, [], {}, Provenance({})))
     assert "5</data> points are done" in page
 
 
@@ -174,7 +174,6 @@ def report_of(grid: xr.Dataset) -> Report:
         [],
         {n: Figure() for n in ("prunable", "phases", "multiples")},
         Provenance({}),
-        "again",
     )
 
 

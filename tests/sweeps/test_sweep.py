@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -503,31 +502,6 @@ def test_a_grid_of_the_table(swept: Path) -> None:
     assert float(here["kl"][2]) == row["kl_exact"]
     assert float(here["prunable"]) == row["prunable"]
     assert float(here["correlation_length"]) == np.inf
-
-
-def test_a_grid_with_gaps() -> None:
-    def row(**changes: Any) -> dict[str, Any]:
-        before = {"point": "x", "sites": 4, "hidden": 2, "coupling": 1.0, "field": 1.0, "seed": 0}
-        measures = dict.fromkeys(
-            ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"), 0.5
-        )
-        own = {
-            "shots_seed": 0,
-            "prune_criterion": "random",
-            "level": 0,
-            "fraction_pruned": 0.0,
-            **measures,
-        }
-        whole = {"prunable": 0.5, "prunable_all": False, "kl_floor": 0.1}
-        return {**before, **own, **whole, "correlation_length": 1.0, **changes}
-
-    grid = grid_of([row(), row(sites=6, hidden=3, field=2.0, seed=1, level=1, kl_exact=0.25)])
-    # `hidden` goes with the size, so it is nothing that varies.
-    assert grid["variant"].values.tolist() == [""]
-    assert int(grid["prunable"].notnull().sum()) == 2
-    assert float(grid["kl"].sel(sites=6, ratio=2.0, seed=1, level=1)[0]) == 0.25
-    grid = grid_of([row(), row(hidden=3)])
-    assert grid["variant"].values.tolist() == ["hidden 2", "hidden 3"]
 
 
 # ---- what is told

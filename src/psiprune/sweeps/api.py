@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,7 +92,13 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
         client = None
         if scheduler != SERIAL and _not_done(points, Path(folder)):
             client = stack.enter_context(connected(scheduler, settings))
-        root = stack.enter_context(_opened(folder, settings))
+        try:
+            run = stack.enter_context(open_growing_run(folder, settings))
+        except OSError as error:  # bad input, as nothing is computed yet
+            raise InputError(
+                f"{error.filename or folder}: {error.strerror or error}; use another folder"
+            ) from None
+        root = run.resolve()  # workers have other working directories
         remaining, failed = _not_done(points, root), list[Outcome]()
         before = len(points) - len(remaining)
         _write_failures(failed, root)
@@ -118,19 +124,6 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
         failed += write_table(points, root)
         _write_failures(failed, root)
     return Sweep(Path(folder), points, before, failed, Path(folder) / TABLE)
-
-
-@contextmanager
-def _opened(folder: str | os.PathLike[str], settings: SweepSettings) -> Iterator[Path]:
-    """Open the folder; one that cannot be written is bad input, as nothing is computed yet."""
-    with ExitStack() as stack:
-        try:
-            run = stack.enter_context(open_growing_run(folder, settings))
-        except OSError as error:
-            raise InputError(
-                f"{error.filename or folder}: {error.strerror or error}; use another folder"
-            ) from None
-        yield run.resolve()  # workers have other working directories
 
 
 def _write_failures(failed: Sequence[Outcome], root: Path) -> None:

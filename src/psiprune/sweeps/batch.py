@@ -49,7 +49,13 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
         from dask_jobqueue import PBSCluster, SLURMCluster
     except ImportError:
         raise InputError(f"{engine}: needs dask-jobqueue: pip install 'psiprune[sweep]'") from None
-    _check_interface(engine, options)
+    if options.interface is not None:
+        from distributed.utils import get_ip_interface
+
+        try:  # the scheduler listens on it here
+            get_ip_interface(options.interface)
+        except ValueError as error:
+            raise InputError(f"{engine}.interface: {error}") from None
     margin = min(_MARGIN, options.seconds / 5)
     lifetime = ["--lifetime", f"{options.seconds - margin:.0f}s"]
     cluster = (SLURMCluster if engine == "slurm" else PBSCluster)(
@@ -67,18 +73,6 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
     )
     with cluster, _maintained(_Jobs(engine, cluster, options.jobs)):
         yield cluster
-
-
-def _check_interface(engine: str, options: QueueSettings) -> None:
-    """Refuse a network interface that this machine, where the scheduler listens, does not have."""
-    from distributed.utils import get_ip_interface
-
-    if options.interface is None:
-        return
-    try:
-        get_ip_interface(options.interface)
-    except ValueError as error:
-        raise InputError(f"{engine}.interface: {error}") from None
 
 
 @contextmanager
@@ -111,7 +105,8 @@ def _watch(jobs: _Jobs, over: threading.Event) -> None:
             next_submission = time.monotonic() + _RETRY
         if refusal not in ("", last_refusal):
             submit = SUBMIT[jobs.engine]
-            warn(f"{jobs.engine}: {submit} refused another job, retrying every minute: {refusal}")
+            retry = f"asking again in {_RETRY:g} s"
+            warn(f"{jobs.engine}: {submit} refused another job, {retry}: {refusal}")
         last_refusal = refusal
 
 

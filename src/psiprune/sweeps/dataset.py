@@ -31,34 +31,30 @@ def grid_of(rows: Sequence[Row]) -> xr.Dataset:
         training sets a text such as "shots 1, RBM 0".
     """
     names = varied(rows)
-    frame = pd.DataFrame(rows)
-    frame["variant"] = [variant_of(row, names) for row in rows]
+    variants = [variant_of(row, names) for row in rows]
+    pairs = [(row["shots_seed"], row["seed"]) for row in rows]
+    several = len({shots for shots, _ in pairs}) > 1
+    seeds = {pair: f"shots {pair[0]}, RBM {pair[1]}" if several else pair[1] for pair in pairs}
+    frame = pd.DataFrame(rows).assign(variant=variants, seed=[seeds[pair] for pair in pairs])
     frame["ratio"] = frame["field"] / frame["coupling"]
-    pairs = sorted(set(zip(frame["shots_seed"], frame["seed"], strict=True)))
-    if frame["shots_seed"].nunique() > 1:
-        labels = {pair: f"shots {pair[0]}, RBM {pair[1]}" for pair in pairs}
-        frame["seed"] = [labels[row["shots_seed"], row["seed"]] for row in rows]
-        seeds: list[Any] = list(labels.values())
-    else:
-        seeds = [seed for _, seed in pairs]
+    whole = ["prunable", "prunable_all", "correlation_length"]
     measures = ["fraction_pruned", "kl_floor", *MEASURES]
     for name in measures:
         if f"{name}_exact" in frame:
             frame[name] = frame[f"{name}_exact"].astype(float).fillna(frame[name])
-    dims = ["variant", "sites", "ratio", "seed"]
-    parts = [
-        _array(frame, ["prunable", "prunable_all"], dims),
-        _array(frame, measures, [*dims, "level"]),
-        _array(frame, ["correlation_length"], ["ratio"]),
-    ]
-    levels = range(int(frame["level"].max()) + 1)
-    order = {"variant": frame["variant"].unique(), "seed": seeds, "level": levels}
-    return xr.merge(parts).reindex(order).drop_vars("level")
-
-
-def _array(frame: pd.DataFrame, names: list[str], dims: list[str]) -> xr.Dataset:
-    rows = frame.drop_duplicates(dims, keep="last").set_index(dims)
-    return xr.Dataset.from_dataframe(rows[names].astype(float)).sortby(dims)
+    dims = ["variant", "sites", "ratio", "seed", "level"]
+    unique = frame.drop_duplicates(dims, keep="last").set_index(dims)
+    coords: dict[str, Any] = {
+        "variant": list(dict.fromkeys(variants)),
+        "seed": [seeds[p] for p in sorted(seeds)],
+    }
+    grid = xr.Dataset.from_dataframe(unique[whole + measures].astype(float)).sortby(dims[1:3])
+    grid = grid.reindex({**coords, "level": range(int(frame["level"].max()) + 1)})
+    grid = grid.assign_coords(coords).drop_vars("level")
+    # The same at all levels; the length depends on h/J alone.
+    per_rbm = grid[["prunable", "prunable_all"]].max("level")
+    length = grid["correlation_length"].max(("variant", "sites", "seed", "level"))
+    return grid.assign(per_rbm).assign(correlation_length=length)
 
 
 def varied(rows: Sequence[Row], ignored: Sequence[str] = _DIMENSIONS) -> list[str]:

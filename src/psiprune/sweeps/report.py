@@ -6,7 +6,7 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,24 +47,22 @@ from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import TABLE, read_table, write_table
 from psiprune.sweeps.tasks import Run
 
-_PLOTS = {
-    "prunable": plot_prunable,
-    "phases": plot_phase_diagram,
-    "multiples": plot_multiples,
-}
-#: Title and description of each figure.
-_PICTURES = {
+#: Function, title and description of each figure.
+_FIGURES = {
     "prunable": (
+        plot_prunable,
         "Fraction prunable against field",
         "Line plots of the fraction prunable against h/J, a panel for each size and a line for "
         "each variant, with bands over seeds, and of the correlation length. The table below has "
         "the numbers.",
     ),
     "phases": (
+        plot_phase_diagram,
         "Phase diagram",
         "A map of the fraction prunable over h/J and size. The table below has the numbers.",
     ),
     "multiples": (
+        plot_multiples,
         "KL through pruning",
         "Small line plots of KL divergence against the fraction of weights pruned, a row for each "
         "size and a column for each field.",
@@ -143,7 +141,7 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     done = len({row["point"] for row in rows})
     levels = [row for row in rows if row.get("prunable") is not None]  # of studies
     grid = grid_of(levels) if levels else None
-    figures = {} if grid is None else {name: plot(grid) for name, plot in _PLOTS.items()}
+    figures = {} if grid is None else {name: plot(grid) for name, (plot, *_) in _FIGURES.items()}
     if figures:
         save_figures(figures, root / "figures")
     runs = {point.last.key for point in points if isinstance(point, Run)}
@@ -154,7 +152,6 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
         failures,
         figures,
         Provenance(facts_of(provenance), text),
-        "psiprune sweep config.toml --out FOLDER && psiprune report FOLDER",
         experiment=settings.experiment,
         finals=final_values([row for row in rows if row["point"] in runs]),
     )
@@ -184,7 +181,6 @@ def sweep_report(
     failures: Sequence[Outcome],
     figures: Mapping[str, Figure],
     provenance: Provenance,
-    command: str,
     *,
     experiment: str = "study",
     finals: Sequence[FinalValues] = (),
@@ -198,7 +194,6 @@ def sweep_report(
         failures: of the last call of `sweep`.
         figures: prunable, phases, multiples.
         provenance: versions, machine and configuration.
-        command: that resumes the sweep.
         experiment: its name in the configuration.
         finals: result of `final_values` for complete runs.
     """
@@ -208,41 +203,39 @@ def sweep_report(
         points=_count(points, "points of the grid"),
         failed=_count(len(failures), f"{FAILURES}: entries"),
     )
+    sentences, sections = [progress], []
+    if grid is not None:
+        where = (
+            {"variant": v, "sites": n} for n in grid["sites"].values for v in drawn_variants(grid)
+        )
+        sentences += filter(None, (_minimum(grid, each) for each in where))
+    for name, figure in figures.items():
+        _, heading, description = _FIGURES[name]
+        left_out = [] if grid is None else _left_out(grid, fields=name == "multiples")
+        sections.append(Section(name, heading, picture(figure, description), left_out))
+    if grid is not None:
+        sections.append(Section("numbers", "The fraction prunable in numbers", table=_table(grid)))
+    if finals:
+        sections.append(Section("ends", "Complete runs", table=final_table(finals, TABLE)))
+    if failures:
+        rows = [[point.last.key, point.what, cause] for point, cause in failures]
+        caption = "Points that failed, with the stage and the cause"
+        table = Table(caption, ["point", "settings", "cause"], rows)
+        sections.append(Section("failures", "Failures", table=table))
     title, introduction = _ABOUT[experiment]
     return Report(
         title=title,
         introduction=introduction,
-        summary=Summary([progress, *([] if grid is None else _minima(grid))]),
-        sections=list(_sections(grid, finals, failures, figures)),
+        summary=Summary(sentences),
+        sections=sections,
         explorer=None,
         provenance=provenance,
-        command=command,
+        command="psiprune sweep config.toml --out FOLDER && psiprune report FOLDER",
     )
 
 
 def _count(value: int, source: str) -> Number:
     return Number(float(value), whole(value), source)
-
-
-def _sections(
-    grid: xr.Dataset | None,
-    finals: Sequence[FinalValues],
-    failures: Sequence[Outcome],
-    figures: Mapping[str, Figure],
-) -> Iterator[Section]:
-    for name, (title, description) in _PICTURES.items():
-        if name in figures:
-            left_out = [] if grid is None else _left_out(grid, fields=name == "multiples")
-            yield Section(name, title, picture(figures[name], description), left_out)
-    if grid is not None:
-        yield Section("numbers", "The fraction prunable in numbers", table=_table(grid))
-    if finals:
-        yield Section("ends", "Complete runs", table=final_table(finals, TABLE))
-    if failures:
-        rows = [[point.last.key, point.what, cause] for point, cause in failures]
-        caption = "Points that failed, with the stage and the cause"
-        table = Table(caption, ["point", "settings", "cause"], rows)
-        yield Section("failures", "Failures", table=table)
 
 
 def _left_out(grid: xr.Dataset, fields: bool) -> list[Sentence]:
@@ -268,17 +261,10 @@ def _left_out(grid: xr.Dataset, fields: bool) -> list[Sentence]:
     return sentences
 
 
-def _minima(grid: xr.Dataset) -> list[Sentence]:
-    """Say for each size and drawn variant at which fields the least can be pruned."""
-    return [
-        sentence
-        for sites in grid["sites"].values
-        for variant in drawn_variants(grid)
-        if (sentence := _minimum(grid, {"variant": variant, "sites": int(sites)})) is not None
-    ]
-
-
 def _minimum(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | None:
+    """Say at which fields the least can be pruned, None where fewer than two are done."""
+    from scipy.stats import spearmanr
+
     median = grid["prunable"].sel(where).median("seed")
     median = median.sel(ratio=median.notnull())
     fields = median.sizes["ratio"]
@@ -300,11 +286,14 @@ def _minimum(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | None
             "weights{rank}{capped}."
         )
         if fields > 2:  # of two fields, the rank correlation is always 1 or -1
+            lengths = grid["correlation_length"].sel(ratio=median["ratio"])
+            spearman = float(spearmanr(median.values, lengths.values).statistic)
+            origin = f"Spearman of {source}{here} and correlation_length"
             rank = say(
                 "; the rank correlation of the fraction prunable with the correlation length over "
                 "{fields} fields is {rank}",
                 fields=_count(fields, f"{source}{here}: fields"),
-                rank=_rank(median, grid["correlation_length"], f"{source}{here}"),
+                rank=Number(spearman, significant(spearman), origin),
             )
     return say(
         template,
@@ -317,15 +306,6 @@ def _minimum(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | None
         rank=rank,
         capped=_capped(grid, where),
     )
-
-
-def _rank(median: xr.DataArray, lengths: xr.DataArray, source: str) -> Number:
-    """Return Spearman's rank correlation, with an infinite length as the largest."""
-    from scipy.stats import spearmanr
-
-    values, others = median.values, lengths.sel(ratio=median["ratio"]).values
-    rank = float(spearmanr(values, others).statistic) if np.ptp(values) > 0 else math.nan
-    return Number(rank, significant(rank), f"Spearman of {source} and correlation_length")
 
 
 def _capped(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | str:

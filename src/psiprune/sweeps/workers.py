@@ -169,21 +169,18 @@ class WorkerPool:
     def _check(self, new: Mapping[str, int]) -> dict[str, str]:
         """Return which of the new workers (with their threads) are incompatible, and why."""
         reasons = {worker: _too_many_threads(count) for worker, count in new.items() if count > 1}
-        rest = [worker for worker in new if worker not in reasons]
-        ours, same = versions_here(), []
-        for worker, found in self._ask(rest, version, "psiprune").items():
-            if isinstance(found, PackageNotFoundError):
-                reasons[worker] = f"has no psiprune; install psiprune {version('psiprune')} there"
-            elif found == version("psiprune"):
-                same.append(worker)
-            elif isinstance(found, str):
-                reasons[worker] = version_mismatch({"psiprune": found}, ours)
-        for worker, found in self._ask(same, eval, _VERSIONS).items():
-            if isinstance(found, ImportError | AttributeError):  # code without `versions_here`
-                found = {"psiprune": version("psiprune")}
-            if not isinstance(found, dict):  # it has left, or will be asked again
+        ours = versions_here()
+        answers = self._ask([worker for worker in new if worker not in reasons], eval, _VERSIONS)
+        # Another psiprune may lack `versions_here`; an OSError is of a worker that has left.
+        failed = [w for w, a in answers.items() if not isinstance(a, dict | OSError)]
+        for worker, answer in self._ask(failed, version, "psiprune").items():
+            answers[worker] = {"psiprune": answer} if isinstance(answer, str) else answer
+        for worker, answer in answers.items():
+            if isinstance(answer, PackageNotFoundError):
+                reasons[worker] = f"has no psiprune; install psiprune {ours['psiprune']} there"
+            elif not isinstance(answer, dict):
                 continue
-            if mismatch := version_mismatch(found, ours):
+            elif mismatch := version_mismatch(answer, ours):
                 reasons[worker] = mismatch
             else:
                 self._compatible.add(worker)
