@@ -27,6 +27,7 @@ from psiprune.metrics.agreement import drift, worst_pair
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.metrics.equivalence import (
     EquivalenceResult,
+    EquivalenceTest,
     Losses,
     likelihood_band,
     losses_from,
