@@ -33,6 +33,10 @@ class MethodBySize(Settings):
 
     FINE_TUNING: ClassVar[Mapping[str, object]] = {"fine_tuning": True}
 
+    def model_post_init(self, _: Any) -> None:
+        """Count `method` as given; see `Method`."""
+        self.model_fields_set.add("method")
+
     def for_size(self, visible: int, hidden: int) -> Method:
         """Return the method for an RBM of this size."""
         given = {} if self.epochs is None else {"epochs": self.epochs}
