@@ -118,7 +118,7 @@ def as_method(
         return given
     table = {"method": given} if isinstance(given, str) else dict(given)
     name = table.pop("method", default.method)
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise InputError(f"method: must be one of {', '.join(METHODS)}, found {name!r}")
     kind = METHODS[name]
     known = [field for field in kind.model_fields if field not in ("method", "fine_tuning")]
