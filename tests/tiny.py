@@ -148,7 +148,6 @@ PAPER = {
 
 def paper_settings() -> PaperSettings:
     """6 sites, 4 and 5 beside them, one field, two seeds, two levels of 18, 16, 15 weights."""
-    train: dict[str, Any] = {"method": "cd", "epochs": 4, "batch_size": 20}
     return PaperSettings(
         sites=6,
         fields=(1.0,),
@@ -161,7 +160,7 @@ def paper_settings() -> PaperSettings:
         history_every=1,
         first_fractions=(0.8,),
         shares=(0.0, 1.0),
-        train=TrainSettings(**train),
+        train=CD(epochs=4, batch_size=20),
         fine_tune=CD.for_fine_tuning(epochs=1),
         measure=MeasureSettings(draws=200),
     )

@@ -39,6 +39,8 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import break_clusters, cluster_mask, random_mask, read_mask, write_mask
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.states.tfim import TFIM
+from psiprune.training.method import Method
+from psiprune.training.methods import METHOD_FIELDS, METHODS
 from psiprune.training.train import TrainingProgress
 
 FIXTURES = Path(__file__).parents[1] / "data" / "formats" / "fixtures"
@@ -1343,7 +1345,9 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
         default = field.get_default(call_default_factory=True)
         kinds = [type(default), *get_args(field.annotation)]  # one that is None may be another
         inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
-        if inner:
+        if Method in inner:
+            yield from ((f"--{option}.{key.replace('_', '-')}", "") for key in METHOD_FIELDS)
+        elif inner:
             yield from options_of(inner[0], f"{option}.")
         else:
             assert field.description
@@ -1354,9 +1358,7 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
     ("command", "model", "prefix"),
     [
         ("ground-state", TFIM, ""),
-        ("train", TrainSettings, ""),
         ("prune", PruneSettings, ""),
-        ("prune", FineTuneSettings, "fine-tune."),
         ("evaluate", MeasureSettings, ""),
         ("study", StudySettings, ""),
         ("sparse", SparseSettings, ""),
@@ -1377,6 +1379,29 @@ def test_help_comes_from_the_configuration(
         form = rf"│[ *]*{re.escape(option)} [A-Z ]"
         (line,) = [line for line in lines if re.match(form, line)]
         assert description in line
+
+
+@pytest.mark.parametrize(
+    ("command", "prefix", "epochs"),
+    [
+        ("train", "", "(exact, pcd, cd: 500; natural: 150)"),
+        ("prune", "fine-tune.", "(exact, pcd, cd: 30; natural: 20)"),
+        ("study", "train.", "(exact, pcd, cd: 500; natural: 150)"),
+        ("study", "fine-tune.", "(exact, pcd, cd: 30; natural: 20)"),
+    ],
+)
+def test_help_names_each_field_of_each_method_with_its_defaults(
+    monkeypatch: pytest.MonkeyPatch, command: str, prefix: str, epochs: str
+) -> None:
+    lines = tiny.help_of(monkeypatch, command).splitlines()
+    for name in METHOD_FIELDS:
+        option = re.escape(f"--{prefix}{name.replace('_', '-')}")
+        (line,) = [line for line in lines if re.match(rf"│[ *]*{option} [A-Z]", line)]
+        if name == "epochs":
+            assert epochs in line
+        for kind in METHODS.values():
+            if name in kind.model_fields and name not in ("method", "epochs"):
+                assert str(kind.model_fields[name].description) in line
 
 
 def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:

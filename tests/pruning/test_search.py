@@ -133,8 +133,8 @@ def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
 
 
 def test_the_limit_of_a_dense_ensemble() -> None:
-    settings: dict[str, Any] = {"epochs": 3, "batch_size": 20, "cd_steps": 2, "momentum": 0.5}
-    dense = pp.train(BITS, hidden=3, seed=4, **settings)
+    method = pp.CD(epochs=3, batch_size=20, steps=2, momentum=0.5)
+    dense = pp.train(BITS, hidden=3, seed=4, method=method)
 
     def measure(rbm: RBM) -> float:
         return float(rbm.weights[0, 0])
@@ -146,7 +146,7 @@ def test_the_limit_of_a_dense_ensemble() -> None:
         return make()
 
     found = dense_limit(dense, BITS, measure=measure, others=3, keep=keep)
-    others = [pp.train(BITS, hidden=3, seed=seed, **settings) for seed in (5, 6, 7)]
+    others = [pp.train(BITS, hidden=3, seed=seed, method=method) for seed in (5, 6, 7)]
     assert found == max(measure(rbm) for rbm in (dense, *others))
     assert names == ["other-1", "other-2", "other-3"]
 

@@ -13,7 +13,8 @@ from psiprune.pruning.search import dense_limit, how_trained
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
-from psiprune.training.train import initial
+from psiprune.training.method import Method
+from psiprune.training.train import new_rbm
 from tiny import call, refusal
 
 BITS = np.random.default_rng(0).integers(0, 2, (200, 6), dtype=np.uint8)
@@ -25,14 +26,14 @@ def trained() -> RBM:
 
 
 def test_training_from_initial_weights_names_no_start() -> None:
-    for method in ("cd", "natural"):
-        chosen = TrainSettings(method=method, epochs=1, cd_steps=1, batch_size=50)
-        start = initial(pp.Shots(BITS), 3, 1, chosen)
+    methods: tuple[Method, ...] = (SHORT, pp.NaturalGradient(epochs=1, steps=1, chains=50))
+    for chosen in methods:
+        start = new_rbm(pp.Shots(BITS), 3, 1, chosen.INITIAL[0])
         given = pp.train(BITS, start=start, seed=1, method=chosen)
         assert dict(given.provenance) == dict(
             pp.train(BITS, hidden=3, seed=1, method=chosen).provenance
         )
-        assert how_trained(given)[0] == 1
+        assert how_trained(given) == (1, chosen, chosen.INITIAL[0])
 
 
 def test_training_on_names_its_start_and_gives_no_limit(tmp_path: Path) -> None:

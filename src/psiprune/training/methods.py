@@ -33,6 +33,10 @@ class MethodBySize(Settings):
 
     FINE_TUNING: ClassVar[Mapping[str, object]] = {"fine_tuning": True}
 
+    def model_post_init(self, _: Any) -> None:
+        """Count `method` as given; see `Method`."""
+        self.model_fields_set.add("method")
+
     def for_size(self, visible: int, hidden: int) -> Method:
         """Return the method for an RBM of this size."""
         given = {} if self.epochs is None else {"epochs": self.epochs}
@@ -114,7 +118,7 @@ def as_method(
         return given
     table = {"method": given} if isinstance(given, str) else dict(given)
     name = table.pop("method", default.method)
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise InputError(f"method: must be one of {', '.join(METHODS)}, found {name!r}")
     kind = METHODS[name]
     known = [field for field in kind.model_fields if field not in ("method", "fine_tuning")]
