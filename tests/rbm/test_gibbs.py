@@ -245,7 +245,11 @@ def test_flips_carry_chains_from_one_half_to_the_other(tilt: float) -> None:
         return float((1.0 - 2.0 * chains.bits.mean(axis=1) > 0).mean())
 
     error = np.sqrt(up * (1 - up) / 2000)
-    assert share(gibbs.advance(chains, 2000)) > 0.99
+    # Without flips few chains cross: as many as the transition matrix says.
+    stay = np.linalg.matrix_power(step_matrix(rbm), 2000)[0][m > 0].sum()
+    assert stay > 0.98
+    stayed = share(gibbs.advance(chains, 2000))
+    assert abs(stayed - stay) < 5 * np.sqrt(stay * (1 - stay) / 2000)
     for steps in (1, 20, 21):  # even and odd
         assert abs(share(gibbs.advance_with_flips(chains, steps)) - up) < 5 * error
     # Within a chain as well: successive draws are independent as to the half.
@@ -289,7 +293,8 @@ def test_flips_with_many_hidden_units(hidden: int) -> None:
     assert ends[0] == pytest.approx(ends[1], abs=1e-8)
     start = np.zeros((2000, 5), np.uint8)
     bits = gibbs.advance_with_flips(gibbs.start_chains(rbm.machine, start, 2), 1).bits
-    assert set(bits.sum(axis=1).tolist()) == {0, 5}
+    # From all 1 a bit differs with a probability of 5 * 2^-hidden * e^(-bias - 10 hidden) < 1e-3.
+    assert np.isin(bits.sum(axis=1), [0, 5]).mean() > 0.995
     assert abs(float(bits[:, 0].mean()) - 0.5) < 5 * 0.5 / np.sqrt(2000)
 
 
