@@ -292,7 +292,7 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
     np.testing.assert_array_equal(levels[1].rbm.mask, mask)
     # Not told otherwise, it is trained as a new RBM is.
     trained = prune(
-        dense, BITS[:, :6], levels=1, rewind=early, fine_tune=CD.for_fine_tuning(epochs=2)
+        dense, BITS[:, :6], levels=1, rewind=early, fine_tune={"method": "cd", "epochs": 2}
     )[1].rbm
     expected = train(
         BITS[:, :6],

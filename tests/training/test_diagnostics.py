@@ -101,7 +101,7 @@ def test_baselines_are_maximum_likelihoods() -> None:
 
     # Half of the shots flipped as a block: the mixture finds the product model of the halves.
     mean = np.array([0.1, 0.1, 0.9, 0.1, 0.8, 0.1])
-    bits = product_shots(mean, 4000).bits
+    bits = product_shots(mean, 4000).bits.copy()
     bits[::2] ^= 1
     p = np.where(exact.basis(6) == 1, mean, 1 - mean).prod(axis=1)
     truth = 0.5 * (p + p[::-1])  # the last state is the first one flipped
@@ -122,16 +122,16 @@ def test_misses_structure_tells_a_fit_from_a_product_model() -> None:
 def test_a_later_start_is_taken_where_the_first_one_misses_structure() -> None:
     shots = pp.Shots(np.repeat(np.eye(6, dtype=np.uint8), 300, axis=0))
     method = pp.ExactNaturalGradient()
-    alone = {
+    alone: dict[str, RBM] = {
         initial: pp.train(shots, seed=0, initial=initial, method=method)
         for initial in method.INITIAL
     }
     likelihood = {name: float(rbm.log_prob(shots.bits).mean()) for name, rbm in alone.items()}
     chosen = pp.train(shots, seed=0, method=method)
     taken = str(chosen.provenance["initial"])
-    assert dict(chosen.provenance) == dict(alone[taken].provenance)  # type: ignore[index]
+    assert dict(chosen.provenance) == dict(alone[taken].provenance)
     tried = method.INITIAL[: method.INITIAL.index(taken) + 1]
-    assert likelihood[taken] == max(likelihood[name] for name in tried)  # type: ignore[index]
+    assert likelihood[taken] == max(likelihood[name] for name in tried)
 
 
 # --- mixing ----------------------------------------------------------------------------------

@@ -41,7 +41,15 @@ def test_the_maximum_is_reached() -> None:
     truth = sparse_rbm(6, 3, seed=5)
     shots = truth.sample_exact(20_000, seed=1)
     states: list[TrainingProgress] = []
-    rbm = train(shots, hidden=3, mask=truth.mask, seed=3, method="exact", watch=states.append)
+    rbm = train(
+        shots,
+        hidden=3,
+        mask=truth.mask,
+        seed=3,
+        method=ExactNaturalGradient(weight_decay=0.0),
+        initial="random",
+        watch=states.append,
+    )
     data = unique_configurations(shots)
     value, gradient = log_likelihood(rbm, data)
     assert np.abs(flatten(rbm.mask, gradient)).max() < 1e-4

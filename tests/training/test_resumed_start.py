@@ -46,7 +46,7 @@ def test_training_on_names_its_start_and_gives_no_limit(tmp_path: Path) -> None:
             == pp.train(BITS, start=own, method=pp.CD(epochs=0)).provenance["start"]
         )
         kept = load_rbm(rbm.save(tmp_path / f"{len(list(tmp_path.iterdir()))}.nc"))
-        with pytest.raises(InputError, match=r"^limit: must be given, as the RBM was trained on "):
+        with pytest.raises(InputError, match=r"^limit: .* training of another one"):
             dense_limit(kept, BITS, measure=lambda _: 0.0)
 
 
@@ -63,7 +63,6 @@ def test_a_dense_level_gives_no_limit(tmp_path: Path) -> None:
     level = path / "level-01.nc"
     assert load_rbm(level).mask.all()
     until = ("--until=log_likelihood_loss", "-o", tmp_path / "small")
-    assert refusal(call("prune", level, shots, *until)) == (
-        "limit: must be given, as the RBM was trained on from another one, so no others can be "
-        "trained"
-    )
+    message = refusal(call("prune", level, shots, *until))
+    assert message.startswith("limit: ")
+    assert "training of another one" in message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
@@ -116,6 +116,10 @@ def as_method(
         return default
     if isinstance(given, Method | MethodBySize):
         return given
+    if not isinstance(given, str | Mapping):
+        raise InputError(
+            f"method: must be a method such as CD(epochs=100), its name or a table, found {given!r}"
+        )
     table = {"method": given} if isinstance(given, str) else dict(given)
     name = table.pop("method", default.method)
     if not isinstance(name, str) or name not in METHODS:
@@ -148,12 +152,13 @@ def _no_such_field(field: str, name: str, known: list[str]) -> str:
     return f"{field}: no such option of {chosen}, which has {', '.join(known)}{hint}"
 
 
-def complete_method(cls: type[Settings], value: object, info: ValidationInfo) -> object:
+def complete_method(cls: type[Settings], value: Any, info: ValidationInfo) -> object:
     """Return the method that a field of settings stands for; the body of `method_fields`."""
     assert info.field_name is not None
-    default = cls.model_fields[info.field_name].get_default(call_default_factory=True)
-    if value is None or not isinstance(value, str | Mapping):
-        return value
+    field = cls.model_fields[info.field_name]
+    if value is None and type(None) in get_args(field.annotation):
+        return None
+    default = field.get_default(call_default_factory=True)
     return as_method(value, default, fine_tuning="fine_tune" in info.field_name)
 
 
