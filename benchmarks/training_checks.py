@@ -31,15 +31,23 @@ def main() -> None:
         shots = peers.ising_shots(sites, count)
         start = new_rbm(shots, sites // 2, peers.SEED, method.INITIAL[0])
 
-        def train(method: Method, start: pp.RBM = start, shots: pp.Shots = shots) -> None:
+        trained: list[pp.RBM] = []
+
+        def train(
+            method: Method,
+            start: pp.RBM = start,
+            shots: pp.Shots = shots,
+            trained: list[pp.RBM] = trained,
+        ) -> None:
             trained.append(fit(start, shots, method, peers.SEED))
 
-        def check(method: Method = method, shots: pp.Shots = shots) -> None:
+        def check(
+            method: Method = method, shots: pp.Shots = shots, trained: list[pp.RBM] = trained
+        ) -> None:
             if len(method.INITIAL) > 1:
                 misses_structure(trained[-1], shots)
             training_problems(trained[-1], shots, method, peers.SEED)
 
-        trained: list[pp.RBM] = []
         train(method.model_copy(update={"epochs": 1}))
         check()
         training = peers.seconds(lambda train=train, method=method: train(method))  # type: ignore[misc]

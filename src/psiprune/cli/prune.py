@@ -154,7 +154,7 @@ def _path(
     with open_run(out, chosen) as folder, progress_bar(epochs) as bar:
         levels = run_path(
             folder,
-            lambda: dense,
+            lambda _: dense,
             data,
             chosen.prune,
             chosen.fine_tune,

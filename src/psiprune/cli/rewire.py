@@ -54,7 +54,7 @@ def rewire_command(
     from psiprune.data.shots import check_sites, read_shots
     from psiprune.experiments.pruning_path import keep_levels
     from psiprune.pruning.iterative import tuning_of
-    from psiprune.pruning.rewire import check_rewirable, rewire_steps
+    from psiprune.pruning.rewire import check_rewirable, rewire_step
     from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
 
     start, data = load_rbm(rbm), read_shots(shots)
@@ -76,9 +76,15 @@ def rewire_command(
         levels = keep_levels(
             folder,
             rounds,
-            lambda: start,
-            lambda last, _: rewire_steps(
-                last, data, chosen.rewire, tuning, chosen.seed, lambda _: advance(bar)
+            lambda _: start,
+            lambda last, _, checkpoints: rewire_step(
+                last,
+                data,
+                chosen.rewire,
+                tuning,
+                chosen.seed,
+                lambda _: advance(bar),
+                checkpoints,
             ),
             _describer(state, start, seed),
         )

@@ -19,7 +19,7 @@ from psiprune.core.statistics import Choice, choose
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.experiments.ensemble import run_parallel
 from psiprune.inference.log_partition import log_partition
-from psiprune.io.checkpoint import checkpointing
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
@@ -291,9 +291,16 @@ def _train(run: Run, item: Candidate, seed: int, tick: Callback) -> DivergenceEr
     if item.file.exists():
         return None
     data = run.split.training
-    with checkpointing(item.file):
+    with Checkpoints(item.file) as checkpoints:
         try:
-            rbm = train(data, hidden=item.hidden, seed=seed, method=item.training, watch=tick)
+            rbm = train(
+                data,
+                hidden=item.hidden,
+                seed=seed,
+                method=item.training,
+                watch=tick,
+                checkpoints=checkpoints,
+            )
         except DivergenceError as failed:
             return failed
         log_z = log_partition(rbm, data=data, seed=seed)
@@ -345,11 +352,11 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
         results[rbm] = band(rbm)
         return results[rbm].share
 
-    def load_or_make(name: str, make: Callable[[], Trial]) -> Trial:
+    def load_or_make(name: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:
         file = run.folder / "path" / f"{name}.nc"
         if not file.exists():
-            with checkpointing(file):
-                rbm = make().rbm
+            with Checkpoints(file) as checkpoints:
+                rbm = make(checkpoints).rbm
                 result = result_variables(results[rbm])
                 write_dataset(file, rbm.to_dataset().merge(result), "rbm")
         stored = read_dataset(file, "rbm")
