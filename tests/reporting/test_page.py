@@ -387,6 +387,20 @@ def test_hostile_text_stays_text() -> None:
     assert page.explorer["title"] == HOSTILE
 
 
+def test_hostile_names_in_datasets_stay_text(datasets: dict[str, xr.Dataset]) -> None:
+    names = [f"</p><p>{HOSTILE}", *datasets["sparse"]["variant"].values[1:]]
+    hostile = datasets["sparse"].assign_coords(variant=names)
+    said = sentences("fig5", sparse=hostile)
+    assert [len(each.numbers) for each in said] == [
+        len(each.numbers) - 1  # sp/ss over dense, of which there is no RBM now
+        for each in sentences("fig5", sparse=datasets["sparse"])
+    ]
+    assert all(f"{names[0]} {each.numbers[1].shown}" in each.text for each in said)
+    page = Page(render(bare(sections=[Section("x", "x", None, said)])))
+    assert not page.all("img")
+    assert not page.attributes("onerror")
+
+
 def test_a_report_of_nothing() -> None:
     page = Page(render(paper_report({}, [], [], {}, None, Provenance({}), "psiprune paper")))
     assert [text for _, text in page.all("h2")] == ["Summary", "Provenance", "Run it again"]

@@ -9,8 +9,10 @@ from inspect import isfunction
 from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
-from jinja2 import PackageLoader, StrictUndefined
+from jinja2 import PackageLoader, StrictUndefined, pass_context
 from jinja2.nativetypes import NativeEnvironment
+from jinja2.runtime import Context
+from markupsafe import Markup
 
 from psiprune.paper import tables
 from psiprune.paper.tables import HARMLESS, falls_apart, tree_weights
@@ -54,9 +56,15 @@ class Text(NamedTuple):
 
 
 class _Environment(NativeEnvironment):
-    """Templates that yield the numbers themselves, not their text; the page escapes both."""
+    """Templates that yield numbers and data as they are, not as text; the page escapes them."""
 
     concat = staticmethod(tuple)  # type: ignore[assignment]
+
+
+@pass_context
+def _opaque(_: Context, value: Any) -> Any:
+    """Wrap what an expression yields, so that nothing in it is taken for a tag of the template."""
+    return value if isinstance(value, tuple | Markup) else Sentence((str(value),))
 
 
 def write(name: str, **variables: Any) -> Text:
@@ -69,36 +77,33 @@ def write(name: str, **variables: Any) -> Text:
 
 
 def _paragraphs(output: Iterable[Any]) -> Iterator[Sentence]:
-    # Numbers are marked by NUL while the text around them is cleaned as one string.
-    numbers: list[Number] = []
-    text = "".join(_marked(output, numbers))
-    text = re.sub(r"[ \n]+", " ", text)
+    # NUL stands for each value while the text of the template is cleaned as one string.
+    values: list[str | Number] = []
+    text = re.sub(r"[ \n]+", " ", "".join(_text(output, values)))
     text = re.sub(r" (?=[.,;:)])", "", text)
-    rest = iter(numbers)
+    rest = iter(values)
     for paragraph in re.findall("<p>(.*?)</p>", text):
-        first, *others = paragraph.strip().split("\0")
-        parts: list[str | Number] = [first]
-        for piece in others:
-            parts += [next(rest), piece]
+        pieces = re.split("(\0)", paragraph.strip())
+        parts = [next(rest) if piece == "\0" else piece for piece in pieces]
         yield Sentence(tuple(part for part in parts if part))
 
 
-def _marked(output: Iterable[Any], numbers: list[Number]) -> Iterator[str]:
+def _text(output: Iterable[Any], values: list[str | Number]) -> Iterator[str]:
+    """The text of a template, with NUL for each of the values."""
     for part in output:
-        if isinstance(part, Number):
-            numbers.append(part)
-            yield "\0"
-        elif isinstance(part, Sentence):
-            yield from _marked(part.parts, numbers)
-        elif isinstance(part, tuple):
-            yield from _marked(part, numbers)
+        if isinstance(part, Number | Sentence):
+            found = part.parts if isinstance(part, Sentence) else (part,)
+            values += found
+            yield "\0" * len(found)
+        elif isinstance(part, tuple):  # of {% set name %}...{% endset %}
+            yield from _text(part, values)
         else:
-            yield str(part)
+            yield part
 
 
-def after(loop: Any) -> str:
+def after(loop: Any) -> Markup:
     """What follows an item of an enumeration: a comma, "and", or nothing after the last."""
-    return "" if loop.last else " and " if loop.revindex0 == 1 else ", "
+    return Markup("" if loop.last else " and " if loop.revindex0 == 1 else ", ")
 
 
 def fields(of: Named | None) -> list[tuple[float, str]]:
@@ -342,6 +347,7 @@ def _environment() -> _Environment:
     environment = _Environment(
         loader=PackageLoader("psiprune.paper"),
         undefined=StrictUndefined,
+        finalize=_opaque,
         trim_blocks=True,
         lstrip_blocks=True,
     )
