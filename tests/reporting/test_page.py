@@ -342,12 +342,12 @@ def test_a_wrong_number_would_be_noticed(datasets: dict[str, xr.Dataset]) -> Non
     assert value_of("study: first level with something", datasets) is None
 
 
-def test_sources_are_told(page: Page, report: Report) -> None:
-    told = {text for _, text in page.all("li")}
+def test_sources_are_listed(page: Page, report: Report) -> None:
+    items = {text for _, text in page.all("li")}
     for section in report.sections:
         for sentence in section.sentences:
             for number in sentence.numbers:
-                assert f"{number.shown} {number.source}" in told
+                assert f"{number.shown} {number.source}" in items
     with_numbers = [s for s in report.sections if any(said.numbers for said in s.sentences)]
     details = [own for own, _ in page.all("details") if own.get("class") == "sources"]
     assert len(details) == len(with_numbers) + 1  # and the headlines
@@ -649,7 +649,7 @@ def test_all_ways_to_remove_weights_are_in_the_table(page: Page) -> None:
     assert any("All methods of removing weights" in text for _, text in page.all("caption"))
 
 
-def test_schedules_with_the_same_first_step_are_told_apart() -> None:
+def test_schedules_with_the_same_first_step_are_distinguished() -> None:
     kept = np.array([100, 90, 81, 73, 66, 59]), np.array([100, 90, 86, 81, 77, 73])
     made = [
         xr.Dataset(
@@ -664,10 +664,10 @@ def test_schedules_with_the_same_first_step_are_told_apart() -> None:
         for each in kept
     ]
     study, schedule = (Named(name, each) for name, each in zip("ab", made, strict=True))
-    (told,) = write("schedules", study=study, schedules=[schedule]).sentences
+    (sentence,) = write("schedules", study=study, schedules=[schedule]).sentences
     first = "nats with 10.0\xa0% in the first step, then"
-    assert f"{first} 10\xa0% a step" in told.text
-    assert f"{first} 5\xa0% a step" in told.text
+    assert f"{first} 10\xa0% a step" in sentence.text
+    assert f"{first} 5\xa0% a step" in sentence.text
 
 
 def test_times_in_words() -> None:
