@@ -123,7 +123,7 @@ def _reform(datasets: Datasets, evidence: Evidence) -> Finding:
     A cluster: at most 5 % of random orders of the unit's weights have a window of three adjacent
     sites as strong. Formed: 90 % of the hidden units have a cluster that shares no site with that
     of the dense RBM. Trained: KL is at most twice the dense one (median ratio). Holds if both in
-    both phases; in part if formed in both, or formed and trained in one. From 12 sites on.
+    both phases; in part if formed in both, or formed and trained in one. For N >= 12 only.
     """
     check_clusters(datasets["ablation"])
     formed, trained = [], []
@@ -160,10 +160,10 @@ def _reform(datasets: Datasets, evidence: Evidence) -> Finding:
 def _not_fixed(datasets: Datasets, evidence: Evidence) -> Finding:
     """Where clusters form is not fully determined by the initial weights.
 
-    In the control a unit may not use as many positions beside its cluster. Holds if at least 5 % of
-    its clusters nevertheless share no site with those of the dense RBM from the same initial
-    weights, in both phases; in part if in one. Where clusters were forbidden they could not stay,
-    which is no evidence about the initial weights. From 12 sites on.
+    In the control a unit is forbidden as many positions outside its cluster. Holds if at least
+    5 % of its clusters nevertheless share no site with those of the dense RBM from the same
+    initial weights, in both phases; in part if in one. Where clusters were forbidden they could
+    not stay, which is no evidence about the initial weights. For N >= 12 only.
     """
     check_clusters(datasets["ablation"])
     tests = []

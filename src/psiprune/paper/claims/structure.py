@@ -184,7 +184,7 @@ def _one_cluster(datasets: Datasets, evidence: Evidence) -> Finding:
     units that have one (chance alone leaves 95 %). Three: of windows of 1 to 6 sites, that of three
     divides |W| best into large and small, in half of the units. Holds if all three are so in both
     phases; in part if half of the units have a cluster in both, and it is one in both or three in
-    both. From 12 sites on.
+    both. For N >= 12 only.
     """
     ablation = datasets["ablation"]
     check_clusters(ablation)
