@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from inspect import isfunction
 from typing import Any, NamedTuple, SupportsFloat
@@ -45,6 +45,9 @@ _GROWN = {
     "mROE": "abs_magnetization_roe",
     "C_MSE": "correlation_mse",
 }
+
+
+Read = Callable[..., Number]
 
 
 class Text(NamedTuple):
@@ -128,13 +131,13 @@ def median(of: Named, variable: str, show: Show = significant, **where: Any) -> 
     return traced.median(of, variable, where, show)
 
 
-def medians(of: Named, variable: str, along: str, **where: Any) -> dict[str, Number]:
-    """Medians over seeds along a dimension, those that are known."""
-    values = [str(value) for value in of.data[along].values]
-    return _known({value: traced.median(of, variable, {**where, along: value}) for value in values})
+def along(read: Read, of: Named, variable: str, dimension: str, **where: Any) -> dict[Any, Number]:
+    """What `one` or `median` reads at each entry of a dimension, where that is known."""
+    entries = of.data[dimension].values.tolist()
+    return _known({entry: read(of, variable, **{**where, dimension: entry}) for entry in entries})
 
 
-def _known(numbers: Mapping[str, Number]) -> dict[str, Number]:
+def _known(numbers: Mapping[Any, Number]) -> dict[Any, Number]:
     return {name: number for name, number in numbers.items() if number.known}
 
 
@@ -165,11 +168,6 @@ def over_seeds(of: Named) -> Sentence:
 
 def _median_of(seeds: Number) -> Sentence:
     return Sentence(("one seed",) if seeds.value == 1 else ("median of ", seeds, " seeds"))
-
-
-def last_level(of: Named) -> int:
-    """The level with the fewest weights."""
-    return int(of.data["level"][-1])
 
 
 def level_near(of: Named, share: float, field: float | None = None) -> int:
@@ -241,13 +239,6 @@ def most_frequent(of: Named, field: float) -> Number | None:
     return count(known.max(), how) if len(known) else None
 
 
-def exact_decays(of: Named, field: float) -> list[tuple[int, Number]]:
-    """Each size with the difference of AIC of the exact state, where that is known."""
-    sizes = of.data["size"].values.tolist()
-    deltas = [(n, one(of, "delta_aic_reference", size=n, field=field)) for n in sizes]
-    return [(n, delta) for n, delta in deltas if delta.known]
-
-
 class DecayChange(NamedTuple):
     """How pruning changes the decay of C(d) at one size.
 
@@ -291,7 +282,7 @@ def rank_correlations(of: Named, field: float) -> dict[str, dict[str, Number]]:
     """Rank correlations with KL by part and measure, those that are known."""
     parts = {}
     for part in of.data["part"].values.tolist():
-        numbers = medians(of, "rank_correlation", "measure", field=field, part=part)
+        numbers = along(median, of, "rank_correlation", "measure", field=field, part=part)
         if numbers:
             parts[part] = {_RANKED[name]: number for name, number in numbers.items()}
     return parts
