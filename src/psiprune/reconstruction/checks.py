@@ -189,8 +189,8 @@ def _check_likelihood(dataset: xr.Dataset) -> Check:
         return Check(
             "test set large enough to detect a relevant loss",
             detected <= RESOLUTION,
-            f"detects {detected:.3g} nats per shot with 95 % probability; needed {RESOLUTION:g} or "
-            "less",
+            f"detects a loss of {detected:.3g} nats per shot with 95 % probability; needed "
+            f"{RESOLUTION:g} or less",
         )
     loss, error = float(dataset["likelihood_loss"]), float(dataset["likelihood_error"])
     most = loss + float(norm.isf(0.05)) * error
