@@ -90,8 +90,8 @@ def reconstruct(
     Example:
         >>> import psiprune as pp
         >>> shots = pp.sample(pp.ground_state(pp.TFIM(sites=6)), shots=20_000)
-        >>> found = pp.reconstruct(shots, "mine", train={"method": "exact"})  # doctest: +SKIP
-        >>> found.rbm.number_of_weights, found.trusted  # doctest: +SKIP
+        >>> result = pp.reconstruct(shots, "mine", train={"method": "exact"})  # doctest: +SKIP
+        >>> result.rbm.number_of_weights, result.trusted  # doctest: +SKIP
     """
     data = as_shots(shots)
     chosen = settings if settings is not None else ReconstructSettings()

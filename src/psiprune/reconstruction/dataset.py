@@ -25,6 +25,7 @@ OBSERVABLES = ("magnetization", "abs_magnetization", "neighbours", "correlation"
 _LIKELIHOODS = ("log_likelihood", "log_likelihood_gain")
 #: An observable `x` is stored as x, x_error, x_shots and so on.
 SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_dense")
+_FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas")
 #: Other variables have one of these names, or begin with one of the prefixes.
 _SINGLE = ("seed", "distance", "warning")
 _PREFIXES = ("candidate", "trial", "test", "likelihood", "pairs", "drift")
@@ -87,11 +88,10 @@ def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
     """Observables by name with all suffixes but `_dense`, log-likelihoods and the warnings."""
     values: dict[str, object] = {}
     for name in names:
-        found = report.comparison(name)
-        along = ("distance",) if np.ndim(found.value) else ()
-        columns = (found.value, found.error, found.shots_value, found.shots_error, found.sigmas)
-        for suffix, column in zip(SUFFIXES, columns, strict=False):
-            values[f"{name}{suffix}"] = (along, column)
+        comparison = report.comparison(name)
+        along = ("distance",) if np.ndim(comparison.value) else ()
+        for suffix, field in zip(SUFFIXES, _FIELDS, strict=False):  # but `_dense`
+            values[f"{name}{suffix}"] = (along, getattr(comparison, field))
     for name in _LIKELIHOODS:
         values[name] = getattr(report, name).value
         values[f"{name}_error"] = getattr(report, name).error
@@ -149,12 +149,12 @@ def choice_variables(candidates: Sequence[Candidate], choice: Choice) -> xr.Data
     return xr.Dataset({f"candidate_{name}": ("candidate", *of) for name, of in columns.items()})
 
 
-def trial_variables(found: Smallest, stored: Sequence[xr.Dataset]) -> xr.Dataset:
+def trial_variables(outcome: Smallest, stored: Sequence[xr.Dataset]) -> xr.Dataset:
     """RBMs of the search in order, over `trial`: weights, and results on the validation shots."""
     columns = {
-        "name": [trial.name for trial in found.trials],
-        "weights": [trial.rbm.number_of_weights for trial in found.trials],
-        "smallest": [trial.rbm is found.rbm for trial in found.trials],
+        "name": [trial.name for trial in outcome.trials],
+        "weights": [trial.rbm.number_of_weights for trial in outcome.trials],
+        "smallest": [trial.rbm is outcome.rbm for trial in outcome.trials],
         **{
             name: [float(each[name]) for each in stored]
             for name in EquivalenceResult._fields

@@ -167,8 +167,8 @@ def run_reconstruct(
         chosen = candidates[choice.chosen]
         members = train_ensemble(run, chosen)
         parent = choose_parent(run, members)
-        found = search(run, members, parent)
-        tested = test(run, members, parent, found)
+        outcome = search(run, members, parent)
+        tested = test(run, members, parent, outcome)
         dataset = xr.merge([choice_variables(candidates, choice), tested])
         dataset.attrs = {
             "source": data.source,
@@ -187,9 +187,9 @@ def run_reconstruct(
             "parent_seed": run.seeds[parent],
             "dense_weights": members[parent].number_of_weights,
             "dense_parameters": members[parent].compact().number_of_parameters,
-            "weights": found.rbm.number_of_weights,
-            "components": found.rbm.components,
-            "fewer": -1 if found.fewer is None else found.fewer,
+            "weights": outcome.rbm.number_of_weights,
+            "components": outcome.rbm.components,
+            "fewer": -1 if outcome.fewer is None else outcome.fewer,
             **tested.attrs,
         }
         write_dataset(run.folder / "reconstruct.nc", dataset, "reconstruct")
@@ -370,9 +370,9 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
     return train_all(work, [members[parent]], None, "pruning")[0]
 
 
-def test(run: Run, members: Sequence[RBM], parent: int, found: Smallest) -> xr.Dataset:
+def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr.Dataset:
     """Compare the ensemble and the smallest RBM, which is written, with the test shots."""
-    smallest, shots, by_likelihood = found.rbm, run.split.test, []
+    smallest, shots, by_likelihood = outcome.rbm, run.split.test, []
 
     def likelihood_result() -> xr.Dataset:
         return result_variables(_likelihood_band(run, members, parent, shots)(smallest))
@@ -392,14 +392,14 @@ def test(run: Run, members: Sequence[RBM], parent: int, found: Smallest) -> xr.D
     dense = _observe_members(run, members, "test")
     report = _observe(run, "smallest-test", smallest, shots)
     trials = [
-        read_dataset(run.folder / "path" / f"{trial.name}.nc", "rbm") for trial in found.trials
+        read_dataset(run.folder / "path" / f"{trial.name}.nc", "rbm") for trial in outcome.trials
     ]
     write_dataset(
         run.folder / "smallest.nc", smallest.to_dataset().merge(prefixed("test", result)), "rbm"
     )
     dataset = xr.merge(
         [
-            trial_variables(found, trials),
+            trial_variables(outcome, trials),
             observable_variables([*OBSERVABLES, *run.custom], dense, report),
             prefixed("test", result),
             *(prefixed("likelihood", each) for each in by_likelihood),

@@ -121,14 +121,14 @@ def _cells(dataset: xr.Dataset, name: str, where: Mapping[str, int]) -> list[Num
 
 def reconstruct_text(dataset: xr.Dataset) -> str:
     """The summary with a table of observables, C(d) at d = 1, 2, 4, ... and the largest."""
-    found, last = summarize(dataset), dataset.sizes["distance"] - 1
+    summary, last = summarize(dataset), dataset.sizes["distance"] - 1
     table = observables_table(dataset, sorted({*(1 << k for k in range(last.bit_length())), last}))
     cells = [[x if isinstance(x, str) else x.shown for x in row] for row in table.rows]
     marks = [
         fill(f"{'pass' if ok else 'FAIL'}: {name}: {words}", 100, subsequent_indent=" " * 6)
-        for name, ok, words in found.checks
+        for name, ok, words in summary.checks
     ]
-    answers = [fill(each.text, 100) for each in (found.size, found.cost, found.trust)]
+    answers = [fill(each.text, 100) for each in (summary.size, summary.cost, summary.trust)]
     table_text = align([list(table.head), *cells])
     return "\n".join([*answers[:2], "", table_text, "", *marks, answers[2]])
 
