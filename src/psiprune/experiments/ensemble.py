@@ -96,7 +96,7 @@ def over_members(settings: EnsembleSettings, pieces: Sequence[xr.Dataset]) -> xr
 def ensemble_files(
     settings: EnsembleSettings, of_member: Callable[[int], Iterable[str]], result: str
 ) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder, the result last.
+    """List the files of a finished run, relative to its folder, the result last.
 
     Args:
         settings: of the run.

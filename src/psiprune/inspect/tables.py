@@ -27,7 +27,7 @@ _MOST = 5  # missing files that are named
 
 
 def description_text(description: Description) -> str:
-    """A headline, one line per property, one line per warning."""
+    """Format a headline, one line per property, one line per warning."""
     match description:
         case ShotsDescription():
             head = (
@@ -49,7 +49,7 @@ def description_text(description: Description) -> str:
 
 
 def description_numbers(description: Description) -> dict[str, Any]:
-    """The same for JSON, with every site and bond: all fields, and the kind as `what`."""
+    """Return the same for JSON, with every site and bond: all fields, and the kind as `what`."""
     kind = type(description).__name__.removesuffix("Description").lower()
     return {"what": kind, **_plain(vars(description))}
 
@@ -102,7 +102,7 @@ def _range(values: Float64, word: str) -> str:
 
 
 def _origin(provenance: Mapping[str, Any]) -> str:
-    """The provenance in one line, without lists."""
+    """Format the provenance in one line, without lists."""
     parts = []
     for key, value in provenance.items():
         if isinstance(value, Mapping):
@@ -206,7 +206,7 @@ def _lines(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses, named tuples and arrays as dictionaries and lists."""
+    """Convert dataclasses, named tuples and arrays to dictionaries and lists."""
     match value:
         case np.ndarray():
             return value.tolist()

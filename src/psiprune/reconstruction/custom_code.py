@@ -29,7 +29,7 @@ def _source(file: Path, copy: Path) -> Path:
 
 
 def _copies(run: Path, places: Sequence[str]) -> dict[Path, Path]:
-    """Each file of observables with its copy in the run; numbers keep equal file names apart."""
+    """Map each file of observables to its copy in the run; numbers keep equal file names apart."""
     files = dict.fromkeys(Path(place.rpartition(":")[0]) for place in places)
     return {
         file: run / "observables" / f"{number}-{file.name}" for number, file in enumerate(files, 1)

@@ -87,7 +87,7 @@ class Run:
 
     @property
     def seeds(self) -> range:
-        """Seeds of the ensemble."""
+        """Return the seeds of the ensemble."""
         return range(self.settings.seed, self.settings.seed + self.settings.seeds)
 
 
@@ -216,7 +216,7 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
 def _load_observables(
     settings: ReconstructSettings, folder: Path, given: Mapping[str, Observable], sites: int
 ) -> dict[str, Observable]:
-    """Custom observables, given and from files; names and `measure` are checked."""
+    """Load custom observables, given and from files; check their names and `measure`."""
     custom = dict(given)
     for place in find_code(folder, settings.observable):
         name, function = load_observable(place)
@@ -322,7 +322,7 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
 
 
 def choose_parent(run: Run, members: Sequence[RBM]) -> int:
-    """Index of the member to prune: the one nearest to the mean on the validation shots."""
+    """Return the index of the member nearest to the mean on the validation shots."""
     if run.settings.measure != "log_likelihood":
         return nearest_to_mean(_measure_members(run, members, "validation"))
     losses = _losses(run, members[0], run.split.validation)
@@ -416,13 +416,13 @@ def _losses(run: Run, parent: RBM, shots: Shots) -> Callable[[RBM], Losses]:
 
 
 def _likelihood_band(run: Run, members: Sequence[RBM], parent: int, shots: Shots) -> Band:
-    """The equivalence test by log-likelihood."""
+    """Build the equivalence test by log-likelihood."""
     losses = _losses(run, members[parent], shots)
     return likelihood_band(members, losses, run.settings.significance, run.settings.seed)
 
 
 def _observable_band(run: Run, members: Sequence[RBM], part: str) -> Band:
-    """The equivalence test by the observable that ends the search."""
+    """Build the equivalence test by the observable that ends the search."""
     measure, shots = run.settings.measure, getattr(run.split, part)
     values = _measure_members(run, members, part)
     return observable_band(
@@ -431,7 +431,7 @@ def _observable_band(run: Run, members: Sequence[RBM], part: str) -> Band:
 
 
 def _measure_members(run: Run, members: Sequence[RBM], part: str) -> list[NDArray[np.float64]]:
-    """Values of the observable that ends the search, one for each member."""
+    """Evaluate the observable that ends the search for each member."""
     return [each[run.settings.measure].values for each in _observe_members(run, members, part)]
 
 
@@ -443,7 +443,7 @@ def _observe_members(run: Run, members: Sequence[RBM], part: str) -> list[xr.Dat
 
 
 def _observe(run: Run, name: str, rbm: RBM, shots: Shots) -> xr.Dataset:
-    """All observables of an RBM and of the shots, and the log-likelihood."""
+    """Evaluate all observables of an RBM and of the shots, and the log-likelihood."""
     names = [*OBSERVABLES, *run.custom]
     stored = _load_or_make(run, name, lambda: report_variables(names, _report(run, rbm, shots)))
     for wanted in run.custom:
@@ -454,7 +454,7 @@ def _observe(run: Run, name: str, rbm: RBM, shots: Shots) -> xr.Dataset:
 
 
 def _load_or_make(run: Run, name: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
-    """Numbers from their file, which is written first if it does not exist."""
+    """Read numbers from their file, which is written first if it does not exist."""
     file = run.folder / "observed" / f"{name}.nc"
     if not file.exists():
         write_dataset(file, make(), "observed")
