@@ -103,6 +103,8 @@ def test_what_a_run_holds(done: tuple[Path, pp.Reconstruction], shots: Shots) ->
     names = tiny.names(folder / "run")
     trials = found.dataset["trial_name"].values.tolist()
     assert trials[0] == "level-00"
+    assert f"{found.dataset.attrs['weights']} of 8 weights" in repr(found)
+    assert "\n" not in repr(found)
     figures = ("choice", "search", "observables")
     assert names == {
         *("config.toml", "provenance.json", "split.nc", "smallest.nc", "reconstruct.nc"),
