@@ -198,7 +198,7 @@ def _sampling_error(settings: FrontierSettings, problems: Sequence[Problem]) -> 
 
 
 def expected_files(settings: FrontierSettings) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder."""
+    """List the files of a finished run, relative to its folder."""
     rewired = [f"{kind}-rewired" for kind in (CLUSTER, RANDOM)] if rewired_counts(settings) else []
     costly = [*rewired, *(f"surgeon-{width}" for width in settings.other_widths)]
 

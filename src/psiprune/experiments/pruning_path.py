@@ -107,5 +107,5 @@ def level_file(folder: Path, step: int) -> Path:
 
 
 def level_names(last: int) -> list[str]:
-    """Names of the files of levels 0 to `last`."""
+    """List the names of the files of levels 0 to `last`."""
     return [level_file(Path(), step).name for step in range(last + 1)]

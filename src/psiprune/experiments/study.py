@@ -194,6 +194,6 @@ def assemble(
 
 
 def expected_files(settings: StudySettings) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder."""
+    """List the files of a finished run, relative to its folder."""
     names = ["history.nc", *level_names(settings.prune.levels)]
     return ensemble_files(settings, lambda _: names, "study.nc")
