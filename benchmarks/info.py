@@ -23,7 +23,7 @@ def main() -> None:
         bits[:, site] = bits[:, site - 1] ^ (generator.random(SHOTS, dtype=np.float32) < 0.2)
     with tempfile.TemporaryDirectory() as folder:
         file = pp.Shots(bits).save(Path(folder) / "shots.nc")
-        command = "import sys; from psiprune.cli.commands import main; sys.exit(main(sys.argv[1:]))"
+        command = "import sys; from psiprune.cli.main import main; sys.exit(main(sys.argv[1:]))"
         subprocess.run([sys.executable, "-c", command, "info", str(file)], check=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds, memory = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024

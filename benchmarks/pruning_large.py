@@ -33,7 +33,7 @@ def main() -> None:
     )
     state = pp.ground_state(pp.TFIM(sites=sites, field=1.0))
     data = pp.sample(state, shots, seed=1)
-    dense = pp.train(data, hidden=sites // 2, seed=SEED, method="cd", epochs=epochs)
+    dense = pp.train(data, hidden=sites // 2, seed=SEED, method=pp.CD(epochs=epochs))
     rows: list[peers.Row] = []
     for how in (
         PruneSettings(criterion="surgeon", fraction=fraction, levels=levels),

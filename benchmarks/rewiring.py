@@ -45,8 +45,8 @@ def main() -> None:
                 rounds=rounds,
                 share=share,
                 criterion=criterion,
-                epochs=20,
                 seed=SEED,
+                fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=20),
             )
             row[f"{criterion}, share {share:g}"] = pp.evaluate(last.rbm, state).kl.value
         rows.append(row)

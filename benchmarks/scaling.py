@@ -72,7 +72,9 @@ def replicas(visible: int, hidden: int, cd_steps: int, epochs: int, repeats: int
 
     def run(threads: int) -> float:
         def train(seed: int) -> pp.RBM:
-            return pp.train(data, hidden=hidden, seed=seed, epochs=epochs, cd_steps=cd_steps)
+            return pp.train(
+                data, hidden=hidden, seed=seed, method=pp.CD(epochs=epochs, steps=cd_steps)
+            )
 
         with ThreadPoolExecutor(threads) as pool:
             return peers.seconds(lambda: found.update({threads: [*pool.map(train, range(4))]}))

@@ -16,11 +16,10 @@ import psiprune as pp
 from psiprune.pruning.criteria import absorb_into_biases
 from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.pruning.settings import PruneSettings
-from psiprune.training.methods import FineTuneSettings
 
 SEED = 0
-BRIEF = FineTuneSettings(method="exact", epochs=4)
-FULL = FineTuneSettings(method="exact", epochs=20)
+BRIEF = pp.ExactNaturalGradient.for_fine_tuning(epochs=4)
+FULL = pp.ExactNaturalGradient.for_fine_tuning(epochs=20)
 SURGEON = PruneSettings(criterion="surgeon")
 #: Field, the level to begin at, and weights removed from there on.
 RANGES = ((1.0, 8, 8), (2.0, 14, 7))
@@ -46,9 +45,8 @@ def main() -> None:
             shots,
             criterion="surgeon",
             levels=level,
-            fine_tune="exact",
-            epochs=FULL.epochs,
             seed=SEED,
+            fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=FULL.epochs),
         )
         operated = tried = path[-1].rbm
         for step in range(steps + 1):

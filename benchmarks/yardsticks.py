@@ -23,11 +23,9 @@ from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.likelihood import WeightedConfigurations
 from psiprune.rbm.masks import cluster_mask
-from psiprune.training.methods import TrainSettings
-from psiprune.training.natural_exact import natural_steps, start_natural
 
 SITES, HIDDEN = 18, 9
-TRAINING = TrainSettings(method="exact", epochs=300)
+TRAINING = pp.ExactNaturalGradient(epochs=300)
 #: (hidden units, weights of each, the prototype's KL).
 WINDOWS = ((9, 7, 0.022), (9, 11, 0.0054), (17, 4, 0.052))
 #: Weights of the surgeon's path, and the prototype's KL there where it has one.
@@ -55,8 +53,10 @@ def main() -> None:
     exact = WeightedConfigurations(basis.astype(np.float64), np.exp(log_q))
 
     def fitted(start: pp.RBM, seed: int) -> pp.RBM:
-        *_, last = natural_steps(start_natural(start), exact, TRAINING, seed)
-        return last.rbm
+        state = TRAINING.init(start, exact, seed)
+        while state.epoch < TRAINING.epochs and not state.done:
+            state, _ = TRAINING.step(state)
+        return state.rbm
 
     def kl(rbm: pp.RBM) -> float:
         return kl_divergence(log_q, rbm.log_prob_all() - rbm.log_partition())

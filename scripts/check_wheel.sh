@@ -38,7 +38,7 @@ if grep '^git' version.txt; then echo "an installed wheel is no checkout"; exit 
 tail -1 study.txt
 "$bin/python" -c "
 import psiprune
-from psiprune.files import read_dataset
+from psiprune.io.netcdf import read_dataset
 assert not psiprune.__file__.startswith('$root'), psiprune.__file__
 assert dict(read_dataset('run/study.nc', 'study').sizes)['level'] == 3
 "

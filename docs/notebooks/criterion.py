@@ -143,7 +143,11 @@ for name in criteria:
 # %%
 for name in criteria:
     tuned = [
-        kl_of(pp.train(shots, start=cut(rbm, name, 0.5, seed), method="exact", epochs=30))
+        kl_of(
+            pp.train(
+                shots, start=cut(rbm, name, 0.5, seed), method=pp.ExactNaturalGradient(epochs=30)
+            )
+        )
         for seed, rbm in enumerate(dense)
     ]
     print(f"{name:10s} {np.median(tuned):.4f} ({min(tuned):.4f} to {max(tuned):.4f})")

@@ -90,7 +90,7 @@ found = pp.find_smallest(
     measure=lambda candidate: pp.evaluate(candidate, state, draws=1000).kl.value,
     limit=limit,
     settings=pp.PruneSettings(criterion="surgeon", levels=LEVELS),
-    fine_tune=pp.FineTuneSettings(method="exact"),
+    fine_tune=pp.ExactNaturalGradient.for_fine_tuning(),
 )
 print(f"{found.rbm.number_of_weights} of {rbm.number_of_weights} weights: KL {found.value:.4f}")
 found.rbm.save("smallest.nc")

@@ -1,16 +1,19 @@
 __all__ = [
+    "CD",
     "MPS",
+    "PCD",
     "RBM",
     "TFIM",
     "AblationSettings",
     "ConvergenceError",
     "DivergenceError",
-    "FineTuneSettings",
+    "ExactNaturalGradient",
     "FrontierSettings",
     "InputError",
     "Level",
     "LogPartition",
     "Measure",
+    "NaturalGradient",
     "PruneSettings",
     "PsipruneError",
     "ReconstructSettings",
@@ -23,7 +26,7 @@ __all__ = [
     "StudySettings",
     "Sweep",
     "SweepSettings",
-    "TrainSettings",
+    "TrainingWarning",
     "break_clusters",
     "cluster_mask",
     "describe",
@@ -43,6 +46,8 @@ __all__ = [
     "mps_from_tensors",
     "mps_from_vector",
     "plot_clusters",
+    "plot_path",
+    "plot_study",
     "prune",
     "random_mask",
     "read_shots",
@@ -57,10 +62,17 @@ __all__ = [
     "train",
 ]
 
-from .core.exceptions import ConvergenceError, DivergenceError, InputError, PsipruneError
+from .core.exceptions import (
+    ConvergenceError,
+    DivergenceError,
+    InputError,
+    PsipruneError,
+    TrainingWarning,
+)
 from .data.export import export_shots
 from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
+from .experiments.figures.study import plot_study
 from .experiments.frontier import run_frontier
 from .experiments.settings import AblationSettings, FrontierSettings, SparseSettings, StudySettings
 from .experiments.sparse import run_sparse
@@ -87,11 +99,15 @@ from .rbm.model import RBM
 from .rbm.serialization import load_rbm
 from .reconstruction.api import Reconstruction, reconstruct
 from .reconstruction.settings import ReconstructSettings
+from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
 from .states.dmrg import ground_state
 from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector, sample
 from .states.tfim import TFIM
 from .sweeps.api import Sweep, sweep
 from .sweeps.settings import SweepSettings
-from .training.methods import FineTuneSettings, TrainSettings
+from .training.cd import CD
+from .training.exact_natural_gradient import ExactNaturalGradient
+from .training.natural_gradient import NaturalGradient
+from .training.pcd import PCD
 from .training.train import train

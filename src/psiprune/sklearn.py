@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,8 @@ from psiprune.core.validation import check_count
 from psiprune.data.shots import Shots, as_shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.metrics.draws import draw
-from psiprune.training.methods import TrainSettings
+from psiprune.training.method import Initial
+from psiprune.training.methods import MethodLike
 from psiprune.training.train import train
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         hidden: number of hidden units, N_h; half the number of sites if None.
-        method, epochs, batch_size, cd_steps, learning_rate, learning_rate_decay, momentum,
-            weight_decay, initial: as in `psiprune.TrainSettings`, whose default stands for None.
+        method: training method, such as `psiprune.CD(epochs=100)`, or its name; see
+            `psiprune.train`. If None, the best one for the size.
+        initial: initial weights, see `psiprune.train`.
         random_state: an integer is the seed of `psiprune.train`, which gives the same RBM to the
             last bit; with None or a RandomState a seed is drawn.
 
@@ -56,7 +58,7 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         >>> import numpy as np
         >>> from psiprune.sklearn import RBMDensity
         >>> X = np.random.default_rng(0).integers(0, 2, (1000, 4))
-        >>> RBMDensity(hidden=2, epochs=5, random_state=1).fit(X).score_samples(X[:3]).shape
+        >>> RBMDensity(hidden=2, random_state=1).fit(X).score_samples(X[:3]).shape
         (3,)
     """
 
@@ -64,27 +66,13 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self,
         hidden: int | None = None,
         *,
-        method: Literal["cd", "pcd", "natural", "exact"] | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        cd_steps: int | None = None,
-        learning_rate: float | None = None,
-        learning_rate_decay: float | None = None,
-        momentum: float | None = None,
-        weight_decay: float | None = None,
-        initial: Literal["random", "local"] | None = None,
+        method: MethodLike | None = None,
+        initial: Initial | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         """Keep the parameters as they are; `fit` checks them."""
         self.hidden = hidden
         self.method = method
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.cd_steps = cd_steps
-        self.learning_rate = learning_rate
-        self.learning_rate_decay = learning_rate_decay
-        self.momentum = momentum
-        self.weight_decay = weight_decay
         self.initial = initial
         self.random_state = random_state
 
@@ -93,16 +81,16 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: X holds something but 0 and 1, or a parameter breaks its rule.
-            Diverged: a parameter of the RBM is no longer finite.
+            DivergenceError: a parameter of the RBM is no longer finite.
 
         Warns:
             ConvergenceWarning: log Z was annealed and is not to be trusted.
         """
         shots = self._shots(X, reset=True)
-        given = {name: getattr(self, name) for name in TrainSettings.model_fields}
-        settings = TrainSettings(**{name: each for name, each in given.items() if each is not None})
         seed = _seed(self.random_state)
-        self.rbm_: RBM = train(shots, hidden=self.hidden, seed=seed, settings=settings)
+        self.rbm_: RBM = train(
+            shots, hidden=self.hidden, method=self.method, initial=self.initial, seed=seed
+        )
         self.log_partition_: LogPartition = log_partition(self.rbm_, data=shots, seed=seed)
         _warn(self.log_partition_.warning)
         evenly = np.linspace(0, len(shots) - 1, _STARTS).astype(int)

@@ -34,7 +34,7 @@ def told(records: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def test_training_tells_beginning_method_and_end(records: pytest.LogCaptureFixture) -> None:
-    pp.train(BITS, hidden=3, seed=5, epochs=2)
+    pp.train(BITS, hidden=3, seed=5, method=pp.CD(epochs=2))
     assert told(records) == [
         ("INFO", "4 x 3 RBM of 12 weights, seed 5: training by cd, 2 epochs over 100 shots"),
         ("INFO", "4 x 3 RBM of 12 weights, seed 5: trained, 2 epochs"),
@@ -49,12 +49,12 @@ def test_a_run_taken_up_again_says_from_where(
     assert tiny.call("prune", *files, "--out", tmp_path / "path").status == 0
     first = [message for _, message in told(records)]
     assert first[0] == f"{tmp_path / 'path'}: a new run"
-    assert not any("taken up" in message for message in first)
+    assert not any("resum" in message for message in first)
     (tmp_path / "path/level-02.nc").unlink()
     records.clear()
     assert tiny.call("prune", *files, "--out", tmp_path / "path").status == 0
     again = [message for _, message in told(records)]
-    assert again[0] == f"{tmp_path / 'path'}: taken up again"
+    assert again[0] == f"{tmp_path / 'path'}: resuming"
     assert f"{tmp_path / 'path'}: taken up after level 1 of 2" in again
     assert any("level-02.nc: written, " in message for message in again)
     assert again[-1] == f"{tmp_path / 'path'}: done"
@@ -95,7 +95,7 @@ def test_the_command_line_is_silent_unless_asked(
     monkeypatch.setenv("PSIPRUNE_LOG", "Info")
     loud = train("b.nc")
     first, *_, last = loud.err.splitlines()
-    assert " INFO psiprune.training: 4 x 2 RBM of 8 weights, seed 0: training by cd" in first
+    assert " INFO psiprune.training.train: 4 x 2 RBM of 8 weights, seed 0: training by cd" in first
     assert last.endswith("trained, 1 epochs")
     assert loud.out.startswith(f"{tmp_path / 'b.nc'}: 4 visible")  # results alone
     monkeypatch.setenv("PSIPRUNE_LOG", "warning")

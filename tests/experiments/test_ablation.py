@@ -66,7 +66,7 @@ def test_broken_masks_and_their_starts(ablation_run: Path, saved: dict[str, RBM]
             name = "dense" if start is dense else "initial"
             found = saved[f"broken-{name}-{share:g}"]
             np.testing.assert_array_equal(found.mask, mask)
-            expected = pp.train(shots, start=start, mask=mask, seed=1, settings=training)
+            expected = pp.train(shots, start=start, mask=mask, seed=1, method=training)
             np.testing.assert_array_equal(found.weights, expected.weights)
 
 
@@ -100,7 +100,7 @@ def test_forbidden_positions(
     for name, mask in masks.items():
         np.testing.assert_array_equal(saved[name].mask, mask)
         start, settings = initial_rbm(6, 3, seed=1), tiny.ablation_settings().train
-        expected = pp.train(shots, start=start, mask=mask, seed=1, settings=settings)
+        expected = pp.train(shots, start=start, mask=mask, seed=1, method=settings)
         np.testing.assert_array_equal(saved[name].weights, expected.weights)
         here = ablation.sel(field=1.0, seed=1, model=name)
         np.testing.assert_array_equal(here["weights"], expected.weights)

@@ -15,9 +15,10 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.figures.frontier import plot_frontier
-from psiprune.experiments.frontier import counts_from, run_frontier
+from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.frontier_methods import counts_from
 from psiprune.experiments.settings import FrontierSettings
-from psiprune.experiments.tables import frontier_numbers, frontier_text
+from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_state import exact_metrics, reference_of
@@ -28,7 +29,7 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import cluster_mask
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.method import Method
 
 TUNED = ("magnitude-cd", "magnitude", "magnitude-by-unit", "damage", "surgeon", "random")
 ALONE = ("magnitude-alone", "magnitude-compensated-alone", "damage-alone", "surgeon-alone")
@@ -49,10 +50,10 @@ def settings(**changes: Any) -> FrontierSettings:
         "rewired": (2,),
         "widths": (1, 4),
         "bonds": (1, 2),
-        "train": TrainSettings(method="exact", epochs=5),
-        "fine_tune": FineTuneSettings(method="exact", epochs=2),
-        "paper_train": TrainSettings(method="cd", epochs=3),
-        "paper_fine_tune": FineTuneSettings(method="cd", epochs=2),
+        "train": pp.ExactNaturalGradient(epochs=5),
+        "fine_tune": pp.ExactNaturalGradient.for_fine_tuning(epochs=2),
+        "paper_train": pp.CD(epochs=3),
+        "paper_fine_tune": pp.CD.for_fine_tuning(epochs=2),
         "rewire": RewireSettings(rounds=2),
     }
     return FrontierSettings(**{**values, **changes})
@@ -143,9 +144,9 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
     chosen, shots = settings(), pp.read_shots(run / "h=1/shots.nc")
     dense = pp.load_rbm(run / "h=1/seed-1/dense.nc")
     start = initial_rbm(4, 2, seed=1)
-    again = pp.train(shots, start=start, settings=chosen.train, seed=1)
+    again = pp.train(shots, start=start, seed=1, method=chosen.train)
     np.testing.assert_array_equal(dense.weights, again.weights)
-    pruned_by: tuple[tuple[str, dict[str, Any], FineTuneSettings | None], ...] = (
+    pruned_by: tuple[tuple[str, dict[str, Any], Method | None], ...] = (
         ("surgeon", {"criterion": "surgeon"}, chosen.fine_tune),
         ("magnitude-by-unit", {"criterion": "magnitude-by-unit"}, chosen.fine_tune),
         ("surgeon-alone", {"criterion": "surgeon"}, None),
@@ -160,13 +161,12 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
         np.testing.assert_array_equal(own.weights, tuned.weights)
         np.testing.assert_array_equal(own.visible_bias, tuned.visible_bias)
     clustered = pp.train(
-        shots,
-        start=initial_rbm(4, 2, 0, cluster_mask(2, 4, 6)),
-        settings=chosen.train,
-        seed=0,
+        shots, start=initial_rbm(4, 2, 0, cluster_mask(2, 4, 6)), seed=0, method=chosen.train
     )
     np.testing.assert_array_equal(kept(run, "cluster", 6).weights, clustered.weights)
-    moved = rewire(clustered, shots, rounds=2, epochs=2)[-1].rbm
+    moved = rewire(
+        clustered, shots, rounds=2, fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=2)
+    )[-1].rbm
     np.testing.assert_array_equal(kept(run, "cluster-rewired", 6).weights, moved.weights)
     assert kept(run, "surgeon-4", 16).hidden == 4
 
@@ -287,7 +287,7 @@ def test_the_table_finds_the_smallest() -> None:
         },
         {"sites": 4, "hidden": 2, "coupling": 1.0, "limit": 0.02},
     )
-    found = frontier_numbers(made)["h=1"]
+    found = table_numbers("frontier", made)["frontier"]["h=1"]
     assert (found["dense_kl"], found["half"]) == (0.1, 4)
     own = found["methods"]["surgeon"]
     assert own["half_ratio"] == pytest.approx(1.5)
@@ -298,7 +298,7 @@ def test_the_table_finds_the_smallest() -> None:
     assert np.isnan(other["half_kl"])
     assert found["best"]["within_kl"]["count"] == 2
     assert found["best"]["within_kl"]["method"] == "random"
-    words = frontier_text(made)
+    words = table_text("frontier", made)
     assert "fewest weights with mROE < 2%: 2 (KL 0.9, 1.0%) by surgeon" in words
     assert "fewest with mROE < 2% and KL <= 2 dense: 8 (KL 0.1, 0.1%) by surgeon" in words
 

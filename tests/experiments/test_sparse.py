@@ -25,7 +25,6 @@ from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import Mask, cluster_mask, random_mask
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import FineTuneSettings, TrainSettings
 
 SEEDS = (0, 1, 2)
 FILES = {
@@ -107,7 +106,7 @@ def test_each_is_trained_from_its_seeds_own_start(sparse_run: Path) -> None:
     for variant in ("dense", "sp/ss", "sp/os", "sc", "random"):
         found = kept(sparse_run, 1, variant)
         start = initial_rbm(4, 2, seed=1, mask=found.mask)
-        expected = pp.train(shots, start=start, seed=1, settings=train)
+        expected = pp.train(shots, start=start, seed=1, method=train)
         np.testing.assert_array_equal(found.weights, expected.weights)
         np.testing.assert_array_equal(found.visible_bias, expected.visible_bias)
 
@@ -115,7 +114,9 @@ def test_each_is_trained_from_its_seeds_own_start(sparse_run: Path) -> None:
 def test_pruned_is_the_usual_path(sparse_run: Path) -> None:
     shots = pp.read_shots(sparse_run / "h=1/shots.nc")
     dense = kept(sparse_run, 2, "dense")
-    path = pp.prune(dense, shots, fraction=0.25, levels=1, seed=2, epochs=2)
+    path = pp.prune(
+        dense, shots, fraction=0.25, levels=1, seed=2, fine_tune=pp.CD.for_fine_tuning(epochs=2)
+    )
     np.testing.assert_array_equal(kept(sparse_run, 2, "pruned").weights, path[-1].rbm.weights)
 
 
@@ -150,8 +151,8 @@ def test_several_levels_and_fields_and_uneven_ends(tmp_path: Path) -> None:
         seeds=2,
         levels=2,
         density=0.7,
-        train=TrainSettings(epochs=5, batch_size=20, learning_rate=0.5),
-        fine_tune=FineTuneSettings(epochs=3),
+        train=pp.CD(epochs=5, batch_size=20, learning_rate=0.5),
+        fine_tune=pp.CD.for_fine_tuning(epochs=3),
     )
     found = run_sparse(settings, tmp_path / "run")
     assert found["epoch"].values.tolist() == [0, 2, 4, 5, 7, 8, 10, 11]
@@ -165,9 +166,9 @@ def test_several_levels_and_fields_and_uneven_ends(tmp_path: Path) -> None:
 def test_without_fine_tuning_and_when_training_converges_early(tmp_path: Path) -> None:
     settings = tiny.sparse_settings(
         seeds=2,
-        train=TrainSettings(method="exact", epochs=2000),
+        train=pp.ExactNaturalGradient(epochs=2000),
         history_every=1000,
-        fine_tune=FineTuneSettings(epochs=0),
+        fine_tune=pp.CD.for_fine_tuning(epochs=0),
     )
     found = run_sparse(settings, tmp_path / "run")
     # Each has ended long before; its history then stays as it was.
@@ -187,8 +188,8 @@ def test_above_20_sites_measures_are_sampled(tmp_path: Path) -> None:
         seeds=2,
         density=0.8,
         history_every=9,
-        train=TrainSettings(epochs=1, batch_size=50),
-        fine_tune=FineTuneSettings(epochs=0),
+        train=pp.CD(epochs=1, batch_size=50),
+        fine_tune=pp.CD.for_fine_tuning(epochs=0),
         measure=MeasureSettings(draws=100),
     )
     found = run_sparse(settings, tmp_path / "run")

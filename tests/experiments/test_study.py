@@ -24,15 +24,16 @@ import exact
 import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, derive_seed
 from psiprune.experiments.settings import StudySettings, UntilSettings
 from psiprune.experiments.study import run_study
-from psiprune.experiments.tables import smallest_of_study, study_text
+from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.method import Method
 from psiprune.training.train import TrainingProgress
 
 FIELDS = ("h=1", "h=2")
@@ -107,7 +108,7 @@ def test_measures_are_those_of_the_saved_rbms(study: xr.Dataset, finished: Path)
             rbm = pp.load_rbm(finished / field / f"seed-0/level-0{level}.nc")
             for name, value in exact_metrics(rbm, reference)._asdict().items():
                 assert float(here[f"{name}_exact"]) == value, name
-            own = int(np.random.SeedSequence([0, level]).generate_state(1)[0])
+            own = derive_seed(0, Stream.LEVEL_METRICS, level)
             report = pp.evaluate(rbm, reference, draws=200, seed=own)
             for name, measure in report:
                 found = [float(here[f"{name}{suffix}"]) for suffix in ("", "_error", "_floor")]
@@ -203,7 +204,7 @@ def test_lost_files_are_made_again(study: xr.Dataset, copy: Path, lost: set[str]
 def test_other_criteria_and_schedules_are_taken_up_too(criterion: Any, tmp_path: Path) -> None:
     prune = PruneSettings(criterion=criterion, first_fraction=0.25, fraction=0.1, density=0.5)
     settings = tiny.settings(
-        prune=prune, fields=(1.0,), fine_tune=FineTuneSettings(method="exact", epochs=2)
+        prune=prune, fields=(1.0,), fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=2)
     )
     study = run_study(settings, tmp_path)
     # round(12 * 0.75 * 0.9^n), but 6 at the end
@@ -218,8 +219,8 @@ def searched(**changes: Any) -> StudySettings:
     values: dict[str, Any] = {
         "fields": (1.0,),
         "seeds": 2,
-        "train": TrainSettings(method="exact", epochs=20),
-        "fine_tune": FineTuneSettings(method="exact", epochs=3),
+        "train": pp.ExactNaturalGradient(epochs=20),
+        "fine_tune": pp.ExactNaturalGradient.for_fine_tuning(epochs=3),
         "prune": PruneSettings(criterion="surgeon", fraction=0.3, levels=5),
         "until": UntilSettings(measure="kl", limit=0.03),
     }
@@ -254,10 +255,10 @@ def test_until_it_hurts(tmp_path: Path) -> None:
     assert (study["smallest_value_error"] == 0).all()
     assert study["smallest_value"].attrs["units"] == "nat"
     counts = study["smallest_weights"].values[0]
-    found = smallest_of_study(study)["h=1"]
+    found = table_numbers("study", study)["smallest"]["h=1"]
     assert (found["weights"], found["median"]) == (counts.tolist(), np.median(counts))
-    line = f"smallest RBM with kl within 0.03: median {np.median(counts):g} of 12 weights "
-    assert line + f"({counts.min():g} to {counts.max():g}; seeds: 2)" in study_text(study)
+    line = f"smallest RBM with kl <= 0.03: median {np.median(counts):g} of 12 weights "
+    assert line + f"({counts.min():g} to {counts.max():g}; seeds: 2)" in table_text("study", study)
     # Taken up again, the same.
     for name in ("smallest/level-01.nc", "smallest/smallest.nc", "level-05.nc"):
         (folder / "seed-1" / name).unlink()
@@ -282,12 +283,14 @@ def test_a_seed_beyond_the_limit_while_dense(tmp_path: Path) -> None:
     one = run_study(searched(until=UntilSettings(measure="kl", limit=between)), tmp_path / "one")
     within = both.values < between
     assert np.isfinite(one["smallest_weights"].values[0]).tolist() == within.tolist()
-    assert "seeds: 1), 1 of 2 seeds are beyond it while dense" in study_text(one)
-    assert smallest_of_study(one)["h=1"]["weights"][int(np.argmin(within))] is None
+    line = next(line for line in table_text("study", one).splitlines() if "smallest RBM" in line)
+    assert "; seeds: 1)" in line
+    assert "for 1 of 2 seeds" in line
+    assert table_numbers("study", one)["smallest"]["h=1"]["weights"][int(np.argmin(within))] is None
     settings = searched(until=UntilSettings(measure="kl", limit=0.0), prune=PruneSettings(levels=1))
     none = run_study(settings, tmp_path / "none")
-    assert "within 0: none, as no dense RBM is; seeds: 2" in study_text(none)
-    assert smallest_of_study(none)["h=1"]["median"] is None
+    assert "smallest RBM with kl <= 0: none; " in table_text("study", none)
+    assert table_numbers("study", none)["smallest"]["h=1"]["median"] is None
 
 
 def test_an_unknown_measure_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -300,17 +303,19 @@ def test_an_unknown_measure_is_refused_before_anything_is_written(tmp_path: Path
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_rewinding(epoch: int, tmp_path: Path) -> None:
-    settings = tiny.settings(fields=(1.0,), rewind_epoch=epoch, fine_tune=FineTuneSettings())
+    settings = tiny.settings(fields=(1.0,), rewind_epoch=epoch, fine_tune=pp.CD.for_fine_tuning())
     run_study(settings, tmp_path)
     folder, shots = tmp_path / "h=1/seed-0", pp.read_shots(tmp_path / "h=1/shots.nc")
     early = {0: initial_rbm(4, 3, seed=0)}
-    training: dict[str, Any] = {"epochs": 3, "batch_size": 50}
+    training = pp.CD(epochs=3, batch_size=50)
 
     def watch(state: TrainingProgress) -> None:
         early[state.epoch] = state.rbm
 
-    dense = pp.train(shots, hidden=3, seed=0, watch=watch, **training)
-    levels = pp.prune(dense, shots, fraction=0.3, levels=3, rewind=early[epoch], seed=0, **training)
+    dense = pp.train(shots, hidden=3, seed=0, watch=watch, method=training)
+    levels = pp.prune(
+        dense, shots, fraction=0.3, levels=3, rewind=early[epoch], seed=0, fine_tune=training
+    )
     for level in levels:
         kept = pp.load_rbm(folder / f"level-0{level.step}.nc")
         np.testing.assert_array_equal(kept.weights, level.rbm.weights)
@@ -326,9 +331,9 @@ def test_rewinding(epoch: int, tmp_path: Path) -> None:
 
 
 def test_training_that_converged_early_is_rewound_to_its_end(tmp_path: Path) -> None:
-    train = TrainSettings(method="exact", epochs=300)
+    train = pp.ExactNaturalGradient(epochs=300)
     settings = tiny.settings(
-        fields=(2.0,), rewind_epoch=300, train=train, fine_tune=FineTuneSettings()
+        fields=(2.0,), rewind_epoch=300, train=train, fine_tune=pp.CD.for_fine_tuning()
     )
     run_study(settings, tmp_path)
     early, dense = (
@@ -339,10 +344,11 @@ def test_training_that_converged_early_is_rewound_to_its_end(tmp_path: Path) -> 
 
 
 def test_no_epochs_of_fine_tuning_are_none(tmp_path: Path) -> None:
-    for method in ("cd", "exact"):
-        settings = tiny.settings(fields=(1.0,), fine_tune=FineTuneSettings(method=method, epochs=0))
-        run_study(settings, tmp_path / method)
-        folder = tmp_path / method / "h=1"
+    methods: tuple[Method, ...] = (pp.CD(epochs=0), pp.ExactNaturalGradient(epochs=0))
+    for method in methods:
+        settings = tiny.settings(fields=(1.0,), fine_tune=method)
+        run_study(settings, tmp_path / method.method)
+        folder = tmp_path / method.method / "h=1"
         dense, shots = (
             pp.load_rbm(folder / "seed-0/level-00.nc"),
             pp.read_shots(folder / "shots.nc"),
@@ -397,7 +403,7 @@ def test_a_study_of_other_settings_is_refused(copy: Path) -> None:
     before = tiny.contents(copy)
     line = tiny.refusal(tiny.call("study", *tiny.options({"prune.levels": 2}), "--out", copy))
     config = copy / "config.toml"
-    assert line.startswith(f"{config}: the run there has prune.levels = 3, this one 2; give")
+    assert line.startswith(f"{config}: the existing run has prune.levels = 3, this one 2; give")
     assert tiny.contents(copy) == before
 
 
@@ -414,8 +420,8 @@ def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> No
     with tiny.full_disk():
         line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy), status=1)
     assert line == (
-        f"{copy / 'study.nc'}: File too large; what was finished stays: make room, then the same "
-        "command goes on from there"
+        f"{copy / 'study.nc'}: File too large; free some space, then rerun the same command to "
+        "resume"
     )
     after = tiny.contents(copy)
     assert after.pop("provenance.json")
@@ -466,12 +472,12 @@ def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     out, err = running.communicate(timeout=30)
     seconds = time.monotonic() - begin
     line = tiny.refusal(tiny.Outcome(running.returncode, out, err), status=130)
-    assert line == "interrupted; the same command goes on from what was finished"
+    assert line == tiny.KEPT
     assert seconds < 2.5
     assert not (folder / "study.nc").exists()
     assert not [file for file in tiny.names(folder) if file.endswith(".draft")]
     first = tiny.contents(folder, but=(".lock", "provenance.json"))
-    settings = tiny.settings(fine_tune=FineTuneSettings(epochs=800))
+    settings = tiny.settings(fine_tune=pp.CD.for_fine_tuning(epochs=800))
     again = run_study(settings, folder)
     after = tiny.contents(folder)
     assert {name: after[name] for name in first} == first

@@ -21,6 +21,7 @@ from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.measure import CONFIDENCE, Measure
 from psiprune.metrics.observables import data_observables
 from psiprune.rbm.model import RBM
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import train
 
 Float64 = NDArray[np.float64]
@@ -149,7 +150,7 @@ def test_training_shots_flatter_by_parameters_over_shots() -> None:
     gaps = []
     for seed in range(20):
         shots = draws_of(300, seed)
-        rbm = train(shots, hidden=3, seed=0, method="exact", epochs=100)
+        rbm = train(shots, hidden=3, seed=0, method=ExactNaturalGradient(epochs=100))
         own = evaluate_on_shots(rbm, shots, draws=100)
         fresh = float(rbm.log_prob(draws_of(20_000, 999)).mean())
         gaps.append(own.log_likelihood.value - fresh)

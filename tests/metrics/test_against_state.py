@@ -30,6 +30,8 @@ from psiprune.rbm.model import RBM
 from psiprune.states.dmrg import ground_state
 from psiprune.states.mps import mps_from_vector, sample
 from psiprune.states.tfim import TFIM
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import train
 
 Float64 = NDArray[np.float64]
@@ -225,7 +227,7 @@ def test_floors_are_what_perfect_draws_show() -> None:
 def test_the_floor_of_the_divergence_is_that_of_the_training_shots() -> None:
     reference = ground(10, 1.0)
     shots = sample(reference.state, 2000, seed=0)
-    rbm = train(shots, hidden=3, epochs=1)
+    rbm = train(shots, hidden=3, method=CD(epochs=1))
     report = evaluate(rbm, reference, draws=100)
     floor = (30 + 10 + 3) / (2 * 2000)
     assert report.kl.floor == pytest.approx(floor)
@@ -248,7 +250,7 @@ def test_the_floor_of_the_divergence_is_that_of_the_training_shots() -> None:
 def at_22_sites() -> tuple[RBM, float, float]:
     """An RBM near the ground state at h = 2, with exact KL and fidelity from 2^22 amplitudes."""
     state = ground(22, 2.0).state
-    rbm = train(sample(state, 20_000, seed=1), hidden=4, epochs=30, seed=1)
+    rbm = train(sample(state, 20_000, seed=1), hidden=4, seed=1, method=CD(epochs=30))
     half: list[Float64] = []
     for tensors in (state.tensors[:11], state.tensors[11:]):
         grown = np.eye(tensors[0].shape[0])[:, None, :]  # [left bond, configuration, bond]
@@ -385,7 +387,7 @@ def test_reference_draws_are_not_the_training_set() -> None:
     # Fitted to few shots and measured with the same seed: on its own shots KL would be far below 0.
     state = ground(22, 1.0).state
     shots = sample(state, 3000, seed=0)
-    rbm = train(shots, hidden=11, seed=0, method="exact", epochs=40)
+    rbm = train(shots, hidden=11, seed=0, method=ExactNaturalGradient(epochs=40))
     first, second = (evaluate(rbm, state, draws=3000, seed=seed).kl for seed in (0, 1))
     assert first.value > 0.01
     assert abs(first.value - second.value) < 5 * np.hypot(first.error, second.error)

@@ -44,8 +44,8 @@ def too_often(hits: int, of: int, rate: float) -> bool:
 def pool() -> list[RBM]:
     """RBMs of 60 seeds on one training set, by a short and noisy CD."""
     shots = pp.sample(STATE, 400, seed=1)
-    settings: dict[str, Any] = {"epochs": 5, "batch_size": 20, "cd_steps": 1, "learning_rate": 0.3}
-    return [pp.train(shots, hidden=2, seed=seed, **settings) for seed in range(60)]
+    method = pp.CD(epochs=5, batch_size=20, steps=1, learning_rate=0.3)
+    return [pp.train(shots, hidden=2, seed=seed, method=method) for seed in range(60)]
 
 
 def groups(of: int) -> list[NDArray[np.int64]]:
@@ -72,7 +72,12 @@ def test_another_seed_is_refused_as_seldom_as_stated(pool: list[RBM]) -> None:
 
 def test_equally_good_rbms_are_told_apart_as_often_as_stated() -> None:
     """An RBM and its mirror image are equally far from a state that is its own mirror image."""
-    rbm = pp.train(pp.sample(STATE, 60, seed=5), hidden=3, seed=0, method="exact", weight_decay=0.1)
+    rbm = pp.train(
+        pp.sample(STATE, 60, seed=5),
+        hidden=3,
+        seed=0,
+        method=pp.ExactNaturalGradient(weight_decay=0.1),
+    )
     mirrored = replace(
         rbm, weights=rbm.weights[:, ::-1], visible_bias=rbm.visible_bias[::-1], provenance={}
     )

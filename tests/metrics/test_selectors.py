@@ -29,7 +29,7 @@ def test_energy_needs_a_hamiltonian(name: str) -> None:
 def test_the_command_says_so_at_once(tmp_path: Path, limit: tuple[str, ...]) -> None:
     state = mps_from_vector(np.ones(16))
     shots = pp.sample(state, shots=100, seed=0)
-    rbm = pp.train(shots, hidden=2, epochs=1)
+    rbm = pp.train(shots, hidden=2, method=pp.CD(epochs=1))
     files = rbm.save(tmp_path / "rbm.nc"), shots.save(tmp_path / "shots.nc")
     until = ("--until=energy_bias", "--state", state.save(tmp_path / "state.nc"), *limit)
     line = tiny.refusal(tiny.call("prune", *files, *until, "-o", tmp_path / "out"))

@@ -80,7 +80,7 @@ def test_a_hundred_sites() -> None:
     exact = pp.TFIM(sites=100, field=1.0).ground_energy()
     assert abs(state.energy / exact - 1) < 1e-9
     shots = pp.sample(state, shots=20_000, seed=0)
-    rbm = pp.train(shots, hidden=50, seed=0, epochs=20, cd_steps=5)
+    rbm = pp.train(shots, hidden=50, seed=0, method=pp.CD(epochs=20, steps=5))
     report = pp.evaluate(rbm, state, draws=20_000, seed=1)
     assert report.kl.method == "reference draws, log Z by a bridge"
     assert 0.5 < report.kl.value < 10

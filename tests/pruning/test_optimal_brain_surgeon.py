@@ -295,7 +295,7 @@ def cat_like(scale: float, seed: int) -> RBM:
 
 def test_near_zero_field_no_level_costs_more_than_compensated_magnitude() -> None:
     shots = pp.sample(pp.ground_state(pp.TFIM(sites=8, field=0.02)), shots=500, seed=0)
-    before = pp.train(shots, hidden=4, seed=0, method="exact", epochs=100)
+    before = pp.train(shots, hidden=4, seed=0, method=pp.ExactNaturalGradient(epochs=100))
     assert np.abs(before.weights).max() > 8
     for count in (29, 26, 23, 20, 17, 14, 12, 10):
         after, plain = prune_obs(before, count), by_magnitude_compensated(before, count)

@@ -24,9 +24,8 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.rbm.masks import random_mask
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import FineTuneSettings
 
-TUNING = FineTuneSettings(method="exact", epochs=3)
+TUNING = pp.ExactNaturalGradient.for_fine_tuning(epochs=3)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def shots() -> Shots:
 def sparse(shots: Shots) -> RBM:
     """8 of 18 weights, at random; not at the optimum."""
     start = initial_rbm(6, 3, seed=0, mask=random_mask(3, 6, 8, seed=2))
-    return pp.train(shots, start=start, method="exact", epochs=10)
+    return pp.train(shots, start=start, method=pp.ExactNaturalGradient(epochs=10))
 
 
 def value(rbm: RBM, shots: Shots) -> float:
@@ -79,7 +78,14 @@ def test_the_steepest_missing_weights_grow_at_zero(
 
 
 def test_levels_keep_the_count_and_never_lose_likelihood(sparse: RBM, shots: Shots) -> None:
-    levels = rewire(sparse, shots, rounds=6, share=0.4, epochs=5, seed=3)
+    levels = rewire(
+        sparse,
+        shots,
+        rounds=6,
+        share=0.4,
+        seed=3,
+        fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=5),
+    )
     assert [level.step for level in levels] == list(range(7))
     assert levels[0].rbm is sparse
     values = [value(level.rbm, shots) for level in levels]
@@ -95,7 +101,14 @@ def test_levels_keep_the_count_and_never_lose_likelihood(sparse: RBM, shots: Sho
 
 def test_the_same_seed_gives_the_same_rbm(sparse: RBM, shots: Shots) -> None:
     def once(seed: int) -> NDArray[np.float64]:
-        levels = rewire(sparse, shots, rounds=4, criterion="random", seed=seed, epochs=5)
+        levels = rewire(
+            sparse,
+            shots,
+            rounds=4,
+            criterion="random",
+            seed=seed,
+            fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=5),
+        )
         return levels[-1].rbm.weights
 
     np.testing.assert_array_equal(once(1), once(1))
@@ -141,7 +154,9 @@ def test_layers_beyond_exact_sums_use_samples() -> None:
         given = 1 / (1 + np.exp(-(rows @ rbm.weights.T + rbm.hidden_bias)))
         total += (given * weight[:, None]).T @ rows
     np.testing.assert_allclose(found, seen - modelled, atol=0.02)
-    levels = rewire(rbm, shots, rounds=2, criterion="magnitude", fine_tune="cd", epochs=1)
+    levels = rewire(
+        rbm, shots, rounds=2, criterion="magnitude", fine_tune=pp.CD.for_fine_tuning(epochs=1)
+    )
     assert [level.rbm.number_of_weights for level in levels] == [60, 60, 60]
     assert (levels[1].rbm.mask != mask).any()
     assert (levels[2].rbm.mask != levels[1].rbm.mask).any()
@@ -188,7 +203,9 @@ def test_the_command_keeps_its_levels_and_goes_on(
     assert "3 rounds" in done.out
     levels = {f"level-0{k}.nc" for k in range(4)}
     assert tiny.names(out) == {"config.toml", "provenance.json"} | levels
-    expected = rewire(sparse, shots, rounds=3, epochs=3)[-1].rbm
+    expected = rewire(
+        sparse, shots, rounds=3, fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=3)
+    )[-1].rbm
     last = pp.load_rbm(out / "level-03.nc")
     np.testing.assert_array_equal(last.weights, expected.weights)
     before = tiny.contents(out, but=(".lock", "provenance.json"))

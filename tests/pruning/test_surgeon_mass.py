@@ -18,7 +18,7 @@ from psiprune.rbm.model import RBM
 def nearly_cat() -> RBM:
     """Trained near h = 0, where nearly all mass is in two states."""
     shots = pp.sample(pp.ground_state(pp.TFIM(sites=8, field=0.02)), shots=4000, seed=0)
-    return pp.train(shots, hidden=6, seed=0, method="exact", epochs=60)
+    return pp.train(shots, hidden=6, seed=0, method=pp.ExactNaturalGradient(epochs=60))
 
 
 def kl(rbm: RBM, other: RBM) -> float:

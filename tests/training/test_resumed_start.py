@@ -13,35 +13,38 @@ from psiprune.pruning.search import dense_limit, how_trained
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
-from psiprune.training.methods import TrainSettings
-from psiprune.training.train import initial
+from psiprune.training.method import Method
+from psiprune.training.train import new_rbm
 from tiny import call, refusal
 
 BITS = np.random.default_rng(0).integers(0, 2, (200, 6), dtype=np.uint8)
-SHORT = TrainSettings(epochs=2, cd_steps=1)
+SHORT = pp.CD(epochs=2, steps=1)
 
 
 def trained() -> RBM:
-    return pp.train(BITS, hidden=3, seed=1, settings=SHORT)
+    return pp.train(BITS, hidden=3, seed=1, method=SHORT)
 
 
 def test_training_from_initial_weights_names_no_start() -> None:
-    for method in ("cd", "natural"):
-        chosen = TrainSettings(method=method, epochs=1, cd_steps=1, batch_size=50)
-        start = initial(pp.Shots(BITS), 3, 1, chosen)
-        given = pp.train(BITS, start=start, seed=1, settings=chosen)
+    methods: tuple[Method, ...] = (SHORT, pp.NaturalGradient(epochs=1, steps=1, chains=50))
+    for chosen in methods:
+        start = new_rbm(pp.Shots(BITS), 3, 1, chosen.INITIAL[0])
+        given = pp.train(BITS, start=start, seed=1, method=chosen)
         assert dict(given.provenance) == dict(
-            pp.train(BITS, hidden=3, seed=1, settings=chosen).provenance
+            pp.train(BITS, hidden=3, seed=1, method=chosen).provenance
         )
-        assert how_trained(given)[0] == 1
+        assert how_trained(given) == (1, chosen, chosen.INITIAL[0])
 
 
 def test_training_on_names_its_start_and_gives_no_limit(tmp_path: Path) -> None:
     first = trained()
     own = RBM(first.weights, first.visible_bias, first.hidden_bias)  # told by nobody
-    untrained_no_more = pp.train(BITS, start=first, epochs=0)
-    for rbm in (pp.train(BITS, start=first, settings=SHORT), untrained_no_more):
-        assert rbm.provenance["start"] == pp.train(BITS, start=own, epochs=0).provenance["start"]
+    untrained_no_more = pp.train(BITS, start=first, method=pp.CD(epochs=0))
+    for rbm in (pp.train(BITS, start=first, method=SHORT), untrained_no_more):
+        assert (
+            rbm.provenance["start"]
+            == pp.train(BITS, start=own, method=pp.CD(epochs=0)).provenance["start"]
+        )
         kept = load_rbm(rbm.save(tmp_path / f"{len(list(tmp_path.iterdir()))}.nc"))
         with pytest.raises(InputError, match=r"^limit: must be given, as the RBM was trained on "):
             dense_limit(kept, BITS, measure=lambda _: 0.0)
@@ -49,7 +52,7 @@ def test_training_on_names_its_start_and_gives_no_limit(tmp_path: Path) -> None:
 
 def test_the_start_from_a_file_of_epoch_0_is_new(tmp_path: Path) -> None:
     start = load_rbm(initial_rbm(6, 3, seed=1).save(tmp_path / "new.nc"))
-    assert "start" not in pp.train(BITS, start=start, seed=1, settings=SHORT).provenance
+    assert "start" not in pp.train(BITS, start=start, seed=1, method=SHORT).provenance
 
 
 def test_a_dense_level_gives_no_limit(tmp_path: Path) -> None:

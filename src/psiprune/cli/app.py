@@ -6,18 +6,21 @@ import json as json_format
 import math
 import sys
 import tomllib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, cast
 
 from cyclopts import App, Parameter, Token
 
-from psiprune.core.exceptions import InputError, PsipruneError
+from psiprune.core.exceptions import InputError, PsipruneError, TrainingWarning
 from psiprune.core.settings import Settings, check_numbers
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.provenance import describe_machine
 from psiprune.io.work_status import note_lost
+from psiprune.training.method import Method
+from psiprune.training.methods import as_method
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -43,8 +46,8 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` says a word about it
     version_format="plaintext",
     version=lambda: "\n".join(f"{name} {found}" for name, found in describe_machine().items()),
-    help="Reconstruct quantum states from bit strings, prune the RBM, and tell what it cost.",
-    help_epilogue="PSIPRUNE_LOG=info in the environment tells on standard error what is done.",
+    help="Reconstruct quantum states from bit strings, prune the RBM, and report what that costs.",
+    help_epilogue="Set PSIPRUNE_LOG=info to log progress to stderr.",
 )
 
 
@@ -60,22 +63,62 @@ def chosen_settings(
     """
     values: dict[str, Any] = dict(base or {})
     if config is not None:
-        try:
-            values = tomllib.loads(config.read_text())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"{config}: cannot be read as TOML: {error}") from None
+        values = _read_toml(config)
         check_numbers(model, values)
     if given is not None:
         _merge(values, given.model_dump(exclude_unset=True))
     return model(**values)
 
 
+def chosen_method(given: Method | None, config: Path | None = None) -> Method:
+    """Return the training method of a TOML file with options taking precedence, else by size."""
+    values = {} if config is None else _read_toml(config)
+    if given is not None:
+        _merge(values, given.model_dump(exclude_unset=True))
+    return cast("Method", as_method(values))
+
+
+def _read_toml(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{config}: cannot be read as TOML: {error}") from None
+
+
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:
+    """Lay one table over another; a table that chooses another training method replaces it."""
+    if "method" in top and top["method"] != base.get("method", top["method"]):
+        base.clear()
     for key, value in top.items():
+        if isinstance(value, dict) and isinstance(base.get(key), str):
+            base[key] = {"method": base[key]}  # train = "exact"
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             _merge(base[key], value)
         else:
             base[key] = value
+
+
+#: Training warnings of this command, each text once.
+_problems: list[str] = []
+
+
+@contextmanager
+def training_warnings_shown() -> Iterator[None]:
+    """Print each training warning to stderr as it comes, once, and keep it for `--json`."""
+    _problems.clear()
+    show_other = warnings.showwarning
+
+    def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if not issubclass(category, TrainingWarning):
+            show_other(message, category, *where)
+        elif str(message) not in _problems:
+            _problems.append(str(message))
+            print(f"psiprune: warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TrainingWarning)
+        warnings.showwarning = show_warning  # type: ignore[assignment]
+        yield
 
 
 def check_new(out: Path) -> None:
@@ -137,7 +180,9 @@ def printing() -> Iterator[None]:
 
 
 def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print the text, or the numbers as one JSON object."""
+    """Print the text, or the numbers as one JSON object with the training warnings, if any."""
+    if _problems:
+        numbers = {**numbers, "training_warnings": _problems}
     with printing():
         print(json_format.dumps(_plain(numbers), allow_nan=False) if as_json else text)
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from psiprune.cli.app import Flat, Out, Whole, advance, app, chosen_settings, progress_bar, show
+from psiprune.cli.options import with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import PathSettings, UntilSettings
 from psiprune.io.bytes import read_bytes
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
-from psiprune.training.methods import FineTuneSettings
+from psiprune.training.methods import AnyMethod
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 @app.command(name="prune")
+@with_method_options
 def prune_command(
     rbm: Path,
     shots: Path,
@@ -33,7 +35,7 @@ def prune_command(
     out: Out,
     seed: Annotated[int, Whole] = 0,
     prune: Annotated[PruneSettings | None, Flat] = None,
-    fine_tune: FineTuneSettings | None = None,
+    fine_tune: AnyMethod | None = None,
     no_fine_tune: bool = False,
     rewind: Path | None = None,
     state: Path | None = None,
@@ -85,19 +87,19 @@ def prune_command(
 
     refuse_busy(out)
     from psiprune.data.shots import check_sites, read_shots
-    from psiprune.pruning.iterative import check_rewind, retrain_settings
+    from psiprune.pruning.iterative import check_rewind, tuning_of
     from psiprune.pruning.schedule import truncate
     from psiprune.pruning.search import how_trained
     from psiprune.rbm.serialization import load_rbm
 
     if no_fine_tune and fine_tune is not None:
         raise InputError("--no-fine-tune: cannot stand with --fine-tune options; give one of them")
-    for name, given in (
+    for name, option in (
         ("--limit", limit),
         ("--others", others),
         ("--no-bisect", no_bisect or None),
     ):
-        if until is None and given is not None:
+        if until is None and option is not None:
             raise InputError(f"{name}: has no use without --until; give the measure it is about")
     if limit is not None and others is not None:
         raise InputError("--others: has no use with --limit; give one of them")
@@ -105,9 +107,8 @@ def prune_command(
     dense, data = load_rbm(rbm), read_shots(shots)
     check_sites(data, dense.visible, "the RBM")
     early = None if rewind is None else load_rbm(rewind)
-    tuning = None if no_fine_tune else fine_tune or FineTuneSettings()
-    if early is not None and tuning is not None:
-        tuning = retrain_settings(dense, tuning.model_dump(exclude_unset=True))
+    given_method = "auto" if fine_tune is None else fine_tune.model_dump(exclude_unset=True)
+    tuning = None if no_fine_tune else tuning_of(dense, given_method, early)
     check_rewind(early, dense, tuning)
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
         pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})

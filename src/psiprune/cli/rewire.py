@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, Out, Whole, advance, app, progress_bar, show
+from psiprune.cli.options import with_method_options
 from psiprune.cli.prune import _describer, _digest
 from psiprune.experiments.settings import RewirePathSettings
 from psiprune.pruning.settings import RewireSettings
-from psiprune.training.methods import FineTuneSettings
+from psiprune.training.methods import AnyMethod
 
 
 @app.command(name="rewire")
+@with_method_options
 def rewire_command(
     rbm: Path,
     shots: Path,
@@ -20,7 +22,7 @@ def rewire_command(
     out: Out,
     seed: Annotated[int, Whole] = 0,
     rewire: Annotated[RewireSettings | None, Flat] = None,
-    fine_tune: FineTuneSettings | None = None,
+    fine_tune: AnyMethod | None = None,
     state: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -40,7 +42,7 @@ def rewire_command(
     seed
         seed of training, of samples and of random dropping
     fine_tune
-        training after each round; method exact if not given
+        training after each round
     state
         file of the reference state; each level then keeps its error measures, as in a study
     json
@@ -51,22 +53,25 @@ def rewire_command(
     refuse_busy(out)
     from psiprune.data.shots import check_sites, read_shots
     from psiprune.experiments.pruning_path import keep_levels
+    from psiprune.pruning.iterative import tuning_of
     from psiprune.pruning.rewire import check_rewirable, rewire_steps
     from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
 
     start, data = load_rbm(rbm), read_shots(shots)
     check_sites(data, start.visible, "the RBM")
     check_rewirable(start)
-    given = {} if fine_tune is None else fine_tune.model_dump(exclude_unset=True)
+    given = "auto" if fine_tune is None else fine_tune.model_dump(exclude_unset=True)
+    tuning = tuning_of(start, given)
+    assert tuning is not None
     chosen = RewirePathSettings(
         rbm=_digest(rbm),
         shots=_digest(shots),
         state=None if state is None else _digest(state),
         seed=seed,
         rewire=rewire or RewireSettings(),
-        fine_tune=FineTuneSettings(**{"method": "exact", **given}),
+        fine_tune=tuning,
     )
-    rounds, tuning = chosen.rewire.rounds, chosen.fine_tune
+    rounds = chosen.rewire.rounds
     with open_run(out, chosen) as folder, progress_bar(rounds * tuning.epochs) as bar:
         levels = keep_levels(
             folder,

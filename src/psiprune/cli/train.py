@@ -1,4 +1,4 @@
-"""Commands about one RBM: `train` and `evaluate`."""
+"""Command `train`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from psiprune.cli.app import (
     advance,
     app,
     check_new,
-    chosen_settings,
+    chosen_method,
     new_dataset,
     progress_bar,
     show,
 )
+from psiprune.cli.options import with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.work_status import note_kept
-from psiprune.training.methods import TrainSettings
+from psiprune.training.method import Initial
+from psiprune.training.methods import AnyMethod
 
 if TYPE_CHECKING:
     from psiprune.rbm.model import RBM
 
 
 @app.command(name="train")
+@with_method_options
 def train_command(
     shots: Path,
     *,
@@ -36,14 +39,15 @@ def train_command(
     hidden: Annotated[int | None, Whole] = None,
     seed: Annotated[int, Whole] = 0,
     mask: Path | None = None,
-    settings: Annotated[TrainSettings | None, Flat] = None,
+    method: Annotated[AnyMethod | None, Flat] = None,
+    initial: Initial | None = None,
     config: Path | None = None,
     keep_epochs: tuple[Annotated[int, Whole], ...] = (),
     state: Path | None = None,
     history: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Fit an RBM to shots; started again after a stop, the same command goes on.
+    """Train an RBM on shots; rerun the same command to resume.
 
     Parameters
     ----------
@@ -58,8 +62,11 @@ def train_command(
     mask
         which weights exist: file of an RBM whose mask is taken, or .npy or text of 0 and 1 with a
         row for each hidden unit (psiprune mask); all of them if not given
+    initial
+        weights before training: random; local, each hidden unit on one site and those that the data
+        correlate with it; or coded, a code of signs for each site. That of the method if not given
     config
-        TOML file of the settings; options given here win
+        TOML file with the method and its settings; options given here take precedence
     keep_epochs
         epochs after which the RBM is written beside OUT as well, to OUT-epoch-0005.nc and so on; 0
         for the untrained one (psiprune prune --rewind)
@@ -75,7 +82,7 @@ def train_command(
     from psiprune.experiments.recording import train_keeping, train_with_history
     from psiprune.io.checkpoint import checkpointing
     from psiprune.rbm.masks import read_mask
-    from psiprune.training.train import Callback, fingerprint, initial, train
+    from psiprune.training.train import Callback, fingerprint, new_rbm, train
 
     if (state is None) != (history is None):
         raise InputError("--history: needs --state, and --state has no use without it; give both")
@@ -91,7 +98,7 @@ def train_command(
                 f"{mask}: has {there.shape[0]} rows and {there.shape[1]} columns, but there are "
                 f"{units} hidden units and {data.sites} sites; give a mask [hidden, site]"
             )
-    chosen = chosen_settings(TrainSettings, settings, config).for_size(data.sites, units)
+    chosen = chosen_method(method, config).for_size(data.sites, units)
     early = _early_files(out, keep_epochs, chosen.epochs)
     beside = [*early.values()]
     if history is not None:
@@ -103,11 +110,22 @@ def train_command(
         from psiprune.states.mps import load_mps
 
         reference = reference_of(load_mps(state))
-    start = initial(data, units, seed, chosen, there)
+    begin = initial or chosen.INITIAL[0]
+    start = new_rbm(data, units, seed, begin, there)
+    # Files of early epochs belong to one training, so only one initial RBM is tried then.
+    single = initial if not beside else begin
 
     def fit(watch: Callback) -> RBM:
         if reference is None or history is None:
-            return train(data, start=start, seed=seed, settings=chosen, watch=watch)
+            return train(
+                data,
+                hidden=units,
+                mask=there,
+                initial=single,
+                method=chosen,
+                seed=seed,
+                watch=watch,
+            )
         from psiprune.io.netcdf import write_dataset
 
         rbm, entries = train_with_history(start, data, chosen, seed, reference, 10, 10_000, watch)
@@ -131,15 +149,19 @@ def train_command(
         "visible": rbm.visible,
         "hidden": rbm.hidden,
         "weights": rbm.number_of_weights,
+        "method": chosen.model_dump(),
+        "initial": rbm.provenance["initial"],
         "epochs": done,
         "converged": None if converged is None else bool(converged),
+        "training_warnings": [],
         "kept": {str(epoch): str(file) for epoch, file in early.items()},
     }
     kept = "".join(f"\n{file}: epoch {epoch}" for epoch, file in early.items())
     show(
         numbers,
         f"{out}: {rbm.visible} visible and {rbm.hidden} hidden units, {rbm.number_of_weights} "
-        f"weights, {done} epochs over {len(data)} shots{ending}{kept}",
+        f"weights, {done} epochs over {len(data)} shots{ending}\n"
+        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{kept}",
         json,
     )
 

@@ -17,3 +17,7 @@ class DivergenceError(PsipruneError, RuntimeError):
 
 class ConvergenceError(PsipruneError, RuntimeError):
     """A ground state was not found to the accuracy that everything built on it relies on."""
+
+
+class TrainingWarning(UserWarning):
+    """A trained RBM misses its own training shots, or its chains stopped mixing."""

@@ -35,6 +35,7 @@ class Stream(IntEnum):
     CONTROL_MASK = 24
     CLUSTER_NULL = 25
     SECOND_CLUSTER_NULL = 26
+    CODED_WEIGHTS = 27
     # sampling, log Z
     CHAIN_START = 40
     GIBBS = 41
@@ -53,6 +54,8 @@ class Stream(IntEnum):
     NATURAL_START = 63
     NATURAL_STEP = 64
     FISHER_SUBSET = 65
+    MIXING_CHECK = 66
+    LIKELIHOOD_CHECK = 67
     # pruning
     RANDOM_PRUNING = 80
     PRUNING_STEP = 81

@@ -7,11 +7,39 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, field_validator
 
+from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_LEVELS, MOST_SEEDS
 from psiprune.core.settings import Settings
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.method import Initial, Method
+from psiprune.training.methods import (
+    AnyMethod,
+    MethodBySize,
+    by_size_fine_tuning,
+    method_fields,
+)
+
+
+class UntilSettings(Settings):
+    """A path that goes on until a measure hurts."""
+
+    measure: str = Field(description="name of the measure, such as kl or abs_magnetization_roe")
+    limit: float | None = Field(
+        default=None, description="largest value to accept; that of a dense ensemble if not given"
+    )
+    others: int = Field(
+        default=5,
+        ge=1,
+        le=MOST_SEEDS,
+        description="other RBMs trained for the dense ensemble; not in a study, which has seeds",
+    )
+    bisect: bool = Field(
+        default=True, description="go on between the last level within the limit and the next"
+    )
+    draws: int = Field(default=100_000, ge=100, description="RBM samples behind a sampled measure")
 
 
 class EnsembleSettings(Settings):
@@ -36,7 +64,10 @@ class EnsembleSettings(Settings):
     seeds: int = Field(
         default=1, ge=1, le=MOST_SEEDS, description="RBMs trained and pruned for each field"
     )
-    train: TrainSettings = Field(default_factory=TrainSettings)
+    train: AnyMethod = Field(default_factory=CD, description="training of new RBMs")
+    initial: Initial = Field(default="random", description="initial weights of new RBMs")
+
+    _methods = method_fields("train", "fine_tune", "paper_train", "paper_fine_tune")
 
     @field_validator("fields")
     @classmethod
@@ -55,23 +86,20 @@ class EnsembleSettings(Settings):
         """The settings with every method of training, and its defaults, chosen by the size."""
         size = self.sites, self.hidden_units
         sized = {
-            name: value.for_size(*size) for name, value in self if isinstance(value, TrainSettings)
+            name: value.for_size(*size)
+            for name, value in self
+            if isinstance(value, Method | MethodBySize)
         }
         return self.model_copy(update=sized)
 
     def _check_together(self) -> None:
         """What would be refused in the middle of a run, once states and shots are made."""
-        smaller = min(self.sites, self.hidden_units)
         for name, value in self:
-            exact = isinstance(value, TrainSettings) and value.method == "exact"
-            if exact and smaller > EXACT_GRADIENT_UNITS:
-                raise ValueError(
-                    f"{name}.method: 'exact' needs a layer of at most {EXACT_GRADIENT_UNITS} "
-                    f"units, found {self.sites} sites and {self.hidden_units} hidden units; give "
-                    "natural, pcd or cd, or leave it out"
-                )
-        if self.train.method == "natural":
-            self._check_fisher("train.method: 'natural'", "give pcd or cd, or leave it out")
+            if isinstance(value, Method | MethodBySize):
+                try:
+                    value.for_size(self.sites, self.hidden_units)
+                except InputError as error:
+                    raise ValueError(f"{name}.{error}") from None
 
     def _check_fisher(self, what: str, way: str) -> None:
         """Refuse what holds the Fisher matrix of the dense RBM where that is too large."""
@@ -90,7 +118,9 @@ class StudySettings(EnsembleSettings):
         default=10, ge=1, description="epochs between entries of the history"
     )
     prune: PruneSettings = Field(default_factory=PruneSettings)
-    fine_tune: FineTuneSettings = Field(default_factory=FineTuneSettings)
+    fine_tune: AnyMethod = Field(
+        default_factory=CD.for_fine_tuning, description="training after each pruning step"
+    )
     measure: MeasureSettings = Field(default_factory=MeasureSettings)
     rewind_epoch: int | None = Field(
         default=None,
@@ -109,12 +139,12 @@ class StudySettings(EnsembleSettings):
         if self.prune.criterion == "surgeon":
             self._check_fisher("prune.criterion: 'surgeon'", "give damage or magnitude")
         if self.rewind_epoch is not None:
-            if self.rewind_epoch > self.train.epochs:
+            epochs = self.train.for_size(self.sites, self.hidden_units).epochs
+            if self.rewind_epoch > epochs:
                 raise ValueError(
-                    f"rewind_epoch: training has {self.train.epochs} epochs, "
-                    f"found {self.rewind_epoch}"
+                    f"rewind_epoch: training has {epochs} epochs, found {self.rewind_epoch}"
                 )
-            if self.fine_tune != FineTuneSettings():
+            if self.fine_tune != CD.for_fine_tuning():
                 raise ValueError(
                     "fine_tune: has no use with rewind_epoch, as after each step the training of "
                     "`train` comes again; leave one of them out"
@@ -130,11 +160,11 @@ class StudySettings(EnsembleSettings):
             )
 
     @property
-    def tuning(self) -> FineTuneSettings:
+    def tuning(self) -> Method:
         """Training after each step: `fine_tune`, or after a rewind `train` once more."""
         if self.rewind_epoch is None:
             return self.fine_tune
-        return FineTuneSettings(**self.train.model_dump())
+        return self.train
 
 
 class SparseSettings(EnsembleSettings):
@@ -158,7 +188,9 @@ class SparseSettings(EnsembleSettings):
     history_every: int = Field(
         default=10, ge=1, description="epochs between entries of the history"
     )
-    fine_tune: FineTuneSettings = Field(default_factory=FineTuneSettings)
+    fine_tune: AnyMethod = Field(
+        default_factory=CD.for_fine_tuning, description="training after each pruning step"
+    )
     measure: MeasureSettings = Field(default_factory=MeasureSettings)
 
     @property
@@ -244,20 +276,20 @@ class FrontierSettings(EnsembleSettings):
         default=(1, 2, 3, 4), min_length=1, description="bond dimensions of the MPS"
     )
     limit: float = Field(default=0.02, gt=0, description="largest mROE to accept in the table")
-    train: TrainSettings = Field(
-        default_factory=lambda: TrainSettings(method="exact", epochs=100),
+    train: AnyMethod = Field(
+        default_factory=lambda: ExactNaturalGradient(epochs=100, weight_decay=0.0),
         description="training of new RBMs",
     )
-    fine_tune: FineTuneSettings = Field(
-        default_factory=lambda: FineTuneSettings(method="exact", epochs=20),
+    fine_tune: AnyMethod = Field(
+        default_factory=lambda: ExactNaturalGradient(epochs=20, weight_decay=0.0),
         description="training after each change of a mask",
     )
-    paper_train: TrainSettings = Field(
-        default_factory=lambda: TrainSettings(method="cd"),
+    paper_train: AnyMethod = Field(
+        default_factory=CD,
         description="training of the paper's RBMs",
     )
-    paper_fine_tune: FineTuneSettings = Field(
-        default_factory=lambda: FineTuneSettings(method="cd"),
+    paper_fine_tune: AnyMethod = Field(
+        default_factory=CD.for_fine_tuning,
         description="training of the paper's RBMs after each step",
     )
     rewire: RewireSettings = Field(default_factory=RewireSettings)
@@ -296,25 +328,6 @@ class FrontierSettings(EnsembleSettings):
             raise ValueError(f"rewired: must be levels up to {self.levels}, found {self.rewired}")
 
 
-class UntilSettings(Settings):
-    """A path that goes on until a measure hurts."""
-
-    measure: str = Field(description="name of the measure, such as kl or abs_magnetization_roe")
-    limit: float | None = Field(
-        default=None, description="largest value to accept; that of a dense ensemble if not given"
-    )
-    others: int = Field(
-        default=5,
-        ge=1,
-        le=MOST_SEEDS,
-        description="other RBMs trained for the dense ensemble; not in a study, which has seeds",
-    )
-    bisect: bool = Field(
-        default=True, description="go on between the last level within the limit and the next"
-    )
-    draws: int = Field(default=100_000, ge=100, description="RBM samples behind a sampled measure")
-
-
 class PathSettings(Settings):
     """One pruning path on given files; the checksums tell whether they are still the same."""
 
@@ -329,10 +342,12 @@ class PathSettings(Settings):
         description="of random pruning, of samples and of fine-tuning",
     )
     prune: PruneSettings = Field(default_factory=PruneSettings)
-    fine_tune: FineTuneSettings | None = Field(default_factory=FineTuneSettings)
+    fine_tune: AnyMethod | None = Field(default_factory=by_size_fine_tuning)
     until: UntilSettings | None = Field(
         default=None, description="where the path ends, if not after its levels"
     )
+
+    _methods = method_fields("fine_tune")
 
 
 class RewirePathSettings(Settings):
@@ -345,4 +360,6 @@ class RewirePathSettings(Settings):
         default=0, ge=0, lt=2**62, description="of training, of samples and of random dropping"
     )
     rewire: RewireSettings = Field(default_factory=RewireSettings)
-    fine_tune: FineTuneSettings = Field(default_factory=FineTuneSettings)
+    fine_tune: AnyMethod = Field(default_factory=by_size_fine_tuning)
+
+    _methods = method_fields("fine_tune")

@@ -17,7 +17,8 @@ from psiprune.experiments.settings import (
 )
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.cd import CD
+from psiprune.training.methods import AnyMethod
 
 #: Density at which alternative schedules end: the paper's Fig. 2 ends there too.
 _LAST = 0.15
@@ -58,8 +59,8 @@ class PaperSettings(EnsembleSettings):
     history_every: int = Field(
         default=10, ge=1, description="epochs between entries of a training's history"
     )
-    train: TrainSettings = Field(default_factory=lambda: TrainSettings(method="cd"))
-    fine_tune: FineTuneSettings = Field(default_factory=lambda: FineTuneSettings(method="cd"))
+    train: AnyMethod = Field(default_factory=CD)
+    fine_tune: AnyMethod = Field(default_factory=CD.for_fine_tuning)
     measure: MeasureSettings = Field(default_factory=MeasureSettings)
 
     @classmethod
@@ -104,7 +105,7 @@ class PaperSettings(EnsembleSettings):
     @property
     def _at_the_end(self) -> int:
         """`history_every` of a training of which only the end is looked at."""
-        return max(1, self.train.epochs)
+        return max(1, self.train.for_size(self.sites, self.hidden_units).epochs)
 
     def graph(self) -> StudySettings:
         """Fig. 1: one small RBM at the critical point."""

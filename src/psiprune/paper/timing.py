@@ -1,4 +1,4 @@
-"""How much faster a pruned RBM is trained and sampled; times, so of this machine and this hour."""
+"""Measure how much faster a pruned RBM is trained and sampled, on this machine."""
 
 from __future__ import annotations
 
@@ -12,47 +12,45 @@ from psiprune.data.shots import Shots
 from psiprune.io.provenance import describe_machine
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import TrainSettings
-from psiprune.training.train import train
+from psiprune.training.cd import CD
+from psiprune.training.contrastive_divergence import ContrastiveDivergence
+from psiprune.training.method import Method
+from psiprune.training.train import fit
 
-#: Work of one measurement, some 50 ms with 18 x 9 weights; the best of several counts.
+#: Gibbs steps of one measurement, some 50 ms with 18 x 9 weights; the fastest of several counts.
 _STEPS, _REPEATS = 20_000, 5
-#: Training is timed by what so many more updates take, so that what is done once does not count.
+#: Training is timed by so many additional updates, so that one-time work does not count.
 _UPDATES = 4_000
 _CHAINS = 112  # one full tile, on one core
 
 
 @single_blas_thread()
-def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> dict[str, Any]:
-    """Microseconds of a contrastive divergence update, and of a Gibbs step of one chain, by RBM.
+def time_levels(rbms: Sequence[RBM], shots: Shots, training: Method) -> dict[str, Any]:
+    """Time a contrastive divergence update and a Gibbs step of one chain for each RBM.
 
-    On one core each, the fastest of five; an update has `batch_size` shots and `cd_steps` steps.
+    In microseconds on one core, the fastest of five; an update has `batch_size` shots and
+    `cd_steps` steps.
 
     Returns:
         {"machine", "unit", "sites", "hidden", "batch_size", "cd_steps", "rows"}; a row has weights,
         density, cd_update and gibbs_step.
     """
-    part = Shots(shots.bits[: 100 * training.batch_size])
-    each = -(-len(part) // training.batch_size)
+    timed = training if isinstance(training, ContrastiveDivergence) else CD()
+    part = Shots(shots.bits[: 100 * timed.batch_size])
+    each = -(-len(part) // timed.batch_size)
     more = -(-_UPDATES // each)
     short, long = (
-        TrainSettings(
-            method="cd",
-            epochs=epochs,
-            batch_size=training.batch_size,
-            cd_steps=training.cd_steps,
-            learning_rate=1e-9,
-        )
+        CD(epochs=epochs, batch_size=timed.batch_size, steps=timed.steps, learning_rate=1e-9)
         for epochs in (1, 1 + more)
     )
-    train(part, start=rbms[0], settings=short, seed=0)  # compiles, or reads what was compiled
+    fit(rbms[0], part, short, seed=0)  # compiles, or loads from the cache
     rows = []
     for rbm in rbms:
         start = gibbs.random_start(_CHAINS, rbm.visible, 0)
         chains = gibbs.step(gibbs.start_chains(rbm.compiled, start, 0), 10)
 
-        def update(settings: TrainSettings, rbm: RBM = rbm) -> None:
-            train(part, start=rbm, settings=settings, seed=0)
+        def update(method: CD, rbm: RBM = rbm) -> None:
+            fit(rbm, part, method, seed=0)
 
         def walk(chains: gibbs.Chains = chains) -> None:
             gibbs.step(chains, _STEPS)
@@ -71,14 +69,14 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: TrainSettings) -> d
         "unit": "microseconds",
         "sites": rbms[0].visible,
         "hidden": rbms[0].hidden,
-        "batch_size": training.batch_size,
-        "cd_steps": training.cd_steps,
+        "batch_size": timed.batch_size,
+        "cd_steps": timed.steps,
         "rows": rows,
     }
 
 
 def _fastest(work: Callable[[], None]) -> float:
-    """Seconds of the fastest of several runs."""
+    """Return the seconds of the fastest of several runs."""
     times = []
     for _ in range(_REPEATS):
         begin = time.perf_counter()

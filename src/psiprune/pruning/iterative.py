@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from numpy.typing import ArrayLike
 
@@ -12,14 +12,17 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.metrics.against_state import Reference, Report, evaluate, reference_of
 from psiprune.pruning import criteria
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
 from psiprune.pruning.optimal_brain_surgeon import prune_obs
 from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import FineTuneSettings, TrainSettings
-from psiprune.training.train import Callback, train
+from psiprune.states.mps import MPS
+from psiprune.training.method import Method
+from psiprune.training.methods import MethodBySize, MethodLike, as_method
+from psiprune.training.train import Callback, fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +32,17 @@ class Level:
     Attributes:
         step: number of pruning steps behind it.
         rbm: the RBM after pruning and fine-tuning.
+        metrics: what `evaluate` measured against the reference of `prune`; None without one.
     """
 
     step: int
     rbm: RBM
+    metrics: Report | None = None
+
+    def __repr__(self) -> str:
+        """Return one line: step, number of weights and, if measured, the KL divergence."""
+        kl = "" if self.metrics is None else f", KL {self.metrics.kl.value:.3g}"
+        return f"Level({self.step}, {self.rbm.number_of_weights} weights{kl})"
 
     @property
     def fraction_pruned(self) -> float:
@@ -68,7 +78,7 @@ def prune_to_count(rbm: RBM, count: int, settings: PruneSettings, seed: int, ste
 def fine_tuned(
     rbm: RBM,
     shots: Shots,
-    settings: FineTuneSettings | None,
+    method: Method | None,
     seed: int,
     step: int,
     watch: Callback | None = None,
@@ -77,15 +87,9 @@ def fine_tuned(
     """The RBM trained on after a step; with `rewind` from the weights and biases of that RBM."""
     if rewind is not None:
         rbm = rewind.with_mask(rbm.mask)
-    if settings is None:
+    if method is None:
         return rbm
-    return train(
-        shots,
-        start=rbm,
-        settings=settings,
-        seed=derive_seed(seed, Stream.FINE_TUNING, step),
-        watch=watch,
-    )
+    return fit(rbm, shots, method, derive_seed(seed, Stream.FINE_TUNING, step), watch)
 
 
 def next_level(
@@ -93,7 +97,7 @@ def next_level(
     total: int,
     shots: Shots,
     settings: PruneSettings,
-    fine_tune: FineTuneSettings | None,
+    fine_tune: Method | None,
     seed: int,
     watch: Callback | None = None,
     rewind: RBM | None = None,
@@ -110,7 +114,7 @@ def prune_steps(
     total: int,
     shots: Shots,
     settings: PruneSettings,
-    fine_tune: FineTuneSettings | None,
+    fine_tune: Method | None,
     seed: int,
     watch: Callback | None = None,
     rewind: RBM | None = None,
@@ -137,10 +141,11 @@ def prune(
     density: float | None = None,
     levels: int | None = None,
     compensate: bool = False,
-    fine_tune: Literal["cd", "pcd", "natural", "exact"] | None = "cd",
+    fine_tune: MethodLike | None = "auto",
     rewind: RBM | None = None,
+    reference: MPS | Reference | None = None,
+    draws: int = 100_000,
     seed: int = 0,
-    **changes: Any,
 ) -> list[Level]:
     """Prune step by step, as the paper does (its Fig. 1 and Table I): remove, train on, repeat.
 
@@ -157,19 +162,24 @@ def prune(
         levels: number of pruning steps, at most; 20 if not given, or as many as the density takes.
             A path ends before where one weight is left.
         compensate: add half of a removed weight to the biases of its units; see `compensated`.
-        fine_tune: method of training after each step, or None for no training.
+        fine_tune: method of training after each step, such as `CD(epochs=30)`; or a name, "cd",
+            "pcd", "natural" or "exact", which stands for the method with its defaults for
+            fine-tuning (`CD.for_fine_tuning()`); "auto" is the best one for the size; None for no
+            training.
         rewind: an RBM with the same units, untrained or of an early epoch. After each step the
             surviving weights and the biases are set to its values and trained from there (lottery
             tickets; Frankle & Carbin, ICLR 2019), by default for as long as a new RBM.
+        reference: state against which every level is measured, as by `evaluate`.
+        draws: RBM samples behind each sampled metric.
         seed: of fine-tuning, of random pruning and of samples.
-        **changes: settings of fine-tuning: epochs (a level), learning_rate, cd_steps, ...
 
     Returns:
-        Levels, one more than steps; the first is `rbm` itself.
+        Levels, one more than steps; the first is `rbm` itself. With a reference `level.metrics`
+        holds KL, fidelity, energy, magnetization and correlations, which `plot_path` draws.
 
     Raises:
         InputError: an argument breaks its rule.
-        Diverged: fine-tuning left the finite numbers.
+        DivergenceError: fine-tuning left the finite numbers.
     """
     data = as_shots(shots)
     check_sites(data, rbm.visible, "the RBM")
@@ -182,27 +192,33 @@ def prune(
         compensate=compensate,
         **steps,
     )
-    if fine_tune is None and changes:
-        raise InputError(f"{next(iter(changes))}: has no use with fine_tune = None")
-    tuning = None
-    if fine_tune is not None:
-        given = {"method": fine_tune, **changes}
-        tuning = FineTuneSettings(**given) if rewind is None else retrain_settings(rbm, given)
+    tuning = tuning_of(rbm, fine_tune, rewind)
     check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)
     own = check_seed(seed)
     settings = truncate(settings, rbm.number_of_weights)
     rest = prune_steps(first, rbm.number_of_weights, data, settings, tuning, own, rewind=rewind)
-    return [first, *rest]
+    path = [first, *rest]
+    if reference is None:
+        return path
+    against = reference if isinstance(reference, Reference) else reference_of(reference)
+    return [
+        replace(level, metrics=evaluate(level.rbm, against, draws=draws, seed=own))
+        for level in path
+    ]
 
 
-def retrain_settings(rbm: RBM, given: Mapping[str, Any]) -> FineTuneSettings:
-    """Settings of the training after a rewind: as given, and else those of a new RBM."""
-    training = TrainSettings(**given).for_size(rbm.visible, rbm.hidden)
-    return FineTuneSettings(**training.model_dump())
+def tuning_of(rbm: RBM, fine_tune: MethodLike | None, rewind: RBM | None = None) -> Method | None:
+    """Return the method of fine-tuning for an RBM; after a rewind with the defaults of training."""
+    if fine_tune is None:
+        return None
+    method = as_method(fine_tune, fine_tuning=rewind is None)
+    if rewind is not None and isinstance(method, MethodBySize):
+        method = MethodBySize(epochs=method.epochs)
+    return method.for_size(rbm.visible, rbm.hidden)
 
 
-def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: FineTuneSettings | None) -> None:
+def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: Method | None) -> None:
     """Raise InputError unless an RBM can be rewound to `rewind` and trained from there."""
     if rewind is None:
         return

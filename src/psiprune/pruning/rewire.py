@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,7 @@ from psiprune.core.validation import check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.inference.fisher import model_configurations
 from psiprune.pruning.criteria import DRAWS, top_k_mask
-from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count
+from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count, tuning_of
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.rbm.likelihood import (
     WeightedConfigurations,
@@ -31,7 +31,8 @@ from psiprune.rbm.likelihood import (
     unique_configurations,
 )
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import FineTuneSettings
+from psiprune.training.method import Method
+from psiprune.training.methods import MethodLike
 from psiprune.training.train import Callback
 
 Float64 = NDArray[np.float64]
@@ -95,7 +96,7 @@ def rewire_steps(
     level: Level,
     shots: Shots,
     settings: RewireSettings,
-    fine_tune: FineTuneSettings,
+    fine_tune: Method,
     seed: int,
     watch: Callback | None = None,
 ) -> Iterator[Level]:
@@ -124,9 +125,8 @@ def rewire(
     rounds: int = 20,
     share: float = 0.3,
     criterion: Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"] = "surgeon",
-    fine_tune: Literal["cd", "pcd", "natural", "exact"] = "exact",
+    fine_tune: MethodLike = "auto",
     seed: int = 0,
-    **changes: Any,
 ) -> list[Level]:
     """Move the weights of a sparse RBM to where they are needed, at a fixed number of weights.
 
@@ -142,9 +142,8 @@ def rewire(
         rounds: how often.
         share: of the weights that move in the first round.
         criterion: which weights are dropped, as in `prune`.
-        fine_tune: method of training after each round; "exact" needs a layer of at most 18 units.
+        fine_tune: method of training after each round, or its name, as in `prune`.
         seed: of training, of samples and of random dropping.
-        **changes: settings of fine-tuning: epochs (a round), learning_rate, ...
 
     Returns:
         Levels, one more than rounds; the first is `rbm` itself, an undone round repeats the RBM
@@ -152,7 +151,7 @@ def rewire(
 
     Raises:
         InputError: an argument breaks its rule, the RBM lacks no weight, or it has only one.
-        Diverged: fine-tuning left the finite numbers.
+        DivergenceError: fine-tuning left the finite numbers.
 
     Source: Evci et al., "Rigging the Lottery", ICML 2020, arXiv:1911.11134.
     """
@@ -163,7 +162,8 @@ def rewire(
             "fine_tune: must be a method of training (cd, pcd, natural or exact), found None; "
             "weights grow at 0, so without training a round would only remove some"
         )
-    tuning = FineTuneSettings(**{"method": fine_tune, **changes})
+    tuning = tuning_of(rbm, fine_tune)
+    assert tuning is not None
     check_rewirable(rbm)
     first = Level(0, rbm)
     return [first, *rewire_steps(first, data, settings, tuning, check_seed(seed))]

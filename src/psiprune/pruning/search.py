@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
-from psiprune.pruning.iterative import Level, check_rewind, fine_tuned, next_level, prune_to_count
+from psiprune.pruning.iterative import (
+    Level,
+    check_rewind,
+    fine_tuned,
+    next_level,
+    prune_to_count,
+    tuning_of,
+)
 from psiprune.pruning.schedule import count_at
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.method import Initial, Method
+from psiprune.training.methods import METHODS, MethodLike, as_method
 from psiprune.training.train import Callback, train
 
 #: More than any path has steps: the random numbers of a bisection are not those of a level.
@@ -62,7 +70,7 @@ def find_smallest(
     measure: Callable[[RBM], float],
     limit: float,
     settings: PruneSettings | None = None,
-    fine_tune: FineTuneSettings | None = None,
+    fine_tune: MethodLike | None = "auto",
     bisect: bool = True,
     rewind: RBM | None = None,
     path: Sequence[Level] = (),
@@ -82,7 +90,8 @@ def find_smallest(
         measure: any function RBM -> number that grows with damage; NaN counts as beyond the limit.
         limit: the largest value to accept.
         settings: criterion and schedule; by default magnitude, 10 % a step.
-        fine_tune: training after each step, or None for no training.
+        fine_tune: method of training after each step, or its name, see `prune`; None for no
+            training.
         bisect: False ends with the last level within the limit.
         rewind: see `prune`.
         path: levels of this path that are there already, from 0 on; they are not made again.
@@ -97,7 +106,8 @@ def find_smallest(
     """
     data, seed = check_sites(as_shots(shots), rbm.visible, "the RBM"), check_seed(seed)
     settings = PruneSettings(levels=1000) if settings is None else settings
-    check_rewind(rewind, rbm, fine_tune)
+    tuning = tuning_of(rbm, fine_tune, rewind)
+    check_rewind(rewind, rbm, tuning)
     if math.isnan(limit):
         raise InputError("limit: must be a number, found nan")
     keep = _make if keep is None else keep
@@ -124,7 +134,7 @@ def find_smallest(
         def step(last: Level = last) -> RBM:
             if last.step + 1 < len(path):
                 return path[last.step + 1].rbm
-            return next_level(last, total, data, settings, fine_tune, seed, watch, rewind).rbm
+            return next_level(last, total, data, settings, tuning, seed, watch, rewind).rbm
 
         tried = attempt(f"level-{last.step + 1:02d}", step)
         level = Level(last.step + 1, tried.rbm)
@@ -138,7 +148,7 @@ def find_smallest(
         def halve(start: RBM = good.rbm, count: int = count) -> RBM:
             own = _BISECTION + count
             pruned = prune_to_count(start, count, settings, seed, own)
-            return fine_tuned(pruned, data, fine_tune, seed, own, watch, rewind)
+            return fine_tuned(pruned, data, tuning, seed, own, watch, rewind)
 
         tried = attempt(f"trial-{count:04d}", halve)
         if tried.value <= limit:
@@ -183,37 +193,47 @@ def dense_limit(
         InputError: the RBM is pruned, was trained on from another one, or does not tell how it was
             trained.
     """
-    seed, settings = how_trained(rbm)
+    seed, method, initial = how_trained(rbm)
     keep = _make if keep is None else keep
     values = [measure(rbm)]
     for k in range(1, check_count("others", others, 1) + 1):
 
         def make(k: int = k) -> Trial:
-            other = train(shots, hidden=rbm.hidden, seed=seed + k, settings=settings, watch=watch)
+            other = train(
+                shots,
+                hidden=rbm.hidden,
+                seed=seed + k,
+                method=method,
+                initial=initial,
+                watch=watch,
+            )
             return Trial(f"other-{k}", other, measure(other))
 
         values.append(keep(f"other-{k}", make).value)
     return max(values)
 
 
-def how_trained(rbm: RBM) -> tuple[int, TrainSettings]:
-    """Seed and settings of the training of a dense RBM, from its provenance.
+def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
+    """Return seed, method and initial weights of the training of a dense RBM, by its provenance.
 
     Raises:
-        InputError: the RBM is pruned, was trained on from another one, or does not tell.
+        InputError: the RBM is pruned, continued the training of another one, or its provenance
+            does not name the method with every field.
     """
-    own = rbm.provenance
-    seed = own.get("seed")
+    recorded = rbm.provenance
+    seed, kind = recorded.get("seed"), METHODS.get(str(recorded.get("method")))
     if not rbm.mask.all():
         why = "is pruned"
-    elif "start" in own:
-        why = "was trained on from another one"
-    elif own.get("method") is None or not isinstance(seed, int):
-        why = "does not tell how it was trained"
+    elif "start" in recorded:
+        why = "continued the training of another one"
+    elif kind is None or not isinstance(seed, int) or not {*kind.model_fields} <= {*recorded}:
+        why = "has no complete record of its training"
     else:
-        known = {name: own[name] for name in TrainSettings.model_fields if name in own}
-        return seed, TrainSettings(**known)  # type: ignore[arg-type]
-    raise InputError(f"limit: must be given, as the RBM {why}, so no others can be trained")
+        fields = {name: recorded[name] for name in kind.model_fields if name != "method"}
+        method = as_method({"method": recorded["method"], **fields})
+        assert isinstance(method, Method)
+        return seed, method, cast("Initial | None", recorded.get("initial"))
+    raise InputError(f"limit: must be given, because the RBM {why}, so no others can be trained")
 
 
 def _make(_: str, make: Callable[[], Trial]) -> Trial:

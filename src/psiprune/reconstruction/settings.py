@@ -9,7 +9,14 @@ from pydantic import Field, PositiveFloat, field_validator
 from psiprune.core.limits import MOST_SEEDS
 from psiprune.core.settings import Settings
 from psiprune.pruning.settings import SearchSettings
-from psiprune.training.methods import FineTuneSettings, TrainSettings
+from psiprune.training.contrastive_divergence import ContrastiveDivergence
+from psiprune.training.method import Method
+from psiprune.training.methods import (
+    AnyMethod,
+    by_size,
+    by_size_fine_tuning,
+    method_fields,
+)
 
 #: Learning rates that `cd` and `pcd` choose from.
 _RATES = (0.03, 0.1, 0.3)
@@ -64,9 +71,16 @@ class ReconstructSettings(Settings):
         default=None,
         description="checksum that the bits must have; a run writes it into its config.toml",
     )
-    train: TrainSettings = Field(default_factory=TrainSettings)
-    fine_tune: FineTuneSettings = Field(default_factory=FineTuneSettings)
+    train: AnyMethod = Field(
+        default_factory=by_size, description="training of each RBM; the best for its size"
+    )
+    fine_tune: AnyMethod = Field(
+        default_factory=by_size_fine_tuning,
+        description="training after each pruning step; the best for the size",
+    )
     prune: SearchSettings = Field(default_factory=SearchSettings)
+
+    _methods = method_fields("train", "fine_tune")
 
     @field_validator("hidden", "learning_rates")
     @classmethod
@@ -86,15 +100,17 @@ class ReconstructSettings(Settings):
         """Learning rates to choose from, where the method is cd or pcd."""
         if self.learning_rates is not None:
             return self.learning_rates
-        given = "learning_rate" in self.train.model_fields_set
-        return (self.train.learning_rate,) if given else _RATES
+        train = self.train
+        if isinstance(train, ContrastiveDivergence) and "learning_rate" in train.model_fields_set:
+            return (train.learning_rate,)
+        return _RATES
 
-    def candidates(self, sites: int) -> list[tuple[int, TrainSettings]]:
+    def candidates(self, sites: int) -> list[tuple[int, Method]]:
         """(hidden units, training) of every model to choose from, the method chosen by size."""
-        found = []
+        found: list[tuple[int, Method]] = []
         for hidden in self.units_for(sites):
             sized = self.train.for_size(sites, hidden)
-            if sized.method in ("cd", "pcd"):
+            if isinstance(sized, ContrastiveDivergence):
                 found += [
                     (hidden, sized.model_copy(update={"learning_rate": rate}))
                     for rate in self.rates()

@@ -1,131 +1,193 @@
-"""Contrastive divergence, CD-k and PCD."""
+"""What CD and PCD share: stochastic gradient steps with a negative phase of k Gibbs steps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field
 
 from psiprune.core.exceptions import DivergenceError
-from psiprune.core.random import Stream, generator_for, stream_key
-from psiprune.data.shots import Shots
-from psiprune.kernels import cd, layout
-from psiprune.rbm.model import RBM
-from psiprune.training.methods import TrainSettings
+from psiprune.training.method import Method, decayed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from psiprune.data.shots import Shots
+    from psiprune.kernels import layout
+    from psiprune.rbm.model import RBM
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingState:
-    """All that the next epoch needs besides the shots, the settings and the seed.
+class ContrastiveState:
+    """The state after an epoch.
 
     Attributes:
         mask: bool [hidden, visible].
+        data: the shots as words, uint32 [word, shot].
+        graph: neighbours of each unit under the mask.
+        seed: of the training.
         epoch: epochs done.
-        at: parameters in float32, weights [edge] by rows of the mask.
-        velocity: of momentum, shaped like `at`.
-        chains: persistent chains [tile, visible, lane]; no tile unless method = "pcd".
+        params: parameters in float32, weights [edge] by rows of the mask.
+        velocity: of momentum, shaped like `params`.
+        chains: persistent chains [tile, visible, lane]; no tile with CD.
     """
 
     mask: NDArray[np.bool_]
+    data: NDArray[np.uint32]
+    graph: layout.Graph
+    seed: int
     epoch: int
-    at: layout.Parameters
+    params: layout.Parameters
     velocity: layout.Parameters
     chains: NDArray[np.float32]
+
+    #: Stochastic steps never end by themselves.
+    done: ClassVar[bool] = False
 
     @property
     def rbm(self) -> RBM:
         """The RBM at this epoch. A weight outside the mask is exactly 0."""
+        import numpy as np
+
+        from psiprune.rbm.model import RBM
+
         weights = np.zeros(self.mask.shape)
-        weights[self.mask] = self.at.weights
+        weights[self.mask] = self.params.weights
         visible_bias, hidden_bias = (
-            bias.astype(np.float64) for bias in (self.at.visible_bias, self.at.hidden_bias)
+            bias.astype(np.float64) for bias in (self.params.visible_bias, self.params.hidden_bias)
         )
         return RBM(weights, visible_bias, hidden_bias, self.mask)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """What a checkpoint keeps."""
+        """Return what a checkpoint stores."""
+        import numpy as np
+
         return {
-            "parameters": np.concatenate(self.at),
+            "parameters": np.concatenate(self.params),
             "velocity": np.concatenate(self.velocity),
             "chains": self.chains,
         }
 
-    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> TrainingState:
-        """From the start of a training, the state that gave these arrays."""
-        ends = np.cumsum([len(values) for values in self.at])[:-1]
-        at, velocity = (
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ContrastiveState:
+        """Return the state that gave these arrays; `self` is the state before the first epoch."""
+        import numpy as np
+
+        from psiprune.kernels import layout
+
+        ends = np.cumsum([len(values) for values in self.params])[:-1]
+        params, velocity = (
             layout.Parameters(*np.split(arrays[name], ends)) for name in ("parameters", "velocity")
         )
-        return TrainingState(self.mask, epoch, at, velocity, arrays["chains"])
+        return replace(self, epoch=epoch, params=params, velocity=velocity, chains=arrays["chains"])
 
 
-def start_training(rbm: RBM, settings: TrainSettings, seed: int) -> TrainingState:
-    """The state before the first epoch; persistent chains start at random."""
-    at = rbm.compiled.params
-    velocity = layout.Parameters(*(np.zeros_like(values) for values in at))
-    lanes = layout.lanes_of(layout.tile_shape(settings.batch_size))
-    tiles = -(-settings.batch_size // lanes) if settings.method == "pcd" else 0
-    generator = generator_for(seed, Stream.PERSISTENT_CHAINS)
-    chains = generator.integers(0, 2, (tiles, rbm.visible, lanes)).astype(np.float32)
-    return TrainingState(rbm.mask, 0, at, velocity, chains)
+class ContrastiveInfo(NamedTuple):
+    """What may be inspected of an epoch: the learning rate that it used."""
+
+    learning_rate: float
 
 
-def train_epochs(
-    start: TrainingState, shots: Shots, settings: TrainSettings, seed: int
-) -> Iterator[TrainingState]:
-    """The states after each epoch still to do; `start` may be the state of an earlier run.
+class ContrastiveDivergence(Method):
+    """Fields and step of CD and PCD.
 
-    The step is up the gradient of the log-likelihood, <v_i h_j>_data - <v_i h_j>_model and so on,
-    with the second average over the ends of Gibbs chains of k steps (Hinton 2002). The learning
-    rate falls exponentially from epoch to epoch. Random numbers depend on the seed and the epoch
-    alone, so a run taken up again ends with the same bits as an unbroken one.
-
-    Raises:
-        Diverged: a parameter is no longer finite.
+    A step goes up the gradient <v_i h_j>_data - <v_i h_j>_model (likewise for the biases), with
+    the second average over the ends of Gibbs chains of k steps (Hinton, Neural Comput. 14, 1771
+    (2002)). The learning rate falls exponentially from epoch to epoch.
     """
-    data, graph = layout.pack(shots.bits), layout.graph_of(start.mask)
-    state = start
-    while state.epoch < settings.epochs:
-        state = _one_epoch(state, data, graph, settings, seed)
-        if not all(np.isfinite(values).all() for values in state.at):
+
+    epochs: int = Field(default=500, ge=0, description="passes over all shots")
+    batch_size: int = Field(default=100, ge=1, description="shots, and Gibbs chains, per update")
+    steps: int = Field(default=10, ge=1, description="Gibbs steps of the negative phase, k")
+    learning_rate: float = Field(
+        default=0.1, gt=0, le=1000, description="learning rate of the first epoch"
+    )
+    learning_rate_decay: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="learning rate of the last epoch over that of the first",
+    )
+    momentum: float = Field(
+        default=0.0, ge=0, lt=1, description="fraction of the last step added to the next"
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="L2 penalty on weights, not on biases, per update"
+    )
+
+    FINE_TUNING: ClassVar[Mapping[str, float]] = {
+        "epochs": 30,
+        "learning_rate": 0.02,
+        "learning_rate_decay": 0.1,
+    }
+
+    def init(self, rbm: RBM, shots: Shots, seed: int) -> ContrastiveState:
+        """Return the state before the first epoch; see `Method.init`."""
+        import numpy as np
+
+        from psiprune.kernels import layout
+
+        params = rbm.compiled.params
+        lanes = layout.lanes_of(layout.tile_shape(self.batch_size))
+        return ContrastiveState(
+            mask=rbm.mask,
+            data=layout.pack(shots.bits),
+            graph=layout.graph_of(rbm.mask),
+            seed=seed,
+            epoch=0,
+            params=params,
+            velocity=layout.Parameters(*(np.zeros_like(values) for values in params)),
+            chains=self.start_chains(rbm.visible, lanes, seed),
+        )
+
+    def start_chains(self, visible: int, lanes: int, seed: int) -> NDArray[np.float32]:
+        """Return the persistent chains [tile, visible, lane] of the first epoch; none for CD."""
+        import numpy as np
+
+        return np.empty((0, visible, lanes), np.float32)
+
+    def step(self, state: ContrastiveState) -> tuple[ContrastiveState, ContrastiveInfo]:
+        """Return the state after one epoch, and its learning rate; see `Method.step`.
+
+        Raises:
+            DivergenceError: a parameter is no longer finite.
+        """
+        import numpy as np
+
+        from psiprune.core.random import Stream, stream_key
+        from psiprune.kernels import cd, layout
+
+        params, velocity = (
+            layout.Parameters(*(values.copy() for values in group))
+            for group in (state.params, state.velocity)
+        )
+        chains = state.chains.copy()
+        order = np.arange(state.data.shape[1], dtype=np.int32)
+        cd.shuffle(order, stream_key(state.seed, Stream.SHUFFLE, state.epoch))
+        rate = decayed(self.learning_rate, self.learning_rate_decay, state.epoch, self.epochs)
+        cd.train_epoch(
+            state.data,
+            order,
+            self.batch_size,
+            self.steps,
+            chains,
+            state.graph,
+            params,
+            velocity,
+            np.float32(rate),
+            np.float32(self.momentum),
+            np.float32(self.weight_decay),
+            stream_key(state.seed, Stream.NEGATIVE_PHASE, state.epoch),
+            layout.tile_shape(self.batch_size),
+        )
+        after = replace(
+            state, epoch=state.epoch + 1, params=params, velocity=velocity, chains=chains
+        )
+        if not all(np.isfinite(values).all() for values in params):
             raise DivergenceError(
-                f"training diverged in epoch {state.epoch} (a parameter is not finite); "
-                f"learning_rate = {settings.learning_rate} is too large, take a smaller one"
+                f"training diverged in epoch {after.epoch} (a parameter is not finite): "
+                f"learning_rate = {self.learning_rate} is too large; reduce it"
             )
-        yield state
-
-
-def _one_epoch(
-    state: TrainingState,
-    data: NDArray[np.uint32],
-    graph: layout.Graph,
-    settings: TrainSettings,
-    seed: int,
-) -> TrainingState:
-    at, velocity = (
-        layout.Parameters(*(values.copy() for values in group))
-        for group in (state.at, state.velocity)
-    )
-    chains = state.chains.copy()
-    order = np.arange(data.shape[1], dtype=np.int32)
-    cd.shuffle(order, stream_key(seed, Stream.SHUFFLE, state.epoch))
-    elapsed = state.epoch / max(1, settings.epochs - 1)
-    cd.train_epoch(
-        data,
-        order,
-        settings.batch_size,
-        settings.cd_steps,
-        chains,
-        graph,
-        at,
-        velocity,
-        np.float32(settings.learning_rate * settings.learning_rate_decay**elapsed),
-        np.float32(settings.momentum),
-        np.float32(settings.weight_decay),
-        stream_key(seed, Stream.NEGATIVE_PHASE, state.epoch),
-        layout.tile_shape(settings.batch_size),
-    )
-    return TrainingState(state.mask, state.epoch + 1, at, velocity, chains)
+        return after, ContrastiveInfo(rate)

@@ -1,111 +1,162 @@
-"""Settings of the training methods."""
+"""All training methods, and the choice among them: by name, by table, by size."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
+from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
 from psiprune.core.settings import Settings
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.method import Method
+from psiprune.training.natural_gradient import NaturalGradient
+from psiprune.training.pcd import PCD
 
 
-class TrainSettings(Settings):
-    """How an RBM is fitted to shots."""
+class MethodBySize(Settings):
+    """The best method for the size of the RBM, with its defaults.
 
-    method: Literal["cd", "pcd", "natural", "exact"] | None = Field(
-        default=None,
-        description="contrastive divergence from the data or from persistent chains, or natural "
-        "gradient with averages over chains or over all states (a layer of at most 18 units); by "
-        "size if not given: cd with such a layer, else natural up to 20,000 parameters, else pcd",
-    )
-    epochs: int = Field(
-        default=500,
-        ge=0,
-        description="passes over all shots; natural: steps, 150 if not given; exact: at most so "
-        "many steps",
-    )
-    batch_size: int = Field(
-        default=100,
-        ge=1,
-        description="shots, and Gibbs chains, an update; natural: chains, 10000 if not given",
-    )
-    cd_steps: int = Field(
-        default=10,
-        ge=1,
-        description="Gibbs steps of the negative phase, the k of CD-k; natural: 30 if not given",
-    )
-    learning_rate: float = Field(
-        default=0.1,
-        gt=0,
-        le=1000,
-        description="learning rate of the first epoch; natural: 0.3 if not given",
-    )
-    learning_rate_decay: float = Field(
-        default=0.01,
-        gt=0,
-        le=1,
-        description="learning rate of the last epoch over that of the first; natural: 0.05 if not "
-        "given",
-    )
-    momentum: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the last step kept in the next (cd, pcd)"
-    )
-    weight_decay: float = Field(
-        default=0.0, ge=0, description="L2 penalty on weights, not on biases"
-    )
-    initial: Literal["random", "local"] = Field(
-        default="random",
-        description="weights before training: random, or each hidden unit on one site and those "
-        "the data correlate with it; natural: local if not given",
-    )
+    `ExactNaturalGradient` where a layer has at most 18 units, else `NaturalGradient`, and `PCD`
+    above 20,000 parameters.
+    """
 
-    # What `natural` puts in the place of defaults that were made for cd.
-    _natural: ClassVar[Mapping[str, object]] = {
-        "epochs": 150,
-        "batch_size": 10_000,
-        "cd_steps": 30,
-        "learning_rate": 0.3,
-        "learning_rate_decay": 0.05,
-        "initial": "local",
-    }
+    method: Literal["auto"] = "auto"
+    epochs: int | None = Field(
+        default=None, ge=0, description="steps or passes; the default of the method if not given"
+    )
+    fine_tuning: bool = Field(default=False, exclude=True, repr=False)
 
-    def for_size(self, visible: int, hidden: int) -> Self:
-        """The settings with the method chosen by size, and the defaults of that method."""
-        method: str | None = self.method
-        if method is None:
-            parameters = visible * hidden + visible + hidden
-            large = "natural" if parameters <= FISHER_PARAMETERS else "pcd"
-            method = "cd" if min(visible, hidden) <= EXACT_GRADIENT_UNITS else large
-        defaults = self._natural if method == "natural" else {}
-        return type(self)(**{**defaults, **self.model_dump(exclude_unset=True), "method": method})
+    FINE_TUNING: ClassVar[Mapping[str, object]] = {"fine_tuning": True}
+
+    def model_post_init(self, _: Any) -> None:
+        """Count `method` as given; see `Method`."""
+        self.model_fields_set.add("method")
+
+    def for_size(self, visible: int, hidden: int) -> Method:
+        """Return the method for an RBM of this size."""
+        given = {} if self.epochs is None else {"epochs": self.epochs}
+        kind: type[Method] = PCD
+        if (visible + 1) * (hidden + 1) - 1 <= FISHER_PARAMETERS:
+            exact = min(visible, hidden) <= EXACT_GRADIENT_UNITS
+            kind = ExactNaturalGradient if exact else NaturalGradient
+        return kind.for_fine_tuning(**given) if self.fine_tuning else kind(**given)  # type: ignore[arg-type]
+
+    @classmethod
+    def for_fine_tuning(cls, **values: Any) -> MethodBySize:
+        """Return the choice among methods with their defaults for fine-tuning."""
+        return cls(fine_tuning=True, **values)
+
+    def __str__(self) -> str:
+        """Return "auto"."""
+        return self.method
 
 
-class FineTuneSettings(TrainSettings):
-    """How an RBM is trained on after some of its weights were removed."""
+#: Every method by its name. A new method is a new file and a line here.
+METHODS: Mapping[str, type[Method | MethodBySize]] = {
+    "auto": MethodBySize,
+    "exact": ExactNaturalGradient,
+    "natural": NaturalGradient,
+    "pcd": PCD,
+    "cd": CD,
+}
+if TYPE_CHECKING:  # `for_size` replaces "auto" before anything runs
+    AnyMethod = Method
+else:
+    #: A field of settings that holds a method, or "auto"; see `method_fields`.
+    AnyMethod = SerializeAsAny[Method | MethodBySize]
 
-    epochs: int = Field(
-        default=30,
-        ge=0,
-        description="passes over all shots at each level; natural: steps, 20 if not given",
-    )
-    learning_rate: float = Field(
-        default=0.02,
-        gt=0,
-        le=1000,
-        description="learning rate of a level's first epoch; natural: 0.2 if not given",
-    )
-    learning_rate_decay: float = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description="learning rate of a level's last epoch over that of its first",
-    )
 
-    _natural: ClassVar[Mapping[str, object]] = {
-        "epochs": 20,
-        "batch_size": 10_000,
-        "cd_steps": 30,
-        "learning_rate": 0.2,
-    }
+def by_size() -> AnyMethod:
+    """Return the default of settings: the best method for the size."""
+    return MethodBySize()  # type: ignore[return-value]
+
+
+def by_size_fine_tuning() -> AnyMethod:
+    """Return the same for fine-tuning."""
+    return MethodBySize.for_fine_tuning()  # type: ignore[return-value]
+
+
+#: Every field of any method.
+METHOD_FIELDS = tuple(
+    dict.fromkeys(
+        field for kind in METHODS.values() for field in kind.model_fields if field != "fine_tuning"
+    )
+)
+#: What a user may give: a method, its name, or a table {"method": name, field: value, ...}.
+MethodLike = Method | MethodBySize | str | Mapping[str, Any]
+
+
+def as_method(
+    given: MethodLike | None,
+    default: Method | MethodBySize | None = None,
+    *,
+    fine_tuning: bool = False,
+) -> Method | MethodBySize:
+    """Return the method that a name, a table or None stands for; a method stands for itself.
+
+    A name stands for the method with its defaults. A table without "method" changes the default.
+
+    Args:
+        given: as a user gave it.
+        default: what None stands for, and what a table changes; by size if not given.
+        fine_tuning: whether defaults are those for fine-tuning after a pruning step.
+
+    Raises:
+        InputError: there is no such method, the method does not have one of the fields, or a value
+            breaks its rule.
+    """
+    if default is None:
+        default = MethodBySize.for_fine_tuning() if fine_tuning else MethodBySize()
+    if given is None:
+        return default
+    if isinstance(given, Method | MethodBySize):
+        return given
+    table = {"method": given} if isinstance(given, str) else dict(given)
+    name = table.pop("method", default.method)
+    if not isinstance(name, str) or name not in METHODS:
+        raise InputError(f"method: must be one of {', '.join(METHODS)}, found {name!r}")
+    kind = METHODS[name]
+    known = [field for field in kind.model_fields if field not in ("method", "fine_tuning")]
+    for field, value in table.items():
+        if field not in known:
+            raise InputError(_no_such_field(field, name, known))
+        if isinstance(value, str | bool):
+            raise InputError(f"{field}: must be a number, found {value!r}")
+    if isinstance(given, Mapping) and name == default.method:
+        base = default.model_dump(exclude={"method"}) | (
+            {"fine_tuning": fine_tuning} if name == "auto" else {}
+        )
+        return kind(**{**base, **table})
+    return kind.for_fine_tuning(**table) if fine_tuning else kind(**table)
+
+
+def _no_such_field(field: str, name: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(field, known, n=1)
+    others = [other for other, kind in METHODS.items() if field in kind.model_fields]
+    if nearest:
+        hint = f"; did you mean {nearest[0]}?"
+    elif others:
+        hint = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
+    else:
+        hint = ""
+    chosen = "the method chosen by size" if name == "auto" else f"method '{name}'"
+    return f"{field}: no such option of {chosen}, which has {', '.join(known)}{hint}"
+
+
+def complete_method(cls: type[Settings], value: object, info: ValidationInfo) -> object:
+    """Return the method that a field of settings stands for; the body of `method_fields`."""
+    assert info.field_name is not None
+    default = cls.model_fields[info.field_name].get_default(call_default_factory=True)
+    if value is None or not isinstance(value, str | Mapping):
+        return value
+    return as_method(value, default, fine_tuning="fine_tune" in info.field_name)
+
+
+def method_fields(*names: str) -> Any:
+    """Return the validator by which fields of settings take names and tables of methods."""
+    return field_validator(*names, mode="before", check_fields=False)(classmethod(complete_method))

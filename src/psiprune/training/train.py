@@ -1,36 +1,35 @@
-"""Fit an RBM to shots with a chosen method."""
+"""Train an RBM on shots: choose the method, start, step, check."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from psiprune.core.exceptions import InputError
+from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoint, Notes
-from psiprune.rbm.init import initial_rbm, local_rbm
-from psiprune.rbm.likelihood import unique_configurations
+from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
-from psiprune.training.contrastive_divergence import TrainingState, start_training, train_epochs
-from psiprune.training.methods import TrainSettings
-from psiprune.training.natural_exact import NaturalState, natural_steps, start_natural
-from psiprune.training.natural_mcmc import ChainState, chain_steps, start_chain_training
+from psiprune.training.diagnostics import misses_structure, training_problems
+from psiprune.training.method import Initial, Method
+from psiprune.training.methods import MethodLike, as_method
 
 _LOG = logging.getLogger(__name__)
 
 
 class TrainingProgress(Protocol):
-    """What a watcher of training sees after each epoch."""
+    """What a callback sees after each epoch."""
 
     @property
     def epoch(self) -> int:
@@ -46,138 +45,175 @@ Callback = Callable[[TrainingProgress], None]
 
 @runtime_checkable
 class StatefulCallback(Protocol):
-    """A watcher with `notes`; a checkpoint keeps them, and a training taken up has them again."""
+    """A callback with `notes`, which a checkpoint stores and a resumed training restores."""
 
     notes: Notes
 
 
-#: The states of all methods.
-State = TrainingState | NaturalState | ChainState
+def train(
+    shots: Shots | ArrayLike,
+    *,
+    hidden: int | None = None,
+    method: MethodLike | None = None,
+    seed: int = 0,
+    mask: NDArray[np.bool_] | None = None,
+    start: RBM | None = None,
+    initial: Initial | None = None,
+    watch: Callback | None = None,
+) -> RBM:
+    """Train an RBM on shots by maximum likelihood, or by an approximation of it.
+
+    Args:
+        shots: Shots, or bits [shot, site] as a plain array.
+        hidden: number of hidden units, N_h; half the number of sites if not given.
+        method: `CD`, `PCD`, `NaturalGradient` or `ExactNaturalGradient` with its settings; or the
+            name "cd", "pcd", "natural" or "exact", which stands for its defaults. If not given, the
+            best one for the size: exact where a layer has at most 18 units, else natural up to
+            20,000 parameters, else pcd.
+        seed: of the initial weights, of the order of shots and of all chains.
+        mask: weights that exist, bool [hidden, site]; all if not given.
+        start: continue training this RBM instead of a new one.
+        initial: initial weights of a new RBM: "random"; "local", each hidden unit on one site and
+            those that the data correlate with it; "coded", a code of signs for each site. If not
+            given, that of the method; exact tries a second and a third where the result evidently
+            misses structure of the shots, and returns the likeliest.
+        watch: called with the state after each epoch (for progress or a history), and once with
+            the restored state of a resumed training.
+
+    Returns:
+        The RBM after the last epoch. Its provenance holds the method with every field, seed, number
+        of shots, epochs done and, for "exact", whether it `converged` (0 or 1). If it was not
+        trained from initial weights, `start` is the SHA-256 of the RBM that training began with.
+
+    Raises:
+        InputError: an argument breaks its rule.
+        DivergenceError: a parameter is no longer finite.
+
+    Warns:
+        TrainingWarning: the RBM describes the training shots worse than independent bits or a
+            symmetric pair of product models, or the chains of the training have stopped mixing.
+
+    Example:
+        >>> import numpy as np, psiprune as pp
+        >>> bits = np.random.default_rng(0).integers(0, 2, (1000, 4), dtype=np.uint8)
+        >>> pp.train(bits, hidden=2, seed=1).number_of_weights
+        8
+    """
+    data, seed = as_shots(shots), check_seed(seed)
+    if start is None:
+        units = check_count("hidden", max(1, data.sites // 2) if hidden is None else hidden, 1)
+        chosen = as_method(method).for_size(data.sites, units)
+        starts = chosen.INITIAL if initial is None else (initial,)
+    else:
+        if hidden not in (None, start.hidden):
+            raise InputError(
+                f"hidden: the RBM to start from has {start.hidden} units, found {hidden}"
+            )
+        if initial is not None:
+            raise InputError("initial: cannot be combined with start, whose weights are the start")
+        chosen = as_method(method).for_size(start.visible, start.hidden)
+        start, starts = start if mask is None else start.with_mask(mask), ()
+    rbm: RBM | None = None
+    if start is not None:
+        rbm = fit(start, data, chosen, seed, watch)
+    for k, name in enumerate(starts):
+        begin = new_rbm(data, units, seed, name, mask)
+        if k:
+            _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
+        attempt = fit(begin, data, chosen, seed, watch)
+        rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
+        if len(starts) == 1 or not misses_structure(rbm, data):
+            break
+    assert rbm is not None
+    if chosen.epochs == 0:
+        return rbm
+    with single_blas_thread():
+        problems = training_problems(rbm, data, chosen, seed)
+    for problem in problems:
+        warnings.warn(problem, TrainingWarning, stacklevel=2)
+    return rbm
 
 
-def _begin(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> State:
-    """The state of the method chosen before its first epoch."""
-    if settings.method == "exact":
-        return start_natural(start)
-    if settings.method == "natural":
-        return start_chain_training(start, shots, settings, seed)
-    return start_training(start, settings, seed)
+@single_blas_thread()
+def fit(start: RBM, shots: Shots, method: Method, seed: int, watch: Callback | None = None) -> RBM:
+    """Train one RBM from the weights of another, without the checks of `train`.
+
+    The training writes checkpoints inside `io.checkpoint.checkpointing`, and resumes from them.
+    """
+    check_sites(shots, start.visible, "the RBM")
+    what = f"{start.visible} x {start.hidden} RBM of {start.number_of_weights} weights, seed {seed}"
+    _LOG.info("%s: training on %d shots by %s", what, len(shots), method)
+    notes: Notes = watch.notes if isinstance(watch, StatefulCallback) else {}
+    first = method.init(start, shots, seed)
+    with Checkpoint(partial(fingerprint, start, shots, method, seed)) as checkpoint:
+        state = checkpoint.resume(first, notes)
+        if state is not first:
+            _LOG.info("%s: resumed after epoch %d", what, state.epoch)
+            if watch is not None:
+                watch(state)
+        while state.epoch < method.epochs and not state.done:
+            state, _ = method.step(state)
+            if watch is not None:
+                watch(state)
+            checkpoint.offer(state, notes)
+    provenance: dict[str, str | int | float] = {
+        "training_shots": len(shots),
+        "seed": seed,
+        **method.model_dump(),
+    }
+    if set(start.provenance) == {"initial"}:
+        provenance["initial"] = start.provenance["initial"]
+    else:  # what is not new cannot be made again from the rest
+        provenance["start"] = _digest(start)
+    if state.epoch > 0:
+        provenance["epochs_done"] = state.epoch
+        if method.method == "exact":
+            provenance["converged"] = int(state.done)
+    _LOG.info("%s: trained, %d epochs", what, state.epoch)
+    return replace(start if state.epoch == 0 else state.rbm, provenance=provenance)
 
 
-def _states(state: State, shots: Shots, settings: TrainSettings, seed: int) -> Iterator[State]:
-    """The states after a state."""
-    if isinstance(state, NaturalState):
-        return natural_steps(state, unique_configurations(shots.bits), settings, seed)
-    if isinstance(state, ChainState):
-        return chain_steps(state, shots, settings, seed)
-    return train_epochs(state, shots, settings, seed)
+def new_rbm(
+    shots: Shots,
+    hidden: int,
+    seed: int,
+    initial: Initial = "random",
+    mask: NDArray[np.bool_] | None = None,
+) -> RBM:
+    """Return an untrained RBM with initial weights of the given kind.
+
+    Raises:
+        InputError: there is no such kind, or the mask has another shape.
+    """
+    if initial == "random":
+        return initial_rbm(shots.sites, hidden, seed, mask)
+    if initial == "local":
+        return local_rbm(shots, hidden, seed, mask)
+    if initial == "coded":
+        return coded_rbm(shots, hidden, seed, mask)
+    raise InputError(f"initial: must be random, local or coded, found {initial!r}")
 
 
-def fingerprint(start: RBM, shots: Shots, settings: TrainSettings, seed: int) -> dict[str, object]:
-    """All that the numbers of a training follow from."""
+def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str, object]:
+    """Return all that the numbers of a training follow from."""
     return {
         "psiprune": version("psiprune"),
-        **settings.model_dump(mode="json"),
+        **method.model_dump(mode="json"),
         "seed": seed,
         "shots": hashlib.sha256(shots.bits.tobytes()).hexdigest(),
         "start": _digest(start),
     }
 
 
+def _likelier(one: RBM, other: RBM, shots: Shots) -> RBM:
+    """The RBM of larger likelihood on the shots, the first one where they are equal."""
+    first, second = (
+        float(rbm.log_prob_unnormalized(shots.bits).mean()) - rbm.log_partition()
+        for rbm in (one, other)
+    )
+    return other if second > first else one
+
+
 def _digest(rbm: RBM) -> str:
     arrays = rbm.weights, rbm.visible_bias, rbm.hidden_bias, rbm.mask
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
-
-
-def initial(
-    shots: Shots,
-    hidden: int,
-    seed: int,
-    settings: TrainSettings,
-    mask: NDArray[np.bool_] | None = None,
-) -> RBM:
-    """The RBM that `train` begins with."""
-    if settings.for_size(shots.sites, hidden).initial == "local":
-        return local_rbm(shots, hidden, seed, mask)
-    return initial_rbm(shots.sites, hidden, seed, mask)
-
-
-@single_blas_thread()
-def train(
-    shots: Shots | ArrayLike,
-    *,
-    hidden: int | None = None,
-    seed: int = 0,
-    mask: NDArray[np.bool_] | None = None,
-    start: RBM | None = None,
-    settings: TrainSettings | None = None,
-    watch: Callback | None = None,
-    **changes: Any,
-) -> RBM:
-    """Fit an RBM to shots by CD-k, PCD, or natural gradient of the likelihood.
-
-    Args:
-        shots: Shots, or bits [shot, site] as a plain array.
-        hidden: number of hidden units, N_h; half the number of sites if not given.
-        seed: of the initial weights, of the order of shots and of all chains.
-        mask: weights that exist, bool [hidden, site]; all if not given.
-        start: train this RBM on, instead of a new one.
-        settings: all settings at once, see TrainSettings.
-        watch: called with the state after each epoch (for progress, or a history), and with that
-            of an earlier run which is taken up.
-        **changes: single settings: epochs, batch_size, cd_steps, learning_rate, ...
-
-    Returns:
-        The RBM after the last epoch; its provenance holds seed, settings, number of shots, epochs
-        done and, for method "exact", whether it `converged` (0 or 1). If it was not trained from
-        initial weights, `start` is the SHA-256 of the RBM it began with.
-
-    Raises:
-        InputError: an argument breaks its rule.
-        Diverged: a parameter is no longer finite.
-
-    Example:
-        >>> import numpy as np, psiprune as pp
-        >>> bits = np.random.default_rng(0).integers(0, 2, (1000, 4), dtype=np.uint8)
-        >>> pp.train(bits, hidden=2, epochs=5, seed=1).number_of_weights
-        8
-    """
-    data, seed = as_shots(shots), check_seed(seed)
-    chosen = settings if settings is not None else TrainSettings()
-    if changes:
-        chosen = type(chosen)(**{**chosen.model_dump(exclude_unset=True), **changes})
-    if start is None:
-        units = check_count("hidden", max(1, data.sites // 2) if hidden is None else hidden, 1)
-        chosen = chosen.for_size(data.sites, units)
-        start = initial(data, units, seed, chosen, mask)
-    elif hidden not in (None, start.hidden):
-        raise InputError(f"hidden: the RBM to start from has {start.hidden} units, found {hidden}")
-    elif mask is not None:
-        start = start.with_mask(mask)
-    check_sites(data, start.visible, "the RBM")
-    chosen = chosen.for_size(start.visible, start.hidden)
-    what = f"{start.visible} x {start.hidden} RBM of {start.number_of_weights} weights, seed {seed}"
-    _LOG.info(
-        "%s: training by %s, %d epochs over %d shots", what, chosen.method, chosen.epochs, len(data)
-    )
-    notes: Notes = watch.notes if isinstance(watch, StatefulCallback) else {}
-    first = _begin(start, data, chosen, seed)
-    with Checkpoint(partial(fingerprint, start, data, chosen, seed)) as checkpoint:
-        state = begun = checkpoint.resume(first, notes)
-        if begun is not first:
-            _LOG.info("%s: taken up after epoch %d", what, begun.epoch)
-            if watch is not None:
-                watch(begun)
-        for state in _states(begun, data, chosen, seed):
-            if watch is not None:
-                watch(state)
-            checkpoint.offer(state, notes)
-    provenance = {"training_shots": len(data), "seed": seed, **chosen.model_dump()}
-    if set(start.provenance) != {"initial"}:  # what is not new cannot be made again from the rest
-        provenance["start"] = _digest(start)
-    if state.epoch > 0:
-        provenance["epochs_done"] = state.epoch
-        if isinstance(state, NaturalState):
-            provenance["converged"] = int(state.done)
-    _LOG.info("%s: trained, %d epochs", what, state.epoch)
-    return replace(start if state.epoch == 0 else state.rbm, provenance=provenance)

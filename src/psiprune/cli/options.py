@@ -1,0 +1,86 @@
+"""Options of the command line for settings that hold a training method.
+
+A method is one of several classes with fields of their own. On the command line their fields stand
+side by side (`--train.method exact --train.epochs 100`), all of them optional; the settings then
+take them as a table and refuse those that the method does not have. So that each field is declared
+once, the options are made from the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from psiprune.core.settings import Settings
+from psiprune.training.method import Method
+from psiprune.training.methods import METHOD_FIELDS, METHODS
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def with_method_options(function: Function) -> Function:
+    """Let a command take the fields of all methods where its settings hold a method."""
+    hints = get_type_hints(function, include_extras=True)
+    function.__annotations__ = {name: _optional(name, hint) for name, hint in hints.items()}
+    return function
+
+
+def _optional(name: str, hint: Any) -> Any:
+    """The hint of a parameter with a settings class or a method in it replaced by its options."""
+    if get_origin(hint) is Annotated:
+        inner, *metadata = get_args(hint)
+        return Annotated[(_optional(name, inner), *metadata)]
+    if _is_method(hint):
+        return _method_options("fine_tune" in name) | None
+    for inner in get_args(hint):
+        if isinstance(inner, type) and issubclass(inner, Settings) and _holds_method(inner):
+            return options_of(inner) | None
+    return hint
+
+
+def _is_method(annotation: Any) -> bool:
+    return annotation is Method or any(_is_method(inner) for inner in get_args(annotation))
+
+
+def _holds_method(model: type[Settings]) -> bool:
+    return any(_is_method(field.annotation) for field in model.model_fields.values())
+
+
+@cache
+def options_of(model: type[Settings]) -> type[BaseModel]:
+    """Return a model with the fields of the settings, methods as their options side by side."""
+    fields: dict[str, Any] = {
+        name: (_method_options("fine_tune" in name) | None, Field(default=None))
+        if _is_method(field.annotation)
+        else (field.annotation, field)
+        for name, field in model.model_fields.items()
+    }
+    return create_model(model.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+@cache
+def _method_options(fine_tuning: bool) -> type[BaseModel]:
+    """All fields of all methods; the help of each names its default with each method."""
+    fields: dict[str, Any] = {
+        "method": (
+            str | None,
+            Field(default=None, description="exact, natural, pcd, cd, or auto for the size"),
+        )
+    }
+    for name in METHOD_FIELDS[1:]:
+        kinds = {
+            method: kind.for_fine_tuning() if fine_tuning else kind(**{})
+            for method, kind in METHODS.items()
+            if name in kind.model_fields and method != "auto"
+        }
+        field = Method.model_fields.get(name) or type([*kinds.values()][-1]).model_fields[name]
+        defaults: dict[Any, list[str]] = {}
+        for method, instance in kinds.items():
+            defaults.setdefault(getattr(instance, name), []).append(method)
+        listed = "; ".join(f"{', '.join(names)}: {value:g}" for value, names in defaults.items())
+        help_text = f"{field.description} ({listed})"
+        fields[name] = (field.annotation | None, Field(default=None, description=help_text))  # type: ignore[operator]
+    return create_model("MethodOptions", __config__=ConfigDict(extra="forbid"), **fields)

@@ -1,0 +1,26 @@
+"""Contrastive divergence: Gibbs chains that start at the shots of each batch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from psiprune.training.contrastive_divergence import ContrastiveDivergence
+
+
+class CD(ContrastiveDivergence):
+    """Contrastive divergence, CD-k: the method of Golubeva & Melko 2021, Section II.
+
+    Chains of k Gibbs steps start at the shots of each batch. They do not cross between separate
+    modes of the distribution, so CD misjudges how much probability each mode has: use it to
+    reproduce the paper, and `ExactNaturalGradient` or `NaturalGradient` for your own shots.
+
+    Raises:
+        InputError: a value breaks its rule, or there is no such field.
+
+    Example:
+        >>> import psiprune as pp
+        >>> pp.CD(steps=1, epochs=5).learning_rate
+        0.1
+    """
+
+    method: Literal["cd"] = "cd"

@@ -1,0 +1,195 @@
+"""Whether a trained RBM describes its training shots: checks at a few percent of the cost."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.limits import EXACT_GRADIENT_UNITS
+from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.data.shots import Shots
+from psiprune.inference.log_partition import annealed_log_partition
+from psiprune.rbm import gibbs
+from psiprune.rbm.likelihood import WeightedConfigurations, unique_configurations
+from psiprune.rbm.model import RBM
+from psiprune.training.contrastive_divergence import ContrastiveDivergence
+from psiprune.training.method import Method
+from psiprune.training.natural_gradient import NaturalGradient
+
+Float64 = NDArray[np.float64]
+#: Units of the smaller layer up to which log Z is summed: milliseconds.
+_SUM_UNITS = 16
+#: Chains and temperatures of annealing where log Z is no sum, and what they cost in Gibbs steps,
+#: both directions and the settling of the reverse start included.
+_CHAINS, _TEMPERATURES = 200, 500
+_ANNEALING_STEPS = 2 * _CHAINS * (_TEMPERATURES + 1000)
+#: Annealing must cost at most this fraction of the Gibbs steps of the training.
+_COST = 0.04
+#: Shots that the checks look at, and steps of the mixture's fit.
+_SHOTS, _FIT_STEPS = 20_000, 8
+#: Nats per shot below a baseline that count as worse: far above rounding and the error of log Z.
+_WORSE = 1e-3
+#: Chains of the mixing check, and the largest correlation of their ends with their starts.
+_MIXING_CHAINS, _FROZEN = 1000, 0.9
+#: Twice the log-likelihood that a saturated model gains exceeds this many times the number of
+#: distinct configurations only where the RBM misses structure that the shots evidently have.
+_MISFIT = 4.0
+#: Fraction of shots seen once up to which the saturated model describes the state.
+_SEEN_ONCE = 0.1
+
+
+class Baselines(NamedTuple):
+    """Log-likelihoods of two simple models of the shots, in nats per shot.
+
+    Attributes:
+        product: independent bits, each with its mean over the shots.
+        mixture: half a product model and half its image under a flip of all bits.
+    """
+
+    product: float
+    mixture: float
+
+
+def baselines(data: WeightedConfigurations) -> Baselines:
+    """Fit both baselines by maximum likelihood; the mixture by 8 steps of expectation-maximisation.
+
+    p(v) = prod_i a_i^v_i (1 - a_i)^(1 - v_i), and (p(v) + p(1 - v)) / 2, whose a start at the
+    half of the shots that lie nearer to the most frequent configuration.
+    """
+    bits, weight = data.bits, data.weight
+    frequent = bits[:, np.argmax(weight)]
+    near = np.abs(bits - frequent[:, None]).sum(axis=0) <= len(bits) / 2
+    mean = bits @ weight
+    product = float(weight @ _log_product(bits, mean))
+    share, mixture = near.astype(np.float64), -np.inf
+    for _ in range(_FIT_STEPS):
+        means = bits @ (weight * share) + (1.0 - bits) @ (weight * (1.0 - share))
+        as_is, flipped = _log_product(bits, means), _log_product(1.0 - bits, means)
+        both = np.logaddexp(as_is, flipped)
+        share = np.exp(as_is - both)
+        mixture = float(weight @ both) - np.log(2.0)
+    return Baselines(product, mixture)
+
+
+def _log_product(bits: Float64, mean: Float64) -> Float64:
+    """log p of bits [site, configuration] under independent bits; 0 log 0 counts as 0."""
+    tiny = 1e-12
+    one, zero = np.log(np.maximum(mean, tiny)), np.log(np.maximum(1.0 - mean, tiny))
+    return (one - zero) @ bits + zero.sum()
+
+
+def misses_structure(rbm: RBM, shots: Shots) -> bool:
+    """Whether an RBM evidently misses structure of its training shots: a better optimum may exist.
+
+    2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the mean
+    log-likelihood of the RBM; a model without flaws stays far below that. Where more than a tenth
+    of the shots were seen only once, the saturated model says nothing, and the answer is no. For
+    RBMs with a layer of at most 18 units.
+    """
+    data = unique_configurations(shots.bits)
+    if (data.weight * len(shots) < 1.5).sum() > _SEEN_ONCE * len(shots):
+        return False
+    saturated = float(data.weight @ np.log(data.weight))
+    gain = saturated - _log_likelihood(rbm, data, rbm.log_partition())
+    return 2.0 * len(shots) * gain > _MISFIT * len(data.weight)
+
+
+def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list[str]:
+    """Return what is wrong with a trained RBM, each as one line with the figure and the way out.
+
+    1. It describes the shots worse than a product model or a symmetric mixture of two of them
+       (then the chains of the training have lost a sector). log Z is a sum where a layer has at
+       most 16 units, else an annealing run where that costs less than 4 % of the training.
+    2. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits are
+       still those they started with, by a correlation above 0.9.
+    """
+    sample = Shots(shots.bits[:_SHOTS])
+    data = unique_configurations(sample.bits)
+    found = []
+    fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
+    if fit:
+        found.append(fit)
+    if isinstance(method, ContrastiveDivergence | NaturalGradient) and method.epochs > 0:
+        memory = chain_memory(rbm, sample, method, seed)
+        if memory > _FROZEN:
+            found.append(
+                f"the chains of the training have stopped mixing: after {method.steps} Gibbs steps "
+                f"their bits correlate by {memory:.2f} with the start, so averages over them say "
+                f"little; {_way_out(rbm, method)}"
+            )
+    return found
+
+
+def _fit_problem(
+    rbm: RBM,
+    sample: Shots,
+    data: WeightedConfigurations,
+    method: Method,
+    shots: int,
+    seed: int,
+) -> str:
+    if min(rbm.visible, rbm.hidden) <= _SUM_UNITS or method.method == "exact":
+        log_z, error = rbm.log_partition(), 0.0
+    elif _COST * gibbs_steps(method, shots) >= _ANNEALING_STEPS:
+        estimate = annealed_log_partition(
+            rbm,
+            sample.bits,
+            _CHAINS,
+            _TEMPERATURES,
+            derive_seed(seed, Stream.LIKELIHOOD_CHECK),
+        )
+        log_z, error = estimate.value, 4.0 * estimate.error
+    else:
+        return ""
+    likelihood = _log_likelihood(rbm, data, log_z)
+    product, mixture = baselines(data)
+    best, name = max((product, "a product model"), (mixture, "a symmetric pair of product models"))
+    if likelihood >= best - _WORSE - error:
+        return ""
+    return (
+        f"the RBM describes its training shots worse than {name}: {likelihood:.4g} against "
+        f"{best:.4g} nats per shot; {_way_out(rbm, method)}"
+    )
+
+
+def gibbs_steps(method: Method, shots: int) -> float:
+    """Return how many Gibbs steps of one chain a training takes; 0 without chains."""
+    if isinstance(method, ContrastiveDivergence):
+        return float(method.epochs) * shots * method.steps
+    if isinstance(method, NaturalGradient):
+        return float(method.epochs) * method.chains * method.steps
+    return 0.0
+
+
+def chain_memory(
+    rbm: RBM, shots: Shots, method: ContrastiveDivergence | NaturalGradient, seed: int
+) -> float:
+    """Return how well chains remember their start after the Gibbs steps of one update.
+
+    sum_i Cov(v_i(0), v_i(k)) / sum_i sqrt(Var v_i(0) Var v_i(k)) over chains that start at shots:
+    1 where no chain has moved, 0 where all have forgotten, and 0 where no bit varies.
+    """
+    generator = generator_for(seed, Stream.MIXING_CHECK)
+    start = shots.bits[generator.integers(0, len(shots), _MIXING_CHAINS)]
+    chains = gibbs.start_chains(rbm.compiled, start, derive_seed(seed, Stream.MIXING_CHECK))
+    flips = isinstance(method, NaturalGradient)
+    advance = gibbs.step_with_flips if flips else gibbs.step
+    first, last = start.astype(np.float64), advance(chains, method.steps).bits.astype(np.float64)
+    first, last = first - first.mean(axis=0), last - last.mean(axis=0)
+    scale = np.sqrt((first**2).mean(axis=0) * (last**2).mean(axis=0)).sum()
+    return float((first * last).mean(axis=0).sum() / scale) if scale > 0 else 0.0
+
+
+def _log_likelihood(rbm: RBM, data: WeightedConfigurations, log_z: float) -> float:
+    bits = np.ascontiguousarray(data.bits.T, dtype=np.uint8)
+    return float(data.weight @ rbm.log_prob_unnormalized(bits)) - log_z
+
+
+def _way_out(rbm: RBM, method: Method) -> str:
+    """What to try instead of a method."""
+    if isinstance(method, ContrastiveDivergence):
+        better = "'exact'" if min(rbm.visible, rbm.hidden) <= EXACT_GRADIENT_UNITS else "'natural'"
+        return f"use method {better} instead of '{method.method}'"
+    return "use more epochs, or more hidden units"

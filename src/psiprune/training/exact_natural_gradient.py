@@ -1,0 +1,215 @@
+"""Natural gradient of the exact likelihood: sums over all states, tens of damped Fisher steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
+from psiprune.training.method import Initial, Method
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from psiprune.data.shots import Shots
+    from psiprune.rbm.likelihood import WeightedConfigurations
+    from psiprune.rbm.model import RBM
+
+#: Configurations that estimate the Fisher matrix of a step; it only shapes the step.
+_FISHER_SAMPLE = 8192
+#: The run ends when a step promises less than this in log-likelihood (nats per shot), far below
+#: the statistical uncertainty, parameters / (2 shots), of any fit.
+_CONVERGED = 1e-9
+_FIRST_DAMPING, _LARGEST_DAMPING = 1e-3, 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class ExactState:
+    """The state after a step.
+
+    Attributes:
+        data: the training set as weighted configurations.
+        seed: of the training.
+        epoch: steps done.
+        rbm: the RBM now.
+        log_likelihood: mean log-likelihood less the L2 penalty, in nats per shot; NaN before the
+            first step.
+        slope: its gradient [parameter]; None before the first step and after a restore.
+        damping: lambda of the last accepted step.
+        done: no step can improve it further.
+    """
+
+    data: WeightedConfigurations
+    seed: int
+    epoch: int
+    rbm: RBM
+    log_likelihood: float
+    slope: NDArray[np.float64] | None
+    damping: float
+    done: bool
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a checkpoint stores."""
+        import numpy as np
+
+        from psiprune.rbm.likelihood import to_vector
+
+        return {
+            "parameters": to_vector(self.rbm),
+            "log_likelihood": np.array(self.log_likelihood),
+            "damping": np.array(self.damping),
+            "done": np.array(int(self.done)),
+        }
+
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ExactState:
+        """Return the state that gave these arrays; `self` is the state before the first step."""
+        from psiprune.rbm.likelihood import from_vector
+
+        return replace(
+            self,
+            epoch=epoch,
+            rbm=from_vector(self.rbm, arrays["parameters"]),
+            log_likelihood=float(arrays["log_likelihood"]),
+            damping=float(arrays["damping"]),
+            done=bool(arrays["done"]),
+        )
+
+
+class ExactInfo(NamedTuple):
+    """What may be inspected of a step.
+
+    Attributes:
+        log_likelihood: after the step, less the L2 penalty, in nats per shot.
+        promised: gain in log-likelihood that the quadratic model of the step predicts.
+        accepted: whether the step was taken.
+        damping: lambda of the step.
+    """
+
+    log_likelihood: float
+    promised: float
+    accepted: bool
+    damping: float
+
+
+class ExactNaturalGradient(Method):
+    """Maximum likelihood by natural gradient, with sums over all states of the smaller layer.
+
+    A step is (F + lambda 1)^-1 g, with g the exact gradient of the log-likelihood of the shots and
+    F the Fisher matrix over the shots (Amari, Neural Comput. 10, 251 (1998)). lambda adapts as in
+    Levenberg and Marquardt: a step that does not raise the likelihood is rejected and damped more.
+    Training ends when a step promises less than 1e-9 nats per shot. It is the default where a
+    layer has at most 18 units: no chains, no noise, no learning rate.
+
+    Raises:
+        InputError: a value breaks its rule, or there is no such field.
+    """
+
+    method: Literal["exact"] = "exact"
+    epochs: int = Field(default=500, ge=0, description="most steps; training ends at the optimum")
+    weight_decay: float = Field(
+        default=1e-6,
+        ge=0,
+        description="L2 penalty on weights, not on biases, in nats per shot; it keeps the optimum "
+        "finite where some configurations were never seen",
+    )
+
+    FINE_TUNING: ClassVar[Mapping[str, float]] = {"epochs": 30}
+    INITIAL: ClassVar[tuple[Initial, ...]] = ("local", "coded", "random")
+
+    def check_size(self, visible: int, hidden: int) -> None:
+        """Raise InputError unless a layer has at most 18 units."""
+        if min(visible, hidden) > EXACT_GRADIENT_UNITS:
+            raise InputError(
+                f"method: 'exact' needs a layer of at most {EXACT_GRADIENT_UNITS} units, found "
+                f"{visible} visible and {hidden} hidden; use 'natural', 'pcd' or 'cd', or leave "
+                "the method out"
+            )
+
+    def init(self, rbm: RBM, shots: Shots | WeightedConfigurations, seed: int) -> ExactState:
+        """Return the state before the first step; see `Method.init`.
+
+        The data may also be weighted configurations: a distribution itself.
+        """
+        from psiprune.data.shots import Shots
+        from psiprune.rbm.likelihood import unique_configurations
+
+        self.check_size(rbm.visible, rbm.hidden)
+        if rbm.number_of_parameters > FISHER_PARAMETERS:
+            raise InputError(
+                f"method: 'exact' holds a Fisher matrix of at most {FISHER_PARAMETERS:,} "
+                f"parameters, found {rbm.number_of_parameters:,}; use 'pcd', or a mask"
+            )
+        data = unique_configurations(shots.bits) if isinstance(shots, Shots) else shots
+        return ExactState(data, seed, 0, rbm, float("nan"), None, _FIRST_DAMPING, False)
+
+    def step(self, state: ExactState) -> tuple[ExactState, ExactInfo]:
+        """Return the state after one step; see `Method.step`."""
+        import numpy as np
+        import scipy.linalg
+
+        from psiprune.inference.fisher import fisher_matrix
+        from psiprune.rbm.likelihood import flatten, from_vector, log_likelihood, to_vector
+
+        rbm, data, damping, epoch = state.rbm, state.data, state.damping, state.epoch + 1
+        x = to_vector(rbm)
+        decay = np.zeros(len(x))
+        decay[: rbm.number_of_weights] = self.weight_decay
+
+        def objective(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            value, gradient = log_likelihood(from_vector(rbm, x), data)
+            return value - 0.5 * float(decay @ x**2), flatten(rbm.mask, gradient) - decay * x
+
+        value, slope = objective(x) if state.slope is None else (state.log_likelihood, state.slope)
+        fisher = fisher_matrix(rbm, _sample(data, state.seed, epoch))
+        diagonal = np.diag_indices_from(fisher)
+        fisher[diagonal] += decay
+        while True:
+            damped = fisher.copy()
+            damped[diagonal] += damping
+            step = scipy.linalg.solve(damped, slope, assume_a="pos")
+            promised = float(slope @ step - 0.5 * step @ fisher @ step)
+            new_value, new_slope = objective(x + step)
+            # At the optimum, rounding decides whether a step is up or down: stop on the promise.
+            if promised < _CONVERGED or new_value > value or damping > _LARGEST_DAMPING:
+                break
+            damping *= 4.0
+        done = promised < _CONVERGED or damping > _LARGEST_DAMPING
+        accepted, used = new_value > value, damping
+        if accepted:
+            fulfilled = (new_value - value) / promised
+            x, value, slope = x + step, new_value, new_slope
+            if fulfilled > 0.75:
+                damping = max(damping / 3.0, 1e-9)
+            elif fulfilled < 0.25:
+                damping *= 2.0
+        after = replace(
+            state,
+            epoch=epoch,
+            rbm=from_vector(rbm, x),
+            log_likelihood=value,
+            slope=slope,
+            damping=damping,
+            done=done,
+        )
+        return after, ExactInfo(value, promised, accepted, used)
+
+
+def _sample(data: WeightedConfigurations, seed: int, epoch: int) -> WeightedConfigurations:
+    """Return a sample of the data for one Fisher matrix; all of it where there is not much."""
+    import numpy as np
+
+    from psiprune.core.random import Stream, generator_for
+    from psiprune.rbm.likelihood import WeightedConfigurations
+
+    if len(data.weight) <= _FISHER_SAMPLE:
+        return data
+    generator = generator_for(seed, Stream.FISHER_SUBSET, epoch)
+    cumulative = np.cumsum(data.weight)
+    drawn = np.searchsorted(cumulative, generator.random(_FISHER_SAMPLE) * cumulative[-1])
+    weight = np.full(_FISHER_SAMPLE, 1.0 / _FISHER_SAMPLE)
+    return WeightedConfigurations(data.bits[:, drawn], weight)

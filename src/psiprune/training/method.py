@@ -1,0 +1,113 @@
+"""What every training method has: its settings, `init` and `step`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+
+from pydantic import Field
+
+from psiprune.core.settings import Settings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from psiprune.data.shots import Shots
+    from psiprune.rbm.model import RBM
+
+Initial = Literal["random", "local", "coded"]
+
+
+class State(Protocol):
+    """All that the next step of a training needs."""
+
+    @property
+    def epoch(self) -> int:
+        """Steps done; each has seen all shots."""
+
+    @property
+    def rbm(self) -> RBM:
+        """The RBM now."""
+
+    @property
+    def done(self) -> bool:
+        """Whether no further step can improve the RBM."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a checkpoint stores."""
+
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Return the state that gave these arrays; `self` is the state before the first step."""
+
+
+class Method(Settings):
+    """Base class of the training methods. An instance holds the settings of one training.
+
+    A method is a class with its own fields, `init` and `step`, in one file, and a line in
+    `psiprune.training.methods.METHODS`. The files of methods import NumPy and the kernels inside of
+    functions, because the command line reads their fields for every `--help`.
+    """
+
+    method: str = ""
+    epochs: int = Field(ge=0, description="passes over all shots, or steps that see all of them")
+
+    #: Fields whose default differs in fine-tuning after a pruning step.
+    FINE_TUNING: ClassVar[Mapping[str, float]] = {}
+    #: What a new RBM starts from; later ones are tried where the result misses the shots.
+    INITIAL: ClassVar[tuple[Initial, ...]] = ("random",)
+
+    @classmethod
+    def for_fine_tuning(cls, **values: Any) -> Self:
+        """Return the method with its defaults for fine-tuning, and the given values."""
+        return cls(**{**cls.FINE_TUNING, **values})
+
+    def model_post_init(self, _: Any) -> None:
+        """Count `method` as given, so that a dump of the given fields names the method."""
+        self.model_fields_set.add("method")
+
+    @abstractmethod
+    def init(self, rbm: RBM, shots: Shots, seed: int) -> State:
+        """Return the state before the first step.
+
+        Args:
+            rbm: the RBM to start from.
+            shots: the training set.
+            seed: of all random numbers of the training.
+
+        Raises:
+            InputError: the RBM is too large for the method.
+        """
+
+    @abstractmethod
+    def step(self, state: Any) -> tuple[State, Any]:
+        """Return the state after one step, and what a person may want to inspect of it.
+
+        Random numbers depend on the seed and the epoch only, so a resumed training gives the same
+        bits as an uninterrupted one.
+
+        Raises:
+            DivergenceError: a parameter is no longer finite.
+        """
+
+    def for_size(self, visible: int, hidden: int) -> Self:
+        """Return the method itself, which does not depend on the size of the RBM.
+
+        Raises:
+            InputError: an RBM of this size is too large for the method.
+        """
+        self.check_size(visible, hidden)
+        return self
+
+    def check_size(self, visible: int, hidden: int) -> None:
+        """Raise InputError if a dense RBM of this size is too large for the method."""
+
+    def __str__(self) -> str:
+        """Return the method with every field: "cd (epochs=500, batch_size=100, ...)"."""
+        fields = self.model_dump(exclude={"method"})
+        return f"{self.method} ({', '.join(f'{name}={value}' for name, value in fields.items())})"
+
+
+def decayed(rate: float, decay: float, epoch: int, epochs: int) -> float:
+    """Return the learning rate of an epoch: rate * decay^(epoch / (epochs - 1))."""
+    return rate * decay ** (epoch / max(1, epochs - 1))

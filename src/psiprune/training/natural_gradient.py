@@ -1,0 +1,277 @@
+"""Natural gradient with averages over Markov chains: for RBMs beyond exact likelihoods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from psiprune.core.exceptions import DivergenceError, InputError
+from psiprune.core.limits import FISHER_PARAMETERS
+from psiprune.training.method import Initial, Method, decayed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from psiprune.data.shots import Shots
+    from psiprune.rbm.likelihood import Moments
+    from psiprune.rbm.model import RBM
+
+# A step may change the distribution by this much, sqrt(step.F.step), while far from the optimum.
+_TRUST = 0.3
+# F is recomputed when the distribution has changed by so much since, or after so many steps.
+_STALE, _OLD = 1.0, 50
+# lambda of F + lambda 1, in the first and the last step.
+_DAMPING, _LAST_DAMPING = 1e-2, 1e-4
+_PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
+
+
+@dataclass(frozen=True, eq=False)
+class FisherFactor:
+    """The Fisher matrix that shapes the steps, and what it was made of, which is far smaller.
+
+    Attributes:
+        factor: Cholesky factor of F + lambda 1, lower triangle [parameter, parameter].
+        parameters: of the RBM that F belongs to, [parameter].
+        chains: the configurations that F is an average over, uint8 [chain, site].
+        damping: lambda.
+        moved: how far the distribution has moved since, the sum of sqrt(step.F.step).
+        age: steps since.
+    """
+
+    factor: NDArray[np.float64]
+    parameters: NDArray[np.float64]
+    chains: NDArray[np.uint8]
+    damping: float
+    moved: float = 0.0
+    age: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class NaturalState:
+    """The state after a step.
+
+    Attributes:
+        data: the shots in pieces, float32 [site, configuration].
+        seed: of the training.
+        epoch: steps done; each has seen all shots.
+        rbm: the RBM now.
+        chains: visible configurations of the persistent chains, uint8 [chain, site].
+        fisher: None before the first step.
+    """
+
+    data: Sequence[NDArray[np.float32]]
+    seed: int
+    epoch: int
+    rbm: RBM
+    chains: NDArray[np.uint8]
+    fisher: FisherFactor | None
+
+    #: Steps with noise never end by themselves.
+    done: ClassVar[bool] = False
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a checkpoint stores: what the Fisher matrix is made of, not the matrix."""
+        import numpy as np
+
+        from psiprune.rbm.likelihood import to_vector
+
+        arrays: dict[str, NDArray[Any]] = {
+            "parameters": to_vector(self.rbm),
+            "chains": self.chains,
+        }
+        if self.fisher is None:
+            return arrays
+        return {
+            **arrays,
+            "fisher_parameters": self.fisher.parameters,
+            "fisher_chains": self.fisher.chains,
+            "fisher_damping": np.array(self.fisher.damping),
+            "fisher_moved": np.array(self.fisher.moved),
+            "fisher_age": np.array(self.fisher.age),
+        }
+
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> NaturalState:
+        """Return the state that gave these arrays; `self` is the state before the first step."""
+        from psiprune.rbm.likelihood import from_vector
+
+        rbm = from_vector(self.rbm, arrays["parameters"])
+        fisher = None
+        if "fisher_age" in arrays:
+            earlier = from_vector(self.rbm, arrays["fisher_parameters"])
+            fisher = replace(
+                _factor(earlier, arrays["fisher_chains"], float(arrays["fisher_damping"])),
+                moved=float(arrays["fisher_moved"]),
+                age=int(arrays["fisher_age"]),
+            )
+        return replace(self, epoch=epoch, rbm=rbm, chains=arrays["chains"], fisher=fisher)
+
+
+class NaturalInfo(NamedTuple):
+    """What may be inspected of a step.
+
+    Attributes:
+        learning_rate: of the step.
+        length: change of the distribution, sqrt(step.F.step), after shortening.
+        shortened: factor by which the step was shortened, 1 if it was not.
+        fisher_age: steps since the Fisher matrix was computed.
+    """
+
+    learning_rate: float
+    length: float
+    shortened: float
+    fisher_age: int
+
+
+class NaturalGradient(Method):
+    """Natural gradient with the model's averages over persistent Markov chains.
+
+    A step is theta += rate (F + lambda 1)^-1 g with g = <s>_data - <s>_model, s = d log p~ /
+    d theta, the first average over all shots, the second over chains that take `steps` Gibbs steps
+    with global flips before each. F = Cov_model(s) over the same chains (Amari, Neural Comput. 10,
+    251 (1998)), kept until the distribution has moved. A step is shortened where sqrt(step.F.step)
+    would exceed 0.3. Chains put noise of about rate/2 * parameters / (2 chains) on the KL, which
+    the falling rate removes. It is the default where both layers have more than 18 units, up to
+    20,000 parameters.
+
+    Raises:
+        InputError: a value breaks its rule, or there is no such field.
+    """
+
+    method: Literal["natural"] = "natural"
+    epochs: int = Field(default=150, ge=0, description="steps; each sees all shots")
+    chains: int = Field(default=10_000, ge=1, description="persistent Gibbs chains")
+    steps: int = Field(default=30, ge=1, description="Gibbs steps of the chains before each step")
+    learning_rate: float = Field(
+        default=0.3, gt=0, le=1000, description="learning rate of the first step"
+    )
+    learning_rate_decay: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="learning rate of the last step over that of the first",
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="L2 penalty on weights, not on biases, in nats per shot"
+    )
+
+    FINE_TUNING: ClassVar[Mapping[str, float]] = {
+        "epochs": 20,
+        "learning_rate": 0.2,
+        "learning_rate_decay": 0.1,
+    }
+    INITIAL: ClassVar[tuple[Initial, ...]] = ("local",)
+
+    def check_size(self, visible: int, hidden: int) -> None:
+        """Raise InputError above 20,000 parameters."""
+        _check_parameters((visible + 1) * (hidden + 1) - 1)
+
+    def init(self, rbm: RBM, shots: Shots, seed: int) -> NaturalState:
+        """Return the state before the first step, with chains that start at shots.
+
+        Raises:
+            InputError: more than 20,000 parameters.
+        """
+        from psiprune.core.random import Stream, generator_for
+
+        _check_parameters(rbm.number_of_parameters)
+        generator = generator_for(seed, Stream.NATURAL_START)
+        chosen = generator.integers(0, len(shots), self.chains)
+        return NaturalState(_pieces(shots.bits), seed, 0, rbm, shots.bits[chosen], None)
+
+    def step(self, state: NaturalState) -> tuple[NaturalState, NaturalInfo]:
+        """Return the state after one step; see `Method.step`.
+
+        Raises:
+            DivergenceError: the step is not finite.
+        """
+        import numpy as np
+        import scipy.linalg
+
+        from psiprune.core.random import Stream, derive_seed
+        from psiprune.rbm import gibbs
+        from psiprune.rbm.likelihood import Moments, flatten, from_vector, to_vector
+
+        rbm = state.rbm
+        seed = derive_seed(state.seed, Stream.NATURAL_STEP, state.epoch)
+        chains = gibbs.start_chains(rbm.compiled, state.chains, seed)
+        bits = gibbs.step_with_flips(chains, self.steps).bits
+        scores = zip(mean_scores(rbm, state.data), mean_scores(rbm, _pieces(bits)), strict=True)
+        gradient = flatten(rbm.mask, Moments(*(data - model for data, model in scores)))
+        x = to_vector(rbm)
+        gradient[: rbm.number_of_weights] -= self.weight_decay * x[: rbm.number_of_weights]
+        fisher = state.fisher
+        if fisher is None or fisher.moved > _STALE or fisher.age >= _OLD:
+            elapsed = state.epoch / max(1, self.epochs - 1)
+            fisher = _factor(rbm, bits, _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed)
+        direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
+        if not np.isfinite(direction).all():
+            raise DivergenceError(
+                f"training diverged in epoch {state.epoch + 1} (a step is not finite): start from "
+                "smaller weights, or use method 'pcd'"
+            )
+        rate = decayed(self.learning_rate, self.learning_rate_decay, state.epoch, self.epochs)
+        length = rate * float(np.sqrt(gradient @ direction))
+        shortened = min(1.0, _TRUST / length) if length > 0 else 1.0
+        moved = shortened * length
+        after = replace(
+            state,
+            epoch=state.epoch + 1,
+            rbm=from_vector(rbm, x + rate * shortened * direction),
+            chains=bits,
+            fisher=replace(fisher, moved=fisher.moved + moved, age=fisher.age + 1),
+        )
+        return after, NaturalInfo(rate, moved, shortened, fisher.age)
+
+
+def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
+    """Averages of s_j v_i [hidden, visible], v_i and s_j, with s_j = p(h_j = 1 | v).
+
+    `pieces` of configurations are float32 [site, configuration]. Products are in float32, sums over
+    pieces in float64.
+    """
+    import numpy as np
+    from scipy.special import expit
+
+    from psiprune.core.threads import map_threads
+    from psiprune.rbm.likelihood import Moments
+
+    weights, bias = rbm.weights.astype(np.float32), rbm.hidden_bias.astype(np.float32)
+
+    def one(bits: NDArray[np.float32]) -> Moments:
+        given = expit(weights @ bits + bias[:, None])
+        sums = given @ bits.T, bits.sum(axis=1), given.sum(axis=1)
+        return Moments(*(total.astype(np.float64) for total in sums))
+
+    parts = map_threads(one, pieces)
+    count = sum(bits.shape[1] for bits in pieces)
+    return Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
+
+
+def _factor(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> FisherFactor:
+    from psiprune.inference.fisher import damped_factor, sample_fisher
+    from psiprune.rbm.likelihood import to_vector, unique_configurations
+
+    # The transpose of the symmetric matrix has the memory order of LAPACK, which spares a copy.
+    factor, damping = damped_factor(sample_fisher(rbm, unique_configurations(bits)).T, damping)
+    return FisherFactor(factor, to_vector(rbm), bits, damping)
+
+
+def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    import numpy as np
+
+    return [
+        np.ascontiguousarray(bits[first : first + _PIECE].T, dtype=np.float32)
+        for first in range(0, len(bits), _PIECE)
+    ]
+
+
+def _check_parameters(parameters: int) -> None:
+    if parameters > FISHER_PARAMETERS:
+        raise InputError(
+            f"method: 'natural' holds a Fisher matrix of at most {FISHER_PARAMETERS:,} parameters, "
+            f"found {parameters:,}; use 'pcd', or a mask"
+        )

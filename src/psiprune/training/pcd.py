@@ -1,0 +1,34 @@
+"""Persistent contrastive divergence: Gibbs chains that continue from update to update."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from psiprune.training.contrastive_divergence import ContrastiveDivergence
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class PCD(ContrastiveDivergence):
+    """Persistent contrastive divergence (Tieleman, ICML 2008).
+
+    As CD, but the chains start at random bits and continue from update to update. It has no limit
+    of size: the default above 20,000 parameters.
+
+    Raises:
+        InputError: a value breaks its rule, or there is no such field.
+    """
+
+    method: Literal["pcd"] = "pcd"
+
+    def start_chains(self, visible: int, lanes: int, seed: int) -> NDArray[np.float32]:
+        """Return persistent chains [tile, visible, lane] of fair random bits."""
+        import numpy as np
+
+        from psiprune.core.random import Stream, generator_for
+
+        shape = -(-self.batch_size // lanes), visible, lanes
+        generator = generator_for(seed, Stream.PERSISTENT_CHAINS)
+        return generator.integers(0, 2, shape).astype(np.float32)
