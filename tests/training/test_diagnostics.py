@@ -130,7 +130,7 @@ def test_a_later_start_is_taken_where_the_first_one_misses_structure() -> None:
     chosen = pp.train(shots, seed=0, method=method)
     taken = str(chosen.provenance["initial"])
     assert dict(chosen.provenance) == dict(alone[taken].provenance)
-    tried = method.INITIAL[: method.INITIAL.index(taken) + 1]  # type: ignore[arg-type]
+    tried = method.INITIAL[: method.INITIAL.index(taken) + 1]
     assert likelihood[taken] == max(likelihood[name] for name in tried)
 
 
