@@ -91,7 +91,13 @@ def rewire_command(
     last = rbm_from_dataset(levels[-1], out)
     moved = int((last.mask & ~start.mask).sum())
     show(
-        {"folder": str(out), "weights": last.number_of_weights, "moved": moved},
-        f"{out}: {rounds} rounds, {moved} of {last.number_of_weights} weights are now elsewhere",
+        {
+            "folder": str(out),
+            "weights": last.number_of_weights,
+            "moved": moved,
+            "fine_tune": tuning.model_dump(),
+        },
+        f"{out}: {rounds} rounds, {moved} of {last.number_of_weights} weights are now elsewhere\n"
+        f"fine-tuning: {tuning}",
         json,
     )
