@@ -24,6 +24,7 @@ hooks = importlib.import_module("hooks")
 #: The first words of all blocks that no test runs; each marker gives its reason.
 NEVER_RUN = {
     ("README.md", "make study"),
+    ("docs/benchmarks.md", "make bench"),
     ("docs/install.md", "pip install"),
     ("docs/install.md", "make test"),
     ("docs/interfaces.md", "$ psiprune"),
