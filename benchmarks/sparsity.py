@@ -72,9 +72,9 @@ def update(rbm: pp.RBM, data: pp.Shots, cd_steps: int) -> Callable[[], float]:
 def gibbs_step(rbm: pp.RBM) -> Callable[[], float]:
     """A clock of one Gibbs step of one tile of chains."""
     start = gibbs.random_start(CHAINS, VISIBLE, peers.SEED)
-    chains = gibbs.start_chains(rbm.machine, start, peers.SEED)
-    gibbs.advance(chains, 1)
-    return lambda: peers.seconds(lambda: gibbs.advance(chains, STEPS)) / STEPS
+    chains = gibbs.start_chains(rbm.compiled, start, peers.SEED)
+    gibbs.step(chains, 1)
+    return lambda: peers.seconds(lambda: gibbs.step(chains, STEPS)) / STEPS
 
 
 def break_even(rows: list[peers.Row]) -> str:

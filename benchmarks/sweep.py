@@ -19,10 +19,9 @@ from psiprune.sweeps import scheduler
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
 from psiprune.sweeps.plan import plan
-from psiprune.sweeps.points import AnyPoint, points_of, steps_of
+from psiprune.sweeps.points import AnyPoint, points_of, stages_of
 from psiprune.sweeps.settings import GridSettings, SweepSettings
-from psiprune.sweeps.stages import Step, seconds_of
-from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.sweeps.tasks import Stage, read_seconds
 
 #: Seconds of the stand-in for one of the real thing.
 CLOCK = 1 / 100
@@ -64,7 +63,7 @@ def main() -> None:
     points = points_of(large)[:: 20 if args.quick else 1]
     each = ", ".join(f"{kind} {seconds / CLOCK:.3g} s" for kind, seconds in _pause.items())
     print(f"\npauses for the {len(points)} points of 18 sites; a stage takes {each}")
-    scheduler.work = _stand_in
+    scheduler.run_stage = _stand_in
     simulated = [paused(points, workers) for workers in (8, 16, 32, 64)]
     peers.show(simulated)
     # Scheduler, client and workers together, so more than a scheduler needs.
@@ -84,12 +83,14 @@ def measured(small: SweepSettings, workers: int) -> peers.Row:
         points = points_of(local)
         client.run(_warm)
         begin, before = time.perf_counter(), _processor(client)
-        failed = [each.cause for each in scheduler.by_dask(client, points, root, 0) if each.cause]
+        failed = [
+            each.cause for each in scheduler.run_on_dask(client, points, root, 0) if each.cause
+        ]
         wall = time.perf_counter() - begin
         theirs, ours = (after - at for after, at in zip(_processor(client), before, strict=True))
         assert not failed, failed[0]
-        stages = {stage.key: stage for point in points for stage in steps_of(point)}
-        work = sum(seconds_of(stage, root) or 0.0 for stage in stages.values())
+        stages = {stage.key: stage for point in points for stage in stages_of(point)}
+        work = sum(read_seconds(stage.folder(root)) or 0.0 for stage in stages.values())
     return {
         "workers": workers,
         "points": len(points),
@@ -131,7 +132,7 @@ def paused(points: Sequence[AnyPoint], workers: int) -> peers.Row:
         Client(cluster, set_as_default=False) as client,
     ):
         begin, before = time.perf_counter(), time.process_time()
-        list(scheduler.by_dask(client, points, Path(name), 0))
+        list(scheduler.run_on_dask(client, points, Path(name), 0))
         wall, processor = time.perf_counter() - begin, time.process_time() - before
     best = max(longest, total / workers)
     return {
@@ -165,24 +166,24 @@ def modelled(points: Sequence[AnyPoint], workers: int, overhead: float) -> peers
 
 def _sums(points: Sequence[AnyPoint]) -> tuple[int, float, float]:
     """Tasks, and the stand-in's seconds of all of them and of the longest chain."""
-    stages = {stage.key: stage for point in points for stage in steps_of(point)}
+    stages = {stage.key: stage for point in points for stage in stages_of(point)}
     total = sum(_pause[stage.kind] for stage in stages.values())
     return len(stages), total, sum(_pause.values())
 
 
 def _stand_in(
-    step: Step,
+    stage: Stage,
     root: Path,
     wanted: Mapping[str, str],
-    needed: Sequence[Step],
+    needed: Sequence[Stage],
     before: Sequence[None],
 ) -> None:
     """In the place of a stage: nothing, for as long, and the file by which a point is done."""
     del wanted, needed, before
-    time.sleep(_pause[step.kind])
-    if step.kind == "point":
-        step.folder(root).mkdir(parents=True)
-        step.result(root).touch()
+    time.sleep(_pause[stage.kind])
+    if stage.kind == "point":
+        stage.folder(root).mkdir(parents=True)
+        stage.result(root).touch()
 
 
 if __name__ == "__main__":

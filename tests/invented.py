@@ -1,15 +1,23 @@
-"""Datasets with the names and shapes of real ones and invented numbers, for figures and tables."""
+"""Datasets with the names and shapes of real ones and invented numbers, for tests of all kinds.
+
+`study` and what follows it are random, for figures and tables. `world` has all datasets of a run in
+which the paper is right: deterministic, and easy to spoil by a `Change`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm
 
+Datasets = dict[str, xr.Dataset]
 MEASURES = (
     "kl",
     "infidelity",
@@ -20,6 +28,30 @@ MEASURES = (
     "correlation_mse",
 )
 RANKED = ("infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
+HISTORY = ("kl", *RANKED)
+
+
+def over(sizes: Mapping[str, int], dims: str, values: ArrayLike) -> tuple[list[str], np.ndarray]:
+    """A variable over these dimensions, in which the values are repeated as often as it takes."""
+    names = dims.split()
+    return names, np.broadcast_to(values, [sizes[name] for name in names]).copy()
+
+
+def study_of(variables: Mapping[str, ArrayLike], sites: int, **coordinates: Any) -> xr.Dataset:
+    """A study of these variables, whose dimensions follow from their names."""
+    coordinates |= {"ones": range(sites + 1), "distance": range(sites // 2 + 1)}
+    sizes = {name: len(values) for name, values in coordinates.items()}
+    attributes = {"sites": sites, "hidden": sites // 2, "coupling": 1.0}
+    spread = {name: over(sizes, _dimensions(name), values) for name, values in variables.items()}
+    return xr.Dataset(spread, coordinates, attributes)
+
+
+def _dimensions(name: str) -> str:
+    plain = name.removesuffix("_reference").removesuffix("_data").removesuffix("_error")
+    last = {"correlation": " distance", "magnetization_distribution": " ones"}.get(plain, "")
+    if name.endswith(("_reference", "_data")):
+        return f"field{last}"
+    return f"field seed {'epoch' if name.startswith('history_') else 'level'}{last}"
 
 
 def study(
@@ -35,14 +67,12 @@ def study(
     """A study of `levels` steps, without `_exact` above 20 sites."""
     hidden = sites // 2
     total = sites * hidden
-    counts = [
-        weights_kept(total, fraction, step, first_fraction=first_fraction)
-        for step in range(levels + 1)
-    ]
+    steps = range(levels + 1)
+    kept = np.array(
+        [weights_kept(total, fraction, step, first_fraction=first_fraction) for step in steps]
+    )
     by_level = (len(fields), seeds, levels + 1)
-    by_epoch = (len(fields), seeds, 4)
     generator = np.random.default_rng(sites)
-    kept = np.broadcast_to(counts, by_level)
     far, ones = np.arange(sites // 2 + 1), sites + 1
     variables: dict[str, Any] = {
         "weights_kept": kept,
@@ -51,42 +81,26 @@ def study(
         "magnetization": 0.01 * generator.standard_normal(by_level),
         "abs_magnetization": 0.5 * generator.random(by_level),
         "correlation": 0.7 ** (far * (1.0 + generator.random((*by_level, 1)))),
-        "correlation_error": np.full((*by_level, len(far)), 0.01),
+        "correlation_error": 0.01,
         "magnetization_distribution": generator.dirichlet(np.ones(ones), by_level),
     }
     for name in MEASURES:
         variables[name] = generator.random(by_level)
         variables[f"{name}_error"] = 0.1 * generator.random(by_level)
-        variables[f"{name}_floor"] = np.full(by_level, 0.01)
-    for name in ("kl", *RANKED):
-        variables[f"history_{name}"] = generator.random(by_epoch)
+        variables[f"{name}_floor"] = 0.01
+    for name in HISTORY:
+        variables[f"history_{name}"] = generator.random((len(fields), seeds, 4))
         if sites <= 20:
             variables[f"{name}_exact"] = generator.random(by_level)
     for kind in ("reference", "data"):
-        variables[f"abs_magnetization_{kind}"] = np.full(len(fields), 0.5)
-        variables[f"magnetization_{kind}"] = np.zeros(len(fields))
-        variables[f"correlation_{kind}"] = np.tile(0.8**far, (len(fields), 1))
-        variables[f"magnetization_distribution_{kind}"] = np.full((len(fields), ones), 1 / ones)
-    return xr.Dataset(
-        {name: (_dimensions(name), values) for name, values in variables.items()},
-        {
-            "field": list(fields),
-            "seed": range(seeds),
-            "level": range(levels + 1),
-            "distance": far,
-            "ones": range(ones),
-            "epoch": [0, 1, 2, 4],
-        },
-        {"sites": sites, "hidden": hidden, "coupling": coupling},
+        variables[f"abs_magnetization_{kind}"] = 0.5
+        variables[f"magnetization_{kind}"] = 0.0
+        variables[f"correlation_{kind}"] = 0.8**far
+        variables[f"magnetization_distribution_{kind}"] = 1 / ones
+    made = study_of(
+        variables, sites, field=list(fields), seed=range(seeds), level=steps, epoch=[0, 1, 2, 4]
     )
-
-
-def _dimensions(name: str) -> tuple[str, ...]:
-    plain = name.removesuffix("_reference").removesuffix("_data").removesuffix("_error")
-    own = {"correlation": ("distance",), "magnetization_distribution": ("ones",)}.get(plain, ())
-    if name.endswith(("_reference", "_data")):
-        return ("field", *own)
-    return ("field", "seed", "epoch" if name.startswith("history_") else "level", *own)
+    return made.assign_attrs(coupling=coupling)
 
 
 def without(study: xr.Dataset, level: int, seed: int | None = None) -> xr.Dataset:
@@ -173,3 +187,308 @@ def timing() -> dict[str, Any]:
         for k, count in ((9, 162), (6, 100), (4, 50), (2, 20))
     ]
     return {"sites": 18, "hidden": 9, "batch_size": 100, "cd_steps": 10, "rows": rows}
+
+
+#: The world in which the paper is right.
+SEEDS, LEVELS = 10, 21
+#: Each seed has its own level of everything, so that no two numbers are equal.
+SEED_FACTOR = 1 + 0.002 * np.arange(SEEDS)
+#: The dense value of each measure, and by how much its logarithm grows per harmful level, at the
+#: critical point and in the paramagnetic phase.
+GROWN: dict[str, tuple[float, tuple[float, float]]] = {
+    "kl": (0.0025, (0.18, 0.8)),
+    "infidelity": (0.0012, (0.14, 0.6)),
+    "energy": (0.0003, (0.06, 0.2)),
+    "abs_magnetization": (0.004, (0.30, 1.5)),
+    "correlation_mse": (1e-4, (0.24, 1.2)),
+}
+#: The last harmless level in both phases.
+HARMLESS = (3, 13)
+_SIZES = {"field": 2, "seed": SEEDS, "level": LEVELS}
+_COORDINATES = {"field": [1.0, 2.0], "seed": np.arange(SEEDS)}
+
+
+def world() -> Datasets:
+    """All datasets of a run in which every claim holds but "rules-often-poor".
+
+    That one cannot hold together with "sparse-comparable".
+    """
+    return {key: dataset.copy(deep=True) for key, dataset in _made().items()}
+
+
+@cache
+def _made() -> Datasets:
+    main = _study(18, 0.0, 18, SEEDS)
+    return {
+        "study": main,
+        "size-50": _study(50, 0.1, 20, 3),
+        "schedule-0.2": main.copy(deep=True),
+        "graph": _graph(),
+        "symmetry": _symmetry(),
+        "decay": _decay(),
+        "ranks": _ranks(),
+        "sparse": _sparse(),
+        "ablation": _ablation(),
+        "clusters": _clusters(),
+        "frontier": _frontier(),
+    }
+
+
+def _study(sites: int, later: float, apart: int, seeds: int) -> xr.Dataset:
+    """A study whose C(d) is damaged `later`, and whose graph falls apart at level `apart`."""
+    total, levels = sites * (sites // 2), np.arange(LEVELS)
+    kept = np.array([round(total * 0.9**level) for level in levels])
+    pruned = 1 - kept / total
+    factor = SEED_FACTOR[:seeds]
+    variables: dict[str, Any] = {
+        "weights_kept": kept,
+        "fraction_pruned": pruned,
+        "components": 1 + (levels >= apart),
+    }
+    steps = [np.maximum(0, levels - last) for last in HARMLESS]
+    epochs = 20 * np.arange(26)
+    for name, (dense, rates) in GROWN.items():
+        # Seeds grow at rates of their own, so that no two differences tie.
+        grown = [rate * factor[:, None] ** 5 * k for rate, k in zip(rates, steps, strict=True)]
+        values = dense * np.exp(grown) * factor[None, :, None]
+        exact = values.copy()
+        if name == "abs_magnetization":  # rises at once, and soon a lot
+            exact[0, :, 1:4] *= 1.2
+            exact[0, :, 4:] *= 2.0
+        relative = name in ("energy", "abs_magnetization")
+        sampled, biased = (f"{name}_roe", f"{name}_bias") if relative else (name, name)
+        variables[sampled] = values
+        variables[f"{sampled}_floor"] = dense / 10
+        variables[f"{biased}_exact"] = exact
+        fall = dense * (1 + 500 * np.exp(-epochs / 25)) * factor[:, None]
+        variables[f"history_{biased}"] = fall
+    reference = np.exp(-0.2 * np.arange(sites // 2 + 1))
+    variables["correlation"] = reference * (1 - np.maximum(0, pruned - 0.3 - later)[:, None])
+    variables["correlation_reference"] = reference
+    ones, p = two_peaks(sites)
+    flat = np.exp(-((ones - sites / 2) ** 2) / sites)
+    flat /= flat.sum()
+    mix = (levels / (LEVELS - 1))[:, None]
+    variables["magnetization_distribution"] = (1 - mix) * p + mix * flat
+    variables["magnetization_distribution_error"] = 1e-4
+    for end in ("data", "reference"):
+        variables[f"magnetization_distribution_{end}"] = p
+        variables[f"abs_magnetization_{end}"] = [0.516, 0.25]
+    variables["magnetization_data"] = [0.002, 0.001]
+    variables["abs_magnetization"] = 0.517
+    return study_of(
+        variables, sites, field=[1.0, 2.0], seed=range(seeds), level=levels, epoch=epochs
+    )
+
+
+def two_peaks(sites: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of ones, and a distribution with its peaks at the m nearest to +-0.75."""
+    ones = np.arange(sites + 1)
+    m = 1 - 2 * ones / sites
+    place = m[np.abs(m - 0.75).argmin()]
+    p = 1 + np.exp(-20 * (m - place) ** 2) + np.exp(-20 * (m + place) ** 2)
+    return ones, p / p.sum()
+
+
+def _graph() -> xr.Dataset:
+    weights = np.full((2, 5, 10), 0.1)
+    for unit in range(5):
+        weights[0, unit, 2 * unit : 2 * unit + 2] = 2.0
+        weights[0, unit, (2 * unit + 2) % 10] = -2.0
+    return xr.Dataset(
+        {"weights": (("level", "hidden", "visible"), weights)},
+        attrs={"sites": 10, "hidden": 5, "coupling": 1.0, "field": 1.0},
+    )
+
+
+def _symmetry() -> xr.Dataset:
+    spread = partial(over, {"field": 2, "most": 2}, "field most")
+    return xr.Dataset(
+        {
+            "ratio": spread([[1.01, 0.98], [1.0, 1.0]]),
+            "ratio_spread": spread([[0.05, 0.19], [0.1, 0.1]]),
+            "expected_ratio": spread(1.0),
+            "expected_spread": spread(0.1),
+            "ratio_p": spread(0.5),
+            "shots": ("field", [100_000, 100_000]),
+        },
+        {"field": [1.0, 2.0], "most": [10, 100]},
+    )
+
+
+def _decay() -> xr.Dataset:
+    """A power law that turns into an exponential; the larger size has three seeds."""
+    sizes = {**_SIZES, "size": 2}
+    delta = over(sizes, "size field seed level", np.linspace(-10, 10, LEVELS))
+    delta[1][1, :, 3:] = np.nan
+    pruned = [
+        [1 - round(n * (n // 2) * 0.9**k) / (n * (n // 2)) for k in range(LEVELS)] for n in (18, 50)
+    ]
+    return xr.Dataset(
+        {
+            "delta_aic": delta,
+            "delta_aic_reference": over(sizes, "size field", [-5.0, 9.0]),
+            "fraction_pruned": (("size", "level"), np.array(pruned)),
+            "sampled": ("size", [0, 1]),
+        },
+        {**_COORDINATES, "size": [18, 50], "level": np.arange(LEVELS)},
+    )
+
+
+def _ranks() -> xr.Dataset:
+    base = np.array([[0.99, 0.95, 0.6, 0.9], [0.99, 0.9, 0.9, 0.7]])
+    slopes = 0.01 + 0.001 * np.arange(8).reshape(2, 4)  # no two differences tie
+    values = base - slopes * np.arange(SEEDS)[:, None, None]
+    parts = {"part": ["training", "pruning"], "measure": list(RANKED)}
+    sizes = {**_SIZES, "part": 2, "measure": 4}
+    return xr.Dataset(
+        {"rank_correlation": over(sizes, "field seed part measure", values)},
+        {**_COORDINATES, **parts},
+    )
+
+
+VARIANTS = ["dense", "pruned", "sp/ss", "sp/os", "sc", "random"]
+#: KL over that of pruned by variant, and what sp/os is by seed.
+SPARSE = ({"dense": 0.8, "sp/ss": 0.98, "sc": 1.99}, {"dense": 1.0, "sp/ss": 0.6, "sc": 0.8})
+OTHER_SEED = np.array([0.9, *[1.3] * 7, 1.9, 1.9])
+
+
+def _sparse() -> xr.Dataset:
+    last = np.ones((2, SEEDS, len(VARIANTS)))
+    for field, own in enumerate(SPARSE):
+        for k, variant in enumerate(VARIANTS):
+            last[field, :, k] = OTHER_SEED if variant == "sp/os" else own.get(variant, 1.0)
+    last *= 0.002 * SEED_FACTOR[None, :, None]
+    epochs = 10 * np.arange(51)
+    # sp/ss is where dense is only at twice the epoch.
+    speed = np.array([1.0, 1.0, 2.0, 1.0, 1.0, 1.0])
+    fall = 2 * np.exp(-epochs * speed[:, None] / 30.0)
+    order = ("field", "seed", "variant")
+    variables: dict[str, Any] = {}
+    for name, scale in zip(HISTORY, (1.0, 0.5, 0.1, 2.0, 0.01), strict=True):
+        variables[name] = (order, scale * last)
+        variables[f"history_{name}"] = ((*order, "epoch"), scale * (last[..., None] + fall))
+    return xr.Dataset(
+        variables,
+        {**_COORDINATES, "variant": VARIANTS, "epoch": epochs},
+        {"sites": 18, "hidden": 9, "coupling": 1.0, "train_epochs": 500},
+    )
+
+
+def _ablation() -> xr.Dataset:
+    shares = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    spread = partial(
+        over,
+        {**_SIZES, "start": 2, "share": len(shares), "model": 3, "hidden": 9, "visible": 18},
+    )
+    lost = (0.001 + 0.1 * shares) * SEED_FACTOR[None, :, None, None]
+    overlap = spread("field seed model hidden", 3)
+    overlap[1][:, :, 1] = 0
+    overlap[1][:, :, 2, :2] = 0  # a few move although they need not
+    weights = spread("field seed model hidden visible", 0.1)
+    weights[1][..., 4:7] = 2.0
+    kl = np.array([0.0025, 0.0028, 0.003]) * SEED_FACTOR[None, :, None]
+    return xr.Dataset(
+        {
+            "broken_infidelity": spread("field seed start share", lost),
+            "broken_kl": spread("field seed start share", 2 * lost),
+            "forbidden_kl": spread("field seed model", kl),
+            "found": spread("field seed model hidden", True),
+            "share_of_unit": spread("field seed model hidden", 0.8),
+            "overlap": overlap,
+            "weights": weights,
+        },
+        {
+            **_COORDINATES,
+            "start": ["initial", "dense"],
+            "share": shares,
+            "model": ["dense", "forbidden", "control"],
+        },
+        {"sites": 18, "hidden": 9, "coupling": 1.0, "width": 3, "threshold": 0.05},
+    )
+
+
+def _clusters() -> xr.Dataset:
+    spread = partial(over, {**_SIZES, "hidden": 9}, "field seed hidden")
+    return xr.Dataset(
+        {"best_width": spread(3), "second_p_value": spread(0.5)}, _COORDINATES, {"coupling": 1.0}
+    )
+
+
+def _frontier() -> xr.Dataset:
+    kl = 0.002 * np.array([[1.05, 1.1, 3.0, 6.0, 20.0], [1.0, 1.0, 1.3, 1.9, 5.0]])
+    spread = partial(over, {"field": 2, "seed": 3, "variant": 2, "count": 5, "bond": 1})
+    values = kl * SEED_FACTOR[:3, None, None]
+    return xr.Dataset(
+        {
+            "kl": spread("field seed variant count", values),
+            "abs_magnetization_bias": spread("field seed variant count", values),
+            "abs_magnetization_roe": spread("field seed variant count", values + 0.004),
+            "mps_parameters": spread("field bond", 68),
+            "mps_kl": spread("field bond", 0.03),
+            "mps_abs_magnetization_bias": spread("field bond", 0.05),
+            "mps_abs_magnetization_roe": spread("field bond", 0.06),
+        },
+        {
+            "field": [1.0, 2.0],
+            "seed": np.arange(3),
+            "variant": ["magnitude-cd", "surgeon"],
+            "count": [162, 118, 86, 63, 46],
+            "bond": [2],
+        },
+        {"sites": 18, "hidden": 9, "coupling": 1.0, "limit": 0.02},
+    )
+
+
+# How to spoil it: each takes all datasets and gives changed ones.
+
+Change = Callable[[Datasets], Datasets]
+
+
+def scaled(key: str, name: str, factor: object, **where: object) -> Change:
+    """A variable times a factor where the coordinates are these."""
+
+    def change(datasets: Datasets) -> Datasets:
+        dataset = datasets[key].copy(deep=True)
+        dataset[name] = dataset[name].astype(float)
+        dataset[name].loc[where] = dataset[name].loc[where] * factor
+        return {**datasets, key: dataset}
+
+    return change
+
+
+def put(key: str, name: str, value: object, **where: object) -> Change:
+    """A variable with a value where the coordinates are these."""
+
+    def change(datasets: Datasets) -> Datasets:
+        dataset = datasets[key].copy(deep=True)
+        dataset[name].loc[where] = value
+        return {**datasets, key: dataset}
+
+    return change
+
+
+def attribute(key: str, name: str, value: object) -> Change:
+    """An attribute of a dataset with another value."""
+    return lambda datasets: {**datasets, key: datasets[key].assign_attrs({name: value})}
+
+
+def taken(key: str, **where: object) -> Change:
+    """A part of a dataset, by positions along its dimensions."""
+    return lambda datasets: {**datasets, key: datasets[key].isel(where)}
+
+
+def few(key: str, seeds: int = 2) -> Change:
+    """The first seeds of a dataset."""
+    return taken(key, seed=slice(0, seeds))
+
+
+def all_of(*changes: Change) -> Change:
+    """One change after the other."""
+
+    def change(datasets: Datasets) -> Datasets:
+        for each in changes:
+            datasets = each(datasets)
+        return datasets
+
+    return change

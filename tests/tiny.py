@@ -18,6 +18,7 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
+from psiprune.cli import signals
 from psiprune.cli.app import app
 from psiprune.cli.main import main
 from psiprune.experiments.settings import AblationSettings, SparseSettings, StudySettings
@@ -73,11 +74,8 @@ KILLED = (
 """The same, killed as it is about to write its n-th file; n is the first argument."""
 
 
-NOT_BEGUN = (
-    "interrupted; nothing was written: the same command begins anew, or goes on from what an "
-    "earlier start kept"
-)
-"""The line on Ctrl-C while a command is being loaded."""
+NOT_BEGUN, KEPT, LOST = (signals._LINES[status] for status in ("not begun", "kept", "lost"))
+"""The lines on Ctrl-C while a command is being loaded, in a run folder, and elsewhere."""
 
 
 def settings(**changes: Any) -> StudySettings:

@@ -1,4 +1,4 @@
-"""A Dask scheduler and workers as processes of their own, which tests may kill."""
+"""A Dask scheduler and workers as separate processes, which tests may kill."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Self
 
 
 class Workers:
-    """One scheduler and some workers of one thread, all ended with the `with` block."""
+    """A scheduler and workers of one thread, all killed at the end of the `with` block."""
 
     def __init__(self, folder: Path) -> None:
-        """What they print goes to files in the folder."""
+        """Start the scheduler; all output goes to files in the folder."""
         self.folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -39,7 +39,7 @@ class Workers:
             process.wait()
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
-        """A scheduler at the address, a second time as well."""
+        """Start a scheduler at the address, also after one was killed."""
         begin = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port)]
         self.scheduler = self._start([*begin, "--no-dashboard"], {})
         limit = time.monotonic() + 300
@@ -52,13 +52,13 @@ class Workers:
         raise AssertionError("the scheduler did not start")
 
     def start(self, count: int = 1, **environment: str) -> list[subprocess.Popen[bytes]]:
-        """Workers; they take tasks as soon as they are up."""
+        """Start workers, without waiting for them."""
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "300"]
         begin = ["distributed.cli.dask_worker", self.address, *options]
         return [self._start(begin, environment) for _ in range(count)]
 
     def wait_for(self, count: int) -> None:
-        """Until so many workers are up."""
+        """Wait until so many workers are connected."""
         from distributed import Client
 
         with Client(self.address, set_as_default=False, timeout=60) as client:
@@ -80,6 +80,6 @@ class Workers:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process as a lost machine would."""
+    """Kill a process, as if its machine was lost."""
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -77,7 +77,8 @@ from .experiments.study import run_study
 from .inference.log_partition import LogPartition, log_partition
 from .inspect.describe import describe
 from .metrics.against_shots import ShotsReport, evaluate_on_shots
-from .metrics.against_state import Measure, Report, evaluate
+from .metrics.against_state import Report, evaluate
+from .metrics.measure import Measure
 from .pruning.iterative import Level, prune
 from .pruning.rewire import rewire
 from .pruning.search import Smallest, find_smallest

@@ -49,12 +49,12 @@ def test_a_run_taken_up_again_says_from_where(
     assert tiny.call("prune", *files, "--out", tmp_path / "path").status == 0
     first = [message for _, message in told(records)]
     assert first[0] == f"{tmp_path / 'path'}: a new run"
-    assert not any("taken up" in message for message in first)
+    assert not any("resum" in message for message in first)
     (tmp_path / "path/level-02.nc").unlink()
     records.clear()
     assert tiny.call("prune", *files, "--out", tmp_path / "path").status == 0
     again = [message for _, message in told(records)]
-    assert again[0] == f"{tmp_path / 'path'}: taken up again"
+    assert again[0] == f"{tmp_path / 'path'}: resuming"
     assert f"{tmp_path / 'path'}: taken up after level 1 of 2" in again
     assert any("level-02.nc: written, " in message for message in again)
     assert again[-1] == f"{tmp_path / 'path'}: done"
@@ -70,7 +70,7 @@ def test_an_estimate_that_cannot_be_trusted_is_a_warning(
     records.clear()
     monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     monkeypatch.setattr(draws, "MOST_STEPS", 2_000)
-    monkeypatch.setattr(gibbs, "advance_with_flips", gibbs.advance)  # never leave a mode
+    monkeypatch.setattr(gibbs, "step_with_flips", gibbs.step)  # never leave a mode
     drawn = draws.draw(rbm, lambda number: np.zeros((number, 8), np.uint8), 100, seed=0)
     assert drawn.warning
     warnings = [message for level, message in told(records) if level == "WARNING"]

@@ -66,7 +66,7 @@ def test_the_same_command_goes_on_as_the_line_says(
         stop(patched, writes, how)
         stopped = tiny.call(*command(stages, tmp_path))
     assert stopped.status == (130 if isinstance(how, KeyboardInterrupt) else 1)
-    assert "the same command goes on" in stopped.err
+    assert "rerun the same command to resume" in stopped.err
     assert not (tmp_path / "rbm.nc").exists()
     outcome = tiny.call(*command(stages, tmp_path))
     assert outcome.status == 0, outcome
@@ -111,7 +111,7 @@ def test_a_training_begun_without_them_cannot_write_them_all(stages: Path, tmp_p
     (tmp_path / ".rbm.nc.lock").unlink()
     before = tiny.contents(tmp_path)
     line = tiny.refusal(tiny.call(*plain, "--keep-epochs=1", "--out", tmp_path / "rbm.nc"))
-    assert line.startswith(f"{checkpoint}: is of a training that does not write ")
+    assert line.startswith(f"{checkpoint}: belongs to a training that does not write ")
     assert tiny.contents(tmp_path) == before
 
 
@@ -120,7 +120,7 @@ def test_a_training_begun_without_them_cannot_write_them_all(stages: Path, tmp_p
     [
         ("rbm.nc", "--history: {}/rbm.nc is where --out or --keep-epochs writes an RBM"),
         ("./rbm-epoch-0005.nc", "-epoch-0005.nc is where --out or --keep-epochs writes an RBM"),
-        ("h.txt", "{}/h.txt: NetCDF is what is written, and .txt tells of something else"),
+        ("h.txt", "{}/h.txt: the content is NetCDF"),
         ("no/h.nc", "{}/no/h.nc: there is no folder {}/no; make it first"),
     ],
 )

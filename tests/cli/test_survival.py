@@ -164,8 +164,7 @@ def test_killed_at_many_random_moments(name: str, inputs: Path, tmp_path: Path) 
 # ---- interrupted
 
 
-KEPT = "interrupted; the same command goes on from what was finished"
-LOST = "interrupted; nothing of it is kept, so start it again"
+KEPT, LOST = tiny.KEPT, tiny.LOST
 
 
 def stop(running: subprocess.Popen[str]) -> tuple[tiny.Outcome, float]:
@@ -209,10 +208,10 @@ def test_ctrl_c_in_the_middle_of_a_long_compiled_call(tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path; from psiprune import cli;"
         "from psiprune.kernels import enumeration as sums; from psiprune.cli import main;"
-        "one = np.ones(40); sums.scan_sum(np.ones((1, 1)), one[:1], one[:1], 0, 2);"
+        "one = np.ones(40); sums.log_marginals_sum(np.ones((1, 1)), one[:1], one[:1], 0, 2);"
         # Minutes in the main thread, which only then would see the signal.
         "main.main = lambda: (Path(sys.argv[1]).touch(),"
-        " sums.scan_sum(np.ones((9, 40)), one, one[:9], 0, 1 << 40));"
+        " sums.log_marginals_sum(np.ones((9, 40)), one, one[:9], 0, 1 << 40));"
         "cli.run()"
     )
     program = (sys.executable, "-c", tiny.PROGRAM[2].rpartition("from")[0] + code)
@@ -359,8 +358,7 @@ def test_a_run_on_a_disk_that_becomes_full(
     line = tiny.refusal(tiny.call(*command), status=1)
     assert line.startswith(f"{folder}/")
     assert line.endswith(
-        ": No space left on device; what was finished stays: make room, then the same command "
-        "goes on from there"
+        ": No space left on device; free some space, then rerun the same command to resume"
     )
     made = tiny.contents(folder, but=(".lock", "provenance.json"))
     assert "config.toml" in made
@@ -394,7 +392,7 @@ def test_a_training_on_a_full_disk_keeps_its_checkpoint(
         patched.setattr("psiprune.io.netcdf.os.fsync", full_after_five)
         line = tiny.refusal(tiny.call(*command), status=1)
     checkpoint = tmp_path / ".rbm.nc.1.checkpoint"
-    assert line.startswith(f"{checkpoint}: No space left on device; what was finished stays")
+    assert line.startswith(f"{checkpoint}: No space left on device; ")
     assert read_dataset(checkpoint, "checkpoint").attrs["epoch"] == 5
     assert {file.name for file in tmp_path.iterdir()} == {checkpoint.name}
     assert tiny.call(*command).status == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import psiprune as pp
 from psiprune.core.exceptions import InputError
+from psiprune.data.diagnostics import describe_shots
 from psiprune.data.shots import Shots, as_shots, check_sites, read_shots
 from psiprune.io.netcdf import write_dataset
 
@@ -40,18 +42,18 @@ def test_bits_are_a_copy_and_cannot_be_written() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ([[0, 1], [1, 2]], r"row 1, column 1: a bit must be 0 or 1, found 2;"),
+        ([[0, 1], [1, 2]], r"array: row 1, column 1: .*found 2"),
         ([[0, 1], [-1, 1]], r"row 1, column 0: .* found -1; .*\(1 - z\) // 2"),
         ([[0, 1], [np.nan, 1]], r"row 1, column 0: .* found nan"),
         ([[0, 0.5]], r"row 0, column 1: .* found 0.5"),
         ([[0, 1], [1]], r"row 1 has 1 values, but row 0 has 2"),
-        ([0, 1], r"2 dimensions, found 1"),
-        ([], r"2 dimensions, found 1"),
-        (np.empty((0, 4)), r"no bits, found 0 shots of 4 sites"),
-        (np.empty((4, 0)), r"no bits, found 4 shots of 0 sites"),
-        ([["0", "1"]], r"must be numbers"),
-        ([[0, None]], r"must be numbers"),
-        ([[1j, 0]], r"must be numbers"),
+        ([0, 1], r"2 dimensions.* 1"),
+        ([], r"2 dimensions.* 1"),
+        (np.empty((0, 4)), r"0 shots of 4 sites"),
+        (np.empty((4, 0)), r"4 shots of 0 sites"),
+        ([["0", "1"]], r"numbers .*type"),
+        ([[0, None]], r"numbers .*type"),
+        ([[1j, 0]], r"numbers .*type"),
         (None, r"2 dimensions, found 0"),
     ],
 )
@@ -62,11 +64,11 @@ def test_anything_else_is_refused_in_one_line(data: Any, words: str) -> None:
 
 
 def test_bad_basis_and_size() -> None:
-    with pytest.raises(InputError, match="basis: must be 'X', 'Y' or 'Z', found 'W'"):
+    with pytest.raises(InputError, match=r"basis: .*'W'"):
         Shots(BITS, basis="W")
     shots = Shots(BITS, source="my.csv")
     assert check_sites(shots, 3, "the state") is shots
-    with pytest.raises(InputError, match=r"my\.csv: has 3 sites .* the state has 4"):
+    with pytest.raises(InputError, match=r"my\.csv: .*3 sites .* the state has 4"):
         check_sites(shots, 4, "the state")
 
 
@@ -82,7 +84,7 @@ def test_shots_of_another_basis_are_not_taken_for_z(basis: str) -> None:
         lambda: rbm.hidden_given_visible(shots),
         lambda: state.log_prob(shots),
     ):
-        with pytest.raises(InputError, match=rf"my\.csv: .* in basis {basis}, .* in Z") as caught:
+        with pytest.raises(InputError, match=rf"my\.csv: .* {basis}, .* Z") as caught:
             use()
         assert "\n" not in str(caught.value)
 
@@ -145,28 +147,28 @@ def test_formats_are_told_by_content(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "the file is empty"),
-        (b" \n\n", "the file is empty"),
-        (b"# nothing\n", "comments only"),
-        (b"010\n01\n", "line 2 has 2 values, but line 1 has 3"),
-        (b"# x\n0 1 1\n\n0 1\n", "line 4 has 2 values, but line 2 has 3"),
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (b"# nothing\n", "only comments"),
+        (b"010\n01\n", "line 2 has 2 .*line 1 has 3"),
+        (b"# x\n0 1 1\n\n0 1\n", "line 4 has 2 .*line 2 has 3"),
         (b"010\n012\n", "line 2, column 3: .* found '2'"),
         (b"010\n01x\n", "line 2, column 3: .* found 'x'"),
         (b"0 1\n1 -1\n", r"line 2, column 2: .* found '-1'; .*\(1 - z\) // 2"),
         (b"0,nan\n", "line 1, column 2: .* found 'nan'"),
         (b"0,,1\n", "line 1, column 2: .* found ''"),
-        (b"0 10\n", "lines of two strings of 0 and 1, .* header line bitstring,count"),
-        (b"01 10\n", "lines of two strings of 0 and 1, .* header line bitstring,count"),
-        (b"0,1\nq0,q1\n", "line 2, column 1: .* found 'q0'; mark headers"),
+        (b"0 10\n", "header .*bitstring,count"),
+        (b"01 10\n", "header .*bitstring,count"),
+        (b"0,1\nq0,q1\n", "line 2, column 1: .* found 'q0'"),
         (b"0.5 1\n", "line 1, column 1: .* found '0.5'"),
-        (b"\xff\xfe\x00\x80", "neither NetCDF"),
-        (npy(BITS)[:-4], "truncated, damaged"),
-        (npy(BITS)[:20], "truncated, damaged"),
-        (npy(np.array([[0, None]], dtype=object)), "holds Python objects"),
+        (b"\xff\xfe\x00\x80", "NetCDF"),
+        (npy(BITS)[:-4], "damaged"),
+        (npy(BITS)[:20], "damaged"),
+        (npy(np.array([[0, None]], dtype=object)), "Python objects"),
         (npy(BITS - 2.0), "row 0, column 0: .* found -2.0"),
-        (saved(a=BITS, b=BITS), "found .'a', 'b'."),
-        (saved(bits=BITS)[:60], "truncated, damaged"),
-        (b"\x89HDF\r\n\x1a\nrubbish", "truncated or damaged"),
+        (saved(a=BITS, b=BITS), "2 arrays: 'a', 'b'"),
+        (saved(bits=BITS)[:60], "damaged"),
+        (b"\x89HDF\r\n\x1a\nrubbish", "damaged"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
@@ -179,13 +181,13 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, content: bytes, words
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"none.nc: .*No such file"):
         read_shots(tmp_path / "none.nc")
-    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+    with pytest.raises(InputError, match="Is a directory"):
         read_shots(tmp_path)
     path = tmp_path / "text.nc"
     path.write_text("010")
-    with pytest.raises(InputError, match="not a NetCDF 4 file"):
+    with pytest.raises(InputError, match=r"text.nc: .*NetCDF 4"):
         read_shots(path)
 
 
@@ -194,7 +196,7 @@ def test_truncated_netcdf(tmp_path: Path, keep: float) -> None:
     path = Shots(BITS).save(tmp_path / "shots.nc")
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(InputError, match=r"shots\.nc: truncated or damaged"):
+    with pytest.raises(InputError, match=r"shots\.nc: .*damaged"):
         read_shots(path)
 
 
@@ -203,7 +205,7 @@ def test_netcdf_of_another_make(tmp_path: Path) -> None:
 
     path = tmp_path / "file.nc"
     write_dataset(path, xr.Dataset(), "mps")
-    with pytest.raises(InputError, match="expected a file of kind 'shots', found 'mps'"):
+    with pytest.raises(InputError, match=r"'shots'.*'mps'"):
         read_shots(path)
     write_dataset(path, xr.Dataset({"bits": ("shot", BITS[0])}), "shots")
     with pytest.raises(InputError, match=r"dimensions \(shot, site\)"):
@@ -215,3 +217,94 @@ def test_netcdf_of_another_make(tmp_path: Path) -> None:
     write_dataset(path, xr.Dataset({"bits": (("shot", "site"), BITS + 1)}), "shots")
     with pytest.raises(InputError, match=r"row 0, column 1: .* found 2"):
         read_shots(path)
+
+
+# ---- counts
+
+
+@pytest.mark.parametrize(
+    "counts", [{"011": 2, "100": 1}, Counter({"011": 2, "100": 1, "111": 0}), {"011": np.int64(2)}]
+)
+def test_counts_are_shots(counts: Any) -> None:
+    shots = as_shots(counts)
+    rows = [[int(bit) for bit in key] for key, count in counts.items() for _ in range(count)]
+    assert shots.bits.tolist() == rows
+    assert shots.source == "counts"
+    assert Shots(counts, basis="X", source="lab").source == "lab"
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({}, "no outcomes"),
+        ({"01": 0}, "all counts are 0"),
+        ({"01": -1}, "outcome 01 .*found -1"),
+        ({"01": 2.0}, r"outcome 01 .*found 2\.0.*probabilities"),
+        ({"01": np.float64(0.5)}, r"outcome 01 .*0\.5"),
+        ({"01": True}, "outcome 01 .*found True"),
+        ({"01": None}, "outcome 01 .*found nothing"),
+        ({"01": 1, "011": 1}, "'011' has 3 .*'01' has 2"),
+        ({"0 1": 1}, "entry 0: .*'0 1'"),
+        ({"0x1": 1}, "entry 0: .*'0x1'"),
+        ({"": 1}, "entry 0: .*''"),
+        ({1: 1}, "entry 0: .*found 1"),
+        ({(0, 1): 1}, r"entry 0: .*found \(0, 1\)"),
+        ({"01": 10**9}, "1000000000 shots of 2 sites"),
+    ],
+)
+def test_bad_counts(counts: Any, words: str) -> None:
+    with pytest.raises(InputError, match=f"counts: .*{words}") as caught:
+        as_shots(counts)
+    assert "\n" not in str(caught.value)
+
+
+def test_counts_go_in_wherever_shots_do(tmp_path: Path) -> None:
+    counts: Any = {"0011": 30, "1100": 20, "0101": 7, "1111": 3}
+    shots = as_shots(counts)
+    rbm = pp.RBM(np.ones((2, 4)), np.zeros(4), np.zeros(2))
+    state = pp.ground_state(pp.TFIM(sites=4))
+    np.testing.assert_array_equal(rbm.log_prob(counts), rbm.log_prob(shots))
+    np.testing.assert_array_equal(state.log_prob(counts), state.log_prob(shots))
+    assert describe_shots(as_shots(counts)).entropy == pp.describe(counts).entropy  # type: ignore[union-attr]
+    np.testing.assert_array_equal(pp.join_shots([counts, counts]).bits[:60], shots.bits)
+    pp.export_shots(counts, tmp_path / "a.npz", "numpy")
+    np.testing.assert_array_equal(read_shots(tmp_path / "a.npz").bits, shots.bits)
+    trained = pp.train(counts, hidden=2, seed=0)
+    np.testing.assert_array_equal(trained.weights, pp.train(shots, hidden=2, seed=0).weights)
+    report = pp.evaluate_on_shots(trained, counts, seed=0)
+    assert repr(report) == repr(pp.evaluate_on_shots(trained, shots, seed=0))
+
+
+def test_shots_in_memory_are_read_like_files() -> None:
+    counts = {"01 1": 2, "11 0": 1}
+    shots = read_shots(counts, "qiskit")
+    assert shots.bits.tolist() == [[1, 1, 0], [1, 1, 0], [0, 1, 1]]
+    assert shots.provenance["format"] == "qiskit"
+    assert read_shots({"0x3": 1}, "qiskit", qubits=3).bits.tolist() == [[1, 1, 0]]
+    assert read_shots({"011": 1}).bits.tolist() == [[0, 1, 1]]
+    np.testing.assert_array_equal(read_shots(BITS).bits, BITS)
+    cases: list[tuple[Any, dict[str, Any], str]] = [
+        (BITS, {"format": "qiskit"}, "format"),
+        ({"01": 1}, {"order": "reversed"}, "counts: .*qiskit"),
+        ({10: 3}, {"format": "qiskit"}, "counts: .*found 10"),
+        ({"10": 0.5}, {"format": "qiskit"}, "counts: .*found 0.5"),
+        ({"10": object()}, {"format": "qiskit"}, "counts: .*integer"),
+    ]
+    for data, given, words in cases:
+        with pytest.raises(InputError, match=words):
+            read_shots(data, **given)
+
+
+# ---- repr
+
+
+@pytest.mark.parametrize("sites", [1, 3, 100, 5000])
+@pytest.mark.parametrize("shots", [1, 7, 1000])
+def test_a_repr_is_one_short_line(sites: int, shots: int) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (shots, sites)).astype(np.uint8)
+    data = Shots(bits, source="folder/" * 40 + "file.nc", provenance={"x": "y" * 1000})
+    description = describe_shots(data)
+    for thing in (data, description, description.ordering, description.entropy):
+        assert len(repr(thing)) < 120
+        assert "\n" not in repr(thing)
+    assert f"shots={shots}, sites={sites}" in repr(data)

@@ -13,7 +13,7 @@ import xarray as xr
 import psiprune as pp
 import tiny
 from psiprune.experiments.ablation import run_ablation
-from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.rbm.clusters import find_clusters, strongest_windows
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import break_clusters, exclude_clusters, exclude_matched_control
@@ -77,7 +77,7 @@ def test_what_is_told_of_broken_masks(
     for share in SHARES:
         rbm = saved[f"broken-dense-{share:g}"]
         here = ablation.sel(field=1.0, seed=1, start="dense", share=share)
-        found = exact_measures(rbm, reference)
+        found = exact_metrics(rbm, reference)
         assert float(here["broken_kl"]) == found.kl
         assert float(here["broken_abs_magnetization_bias"]) == found.abs_magnetization_bias
         assert int(here["broken_components"]) == rbm.components

@@ -15,12 +15,13 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.figures.frontier import plot_frontier
-from psiprune.experiments.frontier import counts_from, run_frontier
+from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.frontier_methods import counts_from
 from psiprune.experiments.settings import FrontierSettings
-from psiprune.experiments.tables import frontier_numbers, frontier_text
+from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.pruning.rewire import rewire
 from psiprune.pruning.settings import PruneSettings, RewireSettings
@@ -128,7 +129,7 @@ def test_measures_are_those_of_the_kept_rbms(run: Path, frontier: xr.Dataset) ->
     for variant, count in (("surgeon", 6), ("cluster", 7), ("surgeon-4", 13), ("damage", 8)):
         rbm = kept(run, variant, count)
         here = frontier.sel(field=1.0, seed=0, variant=variant, count=count)
-        found = exact_measures(rbm, reference)
+        found = exact_metrics(rbm, reference)
         assert rbm.number_of_weights == count
         assert float(here["parameters"]) == rbm.number_of_parameters
         assert float(here["kl"]) == pytest.approx(found.kl, rel=1e-9)
@@ -285,7 +286,7 @@ def test_the_table_finds_the_smallest() -> None:
         },
         {"sites": 4, "hidden": 2, "coupling": 1.0, "limit": 0.02},
     )
-    found = frontier_numbers(made)["h=1"]
+    found = table_numbers("frontier", made)["frontier"]["h=1"]
     assert (found["dense_kl"], found["half"]) == (0.1, 4)
     own = found["methods"]["surgeon"]
     assert own["half_ratio"] == pytest.approx(1.5)
@@ -296,7 +297,7 @@ def test_the_table_finds_the_smallest() -> None:
     assert np.isnan(other["half_kl"])
     assert found["best"]["within_kl"]["count"] == 2
     assert found["best"]["within_kl"]["method"] == "random"
-    words = frontier_text(made)
+    words = table_text("frontier", made)
     assert "fewest weights with mROE < 2%: 2 (KL 0.9, 1.0%) by surgeon" in words
     assert "fewest with mROE < 2% and KL <= 2 dense: 8 (KL 0.1, 0.1%) by surgeon" in words
 

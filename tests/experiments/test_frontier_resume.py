@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tiny
-from psiprune.experiments import frontier
+from psiprune.experiments import frontier_methods
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.settings import FrontierSettings
 from psiprune.pruning.rewire import rewire_steps
@@ -50,7 +50,7 @@ def test_a_start_goes_on_from_the_last_training(
     starts, done = 0, False
 
     def counted(name: str) -> None:
-        plain = getattr(frontier, name)
+        plain = getattr(frontier_methods, name)
 
         def once_a_start(*arguments: Any, **others: Any) -> RBM:
             if made and made[-1][0] == starts:
@@ -59,7 +59,7 @@ def test_a_start_goes_on_from_the_last_training(
             result: RBM = plain(*arguments, **others)
             return result
 
-        monkeypatch.setattr(frontier, name, once_a_start)
+        monkeypatch.setattr(frontier_methods, name, once_a_start)
 
     # One training a start: all of the rewired files' rounds, and each count of a path.
     for name in ("fine_tuned", "train"):
@@ -89,7 +89,7 @@ def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return plain(level, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(frontier, "rewire_steps", third_is_killed)
+        patch.setattr(frontier_methods, "rewire_steps", third_is_killed)
         with pytest.raises(Killed):
             run_frontier(settings(), run)
     kept = {file.name for file in run.rglob("*-rewired/*.nc")}
@@ -100,7 +100,7 @@ def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         steps.append(level.step)
         return plain(level, *arguments)
 
-    monkeypatch.setattr(frontier, "rewire_steps", seen)
+    monkeypatch.setattr(frontier_methods, "rewire_steps", seen)
     assert tiny.raw(run_frontier(settings(), run)) == tiny.raw(unbroken)
     assert 2 in steps
     assert steps.count(0) <= 1  # of the other kind, if that had not begun

@@ -19,7 +19,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import SparseSettings
 from psiprune.experiments.sparse import VARIANTS, run_sparse
 from psiprune.io.run import open_run
-from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm
@@ -124,13 +124,13 @@ def test_measures_are_those_of_the_saved_rbms(sparse: xr.Dataset, sparse_run: Pa
     reference = reference_of(pp.load_mps(sparse_run / "h=1/state.nc"))
     for variant in VARIANTS:
         here = sparse.sel(field=1.0, seed=1, variant=variant)
-        found = exact_measures(kept(sparse_run, 1, variant), reference)._asdict()
+        found = exact_metrics(kept(sparse_run, 1, variant), reference)._asdict()
         last = here.dropna("epoch")["epoch"].values[-1]
         assert last == (5 if variant == "pruned" else 3)
         for name, value in found.items():
             assert float(here[name]) == value
             assert float(here[f"history_{name}"].sel(epoch=last)) == value
-        start = exact_measures(initial_rbm(4, 2, 1, here["mask"].values.astype(bool)), reference)
+        start = exact_metrics(initial_rbm(4, 2, 1, here["mask"].values.astype(bool)), reference)
         if variant != "pruned":
             assert float(here["history_kl"].sel(epoch=0)) == start.kl
 

@@ -24,11 +24,12 @@ import exact
 import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, derive_seed
 from psiprune.experiments.settings import StudySettings, UntilSettings
 from psiprune.experiments.study import run_study
-from psiprune.experiments.tables import smallest_of_study, study_text
+from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_state import exact_measures, reference_of
+from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
@@ -104,9 +105,9 @@ def test_measures_are_those_of_the_saved_rbms(study: xr.Dataset, finished: Path)
         for level in (0, 3):
             here = study.sel(field=h, seed=0, level=level)
             rbm = pp.load_rbm(finished / field / f"seed-0/level-0{level}.nc")
-            for name, value in exact_measures(rbm, reference)._asdict().items():
+            for name, value in exact_metrics(rbm, reference)._asdict().items():
                 assert float(here[f"{name}_exact"]) == value, name
-            own = int(np.random.SeedSequence([0, level]).generate_state(1)[0])
+            own = derive_seed(0, Stream.LEVEL_METRICS, level)
             report = pp.evaluate(rbm, reference, draws=200, seed=own)
             for name, measure in report:
                 found = [float(here[f"{name}{suffix}"]) for suffix in ("", "_error", "_floor")]
@@ -145,7 +146,7 @@ def test_the_history_runs_from_the_untrained_rbm_to_level_0(
     study: xr.Dataset, finished: Path
 ) -> None:
     reference = reference_of(pp.load_mps(finished / "h=2/state.nc"))
-    start = exact_measures(initial_rbm(4, 3, seed=0), reference)
+    start = exact_metrics(initial_rbm(4, 3, seed=0), reference)
     here = study.sel(field=2.0, seed=0)
     for name, value in start._asdict().items():
         assert float(here[f"history_{name}"][0]) == value
@@ -237,7 +238,7 @@ def test_until_it_hurts(tmp_path: Path) -> None:
         expected = pp.find_smallest(
             pp.load_rbm(folder / f"seed-{seed}/level-00.nc"),
             shots,
-            measure=lambda rbm: exact_measures(rbm, reference).kl,
+            measure=lambda rbm: exact_metrics(rbm, reference).kl,
             limit=0.03,
             settings=settings.prune,
             fine_tune=settings.fine_tune,
@@ -253,10 +254,10 @@ def test_until_it_hurts(tmp_path: Path) -> None:
     assert (study["smallest_value_error"] == 0).all()
     assert study["smallest_value"].attrs["units"] == "nat"
     counts = study["smallest_weights"].values[0]
-    found = smallest_of_study(study)["h=1"]
+    found = table_numbers("study", study)["smallest"]["h=1"]
     assert (found["weights"], found["median"]) == (counts.tolist(), np.median(counts))
-    line = f"smallest RBM with kl within 0.03: median {np.median(counts):g} of 12 weights "
-    assert line + f"({counts.min():g} to {counts.max():g}; seeds: 2)" in study_text(study)
+    line = f"smallest RBM with kl <= 0.03: median {np.median(counts):g} of 12 weights "
+    assert line + f"({counts.min():g} to {counts.max():g}; seeds: 2)" in table_text("study", study)
     # Taken up again, the same.
     for name in ("smallest/level-01.nc", "smallest/smallest.nc", "level-05.nc"):
         (folder / "seed-1" / name).unlink()
@@ -281,12 +282,14 @@ def test_a_seed_beyond_the_limit_while_dense(tmp_path: Path) -> None:
     one = run_study(searched(until=UntilSettings(measure="kl", limit=between)), tmp_path / "one")
     within = both.values < between
     assert np.isfinite(one["smallest_weights"].values[0]).tolist() == within.tolist()
-    assert "seeds: 1), 1 of 2 seeds are beyond it while dense" in study_text(one)
-    assert smallest_of_study(one)["h=1"]["weights"][int(np.argmin(within))] is None
+    line = next(line for line in table_text("study", one).splitlines() if "smallest RBM" in line)
+    assert "; seeds: 1)" in line
+    assert "for 1 of 2 seeds" in line
+    assert table_numbers("study", one)["smallest"]["h=1"]["weights"][int(np.argmin(within))] is None
     settings = searched(until=UntilSettings(measure="kl", limit=0.0), prune=PruneSettings(levels=1))
     none = run_study(settings, tmp_path / "none")
-    assert "within 0: none, as no dense RBM is; seeds: 2" in study_text(none)
-    assert smallest_of_study(none)["h=1"]["median"] is None
+    assert "smallest RBM with kl <= 0: none; " in table_text("study", none)
+    assert table_numbers("study", none)["smallest"]["h=1"]["median"] is None
 
 
 def test_an_unknown_measure_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -396,7 +399,7 @@ def test_a_study_of_other_settings_is_refused(copy: Path) -> None:
     before = tiny.contents(copy)
     line = tiny.refusal(tiny.call("study", *tiny.options({"prune.levels": 2}), "--out", copy))
     config = copy / "config.toml"
-    assert line.startswith(f"{config}: the run there has prune.levels = 3, this one 2; give")
+    assert line.startswith(f"{config}: the existing run has prune.levels = 3, this one 2; give")
     assert tiny.contents(copy) == before
 
 
@@ -413,8 +416,8 @@ def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> No
     with tiny.full_disk():
         line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy), status=1)
     assert line == (
-        f"{copy / 'study.nc'}: File too large; what was finished stays: make room, then the same "
-        "command goes on from there"
+        f"{copy / 'study.nc'}: File too large; free some space, then rerun the same command to "
+        "resume"
     )
     after = tiny.contents(copy)
     assert after.pop("provenance.json")
@@ -465,7 +468,7 @@ def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     out, err = running.communicate(timeout=30)
     seconds = time.monotonic() - begin
     line = tiny.refusal(tiny.Outcome(running.returncode, out, err), status=130)
-    assert line == "interrupted; the same command goes on from what was finished"
+    assert line == tiny.KEPT
     assert seconds < 2.5
     assert not (folder / "study.nc").exists()
     assert not [file for file in tiny.names(folder) if file.endswith(".draft")]

@@ -11,10 +11,10 @@ import psiprune as pp
 import tiny
 from psiprune.experiments.settings import StudySettings, UntilSettings
 from psiprune.experiments.study import run_study
-from psiprune.experiments.tables import smallest_of_study, study_text
+from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.pruning.settings import PruneSettings
 
-WARNING = "warning: of 2 of 2 seeds the path ended within the limit, so fewer weights may do"
+WARNING = "warning: for 2 of 2 seeds the path ended within the limit"
 
 
 def settings(prune: PruneSettings) -> StudySettings:
@@ -38,8 +38,8 @@ def test_the_search_goes_on_past_the_levels_of_the_study(tmp_path: Path) -> None
     assert (study["weights_kept"].isel(level=-1) > 1).all()
     assert study["smallest_weights"].values.tolist() == [[1, 1]]
     assert study["smallest_censored"].values.tolist() == [[0, 0]]
-    assert smallest_of_study(study)["h=1"]["censored"] == 0
-    assert "warning" not in study_text(study)
+    assert table_numbers("study", study)["smallest"]["h=1"]["censored"] == 0
+    assert "warning" not in table_text("study", study)
     for seed in (0, 1):
         kept = pp.load_rbm(tmp_path / f"h=1/seed-{seed}/smallest/smallest.nc")
         assert kept.number_of_weights == 1
@@ -53,8 +53,8 @@ def test_a_path_that_ends_within_the_limit_is_told(tmp_path: Path, how: dict[str
     assert last > 1
     assert study["smallest_weights"].values.tolist() == [[last, last]]
     assert study["smallest_censored"].values.tolist() == [[1, 1]]
-    assert smallest_of_study(study)["h=1"]["censored"] == 2
-    assert WARNING in study_text(study)
+    assert table_numbers("study", study)["smallest"]["h=1"]["censored"] == 2
+    assert WARNING in table_text("study", study)
 
 
 def test_the_command_tells_it_too(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ import xarray as xr
 
 from psiprune.core.statistics import paired
 from psiprune.experiments.sparse import VARIANTS
-from psiprune.experiments.tables import ablation_numbers, ablation_text, sparse_numbers, sparse_text
+from psiprune.experiments.tables import table_numbers, table_text
 
 MEASURES = ["kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"]
 
 
 def test_sparse_numbers(sparse: xr.Dataset) -> None:
-    numbers = json.loads(json.dumps(sparse_numbers(sparse)))
+    numbers = json.loads(json.dumps(table_numbers("sparse", sparse)["variants"]))
     assert list(numbers) == ["h=1"]
     assert list(numbers["h=1"]) == list(VARIANTS)
     dense = sparse.sel(field=1.0, variant="dense")
@@ -32,13 +32,16 @@ def test_sparse_numbers(sparse: xr.Dataset) -> None:
 
 
 def test_sparse_as_text(sparse: xr.Dataset) -> None:
-    text = sparse_text(sparse)
-    blocks = [block.splitlines() for block in text.split("\n\n")]
-    assert [block[0] for block in blocks] == [
-        "h/J = 1: median (16 to 84 %) of 3 seeds",
-        "h/J = 1: ratio to dense, median over seeds (Wilcoxon p)",
-    ]
-    values, ratios = blocks[0][1:], blocks[1][1:]
+    text = table_text("sparse", sparse)
+    assert max(map(len, text.splitlines())) <= 100
+    # The values take more than 100 columns and continue below themselves.
+    (title, *values), (head, *more), (other, *ratios) = (
+        block.splitlines() for block in text.split("\n\n")
+    )
+    assert title == "h/J = 1: median (16 to 84 %) of 3 seeds"
+    assert other == "h/J = 1: ratio to dense, median over seeds (Wilcoxon p)"
+    assert head.split()[:2] == values[0].split()[:2] == ["variant", "weights"]
+    assert [line.split()[:2] for line in more] == [line.split()[:2] for line in values[1:]]
     assert [line.split()[0] for line in values] == ["variant", *VARIANTS]
     assert [line.split()[0] for line in ratios] == ["variant", *VARIANTS[1:]]
     sc = sparse.sel(field=1.0, variant="sc")["kl"].values
@@ -50,13 +53,13 @@ def test_sparse_as_text(sparse: xr.Dataset) -> None:
 
 
 def test_no_ratio_of_estimates_below_zero(sparse: xr.Dataset) -> None:
-    text = sparse_text(sparse.assign(kl=sparse["kl"] - 10.0))
+    text = table_text("sparse", sparse.assign(kl=sparse["kl"] - 10.0))
     line = next(line for line in text.splitlines() if line.startswith("pruned") and "- (" in line)
     assert line.split()[1] == "-"
 
 
 def test_ablation_numbers(ablation: xr.Dataset) -> None:
-    numbers = json.loads(json.dumps(ablation_numbers(ablation)))
+    numbers = json.loads(json.dumps(table_numbers("ablation", ablation)["ablation"]))
     assert list(numbers) == ["h=1"]
     here = ablation.sel(field=1.0)
     for start, entries in numbers["h=1"]["broken"].items():
@@ -79,14 +82,17 @@ def test_ablation_numbers(ablation: xr.Dataset) -> None:
 
 
 def test_ablation_as_text(ablation: xr.Dataset) -> None:
-    broken, forbidden = (block.splitlines() for block in ablation_text(ablation).split("\n\n"))
-    assert broken[0] == "h/J = 1, broken: median (16 to 84 %) of 2 seeds"
+    text = table_text("ablation", ablation)
+    assert max(map(len, text.splitlines())) <= 100
+    broken, more, forbidden = (block.splitlines() for block in text.split("\n\n"))
+    assert broken[0] == "h/J = 1, clusters broken: median (16 to 84 %) of 2 seeds"
+    assert [line.split()[:2] for line in more] == [line.split()[:2] for line in broken[1:]]
     assert [line.split()[:2] for line in broken[2:]] == [
         [start, share] for start in ("initial", "dense") for share in ("0%", "50%", "100%")
     ]
-    assert forbidden[0] == "h/J = 1, forbidden: 2 seeds of 3 units"
-    assert [line.split()[:3] for line in forbidden[2:]] == [
-        ["dense", "18", "6/6"],
-        ["forbidden", "9", "6/6"],
-        ["control", "9", "6/6"],
+    assert forbidden[0].startswith("h/J = 1, clusters forbidden: 2 seeds of 3 units")
+    assert [line.split()[:4] for line in forbidden[2:]] == [
+        ["dense", "18", "6", "6"],
+        ["forbidden", "9", "6", "6"],
+        ["control", "9", "6", "6"],
     ]

@@ -13,6 +13,7 @@ from psiprune.inference import fisher
 from psiprune.inference.fisher import model_fisher
 from psiprune.pruning.optimal_brain_surgeon import divergence_from
 from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.likelihood import unique_configurations
 from psiprune.rbm.model import RBM
 
 BITS = np.random.default_rng(0).integers(0, 2, (100, 6), dtype=np.uint8)
@@ -42,7 +43,7 @@ def test_the_fisher_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(fisher, name, noted)
     rbm = initial_rbm(6, 3, seed=0)
     model_fisher(rbm, draws=100, seed=0)
-    model_fisher(rbm, draws=100, seed=0, samples=fisher.as_configurations(rbm, BITS))
+    model_fisher(rbm, draws=100, seed=0, samples=unique_configurations(BITS))
     assert seen == [1, 1]
 
 
@@ -58,7 +59,7 @@ def test_the_divergence(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(RBM, name, noted)
     rbm = initial_rbm(6, 3, seed=0)
-    for samples in (None, fisher.as_configurations(rbm, BITS)):
+    for samples in (None, unique_configurations(BITS)):
         divergence_from(rbm, draws=100, seed=0, samples=samples)(rbm)
     assert len(seen) >= 4
     assert set(seen) == {1}

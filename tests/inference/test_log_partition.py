@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -17,9 +17,10 @@ from psiprune.inference import ais
 from psiprune.inference import log_partition as partition
 from psiprune.inference.ais import Base, anneal, base_of, log_mean
 from psiprune.inference.bridge import bridge
-from psiprune.inference.log_partition import LogPartition, annealed_log_partition, log_partition
-from psiprune.rbm import gibbs
+from psiprune.inference.log_partition import LogPartition, log_partition
 from psiprune.rbm.model import RBM
+
+by_annealing = partial(log_partition, method="annealing")
 
 Float64 = NDArray[np.float64]
 
@@ -124,7 +125,7 @@ def test_seeds_give_the_same_at_any_number_of_threads(monkeypatch: pytest.Monkey
     rbm = random_rbm(0, 12, 6, 0.5)
 
     def run(seed: int) -> LogPartition:
-        return annealed_log_partition(rbm, chains=300, temperatures=20, seed=seed)
+        return by_annealing(rbm, chains=300, temperatures=20, seed=seed)
 
     one = run(1)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
@@ -139,7 +140,7 @@ def test_seeds_give_the_same_at_any_number_of_threads(monkeypatch: pytest.Monkey
 def annealed(seeds: int) -> dict[str, Float64]:
     """Forward and backward estimates of one RBM for many seeds, [seed]."""
     found = [
-        annealed_log_partition(random_rbm(3, 8, 5, 1.0), chains=224, temperatures=15, seed=seed)
+        by_annealing(random_rbm(3, 8, 5, 1.0), chains=224, temperatures=15, seed=seed)
         for seed in range(seeds)
     ]
     return {
@@ -215,7 +216,7 @@ def test_annealing_passes_through_the_right_distributions() -> None:
 def test_many_hidden_units_do_not_overflow() -> None:
     # 1300 units: the product of factors up to 2 is logged in pieces of 512.
     rbm = RBM(np.full((1300, 2), 0.01), np.zeros(2), np.zeros(1300))
-    found = annealed_log_partition(rbm, chains=112, temperatures=10)
+    found = by_annealing(rbm, chains=112, temperatures=10)
     assert abs(found.value - rbm.log_partition()) < 4.5 * found.error + 1e-4
 
 
@@ -223,7 +224,7 @@ def test_a_run_too_short_is_found_by_the_reverse_run() -> None:
     hard = two_modes(60, 10, 2.0)
     for seed in range(5):
         short = log_partition(hard, method="annealing", chains=224, temperatures=2, seed=seed)
-        assert "annealing there and back gives log Z = " in short.warning
+        assert "gives log Z = " in short.warning
         assert "\n" not in short.warning
         # Each direction errs to its own side.
         assert short.value < hard.log_partition() < float(short.diagnostics["reverse"])
@@ -236,9 +237,12 @@ def test_bounds_enclose_log_z() -> None:
     rbm = random_rbm(2, 10, 6, 1.0)
     gaps = []
     for temperatures in (3, 10, 30, 100):
-        found = annealed_log_partition(rbm, chains=448, temperatures=temperatures).diagnostics
+        result = by_annealing(rbm, chains=448, temperatures=temperatures)
+        found = result.diagnostics
         low, high = float(found["lower_bound"]), float(found["upper_bound"])
-        assert low < rbm.log_partition() < high
+        # The bounds hold for expectations; their noise is at most that of log Z.
+        assert low - 4 * result.error < rbm.log_partition()
+        assert rbm.log_partition() < high + 4 * float(found["reverse_error"])
         gaps.append(high - low)
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] < 0.1 * gaps[0]
@@ -248,30 +252,30 @@ def test_a_lost_mode_is_found_by_the_reverse_run() -> None:
     # Data from one mode alone: all forward chains agree with one another on half of Z.
     rbm = two_modes(12, 6, 1.5)
     one_sided = np.zeros((100, 12), np.uint8)
-    found = annealed_log_partition(rbm, data=one_sided, chains=448, temperatures=300)
+    found = by_annealing(rbm, data=one_sided, chains=448, temperatures=300)
     truth = rbm.log_partition()
     assert found.effective_sample_size is not None
     assert found.effective_sample_size > 300
     assert found.value == pytest.approx(truth - np.log(2), abs=0.05)
     assert float(found.diagnostics["reverse"]) == pytest.approx(truth, abs=0.2)
-    assert "there and back" in found.warning
+    assert "in reverse" in found.warning
 
 
 def test_few_effective_chains_are_told() -> None:
     rbm = two_modes(12, 6, 1.5)
-    found = annealed_log_partition(rbm, chains=112, temperatures=3, seed=1)
+    found = by_annealing(rbm, chains=112, temperatures=3, seed=1)
     assert found.warning != ""
 
 
 def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(0, 10, 8, 0.4)
     data = rbm.sample_exact(3000, seed=1)
-    found = annealed_log_partition(rbm, data=Shots(data), chains=448, temperatures=50)
+    found = by_annealing(rbm, data=Shots(data), chains=448, temperatures=50)
     assert abs(found.value - rbm.log_partition()) < 4.5 * found.error
-    monkeypatch.setattr(gibbs, "EXACT_DRAW_UNITS", 4)
+    monkeypatch.setattr(partition, "EXACT_DRAW_UNITS", 4)
     monkeypatch.setattr(partition, "plan_contraction", refuse)
     for bits, words in ((None, "random configurations"), (data, "configurations and data")):
-        found = annealed_log_partition(rbm, data=bits, chains=448, temperatures=50)
+        found = by_annealing(rbm, data=bits, chains=448, temperatures=50)
         assert str(found.diagnostics["reverse_start"]).endswith(words)
         error = float(found.diagnostics["reverse_error"])
         assert abs(float(found.diagnostics["reverse"]) - rbm.log_partition()) < 4.5 * error
@@ -378,7 +382,7 @@ def test_the_bridge_is_stable_in_the_log_domain() -> None:
         (np.array([0, np.inf]), np.zeros((2, 2)), r"^log_ratio_q: must be finite"),
         (np.zeros(2), np.array([[0.0], [np.nan]]), r"^log_ratio_p: must be numbers"),
         (np.zeros(2), np.array([[0.0], [-np.inf]]), r"^log_ratio_p: must be numbers"),
-        (np.zeros(2), np.full((2, 2), np.inf), r"^log_ratio_p: all \+inf"),
+        (np.zeros(2), np.full((2, 2), np.inf), r"^log_ratio_p: .*\+inf"),
     ],
 )
 def test_bad_ratios_are_refused(q: Float64, p: Float64, match: str) -> None:
@@ -391,7 +395,7 @@ def test_what_does_not_fit_is_refused() -> None:
     rbm = random_rbm(0, 5, 3, 1.0)
     with pytest.raises(InputError, match=r"^method: must be one of sum, contraction, annealing"):
         log_partition(rbm, method="guess")
-    for call in (log_partition, annealed_log_partition):
+    for call in (log_partition, by_annealing):
         with pytest.raises(InputError, match=r"^chains: "):
             call(rbm, chains=1)
         with pytest.raises(InputError, match=r"^temperatures: "):

@@ -22,7 +22,7 @@ from psiprune.io import checkpoint
 from psiprune.io.checkpoint import checkpointing
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
-from psiprune.metrics.against_state import measures, reference_of
+from psiprune.metrics.against_state import metric_values, reference_of
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.train import TrainingProgress, train
@@ -157,9 +157,9 @@ def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     def count(*arguments: Any, **options: Any) -> Any:
         measured_at.append(1)
-        return measures(*arguments, **options)
+        return metric_values(*arguments, **options)
 
-    monkeypatch.setattr("psiprune.experiments.recording.measures", count)
+    monkeypatch.setattr("psiprune.experiments.recording.metric_values", count)
 
     def run(folder: Path, tick: Callable[[TrainingProgress], None]) -> tuple[RBM, xr.Dataset]:
         with checkpointing(folder / "rbm.nc"):

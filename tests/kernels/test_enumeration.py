@@ -36,14 +36,14 @@ def marginal(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
 @pytest.mark.parametrize(("others", "scale"), [(1, 1.0), (6, 1.0), (5, 300.0), (1100, 0.01)])
 def test_scan_is_the_marginal_of_every_state(units: int, others: int, scale: float) -> None:
     weights, bias, other_bias = random_layers(units, others, scale)
-    found = enumeration.scan_all(weights, bias, other_bias)
+    found = enumeration.log_marginals_all(weights, bias, other_bias)
     np.testing.assert_allclose(found, marginal(weights, bias, other_bias), rtol=1e-12, atol=1e-10)
     assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("others", [511, 512, 513, 1024, 1025, 2000])
 def test_scan_with_factors_of_two_does_not_overflow(others: int) -> None:
-    found = enumeration.scan_all(np.zeros((others, 3)), np.zeros(3), np.zeros(others))
+    found = enumeration.log_marginals_all(np.zeros((others, 3)), np.zeros(3), np.zeros(others))
     np.testing.assert_allclose(found, others * np.log(2), rtol=1e-12)
 
 
@@ -52,26 +52,26 @@ def test_scan_of_a_piece() -> None:
     whole = marginal(weights, bias, other_bias)
     for first, count in ((0, 64), (128, 64), (64, 320), (448, 64)):
         out = np.empty(count)
-        enumeration.scan(weights, bias, other_bias, first, out)
+        enumeration.log_marginals(weights, bias, other_bias, first, out)
         np.testing.assert_allclose(out, whole[first : first + count], rtol=1e-12)
 
 
 @pytest.mark.parametrize("units", range(1, 10))
 @pytest.mark.parametrize("scale", [1.0, 300.0])
-def test_scan_sum_is_the_partition_sum(units: int, scale: float) -> None:
+def test_log_marginals_sum_is_the_partition_sum(units: int, scale: float) -> None:
     weights, bias, other_bias = random_layers(units, 5, scale)
-    largest, total = enumeration.scan_sum(weights, bias, other_bias, 0, 1 << units)
+    largest, total = enumeration.log_marginals_sum(weights, bias, other_bias, 0, 1 << units)
     joint = exact.rbm_joint(weights, bias, other_bias)
     assert largest + np.log(total) == pytest.approx(scipy.special.logsumexp(joint), rel=1e-12)
     values = marginal(weights, bias, other_bias)
     assert largest == pytest.approx(values.max(), rel=1e-12)
 
 
-def test_scan_sum_over_several_pieces() -> None:
+def test_log_marginals_sum_over_several_pieces() -> None:
     # 2^14 states are four pieces; the greatest value is in the last one.
     weights, bias, other_bias = random_layers(14, 3, 0.5)
     bias[-2:] = 100.0
-    largest, total = enumeration.scan_sum(weights, bias, other_bias, 0, 1 << 14)
+    largest, total = enumeration.log_marginals_sum(weights, bias, other_bias, 0, 1 << 14)
     wanted = scipy.special.logsumexp(marginal(weights, bias, other_bias))
     assert largest + np.log(total) == pytest.approx(wanted, rel=1e-12)
 
@@ -83,7 +83,7 @@ def test_scan_sum_over_several_pieces() -> None:
     ("visible", "hidden", "shots", "density", "scale"),
     [(6, 4, 64, 1.0, 1.0), (5, 3, 130, 0.4, 2.0), (1, 1, 1, 1.0, 1.0), (8, 2, 63, 1.0, 5.0)],
 )
-def test_flip_amplitudes_are_ratios_of_amplitudes(
+def test_local_energy_flips_are_ratios_of_amplitudes(
     visible: int, hidden: int, shots: int, density: float, scale: float
 ) -> None:
     generator = np.random.default_rng(12)
@@ -103,12 +103,12 @@ def test_flip_amplitudes_are_ratios_of_amplitudes(
         flipped[:, i] = 1 - flipped[:, i]
         wanted += np.exp(0.5 * (log_p(flipped) - log_p(v)))
     found = np.empty(shots)
-    enumeration.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
+    enumeration.local_energy_flips(bits, weights, visible_bias, hidden_bias, found)
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("strength", [10.0, 40.0, 100.0])
-def test_flip_amplitudes_with_biases_that_balance_large_weights(strength: float) -> None:
+def test_local_energy_flips_with_biases_that_balance_large_weights(strength: float) -> None:
     # Odd factors of exp(+-strength) cancel one another in the ratio.
     weights = np.array([[2.0, 2.0, 0.0], [0.0, -1.0, 2.0]]) * strength + 0.1
     visible_bias = np.array([-1.5, -1.0, -1.3]) * strength
@@ -119,7 +119,7 @@ def test_flip_amplitudes_with_biases_that_balance_large_weights(strength: float)
 
     bits = exact.basis(3)
     found = np.empty(8)
-    enumeration.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
+    enumeration.local_energy_flips(bits, weights, visible_bias, hidden_bias, found)
     for v, amplitude in zip(bits.astype(float), found, strict=True):
         wanted = 0.0
         for i in range(3):
@@ -147,7 +147,7 @@ def flips_by_enumeration(
 def check_flips(weights: Float64, visible_bias: Float64, hidden_bias: Float64) -> None:
     bits = exact.basis(weights.shape[1])
     found = np.empty(len(bits))
-    enumeration.flip_amplitudes(bits, weights, visible_bias, hidden_bias, found)
+    enumeration.local_energy_flips(bits, weights, visible_bias, hidden_bias, found)
     wanted = flips_by_enumeration(bits, weights, visible_bias, hidden_bias)
     assert np.isfinite(wanted).all()
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
@@ -155,7 +155,7 @@ def check_flips(weights: Float64, visible_bias: Float64, hidden_bias: Float64) -
 
 @pytest.mark.parametrize("strength", [5.0, 40.0, 200.0, 1000.0])
 @pytest.mark.parametrize("balance", [-1.0, -0.5, 0.0])
-def test_flip_amplitudes_where_products_leave_the_range_of_floats(
+def test_local_energy_flips_where_products_leave_the_range_of_floats(
     strength: float, balance: float
 ) -> None:
     # 50 weights of one sign against one bias, and 25 weights of either sign: partial products go
@@ -178,12 +178,12 @@ def test_flip_amplitudes_where_products_leave_the_range_of_floats(
         pair[1, i] = 1
         alone = np.where(np.arange(6) == i, weights, 0.0)
         fixed = weights @ v + hidden_bias
-        enumeration.flip_amplitudes(pair, alone, bias, fixed, found)
+        enumeration.local_energy_flips(pair, alone, bias, fixed, found)
         np.testing.assert_allclose(found, flips_by_enumeration(pair, alone, bias, fixed), rtol=1e-9)
         assert found == pytest.approx([6.0, 6.0], rel=1e-9)
 
 
-def test_flip_amplitudes_of_a_bias_against_fifty_weights() -> None:
+def test_local_energy_flips_of_a_bias_against_fifty_weights() -> None:
     # 50 weights of 40 outweigh b = -1000; c = -20 - 40 k bends some of them off.
     hidden_bias = np.array([-20.0 - 40.0 * (j % 4) for j in range(50)])
     check_flips(np.full((50, 6), 40.0), np.full(6, -1000.0), hidden_bias)
@@ -193,7 +193,7 @@ def test_flip_amplitudes_of_a_bias_against_fifty_weights() -> None:
 
 
 @pytest.mark.parametrize("bias", [599.0, 601.0, 750.0, 1000.0])
-def test_flip_amplitudes_of_steep_biases_without_weights(bias: float) -> None:
+def test_local_energy_flips_of_steep_biases_without_weights(bias: float) -> None:
     visible_bias = np.array([bias, -bias, 0.3])
     weights = np.zeros((2, 3))
     check_flips(weights, visible_bias, np.array([1.0, -1.0]))
@@ -201,7 +201,7 @@ def test_flip_amplitudes_of_steep_biases_without_weights(bias: float) -> None:
     check_flips(weights, visible_bias, np.array([1.0, -1.0]))
 
 
-def test_flip_amplitudes_beyond_512_hidden_units() -> None:
+def test_local_energy_flips_beyond_512_hidden_units() -> None:
     # Factors of 2 each, 1100 times: the product itself is beyond 2^1024.
     weights = np.full((1100, 2), 60.0)
     weights[:, 1] = np.where(np.arange(1100) % 2, 1.0, -1.0)

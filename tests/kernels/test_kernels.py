@@ -167,10 +167,7 @@ def test_probabilities_are_sigmoids_of_the_neighbours(vectors: tuple[int, ...]) 
     p = np.empty((5, lanes), np.float32)
     graph = layout.graph_of(mask)
     layer = Layer(
-        graph.row_start,
-        graph.row_index,
-        weights[mask].astype(np.float32),
-        bias.astype(np.float32),
+        graph.row_start, graph.row_index, weights[mask].astype(np.float32), bias.astype(np.float32)
     )
     probabilities_of(layer, x, counted, p, vectors)
     expected = scipy.special.expit(weights @ x + bias[:, None]) * counted

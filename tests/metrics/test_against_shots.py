@@ -17,8 +17,8 @@ from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import LogPartition
 from psiprune.metrics import against_shots, bootstrap, draws
 from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
-from psiprune.metrics.against_state import CONFIDENCE, Measure
 from psiprune.metrics.bootstrap import bootstrap_means
+from psiprune.metrics.measure import CONFIDENCE, Measure
 from psiprune.metrics.observables import data_observables
 from psiprune.rbm.model import RBM
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient

@@ -14,18 +14,16 @@ import machines
 from psiprune.core.exceptions import InputError
 from psiprune.metrics import against_state, draws
 from psiprune.metrics.against_state import (
-    CONFIDENCE,
     Reference,
     correlation_mse,
-    effective_draws,
     evaluate,
-    exact_measures,
+    exact_metrics,
     fidelity,
     kl_divergence,
     reference_of,
-    relative_error,
     statistical_floor,
 )
+from psiprune.metrics.measure import CONFIDENCE, effective_draws, relative_error
 from psiprune.metrics.observables import Estimate
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
@@ -108,7 +106,7 @@ def test_an_rbm_that_is_the_reference_is_perfect() -> None:
     report = evaluate(rbm, state, draws=20_000, seed=1)
     assert report.kl.value == pytest.approx(0, abs=1e-10)
     assert report.fidelity.value == pytest.approx(1, abs=1e-10)
-    measures = exact_measures(rbm, reference_of(state))
+    measures = exact_metrics(rbm, reference_of(state))
     for name in ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse"):
         assert getattr(measures, name) == pytest.approx(0, abs=1e-10)
     # What is sampled shows its noise, of the size of the floor and no more.
@@ -160,7 +158,7 @@ def test_reports_agree_with_sums_over_all_states() -> None:
     ):
         assert roe.value == pytest.approx(bias.value + CONFIDENCE * bias.error, rel=1e-12)
 
-    measures = exact_measures(rbm, reference)
+    measures = exact_metrics(rbm, reference)
     assert measures.kl == pytest.approx(wanted_kl, rel=1e-7)
     assert measures.infidelity == pytest.approx(1 - (psi @ phi) ** 2, rel=1e-7)
     assert measures.energy_bias == pytest.approx(wanted_energy, rel=1e-7)
@@ -327,7 +325,7 @@ def test_the_error_of_c_mse_covers() -> None:
 
 def test_where_no_exact_draws_can_be_had_chains_run(monkeypatch: pytest.MonkeyPatch) -> None:
     reference, rbm = ground(10, 1.0), random_rbm(10, 4)
-    wanted = exact_measures(rbm, reference)
+    wanted = exact_metrics(rbm, reference)
     monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     report = evaluate(rbm, reference, draws=5000, seed=1)
     assert report.energy_bias.method.startswith("1000 Gibbs chains with flips (tau of ")
@@ -358,10 +356,10 @@ def test_what_does_not_fit_is_refused() -> None:
     signs = mps_from_vector(np.arange(16.0) - 7.0)
     with pytest.raises(InputError, match=r"^state: has amplitudes of both signs"):
         evaluate(random_rbm(4, 2), signs)
-    with pytest.raises(InputError, match="exact measures need N <= 20, found 22"):
-        exact_measures(random_rbm(22, 2), ground(22, 2.0))
+    with pytest.raises(InputError, match="N <= 20, found 22; use `evaluate`"):
+        exact_metrics(random_rbm(22, 2), ground(22, 2.0))
     with pytest.raises(InputError, match="9 visible units"):
-        exact_measures(random_rbm(9, 2), reference)
+        exact_metrics(random_rbm(9, 2), reference)
 
 
 def test_a_state_without_overlap_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,9 +400,7 @@ def test_chains_that_remember_their_start_are_warned_of(monkeypatch: pytest.Monk
     monkeypatch.setattr(draws, "MOST_STEPS", 20_000)
     # Two wells that are not one another's mirror image: all 0, and the right half 1.
     apart = RBM(
-        np.array([[0.0] * 5 + [6.0] * 5] * 4),
-        np.array([-9.0] * 5 + [-12.0] * 5),
-        np.full(4, -15.0),
+        np.array([[0.0] * 5 + [6.0] * 5] * 4), np.array([-9.0] * 5 + [-12.0] * 5), np.full(4, -15.0)
     )
     report = evaluate(apart, ground(10, 0.3), draws=10_000)
     assert "have not converged" in report.abs_magnetization_roe.warning
@@ -420,7 +416,7 @@ def test_a_magnet_below_the_transition_is_sampled_right(monkeypatch: pytest.Monk
     reference = ground(10, 0.3)
     report = evaluate(rbm, reference, draws=10_000)
     assert {measure.warning for _, measure in report} == {""}
-    found, wanted = report.observables.magnetization, exact_measures(rbm, reference)
+    found, wanted = report.observables.magnetization, exact_metrics(rbm, reference)
     assert wanted.magnetization == pytest.approx(-np.tanh(0.5), abs=1e-4)
     assert abs(float(found.value) - wanted.magnetization) < 5 * float(found.error)
     assert found.error < 0.02
@@ -464,6 +460,6 @@ def test_nothing_is_relative_to_a_reference_of_zero() -> None:
 def test_a_report_holds_the_sums_over_all_states() -> None:
     rbm, reference = random_rbm(10, 4), ground(10, 1.0)
     report = evaluate(rbm, reference, draws=1000)
-    assert report.exact == exact_measures(rbm, reference)
+    assert report.exact == exact_metrics(rbm, reference)
     assert report.kl.value == report.exact.kl
     assert evaluate(at_22_sites()[0], ground(22, 2.0), draws=1000).exact is None

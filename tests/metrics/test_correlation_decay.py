@@ -116,7 +116,7 @@ def test_noise_decides_nothing_on_its_own() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match=r"largest: C\(d\) is known up to 2, found 3"):
+    with pytest.raises(InputError, match=r"largest: .* 2, found 3"):
         compare_decays([1, 0.5, 0.2], 0.0, 3)
-    with pytest.raises(InputError, match=r"must be .distance. with its errors"):
+    with pytest.raises(InputError, match=r"^correlation: must be .distance."):
         compare_decays([1, 0.5, 0.2], [0.1, 0.1], 2)

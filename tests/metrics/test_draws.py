@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 import exact
 from machines import distribution, magnet, random_rbm
 from psiprune.metrics import draws
-from psiprune.metrics.against_state import effective_draws
 from psiprune.metrics.draws import (
     autocorrelation_time,
     depends_on_start,
@@ -22,6 +21,7 @@ from psiprune.metrics.draws import (
     r_hat,
     starts,
 )
+from psiprune.metrics.measure import effective_draws
 from psiprune.metrics.observables import Estimate, sampled_observables
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
@@ -167,7 +167,7 @@ def test_energy_is_looked_at_where_there_is_a_model() -> None:
     rbm = random_rbm(6, 3, scale=0.5)
     start = starts(rbm, all_up(6), 112, 1)
     for model in (None, TFIM(sites=6, field=1.0)):
-        seen = draws._named(rbm, start[:, None, :], model)
+        seen = draws._by_symbol(rbm, start[:, None, :], model)
         assert ("energy" in seen) == (model is not None)
         assert {"m", "|m|", "C(0)", "C(3)"} < set(seen)
 
@@ -212,14 +212,14 @@ def test_chains_follow_the_distribution_and_repeat(monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("no_independent_draws")
 def test_slow_chains_are_thinned_and_burnt_in_more(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
-    advance = gibbs.advance_with_flips
+    step = gibbs.step_with_flips
 
     def counted(state: gibbs.Chains, number: int) -> gibbs.Chains:
         if state.count == draws.CHAINS:
             steps.append(number)
-        return advance(state, number)
+        return step(state, number)
 
-    monkeypatch.setattr(gibbs, "advance_with_flips", counted)
+    monkeypatch.setattr(gibbs, "step_with_flips", counted)
     for weight in (0.5, 2.0):
         steps.clear()
         tau = exact_time(two_modes(weight), M)
@@ -288,7 +288,7 @@ def test_a_magnet_is_sampled_in_both_halves(tilt: float, monkeypatch: pytest.Mon
     assert estimate.error < 0.02
     # Without flips every chain stays where it began, and that is told.
     monkeypatch.setattr(draws, "MOST_STEPS", 20_000)
-    monkeypatch.setattr(gibbs, "advance_with_flips", gibbs.advance)
+    monkeypatch.setattr(gibbs, "step_with_flips", gibbs.step)
     stuck = draw(rbm, all_up(10), 10_000, seed=2)
     assert "m depends on the start: " in stuck.warning
     assert "R-hat of m is " in stuck.warning

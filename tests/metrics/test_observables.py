@@ -179,10 +179,10 @@ def test_error_bars_account_for_autocorrelation() -> None:
     wanted = brute_force(distribution(rbm), model)
     right, naive = [], []
     for seed in range(200):
-        chains = gibbs.start_chains(rbm.machine, rbm.sample_exact(60, seed=seed), seed)
+        chains = gibbs.start_chains(rbm.compiled, rbm.sample_exact(60, seed=seed), seed)
         kept = []
         for _ in range(20):
-            chains = gibbs.advance(chains, 1)
+            chains = gibbs.step(chains, 1)
             kept.append(chains.bits)
         bits = np.stack(kept, axis=1)
         right.append(sampled_observables(rbm, bits, model))

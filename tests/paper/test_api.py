@@ -117,7 +117,7 @@ def test_quick_is_a_smaller_configuration_that_options_change() -> None:
     ("options", "words"),
     [
         (("--only", "fig7"), "fig7"),
-        (("--quick", "--config", "x.toml"), "quick: is a configuration of its own"),
+        (("--quick", "--config", "x.toml"), "quick: cannot be combined with --config"),
         (("--sites", "5"), "sites: should be greater than or equal to 6, found '5'"),
         (("--sites", "19"), "sites: should be less than or equal to 18, found '19'"),
         (("--seeds", "1"), "seeds: should be greater than or equal to 2"),
@@ -134,7 +134,7 @@ def test_refusals(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
 
 def test_another_configuration_needs_another_folder(run: Path) -> None:
     outcome = tiny.call("paper", "--out", run, *tiny.paper_options(levels=3))
-    assert "config.toml: the run there has levels = 2, this one 3" in tiny.refusal(outcome)
+    assert "config.toml: the existing run has levels = 2, this one 3" in tiny.refusal(outcome)
 
 
 def test_claims_and_report_are_written_under_the_lock(

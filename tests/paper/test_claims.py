@@ -9,7 +9,7 @@ import xarray as xr
 import psiprune as pp
 from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
-from psiprune.metrics.against_state import Reference, exact_measures, reference_of
+from psiprune.metrics.against_state import Reference, exact_metrics, reference_of
 from psiprune.pruning.iterative import Level
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,7 @@ def surgery() -> dict[float, list[tuple[list[Level], Reference]]]:
 def surgical(paths: list[tuple[list[Level], Reference]], weights: int, name: str) -> float:
     """The median over seeds at the level with so many weights."""
     found = [
-        getattr(exact_measures(level.rbm, reference), name)
+        getattr(exact_metrics(level.rbm, reference), name)
         for levels, reference in paths
         for level in levels
         if level.rbm.number_of_weights == weights
@@ -141,7 +141,7 @@ def test_without_training_the_surgeon_is_far_ahead_of_magnitude(
     for levels, reference in surgery[1.0]:
         rbm = levels[0].rbm
         found = {
-            criterion: exact_measures(
+            criterion: exact_metrics(
                 pp.prune(rbm, BITS, criterion=criterion, density=0.5, fine_tune=None)[-1].rbm,
                 reference,
             ).kl
@@ -149,4 +149,4 @@ def test_without_training_the_surgeon_is_far_ahead_of_magnitude(
         }
         assert found["magnitude"] > 10 * found["surgeon"]
         assert found["damage"] > 10 * found["surgeon"]
-        assert found["surgeon"] < 2 * exact_measures(rbm, reference).kl
+        assert found["surgeon"] < 2 * exact_metrics(rbm, reference).kl

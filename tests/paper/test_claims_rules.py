@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from claim_world import (
+from invented import (
+    GROWN,
+    HISTORY,
     LEVELS,
-    MEASURES,
     SEED_FACTOR,
     SEEDS,
     Change,
@@ -85,7 +86,7 @@ def steeper(names: tuple[str, ...], field: float, power: float) -> Change:
 
 def grow(short: str, power: float, fields: tuple[float, ...] = (QCP, PM)) -> Change:
     """The same of a measure, sampled and exact."""
-    k = MEASURES.index(short)
+    k = list(GROWN).index(short)
     return all_of(*(steeper((KINDS[k], EXACT[k]), field, power) for field in fields))
 
 
@@ -162,8 +163,7 @@ def kl(variant: str, field: float, factor: object) -> Change:
 
 
 def all_measures(variant: str, field: float, factor: object) -> Change:
-    names = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
-    return all_of(*(scaled("sparse", n, factor, variant=variant, field=field) for n in names))
+    return all_of(*(scaled("sparse", n, factor, variant=variant, field=field) for n in HISTORY))
 
 
 def broken(values: list[float], **where: object) -> Change:
@@ -178,9 +178,6 @@ def broken(values: list[float], **where: object) -> Change:
         return {**datasets, "ablation": dataset}
 
     return change
-
-
-HISTORY = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 
 
 def higher_at(ones: int, by: float) -> Change:

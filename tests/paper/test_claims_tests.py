@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from claim_world import two_peaks, world
+from invented import two_peaks, world
 from psiprune.core.statistics import crossing
 from psiprune.paper.claims.base import (
     FAILS,
@@ -19,7 +19,7 @@ from psiprune.paper.claims.base import (
     verdict_of,
     verdict_on,
 )
-from psiprune.paper.claims.data import connectable, fractions, nearest, phase, whole
+from psiprune.paper.claims.data import complete_seeds, connectable, fractions, nearest, phase
 from psiprune.paper.claims.order import peaks, two_peaked
 from psiprune.paper.claims.sparse import epochs_to_level
 from psiprune.paper.claims.structure import _ratio
@@ -117,9 +117,9 @@ def test_fields_are_told_by_their_ratio_to_the_coupling() -> None:
 def test_missing_variables_and_seeds_are_named() -> None:
     here = phase(world(), "study", 1.0)
     with pytest.raises(InsufficientDataError, match="the data has no nothing"):
-        whole(here, 3, "nothing")
+        complete_seeds(here, 3, "nothing")
     with pytest.raises(InsufficientDataError, match="at least 11 seeds, found 10"):
-        whole(here, 11, "kl")
+        complete_seeds(here, 11, "kl")
 
 
 def test_reach_is_the_first_level_out_and_not_the_last_one_in() -> None:
@@ -127,7 +127,7 @@ def test_reach_is_the_first_level_out_and_not_the_last_one_in() -> None:
     found = reach(here, "kl")
     assert found.level == 14
     assert found.growth[13] < 1.1 < found.growth[14]
-    assert found.leaves == pytest.approx(1 - 37 / 162)
+    assert found.fraction == pytest.approx(1 - 37 / 162)
     here["kl"].loc[{"level": 5}] *= 9.0
     assert reach(here, "kl").level == 5
     here["kl_floor"].loc[{"level": 5}] = 1.0

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from claim_world import world
+from invented import world
 from psiprune.paper.claims.base import Claim
 from psiprune.paper.claims.judge import CLAIMS, Judged, judge
 

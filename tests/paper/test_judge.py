@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from claim_world import Datasets, put, taken, world
+from invented import Datasets, put, taken, world
 from psiprune.paper.claims.base import FAILS, HOLDS, UNDECIDED, VERDICTS
 from psiprune.paper.claims.judge import (
     CLAIMS,
@@ -226,13 +226,11 @@ def test_the_markdown_table_has_three_cells_a_row() -> None:
 def test_five_headlines() -> None:
     datasets = world()
     found = headlines(datasets, judge(datasets))
-    assert [each.text for each in found] == [
-        "27%",
-        "27%",
-        "61%",
-        "63 of 162 (surgeon)",
-        f"{len(CLAIMS) - 1} of {len(CLAIMS)} (0 in part, 1 not, 0 undecided)",
+    assert [each.number.shown for each in found] == [
+        *("27%", "27%", "61%", "63 of 162", f"{len(CLAIMS) - 1} of {len(CLAIMS)}")
     ]
+    assert found[3].meaning.text.endswith("(surgeon)")
+    assert found[4].meaning.text.endswith("(0 in part, 1 not, 0 undecided)")
     assert [each.number.value for each in found] == pytest.approx(
         [1 - 118 / 162, 1 - 118 / 162, 1 - 63 / 162, 63, len(CLAIMS) - 1]
     )
@@ -248,13 +246,13 @@ def test_headlines_of_what_there_is() -> None:
     datasets = world()
     assert headlines({}, []) == []
     only = {"frontier": datasets["frontier"].isel(field=[1])}
-    assert [each.text for each in headlines(only, [])] == ["27%"]
+    assert [each.number.shown for each in headlines(only, [])] == ["27%"]
     only = {"frontier": datasets["frontier"].isel(seed=[0])}
-    assert [each.text for each in headlines(only, [])] == ["63 of 162 (surgeon)"]
+    assert [each.number.shown for each in headlines(only, [])] == ["63 of 162"]
     one = {"frontier": datasets["frontier"].isel(variant=[0])}
     assert headlines(one, []) == []
     limited = {"frontier": datasets["frontier"].assign_attrs(limit=0.001)}
-    assert [each.text for each in headlines(limited, [])] == ["27%", "27%", "61%"]
+    assert [each.number.shown for each in headlines(limited, [])] == ["27%", "27%", "61%"]
 
 
 def test_real_datasets_of_tiny_runs(

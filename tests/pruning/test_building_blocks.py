@@ -33,7 +33,7 @@ WORTH = criteria.magnitude(RBM)
         (lambda: prune_obs(RBM, 2.5), r"count: must be an integer of at least 0, found 2\.5"),  # type: ignore[arg-type]
         (lambda: prune_obs(RBM, 5, seed=-1), "seed: must be an integer from 0"),
         (lambda: prune_obs(RBM, 5, draws=0), "draws: must be an integer of at least 1"),
-        (lambda: criteria.uniform(RBM, -1), "seed: must be an integer from 0"),
+        (lambda: criteria.random_saliency(RBM, -1), "seed: must be an integer from 0"),
         (lambda: criteria.damage(RBM, seed=-1), "seed: must be an integer from 0"),
         (lambda: criteria.damage(RBM, draws=-3), "draws: must be an integer of at least 1"),
         (lambda: criteria.surgeon(RBM, damping=-1), "damping: must be a number of at least 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from psiprune.data.shots import Shots
 from psiprune.experiments.search import run_until
 from psiprune.experiments.settings import UntilSettings
 from psiprune.metrics.against_shots import evaluate_on_shots
-from psiprune.metrics.against_state import Measure, evaluate, reference_of
+from psiprune.metrics.against_state import evaluate, reference_of
+from psiprune.metrics.measure import Measure
 from psiprune.metrics.selectors import SHOTS_METRICS, STATE_METRICS, shots_metric, state_metric
 from psiprune.pruning.iterative import prune
 from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
@@ -200,8 +202,7 @@ def test_a_loss_needs_as_many_shots_as_parameters() -> None:
         with pytest.raises(InputError, match=said):
             warning(few)
     for doubtful in (34, 135):
-        assert warning(doubtful).startswith(f"with {doubtful} shots for 34 parameters what is ")
-        assert "holds from 136 shots on" in warning(doubtful)
+        assert {str(doubtful), "34", "136"} <= set(re.findall(r"\d+", warning(doubtful)))
     assert warning(136) == warning(200) == ""
 
 
@@ -298,16 +299,14 @@ def test_a_file_of_another_measure_is_named(tmp_path: Path) -> None:
 
 def test_in_words(tmp_path: Path) -> None:
     found, best = run(tmp_path, UntilSettings(measure="loss", limit=0.1), [])
-    assert smallest_text(found, "loss", best) == (
-        "14 of 24 weights (density 58.3%) keep loss at 0.1 (error 0.005), within the limit of 0.1; "
-        "with 13 it is 0.11."
-    )
+    sentence = " ".join(smallest_text(found, "loss", best).split())
+    for fact in ("14 of 24 weights", "58.3%", "loss at 0.1 (error 0.005)", "with 13 it is 0.11"):
+        assert fact in sentence
     whole = Smallest(found.rbm, 0.1, 0.1, None, found.trials)
     warned = Measure(0.1, 0.0, 0.0, "sum", "is odd")
-    assert smallest_text(whole, "loss", warned) == (
-        "14 of 24 weights (density 58.3%) keep loss at 0.1 (exact), within the limit of 0.1; "
-        "the path ended there.\nwarning: loss: is odd"
-    )
+    text = smallest_text(whole, "loss", warned)
+    assert "(exact)" in text
+    assert text.splitlines()[-1] == "warning: loss: is odd"
     numbers = smallest_numbers(found, "loss", best)
     assert (numbers["weights"], numbers["fewer"], numbers["error"]) == (14, 13, 0.005)
     assert numbers["trials"][0] == {"name": "level-00", "weights": 24, "value": 0.0}
@@ -316,12 +315,14 @@ def test_in_words(tmp_path: Path) -> None:
 def test_an_error_beyond_the_limit_is_told(tmp_path: Path) -> None:
     found, _ = run(tmp_path, UntilSettings(measure="loss", limit=0.1), [])
     unsure = Measure(0.07, 0.19, 0.0, "shots")
-    said = "its error of 0.19 exceeds the limit of 0.1, so these 200 shots cannot tell whether it"
-    more = f"{said} is kept; about 730 shots bring it down to the limit"  # 200 * 1.9^2 = 722
-    assert smallest_text(found, "loss", unsure, 200).endswith(f"\nwarning: loss: {more}")
-    assert smallest_numbers(found, "loss", unsure, 200)["warning"] == more
+    more = smallest_numbers(found, "loss", unsure, 200)["warning"]
+    for fact in ("error of 0.19", "limit of 0.1", "200 shots", "about 730 shots"):
+        assert fact in more  # 200 * 1.9^2 = 722
+    _, _, warning = smallest_text(found, "loss", unsure, 200).partition("\nwarning: loss: ")
+    assert " ".join(warning.split()) == more
     both = Measure(0.07, 0.19, 0.0, "shots", "is odd")
     assert smallest_numbers(found, "loss", both, 200)["warning"] == f"is odd; {more}"
     by_draws = smallest_numbers(found, "loss", unsure)["warning"]
-    assert by_draws.endswith("so these draws cannot tell whether it is kept")
+    assert "these draws" in by_draws
+    assert "shots" not in by_draws
     assert smallest_numbers(found, "loss", Measure(0.07, 0.1, 0.0, "shots"), 200)["warning"] == ""

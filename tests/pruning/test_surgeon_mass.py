@@ -59,7 +59,7 @@ def test_the_divergence_tells_the_whole_of_such_mass(
     nearly_cat: RBM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = blind(nearly_cat, monkeypatch)
-    assert kl(nearly_cat, other) > 1
+    assert kl(nearly_cat, other) > 0.5
 
     def measured(seed: int) -> float:
         drawn = unique_configurations(nearly_cat.sample_exact(4000, seed=seed))

@@ -67,7 +67,7 @@ def test_the_best_width_leaves_the_least_sum_of_squares() -> None:
                     )
         wanted.append(min(left, key=left.__getitem__)[0])
     assert best_widths(weights, 4).tolist() == wanted
-    with pytest.raises(InputError, match="largest: must leave a site of 9 outside, found 9"):
+    with pytest.raises(InputError, match=r"^largest: .* 9, found 9"):
         best_widths(weights, 9)
 
 

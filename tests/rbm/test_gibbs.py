@@ -100,9 +100,9 @@ def test_one_chain_in_time_follows_the_transition_matrix() -> None:
     single = distribution(rbm)
     step = step_matrix(rbm)
     start = rbm.sample_exact(SHOTS, seed=1)
-    chains = gibbs.start_chains(rbm.machine, start, 8)
-    later = gibbs.advance(gibbs.advance(chains, 3), 1)
-    before = gibbs.advance(chains, 3).bits
+    chains = gibbs.start_chains(rbm.compiled, start, 8)
+    later = gibbs.step(gibbs.step(chains, 3), 1)
+    before = gibbs.step(chains, 3).bits
     pairs = np.concatenate([later.bits, before], axis=1)  # index v' + 8 v
     assert exact.chi_squared_p(pairs, (single[:, None] * step).reshape(-1)) > REJECT
     # Repeated numbers would make the second stretch depend on the first.
@@ -128,20 +128,20 @@ def test_any_number_of_threads_gives_the_same_bits(
 ) -> None:
     rbm = random_rbm(8, 4)
     start = gibbs.random_start(4000, 8, 1)  # 36 tiles, five pieces
-    chains = gibbs.start_chains(rbm.machine, start, 1)
-    wanted = gibbs.advance(chains, 7).bits
+    chains = gibbs.start_chains(rbm.compiled, start, 1)
+    wanted = gibbs.step(chains, 7).bits
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    np.testing.assert_array_equal(gibbs.advance(chains, 7).bits, wanted)
+    np.testing.assert_array_equal(gibbs.step(chains, 7).bits, wanted)
 
 
 def test_a_chain_depends_on_its_index_alone() -> None:
     rbm = random_rbm(8, 4)
     start = gibbs.random_start(1500, 8, 1)
-    many = gibbs.advance(gibbs.start_chains(rbm.machine, start, 1), 5).bits
+    many = gibbs.step(gibbs.start_chains(rbm.compiled, start, 1), 5).bits
     for count in (1, 111, 112, 113, 900):
-        few = gibbs.start_chains(rbm.machine, start[:count], 1)
+        few = gibbs.start_chains(rbm.compiled, start[:count], 1)
         np.testing.assert_array_equal(few.bits, start[:count])
-        after = gibbs.advance(few, 5)
+        after = gibbs.step(few, 5)
         assert after.bits.shape == (count, 8)
         np.testing.assert_array_equal(after.bits, many[:count])
 
@@ -149,12 +149,12 @@ def test_a_chain_depends_on_its_index_alone() -> None:
 def test_advance_leaves_its_argument_alone() -> None:
     rbm = random_rbm(5, 3)
     start = gibbs.random_start(200, 5, 2)
-    chains = gibbs.start_chains(rbm.machine, start, 2)
-    later = gibbs.advance(chains, 4)
+    chains = gibbs.start_chains(rbm.compiled, start, 2)
+    later = gibbs.step(chains, 4)
     np.testing.assert_array_equal(chains.bits, start)
-    assert (chains.steps, later.steps, gibbs.advance(later, 3).steps) == (0, 4, 7)
+    assert (chains.steps, later.steps, gibbs.step(later, 3).steps) == (0, 4, 7)
     # The next stretch draws new numbers.
-    again = gibbs.advance(replace(later, state=chains.state), 4)
+    again = gibbs.step(replace(later, state=chains.state), 4)
     assert (again.bits != later.bits).any()
 
 
@@ -177,8 +177,8 @@ def test_chains_with_flips_follow_the_transition_matrix(
     both = flip_matrix(prob) @ step_matrix(rbm)
     uniform = np.full(2**visible, 0.5**visible)
     start = gibbs.random_start(SHOTS, visible, 3)
-    chains = gibbs.start_chains(rbm.machine, start, 3)
-    later = gibbs.advance_with_flips(chains, steps)
+    chains = gibbs.start_chains(rbm.compiled, start, 3)
+    later = gibbs.step_with_flips(chains, steps)
     assert (chains.steps, later.steps) == (0, steps)
     wanted = uniform @ np.linalg.matrix_power(both, steps)
     assert exact.chi_squared_p(later.bits, wanted) > REJECT
@@ -188,14 +188,11 @@ def test_chains_with_flips_follow_the_transition_matrix(
 
 def test_a_step_with_a_flip_is_not_a_step_without() -> None:
     rbm = random_rbm(6, 3, scale=2.0)
-    chains = gibbs.start_chains(rbm.machine, gibbs.random_start(SHOTS, 6, 3), 3)
+    chains = gibbs.start_chains(rbm.compiled, gibbs.random_start(SHOTS, 6, 3), 3)
     uniform = np.full(64, 1 / 64)
     plain, both = step_matrix(rbm), flip_matrix(distribution(rbm)) @ step_matrix(rbm)
-    for advance, right, wrong in (
-        (gibbs.advance, plain, both),
-        (gibbs.advance_with_flips, both, plain),
-    ):
-        bits = advance(chains, 1).bits
+    for step, right, wrong in ((gibbs.step, plain, both), (gibbs.step_with_flips, both, plain)):
+        bits = step(chains, 1).bits
         assert exact.chi_squared_p(bits, uniform @ right) > REJECT
         assert exact.chi_squared_p(bits, uniform @ wrong) < REJECT
 
@@ -220,16 +217,16 @@ def test_wrong_rules_of_acceptance_fail() -> None:
     }
     for name, (rule, right) in rules.items():
         generator = np.random.default_rng(7)
-        chains = gibbs.start_chains(rbm.machine, rbm.sample_exact(SHOTS, seed=1), 5)
+        chains = gibbs.start_chains(rbm.compiled, rbm.sample_exact(SHOTS, seed=1), 5)
         for _ in range(3):
             v = chains.bits
             turned = generator.random(SHOTS) < rule(v)
-            at = gibbs.start_chains(rbm.machine, np.where(turned[:, None], 1 - v, v), 5)
-            chains = gibbs.advance(replace(at, steps=chains.steps), 1)
+            at = gibbs.start_chains(rbm.compiled, np.where(turned[:, None], 1 - v, v), 5)
+            chains = gibbs.step(replace(at, steps=chains.steps), 1)
         assert (exact.chi_squared_p(chains.bits, wanted) > REJECT) == right, name
     # What the package does, in the same test.
-    chains = gibbs.start_chains(rbm.machine, rbm.sample_exact(SHOTS, seed=1), 5)
-    assert exact.chi_squared_p(gibbs.advance_with_flips(chains, 3).bits, wanted) > REJECT
+    chains = gibbs.start_chains(rbm.compiled, rbm.sample_exact(SHOTS, seed=1), 5)
+    assert exact.chi_squared_p(gibbs.step_with_flips(chains, 3).bits, wanted) > REJECT
 
 
 @pytest.mark.parametrize("tilt", [0.0, 1.0])
@@ -239,18 +236,21 @@ def test_flips_carry_chains_from_one_half_to_the_other(tilt: float) -> None:
     up = float(prob[m > 0].sum())
     assert up == pytest.approx(0.5 if tilt == 0 else 0.276, abs=1e-3)
     start = np.zeros((2000, 10), np.uint8)  # all up
-    chains = gibbs.start_chains(rbm.machine, start, 4)
+    chains = gibbs.start_chains(rbm.compiled, start, 4)
 
     def share(chains: gibbs.Chains) -> float:
         return float((1.0 - 2.0 * chains.bits.mean(axis=1) > 0).mean())
 
     error = np.sqrt(up * (1 - up) / 2000)
-    assert share(gibbs.advance(chains, 2000)) > 0.99
+    one_step = exact.gibbs_matrix(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    stuck = float(np.linalg.matrix_power(one_step, 2000)[0] @ (m > 0))
+    assert stuck > 0.98
+    assert abs(share(gibbs.step(chains, 2000)) - stuck) < 5 * np.sqrt(stuck * (1 - stuck) / 2000)
     for steps in (1, 20, 21):  # even and odd
-        assert abs(share(gibbs.advance_with_flips(chains, steps)) - up) < 5 * error
+        assert abs(share(gibbs.step_with_flips(chains, steps)) - up) < 5 * error
     # Within a chain as well: successive draws are independent as to the half.
-    before = gibbs.advance_with_flips(chains, 20)
-    after = gibbs.advance_with_flips(before, 2)
+    before = gibbs.step_with_flips(chains, 20)
+    after = gibbs.step_with_flips(before, 2)
     signs = [1.0 - 2.0 * (each.bits.mean(axis=1) > 0.5) for each in (before, after)]
     assert abs(np.corrcoef(*signs)[0, 1]) < 5 / np.sqrt(2000)
 
@@ -259,14 +259,14 @@ def test_flips_carry_chains_from_one_half_to_the_other(tilt: float) -> None:
 def test_flips_do_not_depend_on_threads(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(8, 4)
     start = gibbs.random_start(4000, 8, 1)
-    chains = gibbs.start_chains(rbm.machine, start, 1)
-    wanted = gibbs.advance_with_flips(chains, 7).bits
+    chains = gibbs.start_chains(rbm.compiled, start, 1)
+    wanted = gibbs.step_with_flips(chains, 7).bits
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    np.testing.assert_array_equal(gibbs.advance_with_flips(chains, 7).bits, wanted)
+    np.testing.assert_array_equal(gibbs.step_with_flips(chains, 7).bits, wanted)
     np.testing.assert_array_equal(chains.bits, start)
     for count in (1, 113, 900):  # a chain depends on its index alone
-        few = gibbs.start_chains(rbm.machine, start[:count], 1)
-        np.testing.assert_array_equal(gibbs.advance_with_flips(few, 7).bits, wanted[:count])
+        few = gibbs.start_chains(rbm.compiled, start[:count], 1)
+        np.testing.assert_array_equal(gibbs.step_with_flips(few, 7).bits, wanted[:count])
 
 
 def test_flips_with_huge_weights() -> None:
@@ -274,7 +274,7 @@ def test_flips_with_huge_weights() -> None:
     for tilt, share in ((0.0, 0.5), (-900.0, 1.0), (900.0, 0.0)):
         rbm = RBM(np.full((1, 6), 600.0), np.full(6, -300.0 + tilt / 6), np.array([-1800.0]))
         start = np.zeros((1000, 6), np.uint8)
-        bits = gibbs.advance_with_flips(gibbs.start_chains(rbm.machine, start, 0), 5).bits
+        bits = gibbs.step_with_flips(gibbs.start_chains(rbm.compiled, start, 0), 5).bits
         sums = bits.sum(axis=1)
         assert set(sums.tolist()) <= {0, 6}
         assert abs(int((sums == 0).sum()) - 1000 * share) <= 5 * np.sqrt(250)
@@ -288,8 +288,9 @@ def test_flips_with_many_hidden_units(hidden: int) -> None:
     ends = rbm.log_prob_unnormalized([[0] * 5, [1] * 5])
     assert ends[0] == pytest.approx(ends[1], abs=1e-8)
     start = np.zeros((2000, 5), np.uint8)
-    bits = gibbs.advance_with_flips(gibbs.start_chains(rbm.machine, start, 2), 1).bits
-    assert set(bits.sum(axis=1).tolist()) == {0, 5}
+    bits = gibbs.step_with_flips(gibbs.start_chains(rbm.compiled, start, 2), 1).bits
+    # The Gibbs step after the flip changes a bit in 0.8 of 2000 chains at 63 hidden units.
+    assert np.isin(bits.sum(axis=1), (0, 5), invert=True).sum() <= 8
     assert abs(float(bits[:, 0].mean()) - 0.5) < 5 * 0.5 / np.sqrt(2000)
 
 

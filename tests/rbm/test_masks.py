@@ -230,12 +230,10 @@ def test_the_control_bars_as_many_others(inside: Mask, seed: int) -> None:
 @pytest.mark.parametrize("name", ["mask.npz", "mask.nc", "mask.csv", "mask.PNG"])
 def test_a_name_that_tells_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
     out = tmp_path / name
-    line = f"{out}: a mask, as text or .npy, is what is written, and {out.suffix.lower()} tells of "
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=rf"{out}: .*mask.* {out.suffix.lower()}"):
         write_mask(np.ones((3, 6), bool), out)
-    assert str(caught.value).startswith(line)
     made = ("mask", "random", "--hidden=3", "--sites=6", "--count=9", "-o", out)
-    assert tiny.refusal(tiny.call(*made)).startswith(line)
+    assert tiny.refusal(tiny.call(*made)).startswith(f"{out}: ")
     assert not out.exists()
 
 

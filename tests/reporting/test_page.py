@@ -18,11 +18,9 @@ import xarray as xr
 
 from psiprune.paper.claims.base import VERDICTS as VERDICTS_OF_CLAIMS
 from psiprune.paper.explorer import MEASURES, explorer
-from psiprune.paper.report import paper_report
-from psiprune.paper.sentences.beyond import on_decay, on_schedules, on_timing
-from psiprune.paper.sentences.common import harmless
-from psiprune.paper.sentences.frontier import frontier_table
-from psiprune.paper.sentences.study import on_table, table_one
+from psiprune.paper.narrative import harmless, write
+from psiprune.paper.report import NAMED, paper_report
+from psiprune.paper.tables import frontier_table, table_one
 from psiprune.reporting.labels import method_title
 from psiprune.reporting.page import (
     VERDICTS,
@@ -39,6 +37,7 @@ from psiprune.reporting.page import (
     write_report,
 )
 from psiprune.reporting.traced import (
+    Named,
     Number,
     Sentence,
     listed,
@@ -504,6 +503,12 @@ def test_words() -> None:
     assert whole(2.5) == "2.5"
 
 
+def sentences(name: str, **datasets: xr.Dataset) -> list[Sentence]:
+    """What a section says about these datasets, without any other."""
+    named = {key: Named(key, dataset) for key, dataset in datasets.items()}
+    return write(name, **{**dict.fromkeys(NAMED, None), **named}).sentences
+
+
 def steps(kl: list[list[float]], components: list[list[int]] | None = None) -> xr.Dataset:
     """A study of one field with these KL divergences and parts, [seed][level]; 10 % a level."""
     values = np.array([kl])
@@ -523,8 +528,6 @@ def steps(kl: list[list[float]], components: list[list[int]] | None = None) -> x
 
 
 def test_harmless_is_up_to_the_first_level_that_hurts() -> None:
-    from psiprune.reporting.traced import Named
-
     def share(*kl: list[float]) -> float:
         return harmless(Named("study", steps(list(kl))), 1.0).value
 
@@ -539,21 +542,21 @@ def test_harmless_is_up_to_the_first_level_that_hurts() -> None:
 def test_when_graphs_fall_apart() -> None:
     parts = [[1, 1, 2, 2, 2], [1, 1, 1, 2, 1], [1, 1, 1, 1, 1]]
     study = steps([[1.0] * 5] * 3, parts)
-    texts = [said.text for said in on_table(study)]
+    texts = [said.text for said in sentences("table1", study=study)]
     assert texts == [
         "A connected graph of 5 sites and 2 hidden units needs at least 6 weights; every step "
         "leaves as many.",
         "At h/J = 1 (QCP) the graphs of 2 of 3 seeds fall apart, first at step 2 to 3, step 2.5 in "
         "the median.",
-        "Seed by seed the first step in parts is 2, 3 and never.",
+        "Seed by seed the graph is first disconnected at step 2, 3 and never.",
     ]
     table = table_one(study)
     cells = [[c if isinstance(c, str) else c.shown for c in row] for row in table.rows]
     assert cells[0] == ["0", "10", "100.0\xa0%", "3"]
     assert [row[-1] for row in cells] == ["3", "3", "2", "1", "2"]
     connected = steps([[1.0] * 5])
-    assert on_table(connected)[-1].text == "At h/J = 1 (QCP) no graph falls apart."
-    few = [said.text for said in on_table(steps([[1.0] * 7], [[1] * 5 + [2, 2]]))]
+    assert sentences("table1", study=connected)[-1].text == "At h/J = 1 (QCP) no graph falls apart."
+    few = [said.text for said in sentences("table1", study=steps([[1.0] * 7], [[1] * 5 + [2, 2]]))]
     assert few[0].endswith("from step 5 on fewer are left.")
     assert few[1] == "At h/J = 1 (QCP) the graph falls apart, first at step 5."
 
@@ -570,18 +573,18 @@ def test_decay_in_words() -> None:
         {"size": [18, 50, 100], "field": [1.0], "seed": [0], "level": [0, 1, 2]},
         {"coupling": 1.0},
     )
-    exact, rbms = (said.text for said in on_decay(decay))
+    exact, rbms = (said.text for said in sentences("fig4", decay=decay))
     assert exact.endswith(
         "the power law at N = 18 (ΔAIC = −5.00) and the exponential at N = 50 (ΔAIC = 4.00)."
     )
     assert rbms == (
-        "Of the RBMs it first is the exponential at N = 18 (one seed) with 20.0\xa0% pruned (ΔAIC "
-        "= 3.00), the exponential is the better one at N = 50 (one seed) before any pruning (ΔAIC "
-        "= 2.00) and the power law stays the better one at N = 100 (one seed) up to 10.0\xa0% "
-        "pruned, the last level that can be told."
+        "For the RBMs the exponential first becomes the better one at N = 18 (one seed) with "
+        "20.0\xa0% pruned (ΔAIC = 3.00), the exponential is the better one at N = 50 (one seed) "
+        "before any pruning (ΔAIC = 2.00) and the power law stays the better one at N = 100 (one "
+        "seed) up to 10.0\xa0% pruned, the last level with enough data."
     )
     unknown = {name: decay[name] * np.nan for name in ("delta_aic", "delta_aic_reference")}
-    assert on_decay(decay.assign(unknown)) == []
+    assert sentences("fig4", decay=decay.assign(unknown)) == []
 
 
 def test_seeds_of_a_decay_are_counted_by_size() -> None:
@@ -596,7 +599,7 @@ def test_seeds_of_a_decay_are_counted_by_size() -> None:
         {"size": [18, 50], "field": [1.0], "seed": np.arange(4), "level": [0, 1]},
         {"coupling": 1.0},
     )
-    rbms = on_decay(decay)[1]
+    rbms = sentences("fig4", decay=decay)[1]
     assert "N = 18 (median of 4 seeds)" in rbms.text
     assert "N = 50 (median of 2 seeds)" in rbms.text
     counts = [(n.value, n.source) for n in rbms.numbers if "number of seeds" in n.source]
@@ -629,7 +632,7 @@ def test_all_ways_to_remove_weights_are_in_the_table(page: Page) -> None:
     assert len({len(row) for row in [table.head, *table.rows]}) == 1
     assert frontier_table(frontier.sel(variant=["damage-alone"])) is None
     assert method_title("surgeon-1") == "surgeon, 1 hidden unit"
-    assert any("All ways to remove weights" in text for _, text in page.all("caption"))
+    assert any("All methods of removing weights" in text for _, text in page.all("caption"))
 
 
 def test_schedules_with_the_same_first_step_are_told_apart() -> None:
@@ -646,19 +649,21 @@ def test_schedules_with_the_same_first_step_are_told_apart() -> None:
         )
         for each in kept
     ]
-    (told,) = on_schedules(made[0], {"schedule-0.1": made[1]})
-    first = "nat with 10.0\xa0% in the first step, then"
+    study, schedule = (Named(name, each) for name, each in zip("ab", made, strict=True))
+    (told,) = write("schedules", study=study, schedules=[schedule]).sentences
+    first = "nats with 10.0\xa0% in the first step, then"
     assert f"{first} 10\xa0% a step" in told.text
     assert f"{first} 5\xa0% a step" in told.text
 
 
 def test_times_in_words() -> None:
-    assert [said.text for said in on_timing(TIMING)] == [
+    assert [said.text for said in write("timing", timing=TIMING).sentences] == [
         "One CD-10 update takes 24.5 µs and a Gibbs step of one chain 0.0200 µs with 12 weights.",
         "With 4 weights left (33.3\xa0% of them) the update is 2.50 times as fast.",
     ]
-    assert on_timing({"cd_steps": 1, "rows": []}) == []
-    assert len(on_timing({"cd_steps": 1, "rows": TIMING["rows"][:1]})) == 1
+    one = {"cd_steps": 1, "rows": TIMING["rows"][:1]}
+    assert len(write("timing", timing=one).sentences) == 1
+    assert write("timing", timing={**one, "rows": []}).sentences == []
 
 
 def test_a_picture_stands_in_the_page() -> None:

@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.experiments.tables import study_numbers, study_text
+from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.reporting.metric_tables import report_numbers, report_text
-from psiprune.reporting.tables import align
+from psiprune.reporting.tables import align, table
 
 MEASURES = [
     "kl",
@@ -104,13 +104,13 @@ def test_a_report_as_numbers(report: pp.Report) -> None:
 
 
 def test_a_study_as_text(study: xr.Dataset) -> None:
-    blocks = study_text(study, every=1).split("\n\n")
+    blocks = table_text("study", study).split("\n\n")
     assert [block.splitlines()[0] for block in blocks] == ["h/J = 1", "h/J = 2"]
     for block, field in zip(blocks, (1.0, 2.0), strict=True):
         head, *lines = block.splitlines()[1:]
         assert head.split()[:3] == ["pruned", "weights", "parts"]
-        assert [line.split()[0] for line in lines] == ["0.0%", "33.3%", "50.0%", "66.7%"]
-        here = study.sel(field=field, seed=0)
+        assert [line.split()[0] for line in lines] == ["0.0%", "50.0%", "66.7%"]
+        here = study.sel(field=field, seed=0, level=[0, 2, 3])  # every second and the last
         for line, kept, parts, kl, correlation_mse in zip(
             lines,
             here["weights_kept"].values,
@@ -123,14 +123,12 @@ def test_a_study_as_text(study: xr.Dataset) -> None:
             assert cells[1:3] == [str(kept), str(parts)]
             assert float(cells[3]) == pytest.approx(kl, rel=0.05)
             assert float(cells[-1]) == pytest.approx(correlation_mse, rel=0.05)
-    # Levels 0, 2 and, as the last, 3.
-    assert len(study_text(study).splitlines()) == 2 * (2 + 3) + 1
-    assert study_text(study.assign_attrs(coupling=0.5)).startswith("h/J = 2\n")
+    assert table_text("study", study.assign_attrs(coupling=0.5)).startswith("h/J = 2\n")
 
 
 def test_a_study_shows_what_is_not_finite_as_a_dash(study: xr.Dataset) -> None:
     for value in (float("inf"), float("nan")):
-        text = study_text(study.assign(kl=xr.full_like(study["kl"], value)))
+        text = table_text("study", study.assign(kl=xr.full_like(study["kl"], value)))
         assert text.splitlines()[2].split()[3] == "-"
 
 
@@ -140,14 +138,14 @@ def test_a_study_of_several_seeds_shows_medians(study: xr.Dataset) -> None:
         for seed, scale in enumerate((1.0, 10.0, 1000.0))
     ]
     joined = xr.concat(more, dim="seed", data_vars="minimal").assign_attrs(study.attrs)
-    numbers = study_numbers(joined)["h=1"]
+    numbers = table_numbers("study", joined)["levels"]["h=1"]
     for level, entry in enumerate(numbers):
         middle = 10 * float(study["kl"].sel(field=1.0, seed=0, level=level))
         assert entry["kl"] == pytest.approx(middle)
 
 
 def test_a_study_as_numbers(study: xr.Dataset) -> None:
-    numbers = json.loads(json.dumps(study_numbers(study)))
+    numbers = json.loads(json.dumps(table_numbers("study", study)["levels"]))
     assert list(numbers) == ["h=1", "h=2"]
     for key, field in (("h=1", 1.0), ("h=2", 2.0)):
         assert len(numbers[key]) == 4
@@ -155,3 +153,15 @@ def test_a_study_as_numbers(study: xr.Dataset) -> None:
             here = study.sel(field=field, seed=0, level=level)
             assert entry == {name: float(here[name]) for name in entry}
             assert {"fraction_pruned", "weights_kept", "components", "kl"} < set(entry)
+
+
+def test_a_wide_table_continues_below_with_its_keys() -> None:
+    columns = [(name, name, ".1f") for name in ("key", *(f"column {k}" for k in range(20)))]
+    rows = [{name: 10.0 * line for name, _, _ in columns} for line in (1, 2)]
+    parts = [part.splitlines() for part in table(columns, rows).split("\n\n")]
+    assert len(parts) == 3
+    assert all(len(line) <= 100 for part in parts for line in part)
+    assert {part[0].split()[0] for part in parts} == {"key"}
+    assert [line.split()[0] for part in parts for line in part[1:]] == ["10.0", "20.0"] * 3
+    shown = [heading for part in parts for heading in part[0].split("  column ")[1:]]
+    assert shown == [str(k) for k in range(20)]

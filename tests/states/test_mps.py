@@ -428,3 +428,11 @@ def test_free_parameters_are_the_rank_of_the_derivative() -> None:
     step = 1e-5 * np.eye(len(flat))
     jacobian = [(vector(flat + d) - vector(flat - d)) / 2e-5 for d in step]
     assert np.linalg.matrix_rank(np.array(jacobian), tol=1e-6) == state.free_parameters
+
+
+@pytest.mark.parametrize("sites", [2, 18, 128])
+@pytest.mark.parametrize("bond", [1, 16])
+def test_a_repr_is_one_short_line(sites: int, bond: int) -> None:
+    state = random_state(sites, bond, seed=0)
+    assert repr(state) == f"MPS(sites={sites}, max_bond={max(state.bond_dimensions)})"
+    assert len(repr(TFIM(sites=sites, field=1 / 3, coupling=-2 / 3))) < 120

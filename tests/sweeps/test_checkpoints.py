@@ -11,7 +11,7 @@ import pytest
 
 import tiny
 from psiprune.io import checkpoint
-from psiprune.sweeps import stages
+from psiprune.sweeps import tasks
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.training.train import TrainingProgress
@@ -46,8 +46,8 @@ def interrupted(
         if state.epoch == epoch:
             raise OSError("the machine is gone")
 
-    monkeypatch.setattr(stages, "_watch", watch)
-    return seen, lambda: monkeypatch.setattr(stages, "_watch", lambda s: seen.append(s.epoch))
+    monkeypatch.setattr(tasks, "_no_callback", watch)
+    return seen, lambda: monkeypatch.setattr(tasks, "_no_callback", lambda s: seen.append(s.epoch))
 
 
 @pytest.mark.parametrize("method", ["cd", "exact"])
@@ -59,14 +59,14 @@ def test_a_dense_training_is_taken_up_where_it_stopped(
     assert kept(tmp_path / "whole") == []
 
     folder = tmp_path / "broken"
-    seen, mend = interrupted(monkeypatch, 6)
+    seen, repair = interrupted(monkeypatch, 6)
     ((_, cause),) = sweep(own, folder, "serial").failed
     assert cause == "dense: OSError: the machine is gone"
     (dense,) = folder.glob("dense/*")
     assert kept(folder) == [f"dense/{dense.name}/.rbm.nc.1.checkpoint"]
 
     seen.clear()
-    mend()
+    repair()
     assert sweep(own, folder, "serial").done == 1
     assert seen[0] == 5  # the state that was kept last, which is shown once more
     assert kept(folder) == []

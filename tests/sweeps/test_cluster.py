@@ -18,17 +18,22 @@ from typing import Any
 
 import distributed
 import pytest
+from threadpoolctl import threadpool_limits
 
 import tiny
 from psiprune.core.exceptions import InputError
-from psiprune.sweeps import batch, workers
+from psiprune.sweeps import batch, cluster, workers
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
 from psiprune.sweeps.points import Outcome, points_of
-from psiprune.sweeps.scheduler import by_dask
+from psiprune.sweeps.scheduler import run_on_dask
 from psiprune.sweeps.settings import QueueSettings, SweepSettings
-from psiprune.sweeps.versions import versions_here
-from psiprune.sweeps.workers import IncompatibleWorkerError, WorkerPool, unfit
+from psiprune.sweeps.workers import (
+    IncompatibleWorkerError,
+    WorkerPool,
+    incompatibility,
+    versions_here,
+)
 from workers import Workers
 
 
@@ -50,15 +55,15 @@ def settings(**others: Any) -> SweepSettings:
 
 @contextmanager
 def in_this_process(threads: int = 1) -> Iterator[distributed.LocalCluster]:
-    """A scheduler and a worker that need no processes of their own, to be reached by TCP."""
+    """A scheduler and a worker in this process, reached by TCP."""
     with distributed.LocalCluster(
         n_workers=1,
         threads_per_worker=threads,
         processes=False,
         protocol="tcp://",
         dashboard_address=":0",
-    ) as cluster:
-        yield cluster
+    ) as local:
+        yield local
 
 
 # ---- this machine
@@ -113,7 +118,7 @@ def other_version(folder: Path) -> dict[str, str]:
     (folder / "psiprune-9.9.9.dist-info/METADATA").write_text(metadata)
     (folder / "sitecustomize.py").write_text(
         "from psiprune.sweeps import scheduler\n\n\n"
-        "def work(*_):\n    raise RuntimeError('other code')\n\n\nscheduler.work = work\n"
+        "def fail(*_):\n    raise RuntimeError('other code')\n\n\nscheduler.run_stage = fail\n"
     )
     return {"PYTHONPATH": ":".join([str(folder), *(each for each in sys.path if "src" in each)])}
 
@@ -122,16 +127,15 @@ MANY = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": 
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    "kind",
     [
-        ("other version", "has psiprune 9.9.9, this is"),
-        pytest.param("seen by its tasks alone", "has psiprune 9.9.9", marks=pytest.mark.slow),
-        pytest.param("many BLAS threads", "has 2 BLAS threads", marks=pytest.mark.slow),
+        "other version",
+        pytest.param("seen by its tasks alone", marks=pytest.mark.slow),
+        pytest.param("many BLAS threads", marks=pytest.mark.slow),
     ],
 )
-def test_a_wrong_worker_is_sent_away_and_the_others_go_on(
+def test_an_incompatible_worker_is_closed_and_the_others_continue(
     kind: str,
-    words: str,
     good: Workers,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -140,44 +144,40 @@ def test_a_wrong_worker_is_sent_away_and_the_others_go_on(
     environment = MANY if kind == "many BLAS threads" else other_version(tmp_path / "other")
     (wrong,) = good.start(1, **environment)
     good.wait_for(2)
-    if kind == "seen by its tasks alone":  # as one that has them before anybody has looked
-        look = WorkerPool.look
+    if kind == "seen by its tasks alone":  # as if tasks reached it before it was polled
+        poll = WorkerPool.poll
         monkeypatch.setattr(
-            WorkerPool, "look", lambda crew, *, now=False: now and look(crew, now=now)
+            WorkerPool, "poll", lambda pool, *, now=False: now and poll(pool, now=now)
         )
-    found = sweep(settings(retries=0), tmp_path / "run", good.address)
-    assert (found.done, found.failed) == (4, [])
-    err = capsys.readouterr().err
-    (line,) = [each for each in err.splitlines() if "worker" in each]
+    result = sweep(settings(retries=0), tmp_path / "run", good.address)
+    assert (result.done, result.failed) == (4, [])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "worker" in line]
     assert line.startswith("scheduler: worker tcp://127.0.0.1:")
-    assert words in line
-    assert line.endswith("; it is closed, and the others go on")
+    assert ("2 BLAS threads" if kind == "many BLAS threads" else "psiprune 9.9.9") in line
     assert wrong.wait(60) == 0
 
 
-def test_a_worker_says_itself_why_it_is_wrong(tmp_path: Path) -> None:
+def test_a_worker_says_why_it_is_incompatible(tmp_path: Path) -> None:
     ours = versions_here()
-    assert unfit(tmp_path, {**ours, "psiprune": "9.9"}, 1).endswith(
-        "this is 9.9, and their numbers may differ; start workers of one version"
-    )
-    assert unfit(tmp_path, ours, 2).startswith("has 2 threads, and what several write at once")
-    assert unfit(tmp_path, ours, 1).startswith(
-        "does not see this folder; give one on a disk that all"
-    )
+    assert "psiprune" in incompatibility(tmp_path, {**ours, "psiprune": "9.9"}, 1)
+    assert "2 threads" in incompatibility(tmp_path, ours, 2)
+    assert str(tmp_path) in incompatibility(tmp_path, ours, 1)
+    (tmp_path / "config.toml").touch()
+    with threadpool_limits(1, user_api="blas"):
+        assert incompatibility(tmp_path, ours, 1) == ""
 
 
 def test_a_worker_of_two_threads(tmp_path: Path) -> None:
-    with in_this_process(threads=2) as cluster, pytest.raises(InputError) as caught:
-        sweep(settings(), tmp_path / "run", cluster.scheduler_address)
-    assert str(caught.value).startswith("scheduler: worker tcp://127.0.0.1:")
-    assert str(caught.value).endswith(
-        "has 2 threads, and what several write at once differs in its bytes; start it with "
-        "--nthreads 1"
-    )
+    with (
+        in_this_process(threads=2) as local,
+        pytest.raises(IncompatibleWorkerError, match="2 threads") as caught,
+    ):
+        sweep(settings(), tmp_path / "run", local.scheduler_address)
+    assert caught.value.address.startswith("tcp://127.0.0.1:")
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_wrong_with_a_worker_comes_through_whole() -> None:
+def test_an_incompatible_worker_error_is_pickled_whole() -> None:
     error = pickle.loads(pickle.dumps(IncompatibleWorkerError("tcp://a:1", "has no psiprune")))
     assert (error.address, str(error)) == (
         "tcp://a:1",
@@ -188,35 +188,35 @@ def test_what_is_wrong_with_a_worker_comes_through_whole() -> None:
 # ---- no workers
 
 
-def test_that_no_worker_is_there_is_told_once_each_time(
+def test_missing_workers_are_reported_once_each_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("_LOOK", "_QUIET"):
-        monkeypatch.setattr(workers, name, 0.1)
+    for name in ("_POLL_INTERVAL", "_QUIET"):
+        monkeypatch.setattr(workers, name, 0.05)
 
-    def heard(client: distributed.Client, crew: WorkerPool, workers: int) -> list[str]:
-        """What it says where so many workers are, by looks for a second."""
+    def warnings(client: distributed.Client, pool: WorkerPool, workers: int) -> list[str]:
+        """Warnings of ten polls with so many workers."""
         while len(client.nthreads()) != workers:
-            time.sleep(0.05)
+            time.sleep(0.02)
         for _ in range(10):
-            crew.look()
-            time.sleep(0.1)
+            pool.poll()
+            time.sleep(0.05)
         return capsys.readouterr().err.splitlines()
 
     with (
-        in_this_process() as cluster,
-        distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
+        in_this_process() as local,
+        distributed.Client(local.scheduler_address, set_as_default=False) as client,
     ):
-        crew, way = WorkerPool(client), f"`dask worker {cluster.scheduler_address} --nthreads 1`"
-        cluster.scale(0)
-        (line,) = heard(client, crew, 0)
-        assert line.startswith(f"scheduler: no workers yet at {cluster.scheduler_address}; waiting")
-        assert line.endswith(way)
-        cluster.scale(1)
-        assert heard(client, crew, 1) == []
-        cluster.scale(0)
-        (line,) = heard(client, crew, 0)
-        assert line.startswith("scheduler: no workers are left at tcp://127.0.0.1:")
+        pool, address = WorkerPool(client), local.scheduler_address
+        local.scale(0)
+        (line,) = warnings(client, pool, 0)
+        assert line.startswith(f"scheduler: no workers yet at {address}; ")
+        assert f"`dask worker {address} --nthreads 1`" in line
+        local.scale(1)
+        assert warnings(client, pool, 1) == []
+        local.scale(0)
+        (line,) = warnings(client, pool, 0)
+        assert line.startswith(f"scheduler: no workers left at {address}; ")
 
 
 # ---- tasks
@@ -228,43 +228,46 @@ def test_points_that_were_finished_in_the_meantime_need_no_task(tmp_path: Path) 
         result = point.last.result(tmp_path)
         result.parent.mkdir(parents=True)
         result.touch()
-    with in_this_process() as cluster, distributed.Client(cluster, set_as_default=False) as client:
-        assert list(by_dask(client, points, tmp_path, 0)) == [Outcome(each, "") for each in points]
+    with in_this_process() as local, distributed.Client(local, set_as_default=False) as client:
+        assert list(run_on_dask(client, points, tmp_path, 0)) == [
+            Outcome(each, "") for each in points
+        ]
 
 
 # ---- addresses
 
 
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("nohost.invalid:8786", "scheduler: the name of the host nohost.invalid is not known here"),
-        ("tcp://nohost.invalid:8786", "; give the address that `dask scheduler` prints"),
-    ],
-)
-def test_a_host_that_nobody_knows(tmp_path: Path, address: str, words: str) -> None:
-    with pytest.raises(InputError) as caught:
+@pytest.mark.parametrize("address", ["nohost.invalid:8786", "tcp://nohost.invalid:8786"])
+def test_an_unknown_host(tmp_path: Path, address: str) -> None:
+    with pytest.raises(InputError, match=r"host name nohost\.invalid "):
         sweep(settings(), tmp_path / "run", address)
-    assert words in str(caught.value)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a scheduler for one second."""
+    monkeypatch.setattr(cluster, "_TIMEOUT", 1)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_name_service_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: over.wait(60))
     begin = time.monotonic()
-    with pytest.raises(InputError, match=r"a.b is not known here \(no name service answers\)"):
+    with pytest.raises(InputError, match=r"host name a\.b .*name service"):
         sweep(settings(), tmp_path / "run", "a.b:8786")
     assert time.monotonic() - begin < 8
     over.set()
 
 
-def test_a_host_that_takes_a_call_and_says_nothing(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_a_host_that_accepts_and_does_not_answer(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         begin = time.monotonic()
-        with pytest.raises(InputError, match=f"no answer from {address} in 4 s; start `dask"):
+        with pytest.raises(InputError, match=f"scheduler: .*{address} within 1 s"):
             sweep(settings(), tmp_path / "run", address)
     assert time.monotonic() - begin < 8
 
@@ -285,6 +288,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
         return config
 
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(batch, "_POLL_INTERVAL", 0.2)
     return make
 
 
@@ -306,9 +310,9 @@ def test_a_queueing_system_that_takes_no_job(
         out, err = running.communicate(timeout=120)
     finally:
         running.kill()
-    assert tiny.refusal(tiny.Outcome(running.returncode, out, err)) == (
-        "slurm: sbatch takes no job: sbatch: error: invalid partition specified: nowhere"
-    )
+    line = tiny.refusal(tiny.Outcome(running.returncode, out, err))
+    assert line.startswith("slurm: sbatch ")
+    assert line.endswith(": sbatch: error: invalid partition specified: nowhere")
     assert not (tmp_path / "run").exists()
 
 
@@ -328,7 +332,7 @@ def test_jobs_that_were_killed_are_replaced(
         (script,) = tmp_path.glob("job-*.sh")
         # So that workers leave before the job is ended under them.
         assert "--lifetime 3300s --lifetime-stagger 150s" in script.read_text()
-        time.sleep(3 * batch._LOOK)  # it must have been seen at work
+        time.sleep(3 * batch._POLL_INTERVAL)  # it must have been seen at work
         os.killpg(first, signal.SIGKILL)
         limit = time.monotonic() + 60
         while len(jobs()) < 2 and time.monotonic() < limit:
@@ -349,14 +353,14 @@ def test_jobs_that_never_have_a_worker(
 ) -> None:
     commands(ENDS)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(batch, "_QUIET", 1.0)
+    monkeypatch.setattr(batch, "_QUIET", 0.2)
     queue = QueueSettings(interface="lo")
     with connected("slurm", settings(slurm=queue)):
-        time.sleep(1.0 + 3 * batch._LOOK)
-    assert capsys.readouterr().err.splitlines() == [
-        "slurm: no worker has come of the jobs 4711 in 1 s; squeue tells whether they wait; of one "
-        f"that ended, what it wrote is in {tmp_path}"
-    ]
+        time.sleep(0.2 + 5 * batch._POLL_INTERVAL)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("slurm: ")
+    for fact in ("4711", "0.2 s", "squeue", str(tmp_path)):
+        assert fact in line
 
 
 @pytest.mark.parametrize(
@@ -376,7 +380,7 @@ def test_walltimes(walltime: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("walltime", ["", "1 hour", "12", "00:00:00", "1:2:3:4", "2-", "12:00:00h"])
 def test_what_is_no_walltime(walltime: str) -> None:
-    with pytest.raises(InputError, match="walltime: must be a time such as 12:00:00, or 2-12"):
+    with pytest.raises(InputError, match=r"^walltime: "):
         QueueSettings(walltime=walltime)
 
 
@@ -387,14 +391,14 @@ def test_memory(memory: str) -> None:
 
 @pytest.mark.parametrize("memory", ["", "4", "lots", "0GB", "4 apples", "-4GB"])
 def test_what_is_no_memory(memory: str) -> None:
-    with pytest.raises(InputError, match="memory: must be a number with a unit, such as 16GB"):
+    with pytest.raises(InputError, match=r"^memory: "):
         QueueSettings(memory=memory)
 
 
 def test_days_are_not_for_pbs() -> None:
     queue = QueueSettings(walltime="2-12:00:00")
     with (
-        pytest.raises(InputError, match="walltime: must be HH:MM:SS for PBS, found '2-12:00:00'"),
+        pytest.raises(InputError, match=r"^pbs.walltime: .*found '2-12:00:00'"),
         connected("pbs", settings(pbs=queue)),
     ):
         pass

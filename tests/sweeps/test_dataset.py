@@ -1,4 +1,4 @@
-"""A sweep's table as a grid: what is a seed, what a variant, and what of them is drawn."""
+"""A sweep's table as a grid: seeds, variants, and which of them are drawn."""
 
 from __future__ import annotations
 
@@ -76,3 +76,15 @@ def test_floors_and_whether_kl_doubled() -> None:
     here = grid_of(levels + other).sel(variant="", sites=4, ratio=1.0)
     np.testing.assert_array_equal(here["kl_floor"], [[0.1, 0.01], [np.nan, np.nan]])
     np.testing.assert_array_equal(here["prunable_all"], [0, 1])
+
+
+def test_a_grid_with_gaps() -> None:
+    larger = row(sites=6, hidden=3, field=2.0, seed=1, level=1, kl_exact=0.25)
+    grid = grid_of([row(), larger])
+    # `hidden` is decided by the size, so it is no variant.
+    assert grid["variant"].values.tolist() == [""]
+    assert int(grid["prunable"].notnull().sum()) == 2
+    kl = grid["kl"].sel(variant="", sites=6, ratio=2.0, seed=1)
+    np.testing.assert_array_equal(kl, [np.nan, 0.25])
+    grid = grid_of([row(), row(hidden=3)])
+    assert grid["variant"].values.tolist() == ["hidden 2", "hidden 3"]

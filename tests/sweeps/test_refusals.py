@@ -1,9 +1,8 @@
-"""What a sweep refuses: one line, which says where and what instead, and nothing is made."""
+"""Bad input to a sweep: one line with the argument and the value, and nothing is written."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -54,7 +53,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_table_for_a_number(tmp_path: Path) -> None:
     line = refused(tmp_path, STUDY + "[[grid]]\nproduct = {sites = [{a = 4}]}\n")
-    assert line.startswith("grid.0.product.sites.0: should be a valid integer, found {'a': 4}")
+    assert line.startswith("grid.0.product.sites.0: ")
+    assert "found {'a': 4}" in line
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_values_made_in_python(
 
 
 def test_values_that_no_file_can_hold() -> None:
-    rule = r"shots\.1: must be a number, a text, a list or a table, found Fraction\(3, 1\)"
+    rule = r"shots\.1: .*found Fraction\(3, 1\)"
     with pytest.raises(InputError, match=rule):
         GridSettings(product={"shots": (2, Fraction(3))})
 
@@ -97,40 +97,32 @@ def test_values_that_no_file_can_hold() -> None:
 )
 def test_a_setting_and_one_within_it(block: str, tmp_path: Path) -> None:
     line = refused(tmp_path, f"{STUDY}[[grid]]\n{block}\n")
-    assert line.startswith("grid.0.train: stands in a block with train.epochs, and one would")
+    assert line.startswith("grid.0.train: ")
+    assert "train.epochs" in line
 
 
-#: Settings that cannot work together, as a study and as a block of a grid.
-IMPOSSIBLE = {
-    "train.method: 'exact' needs a layer of at most 18 units, found 50 sites and 25 hidden units": {
-        "sites": 50,
-        "train.method": "exact",
-    },
-    "fine_tune.method: 'exact' needs a layer of at most 18 units, found 40 sites and 20 hidden": {
-        "sites": 40,
-        "fine_tune.method": "exact",
-    },
-    "train.method: 'natural' holds a Fisher matrix of at most 20,000 parameters, found 20,300": {
-        "sites": 200,
-        "train.method": "natural",
-    },
-    "prune.criterion: 'surgeon' holds a Fisher matrix of at most 20,000 parameters, found 20,300": {
-        "sites": 200,
-        "prune.criterion": "surgeon",
-    },
-}
+#: Settings that cannot work together, with the argument and the numbers that the error names.
+IMPOSSIBLE: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
+    ({"sites": 50, "train.method": "exact"}, "train.method", ("18", "50", "25")),
+    ({"sites": 40, "fine_tune.method": "exact"}, "fine_tune.method", ("18", "40", "20")),
+    ({"sites": 200, "train.method": "natural"}, "train.method", ("20,000", "20,300")),
+    ({"sites": 200, "prune.criterion": "surgeon"}, "prune.criterion", ("20,000", "20,300")),
+]
 
 
-@pytest.mark.parametrize("rule", IMPOSSIBLE)
-def test_what_cannot_work_is_refused_before_anything_is_made(rule: str, tmp_path: Path) -> None:
-    values = IMPOSSIBLE[rule]
+@pytest.mark.parametrize(("values", "argument", "facts"), IMPOSSIBLE)
+def test_impossible_settings_are_refused_before_anything_is_written(
+    values: dict[str, Any], argument: str, facts: tuple[str, ...], tmp_path: Path
+) -> None:
     product = ", ".join(f"'{key}' = [{value!r}]" for key, value in values.items())
     line = refused(tmp_path, f"{STUDY}[[grid]]\nproduct = {{{product}}}\n", "--scheduler=serial")
-    told = ", ".join(f"{key} = {value}" for key, value in values.items())
-    assert line.startswith(f"grid.0: {told} do not go together: {rule}")
+    assert line.startswith("grid.0: ")
+    for fact in (*(f"{key} = {value}" for key, value in values.items()), argument, *facts):
+        assert fact in line
     options = [f"--{key.replace('_', '-')}={value}" for key, value in values.items()]
     line = tiny.refusal(tiny.call("study", "--out", tmp_path / "run", *options))
-    assert line.startswith(rule)
+    assert line.startswith(f"{argument}: ")
+    assert all(fact in line for fact in facts)
     assert not (tmp_path / "run").exists()
 
 
@@ -142,54 +134,58 @@ def test_what_does_work_at_the_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("n_qubits = 4", "study.n_qubits: no such setting of a study; the nearest is "),
-        ("train.lr = 0.1", "study.train.lr: no such setting of a study; the nearest is train"),
-        ("train.epoch = 1", "the nearest is train.epochs"),
-        ("site = 4", "study.site: no such setting of a study; the nearest is sites"),
-    ],
+    ("name", "nearest"),
+    [("n_qubits", ""), ("train.lr", "train"), ("train.epoch", "train.epochs"), ("site", "sites")],
 )
-def test_a_study_names_the_nearest_setting(text: str, words: str, tmp_path: Path) -> None:
-    assert words in refused(tmp_path, f"[study]\n{text}\n")
+def test_a_study_names_the_nearest_setting(name: str, nearest: str, tmp_path: Path) -> None:
+    line = refused(tmp_path, f"[study]\n{name} = 1\n")
+    assert line.startswith(f"study.{name}: ")
+    assert nearest in line.removeprefix(f"study.{name}: ")
 
 
 def test_one_pair_of_brackets(tmp_path: Path) -> None:
     line = refused(tmp_path, f"{STUDY}[grid]\nproduct = {{sites = [4, 6]}}\n")
-    assert line.startswith("grid: must be a list of blocks; write [[grid]], in two pairs of brack")
+    assert line.startswith("grid: ")
+    assert "[[grid]]" in line
 
 
 # ---- arguments in Python
 
 
 @pytest.mark.parametrize(
-    ("folder", "scheduler", "words"),
+    ("folder", "scheduler", "argument"),
     [
-        (None, "serial", "folder: must be a path, found None"),
-        (3, "serial", "folder: must be a path, found 3"),
-        ("run", None, "scheduler: must be local, serial, slurm, pbs or the address"),
-        ("run", 8786, "found 8786; leave it out for local"),
-        ("run", "", "found ''; leave it out for local"),
+        (None, "serial", "folder"),
+        (3, "serial", "folder"),
+        ("run", None, "scheduler"),
+        ("run", 8786, "scheduler"),
+        ("run", "", "scheduler"),
     ],
 )
 def test_arguments_of_another_type(
-    folder: object, scheduler: object, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: object,
+    scheduler: object,
+    argument: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     own = SweepSettings(study=tiny.settings())
-    with pytest.raises(InputError, match=re.escape(words)):
+    value = folder if argument == "folder" else scheduler
+    with pytest.raises(InputError, match=f"^{argument}: .*found {value!r}"):
         sweep(own, folder, scheduler)  # type: ignore[arg-type]
     assert tiny.names(tmp_path) == set()
 
 
 def test_no_plan_of_no_folder() -> None:
-    with pytest.raises(InputError, match="folder: must be a path, found None"):
+    with pytest.raises(InputError, match=r"^folder: .*found None"):
         plan(SweepSettings(study=StudySettings(sites=4)), None)  # type: ignore[arg-type]
 
 
 def test_a_scheduler_of_an_unset_variable(tmp_path: Path) -> None:
     line = refused(tmp_path, STUDY, "--scheduler", "")
-    assert "such as tcp://10.0.0.1:8786, found ''; leave it out" in line
+    assert line.startswith("scheduler: ")
+    assert "found ''" in line
 
 
 # ---- queueing systems
@@ -198,8 +194,8 @@ def test_a_scheduler_of_an_unset_variable(tmp_path: Path) -> None:
 def test_memory_of_a_few_bytes(tmp_path: Path) -> None:
     for memory in ("1KB", "0.0001 MB"):
         line = refused(tmp_path, f'{STUDY}[slurm]\nmemory = "{memory}"\n', "--slurm")
-        assert line.startswith("slurm.memory: must be a number with a unit, such as 16GB or 500MiB")
-        assert f"and at least 1MB, found '{memory}'" in line
+        assert line.startswith("slurm.memory: ")
+        assert f"found '{memory}'" in line
 
 
 @pytest.mark.parametrize(("engine", "submit"), [("slurm", "sbatch"), ("pbs", "qsub")])
@@ -210,7 +206,7 @@ def test_a_network_interface_that_is_not_here(
     (tmp_path / submit).chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     queue = {engine: QueueSettings(interface="nosuch0")}
-    rule = rf"{engine}\.interface: 'nosuch0' is not a valid network interface. Valid .*lo"
+    rule = rf"^{engine}\.interface: 'nosuch0' .*lo"
     with (
         pytest.raises(InputError, match=rule),
         connected(engine, SweepSettings(study=tiny.settings(), **queue)),  # type: ignore[arg-type]
@@ -244,8 +240,8 @@ def test_a_program_without_a_guard(tmp_path: Path) -> None:
         [sys.executable, "own.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     line = last_line(done)
-    assert "InputError: scheduler: local workers do not start" in line
-    assert 'under `if __name__ == "__main__":`; or give serial' in line
+    assert "InputError: scheduler: " in line
+    assert '`if __name__ == "__main__":`' in line
     assert not (tmp_path / "run").exists()
 
 
@@ -258,25 +254,26 @@ def test_a_program_in_no_file(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert "the program, which is in no file (<stdin>); write it to one, or" in last_line(done)
+    line = last_line(done)
+    assert "InputError: scheduler: " in line
+    assert "<stdin>" in line
     assert not (tmp_path / "run").exists()
 
 
 # ---- files of a sweep
 
 
-@pytest.mark.parametrize("content", [{"a": 1}, [1], [{"point": "x"}], 3])
-def test_failures_of_another_shape(content: object, done: Path, tmp_path: Path) -> None:
+def test_damaged_records_of_a_sweep(done: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(done, tmp_path / "run"))
-    (folder / "failures.json").write_text(json.dumps(content))
-    line = tiny.refusal(tiny.call("report", folder))
-    assert line.startswith(f"{folder}/failures.json: cannot be read: ")
-    assert line.endswith("; delete it")
-
-
-@pytest.mark.parametrize("content", [[], {"later starts": [1]}, "x"])
-def test_provenance_of_another_shape(content: object, done: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(done, tmp_path / "run"))
-    (folder / "provenance.json").write_text(json.dumps(content))
-    line = tiny.refusal(tiny.call("report", folder))
-    assert f"holds no sweep that can be read: {folder}/provenance.json: cannot be read" in line
+    damaged: dict[str, list[object]] = {
+        "failures.json": [{"a": 1}, [1], [{"point": "x"}], 3],
+        "provenance.json": [[], {"later starts": [1]}, "x"],
+    }
+    for name, contents in damaged.items():
+        file = folder / name
+        text = file.read_text()
+        for content in contents:
+            file.write_text(json.dumps(content))
+            assert f"{file}: " in tiny.refusal(tiny.call("report", folder))
+        file.write_text(text)
+    assert not (folder / "report.html").exists()

@@ -1,4 +1,4 @@
-"""Tasks of a sweep that fail, once or for ever, and files that are seen late."""
+"""Tasks of a sweep that fail, once or always, and files that become visible late."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 
 import tiny
 from psiprune.core.exceptions import DivergenceError, InputError
-from psiprune.sweeps import file_visibility, scheduler
+from psiprune.sweeps import scheduler
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.points import points_of
-from psiprune.sweeps.scheduler import by_dask, work
+from psiprune.sweeps.scheduler import run_on_dask, run_stage
 from psiprune.sweeps.settings import SweepSettings
-from psiprune.sweeps.stages import Point, Stage
-from psiprune.sweeps.versions import versions_here
+from psiprune.sweeps.tasks import Point, Stage
+from psiprune.sweeps.workers import versions_here
 from workers import Workers
 
 
@@ -41,7 +41,7 @@ def points(seeds: int = 1) -> list[Point]:
 
 
 def finish(stage: Stage, root: Path) -> None:
-    """Leave the file by which a point is done."""
+    """Write the file by which a point is done."""
     if stage.kind == "point":
         folder = stage.folder(root)
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def finish(stage: Stage, root: Path) -> None:
 def stand_in(
     root: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Stage, int], object]
 ) -> Path:
-    """Stages that do this, told which time it is, and leave their file; where they note that."""
+    """Replace stages by `act`, which gets the number of the try; return the log of their kinds."""
     log = root / "ran"
     log.touch()
 
@@ -61,7 +61,7 @@ def stand_in(
         act(stage, ran(log).count(stage.kind))
         finish(stage, root)
 
-    monkeypatch.setattr(scheduler, "work", instead)
+    monkeypatch.setattr(scheduler, "run_stage", instead)
     return log
 
 
@@ -90,40 +90,38 @@ def test_what_fails_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log = stand_in(tmp_path, monkeypatch, fails("dense", OSError("no space left"), 2))
-    (outcome,) = by_dask(client, points(), tmp_path, retries)
+    (outcome,) = run_on_dask(client, points(), tmp_path, retries)
     assert outcome.cause == ("dense: OSError: no space left" if failed else "")
     assert ran(log).count("dense") == (2 if failed else 3)
     assert ran(log).count("state") == 1
 
 
 @pytest.mark.parametrize("error", [InputError("a setting"), DivergenceError("a rate")])
-def test_what_fails_for_ever_is_tried_once(
+def test_what_always_fails_is_tried_once(
     error: Exception, client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = stand_in(tmp_path, monkeypatch, fails("shots", error, 100))
-    found = list(by_dask(client, points(2), tmp_path, 5))
+    found = list(run_on_dask(client, points(2), tmp_path, 5))
     assert {outcome.cause for outcome in found} == {f"shots: {error}"}
     assert len(found) == 2
     assert ran(log) == ["state", "shots"]  # both points share them
 
 
-def test_a_point_that_comes_late_does_not_try_what_failed(
+def test_a_later_point_does_not_repeat_what_failed(
     client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = stand_in(tmp_path, monkeypatch, fails("state", InputError("a setting"), 100))
     first, second = points(2)
     made = scheduler._Tasks(client, tmp_path, 5)
-    (_, state), *_ = made.of(first, anew=False)
+    (_, state), *_ = made.submit(first, again=False)
     assert isinstance(state.exception(), InputError)
-    *_, (_, last) = made.of(second, anew=False)
+    *_, (_, last) = made.submit(second, again=False)
     assert isinstance(last.exception(), InputError)
     assert last.status == "error"
     assert ran(log) == ["state"]
 
 
-def test_a_file_that_was_lost_is_no_setting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_file_may_be_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def lose(stage: Stage, root: Path) -> None:
         try:
             (root / "gone").read_bytes()
@@ -132,17 +130,17 @@ def test_a_file_that_was_lost_is_no_setting(
 
     here = SimpleNamespace(address="here", state=SimpleNamespace(nthreads=1))
     monkeypatch.setattr(distributed, "get_worker", lambda: here)
-    monkeypatch.setattr(scheduler, "unfit", lambda *_: "")
+    monkeypatch.setattr(scheduler, "incompatibility", lambda *_: "")
     monkeypatch.setattr(scheduler, "make", lose)
     with pytest.raises(FileNotFoundError, match="gone: cannot be read"):
-        work(points()[0].stage("state"), tmp_path, versions_here(), [], [])
+        run_stage(points()[0].stage("state"), tmp_path, versions_here(), [], [])
 
 
 # ---- seen late
 
 
 def lag(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let files be seen this late, as a shared disk may."""
+    """Make files visible this late, as a shared disk may."""
     done = Stage.done
 
     def late(stage: Stage, root: Path) -> bool:
@@ -154,13 +152,13 @@ def lag(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(Stage, "done", late)
 
 
-def test_a_result_that_is_seen_late(
+def test_a_result_that_becomes_visible_late(
     client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = stand_in(tmp_path, monkeypatch, lambda *_: None)
-    monkeypatch.setattr(scheduler, "LOOK", 0.1)
-    lag(monkeypatch, 1.5)
-    found = list(by_dask(client, points(2), tmp_path, 0))
+    monkeypatch.setattr(scheduler, "VISIBILITY_INTERVAL", 0.1)
+    lag(monkeypatch, 1.0)
+    found = list(run_on_dask(client, points(2), tmp_path, 0))
     assert [outcome.cause for outcome in found] == ["", ""]
     assert ran(log).count("point") == 2
 
@@ -169,25 +167,26 @@ def test_a_result_that_never_comes(
     client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(tmp_path, monkeypatch, lambda *_: None)
-    monkeypatch.setattr(scheduler, "LATE", 0.5)
+    monkeypatch.setattr(scheduler, "VISIBILITY_TIMEOUT", 0.5)
     lag(monkeypatch, 1000.0)
-    (outcome,) = by_dask(client, points(), tmp_path, 0)
-    assert outcome.cause == "point: its task ended, but 0.5 s later its file is not there"
+    (outcome,) = run_on_dask(client, points(), tmp_path, 0)
+    assert outcome.cause.startswith("point: ")
+    assert "0.5 s" in outcome.cause
 
 
 def test_a_stage_waits_for_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psiprune.sweeps.file_visibility.LOOK", 0.05)
-    monkeypatch.setattr("psiprune.sweeps.file_visibility.LATE", 5.0)
+    monkeypatch.setattr(scheduler, "VISIBILITY_INTERVAL", 0.05)
+    monkeypatch.setattr(scheduler, "VISIBILITY_TIMEOUT", 5.0)
     stage = points()[0].stage("point")
     finish(stage, tmp_path)
     lag(monkeypatch, 0.5)
     assert not stage.done(tmp_path)
-    assert file_visibility.appears(stage, tmp_path)
-    monkeypatch.setattr("psiprune.sweeps.file_visibility.LATE", 0.2)
-    assert not file_visibility.appears(points()[0].stage("dense"), tmp_path)
+    assert scheduler.wait_for_stage(stage, tmp_path)
+    monkeypatch.setattr(scheduler, "VISIBILITY_TIMEOUT", 0.2)
+    assert not scheduler.wait_for_stage(points()[0].stage("dense"), tmp_path)
 
 
-def test_folders_are_listed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_listed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[Path] = []
     stage, listdir = points()[0].stage("dense"), os.listdir
 
@@ -196,15 +195,15 @@ def test_folders_are_listed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         return listdir(folder)
 
     monkeypatch.setattr(os, "listdir", note)
-    found = file_visibility.look_again(stage, tmp_path)
+    found = scheduler.is_visible(stage, tmp_path)
     monkeypatch.undo()
     assert not found
-    ours = [folder for folder in listed if isinstance(folder, Path)]  # others are of imports
+    ours = [folder for folder in listed if isinstance(folder, Path)]  # imports list others
     assert ours == [tmp_path, tmp_path / "dense", stage.folder(tmp_path)]
 
 
 @pytest.mark.slow
-def test_results_of_workers_that_are_seen_late(
+def test_results_of_workers_that_become_visible_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Workers(tmp_path) as cluster:

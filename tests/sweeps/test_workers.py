@@ -54,7 +54,7 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """A scheduler with two workers, which nobody kills."""
+    """A scheduler with two workers that keep running."""
     with Workers(tmp_path_factory.mktemp("workers")) as started:
         started.start(2)
         started.wait_for(2)
@@ -143,9 +143,7 @@ def test_a_scheduler_killed_and_started_again(serial: dict[str, object], tmp_pat
         cluster.wait_for(1)
         begun = files(folder, "point/*/level-00.nc", 2)
         meddler = Meddler([(begun, lambda: kill(cluster.scheduler))])
-        with pytest.raises(
-            SchedulerLostError, match="the scheduler went away; the same command goes on"
-        ):
+        with pytest.raises(SchedulerLostError, match="scheduler"):
             sweep(settings(), folder, cluster.address)
         meddler.join()
         before = {name: content for name, content in made(folder).items() if "level-" in name}
@@ -219,8 +217,7 @@ def test_a_worker_of_another_version(tmp_path: Path) -> None:
         config.write_text("[study]\nsites = 4\n")
         command = ("sweep", config, "--out", tmp_path / "run", "--scheduler", cluster.address)
         line = tiny.refusal(tiny.call(*command))
-        assert "has psiprune 9.9.9, this is" in line
-        assert "start workers of one version" in line
+        assert "psiprune 9.9.9" in line
         assert not (tmp_path / "run").exists()
 
 
@@ -229,23 +226,26 @@ def test_a_worker_with_many_blas_threads(tmp_path: Path) -> None:
     with Workers(tmp_path) as cluster:
         cluster.start(1, OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
         cluster.wait_for(1)
-        with pytest.raises(InputError, match="has 2 BLAS threads, whose number shows in the last"):
+        with pytest.raises(InputError, match="2 BLAS threads"):
             sweep(settings(), tmp_path / "run", cluster.address)
 
 
 @pytest.mark.parametrize(
-    ("address", "words"),
+    ("address", "reason"),
     [
-        ("tcp://127.0.0.1:1", "scheduler: no answer from tcp://127.0.0.1:1 in 4 s; start `dask"),
-        ("foo://bar", "scheduler: cannot reach foo://bar: unknown address scheme"),
-        ("nonsense", "scheduler: cannot reach nonsense: missing port number"),
+        ("tcp://127.0.0.1:1", "4 s"),
+        ("foo://bar", "unknown address scheme"),
+        ("nonsense", "missing port number"),
     ],
 )
-def test_a_scheduler_that_cannot_be_reached(tmp_path: Path, address: str, words: str) -> None:
+def test_a_scheduler_that_cannot_be_reached(tmp_path: Path, address: str, reason: str) -> None:
     (tmp_path / "sweep.toml").write_text("[study]\nsites = 4\n")
     command = ("sweep", tmp_path / "sweep.toml", "--out", tmp_path / "run", "--scheduler", address)
     begin = time.monotonic()
-    assert words in tiny.refusal(tiny.call(*command))
+    line = tiny.refusal(tiny.call(*command))
+    assert line.startswith("scheduler: ")
+    assert address in line
+    assert reason in line
     assert time.monotonic() - begin < 10
     assert tiny.names(tmp_path) == {"sweep.toml"}
 
@@ -307,14 +307,15 @@ def test_no_queueing_system(engine: str, tmp_path: Path, monkeypatch: pytest.Mon
     config = tmp_path / "sweep.toml"
     config.write_text("[study]\nsites = 4\n")
     command = ("sweep", config, "--out", tmp_path / "run", f"--{engine}")
-    assert f"{engine}: the sweep has no [{engine}] section" in tiny.refusal(tiny.call(*command))
+    assert tiny.refusal(tiny.call(*command)).startswith(f"{engine}: no [{engine}] section")
     config.write_text(f"[study]\nsites = 4\n[{engine}]\ncores = 1\n")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "on this machine" in tiny.refusal(tiny.call(*command))
+    submit = {"slurm": "sbatch", "pbs": "qsub"}[engine]
+    assert submit in tiny.refusal(tiny.call(*command))
     assert tiny.names(tmp_path) == {"sweep.toml"}
 
 
-def test_failures_are_told_by_their_first_cause(workers: Workers, tmp_path: Path) -> None:
+def test_failures_have_their_first_cause(workers: Workers, tmp_path: Path) -> None:
     wild = {"train": CD(learning_rate=1000.0, weight_decay=1e30, epochs=3)}
     bad = SweepSettings(study=tiny.settings(fields=(1.0,), **wild), retries=1)
     found = sweep(bad, tmp_path / "run", workers.address)

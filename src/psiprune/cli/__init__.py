@@ -1,21 +1,21 @@
 """The command line: parse, call, print. Each stage reads and writes files.
 
-Nothing but the standard library is imported here: Ctrl-C is to be heard before all else is loaded.
+Only the standard library is imported here: Ctrl-C must work before everything else is loaded.
 """
 
 from __future__ import annotations
 
 import sys
 
-from psiprune.cli.signals import end_at_once, fail, heard_within_a_second, interrupted
+from psiprune.cli.signals import exit_now, fail, interrupted, prompt_interrupts
 
 
 def run() -> None:
-    """The entry point of the `psiprune` command."""
-    with heard_within_a_second(lambda: fail(interrupted(), 130)):
+    """Run the `psiprune` command."""
+    with prompt_interrupts(lambda: fail(interrupted(), 130)):
         from psiprune.cli import main
 
         status = main.main()
     if status == 130:
-        end_at_once(status)
+        exit_now(status)
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""The command `completion`: what a shell needs to complete commands, options and their values."""
+"""The command `completion`, which prints a completion script for a shell."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from psiprune.cli.app import app, printing
 
 @app.command(name="completion")
 def completion_command(shell: Literal["bash", "zsh", "fish"]) -> None:
-    """Print the script by which a shell completes commands, options and their values.
+    """Print the script with which a shell completes commands, options and their values.
 
-    Save it where the shell looks for such scripts:
+    Save it where the shell looks for completion scripts:
 
         bash: ~/.local/share/bash-completion/completions/psiprune
         zsh: _cyclopts_psiprune in a folder of $fpath

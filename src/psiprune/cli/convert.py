@@ -1,4 +1,4 @@
-"""The commands `import`, of other programs' shots, and `export`, of shots and RBMs for them."""
+"""The commands `import` (shots of other programs) and `export` (shots and RBMs for them)."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def import_command(
     """Read measured shots of other programs and write them as a file of psiprune.
 
     Formats: text, qucumber, numpy, hdf5, netcdf, qiskit, cirq, braket, quera, pulser, stim-01,
-    stim-b8; or auto, what the content shows. See docs/formats.md.
+    stim-b8; or auto, which detects it. See docs/formats.md.
 
     Parameters
     ----------
     format
         format of the files
     files
-        files of shots; several are put one behind the other
+        files of shots; several are concatenated in this order
     out
         file to write the shots to
     json
@@ -50,8 +50,8 @@ def import_command(
     name, given = chosen_format(format, settings)
     if len(files) > 1 and "bases" in given:
         raise InputError(
-            f"--bases: holds the bases of one file of shots, found {len(files)} files; import each "
-            "with its own bases, then join the results: psiprune import netcdf A.nc B.nc -o AB.nc"
+            f"--bases: belongs to one file of shots, found {len(files)} files; import each with its"
+            " bases, then join the results: psiprune import netcdf A.nc B.nc -o AB.nc"
         )
     with new_dataset(out):
         parts = [read_shots(file, name, **given) for file in files]
@@ -62,7 +62,7 @@ def import_command(
 
 
 def _check_different(files: Sequence[Path]) -> None:
-    """Refuse a file that is given twice, by name or by content: its shots would count twice."""
+    """Raise `InputError` if two files have the same content: their shots would count twice."""
     seen: dict[str, Path] = {}
     for file in files if len(files) > 1 else ():
         content = hashlib.sha256(read_content(file)).hexdigest()
@@ -75,7 +75,7 @@ def _check_different(files: Sequence[Path]) -> None:
 
 
 def _origin(parts: list[Shots]) -> dict[str, Any]:
-    """Formats, orders of bits and dropped shots of all parts together."""
+    """Return the formats, bit orders and dropped shots of all parts together."""
     dropped: Counter[str] = Counter()
     for part in parts:
         dropped.update(part.provenance.get("dropped", {}))
@@ -91,11 +91,11 @@ def _origin(parts: list[Shots]) -> dict[str, Any]:
 
 def _import_text(numbers: Mapping[str, Any]) -> str:
     count = len(numbers["files"])
-    told = ", ".join(f"{number} {reason}" for reason, number in numbers["dropped"].items())
+    dropped = ", ".join(f"{number} {reason}" for reason, number in numbers["dropped"].items())
     return (
         f"{numbers['file']}: {numbers['shots']} shots of {numbers['sites']} sites from {count} "
         f"{'file' if count == 1 else 'files'} of format {numbers['format']}; "
-        f"left out: {told or 'none'}; {numbers['bit_order']}"
+        f"left out: {dropped or 'none'}; {numbers['bit_order']}"
     )
 
 
@@ -130,11 +130,11 @@ def export_command(format: str, file: Path, /, *, out: Out, json: bool = False) 
             rbm = load_rbm(file)
             export_rbm(rbm, out, format)
             what: dict[str, Any] = {"kind": "rbm", "visible": rbm.visible, "hidden": rbm.hidden}
-            told = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
+            text = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
         else:
             shots = read_shots(file)
             export_shots(shots, out, format)
             what = {"kind": "shots", "shots": len(shots), "sites": shots.sites}
-            told = f"{len(shots)} shots of {shots.sites} sites"
+            text = f"{len(shots)} shots of {shots.sites} sites"
     numbers = {"file": str(out), "format": format, **what}
-    show(numbers, f"{out}: {told} as {format}", json)
+    show(numbers, f"{out}: {text} as {format}", json)

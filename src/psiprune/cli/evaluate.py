@@ -1,4 +1,4 @@
-"""Command `evaluate`."""
+"""The command `evaluate`: an RBM against a state or against shots."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def evaluate_command(
     measure: Annotated[MeasureSettings | None, Flat] = None,
     json: bool = False,
 ) -> None:
-    """Measure how far an RBM is from a state, or how well it describes shots.
+    """Compare an RBM with a state or with shots.
 
-    With a state: KL, fidelity, energy, |m|, C(d). With shots, best ones that the RBM was not
-    trained on: log-likelihood, and m, |m|, <ZZ> and C(d) against theirs.
+    Against a state: KL divergence, fidelity, energy, |m|, C(d). Against shots, which should not be
+    those it was trained on: log-likelihood, m, |m|, nearest-neighbour ZZ and C(d).
 
     Parameters
     ----------
     rbm
         file of the RBM
     reference
-        file of the state, or of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
+        file of the state, or of shots: NetCDF written by psiprune, .npy, .npz, or text of 0 and 1
     seed
-        seed of the draws
+        seed of the samples drawn from the RBM
     json
         print one JSON object on standard output
     """
@@ -47,7 +47,7 @@ def evaluate_command(
 
         report = evaluate(machine, load_mps(reference), draws=draws, seed=seed)
         show(report_numbers(report), report_text(report), json)
-    elif kind is None or kind == "shots":  # not of psiprune: an array or text, or an error
+    elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
         from psiprune.data.shots import read_shots
         from psiprune.metrics.against_shots import evaluate_on_shots
         from psiprune.reporting.metric_tables import shots_report_numbers, shots_report_text
@@ -56,6 +56,6 @@ def evaluate_command(
         show(shots_report_numbers(on_shots), shots_report_text(on_shots), json)
     else:
         raise InputError(
-            f"{reference}: holds neither a state nor shots, but is of kind '{kind}'; give what "
-            "`psiprune ground-state` or `psiprune sample` wrote, or shots of your own"
+            f"{reference}: expected a state or shots, found a file of kind '{kind}'; give the "
+            "output of `psiprune ground-state` or `psiprune sample`, or your own shots"
         )

@@ -1,4 +1,4 @@
-"""The command `info`: a look at a file or a run folder before anything is done with it."""
+"""The command `info`, which describes a file or a run folder."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def info_command(
     settings: Annotated[ReadSettings | None, Flat] = None,
     json: bool = False,
 ) -> None:
-    """Tell what a file or a run folder holds, and warn of what is doubtful about it.
+    """Describe a file or a run folder, and warn about possible problems.
 
-    Shots are searched for dead and biased qubits, drift, repeats, a broken symmetry and a permuted
-    register; run folders for missing and damaged files. Nothing is written. See docs/info.md.
+    Shots are tested for dead and biased qubits, drift, repeated shots, a broken Z2 symmetry and a
+    permuted register; run folders for missing and damaged files. Nothing is written.
 
     Parameters
     ----------
     file
-        shots of any format, a state, an RBM, a dataset, or the folder of a run
+        shots in any format, a state, an RBM, a dataset, or a run folder
     format
-        format of the shots, as in import, where the content does not tell it
+        format of the shots as in import; detected if not given
     json
         print one JSON object on standard output, with every site and every bond
     """
@@ -36,5 +36,5 @@ def info_command(
     from psiprune.inspect.tables import description_numbers, description_text
 
     form, given = chosen_format(format, settings)
-    found = describe(file, form, **given)
-    show(description_numbers(found), description_text(found), json)
+    description = describe(file, form, **given)
+    show(description_numbers(description), description_text(description), json)

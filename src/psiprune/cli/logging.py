@@ -1,4 +1,4 @@
-"""Records of the logging module on standard error: those asked for, and stages of long runs."""
+"""Log records on standard error: those that PSIPRUNE_LOG asks for, and stages of long runs."""
 
 from __future__ import annotations
 
@@ -9,62 +9,51 @@ from contextlib import contextmanager
 
 from psiprune.core.exceptions import InputError
 
-#: What the environment variable PSIPRUNE_LOG may be.
+#: The values of the environment variable PSIPRUNE_LOG.
 LOG_LEVELS = ("info", "warning", "error")
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager
 def logged_as_asked() -> Iterator[None]:
-    """Records of psiprune on standard error, from the level that PSIPRUNE_LOG names.
+    """Log to standard error from the level in PSIPRUNE_LOG.
 
-    Without it only warnings that a run folder is taken up by other code.
+    Without it, print only warnings that other code resumes a run, as no result contains them.
     """
     level = os.environ.get("PSIPRUNE_LOG", "")
-    if not level:
-        with _warned():
-            yield
-        return
-    if level.lower() not in LOG_LEVELS:
+    if level and level.lower() not in LOG_LEVELS:
         raise InputError(f"PSIPRUNE_LOG: must be one of {', '.join(LOG_LEVELS)}, found {level!r}")
-    with _shown("psiprune", level.upper(), logging.Formatter(_FORMAT)):
-        yield
-
-
-@contextmanager
-def _warned() -> Iterator[None]:
-    """Warnings about run folders, which stand in no result, also where no records are asked for."""
-    handler = logging.StreamHandler()
-    handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("psiprune: warning: %(message)s"))
-    logger = logging.getLogger("psiprune.io.run")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
+    if level:
+        form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        with _shown("psiprune", logging.getLevelNamesMapping()[level.upper()], form):
+            yield
+    else:
+        form = logging.Formatter("psiprune: warning: %(message)s")
+        with _shown("psiprune.io.run", logging.WARNING, form):
+            yield
 
 
 @contextmanager
 def stages_logged() -> Iterator[None]:
-    """A line with the time for each stage of `psiprune paper`, unless PSIPRUNE_LOG says otherwise.
+    """Print a line with the time for each stage of `psiprune paper`, unless PSIPRUNE_LOG is set.
 
-    Of a job on a cluster these lines are all that tells how far it is.
+    In a cluster job these lines are the only sign of progress.
     """
     if os.environ.get("PSIPRUNE_LOG", ""):
         yield
         return
-    lines = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
-    with _shown("psiprune.paper.stages", "INFO", lines):
+    form = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    with _shown("psiprune.paper.stages", logging.INFO, form):
         yield
 
 
 @contextmanager
-def _shown(name: str, level: str, form: logging.Formatter) -> Iterator[None]:
+def _shown(name: str, level: int, form: logging.Formatter) -> Iterator[None]:
     logger, handler = logging.getLogger(name), logging.StreamHandler()
     handler.setFormatter(form)
+    handler.setLevel(level)
     before = logger.level
-    logger.setLevel(level)
+    if not logger.isEnabledFor(level):
+        logger.setLevel(level)
     logger.addHandler(handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""All commands, and how one is run: its result, or the one line that tells why there is none."""
+"""All commands, and how one runs: its result, or one line that says why there is none."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.signals import fail, interrupted
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings, in_parts, one_line
-from psiprune.io.bytes import pipes_kept
-from psiprune.io.work_status import Fate, fate, forget_kept
+from psiprune.io.bytes import cached_pipes
+from psiprune.io.work_status import WorkStatus, reset_work_status, work_status
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL: Mapping[Fate, str] = {
-    "not begun": "; make room, then give the same command again",
-    "kept": "; what was finished stays: make room, then the same command goes on from there",
-    "lost": "; nothing of it is kept: make room, then start it again",
+_FULL: Mapping[WorkStatus, str] = {
+    "not begun": "; free some space, then rerun the same command",
+    "kept": "; free some space, then rerun the same command to resume",
+    "lost": "; nothing was saved: free some space, then run the command again",
 }
-_FULL_OUTPUT = "; make room, or send the output elsewhere"
-#: What a shell tells of a program that SIGPIPE has ended.
+_FULL_OUTPUT = "; free some space, or redirect the output"
+#: The status that a shell reports for a program ended by SIGPIPE.
 _NO_READER = 128 + 13
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status.
+    """Run one command and return the exit status.
 
-    0 done, 2 bad input, 1 failed, 130 interrupted, 141 nobody reads the output any more.
+    0 done, 2 bad input, 1 failed, 130 interrupted, 141 the reader of the output is gone.
     """
-    forget_kept()
+    reset_work_status()
     try:
         with logged_as_asked():
-            with in_parts():  # a file may complete the options
+            with in_parts():  # a file may supply the other options
                 command, bound, _ = app.parse_args(
                     arguments, exit_on_error=False, print_error=False
                 )
-            with pipes_kept(), training_warnings_shown():
+            with cached_pipes(), training_warnings_shown():
                 command(*bound.args, **bound.kwargs)
         with printing():  # --help and --version print by themselves
             pass
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return fail(one_line(cause, Settings), 2)
         return fail(_missing(error) or str(error), 2)
     except KeyboardInterrupt:
-        warnings.simplefilter("ignore")  # TeNPy warns of options that it did not come to
+        warnings.simplefilter("ignore")  # TeNPy warns about options that it has not used yet
         return fail(interrupted(), 130)
     except BrokenOutputError:
         _give_up_output()
@@ -77,30 +77,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             _give_up_output()
-        told = f"{error.filename or 'output'}: {error.strerror or error}"
-        return fail(told + (_way_out(error) if error.errno in _FULL_DISK else ""), 1)
+        line = f"{error.filename or 'output'}: {error.strerror or error}"
+        if error.errno in _FULL_DISK:
+            line += _FULL_OUTPUT if error.filename is None else _FULL[work_status()]
+        return fail(line, 1)
     except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
         return fail(str(error) or type(error).__name__, 1)
     return 0
 
 
 def _missing(error: CycloptsError) -> str:
-    """The line on a parameter that was not given; cyclopts says that it lacks an argument."""
+    """Return the line about a missing parameter, clearer than that of cyclopts; else ""."""
     argument = error.argument
-    if type(error) is not MissingArgumentError or argument is None:
+    if type(error) is not MissingArgumentError or argument is None or argument.tokens:
         return ""
-    if argument.tokens or error.keyword is not None:
+    if error.keyword is not None:
         return ""
     command = " ".join(error.command_chain or ())
     return f"{command}: {argument.name} must be given; see psiprune {command} --help"
 
 
-def _way_out(full: OSError) -> str:
-    return _FULL_OUTPUT if full.filename is None else _FULL[fate()]
-
-
 def _give_up_output() -> None:
-    """Send what standard output still holds nowhere: at its end Python would try it once more."""
+    """Discard what standard output still buffers, which Python would try to write at exit."""
     if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.__stdout__.fileno())

@@ -1,4 +1,4 @@
-"""`psiprune paper`: everything in the paper, in one folder with a report."""
+"""The command `paper`, which reproduces the paper in one folder with a report."""
 
 from __future__ import annotations
 
@@ -14,22 +14,10 @@ from psiprune.cli.options import with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.paper.settings import PaperSettings
 
-#: What can be made alone.
-Piece = Literal[
-    "fig1",
-    "fig2",
-    "fig3",
-    "fig4",
-    "fig5",
-    "fig6",
-    "table1",
-    "schedules",
-    "broken",
-    "forbidden",
-    "sizes",
-    "frontier",
-    "timing",
-]
+#: Figures and tables that can be made alone.
+Figure = Literal["fig1", "fig2", "fig3", "fig4", "fig5", "fig6"]
+Other = Literal["table1", "schedules", "broken", "forbidden", "sizes", "frontier", "timing"]
+Piece = Literal[Figure, Other]
 
 
 @app.command(name="paper")
@@ -43,25 +31,26 @@ def paper_command(
     config: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Run every experiment of the paper and judge its claims; a second start goes on.
+    """Run every experiment of the paper and test its claims.
 
-    Writes datasets, figures (SVG and PNG), claims.json and report.html into one folder.
+    Writes datasets, figures (SVG and PNG), claims.json and report.html into one folder. Rerun the
+    same command to resume.
 
     Parameters
     ----------
     out
-        folder of the run; runs/paper-HASH of its configuration if not given
+        folder of the run; runs/paper-HASH if not given, with the hash of its configuration
     quick
-        3 seeds, 20,000 shots, 10 and 18 qubits: minutes instead of hours; other options win
+        3 seeds, 20,000 shots, 10 and 18 qubits, in minutes instead of hours; other options override
     only
-        these figures or tables alone, with the experiments behind them; no claims, no report
+        make only these figures or tables and run the experiments they need; no claims, no report
     config
-        TOML file of the settings, such as a run's config.toml; options given here win
+        TOML file of settings, such as a run's config.toml; options given here override it
     json
         print one JSON object on standard output
     """
     if quick and config is not None:
-        raise InputError("quick: is a configuration of its own; leave out --config or --quick")
+        raise InputError("quick: cannot be combined with --config; omit one of them")
     chosen = chosen_settings(
         PaperSettings, settings, config, PaperSettings.quick() if quick else {}
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from psiprune.data.shots import Shots
-    from psiprune.metrics.against_state import Measure
+    from psiprune.metrics.measure import Measure
     from psiprune.metrics.selectors import Metric
     from psiprune.pruning.iterative import Level
     from psiprune.rbm.model import RBM
@@ -88,7 +88,7 @@ def prune_command(
     refuse_busy(out)
     from psiprune.data.shots import check_sites, read_shots
     from psiprune.pruning.iterative import check_rewind, tuning_of
-    from psiprune.pruning.schedule import ending
+    from psiprune.pruning.schedule import truncate
     from psiprune.pruning.search import how_trained
     from psiprune.rbm.serialization import load_rbm
 
@@ -113,7 +113,7 @@ def prune_command(
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
         pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})
     if until is None:
-        pruning = ending(pruning, dense.number_of_weights)
+        pruning = truncate(pruning, dense.number_of_weights)
     ends: dict[str, Any] = {"limit": limit, "bisect": not no_bisect}
     if others is not None:
         ends["others"] = others

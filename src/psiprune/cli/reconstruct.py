@@ -1,4 +1,4 @@
-"""`psiprune reconstruct`: a lab's own shots in, a small RBM and a report out."""
+"""The command `reconstruct`: measured shots in, a small RBM and a report out."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ def reconstruct_command(
     config: Path | None = None,
     json: bool = False,
 ) -> None:
-    """From your own shots to the smallest RBM that describes them; a second start goes on.
+    """Find the smallest RBM that describes your shots; no reference state is needed.
 
-    Chooses the number of hidden units, trains an ensemble, prunes until held-out shots show the
-    loss, and says how small, at what cost, and whether to trust it: report.html.
+    Chooses the number of hidden units, trains an ensemble, prunes until the loss on held-out shots
+    is significant, tests the result and writes report.html. Rerun the same command to resume.
 
     Parameters
     ----------
     shots
-        file of shots, of any format that `psiprune import` reads
+        file of shots, in any format that `psiprune import` reads
     out
-        folder of the run; runs/reconstruct-HASH of its configuration if not given
+        folder of the run; runs/reconstruct-HASH if not given, with the hash of its configuration
     format
-        format of the shots, as in import, where the content does not tell it
+        format of the shots as in import; detected if not given
     config
-        TOML file of the settings, such as a run's config.toml; options given here win
+        TOML file of settings, such as a run's config.toml; options given here override it
     json
         print one JSON object on standard output
     """
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
-    from psiprune.reconstruction.pipeline import settled
-    from psiprune.reconstruction.tables import reconstruct_numbers, reconstruct_text
+    from psiprune.reconstruction.pipeline import resolve_settings
+    from psiprune.reconstruction.summary import reconstruct_numbers, reconstruct_text
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, given = chosen_format(format, reading)
     data = read_shots(shots, form, **given)
-    folder = folder_of(out, "reconstruct", settled(chosen, data))
-    with redirect_stdout(sys.stderr):  # what a user's own observables print
-        found = reconstruct_and_report(data, folder, chosen, {}, {"format": form, **given})
-    text = f"{reconstruct_text(found.dataset)}\n\n{found.report}; beside it smallest.nc"
-    numbers = {"folder": str(folder), "report": str(found.report)}
-    show({**numbers, **reconstruct_numbers(found.dataset)}, text, json)
+    folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
+    with redirect_stdout(sys.stderr):  # custom observables may print
+        result = reconstruct_and_report(data, folder, chosen, {}, {"format": form, **given})
+    text = f"{reconstruct_text(result.dataset)}\n\n{folder}: report.html, smallest.nc"
+    numbers = {"folder": str(folder), "report": str(result.report)}
+    show({**numbers, **reconstruct_numbers(result.dataset)}, text, json)

@@ -1,8 +1,9 @@
-"""Files that a training writes beside its result, and whose they are after a stop.
+"""Files that a training writes in addition to its result, and their owner after a stop.
 
-An early RBM or a history may stand there before the result does. So a note, .NAME.begun beside the
-result NAME, tells before any of them is made which training makes which files; it goes when the
-result is written. A start that finds its own note goes on; files of anybody else are never touched.
+An early RBM or a history may exist before the result does. So before any of them is written, a
+note, .NAME.begun in the folder of the result NAME, records which training writes which files; it is
+removed once the result is written. A start that finds its note resumes; other files are never
+overwritten.
 """
 
 from __future__ import annotations
@@ -25,40 +26,40 @@ from psiprune.io.run import one_writer
 def written_beside(
     result: Path, files: Sequence[Path], training: Mapping[str, object]
 ) -> Iterator[None]:
-    """While `training` makes `result` and, before it, these files; the block ends with all written.
+    """Reserve the files that `training` writes before `result`; the block ends with all written.
 
     Raises:
-        InputError: a file is there that is not of this training, another process writes to it, or a
+        InputError: a file exists that is not of this training, another process writes to it, or a
             training was begun that does not write all of them.
         OSError: a folder cannot be written.
     """
     note = result.with_name(f".{result.name}.begun")
     names = {file: os.path.relpath(file.resolve(), result.parent.resolve()) for file in files}
-    own = hashlib.sha256(json.dumps(dict(training), sort_keys=True).encode()).hexdigest()
-    ours = _noted(note, own)
+    digest = hashlib.sha256(json.dumps(dict(training), sort_keys=True).encode()).hexdigest()
+    noted = _noted_files(note, digest)
     begun = next(result.parent.glob(f".{glob.escape(result.name)}.*.checkpoint"), None)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for file, name in names.items():
-            again = file.exists() and name in ours
-            held.enter_context(one_writer(file) if again else new_file(file))
-            if begun is not None and name not in ours:
+            again = file.exists() and name in noted
+            stack.enter_context(one_writer(file) if again else new_file(file))
+            if begun is not None and name not in noted:
                 raise InputError(
-                    f"{begun}: is of a training that does not write {file}, or of another one; "
-                    "give the options it was begun with, or delete it"
+                    f"{begun}: belongs to a training that does not write {file}, or to another one;"
+                    " give the options it was started with, or delete it"
                 )
         if names and begun is None:
-            content = {"training": own, "files": list(names.values())}
+            content = {"training": digest, "files": list(names.values())}
             write_bytes(note, json.dumps(content).encode())
         yield
         note.unlink(missing_ok=True)
 
 
-def _noted(note: Path, training: str) -> Sequence[str]:
-    """The files that this very training has noted as its own."""
+def _noted_files(note: Path, training: str) -> Sequence[str]:
+    """Return the files in the note if it is of this training."""
     if not note.exists():
         return ()
     try:
-        found = json.loads(note.read_bytes())
-        return [str(name) for name in found["files"]] if found["training"] == training else ()
+        content = json.loads(note.read_bytes())
+        return [str(name) for name in content["files"]] if content["training"] == training else ()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{note}: cannot be read: {error!r}; delete it") from None

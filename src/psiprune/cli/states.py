@@ -64,7 +64,7 @@ def sample_command(
     shots
         number of shots
     seed
-        same seed, same shots
+        the same seed gives the same shots
     json
         print one JSON object on standard output
     """
@@ -75,8 +75,8 @@ def sample_command(
         measured = load_mps(state)
         if shots * measured.sites > MOST_BITS:
             raise InputError(
-                f"--shots: {shots} shots of {measured.sites} sites are more than the {MOST_BITS} "
-                "bits that fit in memory here; ask for fewer"
+                f"--shots: {shots} shots of {measured.sites} sites are more than the limit of "
+                f"{MOST_BITS} bits; ask for fewer"
             )
         drawn = sample(measured, shots, seed=seed)
         drawn.save(out)

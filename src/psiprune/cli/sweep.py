@@ -1,4 +1,4 @@
-"""`psiprune sweep`, `query` and `report`: experiments over a grid, and what they say."""
+"""`psiprune sweep`, `query` and `report`: experiments over a grid, and their results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sweep_command(
     dry_run: Flag = False,
     json: bool = False,
 ) -> None:
-    """Run an experiment over a grid, on all cores or a cluster, by Dask; a second start goes on.
+    """Run an experiment over a grid, on all cores or a cluster; rerun to resume.
 
     Parameters
     ----------
@@ -34,52 +34,45 @@ def sweep_command(
         TOML file: [study] as for `psiprune study`, or [sparse], [ablation] or [frontier], [[grid]]
         blocks with product, zip and points over its settings, [slurm] or [pbs]; see docs/sweep.md
     out
-        folder of the sweep, on a disk that all workers see; runs/NAME of the file if not given
+        folder of the sweep, on a disk that all workers see; by default runs/NAME of the file
     scheduler
-        address of a Dask scheduler that runs, or serial: this process alone; one worker a core of
-        this machine if not given
+        address of a running Dask scheduler, or serial: this process alone; by default one worker
+        for each core of this machine
     slurm
-        workers as jobs of Slurm, as the file's [slurm] says
+        run workers as Slurm jobs, with the settings of the file's [slurm] section
     pbs
-        the same of PBS
+        run workers as PBS jobs, with the settings of the file's [pbs] section
     dry_run
-        tell points, shared stages and core-hours by measured rates, and do nothing
+        only print points, shared stages and core-hours from measured rates
     json
         print one JSON object on standard output
     """
     from psiprune.sweeps.api import sweep
-    from psiprune.sweeps.plan import plan, told
+    from psiprune.sweeps.plan import plan, point_rows
     from psiprune.sweeps.points import points_of
-    from psiprune.sweeps.tables import (
-        plan_numbers,
-        plan_text,
-        points_text,
-        sweep_numbers,
-        sweep_text,
-    )
+    from psiprune.sweeps.tables import plan_numbers, plan_text, sweep_numbers, sweep_text
 
     if (scheduler is not None) + slurm + pbs > 1:
-        raise InputError("scheduler: is one of --scheduler, --slurm and --pbs; choose")
+        raise InputError("scheduler: give only one of --scheduler, --slurm and --pbs")
     settings = chosen_settings(SweepSettings, None, config)
     folder = out if out is not None else Path("runs") / config.stem
     if dry_run:
-        points, planned = told(points_of(settings)), plan(settings, folder)
-        text = f"{points_text(points)}\n\n{plan_text(planned)}"
-        show({"points": points, **plan_numbers(planned)}, text, json)
+        points, planned = point_rows(points_of(settings)), plan(settings, folder)
+        show({"points": points, **plan_numbers(planned)}, plan_text(points, planned), json)
         return
     engine = "slurm" if slurm else "pbs" if pbs else "local" if scheduler is None else scheduler
-    found = sweep(settings, folder, engine)
-    show(sweep_numbers(found), sweep_text(found), json)
-    if found.failed:
+    result = sweep(settings, folder, engine)
+    show(sweep_numbers(result), sweep_text(result), json)
+    if result.failed:
         raise RuntimeError(
-            f"{len(found.failed)} of {len(found.points)} points failed; the first: "
-            f"{found.failed[0].cause}"
+            f"{len(result.failed)} of {len(result.points)} points failed; the first: "
+            f"{result.failed[0].cause}"
         )
 
 
 @app.command(name="query")
 def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
-    """Ask the table of a sweep in SQL, by DuckDB; it is called `levels`.
+    """Query the table of a sweep, called `levels`, in DuckDB's SQL.
 
     Parameters
     ----------
@@ -99,17 +92,17 @@ def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
 
 @app.command(name="report")
 def report_command(folder: Path, *, json: bool = False) -> None:
-    """Write a page with figures on a sweep, on what of it is done so far.
+    """Write a page with figures on the finished part of a sweep.
 
     Parameters
     ----------
     folder
-        of the sweep; report.html, figures/ and the table go there
+        of the sweep, to which report.html, figures/ and the table are written
     json
         print one JSON object on standard output
     """
     from psiprune.sweeps.report import report_on
 
-    found = report_on(folder)
-    text = f"{found.done} of {found.points} points done, {found.failed} failed\n{found.page}"
-    show({**found._asdict(), "page": str(found.page)}, text, json)
+    report = report_on(folder)
+    text = f"{report.done} of {report.points} points done, {report.failed} failed\n{report.page}"
+    show({**report._asdict(), "page": str(report.page)}, text, json)

@@ -47,7 +47,7 @@ class Repeats(NamedTuple):
     p_value: Float64
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ShotsDescription:
     """What `describe_shots` found; m is the mean of Z over the sites of a shot.
 
@@ -104,6 +104,11 @@ class ShotsDescription:
     ordering: Ordering | None
     parameters: int
     doubts: tuple[DataWarning, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the sizes and the names of the warnings in one short line."""
+        names = ", ".join(doubt.name for doubt in self.doubts)
+        return f"ShotsDescription(shots={self.shots}, sites={self.sites}, warnings=[{names}])"
 
     @property
     def memory_p_value(self) -> float:

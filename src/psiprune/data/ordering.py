@@ -36,6 +36,11 @@ class Ordering(NamedTuple):
     sigmas: float
     p_value: float
 
+    def __repr__(self) -> str:
+        """Return the first sites of the order and its advantage in one short line."""
+        first = ", ".join(map(str, self.order[:8])) + (", ..." if len(self.order) > 8 else "")
+        return f"Ordering(order=({first}), sigmas={self.sigmas:.3g}, p_value={self.p_value:.3g})"
+
 
 def find_order(bits: Bits) -> Ordering | None:
     """The chain through the sites with the strongest bonds, and whether it beats the order given.

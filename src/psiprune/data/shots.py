@@ -1,4 +1,4 @@
-"""Shots: measured bit strings, checked on the way in, with where they come from.
+"""Shots: measured bit strings, validated on entry, with their origin.
 
 Bit 0 is Z = +1, bit 1 is Z = -1. Column 0 is site 0, the left end.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,31 +20,41 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats import read_bits
-from psiprune.data.formats.base import File, as_bits, check_size, read_content, rising
+from psiprune.data.formats.base import (
+    SourceFile,
+    as_bits,
+    bits_of_counts,
+    brief,
+    check_size,
+    read_content,
+    rising,
+)
 from psiprune.data.formats.settings import ReadSettings
-from psiprune.io.bytes import pipes_kept
+from psiprune.io.bytes import cached_pipes
 from psiprune.io.netcdf import read_dataset, write_dataset
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Shots:
     """Bit strings [shot, site], all measured in one basis.
 
     Attributes:
-        bits: uint8 [shot, site], 0 or 1, read-only. Given as any array of exact zeros and ones
-            (integers, booleans, floats) or as nested lists.
+        bits: uint8 [shot, site], 0 or 1, read-only. May be given as an array of exact zeros and
+            ones (integers, booleans, floats), as nested lists, or as counts {"0101": 12} with site
+            0 as the first character.
         basis: the Pauli operator measured on every site, "X", "Y" or "Z". RBMs and states take
             shots in Z only.
-        source: where the shots come from, for error messages: a file, a sampler.
-        provenance: what is needed to make them again (model, seed, ...); kept in files as JSON.
+        source: the origin of the shots, for error messages: a file, a sampler.
+        provenance: what is needed to make them again (model, seed, ...); saved in files as JSON.
 
     Raises:
-        InputError: the bits are not a table of zeros and ones; the message names the first
-            offending row and column (counted from 0) and the value found there.
+        InputError: the bits are not a table of zeros and ones; the message names the first wrong
+            row and column (counted from 0) and its value. Or the counts are empty, have keys that
+            are not bit strings of one length, or numbers that are not integers of at least 0.
 
     Example:
-        >>> len(Shots([[0, 1], [1, 1], [0, 0]]))
-        3
+        >>> Shots({"01": 2, "11": 1}).bits.tolist()
+        [[0, 1], [0, 1], [1, 1]]
     """
 
     bits: NDArray[np.uint8]
@@ -55,8 +66,18 @@ class Shots:
         """Check the bits and make them a read-only table."""
         if self.basis not in ("X", "Y", "Z"):
             raise InputError(f"basis: must be 'X', 'Y' or 'Z', found {self.basis!r}")
-        object.__setattr__(self, "bits", as_bits(self.bits, self.source))
+        data: Any = self.bits
+        if isinstance(data, Mapping):
+            source = "counts" if self.source == "array" else self.source
+            object.__setattr__(self, "source", source)
+            data = bits_of_counts(data, source)
+        object.__setattr__(self, "bits", as_bits(data, self.source))
         object.__setattr__(self, "provenance", dict(self.provenance))
+
+    def __repr__(self) -> str:
+        """Return the sizes, the basis and the source in one short line."""
+        source = self.source if len(self.source) <= 60 else f"...{self.source[-57:]}"
+        return f"Shots(shots={len(self)}, sites={self.sites}, basis={self.basis!r}, {source=})"
 
     def __len__(self) -> int:
         """Return the number of shots."""
@@ -71,8 +92,8 @@ class Shots:
         """Write one NetCDF file of kind 'shots', variable `bits` [shot, site]; return its path.
 
         Raises:
-            InputError: the provenance holds something that JSON cannot.
-            OSError: the file cannot be written; what was there is then untouched.
+            InputError: the provenance cannot be written as JSON.
+            OSError: the file cannot be written; an old file is then unchanged.
         """
         try:
             provenance = json.dumps(self.provenance)
@@ -86,8 +107,14 @@ class Shots:
         return write_dataset(path, dataset, "shots")
 
 
-def as_shots(data: Shots | ArrayLike) -> Shots:
-    """Return shots as they are, and an array or nested list [shot, site] as `Shots` in basis Z.
+#: What functions that take shots accept: `Shots`, an array [shot, site], or counts {"0101": 12}.
+ShotsLike = Shots | ArrayLike | Mapping[str, int]
+
+
+def as_shots(data: ShotsLike) -> Shots:
+    """Return `Shots` as they are; convert an array [shot, site] or counts, measured in basis Z.
+
+    In counts such as {"0101": 12}, column 0 is the first character of the bit string.
 
     Raises:
         InputError: as `Shots`.
@@ -99,12 +126,12 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
     """Return the shots if they fit `what` ("the state"): as many sites, and measured in Z.
 
     Raises:
-        InputError: the number of sites or the basis is another.
+        InputError: the number of sites or the basis differs.
     """
     if shots.basis != "Z":
         raise InputError(
             f"{shots.source}: was measured in basis {shots.basis}, but {what} describes"
-            " measurements in basis Z; give shots measured in Z, or turn the state beforehand"
+            " measurements in basis Z; give shots measured in Z, or rotate the state before them"
         )
     if shots.sites != sites:
         raise InputError(
@@ -114,17 +141,21 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
     return shots
 
 
-@pipes_kept()
-def read_shots(path: str | os.PathLike[str], format: str | None = None, **settings: Any) -> Shots:
-    """Read shots from a file of psiprune or of another program; docs/formats.md has the formats.
+@cached_pipes()
+def read_shots(
+    path: str | os.PathLike[str] | ShotsLike, format: str | None = None, **settings: Any
+) -> Shots:
+    """Read shots from a file of psiprune or another program; docs/formats.md lists the formats.
 
     Args:
-        path: the file.
-        format: one of `psiprune.formats.FORMATS`; if not given, what the content shows: NetCDF as
-            `Shots.save` writes it, or of another make; `.npy`, or `.npz` with one array or with one
-            named `bits`, shape [shot, site]; text, one shot a line; JSON of Qiskit, Cirq, Braket,
-            QuEra or Pulser; Stim by the suffix .01 or .b8.
-        **settings: what the file does not tell itself, as in `psiprune.formats.ReadSettings`:
+        path: the file. Or shots in memory: an array [shot, site], or a dict of counts, which
+            `format` reads like a file of JSON: `read_shots(result.get_counts(), "qiskit")` makes
+            qubit 0, the last character, site 0. Without a format the first character is site 0.
+        format: one of `psiprune.formats.FORMATS`; None detects NetCDF as `Shots.save` writes it, or
+            of another program; `.npy`, or `.npz` with one array or with one named `bits`, shape
+            [shot, site]; text, one shot per line; JSON of Qiskit, Cirq, Braket, QuEra or Pulser;
+            Stim by the suffix .01 or .b8.
+        **settings: what the file does not say itself, as in `psiprune.formats.ReadSettings`:
             qubits, key, bases, spin, on_missing, order, skip.
 
     Returns:
@@ -132,59 +163,76 @@ def read_shots(path: str | os.PathLike[str], format: str | None = None, **settin
         of bits, and how many shots were dropped and why.
 
     Raises:
-        InputError: the file cannot be read, is empty, truncated, ragged, of another format or of
-            one that cannot be told, or holds anything but bits; the message names file, place and
-            value found. In text, line and column count from 1, as editors do; elsewhere from 0.
+        InputError: the file cannot be read, is empty, truncated, ragged, of another format or an
+            ambiguous one, or holds anything but bits; the message names file, place and value. In
+            text, line and column count from 1, as in editors; elsewhere from 0.
     """
     chosen = ReadSettings(**settings)
-    file = File(Path(path), read_content(path))
-    if format in (None, "netcdf", "hdf5") and _is_own(file, format):
-        for setting in chosen.model_fields_set:
-            raise InputError(f"{setting}: means nothing to a file of psiprune, which tells all")
-        return _read_netcdf(file.path)
-    name, found = read_bits(file, format, chosen)
+    if isinstance(path, str | os.PathLike):
+        file = SourceFile(Path(path), read_content(path))
+        if format in (None, "netcdf", "hdf5") and _is_psiprune_file(file, format):
+            for setting in chosen.model_fields_set:
+                raise InputError(
+                    f"{setting}: does not apply to a file of psiprune, which is self-describing"
+                )
+            return _read_netcdf(file.path)
+    elif format is None and not chosen.model_fields_set:
+        return as_shots(path)
+    else:
+        file = SourceFile(Path("counts"), _counts_as_json(path))
+    name, parsed = read_bits(file, format, chosen)
     provenance = {
         "file": file.path.name,
         "format": name,
-        "bit_order": found.order,
-        "dropped": dict(found.dropped),
-        **found.notes,
+        "bit_order": parsed.order,
+        "dropped": dict(parsed.dropped),
+        **parsed.notes,
     }
-    return Shots(found.bits, source=str(file.path), provenance=provenance)
+    return Shots(parsed.bits, source=file.place, provenance=provenance)
 
 
-def join_shots(parts: Sequence[Shots]) -> Shots:
-    """Shots of several runs as one, in the order given; the provenance keeps that of each.
+def join_shots(parts: Sequence[ShotsLike]) -> Shots:
+    """Join the shots of several runs in the order given; the provenance lists that of each.
 
     Raises:
-        InputError: there is none, or they differ in the number of sites or in the basis.
+        InputError: there are none, or they differ in the number of sites or in the basis.
     """
     if not parts:
         raise InputError("shots: needs at least one set of shots to join, found none")
-    first = parts[0]
-    for other in parts[1:]:
-        for what, here, there in (
-            ("sites", first.sites, other.sites),
-            ("basis", first.basis, other.basis),
-        ):
-            if here != there:
+    first, *others = every = [as_shots(part) for part in parts]
+    for other in others:
+        for what in ("sites", "basis"):
+            if getattr(first, what) != getattr(other, what):
                 raise InputError(
-                    f"{other.source}: {what} {there}, but {first.source}: {what} {here}; shots of "
-                    "one system in one basis can be joined"
+                    f"{other.source}: {what} {getattr(other, what)}, but {first.source}: {what} "
+                    f"{getattr(first, what)}; only shots of one system in one basis can be joined"
                 )
-    if len(parts) == 1:
+    if not others:
         return first
-    check_size(sum(map(len, parts)), first.sites, "joined")
+    check_size(sum(map(len, every)), first.sites, "joined shots")
     return Shots(
-        np.concatenate([part.bits for part in parts]),
+        np.concatenate([part.bits for part in every]),
         basis=first.basis,
-        source=", ".join(part.source for part in parts),
-        provenance={"joined": [dict(part.provenance) for part in parts]},
+        source=", ".join(part.source for part in every),
+        provenance={"joined": [dict(part.provenance) for part in every]},
     )
 
 
-def _is_own(file: File, format: str | None) -> bool:
-    """Whether `read_dataset` is to read the file, or to say what is wrong with it."""
+def _counts_as_json(counts: ShotsLike) -> bytes:
+    """Return counts as the JSON file that they could have been saved to."""
+    if not isinstance(counts, Mapping):
+        raise InputError("format: an array has no format; read it without format and settings")
+    for key in counts:
+        if not isinstance(key, str):
+            raise InputError(f"counts: each key must be a bit string, found {brief(key)}")
+    try:
+        return json.dumps(dict(counts), default=operator.index).encode()
+    except TypeError as error:
+        raise InputError(f"counts: each count must be an integer ({error})") from None
+
+
+def _is_psiprune_file(file: SourceFile, format: str | None) -> bool:
+    """Whether `read_dataset` should read the file, or report what is wrong with it."""
     if not file.content.startswith(b"\x89HDF"):
         return format is None and file.path.suffix == ".nc" and file.content[:3] != b"CDF"
     import h5py
@@ -202,14 +250,14 @@ def _read_netcdf(path: Path) -> Shots:
         raise InputError(f"{path}: needs a variable 'bits' with the dimensions (shot, site)")
     if "site" in dataset.coords and not rising(dataset["site"].values):
         raise InputError(
-            f"{path}: the coordinate 'site' must rise, as column 0 is site 0; write the file again "
-            "in that order: dataset.sortby('site')"
+            f"{path}: the coordinate 'site' must rise, as column 0 is site 0; sort the file by it: "
+            "dataset.sortby('site')"
         )
     try:
         provenance = dict(json.loads(dataset.attrs.get("provenance", "{}")))
     except (TypeError, ValueError):
         raise InputError(f"{path}: the attribute 'provenance' must be a JSON object") from None
-    # The file is the source from here on; who made it stays in the provenance.
+    # From now on the file is the source; the original one is recorded in the provenance.
     provenance.setdefault("source", str(dataset.attrs.get("source", "")))
     basis = str(dataset.attrs.get("basis", "Z"))
     return Shots(dataset["bits"].values, basis=basis, source=str(path), provenance=provenance)

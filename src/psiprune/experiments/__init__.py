@@ -1,1 +1,1 @@
-"""One file an experiment of the paper; each takes a configuration, returns a dataset."""
+"""The experiments, one file each: settings in, a dataset out."""

@@ -3,53 +3,52 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.ensemble import (
+    Member,
+    ensemble_files,
+    labelled,
+    members_of,
+    over_members,
+)
+from psiprune.experiments.masked import Job, mask_of, new_rbm, prune_dense, train_jobs
 from psiprune.experiments.problem import prepare
-from psiprune.experiments.recording import dense_and_pruned, label, mask_of, new_rbm, trained
+from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.settings import AblationSettings
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.rbm.clusters import find_clusters, strongest_windows
 from psiprune.rbm.masks import Mask, break_clusters, exclude_clusters, exclude_matched_control
-from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.training.method import Method
-from psiprune.training.train import Callback
 
-#: From where RBMs with broken masks are trained.
+#: The starting points of the training of RBMs with broken masks.
 STARTS = ("initial", "dense")
 #: The RBMs of the second ablation.
 MODELS = ("dense", "forbidden", "control")
 _MEASURES = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 
 
-class Job(NamedTuple):
-    """One RBM to be trained: the name of its file, and what is trained how."""
-
-    name: str
-    member: Member
-    start: RBM
-    training: Method
-
-
-def run_ablation(settings: AblationSettings, folder: str | os.PathLike[str]) -> xr.Dataset:
-    """Run both ablations, or what of them is not done yet.
+def run_ablation(
+    settings: AblationSettings, folder: str | os.PathLike[str], *, progress: bool = True
+) -> xr.Dataset:
+    """Run both ablations; what the folder holds already is only read.
 
     For each field and seed a dense RBM is trained, and pruned by magnitude with fine-tuning.
 
     *Broken*: the pruned mask goes step by step to a random one with the same numbers of weights
     (`break_clusters`). On each mask one RBM is trained from the seed's initial weights ("initial";
-    at share 0 this is the paper's sp/ss), and one from the dense RBM with what is left of its
-    weights, for as long as pruning fine-tunes ("dense").
+    at share 0 this is the paper's sp/ss), and one from the remaining weights of the dense RBM, for
+    as many epochs as pruning fine-tunes ("dense").
 
     *Forbidden*: the clusters of the dense RBM are found (`find_clusters`), and an RBM is trained
     from the same initial weights without those positions ("forbidden"). In "control" each unit
-    lacks as many positions, but none of its cluster. Where are the clusters now?
+    lacks as many positions, but none of its cluster. The question is where clusters form now.
 
     The folder holds config.toml, provenance.json, for each field the ground state and the shots,
     for each RBM a file with its history, and ablation.nc.
@@ -71,50 +70,29 @@ def run_ablation(settings: AblationSettings, folder: str | os.PathLike[str]) -> 
     """
     with open_run(folder, settings) as run:
         settings = settings.for_size()
-        members = members_of(settings, [prepare(run, settings, h) for h in settings.fields])
-        epochs = settings.train.epochs + settings.levels * settings.fine_tune.epochs
-
-        def prune_one(member: Member, tick: Callback) -> list[xr.Dataset]:
-            return dense_and_pruned(settings, member, tick)
-
-        paths = train_all(prune_one, members, len(members) * epochs)
-
+        members = members_of(settings, prepare(run, settings))
+        paths = prune_dense(settings, members, progress)
         jobs = [
             job
             for member, path in zip(members, paths, strict=True)
             for job in (*_broken(settings, member, path), *_forbidden(settings, member, path))
         ]
-
-        def train_one(job: Job, tick: Callback) -> xr.Dataset:
-            file = job.member.folder / f"{job.name}.nc"
-            return trained(file, job.start, job.training, settings, job.member, tick)
-
-        pieces = train_all(train_one, jobs, sum(job.training.epochs for job in jobs))
-        each = len(jobs) // len(members)
-        rows = [
-            _member(settings, path, pieces[k * each : (k + 1) * each])
+        trained = train_jobs(settings, jobs, progress)
+        size = len(jobs) // len(members)
+        pieces = [
+            _member(settings, path, trained[k * size : (k + 1) * size])
             for k, path in enumerate(paths)
         ]
-        dataset = over_members(settings, rows).assign_coords(
-            field=list(settings.fields),
-            seed=seeds_of(settings),
-            start=list(STARTS),
-            share=list(settings.shares),
-            model=list(MODELS),
+        dataset = over_members(settings, pieces).assign_coords(
+            start=list(STARTS), share=list(settings.shares), model=list(MODELS)
         )
-        dataset = label(dataset).assign_attrs(
-            sites=settings.sites,
-            hidden=settings.hidden_units,
-            coupling=settings.coupling,
-            width=settings.width,
-            threshold=settings.threshold,
-        )
+        dataset = labelled(settings, dataset, width=settings.width, threshold=settings.threshold)
         write_dataset(run / "ablation.nc", dataset, "ablation")
     return dataset
 
 
 def _broken(settings: AblationSettings, member: Member, path: list[xr.Dataset]) -> list[Job]:
-    """The RBMs of the first ablation, by start and share."""
+    """Return the RBMs to train for the first ablation, by start and share."""
     dense, pruned = rbm_from_dataset(path[0], member.folder), mask_of(path[-1])
     masks = [break_clusters(pruned, share, member.seed) for share in settings.shares]
     names = [f"{share:g}" for share in settings.shares]
@@ -130,13 +108,13 @@ def _broken(settings: AblationSettings, member: Member, path: list[xr.Dataset]) 
 
 
 def _long(settings: AblationSettings) -> Method:
-    """Fine-tuning in one go, for as many epochs as all pruning steps had."""
+    """Return fine-tuning in one go, for as many epochs as all pruning steps had."""
     epochs = settings.levels * settings.fine_tune.epochs
     return settings.fine_tune.model_copy(update={"epochs": epochs})
 
 
 def _forbidden(settings: AblationSettings, member: Member, path: list[xr.Dataset]) -> list[Job]:
-    """The RBMs of the second ablation but the dense one."""
+    """Return the RBMs to train for the second ablation."""
     inside = _clusters(settings, path[0])["inside"].values
     masks = {
         "forbidden": exclude_clusters(inside),
@@ -156,64 +134,65 @@ def _clusters(settings: AblationSettings, piece: xr.Dataset) -> xr.Dataset:
 def _member(
     settings: AblationSettings, path: list[xr.Dataset], pieces: list[xr.Dataset]
 ) -> xr.Dataset:
-    """Both ablations of one seed in one phase."""
+    """Join both ablations of one seed in one phase."""
     shares = len(settings.shares)
-    rows = [
-        xr.concat(
-            [_broken_entry(settings, piece) for piece in pieces[k * shares : (k + 1) * shares]],
-            dim="share",
-        )
-        for k in range(len(STARTS))
+    entries = [_broken_entry(settings, piece) for piece in pieces[: len(STARTS) * shares]]
+    broken = [
+        xr.concat(entries[k : k + shares], dim="share") for k in range(0, len(entries), shares)
     ]
-    models = [path[0], *pieces[len(STARTS) * shares :]]
-    windows = [_clusters(settings, piece) for piece in models]
+    models = [path[0], *pieces[len(entries) :]]
+    clusters = [_clusters(settings, piece) for piece in models]
     forbidden = [
-        _forbidden_entry(settings, piece, own, windows[0])
-        for piece, own in zip(models, windows, strict=True)
+        _forbidden_entry(settings, piece, found, clusters[0])
+        for piece, found in zip(models, clusters, strict=True)
     ]
-    return xr.merge([xr.concat(rows, dim="start"), xr.concat(forbidden, dim="model")])
+    return xr.merge([xr.concat(broken, dim="start"), xr.concat(forbidden, dim="model")])
 
 
 def _broken_entry(settings: AblationSettings, piece: xr.Dataset) -> xr.Dataset:
     mask = mask_of(piece)
     share = strongest_windows(piece["weights"].values, settings.width)[2]
-    found = {f"broken_{name}": piece[name].values for name in (*_MEASURES, "components")}
-    return xr.Dataset(
-        {
-            **found,
-            "broken_adjacent": np.count_nonzero(mask[:, 1:] & mask[:, :-1]),
-            "broken_roomy": np.count_nonzero(_has_window(mask, settings.width)),
-            "broken_share": share.mean(),
-        }
-    )
+    names = (*_MEASURES, "components")
+    values: dict[str, object] = {f"broken_{name}": piece[name].values for name in names}
+    values["broken_adjacent"] = np.count_nonzero(mask[:, 1:] & mask[:, :-1])
+    values["broken_roomy"] = np.count_nonzero(_has_window(mask, settings.width))
+    values["broken_share"] = share.mean()
+    return xr.Dataset(values)
 
 
 def _has_window(mask: Mask, width: int) -> Mask:
-    """Whether a unit has weights on `width` adjacent sites, [hidden]."""
+    """Return whether each unit has weights on `width` adjacent sites, [hidden]."""
     windows = np.lib.stride_tricks.sliding_window_view(mask, width, axis=1)
     return np.any(windows.all(axis=-1), axis=1)
 
 
 def _forbidden_entry(
-    settings: AblationSettings, piece: xr.Dataset, own: xr.Dataset, dense: xr.Dataset
+    settings: AblationSettings, piece: xr.Dataset, clusters: xr.Dataset, dense: xr.Dataset
 ) -> xr.Dataset:
-    here, there = own["first_site"].values, dense["first_site"].values
+    first, before = clusters["first_site"].values, dense["first_site"].values
     # Sites that the window of unit j now shares with the dense window of unit k, [j, k].
-    shared = np.maximum(0, settings.width - np.abs(here[:, None] - there[None, :]))
-    others = np.where(np.eye(len(here), dtype=bool), 0, shared)
+    shared = np.maximum(0, settings.width - np.abs(first[:, None] - before[None, :]))
+    others = np.where(np.eye(len(first), dtype=bool), 0, shared)
     names = (*_MEASURES, "weights_kept")
-    found: dict[str, object] = {f"forbidden_{name}": piece[name].values for name in names}
+    values: dict[str, object] = {f"forbidden_{name}": piece[name].values for name in names}
     return xr.Dataset(
         {
-            **found,
-            "first_site": ("hidden", here),
-            "share_of_unit": ("hidden", own["share"].values),
-            "p_value": ("hidden", own["p_value"].values),
-            "found": ("hidden", own["found"].values),
-            "shift": ("hidden", here - there),
+            **values,
+            "first_site": ("hidden", first),
+            "share_of_unit": ("hidden", clusters["share"].values),
+            "p_value": ("hidden", clusters["p_value"].values),
+            "found": ("hidden", clusters["found"].values),
+            "shift": ("hidden", first - before),
             "overlap": ("hidden", np.diag(shared)),
             "taken": ("hidden", others.max(axis=0)),
             "weights": (("hidden", "visible"), piece["weights"].values),
             "mask": (("hidden", "visible"), piece["mask"].values),
         }
     )
+
+
+def expected_files(settings: AblationSettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    broken = [f"broken-{start}-{share:g}.nc" for start in STARTS for share in settings.shares]
+    names = [*level_names(settings.levels), *broken, *(f"{model}.nc" for model in MODELS[1:])]
+    return ensemble_files(settings, lambda _: names, "ablation.nc")

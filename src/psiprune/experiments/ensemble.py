@@ -1,13 +1,11 @@
-"""RBMs of every field and seed, trained side by side under one progress bar."""
+"""RBMs of every field and seed, trained in parallel under one progress bar."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import xarray as xr
 from tqdm import tqdm
@@ -19,17 +17,6 @@ from psiprune.training.train import Callback, TrainingProgress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_unwatched: ContextVar[bool] = ContextVar("unwatched", default=False)
-
-
-@contextmanager
-def without_bar() -> Iterator[None]:
-    """No bars of progress, where many runs go on at once."""
-    token = _unwatched.set(True)
-    try:
-        yield
-    finally:
-        _unwatched.reset(token)
 
 
 class Member(NamedTuple):
@@ -41,12 +28,12 @@ class Member(NamedTuple):
 
 
 def seeds_of(settings: EnsembleSettings) -> list[int]:
-    """The seeds of an ensemble: `seeds` of them from `seed` on."""
+    """Return the seeds of an ensemble: `seeds` of them, starting at `seed`."""
     return list(range(settings.seed, settings.seed + settings.seeds))
 
 
 def members_of(settings: EnsembleSettings, problems: Sequence[Problem]) -> list[Member]:
-    """Every seed in every phase, all phases of the first seed first; their folders are made."""
+    """Return every seed in every phase, first all phases of the first seed; make their folders."""
     members = [
         Member(problem, seed, problem.folder / f"seed-{seed}")
         for seed in seeds_of(settings)
@@ -57,37 +44,93 @@ def members_of(settings: EnsembleSettings, problems: Sequence[Problem]) -> list[
     return members
 
 
-def train_all(
+def run_parallel(
     work: Callable[[Item, Callback], Result],
     items: Sequence[Item],
     epochs: int | None,
     what: str = "training",
+    *,
+    progress: bool = True,
 ) -> list[Result]:
-    """[work(item, tick) for each item] in threads; work calls `tick` after each epoch.
+    """Return [work(item, callback) for each item], computed in threads.
 
-    The bar on standard error runs to `epochs`, however many if None. On Ctrl-C each item ends with
-    its epoch.
+    Args:
+        work: calls `callback` after each epoch of training; on Ctrl-C it ends after that epoch.
+        items: the arguments of `work`.
+        epochs: length of the progress bar on standard error; None if unknown.
+        what: title of the bar.
+        progress: False for no bar, as where many runs are computed at once.
     """
     stop = threading.Event()
-    # Also for what is done between trainings, whose last bits must not depend on cores either.
+    # Also for what is computed between trainings: its last bits must not depend on the cores.
     with (
         single_blas_thread(),
-        tqdm(total=epochs, desc=what, unit=" epochs", disable=_unwatched.get() or None) as bar,
+        tqdm(total=epochs, desc=what, unit=" epochs", disable=None if progress else True) as bar,
     ):
 
-        def tick(_: TrainingProgress) -> None:
+        def callback(_: TrainingProgress) -> None:
             bar.update()
             if stop.is_set():
                 raise KeyboardInterrupt
 
-        return map_threads(lambda item: work(item, tick), items, stop)
+        return map_threads(lambda item: work(item, callback), items, stop)
 
 
-def over_members(settings: EnsembleSettings, pieces: Sequence[xr.Dataset]) -> xr.Dataset:
-    """The datasets of all members, in the order of `members_of`, along field and seed."""
+def over_members(
+    settings: EnsembleSettings, pieces: Sequence[xr.Dataset], seeds: Sequence[int] | None = None
+) -> xr.Dataset:
+    """Join the datasets of all members, in the order of `members_of`, along field and seed.
+
+    `seeds` are those of the settings if not given.
+    """
     fields = len(settings.fields)
     rows = [
         xr.concat(pieces[k : k + fields], dim="field", join="outer")
         for k in range(0, len(pieces), fields)
     ]
-    return xr.concat(rows, dim="seed", join="outer").transpose("field", "seed", ...)
+    dataset = xr.concat(rows, dim="seed", join="outer").transpose("field", "seed", ...)
+    seeds = seeds_of(settings) if seeds is None else list(seeds)
+    return dataset.assign_coords(field=list(settings.fields), seed=seeds)
+
+
+def labelled(settings: EnsembleSettings, dataset: xr.Dataset, **attrs: Any) -> xr.Dataset:
+    """Return the dataset of a run with units, and with its size, coupling and `attrs` in attrs."""
+    return label(dataset).assign_attrs(
+        sites=settings.sites,
+        hidden=settings.hidden_units,
+        coupling=settings.coupling,
+        **attrs,
+    )
+
+
+def label(dataset: xr.Dataset) -> xr.Dataset:
+    """Set the units of all variables that have none: nat, those of J and h, or 1."""
+    for name, variable in dataset.variables.items():
+        if "units" in variable.attrs:
+            continue
+        if "kl" in str(name).split("_"):
+            unit = "nat"
+        elif name in ("field", "energy_reference"):
+            unit = "energy"
+        else:
+            unit = {"distance": "sites"}.get(str(name), "1")
+        variable.attrs["units"] = unit
+    return dataset
+
+
+def ensemble_files(
+    settings: EnsembleSettings, of_member: Callable[[int], Iterable[str]], result: str
+) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder, the result last.
+
+    Args:
+        settings: of the run.
+        of_member: names of the files of the k-th seed in each phase, 0 <= k < seeds.
+        result: name of the dataset of the run.
+    """
+    for field in settings.fields:
+        folder = Path(f"h={field:g}")
+        yield from (folder / "state.nc", folder / "shots.nc")
+        for k, seed in enumerate(seeds_of(settings)):
+            yield from (folder / f"seed-{seed}" / name for name in of_member(k))
+    yield Path(result)

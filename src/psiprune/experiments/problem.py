@@ -1,4 +1,4 @@
-"""One phase of an experiment: the exact state, what is known of it, and the training set."""
+"""One phase of an experiment: the exact state, its observables, and the training set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from psiprune.states.tfim import TFIM
 
 
 class Problem(NamedTuple):
-    """One phase; `folder` is its part of the run."""
+    """One phase; its files go to `folder`."""
 
     folder: Path
     field: float
@@ -23,23 +23,26 @@ class Problem(NamedTuple):
     shots: Shots
 
 
-def prepare(run: Path, settings: EnsembleSettings, field: float) -> Problem:
-    """Ground state and training set of a field, made by DMRG or read from an earlier start."""
-    folder = phase_folder(run, field)
-    state = kept_state(folder / "state.nc", settings, field)
-    shots = kept_shots(folder / "shots.nc", state, settings)
-    return Problem(folder, field, reference_of(state), shots)
+def prepare(run: Path, settings: EnsembleSettings) -> list[Problem]:
+    """Return the ground state and training set of every field, computed or read from files."""
+    problems = []
+    for field in settings.fields:
+        folder = phase_folder(run, field)
+        state = cached_state(folder / "state.nc", settings, field)
+        shots = cached_shots(folder / "shots.nc", state, settings)
+        problems.append(Problem(folder, field, reference_of(state), shots))
+    return problems
 
 
 def phase_folder(run: Path, field: float) -> Path:
-    """The part of a run for a field, made if it is not there."""
+    """Return the folder of a field in a run, and make it if it is missing."""
     folder = run / f"h={field:g}"
     folder.mkdir(exist_ok=True)
     return folder
 
 
-def kept_state(file: Path, settings: EnsembleSettings, field: float) -> MPS:
-    """The ground state of a field, read from its file or made and written."""
+def cached_state(file: Path, settings: EnsembleSettings, field: float) -> MPS:
+    """Read the ground state of a field; if its file is missing, compute and write it first."""
     model = TFIM(sites=settings.sites, field=field, coupling=settings.coupling)
     if not file.exists():
         ground_state(model).save(file)
@@ -49,8 +52,8 @@ def kept_state(file: Path, settings: EnsembleSettings, field: float) -> MPS:
     return state
 
 
-def kept_shots(file: Path, state: MPS, settings: EnsembleSettings) -> Shots:
-    """The training set of a state, read from its file or drawn and written."""
+def cached_shots(file: Path, state: MPS, settings: EnsembleSettings) -> Shots:
+    """Read the training set of a state; if its file is missing, draw and write it first."""
     if not file.exists():
         sample(state, settings.shots, seed=settings.seed).save(file)
     return check_sites(read_shots(file), state.sites, "the state")

@@ -1,4 +1,4 @@
-"""A pruning path kept on disk, a file a level, which a second start takes up where it stopped."""
+"""A pruning path on disk, one file a level, which a rerun resumes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import xarray as xr
 
 from psiprune.data.shots import Shots
-from psiprune.io.checkpoint import checkpointing
-from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.experiments.cache import cached
+from psiprune.io.netcdf import read_dataset
 from psiprune.pruning.iterative import Level, prune_steps
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
@@ -30,22 +30,22 @@ def run_path(
     fine_tune: Method | None,
     seed: int,
     describe: Callable[[Level], xr.Dataset],
-    watch: Callback,
+    callback: Callback,
     rewind: Callable[[], RBM] | None = None,
 ) -> list[xr.Dataset]:
-    """All levels of a path, those in the folder read and the rest made and written.
+    """Return all levels of a path; those missing in the folder are computed and written.
 
     Args:
-        folder: level-00.nc, level-01.nc, ... stand here; it must exist.
+        folder: of level-00.nc, level-01.nc, ...; it must exist.
         dense: makes the RBM of level 0; not called if that level is on disk.
         shots: the training set.
         prune: criterion and schedule.
         fine_tune: training after each step, or None.
         seed: of random pruning, of samples and of fine-tuning.
-        describe: what is kept of a level; it must contain `RBM.to_dataset`.
-        watch: called after each epoch.
-        rewind: gives the RBM where the training of each level begins, if not at what pruning left;
-            called after `dense`.
+        describe: what to write of a level; it must contain `RBM.to_dataset`.
+        callback: called after each epoch.
+        rewind: returns the RBM where the training of each level begins, if not at what pruning
+            left; called after `dense`.
 
     Raises:
         InputError: a level on disk is damaged.
@@ -53,7 +53,7 @@ def run_path(
 
     def rest(last: Level, total: int) -> Iterator[Level]:
         early = None if rewind is None else rewind()
-        return prune_steps(last, total, shots, prune, fine_tune, seed, watch, early)
+        return prune_steps(last, total, shots, prune, fine_tune, seed, callback, early)
 
     return keep_levels(folder, prune.levels, dense, rest, describe)
 
@@ -65,36 +65,35 @@ def keep_levels(
     rest: Callable[[Level, int], Iterator[Level]],
     describe: Callable[[Level], xr.Dataset],
 ) -> list[xr.Dataset]:
-    """The levels 0 .. number, those in the folder read and the rest made and written.
+    """Return the levels 0 .. number; those missing in the folder are computed and written.
 
-    `begin` makes the RBM of level 0; rest(last, total) gives the levels after `last`, where `total`
-    is the number of weights of level 0. For the others see `run_path`.
+    `begin` makes the RBM of level 0; rest(last, total) yields the levels after `last`, where
+    `total` is the number of weights of level 0. For the others see `run_path`.
     """
     files = [level_file(folder, step) for step in range(number + 1)]
-    if not files[0].exists():
-        with checkpointing(files[0]):
-            write_dataset(files[0], describe(Level(0, begin())), "rbm")
-    # Levels are written in order; what stands behind a gap is made again, with the same numbers.
-    done = [read_dataset(file, "rbm") for file in takewhile(Path.exists, files)]
+    first = cached(files[0], lambda: describe(Level(0, begin())))
+    # Levels are written in order; those behind a gap are computed again, with the same numbers.
+    done = [first, *(read_dataset(file, "rbm") for file in takewhile(Path.exists, files[1:]))]
     if len(done) > 1:
-        _LOG.info("%s: taken up after level %d of %d", folder, len(done) - 1, number)
+        _LOG.info("%s: resumed after level %d of %d", folder, len(done) - 1, number)
     last = Level(len(done) - 1, rbm_from_dataset(done[-1], files[len(done) - 1]))
-    total = rbm_from_dataset(done[0], files[0]).number_of_weights
-    levels = rest(last, total)
+    levels = rest(last, rbm_from_dataset(first, files[0]).number_of_weights)
     for file in files[len(done) :]:
-        with checkpointing(file):
-            level = next(levels)
-            done.append(describe(level))
-            write_dataset(file, done[-1], "rbm")
-        _LOG.info("%s: written, %d weights", file, level.rbm.number_of_weights)
+        file.unlink(missing_ok=True)
+        done.append(cached(file, lambda: describe(next(levels))))
     return done
 
 
 def early_file(folder: Path, epoch: int) -> Path:
-    """Where the RBM of an epoch of the dense training is kept."""
+    """Return the file of the RBM after an epoch of the dense training."""
     return folder / f"epoch-{epoch:04d}.nc"
 
 
 def level_file(folder: Path, step: int) -> Path:
-    """Where a level is kept."""
+    """Return the file of a level."""
     return folder / f"level-{step:02d}.nc"
+
+
+def level_names(last: int) -> list[str]:
+    """Names of the files of levels 0 to `last`."""
+    return [level_file(Path(), step).name for step in range(last + 1)]

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.shots import Shots
-from psiprune.experiments.ensemble import Member
-from psiprune.experiments.pruning_path import run_path
-from psiprune.experiments.settings import SparseSettings
-from psiprune.io.checkpoint import Notes, checkpointing
-from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.metrics.against_state import Measures, Reference, evaluate, measures
+from psiprune.experiments.ensemble import label
+from psiprune.io.checkpoint import Notes
+from psiprune.metrics.against_state import MetricValues, Reference, evaluate, metric_values
+from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method
 from psiprune.training.train import Callback, TrainingProgress, train
-from psiprune.training.train import new_rbm as initial_of
 
-#: What is kept of the observables of a level or a training set, with its dimension.
+#: The observables that are written of a level or a training set, with their dimensions.
 OBSERVED: Mapping[str, tuple[str, ...]] = {
     "magnetization": (),
     "abs_magnetization": (),
@@ -34,21 +29,21 @@ OBSERVED: Mapping[str, tuple[str, ...]] = {
 
 
 def train_keeping(
-    files: Mapping[int, Path], start: RBM, fit: Callable[[Callback], RBM], tick: Callback
+    files: Mapping[int, Path], start: RBM, fit: Callable[[Callback], RBM], callback: Callback
 ) -> RBM:
-    """fit(watch), which trains `start`, with the RBM of some epochs saved, each to its file.
+    """Return fit(callback), which trains `start`, and save the RBM of some epochs to files.
 
-    Epoch 0 is `start` itself; an epoch after training had converged is its end.
+    Epoch 0 is `start` itself; an epoch after training converged is its last RBM.
     """
     if 0 in files:
         start.save(files[0])
 
-    def watch(state: TrainingProgress) -> None:
+    def save(state: TrainingProgress) -> None:
         if state.epoch in files:
             state.rbm.save(files[state.epoch])
-        tick(state)
+        callback(state)
 
-    rbm = fit(watch)
+    rbm = fit(save)
     for epoch, file in files.items():
         if epoch > int(rbm.provenance.get("epochs_done", 0)):
             rbm.save(file)
@@ -63,70 +58,75 @@ def train_with_history(
     reference: Reference,
     every: int,
     draws: int,
-    tick: Callback,
+    callback: Callback,
 ) -> tuple[RBM, xr.Dataset]:
-    """Train, and measure before training, every few epochs, and at the end.
+    """Train, and measure before training, after each `every` epochs, and at the end.
 
     Returns:
         The RBM, and a dataset over `epoch` with history_kl, history_infidelity, ...: sums over all
-        states up to 20 sites, above from `draws` samples.
+        states up to 20 sites, from `draws` samples above.
     """
-
-    def measure(rbm: RBM) -> Measures:
-        return measures(rbm, reference, draws=draws, seed=seed)
-
-    recorder = Recorder(measure, every, tick)
+    recorder = Recorder(
+        lambda rbm: metric_values(rbm, reference, draws=draws, seed=seed), every, callback
+    )
     recorder.note(0, start)
     rbm = train(shots, start=start, method=method, seed=seed, watch=recorder)
     return rbm, recorder.take(rbm)
 
 
+def history_draws(measure: MeasureSettings) -> int:
+    """Return the draws for an entry of a history; it has many, and each needs less than a level."""
+    return max(100, measure.draws // 10)
+
+
 class Recorder:
-    """A watcher of training that measures every few epochs, until its history is taken.
+    """A callback of training that measures the RBM after each `every` epochs.
 
     Attributes:
-        notes: the measures by epoch, which outlive a kill in the checkpoint of the training.
+        notes: the measures by epoch, which the checkpoint of the training contains.
     """
 
-    def __init__(self, measure: Callable[[RBM], Measures], every: int, tick: Callback) -> None:
-        """Measure by `measure` after each `every` epochs; call `tick` after each."""
-        self._measure, self._every, self._tick = measure, every, tick
+    def __init__(
+        self, measure: Callable[[RBM], MetricValues], every: int, callback: Callback
+    ) -> None:
+        """Measure with `measure` after each `every` epochs; call `callback` after each epoch."""
+        self._measure, self._every, self._callback = measure, every, callback
         self._seen = 0
         self.notes: Notes = {}
 
     def __call__(self, state: TrainingProgress) -> None:
-        """After an epoch."""
-        self._tick(state)
+        """Measure after an epoch, if it is one of those to record."""
+        self._callback(state)
         self._seen = state.epoch
         if self._seen % self._every == 0:
             self.note(self._seen, state.rbm)
 
     def note(self, epoch: int, rbm: RBM) -> None:
-        """An entry at an epoch, if it has none."""
+        """Measure and add an entry for an epoch, unless it has one."""
         if epoch not in self.notes:
             self.notes[epoch] = self._measure(rbm)
 
     def take(self, rbm: RBM) -> xr.Dataset:
-        """The history over `epoch`, closed with the RBM that training ended with."""
+        """Return the history over `epoch`, ending with the trained RBM, and begin a new one."""
         self.note(self._seen, rbm)
         epochs, entries = list(self.notes), list(self.notes.values())
         self._seen, self.notes = 0, {}
         history = {
             f"history_{name}": ("epoch", np.array(values))
-            for name, values in zip(Measures._fields, zip(*entries, strict=True), strict=True)
+            for name, values in zip(MetricValues._fields, zip(*entries, strict=True), strict=True)
         }
         return xr.Dataset(history, {"epoch": epochs})
 
 
 def measured_level(level: Level, reference: Reference, draws: int, seed: int) -> xr.Dataset:
-    """One level's RBM with all its measures, as it is kept on disk.
+    """Return the RBM of a level with all its measures, as written to disk.
 
-    Each measure of `evaluate` with `_error` and `_floor` beside it; up to 20 sites also its value
-    by sums over all states, `_exact`.
+    These are the measures of `evaluate`, each with its `_error` and `_floor`; up to 20 sites also
+    the values by sums over all states, as `_exact`.
     """
     rbm = level.rbm
-    own = derive_seed(seed, Stream.LEVEL_METRICS, level.step)
-    report = evaluate(rbm, reference, draws=draws, seed=own)
+    seed = derive_seed(seed, Stream.LEVEL_METRICS, level.step)
+    report = evaluate(rbm, reference, draws=draws, seed=seed)
     values: dict[str, object] = {
         "weights_kept": rbm.number_of_weights,
         "fraction_pruned": 1.0 - rbm.density,
@@ -146,107 +146,3 @@ def measured_level(level: Level, reference: Reference, draws: int, seed: int) ->
         values[name] = (dimensions, estimate.value)
         values[f"{name}_error"] = (dimensions, estimate.error)
     return label(rbm.to_dataset().assign(values))
-
-
-def label(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with the units of its variables: nat, those of J and h, or 1."""
-    for name, variable in dataset.variables.items():
-        if "units" in variable.attrs:
-            continue
-        if "kl" in str(name).split("_"):
-            unit = "nat"
-        elif name in ("field", "energy_reference"):
-            unit = "energy"
-        else:
-            unit = {"distance": "sites"}.get(str(name), "1")
-        variable.attrs["units"] = unit
-    return dataset
-
-
-_LOG = logging.getLogger(__name__)
-
-
-def new_rbm(settings: SparseSettings, member: Member, mask: NDArray[np.bool_] | None = None) -> RBM:
-    """The untrained RBM of a seed; one seed has one set of initial weights, whatever the mask."""
-    size = settings.hidden_units
-    return initial_of(member.problem.shots, size, member.seed, settings.initial, mask)
-
-
-def trained(
-    file: Path,
-    start: RBM,
-    training: Method,
-    settings: SparseSettings,
-    member: Member,
-    tick: Callback,
-) -> xr.Dataset:
-    """An RBM trained from a start, read from its file or made and written.
-
-    Returns:
-        The RBM as `RBM.to_dataset` gives it, its measures, and history_kl, ... over `epoch`. The
-        measures are sums over all states up to 20 sites and sampled above.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    if not file.exists():
-        with checkpointing(file):
-            rbm, history = train_with_history(
-                start,
-                member.problem.shots,
-                training,
-                member.seed,
-                member.problem.reference,
-                settings.history_every,
-                _draws_of_a_history(settings),
-                tick,
-            )
-            write_dataset(file, _described(rbm, history, settings, member), "rbm")
-        _LOG.info("%s: written", file)
-    else:
-        _LOG.info("%s: taken as it is", file)
-    return read_dataset(file, "rbm").drop_attrs()
-
-
-def dense_and_pruned(settings: SparseSettings, member: Member, tick: Callback) -> list[xr.Dataset]:
-    """Train a dense RBM, then prune by magnitude and fine-tune: a dataset as `trained` a level.
-
-    The history of a level above 0 is that of its fine-tuning, its epochs counted from 1.
-    """
-    problem, seed, folder = member
-    measure = _measurer(member, _draws_of_a_history(settings))
-    recorder = Recorder(measure, settings.history_every, tick)
-
-    def dense() -> RBM:
-        start = new_rbm(settings, member)
-        recorder.note(0, start)
-        return train(problem.shots, start=start, method=settings.train, seed=seed, watch=recorder)
-
-    def describe(level: Level) -> xr.Dataset:
-        return _described(level.rbm, recorder.take(level.rbm), settings, member)
-
-    levels = run_path(
-        folder, dense, problem.shots, settings.prune, settings.fine_tune, seed, describe, recorder
-    )
-    return [level.drop_attrs() for level in levels]
-
-
-def _draws_of_a_history(settings: SparseSettings) -> int:
-    return max(100, settings.measure.draws // 10)  # each of its many entries needs less
-
-
-def _measurer(member: Member, draws: int) -> Callable[[RBM], Measures]:
-    return lambda rbm: measures(rbm, member.problem.reference, draws=draws, seed=member.seed)
-
-
-def _described(
-    rbm: RBM, history: xr.Dataset, settings: SparseSettings, member: Member
-) -> xr.Dataset:
-    values = _measurer(member, settings.measure.draws)(rbm)._asdict()
-    counts = {"weights_kept": rbm.number_of_weights, "components": rbm.components}
-    return label(rbm.to_dataset().merge(history).assign({**counts, **values}))
-
-
-def mask_of(piece: xr.Dataset) -> NDArray[np.bool_]:
-    """The mask of a kept RBM, bool [hidden, visible]."""
-    return piece["mask"].values.astype(bool)

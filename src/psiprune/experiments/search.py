@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import xarray as xr
 from psiprune.core.exceptions import InputError
 from psiprune.core.threads import map_threads
 from psiprune.data.shots import Shots
-from psiprune.experiments.ensemble import Member, train_all
+from psiprune.experiments.cache import cached
+from psiprune.experiments.ensemble import Member, run_parallel
 from psiprune.experiments.pruning_path import early_file, level_file
 from psiprune.experiments.settings import StudySettings, UntilSettings
-from psiprune.io.checkpoint import checkpointing
-from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.metrics.against_state import Measure
+from psiprune.io.netcdf import write_dataset
+from psiprune.metrics.measure import Measure
 from psiprune.metrics.selectors import Metric, state_metric
 from psiprune.pruning.iterative import Level
 from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
@@ -27,14 +26,12 @@ from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
 from psiprune.training.method import Method
 from psiprune.training.train import Callback
 
-_LOG = logging.getLogger(__name__)
-
 
 def run_until(
     folder: Path,
     dense: RBM,
     shots: Shots,
-    gauge: Metric,
+    metric: Metric,
     until: UntilSettings,
     prune: PruneSettings,
     fine_tune: Method | None,
@@ -43,45 +40,41 @@ def run_until(
     rewind: RBM | None = None,
     path: Sequence[Level] = (),
 ) -> tuple[Smallest, Measure]:
-    """`find_smallest`, with every RBM of the search in a file with its measure.
+    """Run `find_smallest`, with every RBM of the search and its measure in a file.
 
     Args:
-        folder: level-00.nc, ..., trial-0085.nc, ..., other-1.nc, ... and smallest.nc stand here.
+        folder: of level-00.nc, ..., trial-0085.nc, ..., other-1.nc, ... and smallest.nc.
         dense: the RBM to begin with.
         shots: the training set.
-        gauge: the measure.
+        metric: the measure.
         until: its name, and the limit or how to find it.
         prune: criterion and schedule.
         fine_tune: training after each step, or None.
         seed: of random pruning, of samples and of fine-tuning.
         watch: called after each epoch.
         rewind: where the training of each trial begins, if not at what pruning left.
-        path: levels of this path that are there already, from 0 on.
+        path: levels of this path that exist already, from 0 on.
 
     Returns:
-        What the search found, and the measure of the smallest RBM with its error.
+        The result of the search, and the measure of the smallest RBM with its error.
 
     Raises:
-        InputError: the RBM itself is beyond the limit, there is no limit and no way to find one, or
+        InputError: the RBM itself exceeds the limit, there is no limit and no way to find one, or
             a file is damaged.
     """
 
     def measure(rbm: RBM) -> float:
-        return gauge(rbm).value
+        return metric(rbm).value
 
     def keep(name: str, make: Callable[[], Trial]) -> Trial:
+        def described() -> xr.Dataset:
+            trial = make()
+            return trial.rbm.to_dataset().assign({until.measure: trial.value})
+
         file = folder / f"{name}.nc"
-        if not file.exists():
-            with checkpointing(file):
-                made = make()
-                kept = made.rbm.to_dataset().assign({until.measure: made.value})
-                write_dataset(file, kept, "rbm")
-            _LOG.info("%s: written, %s %.6g", file, until.measure, made.value)
-        else:
-            _LOG.info("%s: taken as it is", file)
-        found = read_dataset(file, "rbm")
+        found = cached(file, described)
         if until.measure not in found:
-            raise InputError(f"{file}: holds no {until.measure}; delete it, to make it again")
+            raise InputError(f"{file}: holds no {until.measure}; delete it to compute it again")
         return Trial(name, rbm_from_dataset(found, file), float(found[until.measure]))
 
     limit = until.limit
@@ -103,7 +96,7 @@ def run_until(
         watch=watch,
         keep=keep,
     )
-    best = gauge(found.rbm)
+    best = metric(found.rbm)
     dataset = found.rbm.to_dataset().assign(
         {
             until.measure: best.value,
@@ -117,31 +110,35 @@ def run_until(
 
 
 def with_smallest(
-    dataset: xr.Dataset, settings: StudySettings, until: UntilSettings, members: Sequence[Member]
+    dataset: xr.Dataset,
+    settings: StudySettings,
+    until: UntilSettings,
+    members: Sequence[Member],
+    progress: bool,
 ) -> xr.Dataset:
-    """The study with the smallest RBM within the limit of every field and seed.
+    """Return the study with the smallest RBM within the limit of every field and seed.
 
-    A search goes on past the levels of the study, see `_search_settings`. Where it ends within the
-    limit all the same, `smallest_censored` is 1: an RBM of fewer weights may be within it, too.
+    A search continues past the levels of the study, see `_search_settings`. If it ends within the
+    limit nevertheless, `smallest_censored` is 1: an RBM of fewer weights may be within it, too.
     """
     how = _search_settings(settings.prune)
-    gauges = [
+    metrics = [
         state_metric(until.measure, member.problem.reference, draws=until.draws, seed=member.seed)
         for member in members
     ]
 
     def measure_dense(k: int) -> float:
-        return gauges[k](load_rbm(level_file(members[k].folder, 0))).value
+        return metrics[k](load_rbm(level_file(members[k].folder, 0))).value
 
-    of_dense = map_threads(measure_dense, range(len(members)))
+    dense = map_threads(measure_dense, range(len(members)))
     fields = len(settings.fields)
-    # Members stand field by field within a seed.
-    worst = np.array(of_dense).reshape(-1, fields).max(axis=0)
+    # Members are ordered by seed, then by field.
+    worst = np.array(dense).reshape(-1, fields).max(axis=0)
     limits = worst if until.limit is None else np.full(fields, until.limit)
 
-    def search(k: int, tick: Callback) -> tuple[float, float, float, float]:
+    def search(k: int, callback: Callback) -> tuple[float, float, float, float]:
         limit, member = float(limits[k % fields]), members[k]
-        if not of_dense[k] <= limit:
+        if not dense[k] <= limit:
             return np.nan, np.nan, np.nan, 0.0
         folder = member.folder / "smallest"
         folder.mkdir(exist_ok=True)
@@ -155,12 +152,12 @@ def with_smallest(
             folder,
             path[0].rbm,
             member.problem.shots,
-            gauges[k],
+            metrics[k],
             until.model_copy(update={"limit": limit}),
             how,
             settings.tuning,
             member.seed,
-            tick,
+            callback,
             early,
             path,
         )
@@ -170,10 +167,11 @@ def with_smallest(
     # A bisection halves what one step removes at most.
     trials = round(settings.prune.fraction * settings.hidden_units * settings.sites).bit_length()
     epochs = len(members) * trials * settings.tuning.epochs
-    found = np.array(train_all(search, range(len(members)), epochs)).reshape(-1, fields, 4)
+    found = run_parallel(search, range(len(members)), epochs, progress=progress)
+    # [seed * field, 4] -> [4, field, seed]
+    weights, value, error, censored = np.array(found).reshape(-1, fields, 4).transpose(2, 1, 0)
     unit = {"units": "nat" if until.measure == "kl" else "1"}
     over = ("field", "seed")
-    weights, value, error, censored = np.moveaxis(found, -1, 0).swapaxes(1, 2)
     dataset = dataset.assign(
         smallest_weights=(over, weights, {"units": "1"}),
         smallest_value=(over, value, unit),
@@ -185,9 +183,9 @@ def with_smallest(
 
 
 def _search_settings(prune: PruneSettings) -> PruneSettings:
-    """How a search prunes: to its end as `prune --until`, unless levels or a density are given.
+    """Return how a search prunes: to its end as `prune --until`, unless levels or density are set.
 
-    Levels count as given where they are not the default, as a run's config.toml names them all.
+    Levels count as set if they are not the default, as a run's config.toml lists all of them.
     """
     default = PruneSettings.model_fields["levels"].default
     if prune.density is not None or prune.levels != default:

@@ -1,47 +1,45 @@
-"""Sparse from the start (the paper's Fig. 5): which masks can be trained, and how well."""
+"""Sparse from the start (the paper's Fig. 5): how well RBMs with different masks train."""
 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.ensemble import (
+    ensemble_files,
+    labelled,
+    members_of,
+    over_members,
+)
+from psiprune.experiments.masked import Job, mask_of, new_rbm, prune_dense, train_jobs
 from psiprune.experiments.problem import prepare
-from psiprune.experiments.recording import dense_and_pruned, label, mask_of, new_rbm, trained
+from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.settings import SparseSettings
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.masks import cluster_mask, random_mask
-from psiprune.training.train import Callback
 
-#: Those trained from the start with a mask, by the names of the paper's Fig. 5; "random" is ours.
+#: Trained from the start with a mask; names of the paper's Fig. 5, but "random" is ours.
 MASKED = ("sp/ss", "sp/os", "sc", "random")
 #: All variants, in the order of the dataset.
 VARIANTS = ("dense", "pruned", *MASKED)
 
 
-class Job(NamedTuple):
-    """One RBM to be trained with a mask."""
-
-    variant: str
-    member: Member
-    mask: NDArray[np.bool_]
-
-
-def run_sparse(settings: SparseSettings, folder: str | os.PathLike[str]) -> xr.Dataset:
-    """Train RBMs that are sparse from the start, or what of it is not done yet.
+def run_sparse(
+    settings: SparseSettings, folder: str | os.PathLike[str], *, progress: bool = True
+) -> xr.Dataset:
+    """Train RBMs that are sparse from the start; what the folder holds already is only read.
 
     For each field and seed, all on the same shots and for the same number of epochs:
 
     - dense: no weight removed;
     - pruned: the dense RBM pruned by magnitude in `levels` steps with fine-tuning after each. Its
-      history is that of the dense RBM, and after its end that of the fine-tuning, epoch by epoch;
+      history is that of the dense RBM, followed by that of the fine-tuning, epoch by epoch;
     - sp/ss: the mask of "pruned" of the same seed, on the seed's own initial weights;
     - sp/os: the mask of "pruned" of the next seed (of the first for the last), likewise;
     - sc: `cluster_mask`, likewise;
@@ -53,12 +51,12 @@ def run_sparse(settings: SparseSettings, folder: str | os.PathLike[str]) -> xr.D
 
     Returns:
         A dataset over field, seed and variant with weights_kept, components, kl, infidelity, ...,
-        and with mask, and history_kl, ... over epoch (NaN where a variant is not trained any more).
+        and with mask, and history_kl, ... over epoch (NaN after the training of a variant).
 
     Raises:
         InputError: no cluster mask has so many weights, the folder belongs to another run, or a
             file in it is damaged.
-        OSError: the folder cannot be written; what was finished stays.
+        OSError: the folder cannot be written; finished files stay.
     """
     sites, hidden = settings.sites, settings.hidden_units
     count = weights_kept(sites * hidden, settings.prune.fraction, settings.prune.levels)
@@ -68,45 +66,34 @@ def run_sparse(settings: SparseSettings, folder: str | os.PathLike[str]) -> xr.D
         raise InputError(f"density: leaves {count} weights; {error}") from None
     with open_run(folder, settings) as run:
         settings = settings.for_size()
-        members = members_of(settings, [prepare(run, settings, h) for h in settings.fields])
-        epochs = settings.train.epochs + settings.levels * settings.fine_tune.epochs
-
-        def prune_one(member: Member, tick: Callback) -> list[xr.Dataset]:
-            return dense_and_pruned(settings, member, tick)
-
-        paths = train_all(prune_one, members, len(members) * epochs)
-
+        members = members_of(settings, prepare(run, settings))
+        paths = prune_dense(settings, members, progress)
         jobs = []
         fields = len(settings.fields)
         for k, member in enumerate(members):
-            other = paths[(k + fields) % len(members)][-1]  # the same field, the next seed
+            other = paths[(k + fields) % len(members)]  # the same field, the next seed
             masks = {
                 "sp/ss": mask_of(paths[k][-1]),
-                "sp/os": mask_of(other),
+                "sp/os": mask_of(other[-1]),
                 "sc": constructed,
                 "random": random_mask(hidden, sites, count, member.seed),
             }
-            jobs += [Job(variant, member, masks[variant]) for variant in MASKED]
-
-        def train_one(job: Job, tick: Callback) -> xr.Dataset:
-            start = new_rbm(settings, job.member, job.mask)
-            file = job.member.folder / f"{job.variant.replace('/', '-')}.nc"
-            return trained(file, start, settings.train, settings, job.member, tick)
-
-        sparse = train_all(train_one, jobs, len(jobs) * settings.train.epochs)
+            jobs += [
+                Job(
+                    variant.replace("/", "-"),
+                    member,
+                    new_rbm(settings, member, masks[variant]),
+                    settings.train,
+                )
+                for variant in MASKED
+            ]
+        trained = train_jobs(settings, jobs, progress)
         pieces = [
-            _member(settings, path, sparse[k * len(MASKED) : (k + 1) * len(MASKED)])
+            _member(settings, path, trained[k * len(MASKED) : (k + 1) * len(MASKED)])
             for k, path in enumerate(paths)
         ]
-        dataset = over_members(settings, pieces).assign_coords(
-            field=list(settings.fields), seed=seeds_of(settings), variant=list(VARIANTS)
-        )
-        dataset = label(dataset).assign_attrs(
-            sites=sites,
-            hidden=hidden,
-            coupling=settings.coupling,
-            train_epochs=settings.train.epochs,
-        )
+        dataset = over_members(settings, pieces).assign_coords(variant=list(VARIANTS))
+        dataset = labelled(settings, dataset, train_epochs=settings.train.epochs)
         write_dataset(run / "sparse.nc", dataset, "sparse")
     return dataset
 
@@ -114,7 +101,7 @@ def run_sparse(settings: SparseSettings, folder: str | os.PathLike[str]) -> xr.D
 def _member(
     settings: SparseSettings, path: list[xr.Dataset], sparse: list[xr.Dataset]
 ) -> xr.Dataset:
-    """All variants of one seed in one phase, along `variant`."""
+    """Join all variants of one seed in one phase along `variant`."""
     every, trained_for = settings.history_every, settings.train.epochs
     dense = _on_grid(path[0], [0, *_grid(trained_for, every)])
     tuned_for = settings.fine_tune.epochs
@@ -128,17 +115,25 @@ def _member(
     both = xr.concat([piece[histories] for piece in (dense, *tuning)], dim="epoch")
     pruned = path[-1].drop_dims("epoch").merge(both)
     others = [_on_grid(piece, [0, *_grid(trained_for, every)]) for piece in sparse]
-    kept = ("weights", "visible_bias", "hidden_bias")
-    return xr.concat(
-        [piece.drop_vars(kept) for piece in (dense, pruned, *others)], dim="variant", join="outer"
-    )
+    variants = [
+        piece.drop_vars(["weights", "visible_bias", "hidden_bias"])
+        for piece in (dense, pruned, *others)
+    ]
+    return xr.concat(variants, dim="variant", join="outer")
 
 
 def _grid(epochs: int, every: int) -> list[int]:
-    """The epochs at which all seeds have an entry: each `every`, and the last."""
+    """Return the epochs at which all seeds have an entry: each `every`, and the last."""
     return sorted({*range(every, epochs + 1, every), *([epochs] if epochs else [])})
 
 
 def _on_grid(piece: xr.Dataset, grid: list[int]) -> xr.Dataset:
-    """The history at these epochs; one that converged before its last epoch stays as it was."""
+    """Return the history at these epochs; after convergence its last entry is repeated."""
     return piece.reindex(epoch=grid, method="ffill")
+
+
+def expected_files(settings: SparseSettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    masked = [f"{variant.replace('/', '-')}.nc" for variant in MASKED]
+    names = [*level_names(settings.levels), *masked]
+    return ensemble_files(settings, lambda _: names, "sparse.nc")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,12 +12,20 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.ensemble import Member, members_of, over_members, seeds_of, train_all
+from psiprune.experiments.ensemble import (
+    Member,
+    ensemble_files,
+    labelled,
+    members_of,
+    over_members,
+    run_parallel,
+    seeds_of,
+)
 from psiprune.experiments.problem import Problem, prepare
-from psiprune.experiments.pruning_path import early_file, run_path
+from psiprune.experiments.pruning_path import early_file, level_names, run_path
 from psiprune.experiments.recording import (
     OBSERVED,
-    label,
+    history_draws,
     measured_level,
     train_keeping,
     train_with_history,
@@ -34,55 +42,59 @@ from psiprune.rbm.serialization import load_rbm
 from psiprune.training.train import Callback, new_rbm
 
 
-def run_study(settings: StudySettings, folder: str | os.PathLike[str]) -> xr.Dataset:
-    """Run the study, or what of it is not done yet, and return its dataset.
+def run_study(
+    settings: StudySettings, folder: str | os.PathLike[str], *, progress: bool = True
+) -> xr.Dataset:
+    """Run the study and return its dataset; what the folder holds already is only read.
 
     The folder holds config.toml, provenance.json, for each field the ground state and the shots,
     for each RBM the history of its training and every level (RBM and measures), and study.nc.
-    With `rewind_epoch` the RBM of that epoch stands beside the levels, with `until` the search for
-    the smallest RBM of each path in a folder of its own, "smallest".
+    With `rewind_epoch` also the RBM of that epoch, with `until` the search for the smallest RBM of
+    each path in a folder "smallest".
 
     Returns:
-        A dataset over field, seed, level, distance, ones and epoch. Sampled measures stand with
-        `_error` and `_floor` beside them; names in `_exact` are sums over all states. With `until`
+        A dataset over field, seed, level, distance, ones and epoch. Sampled measures come with
+        `_error` and `_floor`; names in `_exact` are sums over all states. With `until`
         also smallest_weights and smallest_value with its error over field and seed, NaN where the
-        dense RBM itself is beyond the limit, smallest_censored, 1 where the path ended within the
+        dense RBM itself exceeds the limit, smallest_censored, 1 where the path ended within the
         limit, and smallest_limit over field.
 
     Raises:
         InputError: the folder belongs to another run, or a file in it is damaged.
-        OSError: the folder cannot be written; what was finished stays.
+        OSError: the folder cannot be written; finished files stay.
     """
     if settings.until is not None:
         check_state_metric(settings.until.measure)
     with open_run(folder, settings) as run:
         settings = settings.for_size()
-        problems = [prepare(run, settings, field) for field in settings.fields]
+        problems = prepare(run, settings)
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
-        pieces = train_all(partial(_run_member, settings), members, len(members) * epochs)
+        pieces = run_parallel(
+            partial(_run_member, settings), members, len(members) * epochs, progress=progress
+        )
         dataset = assemble(settings, problems, seeds_of(settings), pieces)
         if settings.until is not None:
-            dataset = with_smallest(dataset, settings, settings.until, members)
+            dataset = with_smallest(dataset, settings, settings.until, members, progress)
         write_dataset(run / "study.nc", dataset, "study")
     return dataset
 
 
-def _run_member(settings: StudySettings, member: Member, tick: Callback) -> xr.Dataset:
-    """Train, prune and measure one RBM; its history over `epoch` and its measures over `level`."""
+def _run_member(settings: StudySettings, member: Member, callback: Callback) -> xr.Dataset:
+    """Train, prune and measure one RBM: its history over `epoch`, its measures over `level`."""
     file, epoch = member.folder / "history.nc", settings.rewind_epoch
     early = {} if epoch is None else {epoch: early_file(member.folder, epoch)}
 
     def dense() -> RBM:
-        rbm, history = train_dense(settings, member, tick, early)
+        rbm, history = train_dense(settings, member, callback, early)
         write_dataset(file, history, "history")
         return rbm
 
     rewind = None if epoch is None else lambda: load_rbm(early[epoch])
-    levels = prune_dense(settings, member, dense, tick, rewind)
+    levels = prune_dense(settings, member, dense, callback, rewind)
     if not file.exists():
         raise InputError(
-            f"{file}: is missing; delete {member.folder} as well, to train this RBM again"
+            f"{file}: is missing; delete the folder {member.folder} to train this RBM again"
         )
     return one_member(levels, read_dataset(file, "history"))
 
@@ -90,15 +102,15 @@ def _run_member(settings: StudySettings, member: Member, tick: Callback) -> xr.D
 def train_dense(
     settings: StudySettings,
     member: Member,
-    tick: Callback,
+    callback: Callback,
     early: Mapping[int, Path] = MappingProxyType({}),
 ) -> tuple[RBM, xr.Dataset]:
-    """The dense RBM of a seed, and its history over `epoch`; RBMs of early epochs go to files."""
+    """Return the dense RBM of a seed and its history; save the RBMs of early epochs to files."""
     shots = member.problem.shots
     start = new_rbm(shots, settings.hidden_units, member.seed, settings.initial)
     histories = []
 
-    def fit(watch: Callback) -> RBM:
+    def fit(callback: Callback) -> RBM:
         rbm, history = train_with_history(
             start,
             shots,
@@ -106,23 +118,23 @@ def train_dense(
             member.seed,
             member.problem.reference,
             settings.history_every,
-            max(100, settings.measure.draws // 10),  # a history needs less than a level
-            watch,
+            history_draws(settings.measure),
+            callback,
         )
         histories.append(history)
         return rbm
 
-    return train_keeping(early, start, fit, tick), histories[0]
+    return train_keeping(early, start, fit, callback), histories[0]
 
 
 def prune_dense(
     settings: StudySettings,
     member: Member,
     dense: Callable[[], RBM],
-    tick: Callback,
+    callback: Callback,
     rewind: Callable[[], RBM] | None = None,
 ) -> list[xr.Dataset]:
-    """All levels of an RBM's path with their measures, kept in the member's folder."""
+    """Return all levels of an RBM's path with their measures, from files in the member's folder."""
     problem, seed, folder = member
 
     def describe(level: Level) -> xr.Dataset:
@@ -136,45 +148,49 @@ def prune_dense(
         settings.tuning,
         seed,
         describe,
-        tick,
+        callback,
         rewind,
     )
 
 
 def one_member(levels: list[xr.Dataset], history: xr.Dataset) -> xr.Dataset:
-    """What `assemble` takes of one RBM: its measures over `level`, its history over `epoch`."""
+    """Join the measures of one RBM over `level` and its history over `epoch`, for `assemble`."""
     measures = [level.drop_dims(["hidden", "visible"]) for level in levels]
     return xr.merge([xr.concat(measures, dim="level", join="outer"), history]).drop_attrs()
 
 
 def assemble(
-    settings: StudySettings, problems: list[Problem], seeds: list[int], pieces: list[xr.Dataset]
+    settings: StudySettings,
+    problems: Sequence[Problem],
+    seeds: Sequence[int],
+    pieces: Sequence[xr.Dataset],
 ) -> xr.Dataset:
-    """All RBMs of all fields, with the reference and the training set's own values beside them.
+    """Join all RBMs of all fields with the values of the reference and of the training set.
 
     Args:
-        settings: of the study, its methods chosen by size.
-        problems: one a field.
+        settings: of the study, with its methods chosen by size.
+        problems: one for each field.
         seeds: of the RBMs.
         pieces: `one_member` of each, in the order of `members_of`.
     """
-    dataset = over_members(settings, pieces).transpose("field", "seed", "level", ...)
+    dataset = over_members(settings, pieces, seeds).transpose("field", "seed", "level", ...)
     truth = [problem.reference.observables for problem in problems]
     data = [data_observables(problem.shots.bits) for problem in problems]
-    beside: dict[str, object] = {}
     for name, dimensions in {"energy": (), **OBSERVED}.items():
         values = np.array([getattr(observables, name).value for observables in truth])
-        beside[f"{name}_reference"] = (("field", *dimensions), values)
+        dataset[f"{name}_reference"] = (("field", *dimensions), values)
     for name, dimensions in OBSERVED.items():
         values = np.array([observables[name].value for observables in data])
-        beside[f"{name}_data"] = (("field", *dimensions), values)
-    dataset = dataset.assign(beside).assign_coords(
-        field=list(settings.fields),
-        seed=seeds,
+        dataset[f"{name}_data"] = (("field", *dimensions), values)
+    dataset = dataset.assign_coords(
         level=range(settings.prune.levels + 1),
         distance=range(dataset.sizes["distance"]),
         ones=range(settings.sites + 1),
     )
-    return label(dataset).assign_attrs(
-        sites=settings.sites, hidden=settings.hidden_units, coupling=settings.coupling
-    )
+    return labelled(settings, dataset)
+
+
+def expected_files(settings: StudySettings) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder."""
+    names = ["history.nc", *level_names(settings.prune.levels)]
+    return ensemble_files(settings, lambda _: names, "study.nc")

@@ -1,355 +1,317 @@
-"""Text and JSON tables of study, sparse, ablation and frontier."""
+"""Tables of study, sparse, ablation and frontier, as numbers for JSON and as text.
+
+An experiment declares two functions: one takes one field of its dataset to numbers, the other takes
+these numbers to blocks of text. `table_numbers` and `table_text` apply them to all fields.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from psiprune.core.statistics import Paired, paired
-from psiprune.reporting.labels import field_label
-from psiprune.reporting.tables import BIASES, align, band_numbers, band_text, number, ratio_text
+from psiprune.core.statistics import paired
+from psiprune.reporting.labels import field_label, seeds_text
+from psiprune.reporting.tables import (
+    BIASES,
+    Column,
+    band_numbers,
+    band_text,
+    ratio_text,
+    table,
+    wrap,
+)
 
-_COLUMNS = (
-    ("kl", "KL (nat)"),
-    ("infidelity", "1 - F"),
-    ("energy_roe", "eROE"),
-    ("abs_magnetization_roe", "mROE"),
-    ("correlation_mse", "C_MSE"),
+Numbers = dict[str, Any]
+BAND = "median (16 to 84 %)"
+
+
+class Table(NamedTuple):
+    """How one experiment is summarized.
+
+    Attributes:
+        numbers: takes one field of the dataset to {key in JSON: numbers}.
+        blocks: takes the label of a field, that part of the dataset and its numbers to blocks of
+            text.
+    """
+
+    numbers: Callable[[xr.Dataset], Numbers]
+    blocks: Callable[[str, xr.Dataset, Numbers], Iterable[str]]
+
+
+def table_numbers(experiment: str, dataset: xr.Dataset) -> dict[str, Numbers]:
+    """Return the numbers of an experiment for JSON: {key: {"h=1": numbers, ...}}."""
+    fields = {
+        f"h={field:g}": TABLES[experiment].numbers(dataset.sel(field=field))
+        for field in dataset["field"].values
+    }
+    keys = next(iter(fields.values()))
+    return {key: {name: numbers[key] for name, numbers in fields.items()} for key in keys}
+
+
+def table_text(experiment: str, dataset: xr.Dataset) -> str:
+    """Return the same numbers as text, in lines of at most 100 characters."""
+    numbers, blocks = TABLES[experiment]
+    return "\n\n".join(
+        block
+        for field in dataset["field"].values
+        for one in [dataset.sel(field=field)]
+        for block in blocks(field_label(dataset, field), one, numbers(one))
+    )
+
+
+_STUDY: tuple[Column, ...] = (
+    ("pruned", "fraction_pruned", ".1%"),
+    ("weights", "weights_kept", ".0f"),
+    ("parts", "components", "g"),
+    ("KL (nat)", "kl", ".2g"),
+    ("1 - F", "infidelity", ".2g"),
+    ("eROE", "energy_roe", ".2g"),
+    ("mROE", "abs_magnetization_roe", ".2g"),
+    ("C_MSE", "correlation_mse", ".2g"),
 )
 
 
-def study_text(study: xr.Dataset, every: int = 2) -> str:
-    """Every second level of each field and the last: weights, parts, the median measures."""
-    last = study.sizes["level"] - 1
-    tables = []
-    for field in study["field"].values:
-        rows = [["pruned", "weights", "parts", *(label for _, label in _COLUMNS)]]
-        for level in sorted({*range(0, last, every), last}):
-            here = study.sel(field=field).isel(level=level).median("seed")
-            rows.append(
-                [
-                    f"{float(here['fraction_pruned']):.1%}",
-                    f"{float(here['weights_kept']):.0f}",
-                    f"{float(here['components']):g}",
-                    *(number(float(here[name]), ".2g") for name, _ in _COLUMNS),
-                ]
-            )
-        found = _smallest_line(study.sel(field=field)) if "smallest_weights" in study else []
-        tables.append("\n".join([field_label(study, field), align(rows), *found]))
-    return "\n\n".join(tables)
+def _study_numbers(study: xr.Dataset) -> Numbers:
+    """Return medians over seeds, level by level, and what the searches found, if there were any."""
+    names = [name for _, name, _ in _STUDY]
+    middle = study[names].median("seed").astype(float).to_dataframe()[names]
+    smallest = {"smallest": _smallest(study)} if "smallest_weights" in study else {}
+    return {"levels": middle.to_dict("records"), **smallest}
 
 
-def study_numbers(study: xr.Dataset) -> dict[str, Any]:
-    """Medians over seeds for JSON: field -> list of levels."""
-    names = ["fraction_pruned", "weights_kept", "components", *(name for name, _ in _COLUMNS)]
-    return {
-        f"h={field:g}": [
-            {name: float(study[name].sel(field=field).isel(level=k).median()) for name in names}
-            for k in range(study.sizes["level"])
-        ]
-        for field in study["field"].values
-    }
+def _study_blocks(label: str, study: xr.Dataset, numbers: Numbers) -> list[str]:
+    """Show every second level and the last."""
+    levels = numbers["levels"]
+    lines = [label, table(_STUDY, [*levels[:-1:2], levels[-1]])]
+    if "smallest" in numbers:
+        total = study.attrs["sites"] * study.attrs["hidden"]
+        lines += map(wrap, _smallest_lines(numbers["smallest"], total))
+    return ["\n".join(lines)]
 
 
-def smallest_of_study(study: xr.Dataset) -> dict[str, Any]:
-    """What the searches of a study found, for JSON: field -> weights of each seed, median, range.
+def _smallest(study: xr.Dataset) -> Numbers:
+    """Return the smallest number of weights of each seed, their median and range.
 
-    Median and range are over the seeds whose dense RBM is within the limit; null for the others.
-    `censored` counts the seeds whose path ended within the limit, where fewer weights may do.
+    None for a seed whose dense RBM exceeds the limit; median and range are over the others.
+    `censored` counts the seeds whose path ended within the limit, where fewer weights may suffice.
     """
-    return {f"h={field:g}": _smallest(study.sel(field=field)) for field in study["field"].values}
-
-
-def _smallest(here: xr.Dataset) -> dict[str, Any]:
-    weights = here["smallest_weights"].values
-    found = weights[np.isfinite(weights)]
+    weights = [int(w) if np.isfinite(w) else None for w in study["smallest_weights"].values]
+    found = [count for count in weights if count is not None]
     return {
-        "measure": str(here.attrs["smallest_measure"]),
-        "limit": float(here["smallest_limit"]),
-        "weights": [int(count) if np.isfinite(count) else None for count in weights],
-        "median": float(np.median(found)) if len(found) else None,
-        "least": int(found.min()) if len(found) else None,
-        "most": int(found.max()) if len(found) else None,
-        "censored": int(here["smallest_censored"].sum()) if "smallest_censored" in here else None,
+        "measure": str(study.attrs["smallest_measure"]),
+        "limit": float(study["smallest_limit"]),
+        "weights": weights,
+        "median": float(np.median(found)) if found else None,
+        "least": min(found, default=None),
+        "most": max(found, default=None),
+        "censored": int(study["smallest_censored"].sum()) if "smallest_censored" in study else None,
     }
 
 
-def _smallest_line(here: xr.Dataset) -> list[str]:
-    own = _smallest(here)
-    within = f"{own['measure']} within {own['limit']:.3g}"
-    seeds = len(own["weights"])
-    found = seeds - own["weights"].count(None)
-    if not found:
-        return [f"smallest RBM with {within}: none, as no dense RBM is; seeds: {seeds}"]
-    total = here.attrs["sites"] * here.attrs["hidden"]
-    some = "" if found == seeds else f", {seeds - found} of {seeds} seeds are beyond it while dense"
+def _smallest_lines(smallest: Numbers, total: int) -> list[str]:
+    head = f"smallest RBM with {smallest['measure']} <= {smallest['limit']:.3g}"
+    seeds, beyond = len(smallest["weights"]), smallest["weights"].count(None)
+    if beyond == seeds:
+        return [f"{head}: none; the dense RBM exceeds this limit for all {seeds} seeds"]
     lines = [
-        f"smallest RBM with {within}: median {own['median']:g} of {total} weights "
-        f"({own['least']} to {own['most']}; seeds: {found}){some}"
+        f"{head}: median {smallest['median']:g} of {total} weights "
+        f"({smallest['least']} to {smallest['most']}; seeds: {seeds - beyond})"
     ]
-    if own["censored"]:
+    if beyond:
+        lines[0] += f"; the dense RBM exceeds this limit for {beyond} of {seeds} seeds"
+    if smallest["censored"]:
         lines.append(
-            f"warning: of {own['censored']} of {found} seeds the path ended within the limit, so "
-            "fewer weights may do; give more --prune.levels, or a smaller --prune.density"
+            f"warning: for {smallest['censored']} of {seeds - beyond} seeds the path ended within "
+            "the limit, so fewer weights may suffice; increase --prune.levels or lower "
+            "--prune.density"
         )
     return lines
 
 
-def sparse_text(sparse: xr.Dataset) -> str:
-    """For each field: median and 16 to 84 % of each measure, then the ratio to dense with its p."""
-    blocks = []
-    for field in sparse["field"].values:
-        here = sparse.sel(field=field)
-        head = field_label(sparse, field)
-        values = [["variant", "weights", *(title for _, title in BIASES)]]
-        ratios = [["variant", *(title for _, title in BIASES)]]
-        for variant in here["variant"].values:
-            own = here.sel(variant=variant)
-            weights = f"{int(own['weights_kept'].median())}"
-            values.append([variant, weights, *(band_text(own[name]) for name, _ in BIASES)])
-            if variant != "dense":
-                ratios.append([variant, *(ratio_text(_to_dense(here, own, k)) for k, _ in BIASES)])
-        seeds = sparse.sizes["seed"]
-        blocks += [
-            f"{head}: median (16 to 84 %) of {seeds} seeds\n{align(values)}",
-            f"{head}: ratio to dense, median over seeds (Wilcoxon p)\n{align(ratios)}",
+_BANDS: tuple[Column, ...] = tuple((title, name, band_text) for name, title in BIASES)
+
+
+def _summary(one: xr.Dataset, prefix: str = "", counts: Iterable[str] = ("components",)) -> Numbers:
+    """Return the medians of some counts, and the median and quantiles of each measure."""
+    return {
+        **{name: float(one[f"{prefix}{name}"].median()) for name in counts},
+        **{name: band_numbers(one[f"{prefix}{name}"]) for name, _ in BIASES},
+    }
+
+
+def _sparse_numbers(sparse: xr.Dataset) -> Numbers:
+    """Return median, quantiles and comparison with dense of each measure, by variant."""
+    dense = sparse.sel(variant="dense")
+
+    variants: Numbers = {}
+    for variant in sparse["variant"].values:
+        one = sparse.sel(variant=variant)
+        row = {"weights_kept": int(one["weights_kept"].median()), **_summary(one)}
+        for name, _ in BIASES:
+            row[name]["against_dense"] = paired(one[name].values, dense[name].values)._asdict()
+        variants[str(variant)] = row
+    return {"variants": variants}
+
+
+def _sparse_blocks(label: str, sparse: xr.Dataset, numbers: Numbers) -> list[str]:
+    rows = [{"variant": variant, **entry} for variant, entry in numbers["variants"].items()]
+    name: Column = ("variant", "variant", "")
+    values = [name, ("weights", "weights_kept", "d"), *_BANDS]
+    ratios = [name, *((title, key, _against_dense) for key, title in BIASES)]
+    pruned = [row for row in rows if row["variant"] != "dense"]
+    return [
+        f"{label}: {BAND} of {seeds_text(sparse)}\n{table(values, rows, keys=2)}",
+        f"{label}: ratio to dense, median over seeds (Wilcoxon p)\n{table(ratios, pruned)}",
+    ]
+
+
+def _against_dense(measure: Numbers) -> str:
+    return ratio_text(measure["against_dense"])
+
+
+_BROKEN: tuple[Column, ...] = (
+    ("start", "start", ""),
+    ("broken", "share", ".0%"),
+    ("adjacent", "adjacent", "g"),
+    ("roomy", "roomy", "g"),
+    *_BANDS,
+)
+_FORBIDDEN: tuple[Column, ...] = (
+    ("model", "model", ""),
+    ("weights", "weights_kept", "g"),
+    ("clusters", "clusters", "d"),
+    ("units", "units", "d"),
+    ("moved", "moved", "d"),
+    ("|shift|", "shift", "g"),
+    ("taken", "taken", "d"),
+    ("KL (nat)", "kl", band_text),
+    ("ratio", "against_dense", ratio_text),
+)
+
+
+def _ablation_numbers(ablation: xr.Dataset) -> Numbers:
+    """Return the measures by start and share broken, and the clusters by model."""
+
+    counts = ("adjacent", "roomy", "components")
+    broken = {
+        str(start): [
+            {"share": share, **_summary(ablation.sel(start=start, share=share), "broken_", counts)}
+            for share in ablation["share"].values.tolist()
         ]
-    return "\n\n".join(blocks)
-
-
-def sparse_numbers(sparse: xr.Dataset) -> dict[str, Any]:
-    """The same for JSON: field -> variant -> measure -> median, low, high, and against dense."""
-    return {
-        f"h={field:g}": {
-            str(variant): {
-                "weights_kept": int(here.sel(variant=variant)["weights_kept"].median()),
-                "components": float(here.sel(variant=variant)["components"].median()),
-                **{
-                    name: band_numbers(here.sel(variant=variant)[name])
-                    | {"against_dense": _to_dense(here, here.sel(variant=variant), name)._asdict()}
-                    for name, _ in BIASES
-                },
-            }
-            for variant in here["variant"].values
-        }
-        for field, here in ((field, sparse.sel(field=field)) for field in sparse["field"].values)
+        for start in ablation["start"].values
     }
+    forbidden = {
+        str(model): _forbidden(ablation.sel(model=model), ablation.sel(model="dense"))
+        for model in ablation["model"].values
+    }
+    return {"ablation": {"broken": broken, "forbidden": forbidden}}
 
 
-def _to_dense(here: xr.Dataset, own: xr.Dataset, name: str) -> Paired:
-    return paired(own[name].values, here.sel(variant="dense")[name].values)
+def _forbidden(model: xr.Dataset, dense: xr.Dataset) -> Numbers:
+    """Return the clusters of one kind of RBM over all seeds and units, against the dense RBMs.
 
-
-def ablation_text(ablation: xr.Dataset) -> str:
-    """For each field: the measures by share broken, and where forbidden clusters went."""
-    blocks = []
-    for field in ablation["field"].values:
-        here = ablation.sel(field=field)
-        head = field_label(ablation, field)
-        seeds = ablation.sizes["seed"]
-        rows = [["start", "broken", "adjacent", "roomy", *(title for _, title in BIASES)]]
-        for start in here["start"].values:
-            for share in here["share"].values:
-                own = here.sel(start=start, share=share)
-                counts = [f"{float(own[f'broken_{k}'].median()):g}" for k in ("adjacent", "roomy")]
-                bands = [band_text(own[f"broken_{name}"]) for name, _ in BIASES]
-                rows.append([start, f"{share:.0%}", *counts, *bands])
-        blocks.append(f"{head}, broken: median (16 to 84 %) of {seeds} seeds\n{align(rows)}")
-        rows = [["model", "weights", "clusters", "moved", "|shift|", "taken", "KL (nat)", "ratio"]]
-        for model in here["model"].values:
-            found = _forbidden_numbers(here, str(model))
-            rows.append(
-                [
-                    str(model),
-                    f"{found['weights_kept']:g}",
-                    f"{found['clusters']}/{found['units']}",
-                    f"{found['moved']}",
-                    f"{found['shift']:g}",
-                    f"{found['taken']}",
-                    band_text(here.sel(model=model)["forbidden_kl"]),
-                    "" if model == "dense" else ratio_text(Paired(**found["against_dense"])),
-                ]
-            )
-        blocks.append(f"{head}, forbidden: {seeds} seeds of {ablation.attrs['hidden']} units\n")
-        blocks[-1] += align(rows)
-    return "\n\n".join(blocks)
-
-
-def ablation_numbers(ablation: xr.Dataset) -> dict[str, Any]:
-    """The same for JSON: field -> broken: start -> list over shares; forbidden: model -> ..."""
-    found: dict[str, Any] = {}
-    for field in ablation["field"].values:
-        here = ablation.sel(field=field)
-        broken = {
-            str(start): [
-                {"share": float(share)}
-                | {
-                    name: float(here[f"broken_{name}"].sel(start=start, share=share).median())
-                    for name in ("adjacent", "roomy", "components")
-                }
-                | {
-                    name: band_numbers(here[f"broken_{name}"].sel(start=start, share=share))
-                    for name, _ in BIASES
-                }
-                for share in here["share"].values
-            ]
-            for start in here["start"].values
-        }
-        models = [str(model) for model in here["model"].values]
-        found[f"h={field:g}"] = {
-            "broken": broken,
-            "forbidden": {model: _forbidden_numbers(here, model) for model in models},
-        }
-    return found
-
-
-def _forbidden_numbers(ablation: xr.Dataset, model: str) -> dict[str, Any]:
-    """Clusters of one kind of RBM over all seeds and units, against those of the dense RBMs.
-
-    moved counts units whose window shares no site with the dense one, shift is the median distance
-    of both, taken counts dense windows of which another unit's window now covers two sites or more.
+    `moved` counts units whose window shares no site with the dense one, `shift` is the median
+    distance of the two, `taken` counts dense windows of which another unit's window now covers two
+    sites or more.
     """
-    own, dense = ablation.sel(model=model), ablation.sel(model="dense")
-    against = paired(own["forbidden_kl"].values, dense["forbidden_kl"].values)
+    kl = model["forbidden_kl"]
     return {
-        "weights_kept": float(own["forbidden_weights_kept"].median()),
-        "clusters": int(own["found"].sum()),
-        "units": own["found"].size,
-        "moved": int((own["overlap"] == 0).sum()),
-        "shift": float(np.median(np.abs(own["shift"].values))),
-        "taken": int((own["taken"] >= 2).sum()),
-        "kl": band_numbers(own["forbidden_kl"]),
-        "against_dense": against._asdict(),
+        "weights_kept": float(model["forbidden_weights_kept"].median()),
+        "clusters": int(model["found"].sum()),
+        "units": model["found"].size,
+        "moved": int((model["overlap"] == 0).sum()),
+        "shift": float(np.median(np.abs(model["shift"].values))),
+        "taken": int((model["taken"] >= 2).sum()),
+        "kl": band_numbers(kl),
+        "against_dense": paired(kl.values, dense["forbidden_kl"].values)._asdict(),
     }
+
+
+def _ablation_blocks(label: str, ablation: xr.Dataset, numbers: Numbers) -> list[str]:
+    numbers, seeds = numbers["ablation"], seeds_text(ablation)
+    broken = [{"start": start, **row} for start, rows in numbers["broken"].items() for row in rows]
+    forbidden = [{"model": model, **row} for model, row in numbers["forbidden"].items()]
+    return [
+        f"{label}, clusters broken: {BAND} of {seeds}\n{table(_BROKEN, broken, keys=2)}",
+        f"{label}, clusters forbidden: {seeds} of {ablation.attrs['hidden']} units; {BAND}, "
+        f"ratio to dense (Wilcoxon p)\n{table(_FORBIDDEN, forbidden)}",
+    ]
 
 
 _REFERENCE = "surgeon"  # its first count is the dense RBM of maximum likelihood
+_MPS: tuple[Column, ...] = (
+    ("MPS", "bond", "bond {}".format),
+    ("parameters", "parameters", "d"),
+    ("KL (nat)", "kl", ".2g"),
+    ("|m| bias", "abs_magnetization_bias", ".2g"),
+    ("mROE", "mroe", ".2g"),
+)
 
 
-def frontier_text(frontier: xr.Dataset) -> str:
-    """For each field a line a method, then the smallest RBM of all, then the MPS."""
-    limit = frontier.attrs["limit"]
-    blocks = []
-    for name, here in frontier_numbers(frontier).items():
-        half = here["half"]
-        rows = [
-            [
-                "method",
-                "seeds",
-                f"KL at {half}",
-                "/ dense",
-                "KL <= 2 dense",
-                f"mROE < {limit:.0%}",
-                "both",
-            ]
-        ]
-        rows += [
-            [
-                method,
-                str(own["seeds"]),
-                number(own["half_kl"], ".2g"),
-                number(own["half_ratio"], ".1f"),
-                _smallest_within(own["within_kl"]),
-                _smallest_within(own["within_roe"]),
-                _smallest_within(own["within_both"]),
-            ]
-            for method, own in here["methods"].items()
-        ]
-        mps = [["MPS", "parameters", "KL (nat)", "|m| bias", "mROE"]]
-        mps += [
-            [
-                f"bond {own['bond']}",
-                str(own["parameters"]),
-                *(f"{own[k]:.2g}" for k in ("kl", "abs_magnetization_bias", "mroe")),
-            ]
-            for own in here["mps"]
-        ]
-        blocks += [
-            f"{name}: dense KL {here['dense_kl']:.2g}; smallest number of weights within a limit, "
-            f"with its KL and mROE; medians over seeds\n{align(rows)}",
-            *(
-                f"{words}: {_best(here['best'][key])}"
-                for key, words in (
-                    ("within_roe", f"fewest weights with mROE < {limit:.0%}"),
-                    ("within_both", f"fewest with mROE < {limit:.0%} and KL <= 2 dense"),
-                )
-            ),
-            align(mps),
-        ]
-    return "\n\n".join(blocks)
+def _frontier_numbers(frontier: xr.Dataset) -> Numbers:
+    """Return, for each method, the smallest numbers of weights within limits; and those of all.
 
-
-def frontier_numbers(frontier: xr.Dataset) -> dict[str, Any]:
-    """The same for JSON.
-
-    Limits are twice the median KL of the dense RBM with N_h hidden units and exact training, and
-    `limit` for mROE. "Smallest" is the smallest count at which the median over seeds is within
-    them, whatever it is at larger ones. `half` is the first count with half of the N N_h weights
-    gone or more, if there is one.
+    The limits are twice the median KL of the dense RBM with N_h hidden units and exact training,
+    and the attribute `limit` for mROE. "Smallest" is the smallest count at which the median over
+    seeds is within them, regardless of larger counts. `half` is the first count with at least half
+    of the N N_h weights pruned, if there is one.
     """
-    found = {}
-    limit = float(frontier.attrs["limit"])
     total = frontier.attrs["sites"] * frontier.attrs["hidden"]
-    own = frontier["kl"].sel(variant=_REFERENCE).dropna("count", how="all")
-    counts = own["count"].values
+    reference = frontier["kl"].sel(variant=_REFERENCE)
+    # A count is one of the reference where any field has it.
+    counts = reference.dropna("count", how="all")["count"].values
     half = int(counts[counts <= max(total / 2, counts.min())].max())
-    for field in frontier["field"].values:
-        here = frontier.sel(field=field)
-        dense = float(here["kl"].sel(variant=_REFERENCE, count=total).median("seed"))
-        methods = {
-            str(method): _method(here.sel(variant=method), dense, limit, half)
-            for method in here["variant"].values
-        }
-        mps = [
-            {
-                "bond": int(bond),
-                "parameters": int(here["mps_parameters"].sel(bond=bond)),
-                "kl": float(here["mps_kl"].sel(bond=bond)),
-                "abs_magnetization_bias": float(here["mps_abs_magnetization_bias"].sel(bond=bond)),
-                "mroe": float(here["mps_abs_magnetization_roe"].sel(bond=bond)),
-            }
-            for bond in here["bond"].values
-        ]
-        best = {}
-        for key in ("within_kl", "within_roe", "within_both"):
-            all_found = [
-                {"method": name, **own[key]}
-                for name, own in methods.items()
-                if own[key] is not None
-            ]
-            best[key] = min(all_found, key=lambda one: (one["count"], one["kl"]), default=None)
-        found[f"h={field:g}"] = {
-            "dense_kl": dense,
-            "half": half,
-            "methods": methods,
-            "best": best,
-            "mps": mps,
-        }
-    return found
+    dense = float(reference.sel(count=total).median("seed"))
+    methods = {
+        str(name): _method(frontier.sel(variant=name), dense, half)
+        for name in frontier["variant"].values
+    }
+    best = {
+        key: min(
+            ({"method": name, **row[key]} for name, row in methods.items() if row[key] is not None),
+            key=lambda row: (row["count"], row["kl"]),
+            default=None,
+        )
+        for key in ("within_kl", "within_roe", "within_both")
+    }
+    values = {
+        "parameters": frontier["mps_parameters"],
+        "kl": frontier["mps_kl"],
+        "abs_magnetization_bias": frontier["mps_abs_magnetization_bias"],
+        "mroe": frontier["mps_abs_magnetization_roe"],
+    }
+    mps = [
+        {"bond": bond, **{key: value.sel(bond=bond).item() for key, value in values.items()}}
+        for bond in frontier["bond"].values.tolist()
+    ]
+    return {
+        "frontier": {"dense_kl": dense, "half": half, "methods": methods, "best": best, "mps": mps}
+    }
 
 
-def _method(here: xr.Dataset, dense: float, limit: float, half: int) -> dict[str, Any]:
-    there = here["kl"].notnull()
-    middle = here[["kl", "abs_magnetization_bias", "abs_magnetization_roe"]].median("seed")
-    kl, roe = middle["kl"].values, middle["abs_magnetization_roe"].values
+def _method(method: xr.Dataset, dense: float, half: int) -> Numbers:
+    limit, counts = float(method.attrs["limit"]), method["count"].values
+    middle = method[["kl", "abs_magnetization_bias", "abs_magnetization_roe"]].median("seed")
+    kl, bias, roe = (values.values for values in middle.data_vars.values())
 
-    def smallest(within: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> dict[str, Any] | None:
-        places = np.flatnonzero(within)
-        if not len(places):
+    def smallest(within: NDArray[np.bool_]) -> Numbers | None:
+        if not within.any():
             return None
-        k = places[np.argmin(here["count"].values[places])]
+        k = int(np.where(within, counts, np.inf).argmin())
         return {
-            "count": int(here["count"].values[k]),
+            "count": int(counts[k]),
             "kl": float(kl[k]),
-            "abs_magnetization_bias": float(middle["abs_magnetization_bias"].values[k]),
+            "abs_magnetization_bias": float(bias[k]),
             "mroe": float(roe[k]),
         }
 
     half_kl = float(middle["kl"].sel(count=half))
     return {
-        "seeds": int(there.any("count").sum()),
+        "seeds": int(method["kl"].notnull().any("count").sum()),
         "half_kl": half_kl,
         "half_ratio": half_kl / dense,
         "within_kl": smallest(kl <= 2 * dense),
@@ -358,11 +320,41 @@ def _method(here: xr.Dataset, dense: float, limit: float, half: int) -> dict[str
     }
 
 
-def _smallest_within(found: dict[str, Any] | None) -> str:
-    if found is None:
+def _frontier_blocks(label: str, frontier: xr.Dataset, numbers: Numbers) -> list[str]:
+    numbers, limit = numbers["frontier"], f"mROE < {frontier.attrs['limit']:.0%}"
+    columns: tuple[Column, ...] = (
+        ("method", "method", ""),
+        ("seeds", "seeds", "d"),
+        (f"KL at {numbers['half']}", "half_kl", ".2g"),
+        ("/ dense", "half_ratio", ".1f"),
+        ("KL <= 2 dense", "within_kl", _within),
+        (limit, "within_roe", _within),
+        ("both", "within_both", _within),
+    )
+    methods = [{"method": name, **row} for name, row in numbers["methods"].items()]
+    return [
+        f"{label}: dense KL {numbers['dense_kl']:.2g}; medians over seeds; smallest number of "
+        f"weights within a limit\n(with its KL and mROE)\n{table(columns, methods)}",
+        f"fewest weights with {limit}: {_best(numbers['best']['within_roe'])}",
+        f"fewest with {limit} and KL <= 2 dense: {_best(numbers['best']['within_both'])}",
+        table(_MPS, numbers["mps"]),
+    ]
+
+
+def _within(smallest: Numbers | None) -> str:
+    if smallest is None:
         return "-"
-    return f"{found['count']} (KL {found['kl']:.2g}, {found['mroe']:.1%})"
+    return f"{smallest['count']} (KL {smallest['kl']:.2g}, {smallest['mroe']:.1%})"
 
 
-def _best(found: dict[str, Any] | None) -> str:
-    return "none" if found is None else f"{_smallest_within(found)} by {found['method']}"
+def _best(smallest: Numbers | None) -> str:
+    return "none" if smallest is None else f"{_within(smallest)} by {smallest['method']}"
+
+
+#: The table of each experiment, by the name of its command.
+TABLES: Mapping[str, Table] = {
+    "study": Table(_study_numbers, _study_blocks),
+    "sparse": Table(_sparse_numbers, _sparse_blocks),
+    "ablation": Table(_ablation_numbers, _ablation_blocks),
+    "frontier": Table(_frontier_numbers, _frontier_blocks),
+}

@@ -1,1 +1,1 @@
-"""log Z and the Fisher matrix of an RBM."""
+"""log Z, independent draws and Fisher matrices of an RBM."""

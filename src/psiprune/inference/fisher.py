@@ -1,29 +1,28 @@
-"""The Fisher matrix of an RBM under its own distribution: what pruning by curvature rests on."""
+"""The Fisher matrix of an RBM under its distribution, for pruning by curvature."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.lapack import cholesky_in_place, inverse_in_place
 from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.threads import map_threads, single_blas_thread
-from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.inference.log_partition import independent_draws
 from psiprune.kernels import enumeration
 from psiprune.rbm import gibbs
-from psiprune.rbm.likelihood import WeightedConfigurations, unique_configurations
-from psiprune.rbm.model import RBM
+from psiprune.rbm.likelihood import WeightedConfigurations, hidden_means, unique_configurations
+from psiprune.rbm.model import RBM, Data
 
 Float64 = NDArray[np.float64]
-#: Samples a caller hands in, at least: with fewer F is mostly noise, or of too low a rank.
+#: Fewest samples of a caller per parameter: with fewer, F is mostly noise or rank-deficient.
 SAMPLES_PER_PARAMETER = 8
 _CHAINS, _BURN_IN, _THIN = 2016, 1000, 50
-_LEAST = 1e-10  # damping, above the rounding error of the sums behind F
+_LEAST = 1e-10  # damping above the rounding error of the sums in F
 _MOST = 1.0  # far above any rounding error, as all derivatives lie between 0 and 1
 _PIECE = 1 << 14  # states or samples at a time
 _BLOCK = 512  # parameters at a time
@@ -33,25 +32,24 @@ _BLOCK = 512  # parameters at a time
 def model_fisher(
     rbm: RBM, *, draws: int, seed: int, samples: WeightedConfigurations | None = None
 ) -> Float64:
-    """F = Cov_p(v) of d log p~(v) / d theta, [parameter, parameter].
+    """Return F = Cov_p(v) of d log p~(v) / d theta, [parameter, parameter].
 
     The parameters are the weights of the mask row by row, the visible and the hidden biases; the
     derivatives are s_j v_i, v_i and s_j with s_j = p(h_j = 1 | v) (Amari, Neural Comput. 10, 251
-    (1998)). A change delta of the parameters costs KL(p || p') = delta.F.delta / 2 nat to second
+    (1998)). A change delta of the parameters costs KL(p || p') = delta.F.delta / 2 nats to second
     order.
 
     Args:
-        rbm: the RBM.
-        draws: samples behind the matrix above 20 sites; up to 20 it is a sum over all states.
+        draws: samples above 20 sites; up to 20 the average is a sum over all states.
         seed: of the samples.
-        samples: take the average over these at any number of sites.
+        samples: average over these instead, at any number of sites.
 
     Raises:
         InputError: more than 20,000 parameters.
     """
     if rbm.number_of_parameters > FISHER_PARAMETERS:
         raise InputError(
-            f"rbm: a Fisher matrix of at most {FISHER_PARAMETERS:,} parameters can be held, found "
+            f"rbm: a Fisher matrix is limited to {FISHER_PARAMETERS:,} parameters, found "
             f"{rbm.number_of_parameters:,}; prune by 'damage' or 'magnitude' first"
         )
     if samples is None and rbm.visible <= EXACT_SITES:
@@ -62,14 +60,13 @@ def model_fisher(
 def weight_variances(
     rbm: RBM, *, draws: int, seed: int, samples: WeightedConfigurations | None = None
 ) -> Float64:
-    """The diagonal of F, Var_p(v) of s_j v_i, for all weights that could be, [hidden, visible].
+    """Return the diagonal of F, Var_p(v) of s_j v_i, also for pruned weights, [hidden, visible].
 
     Arguments as for `model_fisher`, for any number of parameters.
     """
     mean, square = np.zeros(rbm.mask.shape), np.zeros(rbm.mask.shape)
     for piece in _model_pieces(rbm, draws, seed, samples):
-        given = rbm.weights @ piece.bits + rbm.hidden_bias[:, None]
-        enumeration.sigmoid_in_place(given, piece.weight)
+        given, _ = hidden_means(rbm, piece)
         weighted = given * piece.weight
         mean += weighted @ piece.bits.T
         weighted *= given
@@ -78,57 +75,48 @@ def weight_variances(
 
 
 def model_configurations(rbm: RBM, draws: int, seed: int) -> WeightedConfigurations:
-    """Weighted configurations of p(v): `draws` samples, equal ones collapsed.
+    """Return the unique configurations of `draws` samples of p(v), with their weights.
 
-    Independent draws where there are any (`independent_draws`), else the states of 2016 Gibbs
-    chains with flips of all bits: after 1000 steps from random bits, then every 50 steps.
+    Independent draws where `independent_draws` gives them, else the states of 2016 Gibbs chains
+    with flips of all bits: after 1000 steps from random bits, then every 50 steps.
     """
-    own = derive_seed(seed, Stream.FISHER_DRAWS)
-    independent = independent_draws(rbm, draws, seed=own)
+    seed = derive_seed(seed, Stream.FISHER_DRAWS)
+    independent = independent_draws(rbm, draws, seed=seed)
     if independent is not None:
         return unique_configurations(independent)
-    start = gibbs.random_start(min(draws, _CHAINS), rbm.visible, own)
-    chains = gibbs.start_chains(rbm.machine, start, own)
-    chains = gibbs.advance_with_flips(chains, _BURN_IN)
-    kept = [chains.bits]
-    while len(kept) * len(start) < draws:
-        chains = gibbs.advance_with_flips(chains, _THIN)
-        kept.append(chains.bits)
-    return unique_configurations(np.concatenate(kept)[:draws])
+    start = gibbs.random_start(min(draws, _CHAINS), rbm.visible, seed)
+    chains = gibbs.start_chains(rbm.compiled, start, seed)
+    chains = gibbs.step_with_flips(chains, _BURN_IN)
+    records = [chains.bits]
+    while len(records) * len(start) < draws:
+        chains = gibbs.step_with_flips(chains, _THIN)
+        records.append(chains.bits)
+    return unique_configurations(np.concatenate(records)[:draws])
 
 
-def as_configurations(rbm: RBM, samples: Shots | ArrayLike) -> WeightedConfigurations:
-    """Samples a caller hands in, Shots or bits [shot, site], equal ones collapsed.
-
-    Raises:
-        InputError: they are no bits, or have other sites than the RBM.
-    """
-    return unique_configurations(check_sites(as_shots(samples), rbm.visible, "the RBM").bits)
-
-
-def check_samples(rbm: RBM, samples: Shots | ArrayLike) -> NDArray[np.uint8]:
-    """Bits [shot, site] of samples a caller hands in, enough for a Fisher matrix of the RBM.
+def check_samples(rbm: RBM, samples: Data) -> NDArray[np.uint8]:
+    """Return the bits [shot, site] of a caller's samples, enough for a Fisher matrix of the RBM.
 
     Raises:
-        InputError: they are no bits, have other sites, or are fewer than eight for each parameter.
+        InputError: they are not bits of the RBM's sites, or fewer than eight per parameter.
     """
-    bits = check_sites(as_shots(samples), rbm.visible, "the RBM").bits
+    bits = rbm.check_bits(samples)
     if len(bits) < (least := SAMPLES_PER_PARAMETER * rbm.number_of_parameters):
         raise InputError(
             f"samples: must be at least {least:,}, {SAMPLES_PER_PARAMETER} for each parameter of "
-            f"the RBM, found {len(bits):,}; give more, or none, to have them drawn from the RBM"
+            f"the RBM, found {len(bits):,}; give more, or none to draw them from the RBM"
         )
     return bits
 
 
 def basis_fisher(rbm: RBM) -> Float64:
-    """`model_fisher` by a sum over all 2^N states.
+    """Return `model_fisher` by a sum over all 2^N states.
 
     With s_0 = v_0 = 1 every entry is an average of s_a s_c v_b v_d. A state is a row (its high
     bits) and a column (its low bits) of the matrix G = p s_a s_c. With a 1 and the bits of all rows
     as the columns of X, and the same for columns in Y, the averages are X^T G Y (a bit of each),
-    X^T diag(G 1) X and Y^T diag(1^T G) Y: N / 2 operations for each state and pair of hidden units,
-    instead of one for each state and pair of parameters.
+    X^T diag(G 1) X and Y^T diag(1^T G) Y: N / 2 operations per state and pair of hidden units,
+    instead of one per state and pair of parameters.
     """
     low = rbm.visible // 2
     rows, columns = _bits_of(rbm.visible - low), _bits_of(low)
@@ -166,9 +154,8 @@ def basis_fisher(rbm: RBM) -> Float64:
 
 
 def sample_fisher(rbm: RBM, data: WeightedConfigurations) -> Float64:
-    """`model_fisher` over weighted configurations, in blocks of float32 over all cores."""
-    given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
-    enumeration.sigmoid_in_place(given, data.weight)
+    """Return `model_fisher` over weighted configurations, in float32 blocks in threads."""
+    given, _ = hidden_means(rbm, data)
     s, v = (
         np.concatenate([np.ones((1, len(data.weight))), x]).astype(np.float32)
         for x in (given, data.bits)
@@ -198,13 +185,14 @@ def sample_fisher(rbm: RBM, data: WeightedConfigurations) -> Float64:
 
 
 def damped_factor(matrix: Float64, damping: float) -> tuple[Float64, float]:
-    """The Cholesky factor of F + lambda 1, in the place of F in Fortran order, and lambda.
+    """Return the Cholesky factor of F + lambda 1, overwriting F in Fortran order, and lambda.
 
-    That is the damping given, fourfold as often as F needs it: a sum over samples in float32, whose
-    rounding is that of its largest eigenvalue. In an ordered state that is all sites at once.
+    lambda is the damping given, multiplied by 4 until the factorisation succeeds: F is a sum over
+    samples in float32, with a rounding error that scales with its largest eigenvalue, which is that
+    of all sites together in an ordered state.
 
     Raises:
-        LinAlgError: no damping that rounding could need is enough.
+        LinAlgError: no damping that rounding could require is enough.
     """
     diagonal = matrix.diagonal().copy()
     places = np.diag_indices(len(matrix))
@@ -216,35 +204,37 @@ def damped_factor(matrix: Float64, damping: float) -> tuple[Float64, float]:
             if damping > _MOST:
                 raise
         damping *= 4.0
-        for first in range(0, len(matrix), _BLOCK):  # the other triangle is what it was
-            part = slice(first, first + _BLOCK)
-            matrix[part, part] = np.triu(matrix[part, part]) + np.triu(matrix[part, part], 1).T
-            matrix[first + _BLOCK :, part] = matrix[part, first + _BLOCK :].T
+        _fill_upper(matrix.T)  # restores the lower triangle
 
 
 def damped_inverse(fisher: Float64, damping: float) -> Float64:
-    """(F + lambda 1)^-1 by Cholesky, lambda = damping * mean of the diagonal of F, at least 1e-10.
+    """Return (F + lambda 1)^-1 by Cholesky, lambda = damping * mean of the diagonal of F.
 
-    So where p(v) hardly depends on the parameters, rounding cannot make the matrix indefinite: F
-    holds differences of numbers up to 1. A mean of 0 counts as 1. See `damped_factor`.
+    lambda is at least 1e-10, so that rounding cannot make the matrix indefinite where p(v) hardly
+    depends on the parameters: F has differences of numbers up to 1. A mean of 0 counts as 1. See
+    `damped_factor`.
     """
-    size = len(fisher)
-    mean = float(np.trace(fisher)) / size
+    mean = float(np.trace(fisher)) / len(fisher)
     matrix = np.array(fisher, order="F")
     factor, _ = damped_factor(matrix, max(_LEAST, damping * (mean if mean > 0 else 1.0)))
     inverse = inverse_in_place(factor)
-    for first in range(0, size, _BLOCK):  # the other triangle, without a second matrix
-        part = slice(first, first + _BLOCK)
-        corner = np.tril(inverse[part, part])
-        inverse[part, part] = corner + np.tril(corner, -1).T
-        inverse[part, first + _BLOCK :] = inverse[first + _BLOCK :, part].T
+    _fill_upper(inverse)
     return inverse
+
+
+def _fill_upper(matrix: Float64) -> None:
+    """Copy the lower triangle to the upper one, in blocks, without a second matrix."""
+    for first in range(0, len(matrix), _BLOCK):
+        part, rest = slice(first, first + _BLOCK), slice(first + _BLOCK, None)
+        corner = np.tril(matrix[part, part])
+        matrix[part, part] = corner + np.tril(corner, -1).T
+        matrix[part, rest] = matrix[rest, part].T
 
 
 def _model_pieces(
     rbm: RBM, draws: int, seed: int, samples: WeightedConfigurations | None
 ) -> Iterator[WeightedConfigurations]:
-    """The states of the whole basis with their p(v), up to 20 sites, or samples, in pieces."""
+    """Yield, in pieces, all states with their p(v) up to 20 sites, or samples."""
     if samples is not None or rbm.visible > EXACT_SITES:
         bits, weight = samples or model_configurations(rbm, draws, seed)
         for first in range(0, len(weight), _PIECE):
@@ -259,7 +249,7 @@ def _model_pieces(
 
 
 def _factors_of_parameters(rbm: RBM) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(a, b) of each parameter with d log p~ / d theta = s_a v_b, where s_0 = v_0 = 1."""
+    """Return (a, b) of each parameter with d log p~ / d theta = s_a v_b, where s_0 = v_0 = 1."""
     hidden, visible = np.nonzero(rbm.mask)
     n, m = rbm.visible, rbm.hidden
     unit = np.concatenate([hidden + 1, np.zeros(n, np.int64), np.arange(1, m + 1)])
@@ -268,20 +258,19 @@ def _factors_of_parameters(rbm: RBM) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def _bits_of(sites: int) -> Float64:
-    """1 and the bits of every configuration, [2^sites, 1 + site]."""
+    """Return 1 and the bits of every configuration, [2^sites, 1 + site]."""
     bits = (np.arange(1 << sites)[:, None] >> np.arange(sites)) & 1
     return np.concatenate([np.ones((len(bits), 1)), bits], axis=1).astype(np.float64)
 
 
 def fisher_matrix(rbm: RBM, data: WeightedConfigurations) -> Float64:
-    """F = Cov_v of d log p~(v) / d theta, [parameter, parameter], over the given configurations.
+    """Return F = Cov_v of d log p~(v) / d theta over configurations, [parameter, parameter].
 
     With s_j = p(h_j = 1 | v) the derivatives are s_j v_i for each weight of the mask (row by row),
     v_i for each visible bias and s_j for each hidden bias, in that order. Over configurations of
     the model this is its Fisher information (Amari, Neural Comput. 10, 251 (1998)).
     """
-    given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
-    enumeration.sigmoid_in_place(given, data.weight)
+    given, _ = hidden_means(rbm, data)
     hidden, visible = np.nonzero(rbm.mask)
     features = np.concatenate([given[hidden] * data.bits[visible], data.bits, given])
     features -= (features @ data.weight)[:, None]

@@ -1,4 +1,4 @@
-"""log Z of an RBM by the method that fits, with its error: sum, contraction, annealing, bridge."""
+"""log Z of an RBM with its error, by a sum, by variable elimination or by annealing."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_DRAW_UNITS, PARTITION_UNITS
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
-from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.inference.ais import anneal, base_of, log_mean
 from psiprune.inference.variable_elimination import (
     Contraction,
@@ -23,24 +22,24 @@ from psiprune.inference.variable_elimination import (
     plan_contraction,
 )
 from psiprune.rbm import gibbs
-from psiprune.rbm.model import RBM
+from psiprune.rbm.model import RBM, Data
 
 Float64 = NDArray[np.float64]
 _LOG = logging.getLogger(__name__)
 METHODS = ("sum", "contraction", "annealing")
-#: An exact method is taken where its estimate stays below this, in seconds on one core: about a
-#: minute on two. One number for all machines, so that they choose the same method.
+#: An exact method is used where its estimated time is below this, in seconds on one core: about a
+#: minute on two. The estimate is the same on all machines, so that they choose the same method.
 EXACT_SECONDS = 120.0
-#: Below this effective sample size an error bar means little.
+#: Below this effective sample size an error bar is unreliable.
 FEWEST_EFFECTIVE = 30.0
 # Measured on one core of a recent x86-64 server, nanoseconds.
 _SUM_NS = 1.1  # for each state and each unit of the larger layer
 _CONTRACTION_NS, _CONTRACTION_UNIT_NS = 25.0, 20e3  # for each term added, and each unit
-_GAP = 4.0  # standard errors by which forward and backward runs may differ
+_GAP = 4.0  # standard errors by which forward and reverse runs may differ
 _GUIDES, _GUIDE_STEPS = 4032, 100  # chains that give the base its means: 36 full tiles
 _SETTLE = 1000  # Gibbs steps from a random start
-_MOST_BITS = 1 << 30  # of draws; each takes a byte, and float64 numbers are made of it
-_DRAWS_SECONDS = 2.0  # longest contraction, by its estimate, that is done for the sake of draws
+_MOST_BITS = 1 << 30  # of draws; each takes a byte, and float64 arrays are made of them
+_DRAWS_SECONDS = 2.0  # longest estimated contraction that is done to get draws
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,13 @@ class LogPartition:
     Attributes:
         value: log Z = log sum_v p~(v), natural log.
         error: its standard error; 0 where exact up to float64 rounding.
-        method: how it was found, in words.
+        method: how it was computed.
         effective_sample_size: (sum w)^2 / sum w^2 of the weights w; None where exact.
-        diagnostics: what else there is to know. `estimated_seconds` on one core; for a contraction
-            `width` and `operations`; for annealing `reverse`, the value of the backward run, with
-            `reverse_error`, `reverse_effective_sample_size` and, in words, `reverse_start`;
-            `lower_bound` and `upper_bound` from the means of log w, which hold up to their noise;
-            `warning`, in words, where the value is not to be trusted.
+        diagnostics: `estimated_seconds` on one core; for a contraction `width` and `operations`;
+            for annealing `reverse`, the value of the reverse run, with `reverse_error`,
+            `reverse_effective_sample_size` and `reverse_start`, a description; `lower_bound` and
+            `upper_bound` from the means of log w, which hold up to their noise; `warning`, where
+            the value cannot be trusted.
     """
 
     value: float
@@ -65,9 +64,13 @@ class LogPartition:
     effective_sample_size: float | None = None
     diagnostics: Mapping[str, float | str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return value, error and method in one line."""
+        return f"LogPartition({self.value:.10g} +- {self.error:.2g}, {self.method})"
+
     @property
     def warning(self) -> str:
-        """Why the value is not to be trusted; empty if nothing speaks against it."""
+        """Why the value cannot be trusted; empty if no problem was detected."""
         return str(self.diagnostics.get("warning", ""))
 
 
@@ -76,12 +79,12 @@ def log_partition(
     rbm: RBM,
     *,
     method: str | None = None,
-    data: Shots | ArrayLike | None = None,
+    data: Data | None = None,
     chains: int = 1000,
     temperatures: int = 2000,
     seed: int = 0,
 ) -> LogPartition:
-    """log Z by the method that fits: the cheaper exact one below about a minute, else annealing.
+    """Return log Z by the cheaper exact method where that takes up to a minute, else by annealing.
 
     Estimates, in seconds on one core of a recent server:
         "sum":         1.1e-9 * 2^n * m, n and m the units of the smaller and the larger layer
@@ -91,55 +94,60 @@ def log_partition(
     Args:
         rbm: the RBM.
         method: forces "sum", "contraction" or "annealing".
-        data: see `annealed_log_partition`; not used by exact methods.
-        chains: likewise.
-        temperatures: likewise.
-        seed: of annealing.
+        data: measured bits for the start of annealing; this and the rest are for annealing only.
+        chains: independent chains in each direction.
+        temperatures: changes of beta, equal steps from 0 to 1; a Gibbs step after each.
+        seed: the same seed gives the same result on any number of threads.
 
     Raises:
-        InputError: the method is not known or impossible for this RBM, or an argument is out of
-            range; one line says which.
+        InputError: the method is unknown or impossible for this RBM, or an argument is out of
+            range.
     """
     if method is not None and method not in METHODS:
         raise InputError(f"method: must be one of {', '.join(METHODS)}, found {method!r}")
-    check_count("chains", chains, 2)
-    check_count("temperatures", temperatures, 2)
-    check_seed(seed)
-    bits = None if data is None else _bits(rbm, data)
+    chains = check_count("chains", chains, 2)
+    temperatures = check_count("temperatures", temperatures, 2)
+    seed = check_seed(seed)
+    bits = None if data is None else rbm.check_bits(data)
     if method != "annealing":
-        candidates = _exact_candidates(rbm, method)
-        estimate, find = min(candidates, key=lambda candidate: candidate[0], default=(np.inf, None))
-        if find is not None and (method is not None or estimate <= EXACT_SECONDS):
-            found = find()
-            _LOG.info("log Z by %s", found.method)
-            return found
-    found = annealed_log_partition(
-        rbm, data=bits, chains=chains, temperatures=temperatures, seed=seed
-    )
-    _LOG.info("log Z by %s: %.6g +- %.2g", found.method, found.value, found.error)
-    if found.warning:
-        _LOG.warning("log Z: %s", found.warning)
-    return found
+        seconds = EXACT_SECONDS if method is None else np.inf
+        exact = _cheapest(_exact_candidates(rbm, method), seconds)
+        if exact is not None:
+            _LOG.info("log Z by %s", exact.method)
+            return exact
+    annealed = annealed_log_partition(rbm, bits, chains, temperatures, seed)
+    _LOG.info("log Z by %s: %.6g +- %.2g", annealed.method, annealed.value, annealed.error)
+    if annealed.warning:
+        _LOG.warning("log Z: %s", annealed.warning)
+    return annealed
 
 
 @single_blas_thread()
 def exact_log_partition(rbm: RBM, seconds: float = EXACT_SECONDS) -> LogPartition | None:
-    """log Z by the cheaper exact method, or None where that would take longer on one core."""
-    candidates = _exact_candidates(rbm, None)
-    estimate, find = min(candidates, key=lambda candidate: candidate[0], default=(np.inf, None))
-    return find() if find is not None and estimate <= seconds else None
+    """Return log Z by the cheaper exact method, or None where it would take longer on one core."""
+    return _cheapest(_exact_candidates(rbm, None), seconds)
 
 
-def _exact_candidates(
-    rbm: RBM, method: str | None
-) -> list[tuple[float, Callable[[], LogPartition]]]:
-    """(estimated seconds, how to find it) of each exact method, or of the one asked for."""
-    found: list[tuple[float, Callable[[], LogPartition]]] = []
+#: Estimated seconds, and the function that computes log Z.
+Candidate = tuple[float, Callable[[], LogPartition]]
+
+
+def _cheapest(candidates: list[Candidate], seconds: float) -> LogPartition | None:
+    """Compute log Z by the candidate of the lowest estimate, or None if that is too long."""
+    if not candidates:
+        return None
+    estimate, compute = min(candidates, key=lambda candidate: candidate[0])
+    return compute() if estimate <= seconds else None
+
+
+def _exact_candidates(rbm: RBM, method: str | None) -> list[Candidate]:
+    """Return the exact methods that are possible, or the one asked for."""
+    candidates: list[Candidate] = []
     small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()
     units = min(small.visible, small.hidden)
     seconds = _SUM_NS * 1e-9 * 2.0**units * max(small.visible, small.hidden)
     if method == "sum" or (method is None and units <= PARTITION_UNITS):
-        found.append((seconds, lambda: _by_sum(rbm, small, seconds)))
+        candidates.append((seconds, lambda: _by_sum(rbm, small, seconds)))
     if method == "contraction" or (method is None and seconds > 0.1):
         try:
             plan = plan_contraction(rbm)
@@ -147,22 +155,17 @@ def _exact_candidates(
             if method is not None:
                 raise
         else:
-            found.append((_contraction_seconds(plan), lambda: _by_contraction(plan)))
-    return found
+            candidates.append((_contraction_seconds(plan), lambda: _by_contraction(plan)))
+    return candidates
 
 
 def _by_sum(rbm: RBM, small: RBM, seconds: float) -> LogPartition:
     units = min(small.visible, small.hidden)
-    # The compact RBM's p~ differs by a constant factor, the same for every v.
+    # p~ of the compact RBM differs by a constant factor, the same for every v.
     empty = np.zeros((1, rbm.visible), np.uint8)
     lost = rbm.log_prob_unnormalized(empty) - small.log_prob_unnormalized(empty)
-    return LogPartition(
-        small.log_partition() + float(lost[0]),
-        0.0,
-        f"sum over 2^{units} states",
-        None,
-        {"estimated_seconds": seconds},
-    )
+    value, method = small.log_partition() + float(lost[0]), f"sum over 2^{units} states"
+    return LogPartition(value, 0.0, method, diagnostics={"estimated_seconds": seconds})
 
 
 def _contraction_seconds(plan: Contraction) -> float:
@@ -170,109 +173,78 @@ def _contraction_seconds(plan: Contraction) -> float:
 
 
 def _by_contraction(plan: Contraction) -> LogPartition:
-    return LogPartition(
-        contract(plan),
-        0.0,
-        f"contraction of width {plan.width}",
-        None,
-        {
-            "estimated_seconds": _contraction_seconds(plan),
-            "width": plan.width,
-            "operations": plan.operations,
-        },
-    )
+    diagnostics = {
+        "estimated_seconds": _contraction_seconds(plan),
+        "width": plan.width,
+        "operations": plan.operations,
+    }
+    method = f"contraction of width {plan.width}"
+    return LogPartition(contract(plan), 0.0, method, diagnostics=diagnostics)
 
 
-@single_blas_thread()
 def annealed_log_partition(
-    rbm: RBM,
-    *,
-    data: Shots | ArrayLike | None = None,
-    chains: int = 1000,
-    temperatures: int = 2000,
-    seed: int = 0,
+    rbm: RBM, bits: NDArray[np.uint8] | None, chains: int, temperatures: int, seed: int
 ) -> LogPartition:
-    """log Z by annealed importance sampling, and by the reverse run as a check; see `annealing`.
+    """Return log Z by annealed importance sampling, checked by the reverse run; see `ais`.
 
-    The base has the means of `data`, or else of short chains of the RBM. The reverse run starts at
-    exact draws where a layer has at most 20 units or a contraction gives them in seconds, else at
-    chains of 1000 steps, from random configurations and, if there are data, half of them from data.
+    The base has the means of bits [shot, site], or else of short chains of the RBM. The reverse run
+    starts at exact draws where `independent_draws` gives them, else at chains of 1000 steps from
+    random configurations and, if there are bits, half of them from these.
 
-    Args:
-        rbm: the RBM.
-        data: measured bits [shot, site], if there are any.
-        chains: independent chains in each direction.
-        temperatures: changes of beta, equal steps from 0 to 1; a Gibbs step after each.
-        seed: the same seed gives the same result on any number of threads.
-
-    Returns:
-        The forward value. Activations in float32 leave about 1e-6 |log Z| beside its error. There
-        is a `warning` if both directions differ by more than 4 standard errors, or an effective
-        sample size is below 30: then more temperatures are needed, or the chains that start the
-        reverse run are stuck.
-
-    Raises:
-        InputError: data do not fit the RBM, or a number is out of range.
+    The value is the forward one. Activations in float32 add an error of about 1e-6 |log Z|. There
+    is a `warning` if both directions differ by more than 4 standard errors, or an effective sample
+    size is below 30: then more temperatures are needed, or the chains that start the reverse run
+    are stuck.
     """
-    chains = check_count("chains", chains, 2)
-    temperatures = check_count("temperatures", temperatures, 2)
-    seed = check_seed(seed)
-    bits = None if data is None else _bits(rbm, data)
-    if bits is None:
-        free = gibbs.random_start(_GUIDES, rbm.visible, seed)
-        guide = gibbs.advance(gibbs.start_chains(rbm.machine, free, seed), _GUIDE_STEPS).bits
-    else:
-        guide = bits
+    guide = bits
+    if guide is None:
+        start = gibbs.random_start(_GUIDES, rbm.visible, seed)
+        guide = gibbs.step(gibbs.start_chains(rbm.compiled, start, seed), _GUIDE_STEPS).bits
     base = base_of(rbm, guide)
     betas = np.linspace(0.0, 1.0, temperatures + 1)
-    there, _ = anneal(rbm, base, base.draws(chains, seed), betas, seed)
-    forward, error, size = log_mean(there)
-    words, start = _draws_of(rbm, bits, chains, seed)
-    back, _ = anneal(rbm, base, start, betas[::-1], seed)
-    reverse, reverse_error, reverse_size = log_mean(back)
-    value, reverse = base.log_partition + forward, base.log_partition - reverse
+    forward, _ = anneal(rbm, base, base.draws(chains, seed), betas, seed)
+    log_ratio, error, size = log_mean(forward)
+    reverse_start, start = _reverse_start(rbm, bits, chains, seed)
+    backward, _ = anneal(rbm, base, start, betas[::-1], seed)
+    reverse, reverse_error, reverse_size = log_mean(backward)
+    value, reverse = base.log_partition + log_ratio, base.log_partition - reverse
     diagnostics: dict[str, float | str] = {
         "reverse": reverse,
         "reverse_error": reverse_error,
         "reverse_effective_sample_size": reverse_size,
-        "reverse_start": words,
-        "lower_bound": base.log_partition + float(there.mean()),
-        "upper_bound": base.log_partition - float(back.mean()),
+        "reverse_start": reverse_start,
+        "lower_bound": base.log_partition + float(forward.mean()),
+        "upper_bound": base.log_partition - float(backward.mean()),
     }
     gap, allowed = reverse - value, _GAP * float(np.hypot(error, reverse_error))
     allowed += 1e-4 + 1e-6 * abs(value)  # activations are float32
     if abs(gap) > allowed:
         diagnostics["warning"] = (
-            f"annealing there and back gives log Z = {value:.4g} and {reverse:.4g}, which differ "
-            f"by more than their errors allow ({allowed:.2g}); use more temperatures"
+            f"annealing forward and in reverse gives log Z = {value:.4g} and {reverse:.4g}, which "
+            f"differ by more than their errors allow ({allowed:.2g}); use more temperatures"
         )
     elif min(size, reverse_size) < min(FEWEST_EFFECTIVE, 0.3 * chains):
         diagnostics["warning"] = (
             f"annealing has an effective sample size of {min(size, reverse_size):.2g} of {chains} "
             "chains; use more temperatures"
         )
-    return LogPartition(
-        value,
-        error,
-        f"annealing, {chains} chains, {temperatures} temperatures",
-        size,
-        diagnostics,
-    )
+    method = f"annealing, {chains} chains, {temperatures} temperatures"
+    return LogPartition(value, error, method, size, diagnostics)
 
 
 def independent_draws(rbm: RBM, shots: int, *, seed: int = 0) -> NDArray[np.uint8] | None:
-    """Independent draws from p(v), uint8 [shot, visible], or None where only chains give any.
+    """Return independent draws from p(v), uint8 [shot, visible], or None where only chains can.
 
-    By a table over the smaller layer up to 25 units, hidden units of at most one weight not
-    counted, else by a contraction of seconds.
+    By a table over the smaller layer up to 25 units, without hidden units of at most one weight,
+    else by a contraction of up to 2 seconds.
 
     Raises:
-        InputError: more than 2^30 bits are asked for, whatever gives them.
+        InputError: more than 2^30 bits are asked for.
     """
     if shots * rbm.visible > _MOST_BITS:
         raise InputError(
-            f"draws: {shots} of {rbm.visible} sites are more than the {_MOST_BITS} bits that fit "
-            "in memory here; ask for fewer"
+            f"draws: {shots:,} of {rbm.visible} sites exceed {_MOST_BITS:,} bits, a limit of "
+            f"memory; use at most {_MOST_BITS // rbm.visible:,}"
         )
     small = rbm if min(rbm.visible, rbm.hidden) <= EXACT_DRAW_UNITS else rbm.compact()
     if min(small.visible, small.hidden) <= EXACT_DRAW_UNITS:
@@ -286,23 +258,17 @@ def independent_draws(rbm: RBM, shots: int, *, seed: int = 0) -> NDArray[np.uint
     return None
 
 
-def _draws_of(
+def _reverse_start(
     rbm: RBM, data: NDArray[np.uint8] | None, chains: int, seed: int
 ) -> tuple[str, NDArray[np.uint8]]:
-    """Where the reverse run starts: in words, and the configurations [chain, site]."""
+    """Return where the reverse run starts: a description and configurations [chain, site]."""
     independent = independent_draws(rbm, chains, seed=seed)
     if independent is not None:
         return "independent draws", independent
     start = gibbs.random_start(chains, rbm.visible, seed)
     words = f"chains of {_SETTLE} steps from random configurations"
     if data is not None:
-        half = chains // 2
-        start[:half] = data[
-            generator_for(seed, Stream.REVERSE_AIS_START).integers(0, len(data), half)
-        ]
+        generator = generator_for(seed, Stream.REVERSE_AIS_START)
+        start[: chains // 2] = data[generator.integers(0, len(data), chains // 2)]
         words += " and data"
-    return words, gibbs.advance(gibbs.start_chains(rbm.machine, start, seed), _SETTLE).bits
-
-
-def _bits(rbm: RBM, data: Shots | ArrayLike) -> NDArray[np.uint8]:
-    return check_sites(as_shots(data), rbm.visible, "the RBM").bits
+    return words, gibbs.step(gibbs.start_chains(rbm.compiled, start, seed), _SETTLE).bits

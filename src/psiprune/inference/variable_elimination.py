@@ -1,17 +1,17 @@
-"""Exact sums over all states of a sparse RBM, by summing out one unit after the other.
+"""Exact sums over all states of a sparse RBM by variable elimination, one unit after the other.
 
 The RBM is a graph of N + N_h units, unit i the visible unit i and unit N + j the hidden unit j.
 Summing out a unit leaves a table over its neighbours, which become neighbours of one another
-(Bertele & Brioschi 1972; Dechter, Artif. Intell. 113, 41 (1999)). The cost is set by the largest
-table, 2^width numbers, hence by the order. Each order tried takes next the unit that adds the
-fewest edges ("min fill") or has the fewest neighbours, ties broken at random. For these graphs
-that beats greedy paths for tensor networks: on a 100 x 50 RBM with hidden units on 10 adjacent
-sites, with 200 and with 300 random weights, one min-fill order has widths 7, 15 and 29 and takes
-0.06 s; the best of 32 random greedy paths of cotengra 0.8.3 has 12, 16 and 35 after 1 to 8 s.
+(Bertele & Brioschi 1972; Dechter, Artif. Intell. 113, 41 (1999)). The largest table, 2^width
+numbers, and so the order sets the cost. Each order tried next takes the unit that adds the fewest
+edges ("min fill") or has the fewest neighbours, with ties broken at random. For these graphs that
+beats greedy paths for tensor networks: on a 100 x 50 RBM with hidden units on 10 adjacent sites,
+with 200 and with 300 random weights, one min-fill order has widths 7, 15 and 29 and takes 0.06 s;
+the best of 32 random greedy paths of cotengra 0.8.3 has 12, 16 and 35 after 1 to 8 s.
 
-All tables hold logarithms, so nothing overflows and, unlike with one exponent a table, no entry is
-lost that a later factor would have made large: |W| = 50 on ten sites spans exp(+-500).
-Connected components need no care: their tables never meet.
+Tables hold logarithms, so nothing overflows and, unlike with one exponent per table, no entry is
+lost that a later factor would make large: |W| = 50 on ten sites spans exp(+-500). Connected
+components need no special treatment: their tables never share a unit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import ELIMINATION_BYTES, ELIMINATION_WIDTH
 from psiprune.core.random import Stream, generator_for
+from psiprune.core.repr import one_line
 from psiprune.core.validation import check_count, check_seed
 from psiprune.kernels import enumeration
 from psiprune.rbm.likelihood import Moments
@@ -35,9 +37,10 @@ Float64 = NDArray[np.float64]
 _TRIES = 16
 
 
+@one_line
 @dataclass(frozen=True, eq=False)
 class Contraction:
-    """The order in which the units of an RBM are summed out, and what that costs.
+    """The order in which the units of an RBM are summed out, and its cost.
 
     Attributes:
         rbm: the RBM.
@@ -56,13 +59,13 @@ class Contraction:
 
     @property
     def operations(self) -> int:
-        """Terms added: 2^(1 + width of the table) for each unit, summed over the units."""
+        """Number of terms added: 2^(1 + width of the table) for each unit."""
         return sum(2 << len(scope) for scope in self.scopes)
 
     @cached_property
     def memory(self) -> int:
-        """Bytes of all tables that exist at a time while log Z is found, at most."""
-        waiting: dict[int, int] = {}  # the unit at which tables are used up -> their numbers
+        """Peak bytes of all tables while log Z is computed."""
+        waiting: dict[int, int] = {}  # numbers in tables, by the unit that uses them up
         largest = 0
         for unit, scope in zip(self.order, self.scopes, strict=True):
             size = 1 << len(scope)
@@ -74,15 +77,15 @@ class Contraction:
 
     @property
     def memory_of_moments(self) -> int:
-        """Bytes needed for moments and draws, which keep all tables."""
+        """Peak bytes for moments and draws, which store all tables."""
         return self.memory + 16 * sum(1 << len(scope) for scope in self.scopes)
 
 
 def plan_contraction(rbm: RBM) -> Contraction:
-    """Find an order to sum out the units; cheap, and the same each time. Weights of 0 are no edges.
+    """Find an order to sum out the units, fast and deterministic. Weights of 0 are no edges.
 
     Raises:
-        InputError: no order found keeps tables to 2^25 numbers and to 1 GiB together.
+        InputError: no order was found with tables of at most 2^25 numbers and 1 GiB in total.
     """
     neighbours = [0] * (rbm.visible + rbm.hidden)  # a set of units is the bits of an int
     for j, i in np.argwhere(rbm.weights != 0):
@@ -90,8 +93,8 @@ def plan_contraction(rbm: RBM) -> Contraction:
         neighbours[rbm.visible + int(j)] |= 1 << int(i)
     generator = generator_for(0, Stream.ELIMINATION_ORDER)
     best: tuple[float, list[int]] = (float(1 << (ELIMINATION_WIDTH + 12)), [])
-    # In any order some table is over at least as many units as the least connected one has.
-    hopeless = min(around.bit_count() for around in neighbours) > ELIMINATION_WIDTH
+    # In any order some table is over at least the smallest number of neighbours.
+    hopeless = min(near.bit_count() for near in neighbours) > ELIMINATION_WIDTH
     for attempt in range(0 if hopeless else _TRIES):
         jitter = generator.random(len(neighbours)) if attempt else np.zeros(len(neighbours))
         for by_fill in (False, True):
@@ -108,27 +111,22 @@ def plan_contraction(rbm: RBM) -> Contraction:
 
 
 def contract(plan: Contraction) -> float:
-    """log Z = log sum_v p~(v), exact up to float64 rounding."""
-    return _sum_out(plan, kept=False)[0]
+    """Return log Z = log sum_v p~(v), exact up to float64 rounding."""
+    return _sum_out(plan, store=False)[0]
 
 
 def moments(plan: Contraction) -> Moments:
-    """<h_j v_i> for each weight that is not 0 (else 0), <v_i> and <h_j>, exact.
+    """Return the exact <h_j v_i> of each weight that is not 0 (else 0), <v_i> and <h_j>.
 
     Raises:
         InputError: the tables take more than 1 GiB.
     """
     _check_memory(plan.memory_of_moments)
-    return _moments(plan, _sum_out(plan, kept=True)[1])
-
-
-def marginals(plan: Contraction) -> Float64:
-    """<v_i>, the probability that bit i is 1, exact, [visible]. Errors as `moments`."""
-    return moments(plan).visible
+    return _moments(plan, _sum_out(plan, store=True)[1])
 
 
 def pair_means(plan: Contraction, pairs: ArrayLike) -> Float64:
-    """<v_i v_j> for pairs (i, j) of sites, [pair, 2] -> [pair], exact.
+    """Return the exact <v_i v_j> for pairs (i, j) of sites, [pair, 2] -> [pair].
 
     <v_i v_j> = <v_i> <v_j | v_i = 1>: one more contraction for each distinct first site.
 
@@ -143,26 +141,26 @@ def pair_means(plan: Contraction, pairs: ArrayLike) -> Float64:
         raise InputError(
             f"pairs: sites must be from 0 to {sites - 1}, found {table.tolist()}"[:120]
         )
-    means = marginals(plan)
+    means = moments(plan).visible
     out = np.empty(len(table))
     for i in np.unique(table[:, 0]):
-        chosen = table[:, 0] == i
-        given = _moments(plan, _sum_out(plan, kept=True, fixed=int(i))[1]).visible
-        out[chosen] = means[i] * given[table[chosen, 1]]
+        rows = table[:, 0] == i
+        given = _moments(plan, _sum_out(plan, store=True, fixed=int(i))[1]).visible
+        out[rows] = means[i] * given[table[rows, 1]]
     return out
 
 
 def contraction_draws(plan: Contraction, shots: int, *, seed: int = 0) -> NDArray[np.uint8]:
-    """Independent draws from p(v), exact up to rounding: uint8 [shot, visible].
+    """Return independent draws from p(v), exact up to rounding: uint8 [shot, visible].
 
-    Units are drawn in the opposite order, each given those that its table is over.
+    Units are drawn in reverse order, each given those that its table is over.
 
     Raises:
         InputError: shots < 1, the seed is out of range, or the tables take more than 1 GiB.
     """
     shots, seed = check_count("shots", shots, 1), check_seed(seed)
     _check_memory(plan.memory_of_moments)
-    given = _sum_out(plan, kept=True)[1]
+    given = _sum_out(plan, store=True)[1]
     generator = generator_for(seed, Stream.ELIMINATION_DRAWS)
     drawn = np.zeros((len(plan.order), shots), np.uint8)
     for unit, scope, prob in reversed(list(zip(plan.order, plan.scopes, given, strict=True))):
@@ -176,7 +174,7 @@ def contraction_draws(plan: Contraction, shots: int, *, seed: int = 0) -> NDArra
 def _better_order(
     neighbours: Sequence[int], by_fill: bool, jitter: Sequence[float], best: tuple[float, list[int]]
 ) -> tuple[float, list[int]]:
-    """The greedy order with its operations, or `best` where that is cheaper."""
+    """Return the operations and the greedy order, or `best` where that is cheaper."""
     near = dict(enumerate(neighbours))
 
     def score(unit: int) -> tuple[int, float]:
@@ -206,7 +204,7 @@ def _better_order(
 
 
 def _units(bits: int) -> list[int]:
-    """The units of a set."""
+    """Return the units of a set."""
     units = []
     while bits:
         low = bits & -bits
@@ -231,21 +229,22 @@ def _check_memory(needed: int) -> None:
     if needed > ELIMINATION_BYTES:
         raise InputError(
             f"rbm: contraction needs {needed / 2**30:.1f} GiB, more than "
-            f"{ELIMINATION_BYTES / 2**30:g} GiB; prune further"
+            f"{ELIMINATION_BYTES / 2**30:g} GiB; use method 'annealing' or Gibbs chains, or prune "
+            "further"
         )
 
 
 def _sum_out(
-    plan: Contraction, *, kept: bool, fixed: int | None = None
+    plan: Contraction, *, store: bool, fixed: int | None = None
 ) -> tuple[float, list[Float64]]:
-    """log Z and, if kept, p(unit = 1 | scope) for each unit in order, flat [2^len(scope)].
+    """Return log Z and, if `store`, p(unit = 1 | scope) of each unit in order, [2^len(scope)].
 
-    With `fixed` only the states in which that unit is 1 count.
+    With `fixed` the sum is over the states in which that unit is 1.
     """
     rbm, visible = plan.rbm, plan.rbm.visible
     bias = np.concatenate([rbm.visible_bias, rbm.hidden_bias])
     place = {unit: k for k, unit in enumerate(plan.order)}
-    weights: list[dict[int, float]] = [{} for _ in plan.order]  # of the earlier unit of an edge
+    weights: list[dict[int, float]] = [{} for _ in plan.order]  # [earlier unit][later unit]
     for j, i in np.argwhere(rbm.weights != 0):
         first, second = sorted((int(i), visible + int(j)), key=place.__getitem__)
         weights[first][second] = float(rbm.weights[j, i])
@@ -259,39 +258,35 @@ def _sum_out(
         zero = np.full(len(one), 0.0 if unit != fixed else -np.inf)
         for inner, table in tables.pop(unit, []):
             # inner[0] is this unit: of all units in the table it is the first to be summed out.
-            held, spread = _runs(inner[1:], scope)
+            inner_shape, shape = _shapes(inner[1:], scope)
             for target, half in zip((zero, one), np.split(table, 2), strict=True):
-                target.reshape(spread)[...] += half.reshape(held)
+                target.reshape(shape)[...] += half.reshape(inner_shape)
         enumeration.sum_unit(zero, one)
         if scope:
             tables.setdefault(scope[0], []).append((scope, zero))
         else:
             log_z += float(zero[0])
-        if kept:
+        if store:
             given.append(one)
     return log_z, given
 
 
-def _runs(inner: tuple[int, ...], outer: tuple[int, ...]) -> tuple[list[int], list[int]]:
-    """Shapes that broadcast a flat table over `inner` against one over `outer`, few axes each."""
-    held, spread = [1], [1]
+def _shapes(inner: tuple[int, ...], outer: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Return shapes that broadcast a flat table over `inner` against one over `outer`.
+
+    One axis for each run of units that are all in `inner`, or all not.
+    """
     inside = set(inner)
-    before: bool | None = None
-    for unit in outer:
-        here = unit in inside
-        if here != before:
-            held.append(1)
-            spread.append(1)
-        held[-1] *= 2 if here else 1
-        spread[-1] *= 2
-        before = here
-    return held, spread
+    members = groupby(unit in inside for unit in outer)
+    runs = [(is_inner, 1 << len(list(run))) for is_inner, run in members]
+    inner_shape = [1, *(size if is_inner else 1 for is_inner, size in runs)]
+    return inner_shape, [1, *(size for _, size in runs)]
 
 
 def _moments(plan: Contraction, given: list[Float64]) -> Moments:
-    """Averages from p(unit = 1 | scope), units in the opposite order, each given its scope.
+    """Return averages from p(unit = 1 | scope), units in reverse order, each given its scope.
 
-    Probabilities here, not logarithms: what underflows adds nothing to an average.
+    Probabilities, not logarithms: a probability that underflows does not change an average.
     """
     rbm, visible = plan.rbm, plan.rbm.visible
     children: dict[int, list[int]] = {}
@@ -314,7 +309,7 @@ def _moments(plan: Contraction, given: list[Float64]) -> Moments:
         if unit in children:
             joint = np.concatenate([prob - one, one])
             for child in children[unit]:
-                held, spread = _runs(scope_of[child], (unit, *scope))
-                gone = tuple(k for k in range(len(held)) if held[k] != spread[k])
-                of_scope[child] = joint.reshape(spread).sum(axis=gone).reshape(-1)
+                child_shape, shape = _shapes(scope_of[child], (unit, *scope))
+                summed = tuple(k for k in range(len(shape)) if child_shape[k] != shape[k])
+                of_scope[child] = joint.reshape(shape).sum(axis=summed).reshape(-1)
     return Moments(both, mean[:visible], mean[visible:])

@@ -1,39 +1,34 @@
-"""What a run folder is made of, by its configuration: how far it is and how to go on."""
+"""What a finished run folder contains, by its configuration, and how to resume a run."""
 
 from __future__ import annotations
 
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
-from psiprune.experiments.ablation import MODELS, STARTS
-from psiprune.experiments.ensemble import seeds_of
-from psiprune.experiments.frontier import CLUSTER, PAPER, PRUNED, RANDOM, rewired_counts
-from psiprune.experiments.pruning_path import level_file
+from psiprune.experiments import ablation, frontier, sparse, study
+from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.settings import (
     AblationSettings,
-    EnsembleSettings,
     FrontierSettings,
     PathSettings,
     RewirePathSettings,
     SparseSettings,
     StudySettings,
 )
-from psiprune.experiments.sparse import MASKED
-from psiprune.io.netcdf import read_dataset
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import stages_of
-from psiprune.reconstruction.dataset import choice_file
+from psiprune.reconstruction import dataset as reconstruction
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.sweeps.points import points_of
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import TABLE
 
-#: The commands that make run folders, and their configurations.
+#: The commands that make run folders, and their settings.
 COMMANDS: Mapping[str, type[Settings]] = {
     "study": StudySettings,
     "sparse": SparseSettings,
@@ -45,21 +40,20 @@ COMMANDS: Mapping[str, type[Settings]] = {
     "reconstruct": ReconstructSettings,
     "sweep": SweepSettings,
 }
-#: How a run is taken up again; of most by its own configuration alone.
-_RESUME: Mapping[str, str] = {
-    "prune": "psiprune prune RBM SHOTS --out {folder}, with the same files and the options that "
-    "config.toml tells",
-    "rewire": "psiprune rewire RBM SHOTS --out {folder}, with the same files and the options that "
-    "config.toml tells",
+#: How a run is resumed; most need only its configuration.
+_RESUME = "psiprune {command} --config {config} --out {folder}"
+_RESUME_PATH = "psiprune {command} RBM SHOTS --out {folder}, with the same files and options"
+_RESUMES: Mapping[str, str] = {
+    "prune": _RESUME_PATH,
+    "rewire": _RESUME_PATH,
     "reconstruct": "psiprune reconstruct SHOTS --config {config} --out {folder}, with the same "
     "shots",
     "sweep": "psiprune sweep {config} --out {folder}",
 }
-_OWN = "psiprune {command} --config {config} --out {folder}"
 
 
 class Contents(NamedTuple):
-    """The command of a run, the files that a finished one has, and how it is taken up again."""
+    """Command of a run, files of a finished one (relative, the result last), how to resume it."""
 
     command: str
     files: tuple[Path, ...]
@@ -67,18 +61,18 @@ class Contents(NamedTuple):
 
 
 def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
-    """What a run of this configuration is made of; None for a command that is not known here.
+    """Return what a run of this configuration contains; None if no command has such settings.
 
     Args:
-        folder: of the run; the files are relative to it. Of a search it is read which there are.
+        folder: of the run; a search decides which RBMs it needs, and its result lists them.
         config: the tables of its config.toml.
     """
     for command, model in COMMANDS.items():
         try:
-            settings = model(**_whole(model, config))
+            settings = model(**_all_keys(model, config))
         except InputError:
             continue
-        resume = _RESUME.get(command, _OWN).format(
+        resume = _RESUMES.get(command, _RESUME).format(
             command=command,
             folder=shlex.quote(str(folder)),
             config=shlex.quote(str(folder / "config.toml")),
@@ -87,11 +81,11 @@ def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
     return None
 
 
-def _whole(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The configuration with all keys of a model, if it is of that model.
+def _all_keys(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add the keys that a run leaves out because they are None.
 
-    A run writes all keys but those that are None, which tells one model from another. A sweep
-    writes those alone that were given, of which no other has the like.
+    All keys together tell one model from another. A sweep writes only the keys it was given, which
+    are unique to it.
     """
     if model is SweepSettings and config:
         return config
@@ -99,7 +93,7 @@ def _whole(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, Any
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The tables of a run's config.toml.
+    """Return the tables of a run's config.toml.
 
     Raises:
         InputError: it cannot be read.
@@ -111,89 +105,29 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{file}: cannot be read: {error}") from None
 
 
-def _files(settings: Settings, folder: Path) -> Iterator[Path]:
-    """The files of a finished run, its result last.
-
-    A search decides on its way which RBMs it needs. What that of `reconstruct` has needed stands in
-    its result; `prune --until` keeps no such list, so what lies between its ends is left out here.
-    """
-    match settings:
-        case PathSettings(until=None):
-            yield from _levels(settings.prune.levels)
-        case PathSettings():
-            yield from (level_file(Path(), 0), Path("smallest.nc"))
-        case RewirePathSettings():
-            yield from _levels(settings.rewire.rounds)
-        case PaperSettings():
-            yield from (Path(stage.name) / stage.file for stage in stages_of(settings))
-            yield from map(Path, ("timing.json", "claims.json", "report.html"))
-        case ReconstructSettings():
-            yield Path("split.nc")
-            seeds = range(settings.seed, settings.seed + settings.seeds)
-            yield from (Path(f"ensemble/seed-{seed}.nc") for seed in seeds)
-            yield from _searched(settings, folder / "reconstruct.nc")
-            yield from map(Path, ("smallest.nc", "reconstruct.nc", "report.html"))
-        case SweepSettings():
-            # A finished point does not need its shared stages any more.
-            for point in points_of(settings):
-                yield point.last.result(Path())
-            yield Path(TABLE)
-        case EnsembleSettings():
-            yield from _ensemble(settings)
-
-
-def _searched(settings: ReconstructSettings, result: Path) -> Iterator[Path]:
-    """What a finished `reconstruct` has made on its way, by its result; nothing before it ends."""
-    try:
-        found = read_dataset(result, "reconstruct")
-        methods, rates = found["candidate_method"].values, found["candidate_learning_rate"].values
-        sizes, trials = found["candidate_hidden"].values, found["trial_name"].values
-        seeds = found["seed"].values
-    except (InputError, KeyError):  # not there yet, or damaged, which is told of it
-        return
-    for size, method, rate in zip(sizes, methods, rates, strict=True):
-        yield choice_file(int(size), str(method), float(rate))
-    yield from (Path(f"path/{name}.nc") for name in trials)
-    by_observable = settings.measure != "log_likelihood"
-    parts = ("test", "validation") if by_observable else ("test",)
-    yield from (Path(f"observed/seed-{seed}-{part}.nc") for seed in seeds for part in parts)
-    yield from (Path(f"observed/smallest-{of}.nc") for of in ("standing", "pairs", "test"))
-    if by_observable:
-        yield Path("observed/smallest-likelihood.nc")
-
-
-def _ensemble(settings: EnsembleSettings) -> Iterator[Path]:
-    for field in settings.fields:
-        folder = Path(f"h={field:g}")
-        yield from (folder / "state.nc", folder / "shots.nc")
-        for number, seed in enumerate(seeds_of(settings)):
-            yield from (folder / f"seed-{seed}" / file for file in _member(settings, number))
-    (name,) = (name for name, model in COMMANDS.items() if model is type(settings))
-    yield Path(f"{name}.nc")
-
-
-def _member(settings: EnsembleSettings, number: int) -> Iterator[Path]:
-    """The files of one seed, the `number`-th, in one phase."""
+def _files(settings: Settings, folder: Path) -> Iterable[Path]:
+    """Files of a finished run; `prune --until` records no list, so its inner levels are missing."""
     match settings:
         case StudySettings():
-            yield Path("history.nc")
-            yield from _levels(settings.prune.levels)
-        case AblationSettings():
-            yield from _levels(settings.levels)
-            for start in STARTS:
-                yield from (Path(f"broken-{start}-{share:g}.nc") for share in settings.shares)
-            yield from (Path(f"{model}.nc") for model in MODELS[1:])
+            return study.expected_files(settings)
+        case AblationSettings():  # before SparseSettings, which it inherits from
+            return ablation.expected_files(settings)
         case SparseSettings():
-            yield from _levels(settings.levels)
-            yield from (Path(f"{variant.replace('/', '-')}.nc") for variant in MASKED)
+            return sparse.expected_files(settings)
         case FrontierSettings():
-            variants = ["dense", PAPER, *PRUNED, CLUSTER]
-            if number < settings.costly_seeds:
-                if rewired_counts(settings):
-                    variants += [f"{kind}-rewired" for kind in (CLUSTER, RANDOM)]
-                variants += [f"surgeon-{width}" for width in settings.other_widths]
-            yield from (Path(f"{variant}.nc") for variant in variants)
-
-
-def _levels(last: int) -> Iterator[Path]:
-    return (level_file(Path(), step) for step in range(last + 1))
+            return frontier.expected_files(settings)
+        case ReconstructSettings():
+            return reconstruction.expected_files(settings, folder)
+        case PathSettings(until=None):
+            return map(Path, level_names(settings.prune.levels))
+        case PathSettings():
+            return map(Path, (*level_names(0), "smallest.nc"))
+        case RewirePathSettings():
+            return map(Path, level_names(settings.rewire.rounds))
+        case PaperSettings():
+            stages = (Path(stage.name) / stage.file for stage in stages_of(settings))
+            return (*stages, *map(Path, ("timing.json", "claims.json", "report.html")))
+        case SweepSettings():  # a finished point no longer needs its shared stages
+            points = (point.last.result(Path()) for point in points_of(settings))
+            return (*points, Path(TABLE))
+    raise NotImplementedError(type(settings).__name__)

@@ -1,4 +1,4 @@
-"""What a file or a run folder holds: shots, a state, an RBM, a dataset, a run; with warnings."""
+"""`describe`: what a file or a run folder contains, with warnings."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.data.diagnostics import DataWarning, ShotsDescription, describe_shots
-from psiprune.data.shots import Shots, read_shots
+from psiprune.data.shots import ShotsLike, read_shots
 from psiprune.experiments.settings import rarest
 from psiprune.inspect.contents import contents_of, read_config
-from psiprune.io.bytes import pipes_kept
+from psiprune.io.bytes import cached_pipes
 from psiprune.io.netcdf import kind_of, read_dataset, verify
 from psiprune.io.run import in_use
 from psiprune.metrics.against_state import reference_of
@@ -29,11 +29,20 @@ from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.states.mps import MPS, load_mps
 
 Float64 = NDArray[np.float64]
-_WIDTH, _CHANCE = 3, 0.05  # sites of a cluster, and how often chance may make one
+_WIDTH, _CHANCE = 3, 0.05  # sites of a cluster, and its largest p-value
 
 
-@dataclass(frozen=True, eq=False)
-class StateDescription:
+class _ShortRepr:
+    """Leaves arrays and mappings out of the repr."""
+
+    def __repr__(self) -> str:
+        """Type with all fields that are text or integers."""
+        short = {name: value for name, value in vars(self).items() if isinstance(value, int | str)}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in short.items())})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StateDescription(_ShortRepr):
     """A matrix product state; energies as in `MPS`, NaN where no Hamiltonian is known.
 
     Attributes:
@@ -44,7 +53,7 @@ class StateDescription:
         field, coupling: h and J.
         energy, energy_variance: <H> and <H^2> - <H>^2.
         exact_energy: of the ground state by free fermions.
-        truncation_error: the largest weight cut off at one bond.
+        truncation_error: the largest weight discarded at one bond.
         magnetization: <Z_i>, [site].
         abs_magnetization: <|m|>.
         neighbours: mean of <Z_i Z_{i+1}> over the bonds.
@@ -67,23 +76,23 @@ class StateDescription:
     doubts: tuple[DataWarning, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class RBMDescription:
+@dataclass(frozen=True, eq=False, repr=False)
+class RBMDescription(_ShortRepr):
     """An RBM.
 
     Attributes:
         source: the file.
-        visible, hidden, weights, parameters, density, components: as those of `RBM`.
-        ranges: least, middle (median) and largest value of the weights that exist, of their
-            absolute values, and of the biases of both layers; NaN without weights.
+        visible, hidden, weights, parameters, density, components: as in `RBM`.
+        ranges: minimum, median and maximum of the weights that exist, of their absolute values, and
+            of the biases of both layers; NaN without weights.
         weights_by_hidden: weights of each hidden unit, [hidden].
         dead: hidden units without weights, which have no effect.
-        lone: those with one weight, which is no more than a bias of its site.
+        lone: hidden units with one weight, which only change the bias of its site.
         apart: sites without weights, independent of all others.
-        clusters: hidden units whose strongest three adjacent weights are a cluster, as
-            `find_clusters` judges the RBM with its pruned weights as 0; None where N is too small
-            to tell them from chance.
-        measures: single numbers that stand in the file beside the RBM, such as kl.
+        clusters: hidden units whose strongest three adjacent weights are a cluster according to
+            `find_clusters`, pruned weights counted as 0; None where N is too small for
+            significance.
+        measures: scalars stored with the RBM, such as kl.
         provenance: how it was made.
         doubts: the warnings.
     """
@@ -108,7 +117,7 @@ class RBMDescription:
 
 @dataclass(frozen=True)
 class VariableDescription:
-    """A variable of a dataset: dimensions, least and largest value, and what share is missing."""
+    """A variable of a dataset: dimensions, minimum and maximum, fraction of missing values."""
 
     name: str
     dimensions: tuple[str, ...]
@@ -119,8 +128,8 @@ class VariableDescription:
     missing: float
 
 
-@dataclass(frozen=True, eq=False)
-class DatasetDescription:
+@dataclass(frozen=True, eq=False, repr=False)
+class DatasetDescription(_ShortRepr):
     """A labelled dataset of another kind, such as study.nc.
 
     Attributes:
@@ -128,7 +137,7 @@ class DatasetDescription:
         kind: what the file says it is.
         sizes: dimensions and their lengths.
         variables: all of them, coordinates first.
-        attributes: of the whole.
+        attributes: of the dataset.
     """
 
     source: str
@@ -138,20 +147,20 @@ class DatasetDescription:
     attributes: Mapping[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class RunDescription:
+@dataclass(frozen=True, eq=False, repr=False)
+class RunDescription(_ShortRepr):
     """A run folder.
 
     Attributes:
         source: the folder.
-        command: the command that made it; None if it is not known here.
+        command: the command that made it; None if it is unknown.
         config: config.toml.
         provenance: provenance.json.
-        done, missing: the files of a finished run that are there, and that are not.
+        done, missing: files of a finished run that exist, and that do not.
         damaged: files that cannot be read, and why.
-        files, bytes: all that the folder holds.
+        files, bytes: number and total size of all files.
         running: whether a process writes to it now.
-        resume: how to go on; empty where nothing is missing.
+        resume: command that resumes the run; empty if it is complete.
     """
 
     source: str
@@ -172,15 +181,17 @@ Description = (
 )
 
 
-@pipes_kept()
+@cached_pipes()
 def describe(
-    what: str | os.PathLike[str] | Shots | MPS | RBM, format: str | None = None, **settings: Any
+    what: str | os.PathLike[str] | ShotsLike | MPS | RBM,
+    format: str | None = None,
+    **settings: Any,
 ) -> Description:
     """What a file, a run folder, or an object of psiprune holds, and what about it is doubtful.
 
     Args:
-        what: a file of psiprune, a file of shots of any format, a run folder; or shots, a state or
-            an RBM.
+        what: a file of psiprune, a file of shots of any format, a run folder; or shots (also as an
+            array [shot, site] or counts {"0101": 12}), a state or an RBM.
         format: of a file of shots; what its content shows if not given.
         **settings: how shots are read, as in `read_shots`.
 
@@ -189,15 +200,13 @@ def describe(
             format is given for something else than a file of shots.
     """
     match what:
-        case Shots():
-            return describe_shots(what)
         case MPS():
             return _describe_state(what, "state")
         case RBM():
             return _describe_rbm(what, "rbm", {})
+    if format is not None or settings or not isinstance(what, str | os.PathLike):
+        return describe_shots(read_shots(what, format, **settings))
     path = Path(what)
-    if format is not None or settings:
-        return describe_shots(read_shots(path, format, **settings))
     if path.is_dir():
         return _describe_run(path)
     kind = kind_of(path)
@@ -228,24 +237,24 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
         magnetization=state.magnetization(),
         abs_magnetization=state.abs_magnetization(),
         neighbours=float(np.diag(state.correlations(), 1).mean()),
-        doubts=tuple(_doubts_of_state(state)),
+        doubts=tuple(_state_warnings(state)),
     )
 
 
-def _doubts_of_state(state: MPS) -> Iterator[DataWarning]:
+def _state_warnings(state: MPS) -> Iterator[DataWarning]:
     if state.model is not None:
         exact = state.model.ground_energy()
         if state.energy - exact > 1e-6 * abs(exact):
             yield DataWarning(
                 "energy",
-                f"{state.energy - exact:.2g} above the ground state's {exact:.8f}: not the ground "
-                "state of its model; make it again by ground-state",
+                f"{state.energy - exact:.2g} above the ground-state energy {exact:.8f}: not the "
+                "ground state of its model; recompute it with ground-state",
             )
         if state.energy_variance > 1e-6 * exact**2:
             yield DataWarning(
                 "variance",
-                f"the energy is spread by {state.energy_variance**0.5:.2g}: not an eigenstate; "
-                "raise the bond dimension",
+                f"standard deviation of the energy {state.energy_variance**0.5:.2g}: not an "
+                "eigenstate; increase the bond dimension",
             )
     if state.sites <= EXACT_SITES:
         try:
@@ -258,16 +267,16 @@ def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDe
     units, sites = rbm.mask.sum(axis=1), rbm.mask.sum(axis=0)
     clusters = None
     if rbm.visible >= _WIDTH and rarest(rbm.visible, _WIDTH) <= _CHANCE:
-        whole = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
-        clusters = int(find_clusters(whole, width=_WIDTH, threshold=_CHANCE)["found"].sum())
-    own = rbm.weights[rbm.mask]
+        unmasked = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+        clusters = int(find_clusters(unmasked, width=_WIDTH, threshold=_CHANCE)["found"].sum())
+    weights = rbm.weights[rbm.mask]
     ranges = {
-        "W": own,
-        "|W|": np.abs(own),
+        "W": weights,
+        "|W|": np.abs(weights),
         "visible bias b": rbm.visible_bias,
         "hidden bias c": rbm.hidden_bias,
     }
-    found = RBMDescription(
+    description = RBMDescription(
         source=source,
         visible=rbm.visible,
         hidden=rbm.hidden,
@@ -285,7 +294,7 @@ def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDe
         provenance=rbm.provenance,
         doubts=(),
     )
-    return replace(found, doubts=tuple(_doubts_of_rbm(found)))
+    return replace(description, doubts=tuple(_rbm_warnings(description)))
 
 
 def _range(values: Float64) -> tuple[float, float, float]:
@@ -294,35 +303,33 @@ def _range(values: Float64) -> tuple[float, float, float]:
     return float(values.min()), float(np.median(values)), float(values.max())
 
 
-def _doubts_of_rbm(found: RBMDescription) -> Iterator[DataWarning]:
-    for name, units, word in (
-        ("dead", found.dead, "no weight"),
-        ("lone", found.lone, "one weight"),
-    ):
+def _rbm_warnings(rbm: RBMDescription) -> Iterator[DataWarning]:
+    for name, units, word in (("dead", rbm.dead, "no weights"), ("lone", rbm.lone, "one weight")):
         if units:
             yield DataWarning(
                 name,
-                f"{len(units)} of {found.hidden} hidden units have {word}; the same distribution "
-                "without them: rbm.compact()",
+                f"{len(units)} of {rbm.hidden} hidden units have {word}; rbm.compact() removes "
+                "them without changing the distribution",
             )
-    if found.apart:
+    parts = rbm.components - len(rbm.dead)
+    if rbm.apart:
         yield DataWarning(
             "apart",
-            f"{len(found.apart)} of {found.visible} sites have no weight, so they are independent "
-            "of all others; keep more weights, or rewire",
+            f"{len(rbm.apart)} of {rbm.visible} sites have no weights, so they are independent of "
+            "all others; prune less, or rewire",
         )
-    elif found.components - len(found.dead) > 1:
+    elif parts > 1:
         yield DataWarning(
             "parts",
-            f"the graph falls into {found.components - len(found.dead)} parts that are independent "
-            "of each other; keep more weights, or rewire",
+            f"the graph has {parts} components that are independent of each other; prune less, or "
+            "rewire",
         )
-    shots = found.provenance.get("training_shots")
-    if isinstance(shots, int) and shots < found.parameters:
+    shots = rbm.provenance.get("training_shots")
+    if isinstance(shots, int) and shots < rbm.parameters:
         yield DataWarning(
             "few",
-            f"trained on {shots} shots, but it has {found.parameters} parameters; evaluate it on "
-            "shots held out",
+            f"trained on {shots} shots but has {rbm.parameters} parameters; evaluate it on "
+            "held-out shots",
         )
 
 
@@ -361,46 +368,45 @@ def _describe_variable(name: str, variable: xr.DataArray) -> VariableDescription
 
 
 def _describe_run(folder: Path) -> RunDescription:
-    """Nothing is written, and what is damaged is told, not raised."""
+    """Describe a run without writing; damaged files are listed, not raised."""
     if not (folder / "config.toml").exists():
-        raise InputError(f"{folder}: holds no run (no config.toml); give a file or a run folder")
-    damaged: list[tuple[str, str]] = []
+        raise InputError(f"{folder}: contains no run (no config.toml); give a file or a run folder")
+    damaged: dict[str, str] = {}
     config: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name[0] != ".")
     for file in files:
-        name = file.relative_to(folder)
+        name = str(file.relative_to(folder))
         try:
             if file.suffix == ".nc":
                 verify(file)
             elif file.suffix == ".json":
-                found = json.loads(file.read_text())
-                provenance = dict(found) if name == Path("provenance.json") else provenance
-            elif name == Path("config.toml"):
+                content = json.loads(file.read_text())
+                provenance = dict(content) if name == "provenance.json" else provenance
+            elif name == "config.toml":
                 config = read_config(folder)
         except InputError as error:
-            damaged.append((str(name), str(error).removeprefix(f"{file}: ")))
+            damaged[name] = str(error).removeprefix(f"{file}: ")
         except (OSError, ValueError, TypeError) as error:
-            damaged.append((str(name), f"cannot be read: {error}"))
+            damaged[name] = f"cannot be read: {error}"
     contents = contents_of(folder, config) if config else None
-    if contents is None and "config.toml" not in dict(damaged):
-        damaged.append(
-            (
-                "config.toml",
-                "is the configuration of no command known here: damaged, or of another version, so "
-                "which files there must be cannot be told",
-            )
+    if contents is None:
+        damaged.setdefault(
+            "config.toml",
+            "fits no command of this version, so the expected files are unknown; it is damaged or "
+            "was written by another version",
         )
-    wanted = () if contents is None else contents.files
-    missing = tuple(str(file) for file in wanted if not (folder / file).exists())
+    expected = [] if contents is None else list(map(str, contents.files))
+    exists = {file: (folder / file).exists() for file in expected}
+    missing = tuple(file for file in expected if not exists[file])
     return RunDescription(
         source=str(folder),
         command=None if contents is None else contents.command,
         config=config,
         provenance=provenance,
-        done=tuple(str(file) for file in wanted if (folder / file).exists()),
+        done=tuple(file for file in expected if exists[file]),
         missing=missing,
-        damaged=tuple(damaged),
+        damaged=tuple(damaged.items()),
         files=len(files),
         bytes=sum(file.stat().st_size for file in files),
         running=in_use(folder),

@@ -1,4 +1,4 @@
-"""The bytes of files, and of pipes, which give theirs once, however often they are asked for."""
+"""Bytes of files, and of pipes, which can be read only once: their content is cached."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-_PIECE = 1 << 24
+_CHUNK = 1 << 24
 #: A device such as /dev/zero has no end.
 _MOST_OF_PIPE = 1 << 31
-#: What pipes gave, by device and inode: one pipe may have several names.
-_given: ContextVar[dict[tuple[int, int], bytes] | None] = ContextVar("given", default=None)
+#: Content of pipes by device and inode, as one pipe may have several names.
+_pipes: ContextVar[dict[tuple[int, int], bytes] | None] = ContextVar("pipes", default=None)
 
 
 @contextmanager
-def pipes_kept() -> Iterator[None]:
-    """Within this, pipes can be read again as files can: what they gave is kept in memory."""
-    token = None if _given.get() is not None else _given.set({})
+def cached_pipes() -> Iterator[None]:
+    """Cache in memory what pipes deliver, so that within this block they can be read again."""
+    token = None if _pipes.get() is not None else _pipes.set({})
     try:
         yield
     finally:
         if token is not None:
-            _given.reset(token)
+            _pipes.reset(token)
 
 
 def read_start(path: Path, count: int) -> bytes:
-    """The first `count` bytes of a file; of a pipe, all of it is read.
+    """Return the first `count` bytes of a file; a pipe is read completely.
 
     Raises:
         OSError: it cannot be read.
@@ -39,34 +39,34 @@ def read_start(path: Path, count: int) -> bytes:
 
 
 def read_bytes(path: Path, most: int | None = None) -> bytes:
-    """All bytes of a file, or a few more than `most` where there are more; of a pipe, of 2 GiB.
+    """Return all bytes of a file, or slightly more than `most` of a larger one (pipes: 2 GiB).
 
     Raises:
         OSError: it cannot be read.
     """
-    pipe, given = _pipe(path), _given.get()
+    pipe, cache = _pipe(path), _pipes.get()
     if pipe is None:
         return _read(path, most)
-    if given is None:
+    if cache is None:
         return _read(path, _MOST_OF_PIPE)
-    if pipe not in given:
-        given[pipe] = _read(path, _MOST_OF_PIPE)
-    return given[pipe]
+    if pipe not in cache:
+        cache[pipe] = _read(path, _MOST_OF_PIPE)
+    return cache[pipe]
 
 
 def _read(path: Path, most: int | None) -> bytes:
-    # In pieces: of a pipe or a device no size is known, and a read of n takes n bytes.
-    pieces, size = [], 0
+    # In chunks: the size of a pipe or device is unknown, and read(n) allocates n bytes.
+    chunks, size = [], 0
     with path.open("rb") as stream:
-        while (most is None or size <= most) and (piece := stream.read(_PIECE)):
-            pieces.append(piece)
-            size += len(piece)
-    return b"".join(pieces)
+        while (most is None or size <= most) and (chunk := stream.read(_CHUNK)):
+            chunks.append(chunk)
+            size += len(chunk)
+    return b"".join(chunks)
 
 
 def _pipe(path: Path) -> tuple[int, int] | None:
-    """What tells a pipe or a device from all others; None for a file or a folder."""
-    found = path.stat()
-    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+    """Return device and inode of a pipe or device; None for a file or a folder."""
+    status = path.stat()
+    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

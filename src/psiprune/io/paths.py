@@ -9,9 +9,9 @@ from psiprune.core.exceptions import InputError
 
 NETCDF, NPZ, TEXT, JSON = "NetCDF", "an .npz archive", "text with blanks between values", "JSON"
 TORCH, B8 = "a file of torch", "Stim's b8"
-MASK = "a mask, as text or .npy,"
-#: The suffixes that tell each content; the first is the one that is recommended.
-_TELL = {
+MASK = "a mask, as text or .npy"
+#: The suffixes of each content; the first is the recommended one.
+_SUFFIXES = {
     NETCDF: (".nc", ".nc4", ".h5", ".hdf5"),
     NPZ: (".npz",),
     TEXT: (".txt",),
@@ -20,20 +20,16 @@ _TELL = {
     B8: (".b8",),
     MASK: (".txt", ".npy"),
 }
-#: Those of contents that are never written here under a name of the user's.
+#: Suffixes of contents that psiprune never writes under a name of the user's.
 _OTHERS = (".csv", ".tsv", ".01", ".toml", ".py", ".zip", ".gz", ".html", ".png", ".pkl")
 
 
 def check_suffix(path: str | os.PathLike[str], content: str) -> None:
-    """Refuse a name whose suffix tells of another content; one that tells nothing is welcome.
-
-    Raises:
-        InputError: the suffix is that of another content.
-    """
-    suffix, mine = Path(path).suffix.lower(), _TELL[content]
-    known = {*_OTHERS, *(each for tell in _TELL.values() for each in tell)}
-    if suffix in known - {*mine}:
+    """Raise `InputError` if a name has the suffix of another content; unknown ones are accepted."""
+    suffix, own = Path(path).suffix.lower(), _SUFFIXES[content]
+    known = {*_OTHERS, *(name for names in _SUFFIXES.values() for name in names)}
+    if suffix in known - {*own}:
         raise InputError(
-            f"{path}: {content} is what is written, and {suffix} tells of something else; give a "
-            f"name that ends in {mine[0]}"
+            f"{path}: the content is {content}, which does not match the suffix {suffix}; give a "
+            f"name that ends in {own[0]}"
         )

@@ -27,69 +27,73 @@ _LOG = logging.getLogger(__name__)
 
 
 def default_folder(name: str, settings: Settings) -> Path:
-    """runs/NAME-HASH, one folder a configuration, so that the same command finds its run again."""
+    """Return runs/NAME-HASH: one folder per configuration, so the same command finds its run."""
     return Path("runs") / f"{name}-{hashlib.sha256(_toml(settings)).hexdigest()[:8]}"
 
 
 @contextmanager
 def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Path]:
-    """Begin a run in a folder, or take it up again; locked against a second writer while open.
+    """Start a run in a folder or resume it, locked against a second writer while open.
 
     Raises:
-        InputError: the folder holds a run of another configuration or files of something else, or
-            another process writes to it.
-        OSError: the folder cannot be made or written.
-    """
-    with _locked(folder) as path:
-        _claim(path / "config.toml", settings)
-        _describe(path / "provenance.json")
-        yield path
-
-
-@contextmanager
-def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Path]:
-    """The same for a run that another configuration may add to; config.toml is that of the last.
-
-    What is in the folder must then be named by what it depends on.
-
-    Raises:
-        InputError: the folder holds a run of another kind or files of something else, or another
+        InputError: the folder holds a run of another configuration or other files, or another
             process writes to it.
         OSError: the folder cannot be made or written.
     """
     with _locked(folder) as path:
         config = path / "config.toml"
+        ours = _toml(settings)
+        if config.exists():
+            _check_same(config, _read(config), tomllib.loads(ours.decode()))
+        else:
+            write_bytes(config, ours)
+        _record_start(path / "provenance.json")
+        yield path
+
+
+@contextmanager
+def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Path]:
+    """Open a run that other configurations may extend; config.toml is that of the latest.
+
+    Files in the folder must then be named by what they depend on.
+
+    Raises:
+        InputError: the folder holds a run of another kind or other files, or another process
+            writes to it.
+        OSError: the folder cannot be made or written.
+    """
+    with _locked(folder) as path:
+        config, provenance = path / "config.toml", path / "provenance.json"
         if config.exists():
             try:
                 type(settings)(**_read(config))
             except InputError as error:
                 raise InputError(
-                    f"{config}: not of such a run ({error}); give another folder"
+                    f"{config}: not a run of this kind ({error}); give another folder"
                 ) from None
-            if (path / "provenance.json").exists():
-                _provenance(path / "provenance.json")  # refuses before anything is written
-        # What was given and no more: with the defaults told as well, those that go by the size of
-        # a point would be settings like any other, and the grid read back another one.
-        write_bytes(config, _toml(settings, given=True))
-        _describe(path / "provenance.json")
+            if provenance.exists():
+                _read_same_version(provenance)  # refuses before anything is written
+        # Only explicit values: defaults that depend on a point's size would become fixed settings.
+        write_bytes(config, _toml(settings, explicit=True))
+        _record_start(provenance)
         yield path
 
 
 @contextmanager
 def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """The folder of a run, made if it is not there, and locked; drafts of a killed start go."""
+    """Make the folder of a run if necessary, lock it, and remove drafts of a killed start."""
     path = Path(folder)
     if path.is_file():
         raise InputError(f"{path}: is a file, but a run needs a folder; give another name")
     config = path / "config.toml"
-    # A start that was stopped at once, or met a full disk, leaves a lock or a draft, no more.
+    # A start that was stopped at once, or met a full disk, leaves at most a lock or a draft.
     if path.exists() and not config.exists() and any(f.name[0] != "." for f in path.iterdir()):
         raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
     note_kept()
     path.mkdir(parents=True, exist_ok=True)
-    with _held(path / ".lock", path, "run"):
-        _LOG.info("%s: %s", path, "taken up again" if config.exists() else "a new run")
-        for draft in path.rglob(".*.draft"):  # of a start that was killed while writing
+    with _lock(path / ".lock", path, "run"):
+        _LOG.info("%s: %s", path, "resuming" if config.exists() else "a new run")
+        for draft in path.rglob(".*.draft"):
             draft.unlink(missing_ok=True)
         clear_outlived(path)
         yield path
@@ -97,23 +101,23 @@ def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def refuse_busy(folder: str | os.PathLike[str]) -> None:
-    """Raise InputError if another process writes to a run: at once, before anything is loaded."""
+    """Raise `InputError` at once, before anything is loaded, if another process writes to a run."""
     path = Path(folder)
     if (path / ".lock").is_file():
-        with _held(path / ".lock", path, "run"):
+        with _lock(path / ".lock", path, "run"):
             pass
 
 
 @contextmanager
 def one_writer(file: Path) -> Iterator[None]:
-    """Hold a file that is going to be written against a second writer; no lock stays behind.
+    """Lock a file that will be written against a second writer; the lock is removed at the end.
 
     Raises:
-        InputError: another process is about to write it.
+        InputError: another process is writing it.
         OSError: its folder cannot be written.
     """
     lock = file.with_name(f".{file.name}.lock")
-    with _held(lock, file, "file"):
+    with _lock(lock, file, "file"):
         clear_drafts(file)
         try:
             yield
@@ -122,8 +126,8 @@ def one_writer(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _held(lock: Path, what: Path, kind: str) -> Iterator[None]:
-    """Hold a lock, which the system takes back from a process that is killed."""
+def _lock(lock: Path, what: Path, kind: str) -> Iterator[None]:
+    """Hold a lock, which the system releases if the process is killed."""
     holder = FileLock(lock)
     try:
         holder.acquire(timeout=0)
@@ -131,7 +135,7 @@ def _held(lock: Path, what: Path, kind: str) -> Iterator[None]:
         raise InputError(
             f"{what}: another process writes to this {kind}; wait for it to end"
         ) from None
-    except OSError as error:  # the name that the user knows
+    except OSError as error:  # name the user's file, not the lock
         raise OSError(error.errno, error.strerror, str(what)) from None
     try:
         yield
@@ -140,7 +144,7 @@ def _held(lock: Path, what: Path, kind: str) -> Iterator[None]:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether a process writes to a run now; the folder stays as it is."""
+    """Whether a process is writing to a run; the folder is not changed."""
     file = folder / ".lock"
     if not file.exists():
         return False
@@ -149,25 +153,25 @@ def in_use(folder: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # a folder that may only be read
+    except OSError:  # a read-only folder
         return False
 
 
-def _describe(file: Path) -> None:
-    """Write where a new run's numbers come from, or note what else they come from from now on.
+def _record_start(file: Path) -> None:
+    """Write the provenance of a new run, or add that of this start if it differs.
 
-    A start by the same code on the same machine leaves the file as it is.
+    A start by the same code on the same machine leaves the file unchanged.
     """
     ours = describe_machine()
     if not file.exists():
         _write_json(file, ours)
         return
-    first = _provenance(file)
+    first = _read_same_version(file)
     changed = code_changes(first, ours)
     if changed:
         _LOG.warning(
-            "%s: begun with %s; what is made from here on may differ in its last bits from what a "
-            "whole run by either would be",
+            "%s: started with %s; results from now on may differ in the last bits from those of an "
+            "uninterrupted run",
             file.parent,
             changed,
         )
@@ -177,50 +181,49 @@ def _describe(file: Path) -> None:
 
 
 def read_provenance(file: Path) -> dict[str, Any]:
-    """Where the numbers of a run come from, whoever made it.
+    """Return the provenance of a run by any version of psiprune.
 
     Raises:
-        InputError: the file cannot be read, or says something else.
+        InputError: the file cannot be read, or is not a provenance.
     """
     try:
-        found = dict(json.loads(file.read_text()))
-        found["psiprune"]
-        if not all(isinstance(start, dict) for start in found.get(LATER, [])):
+        provenance = dict(json.loads(file.read_text()))
+        provenance["psiprune"]
+        if not all(isinstance(start, dict) for start in provenance.get(LATER, [])):
             raise TypeError(f"{LATER!r} must be a list of objects")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: cannot be read: {error!r}; give another folder") from None
-    return found
+    return provenance
 
 
-def _provenance(file: Path) -> dict[str, Any]:
-    """Where the numbers of a run come from; refuse to go on with another version's run."""
-    ours = version("psiprune")
-    found = read_provenance(file)
-    theirs = found["psiprune"]
-    if theirs != ours:
+def _read_same_version(file: Path) -> dict[str, Any]:
+    """Return the provenance of a run; refuse to resume that of another version."""
+    ours, provenance = version("psiprune"), read_provenance(file)
+    if provenance["psiprune"] != ours:
         raise InputError(
-            f"{file}: the run there was made by psiprune {theirs}, this is {ours}, and "
-            "their numbers may differ; give another folder"
+            f"{file}: the existing run was made by psiprune {provenance['psiprune']}, this is "
+            f"{ours}, and their numbers may differ; give another folder"
         )
-    return found
+    return provenance
 
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     write_bytes(file, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _claim(config: Path, settings: Settings) -> None:
-    """Write the configuration of a new run, or check it against that of the run found."""
-    ours = _toml(settings)
-    if not config.exists():
-        write_bytes(config, ours)
-        return
-    theirs = _read(config)
-    mine = tomllib.loads(ours.decode())
-    for key, there, here in _differences(theirs, mine):
-        raise InputError(
-            f"{config}: the run there has {key} = {there}, this one {here}; give another folder"
-        )
+def _check_same(
+    config: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str = ""
+) -> None:
+    """Raise `InputError` with the first setting, by name, in which two configurations differ."""
+    for key in sorted({*theirs, *ours}):
+        before, now = theirs.get(key, "(none)"), ours.get(key, "(none)")
+        if isinstance(before, dict) and isinstance(now, dict):
+            _check_same(config, before, now, f"{prefix}{key}.")
+        elif before != now:
+            raise InputError(
+                f"{config}: the existing run has {prefix}{key} = {before}, this one {now}; give "
+                "another folder"
+            )
 
 
 def _read(config: Path) -> dict[str, Any]:
@@ -230,18 +233,7 @@ def _read(config: Path) -> dict[str, Any]:
         raise InputError(f"{config}: cannot be read: {error}") from None
 
 
-def _differences(
-    theirs: dict[str, object], ours: dict[str, object], prefix: str = ""
-) -> Iterator[tuple[str, object, object]]:
-    for key in sorted({*theirs, *ours}):
-        there, here = theirs.get(key, "(none)"), ours.get(key, "(none)")
-        if isinstance(there, dict) and isinstance(here, dict):
-            yield from _differences(there, here, f"{prefix}{key}.")
-        elif there != here:
-            yield f"{prefix}{key}", there, here
-
-
-def _toml(settings: Settings, given: bool = False) -> bytes:
-    """All settings as a TOML file; only those that were given, if asked."""
-    values = settings.model_dump(mode="json", exclude_none=True, exclude_unset=given)
+def _toml(settings: Settings, explicit: bool = False) -> bytes:
+    """Return all settings as a TOML file, or only those that were given explicitly."""
+    values = settings.model_dump(mode="json", exclude_none=True, exclude_unset=explicit)
     return tomli_w.dumps(values).encode()

@@ -1,1 +1,1 @@
-"""Compiled loops; the only package that knows how units are laid out in memory."""
+"""Compiled loops; the only package that knows the memory layout of units."""

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from psiprune.kernels.layer import activate, bernoulli, draw, lane_space
+from psiprune.kernels.layer import activate, bernoulli, lane_space, sample_layer
 from psiprune.kernels.layout import Layer
 from psiprune.kernels.simd import LANES_PER_VECTOR, compiled, exp64, spread_lanes
 
-#: SHA-256 of simd.py, layout.py and layer.py, first 12 digits. numba's cache watches only this
-#: file, so a change in those must show here, or old machine code keeps running; a test compares.
-INLINED_DIGEST = "3a00bb54139c"
+#: SHA-256 prefix of simd.py, layout.py, layer.py: numba recompiles only when this file changes.
+INLINED_DIGEST = "727d8049ae0c"
 
 
 @compiled
-def anneal(  # type: ignore[no-untyped-def]
-    chains, log_weight, betas, graph, base, at, first_tile, key, vectors
+def anneal_tiles(  # type: ignore[no-untyped-def]
+    chains, log_weight, betas, graph, base, params, first_tile, key, vectors
 ):
     """Carry chains [tile, visible, lane] through the temperatures `betas`, in place.
 
-    At beta the parameters are base + beta (at - base), the base without weights. Each change of
+    At beta the parameters are base + beta (params - base), the base without weights. Each change of
     beta adds log p~_new(v) - log p~_old(v) to log_weight [tile, lane] (float64) and is followed by
-    one block Gibbs step at the new beta. With t_j = at.c_j - base.c_j + W_j.v the activation of
-    hidden unit j is base.c_j + beta t_j, so one product with the weights serves both.
+    one block Gibbs step at the new beta. With t_j = params.c_j - base.c_j + W_j.v the activation of
+    hidden unit j is base.c_j + beta t_j, so one product with the weights serves both betas.
     """
     lanes = LANES_PER_VECTOR * len(vectors)
-    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
-    rise = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias - base.hidden_bias)
-    change = at.visible_bias - base.visible_bias
-    by_column = at.weights[graph.column_edge]
+    visible, hidden = params.visible_bias.shape[0], params.hidden_bias.shape[0]
+    rise = Layer(
+        graph.row_start, graph.row_index, params.weights, params.hidden_bias - base.hidden_bias
+    )
+    change = params.visible_bias - base.visible_bias
+    by_column = params.weights[graph.column_edge]
     weights, bias = np.empty_like(by_column), np.empty_like(change)
     to_visible = Layer(graph.column_start, graph.column_index, weights, bias)
     space = lane_space(visible + 2 * hidden + 1, lanes)
@@ -73,5 +74,5 @@ def anneal(  # type: ignore[no-untyped-def]
                 weights[edge] = np.float32(new) * by_column[edge]
             for i in range(visible):
                 bias[i] = base.visible_bias[i] + np.float32(new) * change[i]
-            after = draw(to_visible, h, v, spread, after, vectors)
+            after = sample_layer(to_visible, h, v, spread, after, vectors)
         chains[tile] = v

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, uint32, uint64
 
-from psiprune.kernels.layer import bernoulli, draw, lane_space, probabilities
+from psiprune.kernels.layer import bernoulli, lane_space, probabilities, sample_layer
 from psiprune.kernels.layout import Int32, Layer, Parameters
 from psiprune.kernels.simd import (
     LANES_PER_VECTOR,
@@ -16,14 +16,13 @@ from psiprune.kernels.simd import (
     stack_floats,
 )
 
-#: SHA-256 of simd.py, layout.py and layer.py, first 12 digits. numba's cache watches only this
-#: file, so a change in those must show here, or old machine code keeps running; a test compares.
-INLINED_DIGEST = "3a00bb54139c"
+#: SHA-256 prefix of simd.py, layout.py, layer.py: numba recompiles only when this file changes.
+INLINED_DIGEST = "727d8049ae0c"
 
 
 @compiled
 def shuffle(order: Int32, key: int) -> None:
-    """Fisher-Yates in place, one 64-bit number an exchange (bias below n / 2^32)."""
+    """Shuffle in place (Fisher-Yates), one 64-bit number per exchange (bias below n / 2^32)."""
     for last in range(order.shape[0] - 1, 0, -1):
         key = uint64(key + uint64(1))
         other = ((row_key(key) >> uint64(32)) * uint64(last + 1)) >> uint64(32)
@@ -32,7 +31,7 @@ def shuffle(order: Int32, key: int) -> None:
 
 @inlined
 def load_shots(data, order, first, count, shots, v, vectors):  # type: ignore[no-untyped-def]
-    """v[site, lane] = bit of shot order[first + lane]: gather words, then unpack over lanes."""
+    """Set v[site, lane] to the bit of shot order[first + lane]: gather words, unpack over lanes."""
     for word in range(data.shape[0]):
         for lane in range(count):
             shots[lane] = data[word, order[first + lane]]
@@ -71,8 +70,8 @@ def add_gradient(graph, gradient, counted, v, p, w, q, vectors):  # type: ignore
 
 
 @inlined
-def step(x, velocity, gradient, scale, rate, momentum, decay):  # type: ignore[no-untyped-def]
-    """Momentum and weight decay, then one step up the likelihood; the gradient is used up."""
+def ascend(x, velocity, gradient, scale, rate, momentum, decay):  # type: ignore[no-untyped-def]
+    """Take one gradient-ascent step with momentum and weight decay, and reset the gradient to 0."""
     for k in range(x.shape[0]):
         velocity[k] = momentum * velocity[k] + scale * gradient[k] - decay * x[k]
         x[k] += rate * velocity[k]
@@ -81,23 +80,25 @@ def step(x, velocity, gradient, scale, rate, momentum, decay):  # type: ignore[n
 
 @compiled
 def train_epoch(  # type: ignore[no-untyped-def]
-    data, order, batch, cd_steps, chains, graph, at, velocity, rate, momentum, decay, key, vectors
+    data, order, batch, steps, chains, graph, params, velocity, rate, momentum, decay, key, vectors
 ):
-    """One epoch of contrastive divergence, in place.
+    """Run one epoch of contrastive divergence, in place.
 
-    data [word, shot] packed shots, order [shot]; `chains` [tile, visible, lane] are persistent
-    chains (PCD) or, with no tile, stand for starting each negative phase at the data (CD).
-    `at` and `velocity` are Parameters in float32, changed in place. The loop allocates nothing.
+    data [word, shot] are packed shots, order [shot]; `chains` [tile, visible, lane] are persistent
+    chains (PCD); without any tile each negative phase starts at the data (CD).
+    `params` and `velocity` are Parameters in float32, changed in place. The loop allocates nothing.
     """
     lanes = LANES_PER_VECTOR * len(vectors)
-    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
+    visible, hidden = params.visible_bias.shape[0], params.hidden_bias.shape[0]
     persistent = chains.shape[0] > 0
     gradient = Parameters(
-        np.zeros_like(at.weights), np.zeros_like(at.visible_bias), np.zeros_like(at.hidden_bias)
+        np.zeros_like(params.weights),
+        np.zeros_like(params.visible_bias),
+        np.zeros_like(params.hidden_bias),
     )
-    by_column = at.weights[graph.column_edge]
-    to_hidden = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias)
-    to_visible = Layer(graph.column_start, graph.column_index, by_column, at.visible_bias)
+    by_column = params.weights[graph.column_edge]
+    to_hidden = Layer(graph.row_start, graph.row_index, params.weights, params.hidden_bias)
+    to_visible = Layer(graph.column_start, graph.column_index, by_column, params.visible_bias)
     shots = np.zeros(lanes, np.uint32)
     spread = np.zeros(lanes, np.uint32)
     space = lane_space(2 * visible + 3 * hidden + 1, lanes)
@@ -119,27 +120,27 @@ def train_epoch(  # type: ignore[no-untyped-def]
                 counted[lane] = np.float32(1.0) if lane < count else np.float32(0.0)
             load_shots(data, order, first + offset, count, shots, v, vectors)
             probabilities(to_hidden, v, counted, p, vectors)
-            # Every tile starts at the same key: its lanes have numbers of their own.
+            # Every tile starts at the same key: the lane numbers make its draws differ.
             if persistent:
                 fantasy[:] = chains[tile]
-                after = draw(to_hidden, fantasy, h, spread, key, vectors)
+                after = sample_layer(to_hidden, fantasy, h, spread, key, vectors)
             else:
                 after = bernoulli(p, h, spread, key, vectors)
-            for _ in range(cd_steps - 1):
-                after = draw(to_visible, h, fantasy, spread, after, vectors)
-                after = draw(to_hidden, fantasy, h, spread, after, vectors)
-            after = draw(to_visible, h, fantasy, spread, after, vectors)
+            for _ in range(steps - 1):
+                after = sample_layer(to_visible, h, fantasy, spread, after, vectors)
+                after = sample_layer(to_hidden, fantasy, h, spread, after, vectors)
+            after = sample_layer(to_visible, h, fantasy, spread, after, vectors)
             if persistent:
                 chains[tile] = fantasy
             probabilities(to_hidden, fantasy, counted, q, vectors)
             add_gradient(graph, gradient, counted, v, p, fantasy, q, vectors)
         key = after
         scale = np.float32(1.0) / np.float32(size)
-        step(at.weights, velocity.weights, gradient.weights, scale, rate, momentum, decay)
+        ascend(params.weights, velocity.weights, gradient.weights, scale, rate, momentum, decay)
         for bias, speed, slope in (
-            (at.visible_bias, velocity.visible_bias, gradient.visible_bias),
-            (at.hidden_bias, velocity.hidden_bias, gradient.hidden_bias),
+            (params.visible_bias, velocity.visible_bias, gradient.visible_bias),
+            (params.hidden_bias, velocity.hidden_bias, gradient.hidden_bias),
         ):
-            step(bias, speed, slope, scale, rate, momentum, np.float32(0.0))
+            ascend(bias, speed, slope, scale, rate, momentum, np.float32(0.0))
         for edge in range(by_column.shape[0]):
-            by_column[edge] = at.weights[graph.column_edge[edge]]
+            by_column[edge] = params.weights[graph.column_edge[edge]]

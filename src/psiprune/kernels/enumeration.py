@@ -1,7 +1,7 @@
-"""Compiled sums over the states of a layer, and over the sites flipped one by one; all in float64.
+"""Sums over the states of a layer and over single-site flips, in float64.
 
-The inner loops run over states or shots and vectorise, with `exp64` and one logarithm for a whole
-product of factors.
+The inner loops run over states or shots and vectorise, with `exp64` and one logarithm per product
+of factors.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from psiprune.core.threads import map_threads
 from psiprune.kernels.simd import compiled, exp64
 
-#: SHA-256 of simd.py, layout.py and layer.py, first 12 digits. numba's cache watches only this
-#: file, so a change in those must show here, or old machine code keeps running; a test compares.
-INLINED_DIGEST = "3a00bb54139c"
+#: SHA-256 prefix of simd.py, layout.py, layer.py: numba recompiles only when this file changes.
+INLINED_DIGEST = "727d8049ae0c"
 
 Float64 = NDArray[np.float64]
-#: Low bits of a basis index that `scan` walks in its inner loop.
-SCAN_BITS = 6
-#: |b_i| + sum_j |W_ji| up to which a flip of site i is a product of plain floats; exp(700) is one.
+#: Low bits of a basis index that the inner loop of `log_marginals` runs over.
+LOW_BITS = 6
+#: |b_i| + sum_j |W_ji| up to which a flip of site i is a product of floats; exp(700) is a float.
 STEEPEST_PRODUCT = 600.0
 
 
@@ -27,16 +26,16 @@ STEEPEST_PRODUCT = 600.0
 
 
 @compiled
-def scan(weights, bias, other_bias, first, out):  # type: ignore[no-untyped-def]
-    """Log of the unnormalised marginal of one layer for consecutive states of it.
+def log_marginals(weights, bias, other_bias, first, out):  # type: ignore[no-untyped-def]
+    """Fill `out` with the log of the unnormalised marginal of consecutive states of one layer.
 
     out[s] = bias . x + sum_i log(1 + exp(other_bias_i + sum_k weights[i, k] x_k)) where bit k of
-    first + s is x_k. `first` and the length of `out` are multiples of 2^SCAN_BITS, or the length
-    is all of a smaller layer. The loop over the low bits vectorises; the product of the factors
-    1 + exp(-|a|) <= 2 needs one logarithm a state.
+    first + s is x_k. `first` and the length of `out` are multiples of 2^LOW_BITS, or the length
+    is that of all states of a smaller layer. The loop over the low bits vectorises; the product of
+    the factors 1 + exp(-|a|) <= 2 needs one logarithm per state.
     """
     others, units = weights.shape
-    low_bits = min(SCAN_BITS, units)
+    low_bits = min(LOW_BITS, units)
     block = 1 << low_bits
     low = np.zeros((others, block))
     low_bias = np.zeros(block)
@@ -73,13 +72,13 @@ def scan(weights, bias, other_bias, first, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def scan_sum(weights, bias, other_bias, first, count):  # type: ignore[no-untyped-def]
-    """(largest, sum of exp(x - largest)) over the values x that `scan` gives for count states."""
+def log_marginals_sum(weights, bias, other_bias, first, count):  # type: ignore[no-untyped-def]
+    """Return (largest, sum of exp(x - largest)) over the `log_marginals` x of `count` states."""
     piece = min(count, 1 << 12)
     values = np.empty(piece)
     largest, total = -np.inf, 0.0
     for start in range(0, count, piece):
-        scan(weights, bias, other_bias, first + start, values)
+        log_marginals(weights, bias, other_bias, first + start, values)
         top = values.max()
         if top > largest:
             total *= np.exp(largest - top)
@@ -89,13 +88,13 @@ def scan_sum(weights, bias, other_bias, first, count):  # type: ignore[no-untype
     return largest, total
 
 
-def scan_all(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
-    """`scan` over every state of a layer, in pieces over all cores: [other, unit] -> [2^units]."""
+def log_marginals_all(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
+    """Return `log_marginals` of all states of a layer, in threads: [other, unit] -> [2^units]."""
     weights = np.ascontiguousarray(weights)
     out = np.empty(1 << len(bias))
     piece = min(len(out), 1 << 16)
     map_threads(
-        lambda first: scan(weights, bias, other_bias, first, out[first : first + piece]),
+        lambda first: log_marginals(weights, bias, other_bias, first, out[first : first + piece]),
         range(0, len(out), piece),
     )
     return out
@@ -103,7 +102,7 @@ def scan_all(weights: Float64, bias: Float64, other_bias: Float64) -> Float64:
 
 @compiled
 def sigmoid_in_place(a, weight):  # type: ignore[no-untyped-def]
-    """a [unit, state] -> sigmoid(a); returns sum over units and states of weight * log(1 + exp(a)).
+    """Replace a [unit, state] by sigmoid(a); return the sum of weight * log(1 + exp(a)).
 
     log(1 + exp(a)) = max(a, 0) - log(sigmoid(|a|)); the logarithm is taken of a product over units.
     """
@@ -147,13 +146,13 @@ def sum_unit(zero, one):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def flip_amplitudes(v, weights, visible_bias, hidden_bias, out):  # type: ignore[no-untyped-def]
-    """out[shot] = sum_i psi(v with site i flipped) / psi(v) for psi = sqrt(p), v [shot, site].
+def local_energy_flips(v, weights, visible_bias, hidden_bias, out):  # type: ignore[no-untyped-def]
+    """Set out[shot] = sum_i psi(v with site i flipped) / psi(v), psi = sqrt(p), v [shot, site].
 
     With p_j = sigmoid(a_j), flipping site i by s = +-1 changes p(v) by the factor
     exp(s b_i) prod_j (1 - p_j + p_j exp(s W_ji)): no exponential in the inner loop. All terms are
-    positive, with 1 - p_j = sigmoid(-a_j) kept beside p_j, so large weights cancel nothing. Where
-    such a product could leave the range of floats, the site is done by its logarithm
+    positive, with 1 - p_j = sigmoid(-a_j) stored next to p_j: large weights cause no cancellation.
+    Where such a product could leave the range of floats, its logarithm is used,
     s b_i + sum_j [max(a_j + s W_ji, 0) - max(a_j, 0)] + log prod_j of factors 1/2 to 2.
     """
     shots, visible = v.shape

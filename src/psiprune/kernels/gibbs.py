@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, uint32, uint64
 
-from psiprune.kernels.layer import activate, draw, lane_space
+from psiprune.kernels.layer import activate, lane_space, sample_layer
 from psiprune.kernels.layout import Layer
 from psiprune.kernels.simd import (
     LANES_PER_VECTOR,
@@ -18,23 +18,21 @@ from psiprune.kernels.simd import (
     uniform,
 )
 
-#: SHA-256 of simd.py, layout.py and layer.py, first 12 digits. numba's cache watches only this
-#: file, so a change in those must show here, or old machine code keeps running; a test compares.
-INLINED_DIGEST = "3a00bb54139c"
+#: SHA-256 prefix of simd.py, layout.py, layer.py: numba recompiles only when this file changes.
+INLINED_DIGEST = "727d8049ae0c"
 
 
 @compiled
-def gibbs(chains, steps, graph, at, first_tile, key, vectors):  # type: ignore[no-untyped-def]
+def gibbs(chains, steps, graph, params, first_tile, key, vectors):  # type: ignore[no-untyped-def]
     """Advance chains [tile, visible, lane] by block Gibbs steps, in place.
 
-    The numbers of a chain depend on its index and the key alone: tiles may be given one by one.
+    Random numbers of a chain depend on its index and the key only: tiles may be passed separately.
     """
     lanes = LANES_PER_VECTOR * len(vectors)
-    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
-    to_hidden = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias)
-    to_visible = Layer(
-        graph.column_start, graph.column_index, at.weights[graph.column_edge], at.visible_bias
-    )
+    visible, hidden = params.visible_bias.shape[0], params.hidden_bias.shape[0]
+    to_hidden = Layer(graph.row_start, graph.row_index, params.weights, params.hidden_bias)
+    by_column = params.weights[graph.column_edge]
+    to_visible = Layer(graph.column_start, graph.column_index, by_column, params.visible_bias)
     spread = np.zeros(lanes, np.uint32)
     space = lane_space(visible + hidden, lanes)
     v, h = space[:visible], space[visible:]
@@ -44,32 +42,31 @@ def gibbs(chains, steps, graph, at, first_tile, key, vectors):  # type: ignore[n
         v[:] = chains[tile]
         spread_lanes(offset, lanes, spread)
         for _ in range(steps):
-            after = draw(to_hidden, v, h, spread, after, vectors)
-            after = draw(to_visible, h, v, spread, after, vectors)
+            after = sample_layer(to_hidden, v, h, spread, after, vectors)
+            after = sample_layer(to_visible, h, v, spread, after, vectors)
         chains[tile] = v
 
 
 @compiled
 def gibbs_with_flips(  # type: ignore[no-untyped-def]
-    chains, steps, graph, at, first_tile, key, vectors
+    chains, steps, graph, params, first_tile, key, vectors
 ):
-    """`gibbs`, and before each step a choice between v and 1 - v by their probabilities.
+    """Advance chains as `gibbs`, and before each step choose v or 1 - v by their probabilities.
 
     1 - v is taken with probability p~(1 - v) / (p~(v) + p~(1 - v)). The activation of hidden unit j
-    at 1 - v is 2 c_j + sum_i W_ji minus that at v, which the Gibbs step needs anyway, and of v it
-    needs nothing else: so the choice costs no product with the weights, and v is never written.
+    at 1 - v is 2 c_j + sum_i W_ji minus that at v. The Gibbs step needs the latter anyway, and
+    nothing else of v: the choice costs no product with the weights, and v is not written.
     """
     lanes = LANES_PER_VECTOR * len(vectors)
-    visible, hidden = at.visible_bias.shape[0], at.hidden_bias.shape[0]
-    to_hidden = Layer(graph.row_start, graph.row_index, at.weights, at.hidden_bias)
-    to_visible = Layer(
-        graph.column_start, graph.column_index, at.weights[graph.column_edge], at.visible_bias
-    )
+    visible, hidden = params.visible_bias.shape[0], params.hidden_bias.shape[0]
+    to_hidden = Layer(graph.row_start, graph.row_index, params.weights, params.hidden_bias)
+    by_column = params.weights[graph.column_edge]
+    to_visible = Layer(graph.column_start, graph.column_index, by_column, params.visible_bias)
     both = np.empty(hidden, np.float32)  # activation at v plus that at 1 - v
     for j in range(hidden):
-        total = 2.0 * np.float64(at.hidden_bias[j])
+        total = 2.0 * np.float64(params.hidden_bias[j])
         for edge in range(graph.row_start[j], graph.row_start[j + 1]):
-            total += at.weights[edge]
+            total += params.weights[edge]
         both[j] = total
     spread = np.zeros(lanes, np.uint32)
     space = lane_space(visible + hidden, lanes)
@@ -90,7 +87,7 @@ def gibbs_with_flips(  # type: ignore[no-untyped-def]
                 linear[lane] = zero
                 factor[lane] = one
             for i in range(visible):
-                bias = at.visible_bias[i]
+                bias = params.visible_bias[i]
                 for lane in range(LANES_PER_VECTOR * len(vectors)):
                     linear[lane] += bias * (one - v[i, lane] - v[i, lane])
             for j in range(hidden):
@@ -121,5 +118,5 @@ def gibbs_with_flips(  # type: ignore[no-untyped-def]
                     u = uniform(spread[lane], low, high)
                     h[j, lane] = one if u + u * exp32(-x) < one else zero
                 after = uint64(after + uint64(1))
-            after = draw(to_visible, h, v, spread, after, vectors)
+            after = sample_layer(to_visible, h, v, spread, after, vectors)
         chains[tile] = v

@@ -1,4 +1,4 @@
-"""One layer of an RBM given the other, over all lanes of a tile; inlined by its callers."""
+"""Sample one layer of an RBM given the other, over all lanes of a tile; inlined by its callers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from numba import carray, uint32, uint64
 
 from psiprune.kernels.simd import LANES_PER_VECTOR, exp32, inlined, row_key, stack_floats, uniform
 
-# --- one layer given the other ---------------------------------------------------------------
-
 
 @inlined
 def lane_space(units, lanes):  # type: ignore[no-untyped-def]
-    """Zeros [unit, lane] aligned to a cache line, so that no vector load straddles two."""
+    """Return zeros [unit, lane] aligned to a cache line, so that no vector load straddles two."""
     raw = np.zeros(units * lanes + 16, np.float32)
     offset = (-(raw.ctypes.data // 4)) % 16
     return raw[offset : offset + units * lanes].reshape(units, lanes)
@@ -20,7 +18,7 @@ def lane_space(units, lanes):  # type: ignore[no-untyped-def]
 
 @inlined
 def activate(layer, j, x, total, vectors):  # type: ignore[no-untyped-def]
-    """total[lane] = bias_j + sum_i w_ji x[i, lane]; `total` stays in registers throughout."""
+    """Set total[lane] = bias_j + sum_i w_ji x[i, lane]; `total` stays in registers."""
     bias = layer.bias[j]
     for lane in range(LANES_PER_VECTOR * len(vectors)):
         total[lane] = bias
@@ -32,10 +30,10 @@ def activate(layer, j, x, total, vectors):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def draw(layer, x, y, spread, key, vectors):  # type: ignore[no-untyped-def]
-    """y[j, lane] ~ Bernoulli(sigmoid(activation)), a row of the generator a unit; the next key.
+def sample_layer(layer, x, y, spread, key, vectors):  # type: ignore[no-untyped-def]
+    """Draw y[j, lane] ~ Bernoulli(sigmoid(activation)), one key per unit; return the next key.
 
-    u < 1/(1 + e) is asked as u + u e < 1, which spares the division.
+    u < 1/(1 + e) is tested as u + u e < 1, without a division.
     """
     total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
     for j in range(layer.bias.shape[0]):
@@ -52,7 +50,7 @@ def draw(layer, x, y, spread, key, vectors):  # type: ignore[no-untyped-def]
 
 @inlined
 def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def]
-    """p[j, lane] = counted[lane] * sigmoid(activation)."""
+    """Set p[j, lane] = counted[lane] * sigmoid(activation)."""
     total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
     for j in range(layer.bias.shape[0]):
         activate(layer, j, x, total, vectors)
@@ -62,7 +60,7 @@ def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def
 
 @inlined
 def bernoulli(p, y, spread, key, vectors):  # type: ignore[no-untyped-def]
-    """y[j, lane] ~ Bernoulli(p[j, lane]); the next key."""
+    """Draw y[j, lane] ~ Bernoulli(p[j, lane]); return the next key."""
     for j in range(p.shape[0]):
         mixed = row_key(key)
         low, high = uint32(mixed), uint32(mixed >> uint64(32))

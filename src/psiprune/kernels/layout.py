@@ -1,9 +1,9 @@
-"""Units by lanes: how an RBM and its Markov chains lie in memory.
+"""Memory layout of an RBM and its Markov chains: units by lanes.
 
 The state of a layer is an array [unit, lane], one lane a Markov chain, float32 0 or 1. Every inner
-loop runs over the lanes of one unit and vectorises; the weights that exist are walked one by one,
-as a list of neighbours, so a pruned weight saves a vector operation. Chains come in tiles of
-16 * len(vectors) lanes; the length of that tuple is known to the compiler.
+loop runs over the lanes of one unit and vectorises; the outer loops visit the weights that exist,
+as lists of neighbours, so a pruned weight saves a vector operation. Chains are grouped in tiles of
+16 * len(vectors) lanes; the compiler knows the length of that tuple.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Graph(NamedTuple):
     row_index: Int32  # [edge] the visible unit
     column_start: Int32  # [visible + 1] into column_index
     column_index: Int32  # [edge] the hidden unit
-    column_edge: Int32  # [edge] where a column's edge stands in the order by rows
+    column_edge: Int32  # [edge] index of a column's edge in the order by rows
 
 
 class Parameters(NamedTuple):
-    """The numbers of an RBM on its graph; also their velocities and their gradients."""
+    """Parameters of an RBM on its graph; also their velocities and gradients."""
 
     weights: Float32  # [edge], by rows
     visible_bias: Float32  # [visible]
@@ -50,7 +50,7 @@ class Layer(NamedTuple):
 
 
 def graph_of(mask: NDArray[np.bool_]) -> Graph:
-    """The graph of a mask [hidden, visible]."""
+    """Return the graph of a mask [hidden, visible]."""
     rows, columns = (axis.astype(np.int32) for axis in np.nonzero(mask))
     by_column = np.lexsort((rows, columns)).astype(np.int32)
     hidden, visible = mask.shape
@@ -64,12 +64,12 @@ def graph_of(mask: NDArray[np.bool_]) -> Graph:
 
 
 def lanes_of(vectors: tuple[int, ...]) -> int:
-    """Chains in one tile."""
+    """Return the number of chains in one tile."""
     return LANES_PER_VECTOR * len(vectors)
 
 
 def tile_shape(chains: int) -> tuple[int, ...]:
-    """The tuple `vectors` for a number of chains: the tile that leaves fewer lanes idle."""
+    """Return the tuple `vectors` for a number of chains: the tile that leaves fewer lanes idle."""
 
     def lanes(vectors: tuple[int, ...]) -> int:
         tile = lanes_of(vectors)
@@ -79,7 +79,7 @@ def tile_shape(chains: int) -> tuple[int, ...]:
 
 
 def pack(bits: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Bits [shot, site] as words [site // 32, shot]; site i is bit i % 32 of its word."""
+    """Pack bits [shot, site] into words [site // 32, shot]; site i is bit i % 32 of its word."""
     shots, sites = bits.shape
     words = -(-sites // 32)
     padded = np.zeros((shots, 32 * words), np.uint8)

@@ -1,12 +1,12 @@
-"""Arithmetic on lanes: the operations that numba lacks, each as the vector instruction it becomes.
+"""SIMD primitives that numba lacks: random numbers, exponentials and stack arrays on lanes.
 
-A lane is one Markov chain. Every loop over lanes in `kernels` has a length known when it is
-compiled (16 times the length of the tuple `vectors`), so LLVM unrolls it into whole vectors and
-keeps an accumulator of one unit over all lanes in registers.
+A lane is one Markov chain. Every loop over lanes in `kernels` has a length known at compile time
+(16 times the length of the tuple `vectors`), so LLVM unrolls it into full vectors and holds an
+accumulator of one unit over all lanes in registers.
 
-The generator is a counter hash, not a state: the number for (row, lane) is a keyed 32-bit mix of
+The generator is a counter hash without state: the number for (row, lane) is a keyed 32-bit mix of
 the lane, with a 64-bit key per row from SplitMix64 (Steele, Lea & Flood 2014). So results do not
-depend on the number of threads or on how chains are grouped, and a resume needs no stored state.
+depend on the number of threads or on the grouping of chains, and resuming needs no stored state.
 The mix is Wellons' lowbias32 (two multiplications) with a second key xored in between them.
 numba widens unsigned 32-bit arithmetic to 64 bits, hence the two intrinsics written in LLVM IR.
 """
@@ -29,10 +29,8 @@ LANES_PER_VECTOR = 16
 
 
 @intrinsic
-def stack_floats(
-    typingctx: Any, vectors: Any
-) -> Any:  # numba reads the annotations of none of these
-    """Pointer to 16 * len(vectors) floats on the stack, which LLVM can hold in registers."""
+def stack_floats(typingctx: Any, vectors: Any) -> Any:
+    """Return a pointer to 16 * len(vectors) floats on the stack, held in registers by LLVM."""
     count = LANES_PER_VECTOR * len(vectors)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -44,7 +42,7 @@ def stack_floats(
 
 @intrinsic
 def uniform(typingctx: Any, lane: Any, low: Any, high: Any) -> Any:
-    """Uniform float32 on the 2^23 midpoints of (0, 1) for one lane of the row keyed (low, high).
+    """Return a uniform float32 on the 2^23 midpoints of (0, 1) for a lane of the row (low, high).
 
     `lane` is uint32 from `spread_lanes`.
     """
@@ -58,7 +56,7 @@ def uniform(typingctx: Any, lane: Any, low: Any, high: Any) -> Any:
         x = builder.xor(builder.xor(x, builder.lshr(x, ir.Constant(word, 15))), key_high)
         x = builder.mul(x, ir.Constant(word, 0x846CA68B))
         x = builder.xor(x, builder.lshr(x, ir.Constant(word, 16)))
-        # 23 random bits as the mantissa of a float in [1, 2), then down to the middle of its cell.
+        # 23 random bits as the mantissa of a float in [1, 2), then shift to the middle of its cell.
         x = builder.or_(builder.lshr(x, ir.Constant(word, 9)), ir.Constant(word, 0x3F800000))
         shift = ir.Constant(ir.FloatType(), float(np.float32(1 - 2.0**-24)))
         return builder.fsub(builder.bitcast(x, ir.FloatType()), shift)
@@ -68,14 +66,14 @@ def uniform(typingctx: Any, lane: Any, low: Any, high: Any) -> Any:
 
 @inlined
 def spread_lanes(first, lanes, out):  # type: ignore[no-untyped-def]
-    """out[k] = (first + k) times 2^32 / golden ratio, the lane numbers as `uniform` takes them."""
+    """Set out[k] = (first + k) * 2^32 / golden ratio, the lane numbers that `uniform` expects."""
     for k in range(lanes):
         out[k] = (first + k) * 0x9E3779B9
 
 
 @intrinsic
 def times_power_of_two(typingctx: Any, x: Any, exponent: Any) -> Any:
-    """x * 2^exponent by adding to the exponent bits; exponent is a whole number held as a float."""
+    """Return x * 2^exponent by adding to the exponent bits; exponent is an integer-valued float."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         floating, word, mantissa = {
@@ -90,7 +88,7 @@ def times_power_of_two(typingctx: Any, x: Any, exponent: Any) -> Any:
 
 @inlined
 def row_key(key: int) -> int:
-    """SplitMix64 of a 64-bit counter."""
+    """Return SplitMix64 of a 64-bit counter."""
     z = uint64(key + uint64(0x9E3779B97F4A7C15))
     z = uint64((z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9))
     z = uint64((z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB))
@@ -99,7 +97,7 @@ def row_key(key: int) -> int:
 
 @inlined
 def exp32(x: float) -> float:
-    """exp(x) in float32 for |x| <= 80, beyond that exp(+-80).
+    """Return exp(x) in float32 for |x| <= 80, beyond that exp(+-80).
 
     2^n times a polynomial in the fraction of x log2(e), |fraction| <= 1/2, without a branch. The
     relative error is below 3e-7 + 7e-8 |x|, the second part from x log2(e) in float32; in a
@@ -120,10 +118,10 @@ def exp32(x: float) -> float:
 
 @inlined
 def exp64(x: float) -> float:
-    """exp(x) in float64 for |x| <= 700, beyond that exp(+-700); relative error < 2e-16 (5 + |x|).
+    """Return exp(x) in float64, exp(+-700) beyond |x| = 700; relative error < 2e-16 (5 + |x|).
 
-    Taylor polynomial of degree 12 on |x - n log 2| <= log(2)/2, without a branch. log 2 is one
-    number: FAST lets LLVM add up two parts of it, and this error is no matter in 1 + exp(-|x|).
+    Taylor polynomial of degree 12 on |x - n log 2| <= log(2)/2, without a branch. log 2 is a single
+    number, as FAST would let LLVM add up two parts; the error is negligible in 1 + exp(-|x|).
     """
     x = min(max(x, -700.0), 700.0)
     n = np.floor(x * 1.4426950408889634 + 0.5)

@@ -1,1 +1,1 @@
-"""What an RBM costs in physics, against a state or against shots."""
+"""Metrics of an RBM against a reference state or against shots."""

@@ -1,4 +1,4 @@
-"""How well an RBM describes shots of a lab, where there is no state to compare it with."""
+"""Evaluate an RBM against measured shots alone, where no reference state is known."""
 
 from __future__ import annotations
 
@@ -6,37 +6,40 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.random import Stream, generator_for
+from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
-from psiprune.metrics.against_state import CONFIDENCE, Measure, effective_draws, relative_error
 from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.custom import Observable, check_names, observe
-from psiprune.metrics.draws import draw
-from psiprune.metrics.observables import Estimate, chain_mean, sampled_observables
-from psiprune.rbm.model import RBM
+from psiprune.metrics.draws import draw_from_data
+from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
+from psiprune.metrics.observables import Estimate, chain_mean, sampled_observables, spins
+from psiprune.rbm.model import RBM, Data
 from psiprune.states.tfim import midpoint
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-#: The same of an observable that is one number for all shots, which is found anew for each: 7 %.
-RESAMPLES_OF_NUMBERS = 100
+#: Resamples behind the error of a custom observable that is one number for all shots; the function
+#: is called for each resample. The error itself is accurate to 7 %.
+SCALAR_RESAMPLES = 100
 
 
+@one_line
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """An observable, scalar or [distance], by the RBM and by the shots.
+    """An observable, scalar or [distance], of the RBM and of the shots.
 
     Attributes:
         value, error: the mean over the RBM's draws and its standard error.
         shots_value, shots_error: the mean over the shots and its standard error by bootstrap.
-        method: how the RBM's value was found.
-        warning: why it cannot be trusted; empty if nothing speaks against it.
+        method: how the RBM's value was computed.
+        warning: why it cannot be trusted; empty if no problem was detected.
         effective_sample_size: how many independent draws of the RBM would give the same error.
     """
 
@@ -50,35 +53,35 @@ class Comparison:
 
     @property
     def sigmas(self) -> Float64:
-        """(value - shots_value) over the two errors combined; 0 where nothing differs."""
+        """(value - shots_value) over the combined error; 0 where the values are equal."""
         gap = np.asarray(self.value - self.shots_value)
         error = np.hypot(self.error, self.shots_error)
-        with np.errstate(divide="ignore"):  # a difference without any error is infinitely many
+        with np.errstate(divide="ignore"):  # a difference with error 0 is infinite
             return np.divide(gap, error, out=np.zeros(gap.shape), where=gap != 0)
 
 
 @dataclass(frozen=True, eq=False)
 class ShotsReport:
-    """How well an RBM describes shots. Log-likelihoods in nat a shot, mean over the shots.
+    """How well an RBM describes shots. Log-likelihoods in nats per shot, mean over the shots.
 
     Attributes:
-        shots: how many there are.
-        log_likelihood: mean log p(v). Its error is the bootstrap error of the shots with the error
-            of log Z. Of an RBM on its own training set it says too much, see `training_excess`.
-        product_log_likelihood: the same of independent bits with the means of these very shots, a
-            yardstick.
-        log_likelihood_gain: the former minus the latter, shot by shot.
-        abs_magnetization_roe: relative error of <|m|> with its confidence interval, as Eq. (6) of
-            the paper, with the shots in the place of the exact state. The floor is what a perfect
-            model would show on average, with the noise of as many draws and as many shots.
+        shots: number of shots.
+        log_likelihood: mean log p(v). Its error combines the bootstrap error of the shots with the
+            error of log Z. On the RBM's training set it is biased upwards, see `training_excess`.
+        product_log_likelihood: the same of a product model (independent bits) with the means of
+            these shots, as a baseline.
+        log_likelihood_gain: log_likelihood - product_log_likelihood, shot by shot.
+        abs_magnetization_roe: relative error of <|m|> with its confidence interval, Eq. (6) of the
+            paper with the shots as the reference. The floor is what a perfect model would show on
+            average, with the noise of as many draws and as many shots.
         magnetization, abs_magnetization: <m> and <|m|>, m = sum_i Z_i / N.
         neighbours: <Z_i Z_{i+1}>, mean over the bonds; NaN for one site.
         correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
-        training_excess: by how much the log-likelihood is too high, about, if the RBM was trained
-            on these shots: parameters / shots (Akaike 1974), parameters that change nothing not
-            counted. Half of it is what the fit gained on its shots, half what it lost elsewhere.
-            NaN with fewer shots than parameters, as the formula is one for many shots.
-        own: the user's own observables by name.
+        training_excess: estimated upward bias of the log-likelihood if the RBM was trained on these
+            shots: parameters / shots (Akaike 1974), without parameters that change nothing. Half of
+            it was gained on the training shots, half lost on others. NaN with fewer shots than
+            parameters, as the formula holds for many shots.
+        own: custom observables by name.
     """
 
     shots: int
@@ -93,51 +96,60 @@ class ShotsReport:
     training_excess: float
     own: Mapping[str, Comparison] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return the number of shots and the log-likelihoods in one line."""
+        values = (
+            f"{name}={measure.value:.5g} +- {measure.error:.2g}"
+            for name, measure in self
+            if name in ("log_likelihood", "log_likelihood_gain")
+        )
+        return f"ShotsReport(shots={self.shots}, {', '.join(values)})"
+
     def __iter__(self) -> Iterator[tuple[str, Measure | Comparison]]:
-        """(name, measure or comparison) of each."""
-        values = ((item.name, getattr(self, item.name)) for item in fields(self))
-        for name, each in (*values, *self.own.items()):
-            if isinstance(each, Measure | Comparison):
-                yield name, each
+        """Yield (name, measure or comparison) of each metric."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)} | dict(self.own)
+        for name, value in values.items():
+            if isinstance(value, Measure | Comparison):
+                yield name, value
 
     def comparison(self, name: str) -> Comparison:
-        """The observable of that name, a user's own too."""
-        found: Comparison = self.own[name] if name in self.own else getattr(self, name)
-        return found
+        """Return the observable of that name, a custom one too."""
+        comparison: Comparison = self.own[name] if name in self.own else getattr(self, name)
+        return comparison
 
 
-#: Names that an own observable cannot have.
+#: Names that a custom observable cannot have.
 TAKEN = tuple(item.name for item in fields(ShotsReport))
 
 
 @single_blas_thread()
 def evaluate_on_shots(
     rbm: RBM,
-    shots: Shots | ArrayLike,
+    shots: Data,
     *,
     draws: int = 100_000,
     seed: int = 0,
     observables: Mapping[str, Observable] | None = None,
 ) -> ShotsReport:
-    """Log-likelihood of shots, and m, |m|, <Z Z> and C(d) of the RBM against theirs, with errors.
+    """Return the log-likelihood of shots, and m, |m|, <Z Z> and C(d) of the RBM against theirs.
 
-    The shots should not be those the RBM was trained on; it does not remember which they were.
+    Use held-out shots: an RBM does not record which shots it was trained on.
 
     log Z comes from `log_partition`; the RBM's observables from `draws` samples, independent where
-    possible and else of chains, as in `evaluate`. Errors of the shots are standard deviations over
-    400 bootstrap resamples of whole shots (Efron 1979).
+    possible, else from Gibbs chains, as in `evaluate`. Errors of the shots are standard deviations
+    over 400 bootstrap resamples of the shots (Efron 1979).
 
     Args:
         rbm: the RBM.
-        shots: measured bits [shot, site] in the Z basis, at least 2 shots.
+        shots: measured bits [shot, site] in the Z basis or counts by bit string, at least 2 shots.
         draws: samples of the RBM.
         seed: of the draws, of annealing and of the bootstrap.
-        observables: own ones by name, functions bits [shot, site] -> a value for each shot, or one
-            for all; such a number is found anew for 100 resamples of the shots and of the draws.
+        observables: custom observables by name, functions bits [shot, site] -> a value for each
+            shot, or one for all; the error of one for all takes 100 resamples of shots and draws.
 
     Raises:
         InputError: the shots are fewer than 2, of another number of sites or in another basis,
-            draws < 100, or an own observable fails.
+            draws < 100, or a custom observable fails.
     """
     observables = observables or {}
     check_names(observables, TAKEN)
@@ -146,86 +158,87 @@ def evaluate_on_shots(
     if len(data) < 2:
         raise InputError(f"{data.source}: an error bar needs at least 2 shots, found {len(data)}")
     bits = data.bits
-    pick = generator_for(seed, Stream.SHOTS_START)
-
-    # A seed of their own: shots may be draws of this very RBM.
-    own = derive_seed(seed, Stream.SHOTS_DRAWS)
-    drawn = draw(rbm, lambda n: bits[pick.integers(0, len(bits), n)], draws, own)
+    # The draws have a stream of their own, as shots may be draws of this RBM with the same seed.
+    drawn = draw_from_data(rbm, bits, draws, seed, Stream.SHOTS_START, Stream.SHOTS_DRAWS)
     chains, length, sites = drawn.bits.shape
-    found = sampled_observables(rbm, drawn.bits, None)
-    bonds = chain_mean(_bonds(_spins(drawn.bits.reshape(-1, sites))).reshape(chains, length))
+    sampled = sampled_observables(rbm, drawn.bits, None)
+    estimates = {
+        "magnetization": sampled.magnetization,
+        "abs_magnetization": sampled.abs_magnetization,
+        "correlation": sampled.correlation,
+        "neighbours": chain_mean(
+            _bonds(spins(drawn.bits.reshape(-1, sites))).reshape(chains, length)
+        ),
+    }
     log_z = log_partition(rbm, data=data, seed=seed)
     log_p = rbm.log_prob_unnormalized(bits) - log_z.value
-    each = {name: observe(name, function, bits) for name, function in observables.items()}
-    seen = _shots_estimates(
-        bits, log_p, {name: values for name, values in each.items() if values.ndim}, seed
-    )
-    mine = {}
+    custom = {name: observe(name, function, bits) for name, function in observables.items()}
+    by_shot = {name: values for name, values in custom.items() if values.ndim}
+    of_shots = _shots_estimates(bits, log_p, by_shot, seed)
     for name, function in observables.items():
-        mine[name] = _estimate(name, function, drawn.bits, seed)
-        if name not in seen:
-            seen[name] = _estimate(name, function, bits[:, None, :], seed)
+        estimates[name] = _custom_estimate(name, function, drawn.bits, seed)
+        if name not in of_shots:
+            of_shots[name] = _custom_estimate(name, function, bits[:, None, :], seed)
 
-    def compare(name: str, here: Estimate) -> Comparison:
-        there, size = seen[name], effective_draws(here, chains * length, length)
+    def compare(name: str) -> Comparison:
+        ours, theirs = estimates[name], of_shots[name]
+        size = effective_draws(ours, chains * length, length)
         return Comparison(
-            here.value, here.error, there.value, there.error, drawn.method, drawn.warning, size
+            ours.value, ours.error, theirs.value, theirs.error, drawn.method, drawn.warning, size
         )
 
-    def likelihood(name: str, warning: str, method: str, error: float, size: float) -> Measure:
-        value, noise = float(seen[name].value), float(seen[name].error)
-        return Measure(value, float(np.hypot(noise, error)), float("nan"), method, warning, size)
-
-    doubt = f"rests on log Z, and {log_z.warning}" if log_z.warning else ""
     size = float(len(data))
-    of_rbm = (
-        doubt,
-        f"log Z by {log_z.method}",
-        log_z.error,
-        min(size, log_z.effective_sample_size or size),
-    )
-    of_product = "", "independent bits, with the means of these shots", 0.0, size
+    size_of_rbm = min(size, log_z.effective_sample_size or size)
+    warning = f"rests on log Z, and {log_z.warning}" if log_z.warning else ""
+
+    def of_rbm(name: str) -> Measure:
+        value, error = float(of_shots[name].value), float(of_shots[name].error)
+        error, method = float(np.hypot(error, log_z.error)), f"log Z by {log_z.method}"
+        return Measure(value, error, float("nan"), method, warning, size_of_rbm)
+
+    product = of_shots["product_log_likelihood"]
+    method = "independent bits, with the means of these shots"
     parameters = rbm.compact().number_of_parameters
-    absolute = compare("abs_magnetization", found.abs_magnetization)
+    absolute = compare("abs_magnetization")
     return ShotsReport(
         len(data),
-        likelihood("log_likelihood", *of_rbm),
-        likelihood("product_log_likelihood", *of_product),
-        likelihood("log_likelihood_gain", *of_rbm),
-        _against_shots(absolute, seen["abs_magnetization"], chains * length),
-        compare("magnetization", found.magnetization),
+        of_rbm("log_likelihood"),
+        Measure(float(product.value), float(product.error), float("nan"), method, "", size),
+        of_rbm("log_likelihood_gain"),
+        _relative_to_shots(absolute, of_shots["abs_magnetization"], chains * length),
+        compare("magnetization"),
         absolute,
-        compare("neighbours", bonds),
-        compare("correlation", found.correlation),
+        compare("neighbours"),
+        compare("correlation"),
         parameters / len(data) if parameters <= len(data) else float("nan"),
-        {name: compare(name, estimate) for name, estimate in mine.items()},
+        {name: compare(name) for name in observables},
     )
 
 
-def _estimate(name: str, function: Observable, bits: Bits, seed: int) -> Estimate:
-    """An own observable of draws, bits [chain, draw, site], with its error.
+def _custom_estimate(name: str, function: Observable, bits: Bits, seed: int) -> Estimate:
+    """Return a custom observable of draws, bits [chain, draw, site], with its error.
 
-    Of a number for all draws the deviation of one draw is not known; its error is that of 100
-    resamples of whole chains.
+    For one number for all draws, the error is that of 100 resamples of whole chains; the deviation
+    of one draw is unknown (NaN).
     """
     chains, draws, sites = bits.shape
     values = observe(name, function, bits.reshape(-1, sites))
     if values.ndim:
         return chain_mean(values.reshape(chains, draws))
     generator = generator_for(seed, Stream.BOOTSTRAP_CHAINS)
-    again = [
+    resampled = [
         observe(name, function, bits[generator.integers(0, chains, chains)].reshape(-1, sites))
-        for _ in range(RESAMPLES_OF_NUMBERS)
+        for _ in range(SCALAR_RESAMPLES)
     ]
-    error = np.float64(np.std(again, ddof=1))
+    error = np.float64(np.std(resampled, ddof=1))
     return Estimate(np.float64(values), error, np.float64("nan"))
 
 
 def _shots_estimates(
-    bits: Bits, log_p: Float64, own: Mapping[str, Float64], seed: int
+    bits: Bits, log_p: Float64, custom: Mapping[str, Float64], seed: int
 ) -> dict[str, Estimate]:
-    """What the shots alone say, with bootstrap errors; log_p [shot] is the RBM's log p(v)."""
-    z = _spins(bits)
+    """Return the shots' estimates with bootstrap errors; log_p [shot] is the RBM's log p(v)."""
+    z = spins(bits)
     m, i = z.mean(axis=1), midpoint(bits.shape[1])
     right = z[:, i : i + bits.shape[1] - bits.shape[1] // 2 + 1]
     product = _product_log_prob(bits)
@@ -235,17 +248,16 @@ def _shots_estimates(
         "log_likelihood_gain": log_p - product,
         "magnetization": m,
         "abs_magnetization": np.abs(m),
-        **own,
+        **custom,
     }
     if bits.shape[1] > 1:
         scalars["neighbours"] = _bonds(z)
     table = np.column_stack([*scalars.values(), right, right[:, :1] * right])
     centre, spread = table.mean(axis=0), table.std(axis=0)
-    table -= centre  # float32 then keeps what matters
-    again = centre + bootstrap_means(table.astype(np.float32), seed)
-    errors = again.std(axis=0, ddof=1)
+    table -= centre  # so that float32 is accurate enough
+    resampled = centre + bootstrap_means(table.astype(np.float32), seed)
+    errors = resampled.std(axis=0, ddof=1)
     estimates = {name: Estimate(centre[k], errors[k], spread[k]) for k, name in enumerate(scalars)}
-
     nan = np.float64("nan")
     estimates.setdefault("neighbours", Estimate(nan, nan, nan))
 
@@ -253,43 +265,36 @@ def _shots_estimates(
         one, both = np.split(means[..., len(scalars) :], 2, axis=-1)
         return np.asarray(both - one[..., :1] * one)
 
-    value = correlation(centre)
-    estimates["correlation"] = Estimate(
-        value, correlation(again).std(axis=0, ddof=1), np.full(value.shape, np.nan)
-    )
-    return estimates
+    value, error = correlation(centre), correlation(resampled).std(axis=0, ddof=1)
+    return estimates | {"correlation": Estimate(value, error, np.full(value.shape, np.nan))}
 
 
-def _against_shots(found: Comparison, seen: Estimate, draws: int) -> Measure:
-    """Eq. (6) with the shots as the reference; its floor has their noise as well."""
-    reference = Estimate(found.shots_value, found.shots_error, seen.deviation)
-    value, _ = relative_error(reference, Estimate(found.value, found.error, seen.deviation))
-    scale = abs(float(found.shots_value)) or float("nan")
-    ideal, noise = float(seen.deviation) / np.sqrt(draws), float(found.shots_error)
+def _relative_to_shots(comparison: Comparison, shots: Estimate, draws: int) -> Measure:
+    """Return Eq. (6) with the shots as the reference; the floor includes the noise of the shots."""
+    reference = Estimate(comparison.shots_value, comparison.shots_error, shots.deviation)
+    model = Estimate(comparison.value, comparison.error, shots.deviation)
+    scale = abs(float(comparison.shots_value)) or float("nan")
+    ideal, noise = float(shots.deviation) / np.sqrt(draws), float(comparison.shots_error)
     floor = CONFIDENCE * ideal + np.sqrt(2 / np.pi) * np.hypot(ideal, noise)
     return Measure(
-        value,
-        float(np.hypot(found.error, noise)) / scale,
+        relative_error(reference, model)[0],
+        float(np.hypot(comparison.error, noise)) / scale,
         float(floor) / scale,
-        found.method,
-        found.warning,
-        found.effective_sample_size,
+        comparison.method,
+        comparison.warning,
+        comparison.effective_sample_size,
     )
-
-
-def _spins(bits: Bits) -> Float64:
-    return (1.0 - 2.0 * bits).astype(np.float64, copy=False)
 
 
 def _bonds(z: Float64) -> Float64:
-    """Mean over the bonds of Z_i Z_{i+1}, [draw]; NaN where there is no bond."""
-    if z.shape[1] == 1:  # the mean of nothing would be warned of
+    """Return the mean over the bonds of Z_i Z_{i+1}, [draw]; NaN where there is no bond."""
+    if z.shape[1] == 1:  # numpy would warn of the mean of an empty slice
         return np.full(len(z), np.nan)
     return np.asarray((z[:, :-1] * z[:, 1:]).mean(axis=1))
 
 
 def _product_log_prob(bits: Bits) -> Float64:
-    """log prod_i p_i(v_i) of each shot, p_i the frequencies of the shots themselves, [shot]."""
+    """Return log prod_i p_i(v_i) of each shot, p_i the frequencies of these shots, [shot]."""
     ones = bits.mean(axis=0)
     log_odds = np.zeros(len(ones))
     mixed = (ones > 0) & (ones < 1)  # a bit that never varies has probability 1

@@ -13,20 +13,20 @@ RESAMPLES = 400
 
 
 def bootstrap_means(table: NDArray[np.float32], seed: int) -> Float64:
-    """Means of the columns of table [shot, column] over resamples of its rows: [resample, column].
+    """Return column means of table [shot, column] over resamples of its rows: [resample, column].
 
     Rows are drawn with replacement, by `scipy.stats.bootstrap`; a few resamples are in memory at a
-    time, as how often each row was drawn.
+    time, as counts of each row.
     """
-    from scipy.stats import bootstrap  # half a second to load, and only this needs it
+    from scipy.stats import bootstrap  # half a second to load, and only needed here
 
     shots = len(table)
 
-    def means(rows: NDArray[np.int64], axis: int) -> Float64:
-        counts = [np.bincount(each, minlength=shots) for each in rows]
+    def means(resamples: NDArray[np.int64], axis: int) -> Float64:
+        counts = [np.bincount(rows, minlength=shots) for rows in resamples]
         return (np.array(counts, dtype=np.float32) @ table).T.astype(np.float64) / shots
 
-    found = bootstrap(
+    result = bootstrap(
         (np.arange(shots),),
         means,
         n_resamples=RESAMPLES,
@@ -35,4 +35,4 @@ def bootstrap_means(table: NDArray[np.float32], seed: int) -> Float64:
         method="percentile",
         rng=generator_for(seed, Stream.BOOTSTRAP),
     )
-    return np.asarray(found.bootstrap_distribution.T)
+    return np.asarray(result.bootstrap_distribution.T)

@@ -1,4 +1,4 @@
-"""A user's own observables: Python functions of bits, loaded from a file and called with care."""
+"""Custom observables: Python functions of bits, loaded from a file and called with checks."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from psiprune.core.exceptions import InputError
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-#: bits [shot, site] -> a value for each shot, whose mean is meant, or one for all of them.
+#: bits [shot, site] -> a value for each shot (the observable is their mean), or one for all shots.
 Observable = Callable[[Bits], ArrayLike]
 
 
 def load_observable(place: str) -> tuple[str, Observable]:
-    """The name and the function that FILE.py:function means. The file is run, as an import would.
+    """Return the name and the function of FILE.py:function. The file is run, as by an import.
 
-    While it runs, modules beside it can be imported.
+    While it runs, it can import modules from its own folder.
 
     Raises:
-        InputError: there is no such file or function in it, or running the file raises.
+        InputError: the file or the function in it does not exist, or running the file raises.
     """
     file, colon, name = place.rpartition(":")
     if not colon or not file.endswith(".py") or not name.isidentifier() or keyword.iskeyword(name):
@@ -35,22 +35,28 @@ def load_observable(place: str) -> tuple[str, Observable]:
     path = Path(file)
     if not path.is_file():
         raise InputError(f"observable: there is no file {file}; give the FILE.py of {place}")
-    # Two files of one name in different folders are two modules.
-    unique = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
-    spec = importlib.util.spec_from_file_location(f"psiprune_own_{unique}_{path.stem}", path)
+    # Files of the same name in different folders are different modules.
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    spec = importlib.util.spec_from_file_location(f"psiprune_own_{digest}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # dataclasses look it up there
     try:
-        with _neighbours(path.resolve().parent):
+        with _importable(path.resolve().parent):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        raise InputError(f"observable: running {file} raised {_told(error)}") from None
+        raise InputError(f"observable: running {file} raised {_describe(error)}") from None
     function = getattr(module, name, None)
     if not callable(function):
-        known = [key for key, value in vars(module).items() if _is_own(key, value, module.__name__)]
+        known = [
+            key
+            for key, value in vars(module).items()
+            if callable(value)
+            and key[0] != "_"
+            and getattr(value, "__module__", None) == module.__name__
+        ]
         raise InputError(
             f"observable: {file} has no function {name!r}; it has {', '.join(known) or 'none'}"
         )
@@ -58,21 +64,22 @@ def load_observable(place: str) -> tuple[str, Observable]:
 
 
 def check_names(observables: Mapping[str, Observable], taken: tuple[str, ...]) -> None:
-    """Raise InputError unless all names are identifiers that mean nothing else, all functions."""
+    """Raise InputError unless all names are free identifiers and all values functions."""
     for name, function in observables.items():
         if not str(name).isidentifier():
             raise InputError(f"observables: a name must be an identifier, found {name!r}")
         if name in taken:
-            raise InputError(f"observables: {name!r} means one of psiprune's; give another name")
+            raise InputError(f"observables: {name!r} is built in; give it another name")
         if not callable(function):
             raise InputError(f"observables: {name!r} must be a function, found {function!r}")
 
 
 @contextmanager
-def _neighbours(folder: Path) -> Iterator[None]:
-    """Modules in a folder can be imported, and are forgotten after; another folder may have such.
+def _importable(folder: Path) -> Iterator[None]:
+    """Make the modules of a folder importable, and unload them afterwards.
 
-    Its files could hide those of libraries from what is imported later, so it does not stay.
+    The folder does not stay on the path, as its files could hide modules of libraries that are
+    imported later, or those of another folder of custom observables.
     """
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
@@ -81,13 +88,13 @@ def _neighbours(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
-        loaded = set(sys.modules) - before
-        for name in [name for name in loaded if _lies_in(folder, name.partition(".")[0])]:
-            del sys.modules[name]
+        for name in set(sys.modules) - before:
+            if _lies_in(folder, name.partition(".")[0]):
+                del sys.modules[name]
 
 
 def _lies_in(folder: Path, name: str) -> bool:
-    """Whether a module or package that is loaded is a file or folder right there."""
+    """Return whether a loaded module or package is a file or folder directly in `folder`."""
     place = getattr(sys.modules.get(name), "__file__", None)
     if place is None:
         return False
@@ -96,43 +103,38 @@ def _lies_in(folder: Path, name: str) -> bool:
 
 
 def observe(name: str, function: Observable, bits: Bits) -> Float64:
-    """What the function says of bits [shot, site]: float64 [shot], or a scalar of shape ().
+    """Return the function's values for bits [shot, site]: float64 [shot], or a scalar of shape ().
 
     Raises:
-        InputError: it raises, or gives another shape, no real numbers or some that are not finite.
+        InputError: it raises, or returns another shape, or values that are not finite numbers.
     """
     bits = bits.view()
     bits.flags.writeable = False
     try:
-        given = function(bits)
-        found = np.asarray(given)
+        returned = function(bits)
+        array = np.asarray(returned)
     except (Exception, SystemExit) as error:  # whatever a user's function raises
         raise InputError(
-            f"observable {name!r}: raised {_told(error)} for bits {list(bits.shape)}"
+            f"observable {name!r}: raised {_describe(error)} for bits {list(bits.shape)}"
         ) from None
-    if found.dtype.kind not in "biuf":
-        kind = f"an array of {found.dtype}" if found.ndim else type(given).__name__
-        raise InputError(f"observable {name!r}: must give numbers, found {kind}")
-    values = found.astype(np.float64)
+    if array.dtype.kind not in "biuf":
+        kind = f"an array of {array.dtype}" if array.ndim else type(returned).__name__
+        raise InputError(f"observable {name!r}: must return numbers, found {kind}")
+    values = array.astype(np.float64)
     if values.shape not in ((), (len(bits),)):
         raise InputError(
-            f"observable {name!r}: must give a number, or one for each of {len(bits)} shots, found "
-            f"shape {list(values.shape)}"
+            f"observable {name!r}: must return a number, or one for each of {len(bits)} shots, "
+            f"found shape {list(values.shape)}"
         )
     if not np.isfinite(values).all():
-        raise InputError(f"observable {name!r}: must be finite, found {_odd(values)}")
+        first = int(np.argmin(np.isfinite(values)))
+        which = f"{values[first]} for shot {first}" if values.ndim else f"{values}"
+        raise InputError(f"observable {name!r}: must be finite, found {which}")
     return values
 
 
-def _odd(values: Float64) -> str:
-    if values.ndim == 0:
-        return f"{values}"
-    first = int(np.argmin(np.isfinite(values)))
-    return f"{values[first]} for shot {first}"
-
-
-def _told(error: BaseException) -> str:
-    """Type and message of an exception, and the line that raised it unless that is ours."""
+def _describe(error: BaseException) -> str:
+    """Return type, message and line of an exception; no line if it was raised in this file."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
@@ -143,7 +145,3 @@ def _told(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         words, line = error.msg, f" (line {error.lineno})"
     return f"{type(error).__name__}: {' '.join(words.split())}{line}"
-
-
-def _is_own(key: str, value: object, module: str) -> bool:
-    return callable(value) and key[0] != "_" and getattr(value, "__module__", None) == module

@@ -1,9 +1,9 @@
-"""Configurations of an RBM for estimates: independent where possible, else chains that are paced.
+"""Draw configurations of an RBM for its observables: independent, or by diagnosed Gibbs chains.
 
-A few long chains first, the pilot, measure the integrated autocorrelation time of every observable
+A few long pilot chains first measure the integrated autocorrelation time of every observable
 (Sokal; the estimator is emcee's) and R-hat (Vehtari et al., Bayesian Anal. 16, 667 (2021); ArviZ).
-Many chains follow, burnt in and thinned by what the pilot found. They start half at likely
-configurations and half at random ones, so that what depends on the start shows.
+Many chains follow, with burn-in and thinning set by the pilot. Half of them start at likely
+configurations and half at random ones, so that a dependence on the start shows.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.random import Stream, derive_seed
+from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.inference.log_partition import independent_draws
-from psiprune.metrics.observables import series
+from psiprune.metrics.observables import observable_values
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
 from psiprune.states.tfim import TFIM
@@ -29,33 +30,35 @@ _LOG = logging.getLogger(__name__)
 CHAINS = 1000
 #: Steps before the first draw, in autocorrelation times, and in steps at least.
 BURN_IN, LEAST_BURN_IN = 20, 1000
-#: Most steps a chain. Of a dense 100 x 50 RBM that is less than a minute on two cores; above, as
-#: many as cost the same, counted in weights visited.
+#: Most steps of a chain. For a dense 100 x 50 RBM they take less than a minute on two cores; for
+#: larger RBMs the cap keeps that cost, counted in weights visited.
 MOST_STEPS, MOST_VISITS = 250_000, 1.25e12
 #: R-hat above which chains disagree. Chains of 50 autocorrelation times have 1.02 to 1.03.
 MOST_R_HAT = 1.05
 _PILOT_CHAINS = 112  # one full tile
-_RECORDS = 512  # configurations kept of a pilot chain; the later half is looked at
+_RECORDS = 512  # configurations stored of a pilot chain; the second half is evaluated
 _TRUSTED = 50  # autocorrelation times in a chain from which emcee trusts its estimate
-_WORDS = {"magnetization": "m", "abs_magnetization": "|m|", "correlation": "C({})"}
+_SYMBOLS = {"magnetization": "m", "abs_magnetization": "|m|", "correlation": "C({})"}
 
 
+@one_line
 class Draws(NamedTuple):
-    """RBM samples bits [chain, draw, site], how they were drawn, and why not to trust them."""
+    """RBM samples bits [chain, draw, site], how they were drawn, and a warning or ""."""
 
     bits: Bits
     method: str
     warning: str
 
 
+@one_line
 class Pilot(NamedTuple):
-    """What a few long chains tell.
+    """Diagnostics of the pilot chains.
 
     Attributes:
-        steps: how long they are; the later half counts.
+        steps: their length; the second half is evaluated.
         time: the longest integrated autocorrelation time of all observables, in steps.
         slowest: the observable that has it.
-        trusted: whether the chains are long enough for it; else `time` is too short.
+        trusted: whether the chains are long enough to measure it; else `time` is too short.
         r_hat: the largest R-hat of energy, m, |m| and the slowest observable.
         apart: the observable that has it.
     """
@@ -72,97 +75,116 @@ class Pilot(NamedTuple):
 def draw(
     rbm: RBM, likely: Callable[[int], Bits], draws: int, seed: int, model: TFIM | None = None
 ) -> Draws:
-    """At least `draws` configurations of an RBM for its observables, with a warning where due.
+    """Draw at least `draws` configurations of an RBM for its observables, with a warning where due.
 
     Independent draws, as chains of one draw each, where `independent_draws` gives them. Otherwise
     1000 chains with flips, half of them from `likely(number)` [chain, site] and half from random
     bits: 20 autocorrelation times of burn-in, then a draw every autocorrelation time, or as often
     as the cap on the steps allows. (The errors, from the chains' means, hold for any thinning.)
 
-    The warning names what speaks against the chains: an autocorrelation time beyond a hundredth of
-    the cap, and how many steps it asks for; R-hat above 1.05 in chains as long as the cap; m or |m|
-    that depends on the start.
+    The warning names the problem: an autocorrelation time beyond a hundredth of the cap, and how
+    many steps it would take; R-hat above 1.05 in chains as long as the cap; m or |m| that depends
+    on the start.
     """
     independent = independent_draws(rbm, draws, seed=seed)
     if independent is not None:
         return Draws(independent[:, None, :], "independent draws", "")
     most = int(min(MOST_STEPS, max(2 * _RECORDS, MOST_VISITS / CHAINS / rbm.number_of_weights)))
     length = -(-draws // CHAINS)
-    own = derive_seed(seed, Stream.PILOT_CHAINS)
-    found = pilot(rbm, starts(rbm, likely, _PILOT_CHAINS, own), model, most, own)
-    burn_in = max(LEAST_BURN_IN, int(np.ceil(min(BURN_IN * found.time, 0.4 * most))))
-    thin = int(np.clip((most - burn_in) // length, 1, np.ceil(found.time)))
+    pilot_seed = derive_seed(seed, Stream.PILOT_CHAINS)
+    start = starts(rbm, likely, _PILOT_CHAINS, pilot_seed)
+    diagnosed = pilot(rbm, start, model, most, pilot_seed)
+    burn_in = max(LEAST_BURN_IN, int(np.ceil(min(BURN_IN * diagnosed.time, 0.4 * most))))
+    thin = int(np.clip((most - burn_in) // length, 1, np.ceil(diagnosed.time)))
     start = starts(rbm, likely, CHAINS, seed)
-    chains = gibbs.advance_with_flips(gibbs.start_chains(rbm.machine, start, seed), burn_in)
-    kept = []
+    chains = gibbs.step_with_flips(gibbs.start_chains(rbm.compiled, start, seed), burn_in)
+    records = []
     for _ in range(length):
-        chains = gibbs.advance_with_flips(chains, thin)
-        kept.append(chains.bits)
-    bits = np.stack(kept, axis=1)
+        chains = gibbs.step_with_flips(chains, thin)
+        records.append(chains.bits)
+    bits = np.stack(records, axis=1)
     steps = "step" if thin == 1 else f"{thin:,} steps"
-    told = f"tau of {found.slowest} {found.time:.3g} steps, R-hat {found.r_hat:.2f}"
-    method = f"{CHAINS} Gibbs chains with flips ({told}), a draw every {steps}"
-    reasons = [*_doubts(found, draws, length, most), *depends_on_start(bits)]
+    tau = f"tau of {diagnosed.slowest} {diagnosed.time:.3g} steps, R-hat {diagnosed.r_hat:.2f}"
+    method = f"{CHAINS} Gibbs chains with flips ({tau}), a draw every {steps}"
+    problems = [*_problems(diagnosed, draws, length, most), *depends_on_start(bits)]
     _LOG.info("draws by %s", method)
-    if not reasons:
+    if not problems:
         return Draws(bits, method, "")
     warning = f"rests on chains that have not converged in {chains.steps:,} steps: "
-    warning += "; ".join(reasons)
+    warning += "; ".join(problems)
     _LOG.warning("an estimate %s", warning)
     return Draws(bits, method, warning)
 
 
+def draw_from_data(
+    rbm: RBM, bits: Bits, draws: int, seed: int, start_stream: Stream, draw_stream: Stream
+) -> Draws:
+    """Call `draw` with random rows of bits [shot, site] as the likely configurations."""
+    generator = generator_for(seed, start_stream)
+
+    def likely(number: int) -> Bits:
+        return bits[generator.integers(0, len(bits), number)]
+
+    return draw(rbm, likely, draws, derive_seed(seed, draw_stream))
+
+
 def starts(rbm: RBM, likely: Callable[[int], Bits], chains: int, seed: int) -> Bits:
-    """Where chains begin, [chain, site]: the first half likely, the second half fair bits."""
+    """Return starts [chain, site]: the first half likely configurations, the second fair bits."""
     half = chains // 2
     return np.concatenate([likely(half), gibbs.random_start(chains - half, rbm.visible, seed)])
 
 
 def pilot(rbm: RBM, start: Bits, model: TFIM | None, most: int, seed: int) -> Pilot:
-    """Run chains from `start` [chain, site] until they tell the autocorrelation times.
+    """Run chains from `start` [chain, site] until their autocorrelation times are known.
 
-    The run doubles until its later half is 50 times the longest integrated autocorrelation time and
-    the chains agree by R-hat, or it has `most` steps. Chains that seldom leave a mode look fast as
-    long as none has left it; that they disagree gives them away. Only 512 configurations a chain
-    are kept, at a distance that doubles too.
+    The run doubles until its second half is 50 times the longest integrated autocorrelation time
+    and the chains agree by R-hat, or it has `most` steps. Chains that seldom leave a mode look fast
+    until one leaves it; their disagreement reveals them. Only 512 configurations a chain are
+    stored, with a stride that doubles too.
     """
-    chains = gibbs.start_chains(rbm.machine, start, seed)
+    chains = gibbs.start_chains(rbm.compiled, start, seed)
     stride = 1
-    kept: list[Bits] = []
+    records: list[Bits] = []
     while True:
-        while len(kept) < _RECORDS:
-            chains = gibbs.advance_with_flips(chains, stride)
-            kept.append(chains.bits)
-        found = _look(rbm, np.stack(kept[_RECORDS // 2 :], axis=1), model, stride)
-        if (found.trusted and found.r_hat <= MOST_R_HAT) or chains.steps >= most:
-            return found
-        kept, stride = kept[1::2], 2 * stride
+        while len(records) < _RECORDS:
+            chains = gibbs.step_with_flips(chains, stride)
+            records.append(chains.bits)
+        diagnosed = _diagnose(rbm, np.stack(records[_RECORDS // 2 :], axis=1), model, stride)
+        if (diagnosed.trusted and diagnosed.r_hat <= MOST_R_HAT) or chains.steps >= most:
+            return diagnosed
+        records, stride = records[1::2], 2 * stride
 
 
-def _look(rbm: RBM, bits: Bits, model: TFIM | None, stride: int) -> Pilot:
-    """What chains [chain, draw, site] tell, kept every `stride` steps; they ran twice as long."""
-    seen = _named(rbm, bits, model)
-    times = {name: autocorrelation_time(values) for name, values in seen.items()}
+def _diagnose(rbm: RBM, bits: Bits, model: TFIM | None, stride: int) -> Pilot:
+    """Return diagnostics of bits [chain, draw, site], stored every `stride` steps."""
+    values, length = _by_symbol(rbm, bits, model), bits.shape[1]
+    times = {name: autocorrelation_time(series) for name, series in values.items()}
     slowest = max(times, key=times.__getitem__)
-    watched = [name for name in seen if not name.startswith("C(") or name == slowest]
-    r_hats = {name: r_hat(seen[name]) for name in watched}
+    compared = [name for name in values if not name.startswith("C(") or name == slowest]
+    r_hats = {name: r_hat(values[name]) for name in compared}
     apart = max(r_hats, key=r_hats.__getitem__)
-    return Pilot(
-        2 * stride * bits.shape[1],
-        stride * times[slowest],
-        slowest,
-        _TRUSTED * times[slowest] <= bits.shape[1],
-        r_hats[apart],
-        apart,
-    )
+    trusted = _TRUSTED * times[slowest] <= length
+    steps = 2 * stride * length  # the first half of the run is not in `bits`
+    return Pilot(steps, stride * times[slowest], slowest, trusted, r_hats[apart], apart)
+
+
+def _by_symbol(rbm: RBM, bits: Bits, model: TFIM | None) -> dict[str, Float64]:
+    """Return observables of bits [chain, draw, site] as [chain, draw], by symbol for warnings."""
+    chains, draws, sites = bits.shape
+    by_symbol: dict[str, Float64] = {}
+    for name, values in observable_values(rbm, bits.reshape(-1, sites), model).items():
+        columns = values.reshape(chains, draws, -1)
+        for d in range(columns.shape[2]):
+            by_symbol[_SYMBOLS.get(name, name).format(d)] = columns[:, :, d]
+    return by_symbol
 
 
 def autocorrelation_time(values: Float64) -> float:
-    """Integrated autocorrelation time tau = 1 + 2 sum_t rho(t) of chains [chain, draw], in draws.
+    """Return the integrated autocorrelation time of chains [chain, draw], in draws.
 
-    By `emcee.autocorr.integrated_time`: window of 5 tau, autocorrelations averaged over chains. At
-    least 1; too short (by some 20 % at 50 tau) where the chains are. Chains that never move are
-    left out; if none moves, tau is 1 where all agree, else infinite.
+    tau = 1 + 2 sum_t rho(t) by `emcee.autocorr.integrated_time`: window of 5 tau, autocorrelations
+    averaged over chains. At least 1; too short (by some 20 % at 50 tau) where the chains are.
+    Chains that never move are left out; if none moves, tau is 1 where all agree, else infinite.
     """
     from emcee.autocorr import AutocorrError, integrated_time  # not needed for most RBMs
 
@@ -177,7 +199,7 @@ def autocorrelation_time(values: Float64) -> float:
 
 
 def r_hat(values: Float64) -> float:
-    """Rank-normalised split R-hat of chains [chain, draw]: 1 where they agree, larger if not."""
+    """Return the rank-normalised split R-hat of chains [chain, draw]: 1 where they agree."""
     from arviz_stats.base import array_stats  # loads SciPy's statistics; not needed for most RBMs
 
     if (np.ptp(values, axis=1) == 0).all():
@@ -186,50 +208,40 @@ def r_hat(values: Float64) -> float:
 
 
 def depends_on_start(bits: Bits) -> list[str]:
-    """In words, which of m and |m| tell how chains [chain, draw, site] began.
+    """Return messages for m and |m| of chains [chain, draw, site] that depend on their start.
 
     The first half of the chains must have started elsewhere than the second half. Their means may
     differ by 5 standard errors.
     """
     m = 1.0 - 2.0 * bits.mean(axis=2)
     half = len(m) // 2
-    reasons = []
+    messages = []
     for name, values in (("m", m), ("|m|", np.abs(m))):
         means = values.mean(axis=1)
         first, second = means[:half], means[half:]
         error = np.hypot(first.std(ddof=1), second.std(ddof=1)) / np.sqrt(half)
         if abs(first.mean() - second.mean()) > 5 * error:
-            reasons.append(
+            messages.append(
                 f"{name} depends on the start: {first.mean():.3f} and {second.mean():.3f}"
             )
-    return reasons
+    return messages
 
 
-def _named(rbm: RBM, bits: Bits, model: TFIM | None) -> dict[str, Float64]:
-    """Each observable of bits [chain, draw, site] as [chain, draw], by the name a warning gives."""
-    chains, draws, sites = bits.shape
-    seen: dict[str, Float64] = {}
-    for name, values in series(rbm, bits.reshape(-1, sites), model).items():
-        columns = values.reshape(chains, draws, -1)
-        for d in range(columns.shape[2]):
-            seen[_WORDS.get(name, name).format(d)] = columns[:, :, d]
-    return seen
-
-
-def _doubts(found: Pilot, draws: int, length: int, most: int) -> list[str]:
-    """What the pilot holds against the chains, in words."""
-    reasons = []
-    if not np.isfinite(found.time):
-        reasons.append(f"{found.slowest} never changes within a chain")
-    elif not found.trusted:
-        needed = int(max(2 * _TRUSTED, BURN_IN + length) * found.time)
-        reasons.append(
-            f"the autocorrelation time of {found.slowest} is at least {found.time:,.0f} Gibbs "
-            f"steps; {draws:,} draws of that need about {needed:,} steps a chain, more than the "
-            f"cap of {most:,}"
+def _problems(diagnosed: Pilot, draws: int, length: int, most: int) -> list[str]:
+    """Return messages for what is wrong with the pilot chains."""
+    problems = []
+    if not np.isfinite(diagnosed.time):
+        problems.append(f"{diagnosed.slowest} never changes within a chain")
+    elif not diagnosed.trusted:
+        needed = int(max(2 * _TRUSTED, BURN_IN + length) * diagnosed.time)
+        problems.append(
+            f"the autocorrelation time of {diagnosed.slowest} is at least {diagnosed.time:,.0f} "
+            f"Gibbs steps; {draws:,} draws of that need about {needed:,} steps a chain, more than "
+            f"the cap of {most:,}"
         )
-    if found.r_hat > MOST_R_HAT:
-        reasons.append(
-            f"R-hat of {found.apart} is {found.r_hat:.3g} over chains of {found.steps:,} steps"
+    if diagnosed.r_hat > MOST_R_HAT:
+        problems.append(
+            f"R-hat of {diagnosed.apart} is {diagnosed.r_hat:.3g} over chains of "
+            f"{diagnosed.steps:,} steps"
         )
-    return reasons
+    return problems

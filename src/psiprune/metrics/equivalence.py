@@ -1,11 +1,11 @@
-"""Can an RBM be told from an ensemble of dense ones, by shots they were not trained on?
+"""Test an RBM for equivalence with an ensemble of dense ones, on held-out shots.
 
-Two things make measures of undamaged RBMs differ, and a loss counts only beyond both. Training with
-another seed gives another RBM: a new member of an ensemble of R with spread s lies above its mean
+Metrics of undamaged RBMs differ for two reasons, and only a loss beyond both counts. Another
+training seed gives another RBM: a new member of an ensemble of R with spread s lies above its mean
 by more than t s (1 + 1/R)^(1/2) with the probability that belongs to t, Student's with R - 1
-degrees of freedom (the prediction interval of a normal variable). And the shots are few: with the
+degrees of freedom (the prediction interval of a normal variable). And there are few shots: with the
 bootstrap error e, two RBMs that are equally good differ by more than z e with that probability. The
-loss allowed is the root of the sum of both squares.
+tolerance is the root of the sum of both squares.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
-from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.random import Stream
+from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.inference.bridge import log_mean_of_chains
 from psiprune.inference.log_partition import FEWEST_EFFECTIVE
 from psiprune.metrics.against_shots import Comparison
 from psiprune.metrics.bootstrap import bootstrap_means
-from psiprune.metrics.draws import draw
+from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
@@ -32,16 +33,17 @@ Float64 = NDArray[np.float64]
 _SUMMED = 20
 
 
+@one_line
 class EquivalenceResult(NamedTuple):
-    """Where an RBM stands beside a dense ensemble.
+    """The loss of an RBM against a dense ensemble, and the tolerance for it.
 
     Attributes:
-        loss: of likelihood in nat a shot, negative for a gain; or how far an observable has moved.
-        error: its standard error: of the shots, of log Z, of draws. Of likelihood it is that of the
-            loss against the mean of the ensemble, so not 0 for a member either.
-        allowed: the largest loss that an undamaged RBM would show, but for the significance.
-        share: loss / allowed, of an array the largest; harmless up to 1.
-        warning: why it cannot be trusted; empty if nothing speaks against it.
+        loss: of log-likelihood in nats per shot, negative for a gain; or shift of an observable.
+        error: its standard error, from the shots, log Z and draws. That of a log-likelihood is
+            against the mean of the ensemble, so not 0 for a member either.
+        allowed: the tolerance, which an undamaged RBM exceeds with probability `significance`.
+        share: loss / allowed, the largest over an array; the test passes up to 1.
+        warning: why it cannot be trusted; empty if no problem was detected.
     """
 
     loss: float
@@ -51,11 +53,12 @@ class EquivalenceResult(NamedTuple):
     warning: str = ""
 
 
-Band = Callable[[RBM], EquivalenceResult]
+EquivalenceTest = Callable[[RBM], EquivalenceResult]
 
 
+@one_line
 class Losses(NamedTuple):
-    """log p_parent(v) - log p(v) of each shot, the error of log Z / Z_parent in it, and doubts."""
+    """log p_parent(v) - log p(v) of each shot, the error from log Z / Z_parent, and a warning."""
 
     values: Float64
     error: float
@@ -63,126 +66,126 @@ class Losses(NamedTuple):
 
 
 def seed_reach(values: ArrayLike, tail: float) -> Float64:
-    """t s (1 + 1/R)^(1/2) of values [member, ...]: how far a new member may lie from their mean.
+    """Return how far a new member may lie from the mean of values [member, ...].
 
-    Beyond it, to one side, with probability `tail`, if members are normal.
+    t s (1 + 1/R)^(1/2), exceeded to one side with probability `tail` if members are normal.
     """
-    each = np.asarray(values, dtype=np.float64)
-    members = len(each)
+    by_member = np.asarray(values, dtype=np.float64)
+    members = len(by_member)
     quantile = float(t.isf(tail, members - 1))
-    return np.asarray(quantile * each.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / members))
+    return np.asarray(quantile * by_member.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / members))
 
 
 @single_blas_thread()
 def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable[[RBM], Losses]:
-    """The function rbm -> losses of likelihood against `parent`, shot by shot.
+    """Return the function rbm -> log-likelihood losses against `parent`, shot by shot.
 
     log Z - log Z_parent is exact where a layer of the parent has at most 20 units. Above, it is
-    log <p~(v) / p~_parent(v)> over draws of the parent, the same for every RBM (Zwanzig 1954): of
-    RBMs that are near each other this is known far better than any log Z.
+    log <p~(v) / p~_parent(v)> over draws of the parent, the same for every RBM (Zwanzig 1954): for
+    similar RBMs that is far more accurate than any estimate of log Z.
     """
-    here = parent.log_prob_unnormalized(shots)
+    log_p_parent = parent.log_prob_unnormalized(shots)
     if min(parent.visible, parent.hidden) <= _SUMMED:
-        log_z = parent.log_partition()
+        log_z_parent = parent.log_partition()
 
-        def exactly(rbm: RBM) -> Losses:
-            gone = here - rbm.log_prob_unnormalized(shots)
-            return Losses(gone + rbm.log_partition() - log_z, 0.0, "")
+        def exact_losses(rbm: RBM) -> Losses:
+            difference = log_p_parent - rbm.log_prob_unnormalized(shots)
+            return Losses(difference + rbm.log_partition() - log_z_parent, 0.0, "")
 
-        return exactly
-    pick = generator_for(seed, Stream.LIKELIHOOD_RATIO_START)
-    drawn = draw(
+        return exact_losses
+    drawn = draw_from_data(
         parent,
-        lambda n: shots.bits[pick.integers(0, len(shots), n)],
+        shots.bits,
         draws,
-        derive_seed(seed, Stream.LIKELIHOOD_RATIO_DRAWS),
+        seed,
+        Stream.LIKELIHOOD_RATIO_START,
+        Stream.LIKELIHOOD_RATIO_DRAWS,
     )
     chains, length, sites = drawn.bits.shape
     bits = drawn.bits.reshape(-1, sites)
-    there = parent.log_prob_unnormalized(bits)
+    log_p_draws = parent.log_prob_unnormalized(bits)
 
-    def by_draws(rbm: RBM) -> Losses:
-        ratio = (rbm.log_prob_unnormalized(bits) - there).reshape(chains, length)
+    def sampled_losses(rbm: RBM) -> Losses:
+        ratio = (rbm.log_prob_unnormalized(bits) - log_p_draws).reshape(chains, length)
         log_z, error, size = log_mean_of_chains(ratio)
-        doubt = drawn.warning
+        warning = drawn.warning
         if size < FEWEST_EFFECTIVE:
-            doubt = (
+            warning = (
                 f"rests on {size:.2g} effective draws of the dense RBM, which is too far from it"
             )
-        return Losses(here - rbm.log_prob_unnormalized(shots) + log_z, error, doubt)
+        return Losses(log_p_parent - rbm.log_prob_unnormalized(shots) + log_z, error, warning)
 
-    return by_draws
+    return sampled_losses
 
 
 def nearest_to_mean(values: ArrayLike) -> int:
-    """Index of the member nearest to the mean of values [member, ...] in units of their spread.
+    """Return the index of the member nearest to the mean of values [member, ...], by their spread.
 
-    An RBM to prune that is neither lucky nor unlucky; it lies within the band of its ensemble.
+    A typical RBM to prune; it lies within the tolerance of its ensemble.
     """
-    each = np.asarray(values, dtype=np.float64)
-    apart, spread = np.abs(each - each.mean(axis=0)), each.std(axis=0, ddof=1)
+    by_member = np.asarray(values, dtype=np.float64)
+    apart, spread = np.abs(by_member - by_member.mean(axis=0)), by_member.std(axis=0, ddof=1)
     sigmas = np.divide(apart, spread, out=np.zeros(apart.shape), where=spread > 0)
-    return int(np.argmin(sigmas.reshape(len(each), -1).max(axis=1)))
+    return int(np.argmin(sigmas.reshape(len(by_member), -1).max(axis=1)))
 
 
 def likelihood_band(
     members: Sequence[RBM], losses: Callable[[RBM], Losses], significance: float, seed: int
-) -> Band:
-    """The standing of an RBM by its log-likelihood, against the mean of the members.
+) -> EquivalenceTest:
+    """Return the test of an RBM's log-likelihood against the mean of the members.
 
     Args:
         members: the dense ensemble, at least 2.
-        losses: `losses_from` one of them; its error is small for RBMs that descend from that one.
-        significance: with this probability an undamaged RBM is beyond the band.
+        losses: `losses_from` one of them; its error is small for RBMs pruned from that one.
+        significance: with this probability an undamaged RBM exceeds the tolerance.
         seed: of the bootstrap.
     """
-    each = [losses(member) for member in members]
-    centre = np.mean([member.values for member in each], axis=0)
-    reach = float(seed_reach([member.values.mean() for member in each], significance))
-    centre_error = float(np.mean([member.error for member in each]))
+    of_members = [losses(member) for member in members]
+    centre = np.mean([member.values for member in of_members], axis=0)
+    reach = float(seed_reach([member.values.mean() for member in of_members], significance))
+    centre_error = float(np.mean([member.error for member in of_members]))
     z = float(norm.isf(significance))
 
-    def stand(rbm: RBM) -> EquivalenceResult:
-        found = losses(rbm)
-        # Against the one that `losses` come from, two RBMs differ least: that error sets the band.
-        paired, against_mean = _bootstrap_errors([found.values, found.values - centre], seed)
-        loss = float((found.values - centre).mean())
-        error = float(np.linalg.norm([against_mean, found.error, centre_error]))
-        allowed = float(np.hypot(reach, z * np.hypot(paired, found.error)))
-        return EquivalenceResult(loss, error, allowed, _share(loss, allowed), found.warning)
+    def evaluate(rbm: RBM) -> EquivalenceResult:
+        values, log_z_error, warning = losses(rbm)
+        # The loss against the parent has the smaller error, and that sets the tolerance.
+        paired, against_mean = _bootstrap_errors([values, values - centre], seed)
+        loss = float((values - centre).mean())
+        error = float(np.linalg.norm([against_mean, log_z_error, centre_error]))
+        allowed = float(np.hypot(reach, z * np.hypot(paired, log_z_error)))
+        return EquivalenceResult(loss, error, allowed, _share(loss, allowed), warning)
 
-    return stand
+    return evaluate
 
 
 def observable_band(
     members: Sequence[ArrayLike], measure: Callable[[RBM], Comparison], significance: float
-) -> Band:
-    """The standing of an RBM by an observable: how far it is from the mean of the members.
+) -> EquivalenceTest:
+    """Return the test of an observable: its distance from the mean of the members.
 
-    To both sides, with the bootstrap error of the shots and that of the RBM's draws in the place of
-    the error of a loss. Of an observable with K values, each at significance / K, the worst counts.
+    Two-sided; the error combines the bootstrap error of the shots and that of the RBM's draws. Of
+    an observable with K values, each tested at significance / K, the worst counts.
 
     Args:
         members: its value for each member of the dense ensemble, at least 2, a scalar or an array.
-        measure: the same of any RBM, on the same shots.
-        significance: with at most this probability an undamaged RBM is beyond the band.
+        measure: the observable of any RBM, on the same shots.
+        significance: with at most this probability an undamaged RBM exceeds the tolerance.
     """
     values = np.array([np.atleast_1d(member) for member in members])
     tail = significance / (2 * values.shape[1])
     centre, reach, z = values.mean(axis=0), seed_reach(values, tail), float(norm.isf(tail))
 
-    def stand(rbm: RBM) -> EquivalenceResult:
-        found = measure(rbm)
-        loss = np.abs(np.atleast_1d(found.value) - centre)
-        error = np.broadcast_to(np.hypot(found.error, found.shots_error), loss.shape)
+    def evaluate(rbm: RBM) -> EquivalenceResult:
+        comparison = measure(rbm)
+        loss = np.abs(np.atleast_1d(comparison.value) - centre)
+        error = np.broadcast_to(np.hypot(comparison.error, comparison.shots_error), loss.shape)
         allowed = np.hypot(reach, z * error)
         shares = [_share(*pair) for pair in zip(loss, allowed, strict=True)]
         k = int(np.argmax(shares))
-        return EquivalenceResult(
-            float(loss[k]), float(error[k]), float(allowed[k]), shares[k], found.warning
-        )
+        largest = float(loss[k]), float(error[k]), float(allowed[k])
+        return EquivalenceResult(*largest, shares[k], comparison.warning)
 
-    return stand
+    return evaluate
 
 
 def _share(loss: float, allowed: float) -> float:
@@ -192,6 +195,6 @@ def _share(loss: float, allowed: float) -> float:
 
 
 def _bootstrap_errors(values: Sequence[Float64], seed: int) -> Float64:
-    """Errors of the means of several quantities, each [shot]."""
-    table = np.column_stack([each - each.mean() for each in values]).astype(np.float32)
+    """Return errors of the means of several quantities, each [shot]."""
+    table = np.column_stack([shots - shots.mean() for shots in values]).astype(np.float32)
     return np.asarray(bootstrap_means(table, seed).std(axis=0, ddof=1))

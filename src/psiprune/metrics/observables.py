@@ -1,14 +1,14 @@
-"""What configurations, or a whole distribution, say: energy, m, |m|, C(d), with errors."""
+"""Observables of configurations or of a full distribution: energy, m, |m|, C(d), with errors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from psiprune.core.repr import one_line
 from psiprune.kernels import enumeration
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import MPS
@@ -17,6 +17,7 @@ from psiprune.states.tfim import TFIM, midpoint
 Float64 = NDArray[np.float64]
 
 
+@one_line
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """A mean with its standard error and the standard deviation of one draw; scalars or arrays.
@@ -31,6 +32,7 @@ class Estimate:
     covariance: Float64 | None = None
 
 
+@one_line
 @dataclass(frozen=True, eq=False)
 class Observables:
     """The observables of the paper, Eqs. (1), (5), (7). Energy in the units of J, total.
@@ -51,12 +53,12 @@ class Observables:
 
 
 def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observables:
-    """Observables of psi = sqrt(p) by sums over the whole basis, p [2^N]; all errors are 0.
+    """Return observables of psi = sqrt(p) by sums over the whole basis, p [2^N]; errors are 0.
 
     <X_i> = sum_v sqrt(p(v) p(v with site i flipped)).
     """
     n = sites
-    tables = _tables(n)
+    ones, bonds, middle = _basis_functions(n)
     psi = np.sqrt(prob)
     flips = 0.0
     for k in range(n):
@@ -64,12 +66,12 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
         flips += 2.0 * float(np.einsum("ab,ab->", halves[:, 0], halves[:, 1]))
     energy = float("nan")
     if model is not None:
-        energy = -model.coupling * float(prob @ tables.bonds) - model.field * flips
-    by_magnetization = np.bincount(tables.ones, weights=prob, minlength=n + 1)
+        energy = -model.coupling * float(prob @ bonds) - model.field * flips
+    by_magnetization = np.bincount(ones, weights=prob, minlength=n + 1)
     m = 1.0 - 2.0 * np.arange(n + 1) / n
     i = midpoint(n)
     z = _site_means(prob)
-    zz = _site_means(prob * tables.middle)
+    zz = _site_means(prob * middle)
     zz[i] = 1.0
     correlation = (zz - z[i] * z)[i : i + n - n // 2 + 1]
     return Observables(
@@ -82,43 +84,43 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
 
 
 def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> Observables:
-    """Observables from RBM samples, bits [chain, draw, site]; a chain of one draw is a lone draw.
+    """Return observables of RBM samples, bits [chain, draw, site]; lone draws are chains of 1.
 
     Errors: the standard deviation of the chains' means over the root of the number of chains, which
     holds for any autocorrelation within a chain. The energy is NaN without a model.
     """
     chains, draws, n = bits.shape
-    found = {
+    estimates = {
         name: chain_mean(values.reshape(chains, draws, *values.shape[1:]))
-        for name, values in series(rbm, bits.reshape(chains * draws, n), model).items()
+        for name, values in observable_values(rbm, bits.reshape(chains * draws, n), model).items()
     }
     nan = np.float64("nan")
-    energy = found.pop("energy", Estimate(nan, nan, nan))
-    return Observables(energy, **found, magnetization_distribution=histogram(bits))
+    energy = estimates.pop("energy", Estimate(nan, nan, nan))
+    return Observables(energy, **estimates, magnetization_distribution=histogram(bits))
 
 
-def series(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> dict[str, Float64]:
-    """The observables of each configuration, bits [draw, site] -> [draw] or [draw, distance].
+def observable_values(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> dict[str, Float64]:
+    """Return observables of each configuration, bits [draw, site] -> [draw] or [draw, distance].
 
-    Their means are those of `Observables`, by its names; there is no energy without a model. The
+    Their means are those of `Observables`, by its names; without a model there is no energy. The
     energy is the local energy -J sum_i z_i z_{i+1} - h sum_i psi(v with site i flipped) / psi(v).
     """
-    z = (1.0 - 2.0 * bits).astype(np.float64, copy=False)
-    found = {}
+    z = spins(bits)
+    energy = {}
     if model is not None:
         local = np.empty(len(bits))
-        enumeration.flip_amplitudes(bits, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
+        enumeration.local_energy_flips(bits, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
         local *= -model.field
         local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
-        found["energy"] = local
-    return found | _diagonal(z)
+        energy["energy"] = local
+    return energy | _diagonal(z)
 
 
 def reference_observables(state: MPS) -> Observables:
-    """Observables of a state, exact from its tensors at any N; the energy is NaN without a model.
+    """Return exact observables of a state from its tensors; the energy is NaN without a model.
 
-    The deviations are those of one draw in the Z basis (0 for the energy, whose local energy has
-    no variance in an eigenstate): they give the noise floor of a perfect model.
+    The deviations are those of one draw in the Z basis (0 for the energy, as the local energy of an
+    eigenstate has no variance): they give the noise floor of a perfect model.
     """
     n = state.sites
     prob = state.magnetization_distribution()
@@ -138,28 +140,33 @@ def reference_observables(state: MPS) -> Observables:
         Estimate(mean, zero, np.sqrt(np.maximum(square - mean**2, 0.0))),
         Estimate(absolute, zero, np.sqrt(np.maximum(square - absolute**2, 0.0))),
         Estimate(correlation, np.zeros(len(correlation)), spread),
-        # Contraction may leave a probability of 0 at -1e-17.
+        # Rounding may make a probability of 0 negative, about -1e-17.
         Estimate(prob, np.zeros(n + 1), np.sqrt(np.maximum(prob * (1.0 - prob), 0.0))),
     )
 
 
 def data_observables(bits: NDArray[np.uint8]) -> dict[str, Estimate]:
-    """<m>, <|m|>, C(d), P(m) of independent shots, bits [shot, site]; the energy would need psi."""
-    values = _diagonal((1.0 - 2.0 * bits).astype(np.float64, copy=False))
-    found = {name: chain_mean(each[:, None]) for name, each in values.items()}
-    return found | {"magnetization_distribution": histogram(bits[:, None, :])}
+    """Return <m>, <|m|>, C(d), P(m) of independent shots [shot, site]; the energy needs psi."""
+    values = _diagonal(spins(bits)).items()
+    estimates = {name: chain_mean(by_shot[:, None]) for name, by_shot in values}
+    return estimates | {"magnetization_distribution": histogram(bits[:, None, :])}
+
+
+def spins(bits: NDArray[np.uint8]) -> Float64:
+    """Return z = 1 - 2 v, float64."""
+    return (1.0 - 2.0 * bits).astype(np.float64, copy=False)
 
 
 def histogram(bits: NDArray[np.uint8]) -> Estimate:
-    """P(m) of bits [chain, draw, site] over the number of 1 bits; errors as in `chain_mean`.
+    """Return P(m) of bits [chain, draw, site] by number of 1 bits; errors as in `chain_mean`.
 
-    They mean what they say in bins with some tens of draws; an empty one has none.
+    The errors are reliable in bins with tens of draws; that of an empty bin is 0.
     """
     chains, draws, n = bits.shape
     ones = bits.sum(axis=2, dtype=np.int64)
     prob = np.bincount(ones.ravel(), minlength=n + 1) / ones.size
     deviation = np.sqrt(prob * (1.0 - prob))
-    if draws == 1:  # a chain of one draw is 0 or 1 in each bin: no table of all chains is needed
+    if draws == 1:  # independent draws are 0 or 1 in each bin: no table over chains is needed
         return Estimate(prob, deviation / np.sqrt(max(1, chains - 1)), deviation)
     bins = ones + (n + 1) * np.arange(chains)[:, None]
     by_chain = np.bincount(bins.ravel(), minlength=chains * (n + 1)).reshape(chains, n + 1) / draws
@@ -167,33 +174,25 @@ def histogram(bits: NDArray[np.uint8]) -> Estimate:
 
 
 def chain_mean(values: Float64) -> Estimate:
-    """Mean over [chain, draw, ...] with the error from the spread of the chains' means."""
+    """Return the mean over [chain, draw, ...], its error from the spread of the chains' means."""
     means = values.mean(axis=1)
-    chains = len(means)
-    error = means.std(axis=0, ddof=1) / np.sqrt(chains)
+    error = means.std(axis=0, ddof=1) / np.sqrt(len(means))
     spread = np.atleast_2d(np.cov(means, rowvar=False)) / len(means) if means.ndim == 2 else None
     return Estimate(means.mean(axis=0), error, values.std(axis=(0, 1)), spread)
 
 
-class _Tables(NamedTuple):
-    """Functions of the basis index: number of 1 bits, sum of Z_i Z_{i+1}, Z of the midpoint."""
-
-    ones: NDArray[np.int64]
-    bonds: Float64
-    middle: Float64
-
-
 @lru_cache(maxsize=2)
-def _tables(sites: int) -> _Tables:
+def _basis_functions(sites: int) -> tuple[NDArray[np.int64], Float64, Float64]:
+    """Return number of 1 bits, sum of Z_i Z_{i+1} and Z of the midpoint by basis index, [2^N]."""
     index = np.arange(1 << sites)
     z: list[Float64] = [(1.0 - 2.0 * ((index >> k) & 1)).astype(np.float64) for k in range(sites)]
     ones = sum(((index >> k) & 1 for k in range(sites)), np.zeros_like(index))
     bonds = sum((z[k] * z[k + 1] for k in range(sites - 1)), np.zeros(1 << sites))
-    return _Tables(ones, bonds, z[midpoint(sites)])
+    return ones, bonds, z[midpoint(sites)]
 
 
 def _diagonal(z: Float64) -> dict[str, Float64]:
-    """m [draw], |m| [draw] and products [draw, distance] whose means are <m>, <|m|> and C(d).
+    """Return m [draw], |m| [draw] and products [draw, distance] with the means <m>, <|m|>, C(d).
 
     The product of fluctuations has C(d) as its mean, up to a bias of order 1/draws.
     """
@@ -205,7 +204,7 @@ def _diagonal(z: Float64) -> dict[str, Float64]:
 
 
 def _site_means(weight: Float64) -> Float64:
-    """sum_v weight(v) Z_i(v) for each site: fold the last site away, then the one before it."""
+    """Return sum_v weight(v) Z_i(v) of each site, summing out sites from the last to the first."""
     sites = len(weight).bit_length() - 1
     means = np.empty(sites)
     for k in reversed(range(sites)):

@@ -1,4 +1,4 @@
-"""One number that says how much an RBM is damaged, with its error: what a search can hold down."""
+"""Select one metric by name, as a function of the RBM: what a search keeps below a limit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.metrics.against_shots import evaluate_on_shots
-from psiprune.metrics.against_state import Measure, Reference, Report, check_reference, evaluate
+from psiprune.metrics.against_state import Reference, check_reference, evaluate
+from psiprune.metrics.measure import Measure
 from psiprune.rbm.model import RBM
 
 Metric = Callable[[RBM], Measure]
-#: Measures against a state: those of `Report`, with 1 - fidelity in the place of fidelity.
+#: Metrics against a state: those of `Report`, with 1 - fidelity in place of fidelity.
 STATE_METRICS = (
     "kl",
     "infidelity",
@@ -24,48 +25,52 @@ STATE_METRICS = (
     "abs_magnetization_bias",
     "correlation_mse",
 )
-#: Measures against shots alone.
+#: Metrics against shots alone.
 SHOTS_METRICS = ("abs_magnetization_roe", "log_likelihood_loss")
-#: Shots for each parameter from which on what they fit of their noise is near (parameters) / 2.
+#: Shots per parameter from which the noise that a fit absorbs is close to parameters / 2.
 _PER_PARAMETER = 4
 
 
 def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> Metric:
-    """The function RBM -> measure of that name in `evaluate`, the same draws for every RBM.
+    """Return the function RBM -> metric of that name in `evaluate`, with the same draws each time.
 
     Raises:
-        InputError: there is no such measure, or it is one of energy and the state has no model; the
-            function raises it for another number of sites.
+        InputError: the name is unknown, or an energy is asked of a state without a model; the
+            function raises it for an RBM with another number of sites.
     """
     check_state_metric(name)
     if name.startswith("energy") and reference.model is None:
         raise InputError(
             f"until: {name} needs a state with its Hamiltonian, and this state has none; give "
-            "another measure, or a state of psiprune ground-state"
+            "another metric, or a state of psiprune ground-state"
         )
 
-    def gauge(rbm: RBM) -> Measure:
+    def metric(rbm: RBM) -> Measure:
         check_reference(rbm, reference)
-        return _of(evaluate(rbm, reference, draws=draws, seed=seed), name)
+        report = evaluate(rbm, reference, draws=draws, seed=seed)
+        if name != "infidelity":
+            return getattr(report, name)
+        f = report.fidelity
+        return Measure(1.0 - f.value, f.error, 1.0 - f.floor, f.method, f.warning)
 
-    return gauge
+    return metric
 
 
 def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -> Metric:
-    """The function RBM -> measure of that name, from shots alone.
+    """Return the function RBM -> metric of that name, from shots alone.
 
     abs_magnetization_roe is that of `evaluate_on_shots`. log_likelihood_loss is the mean over the
-    shots of log p_dense(v) - log p(v), less (P_dense - P) / (2 shots), in nat a shot. What all
+    shots of log p_dense(v) - log p(v), minus (P_dense - P) / (2 shots), in nats per shot. What all
     shots have in common cancels in the mean, so its error is far below that of a log-likelihood.
-    What is taken off is the noise of the shots that the dense RBM, with P_dense parameters, has
-    fitted and an RBM with P cannot: as much as a fit of the right model loses on its own shots on
-    average (Wilks 1938; AIC takes off twice that, to tell the loss on other shots). Otherwise a
-    limit would mean less pruning the fewer the shots, though nothing be lost but noise. The value
-    may be negative. That holds for many shots: with fewer than 4 P_dense the measure has a warning,
-    and with fewer than P_dense, where an RBM may know its shots by heart, it is refused.
+    The second term is the noise of the shots that the dense RBM, with P_dense parameters, has
+    fitted and an RBM with P cannot: as much as a fit of the right model loses on its training shots
+    on average (Wilks 1938; AIC subtracts twice that, to predict the loss on other shots). Without
+    it a limit would allow less pruning the fewer the shots, although only noise is lost. The value
+    may be negative. The term holds for many shots: with fewer than 4 P_dense the metric has a
+    warning, and with fewer than P_dense, where an RBM may memorise its shots, it is refused.
 
     Raises:
-        InputError: there is no such measure, or log_likelihood_loss has fewer shots than P_dense.
+        InputError: the name is unknown, or log_likelihood_loss has fewer shots than P_dense.
     """
     _check(name, SHOTS_METRICS, "against shots alone; others need --state")
     if name == "abs_magnetization_roe":
@@ -76,40 +81,33 @@ def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) 
     if len(shots) < (least := max(2, parameters)):
         raise InputError(
             f"shots: {name} needs at least {least:,}, as many as the RBM has parameters, found "
-            f"{len(shots):,}; give more shots, or --state for measures against a state"
+            f"{len(shots):,}; give more shots, or --state for metrics against a state"
         )
-    doubt = ""
+    few_shots = ""
     if len(shots) < (enough := _PER_PARAMETER * parameters):
-        doubt = (
-            f"with {len(shots):,} shots for {parameters:,} parameters what is taken off for noise "
-            f"is a guess; it holds from {enough:,} shots on, {_PER_PARAMETER} for each parameter"
+        few_shots = (
+            f"with {len(shots):,} shots for {parameters:,} parameters the correction for noise is "
+            f"a rough estimate; it holds from {enough:,} shots, {_PER_PARAMETER} per parameter"
         )
-    there = log_partition(dense, data=shots, seed=seed)
-    log_p_dense = dense.log_prob_unnormalized(shots) - there.value
+    log_z_dense = log_partition(dense, data=shots, seed=seed)
+    log_p_dense = dense.log_prob_unnormalized(shots) - log_z_dense.value
 
-    def gauge(rbm: RBM) -> Measure:
-        here = log_partition(rbm, data=shots, seed=seed)
-        loss = log_p_dense - (rbm.log_prob_unnormalized(shots) - here.value)
+    def metric(rbm: RBM) -> Measure:
+        log_z = log_partition(rbm, data=shots, seed=seed)
+        loss = log_p_dense - (rbm.log_prob_unnormalized(shots) - log_z.value)
         noise = loss.std(ddof=1) / np.sqrt(len(loss))
-        error = float(np.sqrt(noise**2 + here.error**2 + there.error**2))
-        fewer = parameters - rbm.compact().number_of_parameters
-        warning = "; ".join(part for part in (doubt, here.warning) if part)
-        value = float(loss.mean()) - max(0, fewer) / (2 * len(shots))
-        return Measure(value, error, 0.0, f"log Z by {here.method}", warning)
+        error = float(np.sqrt(noise**2 + log_z.error**2 + log_z_dense.error**2))
+        removed = parameters - rbm.compact().number_of_parameters
+        warning = "; ".join(part for part in (few_shots, log_z.warning) if part)
+        value = float(loss.mean()) - max(0, removed) / (2 * len(shots))
+        return Measure(value, error, 0.0, f"log Z by {log_z.method}", warning)
 
-    return gauge
+    return metric
 
 
 def check_state_metric(name: str) -> None:
-    """Raise InputError unless there is such a measure against a state."""
+    """Raise InputError unless the name is a metric against a state."""
     _check(name, STATE_METRICS, "against a state")
-
-
-def _of(report: Report, name: str) -> Measure:
-    if name != "infidelity":
-        return getattr(report, name)
-    there = report.fidelity
-    return Measure(1.0 - there.value, there.error, 1.0 - there.floor, there.method, there.warning)
 
 
 def _check(name: str, known: tuple[str, ...], where: str) -> None:

@@ -1,4 +1,4 @@
-"""The paper, reproduced and judged: experiments, figures, claims and report in one folder."""
+"""Reproduce and judge the paper: experiments, figures, claims and report in one folder."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from psiprune.paper.headlines import headlines
 from psiprune.paper.report import paper_report
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import PARTS, Paper, run_paper
-from psiprune.paper.table_one import schedule_numbers, schedule_text
+from psiprune.paper.tables import schedule_numbers, schedule_text
 from psiprune.reporting.figures import save_figures
 from psiprune.reporting.page import Provenance, write_report
 
-#: The table that can be made alone, beside the figures.
+#: The table that can be made alone, like the figures.
 TABLE = "table1"
 
 
 class Drawing(NamedTuple):
-    """A figure: the parts of a run that it needs, and how it is drawn."""
+    """A figure: the parts of a run that it needs, and the function that draws it."""
 
     parts: tuple[str, ...]
     draw: Callable[[Paper], Figure]
 
 
-#: All figures by the stems of their files.
+#: All figures by file stem.
 DRAWINGS: Mapping[str, Drawing] = {
     "fig1": Drawing(("graph",), lambda paper: plot_graph(paper.datasets["graph"])),
     "fig2": Drawing(("study",), lambda paper: plot_study(paper.datasets["study"])),
@@ -74,7 +74,7 @@ DRAWINGS: Mapping[str, Drawing] = {
 
 
 class Outcome(NamedTuple):
-    """What a run says: a text, and the same as plain numbers."""
+    """What a run reports: a text, and the same as plain numbers."""
 
     text: str
     numbers: dict[str, Any]
@@ -85,18 +85,19 @@ def reproduce(
 ) -> Outcome:
     """Run the paper's experiments, draw its figures, judge its claims and write the report.
 
-    Beside the runs of `run_paper` the folder then holds figures/NAME.svg and .png, claims.json and
-    claims.md, medians/NAME.nc (each dataset with median and band in the place of its seeds) and
-    report.html.
+    In addition to the stages of `run_paper` the folder then holds figures/NAME.svg and .png,
+    claims.json and claims.md, medians/NAME.nc (each dataset with median and band instead of seeds)
+    and report.html.
 
     Args:
         settings: sizes, seeds, training.
-        folder: of the run; a second start goes on.
-        only: names of `DRAWINGS`, or "table1"; these alone, with the experiments behind them. All,
-            with claims and report, if none is given.
+        folder: of the run; call again with the same folder to resume.
+        only: names of `DRAWINGS`, or "table1": these alone, with the experiments that they need.
+            By default everything, with claims and report.
 
     Raises:
-        InputError: no such figure, the folder belongs to another run, or a file in it is damaged.
+        InputError: there is no such figure, the folder belongs to another run, or a file in it is
+            damaged.
         OSError: the folder cannot be written; what was finished stays.
     """
     for name in only:
@@ -129,24 +130,24 @@ def _alone(run: Path, paper: Paper, wanted: Sequence[str], drawn: Sequence[Path]
 
 def _stages(run: Path) -> dict[str, dict[str, Any]]:
     """The provenance of each stage in the folder of a run."""
-    found = {}
+    stages = {}
     for file in sorted(run.glob("*/provenance.json")):
         try:
-            found[file.parent.name] = dict(json.loads(file.read_text()))
+            stages[file.parent.name] = dict(json.loads(file.read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{file}: cannot be read: {error!r}; delete it") from None
-    return found
+    return stages
 
 
 def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
-    """Claims, medians and report of a whole run."""
+    """Write claims, medians and report of a complete run."""
     judged = judge(paper.datasets)
     first = headlines(paper.datasets, judged)
     provenance = json.loads((run / "provenance.json").read_text())
     numbers = {
         "headlines": [
             {
-                "label": each.label,
+                "label": each.meaning.text,
                 "value": each.number.value,
                 "variables": list(each.number.variables),
                 "how": each.number.how,
@@ -182,7 +183,7 @@ def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
     page = write_report(run / "report.html", report)
     lines = [
         claims_text(judged),
-        "\n".join(f"{each.text}  {each.label}" for each in first),
-        f"{page}; beside it claims.json, figures/ and the datasets",
+        "\n".join(f"{each.number.shown}  {each.meaning.text}" for each in first),
+        f"{page}; in the same folder: claims.json, figures/ and the datasets",
     ]
     return Outcome("\n\n".join(lines), numbers)

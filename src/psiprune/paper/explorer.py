@@ -1,4 +1,4 @@
-"""What the slider of a report steps through: every level of a study, for the page's script."""
+"""Data of the report's slider: every level of a study, for the page's script."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ MEASURES: Mapping[str, tuple[str, str]] = {
     "abs_magnetization_roe": ("mROE", ""),
     "correlation_mse": ("C_MSE", ""),
 }
-#: What is drawn over a coordinate, and what stands beside it as single numbers.
+#: Variables drawn over a coordinate, and those shown as single numbers.
 _CURVES = {"correlation": "distance", "magnetization_distribution": "ones"}
 _MEANS = ("magnetization", "abs_magnetization")
 
 
 def explorer(study: xr.Dataset, models: xr.Dataset | None = None) -> Explorer:
-    """All levels of a study, of the first seed and over all, with the graph where models are given.
+    """Return all levels of a study: of the first seed, and over all seeds.
 
     Args:
         study: as `run_study` returns it.
-        models: weights and mask over (field, level, hidden, visible), of the study's first seed.
+        models: weights and mask over (field, level, hidden, visible) of the study's first seed, for
+            the graph; without them there is none.
 
     Returns:
         Every number as it is in the dataset (None for NaN), in `data["fields"]` by field: lists
-        over level, those over distance, ones, hidden and visible within.
+        over level, containing those over distance, ones, hidden and visible.
     """
     measures = {name: texts for name, texts in MEASURES.items() if name in study}
     data = {
@@ -59,7 +60,7 @@ def explorer(study: xr.Dataset, models: xr.Dataset | None = None) -> Explorer:
 
 def _field(here: xr.Dataset, label: str, measures: list[str]) -> dict[str, Any]:
     first = here.isel(seed=0)
-    found: dict[str, Any] = {
+    levels: dict[str, Any] = {
         "label": label,
         "level": plain(here["level"].values),
         **{
@@ -69,10 +70,10 @@ def _field(here: xr.Dataset, label: str, measures: list[str]) -> dict[str, Any]:
     }
     for name in measures:
         low, middle, high = band(here[name])
-        found[name] = {
+        levels[name] = {
             "value": plain(first[name].values),
-            "error": _beside(first, f"{name}_error"),
-            "floor": _beside(first, f"{name}_floor"),
+            "error": _optional(first, f"{name}_error"),
+            "floor": _optional(first, f"{name}_floor"),
             "low": plain(low.values),
             "median": plain(middle.values),
             "high": plain(high.values),
@@ -80,33 +81,30 @@ def _field(here: xr.Dataset, label: str, measures: list[str]) -> dict[str, Any]:
     for name in (*_MEANS, *_CURVES):
         if name not in here:
             continue
-        found[name] = {
+        levels[name] = {
             "value": plain(first[name].values),
-            "error": _beside(first, f"{name}_error"),
-            "reference": _beside(here, f"{name}_reference"),
+            "error": _optional(first, f"{name}_error"),
+            "reference": _optional(here, f"{name}_reference"),
         }
         if name in _CURVES:
-            found[name][_CURVES[name]] = plain(here[_CURVES[name]].values)
-    return found
+            levels[name][_CURVES[name]] = plain(here[_CURVES[name]].values)
+    return levels
 
 
 def _graph(models: xr.Dataset | None, field: float) -> dict[str, Any]:
-    """The weights [level][hidden][visible], None where there is none any more."""
+    """The weights [level][hidden][visible], None where pruned."""
     if models is None or field not in models["field"]:
         return {}
     here = models.sel(field=field).transpose("level", "hidden", "visible", ...)
     return {"weights": plain(here["weights"].where(here["mask"] != 0).values)}
 
 
-def _beside(dataset: xr.Dataset, name: str) -> Any:
+def _optional(dataset: xr.Dataset, name: str) -> Any:
     return plain(dataset[name].values) if name in dataset else None
 
 
 def plain(values: np.ndarray) -> Any:
-    """An array as nested lists of Python's numbers, to the last bit; None for what is not finite.
-
-    JSON has no NaN.
-    """
+    """Convert an array to nested lists of Python numbers; None (JSON has no NaN) if not finite."""
 
     def known(item: Any) -> Any:
         if isinstance(item, list):
@@ -117,7 +115,7 @@ def plain(values: np.ndarray) -> Any:
 
 
 def _table(study: xr.Dataset, field: float, measures: list[str]) -> Table:
-    """The same without a script: medians over seeds of every level."""
+    """The same levels without a script: medians over seeds."""
     of = Named("study", study)
     rows: list[list[str | Number]] = []
     for level in study["level"].values.tolist():

@@ -1,4 +1,4 @@
-"""All experiments of the paper, stage by stage, in one folder."""
+"""Run all experiments of the paper, stage by stage, in one folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import cores
 from psiprune.data.shots import read_shots
 from psiprune.experiments.ablation import MODELS, STARTS, run_ablation
-from psiprune.experiments.frontier import PRUNED, run_frontier
+from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.frontier_methods import PRUNED
 from psiprune.experiments.pruning_path import level_file
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.experiments.sparse import MASKED, run_sparse
@@ -37,7 +38,7 @@ from psiprune.paper.timing import time_levels
 from psiprune.rbm.serialization import rbm_from_dataset
 
 _LOG = logging.getLogger(__name__)
-#: What a part of the paper is made of: stages by name, or all of a family (sizes, schedules).
+#: The stages that a part of the paper needs, by name or by family (sizes, schedules).
 PARTS: Mapping[str, tuple[str, ...]] = {
     "graph": ("graph",),
     "study": ("study",),
@@ -56,7 +57,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 
 class Paper(NamedTuple):
-    """What a run found: the labelled datasets by name, and the times if asked for."""
+    """The results of a run: labelled datasets by name, and the times if requested."""
 
     settings: PaperSettings
     datasets: Mapping[str, xr.Dataset]
@@ -80,9 +81,9 @@ class Stage(NamedTuple):
     Attributes:
         name, family: of its folder, and what `PARTS` calls it.
         run: runs it in a folder.
-        file: its dataset; a stage that has it is finished.
+        file: its dataset, which exists once the stage is finished.
         seconds: rough cost on one core.
-        pieces: files of RBMs that it makes, one after the other; so many say how far it is.
+        pieces: number of RBM files that it writes one after the other; they show its progress.
     """
 
     name: str
@@ -94,9 +95,9 @@ class Stage(NamedTuple):
 
 
 def stages_of(settings: PaperSettings) -> list[Stage]:
-    """All stages, in the order in which they run."""
+    """Return all stages, in the order in which they run."""
     sparse, ablation, frontier = settings.sparse(), settings.ablation(), settings.frontier()
-    # Kinds of RBMs that are trained; a dense one with its pruning counts as 1.3.
+    # Kinds of RBMs that are trained; a dense one including its pruning counts as 1.3.
     kinds = 1.3 + len(MASKED)
     each = kinds * _training(sparse, sparse.train.epochs)
     of_sparse = _members(sparse) * each, _members(sparse) * (sparse.levels + 1 + len(MASKED))
@@ -104,7 +105,7 @@ def stages_of(settings: PaperSettings) -> list[Stage]:
     each = kinds * _training(ablation, ablation.train.epochs)
     files = ablation.levels + len(STARTS) * len(settings.shares) + len(MODELS)
     of_ablation = _members(ablation) * each, _members(ablation) * files
-    # A dense RBM, the paper's, and those on masks of clusters, beside the pruned ones.
+    # A dense RBM, the paper's, and those on masks of clusters, in addition to the pruned ones.
     files = 3 + len(PRUNED)
     each = 60.0 * 2.0 ** (settings.sites - 18)
     of_frontier = _members(frontier) * each, _members(frontier) * files
@@ -123,35 +124,35 @@ def stages_of(settings: PaperSettings) -> list[Stage]:
 
 
 def _study(name: str, family: str, settings: StudySettings) -> Stage:
-    files = _members(settings) * (settings.prune.levels + 2)  # of each member a history as well
+    files = _members(settings) * (settings.prune.levels + 2)  # each member has a history as well
     return Stage(name, family, partial(run_study, settings), "study.nc", _seconds(settings), files)
 
 
 def sizes_of(settings: PaperSettings) -> list[str]:
-    """The names of the studies of all sizes, the smallest first."""
+    """Return the names of the studies of all sizes, the smallest first."""
     sites = sorted({settings.sites, *settings.other_sites})
     return ["study" if size == settings.sites else f"size-{size}" for size in sites]
 
 
 def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple(PARTS)) -> Paper:
-    """Run the experiments that some parts of the paper need, or what of them is not done yet.
+    """Run the experiments that some parts of the paper need, as far as they are not finished.
 
-    Each stage is a run of its own in a folder of its name, taken up where it stopped; one whose
-    dataset is there is finished. What is read off the stages is in derived/NAME.nc, the times in
-    timing.json; these differ from run to run, all datasets are the same to the last bit. A line is
-    logged as each stage begins, at level INFO.
+    Each stage runs in a folder of its name and resumes where it stopped; it is finished once its
+    dataset exists. Derived datasets are in derived/NAME.nc, the times in timing.json; times differ
+    from run to run, all datasets are reproduced to the last bit. Logs a line as each stage begins,
+    at level INFO.
 
     Args:
         settings: sizes, seeds, training.
-        run: its folder, held by `open_run` for as long as anything in it is used.
-        parts: names of `PARTS`; all of them if not given.
+        run: its folder, locked by `open_run` for as long as anything in it is used.
+        parts: names of `PARTS`; all of them by default.
 
     Returns:
         The datasets by the names of stages and of derived datasets: study, size-50, decay, ...
 
     Raises:
-        InputError: no such part, or a file in the folder is damaged.
-        OSError: the folder cannot be written; what was finished stays.
+        InputError: there is no such part, or a file in the folder is damaged.
+        OSError: the folder cannot be written; finished stages stay.
     """
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
@@ -175,12 +176,12 @@ def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple
 
 
 class Clock:
-    """Logs which stage runs and how long the rest will take."""
+    """Log which stage runs, and estimate the remaining time."""
 
     def __init__(self, run: Path, stages: Sequence[Stage]) -> None:
-        """Of stages that were begun before only what is left counts, by the files that are there.
+        """Count what is left of each stage, by the files that exist.
 
-        What was done before tells nothing of this machine.
+        What an earlier process did is no measure of this machine's speed.
         """
         self._todo = {
             stage.name: stage.seconds * (1 - _done(run / stage.name, stage.pieces))
@@ -192,7 +193,7 @@ class Clock:
 
     @contextmanager
     def running(self, stage: Stage) -> Iterator[None]:
-        """While a stage runs."""
+        """Log and time a stage while it runs."""
         _LOG.info("%s", self.words(stage))
         begin = time.monotonic()
         yield
@@ -200,17 +201,17 @@ class Clock:
         self._planned += self._todo.pop(stage.name) / self._cores
 
     def words(self, stage: Stage) -> str:
-        """The line on a stage: estimates by rough costs, corrected by what the others took."""
+        """Describe a stage: rough costs, corrected by the time that earlier stages took."""
         pace = self._taken / self._planned if self._planned else 1.0
-        own, rest = (
-            pace * seconds / self._cores
+        stage_left, run_left = (
+            _minutes(pace * seconds / self._cores)
             for seconds in (self._todo[stage.name], sum(self._todo.values()))
         )
-        return f"{stage.name}: about {_minutes(own)}, {_minutes(rest)} to the end"
+        return f"{stage.name}: about {stage_left}, {run_left} to the end"
 
 
 def _done(folder: Path, pieces: int) -> float:
-    """The share of a stage's files of RBMs that is there."""
+    """The share of a stage's RBM files that exist."""
     return min(1.0, len(list(folder.glob("h=*/seed-*/[!.]*.nc"))) / pieces)
 
 
@@ -220,7 +221,7 @@ def _minutes(seconds: float) -> str:
 
 
 def _derived(paper: Paper, run: Path, parts: Collection[str]) -> Iterator[tuple[str, xr.Dataset]]:
-    """The datasets that are read off the stages."""
+    """Iterate over name and dataset of what is derived from the stages."""
     settings = paper.settings
     if "graph" in parts:
         yield "graph", _models(run / "graph", settings.graph()).isel(field=0)
@@ -245,9 +246,9 @@ def _models(folder: Path, settings: StudySettings) -> xr.Dataset:
     names = ("weights", "mask", "visible_bias", "hidden_bias", *_COUNTED)
     by_field = []
     for field in settings.fields:
-        own = folder / f"h={field:g}" / f"seed-{settings.seed}"
+        seed = folder / f"h={field:g}" / f"seed-{settings.seed}"
         levels = [
-            read_dataset(level_file(own, step), "rbm")[list(names)].drop_attrs()
+            read_dataset(level_file(seed, step), "rbm")[list(names)].drop_attrs()
             for step in range(settings.prune.levels + 1)
         ]
         by_field.append(xr.concat(levels, dim=xr.Variable("level", range(len(levels)))))
@@ -264,7 +265,7 @@ _COUNTED = ("weights_kept", "fraction_pruned", "components")
 
 
 def _timing(settings: PaperSettings, run: Path) -> Mapping[str, Any]:
-    """The times of the first field's and first seed's RBMs, measured once a run."""
+    """The times of the RBMs of the first field and seed, measured once per run."""
     file = run / "timing.json"
     if not file.exists():
         folder = run / "study" / f"h={settings.fields[0]:g}"
@@ -290,9 +291,8 @@ def _checksum(times: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(times).encode())
 
 
-# Rough costs, as measured on one core of a 2-core server that has other work too: 0.15 ns for a
-# weight, chain and Gibbs step, and what measuring takes. They weigh stages against each other; the
-# pace of those that have run corrects them.
+# Rough costs, measured on one core of a busy 2-core server: 0.15 ns per weight, chain and Gibbs
+# step, and the time of measuring. They weigh the stages; the pace of finished stages corrects them.
 
 
 def _members(settings: EnsembleSettings) -> int:
@@ -310,6 +310,6 @@ def _seconds(settings: StudySettings) -> float:
         measuring = 0.9 * 2.0 ** (settings.sites - 18) + 9e-6 * settings.measure.draws
     else:
         measuring = 2.5e-6 * settings.measure.draws * settings.sites
-    tuning = 0.6 * _training(settings, settings.fine_tune.epochs)  # fewer weights by and by
+    tuning = 0.6 * _training(settings, settings.fine_tune.epochs)  # weights become fewer
     each = _training(settings, settings.train.epochs) + levels * (tuning + measuring)
     return _members(settings) * each

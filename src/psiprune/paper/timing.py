@@ -1,4 +1,4 @@
-"""How much faster a pruned RBM is trained and sampled; times, so of this machine and this hour."""
+"""Measure how much faster a pruned RBM is trained and sampled, on this machine."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.method import Method
 from psiprune.training.train import fit
 
-#: Work of one measurement, some 50 ms with 18 x 9 weights; the best of several counts.
+#: Gibbs steps of one measurement, some 50 ms with 18 x 9 weights; the fastest of several counts.
 _STEPS, _REPEATS = 20_000, 5
-#: Training is timed by what so many more updates take, so that what is done once does not count.
+#: Training is timed by so many additional updates, so that one-time work does not count.
 _UPDATES = 4_000
 _CHAINS = 112  # one full tile, on one core
 
 
 @single_blas_thread()
 def time_levels(rbms: Sequence[RBM], shots: Shots, training: Method) -> dict[str, Any]:
-    """Microseconds of a contrastive divergence update, and of a Gibbs step of one chain, by RBM.
+    """Time a contrastive divergence update and a Gibbs step of one chain for each RBM.
 
-    On one core each, the fastest of five; an update has `batch_size` shots and `cd_steps` steps.
+    In microseconds on one core, the fastest of five; an update has `batch_size` shots and
+    `cd_steps` steps.
 
     Returns:
         {"machine", "unit", "sites", "hidden", "batch_size", "cd_steps", "rows"}; a row has weights,
@@ -42,17 +43,17 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: Method) -> dict[str
         CD(epochs=epochs, batch_size=timed.batch_size, steps=timed.steps, learning_rate=1e-9)
         for epochs in (1, 1 + more)
     )
-    fit(rbms[0], part, short, seed=0)  # compiles, or reads what was compiled
+    fit(rbms[0], part, short, seed=0)  # compiles, or loads from the cache
     rows = []
     for rbm in rbms:
         start = gibbs.random_start(_CHAINS, rbm.visible, 0)
-        chains = gibbs.advance(gibbs.start_chains(rbm.machine, start, 0), 10)
+        chains = gibbs.step(gibbs.start_chains(rbm.compiled, start, 0), 10)
 
         def update(method: CD, rbm: RBM = rbm) -> None:
             fit(rbm, part, method, seed=0)
 
         def walk(chains: gibbs.Chains = chains) -> None:
-            gibbs.advance(chains, _STEPS)
+            gibbs.step(chains, _STEPS)
 
         beyond = _fastest(partial(update, long)) - _fastest(partial(update, short))
         rows.append(
@@ -75,7 +76,7 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: Method) -> dict[str
 
 
 def _fastest(work: Callable[[], None]) -> float:
-    """Seconds of the fastest of several runs."""
+    """Return the seconds of the fastest of several runs."""
     times = []
     for _ in range(_REPEATS):
         begin = time.perf_counter()

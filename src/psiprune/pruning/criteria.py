@@ -5,47 +5,40 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number, check_seed
-from psiprune.data.shots import Shots
-from psiprune.inference.fisher import (
-    as_configurations,
-    check_samples,
-    damped_inverse,
-    model_fisher,
-    weight_variances,
-)
-from psiprune.rbm.likelihood import to_vector
-from psiprune.rbm.model import RBM
+from psiprune.inference.fisher import check_samples, damped_inverse, model_fisher, weight_variances
+from psiprune.rbm.likelihood import to_vector, unique_configurations
+from psiprune.rbm.model import RBM, Data
 
 Float64 = NDArray[np.float64]
-#: Model samples behind an average above 20 sites.
+#: Model samples of an average above 20 sites.
 DRAWS = 20_000
 #: lambda in F + lambda 1, in units of the mean of the diagonal of F.
 DAMPING = 1e-3
 
 
 def magnitude(rbm: RBM) -> Float64:
-    """|W_ji| (the paper's criterion, Golubeva & Melko 2021, Section II)."""
+    """Return |W_ji| (the paper's criterion, Golubeva & Melko 2021, Section II)."""
     return np.abs(rbm.weights)
 
 
 def magnitude_by_unit(rbm: RBM) -> Float64:
-    """The rank of |W_ji| among all weights of hidden unit j, as a share of their number.
+    """Return the rank of |W_ji| among the weights of hidden unit j, relative to their number.
 
-    With r weights of the unit smaller than this one and n_j in all it is (r + 1/2) / n_j, so every
-    hidden unit loses the same share of its weights, up to rounding. Between units a tie goes to the
-    larger |W|: what is returned is 1, 2, ... in the order of share and magnitude. Of equal weights
-    the one of higher index has the lower rank.
+    With r weights of the unit smaller than this one of n_j it is (r + 1/2) / n_j, so every hidden
+    unit loses the same share of its weights, up to rounding. Ties between units go to the larger
+    |W|: the values returned are 1, 2, ... in the order of relative rank and magnitude. Of equal
+    weights the one of higher index has the lower rank.
     """
     unit, site = np.nonzero(rbm.mask)
     size = np.abs(rbm.weights[unit, site])
     index = np.arange(len(unit))
-    by_unit = np.lexsort((-index, size, unit))  # within each unit from the least to the largest
+    by_unit = np.lexsort((-index, size, unit))  # within each unit in ascending order
     number = rbm.mask.sum(axis=1)
     begins = np.cumsum(number) - number
     rank = np.empty(len(unit))
@@ -56,28 +49,25 @@ def magnitude_by_unit(rbm: RBM) -> Float64:
     return saliency
 
 
-def uniform(rbm: RBM, seed: int) -> Float64:
-    """Random numbers: the control that every criterion must beat."""
-    return (
-        generator_for(check_seed(seed), Stream.RANDOM_PRUNING).random(rbm.weights.shape) * rbm.mask
-    )
+def random_saliency(rbm: RBM, seed: int) -> Float64:
+    """Return random numbers, the baseline for every criterion."""
+    generator = generator_for(check_seed(seed), Stream.RANDOM_PRUNING)
+    return generator.random(rbm.weights.shape) * rbm.mask
 
 
 @single_blas_thread()
-def damage(
-    rbm: RBM, *, samples: Shots | ArrayLike | None = None, draws: int = DRAWS, seed: int = 0
-) -> Float64:
-    """W_ji^2 F_kk / 2, F_kk = Var_p(v)(s_j v_i): optimal brain damage.
+def damage(rbm: RBM, *, samples: Data | None = None, draws: int = DRAWS, seed: int = 0) -> Float64:
+    """Return W_ji^2 F_kk / 2, F_kk = Var_p(v)(s_j v_i): optimal brain damage.
 
-    What the removal of this weight alone costs in KL(p || p'), in nat, to second order, with all
-    other parameters as they are. LeCun, Denker & Solla, NIPS 2, 598 (1989); the Hessian of the
+    The cost of removing this weight alone in KL(p || p'), in nats, to second order, with all other
+    parameters unchanged. LeCun, Denker & Solla, NIPS 2, 598 (1989); the Hessian of the
     log-likelihood of an RBM's marginal, averaged over the model, is its Fisher matrix.
 
     Args:
         rbm: the RBM.
         samples: average over these, Shots or bits [shot, site]: samples of the RBM, or the shots it
-            was fitted to, which follow p(v) as far as the fit is good.
-        draws: if none are given, model samples above 20 sites; up to 20 the average is over all
+            was fitted to, which follow p(v) as well as the fit is good.
+        draws: without samples, model samples above 20 sites; up to 20 the average is over all
             states.
         seed: of the model samples.
 
@@ -86,7 +76,7 @@ def damage(
             than eight per parameter.
     """
     draws, seed = check_count("draws", draws, 1), check_seed(seed)
-    data = None if samples is None else as_configurations(rbm, check_samples(rbm, samples))
+    data = None if samples is None else unique_configurations(check_samples(rbm, samples))
     return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed, samples=data)
 
 
@@ -94,31 +84,29 @@ def damage(
 def surgeon(
     rbm: RBM,
     *,
-    samples: Shots | ArrayLike | None = None,
+    samples: Data | None = None,
     draws: int = DRAWS,
     seed: int = 0,
     damping: float = DAMPING,
 ) -> Float64:
-    """W_ji^2 / (2 [F^-1]_kk): optimal brain surgeon.
+    """Return W_ji^2 / (2 [F^-1]_kk): optimal brain surgeon.
 
-    What the removal of this weight alone costs in KL(p || p'), in nat, to second order, with all
-    other parameters corrected. Hassibi & Stork, NIPS 5, 164 (1993). F is the Fisher matrix of
+    The cost of removing this weight alone in KL(p || p'), in nats, to second order, with all other
+    parameters adjusted. Hassibi & Stork, NIPS 5, 164 (1993). F is the Fisher matrix of
     `model_fisher` with damping * (mean of its diagonal) added to the diagonal.
 
     Args:
         rbm: the RBM.
-        samples: as in `damage`.
-        draws: as in `damage`.
-        seed: as in `damage`.
-        damping: the lambda above, relative.
+        samples, draws, seed: as in `damage`.
+        damping: the factor above.
 
     Raises:
-        InputError: more than 20,000 parameters, the samples are refused as in `damage`, or a number
-            breaks its rule.
+        InputError: more than 20,000 parameters, samples invalid as in `damage`, or a number out of
+            range.
     """
     draws, seed = check_count("draws", draws, 1), check_seed(seed)
     damping = check_number("damping", damping, "a number of at least 0", lambda x: x >= 0)
-    data = None if samples is None else as_configurations(rbm, check_samples(rbm, samples))
+    data = None if samples is None else unique_configurations(check_samples(rbm, samples))
     fisher = model_fisher(rbm, draws=draws, seed=seed, samples=data)
     inverse = damped_inverse(fisher, damping)
     count = rbm.number_of_weights
@@ -130,13 +118,13 @@ def surgeon(
 def top_k_mask(
     mask: NDArray[np.bool_], saliency: NDArray[np.float64], count: int
 ) -> NDArray[np.bool_]:
-    """The mask of the `count` weights of greatest saliency among those of `mask`.
+    """Return the mask of the `count` weights of greatest saliency among those of `mask`.
 
     Ties go to the lower index (row by row), so the count is exact.
 
     Raises:
         InputError: the saliency has another shape than the mask or is NaN at a weight, or the count
-            is no integer of at least 0.
+            is not an integer of at least 0.
     """
     count = check_count("count", count, 0)
     if np.shape(saliency) != np.shape(mask):
@@ -148,21 +136,21 @@ def top_k_mask(
         raise InputError("saliency: must be a number at every weight of the mask, found nan")
     existing = np.flatnonzero(mask)
     order = np.argsort(-saliency.ravel()[existing], kind="stable")
-    kept = np.zeros(mask.size, bool)
-    kept[existing[order[:count]]] = True
-    return kept.reshape(mask.shape)
+    selected = np.zeros(mask.size, bool)
+    selected[existing[order[:count]]] = True
+    return selected.reshape(mask.shape)
 
 
 def absorb_into_biases(rbm: RBM, mask: NDArray[np.bool_]) -> RBM:
-    """The RBM with only the weights of a mask, half of each removed W_ji added to b_i and c_j.
+    """Return the RBM with the weights of a mask, half of each removed W_ji added to b_i and c_j.
 
     In spins z = 1 - 2 v and t = 1 - 2 h a weight is W v h = W / 4 (z t - z - t + 1). This removes
-    the z t alone and leaves the fields as they are, so an RBM with p(v) = p(1 - v) keeps that.
+    the term z t only and leaves the fields unchanged, which preserves a symmetry p(v) = p(1 - v).
     """
-    gone = np.where(mask, 0.0, rbm.weights) / 2.0
+    removed = np.where(mask, 0.0, rbm.weights) / 2.0
     return replace(
         rbm,
         mask=mask & rbm.mask,
-        visible_bias=rbm.visible_bias + gone.sum(axis=0),
-        hidden_bias=rbm.hidden_bias + gone.sum(axis=1),
+        visible_bias=rbm.visible_bias + removed.sum(axis=0),
+        hidden_bias=rbm.hidden_bias + removed.sum(axis=1),
     )

@@ -16,7 +16,7 @@ from psiprune.metrics.against_state import Reference, Report, evaluate, referenc
 from psiprune.pruning import criteria
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
 from psiprune.pruning.optimal_brain_surgeon import prune_obs
-from psiprune.pruning.schedule import count_at, ending
+from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import MPS
@@ -70,7 +70,7 @@ def prune_to_count(rbm: RBM, count: int, settings: PruneSettings, seed: int, ste
     elif settings.criterion == "damage":
         worth = criteria.damage(rbm, draws=settings.draws, seed=own)
     else:
-        worth = criteria.uniform(rbm, seed)
+        worth = criteria.random_saliency(rbm, seed)
     mask = top_k_mask(rbm.mask, worth, count)
     return absorb_into_biases(rbm, mask) if settings.compensate else rbm.with_mask(mask)
 
@@ -196,7 +196,7 @@ def prune(
     check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)
     own = check_seed(seed)
-    settings = ending(settings, rbm.number_of_weights)
+    settings = truncate(settings, rbm.number_of_weights)
     rest = prune_steps(first, rbm.number_of_weights, data, settings, tuning, own, rewind=rewind)
     path = [first, *rest]
     if reference is None:

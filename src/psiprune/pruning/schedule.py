@@ -1,4 +1,4 @@
-"""Pruning schedules: how many weights each step keeps."""
+"""Pruning schedules: how many weights remain after each step."""
 
 from __future__ import annotations
 
@@ -14,22 +14,19 @@ def weights_kept(
     first_fraction: float | None = None,
     density: float | None = None,
 ) -> int:
-    """round(total * (1 - fraction)^step), at least 1 (the paper's Table I: 162 -> 96 at step 5).
+    """Return round(total * (1 - fraction)^step), at least 1 (Table I: 162 -> 96 at step 5).
 
-    With another first step it is round(total * (1 - first_fraction) * (1 - fraction)^(step - 1)),
-    and with a density at least round(density * total).
+    With a different first step round(total * (1 - first_fraction) * (1 - fraction)^(step - 1)), and
+    with a density at least round(density * total).
 
     Raises:
-        InputError: a number breaks its rule.
+        InputError: a number is out of range.
     """
     total, step = check_count("total", total, 1), check_count("step", step, 0)
-    for name, share in (
-        ("fraction", fraction),
-        ("first_fraction", first_fraction),
-        ("density", density),
-    ):
-        if share is not None:
-            check_number(name, share, "a number above 0 and below 1", lambda x: 0 < x < 1)
+    shares = {"fraction": fraction, "first_fraction": first_fraction, "density": density}
+    for name, value in shares.items():
+        if value is not None:
+            check_number(name, value, "a number above 0 and below 1", lambda x: 0 < x < 1)
     share = (1.0 - fraction) ** step
     if first_fraction is not None and step > 0:
         share = (1.0 - first_fraction) * (1.0 - fraction) ** (step - 1)
@@ -38,17 +35,12 @@ def weights_kept(
 
 
 def count_at(settings: PruneSettings, total: int, step: int) -> int:
-    """`weights_kept` of a step by these settings."""
-    return weights_kept(
-        total,
-        settings.fraction,
-        step,
-        first_fraction=settings.first_fraction,
-        density=settings.density,
-    )
+    """Return `weights_kept` at a step of these settings."""
+    first, density = settings.first_fraction, settings.density
+    return weights_kept(total, settings.fraction, step, first_fraction=first, density=density)
 
 
-def ending(settings: PruneSettings, total: int) -> PruneSettings:
-    """The settings with no more steps than it takes from `total` weights to the last one."""
+def truncate(settings: PruneSettings, total: int) -> PruneSettings:
+    """Return the settings with no more steps than lead from `total` weights to the last one."""
     steps = (step for step in range(settings.levels) if count_at(settings, total, step) == 1)
     return settings.model_copy(update={"levels": max(1, next(steps, settings.levels))})

@@ -1,1 +1,1 @@
-"""The model: parameters, masks, clusters, Gibbs sampling, exact likelihood."""
+"""The RBM: parameters, masks, clusters, Gibbs sampling, exact likelihood."""

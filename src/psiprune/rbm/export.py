@@ -17,32 +17,28 @@ from psiprune.io.paths import NPZ, TORCH, check_suffix
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-#: What an RBM can be written as.
 RBM_FORMATS = ("numpy", "qucumber", "netket")
 
 
 def export_rbm(rbm: RBM, path: str | os.PathLike[str], format: str) -> Path:
     """Write an RBM as plain .npz arrays, QuCumber's state dictionary, or NetKet's parameters.
 
-    "numpy": weights [hidden, visible], visible_bias, hidden_bias, mask. "qucumber": a file of
-    torch for `PositiveWaveFunction.load`, or, if the name ends in .npz, the same arrays without
-    torch. "netket": arrays "Dense/kernel" [visible, hidden], "Dense/bias", "visible_bias", for an
-    activation of (1/2) log cosh. Pruned weights are 0; only "numpy" keeps the mask.
+    "numpy": weights [hidden, visible], visible_bias, hidden_bias, mask. "qucumber": a torch file
+    for `PositiveWaveFunction.load`, or, if the name ends in .npz, the same arrays without torch.
+    "netket": arrays "Dense/kernel" [visible, hidden], "Dense/bias", "visible_bias", for the
+    activation (1/2) log cosh. Pruned weights are 0; only "numpy" stores the mask.
 
     Raises:
-        InputError: there is no such format, the file's suffix tells of another one, or torch is
+        InputError: the format is unknown, the file's suffix belongs to another one, or torch is
             needed and not installed.
         OSError: the file cannot be written.
     """
     if format not in RBM_FORMATS:
-        raise InputError(
-            f"format: an RBM can be written as {', '.join(RBM_FORMATS)}, found {format!r}"
-        )
+        raise InputError(f"format: must be one of {', '.join(RBM_FORMATS)}, found {format!r}")
     packed = format != "qucumber" or str(path).endswith(".npz")
     check_suffix(path, NPZ if packed else TORCH)
     if format == "numpy":
-        arrays = {name: getattr(rbm, name) for name in ("weights", "visible_bias", "hidden_bias")}
-        return write_bytes(path, write_npz({**arrays, "mask": rbm.mask}))
+        return write_bytes(path, write_npz({**qucumber_state(rbm), "mask": rbm.mask}))
     if format == "qucumber":
         state = qucumber_state(rbm)
         return write_bytes(path, write_npz(state) if packed else _torch(state))
@@ -52,40 +48,33 @@ def export_rbm(rbm: RBM, path: str | os.PathLike[str], format: str) -> Path:
 
 
 def qucumber_state(rbm: RBM) -> dict[str, Float64]:
-    """The state dictionary of QuCumber's BinaryRBM: psi(v) = exp(-E(v)/2), v_i = 0 or 1.
+    """Return the state dictionary of QuCumber's BinaryRBM: psi(v) = exp(-E(v)/2), v_i = 0 or 1.
 
-    E(v) = -b.v - sum_j log(1 + exp(c_j + W_j.v)), so it has the parameters as they are.
+    E(v) = -b.v - sum_j log(1 + exp(c_j + W_j.v)), so the parameters are the same.
     """
-    return {
-        "weights": rbm.weights,
-        "visible_bias": rbm.visible_bias,
-        "hidden_bias": rbm.hidden_bias,
-    }
+    return {name: getattr(rbm, name) for name in ("weights", "visible_bias", "hidden_bias")}
 
 
 def netket_parameters(rbm: RBM) -> dict[str, Any]:
-    """The parameters of `netket.models.RBM` with the activation (1/2) log cosh, see above.
+    """Return the parameters of `netket.models.RBM` with the activation (1/2) log cosh.
 
     {"Dense": {"kernel": [visible, hidden], "bias": [hidden]}, "visible_bias": [visible]}
     """
     weights = rbm.weights
     return {
-        "Dense": {
-            "kernel": -weights.T / 4,
-            "bias": rbm.hidden_bias / 2 + weights.sum(axis=1) / 4,
-        },
+        "Dense": {"kernel": -weights.T / 4, "bias": rbm.hidden_bias / 2 + weights.sum(axis=1) / 4},
         "visible_bias": -rbm.visible_bias / 4 - weights.sum(axis=0) / 8,
     }
 
 
 def _torch(state: dict[str, Float64]) -> bytes:
-    """A file of torch with the dictionary that QuCumber's `save` writes."""
+    """Return a torch file with the dictionary that QuCumber's `save` writes."""
     try:
         import torch
     except ImportError:
         raise InputError(
-            "format: QuCumber's file is one of torch, which is not installed; install it, or give "
-            "a name that ends in .npz for the same arrays (docs/formats.md: how to load them)"
+            "format: a QuCumber file needs torch, which is not installed; install it, or use a "
+            "name that ends in .npz for the same arrays (docs/formats.md shows how to load them)"
         ) from None
     tensors = {name: torch.tensor(array) for name, array in state.items()}
     stream = io.BytesIO()

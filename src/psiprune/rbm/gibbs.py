@@ -1,4 +1,4 @@
-"""Draw configurations from an RBM: Gibbs chains of any length, and exact independent draws."""
+"""Draw configurations of an RBM: Gibbs chains of any length, and exact independent draws."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_DRAW_UNITS
 from psiprune.core.random import Stream, generator_for, stream_key
+from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads
 from psiprune.kernels import enumeration, gibbs, layout
 
 _TILES_PER_TASK = 8
 
 
+@one_line
 @dataclass(frozen=True)
 class CompiledRBM:
-    """An RBM as the kernels take it: its graph, and its parameters in float32."""
+    """An RBM in the layout of the kernels: its graph, and its parameters in float32."""
 
     graph: layout.Graph
-    at: layout.Parameters
+    params: layout.Parameters
 
 
+@one_line
 @dataclass(frozen=True)
 class Chains:
-    """Gibbs chains of one RBM. `state` is [tile, visible, lane]; padding lanes run along unseen."""
+    """Gibbs chains of an RBM. `state` is [tile, visible, lane]; padding lanes are not in `bits`."""
 
-    machine: CompiledRBM
+    compiled: CompiledRBM
     state: NDArray[np.float32]
     count: int
     seed: int
@@ -37,64 +40,58 @@ class Chains:
 
     @property
     def bits(self) -> NDArray[np.uint8]:
-        """The visible configurations now, uint8 [chain, site]."""
+        """The current visible configurations, uint8 [chain, site]."""
         tiles, visible, lanes = self.state.shape
         chains = self.state.transpose(0, 2, 1).reshape(tiles * lanes, visible)
         return chains[: self.count].astype(np.uint8)
 
 
-def start_chains(machine: CompiledRBM, start: NDArray[np.uint8], seed: int) -> Chains:
-    """Chains that start at the configurations `start` [chain, site]."""
+def start_chains(compiled: CompiledRBM, start: NDArray[np.uint8], seed: int) -> Chains:
+    """Return chains that start at the configurations `start` [chain, site]."""
     count, visible = start.shape
     lanes = layout.lanes_of(layout.WIDE)
     padded = np.zeros((-(-count // lanes) * lanes, visible), np.float32)
     padded[:count] = start
     state = np.ascontiguousarray(padded.reshape(-1, lanes, visible).transpose(0, 2, 1))
-    return Chains(machine, state, count, seed, 0)
+    return Chains(compiled, state, count, seed, 0)
 
 
 def random_start(chains: int, sites: int, seed: int) -> NDArray[np.uint8]:
-    """Configurations of independent fair bits [chain, site]."""
+    """Return configurations of independent fair bits [chain, site]."""
     generator = generator_for(seed, Stream.CHAIN_START)
     return generator.integers(0, 2, (chains, sites), dtype=np.uint8)
 
 
-def advance(chains: Chains, steps: int) -> Chains:
-    """The same chains some block Gibbs steps later: hidden given visible, visible given hidden.
+def step(chains: Chains, steps: int) -> Chains:
+    """Return the chains after some block Gibbs steps: hidden given visible, visible given hidden.
 
-    Tiles of chains run in threads. The numbers of a chain come from the seed, its index and the
-    count of steps, so the result does not depend on how many threads there are.
+    Tiles of chains run in threads. The random numbers of a chain come from the seed, its index and
+    the number of steps, so the result does not depend on the number of threads.
     """
-    return _advance(chains, steps, gibbs.gibbs)
+    return _step(chains, steps, gibbs.gibbs)
 
 
-def advance_with_flips(chains: Chains, steps: int) -> Chains:
-    """`advance`, and before each Gibbs step all bits of a chain are flipped, or not.
+def step_with_flips(chains: Chains, steps: int) -> Chains:
+    """Return the chains after some steps, each a global spin flip or none, then a Gibbs step.
 
-    1 - v takes the place of v with probability p~(1 - v) / (p~(v) + p~(1 - v)): Gibbs sampling of
-    the pair, which leaves any p as it is. Chains thus do not stick in one magnetized half where the
-    RBM has the symmetry of the Ising chain, even roughly. Metropolis' min(1, p~(1 - v) / p~(v))
+    1 - v replaces v with probability p~(1 - v) / (p~(v) + p~(1 - v)): Gibbs sampling of the pair,
+    which leaves any p invariant. So chains do not get stuck in one magnetized half where the RBM
+    has the symmetry of the Ising chain, even approximately. Metropolis' min(1, p~(1 - v) / p~(v))
     would flip at every step where both are equal, and every second draw would show one half only.
     """
-    return _advance(chains, steps, gibbs.gibbs_with_flips)
+    return _step(chains, steps, gibbs.gibbs_with_flips)
 
 
-def _advance(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
+def _step(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
     state = chains.state.copy()
     key = stream_key(chains.seed, Stream.GIBBS, chains.steps)
-    # Small enough to share few tiles evenly, large enough that threads cost little.
+    # Small enough to divide few tiles evenly, large enough that threads add little overhead.
     tiles = max(1, min(_TILES_PER_TASK, len(state) // 8))
 
+    graph, params = chains.compiled.graph, chains.compiled.params
+
     def run(first: int) -> None:
-        kernel(
-            state[first : first + tiles],
-            steps,
-            chains.machine.graph,
-            chains.machine.at,
-            first,
-            key,
-            layout.WIDE,
-        )
+        kernel(state[first : first + tiles], steps, graph, params, first, key, layout.WIDE)
 
     map_threads(run, range(0, len(state), tiles))
     return replace(chains, state=state, steps=chains.steps + steps)
@@ -107,10 +104,10 @@ def exact_draws(
     shots: int,
     seed: int,
 ) -> NDArray[np.uint8]:
-    """Independent draws from p(v), exact up to float64 rounding: uint8 [shot, visible].
+    """Return independent draws from p(v), exact up to float64 rounding: uint8 [shot, visible].
 
-    The marginal of the smaller layer is tabulated over all its states; a state is drawn from it
-    and the larger layer given that state is a product of Bernoulli distributions.
+    The marginal of the smaller layer is tabulated over all its states; a state is drawn from it,
+    and the larger layer given that state from a product of Bernoulli distributions.
 
     Raises:
         InputError: both layers have more than 25 units.
@@ -119,15 +116,14 @@ def exact_draws(
     if min(hidden, visible) > EXACT_DRAW_UNITS:
         raise InputError(
             f"rbm: exact draws need a layer of at most {EXACT_DRAW_UNITS} units, found {visible} "
-            f"visible and {hidden} hidden; use sample(steps=...), Gibbs chains"
+            f"visible and {hidden} hidden; use RBM.sample(shots, steps=...), Gibbs chains"
         )
     generator = generator_for(seed, Stream.EXACT_DRAWS)
     if visible <= hidden:
-        table = enumeration.scan_all(weights, visible_bias, hidden_bias)
+        table = enumeration.log_marginals_all(weights, visible_bias, hidden_bias)
     else:
-        table = enumeration.scan_all(weights.T, hidden_bias, visible_bias)
-    # In place: the table may be large.
-    table -= table.max()
+        table = enumeration.log_marginals_all(weights.T, hidden_bias, visible_bias)
+    table -= table.max()  # in place, as the table may be large
     cumulative = np.cumsum(np.exp(table, out=table), out=table)
     states = np.searchsorted(cumulative, generator.random(shots) * cumulative[-1], side="right")
     units = min(hidden, visible)

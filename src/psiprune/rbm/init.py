@@ -1,4 +1,4 @@
-"""Initial RBMs: random weights, or one site and its correlated neighbours per hidden unit."""
+"""Initial RBMs: random weights, or one site and its correlated sites per hidden unit."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from psiprune.data.shots import Shots
 from psiprune.rbm.model import RBM
 
 
-def check_size(visible: int, hidden: int) -> None:
-    """Raise InputError for a new RBM of more weights than fit in memory some times over."""
+def check_weights(visible: int, hidden: int) -> None:
+    """Raise InputError for a new RBM with more weights than fit in memory several times."""
     if hidden * visible > RBM_WEIGHTS:
         raise InputError(
-            f"hidden: {hidden} units on {visible} sites have more than {RBM_WEIGHTS} weights, "
-            "which do not fit in memory here; give fewer"
+            f"hidden: {hidden} units on {visible} sites have more than {RBM_WEIGHTS:,} weights; "
+            f"use at most {RBM_WEIGHTS // visible:,} units"
         )
 
 
 def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | None = None) -> RBM:
-    """An untrained RBM: weights ~ N(0, 1) / sqrt(N), biases 0 (as QuCumber's).
+    """Return an untrained RBM: weights ~ N(0, 1) / sqrt(N), biases 0 (as in QuCumber).
 
-    All weights are drawn whatever the mask, so that one seed gives one set of initial values.
+    All weights are drawn whatever the mask, so that a seed gives the same values for any mask.
 
     Raises:
-        InputError: a layer has no unit or far too many, or the mask has another shape.
+        InputError: a layer has no unit or too many, or the mask has another shape.
     """
     visible, hidden = check_count("visible", visible, 1), check_count("hidden", hidden, 1)
-    check_size(visible, hidden)
+    check_weights(visible, hidden)
     generator = generator_for(check_seed(seed), Stream.RANDOM_WEIGHTS)
     weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
     biases = np.zeros(visible), np.zeros(hidden)
     return RBM(weights, *biases, mask, {"initial": "random"})  # type: ignore[arg-type]
 
 
-# At N = 50, h = J, bumps of strength 2 to 4 and 0.7 to 2 sites wide all end at the same KL.
+# At N = 50, h = J, strengths from 2 to 4 and widths from 0.7 to 2 sites all give the same KL.
 _STRENGTH, _NOISE = 3.0, 0.05
 # Signs of strength 1 to 3 all reach the W states of 4 to 12 sites from 10 of 10 seeds.
 _CODED = 2.0
@@ -47,27 +47,25 @@ _RIDGE = 1e-3
 
 
 def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | None = None) -> RBM:
-    """An untrained RBM whose hidden unit j looks at site floor((j + 1/2) N / N_h) and its kin.
+    """Return an untrained RBM, hidden unit j on site floor((j + 1/2) N / N_h) and correlated sites.
 
     W_ji = 3 rho_ji + noise of deviation 0.05, with rho_ji = -P_ji / sqrt(P_jj P_ii) the partial
     correlation of the data between that site and site i (1 for the site itself), P the inverse of
     the covariance matrix of the bits. Partial correlations are local even where correlations are
-    not, whatever the geometry. Biases put each unit at its mean: c_j = -sum_i W_ji <v_i> and
-    b_i = logit <v_i> - sum_j W_ji / 2.
-
-    Maximum likelihood ends far lower from here than from random weights where there are many sites
-    (docs/training.md).
+    not, for any geometry. Biases centre each unit: c_j = -sum_i W_ji <v_i> and
+    b_i = logit <v_i> - sum_j W_ji / 2. With many sites, maximum-likelihood training reaches a much
+    lower KL from here than from random weights (docs/training.md).
 
     Raises:
-        InputError: no hidden unit or far too many, or the mask has another shape.
+        InputError: no hidden unit or too many, or the mask has another shape.
     """
     hidden = check_count("hidden", hidden, 1)
-    check_size(shots.sites, hidden)
+    check_weights(shots.sites, hidden)
     generator = generator_for(check_seed(seed), Stream.LOCAL_WEIGHTS)
     bits, sites = shots.bits, shots.sites
     mean = (bits.sum(axis=0, dtype=np.float64) + 0.5) / (len(bits) + 1.0)
     covariance = np.zeros((sites, sites))
-    for first in range(0, len(bits), 1 << 14):  # float64 bits of all shots may not fit
+    for first in range(0, len(bits), 1 << 14):  # float64 bits of all shots may not fit in memory
         centred = bits[first : first + (1 << 14)] - mean
         covariance += centred.T @ centred
     precision = np.linalg.inv(covariance / len(bits) + _RIDGE * np.eye(sites))
@@ -76,7 +74,7 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     np.fill_diagonal(partial, 1.0)
     centre = ((np.arange(hidden) + 0.5) * sites / hidden).astype(int)
     weights = _STRENGTH * partial[centre] + _NOISE * generator.standard_normal((hidden, sites))
-    if mask is not None and np.shape(mask) == weights.shape:  # the RBM refuses any other shape
+    if mask is not None and np.shape(mask) == weights.shape:  # RBM rejects any other shape
         weights *= np.asarray(mask)
     visible_bias = np.log(mean / (1.0 - mean)) - weights.sum(axis=0) / 2.0
     hidden_bias = -weights @ mean
@@ -96,7 +94,7 @@ def coded_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
         InputError: no hidden unit or far too many, or the mask has another shape.
     """
     hidden = check_count("hidden", hidden, 1)
-    check_size(shots.sites, hidden)
+    check_weights(shots.sites, hidden)
     generator = generator_for(check_seed(seed), Stream.CODED_WEIGHTS)
     sites = np.arange(shots.sites)
     signs = generator.choice([-1.0, 1.0], (hidden, len(sites)))

@@ -1,7 +1,7 @@
-"""The exact log-likelihood of shots, its gradient and the Fisher matrix: no chain, no noise.
+"""Exact log-likelihood of shots and its gradient, without Markov chains.
 
-L = E_data[log p~(v)] - log Z. Shots are collapsed to their unique configurations with counts. The
-model's own averages are sums over all states of the smaller layer, up to 2^18 of them.
+L = E_data[log p~(v)] - log Z. Shots are reduced to unique configurations with frequencies. Model
+averages are sums over all states of the smaller layer, up to 2^18 of them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
+from psiprune.core.repr import one_line
 from psiprune.kernels import enumeration
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
 
 
+@one_line
 class WeightedConfigurations(NamedTuple):
     """Weighted configurations: `bits` float64 [site, configuration], `weight` sums to 1."""
 
@@ -26,6 +28,7 @@ class WeightedConfigurations(NamedTuple):
     weight: Float64
 
 
+@one_line
 class Moments(NamedTuple):
     """Averages <h_j v_i> [hidden, visible], <v_i> [visible], <h_j> [hidden]."""
 
@@ -35,7 +38,7 @@ class Moments(NamedTuple):
 
 
 def unique_configurations(bits: NDArray[np.uint8]) -> WeightedConfigurations:
-    """The unique rows of bits [shot, site] with their frequencies."""
+    """Return the unique rows of bits [shot, site] with their frequencies."""
     rows, counts = np.unique(np.packbits(bits, axis=1), axis=0, return_counts=True)
     unique = np.unpackbits(rows, axis=1, count=bits.shape[1])
     return WeightedConfigurations(
@@ -43,10 +46,15 @@ def unique_configurations(bits: NDArray[np.uint8]) -> WeightedConfigurations:
     )
 
 
-def data_moments(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments]:
-    """E_data[log p~(v)] and the averages over data with h_j replaced by p(h_j = 1 | v)."""
+def hidden_means(rbm: RBM, data: WeightedConfigurations) -> tuple[Float64, float]:
+    """Return p(h_j = 1 | v), [hidden, configuration], and E[sum_j log(1 + exp(c_j + W_j.v))]."""
     given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
-    softplus = enumeration.sigmoid_in_place(given, data.weight)
+    return given, enumeration.sigmoid_in_place(given, data.weight)
+
+
+def data_moments(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments]:
+    """Return E_data[log p~(v)] and averages over data, with p(h_j = 1 | v) for h_j."""
+    given, softplus = hidden_means(rbm, data)
     weighted = given * data.weight
     visible = data.bits @ data.weight
     value = float(rbm.visible_bias @ visible + softplus)
@@ -54,7 +62,7 @@ def data_moments(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments
 
 
 def model_moments(rbm: RBM) -> tuple[float, Moments]:
-    """log Z and the averages over p(v, h), summed over all states of the smaller layer.
+    """Return log Z and the averages over p(v, h), summed over all states of the smaller layer.
 
     Raises:
         InputError: both layers have more than 18 units.
@@ -63,11 +71,11 @@ def model_moments(rbm: RBM) -> tuple[float, Moments]:
     if units > EXACT_GRADIENT_UNITS:
         raise InputError(
             f"rbm: exact averages need a layer of at most {EXACT_GRADIENT_UNITS} units, found "
-            f"{rbm.visible} visible and {rbm.hidden} hidden; train with method 'cd' or 'pcd'"
+            f"{rbm.visible} visible and {rbm.hidden} hidden; train with method 'natural' or 'pcd'"
         )
     states = ((np.arange(1 << units) >> np.arange(units)[:, None]) & 1).astype(np.float64)
     if rbm.hidden <= rbm.visible:
-        log_weight = enumeration.scan_all(rbm.weights.T, rbm.hidden_bias, rbm.visible_bias)
+        log_weight = enumeration.log_marginals_all(rbm.weights.T, rbm.hidden_bias, rbm.visible_bias)
         log_z, prob = _normalise(log_weight)
         given = rbm.weights.T @ states + rbm.visible_bias[:, None]
         enumeration.sigmoid_in_place(given, prob)
@@ -78,24 +86,24 @@ def model_moments(rbm: RBM) -> tuple[float, Moments]:
 
 
 def log_likelihood(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments]:
-    """Mean log-likelihood a shot, in nat, and its gradient: data averages minus model averages."""
-    value, seen = data_moments(rbm, data)
-    log_z, own = model_moments(rbm)
-    return value - log_z, Moments(*(a - b for a, b in zip(seen, own, strict=True)))
+    """Return the mean log-likelihood in nats per shot and its gradient, data minus model."""
+    value, of_data = data_moments(rbm, data)
+    log_z, of_model = model_moments(rbm)
+    return value - log_z, Moments(*(a - b for a, b in zip(of_data, of_model, strict=True)))
 
 
 def to_vector(rbm: RBM) -> Float64:
-    """Parameters [parameter] in the order of `fisher_matrix`."""
+    """Return the parameters [parameter] in the order of `fisher_matrix`."""
     return flatten(rbm.mask, Moments(rbm.weights, rbm.visible_bias, rbm.hidden_bias))
 
 
 def flatten(mask: NDArray[np.bool_], moments: Moments) -> Float64:
-    """Moments, or anything of their shapes, in the order of `fisher_matrix`."""
+    """Return moments, or anything of their shapes, in the order of `fisher_matrix`."""
     return np.concatenate([moments.visible_hidden[mask], moments.visible, moments.hidden])
 
 
 def from_vector(rbm: RBM, vector: Float64) -> RBM:
-    """The RBM of the same mask with the parameters of a vector."""
+    """Return the RBM of the same mask with the parameters of a vector."""
     weights = np.zeros(rbm.mask.shape)
     weights[rbm.mask] = vector[: rbm.number_of_weights]
     visible_bias, hidden_bias = np.split(vector[rbm.number_of_weights :], [rbm.visible])

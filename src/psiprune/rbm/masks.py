@@ -1,4 +1,4 @@
-"""Sparsity patterns made without training: random, clusters by rule, and broken or barred clusters.
+"""Sparsity masks made without training: random, clusters, broken and excluded clusters.
 
 A mask is bool [hidden, visible], True where a weight exists.
 """
@@ -21,21 +21,21 @@ from psiprune.io.paths import MASK, check_suffix
 from psiprune.rbm.serialization import load_rbm
 
 Mask = NDArray[np.bool_]
-#: Adjacent sites of a cluster, at least: the X >= 3 of the paper's Section III B.
+#: Fewest adjacent sites of a cluster: the X >= 3 of the paper's Section III B.
 NARROWEST = 3
-#: Places of a mask, N_h times N: far more than any RBM here has, and what memory can hold.
-MOST_PLACES = 100_000_000
-_TRADES = 20  # a unit; a mask is shuffled through after a few (Strona et al. 2014)
+#: Entries of a mask, N_h N: 100 MB in memory.
+MOST_PAIRS = 100_000_000
+_TRADES = 20  # per unit; a mask is well mixed after a few (Strona et al. 2014)
 
 
 def random_mask(hidden: int, visible: int, count: int, seed: int) -> Mask:
-    """`count` weights, every such mask as likely as any other; nothing is said of connection.
+    """Draw a mask of `count` weights uniformly from all such masks; it need not be connected.
 
     Raises:
         InputError: a layer has no unit, there are more than 10^8 pairs of units, or count is not
             0 .. hidden * visible.
     """
-    total = _places(hidden, visible)
+    total = _pairs(hidden, visible)
     if check_count("count", count, 0) > total:
         raise InputError(f"count: {hidden} x {visible} units have {total} weights, found {count}")
     generator = generator_for(check_seed(seed), Stream.RANDOM_MASK)
@@ -45,23 +45,23 @@ def random_mask(hidden: int, visible: int, count: int, seed: int) -> Mask:
 
 
 def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
-    """The paper's "sc": each hidden unit on one cluster of adjacent sites, the graph connected.
+    """Return the paper's "sc": each hidden unit on one cluster of adjacent sites, graph connected.
 
     Unit j gets the sites s_j .. s_j + X_j - 1 of the open chain:
 
-    - X_j = floor((j + 1) count / N_h) - floor(j count / N_h): widths differ by one at most, and add
-      up to `count` exactly;
-    - its middle lies as near as it can to (j + 1/2) N / N_h, so middles are spread evenly over the
-      chain; near an end, where the cluster would hang over, it is pushed inside;
-    - it begins at the last site of the cluster before at the latest, and so late that those to come
-      can reach site N - 1. So neighbours share a site, and every site is held.
+    - X_j = floor((j + 1) count / N_h) - floor(j count / N_h): widths differ by at most one and sum
+      to `count`;
+    - its middle is as close as possible to (j + 1/2) N / N_h, so middles are evenly spaced; a
+      cluster that would extend past an end is shifted inside;
+    - it starts at the last site of the cluster before or earlier, and late enough for those that
+      follow to reach site N - 1. So neighbours share a site, and every site is covered.
 
     Golubeva & Melko 2021, Section III B, rules 1 and 2; they leave the positions open.
 
     Raises:
-        InputError: no such mask has `count` weights; the line tells the least and the most.
+        InputError: no such mask has `count` weights; the message gives the least and the most.
     """
-    _places(hidden, visible)
+    _pairs(hidden, visible)
     hidden, visible = int(hidden), int(visible)
     if visible < NARROWEST:
         raise InputError(f"visible: a cluster needs at least {NARROWEST} sites, found {visible}")
@@ -88,14 +88,13 @@ def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
 
 
 def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
-    """The mask with a share of the way to a random one behind it, at the same number of weights.
+    """Return the mask moved a share of the way to a random one of the same number of weights.
 
     The random mask has as many weights at every hidden unit *and* at every site as the given one,
-    and each such mask is as likely as any other (curveball trades). Every weight it does not share
-    with the given one is moved to it, one after another, within its hidden unit; this makes the
-    first round(share * moves) moves. So hidden units keep their number of weights all the time,
-    sites keep it within one, and for one seed the moves of a small share are among those of a
-    greater one. 0 returns the mask itself, 1 a mask that tells nothing of it but the numbers.
+    drawn uniformly from all such masks (curveball trades). Weights that differ are moved one by one
+    within their hidden unit, and the first round(share * moves) moves are made. So hidden units
+    keep their number of weights, sites keep it within one, and for one seed the moves of a small
+    share are among those of a larger one. 0 returns the mask itself, 1 the random mask.
 
     After Golubeva & Melko 2021, Section III B ("gradually breaking up the cluster structure of the
     pruning mask"), who give no rule; trades as in Strona et al., Nat. Commun. 5, 4114 (2014).
@@ -108,27 +107,27 @@ def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
     Raises:
         InputError: the mask is not a table of bool, or the share is not in 0 .. 1.
     """
-    whole = _table("mask", mask)
+    original = _table("mask", mask)
     share = check_number("share", share, "from 0 to 1", lambda x: 0 <= x <= 1)
     generator = generator_for(check_seed(seed), Stream.BROKEN_MASK)
-    moves = _moves(whole, _shuffled(whole, generator), generator)
-    out = whole.copy()
+    moves = _moves(original, _shuffled(original, generator), generator)
+    out = original.copy()
     for unit, site, to in moves[: round(share * len(moves))]:
         out[unit, site], out[unit, to] = False, True
     return out
 
 
 def exclude_clusters(inside: ArrayLike) -> Mask:
-    """All weights but those inside of clusters: bool [hidden, visible] -> its complement.
+    """Return the mask of all weights outside clusters, the complement of bool [hidden, visible].
 
     Golubeva & Melko 2021, Section III B: "prune the weights that would form clusters in the final
-    model at initialization". `inside` is what `find_clusters` calls so.
+    model at initialization". `inside` is that of `find_clusters`.
     """
     return ~_table("inside", inside)
 
 
 def exclude_matched_control(inside: ArrayLike, seed: int) -> Mask:
-    """The control of `forbid`: each unit loses as many weights, at random, from outside clusters.
+    """Return the control of `exclude_clusters`: each unit loses as many random weights outside.
 
     A unit with more sites inside than outside loses all those outside.
     """
@@ -142,10 +141,10 @@ def exclude_matched_control(inside: ArrayLike, seed: int) -> Mask:
 
 
 def read_mask(path: str | os.PathLike[str]) -> Mask:
-    """The mask in a file: that of an RBM, or a table of 0 and 1 [hidden, site], .npy or text.
+    """Read a mask: that of an RBM file, or a table of 0 and 1 [hidden, site], .npy or text.
 
     Raises:
-        InputError: the file cannot be read, or holds anything else; the line tells where.
+        InputError: the file cannot be read or holds anything else; the message says where.
     """
     if kind_of(path) is not None:
         return load_rbm(path).mask
@@ -155,10 +154,10 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
 
 
 def write_mask(mask: Mask, path: str | os.PathLike[str]) -> Path:
-    """Write a mask as `read_mask` reads it: .npy, or else text with a line for each hidden unit.
+    """Write a mask for `read_mask`: .npy, or else text with a line for each hidden unit.
 
     Raises:
-        InputError: the suffix tells of another content, or the mask is not a table of bool.
+        InputError: the suffix belongs to another format, or the mask is not a table of bool.
     """
     check_suffix(path, MASK)
     table = _table("mask", mask).astype(np.uint8)
@@ -170,23 +169,23 @@ def write_mask(mask: Mask, path: str | os.PathLike[str]) -> Path:
     return write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _places(hidden: int, visible: int) -> int:
-    """Pairs of a hidden unit and a site."""
+def _pairs(hidden: int, visible: int) -> int:
+    """Return the number of pairs of a hidden unit and a site."""
     total = check_count("hidden", hidden, 1) * check_count("visible", visible, 1)
-    if total > MOST_PLACES:
+    if total > MOST_PAIRS:
         raise InputError(
             f"hidden: a mask of {hidden:,} hidden units and {visible:,} sites has {total:,} "
-            f"places; give numbers with a product of at most {MOST_PLACES:,}"
+            f"entries; use numbers with a product of at most {MOST_PAIRS:,}"
         )
     return total
 
 
 def _shuffled(mask: Mask, generator: np.random.Generator) -> Mask:
-    """A random mask with the same number of weights at every unit of both layers."""
+    """Return a random mask with the same number of weights at every unit of both layers."""
     out = mask.copy()
     hidden = len(mask)
     for _ in range(_TRADES * hidden if hidden > 1 else 0):
-        # Two units pool the sites that only one of them has, and deal them anew.
+        # Two units pool the sites that only one of them has, and redistribute them.
         one, other = generator.choice(hidden, 2, replace=False)
         pool = generator.permutation(np.flatnonzero(out[one] != out[other]))
         mine = int(out[one, pool].sum())
@@ -198,12 +197,12 @@ def _shuffled(mask: Mask, generator: np.random.Generator) -> Mask:
 def _moves(
     mask: Mask, target: Mask, generator: np.random.Generator
 ) -> list[tuple[np.intp, np.intp, np.intp]]:
-    """(unit, from site, to site) of all moves, in closed rounds: what a site gained leaves next."""
+    """Return (unit, from site, to site) of all moves, in cycles: what a site gained leaves next."""
     leaving, coming = mask & ~target, target & ~mask
     moves = []
     site = None
     while leaving.any():
-        if site is None or not leaving[:, site].any():  # a round has come back to where it began
+        if site is None or not leaving[:, site].any():  # a cycle is closed
             site = generator.choice(np.flatnonzero(leaving.any(axis=0)))
         unit = generator.choice(np.flatnonzero(leaving[:, site]))
         to = generator.choice(np.flatnonzero(coming[unit]))

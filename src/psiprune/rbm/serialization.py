@@ -13,24 +13,24 @@ from psiprune.rbm.model import RBM
 
 
 def rbm_from_dataset(dataset: xr.Dataset, name: object) -> RBM:
-    """The RBM that `RBM.to_dataset` wrote.
+    """Return the RBM that `RBM.to_dataset` wrote.
 
     Raises:
-        InputError: a variable is missing or breaks a rule of RBM; the line begins with `name`.
+        InputError: a variable is missing or invalid for `RBM`; the message starts with `name`.
     """
-    wanted = ("weights", "visible_bias", "hidden_bias", "mask")
-    missing = [variable for variable in wanted if variable not in dataset]
+    variables = ("weights", "visible_bias", "hidden_bias", "mask")
+    missing = [variable for variable in variables if variable not in dataset]
     if missing:
-        raise InputError(f"{name}: not an RBM, it has no '{missing[0]}'")
-    arrays = {variable: dataset[variable].values for variable in wanted}
+        raise InputError(f"{name}: not an RBM, it has no variable '{missing[0]}'")
+    arrays = {variable: dataset[variable].values for variable in variables}
     arrays["mask"] = arrays["mask"].astype(bool)
-    own = {
+    provenance = {
         key: value.item() if isinstance(value, np.generic) else value
         for key, value in dataset.attrs.items()
         if not key.startswith("psiprune_")
     }
     try:
-        return RBM(**arrays, provenance=own)
+        return RBM(**arrays, provenance=provenance)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 
@@ -39,6 +39,6 @@ def load_rbm(path: str | os.PathLike[str]) -> RBM:
     """Read an RBM written by `RBM.save`.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, or breaks a rule of RBM.
+        InputError: the file is missing, damaged, of another kind, or invalid for `RBM`.
     """
     return rbm_from_dataset(read_dataset(path, "rbm"), path)

@@ -1,4 +1,4 @@
-"""The whole of `psiprune reconstruct`: run, draw, judge, report."""
+"""`reconstruct`: run the pipeline, then make figures, checks and the report."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from psiprune.reporting.page import Provenance, write_report
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """What `reconstruct` found.
+    """Result of `reconstruct`.
 
     Attributes:
-        rbm: the smallest RBM whose loss the shots do not show.
-        dataset: all numbers; docs/reconstruct.md names the variables.
-        checks: the reasons for and against trusting it.
-        report: the page, report.html.
+        rbm: the smallest RBM whose loss is not significant on the shots.
+        dataset: all numbers; docs/reconstruct.md lists the variables.
+        checks: of the result; it is trusted if all of them pass.
+        report: path of report.html.
     """
 
     rbm: RBM
@@ -48,6 +48,14 @@ class Reconstruction:
         """Whether every check passed."""
         return all(each.passed for each in self.checks)
 
+    def __repr__(self) -> str:
+        """One line: weights and whether the checks passed."""
+        attrs = self.dataset.attrs
+        return (
+            f"<Reconstruction: {attrs['weights']} of {attrs['dense_weights']} weights, "
+            f"{'' if self.trusted else 'not '}trusted, {self.report}>"
+        )
+
 
 def reconstruct(
     shots: Shots | ArrayLike,
@@ -57,26 +65,27 @@ def reconstruct(
     settings: ReconstructSettings | None = None,
     **changes: Any,
 ) -> Reconstruction:
-    """From measured shots, without a reference state, to the smallest RBM and a report.
+    """Reconstruct a state from measured shots with as few weights as possible; write a report.
 
     Chooses the number of hidden units (and the learning rate of CD) by held-out likelihood, trains
-    an ensemble, prunes until the shots show the loss, bisects to the smallest RBM, and judges it by
-    shots that had no part in any of this. A second call goes on where the first was stopped. In the
-    folder are every RBM, smallest.nc, reconstruct.nc, figures/ and report.html.
+    an ensemble, prunes until the loss is significant on held-out shots, bisects to the smallest
+    RBM, and tests it on shots that had no part in any of this. No reference state is needed. Call
+    it again to resume an interrupted run. The folder holds every RBM, smallest.nc, reconstruct.nc,
+    figures/ and report.html.
 
     Args:
         shots: measured in the Z basis, Shots or bits [shot, site].
         folder: of the run.
-        observables: own ones by name, functions bits [shot, site] -> a value for each shot, or one
-            for all.
+        observables: custom ones by name, functions bits [shot, site] -> one value per shot, or one
+            for all shots.
         settings: all settings at once, see ReconstructSettings.
         **changes: single settings: hidden, held_out, measure, seeds, train, prune, ...
 
     Raises:
-        InputError: an argument breaks its rule, there are too few shots, an own observable fails,
+        InputError: an argument breaks its rule, there are too few shots, a custom observable fails,
             the folder belongs to another run, or a file in it is damaged.
-        Diverged: training left the finite numbers, at every learning rate.
-        OSError: the folder cannot be written; what was finished stays.
+        DivergenceError: training diverged at every learning rate.
+        OSError: the folder cannot be written; finished files remain.
 
     Example:
         >>> import psiprune as pp
@@ -98,35 +107,35 @@ def reconstruct_and_report(
     observables: Mapping[str, Observable],
     reading: Mapping[str, Any],
 ) -> Reconstruction:
-    """`reconstruct`, with how the file of shots was read, which the page's command must tell."""
-    found = run_reconstruct(chosen, data, run, observables)
+    """Do the same with the options the file was read with, for the command on the page."""
+    dataset = run_reconstruct(chosen, data, run, observables)
     figures = {
-        "choice": plot_choice(found),
-        "search": plot_search(found),
-        "observables": plot_observables(found),
+        "choice": plot_choice(dataset),
+        "search": plot_search(dataset),
+        "observables": plot_observables(dataset),
     }
     save_figures(figures, run / "figures")
     provenance = json.loads((run / "provenance.json").read_text())
     report = reconstruct_report(
-        found,
+        dataset,
         figures,
         Provenance(facts_of(provenance), (run / "config.toml").read_text()),
         _command(data.source, reading, chosen, observables),
     )
     page = write_report(run / "report.html", report)
-    return Reconstruction(load_rbm(run / "smallest.nc"), found, tuple(checks(found)), page)
+    return Reconstruction(load_rbm(run / "smallest.nc"), dataset, tuple(checks(dataset)), page)
 
 
 def _command(
     source: str,
     reading: Mapping[str, Any],
     settings: ReconstructSettings,
-    own: Mapping[str, Observable],
+    custom: Mapping[str, Observable],
 ) -> str:
-    """What makes the same again: a command where the shots are a file, else a call."""
+    """Build the command that reproduces the run, or a Python call if the shots are no file."""
     given = settings.model_dump(mode="json", exclude_unset=True, exclude={"shots_sha256"})
-    if own or not Path(source).is_file():
-        names = f"observables={{{', '.join(own)}}}, " if own else ""
+    if custom or not Path(source).is_file():
+        names = f"observables={{{', '.join(custom)}}}, " if custom else ""
         return f"psiprune.reconstruct(shots, FOLDER, {names}**{given!r})"
     words = ["psiprune", "reconstruct", source, *_options(reading), *_options(given)]
     words += ["--out", "FOLDER"]

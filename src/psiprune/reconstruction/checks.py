@@ -1,8 +1,8 @@
-"""Can the smallest RBM of `psiprune reconstruct` be trusted: yes only if every check passes.
+"""Checks of the smallest RBM of `psiprune reconstruct`: it is trusted only if all of them pass.
 
-The checks look at the test shots, which had no part in any choice, and at the record as a whole.
-Those that are tests hold a significance of 1 % each, however many observables, sites or pairs they
-compare; so a run without fault fails one of the five now and then, in less than 5 % of runs.
+They use the test shots, which had no part in any choice, and the record as a whole. Those that are
+statistical tests have a false-positive rate of 1 % each, over all observables, sites or pairs they
+compare; so a sound run fails one of the five in less than 5 % of cases.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from scipy.stats import norm
 
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
 from psiprune.metrics.agreement import sigma_limit
-from psiprune.reconstruction.dataset import OBSERVABLES
+from psiprune.reconstruction.dataset import observable_names
 
-#: A loss that the test shots could not have seen must be below this, in nat a shot. Of a small loss
-#: the fidelity loses about half: 1 - F = 0.025.
+#: The largest loss that the test shots may miss, nats per shot. Of a small loss the fidelity loses
+#: about half: 1 - F = 0.025.
 RESOLUTION = 0.05
-#: Of each check that is a test.
+#: False-positive rate of each check that is a statistical test.
 SIGNIFICANCE = 0.01
 
 
 class Check(NamedTuple):
-    """One reason for or against.
+    """One check of the smallest RBM.
 
     Attributes:
-        name: of the check, in words.
-        passed: whether it speaks for the RBM.
+        name: what holds if it passes.
+        passed: whether it does.
         words: what was measured, and the limit.
     """
 
@@ -39,15 +39,15 @@ class Check(NamedTuple):
     words: str
 
 
-class Farthest(NamedTuple):
-    """The observable farthest from the test shots.
+class Deviation(NamedTuple):
+    """The observable that deviates most from the test shots.
 
     Attributes:
         name: its name, with the distance of C(d).
-        sigmas: how far, in errors of the smallest RBM and of the shots together.
-        limit: beyond it with probability 1 % at most, over all observables and distances, for an
-            RBM that has the noise of its training shots.
-        dense: how far the mean of the dense RBMs is, in errors of that mean and of the shots.
+        sigmas: the deviation, in errors of the smallest RBM and of the shots combined.
+        limit: exceeded with probability 1 % at most, over all observables and distances, by an RBM
+            that has the noise of its training shots.
+        dense: deviation of the mean of the dense RBMs, in errors of that mean and of the shots.
     """
 
     name: str
@@ -56,174 +56,171 @@ class Farthest(NamedTuple):
     dense: float
 
 
-def farthest(found: xr.Dataset) -> Farthest:
-    """Of all observables and distances; those without a number of sigmas do not count."""
-    own = [name for name in found.attrs["own"].split(", ") if name]
-    each = []
-    for name in (*OBSERVABLES, *own):
-        dense, shots = found[f"{name}_dense"], found[f"{name}_shots"]
+def largest_deviation(dataset: xr.Dataset) -> Deviation:
+    """Compare all observables at all distances; those whose deviation is NaN are left out."""
+    deviations = []
+    for name in observable_names(dataset):
+        dense, shots = dataset[f"{name}_dense"], dataset[f"{name}_shots"]
         variance = dense.var("seed", ddof=1) / dense.sizes["seed"]
-        error = (variance + found[f"{name}_shots_error"] ** 2) ** 0.5
+        error = (variance + dataset[f"{name}_shots_error"] ** 2) ** 0.5
         apart = abs(dense.mean("seed") - shots)
         dense_sigmas = np.atleast_1d(apart.where(apart == 0, apart / error).values)
-        sigmas = np.atleast_1d(found[f"{name}_sigmas"].values)
+        sigmas = np.atleast_1d(dataset[f"{name}_sigmas"].values)
         for d, value in enumerate(np.abs(sigmas)):
             if not np.isnan(value):
-                label = f"{name} at d = {d}" if found[name].ndim else name
-                each.append((float(value), label, float(dense_sigmas[d])))
-    most = max(each)
-    return Farthest(most[1], most[0], training_noise(found) * sigma_limit(len(each)), most[2])
+                label = f"{name} at d = {d}" if dataset[name].ndim else name
+                deviations.append((float(value), label, float(dense_sigmas[d])))
+    sigmas_most, label, dense_most = max(deviations)
+    limit = training_noise(dataset) * sigma_limit(len(deviations))
+    return Deviation(label, sigmas_most, limit, dense_most)
 
 
-def training_noise(found: xr.Dataset) -> float:
-    """By how much the noise of the training shots, which a good fit has, widens differences."""
-    return float(np.sqrt(1 + found.attrs["test_shots"] / found.attrs["training_shots"]))
+def training_noise(dataset: xr.Dataset) -> float:
+    """Factor by which the noise of the training shots, which a good fit has, widens deviations."""
+    return float(np.sqrt(1 + dataset.attrs["test_shots"] / dataset.attrs["training_shots"]))
 
 
-def claimed(found: xr.Dataset) -> float:
+def accepted_loss(dataset: xr.Dataset) -> float:
     """The largest loss that the search accepted for the smallest RBM, on the validation shots."""
-    return float(found["trial_allowed"].values[found["trial_smallest"].values][0])
+    return float(dataset["trial_allowed"].values[dataset["trial_smallest"].values][0])
 
 
-def contradicted(found: xr.Dataset) -> float:
-    """The loss above which the test shots contradict what the search accepted.
+def loss_limit(dataset: xr.Dataset) -> float:
+    """The test loss above which the test shots contradict the search.
 
-    The search ends at the edge of what it accepts, where test shots show more in half of all runs.
-    So this is the edge and 2.3 errors of the test shots.
+    The search ends at the edge of what it accepts, and half of all sound runs show more than that
+    on test shots. So this is the edge plus 2.3 errors of the test loss.
     """
-    return claimed(found) + float(norm.isf(SIGNIFICANCE) * found["test_error"])
+    return accepted_loss(dataset) + float(norm.isf(SIGNIFICANCE) * dataset["test_error"])
 
 
-def resolution(found: xr.Dataset) -> float:
-    """The loss that the test shots would have contradicted with a probability of 95 %, nat a shot.
+def resolution(dataset: xr.Dataset) -> float:
+    """The loss that the test shots detect with a probability of 95 %, nats per shot.
 
-    In units of likelihood only: NaN where an observable ended the pruning.
+    NaN where an observable ended the pruning.
     """
-    if found.attrs["measure"] != "log_likelihood":
+    if dataset.attrs["measure"] != "log_likelihood":
         return float("nan")
-    return contradicted(found) + float(norm.isf(0.05) * found["test_error"])
+    return loss_limit(dataset) + float(norm.isf(0.05) * dataset["test_error"])
 
 
-def least_gain(found: xr.Dataset) -> float:
-    """The lowest gain over independent bits of a fit without fault, if the bits are independent.
+def least_gain(dataset: xr.Dataset) -> float:
+    """The lowest gain over a product model of a sound fit, if the bits are independent.
 
-    Such a gain is below 0 by the half of what parameters gain on shots they are fitted to (Akaike
-    1974): the means of independent bits are those of the test shots, and the RBM is fitted to the
-    training shots. And by 2.3 errors.
+    It is below 0 by half of what parameters gain on the shots they are fitted to (Akaike 1974), as
+    the product model is fitted to the test shots and the RBM to the training shots, and by 2.3
+    errors.
     """
-    own = found.attrs
-    fitted = own["sites"] / own["test_shots"] + own["dense_parameters"] / own["training_shots"]
-    noise = float(norm.isf(SIGNIFICANCE) * found["log_likelihood_gain_error"])
+    attrs = dataset.attrs
+    fitted = (
+        attrs["sites"] / attrs["test_shots"] + attrs["dense_parameters"] / attrs["training_shots"]
+    )
+    noise = float(norm.isf(SIGNIFICANCE) * dataset["log_likelihood_gain_error"])
     return -(fitted / 2 + noise)
 
 
-def checks(found: xr.Dataset) -> Sequence[Check]:
-    """All reasons for and against the smallest RBM, from the dataset of a run."""
-    own = found.attrs
-    loss, error = float(found["test_loss"]), float(found["test_error"])
-    unit = " nat a shot" if own["measure"] == "log_likelihood" else ""
-    worst = farthest(found)
-    pairs_limit = training_noise(found) * float(found["pairs_limit"])
-    gain, gain_error = (float(found[f"log_likelihood_gain{s}"]) for s in ("", "_error"))
-    drift = float(found["drift_sigmas"])
-    parameters, shots = own["dense_parameters"], own["training_shots"]
-    listed = [
+def checks(dataset: xr.Dataset) -> Sequence[Check]:
+    """All checks of a run, from its dataset."""
+    attrs = dataset.attrs
+    loss, limit = float(dataset["test_loss"]), loss_limit(dataset)
+    unit = " nats per shot" if attrs["measure"] == "log_likelihood" else ""
+    worst = largest_deviation(dataset)
+    pairs, pairs_limit = (float(dataset[f"pairs_{name}"]) for name in ("sigmas", "limit"))
+    pairs_limit *= training_noise(dataset)
+    pairs_where = str(dataset["pairs_where"].item())
+    drift = float(dataset["drift_sigmas"])
+    gain = float(dataset["log_likelihood_gain"])
+    parameters, shots = attrs["dense_parameters"], attrs["training_shots"]
+    return [
         Check(
-            "the test shots do not contradict the search",
-            loss <= contradicted(found),
-            f"loss of {own['measure']} {loss:.3g} ± {error:.2g}{unit}, where the search accepted "
-            f"up to {claimed(found):.3g}",
+            "test loss consistent with the search",
+            loss <= limit,
+            f"{loss:.3g} ± {float(dataset['test_error']):.2g}{unit}; limit {limit:.3g}, of which "
+            f"{accepted_loss(dataset):.3g} was accepted on the validation set",
         ),
+        _check_likelihood(dataset),
         Check(
-            "every observable agrees with the test shots",
+            "all observables agree with the test set",
             worst.sigmas <= worst.limit,
-            f"{worst.name} is off by {worst.sigmas:.1f} sigmas, the most; allowed "
-            f"{worst.limit:.1f}{_blame(found, worst)}",
+            f"largest deviation {worst.sigmas:.1f} σ ({worst.name}); limit "
+            f"{worst.limit:.1f}{_cause(dataset, worst)}",
         ),
         Check(
-            "every site and pair agrees with the test shots",
-            float(found["pairs_sigmas"]) <= pairs_limit,
-            f"{_site(found, 'pairs')} is off by {float(found['pairs_sigmas']):.1f} sigmas, the "
-            f"most; allowed {pairs_limit:.1f}",
+            "all sites and pairs agree with the test set",
+            pairs <= pairs_limit,
+            f"largest deviation {pairs:.1f} σ "
+            f"(site{'s' if ' ' in pairs_where else ''} {pairs_where}); limit {pairs_limit:.1f}",
         ),
         Check(
-            "the record is steady",
-            bool(np.isnan(drift) or drift <= found["drift_limit"]),
-            "equal configurations stand together, as in counts, so nothing is known of drift"
+            "no drift during the measurement",
+            bool(np.isnan(drift) or drift <= dataset["drift_limit"]),
+            "unknown, as equal configurations are stored together (counts keep no order)"
             if np.isnan(drift)
-            else f"site {found['drift_where'].item()} differs by {drift:.1f} sigmas between the "
-            f"halves of the record, the most; allowed {float(found['drift_limit']):.1f}",
+            else f"largest difference between the two halves {drift:.1f} σ "
+            f"(site {dataset['drift_where'].item()}); limit {float(dataset['drift_limit']):.1f}",
         ),
         Check(
-            "independent bits do not describe the shots better",
-            gain >= least_gain(found),
-            f"log-likelihood {gain:.3g} ± {gain_error:.1g} nat a shot above independent bits"
-            f"{_beside_independent(found)}",
+            "fits at least as well as a product model",
+            gain >= least_gain(dataset),
+            f"log-likelihood {gain:+.3g} ± {float(dataset['log_likelihood_gain_error']):.1g} nats "
+            f"per shot relative to it{_significance_of_gain(dataset)}",
         ),
         Check(
-            "there are more shots than parameters",
+            "more training shots than parameters",
             parameters <= shots,
-            f"{shots} training shots for {parameters} parameters of the dense RBM",
+            f"{shots} training shots, {parameters} parameters of the dense RBM",
         ),
         Check(
             "no estimate carries a warning",
-            not own["warnings"],
-            own["warnings"] or "log Z and draws are sound",
+            not attrs["warnings"],
+            attrs["warnings"] or "log Z and samples are reliable",
         ),
     ]
-    listed.insert(1, _on_likelihood(found))
-    return listed
 
 
-def _on_likelihood(found: xr.Dataset) -> Check:
-    """Whether likelihood may have been lost unseen.
+def _check_likelihood(dataset: xr.Dataset) -> Check:
+    """Whether a loss of log-likelihood may have gone unnoticed.
 
-    An observable that ends the search sees little of the rest, so there the loss itself must be
-    small; where the likelihood ends it, the other checks say whether it is.
+    An observable that ends the search is blind to most of the distribution, so there the loss
+    itself must be small; where the likelihood ends the search, other checks test its size.
     """
-    seen = resolution(found)
-    if not np.isnan(seen):
+    detected = resolution(dataset)
+    if not np.isnan(detected):
         return Check(
-            "the test shots would show a loss that matters",
-            seen <= RESOLUTION,
-            f"they would show a loss of {seen:.3g} nat a shot; needed {RESOLUTION:g} or less",
+            "test set large enough to detect a relevant loss",
+            detected <= RESOLUTION,
+            f"detects {detected:.3g} nats per shot with 95 % probability; needed {RESOLUTION:g} or "
+            "less",
         )
-    loss, error = float(found["likelihood_loss"]), float(found["likelihood_error"])
+    loss, error = float(dataset["likelihood_loss"]), float(dataset["likelihood_error"])
     most = loss + float(norm.isf(0.05)) * error
     return Check(
-        "no likelihood that matters is lost",
+        "no relevant loss of log-likelihood",
         most <= RESOLUTION,
-        f"the loss on the test shots is {loss:.3g} ± {error:.2g} nat a shot, so at most {most:.3g} "
-        f"with a probability of 95 %; needed {RESOLUTION:g} or less",
+        f"{loss:.3g} ± {error:.2g} nats per shot on the test set, at most {most:.3g} with 95 % "
+        f"confidence; needed {RESOLUTION:g} or less",
     )
 
 
-def _beside_independent(found: xr.Dataset) -> str:
-    """What the gain over independent bits means, where it does not speak for itself."""
-    gain, least = float(found["log_likelihood_gain"]), least_gain(found)
+def _significance_of_gain(dataset: xr.Dataset) -> str:
+    """Interpretation of a gain over the product model that is not significant."""
+    gain, least = float(dataset["log_likelihood_gain"]), least_gain(dataset)
     if gain < least:
-        return f"; by chance it would not be below {least:.3g}"
-    if gain <= float(norm.isf(SIGNIFICANCE) * found["log_likelihood_gain_error"]):
-        return "; these shots cannot tell it from independent bits"
+        return f"; limit {least:.3g}"
+    if gain <= float(norm.isf(SIGNIFICANCE) * dataset["log_likelihood_gain_error"]):
+        return "; indistinguishable from it"
     return ""
 
 
-def _blame(found: xr.Dataset, worst: Farthest) -> str:
-    """Where an observable is off: whether the dense RBMs are so too, and what may help."""
+def _cause(dataset: xr.Dataset, worst: Deviation) -> str:
+    """Where an observable deviates: pruning or training, and what may help."""
     if worst.sigmas <= worst.limit:
         return ""
-    own = found.attrs
-    name = worst.name.partition(" ")[0]
+    attrs = dataset.attrs
+    dense = f". Dense RBMs: {worst.dense:.1f} σ, so"
     if worst.dense <= worst.limit:
-        return (
-            f". The dense RBMs are off by {worst.dense:.1f}, so pruning is to blame; --measure "
-            f"{name} ends it by that"
-        )
-    exact = own["method"] != "exact" and min(own["sites"], own["hidden"]) <= EXACT_GRADIENT_UNITS
+        return f"{dense} pruning is the cause; try --measure {worst.name.partition(' ')[0]}"
+    small = min(attrs["sites"], attrs["hidden"]) <= EXACT_GRADIENT_UNITS
+    exact = attrs["method"] != "exact" and small
     better = "--train.method exact" if exact else "more epochs or hidden units"
-    return f". The dense RBMs are off by {worst.dense:.1f}, so training is to blame; try {better}"
-
-
-def _site(found: xr.Dataset, name: str) -> str:
-    where = str(found[f"{name}_where"].item())
-    return f"the pair of sites {where}" if " " in where else f"site {where}"
+    return f"{dense} training is the cause; try {better}"

@@ -1,4 +1,4 @@
-"""The files of own observables that a run has used, and what is made again when one has changed."""
+"""Copies of the user's observables in a run folder, and what to recompute when one changed."""
 
 from __future__ import annotations
 
@@ -11,67 +11,61 @@ from psiprune.io.netcdf import write_bytes
 _LOG = logging.getLogger(__name__)
 
 
-def found_places(run: Path, places: Sequence[str]) -> tuple[str, ...]:
-    """Where the own observables are now: a file that is not there is taken from the run's copies.
+def find_code(run: Path, places: Sequence[str]) -> tuple[str, ...]:
+    """Return where each observable is now; a file that does not exist is taken from the copies.
 
-    So a run can be taken up from another folder than the one that its paths begin in.
+    So a run can be resumed from another folder than the one its paths are relative to.
     """
-    found = []
-    copies = _copies(run, places)
+    found, copies = [], _copies(run, places)
     for place in places:
         file, _, function = place.rpartition(":")
-        copy = copies[Path(file)]
-        found.append(f"{copy}:{function}" if _lies_in_run(Path(file), copy) else place)
+        source = _source(Path(file), copies[Path(file)])
+        found.append(place if source == Path(file) else f"{source}:{function}")
     return tuple(found)
 
 
-def _lies_in_run(file: Path, copy: Path) -> bool:
-    return copy.is_file() and not file.is_file()
+def _source(file: Path, copy: Path) -> Path:
+    return copy if copy.is_file() and not file.is_file() else file
 
 
 def _copies(run: Path, places: Sequence[str]) -> dict[Path, Path]:
-    """Each file of own observables with its copy in a run."""
+    """Each file of observables with its copy in the run; numbers keep equal file names apart."""
     files = dict.fromkeys(Path(place.rpartition(":")[0]) for place in places)
-    # Two files of one name, of different folders, are told apart by their number.
     return {
         file: run / "observables" / f"{number}-{file.name}" for number, file in enumerate(files, 1)
     }
 
 
-def keep_code(run: Path, places: Sequence[str], ends_search: bool) -> None:
-    """Copy the files of own observables into a run; where one has changed, drop what rests on it.
+def save_code(run: Path, places: Sequence[str], ends_search: bool) -> None:
+    """Copy the files of observables into a run; delete the results of those that have changed.
 
-    That is what RBMs say of the observables and, if an own one ends the search, every RBM of the
-    search. The models to choose from and the ensemble stay, which no observable had a part in.
+    These are all observables of RBMs and, if a custom observable ends the search, every RBM of the
+    search. Candidates and ensemble do not depend on observables and stay.
 
     Args:
         run: its folder.
-        places: FILE.py:function of every own observable.
-        ends_search: whether the measure is an own observable.
+        places: FILE.py:function of every observable.
+        ends_search: whether a custom observable ends the search.
 
     Raises:
-        OSError: a file cannot be read or written, and is named.
+        OSError: a file cannot be read or written; its name is given.
     """
-    copies = {
-        copy: (copy if _lies_in_run(file, copy) else file).read_bytes()
-        for file, copy in _copies(run, places).items()
-    }
+    copies = {copy: _source(file, copy).read_bytes() for file, copy in _copies(run, places).items()}
     if all(copy.exists() and copy.read_bytes() == code for copy, code in copies.items()):
         return
-    resting = [*(run / "observed").glob("*.nc"), run / "reconstruct.nc", run / "report.html"]
+    outdated = [*(run / "observed").glob("*.nc"), run / "reconstruct.nc", run / "report.html"]
     if ends_search:
-        resting += [*(run / "path").glob("*.nc"), run / "smallest.nc"]
-    gone = [file for file in resting if file.exists()]
-    if gone:
+        outdated += [*(run / "path").glob("*.nc"), run / "smallest.nc"]
+    outdated = [file for file in outdated if file.exists()]
+    if outdated:
         _LOG.warning(
-            "%s: its own observables have changed; %d files that rest on them are made again, the "
-            "trained ensemble stays",
+            "%s: custom observables have changed; recomputing %d files, keeping the ensemble",
             run,
-            len(gone),
+            len(outdated),
         )
-    for file in gone:
+    for file in outdated:
         file.unlink(missing_ok=True)
-    # Last, so that a start which is stopped before finds the difference once more.
+    # Copy last: if interrupted before, the next start finds the change again.
     (run / "observables").mkdir(exist_ok=True)
     for copy, code in copies.items():
         write_bytes(copy, code)

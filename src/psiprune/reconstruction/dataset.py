@@ -1,37 +1,47 @@
-"""What `psiprune reconstruct` found as labelled variables: candidates, trials, observables."""
+"""Names and variables of reconstruct.nc: candidates, trials, observables; files of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import Choice
+from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_shots import TAKEN, ShotsReport
 from psiprune.metrics.agreement import MaxDeviation
 from psiprune.metrics.custom import Observable, check_names
 from psiprune.metrics.equivalence import EquivalenceResult
 from psiprune.pruning.search import Smallest
+from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.method import Method
 
-#: Observables of every RBM, beside the user's own; with their dimension.
+#: Observables of every run; the user's own come after them.
 OBSERVABLES = ("magnetization", "abs_magnetization", "neighbours", "correlation")
 _LIKELIHOODS = ("log_likelihood", "log_likelihood_gain")
-#: What stands behind the name of an observable in the names of its variables.
+#: An observable `x` is stored as x, x_error, x_shots and so on.
 SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_dense")
-#: Names that are neither an observable's nor begin with one of the prefixes.
+#: Other variables have one of these names, or begin with one of the prefixes.
 _SINGLE = ("seed", "distance", "warning")
 _PREFIXES = ("candidate", "trial", "test", "likelihood", "pairs", "drift")
 
 
-def check_own(observables: Mapping[str, Observable]) -> None:
-    """Raise InputError unless own observables are functions, none with a variable of another.
+class Candidate(NamedTuple):
+    """A model to choose from, and its file."""
 
-    In a dataset an observable `x` is x, x_error, x_shots, ..., so two of them can be in each
-    other's way, as `good` and `good_error` are, or one in the way of psiprune's own numbers.
+    hidden: int
+    training: Method
+    file: Path
+
+
+def check_observable_names(observables: Mapping[str, Observable]) -> None:
+    """Raise InputError unless all are functions and no two variables would have the same name.
+
+    As `good` is stored as good, good_error, ..., no other observable may be named `good_error`.
     """
     check_names(observables, TAKEN)
     names = [*OBSERVABLES, *_LIKELIHOODS]
@@ -42,47 +52,46 @@ def check_own(observables: Mapping[str, Observable]) -> None:
     for name in observables:
         made = [name + suffix for suffix in SUFFIXES]
         for variable in made:
-            whose = owner.get(variable)
+            taken = owner.get(variable)
             if variable.startswith(tuple(f"{prefix}_" for prefix in _PREFIXES)):
-                whose = "psiprune's own numbers"
-            if whose is not None:
+                taken = "psiprune's own numbers"
+            if taken is not None:
                 raise InputError(
-                    f"observables: {name!r} would be kept as {variable!r}, which belongs to "
-                    f"{whose}; give another name"
+                    f"observables: {name!r} would be stored as {variable!r}, which is already used "
+                    f"by {taken}; choose another name"
                 )
         owner.update(dict.fromkeys(made, f"the observable {name!r}"))
 
 
-def from_standing(standing: EquivalenceResult) -> xr.Dataset:
-    """Its fields as variables."""
-    return xr.Dataset(dict(standing._asdict()))
+def observable_names(dataset: xr.Dataset) -> list[str]:
+    """All observables of a run, the user's own last."""
+    return [*OBSERVABLES, *filter(None, dataset.attrs["own"].split(", "))]
 
 
-def from_worst(worst: MaxDeviation) -> xr.Dataset:
-    """Its fields as variables, the sites in words: "3", "3 and 4"."""
-    where = " and ".join(map(str, worst.where))
-    return xr.Dataset({**worst._asdict(), "where": where})
+def result_variables(result: EquivalenceResult | MaxDeviation) -> xr.Dataset:
+    """Fields of a result as variables; sites as text: "3", "3 and 4"."""
+    return xr.Dataset(
+        {
+            name: " and ".join(map(str, value)) if isinstance(value, tuple) else value
+            for name, value in result._asdict().items()
+        }
+    )
 
 
 def prefixed(prefix: str, dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with PREFIX_ before the name of every variable."""
+    """Rename every variable NAME to PREFIX_NAME."""
     return dataset.rename({name: f"{prefix}_{name}" for name in dataset}).drop_attrs()
 
 
-def from_report(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
-    """Observables with `_error`, `_shots` and `_shots_error`, and the likelihoods of a report."""
+def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
+    """Observables by name with all suffixes but `_dense`, log-likelihoods and the warnings."""
     values: dict[str, object] = {}
     for name in names:
         found = report.comparison(name)
         along = ("distance",) if np.ndim(found.value) else ()
-        for suffix, value in (
-            ("", found.value),
-            ("_error", found.error),
-            ("_shots", found.shots_value),
-            ("_shots_error", found.shots_error),
-            ("_sigmas", found.sigmas),
-        ):
-            values[f"{name}{suffix}"] = (along, value)
+        columns = (found.value, found.error, found.shots_value, found.shots_error, found.sigmas)
+        for suffix, column in zip(SUFFIXES, columns, strict=False):
+            values[f"{name}{suffix}"] = (along, column)
     for name in _LIKELIHOODS:
         values[name] = getattr(report, name).value
         values[f"{name}_error"] = getattr(report, name).error
@@ -96,60 +105,85 @@ def learning_rate_of(method: Method) -> float:
 
 
 def choice_file(hidden: int, method: str | None, learning_rate: float) -> Path:
-    """Where a model to choose from is kept; one trained exactly has no rate."""
+    """File of a candidate; one trained by the exact method has no learning rate."""
     rate = "" if method == "exact" else f"-rate-{learning_rate:g}"
     return Path("choice") / f"hidden-{hidden}{rate}.nc"
 
 
-def choice_variables(candidates: Sequence[tuple[int, Method]], choice: Choice) -> xr.Dataset:
-    """Size, rate, loss against the best and its limit of every candidate, over `candidate`."""
-    along = "candidate"
+def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path]:
+    """Files of a finished run, relative to its folder, the report last.
+
+    The search decides which RBMs it needs, so reconstruct.nc lists them; until it exists they are
+    left out.
+    """
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    yield Path("split.nc")
+    yield from (Path(f"ensemble/seed-{seed}.nc") for seed in seeds)
+    try:
+        dataset = read_dataset(folder / "reconstruct.nc", "reconstruct")
+        columns = ("candidate_hidden", "candidate_method", "candidate_learning_rate")
+        candidates = list(zip(*(dataset[name].values for name in columns), strict=True))
+        trials = dataset["trial_name"].values.tolist()
+    except (InputError, KeyError):  # does not exist yet, or is reported as damaged
+        pass
+    else:
+        by_observable = settings.measure != "log_likelihood"
+        observed = [f"seed-{seed}-test" for seed in seeds]
+        observed += ["smallest-standing", "smallest-pairs", "smallest-test"]
+        if by_observable:
+            observed += ["smallest-likelihood", *(f"seed-{seed}-validation" for seed in seeds)]
+        for hidden, method, rate in candidates:
+            yield choice_file(int(hidden), str(method), float(rate))
+        yield from (Path(f"path/{name}.nc") for name in trials)
+        yield from (Path(f"observed/{name}.nc") for name in observed)
+    yield from map(Path, ("smallest.nc", "reconstruct.nc", "report.html"))
+
+
+def choice_variables(candidates: Sequence[Candidate], choice: Choice) -> xr.Dataset:
+    """Size, rate, loss relative to the best and its limit, over `candidate`."""
     nat = {"units": "nat"}
-    return xr.Dataset(
-        {
-            "candidate_hidden": (along, [hidden for hidden, _ in candidates]),
-            "candidate_learning_rate": (along, [learning_rate_of(each) for _, each in candidates]),
-            "candidate_method": (along, [str(each.method) for _, each in candidates]),
-            "candidate_loss": (along, choice.losses, nat),
-            "candidate_loss_error": (along, choice.errors, nat),
-            "candidate_loss_limit": (along, choice.limits, nat),
-            "candidate_chosen": (along, np.arange(len(candidates)) == choice.chosen),
-        }
-    )
-
-
-def trial_variables(found: Smallest, kept: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Every RBM of the search in order, over `trial`: weights, and its standing by validation."""
-    along = "trial"
-    numbers = {
-        f"trial_{name}": (along, [float(each[name]) for each in kept])
-        for name in EquivalenceResult._fields
-        if name != "warning"
+    columns = {
+        "hidden": ([each.hidden for each in candidates],),
+        "learning_rate": ([learning_rate_of(each.training) for each in candidates],),
+        "method": ([str(each.training.method) for each in candidates],),
+        "loss": (choice.losses, nat),
+        "loss_error": (choice.errors, nat),
+        "loss_limit": (choice.limits, nat),
+        "chosen": (np.arange(len(candidates)) == choice.chosen,),
     }
-    return xr.Dataset(
-        {
-            "trial_name": (along, [trial.name for trial in found.trials]),
-            "trial_weights": (along, [trial.rbm.number_of_weights for trial in found.trials]),
-            "trial_smallest": (along, [trial.rbm is found.rbm for trial in found.trials]),
-            **numbers,
-        }
-    )
+    return xr.Dataset({f"candidate_{name}": ("candidate", *of) for name, of in columns.items()})
+
+
+def trial_variables(found: Smallest, stored: Sequence[xr.Dataset]) -> xr.Dataset:
+    """RBMs of the search in order, over `trial`: weights, and results on the validation shots."""
+    columns = {
+        "name": [trial.name for trial in found.trials],
+        "weights": [trial.rbm.number_of_weights for trial in found.trials],
+        "smallest": [trial.rbm is found.rbm for trial in found.trials],
+        **{
+            name: [float(each[name]) for each in stored]
+            for name in EquivalenceResult._fields
+            if name != "warning"
+        },
+    }
+    return xr.Dataset({f"trial_{name}": ("trial", of) for name, of in columns.items()})
 
 
 def observable_variables(
     names: Sequence[str], dense: Sequence[xr.Dataset], smallest: xr.Dataset
 ) -> xr.Dataset:
-    """Each observable and the likelihoods on the test shots.
+    """Each observable and the log-likelihoods on the test shots.
 
-    NAME and NAME_error are the smallest RBM's, NAME_shots and NAME_shots_error those of the shots,
-    NAME_sigmas their difference in errors of both, NAME_dense [seed] those of the dense ensemble.
+    NAME and NAME_error belong to the smallest RBM, NAME_shots and NAME_shots_error to the shots;
+    NAME_sigmas is the difference over both errors, NAME_dense [seed] the dense ensemble.
     """
-    each = xr.concat(dense, dim="seed")
+    ensemble = xr.concat(dense, dim="seed")
     wanted = [*names, *_LIKELIHOODS]
-    return smallest.drop_vars("warning").assign({f"{name}_dense": each[name] for name in wanted})
+    return smallest.drop_vars("warning").assign(
+        {f"{name}_dense": ensemble[name] for name in wanted}
+    )
 
 
-def doubts_in(*kept: xr.Dataset) -> Iterable[str]:
-    """Warnings of estimates, each once."""
-    found = (str(each["warning"].item()) for each in kept)
-    return dict.fromkeys(doubt for doubt in found if doubt)
+def distinct_warnings(results: Sequence[xr.Dataset]) -> str:
+    """Warnings of results, each once."""
+    return "; ".join(dict.fromkeys(filter(None, (str(each["warning"].item()) for each in results))))

@@ -22,10 +22,10 @@ from psiprune.core.statistics import band
 from psiprune.io.netcdf import write_bytes
 from psiprune.reporting.labels import field_label
 
-#: Okabe & Ito's colours, told apart with any colour vision.
+#: Okabe & Ito's colours, distinct for any colour vision.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
 YELLOW, PURPLE, SKY, GREY = "#E69F00", "#CC79A7", "#56B4E9", "#707070"
-#: Colour, marker and line of curves by their place in a figure; colour is not needed.
+#: Colour, marker and line of curves in order; they differ without colour as well.
 LOOKS = (
     (BLUE, "o", "-"),
     (ORANGE, "s", "--"),
@@ -36,9 +36,9 @@ LOOKS = (
 )
 KL, INFIDELITY, CORRELATION = "KL divergence (nat)", "infidelity 1 − F", "$C_{\\mathrm{MSE}}$"
 PRUNED = "fraction of weights pruned"
-#: Under figures whose lines say something else in their legend.
+#: Legend title of figures whose legend does not explain lines and bands.
 BANDS = "lines: medians over seeds, bands: 16 to 84 % of the seeds"
-#: Measures without sampling, where they are known so, and their names on an axis.
+#: Measures by sums over all states where these are feasible, and their axis labels.
 BIASES = (
     ("kl", KL),
     ("infidelity", INFIDELITY),
@@ -46,8 +46,8 @@ BIASES = (
     ("abs_magnetization_bias", "bias of ⟨|m|⟩"),
     ("correlation_mse", CORRELATION),
 )
-#: From nothing pruned to all: purple to yellow, even steps for any colour vision, and no tint that
-#: is lost on white.
+#: From nothing pruned to all: purple to yellow, uniform for any colour vision, and without the
+#: yellow that is invisible on white.
 PRUNED_MAP = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.93, 256)))
 
 
@@ -57,7 +57,9 @@ def measure_grid(
     along: str,
     size: tuple[float, float],
 ) -> tuple[Figure, NDArray[np.object_]]:
-    """A row a measure, a column a field, labelled; `size` is that of a column's width and of all.
+    """Return axes with a row for each measure and a column for each field, labelled.
+
+    `size` is the width of a column and the height of the figure.
 
     Returns:
         The figure and its axes, [measure, field].
@@ -81,41 +83,42 @@ def draw_band(
     values: xr.DataArray,
     line: str,
     *,
-    alpha: float,
+    alpha: float = 0.13,
     **style: Any,
 ) -> None:
-    """A line through the medians over `seed`, and the band of 16 to 84 % of the seeds behind it.
+    """Draw a line through the medians over `seed`, and a band of 16 to 84 % of the seeds behind it.
 
-    Without a point, as after 0 epochs, only the legend has it.
+    Without any point, as after 0 epochs, the line appears only in the legend.
     """
+    style = {"ms": 3.5, "lw": 1.2, **style}
     if not values.size:
         ax.plot([], [], line, **style)
         return
-    low, middle, high = (each.values for each in band(values))
+    low, middle, high = (quantile.values for quantile in band(values))
     ax.plot(along, middle, line, **style)
     ax.fill_between(along, low, high, color=style["color"], alpha=alpha, lw=0)
 
 
 def without_sampling(study: xr.Dataset, name: str) -> xr.DataArray:
-    """A measure by sums over all states where the study has it so, else from samples."""
+    """Return a measure by sums over all states if the study has it, else from samples."""
     return study[f"{name}_exact"] if f"{name}_exact" in study else study[name]
 
 
 def pruned_scale(figure: Figure, axes: NDArray[np.object_], most: float) -> ScalarMappable:
-    """Colours from 0 to a fraction pruned, with their bar beside some axes."""
+    """Add a colour bar from 0 to a fraction pruned beside some axes, and return its colours."""
     colors = ScalarMappable(Normalize(0.0, most), PRUNED_MAP)
     figure.colorbar(colors, ax=axes, label=PRUNED, shrink=0.8, aspect=40)
     return colors
 
 
 def log_grid(ax: Axes) -> None:
-    """A logarithmic axis upwards, with faint lines of both axes behind."""
+    """Make the y axis logarithmic, with a faint grid."""
     ax.set_yscale("log")
     faint_grid(ax)
 
 
 def round_ticks(axis: Axis) -> None:
-    """1, 2, 5, 10, ... on a logarithmic axis of less than two decades, where 10^k are too few."""
+    """Set ticks 1, 2, 5, 10, ... on a logarithmic axis of less than two decades."""
     low, high = axis.get_view_interval()
     if high < 100 * low:
         marks = [float(f"{m}e{e}") for e in range(-12, 7) for m in (1, 2, 5)]
@@ -125,12 +128,12 @@ def round_ticks(axis: Axis) -> None:
 
 
 def faint_grid(ax: Axes) -> None:
-    """Faint lines of both axes behind the data."""
+    """Draw a faint grid behind the data."""
     ax.grid(alpha=0.25, lw=0.5)
 
 
 def legend_below(figure: Figure, ax: Axes, columns: int, **style: Any) -> None:
-    """What the lines of an axes mean, once and for all axes, below them."""
+    """Draw the legend of one axes below all axes of the figure."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, frameon=False, **style
@@ -138,7 +141,7 @@ def legend_below(figure: Figure, ax: Axes, columns: int, **style: Any) -> None:
 
 
 def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:
-    """Write STEM.png (150 dpi) and STEM.svg atomically; the same figure gives the same bytes."""
+    """Write STEM.png (150 dpi) and STEM.svg atomically; equal figures give equal bytes."""
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
         buffer = io.BytesIO()
@@ -149,6 +152,6 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:
 
 
 def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write figures under their names into a folder, which is made if it is not there."""
+    """Write figures under their names into a folder, and make it if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     return [file for name, figure in figures.items() for file in save_figure(figure, folder / name)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-#: What is said of each way to remove weights, for that of `psiprune frontier` by its name.
+#: Titles of the methods of `psiprune frontier`.
 _METHODS = {
     "magnitude-cd": "magnitude, CD: the paper",
     "magnitude": "magnitude",
@@ -24,25 +24,25 @@ _METHODS = {
 
 
 def critical(dataset: xr.Dataset) -> float:
-    """The field at the critical point, h = J, of a dataset with `field`; else its first field."""
+    """Return the field h = J, the critical point, if the dataset has it; else its first field."""
     fields = dataset["field"].values
     return float(fields[(fields == dataset.attrs["coupling"]).argmax()])
 
 
 def field_label(dataset: xr.Dataset, field: float) -> str:
-    """The field in units of the coupling: "h/J = 1"."""
+    """Return the field in units of the coupling: "h/J = 1"."""
     return f"h/J = {field / dataset.attrs['coupling']:g}"
 
 
 def phase_label(dataset: xr.Dataset, field: float) -> str:
-    """The field and the phase of the infinite chain there: "h/J = 1 (QCP)", "h/J = 2 (PM)"."""
+    """Return the field and the phase of the infinite chain: "h/J = 1 (QCP)", "h/J = 2 (PM)"."""
     ratio = field / dataset.attrs["coupling"]
     phase = "QCP" if ratio == 1 else "PM" if ratio > 1 else "ordered"
     return f"{field_label(dataset, field)} ({phase})"
 
 
 def method_title(variant: str) -> str:
-    """A variant of the frontier in words: "surgeon, no training", "surgeon, 3 hidden units"."""
+    """Return the title of a method of the frontier, such as "surgeon, 3 hidden units"."""
     start, _, units = variant.rpartition("-")
     if units.isdigit():
         return f"{method_title(start)}, {units} hidden unit{'' if units == '1' else 's'}"
@@ -50,10 +50,10 @@ def method_title(variant: str) -> str:
 
 
 def step_share(study: xr.Dataset) -> float:
-    """The share of the remaining weights that a step of a study removes.
+    """Return the fraction of the remaining weights that a step of a study removes.
 
-    The mean over its steps, as counts are rounded; without the first, which may be another, and
-    the last, which may be cut short.
+    The mean over its steps, as counts are rounded; without the first, which may have a fraction of
+    its own, and the last, which may be truncated.
     """
     kept = study["weights_kept"].isel(field=0, seed=0).values
     steps = kept[1:] / kept[:-1]
@@ -62,6 +62,6 @@ def step_share(study: xr.Dataset) -> float:
 
 
 def seeds_text(dataset: xr.Dataset) -> str:
-    """How many seeds a dataset has: "1 seed", "10 seeds"."""
+    """Return the number of seeds of a dataset: "1 seed", "10 seeds"."""
     seeds = dataset.sizes["seed"]
     return f"{seeds} seed{'s' if seeds > 1 else ''}"

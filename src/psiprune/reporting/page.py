@@ -1,4 +1,4 @@
-"""One self-contained HTML page: sections, tables, SVG figures."""
+"""Render a report as one self-contained HTML page: sections, tables, SVG figures."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Row(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """One of the numbers to read first, and what it is."""
+    """One of the numbers to read first, and what it means."""
 
     number: Number
     meaning: Sentence
 
 
 class Summary(NamedTuple):
-    """What stands first: sentences, the numbers to remember, and the claims with their verdicts."""
+    """The start of a page: sentences, the main numbers, and the claims with their verdicts."""
 
     sentences: Sequence[Sentence] = ()
     headlines: Sequence[Headline] = ()
@@ -60,7 +60,7 @@ class Summary(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table; the first cell of each row is the row's head."""
+    """A table; the first cell of each row is its header."""
 
     caption: str
     head: Sequence[str]
@@ -68,7 +68,7 @@ class Table(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A figure or a table with what its numbers say; `name` is its anchor."""
+    """A figure or a table with sentences about it; `name` is its anchor."""
 
     name: str
     title: str
@@ -78,19 +78,19 @@ class Section(NamedTuple):
 
 
 class Explorer(NamedTuple):
-    """What the slider steps through: data for the page's script, and the same levels as tables."""
+    """The levels that the slider shows: data for the page's script, and the same as tables."""
 
     data: Mapping[str, Any]
     tables: Sequence[Table]
 
 
 class Provenance(NamedTuple):
-    """Where the numbers come from: name -> value, and the configuration as text.
+    """How the numbers were computed.
 
     Attributes:
-        facts: of the run as a whole.
+        facts: name -> value, of the run.
         configuration: as text.
-        stages: those that other code made -> what of theirs differs.
+        stages: stages computed by other versions of the code -> what differs.
     """
 
     facts: Mapping[str, str]
@@ -99,7 +99,7 @@ class Provenance(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All that a page shows."""
+    """The content of a page."""
 
     title: str
     introduction: Sequence[str]
@@ -111,10 +111,10 @@ class Report(NamedTuple):
 
 
 def render(report: Report) -> str:
-    """The report as one HTML page that needs nothing else: no network, no other file.
+    """Return the report as one HTML page that needs no network and no other file.
 
-    A content security policy in the page forbids loading anything, and running any script but the
-    page's own, which is named by its hash.
+    A content security policy in the page forbids loading anything, and running any script except
+    the page's own, which is identified by its hash.
     """
     script = Markup(_text("explorer.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -133,7 +133,7 @@ def render(report: Report) -> str:
 
 
 def write_report(file: str | os.PathLike[str], report: Report) -> Path:
-    """Write a report as one HTML file, whole or not at all.
+    """Write a report as one HTML file, atomically.
 
     Raises:
         OSError: the file cannot be written.
@@ -142,7 +142,7 @@ def write_report(file: str | os.PathLike[str], report: Report) -> Path:
 
 
 def _counts(claims: Sequence[Row]) -> list[tuple[str, int]]:
-    """How many claims have each verdict, those without a claim left out."""
+    """Count the claims by verdict; verdicts without a claim are left out."""
     found = Counter(row.verdict for row in claims)
     order = [*VERDICTS, *sorted(set(found) - set(VERDICTS))]
     return [(verdict, found[verdict]) for verdict in order if found[verdict]]
@@ -163,7 +163,7 @@ def _environment() -> Environment:
 
 @cache
 def _text(name: str) -> str:
-    """A file of the templates as it is."""
+    """Return a template file unchanged."""
     environment = _environment()
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
@@ -176,15 +176,15 @@ _METADATA = re.compile(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", re.DOTALL)
 
 
 class Picture(NamedTuple):
-    """An SVG that a page holds in itself.
+    """An SVG embedded in a page.
 
-    As an image, not as elements of the page: so neither ids nor styles of several can meet, and
-    nothing in it can run or be loaded.
+    As an image, not as elements of the page: so ids and styles of several pictures cannot collide,
+    and nothing in it can run or be loaded.
 
     Attributes:
         uri: data URI.
-        width: natural width in px, None where the SVG does not say.
-        alt: what is to be seen.
+        width: natural width in px, None where the SVG does not give one.
+        alt: alternative text.
     """
 
     uri: str
@@ -193,7 +193,7 @@ class Picture(NamedTuple):
 
 
 def picture(figure: Figure | str, alt: str) -> Picture:
-    """A figure, or the text of an SVG, as a picture; coordinates to a hundredth of a point."""
+    """Embed a figure, or the text of an SVG; coordinates are rounded to 0.01 points."""
     svg = figure if isinstance(figure, str) else _svg(figure)
     svg = _COORDINATES.sub(lambda found: _LONG.sub(r"\1", found[0]), _METADATA.sub("", svg))
     found = _WIDTH.search(svg)

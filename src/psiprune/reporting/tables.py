@@ -1,15 +1,19 @@
-"""What tables have in common: aligned columns, numbers as text, warnings, medians with bands."""
+"""Text tables: aligned columns within 100 characters, numbers and bands as cells, warnings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import xarray as xr
 
-from psiprune.core.statistics import QUANTILES, Paired
+from psiprune.core.statistics import QUANTILES
 
-#: Measures without sampling, where they are known so, and their names in a table.
+#: The most characters of a printed line.
+WIDTH = 100
+#: Measures by sums over all states where these are feasible, and their headings.
 BIASES = (
     ("kl", "KL (nat)"),
     ("infidelity", "1 - F"),
@@ -17,10 +21,31 @@ BIASES = (
     ("abs_magnetization_bias", "|m| bias"),
     ("correlation_mse", "C_MSE"),
 )
+#: Heading, key of the value in a row, and the value's format or the function that formats it.
+Column = tuple[str, str, str | Callable[[Any], str]]
+
+
+def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], keys: int = 1) -> str:
+    """Return rows under headings as aligned text.
+
+    A table wider than `WIDTH` continues below itself, with its first `keys` columns repeated.
+    """
+    rows = list(rows)
+    cells = [[heading, *(cell(row[key], form) for row in rows)] for heading, key, form in columns]
+    widths = [max(map(len, column)) + 2 for column in cells]
+    parts: list[list[int]] = [[]]
+    for k in range(keys, len(cells)):
+        if parts[-1] and sum(widths[:keys]) + sum(widths[j] for j in [*parts[-1], k]) > WIDTH + 2:
+            parts.append([])
+        parts[-1].append(k)
+    return "\n\n".join(
+        align([list(row) for row in zip(*cells[:keys], *(cells[k] for k in part), strict=True)])
+        for part in parts
+    )
 
 
 def align(rows: list[list[str]]) -> str:
-    """Rows of cells as lines, the first column to the left and the others to the right."""
+    """Return rows of cells as lines: the first column flush left, all others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -31,33 +56,45 @@ def align(rows: list[list[str]]) -> str:
     )
 
 
+def wrap(text: str) -> str:
+    """Break a sentence into lines of at most `WIDTH` characters, all but the first indented."""
+    return textwrap.fill(
+        text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
 def number(value: float | None, form: str) -> str:
-    """The value in a format, "-" for what is not known or not finite."""
+    """Format a value; "-" if it is None or not finite."""
     return format(value, form) if value is not None and math.isfinite(value) else "-"
 
 
+def cell(value: Any, form: str | Callable[[Any], str]) -> str:
+    """Format a value for a table: by a function, a string as it is, else by `number`."""
+    if callable(form):
+        return form(value)
+    return value if isinstance(value, str) else number(value, form)
+
+
 def warning_lines(warnings: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for each warning of (name, warning), with all names that it holds for."""
+    """Return a line for each distinct warning of the (name, warning) pairs, with all its names."""
     names: dict[str, list[str]] = {}
     for name, warning in warnings:
         if warning:
             names.setdefault(warning, []).append(name)
-    return [f"warning: {', '.join(each)}: {warning}" for warning, each in names.items()]
+    return [wrap(f"warning: {', '.join(found)}: {text}") for text, found in names.items()]
 
 
 def band_numbers(values: xr.DataArray) -> dict[str, float]:
-    """Median of all values, and where 16 and 84 % of them lie."""
+    """Return the median of all values, and their 16 % and 84 % quantiles as `low` and `high`."""
     low, middle, high = (float(values.quantile(q)) for q in QUANTILES)
     return {"median": middle, "low": low, "high": high}
 
 
-def band_text(values: xr.DataArray) -> str:
-    """The same as "median (low to high)"."""
-    found = band_numbers(values)
-    return f"{found['median']:.2g} ({found['low']:.2g} to {found['high']:.2g})"
+def band_text(band: Mapping[str, float]) -> str:
+    """Format what `band_numbers` returns as "median (low to high)"."""
+    return f"{band['median']:.2g} ({band['low']:.2g} to {band['high']:.2g})"
 
 
-def ratio_text(found: Paired) -> str:
-    """A comparison seed by seed as "ratio (p)"."""
-    ratio = f"{found.ratio:.2f}" if math.isfinite(found.ratio) else "-"
-    return f"{ratio} ({found.p:.2g})"
+def ratio_text(comparison: Mapping[str, Any]) -> str:
+    """Format a `Paired` comparison, given as a mapping, as "ratio (p)"."""
+    return f"{number(comparison['ratio'], '.2f')} ({comparison['p']:.2g})"

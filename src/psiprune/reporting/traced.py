@@ -1,4 +1,4 @@
-"""Numbers that know where they come from, and sentences made of them."""
+"""Numbers with their provenance, and sentences that contain them."""
 
 from __future__ import annotations
 
@@ -14,52 +14,59 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Number(NamedTuple):
-    """A number of the report.
+    """A number with the way back to the data.
 
     Attributes:
-        value: as it is in the dataset, or computed from what is there.
-        shown: as it is read.
-        source: dataset, variable, position and what was done, in words.
+        value: as it is in the dataset, or computed from what is there; infinite or NaN if unknown.
+        shown: as it is printed.
+        how: how it is computed; with dataset, variable and position unless `variables` names them.
+        variables: what it is computed from, as "dataset/variable" or "dataset/@attribute".
     """
 
     value: float
     shown: str
-    source: str
+    how: str
+    variables: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """How it is computed, and from which variables, in words."""
+        return f"{self.how} ({', '.join(self.variables)})" if self.variables else self.how
 
     @property
     def known(self) -> bool:
-        """Whether it is a number at all."""
+        """Whether it is finite."""
         return math.isfinite(self.value)
 
 
 class Sentence(NamedTuple):
-    """Text with numbers in it."""
+    """Text that contains numbers."""
 
     parts: tuple[str | Number, ...]
 
     @property
     def text(self) -> str:
-        """As it is read."""
+        """The sentence as plain text."""
         return "".join(p if isinstance(p, str) else p.shown for p in self.parts)
 
     @property
     def numbers(self) -> tuple[Number, ...]:
-        """The numbers in it, in order."""
+        """The numbers in the sentence, in order."""
         return tuple(part for part in self.parts if isinstance(part, Number))
 
 
 class Named(NamedTuple):
-    """A dataset and the name of its file, which sources begin with."""
+    """A dataset and the name of its file, with which sources begin."""
 
     name: str
     data: xr.Dataset
 
 
 def significant(value: float) -> str:
-    """Three significant digits, ties away from 0: "0.00345", "−12.3", "4.57 × 10⁻⁵"; "–" if none.
+    """Format three significant digits, ties away from 0: "0.00345", "−12.3", "4.57 × 10⁻⁵".
 
-    From 0.001 to below a million as a plain decimal, whole above 1000. The page's own script rounds
-    by the same rule.
+    From 0.001 to below a million as a plain decimal; "–" if not finite. The page's script rounds by
+    the same rule.
     """
     if not math.isfinite(value):
         return "–"
@@ -76,14 +83,14 @@ def significant(value: float) -> str:
 
 
 def whole(value: float) -> str:
-    """A count; with its decimals where it is none, as a median of two counts can be."""
+    """Format a count; with one decimal if it is not whole, as a median of two counts can be."""
     if not math.isfinite(value):
         return "–"
     return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
 
 
 def percent(value: float) -> str:
-    """A share as a percentage with one decimal, ties away from 0; its blank does not break."""
+    """Format a share as a percentage with one decimal and a no-break space, ties away from 0."""
     if not math.isfinite(value):
         return "–"
     return f"{Decimal(100 * value).quantize(Decimal('0.1'), ROUND_HALF_UP)}\N{NO-BREAK SPACE}%"
@@ -94,38 +101,38 @@ Where = Mapping[str, Hashable]
 
 
 def one(of: Named, variable: str, where: Where, show: Show = significant) -> Number:
-    """The entry of a variable at this position."""
+    """Return the entry of a variable at this position."""
     value = float(of.data[variable].sel(where))
     return Number(value, show(value), f"{of.name}: {variable}{position(where)}")
 
 
 def median(of: Named, variable: str, where: Where, show: Show = significant) -> Number:
-    """The median of a variable over seeds (entries of NaN do not count) at this position."""
+    """Return the median of a variable over seeds (without NaN) at this position."""
     value = float(of.data[variable].sel(where).median("seed"))
     source = f"{of.name}: median over seed of {variable}{position(where)}"
     return Number(value, show(value), source)
 
 
 def attribute(of: Named, name: str) -> Number:
-    """A count that the dataset as a whole has: sites, hidden."""
+    """Return a count from the attributes of the dataset: sites, hidden."""
     value = float(of.data.attrs[name])
     return Number(value, whole(value), f"{of.name}: attribute {name}")
 
 
 def size(of: Named, dimension: str) -> Number:
-    """How many seeds, levels and so on there are."""
+    """Return the number of seeds, levels or other entries along a dimension."""
     value = float(of.data.sizes[dimension])
     return Number(value, whole(value), f"{of.name}: number of entries along {dimension}")
 
 
 def ratio(number: Number, other: Number, show: Show = significant) -> Number:
-    """One number over another; NaN over 0."""
+    """Divide one number by another; NaN if that is 0."""
     value = number.value / other.value if other.value else math.nan
     return Number(value, show(value), f"({number.source}) / ({other.source})")
 
 
 def say(template: str, **parts: Number | Sentence | str) -> Sentence:
-    """A sentence: each {name} of the template becomes the number, sentence or text given."""
+    """Fill in a sentence: each {name} becomes the number, sentence or text given."""
     found: list[str | Number] = []
     for text, name, _, _ in Formatter().parse(template):
         found.append(text)
@@ -136,7 +143,7 @@ def say(template: str, **parts: Number | Sentence | str) -> Sentence:
 
 
 def listed(items: Sequence[str | Number | Sentence], last: str = "and") -> Sentence:
-    """Items as in a sentence: "a", "a and b", "a, b and c"."""
+    """Join items as in a sentence: "a", "a and b", "a, b and c"."""
     found: list[str | Number] = []
     for k, item in enumerate(items):
         if k:
@@ -146,12 +153,12 @@ def listed(items: Sequence[str | Number | Sentence], last: str = "and") -> Sente
 
 
 def plural(number: Number, one_of: str, many: str = "") -> Sentence:
-    """A count with its noun: "1 seed", "10 seeds"."""
+    """Put a noun after a count: "1 seed", "10 seeds"."""
     return Sentence((number, f" {one_of if number.value == 1 else many or one_of + 's'}"))
 
 
 def position(where: Where) -> str:
-    """Where in a variable, as sources say it: "[field=1, level=5]"."""
+    """Format a position in a variable as in sources: "[field=1, level=5]"."""
     inside = ", ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in where.items()

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from psiprune.rbm.model import RBM
 from psiprune.reporting.figures import GREY
 
-#: Red and blue of the same lightness, told apart with any colour vision.
+#: Red and blue of the same lightness, distinct for any colour vision.
 POSITIVE, NEGATIVE = "#B2182B", "#2166AC"
 
 
 def draw_weights(
     ax: Axes, weights: NDArray[np.float64], mask: NDArray[np.generic], scale: float
 ) -> AxesImage:
-    """W [hidden, visible], blue to red from -scale to scale; crosses where there is no weight."""
+    """Draw W [hidden, visible], blue to red from -scale to scale; crosses are missing weights."""
     image = ax.imshow(weights, cmap="RdBu_r", vmin=-scale, vmax=scale, aspect="auto")
     unit, site = np.nonzero(~mask.astype(bool))
     ax.plot(site, unit, "x", ms=3, mew=0.6, color=GREY)
@@ -32,7 +32,7 @@ def draw_weights(
 def write_weights(
     ax: Axes, weights: NDArray[np.float64], mask: NDArray[np.bool_], scale: float
 ) -> None:
-    """Each weight as a number in its cell; in a large matrix the sign of the larger ones."""
+    """Write each weight into its cell; in a large matrix only the signs of the larger ones."""
     small = weights.shape[1] <= 12
     for unit, site in np.argwhere(mask):
         w = weights[unit, site]
@@ -46,18 +46,18 @@ def write_weights(
 def outline_clusters(
     ax: Axes, first: NDArray[np.int64], found: NDArray[np.bool_], width: int
 ) -> None:
-    """A box around each unit's window of `width` sites, dotted where it is no cluster."""
-    for unit, (site, there) in enumerate(zip(first, found, strict=True)):
+    """Draw a box around each unit's window of `width` sites, dotted if it is not a cluster."""
+    for unit, (site, is_cluster) in enumerate(zip(first, found, strict=True)):
         box = Rectangle((site - 0.5, unit - 0.5), width, 1, fill=False, lw=1.4)
-        box.set_linestyle("-" if there else ":")
+        box.set_linestyle("-" if is_cluster else ":")
         ax.add_patch(box)
 
 
 def plot_clusters(rbm: RBM, clusters: xr.Dataset) -> Figure:
-    """The weights of an RBM with the clusters that `find_clusters` found in it.
+    """Draw the weights of an RBM with the clusters that `find_clusters` found in it.
 
-    Solid outlines are clusters that count, dotted ones the strongest windows of the other units,
-    crosses weights that do not exist.
+    Solid outlines are clusters, dotted ones the strongest windows of the other units, crosses
+    missing weights.
     """
     width, found = int(clusters.attrs["width"]), clusters["found"].values
     figure = Figure(

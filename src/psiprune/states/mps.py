@@ -25,7 +25,7 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import single_blas_thread, threads
 from psiprune.core.validation import check_count, check_seed
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.states.tfim import TFIM, midpoint
 
@@ -36,7 +36,7 @@ CHUNK = 1024
 """Shots handled at once. Part of what a seed means: each chunk has its own random numbers."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MPS:
     """A real, normalised matrix product state with open ends, in the Z basis.
 
@@ -75,6 +75,10 @@ class MPS:
             )
         object.__setattr__(self, "tensors", tensors)
 
+    def __repr__(self) -> str:
+        """Return the number of sites and the largest bond dimension in one short line."""
+        return f"MPS(sites={self.sites}, max_bond={max(self.bond_dimensions)})"
+
     @property
     def sites(self) -> int:
         """The number of sites, N."""
@@ -95,8 +99,8 @@ class MPS:
         entries = sum(tensor.size for tensor in self.tensors)
         return entries - sum(bond**2 for bond in self.bond_dimensions)
 
-    def log_prob(self, bits: Shots | ArrayLike) -> NDArray[np.float64]:
-        """Return ln |<bits|psi>|^2 for bits [shot, site], shape [shot]; -inf where it is 0.
+    def log_prob(self, bits: ShotsLike) -> NDArray[np.float64]:
+        """Return ln |<bits|psi>|^2 of each shot, shape [shot]; -inf where it is 0.
 
         Raises:
             InputError: the bits are not zeros and ones, or have another number of sites.

@@ -1,4 +1,4 @@
-"""Workers as jobs of a queueing system, as many as asked for while there is work."""
+"""Workers as jobs of a queueing system, replaced when a job has ended."""
 
 from __future__ import annotations
 
@@ -14,107 +14,75 @@ from typing import TYPE_CHECKING
 
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.settings import QueueSettings, SweepSettings
-from psiprune.sweeps.workers import tell
+from psiprune.sweeps.workers import warn
 
 if TYPE_CHECKING:
     from dask_jobqueue import JobQueueCluster
 
-#: Queueing systems by name.
-SLURM, PBS = "slurm", "pbs"
-#: What each submits jobs by, and tells of them.
-SUBMIT, SHOW = {SLURM: "sbatch", PBS: "qsub"}, {SLURM: "squeue", PBS: "qstat"}
-#: Seconds between looks at the jobs; seconds before its walltime at which a job's workers leave, at
-#: most; seconds without a worker after which a job is taken as ended, as a worker may be started
-#: again; seconds until a queueing system that took no job is asked again; seconds without any
-#: worker after which is told where to look for the cause.
-_LOOK, _BEFORE, _GONE, _AGAIN, _QUIET = 1.0, 300.0, 30.0, 60.0, 60.0
+#: Queueing systems with the commands that submit and list jobs.
+SUBMIT, LIST = {"slurm": "sbatch", "pbs": "qsub"}, {"slurm": "squeue", "pbs": "qstat"}
+#: Seconds between polls of the jobs; longest time that workers leave before their job's walltime.
+_POLL_INTERVAL, _MARGIN = 1.0, 300.0
+#: Seconds without a worker after which a job counts as ended (a worker may restart); seconds until
+#: a queueing system that refused a job is asked again; seconds without any worker before a warning.
+_GONE, _RETRY, _QUIET = 30.0, 60.0, 60.0
 
 
 @contextmanager
 def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
-    """Workers as jobs, one process a core and one thread a process; a job that ends is replaced.
+    """Start workers as jobs, one process a core and one thread a process.
 
-    Workers leave some time before their job is at its walltime, so that what they do is not taken
-    for a loss: Dask gives a task up after a few.
+    Workers leave some time before the walltime of their job, since Dask gives up on a task that was
+    lost with a few workers.
+
+    Raises:
+        InputError: the settings do not fit the queueing system, or it takes no job.
     """
-    own: QueueSettings | None = getattr(settings, engine)
-    if own is None:
-        raise InputError(f"{engine}: the sweep has no [{engine}] section; it says what to ask for")
-    if engine == PBS and "-" in own.walltime:
-        raise InputError(f"pbs.walltime: must be HH:MM:SS for PBS, found {own.walltime!r}")
+    options: QueueSettings | None = getattr(settings, engine)
+    if options is None:
+        raise InputError(f"{engine}: no [{engine}] section in the sweep's file; add one")
+    if engine == "pbs" and "-" in options.walltime:
+        raise InputError(f"pbs.walltime: must be HH:MM:SS for PBS, found {options.walltime!r}")
     if shutil.which(SUBMIT[engine]) is None:
-        raise InputError(f"{engine}: there is no {SUBMIT[engine]} on this machine")
+        raise InputError(f"{engine}: found no {SUBMIT[engine]} on this machine")
     try:
         from dask_jobqueue import PBSCluster, SLURMCluster
     except ImportError:
         raise InputError(f"{engine}: needs dask-jobqueue: pip install 'psiprune[sweep]'") from None
-    _check_interface(engine, own)
-    before = min(_BEFORE, own.seconds / 5)
-    life = [
-        "--lifetime",
-        f"{own.seconds - before:.0f}s",
-        "--lifetime-stagger",
-        f"{before / 2:.0f}s",
-    ]
-    cluster = (SLURMCluster if engine == SLURM else PBSCluster)(
-        queue=own.queue,
-        account=own.account,
-        walltime=own.walltime,
-        cores=own.cores,
-        processes=own.cores,
-        memory=own.memory,
-        interface=own.interface,
-        worker_extra_args=life,
-        job_script_prologue=list(own.prologue),
-        job_extra_directives=list(own.directives),
+    if options.interface is not None:
+        from distributed.utils import get_ip_interface
+
+        try:  # the scheduler listens on it here
+            get_ip_interface(options.interface)
+        except ValueError as error:
+            raise InputError(f"{engine}.interface: {error}") from None
+    margin = min(_MARGIN, options.seconds / 5)
+    lifetime = ["--lifetime", f"{options.seconds - margin:.0f}s"]
+    cluster = (SLURMCluster if engine == "slurm" else PBSCluster)(
+        queue=options.queue,
+        account=options.account,
+        walltime=options.walltime,
+        cores=options.cores,
+        processes=options.cores,
+        memory=options.memory,
+        interface=options.interface,
+        worker_extra_args=[*lifetime, "--lifetime-stagger", f"{margin / 2:.0f}s"],
+        job_script_prologue=list(options.prologue),
+        job_extra_directives=list(options.directives),
         silence_logs=logging.CRITICAL,
     )
-    with cluster, _kept(engine, _Jobs(cluster, own.jobs)):
+    with cluster, _maintained(_Jobs(engine, cluster, options.jobs)):
         yield cluster
 
 
-def _check_interface(engine: str, own: QueueSettings) -> None:
-    """Refuse a network interface that is not here, where the scheduler is going to listen."""
-    from distributed.utils import get_ip_interface
-
-    if own.interface is None:
-        return
-    try:
-        get_ip_interface(own.interface)
-    except ValueError as error:
-        raise InputError(f"{engine}.interface: {error}") from None
-
-
 @contextmanager
-def _kept(engine: str, jobs: _Jobs) -> Iterator[None]:
-    """Ask for jobs, and again when one has ended, for the time of the block.
-
-    Raises:
-        InputError: the queueing system takes none.
-    """
-    cause = jobs.cluster.sync(jobs.ask)
-    if cause and not jobs.cluster.workers:
-        raise InputError(f"{engine}: {SUBMIT[engine]} takes no job: {cause}")
+def _maintained(jobs: _Jobs) -> Iterator[None]:
+    """Submit jobs, and replace those that end during the block."""
+    refusal = jobs.cluster.sync(jobs.submit)
+    if refusal and not jobs.cluster.workers:
+        raise InputError(f"{jobs.engine}: {SUBMIT[jobs.engine]} refused the job: {refusal}")
     over = threading.Event()
-
-    def watch() -> None:
-        told, again, quiet = "", 0.0, time.monotonic() + _QUIET
-        while not over.wait(_LOOK):
-            if not jobs.any_yet and time.monotonic() > quiet:
-                quiet = math.inf
-                tell(f"{engine}: {jobs.where_to_look(engine)}")
-            if time.monotonic() < again:
-                continue
-            cause = jobs.cluster.sync(jobs.replace)
-            if cause:
-                again = time.monotonic() + _AGAIN
-            if cause not in ("", told):
-                tell(
-                    f"{engine}: {SUBMIT[engine]} takes no further job, but is asked again: {cause}"
-                )
-            told = cause
-
-    thread = threading.Thread(target=watch, daemon=True)
+    thread = threading.Thread(target=_watch, args=(jobs, over), daemon=True)
     thread.start()
     try:
         yield
@@ -123,53 +91,72 @@ def _kept(engine: str, jobs: _Jobs) -> Iterator[None]:
         thread.join()
 
 
-class _Jobs:
-    """Jobs of a queueing system, as many as wanted.
+def _watch(jobs: _Jobs, over: threading.Event) -> None:
+    last_refusal, next_submission, quiet_limit = "", 0.0, time.monotonic() + _QUIET
+    while not over.wait(_POLL_INTERVAL):
+        now = time.monotonic()
+        if not jobs.any_worker_yet and now > quiet_limit:
+            quiet_limit = math.inf
+            warn(f"{jobs.engine}: {jobs.advice()}")
+        if now < next_submission:
+            continue
+        refusal = jobs.cluster.sync(jobs.replace)
+        if refusal:
+            next_submission = time.monotonic() + _RETRY
+        if refusal not in ("", last_refusal):
+            submit = SUBMIT[jobs.engine]
+            retry = f"asking again in {_RETRY:g} s"
+            warn(f"{jobs.engine}: {submit} refused another job, {retry}: {refusal}")
+        last_refusal = refusal
 
-    Dask's own adaptive scaling does not see that a job of several workers has ended.
+
+class _Jobs:
+    """As many jobs of a queueing system as wanted.
+
+    Dask's own adaptive scaling does not notice that a job of several workers has ended.
 
     Attributes:
-        cluster: that asks for them.
-        any_yet: whether one ever had a worker.
+        engine: name of the queueing system.
+        cluster: submits the jobs.
+        any_worker_yet: whether any job has had a worker.
     """
 
-    def __init__(self, cluster: JobQueueCluster, wanted: int) -> None:
-        self.cluster, self.any_yet = cluster, False
+    def __init__(self, engine: str, cluster: JobQueueCluster, wanted: int) -> None:
+        self.engine, self.cluster, self.any_worker_yet = engine, cluster, False
         self._wanted = wanted
-        self._seen: dict[str, float] = {}  # when each last had a worker; not those that wait
+        self._seen: dict[str, float] = {}  # when each job last had a worker; not pending jobs
 
-    def where_to_look(self, engine: str) -> str:
-        """What to do where no job has a worker: only the queueing system knows which have ended."""
+    def advice(self) -> str:
+        """Say what to check if no job has had a worker; psiprune cannot see which have ended."""
         from dask import config
 
         numbers = ", ".join(str(job.job_id) for job in list(self.cluster.workers.values()))
-        folder = config.get(f"jobqueue.{engine}.log-directory", None) or Path.cwd()
+        folder = config.get(f"jobqueue.{self.engine}.log-directory", None) or Path.cwd()
         return (
-            f"no worker has come of the jobs {numbers} in {_QUIET:g} s; {SHOW[engine]} tells "
-            f"whether they wait; of one that ended, what it wrote is in {folder}"
+            f"no worker from jobs {numbers} after {_QUIET:g} s; check with {LIST[self.engine]} "
+            f"whether they are pending; logs of ended jobs are in {folder}"
         )
 
-    async def ask(self) -> str:
-        """Ask for jobs that are missing; what the queueing system says against one, or ""."""
-        cause = ""
+    async def submit(self) -> str:
+        """Submit missing jobs; return why the queueing system refused one, "" if it did not."""
+        refusal = ""
         while len(self.cluster.worker_spec) < self._wanted:
             self.cluster.worker_spec.update(self.cluster.new_worker_spec())
         try:
             await self.cluster
         except (RuntimeError, ValueError, OSError) as error:
-            # dask-jobqueue tells the command, and what it wrote, in several lines.
+            # dask-jobqueue reports the command and its output in several lines.
             line = str(error).rpartition("stderr:\n")[2] or str(error)
-            cause = " ".join(line.split())
-        refused = [name for name, job in self.cluster.workers.items() if job.job_id is None]
-        for job in map(self.cluster.workers.get, refused):
-            # Else the cluster takes it for one that it forgot to close.
-            job.status = type(job.status).failed
+            refusal = " ".join(line.split())
+        refused = {name: job for name, job in self.cluster.workers.items() if job.job_id is None}
+        for job in refused.values():
+            job.status = type(job.status).failed  # else the cluster would wait for its end
         if refused:
-            await self.cluster.scale_down(refused)
-        return cause
+            await self.cluster.scale_down(list(refused))
+        return refusal
 
     async def replace(self) -> str:
-        """Ask for new jobs in the place of those that had workers, but have none for some time."""
+        """Submit a new job for each one that had workers, but has had none for some time."""
         job_of = {
             f"{name}{suffix}": name
             for name, spec in self.cluster.worker_spec.items()
@@ -179,10 +166,10 @@ class _Jobs:
         for worker in list(self.cluster.scheduler.workers.values()):
             if worker.name in job_of:
                 self._seen[job_of[worker.name]] = now
-                self.any_yet = True
+                self.any_worker_yet = True
         ended = [name for name, seen in self._seen.items() if now - seen > _GONE]
         for name in ended:
             del self._seen[name]
         if ended:
             await self.cluster.scale_down(ended)
-        return await self.ask()
+        return await self.submit()

@@ -1,20 +1,22 @@
-"""Where the stages of a sweep run: in this process, on all cores, or on a cluster, by Dask."""
+"""Connect to the Dask workers of a sweep: on this machine, from a queueing system, or running."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import socket
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing import current_process
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from psiprune.core.exceptions import InputError
-from psiprune.sweeps.arguments import check_program
 from psiprune.sweeps.batch import SUBMIT, queue
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.workers import WorkerPool
@@ -22,101 +24,96 @@ from psiprune.sweeps.workers import WorkerPool
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
-#: Engines by name beside queueing systems; anything else is the address of a scheduler.
+#: Engines by name, besides queueing systems; anything else is the address of a scheduler.
 SERIAL, LOCAL = "serial", "local"
-#: Seconds to wait for a scheduler; with the start of Python the command should end within ten.
-_PATIENCE = 4
+#: Seconds to wait for a scheduler; with the start of Python, the command ends within ten.
+_TIMEOUT = 4
 
 
 @contextmanager
 def connected(engine: str, settings: SweepSettings) -> Iterator[Client]:
-    """A Dask client of a cluster started for the time, or of one that runs.
+    """Connect a Dask client to a cluster started for the block, or to a running one.
 
     Raises:
-        InputError: there is no Dask, no such section in the settings, no queueing system, no
-            scheduler at the address within some seconds, or only workers of another version.
+        InputError: Dask, the section of the settings or the queueing system is missing, no
+            scheduler answers at the address, or all workers are incompatible.
     """
     try:
         import distributed
     except ImportError:
         raise InputError(
-            f"scheduler: {engine} needs Dask: pip install 'psiprune[sweep]'; or give serial, one "
-            "process without it"
+            f"scheduler: {engine} needs Dask: pip install 'psiprune[sweep]'; or use serial, which "
+            "runs in this process"
         ) from None
-    # What it says of workers that come and go is for its dashboard; an end is told in one line.
+    # What Dask logs about workers is on its dashboard, and a lost scheduler raises an error.
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if engine in (LOCAL, *SUBMIT):
             with warnings.catch_warnings():
-                # Another sweep may have it, then the dashboard goes to another port.
+                # Another sweep may use the port of the dashboard, which then takes another one.
                 warnings.filterwarnings("ignore", "Port .* is already in use")
                 started = _local(settings) if engine == LOCAL else queue(engine, settings)
-                where = stack.enter_context(started)
+                target = stack.enter_context(started)
         else:
-            where = _reached(engine)
-        client = stack.enter_context(distributed.Client(where, set_as_default=False))
-        WorkerPool(client).look()
+            _check_address(engine)
+            target = engine
+        client = stack.enter_context(distributed.Client(target, set_as_default=False))
+        WorkerPool(client).poll()
         yield client
 
 
-def _reached(address: str) -> str:
-    """The address of a scheduler that answers.
-
-    A client of Dask would go on trying in the background, and say so at the end of the program.
-    """
+def _check_address(address: str) -> None:
+    """Raise InputError unless a scheduler answers; a client would retry in the background."""
     from distributed import rpc
 
-    limit = time.monotonic() + _PATIENCE
+    limit = time.monotonic() + _TIMEOUT
     _check_host(address)
 
-    async def fingerprint() -> dict[str, object]:
+    async def identify() -> dict[str, object]:
         async with rpc(address) as scheduler:
             return dict(await asyncio.wait_for(scheduler.identity(), limit - time.monotonic()))
 
     try:
-        kind = asyncio.run(fingerprint())["type"]
+        kind = asyncio.run(identify())["type"]
     except TimeoutError:
         raise InputError(
-            f"scheduler: no answer from {address} in {_PATIENCE} s; start `dask scheduler` there, "
-            "or give the address that it prints"
+            f"scheduler: no answer from {address} within {_TIMEOUT} s; start `dask scheduler` "
+            "there, or use the address it prints"
         ) from None
-    except Exception as error:  # of many types, when something else listens there
+    except Exception as error:  # of many types, if something else listens there
         line = " ".join(str(error).split())
-        raise InputError(f"scheduler: cannot reach {address}: {line}") from None
+        raise InputError(f"scheduler: cannot connect to {address}: {line}") from None
     if kind != "Scheduler":
-        raise InputError(f"scheduler: {address} is a {kind}; give the scheduler's address")
-    return address
+        raise InputError(f"scheduler: {address} is a {kind}; use the address of the scheduler")
 
 
 def _check_host(address: str) -> None:
-    """Refuse a host whose name is not known, of which Dask would say that it does not answer.
-
-    In a thread that is left alone after some time, since a name service may take longer.
-    """
+    """Raise InputError for an unknown host, for which Dask would report a timeout."""
     try:
         parts = urlsplit(address if "://" in address else f"tcp://{address}")
         host, port = parts.hostname, parts.port
     except ValueError:
         return
-    if host is None or port is None:  # Dask says what is wrong with the address
+    if host is None or port is None:  # Dask reports what is wrong with the address
         return
-    why = ["no name service answers"]
+    problem = ["no answer from the name service"]
 
-    def ask() -> None:
+    def resolve() -> None:
         try:
             socket.getaddrinfo(host, port)
-            why.clear()
+            problem.clear()
         except (OSError, UnicodeError) as error:
-            why[0] = (isinstance(error, OSError) and error.strerror) or str(error)
+            problem[0] = (isinstance(error, OSError) and error.strerror) or str(error)
 
-    thread = threading.Thread(target=ask, daemon=True)
+    # A daemon thread, since a slow name service cannot be interrupted.
+    thread = threading.Thread(target=resolve, daemon=True)
     thread.start()
-    thread.join(_PATIENCE / 2)
-    if why:
+    thread.join(_TIMEOUT / 2)
+    if problem:
         raise InputError(
-            f"scheduler: the name of the host {host} is not known here ({why[0]}); give the "
-            "address that `dask scheduler` prints"
+            f"scheduler: cannot resolve the host name {host} ({problem[0]}); use the address that "
+            "`dask scheduler` prints"
         )
 
 
@@ -125,12 +122,12 @@ def _local(settings: SweepSettings) -> LocalCluster:
     from dask.system import cpu_count
     from distributed import LocalCluster
 
-    check_program()
-    # Looking into a worker's stack every 10 ms takes 2 % of it, and shows one call of `make`.
+    _check_main_module()
+    # The profiler costs 2 % of a worker's time, and would show a single call of `make`.
     with dask.config.set({"distributed.worker.profile.enabled": False}):
         try:
             return LocalCluster(
-                # Not all of the machine's, where a container or a job of Slurm allows less.
+                # Dask's count respects the CPU mask of a container or a Slurm job.
                 n_workers=settings.local.workers or cpu_count(),
                 threads_per_worker=1,
                 dashboard_address="127.0.0.1:8787",
@@ -138,7 +135,24 @@ def _local(settings: SweepSettings) -> LocalCluster:
             )
         except RuntimeError as error:
             raise InputError(
-                f"scheduler: local workers do not start ({error}); they import the program that "
-                'calls psiprune.sweep, which must stand there under `if __name__ == "__main__":`; '
-                "or give serial"
+                f"scheduler: local workers do not start ({error}); they import the calling "
+                'program, so call psiprune.sweep under `if __name__ == "__main__":`, or use serial'
             ) from None
+
+
+def _check_main_module() -> None:
+    """Refuse a program that workers on this machine cannot import.
+
+    Raises:
+        InputError: the program is not in a file.
+        SystemExit: this process is such a worker, whose import of the program calls a sweep; its
+            parent reports that.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise SystemExit(1)
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if file is not None and not Path(file).exists():
+        raise InputError(
+            f"scheduler: local workers import the calling program, but {file} is not a file; save "
+            "the program to a file, or use serial"
+        )

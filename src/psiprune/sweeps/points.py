@@ -1,4 +1,4 @@
-"""The points of a sweep: the RBMs of studies one by one, and whole runs of all else."""
+"""The points of a sweep: the RBMs of studies one by one, and complete runs of everything else."""
 
 from __future__ import annotations
 
@@ -8,43 +8,47 @@ from typing import NamedTuple, TypeAlias
 from psiprune.experiments.ensemble import seeds_of
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.metrics.selectors import check_state_metric
-from psiprune.sweeps.run_tasks import Run
 from psiprune.sweeps.settings import SweepSettings
-from psiprune.sweeps.stages import Point, Step
+from psiprune.sweeps.tasks import Point, Run, Stage
 
 AnyPoint: TypeAlias = Point | Run
 
 
 class Outcome(NamedTuple):
-    """What became of a point; `cause` says in one line why it failed, "" if it did not."""
+    """A point that ended; `cause` says in one line why it failed, "" if it is done."""
 
     point: AnyPoint
     cause: str
 
+    @property
+    def record(self) -> dict[str, str]:
+        """The failure as JSON has it."""
+        return {"point": self.point.last.key, "cause": self.cause}
+
 
 def points_of(settings: SweepSettings) -> list[AnyPoint]:
-    """All points of a grid in its order, each once however often the grid names it.
+    """Return all points of a grid in its order, without repetitions.
 
     Raises:
-        InputError: there is no such measure of `until`.
+        InputError: `until` names an unknown measure.
     """
-    found: dict[str, AnyPoint] = {}
-    for each in settings.configurations():
-        for point in _points(each):
-            found.setdefault(point.last.key, point)
-    return list(found.values())
+    points: dict[str, AnyPoint] = {}
+    for configuration in settings.configurations():
+        for point in _points(configuration):
+            points.setdefault(point.last.key, point)
+    return list(points.values())
 
 
-def steps_of(point: AnyPoint) -> list[Step]:
-    """All steps of a point, in an order in which they can be made."""
-    return [*(step for line in point.lines for step in line), point.last]
+def stages_of(point: AnyPoint) -> list[Stage]:
+    """Return all stages of a point, each after those it needs."""
+    return [*(stage for chain in point.chains for stage in chain), point.last]
 
 
 def _points(settings: EnsembleSettings) -> Iterator[AnyPoint]:
     if not isinstance(settings, StudySettings):
         yield Run(settings)
     elif settings.until is not None or settings.rewind_epoch is not None:
-        # The limit is that of all seeds, and to rewind needs an RBM that no stage keeps.
+        # The limit depends on all seeds, and rewinding needs an RBM that no stage saves.
         if settings.until is not None:
             check_state_metric(settings.until.measure)
         yield Run(settings)

@@ -1,242 +1,251 @@
-"""The stages of a sweep one after another in this process, or as tasks of Dask."""
+"""Run the stages of a sweep one after another in this process, or as tasks of Dask."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from psiprune.core.exceptions import DivergenceError, InputError, PsipruneError
-from psiprune.sweeps.file_visibility import LATE, LOOK, appears, look_again
-from psiprune.sweeps.points import AnyPoint, Outcome, steps_of
-from psiprune.sweeps.stages import Step, make
-from psiprune.sweeps.versions import versions_here
-from psiprune.sweeps.workers import IncompatibleWorkerError, WorkerPool, unfit
+from psiprune.sweeps.points import AnyPoint, Outcome, stages_of
+from psiprune.sweeps.tasks import Stage, make
+from psiprune.sweeps.workers import (
+    IncompatibleWorkerError,
+    WorkerPool,
+    incompatibility,
+    versions_here,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-#: Seconds between looks at tasks that ended.
+#: Seconds between two polls for finished tasks.
 _TICK = 0.05
-#: What comes again however often it is tried, told in words for people.
-_FOR_EVER = (InputError, DivergenceError)
-#: Steps with their tasks, those that others need first.
-Chain: TypeAlias = "list[tuple[Step, Future]]"
+#: Seconds until a file that a task has written counts as missing, and between two looks for it.
+VISIBILITY_TIMEOUT, VISIBILITY_INTERVAL = 30.0, 1.0
+#: Errors that come again at every try; their messages are written for users.
+_PERMANENT = (InputError, DivergenceError)
+#: Stages with their tasks, each after those it needs.
+Chain: TypeAlias = "list[tuple[Stage, Future]]"
 
 
 class SchedulerLostError(PsipruneError, RuntimeError):
-    """The scheduler went away; what is finished stays."""
+    """The connection to the scheduler was lost; finished stages remain."""
 
 
-def serially(points: Sequence[AnyPoint], root: Path) -> Iterator[Outcome]:
+def run_serially(points: Sequence[AnyPoint], root: Path) -> Iterator[Outcome]:
     """Make all points in this process, one stage after another."""
     failed: dict[str, str] = {}
     for point in points:
-        for stage in steps_of(point):
-            cause = failed.get(stage.key)
-            if cause is None:
+        for stage in stages_of(point):
+            if stage.key not in failed:
                 try:
                     make(stage, root)
                     continue
                 except Exception as error:
-                    cause = failed[stage.key] = told(stage.kind, error)
-            yield Outcome(point, cause)
+                    failed[stage.key] = describe_failure(stage.kind, error)
+            yield Outcome(point, failed[stage.key])
             break
         else:
             yield Outcome(point, "")
 
 
-def by_dask(
+def run_on_dask(
     client: Client, points: Sequence[AnyPoint], root: Path, retries: int
 ) -> Iterator[Outcome]:
-    """Make all points by Dask, in the order in which they end.
+    """Make all points with Dask, and yield them in the order in which they end.
 
-    A worker that must not take part is told of and closed, and what failed by it is done again.
+    An incompatible worker is closed with a warning, and what failed because of it is repeated.
 
     Raises:
-        IncompatibleWorkerError: none but such workers are there.
-        Lost: the scheduler went away.
+        IncompatibleWorkerError: all workers are incompatible.
+        SchedulerLostError: the connection to the scheduler was lost.
     """
     from distributed import as_completed
 
-    crew = WorkerPool(client)
-    crew.look()
+    pool = WorkerPool(client)
+    pool.poll()
     tasks = _Tasks(client, root, retries)
-    ended = as_completed(loop=client.loop)
+    completed = as_completed(loop=client.loop)
     running: dict[str, tuple[AnyPoint, Chain, int]] = {}
 
-    def submit(point: AnyPoint, *, anew: bool) -> None:
-        chain = tasks.of(point, anew)
+    def submit(point: AnyPoint, *, again: bool) -> None:
+        chain = tasks.submit(point, again=again)
         last = chain[-1][1]
-        running[last.key] = point, chain, crew.refused
-        ended.add(last)
+        running[last.key] = point, chain, pool.refused
+        completed.add(last)
 
     for point in points:
         # It may have been finished since the caller looked, and has no task then.
         if point.last.done(root):
             yield Outcome(point, "")
         else:
-            submit(point, anew=False)
-    late = _Late(root)
-    while running or late.points:
-        for future in ended.next_batch(block=False):
+            submit(point, again=False)
+    invisible: list[tuple[AnyPoint, float]] = []  # points whose tasks ended, with a time limit
+    next_look = 0.0
+    while running or invisible:
+        for future in completed.next_batch(block=False):
             point, chain, refused = running.pop(future.key)
             if point.last.done(root):
                 yield Outcome(point, "")
-            elif crew.excuses([future for _, future in chain], refused):
-                submit(point, anew=True)
+            elif pool.is_to_blame([future for _, future in chain], refused):
+                submit(point, again=True)
             elif (cause := _cause(chain)) is None:
-                late.add(point)
-            elif tasks.may_try_again(chain):
-                submit(point, anew=True)
+                invisible.append((point, time.monotonic() + VISIBILITY_TIMEOUT))
+            elif tasks.may_retry(chain):
+                submit(point, again=True)
             else:
                 yield Outcome(point, cause)
-        yield from late.outcomes()
-        crew.look()
+        if invisible and time.monotonic() >= next_look:
+            next_look = time.monotonic() + VISIBILITY_INTERVAL
+            for point, limit in invisible.copy():
+                visible = is_visible(point.last, root)
+                if visible or time.monotonic() > limit:
+                    invisible.remove((point, limit))
+                    missing = (
+                        f"{point.last.kind}: task finished, but its file did not appear within "
+                        f"{VISIBILITY_TIMEOUT:g} s"
+                    )
+                    yield Outcome(point, "" if visible else missing)
+        pool.poll()
         time.sleep(_TICK)
-
-
-class _Late:
-    """Points whose tasks ended, but whose files are not to be seen yet."""
-
-    def __init__(self, root: Path) -> None:
-        self.points: list[tuple[AnyPoint, float]] = []
-        self._root = root
-        self._next = 0.0
-
-    def add(self, point: AnyPoint) -> None:
-        self.points.append((point, time.monotonic() + LATE))
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """Those that are seen now, and those that are given up, by a look a second."""
-        now = time.monotonic()
-        if not self.points or now < self._next:
-            return
-        self._next = now + LOOK
-        waiting = []
-        for point, limit in self.points:
-            if look_again(point.last, self._root):
-                yield Outcome(point, "")
-            elif now > limit:
-                words = f"its task ended, but {LATE:g} s later its file is not there"
-                yield Outcome(point, f"{point.last.kind}: {words}")
-            else:
-                waiting.append((point, limit))
-        self.points = waiting
 
 
 class _Tasks:
     """The tasks of a sweep on a scheduler.
 
-    Every stage that is not there becomes one task, after the one it needs; points that share a
-    stage name the same task. A stage returns nothing: its files are what it leaves.
+    Each missing stage becomes one task, which waits for that of the stage it needs; points that
+    share a stage share its task. A task returns nothing: its result is files.
     """
 
     def __init__(self, client: Client, root: Path, retries: int) -> None:
         self._client, self._root, self._retries = client, root, retries
         self._futures: dict[str, Future] = {}
         self._number = itertools.count()
-        self._failed: dict[str, set[str]] = {}  # by stage: the tasks of it that failed
+        self._failed: dict[str, set[str]] = {}  # keys of the failed tasks of each stage
 
-    def of(self, point: AnyPoint, anew: bool) -> Chain:
-        """The tasks of a point that is not done, the last one its own; failed ones anew if so.
+    def submit(self, point: AnyPoint, *, again: bool) -> Chain:
+        """Return the tasks of a point that is not done, its own last; failed ones new if `again`.
 
-        Else a point that comes late would try what has failed for others.
+        Without `again`, a later point does not repeat what has failed for others.
         """
-        lines = [line for steps in point.lines if (line := self._line(steps, anew))]
-        # Another process may have made it in this moment, then its task finds it done.
-        last = self._submit(point.last, [line[-1] for line in lines])
-        return [*itertools.chain.from_iterable(lines), (point.last, last)]
+        chains = [chain for stages in point.chains if (chain := self._chain(stages, again))]
+        # If another process has just made the point, the task finds it done.
+        last = self._submit(point.last, [chain[-1] for chain in chains])
+        return [*itertools.chain.from_iterable(chains), (point.last, last)]
 
-    def _line(self, steps: Sequence[Step], anew: bool) -> Chain:
-        """The tasks of those steps that are not done, each after the one before."""
+    def _chain(self, stages: Sequence[Stage], again: bool) -> Chain:
         chain: Chain = []
-        for step in steps:
-            future = self._futures.get(step.key)
-            if future is None or (anew and future.status == "error"):
-                if step.done(self._root):
+        for stage in stages:
+            future = self._futures.get(stage.key)
+            if future is None or (again and future.status == "error"):
+                if stage.done(self._root):
                     continue
-                future = self._futures[step.key] = self._submit(step, chain[-1:])
-            chain.append((step, future))
+                future = self._futures[stage.key] = self._submit(stage, chain[-1:])
+            chain.append((stage, future))
         return chain
 
-    def may_try_again(self, chain: Chain) -> bool:
-        """Whether what failed might not fail again, and was not tried too often.
+    def may_retry(self, chain: Chain) -> bool:
+        """Return whether the failed task could succeed, and has not failed too often.
 
-        Not by Dask, which would try bad settings again as well.
+        Dask's own retries would repeat tasks with bad settings as well.
         """
         from distributed.scheduler import KilledWorker
 
-        step, future = next(each for each in chain if each[1].status == "error")
-        if isinstance(future.exception(), (*_FOR_EVER, KilledWorker)):
+        stage, future = next(link for link in chain if link[1].status == "error")
+        if isinstance(future.exception(), (*_PERMANENT, KilledWorker)):
             return False
-        failed = self._failed.setdefault(step.key, set())
+        failed = self._failed.setdefault(stage.key, set())
         failed.add(future.key)
         return len(failed) <= self._retries
 
-    def _submit(self, step: Step, before: Chain) -> Future:
+    def _submit(self, stage: Stage, needed: Chain) -> Future:
         return self._client.submit(
-            work,
-            step,
+            run_stage,
+            stage,
             self._root,
             versions_here(),
-            [needed for needed, _ in before],
-            [future for _, future in before],
-            # Two sweeps on one scheduler may share stages, but not a folder; and Dask takes a task
-            # of the same key for the one that failed.
-            key=f"{step.kind}-{step.key}-{self._root}-{next(self._number)}",
+            [stage for stage, _ in needed],
+            [future for _, future in needed],
+            # With the folder, since two sweeps on one scheduler may have the same stages; with a
+            # number, since Dask takes a task with the key of a failed one for that one.
+            key=f"{stage.kind}-{stage.key}-{self._root}-{next(self._number)}",
         )
 
 
 def _cause(chain: Chain) -> str | None:
-    """Why the last of these failed: by the first that did; None if none did."""
-    for step, future in chain:
+    """Return why the last task failed, by the first one that did; None if none failed."""
+    for stage, future in chain:
         if future.status == "error":
-            return told(step.kind, future.exception())
-    # Not so if it is "lost", like all that a killed worker returned: files are what counts.
+            return describe_failure(stage.kind, future.exception())
+    # Not "lost", as results of a killed worker are: only its files count.
     if chain[-1][1].status == "cancelled":
         raise SchedulerLostError(
-            "the scheduler went away; the same command goes on with what is not done"
+            "lost the connection to the scheduler; rerun the same command to resume"
         )
     return None
 
 
-def told(kind: str, error: BaseException) -> str:
-    """A failure in one line, with the stage in which it came."""
-    line = " ".join(str(error).split()) or "no word of why"
-    known = isinstance(error, _FOR_EVER)
-    return f"{kind}: {line}" if known else f"{kind}: {type(error).__name__}: {line}"
+def describe_failure(kind: str, error: BaseException) -> str:
+    """Return a failure in one line, after the kind of the stage that failed."""
+    line = " ".join(str(error).split()) or "no message"
+    return (
+        f"{kind}: {line}"
+        if isinstance(error, _PERMANENT)
+        else f"{kind}: {type(error).__name__}: {line}"
+    )
 
 
-def work(
-    step: Step,
+def run_stage(
+    stage: Stage,
     root: Path,
     wanted: Mapping[str, str],
-    needed: Sequence[Step],
+    needed: Sequence[Stage],
     before: Sequence[None],
 ) -> None:
-    """A task: make a step after those `needed`, whose tasks are `before` it, on one core.
+    """Make a stage on one core of a worker, after those `needed`, whose tasks are `before` it.
 
     Raises:
-        IncompatibleWorkerError: this worker cannot take part.
+        IncompatibleWorkerError: this worker must not take part.
     """
+    import dask
     from distributed import get_worker
 
     worker = get_worker()
-    why = unfit(root, wanted, worker.state.nthreads)
-    if why:
-        raise IncompatibleWorkerError(worker.address, why)
-    import dask
-
+    if reason := incompatibility(root, wanted, worker.state.nthreads):
+        raise IncompatibleWorkerError(worker.address, reason)
     for each in needed:  # else a long training might be done twice
-        appears(each, root)
-    # In a task xarray would lock even files in memory over the cluster, and fail at that.
+        wait_for_stage(each, root)
+    # In a task, xarray would lock even in-memory files across the cluster, and fail to.
     with dask.config.set(scheduler="synchronous"):
         try:
-            make(step, root)
+            make(stage, root)
         except InputError as error:
-            if isinstance(error.__context__, FileNotFoundError):  # which is made at the next try
+            if isinstance(error.__context__, FileNotFoundError):  # the next try makes that file
                 raise FileNotFoundError(str(error)) from None
             raise
+
+
+def is_visible(stage: Stage, root: Path) -> bool:
+    """Return whether a stage is done, after listing its folders anew.
+
+    A network file system may cache a listing, and so show files of another node late.
+    """
+    for folder in (root, root / stage.kind, stage.folder(root)):
+        with suppress(OSError):
+            os.listdir(folder)  # noqa: PTH208, as listing is the point
+    return stage.done(root)
+
+
+def wait_for_stage(stage: Stage, root: Path) -> bool:
+    """Wait until a stage that another machine has made is visible; False if it never is."""
+    limit = time.monotonic() + VISIBILITY_TIMEOUT
+    while not is_visible(stage, root):
+        if time.monotonic() > limit:
+            return False
+        time.sleep(VISIBILITY_INTERVAL)
+    return True

@@ -1,4 +1,4 @@
-"""Sweeps and their plans, and answers to queries -> plain text and plain numbers."""
+"""Sweeps, their plans and answers to queries as plain text and as numbers for JSON."""
 
 from __future__ import annotations
 
@@ -12,58 +12,49 @@ if TYPE_CHECKING:
     from psiprune.sweeps.plan import Planned
     from psiprune.sweeps.table import Rows
 
-#: Points of a plan that are printed.
+#: Most points of a plan that are printed.
 _MOST = 20
 
 
-def sweep_text(found: Sweep) -> str:
-    """How many points are done, and where everything is."""
-    new = found.done - found.before
-    counts = f"{len(found.points)} points: {found.before} done before, {new} now"
-    failed = f", {len(found.failed)} failed (causes in {found.causes.name})" if found.failed else ""
-    return f"{counts}{failed}\n{found.folder}: {found.table.name}"
+def sweep_text(sweep: Sweep) -> str:
+    """Return how many points are done, and where the results are."""
+    new = sweep.done - sweep.before
+    counts = f"{len(sweep.points)} points: {sweep.before} done before, {new} now"
+    failed = f", {len(sweep.failed)} failed (causes in {sweep.causes.name})" if sweep.failed else ""
+    return f"{counts}{failed}\n{sweep.folder}: {sweep.table.name}"
 
 
-def sweep_numbers(found: Sweep) -> dict[str, Any]:
-    """The same for JSON."""
+def sweep_numbers(sweep: Sweep) -> dict[str, Any]:
+    """Return the same for JSON."""
     return {
-        "folder": str(found.folder),
-        "points": len(found.points),
-        "before": found.before,
-        "done": found.done,
-        "failed": [{"point": point.last.key, "cause": cause} for point, cause in found.failed],
-        "table": str(found.folder / found.table.name),
+        "folder": str(sweep.folder),
+        "points": len(sweep.points),
+        "before": sweep.before,
+        "done": sweep.done,
+        "failed": [outcome.record for outcome in sweep.failed],
+        "table": str(sweep.table),
     }
 
 
-def points_text(points: Sequence[Mapping[str, Any]]) -> str:
-    """The first points of a grid, one a line."""
-    cells = [[_cell(value) for value in each.values()] for each in points[:_MOST]]
-    more = [f"and {len(points) - _MOST} more"] if len(points) > _MOST else []
-    return "\n".join([align([list(points[0]), *cells]), *more])
-
-
-def plan_text(planned: Sequence[Planned]) -> str:
-    """Stages by kind: how many, how many points share them, done, and the time of the rest."""
-    rows = [["stage", "needed", "shared as", "done", "to do", "core-hours"]]
+def plan_text(points: Sequence[Mapping[str, Any]], planned: Sequence[Planned]) -> str:
+    """Return the first points of a grid, and the stages by kind with the time of the rest."""
+    lines = [_aligned(list(points[0]), [list(point.values()) for point in points[:_MOST]])]
+    if len(points) > _MOST:
+        lines.append(f"and {len(points) - _MOST} more")
+    rows = []
     for each in planned:
-        todo = each.stages - each.done
         hours = "unknown" if each.unknown else number(each.seconds / 3600, ".2g")
-        counts = (each.uses, each.stages, each.done, todo)
-        rows.append([each.kind, *map(str, counts), hours])
-    pilots = sum(each.pilots for each in planned)
-    how = f"{pilots} rates by pilots on this machine" if pilots else "rates of what is done"
-    unknown = sum(each.unknown for each in planned)
-    beside = (
-        f" beside {unknown} whole runs, whose rate is known once one of their settings is done"
-        if unknown
-        else ""
-    )
-    return f"{align(rows)}\nabout {_hours(planned):.2g} core-hours ({how}){beside}"
+        rows.append([each.kind, each.uses, each.stages, each.done, each.stages - each.done, hours])
+    head = ["stage", "needed", "shared as", "done", "to do", "core-hours"]
+    pilots, unknown = (sum(getattr(p, name) for p in planned) for name in ("pilots", "unknown"))
+    source = f"{pilots} rates measured by pilots here" if pilots else "rates of finished stages"
+    excluded = f", without {unknown} complete runs of unknown rate" if unknown else ""
+    total = f"about {_hours(planned):.2g} core-hours ({source}){excluded}"
+    return "\n".join([*lines, "", _aligned(head, rows), total])
 
 
 def plan_numbers(planned: Sequence[Planned]) -> dict[str, Any]:
-    """The same for JSON."""
+    """Return the stages for JSON."""
     return {
         "stages": [each._asdict() for each in planned],
         "core_hours": None if any(each.unknown for each in planned) else _hours(planned),
@@ -71,23 +62,23 @@ def plan_numbers(planned: Sequence[Planned]) -> dict[str, Any]:
 
 
 def _hours(planned: Sequence[Planned]) -> float:
-    """All that is left to do, in hours of one core."""
     return sum(each.seconds for each in planned) / 3600
 
 
 def rows_text(rows: Rows) -> str:
-    """The rows of an answer as aligned columns."""
-    return align([list(rows.names), *([_cell(value) for value in row] for row in rows.rows)])
+    """Return the answer to a query as aligned columns."""
+    return _aligned(rows.names, rows.rows)
 
 
 def rows_numbers(rows: Rows) -> dict[str, Any]:
-    """The same for JSON: a list of objects, one a row."""
+    """Return the same for JSON, an object for each row."""
     return {
-        "rows": [
-            {name: _value(each) for name, each in zip(rows.names, row, strict=True)}
-            for row in rows.rows
-        ]
+        "rows": [dict(zip(rows.names, map(_json_value, row), strict=True)) for row in rows.rows]
     }
+
+
+def _aligned(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    return align([list(names), *([_cell(value) for value in row] for row in rows)])
 
 
 def _cell(value: Any) -> str:
@@ -96,8 +87,8 @@ def _cell(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _value(value: Any) -> Any:
-    """What JSON knows; all else, such as a decimal or a date, as text."""
+def _json_value(value: Any) -> Any:
+    """Return a value that JSON has; anything else, such as a decimal or a date, as text."""
     if isinstance(value, list):
-        return [_value(each) for each in value]
+        return [_json_value(each) for each in value]
     return value if value is None or isinstance(value, int | float | str) else str(value)

@@ -1,10 +1,17 @@
-"""The workers of a scheduler: which of them may take part in a sweep, and whether any is there."""
+"""Workers of a scheduler: which of them may take part in a sweep, and whether there are any.
+
+The last bits of a worker's numbers depend on the code of psiprune, the versions of the libraries
+and the number of threads, so a worker takes part only if all of these are the same as here.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,178 +19,214 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_info
 from tqdm import tqdm
 
+import psiprune
 from psiprune.core.exceptions import InputError
-from psiprune.sweeps.versions import difference, versions_here
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-#: Seconds between looks at workers that came; seconds without one after which that is told.
-_LOOK, _QUIET = 1.0, 10.0
-#: An expression that any Python understands, and that fails where psiprune is another one.
-_VERSIONS = "__import__('importlib').import_module('psiprune.sweeps.versions').versions_here()"
+#: Seconds between two polls for new workers; seconds without a worker before a warning.
+_POLL_INTERVAL, _QUIET = 1.0, 10.0
+#: Libraries that compute; others write files or draw.
+_LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "physics-tenpy")
+#: Evaluated by a worker, which may have another psiprune and so cannot unpickle a function of ours.
+_VERSIONS = "__import__('importlib').import_module('psiprune.sweeps.workers').versions_here()"
+
+
+def warn(line: str) -> None:
+    """Print a line on stderr without breaking the progress bar."""
+    tqdm.write(line, file=sys.stderr)
+
+
+@cache
+def versions_here() -> dict[str, str]:
+    """Return the versions in this process, and a digest of psiprune's source files."""
+    versions = {
+        "psiprune": version("psiprune"),
+        "code of psiprune": _digest(Path(psiprune.__file__).parent),
+        "Python": platform.python_version(),
+    }
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            versions[library] = "(none)"
+    return versions
+
+
+def _digest(package: Path) -> str:
+    """Return the first 12 digits of a SHA-256 of all source files of a package and their names."""
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(package).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]
+
+
+def version_mismatch(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
+    """Say which version of a worker differs first, "" if none does."""
+    for name, wanted in ours.items():
+        found = theirs.get(name, "(unknown)")
+        if found != wanted:
+            return (
+                f"has {name} {found}, but this process has {wanted}, so results may differ; start "
+                "workers with the same versions"
+            )
+    return ""
+
+
+def incompatibility(root: Path, wanted: Mapping[str, str], threads: int) -> str:
+    """Say why this process, a worker with so many threads, must not make stages; "" if it may."""
+    if mismatch := version_mismatch(versions_here(), wanted):
+        return mismatch
+    if threads > 1:
+        return _too_many_threads(threads)
+    if not (root / "config.toml").exists():
+        return f"does not see the folder {root}; use a folder on a disk that all workers share"
+    # Measured before `make` sets a limit: OpenBLAS may ignore that outside the main thread.
+    blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    if max(blas, default=1) > 1:
+        return (
+            f"has {max(blas)} BLAS threads, whose number changes the last bits of results; start "
+            "it with OPENBLAS_NUM_THREADS=1 and MKL_NUM_THREADS=1"
+        )
+    return ""
+
+
+def _too_many_threads(count: int) -> str:
+    return f"has {count} threads, but stages need a process each; start it with --nthreads 1"
 
 
 class IncompatibleWorkerError(InputError):
-    """A worker that must not take part: other code, another folder, too many threads."""
+    """A worker must not take part: other code, another folder, or too many threads."""
 
-    def __init__(self, address: str, why: str) -> None:
-        """Of the worker at this address, to which this happens."""
-        super().__init__(address, why)  # as it is pickled
-        self.address, self.why = address, why
+    def __init__(self, address: str, reason: str) -> None:
+        """Take the worker's address and what is wrong with it."""
+        super().__init__(address, reason)  # both, for pickle
+        self.address, self.reason = address, reason
 
     def __str__(self) -> str:
-        """One line."""
-        return f"scheduler: worker {self.address} {self.why}"
+        """Return the message."""
+        return f"scheduler: worker {self.address} {self.reason}"
 
 
 class WorkerPool:
     """The workers of a scheduler as they come and go.
 
     Attributes:
-        refused: how many had to be refused so far.
+        refused: number of workers refused so far.
     """
 
     def __init__(self, client: Client) -> None:
-        """Of the scheduler of this client."""
+        """Take a client of the scheduler."""
         self.refused = 0
         self._client = client
-        self._fit: set[str] = set()
-        self._wrong: set[str] = set()  # until they are gone
-        self._next = 0.0
+        self._compatible: set[str] = set()
+        self._incompatible: set[str] = set()  # until they have left
+        self._next_poll = 0.0
         self._empty_since: float | None = None
-        self._told = self._any_yet = False
+        self._warned = self._any_yet = False
 
-    def look(self, *, now: bool = False) -> None:
-        """Ask workers that are new, once a second or now; tell if for some time none is there.
+    def poll(self, *, now: bool = False) -> None:
+        """Check new workers, once a second or now, and warn if there has been none for a while.
 
         Raises:
-            IncompatibleWorkerError: new ones are wrong, and no other is there.
+            IncompatibleWorkerError: new workers are incompatible, and there is no other.
         """
-        if self._client.status != "running" or (not now and time.monotonic() < self._next):
+        if self._client.status != "running" or (not now and time.monotonic() < self._next_poll):
             return
-        self._next = time.monotonic() + _LOOK
+        self._next_poll = time.monotonic() + _POLL_INTERVAL
         try:
-            there = self._client.nthreads()
-            self._fit &= set(there)
-            self._wrong &= set(there)
-            new = {each: there[each] for each in set(there) - self._fit - self._wrong}
-            self._refuse(self._asked(new))
-        except OSError:  # the scheduler is gone, which its tasks will say
+            threads = self._client.nthreads()
+            self._compatible &= set(threads)
+            self._incompatible &= set(threads)
+            new = set(threads) - self._compatible - self._incompatible
+            self._refuse(self._check({worker: threads[worker] for worker in new}))
+        except OSError:  # the scheduler is gone, which the tasks will report
             return
-        self._tell_if_empty()
+        self._warn_if_empty()
 
-    def excuses(self, futures: Iterable[Future], refused: int) -> bool:
-        """Whether these may have failed by a worker that was refused, not by themselves.
+    def is_to_blame(self, futures: Iterable[Future], refused: int) -> bool:
+        """Return whether these tasks may have failed because of an incompatible worker.
 
-        That is so if there was one since `refused` was counted, as its tasks fail with anything.
+        That is so if one was found since `refused` was read, as its tasks fail in any way.
 
         Raises:
-            IncompatibleWorkerError: no other worker is there.
+            IncompatibleWorkerError: there is no other worker.
         """
-        self.look(now=True)
+        self.poll(now=True)
         errors = [future.exception() for future in futures if future.status == "error"]
         if not errors:
             return False
-        told = [error for error in errors if isinstance(error, IncompatibleWorkerError)]
-        # Others may have told of the same worker, which is gone by now.
-        self._refuse({each.address: each.why for each in told if each.address in self._fit})
-        return bool(told) or self.refused > refused
+        reports = [error for error in errors if isinstance(error, IncompatibleWorkerError)]
+        # Other tasks may have reported the same worker, which has left by now.
+        self._refuse(
+            {each.address: each.reason for each in reports if each.address in self._compatible}
+        )
+        return bool(reports) or self.refused > refused
 
-    def _asked(self, new: Mapping[str, int]) -> dict[str, str]:
-        """Those of the new workers that must not take part, with the cause; the others are fit.
-
-        By functions of Python's own, since another version need not have one of ours.
-        """
-        wrong = {each: _threads_rule(count) for each, count in new.items() if count > 1}
-        rest = [each for each in new if each not in wrong]
-        ours, same = versions_here(), []
-        for worker, theirs in self._answers(rest, version, "psiprune").items():
-            if isinstance(theirs, PackageNotFoundError):
-                wrong[worker] = f"has no psiprune; it needs {version('psiprune')}"
-            elif theirs == version("psiprune"):
-                same.append(worker)
-            elif isinstance(theirs, str):
-                wrong[worker] = difference({"psiprune": theirs}, ours)
-        for worker, theirs in self._answers(same, eval, _VERSIONS).items():
-            if isinstance(theirs, ImportError | AttributeError):  # it cannot tell, as we can
-                theirs = {"psiprune": version("psiprune")}
-            if not isinstance(theirs, dict):  # it is gone, or will be asked again
+    def _check(self, new: Mapping[str, int]) -> dict[str, str]:
+        """Return which of the new workers (with their threads) are incompatible, and why."""
+        reasons = {worker: _too_many_threads(count) for worker, count in new.items() if count > 1}
+        ours = versions_here()
+        answers = self._ask([worker for worker in new if worker not in reasons], eval, _VERSIONS)
+        # Another psiprune may lack `versions_here`; an OSError is of a worker that has left.
+        failed = [w for w, a in answers.items() if not isinstance(a, dict | OSError)]
+        for worker, answer in self._ask(failed, version, "psiprune").items():
+            answers[worker] = {"psiprune": answer} if isinstance(answer, str) else answer
+        for worker, answer in answers.items():
+            if isinstance(answer, PackageNotFoundError):
+                reasons[worker] = f"has no psiprune; install psiprune {ours['psiprune']} there"
+            elif not isinstance(answer, dict):
                 continue
-            why = difference(theirs, ours)
-            if why:
-                wrong[worker] = why
+            elif mismatch := version_mismatch(answer, ours):
+                reasons[worker] = mismatch
             else:
-                self._fit.add(worker)
-        return wrong
+                self._compatible.add(worker)
+        return reasons
 
-    def _answers(
+    def _ask(
         self, workers: Sequence[str], function: Callable[..., object], argument: str
     ) -> dict[str, object]:
-        """What each says; an error where it cannot."""
+        """Call a function of Python's standard library on workers; an error stands for a result."""
         if not workers:
             return {}
-        found: dict[str, object] = self._client.run(
+        answers: dict[str, object] = self._client.run(
             function, argument, workers=workers, on_error="return"
         )
-        return found
+        return answers
 
-    def _refuse(self, wrong: Mapping[str, str]) -> None:
-        new = {each: why for each, why in wrong.items() if each not in self._wrong}
-        self._fit -= set(new)
-        errors = [IncompatibleWorkerError(address, why) for address, why in new.items()]
-        if errors and not self._fit:
+    def _refuse(self, reasons: Mapping[str, str]) -> None:
+        errors = [
+            IncompatibleWorkerError(worker, reason)
+            for worker, reason in reasons.items()
+            if worker not in self._incompatible
+        ]
+        if not errors:
+            return
+        workers = [error.address for error in errors]
+        self._compatible.difference_update(workers)
+        if not self._compatible:
             raise errors[0]
         for error in errors:
-            tell(f"{error}; it is closed, and the others go on")
-            self.refused += 1
-            self._wrong.add(error.address)
-        if errors:
-            self._client.retire_workers(list(new), close_workers=True)
+            warn(f"{error}; closing it and continuing with the others")
+        self.refused += len(errors)
+        self._incompatible.update(workers)
+        self._client.retire_workers(workers, close_workers=True)
 
-    def _tell_if_empty(self) -> None:
-        if self._fit:
-            self._any_yet, self._told, self._empty_since = True, False, None
+    def _warn_if_empty(self) -> None:
+        if self._compatible:
+            self._any_yet, self._warned, self._empty_since = True, False, None
         elif self._empty_since is None:
             self._empty_since = time.monotonic()
-        elif not self._told and time.monotonic() - self._empty_since > _QUIET:
-            self._told = True
+        elif not self._warned and time.monotonic() - self._empty_since > _QUIET:
+            self._warned = True
             address = self._client.scheduler.address
-            way = (
+            advice = (
                 f"start some with `dask worker {address} --nthreads 1`"
                 if self._client.cluster is None
-                else "those that start take part; squeue or qstat tells of jobs"
+                else "check with squeue or qstat whether the jobs are pending"
             )
-            gone = "are left" if self._any_yet else "yet"
-            tell(f"scheduler: no workers {gone} at {address}; waiting for them: {way}")
-
-
-def tell(line: str) -> None:
-    """A line on standard error that leaves the bar of progress whole."""
-    tqdm.write(line, file=sys.stderr)
-
-
-def unfit(root: Path, wanted: Mapping[str, str], threads: int) -> str:
-    """Why this process must not make stages of a sweep, as one that has so many threads; or ""."""
-    why = difference(versions_here(), wanted)
-    if why:
-        return why
-    if threads > 1:
-        return _threads_rule(threads)
-    if not (root / "config.toml").exists():
-        return f"does not see this folder; give one on a disk that all workers share: {root}"
-    # Before the limit, which OpenBLAS may ignore as a task does not run in the main thread.
-    blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    if max(blas, default=1) > 1:
-        return (
-            f"has {max(blas)} BLAS threads, whose number shows in the last bit; start it with "
-            "OPENBLAS_NUM_THREADS=1 and MKL_NUM_THREADS=1"
-        )
-    return ""
-
-
-def _threads_rule(count: int) -> str:
-    return (
-        f"has {count} threads, and what several write at once differs in its bytes; start it with "
-        "--nthreads 1"
-    )
+            state = "left" if self._any_yet else "yet"
+            warn(f"scheduler: no workers {state} at {address}; waiting for workers: {advice}")

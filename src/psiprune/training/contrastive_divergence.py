@@ -129,7 +129,7 @@ class ContrastiveDivergence(Method):
 
         from psiprune.kernels import layout
 
-        params = rbm.machine.at
+        params = rbm.compiled.params
         lanes = layout.lanes_of(layout.tile_shape(self.batch_size))
         return ContrastiveState(
             mask=rbm.mask,

@@ -36,6 +36,8 @@ _MIXING_CHAINS, _FROZEN = 1000, 0.9
 #: Twice the log-likelihood that a saturated model gains exceeds this many times the number of
 #: distinct configurations only where the RBM misses structure that the shots evidently have.
 _MISFIT = 4.0
+#: Fraction of shots seen once up to which the saturated model describes the state.
+_SEEN_ONCE = 0.1
 
 
 class Baselines(NamedTuple):
@@ -82,10 +84,13 @@ def misses_structure(rbm: RBM, shots: Shots) -> bool:
     """Whether an RBM evidently misses structure of its training shots: a better optimum may exist.
 
     2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the mean
-    log-likelihood of the RBM. A model without flaws stays far below that. For RBMs with a layer of
-    at most 18 units.
+    log-likelihood of the RBM; a model without flaws stays far below that. Where more than a tenth
+    of the shots were seen only once, the saturated model says nothing, and the answer is no. For
+    RBMs with a layer of at most 18 units.
     """
     data = unique_configurations(shots.bits)
+    if (data.weight * len(shots) < 1.5).sum() > _SEEN_ONCE * len(shots):
+        return False
     saturated = float(data.weight @ np.log(data.weight))
     gain = saturated - _log_likelihood(rbm, data, rbm.log_partition())
     return 2.0 * len(shots) * gain > _MISFIT * len(data.weight)
@@ -130,10 +135,10 @@ def _fit_problem(
     elif _COST * gibbs_steps(method, shots) >= _ANNEALING_STEPS:
         estimate = annealed_log_partition(
             rbm,
-            data=sample,
-            chains=_CHAINS,
-            temperatures=_TEMPERATURES,
-            seed=derive_seed(seed, Stream.LIKELIHOOD_CHECK),
+            sample.bits,
+            _CHAINS,
+            _TEMPERATURES,
+            derive_seed(seed, Stream.LIKELIHOOD_CHECK),
         )
         log_z, error = estimate.value, 4.0 * estimate.error
     else:
@@ -168,9 +173,9 @@ def chain_memory(
     """
     generator = generator_for(seed, Stream.MIXING_CHECK)
     start = shots.bits[generator.integers(0, len(shots), _MIXING_CHAINS)]
-    chains = gibbs.start_chains(rbm.machine, start, derive_seed(seed, Stream.MIXING_CHECK))
+    chains = gibbs.start_chains(rbm.compiled, start, derive_seed(seed, Stream.MIXING_CHECK))
     flips = isinstance(method, NaturalGradient)
-    advance = gibbs.advance_with_flips if flips else gibbs.advance
+    advance = gibbs.step_with_flips if flips else gibbs.step
     first, last = start.astype(np.float64), advance(chains, method.steps).bits.astype(np.float64)
     first, last = first - first.mean(axis=0), last - last.mean(axis=0)
     scale = np.sqrt((first**2).mean(axis=0) * (last**2).mean(axis=0)).sum()

@@ -197,8 +197,8 @@ class NaturalGradient(Method):
 
         rbm = state.rbm
         seed = derive_seed(state.seed, Stream.NATURAL_STEP, state.epoch)
-        chains = gibbs.start_chains(rbm.machine, state.chains, seed)
-        bits = gibbs.advance_with_flips(chains, self.steps).bits
+        chains = gibbs.start_chains(rbm.compiled, state.chains, seed)
+        bits = gibbs.step_with_flips(chains, self.steps).bits
         scores = zip(mean_scores(rbm, state.data), mean_scores(rbm, _pieces(bits)), strict=True)
         gradient = flatten(rbm.mask, Moments(*(data - model for data, model in scores)))
         x = to_vector(rbm)

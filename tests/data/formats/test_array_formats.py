@@ -30,11 +30,11 @@ def npz(path: Path, **arrays: Any) -> Path:
 def test_npz_with_several_arrays(tmp_path: Path) -> None:
     path = npz(tmp_path / "a.npz", x=BITS, z=BITS[::-1])
     np.testing.assert_array_equal(pp.read_shots(path, key=("z",)).bits, BITS[::-1])
-    with pytest.raises(pp.InputError, match=r"found .'x', 'z'.; choose by --key"):
+    with pytest.raises(pp.InputError, match=r"2 arrays: 'x', 'z'.*--key"):
         pp.read_shots(path)
-    with pytest.raises(pp.InputError, match="no array 'y'; it has 'x', 'z'"):
+    with pytest.raises(pp.InputError, match=r"key: .*'y'.*'x', 'z'"):
         pp.read_shots(path, key=("y",))
-    with pytest.raises(pp.InputError, match="takes one array at a time, found 2"):
+    with pytest.raises(pp.InputError, match=r"key: .*one array .*found 2"):
         pp.read_shots(path, key=("*",))
     both = npz(tmp_path / "b.npz", bits=BITS, z=BITS[::-1])
     np.testing.assert_array_equal(pp.read_shots(both).bits, BITS)
@@ -47,14 +47,14 @@ def test_spins(tmp_path: Path, dtype: str) -> None:
     with pytest.raises(pp.InputError, match=r"found -1.*--spin"):
         pp.read_shots(tmp_path / "a.npy")
     np.save(tmp_path / "b.npy", BITS.astype(dtype))
-    with pytest.raises(pp.InputError, match=r"row 0, column 0: a spin .*found 0.*leave out --spin"):
+    with pytest.raises(pp.InputError, match=r"row 0, column 0: .*found 0.*--spin"):
         pp.read_shots(tmp_path / "b.npy", spin=True)
 
 
 def test_fortran_and_bool(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.asfortranarray(BITS.astype(bool)))
     np.testing.assert_array_equal(pp.read_shots(tmp_path / "a.npy").bits, BITS)
-    with pytest.raises(pp.InputError, match=r"a \.npy file has one array without a name"):
+    with pytest.raises(pp.InputError, match=r"key: a \.npy file"):
         pp.read_shots(tmp_path / "a.npy", key=("x",))
 
 
@@ -64,20 +64,20 @@ def test_a_bit_array_with_the_wrong_number_of_bits(tmp_path: Path) -> None:
     found = pp.read_shots(tmp_path / "a.npy", "qiskit", qubits=3)
     assert found.bits.tolist() == [[0, 0, 1], [1, 0, 0]]
     for array, given, words in (
-        (packed, {"qubits": 2}, "a bit beyond the 2 is set"),
-        (packed, {"qubits": 9}, "2 shots of 1 bytes do not hold 9 bits"),
-        (packed, {}, "does not tell the number of bits"),
-        (packed[None].repeat(2, axis=0), {"qubits": 3}, r"has the shape \(2,\)"),
-        (packed.astype(int), {"qubits": 3}, "an array of uint8"),
-        (packed[:0], {"qubits": 3}, r"not empty, found uint8 of shape \(0, 1\)"),
+        (packed, {"qubits": 2}, "bit beyond the 2"),
+        (packed, {"qubits": 9}, "2 shots of 1 bytes .* 9 bits"),
+        (packed, {}, "--qubits N"),
+        (packed[None].repeat(2, axis=0), {"qubits": 3}, r"shape \(2,\)"),
+        (packed.astype(int), {"qubits": 3}, r"uint8 .*found int64 of shape \(2, 1\)"),
+        (packed[:0], {"qubits": 3}, r"non-empty .*found uint8 of shape \(0, 1\)"),
     ):
         np.save(tmp_path / "b.npy", array)
         with pytest.raises(pp.InputError, match=words):
             pp.read_shots(tmp_path / "b.npy", "qiskit", **given)
     for path, words in (
-        (npz(tmp_path / "c.npz", array=packed), "needs the arrays 'array' and 'num_bits'"),
-        (npz(tmp_path / "d.npz", array=packed, num_bits=-3), "must be one positive integer"),
-        (npz(tmp_path / "e.npz", array=packed, num_bits=[3, 3]), "must be one positive integer"),
+        (npz(tmp_path / "c.npz", array=packed), "'array' and 'num_bits'"),
+        (npz(tmp_path / "d.npz", array=packed, num_bits=-3), "num_bits .*integer"),
+        (npz(tmp_path / "e.npz", array=packed, num_bits=[3, 3]), "num_bits .*integer"),
     ):
         with pytest.raises(pp.InputError, match=words):
             pp.read_shots(path, "qiskit")
@@ -88,9 +88,7 @@ def test_what_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     np.savez_compressed(path, bits=np.zeros((100, 100), dtype=np.uint8))
     assert len(pp.read_shots(path)) == 100
     monkeypatch.setattr("psiprune.data.formats.numpy.MOST_UNPACKED", 9_999)
-    with pytest.raises(
-        pp.InputError, match=r"array 'bits' unpacks to 10128 bytes, more than the 9"
-    ):
+    with pytest.raises(pp.InputError, match=r"'bits' .*10128 bytes.* 9999"):
         pp.read_shots(path)
 
 
@@ -102,7 +100,7 @@ def test_what_unpacks_to_too_much_is_not_unpacked(
     assert path.stat().st_size < 1e5
     monkeypatch.setattr("psiprune.data.formats.numpy.MOST_UNPACKED", 1 << 24)
     tracemalloc.start()
-    with pytest.raises(pp.InputError, match=r"unpacks to 33554560 bytes, more than"):
+    with pytest.raises(pp.InputError, match=r"33554560 bytes"):
         pp.read_shots(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -115,9 +113,7 @@ def test_a_table_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.Mo
         file.create_dataset("bits", data=np.zeros((1 << 8, 1 << 8)), compression="gzip")
     assert len(pp.read_shots(path)) == 256
     monkeypatch.setattr("psiprune.io.netcdf.MOST_UNPACKED", 1 << 18)
-    with pytest.raises(
-        pp.InputError, match=r"a\.h5: bits: the table unpacks to 524288 bytes, more"
-    ):
+    with pytest.raises(pp.InputError, match=r"a\.h5: bits: .*524288 bytes.* 262144"):
         pp.read_shots(path)
 
 
@@ -131,14 +127,12 @@ def test_arrays_are_checked_in_little_memory() -> None:
     assert peak < table.size
 
 
-def test_what_numpy_refuses_is_told(tmp_path: Path) -> None:
+def test_arrays_that_are_never_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([[0, None]], dtype=object), allow_pickle=True)
-    with pytest.raises(
-        pp.InputError, match="holds Python objects, which are never loaded; save nu"
-    ):
+    with pytest.raises(pp.InputError, match="Python objects"):
         pp.read_shots(tmp_path / "a.npy")
     (tmp_path / "b.npy").write_bytes(claim((1 << 16, 4)) + b"\0" * 900)
-    with pytest.raises(pp.InputError, match=r"claims an array of the shape \(65536, 4\), which is"):
+    with pytest.raises(pp.InputError, match=r"\(65536, 4\)"):
         pp.read_shots(tmp_path / "b.npy")
 
 
@@ -189,7 +183,7 @@ def test_files_of_psiprune_keep_their_own_way(tmp_path: Path) -> None:
     for form in (None, "netcdf", "hdf5"):
         again = pp.read_shots(path, form)
         assert (again.basis, again.provenance["lab"]) == ("X", 1)
-    with pytest.raises(pp.InputError, match="spin: means nothing to a file of psiprune"):
+    with pytest.raises(pp.InputError, match=r"spin: .*psiprune"):
         pp.read_shots(path, spin=True)
     write_dataset(tmp_path / "b.nc", xr.Dataset(), "mps")
     with pytest.raises(pp.InputError, match="expected a file of kind 'shots', found 'mps'"):

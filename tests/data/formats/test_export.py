@@ -87,9 +87,9 @@ def test_text_is_plain(tmp_path: Path) -> None:
 
 
 def test_shots_in_another_basis_stay(tmp_path: Path) -> None:
-    with pytest.raises(pp.InputError, match="in basis X, which the format text cannot tell"):
+    with pytest.raises(pp.InputError, match=r"basis X.* text "):
         pp.export_shots(pp.Shots(as_shots([[0, 1]]).bits, basis="X"), tmp_path / "a.txt", "text")
-    with pytest.raises(pp.InputError, match=r"shots can be written as text, .* 'netket'"):
+    with pytest.raises(pp.InputError, match=r"format: .*text, .*'netket'"):
         pp.export_shots(as_shots([[0, 1]]), tmp_path / "a.txt", "netket")
 
 

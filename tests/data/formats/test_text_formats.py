@@ -56,7 +56,7 @@ def test_the_provenance_says_it_all(tmp_path: Path) -> None:
 
 def test_columns_whose_numbers_fall_need_a_word(tmp_path: Path) -> None:
     text = "q2,q1,q0\n0,1,1\n1,0,0\n0,0,0\n"
-    with pytest.raises(pp.InputError, match="the columns q2, q1, q0, whose numbers do not rise"):
+    with pytest.raises(pp.InputError, match=r"q2, q1, q0.*--order listed"):
         read(tmp_path, text)
     np.testing.assert_array_equal(read(tmp_path, text, order="listed").bits, BITS)
     turned = read(tmp_path, text, order="reversed")
@@ -67,11 +67,11 @@ def test_columns_whose_numbers_fall_need_a_word(tmp_path: Path) -> None:
 def test_spins(tmp_path: Path) -> None:
     text = "+1 -1 -1\n-1 1 1.0\n1 1 +1\n"
     np.testing.assert_array_equal(read(tmp_path, text, spin=True).bits, BITS)
-    with pytest.raises(pp.InputError, match=r"line 1, column 1: .* FILE --spin` does"):
+    with pytest.raises(pp.InputError, match=r"line 1, column 1: .*found '\+1'.*--spin"):
         read(tmp_path, text)
-    with pytest.raises(pp.InputError, match=r"line 1, column 1: a spin must .*; leave out --spin"):
+    with pytest.raises(pp.InputError, match=r"line 1, column 1: .*found '0'.*--spin"):
         read(tmp_path, "0 1\n", spin=True)
-    with pytest.raises(pp.InputError, match=r"line 1, column 2: a spin must be .*, found 'nan'"):
+    with pytest.raises(pp.InputError, match=r"line 1, column 2: .*found 'nan'"):
         read(tmp_path, "1 nan\n", spin=True)
 
 
@@ -83,20 +83,20 @@ def test_lines_can_be_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("shot,q0,q1\n0,1,1\n1,0,0\n", "a column 'shot', which is no site; write the table again"),
-        ("q0,q1,Count\n0,1,1\n", "a column 'Count', which is no site"),
-        ("q0,q1\n0,1,1\n", "the header has 2 names, but the first shot has 3 values"),
-        (",0,1\n0,1,0\n", "no name, as of a row index that pandas writes"),
-        ("q0,q1\n", "holds comments only"),
-        ("q0,q1\n0,1\n1,x\n", "line 3, column 2: a bit must be 0 or 1, found 'x'"),
+        ("shot,q0,q1\n0,1,1\n1,0,0\n", "'shot'.*index=False"),
+        ("q0,q1,Count\n0,1,1\n", "'Count'"),
+        ("q0,q1\n0,1,1\n", "2 names.* 3 values"),
+        (",0,1\n0,1,0\n", "first column.*index=False"),
+        ("q0,q1\n", "only comments"),
+        ("q0,q1\n0,1\n1,x\n", "line 3, column 2: .*found 'x'"),
         ("nan,nan\n0,1\n", "line 1, column 1: .* found 'nan'"),
-        ("0,1\n0,1,1\n", "line 2 has 3 values, but line 1 has 2"),
+        ("0,1\n0,1,1\n", "line 2 has 3 .*line 1 has 2"),
         ("0,1,\n", "line 1, column 3: .* found ''"),
-        ("a b c\n\n", "holds comments only"),
-        (b"0 1\n\xe9 1\n", "must be UTF-8 text, found the byte 0xe9 at 4"),
-        (b"\x1f\x8b\x08 1", "packed by gzip"),
-        (" \n", "the file is empty"),
-        ("", "the file is empty"),
+        ("a b c\n\n", "only comments"),
+        (b"0 1\n\xe9 1\n", "UTF-8.* 0xe9 at 4"),
+        (b"\x1f\x8b\x08 1", "gzip"),
+        (" \n", "empty"),
+        ("", "empty"),
     ],
 )
 def test_bad_text(tmp_path: Path, text: str | bytes, words: str) -> None:
@@ -126,11 +126,11 @@ def test_truth_is_a_bit(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read(tmp_path, text).bits, BITS)
 
 
-def test_packed_files_are_told_whatever_their_name(tmp_path: Path) -> None:
+def test_compressed_files_are_recognised_whatever_their_name(tmp_path: Path) -> None:
     content = gzip.compress(b'{"01": 3}')
     assert b"\0" in content
     for form in (None, "text", "qiskit"):
-        with pytest.raises(pp.InputError, match=r"packed by gzip; unpack it first"):
+        with pytest.raises(pp.InputError, match="gunzip"):
             read(tmp_path, content, form)
 
 
@@ -153,7 +153,7 @@ def test_counts(tmp_path: Path, text: str) -> None:
         turned = read(tmp_path, text, form, order="reversed")
         np.testing.assert_array_equal(turned.bits, BITS[[0, 1, 1], ::-1])
     assert shots.provenance["bit_order"] == "site 0 is the first character of a bit string"
-    with pytest.raises(pp.InputError, match="do not tell which end is site 0; say --order listed"):
+    with pytest.raises(pp.InputError, match=r"site 0.*--order listed"):
         read(tmp_path, text)
 
 
@@ -164,18 +164,15 @@ def test_counts_of_one_site(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (
-            "01,10\n11,11\n",
-            "two strings of 0 and 1, which may be two registers or a bit string and",
-        ),
-        ("01,12\n11\n", "line 2: must be a bit string and its count such as 0101,12"),
-        ("01,12\n11,-1\n", "line 2: must be a bit string and its count .*, found '11 -1'"),
-        ("01,12\n11,1.5\n", "line 2: must be a bit string and its count"),
-        ("01,12\n11,007\n", "line 2: must be a bit string and its count"),
-        ("01,12\n11," + "9" * 5000 + "\n", "line 2: must be a bit string and its count"),
-        ("01,12\n01,2\n", "line 2: 01 stands twice; add its counts up"),
-        ("01,12\n011,2\n", "'011' has 3 bits, but '01' has 2"),
-        ("01,0\n11,20000000\n", "holds 20000000 shots of 2 sites, more than the"),
+        ("01,10\n11,11\n", "bitstring,count"),
+        ("01,12\n11\n", "line 2: .*found '11'"),
+        ("01,12\n11,-1\n", "line 2: .*found '11 -1'"),
+        ("01,12\n11,1.5\n", "line 2: .*found '11 1.5'"),
+        ("01,12\n11,007\n", "line 2: .*found '11 007'"),
+        ("01,12\n11," + "9" * 5000 + "\n", "line 2: .*found '11 999"),
+        ("01,12\n01,2\n", "line 2: 01 .*twice"),
+        ("01,12\n011,2\n", "'011' has 3 .*'01' has 2"),
+        ("01,0\n11,20000000\n", "20000000 shots of 2 sites"),
         ("bitstring,count\n01,0\n", "all counts are 0"),
     ],
 )
@@ -185,7 +182,7 @@ def test_bad_counts(tmp_path: Path, text: str, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-# ---- files whose lines are alike are read by another way, which must not show
+# ---- uniform lines are read in a faster way, with the same result
 
 
 def outcome(tmp_path: Path, content: bytes, **settings: Any) -> Any:
@@ -240,7 +237,7 @@ def test_both_ways_agree(
     content = (head + "".join(body)).encode()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         fast = outcome(Path(folder), content, skip=skip)
-        patch.setattr("psiprune.data.formats.text._alike", lambda *_: None)
+        patch.setattr("psiprune.data.formats.text._uniform_lines", lambda *_: None)
         assert outcome(Path(folder), content, skip=skip) == fast
 
 
@@ -258,7 +255,7 @@ def test_both_ways_agree(
 def test_plain_files_take_the_fast_way(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("psiprune.data.formats.text._PIECE", 2)
+    monkeypatch.setattr("psiprune.data.formats.text._CHUNK", 2)
     calls = []
 
     def parse(*given: Any) -> str:
@@ -296,12 +293,12 @@ def test_without_bases_all_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bases", "words"),
     [
-        ("Z Z Z\nZ Z Z\n", "has bases for 2 shots, but .* has 3 shots"),
-        ("Z Z\nZ Z\nZ Z\n", "line 1 has bases for 2 sites, but the shots have 3"),
-        ("Z Z Z\nZ z Z\nZ Z Z\n", "line 2, column 2: a basis must be a capital letter .* 'z'"),
-        ("Z Z Z\n0 1 1\nZ Z Z\n", "line 2, column 1: a basis must be .* found '0'"),
-        ("X Z Z\nX Z Z\nZ Z X\n", "none of the 3 shots was measured in Z on every site"),
-        ("", "the file is empty"),
+        ("Z Z Z\nZ Z Z\n", "2 shots.* 3 shots"),
+        ("Z Z\nZ Z\nZ Z\n", "line 1 .*2 sites.* have 3"),
+        ("Z Z Z\nZ z Z\nZ Z Z\n", "line 2, column 2: .*found 'z'"),
+        ("Z Z Z\n0 1 1\nZ Z Z\n", "line 2, column 1: .*found '0'"),
+        ("X Z Z\nX Z Z\nZ Z X\n", "none of the 3 shots"),
+        ("", "empty"),
     ],
 )
 def test_bases_that_do_not_fit(tmp_path: Path, bases: str, words: str) -> None:
@@ -315,9 +312,9 @@ def test_bases_that_do_not_fit(tmp_path: Path, bases: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("01\n012\n", "entry 1: must be a string of 0 and 1, found '012'"),
-        ("01\n\n01\n", "entry 1: must be a string of 0 and 1, found ''"),
-        ("01\n011\n", "'011' has 3 bits, but '01' has 2"),
+        ("01\n012\n", "entry 1: .*found '012'"),
+        ("01\n\n01\n", "entry 1: .*found ''"),
+        ("01\n011\n", "'011' has 3 .*'01' has 2"),
         ("0 1\n", "found '0 1'"),
     ],
 )

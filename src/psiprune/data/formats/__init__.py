@@ -1,8 +1,8 @@
 """Files of shots: a small module for each format, bytes in and bits [shot, site] out.
 
-Each reader takes a `File` and the `ReadSettings`, and gives a `Reading` in which column 0 is site 0
-and a line says what that is in the words of the format. Nothing here executes what a file holds,
-and no size that a header claims is believed before it is compared with the bytes that are there.
+Each reader takes a `SourceFile` and the `ReadSettings` and returns `ParsedShots`, in which column 0
+is site 0. No reader executes what a file contains, and a size that a header claims is compared with
+the bytes that are present before memory is allocated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import File, ParsedShots, as_bits
+from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits
 from psiprune.data.formats.braket import read_braket
 from psiprune.data.formats.cirq import read_cirq
 from psiprune.data.formats.hdf5 import read_hdf5
@@ -24,19 +24,14 @@ from psiprune.data.formats.settings import ReadSettings
 from psiprune.data.formats.stim import read_01, read_b8
 from psiprune.data.formats.text import read_qucumber, read_text
 
-#: A first line such as [0, 1, 1] with another behind it, which no JSON has.
+#: A first line such as [0, 1, 1] followed by another one, which is not JSON.
 _LIST = re.compile(rb"\[[01+\-., ]*\][ \t\r]*\n\s*\[")
 
 
 class Format(NamedTuple):
-    """How a format is read.
+    """A reader, and the settings it takes in addition to `order`."""
 
-    Attributes:
-        read: the reader.
-        settings: what it takes of `ReadSettings` beside `order`.
-    """
-
-    read: Callable[[File, ReadSettings], ParsedShots]
+    read: Callable[[SourceFile, ReadSettings], ParsedShots]
     settings: tuple[str, ...] = ()
 
 
@@ -57,83 +52,88 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def read_bits(file: File, name: str | None, settings: ReadSettings) -> tuple[str, ParsedShots]:
-    """The format's name and what the file holds; None takes the format that the content shows.
+def read_bits(
+    file: SourceFile, name: str | None, settings: ReadSettings
+) -> tuple[str, ParsedShots]:
+    """Return the format's name and what the file holds; None detects the format by content.
 
     Raises:
-        InputError: there is no such format, it does not take one of the settings, the content does
-            not show one format, or breaks its rules.
+        InputError: there is no such format, it does not take one of the settings, or the content
+            is ambiguous or breaks the format's rules.
     """
     if name is not None and name not in FORMATS:
         raise InputError(f"format: must be one of {', '.join(FORMATS)}, found {name!r}")
-    name = sniff(file) if name is None else name
+    name = detect_format(file) if name is None else name
     form = FORMATS[name]
     for setting in settings.model_fields_set - {"order", *form.settings}:
         takes = ", ".join(("order", *form.settings))
-        raise InputError(f"{setting}: means nothing to the format {name}, which takes {takes}")
+        raise InputError(f"{setting}: does not apply to the format {name}, which takes {takes}")
     if settings.order == "numbered" and name != "braket":
         raise InputError(
-            f"order: 'numbered' needs numbers of qubits, which only Braket's results have, and "
-            f"not {name}; take 'listed' or 'reversed'"
+            f"order: 'numbered' needs qubit numbers, which only Braket's results have, not {name}; "
+            "use 'listed' or 'reversed'"
         )
-    found = form.read(file, settings)
-    bits, order = as_bits(found.bits, str(file.path)), found.order
+    parsed = form.read(file, settings)
+    bits, order = as_bits(parsed.bits, file.place), parsed.order
     if settings.order == "reversed":
-        bits, order = as_bits(bits[:, ::-1], str(file.path)), f"reversed, without that {order}"
-    return name, ParsedShots(bits, order, found.dropped, found.notes)
+        bits, order = as_bits(bits[:, ::-1], file.place), f"reversed; as listed, {order}"
+    return name, ParsedShots(bits, order, parsed.dropped, parsed.notes)
 
 
-def sniff(file: File) -> str:
-    """The name of the format that a file's content (for Stim, its suffix) shows.
+def detect_format(file: SourceFile) -> str:
+    """Return the name of the format that a file's content (for Stim, its suffix) shows.
 
     Raises:
-        InputError: it may be of several formats that differ in the order of the bits.
+        InputError: it could be of several formats that differ in the order of the bits.
     """
     content, suffix = file.content, file.path.suffix.lower()
     if suffix in (".b8", ".01"):
         return f"stim-{suffix[1:]}"
-    if content.startswith(b"\x89HDF"):
-        return "hdf5"
-    if content.startswith(b"CDF"):
-        return "netcdf"
-    if content.startswith(b"\x93NUMPY"):
-        return "numpy"
+    for signature, name in (
+        (b"\x89HDF", "hdf5"),
+        (b"CDF", "netcdf"),
+        (b"\x93NUMPY", "numpy"),
+    ):
+        if content.startswith(signature):
+            return name
     if content.startswith(b"PK\x03\x04"):
         return "qiskit" if set(list_npz(file)) == {"array", "num_bits"} else "numpy"
     file.check_unpacked()
     if b"\0" in content[:4096]:
-        raise InputError(f"{file.path}: neither NetCDF, nor .npy or .npz, nor text")
+        raise InputError(
+            f"{file.path}: neither NetCDF, nor .npy or .npz, nor text; convert it to one of these"
+        )
     start = content[: 1 << 16].lstrip(b"\xef\xbb\xbf \t\r\n")
     if suffix != ".json" and _LIST.match(start):
         return "text"
     if suffix == ".json" or start[:1] in (b"{", b"["):
-        return _sniff_json(file.json, file)
+        return _detect_json(file.json, file)
     return "text"
 
 
-def _sniff_json(data: Any, file: File) -> str:
+def _detect_json(data: Any, file: SourceFile) -> str:
     if is_analog(data):
         return "quera"
     if isinstance(data, list) and data:
         outcomes = data
         data = data[0] if isinstance(data[0], dict) else {}
     else:
-        data = data if isinstance(data, dict) else {}  # of a number or text nothing can be told
+        data = data if isinstance(data, dict) else {}  # a number or text shows nothing
         outcomes = list(data)
-    for name, marks in (
+    for name, keys in (
         ("braket", {"braketSchemaHeader", "measuredQubits"}),
         ("cirq", {"cirq_type"}),
         ("qiskit", {"__type__", "backend_name"}),
         ("pulser", {"tagmap", "counter", "serialised_results"}),
     ):
-        if marks & set(data):
+        if keys & set(data):
             return name
     strings = [key for key in outcomes if isinstance(key, str)]
     if strings and all(key.startswith("0x") or " " in key for key in strings):
         return "qiskit"
     if strings and not "".join(strings).strip("01"):
         raise InputError(
-            f"{file.path}: bit strings do not tell which end is site 0; name the format they come "
+            f"{file.path}: bit strings do not show which end is site 0; name the format they come "
             "from: qiskit (site 0 is the last character), or braket or pulser (the first)"
         )
-    raise InputError(f"{file.path}: JSON of no format known here; name one of {', '.join(FORMATS)}")
+    raise InputError(f"{file.path}: JSON of an unknown format; name one of {', '.join(FORMATS)}")

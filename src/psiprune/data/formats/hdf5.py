@@ -1,38 +1,41 @@
-"""Shots in HDF5 and NetCDF files of any make: one table of numbers in them."""
+"""Shots in HDF5 and NetCDF files of any program: one two-dimensional table of numbers."""
 
 from __future__ import annotations
 
 import io
 import re
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import (
-    File,
-    ParsedShots,
-    as_bits,
-    bits_from_spins,
-    choose_one,
-    rising,
-)
+from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, choose_one, rising
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.netcdf import check_stored
 
-#: Words in the names of dimensions, without a plural s, that tell along which one a shot lies.
+#: Words in dimension names, without a plural s, that identify the dimension of sites or shots.
 _SITES = frozenset({"site", "qubit", "atom", "ion", "spin"})
 _SHOTS = frozenset({"shot", "repetition", "rep", "repeat", "sample", "trial", "realization"})
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
-def read_hdf5(file: File, settings: ReadSettings) -> ParsedShots:
-    """Bits of a dataset [shot, site] of HDF5 or NetCDF 4, or of a variable of NetCDF 3.
+class _Table(NamedTuple):
+    """A table of numbers; name and coordinate of its two dimensions, "" and None if missing."""
 
-    The one named by `key`, else `bits`, else the only table of numbers. Where dimensions have names
-    and the first is that of the sites, or the second that of the shots, the table is turned. Links
-    are not followed.
+    values: NDArray[Any]
+    dimensions: list[str]
+    coordinates: list[NDArray[Any] | None]
+
+
+def read_hdf5(file: SourceFile, settings: ReadSettings) -> ParsedShots:
+    """Read a dataset [shot, site] of HDF5 or NetCDF 4, or a variable of NetCDF 3.
+
+    The one named by `key`, else `bits`, else the only table of numbers. If dimensions have names
+    and the first is that of the sites, or the second that of the shots, the table is transposed.
+    Links are not followed.
 
     Raises:
         InputError: the file is damaged, has no such table, or it holds anything but bits (with
@@ -47,43 +50,30 @@ def read_hdf5(file: File, settings: ReadSettings) -> ParsedShots:
     if not tables:
         raise InputError(f"{file.path}: has no table of numbers of two dimensions [shot, site]")
     wanted = settings.key or (("bits",) if "bits" in tables else ())
-    name = choose_one(list(tables), wanted, "table", str(file.path))
+    name = choose_one(list(tables), wanted, "table", file.place)
     try:
         table = tables[name]()
     except InputError as error:
         raise InputError(f"{file.path}: {name}: {error}") from None
     except Exception as error:
         raise _damaged(file, error) from None
-    if settings.order is None and table.names is not None and not rising(table.names):
-        names = ", ".join(map(str, table.names[:20].tolist()))[:80]
+    first, second = map(_meaning, table.dimensions)
+    transposed = first != second and (first == "site" or second == "shot")
+    sites = table.dimensions[0 if transposed else 1]
+    coordinate = table.coordinates[0 if transposed else 1]
+    if settings.order is None and coordinate is not None and not rising(coordinate):
+        names = ", ".join(map(str, coordinate[:20].tolist()))[:80]
         raise InputError(
-            f"{file.path}: {name}: the coordinate '{table.sites}' names the sites {names}, which "
-            "do not rise; say which column is site 0 by --order listed or --order reversed"
+            f"{file.path}: {name}: the coordinate '{sites}' names the sites {names}, which do not "
+            "rise; say which column is site 0 by --order listed or --order reversed"
         )
-    convert = bits_from_spins if settings.spin else as_bits
-    bits = convert(table.values, str(file.path))
-    order = f"site 0 is the first along the dimension '{table.sites}'" if table.sites else ""
+    bits = as_bits(table.values.T if transposed else table.values, file.place, settings.spin)
+    order = f"site 0 is the first along the dimension '{sites}'" if sites else ""
     return ParsedShots(bits, order or "site 0 is column 0", notes={"dataset": name})
 
 
-class _Table:
-    """A table [shot, site], what the file calls its sites, and how their coordinate names them."""
-
-    def __init__(
-        self,
-        values: NDArray[Any],
-        dimensions: list[str],
-        coordinates: list[NDArray[Any] | None],
-    ) -> None:
-        first, second = map(_meaning, dimensions)
-        turned = first != second and (first == "site" or second == "shot")
-        self.values = values.T if turned else values
-        self.sites = dimensions[0 if turned else 1]
-        self.names = coordinates[0 if turned else 1]
-
-
 def _meaning(dimension: str) -> str:
-    """What a dimension runs over by its name: "site", "shot", or "" if that tells nothing."""
+    """Return what a dimension's name says it runs over: "site", "shot", or "" if unclear."""
     words = {word.lower().removesuffix("s") for word in _WORD.findall(dimension)}
     sites, shots = bool(words & _SITES), bool(words & _SHOTS)
     if sites == shots:
@@ -91,20 +81,19 @@ def _meaning(dimension: str) -> str:
     return "site" if sites else "shot"
 
 
-def _hdf5_tables(content: bytes) -> dict[str, Any]:
-    """Name -> a function that reads it, for each table of numbers."""
+def _hdf5_tables(content: bytes) -> dict[str, Callable[[], _Table]]:
+    """Return a function that reads it, for the name of each table of numbers."""
     import h5py
 
-    found = {}
+    tables: dict[str, Callable[[], _Table]] = {}
     opened = h5py.File(io.BytesIO(content), "r")
 
     def visit(name: str, item: Any) -> None:
-        table = isinstance(item, h5py.Dataset) and item.ndim == 2 and item.dtype.kind in "biuf"
-        if table:
-            found[name] = lambda: _read_hdf5(item)
+        if isinstance(item, h5py.Dataset) and item.ndim == 2 and item.dtype.kind in "biuf":
+            tables[name] = partial(_read_hdf5, item)
 
     opened.visititems(visit)
-    return found
+    return tables
 
 
 def _read_hdf5(item: Any) -> _Table:
@@ -118,7 +107,7 @@ def _read_hdf5(item: Any) -> _Table:
 
 
 def _dimension(item: Any, axis: int) -> str:
-    """The name of a dimension: its label, or that of the scale which NetCDF 4 attaches."""
+    """Return a dimension's name: its label, or that of the scale which NetCDF 4 attaches."""
     dimension = item.dims[axis]
     if dimension.label:
         return str(dimension.label)
@@ -126,7 +115,7 @@ def _dimension(item: Any, axis: int) -> str:
 
 
 def _coordinate(item: Any, axis: int) -> NDArray[Any] | None:
-    """The values of the scale of a dimension; None where it has none, or they were not written."""
+    """Return the values of a dimension's scale; None if it has none, or they were not written."""
     dimension = item.dims[axis]
     scale = dimension[0] if len(dimension) else None
     if scale is None or scale.shape != item.shape[axis : axis + 1]:
@@ -138,8 +127,8 @@ def _coordinate(item: Any, axis: int) -> NDArray[Any] | None:
 
 
 def _names(values: NDArray[Any]) -> NDArray[Any] | None:
-    """Numbers as they are, and text as str; None of anything else."""
-    if values.dtype.kind == "S" and values.ndim == 2:  # NetCDF 3 keeps text by the character
+    """Return numbers as they are, and text as str; None for anything else."""
+    if values.dtype.kind == "S" and values.ndim == 2:  # NetCDF 3 stores text as characters
         values = np.array([b"".join(row) for row in values])
     if values.dtype.kind in "SO":
         texts = [
@@ -150,7 +139,7 @@ def _names(values: NDArray[Any]) -> NDArray[Any] | None:
     return values if values.ndim == 1 and values.dtype.kind in "iufU" else None
 
 
-def _netcdf3_tables(content: bytes) -> dict[str, Any]:
+def _netcdf3_tables(content: bytes) -> dict[str, Callable[[], _Table]]:
     from scipy.io import netcdf_file
 
     opened = netcdf_file(io.BytesIO(content), "r", mmap=False)
@@ -162,13 +151,13 @@ def _netcdf3_tables(content: bytes) -> dict[str, Any]:
         return _Table(np.array(variable[:]), dimensions, coordinates)
 
     return {
-        name: lambda variable=variable: read(variable)
+        name: partial(read, variable)
         for name, variable in opened.variables.items()
         if len(variable.shape) == 2 and variable.data.dtype.kind in "biuf"
     }
 
 
-def _damaged(file: File, error: Exception) -> InputError:
+def _damaged(file: SourceFile, error: Exception) -> InputError:
     why = str(error) if isinstance(error, ValueError) else type(error).__name__
     return InputError(
         f"{file.path}: not HDF5 or NetCDF, truncated, or damaged ({' '.join(why.split())[:80]})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from typing import IO, Any
@@ -11,41 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError, PsipruneError
-from psiprune.data.formats.base import File, ParsedShots, as_bits, bits_from_spins, choose_one
+from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, choose_one, refuse_key
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.netcdf import MOST_UNPACKED
 
 ORDER = "site 0 is column 0"
 
 
-def read_numpy(file: File, settings: ReadSettings) -> ParsedShots:
-    """Bits of an array [shot, site]: of an .npz the one named, else `bits`, else the only one.
+def read_numpy(file: SourceFile, settings: ReadSettings) -> ParsedShots:
+    """Read an array [shot, site]: of an .npz the one named, else `bits`, else the only one.
 
     Raises:
-        InputError: the file is damaged, holds objects or claims more than it holds; there is no
-            such array, or it is not a table of bits (with `spin`, of +1 and -1).
+        InputError: the file is damaged, holds Python objects or claims more than it holds; there
+            is no such array, or it is not a table of bits (with `spin`, of +1 and -1).
     """
     notes = {}
     if file.content.startswith(b"PK"):
         arrays = list_npz(file)
         wanted = settings.key or (("bits",) if "bits" in arrays else ())
-        if not wanted and len(arrays) != 1:
-            raise InputError(
-                f"{file.path}: needs one array, or one named 'bits'; found "
-                f"{str(arrays)[:200]}; choose by --key (key=...)"
-            )
-        name = choose_one(list(arrays), wanted, "array", str(file.path))
+        name = choose_one(list(arrays), wanted, "array", file.place)
         array, notes["array"] = load_npz(file, name), name
     else:
-        if settings.key:
-            raise InputError(f"{file.path}: key: a .npy file has one array without a name")
+        refuse_key(settings.key, "a .npy file", file.place)
         array = load_npy(file)
-    convert = bits_from_spins if settings.spin else as_bits
-    return ParsedShots(convert(array, str(file.path)), ORDER, notes=notes)
+    return ParsedShots(as_bits(array, file.place, settings.spin), ORDER, notes=notes)
 
 
-def list_npz(file: File) -> list[str]:
-    """The names of the arrays in an .npz file."""
+def list_npz(file: SourceFile) -> list[str]:
+    """Return the names of the arrays in an .npz file."""
     try:
         with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
@@ -53,16 +47,16 @@ def list_npz(file: File) -> list[str]:
         raise _damaged(file, error) from None
 
 
-def load_npz(file: File, name: str) -> NDArray[Any]:
-    """One array of an .npz file."""
+def load_npz(file: SourceFile, name: str) -> NDArray[Any]:
+    """Return one array of an .npz file."""
     try:
         with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
             entry = archive.getinfo(f"{name}.npy")
             if entry.file_size > MOST_UNPACKED:
                 raise _RefusedError(
                     f"the array {name[:60]!r} unpacks to {entry.file_size} bytes, more than the "
-                    f"{MOST_UNPACKED} that fit in memory here; save its bits as uint8 (array.astype"
-                    "('u1')), or a random part of the shots"
+                    f"limit of {MOST_UNPACKED}; save its bits as uint8 (array.astype('u1')), or a "
+                    "random subset of the shots"
                 )
             with archive.open(entry) as stream:
                 return _load(stream, entry.file_size)
@@ -70,8 +64,8 @@ def load_npz(file: File, name: str) -> NDArray[Any]:
         raise _damaged(file, error) from None
 
 
-def load_npy(file: File) -> NDArray[Any]:
-    """The array of an .npy file."""
+def load_npy(file: SourceFile) -> NDArray[Any]:
+    """Return the array of an .npy file."""
     try:
         return _load(io.BytesIO(file.content), len(file.content))
     except Exception as error:
@@ -79,14 +73,14 @@ def load_npy(file: File) -> NDArray[Any]:
 
 
 def write_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Named arrays as an .npz file, packed."""
+    """Return named arrays as a compressed .npz file."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()
 
 
 def _load(stream: IO[bytes], size: int) -> NDArray[Any]:
-    """An array of `size` bytes with its header, which is believed only where it fits the size."""
+    """Return an array from `size` bytes with a header, checked before memory is allocated."""
     major, _ = np.lib.format.read_magic(stream)
     if major == 1:
         header = np.lib.format.read_array_header_1_0(stream)
@@ -95,9 +89,7 @@ def _load(stream: IO[bytes], size: int) -> NDArray[Any]:
     shape, fortran, dtype = header
     if dtype.hasobject:
         raise _RefusedError("holds Python objects, which are never loaded; save numbers 0 and 1")
-    count = 1
-    for length in shape:
-        count *= length
+    count = math.prod(shape)
     if min(shape, default=0) < 0 or count * dtype.itemsize > size:
         raise _RefusedError(
             f"its header claims an array of the shape {str(shape)[:60]}, which is more than the "
@@ -109,10 +101,10 @@ def _load(stream: IO[bytes], size: int) -> NDArray[Any]:
 
 
 class _RefusedError(PsipruneError, ValueError):
-    """What is wrong with an array, in words of ours."""
+    """Our own complaint about an array, whose message `_damaged` shows as it is."""
 
 
-def _damaged(file: File, error: Exception) -> InputError:
+def _damaged(file: SourceFile, error: Exception) -> InputError:
     if isinstance(error, _RefusedError):
         return InputError(f"{file.path}: {error}")
     return InputError(

@@ -11,26 +11,26 @@ from psiprune.core.settings import Settings
 
 
 class ReadSettings(Settings):
-    """What a file of shots does not say itself. Each format takes some of these."""
+    """What a file of shots does not say itself; each format takes some of these settings."""
 
     qubits: int | None = Field(
-        None, ge=1, le=100_000, description="number of sites, where the file does not tell it"
+        None, ge=1, le=100_000, description="number of sites, if the file does not give it"
     )
     key: tuple[str, ...] = Field(
         (),
         description="array, dataset, register, measurement key, experiment or task to read; "
-        "several of a circuit are joined in the order given, '*' stands for any characters",
+        "several of a circuit are joined in the order given, '*' matches any characters",
     )
     bases: Path | None = Field(
-        None, description="QuCumber's file of bases; only shots measured in Z everywhere are kept"
+        None, description="QuCumber's file of bases; only shots with Z on every site are used"
     )
-    spin: bool = Field(False, description="values are +1 and -1 and not bits; +1 is bit 0")
+    spin: bool = Field(False, description="the values are +1 (bit 0) and -1 (bit 1)")
     on_missing: Literal["drop", "refuse"] = Field(
         "drop", description="what to do with shots that lack atoms or failed"
     )
     order: Literal["listed", "reversed", "numbered"] | None = Field(
         None,
-        description="which column is site 0: as the format lists them, the other way round, or "
-        "by the qubits' numbers (Braket)",
+        description="which column is site 0: first as the format lists them, last, or by qubit "
+        "number (Braket)",
     )
-    skip: int = Field(0, ge=0, description="lines of text to skip before anything is read")
+    skip: int = Field(0, ge=0, description="lines to skip at the top of a text file")

@@ -28,17 +28,15 @@ _MODELS = {"dense": "dense", "forbidden": "clusters forbidden", "control": "othe
 
 
 def plot_broken(ablation: xr.Dataset) -> Figure:
-    """Five error measures against the share broken of a pruned mask, one column a field."""
+    """Draw five error measures against the broken share of a pruned mask, a column per field."""
     labels = [label for _, label in BIASES]
     figure, axes = measure_grid(ablation, labels, "clusters broken (%)", size=(3.6, 11.0))
     percent = 100 * ablation["share"].values
     for column, field in enumerate(ablation["field"].values):
         for ax, (name, _) in zip(axes[:, column], BIASES, strict=True):
             for start, (color, line, label) in _STARTS.items():
-                here = ablation[f"broken_{name}"].sel(field=field, start=start)
-                draw_band(
-                    ax, percent, here, line, alpha=0.13, ms=3.5, lw=1.2, color=color, label=label
-                )
+                values = ablation[f"broken_{name}"].sel(field=field, start=start)
+                draw_band(ax, percent, values, line, color=color, label=label)
             dense = ablation[f"forbidden_{name}"].sel(field=field, model="dense").median()
             ax.axhline(float(dense), ls=":", lw=1.0, color=GREY, label="dense RBM, no mask")
             log_grid(ax)
@@ -47,7 +45,7 @@ def plot_broken(ablation: xr.Dataset) -> Figure:
 
 
 def plot_forbidden(ablation: xr.Dataset) -> Figure:
-    """Where clusters are that were forbidden, one row a field.
+    """Draw where clusters form if the original ones are forbidden, a row per field.
 
     From the left: the weights of the first seed's dense RBM and of the one trained without its
     clusters; how far the strongest window of each unit has moved, over all seeds; KL by seed.
@@ -57,10 +55,10 @@ def plot_forbidden(ablation: xr.Dataset) -> Figure:
     axes = figure.subplots(len(fields), 4, squeeze=False)
     width = int(ablation.attrs["width"])
     for row, field in enumerate(fields):
-        here = ablation.sel(field=field)
-        scale = float(np.abs(here["weights"].isel(seed=0)).max())
+        phase = ablation.sel(field=field)
+        scale = float(np.abs(phase["weights"].isel(seed=0)).max())
         for ax, model in zip(axes[row, :2], ("dense", "forbidden"), strict=True):
-            one = here.sel(model=model).isel(seed=0)
+            one = phase.sel(model=model).isel(seed=0)
             first, found = one["first_site"].values, one["found"].values
             image = draw_weights(ax, one["weights"].values, one["mask"].values, scale)
             outline_clusters(ax, first, found, width)
@@ -68,8 +66,8 @@ def plot_forbidden(ablation: xr.Dataset) -> Figure:
             ax.set_xlabel("site")
         axes[row, 0].set_ylabel(f"{field_label(ablation, field)}\nhidden unit")
         figure.colorbar(image, ax=axes[row, 1], label="weight")
-        _shifts(axes[row, 2], here)
-        _by_seed(axes[row, 3], here)
+        _shifts(axes[row, 2], phase)
+        _by_seed(axes[row, 3], phase)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The figure of error against number of weights; medians and bands, no more."""
+"""The figure of error against number of weights."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ from psiprune.reporting.figures import (
 )
 from psiprune.reporting.labels import field_label, method_title
 
-#: Colour, line, marker and width of each method; of others there are numbers alone, as more lines
-#: could not be told apart.
+#: Colour, line, marker and line width of each method in the figure; more would not be legible.
 _METHODS = {
     "magnitude-cd": (BLACK, "-", "s", 1.8),
     "magnitude": (YELLOW, "-", "v", 1.2),
@@ -42,7 +41,7 @@ _METHODS = {
     "cluster-rewired": (GREEN, "", "*", 1.2),
     "random-rewired": (GREY, "", "P", 1.2),
 }
-#: From few to many hidden units of other RBMs: light to dark, and none lost on white.
+#: Colours of RBMs of other widths, from few to many hidden units.
 _WIDTHS = matplotlib.colormaps["RdPu"]
 _MEASURES = (
     ("kl", KL),
@@ -51,23 +50,22 @@ _MEASURES = (
 
 
 def plot_frontier(frontier: xr.Dataset) -> Figure:
-    """KL and bias of <|m|>, by sums over all states, against the number of weights; a row a field.
+    """Draw KL and bias of <|m|>, by sums over all states, against the weights; a row per field.
 
     Lines are medians over seeds, bands 16 to 84 % of the seeds of "surgeon" and the paper's method.
-    Red diamonds are MPS, against their free parameters. Dashed grey lines are what a fit of the
-    right model to so many shots misses on average; the vertical line is where a graph of all units
-    must fall apart. The markers of RBMs with another number of hidden units are that number. The
-    dotted orange line is the bias at which mROE, the bias and a confidence interval of the draws,
-    is at the limit. Biases below 3e-4 are chance and not shown. "magnitude-by-unit" and
-    "damage-alone" are left to the tables (`frontier_text`, `frontier_table`).
+    Red diamonds are MPS, against their free parameters. Dashed grey lines are the mean errors of
+    fits of the right model to so many shots; below the vertical line the units cannot all be
+    connected. The markers of RBMs with another number of hidden units are that number. The dotted
+    orange line is the bias at which mROE, the bias and a confidence interval of the draws, reaches
+    the limit. Biases below 3e-4 are due to chance and not shown. "magnitude-by-unit" and
+    "damage-alone" are only in the table.
     """
     fields = frontier["field"].values
     figure = Figure(figsize=(13.0, 1.6 + 4.6 * len(fields)), layout="constrained")
     axes = figure.subplots(len(fields), len(_MEASURES), sharex=True, squeeze=False)
     for row, field in enumerate(fields):
-        here = frontier.sel(field=field)
         for ax, (name, title) in zip(axes[row], _MEASURES, strict=True):
-            _draw(ax, here, name)
+            _draw(ax, frontier.sel(field=field), name)
             ax.set_ylabel(title)
             ax.set_title(field_label(frontier, field), fontsize="medium")
     for ax in axes[-1]:
@@ -76,9 +74,9 @@ def plot_frontier(frontier: xr.Dataset) -> Figure:
     return figure
 
 
-def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
-    widths = sorted(u for method in here["variant"].values if (u := _units(method)) is not None)
-    for method in here["variant"].values:
+def _draw(ax: Axes, frontier: xr.Dataset, name: str) -> None:
+    widths = sorted(u for method in frontier["variant"].values if (u := _units(method)) is not None)
+    for method in frontier["variant"].values:
         units = _units(method)
         if method in _METHODS:
             color, line, marker, width = _METHODS[method]
@@ -87,73 +85,77 @@ def _draw(ax: Axes, here: xr.Dataset, name: str) -> None:
             line, marker, width = "-", f"${units}$", 1.2
         else:
             continue
-        values = here[name].sel(variant=method).dropna("count", how="all")
+        values = frontier[name].sel(variant=method).dropna("count", how="all")
         if not values.size:
             continue
-        low, middle, high = (each.values for each in band(values))
+        low, middle, high = (quantile.values for quantile in band(values))
         count = values["count"].values
         large = marker in "*P" or len(marker) > 1
         style: dict[str, Any] = {"linestyle": line, "marker": marker, "ms": 9 if large else 4}
         if units is not None:
             style["mew"] = 0.4
-            if count.size > 4:  # numbers in turns: side by side they would hide each other
+            if count.size > 4:  # neighbouring numbers would overlap
                 style["markevery"] = (widths.index(units) % 4, 4)
         ax.plot(count, middle, color=color, lw=width, label=method_title(method), **style)
         if method in ("surgeon", "magnitude-cd"):
             ax.fill_between(count, low, high, color=color, alpha=0.18, lw=0)
     ax.plot(
-        here["mps_parameters"],
-        here[f"mps_{name}"],
+        frontier["mps_parameters"],
+        frontier[f"mps_{name}"],
         "D-",
         ms=8,
         lw=1.0,
         color=ORANGE,
         mfc="none",
         mew=1.8,
-        label="MPS, bond dimension " + ", ".join(map(str, here["bond"].values)),
+        label="MPS, bond dimension " + ", ".join(map(str, frontier["bond"].values)),
     )
-    _floors(ax, here, name)
+    _floors(ax, frontier, name)
 
 
-def _floors(ax: Axes, here: xr.Dataset, name: str) -> None:
-    floor = here[f"{name}_floor"].broadcast_like(here["count"])
-    ax.plot(here["count"], floor, "--", lw=1.0, color=GREY, label="floor by the number of shots")
-    tree = here.attrs["sites"] + here.attrs["hidden"] - 1
+def _floors(ax: Axes, frontier: xr.Dataset, name: str) -> None:
+    floor = frontier[f"{name}_floor"].broadcast_like(frontier["count"])
+    ax.plot(
+        frontier["count"], floor, "--", lw=1.0, color=GREY, label="floor by the number of shots"
+    )
+    tree = frontier.attrs["sites"] + frontier.attrs["hidden"] - 1
     title = f"{tree} weights connect all {tree + 1} units"
     ax.axvline(tree, ls=":", lw=1.0, color=BLACK, label=title)
     if name != "kl":
-        _limit(ax, here)
+        _limit(ax, frontier)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks([10 * 2**k for k in range(12)])
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
-    values = here[name].median("seed").values
-    known = values[np.isfinite(values) & (values > 0)]
-    # A bias near 0 is chance: it crosses 0 somewhere.
-    low, high = max(known.min(), 3e-4), min(4.0, 2 * known.max())
+    values = frontier[name].median("seed").values
+    positive = values[np.isfinite(values) & (values > 0)]
+    # A bias near 0 is due to chance: it crosses 0 somewhere.
+    low, high = max(positive.min(), 3e-4), min(4.0, 2 * positive.max())
     if name == "kl":
-        inside = here["mps_parameters"].values <= 1.1 * here["count"].values.max()
-        mps = here["mps_kl"].values[inside]
-        low = min(known.min(), float(floor.min()), mps[mps > 0].min(initial=np.inf))
+        inside = frontier["mps_parameters"].values <= 1.1 * frontier["count"].values.max()
+        mps = frontier["mps_kl"].values[inside]
+        low = min(positive.min(), float(floor.min()), mps[mps > 0].min(initial=np.inf))
         high = max(high, 2 * mps.max(where=np.isfinite(mps), initial=0.0))
     ax.set_ylim(low / 1.5, high)
-    counts = here["count"].values
+    counts = frontier["count"].values
     ax.set_xlim(0.9 * counts.min(), 1.1 * counts.max())
     faint_grid(ax)
 
 
-def _limit(ax: Axes, here: xr.Dataset) -> None:
-    """The bias at which mROE is at the limit, where the draws leave room for any."""
+def _limit(ax: Axes, frontier: xr.Dataset) -> None:
+    """Draw the bias at which mROE reaches the limit, unless the draws alone exceed it."""
     # mROE adds the same confidence interval of the draws to every bias.
-    draws = float((here["mps_abs_magnetization_roe"] - here["mps_abs_magnetization_bias"]).median())
-    limit = here.attrs["limit"]
+    draws = float(
+        (frontier["mps_abs_magnetization_roe"] - frontier["mps_abs_magnetization_bias"]).median()
+    )
+    limit = frontier.attrs["limit"]
     if limit > draws:
         title = f"mROE = {limit:.2g}, of that {draws:.2g} by the draws"
         ax.axhline(limit - draws, ls=":", lw=1.4, color=ORANGE, label=title)
 
 
 def _units(method: str) -> int | None:
-    """Hidden units of RBMs of another width; None for all other methods."""
+    """Return the hidden units of a method of another width; None for all other methods."""
     last = method.rpartition("-")[2]
     return int(last) if last.isdigit() else None

@@ -19,7 +19,7 @@ from psiprune.reporting.figures import (
     measure_grid,
 )
 
-#: Colour, line and meaning of each variant; lines for those without colour.
+#: Colour, line and label of each variant; lines differ where colours look alike.
 _VARIANTS = {
     "dense": (BLACK, "-", "dense"),
     "pruned": (BLUE, "-", "pruned: dense, then pruned and fine-tuned"),
@@ -31,26 +31,23 @@ _VARIANTS = {
 
 
 def plot_sparse(sparse: xr.Dataset) -> Figure:
-    """The paper's Fig. 5: five error measures by epoch for each variant, one column a field.
+    """Draw the paper's Fig. 5: five error measures by epoch for each variant, a column per field.
 
     Lines are medians over seeds, bands hold 16 to 84 % of the seeds. The untrained RBM, at epoch 0,
-    is not shown. "pruned" begins where the dense RBM's training ends; a thin line draws the level
-    of its last value, to be compared with.
+    is not shown. "pruned" begins where the dense RBM's training ends; a thin line marks its last
+    value for comparison.
     """
     figure, axes = measure_grid(sparse, [label for _, label in BIASES], "epochs", size=(3.6, 11.0))
     for column, field in enumerate(sparse["field"].values):
         for ax, (name, _) in zip(axes[:, column], BIASES, strict=True):
             for variant, (color, line, label) in _VARIANTS.items():
-                here = sparse[f"history_{name}"].sel(field=field, variant=variant)
-                curve = here.dropna("epoch").sel(epoch=slice(1, None))
+                history = sparse[f"history_{name}"].sel(field=field, variant=variant)
+                curve = history.dropna("epoch").sel(epoch=slice(1, None))
                 if variant == "pruned":
                     last = sparse[name].sel(field=field, variant=variant).median()
                     ax.axhline(float(last), lw=0.7, color=color)
                     curve = curve.sel(epoch=slice(sparse.attrs["train_epochs"], None))
-                epochs = curve["epoch"].values
-                draw_band(
-                    ax, epochs, curve, line, alpha=0.13, ms=3.5, lw=1.2, color=color, label=label
-                )
+                draw_band(ax, curve["epoch"].values, curve, line, color=color, label=label)
             log_grid(ax)
     legend_below(figure, axes[0, 0], columns=2)
     return figure

@@ -29,7 +29,7 @@ _MEASURES = (
     ("abs_magnetization_roe", "mROE"),
     ("correlation_mse", CORRELATION),
 )
-#: What a measure from samples would be by sums over all states, in studies of up to 20 sites.
+#: The same by sums over all states, in studies of up to 20 sites.
 _EXACT = {
     "energy_roe": "energy_bias_exact",
     "abs_magnetization_roe": "abs_magnetization_bias_exact",
@@ -38,9 +38,10 @@ _EXACT = {
 
 
 def disconnected_at(study: xr.Dataset) -> float | None:
-    """Fraction pruned at the first level with fewer than the N + N_h - 1 weights of a tree, if any.
+    """Return the fraction pruned at the first level with fewer than N + N_h - 1 weights, if any.
 
-    85 % for the paper's 18 x 9 and 10 % a step: there the graph falls apart whatever is pruned.
+    With fewer weights than a tree has, no graph connects all units: 85 % for the paper's 18 x 9
+    and 10 % a step.
     """
     first = study.isel(field=0, seed=0)
     too_few = first["weights_kept"].values < study.attrs["sites"] + study.attrs["hidden"] - 1
@@ -48,12 +49,18 @@ def disconnected_at(study: xr.Dataset) -> float | None:
 
 
 def plot_study(study: xr.Dataset) -> Figure:
-    """The paper's Fig. 2: five error measures against the fraction pruned, one column a field.
+    """Draw the paper's Fig. 2: five error measures against the fraction pruned, a column per field.
 
     Points are medians over seeds as the paper measures them (from samples, with the confidence
-    interval in eROE and mROE), the band holds 16 to 84 % of the seeds, thin lines are the same
-    measures without sampling, dashed lines what a perfect model would show of the sampled ones, so
-    that thin lines may lie below.
+    interval in eROE and mROE), the band holds 16 to 84 % of the seeds. Thin lines are the same
+    measures by sums over all states. Dashed lines are the floors of the sampled measures, their
+    values for a perfect model; thin lines may lie below.
+
+    Args:
+        study: the dataset of `run_study`, study.nc.
+
+    Returns:
+        A figure; `figure.savefig("study.png")` writes it.
     """
     labels = [label for _, label in _MEASURES]
     figure, axes = measure_grid(study, labels, PRUNED, size=(3.4, 10.0))
@@ -70,7 +77,7 @@ def plot_study(study: xr.Dataset) -> Figure:
 
 
 def _draw_measure(ax: Axes, study: xr.Dataset, pruned: NDArray[np.float64], name: str) -> None:
-    low, middle, high = (each.values for each in band(study[name]))
+    low, middle, high = (quantile.values for quantile in band(study[name]))
     seeds = study.sizes["seed"]
     label = "measured as in the paper" + (f", median of {seeds} seeds" if seeds > 1 else "")
     ax.plot(pruned, middle, "o-", ms=3.5, lw=1.2, color=BLUE, label=label)

@@ -1,14 +1,15 @@
-"""What a claim is and what is found about it: the nouns of this package."""
+"""Claims and findings: the data types of this package."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, SupportsFloat
+from typing import NamedTuple
 
 import xarray as xr
 
 from psiprune.core.exceptions import PsipruneError
+from psiprune.reporting.traced import Number
 
 #: Datasets by name, as `psiprune paper` makes them: "study", "sparse", "size-50", ...
 Datasets = Mapping[str, xr.Dataset]
@@ -16,43 +17,32 @@ HOLDS = "holds"
 IN_PART = "holds in part"
 FAILS = "does not hold"
 UNDECIDED = "cannot be decided with this data"
-#: All verdicts, from the best for the paper on.
+#: All verdicts, the best for the paper first.
 VERDICTS = (HOLDS, IN_PART, FAILS, UNDECIDED)
 
 
 class InsufficientDataError(PsipruneError):
-    """The data cannot decide a claim; told in one line with what it would take."""
-
-
-class Number(NamedTuple):
-    """A number with the way back to the data.
-
-    Attributes:
-        value: the number; infinite or NaN where there is none.
-        how: how it is made from the variables.
-        variables: what it is made from, as "dataset/variable", or "dataset/@attribute".
-    """
-
-    value: float
-    how: str
-    variables: tuple[str, ...]
+    """The data cannot decide a claim; the message says in one line what is missing."""
 
 
 class Finding(NamedTuple):
-    """What the data says of a claim.
+    """What the data says about a claim.
 
     Attributes:
         verdict: one of `VERDICTS`.
         measured: one or two sentences with the numbers, or why the data cannot decide.
         numbers: every number behind the verdict, by name.
-        seeds: number of seeds that it rests on, the fewest where datasets differ; 1 for a training
-            set or an exact state, 0 if the data was not looked at.
+        seeds: number of seeds behind the verdict, the smallest where datasets differ; 1 for a
+            training set or an exact state, 0 if the data was not used.
     """
 
     verdict: str
     measured: str
     numbers: Mapping[str, Number]
     seeds: int
+
+
+Judge = Callable[[Datasets], Finding]
 
 
 @dataclass(frozen=True)
@@ -62,10 +52,10 @@ class Claim:
     Attributes:
         key: its short name.
         section: where the paper says it.
-        statement: what it says, in our words.
-        rule: the test that decides, in words.
-        needs: the datasets of the test; "size-*" stands for at least one such.
-        judge: the test. It may raise `Undecided`.
+        statement: what the paper says, in our words.
+        rule: the decision rule in words.
+        needs: the datasets that the rule uses; "size-*" stands for at least one such dataset.
+        judge: applies the rule. It may raise `InsufficientDataError`.
     """
 
     key: str
@@ -73,11 +63,11 @@ class Claim:
     statement: str
     rule: str
     needs: tuple[str, ...]
-    judge: Callable[[Datasets], Finding]
+    judge: Judge
 
 
 def verdict_of(tests: Iterable[bool]) -> str:
-    """Of tests that weigh the same: all passed, holds; half or more, in part; fewer, not."""
+    """Verdict of tests of equal weight: holds if all pass, in part if at least half do."""
     passed = list(tests)
     if all(passed):
         return HOLDS
@@ -85,19 +75,19 @@ def verdict_of(tests: Iterable[bool]) -> str:
 
 
 def verdict_on(main: bool, sides: Iterable[bool]) -> str:
-    """Of a main statement with sides to it: without the main one no side saves a claim."""
+    """Verdict of a main statement and secondary ones, which cannot save it if it fails."""
     if not main:
         return FAILS
     return HOLDS if all(sides) else IN_PART
 
 
-def number(value: SupportsFloat, how: str, *variables: str) -> Number:
-    """A number made from variables named as "dataset/variable"."""
-    return Number(float(value), how, variables)
+def graded(value: float, holds: float, in_part: float) -> str:
+    """Verdict of a number by the least values at which the claim holds, and holds in part."""
+    return HOLDS if value >= holds else IN_PART if value >= in_part else FAILS
 
 
 def listed(words: Sequence[str], nothing: str = "none") -> str:
-    """The words as an enumeration: "a, b and c"."""
+    """Join words: "a, b and c"."""
     if len(words) < 2:
         return words[0] if words else nothing
     return f"{', '.join(words[:-1])} and {words[-1]}"

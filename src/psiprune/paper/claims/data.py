@@ -1,8 +1,8 @@
-"""Datasets -> the arrays that a rule looks at, or `Undecided` where they are not there."""
+"""Select from the datasets what a rule uses; raise `InsufficientDataError` if it is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from psiprune.paper.claims.base import Datasets, InsufficientDataError
 
 Float64 = NDArray[np.float64]
-#: h/J of the quantum critical point and of the paramagnetic phase that the paper looks at.
+#: h/J of the quantum critical point and of the paramagnetic phase studied in the paper.
 QCP, PM = 1.0, 2.0
 #: Both by their names in the paper.
 PHASES = {"QCP": QCP, "PM": PM}
-#: The paper's sizes: N and N_h of most of its results.
+#: N and N_h of most results of the paper.
 PAPER_SITES, PAPER_HIDDEN = 18, 9
 #: The five measures of the paper's Fig. 2 and their names there.
 MEASURES = {
@@ -25,7 +25,7 @@ MEASURES = {
     "abs_magnetization_roe": "mROE",
     "correlation_mse": "C_MSE",
 }
-#: The same without samples: sums over all states, where a run has them.
+#: The same without sampling: sums over all states, where a run has them.
 EXACT = {
     "kl_exact": "KL",
     "infidelity_exact": "1 - F",
@@ -33,19 +33,16 @@ EXACT = {
     "abs_magnetization_bias_exact": "|m| bias",
     "correlation_mse_exact": "C_MSE",
 }
-#: How far from a stated fraction the level may lie that stands for it.
+#: The same in datasets that hold only exact values, and in training histories.
+TITLES = {name.removesuffix("_exact"): title for name, title in EXACT.items()}
+#: Largest distance between a stated fraction and the level that stands for it.
 _NEAR = 0.05
 
 
 def phase(datasets: Datasets, key: str, ratio: float) -> xr.Dataset:
-    """The dataset at h/J = ratio, with its attributes.
-
-    Raises:
-        Undecided: it has no such field.
-    """
+    """Return the dataset at h/J = ratio, with its attributes."""
     dataset = datasets[key]
-    ratios = dataset["field"].values / _coupling(datasets, key)
-    places = np.flatnonzero(np.isclose(ratios, ratio))
+    places = np.flatnonzero(np.isclose(_ratios(datasets, key), ratio))
     if not len(places):
         raise InsufficientDataError(f"{key} has no field with h/J = {ratio:g}")
     return dataset.isel(field=int(places[0]))
@@ -53,39 +50,51 @@ def phase(datasets: Datasets, key: str, ratio: float) -> xr.Dataset:
 
 def has_phase(datasets: Datasets, key: str, ratio: float) -> bool:
     """Whether the dataset has a field with h/J = ratio."""
-    return bool(np.isclose(datasets[key]["field"].values / _coupling(datasets, key), ratio).any())
+    return bool(np.isclose(_ratios(datasets, key), ratio).any())
 
 
-def _coupling(datasets: Datasets, key: str) -> float:
-    """J of a dataset; derived ones do not say, and have that of the main study."""
-    own = datasets[key].attrs
+def _ratios(datasets: Datasets, key: str) -> Float64:
+    """h/J of a dataset; J is that of the main study where a derived dataset does not say."""
     main = datasets["study"].attrs if "study" in datasets else {}
-    return float(own.get("coupling", main.get("coupling", 1.0)))
+    coupling = float(datasets[key].attrs.get("coupling", main.get("coupling", 1.0)))
+    return np.asarray(datasets[key]["field"].values / coupling, np.float64)
 
 
-def whole(here: xr.Dataset, least: int, *names: str) -> xr.Dataset:
-    """The seeds of which all these variables are known, [seed, ...] each; other dimensions as are.
+def phases(
+    datasets: Datasets, key: str, least: int, *names: str
+) -> Iterator[tuple[str, xr.Dataset]]:
+    """Iterate over both phases: name, and the dataset there as `complete_seeds` returns it."""
+    for name, ratio in PHASES.items():
+        yield name, complete_seeds(phase(datasets, key, ratio), least, *names)
 
-    Raises:
-        Undecided: a variable is not there, or fewer than `least` seeds are left.
-    """
+
+def require(here: xr.Dataset, *names: str) -> None:
+    """Raise if the dataset lacks one of these variables."""
     for name in names:
         if name not in here:
             raise InsufficientDataError(f"the data has no {name}")
+
+
+def require_seeds(found: int, least: int) -> None:
+    """Raise if there are fewer seeds than a rule needs."""
+    if found < least:
+        raise InsufficientDataError(f"the rule needs at least {least} seeds, found {found}")
+
+
+def complete_seeds(here: xr.Dataset, least: int, *names: str) -> xr.Dataset:
+    """Select the seeds for which all of these variables are finite; at least `least` of them."""
+    require(here, *names)
     known = np.ones(here.sizes["seed"], bool)
     for name in names:
         if "seed" in here[name].dims:
             values = here[name].transpose("seed", ...).values
             known &= np.isfinite(values).reshape(len(known), -1).all(axis=1)
-    if known.sum() < least:
-        raise InsufficientDataError(
-            f"the rule needs at least {least} seeds, found {int(known.sum())}"
-        )
+    require_seeds(int(known.sum()), least)
     return here.isel(seed=np.flatnonzero(known))
 
 
 def series(here: xr.Dataset, name: str, *dims: str) -> Float64:
-    """A variable as an array over seed and these dimensions."""
+    """Return a variable as an array over seed and these dimensions."""
     return np.asarray(here[name].transpose("seed", *dims).values, np.float64)
 
 
@@ -95,11 +104,7 @@ def fractions(here: xr.Dataset) -> Float64:
 
 
 def nearest(levels: Float64, fraction: float) -> int:
-    """The level that lies nearest to a fraction pruned; after the dense one.
-
-    Raises:
-        Undecided: none lies within 5 points.
-    """
+    """Return the pruned level nearest to a fraction pruned, which must lie within 5 points."""
     if len(levels) > 1:
         level = 1 + int(np.argmin(np.abs(levels[1:] - fraction)))
         if abs(levels[level] - fraction) <= _NEAR:
@@ -108,7 +113,7 @@ def nearest(levels: Float64, fraction: float) -> int:
 
 
 def connectable(here: xr.Dataset) -> NDArray[np.bool_]:
-    """The levels after the dense one at which the graph can be connected, [level].
+    """The pruned levels at which the graph can be connected, [level].
 
     A connected graph of n nodes has at least n - 1 edges, here N + N_h - 1 weights.
     """
@@ -120,13 +125,19 @@ def connectable(here: xr.Dataset) -> NDArray[np.bool_]:
     return can
 
 
-def other_sizes(datasets: Datasets) -> list[str]:
-    """The keys of the studies at other sizes, from the smallest on."""
-    keys = [key for key in datasets if key.startswith("size-")]
-    return sorted(keys, key=lambda key: int(datasets[key].attrs["sites"]))
-
-
 def all_sizes(datasets: Datasets) -> Sequence[str]:
-    """The keys of all studies, from the smallest size on."""
-    keys = [*other_sizes(datasets), "study"]
+    """Return the keys of all studies in order of size."""
+    keys = [key for key in datasets if key == "study" or key.startswith("size-")]
     return sorted(keys, key=lambda key: int(datasets[key].attrs["sites"]))
+
+
+def require_paper_sizes(study: xr.Dataset, hidden: bool = False) -> None:
+    """Raise unless the study has the N (and N_h) that the paper's number is for."""
+    sizes = {"N": (PAPER_SITES, study.attrs["sites"])}
+    if hidden:
+        sizes["N_h"] = (PAPER_HIDDEN, study.attrs["hidden"])
+    for name, (paper, size) in sizes.items():
+        if size != paper:
+            raise InsufficientDataError(
+                f"the paper's number is for {name} = {paper}, the study has {name} = {size}"
+            )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import comb
 
@@ -12,120 +11,119 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.statistics import crossing
-from psiprune.paper.claims.base import (
-    Claim,
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    Number,
-    number,
-    verdict_of,
-)
+from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, verdict_of
 from psiprune.paper.claims.data import (
     PHASES,
     QCP,
     Float64,
     all_sizes,
+    complete_seeds,
     connectable,
     fractions,
     has_phase,
     nearest,
-    other_sizes,
     phase,
     series,
-    whole,
 )
+from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.tests import ALPHA, FEW, growth, p_larger, p_text
 
-#: A difference of two AIC that says something.
-_TELLING = 2.0
-#: Share of seeds that "the RBMs" are, and levels at the end of pruning that are looked at.
+#: The smallest conclusive difference of two AIC.
+_CONCLUSIVE = 2.0
+#: Share of seeds that "the RBMs" are, and number of levels examined at the end of pruning.
 _MOST, _LAST = 2 / 3, 3
 #: Relative damages of C(d) at which sizes are compared, and the difference that matters.
 _DAMAGES, _APART = (0.1, 0.2, 0.4), 0.02
-#: The measures that the paper computes at all sizes, and the fraction pruned at which it looks.
-_LARGE = ("energy_roe", "abs_magnetization_roe", "correlation_mse")
+#: The measures that the paper computes at all sizes, and the fraction pruned at which to compare.
+_LARGE = {"energy_roe": "eROE", "abs_magnetization_roe": "mROE", "correlation_mse": "C_MSE"}
 _LATE = 0.8
 
 
-def _exact_decay(datasets: Datasets) -> Finding:
-    decay = datasets["decay"]
-    numbers: dict[str, Number] = {}
-    tests, told = [], []
+@claim("exact-decay", "II B", "decay")
+def _exact_decay(datasets: Datasets, evidence: Evidence) -> Finding:
+    """C(d) decays algebraically at the critical point and exponentially in the gapped phase.
+
+    Fits of ln C(d) of the exact state over the quarter of the chain around its middle, away from
+    the open ends. Holds if AIC prefers the power law at the critical point and the exponential in
+    the paramagnetic phase, by more than 2, at every size; in part if in at least half of these
+    cases.
+    """
+    tests = []
     for name, sign in (("QCP", -1), ("PM", 1)):
-        here = phase(datasets, "decay", PHASES[name])
-        for size in decay["size"].values:
-            delta = float(here["delta_aic_reference"].sel(size=size))
-            if not np.isfinite(delta):  # too small for a fit
-                continue
-            tests.append(sign * delta > _TELLING)
-            told.append(f"{name}, N = {size:g}: {delta:+.1f}")
-            numbers[f"{name}_{size:g}"] = number(
-                delta, f"size {size:g}, {name}", "decay/delta_aic_reference"
-            )
+        here = phase(datasets, "decay", PHASES[name])["delta_aic_reference"].dropna("size")
+        for size in here["size"].values:  # those that are large enough for a fit
+            label, how = f"{name}_{size:g}", f"size {size:g}, {name}"
+            delta = evidence.note(label, here.sel(size=size), how, "decay/delta_aic_reference")
+            tests.append(sign * delta > _CONCLUSIVE)
+            evidence.cases.append(f"{name}, N = {size:g}: {delta:+.1f}")
     if not tests:
         raise InsufficientDataError("no size has three distances within a quarter of the chain")
-    measured = (
-        f"AIC of the power law less that of the exponential for the exact states: "
-        f"{', '.join(told)}."
+    return evidence.finding(
+        verdict_of(tests),
+        "AIC of the power law less that of the exponential for the exact states: "
+        f"{', '.join(evidence.cases)}.",
     )
-    return Finding(verdict_of(tests), measured, numbers, 1)
 
 
-def _to_exponential(datasets: Datasets) -> Finding:
+@claim("decay-turns-exponential", "III A, Fig. 4", "study", "decay")
+def _to_exponential(datasets: Datasets, evidence: Evidence) -> Finding:
+    """At the critical point pruning turns the decay of C(d) from algebraic to exponential.
+
+    Fits of ln C(d) over the quarter of the chain around its middle, by sums over all states up to
+    20 sites and otherwise weighted by the errors of the samples. Holds if AIC prefers the power law
+    by more than 2 in two thirds of the dense RBMs, and the exponential by more than 2 (median of
+    the last three levels at which the graph can be connected) in two thirds of the pruned ones, at
+    every size with enough data; in part if at half of the sizes or more. For a perfect model of the
+    critical state with 10^5 draws the power law is rejected in less than 5 % of all cases.
+    """
     here = phase(datasets, "decay", QCP)
-    numbers: dict[str, Number] = {}
-    tests, told, counts = [], [], []
+    tests = []
     for size in here["size"].values:
-        own = here.sel(size=size)
-        delta = np.asarray(own["delta_aic"].transpose("seed", "level").values, np.float64)
-        last = _last_levels(np.asarray(own["fraction_pruned"].values, np.float64), float(size))
+        study = here.sel(size=size)
+        delta = series(study, "delta_aic", "level")
+        last = _last_levels(np.asarray(study["fraction_pruned"].values, np.float64), float(size))
         late = np.array([_known_median(row) for row in delta[:, last]])
         known = np.isfinite(delta[:, 0]) & np.isfinite(late)
         if known.sum() < FEW:
             continue
-        algebraic = float(np.mean(delta[known, 0] < -_TELLING))
-        exponential = float(np.mean(late[known] > _TELLING))
-        tests.append(algebraic >= _MOST and exponential >= _MOST)
-        counts.append(int(known.sum()))
-        exact = float(own["delta_aic_reference"])
-        told.append(
-            f"N = {size:g} ({counts[-1]} seeds, {_basis(own)}): power law in {algebraic:.0%} of "
-            f"the dense RBMs (median difference {np.median(delta[known, 0]):+.1f}; exact state "
-            f"{exact:+.1f}), exponential in {exponential:.0%} at the end "
-            f"({np.median(late[known]):+.1f})"
+        before, after = delta[known, 0], late[known]
+        evidence.count_seeds(before)
+        name, at = "decay/delta_aic", f"size {size:g}, at the QCP"
+        end = "median of the last three levels that can be connected"
+        algebraic, exponential, dense, pruned, exact = (
+            evidence.note(f"{label}_{size:g}", value, how, source)
+            for label, value, how, source in (
+                (
+                    "algebraic",
+                    np.mean(before < -_CONCLUSIVE),
+                    f"share of seeds, {at}, level 0 below -2",
+                    name,
+                ),
+                (
+                    "exponential",
+                    np.mean(after > _CONCLUSIVE),
+                    f"share of seeds, {at}, {end} above 2",
+                    name,
+                ),
+                ("dense", np.median(before), f"median over seeds, {at}, level 0", name),
+                ("late", np.median(after), f"median over seeds, {at}, of the {end}", name),
+                ("exact", study["delta_aic_reference"], f"size {size:g}", f"{name}_reference"),
+            )
         )
-        how = f"share of seeds, size {size:g}, at the QCP, "
-        numbers |= {
-            f"algebraic_{size:g}": number(algebraic, how + "level 0 below -2", "decay/delta_aic"),
-            f"exponential_{size:g}": number(
-                exponential,
-                how + "median of the last three levels that can be connected above 2",
-                "decay/delta_aic",
-            ),
-            f"dense_{size:g}": number(
-                float(np.median(delta[known, 0])),
-                f"median over seeds, size {size:g}, at the QCP, level 0",
-                "decay/delta_aic",
-            ),
-            f"late_{size:g}": number(
-                float(np.median(late[known])),
-                f"median over seeds, size {size:g}, at the QCP, of the median of the last three "
-                "levels that can be connected",
-                "decay/delta_aic",
-            ),
-            f"exact_{size:g}": number(exact, f"size {size:g}", "decay/delta_aic_reference"),
-        }
+        tests.append(algebraic >= _MOST and exponential >= _MOST)
+        basis = "samples" if float(study["sampled"]) else "sums over all states"
+        evidence.cases.append(
+            f"N = {size:g} ({len(before)} seeds, {basis}): power law in {algebraic:.0%} of the "
+            f"dense RBMs (median difference {dense:+.1f}; exact state {exact:+.1f}), exponential "
+            f"in {exponential:.0%} at the end ({pruned:+.1f})"
+        )
     if not tests:
         raise InsufficientDataError(
             f"no size has {FEW} seeds whose decays can be told apart, dense and at the end"
         )
-    measured = f"Difference of AIC, below 0 for a power law. {'; '.join(told)}."
-    return Finding(verdict_of(tests), measured, numbers, min(counts))
-
-
-def _basis(own: xr.Dataset) -> str:
-    return "samples" if float(own["sampled"]) else "sums over all states"
+    return evidence.finding(
+        verdict_of(tests), f"Difference of AIC, below 0 for a power law. {evidence.text}."
+    )
 
 
 def _last_levels(levels: Float64, sites: float) -> NDArray[np.intp]:
@@ -144,8 +142,8 @@ def _known_median(values: Float64) -> float:
 def _damage_at(here: xr.Dataset, damage: float) -> Float64:
     """The fraction pruned at which C(d) has changed so much, [seed]; infinite if it never has.
 
-    Against the dense RBM of the same seed, not the exact state: a larger RBM may be less accurate
-    from the start, which pruning is not to blame for.
+    Relative to the dense RBM of the same seed, not to the exact state: a larger RBM may be less
+    accurate from the start, which is not an effect of pruning.
     """
     c = series(here, "correlation", "level", "distance")
     changed = np.sqrt(np.mean((c - c[:, :1]) ** 2, axis=2) / np.mean(c[:, :1] ** 2, axis=2))
@@ -153,199 +151,156 @@ def _damage_at(here: xr.Dataset, damage: float) -> Float64:
     return np.array([crossing(levels, row, damage) for row in changed])
 
 
-def _apart_at(here: xr.Dataset, _: float = 0.0) -> Float64:
-    """The fraction pruned at which the graph is in parts, [seed]; infinite if it never is."""
-    components = series(here, "components", "level")
+def _disconnected_at(here: xr.Dataset, _: float) -> Float64:
+    """The first fraction pruned at which the graph is disconnected, [seed]; infinite if never."""
+    parts = series(here, "components", "level") > 1
     levels = fractions(here)
-    return np.array([crossing_at(levels, row) for row in components])
-
-
-def crossing_at(levels: Float64, components: Float64) -> float:
-    """The first fraction pruned with more than one part."""
-    places = np.flatnonzero(components > 1)
-    return float(levels[places[0]]) if len(places) else float("inf")
+    return np.array([levels[row.argmax()] if row.any() else np.inf for row in parts])
 
 
 def _larger_later(
+    datasets: Datasets,
+    evidence: Evidence,
     at: Callable[[xr.Dataset, float], Float64],
-    conditions: tuple[float, ...],
+    conditions: Sequence[float],
     variable: str,
     what: str,
-    datasets: Datasets,
 ) -> Finding:
-    """Whether something happens to larger systems later, under each condition."""
+    """Whether something happens to larger systems at a larger fraction pruned.
+
+    Args:
+        datasets: the studies of all sizes.
+        evidence: to record in.
+        at: (study, condition) -> the fraction pruned at which it happens, [seed].
+        conditions: each is tested; 0 stands for none.
+        variable: that `at` uses.
+        what: `at` in words.
+    """
     keys = all_sizes(datasets)
-    pieces = {key: whole(phase(datasets, key, QCP), FEW, variable) for key in keys}
+    studies = {key: complete_seeds(phase(datasets, key, QCP), FEW, variable) for key in keys}
     sizes = {key: int(datasets[key].attrs["sites"]) for key in keys}
-    tests: list[bool] = []
-    numbers: dict[str, Number] = {}
-    told = []
+    tests = []
+    for here in studies.values():
+        evidence.count_seeds(here)
     for condition in conditions:
-        found = {key: at(piece, condition) for key, piece in pieces.items()}
+        happens = {key: at(here, condition) for key, here in studies.items()}
         label = f"{condition:g}_" if condition else ""
-        shown = []
+        shown, middle = {}, {}
         for key in keys:
-            middle = float(np.median(found[key]))
-            shown.append(f"N = {sizes[key]} {'never' if np.isinf(middle) else f'at {middle:.0%}'}")
-            numbers[f"{label}{sizes[key]}"] = number(
-                middle,
+            middle[key] = evidence.note(
+                f"{label}{sizes[key]}",
+                np.median(happens[key]),
                 f"median over seeds of {what}",
                 f"{key}/{variable}",
                 f"{key}/fraction_pruned",
             )
+            when = "never" if np.isinf(middle[key]) else f"at {middle[key]:.0%}"
+            shown[key] = f"N = {sizes[key]} {when}"
         for small, large in pairwise(keys):
-            a, b = found[small], found[large]
-            if np.isinf(a).all():  # not even the smaller one gets there
+            a, b = happens[small], happens[large]
+            if np.isinf(a).all():  # it does not happen even to the smaller system
                 continue
-            p = p_larger(b, a)
-            least = 1 / comb(len(a) + len(b), len(a))
-            tests.append(p <= ALPHA and bool(np.median(b) >= np.median(a) + _APART))
-            shown[keys.index(large)] += f" ({p_text(p)}, at least {least:.2g})"
-            numbers[f"{label}{sizes[large]}_p"] = number(
-                p,
-                f"rank sums, one-sided, that it is not later than at N = {sizes[small]}",
-                f"{large}/{variable}",
-                f"{small}/{variable}",
-            )
-            numbers[f"{label}{sizes[large]}_least_p"] = number(
-                least,
-                f"the least p of {len(b)} seeds against {len(a)}: 1 / C({len(a) + len(b)}, "
-                f"{len(a)})",
-                f"{large}/{variable}",
-                f"{small}/{variable}",
-            )
-        told.append(f"{f'{condition:.0%}: ' if condition else ''}{', '.join(shown)}")
+            names = f"{large}/{variable}", f"{small}/{variable}"
+            how = f"one-sided rank-sum test that it is not later than at N = {sizes[small]}"
+            p = evidence.note(f"{label}{sizes[large]}_p", p_larger(b, a), how, *names)
+            total, few = len(a) + len(b), len(a)
+            how = f"smallest possible p of {len(b)} seeds against {few}: 1 / C({total}, {few})"
+            name = f"{label}{sizes[large]}_least_p"
+            least = evidence.note(name, 1 / comb(total, few), how, *names)
+            tests.append(p <= ALPHA and middle[large] >= middle[small] + _APART)
+            shown[large] += f" ({p_text(p)}, at least {least:.2g})"
+        prefix = f"{condition:.0%}: " if condition else ""
+        evidence.cases.append(f"{prefix}{', '.join(shown.values())}")
     if not tests:
         raise InsufficientDataError(f"no size reaches {what}")
-    seeds = min(piece.sizes["seed"] for piece in pieces.values())
-    measured = f"{what[0].upper()}{what[1:]}, medians, {seeds} seeds or more. {'; '.join(told)}."
-    return Finding(verdict_of(tests), measured, numbers, seeds)
+    return evidence.finding(
+        verdict_of(tests),
+        f"{what[0].upper()}{what[1:]}, medians, {evidence.seeds} seeds or more. {evidence.text}.",
+    )
 
 
-def _alike(datasets: Datasets) -> Finding:
-    numbers: dict[str, Number] = {}
-    tests, told, seeds = [], [], datasets["study"].sizes["seed"]
+@claim("larger-stand-more", "III A, Fig. 4", "study", "size-*")
+def _larger_stand_more(datasets: Datasets, evidence: Evidence) -> Finding:
+    """A larger system tolerates more pruning for the same damage to the correlation function.
+
+    Damage: change of C(d) from that of the dense RBM of the same seed, root of the mean square over
+    that of C(d), at the critical point. For 10, 20 and 40 % of it and each size with the next
+    smaller one: the fraction pruned at which it is reached must be at least 2 points higher in the
+    median over seeds, by rank sums with one-sided p <= 0.05 (the least that 3 seeds against 3 can
+    reach). Holds if all are so; in part if at least half.
+    """
+    what = "fraction pruned at which C(d) has changed by so much"
+    return _larger_later(datasets, evidence, _damage_at, _DAMAGES, "correlation", what)
+
+
+@claim("smaller-disconnect-first", "III A", "study", "size-*")
+def _smaller_disconnect_first(datasets: Datasets, evidence: Evidence) -> Finding:
+    """At the same share of weights the graph of a smaller RBM is more likely to be disconnected.
+
+    At the critical point. Each size with the next smaller one: the fraction pruned at which the
+    graph first is disconnected must be at least 2 points higher in the median over seeds, by rank
+    sums with one-sided p <= 0.05 (the least that 3 seeds against 3 can reach). Holds if all are so;
+    in part if at least half.
+    """
+    what = "fraction pruned at which the graph is disconnected"
+    return _larger_later(datasets, evidence, _disconnected_at, (0.0,), "components", what)
+
+
+@claim("larger-alike", "III A", "study", "size-*")
+def _alike(datasets: Datasets, evidence: Evidence) -> Finding:
+    """eROE, mROE and the correlations of larger systems behave as those of the smaller one.
+
+    For each other size and phase two tests: the same of eROE, mROE and C_MSE as at the main size
+    are harmed at the level nearest to 80 % pruned (median over seeds above the largest dense
+    value), and they grow over the dense RBM in the same order (geometric mean over levels at which
+    the graph can be connected). Holds if all are passed; in part if at least half.
+    """
+    tests = []
+    others = [key for key in all_sizes(datasets) if key != "study"]
     for name, ratio in PHASES.items():
-        keys = [key for key in ("study", *other_sizes(datasets)) if has_phase(datasets, key, ratio)]
+        keys = [key for key in ("study", *others) if has_phase(datasets, key, ratio)]
         if keys[:1] != ["study"]:
             continue
-        looks = {}
+        patterns = {}
         for key in keys:
-            here = whole(phase(datasets, key, ratio), FEW, *_LARGE)
-            harmed, order, factors = _look(here)
-            looks[key] = (harmed, order)
+            here = complete_seeds(phase(datasets, key, ratio), FEW, *_LARGE)
+            evidence.count_seeds(here)
+            harmed, factors = _pattern(here)
+            patterns[key] = harmed, sorted(factors, key=factors.__getitem__)
             sites = here.attrs["sites"]
-            seeds = min(seeds, here.sizes["seed"])
-            numbers |= {
-                f"{name}_{sites}_{variable}": number(
-                    factor, "growth over dense, geometric mean over levels", f"{key}/{variable}"
-                )
-                for variable, factor in factors.items()
-            }
-            numbers[f"{name}_{sites}_harmed"] = number(
+            for variable, factor in factors.items():
+                how = "growth over dense, geometric mean over levels"
+                evidence.note(f"{name}_{sites}_{variable}", factor, how, f"{key}/{variable}")
+            count = evidence.note(
+                f"{name}_{sites}_harmed",
                 sum(harmed),
                 "measures whose median over seeds at the level nearest to 80 % pruned is above the "
                 "largest dense value",
                 *(f"{key}/{variable}" for variable in _LARGE),
                 f"{key}/fraction_pruned",
             )
-            told.append(
-                f"{name}, N = {sites}: eROE {factors['energy_roe']:.2g}, mROE "
-                f"{factors['abs_magnetization_roe']:.2g}, C_MSE {factors['correlation_mse']:.2g} "
-                f"({sum(harmed)} of {len(harmed)} harmed)"
+            grown = ", ".join(f"{_LARGE[each]} {factor:.2g}" for each, factor in factors.items())
+            evidence.cases.append(
+                f"{name}, N = {sites}: {grown} ({count:g} of {len(harmed)} harmed)"
             )
         for key in keys[1:]:
-            tests += [looks[key][0] == looks["study"][0], looks[key][1] == looks["study"][1]]
+            same = zip(patterns[key], patterns["study"], strict=True)
+            tests += [mine == main for mine, main in same]
     if not tests:
         raise InsufficientDataError("no two sizes have a phase of the paper in common")
-    measured = (
+    return evidence.finding(
+        verdict_of(tests),
         f"Growth over the dense RBM (geometric mean over levels; harmed at {_LATE:.0%} pruned), "
-        f"{seeds} seeds or more. {'; '.join(told)}."
+        f"{evidence.seeds} seeds or more. {evidence.text}.",
     )
-    return Finding(verdict_of(tests), measured, numbers, seeds)
 
 
-def _look(here: xr.Dataset) -> tuple[tuple[bool, ...], tuple[str, ...], dict[str, float]]:
-    """Which measures are harmed late, their order by growth, and the growths."""
+def _pattern(here: xr.Dataset) -> tuple[list[bool], dict[str, float]]:
+    """Which measures are harmed late, and by which factor each grows."""
     level = nearest(fractions(here), _LATE)
     levels = connectable(here)
     levels[0] = True
     values = {name: series(here, name, "level") for name in _LARGE}
-    harmed = tuple(bool(np.median(v[:, level]) > v[:, 0].max()) for v in values.values())
+    harmed = [bool(np.median(v[:, level]) > v[:, 0].max()) for v in values.values()]
     factors = {name: float(np.exp(np.median(growth(v[:, levels])))) for name, v in values.items()}
-    return harmed, tuple(sorted(factors, key=factors.__getitem__)), factors
-
-
-CLAIMS = (
-    Claim(
-        "exact-decay",
-        "II B",
-        "C(d) decays algebraically at the critical point and exponentially in the gapped phase.",
-        "Fits of ln C(d) of the exact state over the quarter of the chain around its middle, away "
-        "from the open ends. Holds if AIC prefers the power law at the critical point and the "
-        "exponential in the paramagnetic phase, by more than 2, at every size; in part if in at "
-        "least half of these cases.",
-        ("decay",),
-        _exact_decay,
-    ),
-    Claim(
-        "decay-turns-exponential",
-        "III A, Fig. 4",
-        "At the critical point pruning turns the decay of C(d) from algebraic to exponential.",
-        "The same fits of C(d), by sums over all states up to 20 sites and else weighted by the "
-        "errors of the samples. Holds if AIC prefers the power law by more than 2 in two thirds of "
-        "the dense RBMs, and the exponential by more than 2 (median of the last three levels at "
-        "which the graph can be connected) in two thirds of the pruned ones, at every size that "
-        "can tell; in part if at half of the sizes or more. A perfect model of the critical state "
-        "with 10^5 draws is taken for no power law in less than 5 % of all cases.",
-        ("study", "decay"),
-        _to_exponential,
-    ),
-    Claim(
-        "larger-stand-more",
-        "III A, Fig. 4",
-        "A larger system stands more pruning for the same damage to the correlation function.",
-        "Damage: change of C(d) from that of the dense RBM of the same seed, root of the mean "
-        "square over that of C(d), at the critical point. For 10, 20 and 40 % of it and each size "
-        "with the next smaller one: the fraction pruned at which it is reached must be at least 2 "
-        "points higher in the median over seeds, by rank sums with one-sided p <= 0.05 (the least "
-        "that 3 seeds against 3 can reach). Holds if all are so; in part if at least half.",
-        ("study", "size-*"),
-        partial(
-            _larger_later,
-            _damage_at,
-            _DAMAGES,
-            "correlation",
-            "fraction pruned at which C(d) has changed by so much",
-        ),
-    ),
-    Claim(
-        "smaller-disconnect-first",
-        "III A",
-        "At the same share of weights the graph of a smaller RBM is more likely to be in parts.",
-        "At the critical point. Each size with the next smaller one: the fraction pruned at which "
-        "the graph first is in parts must be at least 2 points higher in the median over seeds, by "
-        "rank sums with one-sided p <= 0.05 (the least that 3 seeds against 3 can reach). Holds if "
-        "all are so; in part if at least half.",
-        ("study", "size-*"),
-        partial(
-            _larger_later,
-            _apart_at,
-            (0.0,),
-            "components",
-            "fraction pruned at which the graph is in parts",
-        ),
-    ),
-    Claim(
-        "larger-alike",
-        "III A",
-        "eROE, mROE and the correlations of larger systems behave as those of the smaller one.",
-        "For each other size and phase two tests: the same of eROE, mROE and C_MSE as at the main "
-        "size are harmed at the level nearest to 80 % pruned (median over seeds above the largest "
-        "dense value), and they grow over the dense RBM in the same order (geometric mean over "
-        "levels at which the graph can be connected). Holds if all are passed; in part if at least "
-        "half.",
-        ("study", "size-*"),
-        _alike,
-    ),
-)
+    return harmed, factors

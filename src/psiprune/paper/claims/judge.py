@@ -1,4 +1,4 @@
-"""All claims judged, and what is told of them in a table and as plain numbers."""
+"""Judge all claims; report them as a table, as Markdown and as plain numbers."""
 
 from __future__ import annotations
 
@@ -31,24 +31,19 @@ from psiprune.paper.claims.base import (
 )
 from psiprune.reporting.tables import align
 
-#: All claims of the paper, in the order of a table.
-CLAIMS: tuple[Claim, ...] = (
-    *unharmed.CLAIMS,
-    *thresholds.CLAIMS,
-    *training_set.CLAIMS,
-    *order.CLAIMS,
-    *sensitivity.CLAIMS,
-    *decay.CLAIMS,
-    *structure.CLAIMS,
-    *sparse.CLAIMS,
-    *sparse_best.CLAIMS,
-    *sparse_masks.CLAIMS,
-    *ablation.CLAIMS,
+#: Where the claims are, in the order of a table.
+_MODULES = (
+    *(unharmed, thresholds, training_set, order, sensitivity, decay, structure),
+    *(sparse, sparse_best, sparse_masks, ablation),
+)
+#: All claims of the paper.
+CLAIMS = tuple(
+    value for module in _MODULES for value in vars(module).values() if isinstance(value, Claim)
 )
 
 
 class Judged(NamedTuple):
-    """A claim with what was found."""
+    """A claim and its finding."""
 
     claim: Claim
     finding: Finding
@@ -57,8 +52,8 @@ class Judged(NamedTuple):
 def judge(datasets: Datasets, claims: Sequence[Claim] = CLAIMS) -> list[Judged]:
     """Judge claims by their rules.
 
-    A claim whose datasets are not all there, or hold too few seeds, levels or sites for its rule,
-    is undecided, with the reason in the place of what was measured.
+    A claim is undecided if a dataset is missing or has too few seeds, levels or sites for the rule;
+    the finding then gives the reason instead of what was measured.
 
     Args:
         datasets: by name, as `psiprune paper` makes them; any may be missing.
@@ -74,21 +69,21 @@ def _judged(claim: Claim, datasets: Datasets) -> Finding:
     try:
         return claim.judge(datasets)
     except InsufficientDataError as reason:
-        told = str(reason)
-        return Finding(UNDECIDED, f"{told[0].upper()}{told[1:]}.", {}, 0)
+        text = str(reason)
+        return Finding(UNDECIDED, f"{text[0].upper()}{text[1:]}.", {}, 0)
 
 
 def counts(judged: Sequence[Judged]) -> dict[str, int]:
-    """How many claims have each verdict, all verdicts named."""
+    """Count the claims by verdict, including verdicts that no claim has."""
     found = Counter(each.finding.verdict for each in judged)
     return {verdict: found[verdict] for verdict in VERDICTS}
 
 
 def claims_numbers(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """For JSON, one object a claim.
+    """Return one JSON object per claim.
 
-    numbers holds each number by name, null where it is not finite; sources holds under the same
-    name the variables that it is made from, and how.
+    numbers maps names to values, null where not finite; sources maps the same names to the
+    variables that a number is computed from, and how.
     """
     return [
         {
@@ -114,7 +109,7 @@ def claims_numbers(judged: Sequence[Judged]) -> list[dict[str, Any]]:
 
 
 def claims_text(judged: Sequence[Judged]) -> str:
-    """A line a claim with its verdict; the counts at the end."""
+    """Format one line per claim with its verdict, and the counts at the end."""
     rows = [["verdict", "claim", "section", "seeds"]]
     rows += [
         [finding.verdict, claim.key, claim.section, str(finding.seeds)] for claim, finding in judged
@@ -123,12 +118,12 @@ def claims_text(judged: Sequence[Judged]) -> str:
 
 
 def claims_markdown(judged: Sequence[Judged]) -> str:
-    """A Markdown table of what the paper says, the verdict, and what was measured."""
+    """Format a Markdown table: what the paper says, the verdict, and what was measured."""
     rows = [
         (f"{claim.statement} ({claim.section})", finding.verdict, finding.measured)
         for claim, finding in judged
     ]
-    # <m> would be taken for a tag of HTML.
+    # Markdown would render <m> as an HTML tag.
     lines = [
         " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in row) for row in rows
     ]

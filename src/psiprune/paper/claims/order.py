@@ -7,32 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import (
-    FAILS,
-    HOLDS,
-    IN_PART,
-    Claim,
-    Datasets,
-    Finding,
-    Number,
-    number,
-    verdict_on,
-)
-from psiprune.paper.claims.data import QCP, Float64, fractions, phase, series, whole
-from psiprune.paper.claims.tests import (
-    ALPHA,
-    FEW,
-    MATTERS,
-    ONE_SIDED,
-    band,
-    band_numbers,
-    p_above,
-    p_text,
-)
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, verdict_on
+from psiprune.paper.claims.data import QCP, Float64, complete_seeds, fractions, phase, series
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import ALPHA, FEW, MATTERS, ONE_SIDED, p_text
 
 #: Half-width of a 99 % interval in standard errors.
 CONFIDENCE = 2.576
-#: What "most" seeds are, and from where on a rank correlation counts as a steady rise.
+#: The share that "most" seeds are, and the least rank correlation of a steady rise.
 _MOST, _STEADY = 0.8, 0.9
 
 
@@ -71,82 +53,86 @@ def two_peaked(found: Peaks) -> np.ndarray:
     return found.excess > CONFIDENCE * found.error
 
 
-def _rises_at_once(datasets: Datasets) -> Finding:
+@claim("order-rises-at-once", "III A", "study")
+def _rises_at_once(datasets: Datasets, evidence: Evidence) -> Finding:
+    """At the critical point the error of the order parameter rises, if weakly, at the very first
+    pruning step.
+
+    The bias of <|m|> by sums over all states, since mROE contains the noise of its samples. Holds
+    if it is higher at level 1 than at level 0 by signed ranks over seeds, one-sided p <= 0.05, and
+    by at least 10 % in the median; in part if it is significantly higher by less, or if only the
+    sampled mROE is significantly higher by 10 %.
+    """
     exact, sampled = "abs_magnetization_bias_exact", "abs_magnetization_roe"
-    here = whole(phase(datasets, "study", QCP), ONE_SIDED, exact, sampled)
-    level = fractions(here)[1]
-    numbers: dict[str, Number] = {}
-    told, ratios, ps = [], {}, {}
+    here = complete_seeds(phase(datasets, "study", QCP), ONE_SIDED, exact, sampled)
+    evidence.count_seeds(here)
+    significant, matters = {}, {}
     for name, title in ((exact, "exact |m| bias"), (sampled, "mROE")):
-        values = series(here, name, "level")
-        ratios[name] = float(np.median(values[:, 1] / values[:, 0]))
-        ps[name] = p_above(values[:, 1], values[:, 0])
-        told.append(
-            f"{title} {band(values[:, 0])} dense, {band(values[:, 1])} after the step, "
-            f"{ratios[name]:.2f} times ({p_text(ps[name])}, one-sided)"
+        source = f"study/{name}"
+        dense, pruned = series(here, name, "level")[:, :2].T
+        before = evidence.band(f"{name}_dense", dense, "over seeds, level 0", source)
+        after = evidence.band(f"{name}_first_step", pruned, "over seeds, level 1", source)
+        ratio, p = evidence.compare_above(name, pruned, dense, "level 1 over level 0", source)
+        significant[name], matters[name] = p <= ALPHA, ratio >= MATTERS
+        evidence.cases.append(
+            f"{title} {before} dense, {after} after the step, {ratio:.2f} times ({p_text(p)}, "
+            "one-sided)"
         )
-        for level_of, when in enumerate(("dense", "first_step")):
-            numbers |= band_numbers(
-                f"{name}_{when}",
-                values[:, level_of],
-                f"over seeds, level {level_of}",
-                f"study/{name}",
-            )
-        how = "median over seeds of level 1 over level 0"
-        numbers[f"{name}_ratio"] = number(ratios[name], how, f"study/{name}")
-        how = "signed ranks, one-sided, level 1 against level 0"
-        numbers[f"{name}_p"] = number(ps[name], how, f"study/{name}")
-    numbers["first_step"] = number(
-        float(level), "median over seeds, level 1", "study/fraction_pruned"
-    )
+    how = "median over seeds, level 1"
+    first = evidence.note("first_step", fractions(here)[1], how, "study/fraction_pruned")
     verdict = FAILS
-    if ps[exact] <= ALPHA and ratios[exact] >= MATTERS:
+    if significant[exact] and matters[exact]:
         verdict = HOLDS
-    elif ps[exact] <= ALPHA or (ps[sampled] <= ALPHA and ratios[sampled] >= MATTERS):
+    elif significant[exact] or (significant[sampled] and matters[sampled]):
         verdict = IN_PART
-    seeds = here.sizes["seed"]
-    measured = f"First step, {level:.1%} pruned, {seeds} seeds: {'; '.join(told)}."
-    return Finding(verdict, measured, numbers, seeds)
-
-
-def _one_peak(datasets: Datasets) -> Finding:
-    name = "magnetization_distribution"
-    here = whole(phase(datasets, "study", QCP), FEW, name, f"{name}_error")
-    p, error = series(here, name, "level", "ones"), series(here, f"{name}_error", "level", "ones")
-    dense, last = (peaks(p[:, level], error[:, level]) for level in (0, -1))
-    begins = float(np.mean(two_peaked(dense)))
-    ends = float(np.mean(~two_peaked(last) & (last.place <= 2 / here.attrs["sites"])))
-    steady = float(np.median(_rises(here, p, error)))
-    single = _first_single(p, error)
-    turns = begins >= _MOST and ends >= 0.5
-    verdict = verdict_on(turns, [ends >= _MOST, steady >= _STEADY])
-    levels, seeds = fractions(here), here.sizes["seed"]
-    turned = f"from {levels[single]:.0%} pruned on" if single < len(levels) else "at no level"
-    measured = (
-        f"Two peaks in {begins:.0%} of {seeds} dense RBMs; one at m = 0 in {ends:.0%} of them at "
-        f"{levels[-1]:.0%} pruned, in most {turned}. P(m = 0) goes from {band(dense.centre)} to "
-        f"{band(last.centre)}, its rank correlation with the level is {steady:.2f}."
+    return evidence.finding(
+        verdict, f"First step, {first:.1%} pruned, {evidence.seeds} seeds: {evidence.text}."
     )
+
+
+@claim("two-peaks-to-one", "III A, Fig. 3", "study")
+def _one_peak(datasets: Datasets, evidence: Evidence) -> Finding:
+    """At the critical point pruning turns the two peaks of the distribution of m into one at m = 0,
+    more and more pronounced.
+
+    (P(m) + P(-m)) / 2 from samples has two peaks if its highest value is above that at m = 0 by
+    2.576 standard errors. Holds if 80 % of the dense RBMs have two peaks, 80 % have one within a
+    step of m = 0 at the last level, and P(m = 0) rises steadily (median rank correlation with the
+    level at least 0.9); in part if the dense RBMs have two peaks and half of them one at the end.
+    """
+    name = "magnetization_distribution"
+    here = complete_seeds(phase(datasets, "study", QCP), FEW, name, f"{name}_error")
+    evidence.count_seeds(here)
+    p, error = (series(here, each, "level", "ones") for each in (name, f"{name}_error"))
+    dense, last = (peaks(p[:, level], error[:, level]) for level in (0, -1))
+    single, levels = _first_single(p, error), np.append(fractions(here), np.inf)
+
     both = (f"study/{name}", f"study/{name}_error")
     how = "share of seeds whose highest symmetrised value is above that at m = 0 by 2.576 errors, "
-    numbers = {
-        "two_peaks_dense": number(begins, how + "level 0", *both),
-        "one_peak_last": number(ends, "share of the others at the last level", *both),
-        "rise_at_zero": number(
-            steady, "median of Spearman's correlation of P(m = 0) and level", both[0]
-        ),
-        "single_from": number(
-            float(levels[single]) if single < len(levels) else float("inf"),
-            "first fraction pruned from which on most seeds have no two peaks",
-            *both,
-        ),
-        "last": number(
-            float(levels[-1]), "median over seeds, the last level", "study/fraction_pruned"
-        ),
-        **band_numbers("zero_dense", dense.centre, "over seeds of P(m = 0), level 0", both[0]),
-        **band_numbers("zero_last", last.centre, "over seeds of P(m = 0), the last level", both[0]),
-    }
-    return Finding(verdict, measured, numbers, seeds)
+    begins = evidence.note("two_peaks_dense", two_peaked(dense).mean(), how + "level 0", *both)
+    ends = evidence.note(
+        "one_peak_last",
+        np.mean(~two_peaked(last) & (last.place <= 2 / here.attrs["sites"])),
+        "share of the others at the last level",
+        *both,
+    )
+    how = "median of Spearman's correlation of P(m = 0) and level"
+    steady = evidence.note("rise_at_zero", np.median(_rises(here, p, error)), how, both[0])
+    how = "first fraction pruned from which on most seeds do not have two peaks"
+    turns = evidence.note("single_from", levels[single], how, *both)
+    how = "median over seeds, the last level"
+    end = evidence.note("last", levels[-2], how, "study/fraction_pruned")
+    before, after = (
+        evidence.band(f"zero_{label}", shape.centre, f"over seeds of P(m = 0), {at}", both[0])
+        for label, shape, at in (("dense", dense, "level 0"), ("last", last, "the last level"))
+    )
+    turned = f"from {turns:.0%} pruned on" if np.isfinite(turns) else "at no level"
+    return evidence.finding(
+        verdict_on(begins >= _MOST and ends >= 0.5, [ends >= _MOST, steady >= _STEADY]),
+        f"Two peaks in {begins:.0%} of {evidence.seeds} dense RBMs; one at m = 0 in {ends:.0%} of "
+        f"them at {end:.0%} pruned, in most {turned}. P(m = 0) goes from {before} to {after}, its "
+        f"rank correlation with the level is {steady:.2f}.",
+    )
 
 
 def _rises(here: xr.Dataset, p: Float64, error: Float64) -> Float64:
@@ -169,32 +155,3 @@ def _first_single(p: Float64, error: Float64) -> int:
     while level > 0 and single[level - 1]:
         level -= 1
     return level
-
-
-CLAIMS = (
-    Claim(
-        "order-rises-at-once",
-        "III A",
-        "At the critical point the error of the order parameter rises, if weakly, at the very "
-        "first pruning step.",
-        "The bias of <|m|> by sums over all states, since mROE holds the noise of its samples. "
-        "Holds if it is higher at level 1 than at level 0 by signed ranks over seeds, one-sided "
-        "p <= 0.05, and by at least 10 % in the median; in part if it is significantly higher by "
-        "less, or if only the sampled mROE is significantly higher by 10 %.",
-        ("study",),
-        _rises_at_once,
-    ),
-    Claim(
-        "two-peaks-to-one",
-        "III A, Fig. 3",
-        "At the critical point pruning turns the two peaks of the distribution of m into one at "
-        "m = 0, more and more pronounced.",
-        "(P(m) + P(-m)) / 2 from samples has two peaks if its highest value is above that at m = 0 "
-        "by 2.576 standard errors. Holds if 80 % of the dense RBMs have two peaks, 80 % have one "
-        "within a step of m = 0 at the last level, and P(m = 0) rises steadily (median rank "
-        "correlation with the level at least 0.9); in part if the dense RBMs have two peaks and "
-        "half of them one at the end.",
-        ("study",),
-        _one_peak,
-    ),
-)

@@ -2,172 +2,233 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import (
-    Claim,
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    Number,
-    listed,
-    number,
-    verdict_of,
-)
-from psiprune.paper.claims.data import PHASES, Float64
-from psiprune.paper.claims.kinds import (
-    CONTROL,
-    KINDS,
-    SPARSE,
-    TITLES,
-    against,
-    bands_of_kind,
-    control_of,
-    label_of,
-    median_of,
-    of_kinds,
-    values_of,
-)
-from psiprune.paper.claims.tests import COMPARABLE, FEW, MATTERS, TWO_SIDED, band, contrast
+from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, listed, verdict_of
+from psiprune.paper.claims.data import PHASES, TITLES, Float64, complete_seeds, phase, require
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import COMPARABLE, FEW, MATTERS, TWO_SIDED, Contrast
 
-#: Training has done its work if KL has fallen by so much, in nearly all seeds.
+#: The paper's kinds of RBM, and those of them that are sparse before training.
+SPARSE = ("sp/ss", "sp/os", "sc")
+KINDS = ("dense", "pruned", *SPARSE)
+#: Random masks with as many weights, reported next to what a rule measures.
+CONTROL = "random"
+#: Training has succeeded if KL has fallen by this factor, in nearly all seeds.
 _TRAINED, _NEARLY_ALL = 10.0, 0.9
 #: Fewest entries of a history that a level at the end rests on.
 _ENTRIES = 3
 
 
-def _trainable(datasets: Datasets) -> Finding:
-    numbers: dict[str, Number] = {}
-    tests, told, seeds = [], [], datasets["sparse"].sizes["seed"]
-    by_chance = []
+def of_kinds(datasets: Datasets, ratio: float, kinds: Sequence[str]) -> xr.Dataset:
+    """Return the dataset at one field for these kinds, all seeds."""
+    here = phase(datasets, "sparse", ratio)
+    for kind in kinds:
+        if kind not in here["variant"].values:
+            raise InsufficientDataError(f"sparse has no {kind}")
+    return here.sel(variant=list(kinds))
+
+
+class Kinds:
+    """The kinds of RBM at one field, for the seeds with all measures, and the record of a rule.
+
+    Attributes:
+        data: the dataset.
+    """
+
+    def __init__(
+        self,
+        datasets: Datasets,
+        ratio: float,
+        least: int,
+        evidence: Evidence,
+        kinds: Sequence[str] = KINDS,
+        prefix: str = "",
+    ) -> None:
+        """Select the seeds and count them; `prefix` begins the names of all numbers."""
+        self.data = complete_seeds(of_kinds(datasets, ratio, kinds), least, *TITLES)
+        self.evidence, self.prefix = evidence, prefix
+        evidence.count_seeds(self.data)
+
+    def values(self, kind: str, measure: str = "kl") -> Float64:
+        """A measure of one kind, [seed]."""
+        return values_of(self.data, kind, measure)
+
+    def note(self, label: str, value: float, how: str, measure: str = "kl") -> float:
+        """Record a number computed from a measure."""
+        return self.evidence.note(f"{self.prefix}{label}", value, how, f"sparse/{measure}")
+
+    def median(self, kind: str, measure: str = "kl", label: str = "") -> float:
+        """Record and return the median of a measure over seeds."""
+        middle = float(np.median(self.values(kind, measure)))
+        return self.note(label or name_of(kind), middle, f"median over seeds, {kind}", measure)
+
+    def band(self, kind: str, label: str = "") -> str:
+        """Record the median and the band of KL over seeds, and return them as text."""
+        label = f"{self.prefix}{label or name_of(kind)}"
+        values = self.values(kind)
+        return self.evidence.band(label, values, f"over seeds, {kind}", "sparse/kl")
+
+    def compare(self, label: str, kind: str, other: str, measure: str = "kl") -> Contrast:
+        """Record and return the comparison of a measure of two kinds."""
+        values, others = self.values(kind, measure), self.values(other, measure)
+        of, source = f"{kind} over {other}", f"sparse/{measure}"
+        return self.evidence.compare(f"{self.prefix}{label}", values, others, of, source)
+
+
+def values_of(here: xr.Dataset, kind: str, measure: str = "kl") -> Float64:
+    """A measure of one kind, [seed]."""
+    return np.asarray(here[measure].sel(variant=kind).values, np.float64)
+
+
+def name_of(kind: str) -> str:
+    """A kind as a part of a number's name."""
+    return kind.replace("/", "_")
+
+
+def _control(datasets: Datasets, ratio: float, seeds: xr.DataArray) -> xr.Dataset | None:
+    """The random control at the field for these seeds; None where the run has none.
+
+    No verdict rests on it, so seeds without it count for the claim all the same.
+    """
+    if CONTROL not in datasets["sparse"]["variant"].values:
+        return None
+    control = of_kinds(datasets, ratio, (CONTROL,)).sel(seed=seeds)
+    known = np.isfinite(values_of(control, CONTROL))
+    return control.isel(seed=np.flatnonzero(known)) if known.any() else None
+
+
+@claim("sparse-trainable", "Abstract, III B", "sparse")
+def _trainable(datasets: Datasets, evidence: Evidence) -> Finding:
+    """RBMs that are sparse from the start can be trained.
+
+    Training must divide KL by at least 10, in 90 % of the seeds. Holds if so for sp/ss, sp/os and
+    sc in both phases; in part if for at least half.
+    """
+    tests, by_chance = [], []
     for name, ratio in PHASES.items():
-        here = of_kinds(datasets, ratio, FEW, KINDS)
-        seeds = min(seeds, here.sizes["seed"])
+        data = Kinds(datasets, ratio, FEW, evidence).data
         for kind in SPARSE:
-            factor, share, own = _divided(here, kind, name)
-            numbers |= own
+            factor, share = _divided(evidence, data, kind, name)
             tests.append(share >= _NEARLY_ALL)
-            told.append(f"{kind} at the {name} {factor:.3g}")
-        control = control_of(datasets, ratio, here)
+            evidence.cases.append(f"{kind} at the {name} {factor:.3g}")
+        control = _control(datasets, ratio, data["seed"])
         if control is not None:
-            factor, share, own = _divided(control, CONTROL, name)
-            numbers |= own
+            factor, share = _divided(evidence, control, CONTROL, name)
             by_chance.append(f"{factor:.3g} at the {name} (at least 10 in {share:.0%} of seeds)")
-    measured = f"Training divides KL by ({seeds} seeds, medians): {listed(told)}."
-    if by_chance:  # a reader sees how much of it any mask reaches
+    measured = (
+        f"Training divides KL by ({evidence.seeds} seeds, medians): {listed(evidence.cases)}."
+    )
+    if by_chance:  # shows how much of it any mask reaches
         measured += f" The random control, which decides nothing: {listed(by_chance)}."
-    return Finding(verdict_of(tests), measured, numbers, seeds)
+    return evidence.finding(verdict_of(tests), measured)
 
 
-def _divided(here: xr.Dataset, kind: str, name: str) -> tuple[float, float, dict[str, Number]]:
-    """By what training divides KL, median over seeds; in which share by enough; both as numbers."""
+def _divided(evidence: Evidence, here: xr.Dataset, kind: str, name: str) -> tuple[float, float]:
+    """Record the median factor by which training divides KL, and the share of seeds with 10."""
     start = here["history_kl"].sel(variant=kind).isel(epoch=0).values
     factors = start / values_of(here, kind)
-    factor, share = float(np.median(factors)), float(np.mean(factors >= _TRAINED))
-    label, both = f"{name}_{label_of(kind)}", ("sparse/history_kl", "sparse/kl")
+    label, both = f"{name}_{name_of(kind)}", ("sparse/history_kl", "sparse/kl")
     how = f"median over seeds of KL before training over after it, {kind}, {name}"
+    share = np.mean(factors >= _TRAINED)
     return (
-        factor,
-        share,
-        {
-            label: number(factor, how, *both),
-            f"{label}_share": number(share, "share of seeds of at least 10", *both),
-        },
+        evidence.note(label, np.median(factors), how, *both),
+        evidence.note(f"{label}_share", share, "share of seeds of at least 10", *both),
     )
 
 
-def _comparable(datasets: Datasets) -> Finding:
-    numbers: dict[str, Number] = {}
-    tests, told, seeds = [], [], datasets["sparse"].sizes["seed"]
+@claim("sparse-comparable", "III B, Fig. 5", "sparse")
+def _comparable(datasets: Datasets, evidence: Evidence) -> Finding:
+    """In every case a sparse RBM comes out comparable with one that was trained dense and pruned.
+
+    The median KL over seeds must be at most twice that of pruned. Holds if so for sp/ss, sp/os and
+    sc in both phases; in part if for at least half.
+    """
+    tests = []
     for name, ratio in PHASES.items():
-        here = of_kinds(datasets, ratio, FEW, KINDS)
-        seeds = min(seeds, here.sizes["seed"])
-        pruned = median_of(here, "pruned")
-        numbers[f"{name}_pruned"] = pruned
+        kinds = Kinds(datasets, ratio, FEW, evidence, prefix=f"{name}_")
+        pruned = kinds.median("pruned")
         shown = []
         for kind in SPARSE:
-            own = median_of(here, kind)
-            tests.append(own.value <= COMPARABLE * pruned.value)
-            numbers |= bands_of_kind(f"{name}_{label_of(kind)}", here, kind)
-            within = float(np.mean(values_of(here, kind) <= COMPARABLE * pruned.value))
-            numbers[f"{name}_{label_of(kind)}_share"] = number(
-                within, f"share of seeds of {kind} within twice the median of pruned", "sparse/kl"
-            )
-            shown.append(f"{kind} {band(values_of(here, kind))}, {within:.0%} within twice")
-        told.append(f"{name}: pruned {pruned.value:.2g}, {', '.join(shown)}")
-    measured = (
-        f"KL, median (16 to 84 %) of {seeds} seeds, and the share of seeds within twice the median "
-        f"of pruned. {'; '.join(told)}."
+            tests.append(float(np.median(kinds.values(kind))) <= COMPARABLE * pruned)
+            share = float(np.mean(kinds.values(kind) <= COMPARABLE * pruned))
+            how = f"share of seeds of {kind} within twice the median of pruned"
+            kinds.note(f"{name_of(kind)}_share", share, how)
+            shown.append(f"{kind} {kinds.band(kind)}, {share:.0%} within twice")
+        evidence.cases.append(f"{name}: pruned {pruned:.2g}, {', '.join(shown)}")
+    return evidence.finding(
+        verdict_of(tests),
+        f"KL, median (16 to 84 %) of {evidence.seeds} seeds, and the share of seeds within twice "
+        f"the median of pruned. {evidence.text}.",
     )
-    return Finding(verdict_of(tests), measured, numbers, seeds)
 
 
-def _faster(datasets: Datasets) -> Finding:
-    numbers: dict[str, Number] = {}
-    by_phase, told, seeds = [], [], datasets["sparse"].sizes["seed"]
+@claim("ss-converges-faster", "III B, Fig. 5", "sparse")
+def _faster(datasets: Datasets, evidence: Evidence) -> Finding:
+    """In both phases sp/ss converges to its least errors faster than the dense RBM.
+
+    The epoch at which a measure first is within 10 % of its final level (median over the last fifth
+    of the training of that RBM), so each is compared with what it itself reaches. In a phase sp/ss
+    is faster if KL, and at least three of KL, 1 - F, energy bias, |m| bias and C_MSE, get there
+    earlier by 10 % or more (median ratio, two-sided signed ranks p <= 0.05). Holds if it is faster
+    in both phases; in part if in one.
+    """
+    faster = []
+    how = "median over seeds of the epoch, interpolated, {}"
     for name, ratio in PHASES.items():
-        here = of_kinds(datasets, ratio, TWO_SIDED, ("dense", "sp/ss"))
-        seeds = min(seeds, here.sizes["seed"])
-        earlier = []
+        kinds = Kinds(datasets, ratio, TWO_SIDED, evidence, ("dense", "sp/ss"))
+        earlier, shown = [], ""
         for measure, title in TITLES.items():
-            epochs = {kind: epochs_to_level(here, kind, measure) for kind in ("sp/ss", "dense")}
-            found = contrast(epochs["sp/ss"], epochs["dense"])
-            if found.lower:
+            source, label = f"sparse/history_{measure}", f"{name}_{measure}"
+            sparse, dense = (
+                epochs_to_level(kinds.data, kind, measure) for kind in ("sp/ss", "dense")
+            )
+            against = evidence.compare(label, sparse, dense, "sp/ss over dense", source)
+            if against.lower:
                 earlier.append(title)
-            label, variable = f"{name}_{measure}", f"history_{measure}"
-            numbers |= against(label, "sp/ss", "dense", found, variable)
-            for kind, values in epochs.items():
-                numbers[f"{label}_{label_of(kind)}"] = number(
-                    float(np.median(values)),
-                    f"median over seeds of the epoch, interpolated, {kind}",
-                    f"sparse/{variable}",
+            one, other = (
+                evidence.note(
+                    f"{label}_{name_of(kind)}", np.median(epochs), how.format(kind), source
                 )
+                for kind, epochs in (("sp/ss", sparse), ("dense", dense))
+            )
             if measure == "kl":
-                told.append(
-                    f"{name}: KL after {np.median(epochs['sp/ss']):.3g} epochs against "
-                    f"{np.median(epochs['dense']):.3g}, ratio {found}"
-                )
-        told[-1] += f"; significantly earlier: {listed(earlier)}"
-        control = control_of(datasets, ratio, here)
+                shown = f"{name}: KL after {one:.3g} epochs against {other:.3g}, ratio {against}"
+        shown += f"; significantly earlier: {listed(earlier)}"
+        control = _control(datasets, ratio, kinds.data["seed"])
         if control is not None:
-            shown, own = _control_epochs(control, here, name)
-            told[-1] += f"; the random control, which decides nothing, {shown}"
-            numbers |= own
-        by_phase.append(TITLES["kl"] in earlier and 2 * len(earlier) > len(TITLES))
-    measured = (
-        f"Epochs until a measure is within 10 % of its own level at the end, {seeds} seeds, sp/ss "
-        f"against dense. {'. '.join(told)}."
+            epochs = epochs_to_level(control, CONTROL, "kl")
+            dense = epochs_to_level(kinds.data.sel(seed=control["seed"]), "dense", "kl")
+            label, source = f"{name}_{CONTROL}", "sparse/history_kl"
+            middle = evidence.note(f"{label}_epoch", np.median(epochs), how.format(CONTROL), source)
+            against = evidence.compare(label, epochs, dense, f"{CONTROL} over dense", source)
+            shown += (
+                f"; the random control, which decides nothing, after {middle:.3g}, ratio {against}"
+            )
+        evidence.cases.append(shown)
+        faster.append(TITLES["kl"] in earlier and 2 * len(earlier) > len(TITLES))
+    return evidence.finding(
+        verdict_of(faster),
+        f"Epochs until a measure is within 10 % of its own level at the end, {evidence.seeds} "
+        f"seeds, sp/ss against dense. {'. '.join(evidence.cases)}.",
     )
-    return Finding(verdict_of(by_phase), measured, numbers, seeds)
-
-
-def _control_epochs(
-    control: xr.Dataset, here: xr.Dataset, name: str
-) -> tuple[str, dict[str, Number]]:
-    """When KL of the random control is at its own level, and that over the dense RBM's epoch."""
-    epochs = epochs_to_level(control, CONTROL, "kl")
-    found = contrast(epochs, epochs_to_level(here.sel(seed=control["seed"]), "dense", "kl"))
-    label, middle = f"{name}_{CONTROL}", float(np.median(epochs))
-    how = f"median over seeds of the epoch, interpolated, {CONTROL}"
-    numbers = {f"{label}_epoch": number(middle, how, "sparse/history_kl")}
-    numbers |= against(label, CONTROL, "dense", found, "history_kl")
-    return f"after {middle:.3g}, ratio {found}", numbers
 
 
 def epochs_to_level(here: xr.Dataset, kind: str, measure: str) -> Float64:
-    """The epoch at which a measure first is at most 10 % above its own level at the end, [seed].
+    """The epoch at which a measure first is at most 10 % above its final level, [seed].
 
     That level is the median over the last fifth of the RBM's own training, so a model that ends
-    badly is held against where it ends, and one that is noisy not against its luckiest epoch.
-    Interpolated between entries of the history, and at least 1, so that ratios exist.
+    badly is compared with where it ends, and a noisy one not with its luckiest epoch. Interpolated
+    between entries of the history, and at least 1, so that ratios exist.
 
     Raises:
-        Undecided: fewer than three entries in the last fifth.
+        InsufficientDataError: fewer than three entries in the last fifth.
     """
     name = f"history_{measure}"
-    if name not in here:
-        raise InsufficientDataError(f"the data has no {name}")
+    require(here, name)
     own = here[name].sel(variant=kind).transpose("seed", "epoch").dropna("epoch")
     epochs = own["epoch"].values.astype(float)
     late = epochs > 0.8 * epochs[-1]
@@ -185,38 +246,3 @@ def epochs_to_level(here: xr.Dataset, kind: str, measure: str) -> Float64:
             epoch += over * (epochs[k - 1] - epochs[k])
         found.append(max(1.0, epoch))
     return np.array(found)
-
-
-CLAIMS = (
-    Claim(
-        "sparse-trainable",
-        "Abstract, III B",
-        "RBMs that are sparse from the start can be trained.",
-        "Training must divide KL by at least 10, in 90 % of the seeds. Holds if so for sp/ss, "
-        "sp/os and sc in both phases; in part if for at least half.",
-        ("sparse",),
-        _trainable,
-    ),
-    Claim(
-        "sparse-comparable",
-        "III B, Fig. 5",
-        "In every case a sparse RBM comes out comparable with one that was trained dense and "
-        "pruned.",
-        "The median KL over seeds must be at most twice that of pruned. Holds if so for sp/ss, "
-        "sp/os and sc in both phases; in part if for at least half.",
-        ("sparse",),
-        _comparable,
-    ),
-    Claim(
-        "ss-converges-faster",
-        "III B, Fig. 5",
-        "In both phases sp/ss converges to its least errors faster than the dense RBM.",
-        "The epoch at which a measure first is within 10 % of its own level at the end (median "
-        "over the last fifth of the training of that RBM), so each is held against what it itself "
-        "reaches. In a phase sp/ss is faster if KL, and at least three of KL, 1 - F, energy bias, "
-        "|m| bias and C_MSE, get there earlier by 10 % or more (median ratio, two-sided signed "
-        "ranks p <= 0.05). Holds if it is faster in both phases; in part if in one.",
-        ("sparse",),
-        _faster,
-    ),
-)

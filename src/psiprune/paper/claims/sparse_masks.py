@@ -1,104 +1,60 @@
-"""What masks are worth with other weights and by rule: Section III B and the Discussion."""
+"""What a mask is worth with other weights, and masks made by rules: Section III B, Discussion."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from psiprune.paper.claims.base import (
-    FAILS,
-    HOLDS,
-    IN_PART,
-    Claim,
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    Number,
-    number,
-)
-from psiprune.paper.claims.data import PHASES, Float64
-from psiprune.paper.claims.kinds import (
-    KINDS,
-    all_of_kinds,
-    bands_of_kind,
-    median_of,
-    of_kinds,
-    values_of,
-)
-from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, band, p_above, p_text
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, graded
+from psiprune.paper.claims.data import PHASES, Float64, require_seeds
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.sparse import KINDS, Kinds, of_kinds, values_of
+from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, p_above, p_text
 
-#: What most seeds are, and from where on some are too many to be exceptions.
+#: The share that most seeds are, and the least share that is more than an exception.
 _MOST, _SOME = 0.8, 0.2
 #: Pairs of a one-sided test with two chances: 2^-6 < 0.05 / 2.
 _PAIRS = 6
 
 
-def _carry_over(datasets: Datasets) -> Finding:
-    numbers: dict[str, Number] = {}
-    shares, told, seeds = [], [], datasets["sparse"].sizes["seed"]
+def _shares(
+    datasets: Datasets, evidence: Evidence, kind: str, which: str
+) -> tuple[list[float], list[bool]]:
+    """Record in which seeds KL is "within" or "above" twice the median of pruned.
+
+    Returns:
+        The share of the seeds by phase, and whether it is so for each RBM of both phases.
+    """
+    shares, all_seeds = [], []
     for name, ratio in PHASES.items():
-        here = of_kinds(datasets, ratio, FEW, KINDS)
-        own, pruned = values_of(here, "sp/os"), median_of(here, "pruned")
-        shares.append(float(np.mean(own <= COMPARABLE * pruned.value)))
-        seeds = min(seeds, len(own))
-        told.append(
-            f"{name}: {np.count_nonzero(own <= COMPARABLE * pruned.value)} of {len(own)} seeds "
-            f"(KL {band(own)}; pruned {pruned.value:.2g})"
+        kinds = Kinds(datasets, ratio, FEW, evidence, prefix=f"{name}_")
+        pruned = kinds.median("pruned")
+        within = kinds.values(kind) <= COMPARABLE * pruned
+        seeds = within if which == "within" else ~within
+        of = f"of {kind} {which} twice the median of pruned"
+        shares.append(kinds.note("share", seeds.mean(), f"share of seeds {of}"))
+        count = kinds.note("count", seeds.sum(), f"seeds {of}")
+        all_seeds += seeds.tolist()
+        evidence.cases.append(
+            f"{name}: {count:g} of {len(seeds)} seeds (KL {kinds.band(kind)}; pruned {pruned:.2g})"
         )
-        numbers |= {
-            f"{name}_share": number(
-                shares[-1], "share of seeds of sp/os within twice the median of pruned", "sparse/kl"
-            ),
-            f"{name}_pruned": pruned,
-            f"{name}_count": number(
-                np.count_nonzero(own <= COMPARABLE * pruned.value),
-                "seeds of sp/os within twice the median of pruned",
-                "sparse/kl",
-            ),
-            **bands_of_kind(f"{name}_sp_os", here, "sp/os"),
-        }
-    if min(shares) >= _MOST:
-        verdict = HOLDS
-    else:
-        verdict = IN_PART if max(shares) >= _MOST or min(shares) >= 0.5 else FAILS
-    measured = f"sp/os within twice the KL of pruned. {'; '.join(told)}."
-    return Finding(verdict, measured, numbers, seeds)
+    return shares, all_seeds
 
 
-def _start_matters(datasets: Datasets) -> Finding:
-    numbers: dict[str, Number] = {}
-    strongly, at_all, told, seeds = [], [], [], datasets["sparse"].sizes["seed"]
-    for name, ratio in PHASES.items():
-        found = _factors(datasets, ratio)
-        start, dense = found["start"], found["dense"]
-        seeds = min(seeds, len(start))
-        p = p_above(start, dense)
-        far = {kind: float(np.mean(each > np.log(COMPARABLE))) for kind, each in found.items()}
-        # One phase is enough, so there are two chances.
-        clear = p <= ALPHA / len(PHASES)
-        strongly.append(clear and far["start"] >= _SOME)
-        at_all.append(clear and float(np.median(start)) >= np.log(MATTERS))
-        factors = {kind: float(np.exp(np.median(each))) for kind, each in found.items()}
-        told.append(
-            f"{name}: one mask, two starts {factors['start']:.2f} times ({far['start']:.0%} beyond "
-            f"twice); no mask, the same starts {factors['dense']:.2f} times ({p_text(p)}, "
-            f"one-sided); one start, two masks {factors['mask']:.2f} times ({far['mask']:.0%})"
-        )
-        for kind, how in _COMPARED.items():
-            numbers[f"{name}_{kind}"] = number(
-                factors[kind], f"median of the larger KL over the smaller, {how}", "sparse/kl"
-            )
-            numbers[f"{name}_{kind}_far"] = number(
-                far[kind], f"share of more than twice, {how}", "sparse/kl"
-            )
-        numbers[f"{name}_p"] = number(
-            p, "signed ranks, one-sided, of the logarithms, start against dense", "sparse/kl"
-        )
-    verdict = HOLDS if any(strongly) else IN_PART if any(at_all) else FAILS
-    measured = f"Larger over smaller KL of two RBMs, median over {seeds} pairs. {'; '.join(told)}."
-    return Finding(verdict, measured, numbers, seeds)
+@claim("masks-carry-over", "III B", "sparse")
+def _carry_over(datasets: Datasets, evidence: Evidence) -> Finding:
+    """A mask found with one seed works reasonably well with others.
+
+    KL of sp/os is at most twice the median of pruned. Holds if so in 80 % of the seeds in both
+    phases; in part if in one phase, or in half of the seeds in both.
+    """
+    shares, _ = _shares(datasets, evidence, "sp/os", "within")
+    verdict = graded(min(shares), _MOST, 0.5)
+    if verdict == FAILS and max(shares) >= _MOST:
+        verdict = IN_PART
+    return evidence.finding(verdict, f"sp/os within twice the KL of pruned. {evidence.text}.")
 
 
-#: The pairs that tell the influence of the start from that of the mask.
+#: The pairs that separate the influence of the start from that of the mask.
 _COMPARED = {
     "start": "mask of one seed: from its own initial weights and from those of the seed before",
     "mask": "initial weights of one seed: with its own mask and with that of the next seed",
@@ -106,90 +62,80 @@ _COMPARED = {
 }
 
 
-def _factors(datasets: Datasets, ratio: float) -> dict[str, Float64]:
+@claim("start-matters", "IV", "sparse")
+def _start_matters(datasets: Datasets, evidence: Evidence) -> Finding:
+    """How good an RBM with a mask from pruning gets can depend strongly on its initial weights.
+
+    One mask, two starts: KL of sp/os of a seed against that of sp/ss of the next seed, which have
+    the same mask, from the initial weights of the one and of the other. Compared with the dense
+    RBMs of the same two seeds, which have the same two starts and no mask; reported next to it: one
+    start with two masks, sp/os against sp/ss of the same seed. Holds if in some phase the two
+    starts differ by more than twice for at least 20 % of the masks, and by more than without a mask
+    (one-sided signed ranks of |ln ratio|, p <= 0.05 / 2); in part if significantly more, and by
+    10 % in the median.
+    """
+    strongly, at_all = [], []
+    for name, ratio in PHASES.items():
+        factors, far = {}, {}
+        pairs = _pairs(datasets, ratio)
+        evidence.count_seeds(pairs["start"])
+        for kind, how in _COMPARED.items():
+            factors[kind] = evidence.note(
+                f"{name}_{kind}",
+                np.exp(np.median(pairs[kind])),
+                f"median of the larger KL over the smaller, {how}",
+                "sparse/kl",
+            )
+            share, how = (
+                np.mean(pairs[kind] > np.log(COMPARABLE)),
+                f"share of more than twice, {how}",
+            )
+            far[kind] = evidence.note(f"{name}_{kind}_far", share, how, "sparse/kl")
+        how = "one-sided signed-rank test of the logarithms, start against dense"
+        p = evidence.note(f"{name}_p", p_above(pairs["start"], pairs["dense"]), how, "sparse/kl")
+        # One phase suffices, so there are two chances.
+        clear = p <= ALPHA / len(PHASES)
+        strongly.append(clear and far["start"] >= _SOME)
+        at_all.append(clear and float(np.median(pairs["start"])) >= np.log(MATTERS))
+        evidence.cases.append(
+            f"{name}: one mask, two starts {factors['start']:.2f} times ({far['start']:.0%} beyond "
+            f"twice); no mask, the same starts {factors['dense']:.2f} times ({p_text(p)}, "
+            f"one-sided); one start, two masks {factors['mask']:.2f} times ({far['mask']:.0%})"
+        )
+    return evidence.finding(
+        HOLDS if any(strongly) else IN_PART if any(at_all) else FAILS,
+        f"Larger over smaller KL of two RBMs, median over {evidence.seeds} pairs. {evidence.text}.",
+    )
+
+
+def _pairs(datasets: Datasets, ratio: float) -> dict[str, Float64]:
     """|ln| of the ratio of both KL of each pair of `_COMPARED`, [pair].
 
-    sp/os of a seed has the mask of the next one (of the first for the last). So it has one mask
-    with sp/ss of that seed, and one start with sp/ss of its own.
+    sp/os of a seed has the mask of the next one (of the first for the last). So it shares the mask
+    with sp/ss of that seed, and the start with sp/ss of its own.
     """
-    # All seeds, since neighbours must stay neighbours; what is not known is left out as a pair.
-    here = all_of_kinds(datasets, ratio, KINDS)
+    # All seeds, since neighbours must stay neighbours; pairs with an unknown KL are left out.
+    here = of_kinds(datasets, ratio, KINDS)
     own, other, dense = (np.log(values_of(here, kind)) for kind in ("sp/ss", "sp/os", "dense"))
-    found = {
+    pairs = {
         "start": np.abs(other - np.roll(own, -1)),
         "mask": np.abs(other - own),
         "dense": np.abs(dense - np.roll(dense, -1)),
     }
-    known = np.all([np.isfinite(each) for each in found.values()], axis=0)
-    if known.sum() < _PAIRS:
-        raise InsufficientDataError(
-            f"the rule needs at least {_PAIRS} seeds, found {int(known.sum())}"
-        )
-    return {kind: each[known] for kind, each in found.items()}
+    known = np.all([np.isfinite(each) for each in pairs.values()], axis=0)
+    require_seeds(int(known.sum()), _PAIRS)
+    return {kind: each[known] for kind, each in pairs.items()}
 
 
-def _rules_poor(datasets: Datasets) -> Finding:
-    numbers: dict[str, Number] = {}
-    told, poor, seeds = [], [], datasets["sparse"].sizes["seed"]
-    for name, ratio in PHASES.items():
-        here = of_kinds(datasets, ratio, FEW, KINDS)
-        own, pruned = values_of(here, "sc"), median_of(here, "pruned")
-        off = own > COMPARABLE * pruned.value
-        poor += list(off)
-        seeds = min(seeds, len(own))
-        told.append(
-            f"{name}: {np.count_nonzero(off)} of {len(own)} seeds (KL {band(own)}; pruned "
-            f"{pruned.value:.2g})"
-        )
-        numbers |= {
-            f"{name}_share": number(
-                float(off.mean()),
-                "share of seeds of sc above twice the median of pruned",
-                "sparse/kl",
-            ),
-            f"{name}_count": number(
-                np.count_nonzero(off), "seeds of sc above twice the median of pruned", "sparse/kl"
-            ),
-            **bands_of_kind(f"{name}_sc", here, "sc"),
-            f"{name}_pruned": pruned,
-        }
-    share = float(np.mean(poor))
-    verdict = HOLDS if share >= 0.5 else IN_PART if share >= 0.25 else FAILS
-    measured = f"sc with more than twice the KL of pruned. {'; '.join(told)}."
-    return Finding(verdict, measured, numbers, seeds)
+@claim("rules-often-poor", "IV", "sparse")
+def _rules_poor(datasets: Datasets, evidence: Evidence) -> Finding:
+    """Masks made by rules of spatial locality before training often give poor accuracy.
 
-
-CLAIMS = (
-    Claim(
-        "masks-carry-over",
-        "III B",
-        "A mask found with one seed works reasonably well with others.",
-        "KL of sp/os is at most twice the median of pruned. Holds if so in 80 % of the seeds in "
-        "both phases; in part if in one phase, or in half of the seeds in both.",
-        ("sparse",),
-        _carry_over,
-    ),
-    Claim(
-        "start-matters",
-        "IV",
-        "How good an RBM with a mask from pruning gets can depend strongly on its initial weights.",
-        "One mask, two starts: KL of sp/os of a seed against that of sp/ss of the next seed, which "
-        "have the same mask, from the initial weights of the one and of the other. Held against "
-        "the dense RBMs of the same two seeds, which have the same two starts and no mask; beside "
-        "it stands one start with two masks, sp/os against sp/ss of the same seed. Holds if in "
-        "some phase the two starts differ by more than twice for at least 20 % of the masks, and "
-        "by more than without a mask (one-sided signed ranks of |ln ratio|, p <= 0.05 / 2); in "
-        "part if significantly more, and by 10 % in the median.",
-        ("sparse",),
-        _start_matters,
-    ),
-    Claim(
-        "rules-often-poor",
-        "IV",
-        "Masks made by rules of spatial locality before training often give poor accuracy.",
-        "Poor: KL of sc above twice the median of pruned. Holds if so in half of the RBMs of both "
-        "phases together; in part if in a quarter.",
-        ("sparse",),
-        _rules_poor,
-    ),
-)
+    Poor: KL of sc above twice the median of pruned. Holds if so in half of the RBMs of both phases
+    together; in part if in a quarter.
+    """
+    _, poor = _shares(datasets, evidence, "sc", "above")
+    return evidence.finding(
+        graded(float(np.mean(poor)), 0.5, 0.25),
+        f"sc with more than twice the KL of pruned. {evidence.text}.",
+    )

@@ -1,9 +1,8 @@
-"""How far pruning does no harm: Section III A, the abstract and the Discussion."""
+"""How much pruning does no harm: Section III A, the abstract and the Discussion."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,113 +12,95 @@ from psiprune.paper.claims.base import (
     FAILS,
     HOLDS,
     IN_PART,
-    Claim,
     Datasets,
     Finding,
     InsufficientDataError,
-    Number,
     listed,
-    number,
 )
 from psiprune.paper.claims.data import (
     MEASURES,
     PM,
     QCP,
     Float64,
+    complete_seeds,
     fractions,
     nearest,
     phase,
+    require,
     series,
-    whole,
 )
-from psiprune.paper.claims.tests import (
-    ALPHA,
-    COMPARABLE,
-    MATTERS,
-    ONE_SIDED,
-    TWO_SIDED,
-    contrast,
-    p_above,
-)
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.tests import ALPHA, COMPARABLE, MATTERS, ONE_SIDED, TWO_SIDED, p_above
 
 #: What the paper calls physical properties: all measures but KL.
 _PHYSICAL = tuple(name for name in MEASURES if name != "kl")
-_UNHARMED = (
-    "A measure is harmed at a level if it is higher than in the dense RBMs of the same seeds by "
-    "10 % or more (median ratio, one-sided signed ranks p <= 0.05), and its median is above twice "
-    "the noise floor. {} "
-)
-_OF_ALL = (
-    "Holds if none of KL, 1 - F, eROE, mROE and C_MSE, as the paper samples them, is harmed up to "
-    "there; in part if KL and at least two of the others are not."
-)
-_OF_PHYSICAL = (
-    "Holds if none of the physical properties, 1 - F, eROE, mROE and C_MSE as the paper samples "
-    "them, is harmed up to there; in part if three of the four are not."
+_HARMED = (
+    "A measure is harmed at a level if it exceeds that of the dense RBMs of the same seeds by 10 % "
+    "or more (median ratio, one-sided signed ranks p <= 0.05), and its median is above twice the "
+    "noise floor."
 )
 
 
 class Reach(NamedTuple):
-    """How far a measure stays as it is in the dense RBMs.
+    """How far a measure can be pruned without harm.
 
     Attributes:
-        leaves: the first fraction pruned at which it is harmed; infinite if it never is.
-        level: the level of `leaves`; the number of levels if it never is.
+        fraction: the first fraction pruned at which it is harmed; infinite if it never is.
+        level: the level of `fraction`; the number of levels if it is never harmed.
         growth: median over seeds of its ratio to the dense RBM, [level].
     """
 
-    leaves: float
+    fraction: float
     level: int
     growth: Float64
 
 
 def reach(here: xr.Dataset, name: str) -> Reach:
-    """How far a sampled measure is unharmed, with all seeds of a study at one field."""
+    """Return how far a sampled measure is unharmed, over all seeds of a study at one field."""
     levels, values = fractions(here), series(here, name, "level")
     floor = np.nan_to_num(np.asarray(here[f"{name}_floor"].median("seed").values, np.float64))
     dense = values[:, 0]
     growth = np.median(values / dense[:, None], axis=0)
     matters = (growth >= MATTERS) & (np.median(values, axis=0) > 2 * floor)
     harmed = [k for k in np.flatnonzero(matters) if p_above(values[:, k], dense) <= ALPHA]
-    first = int(harmed[0]) if harmed else len(levels)
-    leaves = float(levels[first]) if harmed else float("inf")
-    return Reach(leaves, first, growth)
+    if not harmed:
+        return Reach(float("inf"), len(levels), growth)
+    return Reach(float(levels[harmed[0]]), int(harmed[0]), growth)
 
 
-def floors_known(here: xr.Dataset, least: int) -> xr.Dataset:
-    """A study at one field with the five measures of the paper of at least so many seeds."""
-    for name in MEASURES:
-        if f"{name}_floor" not in here:
-            raise InsufficientDataError(f"the data has no {name}_floor")
-    return whole(here, least, *MEASURES)
+def _study(datasets: Datasets, ratio: float, least: int) -> xr.Dataset:
+    """The study at one field, for the seeds with all five measures of the paper."""
+    here = phase(datasets, "study", ratio)
+    require(here, *(f"{name}_floor" for name in MEASURES))
+    return complete_seeds(here, least, *MEASURES)
 
 
-def _reach_number(name: str, found: Reach) -> Number:
-    how = (
-        "first fraction pruned at which it is 10 % above dense or more (median ratio, one-sided "
-        "signed ranks p <= 0.05) and its median above twice the noise floor"
-    )
-    return number(found.leaves, how, f"study/{name}", f"study/{name}_floor")
+def _reaches(evidence: Evidence, here: xr.Dataset) -> tuple[dict[str, Reach], str]:
+    """How far each measure is unharmed, recorded, and as text: "KL at 77 %, ..."."""
+    reaches, texts = {}, []
+    for name, title in MEASURES.items():
+        reaches[name] = reach(here, name)
+        harmed_at = evidence.note(
+            f"{name}_leaves",
+            reaches[name].fraction,
+            "first fraction pruned at which it is 10 % above dense or more (median ratio, "
+            "one-sided signed ranks p <= 0.05) and its median above twice the noise floor",
+            f"study/{name}",
+            f"study/{name}_floor",
+        )
+        texts.append(f"{title} {'never' if np.isinf(harmed_at) else f'at {harmed_at:.0%}'}")
+    return reaches, f"First harmed: {listed(texts)}."
 
 
-def _told(found: dict[str, Reach]) -> str:
-    """Where each measure leaves: "KL at 77 %, ..."."""
-    parts = [
-        f"{title} {'never' if np.isinf(found[name].leaves) else f'at {found[name].leaves:.0%}'}"
-        for name, title in MEASURES.items()
-    ]
-    return listed(parts)
-
-
-def _up_to(fraction: float, levels: Float64) -> int:
+def _up_to(levels: Float64, fraction: float) -> int:
     """The last level up to a fraction."""
-    places = np.flatnonzero(levels <= fraction)
-    if places[-1] == 0:
+    level = int(np.flatnonzero(levels <= fraction)[-1])
+    if level == 0:
         raise InsufficientDataError(f"no pruned level up to {fraction:.0%} pruned")
-    return int(places[-1])
+    return level
 
 
-def _beyond(fraction: float, levels: Float64) -> int:
+def _beyond(levels: Float64, fraction: float) -> int:
     """The first level beyond a fraction."""
     places = np.flatnonzero(levels > fraction)
     if not len(places):
@@ -127,126 +108,115 @@ def _beyond(fraction: float, levels: Float64) -> int:
     return int(places[0])
 
 
-def _near(fraction: float, levels: Float64) -> int:
-    return nearest(levels, fraction)
-
-
 def _unharmed(
-    ratio: float, last: Callable[[Float64], int], names: Sequence[str], datasets: Datasets
+    datasets: Datasets,
+    evidence: Evidence,
+    ratio: float,
+    last: Callable[[Float64, float], int],
+    fraction: float,
+    names: Iterable[str],
 ) -> Finding:
-    """Whether these measures are unharmed at every level up to the last; KL decides if it is in."""
-    here = floors_known(phase(datasets, "study", ratio), ONE_SIDED)
-    levels = fractions(here)
-    level = last(levels)
-    found = {name: reach(here, name) for name in MEASURES}
-    unharmed = [name for name in names if found[name].level > level]
+    """Whether these measures are unharmed at every level up to the last; KL decides if included."""
+    here = _study(datasets, ratio, ONE_SIDED)
+    evidence.count_seeds(here)
+    levels, names = fractions(here), list(names)
+    level = last(levels, fraction)
+    reaches, first_harmed = _reaches(evidence, here)
+    unharmed = [name for name in names if reaches[name].level > level]
     verdict = HOLDS
     if len(unharmed) < len(names):
         most = 2 * len(unharmed) > len(names) and ("kl" in unharmed or "kl" not in names)
         verdict = IN_PART if most else FAILS
-    seeds = here.sizes["seed"]
-    growth = {name: float(found[name].growth[level]) for name in MEASURES}
-    grown = [f"{MEASURES[name]} {growth[name]:.2f}" for name in MEASURES]
-    measured = (
-        f"Unharmed at every level up to {levels[level]:.1%} pruned: "
-        f"{listed([MEASURES[name] for name in unharmed])}. "
-        f"First harmed: {_told(found)}. Over dense at {levels[level]:.1%}, median ratio of {seeds} "
-        f"seeds: {listed(grown)}."
-    )
-    numbers = {f"{name}_leaves": _reach_number(name, found[name]) for name in MEASURES}
-    how = f"median over seeds of level {level} over level 0"
-    for name in MEASURES:
-        numbers[f"{name}_growth"] = number(growth[name], how, f"study/{name}")
+    grown = []
+    for name, title in MEASURES.items():
+        how = f"median over seeds of level {level} over level 0"
+        ratio = evidence.note(f"{name}_growth", reaches[name].growth[level], how, f"study/{name}")
+        grown.append(f"{title} {ratio:.2f}")
     how = "fraction pruned at the level that stands for the claim"
-    numbers["up_to"] = number(float(levels[level]), how, "study/fraction_pruned")
-    return Finding(verdict, measured, numbers, seeds)
+    pruned = evidence.note("up_to", levels[level], how, "study/fraction_pruned")
+    return evidence.finding(
+        verdict,
+        f"Unharmed at every level up to {pruned:.1%} pruned: "
+        f"{listed([MEASURES[name] for name in unharmed])}. {first_harmed} Ratio to dense at "
+        f"{pruned:.1%}, median of {evidence.seeds} seeds: {listed(grown)}.",
+    )
 
 
-def _damaged_beyond(datasets: Datasets) -> Finding:
-    here = floors_known(phase(datasets, "study", QCP), TWO_SIDED)
+@claim("pm-unharmed-75", "III A", "study", terms=_HARMED)
+def _pm_unharmed_75(datasets: Datasets, evidence: Evidence) -> Finding:
+    """In the paramagnetic phase no error measure rises before about 75 % of the weights are pruned.
+
+    Holds if none of KL, 1 - F, eROE, mROE and C_MSE, as the paper samples them, is harmed at any
+    level up to the one nearest to 75 % pruned; in part if KL and at least two of the others are
+    not.
+    """
+    return _unharmed(datasets, evidence, PM, nearest, 0.75, MEASURES)
+
+
+@claim("pm-over-half", "Abstract", "study", terms=_HARMED)
+def _pm_over_half(datasets: Datasets, evidence: Evidence) -> Finding:
+    """In the gapped phase more than half of the weights can be pruned while physical observables
+    are still reproduced accurately.
+
+    Holds if none of the physical properties, 1 - F, eROE, mROE and C_MSE as the paper samples them,
+    is harmed at any level up to the first beyond 50 % pruned; in part if three of the four are not.
+    """
+    return _unharmed(datasets, evidence, PM, _beyond, 0.5, _PHYSICAL)
+
+
+@claim("pm-up-to-50", "IV", "study", terms=_HARMED)
+def _pm_up_to_50(datasets: Datasets, evidence: Evidence) -> Finding:
+    """In the paramagnetic phase up to 50 % of the weights can be pruned without significant loss of
+    accuracy.
+
+    Holds if none of the physical properties, 1 - F, eROE, mROE and C_MSE as the paper samples them,
+    is harmed at any level up to 50 % pruned; in part if three of the four are not.
+    """
+    return _unharmed(datasets, evidence, PM, _up_to, 0.5, _PHYSICAL)
+
+
+@claim("qcp-unharmed-25", "III A", "study", terms=_HARMED)
+def _qcp_unharmed_25(datasets: Datasets, evidence: Evidence) -> Finding:
+    """At the critical point about 25 % of the weights can be pruned.
+
+    Holds if none of KL, 1 - F, eROE, mROE and C_MSE, as the paper samples them, is harmed at any
+    level up to the one nearest to 25 % pruned; in part if KL and at least two of the others are
+    not.
+    """
+    return _unharmed(datasets, evidence, QCP, nearest, 0.25, MEASURES)
+
+
+@claim("qcp-damaged-beyond-25", "III A", "study", terms=_HARMED)
+def _qcp_damaged_beyond_25(datasets: Datasets, evidence: Evidence) -> Finding:
+    """At the critical point pruning further than 25 % does significant damage.
+
+    At the level nearest to 50 % pruned. Holds if KL is at least twice the dense one (median over
+    seeds of the ratio, two-sided signed ranks p <= 0.05), and KL, 1 - F, eROE, mROE and C_MSE are
+    all harmed there; in part if KL is so and three of the five are harmed, KL among them.
+    """
+    here = _study(datasets, QCP, TWO_SIDED)
+    evidence.count_seeds(here)
     levels = fractions(here)
     level = nearest(levels, 0.5)
-    found = {name: reach(here, name) for name in MEASURES}
-    # What was harmed early may have come back.
-    limits = {name: _above(here, name, level) for name in MEASURES}
+    _, first_harmed = _reaches(evidence, here)
+    # A measure that was harmed earlier may have recovered, so this level alone counts.
+    alone = here.isel(level=[0, level])
+    harmed = [name for name in MEASURES if reach(alone, name).level == 1]
+    how = "fraction pruned at the level nearest to 50 %"
+    pruned = evidence.note("at", levels[level], how, "study/fraction_pruned")
     kl = series(here, "kl", "level")
-    against = contrast(kl[:, level], kl[:, 0])
-    doubled = against.higher and against.ratio >= COMPARABLE
-    harmed = [MEASURES[name] for name in MEASURES if limits[name]]
+    against = evidence.compare(
+        "kl", kl[:, level], kl[:, 0], f"level {level} over level 0", "study/kl"
+    )
     verdict = FAILS
-    if doubled and limits["kl"]:
+    if against.higher and against.ratio >= COMPARABLE and "kl" in harmed:
         if len(harmed) == len(MEASURES):
             verdict = HOLDS
         elif 2 * len(harmed) > len(MEASURES):
             verdict = IN_PART
-    seeds = here.sizes["seed"]
-    measured = (
-        f"At {levels[level]:.1%} pruned KL is {against} times the dense one, median over {seeds} "
-        f"seeds; harmed: {listed(harmed)}. First harmed: {_told(found)}."
+    return evidence.finding(
+        verdict,
+        f"At {pruned:.1%} pruned KL is {against} times the dense one, median over "
+        f"{evidence.seeds} seeds; harmed: {listed([MEASURES[name] for name in harmed])}. "
+        f"{first_harmed}",
     )
-    numbers = {f"{name}_leaves": _reach_number(name, found[name]) for name in MEASURES}
-    how = "fraction pruned at the level nearest to 50 %"
-    numbers["at"] = number(float(levels[level]), how, "study/fraction_pruned")
-    numbers["kl_ratio"] = number(
-        against.ratio, f"median over seeds of level {level} over level 0", "study/kl"
-    )
-    numbers["kl_p"] = number(against.p, "signed ranks, two-sided, of the same", "study/kl")
-    return Finding(verdict, measured, numbers, seeds)
-
-
-def _above(here: xr.Dataset, name: str, level: int) -> bool:
-    """Whether a measure is harmed at one level."""
-    return reach(here.isel(level=[0, level]), name).level == 1
-
-
-CLAIMS = (
-    Claim(
-        "pm-unharmed-75",
-        "III A",
-        "In the paramagnetic phase no error measure rises before about 75 % of the weights are "
-        "pruned.",
-        _UNHARMED.format("Looked at is every level up to the one nearest to 75 % pruned.")
-        + _OF_ALL,
-        ("study",),
-        partial(_unharmed, PM, partial(_near, 0.75), tuple(MEASURES)),
-    ),
-    Claim(
-        "pm-over-half",
-        "Abstract",
-        "In the gapped phase over half of the weights can go while physical observables are still "
-        "reproduced accurately.",
-        _UNHARMED.format("Looked at is every level up to the first beyond 50 % pruned.")
-        + _OF_PHYSICAL,
-        ("study",),
-        partial(_unharmed, PM, partial(_beyond, 0.5), _PHYSICAL),
-    ),
-    Claim(
-        "pm-up-to-50",
-        "IV",
-        "In the paramagnetic phase up to 50 % of the weights can go without significant loss of "
-        "accuracy.",
-        _UNHARMED.format("Looked at is every level up to 50 % pruned.") + _OF_PHYSICAL,
-        ("study",),
-        partial(_unharmed, PM, partial(_up_to, 0.5), _PHYSICAL),
-    ),
-    Claim(
-        "qcp-unharmed-25",
-        "III A",
-        "At the critical point about 25 % of the weights can go.",
-        _UNHARMED.format("Looked at is every level up to the one nearest to 25 % pruned.")
-        + _OF_ALL,
-        ("study",),
-        partial(_unharmed, QCP, partial(_near, 0.25), tuple(MEASURES)),
-    ),
-    Claim(
-        "qcp-damaged-beyond-25",
-        "III A",
-        "At the critical point pruning further than 25 % does significant damage.",
-        "At the level nearest to 50 % pruned. Holds if KL is at least twice the dense one (median "
-        "over seeds of the ratio, two-sided signed ranks p <= 0.05), and KL, 1 - F, eROE, mROE and "
-        "C_MSE are all harmed there (as above); in part if KL is so and three of the five are "
-        "harmed, KL among them.",
-        ("study",),
-        _damaged_beyond,
-    ),
-)

@@ -25,7 +25,7 @@ _MEASURES = BIASES[1:]
 
 
 def plot_measures_against_kl(study: xr.Dataset, ranks: xr.Dataset) -> Figure:
-    """The paper's Fig. 6: error measures against KL, one row a measure and one column a field.
+    """The paper's Fig. 6: error measures against KL, one row per measure and one column per field.
 
     Every seed's RBM after the epochs of its history (crosses, without the untrained RBM) and at
     each level of pruning (circles), all by sums over all states where the study has them. The
@@ -33,7 +33,7 @@ def plot_measures_against_kl(study: xr.Dataset, ranks: xr.Dataset) -> Figure:
 
     Args:
         study: with its histories.
-        ranks: what `experiments.derived.ranks_of` found in it.
+        ranks: its `ranks_of`.
     """
     labels = [label for _, label in _MEASURES]
     figure, axes = measure_grid(study, labels, KL, size=(3.8, 10.5))

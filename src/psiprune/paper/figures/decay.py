@@ -26,22 +26,22 @@ from psiprune.reporting.labels import critical, phase_label
 
 #: Marks of an axis that is logarithmic beyond 10 on both sides of 0.
 _DIFFERENCES = (-300, -100, -30, -10, -5, 0, 5, 10, 30, 100, 300)
-#: Fractions pruned that are written beside their curves, each at the nearest level there is.
+#: Fractions pruned that label their curves, each at the nearest level.
 _NAMED = (0.75, 1.0)
 
 
 def plot_decay(studies: Sequence[xr.Dataset], decay: xr.Dataset) -> Figure:
-    """The paper's Fig. 4, one column a size: C(d) at the critical point by level, and its form.
+    """The paper's Fig. 4, one column per size: C(d) at the critical point by level, and its form.
 
-    C(d) stands twice, so that a power law (above) and an exponential (middle) would each be a
+    C(d) is shown twice, so that a power law (above) and an exponential (middle) would each be a
     straight line. Curves are medians over seeds of samples, as in the paper, and end where C(d) is
     below 3 standard errors of one RBM's sample; the thick grey line is the exact state. Below:
     Akaike's criterion of the power law less that of the exponential, median and 16 to 84 % of the
     seeds, in every phase; thick for the exact state. Within 2 of 0, shaded, neither is better.
 
     Args:
-        studies: one a size, in any order.
-        decay: what `experiments.derived.decay_of` found in them.
+        studies: one per size, in any order.
+        decay: their `decay_of`.
     """
     studies = sorted(studies, key=lambda study: int(study.attrs["sites"]))
     figure = Figure(figsize=(2.2 + 3.3 * len(studies), 10.0), layout="constrained")
@@ -80,8 +80,8 @@ def _draw_correlation(ax: Axes, study: xr.Dataset, colors: ScalarMappable) -> No
     for level, fraction in enumerate(pruned):
         if not np.isfinite(fraction):
             continue
-        own = study[["correlation", "correlation_error"]].isel(level=level).median("seed")
-        c, error = own["correlation"].values, own["correlation_error"].values
+        middle = study[["correlation", "correlation_error"]].isel(level=level).median("seed")
+        c, error = middle["correlation"].values, middle["correlation_error"].values
         known = (c > KNOWN * error)[1:]
         end = 1 + (len(known) if known.all() else int(known.argmin()))
         ax.plot(d[1:end], c[1:end], ".-", ms=3, lw=0.9, color=colors.to_rgba(fraction))

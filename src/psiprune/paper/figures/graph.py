@@ -22,14 +22,14 @@ _WIDEST, _THINNEST = 5.0, 0.15
 
 
 def plot_graph(models: xr.Dataset, level: int | None = None) -> Figure:
-    """The paper's Fig. 1: an RBM's graph beside its weights, before pruning and at one level.
+    """The paper's Fig. 1: an RBM's graph next to its weights, before pruning and at one level.
 
     A line is a weight: as wide as it is large, red and solid if positive, blue and hollow if
     negative, both rows on one scale. Crosses in the matrix are weights that are pruned. Hidden
-    units have no order of their own: they stand in that of their largest weights before pruning.
+    units have no natural order: they are sorted by the site of their largest weight before pruning.
 
     Args:
-        models: RBMs of one field over level, hidden and visible, as `psiprune paper` keeps them.
+        models: RBMs of one field over level, hidden and visible, as `psiprune paper` writes them.
         level: of the lower row; that nearest to half pruned, as in the paper, if not given.
 
     Raises:

@@ -19,15 +19,15 @@ from psiprune.reporting.figures import (
 )
 from psiprune.reporting.labels import phase_label, seeds_text
 
-#: Fractions pruned whose histograms are drawn, each by the nearest level there is.
+#: Fractions pruned whose histograms are drawn, each at the nearest level.
 _SHOWN = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MARKERS = ("o", "s", "^", "D", "v")
-#: Where the training set stands on the axis of fractions pruned.
+#: Position of the training set on the axis of fractions pruned.
 _SET = -0.07
 
 
 def plot_order(study: xr.Dataset, symmetry: xr.Dataset) -> Figure:
-    """The paper's Fig. 3, one row a field: <m> and <|m|>, P(m), and how symmetric the shots are.
+    """The paper's Fig. 3, one row per field: <m> and <|m|>, P(m), and how symmetric the shots are.
 
     Lines and histograms are medians over seeds, bands hold 16 to 84 % of the seeds. The right
     column shows n(v) / n(-v) of the training set over its K most frequent configurations: mean,
@@ -55,7 +55,7 @@ def plot_order(study: xr.Dataset, symmetry: xr.Dataset) -> Figure:
 
 def _expectations(ax: Axes, study: xr.Dataset) -> None:
     pruned = study["fraction_pruned"].isel(seed=0).values
-    # <m> = 0 exactly: the Hamiltonian does not tell Z from -Z.
+    # <m> = 0 exactly: the Hamiltonian is symmetric under Z -> -Z.
     for name, exact, label, look, color in (
         ("abs_magnetization", float(study["abs_magnetization_reference"]), "⟨|m|⟩", "o-", BLUE),
         ("magnetization", 0.0, "⟨m⟩", "s--", ORANGE),

@@ -1,4 +1,4 @@
-"""Other pruning schedules beside the main one."""
+"""Alternative pruning schedules next to the main one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from psiprune.reporting.labels import phase_label, seeds_text, step_share
 
 
 def plot_schedules(study: xr.Dataset, schedules: Mapping[float, xr.Dataset]) -> Figure:
-    """Five error measures against the fraction pruned, by schedule; one column a field.
+    """Five error measures against the fraction pruned, by schedule; one column per field.
 
     Lines are medians over seeds, bands hold 16 to 84 % of the seeds; by sums over all states where
     the studies have them. Dashed grey lines are what a fit of the right model to so many shots

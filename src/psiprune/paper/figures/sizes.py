@@ -33,16 +33,16 @@ _MEASURES = (
 
 
 def plot_sizes(studies: Sequence[xr.Dataset]) -> Figure:
-    """Four error measures against the fraction pruned, a line a size and a column a field.
+    """Four error measures against the fraction pruned, one line per size and one column per field.
 
     Lines are medians over seeds, bands 16 to 84 % of the seeds, bars one standard error of one
-    RBM's estimate (medians, too), thin lines what a perfect model would show. The lower two are
+    RBM's estimate (also medians), thin lines what a perfect model would show. The lower two are
     divided by the median of the size's own dense RBMs, or by the floor if that is higher, all from
-    samples, so that sizes compare: at 1 nothing is lost yet. Dotted verticals are where a size's
-    graph must fall apart. Of estimates at or below 0 only the bars can be seen.
+    samples, so that sizes can be compared: at 1 nothing is lost. Dotted verticals mark where a
+    size's graph must fall apart. Of estimates at or below 0 only the bars are visible.
 
     Args:
-        studies: one a size, all of the same fields.
+        studies: one per size, all of the same fields.
     """
     studies = sorted(studies, key=lambda study: int(study.attrs["sites"]))
     labels = [label for _, label in _MEASURES]

@@ -18,11 +18,11 @@ _TIMES = (
 def plot_timing(timing: Mapping[str, Any]) -> Figure:
     """Time of an update and of a Gibbs step of one chain against density, relative to dense.
 
-    On the diagonal time is proportional to the number of weights; above it, something takes time
-    that does not depend on the weights.
+    On the diagonal time is proportional to the number of weights; above it, part of the
+    time does not depend on the weights.
 
     Args:
-        timing: what `experiments.timing.time_levels` measured.
+        timing: as `time_levels` returns it.
     """
     rows = timing["rows"]
     density = [row["density"] for row in rows]

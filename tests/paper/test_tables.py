@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import invented
-from psiprune.paper.table_one import schedule_numbers, schedule_text
+from psiprune.paper.tables import schedule_numbers, schedule_text
 
 PRINTED = "100.0 90.0 81.0 72.9 65.6 59.0 53.1 47.8 43.0 38.7 34.9 31.4 28.2 25.4 22.9 20.6 18.5"
 """The paper's Table I up to step 16."""
@@ -46,8 +46,8 @@ def test_as_text(study: xr.Dataset) -> None:
     assert " ".join(lines[5].split()[6:]) == "3 of 3 3 of 3"
     assert " ".join(lines[15].split()[6:]) == "2 of 3 3 of 3"
     assert lines[22] == "26 weights connect all 27 units: fewer are left from step 18 on"
-    assert lines[23] == "h/J = 1 (QCP), first step in parts by seed: 0: 18, 1: 15, 2: never"
-    assert lines[24] == "h/J = 2 (PM), first step in parts by seed: 0: 18, 1: 18, 2: 18"
+    assert lines[23] == "h/J = 1 (QCP), first disconnected step by seed: 0: 18, 1: 15, 2: never"
+    assert lines[24] == "h/J = 2 (PM), first disconnected step by seed: 0: 18, 1: 18, 2: 18"
 
 
 def test_a_short_path_and_an_unknown_level() -> None:

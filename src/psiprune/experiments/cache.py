@@ -1,0 +1,31 @@
+"""Results of trainings on disk: computed once, and read by the next start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import xarray as xr
+
+from psiprune.io.checkpoint import checkpointing
+from psiprune.io.netcdf import read_dataset, write_dataset
+
+_LOG = logging.getLogger(__name__)
+
+
+def cached(file: Path, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+    """Read the RBM and its measures from a file; if it is missing, make and write them first.
+
+    Each training in `make` has checkpoints beside the file until that is written.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if file.exists():
+        _LOG.info("%s: read", file)
+    else:
+        with checkpointing(file):
+            write_dataset(file, make(), "rbm")
+        _LOG.info("%s: written", file)
+    return read_dataset(file, "rbm")

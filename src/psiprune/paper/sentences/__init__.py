@@ -1,1 +1,0 @@
-"""What the numbers of each figure say, in two or three sentences."""

@@ -1,0 +1,164 @@
+"""Findings of `psiprune reconstruct`, phrased once for the terminal, JSON and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from functools import partial
+from string import Formatter
+from textwrap import fill
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from psiprune.reconstruction.checks import Check, checks
+from psiprune.reconstruction.dataset import SUFFIXES, observable_names
+from psiprune.reporting.page import Table
+from psiprune.reporting.tables import align, number
+from psiprune.reporting.traced import Named, Number, Sentence, attribute, one, plural, say, size
+
+FILE = "reconstruct.nc"
+_NOWHERE: Mapping[str, Hashable] = MappingProxyType({})
+
+
+class Summary(NamedTuple):
+    """Answers to the three questions of a run, and the checks behind the last of them.
+
+    Attributes:
+        size: how many weights are left.
+        cost: the loss on the test shots.
+        trust: whether all checks passed.
+        checks: all of them.
+    """
+
+    size: Sentence
+    cost: Sentence
+    trust: Sentence
+    checks: Sequence[Check]
+
+
+def phrase(
+    dataset: xr.Dataset,
+    template: str,
+    where: Mapping[str, Hashable] = _NOWHERE,
+    **parts: Number | Sentence | str,
+) -> Sentence:
+    """Fill each {name} of a template with the part, attribute or variable of that name."""
+    of = Named(FILE, dataset)
+    for _, name, _, _ in Formatter().parse(template):
+        if name and name not in parts:
+            parts[name] = attribute(of, name) if name in dataset.attrs else one(of, name, where)
+    return say(template, **parts)
+
+
+def summarize(dataset: xr.Dataset) -> Summary:
+    """Phrase the findings of a run, from its dataset."""
+    of, attrs, results = Named(FILE, dataset), dataset.attrs, checks(dataset)
+    failed = [each.name for each in results if not each.passed]
+    if failed:
+        but = f"but {len(failed)} of {len(results)} checks failed"
+        answer = f"Search ended at {{weights}} of {{dense_weights}} weights, on {{units}}, {but}"
+    else:
+        verb = "suffices" if attrs["weights"] == 1 else "suffice"
+        answer = f"{{weights}} of {{dense_weights}} weights {verb}, on {{units}}"
+    end = "the allowed loss was never exceeded"
+    if attrs["fewer"] >= 0:
+        end = "with {fewer} the validation loss is {trial_share} times the allowed loss"
+    k = int((dataset["trial_weights"].values == attrs["fewer"]).argmax())
+    units = plural(attribute(of, "hidden"), "hidden unit")
+    loss = f"change of {attrs['measure']} {{test_loss}} ± {{test_error}}"
+    if attrs["measure"] == "log_likelihood":
+        loss = "log-likelihood loss {test_loss} ± {test_error} nats per shot"
+    return Summary(
+        phrase(dataset, f"{answer}; {end}.", {"trial": k}, units=units),
+        phrase(
+            dataset,
+            f"Test {loss} relative to the mean of {{seeds}} dense RBMs (undamaged RBM: up to "
+            "{test_allowed}).",
+            seeds=size(of, "seed"),
+        ),
+        say(
+            f"Not trusted. Failed: {'; '.join(failed)}."
+            if failed
+            else f"Trusted: all {len(results)} checks passed."
+        ),
+        results,
+    )
+
+
+def observables_table(dataset: xr.Dataset, distances: Collection[int]) -> Table:
+    """All observables of shots, dense RBMs and smallest RBM; C(d) at these distances."""
+    rows: list[list[str | Number]] = []
+    for name in observable_names(dataset):
+        if dataset[name].ndim:
+            rows += [[f"{name} d={d}", *_cells(dataset, name, {"distance": d})] for d in distances]
+        else:
+            rows.append([name, *_cells(dataset, name, {})])
+    head = ["observable", "shots", "error", "dense", "spread", "smallest", "error", "sigmas"]
+    caption = "Test shots; mean and spread of the dense RBMs; smallest RBM and its deviation"
+    return Table(caption, head, rows)
+
+
+def _cells(dataset: xr.Dataset, name: str, where: Mapping[str, int]) -> list[Number]:
+    """Numbers of one observable."""
+    dense = dataset[f"{name}_dense"].isel(where)
+    mean, spread = float(dense.mean()), float(dense.std(ddof=1))
+
+    def cell(suffix: str, form: str) -> Number:
+        return one(Named(FILE, dataset), name + suffix, where, partial(number, form=form))
+
+    return [
+        cell("_shots", ".5g"),
+        cell("_shots_error", ".1e"),
+        Number(mean, number(mean, ".5g"), f"{FILE}: mean over seed of {name}_dense"),
+        Number(spread, number(spread, ".1e"), f"{FILE}: spread over seed of {name}_dense"),
+        cell("", ".5g"),
+        cell("_error", ".1e"),
+        cell("_sigmas", "+.1f"),
+    ]
+
+
+def reconstruct_text(dataset: xr.Dataset) -> str:
+    """The summary with a table of observables, C(d) at d = 1, 2, 4, ... and the largest."""
+    found, last = summarize(dataset), dataset.sizes["distance"] - 1
+    table = observables_table(dataset, sorted({*(1 << k for k in range(last.bit_length())), last}))
+    cells = [[x if isinstance(x, str) else x.shown for x in row] for row in table.rows]
+    marks = [
+        fill(f"{'pass' if ok else 'FAIL'}: {name}: {words}", 100, subsequent_indent=" " * 6)
+        for name, ok, words in found.checks
+    ]
+    answers = [fill(each.text, 100) for each in (found.size, found.cost, found.trust)]
+    table_text = align([list(table.head), *cells])
+    return "\n".join([*answers[:2], "", table_text, "", *marks, answers[2]])
+
+
+def reconstruct_numbers(dataset: xr.Dataset) -> dict[str, Any]:
+    """The same for JSON, with every candidate and every RBM of the search."""
+    results = checks(dataset)
+    return {
+        **{
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in dataset.attrs.items()
+        },
+        "trusted": all(each.passed for each in results),
+        "checks": [each._asdict() for each in results],
+        "test": {name: float(dataset[f"test_{name}"]) for name in ("loss", "error", "allowed")},
+        "observables": {
+            name: {
+                suffix.strip("_") or "value": dataset[f"{name}{suffix}"].values.tolist()
+                for suffix in SUFFIXES
+            }
+            for name in (*observable_names(dataset), "log_likelihood", "log_likelihood_gain")
+            if f"{name}_sigmas" in dataset
+        },
+        "candidates": _records(dataset, "candidate"),
+        "trials": _records(dataset, "trial"),
+    }
+
+
+def _records(dataset: xr.Dataset, dimension: str) -> list[dict[str, Any]]:
+    names = [str(name) for name in dataset if str(name).startswith(f"{dimension}_")]
+    columns = [dataset[name].values.tolist() for name in names]
+    keys = [name.removeprefix(f"{dimension}_") for name in names]
+    return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]

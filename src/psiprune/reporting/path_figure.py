@@ -1,0 +1,119 @@
+"""Figure of a pruning path: error measures against number of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.metrics.against_state import Report
+from psiprune.rbm.model import RBM
+from psiprune.reporting.figures import (
+    BLUE,
+    CORRELATION,
+    GREY,
+    INFIDELITY,
+    KL,
+    ORANGE,
+    legend_below,
+    log_grid,
+    round_ticks,
+)
+
+#: Label of each axes, and its measures: name in `Report`, label if there are two, colour, marker.
+_PANELS = (
+    (KL, (("kl", None, BLUE, "o"),)),
+    (INFIDELITY, (("fidelity", None, BLUE, "o"),)),
+    (
+        "relative bias",
+        (("energy_bias", "energy", BLUE, "o"), ("abs_magnetization_bias", "⟨|m|⟩", ORANGE, "s")),
+    ),
+    (CORRELATION, (("correlation_mse", None, BLUE, "o"),)),
+)
+
+
+class MeasuredLevel(Protocol):
+    """One level of a pruning path with its measures, as from `pp.prune(..., state=...)`."""
+
+    @property
+    def rbm(self) -> RBM:
+        """The RBM of this level."""
+
+    @property
+    def metrics(self) -> Report | None:
+        """Its measures against a reference state; None where none was given."""
+
+
+def plot_path(levels: Sequence[MeasuredLevel]) -> Figure:
+    """Draw KL, 1 - F, the biases of energy and <|m|>, and C_MSE against the number of weights.
+
+    Bars are standard errors of sampled measures. Dashed lines are floors, the values that a perfect
+    model would show with as many draws or training shots. Below the dotted line, N + N_h - 1
+    weights, the units cannot all be connected. Values that are not positive or not known, such as
+    the energy without a Hamiltonian, are left out.
+
+    Args:
+        levels: a pruning path whose levels carry `metrics`, from `pp.prune(..., state=...)`.
+
+    Returns:
+        A figure; `figure.savefig("path.png")` writes it.
+
+    Raises:
+        InputError: there are no levels, or one was not measured.
+    """
+    if not levels:
+        raise InputError("levels: must hold at least one level, found none")
+    reports = []
+    for step, level in enumerate(levels):
+        if level.metrics is None:
+            raise InputError(
+                f"levels: level {step} has no metrics; give the reference state to prune, as in "
+                "pp.prune(rbm, shots, state=state)"
+            )
+        reports.append(level.metrics)
+    weights = np.array([level.rbm.number_of_weights for level in levels])
+    tree = levels[0].rbm.visible + levels[0].rbm.hidden - 1
+    figure = Figure(figsize=(9.0, 6.8), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True)
+    for ax, (title, measures) in zip(panels.flat, _PANELS, strict=True):
+        for name, label, color, marker in measures:
+            value, error, floor = _series(reports, name)
+            ax.errorbar(
+                weights, value, error, color=color, marker=marker, ms=4, lw=1.2, label=label
+            )
+            ax.plot(weights, floor, "--", lw=1.0, color=color, alpha=0.6)
+        if len(measures) > 1:
+            ax.legend(frameon=False)
+        if weights.min() < tree:
+            ax.axvline(
+                tree,
+                ls=":",
+                lw=1.2,
+                color=GREY,
+                label=f"{tree} weights: fewest that connect all units",
+            )
+        ax.set_xscale("log")
+        log_grid(ax)
+        ax.set_ylabel(title)
+    panels[0, 0].plot([], [], "--", lw=1.0, color=GREY, label="floor: a perfect model")
+    for ax in panels[-1]:
+        ax.set_xlabel("number of weights")
+        round_ticks(ax.xaxis)
+    legend_below(figure, panels[0, 0], columns=3)
+    return figure
+
+
+def _series(reports: Sequence[Report], name: str) -> NDArray[np.float64]:
+    """Return value, error and floor of a measure by level, [3, level]; of 1 - F for fidelity.
+
+    NaN where a value is not positive, which a logarithmic axis cannot show.
+    """
+    measures = [getattr(report, name) for report in reports]
+    value, error, floor = np.array([(m.value, m.error, m.floor) for m in measures], float).T
+    if name == "fidelity":
+        value, floor = 1.0 - value, 1.0 - floor
+    return np.stack([np.where(value > 0, value, np.nan), error, np.where(floor > 0, floor, np.nan)])

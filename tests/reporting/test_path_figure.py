@@ -1,0 +1,117 @@
+"""The figure of a pruning path shows the measures of its levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from psiprune.core.exceptions import InputError
+from psiprune.metrics.against_state import Measure, Report
+from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
+from psiprune.reporting.path_figure import plot_path
+
+NAMES = (
+    *("kl", "fidelity", "energy_roe", "energy_bias"),
+    *("abs_magnetization_roe", "abs_magnetization_bias", "correlation_mse"),
+)
+COUNTS = (72, 58, 46, 37, 30, 24, 19, 15)
+
+
+@dataclass(frozen=True)
+class Level:
+    rbm: RBM
+    metrics: Report | None
+
+
+def invented(counts: tuple[int, ...] = COUNTS, *, error: float = 0.1) -> list[Level]:
+    """A path of 12 sites and 6 hidden units whose measures grow with the weights pruned."""
+    dense = initial_rbm(12, 6, seed=1)
+    levels = []
+    for step, count in enumerate(counts):
+        mask = (np.arange(72) < count).reshape(6, 12)
+        values = {
+            name: Measure(1e-3 * (1 + k) * 1.8**step, error * 1e-3, 5e-4 * (1 + k), "invented")
+            for k, name in enumerate(NAMES)
+        }
+        values["fidelity"] = Measure(1.0 - 2e-3 * 1.8**step, 0.0, 1.0 - 1e-3, "invented")
+        observables = SimpleNamespace()
+        report = Report(**values, observables=observables, exact=None)  # type: ignore[arg-type]
+        levels.append(Level(dense.with_mask(mask), report))
+    return levels
+
+
+def lines(ax: Axes) -> dict[object, list[list[float]]]:
+    """What is drawn with error bars, by its label."""
+    return {bar.get_label(): np.asarray(bar[0].get_xydata()).tolist() for bar in ax.containers}
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].texts]
+
+
+def test_lines_are_the_measures_against_the_weights() -> None:
+    levels = invented()
+    axes = plot_path(levels).get_axes()
+    reports = [level.metrics for level in levels if level.metrics is not None]
+    expected: tuple[dict[object, list[float]], ...] = (
+        {None: [report.kl.value for report in reports]},
+        {None: [1 - report.fidelity.value for report in reports]},
+        {
+            "energy": [report.energy_bias.value for report in reports],
+            "⟨|m|⟩": [report.abs_magnetization_bias.value for report in reports],
+        },
+        {None: [report.correlation_mse.value for report in reports]},
+    )
+    for ax, values in zip(axes, expected, strict=True):
+        drawn = {None if len(values) == 1 else key: line for key, line in lines(ax).items()}
+        assert list(drawn) == list(values)
+        for key, line in drawn.items():
+            np.testing.assert_allclose(line, np.column_stack([COUNTS, values[key]]))
+    assert [(ax.get_xscale(), ax.get_yscale()) for ax in axes] == [("log", "log")] * 4
+    assert {ax.get_xlabel() for ax in axes[2:]} == {"number of weights"}
+
+
+def test_floors_and_the_limit_of_a_connected_graph() -> None:
+    figure = plot_path(invented())
+    floor = np.column_stack([COUNTS, [5e-4] * len(COUNTS)])
+    drawn = [np.asarray(line.get_xydata()) for line in figure.get_axes()[0].lines]
+    assert any(line.shape == floor.shape and np.allclose(line, floor) for line in drawn)
+    # 12 + 6 units are connected by 17 weights.
+    titles = legend(figure)
+    assert len(titles) == 2
+    assert any(title.startswith("17 weights") for title in titles)
+    assert any("floor" in title for title in titles)
+    assert not any("connect" in text for text in legend(plot_path(invented(COUNTS[:4]))))
+
+
+def test_what_a_logarithmic_axis_cannot_show_is_left_out() -> None:
+    levels = invented()
+    first = levels[0].metrics
+    assert first is not None
+    values = {**vars(first), "kl": Measure(-1e-4, 1e-3, 1e-3, "drawn")}
+    values["energy_bias"] = Measure(float("nan"), float("nan"), float("nan"), "no Hamiltonian")
+    levels[0] = Level(levels[0].rbm, Report(**values))
+    axes = plot_path(levels).get_axes()
+    (kl,) = lines(axes[0]).values()
+    for drawn in (kl, lines(axes[2])["energy"]):
+        assert np.isnan(drawn[0][1])
+        assert np.isfinite(drawn[1:]).all()
+
+
+def test_a_path_of_one_level_can_be_drawn() -> None:
+    assert len(plot_path(invented(COUNTS[:1])).get_axes()) == 4
+
+
+def test_levels_that_were_not_measured_are_refused() -> None:
+    levels = invented()
+    levels[2] = Level(levels[2].rbm, None)
+    with pytest.raises(InputError, match=r"^levels: level 2 .*state=state"):
+        plot_path(levels)
+    with pytest.raises(InputError, match=r"^levels: .*none"):
+        plot_path([])
