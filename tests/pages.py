@@ -247,7 +247,8 @@ def update(page: Path, slow: bool) -> bool:
             edits.append((start, end, indent(new, margin)))
     for start, end, new in reversed(edits):
         text = text[:start] + new + text[end:]
-    page.write_text(text)
+    if edits:
+        page.write_text(text)
     return bool(edits)
 
 
