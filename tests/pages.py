@@ -30,6 +30,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any, NamedTuple
@@ -141,9 +142,8 @@ def outputs(block: Block, names: dict[str, Any]) -> Iterator[Output]:
             _run_python(block, names)
         printed = out.getvalue()
     elif block.language == "bash":
-        printed = "".join(_run_line(line, block.place) for line in _lines(block.code))
-        wanted = len((block.shown or "").splitlines())
-        printed = "\n".join(printed.splitlines()[-wanted:])
+        parts = [_run_line(line, block.place) for line in _lines(block.code)]
+        printed = _end(parts, block.shown or "")
     else:
         printed = ""
         for command, shown in _prompts(block.code):
@@ -152,6 +152,20 @@ def outputs(block: Block, names: dict[str, Any]) -> Iterator[Output]:
                 yield Output(shown, found, f"{block.place}: {command}")
     if block.shown is not None:
         yield Output(block.shown, printed, block.place)
+
+
+def _end(parts: list[str], shown: str) -> str:
+    """Return as many lines of all outputs as are shown, or those of the last commands.
+
+    If the number of lines has changed, the first line shown tells from which command on.
+    """
+    lines = "".join(parts).splitlines()
+    end = "\n".join(lines[len(lines) - len(shown.splitlines()) :])
+    if not shown or _is_same(Output(shown, end, "")):
+        return end
+    first = shown.splitlines()[0]
+    ends = ["".join(parts[k:]) for k in range(len(parts)) if parts[k]]
+    return max(ends, key=lambda text: SequenceMatcher(None, first, text.splitlines()[0]).ratio())
 
 
 def is_available(block: Block) -> bool:

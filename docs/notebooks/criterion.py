@@ -132,11 +132,11 @@ for name in criteria:
     print(f"{name:10s} |W| = {np.abs(removed).max():.2f}, number {rank} by size")
 
 # %% [markdown]
-# A quadratic form has a blind spot that this test does not show. A weight so large that it switches its
-# unit on whenever v_i = 1 makes s_j v_i equal to v_i: nothing is left to explain, and the predicted
-# cost is 0. Weight decay, on by default, keeps weights smaller than that. The surgeon has the same
-# blind spot, but it measures the KL of each chunk, and takes smaller steps where it exceeds the
-# prediction.
+# A quadratic form has a blind spot that this test does not show. A weight so large that it
+# switches its unit on whenever v_i = 1 makes s_j v_i equal to v_i: nothing is left to explain,
+# and the predicted cost is 0. Weight decay, on by default, keeps weights smaller than that. The
+# surgeon has the same blind spot, but it measures the KL of each chunk, and takes smaller steps
+# where it exceeds the prediction.
 #
 # ## After fine-tuning
 #
