@@ -157,7 +157,7 @@ def outputs(block: Block, names: dict[str, Any]) -> Iterator[Output]:
 def _end(parts: list[str], shown: str) -> str:
     """Return as many lines of all outputs as are shown, or those of the last commands.
 
-    If the number of lines has changed, the first line shown tells from which command on.
+    If the number of lines has changed, the first line shown identifies the first command.
     """
     lines = "".join(parts).splitlines()
     end = "\n".join(lines[len(lines) - len(shown.splitlines()) :])
