@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import psiprune as pp
-from psiprune.training.contrastive_divergence import start_training, train_epochs
+from psiprune.training.contrastive_divergence import ContrastiveState
 
 HERE = Path(__file__).resolve().parent
 BATCH, SEED = 100, 0
@@ -125,6 +125,13 @@ def one_core() -> Any:
     return patch("os.cpu_count", return_value=1)
 
 
+def epochs_of(method: pp.CD, state: ContrastiveState) -> Iterator[ContrastiveState]:
+    """The states after each epoch of a training."""
+    while True:
+        state, _ = method.step(state)
+        yield state
+
+
 class UpdateClock:
     """Trains on, an epoch at a time, and times it. Making one trains an epoch, so all is compiled.
 
@@ -133,14 +140,14 @@ class UpdateClock:
     """
 
     def __init__(self, rbm: pp.RBM, shots: pp.Shots, cd_steps: int, batch: int = BATCH) -> None:
-        settings = pp.CD(
+        method = pp.CD(
             epochs=1_000_000_000,
             batch_size=batch,
             steps=cd_steps,
             learning_rate=0.01,
             learning_rate_decay=1.0,
         )
-        self.states = train_epochs(start_training(rbm, settings, SEED), shots, settings, SEED)
+        self.states = epochs_of(method, method.init(rbm, shots, SEED))
         self.updates = -(-len(shots) // batch)
         self.first_epoch = seconds(lambda: next(self.states))
 

@@ -22,6 +22,7 @@ from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import AnyPoint, points_of, stages_of
 from psiprune.sweeps.settings import GridSettings, SweepSettings
 from psiprune.sweeps.tasks import Stage, read_seconds
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 
 #: Seconds of the stand-in for one of the real thing.
 CLOCK = 1 / 100

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from psiprune.training.natural_exact import natural_steps, start_natural
 
 import peers
 import psiprune as pp
@@ -54,8 +53,10 @@ def main() -> None:
     exact = WeightedConfigurations(basis.astype(np.float64), np.exp(log_q))
 
     def fitted(start: pp.RBM, seed: int) -> pp.RBM:
-        *_, last = natural_steps(start_natural(start), exact, TRAINING, seed)
-        return last.rbm
+        state = TRAINING.init(start, exact, seed)
+        while state.epoch < TRAINING.epochs and not state.done:
+            state, _ = TRAINING.step(state)
+        return state.rbm
 
     def kl(rbm: pp.RBM) -> float:
         return kl_divergence(log_q, rbm.log_prob_all() - rbm.log_partition())

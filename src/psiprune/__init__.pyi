@@ -46,6 +46,8 @@ __all__ = [
     "mps_from_tensors",
     "mps_from_vector",
     "plot_clusters",
+    "plot_path",
+    "plot_study",
     "prune",
     "random_mask",
     "read_shots",
@@ -70,6 +72,7 @@ from .core.exceptions import (
 from .data.export import export_shots
 from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
+from .experiments.figures.study import plot_study
 from .experiments.frontier import run_frontier
 from .experiments.settings import AblationSettings, FrontierSettings, SparseSettings, StudySettings
 from .experiments.sparse import run_sparse
@@ -96,6 +99,7 @@ from .rbm.model import RBM
 from .rbm.serialization import load_rbm
 from .reconstruction.api import Reconstruction, reconstruct
 from .reconstruction.settings import ReconstructSettings
+from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
 from .states.dmrg import ground_state
 from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector, sample

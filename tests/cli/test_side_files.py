@@ -16,7 +16,7 @@ WRITES = 5
 
 def command(stages: Path, folder: Path, **changes: object) -> list[object]:
     options = {
-        **{"hidden": 2, "epochs": 7, "seed": 1, "state": stages / "state.nc"},
+        **{"hidden": 2, "method": "cd", "epochs": 7, "seed": 1, "state": stages / "state.nc"},
         **{"history": folder / "history.nc", "out": folder / "rbm.nc", **changes},
     }
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
@@ -102,7 +102,7 @@ def test_files_of_another_training_stay(
 
 
 def test_a_training_begun_without_them_cannot_write_them_all(stages: Path, tmp_path: Path) -> None:
-    plain = ("train", stages / "shots.nc", "--hidden=2", "--epochs=20000", "--seed=1")
+    plain = ("train", stages / "shots.nc", "--hidden=2", "--method=cd", "--epochs=20000")
     running = tiny.start(*plain, "--out", tmp_path / "rbm.nc", program=tiny.EAGER)
     checkpoint = tmp_path / ".rbm.nc.1.checkpoint"
     tiny.wait_for(running, checkpoint.exists)

@@ -77,7 +77,7 @@ def test_a_training_is_killed_and_taken_up(stages: Path, tmp_path: Path) -> None
 LONG = {
     "train": "train {in}/shots.nc --hidden 3 --method pcd --epochs 20000 "
     "--keep-epochs 0 5 15000 20000 --out {out}/rbm.nc",
-    "natural": "train {in}/shots.nc --hidden 3 --method natural --epochs 300 --batch-size 2000 "
+    "natural": "train {in}/shots.nc --hidden 3 --method natural --epochs 300 --chains 2000 "
     "--state {in}/state.nc --history {out}/history.nc --out {out}/rbm.nc",
     "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 3 --fine-tune.epochs 8000 "
     "--fine-tune.method cd --state {in}/state.nc --out {out}",

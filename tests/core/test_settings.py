@@ -12,6 +12,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
 from psiprune.experiments.settings import (
     AblationSettings,
+    FrontierSettings,
     PathSettings,
     SparseSettings,
     StudySettings,
@@ -22,11 +23,15 @@ from psiprune.paper.settings import PaperSettings
 from psiprune.pruning.settings import PruneSettings, SearchSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.natural_gradient import NaturalGradient
 from psiprune.training.pcd import PCD
 
 EVERY = (
-    TrainSettings,
-    FineTuneSettings,
+    CD,
+    PCD,
+    NaturalGradient,
+    ExactNaturalGradient,
     PruneSettings,
     MeasureSettings,
     PaperSettings,
@@ -46,6 +51,8 @@ def test_the_default_is_the_papers_experiment() -> None:
     assert (study.prune.criterion, study.prune.fraction) == ("magnitude", 0.1)
     assert study.prune.levels >= 18
     # Fine-tuning has its own defaults: it is short and gentle, compared with training.
+    assert isinstance(study.train, CD)
+    assert isinstance(study.fine_tune, CD)
     assert 0 < study.fine_tune.epochs < study.train.epochs
     assert study.fine_tune.learning_rate < study.train.learning_rate
 
@@ -71,29 +78,31 @@ def test_half_as_many_hidden_units_as_sites(sites: int, hidden: int) -> None:
 def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
     for name, field in model.model_fields.items():
         nested = isinstance(field.get_default(call_default_factory=True), Settings)
-        assert nested or field.description, name
+        assert nested or field.description or name == "method", name
 
 
 @pytest.mark.parametrize(
     ("model", "values", "words"),
     [
-        (TrainSettings, {"epochs": -1}, "epochs: .* 0, found -1"),
-        (TrainSettings, {"epochs": 2.5}, "epochs: .* found 2.5"),
-        (TrainSettings, {"batch_size": 0}, "batch_size: .* 1, found 0"),
-        (TrainSettings, {"cd_steps": 0}, "cd_steps: .* 1, found 0"),
-        (TrainSettings, {"learning_rate": 0}, "learning_rate: .* greater than 0, found 0"),
-        (TrainSettings, {"learning_rate": float("nan")}, "learning_rate: .* finite .*, found nan"),
-        (TrainSettings, {"learning_rate_decay": 0}, "learning_rate_decay: .* greater than 0"),
-        (TrainSettings, {"learning_rate_decay": 1.1}, "learning_rate_decay: .* equal to 1"),
-        (TrainSettings, {"momentum": 1}, "momentum: .* less than 1, found 1"),
-        (TrainSettings, {"momentum": -0.1}, "momentum: .* found -0.1"),
-        (TrainSettings, {"weight_decay": -1e-3}, "weight_decay: .* found -0.001"),
-        (
-            TrainSettings,
-            {"method": "sgd"},
-            "method: should be 'cd', 'pcd', 'natural' or 'exact', found 'sgd'",
-        ),
-        (TrainSettings, {"rate": 1}, "rate: no such setting of TrainSettings; it has method, "),
+        (CD, {"epochs": -1}, "epochs: .* 0, found -1"),
+        (CD, {"epochs": 2.5}, "epochs: .* found 2.5"),
+        (CD, {"batch_size": 0}, "batch_size: .* 1, found 0"),
+        (CD, {"steps": 0}, "steps: .* 1, found 0"),
+        (CD, {"learning_rate": 0}, "learning_rate: .* greater than 0, found 0"),
+        (CD, {"learning_rate": float("nan")}, "learning_rate: .* finite .*, found nan"),
+        (CD, {"learning_rate_decay": 0}, "learning_rate_decay: .* greater than 0"),
+        (CD, {"learning_rate_decay": 1.1}, "learning_rate_decay: .* equal to 1"),
+        (CD, {"momentum": 1}, "momentum: .* less than 1, found 1"),
+        (CD, {"momentum": -0.1}, "momentum: .* found -0.1"),
+        (CD, {"weight_decay": -1e-3}, "weight_decay: .* found -0.001"),
+        (CD, {"method": "exact"}, "method: .* 'cd', found 'exact'"),
+        (CD, {"rate": 1}, "rate: .* CD; it has method, epochs, batch_size, steps, "),
+        (NaturalGradient, {"chains": 0}, "chains: .* 1, found 0"),
+        (NaturalGradient, {"steps": 0}, "steps: .* 1, found 0"),
+        (NaturalGradient, {"momentum": 0.5}, "momentum: .*NaturalGradient; it has method, epochs"),
+        (ExactNaturalGradient, {"epochs": -1}, "epochs: .* 0, found -1"),
+        (ExactNaturalGradient, {"weight_decay": -1}, "weight_decay: .* found -1"),
+        (ExactNaturalGradient, {"steps": 10}, "steps: .*; it has method, epochs, weight_decay"),
         (PruneSettings, {"fraction": 0}, "fraction: .* greater than 0, found 0"),
         (PruneSettings, {"fraction": 1}, "fraction: .* less than 1, found 1"),
         (PruneSettings, {"levels": 0}, "levels: .* 1, found 0"),
@@ -135,8 +144,11 @@ def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
         (StudySettings, {"seeds": 0}, "seeds: .* found 0"),
         (StudySettings, {"history_every": 0}, "history_every: .* found 0"),
         (StudySettings, {"train": {"epochs": -1}}, "train.epochs: .* found -1"),
-        (StudySettings, {"fine_tune": {"rate": 1}}, "fine_tune.rate: no such setting of FineT"),
-        (StudySettings, {"train": 3}, "train: .* found 3"),
+        (StudySettings, {"fine_tune": {"rate": 1}}, "fine_tune.rate: .*'cd', which has epochs, "),
+        (StudySettings, {"train": {"method": "exact", "steps": 1}}, "train.steps: .*'exact'"),
+        (StudySettings, {"train": "sgd"}, "train.method: .* auto, exact, .*'sgd'"),
+        (StudySettings, {"train": {"epochs": "5"}}, "train.epochs: .*'5'"),
+        (StudySettings, {"train": 3}, "train.method: .* found 3"),
         (StudySettings, {"site": 4}, "site: no such setting of StudySettings; it has sites, "),
     ],
 )
@@ -144,6 +156,11 @@ def test_each_rule(model: type[Settings], values: dict[str, Any], words: str) ->
     with pytest.raises(InputError, match=f"^{words}") as caught:
         model(**values)
     assert "\n" not in str(caught.value)
+
+
+def of(model: type[Settings], **values: Any) -> Settings:
+    """Settings from the names and tables of methods."""
+    return model(**values)
 
 
 @pytest.mark.parametrize(
@@ -155,12 +172,18 @@ def test_each_rule(model: type[Settings], values: dict[str, Any], words: str) ->
             train=PCD(learning_rate=1e-7),
             fine_tune=CD.for_fine_tuning(epochs=0, momentum=0.9),
         ),
+        StudySettings(train=NaturalGradient(chains=9), fine_tune=ExactNaturalGradient(epochs=3)),
+        of(StudySettings, train="exact", fine_tune={"epochs": 7}),
+        of(StudySettings, train="auto", fine_tune={"method": "auto", "epochs": 7}),
+        ReconstructSettings(),
+        of(ReconstructSettings, train="cd", fine_tune={"epochs": 3}),
+        of(FrontierSettings, train={"epochs": 7}, paper_train={"method": "pcd"}),
     ],
 )
-def test_a_runs_config_gives_the_settings_back(tmp_path: Path, settings: StudySettings) -> None:
+def test_a_runs_config_gives_the_settings_back(tmp_path: Path, settings: Settings) -> None:
     with open_run(tmp_path / "run", settings) as folder:
         values = tomllib.loads((folder / "config.toml").read_text())
-    assert StudySettings(**values) == settings
+    assert type(settings)(**values) == settings
 
 
 def test_an_ablation_needs_clusters_that_can_count() -> None:

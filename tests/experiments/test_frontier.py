@@ -29,6 +29,7 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import cluster_mask
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector
+from psiprune.training.method import Method
 
 TUNED = ("magnitude-cd", "magnitude", "magnitude-by-unit", "damage", "surgeon", "random")
 ALONE = ("magnitude-alone", "magnitude-compensated-alone", "damage-alone", "surgeon-alone")
@@ -145,7 +146,7 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
     start = initial_rbm(4, 2, seed=1)
     again = pp.train(shots, start=start, seed=1, method=chosen.train)
     np.testing.assert_array_equal(dense.weights, again.weights)
-    pruned_by: tuple[tuple[str, dict[str, Any], FineTuneSettings | None], ...] = (
+    pruned_by: tuple[tuple[str, dict[str, Any], Method | None], ...] = (
         ("surgeon", {"criterion": "surgeon"}, chosen.fine_tune),
         ("magnitude-by-unit", {"criterion": "magnitude-by-unit"}, chosen.fine_tune),
         ("surgeon-alone", {"criterion": "surgeon"}, None),

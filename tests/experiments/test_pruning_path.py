@@ -18,6 +18,7 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
 from psiprune.training.cd import CD
+from psiprune.training.method import Method
 
 SHOTS = Shots(np.random.default_rng(0).integers(0, 2, (200, 4), dtype=np.uint8))
 PRUNE = PruneSettings(levels=4, fraction=0.3)
@@ -30,7 +31,7 @@ def untrained() -> RBM:
 def follow(
     folder: Path,
     dense: Callable[[], RBM] = untrained,
-    fine_tune: FineTuneSettings | None = CD.for_fine_tuning(epochs=2),  # noqa: B008 (immutable)
+    fine_tune: Method | None = CD.for_fine_tuning(epochs=2),  # noqa: B008 (immutable)
 ) -> tuple[list[xr.Dataset], int]:
     """All levels, and the number of epochs trained for them."""
     epochs: list[int] = []

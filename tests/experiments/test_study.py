@@ -33,6 +33,7 @@ from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
+from psiprune.training.method import Method
 from psiprune.training.train import TrainingProgress
 
 FIELDS = ("h=1", "h=2")
@@ -306,13 +307,15 @@ def test_rewinding(epoch: int, tmp_path: Path) -> None:
     run_study(settings, tmp_path)
     folder, shots = tmp_path / "h=1/seed-0", pp.read_shots(tmp_path / "h=1/shots.nc")
     early = {0: initial_rbm(4, 3, seed=0)}
-    training: dict[str, Any] = {"epochs": 3, "batch_size": 50}
+    training = pp.CD(epochs=3, batch_size=50)
 
     def watch(state: TrainingProgress) -> None:
         early[state.epoch] = state.rbm
 
-    dense = pp.train(shots, hidden=3, seed=0, watch=watch, **training)
-    levels = pp.prune(dense, shots, fraction=0.3, levels=3, rewind=early[epoch], seed=0, **training)
+    dense = pp.train(shots, hidden=3, seed=0, watch=watch, method=training)
+    levels = pp.prune(
+        dense, shots, fraction=0.3, levels=3, rewind=early[epoch], seed=0, fine_tune=training
+    )
     for level in levels:
         kept = pp.load_rbm(folder / f"level-0{level.step}.nc")
         np.testing.assert_array_equal(kept.weights, level.rbm.weights)
@@ -341,10 +344,11 @@ def test_training_that_converged_early_is_rewound_to_its_end(tmp_path: Path) -> 
 
 
 def test_no_epochs_of_fine_tuning_are_none(tmp_path: Path) -> None:
-    for method in ("cd", "exact"):
-        settings = tiny.settings(fields=(1.0,), fine_tune=FineTuneSettings(method=method, epochs=0))
-        run_study(settings, tmp_path / method)
-        folder = tmp_path / method / "h=1"
+    methods: tuple[Method, ...] = (pp.CD(epochs=0), pp.ExactNaturalGradient(epochs=0))
+    for method in methods:
+        settings = tiny.settings(fields=(1.0,), fine_tune=method)
+        run_study(settings, tmp_path / method.method)
+        folder = tmp_path / method.method / "h=1"
         dense, shots = (
             pp.load_rbm(folder / "seed-0/level-00.nc"),
             pp.read_shots(folder / "shots.nc"),

@@ -25,17 +25,18 @@ from psiprune.io.run import open_run
 from psiprune.metrics.against_state import metric_values, reference_of
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
+from psiprune.training.method import Method
 from psiprune.training.train import TrainingProgress, train
 
-METHODS: dict[str, dict[str, Any]] = {
-    "cd": {"method": "cd", "batch_size": 30, "momentum": 0.5},
-    # One Gibbs step: after ten, chains that share random numbers have met wherever they started.
-    "pcd": {"method": "pcd", "batch_size": 200, "cd_steps": 1},
-    # Two metrics are found: the first step's, and one more as the distribution has moved.
-    "natural": {"method": "natural", "batch_size": 200, "cd_steps": 1, "learning_rate": 2.0},
-    "exact": {"method": "exact", "weight_decay": 1e-3},
-}
 EPOCHS = 9
+METHODS: dict[str, Method] = {
+    "cd": pp.CD(epochs=EPOCHS, batch_size=30, momentum=0.5),
+    # One Gibbs step: after ten, chains that share random numbers have met wherever they started.
+    "pcd": pp.PCD(epochs=EPOCHS, batch_size=200, steps=1),
+    # Two Fisher matrices are computed, as the distribution moves.
+    "natural": pp.NaturalGradient(epochs=EPOCHS, chains=200, steps=1, learning_rate=2.0),
+    "exact": pp.ExactNaturalGradient(epochs=EPOCHS, weight_decay=1e-3),
+}
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def learn(
 ) -> RBM:
     """Train and write the result."""
     with checkpointing(result):
-        values = {"epochs": EPOCHS, "hidden": 3, "seed": 1, "watch": watch, **changes}
+        values = {"hidden": 3, "seed": 1, "watch": watch, "method": pp.CD(epochs=EPOCHS), **changes}
         rbm = train(shots(), **values)
         rbm.save(result)
     return rbm
@@ -85,12 +86,14 @@ def checkpoint_of(folder: Path, number: int = 1) -> Path:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("stop", [2, 5])
 def test_it_goes_on_where_it_stood(tmp_path: Path, method: str, stop: int) -> None:
-    whole = train(shots(), epochs=EPOCHS, hidden=3, seed=1, **METHODS[method])
+    whole = train(shots(), hidden=3, seed=1, method=METHODS[method])
     with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", until(stop), **METHODS[method])
+        learn(tmp_path / "rbm.nc", until(stop), method=METHODS[method])
     assert tiny.names(tmp_path) == {".rbm.nc.1.checkpoint"}
     seen: list[int] = []
-    again = learn(tmp_path / "rbm.nc", lambda state: seen.append(state.epoch), **METHODS[method])
+    again = learn(
+        tmp_path / "rbm.nc", lambda state: seen.append(state.epoch), method=METHODS[method]
+    )
     assert same(again, whole)
     # The state taken up is shown once more; what was interrupted in epoch `stop` is done again.
     assert seen == list(range(stop - 1, int(again.provenance["epochs_done"]) + 1))
@@ -104,21 +107,23 @@ def test_it_goes_on_where_it_stood(tmp_path: Path, method: str, stop: int) -> No
         ("cd", "velocity", 0.0),
         ("pcd", "chains", 0.0),
         ("natural", "chains", 0.0),
-        ("natural", "metric_parameters", 0.0),
-        ("natural", "metric_moved", 10.0),
+        ("natural", "fisher_parameters", 0.0),
+        ("natural", "fisher_moved", 10.0),
         ("exact", "damping", 10.0),
     ],
 )
 def test_every_part_of_a_checkpoint_is_needed(
     tmp_path: Path, method: str, part: str, value: float
 ) -> None:
-    whole = train(shots(), epochs=EPOCHS, hidden=3, seed=1, **METHODS[method])
+    whole = train(shots(), hidden=3, seed=1, method=METHODS[method])
     with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", until(3), **METHODS[method])
+        learn(tmp_path / "rbm.nc", until(3), method=METHODS[method])
     kept = read_dataset(checkpoint_of(tmp_path), "checkpoint")
     kept[part][...] = value
     write_dataset(checkpoint_of(tmp_path), kept, "checkpoint")
-    assert not np.array_equal(learn(tmp_path / "rbm.nc", **METHODS[method]).weights, whole.weights)
+    assert not np.array_equal(
+        learn(tmp_path / "rbm.nc", method=METHODS[method]).weights, whole.weights
+    )
 
 
 @pytest.mark.usefixtures("eager")
@@ -128,7 +133,7 @@ def test_what_ended_is_not_trained_again(tmp_path: Path, method: str) -> None:
 
     def twice() -> tuple[RBM, RBM]:
         with checkpointing(tmp_path / "rbm.nc"):
-            values = {"epochs": EPOCHS, "hidden": 3, **METHODS[method]}
+            values: dict[str, Any] = {"hidden": 3, "method": METHODS[method]}
             first = train(shots(), seed=1, watch=lambda state: seen.append(state.epoch), **values)
             second = train(shots(), seed=2, **values)
             if not seen or seen[-1] > 0:
@@ -267,7 +272,8 @@ def test_threads_do_not_mix(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("eager")
 def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
     def learn_too_fast() -> None:
-        learn(tmp_path / "rbm.nc", method="cd", learning_rate=1000, weight_decay=1e20, epochs=50)
+        divergent = pp.CD(epochs=50, learning_rate=1000, weight_decay=1e20)
+        learn(tmp_path / "rbm.nc", method=divergent)
 
     with pytest.raises(pp.DivergenceError):
         learn_too_fast()
@@ -282,9 +288,9 @@ def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"seed": 2}, "seed = 1, this one 2"),
-        ({"learning_rate": 0.2}, "learning_rate = 0.1, this one 0.2"),
-        ({"epochs": 10}, "epochs = 9, this one 10"),
-        ({"method": "pcd"}, "method = cd, this one pcd"),
+        ({"method": pp.CD(epochs=EPOCHS, learning_rate=0.2)}, "learning_rate = 0.1, this one 0.2"),
+        ({"method": pp.CD(epochs=10)}, "epochs = 9, this one 10"),
+        ({"method": pp.PCD(epochs=EPOCHS)}, "method = cd, this one pcd"),
         ({"hidden": 2}, "start = [0-9a-f]{64}, this one [0-9a-f]{64}"),
     ],
 )

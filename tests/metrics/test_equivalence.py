@@ -44,8 +44,8 @@ def too_often(hits: int, of: int, rate: float) -> bool:
 def pool() -> list[RBM]:
     """RBMs of 60 seeds on one training set, by a short and noisy CD."""
     shots = pp.sample(STATE, 400, seed=1)
-    settings: dict[str, Any] = {"epochs": 5, "batch_size": 20, "cd_steps": 1, "learning_rate": 0.3}
-    return [pp.train(shots, hidden=2, seed=seed, **settings) for seed in range(60)]
+    method = pp.CD(epochs=5, batch_size=20, steps=1, learning_rate=0.3)
+    return [pp.train(shots, hidden=2, seed=seed, method=method) for seed in range(60)]
 
 
 def groups(of: int) -> list[NDArray[np.int64]]:

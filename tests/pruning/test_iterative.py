@@ -18,13 +18,14 @@ from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.cd import CD
+from psiprune.training.pcd import PCD
 from psiprune.training.train import train
 
 TABLE_I = [100, 90, 81, 72.9, 65.6, 59, 53.1, 47.8, 43, 38.7, 34.9, 31.4, 28.2, 25.4, 22.9, 20.6]
 """Percentage of weights left at each step, from the paper."""
 
 BITS = np.random.default_rng(0).integers(0, 2, (250, 18), dtype=np.uint8)
-QUICK: dict[str, Any] = {"epochs": 2, "cd_steps": 1}
+QUICK: dict[str, Any] = {"epochs": 2, "steps": 1}
 
 
 def paper_rbm(seed: int = 0) -> RBM:
@@ -97,12 +98,11 @@ def test_as_many_levels_as_a_density_takes(settings: dict[str, Any], levels: int
 @pytest.mark.parametrize(
     "criterion", ["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
 )
-@pytest.mark.parametrize("fine_tune", [None, "cd", "pcd"])
+@pytest.mark.parametrize("fine_tune", [None, CD(**QUICK), PCD(**QUICK)], ids=str)
 def test_paths_have_the_counts_are_nested_and_hold_zeros(criterion: Any, fine_tune: Any) -> None:
     rbm = small_rbm() if criterion in ("damage", "surgeon") else paper_rbm()
-    changes = {} if fine_tune is None else QUICK
     bits = BITS[:, : rbm.visible]
-    levels = prune(rbm, bits, criterion=criterion, levels=18, fine_tune=fine_tune, **changes)
+    levels = prune(rbm, bits, criterion=criterion, levels=18, fine_tune=fine_tune)
     assert levels[0].rbm is rbm
     assert [level.step for level in levels] == list(range(19))
     counts = [level.rbm.number_of_weights for level in levels]
@@ -128,7 +128,7 @@ def test_magnitude_removes_the_smallest() -> None:
         gone = before.rbm.mask & ~level.rbm.mask
         assert np.abs(rbm.weights[gone]).max() < np.abs(rbm.weights[level.rbm.mask]).min()
     # Also after fine-tuning: what goes is smallest among the weights as they then are.
-    tuned = prune(rbm, BITS, levels=4, **QUICK)
+    tuned = prune(rbm, BITS, levels=4, fine_tune=CD(**QUICK))
     for before, level in pairwise(tuned):
         gone = before.rbm.mask & ~level.rbm.mask
         was = np.abs(before.rbm.weights)
@@ -217,7 +217,7 @@ def test_the_last_weight_stays() -> None:
 )
 def test_a_path_can_be_taken_up_at_any_level(criterion: Any) -> None:
     settings = PruneSettings(criterion=criterion, levels=6)
-    tuning = FineTuneSettings(method="pcd", momentum=0.5, **QUICK)
+    tuning = PCD.for_fine_tuning(momentum=0.5, **QUICK)
     shots, total = Shots(BITS[:, :6]), 24
     path = list(prune_steps(Level(0, small_rbm()), total, shots, settings, tuning, 7))
     assert [level.step for level in path] == [1, 2, 3, 4, 5, 6]
@@ -235,7 +235,7 @@ def test_a_path_can_be_taken_up_at_any_level(criterion: Any) -> None:
 
 def test_levels_are_fine_tuned_with_numbers_of_their_own() -> None:
     # The seed of a level is in its provenance; the same one twice would repeat the noise.
-    levels = prune(paper_rbm(), BITS, levels=5, **QUICK)
+    levels = prune(paper_rbm(), BITS, levels=5, fine_tune=CD(**QUICK))
     seeds = [level.rbm.provenance["seed"] for level in levels[1:]]
     assert len(set(seeds)) == 5
     assert all(level.rbm.provenance["training_shots"] == 250 for level in levels[1:])
@@ -292,7 +292,7 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
     np.testing.assert_array_equal(levels[1].rbm.mask, mask)
     # Not told otherwise, it is trained as a new RBM is.
     trained = prune(
-        dense, BITS[:, :6], levels=1, rewind=early, fine_tune=CD.for_fine_tuning(epochs=2)
+        dense, BITS[:, :6], levels=1, rewind=early, fine_tune={"method": "cd", "epochs": 2}
     )[1].rbm
     expected = train(
         BITS[:, :6],
@@ -344,9 +344,9 @@ def test_what_cannot_be_rewound(rewind: RBM, fine_tune: Any, begins: str) -> Non
         ({"first_fraction": 0}, "first_fraction: "),
         ({"density": 1}, "density: "),
         ({"fine_tune": "adam"}, "method: "),
-        ({"epochs": -1}, "epochs: "),
-        ({"epoch": 1}, "epoch: no such setting of FineTuneSettings"),
-        ({"fine_tune": None, "epochs": 3}, "epochs: has no use with fine_tune = None"),
+        ({"fine_tune": {"method": "cd", "epochs": -1}}, "epochs: "),
+        ({"fine_tune": {"method": "cd", "epoch": 1}}, "epoch: "),
+        ({"fine_tune": {"method": "exact", "steps": 1}}, "steps: "),
         ({"seed": -1}, "seed: "),
         ({"shots": BITS[:, :17]}, "array: has 17 sites"),
         ({"shots": [[0, 2]]}, "array: row 0, column 1"),

@@ -37,7 +37,8 @@ def removed(rbm: RBM) -> float:
 
 
 def search(**arguments: Any) -> Smallest:
-    return find_smallest(DENSE, BITS, **{"measure": removed, "limit": 9.5, **arguments})
+    defaults = {"measure": removed, "limit": 9.5, "fine_tune": None}
+    return find_smallest(DENSE, BITS, **{**defaults, **arguments})
 
 
 # --- the search ------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ def test_it_finds_the_threshold(criterion: Any, least: int) -> None:
 def test_levels_are_those_of_a_path() -> None:
     tuning = pp.CD.for_fine_tuning(epochs=2, steps=1)
     found = search(fine_tune=tuning, bisect=False, seed=5)
-    path = prune(DENSE, BITS, levels=5, seed=5, fine_tune=pp.CD.for_fine_tuning(epochs=2, steps=1))
+    path = prune(DENSE, BITS, levels=5, seed=5, fine_tune=tuning)
     assert [trial.name for trial in found.trials] == [f"level-0{step}" for step in range(6)]
     for trial, level in zip(found.trials, path, strict=False):
         np.testing.assert_array_equal(trial.rbm.weights, level.rbm.weights)
@@ -133,8 +134,8 @@ def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
 
 
 def test_the_limit_of_a_dense_ensemble() -> None:
-    settings: dict[str, Any] = {"epochs": 3, "batch_size": 20, "cd_steps": 2, "momentum": 0.5}
-    dense = pp.train(BITS, hidden=3, seed=4, **settings)
+    method = pp.CD(epochs=3, batch_size=20, steps=2, momentum=0.5)
+    dense = pp.train(BITS, hidden=3, seed=4, method=method)
 
     def measure(rbm: RBM) -> float:
         return float(rbm.weights[0, 0])
@@ -146,18 +147,18 @@ def test_the_limit_of_a_dense_ensemble() -> None:
         return make()
 
     found = dense_limit(dense, BITS, measure=measure, others=3, keep=keep)
-    others = [pp.train(BITS, hidden=3, seed=seed, **settings) for seed in (5, 6, 7)]
+    others = [pp.train(BITS, hidden=3, seed=seed, method=method) for seed in (5, 6, 7)]
     assert found == max(measure(rbm) for rbm in (dense, *others))
     assert names == ["other-1", "other-2", "other-3"]
 
 
 def test_no_ensemble_of_a_pruned_or_unknown_rbm() -> None:
-    with pytest.raises(InputError, match=r"^limit: must be given, as the RBM does not tell how"):
+    with pytest.raises(InputError, match=r"^limit: .* no complete record"):
         dense_limit(DENSE, BITS, measure=removed)
     trained = pp.train(BITS, hidden=3, method=pp.CD(epochs=1))
     mask = np.ones((3, 6), bool)
     mask[0, 0] = False
-    with pytest.raises(InputError, match=r"^limit: must be given, as the RBM is pruned"):
+    with pytest.raises(InputError, match=r"^limit: .* is pruned"):
         dense_limit(trained.with_mask(mask), BITS, measure=removed)
 
 

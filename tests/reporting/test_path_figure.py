@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
-from psiprune.metrics.against_state import Measure, Report
+from psiprune.metrics.against_state import Report
+from psiprune.metrics.measure import Measure
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.reporting.path_figure import plot_path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,15 +13,18 @@ from psiprune.io import checkpoint
 from psiprune.sweeps import tasks
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.settings import SweepSettings
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.method import Method
 from psiprune.training.train import TrainingProgress
 
 #: What differs from start to start: times, and what says that the folder was taken up.
 UNLIKE = (".lock", "seconds.json", "provenance.json", "config.toml")
 
 
-def settings(**train: Any) -> SweepSettings:
-    """One point, whose dense training is as told."""
-    return SweepSettings(study=tiny.settings(fields=(1.0,), train=TrainSettings(**train)))
+def settings(method: Method) -> SweepSettings:
+    """One point, whose dense training is by this method."""
+    return SweepSettings(study=tiny.settings(fields=(1.0,), train=method))
 
 
 def kept(folder: Path) -> list[str]:
@@ -50,11 +52,11 @@ def interrupted(
     return seen, lambda: monkeypatch.setattr(tasks, "_no_callback", lambda s: seen.append(s.epoch))
 
 
-@pytest.mark.parametrize("method", ["cd", "exact"])
+@pytest.mark.parametrize("method", [CD(epochs=9), ExactNaturalGradient(epochs=9)], ids=str)
 def test_a_dense_training_is_taken_up_where_it_stopped(
-    method: str, eager: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: Method, eager: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = settings(method=method, epochs=9)
+    own = settings(method)
     assert sweep(own, tmp_path / "whole", "serial").done == 1
     assert kept(tmp_path / "whole") == []
 

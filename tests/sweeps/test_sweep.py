@@ -35,6 +35,9 @@ from psiprune.sweeps.points import points_of as all_points_of
 from psiprune.sweeps.settings import GridSettings, SweepSettings
 from psiprune.sweeps.table import prunable, query, read_table
 from psiprune.sweeps.tasks import KINDS, Kind, Point
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.natural_gradient import NaturalGradient
 
 #: Times, which differ from run to run, and what else says when a file was made.
 UNLIKE = (".lock", "seconds.json", "provenance.json")
@@ -115,14 +118,16 @@ def test_products_zips_and_points() -> None:
     ]
     found = chosen(
         "[[grid]]\npoints = [{sites = 5, prune.levels = 1}, {fields = 3}]\n"
-        "[[grid]]\nproduct.train = [{method = 'exact'}, {epochs = 9}]"
+        "[[grid]]\nproduct.train = [{method = 'exact'}, {epochs = 9}, 'natural']"
     )
     assert [(s.sites, s.prune.levels, s.fields) for s in found[:2]] == [
         *((5, 1, (1.0, 2.0)), (4, 3, (3.0,))),
     ]
-    # A table is laid over that of the study.
-    assert [(s.train.method, s.train.epochs, s.train.batch_size) for s in found[2:]] == [
-        *(("exact", 3, 50), (None, 9, 50)),
+    # A table is laid over that of the study, unless it chooses another method.
+    assert [s.train for s in found[2:]] == [
+        ExactNaturalGradient(),
+        CD(epochs=9, batch_size=50),
+        NaturalGradient(),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,16 +18,23 @@ from psiprune.kernels import layout
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.cd import CD
-from psiprune.training.contrastive_divergence import start_training, train_epochs
+from psiprune.training.contrastive_divergence import ContrastiveDivergence, ContrastiveState
 from psiprune.training.pcd import PCD
 from psiprune.training.train import TrainingProgress, train
 
-METHODS: list[dict[str, Any]] = [
-    {"method": "cd"},
-    {"method": "pcd", "cd_steps": 1},
-    {"method": "cd", "momentum": 0.5, "weight_decay": 1e-3},
-    {"method": "pcd", "cd_steps": 1, "momentum": 0.5, "batch_size": 70},
+METHODS: list[ContrastiveDivergence] = [
+    CD(epochs=6),
+    PCD(epochs=6, steps=1),
+    CD(epochs=6, momentum=0.5, weight_decay=1e-3),
+    PCD(epochs=6, steps=1, momentum=0.5, batch_size=70),
 ]
+
+
+def epochs_of(method: ContrastiveDivergence, state: ContrastiveState) -> Iterator[ContrastiveState]:
+    """The states after `state`, up to the last epoch."""
+    while state.epoch < method.epochs:
+        state, _ = method.step(state)
+        yield state
 
 
 def same(a: RBM, b: RBM) -> bool:
@@ -66,11 +74,13 @@ KNOWN = exact.rbm_distribution(
 
 
 @pytest.mark.parametrize("probability", [PRODUCT, KNOWN], ids=["product", "known"])
-@pytest.mark.parametrize("method", ["cd", "pcd"])
-def test_three_bits_are_learnt(probability: NDArray[np.float64], method: str) -> None:
+@pytest.mark.parametrize("kind", [CD, PCD])
+def test_three_bits_are_learnt(
+    probability: NDArray[np.float64], kind: type[ContrastiveDivergence]
+) -> None:
     shots = 20_000
     bits = draw(probability, shots, seed=1)
-    rbm = train(bits, hidden=2, seed=1, method=method, epochs=120, cd_steps=10)
+    rbm = train(bits, hidden=2, seed=1, method=kind(epochs=120, steps=10))
     # At the maximum of the likelihood 2 shots KL(true || model) is chi-squared with at most 2^3 - 1
     # degrees of freedom. The noise of the last steps adds about rate / (4 batch) a parameter.
     noise = 0.001 * rbm.number_of_parameters / (4 * 100)
@@ -104,27 +114,29 @@ def test_the_learning_rate_falls_from_the_first_epoch_to_the_last() -> None:
 # --- the same numbers ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", METHODS, ids=str)
-def test_seeds_reproduce_bits(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_seeds_reproduce_bits(method: ContrastiveDivergence) -> None:
     bits = some_bits()
-    one = train(bits, hidden=3, seed=5, epochs=4, **settings)
-    assert same(one, train(bits, hidden=3, seed=5, epochs=4, **settings))
-    other = train(bits, hidden=3, seed=6, epochs=4, **settings)
+    one = train(bits, hidden=3, seed=5, method=method)
+    assert same(one, train(bits, hidden=3, seed=5, method=method))
+    other = train(bits, hidden=3, seed=6, method=method)
     assert (one.weights != other.weights).all()
     # Also from the same start, as the seed is not that of the initial weights alone.
     start = initial_rbm(6, 3, 0)
-    from_start = [train(bits, start=start, seed=s, epochs=4, **settings) for s in (5, 6)]
+    from_start = [train(bits, start=start, seed=s, method=method) for s in (5, 6)]
     assert (from_start[0].weights != from_start[1].weights).any()
 
 
-@pytest.mark.parametrize("settings", METHODS, ids=str)
+@pytest.mark.parametrize("method", METHODS, ids=str)
 @pytest.mark.parametrize("done", [1, 4, 6])
-def test_a_run_taken_up_again_ends_with_the_same_bits(settings: dict[str, Any], done: int) -> None:
-    shots, chosen = Shots(some_bits()), TrainSettings(epochs=6, **settings)
-    start = start_training(initial_rbm(6, 3, 0), chosen, 5)
-    unbroken = list(train_epochs(start, shots, chosen, 5))
+def test_a_run_taken_up_again_ends_with_the_same_bits(
+    method: ContrastiveDivergence, done: int
+) -> None:
+    start = method.init(initial_rbm(6, 3, 0), Shots(some_bits()), 5)
+    unbroken = list(epochs_of(method, start))
     assert [state.epoch for state in unbroken] == [1, 2, 3, 4, 5, 6]
-    again = list(train_epochs(unbroken[done - 1], shots, chosen, 5))
+    stored = unbroken[done - 1]
+    again = list(epochs_of(method, start.restore(stored.epoch, stored.to_arrays())))
     assert [state.epoch for state in again] == list(range(done + 1, 7))
     for one, other in zip(unbroken[done:], again, strict=True):
         assert same(one.rbm, other.rbm)
@@ -138,9 +150,9 @@ def test_a_run_taken_up_again_ends_with_the_same_bits(settings: dict[str, Any], 
             replace(parts, chains=np.zeros_like(parts.chains)),
             replace(parts, epoch=2),
         ):
-            *_, end = train_epochs(changed, shots, chosen, 5)
-            unused = ("momentum" not in settings and changed.velocity is zeros) or (
-                settings["method"] == "cd" and changed.chains is not parts.chains
+            *_, end = epochs_of(method, changed)
+            unused = (method.momentum == 0 and changed.velocity is zeros) or (
+                method.method == "cd" and changed.chains is not parts.chains
             )
             assert same(end.rbm, unbroken[-1].rbm) == unused
 
@@ -150,7 +162,7 @@ def test_train_is_the_loop_over_epochs() -> None:
     start = initial_rbm(6, 3, 9)
     seen: list[TrainingProgress] = []
     found = train(bits, hidden=3, seed=9, watch=seen.append, method=chosen)
-    *_, last = train_epochs(start_training(start, chosen, 9), Shots(bits), chosen, 9)
+    *_, last = epochs_of(chosen, chosen.init(start, Shots(bits), 9))
     assert same(found, last.rbm)
     assert [state.epoch for state in seen] == [1, 2, 3]
     assert same(seen[-1].rbm, found)
@@ -158,11 +170,11 @@ def test_train_is_the_loop_over_epochs() -> None:
 
 
 def test_states_do_not_change() -> None:
-    shots, chosen = Shots(some_bits()), PCD(epochs=3)
-    start = start_training(initial_rbm(6, 3, 0), chosen, 5)
-    before = [array.copy() for array in (*start.at, *start.velocity, start.chains)]
-    list(train_epochs(start, shots, chosen, 5))
-    for was, array in zip(before, (*start.at, *start.velocity, start.chains), strict=True):
+    chosen = PCD(epochs=3)
+    start = chosen.init(initial_rbm(6, 3, 0), Shots(some_bits()), 5)
+    before = [array.copy() for array in (*start.params, *start.velocity, start.chains)]
+    list(epochs_of(chosen, start))
+    for was, array in zip(before, (*start.params, *start.velocity, start.chains), strict=True):
         np.testing.assert_array_equal(array, was)
 
 
@@ -186,20 +198,19 @@ def test_defaults() -> None:
     assert found.provenance["epochs"] == 2
     assert found.provenance["momentum"] == 0.25
     assert found.provenance["method"] == "cd"
-    # Settings given whole keep their class and their defaults.
-    tuned = train(some_bits(), settings=CD.for_fine_tuning(epochs=1), cd_steps=2)
-    assert (tuned.provenance["learning_rate"], tuned.provenance["cd_steps"]) == (0.02, 2)
+    tuned = train(some_bits(), method=CD.for_fine_tuning(epochs=1, steps=2))
+    assert (tuned.provenance["learning_rate"], tuned.provenance["steps"]) == (0.02, 2)
 
 
 # --- masks -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", METHODS, ids=str)
-def test_pruned_weights_stay_exactly_0(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_pruned_weights_stay_exactly_0(method: ContrastiveDivergence) -> None:
     mask = np.random.default_rng(1).random((3, 6)) < 0.5
     mask[2] = False  # a hidden unit without weights
     states: list[TrainingProgress] = []
-    found = train(some_bits(), mask=mask, hidden=3, epochs=5, watch=states.append, **settings)
+    found = train(some_bits(), mask=mask, hidden=3, watch=states.append, method=method)
     for rbm in (found, *(state.rbm for state in states)):
         np.testing.assert_array_equal(rbm.mask, mask)
         assert (rbm.weights[~mask] == 0).all()
@@ -240,20 +251,14 @@ def test_divergence_is_told() -> None:
         ({"hidden": -1}, "hidden: must be an integer of at least 1, found -1"),
         ({"hidden": 1.5}, "hidden: must be an integer of at least 1, found 1.5"),
         ({"hidden": True}, "hidden: must be an integer of at least 1, found True"),
-        ({"epochs": -1}, "epochs: "),
-        ({"epochs": 1.5}, "epochs: "),
-        ({"batch_size": 0}, "batch_size: "),
-        ({"cd_steps": 0}, "cd_steps: "),
-        ({"learning_rate": 0}, "learning_rate: "),
-        ({"learning_rate": float("nan")}, "learning_rate: "),
-        ({"learning_rate": float("inf")}, "learning_rate: "),
-        ({"learning_rate_decay": 0}, "learning_rate_decay: "),
-        ({"learning_rate_decay": 1.1}, "learning_rate_decay: "),
-        ({"momentum": 1}, "momentum: "),
-        ({"momentum": -0.1}, "momentum: "),
-        ({"weight_decay": -1}, "weight_decay: "),
+        ({"method": {"method": "cd", "epochs": -1}}, "epochs: "),
+        ({"method": {"method": "cd", "epochs": 1.5}}, "epochs: "),
+        ({"method": {"method": "cd", "steps": "2"}}, "steps: "),
+        ({"method": {"method": "cd", "momentum": True}}, "momentum: "),
         ({"method": "sgd"}, "method: "),
-        ({"learning_rat": 0.1}, "learning_rat: no such setting of TrainSettings; it has method"),
+        ({"method": {"method": "cd", "learning_rat": 0.1}}, "learning_rat: "),
+        ({"initial": "zeros"}, "initial: must be random, local or coded, found 'zeros'"),
+        ({"initial": "local", "start": initial_rbm(6, 3, 0)}, "initial: "),
         ({"seed": -1}, "seed: "),
         ({"seed": 0.5}, "seed: "),
         ({"mask": np.ones((2, 6), bool)}, "mask: shape must be (3, 6)"),
@@ -267,7 +272,7 @@ def test_divergence_is_told() -> None:
 )
 def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
     with pytest.raises(InputError) as caught:
-        train(some_bits(), **{"epochs": 1, **arguments})
+        train(some_bits(), **{"method": CD(epochs=1), **arguments})
     assert str(caught.value).startswith(begins)
     assert "\n" not in str(caught.value)
 

@@ -90,6 +90,8 @@ def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:
     if "method" in top and top["method"] != base.get("method", top["method"]):
         base.clear()
     for key, value in top.items():
+        if isinstance(value, dict) and isinstance(base.get(key), str):
+            base[key] = {"method": base[key]}  # train = "exact"
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             _merge(base[key], value)
         else:

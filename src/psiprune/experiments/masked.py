@@ -55,7 +55,6 @@ def prune_dense(
     """
 
     def prune(member: Member, callback: Callback) -> list[xr.Dataset]:
-        shots, seed = member.problem.shots, member.seed
         (_, _, reference, shots), seed, folder = member
         draws = history_draws(settings.measure)
         recorder = Recorder(

@@ -21,7 +21,7 @@ from psiprune.experiments.settings import (
     StudySettings,
 )
 from psiprune.training.method import Method
-from psiprune.training.methods import METHOD_FIELDS
+from psiprune.training.methods import METHOD_FIELDS, MethodBySize
 
 
 def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
@@ -31,8 +31,12 @@ def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
         for inner in (field.annotation, *get_args(field.annotation)):
             if inner is Method:
                 yield from (f"{prefix}{name}.{each}" for each in METHOD_FIELDS)
-            elif isinstance(inner, type) and issubclass(inner, Settings):
+            elif inner is not MethodBySize and _is_settings(inner):
                 yield from _tree(inner, f"{prefix}{name}.")
+
+
+def _is_settings(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Settings)
 
 
 #: What a sweep may be of: by the name of its command and of its table in the file.
@@ -346,7 +350,8 @@ def _changed(
     values: dict[str, Any] = {}
     for key, value in _flat(base):
         _put(values, key, value)
-    for _, key, value in choice:
+    # A method replaces the table of another one, so it goes before the fields it has.
+    for _, key, value in sorted(choice, key=lambda part: not part[1].endswith(".method")):
         single = key in _LISTS and not isinstance(value, list | tuple)
         _put(values, key, [value] if single else value)
     check_numbers(model, values)
@@ -354,9 +359,9 @@ def _changed(
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; a table is laid over what is there."""
+    """Set a dotted key; a table is laid over what is there, unless it has another method."""
     if isinstance(value, dict):
-        for inner, each in _flat(value):
+        for inner, each in sorted(_flat(value), key=lambda part: part[0] != "method"):
             _put(values, f"{key}.{inner}", each)
         return
     *path, last = key.split(".")
@@ -364,4 +369,6 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(values.get(name), dict):  # a number, which this refuses by its rule
             values[name] = {}
         values = values[name]
+    if last == "method" and values.get("method", value) != value:
+        values.clear()
     values[last] = value

@@ -29,8 +29,9 @@ _ANNEALING_STEPS = 2 * _CHAINS * (_TEMPERATURES + 1000)
 _COST = 0.04
 #: Shots that the checks look at, and steps of the mixture's fit.
 _SHOTS, _FIT_STEPS = 20_000, 8
-#: Nats per shot below a baseline that count as worse: far above rounding and the error of log Z.
-_WORSE = 1e-3
+#: Nats per shot below a baseline that count as worse: a loss of fidelity that matters. To it comes
+#: twice what a product model gains by fitting the noise of n shots, N / (2 n).
+_WORSE = 0.01
 #: Chains of the mixing check, and the largest correlation of their ends with their starts.
 _MIXING_CHAINS, _FROZEN = 1000, 0.9
 #: Twice the log-likelihood that a saturated model gains exceeds this many times the number of
@@ -146,7 +147,7 @@ def _fit_problem(
     likelihood = _log_likelihood(rbm, data, log_z)
     product, mixture = baselines(data)
     best, name = max((product, "a product model"), (mixture, "a symmetric pair of product models"))
-    if likelihood >= best - _WORSE - error:
+    if likelihood >= best - _WORSE - rbm.visible / len(sample) - error:
         return ""
     return (
         f"the RBM describes its training shots worse than {name}: {likelihood:.4g} against "

@@ -62,6 +62,10 @@ class Method(Settings):
         """Return the method with its defaults for fine-tuning, and the given values."""
         return cls(**{**cls.FINE_TUNING, **values})
 
+    def model_post_init(self, _: Any) -> None:
+        """Count `method` as given, so that a dump of the given fields names the method."""
+        self.model_fields_set.add("method")
+
     @abstractmethod
     def init(self, rbm: RBM, shots: Shots, seed: int) -> State:
         """Return the state before the first step.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
@@ -32,6 +32,10 @@ class MethodBySize(Settings):
     fine_tuning: bool = Field(default=False, exclude=True, repr=False)
 
     FINE_TUNING: ClassVar[Mapping[str, object]] = {"fine_tuning": True}
+
+    def model_post_init(self, _: Any) -> None:
+        """Count `method` as given; see `Method`."""
+        self.model_fields_set.add("method")
 
     def for_size(self, visible: int, hidden: int) -> Method:
         """Return the method for an RBM of this size."""
@@ -112,9 +116,13 @@ def as_method(
         return default
     if isinstance(given, Method | MethodBySize):
         return given
+    if not isinstance(given, str | Mapping):
+        raise InputError(
+            f"method: must be a method such as CD(epochs=100), its name or a table, found {given!r}"
+        )
     table = {"method": given} if isinstance(given, str) else dict(given)
     name = table.pop("method", default.method)
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise InputError(f"method: must be one of {', '.join(METHODS)}, found {name!r}")
     kind = METHODS[name]
     known = [field for field in kind.model_fields if field not in ("method", "fine_tuning")]
@@ -144,12 +152,13 @@ def _no_such_field(field: str, name: str, known: list[str]) -> str:
     return f"{field}: no such option of {chosen}, which has {', '.join(known)}{hint}"
 
 
-def complete_method(cls: type[Settings], value: object, info: ValidationInfo) -> object:
+def complete_method(cls: type[Settings], value: Any, info: ValidationInfo) -> object:
     """Return the method that a field of settings stands for; the body of `method_fields`."""
     assert info.field_name is not None
-    default = cls.model_fields[info.field_name].get_default(call_default_factory=True)
-    if value is None or not isinstance(value, str | Mapping):
-        return value
+    field = cls.model_fields[info.field_name]
+    if value is None and type(None) in get_args(field.annotation):
+        return None
+    default = field.get_default(call_default_factory=True)
     return as_method(value, default, fine_tuning="fine_tune" in info.field_name)
 
 

@@ -7,27 +7,25 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from psiprune.training.natural_mcmc import (
-    ChainState,
-    chain_steps,
-    mean_scores,
-    start_chain_training,
-)
 
 import psiprune as pp
 from psiprune.core.exceptions import InputError
 from psiprune.rbm.init import initial_rbm, local_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
+from psiprune.training.natural_gradient import NaturalState, mean_scores
 
-SMALL = pp.NaturalGradient(epochs=150, chains=4000, steps=10).for_size(8, 4)
+SMALL = pp.NaturalGradient(epochs=150, chains=4000, steps=10)
 
 
 def ising_shots(sites: int, shots: int = 20_000) -> pp.Shots:
     return pp.sample(pp.ground_state(pp.TFIM(sites=sites, field=1.0)), shots, seed=5)
 
 
-def last(states: Iterator[ChainState]) -> ChainState:
-    return list(states)[-1]
+def steps_of(method: pp.NaturalGradient, state: NaturalState) -> Iterator[NaturalState]:
+    """The states after `state`, up to the last step."""
+    while state.epoch < method.epochs:
+        state, _ = method.step(state)
+        yield state
 
 
 def test_mean_scores_are_the_averages_over_configurations() -> None:
@@ -47,7 +45,7 @@ def test_it_ends_at_the_maximum_of_the_likelihood() -> None:
     data = unique_configurations(shots.bits)
     best, _ = log_likelihood(pp.train(shots, hidden=4, method="exact", seed=0), data)
     start = local_rbm(shots, 4, 0)
-    states = list(chain_steps(start_chain_training(start, shots, SMALL, 0), shots, SMALL, 0))
+    states = list(steps_of(SMALL, SMALL.init(start, shots, 0)))
     loss = [best - log_likelihood(state.rbm, data)[0] for state in states]
     floor = start.number_of_parameters / (2 * len(shots))  # 1.1e-3: what the data leave open
     assert loss[-1] < floor
@@ -56,14 +54,14 @@ def test_it_ends_at_the_maximum_of_the_likelihood() -> None:
 
 def test_an_interrupted_run_ends_with_the_same_bits() -> None:
     shots = ising_shots(6, 2000)
-    settings = SMALL.model_copy(update={"epochs": 8, "batch_size": 300})
-    start = start_chain_training(initial_rbm(6, 3, 1), shots, settings, 1)
-    whole = last(chain_steps(start, shots, settings, 1))
-    half = last(islice(chain_steps(start, shots, settings, 1), 5))
+    method = pp.NaturalGradient(epochs=8, chains=300, steps=10)
+    start = method.init(initial_rbm(6, 3, 1), shots, 1)
+    *_, unbroken = steps_of(method, start)
+    *_, half = islice(steps_of(method, start), 5)
     assert half.epoch == 5
-    resumed = last(chain_steps(half, shots, settings, 1))
-    np.testing.assert_array_equal(resumed.rbm.weights, whole.rbm.weights)
-    np.testing.assert_array_equal(resumed.chains, whole.chains)
+    *_, resumed = steps_of(method, start.restore(half.epoch, half.to_arrays()))
+    np.testing.assert_array_equal(resumed.rbm.weights, unbroken.rbm.weights)
+    np.testing.assert_array_equal(resumed.chains, unbroken.chains)
 
 
 def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,36 +84,22 @@ def test_a_weight_outside_the_mask_stays_zero() -> None:
 def test_a_step_far_from_the_optimum_is_short() -> None:
     shots = ising_shots(8, 2000)
     far = pp.RBM(np.full((4, 8), 3.0), np.full(8, -6.0), np.full(4, -12.0))
-    settings = SMALL.model_copy(update={"learning_rate": 1000.0, "epochs": 3})
-    for state in chain_steps(start_chain_training(far, shots, settings, 0), shots, settings, 0):
-        assert state.metric is not None
-        assert state.metric.moved <= 0.3 * state.metric.age + 1e-12
+    method = pp.NaturalGradient(epochs=3, chains=4000, steps=10, learning_rate=1000.0)
+    state, epochs = method.init(far, shots, 0), 0
+    while state.epoch < method.epochs:
+        state, info = method.step(state)
+        assert info.length <= 0.3 + 1e-12
+        assert info.shortened < 1
+        assert state.fisher is not None
+        assert state.fisher.moved <= 0.3 * state.fisher.age + 1e-12
+        epochs += 1
+    assert epochs == 3
 
 
 def test_too_many_parameters_are_refused() -> None:
     shots = pp.Shots(np.zeros((3, 200), np.uint8))
     with pytest.raises(InputError, match=r"^method: 'natural' .* 20,000 parameters, found 20,300"):
         pp.train(shots, hidden=100, method="natural")
-
-
-# --- settings by size --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("visible", "hidden", "method"),
-    [(18, 9, "cd"), (16, 40, "cd"), (50, 25, "natural"), (100, 50, "natural"), (400, 200, "pcd")],
-)
-def test_the_method_follows_the_size(visible: int, hidden: int, method: str) -> None:
-    assert pp.CD().for_size(visible, hidden).method == method
-
-
-def test_natural_gradient_has_defaults_of_its_own() -> None:
-    found = pp.CD(epochs=7).for_size(50, 25)
-    assert (found.epochs, found.batch_size, found.initial) == (7, 10_000, "local")
-    assert found.for_size(50, 25) == found
-    assert pp.PCD().for_size(50, 25).epochs == 500
-    assert pp.CD.for_fine_tuning().for_size(50, 25).epochs == 20
-    assert pp.CD.for_fine_tuning().for_size(18, 9).epochs == 30
 
 
 # --- the local start ---------------------------------------------------------------------------

@@ -1,0 +1,380 @@
+"""Training methods: fields, the choice by name and size, and one step against its formula."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+import exact
+import psiprune as pp
+from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
+from psiprune.rbm.model import RBM
+from psiprune.training.contrastive_divergence import ContrastiveDivergence, ContrastiveState
+from psiprune.training.method import Method, decayed
+from psiprune.training.methods import METHOD_FIELDS, METHODS, MethodBySize, as_method
+from psiprune.training.train import fit
+
+Float64 = NDArray[np.float64]
+CONTRASTIVE = {
+    *("method", "epochs", "batch_size", "steps", "learning_rate", "learning_rate_decay"),
+    *("momentum", "weight_decay"),
+}
+FIELDS: dict[str, set[str]] = {
+    "cd": CONTRASTIVE,
+    "pcd": CONTRASTIVE,
+    "natural": (CONTRASTIVE - {"batch_size", "momentum"}) | {"chains"},
+    "exact": {"method", "epochs", "weight_decay"},
+}
+KINDS: dict[str, type[Method]] = {
+    "cd": pp.CD,
+    "pcd": pp.PCD,
+    "natural": pp.NaturalGradient,
+    "exact": pp.ExactNaturalGradient,
+}
+names = pytest.mark.parametrize("name", KINDS)
+
+
+def of(kind: type[Method], **values: Any) -> Method:
+    return kind(**values)
+
+
+# --- fields ----------------------------------------------------------------------------------
+
+
+@names
+def test_a_class_has_its_fields_alone(name: str) -> None:
+    kind = KINDS[name]
+    assert METHODS[name] is kind
+    assert set(kind.model_fields) == FIELDS[name]
+    assert kind(epochs=1).method == name
+    with pytest.raises(ValidationError):
+        kind(epochs=1).epochs = 2  # frozen
+    for other in set(METHOD_FIELDS) - FIELDS[name]:
+        with pytest.raises(InputError, match=rf"^{other}: .* has method, epochs, .*weight_decay"):
+            of(kind, epochs=1, **{other: 1})
+
+
+@names
+def test_defaults_of_fine_tuning_differ_where_the_class_says_so(name: str) -> None:
+    kind = KINDS[name]
+    usual, tuning = kind(**{}).model_dump(), kind.for_fine_tuning().model_dump()
+    assert {key for key in usual if usual[key] != tuning[key]} == set(kind.FINE_TUNING)
+    assert {key: tuning[key] for key in kind.FINE_TUNING} == dict(kind.FINE_TUNING)
+    assert kind.for_fine_tuning(epochs=7).epochs == 7
+
+
+# --- names, tables and None ------------------------------------------------------------------
+
+
+@names
+def test_a_name_stands_for_the_defaults(name: str) -> None:
+    kind = KINDS[name]
+    assert as_method(name) == kind(**{})
+    assert as_method(name, fine_tuning=True) == kind.for_fine_tuning()
+    assert as_method({"method": name, "epochs": 3}) == kind(epochs=3)
+    tuned = as_method({"method": name, "epochs": 3}, fine_tuning=True)
+    assert tuned == kind.for_fine_tuning(epochs=3)
+    assert as_method(kind(epochs=3)) == kind(epochs=3)
+
+
+def test_none_and_a_table_without_a_method_stand_for_the_default() -> None:
+    assert as_method(None) == MethodBySize()
+    assert as_method(None, fine_tuning=True) == MethodBySize.for_fine_tuning()
+    assert as_method({"epochs": 7}) == MethodBySize(epochs=7)
+    default = pp.CD(epochs=40, steps=2)
+    assert as_method(None, default) == default
+    assert as_method({"epochs": 7}, default) == pp.CD(epochs=7, steps=2)
+
+
+def test_a_table_changes_the_default_or_replaces_it() -> None:
+    default = pp.CD(epochs=40, steps=2)
+    assert as_method({"method": "cd", "momentum": 0.5}, default) == pp.CD(
+        epochs=40, steps=2, momentum=0.5
+    )
+    assert as_method({"method": "pcd", "momentum": 0.5}, default) == pp.PCD(momentum=0.5)
+    assert as_method({"method": "exact"}, default) == pp.ExactNaturalGradient()
+    assert as_method("cd", default) == pp.CD()
+
+
+@pytest.mark.parametrize(
+    ("given", "facts"),
+    [
+        ("sgd", ("method", "auto, exact, natural, pcd, cd", "'sgd'")),
+        ({"method": "sgd"}, ("method", "'sgd'")),
+        ({"method": ["cd"]}, ("method", "['cd']")),
+        ({"method": "exact", "steps": 3}, ("steps", "'exact'", "epochs, weight_decay", "cd")),
+        ({"method": "cd", "chains": 3}, ("chains", "'cd'", "batch_size, steps", "natural")),
+        ({"method": "cd", "learning_rat": 3}, ("learning_rat", "learning_rate")),
+        ({"steps": 3}, ("steps", "by size", "has epochs", "natural, pcd, cd")),
+        ({"fine_tuning": True}, ("fine_tuning", "by size")),
+        ({"method": "cd", "epochs": "3"}, ("epochs", "number", "'3'")),
+        ({"method": "cd", "epochs": True}, ("epochs", "number", "True")),
+        ({"method": "cd", "epochs": -1}, ("epochs", "-1")),
+        ({"method": "cd", "learning_rate": float("nan")}, ("learning_rate", "nan")),
+    ],
+    ids=str,
+)
+def test_what_is_no_method_is_refused(given: Any, facts: tuple[str, ...]) -> None:
+    for call in (as_method, lambda method: pp.train([[0, 1], [1, 0]], method=method)):
+        with pytest.raises(InputError) as caught:
+            call(given)
+        message = str(caught.value)
+        assert message.startswith(f"{facts[0]}: ")
+        assert "\n" not in message
+        for fact in facts:
+            assert fact in message
+
+
+# --- the default by size ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "kind"),
+    [
+        (18, 9, pp.ExactNaturalGradient),
+        (18, 18, pp.ExactNaturalGradient),
+        (18, 40, pp.ExactNaturalGradient),
+        (1000, 18, pp.ExactNaturalGradient),
+        (19, 19, pp.NaturalGradient),
+        (100, 50, pp.NaturalGradient),
+        (176, 112, pp.NaturalGradient),  # 177 * 113 - 1 = 20,000 parameters
+        (177, 112, pp.PCD),
+        (112, 176, pp.NaturalGradient),
+        (1200, 18, pp.PCD),
+    ],
+)
+def test_the_default_follows_the_size(visible: int, hidden: int, kind: type[Method]) -> None:
+    assert (EXACT_GRADIENT_UNITS, FISHER_PARAMETERS) == (18, 20_000)
+    assert MethodBySize().for_size(visible, hidden) == kind(**{})
+    assert MethodBySize(epochs=7).for_size(visible, hidden) == kind(epochs=7)
+    tuning = MethodBySize.for_fine_tuning()
+    assert tuning.for_size(visible, hidden) == kind.for_fine_tuning()
+
+
+def test_train_takes_the_default_of_its_size() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (50, 19), dtype=np.uint8)
+    made = {
+        hidden: pp.train(bits, hidden=hidden, method={"epochs": 0}).provenance["method"]
+        for hidden in (9, 18, 19)
+    }
+    assert made == {9: "exact", 18: "exact", 19: "natural"}
+    with pytest.raises(InputError, match=r"^method: 'exact' .* at most 18 units, found 19 .* 19 "):
+        pp.train(bits, hidden=19, method="exact")
+
+
+# --- what was used ---------------------------------------------------------------------------
+
+
+@names
+def test_provenance_names_the_method_with_every_field(name: str) -> None:
+    method = KINDS[name](epochs=1)
+    bits = np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8)
+    rbm = pp.train(bits, hidden=2, seed=3, method=method)
+    recorded = dict(rbm.provenance)
+    assert {key: recorded[key] for key in FIELDS[name]} == method.model_dump()
+    assert recorded["initial"] == method.INITIAL[0]
+    others = {"seed": 3, "training_shots": 300, "epochs_done": 1}
+    if name == "exact":
+        others["converged"] = 0
+    assert {key: recorded[key] for key in recorded.keys() - FIELDS[name] - {"initial"}} == others
+    assert str(method) == f"{name} ({', '.join(f'{k}={recorded[k]}' for k in fields(method))})"
+
+
+def fields(method: Method) -> list[str]:
+    return [field for field in type(method).model_fields if field != "method"]
+
+
+@names
+def test_a_training_is_init_and_steps(name: str) -> None:
+    method = KINDS[name](epochs=4)
+    shots = pp.Shots(np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8))
+    start = random_rbm(None)
+    state = method.init(start, shots, 5)
+    seen: list[RBM] = []
+    while state.epoch < method.epochs and not state.done:
+        before, epoch = state.rbm.weights.copy(), state.epoch
+        after, _ = method.step(state)
+        np.testing.assert_array_equal(state.rbm.weights, before)  # a state does not change
+        assert (state.epoch, after.epoch) == (epoch, epoch + 1)
+        state = after
+        seen.append(state.rbm)
+    watched: list[RBM] = []
+    fitted = fit(start, shots, method, 5, lambda progress: watched.append(progress.rbm))
+    assert len(watched) == len(seen)
+    for one, other in zip([*watched, fitted], [*seen, state.rbm], strict=True):
+        for part in ("weights", "visible_bias", "hidden_bias"):
+            np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+
+
+# --- one step against its formula, 4 visible and 3 hidden units ------------------------------
+
+MASK = np.array([[1, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 1]], bool)
+masks = pytest.mark.parametrize("mask", [None, MASK], ids=["dense", "masked"])
+BITS = np.random.default_rng(1).choice(2, (4032, 4), p=[0.35, 0.65]).astype(np.uint8)
+BITS[:, 1] ^= BITS[:, 0]
+
+
+def random_rbm(mask: NDArray[np.bool_] | None) -> RBM:
+    rng = np.random.default_rng(7)
+    weights = rng.normal(0, 2, (3, 4))  # so large that a Gibbs step more or less can be seen
+    visible_bias, hidden_bias = rng.normal(0, 0.5, 4), rng.normal(0, 0.5, 3)
+    return RBM(weights, visible_bias, hidden_bias, np.ones((3, 4), bool) if mask is None else mask)
+
+
+def parameters_of(rbm: RBM) -> Float64:
+    """Weights of the mask row by row, visible biases, hidden biases."""
+    return np.concatenate([rbm.weights[rbm.mask], rbm.visible_bias, rbm.hidden_bias])
+
+
+def means(rbm: RBM, probability: Float64) -> Float64:
+    """(<h_j v_i>, <v_i>, <h_j>) with v from `probability` [2^N]."""
+    both, visible, hidden = exact.rbm_means(probability, rbm.weights, rbm.hidden_bias)
+    return np.concatenate([both[rbm.mask], visible, hidden])
+
+
+def decay_of(rbm: RBM, weight_decay: float) -> Float64:
+    """The gradient of the L2 penalty: weights alone are penalised."""
+    x = parameters_of(rbm)
+    return weight_decay * np.where(np.arange(len(x)) < rbm.number_of_weights, x, 0.0)
+
+
+def covariance(rbm: RBM, probability: Float64) -> Float64:
+    """Cov of d log p~ / d theta with v from `probability`."""
+    v = exact.basis(4).astype(float)
+    s = 1.0 / (1.0 + np.exp(-(v @ rbm.weights.T + rbm.hidden_bias)))
+    scores = np.concatenate([(s[:, :, None] * v[:, None, :])[:, rbm.mask], v, s], axis=1)
+    centred = scores - probability @ scores
+    return np.asarray((centred * probability[:, None]).T @ centred)
+
+
+@masks
+@pytest.mark.parametrize("kind", [pp.CD, pp.PCD])
+@pytest.mark.parametrize(
+    ("steps", "momentum", "weight_decay"), [(1, 0.0, 0.0), (3, 0.0, 0.0), (2, 0.5, 0.1)]
+)
+def test_a_step_of_cd_and_pcd(
+    kind: type[ContrastiveDivergence],
+    mask: NDArray[np.bool_] | None,
+    steps: int,
+    momentum: float,
+    weight_decay: float,
+) -> None:
+    # One batch of all shots: an epoch is one update. The second has a velocity and a lower rate.
+    method = kind(
+        epochs=3,
+        batch_size=len(BITS),
+        steps=steps,
+        learning_rate=0.5,
+        learning_rate_decay=0.04,
+        momentum=momentum,
+        weight_decay=weight_decay,
+    )
+    first = method.init(random_rbm(mask), pp.Shots(BITS), 0)
+    second, info = method.step(first)
+    assert info.learning_rate == 0.5
+    data, runs = exact.empirical(BITS), 40
+    for state, rate in ((first, 0.5), (second, 0.1)):
+
+        def expected(k: int, state: ContrastiveState = state, rate: float = rate) -> Float64:
+            rbm = state.rbm
+            chains = data
+            if kind is pp.PCD:  # chains [tile, visible, lane] continue from where they are
+                ends = state.chains.transpose(0, 2, 1).reshape(-1, 4)
+                chains = exact.empirical(ends.astype(np.uint8))
+            step = exact.gibbs_matrix(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+            model = means(rbm, chains @ np.linalg.matrix_power(step, k))
+            gradient = means(rbm, data) - model - decay_of(rbm, weight_decay)
+            velocity = momentum * np.concatenate(state.velocity) + gradient
+            return parameters_of(rbm) + rate * velocity
+
+        found = np.array(
+            [
+                parameters_of(method.step(replace(state, seed=seed))[0].rbm)
+                for seed in range(100, 100 + runs)
+            ]
+        )
+        error = found.std(axis=0, ddof=1) / np.sqrt(runs)
+        assert error.max() < 0.005 * rate
+        # |z| > 5 is a chance of 1e-5 with 39 degrees of freedom; 20 parameters, 24 comparisons.
+        assert (np.abs(found.mean(axis=0) - expected(steps)) < 5 * error + 1e-6).all()
+        if state is first:
+            wrong = np.abs(found.mean(axis=0) - expected(steps - 1))
+            assert (wrong > 5 * error).any()
+
+
+@masks
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_a_step_of_natural_gradient(mask: NDArray[np.bool_] | None, weight_decay: float) -> None:
+    method = pp.NaturalGradient(
+        epochs=3,
+        chains=3000,
+        steps=2,
+        learning_rate=0.05,
+        learning_rate_decay=0.25,
+        weight_decay=weight_decay,
+    )
+    state = method.init(random_rbm(mask), pp.Shots(BITS), 0)
+    for k, rate in enumerate((0.05, 0.025)):
+        rbm = state.rbm
+        after, info = method.step(state)
+        assert info.learning_rate == pytest.approx(rate)
+        assert (info.shortened, info.fisher_age) == (1.0, k)
+        # The chains of the step stand in the state after it.
+        model = exact.empirical(after.chains)
+        gradient = means(rbm, exact.empirical(BITS)) - means(rbm, model)
+        gradient -= decay_of(rbm, weight_decay)
+        if k == 0:  # the second step is shaped by the same matrix
+            fisher = covariance(rbm, model) + 1e-2 * np.eye(len(gradient))
+        direction = np.linalg.solve(fisher, gradient)
+        expected = parameters_of(rbm) + rate * direction
+        moved = np.abs(expected - parameters_of(rbm)).max()
+        np.testing.assert_allclose(parameters_of(after.rbm), expected, atol=2e-4 * moved)
+        assert info.length == pytest.approx(rate * np.sqrt(gradient @ direction), rel=1e-3)
+        state = after
+
+
+@masks
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_a_step_of_exact_natural_gradient(
+    mask: NDArray[np.bool_] | None, weight_decay: float
+) -> None:
+    method = pp.ExactNaturalGradient(weight_decay=weight_decay)
+    state = method.init(random_rbm(mask), pp.Shots(BITS), 0)
+    data = exact.empirical(BITS)
+
+    def objective(rbm: RBM) -> float:
+        p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+        penalty = 0.5 * decay_of(rbm, weight_decay) @ parameters_of(rbm)
+        return float(data[data > 0] @ np.log(p[data > 0]) - penalty)
+
+    for _ in range(4):
+        rbm, damping = state.rbm, state.damping
+        p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+        gradient = means(rbm, data) - means(rbm, p) - decay_of(rbm, weight_decay)
+        penalty = np.where(np.arange(len(gradient)) < rbm.number_of_weights, weight_decay, 0.0)
+        fisher = covariance(rbm, data) + np.diag(penalty)
+        state, info = method.step(state)
+        # Rejected steps raise the damping by factors of 4.
+        assert np.log2(info.damping / damping) / 2 == pytest.approx(
+            round(np.log2(info.damping / damping) / 2), abs=1e-9
+        )
+        step = np.linalg.solve(fisher + info.damping * np.eye(len(gradient)), gradient)
+        assert info.accepted
+        expected = parameters_of(rbm) + step
+        moved = np.abs(step).max()
+        np.testing.assert_allclose(parameters_of(state.rbm), expected, atol=1e-6 * moved)
+        assert info.promised == pytest.approx(gradient @ step - 0.5 * step @ fisher @ step)
+        assert info.log_likelihood == pytest.approx(objective(state.rbm), abs=1e-10)
+        assert objective(state.rbm) > objective(rbm)
+
+
+def test_the_learning_rate_falls_exponentially() -> None:
+    rates = [decayed(0.5, 0.01, epoch, 5) for epoch in range(5)]
+    np.testing.assert_allclose(rates, 0.5 * 0.01 ** (np.arange(5) / 4), rtol=1e-12)
+    assert decayed(0.5, 0.01, 0, 1) == 0.5
