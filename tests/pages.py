@@ -1,31 +1,39 @@
-"""The code blocks of the README and of docs/, and what a page promises of each.
+"""Run the code blocks of the README and of docs/, and compare or update the outputs they show.
 
-A comment before a block says what is not run as printed:
+    python tests/pages.py --update [--slow] [PAGE ...]     rewrite outputs that changed
+
+`--slow` runs the blocks marked `small` as printed (minutes each); without it their outputs stay.
+
+A comment before a block says how tests run it:
 
     <!-- test: small: 100000 -> 300; --sites 18 -> --sites 4 -->   replaced; as printed if slow
     <!-- test: parse: --seeds 10 -> --seeds 2 -->                  parsed only; replaced if slow
     <!-- test: needs: netket -->                                   run where that is installed
     <!-- test: skip: the set-up itself -->                         never run; see test_docs.py
     <!-- test: setup
-    lines of Python that make what the reader has already
+    lines of Python that make what the reader already has
     -->
 
-A fence without a language right behind a block shows what it prints; of commands, the end of it.
+A fence without a language right after a block shows its output; for commands, the end of it.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import contextlib
+import importlib.util
 import io
 import re
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from pathlib import Path
-from textwrap import dedent
-from typing import Any
+from textwrap import dedent, indent
+from typing import Any, NamedTuple
 
 import tiny
 from psiprune.cli.app import app
@@ -50,8 +58,9 @@ class Block:
         language: python, bash, console or setup.
         code: its lines, without the indentation of the fence.
         fate: printed, small, parse, needs, skip or setup.
-        detail: what stands behind the fate in the marker.
+        detail: the text after the fate in the marker.
         shown: the output on the page, None if there is none.
+        span: where that output stands on the page; the code itself if it has prompts.
     """
 
     place: str
@@ -60,9 +69,10 @@ class Block:
     fate: str = "printed"
     detail: str = ""
     shown: str | None = None
+    span: tuple[int, int] = (0, 0)
 
     def replaced(self) -> Block:
-        """The block with its replacements made, each of which must have something to replace."""
+        """Return the block with its replacements made, each of which must apply."""
         code = self.code
         for change in self.detail.split("; "):
             old, new = (part.strip() for part in change.split(" -> "))
@@ -71,16 +81,16 @@ class Block:
         return replace(self, code=code, fate="printed", shown=None)
 
     def quick(self) -> Block:
-        """What the default tests run; the commands of `parse` are only parsed."""
+        """Return what the default tests run; the commands of `parse` are only parsed."""
         return self.replaced() if self.fate == "small" else self
 
     def slow(self) -> Block:
-        """What the slow tests run: as printed, but for what would take hours."""
+        """Return what the slow tests run: as printed, except what would take hours."""
         return self.replaced() if self.fate == "parse" else self
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """All blocks of a page, in order; what no shell runs is marked as `text`, `math`, `toml`."""
+    """Return the blocks of a page in order; fences of `text`, `math` and `toml` are never run."""
     text, found = page.read_text(), list[Block]()
     fate, detail, end = "printed", "", -1
     for piece in _PIECE.finditer(text):
@@ -95,18 +105,33 @@ def blocks_of(page: Path) -> list[Block]:
         language, code = piece["language"], dedent(piece["code"])
         if language == "":
             assert text[end : piece.start()].strip() == "", f"{place}: output of no block"
-            found[-1] = replace(found[-1], shown=code)
+            found[-1] = replace(found[-1], shown=code, span=piece.span("code"))
         elif language not in ("text", "math", "toml"):
             assert language in ("python", "bash", "console"), f"{place}: {language} is not run"
             assert fate in ("printed", "small", "parse", "needs", "skip"), f"{place}: {fate}?"
-            found.append(Block(place, language, code, fate, detail.strip()))
+            span = piece.span("code")
+            found.append(Block(place, language, code, fate, detail.strip(), span=span))
             end = piece.end()
         fate, detail = "printed", ""
     return found
 
 
+class Output(NamedTuple):
+    """An output on a page and what the code printed now."""
+
+    shown: str
+    printed: str
+    place: str
+
+
 def run(block: Block, names: dict[str, Any]) -> None:
     """Run a block in the current folder, and compare what it prints with what the page shows."""
+    for output in outputs(block, names):
+        assert_same(*output)
+
+
+def outputs(block: Block, names: dict[str, Any]) -> Iterator[Output]:
+    """Run a block in the current folder; yield every output that the page shows of it."""
     if block.fate == "parse":
         for line in _lines(block.code.replace("$ psiprune", "psiprune")):
             _parse_line(line)
@@ -117,20 +142,41 @@ def run(block: Block, names: dict[str, Any]) -> None:
             _run_python(block, names)
         printed = out.getvalue()
     elif block.language == "bash":
-        lines = "".join(_run_line(line, block.place) for line in _lines(block.code)).splitlines()
-        printed = "\n".join(lines[-len((block.shown or "").splitlines()) :])
+        parts = [_run_line(line, block.place) for line in _lines(block.code)]
+        printed = _end(parts, block.shown or "")
     else:
         printed = ""
         for command, shown in _prompts(block.code):
             found = _run_line(command, block.place, fails=shown.startswith("psiprune: "))
             if shown:
-                assert_same(shown, found, f"{block.place}: {command}")
+                yield Output(shown, found, f"{block.place}: {command}")
     if block.shown is not None:
-        assert_same(block.shown, printed, block.place)
+        yield Output(block.shown, printed, block.place)
+
+
+def _end(parts: list[str], shown: str) -> str:
+    """Return as many lines of all outputs as are shown, or those of the last commands.
+
+    If the number of lines has changed, the first line shown identifies the first command.
+    """
+    lines = "".join(parts).splitlines()
+    end = "\n".join(lines[len(lines) - len(shown.splitlines()) :])
+    if not shown or _is_same(Output(shown, end, "")):
+        return end
+    first = shown.splitlines()[0]
+    ends = ["".join(parts[k:]) for k in range(len(parts)) if parts[k]]
+    return max(ends, key=lambda text: SequenceMatcher(None, first, text.splitlines()[0]).ratio())
+
+
+def is_available(block: Block) -> bool:
+    """Return whether a test may run the block, and the packages that it needs are installed."""
+    if block.fate == "needs":
+        return all(map(importlib.util.find_spec, block.detail.split()))
+    return block.fate != "skip"
 
 
 def assert_same(shown: str, found: str, place: str) -> None:
-    """The same words and whole numbers; other numbers to 2 % or to the last digit shown.
+    """Compare words and whole numbers exactly, other numbers to 2 % or to the last digit shown.
 
     Another CPU rounds float32 differently. `...` stands for anything within a line, and
     as the last line for all that follows. Columns may shift with the length of a number, so runs of
@@ -145,13 +191,94 @@ def assert_same(shown: str, found: str, place: str) -> None:
         actual = actual[: len(expected)]
     assert len(expected) == len(actual), message
     for want, have in zip(expected, actual, strict=True):
-        tokens = _NUMBER.split(want)
-        numbers = [r"(.*?)" if token == "..." else f"({_NUMBER.pattern[1:-1]})" for token in tokens]
-        pattern = [number if i % 2 else re.escape(tokens[i]) for i, number in enumerate(numbers)]
-        match = re.fullmatch("".join(pattern), have)
+        match = _match(want, have)
         assert match, message
-        for token, group in zip(tokens[1::2], match.groups(), strict=True):
+        for token, group in zip(_NUMBER.findall(want), match.groups(), strict=True):
             assert token == "..." or _close(token, group), f"{token} and {group}: {message}"
+
+
+def _match(want: str, have: str) -> re.Match[str] | None:
+    """Match a line with the same words, whatever its numbers, and anything in place of `...`."""
+    tokens = _NUMBER.split(want)
+    numbers = [r"(.*?)" if token == "..." else f"({_NUMBER.pattern[1:-1]})" for token in tokens]
+    pattern = [number if i % 2 else re.escape(tokens[i]) for i, number in enumerate(numbers)]
+    return re.fullmatch("".join(pattern), have)
+
+
+def _is_same(output: Output) -> bool:
+    try:
+        assert_same(*output)
+    except AssertionError:
+        return False
+    return True
+
+
+def merged(shown: str, printed: str) -> str:
+    """Return the printed text with the `...` of the shown one where its lines still match."""
+    expected, actual = shown.strip("\n").splitlines(), printed.strip("\n").splitlines()
+    rest = expected[-1:] == ["..."]
+    if rest:
+        expected = expected[:-1]
+        actual = actual[: len(expected)]
+    elided = {i: line for i, line in enumerate(expected) if "..." in line}
+    lines = []
+    for i, line in enumerate(actual):
+        match = _match(elided[i], line) if i in elided else None
+        if match:  # the words and `...` of the page, the numbers of the output
+            pieces = _NUMBER.split(elided[i])
+            pieces[1::2] = [
+                token if token == "..." else group
+                for token, group in zip(pieces[1::2], match.groups(), strict=True)
+            ]
+            line = "".join(pieces)
+        lines.append(line.rstrip())
+    return "\n".join([*lines, "..."] if rest else lines) + "\n"
+
+
+def update(page: Path, slow: bool) -> bool:
+    """Run the blocks of a page in a new folder; rewrite outputs that differ. Return whether any."""
+    text, names = page.read_text(), {"__name__": page.stem}
+    edits: list[tuple[int, int, str]] = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("tests").symlink_to(ROOT / "tests")
+        for block in blocks_of(page):
+            if not is_available(block):
+                continue
+            changed = [
+                (output.shown, merged(output.shown, output.printed))
+                for output in outputs(block.slow() if slow else block.quick(), names)
+                if not _is_same(output)
+            ]
+            if not changed:
+                continue
+            start, end = block.span
+            old = text[start:end]
+            margin = old[: len(old) - len(old.lstrip(" "))]
+            new = dedent(old)
+            for shown, printed in changed:
+                assert shown.strip("\n") in new, f"{block.place}: cannot find the output"
+                new = new.replace(shown.strip("\n"), printed.strip("\n"), 1)
+            edits.append((start, end, indent(new, margin)))
+    for start, end, new in reversed(edits):
+        text = text[:start] + new + text[end:]
+    if edits:
+        page.write_text(text)
+    return bool(edits)
+
+
+def main() -> None:
+    """Update the outputs on the pages given, or on all pages."""
+    parser = argparse.ArgumentParser(description="Update the outputs shown on documentation pages.")
+    parser.add_argument("--update", action="store_true", required=True)
+    parser.add_argument("--slow", action="store_true", help="run blocks marked small as printed")
+    parser.add_argument("pages", nargs="*", type=Path, metavar="PAGE")
+    options = parser.parse_args()
+    for page in [path.resolve() for path in options.pages] or PAGES:
+        try:
+            state = "updated" if update(page, options.slow) else "unchanged"
+        except Exception as error:
+            state = f"failed: {type(error).__name__}: {error}"
+        print(f"{page.relative_to(ROOT)}: {state}", flush=True)
 
 
 def _close(shown: str, found: str) -> bool:
@@ -163,7 +290,7 @@ def _close(shown: str, found: str) -> bool:
 
 
 def _run_python(block: Block, names: dict[str, Any]) -> None:
-    """Run each statement; the value of one that ends in `# number` must be that number."""
+    """Run each statement; check the value of an expression that ends in `# number`."""
     lines = block.code.splitlines()
     for node in ast.parse(block.code, block.place).body:
         if isinstance(node, ast.Expr):
@@ -176,28 +303,28 @@ def _run_python(block: Block, names: dict[str, Any]) -> None:
 
 
 def _lines(code: str) -> Iterator[str]:
-    """The command lines of a shell block, those that go on behind a backslash as one."""
+    """Yield the command lines of a shell block, with continued lines joined."""
     for line in code.replace("\\\n", " ").splitlines():
         if line.strip() and not line.lstrip().startswith("#"):
             yield line
 
 
 def _prompts(code: str) -> Iterator[tuple[str, str]]:
-    """(command, what it shows) of a block with prompts."""
+    """Yield (command, output shown) of a block with prompts."""
     for part in re.split(r"^\$ ", code.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
         yield command, shown.strip()
 
 
 def _parse_line(line: str) -> None:
-    """Check the options of a `psiprune` line, without running it; a wrong one raises."""
+    """Check the options of a `psiprune` line without running it."""
     words = shlex.split(line, comments=True)
     if words[0] == "psiprune":
         app.parse_args(words[1:], exit_on_error=False, print_error=False)
 
 
 def _run_line(line: str, place: str, fails: bool = False) -> str:
-    """Run `psiprune` in this process, anything else by the shell; standard output, or the error."""
+    """Run `psiprune` in this process, anything else in a shell; return stdout, or the error."""
     words = shlex.split(line, comments=True)
     if words[0] != "psiprune":
         done = subprocess.run(["bash", "-ec", line], capture_output=True, text=True, check=False)
@@ -212,3 +339,7 @@ def _run_line(line: str, place: str, fails: bool = False) -> str:
         return tiny.refusal(outcome, 2).join(("psiprune: ", ""))
     assert outcome.status == 0, f"{place}: {line}\n{outcome.err}"
     return outcome.out
+
+
+if __name__ == "__main__":
+    main()

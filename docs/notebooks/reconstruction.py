@@ -1,10 +1,10 @@
 # %% [markdown]
 # # From shots to a pruned model
 #
-# Shots of a state whose truth is known, an RBM of maximum likelihood, and its pruning path: what
-# each removed weight costs in KL divergence and in the order parameter, beside what a perfect model
-# of as many parameters would show. This file is a notebook in percent format: open it with
-# jupytext, or run it with Python.
+# Take shots of a known state, train an RBM by maximum likelihood, and prune it: what each removed
+# weight costs in KL divergence and in the order parameter, compared with a perfect model of as many
+# parameters. This file is a notebook in percent format: open it with jupytext, or run it with
+# Python.
 
 # %%
 import numpy as np
@@ -19,20 +19,20 @@ LEVELS = 14
 # %% [markdown]
 # ## Shots
 #
-# The transverse-field Ising chain at its critical point. `ground_state` compares the energy of DMRG
-# with that of free fermions, and refuses a state that is off.
+# The transverse-field Ising chain at its critical point. `ground_state` compares the DMRG energy
+# with that of free fermions, and fails if they differ.
 
 # %%
 model = pp.TFIM(sites=SITES, field=1.0)
 state = pp.ground_state(model)
 shots = pp.sample(state, shots=SHOTS, seed=1)
 print(f"E = {state.energy:.8f}, exact {model.ground_energy():.8f}")
-print(f"{len(shots)} shots, {len(np.unique(shots.bits, axis=0))} different ones")
+print(f"{len(shots)} shots, {len(np.unique(shots.bits, axis=0))} distinct configurations")
 
 # %% [markdown]
 # ## The dense RBM
 #
-# With error and floor: a perfect model fitted to so many shots would have that KL.
+# Each metric with its error and its floor, the value of a perfect model fitted to as many shots.
 
 # %%
 rbm = pp.train(shots, hidden=SITES // 2, seed=0, method="exact")
@@ -40,7 +40,7 @@ for name, measure in pp.evaluate(rbm, state):
     print(f"{name:24s} {measure.value:10.5f} +/- {measure.error:.5f}, floor {measure.floor:.5f}")
 
 # %% [markdown]
-# Each hidden unit holds a few neighbouring sites, as in the paper:
+# Each hidden unit is connected to a few neighbouring sites, as in the paper:
 
 # %%
 pp.plot_clusters(rbm, pp.find_clusters(rbm, width=3, threshold=0.1))
@@ -48,7 +48,7 @@ pp.plot_clusters(rbm, pp.find_clusters(rbm, width=3, threshold=0.1))
 # %% [markdown]
 # ## Pruning
 #
-# Two criteria on the same RBM, each fine-tuned by exact steps: the paper's magnitude, and optimal
+# Two criteria on the same RBM, with fine-tuning after each step: the paper's magnitude, and optimal
 # brain surgery.
 
 # %%
@@ -80,7 +80,7 @@ figure
 # %% [markdown]
 # ## The smallest model
 #
-# That keeps the KL within twice that of the dense RBM, searched one weight at a time.
+# The fewest weights that keep the KL within twice that of the dense RBM, by bisection.
 
 # %%
 limit = 2 * paths["surgeon"][0][1].kl.value

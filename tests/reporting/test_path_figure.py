@@ -112,7 +112,7 @@ def test_a_path_of_one_level_can_be_drawn() -> None:
 def test_levels_that_were_not_measured_are_refused() -> None:
     levels = invented()
     levels[2] = Level(levels[2].rbm, None)
-    with pytest.raises(InputError, match=r"^levels: level 2 .*state=state"):
+    with pytest.raises(InputError, match=r"^levels: level 2 .*reference="):
         plot_path(levels)
     with pytest.raises(InputError, match=r"^levels: .*none"):
         plot_path([])

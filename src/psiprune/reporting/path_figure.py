@@ -37,7 +37,7 @@ _PANELS = (
 
 
 class MeasuredLevel(Protocol):
-    """One level of a pruning path with its measures, as from `pp.prune(..., state=...)`."""
+    """One level of a pruning path with its measures, as from `pp.prune(..., reference=...)`."""
 
     @property
     def rbm(self) -> RBM:
@@ -57,7 +57,7 @@ def plot_path(levels: Sequence[MeasuredLevel]) -> Figure:
     the energy without a Hamiltonian, are left out.
 
     Args:
-        levels: a pruning path whose levels carry `metrics`, from `pp.prune(..., state=...)`.
+        levels: a pruning path whose levels carry `metrics`, from `pp.prune(..., reference=...)`.
 
     Returns:
         A figure; `figure.savefig("path.png")` writes it.
@@ -72,7 +72,7 @@ def plot_path(levels: Sequence[MeasuredLevel]) -> Figure:
         if level.metrics is None:
             raise InputError(
                 f"levels: level {step} has no metrics; give the reference state to prune, as in "
-                "pp.prune(rbm, shots, state=state)"
+                "pp.prune(rbm, shots, reference=state)"
             )
         reports.append(level.metrics)
     weights = np.array([level.rbm.number_of_weights for level in levels])
