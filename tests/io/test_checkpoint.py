@@ -306,9 +306,7 @@ def test_the_checkpoint_of_another_training_is_refused(
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "rbm.nc", until(4))
     before = tiny.contents(tmp_path)
-    wanted = (
-        re.escape(str(checkpoint_of(tmp_path))) + rf".*another training \({words}\)"
-    )
+    wanted = re.escape(str(checkpoint_of(tmp_path))) + rf".*another training \({words}\)"
     with pytest.raises(InputError, match=wanted):
         learn(tmp_path / "rbm.nc", **changes)
     assert tiny.contents(tmp_path) == before
