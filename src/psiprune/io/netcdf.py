@@ -18,14 +18,13 @@ import h5py
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_UNPACKED
 from psiprune.io.bytes import read_bytes, read_start
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: The netCDF library is not thread-safe.
 _NETCDF_LOCK = threading.Lock()
 _TRAILER = re.compile(rb"psiprune-crc32=([0-9a-f]{8})\n\Z")
-#: Bytes that a compressed array may unpack to: a small file can hold a large table.
-MOST_UNPACKED = 1 << 30
 #: Deflate compresses at most to a thousandth, so a larger claim has no content behind it.
 _MOST_PACKED = 1100
 _SMALL = 1 << 24
