@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, choose_one, rising
 from psiprune.data.formats.settings import ReadSettings
-from psiprune.io.netcdf import check_stored
+from psiprune.io.hdf5_checks import check_stored
 
 #: Words in dimension names, without a plural s, that identify the dimension of sites or shots.
 _SITES = frozenset({"site", "qubit", "atom", "ion", "spin"})
