@@ -104,11 +104,12 @@ def _read_hdf5(item: Any) -> _Table:
         scale = dimension[0] if len(dimension) else None  # as NetCDF 4 attaches it
         name = "" if scale is None else str(scale.name).rpartition("/")[2]
         dimensions.append(str(dimension.label) or name)
-        # A scale that was never written has no coordinates.
-        written = scale is not None and scale.shape == (length,) and scale.id.get_storage_size()
-        if written:
+        coordinate = None
+        # A scale without storage was never written.
+        if scale is not None and scale.shape == (length,) and scale.id.get_storage_size():
             check_stored(scale)
-        coordinates.append(_names(scale[()]) if written else None)
+            coordinate = _names(scale[()])
+        coordinates.append(coordinate)
     return _Table(item[()], dimensions, coordinates)
 
 
