@@ -26,36 +26,33 @@ CASES: tuple[tuple[int, int, Method], ...] = (
 def main() -> None:
     args = peers.options(__doc__)
     about = peers.header("Training and its checks, seconds; h = J, N/2 hidden units")
-    rows: list[peers.Row] = []
-    for sites, count, method in CASES[:3] if args.quick else CASES:
-        shots = peers.ising_shots(sites, count)
-        start = new_rbm(shots, sites // 2, peers.SEED, method.INITIAL[0])
-
-        def train(method: Method, start: pp.RBM = start, shots: pp.Shots = shots) -> None:
-            trained.append(fit(start, shots, method, peers.SEED))
-
-        def check(method: Method = method, shots: pp.Shots = shots) -> None:
-            if len(method.INITIAL) > 1:
-                misses_structure(trained[-1], shots)
-            training_problems(trained[-1], shots, method, peers.SEED)
-
-        trained: list[pp.RBM] = []
-        train(method.model_copy(update={"epochs": 1}))
-        check()
-        training = peers.seconds(lambda train=train, method=method: train(method))  # type: ignore[misc]
-        checks = peers.best(3, lambda check=check: peers.seconds(check))[0]  # type: ignore[misc]
-        rows.append(
-            {
-                "N": sites,
-                "shots": count,
-                "method": method.method,
-                "training": training,
-                "checks": checks,
-                "checks / training": checks / training,
-            }
-        )
+    rows = [measure(*case) for case in (CASES[:3] if args.quick else CASES)]
     peers.show(rows)
     peers.save(args.json, about, training_checks=rows)
+
+
+def measure(sites: int, count: int, method: Method) -> peers.Row:
+    shots = peers.ising_shots(sites, count)
+    start = new_rbm(shots, sites // 2, peers.SEED, method.INITIAL[0])
+
+    def check(rbm: pp.RBM) -> None:
+        if len(method.INITIAL) > 1:
+            misses_structure(rbm, shots)
+        training_problems(rbm, shots, method, peers.SEED)
+
+    short = method.model_copy(update={"epochs": 1})
+    check(fit(start, shots, short, peers.SEED))
+    trained: list[pp.RBM] = []
+    training = peers.seconds(lambda: trained.append(fit(start, shots, method, peers.SEED)))
+    (checks,) = peers.best(3, lambda: peers.seconds(lambda: check(trained[0])))
+    return {
+        "N": sites,
+        "shots": count,
+        "method": method.method,
+        "training": training,
+        "checks": checks,
+        "checks / training": checks / training,
+    }
 
 
 if __name__ == "__main__":

@@ -56,6 +56,23 @@ def ablation_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def observable_run(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny reconstruction that <|m|> ends, with a custom observable `first`."""
+    folder = tmp_path_factory.mktemp("observable") / "run"
+    settings = tiny.reconstruct_settings(measure="abs_magnetization")
+    shots = pp.read_shots(stages / "shots.nc")
+    pp.reconstruct(shots, folder, settings=settings, observables={"first": tiny.first})
+    return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figures, which take most of the time of a tiny run."""
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
+    monkeypatch.setattr("psiprune.reconstruction.report.picture", lambda *_: None)
+
+
+@pytest.fixture(scope="session")
 def study(finished: Path) -> xr.Dataset:
     """The dataset of a tiny study."""
     return read_dataset(finished / "study.nc", "study")

@@ -178,6 +178,11 @@ def paper_options(**changes: object) -> list[str]:
     return [*single, "--first-fractions", "0.8", "--shares", "0", "1"]
 
 
+def first(bits: Any) -> Any:
+    """Site 0, an observable."""
+    return bits[:, 0]
+
+
 OWN = "def walls(bits):\n    return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)\n"
 """A file with an observable of one's own, `walls`."""
 

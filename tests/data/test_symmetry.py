@@ -82,7 +82,7 @@ def test_more_sites_than_a_word_has_bits() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match=r"must be .shot, site. and not empty"):
+    with pytest.raises(InputError, match=r"bits: .*\(0, 3\)"):
         partner_ratios(np.zeros((0, 3), np.uint8), [1])
-    with pytest.raises(InputError, match=r"most: must be at least 1, found .0."):
+    with pytest.raises(InputError, match=r"most: .*\[0\]"):
         partner_ratios(np.zeros((2, 3), np.uint8), [0])

@@ -11,7 +11,7 @@ import tiny
 from psiprune.experiments import frontier_methods
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.settings import FrontierSettings
-from psiprune.pruning.rewire import rewire_steps
+from psiprune.pruning.rewire import rewire_step
 from psiprune.pruning.settings import RewireSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.cd import CD
@@ -81,7 +81,7 @@ def test_a_start_goes_on_from_the_last_training(
 def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unbroken = run_frontier(settings(), tmp_path / "unbroken")
     run = tmp_path / "run"
-    plain = rewire_steps
+    plain = rewire_step
 
     def third_is_killed(level: Any, *arguments: Any) -> Any:
         if level.step == 2:
@@ -89,7 +89,7 @@ def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return plain(level, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(frontier_methods, "rewire_steps", third_is_killed)
+        patch.setattr(frontier_methods, "rewire_step", third_is_killed)
         with pytest.raises(Killed):
             run_frontier(settings(), run)
     kept = {file.name for file in run.rglob("*-rewired/*.nc")}
@@ -100,7 +100,7 @@ def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         steps.append(level.step)
         return plain(level, *arguments)
 
-    monkeypatch.setattr(frontier_methods, "rewire_steps", seen)
+    monkeypatch.setattr(frontier_methods, "rewire_step", seen)
     assert tiny.raw(run_frontier(settings(), run)) == tiny.raw(unbroken)
     assert 2 in steps
     assert steps.count(0) <= 1  # of the other kind, if that had not begun

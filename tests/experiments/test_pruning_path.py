@@ -24,13 +24,13 @@ SHOTS = Shots(np.random.default_rng(0).integers(0, 2, (200, 4), dtype=np.uint8))
 PRUNE = PruneSettings(levels=4, fraction=0.3)
 
 
-def untrained() -> RBM:
+def untrained(*_: object) -> RBM:
     return initial_rbm(4, 3, seed=5)
 
 
 def follow(
     folder: Path,
-    dense: Callable[[], RBM] = untrained,
+    dense: Callable[..., RBM] = untrained,
     fine_tune: Method | None = CD.for_fine_tuning(epochs=2),  # noqa: B008 (immutable)
 ) -> tuple[list[xr.Dataset], int]:
     """All levels, and the number of epochs trained for them."""
@@ -48,7 +48,7 @@ def follow(
     return levels, len(epochs)
 
 
-def never() -> RBM:
+def never(*_: object) -> RBM:
     raise AssertionError("the first level is on disk")
 
 

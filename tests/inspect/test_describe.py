@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -262,19 +263,23 @@ def test_the_configuration_identifies_the_command(
         assert lines(folder)[0] == f"{folder}: run of psiprune {command}"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_unfinished_run(finished: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(finished, tmp_path / "run")
+    """Its folder has blanks and quotes in its name, and the command that is printed resumes it."""
+    folder = shutil.copytree(finished, tmp_path / "my runs" / "it's a b")
     for file in ("study.nc", "h=2/seed-0/level-02.nc", "h=2/seed-0/level-03.nc"):
         (folder / file).unlink()
     found = described(folder)
     assert found.missing == ("h=2/seed-0/level-02.nc", "h=2/seed-0/level-03.nc", "study.nc")
     assert len(found.done) == 12
-    assert found.resume == f"psiprune study --config {folder}/config.toml --out {folder}"
+    words = shlex.split(found.resume)
+    assert words == [
+        *("psiprune", "study", "--config", str(folder / "config.toml"), "--out", str(folder))
+    ]
     text = " ".join("\n".join(lines(folder)).split())
     assert "complete 12 of 15 " in text
     assert f"missing {', '.join(found.missing)} resume {found.resume} settings" in text
-    # The command of that line resumes the run.
-    assert tiny.call(*found.resume.split()[1:]).status == 0
+    assert tiny.call(*words[1:]).status == 0
     assert described(folder).missing == ()
 
 
@@ -334,10 +339,8 @@ def test_a_path_and_an_unknown_configuration(stages: Path, tmp_path: Path) -> No
         assert warnings[0].startswith("warning: damaged: config.toml: ")
 
 
-def test_the_result_of_a_search_lists_its_files(stages: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shots = pp.read_shots(stages / "shots.nc")
-    pp.reconstruct(shots, run, settings=tiny.reconstruct_settings(measure="abs_magnetization"))
+def test_the_result_of_a_search_lists_its_files(observable_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(observable_run, tmp_path / "run")
     found = described(run)
     assert found.missing == ()
     assert set(found.done) == {

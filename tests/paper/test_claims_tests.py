@@ -104,7 +104,7 @@ def test_levels_that_can_be_connected() -> None:
     assert np.flatnonzero(connectable(here)).tolist() == list(range(1, 18))
 
 
-def test_fields_are_told_by_their_ratio_to_the_coupling() -> None:
+def test_fields_are_selected_by_their_ratio_to_the_coupling() -> None:
     study = world()["study"].assign_coords(field=[0.5, 1.0]).assign_attrs(coupling=0.5)
     assert float(phase({"study": study}, "study", 2.0)["field"]) == 1.0
     # Derived datasets do not say J: it is that of the study.

@@ -1,4 +1,4 @@
-"""Every number in what a claim says was measured is among its numbers, with its variables."""
+"""Every number in the text of a finding is among its numbers, with its variables."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def untraced(judged: Judged) -> list[str]:
 
 def _is(token: str, value: float) -> bool:
     """Whether a value, or its percentage, reads like this."""
-    told = token.rstrip("%")
+    digits_shown = token.rstrip("%")
     scale = 100.0 if token.endswith("%") else 1.0
-    mantissa, _, power = told.partition("e")
+    mantissa, _, power = digits_shown.partition("e")
     digits = len(mantissa.partition(".")[2])
     half = 0.5 * 10.0 ** (int(power or 0) - digits)
-    return abs(float(told) - scale * value) <= half * (1 + 1e-6)
+    return abs(float(digits_shown) - scale * value) <= half * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=[claim.key for claim in CLAIMS])
-def test_every_number_told_has_its_variables(claim: Claim) -> None:
+def test_every_number_in_the_text_has_its_variables(claim: Claim) -> None:
     (judged,) = judge(world(), [claim])
     assert not untraced(judged), judged.finding.measured
 
 
-def test_a_number_that_is_not_there_is_noticed() -> None:
+def test_a_number_without_variables_is_noticed() -> None:
     (judged,) = judge(world(), [claim for claim in CLAIMS if claim.key == "table-1"])
     finding = judged.finding
     for wrong in ("5 % of 17 weights", "-0.03", "1e-07", "99.2%"):

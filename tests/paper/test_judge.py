@@ -73,7 +73,7 @@ def test_every_required_claim_has_a_row(what: str) -> None:
     assert all(keys.count(key) == 1 for key in REQUIRED[what])
 
 
-def test_claims_are_told_apart_and_explained() -> None:
+def test_claims_are_distinct_and_explained() -> None:
     assert len({claim.key for claim in CLAIMS}) == len(CLAIMS)
     known = {*world(), "size-*", "schedule-*"}
     for claim in CLAIMS:

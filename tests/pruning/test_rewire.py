@@ -18,7 +18,7 @@ from psiprune.data.shots import Shots
 from psiprune.experiments.pruning_path import keep_levels
 from psiprune.io.netcdf import write_dataset
 from psiprune.pruning.iterative import Level
-from psiprune.pruning.rewire import edge_gradient, rewire, rewire_steps, rewired, weights_moved
+from psiprune.pruning.rewire import edge_gradient, rewire, rewire_step, rewired, weights_moved
 from psiprune.pruning.settings import RewireSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
@@ -123,8 +123,8 @@ def test_a_path_taken_up_again_ends_the_same(sparse: RBM, shots: Shots, tmp_path
         return keep_levels(
             folder,
             4,
-            lambda: sparse,
-            lambda last, _: rewire_steps(last, shots, settings, TUNING, seed=5),
+            lambda _: sparse,
+            lambda last, *_: rewire_step(last, shots, settings, TUNING, seed=5),
             lambda level: level.rbm.to_dataset(),
         )
 

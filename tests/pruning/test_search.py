@@ -142,9 +142,9 @@ def test_the_limit_of_a_dense_ensemble() -> None:
 
     names: list[str] = []
 
-    def keep(name: str, make: Callable[[], Trial]) -> Trial:
+    def keep(name: str, make: Callable[[Any], Trial]) -> Trial:
         names.append(name)
-        return make()
+        return make(None)
 
     found = dense_limit(dense, BITS, measure=measure, others=3, keep=keep)
     others = [pp.train(BITS, hidden=3, seed=seed, method=method) for seed in (5, 6, 7)]

@@ -102,6 +102,8 @@ def test_what_a_run_holds(done: tuple[Path, pp.Reconstruction], shots: Shots) ->
     names = tiny.names(folder / "run")
     trials = found.dataset["trial_name"].values.tolist()
     assert trials[0] == "level-00"
+    assert f"{found.dataset.attrs['weights']} of 8 weights" in repr(found)
+    assert "\n" not in repr(found)
     figures = ("choice", "search", "observables")
     assert names == {
         *("config.toml", "provenance.json", "split.nc", "smallest.nc", "reconstruct.nc"),
@@ -168,7 +170,7 @@ def test_the_smallest_is_within_the_band_and_one_less_is_not(
         ("choice", "ensemble", "path", "observed", "split.nc", "reconstruct.nc"),
     ],
 )
-def test_a_run_goes_on_to_the_same_bits(
+def test_a_resumed_run_gives_the_same_bits(
     done: tuple[Path, pp.Reconstruction], run: Path, shots: Shots, gone: tuple[str, ...]
 ) -> None:
     before = {name: data for name, (data, _) in tiny.contents(run).items()}
@@ -176,7 +178,8 @@ def test_a_run_goes_on_to_the_same_bits(
         (shutil.rmtree if (run / name).is_dir() else Path.unlink)(run / name)
     place = f"{done[0] / 'mine.py'}:walls"
     settings = tiny.reconstruct_settings(observable=(place,))
-    pp.reconstruct(shots, run, settings=settings)
+    again: Any = pp.reconstruct if "figures" in gone else run_reconstruct
+    again(**{"shots": shots, "folder": run, "settings": settings})
     assert {name: data for name, (data, _) in tiny.contents(run).items()} == before
 
 
@@ -199,7 +202,7 @@ def test_a_folder_of_other_shots_or_settings_is_refused(
 
 
 @pytest.mark.parametrize("measure", ["log_likelihood", "walls"])
-def test_what_rests_on_changed_code_is_made_again_and_no_more(
+def test_only_results_of_changed_code_are_recomputed(
     shots: Shots, tmp_path: Path, caplog: pytest.LogCaptureFixture, measure: str
 ) -> None:
     file, run = tmp_path / "mine.py", tmp_path / "run"
@@ -227,10 +230,8 @@ def test_what_rests_on_changed_code_is_made_again_and_no_more(
     xr.testing.assert_identical(found, fresh)
 
 
-def test_a_copy_of_code_is_whole_or_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two files of one name stand side by side; a full disk is told by the name of the copy."""
+def test_copies_of_code_are_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal file names get numbers; a full disk is reported with the name of the copy."""
     places = []
     for folder, sign in (("a", "!="), ("b", "==")):
         (tmp_path / folder).mkdir()
@@ -316,16 +317,21 @@ def test_every_variable_of_a_run_is_refused_as_a_name(
 
 
 @pytest.mark.parametrize("measure", ["abs_magnetization", "correlation", "first"])
-def test_an_observable_ends_the_search(shots: Shots, tmp_path: Path, measure: str) -> None:
-    own: dict[str, Any] = {"first": lambda bits: bits[:, 0]}
-    settings = tiny.reconstruct_settings(measure=measure)
-    found = run_reconstruct(settings, shots, tmp_path / "run", own)
+def test_an_observable_ends_the_search(
+    shots: Shots, observable_run: Path, tmp_path: Path, measure: str
+) -> None:
+    own: dict[str, Any] = {"first": tiny.first}
+    run = observable_run if measure == "abs_magnetization" else tmp_path / "run"
+    if run == observable_run:
+        found = read_dataset(run / "reconstruct.nc", "reconstruct")
+    else:
+        found = run_reconstruct(tiny.reconstruct_settings(measure=measure), shots, run, own)
     parts = split_shots(shots, 0.4, 0)
     dense = [
         evaluate_on_shots(load_rbm(file), parts.test, draws=200, observables=own)
-        for file in sorted((tmp_path / "run/ensemble").iterdir())
+        for file in sorted((run / "ensemble").iterdir())
     ]
-    smallest = load_rbm(tmp_path / "run/smallest.nc")
+    smallest = load_rbm(run / "smallest.nc")
     here = evaluate_on_shots(smallest, parts.test, draws=200, observables=own)
     apart = np.abs(
         here.comparison(measure).value
@@ -334,7 +340,7 @@ def test_an_observable_ends_the_search(shots: Shots, tmp_path: Path, measure: st
     assert float(found["test_loss"]) in [pytest.approx(x) for x in np.atleast_1d(apart)]
     assert np.isnan(resolution(found))
     # One observable may stay while the rest goes, so the loss of likelihood is looked at as well.
-    members = [load_rbm(file) for file in sorted((tmp_path / "run/ensemble").iterdir())]
+    members = [load_rbm(file) for file in sorted((run / "ensemble").iterdir())]
     log_p = np.mean([member.log_prob(parts.test) for member in members], axis=0)
     lost = float((log_p - smallest.log_prob(parts.test)).mean())
     assert float(found["likelihood_loss"]) == pytest.approx(lost)
@@ -343,7 +349,7 @@ def test_an_observable_ends_the_search(shots: Shots, tmp_path: Path, measure: st
         assert ("likelihood" in failed) == fails
 
 
-def test_learning_rates_that_diverge_are_passed_over(shots: Shots, tmp_path: Path) -> None:
+def test_diverging_learning_rates_are_skipped(shots: Shots, tmp_path: Path) -> None:
     train = pp.CD(epochs=3, batch_size=20, weight_decay=1e30)
     with pytest.raises(DivergenceError, match=r"learning_rate = 0.5 is too large"):
         run_reconstruct(tiny.reconstruct_settings(train=train), shots, tmp_path / "all")
@@ -353,7 +359,7 @@ def test_learning_rates_that_diverge_are_passed_over(shots: Shots, tmp_path: Pat
     assert found["candidate_learning_rate"].values.tolist() == [1e-6]
 
 
-def test_what_there_is_to_choose_from() -> None:
+def test_candidates() -> None:
     def rates(**changes: Any) -> list[tuple[int, float]]:
         settings = ReconstructSettings(**changes)
         return [(hidden, learning_rate_of(each)) for hidden, each in settings.candidates(18)]
@@ -475,9 +481,7 @@ def test_against_a_product_model(
     assert ("indistinguishable" in check.words) == (passed and gain < 0.1)
 
 
-def test_of_counts_nothing_is_known_of_drift(
-    done: tuple[Path, pp.Reconstruction], shots: Shots
-) -> None:
+def test_drift_is_unknown_for_counts(done: tuple[Path, pp.Reconstruction], shots: Shots) -> None:
     bits = shots.bits
     worst = drift(Shots(bits[np.lexsort(bits.T)]))
     assert np.isnan(worst.sigmas)
@@ -488,7 +492,7 @@ def test_of_counts_nothing_is_known_of_drift(
     assert check.words in {each.words for each in summarize(found).checks}
 
 
-def test_a_failure_of_the_dense_rbms_is_told(done: tuple[Path, pp.Reconstruction]) -> None:
+def test_the_cause_of_a_deviation_is_named(done: tuple[Path, pp.Reconstruction]) -> None:
     found = done[1].dataset
     far = {"walls_sigmas": 40.0, "walls_shots": float(found["walls_dense"].mean()) + 5.0}
     words = check_of(found.assign(far), "observables").words
@@ -574,13 +578,8 @@ def test_the_page_says_what_the_dataset_says(done: tuple[Path, pp.Reconstruction
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_the_command(
-    done: tuple[Path, pp.Reconstruction],
-    stages: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
+@pytest.mark.usefixtures("undrawn")
+def test_the_command(done: tuple[Path, pp.Reconstruction], stages: Path, tmp_path: Path) -> None:
     place = f"{done[0] / 'mine.py'}:walls"
     command = ("reconstruct", stages / "shots.txt", *tiny.reconstruct_options())
     options = ("--observable", place, "--out", tmp_path / "run")
@@ -610,10 +609,8 @@ def test_the_command(
     }
 
 
-def test_shots_of_any_format_and_words_of_own_code(
-    shots: Shots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
+@pytest.mark.usefixtures("undrawn")
+def test_shots_of_any_format_and_output_of_custom_code(shots: Shots, tmp_path: Path) -> None:
     pp.export_shots(shots, tmp_path / "shots.b8", "stim-b8")
     (tmp_path / "mine.py").write_text(
         "print('loaded')\ndef first(bits):\n    print('called')\n    return bits[:, 0]\n"
@@ -633,7 +630,7 @@ def test_shots_of_any_format_and_words_of_own_code(
     assert "shots.b8 --format stim-b8 --qubits 4 --order reversed --hidden 2 " in page
 
 
-def test_smallest_is_an_rbm_as_any_other(done: tuple[Path, pp.Reconstruction]) -> None:
+def test_the_smallest_rbm_can_be_loaded(done: tuple[Path, pp.Reconstruction]) -> None:
     kept = read_dataset(done[0] / "run/smallest.nc", "rbm")
     assert float(kept["test_loss"]) == float(done[1].dataset["test_loss"])
     assert load_rbm(done[0] / "run/smallest.nc").number_of_weights == kept["mask"].values.sum()

@@ -342,12 +342,12 @@ def test_a_wrong_number_would_be_noticed(datasets: dict[str, xr.Dataset]) -> Non
     assert value_of("study: first level with something", datasets) is None
 
 
-def test_sources_are_told(page: Page, report: Report) -> None:
-    told = {text for _, text in page.all("li")}
+def test_sources_are_listed(page: Page, report: Report) -> None:
+    items = {text for _, text in page.all("li")}
     for section in report.sections:
         for sentence in section.sentences:
             for number in sentence.numbers:
-                assert f"{number.shown} {number.source}" in told
+                assert f"{number.shown} {number.source}" in items
     with_numbers = [s for s in report.sections if any(said.numbers for said in s.sentences)]
     details = [own for own, _ in page.all("details") if own.get("class") == "sources"]
     assert len(details) == len(with_numbers) + 1  # and the headlines
@@ -385,6 +385,20 @@ def test_hostile_text_stays_text() -> None:
     assert page.all("img")[0][0]["alt"] == HOSTILE
     assert page.all("data")[0][0]["data-source"] == HOSTILE
     assert page.explorer["title"] == HOSTILE
+
+
+def test_hostile_names_in_datasets_stay_text(datasets: dict[str, xr.Dataset]) -> None:
+    names = [f"</p><p>{HOSTILE}", *datasets["sparse"]["variant"].values[1:]]
+    hostile = datasets["sparse"].assign_coords(variant=names)
+    said = sentences("fig5", sparse=hostile)
+    assert [len(each.numbers) for each in said] == [
+        len(each.numbers) - 1  # sp/ss over dense, of which there is no RBM now
+        for each in sentences("fig5", sparse=datasets["sparse"])
+    ]
+    assert all(f"{names[0]} {each.numbers[1].shown}" in each.text for each in said)
+    page = Page(render(bare(sections=[Section("x", "x", None, said)])))
+    assert not page.all("img")
+    assert not page.attributes("onerror")
 
 
 def test_a_report_of_nothing() -> None:
@@ -635,7 +649,7 @@ def test_all_ways_to_remove_weights_are_in_the_table(page: Page) -> None:
     assert any("All methods of removing weights" in text for _, text in page.all("caption"))
 
 
-def test_schedules_with_the_same_first_step_are_told_apart() -> None:
+def test_schedules_with_the_same_first_step_are_distinguished() -> None:
     kept = np.array([100, 90, 81, 73, 66, 59]), np.array([100, 90, 86, 81, 77, 73])
     made = [
         xr.Dataset(
@@ -650,10 +664,10 @@ def test_schedules_with_the_same_first_step_are_told_apart() -> None:
         for each in kept
     ]
     study, schedule = (Named(name, each) for name, each in zip("ab", made, strict=True))
-    (told,) = write("schedules", study=study, schedules=[schedule]).sentences
+    (sentence,) = write("schedules", study=study, schedules=[schedule]).sentences
     first = "nats with 10.0\xa0% in the first step, then"
-    assert f"{first} 10\xa0% a step" in told.text
-    assert f"{first} 5\xa0% a step" in told.text
+    assert f"{first} 10\xa0% a step" in sentence.text
+    assert f"{first} 5\xa0% a step" in sentence.text
 
 
 def test_times_in_words() -> None:

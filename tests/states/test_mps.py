@@ -201,7 +201,7 @@ def test_log_prob_of_the_impossible_and_of_the_unlikely() -> None:
 
 
 def test_log_prob_refuses_other_sizes() -> None:
-    with pytest.raises(InputError, match=r"has 3 sites .* the state has 8"):
+    with pytest.raises(InputError, match=r"3 sites .* the state has 8"):
         ground(8, 1.0).log_prob([[0, 1, 0]])
     with pytest.raises(InputError, match="2 dimensions"):
         ground(8, 1.0).log_prob([0, 1, 0])
@@ -329,14 +329,14 @@ UP = np.array([1.0, 0.0]).reshape(1, 2, 1)
 @pytest.mark.parametrize(
     ("tensors", "words"),
     [
-        ([UP], "at least 2 sites, found 1"),
-        ([UP, np.ones((2, 2, 1))], r"site 1 must have shape \(1, 2, right bond\)"),
-        ([UP, np.ones((1, 3, 1))], "site 1 must have shape"),
-        ([UP, np.ones((1, 2, 2)) / 2], "the last bond must have dimension 1, found 2"),
-        ([UP, UP * np.nan], "site 1: holds values that are not finite"),
-        ([UP, UP * 1j], "site 1: must be real"),
-        ([UP, 2 * UP], "site 1 is not right-canonical.* mps_from_tensors"),
-        ([2 * UP, UP], "site 0 is not right-canonical"),
+        ([UP], "2 sites.* 1"),
+        ([UP, np.ones((2, 2, 1))], r"site 1 .*\(1, 2, right bond\).*\(2, 2, 1\)"),
+        ([UP, np.ones((1, 3, 1))], r"site 1 .*\(1, 3, 1\)"),
+        ([UP, np.ones((1, 2, 2)) / 2], "last bond .*1.* 2"),
+        ([UP, UP * np.nan], "site 1: .*finite"),
+        ([UP, UP * 1j], "site 1: .*real.*complex"),
+        ([UP, 2 * UP], "site 1 .*mps_from_tensors"),
+        ([2 * UP, UP], "site 0 .*mps_from_tensors"),
     ],
 )
 def test_bad_tensors(tensors: Any, words: str) -> None:
@@ -345,18 +345,18 @@ def test_bad_tensors(tensors: Any, words: str) -> None:
 
 
 def test_other_bad_states() -> None:
-    with pytest.raises(InputError, match="there are 2, but the model has 3 sites"):
+    with pytest.raises(InputError, match=r"tensors: .*2, .* 3 sites"):
         MPS((UP, UP), model=TFIM(sites=3))
-    with pytest.raises(InputError, match="zero vector"):
+    with pytest.raises(InputError, match=r"tensors: .*zero"):
         mps_from_tensors([UP, 0 * UP])
     for vector in (np.ones(3), np.ones(2), np.ones((2, 2)), np.ones(0)):
-        with pytest.raises(InputError, match="vector: must have 2"):
+        with pytest.raises(InputError, match=r"vector: .*2.N"):
             mps_from_vector(vector)
-    with pytest.raises(InputError, match="all amplitudes are 0"):
+    with pytest.raises(InputError, match=r"vector: .* 0"):
         mps_from_vector(np.zeros(4))
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="finite"):
         mps_from_vector([1, np.inf, 0, 0])
-    with pytest.raises(InputError, match="at most 20"):
+    with pytest.raises(InputError, match="20 sites"):
         ground(31, 0.9).to_vector()
 
 
@@ -385,19 +385,19 @@ def test_bad_files(tmp_path: Path) -> None:
         assert str(caught.value).startswith(str(path))
         assert "\n" not in str(caught.value)
 
-    refused(good.drop_vars("tensor_3"), "needs the variables tensor_0 .. tensor_9")
-    refused(good.assign(tensor_2=good["tensor_2"] * np.nan), "site 2: holds values")
-    refused(good.assign(tensor_2=good["tensor_2"] * 1.001), "site 2 is not right-canonical")
+    refused(good.drop_vars("tensor_3"), "tensor_0 .. tensor_9")
+    refused(good.assign(tensor_2=good["tensor_2"] * np.nan), "site 2: .*finite")
+    refused(good.assign(tensor_2=good["tensor_2"] * 1.001), "site 2 .*right-canonical")
     refused(good.assign_attrs(field=-1.0), "field: should be greater than 0")
-    refused(good, "expected a file of kind 'mps', found 'shots'", kind="shots")
+    refused(good, "'mps'.*'shots'", kind="shots")
     without_energy = good.copy()
     del without_energy.attrs["energy"]
-    refused(without_energy, "attribute 'energy' is missing")
+    refused(without_energy, "'energy'")
 
     write_dataset(path, good, "mps")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match="truncated or damaged"):
+    with pytest.raises(InputError, match="damaged"):
         load_mps(path)
     with pytest.raises(InputError, match="cannot be read"):
         load_mps(tmp_path / "none.nc")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from psiprune.metrics.selectors import Metric
     from psiprune.pruning.iterative import Level
     from psiprune.rbm.model import RBM
+    from psiprune.training.method import Method
 
 
 @app.command(name="prune")
@@ -154,7 +155,7 @@ def _path(
     with open_run(out, chosen) as folder, progress_bar(epochs) as bar:
         levels = run_path(
             folder,
-            lambda: dense,
+            lambda _: dense,
             data,
             chosen.prune,
             chosen.fine_tune,
@@ -169,9 +170,10 @@ def _path(
         for k, level in enumerate(kept)
     ]
     show(
-        {"folder": str(out), "levels": numbers},
+        {"folder": str(out), "levels": numbers, **_tuning_numbers(chosen.fine_tune)},
         f"{out}: {len(kept)} levels, {kept[0].number_of_weights} to {kept[-1].number_of_weights} "
-        f"weights, the last graph in {kept[-1].components} parts",
+        f"weights, the last graph in {kept[-1].components} parts\n"
+        f"fine-tuning: {chosen.fine_tune or 'none'}",
         json,
     )
 
@@ -213,8 +215,19 @@ def _search(
         )
     name = chosen.until.measure
     measured_on = None if chosen.state is not None else len(data)
-    numbers = {"folder": str(out), **smallest_numbers(found, name, best, measured_on)}
-    show(numbers, f"{smallest_text(found, name, best, measured_on)}\n{out}: smallest.nc", json)
+    numbers = {
+        "folder": str(out),
+        **smallest_numbers(found, name, best, measured_on),
+        **_tuning_numbers(chosen.fine_tune),
+    }
+    text = smallest_text(found, name, best, measured_on)
+    ending = f"{out}: smallest.nc\nfine-tuning: {chosen.fine_tune or 'none'}"
+    show(numbers, f"{text}\n{ending}", json)
+
+
+def _tuning_numbers(method: Method | None) -> dict[str, Any]:
+    """The method of fine-tuning with every field, for `--json`."""
+    return {"fine_tune": None if method is None else method.model_dump()}
 
 
 def _gauge(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Metric:

@@ -54,7 +54,7 @@ def rewire_command(
     from psiprune.data.shots import check_sites, read_shots
     from psiprune.experiments.pruning_path import keep_levels
     from psiprune.pruning.iterative import tuning_of
-    from psiprune.pruning.rewire import check_rewirable, rewire_steps
+    from psiprune.pruning.rewire import check_rewirable, rewire_step
     from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
 
     start, data = load_rbm(rbm), read_shots(shots)
@@ -76,16 +76,28 @@ def rewire_command(
         levels = keep_levels(
             folder,
             rounds,
-            lambda: start,
-            lambda last, _: rewire_steps(
-                last, data, chosen.rewire, tuning, chosen.seed, lambda _: advance(bar)
+            lambda _: start,
+            lambda last, _, checkpoints: rewire_step(
+                last,
+                data,
+                chosen.rewire,
+                tuning,
+                chosen.seed,
+                lambda _: advance(bar),
+                checkpoints,
             ),
             _describer(state, start, seed),
         )
     last = rbm_from_dataset(levels[-1], out)
     moved = int((last.mask & ~start.mask).sum())
     show(
-        {"folder": str(out), "weights": last.number_of_weights, "moved": moved},
-        f"{out}: {rounds} rounds, {moved} of {last.number_of_weights} weights are now elsewhere",
+        {
+            "folder": str(out),
+            "weights": last.number_of_weights,
+            "moved": moved,
+            "fine_tune": tuning.model_dump(),
+        },
+        f"{out}: {rounds} rounds, {moved} of {last.number_of_weights} weights are now elsewhere\n"
+        f"fine-tuning: {tuning}",
         json,
     )

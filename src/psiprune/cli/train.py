@@ -80,7 +80,7 @@ def train_command(
     from psiprune.cli.side_files import written_beside
     from psiprune.data.shots import read_shots
     from psiprune.experiments.recording import train_keeping, train_with_history
-    from psiprune.io.checkpoint import checkpointing
+    from psiprune.io.checkpoint import Checkpoints
     from psiprune.rbm.masks import read_mask
     from psiprune.training.train import Callback, fingerprint, new_rbm, train
 
@@ -125,10 +125,13 @@ def train_command(
                 method=chosen,
                 seed=seed,
                 watch=watch,
+                checkpoints=checkpoints,
             )
         from psiprune.io.netcdf import write_dataset
 
-        rbm, entries = train_with_history(start, data, chosen, seed, reference, 10, 10_000, watch)
+        rbm, entries = train_with_history(
+            start, data, chosen, seed, reference, 10, 10_000, watch, checkpoints
+        )
         write_dataset(history, entries, "history")
         return rbm
 
@@ -136,7 +139,7 @@ def train_command(
     with (
         new_dataset(out),
         written_beside(out, beside, fingerprint(start, data, chosen, seed)),
-        checkpointing(out),
+        Checkpoints(out) as checkpoints,
         progress_bar(chosen.epochs) as bar,
     ):
         rbm = train_keeping(early, start, fit, lambda _: advance(bar))

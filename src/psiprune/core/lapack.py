@@ -1,24 +1,25 @@
-"""Cholesky factor and inverse of large matrices without holding Python's lock.
+"""In-place Cholesky factor and inverse of large matrices, without Python's global lock.
 
-SciPy's own wrappers hold it until LAPACK returns, a quarter of a minute for the 5,150 parameters of
-a 100 x 50 RBM: no other thread runs meanwhile, and nothing hears Ctrl-C. These call the same
-routines of the same library through ctypes, which lets go of the lock, and give the same bits.
+SciPy's wrappers hold that lock, a quarter of a minute for the 5,150 parameters of a 100 x 50 RBM,
+so no other thread runs and Ctrl-C waits; numpy.linalg.cholesky releases it, but copies the matrix
+twice, has no matching inverse and does not give the same bits. So SciPy's LAPACK is called by
+ctypes, which releases the lock.
 """
 
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 import numpy as np
+from numba.extending import get_cython_function_address
 from numpy.typing import NDArray
-from scipy.linalg import cython_lapack
 
 Float64 = NDArray[np.float64]
+_ROUTINE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
 
 
 def cholesky_in_place(matrix: Float64) -> Float64:
-    """L of a positive matrix L L^T, in its lower triangle; the other one is left as it was.
+    """Replace the lower triangle of a positive matrix L L^T by L; the upper one is unchanged.
 
     `matrix` must be float64 in Fortran order.
 
@@ -32,7 +33,7 @@ def cholesky_in_place(matrix: Float64) -> Float64:
 
 
 def inverse_in_place(factor: Float64) -> Float64:
-    """The lower triangle of (L L^T)^-1 from L as `cholesky_in_place` gives it; likewise in place.
+    """Replace L of `cholesky_in_place` by the lower triangle of (L L^T)^-1.
 
     Raises:
         LinAlgError: a number on the diagonal of L is 0.
@@ -44,25 +45,12 @@ def inverse_in_place(factor: Float64) -> Float64:
 
 
 def _call(name: str, matrix: Float64) -> int:
-    """Run NAME(uplo = 'L', n, matrix, n, info) and return info."""
+    """Run NAME(uplo = 'L', n, matrix, n, info) of SciPy's LAPACK and return info."""
     assert matrix.dtype == np.float64
     assert matrix.flags.f_contiguous
     assert matrix.flags.writeable
     size, info = ctypes.c_int(len(matrix)), ctypes.c_int(0)
-    _routine(name)(
-        ctypes.c_char_p(b"L"),
-        ctypes.byref(size),
-        ctypes.c_void_p(matrix.ctypes.data),
-        ctypes.byref(size),
-        ctypes.byref(info),
-    )
+    n = ctypes.byref(size)
+    routine = _ROUTINE(get_cython_function_address("scipy.linalg.cython_lapack", name))
+    routine(b"L", n, ctypes.c_void_p(matrix.ctypes.data), n, ctypes.byref(info))
     return info.value
-
-
-def _routine(name: str) -> Any:
-    """A routine of SciPy's LAPACK, by the pointer that it exports for Cython."""
-    capsule = cython_lapack.__pyx_capi__[name]
-    signature, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
-    signature.restype, signature.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)(pointer(capsule, signature(capsule)))

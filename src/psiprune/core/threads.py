@@ -1,4 +1,4 @@
-"""Work over all cores: independent pieces in threads, and BLAS held to one thread below them."""
+"""Parallel work: independent tasks in threads over all cores, and BLAS limited to one thread."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ from threadpoolctl import OpenBLASController, threadpool_limits
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _lock = threading.Lock()
-_alone = 0
+_single = 0
 
 
-def _withheld() -> int:
-    """Cores of the machine on which this process may not run, as in a container or a Slurm job."""
+def _excluded() -> int:
+    """Return how many cores this process may not use, as in a container or a Slurm job."""
     if not hasattr(os, "sched_getaffinity"):  # only Linux has it
         return 0
     return max(0, (os.cpu_count() or 1) - len(os.sched_getaffinity(0)))
 
 
-#: The mask is set by who starts the process.
-_WITHHELD = _withheld()
+#: The affinity mask is set by whoever starts the process.
+_EXCLUDED = _excluded()
 
 
 def cores() -> int:
-    """Cores that this process may use, by its mask; one at least."""
-    return max(1, (os.cpu_count() or 1) - _WITHHELD)
+    """Return the number of cores that this process may use, at least one."""
+    return max(1, (os.cpu_count() or 1) - _EXCLUDED)
 
 
 def threads() -> int:
-    """The most threads that a piece of work may take: one a core, or one inside `single_thread`."""
-    return 1 if _alone else cores()
+    """Return the threads that a task may use: one per core, or one inside `single_thread`."""
+    return 1 if _single else cores()
 
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Hold the whole process to one thread a caller, where others keep the other cores busy."""
-    global _alone
+    """Limit each caller in this process to one thread, as other processes use the other cores."""
+    global _single
     with _lock:
-        _alone += 1
+        _single += 1
     try:
         yield
     finally:
         with _lock:
-            _alone -= 1
+            _single -= 1
 
 
 def map_threads(
     task: Callable[[Item], Result], items: Sequence[Item], stop: threading.Event | None = None
 ) -> list[Result]:
-    """[task(item) for item in items] in threads; pays where the task lets go of Python's lock.
+    """Return [task(item) for item in items], computed in threads; tasks must release the GIL.
 
-    On Ctrl-C, or when a task raises, pieces that have not begun are dropped, and `stop` is set so
-    that long tasks which look at it can end early.
+    On Ctrl-C, or if a task raises, tasks that have not begun are cancelled, and `stop` is set so
+    that long tasks can check it and end early.
     """
     number = threads()
     if number == 1 or len(items) == 1:
@@ -79,10 +79,10 @@ _limits: threadpool_limits | None = None
 
 @contextmanager
 def single_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread while any caller is inside.
+    """Limit BLAS to one thread while any caller is inside.
 
-    The matrices are small, so more threads cost time, and their number would show in the last bit
-    of a sum. The limit belongs to the process: it ends when the last of several threads leaves.
+    The matrices are small, so more threads cost time, and their number would change the last bits
+    of sums. The limit is that of the process: it ends when the last of several threads leaves.
     """
     global _holders, _limits
     with _lock:
@@ -102,10 +102,9 @@ def single_blas_thread() -> Iterator[None]:
 
 
 def _any_thread_may_limit() -> None:
-    """From 3.8 on threadpoolctl lets the thread that first set a limit alone set another.
+    """Undo threadpoolctl's rule, from 3.8 on, that only the first thread may change the limit.
 
-    All others do nothing, silently. Here the thread that enters first need not be the one that
-    leaves last, nor that which enters next.
+    Changes by others are silently ignored, but here another thread may leave last or enter next.
     """
     clear = getattr(OpenBLASController, "clear_controlling_thread", None)
     if clear is not None:

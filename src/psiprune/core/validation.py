@@ -1,4 +1,4 @@
-"""Checks of single arguments, each with an error that names the argument and the value found."""
+"""Checks of single arguments, with errors that name the argument and the value."""
 
 from __future__ import annotations
 
@@ -29,19 +29,16 @@ def check_count(name: str, value: int, least: int, most: int | None = None) -> i
     return number
 
 
-def check_number(name: str, value: float, rule: str, right: Callable[[float], bool]) -> float:
-    """Return the value if it is a finite number for which `right` holds, else raise `InputError`.
-
-    `rule` says in words what `right` asks for.
-    """
+def check_number(name: str, value: float, rule: str, valid: Callable[[float], bool]) -> float:
+    """Return the value if it is finite and `valid`, else raise `InputError` with the rule."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not right(value):
+    if not is_number or not math.isfinite(value) or not valid(value):
         raise InputError(f"{name}: must be {rule}, found {value!r}")
     return float(value)
 
 
 def _integer(value: Any) -> int | None:
-    """The value as an int, numpy's integers too; None for anything else, True and 1.0 included."""
+    """Return an integer (NumPy's too) as an int; None for anything else, such as True or 1.0."""
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:

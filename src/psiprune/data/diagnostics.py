@@ -1,4 +1,4 @@
-"""What measured shots say of themselves, and what in them speaks of trouble."""
+"""Diagnostics of measured shots: statistics, and warnings about suspicious data."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from psiprune.data.shots import Shots
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-#: A warning that rests on a test appears in at most this share of sound data sets.
+#: A warning based on a test appears in at most this fraction of sound data sets.
 LEVEL = 1e-4
 #: A site whose rarer value is rarer than this is biased.
 RARE = 0.01
-_LISTED = 4  # configurations that are listed
-_CHUNK = 1 << 23  # bits that are looked at a time
+_LISTED = 4  # most frequent configurations
+_CHUNK = 1 << 23  # bits processed at a time
 
 
 class DataWarning(NamedTuple):
-    """Something that a physicist would want to know before using the data: a word and a line."""
+    """Something to know before using the data: a name and one line of text."""
 
     name: str
     line: str
 
 
 class Repeats(NamedTuple):
-    """How often something equals what the shot before had; numbers, or arrays [site].
+    """How often a value equals that of the preceding shot; numbers, or arrays [site].
 
     Attributes:
-        found: pairs of one shot and the next.
+        found: pairs of consecutive shots with equal values.
         expected: their mean over random orders of the same shots.
-        p_value: the chance of so many pairs or more in a random order.
+        p_value: the probability of at least as many pairs in a random order.
     """
 
     found: NDArray[np.int64]
@@ -49,31 +49,32 @@ class Repeats(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ShotsDescription:
-    """What `describe_shots` found; m is the mean of Z over the sites of a shot.
+    """The result of `describe_shots`; m is the mean of Z over the sites of a shot.
 
     Attributes:
-        source, basis, provenance: as those of the shots.
+        source, basis, provenance: those of the shots.
         shots, sites: their numbers.
-        distinct: different configurations.
-        unique: shots whose configuration occurs once.
-        frequent: the most frequent configurations, site 0 first, and how often they occur.
-        entropy: of the distribution behind the shots, in nat.
-        magnetization, magnetization_error: <Z_i>, [site]; here and below Z is the operator that was
-            measured, and an error is NaN where there is one shot alone.
+        distinct: number of different configurations.
+        unique: number of shots whose configuration occurs once.
+        frequent: the most frequent configurations, site 0 first, and their counts.
+        entropy: of the sampled distribution, in nats.
+        magnetization, magnetization_error: <Z_i>, [site]; here and below Z is the measured
+            operator, and the error of a single shot is NaN.
         abs_magnetization: mean of |m|.
         constant: sites with the same value in every shot.
-        up, down: shots with more zeros than ones, and with more ones, at the sites that vary.
-        z2_p_value: the chance of such a difference if a configuration and its flipped partner are
-            equally probable: exact, binomial.
+        up, down: number of shots with more zeros than ones, and with more ones than zeros, over the
+            sites that vary.
+        z2_p_value: the probability of such a difference if flipped configurations are equally
+            probable; exact, binomial.
         neighbours, neighbours_error: C_{i,i+1} = <Z_i Z_{i+1}> - <Z_i><Z_{i+1}>, [bond].
-        grouped: whether equal configurations stand together, as in counts; the order of the shots
-            then tells nothing.
-        repeats: whole configurations followed by themselves.
+        grouped: whether equal configurations are adjacent, as in counts, so that the order of the
+            shots has no meaning.
+        repeats: configurations followed by themselves.
         memory: the rarer value of a site followed by itself, [site].
         halves: <Z_i>, then |m| and the mean of Z_i Z_{i+1}, in the first and in the second half of
             the shots, [half, site + 2].
         drift: their difference in standard deviations of random orders, [site + 2].
-        ordering: another order of the sites; None if there is nothing to compare.
+        ordering: a chain order found from the correlations; None if there is too little data.
         parameters: of an RBM with N/2 hidden units.
         doubts: the warnings.
     """
@@ -112,23 +113,23 @@ class ShotsDescription:
 
     @property
     def memory_p_value(self) -> float:
-        """The smallest of all sites, times their number (Bonferroni)."""
+        """The smallest p-value of all sites, times their number (Bonferroni)."""
         return min(1.0, self.sites * float(self.memory.p_value.min()))
 
     @property
     def drift_p_value(self) -> float:
-        """That of the largest drift, times the number of comparisons (Bonferroni)."""
+        """The p-value of the largest drift, times the number of comparisons (Bonferroni)."""
         return min(1.0, 2 * len(self.drift) * float(norm.sf(np.abs(self.drift).max())))
 
 
 def describe_shots(shots: Shots) -> ShotsDescription:
-    """Sizes, entropy, means and correlations of shots, and warnings with their numbers.
+    """Return sizes, entropy, means and correlations of shots, and warnings with their numbers.
 
-    Repeats and drift are judged against random orders of the same shots, so they need no model of
-    the state; the symmetry by an exact binomial test; the order of the sites as in `find_order`.
-    Each kind of warning appears in at most `LEVEL` of all data sets whose shots are independent,
-    all its comparisons taken together (Bonferroni). What no test can tell without a model is
-    whether the chain is reversed, or all bits of a symmetric state inverted.
+    Repeats and drift are compared with random orders of the same shots, so they need no model of
+    the state; the symmetry is tested by an exact binomial test, the order of the sites as in
+    `find_order`. Each kind of warning appears in at most `LEVEL` of all data sets of independent
+    shots (Bonferroni over its comparisons). Without a model, no test can detect that the chain is
+    reversed, or that all bits of a symmetric state are inverted.
     """
     bits = shots.bits
     number, sites = bits.shape
@@ -142,14 +143,14 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     twice = np.where(2 * sums.ones <= number, sums.ones_twice, sums.zeros_twice)
     m = 1 - 2 * sums.by_shot / sites
     mean = 1 - 2 * sums.ones / number
-    # A dead qubit would always be on one side.
+    # Only varying sites: a dead qubit would always count on one side.
     varying, ones = np.count_nonzero(rarer), sums.by_shot - np.count_nonzero(sums.ones == number)
     up, down = int((2 * ones < varying).sum()), int((2 * ones > varying).sum())
     neighbours, neighbours_error = _neighbours(1 - 2 * sums.walls / number, mean, number)
     halves, drift = _halves(sums, number)
     hidden = max(1, sites // 2)
-    together = int(repeats.found[0]) == number - len(counts)
-    found = ShotsDescription(
+    adjacent = int(repeats.found[0]) == number - len(counts)
+    description = ShotsDescription(
         source=shots.source,
         basis=shots.basis,
         provenance=shots.provenance,
@@ -171,7 +172,7 @@ def describe_shots(shots: Shots) -> ShotsDescription:
         z2_p_value=float(binomtest(up, up + down).pvalue) if up + down else 1.0,
         neighbours=neighbours,
         neighbours_error=neighbours_error,
-        grouped=together and bool(repeats.p_value[0] < LEVEL),
+        grouped=adjacent and bool(repeats.p_value[0] < LEVEL),
         repeats=repeats,
         memory=_repeats([[count] for count in rarer.tolist()], twice.tolist(), number),
         halves=halves,
@@ -179,12 +180,12 @@ def describe_shots(shots: Shots) -> ShotsDescription:
         ordering=find_order(bits),
         parameters=sites * hidden + sites + hidden,
     )
-    return replace(found, doubts=tuple(_doubts(found)))
+    return replace(description, doubts=tuple(_doubts(description)))
 
 
 class _Sums(NamedTuple):
-    """Sums over the shots: of ones [site], of those in the first half, of ones and of zeros that
-    follow themselves, and of walls, where the bits of a bond differ [bond]; ones and walls by shot.
+    """Counts over the shots: ones [site], also in the first half, ones and zeros that follow
+    themselves, and domain walls, where the bits of a bond differ [bond]; ones and walls per shot.
     """
 
     ones: NDArray[np.int64]
@@ -204,7 +205,7 @@ def _sum_up(bits: Bits) -> _Sums:
     step = max(1, _CHUNK // sites)
     for start in range(0, number, step):
         rows = bits[start : start + step]
-        after = rows[int(start == 0) :]  # the first shot of all has none before it
+        after = rows[int(start == 0) :]  # no shot precedes the first one
         before = bits[max(0, start - 1) : start + len(rows) - 1]
         ones += rows.sum(axis=0, dtype=np.int64)
         early += rows[: max(0, number // 2 - start)].sum(axis=0, dtype=np.int64)
@@ -218,7 +219,7 @@ def _sum_up(bits: Bits) -> _Sums:
 
 
 def _neighbours(product: Float64, mean: Float64, number: int) -> tuple[Float64, Float64]:
-    """C_{i,i+1} from <Z_i Z_{i+1}> and <Z_i>, with the standard error of a mean of products."""
+    """Return C_{i,i+1} from <Z_i Z_{i+1}> and <Z_i>, and its standard error."""
     a, b = mean[:-1], mean[1:]
     value = product - a * b
     # <(Z_i - a)^2 (Z_j - b)^2>, as Z^2 = 1
@@ -227,53 +228,52 @@ def _neighbours(product: Float64, mean: Float64, number: int) -> tuple[Float64, 
 
 
 def _error(variance: Float64, number: int) -> Float64:
-    """The standard error of a mean of `number` values; NaN, unknown, of one."""
+    """Return the standard error of a mean of `number` values; NaN for a single one."""
     if number < 2:
         return np.full(variance.shape, np.nan)
     return np.sqrt(variance / (number - 1))
 
 
 def _repeats(counts: Sequence[ArrayLike], found: Sequence[int], number: int) -> Repeats:
-    """Pairs of equal neighbours in a row of `number` things against random orders of the row.
+    """Compare pairs of equal neighbours in a sequence of `number` items with random orders of it.
 
-    counts[k] says how many things there are of each class; things of no class equal nothing.
+    counts[k] are the sizes of the classes of equal items; other items equal no item.
     """
-    expected, spread = np.array([_random_order(each, number) for each in counts]).T
+    expected, spread = np.array([_random_order(sizes, number) for sizes in counts]).T
     pairs = np.array(found)
     possible = (expected > 0) & (spread > 0)
     mean, sd = np.where(possible, [expected, spread], 1.0)
-    # Rare pairs follow Poisson's law, many a normal one with a skewness of sd / mean at most.
+    # Few pairs follow a Poisson law, many a normal law with a skewness of at most sd / mean.
     p = pearson3.sf((pairs - 0.5 - mean) / sd, sd / mean)
     p = np.where(mean < 30, np.maximum(p, poisson.sf(pairs - 1, mean)), p)
     return Repeats(pairs, expected, np.where(possible, p, 1.0))
 
 
 def _random_order(counts: ArrayLike, number: int) -> tuple[float, float]:
-    """Mean and standard deviation of the number of equal neighbours over all orders, exact."""
+    """Return mean and standard deviation of the equal neighbours over all orders, exactly."""
     if number < 2:
         return 0.0, 0.0
     two = three = four = same = 0
-    for c, times in zip(
-        *(each.tolist() for each in np.unique(counts, return_counts=True)), strict=True
-    ):
+    sizes, multiplicity = np.unique(counts, return_counts=True)
+    for c, times in zip(sizes.tolist(), multiplicity.tolist(), strict=True):
         pairs = c * (c - 1)
         two += times * pairs
         three += times * pairs * (c - 2)
         four += times * pairs * (c - 2) * (c - 3)
         same += times * pairs**2
     mean = Fraction(two, number)
-    # Two places that overlap hold three things; two that do not hold four, of one class or of two.
+    # Two overlapping pairs hold three items; two disjoint ones four, of one class or of two.
     square = mean + Fraction(2 * three + four + two**2 - same, number * (number - 1))
     return float(mean), math.sqrt(square - mean**2)
 
 
 def _halves(sums: _Sums, number: int) -> tuple[Float64, Float64]:
-    """First half against second: the values of both, and the difference in random orders."""
+    """Return the values in both halves, and their difference relative to random orders."""
     first = number // 2
     parts = np.array([first, number - first])
     late = sums.ones - sums.early
     z = 1 - 2 * np.array([sums.early, late]) / np.maximum(parts, 1)[:, None]
-    # Ones of a site in the first half: hypergeometric, with a correction for continuity.
+    # Ones of a site in the first half: hypergeometric, with continuity correction.
     share = sums.ones / number
     spread = np.sqrt(share * (1 - share) * parts[0] * parts[1] / max(1, number - 1))
     gap = sums.early - share * first
@@ -292,49 +292,49 @@ def _ratio(value: Float64, spread: Float64) -> Float64:
     return np.divide(value, spread, out=np.zeros(value.shape), where=spread > 0)
 
 
-def _doubts(found: ShotsDescription) -> Iterator[DataWarning]:
-    number, sites, in_z = found.shots, found.sites, found.basis == "Z"
+def _doubts(data: ShotsDescription) -> Iterator[DataWarning]:
+    number, sites, in_z = data.shots, data.sites, data.basis == "Z"
     if not in_z:
         yield DataWarning(
-            "basis", f"measured in {found.basis}, but RBMs and states take shots in Z only"
+            "basis", f"measured in {data.basis}, but RBMs and states take shots in Z only"
         )
-    if number < found.parameters:
+    if number < data.parameters:
         yield DataWarning(
             "few",
-            f"{number} shots, but an RBM with N/2 hidden units has {found.parameters} parameters; "
+            f"{number} shots, but an RBM with N/2 hidden units has {data.parameters} parameters; "
             "measure more, or take fewer hidden units",
         )
-    # A fair coin shows one side n times with 2^(1-n), and a few shots agree by chance.
-    if found.constant and sites * 2.0 ** (1 - number) < LEVEL:
-        ones = [k for k in found.constant if found.magnetization[k] < 0]
+    # A fair coin shows the same side n times with probability 2^(1-n).
+    if data.constant and sites * 2.0 ** (1 - number) < LEVEL:
+        ones = [k for k in data.constant if data.magnetization[k] < 0]
         hint = "a dead qubit, or one without readout? leave these sites out"
         if len(ones) == sites:
             hint = "spins of +1 that were read as bits? then read them as spins (--spin)"
         yield DataWarning(
-            "constant", f"{_named(found.constant)}: the same value in every shot; {hint}"
+            "constant", f"{_named(data.constant)}: the same value in every shot; {hint}"
         )
-    rarer = np.rint((1 - np.abs(found.magnetization)) / 2 * number)
+    rarer = np.rint((1 - np.abs(data.magnetization)) / 2 * number)
     biased = (binom.cdf(rarer, number, RARE) < LEVEL / sites) & (rarer > 0)
     if biased.any():
-        k = int(np.argmax(np.where(biased, np.abs(found.magnetization), 0)))
+        k = int(np.argmax(np.where(biased, np.abs(data.magnetization), 0)))
         yield DataWarning(
             "bias",
             f"{_named(np.flatnonzero(biased))}: one of the values in less than {RARE:.0%} of the "
             f"shots, at site {k} in {rarer[k] / number:.2%}; is that the state, or the readout?",
         )
-    share = found.up / max(1, found.up + found.down)
-    # A state far from symmetric is none that anybody takes for symmetric.
-    if in_z and found.z2_p_value < LEVEL and 0.25 <= share <= 0.75:
+    share = data.up / max(1, data.up + data.down)
+    # A state far from symmetric is not meant to be symmetric.
+    if in_z and data.z2_p_value < LEVEL and 0.25 <= share <= 0.75:
         word = "zeros than ones" if share > 0.5 else "ones than zeros"
         hint = "" if share > 0.5 else "; as relaxation makes zeros, the bits may be inverted"
         yield DataWarning(
             "symmetry",
             f"{max(share, 1 - share):.1%} of the shots have more {word} (p = "
-            f"{found.z2_p_value:.1g}): nearly, but not symmetric under a flip of all bits; if the "
+            f"{data.z2_p_value:.1g}): nearly, but not symmetric under a flip of all bits; if the "
             f"state is, correct the readout{hint}",
         )
-    yield from _doubts_of_order(found)
-    other = found.ordering
+    yield from _doubts_of_order(data)
+    other = data.ordering
     if other is not None and other.p_value < LEVEL:
         yield DataWarning(
             "order",
@@ -345,48 +345,45 @@ def _doubts(found: ShotsDescription) -> Iterator[DataWarning]:
         )
 
 
-def _doubts_of_order(found: ShotsDescription) -> Iterator[DataWarning]:
-    """Those that rest on the order in which the shots stand."""
-    if found.grouped:
+def _doubts_of_order(data: ShotsDescription) -> Iterator[DataWarning]:
+    """Yield the warnings that depend on the order of the shots."""
+    if data.grouped:
         yield DataWarning(
             "grouped",
-            "equal configurations stand together, as in counts: the order of the shots is lost; "
+            "equal configurations are adjacent, as in counts: the order of the shots is lost; "
             "shuffle them before you split them",
         )
         return
-    reset = "was the reset finished, was anything read out twice? wait longer between shots"
-    if found.repeats.p_value[0] < LEVEL:
+    reset = "is the reset incomplete, was anything read out twice? wait longer between shots"
+    if data.repeats.p_value[0] < LEVEL:
         yield DataWarning(
             "repeats",
-            f"{found.repeats.found[0]} shots equal the one before, by chance "
-            f"{found.repeats.expected[0]:.1f} would; {reset}",
+            f"{data.repeats.found[0]} shots equal the one before, by chance it would be "
+            f"{data.repeats.expected[0]:.1f}; {reset}",
         )
-    if found.memory_p_value < LEVEL:
-        sites = np.flatnonzero(found.memory.p_value < LEVEL / found.sites)
-        k = int(np.argmin(found.memory.p_value))
+    if data.memory_p_value < LEVEL:
+        sites = np.flatnonzero(data.memory.p_value < LEVEL / data.sites)
+        k = int(np.argmin(data.memory.p_value))
         yield DataWarning(
             "memory",
-            f"{_named(sites)}: the value of the shot before comes again too often, at site {k} the "
-            f"rarer one {found.memory.found[k]} times and by chance "
-            f"{found.memory.expected[k]:.1f}; {reset}",
+            f"{_named(sites)}: the value of the shot before repeats too often, at site {k} the "
+            f"rarer one {data.memory.found[k]} times, by chance it would be "
+            f"{data.memory.expected[k]:.1f}; {reset}",
         )
-    if found.drift_p_value < LEVEL:
-        k, p = int(np.argmax(np.abs(found.drift))), found.basis
-        what = [
-            *(f"<{p}> of site {site}" for site in range(found.sites)),
-            "|m|",
-            f"the mean of {p} {p}",
-        ]
-        beyond = 2 * len(found.drift) * norm.sf(np.abs(found.drift)) < LEVEL
+    if data.drift_p_value < LEVEL:
+        k, p = int(np.argmax(np.abs(data.drift))), data.basis
+        names = [f"<{p}> of site {site}" for site in range(data.sites)]
+        names += ["|m|", f"the mean of {p} {p}"]
+        beyond = 2 * len(data.drift) * norm.sf(np.abs(data.drift)) < LEVEL
         yield DataWarning(
             "drift",
-            f"{what[k]} is {found.halves[0, k]:.4f} in the first half of the shots and "
-            f"{found.halves[1, k]:.4f} in the second ({abs(found.drift[k]):.1f} sigma; so drift "
+            f"{names[k]} is {data.halves[0, k]:.4f} in the first half of the shots and "
+            f"{data.halves[1, k]:.4f} in the second ({abs(data.drift[k]):.1f} sigma; so drift "
             f"{beyond.sum()} of {len(beyond)} means); calibrate again, or leave a part out",
         )
 
 
 def _named(sites: Sequence[int] | NDArray[np.intp], word: str = "site") -> str:
-    """ "site 3", "sites 3, 5", "sites 0, 1, ... (20)"; without a word the numbers alone."""
+    """Return "site 3", "sites 3, 5" or "sites 0, 1, ... (20)"; without a word only the numbers."""
     numbers = ", ".join(str(k) for k in sites[:12]) + (f", ... ({len(sites)})" * (len(sites) > 12))
     return f"{word}{'s' * (len(sites) > 1)} {numbers}" if word else numbers

@@ -1,4 +1,4 @@
-"""Whether the sites of measured shots stand in the order of a chain, as the shots alone show it."""
+"""Test from the shots alone whether their sites are in the order of a chain."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from psiprune.core.random import Stream, generator_for
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-#: Sites up to which all pairs are looked at: a matrix of 8 MiB.
+#: Sites up to which all pairs are compared: a matrix of 8 MiB.
 MOST_SITES = 1024
-_CHUNK = 1 << 23  # bits that are turned into floats at a time
-_SIGNIFICANT = 4.0  # standard errors from which a correlation counts
+_CHUNK = 1 << 23  # bits converted to floats at a time
+_SIGNIFICANT = 4.0  # standard errors above which a correlation counts
 
 
 class Ordering(NamedTuple):
-    """A chain through the sites by their strongest correlations, against the order given.
+    """A chain through the sites by their strongest correlations, compared with the given order.
 
     Attributes:
-        order: the sites in the order that was found.
-        strength, found_strength: mean of |C| over the bonds of the order given and of that found,
-            C_ij = <Z_i Z_j> - <Z_i><Z_j>, from shots that the search did not see.
-        sigmas: their difference in standard errors; 0 if the two orders have the same bonds.
-        p_value: the chance of such a difference if the order given is as good.
+        order: the sites in the order found.
+        strength, found_strength: mean of |C| over the bonds of the given and the found order,
+            C_ij = <Z_i Z_j> - <Z_i><Z_j>, from shots that the search did not use.
+        sigmas: their difference in standard errors; 0 if both orders have the same bonds.
+        p_value: the probability of such a difference if the given order is as good.
     """
 
     order: tuple[int, ...]
@@ -43,20 +43,20 @@ class Ordering(NamedTuple):
 
 
 def find_order(bits: Bits) -> Ordering | None:
-    """The chain through the sites with the strongest bonds, and whether it beats the order given.
+    """Find the chain with the strongest bonds, and test whether it beats the given order.
 
-    In a chain whose correlations fall with distance the bonds are the strongest pairs (Chow & Liu,
-    IEEE Trans. Inf. Theory 14, 462 (1968), for trees). So the strongest pairs of a random half of
-    the shots are joined, the strongest first, as long as that leaves a path; what is left apart is
-    put together in the order given. The other half of the shots tells whether sum |C| over the
-    bonds is larger than in the order given, so that the search cannot find what is noise only.
+    In a chain whose correlations decay with distance the bonds are the strongest pairs (Chow & Liu,
+    IEEE Trans. Inf. Theory 14, 462 (1968), for trees). So the pairs of a random half of the shots
+    are joined, the strongest first, as long as they form paths; separate paths are concatenated in
+    the given order. The other half tests whether sum |C| over the bonds is larger than in the given
+    order, so that the search does not fit noise.
 
-    A reversed chain has the same bonds, and so has any other symmetry of the correlations; sites
-    without correlations, or with the same one between all, have no order to be found.
+    A reversed chain has the same bonds, and so has any other symmetry of the correlations. Sites
+    without correlations, or with equal correlations between all, have no order.
 
     Returns:
-        None where there is nothing to compare: fewer than 3 or more than 1024 sites, fewer than
-        100 shots, or no correlation of 4 standard errors.
+        None if there is too little data: fewer than 3 or more than 1024 sites, fewer than 100
+        shots, or no correlation above 4 standard errors.
     """
     shots, sites = bits.shape
     if not 3 <= sites <= MOST_SITES or shots < 100:
@@ -76,13 +76,13 @@ def find_order(bits: Bits) -> Ordering | None:
     strength = float(np.abs(given).sum())
     if (np.abs(np.diff(order)) == 1).all():
         return Ordering(tuple(order.tolist()), strength / (sites - 1), strength / (sites - 1), 0, 1)
-    # |C| of the bonds given is too large by noise, and C of those found has the sign of the search,
-    # so a difference in favour of the order found is none of chance.
-    found = signs[order[:-1], order[1:]]
+    # Noise makes |C| of the given bonds too large, while C of the found bonds has a sign from the
+    # other half, so a difference in favour of the found order is not due to chance.
+    sign = signs[order[:-1], order[1:]]
     gains = []
     for rows in _chunks(bits, second):
         z = 2 * (mean - rows)
-        new = (z[:, order[:-1]] * z[:, order[1:]]) @ found
+        new = (z[:, order[:-1]] * z[:, order[1:]]) @ sign
         gains.append(new - (z[:, :-1] * z[:, 1:]) @ np.sign(given))
     gain = np.concatenate(gains)
     error = float(gain.std()) / np.sqrt(number)
@@ -97,7 +97,7 @@ def find_order(bits: Bits) -> Ordering | None:
 
 
 def _strong_pairs(bits: Bits, chosen: NDArray[np.bool_]) -> tuple[Float64, Float64]:
-    """|C_ij| of the chosen shots where it is more than noise, else 0, and the sign of C_ij."""
+    """Return |C_ij| of the chosen shots if significant, else 0, and the sign of C_ij."""
     sites, number = bits.shape[1], int(chosen.sum())
     pairs, mean = np.zeros((sites, sites)), np.zeros(sites)
     for rows in _chunks(bits, chosen):
@@ -113,24 +113,24 @@ def _strong_pairs(bits: Bits, chosen: NDArray[np.bool_]) -> tuple[Float64, Float
 
 
 def _chain(weights: Float64) -> NDArray[np.intp]:
-    """A path through all sites, by the largest weights that leave a path, [site]."""
-    pieces = {site: [site] for site in range(len(weights))}  # by both of their ends
+    """Return a path through all sites, built greedily from the largest weights, [site]."""
+    paths = {site: [site] for site in range(len(weights))}  # keyed by both ends
     i, j = np.nonzero(np.triu(weights))
     for k in np.argsort(-weights[i, j], kind="stable"):
         a, b = int(i[k]), int(j[k])
-        if a not in pieces or b not in pieces or pieces[a] is pieces[b]:
-            continue  # inside a piece, or the two ends of one
-        left, right = pieces.pop(a), pieces.pop(b)
+        if a not in paths or b not in paths or paths[a] is paths[b]:
+            continue  # inside a path, or its two ends
+        left, right = paths.pop(a), paths.pop(b)
         joined = (left if left[-1] == a else left[::-1]) + (right if right[0] == b else right[::-1])
-        pieces[joined[0]] = pieces[joined[-1]] = joined
-    apart = {min(piece): piece for piece in pieces.values()}
-    rising = [p if p[0] <= p[-1] else p[::-1] for p in apart.values()]
-    rising.sort(key=lambda piece: sum(piece) / len(piece))
-    return np.array([site for piece in rising for site in piece])
+        paths[joined[0]] = paths[joined[-1]] = joined
+    separate = {min(path): path for path in paths.values()}
+    rising = [p if p[0] <= p[-1] else p[::-1] for p in separate.values()]
+    rising.sort(key=lambda path: sum(path) / len(path))
+    return np.array([site for path in rising for site in path])
 
 
 def _chunks(bits: Bits, chosen: NDArray[np.bool_]) -> Iterator[NDArray[np.float32]]:
-    """The chosen shots as floats, a bounded number at a time: sums of them are exact in float32."""
+    """Yield the chosen shots as float32 in chunks so small that their sums are exact."""
     rows = max(1, min(1 << 20, _CHUNK // bits.shape[1]))
     for start in range(0, len(bits), rows):
         part = slice(start, start + rows)

@@ -192,7 +192,7 @@ def _forbidden_entry(
 
 
 def expected_files(settings: AblationSettings) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder."""
+    """List the files of a finished run, relative to its folder."""
     broken = [f"broken-{start}-{share:g}.nc" for start in STARTS for share in settings.shares]
     names = [*level_names(settings.levels), *broken, *(f"{model}.nc" for model in MODELS[1:])]
     return ensemble_files(settings, lambda _: names, "ablation.nc")

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import xarray as xr
 
-from psiprune.io.checkpoint import checkpointing
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 
 _LOG = logging.getLogger(__name__)
 
 
-def cached(file: Path, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+def cached(file: Path, make: Callable[[Checkpoints], xr.Dataset]) -> xr.Dataset:
     """Read the RBM and its measures from a file; if it is missing, make and write them first.
 
-    Each training in `make` has checkpoints beside the file until that is written.
+    `make` gets the checkpoints of its trainings, beside the file until that is written.
 
     Raises:
         InputError: the file is damaged.
@@ -25,7 +25,7 @@ def cached(file: Path, make: Callable[[], xr.Dataset]) -> xr.Dataset:
     if file.exists():
         _LOG.info("%s: read", file)
     else:
-        with checkpointing(file):
-            write_dataset(file, make(), "rbm")
+        with Checkpoints(file) as checkpoints:
+            write_dataset(file, make(checkpoints), "rbm")
         _LOG.info("%s: written", file)
     return read_dataset(file, "rbm")

@@ -121,7 +121,7 @@ def label(dataset: xr.Dataset) -> xr.Dataset:
 def ensemble_files(
     settings: EnsembleSettings, of_member: Callable[[int], Iterable[str]], result: str
 ) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder, the result last.
+    """List the files of a finished run, relative to its folder, the result last.
 
     Args:
         settings: of the run.

@@ -63,7 +63,7 @@ def run_frontier(
       magnitude-compensated-alone: with half of each removed weight added to the biases;
     - cluster: `cluster_mask` of each count, trained from the start;
     - cluster-rewired, random-rewired: `cluster_mask` or `random_mask` of some counts, trained, then
-      moved by `rewire_steps`;
+      moved by `rewire`;
     - surgeon-6, ...: "surgeon" from a dense RBM of so many hidden units.
 
     Counts are weights_kept(N N_h, 0.1, level). RBMs of another width lose 20 % a step, and so meet
@@ -88,7 +88,8 @@ def run_frontier(
 
         def train_dense(member: Member, callback: Callback) -> RBM:
             trainer = Trainer(settings, member, member.folder, callback)
-            return trainer.cached("dense", lambda: trainer.new(settings.hidden_units))
+            size = settings.hidden_units
+            return trainer.cached("dense", lambda checkpoints: trainer.new(checkpoints, size))
 
         epochs = len(members) * settings.train.epochs
         dense = run_parallel(train_dense, members, epochs, progress=progress)
@@ -197,7 +198,7 @@ def _sampling_error(settings: FrontierSettings, problems: Sequence[Problem]) -> 
 
 
 def expected_files(settings: FrontierSettings) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder."""
+    """List the files of a finished run, relative to its folder."""
     rewired = [f"{kind}-rewired" for kind in (CLUSTER, RANDOM)] if rewired_counts(settings) else []
     costly = [*rewired, *(f"surgeon-{width}" for width in settings.other_widths)]
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from psiprune.experiments.cache import cached
 from psiprune.experiments.ensemble import Member
 from psiprune.experiments.settings import FrontierSettings
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count
-from psiprune.pruning.rewire import rewire_steps
+from psiprune.pruning.rewire import rewire_step
 from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.masks import NARROWEST, cluster_mask, random_mask
@@ -127,13 +128,16 @@ class Trainer:
     folder: Path
     callback: Callback
 
-    def cached(self, name: str, make: Callable[[], RBM]) -> RBM:
+    def cached(self, name: str, make: Callable[[Checkpoints], RBM]) -> RBM:
         """Read an RBM from NAME.nc; make and write it first if that is missing."""
         file = self.folder / f"{name}.nc"
-        return rbm_from_dataset(cached(file, lambda: make().to_dataset()), file)
+        return rbm_from_dataset(
+            cached(file, lambda checkpoints: make(checkpoints).to_dataset()), file
+        )
 
     def new(
         self,
+        checkpoints: Checkpoints,
         hidden: int,
         mask: NDArray[np.bool_] | None = None,
         training: Method | None = None,
@@ -142,7 +146,14 @@ class Trainer:
         shots, seed = self.member.problem.shots, self.member.seed
         training = self.settings.train if training is None else training
         start = new_rbm(shots, hidden, seed, self.settings.initial, mask)
-        return train(shots, start=start, method=training, seed=seed, watch=self.callback)
+        return train(
+            shots,
+            start=start,
+            method=training,
+            seed=seed,
+            watch=self.callback,
+            checkpoints=checkpoints,
+        )
 
     def pruned(
         self, rbm: RBM, counts: Sequence[int], how: PruneSettings, tuning: Method | None
@@ -152,9 +163,13 @@ class Trainer:
         yield rbm
         for step, count in enumerate(counts[1:], 1):
 
-            def make(rbm: RBM = rbm, step: int = step, count: int = count) -> RBM:
+            def make(
+                checkpoints: Checkpoints, rbm: RBM = rbm, step: int = step, count: int = count
+            ) -> RBM:
                 pruned = prune_to_count(rbm, count, how, seed, step)
-                return fine_tuned(pruned, shots, tuning, seed, step, self.callback)
+                return fine_tuned(
+                    pruned, shots, tuning, seed, step, self.callback, checkpoints=checkpoints
+                )
 
             rbm = self.cached(f"{count}", make)
             yield rbm
@@ -162,13 +177,15 @@ class Trainer:
     def paper(self) -> Iterator[RBM]:
         """Prune by magnitude, with all training by contrastive divergence."""
         hidden, training = self.settings.hidden_units, self.settings.paper_train
-        dense = self.cached("dense", lambda: self.new(hidden, training=training))
+        dense = self.cached(
+            "dense", lambda checkpoints: self.new(checkpoints, hidden, training=training)
+        )
         counts = counts_from(self.settings, hidden)
         return self.pruned(dense, counts, PruneSettings(), self.settings.paper_fine_tune)
 
     def other_width(self, hidden: int) -> Iterator[RBM]:
         """Prune by surgeon from a dense RBM of another number of hidden units."""
-        dense = self.cached("dense", lambda: self.new(hidden))
+        dense = self.cached("dense", lambda checkpoints: self.new(checkpoints, hidden))
         how, counts = PruneSettings(criterion="surgeon"), counts_from(self.settings, hidden)
         return self.pruned(dense, counts, how, self.settings.fine_tune)
 
@@ -180,7 +197,7 @@ class Trainer:
                 mask = cluster_mask(hidden, sites, count)
             else:
                 mask = random_mask(hidden, sites, count, self.member.seed)
-            yield self.cached(f"{count}", partial(self.new, hidden, mask))
+            yield self.cached(f"{count}", partial(self.new, hidden=hidden, mask=mask))
 
     def rewired(self, kind: str, counts: Sequence[int]) -> Iterator[RBM]:
         """Train the same RBMs, and rewire each."""
@@ -190,8 +207,10 @@ class Trainer:
             level = Level(0, rbm)
             while level.step < how.rounds:
 
-                def make(level: Level = level) -> RBM:
-                    return next(rewire_steps(level, shots, how, tuning, seed, self.callback)).rbm
+                def make(checkpoints: Checkpoints, level: Level = level) -> RBM:
+                    return rewire_step(
+                        level, shots, how, tuning, seed, self.callback, checkpoints
+                    ).rbm
 
                 name = f"{rbm.number_of_weights}-round-{level.step + 1:02d}"
                 level = Level(level.step + 1, self.cached(name, make))

@@ -15,6 +15,7 @@ from psiprune.experiments.ensemble import Member, label, run_parallel
 from psiprune.experiments.pruning_path import run_path
 from psiprune.experiments.recording import Recorder, history_draws, train_with_history
 from psiprune.experiments.settings import SparseSettings
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.metrics.against_state import metric_values
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
@@ -63,10 +64,17 @@ def prune_dense(
             callback,
         )
 
-        def dense() -> RBM:
+        def dense(checkpoints: Checkpoints) -> RBM:
             start = new_rbm(settings, member)
             recorder.note(0, start)
-            return train(shots, start=start, method=settings.train, seed=seed, watch=recorder)
+            return train(
+                shots,
+                start=start,
+                method=settings.train,
+                seed=seed,
+                watch=recorder,
+                checkpoints=checkpoints,
+            )
 
         def describe(level: Level) -> xr.Dataset:
             return _described(settings, member, level.rbm, recorder.take(level.rbm))
@@ -101,7 +109,7 @@ def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) ->
     def train_one(job: Job, callback: Callback) -> xr.Dataset:
         name, member, start, training = job
 
-        def make() -> xr.Dataset:
+        def make(checkpoints: Checkpoints) -> xr.Dataset:
             rbm, history = train_with_history(
                 start,
                 member.problem.shots,
@@ -111,6 +119,7 @@ def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) ->
                 settings.history_every,
                 history_draws(settings.measure),
                 callback,
+                checkpoints,
             )
             return _described(settings, member, rbm, history)
 

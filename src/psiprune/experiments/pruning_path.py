@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import xarray as xr
 
 from psiprune.data.shots import Shots
 from psiprune.experiments.cache import cached
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset
-from psiprune.pruning.iterative import Level, prune_steps
+from psiprune.pruning.iterative import Level, next_level
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
@@ -24,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 def run_path(
     folder: Path,
-    dense: Callable[[], RBM],
+    dense: Callable[[Checkpoints], RBM],
     shots: Shots,
     prune: PruneSettings,
     fine_tune: Method | None,
@@ -51,36 +52,47 @@ def run_path(
         InputError: a level on disk is damaged.
     """
 
-    def rest(last: Level, total: int) -> Iterator[Level]:
-        early = None if rewind is None else rewind()
-        return prune_steps(last, total, shots, prune, fine_tune, seed, callback, early)
+    early: list[RBM | None] = []  # read once, after `dense` has written it
 
-    return keep_levels(folder, prune.levels, dense, rest, describe)
+    def step(last: Level, total: int, checkpoints: Checkpoints) -> Level:
+        if not early:
+            early.append(None if rewind is None else rewind())
+        return next_level(
+            last, total, shots, prune, fine_tune, seed, callback, early[0], checkpoints
+        )
+
+    return keep_levels(folder, prune.levels, dense, step, describe)
 
 
 def keep_levels(
     folder: Path,
     number: int,
-    begin: Callable[[], RBM],
-    rest: Callable[[Level, int], Iterator[Level]],
+    begin: Callable[[Checkpoints], RBM],
+    step: Callable[[Level, int, Checkpoints], Level],
     describe: Callable[[Level], xr.Dataset],
 ) -> list[xr.Dataset]:
     """Return the levels 0 .. number; those missing in the folder are computed and written.
 
-    `begin` makes the RBM of level 0; rest(last, total) yields the levels after `last`, where
-    `total` is the number of weights of level 0. For the others see `run_path`.
+    begin(checkpoints) makes the RBM of level 0; step(last, total, checkpoints) the level after
+    `last`, where `total` is the number of weights of level 0. For the others see `run_path`.
     """
     files = [level_file(folder, step) for step in range(number + 1)]
-    first = cached(files[0], lambda: describe(Level(0, begin())))
+    first = cached(files[0], lambda checkpoints: describe(Level(0, begin(checkpoints))))
     # Levels are written in order; those behind a gap are computed again, with the same numbers.
     done = [first, *(read_dataset(file, "rbm") for file in takewhile(Path.exists, files[1:]))]
     if len(done) > 1:
         _LOG.info("%s: resumed after level %d of %d", folder, len(done) - 1, number)
     last = Level(len(done) - 1, rbm_from_dataset(done[-1], files[len(done) - 1]))
-    levels = rest(last, rbm_from_dataset(first, files[0]).number_of_weights)
+    total = rbm_from_dataset(first, files[0]).number_of_weights
+
+    def make(checkpoints: Checkpoints) -> xr.Dataset:
+        nonlocal last
+        last = step(last, total, checkpoints)
+        return describe(last)
+
     for file in files[len(done) :]:
         file.unlink(missing_ok=True)
-        done.append(cached(file, lambda: describe(next(levels))))
+        done.append(cached(file, make))
     return done
 
 
@@ -95,5 +107,5 @@ def level_file(folder: Path, step: int) -> Path:
 
 
 def level_names(last: int) -> list[str]:
-    """Names of the files of levels 0 to `last`."""
+    """List the names of the files of levels 0 to `last`."""
     return [level_file(Path(), step).name for step in range(last + 1)]

@@ -11,7 +11,7 @@ import xarray as xr
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import label
-from psiprune.io.checkpoint import Notes
+from psiprune.io.checkpoint import Checkpoints, Notes
 from psiprune.metrics.against_state import MetricValues, Reference, evaluate, metric_values
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.iterative import Level
@@ -59,6 +59,7 @@ def train_with_history(
     every: int,
     draws: int,
     callback: Callback,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[RBM, xr.Dataset]:
     """Train, and measure before training, after each `every` epochs, and at the end.
 
@@ -70,7 +71,9 @@ def train_with_history(
         lambda rbm: metric_values(rbm, reference, draws=draws, seed=seed), every, callback
     )
     recorder.note(0, start)
-    rbm = train(shots, start=start, method=method, seed=seed, watch=recorder)
+    rbm = train(
+        shots, start=start, method=method, seed=seed, watch=recorder, checkpoints=checkpoints
+    )
     return rbm, recorder.take(rbm)
 
 

@@ -15,6 +15,7 @@ from psiprune.experiments.cache import cached
 from psiprune.experiments.ensemble import Member, run_parallel
 from psiprune.experiments.pruning_path import early_file, level_file
 from psiprune.experiments.settings import StudySettings, UntilSettings
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import write_dataset
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.selectors import Metric, state_metric
@@ -66,9 +67,9 @@ def run_until(
     def measure(rbm: RBM) -> float:
         return metric(rbm).value
 
-    def keep(name: str, make: Callable[[], Trial]) -> Trial:
-        def described() -> xr.Dataset:
-            trial = make()
+    def keep(name: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:
+        def described(checkpoints: Checkpoints) -> xr.Dataset:
+            trial = make(checkpoints)
             return trial.rbm.to_dataset().assign({until.measure: trial.value})
 
         file = folder / f"{name}.nc"

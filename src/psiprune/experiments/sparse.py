@@ -133,7 +133,7 @@ def _on_grid(piece: xr.Dataset, grid: list[int]) -> xr.Dataset:
 
 
 def expected_files(settings: SparseSettings) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder."""
+    """List the files of a finished run, relative to its folder."""
     masked = [f"{variant.replace('/', '-')}.nc" for variant in MASKED]
     names = [*level_names(settings.levels), *masked]
     return ensemble_files(settings, lambda _: names, "sparse.nc")

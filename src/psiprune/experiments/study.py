@@ -32,6 +32,7 @@ from psiprune.experiments.recording import (
 )
 from psiprune.experiments.search import with_smallest
 from psiprune.experiments.settings import StudySettings
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.observables import data_observables
@@ -85,8 +86,8 @@ def _run_member(settings: StudySettings, member: Member, callback: Callback) -> 
     file, epoch = member.folder / "history.nc", settings.rewind_epoch
     early = {} if epoch is None else {epoch: early_file(member.folder, epoch)}
 
-    def dense() -> RBM:
-        rbm, history = train_dense(settings, member, callback, early)
+    def dense(checkpoints: Checkpoints) -> RBM:
+        rbm, history = train_dense(settings, member, callback, checkpoints, early)
         write_dataset(file, history, "history")
         return rbm
 
@@ -103,6 +104,7 @@ def train_dense(
     settings: StudySettings,
     member: Member,
     callback: Callback,
+    checkpoints: Checkpoints,
     early: Mapping[int, Path] = MappingProxyType({}),
 ) -> tuple[RBM, xr.Dataset]:
     """Return the dense RBM of a seed and its history; save the RBMs of early epochs to files."""
@@ -120,6 +122,7 @@ def train_dense(
             settings.history_every,
             history_draws(settings.measure),
             callback,
+            checkpoints,
         )
         histories.append(history)
         return rbm
@@ -130,7 +133,7 @@ def train_dense(
 def prune_dense(
     settings: StudySettings,
     member: Member,
-    dense: Callable[[], RBM],
+    dense: Callable[[Checkpoints], RBM],
     callback: Callback,
     rewind: Callable[[], RBM] | None = None,
 ) -> list[xr.Dataset]:
@@ -191,6 +194,6 @@ def assemble(
 
 
 def expected_files(settings: StudySettings) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder."""
+    """List the files of a finished run, relative to its folder."""
     names = ["history.nc", *level_names(settings.prune.levels)]
     return ensemble_files(settings, lambda _: names, "study.nc")

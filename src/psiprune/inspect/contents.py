@@ -106,7 +106,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _files(settings: Settings, folder: Path) -> Iterable[Path]:
-    """Files of a finished run; `prune --until` records no list, so its inner levels are missing."""
+    """List the files of a finished run; of `prune --until` only the first and the last."""
     match settings:
         case StudySettings():
             return study.expected_files(settings)

@@ -36,7 +36,7 @@ class _ShortRepr:
     """Leaves arrays and mappings out of the repr."""
 
     def __repr__(self) -> str:
-        """Type with all fields that are text or integers."""
+        """Return type and all fields that are text or integers."""
         short = {name: value for name, value in vars(self).items() if isinstance(value, int | str)}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in short.items())})"
 

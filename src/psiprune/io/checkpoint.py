@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -22,61 +19,63 @@ from psiprune.io.work_status import note_kept
 
 #: Seconds of training between two checkpoints: the most that a kill may cost.
 SECONDS = 10.0
-#: What took less, in seconds, is not worth a file.
+#: Trainings of fewer seconds are not worth a file.
 LEAST = 2.0
-#: Numbers that a watcher of training has noted, by epoch.
+#: Numbers that a callback has noted, by epoch.
 Notes = dict[int, tuple[float, ...]]
 
 
 class Resumable(Protocol):
-    """A state of training that can be kept as arrays."""
+    """A state of training that can be stored as arrays."""
 
     @property
     def epoch(self) -> int:
         """Epochs done."""
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """All that the next epoch needs and a new start does not know."""
+        """Return all that the next epoch needs and a new start does not have."""
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """From the state before the first epoch, the one that gave these arrays."""
+        """Return the state that gave these arrays; `self` is that before the first epoch."""
 
 
 State = TypeVar("State", bound=Resumable)
 
 
-@dataclass
-class _Result:
-    file: Path
-    trainings: int = 0  # begun so far
+class Checkpoints:
+    """Checkpoints of the trainings that lead to one result: .NAME.K.checkpoint beside file NAME.
 
-    def checkpoint(self, number: int) -> Path:
-        return self.file.with_name(f".{self.file.name}.{number}.checkpoint")
-
-
-_result: ContextVar[_Result | None] = ContextVar("result", default=None)
-
-
-@contextmanager
-def checkpointing(result: Path) -> Iterator[None]:
-    """Keep each training of this block in .NAME.K.checkpoint beside `result`, the file NAME.
-
-    The block must end with the result written: then the checkpoints go. When it ends otherwise
-    they stay, and the next start takes them up.
+    A context: the block must end with the result written, and then the checkpoints are deleted.
+    When it ends otherwise they stay, and the next start resumes from them.
     """
-    note_kept()
-    here = _Result(result)
-    token = _result.set(here)
-    try:
-        yield
-    finally:
-        _result.reset(token)
-    for number in range(1, here.trainings + 1):
-        here.checkpoint(number).unlink(missing_ok=True)
+
+    def __init__(self, result: Path) -> None:
+        """`result` is the file that the trainings lead to."""
+        self._result = result
+        self._trainings = 0  # begun so far
+
+    def __enter__(self) -> Self:
+        """Record that work is not lost from now on."""
+        note_kept()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Delete the checkpoints once the result is written."""
+        if kind is None:
+            for number in range(1, self._trainings + 1):
+                self._file(number).unlink(missing_ok=True)
+
+    def next_file(self) -> Path:
+        """Return the file of the next training."""
+        self._trainings += 1
+        return self._file(self._trainings)
+
+    def _file(self, number: int) -> Path:
+        return self._result.with_name(f".{self._result.name}.{number}.checkpoint")
 
 
 def clear_outlived(folder: Path) -> None:
-    """Remove the checkpoints in a folder whose result a killed start had written already."""
+    """Delete the checkpoints in a folder whose result a killed start had already written."""
     for file in folder.rglob(".*.checkpoint"):
         name = file.name[1:].rsplit(".", 2)[0]
         if file.with_name(name).exists():
@@ -84,16 +83,14 @@ def clear_outlived(folder: Path) -> None:
 
 
 class Checkpoint:
-    """The context in which one training runs; outside `checkpointing` it keeps nothing."""
+    """The context in which one training runs."""
 
-    def __init__(self, training: Callable[[], Mapping[str, object]]) -> None:
-        """`training` tells what all numbers of this training follow from."""
+    def __init__(
+        self, checkpoints: Checkpoints | None, training: Callable[[], Mapping[str, object]]
+    ) -> None:
+        """Without `checkpoints` nothing is written. `training` returns all it follows from."""
         self._training = training
-        self._file: Path | None = None
-        here = _result.get()
-        if here is not None:
-            here.trainings += 1
-            self._file = here.checkpoint(here.trainings)
+        self._file = None if checkpoints is None else checkpoints.next_file()
         self._newest: tuple[Resumable, Notes] | None = None
         self._since = time.monotonic()
 
@@ -102,7 +99,7 @@ class Checkpoint:
         return self
 
     def resume(self, start: State, notes: Notes) -> State:
-        """The state that was kept last, and into `notes` what was noted until then; else `start`.
+        """Return the last state written, with its notes put into `notes`; else `start`.
 
         Raises:
             InputError: the checkpoint is damaged, or of another training.
@@ -116,8 +113,8 @@ class Checkpoint:
             for key, ours in self._training().items():
                 if theirs.get(key) != ours:
                     raise InputError(
-                        f"{self._file}: is of another training ({key} = {theirs.get(key)}, this "
-                        f"one {ours}); delete it, or write to another place"
+                        f"{self._file}: belongs to another training ({key} = {theirs.get(key)}, "
+                        f"now {ours}); delete it, or write to another file"
                     )
             state = start.restore(epoch, arrays)
             notes.update({int(row[0]): tuple(row[1:]) for row in arrays["notes"].tolist()})
@@ -130,7 +127,7 @@ class Checkpoint:
         return state
 
     def offer(self, state: Resumable, notes: Notes) -> None:
-        """The state after an epoch: written if the last one is long ago."""
+        """Take the state after an epoch, and write it if the last write was long ago."""
         self._newest = state, notes
         if time.monotonic() - self._since >= SECONDS:
             self._write()
@@ -141,7 +138,7 @@ class Checkpoint:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Keep the end, or where Ctrl-C came; not what diverged, as it would do so again."""
+        """Write the last state, also after Ctrl-C; not after divergence, which would recur."""
         if isinstance(error, DivergenceError) and self._file is not None:
             self._file.unlink(missing_ok=True)
         ended = error is None or isinstance(error, KeyboardInterrupt)
@@ -152,7 +149,7 @@ class Checkpoint:
         if self._file is None or self._newest is None:
             return
         state, notes = self._newest
-        # A watcher that was interrupted may have noted what belongs to the epoch after.
+        # An interrupted callback may have noted what belongs to the next epoch.
         noted = [(epoch, *row) for epoch, row in notes.items() if epoch <= state.epoch]
         arrays = {**state.to_arrays(), "notes": np.array(noted, np.float64)}
         variables = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,13 +104,7 @@ def _optional(dataset: xr.Dataset, name: str) -> Any:
 
 def plain(values: np.ndarray) -> Any:
     """Convert an array to nested lists of Python numbers; None (JSON has no NaN) if not finite."""
-
-    def known(item: Any) -> Any:
-        if isinstance(item, list):
-            return [known(each) for each in item]
-        return item if math.isfinite(item) else None
-
-    return known(np.asarray(values).tolist())
+    return np.where(np.isfinite(values), values, np.array(None)).tolist()
 
 
 def _table(study: xr.Dataset, field: float, measures: list[str]) -> Table:

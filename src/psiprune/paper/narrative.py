@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from inspect import isfunction
 from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
-from jinja2 import PackageLoader, StrictUndefined
+from jinja2 import PackageLoader, StrictUndefined, pass_context
 from jinja2.nativetypes import NativeEnvironment
+from jinja2.runtime import Context
+from markupsafe import Markup
 
 from psiprune.paper import tables
 from psiprune.paper.tables import HARMLESS, falls_apart, tree_weights
@@ -45,6 +47,9 @@ _GROWN = {
 }
 
 
+Read = Callable[..., Number]
+
+
 class Text(NamedTuple):
     """A section in words: its title, the alternative text of its picture, and its sentences."""
 
@@ -54,9 +59,15 @@ class Text(NamedTuple):
 
 
 class _Environment(NativeEnvironment):
-    """Templates that yield the numbers themselves, not their text; the page escapes both."""
+    """Templates that yield numbers and data as they are, not as text; the page escapes them."""
 
     concat = staticmethod(tuple)  # type: ignore[assignment]
+
+
+@pass_context
+def _opaque(_: Context, value: Any) -> Any:
+    """Wrap what an expression yields, so that nothing in it is taken for a tag of the template."""
+    return value if isinstance(value, tuple | Markup) else Sentence((str(value),))
 
 
 def write(name: str, **variables: Any) -> Text:
@@ -69,36 +80,33 @@ def write(name: str, **variables: Any) -> Text:
 
 
 def _paragraphs(output: Iterable[Any]) -> Iterator[Sentence]:
-    # Numbers are marked by NUL while the text around them is cleaned as one string.
-    numbers: list[Number] = []
-    text = "".join(_marked(output, numbers))
-    text = re.sub(r"[ \n]+", " ", text)
+    # NUL stands for each value while the text of the template is cleaned as one string.
+    values: list[str | Number] = []
+    text = re.sub(r"[ \n]+", " ", "".join(_text(output, values)))
     text = re.sub(r" (?=[.,;:)])", "", text)
-    rest = iter(numbers)
+    rest = iter(values)
     for paragraph in re.findall("<p>(.*?)</p>", text):
-        first, *others = paragraph.strip().split("\0")
-        parts: list[str | Number] = [first]
-        for piece in others:
-            parts += [next(rest), piece]
+        pieces = re.split("(\0)", paragraph.strip())
+        parts = [next(rest) if piece == "\0" else piece for piece in pieces]
         yield Sentence(tuple(part for part in parts if part))
 
 
-def _marked(output: Iterable[Any], numbers: list[Number]) -> Iterator[str]:
+def _text(output: Iterable[Any], values: list[str | Number]) -> Iterator[str]:
+    """The text of a template, with NUL for each of the values."""
     for part in output:
-        if isinstance(part, Number):
-            numbers.append(part)
-            yield "\0"
-        elif isinstance(part, Sentence):
-            yield from _marked(part.parts, numbers)
-        elif isinstance(part, tuple):
-            yield from _marked(part, numbers)
+        if isinstance(part, Number | Sentence):
+            found = part.parts if isinstance(part, Sentence) else (part,)
+            values += found
+            yield "\0" * len(found)
+        elif isinstance(part, tuple):  # of {% set name %}...{% endset %}
+            yield from _text(part, values)
         else:
-            yield str(part)
+            yield part
 
 
-def after(loop: Any) -> str:
+def after(loop: Any) -> Markup:
     """What follows an item of an enumeration: a comma, "and", or nothing after the last."""
-    return "" if loop.last else " and " if loop.revindex0 == 1 else ", "
+    return Markup("" if loop.last else " and " if loop.revindex0 == 1 else ", ")
 
 
 def fields(of: Named | None) -> list[tuple[float, str]]:
@@ -123,13 +131,13 @@ def median(of: Named, variable: str, show: Show = significant, **where: Any) -> 
     return traced.median(of, variable, where, show)
 
 
-def medians(of: Named, variable: str, along: str, **where: Any) -> dict[str, Number]:
-    """Medians over seeds along a dimension, those that are known."""
-    values = [str(value) for value in of.data[along].values]
-    return _known({value: traced.median(of, variable, {**where, along: value}) for value in values})
+def along(read: Read, of: Named, variable: str, dimension: str, **where: Any) -> dict[Any, Number]:
+    """What `one` or `median` reads at each entry of a dimension, where that is known."""
+    entries = of.data[dimension].values.tolist()
+    return _known({entry: read(of, variable, **{**where, dimension: entry}) for entry in entries})
 
 
-def _known(numbers: Mapping[str, Number]) -> dict[str, Number]:
+def _known(numbers: Mapping[Any, Number]) -> dict[Any, Number]:
     return {name: number for name, number in numbers.items() if number.known}
 
 
@@ -160,11 +168,6 @@ def over_seeds(of: Named) -> Sentence:
 
 def _median_of(seeds: Number) -> Sentence:
     return Sentence(("one seed",) if seeds.value == 1 else ("median of ", seeds, " seeds"))
-
-
-def last_level(of: Named) -> int:
-    """The level with the fewest weights."""
-    return int(of.data["level"][-1])
 
 
 def level_near(of: Named, share: float, field: float | None = None) -> int:
@@ -236,13 +239,6 @@ def most_frequent(of: Named, field: float) -> Number | None:
     return count(known.max(), how) if len(known) else None
 
 
-def exact_decays(of: Named, field: float) -> list[tuple[int, Number]]:
-    """Each size with the difference of AIC of the exact state, where that is known."""
-    sizes = of.data["size"].values.tolist()
-    deltas = [(n, one(of, "delta_aic_reference", size=n, field=field)) for n in sizes]
-    return [(n, delta) for n, delta in deltas if delta.known]
-
-
 class DecayChange(NamedTuple):
     """How pruning changes the decay of C(d) at one size.
 
@@ -286,7 +282,7 @@ def rank_correlations(of: Named, field: float) -> dict[str, dict[str, Number]]:
     """Rank correlations with KL by part and measure, those that are known."""
     parts = {}
     for part in of.data["part"].values.tolist():
-        numbers = medians(of, "rank_correlation", "measure", field=field, part=part)
+        numbers = along(median, of, "rank_correlation", "measure", field=field, part=part)
         if numbers:
             parts[part] = {_RANKED[name]: number for name, number in numbers.items()}
     return parts
@@ -342,6 +338,7 @@ def _environment() -> _Environment:
     environment = _Environment(
         loader=PackageLoader("psiprune.paper"),
         undefined=StrictUndefined,
+        finalize=_opaque,
         trim_blocks=True,
         lstrip_blocks=True,
     )

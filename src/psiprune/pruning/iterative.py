@@ -12,6 +12,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.metrics.against_state import Reference, Report, evaluate, reference_of
 from psiprune.pruning import criteria
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
@@ -83,13 +84,15 @@ def fine_tuned(
     step: int,
     watch: Callback | None = None,
     rewind: RBM | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> RBM:
-    """The RBM trained on after a step; with `rewind` from the weights and biases of that RBM."""
+    """Return the RBM fine-tuned after a step; with `rewind` from that RBM's parameters."""
     if rewind is not None:
         rbm = rewind.with_mask(rbm.mask)
     if method is None:
         return rbm
-    return fit(rbm, shots, method, derive_seed(seed, Stream.FINE_TUNING, step), watch)
+    seed = derive_seed(seed, Stream.FINE_TUNING, step)
+    return fit(rbm, shots, method, seed, watch, checkpoints)
 
 
 def next_level(
@@ -101,12 +104,14 @@ def next_level(
     seed: int,
     watch: Callback | None = None,
     rewind: RBM | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Level:
-    """The level after `level`; arguments as in `prune_steps`."""
+    """Return the level after `level`; arguments as in `prune_steps`."""
     step = level.step + 1
     count = count_at(settings, total, step)
     pruned = prune_to_count(level.rbm, count, settings, seed, step)
-    return Level(step, fine_tuned(pruned, shots, fine_tune, seed, step, watch, rewind))
+    tuned = fine_tuned(pruned, shots, fine_tune, seed, step, watch, rewind, checkpoints)
+    return Level(step, tuned)
 
 
 def prune_steps(

@@ -7,7 +7,6 @@ undone where the likelihood is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -21,6 +20,7 @@ from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.inference.fisher import model_configurations
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.pruning.criteria import DRAWS, top_k_mask
 from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count, tuning_of
 from psiprune.pruning.settings import PruneSettings, RewireSettings
@@ -92,30 +92,29 @@ def rewired(
     return replace(dropped, mask=dropped.mask | grown)
 
 
-def rewire_steps(
+def rewire_step(
     level: Level,
     shots: Shots,
     settings: RewireSettings,
     fine_tune: Method,
     seed: int,
     watch: Callback | None = None,
-) -> Iterator[Level]:
-    """The levels after `level`, one a round, `settings.rounds` in all; see `rewire`.
+    checkpoints: Checkpoints | None = None,
+) -> Level:
+    """Return the level after `level`, one round later; see `rewire`.
 
-    A round depends on the RBM it begins with, the seed and its number alone: it can be taken up at
-    any level.
+    A round depends on the RBM it begins with, the seed and its number only, so it can be resumed
+    at any level.
     """
     data = unique_configurations(shots.bits)
-    while level.step < settings.rounds:
-        step, rbm = level.step, level.rbm
-        missing = rbm.mask.size - rbm.number_of_weights
-        moved = weights_moved(rbm.number_of_weights, missing, settings.share, step, settings.rounds)
-        new = rewired(rbm, data, moved, settings, seed, step)
-        new = fine_tuned(new, shots, fine_tune, seed, step + 1, watch)
-        if is_exact(rbm) and log_likelihood(new, data)[0] <= log_likelihood(rbm, data)[0]:
-            new = rbm
-        level = Level(step + 1, new)
-        yield level
+    step, rbm = level.step, level.rbm
+    missing = rbm.mask.size - rbm.number_of_weights
+    moved = weights_moved(rbm.number_of_weights, missing, settings.share, step, settings.rounds)
+    new = rewired(rbm, data, moved, settings, seed, step)
+    new = fine_tuned(new, shots, fine_tune, seed, step + 1, watch, checkpoints=checkpoints)
+    if is_exact(rbm) and log_likelihood(new, data)[0] <= log_likelihood(rbm, data)[0]:
+        new = rbm
+    return Level(step + 1, new)
 
 
 def rewire(
@@ -165,8 +164,10 @@ def rewire(
     tuning = tuning_of(rbm, fine_tune)
     assert tuning is not None
     check_rewirable(rbm)
-    first = Level(0, rbm)
-    return [first, *rewire_steps(first, data, settings, tuning, check_seed(seed))]
+    levels, seed = [Level(0, rbm)], check_seed(seed)
+    for _ in range(settings.rounds):
+        levels.append(rewire_step(levels[-1], data, settings, tuning, seed))
+    return levels
 
 
 def check_rewirable(rbm: RBM) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.pruning.iterative import (
     Level,
     check_rewind,
@@ -39,8 +40,8 @@ class Trial(NamedTuple):
     value: float
 
 
-#: Makes a trial, or finds one of that name which was made before.
-Keep = Callable[[str, Callable[[], Trial]], Trial]
+#: Makes a trial, or reads one of that name that exists. Its training gets the checkpoints, if any.
+Keep = Callable[[str, Callable[[Checkpoints | None], Trial]], Trial]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,15 +115,15 @@ def find_smallest(
     total = rbm.number_of_weights
     trials: list[Trial] = []
 
-    def attempt(name: str, make: Callable[[], RBM]) -> Trial:
-        def made() -> Trial:
-            found = make()
+    def attempt(name: str, make: Callable[[Checkpoints | None], RBM]) -> Trial:
+        def made(checkpoints: Checkpoints | None) -> Trial:
+            found = make(checkpoints)
             return Trial(name, found, measure(found))
 
         trials.append(keep(name, made))
         return trials[-1]
 
-    good = attempt("level-00", lambda: rbm)
+    good = attempt("level-00", lambda _: rbm)
     check_within(good.value, limit)
     level, refused = Level(0, rbm), None
     while level.step < settings.levels and level.rbm.number_of_weights > 1:
@@ -131,10 +132,12 @@ def find_smallest(
             level = Level(last.step + 1, last.rbm)  # by rounding it would remove nothing
             continue
 
-        def step(last: Level = last) -> RBM:
+        def step(checkpoints: Checkpoints | None, last: Level = last) -> RBM:
             if last.step + 1 < len(path):
                 return path[last.step + 1].rbm
-            return next_level(last, total, data, settings, tuning, seed, watch, rewind).rbm
+            return next_level(
+                last, total, data, settings, tuning, seed, watch, rewind, checkpoints
+            ).rbm
 
         tried = attempt(f"level-{last.step + 1:02d}", step)
         level = Level(last.step + 1, tried.rbm)
@@ -145,10 +148,12 @@ def find_smallest(
     while bisect and refused is not None and good.rbm.number_of_weights - refused > 1:
         count = (good.rbm.number_of_weights + refused) // 2
 
-        def halve(start: RBM = good.rbm, count: int = count) -> RBM:
+        def halve(
+            checkpoints: Checkpoints | None, start: RBM = good.rbm, count: int = count
+        ) -> RBM:
             own = _BISECTION + count
             pruned = prune_to_count(start, count, settings, seed, own)
-            return fine_tuned(pruned, data, tuning, seed, own, watch, rewind)
+            return fine_tuned(pruned, data, tuning, seed, own, watch, rewind, checkpoints)
 
         tried = attempt(f"trial-{count:04d}", halve)
         if tried.value <= limit:
@@ -198,7 +203,7 @@ def dense_limit(
     values = [measure(rbm)]
     for k in range(1, check_count("others", others, 1) + 1):
 
-        def make(k: int = k) -> Trial:
+        def make(checkpoints: Checkpoints | None, k: int = k) -> Trial:
             other = train(
                 shots,
                 hidden=rbm.hidden,
@@ -206,6 +211,7 @@ def dense_limit(
                 method=method,
                 initial=initial,
                 watch=watch,
+                checkpoints=checkpoints,
             )
             return Trial(f"other-{k}", other, measure(other))
 
@@ -236,5 +242,5 @@ def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
     raise InputError(f"limit: must be given, because the RBM {why}, so no others can be trained")
 
 
-def _make(_: str, make: Callable[[], Trial]) -> Trial:
-    return make()
+def _make(_: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:
+    return make(None)

@@ -45,11 +45,11 @@ class Reconstruction:
 
     @property
     def trusted(self) -> bool:
-        """Whether every check passed."""
+        """Return whether every check passed."""
         return all(each.passed for each in self.checks)
 
     def __repr__(self) -> str:
-        """One line: weights and whether the checks passed."""
+        """Return one line: weights and whether the result is trusted."""
         attrs = self.dataset.attrs
         return (
             f"<Reconstruction: {attrs['weights']} of {attrs['dense_weights']} weights, "
@@ -90,8 +90,8 @@ def reconstruct(
     Example:
         >>> import psiprune as pp
         >>> shots = pp.sample(pp.ground_state(pp.TFIM(sites=6)), shots=20_000)
-        >>> found = pp.reconstruct(shots, "mine", train={"method": "exact"})  # doctest: +SKIP
-        >>> found.rbm.number_of_weights, found.trusted  # doctest: +SKIP
+        >>> result = pp.reconstruct(shots, "mine", train={"method": "exact"})  # doctest: +SKIP
+        >>> result.rbm.number_of_weights, result.trusted  # doctest: +SKIP
     """
     data = as_shots(shots)
     chosen = settings if settings is not None else ReconstructSettings()
@@ -143,7 +143,7 @@ def _command(
 
 
 def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Settings as options of the command line."""
+    """Write settings as options of the command line."""
     for name, value in given.items():
         option = f"--{prefix}{name.replace('_', '-')}"
         if isinstance(value, dict):

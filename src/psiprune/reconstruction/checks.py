@@ -57,7 +57,7 @@ class Deviation(NamedTuple):
 
 
 def largest_deviation(dataset: xr.Dataset) -> Deviation:
-    """Compare all observables at all distances; those whose deviation is NaN are left out."""
+    """Find the largest deviation over observables and distances, NaN left out."""
     deviations = []
     for name in observable_names(dataset):
         dense, shots = dataset[f"{name}_dense"], dataset[f"{name}_shots"]
@@ -76,17 +76,17 @@ def largest_deviation(dataset: xr.Dataset) -> Deviation:
 
 
 def training_noise(dataset: xr.Dataset) -> float:
-    """Factor by which the noise of the training shots, which a good fit has, widens deviations."""
+    """Return by how much the noise of the training shots widens deviations of a good fit."""
     return float(np.sqrt(1 + dataset.attrs["test_shots"] / dataset.attrs["training_shots"]))
 
 
 def accepted_loss(dataset: xr.Dataset) -> float:
-    """The largest loss that the search accepted for the smallest RBM, on the validation shots."""
+    """Return the largest loss that the search accepted for the smallest RBM (validation shots)."""
     return float(dataset["trial_allowed"].values[dataset["trial_smallest"].values][0])
 
 
 def loss_limit(dataset: xr.Dataset) -> float:
-    """The test loss above which the test shots contradict the search.
+    """Return the test loss above which the test shots contradict the search.
 
     The search ends at the edge of what it accepts, and half of all sound runs show more than that
     on test shots. So this is the edge plus 2.3 errors of the test loss.
@@ -95,7 +95,7 @@ def loss_limit(dataset: xr.Dataset) -> float:
 
 
 def resolution(dataset: xr.Dataset) -> float:
-    """The loss that the test shots detect with a probability of 95 %, nats per shot.
+    """Return the loss that the test shots detect with 95 % probability, nats per shot.
 
     NaN where an observable ended the pruning.
     """
@@ -105,7 +105,7 @@ def resolution(dataset: xr.Dataset) -> float:
 
 
 def least_gain(dataset: xr.Dataset) -> float:
-    """The lowest gain over a product model of a sound fit, if the bits are independent.
+    """Return the lowest gain over a product model of a sound fit, if the bits are independent.
 
     It is below 0 by half of what parameters gain on the shots they are fitted to (Akaike 1974), as
     the product model is fitted to the test shots and the RBM to the training shots, and by 2.3
@@ -120,7 +120,7 @@ def least_gain(dataset: xr.Dataset) -> float:
 
 
 def checks(dataset: xr.Dataset) -> Sequence[Check]:
-    """All checks of a run, from its dataset."""
+    """Make all checks of a run, from its dataset."""
     attrs = dataset.attrs
     loss, limit = float(dataset["test_loss"]), loss_limit(dataset)
     unit = " nats per shot" if attrs["measure"] == "log_likelihood" else ""
@@ -179,7 +179,7 @@ def checks(dataset: xr.Dataset) -> Sequence[Check]:
 
 
 def _check_likelihood(dataset: xr.Dataset) -> Check:
-    """Whether a loss of log-likelihood may have gone unnoticed.
+    """Check that no relevant loss of log-likelihood can have gone unnoticed.
 
     An observable that ends the search is blind to most of the distribution, so there the loss
     itself must be small; where the likelihood ends the search, other checks test its size.
@@ -189,8 +189,8 @@ def _check_likelihood(dataset: xr.Dataset) -> Check:
         return Check(
             "test set large enough to detect a relevant loss",
             detected <= RESOLUTION,
-            f"detects {detected:.3g} nats per shot with 95 % probability; needed {RESOLUTION:g} or "
-            "less",
+            f"detects a loss of {detected:.3g} nats per shot with 95 % probability; needed "
+            f"{RESOLUTION:g} or less",
         )
     loss, error = float(dataset["likelihood_loss"]), float(dataset["likelihood_error"])
     most = loss + float(norm.isf(0.05)) * error
@@ -203,7 +203,7 @@ def _check_likelihood(dataset: xr.Dataset) -> Check:
 
 
 def _significance_of_gain(dataset: xr.Dataset) -> str:
-    """Interpretation of a gain over the product model that is not significant."""
+    """Interpret a gain over the product model that is not significant."""
     gain, least = float(dataset["log_likelihood_gain"]), least_gain(dataset)
     if gain < least:
         return f"; limit {least:.3g}"
@@ -213,7 +213,7 @@ def _significance_of_gain(dataset: xr.Dataset) -> str:
 
 
 def _cause(dataset: xr.Dataset, worst: Deviation) -> str:
-    """Where an observable deviates: pruning or training, and what may help."""
+    """Name what caused a deviation, pruning or training, and what may help."""
     if worst.sigmas <= worst.limit:
         return ""
     attrs = dataset.attrs

@@ -16,12 +16,12 @@ def find_code(run: Path, places: Sequence[str]) -> tuple[str, ...]:
 
     So a run can be resumed from another folder than the one its paths are relative to.
     """
-    found, copies = [], _copies(run, places)
+    located, copies = [], _copies(run, places)
     for place in places:
         file, _, function = place.rpartition(":")
         source = _source(Path(file), copies[Path(file)])
-        found.append(place if source == Path(file) else f"{source}:{function}")
-    return tuple(found)
+        located.append(place if source == Path(file) else f"{source}:{function}")
+    return tuple(located)
 
 
 def _source(file: Path, copy: Path) -> Path:
@@ -29,7 +29,7 @@ def _source(file: Path, copy: Path) -> Path:
 
 
 def _copies(run: Path, places: Sequence[str]) -> dict[Path, Path]:
-    """Each file of observables with its copy in the run; numbers keep equal file names apart."""
+    """Map each file of observables to its copy in the run; numbers keep equal file names apart."""
     files = dict.fromkeys(Path(place.rpartition(":")[0]) for place in places)
     return {
         file: run / "observables" / f"{number}-{file.name}" for number, file in enumerate(files, 1)

@@ -25,6 +25,7 @@ OBSERVABLES = ("magnetization", "abs_magnetization", "neighbours", "correlation"
 _LIKELIHOODS = ("log_likelihood", "log_likelihood_gain")
 #: An observable `x` is stored as x, x_error, x_shots and so on.
 SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_dense")
+_FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas")
 #: Other variables have one of these names, or begin with one of the prefixes.
 _SINGLE = ("seed", "distance", "warning")
 _PREFIXES = ("candidate", "trial", "test", "likelihood", "pairs", "drift")
@@ -64,12 +65,12 @@ def check_observable_names(observables: Mapping[str, Observable]) -> None:
 
 
 def observable_names(dataset: xr.Dataset) -> list[str]:
-    """All observables of a run, the user's own last."""
+    """List the observables of a run, the user's own last."""
     return [*OBSERVABLES, *filter(None, dataset.attrs["own"].split(", "))]
 
 
 def result_variables(result: EquivalenceResult | MaxDeviation) -> xr.Dataset:
-    """Fields of a result as variables; sites as text: "3", "3 and 4"."""
+    """Turn the fields of a result into variables, sites into text: "3", "3 and 4"."""
     return xr.Dataset(
         {
             name: " and ".join(map(str, value)) if isinstance(value, tuple) else value
@@ -84,14 +85,13 @@ def prefixed(prefix: str, dataset: xr.Dataset) -> xr.Dataset:
 
 
 def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
-    """Observables by name with all suffixes but `_dense`, log-likelihoods and the warnings."""
+    """Collect observables (all suffixes but `_dense`), log-likelihoods and warnings."""
     values: dict[str, object] = {}
     for name in names:
-        found = report.comparison(name)
-        along = ("distance",) if np.ndim(found.value) else ()
-        columns = (found.value, found.error, found.shots_value, found.shots_error, found.sigmas)
-        for suffix, column in zip(SUFFIXES, columns, strict=False):
-            values[f"{name}{suffix}"] = (along, column)
+        comparison = report.comparison(name)
+        along = ("distance",) if np.ndim(comparison.value) else ()
+        for suffix, field in zip(SUFFIXES, _FIELDS, strict=False):  # but `_dense`
+            values[f"{name}{suffix}"] = (along, getattr(comparison, field))
     for name in _LIKELIHOODS:
         values[name] = getattr(report, name).value
         values[f"{name}_error"] = getattr(report, name).error
@@ -105,13 +105,13 @@ def learning_rate_of(method: Method) -> float:
 
 
 def choice_file(hidden: int, method: str | None, learning_rate: float) -> Path:
-    """File of a candidate; one trained by the exact method has no learning rate."""
+    """Name the file of a candidate; one trained by the exact method has no learning rate."""
     rate = "" if method == "exact" else f"-rate-{learning_rate:g}"
     return Path("choice") / f"hidden-{hidden}{rate}.nc"
 
 
 def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path]:
-    """Files of a finished run, relative to its folder, the report last.
+    """List the files of a finished run, relative to its folder, the report last.
 
     The search decides which RBMs it needs, so reconstruct.nc lists them; until it exists they are
     left out.
@@ -140,7 +140,7 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
 
 
 def choice_variables(candidates: Sequence[Candidate], choice: Choice) -> xr.Dataset:
-    """Size, rate, loss relative to the best and its limit, over `candidate`."""
+    """Collect size, rate, loss relative to the best and its limit, over `candidate`."""
     nat = {"units": "nat"}
     columns = {
         "hidden": ([each.hidden for each in candidates],),
@@ -154,12 +154,12 @@ def choice_variables(candidates: Sequence[Candidate], choice: Choice) -> xr.Data
     return xr.Dataset({f"candidate_{name}": ("candidate", *of) for name, of in columns.items()})
 
 
-def trial_variables(found: Smallest, stored: Sequence[xr.Dataset]) -> xr.Dataset:
-    """RBMs of the search in order, over `trial`: weights, and results on the validation shots."""
+def trial_variables(outcome: Smallest, stored: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Collect the search over `trial`: weights, and results on the validation shots."""
     columns = {
-        "name": [trial.name for trial in found.trials],
-        "weights": [trial.rbm.number_of_weights for trial in found.trials],
-        "smallest": [trial.rbm is found.rbm for trial in found.trials],
+        "name": [trial.name for trial in outcome.trials],
+        "weights": [trial.rbm.number_of_weights for trial in outcome.trials],
+        "smallest": [trial.rbm is outcome.rbm for trial in outcome.trials],
         **{
             name: [float(each[name]) for each in stored]
             for name in EquivalenceResult._fields
@@ -172,7 +172,7 @@ def trial_variables(found: Smallest, stored: Sequence[xr.Dataset]) -> xr.Dataset
 def observable_variables(
     names: Sequence[str], dense: Sequence[xr.Dataset], smallest: xr.Dataset
 ) -> xr.Dataset:
-    """Each observable and the log-likelihoods on the test shots.
+    """Collect each observable and the log-likelihoods on the test shots.
 
     NAME and NAME_error belong to the smallest RBM, NAME_shots and NAME_shots_error to the shots;
     NAME_sigmas is the difference over both errors, NAME_dense [seed] the dense ensemble.
@@ -185,5 +185,5 @@ def observable_variables(
 
 
 def distinct_warnings(results: Sequence[xr.Dataset]) -> str:
-    """Warnings of results, each once."""
+    """Join the warnings of results, each once."""
     return "; ".join(dict.fromkeys(filter(None, (str(each["warning"].item()) for each in results))))

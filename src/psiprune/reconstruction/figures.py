@@ -24,7 +24,7 @@ _LOSS = "log-likelihood loss (nats per shot)"
 
 
 def plot_choice(dataset: xr.Dataset) -> Figure:
-    """Validation loss relative to the best candidate, by hidden units and learning rate."""
+    """Plot the validation loss relative to the best candidate, by hidden units and rate."""
     figure = Figure(figsize=(6.0, 4.0), layout="constrained")
     ax = figure.subplots()
     hidden, loss, limit, chosen = (
@@ -57,7 +57,7 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
 
 
 def plot_search(dataset: xr.Dataset) -> Figure:
-    """Loss of every RBM of the search and the allowed loss, against its number of weights."""
+    """Plot the loss of every RBM of the search and the allowed loss against its weights."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     ax = figure.subplots()
     order = np.argsort(dataset["trial_weights"].values)[::-1]
@@ -88,7 +88,7 @@ def plot_search(dataset: xr.Dataset) -> Figure:
 
 
 def plot_observables(dataset: xr.Dataset) -> Figure:
-    """C(d) of the test shots and of the smallest RBM; deviations of all scalar observables."""
+    """Plot C(d) of test shots and smallest RBM, and deviations of all scalar observables."""
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     distance = np.arange(dataset.sizes["distance"])[1:]

@@ -19,7 +19,7 @@ from psiprune.core.statistics import Choice, choose
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.experiments.ensemble import run_parallel
 from psiprune.inference.log_partition import log_partition
-from psiprune.io.checkpoint import checkpointing
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def seeds(self) -> range:
-        """Seeds of the ensemble."""
+        """Return the seeds of the ensemble."""
         return range(self.settings.seed, self.settings.seed + self.settings.seeds)
 
 
@@ -168,8 +168,8 @@ def run_reconstruct(
         chosen = candidates[choice.chosen]
         members = train_ensemble(run, chosen)
         parent = choose_parent(run, members)
-        found = search(run, members, parent)
-        tested = test(run, members, parent, found)
+        outcome = search(run, members, parent)
+        tested = test(run, members, parent, outcome)
         dataset = xr.merge([choice_variables(candidates, choice), tested])
         dataset.attrs = {
             "source": data.source,
@@ -188,9 +188,9 @@ def run_reconstruct(
             "parent_seed": run.seeds[parent],
             "dense_weights": members[parent].number_of_weights,
             "dense_parameters": members[parent].compact().number_of_parameters,
-            "weights": found.rbm.number_of_weights,
-            "components": found.rbm.components,
-            "fewer": -1 if found.fewer is None else found.fewer,
+            "weights": outcome.rbm.number_of_weights,
+            "components": outcome.rbm.components,
+            "fewer": -1 if outcome.fewer is None else outcome.fewer,
             **tested.attrs,
         }
         write_dataset(run.folder / "reconstruct.nc", dataset, "reconstruct")
@@ -217,7 +217,7 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
 def _load_observables(
     settings: ReconstructSettings, folder: Path, given: Mapping[str, Observable], sites: int
 ) -> dict[str, Observable]:
-    """Custom observables, given and from files; names and `measure` are checked."""
+    """Load custom observables, given and from files; check their names and `measure`."""
     custom = dict(given)
     for place in find_code(folder, settings.observable):
         name, function = load_observable(place)
@@ -291,9 +291,16 @@ def _train(run: Run, item: Candidate, seed: int, tick: Callback) -> DivergenceEr
     if item.file.exists():
         return None
     data = run.split.training
-    with checkpointing(item.file):
+    with Checkpoints(item.file) as checkpoints:
         try:
-            rbm = train(data, hidden=item.hidden, seed=seed, method=item.training, watch=tick)
+            rbm = train(
+                data,
+                hidden=item.hidden,
+                seed=seed,
+                method=item.training,
+                watch=tick,
+                checkpoints=checkpoints,
+            )
         except DivergenceError as failed:
             return failed
         log_z = log_partition(rbm, data=data, seed=seed)
@@ -323,7 +330,7 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
 
 
 def choose_parent(run: Run, members: Sequence[RBM]) -> int:
-    """Index of the member to prune: the one nearest to the mean on the validation shots."""
+    """Return the index of the member nearest to the mean on the validation shots."""
     if run.settings.measure != "log_likelihood":
         return nearest_to_mean(_measure_members(run, members, "validation"))
     losses = _losses(run, members[0], run.split.validation)
@@ -345,11 +352,11 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
         results[rbm] = band(rbm)
         return results[rbm].share
 
-    def load_or_make(name: str, make: Callable[[], Trial]) -> Trial:
+    def load_or_make(name: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:
         file = run.folder / "path" / f"{name}.nc"
         if not file.exists():
-            with checkpointing(file):
-                rbm = make().rbm
+            with Checkpoints(file) as checkpoints:
+                rbm = make(checkpoints).rbm
                 result = result_variables(results[rbm])
                 write_dataset(file, rbm.to_dataset().merge(result), "rbm")
         stored = read_dataset(file, "rbm")
@@ -371,9 +378,9 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
     return run_parallel(work, [members[parent]], None, "pruning")[0]
 
 
-def test(run: Run, members: Sequence[RBM], parent: int, found: Smallest) -> xr.Dataset:
+def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr.Dataset:
     """Compare the ensemble and the smallest RBM, which is written, with the test shots."""
-    smallest, shots, by_likelihood = found.rbm, run.split.test, []
+    smallest, shots, by_likelihood = outcome.rbm, run.split.test, []
 
     def likelihood_result() -> xr.Dataset:
         return result_variables(_likelihood_band(run, members, parent, shots)(smallest))
@@ -393,14 +400,14 @@ def test(run: Run, members: Sequence[RBM], parent: int, found: Smallest) -> xr.D
     dense = _observe_members(run, members, "test")
     report = _observe(run, "smallest-test", smallest, shots)
     trials = [
-        read_dataset(run.folder / "path" / f"{trial.name}.nc", "rbm") for trial in found.trials
+        read_dataset(run.folder / "path" / f"{trial.name}.nc", "rbm") for trial in outcome.trials
     ]
     write_dataset(
         run.folder / "smallest.nc", smallest.to_dataset().merge(prefixed("test", result)), "rbm"
     )
     dataset = xr.merge(
         [
-            trial_variables(found, trials),
+            trial_variables(outcome, trials),
             observable_variables([*OBSERVABLES, *run.custom], dense, report),
             prefixed("test", result),
             *(prefixed("likelihood", each) for each in by_likelihood),
@@ -419,13 +426,13 @@ def _losses(run: Run, parent: RBM, shots: Shots) -> Callable[[RBM], Losses]:
 def _likelihood_band(
     run: Run, members: Sequence[RBM], parent: int, shots: Shots
 ) -> EquivalenceTest:
-    """The equivalence test by log-likelihood."""
+    """Build the equivalence test by log-likelihood."""
     losses = _losses(run, members[parent], shots)
     return likelihood_band(members, losses, run.settings.significance, run.settings.seed)
 
 
 def _observable_band(run: Run, members: Sequence[RBM], part: str) -> EquivalenceTest:
-    """The equivalence test by the observable that ends the search."""
+    """Build the equivalence test by the observable that ends the search."""
     measure, shots = run.settings.measure, getattr(run.split, part)
     values = _measure_members(run, members, part)
     return observable_band(
@@ -434,7 +441,7 @@ def _observable_band(run: Run, members: Sequence[RBM], part: str) -> Equivalence
 
 
 def _measure_members(run: Run, members: Sequence[RBM], part: str) -> list[NDArray[np.float64]]:
-    """Values of the observable that ends the search, one for each member."""
+    """Evaluate the observable that ends the search for each member."""
     return [each[run.settings.measure].values for each in _observe_members(run, members, part)]
 
 
@@ -446,7 +453,7 @@ def _observe_members(run: Run, members: Sequence[RBM], part: str) -> list[xr.Dat
 
 
 def _observe(run: Run, name: str, rbm: RBM, shots: Shots) -> xr.Dataset:
-    """All observables of an RBM and of the shots, and the log-likelihood."""
+    """Evaluate all observables of an RBM and of the shots, and the log-likelihood."""
     names = [*OBSERVABLES, *run.custom]
     stored = _load_or_make(run, name, lambda: report_variables(names, _report(run, rbm, shots)))
     for wanted in run.custom:
@@ -457,7 +464,7 @@ def _observe(run: Run, name: str, rbm: RBM, shots: Shots) -> xr.Dataset:
 
 
 def _load_or_make(run: Run, name: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
-    """Numbers from their file, which is written first if it does not exist."""
+    """Read numbers from their file, which is written first if it does not exist."""
     file = run.folder / "observed" / f"{name}.nc"
     if not file.exists():
         write_dataset(file, make(), "observed")

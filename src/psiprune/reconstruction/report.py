@@ -37,14 +37,14 @@ def reconstruct_report(
         provenance: versions, machine and configuration.
         command: reproduces the run.
     """
-    of, found = Named(FILE, dataset), summarize(dataset)
-    passed = sum(each.passed for each in found.checks)
+    of, summary = Named(FILE, dataset), summarize(dataset)
+    passed = sum(each.passed for each in summary.checks)
     headlines = [
         Headline(attribute(of, "weights"), phrase(dataset, "of {dense_weights} weights left")),
         Headline(one(of, "test_loss", {}), say(f"test loss ({dataset.attrs['measure']})")),
         Headline(
             Number(passed, str(passed), "section on trust"),
-            say(f"of {len(found.checks)} checks passed"),
+            say(f"of {len(summary.checks)} checks passed"),
         ),
     ]
     return Report(
@@ -55,14 +55,14 @@ def reconstruct_report(
             "One part of the shots trained the RBMs; a second one, for validation, chose the model "
             "and ended the pruning. The summary uses only the third, the test shots.",
         ),
-        summary=Summary([found.size, found.cost, found.trust], headlines),
+        summary=Summary([summary.size, summary.cost, summary.trust], headlines),
         sections=[
             Section(
                 "trust",
                 "Can it be trusted?",
                 sentences=[
                     say("{line}", line=f"{'✓' if each.passed else '✗'} {each.name}: {each.words}")
-                    for each in found.checks
+                    for each in summary.checks
                 ],
             ),
             Section(

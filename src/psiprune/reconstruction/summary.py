@@ -88,7 +88,7 @@ def summarize(dataset: xr.Dataset) -> Summary:
 
 
 def observables_table(dataset: xr.Dataset, distances: Collection[int]) -> Table:
-    """All observables of shots, dense RBMs and smallest RBM; C(d) at these distances."""
+    """Tabulate all observables of shots, dense RBMs and smallest RBM; C(d) at these distances."""
     rows: list[list[str | Number]] = []
     for name in observable_names(dataset):
         if dataset[name].ndim:
@@ -101,7 +101,7 @@ def observables_table(dataset: xr.Dataset, distances: Collection[int]) -> Table:
 
 
 def _cells(dataset: xr.Dataset, name: str, where: Mapping[str, int]) -> list[Number]:
-    """Numbers of one observable."""
+    """Return the numbers of one observable."""
     dense = dataset[f"{name}_dense"].isel(where)
     mean, spread = float(dense.mean()), float(dense.std(ddof=1))
 
@@ -120,21 +120,21 @@ def _cells(dataset: xr.Dataset, name: str, where: Mapping[str, int]) -> list[Num
 
 
 def reconstruct_text(dataset: xr.Dataset) -> str:
-    """The summary with a table of observables, C(d) at d = 1, 2, 4, ... and the largest."""
-    found, last = summarize(dataset), dataset.sizes["distance"] - 1
+    """Format the summary and the observables, C(d) at d = 1, 2, 4, ... and the largest."""
+    summary, last = summarize(dataset), dataset.sizes["distance"] - 1
     table = observables_table(dataset, sorted({*(1 << k for k in range(last.bit_length())), last}))
     cells = [[x if isinstance(x, str) else x.shown for x in row] for row in table.rows]
     marks = [
         fill(f"{'pass' if ok else 'FAIL'}: {name}: {words}", 100, subsequent_indent=" " * 6)
-        for name, ok, words in found.checks
+        for name, ok, words in summary.checks
     ]
-    answers = [fill(each.text, 100) for each in (found.size, found.cost, found.trust)]
+    answers = [fill(each.text, 100) for each in (summary.size, summary.cost, summary.trust)]
     table_text = align([list(table.head), *cells])
     return "\n".join([*answers[:2], "", table_text, "", *marks, answers[2]])
 
 
 def reconstruct_numbers(dataset: xr.Dataset) -> dict[str, Any]:
-    """The same for JSON, with every candidate and every RBM of the search."""
+    """Return the same for JSON, with every candidate and every RBM of the search."""
     results = checks(dataset)
     return {
         **{

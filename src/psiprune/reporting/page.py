@@ -50,6 +50,11 @@ class Headline(NamedTuple):
     number: Number
     meaning: Sentence
 
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """All numbers in it."""
+        return (self.number, *self.meaning.numbers)
+
 
 class Summary(NamedTuple):
     """The start of a page: sentences, the main numbers, and the claims with their verdicts."""

@@ -1,4 +1,4 @@
-"""Ground states by DMRG: TeNPy's algorithm, our chain and basis, and the checks of the result."""
+"""Ground states by TeNPy's DMRG, converted to our basis and checked."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from psiprune.states.tfim import TFIM
 
 _LOG = logging.getLogger(__name__)
 ENERGY_TOLERANCE = 1e-9
-"""The largest relative distance from the free-fermion energy in a converged ground state."""
+"""The largest relative deviation of a converged energy from the free-fermion energy."""
 VARIANCE_TOLERANCE = 1e-10
 """The largest <H^2> - <H>^2 in a converged ground state, relative to <H>^2."""
-#: The larger of |J| and h; beyond, the energy squared is no normal float.
+#: Limits of the larger of |J| and h; beyond, the energy squared is not a normal float.
 SMALLEST_SCALE, LARGEST_SCALE = 1e-150, 1e150
 
 
@@ -31,8 +31,8 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
     """Find the ground state of even parity, <prod X_i> = +1, by two-site DMRG.
 
     Parity is conserved exactly, so below h = |J| the nearly degenerate odd state cannot mix in.
-    The result is checked before it is returned: against the free-fermion energy (1e-9, relative)
-    and by its energy variance (1e-10 of the energy squared).
+    The result is checked against the free-fermion energy (1e-9, relative) and by its energy
+    variance (1e-10 of the energy squared).
 
     Args:
         model: the chain; two or more sites.
@@ -40,9 +40,9 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
         svd_min: singular values below this are dropped.
 
     Raises:
-        ConvergenceError: the state is less accurate than that; a larger `max_bond` may help.
-        InputError: `max_bond` is not a positive integer, or the larger of |J| and h is beyond
-            1e-150 .. 1e150, where its square is no float.
+        ConvergenceError: the state fails these checks; a larger `max_bond` may help.
+        InputError: `max_bond` is not a positive integer, or the larger of |J| and h is outside
+            1e-150 .. 1e150, where its square is not a float.
 
     Source: S. R. White, Phys. Rev. Lett. 69, 2863 (1992); the implementation is TeNPy's
     (Hauschild et al., SciPost Phys. Codebases 41 (2024)).
@@ -52,11 +52,11 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
         raise InputError(
             f"field, coupling: the larger of h and |J| must be from {SMALLEST_SCALE:g} to"
-            f" {LARGEST_SCALE:g}, found {scale:g}; the state depends on h/J alone, so give both"
-            " in other units"
+            f" {LARGEST_SCALE:g}, found {scale:g}; the state depends only on h/J, so give both in"
+            " other units"
         )
-    # The limits of TeNPy are absolute, so it gets the chain in units of the larger of |J| and h.
-    # A field that vanishes in these units still has to be one.
+    # TeNPy's tolerances are absolute, so the chain is in units of the larger of |J| and h. A field
+    # that underflows to 0 in these units must stay positive.
     unit = TFIM(
         sites=model.sites,
         field=max(model.field / scale, np.finfo(np.float64).tiny),
@@ -94,7 +94,7 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep TeNPy's warnings and log lines from the user, for as long as this lasts."""
+    """Silence the warnings and log lines of TeNPy."""
     logger = logging.getLogger("tenpy")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -107,15 +107,15 @@ def _quiet() -> Iterator[None]:
 
 
 def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
-    """The lowest state of even parity by TeNPy, and its energy variance; not checked."""
+    """Return the lowest state of even parity by TeNPy with its energy variance, unchecked."""
     with _quiet():
-        # Imported here, as it takes longer than everything else in the package together.
+        # Imported late, as it takes longer than the rest of the package together.
         from tenpy.algorithms import dmrg
         from tenpy.models.tf_ising import TFIChain
         from tenpy.networks.mps import MPS as TenpyMPS
         from tenpy.tools import optimization
 
-        # TeNPy's chain is ours rotated: X X for the coupling and Z for the field.
+        # TeNPy's chain is rotated: X X for the coupling and Z for the field.
         chain = TFIChain(
             {
                 "L": model.sites,
@@ -128,20 +128,20 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
         # All spins along the field: even, and the ground state for large h.
         psi = TenpyMPS.from_product_state(chain.lat.mps_sites(), ["up"] * model.sites)
         options = {
-            # With neighbours only and one symmetry, two-site updates reach all that is needed; a
-            # mixer costs several times the run. The checks after it would find a stuck state.
+            # With only nearest neighbours and one symmetry, two-site updates suffice; a mixer takes
+            # several times as long. The checks afterwards would detect a stuck state.
             "mixer": None,
-            # The first sweeps only lay the ground, so they need not be accurate.
+            # The first sweeps need not be accurate.
             "chi_list": {0: min(20, max_bond), 2: max_bond},
             "trunc_params": {"svd_min": svd_min},
-            "max_trunc_err": None,  # what matters is checked by the caller
+            "max_trunc_err": None,  # the caller checks the accuracy
             "max_E_err": 1e-12,
             "max_S_err": 1e-6,
             "N_sweeps_check": 1,
             "min_sweeps": 3,
             "max_sweeps": 30,
         }
-        # The blocks are small: more BLAS threads, and checks of each of them, only cost time.
+        # The blocks are small: BLAS threads and argument checks would only cost time.
         with (
             single_blas_thread(),
             optimization.temporary_level(optimization.OptimizationFlag.skip_arg_checks),
@@ -161,8 +161,8 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
 
 
 def _z_basis(psi: Any, site: int) -> NDArray[np.float64]:
-    """One tensor of TeNPy's state [left, physical, right], its physical leg turned to our Z."""
+    """Return a tensor of TeNPy's state, [left, physical, right], rotated to our Z basis."""
     tensor = psi.get_B(site, form="B").itranspose(["vL", "p", "vR"]).to_ndarray()
-    # TeNPy's Z is our X. Conserving parity may reorder its basis, so ask for the states by name.
+    # TeNPy's Z is our X. Parity conservation may reorder its basis, so states go by name.
     up, down = (tensor[:, psi.sites[site].state_index(name)] for name in ("up", "down"))
     return np.stack([up + down, up - down], axis=1) / np.sqrt(2)

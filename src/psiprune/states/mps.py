@@ -31,9 +31,9 @@ from psiprune.states.tfim import TFIM, midpoint
 
 Tensors = tuple[NDArray[np.float64], ...]
 CANONICAL_TOLERANCE = 1e-8
-"""How far the tensors of an MPS may be from right-canonical form, and its norm from 1."""
+"""The largest deviation of an MPS from right-canonical form, and of its norm from 1."""
 CHUNK = 1024
-"""Shots handled at once. Part of what a seed means: each chunk has its own random numbers."""
+"""Shots per chunk. Changing it changes the shots of a seed: a chunk has a random stream."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,15 +41,15 @@ class MPS:
     """A real, normalised matrix product state with open ends, in the Z basis.
 
     Attributes:
-        tensors: one array [left, physical, right] a site, right-canonical; the outer bonds are 1.
-        energy: <H>, total, in units of J; NaN where no Hamiltonian is known.
-        energy_variance: <H^2> - <H>^2, in units of J^2; NaN likewise.
-        truncation_error: the largest weight cut off at one bond when the state was made.
-        model: the Hamiltonian whose ground state this is, or None for a user's own state.
+        tensors: one array [left, physical, right] per site, right-canonical; outer bonds are 1.
+        energy: <H>, total, in units of J; NaN without a Hamiltonian.
+        energy_variance: <H^2> - <H>^2, in units of J^2; NaN without a Hamiltonian.
+        truncation_error: the largest weight discarded at one bond when the state was made.
+        model: the Hamiltonian whose ground state this is, or None for any other state.
 
     Raises:
         InputError: the tensors do not fit together, are not finite, or are not right-canonical
-            with norm 1 to 1e-8; `mps_from_tensors` brings any tensors to that form.
+            with norm 1 to 1e-8; `mps_from_tensors` converts any tensors to that form.
     """
 
     tensors: Tensors
@@ -91,10 +91,10 @@ class MPS:
 
     @property
     def free_parameters(self) -> int:
-        """2 sum_i chi_i chi_{i+1} - sum_i chi_i^2: tensor entries less the gauge freedom.
+        """2 sum_i chi_i chi_{i+1} - sum_i chi_i^2: tensor entries minus the gauge freedom.
 
         The second sum is over inner bonds, where A_i X, X^-1 A_{i+1} is the same state for any
-        invertible X. The norm counts as one of them. With 18 sites chi = 2, 3, 4 have 68, 141, 240.
+        invertible X. The norm is included. With 18 sites chi = 2, 3, 4 give 68, 141, 240.
         """
         entries = sum(tensor.size for tensor in self.tensors)
         return entries - sum(bond**2 for bond in self.bond_dimensions)
@@ -122,12 +122,12 @@ class MPS:
         """
         if self.sites > EXACT_SITES:
             raise InputError(
-                f"sites: a vector is made for at most {EXACT_SITES} sites, found {self.sites};"
-                " use log_prob"
+                f"sites: at most {EXACT_SITES} sites fit in a vector, found {self.sites}; use "
+                "log_prob"
             )
         vector = np.ones((1, 1))  # [configuration, bond]
         for tensor in self.tensors:
-            # The new site's bit is more significant than all before it.
+            # The bit of the new site is the most significant so far.
             vector = np.einsum("xa,asb->sxb", vector, tensor).reshape(-1, tensor.shape[2])
         return vector[:, 0]
 
@@ -168,7 +168,7 @@ class MPS:
     def magnetization_distribution(self) -> NDArray[np.float64]:
         """Return P(n), the probability of n bits being 1, shape [N + 1]; m = 1 - 2 n / N.
 
-        The environments are kept apart by the number of ones so far, one for each n.
+        By one environment for each number of ones so far.
         """
         by_ones = np.ones((1, 1, 1))  # [ones, left, left']
         for tensor in self.tensors:
@@ -188,7 +188,7 @@ class MPS:
         """Write one NetCDF file of kind 'mps', a variable `tensor_<i>` for each site.
 
         Raises:
-            OSError: the file cannot be written; what was there is then untouched.
+            OSError: the file cannot be written; an old file is then unchanged.
         """
         attributes: dict[str, Any] = {
             "sites": self.sites,
@@ -212,8 +212,8 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
     """Read a state written by `MPS.save`.
 
     Raises:
-        InputError: the file cannot be read, is damaged, incomplete or of another kind, or does
-            not hold a normalised state.
+        InputError: the file cannot be read, is damaged, incomplete or of another kind, or is not
+            a normalised state.
     """
     dataset = read_dataset(path, "mps")
     attributes = dataset.attrs
@@ -225,7 +225,7 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
             model = TFIM(sites=sites, field=field, coupling=coupling)
         names = [f"tensor_{i}" for i in range(sites)]
         if sorted(names) != sorted(str(name) for name in dataset.data_vars):
-            raise InputError(f"needs the variables tensor_0 .. tensor_{sites - 1}, and no others")
+            raise InputError(f"needs exactly the variables tensor_0 .. tensor_{sites - 1}")
         return MPS(
             tensors=tuple(dataset[name].values for name in names),
             energy=float(attributes["energy"]),
@@ -260,7 +260,7 @@ def mps_from_vector(
     Args:
         vector: amplitudes at index sum_i bit_i 2^i; 2 to 20 sites.
         model: if given, its Hamiltonian fixes the energy and the variance of the result.
-        max_bond: the largest bond dimension; None keeps what `svd_min` keeps.
+        max_bond: the largest bond dimension; None for no limit.
         svd_min: singular values below this, relative to the norm, are dropped.
 
     Raises:
@@ -276,7 +276,7 @@ def mps_from_vector(
     psi = _check_real("vector", psi)
     norm = np.linalg.norm(psi)
     if norm == 0:
-        raise InputError("vector: all amplitudes are 0, so it is not a state")
+        raise InputError("vector: needs a nonzero amplitude, found only 0")
     limit = psi.size if max_bond is None else check_count("max_bond", max_bond, 1)
 
     tensors: list[NDArray[np.float64]] = []
@@ -297,7 +297,7 @@ def mps_from_vector(
     psi = state.to_vector()
     h_psi = model.apply_hamiltonian(psi)
     energy = float(psi @ h_psi)
-    # |(H - E) psi|^2 instead of <H^2> - E^2, which would cancel to rounding.
+    # |(H - E) psi|^2, as <H^2> - E^2 would cancel to rounding error.
     variance = float(((h_psi - energy * psi) ** 2).sum())
     return MPS(state.tensors, energy, variance, worst, model)
 
@@ -306,10 +306,10 @@ def sample(state: MPS, shots: int, seed: int = 0) -> Shots:
     """Draw independent shots from |psi|^2 in the Z basis, bits uint8 [shot, site].
 
     Perfect sampling: site by site from the left, each bit from its exact conditional probability.
-    The same seed gives the same bits on any number of threads.
+    The same seed gives the same shots with any number of threads.
 
     Raises:
-        InputError: `shots` is not a positive integer, or the seed not one from 0 to 2^63 - 1.
+        InputError: `shots` is not a positive integer, or the seed is not in 0 .. 2^63 - 1.
 
     Source: Ferris and Vidal, Phys. Rev. B 85, 165146 (2012).
     """
@@ -329,7 +329,7 @@ def sample(state: MPS, shots: int, seed: int = 0) -> Shots:
 
 
 def _sample_chunk(tensors: Tensors, uniform: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Bits [shot, site] from uniform numbers [shot, site]."""
+    """Return bits [shot, site] from uniform numbers [shot, site]."""
     shots = len(uniform)
     bits = np.empty(uniform.shape, dtype=np.uint8)
     left = np.ones((shots, 1))  # the tensors so far, contracted with each shot's bits
@@ -345,7 +345,7 @@ def _sample_chunk(tensors: Tensors, uniform: NDArray[np.float64]) -> NDArray[np.
 
 
 def _log_prob(tensors: Tensors, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """ln |amplitude|^2 of each shot, rescaled at each site so that nothing under- or overflows."""
+    """Return ln |amplitude|^2 of each shot, rescaled at each site against under- and overflow."""
     left = np.ones((len(bits), 1))
     log_norm = np.zeros(len(bits))
     for site, tensor in enumerate(tensors):
@@ -365,10 +365,10 @@ def _log_prob(tensors: Tensors, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _for_chunks(work: Callable[[int, slice], None], rows: int, progress: str | None = None) -> None:
     """Call work(chunk, rows of the chunk) for all chunks, on all cores.
 
-    With a progress label, a bar is drawn on standard error where that is a terminal.
+    With a progress label, show a bar on standard error if that is a terminal.
     """
     slices = [slice(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
-    # One BLAS thread each: the chunks keep the cores busy, and the sums keep their order.
+    # One BLAS thread each: the chunks use all cores, and the order of sums is fixed.
     with (
         single_blas_thread(),
         ThreadPoolExecutor(threads()) as pool,
@@ -379,19 +379,19 @@ def _for_chunks(work: Callable[[int, slice], None], rows: int, progress: str | N
             for future, part in zip(futures, slices, strict=True):
                 future.result()
                 bar.update(part.stop - part.start)
-        except BaseException:  # Ctrl-C as well: do not begin the chunks that still wait
+        except BaseException:  # also Ctrl-C: cancel waiting chunks
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _push(env: NDArray[np.float64], tensor: NDArray[np.float64], sign: int) -> NDArray[np.float64]:
-    """Environments [..., left, left'] moved over one site; sign -1 puts a Z on it, +1 nothing."""
+    """Extend environments [..., left, left'] by one site; sign -1 inserts a Z there."""
     zero, one = tensor[:, 0], tensor[:, 1]
     return zero.T @ env @ zero + sign * (one.T @ env @ one)
 
 
 def _environments(tensors: Tensors) -> list[NDArray[np.float64]]:
-    """The environment left of each bond, N + 1 of them."""
+    """Return the environment to the left of each of the N + 1 bonds."""
     left = [np.ones((1, 1))]
     for tensor in tensors:
         left.append(_push(left[-1], tensor, 1))
@@ -399,18 +399,18 @@ def _environments(tensors: Tensors) -> list[NDArray[np.float64]]:
 
 
 def _check_real(name: str, array: NDArray[Any]) -> NDArray[np.float64]:
-    """The array in float64, if it is real and finite."""
+    """Return the array in float64; raise `InputError` if it is not real and finite."""
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name}: must be real numbers, found type {array.dtype}")
     if not np.isfinite(array).all():
-        raise InputError(f"{name}: holds values that are not finite (NaN or infinity)")
+        raise InputError(f"{name}: must be finite, found NaN or infinity")
     return array.astype(np.float64)
 
 
 def _check_chain(tensors: Sequence[ArrayLike]) -> Tensors:
-    """Float64 copies of tensors that fit together from the left end to the right."""
+    """Return float64 copies of tensors; raise `InputError` if their bonds do not match."""
     if len(tensors) < 2:
-        raise InputError(f"tensors: there must be at least 2 sites, found {len(tensors)}")
+        raise InputError(f"tensors: needs at least 2 sites, found {len(tensors)}")
     chain: list[NDArray[np.float64]] = []
     bond = 1
     for site, given in enumerate(tensors):
@@ -428,7 +428,7 @@ def _check_chain(tensors: Sequence[ArrayLike]) -> Tensors:
 
 
 def _right_canonical(tensors: Tensors) -> Tensors:
-    """The same state, normalised and right-canonical, by QR decompositions from the right."""
+    """Return the same state, normalised and right-canonical, by QR from the right."""
     canonical: list[NDArray[np.float64]] = []
     carry = np.ones((1, 1))
     for tensor in reversed(tensors):
@@ -436,7 +436,7 @@ def _right_canonical(tensors: Tensors) -> Tensors:
         q, r = np.linalg.qr(grown.reshape(len(tensor), -1).T)
         scale = np.abs(r).max()
         if scale == 0:
-            raise InputError("tensors: they give the zero vector, which is not a state")
+            raise InputError("tensors: must not represent the zero vector")
         canonical.append(q.T.reshape(-1, 2, grown.shape[2]))
         carry = r.T / scale
     canonical[-1] = canonical[-1] * np.sign(carry[0, 0])

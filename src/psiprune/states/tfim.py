@@ -1,11 +1,11 @@
-"""The transverse-field Ising chain with open ends, and what is known exactly about it.
+"""The transverse-field Ising chain with open ends, and its exact properties.
 
 H = -J sum_i Z_i Z_{i+1} - h sum_i X_i
 
-Every method but `ground_state_vector` works by free fermions, at any size: with M the bidiagonal
-matrix that has h on its diagonal and J above it, and M = U S V^T, the ground state is fixed by the
-orthogonal matrix Q = U V^T (Lieb, Schultz and Mattis, Ann. Phys. 16, 407 (1961); Pfeuty, Ann. Phys.
-57, 79 (1970)).
+Every method but `ground_state_vector` uses free fermions, at any size: with M the bidiagonal
+matrix that has h on its diagonal and J above it, and M = U S V^T, the ground state follows from
+the orthogonal matrix Q = U V^T (Lieb, Schultz and Mattis, Ann. Phys. 16, 407 (1961); Pfeuty, Ann.
+Phys. 57, 79 (1970)).
 
 Bit 0 is Z = +1, bit 1 is Z = -1; a configuration has index sum_i bit_i 2^i, site 0 the left end.
 """
@@ -21,16 +21,13 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.settings import Settings
 
-"""The most sites for which vectors over all 2^N configurations are made."""
-
 
 class TFIM(Settings):
     """Transverse-field Ising chain H = -J sum Z_i Z_{i+1} - h sum X_i with open ends.
 
-    Energies are totals, in the units in which J and h are given. The ground state meant
-    everywhere is the one of even parity, <prod X_i> = +1. It is unique and, as h > 0, its
-    amplitudes are positive for either sign of J; below h = |J| the lowest odd state lies only about
-    (h/J)^N above it.
+    Energies are totals, in the units of J and h. "The ground state" is always the one of even
+    parity, <prod X_i> = +1. It is unique and, as h > 0, its amplitudes are positive for either
+    sign of J; below h = |J| the lowest odd state lies only about (h/J)^N above it.
 
     Example:
         >>> round(TFIM(sites=2, field=1.0).ground_energy(), 6)
@@ -38,13 +35,13 @@ class TFIM(Settings):
     """
 
     sites: int = Field(
-        ge=2, le=4096, description="number N of spins; beyond 4096 the matrices get too large"
+        ge=2, le=4096, description="number N of spins; larger matrices would not fit in memory"
     )
     field: float = Field(
         default=1.0,
         gt=0,
-        description="transverse field h; at h = 0 there are two degenerate ground states,"
-        " and the sign of h is only a rotation about z, so give |h|",
+        description="transverse field h; its sign is only a rotation about z, so give |h|, and at "
+        "h = 0 there are two degenerate ground states",
     )
     coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
 
@@ -54,17 +51,17 @@ class TFIM(Settings):
 
     def fermion_gap(self) -> float:
         """Return 2 min_k s_k, the energy of the lowest fermion: the gap to the odd sector."""
-        # Below h = |J| the smallest value is far below rounding, but the product of all is h^N.
+        # Below h = |J| the smallest value is below rounding error, but the product of all is h^N.
         others = _singular_values(self)[:-1]
         return 2 * float(np.exp(self.sites * np.log(self.field) - np.log(others).sum()))
 
     @property
     def correlation_length(self) -> float:
-        """The correlation length of the endless chain, in sites; infinite at h = |J|.
+        """The correlation length of the infinite chain, in sites; infinite at h = |J|.
 
-        Connected correlations <Z_i Z_{i+d}> - <Z_i> <Z_{i+d}> fall as exp(-d / xi) times a power of
-        d, with xi = 1 / ln(h / |J|) above h = |J| and 1 / (2 ln(|J| / h)) below it, there of the
-        state in which the symmetry is broken (Pfeuty 1970).
+        Connected correlations <Z_i Z_{i+d}> - <Z_i> <Z_{i+d}> decay as exp(-d / xi) times a power
+        of d, with xi = 1 / ln(h / |J|) above h = |J| and 1 / (2 ln(|J| / h)) below it, in the state
+        of broken symmetry (Pfeuty 1970).
         """
         ratio = abs(self.coupling) / self.field
         if ratio in (0.0, 1.0):
@@ -84,7 +81,7 @@ class TFIM(Settings):
         q = _polar_factor(self)
         matrix = np.eye(self.sites)
         for distance in range(1, self.sites):
-            # The chain is its own mirror image, so the left half of the pairs is enough.
+            # By reflection symmetry, the left half of the pairs is enough.
             left = np.arange((self.sites - distance + 1) // 2)
             rows = left[:, None] + np.arange(distance)
             values = np.linalg.det(q[rows[:, :, None], rows[:, None, :] + 1])
@@ -111,7 +108,7 @@ class TFIM(Settings):
         """Return H |vector> for amplitudes over all 2^N configurations, shape [configuration].
 
         Raises:
-            InputError: there are more than 20 sites, or the vector has another length than 2^N.
+            InputError: there are more than 20 sites, or the length of the vector is not 2^N.
         """
         _check_dense(self.sites)
         if np.shape(vector) != (2**self.sites,):
@@ -122,8 +119,8 @@ class TFIM(Settings):
     def ground_state_vector(self) -> NDArray[np.float64]:
         """Return the amplitudes of the ground state, shape [2^N], normalised, none negative.
 
-        Lanczos in the space of even parity, of dimension 2^(N-1). There the gap stays open, so
-        the near-degeneracy below h = |J| does no harm.
+        Lanczos in the space of even parity, of dimension 2^(N-1), in which the gap stays open below
+        h = |J|.
 
         Raises:
             InputError: there are more than 20 sites.
@@ -133,14 +130,14 @@ class TFIM(Settings):
 
         # A state of even parity is fixed by the configurations whose last bit is 0.
         inner = self.sites - 1
-        # In units of the larger of |J| and h: Lanczos has absolute limits, and stops far too early
-        # where all energies are small.
+        # In units of the larger of |J| and h: Lanczos has absolute tolerances, and would stop too
+        # early if all energies were small.
         scale = max(abs(self.coupling), self.field)
         field = self.field / scale
         energies = _ising_energies(self, self.sites)[: 2**inner] / scale
 
         def apply(even: NDArray[np.float64]) -> NDArray[np.float64]:
-            # X on the last site leads to the complement of another representative.
+            # X on the last site gives the complement of another representative.
             flipped = even[::-1] + sum(_flip(even, site) for site in range(inner))
             return energies * even - field * flipped
 
@@ -148,8 +145,8 @@ class TFIM(Settings):
             ground = np.linalg.eigh(np.stack([apply(row) for row in np.eye(2**inner)]))[1][:, 0]
         else:
             operator = LinearOperator((2**inner, 2**inner), matvec=apply, dtype=np.float64)
-            # The start is fixed, so that the same bits come out each time. The ground state is
-            # positive (Perron and Frobenius), so it overlaps with any positive start.
+            # A fixed start makes the result reproducible. The ground state is positive (Perron and
+            # Frobenius), so it overlaps with any positive start.
             start = 1 + generator_for(0, Stream.LANCZOS_START).random(2**inner)
             ground = eigsh(operator, k=1, which="SA", v0=start)[1][:, 0]
         ground = np.abs(ground)
@@ -158,42 +155,42 @@ class TFIM(Settings):
 
 
 def midpoint(sites: int) -> int:
-    """Return the column of site floor(N/2), counted from 1, from which C(d) is measured.
+    """Return the column of site floor(N/2) (1-based), from which C(d) is measured.
 
-    For even N the distances d = 0 .. N/2 just reach the right end, as in the paper; for odd N they
-    are d = 0 .. (N+1)/2.
+    The distances to the right end are d = 0 .. N/2 for even N, as in the paper, and 0 .. (N+1)/2
+    for odd N.
     """
     return sites // 2 - 1
 
 
 def _bidiagonal(model: TFIM) -> NDArray[np.float64]:
-    """M, with h on the diagonal and J above it."""
+    """Return M, with h on the diagonal and J above it."""
     n = model.sites
     return np.diag(np.full(n, model.field)) + np.diag(np.full(n - 1, model.coupling), 1)
 
 
 def _singular_values(model: TFIM) -> NDArray[np.float64]:
-    """The fermion energies s_k of the ground state, descending."""
+    """Return the fermion energies s_k of the ground state, descending."""
     return np.asarray(np.linalg.svd(_bidiagonal(model), compute_uv=False), np.float64)
 
 
 def _polar_factor(model: TFIM) -> NDArray[np.float64]:
-    """Q = U V^T of the even ground state."""
+    """Return Q = U V^T of the even ground state."""
     u, _, vt = np.linalg.svd(_bidiagonal(model))
-    # <prod X_i> = det Q is the sign of det M = h^N > 0. The smallest singular value may be far
-    # below rounding, and its two vectors then come with arbitrary relative sign.
+    # <prod X_i> = det Q has the sign of det M = h^N > 0. If the smallest singular value is below
+    # rounding error, the relative sign of its two vectors is arbitrary.
     if np.linalg.slogdet(u @ vt)[0] < 0:
         u[:, -1] *= -1
     return u @ vt
 
 
 def _flip(vector: NDArray[np.float64], site: int) -> NDArray[np.float64]:
-    """X on one site: the amplitudes with that bit flipped."""
+    """Apply X to one site: return the amplitudes with that bit flipped."""
     return vector.reshape(-1, 2, 2**site)[:, ::-1].reshape(-1)
 
 
 def _ising_energies(model: TFIM, sites: int) -> NDArray[np.float64]:
-    """-J sum_i Z_i Z_{i+1} of every configuration."""
+    """Return -J sum_i Z_i Z_{i+1} of every configuration."""
     index = np.arange(2**sites, dtype=np.uint32)
     # Bit i of index ^ (index >> 1) says whether bits i and i+1 differ: a domain wall.
     differ = index ^ (index >> 1)
@@ -204,6 +201,6 @@ def _ising_energies(model: TFIM, sites: int) -> NDArray[np.float64]:
 def _check_dense(sites: int) -> None:
     if sites > EXACT_SITES:
         raise InputError(
-            f"sites: a vector over all 2^N configurations is made for at most {EXACT_SITES}"
-            f" sites, found {sites}; use the free-fermion methods or the MPS"
+            f"sites: a vector over all 2^N configurations is limited to {EXACT_SITES} sites, found"
+            f" {sites}; use the free-fermion methods or the MPS"
         )

@@ -68,45 +68,39 @@ _FIGURES = {
         "size and a column for each field.",
     ),
 }
-#: Title and introduction by experiment.
-_ABOUT: Mapping[str, tuple[str, Sequence[str]]] = {
+#: Title, and the RBMs of each point, by experiment.
+_ABOUT: Mapping[str, tuple[str, str]] = {
     "study": (
         "Pruning over a grid",
-        (
-            "Each point is one restricted Boltzmann machine: trained on measured bit strings of "
-            "the transverse-field Ising chain, pruned step by step and measured at each level.",
-            "The fraction prunable is the fraction of the weights that can be removed before the "
-            "KL divergence of that RBM has doubled, interpolated between levels; where it never "
-            "doubles, that of the last level.",
-            "It therefore also depends on how well the dense RBM was trained: where its KL is far "
-            "above its floor, parameters / (2 shots), which is due to the number of shots alone, "
-            "KL doubles later. The table has the dense KL and its ratio to the floor.",
-        ),
+        "Each point is one restricted Boltzmann machine: trained on measured bit strings of the "
+        "transverse-field Ising chain, pruned step by step and measured at each level.",
     ),
     "sparse": (
         "Sparse training over a grid",
-        (
-            "Each point is one run of `psiprune sparse`: restricted Boltzmann machines that are "
-            "dense, pruned, or sparse from the start, trained on the same measured bit strings of "
-            "the transverse-field Ising chain.",
-        ),
+        "Each point is one run of `psiprune sparse`: restricted Boltzmann machines that are dense, "
+        "pruned, or sparse from the start, trained on the same measured bit strings of the "
+        "transverse-field Ising chain.",
     ),
     "ablation": (
         "Ablations over a grid",
-        (
-            "Each point is one run of `psiprune ablation`: restricted Boltzmann machines whose "
-            "pruned masks are broken step by step, and ones that must not form the clusters of the "
-            "dense RBMs.",
-        ),
+        "Each point is one run of `psiprune ablation`: restricted Boltzmann machines whose pruned "
+        "masks are broken step by step, and ones that must not form the clusters of the dense "
+        "RBMs.",
     ),
     "frontier": (
         "Error against weights over a grid",
-        (
-            "Each point is one run of `psiprune frontier`: restricted Boltzmann machines of all "
-            "sizes by every method; the table has the one with the fewest weights of each.",
-        ),
+        "Each point is one run of `psiprune frontier`: restricted Boltzmann machines of all sizes "
+        "by every method; the table has the one with the fewest weights of each.",
     ),
 }
+_ABOUT_PRUNABLE = (
+    "The fraction prunable is the fraction of the weights that can be removed before the KL "
+    "divergence of that RBM has doubled, interpolated between levels; where it never doubles, that "
+    "of the last level.",
+    "It therefore also depends on how well the dense RBM was trained: where its KL is far above "
+    "its floor, parameters / (2 shots), which is due to the number of shots alone, KL doubles "
+    "later. The table has the dense KL and its ratio to the floor.",
+)
 #: Fractions that differ less are equal up to rounding.
 _SAME = 1e-9
 
@@ -222,10 +216,10 @@ def sweep_report(
         caption = "Points that failed, with the stage and the cause"
         table = Table(caption, ["point", "settings", "cause"], rows)
         sections.append(Section("failures", "Failures", table=table))
-    title, introduction = _ABOUT[experiment]
+    title, about = _ABOUT[experiment]
     return Report(
         title=title,
-        introduction=introduction,
+        introduction=[about, *(_ABOUT_PRUNABLE if experiment == "study" else ())],
         summary=Summary(sentences),
         sections=sections,
         explorer=None,

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -37,7 +37,7 @@ from psiprune.experiments.problem import Problem, cached_shots, cached_state, ph
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import assemble, one_member, prune_dense, run_study, train_dense
-from psiprune.io.checkpoint import checkpointing
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, verify, write_bytes, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_state import reference_of
@@ -286,8 +286,8 @@ def _member(point: Point, kind: Kind, root: Path) -> Member:
 def _dense(point: Point, root: Path) -> None:
     member = _member(point, "dense", root)
     file = member.folder / "rbm.nc"
-    with checkpointing(file):
-        rbm, history = train_dense(point.settings, member, _no_callback)
+    with Checkpoints(file) as checkpoints:
+        rbm, history = train_dense(point.settings, member, _no_callback, checkpoints)
         write_dataset(member.folder / "history.nc", history, "history")
         rbm.save(file)  # last: the checkpoints are deleted once it exists
 
@@ -296,8 +296,8 @@ def _point(point: Point, root: Path) -> None:
     dense = point.stage("dense")
     make(dense, root)
     member, trained = _member(point, "point", root), dense.folder(root)
-    load = partial(load_rbm, trained / "rbm.nc")
-    levels = prune_dense(point.settings, member, load, _no_callback)
+    file = trained / "rbm.nc"
+    levels = prune_dense(point.settings, member, lambda _: load_rbm(file), _no_callback)
     piece = one_member(levels, read_dataset(trained / "history.nc", "history"))
     dataset = assemble(point.settings, [member.problem], [point.seed], [piece])
     write_dataset(member.folder / "study.nc", dataset, "study")

@@ -41,17 +41,12 @@ def warn(line: str) -> None:
 @cache
 def versions_here() -> dict[str, str]:
     """Return the versions in this process, and a digest of psiprune's source files."""
-    versions = {
+    return {
         "psiprune": version("psiprune"),
         "code of psiprune": _digest(Path(psiprune.__file__).parent),
         "Python": platform.python_version(),
+        **{library: version(library) for library in _LIBRARIES},
     }
-    for library in _LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            versions[library] = "(none)"
-    return versions
 
 
 def _digest(package: Path) -> str:

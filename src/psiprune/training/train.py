@@ -18,7 +18,7 @@ from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
-from psiprune.io.checkpoint import Checkpoint, Notes
+from psiprune.io.checkpoint import Checkpoint, Checkpoints, Notes
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.diagnostics import misses_structure, training_problems
@@ -60,6 +60,7 @@ def train(
     start: RBM | None = None,
     initial: Initial | None = None,
     watch: Callback | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> RBM:
     """Train an RBM on shots by maximum likelihood, or by an approximation of it.
 
@@ -79,6 +80,8 @@ def train(
             misses structure of the shots, and returns the likeliest.
         watch: called with the state after each epoch (for progress or a history), and once with
             the restored state of a resumed training.
+        checkpoints: where the training writes its state from time to time, and resumes from; see
+            `psiprune.io.checkpoint.Checkpoints`.
 
     Returns:
         The RBM after the last epoch. Its provenance holds the method with every field, seed, number
@@ -115,12 +118,12 @@ def train(
         start, starts = start if mask is None else start.with_mask(mask), ()
     rbm: RBM | None = None
     if start is not None:
-        rbm = fit(start, data, chosen, seed, watch)
+        rbm = fit(start, data, chosen, seed, watch, checkpoints)
     for k, name in enumerate(starts):
         begin = new_rbm(data, units, seed, name, mask)
         if k:
             _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
-        attempt = fit(begin, data, chosen, seed, watch)
+        attempt = fit(begin, data, chosen, seed, watch, checkpoints)
         rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
         if len(starts) == 1 or not misses_structure(rbm, data):
             break
@@ -135,17 +138,24 @@ def train(
 
 
 @single_blas_thread()
-def fit(start: RBM, shots: Shots, method: Method, seed: int, watch: Callback | None = None) -> RBM:
+def fit(
+    start: RBM,
+    shots: Shots,
+    method: Method,
+    seed: int,
+    watch: Callback | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> RBM:
     """Train one RBM from the weights of another, without the checks of `train`.
 
-    The training writes checkpoints inside `io.checkpoint.checkpointing`, and resumes from them.
+    With checkpoints the training writes its state from time to time, and resumes from there.
     """
     check_sites(shots, start.visible, "the RBM")
     what = f"{start.visible} x {start.hidden} RBM of {start.number_of_weights} weights, seed {seed}"
     _LOG.info("%s: training on %d shots by %s", what, len(shots), method)
     notes: Notes = watch.notes if isinstance(watch, StatefulCallback) else {}
     first = method.init(start, shots, seed)
-    with Checkpoint(partial(fingerprint, start, shots, method, seed)) as checkpoint:
+    with Checkpoint(checkpoints, partial(fingerprint, start, shots, method, seed)) as checkpoint:
         state = checkpoint.resume(first, notes)
         if state is not first:
             _LOG.info("%s: resumed after epoch %d", what, state.epoch)

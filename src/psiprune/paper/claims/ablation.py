@@ -62,15 +62,12 @@ def _gradually(datasets: Datasets, evidence: Evidence) -> Finding:
         worse.append(against.higher and against.ratio >= COMPARABLE)
         middle = np.median(lost, axis=0)
         rises, total = np.diff(middle), float(middle[-1] - middle[0])
-        largest = evidence.note(
-            f"{label}_largest_step",
-            rises.max() / total if total > 0 else np.inf,
-            "largest step of the median over shares, of the total damage",
-            source,
-        )
+        note = evidence.noting(source, prefix=f"{label}_")
+        largest = rises.max() / total if total > 0 else np.inf
+        note("largest_step", largest, "largest step of the median over shares, of the total damage")
         gradual.append(bool((rises >= -_SLACK * abs(total)).all()) and largest <= _STEP)
         for k, (share, value) in enumerate(zip(shares, middle, strict=True)):
-            evidence.note(f"{label}_{k}", value, f"median over seeds, {share:.0%} broken", source)
+            note(f"{k}", value, f"median over seeds, {share:.0%} broken")
         evidence.cases.append(
             f"{words}: {' '.join(f'{value:.2g}' for value in middle)} ({against.ratio:.2g} times, "
             f"{p_text(against.p)}; largest step {largest:.0%})"
@@ -126,11 +123,11 @@ def _reform(datasets: Datasets, evidence: Evidence) -> Finding:
     A cluster: at most 5 % of random orders of the unit's weights have a window of three adjacent
     sites as strong. Formed: 90 % of the hidden units have a cluster that shares no site with that
     of the dense RBM. Trained: KL is at most twice the dense one (median ratio). Holds if both in
-    both phases; in part if formed in both, or formed and trained in one. From 12 sites on.
+    both phases; in part if formed in both, or formed and trained in one. For N >= 12 only.
     """
     check_clusters(datasets["ablation"])
     formed, trained = [], []
-    both, source = ("ablation/found", "ablation/overlap"), "ablation/forbidden_kl"
+    source = "ablation/forbidden_kl"
     for name, here in phases(datasets, "ablation", FEW, "forbidden_kl"):
         evidence.count_seeds(here)
         clusters, apart = _moved(here, "forbidden")
@@ -142,10 +139,10 @@ def _reform(datasets: Datasets, evidence: Evidence) -> Finding:
         shown = evidence.band(f"{name}_kl", kl, "over seeds, forbidden", source)
         how = "units of all seeds, forbidden"
         units = evidence.note(f"{name}_units", elsewhere.size, how, "ablation/found")
-        how = "units of the share elsewhere"
-        count = evidence.note(f"{name}_elsewhere_count", elsewhere.sum(), how, *both)
+        note = evidence.noting("ablation/found", "ablation/overlap", prefix=f"{name}_")
+        count = note("elsewhere_count", elsewhere.sum(), "units of the share elsewhere")
         how = "share of units with a cluster that shares no site with the dense one, forbidden"
-        share = evidence.note(f"{name}_elsewhere", elsewhere.mean(), how, *both)
+        share = note("elsewhere", elsewhere.mean(), how)
         formed.append(share >= _ELSEWHERE)
         trained.append(against.ratio <= COMPARABLE)
         evidence.cases.append(
@@ -163,27 +160,23 @@ def _reform(datasets: Datasets, evidence: Evidence) -> Finding:
 def _not_fixed(datasets: Datasets, evidence: Evidence) -> Finding:
     """Where clusters form is not fully determined by the initial weights.
 
-    In the control a unit may not use as many positions beside its cluster. Holds if at least 5 % of
-    its clusters nevertheless share no site with those of the dense RBM from the same initial
-    weights, in both phases; in part if in one. Where clusters were forbidden they could not stay,
-    which is no evidence about the initial weights. From 12 sites on.
+    In the control a unit is forbidden as many positions outside its cluster. Holds if at least
+    5 % of its clusters nevertheless share no site with those of the dense RBM from the same
+    initial weights, in both phases; in part if in one. Where clusters were forbidden they could
+    not stay, which is no evidence about the initial weights. For N >= 12 only.
     """
     check_clusters(datasets["ablation"])
     tests = []
     for name, here in phases(datasets, "ablation", FEW, "forbidden_kl"):
         evidence.count_seeds(here)
+        note = evidence.noting("ablation/found", "ablation/overlap", prefix=f"{name}_")
         before, _ = _moved(here, "dense")
         shares = {}
         for model in ("forbidden", "control"):
             clusters, apart = _moved(here, model)
             moved = apart[clusters & before]
-            shares[model] = evidence.note(
-                f"{name}_{model}",
-                moved.mean() if moved.size else 0.0,
-                f"share of clusters that share no site with the dense one, {model}",
-                "ablation/found",
-                "ablation/overlap",
-            )
+            how = f"share of clusters that share no site with the dense one, {model}"
+            shares[model] = note(model, moved.mean() if moved.size else 0.0, how)
         # Forbidden clusters cannot stay: only the control shows that they need not.
         tests.append(shares["control"] >= _MOVED)
         evidence.cases.append(

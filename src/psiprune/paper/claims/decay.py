@@ -88,27 +88,17 @@ def _to_exponential(datasets: Datasets, evidence: Evidence) -> Finding:
             continue
         before, after = delta[known, 0], late[known]
         evidence.count_seeds(before)
-        name, at = "decay/delta_aic", f"size {size:g}, at the QCP"
+        note = evidence.noting("decay/delta_aic", suffix=f"_{size:g}")
+        at = f"size {size:g}, at the QCP"
         end = "median of the last three levels that can be connected"
-        algebraic, exponential, dense, pruned, exact = (
-            evidence.note(f"{label}_{size:g}", value, how, source)
-            for label, value, how, source in (
-                (
-                    "algebraic",
-                    np.mean(before < -_CONCLUSIVE),
-                    f"share of seeds, {at}, level 0 below -2",
-                    name,
-                ),
-                (
-                    "exponential",
-                    np.mean(after > _CONCLUSIVE),
-                    f"share of seeds, {at}, {end} above 2",
-                    name,
-                ),
-                ("dense", np.median(before), f"median over seeds, {at}, level 0", name),
-                ("late", np.median(after), f"median over seeds, {at}, of the {end}", name),
-                ("exact", study["delta_aic_reference"], f"size {size:g}", f"{name}_reference"),
-            )
+        how = f"share of seeds, {at}, level 0 below -2"
+        algebraic = note("algebraic", np.mean(before < -_CONCLUSIVE), how)
+        how = f"share of seeds, {at}, {end} above 2"
+        exponential = note("exponential", np.mean(after > _CONCLUSIVE), how)
+        dense = note("dense", np.median(before), f"median over seeds, {at}, level 0")
+        pruned = note("late", np.median(after), f"median over seeds, {at}, of the {end}")
+        exact = evidence.note(
+            f"exact_{size:g}", study["delta_aic_reference"], at, "decay/delta_aic_reference"
         )
         tests.append(algebraic >= _MOST and exponential >= _MOST)
         basis = "samples" if float(study["sampled"]) else "sums over all states"

@@ -36,6 +36,12 @@ class Evidence:
         self.numbers[name] = Number(number, significant(number), how, variables)
         return number
 
+    def noting(
+        self, *variables: str, prefix: str = "", suffix: str = ""
+    ) -> Callable[[str, SupportsFloat, str], float]:
+        """Return a `note(name, value, how)` for numbers computed from the same variables."""
+        return lambda name, value, how: self.note(f"{prefix}{name}{suffix}", value, how, *variables)
+
     def band(
         self, name: str, values: ArrayLike, of: str, *variables: str, form: str = ".2g"
     ) -> str:

@@ -110,12 +110,9 @@ def _one_peak(datasets: Datasets, evidence: Evidence) -> Finding:
     both = (f"study/{name}", f"study/{name}_error")
     how = "share of seeds whose highest symmetrised value is above that at m = 0 by 2.576 errors, "
     begins = evidence.note("two_peaks_dense", two_peaked(dense).mean(), how + "level 0", *both)
-    ends = evidence.note(
-        "one_peak_last",
-        np.mean(~two_peaked(last) & (last.place <= 2 / here.attrs["sites"])),
-        "share of the others at the last level",
-        *both,
-    )
+    single_at_0 = ~two_peaked(last) & (last.place <= 2 / here.attrs["sites"])
+    how = "share of the others at the last level"
+    ends = evidence.note("one_peak_last", single_at_0.mean(), how, *both)
     how = "median of Spearman's correlation of P(m = 0) and level"
     steady = evidence.note("rise_at_zero", np.median(_rises(here, p, error)), how, both[0])
     how = "first fraction pruned from which on most seeds do not have two peaks"

@@ -222,31 +222,21 @@ def _energy_accurate(datasets: Datasets, evidence: Evidence) -> Finding:
     # The last such level shows the strongest deviations that occur with an accurate energy.
     level = int(np.flatnonzero(accurate)[-1]) if accurate.any() else 0
     how = f"median over seeds at level {level}"
-    at_level = [
-        evidence.note("energy", energy_off[level], how, f"study/{energy}"),
-        evidence.note("order", order_off[level], how, f"study/{order}"),
-        evidence.note(
-            "correlation",
-            correlation_off[level],
-            f"{how} of its root over that of the mean of C(d)^2",
-            f"study/{mse}",
-            "study/correlation_reference",
-        ),
-    ]
-    pruned = evidence.note(
-        "level",
-        fractions(here)[level],
-        "last level with an energy within 1 %, else 0",
-        f"study/{energy}",
-        "study/fraction_pruned",
+    evidence.note("energy", energy_off[level], how, f"study/{energy}")
+    evidence.note("order", order_off[level], how, f"study/{order}")
+    note = evidence.noting(f"study/{mse}", "study/correlation_reference")
+    note(
+        "correlation", correlation_off[level], f"{how} of its root over that of the mean of C(d)^2"
     )
+    note = evidence.noting(f"study/{energy}", "study/fraction_pruned")
+    pruned = note("level", fractions(here)[level], "last level with an energy within 1 %, else 0")
     which = "last level with an energy within 1 %" if accurate.any() else "dense; at no level 1 %"
     tests = [bool((accurate & (off >= _STRONG)).any()) for off in (order_off, correlation_off)]
     return evidence.finding(
         verdict_of(tests),
-        f"At {pruned:.0%} pruned ({which}) the energy is off by {at_level[0]:.2%}, <|m|> by "
-        f"{at_level[1]:.1%} and C(d) by {at_level[2]:.1%} (exact, medians of {evidence.seeds} "
-        "seeds).",
+        f"At {pruned:.0%} pruned ({which}) the energy is off by {energy_off[level]:.2%}, <|m|> by "
+        f"{order_off[level]:.1%} and C(d) by {correlation_off[level]:.1%} (exact, medians of "
+        f"{evidence.seeds} seeds).",
     )
 
 
@@ -324,15 +314,11 @@ def _by_stage(datasets: Datasets, evidence: Evidence) -> Finding:
             middle = part.median("seed").values
             spread.append(_apart(part[:, int(middle.argmax())], part[:, int(middle.argmin())]))
         largest = max(stages, key=lambda measure: stages[measure])
-        between_stages = evidence.note(
-            f"{name}_stages",
-            stages[largest],
-            "largest median over seeds of the difference between training and pruning, 0 where it "
-            "is not significant",
-            _RANKS,
-        )
-        how = "median over seeds of the largest less the smallest, 0 where it is not significant"
-        between_measures = evidence.note(f"{name}_measures", max(spread), how, _RANKS)
+        note, clear = evidence.noting(_RANKS, prefix=f"{name}_"), "0 where it is not significant"
+        how = "largest median over seeds of the difference between training and pruning"
+        between_stages = note("stages", stages[largest], f"{how}, {clear}")
+        how = "median over seeds of the largest less the smallest"
+        between_measures = note("measures", max(spread), f"{how}, {clear}")
         tests += [between_stages >= _DIFFERENT, between_measures >= _DIFFERENT]
         evidence.cases.append(
             f"{name}: up to {between_stages:.2f} between stages ({_title(largest)}), up to "

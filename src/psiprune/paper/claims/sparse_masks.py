@@ -79,20 +79,16 @@ def _start_matters(datasets: Datasets, evidence: Evidence) -> Finding:
         factors, far = {}, {}
         pairs = _pairs(datasets, ratio)
         evidence.count_seeds(pairs["start"])
+        note = evidence.noting("sparse/kl", prefix=f"{name}_")
         for kind, how in _COMPARED.items():
-            factors[kind] = evidence.note(
-                f"{name}_{kind}",
+            factor, share = (
                 np.exp(np.median(pairs[kind])),
-                f"median of the larger KL over the smaller, {how}",
-                "sparse/kl",
-            )
-            share, how = (
                 np.mean(pairs[kind] > np.log(COMPARABLE)),
-                f"share of more than twice, {how}",
             )
-            far[kind] = evidence.note(f"{name}_{kind}_far", share, how, "sparse/kl")
+            factors[kind] = note(kind, factor, f"median of the larger KL over the smaller, {how}")
+            far[kind] = note(f"{kind}_far", share, f"share of more than twice, {how}")
         how = "one-sided signed-rank test of the logarithms, start against dense"
-        p = evidence.note(f"{name}_p", p_above(pairs["start"], pairs["dense"]), how, "sparse/kl")
+        p = note("p", p_above(pairs["start"], pairs["dense"]), how)
         # One phase suffices, so there are two chances.
         clear = p <= ALPHA / len(PHASES)
         strongly.append(clear and far["start"] >= _SOME)

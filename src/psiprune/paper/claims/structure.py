@@ -105,10 +105,9 @@ def _where(datasets: Datasets, evidence: Evidence) -> Finding:
     if never:
         evidence.note("never", never, "RBMs never disconnected", source)
         evidence.cases.append(f"{never} never")
-    share = evidence.note(
-        "at_18", (first == _STEP).mean(), "share of RBMs first disconnected at level 18", source
-    )
-    evidence.note("median", np.median(first), "median of the first disconnected level", source)
+    note = evidence.noting(source)
+    share = note("at_18", (first == _STEP).mean(), "share of RBMs first disconnected at level 18")
+    note("median", np.median(first), "median of the first disconnected level")
     return evidence.finding(
         graded(share, _NEARLY_ALL, _MOST),
         f"Of {len(parts)} RBMs in all phases the graph first is disconnected: "
@@ -185,7 +184,7 @@ def _one_cluster(datasets: Datasets, evidence: Evidence) -> Finding:
     units that have one (chance alone leaves 95 %). Three: of windows of 1 to 6 sites, that of three
     divides |W| best into large and small, in half of the units. Holds if all three are so in both
     phases; in part if half of the units have a cluster in both, and it is one in both or three in
-    both. From 12 sites on.
+    both. For N >= 12 only.
     """
     ablation = datasets["ablation"]
     check_clusters(ablation)
@@ -194,10 +193,6 @@ def _one_cluster(datasets: Datasets, evidence: Evidence) -> Finding:
     evidence.count_seeds(ablation)
     each, half, one, three = [], [], [], []
     for name, ratio in PHASES.items():
-
-        def note(label: str, value: float, how: str, *variables: str, name: str = name) -> float:
-            return evidence.note(f"{name}_{label}", value, how, *variables)
-
         order = ("seed", "hidden")
         dense = phase(datasets, "ablation", ratio).sel(model="dense")
         shape = phase(datasets, "clusters", ratio)
@@ -205,29 +200,22 @@ def _one_cluster(datasets: Datasets, evidence: Evidence) -> Finding:
         of_unit = dense["share_of_unit"].transpose(*order).values[found]
         width = shape["best_width"].transpose(*order).values
         alone = (shape["second_p_value"].transpose(*order).values > threshold)[found]
-        share = note("found", found.mean(), "share of units, dense", "ablation/found")
-        count = note("found_count", found.sum(), "units with a cluster, dense", "ablation/found")
-        units = note("units", found.size, "units of all seeds", "ablation/found")
+        note = evidence.noting("ablation/found", prefix=f"{name}_")
+        share = note("found", found.mean(), "share of units, dense")
+        count = note("found_count", found.sum(), "units with a cluster, dense")
+        units = note("units", found.size, "units of all seeds")
+        note = evidence.noting("ablation/share_of_unit", "ablation/found", prefix=f"{name}_")
+        middle = np.median(of_unit) if found.any() else 0.0
+        middle = note("share", middle, "median over the clusters, dense")
+        note = evidence.noting("clusters/second_p_value", "ablation/found", prefix=f"{name}_")
+        how = f"share of the units with a cluster whose second one has p > {threshold:g}"
+        single = note("one", alone.mean() if found.any() else 0.0, how)
+        note = evidence.noting("clusters/best_width", prefix=f"{name}_")
+        wide = note("three", np.mean(width == _WIDTH), "share of units whose best width is 3")
         widths = []
         for w, n in zip(*np.unique(width, return_counts=True), strict=True):
-            how = f"units of all seeds whose best width is {w}"
-            widths.append(f"{note(f'width_{w}', n, how, 'clusters/best_width'):g} have {w}")
-        middle = note(
-            "share",
-            np.median(of_unit) if found.any() else 0.0,
-            "median over the clusters, dense",
-            "ablation/share_of_unit",
-            "ablation/found",
-        )
-        single = note(
-            "one",
-            alone.mean() if found.any() else 0.0,
-            f"share of the units with a cluster whose second one has p > {threshold:g}",
-            "clusters/second_p_value",
-            "ablation/found",
-        )
-        how = "share of units whose best width is 3"
-        wide = note("three", np.mean(width == _WIDTH), how, "clusters/best_width")
+            note(f"width_{w}", n, f"units of all seeds whose best width is {w}")
+            widths.append(f"{n} have {w}")
         each.append(share >= _EACH and middle > _MOST)
         half.append(share >= _MOST)
         one.append(single >= _NEARLY_ALL)

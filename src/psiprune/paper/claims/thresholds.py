@@ -115,14 +115,11 @@ def _phases_differ(datasets: Datasets, evidence: Evidence) -> Finding:
             form=".0%",
         )
         texts.append(f"{shown} at the {name}")
+    note = evidence.noting("study/kl")
     p = contrast(doubled["PM"], doubled["QCP"]).p
-    evidence.note("p", p, "two-sided signed-rank test of PM against QCP", "study/kl")
-    apart = evidence.note(
-        "apart",
-        np.median(doubled["PM"] - doubled["QCP"]),
-        "median over seeds of PM less QCP",
-        "study/kl",
-    )
+    note("p", p, "two-sided signed-rank test of PM against QCP")
+    difference = np.median(doubled["PM"] - doubled["QCP"])
+    apart = note("apart", difference, "median over seeds of PM less QCP")
     verdict = FAILS
     if p <= ALPHA and apart > 0:
         verdict = HOLDS if apart >= _APART else IN_PART

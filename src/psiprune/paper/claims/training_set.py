@@ -42,6 +42,7 @@ _EPOCHS, _ENTRIES = 500, 3
 #: Steps of Table I.
 _STEPS = 18
 _P = "magnetization_distribution"
+_ABS_M_NAMES = ("abs_magnetization_data", "abs_magnetization_reference")
 
 
 def _of_data(datasets: Datasets, name: str) -> np.ndarray:
@@ -59,10 +60,7 @@ def _abs_m(datasets: Datasets, evidence: Evidence) -> Finding:
     require_paper_sizes(datasets["study"])
     data, exact = (
         evidence.note(label, _of_data(datasets, name), "at the QCP", f"study/{name}")
-        for label, name in (
-            ("data", "abs_magnetization_data"),
-            ("exact", "abs_magnetization_reference"),
-        )
+        for label, name in zip(("data", "exact"), _ABS_M_NAMES, strict=True)
     )
     return evidence.finding(
         HOLDS if round(data, 1) == _ABS_M else FAILS,
@@ -110,31 +108,23 @@ def _peaks(datasets: Datasets, evidence: Evidence) -> Finding:
     critical = float(norm.isf(ALPHA / (len(m) - 1)))
     double = top > 0 and _higher(both, m, top, 0, shots) > critical
 
-    name = f"study/{_P}_data"
-    names = (name, "symmetry/shots")
-    note = evidence.note
-    note("shots", shots, "at the QCP", "symmetry/shots")
-    paper_place = note("paper_place", m[paper], "the |m| nearest to 0.75", name)
-    place = note("place", m[top], "|m| of the highest P(m) + P(-m)", name)
-    highest = note("highest", height[top], "half of the highest P(m) + P(-m)", name)
-    at_paper = note("at_paper", height[paper], "the same at the |m| nearest to 0.75", name)
-    centre = note("centre", height[0], "P(m) nearest to m = 0", name)
-    elsewhere = note(
-        "elsewhere",
-        _higher(both, m, top, paper, shots) if top != paper else 0.0,
-        "highest less that nearest to 0.75, in standard errors",
-        *names,
-    )
-    note("limit", critical, "critical value in standard errors: p = 0.05 / (N / 2)", *names)
-    exact_place = note(
-        "exact",
-        abs(1 - 2 * exact.argmax() / sites),
-        "|m| of the highest P(m)",
-        f"study/{_P}_reference",
-    )
+    evidence.note("shots", shots, "at the QCP", "symmetry/shots")
+    note = evidence.noting(f"study/{_P}_data")
+    paper_place = note("paper_place", m[paper], "the |m| nearest to 0.75")
+    place = note("place", m[top], "|m| of the highest P(m) + P(-m)")
+    highest = note("highest", height[top], "half of the highest P(m) + P(-m)")
+    at_paper = note("at_paper", height[paper], "the same at the |m| nearest to 0.75")
+    centre = note("centre", height[0], "P(m) nearest to m = 0")
     found, mean = _asymmetry(data, shots)
-    asymmetry = note("asymmetry", found, "half of the sum of |P(m) - P(-m)|", name)
-    expected = note("expected_asymmetry", mean, "its mean under exact symmetry", *names)
+    asymmetry = note("asymmetry", found, "half of the sum of |P(m) - P(-m)|")
+    note = evidence.noting(f"study/{_P}_data", "symmetry/shots")
+    expected = note("expected_asymmetry", mean, "its mean under exact symmetry")
+    difference = _higher(both, m, top, paper, shots) if top != paper else 0.0
+    how = "highest less that nearest to 0.75, in standard errors"
+    elsewhere = note("elsewhere", difference, how)
+    note("limit", critical, "critical value in standard errors: p = 0.05 / (N / 2)")
+    place_of, source = abs(1 - 2 * exact.argmax() / sites), f"study/{_P}_reference"
+    exact_place = evidence.note("exact", place_of, "|m| of the highest P(m)", source)
     return evidence.finding(
         verdict_on(asymmetry <= _CLOSE_P and double, [elsewhere <= critical]),
         f"P(m) of the training set ({shots:g} shots), both signs together, is highest at "

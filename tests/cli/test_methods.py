@@ -1,0 +1,196 @@
+"""Training methods on the command line: options, files, what is printed, and warnings."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from psiprune.experiments.settings import StudySettings
+from psiprune.io.run import open_run
+from psiprune.training.method import Method
+
+KINDS: dict[str, Method] = {
+    "cd": pp.CD(epochs=2, steps=1, batch_size=50, momentum=0.5),
+    "pcd": pp.PCD(epochs=2, steps=1, batch_size=50),
+    "natural": pp.NaturalGradient(epochs=2, steps=1, chains=60),
+    "exact": pp.ExactNaturalGradient(epochs=2, weight_decay=1e-4),
+}
+
+
+def options_of(method: Method, prefix: str = "") -> list[str]:
+    """The method with every field as options."""
+    return [f"--{prefix}{k.replace('_', '-')}={v}" for k, v in method.model_dump().items()]
+
+
+def numbers(outcome: tiny.Outcome) -> dict[str, Any]:
+    assert outcome.status == 0, outcome
+    found = json.loads(outcome.out)
+    assert isinstance(found, dict)
+    return found
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> StudySettings:
+    """The settings with which `psiprune study` would run."""
+    seen: list[StudySettings] = []
+
+    def stop(settings: StudySettings, _: Path) -> None:
+        seen.append(settings)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr("psiprune.experiments.study.run_study", stop)
+    assert tiny.refusal(tiny.call("study", *arguments), status=1) == "enough"
+    return seen[0]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_train_by_each_method(stages: Path, tmp_path: Path, name: str) -> None:
+    method, shots = KINDS[name], stages / "shots.nc"
+    command = ("train", shots, "--hidden=2", "--seed=3", *options_of(method))
+    found = numbers(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))
+    expected = pp.train(pp.read_shots(shots), hidden=2, seed=3, method=method)
+    made = pp.load_rbm(tmp_path / "a.nc")
+    np.testing.assert_array_equal(made.weights, expected.weights)
+    assert dict(made.provenance) == dict(expected.provenance)
+    assert found["method"] == method.model_dump()
+    assert found["initial"] == expected.provenance["initial"]
+    text = tiny.call(*command, "--out", tmp_path / "b.nc").out
+    assert f"method: {method}, initial weights: {found['initial']}" in text.splitlines()
+
+
+def test_prune_and_rewire_name_the_method_of_fine_tuning(stages: Path, tmp_path: Path) -> None:
+    method = pp.ExactNaturalGradient(epochs=2)
+    files = (stages / "rbm.nc", stages / "shots.nc", *options_of(method, "fine-tune."))
+    found = numbers(tiny.call("prune", *files, "--levels=2", "-o", tmp_path / "a", "--json"))
+    assert found["fine_tune"] == method.model_dump()
+    text = tiny.call("prune", *files, "--levels=2", "-o", tmp_path / "b").out
+    assert f"fine-tuning: {method}" in text.splitlines()
+    files = (tmp_path / "a/level-02.nc", stages / "shots.nc", *options_of(method, "fine-tune."))
+    found = numbers(tiny.call("rewire", *files, "--rounds=1", "-o", tmp_path / "c", "--json"))
+    assert found["fine_tune"] == method.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("options", "facts"),
+    [
+        ("train --method exact --steps 10", ("steps: ", "'exact'", "epochs, weight_decay")),
+        ("train --method cd --chains 10", ("chains: ", "'cd'", "batch_size, steps, learning_rate")),
+        ("train --steps 10", ("steps: ", "by size", "epochs", "natural, pcd, cd")),
+        ("study --train.method exact --train.momentum 0.5", ("train.momentum: ", "'exact'")),
+        ("study --train.chains 5", ("train.chains: ", "'cd'", "natural has it")),
+        ("study --fine-tune.method natural --fine-tune.batch-size 5", ("fine_tune.batch_size: ",)),
+        ("study --train.method sgd", ("train.method: ", "'sgd'", "auto, exact, natural, pcd, cd")),
+        ("study --sites 60 --train.method exact", ("train.method: ", "18 units", "60 visible")),
+        ("frontier --paper-train.chains 5", ("paper_train.chains: ", "'cd'")),
+        ("reconstruct --train.method exact --train.learning-rate 0.1", ("train.learning_rate: ",)),
+        ("prune --fine-tune.method exact --fine-tune.momentum 0.1", ("momentum: ", "'exact'")),
+        ("rewire --fine-tune.method exact --fine-tune.chains 9", ("chains: ", "'exact'")),
+    ],
+)
+def test_an_option_that_the_method_does_not_have_is_refused(
+    stages: Path, tmp_path: Path, options: str, facts: tuple[str, ...]
+) -> None:
+    command, *rest = options.split()
+    files = {
+        "train": [stages / "shots.nc"],
+        "reconstruct": [stages / "shots.nc"],
+        "prune": [stages / "rbm.nc", stages / "shots.nc"],
+        "rewire": [tmp_path / "sparse.nc", stages / "shots.nc"],
+    }
+    if command == "rewire":
+        rbm = pp.load_rbm(stages / "rbm.nc")
+        mask = rbm.mask.copy()
+        mask[0, 0] = False
+        rbm.with_mask(mask).save(tmp_path / "sparse.nc")
+    line = tiny.refusal(
+        tiny.call(command, *files.get(command, []), *rest, "--out", tmp_path / "new")
+    )
+    assert line.startswith(facts[0])
+    for fact in facts:
+        assert fact in line
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_option_that_no_method_has_is_refused(stages: Path, tmp_path: Path) -> None:
+    line = tiny.refusal(
+        tiny.call("train", stages / "shots.nc", "--learning-rat=1", "-o", tmp_path / "a.nc")
+    )
+    assert "--learning-rat" in line
+
+
+# ---- configuration files
+
+
+def test_tables_and_names_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mine.toml"
+    for text, options, train in (
+        ("train = 'exact'\n", (), pp.ExactNaturalGradient()),
+        ("train = 'exact'\n", ("--train.epochs=9",), pp.ExactNaturalGradient(epochs=9)),
+        ("train = 'exact'\n", ("--train.method=cd",), pp.CD()),
+        ("[train]\nmethod = 'pcd'\nsteps = 2\n", (), pp.PCD(steps=2)),
+        ("[train]\nmethod = 'pcd'\nsteps = 2\n", ("--train.epochs=9",), pp.PCD(steps=2, epochs=9)),
+        (
+            "[train]\nmethod = 'pcd'\nsteps = 2\n",
+            ("--train.method=pcd", "--train.epochs=9"),
+            pp.PCD(steps=2, epochs=9),
+        ),
+        ("[train]\nmethod = 'pcd'\nsteps = 2\n", ("--train.method=natural",), pp.NaturalGradient()),
+        ("[train]\nmethod = 'auto'\n", ("--train.epochs=9",), pp.ExactNaturalGradient(epochs=9)),
+        ("sites = 50\n[train]\nmethod = 'auto'\n", (), pp.NaturalGradient()),
+        ("[train]\nsteps = 2\n", (), pp.CD(steps=2)),
+    ):
+        file.write_text(text)
+        found = chosen(monkeypatch, "--config", file, *options)
+        assert found.for_size().train == train, (text, options)
+
+
+def test_the_config_of_a_run_can_be_given_another_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = StudySettings(train=pp.CD(epochs=3, momentum=0.5), fine_tune=pp.PCD(epochs=2))
+    with open_run(tmp_path / "run", settings) as folder:
+        config = folder / "config.toml"
+    table = tomllib.loads(config.read_text())
+    assert table["train"] == settings.train.model_dump()
+    assert table["fine_tune"] == settings.fine_tune.model_dump()
+    assert chosen(monkeypatch, "--config", config) == settings
+    found = chosen(monkeypatch, "--config", config, "--train.method=exact", "--train.epochs=7")
+    assert found.train == pp.ExactNaturalGradient(epochs=7)
+    assert found.fine_tune == settings.fine_tune
+    found = chosen(monkeypatch, "--config", config, "--fine-tune.method=exact")
+    assert found.fine_tune == pp.ExactNaturalGradient.for_fine_tuning()
+
+
+def test_train_reads_its_method_from_a_file(stages: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("method = 'natural'\nchains = 60\nepochs = 2\nsteps = 1\n")
+    command = ("train", stages / "shots.nc", "--config", file, "--hidden=2", "--json")
+    found = numbers(tiny.call(*command, "-o", tmp_path / "a.nc"))
+    assert found["method"] == pp.NaturalGradient(chains=60, epochs=2, steps=1).model_dump()
+    found = numbers(tiny.call(*command, "--method=exact", "--epochs=1", "-o", tmp_path / "b.nc"))
+    assert found["method"] == pp.ExactNaturalGradient(epochs=1).model_dump()
+
+
+# ---- warnings
+
+
+def test_a_bad_training_is_warned_of_on_stderr_and_in_json(tmp_path: Path) -> None:
+    bits = np.repeat([[0] * 6, [1] * 6], 500, axis=0).astype(np.uint8)
+    shots = pp.Shots(bits).save(tmp_path / "ghz.nc")
+    command = ("train", shots, "--method=cd", "--epochs=5", "--json")
+    bad = tiny.call(*command, "--out", tmp_path / "bad.nc")
+    found = numbers(bad)
+    lines = bad.err.splitlines()
+    assert [f"psiprune: warning: {text}" for text in found["training_warnings"]] == lines
+    assert any("worse than a symmetric pair of product models" in line for line in lines)
+    # The exit status is 0 and the file is written: the warning is advice.
+    assert (tmp_path / "bad.nc").exists()
+    good = tiny.call("train", shots, "--json", "--out", tmp_path / "good.nc")
+    assert numbers(good)["training_warnings"] == []
+    assert good.err == ""
