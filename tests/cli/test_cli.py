@@ -148,11 +148,13 @@ def test_a_mask_made_by_numpy_is_read(stages: Path, tmp_path: Path) -> None:
 def test_train_keeps_early_epochs(stages: Path, tmp_path: Path) -> None:
     early = {0: initial_rbm(4, 3, seed=2)}
 
-    def watch(state: TrainingProgress) -> None:
+    def callback(state: TrainingProgress) -> None:
         early[state.epoch] = state.rbm
 
     data = pp.read_shots(stages / "shots.nc")
-    dense = pp.train(data, hidden=3, seed=2, watch=watch, method=pp.CD(epochs=3, batch_size=50))
+    dense = pp.train(
+        data, hidden=3, seed=2, callback=callback, method=pp.CD(epochs=3, batch_size=50)
+    )
     command = ("train", stages / "shots.nc", "--hidden=3", "--seed=2", "--epochs=3")
     options = (
         "--method=cd",

@@ -35,9 +35,10 @@ def test_a_symmetric_state_has_the_spread_of_counting_and_a_biased_one_has_not()
     error = float(found["ratio_spread"]) / np.sqrt(50)
     assert abs(float(found["ratio"]) - 1) < 5 * error
     assert 0.7 < float(found["ratio_spread"] / found["expected_spread"]) < 1.4
-    biased = bits & (np.random.default_rng(0).random(bits.shape) < 0.8)
+    # Eight seeds give 5.4 to 5.9.
+    biased = bits & (np.random.default_rng(0).random(bits.shape) < 0.7)
     found = partner_ratios(biased, [50]).isel(most=0)
-    assert float(found["ratio"]) > 2
+    assert float(found["ratio"]) > 4
 
 
 def test_what_symmetric_shots_would_show_by_hand() -> None:
@@ -58,7 +59,10 @@ def test_smaller_pairs_change_nothing() -> None:
 
 
 def test_chance_and_choice_are_not_taken_for_asymmetry() -> None:
-    """Of 40 sets of symmetric shots p <= 0.05 in at most 7, by P < 0.001; of biased ones in all."""
+    """Of 40 symmetric sets p <= 0.05 in at most 7, by P < 0.001; of biased ones in 30 or more.
+
+    The power for one biased set is 0.94, so that fewer than 30 have P < 1e-4.
+    """
     rng = np.random.default_rng(4)
     low = {"symmetric": 0, "biased": 0}
     for _ in range(40):
@@ -72,7 +76,7 @@ def test_chance_and_choice_are_not_taken_for_asymmetry() -> None:
         biased = np.where(rng.random((400, 1)) < 0.7, bits, 1 - bits).astype(np.uint8)
         low["biased"] += float(partner_ratios(biased, [4]).isel(most=0)["ratio_p"]) <= 0.05
     assert low["symmetric"] <= 7
-    assert low["biased"] == 40
+    assert low["biased"] >= 30
 
 
 def test_more_sites_than_a_word_has_bits() -> None:

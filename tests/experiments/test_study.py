@@ -311,10 +311,10 @@ def test_rewinding(epoch: int, tmp_path: Path) -> None:
     early = {0: initial_rbm(4, 3, seed=0)}
     training = pp.CD(epochs=3, batch_size=50)
 
-    def watch(state: TrainingProgress) -> None:
+    def callback(state: TrainingProgress) -> None:
         early[state.epoch] = state.rbm
 
-    dense = pp.train(shots, hidden=3, seed=0, watch=watch, method=training)
+    dense = pp.train(shots, hidden=3, seed=0, callback=callback, method=training)
     levels = pp.prune(
         dense, shots, fraction=0.3, levels=3, rewind=early[epoch], seed=0, fine_tune=training
     )

@@ -52,11 +52,17 @@ def shots() -> pp.Shots:
 
 
 def learn(
-    result: Path, watch: Callable[[TrainingProgress], None] | None = None, **changes: Any
+    result: Path, callback: Callable[[TrainingProgress], None] | None = None, **changes: Any
 ) -> RBM:
     """Train and write the result."""
     with Checkpoints(result) as checkpoints:
-        values = {"hidden": 3, "seed": 1, "watch": watch, "method": pp.CD(epochs=EPOCHS), **changes}
+        values = {
+            "hidden": 3,
+            "seed": 1,
+            "callback": callback,
+            "method": pp.CD(epochs=EPOCHS),
+            **changes,
+        }
         rbm = train(shots(), **values, checkpoints=checkpoints)
         rbm.save(result)
     return rbm
@@ -138,7 +144,9 @@ def test_what_ended_is_not_trained_again(tmp_path: Path, method: str) -> None:
                 "method": METHODS[method],
                 "checkpoints": checkpoints,
             }
-            first = train(shots(), seed=1, watch=lambda state: seen.append(state.epoch), **values)
+            first = train(
+                shots(), seed=1, callback=lambda state: seen.append(state.epoch), **values
+            )
             second = train(shots(), seed=2, **values)
             if not seen or seen[-1] > 0:
                 seen.append(-1)
@@ -220,12 +228,12 @@ def test_it_is_written_by_the_clock(tmp_path: Path, clock: Iterator[list[float]]
     now = next(clock)
     kept: list[int | None] = []
 
-    def watch(state: TrainingProgress) -> None:
+    def callback(state: TrainingProgress) -> None:
         file = checkpoint_of(tmp_path)
         kept.append(int(read_dataset(file).attrs["epoch"]) if file.exists() else None)
         now[0] += 4.0  # seconds an epoch
 
-    learn(tmp_path / "rbm.nc", watch)
+    learn(tmp_path / "rbm.nc", callback)
     # After the third epoch 12 s have passed, and 24 s after the sixth.
     assert kept == [None, None, None, 3, 3, 3, 6, 6, 6]
 
@@ -240,10 +248,10 @@ def test_cheap_trainings_write_nothing(
 
     monkeypatch.setattr(checkpoint, "write_dataset", refuse)
 
-    def watch(_: TrainingProgress) -> None:
+    def callback(_: TrainingProgress) -> None:
         now[0] += 0.2
 
-    learn(tmp_path / "rbm.nc", watch)
+    learn(tmp_path / "rbm.nc", callback)
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "other.nc", until(3))
     assert tiny.names(tmp_path) == {"rbm.nc"}

@@ -43,12 +43,12 @@ def interrupted(
     """The epochs that trainings go through, broken once after one; and how to go on unbroken."""
     seen: list[int] = []
 
-    def watch(state: TrainingProgress) -> None:
+    def callback(state: TrainingProgress) -> None:
         seen.append(state.epoch)
         if state.epoch == epoch:
             raise OSError("the machine is gone")
 
-    monkeypatch.setattr(tasks, "_no_callback", watch)
+    monkeypatch.setattr(tasks, "_no_callback", callback)
     return seen, lambda: monkeypatch.setattr(tasks, "_no_callback", lambda s: seen.append(s.epoch))
 
 

@@ -48,7 +48,7 @@ def test_the_maximum_is_reached() -> None:
         seed=3,
         method=ExactNaturalGradient(weight_decay=0.0),
         initial="random",
-        watch=states.append,
+        callback=states.append,
     )
     data = unique_configurations(shots)
     value, gradient = log_likelihood(rbm, data)

@@ -104,7 +104,7 @@ def test_the_learning_rate_falls_from_the_first_epoch_to_the_last() -> None:
     train(
         bits,
         start=start,
-        watch=lambda state: seen.append(float(state.rbm.visible_bias[0])),
+        callback=lambda state: seen.append(float(state.rbm.visible_bias[0])),
         method=CD(epochs=5, learning_rate=0.5, learning_rate_decay=0.01),
     )
     steps = np.diff([-60.0, *seen])
@@ -161,7 +161,7 @@ def test_train_is_the_loop_over_epochs() -> None:
     bits, chosen = some_bits(), PCD(epochs=3, batch_size=60)
     start = initial_rbm(6, 3, 9)
     seen: list[TrainingProgress] = []
-    found = train(bits, hidden=3, seed=9, watch=seen.append, method=chosen)
+    found = train(bits, hidden=3, seed=9, callback=seen.append, method=chosen)
     *_, last = epochs_of(chosen, chosen.init(start, Shots(bits), 9))
     assert same(found, last.rbm)
     assert [state.epoch for state in seen] == [1, 2, 3]
@@ -210,7 +210,7 @@ def test_pruned_weights_stay_exactly_0(method: ContrastiveDivergence) -> None:
     mask = np.random.default_rng(1).random((3, 6)) < 0.5
     mask[2] = False  # a hidden unit without weights
     states: list[TrainingProgress] = []
-    found = train(some_bits(), mask=mask, hidden=3, watch=states.append, method=method)
+    found = train(some_bits(), mask=mask, hidden=3, callback=states.append, method=method)
     for rbm in (found, *(state.rbm for state in states)):
         np.testing.assert_array_equal(rbm.mask, mask)
         assert (rbm.weights[~mask] == 0).all()

@@ -65,7 +65,7 @@ def prompt_interrupts(report: Callable[[], int]) -> Iterator[None]:
     os.set_blocking(writing, False)
     ended = threading.Event()
 
-    def watch() -> None:
+    def callback() -> None:
         os.read(reading, 1)
         if not ended.wait(_GRACE):
             exit_now(report())
@@ -78,7 +78,7 @@ def prompt_interrupts(report: Callable[[], int]) -> Iterator[None]:
         sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=callback, daemon=True).start()
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, interrupt)
     try:

@@ -115,7 +115,7 @@ def train_command(
     # Files of early epochs belong to one training, so only one initial RBM is tried then.
     single = initial if not beside else begin
 
-    def fit(watch: Callback) -> RBM:
+    def fit(callback: Callback) -> RBM:
         if reference is None or history is None:
             return train(
                 data,
@@ -124,13 +124,13 @@ def train_command(
                 initial=single,
                 method=chosen,
                 seed=seed,
-                watch=watch,
+                callback=callback,
                 checkpoints=checkpoints,
             )
         from psiprune.io.netcdf import write_dataset
 
         rbm, entries = train_with_history(
-            start, data, chosen, seed, reference, 10, 10_000, watch, checkpoints
+            start, data, chosen, seed, reference, 10, 10_000, callback, checkpoints
         )
         write_dataset(history, entries, "history")
         return rbm

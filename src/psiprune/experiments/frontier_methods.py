@@ -151,7 +151,7 @@ class Trainer:
             start=start,
             method=training,
             seed=seed,
-            watch=self.callback,
+            callback=self.callback,
             checkpoints=checkpoints,
         )
 

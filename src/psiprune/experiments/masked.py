@@ -72,7 +72,7 @@ def prune_dense(
                 start=start,
                 method=settings.train,
                 seed=seed,
-                watch=recorder,
+                callback=recorder,
                 checkpoints=checkpoints,
             )
 

@@ -72,7 +72,7 @@ def train_with_history(
     )
     recorder.note(0, start)
     rbm = train(
-        shots, start=start, method=method, seed=seed, watch=recorder, checkpoints=checkpoints
+        shots, start=start, method=method, seed=seed, callback=recorder, checkpoints=checkpoints
     )
     return rbm, recorder.take(rbm)
 

@@ -37,7 +37,7 @@ def run_until(
     prune: PruneSettings,
     fine_tune: Method | None,
     seed: int,
-    watch: Callback,
+    callback: Callback,
     rewind: RBM | None = None,
     path: Sequence[Level] = (),
 ) -> tuple[Smallest, Measure]:
@@ -52,7 +52,7 @@ def run_until(
         prune: criterion and schedule.
         fine_tune: training after each step, or None.
         seed: of random pruning, of samples and of fine-tuning.
-        watch: called after each epoch.
+        callback: called after each epoch.
         rewind: where the training of each trial begins, if not at what pruning left.
         path: levels of this path that exist already, from 0 on.
 
@@ -81,7 +81,7 @@ def run_until(
     limit = until.limit
     if limit is None:
         limit = dense_limit(
-            dense, shots, measure=measure, others=until.others, watch=watch, keep=keep
+            dense, shots, measure=measure, others=until.others, callback=callback, keep=keep
         )
     found = find_smallest(
         dense,
@@ -94,7 +94,7 @@ def run_until(
         rewind=rewind,
         path=path,
         seed=seed,
-        watch=watch,
+        callback=callback,
         keep=keep,
     )
     best = metric(found.rbm)

@@ -82,7 +82,7 @@ def fine_tuned(
     method: Method | None,
     seed: int,
     step: int,
-    watch: Callback | None = None,
+    callback: Callback | None = None,
     rewind: RBM | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> RBM:
@@ -92,7 +92,7 @@ def fine_tuned(
     if method is None:
         return rbm
     seed = derive_seed(seed, Stream.FINE_TUNING, step)
-    return fit(rbm, shots, method, seed, watch, checkpoints)
+    return fit(rbm, shots, method, seed, callback, checkpoints)
 
 
 def next_level(
@@ -102,7 +102,7 @@ def next_level(
     settings: PruneSettings,
     fine_tune: Method | None,
     seed: int,
-    watch: Callback | None = None,
+    callback: Callback | None = None,
     rewind: RBM | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Level:
@@ -110,7 +110,7 @@ def next_level(
     step = level.step + 1
     count = count_at(settings, total, step)
     pruned = prune_to_count(level.rbm, count, settings, seed, step)
-    tuned = fine_tuned(pruned, shots, fine_tune, seed, step, watch, rewind, checkpoints)
+    tuned = fine_tuned(pruned, shots, fine_tune, seed, step, callback, rewind, checkpoints)
     return Level(step, tuned)
 
 
@@ -121,7 +121,7 @@ def prune_steps(
     settings: PruneSettings,
     fine_tune: Method | None,
     seed: int,
-    watch: Callback | None = None,
+    callback: Callback | None = None,
     rewind: RBM | None = None,
 ) -> Iterator[Level]:
     """The levels after `level`, each pruned from the one before and fine-tuned.
@@ -130,7 +130,7 @@ def prune_steps(
     numbers of a level depend on the seed and its step alone: a path can be taken up at any level.
     """
     while level.step < settings.levels:
-        level = next_level(level, total, shots, settings, fine_tune, seed, watch, rewind)
+        level = next_level(level, total, shots, settings, fine_tune, seed, callback, rewind)
         yield level
 
 

@@ -98,7 +98,7 @@ def rewire_step(
     settings: RewireSettings,
     fine_tune: Method,
     seed: int,
-    watch: Callback | None = None,
+    callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Level:
     """Return the level after `level`, one round later; see `rewire`.
@@ -111,7 +111,7 @@ def rewire_step(
     missing = rbm.mask.size - rbm.number_of_weights
     moved = weights_moved(rbm.number_of_weights, missing, settings.share, step, settings.rounds)
     new = rewired(rbm, data, moved, settings, seed, step)
-    new = fine_tuned(new, shots, fine_tune, seed, step + 1, watch, checkpoints=checkpoints)
+    new = fine_tuned(new, shots, fine_tune, seed, step + 1, callback, checkpoints=checkpoints)
     if is_exact(rbm) and log_likelihood(new, data)[0] <= log_likelihood(rbm, data)[0]:
         new = rbm
     return Level(step + 1, new)

@@ -76,7 +76,7 @@ def find_smallest(
     rewind: RBM | None = None,
     path: Sequence[Level] = (),
     seed: int = 0,
-    watch: Callback | None = None,
+    callback: Callback | None = None,
     keep: Keep | None = None,
 ) -> Smallest:
     """Prune level by level until measure(rbm) > limit; then bisect the number of weights.
@@ -97,7 +97,7 @@ def find_smallest(
         rewind: see `prune`.
         path: levels of this path that are there already, from 0 on; they are not made again.
         seed: see `prune`.
-        watch: called after each epoch of fine-tuning.
+        callback: called after each epoch of fine-tuning.
         keep: called for every trial with its name and a function that makes it; what it returns is
             used. For trials on disk, that a second start finds again.
 
@@ -136,7 +136,7 @@ def find_smallest(
             if last.step + 1 < len(path):
                 return path[last.step + 1].rbm
             return next_level(
-                last, total, data, settings, tuning, seed, watch, rewind, checkpoints
+                last, total, data, settings, tuning, seed, callback, rewind, checkpoints
             ).rbm
 
         tried = attempt(f"level-{last.step + 1:02d}", step)
@@ -153,7 +153,7 @@ def find_smallest(
         ) -> RBM:
             own = _BISECTION + count
             pruned = prune_to_count(start, count, settings, seed, own)
-            return fine_tuned(pruned, data, tuning, seed, own, watch, rewind, checkpoints)
+            return fine_tuned(pruned, data, tuning, seed, own, callback, rewind, checkpoints)
 
         tried = attempt(f"trial-{count:04d}", halve)
         if tried.value <= limit:
@@ -178,7 +178,7 @@ def dense_limit(
     *,
     measure: Callable[[RBM], float],
     others: int = 5,
-    watch: Callback | None = None,
+    callback: Callback | None = None,
     keep: Keep | None = None,
 ) -> float:
     """The largest measure(r) of the dense ensemble: of `rbm`, and of others that differ by seed.
@@ -191,7 +191,7 @@ def dense_limit(
         shots: the training set, Shots or bits [shot, site].
         measure: as in `find_smallest`.
         others: how many to train.
-        watch: called after each epoch.
+        callback: called after each epoch.
         keep: as in `find_smallest`, for other-1, other-2, ...
 
     Raises:
@@ -210,7 +210,7 @@ def dense_limit(
                 seed=seed + k,
                 method=method,
                 initial=initial,
-                watch=watch,
+                callback=callback,
                 checkpoints=checkpoints,
             )
             return Trial(f"other-{k}", other, measure(other))

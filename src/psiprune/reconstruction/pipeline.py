@@ -298,7 +298,7 @@ def _train(run: Run, item: Candidate, seed: int, tick: Callback) -> DivergenceEr
                 hidden=item.hidden,
                 seed=seed,
                 method=item.training,
-                watch=tick,
+                callback=tick,
                 checkpoints=checkpoints,
             )
         except DivergenceError as failed:
@@ -371,7 +371,7 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
             settings=run.settings.prune,
             fine_tune=run.settings.fine_tune,
             seed=run.settings.seed,
-            watch=tick,
+            callback=tick,
             keep=load_or_make,
         )
 

@@ -59,7 +59,7 @@ def train(
     mask: NDArray[np.bool_] | None = None,
     start: RBM | None = None,
     initial: Initial | None = None,
-    watch: Callback | None = None,
+    callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> RBM:
     """Train an RBM on shots by maximum likelihood, or by an approximation of it.
@@ -78,7 +78,7 @@ def train(
             those that the data correlate with it; "coded", a code of signs for each site. If not
             given, that of the method; exact tries a second and a third where the result evidently
             misses structure of the shots, and returns the likeliest.
-        watch: called with the state after each epoch (for progress or a history), and once with
+        callback: called with the state after each epoch (for progress or a history), and once with
             the restored state of a resumed training.
         checkpoints: where the training writes its state from time to time, and resumes from; see
             `psiprune.io.checkpoint.Checkpoints`.
@@ -118,12 +118,12 @@ def train(
         start, starts = start if mask is None else start.with_mask(mask), ()
     rbm: RBM | None = None
     if start is not None:
-        rbm = fit(start, data, chosen, seed, watch, checkpoints)
+        rbm = fit(start, data, chosen, seed, callback, checkpoints)
     for k, name in enumerate(starts):
         begin = new_rbm(data, units, seed, name, mask)
         if k:
             _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
-        attempt = fit(begin, data, chosen, seed, watch, checkpoints)
+        attempt = fit(begin, data, chosen, seed, callback, checkpoints)
         rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
         if len(starts) == 1 or not misses_structure(rbm, data):
             break
@@ -143,7 +143,7 @@ def fit(
     shots: Shots,
     method: Method,
     seed: int,
-    watch: Callback | None = None,
+    callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> RBM:
     """Train one RBM from the weights of another, without the checks of `train`.
@@ -153,18 +153,18 @@ def fit(
     check_sites(shots, start.visible, "the RBM")
     what = f"{start.visible} x {start.hidden} RBM of {start.number_of_weights} weights, seed {seed}"
     _LOG.info("%s: training on %d shots by %s", what, len(shots), method)
-    notes: Notes = watch.notes if isinstance(watch, StatefulCallback) else {}
+    notes: Notes = callback.notes if isinstance(callback, StatefulCallback) else {}
     first = method.init(start, shots, seed)
     with Checkpoint(checkpoints, partial(fingerprint, start, shots, method, seed)) as checkpoint:
         state = checkpoint.resume(first, notes)
         if state is not first:
             _LOG.info("%s: resumed after epoch %d", what, state.epoch)
-            if watch is not None:
-                watch(state)
+            if callback is not None:
+                callback(state)
         while state.epoch < method.epochs and not state.done:
             state, _ = method.step(state)
-            if watch is not None:
-                watch(state)
+            if callback is not None:
+                callback(state)
             checkpoint.offer(state, notes)
     provenance: dict[str, str | int | float] = {
         "training_shots": len(shots),
