@@ -151,11 +151,11 @@ def read_shots(
         path: the file. Or shots in memory: an array [shot, site], or a dict of counts, which
             `format` reads like a file of JSON: `read_shots(result.get_counts(), "qiskit")` makes
             qubit 0, the last character, site 0. Without a format the first character is site 0.
-        format: one of `psiprune.formats.FORMATS`; None detects NetCDF as `Shots.save` writes it, or
-            of another program; `.npy`, or `.npz` with one array or with one named `bits`, shape
+        format: a name in docs/formats.md; None detects NetCDF as `Shots.save` writes it, or of
+            another program; `.npy`, or `.npz` with one array or with one named `bits`, shape
             [shot, site]; text, one shot per line; JSON of Qiskit, Cirq, Braket, QuEra or Pulser;
             Stim by the suffix .01 or .b8.
-        **settings: what the file does not say itself, as in `psiprune.formats.ReadSettings`:
+        **settings: what the file does not say itself, as in `data.formats.settings.ReadSettings`:
             qubits, key, bases, spin, on_missing, order, skip.
 
     Returns:

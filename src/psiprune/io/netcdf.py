@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import re
 import secrets
@@ -12,24 +11,18 @@ import zlib
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import h5py
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
 from psiprune.io.bytes import read_bytes, read_start
+from psiprune.io.hdf5_checks import check_variables
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: The netCDF library is not thread-safe.
 _NETCDF_LOCK = threading.Lock()
 _TRAILER = re.compile(rb"psiprune-crc32=([0-9a-f]{8})\n\Z")
-#: Bytes that a compressed array may unpack to: a small file can hold a large table.
-MOST_UNPACKED = 1 << 30
-#: Deflate compresses at most to a thousandth, so a larger claim has no content behind it.
-_MOST_PACKED = 1100
-_SMALL = 1 << 24
-_DIMENSION = b"This is a netCDF dimension but not a netCDF variable"
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
@@ -161,64 +154,3 @@ def _read_checked(path: Path) -> bytes:
 
 def _damaged(path: str | os.PathLike[str]) -> InputError:
     return InputError(f"{path}: truncated or damaged; delete it and make it again")
-
-
-def check_stored(item: Any) -> None:
-    """Check the shape that an `h5py.Dataset` claims against the bytes that are stored.
-
-    Raises:
-        InputError: parts were never written, or it unpacks to more than `MOST_UNPACKED`.
-        ValueError: the data are in other files, or too few for the shape at any compression.
-    """
-    if item.shape is None:
-        return
-    if item.is_virtual or item.external:
-        raise ValueError("data in other files")
-    stored, size = item.id.get_storage_size(), item.size * item.dtype.itemsize
-    missing = ""
-    if item.chunks is None:
-        if stored < size:
-            missing = "the table was never written, or not completely"
-    elif size:
-        grid = [-(-length // step) for length, step in zip(item.shape, item.chunks, strict=True)]
-        chunks, written = math.prod(grid), item.id.get_num_chunks()
-        if written < chunks:
-            missing = f"only {written} of the {chunks} chunks of the table were written"
-        # A chunk is unpacked completely, even if little of it lies within the shape.
-        size = chunks * math.prod(item.chunks) * item.dtype.itemsize
-    if missing:
-        raise InputError(f"{missing}; HDF5 would read the rest as zeros, so write the file again")
-    if size > MOST_UNPACKED and size > stored:
-        raise InputError(
-            f"the table unpacks to {size} bytes, more than the limit of {MOST_UNPACKED}; save its "
-            "bits as uint8, or a random subset of the shots"
-        )
-    if size > max(_SMALL, _MOST_PACKED * stored):
-        raise ValueError("claims more than it holds")
-
-
-def check_variables(content: bytes) -> None:
-    """Apply `check_stored` to every variable of a NetCDF 4 file, and to their total size.
-
-    Raises:
-        InputError, ValueError: as `check_stored`; a message of InputError names the variable.
-        Exception: of any type, by the HDF5 library, if the content is damaged.
-    """
-    claimed = 0
-    with h5py.File(io.BytesIO(content), "r") as opened:
-        for name in opened:
-            if not isinstance(opened.get(name, getlink=True), h5py.HardLink):
-                raise ValueError("data in other files")
-            item = opened[name]
-            # NetCDF 4 stores a dimension without values as an array that is never written.
-            scale = bytes(item.attrs.get("NAME", b"")).startswith(_DIMENSION)
-            if scale or not isinstance(item, h5py.Dataset):
-                continue
-            try:
-                check_stored(item)
-            except InputError as error:
-                raise InputError(f"{name[:60]}: {error}") from None
-            claimed += (item.size or 0) * item.dtype.itemsize
-    # Several variables may share the same bytes.
-    if claimed > max(_SMALL, _MOST_PACKED * len(content)):
-        raise ValueError("claims more than it holds")

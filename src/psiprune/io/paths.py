@@ -26,10 +26,10 @@ _OTHERS = (".csv", ".tsv", ".01", ".toml", ".py", ".zip", ".gz", ".html", ".png"
 
 def check_suffix(path: str | os.PathLike[str], content: str) -> None:
     """Raise `InputError` if a name has the suffix of another content; unknown ones are accepted."""
-    suffix, own = Path(path).suffix.lower(), _SUFFIXES[content]
+    suffix, allowed = Path(path).suffix.lower(), _SUFFIXES[content]
     known = {*_OTHERS, *(name for names in _SUFFIXES.values() for name in names)}
-    if suffix in known - {*own}:
+    if suffix in known - {*allowed}:
         raise InputError(
             f"{path}: the content is {content}, which does not match the suffix {suffix}; give a "
-            f"name that ends in {own[0]}"
+            f"name that ends in {allowed[0]}"
         )

@@ -122,8 +122,7 @@ class MPS:
         """
         if self.sites > EXACT_SITES:
             raise InputError(
-                f"sites: at most {EXACT_SITES} sites fit in a vector, found {self.sites}; use "
-                "log_prob"
+                f"sites: at most {EXACT_SITES} fit in a vector, found {self.sites}; use log_prob"
             )
         vector = np.ones((1, 1))  # [configuration, bond]
         for tensor in self.tensors:

@@ -112,7 +112,7 @@ def test_a_table_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.Mo
     with h5py.File(path, "w") as file:
         file.create_dataset("bits", data=np.zeros((1 << 8, 1 << 8)), compression="gzip")
     assert len(pp.read_shots(path)) == 256
-    monkeypatch.setattr("psiprune.io.netcdf.MOST_UNPACKED", 1 << 18)
+    monkeypatch.setattr("psiprune.io.hdf5_checks.MOST_UNPACKED", 1 << 18)
     with pytest.raises(pp.InputError, match=r"a\.h5: bits: .*524288 bytes.* 262144"):
         pp.read_shots(path)
 

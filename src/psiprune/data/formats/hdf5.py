@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, choose_one, rising
 from psiprune.data.formats.settings import ReadSettings
-from psiprune.io.netcdf import check_stored
+from psiprune.io.hdf5_checks import check_stored
 
 #: Words in dimension names, without a plural s, that identify the dimension of sites or shots.
 _SITES = frozenset({"site", "qubit", "atom", "ion", "spin"})
@@ -98,32 +98,19 @@ def _hdf5_tables(content: bytes) -> dict[str, Callable[[], _Table]]:
 
 def _read_hdf5(item: Any) -> _Table:
     check_stored(item)
-    axes = (0, 1)
-    return _Table(
-        item[()],
-        [_dimension(item, axis) for axis in axes],
-        [_coordinate(item, axis) for axis in axes],
-    )
-
-
-def _dimension(item: Any, axis: int) -> str:
-    """Return a dimension's name: its label, or that of the scale which NetCDF 4 attaches."""
-    dimension = item.dims[axis]
-    if dimension.label:
-        return str(dimension.label)
-    return str(dimension[0].name).rpartition("/")[2] if len(dimension) else ""
-
-
-def _coordinate(item: Any, axis: int) -> NDArray[Any] | None:
-    """Return the values of a dimension's scale; None if it has none, or they were not written."""
-    dimension = item.dims[axis]
-    scale = dimension[0] if len(dimension) else None
-    if scale is None or scale.shape != item.shape[axis : axis + 1]:
-        return None
-    if not scale.id.get_storage_size():
-        return None
-    check_stored(scale)
-    return _names(scale[()])
+    dimensions: list[str] = []
+    coordinates: list[NDArray[Any] | None] = []
+    for dimension, length in zip(item.dims, item.shape, strict=True):
+        scale = dimension[0] if len(dimension) else None  # as NetCDF 4 attaches it
+        name = "" if scale is None else str(scale.name).rpartition("/")[2]
+        dimensions.append(str(dimension.label) or name)
+        coordinate = None
+        # A scale without storage was never written.
+        if scale is not None and scale.shape == (length,) and scale.id.get_storage_size():
+            check_stored(scale)
+            coordinate = _names(scale[()])
+        coordinates.append(coordinate)
+    return _Table(item[()], dimensions, coordinates)
 
 
 def _names(values: NDArray[Any]) -> NDArray[Any] | None:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError, PsipruneError
+from psiprune.core.limits import MOST_UNPACKED
 from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, choose_one, refuse_key
 from psiprune.data.formats.settings import ReadSettings
-from psiprune.io.netcdf import MOST_UNPACKED
 
 ORDER = "site 0 is column 0"
 

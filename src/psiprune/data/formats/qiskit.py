@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_UNPACKED
 from psiprune.data.formats import base
 from psiprune.data.formats.base import ParsedShots, SourceFile, brief, check_qubits, part
 from psiprune.data.formats.numpy import list_npz, load_npy, load_npz
 from psiprune.data.formats.settings import ReadSettings
-from psiprune.io.netcdf import MOST_UNPACKED
 
 _ORDER = "site 0 is bit 0, the rightmost character of a Qiskit bit string"
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
