@@ -26,7 +26,7 @@ from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import METHODS, MethodLike, as_method
-from psiprune.training.train import Callback, train
+from psiprune.training.train import Callback, ensemble_initial, train
 
 #: More than any path has steps: the random numbers of a bisection are not those of a level.
 _BISECTION = 1 << 20
@@ -199,6 +199,7 @@ def dense_limit(
             trained.
     """
     seed, method, initial = how_trained(rbm)
+    others_initial = ensemble_initial(method) or initial
     keep = _make if keep is None else keep
     values = [measure(rbm)]
     for k in range(1, check_count("others", others, 1) + 1):
@@ -209,7 +210,7 @@ def dense_limit(
                 hidden=rbm.hidden,
                 seed=seed + k,
                 method=method,
-                initial=initial,
+                initial=others_initial,
                 callback=callback,
                 checkpoints=checkpoints,
             )

@@ -53,7 +53,8 @@ from psiprune.reconstruction.dataset import (
     trial_variables,
 )
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training.train import Callback, train
+from psiprune.training.method import Initial
+from psiprune.training.train import Callback, ensemble_initial, train
 
 #: Fewest shots in each of the three parts; fewer give no meaningful error bar.
 MIN_SHOTS = 30
@@ -286,7 +287,13 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
     return candidates, choice
 
 
-def _train(run: Run, item: Candidate, seed: int, tick: Callback) -> DivergenceError | None:
+def _train(
+    run: Run,
+    item: Candidate,
+    seed: int,
+    tick: Callback,
+    initial: Sequence[Initial] | None = None,
+) -> DivergenceError | None:
     """Train an RBM and write it with its log Z unless its file exists; return why it diverged."""
     if item.file.exists():
         return None
@@ -298,6 +305,7 @@ def _train(run: Run, item: Candidate, seed: int, tick: Callback) -> DivergenceEr
                 hidden=item.hidden,
                 seed=seed,
                 method=item.training,
+                initial=initial,
                 callback=tick,
                 checkpoints=checkpoints,
             )
@@ -320,7 +328,8 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
         write_dataset(files[0], read_dataset(chosen.file, "rbm"), "rbm")
 
     def work(k: int, tick: Callback) -> RBM:
-        failed = _train(run, chosen._replace(file=files[k]), run.seeds[k], tick)
+        initial = ensemble_initial(chosen.training)
+        failed = _train(run, chosen._replace(file=files[k]), run.seeds[k], tick, initial)
         if failed is not None:
             raise failed
         return rbm_from_dataset(read_dataset(files[k], "rbm"), files[k])

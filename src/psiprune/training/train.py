@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -58,7 +58,7 @@ def train(
     seed: int = 0,
     mask: NDArray[np.bool_] | None = None,
     start: RBM | None = None,
-    initial: Initial | None = None,
+    initial: Initial | Sequence[Initial] | None = None,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> RBM:
@@ -76,8 +76,8 @@ def train(
         start: continue training this RBM instead of a new one.
         initial: initial weights of a new RBM: "random"; "local", each hidden unit on one site and
             those that the data correlate with it; "coded", a code of signs for each site. If not
-            given, that of the method; exact tries a second and a third where the result evidently
-            misses structure of the shots, and returns the likeliest.
+            given, those of the method. Of several, the next one is tried where the result evidently
+            misses structure of the shots, and the likeliest result is returned.
         callback: called with the state after each epoch (for progress or a history), and once with
             the restored state of a resumed training.
         checkpoints: where the training writes its state from time to time, and resumes from; see
@@ -106,7 +106,8 @@ def train(
     if start is None:
         units = check_count("hidden", max(1, data.sites // 2) if hidden is None else hidden, 1)
         chosen = as_method(method).for_size(data.sites, units)
-        starts = chosen.INITIAL if initial is None else (initial,)
+        starts = chosen.INITIAL if initial is None else initial
+        starts = (starts,) if isinstance(starts, str) else tuple(starts)
     else:
         if hidden not in (None, start.hidden):
             raise InputError(
@@ -202,6 +203,17 @@ def new_rbm(
     if initial == "coded":
         return coded_rbm(shots, hidden, seed, mask)
     raise InputError(f"initial: must be random, local or coded, found {initial!r}")
+
+
+def ensemble_initial(method: Method) -> tuple[Initial, ...] | None:
+    """Return the initial weights of further members of an ensemble, which must depend on the seed.
+
+    From local weights the exact gradient ends at the same RBM whatever the seed, so an ensemble
+    would have no spread.
+    """
+    if method.method != "exact":
+        return None
+    return tuple(dict.fromkeys(("random", *method.INITIAL)))
 
 
 def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str, object]:
