@@ -96,7 +96,7 @@ def test_the_command_line_is_silent_unless_asked(
     assert tiny.errors(train("a.nc")) == []
     monkeypatch.setenv("PSIPRUNE_LOG", "Info")
     loud = train("b.nc")
-    first, *_, last = loud.err.splitlines()
+    first, *_, last = tiny.errors(loud)
     assert (
         " INFO psiprune.training.train: 4 x 2 RBM of 8 weights, seed 0: training on 300 shots by cd"
         in first

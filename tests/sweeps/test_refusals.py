@@ -102,11 +102,11 @@ def test_a_setting_and_one_within_it(block: str, tmp_path: Path) -> None:
 
 #: Settings that cannot work together, as a study and as a block of a grid.
 IMPOSSIBLE = {
-    "train.method: 'exact' needs a layer of at most 18 units, found 50 sites and 25 hidden units": {
+    "train.method: 'exact' needs a layer of at most 18 units, found 50 visible and 25 hidden": {
         "sites": 50,
         "train.method": "exact",
     },
-    "fine_tune.method: 'exact' needs a layer of at most 18 units, found 40 sites and 20 hidden": {
+    "fine_tune.method: 'exact' needs a layer of at most 18 units, found 40 visible and 20 hidden": {
         "sites": 40,
         "fine_tune.method": "exact",
     },

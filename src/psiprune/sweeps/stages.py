@@ -48,7 +48,7 @@ _ELSEWHERE = ("fields", "seeds", "rewind_epoch", "until")
 _ADDS: Mapping[Kind, tuple[str, ...]] = {
     "state": ("psiprune", "sites", "coupling", "field"),
     "shots": ("shots", "seed"),
-    "dense": ("rbm_seed", "hidden", "train", "history_every"),
+    "dense": ("rbm_seed", "hidden", "train", "initial", "history_every"),
     "point": ("prune", "fine_tune", "measure"),
 }
 #: A dense RBM comes with its history, which is measured from samples above 20 sites.

@@ -134,8 +134,8 @@ def _fit_problem(
         seed = derive_seed(seed, Stream.LIKELIHOOD_CHECK)
         base, betas = base_of(rbm, sample.bits), np.linspace(0.0, 1.0, _TEMPERATURES + 1)
         log_weights, _ = anneal(rbm, base, base.draws(_CHAINS, seed), betas, seed)
-        log_z, error, _ = log_mean(log_weights)
-        error *= 4.0
+        ratio, error, _ = log_mean(log_weights)
+        log_z, error = base.log_partition + ratio, 4.0 * error
     else:
         return ""
     likelihood = _log_likelihood(rbm, data, log_z)
