@@ -45,7 +45,7 @@ def test_a_shell_can_parse_its_script(scripts: Path, shell: str) -> None:
     [
         (("ev",), {"evaluate"}),
         (("train", "--learning-rate-"), {"--learning-rate-decay"}),
-        (("train", "x", "--method", ""), {"cd", "pcd", "natural", "exact"}),
+        (("train", "x", "--method", ""), {"auto", "exact", "natural", "pcd", "cd"}),
         (("completion", ""), {"bash", "zsh", "fish"}),
     ],
     ids=["command", "option", "method", "shell"],

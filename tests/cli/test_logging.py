@@ -96,8 +96,11 @@ def test_the_command_line_is_silent_unless_asked(
     assert tiny.errors(train("a.nc")) == []
     monkeypatch.setenv("PSIPRUNE_LOG", "Info")
     loud = train("b.nc")
-    first, *_, last = loud.err.splitlines()
-    assert " INFO psiprune.training.train: 4 x 2 RBM of 8 weights, seed 0: training by cd" in first
+    first, *_, last = tiny.errors(loud)
+    assert (
+        " INFO psiprune.training.train: 4 x 2 RBM of 8 weights, seed 0: training on 300 shots by cd"
+        in first
+    )
     assert last.endswith("trained, 1 epochs")
     assert loud.out.startswith(f"{tmp_path / 'b.nc'}: 4 visible")  # results alone
     monkeypatch.setenv("PSIPRUNE_LOG", "warning")

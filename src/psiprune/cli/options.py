@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -66,8 +66,8 @@ def _method_options(fine_tuning: bool) -> type[BaseModel]:
     """All fields of all methods; the help of each names its default with each method."""
     fields: dict[str, Any] = {
         "method": (
-            str | None,
-            Field(default=None, description="exact, natural, pcd, cd, or auto for the size"),
+            Literal["auto", "exact", "natural", "pcd", "cd"] | None,
+            Field(default=None, description="training method; auto is the best one for the size"),
         )
     }
     for name in METHOD_FIELDS[1:]:

@@ -39,7 +39,14 @@ class Moments(NamedTuple):
 
 def unique_configurations(bits: NDArray[np.uint8]) -> WeightedConfigurations:
     """Return the unique rows of bits [shot, site] with their frequencies."""
-    rows, counts = np.unique(np.packbits(bits, axis=1), axis=0, return_counts=True)
+    packed = np.packbits(bits, axis=1)
+    if packed.shape[1] <= 8:  # as integers they are sorted in the same order, 20 times faster
+        words = np.zeros((len(packed), 8), np.uint8)
+        words[:, : packed.shape[1]] = packed
+        keys, counts = np.unique(words.view(">u8")[:, 0].astype(np.uint64), return_counts=True)
+        rows = keys.astype(">u8").view(np.uint8).reshape(-1, 8)
+    else:
+        rows, counts = np.unique(packed, axis=0, return_counts=True)
     unique = np.unpackbits(rows, axis=1, count=bits.shape[1])
     return WeightedConfigurations(
         np.ascontiguousarray(unique.T, dtype=np.float64), counts / counts.sum()

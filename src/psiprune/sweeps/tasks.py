@@ -54,7 +54,7 @@ RUN = "run"
 _ADDED_INPUTS: Mapping[Kind, tuple[str, ...]] = {
     "state": ("psiprune", "sites", "coupling", "field"),
     "shots": ("shots", "seed"),
-    "dense": ("rbm_seed", "hidden", "train", "history_every"),
+    "dense": ("rbm_seed", "hidden", "train", "initial", "history_every"),
     "point": ("prune", "fine_tune", "measure"),
 }
 #: A stage is done once these exist; the last one is its result.
