@@ -43,7 +43,7 @@ def test_every_figure_names_parts_that_exist() -> None:
 @pytest.mark.usefixtures("few_figures")
 def test_a_whole_run_has_claims_medians_and_a_report_again_the_same(run: Path) -> None:
     outcome = tiny.call("paper", "--out", run, "--json", *tiny.paper_options())
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     printed = json.loads(outcome.out)
     claims = json.loads((run / "claims.json").read_text())
     assert [claim["key"] for claim in claims["claims"]] == [claim.key for claim in CLAIMS]
@@ -158,6 +158,6 @@ def test_claims_and_report_are_written_under_the_lock(
 @pytest.mark.slow
 def test_all_figures_of_a_tiny_run(run: Path) -> None:
     outcome = tiny.call("paper", "--out", run, *tiny.paper_options())
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     drawn = {file.stem for file in (run / "figures").glob("*.svg")}
     assert drawn == set(DRAWINGS)

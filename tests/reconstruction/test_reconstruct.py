@@ -582,7 +582,7 @@ def test_the_command(
     command = ("reconstruct", stages / "shots.txt", *tiny.reconstruct_options())
     options = ("--observable", place, "--out", tmp_path / "run")
     outcome = tiny.call(*command, *options, "--json")
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     printed = json.loads(outcome.out)
     dataset = done[1].dataset
     assert printed["weights"] == dataset.attrs["weights"]
@@ -591,7 +591,7 @@ def test_the_command(
     assert len(printed["trials"]) == dataset.sizes["trial"]
     assert set(printed["observables"]) >= {"walls", "correlation"}
     outcome = tiny.call(*command, *options)
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     lines = outcome.out.splitlines()
     assert lines[0].startswith(
         f"{printed['weights']} of 8 weights are enough, on 2 hidden units"
