@@ -145,7 +145,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_nothing_is_left_to_be_filled_in(page: Path) -> None:
-    assert not re.findall(r"|\bTODO\b|\bFIXME\b", page.read_text())
+    assert not re.findall(r"@@|\bTODO\b|\bFIXME\b", page.read_text())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
