@@ -81,7 +81,12 @@ def _logs(mean: Float64) -> tuple[Float64, Float64]:
     return np.log(np.maximum(mean, tiny)), np.log(np.maximum(1.0 - mean, tiny))
 
 
-def misses_structure(rbm: RBM, shots: Shots) -> bool:
+def checked_configurations(shots: Shots) -> WeightedConfigurations:
+    """Return the unique configurations of the shots that the checks look at."""
+    return unique_configurations(shots.bits[:_SHOTS])
+
+
+def misses_structure(rbm: RBM, shots: Shots, data: WeightedConfigurations | None = None) -> bool:
     """Whether an RBM evidently misses structure of its training shots: a better optimum may exist.
 
     2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the mean
@@ -89,16 +94,22 @@ def misses_structure(rbm: RBM, shots: Shots) -> bool:
     of the shots were seen only once, the saturated model says nothing, and the answer is no. For
     RBMs with a layer of at most 18 units; only the first 20,000 shots are used.
     """
-    shots = Shots(shots.bits[:_SHOTS])
-    data = unique_configurations(shots.bits)
-    if (data.weight * len(shots) < 1.5).sum() > _SEEN_ONCE * len(shots):
+    data = checked_configurations(shots) if data is None else data
+    count = min(len(shots), _SHOTS)
+    if (data.weight * count < 1.5).sum() > _SEEN_ONCE * count:
         return False
     saturated = float(data.weight @ np.log(data.weight))
     gain = saturated - _log_likelihood(rbm, data, rbm.log_partition())
-    return 2.0 * len(shots) * gain > _MISFIT * len(data.weight)
+    return 2.0 * count * gain > _MISFIT * len(data.weight)
 
 
-def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list[str]:
+def training_problems(
+    rbm: RBM,
+    shots: Shots,
+    method: Method,
+    seed: int,
+    data: WeightedConfigurations | None = None,
+) -> list[str]:
     """Return what is wrong with a trained RBM, each as one line with the figure and the way out.
 
     1. It describes the shots worse than a product model or a symmetric mixture of two of them
@@ -106,9 +117,11 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
        most 16 units, else an annealing run where that costs less than 4 % of the training.
     2. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits are
        still those they started with, by a correlation above 0.9.
+
+    `data`, if given, are the `checked_configurations` of the shots.
     """
     sample = Shots(shots.bits[:_SHOTS])
-    data = unique_configurations(sample.bits)
+    data = checked_configurations(shots) if data is None else data
     found = []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:
