@@ -1032,7 +1032,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("import text {in}/shots.txt --out {out}.csv", "out.csv: the content is NetCDF"),
     # export
     ("export text {in}/shots.nc", "--out must be given; see psiprune"),
-    ("export qiskit {in}/rbm.nc --out {out}", "an RBM can be written as numpy, qucumber, netket"),
+    ("export qiskit {in}/rbm.nc --out {out}", "numpy, qucumber, netket"),
     ("export netket {in}/shots.nc --out {out}", "shots can be written as text"),
     ("export word {in}/shots.nc --out {out}", "format: must be one of text, numpy, qiskit"),
     ("export text {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
@@ -1170,12 +1170,12 @@ BAD_INPUT: list[tuple[str, str]] = [
     ),
     ("sweep {in}/sweep.toml --out {in}", "holds files but no run (no config.toml)"),
     ("sweep {in}/sweep.toml --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
-    ("sweep {in}/sweep.toml --out {out} --slurm --pbs", "--slurm and --pbs; choose"),
+    ("sweep {in}/sweep.toml --out {out} --slurm --pbs", "--slurm and --pbs"),
     # query and report
     ("query select", "--folder must be given; see psiprune"),
-    ("query select {in}", "sweep.parquet: is not there; `psiprune sweep` writes it"),
-    ("report {in}", "holds no sweep that can be read"),
-    ("report {out}", "holds no sweep that can be read"),
+    ("query select {in}", "sweep.parquet: does not exist"),
+    ("report {in}", "readable sweep"),
+    ("report {out}", "readable sweep"),
 ]
 
 
