@@ -81,9 +81,16 @@ def _logs(mean: Float64) -> tuple[Float64, Float64]:
     return np.log(np.maximum(mean, tiny)), np.log(np.maximum(1.0 - mean, tiny))
 
 
+def _checked_bits(shots: Shots) -> NDArray[np.uint8]:
+    """Return at most 20,000 of the shots, evenly spaced: shots made from counts are sorted."""
+    if len(shots) <= _SHOTS:
+        return shots.bits
+    return shots.bits[np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)]
+
+
 def checked_configurations(shots: Shots) -> WeightedConfigurations:
     """Return the unique configurations of the shots that the checks look at."""
-    return unique_configurations(shots.bits[:_SHOTS])
+    return unique_configurations(_checked_bits(shots))
 
 
 def misses_structure(rbm: RBM, shots: Shots, data: WeightedConfigurations | None = None) -> bool:
@@ -92,7 +99,7 @@ def misses_structure(rbm: RBM, shots: Shots, data: WeightedConfigurations | None
     2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the mean
     log-likelihood of the RBM; a model without flaws stays far below that. Where more than a tenth
     of the shots were seen only once, the saturated model says nothing, and the answer is no. For
-    RBMs with a layer of at most 18 units; only the first 20,000 shots are used.
+    RBMs with a layer of at most 18 units; at most 20,000 of the shots are used.
     """
     data = checked_configurations(shots) if data is None else data
     count = min(len(shots), _SHOTS)
@@ -120,7 +127,7 @@ def training_problems(
 
     `data`, if given, are the `checked_configurations` of the shots.
     """
-    sample = Shots(shots.bits[:_SHOTS])
+    sample = Shots(_checked_bits(shots))
     data = checked_configurations(shots) if data is None else data
     found = []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
