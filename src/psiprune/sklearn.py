@@ -113,7 +113,7 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Draw from p(v): uint8 [shot, site].
 
         Independent draws where possible (up to 25 units in the smaller layer), else Gibbs chains
-        paced by their autocorrelation time, see `psiprune.chains`: up to 1000 are independent.
+        paced by their autocorrelation time: up to 1000 are independent.
 
         Raises:
             InputError: n_samples is not an integer of at least 1.

@@ -254,7 +254,7 @@ def test_prune(stages: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(saved.weights, level.rbm.weights)
         np.testing.assert_array_equal(saved.mask, level.rbm.mask)
         assert found["levels"][step]["components"] == level.rbm.components
-    # A second start finds the levels and goes on from the last.
+    # A rerun reads the levels and resumes from the last.
     before = tiny.contents(tmp_path / "path", but=(".lock", "provenance.json"))
     (tmp_path / "path/level-02.nc").unlink()
     assert numbers(tiny.call(*command, "--json")) == found
@@ -807,12 +807,12 @@ BAD_INPUT: list[tuple[str, str]] = [
     ),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --criterion surgeon --compensate",
-        "compensate: has no use with criterion 'surgeon'",
+        "compensate: cannot be combined with criterion",
     ),
     ("prune {in}/rbm.nc {in}/shots.nc --out {out} --density 2", "density: should be less than 1"),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --limit 1", "--limit: has no use without --u"),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --others 1", "--others: has no use without"),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --no-bisect", "--no-bisect: has no use without"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --limit 1", "--limit: applies only with --until"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --others 1", "--others: applies only with"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --no-bisect", "--no-bisect: applies only with"),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --until kl",
         "until: must be one of abs_magnetization_roe, log_likelihood_loss against shots alone; "
@@ -833,7 +833,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --until kl --limit 1 --others 2 "
         "--state {in}/state.nc",
-        "--others: has no use with --limit",
+        "--others: cannot be combined with --limit",
     ),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --rewind {in}/three-rbm.nc",
@@ -868,8 +868,14 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("evaluate {in}/rbm.nc {in}/three-state.nc", "has 4 visible units, but the state has 3 sites"),
     ("evaluate {in}/rbm.nc {in}/cut-state.nc", "cut-state.nc: truncated or damaged"),
     ("evaluate {in}/rbm.nc {in}/signs.nc", "state: has amplitudes of both signs"),
-    ("train {in}/shots.nc --out {out} --history {in}/h.nc", "--history: needs --state"),
-    ("train {in}/shots.nc --out {out} --state {in}/state.nc", "--history: needs --state"),
+    (
+        "train {in}/shots.nc --out {out} --history {in}/h.nc",
+        "--history: must be given together with --state",
+    ),
+    (
+        "train {in}/shots.nc --out {out} --state {in}/state.nc",
+        "--history: must be given together with --state",
+    ),
     ("prune {in}/rbm.nc {in}/shots.nc --out {out} --state {in}/three-state.nc", "has 3 sites"),
     (
         "evaluate {in}/rbm.nc {in}/state.nc --draws 99",
@@ -907,13 +913,13 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("study --out {out} --rewind-epoch 501", "rewind_epoch: training has 500 epochs, found 501"),
     (
         "study --out {out} --rewind-epoch 0 --fine-tune.epochs 5",
-        "fine_tune: has no use with rewind_epoch",
+        "fine_tune: cannot be combined with rewind_epoch",
     ),
     ("study --out {out} --until.measure size", "until: must be one of kl, infidelity"),
     ("study --out {out} --until.limit 1", "measure"),
     (
         "study --out {out} --until.measure kl --until.others 3",
-        "until.others: has no use in a study",
+        "until.others: does not apply to a study",
     ),
     # sparse
     ("sparse --out {out} --sites 2", "a cluster needs at least 3 sites, found 2"),
@@ -1123,7 +1129,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("reconstruct {in}/shots.nc --out {out} --format cirq", "shots.nc"),
     (
         "reconstruct {in}/shots.nc --out {out} --prune.compensate",
-        "compensate: has no use with criterion 'surgeon'",
+        "compensate: cannot be combined with criterion",
     ),
     ("reconstruct {in}/shots.nc --out {out} --config {in}/unknown.toml", "no such setting of Rec"),
     ("reconstruct {in}/shots.nc --out {in}", "holds files but no run"),
@@ -1166,7 +1172,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ),
     (
         "sweep {in}/sweep-together.toml --out {out}",
-        "prune.compensate: has no use with criterion 'surgeon'",
+        "prune.compensate: cannot be combined with criterion",
     ),
     ("sweep {in}/sweep.toml --out {in}", "holds files but no run (no config.toml)"),
     ("sweep {in}/sweep.toml --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),

@@ -46,9 +46,9 @@ def prune_command(
     no_bisect: bool = False,
     json: bool = False,
 ) -> None:
-    """Prune an RBM step by step and train it on after each step; a second start goes on.
+    """Prune an RBM step by step, fine-tuning after each step; rerun to resume.
 
-    With --until it goes on until a measure is beyond a limit, and then looks for the smallest RBM
+    With --until it prunes until a measure exceeds a limit, and then searches for the smallest RBM
     within the limit between the last two levels: "how small can this model be?".
 
     Parameters
@@ -101,9 +101,9 @@ def prune_command(
         ("--no-bisect", no_bisect or None),
     ):
         if until is None and option is not None:
-            raise InputError(f"{name}: has no use without --until; give the measure it is about")
+            raise InputError(f"{name}: applies only with --until; give the measure to search by")
     if limit is not None and others is not None:
-        raise InputError("--others: has no use with --limit; give one of them")
+        raise InputError("--others: cannot be combined with --limit; give one of them")
     pruning = chosen_settings(PruneSettings, prune)
     dense, data = load_rbm(rbm), read_shots(shots)
     check_sites(data, dense.visible, "the RBM")

@@ -26,7 +26,7 @@ def rewire_command(
     state: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Move the weights of a sparse RBM to where they are needed; a second start goes on.
+    """Move the weights of a sparse RBM to where they are needed; rerun to resume.
 
     Each round drops some weights and grows as many missing ones, and trains on. Where a layer has
     at most 18 units, a round that does not raise the likelihood of the shots is undone.

@@ -85,7 +85,7 @@ def train_command(
     from psiprune.training.train import Callback, fingerprint, new_rbm, train
 
     if (state is None) != (history is None):
-        raise InputError("--history: needs --state, and --state has no use without it; give both")
+        raise InputError("--history: must be given together with --state")
     check_suffix(out, NETCDF)
     check_new(out)
     data = read_shots(shots)

@@ -146,16 +146,16 @@ class StudySettings(EnsembleSettings):
                 )
             if self.fine_tune != CD.for_fine_tuning():
                 raise ValueError(
-                    "fine_tune: has no use with rewind_epoch, as after each step the training of "
-                    "`train` comes again; leave one of them out"
+                    "fine_tune: cannot be combined with rewind_epoch, which trains as `train` says "
+                    "after each step; leave one of them out"
                 )
-        # Its own config.toml has the default, which is no one's wish.
+        # A saved config always contains the default, so ignore it.
         if (
             self.until is not None
             and self.until.others != UntilSettings.model_fields["others"].default
         ):
             raise ValueError(
-                "until.others: has no use in a study, whose own seeds are the dense ensemble; "
+                "until.others: does not apply to a study, whose seeds are the dense ensemble; "
                 "leave it out"
             )
 

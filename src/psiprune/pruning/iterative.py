@@ -127,7 +127,7 @@ def prune_steps(
     """The levels after `level`, each pruned from the one before and fine-tuned.
 
     `total` is the number of weights of level 0, on which the counts of all levels rest. The random
-    numbers of a level depend on the seed and its step alone: a path can be taken up at any level.
+    numbers of a level depend on the seed and its step alone: a path can be resumed at any level.
     """
     while level.step < settings.levels:
         level = next_level(level, total, shots, settings, fine_tune, seed, callback, rewind)
@@ -166,7 +166,8 @@ def prune(
         density: stop at exactly round(density * total) weights, the last step cut short.
         levels: number of pruning steps, at most; 20 if not given, or as many as the density takes.
             A path ends before where one weight is left.
-        compensate: add half of a removed weight to the biases of its units; see `compensated`.
+        compensate: add half of a removed weight to the biases of its units; see
+            `psiprune.pruning.criteria.absorb_into_biases`.
         fine_tune: method of training after each step, such as `CD(epochs=30)`; or a name, "cd",
             "pcd", "natural" or "exact", which stands for the method with its defaults for
             fine-tuning (`CD.for_fine_tuning()`); "auto" is the best one for the size; None for no

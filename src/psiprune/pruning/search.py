@@ -99,11 +99,11 @@ def find_smallest(
         seed: see `prune`.
         callback: called after each epoch of fine-tuning.
         keep: called for every trial with its name and a function that makes it; what it returns is
-            used. For trials on disk, that a second start finds again.
+            used. For trials on disk, which a resumed search reads.
 
     Raises:
         InputError: the measure of `rbm` itself is beyond the limit, or an argument breaks its rule.
-        Diverged: fine-tuning left the finite numbers.
+        DivergenceError: fine-tuning left the finite numbers.
     """
     data, seed = check_sites(as_shots(shots), rbm.visible, "the RBM"), check_seed(seed)
     settings = PruneSettings(levels=1000) if settings is None else settings

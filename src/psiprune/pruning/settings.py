@@ -56,7 +56,8 @@ class PruneSettings(Settings):
     def _check_together(self) -> None:
         if self.compensate and self.criterion == "surgeon":
             raise InputError(
-                "compensate: has no use with criterion 'surgeon', which corrects all that remains"
+                "compensate: cannot be combined with criterion 'surgeon', which already adjusts "
+                "the remaining parameters"
             )
 
     @model_validator(mode="after")
