@@ -283,7 +283,9 @@ def call(*arguments: object) -> Outcome:
 def errors(outcome: Outcome) -> list[str]:
     """The lines on standard error but for training warnings, which short trainings give."""
     lines = outcome.err.splitlines()
-    return [line for line in lines if not line.startswith("psiprune: warning: ")]
+    return [
+        line for line in lines if not line.startswith(("psiprune: warning: ", "psiprune: note: "))
+    ]
 
 
 def refusal(outcome: Outcome, status: int = 2) -> str:

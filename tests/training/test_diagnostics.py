@@ -17,7 +17,6 @@ from psiprune.rbm.model import RBM
 from psiprune.training.diagnostics import (
     baselines,
     chain_memory,
-    gibbs_steps,
     misses_structure,
     training_problems,
 )
@@ -184,9 +183,9 @@ def test_no_chains_and_no_epochs_have_nothing_to_check() -> None:
     shots = pp.Shots(rbm.sample_exact(1000, seed=0))
     assert training_problems(rbm, shots, pp.ExactNaturalGradient(), 0) == []
     assert warned(shots, pp.CD(epochs=0), rbm) == []
-    assert gibbs_steps(pp.ExactNaturalGradient(), 1000) == 0
-    assert gibbs_steps(pp.CD(epochs=3, steps=2), 1000) == 6000
-    assert gibbs_steps(pp.NaturalGradient(epochs=3, steps=2, chains=50), 1000) == 300
+    assert pp.ExactNaturalGradient().gibbs_steps(1000) == 0
+    assert pp.CD(epochs=3, steps=2).gibbs_steps(1000) == 6000
+    assert pp.NaturalGradient(epochs=3, steps=2, chains=50).gibbs_steps(1000) == 300
 
 
 def test_above_exact_sums_log_z_is_annealed_where_the_training_was_long() -> None:

@@ -87,7 +87,15 @@ def _read_toml(config: Path) -> dict[str, Any]:
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:
     """Lay one table over another; a table that chooses another training method replaces it."""
-    if "method" in top and top["method"] != base.get("method", top["method"]):
+    before, after = base.get("method"), top.get("method", base.get("method"))
+    if before is not None and before != after:
+        unused = [name for name in base if name != "method" and name not in top]
+        if unused:
+            print(
+                f"psiprune: note: method {after} replaces method {before} of the file, whose "
+                f"{', '.join(unused)} are not used",
+                file=sys.stderr,
+            )
         base.clear()
     for key, value in top.items():
         if isinstance(value, dict) and isinstance(base.get(key), str):

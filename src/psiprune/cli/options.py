@@ -13,6 +13,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 
 from psiprune.core.settings import Settings
 from psiprune.training.method import Method
@@ -53,7 +54,10 @@ def _holds_method(model: type[Settings]) -> bool:
 def options_of(model: type[Settings]) -> type[BaseModel]:
     """Return a model with the fields of the settings, methods as their options side by side."""
     fields: dict[str, Any] = {
-        name: (_method_options("fine_tune" in name) | None, Field(default=None))
+        name: (
+            _method_options("fine_tune" in name, _default_method(field)) | None,
+            Field(default=None),
+        )
         if _is_method(field.annotation)
         else (field.annotation, field)
         for name, field in model.model_fields.items()
@@ -61,13 +65,22 @@ def options_of(model: type[Settings]) -> type[BaseModel]:
     return create_model(model.__name__, __config__=ConfigDict(extra="forbid"), **fields)
 
 
+def _default_method(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True)
+    return "auto" if default is None else str(default.method)
+
+
 @cache
-def _method_options(fine_tuning: bool) -> type[BaseModel]:
+def _method_options(fine_tuning: bool, default: str = "auto") -> type[BaseModel]:
     """All fields of all methods; the help of each names its default with each method."""
     fields: dict[str, Any] = {
         "method": (
             Literal["auto", "exact", "natural", "pcd", "cd"] | None,
-            Field(default=None, description="training method; auto is the best one for the size"),
+            Field(
+                default=None,
+                description="training method; auto is the best one for the size "
+                f"(default: {default})",
+            ),
         )
     }
     for name in METHOD_FIELDS[1:]:
@@ -76,11 +89,18 @@ def _method_options(fine_tuning: bool) -> type[BaseModel]:
             for method, kind in METHODS.items()
             if name in kind.model_fields and method != "auto"
         }
-        field = Method.model_fields.get(name) or type([*kinds.values()][-1]).model_fields[name]
-        defaults: dict[Any, list[str]] = {}
+        shared = Method.model_fields.get(name)
+        groups: dict[str, dict[float, list[str]]] = {}
         for method, instance in kinds.items():
+            meaning = (shared or type(instance).model_fields[name]).description or ""
+            defaults = groups.setdefault(meaning, {})
             defaults.setdefault(getattr(instance, name), []).append(method)
-        listed = "; ".join(f"{', '.join(names)}: {value:g}" for value, names in defaults.items())
-        help_text = f"{field.description} ({listed})"
+        help_text = "; ".join(f"{meaning} ({_listed(each)})" for meaning, each in groups.items())
+        field = shared or type([*kinds.values()][-1]).model_fields[name]
         fields[name] = (field.annotation | None, Field(default=None, description=help_text))  # type: ignore[operator]
     return create_model("MethodOptions", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _listed(defaults: dict[float, list[str]]) -> str:
+    """Defaults with the methods that have them: "exact, pcd: 500; natural: 150"."""
+    return "; ".join(f"{', '.join(methods)}: {value:g}" for value, methods in defaults.items())

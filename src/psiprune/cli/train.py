@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from psiprune.cli.app import (
     Flat,
@@ -112,11 +112,10 @@ def train_command(
         reference = reference_of(load_mps(state))
     begin = initial or chosen.INITIAL[0]
     start = new_rbm(data, units, seed, begin, there)
-    # Files of early epochs belong to one training, so only one initial RBM is tried then.
-    single = initial if not beside else begin
+    single: Initial | None = initial
 
-    def fit(callback: Callback) -> RBM:
-        if reference is None or history is None:
+    def fit(callback: Callback, with_history: bool = True) -> RBM:
+        if reference is None or history is None or not with_history:
             return train(
                 data,
                 hidden=units,
@@ -142,6 +141,11 @@ def train_command(
         Checkpoints(out) as checkpoints,
         progress_bar(chosen.epochs) as bar,
     ):
+        if beside and initial is None and len(chosen.INITIAL) > 1:
+            # The other files belong to one training, so find first which initial weights are best.
+            tried = fit(lambda _: advance(bar), with_history=False)
+            single = cast("Initial", tried.provenance["initial"])
+            start = new_rbm(data, units, seed, single, there)
         rbm = train_keeping(early, start, fit, lambda _: advance(bar))
         rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)

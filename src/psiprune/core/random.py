@@ -64,6 +64,7 @@ class Stream(IntEnum):
     SURGEON_CHECK = 84
     REWIRING = 85
     MISSING_WEIGHTS = 86
+    ENSEMBLE_RESAMPLE = 87
     # metrics
     LEVEL_METRICS = 100
     REFERENCE_START = 101

@@ -34,6 +34,13 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise InputError(one_line(error, type(self))) from None
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields that differ from their defaults, so that a repr is short."""
+        for name, value in super().__repr_args__():
+            field = type(self).model_fields.get(str(name))
+            if field is None or field.get_default(call_default_factory=True) != value:
+                yield name, value
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if not _in_parts.get():

@@ -198,6 +198,10 @@ def prune(
         compensate=compensate,
         **steps,
     )
+    if reference is not None and not isinstance(reference, MPS | Reference):
+        raise InputError(
+            f"reference: must be a state, such as `ground_state` returns, found {reference!r:.60}"
+        )
     tuning = tuning_of(rbm, fine_tune, rewind)
     check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)

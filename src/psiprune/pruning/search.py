@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
@@ -26,7 +27,7 @@ from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import METHODS, MethodLike, as_method
-from psiprune.training.train import Callback, ensemble_initial, train
+from psiprune.training.train import Callback, train
 
 #: More than any path has steps: the random numbers of a bisection are not those of a level.
 _BISECTION = 1 << 20
@@ -183,8 +184,9 @@ def dense_limit(
 ) -> float:
     """The largest measure(r) of the dense ensemble: of `rbm`, and of others that differ by seed.
 
-    The others are trained on the same shots with the settings in the RBM's provenance, at the next
-    seeds. A measure within this limit cannot be told from what training another time would give.
+    The others are trained with the settings in the RBM's provenance, at the next seeds: on the same
+    shots, or where training converges to the same RBM for any seed, on shots resampled with
+    replacement. A measure within this limit may be due to the training or to the shots alone.
 
     Args:
         rbm: a trained RBM with all its weights.
@@ -195,22 +197,22 @@ def dense_limit(
         keep: as in `find_smallest`, for other-1, other-2, ...
 
     Raises:
-        InputError: the RBM is pruned, was trained on from another one, or does not tell how it was
-            trained.
+        InputError: the RBM is pruned, continued the training of another one, or has no complete
+            record of its training.
     """
     seed, method, initial = how_trained(rbm)
-    others_initial = ensemble_initial(method) or initial
+    data = as_shots(shots)
     keep = _make if keep is None else keep
     values = [measure(rbm)]
     for k in range(1, check_count("others", others, 1) + 1):
 
         def make(checkpoints: Checkpoints | None, k: int = k) -> Trial:
             other = train(
-                shots,
+                data if not method.CONVERGES else _resampled(data, seed + k),
                 hidden=rbm.hidden,
                 seed=seed + k,
                 method=method,
-                initial=others_initial,
+                initial=initial,
                 callback=callback,
                 checkpoints=checkpoints,
             )
@@ -241,6 +243,12 @@ def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
         assert isinstance(method, Method)
         return seed, method, cast("Initial | None", recorded.get("initial"))
     raise InputError(f"limit: must be given, because the RBM {why}, so no others can be trained")
+
+
+def _resampled(shots: Shots, seed: int) -> Shots:
+    """Shots drawn from these with replacement."""
+    rows = generator_for(seed, Stream.ENSEMBLE_RESAMPLE).integers(0, len(shots), len(shots))
+    return Shots(shots.bits[rows], source=f"{shots.source} (resampled)")
 
 
 def _make(_: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:

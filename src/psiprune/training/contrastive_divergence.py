@@ -123,6 +123,15 @@ class ContrastiveDivergence(Method):
         "learning_rate_decay": 0.1,
     }
 
+    @property
+    def chain_steps(self) -> int:
+        """Gibbs steps of the negative phase."""
+        return self.steps
+
+    def gibbs_steps(self, shots: int) -> float:
+        """Return epochs * shots * steps."""
+        return float(self.epochs) * shots * self.steps
+
     def init(self, rbm: RBM, shots: Shots, seed: int) -> ContrastiveState:
         """Return the state before the first epoch; see `Method.init`."""
         import numpy as np

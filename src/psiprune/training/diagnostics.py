@@ -14,9 +14,8 @@ from psiprune.inference.ais import anneal, base_of, log_mean
 from psiprune.rbm import gibbs
 from psiprune.rbm.likelihood import WeightedConfigurations, unique_configurations
 from psiprune.rbm.model import RBM
-from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.method import Method
-from psiprune.training.natural_gradient import NaturalGradient
+from psiprune.training.methods import MethodBySize
 
 Float64 = NDArray[np.float64]
 #: Units of the smaller layer up to which log Z is summed: milliseconds.
@@ -35,6 +34,8 @@ _MIXING_CHAINS, _FROZEN = 1000, 0.9
 #: Twice the log-likelihood that a saturated model gains exceeds this many times the number of
 #: distinct configurations only where the RBM misses structure that the shots evidently have.
 _MISFIT = 4.0
+#: Misfit that is worth a warning, in nats per shot; the noise of CD leaves up to a fifth of it.
+_MATERIAL = 0.05
 #: Fraction of shots seen once up to which the saturated model describes the state.
 _SEEN_ONCE = 0.1
 
@@ -105,9 +106,13 @@ def misses_structure(rbm: RBM, shots: Shots, data: WeightedConfigurations | None
     count = min(len(shots), _SHOTS)
     if (data.weight * count < 1.5).sum() > _SEEN_ONCE * count:
         return False
+    return 2.0 * count * _misfit(rbm, data) > _MISFIT * len(data.weight)
+
+
+def _misfit(rbm: RBM, data: WeightedConfigurations) -> float:
+    """L_saturated - L, the KL divergence of the RBM from the frequencies, in nats per shot."""
     saturated = float(data.weight @ np.log(data.weight))
-    gain = saturated - _log_likelihood(rbm, data, rbm.log_partition())
-    return 2.0 * count * gain > _MISFIT * len(data.weight)
+    return saturated - _log_likelihood(rbm, data, rbm.log_partition())
 
 
 def training_problems(
@@ -122,7 +127,8 @@ def training_problems(
     1. It describes the shots worse than a product model or a symmetric mixture of two of them
        (then the chains of the training have lost a sector). log Z is a sum where a layer has at
        most 16 units, else an annealing run where that costs less than 4 % of the training.
-    2. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits are
+    2. It misses structure that the shots evidently have, see `misses_structure`.
+    3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits are
        still those they started with, by a correlation above 0.9.
 
     `data`, if given, are the `checked_configurations` of the shots.
@@ -133,13 +139,18 @@ def training_problems(
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:
         found.append(fit)
-    if isinstance(method, ContrastiveDivergence | NaturalGradient) and method.epochs > 0:
+    elif _small(rbm) and misses_structure(rbm, shots, data) and _misfit(rbm, data) > _MATERIAL:
+        found.append(
+            "the RBM misses structure that the shots evidently have: their frequencies exceed its "
+            f"probabilities by {_misfit(rbm, data):.3g} nats per shot; {_way_out(rbm, method)}"
+        )
+    if method.chain_steps is not None and method.epochs > 0:
         memory = chain_memory(rbm, sample, method, seed)
         if memory > _FROZEN:
             found.append(
-                f"the chains of the training have stopped mixing: after {method.steps} Gibbs steps "
-                f"their bits correlate by {memory:.2f} with the start, so averages over them say "
-                f"little; {_way_out(rbm, method)}"
+                f"the chains of the training have stopped mixing: after {method.chain_steps} Gibbs "
+                f"steps their bits correlate by {memory:.2f} with the start, so averages over them "
+                f"say little; {_way_out(rbm, method)}"
             )
     return found
 
@@ -152,9 +163,9 @@ def _fit_problem(
     shots: int,
     seed: int,
 ) -> str:
-    if min(rbm.visible, rbm.hidden) <= _SUM_UNITS or method.method == "exact":
+    if min(rbm.visible, rbm.hidden) <= _SUM_UNITS or method.CONVERGES:
         log_z, error = rbm.log_partition(), 0.0
-    elif _COST * gibbs_steps(method, shots) >= _CHAINS * _TEMPERATURES:
+    elif _COST * method.gibbs_steps(shots) >= _CHAINS * _TEMPERATURES:
         # Forward only: if it misses probability, log Z is too small and the RBM looks too good.
         seed = derive_seed(seed, Stream.LIKELIHOOD_CHECK)
         base, betas = base_of(rbm, sample.bits), np.linspace(0.0, 1.0, _TEMPERATURES + 1)
@@ -174,18 +185,7 @@ def _fit_problem(
     )
 
 
-def gibbs_steps(method: Method, shots: int) -> float:
-    """Return how many Gibbs steps of one chain a training takes; 0 without chains."""
-    if isinstance(method, ContrastiveDivergence):
-        return float(method.epochs) * shots * method.steps
-    if isinstance(method, NaturalGradient):
-        return float(method.epochs) * method.chains * method.steps
-    return 0.0
-
-
-def chain_memory(
-    rbm: RBM, shots: Shots, method: ContrastiveDivergence | NaturalGradient, seed: int
-) -> float:
+def chain_memory(rbm: RBM, shots: Shots, method: Method, seed: int) -> float:
     """Return how well chains remember their start after the Gibbs steps of one update.
 
     sum_i Cov(v_i(0), v_i(k)) / sum_i sqrt(Var v_i(0) Var v_i(k)) over chains that start at shots:
@@ -194,9 +194,10 @@ def chain_memory(
     generator = generator_for(seed, Stream.MIXING_CHECK)
     start = shots.bits[generator.integers(0, len(shots), _MIXING_CHAINS)]
     chains = gibbs.start_chains(rbm.compiled, start, derive_seed(seed, Stream.MIXING_CHECK))
-    flips = isinstance(method, NaturalGradient)
-    advance = gibbs.step_with_flips if flips else gibbs.step
-    first, last = start.astype(np.float64), advance(chains, method.steps).bits.astype(np.float64)
+    assert method.chain_steps is not None
+    advance = gibbs.step_with_flips if method.FLIPS else gibbs.step
+    end = advance(chains, method.chain_steps).bits
+    first, last = start.astype(np.float64), end.astype(np.float64)
     first, last = first - first.mean(axis=0), last - last.mean(axis=0)
     scale = np.sqrt((first**2).mean(axis=0) * (last**2).mean(axis=0)).sum()
     return float((first * last).mean(axis=0).sum() / scale) if scale > 0 else 0.0
@@ -207,9 +208,13 @@ def _log_likelihood(rbm: RBM, data: WeightedConfigurations, log_z: float) -> flo
     return float(data.weight @ rbm.log_prob_unnormalized(bits)) - log_z
 
 
+def _small(rbm: RBM) -> bool:
+    return min(rbm.visible, rbm.hidden) <= EXACT_GRADIENT_UNITS
+
+
 def _way_out(rbm: RBM, method: Method) -> str:
     """What to try instead of a method."""
-    if isinstance(method, ContrastiveDivergence):
-        better = "'exact'" if min(rbm.visible, rbm.hidden) <= EXACT_GRADIENT_UNITS else "'natural'"
-        return f"use method {better} instead of '{method.method}'"
+    best = MethodBySize().for_size(rbm.visible, rbm.hidden)
+    if best.method != method.method:
+        return f"use method '{best.method}' instead of '{method.method}'"
     return "use more epochs, or more hidden units"

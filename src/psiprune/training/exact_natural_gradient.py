@@ -119,6 +119,7 @@ class ExactNaturalGradient(Method):
     )
 
     FINE_TUNING: ClassVar[Mapping[str, float]] = {"epochs": 30}
+    CONVERGES: ClassVar[bool] = True
     INITIAL: ClassVar[tuple[Initial, ...]] = ("local", "coded", "random")
 
     def check_size(self, visible: int, hidden: int) -> None:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from psiprune.core.settings import Settings
 
@@ -54,8 +54,19 @@ class Method(Settings):
 
     #: Fields whose default differs in fine-tuning after a pruning step.
     FINE_TUNING: ClassVar[Mapping[str, float]] = {}
+    #: Whether training ends at an optimum that does not depend on the seed.
+    CONVERGES: ClassVar[bool] = False
+    #: Whether the chains of the training take global flips of all bits.
+    FLIPS: ClassVar[bool] = False
     #: What a new RBM starts from; later ones are tried where the result misses the shots.
     INITIAL: ClassVar[tuple[Initial, ...]] = ("random",)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name != "method" and isinstance(value, str | bool):
+            raise ValueError("must be a number")
+        return value
 
     @classmethod
     def for_fine_tuning(cls, **values: Any) -> Self:
@@ -89,6 +100,15 @@ class Method(Settings):
         Raises:
             DivergenceError: a parameter is no longer finite.
         """
+
+    @property
+    def chain_steps(self) -> int | None:
+        """Gibbs steps of the chains per update; None for a method without chains."""
+        return None
+
+    def gibbs_steps(self, shots: int) -> float:
+        """Return how many Gibbs steps of one chain a training on so many shots takes."""
+        return 0.0
 
     def for_size(self, visible: int, hidden: int) -> Self:
         """Return the method itself, which does not depend on the size of the RBM.

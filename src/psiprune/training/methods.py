@@ -116,6 +116,8 @@ def as_method(
         return default
     if isinstance(given, Method | MethodBySize):
         return given
+    if isinstance(given, type):
+        raise InputError(f"method: must be a method, found the class; use {given.__name__}()")
     if not isinstance(given, str | Mapping):
         raise InputError(
             f"method: must be a method such as CD(epochs=100), its name or a table, found {given!r}"

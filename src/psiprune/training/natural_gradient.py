@@ -163,7 +163,17 @@ class NaturalGradient(Method):
         "learning_rate": 0.2,
         "learning_rate_decay": 0.1,
     }
+    FLIPS: ClassVar[bool] = True
     INITIAL: ClassVar[tuple[Initial, ...]] = ("local",)
+
+    @property
+    def chain_steps(self) -> int:
+        """Gibbs steps of the chains before each step."""
+        return self.steps
+
+    def gibbs_steps(self, shots: int) -> float:
+        """Return epochs * chains * steps."""
+        return float(self.epochs) * self.chains * self.steps
 
     def check_size(self, visible: int, hidden: int) -> None:
         """Raise InputError above 20,000 parameters."""

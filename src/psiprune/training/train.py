@@ -183,7 +183,7 @@ def fit(
         provenance["start"] = _digest(start)
     if state.epoch > 0:
         provenance["epochs_done"] = state.epoch
-        if method.method == "exact":
+        if method.CONVERGES:
             provenance["converged"] = int(state.done)
     _LOG.info("%s: trained, %d epochs", what, state.epoch)
     return replace(start if state.epoch == 0 else state.rbm, provenance=provenance)
@@ -216,7 +216,7 @@ def ensemble_initial(method: Method) -> tuple[Initial, ...] | None:
     From local weights the exact gradient ends at the same RBM whatever the seed, so an ensemble
     would have no spread.
     """
-    if method.method != "exact":
+    if not method.CONVERGES:
         return None
     return tuple(dict.fromkeys(("random", *method.INITIAL)))
 
