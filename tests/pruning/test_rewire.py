@@ -170,10 +170,10 @@ def test_the_share_falls_by_a_cosine() -> None:
 
 
 def test_what_cannot_be_rewired_is_refused_in_one_line(sparse: RBM, shots: Shots) -> None:
-    with pytest.raises(InputError, match="lacks no weight, so none can be grown; prune it first"):
+    with pytest.raises(InputError, match="^rbm: .* 18 weights"):
         rewire(initial_rbm(6, 3, seed=0), shots)
     one = initial_rbm(6, 3, seed=0, mask=random_mask(3, 6, 1, seed=0))
-    with pytest.raises(InputError, match="needs two weights or more to be rewired, found 1"):
+    with pytest.raises(InputError, match="^rbm: .* 2 weights, found 1"):
         rewire(one, shots)
     with pytest.raises(InputError, match=r"rounds: .* greater than or equal to 1, found 0"):
         rewire(sparse, shots, rounds=0)

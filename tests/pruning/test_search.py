@@ -142,11 +142,11 @@ def test_the_limit_of_a_dense_ensemble() -> None:
 
     names: list[str] = []
 
-    def keep(name: str, make: Callable[[Any], Trial]) -> Trial:
+    def load_or_make(name: str, make: Callable[[Any], Trial]) -> Trial:
         names.append(name)
         return make(None)
 
-    found = dense_limit(dense, BITS, measure=measure, others=3, keep=keep)
+    found = dense_limit(dense, BITS, measure=measure, others=3, load_or_make=load_or_make)
     others = [pp.train(BITS, hidden=3, seed=seed, method=method) for seed in (5, 6, 7)]
     assert found == max(measure(rbm) for rbm in (dense, *others))
     assert names == ["other-1", "other-2", "other-3"]

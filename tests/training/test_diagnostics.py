@@ -16,7 +16,7 @@ from psiprune.rbm.likelihood import unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.training.diagnostics import (
     baselines,
-    chain_memory,
+    chain_correlation,
     gibbs_steps,
     misses_structure,
     training_problems,
@@ -144,7 +144,7 @@ def test_a_frozen_chain_is_warned_of_and_a_mixing_one_is_not() -> None:
         shots = pp.Shots(rbm.sample_exact(4000, seed=0))
         found = warned(shots, barely, rbm)
         assert len(found) == count
-        memory = chain_memory(rbm, shots, barely, 1)
+        memory = chain_correlation(rbm, shots, barely, 1)
         if count:
             assert "stopped mixing" in found[0]
             assert f"{barely.steps} Gibbs steps" in found[0]
@@ -158,7 +158,7 @@ def test_a_frozen_chain_is_warned_of_and_a_mixing_one_is_not() -> None:
 def test_global_flips_mix_two_wells() -> None:
     rbm = magnet(10, 5, 6.0)
     shots = pp.Shots(rbm.sample_exact(4000, seed=0))
-    assert abs(chain_memory(rbm, shots, pp.NaturalGradient(), 0)) < 0.2
+    assert abs(chain_correlation(rbm, shots, pp.NaturalGradient(), 0)) < 0.2
     assert training_problems(rbm, shots, pp.NaturalGradient(), 0) == []
 
 
@@ -169,7 +169,7 @@ def test_memory_is_the_correlation_of_ends_with_starts() -> None:
     shots = pp.Shots(rbm.sample_exact(20_000, seed=0))
     step = exact.gibbs_matrix(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
     for k in (1, 2, 3):
-        found = np.mean([chain_memory(rbm, shots, pp.CD(steps=k), seed) for seed in range(20)])
+        found = np.mean([chain_correlation(rbm, shots, pp.CD(steps=k), seed) for seed in range(20)])
         eigenvalue = np.trace(step) - 1
         assert found == pytest.approx(eigenvalue**k, abs=4 / np.sqrt(20 * 1000))
 

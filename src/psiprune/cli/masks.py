@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from psiprune.cli.app import Whole, app, check_new, new_file, show
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.settings import rarest
+from psiprune.experiments.settings import smallest_p_value
 from psiprune.io.paths import MASK, check_suffix
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _find_clusters(rbm: RBM, width: int, threshold: float, **options: int) -> xr
     from psiprune.rbm.clusters import find_clusters
 
     clusters = find_clusters(rbm, width=width, threshold=threshold, **options)
-    if (least := rarest(rbm.visible, width)) > threshold:
+    if (least := smallest_p_value(rbm.visible, width)) > threshold:
         raise InputError(
             f"--threshold: with {rbm.visible} sites no cluster of {width} can have a p-value below "
             f"{least:.2g}, so none would be found at {threshold:g}; give at least {least:.2g}, or "

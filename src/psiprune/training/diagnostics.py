@@ -1,4 +1,4 @@
-"""Whether a trained RBM describes its training shots: checks at a few percent of the cost."""
+"""Check whether a trained RBM describes its training shots, at a few percent of the cost."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from psiprune.training.method import Method
 from psiprune.training.natural_gradient import NaturalGradient
 
 Float64 = NDArray[np.float64]
-#: Units of the smaller layer up to which log Z is summed: milliseconds.
+#: Units of the smaller layer up to which log Z is an exact sum, which takes milliseconds.
 _SUM_UNITS = 16
-#: Chains and temperatures of annealing where log Z is no sum.
+#: Chains and temperatures of the annealing run for larger RBMs.
 _CHAINS, _TEMPERATURES = 200, 500
-#: Annealing must cost at most this fraction of the Gibbs steps of the training.
+#: Maximum cost of annealing, as a fraction of the Gibbs steps of the training.
 _COST = 0.04
-#: Shots that the checks look at, and steps of the mixture's fit.
+#: Maximum number of shots used by the checks, and steps of the mixture's fit.
 _SHOTS, _FIT_STEPS = 20_000, 8
-#: Nats per shot below a baseline that count as worse: a loss of fidelity that matters. To it comes
-#: twice what a product model gains by fitting the noise of n shots, N / (2 n).
+#: Deficit to a baseline, in nats per shot, that counts as worse: a relevant loss of fidelity. Added
+#: to it is twice the gain of a product model from fitting the noise of n shots, N / (2 n).
 _WORSE = 0.01
-#: Chains of the mixing check, and the largest correlation of their ends with their starts.
+#: Chains of the mixing check, and the largest accepted correlation with their initial states.
 _MIXING_CHAINS, _FROZEN = 1000, 0.9
-#: Twice the log-likelihood that a saturated model gains exceeds this many times the number of
-#: distinct configurations only where the RBM misses structure that the shots evidently have.
+#: Threshold of `misses_structure`: twice the log-likelihood gain of a saturated model per distinct
+#: configuration.
 _MISFIT = 4.0
-#: Fraction of shots seen once up to which the saturated model describes the state.
+#: Largest fraction of shots measured only once at which a saturated model is meaningful.
 _SEEN_ONCE = 0.1
 
 
@@ -44,7 +44,7 @@ class Baselines(NamedTuple):
 
     Attributes:
         product: independent bits, each with its mean over the shots.
-        mixture: half a product model and half its image under a flip of all bits.
+        mixture: equal mixture of a product model and its image under a flip of all bits.
     """
 
     product: float
@@ -54,8 +54,9 @@ class Baselines(NamedTuple):
 def baselines(data: WeightedConfigurations) -> Baselines:
     """Fit both baselines by maximum likelihood; the mixture by 8 steps of expectation-maximisation.
 
-    p(v) = prod_i a_i^v_i (1 - a_i)^(1 - v_i), and (p(v) + p(1 - v)) / 2, whose a start at the
-    half of the shots that lie nearer to the most frequent configuration.
+    The product model is p(v) = prod_i a_i^v_i (1 - a_i)^(1 - v_i), the mixture
+    (p(v) + p(1 - v)) / 2. The fit of the mixture starts with the shots assigned to the nearer of
+    the most frequent configuration and its flip.
     """
     bits, weight = data.bits, data.weight
     frequent = bits[:, np.argmax(weight)]
@@ -76,18 +77,18 @@ def baselines(data: WeightedConfigurations) -> Baselines:
 
 
 def _logs(mean: Float64) -> tuple[Float64, Float64]:
-    """log a and log(1 - a) of each mean; 0 log 0 counts as 0."""
+    """Return log a and log(1 - a) for each mean a, clipped so that 0 log 0 = 0."""
     tiny = 1e-12
     return np.log(np.maximum(mean, tiny)), np.log(np.maximum(1.0 - mean, tiny))
 
 
 def misses_structure(rbm: RBM, shots: Shots) -> bool:
-    """Whether an RBM evidently misses structure of its training shots: a better optimum may exist.
+    """Return whether an RBM clearly misses structure of its training shots, as in a poor optimum.
 
-    2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the mean
-    log-likelihood of the RBM; a model without flaws stays far below that. Where more than a tenth
-    of the shots were seen only once, the saturated model says nothing, and the answer is no. For
-    RBMs with a layer of at most 18 units; only the first 20,000 shots are used.
+    The criterion is 2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the
+    mean log-likelihood of the RBM; a correct model stays far below this threshold. If more than a
+    tenth of the shots are configurations measured only once, a saturated model is meaningless and
+    the result is False. For RBMs with a layer of at most 18 units; uses the first 20,000 shots.
     """
     shots = Shots(shots.bits[:_SHOTS])
     data = unique_configurations(shots.bits)
@@ -99,29 +100,30 @@ def misses_structure(rbm: RBM, shots: Shots) -> bool:
 
 
 def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list[str]:
-    """Return what is wrong with a trained RBM, each as one line with the figure and the way out.
+    """Return the problems of a trained RBM, each as one line with a figure and a remedy.
 
-    1. It describes the shots worse than a product model or a symmetric mixture of two of them
-       (then the chains of the training have lost a sector). log Z is a sum where a layer has at
-       most 16 units, else an annealing run where that costs less than 4 % of the training.
-    2. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits are
-       still those they started with, by a correlation above 0.9.
+    1. It describes the shots worse than a product model, or worse than a symmetric mixture of two
+       product models (the chains of the training have lost a symmetry sector). log Z is an exact
+       sum if a layer has at most 16 units; above, it is annealed if that costs less than 4 % of the
+       training.
+    2. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
+       correlate with their initial values by more than 0.9.
     """
     sample = Shots(shots.bits[:_SHOTS])
     data = unique_configurations(sample.bits)
-    found = []
+    problems = []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:
-        found.append(fit)
+        problems.append(fit)
     if isinstance(method, ContrastiveDivergence | NaturalGradient) and method.epochs > 0:
-        memory = chain_memory(rbm, sample, method, seed)
-        if memory > _FROZEN:
-            found.append(
-                f"the chains of the training have stopped mixing: after {method.steps} Gibbs steps "
-                f"their bits correlate by {memory:.2f} with the start, so averages over them say "
-                f"little; {_way_out(rbm, method)}"
+        correlation = chain_correlation(rbm, sample, method, seed)
+        if correlation > _FROZEN:
+            problems.append(
+                "the Gibbs chains of the training have stopped mixing: the correlation with their "
+                f"initial state after {method.steps} steps is {correlation:.2f}, so averages over "
+                f"them are unreliable; {_remedy(rbm, method)}"
             )
-    return found
+    return problems
 
 
 def _fit_problem(
@@ -135,7 +137,7 @@ def _fit_problem(
     if min(rbm.visible, rbm.hidden) <= _SUM_UNITS or method.method == "exact":
         log_z, error = rbm.log_partition(), 0.0
     elif _COST * gibbs_steps(method, shots) >= _CHAINS * _TEMPERATURES:
-        # Forward only: if it misses probability, log Z is too small and the RBM looks too good.
+        # Forward annealing may miss probability; log Z is then too small and the RBM looks better.
         seed = derive_seed(seed, Stream.LIKELIHOOD_CHECK)
         base, betas = base_of(rbm, sample.bits), np.linspace(0.0, 1.0, _TEMPERATURES + 1)
         log_weights, _ = anneal(rbm, base, base.draws(_CHAINS, seed), betas, seed)
@@ -149,13 +151,13 @@ def _fit_problem(
     if likelihood >= best - _WORSE - rbm.visible / len(sample) - error:
         return ""
     return (
-        f"the RBM describes its training shots worse than {name}: {likelihood:.4g} against "
-        f"{best:.4g} nats per shot; {_way_out(rbm, method)}"
+        f"the RBM describes its training shots worse than {name}: log-likelihood {likelihood:.4g} "
+        f"against {best:.4g} nats per shot; {_remedy(rbm, method)}"
     )
 
 
 def gibbs_steps(method: Method, shots: int) -> float:
-    """Return how many Gibbs steps of one chain a training takes; 0 without chains."""
+    """Return the total number of Gibbs steps of a training, over all chains; 0 without chains."""
     if isinstance(method, ContrastiveDivergence):
         return float(method.epochs) * shots * method.steps
     if isinstance(method, NaturalGradient):
@@ -163,20 +165,19 @@ def gibbs_steps(method: Method, shots: int) -> float:
     return 0.0
 
 
-def chain_memory(
+def chain_correlation(
     rbm: RBM, shots: Shots, method: ContrastiveDivergence | NaturalGradient, seed: int
 ) -> float:
-    """Return how well chains remember their start after the Gibbs steps of one update.
+    """Return the correlation of chains with their initial state after the steps of one update.
 
     sum_i Cov(v_i(0), v_i(k)) / sum_i sqrt(Var v_i(0) Var v_i(k)) over chains that start at shots:
-    1 where no chain has moved, 0 where all have forgotten, and 0 where no bit varies.
+    1 if no chain has moved, 0 if all are decorrelated or no bit varies.
     """
     generator = generator_for(seed, Stream.MIXING_CHECK)
     start = shots.bits[generator.integers(0, len(shots), _MIXING_CHAINS)]
     chains = gibbs.start_chains(rbm.compiled, start, derive_seed(seed, Stream.MIXING_CHECK))
-    flips = isinstance(method, NaturalGradient)
-    advance = gibbs.step_with_flips if flips else gibbs.step
-    first, last = start.astype(np.float64), advance(chains, method.steps).bits.astype(np.float64)
+    step = gibbs.step_with_flips if isinstance(method, NaturalGradient) else gibbs.step
+    first, last = start.astype(np.float64), step(chains, method.steps).bits.astype(np.float64)
     first, last = first - first.mean(axis=0), last - last.mean(axis=0)
     scale = np.sqrt((first**2).mean(axis=0) * (last**2).mean(axis=0)).sum()
     return float((first * last).mean(axis=0).sum() / scale) if scale > 0 else 0.0
@@ -187,8 +188,8 @@ def _log_likelihood(rbm: RBM, data: WeightedConfigurations, log_z: float) -> flo
     return float(data.weight @ rbm.log_prob_unnormalized(bits)) - log_z
 
 
-def _way_out(rbm: RBM, method: Method) -> str:
-    """What to try instead of a method."""
+def _remedy(rbm: RBM, method: Method) -> str:
+    """Return the advice that ends a warning."""
     if isinstance(method, ContrastiveDivergence):
         better = "'exact'" if min(rbm.visible, rbm.hidden) <= EXACT_GRADIENT_UNITS else "'natural'"
         return f"use method {better} instead of '{method.method}'"
