@@ -79,7 +79,7 @@ class EnsembleSettings(Settings):
     def _distinct_fields(cls, fields: tuple[float, ...]) -> tuple[float, ...]:
         # The names of folders and tables contain six digits of a field.
         if len({f"{field:g}" for field in fields}) < len(fields):
-            raise ValueError("fields must differ in their first six digits")
+            raise ValueError("values must differ in their first six digits")
         return fields
 
     @property
