@@ -969,7 +969,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("paper --out {out} --seeds 10001", "seeds: should be less than or equal to 10000"),
     ("paper --out {out} --other-seeds 10001", "other_seeds: should be less than or equal to 10000"),
     ("paper --out {out} --seeds 1", "seeds: should be greater than or equal to 2"),
-    ("paper --out {out} --other-sites 18", "other_sites: must not hold sites = 18 once more"),
+    ("paper --out {out} --other-sites 18", "other_sites: must not contain sites = 18"),
     ("paper --out {out} --first-fractions 0.1 1", "first_fractions.1: should be less than 1"),
     ("paper --out {out} --only fig9", "--only"),
     (
