@@ -254,7 +254,7 @@ def test_prune(stages: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(saved.weights, level.rbm.weights)
         np.testing.assert_array_equal(saved.mask, level.rbm.mask)
         assert found["levels"][step]["components"] == level.rbm.components
-    # A second start finds the levels and goes on from the last.
+    # A rerun reads the levels and resumes from the last.
     before = tiny.contents(tmp_path / "path", but=(".lock", "provenance.json"))
     (tmp_path / "path/level-02.nc").unlink()
     assert numbers(tiny.call(*command, "--json")) == found
@@ -1038,7 +1038,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("import text {in}/shots.txt --out {out}.csv", "out.csv: the content is NetCDF"),
     # export
     ("export text {in}/shots.nc", "--out must be given; see psiprune"),
-    ("export qiskit {in}/rbm.nc --out {out}", "an RBM can be written as numpy, qucumber, netket"),
+    ("export qiskit {in}/rbm.nc --out {out}", "numpy, qucumber, netket"),
     ("export netket {in}/shots.nc --out {out}", "shots can be written as text"),
     ("export word {in}/shots.nc --out {out}", "format: must be one of text, numpy, qiskit"),
     ("export text {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
@@ -1182,9 +1182,9 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("sweep {in}/sweep.toml --out {out} --slurm --pbs", "--scheduler, --slurm, --pbs: "),
     # query and report
     ("query select", "--folder must be given; see psiprune"),
-    ("query select {in}", "sweep.parquet: is not there; `psiprune sweep` writes it"),
-    ("report {in}", "holds no sweep that can be read"),
-    ("report {out}", "holds no sweep that can be read"),
+    ("query select {in}", "sweep.parquet: does not exist"),
+    ("report {in}", "readable sweep"),
+    ("report {out}", "readable sweep"),
 ]
 
 

@@ -55,8 +55,8 @@ def test_a_run_taken_up_again_says_from_where(
     assert tiny.call("prune", *files, "--out", tmp_path / "path").status == 0
     again = [message for _, message in told(records)]
     assert again[0] == f"{tmp_path / 'path'}: resuming"
-    assert f"{tmp_path / 'path'}: taken up after level 1 of 2" in again
-    assert any("level-02.nc: written, " in message for message in again)
+    assert f"{tmp_path / 'path'}: resumed after level 1 of 2" in again
+    assert any("level-02.nc: written" in message for message in again)
     assert again[-1] == f"{tmp_path / 'path'}: done"
 
 

@@ -261,5 +261,5 @@ def test_without_a_training_epoch(tmp_path: Path) -> None:
     small = ("--sites=4", "--shots=200", "--seeds=2", "--fields=1", "--levels=1", "--density=0.8")
     none = ("--train.epochs=0", "--fine-tune.epochs=0")
     outcome = tiny.call("sparse", *small, *none, "-o", tmp_path / "run")
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     assert (tmp_path / "run/figure.svg").exists()

@@ -133,6 +133,30 @@ def test_every_part_of_a_checkpoint_is_needed(
 
 
 @pytest.mark.usefixtures("eager")
+def test_a_training_from_several_starts_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where each result misses structure of the shots: all three starts are tried.
+    monkeypatch.setattr("psiprune.training.train.misses_structure", lambda *_: True)
+    method, result = METHODS["exact"], tmp_path / "rbm.nc"
+    unbroken = train(shots(), hidden=3, seed=1, method=method)
+    first = train(shots(), hidden=3, seed=1, method=method, initial=method.INITIAL[0])
+    calls = 0
+
+    def stop_in_the_second(state: TrainingProgress) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == int(first.provenance["epochs_done"]) + 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(result, stop_in_the_second, method=method)
+    assert tiny.names(tmp_path) == {".rbm.nc.1.checkpoint", ".rbm.nc.2.checkpoint"}
+    assert same(learn(result, method=method), unbroken)
+    assert tiny.names(tmp_path) == {"rbm.nc"}
+
+
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("method", METHODS)
 def test_what_ended_is_not_trained_again(tmp_path: Path, method: str) -> None:
     seen: list[int] = []

@@ -43,7 +43,7 @@ def test_every_figure_names_parts_that_exist() -> None:
 @pytest.mark.usefixtures("few_figures")
 def test_a_whole_run_has_claims_medians_and_a_report_again_the_same(run: Path) -> None:
     outcome = tiny.call("paper", "--out", run, "--json", *tiny.paper_options())
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     printed = json.loads(outcome.out)
     claims = json.loads((run / "claims.json").read_text())
     assert [claim["key"] for claim in claims["claims"]] == [claim.key for claim in CLAIMS]
@@ -88,8 +88,9 @@ def test_one_figure_alone_runs_what_it_needs(tmp_path: Path) -> None:
     outcome = tiny.call("paper", "--out", folder, *options)
     assert outcome.status == 0
     # No terminal, so a line a stage is all that is told.
-    line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d %s: about 1 min, 1 min to the end\n"
-    assert re.fullmatch(line % "study" + line % "graph", outcome.err)
+    line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d %s: about 1 min, 1 min to the end"
+    for found, stage in zip(tiny.errors(outcome), ("study", "graph"), strict=True):
+        assert re.fullmatch(line % stage, found)
     assert {file.name for file in (folder / "figures").iterdir()} == {"fig1.png", "fig1.svg"}
     stages = {file.parent.name for file in folder.glob("*/config.toml")}
     assert stages == {"graph", "study"}
@@ -158,6 +159,6 @@ def test_claims_and_report_are_written_under_the_lock(
 @pytest.mark.slow
 def test_all_figures_of_a_tiny_run(run: Path) -> None:
     outcome = tiny.call("paper", "--out", run, *tiny.paper_options())
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     drawn = {file.stem for file in (run / "figures").glob("*.svg")}
     assert drawn == set(DRAWINGS)

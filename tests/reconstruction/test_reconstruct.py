@@ -584,7 +584,7 @@ def test_the_command(done: tuple[Path, pp.Reconstruction], stages: Path, tmp_pat
     command = ("reconstruct", stages / "shots.txt", *tiny.reconstruct_options())
     options = ("--observable", place, "--out", tmp_path / "run")
     outcome = tiny.call(*command, *options, "--json")
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     printed = json.loads(outcome.out)
     dataset = done[1].dataset
     assert printed["weights"] == dataset.attrs["weights"]
@@ -593,7 +593,7 @@ def test_the_command(done: tuple[Path, pp.Reconstruction], stages: Path, tmp_pat
     assert len(printed["trials"]) == dataset.sizes["trial"]
     assert set(printed["observables"]) >= {"walls", "correlation"}
     outcome = tiny.call(*command, *options)
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, tiny.errors(outcome)) == (0, [])
     lines = outcome.out.splitlines()
     assert f"{printed['weights']} of 8 weights" in lines[0]
     assert (" suffice" in lines[0]) == printed["trusted"]

@@ -62,6 +62,11 @@ def test_the_default_is_not_warned_of(field: float) -> None:
     assert warned(ising_shots(field), None) == []
 
 
+def test_sorted_shots_as_of_counts_are_not_warned_of() -> None:
+    # The first 20,000 of these shots alone are a product state.
+    assert warned(pp.read_shots({"00000": 50_000, "11111": 50_000}), None) == []
+
+
 def test_fit_does_not_check() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -215,7 +215,8 @@ def _check_same(
     config: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str = ""
 ) -> None:
     """Raise `InputError` with the first setting, by name, in which two configurations differ."""
-    for key in sorted({*theirs, *ours}):
+    # A different method explains all other differences, so it is named first.
+    for key in sorted({*theirs, *ours}, key=lambda key: (key != "method", key)):
         before, now = theirs.get(key, "(none)"), ours.get(key, "(none)")
         if isinstance(before, dict) and isinstance(now, dict):
             _check_same(config, before, now, f"{prefix}{key}.")

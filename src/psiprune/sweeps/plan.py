@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from psiprune.core.exceptions import TrainingWarning
 from psiprune.experiments.settings import StudySettings
 from psiprune.sweeps.dataset import differing
 from psiprune.sweeps.points import AnyPoint, points_of, stages_of
@@ -60,7 +62,8 @@ def plan(settings: SweepSettings, folder: str | os.PathLike[str]) -> list[Planne
     """
     check_folder(folder)
     points, root = points_of(settings), Path(folder).resolve()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)  # pilots train for a few epochs only
         plans = (_planned(kind, points, root, Path(scratch)) for kind in (*KINDS, RUN))
         return [planned for planned in plans if planned.uses]
 

@@ -82,24 +82,42 @@ def _logs(mean: Float64) -> tuple[Float64, Float64]:
     return np.log(np.maximum(mean, tiny)), np.log(np.maximum(1.0 - mean, tiny))
 
 
-def misses_structure(rbm: RBM, shots: Shots) -> bool:
+def _checked_bits(shots: Shots) -> NDArray[np.uint8]:
+    """Return at most 20,000 shots, evenly spaced, since shots from counts are sorted."""
+    if len(shots) <= _SHOTS:
+        return shots.bits
+    return shots.bits[np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)]
+
+
+def checked_configurations(shots: Shots) -> WeightedConfigurations:
+    """Return the unique configurations of the shots that the checks use."""
+    return unique_configurations(_checked_bits(shots))
+
+
+def misses_structure(rbm: RBM, shots: Shots, data: WeightedConfigurations | None = None) -> bool:
     """Return whether an RBM clearly misses structure of its training shots, as in a poor optimum.
 
     The criterion is 2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the
     mean log-likelihood of the RBM; a correct model stays far below this threshold. If more than a
     tenth of the shots are configurations measured only once, a saturated model is meaningless and
-    the result is False. For RBMs with a layer of at most 18 units; uses the first 20,000 shots.
+    the result is False. For RBMs with a layer of at most 18 units; uses at most 20,000 shots.
     """
-    shots = Shots(shots.bits[:_SHOTS])
-    data = unique_configurations(shots.bits)
-    if (data.weight * len(shots) < 1.5).sum() > _SEEN_ONCE * len(shots):
+    data = checked_configurations(shots) if data is None else data
+    count = min(len(shots), _SHOTS)
+    if (data.weight * count < 1.5).sum() > _SEEN_ONCE * count:
         return False
     saturated = float(data.weight @ np.log(data.weight))
     gain = saturated - _log_likelihood(rbm, data, rbm.log_partition())
-    return 2.0 * len(shots) * gain > _MISFIT * len(data.weight)
+    return 2.0 * count * gain > _MISFIT * len(data.weight)
 
 
-def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list[str]:
+def training_problems(
+    rbm: RBM,
+    shots: Shots,
+    method: Method,
+    seed: int,
+    data: WeightedConfigurations | None = None,
+) -> list[str]:
     """Return the problems of a trained RBM, each as one line with a figure and a remedy.
 
     1. It describes the shots worse than a product model, or worse than a symmetric mixture of two
@@ -108,9 +126,11 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
        training.
     2. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
        correlate with their initial values by more than 0.9.
+
+    `data`, if given, must be the `checked_configurations` of the shots.
     """
-    sample = Shots(shots.bits[:_SHOTS])
-    data = unique_configurations(sample.bits)
+    sample = Shots(_checked_bits(shots))
+    data = checked_configurations(shots) if data is None else data
     problems = []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:

@@ -172,13 +172,13 @@ def test_qucumber_in_its_own_environment(tmp_path: Path, rbm: pp.RBM, bits: Any)
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
 def test_without_torch_qucumber_takes_npz(tmp_path: Path, rbm: pp.RBM) -> None:
-    with pytest.raises(pp.InputError, match=r"one of torch, which is not installed; .* \.npz"):
+    with pytest.raises(pp.InputError, match=r"torch, which is not installed; .*\.npz"):
         pp.export_rbm(rbm, tmp_path / "rbm.pt", "qucumber")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_formats_are_refused(tmp_path: Path, rbm: pp.RBM) -> None:
-    with pytest.raises(pp.InputError, match="an RBM can be written as numpy, qucumber, netket"):
+    with pytest.raises(pp.InputError, match="numpy, qucumber, netket"):
         pp.export_rbm(rbm, tmp_path / "rbm.txt", "text")
     assert set(qucumber_state(rbm)) == {"weights", "visible_bias", "hidden_bias"}
 
