@@ -1,4 +1,4 @@
-"""An RBM with the interface of scikit-learn's density estimators; needs scikit-learn."""
+"""An RBM as a density estimator of scikit-learn, which must be installed."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ except ImportError:
     raise ImportError(
         "psiprune.sklearn needs scikit-learn 1.6 or later; pip install 'psiprune[sklearn]'"
     ) from None
-#: Configurations of the training set at which half of the chains start, where `sample` needs any.
+#: Configurations of the training set at which half of the Gibbs chains of `sample` start.
 _STARTS = 500
 
 
 class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """The distribution of measured bits as an RBM, like `sklearn.neighbors.KernelDensity`.
 
-    X is [shot, site] and holds 0 and 1 alone. scikit-learn's BernoulliRBM learns features and gives
-    pseudo-likelihoods; this one gives normalised log-probabilities.
+    X is [shot, site] with values 0 and 1. scikit-learn's BernoulliRBM learns features and returns
+    pseudo-likelihoods; this estimator returns normalised log-probabilities.
 
     Args:
-        hidden: number of hidden units, N_h; half the number of sites if None.
+        hidden: number of hidden units, N_h; None for half the number of sites.
         method: training method, such as `psiprune.CD(epochs=100)`, or its name; see
-            `psiprune.train`. If None, the best one for the size.
+            `psiprune.train`. None for the best one for the size.
         initial: initial weights, see `psiprune.train`.
-        random_state: an integer is the seed of `psiprune.train`, which gives the same RBM to the
-            last bit; with None or a RandomState a seed is drawn.
+        random_state: an integer is the seed of `psiprune.train` and gives a bit-identical RBM;
+            with None or a RandomState a seed is drawn.
 
     Attributes:
         rbm_: the RBM.
         log_partition_: its log Z with error and method, see `psiprune.log_partition`.
         n_features_in_: number of sites.
-        feature_names_in_: names of the columns, where X had any.
+        feature_names_in_: names of the columns, if X has any.
 
     Example:
         >>> import numpy as np
@@ -70,21 +70,21 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         initial: Initial | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        """Keep the parameters as they are; `fit` checks them."""
+        """Store the parameters unchanged, as scikit-learn requires; `fit` validates them."""
         self.hidden = hidden
         self.method = method
         self.initial = initial
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Train the RBM on bits [shot, site], and find its log Z; y is not used.
+        """Train the RBM on bits [shot, site] and compute its log Z; y is ignored.
 
         Raises:
-            InputError: X holds something but 0 and 1, or a parameter breaks its rule.
+            InputError: X has values other than 0 and 1, or a parameter is invalid.
             DivergenceError: a parameter of the RBM is no longer finite.
 
         Warns:
-            ConvergenceWarning: log Z was annealed and is not to be trusted.
+            ConvergenceWarning: log Z was annealed and is unreliable.
         """
         shots = self._shots(X, reset=True)
         seed = _seed(self.random_state)
@@ -98,22 +98,23 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
-        """log p(v) = log p~(v) - log Z in nat, normalised, for bits [shot, site] -> [shot]."""
+        """Return log p(v) = log p~(v) - log Z in nats, [shot], for bits [shot, site]."""
         check_is_fitted(self)
         shots = self._shots(X, reset=False)
         return self.rbm_.log_prob_unnormalized(shots) - self.log_partition_.value
 
     def score(self, X: ArrayLike, y: object = None) -> float:
-        """The mean of log p(v) over the shots, in nat; y is not used."""
+        """Return the mean of log p(v) over the shots, in nats per shot; y is ignored."""
         return float(self.score_samples(X).mean())
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> NDArray[np.uint8]:
-        """Draw from p(v): uint8 [shot, site].
+        """Draw samples from p(v), uint8 [shot, site].
 
-        Independent draws where possible (up to 25 units in the smaller layer), else Gibbs chains
-        paced by their autocorrelation time: up to 1000 are independent.
+        Draws are independent where the smaller layer has at most 25 units. Above, they come from
+        Gibbs chains thinned by their autocorrelation time, see `psiprune.metrics.draws`; up to 1000
+        are then independent.
 
         Raises:
             InputError: n_samples is not an integer of at least 1.
@@ -126,14 +127,14 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         drawn = draw(self.rbm_, lambda chains: self._likely[:chains], number, seed)
         _warn(drawn.warning)
         bits = drawn.bits.reshape(-1, self.rbm_.visible)
-        # Neighbours may be of one chain, and chains of one half began alike.
+        # Adjacent draws may belong to one chain, and half of the chains start at training shots.
         return generator_for(seed, Stream.ESTIMATOR_ORDER).permutation(bits)[:number]
 
     def _shots(self, X: ArrayLike, *, reset: bool) -> Shots:
         return as_shots(validate_data(self, X, reset=reset))
 
     def __sklearn_tags__(self) -> Any:
-        """X is 0 or 1; scikit-learn's tags come no nearer than not negative and categorical."""
+        """Declare X as nonnegative and categorical; scikit-learn has no tag for binary data."""
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         tags.input_tags.categorical = True
@@ -141,7 +142,7 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:
-    """An integer as it is; a seed drawn from anything else that scikit-learn takes."""
+    """Return an integer as the seed; else draw a seed from the random state."""
     if isinstance(random_state, int | np.integer):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))

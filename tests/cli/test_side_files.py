@@ -118,10 +118,10 @@ def test_a_training_begun_without_them_cannot_write_them_all(stages: Path, tmp_p
 @pytest.mark.parametrize(
     ("history", "words"),
     [
-        ("rbm.nc", "--history: {}/rbm.nc is where --out or --keep-epochs writes an RBM"),
-        ("./rbm-epoch-0005.nc", "-epoch-0005.nc is where --out or --keep-epochs writes an RBM"),
+        ("rbm.nc", "{}/rbm.nc"),
+        ("./rbm-epoch-0005.nc", "-epoch-0005.nc"),
         ("h.txt", "{}/h.txt: the content is NetCDF"),
-        ("no/h.nc", "{}/no/h.nc: there is no folder {}/no; make it first"),
+        ("no/h.nc", "{}/no/h.nc: the folder {}/no does not exist; create it first"),
     ],
 )
 def test_the_history_has_a_name_of_its_own(

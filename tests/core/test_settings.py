@@ -113,22 +113,22 @@ def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
         (
             PruneSettings,
             {"criterion": "surgeon", "compensate": True},
-            "compensate: cannot be combined with criterion",
+            "compensate: .*'surgeon'",
         ),
         (
             StudySettings,
             {"prune": {"criterion": "surgeon", "compensate": True}},
-            "prune.compensate: cannot be combined with criterion",
+            "prune.compensate: .*'surgeon'",
         ),
         (MeasureSettings, {"draws": 99}, "draws: .* 100, found 99"),
-        (PathSettings, {"shots": "a"}, "rbm: is required by PathSettings"),
+        (PathSettings, {"shots": "a"}, "rbm: .*PathSettings"),
         (StudySettings, {"sites": 1}, "sites: .* 2, found 1"),
         (SparseSettings, {"seeds": 1}, "seeds: .* 2, found 1"),
         (SparseSettings, {"density": 1}, "density: .* less than 1, found 1"),
         (SparseSettings, {"density": 0}, "density: .* greater than 0, found 0"),
         (SparseSettings, {"prune": {"levels": 3}}, "prune: no such setting of SparseSettings"),
         (AblationSettings, {"width": 5, "sites": 4}, "width: must be at most sites = 4, found 5"),
-        (AblationSettings, {"shares": (0.5, 0.5)}, "shares: must rise, .* six digits, found"),
+        (AblationSettings, {"shares": (0.5, 0.5)}, r"shares: .* found \(0\.5, 0\.5\)"),
         (AblationSettings, {"shares": ()}, "shares: .* at least 1 item"),
         (AblationSettings, {"shares": (0.5, -0.1)}, "shares.1: .* greater than or equal to 0"),
         (StudySettings, {"sites": 5000}, "sites: .* 4096, found 5000"),
@@ -136,8 +136,8 @@ def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
         (StudySettings, {"coupling": 0}, "coupling: .* found 0"),
         (StudySettings, {"fields": []}, "fields: .* at least 1"),
         (StudySettings, {"fields": [1, 0]}, "fields.1: .* greater than 0, found 0"),
-        (StudySettings, {"fields": [1, 2, 1]}, "fields: each field must stand once"),
-        (StudySettings, {"fields": [1, 1 + 1e-9]}, "fields: each field must stand once"),
+        (StudySettings, {"fields": [1, 2, 1]}, r"fields: .* found \[1, 2, 1\]"),
+        (StudySettings, {"fields": [1, 1 + 1e-9]}, r"fields: .* found \[1, 1\.000000001\]"),
         (StudySettings, {"fields": 1.0}, "fields: .* found 1.0"),
         (StudySettings, {"shots": 0}, "shots: .* found 0"),
         (StudySettings, {"seed": -1}, "seed: .* found -1"),
@@ -187,7 +187,7 @@ def test_a_runs_config_gives_the_settings_back(tmp_path: Path, settings: Setting
 
 
 def test_an_ablation_needs_clusters_that_can_count() -> None:
-    with pytest.raises(InputError, match=r"threshold: with 8 sites no cluster of 3 .* 0\.11"):
+    with pytest.raises(InputError, match=r"threshold: .* 8 sites.* 0\.11"):
         AblationSettings(sites=8)
     assert AblationSettings(sites=8, threshold=0.11).threshold == 0.11
     assert AblationSettings(sites=12).threshold == 0.05

@@ -35,7 +35,7 @@ class Oven(Settings):
         ({"heat": "warm"}, ["heat", "number", "'warm'"]),
         ({"heat": 1, "minutes": 0}, ["minutes", "greater than 0", "found 0"]),
         ({"heat": 1, "minutes": 1.5}, ["minutes", "found 1.5"]),
-        ({}, ["heat", "required", "Oven"]),
+        ({}, ["heat: ", "Oven"]),
         ({"heat": 1, "colour": 2}, ["colour", "no such setting of Oven", "heat, minutes"]),
         ({"heat": 201, "minutes": 101}, ["heat: above 200 for at most 100 minutes"]),
     ],

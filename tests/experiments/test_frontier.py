@@ -334,5 +334,5 @@ def test_each_rule(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("name", ["widths", "bonds", "rewired"])
 def test_numbers_stand_once(name: str) -> None:
     changes: dict[str, Any] = {name: (2, 3, 2)}
-    with pytest.raises(InputError, match=rf"^{name}: each number must stand once, found"):
+    with pytest.raises(InputError, match=rf"^{name}: .* found"):
         FrontierSettings(**changes)

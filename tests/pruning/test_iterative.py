@@ -316,9 +316,9 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
 @pytest.mark.parametrize(
     ("rewind", "fine_tune", "begins"),
     [
-        (initial_rbm(6, 3, 0), "cd", "rewind: must have shape [hidden, visible] = [4, 6]"),
-        (small_rbm().with_mask(np.eye(4, 6, dtype=bool)), "cd", "rewind: lacks 20 weights"),
-        (initial_rbm(6, 4, 0), None, "rewind: needs fine-tuning"),
+        (initial_rbm(6, 3, 0), "cd", "rewind: must have the shape [hidden, visible] = [4, 6]"),
+        (small_rbm().with_mask(np.eye(4, 6, dtype=bool)), "cd", "rewind: lacks 20 "),
+        (initial_rbm(6, 4, 0), None, "rewind: requires fine-tuning"),
     ],
 )
 def test_what_cannot_be_rewound(rewind: RBM, fine_tune: Any, begins: str) -> None:
@@ -340,10 +340,7 @@ def test_what_cannot_be_rewound(rewind: RBM, fine_tune: Any, begins: str) -> Non
         ({"levels": 0}, "levels: "),
         ({"levels": 1.5}, "levels: "),
         ({"criterion": "luck"}, "criterion: "),
-        (
-            {"criterion": "surgeon", "compensate": True},
-            "compensate: cannot be combined with criterion",
-        ),
+        ({"criterion": "surgeon", "compensate": True}, "compensate: "),
         ({"first_fraction": 0}, "first_fraction: "),
         ({"density": 1}, "density: "),
         ({"fine_tune": "adam"}, "method: "),

@@ -149,7 +149,7 @@ def test_a_thousand_sites() -> None:
     [
         ({"sites": 1}, "sites: should be greater than or equal to 2, found 1"),
         ({"sites": 2.5}, "sites: "),
-        ({}, "sites: is required"),
+        ({}, "sites: is missing"),
         ({"sites": 4, "field": 0.0}, "field: .*sign is only a rotation"),
         ({"sites": 4, "field": -1.0}, "field: should be greater than 0, found -1.0"),
         ({"sites": 4, "field": float("nan")}, "field: "),

@@ -16,7 +16,7 @@ from psiprune.rbm.likelihood import unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.training.diagnostics import (
     baselines,
-    chain_memory,
+    chain_correlation,
     misses_structure,
     training_problems,
 )
@@ -148,32 +148,32 @@ def test_a_frozen_chain_is_warned_of_and_a_mixing_one_is_not() -> None:
         shots = pp.Shots(rbm.sample_exact(4000, seed=0))
         found = warned(shots, barely, rbm)
         assert len(found) == count
-        memory = chain_memory(rbm, shots, barely, 1)
+        correlation = chain_correlation(rbm, shots, barely, 1)
         if count:
             assert "stopped mixing" in found[0]
-            assert f"{barely.steps} Gibbs steps" in found[0]
-            assert f"{memory:.2f}" in found[0]
+            assert f"{barely.steps} steps" in found[0]
+            assert f"{correlation:.2f}" in found[0]
             assert "'exact'" in found[0]
-            assert memory > 0.99
+            assert correlation > 0.99
         else:
-            assert abs(memory) < 0.2
+            assert abs(correlation) < 0.2
 
 
 def test_global_flips_mix_two_wells() -> None:
     rbm = magnet(10, 5, 6.0)
     shots = pp.Shots(rbm.sample_exact(4000, seed=0))
-    assert abs(chain_memory(rbm, shots, pp.NaturalGradient(), 0)) < 0.2
+    assert abs(chain_correlation(rbm, shots, pp.NaturalGradient(), 0)) < 0.2
     assert training_problems(rbm, shots, pp.NaturalGradient(), 0) == []
 
 
-def test_memory_is_the_correlation_of_ends_with_starts() -> None:
+def test_the_correlation_with_the_initial_state() -> None:
     # One visible and one hidden unit: the bit after k steps is one of a two-state Markov chain,
     # whose correlation with the start is lambda^k.
     rbm = RBM(np.array([[4.0]]), np.array([-2.0]), np.array([-2.0]))
     shots = pp.Shots(rbm.sample_exact(20_000, seed=0))
     step = exact.gibbs_matrix(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
     for k in (1, 2, 3):
-        found = np.mean([chain_memory(rbm, shots, pp.CD(steps=k), seed) for seed in range(20)])
+        found = np.mean([chain_correlation(rbm, shots, pp.CD(steps=k), seed) for seed in range(20)])
         eigenvalue = np.trace(step) - 1
         assert found == pytest.approx(eigenvalue**k, abs=4 / np.sqrt(20 * 1000))
 

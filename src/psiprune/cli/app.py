@@ -1,4 +1,4 @@
-"""What all commands share: the application, its option types, and how results are printed."""
+"""The application with the parts that all commands use: option types, settings, output."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ Flat = Parameter(name="*")
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 
 
-def whole(_: object, tokens: Sequence[Token]) -> int:
-    """An integer as it was typed."""
+def parse_int(_: object, tokens: Sequence[Token]) -> int:
+    """Parse an integer; reject "2.5", which cyclopts would round."""
     try:
-        return int(tokens[0].value)  # cyclopts itself would round "2.5"
+        return int(tokens[0].value)
     except ValueError:
         raise ValueError(f"must be an integer, found {tokens[0].value!r}") from None
 
 
-Whole = Parameter(converter=whole)
+StrictInt = Parameter(converter=parse_int)
 app = App(
     name="psiprune",
     # "--fields 1 2" as well as "--fields 1 --fields 2"; no "--no-json", no "--empty-fields".
     default_parameter=Parameter(consume_multiple=True, negative=()),
-    suppress_keyboard_interrupt=False,  # `main` says a word about it
+    suppress_keyboard_interrupt=False,  # `main` reports it
     version_format="plaintext",
-    version=lambda: "\n".join(f"{name} {found}" for name, found in describe_machine().items()),
-    help="Reconstruct quantum states from bit strings, prune the RBM, and report what that costs.",
+    version=lambda: "\n".join(f"{name} {value}" for name, value in describe_machine().items()),
+    help="Reconstruct quantum states from measured bit strings with restricted Boltzmann machines "
+    "(RBMs), prune the RBMs, and measure the loss of accuracy.",
     help_epilogue="Set PSIPRUNE_LOG=info to log progress to stderr.",
 )
 
@@ -57,9 +58,10 @@ def chosen_settings(
     config: Path | None = None,
     base: Mapping[str, Any] | None = None,
 ) -> Chosen:
-    """The configuration of a TOML file, else `base`, overlaid with the options given.
+    """Return the settings of a TOML file, else `base`, updated with the options given.
 
-    These were checked one by one as the command line was parsed (`in_parts`), all together here.
+    Options were validated one by one while the command line was parsed (`partial_settings`); their
+    combination is validated here.
     """
     values: dict[str, Any] = dict(base or {})
     if config is not None:
@@ -71,7 +73,7 @@ def chosen_settings(
 
 
 def chosen_method(given: Method | None, config: Path | None = None) -> Method:
-    """Return the training method of a TOML file with options taking precedence, else by size."""
+    """Return the training method of a TOML file updated with the options, by default "auto"."""
     values = {} if config is None else _read_toml(config)
     if given is not None:
         _merge(values, given.model_dump(exclude_unset=True))
@@ -86,7 +88,7 @@ def _read_toml(config: Path) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:
-    """Lay one table over another; a table that chooses another training method replaces it."""
+    """Update a table with another one; a table with another training method replaces it."""
     before, after = base.get("method"), top.get("method", base.get("method"))
     if before is not None and before != after:
         unused = [name for name in base if name != "method" and name not in top]
@@ -112,7 +114,7 @@ _problems: list[str] = []
 
 @contextmanager
 def training_warnings_shown() -> Iterator[None]:
-    """Print each training warning to stderr as it comes, once, and keep it for `--json`."""
+    """Print each training warning to stderr once, and store it for `--json`."""
     _problems.clear()
     show_other = warnings.showwarning
 
@@ -130,16 +132,16 @@ def training_warnings_shown() -> Iterator[None]:
 
 
 def check_new(out: Path) -> None:
-    """Refuse a file that exists, or a missing folder, before anything is computed."""
+    """Raise InputError if the file exists, or its folder does not, before any computation."""
     if out.exists():
         raise InputError(f"{out}: exists already; give another name, or delete it first")
     if not out.parent.is_dir():
-        raise InputError(f"{out}: there is no folder {out.parent}; make it first")
+        raise InputError(f"{out}: the folder {out.parent} does not exist; create it first")
 
 
 @contextmanager
 def new_dataset(out: Path) -> Iterator[None]:
-    """While a file of psiprune is made: as `new_file`, under a name that does not lie."""
+    """Reserve a new NetCDF file while it is computed; as `new_file`, and check the suffix."""
     check_suffix(out, NETCDF)
     with new_file(out):
         yield
@@ -147,7 +149,7 @@ def new_dataset(out: Path) -> Iterator[None]:
 
 @contextmanager
 def new_file(out: Path) -> Iterator[None]:
-    """While a file is made: `check_new`, and nobody else makes it meanwhile."""
+    """Reserve a new file while it is computed, so that no other process writes it."""
     check_new(out)
     from psiprune.io.run import one_writer
 
@@ -158,27 +160,29 @@ def new_file(out: Path) -> Iterator[None]:
 
 
 def progress_bar(epochs: int | None) -> tqdm[NoReturn]:
-    """A bar over epochs, however many if None, on standard error; off where that is no terminal."""
+    """Return a progress bar over epochs (None: unknown number) on stderr, if it is a terminal."""
     from tqdm import tqdm
 
     return tqdm(total=epochs, desc="training", unit=" epochs", disable=None)
 
 
 def advance(bar: tqdm[NoReturn]) -> None:
-    """One epoch more."""
+    """Advance the bar by one epoch."""
     bar.update()
 
 
 class BrokenOutputError(PsipruneError):
-    """Who read standard output has gone away, as in `psiprune info FILE | head -1`: no error."""
+    """The reader of standard output has closed it, as in `psiprune info FILE | head -1`."""
 
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """While something is printed; to its end, as Python itself tells of trouble in other words.
+    """Flush standard output after the block, so that a closed pipe is noticed here.
+
+    Only the block is guarded: a broken pipe to a worker is an error of another kind.
 
     Raises:
-        BrokenOutputError: the reader is gone; a pipe to a worker that broke is not taken for it.
+        BrokenOutputError: the reader has closed standard output.
     """
     try:
         yield
@@ -196,7 +200,7 @@ def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """The value with null for NaN and infinity, which JSON does not know."""
+    """Replace NaN and infinity, which JSON lacks, by None."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -207,6 +211,6 @@ def _plain(value: Any) -> Any:
 def chosen_format(
     format: str | None, settings: Settings | None
 ) -> tuple[str | None, dict[str, Any]]:
-    """How a file of shots is to be read, as `read_shots` takes it: "auto" is by its content."""
-    given = {} if settings is None else settings.model_dump(exclude_unset=True)
-    return (None if format == "auto" else format), given
+    """Return the arguments of `read_shots`: format (None detects it) and the settings given."""
+    values = {} if settings is None else settings.model_dump(exclude_unset=True)
+    return (None if format == "auto" else format), values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Whole, app, show
+from psiprune.cli.app import Flat, StrictInt, app, show
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.settings import MeasureSettings
 
@@ -15,7 +15,7 @@ def evaluate_command(
     rbm: Path,
     reference: Path,
     *,
-    seed: Annotated[int, Whole] = 0,
+    seed: Annotated[int, StrictInt] = 0,
     measure: Annotated[MeasureSettings | None, Flat] = None,
     json: bool = False,
 ) -> None:

@@ -30,7 +30,7 @@ from psiprune.cli.app import BrokenOutputError, app, printing, training_warnings
 from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.signals import fail, interrupted
 from psiprune.core.exceptions import InputError
-from psiprune.core.settings import Settings, in_parts, one_line
+from psiprune.core.settings import Settings, describe_validation_error, partial_settings
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.work_status import WorkStatus, reset_work_status, work_status
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reset_work_status()
     try:
         with logged_as_asked():
-            with in_parts():  # a file may supply the other options
+            with partial_settings():  # a file may supply the other options
                 command, bound, _ = app.parse_args(
                     arguments, exit_on_error=False, print_error=False
                 )
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         cause = error.__cause__
         if isinstance(cause, ValidationError):
-            return fail(one_line(cause, Settings), 2)
+            return fail(describe_validation_error(cause, Settings), 2)
         return fail(_missing(error) or str(error), 2)
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # TeNPy warns about options that it has not used yet

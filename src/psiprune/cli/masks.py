@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from psiprune.cli.app import Whole, app, check_new, new_file, show
+from psiprune.cli.app import StrictInt, app, check_new, new_file, show
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.settings import rarest
+from psiprune.experiments.settings import smallest_p_value
 from psiprune.io.paths import MASK, check_suffix
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ MaskOut = Annotated[
     Path,
     Parameter(name=["--out", "-o"], help="file to write the mask to: .npy, any other name: text"),
 ]
-Hidden = Annotated[int, Whole, Parameter(help="number of hidden units")]
-Sites = Annotated[int, Whole, Parameter(help="number of sites")]
-Count = Annotated[int, Whole, Parameter(help="number of weights")]
-Seed = Annotated[int, Whole, Parameter(help="random seed")]
+Hidden = Annotated[int, StrictInt, Parameter(help="number of hidden units")]
+Sites = Annotated[int, StrictInt, Parameter(help="number of sites")]
+Count = Annotated[int, StrictInt, Parameter(help="number of weights")]
+Seed = Annotated[int, StrictInt, Parameter(help="random seed")]
 RBMFile = Annotated[Path, Parameter(help="file of the RBM")]
-Width = Annotated[int, Whole, Parameter(help="number of adjacent sites in a cluster")]
+Width = Annotated[int, StrictInt, Parameter(help="number of adjacent sites in a cluster")]
 Threshold = Annotated[
     float,
     Parameter(
@@ -100,7 +100,7 @@ def forbid_command(
             help="control: exclude as many weights of each unit at random outside its cluster"
         ),
     ] = False,
-    seed: Annotated[int, Whole, Parameter(help="random seed of --others")] = 0,
+    seed: Annotated[int, StrictInt, Parameter(help="random seed of --others")] = 0,
     json: Json = False,
 ) -> None:
     """Allow all weights except those in the clusters of an RBM."""
@@ -127,9 +127,9 @@ def clusters_command(
     width: Width = 3,
     threshold: Threshold = 0.05,
     permutations: Annotated[
-        int, Whole, Parameter(help="number of random orders for each p-value")
+        int, StrictInt, Parameter(help="number of random orders for each p-value")
     ] = 10_000,
-    seed: Annotated[int, Whole, Parameter(help="random seed of the orders")] = 0,
+    seed: Annotated[int, StrictInt, Parameter(help="random seed of the orders")] = 0,
     pruned: Annotated[
         bool,
         Parameter(
@@ -169,7 +169,7 @@ def _find_clusters(rbm: RBM, width: int, threshold: float, **options: int) -> xr
     from psiprune.rbm.clusters import find_clusters
 
     clusters = find_clusters(rbm, width=width, threshold=threshold, **options)
-    if (least := rarest(rbm.visible, width)) > threshold:
+    if (least := smallest_p_value(rbm.visible, width)) > threshold:
         raise InputError(
             f"--threshold: with {rbm.visible} sites no cluster of {width} can have a p-value below "
             f"{least:.2g}, so none would be found at {threshold:g}; give at least {least:.2g}, or "

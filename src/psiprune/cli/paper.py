@@ -14,7 +14,7 @@ from psiprune.cli.options import with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.paper.settings import PaperSettings
 
-#: Figures and tables that can be made alone.
+#: Figures and tables that `--only` selects.
 Figure = Literal["fig1", "fig2", "fig3", "fig4", "fig5", "fig6"]
 Other = Literal["table1", "schedules", "broken", "forbidden", "sizes", "frontier", "timing"]
 Piece = Literal[Figure, Other]
@@ -39,18 +39,20 @@ def paper_command(
     Parameters
     ----------
     out
-        folder of the run; runs/paper-HASH if not given, with the hash of its configuration
+        folder of the run (default: runs/paper-HASH, with the hash of its settings)
     quick
-        3 seeds, 20,000 shots, 10 and 18 qubits, in minutes instead of hours; other options override
+        3 seeds, 20,000 shots, 10 and 18 qubits: minutes instead of hours; other options take
+        precedence
     only
-        make only these figures or tables and run the experiments they need; no claims, no report
+        make only these figures or tables, without claims and report; runs only the experiments
+        needed
     config
-        TOML file of settings, such as a run's config.toml; options given here override it
+        TOML file of settings, such as a run's config.toml; options given here take precedence
     json
         print one JSON object on standard output
     """
     if quick and config is not None:
-        raise InputError("quick: cannot be combined with --config; omit one of them")
+        raise InputError("--quick: cannot be combined with --config; omit one of them")
     chosen = chosen_settings(
         PaperSettings, settings, config, PaperSettings.quick() if quick else {}
     )

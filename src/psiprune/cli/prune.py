@@ -1,4 +1,4 @@
-"""The commands `prune`, a path of fixed length or until it hurts, and `rewire`."""
+"""The command `prune`: a path of fixed length, or a search for the smallest RBM."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, Whole, advance, app, chosen_settings, progress_bar, show
+from psiprune.cli.app import Flat, Out, StrictInt, advance, app, chosen_settings, progress_bar, show
 from psiprune.cli.options import with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import PathSettings, UntilSettings
@@ -34,7 +34,7 @@ def prune_command(
     shots: Path,
     *,
     out: Out,
-    seed: Annotated[int, Whole] = 0,
+    seed: Annotated[int, StrictInt] = 0,
     prune: Annotated[PruneSettings | None, Flat] = None,
     fine_tune: AnyMethod | None = None,
     no_fine_tune: bool = False,
@@ -42,14 +42,14 @@ def prune_command(
     state: Path | None = None,
     until: str | None = None,
     limit: float | None = None,
-    others: Annotated[int | None, Whole] = None,
+    others: Annotated[int | None, StrictInt] = None,
     no_bisect: bool = False,
     json: bool = False,
 ) -> None:
-    """Prune an RBM step by step, fine-tuning after each step; rerun to resume.
+    """Prune an RBM step by step, with fine-tuning after each step; rerun to resume.
 
-    With --until it prunes until a measure exceeds a limit, and then searches for the smallest RBM
-    within the limit between the last two levels: "how small can this model be?".
+    With --until, prune until a metric exceeds a limit, then bisect between the last two levels to
+    find the smallest RBM within the limit.
 
     Parameters
     ----------
@@ -58,29 +58,29 @@ def prune_command(
     shots
         file of the training set
     out
-        folder to write level-00.nc, level-01.nc, ... to; with --until smallest.nc as well
+        folder to write level-00.nc, level-01.nc, ... to, and with --until smallest.nc
     seed
-        seed of fine-tuning, of random pruning and of samples
+        random seed of fine-tuning, of random pruning and of samples
     no_fine_tune
-        only remove weights, do not train
+        only remove weights, without fine-tuning
     rewind
-        file of the same RBM untrained, or of an early epoch (psiprune train --epochs 0): after each
-        step the surviving weights are set back to its values and trained from there (lottery
-        tickets); fine-tune options then mean that training, and those not given are as in train
+        file of the same RBM, untrained or at an early epoch (psiprune train --keep-epochs): after
+        each step reset the remaining parameters to its values and train from there (lottery
+        tickets); the --fine-tune options then set this training, with the defaults of train
     state
-        file of the reference state; each level then keeps its error measures, as in a study, and
-        --until means measures against that state
+        file of the reference state: measure the metrics of each level against it; --until then
+        takes these metrics
     until
-        measure that ends the path. With --state: kl, infidelity, energy_roe, energy_bias,
-        abs_magnetization_roe, abs_magnetization_bias or correlation_mse; without it, against the
-        shots: abs_magnetization_roe, or log_likelihood_loss (nat a shot, compared with the RBM)
+        metric to limit. With --state: kl, infidelity, energy_roe, energy_bias,
+        abs_magnetization_roe, abs_magnetization_bias or correlation_mse. Without it, from the
+        shots: abs_magnetization_roe, or log_likelihood_loss (nats per shot, against the RBM given)
     limit
-        largest value of that measure to accept; if not given, the largest one in an ensemble of
-        this RBM and others that are trained like it with other seeds
+        largest value of that metric to accept (default: the largest value in an ensemble of this
+        RBM and others trained in the same way with other seeds)
     others
-        number of these other RBMs; 5 if not given
+        number of other RBMs to train for that ensemble (default: 5)
     no_bisect
-        with --until: end with the last level within the limit
+        with --until: stop at the last level within the limit, without bisection
     json
         print one JSON object on standard output
     """
@@ -94,47 +94,52 @@ def prune_command(
     from psiprune.rbm.serialization import load_rbm
 
     if no_fine_tune and fine_tune is not None:
-        raise InputError("--no-fine-tune: cannot stand with --fine-tune options; give one of them")
+        raise InputError(
+            "--no-fine-tune: cannot be combined with --fine-tune options; omit one of them"
+        )
     for name, option in (
         ("--limit", limit),
         ("--others", others),
         ("--no-bisect", no_bisect or None),
     ):
         if until is None and option is not None:
-            raise InputError(f"{name}: applies only with --until; give the measure to search by")
+            raise InputError(f"{name}: requires --until; add the metric to limit, or omit {name}")
     if limit is not None and others is not None:
-        raise InputError("--others: cannot be combined with --limit; give one of them")
+        raise InputError(
+            "--others: cannot be combined with --limit, which replaces the ensemble; omit one of "
+            "them"
+        )
     pruning = chosen_settings(PruneSettings, prune)
     dense, data = load_rbm(rbm), read_shots(shots)
     check_sites(data, dense.visible, "the RBM")
     early = None if rewind is None else load_rbm(rewind)
-    given_method = "auto" if fine_tune is None else fine_tune.model_dump(exclude_unset=True)
-    tuning = None if no_fine_tune else tuning_of(dense, given_method, early)
+    method = "auto" if fine_tune is None else fine_tune.model_dump(exclude_unset=True)
+    tuning = None if no_fine_tune else tuning_of(dense, method, early)
     check_rewind(early, dense, tuning)
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
         pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})
     if until is None:
         pruning = truncate(pruning, dense.number_of_weights)
-    ends: dict[str, Any] = {"limit": limit, "bisect": not no_bisect}
+    search: dict[str, Any] = {"limit": limit, "bisect": not no_bisect}
     if others is not None:
-        ends["others"] = others
+        search["others"] = others
     chosen = PathSettings(
-        rbm=_digest(rbm),
-        shots=_digest(shots),
+        rbm=file_digest(rbm),
+        shots=file_digest(shots),
         seed=seed,
         prune=pruning,
         fine_tune=tuning,
-        state=None if state is None else _digest(state),
-        rewind=None if rewind is None else _digest(rewind),
-        until=None if until is None else UntilSettings(measure=until, **ends),
+        state=None if state is None else file_digest(state),
+        rewind=None if rewind is None else file_digest(rewind),
+        until=None if until is None else UntilSettings(measure=until, **search),
     )
     if chosen.until is None:
-        _path(chosen, dense, data, early, _describer(state, dense, seed), out, json)
+        _path(chosen, dense, data, early, level_writer(state, dense, seed), out, json)
         return
-    gauge = _gauge(chosen.until, state, dense, data, seed)
+    metric = _metric(chosen.until, state, dense, data, seed)
     if limit is None:
-        how_trained(dense)  # the ensemble that gives the limit takes that
-    _search(chosen, dense, data, early, gauge, out, json)
+        how_trained(dense)  # fail before pruning if no ensemble can be trained
+    _search(chosen, dense, data, early, metric, out, json)
 
 
 def _path(
@@ -146,7 +151,7 @@ def _path(
     out: Path,
     json: bool,
 ) -> None:
-    """A path of a given length."""
+    """Prune for a given number of levels, and print the result."""
     from psiprune.experiments.pruning_path import run_path
     from psiprune.io.run import open_run
     from psiprune.rbm.serialization import rbm_from_dataset
@@ -164,15 +169,16 @@ def _path(
             lambda _: advance(bar),
             None if early is None else lambda: early,
         )
-    kept = [rbm_from_dataset(level, out) for level in levels]
+    rbms = [rbm_from_dataset(level, out) for level in levels]
     numbers = [
-        {"level": k, "weights": level.number_of_weights, "components": level.components}
-        for k, level in enumerate(kept)
+        {"level": k, "weights": rbm.number_of_weights, "components": rbm.components}
+        for k, rbm in enumerate(rbms)
     ]
+    parts = rbms[-1].components
     show(
         {"folder": str(out), "levels": numbers, **_tuning_numbers(chosen.fine_tune)},
-        f"{out}: {len(kept)} levels, {kept[0].number_of_weights} to {kept[-1].number_of_weights} "
-        f"weights, the last graph in {kept[-1].components} parts\n"
+        f"{out}: {len(rbms)} levels, {rbms[0].number_of_weights} to {rbms[-1].number_of_weights} "
+        f"weights; the last RBM has {parts} connected component{'s' * (parts != 1)}\n"
         f"fine-tuning: {chosen.fine_tune or 'none'}",
         json,
     )
@@ -183,11 +189,11 @@ def _search(
     dense: RBM,
     data: Shots,
     early: RBM | None,
-    gauge: Metric,
+    metric: Metric,
     out: Path,
     json: bool,
 ) -> None:
-    """A path that ends where it hurts."""
+    """Search for the smallest RBM within the limit, and print the result."""
     from psiprune.experiments.pruning_path import level_file
     from psiprune.experiments.search import run_until
     from psiprune.io.run import open_run
@@ -196,16 +202,16 @@ def _search(
 
     assert chosen.until is not None
     if chosen.until.limit is not None and not level_file(out, 0).exists():
-        # Before a folder is made, which would refuse the command with another limit.
-        first = gauge(dense)
+        # Before the folder is created: it would refuse the same command with another limit.
+        first = metric(dense)
         check_within(first.value, chosen.until.limit)
-        gauge = _known(gauge, dense, first)
+        metric = _with_known_value(metric, dense, first)
     with open_run(out, chosen) as folder, progress_bar(None) as bar:
-        found, best = run_until(
+        smallest, best = run_until(
             folder,
             dense,
             data,
-            gauge,
+            metric,
             chosen.until,
             chosen.prune,
             chosen.fine_tune,
@@ -217,21 +223,21 @@ def _search(
     measured_on = None if chosen.state is not None else len(data)
     numbers = {
         "folder": str(out),
-        **smallest_numbers(found, name, best, measured_on),
+        **smallest_numbers(smallest, name, best, measured_on),
         **_tuning_numbers(chosen.fine_tune),
     }
-    text = smallest_text(found, name, best, measured_on)
+    text = smallest_text(smallest, name, best, measured_on)
     ending = f"{out}: smallest.nc\nfine-tuning: {chosen.fine_tune or 'none'}"
     show(numbers, f"{text}\n{ending}", json)
 
 
 def _tuning_numbers(method: Method | None) -> dict[str, Any]:
-    """The method of fine-tuning with every field, for `--json`."""
+    """Return the method of fine-tuning with every field, for `--json`."""
     return {"fine_tune": None if method is None else method.model_dump()}
 
 
-def _gauge(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Metric:
-    """The measure that ends a path: against the state, or without one against the shots."""
+def _metric(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Metric:
+    """Return the metric to limit: against the state, or without one against the shots."""
     from psiprune.metrics.selectors import shots_metric, state_metric
 
     if state is None:
@@ -244,13 +250,13 @@ def _gauge(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, se
     return state_metric(until.measure, reference, draws=until.draws, seed=seed)
 
 
-def _known(gauge: Metric, rbm: RBM, found: Measure) -> Metric:
-    """The gauge, which has measured one RBM already."""
-    return lambda other: found if other is rbm else gauge(other)
+def _with_known_value(metric: Metric, rbm: RBM, value: Measure) -> Metric:
+    """Return the metric without computing it again for one RBM."""
+    return lambda other: value if other is rbm else metric(other)
 
 
-def _describer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level], xr.Dataset]:
-    """What is kept of a level: its RBM and, against a reference state, its measures."""
+def level_writer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level], xr.Dataset]:
+    """Return the function that gives the dataset of a level: RBM and, with a state, metrics."""
     if state is None:
         return lambda level: level.rbm.to_dataset()
     from psiprune.experiments.recording import measured_level
@@ -262,7 +268,8 @@ def _describer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level], x
     return lambda level: measured_level(level, reference, MeasureSettings().draws, seed)
 
 
-def _digest(file: Path) -> str:
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file."""
     try:
         return hashlib.sha256(read_bytes(file)).hexdigest()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The command `reconstruct`: measured shots in, a small RBM and a report out."""
+"""The command `reconstruct`: from measured shots to a small RBM and a report."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def reconstruct_command(
 ) -> None:
     """Find the smallest RBM that describes your shots; no reference state is needed.
 
-    Chooses the number of hidden units, trains an ensemble, prunes until the loss on held-out shots
-    is significant, tests the result and writes report.html. Rerun the same command to resume.
+    Selects the number of hidden units, trains an ensemble, prunes until the loss on validation
+    shots is significant, tests the result and writes report.html. Rerun the same command to resume.
 
     Parameters
     ----------
     shots
         file of shots, in any format that `psiprune import` reads
     out
-        folder of the run; runs/reconstruct-HASH if not given, with the hash of its configuration
+        folder of the run (default: runs/reconstruct-HASH, with the hash of its settings)
     format
-        format of the shots as in import; detected if not given
+        format of the shots, as in psiprune import (default: detected)
     config
-        TOML file of settings, such as a run's config.toml; options given here override it
+        TOML file of settings, such as a run's config.toml; options given here take precedence
     json
         print one JSON object on standard output
     """
@@ -50,11 +50,11 @@ def reconstruct_command(
     from psiprune.reconstruction.summary import reconstruct_numbers, reconstruct_text
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
-    form, given = chosen_format(format, reading)
-    data = read_shots(shots, form, **given)
+    form, options = chosen_format(format, reading)
+    data = read_shots(shots, form, **options)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
     with redirect_stdout(sys.stderr):  # custom observables may print
-        result = reconstruct_and_report(data, folder, chosen, {}, {"format": form, **given})
+        result = reconstruct_and_report(data, folder, chosen, {}, {"format": form, **options})
     text = f"{reconstruct_text(result.dataset)}\n\n{folder}: report.html, smallest.nc"
     numbers = {"folder": str(folder), "report": str(result.report)}
     show({**numbers, **reconstruct_numbers(result.dataset)}, text, json)

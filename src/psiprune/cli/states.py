@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Out, Whole, app, new_dataset, show
+from psiprune.cli.app import Flat, Out, StrictInt, app, new_dataset, show
 from psiprune.core.exceptions import InputError
 from psiprune.states.tfim import TFIM
 
@@ -49,8 +49,8 @@ def sample_command(
     state: Path,
     *,
     out: Out,
-    shots: Annotated[int, Whole] = 100_000,
-    seed: Annotated[int, Whole] = 0,
+    shots: Annotated[int, StrictInt] = 100_000,
+    seed: Annotated[int, StrictInt] = 0,
     json: bool = False,
 ) -> None:
     """Measure a state in the Z basis: independent shots by perfect sampling.

@@ -1,4 +1,4 @@
-"""`psiprune sweep`, `query` and `report`: experiments over a grid, and their results."""
+"""The commands `sweep`, `query` and `report`: experiments over a grid, and their results."""
 
 from __future__ import annotations
 
@@ -31,19 +31,21 @@ def sweep_command(
     Parameters
     ----------
     config
-        TOML file: [study] as for `psiprune study`, or [sparse], [ablation] or [frontier], [[grid]]
-        blocks with product, zip and points over its settings, [slurm] or [pbs]; see docs/sweep.md
+        TOML file with the experiment, [study] (settings of psiprune study), [sparse], [ablation]
+        or [frontier]; [[grid]] blocks with product, zip and points over its settings; and [slurm]
+        or [pbs]; see docs/sweep.md
     out
-        folder of the sweep, on a disk that all workers see; by default runs/NAME of the file
+        folder of the sweep, on a disk that all workers share (default: runs/NAME, with NAME of the
+        TOML file)
     scheduler
-        address of a running Dask scheduler, or serial: this process alone; by default one worker
-        for each core of this machine
+        address of a running Dask scheduler, or serial for a single process (default: one worker
+        per core of this machine)
     slurm
-        run workers as Slurm jobs, with the settings of the file's [slurm] section
+        run workers as Slurm jobs, with the settings in [slurm] of the TOML file
     pbs
-        run workers as PBS jobs, with the settings of the file's [pbs] section
+        run workers as PBS jobs, with the settings in [pbs] of the TOML file
     dry_run
-        only print points, shared stages and core-hours from measured rates
+        only print the points, the stages they share and an estimate of the core-hours
     json
         print one JSON object on standard output
     """
@@ -53,7 +55,7 @@ def sweep_command(
     from psiprune.sweeps.tables import plan_numbers, plan_text, sweep_numbers, sweep_text
 
     if (scheduler is not None) + slurm + pbs > 1:
-        raise InputError("scheduler: give only one of --scheduler, --slurm and --pbs")
+        raise InputError("--scheduler, --slurm, --pbs: cannot be combined; give one of them")
     settings = chosen_settings(SweepSettings, None, config)
     folder = out if out is not None else Path("runs") / config.stem
     if dry_run:
@@ -72,14 +74,15 @@ def sweep_command(
 
 @app.command(name="query")
 def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
-    """Query the table of a sweep, called `levels`, in DuckDB's SQL.
+    """Query the results of a sweep, a table named `levels`, in SQL (DuckDB).
 
     Parameters
     ----------
     sql
-        such as "select sites, field, median(prunable) from levels where level = 0 group by all"
+        query, such as "select sites, field, median(prunable) from levels where level = 0 group by
+        all"
     folder
-        of the sweep
+        folder of the sweep
     json
         print one JSON object on standard output
     """
@@ -92,12 +95,12 @@ def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
 
 @app.command(name="report")
 def report_command(folder: Path, *, json: bool = False) -> None:
-    """Write a page with figures on the finished part of a sweep.
+    """Write an HTML report with figures on the finished points of a sweep.
 
     Parameters
     ----------
     folder
-        of the sweep, to which report.html, figures/ and the table are written
+        folder of the sweep, where report.html, figures/ and the table are written
     json
         print one JSON object on standard output
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from psiprune.cli.app import (
     Flat,
     Out,
-    Whole,
+    StrictInt,
     advance,
     app,
     check_new,
@@ -36,13 +36,13 @@ def train_command(
     shots: Path,
     *,
     out: Out,
-    hidden: Annotated[int | None, Whole] = None,
-    seed: Annotated[int, Whole] = 0,
+    hidden: Annotated[int | None, StrictInt] = None,
+    seed: Annotated[int, StrictInt] = 0,
     mask: Path | None = None,
     method: Annotated[AnyMethod | None, Flat] = None,
     initial: Initial | None = None,
     config: Path | None = None,
-    keep_epochs: tuple[Annotated[int, Whole], ...] = (),
+    keep_epochs: tuple[Annotated[int, StrictInt], ...] = (),
     state: Path | None = None,
     history: Path | None = None,
     json: bool = False,
@@ -56,62 +56,65 @@ def train_command(
     out
         file to write the RBM to
     hidden
-        number of hidden units; that of the mask, else half the number of sites if not given
+        number of hidden units (default: that of the mask, else half the number of sites)
     seed
-        seed of initial weights, of the order of shots and of chains
+        random seed of the initial weights, the order of the shots and the Gibbs chains
     mask
-        which weights exist: file of an RBM whose mask is taken, or .npy or text of 0 and 1 with a
-        row for each hidden unit (psiprune mask); all of them if not given
+        which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with one row
+        per hidden unit (see psiprune mask); default: all
     initial
-        weights before training: random; local, each hidden unit on one site and those that the data
-        correlate with it; or coded, a code of signs for each site. That of the method if not given
+        initial weights: random; local (each hidden unit couples to one site and the sites
+        correlated with it in the data); or coded (a sign code for each site). Default: that of the
+        method
     config
         TOML file with the method and its settings; options given here take precedence
     keep_epochs
-        epochs after which the RBM is written beside OUT as well, to OUT-epoch-0005.nc and so on; 0
-        for the untrained one (psiprune prune --rewind)
+        epochs after which to save the RBM as well, to OUT-epoch-0005.nc and so on; 0 is the
+        untrained RBM (for psiprune prune --rewind)
     state
-        file of the reference state, for --history
+        file of the reference state for --history
     history
-        file to write the error measures every 10 epochs to; needs --state
+        file to write the metrics to, measured every 10 epochs; requires --state
     json
         print one JSON object on standard output
     """
     from psiprune.cli.side_files import written_beside
     from psiprune.data.shots import read_shots
-    from psiprune.experiments.recording import train_keeping, train_with_history
+    from psiprune.experiments.recording import train_saving_epochs, train_with_history
     from psiprune.io.checkpoint import Checkpoints
     from psiprune.rbm.masks import read_mask
     from psiprune.training.train import Callback, fingerprint, new_rbm, train
 
     if (state is None) != (history is None):
-        raise InputError("--history: must be given together with --state")
+        given, missing = ("--state", "--history") if history is None else ("--history", "--state")
+        raise InputError(f"{given}: requires {missing}; give both, or neither")
     check_suffix(out, NETCDF)
     check_new(out)
     data = read_shots(shots)
     units = max(1, data.sites // 2) if hidden is None else check_count("--hidden", hidden, 1)
-    there = None if mask is None else read_mask(mask)
-    if there is not None:
-        units = len(there) if hidden is None else units
-        if there.shape != (units, data.sites):
+    mask_array = None if mask is None else read_mask(mask)
+    if mask_array is not None:
+        units = len(mask_array) if hidden is None else units
+        if mask_array.shape != (units, data.sites):
+            rows, columns = mask_array.shape
             raise InputError(
-                f"{mask}: has {there.shape[0]} rows and {there.shape[1]} columns, but there are "
-                f"{units} hidden units and {data.sites} sites; give a mask [hidden, site]"
+                f"{mask}: must have {units} rows (hidden units) and {data.sites} columns (sites), "
+                f"found {rows} and {columns}; give a mask [hidden, site] of this size"
             )
     chosen = chosen_method(method, config).for_size(data.sites, units)
     early = _early_files(out, keep_epochs, chosen.epochs)
-    beside = [*early.values()]
+    side_files = [*early.values()]
     if history is not None:
-        _check_history(history, [out, *beside])
-        beside.append(history)
+        _check_history(history, [out, *side_files])
+        side_files.append(history)
     reference = None
     if state is not None and history is not None:
         from psiprune.metrics.against_state import reference_of
         from psiprune.states.mps import load_mps
 
         reference = reference_of(load_mps(state))
-    begin = initial or chosen.INITIAL[0]
-    start = new_rbm(data, units, seed, begin, there)
+    first_initial = initial or chosen.INITIAL[0]
+    start = new_rbm(data, units, seed, first_initial, mask_array)
     single: Initial | None = initial
 
     def fit(callback: Callback, with_history: bool = True) -> RBM:
@@ -119,7 +122,7 @@ def train_command(
             return train(
                 data,
                 hidden=units,
-                mask=there,
+                mask=mask_array,
                 initial=single,
                 method=chosen,
                 seed=seed,
@@ -137,16 +140,16 @@ def train_command(
     note_kept()
     with (
         new_dataset(out),
-        written_beside(out, beside, fingerprint(start, data, chosen, seed)),
+        written_beside(out, side_files, fingerprint(start, data, chosen, seed)),
         Checkpoints(out) as checkpoints,
         progress_bar(chosen.epochs) as bar,
     ):
-        if beside and initial is None and len(chosen.INITIAL) > 1:
-            # The other files belong to one training, so find first which initial weights are best.
+        if side_files and initial is None and len(chosen.INITIAL) > 1:
+            # The side files belong to one training, so find first which initial weights are best.
             tried = fit(lambda _: advance(bar), with_history=False)
             single = cast("Initial", tried.provenance["initial"])
-            start = new_rbm(data, units, seed, single, there)
-        rbm = train_keeping(early, start, fit, lambda _: advance(bar))
+            start = new_rbm(data, units, seed, single, mask_array)
+        rbm = train_saving_epochs(early, start, fit, lambda _: advance(bar))
         rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)
     converged = rbm.provenance.get("converged")
@@ -163,30 +166,30 @@ def train_command(
         "training_warnings": [],
         "kept": {str(epoch): str(file) for epoch, file in early.items()},
     }
-    kept = "".join(f"\n{file}: epoch {epoch}" for epoch, file in early.items())
+    saved = "".join(f"\n{file}: epoch {epoch}" for epoch, file in early.items())
     show(
         numbers,
         f"{out}: {rbm.visible} visible and {rbm.hidden} hidden units, {rbm.number_of_weights} "
         f"weights, {done} epochs over {len(data)} shots{ending}\n"
-        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{kept}",
+        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}",
         json,
     )
 
 
 def _early_files(out: Path, epochs: tuple[int, ...], last: int) -> dict[int, Path]:
-    """The file of each epoch to keep."""
+    """Return the file of each epoch to save."""
     files = {}
     for epoch in epochs:
         if check_count("--keep-epochs", epoch, 0) > last:
-            raise InputError(f"--keep-epochs: training has {last} epochs, found {epoch}")
+            raise InputError(f"--keep-epochs: must be at most --epochs = {last}, found {epoch}")
         files[epoch] = out.with_name(f"{out.stem}-epoch-{epoch:04d}{out.suffix}")
     return files
 
 
 def _check_history(history: Path, others: Sequence[Path]) -> None:
-    """Raise InputError for a name that tells of something else, or that another file has."""
+    """Raise InputError for a wrong suffix, or for a file that will hold an RBM."""
     check_suffix(history, NETCDF)
     if history.resolve() in [file.resolve() for file in others]:
         raise InputError(
-            f"--history: {history} is where --out or --keep-epochs writes an RBM; give another name"
+            f"--history: --out or --keep-epochs writes to {history} too; give another name"
         )

@@ -1,4 +1,4 @@
-"""Base class of all settings: strict, frozen, with errors that name the field and the value."""
+"""Base class of all settings: immutable, with one-line errors that name the field and value."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from psiprune.core.exceptions import InputError
 
-_in_parts: ContextVar[bool] = ContextVar("in_parts", default=False)
+_partial: ContextVar[bool] = ContextVar("partial", default=False)
 
 
 class Settings(BaseModel):
-    """Base of all configurations: immutable, no unknown keys, errors in one line.
+    """Base class of all settings: immutable, no unknown fields, errors in one line.
 
-    A configuration is declared once. The same class gives the command-line options, the keys of
-    the TOML file, the checks and the help texts.
+    Each setting is declared once: the fields of a class are also the command-line options with
+    their help, and the keys of the TOML file.
 
     Raises:
-        InputError: a key is unknown or a value breaks its rule.
+        InputError: a field is unknown or a value is invalid.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __init__(self, **values: Any) -> None:
-        """Check the values; see the fields for their rules."""
+        """Validate the values; each field states its bounds."""
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise InputError(one_line(error, type(self))) from None
+            raise InputError(describe_validation_error(error, type(self))) from None
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Yield the fields that differ from their defaults, so that a repr is short."""
@@ -42,27 +42,27 @@ class Settings(BaseModel):
                 yield name, value
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if not _in_parts.get():
+    def _complete(self) -> Self:
+        if not _partial.get():
             self._check_together()
         return self
 
     def _check_together(self) -> None:
-        """Raise ValueError if settings that are right one by one do not go together."""
+        """Raise ValueError if values that are valid one by one cannot be combined."""
 
 
 @contextmanager
-def in_parts() -> Iterator[None]:
-    """Configurations made here are not whole yet: what must go together is checked later."""
-    before = _in_parts.set(True)
+def partial_settings() -> Iterator[None]:
+    """Skip `_check_together` inside the block: a file may supply the values still missing."""
+    before = _partial.set(True)
     try:
         yield
     finally:
-        _in_parts.reset(before)
+        _partial.reset(before)
 
 
-def one_line(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem of a validation error in one line: key, rule, value found, meaning."""
+def describe_validation_error(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return the first problem in one line: field, what is required, value found, description."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -72,9 +72,9 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
         known = ", ".join(model.model_fields)
         return f"{key}: no such setting of {model.__name__}; it has {known}{meant}"
     if first["type"] == "missing":
-        return f"{key}: is required by {model.__name__}"
+        return f"{key}: is missing; {model.__name__} requires it"
     inner = first.get("ctx", {}).get("error")
-    if isinstance(inner, InputError):  # a configuration within a configuration
+    if isinstance(inner, InputError):  # from settings nested in settings
         return f"{key}.{inner}" if key else str(inner)
     rule = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
     if not key:
@@ -85,34 +85,36 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def check_numbers(model: type[Settings], values: Mapping[str, Any], prefix: str = "") -> None:
-    """Raise InputError for text or a truth value where a number belongs, at any depth.
+    """Raise InputError for a string or a boolean where a field takes numbers, at any depth.
 
-    For what comes from a file. A configuration itself takes numbers as text, as options are.
+    For values from a file. `Settings` itself accepts numbers as strings, as options are given.
     """
     for name, value in values.items():
         field = model.model_fields.get(name)
-        if field is None:  # which the configuration itself refuses
+        if field is None:  # `Settings` reports unknown fields itself
             continue
-        inner = [
-            each for each in get_args(field.annotation) or (field.annotation,) if _is_own(each)
-        ]
-        if inner and isinstance(value, Mapping):
-            check_numbers(inner[0], value, f"{prefix}{name}.")
+        types = get_args(field.annotation) or (field.annotation,)
+        nested = next((kind for kind in types if is_settings(kind)), None)
+        if nested is not None and isinstance(value, Mapping):
+            check_numbers(nested, value, f"{prefix}{name}.")
         elif _is_number(field.annotation):
-            for each in value if isinstance(value, list | tuple) else (value,):
-                if isinstance(each, str | bool):
+            for number in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(number, str | bool):
                     meaning = f" ({field.description})" if field.description else ""
-                    raise InputError(f"{prefix}{name}: should be a number, found {each!r}{meaning}")
+                    raise InputError(
+                        f"{prefix}{name}: should be a number, found {number!r}{meaning}"
+                    )
 
 
-def _is_own(annotation: Any) -> bool:
+def is_settings(annotation: Any) -> bool:
+    """Return whether a type is a class of settings."""
     return isinstance(annotation, type) and issubclass(annotation, Settings)
 
 
 def _is_number(annotation: Any) -> bool:
-    """Whether a type is of numbers alone: int, float | None, tuple[Annotated[int, ...], ...]."""
-    inner = [each for each in get_args(annotation) if isinstance(each, type) or get_args(each)]
+    """Return whether a type holds numbers only: int, float | None, tuple[Annotated[int, ...]]."""
+    inner = [kind for kind in get_args(annotation) if isinstance(kind, type) or get_args(kind)]
     if get_origin(annotation) is Annotated:
         inner = inner[:1]
-    kinds = [each for each in inner if each is not type(None)]
+    kinds = [kind for kind in inner if kind is not type(None)]
     return all(map(_is_number, kinds)) if kinds else annotation in (int, float)

@@ -61,10 +61,10 @@ def run_path(
             last, total, shots, prune, fine_tune, seed, callback, early[0], checkpoints
         )
 
-    return keep_levels(folder, prune.levels, dense, step, describe)
+    return path_levels(folder, prune.levels, dense, step, describe)
 
 
-def keep_levels(
+def path_levels(
     folder: Path,
     number: int,
     begin: Callable[[Checkpoints], RBM],

@@ -28,7 +28,7 @@ OBSERVED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def train_keeping(
+def train_saving_epochs(
     files: Mapping[int, Path], start: RBM, fit: Callable[[Callback], RBM], callback: Callback
 ) -> RBM:
     """Return fit(callback), which trains `start`, and save the RBM of some epochs to files.

@@ -67,7 +67,7 @@ def run_until(
     def measure(rbm: RBM) -> float:
         return metric(rbm).value
 
-    def keep(name: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:
+    def load_or_make(name: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:
         def described(checkpoints: Checkpoints) -> xr.Dataset:
             trial = make(checkpoints)
             return trial.rbm.to_dataset().assign({until.measure: trial.value})
@@ -81,7 +81,12 @@ def run_until(
     limit = until.limit
     if limit is None:
         limit = dense_limit(
-            dense, shots, measure=measure, others=until.others, callback=callback, keep=keep
+            dense,
+            shots,
+            measure=measure,
+            others=until.others,
+            callback=callback,
+            load_or_make=load_or_make,
         )
     found = find_smallest(
         dense,
@@ -95,7 +100,7 @@ def run_until(
         path=path,
         seed=seed,
         callback=callback,
-        keep=keep,
+        load_or_make=load_or_make,
     )
     best = metric(found.rbm)
     dataset = found.rbm.to_dataset().assign(

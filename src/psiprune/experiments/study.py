@@ -27,7 +27,7 @@ from psiprune.experiments.recording import (
     OBSERVED,
     history_draws,
     measured_level,
-    train_keeping,
+    train_saving_epochs,
     train_with_history,
 )
 from psiprune.experiments.search import with_smallest
@@ -127,7 +127,7 @@ def train_dense(
         histories.append(history)
         return rbm
 
-    return train_keeping(early, start, fit, callback), histories[0]
+    return train_saving_epochs(early, start, fit, callback), histories[0]
 
 
 def prune_dense(

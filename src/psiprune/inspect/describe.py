@@ -17,7 +17,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.data.diagnostics import DataWarning, ShotsDescription, describe_shots
 from psiprune.data.shots import ShotsLike, read_shots
-from psiprune.experiments.settings import rarest
+from psiprune.experiments.settings import smallest_p_value
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.netcdf import kind_of, read_dataset, verify
@@ -266,7 +266,7 @@ def _state_warnings(state: MPS) -> Iterator[DataWarning]:
 def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDescription:
     units, sites = rbm.mask.sum(axis=1), rbm.mask.sum(axis=0)
     clusters = None
-    if rbm.visible >= _WIDTH and rarest(rbm.visible, _WIDTH) <= _CHANCE:
+    if rbm.visible >= _WIDTH and smallest_p_value(rbm.visible, _WIDTH) <= _CHANCE:
         unmasked = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
         clusters = int(find_clusters(unmasked, width=_WIDTH, threshold=_CHANCE)["found"].sum())
     weights = rbm.weights[rbm.mask]

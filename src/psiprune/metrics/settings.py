@@ -1,4 +1,4 @@
-"""How many draws the metrics take."""
+"""Settings of the metrics."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from psiprune.core.settings import Settings
 
 
 class MeasureSettings(Settings):
-    """How error measures are sampled."""
+    """How to sample the metrics."""
 
-    draws: int = Field(
-        default=100_000, ge=100, description="RBM samples behind each sampled measure"
-    )
+    draws: int = Field(default=100_000, ge=100, description="RBM samples per sampled metric")

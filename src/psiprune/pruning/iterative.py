@@ -1,4 +1,4 @@
-"""Prune an RBM step by step: which weights go, how many, and training on after each step."""
+"""Prune an RBM step by step, with fine-tuning after each step."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from numpy.typing import ArrayLike
-
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_seed
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.metrics.against_state import Reference, Report, evaluate, reference_of
 from psiprune.pruning import criteria
@@ -28,12 +26,12 @@ from psiprune.training.train import Callback, fit
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """One step of a pruning path; level 0 is the RBM it began with.
+    """The result of one step of a pruning path; level 0 is the initial RBM.
 
     Attributes:
-        step: number of pruning steps behind it.
+        step: number of pruning steps so far.
         rbm: the RBM after pruning and fine-tuning.
-        metrics: what `evaluate` measured against the reference of `prune`; None without one.
+        metrics: the result of `evaluate` against the reference given to `prune`; None without one.
     """
 
     step: int
@@ -41,38 +39,38 @@ class Level:
     metrics: Report | None = None
 
     def __repr__(self) -> str:
-        """Return one line: step, number of weights and, if measured, the KL divergence."""
+        """Return the step, the number of weights and, if measured, the KL divergence."""
         kl = "" if self.metrics is None else f", KL {self.metrics.kl.value:.3g}"
         return f"Level({self.step}, {self.rbm.number_of_weights} weights{kl})"
 
     @property
     def fraction_pruned(self) -> float:
-        """Share of all N_h * N weights that are gone."""
+        """Fraction of all N_h * N weights that are pruned."""
         return 1.0 - self.rbm.density
 
 
 def prune_to_count(rbm: RBM, count: int, settings: PruneSettings, seed: int, step: int) -> RBM:
-    """The RBM with `count` of its weights, by the criterion of the settings, not fine-tuned.
+    """Return the RBM pruned to `count` weights by the criterion of the settings, not fine-tuned.
 
-    The random saliency is one draw for all steps, so that the mask of a level lies within the last
-    one. Samples of the RBM are drawn anew for each step.
+    With criterion "random" all steps use one draw, so that the masks of a path are nested. Samples
+    of the RBM are drawn anew for each step.
 
     Raises:
         InputError: more than 20,000 parameters with criterion "surgeon".
     """
     count = min(rbm.number_of_weights, count)
-    own = derive_seed(seed, Stream.PRUNING_STEP, step)
+    step_seed = derive_seed(seed, Stream.PRUNING_STEP, step)
     if settings.criterion == "surgeon":
-        return prune_obs(rbm, count, draws=settings.draws, seed=own)
+        return prune_obs(rbm, count, draws=settings.draws, seed=step_seed)
     if settings.criterion == "magnitude":
-        worth = criteria.magnitude(rbm)
+        saliency = criteria.magnitude(rbm)
     elif settings.criterion == "magnitude-by-unit":
-        worth = criteria.magnitude_by_unit(rbm)
+        saliency = criteria.magnitude_by_unit(rbm)
     elif settings.criterion == "damage":
-        worth = criteria.damage(rbm, draws=settings.draws, seed=own)
+        saliency = criteria.damage(rbm, draws=settings.draws, seed=step_seed)
     else:
-        worth = criteria.random_saliency(rbm, seed)
-    mask = top_k_mask(rbm.mask, worth, count)
+        saliency = criteria.random_saliency(rbm, seed)
+    mask = top_k_mask(rbm.mask, saliency, count)
     return absorb_into_biases(rbm, mask) if settings.compensate else rbm.with_mask(mask)
 
 
@@ -86,7 +84,7 @@ def fine_tuned(
     rewind: RBM | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> RBM:
-    """Return the RBM fine-tuned after a step; with `rewind` from that RBM's parameters."""
+    """Return the RBM fine-tuned after a step; with `rewind`, trained from its parameters."""
     if rewind is not None:
         rbm = rewind.with_mask(rbm.mask)
     if method is None:
@@ -124,10 +122,11 @@ def prune_steps(
     callback: Callback | None = None,
     rewind: RBM | None = None,
 ) -> Iterator[Level]:
-    """The levels after `level`, each pruned from the one before and fine-tuned.
+    """Yield the levels after `level`, each pruned from the previous one and fine-tuned.
 
-    `total` is the number of weights of level 0, on which the counts of all levels rest. The random
-    numbers of a level depend on the seed and its step alone: a path can be resumed at any level.
+    `total` is the number of weights of level 0, which determines the counts of all levels. The
+    random numbers of a level depend only on the seed and its step, so a path can be resumed at any
+    level.
     """
     while level.step < settings.levels:
         level = next_level(level, total, shots, settings, fine_tune, seed, callback, rewind)
@@ -136,7 +135,7 @@ def prune_steps(
 
 def prune(
     rbm: RBM,
-    shots: Shots | ArrayLike,
+    shots: ShotsLike,
     *,
     criterion: Literal[
         "magnitude", "magnitude-by-unit", "random", "damage", "surgeon"
@@ -152,51 +151,54 @@ def prune(
     draws: int = 100_000,
     seed: int = 0,
 ) -> list[Level]:
-    """Prune step by step, as the paper does (its Fig. 1 and Table I): remove, train on, repeat.
+    """Prune an RBM iteratively, as the paper does (its Fig. 1 and Table I).
+
+    Each step removes a fraction of the weights and fine-tunes the rest.
 
     Args:
-        rbm: a trained RBM; weights its mask already lacks count as pruned before.
-        shots: the training set, Shots or bits [shot, site].
-        criterion: which weights are removed: "magnitude", least |W| over all weights;
+        rbm: a trained RBM; weights absent from its mask count as pruned already.
+        shots: the training set: Shots, bits [shot, site] or counts {"0101": 12}.
+        criterion: which weights to remove: "magnitude", smallest |W| over all weights;
             "magnitude-by-unit", the same fraction of each hidden unit; "random"; "damage" and
-            "surgeon", least cost in KL. "surgeon" also adjusts all remaining parameters.
-        fraction: share of the remaining weights removed a step; step n keeps
-            round(total * (1 - fraction)^n). Biases stay.
-        first_fraction: share removed in the first step, if another than later.
-        density: stop at exactly round(density * total) weights, the last step cut short.
-        levels: number of pruning steps, at most; 20 if not given, or as many as the density takes.
-            A path ends before where one weight is left.
-        compensate: add half of a removed weight to the biases of its units; see
+            "surgeon", smallest increase of the KL divergence. "surgeon" also adjusts all remaining
+            parameters.
+        fraction: fraction of the remaining weights to remove per step; step n leaves
+            round(total * (1 - fraction)^n) weights. Biases are not removed.
+        first_fraction: fraction to remove in the first step; by default `fraction`.
+        density: stop at exactly round(density * total) weights; the last step removes fewer
+            weights.
+        levels: maximum number of pruning steps; by default 20, or as many as the density needs. A
+            path ends earlier once a single weight is left.
+        compensate: add half of each removed weight to the biases of its units; see
             `psiprune.pruning.criteria.absorb_into_biases`.
-        fine_tune: method of training after each step, such as `CD(epochs=30)`; or a name, "cd",
-            "pcd", "natural" or "exact", which stands for the method with its defaults for
-            fine-tuning (`CD.for_fine_tuning()`); "auto" is the best one for the size; None for no
-            training.
+        fine_tune: training method after each step, such as `CD(epochs=30)`, or one of the names
+            "cd", "pcd", "natural" and "exact" for the method with its defaults for fine-tuning
+            (`CD.for_fine_tuning()`); "auto" is the best one for the size; None for no training.
         rewind: an RBM with the same units, untrained or of an early epoch. After each step the
-            surviving weights and the biases are set to its values and trained from there (lottery
+            surviving weights and the biases are reset to its values and trained from there (lottery
             tickets; Frankle & Carbin, ICLR 2019), by default for as long as a new RBM.
-        reference: state against which every level is measured, as by `evaluate`.
-        draws: RBM samples behind each sampled metric.
-        seed: of fine-tuning, of random pruning and of samples.
+        reference: state with which to `evaluate` every level.
+        draws: RBM samples per sampled metric.
+        seed: random seed of fine-tuning, of random pruning and of samples.
 
     Returns:
-        Levels, one more than steps; the first is `rbm` itself. With a reference `level.metrics`
+        Levels, one more than steps; the first is `rbm` itself. With a reference, `level.metrics`
         holds KL, fidelity, energy, magnetization and correlations, which `plot_path` draws.
 
     Raises:
-        InputError: an argument breaks its rule.
-        DivergenceError: fine-tuning left the finite numbers.
+        InputError: an argument is invalid.
+        DivergenceError: fine-tuning diverged: a parameter is no longer finite.
     """
     data = as_shots(shots)
     check_sites(data, rbm.visible, "the RBM")
-    steps = {} if levels is None else {"levels": levels}
+    optional = {} if levels is None else {"levels": levels}
     settings = PruneSettings(
         criterion=criterion,
         fraction=fraction,
         first_fraction=first_fraction,
         density=density,
         compensate=compensate,
-        **steps,
+        **optional,
     )
     if reference is not None and not isinstance(reference, MPS | Reference):
         raise InputError(
@@ -205,21 +207,21 @@ def prune(
     tuning = tuning_of(rbm, fine_tune, rewind)
     check_rewind(rewind, rbm, tuning)
     first = Level(0, rbm)
-    own = check_seed(seed)
+    seed = check_seed(seed)
     settings = truncate(settings, rbm.number_of_weights)
-    rest = prune_steps(first, rbm.number_of_weights, data, settings, tuning, own, rewind=rewind)
-    path = [first, *rest]
+    steps = prune_steps(first, rbm.number_of_weights, data, settings, tuning, seed, rewind=rewind)
+    path = [first, *steps]
     if reference is None:
         return path
     against = reference if isinstance(reference, Reference) else reference_of(reference)
     return [
-        replace(level, metrics=evaluate(level.rbm, against, draws=draws, seed=own))
+        replace(level, metrics=evaluate(level.rbm, against, draws=draws, seed=seed))
         for level in path
     ]
 
 
 def tuning_of(rbm: RBM, fine_tune: MethodLike | None, rewind: RBM | None = None) -> Method | None:
-    """Return the method of fine-tuning for an RBM; after a rewind with the defaults of training."""
+    """Return the method of fine-tuning for an RBM; with a rewind, with the defaults of training."""
     if fine_tune is None:
         return None
     method = as_method(fine_tune, fine_tuning=rewind is None)
@@ -233,13 +235,15 @@ def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: Method | None) -> None
     if rewind is None:
         return
     if rewind.mask.shape != rbm.mask.shape:
-        found, wanted = rewind.mask.shape, rbm.mask.shape
         raise InputError(
-            f"rewind: must have shape [hidden, visible] = {list(wanted)} as the RBM, found "
-            f"{list(found)}"
+            f"rewind: must have the shape [hidden, visible] = {list(rbm.mask.shape)} of the RBM, "
+            f"found {list(rewind.mask.shape)}"
         )
     missing = int((rbm.mask & ~rewind.mask).sum())
     if missing:
-        raise InputError(f"rewind: lacks {missing} weights that the RBM has; give a denser one")
+        raise InputError(
+            f"rewind: lacks {missing} of the weights that the RBM has; give an RBM that has all of "
+            "them"
+        )
     if fine_tune is None:
-        raise InputError("rewind: needs fine-tuning, which trains from there; found none")
+        raise InputError("rewind: requires fine-tuning, found none; enable it or omit rewind")

@@ -1,8 +1,8 @@
-"""Rewire a sparse RBM at a fixed number of weights: drop what matters least, grow what is missing.
+"""Rewire a sparse RBM at a fixed number of weights: drop the least important, grow new ones.
 
 Dynamic sparsity after RigL (Evci, Gale, Menick, Castro & Elsen, ICML 2020), with two differences:
-weights may be dropped by optimal brain surgery, and a round that makes the likelihood worse is
-undone where the likelihood is known.
+weights may be dropped by optimal brain surgery, and a round that does not increase the likelihood
+is undone where the likelihood is known.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_seed
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.inference.fisher import model_configurations
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.pruning.criteria import DRAWS, top_k_mask
@@ -40,22 +40,23 @@ _PIECE = 1 << 14  # configurations at a time
 
 
 def weights_moved(count: int, missing: int, share: float, step: int, rounds: int) -> int:
-    """How many of `count` weights move in round `step` (from 0) of `rounds`; at least 1.
+    """Return how many of `count` weights to move in round `step` (from 0) of `rounds`; at least 1.
 
-    round(count * share / 2 * (1 + cos(pi * step / rounds))), the cosine of RigL's Section 3, and
-    never more than there are missing weights to grow, nor all.
+    round(count * share / 2 * (1 + cos(pi * step / rounds))), the cosine schedule of RigL's Section
+    3; at most the number of missing weights, and at most count - 1.
     """
-    falling = 0.5 * share * (1.0 + np.cos(np.pi * step / rounds))
-    return max(1, min(round(count * falling), missing, count - 1))
+    fraction = 0.5 * share * (1.0 + np.cos(np.pi * step / rounds))
+    return max(1, min(round(count * fraction), missing, count - 1))
 
 
 def edge_gradient(
     rbm: RBM, data: WeightedConfigurations, *, draws: int = DRAWS, seed: int = 0
 ) -> Float64:
-    """<v_i h_j>_data - <v_i h_j>_model for all pairs, in the mask or not: [hidden, visible].
+    """Return <v_i h_j>_data - <v_i h_j>_model for all pairs, in the mask or not [hidden, visible].
 
-    The derivative of the mean log-likelihood, in nat a shot, with respect to W_ji, a missing one
-    taken at 0. Exact where a layer has at most 18 units, above over `draws` samples of the RBM.
+    This is the derivative of the mean log-likelihood, in nats per shot, with respect to W_ji;
+    missing weights are taken as 0. Exact where a layer has at most 18 units, else an average over
+    `draws` samples of the RBM.
     """
     if is_exact(rbm):
         return log_likelihood(rbm, data)[1].visible_hidden
@@ -63,7 +64,7 @@ def edge_gradient(
 
 
 def is_exact(rbm: RBM) -> bool:
-    """Whether likelihood and gradient are sums over all states of a layer."""
+    """Return whether likelihood and gradient are exact sums over all states of a layer."""
     return min(rbm.visible, rbm.hidden) <= EXACT_GRADIENT_UNITS
 
 
@@ -76,17 +77,17 @@ def rewired(
     seed: int,
     step: int,
 ) -> RBM:
-    """The RBM with `moved` weights dropped and as many grown at value 0, not trained.
+    """Return the RBM with `moved` weights dropped and as many grown at value 0, not trained.
 
-    Dropped by the criterion ("surgeon" corrects all others). Then those of greatest
-    |edge_gradient| are grown among the weights that were missing before, so none that was just
-    dropped; ties go to the lower index.
+    Weights are dropped by the criterion ("surgeon" adjusts all others). Then those of largest
+    |edge_gradient| among the weights missing from `rbm` are grown, so a weight just dropped does
+    not return; ties go to the lower index.
     """
-    own = derive_seed(seed, Stream.REWIRING, step)
+    step_seed = derive_seed(seed, Stream.REWIRING, step)
     how = PruneSettings(criterion=settings.criterion, draws=settings.draws)
-    dropped = prune_to_count(rbm, rbm.number_of_weights - moved, how, own, step)
+    dropped = prune_to_count(rbm, rbm.number_of_weights - moved, how, step_seed, step)
     gradient = edge_gradient(
-        dropped, data, draws=settings.draws, seed=derive_seed(own, Stream.MISSING_WEIGHTS)
+        dropped, data, draws=settings.draws, seed=derive_seed(step_seed, Stream.MISSING_WEIGHTS)
     )
     grown = top_k_mask(~rbm.mask, np.abs(gradient), moved)
     return replace(dropped, mask=dropped.mask | grown)
@@ -103,8 +104,8 @@ def rewire_step(
 ) -> Level:
     """Return the level after `level`, one round later; see `rewire`.
 
-    A round depends on the RBM it begins with, the seed and its number only, so it can be resumed
-    at any level.
+    A round depends only on its initial RBM, the seed and its number, so rewiring can be resumed at
+    any level.
     """
     data = unique_configurations(shots.bits)
     step, rbm = level.step, level.rbm
@@ -119,7 +120,7 @@ def rewire_step(
 
 def rewire(
     rbm: RBM,
-    shots: Shots | ArrayLike,
+    shots: ShotsLike,
     *,
     rounds: int = 20,
     share: float = 0.3,
@@ -129,28 +130,28 @@ def rewire(
 ) -> list[Level]:
     """Move the weights of a sparse RBM to where they are needed, at a fixed number of weights.
 
-    Each round drops a share of the weights, grows as many missing ones at 0 where the likelihood
-    rises most steeply, and trains on; the share falls by a cosine. Where a layer has at most 18
-    units a round that does not raise the likelihood of the shots is undone, and the next one moves
-    fewer weights; above, no likelihood is at hand and every round counts. A hidden unit that has
-    lost all weights stays so: its gradients are 0.
+    Each round drops a fraction of the weights, grows as many missing ones at 0 where the likelihood
+    increases most steeply, and fine-tunes; the fraction decays as a cosine. Where a layer has at
+    most 18 units, a round that does not increase the likelihood of the shots is undone, and the
+    next one moves fewer weights; for larger RBMs the likelihood is unknown and every round is
+    accepted. A hidden unit without weights gets none again: its gradients are 0.
 
     Args:
-        rbm: a trained RBM that lacks some of its weights.
-        shots: the training set, Shots or bits [shot, site].
-        rounds: how often.
-        share: of the weights that move in the first round.
-        criterion: which weights are dropped, as in `prune`.
-        fine_tune: method of training after each round, or its name, as in `prune`.
-        seed: of training, of samples and of random dropping.
+        rbm: a trained RBM from which some weights are missing.
+        shots: the training set: Shots, bits [shot, site] or counts {"0101": 12}.
+        rounds: number of rounds.
+        share: fraction of the weights to move in the first round.
+        criterion: which weights to drop, see `prune`.
+        fine_tune: training method after each round, or its name, see `prune`.
+        seed: random seed of fine-tuning, of samples and of random dropping.
 
     Returns:
-        Levels, one more than rounds; the first is `rbm` itself, an undone round repeats the RBM
-        before it.
+        Levels, one more than rounds; the first is `rbm` itself. An undone round repeats the
+        previous RBM.
 
     Raises:
-        InputError: an argument breaks its rule, the RBM lacks no weight, or it has only one.
-        DivergenceError: fine-tuning left the finite numbers.
+        InputError: an argument is invalid, the RBM is dense, or it has a single weight.
+        DivergenceError: fine-tuning diverged: a parameter is no longer finite.
 
     Source: Evci et al., "Rigging the Lottery", ICML 2020, arXiv:1911.11134.
     """
@@ -158,8 +159,8 @@ def rewire(
     settings = RewireSettings(rounds=rounds, share=share, criterion=criterion)
     if fine_tune is None:
         raise InputError(
-            "fine_tune: must be a method of training (cd, pcd, natural or exact), found None; "
-            "weights grow at 0, so without training a round would only remove some"
+            "fine_tune: must be a training method (cd, pcd, natural or exact), found None; new "
+            "weights start at 0, so without training a round would only remove weights"
         )
     tuning = tuning_of(rbm, fine_tune)
     assert tuning is not None
@@ -171,17 +172,20 @@ def rewire(
 
 
 def check_rewirable(rbm: RBM) -> None:
-    """Raise InputError unless weights can be dropped and others grown."""
+    """Raise InputError unless the RBM has weights to drop and missing ones to grow."""
     if rbm.mask.all():
-        raise InputError("rbm: lacks no weight, so none can be grown; prune it first")
+        raise InputError(
+            f"rbm: has all {rbm.number_of_weights} weights, so none can be grown; prune it first"
+        )
     if rbm.number_of_weights < 2:
         raise InputError(
-            f"rbm: needs two weights or more to be rewired, found {rbm.number_of_weights}"
+            f"rbm: must have at least 2 weights, found {rbm.number_of_weights}; give an RBM "
+            "that is pruned less"
         )
 
 
 def _mean_products(rbm: RBM, data: WeightedConfigurations) -> Float64:
-    """<h_j v_i> over configurations, in pieces: those of all shots may not fit at once."""
+    """Return <h_j v_i> over configurations, in pieces, as all of them may not fit in memory."""
     total = np.zeros(rbm.mask.shape)
     for first in range(0, len(data.weight), _PIECE):
         part = slice(first, first + _PIECE)

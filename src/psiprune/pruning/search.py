@@ -1,4 +1,4 @@
-"""How small an RBM can be: prune until a measure hurts, then bisect between good and bad."""
+"""Find the smallest RBM within a limit: prune until a measure exceeds it, then bisect."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-from numpy.typing import ArrayLike
-
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_seed
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.pruning.iterative import (
     Level,
@@ -29,33 +27,33 @@ from psiprune.training.method import Initial, Method
 from psiprune.training.methods import METHODS, MethodLike, as_method
 from psiprune.training.train import Callback, train
 
-#: More than any path has steps: the random numbers of a bisection are not those of a level.
+#: First step number of a bisection, beyond all levels, so that the random numbers differ.
 _BISECTION = 1 << 20
 
 
 class Trial(NamedTuple):
-    """An RBM of the search and its measure; `name` is level-01, ..., trial-0085 or other-1, ..."""
+    """An RBM of the search and its measure; `name` is level-01, trial-0085, other-1, ..."""
 
     name: str
     rbm: RBM
     value: float
 
 
-#: Makes a trial, or reads one of that name that exists. Its training gets the checkpoints, if any.
-Keep = Callable[[str, Callable[[Checkpoints | None], Trial]], Trial]
+#: Loads the trial of a name if it exists, else makes it by the function, with checkpoints if any.
+LoadOrMake = Callable[[str, Callable[[Checkpoints | None], Trial]], Trial]
 
 
 @dataclass(frozen=True, eq=False)
 class Smallest:
-    """What a search for the smallest RBM found.
+    """The result of a search for the smallest RBM.
 
     Attributes:
-        rbm: the RBM of fewest weights whose measure is within the limit, of those tried.
+        rbm: the RBM of fewest weights whose measure is within the limit, among the trials.
         value: its measure.
-        limit: the largest value that was accepted.
-        fewer: the largest number of weights below it that was tried and refused; None if the path
-            ended before the measure left the limit.
-        trials: all that was tried, in order; the first is the RBM the search began with.
+        limit: the largest accepted value of the measure.
+        fewer: the largest smaller number of weights that was tried and exceeded the limit; None if
+            the path ended before the measure exceeded the limit.
+        trials: all trials in order; the first is the initial RBM.
     """
 
     rbm: RBM
@@ -67,7 +65,7 @@ class Smallest:
 
 def find_smallest(
     rbm: RBM,
-    shots: Shots | ArrayLike,
+    shots: ShotsLike,
     *,
     measure: Callable[[RBM], float],
     limit: float,
@@ -78,33 +76,33 @@ def find_smallest(
     path: Sequence[Level] = (),
     seed: int = 0,
     callback: Callback | None = None,
-    keep: Keep | None = None,
+    load_or_make: LoadOrMake | None = None,
 ) -> Smallest:
     """Prune level by level until measure(rbm) > limit; then bisect the number of weights.
 
-    Bisection lies between the last level within the limit and the first beyond it. Each trial is
-    pruned from the smallest RBM within the limit so far, in one step, and fine-tuned. Where the
-    measure falls again at fewer weights, that is not found.
+    The bisection is between the last level within the limit and the first level that exceeds it.
+    Each trial is pruned in one step from the smallest RBM within the limit so far, and fine-tuned.
+    The measure is assumed to grow as weights are removed; a smaller RBM beyond the first excess is
+    not found.
 
     Args:
-        rbm: the RBM to begin with.
-        shots: the training set, Shots or bits [shot, site].
-        measure: any function RBM -> number that grows with damage; NaN counts as beyond the limit.
-        limit: the largest value to accept.
-        settings: criterion and schedule; by default magnitude, 10 % a step.
-        fine_tune: method of training after each step, or its name, see `prune`; None for no
-            training.
-        bisect: False ends with the last level within the limit.
+        rbm: the initial RBM.
+        shots: the training set: Shots, bits [shot, site] or counts {"0101": 12}.
+        measure: any function RBM -> number that grows with damage; NaN counts as above the limit.
+        limit: largest value to accept.
+        settings: criterion and schedule; by default magnitude, 10 % per step.
+        fine_tune: training method after each step, or its name, see `prune`; None for no training.
+        bisect: False stops at the last level within the limit.
         rewind: see `prune`.
-        path: levels of this path that are there already, from 0 on; they are not made again.
+        path: levels of this path that exist already, from level 0; they are not computed again.
         seed: see `prune`.
         callback: called after each epoch of fine-tuning.
-        keep: called for every trial with its name and a function that makes it; what it returns is
-            used. For trials on disk, which a resumed search reads.
+        load_or_make: called for every trial with its name and a function that makes it; returns the
+            trial. Use it to store trials on disk, so that a rerun resumes.
 
     Raises:
-        InputError: the measure of `rbm` itself is beyond the limit, or an argument breaks its rule.
-        DivergenceError: fine-tuning left the finite numbers.
+        InputError: the measure of `rbm` itself exceeds the limit, or an argument is invalid.
+        DivergenceError: fine-tuning diverged: a parameter is no longer finite.
     """
     data, seed = check_sites(as_shots(shots), rbm.visible, "the RBM"), check_seed(seed)
     settings = PruneSettings(levels=1000) if settings is None else settings
@@ -112,16 +110,16 @@ def find_smallest(
     check_rewind(rewind, rbm, tuning)
     if math.isnan(limit):
         raise InputError("limit: must be a number, found nan")
-    keep = _make if keep is None else keep
+    load_or_make = _make if load_or_make is None else load_or_make
     total = rbm.number_of_weights
     trials: list[Trial] = []
 
     def attempt(name: str, make: Callable[[Checkpoints | None], RBM]) -> Trial:
-        def made(checkpoints: Checkpoints | None) -> Trial:
-            found = make(checkpoints)
-            return Trial(name, found, measure(found))
+        def make_trial(checkpoints: Checkpoints | None) -> Trial:
+            candidate = make(checkpoints)
+            return Trial(name, candidate, measure(candidate))
 
-        trials.append(keep(name, made))
+        trials.append(load_or_make(name, make_trial))
         return trials[-1]
 
     good = attempt("level-00", lambda _: rbm)
@@ -130,7 +128,7 @@ def find_smallest(
     while level.step < settings.levels and level.rbm.number_of_weights > 1:
         last = level
         if count_at(settings, total, last.step + 1) >= last.rbm.number_of_weights:
-            level = Level(last.step + 1, last.rbm)  # by rounding it would remove nothing
+            level = Level(last.step + 1, last.rbm)  # rounding leaves the number of weights as it is
             continue
 
         def step(checkpoints: Checkpoints | None, last: Level = last) -> RBM:
@@ -152,9 +150,9 @@ def find_smallest(
         def halve(
             checkpoints: Checkpoints | None, start: RBM = good.rbm, count: int = count
         ) -> RBM:
-            own = _BISECTION + count
-            pruned = prune_to_count(start, count, settings, seed, own)
-            return fine_tuned(pruned, data, tuning, seed, own, callback, rewind, checkpoints)
+            step = _BISECTION + count
+            pruned = prune_to_count(start, count, settings, seed, step)
+            return fine_tuned(pruned, data, tuning, seed, step, callback, rewind, checkpoints)
 
         tried = attempt(f"trial-{count:04d}", halve)
         if tried.value <= limit:
@@ -165,44 +163,44 @@ def find_smallest(
 
 
 def check_within(value: float, limit: float) -> None:
-    """Raise InputError unless the RBM that a search begins with is within the limit; NaN is not."""
+    """Raise InputError if the initial RBM of a search exceeds the limit, or its value is NaN."""
     if not value <= limit:
         raise InputError(
-            f"limit: is {limit:.6g}, but the RBM itself measures {value:.6g}; give a larger "
-            "limit, or train it better"
+            f"limit: must be at least the value of the unpruned RBM, {value:.6g}, found "
+            f"{limit:.6g}; increase the limit, or train the RBM longer"
         )
 
 
 def dense_limit(
     rbm: RBM,
-    shots: Shots | ArrayLike,
+    shots: ShotsLike,
     *,
     measure: Callable[[RBM], float],
     others: int = 5,
     callback: Callback | None = None,
-    keep: Keep | None = None,
+    load_or_make: LoadOrMake | None = None,
 ) -> float:
-    """The largest measure(r) of the dense ensemble: of `rbm`, and of others that differ by seed.
+    """Return the largest measure(r) of a dense ensemble: `rbm`, and others that differ by seed.
 
-    The others are trained with the settings in the RBM's provenance, at the next seeds: on the same
-    shots, or where training converges to the same RBM for any seed, on shots resampled with
+    The others are trained with the settings in the provenance of `rbm`, at the next seeds: on the
+    same shots, or where training converges to the same RBM for any seed, on shots resampled with
     replacement. A measure within this limit may be due to the training or to the shots alone.
 
     Args:
         rbm: a trained RBM with all its weights.
-        shots: the training set, Shots or bits [shot, site].
-        measure: as in `find_smallest`.
-        others: how many to train.
+        shots: the training set: Shots, bits [shot, site] or counts {"0101": 12}.
+        measure: see `find_smallest`.
+        others: number of other RBMs to train.
         callback: called after each epoch.
-        keep: as in `find_smallest`, for other-1, other-2, ...
+        load_or_make: see `find_smallest`; the trials are other-1, other-2, ...
 
     Raises:
-        InputError: the RBM is pruned, continued the training of another one, or has no complete
-            record of its training.
+        InputError: the RBM is pruned, continued the training of another one, or its provenance does
+            not record how it was trained.
     """
     seed, method, initial = how_trained(rbm)
     data = as_shots(shots)
-    keep = _make if keep is None else keep
+    load_or_make = _make if load_or_make is None else load_or_make
     values = [measure(rbm)]
     for k in range(1, check_count("others", others, 1) + 1):
 
@@ -218,12 +216,12 @@ def dense_limit(
             )
             return Trial(f"other-{k}", other, measure(other))
 
-        values.append(keep(f"other-{k}", make).value)
+        values.append(load_or_make(f"other-{k}", make).value)
     return max(values)
 
 
 def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
-    """Return seed, method and initial weights of the training of a dense RBM, by its provenance.
+    """Return seed, method and initial weights of a dense RBM's training, from its provenance.
 
     Raises:
         InputError: the RBM is pruned, continued the training of another one, or its provenance
@@ -242,7 +240,9 @@ def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
         method = as_method({"method": recorded["method"], **fields})
         assert isinstance(method, Method)
         return seed, method, cast("Initial | None", recorded.get("initial"))
-    raise InputError(f"limit: must be given, because the RBM {why}, so no others can be trained")
+    raise InputError(
+        f"limit: must be given, because the RBM {why}, so no ensemble of such RBMs can be trained"
+    )
 
 
 def _resampled(shots: Shots, seed: int) -> Shots:

@@ -1,4 +1,4 @@
-"""How weights are removed or moved, and what is measured of it."""
+"""Settings of pruning, of the search for the smallest RBM and of rewiring."""
 
 from __future__ import annotations
 
@@ -15,108 +15,111 @@ Criterion = Literal["magnitude", "magnitude-by-unit", "random", "damage", "surge
 
 
 class PruneSettings(Settings):
-    """Which weights go, how many at a time, how often."""
+    """Which weights to remove, how many per step, in how many steps."""
 
     criterion: Criterion = Field(
         default="magnitude",
-        description="remove the weights of least |W|, over all or the same share of each hidden "
-        "unit; any (a control); those that cost least by the diagonal of the Fisher matrix "
-        "(optimal brain damage), or by its inverse, with all that remains corrected (surgeon)",
+        description="which weights to remove: those of smallest |W| over the whole RBM (magnitude) "
+        "or within each hidden unit (magnitude-by-unit); random ones, as a control; or those whose "
+        "removal costs least, by the diagonal of the Fisher matrix (damage: optimal brain damage) "
+        "or by its inverse, adjusting all remaining parameters (surgeon: optimal brain surgeon)",
     )
     fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="share of the remaining weights removed a step"
+        default=0.1, gt=0, lt=1, description="fraction of the remaining weights to remove per step"
     )
     first_fraction: float | None = Field(
-        default=None, gt=0, lt=1, description="share removed in the first step, if another"
+        default=None, gt=0, lt=1, description="fraction to remove in the first step (default: same)"
     )
     density: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="stop at this share of the weights the path began with, the last step cut "
-        "short",
+        description="stop at this fraction of the initial weights; the last step removes fewer "
+        "weights to reach it exactly",
     )
     levels: int = Field(
         default=20,
         ge=1,
         le=MOST_LEVELS,
-        description="most pruning steps; with a density as many as it takes, if not given",
+        description="maximum number of pruning steps; with a density, by default as many as needed",
     )
     compensate: bool = Field(
         default=False,
-        description="add half of a removed weight to the biases of both its units, which keeps "
-        "the symmetry between 0 and 1; not for surgeon, which corrects by itself",
+        description="add half of each removed weight to the biases of both its units, which "
+        "preserves the symmetry between 0 and 1; not with surgeon, which adjusts the remaining "
+        "parameters itself",
     )
     draws: int = Field(
         default=20_000,
         ge=100,
-        description="RBM samples behind damage and surgeon above 20 sites; up to 20 they are exact",
+        description="RBM samples for damage and surgeon above 20 sites; up to 20 they are exact",
     )
 
     def _check_together(self) -> None:
         if self.compensate and self.criterion == "surgeon":
             raise InputError(
                 "compensate: cannot be combined with criterion 'surgeon', which already adjusts "
-                "the remaining parameters"
+                "the remaining parameters; omit compensate"
             )
 
     @model_validator(mode="after")
-    def _to_density(self) -> PruneSettings:
+    def _levels_for_density(self) -> PruneSettings:
         if self.density is not None:
             steps = self._steps_to(self.density)
-            most = self.levels if "levels" in self.model_fields_set else MOST_LEVELS
-            if steps > MOST_LEVELS == most:
+            limit = self.levels if "levels" in self.model_fields_set else MOST_LEVELS
+            if steps > MOST_LEVELS == limit:
                 raise InputError(
-                    f"density: takes {float(steps):.3g} steps to {self.density:g}, more than "
-                    f"{MOST_LEVELS:,}; give a larger density, or a larger fraction a step"
+                    f"density: {self.density:g} takes {float(steps):.3g} steps, more than "
+                    f"{MOST_LEVELS:,}; increase density, or fraction"
                 )
-            self.__dict__["levels"] = min(most, steps)
+            self.__dict__["levels"] = min(limit, steps)
         return self
 
     def _steps_to(self, density: float) -> int:
-        """The first step after which no more than this share of the weights is left."""
-        begin = self.fraction if self.first_fraction is None else self.first_fraction
-        rest = math.log(density / (1.0 - begin)) / math.log1p(-self.fraction)
-        # A density of (1 - fraction)^n exactly takes n steps, whatever the rounding.
-        return 1 + max(0, math.ceil(rest - 1e-9))
+        """Return the number of steps after which at most this fraction of the weights is left."""
+        first = self.fraction if self.first_fraction is None else self.first_fraction
+        further = math.log(density / (1.0 - first)) / math.log1p(-self.fraction)
+        # A density of exactly (1 - fraction)^n takes n steps despite rounding.
+        return 1 + max(0, math.ceil(further - 1e-9))
 
 
-#: Of a search, which ends by itself before.
+#: Pruning steps of a search, which normally ends at its limit long before.
 SEARCH_LEVELS = 1000
 
 
 class SearchSettings(PruneSettings):
-    """How weights are removed in a search that ends by itself."""
+    """How to prune in the search for the smallest RBM."""
 
     criterion: Criterion = Field(
-        default="surgeon", description="remove the weights that cost least, as in prune"
+        default="surgeon", description="which weights to remove; see psiprune prune"
     )
     levels: int = Field(
         default=SEARCH_LEVELS,
         ge=1,
         le=MOST_LEVELS,
-        description="most pruning steps; the search ends by itself before",
+        description="maximum number of pruning steps; the search usually ends earlier",
     )
 
 
 class RewireSettings(Settings):
-    """Which weights move, how many at a time, how often."""
+    """Which weights to move, how many per round, in how many rounds."""
 
     rounds: int = Field(
-        default=20, ge=1, le=MOST_LEVELS, description="times that weights are dropped and grown"
+        default=20, ge=1, le=MOST_LEVELS, description="number of rounds of dropping and growing"
     )
     share: float = Field(
         default=0.3,
         gt=0,
         lt=1,
-        description="share of the weights that move in the first round; it falls by a cosine to 0",
+        description="fraction of the weights to move in the first round; it decays to 0 as a "
+        "cosine",
     )
     criterion: Criterion = Field(
-        default="surgeon", description="which weights are dropped, as in prune"
+        default="surgeon", description="which weights to drop; see psiprune prune"
     )
     draws: int = Field(
         default=20_000,
         ge=100,
-        description="RBM samples behind damage and surgeon above 20 sites, and behind the gradient "
-        "of missing weights where it is not exact",
+        description="RBM samples for damage and surgeon above 20 sites, and for the gradient of "
+        "missing weights where it is not exact",
     )

@@ -381,7 +381,7 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
             fine_tune=run.settings.fine_tune,
             seed=run.settings.seed,
             callback=tick,
-            keep=load_or_make,
+            load_or_make=load_or_make,
         )
 
     return run_parallel(work, [members[parent]], None, "pruning")[0]

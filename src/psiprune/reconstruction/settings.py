@@ -1,4 +1,4 @@
-"""The guided path from measured shots to a small RBM."""
+"""Settings of `reconstruct`: from measured shots to the smallest RBM that describes them."""
 
 from __future__ import annotations
 
@@ -23,60 +23,62 @@ _RATES = (0.03, 0.1, 0.3)
 
 
 class ReconstructSettings(Settings):
-    """From measured shots, without a reference state, to the smallest RBM that describes them."""
+    """How to find the smallest RBM that describes measured shots, without a reference state."""
 
     hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None,
         min_length=1,
-        description="numbers of hidden units to choose from, one number fixes it; N/4, N/2 and N "
-        "if not given",
+        description="numbers of hidden units to try; a single number fixes it (default: N/4, N/2 "
+        "and N)",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
         default=None,
         min_length=1,
-        description="rates that cd and pcd choose from; train.learning-rate alone where that is "
-        "given, else 0.03, 0.1 and 0.3",
+        description="learning rates to try with cd and pcd (default: train.learning-rate if given, "
+        "else 0.03, 0.1 and 0.3)",
     )
     held_out: float = Field(
         default=0.2,
         gt=0,
         lt=1,
-        description="share of the shots kept out of training: half of them choose and stop, the "
-        "other half give the final numbers",
+        description="fraction of the shots not used for training: half of them for validation, "
+        "half for the final test",
     )
     measure: str = Field(
         default="log_likelihood",
-        description="what ends the pruning: log_likelihood, magnetization, abs_magnetization, "
-        "neighbours, correlation or an observable of your own, by its name",
+        description="quantity whose loss ends the pruning: log_likelihood, magnetization, "
+        "abs_magnetization, neighbours, correlation or the name of a custom observable",
     )
     significance: float = Field(
         default=0.05,
         gt=0,
         lt=0.5,
-        description="probability that an RBM without damage is refused at a pruning step",
+        description="probability of rejecting an undamaged RBM at a pruning step",
     )
     observable: tuple[str, ...] = Field(
         default=(),
-        description="your own observables, FILE.py:function: bits [shot, site] -> a value for each "
-        "shot, or one for all",
+        description="custom observables, FILE.py:function; the function takes bits [shot, site] "
+        "and returns one value per shot, or one for all",
     )
-    draws: int = Field(
-        default=100_000, ge=100, description="RBM samples behind each sampled observable"
-    )
+    draws: int = Field(default=100_000, ge=100, description="RBM samples per sampled observable")
     seed: int = Field(
-        default=0, ge=0, lt=2**62, description="seed of the split, and of the first RBM"
+        default=0,
+        ge=0,
+        lt=2**62,
+        description="random seed of the split and of the first RBM; further RBMs use the next "
+        "seeds",
     )
-    seeds: int = Field(default=5, ge=2, le=MOST_SEEDS, description="RBMs of the dense ensemble")
+    seeds: int = Field(
+        default=5, ge=2, le=MOST_SEEDS, description="number of RBMs in the dense ensemble"
+    )
     shots_sha256: str | None = Field(
         default=None,
-        description="checksum that the bits must have; a run writes it into its config.toml",
+        description="checksum of the bits, to detect changed shots; a run writes it to its "
+        "config.toml",
     )
-    train: AnyMethod = Field(
-        default_factory=by_size, description="training of each RBM; the best for its size"
-    )
+    train: AnyMethod = Field(default_factory=by_size, description="training of new RBMs")
     fine_tune: AnyMethod = Field(
-        default_factory=by_size_fine_tuning,
-        description="training after each pruning step; the best for the size",
+        default_factory=by_size_fine_tuning, description="training after each pruning step"
     )
     prune: SearchSettings = Field(default_factory=SearchSettings)
 
@@ -84,20 +86,20 @@ class ReconstructSettings(Settings):
 
     @field_validator("hidden", "learning_rates")
     @classmethod
-    def _each_once(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        # Files name a rate by six digits.
+    def _distinct(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        # The names of files contain six digits of a rate.
         if values is not None and len({f"{value:g}" for value in values}) < len(values):
-            raise ValueError("each must stand once, told apart by six digits")
+            raise ValueError("values must differ in their first six digits")
         return values
 
     def units_for(self, sites: int) -> tuple[int, ...]:
-        """Numbers of hidden units to choose from, rising."""
+        """Return the numbers of hidden units to try, in increasing order."""
         if self.hidden is not None:
             return tuple(sorted(self.hidden))
         return tuple(sorted({max(1, sites // 4), max(1, sites // 2), sites}))
 
     def rates(self) -> tuple[float, ...]:
-        """Learning rates to choose from, where the method is cd or pcd."""
+        """Return the learning rates to try if the method is cd or pcd."""
         if self.learning_rates is not None:
             return self.learning_rates
         train = self.train
@@ -106,15 +108,15 @@ class ReconstructSettings(Settings):
         return _RATES
 
     def candidates(self, sites: int) -> list[tuple[int, Method]]:
-        """(hidden units, training) of every model to choose from, the method chosen by size."""
-        found: list[tuple[int, Method]] = []
+        """Return (hidden units, training method) of every model to try."""
+        candidates: list[tuple[int, Method]] = []
         for hidden in self.units_for(sites):
-            sized = self.train.for_size(sites, hidden)
-            if isinstance(sized, ContrastiveDivergence):
-                found += [
-                    (hidden, sized.model_copy(update={"learning_rate": rate}))
+            method = self.train.for_size(sites, hidden)
+            if isinstance(method, ContrastiveDivergence):
+                candidates += [
+                    (hidden, method.model_copy(update={"learning_rate": rate}))
                     for rate in self.rates()
                 ]
             else:
-                found.append((hidden, sized))
-        return found
+                candidates.append((hidden, method))
+        return candidates

@@ -1,4 +1,4 @@
-"""An experiment over a grid of its settings, and the machines that run it."""
+"""Settings of a sweep: an experiment over a grid of its settings, and the workers that run it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import Field, ValidationInfo, field_validator
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.settings import Settings, check_numbers
+from psiprune.core.settings import Settings, check_numbers, is_settings
 from psiprune.experiments.settings import (
     AblationSettings,
     EnsembleSettings,
@@ -25,21 +25,17 @@ from psiprune.training.methods import METHOD_FIELDS, MethodBySize
 
 
 def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
-    """The dotted names of all settings, those that hold others included."""
+    """Yield the dotted names of all settings, including those that contain others."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
         for inner in (field.annotation, *get_args(field.annotation)):
             if inner is Method:
-                yield from (f"{prefix}{name}.{each}" for each in METHOD_FIELDS)
-            elif inner is not MethodBySize and _is_settings(inner):
+                yield from (f"{prefix}{name}.{option}" for option in METHOD_FIELDS)
+            elif inner is not MethodBySize and is_settings(inner):
                 yield from _tree(inner, f"{prefix}{name}.")
 
 
-def _is_settings(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Settings)
-
-
-#: What a sweep may be of: by the name of its command and of its table in the file.
+#: Experiments that can be swept, by the name of the command and of the table in the file.
 EXPERIMENTS: Mapping[str, type[EnsembleSettings]] = {
     "study": StudySettings,
     "sparse": SparseSettings,
@@ -53,12 +49,12 @@ _ONE_OF = {
     "ablation": "an ablation",
     "frontier": "a frontier",
 }
-#: Settings that are lists themselves: a number stands for a list of one.
+#: Settings whose values are lists; in a grid, a single number means a list of one.
 _LISTS = ("fields", "shares", "rewired", "widths", "bonds")
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """TOML's nested tables as dotted keys: {prune: {levels: [3]}} -> ("prune.levels", [3])."""
+    """Flatten nested tables to dotted keys: {prune: {levels: [3]}} -> ("prune.levels", [3])."""
     for key, value in table.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
@@ -78,30 +74,30 @@ def _check_key(key: str, experiment: str, place: str = "") -> None:
         return
     (nearest,) = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     others = [_ONE_OF[name] for name, keys in _KEYS.items() if key in keys]
-    where = f", but of {' and '.join(others)}" if others else ""
+    where = f", only of {' and '.join(others)}" if others else ""
     raise InputError(
-        f"{place}{key}: no such setting of {_ONE_OF[experiment]}{where}; the nearest is {nearest}"
+        f"{place}{key}: no such setting of {_ONE_OF[experiment]}{where}; did you mean {nearest}?"
     )
 
 
 def _plain(key: str, value: Any) -> Any:
-    """The value as TOML has it: NumPy's numbers and arrays, ranges and settings of ours turned."""
+    """Convert NumPy numbers and arrays, ranges and settings to the types of TOML."""
     if isinstance(value, Settings):
         value = value.model_dump(exclude_unset=True)
     elif isinstance(value, range):
         value = list(value)
-    elif hasattr(value, "tolist"):  # without NumPy, which no option of a command needs
+    elif hasattr(value, "tolist"):  # avoids importing NumPy, which slows every --help
         value = value.tolist()
     if isinstance(value, dict):
-        return {name: _plain(f"{key}.{name}", each) for name, each in value.items()}
+        return {name: _plain(f"{key}.{name}", item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(f"{key}.{k}", each) for k, each in enumerate(value)]
+        return [_plain(f"{key}.{k}", item) for k, item in enumerate(value)]
     if value is not None and not isinstance(value, _SCALARS):
-        raise InputError(f"{key}: must be a number, a text, a list or a table, found {value!r}")
+        raise InputError(f"{key}: must be a number, a string, a list or a table, found {value!r}")
     return value
 
 
-#: Dates are of TOML too, and refused by the setting that they are for.
+#: TOML has dates too; the setting that receives one refuses it.
 _SCALARS = (bool, int, float, str, date, time)
 
 
@@ -109,13 +105,15 @@ class GridSettings(Settings):
     """A block of a grid: all combinations of its product, its zip and its points."""
 
     product: dict[str, tuple[Any, ...]] = Field(
-        default={}, description="settings with their values, of which every combination is taken"
+        default={}, description="settings with lists of values; all combinations are run"
     )
     zip: dict[str, tuple[Any, ...]] = Field(
-        default={}, description="settings with their values, all first ones together and so on"
+        default={},
+        description="settings with lists of values of equal length; the k-th values are run "
+        "together",
     )
     points: tuple[dict[str, Any], ...] | None = Field(
-        default=None, description="tables of settings with one value each"
+        default=None, description="list of tables of settings with one value each"
     )
 
     @field_validator("product", "zip", mode="before")
@@ -126,7 +124,7 @@ class GridSettings(Settings):
             if not isinstance(values, list | tuple):
                 raise InputError(f"{key}: must be a list of values, found {values!r}")
             if not values:
-                raise InputError(f"{key}: holds no value, so the grid would be empty")
+                raise InputError(f"{key}: must have at least one value, found an empty list")
             if None in values:
                 raise InputError(f"{key}.{values.index(None)}: must be a value, found None")
         return flat
@@ -135,35 +133,37 @@ class GridSettings(Settings):
     @classmethod
     def _tables(cls, tables: Any) -> list[dict[str, Any]]:
         if not isinstance(tables, list | tuple) or not tables:
-            raise ValueError("must be a list of tables, at least one, or the grid would be empty")
+            raise ValueError("must be a list of at least one table")
         return [_keyed(table) for table in tables]
 
     def _check_together(self) -> None:
         if not (self.product or self.zip or self.points):
-            raise ValueError("product: must be given, or zip or points; the grid is empty")
+            raise ValueError("product: is missing, and so are zip and points; give one of them")
         lengths = {key: len(values) for key, values in self.zip.items()}
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-            raise ValueError(f"zip: all must have as many values, but {told}")
+            counts = ", ".join(f"{key} with {length}" for key, length in lengths.items())
+            raise ValueError(f"zip: lists must have the same length, found {counts}")
         named = [*self.product, *self.zip, *{key for point in self.points or () for key in point}]
         for key in named:
             if named.count(key) > 1:
-                raise ValueError(f"{key}: stands in two of product, zip and points; choose one")
+                raise ValueError(
+                    f"{key}: found in two of product, zip and points; give it in one of them"
+                )
             for other in named:
                 if other.startswith(f"{key}."):
                     raise ValueError(
-                        f"{key}: stands in a block with {other}, and one would undo the other; "
-                        f"give {other} in the tables of {key}, or leave one out"
+                        f"{key}: cannot be in the same block as {other}, which is part of it; "
+                        f"give {other} in the tables of {key}, or omit one of them"
                     )
 
     def places(self) -> Iterator[tuple[str, str]]:
-        """Each setting that the block names, after the part of the block where it stands."""
+        """Yield (part of the block, setting) for each setting that the block names."""
         yield from (("product", key) for key in self.product)
         yield from (("zip", key) for key in self.zip)
         yield from (("points", key) for point in self.points or () for key in point)
 
     def choices(self) -> Iterator[list[tuple[str, str, Any]]]:
-        """Each combination as (where it stands in the block, setting, value)."""
+        """Yield each combination as a list of (place in the block, setting, value)."""
         factors = [
             [[(f"product.{key}.{k}", key, value)] for k, value in enumerate(values)]
             for key, values in self.product.items()
@@ -187,7 +187,7 @@ class GridSettings(Settings):
             yield list(itertools.chain.from_iterable(chosen))
 
 
-#: [HH:]MM:SS, or D-HH[:MM[:SS]]. Not a number alone, minutes for Slurm and seconds for PBS.
+#: [HH:]MM:SS, or D-HH[:MM[:SS]]. A bare number is ambiguous: minutes for Slurm, seconds for PBS.
 _TIME = r"(\d+:)?\d+:\d+|\d+-\d+(:\d+){0,2}"
 _MEMORY = r"(?i)(\d+(?:\.\d+)?)\s*([kmgtp])i?b?"
 
@@ -196,29 +196,34 @@ class LocalSettings(Settings):
     """Workers on this machine."""
 
     workers: int | None = Field(
-        default=None, ge=1, description="one a core that this process may use if not given"
+        default=None,
+        ge=1,
+        description="number of workers (default: one per core available to this process)",
     )
 
 
 class QueueSettings(Settings):
-    """Workers as jobs of a queueing system, one process a core."""
+    """Workers as jobs of a batch system, one process per core."""
 
-    queue: str | None = Field(default=None, description="queue or partition; the system's own")
-    account: str | None = Field(default=None, description="account or project that pays")
-    walltime: str = Field(
-        default="01:00:00", description="longest time of a job, HH:MM:SS; D-HH:MM:SS for Slurm"
+    queue: str | None = Field(
+        default=None, description="queue or partition (default: that of the batch system)"
     )
-    cores: int = Field(default=1, ge=1, description="cores of a job, each with one worker")
-    memory: str = Field(default="4GB", description="memory of a job, such as 16GB")
+    account: str | None = Field(default=None, description="account or project to charge")
+    walltime: str = Field(
+        default="01:00:00", description="time limit of a job, HH:MM:SS; D-HH:MM:SS for Slurm"
+    )
+    cores: int = Field(default=1, ge=1, description="cores per job, each with one worker")
+    memory: str = Field(default="4GB", description="memory per job, such as 16GB")
     interface: str | None = Field(
         default=None, description="network interface of scheduler and workers, such as ib0"
     )
-    jobs: int = Field(default=1, ge=1, description="jobs to submit")
+    jobs: int = Field(default=1, ge=1, description="number of jobs to submit")
     prologue: tuple[str, ...] = Field(
-        default=(), description="lines of shell before the workers start: modules, environments"
+        default=(),
+        description="shell commands to run before the workers start: modules, environments",
     )
     directives: tuple[str, ...] = Field(
-        default=(), description="further lines for the head of the job's script"
+        default=(), description="additional lines for the header of the job script"
     )
 
     @field_validator("walltime")
@@ -231,9 +236,9 @@ class QueueSettings(Settings):
     @field_validator("memory")
     @classmethod
     def _bytes(cls, memory: str) -> str:
-        found = re.fullmatch(_MEMORY, memory.strip())
-        # A megabyte: dask-jobqueue cannot tell Slurm of a few bytes, and nothing runs in them.
-        if not found or float(found[1]) * 1000.0 ** " kmgtp".index(found[2].lower()) < 1e6:
+        match = re.fullmatch(_MEMORY, memory.strip())
+        # dask-jobqueue cannot request less than a megabyte from Slurm, and no worker fits in it.
+        if not match or float(match[1]) * 1000.0 ** " kmgtp".index(match[2].lower()) < 1e6:
             raise ValueError(
                 "must be a number with a unit, such as 16GB or 500MiB, and at least 1MB"
             )
@@ -244,14 +249,14 @@ class QueueSettings(Settings):
         """The walltime in seconds."""
         days, _, clock = self.walltime.rpartition("-")
         parts = [int(part) for part in clock.split(":")]
-        # After days come hours first, else seconds are last.
+        # With days, the clock begins with hours; without, it ends with seconds.
         rest = [0] * (3 - len(parts))
         hours, minutes, seconds = parts + rest if days else rest + parts
         return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 class SweepSettings(Settings):
-    """An experiment over a grid: every setting of its command may be in it."""
+    """An experiment over a grid, which may contain any setting of the experiment's command."""
 
     study: StudySettings = Field(default_factory=StudySettings)
     sparse: SparseSettings | None = None
@@ -259,12 +264,12 @@ class SweepSettings(Settings):
     frontier: FrontierSettings | None = None
     grid: tuple[GridSettings, ...] | None = Field(
         default=None,
-        description="blocks, whose points are joined; the experiment alone if not given",
+        description="list of blocks, whose points are joined (default: the experiment alone)",
     )
     retries: int = Field(
         default=2,
         ge=0,
-        description="times that workers try again what fails, unless it would for ever",
+        description="how often to retry a failed task, unless the failure is certain to recur",
     )
     local: LocalSettings = Field(default_factory=LocalSettings)
     slurm: QueueSettings | None = Field(default=None, description="jobs of `--slurm`")
@@ -274,7 +279,7 @@ class SweepSettings(Settings):
     @classmethod
     def _settings(cls, table: Any, info: ValidationInfo) -> Any:
         if isinstance(table, dict):
-            for key, _ in _flat(table):  # for the name of the nearest
+            for key, _ in _flat(table):  # to suggest the nearest name
                 _check_key(key, str(info.field_name))
         return table
 
@@ -282,18 +287,20 @@ class SweepSettings(Settings):
     @classmethod
     def _blocks(cls, grid: Any) -> Any:
         if isinstance(grid, dict):
-            raise ValueError("must be a list of blocks; write [[grid]], in two pairs of brackets")
+            raise ValueError("must be a list of blocks; write [[grid]], with double brackets")
         return grid
 
     def _check_together(self) -> None:
         given = [name for name in EXPERIMENTS if self._gives(name)]
         if len(given) > 1:
             raise ValueError(
-                f"{given[1]}: a sweep is of one experiment, found [{given[0]}] and [{given[1]}]; "
-                "leave one of them out"
+                f"{given[1]}: a sweep runs one experiment, found [{given[0]}] and [{given[1]}]; "
+                "omit one of them"
             )
         if self.grid == ():
-            raise ValueError("grid: is empty; give a block, or leave it out for one point")
+            raise ValueError(
+                "grid: must have at least one block, found none; omit it for a single point"
+            )
         for k, block in enumerate(self.grid or ()):
             for part, key in block.places():
                 _check_key(key, self.experiment, f"grid.{k}.{part}.")
@@ -304,14 +311,14 @@ class SweepSettings(Settings):
 
     @property
     def experiment(self) -> str:
-        """The name of the experiment: that of the table which is given, else study."""
+        """The name of the experiment: that of the given table, by default study."""
         return next((name for name in EXPERIMENTS if self._gives(name)), "study")
 
     def configurations(self) -> list[EnsembleSettings]:
-        """The experiments of the grid in its order, each with all its fields and seeds.
+        """Return the settings of each point of the grid, in order, with all fields and seeds.
 
         Raises:
-            InputError: a value or a combination of values that the experiment does not take.
+            InputError: a value, or a combination of values, is invalid for the experiment.
         """
         base: EnsembleSettings = getattr(self, self.experiment)
         if self.grid is None:
@@ -330,18 +337,18 @@ def _chosen(
     choice: list[tuple[str, str, Any]],
     block: str,
 ) -> EnsembleSettings:
-    """The experiment with some settings changed; if that fails, the error says by which value."""
+    """Return the settings of a point; if they are invalid, the error names the value to blame."""
     try:
         return _changed(model, base, choice)
     except InputError as error:
         for where, key, value in choice:
             try:
                 _changed(model, base, [(where, key, value)])
-            except InputError as own:
-                rule = str(own).removeprefix(f"{key}: ")
+            except InputError as single_error:
+                rule = str(single_error).removeprefix(f"{key}: ")
                 raise InputError(f"{block}.{where}: {rule}") from None
-        told = ", ".join(f"{key} = {value}" for _, key, value in choice)
-        raise InputError(f"{block}: {told} do not go together: {error}") from None
+        values = ", ".join(f"{key} = {value}" for _, key, value in choice)
+        raise InputError(f"{block}: {values} cannot be combined: {error}") from None
 
 
 def _changed(
@@ -359,14 +366,14 @@ def _changed(
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; a table is laid over what is there, unless it has another method."""
+    """Set a dotted key; a table is merged into an existing one, unless the method differs."""
     if isinstance(value, dict):
-        for inner, each in sorted(_flat(value), key=lambda part: part[0] != "method"):
-            _put(values, f"{key}.{inner}", each)
+        for inner, item in sorted(_flat(value), key=lambda part: part[0] != "method"):
+            _put(values, f"{key}.{inner}", item)
         return
     *path, last = key.split(".")
     for name in path:
-        if not isinstance(values.get(name), dict):  # a number, which this refuses by its rule
+        if not isinstance(values.get(name), dict):  # not a table; validation reports it
             values[name] = {}
         values = values[name]
     if last == "method" and values.get("method", value) != value:

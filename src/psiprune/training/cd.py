@@ -11,11 +11,11 @@ class CD(ContrastiveDivergence):
     """Contrastive divergence, CD-k: the method of Golubeva & Melko 2021, Section II.
 
     Chains of k Gibbs steps start at the shots of each batch. They do not cross between separate
-    modes of the distribution, so CD misjudges how much probability each mode has: use it to
-    reproduce the paper, and `ExactNaturalGradient` or `NaturalGradient` for your own shots.
+    modes of the distribution, so CD gets the probability of each mode wrong: use it to reproduce
+    the paper, and `ExactNaturalGradient` or `NaturalGradient` for your own shots.
 
     Raises:
-        InputError: a value breaks its rule, or there is no such field.
+        InputError: a value is invalid, or CD has no such field.
 
     Example:
         >>> import psiprune as pp

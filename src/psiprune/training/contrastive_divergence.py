@@ -1,4 +1,4 @@
-"""What CD and PCD share: stochastic gradient steps with a negative phase of k Gibbs steps."""
+"""Base of CD and PCD: stochastic gradient steps with a negative phase of k Gibbs steps."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ContrastiveState:
         mask: bool [hidden, visible].
         data: the shots as words, uint32 [word, shot].
         graph: neighbours of each unit under the mask.
-        seed: of the training.
+        seed: random seed of the training.
         epoch: epochs done.
-        params: parameters in float32, weights [edge] by rows of the mask.
-        velocity: of momentum, shaped like `params`.
-        chains: persistent chains [tile, visible, lane]; no tile with CD.
+        params: parameters in float32; weights [edge] in row order of the mask.
+        velocity: velocity of the momentum method, shaped like `params`.
+        chains: persistent chains [tile, visible, lane]; CD has no tile.
     """
 
     mask: NDArray[np.bool_]
@@ -44,12 +44,12 @@ class ContrastiveState:
     velocity: layout.Parameters
     chains: NDArray[np.float32]
 
-    #: Stochastic steps never end by themselves.
+    #: Stochastic steps never converge exactly.
     done: ClassVar[bool] = False
 
     @property
     def rbm(self) -> RBM:
-        """The RBM at this epoch. A weight outside the mask is exactly 0."""
+        """The RBM at this epoch. Weights outside the mask are exactly 0."""
         import numpy as np
 
         from psiprune.rbm.model import RBM
@@ -62,7 +62,7 @@ class ContrastiveState:
         return RBM(weights, visible_bias, hidden_bias, self.mask)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a checkpoint stores."""
+        """Return the arrays that a checkpoint stores."""
         import numpy as np
 
         return {
@@ -72,7 +72,7 @@ class ContrastiveState:
         }
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ContrastiveState:
-        """Return the state that gave these arrays; `self` is the state before the first epoch."""
+        """Return the state stored in these arrays; `self` is the state before the first epoch."""
         import numpy as np
 
         from psiprune.kernels import layout
@@ -85,7 +85,7 @@ class ContrastiveState:
 
 
 class ContrastiveInfo(NamedTuple):
-    """What may be inspected of an epoch: the learning rate that it used."""
+    """Diagnostics of an epoch: its learning rate."""
 
     learning_rate: float
 
@@ -93,28 +93,28 @@ class ContrastiveInfo(NamedTuple):
 class ContrastiveDivergence(Method):
     """Fields and step of CD and PCD.
 
-    A step goes up the gradient <v_i h_j>_data - <v_i h_j>_model (likewise for the biases), with
-    the second average over the ends of Gibbs chains of k steps (Hinton, Neural Comput. 14, 1771
-    (2002)). The learning rate falls exponentially from epoch to epoch.
+    An update follows the gradient <v_i h_j>_data - <v_i h_j>_model (likewise for the biases). The
+    second average is over the final states of Gibbs chains of k steps (Hinton, Neural Comput. 14,
+    1771 (2002)). The learning rate decays exponentially with the epoch.
     """
 
     epochs: int = Field(default=500, ge=0, description="passes over all shots")
     batch_size: int = Field(default=100, ge=1, description="shots, and Gibbs chains, per update")
-    steps: int = Field(default=10, ge=1, description="Gibbs steps of the negative phase, k")
+    steps: int = Field(default=10, ge=1, description="Gibbs steps per update, k")
     learning_rate: float = Field(
-        default=0.1, gt=0, le=1000, description="learning rate of the first epoch"
+        default=0.1, gt=0, le=1000, description="learning rate in the first epoch"
     )
     learning_rate_decay: float = Field(
         default=0.01,
         gt=0,
         le=1,
-        description="learning rate of the last epoch over that of the first",
+        description="ratio of the learning rate in the last epoch to that in the first",
     )
     momentum: float = Field(
-        default=0.0, ge=0, lt=1, description="fraction of the last step added to the next"
+        default=0.0, ge=0, lt=1, description="fraction of the previous update added to the next"
     )
     weight_decay: float = Field(
-        default=0.0, ge=0, description="L2 penalty on weights, not on biases, per update"
+        default=0.0, ge=0, description="L2 penalty on the weights, not on the biases"
     )
 
     FINE_TUNING: ClassVar[Mapping[str, float]] = {
@@ -152,7 +152,7 @@ class ContrastiveDivergence(Method):
         )
 
     def start_chains(self, visible: int, lanes: int, seed: int) -> NDArray[np.float32]:
-        """Return the persistent chains [tile, visible, lane] of the first epoch; none for CD."""
+        """Return the initial persistent chains [tile, visible, lane]; CD has none."""
         import numpy as np
 
         return np.empty((0, visible, lanes), np.float32)

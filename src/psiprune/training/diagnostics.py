@@ -1,4 +1,4 @@
-"""Whether a trained RBM describes its training shots: checks at a few percent of the cost."""
+"""Check whether a trained RBM describes its training shots, at a few percent of the cost."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
 
 Float64 = NDArray[np.float64]
-#: Units of the smaller layer up to which log Z is summed: milliseconds.
+#: Units of the smaller layer up to which log Z is an exact sum, which takes milliseconds.
 _SUM_UNITS = 16
-#: Chains and temperatures of annealing where log Z is no sum.
+#: Chains and temperatures of the annealing run for larger RBMs.
 _CHAINS, _TEMPERATURES = 200, 500
-#: Annealing must cost at most this fraction of the Gibbs steps of the training.
+#: Maximum cost of annealing, as a fraction of the Gibbs steps of the training.
 _COST = 0.04
-#: Shots that the checks look at, and steps of the mixture's fit.
+#: Maximum number of shots used by the checks, and steps of the mixture's fit.
 _SHOTS, _FIT_STEPS = 20_000, 8
-#: Nats per shot below a baseline that count as worse: a loss of fidelity that matters. To it comes
-#: twice what a product model gains by fitting the noise of n shots, N / (2 n).
+#: Deficit to a baseline, in nats per shot, that counts as worse: a relevant loss of fidelity. Added
+#: to it is twice the gain of a product model from fitting the noise of n shots, N / (2 n).
 _WORSE = 0.01
-#: Chains of the mixing check, and the largest correlation of their ends with their starts.
+#: Chains of the mixing check, and the largest accepted correlation with their initial states.
 _MIXING_CHAINS, _FROZEN = 1000, 0.9
-#: Twice the log-likelihood that a saturated model gains exceeds this many times the number of
-#: distinct configurations only where the RBM misses structure that the shots evidently have.
+#: Threshold of `misses_structure`: twice the log-likelihood gain of a saturated model per distinct
+#: configuration.
 _MISFIT = 4.0
 #: Misfit that is worth a warning, in nats per shot; the noise of CD leaves up to a fifth of it.
 _MATERIAL = 0.05
-#: Fraction of shots seen once up to which the saturated model describes the state.
+#: Largest fraction of shots measured only once at which a saturated model is meaningful.
 _SEEN_ONCE = 0.1
 
 
@@ -45,7 +45,7 @@ class Baselines(NamedTuple):
 
     Attributes:
         product: independent bits, each with its mean over the shots.
-        mixture: half a product model and half its image under a flip of all bits.
+        mixture: equal mixture of a product model and its image under a flip of all bits.
     """
 
     product: float
@@ -55,8 +55,9 @@ class Baselines(NamedTuple):
 def baselines(data: WeightedConfigurations) -> Baselines:
     """Fit both baselines by maximum likelihood; the mixture by 8 steps of expectation-maximisation.
 
-    p(v) = prod_i a_i^v_i (1 - a_i)^(1 - v_i), and (p(v) + p(1 - v)) / 2, whose a start at the
-    half of the shots that lie nearer to the most frequent configuration.
+    The product model is p(v) = prod_i a_i^v_i (1 - a_i)^(1 - v_i), the mixture
+    (p(v) + p(1 - v)) / 2. The fit of the mixture starts with the shots assigned to the nearer of
+    the most frequent configuration and its flip.
     """
     bits, weight = data.bits, data.weight
     frequent = bits[:, np.argmax(weight)]
@@ -77,30 +78,30 @@ def baselines(data: WeightedConfigurations) -> Baselines:
 
 
 def _logs(mean: Float64) -> tuple[Float64, Float64]:
-    """log a and log(1 - a) of each mean; 0 log 0 counts as 0."""
+    """Return log a and log(1 - a) for each mean a, clipped so that 0 log 0 = 0."""
     tiny = 1e-12
     return np.log(np.maximum(mean, tiny)), np.log(np.maximum(1.0 - mean, tiny))
 
 
 def _checked_bits(shots: Shots) -> NDArray[np.uint8]:
-    """Return at most 20,000 of the shots, evenly spaced: shots made from counts are sorted."""
+    """Return at most 20,000 shots, evenly spaced, since shots from counts are sorted."""
     if len(shots) <= _SHOTS:
         return shots.bits
     return shots.bits[np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)]
 
 
 def checked_configurations(shots: Shots) -> WeightedConfigurations:
-    """Return the unique configurations of the shots that the checks look at."""
+    """Return the unique configurations of the shots that the checks use."""
     return unique_configurations(_checked_bits(shots))
 
 
 def misses_structure(rbm: RBM, shots: Shots, data: WeightedConfigurations | None = None) -> bool:
-    """Whether an RBM evidently misses structure of its training shots: a better optimum may exist.
+    """Return whether an RBM clearly misses structure of its training shots, as in a poor optimum.
 
-    2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the mean
-    log-likelihood of the RBM; a model without flaws stays far below that. Where more than a tenth
-    of the shots were seen only once, the saturated model says nothing, and the answer is no. For
-    RBMs with a layer of at most 18 units; at most 20,000 of the shots are used.
+    The criterion is 2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the
+    mean log-likelihood of the RBM; a correct model stays far below this threshold. If more than a
+    tenth of the shots are configurations measured only once, a saturated model is meaningless and
+    the result is False. For RBMs with a layer of at most 18 units; uses at most 20,000 shots.
     """
     data = checked_configurations(shots) if data is None else data
     count = min(len(shots), _SHOTS)
@@ -122,37 +123,38 @@ def training_problems(
     seed: int,
     data: WeightedConfigurations | None = None,
 ) -> list[str]:
-    """Return what is wrong with a trained RBM, each as one line with the figure and the way out.
+    """Return the problems of a trained RBM, each as one line with a figure and a remedy.
 
-    1. It describes the shots worse than a product model or a symmetric mixture of two of them
-       (then the chains of the training have lost a sector). log Z is a sum where a layer has at
-       most 16 units, else an annealing run where that costs less than 4 % of the training.
+    1. It describes the shots worse than a product model, or worse than a symmetric mixture of two
+       product models (the chains of the training have lost a symmetry sector). log Z is an exact
+       sum if a layer has at most 16 units; above, it is annealed if that costs less than 4 % of the
+       training.
     2. It misses structure that the shots evidently have, see `misses_structure`.
-    3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits are
-       still those they started with, by a correlation above 0.9.
+    3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
+       correlate with their initial values by more than 0.9.
 
-    `data`, if given, are the `checked_configurations` of the shots.
+    `data`, if given, must be the `checked_configurations` of the shots.
     """
     sample = Shots(_checked_bits(shots))
     data = checked_configurations(shots) if data is None else data
-    found = []
+    problems = []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:
-        found.append(fit)
+        problems.append(fit)
     elif _small(rbm) and misses_structure(rbm, shots, data) and _misfit(rbm, data) > _MATERIAL:
-        found.append(
+        problems.append(
             "the RBM misses structure that the shots evidently have: their frequencies exceed its "
-            f"probabilities by {_misfit(rbm, data):.3g} nats per shot; {_way_out(rbm, method)}"
+            f"probabilities by {_misfit(rbm, data):.3g} nats per shot; {_remedy(rbm, method)}"
         )
     if method.chain_steps is not None and method.epochs > 0:
-        memory = chain_memory(rbm, sample, method, seed)
-        if memory > _FROZEN:
-            found.append(
-                f"the chains of the training have stopped mixing: after {method.chain_steps} Gibbs "
-                f"steps their bits correlate by {memory:.2f} with the start, so averages over them "
-                f"say little; {_way_out(rbm, method)}"
+        correlation = chain_correlation(rbm, sample, method, seed)
+        if correlation > _FROZEN:
+            problems.append(
+                "the Gibbs chains of the training have stopped mixing: the correlation with their "
+                f"initial state after {method.chain_steps} steps is {correlation:.2f}, so averages "
+                f"over them are unreliable; {_remedy(rbm, method)}"
             )
-    return found
+    return problems
 
 
 def _fit_problem(
@@ -166,7 +168,7 @@ def _fit_problem(
     if min(rbm.visible, rbm.hidden) <= _SUM_UNITS or method.CONVERGES:
         log_z, error = rbm.log_partition(), 0.0
     elif _COST * method.gibbs_steps(shots) >= _CHAINS * _TEMPERATURES:
-        # Forward only: if it misses probability, log Z is too small and the RBM looks too good.
+        # Forward annealing may miss probability; log Z is then too small and the RBM looks better.
         seed = derive_seed(seed, Stream.LIKELIHOOD_CHECK)
         base, betas = base_of(rbm, sample.bits), np.linspace(0.0, 1.0, _TEMPERATURES + 1)
         log_weights, _ = anneal(rbm, base, base.draws(_CHAINS, seed), betas, seed)
@@ -180,16 +182,16 @@ def _fit_problem(
     if likelihood >= best - _WORSE - rbm.visible / len(sample) - error:
         return ""
     return (
-        f"the RBM describes its training shots worse than {name}: {likelihood:.4g} against "
-        f"{best:.4g} nats per shot; {_way_out(rbm, method)}"
+        f"the RBM describes its training shots worse than {name}: log-likelihood {likelihood:.4g} "
+        f"against {best:.4g} nats per shot; {_remedy(rbm, method)}"
     )
 
 
-def chain_memory(rbm: RBM, shots: Shots, method: Method, seed: int) -> float:
-    """Return how well chains remember their start after the Gibbs steps of one update.
+def chain_correlation(rbm: RBM, shots: Shots, method: Method, seed: int) -> float:
+    """Return the correlation of chains with their initial state after the steps of one update.
 
     sum_i Cov(v_i(0), v_i(k)) / sum_i sqrt(Var v_i(0) Var v_i(k)) over chains that start at shots:
-    1 where no chain has moved, 0 where all have forgotten, and 0 where no bit varies.
+    1 if no chain has moved, 0 if all are decorrelated or no bit varies.
     """
     generator = generator_for(seed, Stream.MIXING_CHECK)
     start = shots.bits[generator.integers(0, len(shots), _MIXING_CHAINS)]
@@ -212,8 +214,8 @@ def _small(rbm: RBM) -> bool:
     return min(rbm.visible, rbm.hidden) <= EXACT_GRADIENT_UNITS
 
 
-def _way_out(rbm: RBM, method: Method) -> str:
-    """What to try instead of a method."""
+def _remedy(rbm: RBM, method: Method) -> str:
+    """Return the advice that ends a warning."""
     best = MethodBySize().for_size(rbm.visible, rbm.hidden)
     if best.method != method.method:
         return f"use method '{best.method}' instead of '{method.method}'"

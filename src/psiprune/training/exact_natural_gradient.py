@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from psiprune.rbm.likelihood import WeightedConfigurations
     from psiprune.rbm.model import RBM
 
-#: Configurations that estimate the Fisher matrix of a step; it only shapes the step.
+#: Configurations used to estimate the Fisher matrix, which affects only the path to the optimum.
 _FISHER_SAMPLE = 8192
-#: The run ends when a step promises less than this in log-likelihood (nats per shot), far below
-#: the statistical uncertainty, parameters / (2 shots), of any fit.
+#: Training ends when a step is predicted to gain less than this in log-likelihood (nats per shot),
+#: far below the statistical uncertainty of any fit, parameters / (2 shots).
 _CONVERGED = 1e-9
 _FIRST_DAMPING, _LARGEST_DAMPING = 1e-3, 1e6
 
@@ -34,14 +34,14 @@ class ExactState:
 
     Attributes:
         data: the training set as weighted configurations.
-        seed: of the training.
+        seed: random seed of the training.
         epoch: steps done.
-        rbm: the RBM now.
-        log_likelihood: mean log-likelihood less the L2 penalty, in nats per shot; NaN before the
+        rbm: the current RBM.
+        log_likelihood: mean log-likelihood minus the L2 penalty, in nats per shot; NaN before the
             first step.
         slope: its gradient [parameter]; None before the first step and after a restore.
-        damping: lambda of the last accepted step.
-        done: no step can improve it further.
+        damping: lambda of the next step.
+        done: whether training has converged.
     """
 
     data: WeightedConfigurations
@@ -54,7 +54,7 @@ class ExactState:
     done: bool
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a checkpoint stores."""
+        """Return the arrays that a checkpoint stores."""
         import numpy as np
 
         from psiprune.rbm.likelihood import to_vector
@@ -67,7 +67,7 @@ class ExactState:
         }
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ExactState:
-        """Return the state that gave these arrays; `self` is the state before the first step."""
+        """Return the state stored in these arrays; `self` is the state before the first step."""
         from psiprune.rbm.likelihood import from_vector
 
         return replace(
@@ -81,11 +81,11 @@ class ExactState:
 
 
 class ExactInfo(NamedTuple):
-    """What may be inspected of a step.
+    """Diagnostics of a step.
 
     Attributes:
-        log_likelihood: after the step, less the L2 penalty, in nats per shot.
-        promised: gain in log-likelihood that the quadratic model of the step predicts.
+        log_likelihood: value after the step, minus the L2 penalty, in nats per shot.
+        promised: gain in log-likelihood predicted by the quadratic model of the step.
         accepted: whether the step was taken.
         damping: lambda of the step.
     """
@@ -101,21 +101,23 @@ class ExactNaturalGradient(Method):
 
     A step is (F + lambda 1)^-1 g, with g the exact gradient of the log-likelihood of the shots and
     F the Fisher matrix over the shots (Amari, Neural Comput. 10, 251 (1998)). lambda adapts as in
-    Levenberg and Marquardt: a step that does not raise the likelihood is rejected and damped more.
-    Training ends when a step promises less than 1e-9 nats per shot. It is the default where a
-    layer has at most 18 units: no chains, no noise, no learning rate.
+    the Levenberg-Marquardt algorithm: a step that does not increase the likelihood is rejected and
+    repeated with more damping. Training ends when a step is predicted to gain less than 1e-9 nats
+    per shot. The default where a layer has at most 18 units: no chains, no noise, no learning rate.
 
     Raises:
-        InputError: a value breaks its rule, or there is no such field.
+        InputError: a value is invalid, or the method has no such field.
     """
 
     method: Literal["exact"] = "exact"
-    epochs: int = Field(default=500, ge=0, description="most steps; training ends at the optimum")
+    epochs: int = Field(
+        default=500, ge=0, description="maximum number of steps; training ends at the optimum"
+    )
     weight_decay: float = Field(
         default=1e-6,
         ge=0,
-        description="L2 penalty on weights, not on biases, in nats per shot; it keeps the optimum "
-        "finite where some configurations were never seen",
+        description="L2 penalty on the weights, not on the biases, in nats per shot; it keeps the "
+        "optimum finite if some configurations were never measured",
     )
 
     FINE_TUNING: ClassVar[Mapping[str, float]] = {"epochs": 30}
@@ -127,14 +129,14 @@ class ExactNaturalGradient(Method):
         if min(visible, hidden) > EXACT_GRADIENT_UNITS:
             raise InputError(
                 f"method: 'exact' needs a layer of at most {EXACT_GRADIENT_UNITS} units, found "
-                f"{visible} visible and {hidden} hidden; use 'natural', 'pcd' or 'cd', or leave "
-                "the method out"
+                f"{visible} visible and {hidden} hidden; use 'natural', 'pcd' or 'cd', or omit "
+                "the method"
             )
 
     def init(self, rbm: RBM, shots: Shots | WeightedConfigurations, seed: int) -> ExactState:
         """Return the state before the first step; see `Method.init`.
 
-        The data may also be weighted configurations: a distribution itself.
+        The data may also be weighted configurations, that is, a distribution.
         """
         from psiprune.data.shots import Shots
         from psiprune.rbm.likelihood import unique_configurations
@@ -142,8 +144,8 @@ class ExactNaturalGradient(Method):
         self.check_size(rbm.visible, rbm.hidden)
         if rbm.number_of_parameters > FISHER_PARAMETERS:
             raise InputError(
-                f"method: 'exact' holds a Fisher matrix of at most {FISHER_PARAMETERS:,} "
-                f"parameters, found {rbm.number_of_parameters:,}; use 'pcd', or a mask"
+                f"method: 'exact' supports at most {FISHER_PARAMETERS:,} parameters, found "
+                f"{rbm.number_of_parameters:,}; use 'pcd', or give a mask"
             )
         data = unique_configurations(shots.bits) if isinstance(shots, Shots) else shots
         return ExactState(data, seed, 0, rbm, float("nan"), None, _FIRST_DAMPING, False)
@@ -175,7 +177,7 @@ class ExactNaturalGradient(Method):
             step = scipy.linalg.solve(damped, slope, assume_a="pos")
             promised = float(slope @ step - 0.5 * step @ fisher @ step)
             new_value, new_slope = objective(x + step)
-            # At the optimum, rounding decides whether a step is up or down: stop on the promise.
+            # At the optimum, rounding decides whether a step goes up: stop at the predicted gain.
             if promised < _CONVERGED or new_value > value or damping > _LARGEST_DAMPING:
                 break
             damping *= 4.0
@@ -201,7 +203,7 @@ class ExactNaturalGradient(Method):
 
 
 def _sample(data: WeightedConfigurations, seed: int, epoch: int) -> WeightedConfigurations:
-    """Return a sample of the data for one Fisher matrix; all of it where there is not much."""
+    """Return a sample of the data for a Fisher matrix, or all of it if it is small."""
     import numpy as np
 
     from psiprune.core.random import Stream, generator_for

@@ -1,4 +1,4 @@
-"""What every training method has: its settings, `init` and `step`."""
+"""Base class of the training methods: settings, `init` and `step`."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ Initial = Literal["random", "local", "coded"]
 
 
 class State(Protocol):
-    """All that the next step of a training needs."""
+    """The state of a training between two steps."""
 
     @property
     def epoch(self) -> int:
-        """Steps done; each has seen all shots."""
+        """Steps done; each uses all shots."""
 
     @property
     def rbm(self) -> RBM:
-        """The RBM now."""
+        """The current RBM."""
 
     @property
     def done(self) -> bool:
         """Whether no further step can improve the RBM."""
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a checkpoint stores."""
+        """Return the arrays that a checkpoint stores."""
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Return the state that gave these arrays; `self` is the state before the first step."""
+        """Return the state stored in these arrays; `self` is the state before the first step."""
 
 
 class Method(Settings):
     """Base class of the training methods. An instance holds the settings of one training.
 
-    A method is a class with its own fields, `init` and `step`, in one file, and a line in
-    `psiprune.training.methods.METHODS`. The files of methods import NumPy and the kernels inside of
-    functions, because the command line reads their fields for every `--help`.
+    To add a method, write a class with its fields, `init` and `step` in a new file, and add a line
+    to `psiprune.training.methods.METHODS`. These files import NumPy and the kernels inside
+    functions, because the command line reads the fields for every `--help`.
     """
 
     method: str = ""
-    epochs: int = Field(ge=0, description="passes over all shots, or steps that see all of them")
+    epochs: int = Field(ge=0, description="passes over all shots, or steps that use all shots")
 
-    #: Fields whose default differs in fine-tuning after a pruning step.
+    #: Defaults that differ when fine-tuning after a pruning step.
     FINE_TUNING: ClassVar[Mapping[str, float]] = {}
     #: Whether training ends at an optimum that does not depend on the seed.
     CONVERGES: ClassVar[bool] = False
     #: Whether the chains of the training take global flips of all bits.
     FLIPS: ClassVar[bool] = False
-    #: What a new RBM starts from; later ones are tried where the result misses the shots.
+    #: Initial weights of a new RBM; the next kind is tried if the result misses structure.
     INITIAL: ClassVar[tuple[Initial, ...]] = ("random",)
 
     @field_validator("*", mode="before")
@@ -70,11 +70,11 @@ class Method(Settings):
 
     @classmethod
     def for_fine_tuning(cls, **values: Any) -> Self:
-        """Return the method with its defaults for fine-tuning, and the given values."""
+        """Return the method with the given values and the defaults for fine-tuning."""
         return cls(**{**cls.FINE_TUNING, **values})
 
     def model_post_init(self, _: Any) -> None:
-        """Count `method` as given, so that a dump of the given fields names the method."""
+        """Mark `method` as set, so that `model_dump(exclude_unset=True)` includes it."""
         self.model_fields_set.add("method")
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Method(Settings):
         Args:
             rbm: the RBM to start from.
             shots: the training set.
-            seed: of all random numbers of the training.
+            seed: random seed of the training.
 
         Raises:
             InputError: the RBM is too large for the method.
@@ -92,10 +92,10 @@ class Method(Settings):
 
     @abstractmethod
     def step(self, state: Any) -> tuple[State, Any]:
-        """Return the state after one step, and what a person may want to inspect of it.
+        """Return the state after one step, and diagnostics of the step.
 
-        Random numbers depend on the seed and the epoch only, so a resumed training gives the same
-        bits as an uninterrupted one.
+        Random numbers depend only on the seed and the epoch, so a resumed training is bit-identical
+        to an uninterrupted one.
 
         Raises:
             DivergenceError: a parameter is no longer finite.
@@ -111,7 +111,7 @@ class Method(Settings):
         return 0.0
 
     def for_size(self, visible: int, hidden: int) -> Self:
-        """Return the method itself, which does not depend on the size of the RBM.
+        """Check the size of the RBM and return the method itself; see `MethodBySize`.
 
         Raises:
             InputError: an RBM of this size is too large for the method.

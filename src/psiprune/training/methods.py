@@ -1,4 +1,4 @@
-"""All training methods, and the choice among them: by name, by table, by size."""
+"""All training methods, and how one is selected: by name, by table or by size."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ class MethodBySize(Settings):
 
     method: Literal["auto"] = "auto"
     epochs: int | None = Field(
-        default=None, ge=0, description="steps or passes; the default of the method if not given"
+        default=None, ge=0, description="steps or passes (default: that of the method)"
     )
     fine_tuning: bool = Field(default=False, exclude=True, repr=False)
 
     FINE_TUNING: ClassVar[Mapping[str, object]] = {"fine_tuning": True}
 
     def model_post_init(self, _: Any) -> None:
-        """Count `method` as given; see `Method`."""
+        """Mark `method` as set; see `Method`."""
         self.model_fields_set.add("method")
 
     def for_size(self, visible: int, hidden: int) -> Method:
         """Return the method for an RBM of this size."""
-        given = {} if self.epochs is None else {"epochs": self.epochs}
+        values = {} if self.epochs is None else {"epochs": self.epochs}
         kind: type[Method] = PCD
         if (visible + 1) * (hidden + 1) - 1 <= FISHER_PARAMETERS:
             exact = min(visible, hidden) <= EXACT_GRADIENT_UNITS
             kind = ExactNaturalGradient if exact else NaturalGradient
-        return kind.for_fine_tuning(**given) if self.fine_tuning else kind(**given)  # type: ignore[arg-type]
+        return kind.for_fine_tuning(**values) if self.fine_tuning else kind(**values)  # type: ignore[arg-type]
 
     @classmethod
     def for_fine_tuning(cls, **values: Any) -> MethodBySize:
-        """Return the choice among methods with their defaults for fine-tuning."""
+        """Return the choice by size among methods with their defaults for fine-tuning."""
         return cls(fine_tuning=True, **values)
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class MethodBySize(Settings):
         return self.method
 
 
-#: Every method by its name. A new method is a new file and a line here.
+#: All methods by name. To add a method, add a file and a line here.
 METHODS: Mapping[str, type[Method | MethodBySize]] = {
     "auto": MethodBySize,
     "exact": ExactNaturalGradient,
@@ -64,7 +64,7 @@ METHODS: Mapping[str, type[Method | MethodBySize]] = {
     "pcd": PCD,
     "cd": CD,
 }
-if TYPE_CHECKING:  # `for_size` replaces "auto" before anything runs
+if TYPE_CHECKING:  # `for_size` replaces "auto" before any training
     AnyMethod = Method
 else:
     #: A field of settings that holds a method, or "auto"; see `method_fields`.
@@ -72,22 +72,22 @@ else:
 
 
 def by_size() -> AnyMethod:
-    """Return the default of settings: the best method for the size."""
+    """Return the default training method: the best one for the size of the RBM."""
     return MethodBySize()  # type: ignore[return-value]
 
 
 def by_size_fine_tuning() -> AnyMethod:
-    """Return the same for fine-tuning."""
+    """Return the default method of fine-tuning: the best one for the size of the RBM."""
     return MethodBySize.for_fine_tuning()  # type: ignore[return-value]
 
 
-#: Every field of any method.
+#: The fields of all methods.
 METHOD_FIELDS = tuple(
     dict.fromkeys(
         field for kind in METHODS.values() for field in kind.model_fields if field != "fine_tuning"
     )
 )
-#: What a user may give: a method, its name, or a table {"method": name, field: value, ...}.
+#: A method, its name, or a table {"method": name, field: value, ...}.
 MethodLike = Method | MethodBySize | str | Mapping[str, Any]
 
 
@@ -97,18 +97,19 @@ def as_method(
     *,
     fine_tuning: bool = False,
 ) -> Method | MethodBySize:
-    """Return the method that a name, a table or None stands for; a method stands for itself.
+    """Convert a name, a table or None to a training method; return a method unchanged.
 
-    A name stands for the method with its defaults. A table without "method" changes the default.
+    A name selects the method with its defaults. A table without "method" updates `default`.
 
     Args:
-        given: as a user gave it.
-        default: what None stands for, and what a table changes; by size if not given.
-        fine_tuning: whether defaults are those for fine-tuning after a pruning step.
+        given: a method, its name, a table of its fields, or None.
+        default: the method that None selects and that a table updates; None for the best method
+            for the size.
+        fine_tuning: use the defaults for fine-tuning after a pruning step.
 
     Raises:
         InputError: there is no such method, the method does not have one of the fields, or a value
-            breaks its rule.
+            is invalid.
     """
     if default is None:
         default = MethodBySize.for_fine_tuning() if fine_tuning else MethodBySize()
@@ -120,7 +121,7 @@ def as_method(
         raise InputError(f"method: must be a method, found the class; use {given.__name__}()")
     if not isinstance(given, str | Mapping):
         raise InputError(
-            f"method: must be a method such as CD(epochs=100), its name or a table, found {given!r}"
+            f"method: must be a method such as CD(epochs=100), its name or a dict, found {given!r}"
         )
     table = {"method": given} if isinstance(given, str) else dict(given)
     name = table.pop("method", default.method)
@@ -155,7 +156,7 @@ def _no_such_field(field: str, name: str, known: list[str]) -> str:
 
 
 def complete_method(cls: type[Settings], value: Any, info: ValidationInfo) -> object:
-    """Return the method that a field of settings stands for; the body of `method_fields`."""
+    """Convert the value of a field to a method; the validator of `method_fields`."""
     assert info.field_name is not None
     field = cls.model_fields[info.field_name]
     if value is None and type(None) in get_args(field.annotation):
@@ -165,5 +166,5 @@ def complete_method(cls: type[Settings], value: Any, info: ValidationInfo) -> ob
 
 
 def method_fields(*names: str) -> Any:
-    """Return the validator by which fields of settings take names and tables of methods."""
+    """Return a validator that lets fields of settings accept names and tables of methods."""
     return field_validator(*names, mode="before", check_fields=False)(classmethod(complete_method))

@@ -1,4 +1,4 @@
-"""Natural gradient with averages over Markov chains: for RBMs beyond exact likelihoods."""
+"""Natural gradient with averages over Markov chains, for RBMs too large for exact likelihoods."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from psiprune.rbm.likelihood import Moments
     from psiprune.rbm.model import RBM
 
-# A step may change the distribution by this much, sqrt(step.F.step), while far from the optimum.
+# Maximum change of the distribution in one step, sqrt(step.F.step).
 _TRUST = 0.3
-# F is recomputed when the distribution has changed by so much since, or after so many steps.
+# F is recomputed once the distribution has changed by this much, or after this many steps.
 _STALE, _OLD = 1.0, 50
 # lambda of F + lambda 1, in the first and the last step.
 _DAMPING, _LAST_DAMPING = 1e-2, 1e-4
@@ -31,15 +31,15 @@ _PIECE = 8192  # configurations per task; fixed, so that sums are the same on an
 
 @dataclass(frozen=True, eq=False)
 class FisherFactor:
-    """The Fisher matrix that shapes the steps, and what it was made of, which is far smaller.
+    """The factorised Fisher matrix, and the much smaller arrays from which to recompute it.
 
     Attributes:
         factor: Cholesky factor of F + lambda 1, lower triangle [parameter, parameter].
-        parameters: of the RBM that F belongs to, [parameter].
-        chains: the configurations that F is an average over, uint8 [chain, site].
+        parameters: parameters of the RBM at which F was computed, [parameter].
+        chains: the configurations that F averages over, uint8 [chain, site].
         damping: lambda.
-        moved: how far the distribution has moved since, the sum of sqrt(step.F.step).
-        age: steps since.
+        moved: change of the distribution since then, the sum of sqrt(step.F.step).
+        age: steps since then.
     """
 
     factor: NDArray[np.float64]
@@ -56,9 +56,9 @@ class NaturalState:
 
     Attributes:
         data: the shots in pieces, float32 [site, configuration].
-        seed: of the training.
-        epoch: steps done; each has seen all shots.
-        rbm: the RBM now.
+        seed: random seed of the training.
+        epoch: steps done; each uses all shots.
+        rbm: the current RBM.
         chains: visible configurations of the persistent chains, uint8 [chain, site].
         fisher: None before the first step.
     """
@@ -70,11 +70,11 @@ class NaturalState:
     chains: NDArray[np.uint8]
     fisher: FisherFactor | None
 
-    #: Steps with noise never end by themselves.
+    #: Stochastic steps never converge exactly.
     done: ClassVar[bool] = False
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a checkpoint stores: what the Fisher matrix is made of, not the matrix."""
+        """Return the arrays that a checkpoint stores, without the large Fisher matrix."""
         import numpy as np
 
         from psiprune.rbm.likelihood import to_vector
@@ -95,7 +95,7 @@ class NaturalState:
         }
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> NaturalState:
-        """Return the state that gave these arrays; `self` is the state before the first step."""
+        """Return the state stored in these arrays; `self` is the state before the first step."""
         from psiprune.rbm.likelihood import from_vector
 
         rbm = from_vector(self.rbm, arrays["parameters"])
@@ -111,10 +111,10 @@ class NaturalState:
 
 
 class NaturalInfo(NamedTuple):
-    """What may be inspected of a step.
+    """Diagnostics of a step.
 
     Attributes:
-        learning_rate: of the step.
+        learning_rate: learning rate of the step.
         length: change of the distribution, sqrt(step.F.step), after shortening.
         shortened: factor by which the step was shortened, 1 if it was not.
         fisher_age: steps since the Fisher matrix was computed.
@@ -127,35 +127,37 @@ class NaturalInfo(NamedTuple):
 
 
 class NaturalGradient(Method):
-    """Natural gradient with the model's averages over persistent Markov chains.
+    """Natural gradient with model averages over persistent Markov chains.
 
-    A step is theta += rate (F + lambda 1)^-1 g with g = <s>_data - <s>_model, s = d log p~ /
-    d theta, the first average over all shots, the second over chains that take `steps` Gibbs steps
-    with global flips before each. F = Cov_model(s) over the same chains (Amari, Neural Comput. 10,
-    251 (1998)), kept until the distribution has moved. A step is shortened where sqrt(step.F.step)
-    would exceed 0.3. Chains put noise of about rate/2 * parameters / (2 chains) on the KL, which
-    the falling rate removes. It is the default where both layers have more than 18 units, up to
-    20,000 parameters.
+    A step is theta += rate (F + lambda 1)^-1 g with g = <s>_data - <s>_model and s = d log p~ /
+    d theta. The first average is over all shots, the second over chains that take `steps` Gibbs
+    steps with global flips before each step. F = Cov_model(s) over the same chains (Amari, Neural
+    Comput. 10, 251 (1998)) and is reused until the distribution has changed. A step is shortened
+    where sqrt(step.F.step) would exceed 0.3. The noise of the chains adds about
+    rate/2 * parameters / (2 chains) to the KL; the decaying rate removes it. The default where both
+    layers have more than 18 units, up to 20,000 parameters.
 
     Raises:
-        InputError: a value breaks its rule, or there is no such field.
+        InputError: a value is invalid, or the method has no such field.
     """
 
     method: Literal["natural"] = "natural"
-    epochs: int = Field(default=150, ge=0, description="steps; each sees all shots")
-    chains: int = Field(default=10_000, ge=1, description="persistent Gibbs chains")
+    epochs: int = Field(default=150, ge=0, description="steps; each uses all shots")
+    chains: int = Field(default=10_000, ge=1, description="number of persistent Gibbs chains")
     steps: int = Field(default=30, ge=1, description="Gibbs steps of the chains before each step")
     learning_rate: float = Field(
-        default=0.3, gt=0, le=1000, description="learning rate of the first step"
+        default=0.3, gt=0, le=1000, description="learning rate in the first step"
     )
     learning_rate_decay: float = Field(
         default=0.05,
         gt=0,
         le=1,
-        description="learning rate of the last step over that of the first",
+        description="ratio of the learning rate in the last step to that in the first",
     )
     weight_decay: float = Field(
-        default=0.0, ge=0, description="L2 penalty on weights, not on biases, in nats per shot"
+        default=0.0,
+        ge=0,
+        description="L2 penalty on the weights, not on the biases, in nats per shot",
     )
 
     FINE_TUNING: ClassVar[Mapping[str, float]] = {
@@ -220,8 +222,8 @@ class NaturalGradient(Method):
         direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
         if not np.isfinite(direction).all():
             raise DivergenceError(
-                f"training diverged in epoch {state.epoch + 1} (a step is not finite): start from "
-                "smaller weights, or use method 'pcd'"
+                f"training diverged in epoch {state.epoch + 1} (the step is not finite): start "
+                "from smaller weights, or use method 'pcd'"
             )
         rate = decayed(self.learning_rate, self.learning_rate_decay, state.epoch, self.epochs)
         length = rate * float(np.sqrt(gradient @ direction))
@@ -238,7 +240,7 @@ class NaturalGradient(Method):
 
 
 def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
-    """Averages of s_j v_i [hidden, visible], v_i and s_j, with s_j = p(h_j = 1 | v).
+    """Return the averages of s_j v_i [hidden, visible], v_i and s_j, with s_j = p(h_j = 1 | v).
 
     `pieces` of configurations are float32 [site, configuration]. Products are in float32, sums over
     pieces in float64.
@@ -251,12 +253,12 @@ def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
 
     weights, bias = rbm.weights.astype(np.float32), rbm.hidden_bias.astype(np.float32)
 
-    def one(bits: NDArray[np.float32]) -> Moments:
-        given = expit(weights @ bits + bias[:, None])
-        sums = given @ bits.T, bits.sum(axis=1), given.sum(axis=1)
+    def sums_over(bits: NDArray[np.float32]) -> Moments:
+        hidden = expit(weights @ bits + bias[:, None])
+        sums = hidden @ bits.T, bits.sum(axis=1), hidden.sum(axis=1)
         return Moments(*(total.astype(np.float64) for total in sums))
 
-    parts = map_threads(one, pieces)
+    parts = map_threads(sums_over, pieces)
     count = sum(bits.shape[1] for bits in pieces)
     return Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
 
@@ -265,7 +267,7 @@ def _factor(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> FisherFactor:
     from psiprune.inference.fisher import damped_factor, sample_fisher
     from psiprune.rbm.likelihood import to_vector, unique_configurations
 
-    # The transpose of the symmetric matrix has the memory order of LAPACK, which spares a copy.
+    # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
     factor, damping = damped_factor(sample_fisher(rbm, unique_configurations(bits)).T, damping)
     return FisherFactor(factor, to_vector(rbm), bits, damping)
 
@@ -282,6 +284,6 @@ def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
 def _check_parameters(parameters: int) -> None:
     if parameters > FISHER_PARAMETERS:
         raise InputError(
-            f"method: 'natural' holds a Fisher matrix of at most {FISHER_PARAMETERS:,} parameters, "
-            f"found {parameters:,}; use 'pcd', or a mask"
+            f"method: 'natural' supports at most {FISHER_PARAMETERS:,} parameters, found "
+            f"{parameters:,}; use 'pcd', or give a mask"
         )

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 class PCD(ContrastiveDivergence):
     """Persistent contrastive divergence (Tieleman, ICML 2008).
 
-    As CD, but the chains start at random bits and continue from update to update. It has no limit
-    of size: the default above 20,000 parameters.
+    Like CD, but the chains start at random bits and continue from update to update. RBMs may be
+    of any size; PCD is the default above 20,000 parameters.
 
     Raises:
-        InputError: a value breaks its rule, or there is no such field.
+        InputError: a value is invalid, or PCD has no such field.
     """
 
     method: Literal["pcd"] = "pcd"

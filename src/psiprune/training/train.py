@@ -1,4 +1,4 @@
-"""Train an RBM on shots: choose the method, start, step, check."""
+"""Train an RBM on shots: select the method, initialise, iterate, check the result."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from importlib.metadata import version
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoint, Checkpoints, Notes
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class TrainingProgress(Protocol):
-    """What a callback sees after each epoch."""
+    """What a callback receives after each epoch."""
 
     @property
     def epoch(self) -> int:
@@ -41,7 +41,7 @@ class TrainingProgress(Protocol):
 
     @property
     def rbm(self) -> RBM:
-        """The RBM now."""
+        """The current RBM."""
 
 
 Callback = Callable[[TrainingProgress], None]
@@ -49,13 +49,13 @@ Callback = Callable[[TrainingProgress], None]
 
 @runtime_checkable
 class StatefulCallback(Protocol):
-    """A callback with `notes`, which a checkpoint stores and a resumed training restores."""
+    """A callback with `notes`, which checkpoints store and a resumed training restores."""
 
     notes: Notes
 
 
 def train(
-    shots: Shots | ArrayLike,
+    shots: ShotsLike,
     *,
     hidden: int | None = None,
     method: MethodLike | None = None,
@@ -69,22 +69,23 @@ def train(
     """Train an RBM on shots by maximum likelihood, or by an approximation of it.
 
     Args:
-        shots: Shots, or bits [shot, site] as a plain array.
-        hidden: number of hidden units, N_h; half the number of sites if not given.
-        method: `CD`, `PCD`, `NaturalGradient` or `ExactNaturalGradient` with its settings; or the
-            name "cd", "pcd", "natural" or "exact", which stands for its defaults. If not given, the
-            best one for the size: exact where a layer has at most 18 units, else natural up to
-            20,000 parameters, else pcd.
-        seed: of the initial weights, of the order of shots and of all chains.
-        mask: weights that exist, bool [hidden, site]; all if not given.
+        shots: Shots, bits [shot, site] as a plain array, or counts {"0101": 12}.
+        hidden: number of hidden units, N_h; by default half the number of sites.
+        method: `CD`, `PCD`, `NaturalGradient` or `ExactNaturalGradient` with its settings, or one
+            of the names "cd", "pcd", "natural" and "exact" for the method with its defaults. By
+            default the best one for the size: exact where a layer has at most 18 units, else
+            natural up to 20,000 parameters, else pcd.
+        seed: random seed of the initial weights, the order of the shots and all chains.
+        mask: weights that exist, bool [hidden, site]; by default all.
         start: continue training this RBM instead of a new one.
-        initial: initial weights of a new RBM: "random"; "local", each hidden unit on one site and
-            those that the data correlate with it; "coded", a code of signs for each site. If not
-            given, those of the method. Of several, the next one is tried where the result evidently
-            misses structure of the shots, and the likeliest result is returned.
+        initial: initial weights of a new RBM: "random"; "local", each hidden unit couples to one
+            site and the sites correlated with it in the data; "coded", a sign code for each site.
+            By default those of the method. If several are given, the next one is tried when the
+            result clearly misses structure of the shots, and the result of largest likelihood is
+            returned.
         callback: called with the state after each epoch (for progress or a history), and once with
             the restored state of a resumed training.
-        checkpoints: where the training writes its state from time to time, and resumes from; see
+        checkpoints: where the training saves its state from time to time, to resume from there; see
             `psiprune.io.checkpoint.Checkpoints`.
 
     Returns:
@@ -93,11 +94,11 @@ def train(
         trained from initial weights, `start` is the SHA-256 of the RBM that training began with.
 
     Raises:
-        InputError: an argument breaks its rule.
+        InputError: an argument is invalid.
         DivergenceError: a parameter is no longer finite.
 
     Warns:
-        TrainingWarning: the RBM describes the training shots worse than independent bits or a
+        TrainingWarning: the RBM describes the training shots worse than a product model or a
             symmetric pair of product models, or the chains of the training have stopped mixing.
 
     Example:
@@ -115,21 +116,25 @@ def train(
     else:
         if hidden not in (None, start.hidden):
             raise InputError(
-                f"hidden: the RBM to start from has {start.hidden} units, found {hidden}"
+                f"hidden: must be omitted or {start.hidden}, as in the RBM to start from, found "
+                f"{hidden}"
             )
         if initial is not None:
-            raise InputError("initial: cannot be combined with start, whose weights are the start")
+            raise InputError(
+                "initial: cannot be combined with start, which has weights already; omit one of "
+                "them"
+            )
         chosen = as_method(method).for_size(start.visible, start.hidden)
         start, starts = start if mask is None else start.with_mask(mask), ()
     rbm: RBM | None = None
     checked = checked_configurations(data) if chosen.epochs > 0 else None
     if start is not None:
         rbm = fit(start, data, chosen, seed, callback, checkpoints)
-    for k, name in enumerate(starts):
-        begin = new_rbm(data, units, seed, name, mask)
-        if k:
+    for name in starts:
+        if rbm is not None:
             _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
-        attempt = fit(begin, data, chosen, seed, callback, checkpoints)
+        untrained = new_rbm(data, units, seed, name, mask)
+        attempt = fit(untrained, data, chosen, seed, callback, checkpoints)
         rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
         if len(starts) == 1 or not misses_structure(rbm, data, checked):
             break
@@ -154,7 +159,7 @@ def fit(
 ) -> RBM:
     """Train one RBM from the weights of another, without the checks of `train`.
 
-    With checkpoints the training writes its state from time to time, and resumes from there.
+    With checkpoints, the training saves its state from time to time, and resumes from there.
     """
     check_sites(shots, start.visible, "the RBM")
     what = f"{start.visible} x {start.hidden} RBM of {start.number_of_weights} weights, seed {seed}"
@@ -179,7 +184,7 @@ def fit(
     }
     if set(start.provenance) == {"initial"}:
         provenance["initial"] = start.provenance["initial"]
-    else:  # what is not new cannot be made again from the rest
+    else:  # a start that is not new cannot be reproduced from the other fields
         provenance["start"] = _digest(start)
     if state.epoch > 0:
         provenance["epochs_done"] = state.epoch
@@ -199,7 +204,7 @@ def new_rbm(
     """Return an untrained RBM with initial weights of the given kind.
 
     Raises:
-        InputError: there is no such kind, or the mask has another shape.
+        InputError: there is no such kind, or the shape of the mask does not fit.
     """
     if initial == "random":
         return initial_rbm(shots.sites, hidden, seed, mask)
@@ -211,9 +216,9 @@ def new_rbm(
 
 
 def ensemble_initial(method: Method) -> tuple[Initial, ...] | None:
-    """Return the initial weights of further members of an ensemble, which must depend on the seed.
+    """Return the initial weights of further ensemble members, which must depend on the seed.
 
-    From local weights the exact gradient ends at the same RBM whatever the seed, so an ensemble
+    From local weights the exact gradient converges to the same RBM for every seed, so the ensemble
     would have no spread.
     """
     if not method.CONVERGES:
@@ -222,7 +227,7 @@ def ensemble_initial(method: Method) -> tuple[Initial, ...] | None:
 
 
 def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str, object]:
-    """Return all that the numbers of a training follow from."""
+    """Return everything that determines the result of a training."""
     return {
         "psiprune": version("psiprune"),
         **method.model_dump(mode="json"),
@@ -233,7 +238,7 @@ def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str
 
 
 def _likelier(one: RBM, other: RBM, shots: Shots) -> RBM:
-    """The RBM of larger likelihood on the shots, the first one where they are equal."""
+    """Return the RBM of larger likelihood on the shots, or `one` if they are equal."""
     first, second = (
         float(rbm.log_prob_unnormalized(shots.bits).mean()) - rbm.log_partition()
         for rbm in (one, other)
