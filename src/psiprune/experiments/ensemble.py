@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.experiments.problem import Problem
-from psiprune.experiments.settings import EnsembleSettings
+from psiprune.experiments.settings import EnsembleSettings, StudySettings
+from psiprune.training.method import Method
 from psiprune.training.train import Callback, TrainingProgress
 
 Item = TypeVar("Item")
@@ -25,6 +26,17 @@ class Member(NamedTuple):
     problem: Problem
     seed: int
     folder: Path
+
+
+def methods_of(settings: EnsembleSettings) -> dict[str, Method]:
+    """Return the training methods of an experiment by the names of their settings.
+
+    Methods are those for the size. After a rewind, "fine_tune" is what `train` says.
+    """
+    methods = {name: value for name, value in settings.for_size() if isinstance(value, Method)}
+    if isinstance(settings, StudySettings) and settings.rewind_epoch is not None:
+        methods["fine_tune"] = methods["train"]
+    return methods
 
 
 def seeds_of(settings: EnsembleSettings) -> list[int]:
@@ -94,11 +106,12 @@ def over_members(
 
 
 def labelled(settings: EnsembleSettings, dataset: xr.Dataset, **attrs: Any) -> xr.Dataset:
-    """Return the dataset of a run with units, and with its size, coupling and `attrs` in attrs."""
+    """Return the dataset of a run with units, its size, coupling, methods and `attrs` in attrs."""
     return label(dataset).assign_attrs(
         sites=settings.sites,
         hidden=settings.hidden_units,
         coupling=settings.coupling,
+        **{name: str(method) for name, method in methods_of(settings).items()},
         **attrs,
     )
 

@@ -82,6 +82,7 @@ def run_frontier(
         InputError: the folder belongs to another run, or a file in it is damaged.
         OSError: the folder cannot be written; finished files stay.
     """
+    settings = settings.for_size()
     with open_run(folder, settings) as run:
         problems = prepare(run, settings)
         members = members_of(settings, problems)

@@ -66,8 +66,8 @@ def run_study(
     """
     if settings.until is not None:
         check_state_metric(settings.until.measure)
+    settings = settings.for_size()
     with open_run(folder, settings) as run:
-        settings = settings.for_size()
         problems = prepare(run, settings)
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
