@@ -11,6 +11,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from psiprune.core.threads import map_threads, single_blas_thread
+from psiprune.experiments.named_warnings import named_warnings, training_named
 from psiprune.experiments.problem import Problem
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.training.method import Method
@@ -26,6 +27,11 @@ class Member(NamedTuple):
     problem: Problem
     seed: int
     folder: Path
+
+    @property
+    def name(self) -> str:
+        """Return field and seed, as warnings name the RBM."""
+        return f"h={self.problem.field:g}, seed {self.seed}"
 
 
 def methods_of(settings: EnsembleSettings) -> dict[str, Method]:
@@ -62,6 +68,7 @@ def run_parallel(
     epochs: int | None,
     what: str = "training",
     *,
+    name: Callable[[Item], str],
     progress: bool = True,
 ) -> list[Result]:
     """Return [work(item, callback) for each item], computed in threads.
@@ -71,12 +78,14 @@ def run_parallel(
         items: the arguments of `work`.
         epochs: length of the progress bar on standard error; None if unknown.
         what: title of the bar.
+        name: takes an item to what training warnings begin with.
         progress: False for no bar, as where many runs are computed at once.
     """
     stop = threading.Event()
     # Also for what is computed between trainings: its last bits must not depend on the cores.
     with (
         single_blas_thread(),
+        named_warnings(),
         tqdm(total=epochs, desc=what, unit=" epochs", disable=None if progress else True) as bar,
     ):
 
@@ -85,7 +94,11 @@ def run_parallel(
             if stop.is_set():
                 raise KeyboardInterrupt
 
-        return map_threads(lambda item: work(item, callback), items, stop)
+        def named(item: Item) -> Result:
+            with training_named(name(item)):
+                return work(item, callback)
+
+        return map_threads(named, items, stop)
 
 
 def over_members(

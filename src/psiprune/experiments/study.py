@@ -72,7 +72,11 @@ def run_study(
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
         pieces = run_parallel(
-            partial(_run_member, settings), members, len(members) * epochs, progress=progress
+            partial(_run_member, settings),
+            members,
+            len(members) * epochs,
+            name=lambda member: member.name,
+            progress=progress,
         )
         dataset = assemble(settings, problems, seeds_of(settings), pieces)
         if settings.until is not None:

@@ -270,6 +270,7 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
         items,
         sum(item.training.epochs for item in items),
         "choosing the model",
+        name=lambda item: item.file.stem,
     )
     candidates = [item for item, failed in zip(items, failures, strict=True) if failed is None]
     if not candidates:
@@ -335,7 +336,9 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
         return rbm_from_dataset(read_dataset(files[k], "rbm"), files[k])
 
     epochs = (len(files) - 1) * chosen.training.epochs
-    return run_parallel(work, range(len(files)), epochs, "training the ensemble")
+    return run_parallel(
+        work, range(len(files)), epochs, "training the ensemble", name=lambda k: files[k].stem
+    )
 
 
 def choose_parent(run: Run, members: Sequence[RBM]) -> int:
@@ -384,7 +387,7 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
             keep=load_or_make,
         )
 
-    return run_parallel(work, [members[parent]], None, "pruning")[0]
+    return run_parallel(work, [members[parent]], None, "pruning", name=lambda _: "pruning")[0]
 
 
 def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr.Dataset:
