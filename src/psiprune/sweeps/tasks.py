@@ -157,8 +157,12 @@ class Point:
     @property
     def what(self) -> str:
         """Short description for people."""
-        criterion = self.settings.prune.criterion
-        return f"{self.settings.sites} sites, h = {self.field:g}, seed {self.seed}, {criterion}"
+        return f"{self.dense}, {self.settings.prune.criterion}"
+
+    @property
+    def dense(self) -> str:
+        """The same of the dense RBM, which other points may share."""
+        return f"{self.settings.sites} sites, h = {self.field:g}, seed {self.seed}"
 
     @property
     def chains(self) -> tuple[tuple[Stage, ...], ...]:
@@ -287,7 +291,7 @@ def _member(point: Point, kind: Kind, root: Path) -> Member:
 def _dense(point: Point, root: Path) -> None:
     member = _member(point, "dense", root)
     file = member.folder / "rbm.nc"
-    with named_warnings(), training_named(point.what), Checkpoints(file) as checkpoints:
+    with named_warnings(), training_named(point.dense), Checkpoints(file) as checkpoints:
         rbm, history = train_dense(point.settings, member, _no_callback, checkpoints)
         write_dataset(member.folder / "history.nc", history, "history")
         rbm.save(file)  # last: the checkpoints are deleted once it exists
