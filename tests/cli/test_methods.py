@@ -13,6 +13,7 @@ import pytest
 import psiprune as pp
 import tiny
 from psiprune.experiments.settings import StudySettings
+from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
 from psiprune.training.method import Method
 
@@ -74,6 +75,54 @@ def test_prune_and_rewire_name_the_method_of_fine_tuning(stages: Path, tmp_path:
     files = (tmp_path / "a/level-02.nc", stages / "shots.nc", *options_of(method, "fine-tune."))
     found = numbers(tiny.call("rewire", *files, "--rounds=1", "-o", tmp_path / "c", "--json"))
     assert found["fine_tune"] == method.model_dump()
+
+
+def test_study_records_the_methods_used(tmp_path: Path) -> None:
+    options = [
+        f"--{key}={value}"
+        for key, value in tiny.OPTIONS.items()
+        if not key.startswith(("train.", "fine-tune."))
+    ]
+    command: tuple[object, ...] = ("study", *options, "--fields=1", "--train.method=auto")
+    command = (*command, "--train.epochs=2", "--fine-tune.epochs=3", "--out", tmp_path / "run")
+    methods = {
+        "train": pp.ExactNaturalGradient(epochs=2),
+        "fine_tune": pp.CD.for_fine_tuning(epochs=3),
+    }
+    found = numbers(tiny.call(*command, "--json"))
+    dumped = {name: method.model_dump() for name, method in methods.items()}
+    assert found["methods"] == dumped
+    assert isinstance(found["training_warnings"], list)
+    lines = tiny.call(*command).out.splitlines()
+    assert {f"{name}: {method}" for name, method in methods.items()} <= set(lines)
+    config = tomllib.loads((tmp_path / "run/config.toml").read_text())
+    assert {name: config[name] for name in methods} == dumped
+    dataset = read_dataset(tmp_path / "run/study.nc", "study")
+    assert {name: dataset.attrs[name] for name in methods} == {
+        name: str(method) for name, method in methods.items()
+    }
+    file = tmp_path / "run/config.toml"
+    tiny.call("study", "--config", file, "--out", tmp_path / "run")  # resumes
+
+
+def test_sweep_records_the_methods_used(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "[study]\nsites = 4\nhidden = 2\nfields = [1.0]\nshots = 300\nprune.levels = 1\n"
+        "measure.draws = 200\ntrain = 'exact'\n"
+        "[[grid]]\nproduct.'train.epochs' = [2, 3]\nproduct.'fine_tune.epochs' = [1]\n"
+    )
+    command = ("sweep", file, "--out", tmp_path / "run", "--scheduler=serial")
+    tuning = pp.CD.for_fine_tuning(epochs=1)
+    found = numbers(tiny.call(*command, "--json"))
+    assert found["methods"] == {
+        "train": [pp.ExactNaturalGradient(epochs=n).model_dump() for n in (2, 3)],
+        "fine_tune": [tuning.model_dump()],
+    }
+    assert isinstance(found["training_warnings"], list)
+    lines = tiny.call(*command).out.splitlines()
+    assert f"fine_tune: {tuning}" in lines
+    assert any(line.startswith("train: ") and "train_" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -194,3 +243,26 @@ def test_a_bad_training_is_warned_of_on_stderr_and_in_json(tmp_path: Path) -> No
     good = tiny.call("train", shots, "--json", "--out", tmp_path / "good.nc")
     assert numbers(good)["training_warnings"] == []
     assert good.err == ""
+
+
+def test_warnings_of_study_and_sweep_name_field_and_seed(tmp_path: Path) -> None:
+    """Training that spoils the RBM: serially, and in the workers of a sweep."""
+    options = ["--sites=4", "--hidden=2", "--fields=1", "--shots=300", "--prune.levels=1"]
+    options += ["--measure.draws=200", "--train.epochs=2", "--train.learning-rate=20"]
+    options += ["--fine-tune.epochs=0", "--seeds=2", "--train.batch-size=50"]
+    outcome = tiny.call("study", *options, "--out", tmp_path / "study", "--json")
+    found = numbers(outcome)["training_warnings"]
+    assert {text.split(":")[0] for text in found} == {"h=1, seed 0", "h=1, seed 1"}
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "[study]\nsites = 4\nhidden = 2\nfields = [1.0]\nshots = 300\nseeds = 2\n"
+        "prune.levels = 1\nmeasure.draws = 200\nfine_tune.epochs = 0\n"
+        "train = {epochs = 2, learning_rate = 20.0, batch_size = 50}\n[local]\nworkers = 1\n"
+    )
+    for scheduler in ((), ("--scheduler=serial",)):
+        out = tmp_path / f"sweep{len(scheduler)}"
+        outcome = tiny.call("sweep", file, *scheduler, "--out", out, "--json")
+        found = numbers(outcome)["training_warnings"]
+        names = {text.split(":")[0] for text in found}
+        assert names == {f"4 sites, h = 1, seed {seed}" for seed in (0, 1)}
+        assert ".py:" not in outcome.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,12 @@ from psiprune.reconstruction.dataset import SUFFIXES, check_observable_names, le
 from psiprune.reconstruction.pipeline import MIN_SHOTS, run_reconstruct, split_shots
 from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.reconstruction.summary import reconstruct_text, summarize
+from psiprune.reconstruction.summary import (
+    methods_text,
+    reconstruct_numbers,
+    reconstruct_text,
+    summarize,
+)
 from psiprune.reporting.page import Provenance
 
 
@@ -359,6 +365,57 @@ def test_diverging_learning_rates_are_skipped(shots: Shots, tmp_path: Path) -> N
     assert found["candidate_learning_rate"].values.tolist() == [1e-6]
 
 
+def test_settings_that_would_not_be_used_are_refused(shots: Shots, tmp_path: Path) -> None:
+    table: Any = {"method": "cd", "learning_rate": 0.2}
+    exact: Any = "exact"
+    with pytest.raises(pp.InputError, match=r"^learning_rates: .*train\.learning_rate = 0\.2"):
+        ReconstructSettings(learning_rates=(0.3,), train=table)
+    with pytest.raises(pp.InputError, match=r"^learning_rates: .*'exact'.* cd or pcd"):
+        ReconstructSettings(learning_rates=(0.3,), train=exact)
+    with pytest.raises(pp.InputError, match=r"^learning_rates: .*'exact'.* cd or pcd"):
+        pp.reconstruct(shots, tmp_path / "new", learning_rates=(0.3,))
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(TypeError, match="hiden"):
+        pp.reconstruct(shots, tmp_path / "new", hiden=(2,))  # type: ignore[call-arg]
+
+
+def test_resolved_settings_hold_what_is_used(shots: Shots) -> None:
+    exact = ReconstructSettings().for_sites(18)
+    assert exact.learning_rates is None
+    assert exact.train == pp.ExactNaturalGradient()
+    assert exact.fine_tune == pp.ExactNaturalGradient.for_fine_tuning()
+    for settings, sites in (
+        (ReconstructSettings(train=pp.CD(), learning_rates=(0.05, 0.2)), 6),
+        (ReconstructSettings(train=pp.PCD(learning_rate=0.2)), 6),
+        (ReconstructSettings(), 50),  # exact for 12 hidden units, natural for the others
+        (ReconstructSettings(), 300),  # pcd for the largest numbers of hidden units
+    ):
+        resolved = settings.for_sites(sites)
+        assert resolved.candidates(sites) == settings.candidates(sites)
+        again = ReconstructSettings(**resolved.model_dump(mode="json", exclude_none=True))
+        assert again.for_sites(sites).model_dump() == resolved.model_dump()
+
+
+def test_methods_used_are_recorded(done: tuple[Path, pp.Reconstruction]) -> None:
+    folder, made = done
+    train = pp.CD(epochs=3, batch_size=20, learning_rate=0.5)
+    tuning = pp.CD.for_fine_tuning(epochs=1)
+    found = reconstruct_numbers(made.dataset)
+    assert found["methods"] == {"train": train.model_dump(), "fine_tune": tuning.model_dump()}
+    assert methods_text(made.dataset) == f"train: {train}\nfine_tune: {tuning}"
+    config = tomllib.loads((folder / "run/config.toml").read_text())
+    assert config["train"] == train.model_dump()
+    assert config["learning_rates"] == [0.5]
+    assert f"{made.dataset.attrs['weights']} of " in made.verdict
+
+
+def test_without_a_folder(shots: Shots, done: tuple[Path, pp.Reconstruction]) -> None:
+    made = pp.reconstruct(shots, settings=tiny.reconstruct_settings(), draws=200)
+    assert made.report.is_file()
+    np.testing.assert_array_equal(made.rbm.weights, done[1].rbm.weights)
+    shutil.rmtree(made.report.parent)
+
+
 def test_candidates() -> None:
     def rates(**changes: Any) -> list[tuple[int, float]]:
         settings = ReconstructSettings(**changes)
@@ -367,7 +424,7 @@ def test_candidates() -> None:
     assert rates(train="cd") == [(n, rate) for n in (4, 9, 18) for rate in (0.03, 0.1, 0.3)]
     table = {"method": "cd", "learning_rate": 0.2}
     assert rates(hidden=(7,), train=table) == [(7, 0.2)]
-    assert rates(hidden=(7,), learning_rates=(0.3,), train=table) == [(7, 0.3)]
+    assert rates(hidden=(7,), learning_rates=(0.2, 0.3), train=table) == [(7, 0.2), (7, 0.3)]
     assert [hidden for hidden, _ in rates()] == [4, 9, 18]
     assert {each.method for _, each in ReconstructSettings().candidates(18)} == {"exact"}
     large = ReconstructSettings().candidates(50)

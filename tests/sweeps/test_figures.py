@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -133,6 +134,18 @@ def test_the_words_below_the_smallest_figure_fit(
     figure = plot(grid.isel(sites=[0], ratio=[3], variant=[0]))
     figure.draw_without_rendering()
     assert all(legend.get_window_extent().x0 >= 0 for legend in figure.legends)
+
+
+@pytest.mark.parametrize("plot", [plot_prunable, plot_phase_diagram, plot_multiples])
+def test_names_of_many_lines_leave_room_for_the_data(
+    grid: xr.Dataset, plot: Callable[[xr.Dataset], Figure]
+) -> None:
+    """Matplotlib warns, which fails here, if it cannot arrange a figure."""
+    names = [f"{name}, train_learning_rate_decay 0.01" * 5 for name in grid["variant"].values]
+    figure = plot(grid.isel(sites=[0], ratio=[3]).assign_coords(variant=names))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.draw_without_rendering()
 
 
 def test_a_grid_of_one_point(grid: xr.Dataset) -> None:

@@ -67,8 +67,9 @@ def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
         config: Path | None = None,
         json: bool = False,
     ) -> None:
-        chosen = chosen_settings(model, settings, config)
+        chosen = chosen_settings(model, settings, config).for_size()
         folder = folder_of(out, name, chosen)
+        from psiprune.experiments.ensemble import methods_of
         from psiprune.experiments.tables import table_numbers, table_text
         from psiprune.reporting.figures import save_figures
 
@@ -77,9 +78,22 @@ def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
         dataset = run(chosen, folder)
         drawn = {stem: getattr(drawing, draw)(dataset) for stem, draw in figures.items()}
         files = ", ".join(file.name for file in save_figures(drawn, folder))
+        methods = methods_of(chosen)
         show(
-            {"folder": str(folder), **table_numbers(name, dataset)},
-            f"{table_text(name, dataset)}\n\n{folder}: {name}.nc, {files}",
+            {
+                "folder": str(folder),
+                **table_numbers(name, dataset),
+                "methods": {field: method.model_dump() for field, method in methods.items()},
+                "training_warnings": [],
+            },
+            "\n".join(
+                [
+                    table_text(name, dataset),
+                    "",
+                    *(f"{field}: {method}" for field, method in methods.items()),
+                    f"{folder}: {name}.nc, {files}",
+                ]
+            ),
             json,
         )
 

@@ -232,8 +232,9 @@ def _search(
 
 
 def _tuning_numbers(method: Method | None) -> dict[str, Any]:
-    """Return the method of fine-tuning with every field, for `--json`."""
-    return {"fine_tune": None if method is None else method.model_dump()}
+    """Return the method of fine-tuning with every field, and no warning yet, for `--json`."""
+    tuning = None if method is None else method.model_dump()
+    return {"fine_tune": tuning, "training_warnings": []}
 
 
 def _metric(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Metric:

@@ -47,7 +47,11 @@ def reconstruct_command(
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
     from psiprune.reconstruction.pipeline import resolve_settings
-    from psiprune.reconstruction.summary import reconstruct_numbers, reconstruct_text
+    from psiprune.reconstruction.summary import (
+        methods_text,
+        reconstruct_numbers,
+        reconstruct_text,
+    )
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, options = chosen_format(format, reading)
@@ -55,6 +59,7 @@ def reconstruct_command(
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
     with redirect_stdout(sys.stderr):  # custom observables may print
         result = reconstruct_and_report(data, folder, chosen, {}, {"format": form, **options})
-    text = f"{reconstruct_text(result.dataset)}\n\n{folder}: report.html, smallest.nc"
+    methods = methods_text(result.dataset)
+    text = f"{reconstruct_text(result.dataset)}\n\n{methods}\n{folder}: report.html, smallest.nc"
     numbers = {"folder": str(folder), "report": str(result.report)}
     show({**numbers, **reconstruct_numbers(result.dataset)}, text, json)

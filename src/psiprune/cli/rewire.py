@@ -96,6 +96,7 @@ def rewire_command(
             "weights": last.number_of_weights,
             "moved": moved,
             "fine_tune": tuning.model_dump(),
+            "training_warnings": [],
         },
         f"{out}: {rounds} rounds, {moved} of {last.number_of_weights} weights moved\n"
         f"fine-tuning: {tuning}",

@@ -68,8 +68,8 @@ def run_ablation(
         InputError: the folder belongs to another run, or a file in it is damaged.
         OSError: the folder cannot be written; what was finished stays.
     """
+    settings = settings.for_size()
     with open_run(folder, settings) as run:
-        settings = settings.for_size()
         members = members_of(settings, prepare(run, settings))
         paths = prune_dense(settings, members, progress)
         jobs = [

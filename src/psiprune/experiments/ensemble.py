@@ -11,8 +11,10 @@ import xarray as xr
 from tqdm import tqdm
 
 from psiprune.core.threads import map_threads, single_blas_thread
+from psiprune.experiments.named_warnings import named_warnings, training_named
 from psiprune.experiments.problem import Problem
-from psiprune.experiments.settings import EnsembleSettings
+from psiprune.experiments.settings import EnsembleSettings, StudySettings
+from psiprune.training.method import Method
 from psiprune.training.train import Callback, TrainingProgress
 
 Item = TypeVar("Item")
@@ -25,6 +27,22 @@ class Member(NamedTuple):
     problem: Problem
     seed: int
     folder: Path
+
+    @property
+    def name(self) -> str:
+        """Return field and seed, as warnings name the RBM."""
+        return f"h={self.problem.field:g}, seed {self.seed}"
+
+
+def methods_of(settings: EnsembleSettings) -> dict[str, Method]:
+    """Return the training methods of an experiment by the names of their settings.
+
+    Methods are those for the size. After a rewind, "fine_tune" is what `train` says.
+    """
+    methods = {name: value for name, value in settings.for_size() if isinstance(value, Method)}
+    if isinstance(settings, StudySettings) and settings.rewind_epoch is not None:
+        methods["fine_tune"] = methods["train"]
+    return methods
 
 
 def seeds_of(settings: EnsembleSettings) -> list[int]:
@@ -50,6 +68,7 @@ def run_parallel(
     epochs: int | None,
     what: str = "training",
     *,
+    name: Callable[[Item], str],
     progress: bool = True,
 ) -> list[Result]:
     """Return [work(item, callback) for each item], computed in threads.
@@ -59,12 +78,14 @@ def run_parallel(
         items: the arguments of `work`.
         epochs: length of the progress bar on standard error; None if unknown.
         what: title of the bar.
+        name: takes an item to what training warnings begin with.
         progress: False for no bar, as where many runs are computed at once.
     """
     stop = threading.Event()
     # Also for what is computed between trainings: its last bits must not depend on the cores.
     with (
         single_blas_thread(),
+        named_warnings(),
         tqdm(total=epochs, desc=what, unit=" epochs", disable=None if progress else True) as bar,
     ):
 
@@ -73,7 +94,11 @@ def run_parallel(
             if stop.is_set():
                 raise KeyboardInterrupt
 
-        return map_threads(lambda item: work(item, callback), items, stop)
+        def named(item: Item) -> Result:
+            with training_named(name(item)):
+                return work(item, callback)
+
+        return map_threads(named, items, stop)
 
 
 def over_members(
@@ -94,11 +119,12 @@ def over_members(
 
 
 def labelled(settings: EnsembleSettings, dataset: xr.Dataset, **attrs: Any) -> xr.Dataset:
-    """Return the dataset of a run with units, and with its size, coupling and `attrs` in attrs."""
+    """Return the dataset of a run with units, its size, coupling, methods and `attrs` in attrs."""
     return label(dataset).assign_attrs(
         sites=settings.sites,
         hidden=settings.hidden_units,
         coupling=settings.coupling,
+        **{name: str(method) for name, method in methods_of(settings).items()},
         **attrs,
     )
 

@@ -82,6 +82,7 @@ def run_frontier(
         InputError: the folder belongs to another run, or a file in it is damaged.
         OSError: the folder cannot be written; finished files stay.
     """
+    settings = settings.for_size()
     with open_run(folder, settings) as run:
         problems = prepare(run, settings)
         members = members_of(settings, problems)
@@ -92,7 +93,9 @@ def run_frontier(
             return trainer.cached("dense", lambda checkpoints: trainer.new(checkpoints, size))
 
         epochs = len(members) * settings.train.epochs
-        dense = run_parallel(train_dense, members, epochs, progress=progress)
+        dense = run_parallel(
+            train_dense, members, epochs, name=lambda member: member.name, progress=progress
+        )
         tasks = [task for k, m in enumerate(members) for task in tasks_of(settings, m, dense[k])]
         few = members[: settings.costly_seeds * len(problems)]
         tasks += [task for member in few for task in costly_tasks_of(settings, member)]
@@ -100,6 +103,7 @@ def run_frontier(
             partial(_measured, settings),
             tasks,
             sum(task.epochs for task in tasks),
+            name=lambda task: f"{task.member.name}, {task.variant}",
             progress=progress,
         )
         pieces = []

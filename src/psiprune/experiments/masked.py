@@ -92,7 +92,13 @@ def prune_dense(
         return [level.drop_attrs() for level in levels]
 
     epochs = settings.train.epochs + settings.levels * settings.fine_tune.epochs
-    return run_parallel(prune, members, len(members) * epochs, progress=progress)
+    return run_parallel(
+        prune,
+        members,
+        len(members) * epochs,
+        name=lambda member: member.name,
+        progress=progress,
+    )
 
 
 def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) -> list[xr.Dataset]:
@@ -126,7 +132,11 @@ def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) ->
         return cached(member.folder / f"{name}.nc", make).drop_attrs()
 
     return run_parallel(
-        train_one, jobs, sum(job.training.epochs for job in jobs), progress=progress
+        train_one,
+        jobs,
+        sum(job.training.epochs for job in jobs),
+        name=lambda job: f"{job.member.name}, {job.name}",
+        progress=progress,
     )
 
 

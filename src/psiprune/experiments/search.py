@@ -173,7 +173,9 @@ def with_smallest(
     # A bisection halves what one step removes at most.
     trials = round(settings.prune.fraction * settings.hidden_units * settings.sites).bit_length()
     epochs = len(members) * trials * settings.tuning.epochs
-    found = run_parallel(search, range(len(members)), epochs, progress=progress)
+    found = run_parallel(
+        search, range(len(members)), epochs, name=lambda k: members[k].name, progress=progress
+    )
     # [seed * field, 4] -> [4, field, seed]
     weights, value, error, censored = np.array(found).reshape(-1, fields, 4).transpose(2, 1, 0)
     unit = {"units": "nat" if until.measure == "kl" else "1"}

@@ -64,8 +64,8 @@ def run_sparse(
         constructed = cluster_mask(hidden, sites, count)
     except InputError as error:
         raise InputError(f"density: leaves {count} weights; {error}") from None
+    settings = settings.for_size()
     with open_run(folder, settings) as run:
-        settings = settings.for_size()
         members = members_of(settings, prepare(run, settings))
         paths = prune_dense(settings, members, progress)
         jobs = []

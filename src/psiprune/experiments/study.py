@@ -66,13 +66,17 @@ def run_study(
     """
     if settings.until is not None:
         check_state_metric(settings.until.measure)
+    settings = settings.for_size()
     with open_run(folder, settings) as run:
-        settings = settings.for_size()
         problems = prepare(run, settings)
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
         pieces = run_parallel(
-            partial(_run_member, settings), members, len(members) * epochs, progress=progress
+            partial(_run_member, settings),
+            members,
+            len(members) * epochs,
+            name=lambda member: member.name,
+            progress=progress,
         )
         dataset = assemble(settings, problems, seeds_of(settings), pieces)
         if settings.until is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 from psiprune.data.shots import Shots, as_shots
 from psiprune.io.provenance import facts_of
 from psiprune.metrics.custom import Observable
+from psiprune.pruning.settings import SearchSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.checks import Check, checks
@@ -23,8 +25,10 @@ from psiprune.reconstruction.figures import plot_choice, plot_observables, plot_
 from psiprune.reconstruction.pipeline import run_reconstruct
 from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.reconstruction.summary import summarize
 from psiprune.reporting.figures import save_figures
 from psiprune.reporting.page import Provenance, write_report
+from psiprune.training.methods import MethodLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,12 @@ class Reconstruction:
         """Return whether every check passed."""
         return all(each.passed for each in self.checks)
 
+    @property
+    def verdict(self) -> str:
+        """Return the summary in three sentences: size, loss on the test shots, and trust."""
+        summary = summarize(self.dataset)
+        return " ".join(part.text for part in (summary.size, summary.cost, summary.trust))
+
     def __repr__(self) -> str:
         """Return one line: weights and whether the result is trusted."""
         attrs = self.dataset.attrs
@@ -59,11 +69,22 @@ class Reconstruction:
 
 def reconstruct(
     shots: Shots | ArrayLike,
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None = None,
     *,
     observables: Mapping[str, Observable] | None = None,
     settings: ReconstructSettings | None = None,
-    **changes: Any,
+    hidden: Sequence[int] | None = None,
+    learning_rates: Sequence[float] | None = None,
+    held_out: float | None = None,
+    measure: str | None = None,
+    significance: float | None = None,
+    observable: Sequence[str] | None = None,
+    draws: int | None = None,
+    seed: int | None = None,
+    seeds: int | None = None,
+    train: MethodLike | None = None,
+    fine_tune: MethodLike | None = None,
+    prune: SearchSettings | Mapping[str, Any] | None = None,
 ) -> Reconstruction:
     """Reconstruct a state from measured shots with as few weights as possible; write a report.
 
@@ -75,11 +96,23 @@ def reconstruct(
 
     Args:
         shots: measured in the Z basis, Shots or bits [shot, site].
-        folder: of the run.
+        folder: of the run; a new temporary one if not given, which stays.
         observables: custom ones by name, functions bits [shot, site] -> one value per shot, or one
             for all shots.
-        settings: all settings at once, see ReconstructSettings.
-        **changes: single settings: hidden, held_out, measure, seeds, train, prune, ...
+        settings: all settings at once, see ReconstructSettings. The arguments below change single
+            ones; None leaves a setting as it is.
+        hidden: numbers of hidden units to choose from.
+        learning_rates: rates that cd and pcd choose from.
+        held_out: share of the shots kept out of training.
+        measure: what ends the pruning.
+        significance: probability that an RBM without damage is refused at a pruning step.
+        observable: custom observables in files, "FILE.py:function".
+        draws: RBM samples behind each sampled observable.
+        seed: of the split, and of the first RBM.
+        seeds: number of RBMs of the dense ensemble.
+        train: method of training each RBM.
+        fine_tune: method of training after each pruning step.
+        prune: criterion and schedule of pruning.
 
     Raises:
         InputError: an argument breaks its rule, there are too few shots, a custom observable fails,
@@ -94,10 +127,26 @@ def reconstruct(
         >>> result.rbm.number_of_weights, result.trusted  # doctest: +SKIP
     """
     data = as_shots(shots)
+    given = {
+        "hidden": hidden,
+        "learning_rates": learning_rates,
+        "held_out": held_out,
+        "measure": measure,
+        "significance": significance,
+        "observable": observable,
+        "draws": draws,
+        "seed": seed,
+        "seeds": seeds,
+        "train": train,
+        "fine_tune": fine_tune,
+        "prune": prune,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
     chosen = settings if settings is not None else ReconstructSettings()
     if changes:
         chosen = ReconstructSettings(**{**chosen.model_dump(exclude_unset=True), **changes})
-    return reconstruct_and_report(data, Path(folder), chosen, observables or {}, {})
+    run = tempfile.mkdtemp(prefix="psiprune-") if folder is None else folder
+    return reconstruct_and_report(data, Path(run), chosen, observables or {}, {})
 
 
 def reconstruct_and_report(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -102,6 +103,17 @@ def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
 def learning_rate_of(method: Method) -> float:
     """Return the learning rate of a method, NaN for one that has none."""
     return float(getattr(method, "learning_rate", np.nan))
+
+
+def methods_attribute(**methods: Method) -> str:
+    """Return training methods with every field as the JSON of an attribute."""
+    return json.dumps({name: method.model_dump() for name, method in methods.items()})
+
+
+def methods_used(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Return the methods of the chosen model, "train" and "fine_tune", from this attribute."""
+    methods: dict[str, dict[str, Any]] = json.loads(dataset.attrs["methods"])
+    return methods
 
 
 def choice_file(hidden: int, method: str | None, learning_rate: float) -> Path:

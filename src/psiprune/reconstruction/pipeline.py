@@ -46,6 +46,7 @@ from psiprune.reconstruction.dataset import (
     choice_variables,
     distinct_warnings,
     learning_rate_of,
+    methods_attribute,
     observable_variables,
     prefixed,
     report_variables,
@@ -74,7 +75,7 @@ class Run:
     """Inputs of every stage of a run.
 
     Attributes:
-        settings: sizes, learning rates and checksum included, see `resolve_settings`.
+        settings: sizes, methods and checksum included, see `resolve_settings`.
         shots: all of them.
         split: the same in three parts.
         folder: of the run.
@@ -185,6 +186,10 @@ def run_reconstruct(
             "hidden": chosen.hidden,
             "method": str(chosen.training.method),
             "learning_rate": learning_rate_of(chosen.training),
+            "methods": methods_attribute(
+                train=chosen.training,
+                fine_tune=settings.fine_tune.for_size(data.sites, chosen.hidden),
+            ),
             "criterion": settings.prune.criterion,
             "parent_seed": run.seeds[parent],
             "dense_weights": members[parent].number_of_weights,
@@ -199,20 +204,14 @@ def run_reconstruct(
 
 
 def resolve_settings(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
-    """Return the settings with what follows from the shots: sizes, learning rates and checksum."""
+    """Return the settings with what follows from the shots: sizes, methods and checksum."""
     digest = hashlib.sha256(repr(shots.bits.shape).encode() + shots.bits.tobytes()).hexdigest()
     if settings.shots_sha256 not in (None, digest):
         raise InputError(
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "
             f"{str(settings.shots_sha256)[:12]}...; give the shots of that run or omit it"
         )
-    return settings.model_copy(
-        update={
-            "hidden": settings.units_for(shots.sites),
-            "learning_rates": settings.rates(),
-            "shots_sha256": digest,
-        }
-    )
+    return settings.for_sites(shots.sites).model_copy(update={"shots_sha256": digest})
 
 
 def _load_observables(
@@ -270,6 +269,7 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
         items,
         sum(item.training.epochs for item in items),
         "choosing the model",
+        name=lambda item: item.file.stem,
     )
     candidates = [item for item, failed in zip(items, failures, strict=True) if failed is None]
     if not candidates:
@@ -335,7 +335,9 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
         return rbm_from_dataset(read_dataset(files[k], "rbm"), files[k])
 
     epochs = (len(files) - 1) * chosen.training.epochs
-    return run_parallel(work, range(len(files)), epochs, "training the ensemble")
+    return run_parallel(
+        work, range(len(files)), epochs, "training the ensemble", name=lambda k: files[k].stem
+    )
 
 
 def choose_parent(run: Run, members: Sequence[RBM]) -> int:
@@ -384,7 +386,7 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
             load_or_make=load_or_make,
         )
 
-    return run_parallel(work, [members[parent]], None, "pruning")[0]
+    return run_parallel(work, [members[parent]], None, "pruning", name=lambda _: "pruning")[0]
 
 
 def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr.Dataset:

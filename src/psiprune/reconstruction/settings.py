@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveFloat, field_validator
 
+from psiprune.core.exceptions import InputError
 from psiprune.core.limits import MOST_SEEDS
 from psiprune.core.settings import Settings
 from psiprune.pruning.settings import SearchSettings
@@ -13,6 +14,7 @@ from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.method import Method
 from psiprune.training.methods import (
     AnyMethod,
+    MethodBySize,
     by_size,
     by_size_fine_tuning,
     method_fields,
@@ -20,6 +22,13 @@ from psiprune.training.methods import (
 
 #: Learning rates that `cd` and `pcd` choose from.
 _RATES = (0.03, 0.1, 0.3)
+
+
+def _no_rates(method: str) -> str:
+    return (
+        f"learning_rates: training by '{method}' has none; leave them out, or give train.method cd "
+        "or pcd"
+    )
 
 
 class ReconstructSettings(Settings):
@@ -92,6 +101,26 @@ class ReconstructSettings(Settings):
             raise ValueError("values must differ in their first six digits")
         return values
 
+    def _check_together(self) -> None:
+        if self.learning_rates is None:
+            return
+        train = self.train
+        if not isinstance(train, ContrastiveDivergence | MethodBySize):
+            raise ValueError(_no_rates(train.method))
+        rate = self._given_rate()
+        if rate is not None and rate not in self.learning_rates:
+            raise ValueError(
+                f"learning_rates: {self.learning_rates} lacks train.learning_rate = {rate:g}; "
+                "give one of them"
+            )
+
+    def _given_rate(self) -> float | None:
+        """The learning rate of `train`, None if it is the default or the method has none."""
+        train = self.train
+        if isinstance(train, ContrastiveDivergence) and "learning_rate" in train.model_fields_set:
+            return train.learning_rate
+        return None
+
     def units_for(self, sites: int) -> tuple[int, ...]:
         """Return the numbers of hidden units to try, in increasing order."""
         if self.hidden is not None:
@@ -102,10 +131,34 @@ class ReconstructSettings(Settings):
         """Return the learning rates to try if the method is cd or pcd."""
         if self.learning_rates is not None:
             return self.learning_rates
-        train = self.train
-        if isinstance(train, ContrastiveDivergence) and "learning_rate" in train.model_fields_set:
-            return (train.learning_rate,)
-        return _RATES
+        rate = self._given_rate()
+        return _RATES if rate is None else (rate,)
+
+    def for_sites(self, sites: int) -> ReconstructSettings:
+        """The settings with what follows from the number of sites: sizes, methods, learning rates.
+
+        A method stays "auto" if it differs among the numbers of hidden units. There are no learning
+        rates if no candidate takes them.
+
+        Raises:
+            InputError: learning rates are given, but no candidate takes them; or a size is too
+                large for the method.
+        """
+        units = self.units_for(sites)
+        methods = [self.train.for_size(sites, hidden) for hidden in units]
+        tunings = [self.fine_tune.for_size(sites, hidden) for hidden in units]
+        resolved: dict[str, Any] = {"hidden": units}
+        by_rate = [each for each in methods if isinstance(each, ContrastiveDivergence)]
+        if self.learning_rates is not None and not by_rate:
+            raise InputError(_no_rates(methods[0].method))
+        resolved["learning_rates"] = self.rates() if by_rate else None
+        if all(each == methods[0] for each in methods):
+            # One of the rates, so that these settings can be given again.
+            rate = {"learning_rate": self.rates()[0]} if by_rate else {}
+            resolved["train"] = methods[0].model_copy(update=rate)
+        if all(each == tunings[0] for each in tunings):
+            resolved["fine_tune"] = tunings[0]
+        return self.model_copy(update=resolved)
 
     def candidates(self, sites: int) -> list[tuple[int, Method]]:
         """Return (hidden units, training method) of every model to try."""

@@ -13,10 +13,11 @@ import numpy as np
 import xarray as xr
 
 from psiprune.reconstruction.checks import Check, checks
-from psiprune.reconstruction.dataset import SUFFIXES, observable_names
+from psiprune.reconstruction.dataset import SUFFIXES, methods_used, observable_names
 from psiprune.reporting.page import Table
 from psiprune.reporting.tables import align, number
 from psiprune.reporting.traced import Named, Number, Sentence, attribute, one, plural, say, size
+from psiprune.training.methods import as_method
 
 FILE = "reconstruct.nc"
 _NOWHERE: Mapping[str, Hashable] = MappingProxyType({})
@@ -133,6 +134,13 @@ def reconstruct_text(dataset: xr.Dataset) -> str:
     return "\n".join([*answers[:2], "", table_text, "", *marks, answers[2]])
 
 
+def methods_text(dataset: xr.Dataset) -> str:
+    """Return a line for each training method of the chosen model, with every field."""
+    return "\n".join(
+        f"{name}: {as_method(method)}" for name, method in methods_used(dataset).items()
+    )
+
+
 def reconstruct_numbers(dataset: xr.Dataset) -> dict[str, Any]:
     """Return the same for JSON, with every candidate and every RBM of the search."""
     results = checks(dataset)
@@ -141,6 +149,8 @@ def reconstruct_numbers(dataset: xr.Dataset) -> dict[str, Any]:
             key: value.item() if isinstance(value, np.generic) else value
             for key, value in dataset.attrs.items()
         },
+        "methods": methods_used(dataset),
+        "training_warnings": [],
         "trusted": all(each.passed for each in results),
         "checks": [each._asdict() for each in results],
         "test": {name: float(dataset[f"test_{name}"]) for name in ("loss", "error", "allowed")},

@@ -38,6 +38,8 @@ _COLUMNS = 3
 _MIN_WIDTH = 5.4
 #: Letters in a line of a variant's name, and in an inch of the legend.
 _LINE, _LETTERS = 40, 11.0
+#: Inches of a further line of a title or label.
+_LINE_HEIGHT = 0.18
 
 
 def plot_prunable(grid: xr.Dataset) -> Figure:
@@ -74,12 +76,14 @@ def plot_phase_diagram(grid: xr.Dataset) -> Figure:
     """
     variants = drawn_variants(grid)
     median = grid["prunable"].sel(variant=variants).median("seed")
-    figure, axes = _panels(len(variants), (4.0, 1.0 + 0.7 * grid.sizes["sites"]))
+    titles = [textwrap.fill(variant, _LINE) for variant in variants]
+    height = 1.0 + 0.7 * grid.sizes["sites"] + _LINE_HEIGHT * max(t.count("\n") for t in titles)
+    figure, axes = _panels(len(variants), (4.0, height))
     edges = _edges(grid["ratio"].values)
     rows = np.arange(grid.sizes["sites"] + 1)
     low, high = np.floor(10 * median.min().item()), np.ceil(10 * median.max().item())
     norm = Normalize(low / 10, max(high, low + 1) / 10)
-    for ax, variant in zip(axes, variants, strict=True):
+    for ax, variant, title in zip(axes, variants, titles, strict=True):
         # A size with fewer fields has wider cells, so each row has its own edges.
         for k, sites in enumerate(grid["sites"].values):
             row = median.sel(variant=variant, sites=sites)
@@ -92,7 +96,7 @@ def plot_phase_diagram(grid: xr.Dataset) -> Figure:
                 ax.plot(row["ratio"], at, "o", ms=3, mfc="white", mec="black", mew=0.5)
         ax.axvline(1.0, ls=":", lw=1.2, color="white", zorder=1.5)
         ax.set_yticks(rows[:-1] + 0.5, [str(sites) for sites in grid["sites"].values])
-        ax.set_title(textwrap.fill(variant, _LINE), fontsize="medium")
+        ax.set_title(title, fontsize="medium")
     _label_outside(axes, RATIO, "sites, N")
     figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, label=PRUNABLE)
     return figure
@@ -169,13 +173,20 @@ def _draw_length(ax: Axes, grid: xr.Dataset) -> Axes:
 
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Add a legend for all panels, in as many columns as fit the width."""
+    """Add a legend for all panels, in as many columns as fit the width, and height for it."""
     # Of the panel with the most lines, as a size may lack some variants.
     fullest = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
     labels = fullest.get_legend_handles_labels()[1]
     letters = 6 + max((len(line) for label in labels for line in label.split("\n")), default=0)
-    columns = int(figure.get_figwidth() * _LETTERS / letters)
-    legend_below(figure, fullest, columns=min(4, max(1, columns)), title=BANDS)
+    columns = min(4, max(1, int(figure.get_figwidth() * _LETTERS / letters)))
+    # Matplotlib fills the legend column by column.
+    rows = -(-len(labels) // columns)
+    further = max(
+        sum(label.count("\n") for label in labels[k : k + rows])
+        for k in range(0, max(1, len(labels)), max(1, rows))
+    )
+    figure.set_figheight(figure.get_figheight() + _LINE_HEIGHT * further)
+    legend_below(figure, fullest, columns=columns, title=BANDS)
 
 
 def _edges(centres: np.ndarray) -> np.ndarray:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from psiprune.experiments.ensemble import seeds_of
+from psiprune.experiments.ensemble import methods_of, seeds_of
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.metrics.selectors import check_state_metric
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import Point, Run, Stage
+from psiprune.training.method import Method
 
 AnyPoint: TypeAlias = Point | Run
 
@@ -44,7 +45,19 @@ def stages_of(point: AnyPoint) -> list[Stage]:
     return [*(stage for chain in point.chains for stage in chain), point.last]
 
 
+def methods_of_points(points: Iterable[AnyPoint]) -> dict[str, list[Method]]:
+    """Return the different training methods of points by the names of their settings."""
+    methods: dict[str, list[Method]] = {}
+    for point in points:
+        for name, method in methods_of(point.settings).items():
+            known = methods.setdefault(name, [])
+            if method not in known:
+                known.append(method)
+    return methods
+
+
 def _points(settings: EnsembleSettings) -> Iterator[AnyPoint]:
+    settings = settings.for_size()
     if not isinstance(settings, StudySettings):
         yield Run(settings)
     elif settings.until is not None or settings.rewind_epoch is not None:
@@ -53,7 +66,6 @@ def _points(settings: EnsembleSettings) -> Iterator[AnyPoint]:
             check_state_metric(settings.until.measure)
         yield Run(settings)
     else:
-        sized = settings.for_size()
-        for seed in seeds_of(sized):
-            for field in sized.fields:
-                yield Point(sized.model_copy(update={"fields": (field,)}), seed)
+        for seed in seeds_of(settings):
+            for field in settings.fields:
+                yield Point(settings.model_copy(update={"fields": (field,)}), seed)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from psiprune.core.exceptions import DivergenceError, InputError, PsipruneError
+from psiprune.core.exceptions import (
+    DivergenceError,
+    InputError,
+    PsipruneError,
+    TrainingWarning,
+)
+from psiprune.experiments.named_warnings import collected_warnings
 from psiprune.sweeps.points import AnyPoint, Outcome, stages_of
 from psiprune.sweeps.tasks import Stage, make
 from psiprune.sweeps.workers import (
@@ -209,11 +216,13 @@ def run_stage(
 ) -> None:
     """Make a stage on one core of a worker, after those `needed`, whose tasks are `before` it.
 
+    Training warnings are shown by the client.
+
     Raises:
         IncompatibleWorkerError: this worker must not take part.
     """
     import dask
-    from distributed import get_worker
+    from distributed import get_worker, warn
 
     worker = get_worker()
     if reason := incompatibility(root, wanted, worker.state.nthreads):
@@ -221,13 +230,18 @@ def run_stage(
     for each in needed:  # else a long training might be done twice
         wait_for_stage(each, root)
     # In a task, xarray would lock even in-memory files across the cluster, and fail to.
-    with dask.config.set(scheduler="synchronous"):
+    with dask.config.set(scheduler="synchronous"), collected_warnings() as texts:
         try:
             make(stage, root)
         except InputError as error:
             if isinstance(error.__context__, FileNotFoundError):  # the next try makes that file
                 raise FileNotFoundError(str(error)) from None
             raise
+        finally:
+            # The client shows them; here they would go to a log, or between lines of a terminal.
+            warnings.simplefilter("ignore", TrainingWarning)
+            for text in texts:
+                warn(text, TrainingWarning)
 
 
 def is_visible(stage: Stage, root: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psiprune.reporting.tables import align, number
+from psiprune.sweeps.points import methods_of_points
 
 if TYPE_CHECKING:
     from psiprune.sweeps.api import Sweep
@@ -17,11 +18,15 @@ _MOST = 20
 
 
 def sweep_text(sweep: Sweep) -> str:
-    """Return how many points are done, and where the results are."""
+    """Return how many points are done, the methods they share, and where the results are."""
     new = sweep.done - sweep.before
     counts = f"{len(sweep.points)} points: {sweep.before} done before, {new} now"
     failed = f", {len(sweep.failed)} failed (causes in {sweep.causes.name})" if sweep.failed else ""
-    return f"{counts}{failed}\n{sweep.folder}: {sweep.table.name}"
+    methods = [
+        f"{name}: {methods[0]}" if len(methods) == 1 else f"{name}: see the columns {name}_..."
+        for name, methods in methods_of_points(sweep.points).items()
+    ]
+    return "\n".join([f"{counts}{failed}", *methods, f"{sweep.folder}: {sweep.table.name}"])
 
 
 def sweep_numbers(sweep: Sweep) -> dict[str, Any]:
@@ -33,6 +38,12 @@ def sweep_numbers(sweep: Sweep) -> dict[str, Any]:
         "done": sweep.done,
         "failed": [outcome.record for outcome in sweep.failed],
         "table": str(sweep.table),
+        # A list, as the grid may vary the method.
+        "methods": {
+            name: [method.model_dump() for method in methods]
+            for name, methods in methods_of_points(sweep.points).items()
+        },
+        "training_warnings": [],
     }
 
 

@@ -33,6 +33,7 @@ from psiprune.data.shots import Shots
 from psiprune.experiments.ablation import run_ablation
 from psiprune.experiments.ensemble import Member
 from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.named_warnings import named_warnings, training_named
 from psiprune.experiments.problem import Problem, cached_shots, cached_state, phase_folder
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.experiments.sparse import run_sparse
@@ -156,8 +157,12 @@ class Point:
     @property
     def what(self) -> str:
         """Short description for people."""
-        criterion = self.settings.prune.criterion
-        return f"{self.settings.sites} sites, h = {self.field:g}, seed {self.seed}, {criterion}"
+        return f"{self.dense}, {self.settings.prune.criterion}"
+
+    @property
+    def dense(self) -> str:
+        """The same of the dense RBM, which other points may share."""
+        return f"{self.settings.sites} sites, h = {self.field:g}, seed {self.seed}"
 
     @property
     def chains(self) -> tuple[tuple[Stage, ...], ...]:
@@ -286,7 +291,7 @@ def _member(point: Point, kind: Kind, root: Path) -> Member:
 def _dense(point: Point, root: Path) -> None:
     member = _member(point, "dense", root)
     file = member.folder / "rbm.nc"
-    with Checkpoints(file) as checkpoints:
+    with named_warnings(), training_named(point.dense), Checkpoints(file) as checkpoints:
         rbm, history = train_dense(point.settings, member, _no_callback, checkpoints)
         write_dataset(member.folder / "history.nc", history, "history")
         rbm.save(file)  # last: the checkpoints are deleted once it exists
@@ -297,7 +302,8 @@ def _point(point: Point, root: Path) -> None:
     make(dense, root)
     member, trained = _member(point, "point", root), dense.folder(root)
     file = trained / "rbm.nc"
-    levels = prune_dense(point.settings, member, lambda _: load_rbm(file), _no_callback)
+    with named_warnings(), training_named(point.what):
+        levels = prune_dense(point.settings, member, lambda _: load_rbm(file), _no_callback)
     piece = one_member(levels, read_dataset(trained / "history.nc", "history"))
     dataset = assemble(point.settings, [member.problem], [point.seed], [piece])
     write_dataset(member.folder / "study.nc", dataset, "study")

@@ -1,0 +1,61 @@
+"""Training warnings that say which of many RBMs they are about."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from psiprune.core.exceptions import TrainingWarning
+
+#: What this thread is training, such as "h=1, seed 0".
+_name: ContextVar[str] = ContextVar("name", default="")
+
+
+@contextmanager
+def training_named(name: str) -> Iterator[None]:
+    """Name what this thread trains, for `named_warnings`."""
+    before = _name.set(name)
+    try:
+        yield
+    finally:
+        _name.reset(before)
+
+
+@contextmanager
+def named_warnings() -> Iterator[None]:
+    """Put the name of the training before each training warning, in all threads."""
+    show = warnings.showwarning
+
+    def show_named(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        name = _name.get()
+        if name and issubclass(category, TrainingWarning):
+            message = TrainingWarning(f"{name}: {message}")
+        show(message, category, *where)
+
+    # Not `catch_warnings`, which would also drop filters that another thread sets meanwhile.
+    warnings.showwarning = show_named  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Collect the texts of training warnings instead of showing them; show all others."""
+    texts: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TrainingWarning)
+        show = warnings.showwarning
+
+        def collect(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, TrainingWarning):
+                texts.append(str(message))
+            else:
+                show(message, category, *where)
+
+        warnings.showwarning = collect  # type: ignore[assignment]
+        yield texts
