@@ -63,6 +63,11 @@ def test_anything_else_is_refused_in_one_line(data: Any, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_name_in_place_of_shots_names_the_way_to_read_it() -> None:
+    with pytest.raises(InputError, match=r"not a file name; use read_shots\('shots.nc'\)"):
+        as_shots("shots.nc")
+
+
 def test_bad_basis_and_size() -> None:
     with pytest.raises(InputError, match=r"basis: .*'W'"):
         Shots(BITS, basis="W")

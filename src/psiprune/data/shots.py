@@ -119,6 +119,9 @@ def as_shots(data: ShotsLike) -> Shots:
     Raises:
         InputError: as `Shots`.
     """
+    if isinstance(data, str | os.PathLike):
+        path = os.fspath(data)
+        raise InputError(f"shots: must be shots, not a file name; use read_shots({path!r})")
     return data if isinstance(data, Shots) else Shots(data)  # type: ignore[arg-type]
 
 
