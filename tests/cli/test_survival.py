@@ -444,6 +444,7 @@ def test_a_damaged_file_of_a_run_is_one_line(
 
 
 @pytest.mark.parametrize("damage", [cut, flip, empty, binary])
+@pytest.mark.slow
 def test_damaged_times_of_a_paper_are_one_line(
     paper_run: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:

@@ -316,9 +316,9 @@ def test_the_command_reads_its_own_configuration(run: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sites": 2}, "sites: must be from 3, for clusters, to 18, as training is exact, found 2"),
-        ({"sites": 19}, "sites: must be from 3, .* found 19"),
-        ({"rewired": (7,)}, "rewired: must be levels up to 6, found"),
+        ({"sites": 2}, r"sites: must be from 3 \(.*\) to 18 \(exact training\), found 2"),
+        ({"sites": 19}, "sites: must be from 3 .* found 19"),
+        ({"rewired": (7,)}, r"rewired: must be at most levels = 6, found \(7,\)"),
         ({"seeds": 0}, "seeds: .* found 0"),
         ({"bonds": ()}, "bonds: .* at least 1"),
         ({"widths": (0,)}, r"widths\.0: .* found 0"),

@@ -211,6 +211,7 @@ def test_lost_files_are_made_again(sparse: xr.Dataset, sparse_run: Path, tmp_pat
     }
 
 
+@pytest.mark.slow
 def test_killed_and_taken_up_again(sparse: xr.Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with open_run(tmp_path / "empty", tiny.sparse_settings()) as empty:

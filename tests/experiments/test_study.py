@@ -279,6 +279,7 @@ def test_the_limit_is_that_of_the_dense_rbms(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("trial-*.nc"))
 
 
+@pytest.mark.slow
 def test_a_seed_beyond_the_limit_while_dense(tmp_path: Path) -> None:
     both = run_study(searched(until=None), tmp_path / "plain")["kl_exact"].sel(field=1.0, level=0)
     between = float(both.mean())
@@ -442,6 +443,7 @@ def test_a_disk_full_at_the_start(tmp_path: Path, study: xr.Dataset) -> None:
     assert tiny.raw(run_study(tiny.settings(), folder)) == tiny.raw(study)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     chance = random.Random(0)

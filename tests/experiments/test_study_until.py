@@ -32,6 +32,7 @@ def settings(prune: PruneSettings) -> StudySettings:
     )
 
 
+@pytest.mark.slow
 def test_the_search_goes_on_past_the_levels_of_the_study(tmp_path: Path) -> None:
     study = run_study(settings(PruneSettings()), tmp_path)
     assert study.sizes["level"] == 21

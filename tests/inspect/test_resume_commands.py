@@ -27,7 +27,7 @@ def resume_of(folder: Path) -> str:
         (PathSettings(rbm="0", shots="0"), "prune RBM SHOTS --out 'a b'"),
         (RewirePathSettings(rbm="0", shots="0"), "rewire RBM SHOTS --out 'a b'"),
         (
-            tiny.reconstruct_settings(),
+            tiny.reconstruct_settings().for_sites(4),
             "reconstruct SHOTS --config 'a b/config.toml' --out 'a b'",
         ),
     ],

@@ -298,6 +298,7 @@ def test_a_wrong_machine_is_told_apart(branch: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("branch", ["log Z by a sum", "log Z by a bridge"])
+@pytest.mark.slow
 def test_sampled_errors_cover(branch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rbm, kl, overlap = at_22_sites()
     if branch == "log Z by a bridge":

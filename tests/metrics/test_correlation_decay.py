@@ -40,7 +40,13 @@ def test_delta_aic_is_that_of_two_gaussian_fits() -> None:
     assert compare_decays(c, 0.0, n).delta_aic == pytest.approx(aic[0] - aic[1])
 
 
-@pytest.mark.parametrize(("sites", "exponent"), [(18, 0.343), (50, 0.327)])
+@pytest.mark.parametrize(
+    ("sites", "exponent"),
+    [
+        (18, 0.343),
+        pytest.param(50, 0.327, marks=pytest.mark.slow),
+    ],
+)
 def test_exact_ground_states_are_what_they_are(sites: int, exponent: float) -> None:
     for field, sign in ((1.0, -1), (2.0, 1)):
         state = pp.ground_state(pp.TFIM(sites=sites, field=field))
@@ -76,7 +82,14 @@ def test_weights_are_those_of_the_errors_of_the_logarithm() -> None:
     assert compare_decays(c, 2 * error, n).delta_aic == pytest.approx(found.delta_aic)
 
 
-@pytest.mark.parametrize(("sites", "field"), [(18, 1.0), (50, 1.0), (50, 2.0)])
+@pytest.mark.parametrize(
+    ("sites", "field"),
+    [
+        (18, 1.0),
+        pytest.param(50, 1.0, marks=pytest.mark.slow),
+        pytest.param(50, 2.0, marks=pytest.mark.slow),
+    ],
+)
 def test_how_often_samples_of_a_perfect_model_are_taken_for_what_they_are_not(
     sites: int, field: float
 ) -> None:

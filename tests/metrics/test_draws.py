@@ -237,6 +237,7 @@ def test_slow_chains_are_thinned_and_burnt_in_more(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("no_independent_draws")
+@pytest.mark.slow
 def test_error_bars_cover_where_chains_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """200 seeds, tau of 100 steps, thinned to a tenth of it: 95 % intervals hold 90 to 99 %."""
     rbm, count, length = two_modes(1.7), 100, 200

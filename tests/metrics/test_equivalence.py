@@ -70,6 +70,7 @@ def test_another_seed_is_refused_as_seldom_as_stated(pool: list[RBM]) -> None:
     assert too_often(by_shots_alone, 120, 0.05)
 
 
+@pytest.mark.slow
 def test_equally_good_rbms_are_told_apart_as_often_as_stated() -> None:
     """An RBM and its mirror image are equally far from a state that is its own mirror image."""
     rbm = pp.train(

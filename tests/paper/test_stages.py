@@ -208,6 +208,7 @@ def test_exact_correlations_take_the_place_of_sampled_ones(paper_run: Path) -> N
     assert with_exact_correlations(large, paper_run) is large
 
 
+@pytest.mark.slow
 def test_killed_three_times_it_ends_with_the_same_bytes(paper_run: Path, tmp_path: Path) -> None:
     options = tiny.paper_options()
     clock = random.Random()

@@ -39,8 +39,9 @@ def random_state(sites: int, bond: int, seed: int) -> MPS:
 
 
 def costly(entry: dict[str, Any]) -> tuple[pytest.MarkDecorator, ...]:
-    """The largest critical state takes as long as all others together."""
-    return (pytest.mark.slow,) if (entry["sites"], entry["field"]) == (100, 1.0) else ()
+    """The largest critical states take as long as all others together."""
+    large = (entry["sites"], entry["field"]) in {(50, 1.0), (100, 1.0), (100, 2.0)}
+    return (pytest.mark.slow,) if large else ()
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ MANY = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": 
 @pytest.mark.parametrize(
     "kind",
     [
-        "other version",
+        pytest.param("other version", marks=pytest.mark.slow),
         pytest.param("seen by its tasks alone", marks=pytest.mark.slow),
         pytest.param("many BLAS threads", marks=pytest.mark.slow),
     ],

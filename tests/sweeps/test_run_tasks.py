@@ -479,6 +479,7 @@ def test_a_report_of_runs(copy: Path) -> None:
         assert (cell if isinstance(cell, str) else f'<data value="{cell.value!r}"') in page
 
 
+@pytest.mark.slow
 def test_a_report_of_studies_with_a_search(studies: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(studies, tmp_path / "run"))
     assert tiny.call("report", folder).status == 0
