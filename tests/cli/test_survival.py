@@ -182,6 +182,7 @@ def interrupted(running: subprocess.Popen[str], words: str = KEPT) -> float:
     return seconds
 
 
+@pytest.mark.slow
 def test_a_reconstruction_is_killed_and_interrupted_and_taken_up(
     stages: Path, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_start_goes_on_from_the_last_training(
     assert tiny.names(run) == tiny.names(tmp_path / "unbroken")
 
 
+@pytest.mark.slow
 def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unbroken = run_frontier(settings(), tmp_path / "unbroken")
     run = tmp_path / "run"
@@ -107,6 +108,7 @@ def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list(run.rglob("*-rewired/"))
 
 
+@pytest.mark.slow
 def test_a_folder_that_outlived_its_file_goes(tmp_path: Path) -> None:
     run_frontier(settings(), tmp_path)
     before = tiny.names(tmp_path)

@@ -258,6 +258,7 @@ def test_the_default_count_is_that_of_the_papers_fifth_step(
     assert counts[-1] == count
 
 
+@pytest.mark.slow
 def test_without_a_training_epoch(tmp_path: Path) -> None:
     small = ("--sites=4", "--shots=200", "--seeds=2", "--fields=1", "--levels=1", "--density=0.8")
     none = ("--train.epochs=0", "--fine-tune.epochs=0")

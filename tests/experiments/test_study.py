@@ -346,6 +346,7 @@ def test_training_that_converged_early_is_rewound_to_its_end(tmp_path: Path) -> 
     np.testing.assert_array_equal(early.weights, dense.weights)
 
 
+@pytest.mark.slow
 def test_no_epochs_of_fine_tuning_are_none(tmp_path: Path) -> None:
     methods: tuple[Method, ...] = (pp.CD(epochs=0), pp.ExactNaturalGradient(epochs=0))
     for method in methods:
@@ -432,6 +433,7 @@ def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> No
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_disk_full_at_the_start(tmp_path: Path, study: xr.Dataset) -> None:
     folder = tmp_path / "run"
     with tiny.full_disk(100), pytest.raises(OSError, match=r"config\.toml"):
@@ -488,6 +490,7 @@ def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     assert tiny.raw(again) == tiny.raw(run_study(settings, tmp_path / "unbroken"))
 
 
+@pytest.mark.slow
 def test_above_20_sites_measures_are_sampled(tmp_path: Path) -> None:
     settings = tiny.settings(sites=22, hidden=2, fields=(2.0,), measure=MeasureSettings(draws=1000))
     study = run_study(settings, tmp_path / "run")

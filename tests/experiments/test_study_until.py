@@ -47,6 +47,7 @@ def test_the_search_goes_on_past_the_levels_of_the_study(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("how", [{"levels": 3}, {"density": 0.7}])
+@pytest.mark.slow
 def test_a_path_that_ends_within_the_limit_is_told(tmp_path: Path, how: dict[str, float]) -> None:
     prune = PruneSettings(**how)  # type: ignore[arg-type]
     study = run_study(settings(prune), tmp_path)
@@ -58,6 +59,7 @@ def test_a_path_that_ends_within_the_limit_is_told(tmp_path: Path, how: dict[str
     assert WARNING in table_text("study", study)
 
 
+@pytest.mark.slow
 def test_the_command_tells_it_too(tmp_path: Path) -> None:
     changed = {"fields": 1, "prune.levels": 1, "until.measure": "kl", "until.limit": 50}
     outcome = tiny.call("study", *tiny.options(changed), "-o", tmp_path / "run", "--json")

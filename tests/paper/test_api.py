@@ -140,6 +140,7 @@ def test_another_configuration_needs_another_folder(run: Path) -> None:
     assert "config.toml: the existing run has levels = 2, this one 3" in tiny.refusal(outcome)
 
 
+@pytest.mark.slow
 def test_claims_and_report_are_written_under_the_lock(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def drawings(study: xr.Dataset, other: xr.Dataset) -> dict[str, Callable[[], Fig
     }
 
 
+@pytest.mark.slow
 def test_three_fields_and_lost_levels_are_drawn_without_a_warning() -> None:
     fields = (0.5, 1.0, 2.0)
     study = invented.study(fields=fields, seeds=2, levels=4)

@@ -302,6 +302,7 @@ echo Submitted batch job $!
 REFUSES = "echo 'sbatch: error: invalid partition specified: nowhere' >&2\nexit 1"
 
 
+@pytest.mark.slow
 def test_a_queueing_system_that_takes_no_job(
     commands: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -316,6 +317,7 @@ def test_a_queueing_system_that_takes_no_job(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_jobs_that_were_killed_are_replaced(
     commands: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_sparse_run_is_that_of_its_command(swept: Path, sparse_run: Path, tmp_
     check_same_run(sparse_sweep(), run, swept, plain)
 
 
+@pytest.mark.slow
 def test_an_ablation_is_that_of_its_command(ablation_run: Path, tmp_path: Path) -> None:
     own = of(ablation=tiny.ablation_settings())
     assert sweep(own, tmp_path / "sweep", "serial").done == 1
@@ -188,6 +189,7 @@ def test_a_disk_without_second_names(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not here.samefile(stage)
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_touched_and_what_is_lost_is_made_again(
     swept: Path, copy: Path
 ) -> None:
