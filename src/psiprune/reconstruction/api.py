@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from numpy.typing import ArrayLike
 
-from psiprune.data.shots import Shots, as_shots
+from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.io.provenance import facts_of
 from psiprune.metrics.custom import Observable
 from psiprune.pruning.settings import SearchSettings
@@ -68,7 +67,7 @@ class Reconstruction:
 
 
 def reconstruct(
-    shots: Shots | ArrayLike,
+    shots: ShotsLike,
     folder: str | os.PathLike[str] | None = None,
     *,
     observables: Mapping[str, Observable] | None = None,
@@ -95,7 +94,7 @@ def reconstruct(
     figures/ and report.html.
 
     Args:
-        shots: measured in the Z basis, Shots or bits [shot, site].
+        shots: measured in the Z basis: Shots, bits [shot, site] or counts {"0101": 12}.
         folder: of the run; a new temporary one if not given, which stays.
         observables: custom ones by name, functions bits [shot, site] -> one value per shot, or one
             for all shots.

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.statistics import Choice, choose
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.experiments.ensemble import run_parallel
 from psiprune.inference.log_partition import log_partition
 from psiprune.io.checkpoint import Checkpoints
@@ -124,7 +124,7 @@ def split_shots(shots: Shots, held_out: float, seed: int) -> Split:
 
 def run_reconstruct(
     settings: ReconstructSettings,
-    shots: Shots | ArrayLike,
+    shots: ShotsLike,
     folder: str | os.PathLike[str],
     observables: Mapping[str, Observable] | None = None,
 ) -> xr.Dataset:
@@ -136,7 +136,7 @@ def run_reconstruct(
 
     Args:
         settings: of the run.
-        shots: measured in the Z basis, Shots or bits [shot, site].
+        shots: measured in the Z basis: Shots, bits [shot, site] or counts {"0101": 12}.
         folder: of the run.
         observables: custom ones by name, in addition to those in the settings. Results of an
             observable in a file are recomputed when the file has changed; a change to a function
