@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import exact
+from psiprune.rbm.likelihood import WeightedConfigurations
 from psiprune.rbm.model import RBM
 
 
@@ -38,3 +39,21 @@ def magnet(sites: int, hidden: int, weight: float, tilt: float = 0.0) -> RBM:
         -weights.sum(axis=0) / 2 + tilt / sites,
         -weights.sum(axis=1) / 2,
     )
+
+
+def sparse_rbm(visible: int, hidden: int, seed: int = 0) -> RBM:
+    """Random normal parameters, and a mask that keeps about 70 % of the weights."""
+    generator = np.random.default_rng(seed)
+    mask = generator.random((hidden, visible)) < 0.7
+    return RBM(
+        generator.normal(size=(hidden, visible)),
+        generator.normal(size=visible),
+        generator.normal(size=hidden),
+        mask,
+    )
+
+
+def whole_basis(rbm: RBM) -> WeightedConfigurations:
+    """Every state with its probability under the RBM."""
+    bits = exact.basis(rbm.visible)
+    return WeightedConfigurations(bits.T.astype(float), np.exp(rbm.log_prob(bits)))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import exact
+from machines import sparse_rbm, whole_basis
 from psiprune.inference.fisher import fisher_matrix
 from psiprune.rbm.likelihood import (
-    WeightedConfigurations,
     data_moments,
     flatten,
     from_vector,
@@ -17,24 +16,6 @@ from psiprune.rbm.likelihood import (
     to_vector,
     unique_configurations,
 )
-from psiprune.rbm.model import RBM
-
-
-def sparse_rbm(visible: int, hidden: int, seed: int = 0) -> RBM:
-    generator = np.random.default_rng(seed)
-    mask = generator.random((hidden, visible)) < 0.7
-    return RBM(
-        generator.normal(size=(hidden, visible)),
-        generator.normal(size=visible),
-        generator.normal(size=hidden),
-        mask,
-    )
-
-
-def whole_basis(rbm: RBM) -> WeightedConfigurations:
-    """Every state with its probability under the RBM."""
-    bits = exact.basis(rbm.visible)
-    return WeightedConfigurations(bits.T.astype(float), np.exp(rbm.log_prob(bits)))
 
 
 def test_collapse_counts_each_configuration() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import exact
+from machines import sparse_rbm, whole_basis
 from psiprune.core.exceptions import InputError
 from psiprune.rbm.likelihood import (
-    WeightedConfigurations,
     flatten,
     log_likelihood,
     unique_configurations,
@@ -16,23 +16,6 @@ from psiprune.rbm.likelihood import (
 from psiprune.rbm.model import RBM
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import TrainingProgress, train
-
-
-def sparse_rbm(visible: int, hidden: int, seed: int = 0) -> RBM:
-    generator = np.random.default_rng(seed)
-    mask = generator.random((hidden, visible)) < 0.7
-    return RBM(
-        generator.normal(size=(hidden, visible)),
-        generator.normal(size=visible),
-        generator.normal(size=hidden),
-        mask,
-    )
-
-
-def whole_basis(rbm: RBM) -> WeightedConfigurations:
-    """Every state with its probability under the RBM."""
-    bits = exact.basis(rbm.visible)
-    return WeightedConfigurations(bits.T.astype(float), np.exp(rbm.log_prob(bits)))
 
 
 def test_the_maximum_is_reached() -> None:
