@@ -7,6 +7,7 @@ import io
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -64,9 +65,9 @@ EAGER = (
 
 KILLED = (
     *PROGRAM[:2],
-    "import os, signal, sys; n, sync, done = int(sys.argv.pop(1)), os.fsync, []\n"
+    "import os, signal, stat, sys; n, sync, done = int(sys.argv.pop(1)), os.fsync, []\n"
     "def write(descriptor):\n"
-    "    done.append(0)\n"
+    "    if stat.S_ISREG(os.fstat(descriptor).st_mode): done.append(0)\n"
     "    if len(done) == n: os.kill(os.getpid(), signal.SIGKILL)\n"
     "    sync(descriptor)\n"
     "os.fsync = write\n" + PROGRAM[2],
@@ -245,6 +246,11 @@ def start(*arguments: object, program: tuple[str, ...] = PROGRAM) -> subprocess.
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def is_file(descriptor: int) -> bool:
+    """Whether what is synced is a file, not the folder that it was renamed in."""
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 def kill_as_it_writes(number: int, *arguments: object) -> None:

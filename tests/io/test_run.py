@@ -82,7 +82,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_what_a_start_stopped_at_once_leaves_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
-    (tmp_path / ".config.toml.1234.draft").write_text("sites =")
+    (tmp_path / ".config.toml.0123abcd.draft").write_text("sites =")
     with open_run(tmp_path, StudySettings()):
         assert (tmp_path / "config.toml").exists()
 
@@ -234,7 +234,7 @@ def test_drafts_of_a_killed_start_are_cleared(tmp_path: Path) -> None:
     with open_run(tmp_path, StudySettings()):
         pass
     (tmp_path / "h=1").mkdir()
-    draft = tmp_path / "h=1" / ".level-03.nc.123.draft"
+    draft = tmp_path / "h=1" / ".level-03.nc.0123abcd.draft"
     draft.write_text("half")
     with open_run(tmp_path, StudySettings()):
         assert not draft.exists()

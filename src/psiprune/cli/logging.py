@@ -17,7 +17,8 @@ LOG_LEVELS = ("info", "warning", "error")
 def logged_as_asked() -> Iterator[None]:
     """Log to standard error from the level in PSIPRUNE_LOG.
 
-    Without it, print only warnings that other code resumes a run, as no result contains them.
+    Without it, print only warnings about run folders (other code resumes a run, the lock of a dead
+    process is taken over), as no result contains them.
     """
     level = os.environ.get("PSIPRUNE_LOG", "")
     if level and level.lower() not in LOG_LEVELS:
@@ -28,7 +29,7 @@ def logged_as_asked() -> Iterator[None]:
             yield
     else:
         form = logging.Formatter("psiprune: warning: %(message)s")
-        with _shown("psiprune.io.run", logging.WARNING, form):
+        with _shown("psiprune.io", logging.WARNING, form):
             yield
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from psiprune.cli.app import new_file
 from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import write_bytes
+from psiprune.io.paths import side_file
 from psiprune.io.run import one_writer
 
 
@@ -33,11 +34,12 @@ def written_beside(
             training was begun that does not write all of them.
         OSError: a folder cannot be written.
     """
-    note = result.with_name(f".{result.name}.begun")
+    note = side_file(result, "begun")
     names = {file: os.path.relpath(file.resolve(), result.parent.resolve()) for file in files}
     digest = hashlib.sha256(json.dumps(dict(training), sort_keys=True).encode()).hexdigest()
     noted = _noted_files(note, digest)
-    begun = next(result.parent.glob(f".{glob.escape(result.name)}.*.checkpoint"), None)
+    checkpoints = glob.escape(side_file(result, "").name) + "*.checkpoint"
+    begun = next(result.parent.glob(checkpoints), None)
     with ExitStack() as stack:
         for file, name in names.items():
             again = file.exists() and name in noted

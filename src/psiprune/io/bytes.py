@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +54,25 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
     if pipe not in cache:
         cache[pipe] = _read(path, _MOST_OF_PIPE)
     return cache[pipe]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive a loss of power, where the system can do that.
+
+    Raises:
+        OSError: the disk failed or is full.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # a folder in which one may write but not read; Windows
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path, most: int | None) -> bytes:

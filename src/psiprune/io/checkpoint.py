@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.paths import side_file
 from psiprune.io.work_status import note_kept
 
 #: Seconds of training between two checkpoints: the most that a kill may cost.
 SECONDS = 10.0
 #: Trainings of fewer seconds are not worth a file.
 LEAST = 2.0
+_CHECKPOINT = re.compile(r"\.(.+)\.\d+\.checkpoint")
 #: Numbers that a callback has noted, by epoch.
 Notes = dict[int, tuple[float, ...]]
 
@@ -71,15 +74,14 @@ class Checkpoints:
         return self._file(self._trainings)
 
     def _file(self, number: int) -> Path:
-        return self._result.with_name(f".{self._result.name}.{number}.checkpoint")
+        return side_file(self._result, f"{number}.checkpoint")
 
 
 def clear_outlived(folder: Path) -> None:
     """Delete the checkpoints in a folder whose result a killed start had already written."""
-    for file in folder.rglob(".*.checkpoint"):
-        name = file.name[1:].rsplit(".", 2)[0]
-        if file.with_name(name).exists():
-            file.unlink()
+    for file in folder.iterdir():
+        if (named := _CHECKPOINT.fullmatch(file.name)) and file.with_name(named[1]).exists():
+            file.unlink(missing_ok=True)
 
 
 class Checkpoint:

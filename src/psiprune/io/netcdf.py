@@ -16,8 +16,9 @@ import h5py
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
-from psiprune.io.bytes import read_bytes, read_start
+from psiprune.io.bytes import read_bytes, read_start, sync_folder
 from psiprune.io.hdf5_checks import check_variables
+from psiprune.io.paths import short_name, side_file
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: The netCDF library is not thread-safe.
@@ -33,13 +34,14 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     """
     path = Path(path)
     # Random, not the process id: on a shared disk two machines may have the same.
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
+    draft = path.with_name(f".{short_name(path.name, 230)}.{secrets.token_hex(4)}.draft")
     try:
         with draft.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(path)
+        sync_folder(path.parent)
     except OSError as error:  # name the user's file, not the draft
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
@@ -54,8 +56,9 @@ def clear_drafts(path: Path) -> None:
 
     No other process may write the file at the same time.
     """
-    name = re.escape(path.name)
-    draft = re.compile(rf"\.({name}|\.{name}\.(\d+\.checkpoint|begun))\.[0-9a-f]{{8}}\.draft")
+    name, side = re.escape(short_name(path.name, 230)), re.escape(side_file(path, "").name)
+    own = rf"({name}|{side}(\d+\.checkpoint|begun|lock\.[0-9a-f]{{8}}\.owner))"
+    draft = re.compile(rf"\.{own}\.[0-9a-f]{{8}}\.draft")
     for other in path.parent.iterdir():
         if draft.fullmatch(other.name):
             other.unlink()

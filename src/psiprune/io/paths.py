@@ -1,7 +1,8 @@
-"""File names: suffixes that match the content."""
+"""File names: suffixes that match the content, and files beside another one."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -22,6 +23,23 @@ _SUFFIXES = {
 }
 #: Suffixes of contents that psiprune never writes under a name of the user's.
 _OTHERS = (".csv", ".tsv", ".01", ".toml", ".py", ".zip", ".gz", ".html", ".png", ".pkl")
+
+#: Bytes of a name that all side files and their drafts may have in front of their suffixes: with
+#: these they stay below the 255 bytes of most file systems.
+_LONGEST = 180
+
+
+def side_file(file: Path, suffix: str) -> Path:
+    """Return the hidden file .NAME.SUFFIX beside a file NAME; a long NAME is cut, with a digest."""
+    return file.with_name(f".{short_name(file.name)}.{suffix}")
+
+
+def short_name(name: str, longest: int = _LONGEST) -> str:
+    """Return a file name, or its first 100 bytes and a digest if it has more bytes than allowed."""
+    full = name.encode("utf-8", "surrogateescape")
+    if len(full) <= longest:
+        return name
+    return f"{full[:100].decode(errors='ignore')}~{hashlib.sha256(full).hexdigest()[:16]}"
 
 
 def check_suffix(path: str | os.PathLike[str], content: str) -> None:

@@ -6,24 +6,39 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from filelock import FileLock, Timeout
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
 from psiprune.io.checkpoint import clear_outlived
+from psiprune.io.lock import locked, refuse_locked
 from psiprune.io.netcdf import clear_drafts, write_bytes
+from psiprune.io.paths import side_file
 from psiprune.io.provenance import LATER, code_changes, describe_machine, same_start
 from psiprune.io.work_status import note_kept
 
 _LOG = logging.getLogger(__name__)
+_LOCK = ".lock"
+#: What a start that was stopped at once, or met a full disk, leaves at most.
+_STOPPED = re.compile(
+    r"\.lock(\.[0-9a-f]{8}\.owner)?|\.(config\.toml|\.lock\.[0-9a-f]{8}\.owner)\.[0-9a-f]{8}\.draft"
+)
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{8}\.draft")
+#: The folders that experiments, reconstructions, papers and sweeps write to in those of their runs;
+#: any other belongs to the user, or is a run that cleans up itself.
+_FOLDERS = (
+    *("h=*", "h=*/seed-*", "h=*/seed-*/*"),
+    *("choice", "ensemble", "path", "observed", "observables", "figures", "derived", "medians"),
+    *("state/*", "shots/*", "dense/*", "point/*"),
+)
 
 
 def default_folder(name: str, settings: Settings) -> Path:
@@ -37,16 +52,18 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
 
     Raises:
         InputError: the folder holds a run of another configuration or other files, or another
-            process writes to it.
+            process writes to it; nothing in it was changed.
         OSError: the folder cannot be made or written.
     """
-    with _locked(folder) as path:
-        config = path / "config.toml"
-        ours = _toml(settings)
-        if config.exists():
-            _check_same(config, _read(config), tomllib.loads(ours.decode()))
-        else:
-            write_bytes(config, ours)
+    ours = _toml(settings)
+
+    def check(path: Path) -> None:
+        if (path / "config.toml").exists():
+            _check_same(path / "config.toml", tomllib.loads(ours.decode()))
+
+    with _claimed(folder, check) as path:
+        if not (path / "config.toml").exists():
+            write_bytes(path / "config.toml", ours)
         _record_start(path / "provenance.json")
         yield path
 
@@ -59,11 +76,12 @@ def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iter
 
     Raises:
         InputError: the folder holds a run of another kind or other files, or another process
-            writes to it.
+            writes to it; nothing in it was changed.
         OSError: the folder cannot be made or written.
     """
-    with _locked(folder) as path:
-        config, provenance = path / "config.toml", path / "provenance.json"
+
+    def check(path: Path) -> None:
+        config = path / "config.toml"
         if config.exists():
             try:
                 type(settings)(**_read(config))
@@ -71,41 +89,62 @@ def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iter
                 raise InputError(
                     f"{config}: not a run of this kind ({error}); give another folder"
                 ) from None
-            if provenance.exists():
-                _read_same_version(provenance)  # refuses before anything is written
+
+    with _claimed(folder, check) as path:
         # Only explicit values: defaults that depend on a point's size would become fixed settings.
-        write_bytes(config, _toml(settings, explicit=True))
-        _record_start(provenance)
+        write_bytes(path / "config.toml", _toml(settings, explicit=True))
+        _record_start(path / "provenance.json")
         yield path
 
 
 @contextmanager
-def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Make the folder of a run if necessary, lock it, and remove drafts of a killed start."""
+def _claimed(folder: str | os.PathLike[str], check: Callable[[Path], None]) -> Iterator[Path]:
+    """Make the folder of a run if necessary, lock it, and remove what killed starts have left.
+
+    All reasons to refuse the folder are checked before anything in it is changed, and once more
+    under the lock, as another process may have begun a run in between.
+    """
     path = Path(folder)
-    if path.is_file():
-        raise InputError(f"{path}: is a file, but a run needs a folder; give another name")
-    config = path / "config.toml"
-    # A start that was stopped at once, or met a full disk, leaves at most a lock or a draft.
-    if path.exists() and not config.exists() and any(f.name[0] != "." for f in path.iterdir()):
-        raise InputError(f"{path}: holds files but no run (no config.toml); give another folder")
+    _check_acceptable(path, check)
     note_kept()
     path.mkdir(parents=True, exist_ok=True)
-    with _lock(path / ".lock", path, "run"):
-        _LOG.info("%s: %s", path, "resuming" if config.exists() else "a new run")
-        for draft in path.rglob(".*.draft"):
-            draft.unlink(missing_ok=True)
-        clear_outlived(path)
+    with locked(path / _LOCK, path, "run", keep=True):
+        _check_acceptable(path, check)
+        _LOG.info("%s: %s", path, "resuming" if (path / "config.toml").exists() else "a new run")
+        _clear_leftovers(path)
         yield path
         _LOG.info("%s: done", path)
 
 
+def _check_acceptable(path: Path, check: Callable[[Path], None]) -> None:
+    """Raise `InputError` unless a run may be begun or resumed in a folder; change nothing."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file, but a run needs a folder; give another name")
+    if path.exists() and not (path / "config.toml").exists():
+        other = next((f.name for f in sorted(path.iterdir()) if not _STOPPED.fullmatch(f.name)), "")
+        if other:
+            raise InputError(
+                f"{path}: holds files but no run (no config.toml), such as {other}; give another "
+                "folder"
+            )
+    check(path)
+    if (path / "provenance.json").exists():
+        _read_same_version(path / "provenance.json")
+
+
+def _clear_leftovers(run: Path) -> None:
+    """Delete the drafts and outlived checkpoints of killed starts, but no file of anyone else."""
+    for folder in [run, *(found for pattern in _FOLDERS for found in run.glob(pattern))]:
+        if folder == run or (folder.is_dir() and not folder.is_symlink()):
+            for file in folder.iterdir():
+                if _DRAFT.fullmatch(file.name):
+                    file.unlink(missing_ok=True)
+            clear_outlived(folder)
+
+
 def refuse_busy(folder: str | os.PathLike[str]) -> None:
     """Raise `InputError` at once, before anything is loaded, if another process writes to a run."""
-    path = Path(folder)
-    if (path / ".lock").is_file():
-        with _lock(path / ".lock", path, "run"):
-            pass
+    refuse_locked(Path(folder) / _LOCK, Path(folder), "run")
 
 
 @contextmanager
@@ -116,45 +155,18 @@ def one_writer(file: Path) -> Iterator[None]:
         InputError: another process is writing it.
         OSError: its folder cannot be written.
     """
-    lock = file.with_name(f".{file.name}.lock")
-    with _lock(lock, file, "file"):
+    with locked(side_file(file, "lock"), file, "file", keep=False):
         clear_drafts(file)
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-
-
-@contextmanager
-def _lock(lock: Path, what: Path, kind: str) -> Iterator[None]:
-    """Hold a lock, which the system releases if the process is killed."""
-    holder = FileLock(lock)
-    try:
-        holder.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"{what}: another process writes to this {kind}; wait for it to end"
-        ) from None
-    except OSError as error:  # name the user's file, not the lock
-        raise OSError(error.errno, error.strerror, str(what)) from None
-    try:
         yield
-    finally:
-        holder.release()
 
 
 def in_use(folder: Path) -> bool:
     """Whether a process is writing to a run; the folder is not changed."""
-    file = folder / ".lock"
-    if not file.exists():
-        return False
     try:
-        with FileLock(file, timeout=0):
-            return False
-    except Timeout:
+        refuse_busy(folder)
+    except InputError:
         return True
-    except OSError:  # a read-only folder
-        return False
+    return False
 
 
 def _record_start(file: Path) -> None:
@@ -211,7 +223,18 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     write_bytes(file, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _check_same(
+def _check_same(config: Path, ours: Mapping[str, Any]) -> None:
+    """Raise `InputError` unless the configuration in a folder is `ours`."""
+    theirs = _read(config)
+    if theirs != ours and not config.with_name("provenance.json").exists():
+        raise InputError(
+            f"{config}: not written by psiprune (there is no provenance.json), so {config.parent} "
+            "is no run; give another folder"
+        )
+    _check_equal(config, theirs, ours)
+
+
+def _check_equal(
     config: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str = ""
 ) -> None:
     """Raise `InputError` with the first setting, by name, in which two configurations differ."""
@@ -219,7 +242,7 @@ def _check_same(
     for key in sorted({*theirs, *ours}, key=lambda key: (key != "method", key)):
         before, now = theirs.get(key, "(none)"), ours.get(key, "(none)")
         if isinstance(before, dict) and isinstance(now, dict):
-            _check_same(config, before, now, f"{prefix}{key}.")
+            _check_equal(config, before, now, f"{prefix}{key}.")
         elif before != now:
             raise InputError(
                 f"{config}: the existing run has {prefix}{key} = {before}, this one {now}; give "

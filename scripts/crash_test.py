@@ -1,0 +1,367 @@
+"""Crash test: kill each stage at random moments, make its file calls fail, resume, and compare.
+
+    python scripts/crash_test.py [--stages NAME ...] [--kills 50] [--faults 20] [--seed 0]
+
+A stage is a small psiprune command. Each start of it is a forked process:
+
+- kills: the process is killed (SIGKILL) at a random moment and started again, until it comes
+  through; then once more from the beginning, until there were enough kills.
+- faults: one call to the system that opens, writes, syncs, renames, links or deletes a file fails
+  with ENOSPC, EIO or EDQUOT (a failing write has written half); the command may fail, but only with
+  one line. Then it is started again without a fault.
+
+Every end is compared byte for byte with that of a start that nothing disturbed, but for records of
+the machine and of time. Prints a table; exits with status 1 if anything differed. Checkpoints are
+written every 50 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import io
+import os
+import pkgutil
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[_name] = "1"  # a process that is forked must have a single thread
+os.environ["MPLBACKEND"] = "agg"
+
+TRAIN = "train {in}/shots.nc --hidden 3 --seed 1 --out {out}/rbm.nc --method"
+CD = "--train.method pcd --train.epochs 2000 --fine-tune.method cd --fine-tune.epochs 300"
+RUN = "--sites 4 --shots 300 --fields 1"
+#: The commands; {in} holds inputs, {out} is a new folder.
+STAGES = {
+    "train cd": f"{TRAIN} cd --epochs 5000 --keep-epochs 0 5 4000",
+    "train pcd": f"{TRAIN} pcd --epochs 6000 --momentum 0.5 --batch-size 50",
+    "train natural": f"{TRAIN} natural --epochs 150 --chains 1000 --state {{in}}/state.nc "
+    "--history {out}/history.nc",
+    "train exact": f"{TRAIN} exact --epochs 400 --tolerance 0",
+    "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 5 --fine-tune.method cd "
+    "--fine-tune.epochs 2000 --state {in}/state.nc --out {out}",
+    "rewire": "rewire {in}/pruned.nc {in}/shots.nc --rounds 3 --fine-tune.method cd "
+    "--fine-tune.epochs 2000 --state {in}/state.nc --out {out}",
+    "reconstruct": "reconstruct {in}/shots.nc --seeds 2 --hidden 2 --learning-rates 0.5 "
+    f"--draws 200 --prune.fraction 0.3 --held-out 0.4 {CD} --out {{out}}",
+    "study": f"study {RUN} --hidden 3 --seeds 2 --prune.levels 3 {CD} --out {{out}}",
+    "sparse": f"sparse {RUN} --seeds 2 --levels 1 --density 0.75 {CD} --out {{out}}",
+    "ablation": f"ablation --sites 6 --shots 200 --fields 1 --seeds 1 --levels 2 --shares 0 1 "
+    f"--threshold 1 {CD} --out {{out}}",
+    "frontier": f"frontier {RUN} --hidden 2 --seeds 1 --costly-seeds 1 --levels 3 --widths 3 "
+    "--rewired 1 --bonds 1 --paper-train.epochs 3000 --paper-fine-tune.epochs 500 --out {out}",
+    "sweep": "sweep {in}/sweep.toml --scheduler serial --out {out}",
+}
+SWEEP = """
+[study]
+sites = 4
+hidden = 3
+shots = 300
+fields = [1.0]
+seeds = 2
+train = { method = "pcd", epochs = 3000 }
+fine_tune = { method = "cd", epochs = 300 }
+prune = { levels = 2 }
+
+[[grid]]
+product = { hidden = [2, 3] }
+"""
+#: What differs between two undisturbed runs: the machine and the time.
+UNEQUAL = ("provenance.json", "seconds.json")
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+
+
+class Faults:
+    """Counts the calls of a process that change or open files in a folder; one of them fails."""
+
+    def __init__(self, folder: Path, number: int, code: int, log: Path) -> None:
+        """Fail the call with this number; 0 fails none."""
+        self.folder, self.number, self.code, self.log = str(folder), number, code, log
+        self.calls = 0
+
+    def install(self) -> None:
+        """Replace the functions that psiprune, pathlib and filelock call."""
+        for name in ("fsync", "replace", "unlink", "mkdir", "link", "truncate", "open"):
+            setattr(os, name, self._counted(name, getattr(os, name)))
+        opened = io.open
+
+        def open_counted(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+            if str(file).startswith(self.folder):
+                self._check("open")
+            stream = opened(file, mode, *rest, **options)
+            counted = "w" in mode and str(file).startswith(self.folder)
+            return _Stream(stream, self) if counted else stream
+
+        io.open = open_counted  # type: ignore[assignment]
+
+    def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(first: Any, *rest: Any, **options: Any) -> Any:
+            if isinstance(first, int) or str(first).startswith(self.folder):
+                self._check(name)
+            return call(first, *rest, **options)
+
+        return counted
+
+    def _check(self, name: str) -> None:
+        if self.due():
+            self.fail(name)
+
+    def due(self) -> bool:
+        """Count a call; whether it is the one that must fail."""
+        self.calls += 1
+        return self.calls == self.number
+
+    def fail(self, name: str) -> None:
+        """Note the call, and fail."""
+        self.log.write_text(f"{name} {errno.errorcode[self.code]}")
+        raise OSError(self.code, os.strerror(self.code))
+
+
+class _Stream:
+    """A file whose writing may fail halfway."""
+
+    def __init__(self, stream: Any, faults: Faults) -> None:
+        self._stream, self._faults = stream, faults
+
+    def write(self, data: bytes) -> int:
+        if self._faults.due():
+            self._stream.write(data[: len(data) // 2])
+            self._stream.flush()
+            self._faults.fail("write")
+        return int(self._stream.write(data))
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@dataclass
+class Row:
+    """What happened to a stage."""
+
+    name: str
+    seconds: float = 0.0
+    kills: int = 0
+    ends: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+class Stage:
+    """A command, its undisturbed end, and its starts."""
+
+    def __init__(self, name: str, inputs: Path, work: Path) -> None:
+        """Run the command twice: the first start also compiles."""
+        self.name, self.inputs, self.work = name, inputs, work
+        self.folder, self.log, self.note = work / "out", work / "log", work / "note"
+        self.row = Row(name)
+        for _ in range(2):
+            self.clear()
+            begin = time.monotonic()
+            if self.wait(self.start()) != 0:
+                raise RuntimeError(f"{name}: {self.log.read_text()}")
+            self.row.seconds = time.monotonic() - begin
+        self.wanted = self.content()
+
+    def clear(self) -> None:
+        """Begin from an empty folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def start(self, fault: int = 0, code: int = 0) -> int:
+        """Fork a process that runs the command, and return its number."""
+        words = [word.format(**{"in": self.inputs}, out=self.folder) for word in self.words]
+        process = os.fork()
+        if process:
+            return process
+        status = 99
+        try:
+            log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            from psiprune.cli.main import main
+            from psiprune.io import checkpoint
+
+            checkpoint.SECONDS, checkpoint.LEAST = 0.05, 0.0
+            faults = Faults(self.folder, fault, code, self.note)
+            if fault or code:
+                faults.install()
+            status = main(words)
+            if code and not fault:
+                self.note.write_text(str(faults.calls))
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the command."""
+        return STAGES[self.name].split()
+
+    def wait(self, process: int, seconds: float | None = None) -> int | None:
+        """Return the exit status of a process; None if it was killed after so many seconds."""
+        limit = float("inf") if seconds is None else time.monotonic() + seconds
+        while True:
+            found, status = os.waitpid(process, os.WNOHANG)
+            if found:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() >= limit:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+                return None
+            time.sleep(0.001)
+
+    def content(self) -> dict[str, bytes]:
+        """Return the bytes of every file that must be equal, by its name."""
+        return {
+            str(file.relative_to(self.folder)): file.read_bytes()
+            for file in sorted(self.folder.rglob("*"))
+            if file.is_file() and file.name[0] != "." and file.name not in UNEQUAL
+        }
+
+    @property
+    def done(self) -> bool:
+        """Whether a command that writes one file has written it; it would refuse to do so again."""
+        return "rbm.nc" in STAGES[self.name] and (self.folder / "rbm.nc").exists()
+
+    def check_end(self, how: str, status: int | None) -> None:
+        """Compare the folder with the undisturbed one."""
+        self.row.ends += 1
+        found = self.content()
+        names = {
+            name for name in {*found, *self.wanted} if found.get(name) != self.wanted.get(name)
+        }
+        if status != 0:
+            names.add(f"status {status}: {self.log.read_text()[-300:]}")
+        elif not self.done:
+            hidden = [file.name for file in self.folder.rglob(".*") if file.name != ".lock"]
+            names.update(f"left: {name}" for name in hidden)
+        if names:
+            self.row.wrong.append(f"{self.name}, {how}: {sorted(names)}")
+
+    def finish(self, how: str) -> None:
+        """Start the command a last time, and compare."""
+        self.check_end(how, 0 if self.done else self.wait(self.start()))
+        self.clear()
+
+    def kill(self, times: int, chance: random.Random) -> None:
+        """Kill the command so many times."""
+        self.clear()
+        while self.row.kills < times:
+            if self.done:  # killed after its end
+                self.finish("killed")
+            status = self.wait(self.start(), chance.uniform(0, self.row.seconds))
+            if status is None:
+                self.row.kills += 1
+            else:
+                self.check_end("killed", status)
+                self.clear()
+        self.finish("killed")
+
+    def fault(self, times: int, chance: random.Random) -> None:
+        """Make a call of the command fail, so many times."""
+        self.clear()
+        self.wait(self.start(0, errno.EIO))
+        calls = int(self.note.read_text())
+        while self.row.faults.total() < times:
+            self.clear()
+            self.note.unlink(missing_ok=True)
+            status = self.wait(self.start(chance.randint(1, calls), chance.choice(ERRORS)))
+            if not self.note.exists():  # fewer calls this time, as checkpoints go by the clock
+                continue
+            what = self.note.read_text()
+            self.row.faults[what.split()[0]] += 1
+            lines = [line for line in self.log.read_text().splitlines() if "warning: " not in line]
+            if status not in (0, 1, 2) or (status and len(lines) != 1):
+                self.row.wrong.append(f"{self.name}, {what}: status {status}: {lines[-9:]}")
+            self.finish(what)
+
+
+def prepare(folder: Path) -> None:
+    """Write the inputs of the stages."""
+    import numpy as np
+
+    import psiprune as pp
+
+    folder.mkdir()
+    state = pp.ground_state(pp.TFIM(sites=4))
+    shots = pp.sample(state, 300, seed=1)
+    rbm = pp.train(shots, hidden=2, seed=0, method=pp.CD(epochs=20))
+    state.save(folder / "state.nc")
+    shots.save(folder / "shots.nc")
+    rbm.save(folder / "rbm.nc")
+    weights = np.abs(rbm.weights)
+    rbm.with_mask(weights > np.median(weights)).save(folder / "pruned.nc")
+    (folder / "sweep.toml").write_text(SWEEP)
+
+
+def load_everything() -> None:
+    """Import all modules, so that a forked process begins with its work."""
+    import psiprune
+
+    for module in pkgutil.walk_packages(psiprune.__path__, "psiprune."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+
+
+def report(rows: list[Row]) -> str:
+    """Return the table."""
+    lines = ["| stage | seconds | kills | failing calls | ends compared | differences |"]
+    lines.append("| --- | ---: | ---: | --- | ---: | ---: |")
+    for row in rows:
+        calls = ", ".join(f"{count} {name}" for name, count in sorted(row.faults.items()))
+        faults = f"{row.faults.total()} ({calls})" if calls else "0"
+        lines.append(
+            f"| {row.name} | {row.seconds:.1f} | {row.kills} | {faults} | {row.ends} "
+            f"| {len(row.wrong)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the stages, and print what happened."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--faults", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    load_everything()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="psiprune-crash-") as name:
+        inputs = Path(name) / "in"
+        if (maker := os.fork()) == 0:
+            prepare(inputs)
+            os._exit(0)
+        os.waitpid(maker, 0)
+        for number, stage in enumerate(given.stages):
+            crashing = Stage(stage, inputs, Path(name) / str(number))
+            crashing.kill(given.kills, random.Random(f"{given.seed} {stage} kills"))
+            crashing.fault(given.faults, random.Random(f"{given.seed} {stage} faults"))
+            rows.append(crashing.row)
+            print(report([crashing.row]).splitlines()[-1], file=sys.stderr, flush=True)
+            for line in crashing.row.wrong:
+                print(line, file=sys.stderr, flush=True)
+    print(report(rows))
+    return int(any(row.wrong for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
