@@ -12,7 +12,7 @@ A stage is a small psiprune command. Each start of it is a forked process:
 
 Every end is compared byte for byte with that of a start that nothing disturbed, but for records of
 the machine and of time. Prints a table; exits with status 1 if anything differed. Checkpoints are
-written every 50 ms.
+written every 50 ms; figures are not drawn.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -40,27 +41,27 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 os.environ["MPLBACKEND"] = "agg"
 
 TRAIN = "train {in}/shots.nc --hidden 3 --seed 1 --out {out}/rbm.nc --method"
-CD = "--train.method pcd --train.epochs 2000 --fine-tune.method cd --fine-tune.epochs 300"
+CD = "--train.method pcd --train.epochs 300 --fine-tune.method cd --fine-tune.epochs 100"
 RUN = "--sites 4 --shots 300 --fields 1"
 #: The commands; {in} holds inputs, {out} is a new folder.
 STAGES = {
-    "train cd": f"{TRAIN} cd --epochs 5000 --keep-epochs 0 5 4000",
-    "train pcd": f"{TRAIN} pcd --epochs 6000 --momentum 0.5 --batch-size 50",
-    "train natural": f"{TRAIN} natural --epochs 150 --chains 1000 --state {{in}}/state.nc "
+    "train cd": f"{TRAIN} cd --epochs 1500 --keep-epochs 0 5 1000",
+    "train pcd": f"{TRAIN} pcd --epochs 1200 --momentum 0.5 --batch-size 50",
+    "train natural": f"{TRAIN} natural --epochs 40 --chains 500 --state {{in}}/state.nc "
     "--history {out}/history.nc",
-    "train exact": f"{TRAIN} exact --epochs 400 --tolerance 0",
-    "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 5 --fine-tune.method cd "
-    "--fine-tune.epochs 2000 --state {in}/state.nc --out {out}",
+    "train exact": f"{TRAIN} exact --epochs 400",
+    "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 4 --fine-tune.method cd "
+    "--fine-tune.epochs 500 --state {in}/state.nc --out {out}",
     "rewire": "rewire {in}/pruned.nc {in}/shots.nc --rounds 3 --fine-tune.method cd "
-    "--fine-tune.epochs 2000 --state {in}/state.nc --out {out}",
+    "--fine-tune.epochs 500 --state {in}/state.nc --out {out}",
     "reconstruct": "reconstruct {in}/shots.nc --seeds 2 --hidden 2 --learning-rates 0.5 "
     f"--draws 200 --prune.fraction 0.3 --held-out 0.4 {CD} --out {{out}}",
-    "study": f"study {RUN} --hidden 3 --seeds 2 --prune.levels 3 {CD} --out {{out}}",
-    "sparse": f"sparse {RUN} --seeds 2 --levels 1 --density 0.75 {CD} --out {{out}}",
+    "study": f"study {RUN} --hidden 3 --seeds 1 --prune.levels 3 {CD} --out {{out}}",
+    "sparse": f"sparse {RUN} --seeds 1 --levels 1 --density 0.75 {CD} --out {{out}}",
     "ablation": f"ablation --sites 6 --shots 200 --fields 1 --seeds 1 --levels 2 --shares 0 1 "
     f"--threshold 1 {CD} --out {{out}}",
     "frontier": f"frontier {RUN} --hidden 2 --seeds 1 --costly-seeds 1 --levels 3 --widths 3 "
-    "--rewired 1 --bonds 1 --paper-train.epochs 3000 --paper-fine-tune.epochs 500 --out {out}",
+    "--rewired 1 --bonds 1 --paper-train.epochs 500 --paper-fine-tune.epochs 100 --out {out}",
     "sweep": "sweep {in}/sweep.toml --scheduler serial --out {out}",
 }
 SWEEP = """
@@ -69,9 +70,9 @@ sites = 4
 hidden = 3
 shots = 300
 fields = [1.0]
-seeds = 2
-train = { method = "pcd", epochs = 3000 }
-fine_tune = { method = "cd", epochs = 300 }
+seeds = 1
+train = { method = "pcd", epochs = 300 }
+fine_tune = { method = "cd", epochs = 100 }
 prune = { levels = 2 }
 
 [[grid]]
@@ -167,17 +168,18 @@ class Stage:
     """A command, its undisturbed end, and its starts."""
 
     def __init__(self, name: str, inputs: Path, work: Path) -> None:
-        """Run the command twice: the first start also compiles."""
+        """Run the command in this process, so that the forked ones have nothing to load."""
         self.name, self.inputs, self.work = name, inputs, work
         self.folder, self.log, self.note = work / "out", work / "log", work / "note"
         self.row = Row(name)
-        for _ in range(2):
-            self.clear()
-            begin = time.monotonic()
-            if self.wait(self.start()) != 0:
-                raise RuntimeError(f"{name}: {self.log.read_text()}")
-            self.row.seconds = time.monotonic() - begin
+        self.clear()
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            self.run()
         self.wanted = self.content()
+        self.clear()
+        begin = time.monotonic()
+        self.check_end("undisturbed", self.wait(self.start()))
+        self.row.seconds = time.monotonic() - begin
 
     def clear(self) -> None:
         """Begin from an empty folder."""
@@ -186,23 +188,18 @@ class Stage:
 
     def start(self, fault: int = 0, code: int = 0) -> int:
         """Fork a process that runs the command, and return its number."""
-        words = [word.format(**{"in": self.inputs}, out=self.folder) for word in self.words]
         process = os.fork()
         if process:
             return process
         status = 99
         try:
             log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-            os.dup2(log, 1)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(log, 2)
-            from psiprune.cli.main import main
-            from psiprune.io import checkpoint
-
-            checkpoint.SECONDS, checkpoint.LEAST = 0.05, 0.0
             faults = Faults(self.folder, fault, code, self.note)
             if fault or code:
                 faults.install()
-            status = main(words)
+            status = self.run()
             if code and not fault:
                 self.note.write_text(str(faults.calls))
             sys.stdout.flush()
@@ -210,10 +207,12 @@ class Stage:
         finally:
             os._exit(status)
 
-    @property
-    def words(self) -> list[str]:
-        """The words of the command."""
-        return STAGES[self.name].split()
+    def run(self) -> int:
+        """Run the command, and return its exit status."""
+        from psiprune.cli.main import main
+
+        words = STAGES[self.name].split()
+        return main([word.format(**{"in": self.inputs}, out=self.folder) for word in words])
 
     def wait(self, process: int, seconds: float | None = None) -> int | None:
         """Return the exit status of a process; None if it was killed after so many seconds."""
@@ -312,13 +311,17 @@ def prepare(folder: Path) -> None:
     (folder / "sweep.toml").write_text(SWEEP)
 
 
-def load_everything() -> None:
-    """Import all modules, so that a forked process begins with its work."""
+def set_up() -> None:
+    """Import all modules, make checkpoints frequent, and draw no figures, which take most time."""
     import psiprune
+    from psiprune.io import checkpoint
 
     for module in pkgutil.walk_packages(psiprune.__path__, "psiprune."):
         if not module.name.endswith("__main__"):
             import_module(module.name)
+    checkpoint.SECONDS, checkpoint.LEAST = 0.05, 0.0
+    import_module("psiprune.reporting.figures").save_figure = lambda *_: []
+    import_module("psiprune.reconstruction.report").picture = lambda *_: None
 
 
 def report(rows: list[Row]) -> str:
@@ -343,7 +346,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    load_everything()
+    set_up()
     rows = []
     with tempfile.TemporaryDirectory(prefix="psiprune-crash-") as name:
         inputs = Path(name) / "in"

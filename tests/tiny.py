@@ -313,6 +313,19 @@ def contents(folder: Path, *, but: tuple[str, ...] = (".lock",)) -> dict[str, tu
     }
 
 
+def tree(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Content, mode and time of change of everything at and below a path, folders included."""
+    return {
+        str(path): (
+            path.read_bytes() if path.is_file() else b"",
+            status.st_mode,
+            status.st_mtime_ns,
+        )
+        for path in sorted([folder, *folder.rglob("*")])
+        for status in [path.lstat()]
+    }
+
+
 def names(folder: Path) -> set[str]:
     """The relative names of all files in a folder but the lock, however deep."""
     return set(contents(folder))

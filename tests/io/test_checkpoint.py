@@ -21,7 +21,8 @@ from psiprune.experiments.settings import StudySettings
 from psiprune.io import checkpoint
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.io.run import open_run
+from psiprune.io.paths import draft_file, side_file
+from psiprune.io.run import one_writer, open_run
 from psiprune.metrics.against_state import metric_values, reference_of
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
@@ -104,6 +105,30 @@ def test_it_goes_on_where_it_stood(tmp_path: Path, method: str, stop: int) -> No
     # The state taken up is shown once more; what was interrupted in epoch `stop` is done again.
     assert seen == list(range(stop - 1, int(again.provenance["epochs_done"]) + 1))
     assert tiny.names(tmp_path) == {"rbm.nc"}
+
+
+#: As long as most file systems allow, and the longest that is not cut in the names of side files.
+LONG = ["\u00fc" * 126 + ".nc", "x" * 180]
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("name", LONG, ids=[str(len(name)) for name in LONG])
+def test_a_long_name_has_checkpoints_too(tmp_path: Path, name: str) -> None:
+    out, other = tmp_path / name, tmp_path / f"{name[:-1]}d"
+    for file in (out, other):
+        with one_writer(file), pytest.raises(KeyboardInterrupt):
+            learn(file, until(4), seed=len(file.name))
+    assert len([*tmp_path.glob(".*.1.checkpoint")]) == 2
+    for written in (out, side_file(out, "1.checkpoint"), side_file(out, "begun")):
+        draft_file(written, "0123abcd").touch()
+    with one_writer(out):
+        seen: list[int] = []
+        again = learn(out, lambda state: seen.append(state.epoch), seed=len(name))
+    assert seen[0] == 3
+    assert same(again, train(shots(), hidden=3, seed=len(name), method=pp.CD(epochs=EPOCHS)))
+    with one_writer(other):
+        learn(other, seed=len(other.name))
+    assert {*tmp_path.iterdir()} == {out, other}
 
 
 @pytest.mark.usefixtures("eager")

@@ -120,6 +120,47 @@ def test_a_failed_write_leaves_the_old_file(
         write_bytes(tmp_path / "missing" / "a", b"new")
 
 
+def test_the_folder_is_synced_after_the_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, rename = os.fsync, os.replace
+
+    def fsync(descriptor: int) -> None:
+        done.append("file" if tiny.is_file(descriptor) else "folder")
+        sync(descriptor)
+
+    def replace(source: Path, target: Path) -> None:
+        done.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_bytes(tmp_path / "a", b"new")
+    assert done == ["file", "rename", "folder"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if not tiny.is_file(descriptor):
+            raise OSError(code, os.strerror(code))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if code == errno.EINVAL:  # a file system without it
+        write_bytes(tmp_path / "a", b"new")
+    else:
+        with pytest.raises(OSError, match="output error") as caught:
+            write_bytes(tmp_path / "a", b"new")
+        assert caught.value.filename == str(tmp_path / "a")
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
 def test_a_disk_that_is_read_only_is_told_by_the_file_that_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import PathSettings, StudySettings
 from psiprune.io.provenance import describe_machine, facts_of
-from psiprune.io.run import default_folder, open_run
+from psiprune.io.run import _FOLDERS, default_folder, open_run
 from psiprune.training.cd import CD
 
 
@@ -85,6 +85,16 @@ def test_what_a_start_stopped_at_once_leaves_is_no_hindrance(tmp_path: Path) -> 
     (tmp_path / ".config.toml.0123abcd.draft").write_text("sites =")
     with open_run(tmp_path, StudySettings()):
         assert (tmp_path / "config.toml").exists()
+
+
+def test_hidden_files_are_no_run(tmp_path: Path) -> None:
+    (tmp_path / ".keep").touch()
+    with (
+        pytest.raises(InputError, match=r"no config\.toml\), such as \.keep; give another folder"),
+        open_run(tmp_path, StudySettings()),
+    ):
+        pytest.fail("opened")
+    assert [file.name for file in tmp_path.iterdir()] == [".keep"]
 
 
 @pytest.mark.parametrize("content", [b"sites = \n", b"\xff\xfe", b"= 3"])
@@ -230,11 +240,27 @@ def test_the_command_warns_of_other_code(stages: Path, tmp_path: Path) -> None:
     assert f"later start 1  {now}\n" in info
 
 
-def test_drafts_of_a_killed_start_are_cleared(tmp_path: Path) -> None:
+def test_a_resumed_run_deletes_only_what_killed_starts_of_psiprune_have_left(
+    tmp_path: Path,
+) -> None:
+    ours = (".a.nc.0123abcd.draft", "h=1/seed-0/.b.nc.0123abcd.draft", "path/.c.0123abcd.draft")
+    foreign = (".x.draft", "notes/.thesis.draft", "notes/.thesis.0123abcd.draft", "h=1/mine.txt")
     with open_run(tmp_path, StudySettings()):
         pass
-    (tmp_path / "h=1").mkdir()
-    draft = tmp_path / "h=1" / ".level-03.nc.0123abcd.draft"
-    draft.write_text("half")
+    for name in (*foreign, *ours):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("half")
+    (tmp_path / "figures").symlink_to(tmp_path / "notes")
     with open_run(tmp_path, StudySettings()):
-        assert not draft.exists()
+        assert all((tmp_path / name).exists() for name in foreign)
+        assert not any((tmp_path / name).exists() for name in ours)
+
+
+@pytest.mark.slow
+def test_every_folder_of_a_run_is_known(
+    finished: Path, ablation_run: Path, observable_run: Path, paper_run: Path
+) -> None:
+    for top in (finished, ablation_run, observable_run, paper_run):
+        runs = {config.parent for config in top.rglob("config.toml")}
+        known = runs | {made for run in runs for each in _FOLDERS for made in run.glob(each)}
+        assert not [made for made in top.rglob("*") if made.is_dir() and made not in known]

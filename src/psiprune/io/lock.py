@@ -79,6 +79,7 @@ def locked(lock: Path, what: Path, kind: str, keep: bool) -> Iterator[None]:
         InputError: another process holds it; nothing was changed.
         OSError: the folder cannot be written.
     """
+    _refuse_live(_claims(lock, lock), what, kind)  # before a lock file is made
     try:
         system = _lock_of_system(lock)
     except Timeout:

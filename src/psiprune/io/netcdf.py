@@ -18,11 +18,13 @@ import xarray as xr
 from psiprune.core.exceptions import InputError
 from psiprune.io.bytes import read_bytes, read_start, sync_folder
 from psiprune.io.hdf5_checks import check_variables
-from psiprune.io.paths import short_name, side_file
+from psiprune.io.paths import draft_file, side_file
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: The netCDF library is not thread-safe.
 _NETCDF_LOCK = threading.Lock()
+#: What tells drafts of a file apart.
+_TOKEN = re.compile("[0-9a-f]{8}")
 _TRAILER = re.compile(rb"psiprune-crc32=([0-9a-f]{8})\n\Z")
 
 
@@ -34,7 +36,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     """
     path = Path(path)
     # Random, not the process id: on a shared disk two machines may have the same.
-    draft = path.with_name(f".{short_name(path.name, 230)}.{secrets.token_hex(4)}.draft")
+    draft = draft_file(path, secrets.token_hex(4))
     try:
         with draft.open("wb") as stream:
             stream.write(data)
@@ -56,11 +58,13 @@ def clear_drafts(path: Path) -> None:
 
     No other process may write the file at the same time.
     """
-    name, side = re.escape(short_name(path.name, 230)), re.escape(side_file(path, "").name)
-    own = rf"({name}|{side}(\d+\.checkpoint|begun|lock\.[0-9a-f]{{8}}\.owner))"
-    draft = re.compile(rf"\.{own}\.[0-9a-f]{{8}}\.draft")
-    for other in path.parent.iterdir():
-        if draft.fullmatch(other.name):
+    side = re.escape(side_file(path, "").name)
+    sides = re.compile(rf"{side}(\d+\.checkpoint|begun|lock\.[0-9a-f]{{8}}\.owner)")
+    for other in path.parent.glob(".*.draft"):
+        written, _, token = other.name[1:].removesuffix(".draft").rpartition(".")
+        if _TOKEN.fullmatch(token) and (
+            other.name == draft_file(path, token).name or sides.fullmatch(written)
+        ):
             other.unlink()
 
 

@@ -24,17 +24,22 @@ _SUFFIXES = {
 #: Suffixes of contents that psiprune never writes under a name of the user's.
 _OTHERS = (".csv", ".tsv", ".01", ".toml", ".py", ".zip", ".gz", ".html", ".png", ".pkl")
 
-#: Bytes of a name that all side files and their drafts may have in front of their suffixes: with
-#: these they stay below the 255 bytes of most file systems.
-_LONGEST = 180
+#: Most bytes of a NAME in the names of its side files and of drafts, so that a side file, its draft
+#: and the draft of any file stay below the 255 bytes that most file systems allow.
+_IN_SIDE_FILE, _IN_DRAFT = 180, 230
 
 
 def side_file(file: Path, suffix: str) -> Path:
     """Return the hidden file .NAME.SUFFIX beside a file NAME; a long NAME is cut, with a digest."""
-    return file.with_name(f".{short_name(file.name)}.{suffix}")
+    return file.with_name(f".{_short(file.name, _IN_SIDE_FILE)}.{suffix}")
 
 
-def short_name(name: str, longest: int = _LONGEST) -> str:
+def draft_file(file: Path, token: str) -> Path:
+    """Return the hidden file .NAME.TOKEN.draft that is renamed to a file NAME once it is whole."""
+    return file.with_name(f".{_short(file.name, _IN_DRAFT)}.{token}.draft")
+
+
+def _short(name: str, longest: int) -> str:
     """Return a file name, or its first 100 bytes and a digest if it has more bytes than allowed."""
     full = name.encode("utf-8", "surrogateescape")
     if len(full) <= longest:

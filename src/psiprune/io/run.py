@@ -127,9 +127,9 @@ def _check_acceptable(path: Path, check: Callable[[Path], None]) -> None:
                 f"{path}: holds files but no run (no config.toml), such as {other}; give another "
                 "folder"
             )
-    check(path)
     if (path / "provenance.json").exists():
         _read_same_version(path / "provenance.json")
+    check(path)
 
 
 def _clear_leftovers(run: Path) -> None:

@@ -1,0 +1,223 @@
+"""Locks name their owner, work without flock, and outlive nobody on this machine."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import tiny
+from psiprune.core.exceptions import InputError
+from psiprune.io import lock as locks
+from psiprune.io.lock import Owner, locked, refuse_locked
+
+
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def no_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without flock."""
+
+    def fail(*_: object) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+
+
+def me() -> Owner:
+    process = os.getpid()
+    started = locks._start_of(process)
+    assert started is not None
+    return Owner(socket.gethostname(), locks._place(), process, started, "2026-01-02 03:04:05")
+
+
+def claim(folder: Path, owner: Owner) -> Path:
+    """The file of another start."""
+    file = folder / ".lock.0123abcd.owner"
+    file.write_text(json.dumps(asdict(owner)))
+    return file
+
+
+def take(folder: Path, keep: bool = True) -> AbstractContextManager[None]:
+    return locked(folder / ".lock", folder, "run", keep)
+
+
+def refused(folder: Path) -> str:
+    """The message of a start that is refused, and changes nothing."""
+    before = tiny.tree(folder)
+    with pytest.raises(InputError) as early:
+        refuse_locked(folder / ".lock", folder, "run")
+    with pytest.raises(InputError) as late, take(folder):
+        pytest.fail("taken")
+    assert tiny.tree(folder) == before
+    assert str(early.value) == str(late.value)
+    return str(late.value)
+
+
+def ended() -> Owner:
+    """A process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return replace(me(), process=process.pid)
+
+
+def test_a_lock_names_its_owner(tmp_path: Path) -> None:
+    with take(tmp_path):
+        assert Owner(**json.loads((tmp_path / ".lock").read_text())).process == os.getpid()
+        named = rf"process {os.getpid()} on {re.escape(socket.gethostname())} since \d{{4}}-.*"
+        assert re.search(rf"another process writes to this run \({named}\)", refused(tmp_path))
+    assert (tmp_path / ".lock").read_bytes() == b""
+    refuse_locked(tmp_path / ".lock", tmp_path, "run")
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_without_flock_a_second_start_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    with take(tmp_path):
+        line = refused(tmp_path)
+        assert line.startswith(f"{tmp_path}: another process writes to this run (process ")
+        assert line.endswith("; wait for it to end")
+    assert {*tmp_path.iterdir()} == {tmp_path / ".lock"}
+    with take(tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_without_flock_the_lock_of_a_file_leaves_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        with locked(tmp_path / ".a.nc.lock", tmp_path / "a.nc", "file", keep=False):
+            assert len([*tmp_path.iterdir()]) == 2
+        assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.usefixtures("no_flock")
+@pytest.mark.parametrize(
+    "gone", [ended, lambda: replace(me(), started="another boot 17")], ids=["ended", "reused"]
+)
+def test_the_lock_of_a_process_that_is_gone_is_taken_over(
+    tmp_path: Path, gone: Callable[[], Owner], caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = gone()
+    file = claim(tmp_path, owner)
+    refuse_locked(tmp_path / ".lock", tmp_path, "run")
+    with take(tmp_path):
+        assert not file.exists()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == f"{tmp_path}: took over the lock of {owner}, which has ended"
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_a_killed_process_that_nobody_waited_for_is_gone() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    started = locks._start_of(process.pid)
+    assert started
+    assert not replace(me(), process=process.pid, started=started).gone
+    process.kill()
+    limit = time.monotonic() + 10
+    while locks._start_of(process.pid) is not None:  # a zombie
+        assert time.monotonic() < limit
+        time.sleep(0.001)
+    assert replace(me(), process=process.pid, started=started).gone
+    process.wait()
+
+
+@pytest.mark.usefixtures("no_flock")
+@pytest.mark.parametrize("change", [{"host": "node9"}, {"place": "another container"}])
+def test_the_lock_of_another_machine_says_how_to_release_it(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    owner = replace(ended(), **change)
+    file = claim(tmp_path, owner)
+    line = refused(tmp_path)
+    assert f"({owner}); wait for it to end; if it has ended" in line
+    assert line.endswith(f"(ps -p {owner.process} on {owner.host}), delete {file}")
+    file.unlink()
+    with take(tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("no_flock")
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"host": 1}'])
+def test_an_owner_that_cannot_be_read_may_be_alive(tmp_path: Path, content: str) -> None:
+    file = tmp_path / ".lock.0123abcd.owner"
+    file.write_text(content)
+    assert refused(tmp_path).endswith(f"; wait for it to end, or, if none does, delete {file}")
+    file.unlink()
+    with take(tmp_path):
+        pass
+
+
+def test_machines_with_and_without_flock_see_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".lock").touch()
+    elsewhere = replace(me(), host="node9")
+    file = claim(tmp_path, elsewhere)  # of a machine without
+    assert str(file) in refused(tmp_path)
+    file.unlink()
+    (tmp_path / ".lock").write_text(json.dumps(asdict(elsewhere)))  # of one with, that was killed
+    with take(tmp_path):
+        pass
+    (tmp_path / ".lock").write_text(json.dumps(asdict(elsewhere)))
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "")))
+    assert refused(tmp_path).endswith(f"on node9), delete {tmp_path / '.lock'}")
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_of_many_starts_at_once_one_is_alone(tmp_path: Path) -> None:
+    inside, most, entered = [0], [0], [0]
+
+    def start(_: int) -> None:
+        try:
+            with take(tmp_path):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                entered[0] += 1
+                time.sleep(0.002)
+                inside[0] -= 1
+        except InputError:
+            pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(start, range(24)))
+    assert most == [1]
+    assert entered[0] > 0
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".lock").touch()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "draft")
+
+    monkeypatch.setattr(locks, "write_bytes", full)
+    with pytest.raises(OSError, match="No space") as error, take(tmp_path):
+        pytest.fail("taken")
+    assert error.value.filename == str(tmp_path)
+
+
+def test_a_process_of_another_user_may_be_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError
+
+    owner = me()
+    monkeypatch.setattr(os, "kill", forbidden)
+    assert not owner.gone
+    # Hidden from others, and without /proc: whether the number was used again is unknown.
+    monkeypatch.setattr(Path, "read_text", partial(lambda *_: forbidden()))
+    assert locks._start_of(owner.process) == ""
