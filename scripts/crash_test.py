@@ -104,7 +104,7 @@ class Faults:
             counted = "w" in mode and str(file).startswith(self.folder)
             return _Stream(stream, self) if counted else stream
 
-        io.open = open_counted  # type: ignore[assignment]
+        io.open = open_counted
 
     def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(first: Any, *rest: Any, **options: Any) -> Any:
@@ -320,8 +320,10 @@ def set_up() -> None:
         if not module.name.endswith("__main__"):
             import_module(module.name)
     checkpoint.SECONDS, checkpoint.LEAST = 0.05, 0.0
-    import_module("psiprune.reporting.figures").save_figure = lambda *_: []
-    import_module("psiprune.reconstruction.report").picture = lambda *_: None
+    figures: Any = import_module("psiprune.reporting.figures")
+    figures.save_figure = lambda *_: []
+    page: Any = import_module("psiprune.reconstruction.report")
+    page.picture = lambda *_: None
 
 
 def report(rows: list[Row]) -> str:

@@ -6,6 +6,7 @@ import ast
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,12 @@ from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
 from psiprune.paper.stages import run_paper
 
+CRASH_TEST = Path(__file__).parents[2] / "scripts" / "crash_test.py"
+#: Those of crash_test.py.
+STAGES = (
+    *("train cd", "train pcd", "train natural", "train exact", "prune", "rewire", "reconstruct"),
+    *("study", "sparse", "ablation", "frontier", "sweep"),
+)
 TRAIN = ("--hidden", 3, "--method", "pcd", "--batch-size", 20, "--momentum", 0.5, "--seed", 1)
 
 
@@ -125,40 +132,16 @@ def done(folder: Path) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LONG)
-def test_killed_at_many_random_moments(name: str, inputs: Path, tmp_path: Path) -> None:
-    """Nine kills of each command, at moments spread evenly over an unbroken run."""
-    whole, folder = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
-    begin = time.monotonic()
-    out, err = tiny.start(*long_command(name, inputs, whole), program=tiny.EAGER).communicate()
-    seconds = time.monotonic() - begin
-    wanted = everything(whole)
-    assert wanted, (out, err)
-    chance, kills = random.Random(name), 0
-    while kills < 9:
-        if done(folder):  # killed behind its end
-            shutil.rmtree(folder)
-        folder.mkdir(exist_ok=True)
-        begin = time.monotonic()
-        running = tiny.start(*long_command(name, inputs, folder), program=tiny.EAGER)
-        try:
-            out, err = running.communicate(timeout=chance.uniform(0, seconds))
-        except subprocess.TimeoutExpired:
-            running.kill()
-            kills += 1
-            running.communicate()
-        else:  # it came through; once more from the beginning
-            seconds = min(seconds, time.monotonic() - begin)
-            assert running.returncode == 0, (out, err)
-            assert everything(folder) == wanted
-            shutil.rmtree(folder)
-    folder.mkdir(exist_ok=True)
-    if not done(folder):
-        outcome = tiny.call(*long_command(name, inputs, folder))
-        assert outcome.status == 0, outcome
-        assert not [file for file in folder.rglob(".*") if file.name != ".lock"]
-    assert everything(folder) == wanted
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_random_moments_and_with_failing_calls(stage: str, tmp_path: Path) -> None:
+    """As `make crash-test`, of which this is a small part."""
+    counts = ("--kills", "9", "--faults", "4", "--stages", stage)
+    outcome = subprocess.run(
+        [sys.executable, CRASH_TEST, *counts], capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    row = outcome.stdout.splitlines()[-1]
+    assert re.fullmatch(rf"\| {stage} \| [\d.]+ \| 9 \| 4 \(.*\) \| \d+ \| 0 \|", row)
 
 
 # ---- interrupted
@@ -325,6 +308,50 @@ def test_a_second_paper_is_refused_within_a_second(tmp_path: Path) -> None:
     finally:
         running.kill()
         running.communicate()
+
+
+#: `psiprune` on a file system without flock.
+NO_FLOCK = (
+    *tiny.PROGRAM[:2],
+    "import errno, fcntl\n"
+    "def flock(*_): raise OSError(errno.ENOLCK, 'No locks available')\n"
+    "fcntl.flock = flock\n" + tiny.PROGRAM[2],
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [tiny.PROGRAM, NO_FLOCK], ids=["flock", "no flock"])
+@pytest.mark.parametrize("name", ["train", "prune"])
+def test_two_starts_at_once_never_mix(
+    inputs: Path, tmp_path: Path, name: str, program: tuple[str, ...]
+) -> None:
+    """Of two seeds with one output, one gets it; or none, if both give way to each other."""
+    command = {
+        "train": "train {in}/shots.nc --hidden 3 --method cd --epochs 300 --keep-epochs 0 5 "
+        "--out {out}/rbm.nc",
+        "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 2 --fine-tune.epochs 300 "
+        "--fine-tune.method cd --out {out}",
+    }[name]
+
+    def start(seed: int, out: Path) -> subprocess.Popen[str]:
+        out.mkdir(exist_ok=True)
+        words = [part.format(out=out, **{"in": inputs}) for part in command.split()]
+        return tiny.start(*words, "--seed", seed, program=program)
+
+    wholes = []
+    for seed in (1, 2):
+        assert start(seed, tmp_path / f"whole{seed}").wait() == 0
+        wholes.append(everything(tmp_path / f"whole{seed}"))
+    assert wholes[0] != wholes[1]
+    for number in range(3):
+        both = [start(seed, tmp_path / str(number)) for seed in (1, 2)]
+        lines = [running.communicate()[1] for running in both]
+        statuses = [running.returncode for running in both]
+        assert sorted(statuses) in ([0, 2], [2, 2]), lines
+        if 0 in statuses:
+            assert everything(tmp_path / str(number)) == wholes[statuses.index(0)]
+        else:
+            assert not [*(tmp_path / str(number)).rglob("*.nc")]
 
 
 # ---- full disks

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,7 +137,7 @@ def test_a_killed_process_that_nobody_waited_for_is_gone() -> None:
 @pytest.mark.usefixtures("no_flock")
 @pytest.mark.parametrize("change", [{"host": "node9"}, {"place": "another container"}])
 def test_the_lock_of_another_machine_says_how_to_release_it(
-    tmp_path: Path, change: dict[str, str]
+    tmp_path: Path, change: dict[str, Any]
 ) -> None:
     owner = replace(ended(), **change)
     file = claim(tmp_path, owner)
