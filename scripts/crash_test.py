@@ -57,7 +57,7 @@ STAGES = {
     "reconstruct": "reconstruct {in}/shots.nc --seeds 2 --hidden 2 --learning-rates 0.5 "
     f"--draws 200 --prune.fraction 0.3 --held-out 0.4 {CD} --out {{out}}",
     "study": f"study {RUN} --hidden 3 --seeds 1 --prune.levels 3 {CD} --out {{out}}",
-    "sparse": f"sparse {RUN} --seeds 1 --levels 1 --density 0.75 {CD} --out {{out}}",
+    "sparse": f"sparse {RUN} --seeds 2 --levels 1 --density 0.75 {CD} --out {{out}}",
     "ablation": f"ablation --sites 6 --shots 200 --fields 1 --seeds 1 --levels 2 --shares 0 1 "
     f"--threshold 1 {CD} --out {{out}}",
     "frontier": f"frontier {RUN} --hidden 2 --seeds 1 --costly-seeds 1 --levels 3 --widths 3 "
@@ -173,9 +173,11 @@ class Stage:
         self.folder, self.log, self.note = work / "out", work / "log", work / "note"
         self.row = Row(name)
         self.clear()
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            self.run()
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as lines:
+            status = self.run()
         self.wanted = self.content()
+        if status or not self.wanted:
+            raise RuntimeError(f"{name}: status {status}: {lines.getvalue()}")
         self.clear()
         begin = time.monotonic()
         self.check_end("undisturbed", self.wait(self.start()))
@@ -266,12 +268,15 @@ class Stage:
         while self.row.kills < times:
             if self.done:  # killed after its end
                 self.finish("killed")
+            new, begin = not any(self.folder.iterdir()), time.monotonic()
             status = self.wait(self.start(), chance.uniform(0, self.row.seconds))
             if status is None:
                 self.row.kills += 1
-            else:
-                self.check_end("killed", status)
-                self.clear()
+                continue
+            if new:  # on a machine that was busier before
+                self.row.seconds = min(self.row.seconds, time.monotonic() - begin)
+            self.check_end("killed", status)
+            self.clear()
         self.finish("killed")
 
     def fault(self, times: int, chance: random.Random) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -107,8 +108,17 @@ def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("command", COMMANDS)
+#: One kind of each command, and all of one, in the default tests.
+QUICK = [*((name, "other settings") for name in COMMANDS), *(("study", kind) for kind in KINDS)]
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.slow)
+        for pair in product(COMMANDS, KINDS)
+    ],
+)
 def test_a_refused_folder_is_left_as_it_was(
     inputs: Path, tmp_path: Path, command: str, kind: str
 ) -> None:

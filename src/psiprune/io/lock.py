@@ -181,7 +181,8 @@ def _refuse_live(claims: dict[Path, Owner | None], what: Path, kind: str) -> Non
 
 def _busy(what: Path, kind: str, owner: Owner | None, claim: Path | None = None) -> InputError:
     """Return the error, with the way to release a lock that the system will not release."""
-    named = "" if owner is None else f" ({owner})"
+    # A lock may just have been taken from a process that has ended.
+    named = "" if owner is None or owner.gone else f" ({owner})"
     text = f"{what}: another process writes to this {kind}{named}; wait for it to end"
     if claim is not None and owner is None:
         text += f", or, if none does, delete {claim}"
@@ -211,6 +212,8 @@ def _place() -> str:
 
 def _start_of(process: int) -> str | None:
     """Return boot and clock tick at which a process began, "" if unknown; None if it has ended."""
+    if os.name == "nt":  # where the next line would send Ctrl-C
+        return ""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
