@@ -29,12 +29,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from failing_calls import FailingCalls
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"  # a process that is forked must have a single thread
@@ -83,75 +84,6 @@ UNEQUAL = ("provenance.json", "seconds.json")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 
 
-class Faults:
-    """Counts the calls of a process that change or open files in a folder; one of them fails."""
-
-    def __init__(self, folder: Path, number: int, code: int, log: Path) -> None:
-        """Fail the call with this number; 0 fails none."""
-        self.folder, self.number, self.code, self.log = str(folder), number, code, log
-        self.calls = 0
-
-    def install(self) -> None:
-        """Replace the functions that psiprune, pathlib and filelock call."""
-        for name in ("fsync", "replace", "unlink", "mkdir", "link", "truncate", "open"):
-            setattr(os, name, self._counted(name, getattr(os, name)))
-        opened = io.open
-
-        def open_counted(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
-            if str(file).startswith(self.folder):
-                self._check("open")
-            stream = opened(file, mode, *rest, **options)
-            counted = "w" in mode and str(file).startswith(self.folder)
-            return _Stream(stream, self) if counted else stream
-
-        io.open = open_counted
-
-    def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(first: Any, *rest: Any, **options: Any) -> Any:
-            if isinstance(first, int) or str(first).startswith(self.folder):
-                self._check(name)
-            return call(first, *rest, **options)
-
-        return counted
-
-    def _check(self, name: str) -> None:
-        if self.due():
-            self.fail(name)
-
-    def due(self) -> bool:
-        """Count a call; whether it is the one that must fail."""
-        self.calls += 1
-        return self.calls == self.number
-
-    def fail(self, name: str) -> None:
-        """Note the call, and fail."""
-        self.log.write_text(f"{name} {errno.errorcode[self.code]}")
-        raise OSError(self.code, os.strerror(self.code))
-
-
-class _Stream:
-    """A file whose writing may fail halfway."""
-
-    def __init__(self, stream: Any, faults: Faults) -> None:
-        self._stream, self._faults = stream, faults
-
-    def write(self, data: bytes) -> int:
-        if self._faults.due():
-            self._stream.write(data[: len(data) // 2])
-            self._stream.flush()
-            self._faults.fail("write")
-        return int(self._stream.write(data))
-
-    def __enter__(self) -> _Stream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 @dataclass
 class Row:
     """What happened to a stage."""
@@ -198,7 +130,7 @@ class Stage:
             log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(log, 2)
-            faults = Faults(self.folder, fault, code, self.note)
+            faults = FailingCalls(self.folder, fault, code, self.note)
             if fault or code:
                 faults.install()
             status = self.run()
