@@ -1,0 +1,39 @@
+"""The ways out that a refusal names: formats and options, as a user would take them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import NamedTuple
+
+_FLAGS = ("--modulus", "--spin")  # options without a value
+_BETWEEN = re.compile(r", such as |,? or (?=with |import |--)|, (?=--)")
+_FORMAT = re.compile(r"\bas (cirq|text|qucumber-psi|qucumber|qiskit)\b")
+
+
+class Way(NamedTuple):
+    """A format, if another than the one refused, and options to add to the command."""
+
+    form: str | None
+    options: list[str]
+
+
+def ways_out(message: str, number: int | None = None) -> list[Way]:
+    """Return each way out that a message names after its first semicolon; `number` stands for N.
+
+    An option is followed by its value, and one that "with" joins to another belongs to one way.
+    """
+    advice = re.sub(r" \([a-z_]+=[^)]*\)", "", message.partition("; ")[2])
+    ways = []
+    for clause in _BETWEEN.split(advice):
+        form = _FORMAT.search(clause)
+        words = shlex.split(clause.replace(";", " "))
+        options: list[str] = []
+        for word, value in zip(words, [*words[1:], ""], strict=True):
+            if word in _FLAGS:
+                options.append(word)
+            elif word.startswith("--") and value and value != "with":
+                options += [word, str(number) if value == "N" else value]
+        if options or form:
+            ways.append(Way(form[1] if form else None, options))
+    return ways
