@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from psiprune.cli.app import Flat, Out, app, chosen_format, new_dataset, new_file, show
 from psiprune.core.exceptions import InputError
@@ -16,6 +16,8 @@ from psiprune.data.formats.settings import ReadSettings
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
 
+_STATE = "qucumber-psi"  # the only format that holds a state
+
 
 @app.command(name="import")
 def import_command(
@@ -24,12 +26,14 @@ def import_command(
     *files: Path,
     out: Out,
     settings: Annotated[ReadSettings | None, Flat] = None,
+    modulus: bool = False,
     json: bool = False,
 ) -> None:
     """Read measured shots of other programs and write them as a file of psiprune.
 
     Formats: text, qucumber, numpy, hdf5, netcdf, qiskit, cirq, braket, quera, pulser, stim-01,
-    stim-b8; or auto, which detects it. See docs/formats.md.
+    stim-b8, stim-r8, stim-hits, stim-dets, stim-ptb64; or auto, which detects it. The format
+    qucumber-psi reads the amplitudes of a state, and writes a state. See docs/formats.md.
 
     Parameters
     ----------
@@ -39,6 +43,8 @@ def import_command(
         files of shots; several are concatenated in this order
     out
         file to write the shots to
+    modulus
+        of a state with phases (qucumber-psi) read |psi|
     json
         print one JSON object on standard output
     """
@@ -48,6 +54,11 @@ def import_command(
         raise InputError("files: needs at least one file of shots, found none")
     _check_different(files)
     name, given = chosen_format(format, settings)
+    if name == _STATE:
+        _import_state(files, given, modulus, out, json)
+        return
+    if modulus:
+        raise InputError(f"--modulus: applies to the format {_STATE} alone, found {format}")
     if len(files) > 1 and "bases" in given:
         raise InputError(
             f"--bases: belongs to one file of shots, found {len(files)} files; import each with its"
@@ -59,6 +70,31 @@ def import_command(
         shots.save(out)
     numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **_origin(parts)}
     show(numbers, _import_text(numbers), json)
+
+
+def _import_state(
+    files: Sequence[Path], given: Mapping[str, Any], modulus: bool, out: Path, json: bool
+) -> None:
+    """Read the amplitudes of one file and write them as a state."""
+    from psiprune.states.amplitudes import read_amplitudes
+
+    if len(files) > 1:
+        raise InputError(f"files: {_STATE} takes one file, found {len(files)}")
+    order = given.get("order", "listed")
+    if set(given) - {"order"} or order == "numbered":
+        option = next((name for name in given if name != "order"), "order")
+        raise InputError(f"{option}: {_STATE} takes --modulus and --order listed or reversed")
+    first_site: Literal["highest", "lowest"] = "lowest" if order == "reversed" else "highest"
+    with new_dataset(out):
+        state = read_amplitudes(files[0], first_site, modulus)
+        state.save(out)
+    bit_order = f"site 0 is the {first_site} bit of a line's number"
+    bond = max(state.bond_dimensions)
+    numbers = {"file": str(out), "files": [str(files[0])], "format": _STATE, "sites": state.sites}
+    numbers |= {"largest_bond": bond, "modulus": modulus, "bit_order": bit_order}
+    what = "modulus of a state" if modulus else "state"
+    text = f"{out}: {what} of {state.sites} sites, bond dimension {bond}; {bit_order}"
+    show(numbers, text, json)
 
 
 def _check_different(files: Sequence[Path]) -> None:

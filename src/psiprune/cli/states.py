@@ -68,7 +68,7 @@ def sample_command(
     json
         print one JSON object on standard output
     """
-    from psiprune.data.formats.base import MOST_BITS
+    from psiprune.data.formats.bits import MOST_BITS
     from psiprune.states.mps import load_mps, sample
 
     with new_dataset(out):

@@ -21,15 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats import read_bits
-from psiprune.data.formats.base import (
-    SourceFile,
-    as_bits,
-    bits_of_counts,
-    brief,
-    check_size,
-    read_content,
-    rising,
-)
+from psiprune.data.formats.base import SourceFile, brief, read_content
+from psiprune.data.formats.bits import as_bits, bits_of_counts, check_size
+from psiprune.data.formats.names import rising
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.netcdf import read_dataset, write_dataset
@@ -244,11 +238,15 @@ def _counts_as_json(counts: ShotsLike) -> bytes:
     """Return counts as the JSON file that they could have been saved to."""
     if not isinstance(counts, Mapping):
         raise InputError("format: an array has no format; read it without format and settings")
+    keys = []
     for key in counts:
-        if not isinstance(key, str):
+        integer = isinstance(key, int) and not isinstance(key, bool) and key >= 0
+        if not isinstance(key, str) and not integer:
             raise InputError(f"counts: each key must be a bit string, found {brief(key)}")
+        keys.append(hex(key) if isinstance(key, int) else key)  # "0x3" is no bit string
     try:
-        return json.dumps(dict(counts), default=operator.index).encode()
+        pairs = dict(zip(keys, counts.values(), strict=True))
+        return json.dumps(pairs, default=operator.index).encode()
     except TypeError as error:
         raise InputError(f"counts: each count must be an integer ({error})") from None
 

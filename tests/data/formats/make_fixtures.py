@@ -263,9 +263,10 @@ def make_stim() -> tuple[str, ...]:
     # Two measurements of the same make twice, so that b8 needs a second byte: ten bits.
     text = "H 0\nH 1\nCX 1 2\nX 4\nM 0 1 2 3 4\nM 0 1 2 3 4"
     circuit = stim.Circuit(text)
-    for form in ("01", "b8"):
+    for form in ("01", "b8", "r8", "hits", "dets", "ptb64"):
         path = FOLDER / f"stim.{form}"
-        circuit.compile_sampler(seed=1).sample_write(SHOTS, filepath=str(path), format=form)
+        shots = 64 if form == "ptb64" else SHOTS  # written in blocks of 64
+        circuit.compile_sampler(seed=1).sample_write(shots, filepath=str(path), format=form)
         options = {"path": str(path), "format": form, "num_measurements": 10}
         expect(f"stim.{form}", stim.read_shot_data_file(**options).astype(int))
     return ("stim",)

@@ -88,7 +88,7 @@ CASES: list[tuple[str, Any, dict[str, Any], str]] = [
     ("qiskit", {"01": 1, "0x1": 2}, {"qubits": 2}, "found '0x1'"),
     ("qiskit", {"0x5": 1}, {}, "at least 3 ... --qubits"),
     ("qiskit", {"0x5": 1}, {"qubits": 2}, "0x5 ... 3 bits ... qubits is 2"),
-    ("qiskit", {"5": 1, "2": 2}, {}, "bit string ... found '5'"),
+    ("qiskit", {"5": 1, "2": 2}, {}, "at least 3 ... --qubits"),
     ("qiskit", {"1 01": 1, "10 1": 2}, {}, "blanks"),
     ("qiskit", {"1  01": 1}, {}, "bit string ... found '1  01'"),
     ("qiskit", {"٠١": 1}, {}, "bit string"),
@@ -96,7 +96,7 @@ CASES: list[tuple[str, Any, dict[str, Any], str]] = [
     ("qiskit", '{"01": 1, "10"', {}, "JSON ... line 1, column 15"),
     ("qiskit", '{"01": ' + "9" * 5000 + "}", {}, "thousands of digits"),
     ("qiskit", '{"01": ' + "9" * 4000 + "}", {}, "10^18 shots of 2 sites"),
-    ("qiskit", {"0": 900_000_000}, {}, "900000000 shots of 1 sites ... 16777216 shots"),
+    ("qiskit", {"0": 900_000_000}, {"qubits": 1}, "900000000 shots of 1 sites ... 16777216 shots"),
     ("braket", {"0" * 100: 3_000_000}, {}, "3000000 shots of 100 sites"),
     ("qiskit", "[" * 100_000, {}, "nested too deeply"),
     ("qiskit", b'{"01\xff": 1}', {}, "UTF-8 ... 0xff at 4"),
@@ -230,7 +230,7 @@ def test_pulser_takes_the_end_of_the_sequence(tmp_path: Path) -> None:
 
 CLAIMS: list[tuple[str, Any, dict[str, Any]]] = [
     ("qiskit", {"01" * 10: 10**9}, {}),
-    ("qiskit", {"0": 900_000_000}, {}),
+    ("qiskit", {"0": 900_000_000}, {"qubits": 1}),
     ("qiskit", {"0x1": 10**5}, {"qubits": 100_000}),
     ("qiskit", packed(zlib.compress(b"\0" * 10**6), 10**9), {}),
     (
