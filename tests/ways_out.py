@@ -21,19 +21,21 @@ class Way(NamedTuple):
 def ways_out(message: str, number: int | None = None) -> list[Way]:
     """Return each way out that a message names after its first semicolon; `number` stands for N.
 
-    An option is followed by its value, and one that "with" joins to another belongs to one way.
+    An option is followed by its value, --key by all words of its clause, and one that "with" joins
+    to another belongs to one way.
     """
     advice = re.sub(r" \([a-z_]+=[^)]*\)", "", message.partition("; ")[2])
     ways = []
     for clause in _BETWEEN.split(advice):
         form = _FORMAT.search(clause)
-        words = shlex.split(clause.replace(";", " "))
+        words = [word.rstrip(",") for word in shlex.split(clause.replace(";", " "))]
         options: list[str] = []
-        for word, value in zip(words, [*words[1:], ""], strict=True):
+        for place, word in enumerate(words):
+            values = words[place + 1 :] if word == "--key" else words[place + 1 : place + 2]
             if word in _FLAGS:
                 options.append(word)
-            elif word.startswith("--") and value and value != "with":
-                options += [word, str(number) if value == "N" else value]
+            elif word.startswith("--") and values and values[0] != "with":
+                options += [word, *(str(number) if value == "N" else value for value in values)]
         if options or form:
             ways.append(Way(form[1] if form else None, options))
     return ways

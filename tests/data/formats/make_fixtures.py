@@ -94,10 +94,14 @@ def make_cirq() -> tuple[str, ...]:
     columns = result.data["m"]  # big-endian integers: an account of the order of its own
     bits = [[int(bit) for bit in f"{value:05b}"] for value in columns]
     cirq.to_json(result, str(expect("cirq_result.json", bits)))
+    unnamed = cirq.Circuit(gates, cirq.I(qubits[3]), cirq.measure(*qubits))  # key "q(0),q(1),..."
+    table = cirq.Simulator(seed=1).run(unnamed, repetitions=SHOTS).data
+    table.to_csv(expect("cirq_integers.csv", result.measurements["m"]))
     one_by_one = cirq.Circuit(gates, cirq.I(qubits[3]), cirq.measure_each(*qubits))
     result = cirq.Simulator(seed=1).run(one_by_one, repetitions=SHOTS)
     bits = np.stack([result.data[str(qubit)] for qubit in qubits], axis=1).tolist()
     cirq.to_json(result, str(expect("cirq_keys.json", bits)))
+    result.data.to_csv(expect("cirq_columns.csv", bits), index=False)
     # The older layout, which today's Cirq still reads.
     data = json.loads(cirq.to_json(result))
     old = data | {"cirq_type": "TrialResult", "measurements": data.pop("records")}

@@ -317,22 +317,28 @@ WORDS = st.sampled_from(
             "counts",
         ),
         *("01", "10", "0x1", "serialised_results", "fields", "pub_results", "parallel_decoder"),
+        *("samples", "remote_batch", "tasks", "mapping", "cluster_index", "egr", "12"),
+        *("programResults", "executableResults", "measurementProbabilities", "taskMetadata"),
     ]
 )
 TREES = st.recursive(
-    LEAVES | st.sampled_from(["ResultDict", "BitArray", "DataBin", "PrimitiveResult", "Completed"]),
+    LEAVES
+    | st.sampled_from(
+        ["braket.task_result.program_set_task_result", "braket.task_result.program_result"]
+    )
+    | st.sampled_from(["ResultDict", "BitArray", "DataBin", "PrimitiveResult", "Completed"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
     max_leaves=12,
 )
 
 
-def bits_or_one_line(content: bytes, form: str | None, name: str = "file") -> None:
+def bits_or_one_line(content: bytes, form: str | None, name: str = "file", **given: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
         line = ""
         try:
-            shots = pp.read_shots(path, form)
+            shots = pp.read_shots(path, form, **given)
             assert set(np.unique(shots.bits)) <= {0, 1}
         except pp.InputError as error:
             line = str(error)
@@ -367,10 +373,38 @@ def test_damaged_files_of_vendors(data: Any, form: str | None) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(
+    content=st.binary(min_size=1, max_size=20)
+    | st.text("shotMDL01,\n ", min_size=1).map(str.encode),
+    form=st.sampled_from([form for form in FORMATS if form.startswith("stim")]),
+    qubits=st.integers(1, 20),
+)
+def test_any_bytes_as_stim(content: bytes, form: str, qubits: int) -> None:
+    bits_or_one_line(content, form, qubits=qubits)
+
+
+STARTS = (
+    *(b"", b"{'", b"Counter({", b'"q(0),q(1)"\n'),
+    *(b"\x93NUMPY\x01\x00", b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"PK\x03\x04"),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
     content=st.binary(min_size=1, max_size=60),
     form=st.sampled_from((*FORMATS, None)),
-    suffix=st.sampled_from(["", ".json", ".nc", ".npz", ".b8", ".01", ".csv"]),
+    suffix=st.sampled_from(
+        ["", ".json", ".nc", ".npz", ".csv", ".01", ".b8", ".r8", ".hits", ".dets", ".ptb64"]
+    ),
 )
 def test_any_bytes(content: bytes, form: str | None, suffix: str) -> None:
-    for start in (b"", b"\x93NUMPY\x01\x00", b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"PK\x03\x04"):
+    for start in (
+        b"",
+        b"{'",
+        b"Counter({",
+        b'"q(0),q(1)"\n',
+        b"\x93NUMPY\x01\x00",
+        b"\x89HDF\r\n\x1a\n",
+        b"CDF\x01",
+        b"PK\x03\x04",
+    ):
         bits_or_one_line(start + content, form, f"file{suffix}")

@@ -23,9 +23,9 @@ _INTEGER = re.compile(r"0|[1-9][0-9]{0,400}")
 def read_table(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     """Read the columns of one qubit each, or one column of integers of `qubits` bits.
 
-    Columns named after qubits, q(0) or q(0, 1), are sites in natural order unless `order` is
-    given, q(2) before q(10). Other columns are joined in the order that `key` gives. A key such as
-    q(0),q(1) names its qubits; of another the file does not show how many there are, so one
+    Columns named after qubits, q(0) or q(0, 1), are sites in natural order, q(2) before q(10),
+    unless `order` is "listed". Other columns are joined in the order that `key` gives. A key such
+    as q(0),q(1) names its qubits; of another the file does not show how many there are, so one
     column needs `qubits`.
 
     Raises:
@@ -69,7 +69,7 @@ def read_table(file: SourceFile, settings: ReadSettings) -> ParsedShots:
 def _keys(names: list[str], settings: ReadSettings, place: str) -> list[str]:
     if settings.key or len(names) == 1 or not all(map(_QUBIT.fullmatch, names)):
         return choose(names, settings.key, "measurement key", place)
-    return names if settings.order in ("listed", "reversed") else sorted(names, key=natural)
+    return names if settings.order == "listed" else sorted(names, key=natural)
 
 
 def _width(key: str, keys: int, settings: ReadSettings, place: str) -> int:

@@ -47,7 +47,7 @@ def read_qiskit(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     if isinstance(data, dict) and "results" in data:
         read = _read_samples if holds_samples(data) else _read_result
         return read(data, settings, place)
-    refuse_key(settings.key, "counts or memory", place)
+    refuse_key(settings.key, "a file of counts or memory", place)
     if isinstance(data, dict) or (isinstance(data, list) and data):
         if isinstance(data, list) and all(isinstance(item, dict) for item in data):
             raise InputError(

@@ -44,6 +44,12 @@ def read_outcomes(
     else:
         unpadded = all(map(_DECIMAL.fullmatch, keys)) and (outcomes or len(set(map(len, keys))) > 1)
         if unpadded and qubits is not None:
+            longest = max(keys, key=len)
+            if len(longest) > qubits:
+                raise InputError(
+                    f"{place}: the outcome {longest[:60]!r} has {len(longest)} bits, but qubits is "
+                    f"{qubits}"
+                )
             keys = [key.zfill(qubits) for key in keys]
         bits = outcome_bits(keys, qubits, place)
     return expand_counts(bits, data.values(), place)

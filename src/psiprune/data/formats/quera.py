@@ -78,7 +78,7 @@ def read_quera(file: SourceFile, settings: ReadSettings) -> ParsedShots:
             f"letters (e, r, g), found {brief(data)}"
         )
     if _is_lettered(data):
-        refuse_key(settings.key, "counts", place)
+        refuse_key(settings.key, "a file of counts", place)
         _refuse_apart(settings, place)
         return _read_letters(data, settings, place)
     if "shot_outputs" in data or "braketSchemaHeader" in data:
@@ -246,7 +246,7 @@ def _read_letters(counts: dict[str, Any], settings: ReadSettings, place: str) ->
     present, rydberg = np.hsplit(both, 2)
     used = np.asarray(present.any(axis=0))
     complete = present[:, used].all(axis=1)
-    if not complete.any():
+    if not used.any() or not complete.any():
         raise InputError(f"{place}: no shot has all atoms; none of {len(both)} can be used")
     dropped = _dropped({"missing atoms": int((~complete).sum())})
     _refuse_missing(dropped, len(both), settings, place)

@@ -75,7 +75,7 @@ def read_dets(file: SourceFile, settings: ReadSettings) -> ParsedShots:
             )
         lines.append(match[1].split())
     letters = sorted({hit[0] for line in lines for hit in line}, key="MDL".index)
-    kind = choose_one(letters, settings.key, "kind of hit", file.place) if letters else "M"
+    kind = choose_one(letters, settings.key, "letter", file.place) if letters else "M"
     rows = [[int(hit[1:]) for hit in line if hit[0] == kind] for line in lines]
     order = _ORDER if kind == "M" else f"site 0 is the first {_KINDS[kind]} of the circuit"
     return ParsedShots(_from_hits(rows, sites, file, _KINDS[kind]), order)
