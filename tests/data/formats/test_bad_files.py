@@ -397,14 +397,5 @@ STARTS = (
     ),
 )
 def test_any_bytes(content: bytes, form: str | None, suffix: str) -> None:
-    for start in (
-        b"",
-        b"{'",
-        b"Counter({",
-        b'"q(0),q(1)"\n',
-        b"\x93NUMPY\x01\x00",
-        b"\x89HDF\r\n\x1a\n",
-        b"CDF\x01",
-        b"PK\x03\x04",
-    ):
+    for start in STARTS:
         bits_or_one_line(start + content, form, f"file{suffix}")
