@@ -170,9 +170,9 @@ def read_shots(
         format: a name in docs/formats.md; None detects NetCDF as `Shots.save` writes it, or of
             another program; `.npy`, or `.npz` with one array or with one named `bits`, shape
             [shot, site]; text, one shot per line; JSON of Qiskit, Cirq, Braket, QuEra or Pulser;
-            Stim by the suffix .01 or .b8.
+            Stim by its suffix (.01, .b8, .r8, .hits, .dets, .ptb64).
         **settings: what the file does not say itself, as in `data.formats.settings.ReadSettings`:
-            qubits, key, bases, spin, on_missing, order, skip.
+            qubits, key, outcomes, bases, spin, on_missing, copies, order, skip.
 
     Returns:
         The shots, column 0 as site 0. Their provenance holds the file's name, the format, the order

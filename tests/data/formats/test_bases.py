@@ -14,6 +14,7 @@ NAMES = [
     ("train.txt", "train_bases.txt"),
     ("train_samples.txt", "train_bases.txt"),
     ("samples.txt", "Bases.txt"),
+    ("shots.txt", "train_bases.txt"),
 ]
 
 
@@ -63,6 +64,16 @@ def test_bases_that_are_not_of_these_shots(tmp_path: Path) -> None:
         beside.unlink()
     (tmp_path / "bases").mkdir()
     assert len(pp.read_shots(shots)) == 3
+
+
+def test_bases_of_another_file(tmp_path: Path) -> None:
+    shots, _ = write(tmp_path, "other.txt", "train_bases.txt", SHOTS)
+    for owner in ("train.txt", "train_data.txt"):
+        (tmp_path / owner).write_text(SHOTS)
+        assert len(pp.read_shots(shots)) == 3
+        with pytest.raises(pp.InputError, match="seems to hold the bases"):
+            pp.read_shots(tmp_path / owner)
+        (tmp_path / owner).unlink()
 
 
 def test_bases_of_this_name_that_do_not_fit_are_asked_about(tmp_path: Path) -> None:

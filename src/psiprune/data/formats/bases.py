@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import Bits, ParsedShots, SourceFile, read_content
 from psiprune.data.formats.lines import numbered_lines
 from psiprune.data.formats.settings import ReadSettings
+
+_BASES = re.compile(r"[_. -]?bases", re.IGNORECASE)
 
 
 def shots_in_z(file: SourceFile, bits: Bits, settings: ReadSettings, order: str) -> ParsedShots:
@@ -64,17 +67,28 @@ def _refuse_ignored(file: SourceFile, bits: Bits) -> None:
 
 
 def _candidates(file: SourceFile) -> Iterator[Path]:
-    """Yield the files in the same folder that have bases in the name, and about as many bytes."""
+    """Yield files beside the shots that may hold their bases, by name and number of bytes.
+
+    `train_bases.txt` belongs to the files train and train_*; if there are none, to any.
+    """
     try:
         with os.scandir(file.path.parent) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                path = Path(entry.path)
-                if "bases" not in path.stem.lower() or path == file.path or not entry.is_file():
-                    continue
-                if entry.stat().st_size <= 4 * len(file.content):
-                    yield path
+            paths = [Path(entry.path) for entry in entries if entry.is_file()]
     except OSError:  # a pipe, or a folder that cannot be listed
         return
+    others = [path.stem for path in paths if not _BASES.search(path.stem)]
+    for path in sorted(path for path in paths if _BASES.search(path.stem)):
+        name = _BASES.sub("", path.stem)
+        owner = re.compile(re.escape(name) + r"([_. -].*)?")
+        owned = [stem for stem in others if name and owner.fullmatch(stem)]
+        if path == file.path or (owned and file.path.stem not in owned):
+            continue
+        try:
+            size = path.stat().st_size
+        except OSError:  # removed meanwhile
+            continue
+        if size <= 4 * len(file.content):
+            yield path
 
 
 def _all_z(file: SourceFile, sites: int) -> NDArray[np.bool_]:
