@@ -34,7 +34,7 @@ def ways_out(message: str, number: int | None = None) -> list[Way]:
             values = words[place + 1 :] if word == "--key" else words[place + 1 : place + 2]
             if word in _FLAGS:
                 options.append(word)
-            elif word.startswith("--") and values and values[0] != "with":
+            elif word.startswith("--") and values and values[0] not in ("with", "and"):
                 options += [word, *(str(number) if value == "N" else value for value in values)]
         if options or form:
             ways.append(Way(form[1] if form else None, options))

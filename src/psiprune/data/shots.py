@@ -195,7 +195,7 @@ def read_shots(
     elif format is None and not chosen.model_fields_set:
         return as_shots(path)
     else:
-        file = SourceFile(Path("counts"), _counts_as_json(path))
+        file = SourceFile(Path("counts"), _counts_as_json(path, format))
     name, parsed = read_bits(file, format, chosen)
     provenance = {
         "file": file.path.name,
@@ -234,7 +234,7 @@ def join_shots(parts: Sequence[ShotsLike]) -> Shots:
     )
 
 
-def _counts_as_json(counts: ShotsLike) -> bytes:
+def _counts_as_json(counts: ShotsLike, format: str | None) -> bytes:
     """Return counts as the JSON file that they could have been saved to."""
     if not isinstance(counts, Mapping):
         raise InputError("format: an array has no format; read it without format and settings")
@@ -243,6 +243,11 @@ def _counts_as_json(counts: ShotsLike) -> bytes:
         integer = isinstance(key, int) and not isinstance(key, bool) and key >= 0
         if not isinstance(key, str) and not integer:
             raise InputError(f"counts: each key must be a bit string, found {brief(key)}")
+        if integer and format is None:
+            raise InputError(
+                "counts: integers do not show which end is site 0; give format='qiskit' (the "
+                "lowest bit), with order='reversed' for the highest, as in histograms of Cirq"
+            )
         keys.append(hex(key) if isinstance(key, int) else key)  # "0x3" is no bit string
     try:
         pairs = dict(zip(keys, counts.values(), strict=True))

@@ -92,6 +92,8 @@ def test_one_column_of_bits_is_no_evidence_of_one_qubit(tmp_path: Path) -> None:
         (",q(0)\n5,1\n", {}, "first column has no name, and is not a row index"),
         ("0,1\n0,1\n", {}, "begins with a line of measurement keys"),
         ("q(0),q(1)\n", {}, "no outcomes"),
+        (",\n", {}, "a column name occurs twice"),
+        ("\x1c", {}, "begins with a line of measurement keys"),
         ('"' + "a" * 200_000 + '"\n1\n', {}, "not a table"),
     ],
 )

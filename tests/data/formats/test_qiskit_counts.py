@@ -53,6 +53,8 @@ def test_integers_in_memory() -> None:
     counts: Any
     for counts in (Counter({19: 1, 2: 1}), OrderedDict({19: 1, 2: 1}), defaultdict(int, {19: 1})):
         assert pp.read_shots(counts, "qiskit", qubits=5).bits[0].tolist() == NINETEEN
+    with pytest.raises(pp.InputError, match=r"integers do not show .*order='reversed'"):
+        pp.read_shots(counts, qubits=5)
     for counts, words in (({-1: 2}, "found -1"), ({True: 2}, "found True")):
         with pytest.raises(pp.InputError, match=f"each key must be a bit string, {words}"):
             pp.read_shots(counts, "qiskit", qubits=5)
@@ -106,8 +108,19 @@ def test_python_text_is_detected(tmp_path: Path) -> None:
     path = save(tmp_path, "Counter({'10011': 1, '00010': 1})\n").rename(tmp_path / "counts.txt")
     with pytest.raises(pp.InputError, match="which end is site 0; name the format"):
         pp.read_shots(path)
-    path.write_text("Counter({19: 1})")
-    assert pp.read_shots(path, qubits=5).bits.tolist() == [NINETEEN]
+    # Qiskit's integers begin with the last qubit, those of Cirq's histograms with the first.
+    for text in (
+        "Counter({19: 1})",
+        " {19: 1}",
+        '{"19": 1}',
+        "defaultdict(<class 'int'>, {19: 1})",
+    ):
+        path.write_text(text)
+        with pytest.raises(pp.InputError, match="integers do not show which end is site 0"):
+            pp.read_shots(path, qubits=5)
+        assert pp.read_shots(path, "qiskit", qubits=5).bits.tolist() == [NINETEEN]
+        turned = pp.read_shots(path, "qiskit", qubits=5, order="reversed")
+        assert turned.bits.tolist() == [NINETEEN[::-1]]
 
 
 def test_python_text_takes_linear_time(tmp_path: Path) -> None:

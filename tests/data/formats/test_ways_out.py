@@ -23,6 +23,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 CASES: list[tuple[str, Any, str, int | None, list[str]]] = [
     ("a.json", {"10": 1, "11": 2}, "qiskit", 4, ["01", "0101"]),
     ("a.json", {"19": 1, "2": 2}, "qiskit", 5, ["11001"]),
+    ("a.txt", "Counter({19: 2})", "auto", 5, ["11001", "10011"]),
     ("a.json", {"0x13": 1}, "qiskit", 5, ["11001"]),
     ("a.json", {"10": 1, "0": 2}, "qiskit", 4, ["0100"]),
     ("a.json", sampler(TWO), "qiskit", None, ["0"]),

@@ -39,6 +39,8 @@ _LIST = re.compile(rb"\[[01+\-., ]*\][ \t\r]*\n\s*\[")
 
 #: A dict of counts within a word and a bracket, as Python prints a Counter.
 _PRINTED = re.compile(rb"[A-Za-z_][\w.]*\([^\n]{0,40}\{")
+#: A dict with integers for keys, as Python prints it, perhaps within a word and a bracket.
+_INTEGERS = re.compile(rb"\s*(?:[A-Za-z_][\w.]*\([^\n{]{0,40})?\{\s*[0-9]+\s*:")
 #: A header of Cirq's with a key of several qubits, such as "q(0),q(1)".
 _QUOTED = re.compile(rb'[^\n]*"q\([^"\n]*,[^"\n]*"')
 #: Formats that may name qubits by number.
@@ -134,6 +136,14 @@ def detect_format(file: SourceFile) -> str:
     return "text"
 
 
+def _integers(file: SourceFile) -> InputError:
+    return InputError(
+        f"{file.path}: integers do not show which end is site 0; import the file as qiskit with "
+        "--qubits N (site 0 is the lowest bit), or import it as qiskit with --order reversed and "
+        "--qubits N (the highest, as in histograms of Cirq)"
+    )
+
+
 def _detect_json(data: Any, file: SourceFile) -> str:
     if is_analog(data):
         return "quera"
@@ -154,6 +164,9 @@ def _detect_json(data: Any, file: SourceFile) -> str:
         if keys & set(data):
             return name
     strings = [key for key in outcomes if isinstance(key, str)]
+    decimal = strings and all(map(str.isdecimal, strings)) and "".join(strings).strip("01")
+    if decimal or _INTEGERS.match(file.content):
+        raise _integers(file)
     if strings and all(key.startswith("0x") or " " in key for key in strings):
         return "qiskit"
     if strings and not "".join(strings).strip("01"):

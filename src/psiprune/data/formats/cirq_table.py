@@ -37,7 +37,7 @@ def read_table(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         rows = [row for row in csv.reader(file.text.splitlines()) if row]
     except csv.Error as error:
         raise InputError(f"{place}: not a table of values separated by commas: {error}") from None
-    names = [name.strip() for name in rows[0]]
+    names = [name.strip() for name in rows[0]] if rows else []
     if not names or any(_INTEGER.fullmatch(name) for name in names):
         raise InputError(
             f"{place}: a table of Cirq begins with a line of measurement keys; write it by "
