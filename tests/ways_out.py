@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import takewhile
 from typing import NamedTuple
 
 _FLAGS = ("--modulus", "--spin")  # options without a value
@@ -31,7 +32,8 @@ def ways_out(message: str, number: int | None = None) -> list[Way]:
         words = [word.rstrip(",") for word in shlex.split(clause.replace(";", " "))]
         options: list[str] = []
         for place, word in enumerate(words):
-            values = words[place + 1 :] if word == "--key" else words[place + 1 : place + 2]
+            values = [*takewhile(lambda value: not value.startswith("--"), words[place + 1 :])]
+            values = values if word == "--key" else values[:1]
             if word in _FLAGS:
                 options.append(word)
             elif word.startswith("--") and values and values[0] not in ("with", "and"):

@@ -85,7 +85,7 @@ def test_one_column_of_bits_is_no_evidence_of_one_qubit(tmp_path: Path) -> None:
         ("m\n-1\n", {"qubits": 4}, "found '-1'"),
         ("m\n1\n", {}, "key 'm' do not show the number of its qubits; give --qubits N"),
         ("a,b\n1,0\n", {}, "2 measurement keys: 'a', 'b'; choose by --key"),
-        ("a,b\n1,2\n", {"key": ("*",)}, "2 needs 2 bits.*alone by --key with --qubits N"),
+        ("a,b\n1,2\n", {"key": ("*",)}, r"2 needs 2 bits.*alone by --key b --qubits N"),
         ("q(0),q(1)\n0,1\n", {"qubits": 3}, "2 bits per shot, but qubits is 3"),
         ("q(0),q(1)\n0\n", {}, "row 1 has 1 values, but the header has 2"),
         ("q(0),q(0)\n0,1\n", {}, "a column name occurs twice"),

@@ -78,6 +78,15 @@ def test_the_way_works(
         out.unlink()
 
 
+def test_a_column_of_integers_beside_others(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.csv", tmp_path / "shots.nc"
+    path.write_text("a,b\n1,2\n")
+    line = tiny.refusal(tiny.call("import", "cirq", path, "--key", "*", "-o", out))
+    (way,) = ways_out(line, 2)
+    assert tiny.call("import", "cirq", path, *way.options, "-o", out).status == 0
+    assert pp.read_shots(out).bits.tolist() == [[1, 0]]
+
+
 def test_the_files_of_bases(tmp_path: Path) -> None:
     shots, out = tmp_path / "train.txt", tmp_path / "shots.nc"
     shots.write_text("0 1\n1 1\n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 
 import numpy as np
 
@@ -101,7 +102,11 @@ def _column(values: list[str], width: int, key: str, place: str) -> Bits:
             raise InputError(
                 f"{place}: row {number}, key {key[:60]!r}: {value[:40]} needs "
                 f"{int(value).bit_length()} bits, but the key has {width}"
-                + ("; choose this key alone by --key with --qubits N" if width == 1 else "")
+                + (
+                    f"; choose it alone by --key {shlex.quote(key)} --qubits N"
+                    if width == 1
+                    else ""
+                )
             )
         packed += int(value).to_bytes(size, "big")
     table = np.frombuffer(bytes(packed), dtype=np.uint8).reshape(-1, size)
