@@ -48,5 +48,5 @@ def test_blas_kernels_are_those_in_use() -> None:
         text=True,
         check=True,
     )
-    kernels = run.stdout.strip().split("; ")
+    kernels = run.stdout.strip().split(", ")
     assert all(each.endswith("Nehalem") for each in kernels)

@@ -114,8 +114,12 @@ def test_a_worker_with_other_kernels_is_warned_of_and_recorded(tmp_path: Path) -
         cluster.start(1, OPENBLAS_CORETYPE="NEHALEM")
         cluster.wait_for(1)
         config = tmp_path / "sweep.toml"
-        config.write_text("[study]\nsites = 4\nhidden = 2\nshots = 100\n[study.prune]\nlevels = 1\n")
-        result = tiny.call("sweep", config, "--out", tmp_path / "run", "--scheduler", cluster.address)
+        config.write_text(
+            "[study]\nsites = 4\nhidden = 2\nshots = 100\n[study.prune]\nlevels = 1\n"
+        )
+        result = tiny.call(
+            "sweep", config, "--out", tmp_path / "run", "--scheduler", cluster.address
+        )
     assert result.status == 0, result
     assert "Nehalem" in result.err
     records = list((tmp_path / "run").rglob("seconds.json"))

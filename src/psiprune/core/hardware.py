@@ -1,4 +1,4 @@
-"""The processor, its vector instructions and the BLAS kernels: the last bits of sums depend on them.
+"""The processor, its vector instructions and the BLAS kernels, on which last bits depend.
 
 numba compiles for the CPU it runs on, and a wider vector adds up in another order; OpenBLAS selects
 its kernels by CPU family.
@@ -48,4 +48,4 @@ def blas_kernels() -> str:
         for pool in threadpool_info()
         if pool["user_api"] == "blas"
     )
-    return "; ".join(sorted({" ".join(str(part) for part in name if part) for name in names}))
+    return ", ".join(sorted({" ".join(str(part) for part in name if part) for name in names}))

@@ -61,7 +61,7 @@ def same_start(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     return not _differences(before, after)
 
 
-def why_not_same_bits(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+def why_not_same_bits(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, ...]:
     """Return why two runs of the same settings need not agree to the bit; empty if they must.
 
     All starts of both runs are compared: versions, git revision, vector instructions, BLAS kernels.
@@ -71,10 +71,10 @@ def why_not_same_bits(first: Mapping[str, Any], second: Mapping[str, Any]) -> st
     for name in dict.fromkeys(name for start in starts for name in start):
         values = list(dict.fromkeys(str(start.get(name, "not recorded")) for start in starts))
         if len(values) > 1:
-            reasons.append(f"{name} {' and '.join(values)}")
+            reasons.append(f"{name}: {' and '.join(values)}")
         elif name == "git" and values[0].endswith("-dirty"):
-            reasons.append(f"git {values[0]}, so the code of either is unknown")
-    return "; ".join(reasons)
+            reasons.append(f"git: {values[0]}, so the code of either is unknown")
+    return tuple(reasons)
 
 
 def facts_of(provenance: Mapping[str, Any]) -> dict[str, str]:

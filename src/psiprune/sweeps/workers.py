@@ -200,8 +200,8 @@ class WorkerPool:
                 self._other_arithmetic.add(found)
                 warn(
                     f"scheduler: worker {worker} computes with {name} {found}, this process with "
-                    f"{ours}: results agree statistically, not to the bit; for identical bits start "
-                    "all workers on one type of node"
+                    f"{ours}: results agree statistically, not to the bit; for identical bits, "
+                    "start all workers on one type of node"
                 )
 
     def _ask(
