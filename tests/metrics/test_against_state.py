@@ -28,7 +28,8 @@ from psiprune.metrics.observables import Estimate
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.states.dmrg import ground_state
-from psiprune.states.mps import mps_from_vector, sample
+from psiprune.states.mps import mps_from_vector
+from psiprune.states.sampling import sample
 from psiprune.states.tfim import TFIM
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient

@@ -29,7 +29,8 @@ from psiprune.metrics.observables import (
     sampled_observables,
 )
 from psiprune.rbm.model import RBM, Data
-from psiprune.states.mps import MPS, sample
+from psiprune.states.mps import MPS
+from psiprune.states.sampling import sample
 from psiprune.states.tfim import TFIM
 
 Float64 = NDArray[np.float64]
