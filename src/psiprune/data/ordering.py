@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from psiprune.core.limits import ORDER_SITES
 from psiprune.core.random import Stream, generator_for
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-#: Sites up to which all pairs are compared: a matrix of 8 MiB.
-MOST_SITES = 1024
 _CHUNK = 1 << 23  # bits converted to floats at a time
 _SIGNIFICANT = 4.0  # standard errors above which a correlation counts
 
@@ -59,7 +58,7 @@ def find_order(bits: Bits) -> Ordering | None:
         shots, or no correlation above 4 standard errors.
     """
     shots, sites = bits.shape
-    if not 3 <= sites <= MOST_SITES or shots < 100:
+    if not 3 <= sites <= ORDER_SITES or shots < 100:
         return None
     first = generator_for(0, Stream.SITE_ORDER_HALVES).integers(0, 2, shots).astype(bool)
     second = np.logical_not(first)
