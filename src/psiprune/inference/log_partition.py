@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_DRAW_UNITS, PARTITION_UNITS
+from psiprune.core.limits import (
+    DRAW_SECONDS,
+    DRAWN_BITS,
+    EXACT_DRAW_UNITS,
+    EXACT_SECONDS,
+    PARTITION_UNITS,
+)
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
@@ -27,9 +33,6 @@ from psiprune.rbm.model import RBM, Data
 Float64 = NDArray[np.float64]
 _LOG = logging.getLogger(__name__)
 METHODS = ("sum", "contraction", "annealing")
-#: An exact method is used where its estimated time is below this, in seconds on one core: about a
-#: minute on two. The estimate is the same on all machines, so that they choose the same method.
-EXACT_SECONDS = 120.0
 #: Below this effective sample size an error bar is unreliable.
 FEWEST_EFFECTIVE = 30.0
 # Measured on one core of a recent x86-64 server, nanoseconds.
@@ -38,8 +41,6 @@ _CONTRACTION_NS, _CONTRACTION_UNIT_NS = 25.0, 20e3  # for each term added, and e
 _GAP = 4.0  # standard errors by which forward and reverse runs may differ
 _GUIDES, _GUIDE_STEPS = 4032, 100  # chains that give the base its means: 36 full tiles
 _SETTLE = 1000  # Gibbs steps from a random start
-_MOST_BITS = 1 << 30  # of draws; each takes a byte, and float64 arrays are made of them
-_DRAWS_SECONDS = 2.0  # longest estimated contraction that is done to get draws
 
 
 @dataclass(frozen=True)
@@ -241,17 +242,17 @@ def independent_draws(rbm: RBM, shots: int, *, seed: int = 0) -> NDArray[np.uint
     Raises:
         InputError: more than 2^30 bits are asked for.
     """
-    if shots * rbm.visible > _MOST_BITS:
+    if shots * rbm.visible > DRAWN_BITS:
         raise InputError(
-            f"draws: {shots:,} of {rbm.visible} sites exceed {_MOST_BITS:,} bits, a limit of "
-            f"memory; use at most {_MOST_BITS // rbm.visible:,}"
+            f"draws: {shots:,} of {rbm.visible} sites exceed {DRAWN_BITS:,} bits, a limit of "
+            f"memory; use at most {DRAWN_BITS // rbm.visible:,}"
         )
     small = rbm if min(rbm.visible, rbm.hidden) <= EXACT_DRAW_UNITS else rbm.compact()
     if min(small.visible, small.hidden) <= EXACT_DRAW_UNITS:
         return small.sample_exact(shots, seed=seed)
     try:
         plan = plan_contraction(rbm)
-        if _contraction_seconds(plan) < _DRAWS_SECONDS:
+        if _contraction_seconds(plan) < DRAW_SECONDS:
             return contraction_draws(plan, shots, seed=seed)
     except InputError:
         pass  # not sparse enough

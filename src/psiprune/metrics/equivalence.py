@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
+from psiprune.core.limits import COMPARISON_UNITS
 from psiprune.core.random import Stream
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
@@ -29,8 +30,6 @@ from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-#: Smaller layer up to which log Z is summed for each RBM; 2^20 states take a tenth of a second.
-_SUMMED = 20
 
 
 @one_line
@@ -85,7 +84,7 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     similar RBMs that is far more accurate than any estimate of log Z.
     """
     log_p_parent = parent.log_prob_unnormalized(shots)
-    if min(parent.visible, parent.hidden) <= _SUMMED:
+    if min(parent.visible, parent.hidden) <= COMPARISON_UNITS:
         log_z_parent = parent.log_partition()
 
         def exact_losses(rbm: RBM) -> Losses:

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
-from psiprune.core.limits import EXACT_SITES
+from psiprune.core.limits import CHECK_SECONDS, EXACT_SITES
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
@@ -49,9 +49,6 @@ TOLERANCE, TOLERANCE_ON_SAMPLES = 2.0, 4.0
 _NOISE = 1e-6
 # Fewest samples per parameter of F, and of each check.
 _PER_PARAMETER = SAMPLES_PER_PARAMETER // 2
-# Longest exact log Z in a check on samples, in seconds on one core: a level needs a few, and some
-# hundred where the quadratic form fails.
-_PARTITION_SECONDS = 0.1
 _CERTAIN = 3.0  # standard errors by which it must contradict an estimate without log Z
 _ROUNDING = 1e-14
 _HALVINGS = 8  # smallest chunk on samples, as a fraction of the first
@@ -219,7 +216,7 @@ def divergence_from(
     drawn = samples or model_configurations(rbm, draws, seed)
     bits = np.ascontiguousarray(drawn.bits.T, dtype=np.uint8)
     log_p_draws = rbm.log_prob_unnormalized(bits)
-    log_z = exact_log_partition(rbm, _PARTITION_SECONDS)
+    log_z = exact_log_partition(rbm, CHECK_SECONDS)
 
     @single_blas_thread()
     def divergence(other: RBM) -> float:

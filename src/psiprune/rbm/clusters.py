@@ -10,13 +10,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_PERMUTATIONS
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-#: Random orders per p-value, at most: its error is then 0.0005, and they take gigabytes.
-MOST_PERMUTATIONS = 1_000_000
 
 
 def find_clusters(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_PAIRS
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import read_shots
@@ -23,8 +24,6 @@ from psiprune.rbm.serialization import load_rbm
 Mask = NDArray[np.bool_]
 #: Fewest adjacent sites of a cluster: the X >= 3 of the paper's Section III B.
 NARROWEST = 3
-#: Entries of a mask, N_h N: 100 MB in memory.
-MOST_PAIRS = 100_000_000
 _TRADES = 20  # per unit; a mask is well mixed after a few (Strona et al. 2014)
 
 

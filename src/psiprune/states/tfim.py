@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_SITES
+from psiprune.core.limits import CHAIN_SITES, EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.settings import Settings
 
@@ -35,7 +35,9 @@ class TFIM(Settings):
     """
 
     sites: int = Field(
-        ge=2, le=4096, description="number N of spins; larger matrices would not fit in memory"
+        ge=2,
+        le=CHAIN_SITES,
+        description="number N of spins; larger matrices would not fit in memory",
     )
     field: float = Field(
         default=1.0,
