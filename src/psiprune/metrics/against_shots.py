@@ -239,8 +239,7 @@ def _shots_estimates(
 ) -> dict[str, Estimate]:
     """Return the shots' estimates with bootstrap errors; log_p [shot] is the RBM's log p(v)."""
     z = spins(bits)
-    m, i = z.mean(axis=1), midpoint(bits.shape[1])
-    right = z[:, i : i + bits.shape[1] - bits.shape[1] // 2 + 1]
+    m, right = z.mean(axis=1), z[:, midpoint(bits.shape[1]) :]
     product = _product_log_prob(bits)
     scalars = {
         "log_likelihood": log_p,
