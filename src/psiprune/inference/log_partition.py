@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,8 +112,7 @@ def log_partition(
     seed = check_seed(seed)
     bits = None if data is None else rbm.check_bits(data)
     if method != "annealing":
-        seconds = EXACT_SECONDS if method is None else np.inf
-        exact = _cheapest(_exact_candidates(rbm, method), seconds)
+        exact = _exact(rbm, method, EXACT_SECONDS if method is None else np.inf)
         if exact is not None:
             _LOG.info("log Z by %s", exact.method)
             return exact
@@ -126,24 +126,15 @@ def log_partition(
 @single_blas_thread()
 def exact_log_partition(rbm: RBM, seconds: float = EXACT_SECONDS) -> LogPartition | None:
     """Return log Z by the cheaper exact method, or None where it would take longer on one core."""
-    return _cheapest(_exact_candidates(rbm, None), seconds)
+    return _exact(rbm, None, seconds)
 
 
-#: Estimated seconds, and the function that computes log Z.
-Candidate = tuple[float, Callable[[], LogPartition]]
+def _exact(rbm: RBM, method: str | None, limit: float) -> LogPartition | None:
+    """Return log Z by the exact method asked for, else by the one of the lowest estimate.
 
-
-def _cheapest(candidates: list[Candidate], seconds: float) -> LogPartition | None:
-    """Compute log Z by the candidate of the lowest estimate, or None if that is too long."""
-    if not candidates:
-        return None
-    estimate, compute = min(candidates, key=lambda candidate: candidate[0])
-    return compute() if estimate <= seconds else None
-
-
-def _exact_candidates(rbm: RBM, method: str | None) -> list[Candidate]:
-    """Return the exact methods that are possible, or the one asked for."""
-    candidates: list[Candidate] = []
+    None if none is possible in `limit` seconds.
+    """
+    candidates: list[tuple[float, Callable[[], LogPartition]]] = []
     small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()
     units = min(small.visible, small.hidden)
     seconds = _SUM_NS * 1e-9 * 2.0**units * max(small.visible, small.hidden)
@@ -157,7 +148,8 @@ def _exact_candidates(rbm: RBM, method: str | None) -> list[Candidate]:
                 raise
         else:
             candidates.append((_contraction_seconds(plan), lambda: _by_contraction(plan)))
-    return candidates
+    estimate, compute = min(candidates, key=itemgetter(0), default=(np.inf, None))
+    return compute() if compute is not None and estimate <= limit else None
 
 
 def _by_sum(rbm: RBM, small: RBM, seconds: float) -> LogPartition:
@@ -197,10 +189,7 @@ def annealed_log_partition(
     size is below 30: then more temperatures are needed, or the chains that start the reverse run
     are stuck.
     """
-    guide = bits
-    if guide is None:
-        start = gibbs.random_start(_GUIDES, rbm.visible, seed)
-        guide = gibbs.step(gibbs.start_chains(rbm.compiled, start, seed), _GUIDE_STEPS).bits
+    guide = rbm.sample(_GUIDES, steps=_GUIDE_STEPS, seed=seed) if bits is None else bits
     base = base_of(rbm, guide)
     betas = np.linspace(0.0, 1.0, temperatures + 1)
     forward, _ = anneal(rbm, base, base.draws(chains, seed), betas, seed)

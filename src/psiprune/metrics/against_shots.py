@@ -81,7 +81,7 @@ class ShotsReport:
             shots: parameters / shots (Akaike 1974), without parameters that change nothing. Half of
             it was gained on the training shots, half lost on others. NaN with fewer shots than
             parameters, as the formula holds for many shots.
-        own: custom observables by name.
+        custom: custom observables by name.
     """
 
     shots: int
@@ -94,7 +94,7 @@ class ShotsReport:
     neighbours: Comparison
     correlation: Comparison
     training_excess: float
-    own: Mapping[str, Comparison] = field(default_factory=dict)
+    custom: Mapping[str, Comparison] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the number of shots and the log-likelihoods in one line."""
@@ -107,14 +107,14 @@ class ShotsReport:
 
     def __iter__(self) -> Iterator[tuple[str, Measure | Comparison]]:
         """Yield (name, measure or comparison) of each metric."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)} | dict(self.own)
+        values = {item.name: getattr(self, item.name) for item in fields(self)} | dict(self.custom)
         for name, value in values.items():
             if isinstance(value, Measure | Comparison):
                 yield name, value
 
     def comparison(self, name: str) -> Comparison:
         """Return the observable of that name, a custom one too."""
-        comparison: Comparison = self.own[name] if name in self.own else getattr(self, name)
+        comparison: Comparison = self.custom[name] if name in self.custom else getattr(self, name)
         return comparison
 
 
