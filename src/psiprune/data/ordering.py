@@ -67,12 +67,12 @@ def find_order(bits: Bits) -> Ordering | None:
         return None
     order = _chain(weights)
     mean, number = np.zeros(sites), int(second.sum())
-    both = np.zeros(sites - 1)
+    products = np.zeros(sites - 1)
     for rows in _chunks(bits, second):
         mean += rows.sum(axis=0) / number
-        both += (rows[:, :-1] * rows[:, 1:]).sum(axis=0) / number
-    given = 4 * (both - mean[:-1] * mean[1:])
-    strength = float(np.abs(given).sum())
+        products += (rows[:, :-1] * rows[:, 1:]).sum(axis=0) / number
+    in_order = 4 * (products - mean[:-1] * mean[1:])
+    strength = float(np.abs(in_order).sum())
     if (np.abs(np.diff(order)) == 1).all():
         return Ordering(tuple(order.tolist()), strength / (sites - 1), strength / (sites - 1), 0, 1)
     # Noise makes |C| of the given bonds too large, while C of the found bonds has a sign from the
@@ -82,7 +82,7 @@ def find_order(bits: Bits) -> Ordering | None:
     for rows in _chunks(bits, second):
         z = 2 * (mean - rows)
         new = (z[:, order[:-1]] * z[:, order[1:]]) @ sign
-        gains.append(new - (z[:, :-1] * z[:, 1:]) @ np.sign(given))
+        gains.append(new - (z[:, :-1] * z[:, 1:]) @ np.sign(in_order))
     gain = np.concatenate(gains)
     error = float(gain.std()) / np.sqrt(number)
     sigmas = float(gain.mean()) / error if error else 0.0

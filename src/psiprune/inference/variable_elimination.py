@@ -123,10 +123,10 @@ def contraction_draws(plan: Contraction, shots: int, *, seed: int = 0) -> NDArra
     """
     shots, seed = check_count("shots", shots, 1), check_seed(seed)
     _check_memory(plan.memory_of_draws)
-    given = _sum_out(plan, store=True)[1]
+    conditional = _sum_out(plan, store=True)[1]
     generator = generator_for(seed, Stream.ELIMINATION_DRAWS)
     drawn = np.zeros((len(plan.order), shots), np.uint8)
-    for unit, scope, prob in reversed(list(zip(plan.order, plan.scopes, given, strict=True))):
+    for unit, scope, prob in reversed(list(zip(plan.order, plan.scopes, conditional, strict=True))):
         index = np.zeros(shots, np.int64)
         for other in scope:  # the first of a scope is the most significant bit
             index = 2 * index + drawn[other]
@@ -201,7 +201,7 @@ def _sum_out(plan: Contraction, *, store: bool) -> tuple[float, list[Float64]]:
         first, second = sorted((int(i), visible + int(j)), key=place.__getitem__)
         weights[first][second] = float(rbm.weights[j, i])
     tables: dict[int, list[tuple[tuple[int, ...], Float64]]] = {}
-    given: list[Float64] = []
+    conditionals: list[Float64] = []
     log_z = 0.0
     for unit, scope in zip(plan.order, plan.scopes, strict=True):
         one = np.array([bias[unit]])  # log of the terms with the unit at 1, flat over the scope
@@ -219,8 +219,8 @@ def _sum_out(plan: Contraction, *, store: bool) -> tuple[float, list[Float64]]:
         else:
             log_z += float(zero[0])
         if store:
-            given.append(one)
-    return log_z, given
+            conditionals.append(one)
+    return log_z, conditionals
 
 
 def _shapes(inner: tuple[int, ...], outer: tuple[int, ...]) -> tuple[list[int], list[int]]:

@@ -181,10 +181,10 @@ def evaluate_on_shots(
             of_shots[name] = _custom_estimate(name, function, bits[:, None, :], seed)
 
     def compare(name: str) -> Comparison:
-        ours, theirs = estimates[name], of_shots[name]
-        size = effective_draws(ours, chains * length, length)
+        model, target = estimates[name], of_shots[name]
+        size = effective_draws(model, chains * length, length)
         return Comparison(
-            ours.value, ours.error, theirs.value, theirs.error, drawn.method, drawn.warning, size
+            model.value, model.error, target.value, target.error, drawn.method, drawn.warning, size
         )
 
     size = float(len(data))
@@ -205,7 +205,9 @@ def evaluate_on_shots(
         of_rbm("log_likelihood"),
         Measure(float(product.value), float(product.error), float("nan"), method, "", size),
         of_rbm("log_likelihood_gain"),
-        _relative_to_shots(absolute, of_shots["abs_magnetization"], chains * length),
+        _relative_to_shots(
+            estimates["abs_magnetization"], of_shots["abs_magnetization"], chains * length, absolute
+        ),
         compare("magnetization"),
         absolute,
         compare("neighbours"),
@@ -261,23 +263,23 @@ def _shots_estimates(
     estimates.setdefault("neighbours", Estimate(nan, nan, nan))
 
     def correlation(means: Float64) -> Float64:
-        one, both = np.split(means[..., len(scalars) :], 2, axis=-1)
-        return np.asarray(both - one[..., :1] * one)
+        one, products = np.split(means[..., len(scalars) :], 2, axis=-1)
+        return np.asarray(products - one[..., :1] * one)
 
     value, error = correlation(centre), correlation(resampled).std(axis=0, ddof=1)
     return estimates | {"correlation": Estimate(value, error, np.full(value.shape, np.nan))}
 
 
-def _relative_to_shots(comparison: Comparison, shots: Estimate, draws: int) -> Measure:
+def _relative_to_shots(
+    model: Estimate, shots: Estimate, draws: int, comparison: Comparison
+) -> Measure:
     """Return Eq. (6) with the shots as the reference; the floor includes the noise of the shots."""
-    reference = Estimate(comparison.shots_value, comparison.shots_error, shots.deviation)
-    model = Estimate(comparison.value, comparison.error, shots.deviation)
-    scale = abs(float(comparison.shots_value)) or float("nan")
-    ideal, noise = float(shots.deviation) / np.sqrt(draws), float(comparison.shots_error)
+    scale = abs(float(shots.value)) or float("nan")
+    ideal, noise = float(shots.deviation) / np.sqrt(draws), float(shots.error)
     floor = CONFIDENCE * ideal + np.sqrt(2 / np.pi) * np.hypot(ideal, noise)
     return Measure(
-        relative_error(reference, model)[0],
-        float(np.hypot(comparison.error, noise)) / scale,
+        relative_error(shots, model)[0],
+        float(np.hypot(model.error, noise)) / scale,
         float(floor) / scale,
         comparison.method,
         comparison.warning,

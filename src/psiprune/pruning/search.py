@@ -238,7 +238,7 @@ def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
     else:
         fields = {name: recorded[name] for name in kind.model_fields if name != "method"}
         method = as_method({"method": recorded["method"], **fields})
-        assert isinstance(method, Method)
+        method = method.for_size(rbm.visible, rbm.hidden)
         return seed, method, cast("Initial | None", recorded.get("initial"))
     raise InputError(
         f"limit: must be given, because the RBM {why}, so no ensemble of such RBMs can be trained"

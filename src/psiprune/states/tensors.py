@@ -23,13 +23,13 @@ def draw_bits(tensors: Tensors, uniform: NDArray[np.float64]) -> NDArray[np.uint
     bits = np.empty(uniform.shape, dtype=np.uint8)
     left = np.ones((shots, 1))  # the tensors so far, contracted with each shot's bits
     for site, tensor in enumerate(tensors):
-        both = (left @ tensor.reshape(len(tensor), -1)).reshape(shots, 2, -1)
-        weight = np.einsum("xsb,xsb->xs", both, both)
+        amplitudes = (left @ tensor.reshape(len(tensor), -1)).reshape(shots, 2, -1)
+        weight = np.einsum("xsb,xsb->xs", amplitudes, amplitudes)
         bit = uniform[:, site] * weight.sum(axis=1) >= weight[:, 0]
         bits[:, site] = bit
         chosen = bit.astype(np.intp)
         rows = np.arange(shots)
-        left = both[rows, chosen] / np.sqrt(weight[rows, chosen])[:, None]
+        left = amplitudes[rows, chosen] / np.sqrt(weight[rows, chosen])[:, None]
     return bits
 
 
@@ -80,8 +80,8 @@ def check_chain(tensors: Sequence[ArrayLike]) -> Tensors:
         raise InputError(f"tensors: needs at least 2 sites, found {len(tensors)}")
     chain: list[NDArray[np.float64]] = []
     bond = 1
-    for site, given in enumerate(tensors):
-        tensor = np.asarray(given)
+    for site, values in enumerate(tensors):
+        tensor = np.asarray(values)
         if tensor.ndim != 3 or tensor.shape[:2] != (bond, 2) or tensor.size == 0:
             raise InputError(
                 f"tensors: site {site} must have shape ({bond}, 2, right bond), found"
