@@ -112,7 +112,8 @@ def log_partition(
     seed = check_seed(seed)
     bits = None if data is None else rbm.check_bits(data)
     if method != "annealing":
-        exact = _exact(rbm, method, EXACT_SECONDS if method is None else np.inf)
+        limit = EXACT_SECONDS if method is None else np.inf
+        exact = exact_log_partition(rbm, limit, method)
         if exact is not None:
             _LOG.info("log Z by %s", exact.method)
             return exact
@@ -124,15 +125,15 @@ def log_partition(
 
 
 @single_blas_thread()
-def exact_log_partition(rbm: RBM, seconds: float = EXACT_SECONDS) -> LogPartition | None:
-    """Return log Z by the cheaper exact method, or None where it would take longer on one core."""
-    return _exact(rbm, None, seconds)
+def exact_log_partition(
+    rbm: RBM, limit: float = EXACT_SECONDS, method: str | None = None
+) -> LogPartition | None:
+    """Return log Z by an exact method, the cheapest if none is named.
 
+    None where it would take more than `limit` seconds on one core.
 
-def _exact(rbm: RBM, method: str | None, limit: float) -> LogPartition | None:
-    """Return log Z by the exact method asked for, else by the one of the lowest estimate.
-
-    None if none is possible in `limit` seconds.
+    Raises:
+        InputError: the method named is impossible for this RBM.
     """
     candidates: list[tuple[float, Callable[[], LogPartition]]] = []
     small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()

@@ -65,10 +65,7 @@ class Losses(NamedTuple):
 
 
 def seed_reach(values: ArrayLike, tail: float) -> Float64:
-    """Return how far a new member may lie from the mean of values [member, ...].
-
-    t s (1 + 1/R)^(1/2), exceeded to one side with probability `tail` if members are normal.
-    """
+    """Return t s (1 + 1/R)^(1/2) of values [member, ...], exceeded with probability `tail`."""
     by_member = np.asarray(values, dtype=np.float64)
     members = len(by_member)
     quantile = float(t.isf(tail, members - 1))
@@ -120,7 +117,7 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
 def nearest_to_mean(values: ArrayLike) -> int:
     """Return the index of the member nearest to the mean of values [member, ...], by their spread.
 
-    A typical RBM to prune; it lies within the tolerance of its ensemble.
+    It is a typical RBM to prune, within the tolerance of its ensemble.
     """
     by_member = np.asarray(values, dtype=np.float64)
     apart, spread = np.abs(by_member - by_member.mean(axis=0)), by_member.std(axis=0, ddof=1)

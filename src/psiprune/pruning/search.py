@@ -21,7 +21,7 @@ from psiprune.pruning.iterative import (
     tuning_of,
 )
 from psiprune.pruning.schedule import count_at
-from psiprune.pruning.settings import PruneSettings
+from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import METHODS, MethodLike, as_method
@@ -105,7 +105,7 @@ def find_smallest(
         DivergenceError: fine-tuning diverged: a parameter is no longer finite.
     """
     data, seed = check_sites(as_shots(shots), rbm.visible, "the RBM"), check_seed(seed)
-    settings = PruneSettings(levels=1000) if settings is None else settings
+    settings = PruneSettings(levels=SEARCH_LEVELS) if settings is None else settings
     tuning = tuning_of(rbm, fine_tune, rewind)
     check_rewind(rewind, rbm, tuning)
     if math.isnan(limit):

@@ -34,10 +34,10 @@ from psiprune.states.tensors import (
 )
 from psiprune.states.tfim import TFIM, midpoint
 
+#: Largest deviation of an MPS from right-canonical form, and of its norm from 1.
 CANONICAL_TOLERANCE = 1e-8
-"""The largest deviation of an MPS from right-canonical form, and of its norm from 1."""
+#: Shots per chunk. Changing it changes the shots of a seed: a chunk has a random stream.
 CHUNK = 1024
-"""Shots per chunk. Changing it changes the shots of a seed: a chunk has a random stream."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -227,13 +227,10 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
         names = [f"tensor_{i}" for i in range(sites)]
         if sorted(names) != sorted(str(name) for name in dataset.data_vars):
             raise InputError(f"needs exactly the variables tensor_0 .. tensor_{sites - 1}")
-        return MPS(
-            tensors=tuple(dataset[name].values for name in names),
-            energy=float(attributes["energy"]),
-            energy_variance=float(attributes["energy_variance"]),
-            truncation_error=float(attributes["truncation_error"]),
-            model=model,
-        )
+        tensors = tuple(dataset[name].values for name in names)
+        numbers = ("energy", "energy_variance", "truncation_error")
+        energy, variance, truncation_error = (float(attributes[name]) for name in numbers)
+        return MPS(tensors, energy, variance, truncation_error, model)
     except KeyError as error:
         raise InputError(f"{path}: attribute {error} is missing; write the state again") from None
     except (InputError, TypeError, ValueError) as error:
