@@ -28,7 +28,7 @@ def info_command(
     file
         shots in any format, a state, an RBM, a dataset, or a run folder
     format
-        format of the shots as in import; detected if not given
+        format of the shots, as in psiprune import (default: detected)
     json
         print one JSON object on standard output, with every site and every bond
     """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from psiprune.cli.app import StrictInt, app, check_new, new_file, show
+from psiprune.cli.options import Json
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import smallest_p_value
 from psiprune.io.paths import MASK, check_suffix
@@ -37,7 +38,6 @@ Threshold = Annotated[
         "the strongest window of every unit"
     ),
 ]
-Json = Annotated[bool, Parameter(help="print one JSON object on standard output")]
 
 mask_app = App(
     name="mask",

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from psiprune.cli.app import Flat, app, chosen_settings, show
-from psiprune.cli.experiments import Folder, folder_of
+from psiprune.cli.experiments import folder_of
 from psiprune.cli.logging import stages_logged
-from psiprune.cli.options import with_method_options
+from psiprune.cli.options import Folder, Json, with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.paper.settings import PaperSettings
 
@@ -25,11 +23,11 @@ Piece = Literal[Figure, Other]
 def paper_command(
     *,
     out: Folder = None,
-    quick: Annotated[bool, Parameter(negative=())] = False,
+    quick: bool = False,
     only: tuple[Piece, ...] = (),
     settings: Annotated[PaperSettings | None, Flat] = None,
     config: Path | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Run every experiment of the paper and test its claims.
 
@@ -48,8 +46,6 @@ def paper_command(
         needed
     config
         TOML file of settings, such as a run's config.toml; options given here take precedence
-    json
-        print one JSON object on standard output
     """
     if quick and config is not None:
         raise InputError("--quick: cannot be combined with --config; omit one of them")

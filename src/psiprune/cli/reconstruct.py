@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
-from psiprune.cli.experiments import Folder, folder_of
-from psiprune.cli.options import with_method_options
+from psiprune.cli.experiments import folder_of
+from psiprune.cli.options import Folder, Json, with_method_options
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 
@@ -24,7 +24,7 @@ def reconstruct_command(
     format: str | None = None,
     reading: Annotated[ReadSettings | None, Flat] = None,
     config: Path | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Find the smallest RBM that describes your shots; no reference state is needed.
 
@@ -41,8 +41,6 @@ def reconstruct_command(
         format of the shots, as in psiprune import (default: detected)
     config
         TOML file of settings, such as a run's config.toml; options given here take precedence
-    json
-        print one JSON object on standard output
     """
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from psiprune.cli.app import app, chosen_settings, show
-from psiprune.cli.experiments import Folder
+from psiprune.cli.options import Folder, Json
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.settings import SweepSettings
-
-Flag = Annotated[bool, Parameter(negative=())]
 
 
 @app.command(name="sweep")
@@ -21,10 +16,10 @@ def sweep_command(
     *,
     out: Folder = None,
     scheduler: str | None = None,
-    slurm: Flag = False,
-    pbs: Flag = False,
-    dry_run: Flag = False,
-    json: bool = False,
+    slurm: bool = False,
+    pbs: bool = False,
+    dry_run: bool = False,
+    json: Json = False,
 ) -> None:
     """Run an experiment over a grid, on all cores or a cluster; rerun to resume.
 
@@ -46,8 +41,6 @@ def sweep_command(
         run workers as PBS jobs, with the settings in [pbs] of the TOML file
     dry_run
         only print the points, the stages they share and an estimate of the core-hours
-    json
-        print one JSON object on standard output
     """
     from psiprune.sweeps.api import sweep
     from psiprune.sweeps.plan import plan, point_rows
@@ -73,7 +66,7 @@ def sweep_command(
 
 
 @app.command(name="query")
-def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
+def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
     """Query the results of a sweep, a table named `levels`, in SQL (DuckDB).
 
     Parameters
@@ -83,8 +76,6 @@ def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
         all"
     folder
         folder of the sweep
-    json
-        print one JSON object on standard output
     """
     from psiprune.sweeps.table import query
     from psiprune.sweeps.tables import rows_numbers, rows_text
@@ -94,15 +85,13 @@ def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
 
 
 @app.command(name="report")
-def report_command(folder: Path, *, json: bool = False) -> None:
+def report_command(folder: Path, *, json: Json = False) -> None:
     """Write an HTML report with figures on the finished points of a sweep.
 
     Parameters
     ----------
     folder
         folder of the sweep, where report.html, figures/ and the table are written
-    json
-        print one JSON object on standard output
     """
     from psiprune.sweeps.report import report_on
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 from psiprune.cli.app import (
     Flat,
     Out,
-    StrictInt,
     advance,
     app,
     check_new,
@@ -18,7 +17,7 @@ from psiprune.cli.app import (
     progress_bar,
     show,
 )
-from psiprune.cli.options import with_method_options
+from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count
 from psiprune.io.paths import NETCDF, check_suffix
@@ -36,16 +35,16 @@ def train_command(
     shots: Path,
     *,
     out: Out,
-    hidden: Annotated[int | None, StrictInt] = None,
-    seed: Annotated[int, StrictInt] = 0,
+    hidden: Int | None = None,
+    seed: Int = 0,
     mask: Path | None = None,
     method: Annotated[AnyMethod | None, Flat] = None,
     initial: Initial | None = None,
     config: Path | None = None,
-    keep_epochs: tuple[Annotated[int, StrictInt], ...] = (),
+    keep_epochs: tuple[Int, ...] = (),
     state: Path | None = None,
     history: Path | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Train an RBM on shots; rerun the same command to resume.
 
@@ -75,8 +74,6 @@ def train_command(
         file of the reference state for --history
     history
         file to write the metrics to, measured every 10 epochs; requires --state
-    json
-        print one JSON object on standard output
     """
     from psiprune.cli.side_files import written_beside
     from psiprune.data.shots import read_shots
