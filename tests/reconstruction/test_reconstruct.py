@@ -28,7 +28,8 @@ from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.checks import Check, checks, resolution
 from psiprune.reconstruction.custom_code import save_code
 from psiprune.reconstruction.dataset import SUFFIXES, check_observable_names, learning_rate_of
-from psiprune.reconstruction.pipeline import MIN_SHOTS, run_reconstruct, split_shots
+from psiprune.reconstruction.inputs import MIN_SHOTS, split_shots
+from psiprune.reconstruction.pipeline import run_reconstruct
 from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reconstruction.summary import (

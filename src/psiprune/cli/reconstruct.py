@@ -44,7 +44,7 @@ def reconstruct_command(
     """
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
-    from psiprune.reconstruction.pipeline import resolve_settings
+    from psiprune.reconstruction.inputs import resolve_settings
     from psiprune.reconstruction.summary import (
         methods_text,
         reconstruct_numbers,
