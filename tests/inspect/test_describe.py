@@ -18,7 +18,7 @@ import tiny
 from psiprune.data.diagnostics import ShotsDescription
 from psiprune.experiments.settings import PathSettings, RewirePathSettings, UntilSettings
 from psiprune.inspect.contents import contents_of, read_config
-from psiprune.inspect.describe import (
+from psiprune.inspect.descriptions import (
     DatasetDescription,
     RBMDescription,
     RunDescription,

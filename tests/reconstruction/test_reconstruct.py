@@ -18,7 +18,7 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.data.shots import Shots, read_shots
-from psiprune.inspect.describe import RunDescription
+from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.agreement import drift

@@ -19,9 +19,10 @@ from psiprune.experiments.settings import StudySettings
 from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
+from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import points_of
-from psiprune.sweeps.settings import GridSettings, QueueSettings, SweepSettings
+from psiprune.sweeps.settings import QueueSettings, SweepSettings
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.natural_gradient import NaturalGradient
 

@@ -27,16 +27,18 @@ from psiprune.experiments.settings import (
     StudySettings,
 )
 from psiprune.experiments.study import run_study
-from psiprune.inspect.describe import RunDescription, describe
+from psiprune.inspect.describe import describe
+from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.dataset import final_values
+from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import points_of
 from psiprune.sweeps.report import final_table
-from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import read_table, rows_of
 from psiprune.sweeps.tasks import Point, Run
 from psiprune.training.cd import CD

@@ -23,16 +23,18 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import StudySettings
-from psiprune.inspect.describe import RunDescription, describe
+from psiprune.inspect.describe import describe
+from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_growing_run
 from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps import tasks
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.dataset import grid_of
+from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import points_of as all_points_of
-from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import prunable, query, read_table
 from psiprune.sweeps.tasks import KINDS, Kind, Point
 from psiprune.training.cd import CD

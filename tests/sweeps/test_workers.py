@@ -19,8 +19,9 @@ from psiprune.core.exceptions import InputError
 from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
+from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.scheduler import SchedulerLostError
-from psiprune.sweeps.settings import GridSettings, QueueSettings, SweepSettings
+from psiprune.sweeps.settings import QueueSettings, SweepSettings
 from psiprune.sweeps.table import read_table
 from psiprune.training.cd import CD
 from workers import Workers, kill

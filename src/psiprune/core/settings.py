@@ -106,6 +106,17 @@ def check_numbers(model: type[Settings], values: Mapping[str, Any], prefix: str 
                     )
 
 
+def flat(
+    table: Mapping[str, Any], separator: str = ".", prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of nested tables: {prune: {levels: 3}} -> ("prune.levels", 3)."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, separator, f"{prefix}{key}{separator}")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def is_settings(annotation: Any) -> bool:
     """Return whether a type is a class of settings."""
     return isinstance(annotation, type) and issubclass(annotation, Settings)
