@@ -10,10 +10,10 @@ import pytest
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
+from psiprune.experiments.path_settings import PathSettings
 from psiprune.experiments.settings import (
     AblationSettings,
     FrontierSettings,
-    PathSettings,
     SparseSettings,
     StudySettings,
 )

@@ -25,7 +25,8 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, derive_seed
-from psiprune.experiments.settings import StudySettings, UntilSettings
+from psiprune.experiments.path_settings import UntilSettings
+from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.io.netcdf import read_dataset

@@ -16,7 +16,7 @@ from filelock import FileLock
 import psiprune as pp
 import tiny
 from psiprune.data.diagnostics import ShotsDescription
-from psiprune.experiments.settings import PathSettings, RewirePathSettings, UntilSettings
+from psiprune.experiments.path_settings import PathSettings, RewirePathSettings, UntilSettings
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.inspect.descriptions import (
     DatasetDescription,

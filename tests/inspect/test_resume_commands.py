@@ -10,7 +10,7 @@ import pytest
 import psiprune as pp
 import tiny
 from psiprune.core.settings import Settings
-from psiprune.experiments.settings import PathSettings, RewirePathSettings
+from psiprune.experiments.path_settings import PathSettings, RewirePathSettings
 from psiprune.inspect.contents import contents_of
 from psiprune.inspect.descriptions import RunDescription
 

@@ -12,7 +12,8 @@ from filelock import FileLock
 
 import tiny
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.settings import PathSettings, StudySettings
+from psiprune.experiments.path_settings import PathSettings
+from psiprune.experiments.settings import StudySettings
 from psiprune.io.provenance import describe_machine, facts_of
 from psiprune.io.run import default_folder, open_run
 from psiprune.training.cd import CD

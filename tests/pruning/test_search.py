@@ -13,8 +13,8 @@ import pytest
 import psiprune as pp
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
+from psiprune.experiments.path_settings import UntilSettings
 from psiprune.experiments.search import run_until
-from psiprune.experiments.settings import UntilSettings
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.metrics.measure import Measure

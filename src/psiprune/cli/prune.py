@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from psiprune.cli.app import Flat, Out, advance, app, chosen_settings, progress_bar, show
 from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.settings import PathSettings, UntilSettings
+from psiprune.experiments.path_settings import PathSettings, UntilSettings
 from psiprune.io.bytes import read_bytes
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings

@@ -14,7 +14,7 @@ from psiprune.cli.prune import (
     load_inputs,
     tuning_numbers,
 )
-from psiprune.experiments.settings import RewirePathSettings
+from psiprune.experiments.path_settings import RewirePathSettings
 from psiprune.pruning.settings import RewireSettings
 from psiprune.training.methods import AnyMethod
 

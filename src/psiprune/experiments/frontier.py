@@ -93,19 +93,12 @@ def run_frontier(
             return trainer.cached("dense", lambda checkpoints: trainer.new(checkpoints, size))
 
         epochs = len(members) * settings.train.epochs
-        dense = run_parallel(
-            train_dense, members, epochs, name=lambda member: member.name, progress=progress
-        )
+        dense = run_parallel(train_dense, members, epochs, progress=progress)
         tasks = [task for k, m in enumerate(members) for task in tasks_of(settings, m, dense[k])]
         few = members[: settings.costly_seeds * len(problems)]
         tasks += [task for member in few for task in costly_tasks_of(settings, member)]
-        paths = run_parallel(
-            partial(_measured, settings),
-            tasks,
-            sum(task.epochs for task in tasks),
-            name=lambda task: f"{task.member.name}, {task.variant}",
-            progress=progress,
-        )
+        epochs = sum(task.epochs for task in tasks)
+        paths = run_parallel(partial(_measured, settings), tasks, epochs, progress=progress)
         pieces = []
         for member in members:
             chosen = [k for k, task in enumerate(tasks) if task.member is member]

@@ -51,6 +51,10 @@ class Task(NamedTuple):
     epochs: int
     rbms: Callable[[Trainer], Iterator[RBM]]
 
+    def __str__(self) -> str:
+        """Return member and variant, as warnings name the RBMs."""
+        return f"{self.member}, {self.variant}"
+
 
 def tasks_of(settings: FrontierSettings, member: Member, dense: RBM) -> list[Task]:
     """Return the tasks of each seed."""

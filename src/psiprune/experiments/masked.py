@@ -32,6 +32,10 @@ class Job(NamedTuple):
     start: RBM
     training: Method
 
+    def __str__(self) -> str:
+        """Return member and name, as warnings name the RBM."""
+        return f"{self.member}, {self.name}"
+
 
 @single_blas_thread()
 def new_rbm(settings: SparseSettings, member: Member, mask: NDArray[np.bool_] | None = None) -> RBM:
@@ -79,26 +83,12 @@ def prune_dense(
         def describe(level: Level) -> xr.Dataset:
             return _described(settings, member, level.rbm, recorder.take(level.rbm))
 
-        levels = run_path(
-            folder,
-            dense,
-            shots,
-            settings.prune,
-            settings.fine_tune,
-            seed,
-            describe,
-            recorder,
-        )
+        how, tuning = settings.prune, settings.fine_tune
+        levels = run_path(folder, dense, shots, how, tuning, seed, describe, recorder)
         return [level.drop_attrs() for level in levels]
 
     epochs = settings.train.epochs + settings.levels * settings.fine_tune.epochs
-    return run_parallel(
-        prune,
-        members,
-        len(members) * epochs,
-        name=lambda member: member.name,
-        progress=progress,
-    )
+    return run_parallel(prune, members, len(members) * epochs, progress=progress)
 
 
 def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) -> list[xr.Dataset]:
@@ -131,13 +121,8 @@ def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) ->
 
         return cached(member.folder / f"{name}.nc", make).drop_attrs()
 
-    return run_parallel(
-        train_one,
-        jobs,
-        sum(job.training.epochs for job in jobs),
-        name=lambda job: f"{job.member.name}, {job.name}",
-        progress=progress,
-    )
+    epochs = sum(job.training.epochs for job in jobs)
+    return run_parallel(train_one, jobs, epochs, progress=progress)
 
 
 def _described(

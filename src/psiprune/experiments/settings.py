@@ -1,4 +1,4 @@
-"""Settings of study, sparse, ablation, frontier and pruning paths."""
+"""Settings of study, sparse, ablation and frontier."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, field_validator
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_LEVELS, MOST_SEEDS
 from psiprune.core.settings import Settings
+from psiprune.experiments.path_settings import UntilSettings
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.training.cd import CD
@@ -18,31 +19,8 @@ from psiprune.training.method import Initial, Method
 from psiprune.training.methods import (
     AnyMethod,
     MethodBySize,
-    by_size_fine_tuning,
     method_fields,
 )
-
-
-class UntilSettings(Settings):
-    """The search for the smallest RBM within a limit."""
-
-    measure: str = Field(description="metric to limit, such as kl or abs_magnetization_roe")
-    limit: float | None = Field(
-        default=None,
-        description="largest value to accept (default: the largest value in a dense ensemble)",
-    )
-    others: int = Field(
-        default=5,
-        ge=1,
-        le=MOST_SEEDS,
-        description="other RBMs to train for the dense ensemble; not in a study, whose seeds form "
-        "the ensemble",
-    )
-    bisect: bool = Field(
-        default=True,
-        description="bisect between the last level within the limit and the first one above it",
-    )
-    draws: int = Field(default=100_000, ge=100, description="RBM samples per sampled metric")
 
 
 class EnsembleSettings(Settings):
@@ -334,43 +312,3 @@ class FrontierSettings(EnsembleSettings):
             raise ValueError(
                 f"rewired: must be at most levels = {self.levels}, found {self.rewired}"
             )
-
-
-class PathSettings(Settings):
-    """One pruning path on given files; the checksums detect whether a file has changed."""
-
-    rbm: str = Field(description="SHA-256 of the RBM's file")
-    shots: str = Field(description="SHA-256 of the shots' file")
-    state: str | None = Field(default=None, description="SHA-256 of the reference state's file")
-    rewind: str | None = Field(default=None, description="SHA-256 of the file of the RBM to rewind")
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**62,
-        description="random seed of random pruning, of samples and of fine-tuning",
-    )
-    prune: PruneSettings = Field(default_factory=PruneSettings)
-    fine_tune: AnyMethod | None = Field(default_factory=by_size_fine_tuning)
-    until: UntilSettings | None = Field(
-        default=None, description="limit at which the path ends; None: after all its levels"
-    )
-
-    _methods = method_fields("fine_tune")
-
-
-class RewirePathSettings(Settings):
-    """One rewired RBM on given files; the checksums detect whether a file has changed."""
-
-    rbm: str = Field(description="SHA-256 of the RBM's file")
-    shots: str = Field(description="SHA-256 of the shots' file")
-    state: str | None = Field(default=None, description="SHA-256 of the reference state's file")
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**62,
-        description="random seed of fine-tuning, of samples and of random dropping",
-    )
-    rewire: RewireSettings = Field(default_factory=RewireSettings)
-    fine_tune: AnyMethod = Field(default_factory=by_size_fine_tuning)
-
-    _methods = method_fields("fine_tune")
