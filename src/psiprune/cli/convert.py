@@ -32,14 +32,10 @@ def import_command(
     Formats: text, qucumber, numpy, hdf5, netcdf, qiskit, cirq, braket, quera, pulser, stim-01,
     stim-b8; or auto, which detects it. See docs/formats.md.
 
-    Parameters
-    ----------
-    format
-        format of the files
-    files
-        files of shots; several are concatenated in this order
-    out
-        file to write the shots to
+    Args:
+        format: format of the files
+        files: files of shots; several are concatenated in this order
+        out: file to write the shots to
     """
     from psiprune.data.shots import join_shots, read_shots
 
@@ -104,14 +100,10 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
 
     Shots: text, numpy, qiskit (counts), stim-b8. RBM: numpy, qucumber, netket. See docs/formats.md.
 
-    Parameters
-    ----------
-    format
-        format to write
-    file
-        file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
-    out
-        file to write; for qucumber .npz, or .pt, which needs torch
+    Args:
+        format: format to write
+        file: file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
+        out: file to write; for qucumber .npz, or .pt, which needs torch
     """
     from psiprune.data.export import SHOT_FORMATS, export_shots
     from psiprune.data.shots import read_shots

@@ -25,14 +25,11 @@ def evaluate_command(
     Against a state: KL divergence, fidelity, energy, |m|, C(d). Against shots, which should not be
     those it was trained on: log-likelihood, m, |m|, nearest-neighbour ZZ and C(d).
 
-    Parameters
-    ----------
-    rbm
-        file of the RBM
-    reference
-        file of the state, or of shots: NetCDF written by psiprune, .npy, .npz, or text of 0 and 1
-    seed
-        seed of the samples drawn from the RBM
+    Args:
+        rbm: file of the RBM
+        reference: file of the state, or of shots: NetCDF written by psiprune, .npy, .npz, or text
+            of 0 and 1
+        seed: seed of the samples drawn from the RBM
     """
     from psiprune.io.netcdf import kind_of
     from psiprune.rbm.serialization import load_rbm

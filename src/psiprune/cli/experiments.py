@@ -21,12 +21,9 @@ _HELP = """{summary}
 
 Rerun the same command to resume.
 
-Parameters
-----------
-out
-    folder of the run (default: runs/{name}-HASH, with the hash of its settings)
-config
-    TOML file of settings, such as a run's config.toml; options given here take precedence
+Args:
+    out: folder of the run (default: runs/{name}-HASH, with the hash of its settings)
+    config: TOML file of settings, such as a run's config.toml; options given here take precedence
 """
 
 

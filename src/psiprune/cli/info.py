@@ -23,14 +23,10 @@ def info_command(
     Shots are tested for dead and biased qubits, drift, repeated shots, a broken Z2 symmetry and a
     permuted register; run folders for missing and damaged files. Nothing is written.
 
-    Parameters
-    ----------
-    file
-        shots in any format, a state, an RBM, a dataset, or a run folder
-    format
-        format of the shots, as in psiprune import (default: detected)
-    json
-        print one JSON object on standard output, with every site and every bond
+    Args:
+        file: shots in any format, a state, an RBM, a dataset, or a run folder
+        format: format of the shots, as in psiprune import (default: detected)
+        json: print one JSON object on standard output, with every site and every bond
     """
     from psiprune.inspect.describe import describe
     from psiprune.inspect.tables import description_numbers, description_text

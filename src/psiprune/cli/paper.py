@@ -34,18 +34,14 @@ def paper_command(
     Writes datasets, figures (SVG and PNG), claims.json and report.html into one folder. Rerun the
     same command to resume.
 
-    Parameters
-    ----------
-    out
-        folder of the run (default: runs/paper-HASH, with the hash of its settings)
-    quick
-        3 seeds, 20,000 shots, 10 and 18 qubits: minutes instead of hours; other options take
-        precedence
-    only
-        make only these figures or tables, without claims and report; runs only the experiments
-        needed
-    config
-        TOML file of settings, such as a run's config.toml; options given here take precedence
+    Args:
+        out: folder of the run (default: runs/paper-HASH, with the hash of its settings)
+        quick: 3 seeds, 20,000 shots, 10 and 18 qubits: minutes instead of hours; other options take
+            precedence
+        only: make only these figures or tables, without claims and report; runs only the
+            experiments needed
+        config: TOML file of settings, such as a run's config.toml; options given here take
+            precedence
     """
     if quick and config is not None:
         raise InputError("--quick: cannot be combined with --config; omit one of them")

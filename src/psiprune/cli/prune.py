@@ -52,36 +52,26 @@ def prune_command(
     With --until, prune until a metric exceeds a limit, then bisect between the last two levels to
     find the smallest RBM within the limit.
 
-    Parameters
-    ----------
-    rbm
-        file of the trained RBM
-    shots
-        file of the training set
-    out
-        folder to write level-00.nc, level-01.nc, ... to, and with --until smallest.nc
-    seed
-        random seed of fine-tuning, of random pruning and of samples
-    no_fine_tune
-        only remove weights, without fine-tuning
-    rewind
-        file of the same RBM, untrained or at an early epoch (psiprune train --keep-epochs): after
-        each step reset the remaining parameters to its values and train from there (lottery
-        tickets); the --fine-tune options then set this training, with the defaults of train
-    state
-        file of the reference state: measure the metrics of each level against it; --until then
-        takes these metrics
-    until
-        metric to limit. With --state: kl, infidelity, energy_roe, energy_bias,
-        abs_magnetization_roe, abs_magnetization_bias or correlation_mse. Without it, from the
-        shots: abs_magnetization_roe, or log_likelihood_loss (nats per shot, against the RBM given)
-    limit
-        largest value of that metric to accept (default: the largest value in an ensemble of this
-        RBM and others trained in the same way with other seeds)
-    others
-        number of other RBMs to train for that ensemble (default: 5)
-    no_bisect
-        with --until: stop at the last level within the limit, without bisection
+    Args:
+        rbm: file of the trained RBM
+        shots: file of the training set
+        out: folder to write level-00.nc, level-01.nc, ... to, and with --until smallest.nc
+        seed: random seed of fine-tuning, of random pruning and of samples
+        no_fine_tune: only remove weights, without fine-tuning
+        rewind: file of the same RBM, untrained or at an early epoch (psiprune train --keep-epochs):
+            after each step reset the remaining parameters to its values and train from there
+            (lottery tickets); the --fine-tune options then set this training, with the defaults of
+            train
+        state: file of the reference state: measure the metrics of each level against it; --until
+            then takes these metrics
+        until: metric to limit. With --state: kl, infidelity, energy_roe, energy_bias,
+            abs_magnetization_roe, abs_magnetization_bias or correlation_mse. Without it, from the
+            shots: abs_magnetization_roe, or log_likelihood_loss (nats per shot, against the RBM
+            given)
+        limit: largest value of that metric to accept (default: the largest value in an ensemble of
+            this RBM and others trained in the same way with other seeds)
+        others: number of other RBMs to train for that ensemble (default: 5)
+        no_bisect: with --until: stop at the last level within the limit, without bisection
     """
     from psiprune.io.run import refuse_busy
 

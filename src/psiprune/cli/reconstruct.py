@@ -31,25 +31,17 @@ def reconstruct_command(
     Selects the number of hidden units, trains an ensemble, prunes until the loss on validation
     shots is significant, tests the result and writes report.html. Rerun the same command to resume.
 
-    Parameters
-    ----------
-    shots
-        file of shots, in any format that `psiprune import` reads
-    out
-        folder of the run (default: runs/reconstruct-HASH, with the hash of its settings)
-    format
-        format of the shots, as in psiprune import (default: detected)
-    config
-        TOML file of settings, such as a run's config.toml; options given here take precedence
+    Args:
+        shots: file of shots, in any format that `psiprune import` reads
+        out: folder of the run (default: runs/reconstruct-HASH, with the hash of its settings)
+        format: format of the shots, as in psiprune import (default: detected)
+        config: TOML file of settings, such as a run's config.toml; options given here take
+            precedence
     """
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
     from psiprune.reconstruction.inputs import resolve_settings
-    from psiprune.reconstruction.summary import (
-        methods_text,
-        reconstruct_numbers,
-        reconstruct_text,
-    )
+    from psiprune.reconstruction.summary import methods_text, reconstruct_numbers, reconstruct_text
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, options = chosen_format(format, reading)

@@ -7,13 +7,7 @@ from typing import Annotated
 
 from psiprune.cli.app import Flat, Out, advance, app, progress_bar, show
 from psiprune.cli.options import Int, Json, with_method_options
-from psiprune.cli.prune import (
-    chosen_tuning,
-    digests,
-    level_writer,
-    load_inputs,
-    tuning_numbers,
-)
+from psiprune.cli.prune import chosen_tuning, digests, level_writer, load_inputs, tuning_numbers
 from psiprune.experiments.path_settings import RewirePathSettings
 from psiprune.pruning.settings import RewireSettings
 from psiprune.training.methods import AnyMethod
@@ -37,20 +31,13 @@ def rewire_command(
     Each round drops some weights, grows as many missing ones and fine-tunes. Where a layer has at
     most 18 units, a round that does not increase the likelihood of the shots is undone.
 
-    Parameters
-    ----------
-    rbm
-        file of the trained, pruned RBM
-    shots
-        file of the training set
-    out
-        folder to write level-00.nc, level-01.nc, ... to, one per round
-    seed
-        random seed of fine-tuning, of samples and of random dropping
-    fine_tune
-        training after each round
-    state
-        file of the reference state: measure the metrics of each level against it
+    Args:
+        rbm: file of the trained, pruned RBM
+        shots: file of the training set
+        out: folder to write level-00.nc, level-01.nc, ... to, one per round
+        seed: random seed of fine-tuning, of samples and of random dropping
+        fine_tune: training after each round
+        state: file of the reference state: measure the metrics of each level against it
     """
     from psiprune.io.run import open_run, refuse_busy
 
@@ -75,13 +62,7 @@ def rewire_command(
             rounds,
             lambda _: start,
             lambda last, _, checkpoints: rewire_step(
-                last,
-                data,
-                chosen.rewire,
-                tuning,
-                chosen.seed,
-                lambda _: advance(bar),
-                checkpoints,
+                last, data, chosen.rewire, tuning, chosen.seed, lambda _: advance(bar), checkpoints
             ),
             level_writer(state, start, seed),
         )

@@ -15,10 +15,8 @@ from psiprune.states.tfim import TFIM
 def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: Json = False) -> None:
     """Find the ground state of a transverse-field Ising chain by DMRG.
 
-    Parameters
-    ----------
-    out
-        file to write the state to
+    Args:
+        out: file to write the state to
     """
     from psiprune.states.dmrg import ground_state
 
@@ -45,25 +43,15 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: Json =
 
 @app.command(name="sample")
 def sample_command(
-    state: Path,
-    *,
-    out: Out,
-    shots: Int = 100_000,
-    seed: Int = 0,
-    json: Json = False,
+    state: Path, *, out: Out, shots: Int = 100_000, seed: Int = 0, json: Json = False
 ) -> None:
     """Measure a state in the Z basis: independent shots by perfect sampling.
 
-    Parameters
-    ----------
-    state
-        file of the state
-    out
-        file to write the shots to
-    shots
-        number of shots
-    seed
-        the same seed gives the same shots
+    Args:
+        state: file of the state
+        out: file to write the shots to
+        shots: number of shots
+        seed: the same seed gives the same shots
     """
     from psiprune.data.formats.base import MOST_BITS
     from psiprune.states.mps import load_mps, sample

@@ -23,24 +23,17 @@ def sweep_command(
 ) -> None:
     """Run an experiment over a grid, on all cores or a cluster; rerun to resume.
 
-    Parameters
-    ----------
-    config
-        TOML file with the experiment, [study] (settings of psiprune study), [sparse], [ablation]
-        or [frontier]; [[grid]] blocks with product, zip and points over its settings; and [slurm]
-        or [pbs]; see docs/sweep.md
-    out
-        folder of the sweep, on a disk that all workers share (default: runs/NAME, with NAME of the
-        TOML file)
-    scheduler
-        address of a running Dask scheduler, or serial for a single process (default: one worker
-        per core of this machine)
-    slurm
-        run workers as Slurm jobs, with the settings in [slurm] of the TOML file
-    pbs
-        run workers as PBS jobs, with the settings in [pbs] of the TOML file
-    dry_run
-        only print the points, the stages they share and an estimate of the core-hours
+    Args:
+        config: TOML file with the experiment, [study] (settings of psiprune study), [sparse],
+            [ablation] or [frontier]; [[grid]] blocks with product, zip and points over its
+            settings; and [slurm] or [pbs]; see docs/sweep.md
+        out: folder of the sweep, on a disk that all workers share (default: runs/NAME, with NAME of
+            the TOML file)
+        scheduler: address of a running Dask scheduler, or serial for a single process (default: one
+            worker per core of this machine)
+        slurm: run workers as Slurm jobs, with the settings in [slurm] of the TOML file
+        pbs: run workers as PBS jobs, with the settings in [pbs] of the TOML file
+        dry_run: only print the points, the stages they share and an estimate of the core-hours
     """
     from psiprune.sweeps.api import sweep
     from psiprune.sweeps.plan import plan, point_rows
@@ -69,13 +62,10 @@ def sweep_command(
 def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
     """Query the results of a sweep, a table named `levels`, in SQL (DuckDB).
 
-    Parameters
-    ----------
-    sql
-        query, such as "select sites, field, median(prunable) from levels where level = 0 group by
-        all"
-    folder
-        folder of the sweep
+    Args:
+        sql: query, such as "select sites, field, median(prunable) from levels where level = 0 group
+            by all"
+        folder: folder of the sweep
     """
     from psiprune.sweeps.table import query
     from psiprune.sweeps.tables import rows_numbers, rows_text
@@ -88,10 +78,8 @@ def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
 def report_command(folder: Path, *, json: Json = False) -> None:
     """Write an HTML report with figures on the finished points of a sweep.
 
-    Parameters
-    ----------
-    folder
-        folder of the sweep, where report.html, figures/ and the table are written
+    Args:
+        folder: folder of the sweep, where report.html, figures/ and the table are written
     """
     from psiprune.sweeps.report import report_on
 

@@ -48,32 +48,21 @@ def train_command(
 ) -> None:
     """Train an RBM on shots; rerun the same command to resume.
 
-    Parameters
-    ----------
-    shots
-        file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
-    out
-        file to write the RBM to
-    hidden
-        number of hidden units (default: that of the mask, else half the number of sites)
-    seed
-        random seed of the initial weights, the order of the shots and the Gibbs chains
-    mask
-        which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with one row
-        per hidden unit (see psiprune mask); default: all
-    initial
-        initial weights: random; local (each hidden unit couples to one site and the sites
-        correlated with it in the data); or coded (a sign code for each site). Default: that of the
-        method
-    config
-        TOML file with the method and its settings; options given here take precedence
-    keep_epochs
-        epochs after which to save the RBM as well, to OUT-epoch-0005.nc and so on; 0 is the
-        untrained RBM (for psiprune prune --rewind)
-    state
-        file of the reference state for --history
-    history
-        file to write the metrics to, measured every 10 epochs; requires --state
+    Args:
+        shots: file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
+        out: file to write the RBM to
+        hidden: number of hidden units (default: that of the mask, else half the number of sites)
+        seed: random seed of the initial weights, the order of the shots and the Gibbs chains
+        mask: which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with
+            one row per hidden unit (see psiprune mask); default: all
+        initial: initial weights: random; local (each hidden unit couples to one site and the sites
+            correlated with it in the data); or coded (a sign code for each site). Default: that of
+            the method
+        config: TOML file with the method and its settings; options given here take precedence
+        keep_epochs: epochs after which to save the RBM as well, to OUT-epoch-0005.nc and so on; 0
+            is the untrained RBM (for psiprune prune --rewind)
+        state: file of the reference state for --history
+        history: file to write the metrics to, measured every 10 epochs; requires --state
     """
     from psiprune.cli.side_files import written_beside
     from psiprune.data.shots import read_shots

@@ -16,11 +16,7 @@ from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Initial, Method
-from psiprune.training.methods import (
-    AnyMethod,
-    MethodBySize,
-    method_fields,
-)
+from psiprune.training.methods import AnyMethod, MethodBySize, method_fields
 
 
 class EnsembleSettings(Settings):
@@ -268,10 +264,7 @@ class FrontierSettings(EnsembleSettings):
         default_factory=lambda: ExactNaturalGradient(epochs=20, weight_decay=0.0),
         description="training after each change of a mask",
     )
-    paper_train: AnyMethod = Field(
-        default_factory=CD,
-        description="training of the paper's RBMs",
-    )
+    paper_train: AnyMethod = Field(default_factory=CD, description="training of the paper's RBMs")
     paper_fine_tune: AnyMethod = Field(
         default_factory=CD.for_fine_tuning,
         description="training of the paper's RBMs after each pruning step",

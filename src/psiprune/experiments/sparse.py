@@ -9,12 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.ensemble import (
-    ensemble_files,
-    labelled,
-    members_of,
-    over_members,
-)
+from psiprune.experiments.ensemble import ensemble_files, labelled, members_of, over_members
 from psiprune.experiments.masked import Job, mask_of, new_rbm, prune_dense, train_jobs
 from psiprune.experiments.problem import prepare
 from psiprune.experiments.pruning_path import level_names

@@ -41,9 +41,7 @@ _WIDTH, _CHANCE = 3, 0.05  # sites of a cluster, and its largest p-value
 
 @cached_pipes()
 def describe(
-    what: str | os.PathLike[str] | ShotsLike | MPS | RBM,
-    format: str | None = None,
-    **settings: Any,
+    what: str | os.PathLike[str] | ShotsLike | MPS | RBM, format: str | None = None, **settings: Any
 ) -> Description:
     """What a file, a run folder, or an object of psiprune holds, and what about it is doubtful.
 

@@ -16,10 +16,7 @@ from psiprune.core.random import Stream, generator_for
 from psiprune.data.shots import Shots
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.reconstruction.custom_code import find_code
-from psiprune.reconstruction.dataset import (
-    OBSERVABLES,
-    check_observable_names,
-)
+from psiprune.reconstruction.dataset import OBSERVABLES, check_observable_names
 from psiprune.reconstruction.settings import ReconstructSettings
 
 #: Fewest shots in each of the three parts; fewer give no meaningful error bar.

@@ -14,11 +14,7 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
-from psiprune.reconstruction.dataset import (
-    Candidate,
-    choice_file,
-    learning_rate_of,
-)
+from psiprune.reconstruction.dataset import Candidate, choice_file, learning_rate_of
 from psiprune.reconstruction.inputs import Run
 from psiprune.training.method import Initial
 from psiprune.training.train import Callback, ensemble_initial, train
@@ -64,11 +60,7 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
 
 
 def _train(
-    run: Run,
-    item: Candidate,
-    seed: int,
-    tick: Callback,
-    initial: Sequence[Initial] | None = None,
+    run: Run, item: Candidate, seed: int, tick: Callback, initial: Sequence[Initial] | None = None
 ) -> DivergenceError | None:
     """Train an RBM and write it with its log Z unless its file exists; return why it diverged."""
     if item.file.exists():

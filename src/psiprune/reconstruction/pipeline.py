@@ -15,11 +15,7 @@ from psiprune.io.run import open_run
 from psiprune.metrics.custom import Observable
 from psiprune.reconstruction.comparison import choose_parent, search, test
 from psiprune.reconstruction.custom_code import save_code
-from psiprune.reconstruction.dataset import (
-    choice_variables,
-    learning_rate_of,
-    methods_attribute,
-)
+from psiprune.reconstruction.dataset import choice_variables, learning_rate_of, methods_attribute
 from psiprune.reconstruction.inputs import (
     Run,
     Split,
