@@ -313,3 +313,13 @@ def test_a_repr_is_one_short_line(sites: int, shots: int) -> None:
         assert len(repr(thing)) < 120
         assert "\n" not in repr(thing)
     assert f"shots={shots}, sites={sites}" in repr(data)
+
+
+@pytest.mark.parametrize("sites", [1, 3, 64, 65])
+def test_unique_configurations_are_sorted_and_counted(sites: int) -> None:
+    generator = np.random.default_rng(0)
+    bits = generator.integers(0, 2, (5, sites), dtype=np.uint8)[generator.integers(0, 5, 40)]
+    rows, counts = Shots(bits).unique
+    expected = np.unique(bits, axis=0, return_counts=True)
+    np.testing.assert_array_equal(rows, expected[0])
+    np.testing.assert_array_equal(counts, expected[1])

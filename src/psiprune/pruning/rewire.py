@@ -107,7 +107,7 @@ def rewire_step(
     A round depends only on its initial RBM, the seed and its number, so rewiring can be resumed at
     any level.
     """
-    data = unique_configurations(shots.bits)
+    data = unique_configurations(shots)
     step, rbm = level.step, level.rbm
     missing = rbm.mask.size - rbm.number_of_weights
     moved = weights_moved(rbm.number_of_weights, missing, settings.share, step, settings.rounds)

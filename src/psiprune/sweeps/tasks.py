@@ -40,6 +40,7 @@ from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import assemble, one_member, prune_dense, run_study, train_dense
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, verify, write_bytes, write_dataset
+from psiprune.io.provenance import arithmetic
 from psiprune.io.run import open_run
 from psiprune.metrics.against_state import reference_of
 from psiprune.rbm.serialization import load_rbm
@@ -244,8 +245,8 @@ class Run:
 def make(stage: Stage, root: Path) -> None:
     """Make a stage and those it needs on one core, unless it is done.
 
-    The processor time goes to seconds.json in its folder. It is measured, so it differs from run to
-    run.
+    The processor time, and the arithmetic of the CPU that the last bits depend on, go to
+    seconds.json in its folder, which may differ from run to run.
 
     Raises:
         InputError: a file that the stage needs is damaged.
@@ -258,9 +259,8 @@ def make(stage: Stage, root: Path) -> None:
     begin = time.thread_time()
     with single_thread(), single_blas_thread():  # the time of other threads would not count
         _BUILDERS[stage.kind](stage.point, root)
-    if not resumed:
-        record = {"seconds": time.thread_time() - begin}
-        write_bytes(folder / "seconds.json", (json.dumps(record) + "\n").encode())
+    record = {} if resumed else {"seconds": time.thread_time() - begin}
+    write_bytes(folder / "seconds.json", (json.dumps({**record, **arithmetic()}) + "\n").encode())
 
 
 def read_seconds(folder: Path) -> float | None:
