@@ -8,10 +8,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_LEVELS, MOST_SEEDS
 
+#: The seed of a run.
+Seed = Annotated[int, Field(ge=0, lt=2**62)]
+#: Number of seeds of an ensemble.
+Seeds = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+#: Number of pruning steps.
+Levels = Annotated[int, Field(ge=1, le=MOST_LEVELS)]
 _partial: ContextVar[bool] = ContextVar("partial", default=False)
 
 

@@ -83,9 +83,7 @@ def run_frontier(
         members = members_of(settings, problems)
 
         def train_dense(member: Member, callback: Callback) -> RBM:
-            trainer = Trainer(settings, member, member.folder, callback)
-            size = settings.hidden_units
-            return trainer.cached("dense", lambda checkpoints: trainer.new(checkpoints, size))
+            return Trainer(settings, member, member.folder, callback).dense(settings.hidden_units)
 
         epochs = len(members) * settings.train.epochs
         dense = run_parallel(train_dense, members, epochs, progress=progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -91,12 +92,14 @@ def prune_dense(
     return run_parallel(prune, members, len(members) * epochs, progress=progress)
 
 
-def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) -> list[xr.Dataset]:
-    """Train the RBMs of all jobs, or read those whose files exist.
+def train_jobs(
+    settings: SparseSettings, jobs: Sequence[Sequence[Job]], progress: bool
+) -> list[list[xr.Dataset]]:
+    """Train the RBMs of all jobs of all members, or read those whose files exist.
 
     Returns:
-        For each job the RBM as `RBM.to_dataset` gives it, its measures, and history_kl, ... over
-        `epoch`. The measures are sums over all states up to 20 sites and sampled above.
+        For each member and job the RBM as `RBM.to_dataset` gives it, its measures, and history_kl,
+        ... over `epoch`. The measures are sums over all states up to 20 sites and sampled above.
 
     Raises:
         InputError: a file is damaged.
@@ -121,8 +124,10 @@ def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) ->
 
         return cached(member.folder / f"{name}.nc", make).drop_attrs()
 
-    epochs = sum(job.training.epochs for job in jobs)
-    return run_parallel(train_one, jobs, epochs, progress=progress)
+    every = [job for of_member in jobs for job in of_member]
+    epochs = sum(job.training.epochs for job in every)
+    trained = iter(run_parallel(train_one, every, epochs, progress=progress))
+    return [list(islice(trained, len(of_member))) for of_member in jobs]
 
 
 def _described(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from psiprune.core.limits import MOST_SEEDS
-from psiprune.core.settings import Settings
+from psiprune.core.settings import Seed, Seeds, Settings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.training.methods import AnyMethod, by_size_fine_tuning, method_fields
 
@@ -18,10 +17,8 @@ class UntilSettings(Settings):
         default=None,
         description="largest value to accept (default: the largest value in a dense ensemble)",
     )
-    others: int = Field(
+    others: Seeds = Field(
         default=5,
-        ge=1,
-        le=MOST_SEEDS,
         description="other RBMs to train for the dense ensemble; not in a study, whose seeds form "
         "the ensemble",
     )
@@ -38,11 +35,8 @@ class GivenFiles(Settings):
     rbm: str = Field(description="SHA-256 of the RBM's file")
     shots: str = Field(description="SHA-256 of the shots' file")
     state: str | None = Field(default=None, description="SHA-256 of the reference state's file")
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**62,
-        description="random seed of fine-tuning, of samples and of random pruning",
+    seed: Seed = Field(
+        default=0, description="random seed of fine-tuning, of samples and of random pruning"
     )
 
     _methods = method_fields("fine_tune")

@@ -8,8 +8,8 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveFloat, field_validator
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_LEVELS, MOST_SEEDS
-from psiprune.core.settings import Settings
+from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_SEEDS
+from psiprune.core.settings import Levels, Seed, Seeds, Settings
 from psiprune.experiments.path_settings import UntilSettings
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
@@ -33,16 +33,12 @@ class EnsembleSettings(Settings):
         default=(1.0, 2.0), min_length=1, description="transverse fields h"
     )
     shots: int = Field(default=100_000, ge=1, description="training shots per field")
-    seed: int = Field(
+    seed: Seed = Field(
         default=0,
-        ge=0,
-        lt=2**62,
         description="random seed of the shots and of the first RBM; further RBMs use the next "
         "seeds",
     )
-    seeds: int = Field(
-        default=1, ge=1, le=MOST_SEEDS, description="number of RBMs trained and pruned per field"
-    )
+    seeds: Seeds = Field(default=1, description="number of RBMs trained and pruned per field")
     train: AnyMethod = Field(default_factory=CD, description="training of new RBMs")
     initial: Initial = Field(default="random", description="initial weights of new RBMs")
 
@@ -158,9 +154,7 @@ class SparseSettings(EnsembleSettings):
         description="fraction of the weights that remain; the default is 0.9^5, five steps of the "
         "paper",
     )
-    levels: int = Field(
-        default=5, ge=1, le=MOST_LEVELS, description="number of equal pruning steps to that density"
-    )
+    levels: Levels = Field(default=5, description="number of equal pruning steps to that density")
     history_every: int = Field(
         default=10, ge=1, description="epochs between entries of the history"
     )
@@ -187,9 +181,7 @@ def smallest_p_value(sites: int, width: int) -> float:
 class AblationSettings(SparseSettings):
     """Break up the clusters of a mask, or exclude those found: the paper's Section III B."""
 
-    seeds: int = Field(
-        default=10, ge=1, le=MOST_SEEDS, description="number of RBMs of each kind per field"
-    )
+    seeds: Seeds = Field(default=10, description="number of RBMs of each kind per field")
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         min_length=1,
@@ -225,20 +217,12 @@ class AblationSettings(SparseSettings):
 class FrontierSettings(EnsembleSettings):
     """Compare error against number of weights for all methods, and for MPS of equal size."""
 
-    seeds: int = Field(
-        default=10, ge=1, le=MOST_SEEDS, description="number of RBMs of each method per field"
+    seeds: Seeds = Field(default=10, description="number of RBMs of each method per field")
+    costly_seeds: Seeds = Field(
+        default=3, description="number of rewired RBMs, and of RBMs of each other width, per field"
     )
-    costly_seeds: int = Field(
-        default=3,
-        ge=1,
-        le=MOST_SEEDS,
-        description="number of rewired RBMs, and of RBMs of each other width, per field",
-    )
-    levels: int = Field(
-        default=21,
-        ge=1,
-        le=MOST_LEVELS,
-        description="number of pruning steps, each by 10 % of the weights",
+    levels: Levels = Field(
+        default=21, description="number of pruning steps, each by 10 % of the weights"
     )
     rewired: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(9, 13, 15),
