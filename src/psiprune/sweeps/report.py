@@ -7,6 +7,7 @@ import math
 import os
 import tomllib
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -230,21 +231,19 @@ def _table(grid: xr.Dataset) -> Table:
     rows: list[list[str | Number]] = []
     columns = dict(zip(("16 %", "median", "84 %"), band(grid["prunable"]), strict=True))
     dense = [band(grid[name].isel(level=0)).middle for name in ("kl", "kl_floor")]
-    for variant in grid["variant"].values:
-        for sites in grid["sites"].values:
-            for field in grid["ratio"].values:
-                at = {"variant": variant, "sites": sites, "ratio": field}
-                seeds = int(grid["prunable"].sel(at).notnull().sum())
-                if not seeds:
-                    continue
-                low, middle, high = (
-                    Number(value, percent(value), f"{TABLE}: {name} over seed of prunable")
-                    for name, values in columns.items()
-                    for value in [float(values.sel(at))]
-                )
-                kl, floor = (_dense(medians, at) for medians in dense)
-                labels = [str(sites), str(variant), f"{field:g}"]
-                rows.append([*labels, middle, low, high, str(seeds), kl, ratio(kl, floor)])
+    for values in product(*(grid[name].values for name in ("variant", "sites", "ratio"))):
+        at = dict(zip(("variant", "sites", "ratio"), values, strict=True))
+        seeds = int(grid["prunable"].sel(at).notnull().sum())
+        if not seeds:
+            continue
+        low, middle, high = (
+            Number(value, percent(value), f"{TABLE}: {name} over seed of prunable")
+            for name, quantile in columns.items()
+            for value in [float(quantile.sel(at))]
+        )
+        kl, floor = (_dense(medians, at) for medians in dense)
+        labels = [str(at["sites"]), str(at["variant"]), f"{at['ratio']:g}"]
+        rows.append([*labels, middle, low, high, str(seeds), kl, ratio(kl, floor)])
     head = ["sites", "variant", "h/J", "median", "16 %", "84 %", "seeds", "dense KL"]
     caption = "Fraction of the weights that can be removed before KL has doubled"
     return Table(caption, [*head, "dense KL / floor"], rows)
