@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_settings, show
-from psiprune.cli.options import Folder, Json, with_method_options
+from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.settings import Settings
 from psiprune.experiments.settings import (
     AblationSettings,
@@ -54,7 +54,7 @@ def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
 
     def command(
         *,
-        out: Folder = None,
+        out: OutOption = None,
         settings: EnsembleSettings | None = None,
         config: Path | None = None,
         json: Json = False,

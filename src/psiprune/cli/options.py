@@ -23,7 +23,7 @@ from psiprune.training.method import Method
 from psiprune.training.methods import METHOD_FIELDS, METHODS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Folder = Annotated[Path | None, Parameter(name=["--out", "-o"])]
+OutOption = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 Int = Annotated[int, StrictInt]
 Json = Annotated[bool, Parameter(help="print one JSON object on standard output")]
 

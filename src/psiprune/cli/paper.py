@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from psiprune.cli.app import Flat, app, chosen_settings, show
 from psiprune.cli.experiments import folder_of
 from psiprune.cli.logging import stages_logged
-from psiprune.cli.options import Folder, Json, with_method_options
+from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.paper.settings import PaperSettings
 
@@ -22,7 +22,7 @@ Piece = Literal[Figure, Other]
 @with_method_options
 def paper_command(
     *,
-    out: Folder = None,
+    out: OutOption = None,
     quick: bool = False,
     only: tuple[Piece, ...] = (),
     settings: Annotated[PaperSettings | None, Flat] = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import folder_of
-from psiprune.cli.options import Folder, Json, with_method_options
+from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 
@@ -19,7 +19,7 @@ from psiprune.reconstruction.settings import ReconstructSettings
 def reconstruct_command(
     shots: Path,
     *,
-    out: Folder = None,
+    out: OutOption = None,
     settings: Annotated[ReconstructSettings | None, Flat] = None,
     format: str | None = None,
     reading: Annotated[ReadSettings | None, Flat] = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from psiprune.cli.app import app, chosen_settings, show
-from psiprune.cli.options import Folder, Json
+from psiprune.cli.options import Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.settings import SweepSettings
 
@@ -14,7 +14,7 @@ from psiprune.sweeps.settings import SweepSettings
 def sweep_command(
     config: Path,
     *,
-    out: Folder = None,
+    out: OutOption = None,
     scheduler: str | None = None,
     slurm: bool = False,
     pbs: bool = False,
