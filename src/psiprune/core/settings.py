@@ -17,7 +17,7 @@ from psiprune.core.limits import MOST_LEVELS, MOST_SEEDS
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
 #: Number of seeds of an ensemble.
 Seeds = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
-#: Number of pruning steps.
+#: Number of pruning steps, or of rounds of rewiring.
 Levels = Annotated[int, Field(ge=1, le=MOST_LEVELS)]
 _partial: ContextVar[bool] = ContextVar("partial", default=False)
 

@@ -46,16 +46,10 @@ def run_until(
 
     Args:
         folder: of level-00.nc, ..., trial-0085.nc, ..., other-1.nc, ... and smallest.nc.
-        dense: the RBM to begin with.
-        shots: the training set.
+        dense, shots, fine_tune, seed, callback, rewind, path: as there.
         metric: the measure.
         until: its name, and the limit or how to find it.
         prune: criterion and schedule.
-        fine_tune: training after each step, or None.
-        seed: of random pruning, of samples and of fine-tuning.
-        callback: called after each epoch.
-        rewind: where the training of each trial begins, if not at what pruning left.
-        path: levels of this path that exist already, from 0 on.
 
     Returns:
         The result of the search, and the measure of the smallest RBM with its error.
