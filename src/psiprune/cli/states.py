@@ -54,7 +54,8 @@ def sample_command(
         seed: the same seed gives the same shots
     """
     from psiprune.data.formats.base import MOST_BITS
-    from psiprune.states.mps import load_mps, sample
+    from psiprune.states.mps import load_mps
+    from psiprune.states.sampling import sample
 
     with new_dataset(out):
         measured = load_mps(state)

@@ -93,7 +93,7 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
         magnetization=state.magnetization(),
         abs_magnetization=state.abs_magnetization(),
         neighbours=float(np.diag(state.correlations(), 1).mean()),
-        doubts=tuple(_state_warnings(state)),
+        warnings=tuple(_state_warnings(state)),
     )
 
 
@@ -148,9 +148,9 @@ def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDe
         clusters=clusters,
         measures=measures,
         provenance=rbm.provenance,
-        doubts=(),
+        warnings=(),
     )
-    return replace(description, doubts=tuple(_rbm_warnings(description)))
+    return replace(description, warnings=tuple(_rbm_warnings(description)))
 
 
 def _range(values: Float64) -> tuple[float, float, float]:

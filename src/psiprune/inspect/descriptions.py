@@ -32,7 +32,7 @@ class StateDescription:
         magnetization: <Z_i>, [site].
         abs_magnetization: <|m|>.
         neighbours: mean of <Z_i Z_{i+1}> over the bonds.
-        doubts: the warnings.
+        warnings: what to know before using it.
     """
 
     source: str
@@ -48,7 +48,7 @@ class StateDescription:
     magnetization: Float64
     abs_magnetization: float
     neighbours: float
-    doubts: tuple[DataWarning, ...]
+    warnings: tuple[DataWarning, ...]
 
 
 @one_line
@@ -70,7 +70,7 @@ class RBMDescription:
             significance.
         measures: scalars stored with the RBM, such as kl.
         provenance: how it was made.
-        doubts: the warnings.
+        warnings: what to know before using it.
     """
 
     source: str
@@ -88,7 +88,7 @@ class RBMDescription:
     clusters: int | None
     measures: Mapping[str, float]
     provenance: Mapping[str, str | int | float]
-    doubts: tuple[DataWarning, ...]
+    warnings: tuple[DataWarning, ...]
 
 
 @dataclass(frozen=True)
