@@ -25,7 +25,7 @@ def described(bits: Any, **changes: Any) -> ShotsDescription:
 
 
 def warned(bits: Any, **changes: Any) -> dict[str, str]:
-    return {each.name: each.line for each in described(bits, **changes).doubts}
+    return {each.name: each.line for each in described(bits, **changes).warnings}
 
 
 def from_state(sites: int, field: float, shots: int, seed: int) -> Bits:
@@ -53,9 +53,9 @@ def test_numbers_by_hand() -> None:
     assert (found.up, found.down) == (4, 1)  # without site 2, which is always 1
     assert found.z2_p_value == pytest.approx(2 * (5 + 1) / 32)
     np.testing.assert_allclose(found.neighbours, [4 / 6 - 8 / 36, 0], atol=1e-15)
-    assert found.repeats.found.tolist() == [2]
+    assert found.repeats.observed.tolist() == [2]
     np.testing.assert_allclose(found.repeats.expected, [4 * 3 / 6])
-    assert found.memory.found.tolist() == [0, 1, 0]
+    assert found.memory.observed.tolist() == [0, 1, 0]
     np.testing.assert_allclose(found.memory.expected, [0, 2 / 6, 0])
     np.testing.assert_allclose(found.halves[:, :3], [[1 / 3, 1 / 3, -1], [1, 1 / 3, -1]])
     np.testing.assert_allclose(found.halves[:, 3], [(1 / 3 + 1 / 3 + 1) / 3, 1 / 3])
@@ -72,10 +72,10 @@ def test_against_loops() -> None:
     np.testing.assert_allclose(found.neighbours, products.mean(axis=0), atol=1e-12)
     np.testing.assert_allclose(found.neighbours_error, products.std(axis=0) / np.sqrt(499))
     same = [(a == b).all() for a, b in itertools.pairwise(bits)]
-    assert found.repeats.found[0] == sum(same)
+    assert found.repeats.observed[0] == sum(same)
     rarer = np.where(bits.mean(axis=0) <= 0.5, 1, 0)
     again = ((bits[1:] == rarer) & (bits[:-1] == rarer)).sum(axis=0)
-    np.testing.assert_array_equal(found.memory.found, again)
+    np.testing.assert_array_equal(found.memory.observed, again)
 
 
 def test_the_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,20 +85,20 @@ def test_the_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("magnetization", "neighbours", "halves", "drift"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
     for one, other in ((pieces.memory, whole.memory), (pieces.repeats, whole.repeats)):
-        np.testing.assert_array_equal(one.found, other.found)
+        np.testing.assert_array_equal(one.observed, other.observed)
 
 
 @pytest.mark.parametrize("classes", ["aabb", "aaabc", "aabbcd", "aaaaab", "abcde"])
 def test_repeats_in_all_orders(classes: str) -> None:
     """Mean and spread of equal neighbours by going through every order."""
-    from psiprune.data.diagnostics import _random_order
+    from psiprune.data.repeats import repeats_in_random_order
 
     numbers = [
         sum(a == b for a, b in itertools.pairwise(order))
         for order in itertools.permutations(classes)
     ]
     counts = [classes.count(letter) for letter in set(classes)]
-    mean, spread = _random_order(counts, len(classes))
+    mean, spread = repeats_in_random_order(counts, len(classes))
     assert mean == pytest.approx(np.mean(numbers))
     assert spread == pytest.approx(np.std(numbers), abs=1e-12)
 
@@ -150,7 +150,7 @@ def test_no_false_alarms(world: str) -> None:
         again = float(found.repeats.p_value[0])
         symmetric = 1.0 if world == "skewed" else found.z2_p_value
         values.append((symmetric, again, found.memory_p_value, found.drift_p_value, order))
-        names += [each.name for each in found.doubts]
+        names += [each.name for each in found.warnings]
     for level in (0.05, 0.01):
         most = scipy.stats.binom.isf(1e-4, SETS, level)
         counts = (np.array(values) <= level).sum(axis=0)
@@ -220,9 +220,9 @@ def test_repeated_shots() -> None:
     times = np.where(np.random.default_rng(0).random(len(wide)) < 0.05, 2, 1)
     bits = np.repeat(wide, times, axis=0)
     found = described(bits)
-    line = {each.name: each.line for each in found.doubts}["repeats"]
-    assert line.startswith(f"{found.repeats.found[0]} shots ")
-    assert found.repeats.found[0] > 90
+    line = {each.name: each.line for each in found.warnings}["repeats"]
+    assert line.startswith(f"{found.repeats.observed[0]} shots ")
+    assert found.repeats.observed[0] > 90
     assert found.repeats.expected[0] < 20
     assert found.repeats.p_value[0] < LEVEL
     assert not found.grouped
@@ -252,7 +252,7 @@ def test_drift() -> None:
     bits = late | 0
     bits[2000:, 4] |= (np.random.default_rng(1).random(2000) < 0.3).astype(np.uint8)
     found = described(bits)
-    line = {each.name: each.line for each in found.doubts}["drift"]
+    line = {each.name: each.line for each in found.warnings}["drift"]
     assert np.abs(found.drift).argmax() == 4
     assert line.startswith(f"<Z> of site 4 is {found.halves[0, 4]:.4f} in the first half")
     # Correlations may drift where no mean does.

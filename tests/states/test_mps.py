@@ -19,7 +19,8 @@ import exact
 from psiprune.core.exceptions import ConvergenceError
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.states.dmrg import ground_state
-from psiprune.states.mps import CHUNK, MPS, load_mps, mps_from_tensors, mps_from_vector, sample
+from psiprune.states.mps import CHUNK, MPS, load_mps, mps_from_tensors, mps_from_vector
+from psiprune.states.sampling import sample
 from psiprune.states.tfim import TFIM
 from refusals import refuses
 
@@ -283,7 +284,7 @@ def test_ctrl_c_stops_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.05)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("psiprune.states.mps._sample_chunk", interrupted)
+    monkeypatch.setattr("psiprune.states.sampling.draw_bits", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sample(state, 1000 * CHUNK)
     assert len(done) < 1000

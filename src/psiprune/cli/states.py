@@ -69,7 +69,8 @@ def sample_command(
         print one JSON object on standard output
     """
     from psiprune.data.formats.base import MOST_BITS
-    from psiprune.states.mps import load_mps, sample
+    from psiprune.states.mps import load_mps
+    from psiprune.states.sampling import sample
 
     with new_dataset(out):
         measured = load_mps(state)

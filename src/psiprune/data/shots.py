@@ -221,22 +221,22 @@ def join_shots(parts: Sequence[ShotsLike]) -> Shots:
     """
     if not parts:
         raise InputError("shots: needs at least one set of shots to join, found none")
-    first, *others = every = [as_shots(part) for part in parts]
+    first, *others = sets = [as_shots(part) for part in parts]
     for other in others:
-        for what in ("sites", "basis"):
-            if getattr(first, what) != getattr(other, what):
+        for name in ("sites", "basis"):
+            if getattr(first, name) != getattr(other, name):
                 raise InputError(
-                    f"{other.source}: {what} {getattr(other, what)}, but {first.source}: {what} "
-                    f"{getattr(first, what)}; only shots of one system in one basis can be joined"
+                    f"{other.source}: {name} {getattr(other, name)}, but {first.source}: {name} "
+                    f"{getattr(first, name)}; only shots of one system in one basis can be joined"
                 )
     if not others:
         return first
-    check_size(sum(map(len, every)), first.sites, "joined shots")
+    check_size(sum(map(len, sets)), first.sites, "joined shots")
     return Shots(
-        np.concatenate([part.bits for part in every]),
+        np.concatenate([part.bits for part in sets]),
         basis=first.basis,
-        source=", ".join(part.source for part in every),
-        provenance={"joined": [dict(part.provenance) for part in every]},
+        source=", ".join(part.source for part in sets),
+        provenance={"joined": [dict(part.provenance) for part in sets]},
     )
 
 

@@ -39,9 +39,8 @@ from psiprune.io.run import open_run
 from psiprune.metrics.against_state import (
     Reference,
     exact_metrics,
-    fidelity,
-    kl_divergence,
 )
+from psiprune.metrics.divergence import fidelity, kl_divergence
 from psiprune.metrics.measure import CONFIDENCE, relative_error
 from psiprune.metrics.observables import reference_observables
 from psiprune.rbm.model import RBM

@@ -57,7 +57,7 @@ class StateDescription(_ShortRepr):
         magnetization: <Z_i>, [site].
         abs_magnetization: <|m|>.
         neighbours: mean of <Z_i Z_{i+1}> over the bonds.
-        doubts: the warnings.
+        warnings: what to know before using it.
     """
 
     source: str
@@ -73,7 +73,7 @@ class StateDescription(_ShortRepr):
     magnetization: Float64
     abs_magnetization: float
     neighbours: float
-    doubts: tuple[DataWarning, ...]
+    warnings: tuple[DataWarning, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,7 +94,7 @@ class RBMDescription(_ShortRepr):
             significance.
         measures: scalars stored with the RBM, such as kl.
         provenance: how it was made.
-        doubts: the warnings.
+        warnings: what to know before using it.
     """
 
     source: str
@@ -112,7 +112,7 @@ class RBMDescription(_ShortRepr):
     clusters: int | None
     measures: Mapping[str, float]
     provenance: Mapping[str, str | int | float]
-    doubts: tuple[DataWarning, ...]
+    warnings: tuple[DataWarning, ...]
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
         magnetization=state.magnetization(),
         abs_magnetization=state.abs_magnetization(),
         neighbours=float(np.diag(state.correlations(), 1).mean()),
-        doubts=tuple(_state_warnings(state)),
+        warnings=tuple(_state_warnings(state)),
     )
 
 
@@ -292,9 +292,9 @@ def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDe
         clusters=clusters,
         measures=measures,
         provenance=rbm.provenance,
-        doubts=(),
+        warnings=(),
     )
-    return replace(description, doubts=tuple(_rbm_warnings(description)))
+    return replace(description, warnings=tuple(_rbm_warnings(description)))
 
 
 def _range(values: Float64) -> tuple[float, float, float]:

@@ -44,7 +44,7 @@ def description_text(description: Description) -> str:
             return _dataset(description)
         case RunDescription():
             return _run(description)
-    warnings = [f"warning: {each.name}: {each.line}" for each in description.doubts]
+    warnings = [f"warning: {each.name}: {each.line}" for each in description.warnings]
     return "\n".join([f"{description.source}: {head}", *_lines(list(rows)), *warnings])
 
 
@@ -86,8 +86,8 @@ def _shots(shots: ShotsDescription) -> Rows:
     yield "site order", order
     yield (
         "repeats",
-        f"{repeats.found[0]} shots equal the previous one, {repeats.expected[0]:.1f} expected by "
-        f"chance (p = {repeats.p_value[0]:.2g})",
+        f"{repeats.observed[0]} shots equal the previous one, {repeats.expected[0]:.1f} expected "
+        f"by chance (p = {repeats.p_value[0]:.2g})",
     )
     yield "memory", f"p = {shots.memory_p_value:.2g} over all sites"
     yield "drift", f"p = {shots.drift_p_value:.2g} over all sites"

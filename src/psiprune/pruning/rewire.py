@@ -84,8 +84,8 @@ def rewired(
     not return; ties go to the lower index.
     """
     step_seed = derive_seed(seed, Stream.REWIRING, step)
-    how = PruneSettings(criterion=settings.criterion, draws=settings.draws)
-    dropped = prune_to_count(rbm, rbm.number_of_weights - moved, how, step_seed, step)
+    pruning = PruneSettings(criterion=settings.criterion, draws=settings.draws)
+    dropped = prune_to_count(rbm, rbm.number_of_weights - moved, pruning, step_seed, step)
     gradient = edge_gradient(
         dropped, data, draws=settings.draws, seed=derive_seed(step_seed, Stream.MISSING_WEIGHTS)
     )
