@@ -323,5 +323,5 @@ def test_failures_have_their_first_cause(workers: Workers, tmp_path: Path) -> No
     assert found.done == 0
     ((_, cause),) = found.failed
     assert cause.startswith("dense: ")
-    assert "learning_rate = 1000.0 is too large" in cause
+    assert "learning_rate = 1000.0" in cause
     assert json.loads((tmp_path / "run/failures.json").read_text())[0]["cause"] == cause
