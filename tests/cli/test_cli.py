@@ -1445,7 +1445,7 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_version_tells_where_numbers_come_from() -> None:
     lines = text(tiny.call("--version")).splitlines()
     assert lines[0] == f"psiprune {version('psiprune')}"
-    assert dict(line.split(" ", 1) for line in lines) == describe_machine()
+    assert lines == [f"{name} {value}" for name, value in describe_machine().items()]
 
 
 def test_the_command_is_installed() -> None:
