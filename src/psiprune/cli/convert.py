@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from psiprune.cli.app import Flat, Out, app, chosen_format, new_dataset, new_file, show
+from psiprune.cli.options import Json
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import read_content
 from psiprune.data.formats.settings import ReadSettings
@@ -27,7 +28,7 @@ def import_command(
     out: Out,
     settings: Annotated[ReadSettings | None, Flat] = None,
     modulus: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Read measured shots of other programs and write them as a file of psiprune.
 
@@ -35,18 +36,11 @@ def import_command(
     stim-b8, stim-r8, stim-hits, stim-dets, stim-ptb64; or auto, which detects it. The format
     qucumber-psi reads the amplitudes of a state, and writes a state. See docs/formats.md.
 
-    Parameters
-    ----------
-    format
-        format of the files
-    files
-        files of shots; several are concatenated in this order
-    out
-        file to write the shots to
-    modulus
-        of a state with phases (qucumber-psi) read |psi|
-    json
-        print one JSON object on standard output
+    Args:
+        format: format of the files
+        files: files of shots; several are concatenated in this order
+        out: file to write the shots to
+        modulus: of a state with phases (qucumber-psi) read |psi|
     """
     from psiprune.data.shots import join_shots, read_shots
 
@@ -136,21 +130,15 @@ def _import_text(numbers: Mapping[str, Any]) -> str:
 
 
 @app.command(name="export")
-def export_command(format: str, file: Path, /, *, out: Out, json: bool = False) -> None:
+def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) -> None:
     """Write shots or an RBM as a file of another program.
 
     Shots: text, numpy, qiskit (counts), stim-b8. RBM: numpy, qucumber, netket. See docs/formats.md.
 
-    Parameters
-    ----------
-    format
-        format to write
-    file
-        file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
-    out
-        file to write; for qucumber .npz, or .pt, which needs torch
-    json
-        print one JSON object on standard output
+    Args:
+        format: format to write
+        file: file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
+        out: file to write; for qucumber .npz, or .pt, which needs torch
     """
     from psiprune.data.export import SHOT_FORMATS, export_shots
     from psiprune.data.shots import read_shots
