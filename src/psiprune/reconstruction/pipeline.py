@@ -30,6 +30,7 @@ from psiprune.metrics.equivalence import (
     EquivalenceTest,
     Losses,
     likelihood_band,
+    likelihood_floor,
     losses_from,
     nearest_to_mean,
     observable_band,
@@ -439,7 +440,8 @@ def _likelihood_band(
 ) -> EquivalenceTest:
     """Build the equivalence test by log-likelihood."""
     losses = _losses(run, members[parent], shots)
-    return likelihood_band(members, losses, run.settings.significance, run.settings.seed)
+    floor = likelihood_floor(run.shots.sites, len(run.split.training))
+    return likelihood_band(members, losses, run.settings.significance, run.settings.seed, floor)
 
 
 def _observable_band(run: Run, members: Sequence[RBM], part: str) -> EquivalenceTest:
