@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import exact
-from psiprune.core.exceptions import InputError
 from psiprune.states.tfim import TFIM, midpoint
+from refusals import refuses
 
 SMALL = [
     (2, 1.0, 1.0),
@@ -138,27 +138,26 @@ def test_a_thousand_sites() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "facts"),
     [
-        ({"sites": 1}, "sites: should be greater than or equal to 2, found 1"),
-        ({"sites": 2.5}, "sites: "),
-        ({}, "sites: is missing"),
-        ({"sites": 4, "field": 0.0}, "field: .*sign is only a rotation"),
-        ({"sites": 4, "field": -1.0}, "field: should be greater than 0, found -1.0"),
-        ({"sites": 4, "field": float("nan")}, "field: "),
-        ({"sites": 4, "coupling": float("inf")}, "coupling: "),
-        ({"sites": 4, "h": 1.0}, "h: no such setting"),
+        ({"sites": 1}, ("sites", 2, 1)),
+        ({"sites": 2.5}, ("sites", 2.5)),
+        ({}, ("sites", "missing")),
+        ({"sites": 4, "field": 0.0}, ("field", 0, 0.0, "give |h|")),
+        ({"sites": 4, "field": -1.0}, ("field", 0, -1.0)),
+        ({"sites": 4, "field": float("nan")}, ("field", "nan")),
+        ({"sites": 4, "coupling": float("inf")}, ("coupling", "inf")),
+        ({"sites": 4, "h": 1.0}, ("h", "sites, field, coupling")),
     ],
 )
-def test_bad_parameters(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
+def test_bad_parameters(values: dict[str, Any], facts: tuple[object, ...]) -> None:
+    with refuses(*facts):
         TFIM(**values)
-    assert "\n" not in str(caught.value)
 
 
 def test_dense_vectors_have_a_largest_size() -> None:
     model = TFIM(sites=21)
-    with pytest.raises(InputError, match=r"sites: .*20"):
+    with refuses("sites", 20, 21):
         model.ground_state_vector()
-    with pytest.raises(InputError, match="shape"):
+    with refuses("vector", (8,), (4,)):
         TFIM(sites=3).apply_hamiltonian(np.ones(4))

@@ -26,16 +26,11 @@ def info_command(
     permuted register; run folders for missing and damaged files. Given two run folders, info
     reports whether their numbers agree to the bit or only statistically. Nothing is written.
 
-    Parameters
-    ----------
-    file
-        shots in any format, a state, an RBM, a dataset, or a run folder
-    other
-        a second run folder to compare with
-    format
-        format of the shots as in import; detected if not given
-    json
-        print one JSON object on standard output, with every site and every bond
+    Args:
+        file: shots in any format, a state, an RBM, a dataset, or a run folder
+        other: a second run folder to compare with
+        format: format of the shots, as in psiprune import (default: detected)
+        json: print one JSON object on standard output, with every site and every bond
     """
     from dataclasses import asdict
 

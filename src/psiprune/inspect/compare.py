@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.settings import flat
 from psiprune.inspect.contents import read_config
 from psiprune.io.provenance import why_not_same_bits
 from psiprune.io.run import read_provenance
@@ -57,7 +56,7 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
     for folder in folders:
         if not (folder / "config.toml").exists():
             raise InputError(f"{folder}: contains no run (no config.toml); give two run folders")
-    one, other = (dict(_flat(read_config(folder))) for folder in folders)
+    one, other = (dict(flat(read_config(folder))) for folder in folders)
     settings = tuple(
         f"{name}: {one.get(name, '(none)')} and {other.get(name, '(none)')}"
         for name in dict.fromkeys((*one, *other))
@@ -95,11 +94,3 @@ _VERDICTS = {
     "statistically": "The runs agree statistically, within error bars, not to the bit.",
     "other settings": "The runs have other settings, so their numbers need not agree.",
 }
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

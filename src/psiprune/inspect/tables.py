@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from psiprune.core.settings import flat
 from psiprune.data.diagnostics import ShotsDescription
-from psiprune.inspect.describe import (
+from psiprune.inspect.descriptions import (
     DatasetDescription,
     Description,
     Float64,
@@ -188,16 +189,8 @@ def _run(run: RunDescription) -> str:
     if run.resume:
         rows.append(("resume", run.resume))
     warnings = [f"warning: damaged: {file}: {why}" for file, why in run.damaged]
-    settings = ["settings:", *_lines(list(_flat(run.config)))]
+    settings = ["settings:", *_lines([(key, str(value)) for key, value in flat(run.config)])]
     return "\n".join([f"{run.source}: run of {command}", *_lines(rows), *warnings, *settings])
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Rows:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(value)
 
 
 def _lines(rows: Sequence[tuple[str, str]]) -> list[str]:

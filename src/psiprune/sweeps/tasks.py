@@ -46,7 +46,6 @@ from psiprune.metrics.against_state import reference_of
 from psiprune.rbm.serialization import load_rbm
 from psiprune.states.mps import MPS
 from psiprune.sweeps.settings import EXPERIMENTS
-from psiprune.training.train import TrainingProgress
 
 Kind = Literal["state", "shots", "dense", "point"]
 #: Stages of one RBM, each of which needs the one before it; and that of a complete run.
@@ -292,7 +291,7 @@ def _dense(point: Point, root: Path) -> None:
     member = _member(point, "dense", root)
     file = member.folder / "rbm.nc"
     with named_warnings(), training_named(point.dense), Checkpoints(file) as checkpoints:
-        rbm, history = train_dense(point.settings, member, _no_callback, checkpoints)
+        rbm, history = train_dense(point.settings, member, lambda _: None, checkpoints)
         write_dataset(member.folder / "history.nc", history, "history")
         rbm.save(file)  # last: the checkpoints are deleted once it exists
 
@@ -303,14 +302,10 @@ def _point(point: Point, root: Path) -> None:
     member, trained = _member(point, "point", root), dense.folder(root)
     file = trained / "rbm.nc"
     with named_warnings(), training_named(point.what):
-        levels = prune_dense(point.settings, member, lambda _: load_rbm(file), _no_callback)
+        levels = prune_dense(point.settings, member, lambda _: load_rbm(file), lambda _: None)
     piece = one_member(levels, read_dataset(trained / "history.nc", "history"))
     dataset = assemble(point.settings, [member.problem], [point.seed], [piece])
     write_dataset(member.folder / "study.nc", dataset, "study")
-
-
-def _no_callback(_: TrainingProgress) -> None:
-    """Do nothing after an epoch."""
 
 
 def _run(run: Run, root: Path) -> None:
