@@ -137,7 +137,8 @@ def evaluate_on_shots(
 
     log Z comes from `log_partition`; the RBM's observables from `draws` samples, independent where
     possible, else from Gibbs chains, as in `evaluate`. Errors of the shots are standard deviations
-    over 400 bootstrap resamples of the shots (Efron 1979).
+    over 400 bootstrap resamples of the shots (Efron 1979); where all n shots agree, 1/n instead of
+    0 (or |value|/n, if that is larger).
 
     Args:
         rbm: the RBM.
@@ -243,10 +244,13 @@ def _shots_estimates(
     z = spins(bits)
     m, right = z.mean(axis=1), z[:, midpoint(bits.shape[1]) :]
     product = _product_log_prob(bits)
-    scalars = {
+    likelihoods = {
         "log_likelihood": log_p,
         "product_log_likelihood": product,
         "log_likelihood_gain": log_p - product,
+    }
+    scalars = {
+        **likelihoods,
         "magnetization": m,
         "abs_magnetization": np.abs(m),
         **custom,
@@ -258,6 +262,8 @@ def _shots_estimates(
     table -= centre  # so that float32 is accurate enough
     resampled = centre + bootstrap_means(table.astype(np.float32), seed)
     errors = resampled.std(axis=0, ddof=1)
+    observed = slice(len(likelihoods), None)
+    errors[observed] = _at_least_one_shot(errors[observed], centre[observed], len(bits))
     estimates = {name: Estimate(centre[k], errors[k], spread[k]) for k, name in enumerate(scalars)}
     nan = np.float64("nan")
     estimates.setdefault("neighbours", Estimate(nan, nan, nan))
@@ -266,8 +272,18 @@ def _shots_estimates(
         one, products = np.split(means[..., len(scalars) :], 2, axis=-1)
         return np.asarray(products - one[..., :1] * one)
 
-    value, error = correlation(centre), correlation(resampled).std(axis=0, ddof=1)
+    value = correlation(centre)
+    error = _at_least_one_shot(correlation(resampled).std(axis=0, ddof=1), value, len(bits))
     return estimates | {"correlation": Estimate(value, error, np.full(value.shape, np.nan))}
+
+
+def _at_least_one_shot(errors: Float64, values: Float64, shots: int) -> Float64:
+    """Return errors, with max(1, |value|) / shots where all shots agree and the bootstrap gives 0.
+
+    What none of n shots has shown may still occur in one of n; zero would claim certainty.
+    """
+    scale = np.maximum(1.0, np.abs(values))
+    return np.where(errors <= 1e-12 * scale, scale / shots, errors)
 
 
 def _relative_to_shots(

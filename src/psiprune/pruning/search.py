@@ -82,6 +82,7 @@ def find_smallest(
 
     The bisection is between the last level within the limit and the first level that exceeds it.
     Each trial is pruned in one step from the smallest RBM within the limit so far, and fine-tuned.
+    After one weight, the product model of no weights is tried.
     The measure is assumed to grow as weights are removed; a smaller RBM beyond the first excess is
     not found.
 
@@ -144,21 +145,22 @@ def find_smallest(
             refused = tried.rbm.number_of_weights
             break
         good = tried
-    while bisect and refused is not None and good.rbm.number_of_weights - refused > 1:
-        count = (good.rbm.number_of_weights + refused) // 2
 
-        def halve(
-            checkpoints: Checkpoints | None, start: RBM = good.rbm, count: int = count
-        ) -> RBM:
+    def jump(start: RBM, count: int) -> Trial:
+        def prune_and_tune(checkpoints: Checkpoints | None) -> RBM:
             step = _BISECTION + count
             pruned = prune_to_count(start, count, settings, seed, step)
             return fine_tuned(pruned, data, tuning, seed, step, callback, rewind, checkpoints)
 
-        tried = attempt(f"trial-{count:04d}", halve)
-        if tried.value <= limit:
-            good = tried
-        else:
-            refused = count
+        return attempt(f"trial-{count:04d}", prune_and_tune)
+
+    if good.rbm.number_of_weights == 1 and settings.density is None:
+        product = jump(good.rbm, 0)  # independent bits; no fraction of the weights leads there
+        good, refused = (product, None) if product.value <= limit else (good, 0)
+    while bisect and refused is not None and good.rbm.number_of_weights - refused > 1:
+        count = (good.rbm.number_of_weights + refused) // 2
+        tried = jump(good.rbm, count)
+        good, refused = (tried, refused) if tried.value <= limit else (good, count)
     return Smallest(good.rbm, good.value, limit, refused, tuple(trials))
 
 

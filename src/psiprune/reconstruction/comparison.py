@@ -20,6 +20,7 @@ from psiprune.metrics.equivalence import (
     EquivalenceTest,
     Losses,
     likelihood_band,
+    likelihood_floor,
     losses_from,
     nearest_to_mean,
     observable_band,
@@ -143,7 +144,8 @@ def _band(run: Run, members: Sequence[RBM], parent: int, part: str) -> Equivalen
 
 def _likelihood_band(run: Run, members: Sequence[RBM], parent: int, part: str) -> EquivalenceTest:
     losses = _losses(run, members[parent], getattr(run.split, part))
-    return likelihood_band(members, losses, run.settings.significance, run.settings.seed)
+    floor = likelihood_floor(run.shots.sites, len(run.split.training))
+    return likelihood_band(members, losses, run.settings.significance, run.settings.seed, floor)
 
 
 def _measure_members(run: Run, members: Sequence[RBM], part: str) -> list[NDArray[np.float64]]:
