@@ -50,6 +50,7 @@ __all__ = [
     "plot_study",
     "prune",
     "random_mask",
+    "read_amplitudes",
     "read_shots",
     "reconstruct",
     "rewire",
@@ -101,8 +102,10 @@ from .reconstruction.api import Reconstruction, reconstruct
 from .reconstruction.settings import ReconstructSettings
 from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
+from .states.amplitudes import read_amplitudes
 from .states.dmrg import ground_state
-from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector, sample
+from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector
+from .states.sampling import sample
 from .states.tfim import TFIM
 from .sweeps.api import Sweep, sweep
 from .sweeps.settings import SweepSettings

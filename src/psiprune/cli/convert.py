@@ -6,15 +6,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from psiprune.cli.app import Flat, Out, app, chosen_format, new_dataset, new_file, show
+from psiprune.cli.options import Json
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import read_content
 from psiprune.data.formats.settings import ReadSettings
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
+
+_STATE = "qucumber-psi"  # the only format that holds a state
 
 
 @app.command(name="import")
@@ -24,23 +27,20 @@ def import_command(
     *files: Path,
     out: Out,
     settings: Annotated[ReadSettings | None, Flat] = None,
-    json: bool = False,
+    modulus: bool = False,
+    json: Json = False,
 ) -> None:
     """Read measured shots of other programs and write them as a file of psiprune.
 
     Formats: text, qucumber, numpy, hdf5, netcdf, qiskit, cirq, braket, quera, pulser, stim-01,
-    stim-b8; or auto, which detects it. See docs/formats.md.
+    stim-b8, stim-r8, stim-hits, stim-dets, stim-ptb64; or auto, which detects it. The format
+    qucumber-psi reads the amplitudes of a state, and writes a state. See docs/formats.md.
 
-    Parameters
-    ----------
-    format
-        format of the files
-    files
-        files of shots; several are concatenated in this order
-    out
-        file to write the shots to
-    json
-        print one JSON object on standard output
+    Args:
+        format: format of the files
+        files: files of shots; several are concatenated in this order
+        out: file to write the shots to
+        modulus: of a state with phases (qucumber-psi) read |psi|
     """
     from psiprune.data.shots import join_shots, read_shots
 
@@ -48,6 +48,11 @@ def import_command(
         raise InputError("files: needs at least one file of shots, found none")
     _check_different(files)
     name, given = chosen_format(format, settings)
+    if name == _STATE:
+        _import_state(files, given, modulus, out, json)
+        return
+    if modulus:
+        raise InputError(f"--modulus: applies to the format {_STATE} alone, found {format}")
     if len(files) > 1 and "bases" in given:
         raise InputError(
             f"--bases: belongs to one file of shots, found {len(files)} files; import each with its"
@@ -59,6 +64,31 @@ def import_command(
         shots.save(out)
     numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **_origin(parts)}
     show(numbers, _import_text(numbers), json)
+
+
+def _import_state(
+    files: Sequence[Path], given: Mapping[str, Any], modulus: bool, out: Path, json: bool
+) -> None:
+    """Read the amplitudes of one file and write them as a state."""
+    from psiprune.states.amplitudes import read_amplitudes
+
+    if len(files) > 1:
+        raise InputError(f"files: {_STATE} takes one file, found {len(files)}")
+    order = given.get("order", "listed")
+    if set(given) - {"order"} or order == "numbered":
+        option = next((name for name in given if name != "order"), "order")
+        raise InputError(f"{option}: {_STATE} takes --modulus and --order listed or reversed")
+    first_site: Literal["highest", "lowest"] = "lowest" if order == "reversed" else "highest"
+    with new_dataset(out):
+        state = read_amplitudes(files[0], first_site, modulus)
+        state.save(out)
+    bit_order = f"site 0 is the {first_site} bit of a line's number"
+    bond = max(state.bond_dimensions)
+    numbers = {"file": str(out), "files": [str(files[0])], "format": _STATE, "sites": state.sites}
+    numbers |= {"largest_bond": bond, "modulus": modulus, "bit_order": bit_order}
+    what = "modulus of a state" if modulus else "state"
+    text = f"{out}: {what} of {state.sites} sites, bond dimension {bond}; {bit_order}"
+    show(numbers, text, json)
 
 
 def _check_different(files: Sequence[Path]) -> None:
@@ -100,21 +130,15 @@ def _import_text(numbers: Mapping[str, Any]) -> str:
 
 
 @app.command(name="export")
-def export_command(format: str, file: Path, /, *, out: Out, json: bool = False) -> None:
+def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) -> None:
     """Write shots or an RBM as a file of another program.
 
     Shots: text, numpy, qiskit (counts), stim-b8. RBM: numpy, qucumber, netket. See docs/formats.md.
 
-    Parameters
-    ----------
-    format
-        format to write
-    file
-        file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
-    out
-        file to write; for qucumber .npz, or .pt, which needs torch
-    json
-        print one JSON object on standard output
+    Args:
+        format: format to write
+        file: file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
+        out: file to write; for qucumber .npz, or .pt, which needs torch
     """
     from psiprune.data.export import SHOT_FORMATS, export_shots
     from psiprune.data.shots import read_shots

@@ -37,7 +37,7 @@ class MaxDeviation(NamedTuple):
 
 
 def sigma_limit(comparisons: int, significance: float = 0.01) -> float:
-    """Return what the largest of so many |normal| variables exceeds with probability 1 %."""
+    """Return what the largest of so many |normal| variables exceeds with this probability."""
     return float(norm.isf(significance / (2 * max(1, comparisons))))
 
 
@@ -45,8 +45,8 @@ def sigma_limit(comparisons: int, significance: float = 0.01) -> float:
 def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -> MaxDeviation:
     """Return the largest difference of all <Z_i> and <Z_i Z_j> between an RBM and shots.
 
-    Errors of the shots are those of independent shots, errors of the RBM those of its chains'
-    means. A value that is the same in all shots and all draws has difference 0.
+    Errors of the shots are those of independent shots, at least 1/n for n of them, since what none
+    has shown may still occur in one of n. Errors of the RBM are those of its chains' means.
 
     Raises:
         InputError: the shots have another number of sites or another basis.
@@ -55,9 +55,8 @@ def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -
     drawn = draw_from_data(rbm, bits, draws, seed, Stream.AGREEMENT_START, Stream.AGREEMENT_DRAWS)
     mean, error = _moments(drawn.bits)
     shots_mean, shots_error = _moments(bits[:, None, :])
-    gap, error = np.abs(mean - shots_mean), np.hypot(error, shots_error)
-    sigmas = np.divide(gap, error, out=np.where(gap > 1e-12, np.inf, 0.0), where=error > 0)
-    upper = np.triu(sigmas)
+    error = np.hypot(error, np.maximum(shots_error, 1.0 / len(bits)))
+    upper = np.triu(np.abs(mean - shots_mean) / error)
     i, j = (int(k) for k in np.unravel_index(int(np.argmax(upper)), upper.shape))
     limit = sigma_limit(rbm.visible * (rbm.visible + 1) // 2)
     return MaxDeviation(float(upper[i, j]), limit, (i,) if i == j else (i, j), drawn.warning)

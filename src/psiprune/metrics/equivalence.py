@@ -5,7 +5,8 @@ training seed gives another RBM: a new member of an ensemble of R with spread s 
 by more than t s (1 + 1/R)^(1/2) with the probability that belongs to t, Student's with R - 1
 degrees of freedom (the prediction interval of a normal variable). And there are few shots: with the
 bootstrap error e, two RBMs that are equally good differ by more than z e with that probability. The
-tolerance is the root of the sum of both squares.
+tolerance is the root of the sum of both squares. Where every seed and every shot agree (a GHZ
+state), that root is 0 or a rounding error, so the tolerance has a floor: `likelihood_floor`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
+from psiprune.core.limits import COMPARISON_UNITS
 from psiprune.core.random import Stream
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
@@ -29,8 +31,6 @@ from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-#: Smaller layer up to which log Z is summed for each RBM; 2^20 states take a tenth of a second.
-_SUMMED = 20
 
 
 @one_line
@@ -44,6 +44,7 @@ class EquivalenceResult(NamedTuple):
         allowed: the tolerance, which an undamaged RBM exceeds with probability `significance`.
         share: loss / allowed, the largest over an array; the test passes up to 1.
         warning: why it cannot be trusted; empty if no problem was detected.
+        floor: the smallest tolerance; it was used if `allowed` equals it.
     """
 
     loss: float
@@ -51,6 +52,7 @@ class EquivalenceResult(NamedTuple):
     allowed: float
     share: float
     warning: str = ""
+    floor: float = 0.0
 
 
 EquivalenceTest = Callable[[RBM], EquivalenceResult]
@@ -66,14 +68,20 @@ class Losses(NamedTuple):
 
 
 def seed_reach(values: ArrayLike, tail: float) -> Float64:
-    """Return how far a new member may lie from the mean of values [member, ...].
-
-    t s (1 + 1/R)^(1/2), exceeded to one side with probability `tail` if members are normal.
-    """
+    """Return t s (1 + 1/R)^(1/2) of values [member, ...], exceeded with probability `tail`."""
     by_member = np.asarray(values, dtype=np.float64)
     members = len(by_member)
     quantile = float(t.isf(tail, members - 1))
     return np.asarray(quantile * by_member.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / members))
+
+
+def likelihood_floor(sites: int, shots: int) -> float:
+    """Return the loss that no choice should depend on, in nats per shot: N / (2 n).
+
+    So much the simplest model, independent bits with N parameters, loses on average because it is
+    fitted to n training shots (Akaike 1974); the RBM itself loses more.
+    """
+    return sites / (2.0 * shots)
 
 
 @single_blas_thread()
@@ -85,7 +93,7 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     similar RBMs that is far more accurate than any estimate of log Z.
     """
     log_p_parent = parent.log_prob_unnormalized(shots)
-    if min(parent.visible, parent.hidden) <= _SUMMED:
+    if min(parent.visible, parent.hidden) <= COMPARISON_UNITS:
         log_z_parent = parent.log_partition()
 
         def exact_losses(rbm: RBM) -> Losses:
@@ -121,7 +129,7 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
 def nearest_to_mean(values: ArrayLike) -> int:
     """Return the index of the member nearest to the mean of values [member, ...], by their spread.
 
-    A typical RBM to prune; it lies within the tolerance of its ensemble.
+    It is a typical RBM to prune, within the tolerance of its ensemble.
     """
     by_member = np.asarray(values, dtype=np.float64)
     apart, spread = np.abs(by_member - by_member.mean(axis=0)), by_member.std(axis=0, ddof=1)
@@ -130,7 +138,11 @@ def nearest_to_mean(values: ArrayLike) -> int:
 
 
 def likelihood_band(
-    members: Sequence[RBM], losses: Callable[[RBM], Losses], significance: float, seed: int
+    members: Sequence[RBM],
+    losses: Callable[[RBM], Losses],
+    significance: float,
+    seed: int,
+    floor: float = 0.0,
 ) -> EquivalenceTest:
     """Return the test of an RBM's log-likelihood against the mean of the members.
 
@@ -139,6 +151,7 @@ def likelihood_band(
         losses: `losses_from` one of them; its error is small for RBMs pruned from that one.
         significance: with this probability an undamaged RBM exceeds the tolerance.
         seed: of the bootstrap.
+        floor: smallest tolerance, see `likelihood_floor`.
     """
     of_members = [losses(member) for member in members]
     centre = np.mean([member.values for member in of_members], axis=0)
@@ -152,8 +165,8 @@ def likelihood_band(
         paired, against_mean = _bootstrap_errors([values, values - centre], seed)
         loss = float((values - centre).mean())
         error = float(np.linalg.norm([against_mean, log_z_error, centre_error]))
-        allowed = float(np.hypot(reach, z * np.hypot(paired, log_z_error)))
-        return EquivalenceResult(loss, error, allowed, _share(loss, allowed), warning)
+        allowed = max(floor, float(np.hypot(reach, z * np.hypot(paired, log_z_error))))
+        return EquivalenceResult(loss, error, allowed, _share(loss, allowed), warning, floor)
 
     return evaluate
 

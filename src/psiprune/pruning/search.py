@@ -21,7 +21,7 @@ from psiprune.pruning.iterative import (
     tuning_of,
 )
 from psiprune.pruning.schedule import count_at
-from psiprune.pruning.settings import PruneSettings
+from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import METHODS, MethodLike, as_method
@@ -82,6 +82,7 @@ def find_smallest(
 
     The bisection is between the last level within the limit and the first level that exceeds it.
     Each trial is pruned in one step from the smallest RBM within the limit so far, and fine-tuned.
+    After one weight, the product model of no weights is tried.
     The measure is assumed to grow as weights are removed; a smaller RBM beyond the first excess is
     not found.
 
@@ -105,7 +106,7 @@ def find_smallest(
         DivergenceError: fine-tuning diverged: a parameter is no longer finite.
     """
     data, seed = check_sites(as_shots(shots), rbm.visible, "the RBM"), check_seed(seed)
-    settings = PruneSettings(levels=1000) if settings is None else settings
+    settings = PruneSettings(levels=SEARCH_LEVELS) if settings is None else settings
     tuning = tuning_of(rbm, fine_tune, rewind)
     check_rewind(rewind, rbm, tuning)
     if math.isnan(limit):
@@ -144,21 +145,22 @@ def find_smallest(
             refused = tried.rbm.number_of_weights
             break
         good = tried
-    while bisect and refused is not None and good.rbm.number_of_weights - refused > 1:
-        count = (good.rbm.number_of_weights + refused) // 2
 
-        def halve(
-            checkpoints: Checkpoints | None, start: RBM = good.rbm, count: int = count
-        ) -> RBM:
+    def jump(start: RBM, count: int) -> Trial:
+        def prune_and_tune(checkpoints: Checkpoints | None) -> RBM:
             step = _BISECTION + count
             pruned = prune_to_count(start, count, settings, seed, step)
             return fine_tuned(pruned, data, tuning, seed, step, callback, rewind, checkpoints)
 
-        tried = attempt(f"trial-{count:04d}", halve)
-        if tried.value <= limit:
-            good = tried
-        else:
-            refused = count
+        return attempt(f"trial-{count:04d}", prune_and_tune)
+
+    if good.rbm.number_of_weights == 1 and settings.density is None:
+        product = jump(good.rbm, 0)  # independent bits; no fraction of the weights leads there
+        good, refused = (product, None) if product.value <= limit else (good, 0)
+    while bisect and refused is not None and good.rbm.number_of_weights - refused > 1:
+        count = (good.rbm.number_of_weights + refused) // 2
+        tried = jump(good.rbm, count)
+        good, refused = (tried, refused) if tried.value <= limit else (good, count)
     return Smallest(good.rbm, good.value, limit, refused, tuple(trials))
 
 
@@ -238,7 +240,7 @@ def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
     else:
         fields = {name: recorded[name] for name in kind.model_fields if name != "method"}
         method = as_method({"method": recorded["method"], **fields})
-        assert isinstance(method, Method)
+        method = method.for_size(rbm.visible, rbm.hidden)
         return seed, method, cast("Initial | None", recorded.get("initial"))
     raise InputError(
         f"limit: must be given, because the RBM {why}, so no ensemble of such RBMs can be trained"

@@ -21,6 +21,7 @@ from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.io.netcdf import write_dataset
 from psiprune.kernels import enumeration, layout
 from psiprune.rbm import gibbs
+from psiprune.rbm.torch_state import arrays_of_state
 
 if TYPE_CHECKING:
     import torch
@@ -291,25 +292,20 @@ class RBM:
     ) -> RBM:
         """Return the RBM of a state dictionary: `to_torch`'s, or QuCumber's `rbm_am.state_dict()`.
 
+        A parameter that `torch.nn.utils.prune` has pruned, so that the state has its `_orig` and
+        `_mask`, is their product, and `weights_mask` is the mask of the RBM.
+
         Args:
             state: tensors of real numbers, on any device, with or without gradients.
-            mask: weights that exist, bool [hidden, visible]; all if not given. Others become 0.
+            mask: weights that exist, bool [hidden, visible]; all if not given, or those that
+                `weights_mask` keeps. Others become 0.
 
         Raises:
-            InputError: an entry is missing, unknown or not a tensor, or an array is invalid.
+            InputError: an entry is missing, unknown or not a tensor, a mask has values other than
+                0 and 1 or another shape, or an array is invalid.
         """
-        if set(state) != set(_PARAMETERS):
-            hint = "; pass its entry 'rbm_am'" if "rbm_am" in state else ""
-            names = ", ".join(map(str, state))
-            raise InputError(f"state: must hold {', '.join(_PARAMETERS)}, found {names}{hint}")
-        arrays = {}
-        for name in _PARAMETERS:
-            tensor = state[name]
-            if not hasattr(tensor, "detach"):
-                raise InputError(f"{name}: must be a tensor, found {type(tensor).__name__}")
-            tensor = tensor.detach().cpu()
-            real = tensor.double() if tensor.is_floating_point() else tensor.resolve_conj()
-            arrays[name] = real.numpy()
+        arrays, pruned = arrays_of_state(state, _PARAMETERS)
+        mask = pruned if mask is None else mask if pruned is None else np.asarray(mask) & pruned
         return cls(**arrays, mask=mask)  # type: ignore[arg-type]
 
     def save(self, path: str | os.PathLike[str]) -> Path:

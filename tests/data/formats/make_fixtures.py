@@ -94,10 +94,14 @@ def make_cirq() -> tuple[str, ...]:
     columns = result.data["m"]  # big-endian integers: an account of the order of its own
     bits = [[int(bit) for bit in f"{value:05b}"] for value in columns]
     cirq.to_json(result, str(expect("cirq_result.json", bits)))
+    unnamed = cirq.Circuit(gates, cirq.I(qubits[3]), cirq.measure(*qubits))  # key "q(0),q(1),..."
+    table = cirq.Simulator(seed=1).run(unnamed, repetitions=SHOTS).data
+    table.to_csv(expect("cirq_integers.csv", result.measurements["m"]))
     one_by_one = cirq.Circuit(gates, cirq.I(qubits[3]), cirq.measure_each(*qubits))
     result = cirq.Simulator(seed=1).run(one_by_one, repetitions=SHOTS)
     bits = np.stack([result.data[str(qubit)] for qubit in qubits], axis=1).tolist()
     cirq.to_json(result, str(expect("cirq_keys.json", bits)))
+    result.data.to_csv(expect("cirq_columns.csv", bits), index=False)
     # The older layout, which today's Cirq still reads.
     data = json.loads(cirq.to_json(result))
     old = data | {"cirq_type": "TrialResult", "measurements": data.pop("records")}
@@ -263,9 +267,10 @@ def make_stim() -> tuple[str, ...]:
     # Two measurements of the same make twice, so that b8 needs a second byte: ten bits.
     text = "H 0\nH 1\nCX 1 2\nX 4\nM 0 1 2 3 4\nM 0 1 2 3 4"
     circuit = stim.Circuit(text)
-    for form in ("01", "b8"):
+    for form in ("01", "b8", "r8", "hits", "dets", "ptb64"):
         path = FOLDER / f"stim.{form}"
-        circuit.compile_sampler(seed=1).sample_write(SHOTS, filepath=str(path), format=form)
+        shots = 64 if form == "ptb64" else SHOTS  # written in blocks of 64
+        circuit.compile_sampler(seed=1).sample_write(shots, filepath=str(path), format=form)
         options = {"path": str(path), "format": form, "num_measurements": 10}
         expect(f"stim.{form}", stim.read_shot_data_file(**options).astype(int))
     return ("stim",)

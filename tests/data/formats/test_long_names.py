@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import psiprune as pp
-from psiprune.data.formats.base import in_order
+from psiprune.data.formats.names import in_order
 
 DIGITS = "1" * 30_000
 LONG = "x" * 100_000

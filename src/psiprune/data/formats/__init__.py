@@ -12,20 +12,39 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits
+from psiprune.data.formats.base import ParsedShots, SourceFile
+from psiprune.data.formats.bits import as_bits
 from psiprune.data.formats.braket import read_braket
 from psiprune.data.formats.cirq import read_cirq
 from psiprune.data.formats.hdf5 import read_hdf5
 from psiprune.data.formats.numpy import list_npz, read_numpy
 from psiprune.data.formats.pulser import read_pulser
-from psiprune.data.formats.qiskit import read_qiskit
+from psiprune.data.formats.qiskit import holds_samples, read_qiskit
+from psiprune.data.formats.qucumber import read_qucumber
 from psiprune.data.formats.quera import is_analog, read_quera
 from psiprune.data.formats.settings import ReadSettings
-from psiprune.data.formats.stim import read_01, read_b8
-from psiprune.data.formats.text import read_qucumber, read_text
+from psiprune.data.formats.stim import (
+    read_01,
+    read_b8,
+    read_dets,
+    read_hits,
+    read_ptb64,
+    read_r8,
+)
+from psiprune.data.formats.text import read_text
 
 #: A first line such as [0, 1, 1] followed by another one, which is not JSON.
 _LIST = re.compile(rb"\[[01+\-., ]*\][ \t\r]*\n\s*\[")
+
+
+#: A dict of counts within a word and a bracket, as Python prints a Counter.
+_PRINTED = re.compile(rb"[A-Za-z_][\w.]*\([^\n]{0,40}\{")
+#: A dict with integers for keys, as Python prints it, perhaps within a word and a bracket.
+_INTEGERS = re.compile(rb"\s*(?:[A-Za-z_][\w.]*\([^\n{]{0,40})?\{\s*[0-9]+\s*:")
+#: A header of Cirq's with a key of several qubits, such as "q(0),q(1)".
+_QUOTED = re.compile(rb'[^\n]*"q\([^"\n]*,[^"\n]*"')
+#: Formats that may name qubits by number.
+_NUMBERED = ("braket", "cirq", "text")
 
 
 class Format(NamedTuple):
@@ -37,18 +56,22 @@ class Format(NamedTuple):
 
 #: Every format by its name on the command line.
 FORMATS: dict[str, Format] = {
-    "text": Format(read_text, ("spin", "skip")),
+    "text": Format(read_text, ("spin", "skip", "qubits", "bases")),
     "qucumber": Format(read_qucumber, ("bases",)),
     "numpy": Format(read_numpy, ("key", "spin")),
     "hdf5": Format(read_hdf5, ("key", "spin")),
     "netcdf": Format(read_hdf5, ("key", "spin")),
-    "qiskit": Format(read_qiskit, ("qubits", "key")),
-    "cirq": Format(read_cirq, ("key",)),
+    "qiskit": Format(read_qiskit, ("qubits", "key", "outcomes")),
+    "cirq": Format(read_cirq, ("key", "qubits")),
     "braket": Format(read_braket, ("key", "on_missing")),
-    "quera": Format(read_quera, ("key", "on_missing")),
+    "quera": Format(read_quera, ("key", "on_missing", "copies")),
     "pulser": Format(read_pulser, ("key",)),
     "stim-01": Format(read_01, ("qubits",)),
     "stim-b8": Format(read_b8, ("qubits",)),
+    "stim-r8": Format(read_r8, ("qubits",)),
+    "stim-hits": Format(read_hits, ("qubits",)),
+    "stim-dets": Format(read_dets, ("qubits", "key")),
+    "stim-ptb64": Format(read_ptb64, ("qubits",)),
 }
 
 
@@ -68,10 +91,10 @@ def read_bits(
     for setting in settings.model_fields_set - {"order", *form.settings}:
         takes = ", ".join(("order", *form.settings))
         raise InputError(f"{setting}: does not apply to the format {name}, which takes {takes}")
-    if settings.order == "numbered" and name != "braket":
+    if settings.order == "numbered" and name not in _NUMBERED:
         raise InputError(
-            f"order: 'numbered' needs qubit numbers, which only Braket's results have, not {name}; "
-            "use 'listed' or 'reversed'"
+            "order: 'numbered' needs qubit numbers, which only results of Braket and headers of "
+            f"tables have, not {name}; use 'listed' or 'reversed'"
         )
     parsed = form.read(file, settings)
     bits, order = as_bits(parsed.bits, file.place), parsed.order
@@ -87,7 +110,7 @@ def detect_format(file: SourceFile) -> str:
         InputError: it could be of several formats that differ in the order of the bits.
     """
     content, suffix = file.content, file.path.suffix.lower()
-    if suffix in (".b8", ".01"):
+    if f"stim-{suffix[1:]}" in FORMATS:
         return f"stim-{suffix[1:]}"
     for signature, name in (
         (b"\x89HDF", "hdf5"),
@@ -106,14 +129,26 @@ def detect_format(file: SourceFile) -> str:
     start = content[: 1 << 16].lstrip(b"\xef\xbb\xbf \t\r\n")
     if suffix != ".json" and _LIST.match(start):
         return "text"
-    if suffix == ".json" or start[:1] in (b"{", b"["):
+    if suffix == ".json" or start[:1] in (b"{", b"[") or _PRINTED.match(start):
         return _detect_json(file.json, file)
+    if _QUOTED.match(start):
+        return "cirq"
     return "text"
+
+
+def _integers(file: SourceFile) -> InputError:
+    return InputError(
+        f"{file.path}: integers do not show which end is site 0; import the file as qiskit with "
+        "--qubits N (site 0 is the lowest bit), or import it as qiskit with --order reversed and "
+        "--qubits N (the highest, as in histograms of Cirq)"
+    )
 
 
 def _detect_json(data: Any, file: SourceFile) -> str:
     if is_analog(data):
         return "quera"
+    if holds_samples(data):
+        return "qiskit"
     if isinstance(data, list) and data:
         outcomes = data
         data = data[0] if isinstance(data[0], dict) else {}
@@ -129,6 +164,9 @@ def _detect_json(data: Any, file: SourceFile) -> str:
         if keys & set(data):
             return name
     strings = [key for key in outcomes if isinstance(key, str)]
+    decimal = strings and all(map(str.isdecimal, strings)) and "".join(strings).strip("01")
+    if decimal or _INTEGERS.match(file.content):
+        raise _integers(file)
     if strings and all(key.startswith("0x") or " " in key for key in strings):
         return "qiskit"
     if strings and not "".join(strings).strip("01"):

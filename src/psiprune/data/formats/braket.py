@@ -1,4 +1,4 @@
-"""Shots of gate-model tasks on Amazon Braket: the task result as JSON.
+"""Shots of gate-model tasks on Amazon Braket: the task result as JSON, or a program set's.
 
 A shot is a list of bits, one for each number in `measuredQubits`. Analog (QuEra) results of Braket
 have a schema of their own: `quera.py`.
@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats import base
-from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, brief, part
+from psiprune.data.formats.base import Bits, ParsedShots, SourceFile, brief, part
+from psiprune.data.formats.bits import as_bits, bits_of_counts
+from psiprune.data.formats.braket_sets import is_program_set, read_executable
+from psiprune.data.formats.names import refuse_key
 from psiprune.data.formats.quera import is_analog, read_quera
 from psiprune.data.formats.settings import ReadSettings
 
@@ -20,11 +22,11 @@ _BITS: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1}
 
 
 def read_braket(file: SourceFile, settings: ReadSettings) -> ParsedShots:
-    """Read `GateModelTaskResult` (results.json of a task), or `measurement_counts`.
+    """Read `GateModelTaskResult` (results.json of a task), `measurement_counts`, or a program set.
 
     Columns are in the order of `measuredQubits`. If its numbers do not rise, `order` must say
     "listed" (as the circuit measures them) or "numbered" (by qubit number). In counts the first
-    character is the first measured qubit.
+    character is the first measured qubit. Of a program set `key` chooses program and executable.
 
     Raises:
         InputError: the file holds only probabilities or no measurements, rows do not fit the
@@ -32,17 +34,31 @@ def read_braket(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     """
     place, data = file.place, file.json
     if is_analog(data):
+        if settings.order == "numbered":
+            raise InputError(
+                f"{place}: order: analog results do not number atoms; use 'listed' or 'reversed'"
+            )
         return read_quera(file, settings)
     if not isinstance(data, dict):
         raise InputError(f"{place}: needs a task result as an object, found {brief(data)}")
+    if is_program_set(data):
+        executable, where = read_executable(file, settings)
+        return _read_measured(executable, settings, where)
+    refuse_key(settings.key, "a result of one circuit", place)
     if "measuredQubits" not in data and "braketSchemaHeader" not in data:
         if settings.order == "numbered":
             raise InputError(
                 f"{place}: order: counts do not name the qubits; use 'listed' or 'reversed'"
             )
-        bits = base.bits_of_counts(data, place)
+        bits = bits_of_counts(data, place)
         return ParsedShots(bits, "site 0 is the first character, the first measured qubit")
-    if data.get("measurements") is None:
+    return _read_measured(data, settings, place)
+
+
+def _read_measured(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
+    """Read the measurements, or the counts of a program set, of the qubits measured."""
+    counts = data.get("measurement_counts")
+    if data.get("measurements") is None and counts is None:
         only = data.get("measurementProbabilities") is not None
         what = "only measurementProbabilities" if only else "no measurements"
         raise InputError(
@@ -54,8 +70,15 @@ def read_braket(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         raise InputError(
             f"{place}: measuredQubits must be distinct integers, found {str(qubits)[:60]}"
         )
-    rows = part(data, "measurements", list, place)
-    bits = as_bits(_table(rows, len(qubits), place), place)
+    if counts is None:
+        bits = as_bits(_table(part(data, "measurements", list, place), len(qubits), place), place)
+    else:
+        bits = bits_of_counts(counts, place)
+        if bits.shape[1] != len(qubits):
+            raise InputError(
+                f"{place}: outcomes have {bits.shape[1]} bits, but {len(qubits)} qubits were "
+                "measured"
+            )
     numbered = np.argsort(qubits, kind="stable")
     names = ", ".join(map(str, qubits))
     if settings.order is None and (numbered != np.arange(len(qubits))).any():
@@ -68,7 +91,7 @@ def read_braket(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     return ParsedShots(bits, f"sites are the qubits {names}", notes={"qubits": names})
 
 
-def _table(rows: list[Any], sites: int, place: str) -> base.Bits:
+def _table(rows: list[Any], sites: int, place: str) -> Bits:
     """Return bits [shot, site] of lists of 0 and 1; vendors write numbers as well as strings."""
     table = []
     for number, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Shots of Cirq: a `Result` as `cirq.to_json` writes it, in the current and the older layout."""
+"""Shots of Cirq: a `Result` as `cirq.to_json` writes it in two layouts, or its table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats import base
-from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, brief, part
+from psiprune.data.formats.base import Bits, ParsedShots, SourceFile, brief, part
+from psiprune.data.formats.bits import as_bits, check_qubits, check_size, join_columns
+from psiprune.data.formats.cirq_table import read_table
+from psiprune.data.formats.names import choose
 from psiprune.data.formats.numpy import load_npy
 from psiprune.data.formats.settings import ReadSettings
 
@@ -20,6 +22,8 @@ _RESULTS = ("Result", "ResultDict", "TrialResult")  # current and older class na
 def read_cirq(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     """Read a measurement key, its qubits in the order in which they were measured.
 
+    Text that is not JSON is the table of `result.data.to_csv`, see `cirq_table.read_table`.
+
     `records` [repetition, instance, qubit], in older versions `measurements` [repetition, qubit],
     both as hexadecimal strings of packed bits or of an .npy file. Several keys are joined
     in the order that `key` gives; '*' takes all in natural order, q(2) before q(10).
@@ -28,7 +32,14 @@ def read_cirq(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         InputError: the file is not a result of Cirq, lacks the key, measures it more than once in
             a shot, has levels beyond 0 and 1, or digits that do not fit their shape.
     """
+    if file.text.lstrip()[:1] not in ("{", "["):
+        return read_table(file, settings)
     place, data = file.place, file.json
+    if settings.order == "numbered":
+        raise InputError(
+            f"{place}: order: 'numbered' is for tables; --key '*' takes keys by number, q(2) "
+            "before q(10)"
+        )
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if isinstance(data, list):
@@ -42,14 +53,15 @@ def read_cirq(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     records = part(data, "records" if "records" in data else "measurements", dict, place)
     if not records:
         raise InputError(f"{place}: the result holds no measurement; measure at least one qubit")
-    keys = base.choose(list(records), settings.key, "measurement key", place)
+    keys = choose(list(records), settings.key, "measurement key", place)
     tables = [_record(records[key], f"{place}: key {brief(key)}") for key in keys]
     order = f"sites are the qubits of {', '.join(keys)} in the order of measurement"
-    bits = base.join_columns(tables, "chosen keys", place)
+    bits = join_columns(tables, "chosen keys", place)
+    check_qubits(settings.qubits, bits.shape[1], place)
     return ParsedShots(bits, order, notes={"keys": ", ".join(keys)})
 
 
-def _record(record: Any, place: str) -> base.Bits:
+def _record(record: Any, place: str) -> Bits:
     """Return the bits [repetition, qubit] of one key."""
     digits = part(record, "packed_digits", str, place)
     try:
@@ -70,13 +82,13 @@ def _record(record: Any, place: str) -> base.Bits:
     return as_bits(array, place)
 
 
-def _unpack(content: bytes, shape: list[Any], place: str) -> base.Bits:
+def _unpack(content: bytes, shape: list[Any], place: str) -> Bits:
     shown = str(shape)[:60]
     integers = all(isinstance(size, int) and not isinstance(size, bool) for size in shape)
     if not integers or len(shape) not in (2, 3) or min(shape) < 1:
         raise InputError(f"{place}: the shape must be 2 or 3 positive integers, found {shown}")
     count = math.prod(shape)
-    base.check_size(count, 1, place)
+    check_size(count, 1, place)
     if len(content) != -(-count // 8):
         raise InputError(
             f"{place}: {len(content)} bytes of packed_digits do not fit the shape {shown}; the "

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, choose_one, rising
+from psiprune.data.formats.base import ParsedShots, SourceFile
+from psiprune.data.formats.bits import as_bits
+from psiprune.data.formats.names import choose_one, rising
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.hdf5_checks import check_stored
 

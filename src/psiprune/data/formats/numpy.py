@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError, PsipruneError
 from psiprune.core.limits import MOST_UNPACKED
-from psiprune.data.formats.base import ParsedShots, SourceFile, as_bits, choose_one, refuse_key
+from psiprune.data.formats.base import ParsedShots, SourceFile
+from psiprune.data.formats.bits import as_bits
+from psiprune.data.formats.names import choose_one, refuse_key
 from psiprune.data.formats.settings import ReadSettings
 
 ORDER = "site 0 is column 0"

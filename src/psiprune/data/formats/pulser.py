@@ -10,8 +10,9 @@ from collections import Counter
 from typing import Any
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats import base
-from psiprune.data.formats.base import ParsedShots, SourceFile, brief, part
+from psiprune.data.formats.base import ParsedShots, SourceFile, brief, parse_json, part
+from psiprune.data.formats.bits import bits_of_counts, bits_of_strings
+from psiprune.data.formats.names import choose_one, refuse_key
 from psiprune.data.formats.settings import ReadSettings
 
 _ORDER = "site 0 is the first character, the first atom; bit 1 is the Rydberg state"
@@ -40,16 +41,16 @@ def _read(data: Any, settings: ReadSettings, place: str) -> ParsedShots:
     if "tagmap" in data:
         return _read_results(data, settings, place)
     if isinstance(data.get("serialised_results"), str):
-        return _read(base.parse_json(data["serialised_results"], place), settings, place)
-    base.refuse_key(settings.key, "a counter", place)
+        return _read(parse_json(data["serialised_results"], place), settings, place)
+    refuse_key(settings.key, "a counter", place)
     counter = part(data, "counter", dict, place) if "counter" in data else data
     if "counter" in data and data.get("raw"):
         rows = part(data, "raw", list, place)
-        bits = base.bits_of_strings(rows, f"{place}: raw")
+        bits = bits_of_strings(rows, f"{place}: raw")
         if Counter(rows) != {key: count for key, count in counter.items() if count}:
             raise InputError(f"{place}: 'raw' and 'counter' do not agree; the file is damaged")
         return ParsedShots(bits, _ORDER)
-    return ParsedShots(base.bits_of_counts(counter, place), _ORDER)
+    return ParsedShots(bits_of_counts(counter, place), _ORDER)
 
 
 def _read_results(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
@@ -57,7 +58,7 @@ def _read_results(data: dict[str, Any], settings: ReadSettings, place: str) -> P
     strings = [tag for tag in tags if tag.startswith("bitstrings")]
     if not strings:
         raise InputError(f"{place}: the results hold no bit strings; observe BitStrings()")
-    tag = base.choose_one(strings, settings.key, "tag", place)
+    tag = choose_one(strings, settings.key, "tag", place)
     number = part(tags, tag, str, place)
     times = part(part(data, "times", dict, place), number, list, place)
     counters = part(part(data, "results", dict, place), number, list, place)
@@ -66,7 +67,7 @@ def _read_results(data: dict[str, Any], settings: ReadSettings, place: str) -> P
     counter = counters[-1]
     if not isinstance(counter, dict) or not counter:
         raise InputError(f"{place}: {tag} must be a counter of bit strings, found {brief(counter)}")
-    bits = base.bits_of_counts(counter, place)
+    bits = bits_of_counts(counter, place)
     if bits.shape[1] != len(atoms):
         raise InputError(
             f"{place}: bit strings have {bits.shape[1]} bits, but there are {len(atoms)} atoms"

@@ -1,69 +1,67 @@
-"""Shots of Qiskit: counts, memory, `Result.to_dict()`, and `BitArray` packed or as JSON.
+"""Shots of Qiskit: counts, memory, results, REST results, and `BitArray` packed or as JSON.
 
 Qubit 0 (bit 0 of the classical register) is the RIGHTMOST character of a bit string and the lowest
-bit of a hexadecimal number; a register declared first stands rightmost. Here it becomes site 0.
+bit of a number; a register declared first stands rightmost. Here it becomes site 0.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import re
-import zlib
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import MOST_UNPACKED
-from psiprune.data.formats import base
-from psiprune.data.formats.base import ParsedShots, SourceFile, brief, check_qubits, part
-from psiprune.data.formats.numpy import list_npz, load_npy, load_npz
+from psiprune.data.formats.base import Bits, ParsedShots, SourceFile, brief, part
+from psiprune.data.formats.bits import check_outcomes, check_qubits, join_columns
+from psiprune.data.formats.names import choose, choose_one, refuse_key
+from psiprune.data.formats.qiskit_arrays import encoded_bit_array, numpy_bit_array
+from psiprune.data.formats.qiskit_counts import outcome_bits, read_outcomes
 from psiprune.data.formats.settings import ReadSettings
 
 _ORDER = "site 0 is bit 0, the rightmost character of a Qiskit bit string"
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
 
 
 def read_qiskit(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     """Read what Qiskit returns for a circuit measured in Z, with qubit 0 as site 0.
 
-    JSON of `get_counts()` (bit strings, with blanks between registers, or hexadecimal with
-    `qubits`), of `get_memory()` or `BitArray.get_bitstrings()`, of `Result.to_dict()`, or of a
-    `BitArray` or `PrimitiveResult` by qiskit-ibm-runtime's `RuntimeEncoder`. A `BitArray` as
+    JSON of `get_counts()` (bit strings, with blanks between registers, or hexadecimal or decimal
+    integers with `qubits`), of `get_memory()` or `BitArray.get_bitstrings()`, of
+    `Result.to_dict()`, of IBM's REST interface to the Sampler V2, or of a `BitArray` or
+    `PrimitiveResult` by qiskit-ibm-runtime's `RuntimeEncoder`. A `BitArray` as
     `numpy.savez(file, array=b.array, num_bits=b.num_bits)`, or `b.array` as .npy with `qubits`.
-    `key` chooses a register, or the circuit of several in one file.
+    `key` chooses the circuit of several in one file, then registers.
 
     Raises:
-        InputError: the structure is another, the number of qubits is missing or does not fit, or
-            a count is not an integer of at least 0.
+        InputError: the structure is another, the number of qubits is missing or does not fit, keys
+            could be bit strings or integers and `outcomes` does not say which, or a count is not
+            an integer of at least 0.
     """
     place = file.place
     if file.content.startswith((b"PK", b"\x93NUMPY")):
-        base.refuse_key(settings.key, "a BitArray in NumPy's format", place)
-        return ParsedShots(_unpack(*_numpy_bit_array(file, settings), place), _ORDER)
+        refuse_key(settings.key, "a BitArray in NumPy's format", place)
+        return ParsedShots(numpy_bit_array(file, settings), _ORDER)
     data = file.json
     if isinstance(data, dict) and data.get("__type__") is not None:
         return _read_encoded(data, settings, place)
     if isinstance(data, dict) and "results" in data:
-        return _read_result(data, settings, place)
-    base.refuse_key(settings.key, "counts or memory", place)
+        read = _read_samples if holds_samples(data) else _read_result
+        return read(data, settings, place)
+    refuse_key(settings.key, "a file of counts or memory", place)
     if isinstance(data, dict) or (isinstance(data, list) and data):
         if isinstance(data, list) and all(isinstance(item, dict) for item in data):
             raise InputError(
                 f"{place}: holds the counts of {len(data)} circuits; save those of one, "
                 "result.get_counts(0)"
             )
-        return _read_outcomes(data, settings.qubits, place)
+        bits = read_outcomes(data, settings.qubits, settings.outcomes, place)
+        return ParsedShots(bits, _ORDER)
     raise InputError(
         f"{place}: needs Qiskit's counts as an object, or memory as a list, found {brief(data)}"
     )
 
 
-def write_counts(bits: base.Bits) -> bytes:
+def write_counts(bits: Bits) -> bytes:
     """Return counts as JSON: bit string -> number of shots, site 0 rightmost, in sorted order."""
     # Bytes sort as the strings do, and much faster than rows.
     packed = np.packbits(bits[:, ::-1], axis=1)
@@ -75,57 +73,64 @@ def write_counts(bits: base.Bits) -> bytes:
     return json.dumps(dict(zip(keys, numbers.tolist(), strict=True)), indent=1).encode() + b"\n"
 
 
-def _read_outcomes(data: dict[str, Any] | list[Any], qubits: int | None, place: str) -> ParsedShots:
-    """Read counts (an object) or memory (a list, which preserves the order of the shots)."""
-    bits = _bits(list(data), qubits, place)
-    if isinstance(data, dict):
-        bits = base.expand_counts(bits, data.values(), place)
-    return ParsedShots(bits, _ORDER)
+def holds_samples(data: Any) -> bool:
+    """Whether JSON is a result of IBM's REST interface: registers of samples in hexadecimal."""
+    results = data.get("results") if isinstance(data, dict) else None
+    for result in results if isinstance(results, list) else ():
+        registers = result.get("data") if isinstance(result, dict) else None
+        if isinstance(registers, dict) and any(
+            isinstance(register, dict) and "samples" in register for register in registers.values()
+        ):
+            return True
+    return False
 
 
-def _bits(keys: Sequence[Any], qubits: int | None, place: str) -> base.Bits:
-    """Return outcomes [outcome, site]: all bit strings or all hexadecimal numbers."""
-    base.check_outcomes(keys, place)
-    if all(isinstance(key, str) and _HEX.fullmatch(key) for key in keys):
-        return _hexadecimal(keys, qubits, place)
-    for key in keys:
-        if not isinstance(key, str) or not re.fullmatch("[01]+( [01]+)*", key):
-            raise InputError(
-                f"{place}: an outcome must be a bit string such as '0110', '01 10' or '0x6', all "
-                f"of one kind, found {brief(key)}"
-            )
-    bits = base.bits_of_strings([key.replace(" ", "") for key in keys], place)
-    if len({tuple(map(len, key.split())) for key in keys}) > 1:
-        raise InputError(f"{place}: outcomes must have their blanks between the same registers")
-    check_qubits(qubits, bits.shape[1], place)
-    return bits[:, ::-1]
+def _read_samples(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
+    """Read REST results: {"results": [{"data": {NAME: {"samples": ["0x3"], "num_bits": 2}}}]}."""
+    circuits = part(data, "results", list, place)
+    circuit, wanted, place = _choose_circuit(len(circuits), settings.key, place)
+    registers = part(circuits[circuit], "data", dict, place)
+    before = settings.key[: len(settings.key) - len(wanted)]
+    names = choose(list(registers), wanted, "register", place, before)
+    tables = []
+    for name in names:
+        where = f"{place}: {name[:60]}"
+        samples = part(registers[name], "samples", list, where)
+        number = part(registers[name], "num_bits", int, where)
+        check_outcomes(samples, where)
+        if number < 1:
+            raise InputError(f"{where}: num_bits must be at least 1, found {number}")
+        tables.append(outcome_bits(samples, number, where))
+    bits = join_columns(tables, "chosen registers", place)
+    check_qubits(settings.qubits, bits.shape[1], place)
+    return _of_registers(bits, names)
 
 
-def _hexadecimal(keys: Sequence[str], qubits: int | None, place: str) -> base.Bits:
-    numbers = [int(key, 16) for key in keys]
-    needed = max(1, max(numbers).bit_length())
-    if qubits is None:
-        raise InputError(
-            f"{place}: hexadecimal outcomes do not show the number of qubits (at least {needed}); "
-            "give --qubits N (qubits=N)"
-        )
-    if needed > qubits:
-        raise InputError(
-            f"{place}: the outcome {hex(max(numbers))[:60]} needs {needed} bits, but qubits is "
-            f"{qubits}"
-        )
-    base.check_size(len(numbers), qubits, place)
-    width = -(-qubits // 8)
-    packed = b"".join(number.to_bytes(width, "little") for number in numbers)
-    table = np.frombuffer(packed, dtype=np.uint8).reshape(len(numbers), width)
-    return np.unpackbits(table, axis=1, count=qubits, bitorder="little")
+def _choose_circuit(
+    number: int, wanted: tuple[str, ...], place: str
+) -> tuple[int, tuple[str, ...], str]:
+    """Return the circuit, the keys for its registers, and the place for messages.
+
+    Of several circuits, the first key is the circuit's number.
+    """
+    names = [str(circuit) for circuit in range(number)]
+    chosen = choose_one(names, wanted[:1] if number > 1 else (), "circuit", place)
+    if number == 1:
+        return 0, wanted, place
+    return int(chosen), wanted[1:], f"{place}: circuit {chosen}"
+
+
+def _of_registers(bits: Bits, names: list[str]) -> ParsedShots:
+    registers = ", ".join(names)
+    order = f"{_ORDER}; registers {registers} one after the other"
+    return ParsedShots(bits, order, notes={"registers": registers})
 
 
 def _read_result(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
     """Read `Result.to_dict()`: the memory if present, else the counts."""
     results = part(data, "results", list, place)
     names = [str(number) for number in range(len(results))]
-    chosen = base.choose_one(names, settings.key, "experiment", place)
+    chosen = choose_one(names, settings.key, "experiment", place)
     result, place = results[int(chosen)], f"{place}: experiment {chosen}"
     experiment = part(result, "data", dict, place)
     header = result.get("header")
@@ -135,95 +140,27 @@ def _read_result(data: dict[str, Any], settings: ReadSettings, place: str) -> Pa
     else:
         qubits = settings.qubits
     memory = experiment.get("memory")
-    if isinstance(memory, list) and memory:
-        return _read_outcomes(memory, qubits, place)
-    return _read_outcomes(part(experiment, "counts", dict, place), qubits, place)
+    outcomes = memory if isinstance(memory, list) and memory else None
+    counts = part(experiment, "counts", dict, place) if outcomes is None else outcomes
+    return ParsedShots(read_outcomes(counts, qubits, settings.outcomes, place), _ORDER)
 
 
 def _read_encoded(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
     """Read what `RuntimeEncoder` writes: nested {"__type__": ..., "__value__": ...}."""
     kind, wanted = data["__type__"], settings.key
-    notes = {}
     if kind == "PrimitiveResult":
         pubs = part(part(data, "__value__", dict, place), "pub_results", list, place)
-        # Of several circuits, the first key is the circuit's number; the others are registers.
-        names = [str(number) for number in range(len(pubs))]
-        chosen = base.choose_one(names, wanted[:1] if len(pubs) > 1 else (), "circuit", place)
-        wanted = wanted[1:] if len(pubs) > 1 else wanted
-        data = pubs[int(chosen)]
+        circuit, wanted, place = _choose_circuit(len(pubs), wanted, place)
+        data = pubs[circuit]
         kind = data.get("__type__") if isinstance(data, dict) else None
     if kind in ("SamplerPubResult", "PubResult"):
         data = part(part(data, "__value__", dict, place), "data", dict, place)
         kind = data.get("__type__")
     if kind == "DataBin":
         fields = part(part(data, "__value__", dict, place), "fields", dict, place)
-        registers = base.choose(list(fields), wanted, "register", place)
-        tables = [_encoded_bit_array(fields[name], f"{place}: {name[:60]}") for name in registers]
-        bits = base.join_columns(tables, "chosen registers", place)
-        notes["registers"] = ", ".join(registers)
-        order = f"{_ORDER}; registers {notes['registers']} one after the other"
-        return ParsedShots(bits, order, notes=notes)
-    base.refuse_key(wanted, "a single BitArray", place)
-    return ParsedShots(_encoded_bit_array(data, place), _ORDER)
-
-
-def _encoded_bit_array(data: Any, place: str) -> base.Bits:
-    if not isinstance(data, dict) or data.get("__type__") != "BitArray":
-        raise InputError(f"{place}: needs a BitArray of measured bits, found {brief(data)}")
-    value = part(data, "__value__", dict, place)
-    packed = part(part(value, "array", dict, place), "__value__", str, place)
-    try:
-        unpacker = zlib.decompressobj()
-        content = unpacker.decompress(base64.b64decode(packed, validate=True), MOST_UNPACKED // 4)
-    except (ValueError, zlib.error):
-        raise InputError(f"{place}: the array of the BitArray is damaged") from None
-    array = load_npy(SourceFile(Path(place), content))
-    return _unpack(array, part(value, "num_bits", int, place), place)
-
-
-def _numpy_bit_array(file: SourceFile, settings: ReadSettings) -> tuple[NDArray[Any], int]:
-    """Return the packed array and its number of bits."""
-    if file.content.startswith(b"\x93NUMPY"):
-        if settings.qubits is None:
-            raise InputError(
-                f"{file.path}: a packed array does not hold the number of bits; give --qubits N "
-                "(qubits=N)"
-            )
-        return load_npy(file), settings.qubits
-    names = list_npz(file)
-    if not {"array", "num_bits"} <= set(names):
-        raise InputError(
-            f"{file.path}: a BitArray in .npz needs the arrays 'array' and 'num_bits', found "
-            f"{str(names)[:60]}; write it by numpy.savez(file, array=b.array, num_bits=b.num_bits)"
-        )
-    number = load_npz(file, "num_bits")
-    bits = int(number.item()) if number.size == 1 and number.dtype.kind in "iu" else 0
-    if bits < 1:
-        raise InputError(f"{file.path}: num_bits must be one positive integer")
-    check_qubits(settings.qubits, bits, f"{file.path}: num_bits")
-    return load_npz(file, "array"), bits
-
-
-def _unpack(array: NDArray[Any], bits: int, place: str) -> base.Bits:
-    """Return the bits [shot, site] of a BitArray: bytes of each shot big-endian, bit 0 first."""
-    if array.dtype != np.uint8 or array.ndim < 2 or not array.size:
-        raise InputError(
-            f"{place}: a BitArray must be a non-empty uint8 array [..., shot, byte], found "
-            f"{array.dtype} of shape {array.shape}"
-        )
-    packed = array.reshape(-1, *array.shape[-2:])
-    if len(packed) != 1:
-        raise InputError(
-            f"{place}: the BitArray holds circuits of several parameter sets, shape "
-            f"{array.shape[:-2]}; save one, b[0]"
-        )
-    packed = packed[0]
-    if bits < 1 or packed.shape[1] != -(-bits // 8):
-        raise InputError(
-            f"{place}: {packed.shape[0]} shots of {packed.shape[1]} bytes do not hold {bits} bits "
-            "each; check the number of qubits"
-        )
-    base.check_size(len(packed), bits, place)
-    if bits % 8 and (packed[:, 0] >> np.uint8(bits % 8)).any():
-        raise InputError(f"{place}: a bit beyond the {bits} is set; check the number of qubits")
-    return np.unpackbits(packed[:, ::-1], axis=1, count=bits, bitorder="little")
+        before = settings.key[: len(settings.key) - len(wanted)]
+        names = choose(list(fields), wanted, "register", place, before)
+        tables = [encoded_bit_array(fields[name], f"{place}: {name[:60]}") for name in names]
+        return _of_registers(join_columns(tables, "chosen registers", place), names)
+    refuse_key(wanted, "a single BitArray", place)
+    return ParsedShots(encoded_bit_array(data, place), _ORDER)

@@ -18,19 +18,31 @@ class ReadSettings(Settings):
     )
     key: tuple[str, ...] = Field(
         (),
-        description="array, dataset, register, measurement key, experiment or task to read; "
-        "several of a circuit are joined in the order given, '*' matches any characters",
+        description="array, dataset, register, measurement key, experiment, task or copy to "
+        "read; several of a circuit are joined in the order given, '*' matches any characters",
+    )
+    outcomes: Literal["bits", "integers"] | None = Field(
+        None, description="keys of counts: bit strings, or decimal integers (Qiskit)"
     )
     bases: Path | None = Field(
-        None, description="QuCumber's file of bases; only shots with Z on every site are used"
+        None,
+        description="QuCumber file with the measurement basis of every site, one line per shot; "
+        "only shots measured in Z on every site are kept; 'none': all shots were measured in Z, "
+        "whatever file of bases lies beside them",
     )
     spin: bool = Field(False, description="the values are +1 (bit 0) and -1 (bit 1)")
     on_missing: Literal["drop", "refuse"] = Field(
         "drop", description="what to do with shots that lack atoms or failed"
     )
+    copies: Literal["pool", "apart"] = Field(
+        "pool",
+        description="copies of a register that ran in parallel: one shot for each copy, or the "
+        "copies side by side as more sites",
+    )
     order: Literal["listed", "reversed", "numbered"] | None = Field(
         None,
-        description="which column is site 0: first as the format lists them, last, or by qubit "
-        "number (Braket)",
+        description="order of the sites: as the format lists them (listed), the other way round "
+        "(reversed), or by increasing qubit number (numbered: Braket, columns of a text file); "
+        "default: that of the format",
     )
     skip: int = Field(0, ge=0, description="lines to skip at the top of a text file")

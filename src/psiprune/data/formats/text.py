@@ -1,29 +1,25 @@
-"""Text files: one line per shot, or a table of bit strings with counts."""
+"""Text files: one line per shot, with or without a header."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import (
-    Bits,
-    ParsedShots,
-    SourceFile,
-    bits_of_strings,
-    expand_counts,
-    in_order,
-    read_content,
-    wrong_value,
-)
+from psiprune.data.formats.base import Bits, ParsedShots, SourceFile
+from psiprune.data.formats.bases import shots_in_z
+from psiprune.data.formats.bits import bits_of_strings, check_qubits, wrong_value
+from psiprune.data.formats.lines import Line, numbered_lines
+from psiprune.data.formats.names import in_order, natural
 from psiprune.data.formats.settings import ReadSettings
+from psiprune.data.formats.text_counts import is_counted, read_counts
 
-_ORDER = "site 0 is the first value of a line"
+ORDER = "site 0 is the first value of a line"
 _NAME = re.compile(r"[^\W\d]")  # a header's names begin with a letter or _; a bit never does
 _TRUTH = {"true": 1.0, "false": 0.0}
 _VALUE = re.compile(rb"[01](?:\.0*(?:e\+00)?)?")  # 1, and 1.0 or 1.000e+00 as one value
@@ -34,10 +30,7 @@ _NOT_SITES = frozenset(
         *("time", "timestamp", "date", "count", "counts", "frequency", "probability"),
     }
 )
-_CHUNK = 1 << 16  # characters, or lines, that are processed at a time
-_COUNT = re.compile(r"0|[1-9][0-9]{0,17}")
-_BITS = re.compile(r"[01]+")
-Line = tuple[int, str]
+_CHUNK = 1 << 16  # lines that are processed at a time
 
 
 def read_text(file: SourceFile, settings: ReadSettings) -> ParsedShots:
@@ -49,8 +42,7 @@ def read_text(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         InputError: a value is not a bit (with `spin`, not +1 or -1), lines differ in length, or
             the header's numbers do not rise; line and column count from 1, as in editors.
     """
-    notes = {}
-    lines = _lines(file, settings.skip)
+    lines = numbered_lines(file, settings.skip)
     first = next(lines, None)
     names = _split(first[1]) if first is not None and _is_header(first[1]) else []
     if names:
@@ -60,38 +52,31 @@ def read_text(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         return read_counts(rows, file.path, bool(names), settings)
     if names:
         _check_header(names, [] if first is None else _split(first[1]), file.path, settings)
-        if len(names) > 1:
-            notes["columns"] = ", ".join(names)
-    return ParsedShots(_rows(file, first, lines, settings.spin), _ORDER, notes=notes)
-
-
-def read_qucumber(file: SourceFile, settings: ReadSettings) -> ParsedShots:
-    """Read QuCumber's training samples; with its training bases, those measured in Z everywhere.
-
-    The file of bases has a line per shot with a letter per site, as `qucumber.utils.data.load_data`
-    reads it, and the selected rows are those of `extract_refbasis_samples`.
-
-    Raises:
-        InputError: as `read_text`, or the bases do not fit the samples or are never all Z.
-    """
-    lines = _lines(file, 0)
-    bits = _rows(file, next(lines, None), lines, False)
-    if settings.bases is None:
-        return ParsedShots(bits, _ORDER)
-    bases = SourceFile(settings.bases, read_content(settings.bases))
-    in_z = _all_z(bases, bits.shape[1])
-    if len(in_z) != len(bits):
+    order, columns = ORDER, list(range(len(names)))
+    if settings.order == "numbered":
+        order, columns = "sites are the columns by the number in their name", _by_number(names)
+        if not columns:
+            raise InputError(
+                f"{file.path}: order: 'numbered' needs a header whose names differ in their "
+                "numbers alone; use 'listed' or 'reversed'"
+            )
+    try:
+        bits = bits_of_lines(file, first, lines, settings.spin)
+    except InputError as error:
+        if len(names) != 1:
+            raise
         raise InputError(
-            f"{bases.path}: has bases for {len(in_z)} shots, but {file.path} has {len(bits)} shots;"
-            " both files need one line per shot"
-        )
-    if not in_z.any():
-        raise InputError(
-            f"{bases.path}: none of the {len(bits)} shots was measured in Z on every site, as an "
-            "RBM for sqrt(p) needs"
-        )
-    dropped = {"not measured in Z everywhere": int((~in_z).sum())}
-    return ParsedShots(bits[in_z], _ORDER, dropped, {"bases": bases.path.name})
+            f"{error}; if the column holds integers of several qubits, as Cirq writes them, import "
+            "the file as cirq with --qubits N"
+        ) from None
+    check_qubits(settings.qubits, bits.shape[1], file.place)
+    if len(names) == 1 and settings.qubits is None and not settings.spin:
+        _refuse_integers(names[0], bits, file.path)
+    if len(names) > 1:
+        bits, names = bits[:, columns], [names[column] for column in columns]
+    parsed = shots_in_z(file, bits, settings, order)
+    noted = {"columns": ", ".join(names)} if len(names) > 1 else {}
+    return replace(parsed, notes={**noted, **parsed.notes})
 
 
 def write_text(bits: Bits) -> bytes:
@@ -101,26 +86,6 @@ def write_text(bits: Bits) -> bytes:
     out[:, ::2] = bits + np.uint8(ord("0"))
     out[:, -1] = ord("\n")
     return out.tobytes()
-
-
-def _lines(file: SourceFile, skip: int) -> Iterator[Line]:
-    """Yield number and content of every line that is not blank or a comment."""
-    for number, line in enumerate(_split_lines(file.text), 1):
-        content = line.partition("#")[0].strip()
-        if content[:1] + content[-1:] in ("[]", "()"):  # as Python prints lists
-            content = content[1:-1].strip()
-        if content and number > skip:
-            yield number, content
-
-
-def _split_lines(text: str) -> Iterator[str]:
-    """Yield the lines of `text.splitlines()` lazily: often only the first is needed."""
-    start = 0
-    while start < len(text):
-        # A chunk ends at a line feed, which always ends a line.
-        end = text.find("\n", start + _CHUNK) + 1 or len(text)
-        yield from text[start:end].splitlines()
-        start = end
 
 
 def _split(line: str) -> list[str]:
@@ -166,12 +131,41 @@ def _check_header(names: list[str], first: list[str], path: Path, settings: Read
     if settings.order is None and not in_order(names):
         raise InputError(
             f"{path}: the header names the columns {', '.join(names)[:80]}, whose numbers do not "
-            "rise; say which column is site 0 by --order listed or --order reversed"
+            "rise; say which column is site 0 by --order listed, --order reversed or --order "
+            "numbered (the lowest number)"
         )
 
 
-def _rows(file: SourceFile, first: Line | None, rest: Iterator[Line], spin: bool) -> Bits:
+def _by_number(names: list[str]) -> list[int]:
+    """Return the columns in the order of the numbers in their names; [] if other parts differ."""
+    stems = {re.sub(r"[0-9]+", "0", name) for name in names}
+    if len(stems) > 1 or len(set(names)) < len(names):
+        return []
+    return sorted(range(len(names)), key=lambda column: natural(names[column]))
+
+
+def _refuse_integers(name: str, bits: Bits, path: Path) -> None:
+    """Raise `InputError` if the values of the only column could be integers of several qubits."""
+    sites = bits.shape[1]
+    if sites > 1 and not bits[:, 0].all():
+        return  # an integer does not begin with 0
+    what = "a bit" if sites == 1 else f"a string of {sites} bits"
+    raise InputError(
+        f"{path}: the values of the only column {name[:60]!r} may each be {what} or an integer of "
+        f"several qubits, as Cirq writes them; give --qubits {sites} for {what}, or import the "
+        "file as cirq with --qubits N"
+    )
+
+
+def bits_of_lines(file: SourceFile, first: Line | None, rest: Iterator[Line], spin: bool) -> Bits:
     """Return the bits [shot, site] of the line `first` and of those after it."""
+    if first is not None and file.path.stem.lower().endswith(("_real", "_imag")):
+        width = len(_split(first[1]))
+        if width.bit_count() == 1 and sum(1 for _ in numbered_lines(file, 0)) == width > 1:
+            raise InputError(
+                f"{file.path}: by its name and its {width} lines of {width} values part of a "
+                "density matrix, not shots; rename the file if it holds shots"
+            )
     if first is None:
         raise InputError(f"{file.path}: holds only comments; it needs at least one shot")
     top, line = first
@@ -254,79 +248,15 @@ def _parse_value(token: str, place: str, spin: bool) -> str:
         valid = value in (0.0, 1.0) and (len(token) == 1 or "." in token or token.lower() in _TRUTH)
         value = -1.0 if token == "+1" else value
     if not valid:
-        rule = wrong_value(repr(token[:40]), value, spin, "; mark headers and comments with #")
-        raise InputError(f"{place}: {rule}")
+        raise InputError(f"{place}: {wrong_value(repr(token[:40]), value, spin, _hint(token))}")
     return "1" if value == (-1.0 if spin else 1.0) else "0"
 
 
-def _all_z(file: SourceFile, sites: int) -> NDArray[np.bool_]:
-    """Return whether all sites were measured in Z, for each shot."""
-    all_z: list[bool] = []
-    for number, line in _lines(file, 0):
-        letters = line.split()
-        if len(letters) == 1:
-            letters = list(letters[0])
-        for column, letter in enumerate(letters, 1):
-            if len(letter) != 1 or not letter.isupper():
-                raise InputError(
-                    f"{file.path}: line {number}, column {column}: a basis must be a capital "
-                    f"letter such as X, Y or Z, found {letter[:40]!r}"
-                )
-        if len(letters) != sites:
-            raise InputError(
-                f"{file.path}: line {number} has bases for {len(letters)} sites, but the shots "
-                f"have {sites}"
-            )
-        all_z.append(set(letters) == {"Z"})
-    return np.array(all_z, dtype=bool)
-
-
-def is_counted(values: list[str]) -> bool:
-    """Whether the values of a line are a bit string and a count, not the bits of a shot."""
-    if len(values) != 2 or not _BITS.fullmatch(values[0]) or not values[1].isdecimal():
-        return False
-    return len(values[0]) > 1 or values[1] not in ("0", "1")
-
-
-def read_counts(
-    lines: Iterable[tuple[int, list[str]]], path: Path, named: bool, settings: ReadSettings
-) -> ParsedShots:
-    """Repeat each bit string as often as it was counted.
-
-    Args:
-        lines: number and values of each line.
-        path: of the file, for messages.
-        named: whether a header names two columns, so that the second is a number, not bits.
-        settings: of which `order` must be given.
-
-    Raises:
-        InputError: a line is not a bit string and a count, all counts could be bit strings too,
-            a bit string occurs twice, or `order` is not given.
-    """
-    counts: dict[str, int] = {}
-    plain = True
-    for number, values in lines:
-        if len(values) != 2 or not _BITS.fullmatch(values[0]) or not _COUNT.fullmatch(values[1]):
-            raise InputError(
-                f"{path}: line {number}: must be a bit string and its count such as 0101,12, like "
-                f"the lines before, found {' '.join(values)[:40]!r}"
-            )
-        if values[0] in counts:
-            raise InputError(
-                f"{path}: line {number}: {values[0][:60]} occurs twice; add up its counts"
-            )
-        counts[values[0]] = int(values[1])
-        plain = plain and not values[1].strip("01")
-    if plain and not named:
-        raise InputError(
-            f"{path}: lines of two strings of 0 and 1 may be two registers or a bit string and a "
-            "count; write a header line bitstring,count above counts, or join the registers"
-        )
-    if settings.order is None:
-        raise InputError(
-            f"{path}: counts of bit strings do not show which end is site 0; give --order listed "
-            "(the first character) or --order reversed (the last, as Qiskit writes them)"
-        )
-    bits = bits_of_strings(list(counts), str(path))
-    order = "site 0 is the first character of a bit string"
-    return ParsedShots(expand_counts(bits, counts.values(), str(path)), order)
+def _hint(token: str) -> str:
+    """Return what a value may be that is not a bit, and what to do."""
+    number = _number(token)
+    if token and not token.strip("XYZ"):
+        return "; a file of bases belongs to a file of shots, by --bases"
+    if number is not None and 0 < abs(number) < 1:
+        return "; amplitudes are no shots: import a state as qucumber-psi"
+    return "; mark headers and comments with #"
