@@ -15,6 +15,7 @@ from filelock import FileLock
 import psiprune as pp
 import tiny
 from psiprune.io.provenance import describe_machine
+from refusals import check_facts
 
 #: Commands that take a folder; {in} holds inputs.
 COMMANDS = {
@@ -84,14 +85,14 @@ def busy(folder: Path) -> Iterator[None]:
 
 #: What is in the folder, and words of the line.
 KINDS: dict[str, tuple[Callable[[Path], AbstractContextManager[None] | None], str]] = {
-    "other settings": (a_run, "the existing run has "),
-    "another version": (another_version, "the existing run was made by psiprune 0.0.1"),
-    "damaged": (damaged_config, "config.toml: cannot be read"),
-    "foreign": (foreign_config, "so {} is no run; give another folder"),
-    "hidden files": (hidden_files, "no run (no config.toml), such as .keep; give another folder"),
-    "other files": (other_files, "no run (no config.toml), such as "),
-    "a file": (a_file, "is a file, but a run needs a folder"),
-    "busy": (busy, "another process writes to this run"),
+    "other settings": (a_run, "existing run"),
+    "another version": (another_version, "0.0.1"),
+    "damaged": (damaged_config, "cannot be read"),
+    "foreign": (foreign_config, "no run"),
+    "hidden files": (hidden_files, ".keep"),
+    "other files": (other_files, "no run"),
+    "a file": (a_file, "is a file"),
+    "busy": (busy, "another process"),
 }
 
 
@@ -133,7 +134,7 @@ def test_a_refused_folder_is_left_as_it_was(
         outcome = tiny.call(*given, "--out", folder)
         assert tiny.tree(tmp_path) == before
     line = tiny.refusal(outcome)
-    assert str(folder) in line
     if command == "sweep" and kind in ("other settings", "foreign"):
         words = "not a run of this kind"  # other grids may share a folder
-    assert words.format(folder) in line
+    check_facts(line, words)
+    assert line.startswith(str(folder))

@@ -91,7 +91,7 @@ def test_what_a_start_stopped_at_once_leaves_is_no_hindrance(tmp_path: Path) -> 
 def test_hidden_files_are_no_run(tmp_path: Path) -> None:
     (tmp_path / ".keep").touch()
     with (
-        pytest.raises(InputError, match=r"no config\.toml\), such as \.keep; give another folder"),
+        refuses(tmp_path, "config.toml", ".keep", "another folder"),
         open_run(tmp_path, StudySettings()),
     ):
         pytest.fail("opened")
