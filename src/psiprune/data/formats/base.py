@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -208,7 +209,7 @@ def refuse_key(wanted: Sequence[str], what: str, place: str) -> None:
 
 
 def _first_repeated(names: Sequence[str]) -> str:
-    return next(name for name in names if names.count(name) > 1)
+    return next(name for name, count in Counter(names).items() if count > 1)
 
 
 def in_order(names: Sequence[str]) -> bool:
