@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from psiprune.core.text import escape
 from psiprune.data.diagnostics import ShotsDescription
 from psiprune.inspect.describe import (
     DatasetDescription,
@@ -44,8 +45,8 @@ def description_text(description: Description) -> str:
             return _dataset(description)
         case RunDescription():
             return _run(description)
-    warnings = [f"warning: {each.name}: {each.line}" for each in description.doubts]
-    return "\n".join([f"{description.source}: {head}", *_lines(list(rows)), *warnings])
+    warnings = [escape(f"warning: {each.name}: {each.line}") for each in description.doubts]
+    return "\n".join([f"{escape(description.source)}: {head}", *_lines(list(rows)), *warnings])
 
 
 def description_numbers(description: Description) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def _dataset(dataset: DatasetDescription) -> str:
         table.append([cell or "-" for cell in cells])
     return "\n".join(
         [
-            f"{dataset.source}: dataset of kind '{dataset.kind}' with dimensions {sizes}",
+            escape(f"{dataset.source}: dataset of kind '{dataset.kind}' with dimensions {sizes}"),
             *_lines([(name, str(value)) for name, value in dataset.attributes.items()]),
             align(table),
         ]
@@ -187,9 +188,11 @@ def _run(run: RunDescription) -> str:
         rows.append(("missing", ", ".join(run.missing[:_MOST]) + rest))
     if run.resume:
         rows.append(("resume", run.resume))
-    warnings = [f"warning: damaged: {file}: {why}" for file, why in run.damaged]
+    warnings = [escape(f"warning: damaged: {file}: {why}") for file, why in run.damaged]
     settings = ["settings:", *_lines(list(_flat(run.config)))]
-    return "\n".join([f"{run.source}: run of {command}", *_lines(rows), *warnings, *settings])
+    return "\n".join(
+        [f"{escape(run.source)}: run of {command}", *_lines(rows), *warnings, *settings]
+    )
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Rows:
@@ -201,6 +204,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Rows:
 
 
 def _lines(rows: Sequence[tuple[str, str]]) -> list[str]:
+    rows = [(escape(name), escape(text)) for name, text in rows]
     width = max((len(name) for name, _ in rows), default=0)
     return [f"{name.ljust(width)}  {text}".rstrip() for name, text in rows]
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 import psiprune
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import escape
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -35,7 +36,7 @@ _VERSIONS = "__import__('importlib').import_module('psiprune.sweeps.workers').ve
 
 def warn(line: str) -> None:
     """Print a line on stderr without breaking the progress bar."""
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(escape(line), file=sys.stderr)
 
 
 @cache
