@@ -86,7 +86,7 @@ def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
     json
         print one JSON object on standard output
     """
-    from psiprune.sweeps.table import query
+    from psiprune.sweeps.query import query
     from psiprune.sweeps.tables import rows_numbers, rows_text
 
     rows = query(sql, folder)
