@@ -570,6 +570,7 @@ def test_a_report_of_nothing(copy: Path) -> None:
     [
         ("pyarrow", "sweep {config} --out {out} --scheduler serial"),
         ("distributed", "sweep {config} --out {out}"),
+        ("cryptography", "sweep {config} --out {out}"),
         ("duckdb", "query select {out}"),
     ],
 )
