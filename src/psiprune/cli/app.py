@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as json_format
 import math
 import sys
-import tomllib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from psiprune.core.settings import Settings, check_numbers
 from psiprune.core.text import escape
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.provenance import describe_machine
+from psiprune.io.toml import read_toml
 from psiprune.io.work_status import note_lost
 from psiprune.training.method import Method
 from psiprune.training.methods import as_method
@@ -67,7 +67,7 @@ def chosen_settings(
     """
     values: dict[str, Any] = dict(base or {})
     if config is not None:
-        values = _read_toml(config)
+        values = read_toml(config)
         check_numbers(model, values)
     if given is not None:
         _merge(values, given.model_dump(exclude_unset=True))
@@ -76,17 +76,10 @@ def chosen_settings(
 
 def chosen_method(given: Method | None, config: Path | None = None) -> Method:
     """Return the training method of a TOML file updated with the options, by default "auto"."""
-    values = {} if config is None else _read_toml(config)
+    values = {} if config is None else read_toml(config)
     if given is not None:
         _merge(values, given.model_dump(exclude_unset=True))
     return cast("Method", as_method(values))
-
-
-def _read_toml(config: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(config.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{config}: cannot be read as TOML: {error}") from None
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:

@@ -6,12 +6,14 @@ import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import date, time
 from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from psiprune.core.exceptions import InputError
 
+_LONGEST = 100
 _partial: ContextVar[bool] = ContextVar("partial", default=False)
 
 
@@ -81,7 +83,13 @@ def describe_validation_error(error: ValidationError, model: type[BaseModel]) ->
         return rule
     field = model.model_fields.get(str(first["loc"][0]))
     meaning = f" ({field.description})" if field is not None and field.description else ""
-    return f"{key}: {rule}, found {first['input']!r}{meaning}"
+    return f"{key}: {rule}, found {_shown(first['input'])}{meaning}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a TOML file has it, or its repr, of at most 100 characters."""
+    text = str(value) if isinstance(value, date | time) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def check_numbers(model: type[Settings], values: Mapping[str, Any], prefix: str = "") -> None:
@@ -102,7 +110,7 @@ def check_numbers(model: type[Settings], values: Mapping[str, Any], prefix: str 
                 if isinstance(number, str | bool):
                     meaning = f" ({field.description})" if field.description else ""
                     raise InputError(
-                        f"{prefix}{name}: should be a number, found {number!r}{meaning}"
+                        f"{prefix}{name}: should be a number, found {_shown(number)}{meaning}"
                     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from psiprune.experiments.settings import (
     SparseSettings,
     StudySettings,
 )
+from psiprune.io.toml import read_toml
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import stages_of
 from psiprune.reconstruction import dataset as reconstruction
@@ -98,11 +98,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read.
     """
-    file = folder / "config.toml"
-    try:
-        return tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from None
+    return read_toml(folder / "config.toml")
 
 
 def _files(settings: Settings, folder: Path) -> Iterable[Path]:

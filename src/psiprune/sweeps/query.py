@@ -6,7 +6,7 @@ import itertools
 import os
 import resource
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +82,9 @@ def _answer(connection: Any, sql: str) -> Rows:
         try:
             found = answer.result()
         except KeyboardInterrupt:
-            connection.interrupt()
+            while not answer.done():  # without effect before the query has begun
+                connection.interrupt()
+                wait([answer], timeout=0.1)
             raise
     if len(found.rows) > MOST_ROWS:
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, time
@@ -12,6 +13,7 @@ from typing import Any, get_args
 from pydantic import Field, ValidationInfo, field_validator
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_POINTS
 from psiprune.core.settings import Settings, check_numbers, is_settings
 from psiprune.experiments.settings import (
     AblationSettings,
@@ -162,6 +164,12 @@ class GridSettings(Settings):
         yield from (("zip", key) for key in self.zip)
         yield from (("points", key) for point in self.points or () for key in point)
 
+    @property
+    def size(self) -> int:
+        """Number of combinations."""
+        zipped = max(map(len, self.zip.values()), default=1)
+        return math.prod(map(len, self.product.values())) * zipped * len(self.points or (None,))
+
     def choices(self) -> Iterator[list[tuple[str, str, Any]]]:
         """Yield each combination as a list of (place in the block, setting, value)."""
         factors = [
@@ -304,7 +312,15 @@ class SweepSettings(Settings):
         for k, block in enumerate(self.grid or ()):
             for part, key in block.places():
                 _check_key(key, self.experiment, f"grid.{k}.{part}.")
-        self.configurations()
+        points = sum(block.size for block in self.grid or ())
+        if points > MOST_POINTS:
+            raise ValueError(f"grid: may have at most {MOST_POINTS} points, found {points}")
+        rbms = sum(len(each.fields) * each.seeds for each in self.configurations())
+        if rbms > MOST_POINTS:
+            raise ValueError(
+                f"grid: may have at most {MOST_POINTS} RBMs, one for each field and seed of each "
+                f"point, found {rbms}"
+            )
 
     def _gives(self, name: str) -> bool:
         return name in self.model_fields_set and getattr(self, name) is not None
