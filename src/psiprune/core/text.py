@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 
 def escape(text: str, keep: str = "") -> str:
     r"""Return the text with each character that is not printable as an escape, such as \x1b.
@@ -17,5 +19,8 @@ def escape(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(
-        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+        c
+        if c.isprintable() or c in keep or category(c) == "Zs"  # no-break and narrow spaces
+        else c.encode("unicode_escape").decode()
+        for c in text
     )

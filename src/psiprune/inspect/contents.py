@@ -19,6 +19,7 @@ from psiprune.experiments.settings import (
     SparseSettings,
     StudySettings,
 )
+from psiprune.io.netcdf import read_dataset
 from psiprune.io.toml import read_toml
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import stages_of
@@ -90,6 +91,19 @@ def _all_keys(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, 
     if model is SweepSettings and config:
         return config
     return {**dict.fromkeys(model.model_fields), **config}
+
+
+def result_of(folder: Path, contents: Contents) -> tuple[str, ...]:
+    """Return the findings of a complete reconstruction, else the name of a run's last file."""
+    if contents.command != "reconstruct":
+        return (str(contents.files[-1]),)
+    from psiprune.reconstruction.summary import FILE, summarize
+
+    try:
+        summary = summarize(read_dataset(folder / FILE))
+    except KeyError:  # written by another version
+        return (FILE,)
+    return tuple(each.text for each in (summary.size, summary.cost, summary.trust))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

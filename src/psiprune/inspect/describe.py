@@ -18,7 +18,7 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.data.diagnostics import DataWarning, ShotsDescription, describe_shots
 from psiprune.data.shots import ShotsLike, read_shots
 from psiprune.experiments.settings import smallest_p_value
-from psiprune.inspect.contents import contents_of, read_config
+from psiprune.inspect.contents import contents_of, read_config, result_of
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.netcdf import kind_of, read_dataset, verify
 from psiprune.io.run import in_use
@@ -92,7 +92,7 @@ class RBMDescription(_ShortRepr):
         clusters: hidden units whose strongest three adjacent weights are a cluster according to
             `find_clusters`, pruned weights counted as 0; None where N is too small for
             significance.
-        measures: scalars stored with the RBM, such as kl.
+        measures: scalars stored with the RBM, such as kl, and warnings about them.
         provenance: how it was made.
         doubts: the warnings.
     """
@@ -110,7 +110,7 @@ class RBMDescription(_ShortRepr):
     lone: tuple[int, ...]
     apart: tuple[int, ...]
     clusters: int | None
-    measures: Mapping[str, float]
+    measures: Mapping[str, float | str]
     provenance: Mapping[str, str | int | float]
     doubts: tuple[DataWarning, ...]
 
@@ -161,6 +161,7 @@ class RunDescription(_ShortRepr):
         files, bytes: number and total size of all files.
         running: whether a process writes to it now.
         resume: command that resumes the run; empty if it is complete.
+        result: of a complete run: the findings of a reconstruction, else the name of its last file.
     """
 
     source: str
@@ -174,6 +175,7 @@ class RunDescription(_ShortRepr):
     bytes: int
     running: bool
     resume: str
+    result: tuple[str, ...]
 
 
 Description = (
@@ -263,7 +265,7 @@ def _state_warnings(state: MPS) -> Iterator[DataWarning]:
             yield DataWarning("signs", str(error).removeprefix("state: "))
 
 
-def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDescription:
+def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float | str]) -> RBMDescription:
     units, sites = rbm.mask.sum(axis=1), rbm.mask.sum(axis=0)
     clusters = None
     if rbm.visible >= _WIDTH and smallest_p_value(rbm.visible, _WIDTH) <= _CHANCE:
@@ -411,4 +413,5 @@ def _describe_run(folder: Path) -> RunDescription:
         bytes=sum(file.stat().st_size for file in files),
         running=in_use(folder),
         resume="" if contents is None or not (missing or damaged) else contents.resume,
+        result=() if contents is None or missing or damaged else result_of(folder, contents),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from psiprune.reporting.tables import align, number
 Rows = Iterator[tuple[str, str]]
 _LONGEST = 60  # characters of a printed configuration
 _MOST = 5  # missing files that are named
+_WIDEST = 88  # characters of a line of the result
 
 
 def description_text(description: Description) -> str:
@@ -142,7 +144,8 @@ def _rbm(rbm: RBMDescription) -> Rows:
         share = f"{rbm.clusters} of {rbm.hidden} hidden units"
         yield "clusters", f"in {share} (at most 5 % expected by chance)"
     for name, value in rbm.measures.items():
-        yield name, f"{value:.6g}"
+        if value != "":  # no warning
+            yield name, value if isinstance(value, str) else f"{value:.6g}"
     yield "source", _origin(rbm.provenance)
 
 
@@ -188,6 +191,8 @@ def _run(run: RunDescription) -> str:
         rows.append(("missing", ", ".join(run.missing[:_MOST]) + rest))
     if run.resume:
         rows.append(("resume", run.resume))
+    parts = [part for each in run.result for part in wrap(each, _WIDEST)]
+    rows += [("" if k else "result", part) for k, part in enumerate(parts)]
     warnings = [escape(f"warning: damaged: {file}: {why}") for file, why in run.damaged]
     settings = ["settings:", *_lines(list(_flat(run.config)))]
     return "\n".join(
