@@ -11,7 +11,7 @@ import pytest
 
 import psiprune as pp
 import tiny
-from psiprune.inspect.describe import RunDescription
+from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset, write_dataset
 
 FAST = "--fine-tune.method cd --fine-tune.epochs 1"

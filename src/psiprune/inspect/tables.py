@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from psiprune.core.settings import flat
 from psiprune.core.text import escape
 from psiprune.data.diagnostics import ShotsDescription
-from psiprune.inspect.describe import (
+from psiprune.inspect.descriptions import (
     DatasetDescription,
     Description,
     Float64,
@@ -47,7 +48,7 @@ def description_text(description: Description) -> str:
             return _dataset(description)
         case RunDescription():
             return _run(description)
-    warnings = [escape(f"warning: {each.name}: {each.line}") for each in description.doubts]
+    warnings = [escape(f"warning: {each.name}: {each.line}") for each in description.warnings]
     return "\n".join([f"{escape(description.source)}: {head}", *_lines(list(rows)), *warnings])
 
 
@@ -89,8 +90,8 @@ def _shots(shots: ShotsDescription) -> Rows:
     yield "site order", order
     yield (
         "repeats",
-        f"{repeats.found[0]} shots equal the previous one, {repeats.expected[0]:.1f} expected by "
-        f"chance (p = {repeats.p_value[0]:.2g})",
+        f"{repeats.observed[0]} shots equal the previous one, {repeats.expected[0]:.1f} expected "
+        f"by chance (p = {repeats.p_value[0]:.2g})",
     )
     yield "memory", f"p = {shots.memory_p_value:.2g} over all sites"
     yield "drift", f"p = {shots.drift_p_value:.2g} over all sites"
@@ -194,18 +195,10 @@ def _run(run: RunDescription) -> str:
     parts = [part for each in run.result for part in wrap(each, _WIDEST)]
     rows += [("" if k else "result", part) for k, part in enumerate(parts)]
     warnings = [escape(f"warning: damaged: {file}: {why}") for file, why in run.damaged]
-    settings = ["settings:", *_lines(list(_flat(run.config)))]
+    settings = ["settings:", *_lines([(key, str(value)) for key, value in flat(run.config)])]
     return "\n".join(
         [f"{escape(run.source)}: run of {command}", *_lines(rows), *warnings, *settings]
     )
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Rows:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(value)
 
 
 def _lines(rows: Sequence[tuple[str, str]]) -> list[str]:
