@@ -87,6 +87,11 @@ def test_a_query_that_needs_too_much_memory(sql: str, folder: Path) -> None:
     assert query("select count(*) from levels", folder).rows == [(2,)]
 
 
+def test_a_long_query_prints_nothing(folder: Path) -> None:
+    setting = "select current_setting('enable_progress_bar')"
+    assert query(setting, folder).rows == [(False,)]
+
+
 def test_too_many_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_ROWS", 100)
     sql = "select a.range from range(1000000) a, range(1000000) b"

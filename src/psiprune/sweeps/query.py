@@ -60,7 +60,8 @@ def query(sql: str, folder: str | os.PathLike[str]) -> Rows:
             if kinds != [duckdb.StatementType.SELECT]:  # COPY, for one, would write files
                 raise InputError(f"query: must be a single SELECT, found {sql!r}")
             connection.register(NAME, table)
-            connection.execute("set lock_configuration = true")
+            # The bar would go to standard output, amid the result.
+            connection.execute("set enable_progress_bar = false; set lock_configuration = true")
             with _limited_memory():
                 return _answer(connection, sql)
     except (duckdb.OutOfMemoryException, MemoryError):
