@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +17,7 @@ from numpy.typing import NDArray
 
 import exact
 from psiprune.core.random import Stream, stream_key
-from psiprune.kernels import ais, cd, enumeration, gibbs, layer, layout, simd
+from psiprune.kernels import cd, gibbs, layer, layout
 from psiprune.kernels.layout import NARROW, WIDE, Layer, Parameters
 from psiprune.kernels.simd import FAST, LANES_PER_VECTOR
 
@@ -29,16 +26,6 @@ Float64 = NDArray[np.float64]
 
 REJECT = 1e-4
 """A statistical test fails below this p-value. Seeds are fixed, so a passing test passes always."""
-
-
-@pytest.mark.parametrize("module", [ais, cd, enumeration, gibbs])
-def test_the_digest_of_inlined_code_is_up_to_date(module: ModuleType) -> None:
-    sources = b"".join(Path(str(each.__file__)).read_bytes() for each in (simd, layout, layer))
-    digest = hashlib.sha256(sources).hexdigest()[:12]
-    assert digest == module.INLINED_DIGEST, (
-        f'inlined code has changed: set INLINED_DIGEST = "{digest}" in {module.__name__}, so that '
-        "numba compiles the module again"
-    )
 
 
 # --- layouts ---------------------------------------------------------------------------------

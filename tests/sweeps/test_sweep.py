@@ -33,8 +33,9 @@ from psiprune.sweeps.dataset import grid_of
 from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import points_of as all_points_of
+from psiprune.sweeps.query import query
 from psiprune.sweeps.settings import SweepSettings
-from psiprune.sweeps.table import prunable, query, read_table
+from psiprune.sweeps.table import prunable, read_table
 from psiprune.sweeps.tasks import KINDS, Kind, Point
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
@@ -493,7 +494,8 @@ def test_a_wrong_query_is_one_line(swept: Path, sql: str, words: str) -> None:
 
 def test_a_table_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "sweep.parquet").write_text("none")
-    assert "query: " in tiny.refusal(tiny.call("query", "select 1 from levels", tmp_path))
+    line = tiny.refusal(tiny.call("query", "select 1 from levels", tmp_path))
+    assert "sweep.parquet: cannot be read" in line
     with pytest.raises(InputError, match=r"sweep\.parquet: "):
         read_table(tmp_path)
 
@@ -569,6 +571,7 @@ def test_a_report_of_nothing(copy: Path) -> None:
     [
         ("pyarrow", "sweep {config} --out {out} --scheduler serial"),
         ("distributed", "sweep {config} --out {out}"),
+        ("cryptography", "sweep {config} --out {out}"),
         ("duckdb", "query select {out}"),
     ],
 )

@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 
 from psiprune.cli.signals import exit_now, fail, interrupted, prompt_interrupts
+from psiprune.cli.streams import reserve_closed_streams
 
 
 def run() -> None:
     """Run the `psiprune` command."""
+    reserve_closed_streams()
     with prompt_interrupts(lambda: fail(interrupted(), 130)):
         from psiprune.cli import main
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as json_format
 import math
 import sys
-import tomllib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, cast
 
 from cyclopts import App, Parameter, Token
 
-from psiprune.core.exceptions import InputError, PsipruneError, TrainingWarning
+from psiprune.cli.streams import tell
+from psiprune.core.exceptions import CacheWarning, InputError, PsipruneError, TrainingWarning
 from psiprune.core.settings import Settings, check_numbers
+from psiprune.core.text import escape
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.provenance import describe_machine
+from psiprune.io.toml import read_toml
 from psiprune.io.work_status import note_lost
 from psiprune.training.method import Method
 from psiprune.training.methods import as_method
@@ -65,7 +67,7 @@ def chosen_settings(
     """
     values: dict[str, Any] = dict(base or {})
     if config is not None:
-        values = _read_toml(config)
+        values = read_toml(config)
         check_numbers(model, values)
     if given is not None:
         _merge(values, given.model_dump(exclude_unset=True))
@@ -74,17 +76,10 @@ def chosen_settings(
 
 def chosen_method(given: Method | None, config: Path | None = None) -> Method:
     """Return the training method of a TOML file updated with the options, by default "auto"."""
-    values = {} if config is None else _read_toml(config)
+    values = {} if config is None else read_toml(config)
     if given is not None:
         _merge(values, given.model_dump(exclude_unset=True))
     return cast("Method", as_method(values))
-
-
-def _read_toml(config: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(config.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{config}: cannot be read as TOML: {error}") from None
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:
@@ -93,10 +88,9 @@ def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:
     if before is not None and before != after:
         unused = [name for name in base if name != "method" and name not in top]
         if unused:
-            print(
+            tell(
                 f"psiprune: note: method {after} replaces method {before} of the file, whose "
-                f"{', '.join(unused)} are not used",
-                file=sys.stderr,
+                f"{', '.join(unused)} are not used"
             )
         base.clear()
     for key, value in top.items():
@@ -113,20 +107,24 @@ _problems: list[str] = []
 
 
 @contextmanager
-def training_warnings_shown() -> Iterator[None]:
-    """Print each training warning to stderr once, and store it for `--json`."""
+def warnings_shown() -> Iterator[None]:
+    """Print warnings to stderr, our own once in one line; store those of training for `--json`."""
     _problems.clear()
-    show_other = warnings.showwarning
+    shown: set[str] = set()
 
     def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        if not issubclass(category, TrainingWarning):
-            show_other(message, category, *where)
-        elif str(message) not in _problems:
-            _problems.append(str(message))
-            print(f"psiprune: warning: {message}", file=sys.stderr)
+        text = str(message)
+        if not issubclass(category, TrainingWarning | CacheWarning):
+            tell(warnings.formatwarning(message, category, *where[:2]).rstrip("\n"))
+        elif text not in shown:
+            shown.add(text)
+            tell(f"psiprune: warning: {text}")
+            if issubclass(category, TrainingWarning):
+                _problems.append(text)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", TrainingWarning)
+        warnings.simplefilter("always", CacheWarning)
         warnings.showwarning = show_warning  # type: ignore[assignment]
         yield
 
@@ -196,7 +194,10 @@ def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
     if _problems:
         numbers = {**numbers, "training_warnings": _problems}
     with printing():
-        print(json_format.dumps(_plain(numbers), allow_nan=False) if as_json else text)
+        if as_json:
+            print(json_format.dumps(_plain(numbers), allow_nan=False))
+        else:
+            print(escape(text, keep="\n"))
 
 
 def _plain(value: Any) -> Any:

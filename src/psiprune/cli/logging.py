@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import escape
 
 #: The values of the environment variable PSIPRUNE_LOG.
 LOG_LEVELS = ("info", "warning", "error")
@@ -24,11 +25,11 @@ def logged_as_asked() -> Iterator[None]:
     if level and level.lower() not in LOG_LEVELS:
         raise InputError(f"PSIPRUNE_LOG: must be one of {', '.join(LOG_LEVELS)}, found {level!r}")
     if level:
-        form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        form = _Escaped("%(asctime)s %(levelname)s %(name)s: %(message)s")
         with _shown("psiprune", logging.getLevelNamesMapping()[level.upper()], form):
             yield
     else:
-        form = logging.Formatter("psiprune: warning: %(message)s")
+        form = _Escaped("psiprune: warning: %(message)s")
         with _shown("psiprune.io", logging.WARNING, form):
             yield
 
@@ -42,9 +43,16 @@ def stages_logged() -> Iterator[None]:
     if os.environ.get("PSIPRUNE_LOG", ""):
         yield
         return
-    form = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    form = _Escaped("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
     with _shown("psiprune.paper.stages", logging.INFO, form):
         yield
+
+
+class _Escaped(logging.Formatter):
+    """Records may name files and what they hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape(super().format(record), keep="\n")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from psiprune.cli import (  # noqa: F401 (each module registers its commands wit
     sweep,
     train,
 )
-from psiprune.cli.app import BrokenOutputError, app, printing, training_warnings_shown
+from psiprune.cli.app import BrokenOutputError, app, printing, warnings_shown
 from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.signals import fail, interrupted
 from psiprune.core.exceptions import InputError
@@ -57,8 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 command, bound, _ = app.parse_args(
                     arguments, exit_on_error=False, print_error=False
                 )
-            with cached_pipes(), training_warnings_shown():
-                command(*bound.args, **bound.kwargs)
+            with cached_pipes(), warnings_shown():
+                try:
+                    command(*bound.args, **bound.kwargs)
+                except SystemExit:  # rich, which prints these, has found its reader gone
+                    if command not in (app.help_print, app.version_print):
+                        raise
         with printing():  # --help and --version print by themselves
             pass
     except InputError as error:

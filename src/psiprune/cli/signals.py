@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from psiprune.cli.streams import tell
 from psiprune.io.work_status import WorkStatus, work_status
 
 _LINES: Mapping[WorkStatus, str] = {
@@ -38,7 +39,7 @@ def interrupted() -> str:
 
 def fail(line: str, status: int) -> int:
     """Print one line on standard error and return the status."""
-    print(f"psiprune: {' '.join(line.split())}", file=sys.stderr)
+    tell(f"psiprune: {' '.join(line.split())}")
     return status
 
 

@@ -67,7 +67,7 @@ def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
             by all"
         folder: folder of the sweep
     """
-    from psiprune.sweeps.table import query
+    from psiprune.sweeps.query import query
     from psiprune.sweeps.tables import rows_numbers, rows_text
 
     rows = query(sql, folder)

@@ -21,3 +21,7 @@ class ConvergenceError(PsipruneError, RuntimeError):
 
 class TrainingWarning(UserWarning):
     """A trained RBM misses its own training shots, or its chains stopped mixing."""
+
+
+class CacheWarning(UserWarning):
+    """Compiled code cannot be stored where it should be, so programs start more slowly."""

@@ -52,5 +52,7 @@ MOST_PERMUTATIONS = 1_000_000
 MOST_SEEDS = 10_000
 #: Pruning steps of a path, rounds of rewiring; likewise.
 MOST_LEVELS = 10_000
+#: Points of a sweep, and RBMs of all of them; likewise. Memory: some kilobytes for each.
+MOST_POINTS = 100_000
 #: Bytes that a compressed array may unpack to. Memory: a small file can hold a large table.
 MOST_UNPACKED = 1 << 30

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import date, time
 from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,6 +20,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**62)]
 Seeds = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
 #: Number of pruning steps, or of rounds of rewiring.
 Levels = Annotated[int, Field(ge=1, le=MOST_LEVELS)]
+#: Characters of a value in a message.
+_LONGEST = 100
 _partial: ContextVar[bool] = ContextVar("partial", default=False)
 
 
@@ -88,7 +91,13 @@ def describe_validation_error(error: ValidationError, model: type[BaseModel]) ->
         return rule
     field = model.model_fields.get(str(first["loc"][0]))
     meaning = f" ({field.description})" if field is not None and field.description else ""
-    return f"{key}: {rule}, found {first['input']!r}{meaning}"
+    return f"{key}: {rule}, found {_shown(first['input'])}{meaning}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a TOML file has it, or its repr, of at most 100 characters."""
+    text = str(value) if isinstance(value, date | time) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def check_numbers(model: type[Settings], values: Mapping[str, Any], prefix: str = "") -> None:
@@ -109,7 +118,7 @@ def check_numbers(model: type[Settings], values: Mapping[str, Any], prefix: str 
                 if isinstance(number, str | bool):
                     meaning = f" ({field.description})" if field.description else ""
                     raise InputError(
-                        f"{prefix}{name}: should be a number, found {number!r}{meaning}"
+                        f"{prefix}{name}: should be a number, found {_shown(number)}{meaning}"
                     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,8 @@ from psiprune.experiments.settings import (
     SparseSettings,
     StudySettings,
 )
+from psiprune.io.netcdf import read_dataset
+from psiprune.io.toml import read_toml
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import stages_of
 from psiprune.reconstruction import dataset as reconstruction
@@ -91,17 +92,26 @@ def _all_keys(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, 
     return {**dict.fromkeys(model.model_fields), **config}
 
 
+def result_of(folder: Path, contents: Contents) -> tuple[str, ...]:
+    """Return the findings of a complete reconstruction, else the name of a run's last file."""
+    if contents.command != "reconstruct":
+        return (str(contents.files[-1]),)
+    from psiprune.reconstruction.summary import FILE, summarize
+
+    try:
+        summary = summarize(read_dataset(folder / FILE))
+    except KeyError:  # written by another version
+        return (FILE,)
+    return tuple(each.text for each in (summary.size, summary.cost, summary.trust))
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the tables of a run's config.toml.
 
     Raises:
         InputError: it cannot be read.
     """
-    file = folder / "config.toml"
-    try:
-        return tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from None
+    return read_toml(folder / "config.toml")
 
 
 def _files(settings: Settings, folder: Path) -> Iterable[Path]:

@@ -17,7 +17,7 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.data.diagnostics import DataWarning, describe_shots
 from psiprune.data.shots import ShotsLike, read_shots
 from psiprune.experiments.settings import smallest_p_value
-from psiprune.inspect.contents import contents_of, read_config
+from psiprune.inspect.contents import contents_of, read_config, result_of
 from psiprune.inspect.descriptions import (
     DatasetDescription,
     Description,
@@ -119,7 +119,7 @@ def _state_warnings(state: MPS) -> Iterator[DataWarning]:
             yield DataWarning("signs", str(error).removeprefix("state: "))
 
 
-def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDescription:
+def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float | str]) -> RBMDescription:
     units, sites = rbm.mask.sum(axis=1), rbm.mask.sum(axis=0)
     clusters = None
     if rbm.visible >= _WIDTH and smallest_p_value(rbm.visible, _WIDTH) <= _CHANCE:
@@ -263,4 +263,5 @@ def _describe_run(folder: Path) -> RunDescription:
         bytes=sum(file.stat().st_size for file in files),
         running=in_use(folder),
         resume="" if contents is None or not (missing or damaged) else contents.resume,
+        result=() if contents is None or missing or damaged else result_of(folder, contents),
     )

@@ -68,7 +68,7 @@ class RBMDescription:
         clusters: hidden units whose strongest three adjacent weights are a cluster according to
             `find_clusters`, pruned weights counted as 0; None where N is too small for
             significance.
-        measures: scalars stored with the RBM, such as kl.
+        measures: scalars stored with the RBM, such as kl, and warnings about them.
         provenance: how it was made.
         warnings: what to know before using it.
     """
@@ -86,7 +86,7 @@ class RBMDescription:
     lone: tuple[int, ...]
     apart: tuple[int, ...]
     clusters: int | None
-    measures: Mapping[str, float]
+    measures: Mapping[str, float | str]
     provenance: Mapping[str, str | int | float]
     warnings: tuple[DataWarning, ...]
 
@@ -139,6 +139,7 @@ class RunDescription:
         files, bytes: number and total size of all files.
         running: whether a process writes to it now.
         resume: command that resumes the run; empty if it is complete.
+        result: of a complete run: the findings of a reconstruction, else the name of its last file.
     """
 
     source: str
@@ -152,6 +153,7 @@ class RunDescription:
     bytes: int
     running: bool
     resume: str
+    result: tuple[str, ...]
 
 
 Description = (

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
 from psiprune.core.settings import flat
+from psiprune.core.text import escape
 from psiprune.data.diagnostics import ShotsDescription
 from psiprune.inspect.descriptions import (
     DatasetDescription,
@@ -25,6 +27,7 @@ from psiprune.reporting.tables import align, number
 Rows = Iterator[tuple[str, str]]
 _LONGEST = 60  # characters of a printed configuration
 _MOST = 5  # missing files that are named
+_WIDEST = 88  # characters of a line of the result
 
 
 def description_text(description: Description) -> str:
@@ -45,8 +48,8 @@ def description_text(description: Description) -> str:
             return _dataset(description)
         case RunDescription():
             return _run(description)
-    warnings = [f"warning: {each.name}: {each.line}" for each in description.warnings]
-    return "\n".join([f"{description.source}: {head}", *_lines(list(rows)), *warnings])
+    warnings = [escape(f"warning: {each.name}: {each.line}") for each in description.warnings]
+    return "\n".join([f"{escape(description.source)}: {head}", *_lines(list(rows)), *warnings])
 
 
 def description_numbers(description: Description) -> dict[str, Any]:
@@ -142,7 +145,8 @@ def _rbm(rbm: RBMDescription) -> Rows:
         share = f"{rbm.clusters} of {rbm.hidden} hidden units"
         yield "clusters", f"in {share} (at most 5 % expected by chance)"
     for name, value in rbm.measures.items():
-        yield name, f"{value:.6g}"
+        if value != "":  # no warning
+            yield name, value if isinstance(value, str) else f"{value:.6g}"
     yield "source", _origin(rbm.provenance)
 
 
@@ -164,7 +168,7 @@ def _dataset(dataset: DatasetDescription) -> str:
         table.append([cell or "-" for cell in cells])
     return "\n".join(
         [
-            f"{dataset.source}: dataset of kind '{dataset.kind}' with dimensions {sizes}",
+            escape(f"{dataset.source}: dataset of kind '{dataset.kind}' with dimensions {sizes}"),
             *_lines([(name, str(value)) for name, value in dataset.attributes.items()]),
             align(table),
         ]
@@ -188,12 +192,17 @@ def _run(run: RunDescription) -> str:
         rows.append(("missing", ", ".join(run.missing[:_MOST]) + rest))
     if run.resume:
         rows.append(("resume", run.resume))
-    warnings = [f"warning: damaged: {file}: {why}" for file, why in run.damaged]
+    parts = [part for each in run.result for part in wrap(each, _WIDEST)]
+    rows += [("" if k else "result", part) for k, part in enumerate(parts)]
+    warnings = [escape(f"warning: damaged: {file}: {why}") for file, why in run.damaged]
     settings = ["settings:", *_lines([(key, str(value)) for key, value in flat(run.config)])]
-    return "\n".join([f"{run.source}: run of {command}", *_lines(rows), *warnings, *settings])
+    return "\n".join(
+        [f"{escape(run.source)}: run of {command}", *_lines(rows), *warnings, *settings]
+    )
 
 
 def _lines(rows: Sequence[tuple[str, str]]) -> list[str]:
+    rows = [(escape(name), escape(text)) for name, text in rows]
     width = max((len(name) for name, _ in rows), default=0)
     return [f"{name.ljust(width)}  {text}".rstrip() for name, text in rows]
 

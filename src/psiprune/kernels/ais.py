@@ -8,9 +8,6 @@ from psiprune.kernels.layer import activate, bernoulli, lane_space, sample_layer
 from psiprune.kernels.layout import Layer
 from psiprune.kernels.simd import LANES_PER_VECTOR, compiled, exp64, spread_lanes
 
-#: SHA-256 prefix of simd.py, layout.py, layer.py: numba recompiles only when this file changes.
-INLINED_DIGEST = "727d8049ae0c"
-
 
 @compiled
 def anneal_tiles(  # type: ignore[no-untyped-def]

@@ -16,9 +16,6 @@ from psiprune.kernels.simd import (
     stack_floats,
 )
 
-#: SHA-256 prefix of simd.py, layout.py, layer.py: numba recompiles only when this file changes.
-INLINED_DIGEST = "727d8049ae0c"
-
 
 @compiled
 def shuffle(order: Int32, key: int) -> None:

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from psiprune.core.threads import map_threads
 from psiprune.kernels.simd import compiled, exp64
 
-#: SHA-256 prefix of simd.py, layout.py, layer.py: numba recompiles only when this file changes.
-INLINED_DIGEST = "727d8049ae0c"
-
 Float64 = NDArray[np.float64]
 #: Low bits of a basis index that the inner loop of `log_marginals` runs over.
 LOW_BITS = 6

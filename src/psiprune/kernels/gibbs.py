@@ -18,9 +18,6 @@ from psiprune.kernels.simd import (
     uniform,
 )
 
-#: SHA-256 prefix of simd.py, layout.py, layer.py: numba recompiles only when this file changes.
-INLINED_DIGEST = "727d8049ae0c"
-
 
 @compiled
 def gibbs(chains, steps, graph, params, first_tile, key, vectors):  # type: ignore[no-untyped-def]

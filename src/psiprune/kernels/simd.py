@@ -13,6 +13,7 @@ numba widens unsigned 32-bit arithmetic to 64 bits, hence the two intrinsics wri
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,19 @@ from numba import njit, types, uint64
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from psiprune.kernels.cache import KernelCache
+
 #: Reductions over lanes may be reordered and products fused: without it no sum vectorises.
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 inlined = njit(inline="always", nogil=True, fastmath=FAST, error_model="numpy")
-compiled = njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 LANES_PER_VECTOR = 16
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function of this package on its first call, or load its code from `KernelCache`."""
+    dispatcher = njit(nogil=True, fastmath=FAST, error_model="numpy")(function)
+    dispatcher._cache = KernelCache(function)  # as `cache=True` does with numba's own
+    return dispatcher
 
 
 @intrinsic

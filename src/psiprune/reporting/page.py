@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from psiprune.core.text import escape
 from psiprune.io.netcdf import write_bytes
 from psiprune.reporting.traced import Number, Sentence
 
@@ -153,12 +154,19 @@ def _counts(claims: Sequence[Row]) -> list[tuple[str, int]]:
     return [(verdict, found[verdict]) for verdict in order if found[verdict]]
 
 
+def _escaped(value: Any) -> Any:
+    """Escape control characters in text, which may come from files; markup is psiprune's."""
+    foreign = isinstance(value, str) and not isinstance(value, Markup)
+    return escape(value, keep="\n") if foreign else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("psiprune.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_escaped,
         trim_blocks=True,
         lstrip_blocks=True,
     )

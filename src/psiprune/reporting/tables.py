@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from psiprune.core.statistics import QUANTILES
+from psiprune.core.text import escape
 
 #: The most characters of a printed line.
 WIDTH = 100
@@ -46,6 +47,7 @@ def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], keys: in
 
 def align(rows: list[list[str]]) -> str:
     """Return rows of cells as lines: the first column flush left, all others flush right."""
+    rows = [[escape(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

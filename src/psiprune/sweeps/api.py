@@ -108,7 +108,7 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
         if client is None:
             outcomes = run_serially(remaining, root)
         else:
-            if sys.stderr.isatty():
+            if scheduler != LOCAL and sys.stderr.isatty():
                 print(f"dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
             outcomes = run_on_dask(client, remaining, root, settings.retries)
         try:

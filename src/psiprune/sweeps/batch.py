@@ -49,6 +49,8 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
         from dask_jobqueue import PBSCluster, SLURMCluster
     except ImportError:
         raise InputError(f"{engine}: needs dask-jobqueue: pip install 'psiprune[sweep]'") from None
+    from distributed.security import Security
+
     if options.interface is not None:
         from distributed.utils import get_ip_interface
 
@@ -56,6 +58,7 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
             get_ip_interface(options.interface)
         except ValueError as error:
             raise InputError(f"{engine}.interface: {error}") from None
+    security = Security()  # from Dask's configuration
     margin = min(_MARGIN, options.seconds / 5)
     lifetime = ["--lifetime", f"{options.seconds - margin:.0f}s"]
     cluster = (SLURMCluster if engine == "slurm" else PBSCluster)(
@@ -69,6 +72,8 @@ def queue(engine: str, settings: SweepSettings) -> Iterator[JobQueueCluster]:
         worker_extra_args=[*lifetime, "--lifetime-stagger", f"{margin / 2:.0f}s"],
         job_script_prologue=list(options.prologue),
         job_extra_directives=list(options.directives),
+        security=security if security.tls_ca_file else None,
+        scheduler_options={"dashboard_address": "127.0.0.1:8787"},
         silence_logs=logging.CRITICAL,
     )
     with cluster, _maintained(_Jobs(engine, cluster, options.jobs)):

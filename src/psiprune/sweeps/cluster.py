@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 SERIAL, LOCAL = "serial", "local"
 #: Seconds to wait for a scheduler; with the start of Python, the command ends within ten.
 _TIMEOUT = 4
+#: The profiler costs 2 % of a worker's time, and would show a single call of `make`. Dask's web
+#: pages, which show names and logs to every user of the machine, cannot be protected by keys.
+_CONFIG = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 
 
 @contextmanager
@@ -45,7 +52,7 @@ def connected(engine: str, settings: SweepSettings) -> Iterator[Client]:
             f"scheduler: {engine} needs Dask: pip install 'psiprune[sweep]'; or use serial, which "
             "runs in this process"
         ) from None
-    # What Dask logs about workers is on its dashboard, and a lost scheduler raises an error.
+    # Dask's log says nothing that users need: failures of tasks and a lost scheduler raise errors.
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
@@ -66,12 +73,14 @@ def connected(engine: str, settings: SweepSettings) -> Iterator[Client]:
 def _check_address(address: str) -> None:
     """Raise InputError unless a scheduler answers; a client would retry in the background."""
     from distributed import rpc
+    from distributed.security import Security
 
     limit = time.monotonic() + _TIMEOUT
     _check_host(address)
 
     async def identify() -> dict[str, object]:
-        async with rpc(address) as scheduler:
+        keys = Security().get_connection_args("client")  # from Dask's configuration
+        async with rpc(address, connection_args=keys) as scheduler:
             return dict(await asyncio.wait_for(scheduler.identity(), limit - time.monotonic()))
 
     try:
@@ -121,16 +130,24 @@ def _local(settings: SweepSettings) -> LocalCluster:
     import dask
     from dask.system import cpu_count
     from distributed import LocalCluster
+    from distributed.security import Security
 
     _check_main_module()
-    # The profiler costs 2 % of a worker's time, and would show a single call of `make`.
-    with dask.config.set({"distributed.worker.profile.enabled": False}):
+    try:
+        # Who reaches a scheduler can run any code as this user. Keys are passed on in memory.
+        security = Security.temporary()
+    except ImportError:
+        raise InputError(
+            "scheduler: local needs cryptography: pip install 'psiprune[sweep]'; or use serial"
+        ) from None
+    with dask.config.set(_CONFIG):
         try:
             return LocalCluster(
                 # Dask's count respects the CPU mask of a container or a Slurm job.
                 n_workers=settings.local.workers or cpu_count(),
                 threads_per_worker=1,
-                dashboard_address="127.0.0.1:8787",
+                security=security,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,
             )
         except RuntimeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from datetime import date, time
 from typing import Any
@@ -76,6 +77,12 @@ class GridSettings(Settings):
         yield from (("product", key) for key in self.product)
         yield from (("zip", key) for key in self.zip)
         yield from (("points", key) for point in self.points or () for key in point)
+
+    @property
+    def size(self) -> int:
+        """Number of combinations."""
+        zipped = max(map(len, self.zip.values()), default=1)
+        return math.prod(map(len, self.product.values())) * zipped * len(self.points or (None,))
 
     def choices(self) -> Iterator[list[tuple[str, str, Any]]]:
         """Yield each combination as a list of (place in the block, setting, value)."""

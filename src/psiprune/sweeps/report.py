@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tomllib
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -18,6 +17,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import band
 from psiprune.io.provenance import facts_of
 from psiprune.io.run import read_provenance
+from psiprune.io.toml import read_toml
 from psiprune.reporting.figures import save_figures
 from psiprune.reporting.page import (
     Provenance,
@@ -122,7 +122,7 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     root = Path(folder)
     try:
         text = (root / "config.toml").read_text()
-        settings = SweepSettings(**tomllib.loads(text))
+        settings = SweepSettings(**read_toml(root / "config.toml"))
         provenance = read_provenance(root / "provenance.json")
     except (OSError, ValueError) as error:
         raise InputError(f"{root}: not the folder of a readable sweep: {error}") from None

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import Field, ValidationInfo, field_validator
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_POINTS
 from psiprune.core.settings import Settings, check_numbers, flat, is_settings
 from psiprune.experiments.settings import (
     AblationSettings,
@@ -181,7 +182,15 @@ class SweepSettings(Settings):
         for k, block in enumerate(self.grid or ()):
             for part, key in block.places():
                 _check_key(key, self.experiment, f"grid.{k}.{part}.")
-        self.configurations()
+        points = sum(block.size for block in self.grid or ())
+        if points > MOST_POINTS:
+            raise ValueError(f"grid: may have at most {MOST_POINTS} points, found {points}")
+        rbms = sum(len(each.fields) * each.seeds for each in self.configurations())
+        if rbms > MOST_POINTS:
+            raise ValueError(
+                f"grid: may have at most {MOST_POINTS} RBMs, one for each field and seed of each "
+                f"point, found {rbms}"
+            )
 
     def _gives(self, name: str) -> bool:
         return name in self.model_fields_set and getattr(self, name) is not None

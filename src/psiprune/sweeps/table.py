@@ -1,15 +1,13 @@
-"""The table of a sweep: written as Parquet, queried with DuckDB."""
+"""The table of a sweep, a Parquet file."""
 
 from __future__ import annotations
 
-import glob
 import io
-import itertools
 import math
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,15 +21,8 @@ from psiprune.io.netcdf import read_dataset, write_bytes
 from psiprune.states.tfim import TFIM
 from psiprune.sweeps.points import AnyPoint, Outcome
 
-#: The table's name in its folder, and in SQL.
-TABLE, VIEW = "sweep.parquet", "levels"
-
-
-class Rows(NamedTuple):
-    """The answer to a query."""
-
-    names: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+#: The table's name in its folder.
+TABLE = "sweep.parquet"
 
 
 def check_folder(folder: object) -> None:
@@ -100,53 +91,20 @@ def read_table(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Raises:
         InputError: the table does not exist or cannot be read.
     """
-    _, parquet = import_arrow()
-    file = _existing_table(folder)
-    try:
-        rows: list[dict[str, Any]] = parquet.read_table(file).to_pylist()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from None
+    rows: list[dict[str, Any]] = arrow_table(folder).to_pylist()
     return rows
 
 
-def query(sql: str, folder: str | os.PathLike[str]) -> Rows:
-    """Query a sweep's table, called `levels`, in DuckDB's SQL; repeated names get numbers.
-
-    Raises:
-        InputError: DuckDB or the table is missing, or the query is wrong.
-    """
-    try:
-        import duckdb
-    except ImportError:
-        raise InputError("query: needs DuckDB: pip install 'psiprune[sweep]'") from None
-    file = _existing_table(folder)
-    with duckdb.connect() as connection:
-        try:
-            kinds = [statement.type for statement in connection.extract_statements(sql)]
-            if kinds != [duckdb.StatementType.SELECT]:  # COPY, for one, would write files
-                raise InputError(f"query: must be a single SELECT, found {sql!r}")
-            # DuckDB takes file names for patterns.
-            connection.read_parquet(glob.escape(str(file))).create_view(VIEW)
-            result = connection.execute(sql)
-            return Rows(_distinct([column[0] for column in result.description]), result.fetchall())
-        except duckdb.Error as error:
-            raise InputError(f"query: {error}") from None
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Return the names with a number added to repeated ones: kl, kl_2."""
-    distinct: list[str] = []
-    for name in names:
-        candidates = (name if k == 1 else f"{name}_{k}" for k in itertools.count(1))
-        distinct.append(next(each for each in candidates if each not in distinct))
-    return distinct
-
-
-def _existing_table(folder: str | os.PathLike[str]) -> Path:
+def arrow_table(folder: str | os.PathLike[str]) -> Any:
+    """Return a sweep's table as a `pyarrow.Table`; raises as `read_table`."""
+    _, parquet = import_arrow()
     file = Path(folder) / TABLE
     if not file.exists():
         raise InputError(f"{file}: does not exist; `psiprune sweep` writes it")
-    return file
+    try:
+        return parquet.read_table(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from None
 
 
 def columns_of(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from psiprune.sweeps.points import methods_of_points
 if TYPE_CHECKING:
     from psiprune.sweeps.api import Sweep
     from psiprune.sweeps.plan import Planned
-    from psiprune.sweeps.table import Rows
+    from psiprune.sweeps.query import Rows
 
-#: Most points of a plan that are printed.
-_MOST = 20
+#: Most points of a plan that are printed, and most characters of a cell.
+_MOST, _LONGEST = 20, 2000
 
 
 def sweep_text(sweep: Sweep) -> str:
@@ -95,7 +95,8 @@ def _aligned(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 def _json_value(value: Any) -> Any:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 import psiprune
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import escape
 from psiprune.io.provenance import arithmetic
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _FACTS = "__import__('importlib').import_module('psiprune.sweeps.workers').facts
 
 def warn(line: str) -> None:
     """Print a line on stderr without breaking the progress bar."""
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(escape(line), file=sys.stderr)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -158,4 +159,4 @@ def short(value: Any) -> str:
 
 
 def _first_repeated(names: Sequence[str]) -> str:
-    return next(name for name in names if names.count(name) > 1)
+    return next(name for name, count in Counter(names).items() if count > 1)

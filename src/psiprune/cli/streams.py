@@ -1,0 +1,33 @@
+"""Standard streams that are closed, and messages on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from psiprune.core.text import escape
+
+
+def reserve_closed_streams() -> None:
+    """Occupy the descriptors of closed standard streams.
+
+    Otherwise the next file to be opened gets the descriptor, and with it what libraries write to
+    the stream. Printing a result then fails, and messages on standard error are discarded.
+    """
+    # Standard output is opened for reading: writing to it fails, as to a closed descriptor.
+    for name, access, mode in (
+        ("stdin", os.O_RDONLY, "r"),
+        ("stdout", os.O_RDONLY, "w"),
+        ("stderr", os.O_WRONLY, "w"),
+    ):
+        if getattr(sys, name) is None:
+            stream = os.fdopen(os.open(os.devnull, access), mode)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def tell(message: str) -> None:
+    """Print a message on standard error, if anybody reads it."""
+    with suppress(OSError):
+        print(escape(message, keep="\n"), file=sys.stderr, flush=True)

@@ -1,0 +1,26 @@
+"""Text of others, such as names in a file, made safe to print."""
+
+from __future__ import annotations
+
+from unicodedata import category
+
+
+def escape(text: str, keep: str = "") -> str:
+    r"""Return the text with each character that is not printable as an escape, such as \x1b.
+
+    Control characters would let a file change colours, title and content of a terminal; format
+    characters reverse the order of what is shown; a lone surrogate, as in file names that are not
+    UTF-8, cannot be printed at all.
+
+    Args:
+        text: any text.
+        keep: characters to leave as they are, such as line breaks.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c
+        if c.isprintable() or c in keep or category(c) == "Zs"  # no-break and narrow spaces
+        else c.encode("unicode_escape").decode()
+        for c in text
+    )

@@ -1,0 +1,139 @@
+"""`psiprune info` on every file and folder that a command writes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import psiprune as pp
+import tiny
+from psiprune.inspect.descriptions import RunDescription
+from psiprune.io.netcdf import read_dataset, write_dataset
+
+FAST = "--fine-tune.method cd --fine-tune.epochs 1"
+#: Each command that writes files, in its smallest form; {out} is the folder.
+COMMANDS = (
+    "ground-state --sites 4 --out {out}/state.nc",
+    "sample {out}/state.nc --shots 200 --out {out}/shots.nc",
+    "export text {out}/shots.nc --out {out}/shots.txt",
+    "export numpy {out}/shots.nc --out {out}/shots.npz",
+    "export qiskit {out}/shots.nc --out {out}/shots.json",
+    "import text {out}/shots.txt --out {out}/imported.nc",
+    "train {out}/shots.nc --hidden 2 --method pcd --epochs 10 --keep-epochs 0 5 "
+    "--state {out}/state.nc --history {out}/history.nc --out {out}/rbm.nc",
+    f"prune {{out}}/rbm.nc {{out}}/shots.nc --levels 2 {FAST} --state {{out}}/state.nc "
+    "--out {out}/pruned",
+    f"prune {{out}}/rbm.nc {{out}}/shots.nc --levels 1 {FAST} --rewind {{out}}/rbm-epoch-0005.nc "
+    "--out {out}/rewound",
+    f"prune {{out}}/rbm.nc {{out}}/shots.nc --levels 20 --until kl {FAST} "
+    "--state {out}/state.nc --out {out}/searched",
+    f"rewire {{out}}/pruned/level-02.nc {{out}}/shots.nc --rounds 1 {FAST} --out {{out}}/rewired",
+)
+#: What `info` describes; other files that commands write are for people or other programs.
+DESCRIBED = (".nc", ".npz", ".txt")
+OTHERS = (".html", ".json", ".png", ".svg", ".toml", ".lock", ".parquet", ".csv")
+
+
+def check(folder: Path) -> None:
+    """Run `info` on all files in a folder and on the runs among its folders."""
+    # One of each kind: seed-1/level-02.nc stands for all seeds and levels.
+    kinds = {re.sub(r"\d+", "#", str(file.relative_to(folder))): file for file in folder.rglob("*")}
+    for file in kinds.values():
+        run = file.is_dir() and (file / "config.toml").exists()
+        form = ("--format", "qiskit") if file.name == "shots.json" else ()
+        if run or form or file.suffix in DESCRIBED:
+            outcome = tiny.call("info", file, *form)
+            assert (outcome.status, outcome.err) == (0, ""), outcome
+            assert outcome.out.startswith(f"{file}: ")
+            assert "warning: damaged" not in outcome.out
+            assert json.loads(tiny.call("info", file, *form, "--json").out)["source"]
+        elif file.is_file():
+            assert file.suffix in OTHERS or file.name == ".lock", file
+            assert str(file) in tiny.refusal(tiny.call("info", file))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_files_of_all_stages(tmp_path: Path) -> None:
+    for command in COMMANDS:
+        outcome = tiny.call(*command.format(out=tmp_path).split())
+        assert outcome.status == 0, outcome
+    assert (tmp_path / "rewired/level-01.nc").exists()
+    check(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fixture", ["finished", "sparse_run", "ablation_run", "observable_run", "paper_run"]
+)
+def test_files_of_runs(fixture: str, request: pytest.FixtureRequest) -> None:
+    check(request.getfixturevalue(fixture).parent)
+
+
+@pytest.mark.slow
+def test_files_of_a_sweep_and_of_a_frontier(tmp_path: Path) -> None:
+    config = tmp_path / "sweep.toml"
+    config.write_text(
+        "[study]\nsites = 4\nhidden = 2\nshots = 200\nfields = [1.0]\nseeds = 1\n"
+        "train = {method = 'cd', epochs = 2}\nfine_tune = {method = 'cd', epochs = 1}\n"
+        "prune = {levels = 1}\nmeasure = {draws = 200}\n"
+    )
+    sweep = ("sweep", config, "--scheduler", "serial", "--out", tmp_path / "sweep")
+    frontier = (
+        "frontier --sites 4 --hidden 2 --seeds 1 --costly-seeds 1 --fields 1 --shots 200 "
+        "--levels 3 --widths 3 --rewired 1 --bonds 1 --paper-train.epochs 10 "
+        f"--paper-fine-tune.epochs 3 --out {tmp_path}/frontier"
+    ).split()
+    for command in (sweep, ("report", tmp_path / "sweep"), frontier):
+        outcome = tiny.call(*command)
+        assert outcome.status == 0, outcome
+    check(tmp_path)
+
+
+# ---- the result of a run
+
+
+def test_a_reconstruction_shows_its_findings(observable_run: Path, tmp_path: Path) -> None:
+    outcome = tiny.call("info", observable_run)
+    shown = " ".join(outcome.out.split())
+    found = pp.describe(observable_run)
+    assert isinstance(found, RunDescription)
+    assert len(found.result) == 3
+    for sentence in found.result:
+        assert " ".join(sentence.split()) in shown
+    assert "weights" in found.result[0]
+    assert "rusted" in found.result[2]
+    widths = [len(line) for line in outcome.out.splitlines() if line[:6] in ("result", 6 * " ")]
+    assert max(widths) <= 100
+
+    copy = Path(shutil.copytree(observable_run, tmp_path / "run"))
+    dataset = read_dataset(copy / "reconstruct.nc")
+    del dataset.attrs["dense_weights"]  # as if another version had written it
+    (copy / "reconstruct.nc").unlink()
+    write_dataset(copy / "reconstruct.nc", dataset, "reconstruct")
+    again = pp.describe(copy)
+    assert isinstance(again, RunDescription)
+    assert again.result == ("reconstruct.nc",)
+    (copy / "smallest.nc").unlink()
+    assert "result" not in tiny.call("info", copy).out.splitlines()
+
+
+def test_other_runs_name_the_file_of_their_result(finished: Path) -> None:
+    found = pp.describe(finished)
+    assert isinstance(found, RunDescription)
+    assert found.result == ("study.nc",)
+
+
+def test_an_rbm_shows_what_is_stored_with_it(observable_run: Path) -> None:
+    file = observable_run / "smallest.nc"
+    dataset = read_dataset(file)
+    texts = [str(name) for name, each in dataset.items() if each.dtype.kind in "OU"]
+    assert texts
+    lines = [line.split() for line in tiny.call("info", file).out.splitlines()[1:]]
+    shown = {line[0]: line[1:] for line in lines}
+    assert shown["test_loss"] == [f"{float(dataset['test_loss']):.6g}"]
+    for name in texts:
+        assert shown.get(name, []) == str(dataset[name].item()).split()
