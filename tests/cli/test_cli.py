@@ -664,7 +664,7 @@ BAD_INPUT: list[tuple[str, str]] = [
     ("sample {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
     ("sample {in} --out {out}", "cannot be read: Is a directory"),
     ("sample {in}/shots.nc --out {out}", "shots.nc: expected a file of kind 'mps', found 'shots'"),
-    ("sample {in}/shots.txt --out {out}", "shots.txt: not a NetCDF 4 file"),
+    ("sample {in}/shots.txt --out {out}", "shots.txt: not a NetCDF file"),
     ("sample {in}/rubbish.nc --out {out}", "rubbish.nc: truncated or damaged"),
     ("sample {in}/cut-state.nc --out {out}", "cut-state.nc: truncated or damaged"),
     ("sample {in}/state.nc --out {out} --shots 0", "shots: must be an integer of at least 1"),

@@ -193,7 +193,7 @@ def test_a_lost_file_is_made_again(run: Path, frontier: xr.Dataset, tmp_path: Pa
     assert tiny.raw(run_frontier(settings(), copy)) == tiny.raw(frontier)
     damaged = copy / "h=1/seed-0/cluster.nc"
     damaged.write_bytes(damaged.read_bytes()[:-40])
-    with pytest.raises(InputError, match=r"cluster\.nc: truncated or damaged; delete it"):
+    with pytest.raises(InputError, match=r"cluster\.nc: truncated or damaged: it has"):
         run_frontier(settings(), copy)
 
 
