@@ -389,7 +389,8 @@ def test_a_damaged_file_is_named_and_kept(
     file.write_bytes(damage(file.read_bytes()))
     before = tiny.contents(copy, but=(".lock", "provenance.json"))
     line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy))
-    assert line == f"{file}: truncated or damaged; delete it and make it again"
+    assert line.startswith(f"{file}: truncated or damaged")
+    assert "delete" not in line
     assert tiny.contents(copy, but=(".lock", "provenance.json")) == before
 
 

@@ -5,7 +5,6 @@ Bit 0 is Z = +1, bit 1 is Z = -1. Column 0 is site 0, the left end.
 
 from __future__ import annotations
 
-import io
 import json
 import operator
 import os

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,28 @@ CPU_SECONDS, CLOCK_SECONDS = 10, 25
 #: Content that may take a second more.
 _BYTES_A_SECOND = 20_000_000
 _START_SECONDS = 60
+_STOP_SECONDS = 5
 _PIPE_BYTES = 1 << 20
 _CODE = "import sys; sys.path[:] = {!r}; from psiprune.io.hdf5_worker import serve; serve()"
 #: Digests of what this process wrote, which needs no other process to be read, by length and end.
 _own: dict[tuple[int, bytes], bytes] = {}
 
 
+@dataclass(frozen=True, eq=False)
 class Opened:
     """One file, as `HDF5Reader` and `NetCDF3Reader` describe it.
 
     Each method raises `InputError` if the file breaks a rule, is damaged, or takes too long.
+
+    Attributes:
+        ask: takes a method's name and arguments, returns an outcome as in `hdf5_wire.outcome`.
+        path: the file, for messages.
+        content: all its bytes.
     """
 
-    def __init__(self, ask: Callable[..., tuple[str, Any]], path: Path, content: bytes) -> None:
-        self._ask, self._path, self._content = ask, path, content
+    ask: Callable[..., tuple[str, Any]]
+    path: Path
+    content: bytes
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of the whole file."""
@@ -79,15 +88,15 @@ class Opened:
         return self._answer("read", name)
 
     def _answer(self, *question: str) -> Any:
-        return self.checked(*self._ask(*question))
+        return self.checked(*self.ask(*question))
 
     def checked(self, kind: str, answer: Any) -> Any:
         """Return an answer, or raise what it says."""
         if kind == "value":
             return answer
         if kind == "refused":
-            raise InputError(f"{self._path}: {answer}")
-        raise damaged(self._path, self._content, answer)
+            raise InputError(f"{self.path}: {answer}")
+        raise damaged(self.path, self.content, answer)
 
 
 def mark_own(content: bytes) -> None:
@@ -123,7 +132,7 @@ def opened(content: bytes, path: Path) -> Iterator[Opened]:
 
 
 class _Worker:
-    """The other process, and the conversation about one file."""
+    """The other process, started and ready."""
 
     def __init__(self) -> None:
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -135,10 +144,9 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, **threads},
-                # A group of its own: Ctrl-C is for this process, and its forks end with it.
-                **({} if sys.platform == "win32" else {"process_group": 0}),
+                process_group=0,  # Ctrl-C is for this process, and its forks end with it
             )
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:  # TypeError: sys.executable is None
             raise _not_started(str(error)) from None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -150,36 +158,48 @@ class _Worker:
         self._late = False
         self.ended = False
         self.served = 0
-        self.seconds = _START_SECONDS
+        self._seconds = (_START_SECONDS, _START_SECONDS)
         with self._deadline():
             ready = os.read(self._out, len(READY))
         if ready != READY:
             self.stop()
             raise _not_started(f"exit status {self._process.returncode}")
 
+    def begin(self, content: bytes, limit: int) -> tuple[str, Any]:
+        """Hand over a file, and return the outcome of opening it."""
+        more = len(content) // _BYTES_A_SECOND
+        self._seconds = CLOCK_SECONDS + more, CPU_SECONDS + more
+        file = [limit, CPU_SECONDS + more, np.frombuffer(content, np.uint8)]
+        return self.talk(file, limit, BEGIN)
+
     def talk(self, message: Any, limit: int, first: bytes = b"") -> tuple[str, Any]:
-        """Return the answer to a message: an outcome; the end of the process is "ended"."""
+        """Return the answer to a message, an outcome; if the process crashes, "crashed" and why."""
+        if self.ended:  # its pipes are closed
+            return self._end()
         try:
             with self._deadline():
                 os.write(self._in, first)
                 send(self._in, message)
-                kind, answer = receive(self._out, limit)
+                kind, answer = receive(self._out, 2 * limit)  # attributes come on top
             if kind not in ("value", "refused", "damaged"):
                 raise ValueError(kind)
             return kind, answer
         except (OSError, EOFError, ValueError, KeyError, TypeError):
             pass
-        if not self._late:  # it ends itself; its status says why
-            with self._deadline():
-                self._process.wait()
+        except BaseException:  # Ctrl-C amid an answer
+            self.stop()
+            raise
+        with suppress(subprocess.TimeoutExpired):  # it ends itself; its status says why
+            self._process.wait(_STOP_SECONDS)
         self.stop()
-        return "ended", self._why_ended()
+        return self._end()
 
     def finish(self) -> None:
         """Say that there are no more questions about the file."""
         if not self.ended:
-            send(self._in, [])
             self.served += 1
+            with suppress(OSError):  # it has ended, which the next file will find
+                send(self._in, [])
 
     def stop(self) -> None:
         """End the process, and the one that it has forked."""
@@ -187,38 +207,20 @@ class _Worker:
         self._kill()
         self._process.communicate()  # closes the pipes
 
-    def _talk(self, first: bytes, message: Any) -> tuple[str, Any]:
-        if self.ended:
-            return "damaged", "it could not be read before"
-        try:
-            with self._deadline():
-                os.write(self._in, first)
-                send(self._in, message)
-                kind, answer = receive(self._out, self.limit)
-            if kind not in ("value", "refused", "damaged"):
-                raise ValueError(kind)
-            return kind, answer
-        except (OSError, EOFError, ValueError, KeyError, TypeError):
-            pass
-        if not self._late:  # it ends itself; its status says why
-            with self._deadline():
-                self._process.wait()
-        self.stop()
-        return "damaged", self._why_ended()
-
-    def _why_ended(self) -> str:
+    def _end(self) -> tuple[str, str]:
+        clock, cpu = self._seconds
         if self._late:
-            return f"reading it takes more than {self.seconds} s"
+            return "damaged", f"reading it takes more than {clock} s"
         number = self._process.returncode - BY_SIGNAL
-        if sys.platform != "win32" and number in (signal.SIGXCPU, signal.SIGKILL):
-            return "reading it takes too much CPU time, or too much memory"
         name = signal.Signals(number).name if number in set(signal.Signals) else "no signal"
-        return f"reading it crashes the HDF5 library, {name}"
+        if name == "SIGXCPU":
+            return "damaged", f"reading it takes more than {cpu} s of CPU time"
+        return "crashed", f"reading it ends the process that does: {name}"
 
     @contextmanager
     def _deadline(self) -> Iterator[None]:
         """Kill the process if it has not answered in time; pipes have no time limit of theirs."""
-        timer = threading.Timer(self.seconds, self._expire)
+        timer = threading.Timer(self._seconds[0], self._expire)
         timer.daemon = True
         timer.start()
         try:
@@ -251,32 +253,24 @@ _started: _Worker | None = None
 @contextmanager
 def _conversation(content: bytes, limit: int) -> Iterator[Callable[..., tuple[str, Any]]]:
     """Open content in the other process; yield the function that asks about it."""
-    more = len(content) // _BYTES_A_SECOND
-
-    def begin() -> tuple[_Worker, tuple[str, Any]]:
-        worker = _running()
-        worker.seconds = CLOCK_SECONDS + more
-        file = [limit, CPU_SECONDS + more, np.frombuffer(content, np.uint8)]
-        return worker, worker.talk(file, limit, BEGIN)
+    worker = _running()
+    opening = worker.begin(content, limit)
 
     def ask(*question: str) -> tuple[str, Any]:
         nonlocal worker, opening
-        kind, answer = opening if opening[0] != "value" else worker.talk(question, limit)
-        if kind == "ended" and worker.served:  # perhaps not by this file, but by one before
-            worker, opening = begin()
-            kind, answer = opening if opening[0] != "value" else worker.talk(question, limit)
+        for _ in range(2):
+            kind, answer = worker.talk(question, limit) if opening[0] == "value" else opening
+            if kind != "crashed" or not worker.served:
+                break
+            # Perhaps not by this file, but by one before.
+            worker = _running()
+            opening = worker.begin(content, limit)
         return kind, answer
 
-    worker, opening = begin()
     try:
         yield ask
-    except Exception:  # after a refusal the process is as good as before
+    finally:
         worker.finish()
-        raise
-    except BaseException:  # Ctrl-C amid an answer
-        worker.stop()
-        raise
-    worker.finish()
 
 
 def _running() -> _Worker:

@@ -7,6 +7,7 @@ type and shape are those that are expected.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,28 +24,34 @@ MOST_DEPTH, MOST_OBJECTS = 100, 100_000
 _DIMENSION = "This is a netCDF dimension but not a netCDF variable"
 #: Attributes that describe the file to the libraries, not its data to a person.
 _INTERNAL = frozenset(
-    "CLASS NAME REFERENCE_LIST DIMENSION_LIST DIMENSION_LABELS _Netcdf4Dimid _Netcdf4Coordinates "
-    "_NCProperties _nc3_strict".split()
+    [
+        *("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"),
+        *("_Netcdf4Dimid", "_Netcdf4Coordinates", "_NCProperties", "_nc3_strict"),
+    ]
 )
 _NOT_A_COORDINATE = "_nc4_non_coord_"
 #: References to texts are read so many at a time; each may stand for a long one.
 _MOST_TEXTS, _BLOCK = 4096, 1 << 20
 #: A chunk of references must stay unpacked while its texts are read block by block.
 _CHUNK_CACHE, _CHUNKS_CACHED = 1 << 26, 521
+_numbers = itertools.count()
 
 Values = NDArray[Any] | list[Any] | str
 Attributes = list[tuple[str, Any]]
 
 
 class HDF5Reader:
-    """One HDF5 file in memory; `limit` bounds the bytes of its arrays."""
+    """One HDF5 file in memory."""
 
     def __init__(self, content: bytes, limit: int) -> None:
+        """Open a file whose arrays may take `limit` bytes."""
         access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
         access.set_fapl_core(backing_store=False)
         access.set_file_image(content)
         access.set_cache(0, _CHUNKS_CACHED, _CHUNK_CACHE, 0.75)
-        self._file = h5py.File(h5py.h5f.open(b"content", h5py.h5f.ACC_RDONLY, access))
+        # HDF5 takes files in memory of one name for one file.
+        name = b"content-%d" % next(_numbers)
+        self._file = h5py.File(h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, access))
         self._size, self._limit = len(content), limit
 
     def attributes(self) -> Attributes:

@@ -35,9 +35,8 @@ def send(descriptor: int, value: Any) -> None:
         return {"dtype": arrays[-1].dtype.str, "shape": np.shape(array)}
 
     message = json.dumps(value, default=describe).encode()
-    for part in (_LENGTH.pack(len(message)), message, *arrays):
+    for part in (_LENGTH.pack(len(message)), message, *map(_bytes, arrays)):
         rest = memoryview(part)
-        rest = rest.cast("B") if rest.nbytes else memoryview(b"")
         while rest:
             rest = rest[os.write(descriptor, rest[:_PIECE]) :]
 
@@ -68,9 +67,13 @@ def receive(descriptor: int, limit: int) -> Any:
         raise ValueError("more than the limit")
     value = json.loads(_read(descriptor, bytearray(length)), object_hook=allocate)
     for array in arrays:
-        if array.nbytes:
-            _read(descriptor, memoryview(array.reshape(-1).view(np.uint8)))
+        _read(descriptor, _bytes(array))
     return value
+
+
+def _bytes(array: np.ndarray[Any, Any]) -> Any:
+    """Return the memory of a contiguous array as bytes."""
+    return array.reshape(-1).view(np.uint8).data if array.nbytes else bytearray()
 
 
 def _read(descriptor: int, buffer: Any) -> Any:

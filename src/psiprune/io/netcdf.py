@@ -120,7 +120,7 @@ def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Da
             for name, names, of_variable, values in file.variables()
         }
     try:
-        dataset = xr.open_dataset(InMemoryDataStore(variables, attributes)).load()
+        dataset = xr.open_dataset(InMemoryDataStore(variables, attributes)).load()  # type: ignore[no-untyped-call]
     except Exception as error:  # dimensions that contradict each other, times without a start, ...
         raise damaged(path, content, " ".join(str(error).split())[:80]) from None
     actual = dataset.attrs.get("psiprune_kind")
@@ -130,7 +130,7 @@ def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Da
 
 
 def _variable(names: list[str], values: Any, attributes: dict[str, Any]) -> xr.Variable:
-    """Return a variable whose texts xarray decodes to one width, unless a long one pads too many."""
+    """Return a variable; xarray decodes its texts to one width, if that pads them little."""
     if isinstance(values, np.ndarray):
         return xr.Variable(names, values, attributes)
     texts = np.array(values, dtype=object)

@@ -13,9 +13,10 @@ from psiprune.io.hdf5_checks import check_memory
 
 
 class NetCDF3Reader:
-    """One file of NetCDF 3 in memory; `limit` bounds the bytes of each array."""
+    """One file of NetCDF 3 in memory."""
 
     def __init__(self, content: bytes, limit: int) -> None:
+        """Open a file of which each array may take `limit` bytes."""
         self._file = netcdf_file(io.BytesIO(content), "r", mmap=False)
         self._limit = limit
 

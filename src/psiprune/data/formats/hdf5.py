@@ -47,9 +47,7 @@ def read_hdf5(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     with opened(file.content, file.path) as content:
         tables = content.tables()
         if not tables:
-            raise InputError(
-                f"{file.path}: has no table of numbers of two dimensions [shot, site]"
-            )
+            raise InputError(f"{file.path}: has no table of numbers of two dimensions [shot, site]")
         wanted = settings.key or (("bits",) if "bits" in tables else ())
         name = choose_one(tables, wanted, "table", file.place)
         table = _read_table(content, name, file)
@@ -78,14 +76,14 @@ def _meaning(dimension: str) -> str:
 
 
 def _read_table(content: Opened, name: str, file: SourceFile) -> _Table:
-    values = content.read(name)
+    values = np.asarray(content.read(name))
     dimensions: list[str] = []
     coordinates: list[NDArray[Any] | list[str] | None] = []
     for (label, scale), length in zip(content.dimensions(name), values.shape, strict=True):
         dimensions.append(label or (scale or "").rpartition("/")[2])
         coordinate = None
         # Text of NetCDF 3 has a second dimension, along its characters.
-        if scale is not None and (content.shape(scale) or [None])[0] == length:
+        if scale is not None and (content.shape(scale) or [])[:1] == [length]:
             coordinate = _names(content.read(scale), f"{file.path}: {scale}")
         coordinates.append(coordinate)
     return _Table(values, dimensions, coordinates)
