@@ -67,6 +67,7 @@ class HDF5Reader:
         items = dict(self._below(self._file.id, linked=False))
         # HDF5 would search the whole file for the name of what a reference leads to.
         addresses = {h5o.get_info(item).addr: name for name, item in items.items()}
+        numbers = {self._number(item): name for name, item in items.items()}
         found, phony = [], dict[int, str]()
         for name, identifier in items.items():
             if not isinstance(identifier, h5d.DatasetID):
@@ -75,12 +76,18 @@ class HDF5Reader:
             if self._is_dimension(item):
                 continue
             self._check(item, name)
-            found.append((name, item, self._names(item, name, phony, addresses)))
+            names = self._numbered(item, numbers) or self._names(item, name, phony, addresses)
+            found.append((name, item, names))
         claimed = sum((item.size or 0) * item.dtype.itemsize for _, item, _ in found)
         check_total(claimed, self._size)
         check_memory(claimed, self._limit)
         return [
-            (name, names, self._attributes(item), self._values(item, name))
+            (
+                name.removeprefix(_NOT_A_COORDINATE),
+                names,
+                self._attributes(item),
+                self._values(item, name),
+            )
             for name, item, names in found
         ]
 
@@ -92,7 +99,7 @@ class HDF5Reader:
         """
         found: list[str] = []
         seen: set[int] = set()
-        waiting: list[tuple[Any, str, int]] = [(self._file.id, "", -1)]
+        waiting: list[tuple[Any, str, int]] = [(self._file.id, "", 0)]
         while waiting:
             identifier, path, depth = waiting.pop()
             address = h5o.get_info(identifier).addr
@@ -170,14 +177,14 @@ class HDF5Reader:
             check_memory(item.size * self._size, self._limit)
             return np.vectorize(_decoded, otypes=[object])(item[()]).tolist()
         texts: list[str] = []
-        length, longest, count = 0, 1, 1
+        length, count = 0, 1
         while len(texts) < item.size:
             block = item[len(texts) : len(texts) + count]
-            lengths = [len(text) for text in block]
-            length, longest = length + sum(lengths), max(longest, *lengths)
+            taken = sum(len(text) for text in block)
+            length += taken
             check_text(length, self._size, name)
             texts += map(_decoded, block)
-            count = max(1, min(2 * count, _MOST_TEXTS, _BLOCK // longest))
+            count = max(1, min(2 * count, _MOST_TEXTS, _BLOCK * len(block) // (taken + 1)))
         return texts
 
     def _is_dimension(self, item: h5py.Dataset) -> bool:
@@ -199,6 +206,22 @@ class HDF5Reader:
             else path.rpartition("/")[2].removeprefix(_NOT_A_COORDINATE)
             for path, length in zip(paths, item.shape or (), strict=True)
         ]
+
+    def _number(self, identifier: Any) -> int | None:
+        """Return the number of the dimension that a dataset is the coordinate of, if of one."""
+        if not h5a.exists(identifier, b"CLASS") or not h5a.exists(identifier, b"_Netcdf4Dimid"):
+            return None
+        number = self._attribute(h5py.Dataset(identifier), "_Netcdf4Dimid")
+        return int(number) if np.ndim(number) == 0 and not isinstance(number, str) else None
+
+    def _numbered(self, item: h5py.Dataset, numbers: dict[int | None, str]) -> list[str]:
+        """Return the dimensions of a coordinate that has several; empty if it has no such list."""
+        if item.ndim < 2 or not h5a.exists(item.id, b"_Netcdf4Coordinates"):
+            return []
+        listed = np.asarray(self._attribute(item, "_Netcdf4Coordinates"))
+        if listed.shape != (item.ndim,) or not set(listed.tolist()) <= set(numbers):
+            raise ValueError("a coordinate without dimensions")
+        return [numbers[number].removeprefix(_NOT_A_COORDINATE) for number in listed.tolist()]
 
     def _labels(self, item: h5py.Dataset) -> list[str] | None:
         """Return DIMENSION_LABELS, which the HDF5 library reads without a look at their type."""
