@@ -1,4 +1,4 @@
-"""A file that cannot be read: open elsewhere, incomplete or damaged; nobody is told to delete it."""
+"""A file that cannot be read: open elsewhere, incomplete or damaged; none is to be deleted."""
 
 from __future__ import annotations
 

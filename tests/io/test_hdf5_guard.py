@@ -21,6 +21,7 @@ import pytest
 
 import psiprune as pp
 from psiprune.core.exceptions import InputError, PsipruneError
+from psiprune.core.memory import free_memory
 from psiprune.io import hdf5_guard
 from psiprune.io.hdf5_guard import opened
 from psiprune.io.hdf5_reader import MOST_DEPTH
@@ -67,8 +68,8 @@ def test_labels_of_a_wrong_type(tmp_path: Path, value: Any, found: str) -> None:
     path = lab_file(tmp_path / "lab.h5", DIMENSION_LABELS=value)
     line = refusal(path)
     assert f"bits: its attribute DIMENSION_LABELS must be 2 texts, found {found}" in line
-    with h5py.File(path, "r+") as file:  # the way out
-        exec(re.search("del file.*", line)[0])  # type: ignore[index]
+    with h5py.File(path, "r+") as file:
+        exec(re.search("del file.*", line)[0], {"file": file})  # type: ignore[index]
     np.testing.assert_array_equal(pp.read_shots(path).bits, BITS)
 
 
@@ -191,7 +192,7 @@ def test_the_system_enforces_the_limit() -> None:
         worker = hdf5_guard._running()._process.pid
         reader = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()[0]
         limits = Path(f"/proc/{reader}/limits").read_text()
-        free = hdf5_guard.free_memory()
+        free = free_memory()
     [most] = re.findall(r"Max data size +(\d+)", limits)
     assert int(most) < 0.6 * free + 2e8
     [seconds] = re.findall(r"Max cpu time +(\d+)", limits)
@@ -253,7 +254,8 @@ def test_ctrl_c_ends_a_stalled_conversation(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_other_process_ends_with_this_one() -> None:
     code = (
         "import os, psiprune as pp, psiprune.io.hdf5_guard as guard\n"
-        f"pp.read_shots({str(FILES / 'lab.h5')!r}); print(guard._running()._process.pid, flush=True)\n"
+        f"pp.read_shots({str(FILES / 'lab.h5')!r})\n"
+        "print(guard._running()._process.pid, flush=True)\n"
     )
     for end in ("", "os._exit(0)", "os.kill(os.getpid(), 9)"):
         done = subprocess.run(

@@ -225,11 +225,11 @@ def in_order(names: Sequence[str]) -> bool:
     return all(a < b for a, b in pairwise(values))
 
 
-def rising(values: NDArray[Any] | Sequence[str]) -> bool:
+def rising(values: NDArray[Any]) -> bool:
     """Whether a coordinate rises: numbers by value, names as in `in_order`."""
-    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+    if values.dtype.kind in "iuf":
         return bool((values[1:] > values[:-1]).all())
-    return in_order([str(value) for value in values])
+    return in_order([str(value) for value in values.tolist()])
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -27,7 +27,7 @@ class _Table(NamedTuple):
 
     values: NDArray[Any]
     dimensions: list[str]
-    coordinates: list[NDArray[Any] | list[str] | None]
+    coordinates: list[NDArray[Any] | None]
 
 
 def read_hdf5(file: SourceFile, settings: ReadSettings) -> ParsedShots:
@@ -56,7 +56,7 @@ def read_hdf5(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     sites = table.dimensions[0 if transposed else 1]
     coordinate = table.coordinates[0 if transposed else 1]
     if settings.order is None and coordinate is not None and not rising(coordinate):
-        names = ", ".join(map(str, list(coordinate[:20])))[:80]
+        names = ", ".join(map(str, coordinate[:20].tolist()))[:80]
         raise InputError(
             f"{file.path}: {name}: the coordinate '{sites}' names the sites {names}, which do not "
             "rise; say which column is site 0 by --order listed or --order reversed"
@@ -78,7 +78,7 @@ def _meaning(dimension: str) -> str:
 def _read_table(content: Opened, name: str, file: SourceFile) -> _Table:
     values = np.asarray(content.read(name))
     dimensions: list[str] = []
-    coordinates: list[NDArray[Any] | list[str] | None] = []
+    coordinates: list[NDArray[Any] | None] = []
     for (label, scale), length in zip(content.dimensions(name), values.shape, strict=True):
         dimensions.append(label or (scale or "").rpartition("/")[2])
         coordinate = None
@@ -89,8 +89,8 @@ def _read_table(content: Opened, name: str, file: SourceFile) -> _Table:
     return _Table(values, dimensions, coordinates)
 
 
-def _names(values: Any, place: str) -> NDArray[Any] | list[str] | None:
-    """Return numbers as they are, and texts as a list; None for anything else."""
+def _names(values: Any, place: str) -> NDArray[Any] | None:
+    """Return numbers as they are, texts as objects of any length; None for anything else."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind != "S":
             return values if values.ndim == 1 and values.dtype.kind in "iuf" else None
@@ -105,7 +105,7 @@ def _names(values: Any, place: str) -> NDArray[Any] | list[str] | None:
             f"{place}: site names too long: one has {longest} characters, the limit is "
             f"{_LONGEST_NAME}; shorten them, or save the table without them"
         )
-    return values
+    return np.array(values, dtype=object)
 
 
 def _not_hdf5(content: bytes) -> str:
