@@ -33,7 +33,8 @@ def damaged(path: str | os.PathLike[str], content: bytes, why: str = "") -> Inpu
     if len(content) < end:
         return InputError(
             f"{path}: truncated or damaged: it has {len(content)} of the {end} bytes that its "
-            "header declares; if it is still being copied, wait, else copy it again"
+            "header declares; if it is still being copied, wait; else copy it again, or move it "
+            "away and make it again"
         )
     return InputError(
         f"{path}: truncated or damaged{reason}; restore it from a copy, or move it away and make "
