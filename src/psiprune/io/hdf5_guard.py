@@ -138,7 +138,7 @@ class _Worker:
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CODE.format(sys.path)],
+                [sys.executable, "-c", _CODE.format([*map(str, sys.path)])],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -58,7 +58,8 @@ def _read_files() -> int:
 def _read_one() -> bool:
     """Answer questions about one file until there are no more; return whether one failed."""
     limit, seconds, content = receive(_IN, _MOST)
-    _restrict(content.nbytes + 2 * limit, seconds)
+    # Two more copies of the content, arrays, and what it takes to unpack and to send them.
+    _restrict(2 * content.nbytes + 2 * limit, seconds)
     kind, reader = outcome(open_reader, content.tobytes(), limit)
     del content
     send(_OUT, (kind, None if kind == "value" else reader))
