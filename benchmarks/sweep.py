@@ -18,9 +18,10 @@ from psiprune.experiments.settings import StudySettings
 from psiprune.sweeps import scheduler
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
+from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import AnyPoint, points_of, stages_of
-from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import Stage, read_seconds
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 

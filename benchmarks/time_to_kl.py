@@ -17,7 +17,8 @@ import numpy as np
 
 import peers
 import psiprune as pp
-from psiprune.metrics.against_state import Reference, kl_divergence, reference_of
+from psiprune.metrics.against_state import Reference, reference_of
+from psiprune.metrics.divergence import kl_divergence
 
 SITES, HIDDEN, SHOTS = 18, 9, 100_000
 SEEDS = (0, 1, 2, 3, 4)

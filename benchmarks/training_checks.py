@@ -15,11 +15,7 @@ from collections.abc import Callable
 import peers
 import psiprune as pp
 from psiprune.core.threads import single_blas_thread
-from psiprune.training.diagnostics import (
-    checked_configurations,
-    misses_structure,
-    training_problems,
-)
+from psiprune.training.diagnostics import misses_structure, training_problems
 from psiprune.training.method import Method
 from psiprune.training.train import fit, new_rbm
 
@@ -44,10 +40,9 @@ def measure(sites: int, count: int, method: Method) -> peers.Row:
     start = new_rbm(shots, sites // 2, peers.SEED, method.INITIAL[0])
 
     def check(rbm: pp.RBM) -> None:
-        data = checked_configurations(shots)
         if len(method.INITIAL) > 1:
-            misses_structure(rbm, shots, data)
-        training_problems(rbm, shots, method, peers.SEED, data)
+            misses_structure(rbm, shots)
+        training_problems(rbm, shots, method, peers.SEED)
 
     def cpu_seconds(task: Callable[[], object]) -> float:
         begin = time.process_time()

@@ -6,7 +6,7 @@ which the paper is right: deterministic, and easy to spoil by a `Change`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -438,57 +438,3 @@ def _frontier() -> xr.Dataset:
         },
         {"sites": 18, "hidden": 9, "coupling": 1.0, "limit": 0.02},
     )
-
-
-# How to spoil it: each takes all datasets and gives changed ones.
-
-Change = Callable[[Datasets], Datasets]
-
-
-def scaled(key: str, name: str, factor: object, **where: object) -> Change:
-    """A variable times a factor where the coordinates are these."""
-
-    def change(datasets: Datasets) -> Datasets:
-        dataset = datasets[key].copy(deep=True)
-        dataset[name] = dataset[name].astype(float)
-        dataset[name].loc[where] = dataset[name].loc[where] * factor
-        return {**datasets, key: dataset}
-
-    return change
-
-
-def put(key: str, name: str, value: object, **where: object) -> Change:
-    """A variable with a value where the coordinates are these."""
-
-    def change(datasets: Datasets) -> Datasets:
-        dataset = datasets[key].copy(deep=True)
-        dataset[name].loc[where] = value
-        return {**datasets, key: dataset}
-
-    return change
-
-
-def attribute(key: str, name: str, value: object) -> Change:
-    """An attribute of a dataset with another value."""
-    return lambda datasets: {**datasets, key: datasets[key].assign_attrs({name: value})}
-
-
-def taken(key: str, **where: object) -> Change:
-    """A part of a dataset, by positions along its dimensions."""
-    return lambda datasets: {**datasets, key: datasets[key].isel(where)}
-
-
-def few(key: str, seeds: int = 2) -> Change:
-    """The first seeds of a dataset."""
-    return taken(key, seed=slice(0, seeds))
-
-
-def all_of(*changes: Change) -> Change:
-    """One change after the other."""
-
-    def change(datasets: Datasets) -> Datasets:
-        for each in changes:
-            datasets = each(datasets)
-        return datasets
-
-    return change

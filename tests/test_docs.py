@@ -183,7 +183,7 @@ def test_the_page_of_commands_takes_them_from_the_app() -> None:
     made = generate_markdown_docs(app, flatten_commands=True, heading_level=2)
     commands = set(re.findall(r"^## psiprune ([a-z-]+)$", made, re.MULTILINE))
     assert commands == {name for name in app if not name.startswith("-")}
-    assert "`--train.learning-rate FLOAT`: learning rate in the first" in made
+    assert "`--train.learning-rate FLOAT`: learning rate" in made
     assert made.count("`--json`") >= len(commands - {"completion", "mask"})
 
 

@@ -15,6 +15,7 @@ import exact
 import psiprune as pp
 from machines import magnet
 from psiprune.metrics import draws
+from refusals import check_facts, refuses
 
 sklearn = pytest.importorskip("sklearn", reason="pip install '.[sklearn]' runs the estimator")
 
@@ -145,7 +146,7 @@ def test_without_independent_draws_chains_are_watched(monkeypatch: pytest.Monkey
     assert found.sample(1500, random_state=0).shape == (1500, 4)
     monkeypatch.setattr(draws, "MOST_R_HAT", 0.5)  # nothing agrees so well
     monkeypatch.setattr(draws, "MOST_STEPS", 2_000)
-    with pytest.warns(ConvergenceWarning, match="rests on chains that have not converged"):
+    with pytest.warns(ConvergenceWarning, match="not converged"):
         found.sample(10, random_state=0)
 
 
@@ -188,28 +189,31 @@ def test_a_pipeline_from_voltages_to_a_likelihood() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "line"),
+    ("parameters", "facts"),
     [
-        ({"hidden": 0}, "hidden: must be an integer of at least 1, found 0"),
-        ({"method": {"method": "cd", "epochs": -1}}, "epochs: .* 0, found -1"),
-        ({"method": "sgd"}, "method: .*'sgd'"),
-        ({"random_state": -1}, "seed: must be an integer from 0 to"),
-        ({"random_state": "now"}, "'now' cannot be used to seed"),
+        ({"hidden": 0}, ("hidden: ", 1, 0)),
+        ({"method": {"method": "cd", "epochs": -1}}, ("epochs: ", 0, -1)),
+        ({"method": "sgd"}, ("method: ", "'sgd'")),
+        ({"random_state": -1}, ("seed: ", 0, -1)),
+        ({"random_state": "now"}, ("'now'", "seed")),
     ],
     ids=str,
 )
-def test_bad_parameters_are_told_when_fitted(parameters: dict[str, Any], line: str) -> None:
+def test_bad_parameters_are_told_when_fitted(
+    parameters: dict[str, Any], facts: tuple[object, ...]
+) -> None:
     estimator = RBMDensity(**parameters)
-    with pytest.raises(ValueError, match=line):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
         estimator.fit(BITS)
+    check_facts(str(caught.value), *facts)
 
 
 def test_bad_data_are_told_with_the_way_out() -> None:
-    with pytest.raises(pp.InputError, match=r"a bit must be 0 or 1, .*bits = \(1 - z\) // 2"):
+    with refuses("array", "0 or 1", -1, "bits = (1 - z) // 2"):
         RBMDensity().fit(1 - 2 * BITS.astype(int))
     with pytest.raises(NotFittedError):
         RBMDensity().score_samples(BITS)
-    with pytest.raises(pp.InputError, match="n_samples: must be an integer of at least 1"):
+    with refuses("n_samples", 1, 0):
         RBMDensity(method=pp.CD(epochs=0)).fit(BITS).sample(0)
 
 

@@ -102,7 +102,8 @@ from .reconstruction.settings import ReconstructSettings
 from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
 from .states.dmrg import ground_state
-from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector, sample
+from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector
+from .states.sampling import sample
 from .states.tfim import TFIM
 from .sweeps.api import Sweep, sweep
 from .sweeps.settings import SweepSettings

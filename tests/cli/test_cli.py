@@ -42,6 +42,7 @@ from psiprune.states.tfim import TFIM
 from psiprune.training.method import Method
 from psiprune.training.methods import METHOD_FIELDS, METHODS
 from psiprune.training.train import TrainingProgress
+from refusals import check_facts, check_refusal
 
 FIXTURES = Path(__file__).parents[1] / "data" / "formats" / "fixtures"
 DIVERGENT = ("--learning-rate=1000", "--weight-decay=1e30")
@@ -111,7 +112,8 @@ def test_train(stages: Path, tmp_path: Path, shots: str) -> None:
     np.testing.assert_array_equal(rbm.visible_bias, expected.visible_bias)
     assert [found[key] for key in ("visible", "hidden", "weights", "epochs")] == [4, 3, 12, 2]
     line = text(tiny.call(*command, "--out", tmp_path / "b.nc"))
-    assert "4 visible and 3 hidden units, 12 weights, 2 epochs over 300 shots" in line
+    for fact in ("4 visible", "3 hidden", "12 weights", "2 epochs", "300 shots"):
+        assert fact in line
 
 
 @pytest.mark.parametrize("name", ["mask.npy", "mask.txt"])
@@ -171,10 +173,10 @@ def test_train_keeps_early_epochs(stages: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(pp.load_rbm(file).weights, early[int(epoch)].weights)
     np.testing.assert_array_equal(pp.load_rbm(tmp_path / "rbm.nc").weights, dense.weights)
     line = tiny.refusal(tiny.call(*command, "--keep-epochs=2", "-o", tmp_path / "rbm.nc"))
-    assert "rbm.nc: exists already" in line
+    check_refusal(line, "rbm.nc", "exists already")
     (tmp_path / "rbm.nc").unlink()
     line = tiny.refusal(tiny.call(*command, "--keep-epochs=2", "-o", tmp_path / "rbm.nc"))
-    assert "rbm-epoch-0002.nc: exists already" in line
+    check_refusal(line, "rbm-epoch-0002.nc", "exists already")
 
 
 def test_an_epoch_after_convergence_is_the_last(stages: Path, tmp_path: Path) -> None:
@@ -299,7 +301,7 @@ def test_prune_with_rewinding(stages: Path, tmp_path: Path) -> None:
     (tmp_path / "early.nc").unlink()
     (tmp_path / "other.nc").rename(tmp_path / "early.nc")
     line = tiny.refusal(tiny.call(*prune, *tuning, "--levels", 2, "--out", tmp_path / "path"))
-    assert "the existing run has rewind = " in line
+    check_refusal(line, "config.toml", "rewind")
 
 
 def test_prune_until_it_hurts(stages: Path, tmp_path: Path) -> None:
@@ -321,8 +323,8 @@ def test_prune_until_it_hurts(stages: Path, tmp_path: Path) -> None:
     before = tiny.contents(tmp_path / "path", but=(".lock", "smallest.nc"))
     line = text(tiny.call(*command))
     assert line.startswith(f"{found['weights']} of 8 weights (density ")
-    assert "keep log_likelihood_loss at" in line
-    assert "limit 0.02; with" in line
+    assert "log_likelihood_loss" in line
+    assert "limit 0.02" in line
     assert tiny.contents(tmp_path / "path", but=(".lock", "smallest.nc")) == before
 
 
@@ -347,12 +349,12 @@ def test_prune_refuses_other_files_or_settings_in_its_folder(stages: Path, tmp_p
     text(tiny.call("prune", *files, *options))
     before = tiny.contents(folder)
     line = tiny.refusal(tiny.call("prune", *files, *options, "--seed=5"))
-    assert f"{folder / 'config.toml'}: the existing run has seed = 0, this one 5" in line
+    check_refusal(line, folder / "config.toml", "seed", 0, 5)
     line = tiny.refusal(tiny.call("prune", *files, "--levels=1", "--out", folder))
-    assert "the existing run has fine_tune = (none), this one" in line
+    check_refusal(line, "config.toml", "fine_tune", "(none)", "'exact'")
     pp.sample(pp.load_mps(stages / "state.nc"), 300, seed=9).save(tmp_path / "new.nc")
     line = tiny.refusal(tiny.call("prune", files[0], tmp_path / "new.nc", *options))
-    assert "the existing run has shots = " in line
+    check_refusal(line, "config.toml", "shots")
     assert tiny.contents(folder) == before
 
 
@@ -518,7 +520,7 @@ def test_only_the_result_is_on_standard_output(tmp_path: Path) -> None:
     assert found["file"] == str(file)
     assert file.exists()
     line = tiny.refusal(apart("train", file, "--out", tmp_path / "rbm.nc", "--json"))
-    assert line == f"{file}: expected a file of kind 'shots', found 'mps'"
+    check_refusal(line, file, "'shots'", "'mps'")
 
 
 # ---- configuration files
@@ -559,12 +561,12 @@ def test_options_need_only_go_together_with_the_file(
 ) -> None:
     alone = ("--rewind-epoch", "900")
     line = tiny.refusal(tiny.call("study", *alone))
-    assert line == "rewind_epoch: must be at most train.epochs = 500, found 900"
+    check_refusal(line, "rewind_epoch", "train.epochs", 500, 900)
     file = tmp_path / "long.toml"
     file.write_text("[train]\nepochs = 1000\n")
     assert chosen(monkeypatch, "--config", file, *alone).rewind_epoch == 900
     line = tiny.refusal(tiny.call("study", "--config", file, "--rewind-epoch", "1001"))
-    assert line == "rewind_epoch: must be at most train.epochs = 1000, found 1001"
+    check_refusal(line, "rewind_epoch", "train.epochs", 1000, 1001)
 
 
 def test_train_reads_a_file_too(stages: Path, tmp_path: Path) -> None:
@@ -633,91 +635,82 @@ BAD_FILES = {
     b"compensate = true}}]\n",
 }
 
-#: Command, and what its line says. {in} holds the stage and bad files, {out} does not exist, and
+#: Command, and the facts in its line. {in} holds the stage and bad files, {out} does not exist, and
 #: {formats} is the folder of other programs' files.
-BAD_INPUT: list[tuple[str, str]] = [
-    ("grund-state", 'Unknown command "grund-state"'),
+BAD_INPUT: list[tuple[Any, ...]] = [
+    ("grund-state", "Unknown command", '"grund-state"', '"ground-state"'),
     ("--verbose", "Unknown"),
-    ("completion", "--shell must be given; see psiprune"),
+    ("completion", "completion: ", "--shell"),
     ("completion tcsh", "Choose from"),
     # ground-state
-    ("ground-state --out {out}", "--sites must be given; see psiprune"),
-    ("ground-state --sites 4", "--out must be given; see psiprune"),
-    ("ground-state --out {out} --sites 1", "sites: should be greater than or equal to 2"),
-    ("ground-state --out {out} --sites 4.5", "sites: should be a valid integer"),
-    ("ground-state --out {out} --sites four", "sites: should be a valid integer"),
-    ("ground-state --out {out} --sites 5000", "sites: should be less than or equal to 4096"),
-    ("ground-state --out {out} --sites 4 --field 0", "field: should be greater than 0"),
-    ("ground-state --out {out} --sites 4 --field -1", "field: should be greater than 0"),
-    ("ground-state --out {out} --sites 4 --field nan", "field: should be a finite number"),
-    ("ground-state --out {out} --sites 4 --coupling inf", "coupling: should be a finite number"),
+    ("ground-state --out {out}", "ground-state: ", "--sites"),
+    ("ground-state --sites 4", "ground-state: ", "--out"),
+    ("ground-state --out {out} --sites 1", "sites: ", 2, "'1'"),
+    ("ground-state --out {out} --sites 4.5", "sites: ", "'4.5'"),
+    ("ground-state --out {out} --sites four", "sites: ", "'four'"),
+    ("ground-state --out {out} --sites 5000", "sites: ", 4096, "'5000'"),
+    ("ground-state --out {out} --sites 4 --field 0", "field: ", 0, "'0'"),
+    ("ground-state --out {out} --sites 4 --field -1", "field: ", 0, "'-1'"),
+    ("ground-state --out {out} --sites 4 --field nan", "field: ", "'nan'"),
+    ("ground-state --out {out} --sites 4 --coupling inf", "coupling: ", "'inf'"),
     ("ground-state --out {out} --sites 4 --hight 2", "Unknown option: --hight"),
-    ("ground-state --out {in}/state.nc --sites 4", "state.nc: exists already; give another name"),
+    ("ground-state --out {in}/state.nc --sites 4", "state.nc: ", "exists already"),
     ("ground-state --out {in} --sites 4", "exists already"),
     ("ground-state --out {out}/a.nc --sites 4", "does not exist"),
-    (
-        "ground-state --out {out}.npz --sites 4",
-        "out.npz: the content is NetCDF",
-    ),
+    ("ground-state --out {out}.npz --sites 4", "out.npz: ", "NetCDF", "ends in .nc"),
     # sample
-    ("sample --out {out}", "--state must be given; see psiprune"),
-    ("sample {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
-    ("sample {in} --out {out}", "cannot be read: Is a directory"),
-    ("sample {in}/shots.nc --out {out}", "shots.nc: expected a file of kind 'mps', found 'shots'"),
-    ("sample {in}/shots.txt --out {out}", "shots.txt: not a NetCDF file"),
-    ("sample {in}/rubbish.nc --out {out}", "rubbish.nc: truncated or damaged"),
-    ("sample {in}/cut-state.nc --out {out}", "cut-state.nc: truncated or damaged"),
-    ("sample {in}/state.nc --out {out} --shots 0", "shots: must be an integer of at least 1"),
-    ("sample {in}/state.nc --out {out} --shots 2.5", "--shots: must be an integer, found '2.5'"),
+    ("sample --out {out}", "sample: ", "--state"),
+    ("sample {in}/none.nc --out {out}", "none.nc: ", "No such file"),
+    ("sample {in} --out {out}", "Is a directory"),
+    ("sample {in}/shots.nc --out {out}", "shots.nc: ", "'mps'", "'shots'"),
+    ("sample {in}/shots.txt --out {out}", "shots.txt: ", "not a NetCDF file"),
+    ("sample {in}/rubbish.nc --out {out}", "rubbish.nc: ", "damaged"),
+    ("sample {in}/cut-state.nc --out {out}", "cut-state.nc: ", "damaged"),
+    ("sample {in}/state.nc --out {out} --shots 0", "shots: ", 1, 0),
+    ("sample {in}/state.nc --out {out} --shots 2.5", "--shots", "'2.5'"),
     (
         "sample {in}/state.nc --out {out} --shots 100000000000000",
-        "--shots: 100000000000000 shots of 4 sites are more than the limit of 1073741824 bits",
+        "--shots: ",
+        100000000000000,
+        4,
+        1073741824,
     ),
-    ("sample {in}/state.nc --out {out} --seed -1", "seed: must be an integer from 0 to 2^63 - 1"),
-    ("sample {in}/state.nc --out {in}/shots.nc", "shots.nc: exists already"),
+    ("sample {in}/state.nc --out {out} --seed -1", "seed: ", 0, "2^63 - 1", -1),
+    ("sample {in}/state.nc --out {in}/shots.nc", "shots.nc: ", "exists already"),
     (
         "sample {in}/state.nc --out {out}.txt",
         "ends in .nc",
     ),
     # train
-    ("train {in}/none.txt --out {out}", "none.txt: cannot be read: No such file"),
-    ("train {in}/empty.txt --out {out}", "empty.txt: the file is empty"),
-    ("train {in}/comments.txt --out {out}", "comments.txt: holds only comments"),
-    ("train {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
-    ("train {in}/two.txt --out {out}", "line 2, column 2: a bit must be 0 or 1, found '2'"),
-    ("train {in}/signs.txt --out {out}", "line 1, column 2: a bit must be 0 or 1, found '-1'"),
-    ("train {in}/nan.txt --out {out}", "line 1, column 2: a bit must be 0 or 1, found 'nan'"),
-    ("train {in}/nan.npy --out {out}", "row 0, column 1: a bit must be 0 or 1, found nan"),
-    ("train {in}/header.csv --out {out}", "the header has 3 names, but the first shot has 4"),
-    ("train {in}/rubbish.dat --out {out}", "rubbish.dat: neither NetCDF, nor .npy or .npz, nor"),
-    ("train {in}/cut-shots.nc --out {out}", "cut-shots.nc: truncated or damaged"),
-    ("train {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
-    ("train {in}/shots.nc --out {out} --hidden 0", "hidden: must be an integer of at least 1"),
-    ("train {in}/shots.nc --out {out} --hidden 2.5", "--hidden: must be an integer, found '2.5'"),
-    ("train {in}/shots.nc --out {out} --epochs -1", "epochs: should be greater than or equal to 0"),
-    (
-        "train {in}/shots.nc --out {out} --method cd --batch-size 0",
-        "batch_size: should be greater than",
-    ),
+    ("train {in}/none.txt --out {out}", "none.txt: ", "No such file"),
+    ("train {in}/empty.txt --out {out}", "empty.txt: ", "is empty"),
+    ("train {in}/comments.txt --out {out}", "comments.txt: ", "only comments"),
+    ("train {in}/ragged.txt --out {out}", "ragged.txt: ", "line 2", 3, "line 1", 4),
+    ("train {in}/two.txt --out {out}", "two.txt: ", "line 2", "column 2", "0 or 1", "'2'"),
+    ("train {in}/signs.txt --out {out}", "signs.txt: ", "line 1", "column 2", "0 or 1", "'-1'"),
+    ("train {in}/nan.txt --out {out}", "nan.txt: ", "line 1", "column 2", "0 or 1", "'nan'"),
+    ("train {in}/nan.npy --out {out}", "nan.npy: ", "row 0", "column 1", "0 or 1", "found nan"),
+    ("train {in}/header.csv --out {out}", "header.csv: ", 3, 4),
+    ("train {in}/rubbish.dat --out {out}", "rubbish.dat: ", "neither", "NetCDF", ".npy", ".npz"),
+    ("train {in}/cut-shots.nc --out {out}", "cut-shots.nc: ", "damaged"),
+    ("train {in}/state.nc --out {out}", "state.nc: ", "'shots'", "'mps'"),
+    ("train {in}/shots.nc --out {out} --hidden 0", "--hidden: ", 1, 0),
+    ("train {in}/shots.nc --out {out} --hidden 2.5", "--hidden", "'2.5'"),
+    ("train {in}/shots.nc --out {out} --epochs -1", "epochs: ", 0, -1),
+    ("train {in}/shots.nc --out {out} --method cd --batch-size 0", "batch_size: ", 1, 0),
     (
         "train {in}/shots.nc --out {out} --method sgd",
         "method: ",
     ),
-    (
-        "train {in}/shots.nc --out {out} --method cd --learning-rate 0",
-        "learning_rate: should be greater than 0",
-    ),
-    ("train {in}/shots.nc --out {out} --method cd --momentum 1", "momentum: should be less than 1"),
-    ("train {in}/shots.nc --out {out} --seed -1", "seed: must be an integer from 0"),
-    ("train {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: exists already"),
+    ("train {in}/shots.nc --out {out} --method cd --learning-rate 0", "learning_rate: ", 0, 0.0),
+    ("train {in}/shots.nc --out {out} --method cd --momentum 1", "momentum: ", 1, 1.0),
+    ("train {in}/shots.nc --out {out} --seed -1", "seed: ", 0, -1),
+    ("train {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: ", "exists already"),
     ("train {in}/shots.nc --out {out}/a.nc", "does not exist"),
-    (
-        "train {in}/shots.nc --out {out}.pt",
-        "out.pt: the content is NetCDF",
-    ),
-    ("train {in}/shots.nc --out {out} --mask {in}/none.txt", "none.txt: cannot be read: No such"),
-    ("train {in}/shots.nc --out {out} --mask {in}/two.txt", "a bit must be 0 or 1, found '2'"),
-    ("train {in}/shots.nc --out {out} --mask {in}/state.nc", "of kind 'rbm', found 'mps'"),
+    ("train {in}/shots.nc --out {out}.pt", "out.pt: ", "NetCDF", "ends in .nc"),
+    ("train {in}/shots.nc --out {out} --mask {in}/none.txt", "none.txt: ", "No such file"),
+    ("train {in}/shots.nc --out {out} --mask {in}/two.txt", "two.txt: ", "0 or 1", "'2'"),
+    ("train {in}/shots.nc --out {out} --mask {in}/state.nc", "state.nc: ", "'rbm'", "'mps'"),
     (
         "train {in}/shots.nc --out {out} --mask {in}/three-rbm.nc",
         "found 2 and 3",
@@ -726,84 +719,60 @@ BAD_INPUT: list[tuple[str, str]] = [
         "train {in}/shots.nc --out {out} --hidden 3 --mask {in}/rbm.nc",
         "found 2 and 4",
     ),
-    (
-        "train {in}/shots.nc --out {out} --keep-epochs 501",
-        "--keep-epochs: must be at most --epochs = 500",
-    ),
-    ("train {in}/shots.nc --out {out} --keep-epochs 0 -1", "--keep-epochs: must be an integer of"),
-    (
-        "train {in}/shots.nc --out {out} --keep-epochs 1.5",
-        "Invalid value for --keep-epochs",
-    ),
+    ("train {in}/shots.nc --out {out} --keep-epochs 501", "--keep-epochs: ", "--epochs", 500, 501),
+    ("train {in}/shots.nc --out {out} --keep-epochs 0 -1", "--keep-epochs: ", 0, -1),
+    ("train {in}/shots.nc --out {out} --keep-epochs 1.5", "--keep-epochs", '"1.5"'),
     # mask
-    ("mask random --out {out} --hidden 2 --sites 4 --count 9", "count: 2 x 4 units have 8 weights"),
-    ("mask random --out {out} --hidden 2 --sites 4", "--count must be given; see psiprune"),
-    ("mask random --out {in}/rbm.nc --hidden 2 --sites 4 --count 3", "rbm.nc: exists already"),
-    ("mask cluster --out {out} --hidden 2 --sites 4 --count 9", "take from 6 to 8 weights, found"),
-    ("mask cluster --out {out} --hidden 2 --sites 2 --count 4", "visible: a cluster needs at leas"),
-    ("mask break {in}/rbm.nc --out {out} --share 1.1", "share: must be from 0 to 1, found 1.1"),
-    ("mask break {in}/shots.nc --out {out} --share 1", "of kind 'rbm', found 'shots'"),
-    ("mask forbid {in}/rbm.nc --out {out} --width 5", "width: the RBM has 4 sites, found 5"),
+    ("mask random --out {out} --hidden 2 --sites 4 --count 9", "count: ", 2, 4, 8, 9),
+    ("mask random --out {out} --hidden 2 --sites 4", "mask random: ", "--count"),
+    ("mask random --out {in}/rbm.nc --hidden 2 --sites 4 --count 3", "rbm.nc: ", "exists already"),
+    ("mask cluster --out {out} --hidden 2 --sites 4 --count 9", "count: ", 6, 8, 9),
+    ("mask cluster --out {out} --hidden 2 --sites 2 --count 4", "visible: ", 3, 2),
+    ("mask break {in}/rbm.nc --out {out} --share 1.1", "share: ", 0, 1, 1.1),
+    ("mask break {in}/shots.nc --out {out} --share 1", "shots.nc: ", "'rbm'", "'shots'"),
+    ("mask forbid {in}/rbm.nc --out {out} --width 5", "width: ", 4, 5),
     # clusters
-    ("clusters {in}/shots.nc", "expected a file of kind 'rbm', found 'shots'"),
-    (
-        "clusters {in}/rbm.nc",
-        "threshold: with 4 sites no cluster of 3 can have a p-value below 0.5",
-    ),
-    ("mask forbid {in}/rbm.nc --out {out}", "threshold: with 4 sites no cluster of 3"),
-    ("clusters {in}/rbm.nc --width 1", "width: must be an integer of at least 2, found 1"),
-    ("clusters {in}/rbm.nc --width 5", "width: the RBM has 4 sites, found 5"),
-    ("clusters {in}/rbm.nc --threshold 0", "threshold: must be above 0 and at most 1, found 0"),
+    ("clusters {in}/shots.nc", "shots.nc: ", "'rbm'", "'shots'"),
+    ("clusters {in}/rbm.nc", "--threshold: ", 4, 3, 0.5),
+    ("mask forbid {in}/rbm.nc --out {out}", "--threshold: ", 4, 3),
+    ("clusters {in}/rbm.nc --width 1", "width: ", 2, 1),
+    ("clusters {in}/rbm.nc --width 5", "width: ", 4, 5),
+    ("clusters {in}/rbm.nc --threshold 0", "threshold: ", 0, 1, 0.0),
     ("clusters {in}/rbm.nc --threshold x", "threshold"),
-    ("clusters {in}/rbm.nc --permutations 0", "permutations: must be an integer of at least 1"),
-    ("clusters {in}/rbm.nc --seed -1", "seed: must be an integer from 0"),
+    ("clusters {in}/rbm.nc --permutations 0", "permutations: ", 1, 0),
+    ("clusters {in}/rbm.nc --seed -1", "seed: ", 0, -1),
     ("clusters {in}/rbm.nc --out {out}/a", "does not exist"),
-    (
-        "train {in}/shots.nc --out {out} --config {in}/none.toml",
-        "none.toml: cannot be read as TOML",
-    ),
-    ("train {in}/shots.nc --out {out} --config {in}/broken.toml", "broken.toml: cannot be read as"),
-    ("train {in}/shots.nc --out {out} --config {in}/latin.toml", "latin.toml: cannot be read as"),
+    ("train {in}/shots.nc --out {out} --config {in}/none.toml", "none.toml: ", "TOML"),
+    ("train {in}/shots.nc --out {out} --config {in}/broken.toml", "broken.toml: ", "TOML"),
+    ("train {in}/shots.nc --out {out} --config {in}/latin.toml", "latin.toml: ", "TOML"),
     (
         "train {in}/shots.nc --out {out} --config {in}/unknown.toml",
-        "epoch: no such option",
+        "epoch: ",
+        "did you mean epochs",
     ),
-    (
-        "train {in}/shots.nc --out {out} --config {in}/wrong.toml",
-        "epochs: should be greater than or",
-    ),
-    (
-        "train {in}/shots.nc --out {out} --config {in}/type.toml",
-        "epochs: must be a number, found 'many'",
-    ),
-    (
-        "train {in}/shots.nc --out {out} --config {in}/table.toml",
-        "epochs: should be a valid integer",
-    ),
-    ("train {in}/shots.nc --out {in}/begun.nc", ".begun.nc.1.checkpoint: truncated or damaged"),
+    ("train {in}/shots.nc --out {out} --config {in}/wrong.toml", "epochs: ", 0, -3),
+    ("train {in}/shots.nc --out {out} --config {in}/type.toml", "epochs: ", "'many'"),
+    ("train {in}/shots.nc --out {out} --config {in}/table.toml", "epochs: ", "{'a': 1}"),
+    ("train {in}/shots.nc --out {in}/begun.nc", ".begun.nc.1.checkpoint: ", "damaged"),
     # prune
-    ("prune {in}/rbm.nc --out {out}", "--shots must be given; see psiprune"),
-    ("prune {in}/none.nc {in}/shots.nc --out {out}", "none.nc: cannot be read: No such file"),
-    ("prune {in}/shots.nc {in}/rbm.nc --out {out}", "expected a file of kind 'rbm', found 'shots'"),
-    ("prune {in}/cut-rbm.nc {in}/shots.nc --out {out}", "cut-rbm.nc: truncated or damaged"),
+    ("prune {in}/rbm.nc --out {out}", "prune: ", "--shots"),
+    ("prune {in}/none.nc {in}/shots.nc --out {out}", "none.nc: ", "No such file"),
+    ("prune {in}/shots.nc {in}/rbm.nc --out {out}", "shots.nc: ", "'rbm'", "'shots'"),
+    ("prune {in}/cut-rbm.nc {in}/shots.nc --out {out}", "cut-rbm.nc: ", "damaged"),
+    ("prune {in}/rbm.nc {in}/three-shots.nc --out {out}", "three-shots.nc: ", 3, 4),
+    ("prune {in}/rbm.nc {in}/three-shots.txt --out {out}", "three-shots.txt: ", 4),
+    ("prune {in}/rbm.nc {in}/ragged.txt --out {out}", "ragged.txt: ", "line 2", 3, "line 1", 4),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --fraction 0", "fraction: ", 0, "'0'"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --fraction 1", "fraction: ", 1, "'1'"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --levels 0", "levels: ", 1, "'0'"),
     (
-        "prune {in}/rbm.nc {in}/three-shots.nc --out {out}",
-        "has 3 sites (columns), but the RBM has 4",
+        "prune {in}/rbm.nc {in}/shots.nc --out {out} --criterion size",
+        "criterion: ",
+        "'magnitude'",
+        "'size'",
     ),
-    ("prune {in}/rbm.nc {in}/three-shots.txt --out {out}", "but the RBM has 4"),
-    ("prune {in}/rbm.nc {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
-    (
-        "prune {in}/rbm.nc {in}/shots.nc --out {out} --fraction 0",
-        "fraction: should be greater than 0",
-    ),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --fraction 1", "fraction: should be less than 1"),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --levels 0", "levels: should be greater than or"),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --criterion size", "criterion: should be 'magn"),
-    (
-        "prune {in}/rbm.nc {in}/shots.nc --out {out} --fine-tune.epochs -1",
-        "epochs: should be greater",
-    ),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --seed -1", "seed: should be greater than"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --fine-tune.epochs -1", "epochs: ", 0, -1),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --seed -1", "seed: ", 0, -1),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --no-fine-tune --fine-tune.epochs 2",
         "--no-fine-tune: ",
@@ -812,26 +781,34 @@ BAD_INPUT: list[tuple[str, str]] = [
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --criterion surgeon --compensate",
         "compensate: ",
     ),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --density 2", "density: should be less than 1"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --density 2", "density: ", 1, "'2'"),
     ("prune {in}/rbm.nc {in}/shots.nc --out {out} --limit 1", "--limit: requires --until"),
     ("prune {in}/rbm.nc {in}/shots.nc --out {out} --others 1", "--others: requires --until"),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --no-bisect", "--no-bisect: requires --until"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {out} --no-bisect", "--no-bisect: ", "--until"),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --until kl",
-        "until: must be one of abs_magnetization_roe, log_likelihood_loss against shots alone; "
-        "others need --state, found 'kl'",
+        "until: ",
+        "--state",
+        "'kl'",
+        "one of abs_magnetization_roe, log_likelihood_loss",
     ),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --until log_likelihood_loss",
-        "limit: must be given",
+        "limit: ",
+        "no complete record",
     ),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --until luck --state {in}/state.nc",
-        "until: must be one of kl, infidelity, energy_roe",
+        "until: ",
+        "energy_roe",
+        "one of kl, infidelity",
+        "'luck'",
     ),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --until kl --others 0 --state {in}/state.nc",
-        "others: should be greater than or equal to 1, found 0",
+        "others: ",
+        1,
+        0,
     ),
     (
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --until kl --limit 1 --others 2 "
@@ -846,343 +823,365 @@ BAD_INPUT: list[tuple[str, str]] = [
         "prune {in}/rbm.nc {in}/shots.nc --out {out} --rewind {in}/rbm.nc --no-fine-tune",
         "rewind: ",
     ),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {in}", "holds files but no run (no config.toml)"),
-    ("prune {in}/rbm.nc {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: is a file, but a run needs a"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {in}", "no run", "config.toml"),
+    ("prune {in}/rbm.nc {in}/shots.nc --out {in}/rbm.nc", "rbm.nc: ", "is a file"),
     # evaluate
-    ("evaluate {in}/rbm.nc", "--reference must be given; see psiprune"),
-    ("evaluate {in}/rbm.nc {in}/none.nc", "none.nc: cannot be read: No such file"),
-    ("evaluate {in}/rbm.nc {in}", "cannot be read: Is a directory"),
-    (
-        "evaluate {in}/rbm.nc {in}/rbm.nc",
-        "rbm.nc: expected a state or shots, found a file of kind 'rbm'",
-    ),
-    ("evaluate {in}/rbm.nc {in}/three-shots.nc", "has 3 sites (columns), but the RBM has 4"),
-    ("evaluate {in}/rbm.nc {in}/three-shots.txt", "has 3 sites (columns), but the RBM has 4"),
-    ("evaluate {in}/rbm.nc {in}/cut-shots.nc", "cut-shots.nc: truncated or damaged"),
-    ("evaluate {in}/rbm.nc {in}/empty.txt", "empty.txt: the file is empty"),
-    ("evaluate {in}/rbm.nc {in}/ragged.txt", "line 2 has 3 values, but line 1 has 4"),
-    ("evaluate {in}/rbm.nc {in}/rubbish.dat", "rubbish.dat: neither NetCDF, nor .npy or .npz"),
-    ("evaluate {in}/rbm.nc {in}/rubbish.nc", "rubbish.nc: truncated or damaged"),
-    ("evaluate {in}/rbm.nc {in}/one.txt", "an error bar needs at least 2 shots, found 1"),
-    ("evaluate {in}/rbm.nc {in}/in-x.nc", "was measured in basis X, but the RBM describes"),
-    ("evaluate {in}/rbm.nc {in}/shots.nc --draws 99", "draws: should be greater than or equal"),
-    ("evaluate {in}/rbm.nc {in}/shots.nc --seed -1", "seed: must be an integer from 0"),
-    ("evaluate {in}/state.nc {in}/rbm.nc", "expected a file of kind 'rbm', found 'mps'"),
-    ("evaluate {in}/rbm.nc {in}/three-state.nc", "has 4 visible units, but the state has 3 sites"),
-    ("evaluate {in}/rbm.nc {in}/cut-state.nc", "cut-state.nc: truncated or damaged"),
-    ("evaluate {in}/rbm.nc {in}/signs.nc", "state: has amplitudes of both signs"),
+    ("evaluate {in}/rbm.nc", "evaluate: ", "--reference"),
+    ("evaluate {in}/rbm.nc {in}/none.nc", "none.nc: ", "No such file"),
+    ("evaluate {in}/rbm.nc {in}", "Is a directory"),
+    ("evaluate {in}/rbm.nc {in}/rbm.nc", "rbm.nc: ", "'rbm'"),
+    ("evaluate {in}/rbm.nc {in}/three-shots.nc", "three-shots.nc: ", 3, 4),
+    ("evaluate {in}/rbm.nc {in}/three-shots.txt", "three-shots.txt: ", 3, 4),
+    ("evaluate {in}/rbm.nc {in}/cut-shots.nc", "cut-shots.nc: ", "damaged"),
+    ("evaluate {in}/rbm.nc {in}/empty.txt", "empty.txt: ", "is empty"),
+    ("evaluate {in}/rbm.nc {in}/ragged.txt", "ragged.txt: ", "line 2", 3, "line 1", 4),
+    ("evaluate {in}/rbm.nc {in}/rubbish.dat", "rubbish.dat: ", "neither", "NetCDF", ".npy", ".npz"),
+    ("evaluate {in}/rbm.nc {in}/rubbish.nc", "rubbish.nc: ", "damaged"),
+    ("evaluate {in}/rbm.nc {in}/one.txt", "one.txt: ", 2, 1),
+    ("evaluate {in}/rbm.nc {in}/in-x.nc", "in-x.nc: ", "basis X"),
+    ("evaluate {in}/rbm.nc {in}/shots.nc --draws 99", "draws: ", 100, "'99'"),
+    ("evaluate {in}/rbm.nc {in}/shots.nc --seed -1", "seed: ", 0, -1),
+    ("evaluate {in}/state.nc {in}/rbm.nc", "state.nc: ", "'rbm'", "'mps'"),
+    ("evaluate {in}/rbm.nc {in}/three-state.nc", "rbm: ", 4, 3),
+    ("evaluate {in}/rbm.nc {in}/cut-state.nc", "cut-state.nc: ", "damaged"),
+    ("evaluate {in}/rbm.nc {in}/signs.nc", "state: ", "both signs"),
     ("train {in}/shots.nc --out {out} --history {in}/h.nc", "--history: requires --state"),
     ("train {in}/shots.nc --out {out} --state {in}/state.nc", "--state: requires --history"),
     ("prune {in}/rbm.nc {in}/shots.nc --out {out} --state {in}/three-state.nc", "has 3 sites"),
-    (
-        "evaluate {in}/rbm.nc {in}/state.nc --draws 99",
-        "draws: should be greater than or equal to 100",
-    ),
-    ("evaluate {in}/rbm.nc {in}/state.nc --seed x", "--seed: must be an integer, found 'x'"),
+    ("evaluate {in}/rbm.nc {in}/state.nc --draws 99", "draws: ", 100, "'99'"),
+    ("evaluate {in}/rbm.nc {in}/state.nc --seed x", "--seed", "'x'"),
     ("evaluate {in}/rbm.nc {in}/state.nc --out {out}", "Unknown option: --out"),
     # study
-    ("study --out {out} --sites 5000", "sites: should be less than or equal to 4096"),
-    ("study --out {out} --hidden 0", "hidden: should be greater than or equal to 1"),
-    ("study --out {out} --shots 0", "shots: should be greater than or equal to 1"),
-    ("study --out {out} --coupling -1", "coupling: should be greater than 0"),
+    ("study --out {out} --sites 5000", "sites: ", 4096, "'5000'"),
+    ("study --out {out} --hidden 0", "hidden: ", 1, "'0'"),
+    ("study --out {out} --shots 0", "shots: ", 1, "'0'"),
+    ("study --out {out} --coupling -1", "coupling: ", 0, "'-1'"),
     ("study --out {out} --fields", "fields: "),
-    ("study --out {out} --fields a", "fields.0: should be a valid number"),
-    ("study --out {out} --fields 1 -1", "fields.1: should be greater than 0, found '-1'"),
+    ("study --out {out} --fields a", "fields.0: ", "'a'"),
+    ("study --out {out} --fields 1 -1", "fields.1: ", 0, "'-1'"),
     ("study --out {out} --fields 1 1", "fields: "),
-    ("study --out {out} --train.epochs -1", "train.epochs: should be greater than or equal to 0"),
-    (
-        "study --out {out} --prune.fraction 1.5",
-        "prune.fraction: should be less than 1, found '1.5'",
-    ),
-    ("study --out {out} --prune.fractoin 0.5", "Unknown option: --prune.fractoin"),
+    ("study --out {out} --train.epochs -1", "train.epochs: ", 0, -1),
+    ("study --out {out} --prune.fraction 1.5", "prune.fraction: ", 1, "'1.5'"),
+    ("study --out {out} --prune.fractoin 0.5", "Unknown option", "--prune.fractoin"),
     ("study --out {out} --train 3", "train: "),
     ("study --out {out} stray", "Unused"),
     (
         "study --out {out} --config {in}/nested.toml",
         "train.epoch: ",
     ),
-    ("study --out {out} --config {in}/unknown.toml", "epoch: no such setting of StudySettings"),
-    ("study --out {out} --config {in}/sites.toml", "sites: should be a valid integer"),
-    ("study --out {out} --config {in}/broken.toml", "broken.toml: cannot be read as TOML"),
-    ("study --out {in}", "holds files but no run"),
-    ("study --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
-    ("study --out {out} --rewind-epoch -1", "rewind_epoch: should be greater than or equal to 0"),
-    (
-        "study --out {out} --rewind-epoch 501",
-        "rewind_epoch: must be at most train.epochs = 500, found 501",
-    ),
+    ("study --out {out} --config {in}/unknown.toml", "epoch: ", "StudySettings"),
+    ("study --out {out} --config {in}/sites.toml", "sites: ", 4.5),
+    ("study --out {out} --config {in}/broken.toml", "broken.toml: ", "TOML"),
+    ("study --out {in}", "no run", "config.toml"),
+    ("study --out {in}/state.nc", "state.nc: ", "is a file"),
+    ("study --out {out} --rewind-epoch -1", "rewind_epoch: ", 0, "'-1'"),
+    ("study --out {out} --rewind-epoch 501", "rewind_epoch: ", "train.epochs", 500, 501),
     (
         "study --out {out} --rewind-epoch 0 --fine-tune.epochs 5",
         "fine_tune: ",
     ),
-    ("study --out {out} --until.measure size", "until: must be one of kl, infidelity"),
+    ("study --out {out} --until.measure size", "until: ", "one of kl, infidelity", "'size'"),
     ("study --out {out} --until.limit 1", "measure"),
     (
         "study --out {out} --until.measure kl --until.others 3",
         "until.others: ",
     ),
     # sparse
-    ("sparse --out {out} --sites 2", "a cluster needs at least 3 sites, found 2"),
-    ("sparse --out {out} --density 0.1", "density: leaves 16 weights; count: connected clusters"),
-    ("sparse --out {out} --density 1", "density: should be less than 1"),
-    ("sparse --out {out} --density 0", "density: should be greater than 0"),
-    ("sparse --out {out} --levels 0", "levels: should be greater than or equal to 1"),
-    ("sparse --out {out} --seeds 10001", "seeds: should be less than or equal to 10000"),
-    ("study --out {out} --seeds 1000000000000", "seeds: should be less than or equal to 10000"),
-    ("sparse --out {out} --seeds 1", "seeds: should be greater than or equal to 2"),
+    ("sparse --out {out} --sites 2", "density: ", 3, 2),
+    ("sparse --out {out} --density 0.1", "density: ", 16),
+    ("sparse --out {out} --density 1", "density: ", 1, "'1'"),
+    ("sparse --out {out} --density 0", "density: ", 0, "'0'"),
+    ("sparse --out {out} --levels 0", "levels: ", 1, "'0'"),
+    ("sparse --out {out} --seeds 10001", "seeds: ", 10000, "'10001'"),
+    ("study --out {out} --seeds 1000000000000", "seeds: ", 10000, "'1000000000000'"),
+    ("sparse --out {out} --seeds 1", "seeds: ", 2, "'1'"),
     ("sparse --out {out} --fields 2 2", "fields: "),
-    ("sparse --out {out} --prune.levels 3", "Unknown option: --prune.levels"),
-    ("sparse --out {out} --config {in}/unknown.toml", "epoch: no such setting of SparseSettings"),
-    ("sparse --out {in}", "holds files but no run"),
+    ("sparse --out {out} --prune.levels 3", "Unknown option", "--prune.levels"),
+    ("sparse --out {out} --config {in}/unknown.toml", "epoch: ", "SparseSettings"),
+    ("sparse --out {in}", "no run", "config.toml"),
     # ablation
-    ("ablation --out {out} --width 1", "width: should be greater than or equal to 2"),
-    ("ablation --out {out} --width 19", "width: must be at most sites = 18, found 19"),
-    ("ablation --out {out} --threshold 0", "threshold: should be greater than 0"),
-    ("ablation --out {out} --shares 0.5 1.5", "shares.1: should be less than or equal to 1"),
+    ("ablation --out {out} --width 1", "width: ", 2, "'1'"),
+    ("ablation --out {out} --width 19", "width: ", 18, 19),
+    ("ablation --out {out} --threshold 0", "threshold: ", 0, "'0'"),
+    ("ablation --out {out} --shares 0.5 1.5", "shares.1: ", 1, "'1.5'"),
     ("ablation --out {out} --shares 0.5 0.2", "shares: must increase"),
-    ("ablation --out {out} --shares a", "shares.0: should be a valid number"),
-    ("ablation --out {out} --seeds 10001", "seeds: should be less than or equal to 10000"),
-    ("ablation --out {out} --seeds 0", "seeds: should be greater than or equal to 1"),
-    ("ablation --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
+    ("ablation --out {out} --shares a", "shares.0: ", "'a'"),
+    ("ablation --out {out} --seeds 10001", "seeds: ", 10000, "'10001'"),
+    ("ablation --out {out} --seeds 0", "seeds: ", 1, "'0'"),
+    ("ablation --out {in}/state.nc", "state.nc: ", "is a file"),
     # rewire
-    ("rewire {in}/rbm.nc {in}/shots.nc", "rewire: --out must be given; see psiprune rewire --help"),
+    ("rewire {in}/rbm.nc {in}/shots.nc", "rewire: ", "--out", "--help"),
     ("rewire {in}/rbm.nc {in}/shots.nc --out {out}", "rbm: "),
-    ("rewire {in}/none.nc {in}/shots.nc --out {out}", "none.nc: cannot be read: No such file"),
+    ("rewire {in}/none.nc {in}/shots.nc --out {out}", "none.nc: ", "No such file"),
     ("rewire {in}/cut-rbm.nc {in}/shots.nc --out {out}", "truncated or damaged"),
     ("rewire {in}/rbm.nc {in}/three-shots.nc --out {out}", "3 sites"),
-    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --rounds 0", "rounds: should be greater"),
-    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --share 1", "share: should be less than 1"),
-    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --seed 1.5", "must be an integer"),
+    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --rounds 0", "rounds: ", 1, "'0'"),
+    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --share 1", "share: ", 1, "'1'"),
+    ("rewire {in}/rbm.nc {in}/shots.nc --out {out} --seed 1.5", "--seed", "'1.5'"),
     # frontier
-    ("frontier --out {out} --sites 2", "sites: must be from 3 "),
-    ("frontier --out {out} --sites 19", "sites: must be from 3 "),
-    ("frontier --out {out} --rewired 22", "rewired: must be at most levels = 21, found"),
-    ("frontier --out {out} --bonds 0", "bonds.0: should be greater than or equal to 1"),
-    ("frontier --out {out} --limit 0", "limit: should be greater than 0"),
-    ("frontier --out {out} --seeds 10001", "seeds: should be less than or equal to 10000"),
-    ("frontier --out {out} --costly-seeds 10001", "costly_seeds: should be less than or equal"),
-    ("frontier --out {out} --costly-seeds 0", "costly_seeds: should be greater than or equal to 1"),
-    ("frontier --out {out} --rewire.share 0", "rewire.share: should be greater than 0"),
-    ("frontier --out {in}", "holds files but no run"),
+    ("frontier --out {out} --sites 2", "sites: ", 3, 18, 2),
+    ("frontier --out {out} --sites 19", "sites: ", 3, 18, 19),
+    ("frontier --out {out} --rewired 22", "rewired: ", 21, "(22,)"),
+    ("frontier --out {out} --bonds 0", "bonds.0: ", 1, "'0'"),
+    ("frontier --out {out} --limit 0", "limit: ", 0, "'0'"),
+    ("frontier --out {out} --seeds 10001", "seeds: ", 10000, "'10001'"),
+    ("frontier --out {out} --costly-seeds 10001", "costly_seeds: ", 10000, "'10001'"),
+    ("frontier --out {out} --costly-seeds 0", "costly_seeds: ", 1, "'0'"),
+    ("frontier --out {out} --rewire.share 0", "rewire.share: ", 0, "'0'"),
+    ("frontier --out {in}", "no run", "config.toml"),
     # paper
-    ("paper --out {out} --sites 5", "sites: should be greater than or equal to 6"),
-    ("paper --out {out} --seeds 10001", "seeds: should be less than or equal to 10000"),
-    ("paper --out {out} --other-seeds 10001", "other_seeds: should be less than or equal to 10000"),
-    ("paper --out {out} --seeds 1", "seeds: should be greater than or equal to 2"),
-    ("paper --out {out} --other-sites 18", "other_sites: must not contain sites = 18"),
-    ("paper --out {out} --first-fractions 0.1 1", "first_fractions.1: should be less than 1"),
+    ("paper --out {out} --sites 5", "sites: ", 6, "'5'"),
+    ("paper --out {out} --seeds 10001", "seeds: ", 10000, "'10001'"),
+    ("paper --out {out} --other-seeds 10001", "other_seeds: ", 10000, "'10001'"),
+    ("paper --out {out} --seeds 1", "seeds: ", 2, "'1'"),
+    ("paper --out {out} --other-sites 18", "other_sites: ", 18, "(18,)"),
+    ("paper --out {out} --first-fractions 0.1 1", "first_fractions.1: ", 1, "'1'"),
     ("paper --out {out} --only fig9", "--only"),
-    (
-        "paper --out {out} --quick --config {in}/sites.toml",
-        "--quick: cannot be combined with --config",
-    ),
-    ("paper --out {out} --config {in}/unknown.toml", "epoch: no such setting of PaperSettings"),
-    ("paper --out {in}", "holds files but no run"),
+    ("paper --out {out} --quick --config {in}/sites.toml", "--quick: ", "--config"),
+    ("paper --out {out} --config {in}/unknown.toml", "epoch: ", "PaperSettings"),
+    ("paper --out {in}", "no run", "config.toml"),
     # import
-    ("import qiskit --out {out}", "files: needs at least one file"),
-    ("import text {in}/shots.txt --out", "--out requires an argument"),
-    ("import text {in}/shots.txt", "import: --out must be given; see psiprune"),
-    ("import word {formats}/stim.01 --out {out}", "format: must be one of text"),
-    ("import stim-01 {formats}/stim.01 {in}/none.01 --out {out}", "none.01: cannot be read: No"),
-    ("import stim-01 {formats} --out {out}", "cannot be read: Is a directory"),
-    ("import stim-b8 {formats}/stim.b8 --out {out}", "give --qubits N"),
-    ("import stim-b8 {formats}/stim.b8 --out {out} --qubits 0", "qubits: should be greater than"),
-    ("import stim-b8 {formats}/stim.b8 --out {out} --qubits two", "qubits: should be a valid int"),
+    ("import qiskit --out {out}", "files: ", "found none"),
+    ("import text {in}/shots.txt --out", '"import"', "--out"),
+    ("import text {in}/shots.txt", "import: ", "--out"),
     (
-        "import stim-b8 {formats}/stim.b8 --out {out} --spin",
-        "spin: does not apply to the format st",
+        "import word {formats}/stim.01 --out {out}",
+        "format: ",
+        "stim-b8",
+        "one of text, qucumber",
+        "'word'",
     ),
+    ("import stim-01 {formats}/stim.01 {in}/none.01 --out {out}", "none.01: ", "No such file"),
+    ("import stim-01 {formats} --out {out}", "fixtures: ", "Is a directory"),
+    ("import stim-b8 {formats}/stim.b8 --out {out}", "give --qubits N"),
+    ("import stim-b8 {formats}/stim.b8 --out {out} --qubits 0", "qubits: ", 1, "'0'"),
+    ("import stim-b8 {formats}/stim.b8 --out {out} --qubits two", "qubits: ", "'two'"),
+    ("import stim-b8 {formats}/stim.b8 --out {out} --spin", "spin: ", "stim-b8", "order, qubits"),
     (
         "import quera {formats}/quera_braket.json --out {out} --on-missing refuse",
-        "1 failed, 2 missing atoms of 24",
+        "quera_braket.json: ",
+        1,
+        2,
+        "missing atoms",
+        24,
     ),
     (
         "import quera {formats}/quera_braket.json --out {out} --on-missing maybe",
-        "on_missing: should be 'drop' or",
+        "on_missing: ",
+        "'drop'",
+        "'maybe'",
     ),
-    ("import qucumber {formats}/stim.01 --out {out} --bases none.txt", "none.txt: cannot be read"),
+    (
+        "import qucumber {formats}/stim.01 --out {out} --bases none.txt",
+        "none.txt: ",
+        "No such file",
+    ),
     (
         "import auto {formats}/quera_braket.json {formats}/quera_bloqade.json --out {out}",
         "sites 3, but ",
     ),
-    ("import auto {formats}/pulser_counter.json --out {out}", "do not show which end is site 0"),
+    (
+        "import auto {formats}/pulser_counter.json --out {out}",
+        "pulser_counter.json: ",
+        "site 0",
+        "qiskit",
+    ),
     (
         "import text {in}/shots.txt {in}/one.txt {in}/shots.txt --out {out}",
-        "shots.txt hold the same bytes, so every shot would count twice; give one of them",
+        "files: ",
+        "shots.txt",
+        "same bytes",
+        "twice",
     ),
-    ("import text {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
-    ("import auto {in}/packed.json.gz --out {out}", "packed.json.gz: is compressed by gzip"),
+    ("import text {in}/ragged.txt --out {out}", "ragged.txt: ", "line 2", 3, "line 1", 4),
+    ("import auto {in}/packed.json.gz --out {out}", "packed.json.gz: ", "gzip"),
     (
         "import auto {in}/counts.csv --out {out}",
         "--order listed",
     ),
-    (
-        "import auto {in}/index.csv --out {out}",
-        "the header names a column 'shot'",
-    ),
+    ("import auto {in}/index.csv --out {out}", "index.csv: ", "'shot'"),
     (
         "import text {in}/signs.txt --out {out}",
-        "line 1, column 2: a bit must be 0 or 1, found '-1'; read",
+        "signs.txt: ",
+        "line 1",
+        "column 2",
+        "0 or 1",
+        "'-1'",
     ),
-    ("import text {in}/shots.txt --out {out} --spin", "a spin must be +1 or -1, found '0'; leave"),
-    ("import text {in}/shots.txt --out {out} --skip -1", "skip: should be greater than or equal"),
-    ("import text {in}/shots.txt --out {out} --order numbered", "order: 'numbered' needs qubit"),
+    ("import text {in}/shots.txt --out {out} --spin", "shots.txt: ", "+1 or -1", "'0'"),
+    ("import text {in}/shots.txt --out {out} --skip -1", "skip: ", 0, "'-1'"),
+    ("import text {in}/shots.txt --out {out} --order numbered", "order: ", "'numbered'"),
     (
         "import cirq {formats}/qiskit_result.json --out {out}",
-        "needs a result written by cirq.to_json",
+        "qiskit_result.json: ",
+        "cirq.to_json",
     ),
-    ("import cirq {formats}/cirq_keys.json --out {out}", "choose by --key (key=...)"),
-    ("import netcdf {in}/cut-shots.nc --out {out}", "cut-shots.nc: truncated or damaged"),
-    ("import auto {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
-    ("import text {in}/shots.txt --out {in}/shots.nc", "shots.nc: exists already"),
-    ("import text {in}/shots.txt --out {out}.csv", "out.csv: the content is NetCDF"),
+    ("import cirq {formats}/cirq_keys.json --out {out}", "cirq_keys.json: ", "--key"),
+    ("import netcdf {in}/cut-shots.nc --out {out}", "cut-shots.nc: ", "damaged"),
+    ("import auto {in}/state.nc --out {out}", "state.nc: ", "'shots'", "'mps'"),
+    ("import text {in}/shots.txt --out {in}/shots.nc", "shots.nc: ", "exists already"),
+    ("import text {in}/shots.txt --out {out}.csv", "out.csv: ", "NetCDF", "ends in .nc"),
     # export
-    ("export text {in}/shots.nc", "--out must be given; see psiprune"),
+    ("export text {in}/shots.nc", "export: ", "--out"),
     ("export qiskit {in}/rbm.nc --out {out}", "numpy, qucumber, netket"),
-    ("export netket {in}/shots.nc --out {out}", "shots can be written as text"),
-    ("export word {in}/shots.nc --out {out}", "format: must be one of text, numpy, qiskit"),
-    ("export text {in}/none.nc --out {out}", "none.nc: cannot be read: No such file"),
-    ("export text {in} --out {out}", "cannot be read: Is a directory"),
-    ("export text {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
-    ("export numpy {in}/cut-rbm.nc --out {out}", "cut-rbm.nc: truncated or damaged"),
-    ("export text {in}/in-x.nc --out {out}", "basis X"),
-    ("export text {in}/shots.nc --out {in}/shots.txt", "shots.txt: exists already"),
+    ("export netket {in}/shots.nc --out {out}", "format: ", "text, numpy, qiskit", "'netket'"),
     (
-        "export numpy {in}/shots.nc --out {out}.npy",
-        "out.npy: the content is an .npz",
+        "export word {in}/shots.nc --out {out}",
+        "format: ",
+        "stim-b8",
+        "one of text, numpy",
+        "'word'",
     ),
-    ("export text {in}/shots.nc --out {out}.csv", "give a name that ends in .txt"),
-    ("export stim-b8 {in}/shots.nc --out {out}.01", "give a name that ends in .b8"),
-    ("export qucumber {in}/rbm.nc --out {out}.npy", "out.npy: the content is a file"),
-    ("export netket {in}/rbm.nc --out {out}.nc", "out.nc: the content is an .npz"),
+    ("export text {in}/none.nc --out {out}", "none.nc: ", "No such file"),
+    ("export text {in} --out {out}", "Is a directory"),
+    ("export text {in}/state.nc --out {out}", "state.nc: ", "'shots'", "'mps'"),
+    ("export numpy {in}/cut-rbm.nc --out {out}", "cut-rbm.nc: ", "damaged"),
+    ("export text {in}/in-x.nc --out {out}", "basis X"),
+    ("export text {in}/shots.nc --out {in}/shots.txt", "shots.txt: ", "exists already"),
+    ("export numpy {in}/shots.nc --out {out}.npy", "out.npy: ", "ends in .npz"),
+    ("export text {in}/shots.nc --out {out}.csv", "out.csv: ", "ends in .txt"),
+    ("export stim-b8 {in}/shots.nc --out {out}.01", "out.01: ", "ends in .b8"),
+    ("export qucumber {in}/rbm.nc --out {out}.npy", "out.npy: ", "torch", "ends in .pt"),
+    ("export netket {in}/rbm.nc --out {out}.nc", "out.nc: ", "ends in .npz"),
     # info
-    ("info", "must be given; see psiprune info --help"),
-    ("info {in}/none.nc", "none.nc: cannot be read: No such file"),
+    ("info", "info: ", "--help"),
+    ("info {in}/none.nc", "none.nc: ", "No such file"),
     ("info {in}", "no config.toml"),
-    ("info {in} --format text", "cannot be read: Is a directory"),
-    ("info {in}/empty.txt", "empty.txt: the file is empty"),
-    ("info {in}/rubbish.dat", "rubbish.dat: neither NetCDF, nor .npy or .npz, nor text"),
-    ("info {in}/rubbish.nc", "rubbish.nc: truncated or damaged"),
-    ("info {in}/cut-rbm.nc", "cut-rbm.nc: truncated or damaged"),
-    ("info {in}/cut-shots.nc", "cut-shots.nc: truncated or damaged"),
-    ("info {in}/two.txt", "line 2, column 2: a bit must be 0 or 1, found '2'"),
-    ("info {in}/nan.npy", "row 0, column 1: a bit must be 0 or 1, found nan"),
-    ("info {in}/rbm.nc --spin", "spin: does not apply to a file of psiprune"),
-    ("info {in}/shots.txt --format word", "format: must be one of text, qucumber"),
+    ("info {in} --format text", "Is a directory"),
+    ("info {in}/empty.txt", "empty.txt: ", "is empty"),
+    ("info {in}/rubbish.dat", "rubbish.dat: ", "neither", "NetCDF", ".npy", ".npz"),
+    ("info {in}/rubbish.nc", "rubbish.nc: ", "damaged"),
+    ("info {in}/cut-rbm.nc", "cut-rbm.nc: ", "damaged"),
+    ("info {in}/cut-shots.nc", "cut-shots.nc: ", "damaged"),
+    ("info {in}/two.txt", "two.txt: ", "line 2", "column 2", "0 or 1", "'2'"),
+    ("info {in}/nan.npy", "nan.npy: ", "row 0", "column 1", "0 or 1", "found nan"),
+    ("info {in}/rbm.nc --spin", "spin: ", "self-describing"),
+    ("info {in}/shots.txt --format word", "format: ", "stim-b8", "one of text, qucumber", "'word'"),
     ("info {in}/shots.txt --format stim-b8", "give --qubits N"),
     ("info {in}/shots.txt --out {out}", "Unknown option: --out"),
     # reconstruct
-    ("reconstruct --out {out}", "--shots must be given; see psiprune"),
-    ("reconstruct {in}/none.txt --out {out}", "none.txt: cannot be read: No such file"),
-    ("reconstruct {in}/ragged.txt --out {out}", "line 2 has 3 values, but line 1 has 4"),
-    ("reconstruct {in}/state.nc --out {out}", "expected a file of kind 'shots', found 'mps'"),
-    ("reconstruct {in}/in-x.nc --out {out}", "was measured in basis X, but an RBM describes"),
-    (
-        "reconstruct {in}/one.txt --out {out}",
-        "one.txt: 1 shots leave 1 for training with held_out = 0.2",
-    ),
+    ("reconstruct --out {out}", "reconstruct: ", "--shots"),
+    ("reconstruct {in}/none.txt --out {out}", "none.txt: ", "No such file"),
+    ("reconstruct {in}/ragged.txt --out {out}", "ragged.txt: ", "line 2", 3, "line 1", 4),
+    ("reconstruct {in}/state.nc --out {out}", "state.nc: ", "'shots'", "'mps'"),
+    ("reconstruct {in}/in-x.nc --out {out}", "in-x.nc: ", "basis X"),
+    ("reconstruct {in}/one.txt --out {out}", "one.txt: ", 1, "held_out", 0.2),
     (
         "reconstruct {in}/shots.nc --out {out} --held-out 0.1",
-        "300 shots leave 15 for validation with held_out = 0.1",
+        "shots.nc: ",
+        300,
+        15,
+        "held_out",
+        0.1,
     ),
-    ("reconstruct {in}/shots.nc --out {out} --held-out 1", "held_out: should be less than 1"),
+    ("reconstruct {in}/shots.nc --out {out} --held-out 1", "held_out: ", 1, "'1'"),
     (
         "reconstruct {in}/shots.nc --out {out} --seeds 1000000000000",
-        "seeds: should be less than or equal to 10000",
+        "seeds: ",
+        10000,
+        "'1000000000000'",
     ),
-    (
-        "reconstruct {in}/shots.nc --out {out} --qubits 4",
-        "qubits: does not apply to a file of psiprune",
-    ),
-    ("reconstruct {in}/shots.nc --out {out} --seeds 1", "seeds: should be greater than or equal"),
-    ("reconstruct {in}/shots.nc --out {out} --hidden 0", "hidden.0: should be greater than or"),
-    ("reconstruct {in}/shots.nc --out {out} --hidden 2 2", "hidden: values must differ"),
-    ("reconstruct {in}/shots.nc --out {out} --learning-rates -1", "learning_rates.0: should be"),
-    ("reconstruct {in}/shots.nc --out {out} --significance 0", "significance: should be greater"),
+    ("reconstruct {in}/shots.nc --out {out} --qubits 4", "qubits: ", "self-describing"),
+    ("reconstruct {in}/shots.nc --out {out} --seeds 1", "seeds: ", 2, "'1'"),
+    ("reconstruct {in}/shots.nc --out {out} --hidden 0", "hidden.0: ", 1, "'0'"),
+    ("reconstruct {in}/shots.nc --out {out} --hidden 2 2", "hidden: ", "(2, 2)"),
+    ("reconstruct {in}/shots.nc --out {out} --learning-rates -1", "learning_rates.0: ", 0, "'-1'"),
+    ("reconstruct {in}/shots.nc --out {out} --significance 0", "significance: ", 0, "'0'"),
     (
         "reconstruct {in}/shots.nc --out {out} --measure luck",
-        "measure: must be one of log_likelihood, magnetization, abs_magnetization, neighbours, "
-        "correlation, found 'luck'",
+        "measure: ",
+        "abs_magnetization",
+        "'luck'",
+        "one of log_likelihood, magnetization",
     ),
     (
         "reconstruct {in}/shots.nc --out {out} --observable walls",
-        "observable: must be FILE.py:function, found 'walls'",
+        "observable: ",
+        "FILE.py:function",
+        "'walls'",
     ),
     (
         "reconstruct {in}/shots.nc --out {out} --observable {in}/none.py:walls",
-        "none.py; give the FILE.py of",
+        "observable: ",
+        "none.py",
+        "FILE.py",
     ),
     (
         "reconstruct {in}/shots.nc --out {out} --observable {in}/bad.py:nothing",
-        "bad.py has no function 'nothing'; it has fails",
+        "observable: ",
+        "bad.py",
+        "'nothing'",
     ),
     (
         "reconstruct {in}/shots.nc --out {out} --observable {in}/bad.py:fails",
-        "observable 'fails': raised KeyError: 'walls' (bad.py line 2) for bits [30, 4]",
+        "'fails'",
+        "KeyError",
+        "'walls'",
+        "bad.py",
+        "line 2",
+        "[30, 4]",
     ),
     (
         "reconstruct {in}/shots.nc --out {out} --observable {in}/bad.py:fails "
         "--observable {in}/bad.py:fails",
-        "observable: 'fails' is given twice",
+        "observable: ",
+        "'fails'",
+        "twice",
     ),
-    ("reconstruct {in}/shots.nc --out {out} --shots-sha256 0", "but shots_sha256 is 0..."),
+    (
+        "reconstruct {in}/shots.nc --out {out} --shots-sha256 0",
+        "shots.nc: ",
+        "shots_sha256",
+        "0...",
+    ),
     ("reconstruct {in}/shots.nc --out {out} --format cirq", "shots.nc"),
     (
         "reconstruct {in}/shots.nc --out {out} --prune.compensate",
         "compensate: ",
     ),
-    ("reconstruct {in}/shots.nc --out {out} --config {in}/unknown.toml", "no such setting of Rec"),
-    ("reconstruct {in}/shots.nc --out {in}", "holds files but no run"),
+    (
+        "reconstruct {in}/shots.nc --out {out} --config {in}/unknown.toml",
+        "epoch: ",
+        "ReconstructSettings",
+    ),
+    ("reconstruct {in}/shots.nc --out {in}", "no run", "config.toml"),
     # sweep
-    ("sweep --out {out}", "--config must be given; see psiprune"),
-    ("sweep {in}/none.toml --out {out}", "none.toml: cannot be read as TOML"),
-    ("sweep {in}/broken.toml --out {out}", "broken.toml: cannot be read as TOML"),
+    ("sweep --out {out}", "sweep: ", "--config"),
+    ("sweep {in}/none.toml --out {out}", "none.toml: ", "TOML"),
+    ("sweep {in}/broken.toml --out {out}", "broken.toml: ", "TOML"),
     (
         "sweep {in}/sweep-key.toml --out {out}",
-        "grid.0.product.prune.criterium: no such setting of a study; did you mean prune.criterion",
+        "grid.0.product.prune.criterium: ",
+        "did you mean prune.criterion",
     ),
-    ("sweep {in}/sweep-train.toml --out {out}", "study.train.epoch: no such setting of a study"),
-    ("sweep {in}/sweep-train.toml --out {out}", "; did you mean train.epochs?"),
-    ("sweep {in}/sweep-table.toml --out {out}", "studdy: no such setting of SweepSettings"),
-    ("sweep {in}/sweep-block.toml --out {out}", "grid.0.produkt: no such setting of GridSettings"),
+    ("sweep {in}/sweep-train.toml --out {out}", "study.train.epoch: ", "did you mean train.epochs"),
+    ("sweep {in}/sweep-table.toml --out {out}", "studdy: ", "SweepSettings", "did you mean study"),
     (
-        "sweep {in}/sweep-type.toml --out {out}",
-        "grid.0.product.sites.1: should be a number, found 'ten'",
+        "sweep {in}/sweep-block.toml --out {out}",
+        "grid.0.produkt: ",
+        "GridSettings",
+        "did you mean product",
     ),
-    (
-        "sweep {in}/sweep-value.toml --out {out}",
-        "grid.0.product.fields.1: fields.0: should be greater than 0, found -1",
-    ),
-    (
-        "sweep {in}/sweep-point.toml --out {out}",
-        "grid.0.points.1.sites: should be greater than or equal to 2, found 1",
-    ),
-    ("sweep {in}/sweep-scalar.toml --out {out}", "grid.0.product.sites: must be a list of values"),
-    ("sweep {in}/sweep-empty.toml --out {out}", "grid: must have at least one block"),
-    ("sweep {in}/sweep-bare.toml --out {out}", "grid.0.product: is missing"),
-    (
-        "sweep {in}/sweep-none.toml --out {out}",
-        "grid.0.product.sites: must have at least one value",
-    ),
-    ("sweep {in}/sweep-points.toml --out {out}", "grid.0.points: must be a list of "),
-    (
-        "sweep {in}/sweep-zip.toml --out {out}",
-        "sites with 2, hidden with 1",
-    ),
-    (
-        "sweep {in}/sweep-twice.toml --out {out}",
-        "grid.0.sites: found in two of product, zip and points",
-    ),
+    ("sweep {in}/sweep-type.toml --out {out}", "grid.0.product.sites.1: ", "'ten'"),
+    ("sweep {in}/sweep-value.toml --out {out}", "grid.0.product.fields.1: ", 0, -1),
+    ("sweep {in}/sweep-point.toml --out {out}", "grid.0.points.1.sites: ", 2, 1),
+    ("sweep {in}/sweep-scalar.toml --out {out}", "grid.0.product.sites: ", "list", 4),
+    ("sweep {in}/sweep-empty.toml --out {out}", "grid: ", "found none"),
+    ("sweep {in}/sweep-bare.toml --out {out}", "grid.0.product: ", "is missing", "zip and points"),
+    ("sweep {in}/sweep-none.toml --out {out}", "grid.0.product.sites: ", "empty"),
+    ("sweep {in}/sweep-points.toml --out {out}", "grid.0.points: ", "list", "[]"),
+    ("sweep {in}/sweep-zip.toml --out {out}", "grid.0.zip: ", 2, 1),
+    ("sweep {in}/sweep-twice.toml --out {out}", "grid.0.sites: ", "product", "zip"),
     (
         "sweep {in}/sweep-together.toml --out {out}",
         "prune.compensate: ",
     ),
-    ("sweep {in}/sweep.toml --out {in}", "holds files but no run (no config.toml)"),
-    ("sweep {in}/sweep.toml --out {in}/state.nc", "state.nc: is a file, but a run needs a folder"),
+    ("sweep {in}/sweep.toml --out {in}", "no run", "config.toml"),
+    ("sweep {in}/sweep.toml --out {in}/state.nc", "state.nc: ", "is a file"),
     ("sweep {in}/sweep.toml --out {out} --slurm --pbs", "--scheduler, --slurm, --pbs: "),
     # query and report
-    ("query select", "--folder must be given; see psiprune"),
-    ("query select {in}", "sweep.parquet: does not exist"),
+    ("query select", "query: ", "--folder"),
+    ("query select {in}", "sweep.parquet: ", "`psiprune sweep`"),
     ("report {in}", "readable sweep"),
     ("report {out}", "readable sweep"),
 ]
@@ -1204,13 +1203,14 @@ def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("command", "words"), BAD_INPUT, ids=[case[0] for case in BAD_INPUT])
-def test_bad_input_is_one_line(inputs: Path, tmp_path: Path, command: str, words: str) -> None:
+@pytest.mark.parametrize("case", BAD_INPUT, ids=[case[0] for case in BAD_INPUT])
+def test_bad_input_is_one_line(inputs: Path, tmp_path: Path, case: tuple[Any, ...]) -> None:
+    command, *facts = case
     before = tiny.contents(inputs)
     out = tmp_path / "out"
     places = {"in": inputs, "out": out, "formats": FIXTURES}
     arguments = [part.format(**places) for part in command.split()]
-    assert words in tiny.refusal(tiny.call(*arguments))
+    check_facts(tiny.refusal(tiny.call(*arguments)), *facts)
     assert tiny.contents(inputs, but=()) == before
     assert list(tmp_path.iterdir()) == []
 
@@ -1341,7 +1341,7 @@ def test_output_to_a_full_disk(stages: Path) -> None:
 def test_divergence_is_told(stages: Path, tmp_path: Path) -> None:
     command = ("train", stages / "shots.nc", "--method=cd", *DIVERGENT)
     line = tiny.refusal(tiny.call(*command, "--out", tmp_path / "a.nc"), status=1)
-    assert "learning_rate = 1000.0 is too large" in line
+    check_facts(line, "epoch 1", "learning_rate = 1000.0")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -1445,7 +1445,7 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_version_tells_where_numbers_come_from() -> None:
     lines = text(tiny.call("--version")).splitlines()
     assert lines[0] == f"psiprune {version('psiprune')}"
-    assert dict(line.split(" ", 1) for line in lines) == describe_machine()
+    assert lines == [f"{name} {value}" for name, value in describe_machine().items()]
 
 
 def test_the_command_is_installed() -> None:

@@ -18,6 +18,7 @@ from psiprune.inference import log_partition
 from psiprune.metrics import draws
 from psiprune.rbm import gibbs
 from psiprune.rbm.init import initial_rbm
+from refusals import check_facts, check_refusal
 
 BITS = np.random.default_rng(0).integers(0, 2, (100, 4), dtype=np.uint8)
 
@@ -55,7 +56,7 @@ def test_a_run_taken_up_again_says_from_where(
     assert tiny.call("prune", *files, "--out", tmp_path / "path").status == 0
     again = [message for _, message in told(records)]
     assert again[0] == f"{tmp_path / 'path'}: resuming"
-    assert f"{tmp_path / 'path'}: resumed after level 1 of 2" in again
+    assert any("level 1 of 2" in message for message in again)
     assert any("level-02.nc: written" in message for message in again)
     assert again[-1] == f"{tmp_path / 'path'}: done"
 
@@ -97,10 +98,7 @@ def test_the_command_line_is_silent_unless_asked(
     monkeypatch.setenv("PSIPRUNE_LOG", "Info")
     loud = train("b.nc")
     first, *_, last = tiny.errors(loud)
-    assert (
-        " INFO psiprune.training.train: 4 x 2 RBM of 8 weights, seed 0: training on 300 shots by cd"
-        in first
-    )
+    check_facts(first, " INFO psiprune.training.train: 4 x 2 ", 8, "seed 0", 300, "cd")
     assert last.endswith("trained, 1 epochs")
     assert loud.out.startswith(f"{tmp_path / 'b.nc'}: 4 visible")  # results alone
     monkeypatch.setenv("PSIPRUNE_LOG", "warning")
@@ -112,7 +110,7 @@ def test_the_command_line_is_silent_unless_asked(
 def test_an_unknown_level_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PSIPRUNE_LOG", "loud")
     line = tiny.refusal(tiny.call("--version"))
-    assert line == "PSIPRUNE_LOG: must be one of info, warning, error, found 'loud'"
+    check_refusal(line, "PSIPRUNE_LOG", "info, warning, error", "'loud'")
     monkeypatch.delenv("PSIPRUNE_LOG")
     assert "PSIPRUNE_LOG=info" in tiny.call("--help").out
 

@@ -16,6 +16,7 @@ from psiprune.experiments.settings import StudySettings
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
 from psiprune.training.method import Method
+from refusals import check_refusal
 
 KINDS: dict[str, Method] = {
     "cd": pp.CD(epochs=2, steps=1, batch_size=50, momentum=0.5),
@@ -62,7 +63,8 @@ def test_train_by_each_method(stages: Path, tmp_path: Path, name: str) -> None:
     assert found["method"] == method.model_dump()
     assert found["initial"] == expected.provenance["initial"]
     text = tiny.call(*command, "--out", tmp_path / "b.nc").out
-    assert f"method: {method}, initial weights: {found['initial']}" in text.splitlines()
+    (line,) = (line for line in text.splitlines() if line.startswith("method: "))
+    check_refusal(line, "method", str(method), found["initial"])
 
 
 def test_prune_and_rewire_name_the_method_of_fine_tuning(stages: Path, tmp_path: Path) -> None:
@@ -128,18 +130,24 @@ def test_sweep_records_the_methods_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "facts"),
     [
-        ("train --method exact --steps 10", ("steps: ", "'exact'", "epochs, weight_decay")),
-        ("train --method cd --chains 10", ("chains: ", "'cd'", "batch_size, steps, learning_rate")),
-        ("train --steps 10", ("steps: ", "by size", "epochs", "natural, pcd, cd")),
-        ("study --train.method exact --train.momentum 0.5", ("train.momentum: ", "'exact'")),
-        ("study --train.chains 5", ("train.chains: ", "'cd'", "natural has it")),
-        ("study --fine-tune.method natural --fine-tune.batch-size 5", ("fine_tune.batch_size: ",)),
-        ("study --train.method sgd", ("train.method: ", "'sgd'", "exact")),
-        ("study --sites 60 --train.method exact", ("train.method: ", "18 units", "60 visible")),
-        ("frontier --paper-train.chains 5", ("paper_train.chains: ", "'cd'")),
-        ("reconstruct --train.method exact --train.learning-rate 0.1", ("train.learning_rate: ",)),
-        ("prune --fine-tune.method exact --fine-tune.momentum 0.1", ("momentum: ", "'exact'")),
-        ("rewire --fine-tune.method exact --fine-tune.chains 9", ("chains: ", "'exact'")),
+        ("train --method exact --steps 10", ("steps", "'exact'", "epochs, weight_decay")),
+        ("train --method cd --chains 10", ("chains", "'cd'", "batch_size, steps, learning_rate")),
+        ("train --steps 10", ("steps", "by size", "epochs", "natural, pcd, cd")),
+        ("study --train.method exact --train.momentum 0.5", ("train.momentum", "'exact'")),
+        ("study --train.chains 5", ("train.chains", "'cd'", "natural has it")),
+        (
+            "study --fine-tune.method natural --fine-tune.batch-size 5",
+            ("fine_tune.batch_size", "'natural'"),
+        ),
+        ("study --train.method sgd", ("train.method", "'sgd'", "exact")),
+        ("study --sites 60 --train.method exact", ("train.method", "18 units", "60 visible")),
+        ("frontier --paper-train.chains 5", ("paper_train.chains", "'cd'")),
+        (
+            "reconstruct --train.method exact --train.learning-rate 0.1",
+            ("train.learning_rate", "'exact'"),
+        ),
+        ("prune --fine-tune.method exact --fine-tune.momentum 0.1", ("momentum", "'exact'")),
+        ("rewire --fine-tune.method exact --fine-tune.chains 9", ("chains", "'exact'")),
     ],
 )
 def test_an_option_that_the_method_does_not_have_is_refused(
@@ -160,9 +168,7 @@ def test_an_option_that_the_method_does_not_have_is_refused(
     line = tiny.refusal(
         tiny.call(command, *files.get(command, []), *rest, "--out", tmp_path / "new")
     )
-    assert line.startswith(facts[0])
-    for fact in facts:
-        assert fact in line
+    check_refusal(line, *facts)
     assert not (tmp_path / "new").exists()
 
 
@@ -237,7 +243,7 @@ def test_a_bad_training_is_warned_of_on_stderr_and_in_json(tmp_path: Path) -> No
     found = numbers(bad)
     lines = bad.err.splitlines()
     assert [f"psiprune: warning: {text}" for text in found["training_warnings"]] == lines
-    assert any("worse than a symmetric pair of product models" in line for line in lines)
+    assert any("symmetric pair" in line for line in lines)
     # The exit status is 0 and the file is written: the warning is advice.
     assert (tmp_path / "bad.nc").exists()
     good = tiny.call("train", shots, "--json", "--out", tmp_path / "good.nc")

@@ -34,7 +34,7 @@ def test_factor_and_inverse(size: int) -> None:
 
 
 def test_what_is_not_positive_is_refused() -> None:
-    with pytest.raises(np.linalg.LinAlgError, match="minor of order 2 is not positive definite"):
+    with pytest.raises(np.linalg.LinAlgError, match="order 2 "):
         cholesky_in_place(np.asfortranarray(np.diag([1.0, -1.0, 1.0])))
     with pytest.raises(np.linalg.LinAlgError, match=r"0 at \(2, 2\)"):
         inverse_in_place(np.asfortranarray(np.diag([1.0, 0.0, 1.0])))

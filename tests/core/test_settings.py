@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
+from psiprune.experiments.path_settings import PathSettings
 from psiprune.experiments.settings import (
     AblationSettings,
     FrontierSettings,
-    PathSettings,
     SparseSettings,
     StudySettings,
 )
@@ -26,6 +25,7 @@ from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.natural_gradient import NaturalGradient
 from psiprune.training.pcd import PCD
+from refusals import refuses
 
 EVERY = (
     CD,
@@ -82,80 +82,93 @@ def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "values", "words"),
+    ("model", "values", "facts"),
     [
-        (CD, {"epochs": -1}, "epochs: .* 0, found -1"),
-        (CD, {"epochs": 2.5}, "epochs: .* found 2.5"),
-        (CD, {"batch_size": 0}, "batch_size: .* 1, found 0"),
-        (CD, {"steps": 0}, "steps: .* 1, found 0"),
-        (CD, {"learning_rate": 0}, "learning_rate: .* greater than 0, found 0"),
-        (CD, {"learning_rate": float("nan")}, "learning_rate: .* finite .*, found nan"),
-        (CD, {"learning_rate_decay": 0}, "learning_rate_decay: .* greater than 0"),
-        (CD, {"learning_rate_decay": 1.1}, "learning_rate_decay: .* equal to 1"),
-        (CD, {"momentum": 1}, "momentum: .* less than 1, found 1"),
-        (CD, {"momentum": -0.1}, "momentum: .* found -0.1"),
-        (CD, {"weight_decay": -1e-3}, "weight_decay: .* found -0.001"),
-        (CD, {"method": "exact"}, "method: .* 'cd', found 'exact'"),
-        (CD, {"rate": 1}, "rate: .* CD; it has method, epochs, batch_size, steps, "),
-        (NaturalGradient, {"chains": 0}, "chains: .* 1, found 0"),
-        (NaturalGradient, {"steps": 0}, "steps: .* 1, found 0"),
-        (NaturalGradient, {"momentum": 0.5}, "momentum: .*NaturalGradient; it has method, epochs"),
-        (ExactNaturalGradient, {"epochs": -1}, "epochs: .* 0, found -1"),
-        (ExactNaturalGradient, {"weight_decay": -1}, "weight_decay: .* found -1"),
-        (ExactNaturalGradient, {"steps": 10}, "steps: .*; it has method, epochs, weight_decay"),
-        (PruneSettings, {"fraction": 0}, "fraction: .* greater than 0, found 0"),
-        (PruneSettings, {"fraction": 1}, "fraction: .* less than 1, found 1"),
-        (PruneSettings, {"levels": 0}, "levels: .* 1, found 0"),
-        (PruneSettings, {"criterion": "size"}, "criterion: .* 'damage' or 'surgeon'"),
-        (PruneSettings, {"first_fraction": 1}, "first_fraction: .* less than 1, found 1"),
-        (PruneSettings, {"density": 0}, "density: .* greater than 0, found 0"),
-        (PruneSettings, {"draws": 99}, "draws: .* 100, found 99"),
+        (CD, {"epochs": -1}, ("epochs", 0, -1)),
+        (CD, {"epochs": 2.5}, ("epochs", 2.5)),
+        (CD, {"batch_size": 0}, ("batch_size", 1, 0)),
+        (CD, {"steps": 0}, ("steps", 1, 0)),
+        (CD, {"learning_rate": 0}, ("learning_rate", 0, 0)),
+        (CD, {"learning_rate": float("nan")}, ("learning_rate", "finite", "nan")),
+        (CD, {"learning_rate_decay": 0}, ("learning_rate_decay", 0, 0)),
+        (CD, {"learning_rate_decay": 1.1}, ("learning_rate_decay", 1, 1.1)),
+        (CD, {"momentum": 1}, ("momentum", 1, 1)),
+        (CD, {"momentum": -0.1}, ("momentum", 0, -0.1)),
+        (CD, {"weight_decay": -1e-3}, ("weight_decay", 0, -0.001)),
+        (CD, {"method": "exact"}, ("method", "'cd'", "'exact'")),
+        (CD, {"rate": 1}, ("rate", "CD", "epochs, batch_size, steps")),
+        (NaturalGradient, {"chains": 0}, ("chains", 1, 0)),
+        (NaturalGradient, {"steps": 0}, ("steps", 1, 0)),
+        (NaturalGradient, {"momentum": 0.5}, ("momentum", "NaturalGradient", "epochs, chains")),
+        (ExactNaturalGradient, {"epochs": -1}, ("epochs", 0, -1)),
+        (ExactNaturalGradient, {"weight_decay": -1}, ("weight_decay", 0, -1)),
+        (ExactNaturalGradient, {"steps": 10}, ("steps", "epochs, weight_decay")),
+        (PruneSettings, {"fraction": 0}, ("fraction", 0, 0)),
+        (PruneSettings, {"fraction": 1}, ("fraction", 1, 1)),
+        (PruneSettings, {"levels": 0}, ("levels", 1, 0)),
+        (PruneSettings, {"criterion": "size"}, ("criterion", "'damage'", "'surgeon'", "'size'")),
+        (PruneSettings, {"first_fraction": 1}, ("first_fraction", 1, 1)),
+        (PruneSettings, {"density": 0}, ("density", 0, 0)),
+        (PruneSettings, {"draws": 99}, ("draws", 100, 99)),
         (
             PruneSettings,
             {"criterion": "surgeon", "compensate": True},
-            "compensate: .*'surgeon'",
+            ("compensate", "'surgeon'"),
         ),
         (
             StudySettings,
             {"prune": {"criterion": "surgeon", "compensate": True}},
-            "prune.compensate: .*'surgeon'",
+            ("prune.compensate", "'surgeon'"),
         ),
-        (MeasureSettings, {"draws": 99}, "draws: .* 100, found 99"),
-        (PathSettings, {"shots": "a"}, "rbm: .*PathSettings"),
-        (StudySettings, {"sites": 1}, "sites: .* 2, found 1"),
-        (SparseSettings, {"seeds": 1}, "seeds: .* 2, found 1"),
-        (SparseSettings, {"density": 1}, "density: .* less than 1, found 1"),
-        (SparseSettings, {"density": 0}, "density: .* greater than 0, found 0"),
-        (SparseSettings, {"prune": {"levels": 3}}, "prune: no such setting of SparseSettings"),
-        (AblationSettings, {"width": 5, "sites": 4}, "width: must be at most sites = 4, found 5"),
-        (AblationSettings, {"shares": (0.5, 0.5)}, r"shares: .* found \(0\.5, 0\.5\)"),
-        (AblationSettings, {"shares": ()}, "shares: .* at least 1 item"),
-        (AblationSettings, {"shares": (0.5, -0.1)}, "shares.1: .* greater than or equal to 0"),
-        (StudySettings, {"sites": 5000}, "sites: .* 4096, found 5000"),
-        (StudySettings, {"hidden": 0}, "hidden: .* 1, found 0"),
-        (StudySettings, {"coupling": 0}, "coupling: .* found 0"),
-        (StudySettings, {"fields": []}, "fields: .* at least 1"),
-        (StudySettings, {"fields": [1, 0]}, "fields.1: .* greater than 0, found 0"),
-        (StudySettings, {"fields": [1, 2, 1]}, r"fields: .* found \[1, 2, 1\]"),
-        (StudySettings, {"fields": [1, 1 + 1e-9]}, r"fields: .* found \[1, 1\.000000001\]"),
-        (StudySettings, {"fields": 1.0}, "fields: .* found 1.0"),
-        (StudySettings, {"shots": 0}, "shots: .* found 0"),
-        (StudySettings, {"seed": -1}, "seed: .* found -1"),
-        (StudySettings, {"seeds": 0}, "seeds: .* found 0"),
-        (StudySettings, {"history_every": 0}, "history_every: .* found 0"),
-        (StudySettings, {"train": {"epochs": -1}}, "train.epochs: .* found -1"),
-        (StudySettings, {"fine_tune": {"rate": 1}}, "fine_tune.rate: .*'cd', which has epochs, "),
-        (StudySettings, {"train": {"method": "exact", "steps": 1}}, "train.steps: .*'exact'"),
-        (StudySettings, {"train": "sgd"}, "train.method: .* auto, exact, .*'sgd'"),
-        (StudySettings, {"train": {"epochs": "5"}}, "train.epochs: .*'5'"),
-        (StudySettings, {"train": 3}, "train.method: .* found 3"),
-        (StudySettings, {"site": 4}, "site: no such setting of StudySettings; it has sites, "),
+        (MeasureSettings, {"draws": 99}, ("draws", 100, 99)),
+        (PathSettings, {"shots": "a"}, ("rbm", "PathSettings")),
+        (StudySettings, {"sites": 1}, ("sites", 2, 1)),
+        (SparseSettings, {"seeds": 1}, ("seeds", 2, 1)),
+        (SparseSettings, {"density": 1}, ("density", 1, 1)),
+        (SparseSettings, {"density": 0}, ("density", 0, 0)),
+        (SparseSettings, {"prune": {"levels": 3}}, ("prune", "SparseSettings")),
+        (AblationSettings, {"width": 5, "sites": 4}, ("width", 4, 5)),
+        (AblationSettings, {"shares": (0.5, 0.5)}, ("shares", "(0.5, 0.5)")),
+        (AblationSettings, {"shares": ()}, ("shares", 1, "()")),
+        (AblationSettings, {"shares": (0.5, -0.1)}, ("shares.1", 0, -0.1)),
+        (StudySettings, {"sites": 5000}, ("sites", 4096, 5000)),
+        (StudySettings, {"hidden": 0}, ("hidden", 1, 0)),
+        (StudySettings, {"coupling": 0}, ("coupling", 0, 0)),
+        (StudySettings, {"fields": []}, ("fields", 1, "[]")),
+        (StudySettings, {"fields": [1, 0]}, ("fields.1", 0, 0)),
+        (StudySettings, {"fields": [1, 2, 1]}, ("fields", "[1, 2, 1]")),
+        (StudySettings, {"fields": [1, 1 + 1e-9]}, ("fields", "[1, 1.000000001]")),
+        (StudySettings, {"fields": 1.0}, ("fields", 1.0)),
+        (StudySettings, {"shots": 0}, ("shots", 1, 0)),
+        (StudySettings, {"seed": -1}, ("seed", 0, -1)),
+        (StudySettings, {"seeds": 0}, ("seeds", 1, 0)),
+        (StudySettings, {"history_every": 0}, ("history_every", 1, 0)),
+        (StudySettings, {"train": {"epochs": -1}}, ("train.epochs", 0, -1)),
+        (
+            StudySettings,
+            {"fine_tune": {"rate": 1}},
+            ("fine_tune.rate", "'cd'", "epochs"),
+        ),
+        (StudySettings, {"train": {"method": "exact", "steps": 1}}, ("train.steps", "'exact'")),
+        (
+            StudySettings,
+            {"train": "sgd"},
+            ("train.method", "auto, exact, natural", "'sgd'"),
+        ),
+        (StudySettings, {"train": {"epochs": "5"}}, ("train.epochs", "'5'")),
+        (StudySettings, {"train": 3}, ("train.method", 3)),
+        (
+            StudySettings,
+            {"site": 4},
+            ("site", "StudySettings", "did you mean sites"),
+        ),
     ],
 )
-def test_each_rule(model: type[Settings], values: dict[str, Any], words: str) -> None:
-    with pytest.raises(InputError, match=f"^{words}") as caught:
+def test_each_rule(
+    model: type[Settings], values: dict[str, Any], facts: tuple[object, ...]
+) -> None:
+    with refuses(*facts):
         model(**values)
-    assert "\n" not in str(caught.value)
 
 
 def of(model: type[Settings], **values: Any) -> Settings:
@@ -187,7 +200,7 @@ def test_a_runs_config_gives_the_settings_back(tmp_path: Path, settings: Setting
 
 
 def test_an_ablation_needs_clusters_that_can_count() -> None:
-    with pytest.raises(InputError, match=r"threshold: .* 8 sites.* 0\.11"):
+    with refuses("threshold", "8 sites", 0.11):
         AblationSettings(sites=8)
     assert AblationSettings(sites=8, threshold=0.11).threshold == 0.11
     assert AblationSettings(sites=12).threshold == 0.05

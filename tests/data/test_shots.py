@@ -15,6 +15,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.data.diagnostics import describe_shots
 from psiprune.data.shots import Shots, as_shots, check_sites, read_shots
 from psiprune.io.netcdf import write_dataset
+from refusals import refuses
 
 BITS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]], dtype=np.uint8)
 
@@ -40,31 +41,30 @@ def test_bits_are_a_copy_and_cannot_be_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "facts"),
     [
-        ([[0, 1], [1, 2]], r"array: row 1, column 1: .*found 2"),
-        ([[0, 1], [-1, 1]], r"row 1, column 0: .* found -1; .*\(1 - z\) // 2"),
-        ([[0, 1], [np.nan, 1]], r"row 1, column 0: .* found nan"),
-        ([[0, 0.5]], r"row 0, column 1: .* found 0.5"),
-        ([[0, 1], [1]], r"row 1 has 1 values, but row 0 has 2"),
-        ([0, 1], r"2 dimensions.* 1"),
-        ([], r"2 dimensions.* 1"),
-        (np.empty((0, 4)), r"0 shots of 4 sites"),
-        (np.empty((4, 0)), r"4 shots of 0 sites"),
-        ([["0", "1"]], r"numbers .*type"),
-        ([[0, None]], r"numbers .*type"),
-        ([[1j, 0]], r"numbers .*type"),
-        (None, r"2 dimensions, found 0"),
+        ([[0, 1], [1, 2]], ("row 1, column 1", 2)),
+        ([[0, 1], [-1, 1]], ("row 1, column 0", -1, "(1 - z) // 2")),
+        ([[0, 1], [np.nan, 1]], ("row 1, column 0", "nan")),
+        ([[0, 0.5]], ("row 0, column 1", 0.5)),
+        ([[0, 1], [1]], ("row 1", "row 0", 2)),
+        ([0, 1], ("[shot, site]", 2, 1)),
+        ([], ("[shot, site]", 2, 1)),
+        (np.empty((0, 4)), ("0 shots", "4 sites")),
+        (np.empty((4, 0)), ("4 shots", "0 sites")),
+        ([["0", "1"]], ("numbers", "<U1")),
+        ([[0, None]], ("numbers", "object")),
+        ([[1j, 0]], ("numbers", "complex128")),
+        (None, ("[shot, site]", 2, 0)),
     ],
 )
-def test_anything_else_is_refused_in_one_line(data: Any, words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
+def test_anything_else_is_refused_in_one_line(data: Any, facts: tuple[object, ...]) -> None:
+    with refuses("array", *facts):
         Shots(data)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_file_name_in_place_of_shots_names_the_way_to_read_it() -> None:
-    with pytest.raises(InputError, match=r"not a file name; use read_shots\('shots.nc'\)"):
+    with refuses("shots", "read_shots('shots.nc')"):
         as_shots("shots.nc")
 
 
@@ -73,7 +73,7 @@ def test_bad_basis_and_size() -> None:
         Shots(BITS, basis="W")
     shots = Shots(BITS, source="my.csv")
     assert check_sites(shots, 3, "the state") is shots
-    with pytest.raises(InputError, match=r"my\.csv: .*3 sites .* the state has 4"):
+    with refuses("my.csv", 3, "the state", 4):
         check_sites(shots, 4, "the state")
 
 
@@ -89,9 +89,8 @@ def test_shots_of_another_basis_are_not_taken_for_z(basis: str) -> None:
         lambda: rbm.hidden_given_visible(shots),
         lambda: state.log_prob(shots),
     ):
-        with pytest.raises(InputError, match=rf"my\.csv: .* {basis}, .* Z") as caught:
+        with refuses("my.csv", f"basis {basis}", "basis Z"):
             use()
-        assert "\n" not in str(caught.value)
 
 
 def test_netcdf_keeps_everything(tmp_path: Path) -> None:
@@ -150,49 +149,49 @@ def test_formats_are_told_by_content(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "facts"),
     [
-        (b"", "empty"),
-        (b" \n\n", "empty"),
-        (b"# nothing\n", "only comments"),
-        (b"010\n01\n", "line 2 has 2 .*line 1 has 3"),
-        (b"# x\n0 1 1\n\n0 1\n", "line 4 has 2 .*line 2 has 3"),
-        (b"010\n012\n", "line 2, column 3: .* found '2'"),
-        (b"010\n01x\n", "line 2, column 3: .* found 'x'"),
-        (b"0 1\n1 -1\n", r"line 2, column 2: .* found '-1'; .*\(1 - z\) // 2"),
-        (b"0,nan\n", "line 1, column 2: .* found 'nan'"),
-        (b"0,,1\n", "line 1, column 2: .* found ''"),
-        (b"0 10\n", "header .*bitstring,count"),
-        (b"01 10\n", "header .*bitstring,count"),
-        (b"0,1\nq0,q1\n", "line 2, column 1: .* found 'q0'"),
-        (b"0.5 1\n", "line 1, column 1: .* found '0.5'"),
-        (b"\xff\xfe\x00\x80", "NetCDF"),
-        (npy(BITS)[:-4], "damaged"),
-        (npy(BITS)[:20], "damaged"),
-        (npy(np.array([[0, None]], dtype=object)), "Python objects"),
-        (npy(BITS - 2.0), "row 0, column 0: .* found -2.0"),
-        (saved(a=BITS, b=BITS), "2 arrays: 'a', 'b'"),
-        (saved(bits=BITS)[:60], "damaged"),
-        (b"\x89HDF\r\n\x1a\nrubbish", "damaged"),
+        (b"", ("empty",)),
+        (b" \n\n", ("empty",)),
+        (b"# nothing\n", ("only comments",)),
+        (b"010\n01\n", ("line 2 has 2", "line 1 has 3")),
+        (b"# x\n0 1 1\n\n0 1\n", ("line 4 has 2", "line 2 has 3")),
+        (b"010\n012\n", ("line 2, column 3", "'2'")),
+        (b"010\n01x\n", ("line 2, column 3", "'x'")),
+        (b"0 1\n1 -1\n", ("line 2, column 2", "'-1'", "(1 - z) // 2")),
+        (b"0,nan\n", ("line 1, column 2", "'nan'")),
+        (b"0,,1\n", ("line 1, column 2", "''")),
+        (b"0 10\n", ("header", "bitstring,count")),
+        (b"01 10\n", ("header", "bitstring,count")),
+        (b"0,1\nq0,q1\n", ("line 2, column 1", "'q0'")),
+        (b"0.5 1\n", ("line 1, column 1", "'0.5'")),
+        (b"\xff\xfe\x00\x80", ("NetCDF",)),
+        (npy(BITS)[:-4], ("damaged",)),
+        (npy(BITS)[:20], ("damaged",)),
+        (npy(np.array([[0, None]], dtype=object)), ("Python objects",)),
+        (npy(BITS - 2.0), ("row 0, column 0", -2.0)),
+        (saved(a=BITS, b=BITS), ("2 arrays", "'a', 'b'")),
+        (saved(bits=BITS)[:60], ("damaged",)),
+        (b"\x89HDF\r\n\x1a\nrubbish", ("damaged",)),
     ],
 )
-def test_bad_files_are_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+def test_bad_files_are_refused_in_one_line(
+    tmp_path: Path, content: bytes, facts: tuple[object, ...]
+) -> None:
     path = tmp_path / "shots.dat"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=words) as caught:
+    with refuses(path, *facts):
         read_shots(path)
-    assert "\n" not in str(caught.value)
-    assert str(path) in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none.nc: .*No such file"):
+    with refuses("none.nc", "No such file"):
         read_shots(tmp_path / "none.nc")
-    with pytest.raises(InputError, match="Is a directory"):
+    with refuses(tmp_path, "Is a directory"):
         read_shots(tmp_path)
     path = tmp_path / "text.nc"
     path.write_text("010")
-    with pytest.raises(InputError, match=r"text.nc: .*not a NetCDF file"):
+    with refuses("text.nc", "not a NetCDF file"):
         read_shots(path)
 
 
@@ -201,7 +200,7 @@ def test_truncated_netcdf(tmp_path: Path, keep: float) -> None:
     path = Shots(BITS).save(tmp_path / "shots.nc")
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(InputError, match=r"shots\.nc: .*damaged"):
+    with refuses("shots.nc", "damaged"):
         read_shots(path)
 
 
@@ -210,17 +209,17 @@ def test_netcdf_of_another_make(tmp_path: Path) -> None:
 
     path = tmp_path / "file.nc"
     write_dataset(path, xr.Dataset(), "mps")
-    with pytest.raises(InputError, match=r"'shots'.*'mps'"):
+    with refuses(path, "'shots'", "'mps'"):
         read_shots(path)
     write_dataset(path, xr.Dataset({"bits": ("shot", BITS[0])}), "shots")
-    with pytest.raises(InputError, match=r"dimensions \(shot, site\)"):
+    with refuses(path, "'bits'", "(shot, site)"):
         read_shots(path)
     table = xr.Dataset({"bits": (("shot", "site"), BITS)}, attrs={"provenance": "{"})
     write_dataset(path, table, "shots")
-    with pytest.raises(InputError, match="JSON"):
+    with refuses(path, "'provenance'", "JSON"):
         read_shots(path)
     write_dataset(path, xr.Dataset({"bits": (("shot", "site"), BITS + 1)}), "shots")
-    with pytest.raises(InputError, match=r"row 0, column 1: .* found 2"):
+    with refuses(path, "row 0, column 1", 2):
         read_shots(path)
 
 
@@ -239,28 +238,27 @@ def test_counts_are_shots(counts: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "words"),
+    ("counts", "facts"),
     [
-        ({}, "no outcomes"),
-        ({"01": 0}, "all counts are 0"),
-        ({"01": -1}, "outcome 01 .*found -1"),
-        ({"01": 2.0}, r"outcome 01 .*found 2\.0.*probabilities"),
-        ({"01": np.float64(0.5)}, r"outcome 01 .*0\.5"),
-        ({"01": True}, "outcome 01 .*found True"),
-        ({"01": None}, "outcome 01 .*found nothing"),
-        ({"01": 1, "011": 1}, "'011' has 3 .*'01' has 2"),
-        ({"0 1": 1}, "entry 0: .*'0 1'"),
-        ({"0x1": 1}, "entry 0: .*'0x1'"),
-        ({"": 1}, "entry 0: .*''"),
-        ({1: 1}, "entry 0: .*found 1"),
-        ({(0, 1): 1}, r"entry 0: .*found \(0, 1\)"),
-        ({"01": 10**9}, "1000000000 shots of 2 sites"),
+        ({}, ("no outcomes",)),
+        ({"01": 0}, ("counts are 0",)),
+        ({"01": -1}, ("outcome 01", -1)),
+        ({"01": 2.0}, ("outcome 01", 2.0, "probabilities")),
+        ({"01": np.float64(0.5)}, ("outcome 01", "0.5")),
+        ({"01": True}, ("outcome 01", True)),
+        ({"01": None}, ("outcome 01", "nothing")),
+        ({"01": 1, "011": 1}, ("'011' has 3", "'01' has 2")),
+        ({"0 1": 1}, ("entry 0", "'0 1'")),
+        ({"0x1": 1}, ("entry 0", "'0x1'")),
+        ({"": 1}, ("entry 0", "''")),
+        ({1: 1}, ("entry 0", "found 1")),
+        ({(0, 1): 1}, ("entry 0", (0, 1))),
+        ({"01": 10**9}, (10**9, "2 sites")),
     ],
 )
-def test_bad_counts(counts: Any, words: str) -> None:
-    with pytest.raises(InputError, match=f"counts: .*{words}") as caught:
+def test_bad_counts(counts: Any, facts: tuple[object, ...]) -> None:
+    with refuses("counts", *facts):
         as_shots(counts)
-    assert "\n" not in str(caught.value)
 
 
 def test_counts_go_in_wherever_shots_do(tmp_path: Path) -> None:
@@ -288,15 +286,15 @@ def test_shots_in_memory_are_read_like_files() -> None:
     assert read_shots({"0x3": 1}, "qiskit", qubits=3).bits.tolist() == [[1, 1, 0]]
     assert read_shots({"011": 1}).bits.tolist() == [[0, 1, 1]]
     np.testing.assert_array_equal(read_shots(BITS).bits, BITS)
-    cases: list[tuple[Any, dict[str, Any], str]] = [
-        (BITS, {"format": "qiskit"}, "format"),
-        ({"01": 1}, {"order": "reversed"}, "counts: .*qiskit"),
-        ({10: 3}, {"format": "qiskit"}, "counts: .*found 10"),
-        ({"10": 0.5}, {"format": "qiskit"}, "counts: .*found 0.5"),
-        ({"10": object()}, {"format": "qiskit"}, "counts: .*integer"),
+    cases: list[tuple[Any, dict[str, Any], tuple[object, ...]]] = [
+        (BITS, {"format": "qiskit"}, ("format",)),
+        ({"01": 1}, {"order": "reversed"}, ("counts", "qiskit")),
+        ({10: 3}, {"format": "qiskit"}, ("counts", 10)),
+        ({"10": 0.5}, {"format": "qiskit"}, ("counts", 0.5)),
+        ({"10": object()}, {"format": "qiskit"}, ("counts", "integer")),
     ]
-    for data, given, words in cases:
-        with pytest.raises(InputError, match=words):
+    for data, given, facts in cases:
+        with refuses(*facts):
             read_shots(data, **given)
 
 
@@ -313,3 +311,13 @@ def test_a_repr_is_one_short_line(sites: int, shots: int) -> None:
         assert len(repr(thing)) < 120
         assert "\n" not in repr(thing)
     assert f"shots={shots}, sites={sites}" in repr(data)
+
+
+@pytest.mark.parametrize("sites", [1, 3, 64, 65])
+def test_unique_configurations_are_sorted_and_counted(sites: int) -> None:
+    generator = np.random.default_rng(0)
+    bits = generator.integers(0, 2, (5, sites), dtype=np.uint8)[generator.integers(0, 5, 40)]
+    rows, counts = Shots(bits).unique
+    expected = np.unique(bits, axis=0, return_counts=True)
+    np.testing.assert_array_equal(rows, expected[0])
+    np.testing.assert_array_equal(counts, expected[1])

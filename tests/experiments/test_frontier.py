@@ -13,7 +13,6 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune.core.exceptions import InputError
 from psiprune.experiments.figures.frontier import plot_frontier
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.frontier_methods import counts_from
@@ -30,6 +29,7 @@ from psiprune.rbm.masks import cluster_mask
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector
 from psiprune.training.method import Method
+from refusals import refuses
 
 TUNED = ("magnitude-cd", "magnitude", "magnitude-by-unit", "damage", "surgeon", "random")
 ALONE = ("magnitude-alone", "magnitude-compensated-alone", "damage-alone", "surgeon-alone")
@@ -193,7 +193,7 @@ def test_a_lost_file_is_made_again(run: Path, frontier: xr.Dataset, tmp_path: Pa
     assert tiny.raw(run_frontier(settings(), copy)) == tiny.raw(frontier)
     damaged = copy / "h=1/seed-0/cluster.nc"
     damaged.write_bytes(damaged.read_bytes()[:-40])
-    with pytest.raises(InputError, match=r"cluster\.nc: truncated or damaged: it has"):
+    with refuses(damaged, "damaged", "move it away"):
         run_frontier(settings(), copy)
 
 
@@ -299,8 +299,8 @@ def test_the_table_finds_the_smallest() -> None:
     assert found["best"]["within_kl"]["count"] == 2
     assert found["best"]["within_kl"]["method"] == "random"
     words = table_text("frontier", made)
-    assert "fewest weights with mROE < 2%: 2 (KL 0.9, 1.0%) by surgeon" in words
-    assert "fewest with mROE < 2% and KL <= 2 dense: 8 (KL 0.1, 0.1%) by surgeon" in words
+    assert "mROE < 2%: 2 (KL 0.9, 1.0%) by surgeon" in words
+    assert "KL <= 2 dense: 8 (KL 0.1, 0.1%) by surgeon" in words
 
 
 def test_the_command_reads_its_own_configuration(run: Path, tmp_path: Path) -> None:
@@ -314,25 +314,24 @@ def test_the_command_reads_its_own_configuration(run: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "facts"),
     [
-        ({"sites": 2}, r"sites: must be from 3 \(.*\) to 18 \(exact training\), found 2"),
-        ({"sites": 19}, "sites: must be from 3 .* found 19"),
-        ({"rewired": (7,)}, r"rewired: must be at most levels = 6, found \(7,\)"),
-        ({"seeds": 0}, "seeds: .* found 0"),
-        ({"bonds": ()}, "bonds: .* at least 1"),
-        ({"widths": (0,)}, r"widths\.0: .* found 0"),
-        ({"limit": 0}, "limit: .* greater than 0"),
+        ({"sites": 2}, ("sites", 3, "18 (exact training)", 2)),
+        ({"sites": 19}, ("sites", 3, 18, 19)),
+        ({"rewired": (7,)}, ("rewired", "levels", 6, (7,))),
+        ({"seeds": 0}, ("seeds", 1, 0)),
+        ({"bonds": ()}, ("bonds", 1, ())),
+        ({"widths": (0,)}, ("widths.0", 1, 0)),
+        ({"limit": 0}, ("limit", 0, 0)),
     ],
 )
-def test_each_rule(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
+def test_each_rule(changes: dict[str, Any], facts: tuple[object, ...]) -> None:
+    with refuses(*facts):
         settings(**changes)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["widths", "bonds", "rewired"])
 def test_numbers_stand_once(name: str) -> None:
     changes: dict[str, Any] = {name: (2, 3, 2)}
-    with pytest.raises(InputError, match=rf"^{name}: .* found"):
+    with refuses(name, (2, 3, 2)):
         FrontierSettings(**changes)

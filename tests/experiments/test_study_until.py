@@ -9,7 +9,8 @@ import pytest
 
 import psiprune as pp
 import tiny
-from psiprune.experiments.settings import StudySettings, UntilSettings
+from psiprune.experiments.path_settings import UntilSettings
+from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.pruning.settings import PruneSettings

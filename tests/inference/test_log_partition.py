@@ -19,6 +19,7 @@ from psiprune.inference.ais import Base, anneal, base_of, log_mean
 from psiprune.inference.bridge import bridge
 from psiprune.inference.log_partition import LogPartition, log_partition
 from psiprune.rbm.model import RBM
+from refusals import refuses
 
 by_annealing = partial(log_partition, method="annealing")
 
@@ -371,29 +372,28 @@ def test_the_bridge_is_stable_in_the_log_domain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("q", "p", "match"),
+    ("q", "p", "facts"),
     [
-        (np.zeros((2, 2)), np.zeros((2, 2)), r"^log_ratio_q: must have shape \[draw\]"),
-        (np.zeros(1), np.zeros((2, 2)), r"^log_ratio_q: "),
-        (np.zeros(2), np.zeros(2), r"^log_ratio_p: must have shape \[chain, draw\]"),
-        (np.zeros(2), np.zeros((1, 9)), r"^log_ratio_p: "),
-        (np.zeros(2), np.zeros((2, 0)), r"^log_ratio_p: "),
-        (np.array([0, np.nan]), np.zeros((2, 2)), r"^log_ratio_q: must be finite"),
-        (np.array([0, np.inf]), np.zeros((2, 2)), r"^log_ratio_q: must be finite"),
-        (np.zeros(2), np.array([[0.0], [np.nan]]), r"^log_ratio_p: must be numbers"),
-        (np.zeros(2), np.array([[0.0], [-np.inf]]), r"^log_ratio_p: must be numbers"),
-        (np.zeros(2), np.full((2, 2), np.inf), r"^log_ratio_p: .*\+inf"),
+        (np.zeros((2, 2)), np.zeros((2, 2)), ("log_ratio_q", "[draw]", (2, 2))),
+        (np.zeros(1), np.zeros((2, 2)), ("log_ratio_q", "2 draws", (1,))),
+        (np.zeros(2), np.zeros(2), ("log_ratio_p", "[chain, draw]", (2,))),
+        (np.zeros(2), np.zeros((1, 9)), ("log_ratio_p", "2 chains", (1, 9))),
+        (np.zeros(2), np.zeros((2, 0)), ("log_ratio_p", (2, 0))),
+        (np.array([0, np.nan]), np.zeros((2, 2)), ("log_ratio_q", "finite")),
+        (np.array([0, np.inf]), np.zeros((2, 2)), ("log_ratio_q", "finite")),
+        (np.zeros(2), np.array([[0.0], [np.nan]]), ("log_ratio_p", "numbers")),
+        (np.zeros(2), np.array([[0.0], [-np.inf]]), ("log_ratio_p", "numbers")),
+        (np.zeros(2), np.full((2, 2), np.inf), ("log_ratio_p", "+inf")),
     ],
 )
-def test_bad_ratios_are_refused(q: Float64, p: Float64, match: str) -> None:
-    with pytest.raises(InputError, match=match) as error:
+def test_bad_ratios_are_refused(q: Float64, p: Float64, facts: tuple[object, ...]) -> None:
+    with refuses(*facts):
         bridge(q, p)
-    assert "\n" not in str(error.value)
 
 
 def test_what_does_not_fit_is_refused() -> None:
     rbm = random_rbm(0, 5, 3, 1.0)
-    with pytest.raises(InputError, match=r"^method: must be one of sum, contraction, annealing"):
+    with refuses("method", "sum, contraction, annealing", "'guess'"):
         log_partition(rbm, method="guess")
     for call in (log_partition, by_annealing):
         with pytest.raises(InputError, match=r"^chains: "):
@@ -402,11 +402,11 @@ def test_what_does_not_fit_is_refused() -> None:
             call(rbm, temperatures=1)
         with pytest.raises(InputError, match=r"^seed: "):
             call(rbm, seed=-1)
-        with pytest.raises(InputError, match="4 sites"):
+        with refuses("array", "4 sites", 5):
             call(rbm, data=np.zeros((3, 4), np.uint8))
     big = random_rbm(0, 60, 50, 1.0)
-    with pytest.raises(InputError, match="at most 30 units"):
+    with refuses("rbm", 30, 60, 50, "psiprune.log_partition"):
         log_partition(big, method="sum")
-    with pytest.raises(InputError, match=r"tables of more than 2\^25"):
+    with refuses("rbm", "2^25", 3000, "'annealing'"):
         log_partition(big, method="contraction")
     assert ais.log_mean(np.zeros(2))[0] == 0

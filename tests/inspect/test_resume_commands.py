@@ -10,9 +10,9 @@ import pytest
 import psiprune as pp
 import tiny
 from psiprune.core.settings import Settings
-from psiprune.experiments.settings import PathSettings, RewirePathSettings
+from psiprune.experiments.path_settings import PathSettings, RewirePathSettings
 from psiprune.inspect.contents import contents_of
-from psiprune.inspect.describe import RunDescription
+from psiprune.inspect.descriptions import RunDescription
 
 
 def resume_of(folder: Path) -> str:

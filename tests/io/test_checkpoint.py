@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,7 +14,6 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune.core.exceptions import InputError
 from psiprune.experiments.recording import train_with_history
 from psiprune.experiments.settings import StudySettings
 from psiprune.io import checkpoint
@@ -27,6 +25,7 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method
 from psiprune.training.train import TrainingProgress, train
+from refusals import refuses
 
 EPOCHS = 9
 METHODS: dict[str, Method] = {
@@ -323,23 +322,22 @@ def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "fact"),
     [
         ({"seed": 2}, "seed = 1, now 2"),
         ({"method": pp.CD(epochs=EPOCHS, learning_rate=0.2)}, "learning_rate = 0.1, now 0.2"),
         ({"method": pp.CD(epochs=10)}, "epochs = 9, now 10"),
         ({"method": pp.PCD(epochs=EPOCHS)}, "method = cd, now pcd"),
-        ({"hidden": 2}, "start = [0-9a-f]{64}, now [0-9a-f]{64}"),
+        ({"hidden": 2}, "start = "),
     ],
 )
 def test_the_checkpoint_of_another_training_is_refused(
-    tmp_path: Path, changes: dict[str, Any], words: str
+    tmp_path: Path, changes: dict[str, Any], fact: str
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "rbm.nc", until(4))
     before = tiny.contents(tmp_path)
-    wanted = re.escape(str(checkpoint_of(tmp_path))) + rf".*another training \({words}\)"
-    with pytest.raises(InputError, match=wanted):
+    with refuses(checkpoint_of(tmp_path), "another training", fact, "delete it"):
         learn(tmp_path / "rbm.nc", **changes)
     assert tiny.contents(tmp_path) == before
 
@@ -350,7 +348,7 @@ def test_other_shots_are_another_training(tmp_path: Path) -> None:
         learn(tmp_path / "rbm.nc", until(4))
     method, turned = pp.CD(epochs=EPOCHS), shots().bits[::-1].copy()
     with (
-        pytest.raises(InputError, match=r"another training \(shots = "),
+        refuses(checkpoint_of(tmp_path), "another training", "shots = ", "delete it"),
         Checkpoints(tmp_path / "rbm.nc") as checkpoints,
     ):
         train(turned, hidden=3, seed=1, method=method, checkpoints=checkpoints)
@@ -367,7 +365,7 @@ def test_a_checkpoint_without_a_part_is_named(tmp_path: Path, part: str) -> None
     else:
         kept = kept.drop_vars(part)
     write_dataset(checkpoint_of(tmp_path), kept, "checkpoint")
-    with pytest.raises(InputError, match=r"\.rbm\.nc\.1\.checkpoint: not a checkpoint of this"):
+    with refuses(checkpoint_of(tmp_path), f"'{part}'", "delete it"):
         learn(tmp_path / "rbm.nc")
 
 
@@ -380,7 +378,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
     for content in (whole[:-40], whole[:middle], flipped, b"", b"0 1 1\n"):
         checkpoint_of(tmp_path).write_bytes(content)
-        with pytest.raises(InputError, match=r"\.rbm\.nc\.1\.checkpoint: "):
+        with refuses(checkpoint_of(tmp_path)):
             learn(tmp_path / "rbm.nc")
         assert checkpoint_of(tmp_path).read_bytes() == content
 

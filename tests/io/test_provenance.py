@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +10,15 @@ from typing import Any
 import pytest
 
 from psiprune.io import provenance
-from psiprune.io.provenance import LATER, describe_machine, other_stages
+from psiprune.io.provenance import (
+    LATER,
+    arithmetic,
+    code_changes,
+    describe_machine,
+    other_stages,
+    same_start,
+    why_not_same_bits,
+)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -30,20 +37,6 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "of another project")
     return copy
-
-
-def test_the_processor_is_named_where_it_is_known(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    file = tmp_path / "cpuinfo"
-    file.write_text("processor\t: 0\nmodel name\t: A 9000 @ 2 GHz\nmodel name\t: A 9000 @ 2 GHz\n")
-    monkeypatch.setattr(provenance, "_CPUS", file)
-    assert describe_machine()["processor"] == "A 9000 @ 2 GHz"
-    file.unlink()
-    monkeypatch.setattr(platform, "processor", lambda: "arm")
-    assert describe_machine()["processor"] == "arm"
-    monkeypatch.setattr(platform, "processor", lambda: "")
-    assert "processor" not in describe_machine()
 
 
 def test_git_is_not_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -79,3 +72,39 @@ def test_stages_by_other_code_are_told_with_what_differs() -> None:
         "frontier": "as the run; later start: numpy 2.3, git ghi",
         "graph": "numpy unknown",
     }
+
+
+SAME = {"numpy": "2.2", "git": "abc", "vector instructions": "znver4, AVX-512"}
+
+
+def test_runs_of_the_same_versions_and_cpu_family_agree_to_the_bit() -> None:
+    other_machine = {**SAME, "machine": "Linux, 64 cores", "processor": "another of the family"}
+    assert why_not_same_bits(SAME, other_machine) == ()
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({**SAME, "numpy": "2.3"}, "numpy: 2.2 and 2.3"),
+        ({**SAME, "vector instructions": "haswell, AVX2"}, "znver4, AVX-512 and haswell, AVX2"),
+        ({**SAME, LATER: [{**SAME, "git": "def"}]}, "git: abc and def"),
+        ({"numpy": "2.2", "git": "abc"}, "vector instructions: znver4, AVX-512 and not recorded"),
+    ],
+)
+def test_other_runs_need_not_agree_to_the_bit(other: dict[str, Any], reason: str) -> None:
+    (found,) = why_not_same_bits(SAME, other)
+    assert reason in found
+    assert len(why_not_same_bits(other, SAME)) == 1
+
+
+def test_a_changed_checkout_is_unknown_code() -> None:
+    dirty = {**SAME, "git": "abc-dirty"}
+    assert "unknown" in why_not_same_bits(dirty, dirty)[0]
+
+
+def test_a_resumed_run_notices_another_cpu_family_but_not_a_folder_without_the_record() -> None:
+    here = describe_machine()
+    assert "vector instructions" in code_changes({**here, "vector instructions": "power10"}, here)
+    old = {name: value for name, value in here.items() if name not in arithmetic()}
+    assert code_changes(old, here) == ""
+    assert same_start(old, here)

@@ -11,11 +11,12 @@ import pytest
 from filelock import FileLock
 
 import tiny
-from psiprune.core.exceptions import InputError
-from psiprune.experiments.settings import PathSettings, StudySettings
+from psiprune.experiments.path_settings import PathSettings
+from psiprune.experiments.settings import StudySettings
 from psiprune.io.provenance import describe_machine, facts_of
 from psiprune.io.run import default_folder, open_run
 from psiprune.training.cd import CD
+from refusals import refuses
 
 
 def test_a_new_folder_holds_configuration_and_provenance(tmp_path: Path) -> None:
@@ -40,24 +41,24 @@ def test_the_same_run_is_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "difference"),
+    ("other", "facts"),
     [
-        (StudySettings(seed=4), "seed = 3.* 4"),
-        (StudySettings(seed=3, hidden=5), r"hidden = \(none\).* 5"),
-        (StudySettings(seed=3, train=CD(epochs=7)), "train.epochs = 500.* 7"),
+        (StudySettings(seed=4), ("seed = 3", 4)),
+        (StudySettings(seed=3, hidden=5), ("hidden = (none)", 5)),
+        (StudySettings(seed=3, train=CD(epochs=7)), ("train.epochs = 500", 7)),
         # Of several differences the first by name is reported.
-        (StudySettings(seed=4, fields=(0.5,)), r"fields = \[1.0, 2.0\].* \[0.5\]"),
-        (PathSettings(rbm="a", shots="b", seed=3), "coupling = 1.0.* .none."),
+        (StudySettings(seed=4, fields=(0.5,)), ("fields = [1.0, 2.0]", [0.5])),
+        (PathSettings(rbm="a", shots="b", seed=3), ("coupling = 1.0", "(none)")),
     ],
 )
 def test_another_configuration_is_refused(
-    tmp_path: Path, other: StudySettings, difference: str
+    tmp_path: Path, other: StudySettings, facts: tuple[object, ...]
 ) -> None:
     with open_run(tmp_path, StudySettings(seed=3)):
         pass
     before = tiny.contents(tmp_path)
     with (
-        pytest.raises(InputError, match=rf"config\.toml: .*{difference};"),
+        refuses("config.toml", *facts, "another folder"),
         open_run(tmp_path, other),
     ):
         pytest.fail("opened")
@@ -67,13 +68,13 @@ def test_another_configuration_is_refused(
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with (
-        pytest.raises(InputError, match=rf"{tmp_path}: .*config\.toml.*another folder"),
+        refuses(tmp_path, "no config.toml", "another folder"),
         open_run(tmp_path, StudySettings()),
     ):
         pytest.fail("opened")
     assert tiny.names(tmp_path) == {"thesis.tex"}
     with (
-        pytest.raises(InputError, match=r"thesis\.tex: .*folder"),
+        refuses(tmp_path / "thesis.tex", "folder"),
         open_run(tmp_path / "thesis.tex", StudySettings()),
     ):
         pytest.fail("opened")
@@ -91,7 +92,7 @@ def test_what_a_start_stopped_at_once_leaves_is_no_hindrance(tmp_path: Path) -> 
 def test_a_damaged_configuration_is_named_and_kept(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.toml").write_bytes(content)
     with (
-        pytest.raises(InputError, match=r"config\.toml: cannot be read: "),
+        refuses(tmp_path / "config.toml", "cannot be read"),
         open_run(tmp_path, StudySettings()),
     ):
         pytest.fail("opened")
@@ -103,7 +104,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     with open_run(tmp_path, StudySettings()):
         before = tiny.contents(tmp_path)
         with (
-            pytest.raises(InputError, match="another process writes to this run"),
+            refuses(tmp_path, "another process", "wait"),
             open_run(tmp_path, StudySettings()),
         ):
             pytest.fail("opened")
@@ -137,13 +138,13 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "provenance.json"
     file.write_text(file.read_text().replace(version("psiprune"), "0.0.7", 1))
     with (
-        pytest.raises(InputError, match=rf"provenance\.json: .*0\.0\.7.*{version('psiprune')}"),
+        refuses(file, "0.0.7", version("psiprune")),
         open_run(tmp_path, StudySettings()),
     ):
         pass
     file.write_text("[]")
     with (
-        pytest.raises(InputError, match=r"provenance\.json: cannot be read"),
+        refuses(file, "cannot be read"),
         open_run(tmp_path, StudySettings()),
     ):
         pass
@@ -185,7 +186,7 @@ def test_other_code_that_resumes_a_run_is_recorded(
     assert facts["later start 2"].endswith(", now another")
     assert facts["later start 3"] == "same as the first"
     file.write_text(json.dumps({**kept, "later starts": 3}))
-    with pytest.raises(InputError, match=r"provenance\.json: cannot be read"):
+    with refuses(file, "cannot be read"):
         start()
 
 

@@ -13,8 +13,8 @@ import xarray as xr
 
 import psiprune as pp
 from psiprune.cli.main import main
-from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import read_dataset, write_dataset
+from refusals import refuses
 
 
 def label(item: h5py.Dataset, dimensions: tuple[str, ...]) -> None:
@@ -69,7 +69,7 @@ def test_a_claim_without_content(
 
 def test_shots_that_are_not_in_a_small_file(tmp_path: Path) -> None:
     path = claim(tmp_path / "a.nc", "shots", "bits", ("shot", "site"), (1 << 8, 64))
-    with pytest.raises(InputError, match="0 of the 1 chunks"):
+    with refuses(path, "bits", "0 of the 1 chunks"):
         pp.read_shots(path)
 
 
@@ -78,7 +78,7 @@ def test_a_table_without_its_last_shots(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         item = file.create_dataset("bits", (100, 4), dtype="u1", chunks=(10, 4))
         item[:60] = 1
-    with pytest.raises(InputError, match=r"lab\.h5: bits: .*6 of the 10 chunks"):
+    with refuses(path, "bits", "6 of the 10 chunks"):
         pp.read_shots(path)
     with h5py.File(path, "r+") as file:
         file["bits"][60:] = 0
@@ -88,7 +88,7 @@ def test_a_table_without_its_last_shots(tmp_path: Path) -> None:
 def test_a_table_in_one_piece_that_was_never_written(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "lab.h5", "w") as file:
         file.create_dataset("bits", (100, 4), dtype="u1")
-    with pytest.raises(InputError, match=r"lab\.h5: bits: .*never written"):
+    with refuses("lab.h5", "bits", "never written"):
         pp.read_shots(tmp_path / "lab.h5")
 
 
@@ -100,7 +100,7 @@ def test_a_part_is_counted_whole(tmp_path: Path) -> None:
             "bits", (10, 4), maxshape=(None, None), chunks=(1 << 29, 4), dtype="u1"
         )
         item.id.write_direct_chunk((0, 0), b"\0" * 100)
-    with pytest.raises(InputError, match=r"2147483648 bytes.* 1073741824"):
+    with refuses(path, 2147483648, 1073741824):
         pp.read_shots(path)
 
 
@@ -112,7 +112,7 @@ def test_variables_that_are_too_much_together(
     monkeypatch.setattr("psiprune.io.hdf5_checks._SMALL", 10_000)
     monkeypatch.setattr("psiprune.io.hdf5_checks._MOST_PACKED", 1)
     monkeypatch.setattr("psiprune.io.hdf5_checks.check_stored", lambda item: None)
-    with pytest.raises(InputError, match=r"a\.nc: .*damaged"):
+    with refuses("a.nc", "damaged"):
         read_dataset(path)
 
 
@@ -133,5 +133,5 @@ def test_data_in_other_files_are_not_read(tmp_path: Path, link: str) -> None:
             file.create_virtual_dataset("x", layout)
         else:
             file.create_dataset("x", (4,), "f8", external=[(str(other), 0, 32)])
-    with pytest.raises(InputError, match=r"a\.nc: .*damaged"):
+    with refuses("a.nc", "damaged"):
         read_dataset(tmp_path / "a.nc")

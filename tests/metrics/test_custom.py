@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psiprune.core.exceptions import InputError
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.rbm.init import initial_rbm
+from refusals import refuses
 
 BITS = np.random.default_rng(0).integers(0, 2, (50, 4), dtype=np.uint8)
 RBM_OF_4 = initial_rbm(4, 2, seed=3)
@@ -53,25 +53,25 @@ def test_a_file_with_a_dataclass_and_a_module_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "place", "words"),
+    ("code", "place", "facts"),
     [
-        ("", "mine.py", "must be FILE.py:function, found"),
-        ("", "mine.txt:first", "must be FILE.py:function, found"),
-        ("", "mine.py:1st", "must be FILE.py:function, found"),
-        ("", "none.py:first", "there is no file"),
-        ("def other(bits): ...", "mine.py:first", "has no function 'first'; it has other"),
-        ("first = 3", "mine.py:first", "has no function 'first'; it has none"),
-        ("def first(", "mine.py:first", "SyntaxError: '(' was never closed (line 1)"),
-        ("\n1 / 0", "mine.py:first", "ZeroDivisionError: division by zero (mine.py line 2)"),
-        ("raise SystemExit(3)", "mine.py:first", "raised SystemExit: 3"),
+        ("", "mine.py", ("FILE.py:function", "mine.py'")),
+        ("", "mine.txt:first", ("FILE.py:function", "mine.txt:first'")),
+        ("", "mine.py:1st", ("FILE.py:function", "mine.py:1st'")),
+        ("", "none.py:first", ("no file", "none.py")),
+        ("def other(bits): ...", "mine.py:first", ("mine.py", "'first'", "other")),
+        ("first = 3", "mine.py:first", ("mine.py", "'first'", "it has none")),
+        ("def first(", "mine.py:first", ("SyntaxError: '('", "(line 1)")),
+        ("\n1 / 0", "mine.py:first", ("ZeroDivisionError", "(mine.py line 2)")),
+        ("raise SystemExit(3)", "mine.py:first", ("SystemExit: 3",)),
     ],
 )
-def test_a_file_that_does_not_do(tmp_path: Path, code: str, place: str, words: str) -> None:
+def test_a_file_that_does_not_do(
+    tmp_path: Path, code: str, place: str, facts: tuple[str, ...]
+) -> None:
     (tmp_path / "mine.py").write_text(code)
-    with pytest.raises(InputError) as caught:
+    with refuses("observable", *facts):
         load_observable(str(tmp_path / place))
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def change(bits: Any) -> Any:
@@ -80,43 +80,40 @@ def change(bits: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("function", "words"),
+    ("function", "facts"),
     [
-        (lambda bits: 1 / 0, "raised ZeroDivisionError: division by zero (test_custom.py line "),
-        (lambda: 0, "raised TypeError: "),
-        (lambda bits: bits, "found shape [50, 4]"),
-        (lambda bits: bits[:3, 0], "one for each of 50 shots, found shape [3]"),
-        (lambda bits: float("nan"), "must be finite, found nan"),
-        (lambda bits: np.where(bits[:, 0] >= 0, np.inf, 0), "must be finite, found inf for shot 0"),
-        (lambda bits: "many", "numbers, found str"),
-        (lambda bits: 1j, "numbers, found complex"),
-        (lambda bits: None, "numbers, found NoneType"),
-        (lambda bits: {"a": 1}, "numbers, found dict"),
-        (lambda bits: ["a"] * len(bits), "numbers, found an array of <U1"),
-        (lambda bits: sys.exit(3), "raised SystemExit: 3 (test_custom.py line "),
-        (change, "raised ValueError: assignment destination is read-only"),
+        (lambda bits: 1 / 0, ("ZeroDivisionError", "test_custom.py line ")),
+        (lambda: 0, ("TypeError: ",)),
+        (lambda bits: bits, ([50, 4],)),
+        (lambda bits: bits[:3, 0], ("50 shots", [3])),
+        (lambda bits: float("nan"), ("finite", "nan")),
+        (lambda bits: np.where(bits[:, 0] >= 0, np.inf, 0), ("finite", "inf", "shot 0")),
+        (lambda bits: "many", ("numbers", "str")),
+        (lambda bits: 1j, ("numbers", "complex")),
+        (lambda bits: None, ("numbers", "NoneType")),
+        (lambda bits: {"a": 1}, ("numbers", "dict")),
+        (lambda bits: ["a"] * len(bits), ("numbers", "<U1")),
+        (lambda bits: sys.exit(3), ("SystemExit: 3", "test_custom.py line ")),
+        (change, ("ValueError: ", "read-only")),
     ],
 )
-def test_a_function_that_fails_is_one_line(function: Observable, words: str) -> None:
-    with pytest.raises(InputError) as caught:
+def test_a_function_that_fails_is_one_line(function: Observable, facts: tuple[object, ...]) -> None:
+    with refuses("observable 'mine'", *facts):
         evaluate_on_shots(RBM_OF_4, BITS, draws=100, observables={"mine": function})
-    assert str(caught.value).startswith("observable 'mine': ")
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
     assert BITS.flags.writeable
 
 
 @pytest.mark.parametrize(
-    ("names", "words"),
+    ("names", "facts"),
     [
-        ({"correlation": len}, "'correlation'"),
-        ({"shots": len}, "'shots'"),
-        ({"a b": len}, "a name must be an identifier, found 'a b'"),
-        ({"a": 3}, "'a' must be a function, found 3"),
+        ({"correlation": len}, ("'correlation'",)),
+        ({"shots": len}, ("'shots'",)),
+        ({"a b": len}, ("identifier", "'a b'")),
+        ({"a": 3}, ("'a'", "function", 3)),
     ],
 )
-def test_names(names: Any, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_names(names: Any, facts: tuple[object, ...]) -> None:
+    with refuses("observables", *facts):
         evaluate_on_shots(RBM_OF_4, BITS, draws=100, observables=names)
 
 

@@ -26,6 +26,7 @@ from psiprune.metrics.observables import Estimate, sampled_observables
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
 from psiprune.states.tfim import TFIM
+from refusals import check_facts
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -291,7 +292,7 @@ def test_a_magnet_is_sampled_in_both_halves(tilt: float, monkeypatch: pytest.Mon
     monkeypatch.setattr(draws, "MOST_STEPS", 20_000)
     monkeypatch.setattr(gibbs, "step_with_flips", gibbs.step)
     stuck = draw(rbm, all_up(10), 10_000, seed=2)
-    assert "m depends on the start: " in stuck.warning
+    assert "m depends on " in stuck.warning
     assert "R-hat of m is " in stuck.warning
     bad = sampled_observables(rbm, stuck.bits, None).magnetization
     assert abs(float(bad.value) - prob @ m) > 5 * float(bad.error)
@@ -302,12 +303,12 @@ def test_modes_that_no_flip_connects_are_warned_of(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(draws, "MOST_STEPS", 20_000)
     assert exact_time(two_modes(5.0), M) > 1e6
     found = draw(two_modes(5.0), all_up(10), 10_000, seed=2)
-    assert found.warning.startswith("rests on chains that have not converged in ")
-    assert "|m| depends on the start: " in found.warning
+    assert "not converged" in found.warning
+    assert "|m| depends on " in found.warning
     assert "R-hat of " in found.warning
     # Where both starts find the modes in equal shares, R-hat still tells.
     fair = draw(two_modes(5.0), lambda n: gibbs.random_start(n, 10, 77), 10_000, seed=2)
-    assert "depends on the start" not in fair.warning
+    assert "depends on " not in fair.warning
     assert "R-hat of " in fair.warning
     # The same modes with a path between them.
     assert draw(two_modes(1.5), all_up(10), 10_000, seed=2).warning == ""
@@ -333,9 +334,7 @@ def test_a_time_beyond_the_cap_is_told_with_the_steps_it_needs(
 ) -> None:
     monkeypatch.setattr(draws, "MOST_STEPS", 10_000)
     found = draw(two_modes(2.0), all_up(10), 10_000, seed=2)
-    assert "the autocorrelation time of " in found.warning
-    assert "10,000 draws of that need about " in found.warning
-    assert "more than the cap of 10,000" in found.warning
+    check_facts(found.warning, "autocorrelation time", "10,000 draws", "cap of 10,000")
     needed = int(found.warning.split("need about ")[1].split(" steps")[0].replace(",", ""))
     assert needed > 10_000
     # The cap holds: burn-in and draws together.
@@ -369,7 +368,8 @@ def test_the_start_is_told_from_noise() -> None:
     assert depends_on_start(fair) == []
     fair[:500, :, 0] = 0
     (reason,) = depends_on_start(fair)
-    assert reason.startswith("m depends on the start: 0.0")
+    assert reason.startswith("m depends on ")
+    assert ": 0.0" in reason
     assert depends_on_start(np.zeros((1000, 3, 4), np.uint8)) == []
     apart = np.zeros((1000, 3, 4), np.uint8)
     apart[500:] = 1  # no spread within either half

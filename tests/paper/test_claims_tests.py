@@ -16,10 +16,9 @@ from psiprune.paper.claims.base import (
     IN_PART,
     InsufficientDataError,
     listed,
-    verdict_of,
-    verdict_on,
 )
 from psiprune.paper.claims.data import complete_seeds, connectable, fractions, nearest, phase
+from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.order import peaks, two_peaked
 from psiprune.paper.claims.sparse import epochs_to_level
 from psiprune.paper.claims.structure import _ratio
@@ -143,17 +142,39 @@ def test_harm_is_significant_and_matters() -> None:
         assert reach(here, "kl").level == level
 
 
-def test_verdicts_of_several_tests() -> None:
-    assert verdict_of([True, True]) == HOLDS
-    assert verdict_of([True, False]) == IN_PART
-    assert verdict_of([True, False, False]) == FAILS
-    assert verdict_of([False, False]) == FAILS
+@pytest.mark.parametrize(
+    ("tests", "verdict"),
+    [
+        ([True, True], HOLDS),
+        ([True, False], IN_PART),
+        ([True, False, False], FAILS),
+        ([False, False], FAILS),
+    ],
+)
+def test_verdicts_of_several_tests(tests: list[bool], verdict: str) -> None:
+    assert decided(*tests) == verdict
 
 
-def test_no_side_saves_a_claim() -> None:
-    assert verdict_on(True, [True, True]) == HOLDS
-    assert verdict_on(True, [True, False]) == IN_PART
-    assert verdict_on(False, [True, True]) == FAILS
+def test_a_rule_may_decide_by_conditions_of_its_own() -> None:
+    assert decided(False, holds=True) == HOLDS
+    assert decided(True, holds=False, in_part=True) == IN_PART
+    assert decided(True, holds=False) == FAILS
+    assert decided(True, False, False, in_part=True) == IN_PART
+
+
+def decided(*tests: bool, **conditions: bool) -> str:
+    """The verdict of a claim with these cases, decided by these conditions."""
+
+    @claim("key", "III A")
+    def rule(evidence: Evidence) -> str:
+        evidence.case("a case", *tests)
+        if conditions:
+            evidence.decide(**conditions)
+        return evidence.text
+
+    finding = rule.judge({})
+    assert (finding.measured, finding.seeds) == ("a case", 1)
+    return finding.verdict
 
 
 def test_words_in_a_row() -> None:

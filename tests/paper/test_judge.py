@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invented import Datasets, put, taken, world
+from invented import Datasets, world
 from psiprune.paper.claims.base import FAILS, HOLDS, UNDECIDED, VERDICTS
 from psiprune.paper.claims.judge import (
     CLAIMS,
@@ -22,6 +22,7 @@ from psiprune.paper.claims.judge import (
     judge,
 )
 from psiprune.paper.headlines import headlines
+from spoiled import put, taken
 
 #: What a reproduction has to decide, and the claims that do it.
 REQUIRED = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
-from psiprune.pruning.iterative import Level, prune, prune_steps
+from psiprune.pruning.iterative import Level, next_level, prune
 from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
@@ -219,17 +219,23 @@ def test_a_path_can_be_taken_up_at_any_level(criterion: Any) -> None:
     settings = PruneSettings(criterion=criterion, levels=6)
     tuning = PCD.for_fine_tuning(momentum=0.5, **QUICK)
     shots, total = Shots(BITS[:, :6]), 24
-    path = list(prune_steps(Level(0, small_rbm()), total, shots, settings, tuning, 7))
+
+    def path_from(level: Level, seed: int = 7) -> list[Level]:
+        levels = [level]
+        while levels[-1].step < 6:
+            levels.append(next_level(levels[-1], total, shots, settings, tuning, seed))
+        return levels[1:]
+
+    path = path_from(Level(0, small_rbm()))
     assert [level.step for level in path] == [1, 2, 3, 4, 5, 6]
-    rest = list(prune_steps(path[2], total, shots, settings, tuning, 7))
+    rest = path_from(path[2])
     assert [level.step for level in rest] == [4, 5, 6]
     for one, other in zip(path[3:], rest, strict=True):
         np.testing.assert_array_equal(one.rbm.weights, other.rbm.weights)
         np.testing.assert_array_equal(one.rbm.mask, other.rbm.mask)
         np.testing.assert_array_equal(one.rbm.hidden_bias, other.rbm.hidden_bias)
         assert dict(one.rbm.provenance) == dict(other.rbm.provenance)
-    assert list(prune_steps(path[-1], total, shots, settings, tuning, 7)) == []
-    different = list(prune_steps(path[2], total, shots, settings, tuning, 8))
+    different = path_from(path[2], seed=8)
     assert (different[-1].rbm.weights != path[-1].rbm.weights).any()
 
 

@@ -51,7 +51,7 @@ def test_mass_outside_of_drawn_samples_is_seen(
 def blind(rbm: RBM, monkeypatch: pytest.MonkeyPatch) -> RBM:
     """What surgery leaves with checks that see the samples alone."""
     with monkeypatch.context() as patch:
-        patch.setattr(optimal_brain_surgeon, "_PARTITION_SECONDS", 0.0)
+        patch.setattr(optimal_brain_surgeon, "CHECK_SECONDS", 0.0)
         return prune_obs(rbm, 43, samples=rbm.sample_exact(4000, seed=5))
 
 
@@ -68,7 +68,7 @@ def test_the_divergence_tells_the_whole_of_such_mass(
     # With some of these seeds one draw, by luck, is of the state where the mass has gone.
     found = [measured(seed) for seed in range(5, 12)]
     np.testing.assert_allclose(found, kl(nearly_cat, other), rtol=0.02)
-    monkeypatch.setattr(optimal_brain_surgeon, "_PARTITION_SECONDS", 0.0)
+    monkeypatch.setattr(optimal_brain_surgeon, "CHECK_SECONDS", 0.0)
     assert measured(5) < 0.01
 
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 import exact
 from machines import random_rbm
-from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm, rbm_from_dataset
+from refusals import refuses
 
 SHAPES = [(6, 3), (4, 7), (5, 5), (1, 1), (1, 5), (5, 1), (9, 2), (2, 9)]
 SCALES = [1.0, 300.0]
@@ -116,33 +116,41 @@ def test_many_shots_at_once() -> None:
 
 
 def test_what_is_too_large_is_refused() -> None:
-    with pytest.raises(InputError, match="at most 30 units, found 31 visible and 32 hidden"):
+    with refuses("rbm", 30, 31, 32, "psiprune.log_partition"):
         random_rbm(31, 32).log_partition()
-    with pytest.raises(InputError, match="N <= 24, found 25"):
+    with refuses("rbm", 24, 25, "`log_prob`"):
         random_rbm(25, 2).log_prob_all()
 
 
-@pytest.mark.parametrize("bits", [[0, 1, 0], [[0, 1]], [[0, 1, 0, 1]], [[[0, 1, 0]]]])
-def test_configurations_of_another_size_are_refused(bits: Any) -> None:
+@pytest.mark.parametrize(
+    ("bits", "facts"),
+    [
+        ([0, 1, 0], ("2 dimensions", 1)),
+        ([[0, 1]], ("2 sites", 3)),
+        ([[0, 1, 0, 1]], ("4 sites", 3)),
+        ([[[0, 1, 0]]], ("2 dimensions", 3)),
+    ],
+)
+def test_configurations_of_another_size_are_refused(bits: Any, facts: tuple[object, ...]) -> None:
     rbm = random_rbm(3, 2)
     for method in (rbm.log_prob, rbm.log_prob_unnormalized, rbm.hidden_given_visible):
-        with pytest.raises(InputError, match=r"2 dimensions|the RBM has 3"):
+        with refuses("array", *facts):
             method(bits)
-    with pytest.raises(InputError, match=r"^hidden: shape must be \[shot, 2\], found"):
+    with refuses("hidden", "[shot, 2]", (1, 3)):
         rbm.visible_given_hidden([[0, 1, 1]])
 
 
 def test_sampling_refuses_bad_arguments() -> None:
     rbm = random_rbm(3, 2)
-    with pytest.raises(InputError, match=r"^shots: .*found 0"):
+    with refuses("shots", 1, 0):
         rbm.sample(0)
-    with pytest.raises(InputError, match=r"^steps: .*found -1"):
+    with refuses("steps", 0, -1):
         rbm.sample(1, steps=-1)
-    with pytest.raises(InputError, match=r"^seed: .*found -1"):
+    with refuses("seed", 0, "2^63 - 1", -1):
         rbm.sample(1, seed=-1)
-    with pytest.raises(InputError, match=r"^shots: .*found 1.5"):
+    with refuses("shots", 1, 1.5):
         rbm.sample_exact(1.5)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"^seed: .*found 'a'"):
+    with refuses("seed", "'a'"):
         rbm.sample_exact(1, seed="a")  # type: ignore[arg-type]
 
 
@@ -152,30 +160,28 @@ W, B, C = np.ones((2, 3)), np.zeros(3), np.zeros(2)
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "facts"),
     [
-        ((W[0], B, C), "weights: must have 2 axes, found shape (3,)"),
-        ((np.ones((0, 3)), B, np.zeros(0)), "weights: "),
-        ((np.ones((2, 0)), np.zeros(0), C), "weights: "),
-        ((W, C, C), "visible_bias: shape must be (3,)"),
-        ((W, B, B), "hidden_bias: shape must be (2,)"),
-        ((W, B[None], C), "visible_bias: must have 1 axes"),
-        ((W * np.nan, B, C), "weights: must be finite, found nan at [0, 0]"),
-        ((W, np.array([0, np.inf, 0]), C), "visible_bias: must be finite, found inf at [1]"),
-        ((W, B, np.array([0, -np.inf])), "hidden_bias: must be finite, found -inf at [1]"),
-        ((W, B, C, np.ones((3, 2), bool)), "mask: shape must be (2, 3)"),
-        ((W, B, C, np.ones((2, 3), np.uint8)), "mask: must be an array of bool, found uint8"),
-        ((W, B, C, np.ones((2, 3))), "mask: must be an array of bool, found float64"),
-        (("weights", B, C), "weights: must be an array of real numbers, found 'weights'"),
-        (([[1, 2, 3], [4, 5]], B, C), "weights: must be an array of real numbers"),
-        ((W * 1j, B, C), "weights: must be an array of real numbers"),
+        ((W[0], B, C), ("weights", "2 axes", (3,))),
+        ((np.ones((0, 3)), B, np.zeros(0)), ("weights",)),
+        ((np.ones((2, 0)), np.zeros(0), C), ("weights",)),
+        ((W, C, C), ("visible_bias", (3,), (2,))),
+        ((W, B, B), ("hidden_bias", (2,), (3,))),
+        ((W, B[None], C), ("visible_bias", "1 axes", (1, 3))),
+        ((W * np.nan, B, C), ("weights", "nan at [0, 0]")),
+        ((W, np.array([0, np.inf, 0]), C), ("visible_bias", "inf at [1]")),
+        ((W, B, np.array([0, -np.inf])), ("hidden_bias", "-inf at [1]")),
+        ((W, B, C, np.ones((3, 2), bool)), ("mask", (2, 3), (3, 2))),
+        ((W, B, C, np.ones((2, 3), np.uint8)), ("mask", "bool", "uint8")),
+        ((W, B, C, np.ones((2, 3))), ("mask", "bool", "float64")),
+        (("weights", B, C), ("weights", "real numbers", "'weights'")),
+        (([[1, 2, 3], [4, 5]], B, C), ("weights", "real numbers")),
+        ((W * 1j, B, C), ("weights", "real numbers")),
     ],
 )
-def test_what_is_no_rbm_is_refused(values: tuple[Any, ...], message: str) -> None:
-    with pytest.raises(InputError) as caught:
+def test_what_is_no_rbm_is_refused(values: tuple[Any, ...], facts: tuple[object, ...]) -> None:
+    with refuses(*facts):
         RBM(*values)
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
 
 
 def test_an_rbm_owns_its_arrays_and_keeps_them() -> None:
@@ -236,11 +242,11 @@ def test_initial_weights() -> None:
     mask = np.random.default_rng(0).random((50, 100)) < 0.5
     masked = initial_rbm(100, 50, 1, mask)
     np.testing.assert_array_equal(masked.weights, np.where(mask, rbm.weights, 0))
-    with pytest.raises(InputError, match=r"^hidden: must be an integer of at least 1, found 0"):
+    with refuses("hidden", 1, 0):
         initial_rbm(3, 0, 0)
-    with pytest.raises(InputError, match=r"^visible: "):
+    with refuses("visible", 1, 0):
         initial_rbm(0, 3, 0)
-    with pytest.raises(InputError, match=r"^mask: shape"):
+    with refuses("mask", (3, 3), (50, 100)):
         initial_rbm(3, 3, 0, mask)
 
 
@@ -284,35 +290,36 @@ def test_what_is_saved_says_what_it_is(tmp_path: Path) -> None:
 def test_what_is_no_file_of_an_rbm_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rbm.nc"
     rbm = random_rbm(6, 3)
-    with pytest.raises(InputError, match="cannot be read"):
+    with refuses(path, "cannot be read"):
         load_rbm(path)
     write_dataset(path, rbm.to_dataset(), "shots")
-    with pytest.raises(InputError, match="expected a file of kind 'rbm', found 'shots'"):
+    with refuses(path, "'rbm'", "'shots'"):
         load_rbm(path)
     rbm.save(path)
     content = path.read_bytes()
     for damaged in (content[: len(content) // 2], content[:600] + b"?" + content[601:], b"rbm"):
         assert damaged != content
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"rbm\.nc"):
+        with refuses(path):
             load_rbm(path)
-    for change, message in (
-        (rbm.to_dataset().drop_vars("mask"), "not an RBM, .*'mask'"),
+    for change, *facts in (
+        (rbm.to_dataset().drop_vars("mask"), "not an RBM", "'mask'"),
         (
             rbm.to_dataset().assign(weights=(("hidden", "visible"), np.full((3, 6), np.nan))),
-            "weights: must be finite",
+            "weights: ",
+            "nan at [0, 0]",
         ),
-        (rbm.to_dataset().assign(hidden_bias=("other", np.zeros(4))), "hidden_bias: shape"),
+        (rbm.to_dataset().assign(hidden_bias=("other", np.zeros(4))), "hidden_bias: ", (3,), (4,)),
     ):
         write_dataset(path, change, "rbm")
-        with pytest.raises(InputError, match=f"rbm.nc: {message}"):
+        with refuses(path, *facts):
             load_rbm(path)
-    with pytest.raises(InputError, match="level 3: not an RBM"):
+    with refuses("level 3", "not an RBM", "'weights'"):
         rbm_from_dataset(xr.Dataset(), "level 3")
 
 
 def test_configurations_that_are_not_bits_are_refused() -> None:
-    with pytest.raises(InputError, match="found 2"):
+    with refuses("array", "row 0, column 2", 2):
         random_rbm(3, 2).log_prob([[0, 1, 2]])
 
 

@@ -18,7 +18,7 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.data.shots import Shots, read_shots
-from psiprune.inspect.describe import RunDescription
+from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.agreement import drift
@@ -28,7 +28,8 @@ from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.checks import Check, checks, resolution
 from psiprune.reconstruction.custom_code import save_code
 from psiprune.reconstruction.dataset import SUFFIXES, check_observable_names, learning_rate_of
-from psiprune.reconstruction.pipeline import MIN_SHOTS, run_reconstruct, split_shots
+from psiprune.reconstruction.inputs import MIN_SHOTS, split_shots
+from psiprune.reconstruction.pipeline import run_reconstruct
 from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reconstruction.summary import (
@@ -38,6 +39,7 @@ from psiprune.reconstruction.summary import (
     summarize,
 )
 from psiprune.reporting.page import Provenance
+from refusals import refuses
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +95,8 @@ def test_the_parts_are_those_asked_for_and_at_random() -> None:
     [(250, 0.2, 25, "validation"), (100, 0.8, 20, "training"), (2, 0.5, 1, "training")],
 )
 def test_too_few_shots(number: int, held_out: float, left: int, part: str) -> None:
-    with pytest.raises(InputError, match="held_out") as caught:
+    with refuses("array", f"{number} shots", f"{left} for {part}", held_out, MIN_SHOTS):
         split_shots(Shots(np.zeros((number, 3), np.uint8)), held_out, 0)
-    for fact in (f"{number} shots", f"{left} for {part}", f"{held_out:g}", str(MIN_SHOTS)):
-        assert fact in str(caught.value)
     split_shots(Shots(np.zeros((5 * MIN_SHOTS, 3), np.uint8)), 0.4, 0)
 
 
@@ -195,15 +195,15 @@ def test_a_folder_of_other_shots_or_settings_is_refused(
     place = f"{done[0] / 'mine.py'}:walls"
     settings = tiny.reconstruct_settings(observable=(place,))
     before = tiny.contents(run)
-    with pytest.raises(InputError, match="the existing run has shots_sha256 = "):
+    with refuses(run / "config.toml", "shots_sha256"):
         run_reconstruct(settings, shots.bits[::-1], run)
-    with pytest.raises(InputError, match="the existing run has seeds = 2, this one 3"):
+    with refuses(run / "config.toml", "seeds = 2", 3):
         run_reconstruct(settings.model_copy(update={"seeds": 3}), shots, run)
-    with pytest.raises(InputError, match="has the checksum"):
+    with refuses("shots.nc", "shots_sha256", "000000000000..."):
         run_reconstruct(settings.model_copy(update={"shots_sha256": "0" * 64}), shots, run)
     assert tiny.contents(run) == before
     (run / "path/level-00.nc").write_bytes(b"")
-    with pytest.raises(InputError, match=r"level-00.nc: the file is empty"):
+    with refuses("level-00.nc", "empty"):
         run_reconstruct(settings, shots, run)
 
 
@@ -274,7 +274,7 @@ def test_an_observable_that_would_fail_late_fails_before_training(
         assert len(bits) == 60, "of another size"
         return bits[:, 0]
 
-    with pytest.raises(InputError, match=r"'mine': raised AssertionError: of another size .* for"):
+    with refuses("observable 'mine'", "AssertionError", "of another size"):
         run_reconstruct(tiny.reconstruct_settings(), shots, tmp_path / "run", {"mine": one_size})
     assert not (tmp_path / "run").exists()
 
@@ -317,7 +317,7 @@ def test_every_variable_of_a_run_is_refused_as_a_name(
     mine = {name for name in taken if name.startswith("walls")}
     assert mine == {f"walls{suffix}" for suffix in SUFFIXES}
     for name in (taken - mine) | {"warning"}:
-        with pytest.raises(InputError, match=f"'{name}'"):
+        with refuses("observables", f"'{name}'"):
             check_observable_names({name: len})
     check_observable_names({"walls": len, "errors": len, "my_trial": len, "drifting": len})
 
@@ -357,7 +357,7 @@ def test_an_observable_ends_the_search(
 
 def test_diverging_learning_rates_are_skipped(shots: Shots, tmp_path: Path) -> None:
     train = pp.CD(epochs=3, batch_size=20, weight_decay=1e30)
-    with pytest.raises(DivergenceError, match=r"learning_rate = 0.5 is too large"):
+    with pytest.raises(DivergenceError, match=r"learning_rate = 0\.5 "):
         run_reconstruct(tiny.reconstruct_settings(train=train), shots, tmp_path / "all")
     train = pp.CD(epochs=3, batch_size=20, weight_decay=1e4)
     settings = tiny.reconstruct_settings(train=train, learning_rates=(1e-6, 1000.0))
@@ -368,11 +368,11 @@ def test_diverging_learning_rates_are_skipped(shots: Shots, tmp_path: Path) -> N
 def test_settings_that_would_not_be_used_are_refused(shots: Shots, tmp_path: Path) -> None:
     table: Any = {"method": "cd", "learning_rate": 0.2}
     exact: Any = "exact"
-    with pytest.raises(pp.InputError, match=r"^learning_rates: .*train\.learning_rate = 0\.2"):
+    with refuses("learning_rates", (0.3,), "train.learning_rate = 0.2"):
         ReconstructSettings(learning_rates=(0.3,), train=table)
-    with pytest.raises(pp.InputError, match=r"^learning_rates: .*'exact'.* cd or pcd"):
+    with refuses("learning_rates", "'exact'", "cd or pcd"):
         ReconstructSettings(learning_rates=(0.3,), train=exact)
-    with pytest.raises(pp.InputError, match=r"^learning_rates: .*'exact'.* cd or pcd"):
+    with refuses("learning_rates", "'exact'", "cd or pcd"):
         pp.reconstruct(shots, tmp_path / "new", learning_rates=(0.3,))
     assert not (tmp_path / "new").exists()
     with pytest.raises(TypeError, match="hiden"):
@@ -553,11 +553,11 @@ def test_the_cause_of_a_deviation_is_named(done: tuple[Path, pp.Reconstruction])
     found = done[1].dataset
     far = {"walls_sigmas": 40.0, "walls_shots": float(found["walls_dense"].mean()) + 5.0}
     words = check_of(found.assign(far), "observables").words
-    assert "training is the cause" in words
+    assert "training is " in words
     assert "--train.method exact" in words
     near = {**far, "walls_shots": float(found["walls_dense"].mean())}
     words = check_of(found.assign(near), "observables").words
-    assert "pruning is the cause" in words
+    assert "pruning is " in words
     assert "--measure walls" in words
 
 

@@ -113,8 +113,8 @@ def test_the_line_where_the_graph_falls_apart() -> None:
     for ax in figure.get_axes():
         assert [1 - 24 / 162] * 2 in [np.asarray(line.get_xdata()).tolist() for line in ax.lines]
     labels = [text.get_text() for text in figure.legends[0].texts]
-    assert "floor of the sampled measure: a perfect model" in labels
-    assert "85%: graph must fall apart" in [text.get_text() for text in figure.legends[0].texts]
+    assert any(label.startswith("floor ") for label in labels)
+    assert any("85%: " in label and "apart" in label for label in labels)
     whole = plot_study(counted(levels=10))
     assert not any("apart" in text.get_text() for text in whole.legends[0].texts)
 
@@ -129,7 +129,7 @@ def test_several_seeds_make_a_median_and_a_band() -> None:
     for quantile in (0.16, 0.84):
         assert np.isin(here.quantile(quantile, "seed").values, heights).all()
     texts = [text.get_text() for text in figure.legends[0].texts]
-    assert "measured as in the paper, median of 5 seeds" in texts
+    assert any("median of 5 seeds" in text for text in texts)
     assert "16 to 84 % of seeds" in texts
     assert not plot_study(counted()).get_axes()[0].collections
 

@@ -20,6 +20,7 @@ import tiny
 from browser import NAMES, VARIABLE, Browser, browsing, find_browser
 from psiprune.reporting.page import write_report
 from psiprune.reporting.traced import percent, significant
+from refusals import check_facts
 from tiny_report import report_of, tiny_datasets
 
 PROGRAM = find_browser()
@@ -202,7 +203,7 @@ def test_drawings_have_words(browser: Browser) -> None:
     after = browser.run(words)
     assert len(before) == 3
     assert all(len(text) > 40 for text in (*before, *after))
-    assert "4 weights between 3 hidden units and 4 sites" in after[0]
+    check_facts(after[0], "4 weights", "3 hidden units", "4 sites")
     assert before[0] != after[0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +12,8 @@ from matplotlib.figure import Figure
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
+from psiprune.pruning.iterative import Level
 from psiprune.rbm.init import initial_rbm
-from psiprune.rbm.model import RBM
 from psiprune.reporting.path_figure import plot_path
 
 NAMES = (
@@ -22,12 +21,6 @@ NAMES = (
     *("abs_magnetization_roe", "abs_magnetization_bias", "correlation_mse"),
 )
 COUNTS = (72, 58, 46, 37, 30, 24, 19, 15)
-
-
-@dataclass(frozen=True)
-class Level:
-    rbm: RBM
-    metrics: Report | None
 
 
 def invented(counts: tuple[int, ...] = COUNTS, *, error: float = 0.1) -> list[Level]:
@@ -43,7 +36,7 @@ def invented(counts: tuple[int, ...] = COUNTS, *, error: float = 0.1) -> list[Le
         values["fidelity"] = Measure(1.0 - 2e-3 * 1.8**step, 0.0, 1.0 - 1e-3, "invented")
         observables = SimpleNamespace()
         report = Report(**values, observables=observables, exact=None)  # type: ignore[arg-type]
-        levels.append(Level(dense.with_mask(mask), report))
+        levels.append(Level(step, dense.with_mask(mask), report))
     return levels
 
 
@@ -97,7 +90,7 @@ def test_what_a_logarithmic_axis_cannot_show_is_left_out() -> None:
     assert first is not None
     values = {**vars(first), "kl": Measure(-1e-4, 1e-3, 1e-3, "drawn")}
     values["energy_bias"] = Measure(float("nan"), float("nan"), float("nan"), "no Hamiltonian")
-    levels[0] = Level(levels[0].rbm, Report(**values))
+    levels[0] = Level(0, levels[0].rbm, Report(**values))
     axes = plot_path(levels).get_axes()
     (kl,) = lines(axes[0]).values()
     for drawn in (kl, lines(axes[2])["energy"]):
@@ -111,7 +104,7 @@ def test_a_path_of_one_level_can_be_drawn() -> None:
 
 def test_levels_that_were_not_measured_are_refused() -> None:
     levels = invented()
-    levels[2] = Level(levels[2].rbm, None)
+    levels[2] = Level(2, levels[2].rbm)
     with pytest.raises(InputError, match=r"^levels: level 2 .*reference="):
         plot_path(levels)
     with pytest.raises(InputError, match=r"^levels: .*none"):

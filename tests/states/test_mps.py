@@ -16,11 +16,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import exact
-from psiprune.core.exceptions import ConvergenceError, InputError
+from psiprune.core.exceptions import ConvergenceError
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.states.dmrg import ground_state
-from psiprune.states.mps import CHUNK, MPS, load_mps, mps_from_tensors, mps_from_vector, sample
+from psiprune.states.mps import CHUNK, MPS, load_mps, mps_from_tensors, mps_from_vector
+from psiprune.states.sampling import sample
 from psiprune.states.tfim import TFIM
+from refusals import refuses
 
 REJECT = 1e-4
 """A sampler fails below this p-value. Seeds are fixed, so a passing test passes always."""
@@ -108,12 +110,10 @@ def test_below_the_transition_the_even_state_comes_out(sites: int, field: float)
 
 @pytest.mark.parametrize(("sites", "max_bond"), [(2, 1), (18, 1), (18, 2)])
 def test_an_unconverged_state_is_refused(sites: int, max_bond: int) -> None:
-    with pytest.raises(
-        ConvergenceError, match=r"relative energy error .* raise max_bond"
-    ) as caught:
+    facts = ("energy error", f"max_bond={max_bond}", "raise max_bond")
+    with refuses("ground_state", *facts, error=ConvergenceError):
         ground_state(TFIM(sites=sites), max_bond=max_bond)
-    assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="max_bond"):
+    with refuses("max_bond", 1, 0):
         ground_state(TFIM(sites=sites), max_bond=0)
 
 
@@ -133,7 +133,7 @@ def test_units_of_the_energy_do_not_matter(sites: int, scale: float) -> None:
 def test_a_field_far_from_the_coupling(field: float, coupling: float) -> None:
     model = TFIM(sites=6, field=field, coupling=coupling)
     if field > 1:
-        with pytest.raises(InputError, match="found 1e\\+200"):
+        with refuses("field, coupling", 1e-150, 1e150, 1e200):
             ground_state(model)
         return
     # The even one of the two states without a domain wall.
@@ -146,9 +146,8 @@ def test_a_field_far_from_the_coupling(field: float, coupling: float) -> None:
 @pytest.mark.parametrize("scale", [1e-200, 1e-151, 1e151, 1e200])
 @pytest.mark.parametrize("sites", [2, 8])
 def test_energies_whose_square_is_no_float_are_refused(sites: int, scale: float) -> None:
-    with pytest.raises(InputError, match=r"larger of h and \|J\| must be from .* found") as caught:
+    with refuses("field, coupling", 1e-150, 1e150, scale):
         ground_state(TFIM(sites=sites, field=scale, coupling=scale))
-    assert "\n" not in str(caught.value)
 
 
 def test_tenpy_is_silent_and_leaves_settings_alone(capfd: pytest.CaptureFixture[str]) -> None:
@@ -202,9 +201,9 @@ def test_log_prob_of_the_impossible_and_of_the_unlikely() -> None:
 
 
 def test_log_prob_refuses_other_sizes() -> None:
-    with pytest.raises(InputError, match=r"3 sites .* the state has 8"):
+    with refuses("array", "3 sites", "the state", 8):
         ground(8, 1.0).log_prob([[0, 1, 0]])
-    with pytest.raises(InputError, match="2 dimensions"):
+    with refuses("array", "2 dimensions", 1):
         ground(8, 1.0).log_prob([0, 1, 0])
 
 
@@ -285,18 +284,23 @@ def test_ctrl_c_stops_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.05)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("psiprune.states.mps._sample_chunk", interrupted)
+    monkeypatch.setattr("psiprune.states.sampling.draw_bits", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sample(state, 1000 * CHUNK)
     assert len(done) < 1000
 
 
 @pytest.mark.parametrize(
-    ("shots", "seed", "words"),
-    [(0, 0, "shots: "), (1.5, 0, "shots: "), (10, -1, "seed: "), (10, 2**63, "seed: ")],
+    ("shots", "seed", "facts"),
+    [
+        (0, 0, ("shots", 1, 0)),
+        (1.5, 0, ("shots", 1, 1.5)),
+        (10, -1, ("seed", -1)),
+        (10, 2**63, ("seed", 2**63)),
+    ],
 )
-def test_bad_arguments_of_sample(shots: Any, seed: Any, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_bad_arguments_of_sample(shots: Any, seed: Any, facts: tuple[object, ...]) -> None:
+    with refuses(*facts):
         sample(ground(2, 1.0), shots, seed=seed)
 
 
@@ -328,36 +332,36 @@ UP = np.array([1.0, 0.0]).reshape(1, 2, 1)
 
 
 @pytest.mark.parametrize(
-    ("tensors", "words"),
+    ("tensors", "facts"),
     [
-        ([UP], "2 sites.* 1"),
-        ([UP, np.ones((2, 2, 1))], r"site 1 .*\(1, 2, right bond\).*\(2, 2, 1\)"),
-        ([UP, np.ones((1, 3, 1))], r"site 1 .*\(1, 3, 1\)"),
-        ([UP, np.ones((1, 2, 2)) / 2], "last bond .*1.* 2"),
-        ([UP, UP * np.nan], "site 1: .*finite"),
-        ([UP, UP * 1j], "site 1: .*real.*complex"),
-        ([UP, 2 * UP], "site 1 .*mps_from_tensors"),
-        ([2 * UP, UP], "site 0 .*mps_from_tensors"),
+        ([UP], ("2 sites", 1)),
+        ([UP, np.ones((2, 2, 1))], ("site 1", "(1, 2, right bond)", (2, 2, 1))),
+        ([UP, np.ones((1, 3, 1))], ("site 1", (1, 3, 1))),
+        ([UP, np.ones((1, 2, 2)) / 2], ("last bond", 1, 2)),
+        ([UP, UP * np.nan], ("site 1", "finite")),
+        ([UP, UP * 1j], ("site 1", "real", "complex128")),
+        ([UP, 2 * UP], ("site 1", "mps_from_tensors")),
+        ([2 * UP, UP], ("site 0", "mps_from_tensors")),
     ],
 )
-def test_bad_tensors(tensors: Any, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_bad_tensors(tensors: Any, facts: tuple[object, ...]) -> None:
+    with refuses("tensors", *facts):
         MPS(tuple(tensors))
 
 
 def test_other_bad_states() -> None:
-    with pytest.raises(InputError, match=r"tensors: .*2, .* 3 sites"):
+    with refuses("tensors", 2, "3 sites"):
         MPS((UP, UP), model=TFIM(sites=3))
-    with pytest.raises(InputError, match=r"tensors: .*zero"):
+    with refuses("tensors", "zero"):
         mps_from_tensors([UP, 0 * UP])
     for vector in (np.ones(3), np.ones(2), np.ones((2, 2)), np.ones(0)):
-        with pytest.raises(InputError, match=r"vector: .*2.N"):
+        with refuses("vector", "2^N", 2, 20, vector.shape):
             mps_from_vector(vector)
-    with pytest.raises(InputError, match=r"vector: .* 0"):
+    with refuses("vector", 0):
         mps_from_vector(np.zeros(4))
-    with pytest.raises(InputError, match="finite"):
+    with refuses("vector", "finite"):
         mps_from_vector([1, np.inf, 0, 0])
-    with pytest.raises(InputError, match=r"sites: .* 20 .* 31"):
+    with refuses("sites", 20, 31, "log_prob"):
         ground(31, 0.9).to_vector()
 
 
@@ -379,18 +383,16 @@ def test_bad_files(tmp_path: Path) -> None:
     path = ground(10, 1.0).save(tmp_path / "state.nc")
     good = read_dataset(path, "mps")
 
-    def refused(dataset: xr.Dataset, words: str, kind: str = "mps") -> None:
+    def refused(dataset: xr.Dataset, *facts: object, kind: str = "mps") -> None:
         write_dataset(path, dataset, kind)
-        with pytest.raises(InputError, match=words) as caught:
+        with refuses(path, *facts):
             load_mps(path)
-        assert str(caught.value).startswith(str(path))
-        assert "\n" not in str(caught.value)
 
     refused(good.drop_vars("tensor_3"), "tensor_0 .. tensor_9")
-    refused(good.assign(tensor_2=good["tensor_2"] * np.nan), "site 2: .*finite")
-    refused(good.assign(tensor_2=good["tensor_2"] * 1.001), "site 2 .*right-canonical")
-    refused(good.assign_attrs(field=-1.0), "field: should be greater than 0")
-    refused(good, "'mps'.*'shots'", kind="shots")
+    refused(good.assign(tensor_2=good["tensor_2"] * np.nan), "site 2", "finite")
+    refused(good.assign(tensor_2=good["tensor_2"] * 1.001), "site 2", "mps_from_tensors")
+    refused(good.assign_attrs(field=-1.0), "field: ", 0, -1.0)
+    refused(good, "'mps'", "'shots'", kind="shots")
     without_energy = good.copy()
     del without_energy.attrs["energy"]
     refused(without_energy, "'energy'")
@@ -398,9 +400,9 @@ def test_bad_files(tmp_path: Path) -> None:
     write_dataset(path, good, "mps")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match="damaged"):
+    with refuses(path, "damaged"):
         load_mps(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with refuses("none.nc", "cannot be read"):
         load_mps(tmp_path / "none.nc")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import exact
-from psiprune.core.exceptions import InputError
 from psiprune.states.tfim import TFIM, midpoint
+from refusals import refuses
 
 SMALL = [
     (2, 1.0, 1.0),
@@ -35,7 +35,6 @@ def test_free_fermions_agree_with_diagonalisation(
     correlations = (z * ground[:, None] ** 2).T @ z
 
     assert model.ground_energy() == pytest.approx(energies[0], rel=1e-12)
-    assert model.fermion_gap() == pytest.approx(energies[1] - energies[0], abs=1e-11)
     np.testing.assert_allclose(model.ground_state_vector(), ground, atol=1e-9)
     np.testing.assert_allclose(model.correlations(), correlations, atol=1e-10)
     np.testing.assert_allclose(
@@ -48,9 +47,6 @@ def test_free_fermions_agree_with_diagonalisation(
         [ground @ exact.operator(sites, {i: exact.X}) @ ground for i in range(sites)],
         atol=1e-10,
     )
-    assert model.magnetization_squared() == pytest.approx(
-        ground**2 @ z.mean(axis=1) ** 2, abs=1e-11
-    )
     vector = np.random.default_rng(0).normal(size=2**sites)
     np.testing.assert_allclose(model.apply_hamiltonian(vector), hamiltonian @ vector, atol=1e-10)
 
@@ -59,11 +55,10 @@ def test_free_fermions_agree_with_diagonalisation(
 def test_free_fermions_agree_with_the_reference(entry: dict[str, Any]) -> None:
     model = TFIM(sites=entry["sites"], field=entry["field"], coupling=entry["coupling"])
     assert model.ground_energy() == pytest.approx(entry["energy"], rel=1e-12)
-    assert model.fermion_gap() == pytest.approx(entry["fermion_gap"], rel=1e-9)
     assert model.transverse_magnetization().mean() == pytest.approx(entry["sigma_x_mean"], rel=1e-9)
     correlations = model.correlations()
     assert np.diag(correlations, 1).sum() == pytest.approx(entry["zz_nn_sum"], rel=1e-9)
-    assert model.magnetization_squared() == pytest.approx(entry["m2"], rel=1e-9)
+    assert correlations.mean() == pytest.approx(entry["m2"], rel=1e-9)
     np.testing.assert_allclose(
         model.correlation_from_midpoint(), entry["correlation_from_midpoint"], atol=1e-11
     )
@@ -96,7 +91,6 @@ def test_units_of_the_energy_change_only_energies(sites: int, scale: float) -> N
     model = TFIM(sites=sites, field=0.7 * scale, coupling=-scale)
     plain = TFIM(sites=sites, field=0.7, coupling=-1.0)
     assert model.ground_energy() / scale == pytest.approx(plain.ground_energy(), rel=1e-13)
-    assert model.fermion_gap() / scale == pytest.approx(plain.fermion_gap(), rel=1e-10)
     vector = plain.ground_state_vector()
     np.testing.assert_allclose(model.ground_state_vector(), vector, atol=1e-12)
     np.testing.assert_allclose(
@@ -107,11 +101,10 @@ def test_units_of_the_energy_change_only_energies(sites: int, scale: float) -> N
 
 
 def test_sign_of_the_zero_mode_deep_in_the_ordered_phase() -> None:
-    """Here the gap is 1e-31, so an SVD alone pairs its two vectors with arbitrary sign."""
+    """The gap is 1e-31, so an SVD alone pairs its two vectors with arbitrary sign."""
     model = TFIM(sites=60, field=0.3)
     x = model.transverse_magnetization()
     correlations = model.correlations()
-    assert model.fermion_gap() == pytest.approx(2 * (1 - 0.09) * 0.3**60, rel=1e-9)
     # The two ends, as the bulk, point the same way: to (1 - h^2)^(1/8) each in the bulk, and to
     # (1 - h^2)^(1/2) at an end (Pfeuty 1970; McCoy and Wu 1973).
     assert correlations[0, -1] == pytest.approx(1 - 0.09, abs=1e-12)
@@ -145,27 +138,26 @@ def test_a_thousand_sites() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "facts"),
     [
-        ({"sites": 1}, "sites: should be greater than or equal to 2, found 1"),
-        ({"sites": 2.5}, "sites: "),
-        ({}, "sites: is missing"),
-        ({"sites": 4, "field": 0.0}, "field: .*sign is only a rotation"),
-        ({"sites": 4, "field": -1.0}, "field: should be greater than 0, found -1.0"),
-        ({"sites": 4, "field": float("nan")}, "field: "),
-        ({"sites": 4, "coupling": float("inf")}, "coupling: "),
-        ({"sites": 4, "h": 1.0}, "h: no such setting"),
+        ({"sites": 1}, ("sites", 2, 1)),
+        ({"sites": 2.5}, ("sites", 2.5)),
+        ({}, ("sites", "missing")),
+        ({"sites": 4, "field": 0.0}, ("field", 0, 0.0, "give |h|")),
+        ({"sites": 4, "field": -1.0}, ("field", 0, -1.0)),
+        ({"sites": 4, "field": float("nan")}, ("field", "nan")),
+        ({"sites": 4, "coupling": float("inf")}, ("coupling", "inf")),
+        ({"sites": 4, "h": 1.0}, ("h", "sites, field, coupling")),
     ],
 )
-def test_bad_parameters(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
+def test_bad_parameters(values: dict[str, Any], facts: tuple[object, ...]) -> None:
+    with refuses(*facts):
         TFIM(**values)
-    assert "\n" not in str(caught.value)
 
 
 def test_dense_vectors_have_a_largest_size() -> None:
     model = TFIM(sites=21)
-    with pytest.raises(InputError, match=r"sites: .*20"):
+    with refuses("sites", 20, 21):
         model.ground_state_vector()
-    with pytest.raises(InputError, match="shape"):
+    with refuses("vector", (8,), (4,)):
         TFIM(sites=3).apply_hamiltonian(np.ones(4))

@@ -34,6 +34,7 @@ from psiprune.sweeps.workers import (
     incompatibility,
     versions_here,
 )
+from refusals import check_refusal, refuses
 from workers import Workers
 
 
@@ -210,13 +211,12 @@ def test_missing_workers_are_reported_once_each_time(
         pool, address = WorkerPool(client), local.scheduler_address
         local.scale(0)
         (line,) = warnings(client, pool, 0)
-        assert line.startswith(f"scheduler: no workers yet at {address}; ")
-        assert f"`dask worker {address} --nthreads 1`" in line
+        check_refusal(line, "scheduler", "yet", address, f"`dask worker {address} --nthreads 1`")
         local.scale(1)
         assert warnings(client, pool, 1) == []
         local.scale(0)
         (line,) = warnings(client, pool, 0)
-        assert line.startswith(f"scheduler: no workers left at {address}; ")
+        check_refusal(line, "scheduler", "left", address)
 
 
 # ---- tasks
@@ -239,7 +239,7 @@ def test_points_that_were_finished_in_the_meantime_need_no_task(tmp_path: Path) 
 
 @pytest.mark.parametrize("address", ["nohost.invalid:8786", "tcp://nohost.invalid:8786"])
 def test_an_unknown_host(tmp_path: Path, address: str) -> None:
-    with pytest.raises(InputError, match=r"host name nohost\.invalid "):
+    with refuses("scheduler", "nohost.invalid", "`dask scheduler`"):
         sweep(settings(), tmp_path / "run", address)
 
 
@@ -256,7 +256,7 @@ def test_a_name_service_that_does_not_answer(
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: over.wait(60))
     begin = time.monotonic()
-    with pytest.raises(InputError, match=r"host name a\.b .*name service"):
+    with refuses("scheduler", "a.b", "name service"):
         sweep(settings(), tmp_path / "run", "a.b:8786")
     assert time.monotonic() - begin < 8
     over.set()
@@ -267,7 +267,7 @@ def test_a_host_that_accepts_and_does_not_answer(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         begin = time.monotonic()
-        with pytest.raises(InputError, match=f"scheduler: .*{address} within 1 s"):
+        with refuses("scheduler", address, "1 s", "`dask scheduler`"):
             sweep(settings(), tmp_path / "run", address)
     assert time.monotonic() - begin < 8
 
@@ -382,7 +382,7 @@ def test_walltimes(walltime: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("walltime", ["", "1 hour", "12", "00:00:00", "1:2:3:4", "2-", "12:00:00h"])
 def test_what_is_no_walltime(walltime: str) -> None:
-    with pytest.raises(InputError, match=r"^walltime: "):
+    with refuses("walltime", repr(walltime)):
         QueueSettings(walltime=walltime)
 
 
@@ -393,14 +393,14 @@ def test_memory(memory: str) -> None:
 
 @pytest.mark.parametrize("memory", ["", "4", "lots", "0GB", "4 apples", "-4GB"])
 def test_what_is_no_memory(memory: str) -> None:
-    with pytest.raises(InputError, match=r"^memory: "):
+    with refuses("memory", repr(memory)):
         QueueSettings(memory=memory)
 
 
 def test_days_are_not_for_pbs() -> None:
     queue = QueueSettings(walltime="2-12:00:00")
     with (
-        pytest.raises(InputError, match=r"^pbs.walltime: .*found '2-12:00:00'"),
+        refuses("pbs.walltime", "HH:MM:SS", "'2-12:00:00'"),
         connected("pbs", settings(pbs=queue)),
     ):
         pass

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import tiny
+from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.plan import plan, point_rows
 from psiprune.sweeps.points import points_of, stages_of
-from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import KINDS
 
 

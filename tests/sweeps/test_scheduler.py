@@ -132,7 +132,7 @@ def test_a_lost_file_may_be_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(distributed, "get_worker", lambda: here)
     monkeypatch.setattr(scheduler, "incompatibility", lambda *_: "")
     monkeypatch.setattr(scheduler, "make", lose)
-    with pytest.raises(FileNotFoundError, match="gone: cannot be read"):
+    with pytest.raises(FileNotFoundError, match=r"^gone: "):
         run_stage(points()[0].stage("state"), tmp_path, versions_here(), [], [])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -23,21 +22,24 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import StudySettings
-from psiprune.inspect.describe import RunDescription, describe
+from psiprune.inspect.describe import describe
+from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_growing_run
 from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps import tasks
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.dataset import grid_of
+from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import points_of as all_points_of
-from psiprune.sweeps.settings import GridSettings, SweepSettings
+from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import prunable, query, read_table
 from psiprune.sweeps.tasks import KINDS, Kind, Point
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.natural_gradient import NaturalGradient
+from refusals import refuses
 
 #: Times, which differ from run to run, and what else says when a file was made.
 UNLIKE = (".lock", "seconds.json", "provenance.json")
@@ -159,7 +161,7 @@ def test_the_grid_survives_its_file(text: str, tmp_path: Path) -> None:
 
 
 def test_none_is_no_value() -> None:
-    with pytest.raises(InputError, match=r"hidden\.1: .*found None"):
+    with refuses("product.hidden.1", None):
         GridSettings(product={"hidden": (2, None)})
 
 
@@ -306,7 +308,7 @@ def test_a_damaged_result_is_a_failure_of_its_point_alone(copy: Path, tmp_path: 
 def test_settings_of_another_type_are_refused(tmp_path: Path) -> None:
     wrongs: tuple[object, ...] = ("sweep.toml", {"study": {}}, tiny.settings())
     for wrong in wrongs:
-        with pytest.raises(InputError, match=f"^settings: .*found {type(wrong).__name__}"):
+        with refuses("settings", "SweepSettings", type(wrong).__name__):
             sweep(wrong, tmp_path / "run", "serial")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
@@ -314,15 +316,14 @@ def test_settings_of_another_type_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("grid", "argument", "value"),
     [
-        ("product.prune.fraction = ['.5']", "product.prune.fraction.0", ".5"),
+        ("product.prune.fraction = ['.5']", "product.prune.fraction.0", "'.5'"),
         ("product.seeds = [2, true]", "product.seeds.1", True),
-        ("zip.fields = [1.0, '2']", "fields.1", "2"),
+        ("zip.fields = [1.0, '2']", "zip.fields.1", "'2'"),
     ],
 )
 def test_values_of_a_wrong_type(grid: str, argument: str, value: object) -> None:
-    with pytest.raises(InputError, match=re.escape(f"{argument}: ")) as caught:
+    with refuses(f"grid.0.{argument}", value):
         settings(f"[[grid]]\n{grid}\n")
-    assert f"found {value!r}" in str(caught.value)
 
 
 def test_a_failing_stage_is_tried_once_for_all_its_points(tmp_path: Path) -> None:
@@ -358,7 +359,7 @@ def test_a_sweep_of_another_version_is_refused(copy: Path) -> None:
     provenance = json.loads((copy / "provenance.json").read_text())
     (copy / "provenance.json").write_text(json.dumps({**provenance, "psiprune": "0.0.1"}))
     before = tiny.contents(copy)
-    with pytest.raises(InputError, match=r"psiprune 0\.0\.1"):
+    with refuses(copy / "provenance.json", "psiprune 0.0.1"):
         sweep(settings(""), copy, "serial")
     assert tiny.contents(copy) == before
 
@@ -387,7 +388,7 @@ def test_a_disk_that_is_full_later_leaves_the_old_table(copy: Path) -> None:
     before = tiny.contents(copy, but=UNLIKE)
     larger = settings("[[grid]]\nproduct.fields = [[1.0, 2.0, 3.0]]\n")
     size = max(file.stat().st_size for file in copy.glob("state/*/state.nc")) - 1000
-    with tiny.full_disk(size), pytest.raises(OSError, match=r"File too large: .*sweep\.parquet"):
+    with tiny.full_disk(size), pytest.raises(OSError, match=r"sweep\.parquet"):
         sweep(larger, copy, "serial")
     after = tiny.contents(copy, but=UNLIKE)
     kept = set(before) - {"config.toml", "failures.json"}

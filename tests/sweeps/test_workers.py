@@ -19,8 +19,9 @@ from psiprune.core.exceptions import InputError
 from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
+from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.scheduler import SchedulerLostError
-from psiprune.sweeps.settings import GridSettings, QueueSettings, SweepSettings
+from psiprune.sweeps.settings import QueueSettings, SweepSettings
 from psiprune.sweeps.table import read_table
 from psiprune.training.cd import CD
 from workers import Workers, kill
@@ -322,5 +323,5 @@ def test_failures_have_their_first_cause(workers: Workers, tmp_path: Path) -> No
     assert found.done == 0
     ((_, cause),) = found.failed
     assert cause.startswith("dense: ")
-    assert "learning_rate = 1000.0 is too large" in cause
+    assert "learning_rate = 1000.0" in cause
     assert json.loads((tmp_path / "run/failures.json").read_text())[0]["cause"] == cause

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import exact
 from machines import sparse_rbm, whole_basis
-from psiprune.core.exceptions import InputError
 from psiprune.rbm.likelihood import (
     flatten,
     log_likelihood,
@@ -16,6 +14,7 @@ from psiprune.rbm.likelihood import (
 from psiprune.rbm.model import RBM
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import TrainingProgress, train
+from refusals import refuses
 
 
 def test_the_maximum_is_reached() -> None:
@@ -87,5 +86,5 @@ def test_data_of_one_configuration_does_not_diverge() -> None:
 
 def test_layers_too_large_for_exact_sums_are_refused_in_one_line() -> None:
     bits = np.random.default_rng(0).integers(0, 2, (20, 20), dtype=np.uint8)
-    with pytest.raises(InputError, match="at most 18 units, found 20 visible and 19 hidden"):
+    with refuses("method", 18, 20, 19, "'natural', 'pcd' or 'cd'"):
         train(bits, hidden=19, method="exact")

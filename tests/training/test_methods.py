@@ -19,6 +19,7 @@ from psiprune.training.contrastive_divergence import ContrastiveDivergence, Cont
 from psiprune.training.method import Method, decayed
 from psiprune.training.methods import METHOD_FIELDS, METHODS, MethodBySize, as_method
 from psiprune.training.train import fit
+from refusals import refuses
 
 Float64 = NDArray[np.float64]
 CONTRASTIVE = {
@@ -56,7 +57,7 @@ def test_a_class_has_its_fields_alone(name: str) -> None:
     with pytest.raises(ValidationError):
         kind(epochs=1).epochs = 2  # frozen
     for other in set(METHOD_FIELDS) - FIELDS[name]:
-        with pytest.raises(InputError, match=rf"^{other}: .* has method, epochs, .*weight_decay"):
+        with refuses(other, kind.__name__, *FIELDS[name]):
             of(kind, epochs=1, **{other: 1})
 
 
@@ -164,7 +165,7 @@ def test_train_takes_the_default_of_its_size() -> None:
         for hidden in (9, 18, 19)
     }
     assert made == {9: "exact", 18: "exact", 19: "natural"}
-    with pytest.raises(InputError, match=r"^method: 'exact' .* at most 18 units, found 19 .* 19 "):
+    with refuses("method", "'exact'", 18, "19 visible", "19 hidden"):
         pp.train(bits, hidden=19, method="exact")
 
 

@@ -17,10 +17,8 @@ def completion_command(shell: Literal["bash", "zsh", "fish"]) -> None:
         zsh: _cyclopts_psiprune in a folder of $fpath
         fish: ~/.config/fish/completions/psiprune.fish
 
-    Parameters
-    ----------
-    shell
-        bash, zsh or fish
+    Args:
+        shell: bash, zsh or fish
     """
     with printing():
         print(app.generate_completion(shell=shell), end="")

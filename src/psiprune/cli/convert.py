@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from psiprune.cli.app import Flat, Out, app, chosen_format, new_dataset, new_file, show
+from psiprune.cli.options import Json
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import read_content
 from psiprune.data.formats.settings import ReadSettings
@@ -24,23 +25,17 @@ def import_command(
     *files: Path,
     out: Out,
     settings: Annotated[ReadSettings | None, Flat] = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Read measured shots of other programs and write them as a file of psiprune.
 
     Formats: text, qucumber, numpy, hdf5, netcdf, qiskit, cirq, braket, quera, pulser, stim-01,
     stim-b8; or auto, which detects it. See docs/formats.md.
 
-    Parameters
-    ----------
-    format
-        format of the files
-    files
-        files of shots; several are concatenated in this order
-    out
-        file to write the shots to
-    json
-        print one JSON object on standard output
+    Args:
+        format: format of the files
+        files: files of shots; several are concatenated in this order
+        out: file to write the shots to
     """
     from psiprune.data.shots import join_shots, read_shots
 
@@ -100,21 +95,15 @@ def _import_text(numbers: Mapping[str, Any]) -> str:
 
 
 @app.command(name="export")
-def export_command(format: str, file: Path, /, *, out: Out, json: bool = False) -> None:
+def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) -> None:
     """Write shots or an RBM as a file of another program.
 
     Shots: text, numpy, qiskit (counts), stim-b8. RBM: numpy, qucumber, netket. See docs/formats.md.
 
-    Parameters
-    ----------
-    format
-        format to write
-    file
-        file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
-    out
-        file to write; for qucumber .npz, or .pt, which needs torch
-    json
-        print one JSON object on standard output
+    Args:
+        format: format to write
+        file: file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
+        out: file to write; for qucumber .npz, or .pt, which needs torch
     """
     from psiprune.data.export import SHOT_FORMATS, export_shots
     from psiprune.data.shots import read_shots

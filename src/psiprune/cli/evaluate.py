@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, StrictInt, app, show
+from psiprune.cli.app import Flat, app, show
+from psiprune.cli.options import Int, Json
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.settings import MeasureSettings
 
@@ -15,25 +16,20 @@ def evaluate_command(
     rbm: Path,
     reference: Path,
     *,
-    seed: Annotated[int, StrictInt] = 0,
+    seed: Int = 0,
     measure: Annotated[MeasureSettings | None, Flat] = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Compare an RBM with a state or with shots.
 
     Against a state: KL divergence, fidelity, energy, |m|, C(d). Against shots, which should not be
     those it was trained on: log-likelihood, m, |m|, nearest-neighbour ZZ and C(d).
 
-    Parameters
-    ----------
-    rbm
-        file of the RBM
-    reference
-        file of the state, or of shots: NetCDF written by psiprune, .npy, .npz, or text of 0 and 1
-    seed
-        seed of the samples drawn from the RBM
-    json
-        print one JSON object on standard output
+    Args:
+        rbm: file of the RBM
+        reference: file of the state, or of shots: NetCDF written by psiprune, .npy, .npz, or text
+            of 0 and 1
+        seed: seed of the samples drawn from the RBM
     """
     from psiprune.io.netcdf import kind_of
     from psiprune.rbm.serialization import load_rbm

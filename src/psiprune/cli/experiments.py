@@ -6,10 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from psiprune.cli.app import Flat, app, chosen_settings, show
-from psiprune.cli.options import with_method_options
+from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.settings import Settings
 from psiprune.experiments.settings import (
     AblationSettings,
@@ -19,19 +17,13 @@ from psiprune.experiments.settings import (
     StudySettings,
 )
 
-Folder = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 _HELP = """{summary}
 
 Rerun the same command to resume.
 
-Parameters
-----------
-out
-    folder of the run; runs/{name}-HASH of its configuration if not given
-config
-    TOML file of the settings, such as a run's config.toml; options given here win
-json
-    print one JSON object on standard output
+Args:
+    out: folder of the run (default: runs/{name}-HASH, with the hash of its settings)
+    config: TOML file of settings, such as a run's config.toml; options given here take precedence
 """
 
 
@@ -62,10 +54,10 @@ def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
 
     def command(
         *,
-        out: Folder = None,
+        out: OutOption = None,
         settings: EnsembleSettings | None = None,
         config: Path | None = None,
-        json: bool = False,
+        json: Json = False,
     ) -> None:
         chosen = chosen_settings(model, settings, config).for_size()
         folder = folder_of(out, name, chosen)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, show
+from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
 
 
 @app.command(name="info")
 def info_command(
     file: Path,
+    other: Path | None = None,
     /,
     *,
     format: str | None = None,
@@ -21,20 +23,28 @@ def info_command(
     """Describe a file or a run folder, and warn about possible problems.
 
     Shots are tested for dead and biased qubits, drift, repeated shots, a broken Z2 symmetry and a
-    permuted register; run folders for missing and damaged files. Nothing is written.
+    permuted register; run folders for missing and damaged files. Given two run folders, info
+    reports whether their numbers agree to the bit or only statistically. Nothing is written.
 
-    Parameters
-    ----------
-    file
-        shots in any format, a state, an RBM, a dataset, or a run folder
-    format
-        format of the shots as in import; detected if not given
-    json
-        print one JSON object on standard output, with every site and every bond
+    Args:
+        file: shots in any format, a state, an RBM, a dataset, or a run folder
+        other: a second run folder to compare with
+        format: format of the shots, as in psiprune import (default: detected)
+        json: print one JSON object on standard output, with every site and every bond
     """
+    from dataclasses import asdict
+
+    from psiprune.inspect.compare import compare_runs, comparison_text
     from psiprune.inspect.describe import describe
     from psiprune.inspect.tables import description_numbers, description_text
 
+    if other is not None:
+        if format is not None or settings is not None:
+            raise InputError("--format: applies to shots, not to a pair of run folders; omit it")
+        runs = compare_runs(file, other)
+        numbers = {"what": "comparison", "verdict": runs.verdict, **asdict(runs)}
+        show(numbers, comparison_text(runs), json)
+        return
     form, given = chosen_format(format, settings)
     description = describe(file, form, **given)
     show(description_numbers(description), description_text(description), json)

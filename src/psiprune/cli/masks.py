@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from psiprune.cli.app import StrictInt, app, check_new, new_file, show
+from psiprune.cli.app import app, check_new, new_file, show
+from psiprune.cli.options import Int, Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import smallest_p_value
 from psiprune.io.paths import MASK, check_suffix
@@ -24,12 +25,12 @@ MaskOut = Annotated[
     Path,
     Parameter(name=["--out", "-o"], help="file to write the mask to: .npy, any other name: text"),
 ]
-Hidden = Annotated[int, StrictInt, Parameter(help="number of hidden units")]
-Sites = Annotated[int, StrictInt, Parameter(help="number of sites")]
-Count = Annotated[int, StrictInt, Parameter(help="number of weights")]
-Seed = Annotated[int, StrictInt, Parameter(help="random seed")]
+Hidden = Annotated[Int, Parameter(help="number of hidden units")]
+Sites = Annotated[Int, Parameter(help="number of sites")]
+Count = Annotated[Int, Parameter(help="number of weights")]
+Seed = Annotated[Int, Parameter(help="random seed")]
 RBMFile = Annotated[Path, Parameter(help="file of the RBM")]
-Width = Annotated[int, StrictInt, Parameter(help="number of adjacent sites in a cluster")]
+Width = Annotated[Int, Parameter(help="number of adjacent sites in a cluster")]
 Threshold = Annotated[
     float,
     Parameter(
@@ -37,7 +38,6 @@ Threshold = Annotated[
         "the strongest window of every unit"
     ),
 ]
-Json = Annotated[bool, Parameter(help="print one JSON object on standard output")]
 
 mask_app = App(
     name="mask",
@@ -69,19 +69,14 @@ def cluster_command(
 
 @mask_app.command(name="break")
 def break_command(
-    mask: Annotated[Path, Parameter(help="file of a mask, or of an RBM, whose mask is used")],
-    *,
-    out: MaskOut,
-    share: Annotated[
-        float,
-        Parameter(
-            help="0 keeps the mask; 1 gives a random mask with the same number of weights per unit"
-        ),
-    ],
-    seed: Seed = 0,
-    json: Json = False,
+    mask: Path, *, out: MaskOut, share: float, seed: Seed = 0, json: Json = False
 ) -> None:
-    """Move a fraction of the weights of a mask to random sites, to break its clusters."""
+    """Move a fraction of the weights of a mask to random sites, to break its clusters.
+
+    Args:
+        mask: file of a mask, or of an RBM, whose mask is used
+        share: 0 keeps the mask; 1 gives a random mask with the same number of weights per unit
+    """
     from psiprune.rbm.masks import break_clusters, read_mask
 
     _write(out, json, lambda: break_clusters(read_mask(mask), share, seed))
@@ -94,16 +89,16 @@ def forbid_command(
     out: MaskOut,
     width: Width = 3,
     threshold: Threshold = 0.05,
-    others: Annotated[
-        bool,
-        Parameter(
-            help="control: exclude as many weights of each unit at random outside its cluster"
-        ),
-    ] = False,
-    seed: Annotated[int, StrictInt, Parameter(help="random seed of --others")] = 0,
+    others: bool = False,
+    seed: Int = 0,
     json: Json = False,
 ) -> None:
-    """Allow all weights except those in the clusters of an RBM."""
+    """Allow all weights except those in the clusters of an RBM.
+
+    Args:
+        others: control: exclude as many weights of each unit at random outside its cluster
+        seed: random seed of --others
+    """
     from psiprune.rbm.masks import exclude_clusters, exclude_matched_control
     from psiprune.rbm.serialization import load_rbm
 
@@ -118,28 +113,23 @@ def forbid_command(
 def clusters_command(
     rbm: RBMFile,
     *,
-    out: Annotated[
-        Path | None,
-        Parameter(
-            name=["--out", "-o"], help="name of a figure of the weights and clusters, .png and .svg"
-        ),
-    ] = None,
+    out: OutOption = None,
     width: Width = 3,
     threshold: Threshold = 0.05,
-    permutations: Annotated[
-        int, StrictInt, Parameter(help="number of random orders for each p-value")
-    ] = 10_000,
-    seed: Annotated[int, StrictInt, Parameter(help="random seed of the orders")] = 0,
-    pruned: Annotated[
-        bool,
-        Parameter(
-            help="treat missing weights as zeros that the random orders may move; for a mask found "
-            "by pruning"
-        ),
-    ] = False,
+    permutations: Int = 10_000,
+    seed: Int = 0,
+    pruned: bool = False,
     json: Json = False,
 ) -> None:
-    """Find clusters in an RBM: hidden units whose weights concentrate on a few adjacent sites."""
+    """Find clusters in an RBM: hidden units whose weights concentrate on a few adjacent sites.
+
+    Args:
+        out: name of a figure of the weights and clusters, .png and .svg
+        permutations: number of random orders for each p-value
+        seed: random seed of the orders
+        pruned: treat missing weights as zeros that the random orders may move; for a mask found by
+            pruning
+    """
     from psiprune.rbm.model import RBM
     from psiprune.rbm.serialization import load_rbm
     from psiprune.reporting.metric_tables import clusters_numbers, clusters_text

@@ -1,4 +1,4 @@
-"""Options of the command line for settings that hold a training method.
+"""Types of options that commands share, and options for settings that hold a training method.
 
 A method is one of several classes with fields of their own. On the command line their fields stand
 side by side (`--train.method exact --train.epochs 100`), all of them optional; the settings then
@@ -10,16 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
+from psiprune.cli.app import StrictInt
 from psiprune.core.settings import Settings
 from psiprune.training.method import Method
 from psiprune.training.methods import METHOD_FIELDS, METHODS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+OutOption = Annotated[Path | None, Parameter(name=["--out", "-o"])]
+Int = Annotated[int, StrictInt]
+Json = Annotated[bool, Parameter(help="print one JSON object on standard output")]
 
 
 def with_method_options(function: Function) -> Function:
@@ -78,8 +84,10 @@ def _method_options(fine_tuning: bool, default: str = "auto") -> type[BaseModel]
             Literal["auto", "exact", "natural", "pcd", "cd"] | None,
             Field(
                 default=None,
-                description="training method; auto is the best one for the size "
-                f"(default: {default})",
+                description="training method: natural gradient with sums over all states (exact) "
+                "or averages over Gibbs chains (natural), or contrastive divergence with "
+                "persistent (pcd) or restarted chains (cd); auto chooses one by the size of the "
+                f"RBM (default: {default})",
             ),
         )
     }

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from psiprune.cli.app import Flat, app, chosen_settings, show
-from psiprune.cli.experiments import Folder, folder_of
+from psiprune.cli.experiments import folder_of
 from psiprune.cli.logging import stages_logged
-from psiprune.cli.options import with_method_options
+from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.paper.settings import PaperSettings
 
@@ -24,32 +22,26 @@ Piece = Literal[Figure, Other]
 @with_method_options
 def paper_command(
     *,
-    out: Folder = None,
-    quick: Annotated[bool, Parameter(negative=())] = False,
+    out: OutOption = None,
+    quick: bool = False,
     only: tuple[Piece, ...] = (),
     settings: Annotated[PaperSettings | None, Flat] = None,
     config: Path | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Run every experiment of the paper and test its claims.
 
     Writes datasets, figures (SVG and PNG), claims.json and report.html into one folder. Rerun the
     same command to resume.
 
-    Parameters
-    ----------
-    out
-        folder of the run (default: runs/paper-HASH, with the hash of its settings)
-    quick
-        3 seeds, 20,000 shots, 10 and 18 qubits: minutes instead of hours; other options take
-        precedence
-    only
-        make only these figures or tables, without claims and report; runs only the experiments
-        needed
-    config
-        TOML file of settings, such as a run's config.toml; options given here take precedence
-    json
-        print one JSON object on standard output
+    Args:
+        out: folder of the run (default: runs/paper-HASH, with the hash of its settings)
+        quick: 3 seeds, 20,000 shots, 10 and 18 qubits: minutes instead of hours; other options take
+            precedence
+        only: make only these figures or tables, without claims and report; runs only the
+            experiments needed
+        config: TOML file of settings, such as a run's config.toml; options given here take
+            precedence
     """
     if quick and config is not None:
         raise InputError("--quick: cannot be combined with --config; omit one of them")

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, StrictInt, advance, app, chosen_settings, progress_bar, show
-from psiprune.cli.options import with_method_options
+from psiprune.cli.app import Flat, Out, advance, app, chosen_settings, progress_bar, show
+from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.settings import PathSettings, UntilSettings
+from psiprune.experiments.path_settings import PathSettings, UntilSettings
 from psiprune.io.bytes import read_bytes
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from psiprune.data.shots import Shots
+    from psiprune.metrics.against_state import Reference
     from psiprune.metrics.measure import Measure
     from psiprune.metrics.selectors import Metric
     from psiprune.pruning.iterative import Level
@@ -34,7 +35,7 @@ def prune_command(
     shots: Path,
     *,
     out: Out,
-    seed: Annotated[int, StrictInt] = 0,
+    seed: Int = 0,
     prune: Annotated[PruneSettings | None, Flat] = None,
     fine_tune: AnyMethod | None = None,
     no_fine_tune: bool = False,
@@ -42,53 +43,40 @@ def prune_command(
     state: Path | None = None,
     until: str | None = None,
     limit: float | None = None,
-    others: Annotated[int | None, StrictInt] = None,
+    others: Int | None = None,
     no_bisect: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Prune an RBM step by step, with fine-tuning after each step; rerun to resume.
 
     With --until, prune until a metric exceeds a limit, then bisect between the last two levels to
     find the smallest RBM within the limit.
 
-    Parameters
-    ----------
-    rbm
-        file of the trained RBM
-    shots
-        file of the training set
-    out
-        folder to write level-00.nc, level-01.nc, ... to, and with --until smallest.nc
-    seed
-        random seed of fine-tuning, of random pruning and of samples
-    no_fine_tune
-        only remove weights, without fine-tuning
-    rewind
-        file of the same RBM, untrained or at an early epoch (psiprune train --keep-epochs): after
-        each step reset the remaining parameters to its values and train from there (lottery
-        tickets); the --fine-tune options then set this training, with the defaults of train
-    state
-        file of the reference state: measure the metrics of each level against it; --until then
-        takes these metrics
-    until
-        metric to limit. With --state: kl, infidelity, energy_roe, energy_bias,
-        abs_magnetization_roe, abs_magnetization_bias or correlation_mse. Without it, from the
-        shots: abs_magnetization_roe, or log_likelihood_loss (nats per shot, against the RBM given)
-    limit
-        largest value of that metric to accept (default: the largest value in an ensemble of this
-        RBM and others trained in the same way with other seeds)
-    others
-        number of other RBMs to train for that ensemble (default: 5)
-    no_bisect
-        with --until: stop at the last level within the limit, without bisection
-    json
-        print one JSON object on standard output
+    Args:
+        rbm: file of the trained RBM
+        shots: file of the training set
+        out: folder to write level-00.nc, level-01.nc, ... to, and with --until smallest.nc
+        seed: random seed of fine-tuning, of random pruning and of samples
+        no_fine_tune: only remove weights, without fine-tuning
+        rewind: file of the same RBM, untrained or at an early epoch (psiprune train --keep-epochs):
+            after each step reset the remaining parameters to its values and train from there
+            (lottery tickets); the --fine-tune options then set this training, with the defaults of
+            train
+        state: file of the reference state: measure the metrics of each level against it; --until
+            then takes these metrics
+        until: metric to limit. With --state: kl, infidelity, energy_roe, energy_bias,
+            abs_magnetization_roe, abs_magnetization_bias or correlation_mse. Without it, from the
+            shots: abs_magnetization_roe, or log_likelihood_loss (nats per shot, against the RBM
+            given)
+        limit: largest value of that metric to accept (default: the largest value in an ensemble of
+            this RBM and others trained in the same way with other seeds)
+        others: number of other RBMs to train for that ensemble (default: 5)
+        no_bisect: with --until: stop at the last level within the limit, without bisection
     """
     from psiprune.io.run import refuse_busy
 
     refuse_busy(out)
-    from psiprune.data.shots import check_sites, read_shots
-    from psiprune.pruning.iterative import check_rewind, tuning_of
+    from psiprune.pruning.iterative import check_rewind
     from psiprune.pruning.schedule import truncate
     from psiprune.pruning.search import how_trained
     from psiprune.rbm.serialization import load_rbm
@@ -110,11 +98,9 @@ def prune_command(
             "them"
         )
     pruning = chosen_settings(PruneSettings, prune)
-    dense, data = load_rbm(rbm), read_shots(shots)
-    check_sites(data, dense.visible, "the RBM")
+    dense, data = load_inputs(rbm, shots)
     early = None if rewind is None else load_rbm(rewind)
-    method = "auto" if fine_tune is None else fine_tune.model_dump(exclude_unset=True)
-    tuning = None if no_fine_tune else tuning_of(dense, method, early)
+    tuning = None if no_fine_tune else chosen_tuning(fine_tune, dense, early)
     check_rewind(early, dense, tuning)
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
         pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})
@@ -124,13 +110,10 @@ def prune_command(
     if others is not None:
         search["others"] = others
     chosen = PathSettings(
-        rbm=file_digest(rbm),
-        shots=file_digest(shots),
+        **digests(rbm=rbm, shots=shots, state=state, rewind=rewind),
         seed=seed,
         prune=pruning,
         fine_tune=tuning,
-        state=None if state is None else file_digest(state),
-        rewind=None if rewind is None else file_digest(rewind),
         until=None if until is None else UntilSettings(measure=until, **search),
     )
     if chosen.until is None:
@@ -176,7 +159,7 @@ def _path(
     ]
     parts = rbms[-1].components
     show(
-        {"folder": str(out), "levels": numbers, **_tuning_numbers(chosen.fine_tune)},
+        {"folder": str(out), "levels": numbers, **tuning_numbers(chosen.fine_tune)},
         f"{out}: {len(rbms)} levels, {rbms[0].number_of_weights} to {rbms[-1].number_of_weights} "
         f"weights; the last RBM has {parts} connected component{'s' * (parts != 1)}\n"
         f"fine-tuning: {chosen.fine_tune or 'none'}",
@@ -224,17 +207,11 @@ def _search(
     numbers = {
         "folder": str(out),
         **smallest_numbers(smallest, name, best, measured_on),
-        **_tuning_numbers(chosen.fine_tune),
+        **tuning_numbers(chosen.fine_tune),
     }
     text = smallest_text(smallest, name, best, measured_on)
     ending = f"{out}: smallest.nc\nfine-tuning: {chosen.fine_tune or 'none'}"
     show(numbers, f"{text}\n{ending}", json)
-
-
-def _tuning_numbers(method: Method | None) -> dict[str, Any]:
-    """Return the method of fine-tuning with every field, and no warning yet, for `--json`."""
-    tuning = None if method is None else method.model_dump()
-    return {"fine_tune": tuning, "training_warnings": []}
 
 
 def _metric(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Metric:
@@ -243,11 +220,7 @@ def _metric(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, s
 
     if state is None:
         return shots_metric(until.measure, dense, data, draws=until.draws, seed=seed)
-    from psiprune.metrics.against_state import check_reference, reference_of
-    from psiprune.states.mps import load_mps
-
-    reference = reference_of(load_mps(state))
-    check_reference(dense, reference)
+    reference = _load_reference(state, dense)
     return state_metric(until.measure, reference, draws=until.draws, seed=seed)
 
 
@@ -261,16 +234,54 @@ def level_writer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level],
     if state is None:
         return lambda level: level.rbm.to_dataset()
     from psiprune.experiments.recording import measured_level
+
+    reference = _load_reference(state, dense)
+    return lambda level: measured_level(level, reference, MeasureSettings().draws, seed)
+
+
+def _load_reference(state: Path, dense: RBM) -> Reference:
     from psiprune.metrics.against_state import check_reference, reference_of
     from psiprune.states.mps import load_mps
 
     reference = reference_of(load_mps(state))
     check_reference(dense, reference)
-    return lambda level: measured_level(level, reference, MeasureSettings().draws, seed)
+    return reference
 
 
-def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file."""
+def load_inputs(rbm: Path, shots: Path) -> tuple[RBM, Shots]:
+    """Read an RBM and its training set, and check that they have the same number of sites."""
+    from psiprune.data.shots import check_sites, read_shots
+    from psiprune.rbm.serialization import load_rbm
+
+    model = load_rbm(rbm)
+    return model, check_sites(read_shots(shots), model.visible, "the RBM")
+
+
+def chosen_tuning(given: Method | None, rbm: RBM, rewind: RBM | None = None) -> Method:
+    """Return the method of fine-tuning that the options choose, by default the best for the size.
+
+    With a rewind its defaults are those of training.
+    """
+    from psiprune.pruning.iterative import tuning_of
+
+    method = "auto" if given is None else given.model_dump(exclude_unset=True)
+    tuning = tuning_of(rbm, method, rewind)
+    assert tuning is not None  # as `method` is not
+    return tuning
+
+
+def tuning_numbers(method: Method | None) -> dict[str, Any]:
+    """Return the method of fine-tuning with every field, and no warning yet, for `--json`."""
+    tuning = None if method is None else method.model_dump()
+    return {"fine_tune": tuning, "training_warnings": []}
+
+
+def digests(**files: Path | None) -> dict[str, str]:
+    """Return the SHA-256 of each file that is given."""
+    return {name: _digest(file) for name, file in files.items() if file is not None}
+
+
+def _digest(file: Path) -> str:
     try:
         return hashlib.sha256(read_bytes(file)).hexdigest()
     except OSError as error:

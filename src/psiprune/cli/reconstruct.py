@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
-from psiprune.cli.experiments import Folder, folder_of
-from psiprune.cli.options import with_method_options
+from psiprune.cli.experiments import folder_of
+from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 
@@ -19,39 +19,29 @@ from psiprune.reconstruction.settings import ReconstructSettings
 def reconstruct_command(
     shots: Path,
     *,
-    out: Folder = None,
+    out: OutOption = None,
     settings: Annotated[ReconstructSettings | None, Flat] = None,
     format: str | None = None,
     reading: Annotated[ReadSettings | None, Flat] = None,
     config: Path | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Find the smallest RBM that describes your shots; no reference state is needed.
 
     Selects the number of hidden units, trains an ensemble, prunes until the loss on validation
     shots is significant, tests the result and writes report.html. Rerun the same command to resume.
 
-    Parameters
-    ----------
-    shots
-        file of shots, in any format that `psiprune import` reads
-    out
-        folder of the run (default: runs/reconstruct-HASH, with the hash of its settings)
-    format
-        format of the shots, as in psiprune import (default: detected)
-    config
-        TOML file of settings, such as a run's config.toml; options given here take precedence
-    json
-        print one JSON object on standard output
+    Args:
+        shots: file of shots, in any format that `psiprune import` reads
+        out: folder of the run (default: runs/reconstruct-HASH, with the hash of its settings)
+        format: format of the shots, as in psiprune import (default: detected)
+        config: TOML file of settings, such as a run's config.toml; options given here take
+            precedence
     """
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
-    from psiprune.reconstruction.pipeline import resolve_settings
-    from psiprune.reconstruction.summary import (
-        methods_text,
-        reconstruct_numbers,
-        reconstruct_text,
-    )
+    from psiprune.reconstruction.inputs import resolve_settings
+    from psiprune.reconstruction.summary import methods_text, reconstruct_numbers, reconstruct_text
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, options = chosen_format(format, reading)

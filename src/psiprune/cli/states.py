@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Out, StrictInt, app, new_dataset, show
+from psiprune.cli.app import Flat, Out, app, new_dataset, show
+from psiprune.cli.options import Int, Json
 from psiprune.core.exceptions import InputError
 from psiprune.states.tfim import TFIM
 
 
 @app.command(name="ground-state")
-def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool = False) -> None:
+def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: Json = False) -> None:
     """Find the ground state of a transverse-field Ising chain by DMRG.
 
-    Parameters
-    ----------
-    out
-        file to write the state to
-    json
-        print one JSON object on standard output
+    Args:
+        out: file to write the state to
     """
     from psiprune.states.dmrg import ground_state
 
@@ -46,30 +43,19 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: bool =
 
 @app.command(name="sample")
 def sample_command(
-    state: Path,
-    *,
-    out: Out,
-    shots: Annotated[int, StrictInt] = 100_000,
-    seed: Annotated[int, StrictInt] = 0,
-    json: bool = False,
+    state: Path, *, out: Out, shots: Int = 100_000, seed: Int = 0, json: Json = False
 ) -> None:
     """Measure a state in the Z basis: independent shots by perfect sampling.
 
-    Parameters
-    ----------
-    state
-        file of the state
-    out
-        file to write the shots to
-    shots
-        number of shots
-    seed
-        the same seed gives the same shots
-    json
-        print one JSON object on standard output
+    Args:
+        state: file of the state
+        out: file to write the shots to
+        shots: number of shots
+        seed: the same seed gives the same shots
     """
     from psiprune.data.formats.base import MOST_BITS
-    from psiprune.states.mps import load_mps, sample
+    from psiprune.states.mps import load_mps
+    from psiprune.states.sampling import sample
 
     with new_dataset(out):
         measured = load_mps(state)

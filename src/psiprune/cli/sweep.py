@@ -3,51 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from psiprune.cli.app import app, chosen_settings, show
-from psiprune.cli.experiments import Folder
+from psiprune.cli.options import Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.settings import SweepSettings
-
-Flag = Annotated[bool, Parameter(negative=())]
 
 
 @app.command(name="sweep")
 def sweep_command(
     config: Path,
     *,
-    out: Folder = None,
+    out: OutOption = None,
     scheduler: str | None = None,
-    slurm: Flag = False,
-    pbs: Flag = False,
-    dry_run: Flag = False,
-    json: bool = False,
+    slurm: bool = False,
+    pbs: bool = False,
+    dry_run: bool = False,
+    json: Json = False,
 ) -> None:
     """Run an experiment over a grid, on all cores or a cluster; rerun to resume.
 
-    Parameters
-    ----------
-    config
-        TOML file with the experiment, [study] (settings of psiprune study), [sparse], [ablation]
-        or [frontier]; [[grid]] blocks with product, zip and points over its settings; and [slurm]
-        or [pbs]; see docs/sweep.md
-    out
-        folder of the sweep, on a disk that all workers share (default: runs/NAME, with NAME of the
-        TOML file)
-    scheduler
-        address of a running Dask scheduler, or serial for a single process (default: one worker
-        per core of this machine)
-    slurm
-        run workers as Slurm jobs, with the settings in [slurm] of the TOML file
-    pbs
-        run workers as PBS jobs, with the settings in [pbs] of the TOML file
-    dry_run
-        only print the points, the stages they share and an estimate of the core-hours
-    json
-        print one JSON object on standard output
+    Args:
+        config: TOML file with the experiment, [study] (settings of psiprune study), [sparse],
+            [ablation] or [frontier]; [[grid]] blocks with product, zip and points over its
+            settings; and [slurm] or [pbs]; see docs/sweep.md
+        out: folder of the sweep, on a disk that all workers share (default: runs/NAME, with NAME of
+            the TOML file)
+        scheduler: address of a running Dask scheduler, or serial for a single process (default: one
+            worker per core of this machine)
+        slurm: run workers as Slurm jobs, with the settings in [slurm] of the TOML file
+        pbs: run workers as PBS jobs, with the settings in [pbs] of the TOML file
+        dry_run: only print the points, the stages they share and an estimate of the core-hours
     """
     from psiprune.sweeps.api import sweep
     from psiprune.sweeps.plan import plan, point_rows
@@ -73,18 +59,13 @@ def sweep_command(
 
 
 @app.command(name="query")
-def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
+def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
     """Query the results of a sweep, a table named `levels`, in SQL (DuckDB).
 
-    Parameters
-    ----------
-    sql
-        query, such as "select sites, field, median(prunable) from levels where level = 0 group by
-        all"
-    folder
-        folder of the sweep
-    json
-        print one JSON object on standard output
+    Args:
+        sql: query, such as "select sites, field, median(prunable) from levels where level = 0 group
+            by all"
+        folder: folder of the sweep
     """
     from psiprune.sweeps.table import query
     from psiprune.sweeps.tables import rows_numbers, rows_text
@@ -94,15 +75,11 @@ def query_command(sql: str, folder: Path, *, json: bool = False) -> None:
 
 
 @app.command(name="report")
-def report_command(folder: Path, *, json: bool = False) -> None:
+def report_command(folder: Path, *, json: Json = False) -> None:
     """Write an HTML report with figures on the finished points of a sweep.
 
-    Parameters
-    ----------
-    folder
-        folder of the sweep, where report.html, figures/ and the table are written
-    json
-        print one JSON object on standard output
+    Args:
+        folder: folder of the sweep, where report.html, figures/ and the table are written
     """
     from psiprune.sweeps.report import report_on
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 from psiprune.cli.app import (
     Flat,
     Out,
-    StrictInt,
     advance,
     app,
     check_new,
@@ -18,7 +17,7 @@ from psiprune.cli.app import (
     progress_bar,
     show,
 )
-from psiprune.cli.options import with_method_options
+from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count
 from psiprune.io.paths import NETCDF, check_suffix
@@ -36,47 +35,34 @@ def train_command(
     shots: Path,
     *,
     out: Out,
-    hidden: Annotated[int | None, StrictInt] = None,
-    seed: Annotated[int, StrictInt] = 0,
+    hidden: Int | None = None,
+    seed: Int = 0,
     mask: Path | None = None,
     method: Annotated[AnyMethod | None, Flat] = None,
     initial: Initial | None = None,
     config: Path | None = None,
-    keep_epochs: tuple[Annotated[int, StrictInt], ...] = (),
+    keep_epochs: tuple[Int, ...] = (),
     state: Path | None = None,
     history: Path | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Train an RBM on shots; rerun the same command to resume.
 
-    Parameters
-    ----------
-    shots
-        file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
-    out
-        file to write the RBM to
-    hidden
-        number of hidden units (default: that of the mask, else half the number of sites)
-    seed
-        random seed of the initial weights, the order of the shots and the Gibbs chains
-    mask
-        which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with one row
-        per hidden unit (see psiprune mask); default: all
-    initial
-        initial weights: random; local (each hidden unit couples to one site and the sites
-        correlated with it in the data); or coded (a sign code for each site). Default: that of the
-        method
-    config
-        TOML file with the method and its settings; options given here take precedence
-    keep_epochs
-        epochs after which to save the RBM as well, to OUT-epoch-0005.nc and so on; 0 is the
-        untrained RBM (for psiprune prune --rewind)
-    state
-        file of the reference state for --history
-    history
-        file to write the metrics to, measured every 10 epochs; requires --state
-    json
-        print one JSON object on standard output
+    Args:
+        shots: file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
+        out: file to write the RBM to
+        hidden: number of hidden units (default: that of the mask, else half the number of sites)
+        seed: random seed of the initial weights, the order of the shots and the Gibbs chains
+        mask: which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with
+            one row per hidden unit (see psiprune mask); default: all
+        initial: initial weights: random; local (each hidden unit couples to one site and the sites
+            correlated with it in the data); or coded (a sign code for each site). Default: that of
+            the method
+        config: TOML file with the method and its settings; options given here take precedence
+        keep_epochs: epochs after which to save the RBM as well, to OUT-epoch-0005.nc and so on; 0
+            is the untrained RBM (for psiprune prune --rewind)
+        state: file of the reference state for --history
+        history: file to write the metrics to, measured every 10 epochs; requires --state
     """
     from psiprune.cli.side_files import written_beside
     from psiprune.data.shots import read_shots

@@ -18,6 +18,17 @@ EXACT_GRADIENT_UNITS = 18
 EXACT_DRAW_UNITS = 25
 #: Units of the smaller layer up to which log Z is an exact sum. Time: about a minute at 30 units.
 PARTITION_UNITS = 30
+#: Units of the smaller layer up to which log Z is summed for every RBM compared with an ensemble.
+#: Time: 2^20 states take a tenth of a second.
+COMPARISON_UNITS = 20
+#: Estimated seconds on one core up to which log Z is computed exactly: about a minute on two. The
+#: estimate is the same on all machines, so that they choose the same method.
+EXACT_SECONDS = 120.0
+#: The same for log Z in a check of optimal brain surgery: a level needs a few, and some hundred
+#: where the quadratic form fails.
+CHECK_SECONDS = 0.1
+#: Estimated seconds of an elimination that is done for independent draws.
+DRAW_SECONDS = 2.0
 #: Units over which variable elimination may tabulate at once. Memory: 256 MiB for 2^25 numbers, and
 #: three or four such tables exist at a time.
 ELIMINATION_WIDTH = 25
@@ -25,8 +36,18 @@ ELIMINATION_WIDTH = 25
 ELIMINATION_BYTES = 2**30
 #: Parameters up to which a Fisher matrix is held. Memory: 6 GiB for 20,000 with its factor.
 FISHER_PARAMETERS = 20_000
+#: Bits of all draws together. Memory: each takes a byte, and float64 arrays are made of them.
+DRAWN_BITS = 1 << 30
+#: Sites of a chain. Memory: a float64 matrix over pairs of sites takes 128 MiB at 4096.
+CHAIN_SITES = 4096
+#: Sites up to which a chain order is searched. Memory: a matrix over pairs takes 8 MiB at 1024.
+ORDER_SITES = 1024
 #: Weights of a new RBM. Memory: 1 GiB in float64.
 RBM_WEIGHTS = 1 << 27
+#: Entries of a mask. Memory: a byte each.
+MOST_PAIRS = 100_000_000
+#: Random orders behind a p-value. Memory: they take gigabytes; its error is then 0.0005.
+MOST_PERMUTATIONS = 1_000_000
 #: RBMs of an ensemble; a mistyped number ends here.
 MOST_SEEDS = 10_000
 #: Pruning steps of a path, rounds of rewiring; likewise.

@@ -8,10 +8,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_LEVELS, MOST_SEEDS
 
+#: The seed of a run.
+Seed = Annotated[int, Field(ge=0, lt=2**62)]
+#: Number of seeds of an ensemble.
+Seeds = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+#: Number of pruning steps, or of rounds of rewiring.
+Levels = Annotated[int, Field(ge=1, le=MOST_LEVELS)]
 _partial: ContextVar[bool] = ContextVar("partial", default=False)
 
 
@@ -104,6 +111,17 @@ def check_numbers(model: type[Settings], values: Mapping[str, Any], prefix: str 
                     raise InputError(
                         f"{prefix}{name}: should be a number, found {number!r}{meaning}"
                     )
+
+
+def flat(
+    table: Mapping[str, Any], separator: str = ".", prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of nested tables: {prune: {levels: 3}} -> ("prune.levels", 3)."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, separator, f"{prefix}{key}{separator}")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def is_settings(annotation: Any) -> bool:

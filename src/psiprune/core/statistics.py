@@ -12,8 +12,12 @@ from scipy.stats import norm
 
 from psiprune.core.exceptions import InputError
 
+Float64 = NDArray[np.float64]
+#: A band contains the middle 68 % of the seeds, like one standard deviation on both sides.
+QUANTILES = (0.16, 0.5, 0.84)
 
-def crossing(levels: NDArray[np.float64], values: ArrayLike, limit: float) -> float:
+
+def crossing(levels: Float64, values: ArrayLike, limit: float) -> float:
     """Return the fraction pruned at which values first exceed a limit, by linear interpolation.
 
     Infinite if they never do; the first fraction if they start above it.
@@ -69,9 +73,6 @@ def paired(values: ArrayLike, others: ArrayLike) -> Paired:
     return Paired(ratio, int((a < b).sum()), a.size, p)
 
 
-Float64 = NDArray[np.float64]
-
-
 class Choice(NamedTuple):
     """The model that `choose` selects, and why.
 
@@ -119,10 +120,6 @@ def choose(
     smallest = min(size for size, good in zip(sizes, losses <= limits, strict=True) if good)
     chosen = max((k for k, size in enumerate(sizes) if size == smallest), key=lambda k: means[k])
     return Choice(chosen, best, losses, errors, limits)
-
-
-#: A band contains the middle 68 % of the seeds, like one standard deviation on both sides.
-QUANTILES = (0.16, 0.5, 0.84)
 
 
 class Band(NamedTuple):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, binomtest, norm, pearson3, poisson
+from numpy.typing import NDArray
+from scipy.stats import binom, binomtest, norm
 
 from psiprune.data.entropy import Entropy, estimate_entropy
 from psiprune.data.ordering import Ordering, find_order
+from psiprune.data.repeats import Repeats, count_repeats
 from psiprune.data.shots import Shots
 
 Float64 = NDArray[np.float64]
@@ -31,20 +30,6 @@ class DataWarning(NamedTuple):
 
     name: str
     line: str
-
-
-class Repeats(NamedTuple):
-    """How often a value equals that of the preceding shot; numbers, or arrays [site].
-
-    Attributes:
-        found: pairs of consecutive shots with equal values.
-        expected: their mean over random orders of the same shots.
-        p_value: the probability of at least as many pairs in a random order.
-    """
-
-    found: NDArray[np.int64]
-    expected: Float64
-    p_value: Float64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,7 +61,7 @@ class ShotsDescription:
         drift: their difference in standard deviations of random orders, [site + 2].
         ordering: a chain order found from the correlations; None if there is too little data.
         parameters: of an RBM with N/2 hidden units.
-        doubts: the warnings.
+        warnings: what to know before using the data.
     """
 
     source: str
@@ -104,11 +89,11 @@ class ShotsDescription:
     drift: Float64
     ordering: Ordering | None
     parameters: int
-    doubts: tuple[DataWarning, ...] = ()
+    warnings: tuple[DataWarning, ...] = ()
 
     def __repr__(self) -> str:
         """Return the sizes and the names of the warnings in one short line."""
-        names = ", ".join(doubt.name for doubt in self.doubts)
+        names = ", ".join(warning.name for warning in self.warnings)
         return f"ShotsDescription(shots={self.shots}, sites={self.sites}, warnings=[{names}])"
 
     @property
@@ -138,7 +123,7 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     rows, counts = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_counts=True)
     most = np.argsort(-counts, kind="stable")[:_LISTED]
     listed = np.unpackbits(rows[most].view(np.uint8).reshape(len(most), -1), axis=1, count=sites)
-    repeats = _repeats([counts], [int((packed[1:] == packed[:-1]).all(axis=1).sum())], number)
+    repeats = count_repeats([counts], [int((packed[1:] == packed[:-1]).all(axis=1).sum())], number)
     rarer = np.minimum(sums.ones, number - sums.ones)
     twice = np.where(2 * sums.ones <= number, sums.ones_twice, sums.zeros_twice)
     m = 1 - 2 * sums.by_shot / sites
@@ -149,7 +134,7 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     neighbours, neighbours_error = _neighbours(1 - 2 * sums.walls / number, mean, number)
     halves, drift = _halves(sums, number)
     hidden = max(1, sites // 2)
-    adjacent = int(repeats.found[0]) == number - len(counts)
+    adjacent = int(repeats.observed[0]) == number - len(counts)
     description = ShotsDescription(
         source=shots.source,
         basis=shots.basis,
@@ -174,13 +159,13 @@ def describe_shots(shots: Shots) -> ShotsDescription:
         neighbours_error=neighbours_error,
         grouped=adjacent and bool(repeats.p_value[0] < LEVEL),
         repeats=repeats,
-        memory=_repeats([[count] for count in rarer.tolist()], twice.tolist(), number),
+        memory=count_repeats([[count] for count in rarer.tolist()], twice.tolist(), number),
         halves=halves,
         drift=drift,
         ordering=find_order(bits),
         parameters=sites * hidden + sites + hidden,
     )
-    return replace(description, doubts=tuple(_doubts(description)))
+    return replace(description, warnings=tuple(_warnings(description)))
 
 
 class _Sums(NamedTuple):
@@ -234,39 +219,6 @@ def _error(variance: Float64, number: int) -> Float64:
     return np.sqrt(variance / (number - 1))
 
 
-def _repeats(counts: Sequence[ArrayLike], found: Sequence[int], number: int) -> Repeats:
-    """Compare pairs of equal neighbours in a sequence of `number` items with random orders of it.
-
-    counts[k] are the sizes of the classes of equal items; other items equal no item.
-    """
-    expected, spread = np.array([_random_order(sizes, number) for sizes in counts]).T
-    pairs = np.array(found)
-    possible = (expected > 0) & (spread > 0)
-    mean, sd = np.where(possible, [expected, spread], 1.0)
-    # Few pairs follow a Poisson law, many a normal law with a skewness of at most sd / mean.
-    p = pearson3.sf((pairs - 0.5 - mean) / sd, sd / mean)
-    p = np.where(mean < 30, np.maximum(p, poisson.sf(pairs - 1, mean)), p)
-    return Repeats(pairs, expected, np.where(possible, p, 1.0))
-
-
-def _random_order(counts: ArrayLike, number: int) -> tuple[float, float]:
-    """Return mean and standard deviation of the equal neighbours over all orders, exactly."""
-    if number < 2:
-        return 0.0, 0.0
-    two = three = four = same = 0
-    sizes, multiplicity = np.unique(counts, return_counts=True)
-    for c, times in zip(sizes.tolist(), multiplicity.tolist(), strict=True):
-        pairs = c * (c - 1)
-        two += times * pairs
-        three += times * pairs * (c - 2)
-        four += times * pairs * (c - 2) * (c - 3)
-        same += times * pairs**2
-    mean = Fraction(two, number)
-    # Two overlapping pairs hold three items; two disjoint ones four, of one class or of two.
-    square = mean + Fraction(2 * three + four + two**2 - same, number * (number - 1))
-    return float(mean), math.sqrt(square - mean**2)
-
-
 def _halves(sums: _Sums, number: int) -> tuple[Float64, Float64]:
     """Return the values in both halves, and their difference relative to random orders."""
     first = number // 2
@@ -292,7 +244,7 @@ def _ratio(value: Float64, spread: Float64) -> Float64:
     return np.divide(value, spread, out=np.zeros(value.shape), where=spread > 0)
 
 
-def _doubts(data: ShotsDescription) -> Iterator[DataWarning]:
+def _warnings(data: ShotsDescription) -> Iterator[DataWarning]:
     number, sites, in_z = data.shots, data.sites, data.basis == "Z"
     if not in_z:
         yield DataWarning(
@@ -333,7 +285,7 @@ def _doubts(data: ShotsDescription) -> Iterator[DataWarning]:
             f"{data.z2_p_value:.1g}): nearly, but not symmetric under a flip of all bits; if the "
             f"state is, correct the readout{hint}",
         )
-    yield from _doubts_of_order(data)
+    yield from _order_warnings(data)
     other = data.ordering
     if other is not None and other.p_value < LEVEL:
         yield DataWarning(
@@ -345,7 +297,7 @@ def _doubts(data: ShotsDescription) -> Iterator[DataWarning]:
         )
 
 
-def _doubts_of_order(data: ShotsDescription) -> Iterator[DataWarning]:
+def _order_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
     """Yield the warnings that depend on the order of the shots."""
     if data.grouped:
         yield DataWarning(
@@ -358,7 +310,7 @@ def _doubts_of_order(data: ShotsDescription) -> Iterator[DataWarning]:
     if data.repeats.p_value[0] < LEVEL:
         yield DataWarning(
             "repeats",
-            f"{data.repeats.found[0]} shots equal the one before, by chance it would be "
+            f"{data.repeats.observed[0]} shots equal the one before, by chance it would be "
             f"{data.repeats.expected[0]:.1f}; {reset}",
         )
     if data.memory_p_value < LEVEL:
@@ -367,7 +319,7 @@ def _doubts_of_order(data: ShotsDescription) -> Iterator[DataWarning]:
         yield DataWarning(
             "memory",
             f"{_named(sites)}: the value of the shot before repeats too often, at site {k} the "
-            f"rarer one {data.memory.found[k]} times, by chance it would be "
+            f"rarer one {data.memory.observed[k]} times, by chance it would be "
             f"{data.memory.expected[k]:.1f}; {reset}",
         )
     if data.drift_p_value < LEVEL:

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from psiprune.core.limits import ORDER_SITES
 from psiprune.core.random import Stream, generator_for
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-#: Sites up to which all pairs are compared: a matrix of 8 MiB.
-MOST_SITES = 1024
 _CHUNK = 1 << 23  # bits converted to floats at a time
 _SIGNIFICANT = 4.0  # standard errors above which a correlation counts
 
@@ -59,7 +58,7 @@ def find_order(bits: Bits) -> Ordering | None:
         shots, or no correlation above 4 standard errors.
     """
     shots, sites = bits.shape
-    if not 3 <= sites <= MOST_SITES or shots < 100:
+    if not 3 <= sites <= ORDER_SITES or shots < 100:
         return None
     first = generator_for(0, Stream.SITE_ORDER_HALVES).integers(0, 2, shots).astype(bool)
     second = np.logical_not(first)
@@ -68,12 +67,12 @@ def find_order(bits: Bits) -> Ordering | None:
         return None
     order = _chain(weights)
     mean, number = np.zeros(sites), int(second.sum())
-    both = np.zeros(sites - 1)
+    products = np.zeros(sites - 1)
     for rows in _chunks(bits, second):
         mean += rows.sum(axis=0) / number
-        both += (rows[:, :-1] * rows[:, 1:]).sum(axis=0) / number
-    given = 4 * (both - mean[:-1] * mean[1:])
-    strength = float(np.abs(given).sum())
+        products += (rows[:, :-1] * rows[:, 1:]).sum(axis=0) / number
+    in_order = 4 * (products - mean[:-1] * mean[1:])
+    strength = float(np.abs(in_order).sum())
     if (np.abs(np.diff(order)) == 1).all():
         return Ordering(tuple(order.tolist()), strength / (sites - 1), strength / (sites - 1), 0, 1)
     # Noise makes |C| of the given bonds too large, while C of the found bonds has a sign from the
@@ -83,7 +82,7 @@ def find_order(bits: Bits) -> Ordering | None:
     for rows in _chunks(bits, second):
         z = 2 * (mean - rows)
         new = (z[:, order[:-1]] * z[:, order[1:]]) @ sign
-        gains.append(new - (z[:, :-1] * z[:, 1:]) @ np.sign(given))
+        gains.append(new - (z[:, :-1] * z[:, 1:]) @ np.sign(in_order))
     gain = np.concatenate(gains)
     error = float(gain.std()) / np.sqrt(number)
     sigmas = float(gain.mean()) / error if error else 0.0

@@ -60,19 +60,19 @@ def partner_ratios(bits: NDArray[np.uint8], most: Sequence[int]) -> xr.Dataset:
         redrawn[pairs] = generator.binomial(total, 0.5)
         redrawn[partner[pairs]] = total - redrawn[pairs]
         ratios[:] = _ratios(redrawn, partner, most)[:2]
-    known = np.array([k <= distinct for k in most])
+    available = np.array([k <= distinct for k in most])
     expected = np.full((2, len(most)), np.nan)
     p = np.full(len(most), np.nan)
-    for k in np.flatnonzero(known):
+    for k in np.flatnonzero(available):
         for kind in (0, 1):
             values = symmetric[:, kind, k]
             values = values[np.isfinite(values)]
             expected[kind, k] = values.mean() if len(values) else np.nan
         off = np.abs(symmetric[:, 0, k] - expected[0, k])
-        farther = np.count_nonzero(off >= abs(measured[0, k] - expected[0, k]))
-        p[k] = (1 + farther) / (1 + _DRAWS) if np.isfinite(measured[0, k]) else np.nan
+        as_far = np.count_nonzero(off >= abs(measured[0, k] - expected[0, k]))
+        p[k] = (1 + as_far) / (1 + _DRAWS) if np.isfinite(measured[0, k]) else np.nan
     names = ("ratio", "ratio_spread", "with_partner", "occurrences")
-    columns = dict(zip(names, np.where(known, measured, np.nan), strict=True))
+    columns = dict(zip(names, np.where(available, measured, np.nan), strict=True))
     columns |= {"expected_ratio": expected[0], "expected_spread": expected[1], "ratio_p": p}
     variables = {name: ("most", values) for name, values in columns.items()}
     numbers = {"distinct": distinct, "shots": len(bits)}
@@ -87,8 +87,8 @@ def _counts(bits: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.intp
     """
     rows, count = np.unique(np.packbits(bits, axis=1), axis=0, return_counts=True)
     flipped = np.packbits(1 - np.unpackbits(rows, axis=1, count=bits.shape[1]), axis=1)
-    where = {row.tobytes(): k for k, row in enumerate(rows)}
-    partner = np.array([where.get(row.tobytes(), -1) for row in flipped])
+    index_of = {row.tobytes(): k for k, row in enumerate(rows)}
+    partner = np.array([index_of.get(row.tobytes(), -1) for row in flipped])
     alone = np.flatnonzero(partner < 0)
     partner[alone] = len(rows) + np.arange(len(alone))
     return np.r_[count, np.zeros(len(alone), int)], np.r_[partner, alone], len(rows)

@@ -9,13 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from psiprune.experiments.ensemble import (
-    Member,
-    ensemble_files,
-    labelled,
-    members_of,
-    over_members,
-)
+from psiprune.experiments.ensemble import Member, ensemble_files, labelled, members_of, over_members
 from psiprune.experiments.masked import Job, mask_of, new_rbm, prune_dense, train_jobs
 from psiprune.experiments.problem import prepare
 from psiprune.experiments.pruning_path import level_names
@@ -73,16 +67,11 @@ def run_ablation(
         members = members_of(settings, prepare(run, settings))
         paths = prune_dense(settings, members, progress)
         jobs = [
-            job
+            [*_broken(settings, member, path), *_forbidden(settings, member, path)]
             for member, path in zip(members, paths, strict=True)
-            for job in (*_broken(settings, member, path), *_forbidden(settings, member, path))
         ]
         trained = train_jobs(settings, jobs, progress)
-        size = len(jobs) // len(members)
-        pieces = [
-            _member(settings, path, trained[k * size : (k + 1) * size])
-            for k, path in enumerate(paths)
-        ]
+        pieces = [_member(settings, *both) for both in zip(paths, trained, strict=True)]
         dataset = over_members(settings, pieces).assign_coords(
             start=list(STARTS), share=list(settings.shares), model=list(MODELS)
         )

@@ -28,8 +28,7 @@ class Member(NamedTuple):
     seed: int
     folder: Path
 
-    @property
-    def name(self) -> str:
+    def __str__(self) -> str:
         """Return field and seed, as warnings name the RBM."""
         return f"h={self.problem.field:g}, seed {self.seed}"
 
@@ -68,7 +67,7 @@ def run_parallel(
     epochs: int | None,
     what: str = "training",
     *,
-    name: Callable[[Item], str],
+    name: Callable[[Item], str] = str,
     progress: bool = True,
 ) -> list[Result]:
     """Return [work(item, callback) for each item], computed in threads.

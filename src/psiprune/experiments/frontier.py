@@ -36,12 +36,8 @@ from psiprune.experiments.problem import Problem, prepare
 from psiprune.experiments.settings import FrontierSettings
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
-from psiprune.metrics.against_state import (
-    Reference,
-    exact_metrics,
-    fidelity,
-    kl_divergence,
-)
+from psiprune.metrics.against_state import Reference, exact_metrics
+from psiprune.metrics.divergence import fidelity, kl_divergence
 from psiprune.metrics.measure import CONFIDENCE, relative_error
 from psiprune.metrics.observables import reference_observables
 from psiprune.rbm.model import RBM
@@ -88,24 +84,15 @@ def run_frontier(
         members = members_of(settings, problems)
 
         def train_dense(member: Member, callback: Callback) -> RBM:
-            trainer = Trainer(settings, member, member.folder, callback)
-            size = settings.hidden_units
-            return trainer.cached("dense", lambda checkpoints: trainer.new(checkpoints, size))
+            return Trainer(settings, member, member.folder, callback).dense(settings.hidden_units)
 
         epochs = len(members) * settings.train.epochs
-        dense = run_parallel(
-            train_dense, members, epochs, name=lambda member: member.name, progress=progress
-        )
+        dense = run_parallel(train_dense, members, epochs, progress=progress)
         tasks = [task for k, m in enumerate(members) for task in tasks_of(settings, m, dense[k])]
         few = members[: settings.costly_seeds * len(problems)]
         tasks += [task for member in few for task in costly_tasks_of(settings, member)]
-        paths = run_parallel(
-            partial(_measured, settings),
-            tasks,
-            sum(task.epochs for task in tasks),
-            name=lambda task: f"{task.member.name}, {task.variant}",
-            progress=progress,
-        )
+        epochs = sum(task.epochs for task in tasks)
+        paths = run_parallel(partial(_measured, settings), tasks, epochs, progress=progress)
         pieces = []
         for member in members:
             chosen = [k for k, task in enumerate(tasks) if task.member is member]

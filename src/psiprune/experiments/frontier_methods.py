@@ -51,6 +51,10 @@ class Task(NamedTuple):
     epochs: int
     rbms: Callable[[Trainer], Iterator[RBM]]
 
+    def __str__(self) -> str:
+        """Return member and variant, as warnings name the RBMs."""
+        return f"{self.member}, {self.variant}"
+
 
 def tasks_of(settings: FrontierSettings, member: Member, dense: RBM) -> list[Task]:
     """Return the tasks of each seed."""
@@ -155,6 +159,10 @@ class Trainer:
             checkpoints=checkpoints,
         )
 
+    def dense(self, hidden: int, training: Method | None = None) -> RBM:
+        """Return the RBM with all weights, from dense.nc."""
+        return self.cached("dense", partial(self.new, hidden=hidden, training=training))
+
     def pruned(
         self, rbm: RBM, counts: Sequence[int], how: PruneSettings, tuning: Method | None
     ) -> Iterator[RBM]:
@@ -176,18 +184,14 @@ class Trainer:
 
     def paper(self) -> Iterator[RBM]:
         """Prune by magnitude, with all training by contrastive divergence."""
-        hidden, training = self.settings.hidden_units, self.settings.paper_train
-        dense = self.cached(
-            "dense", lambda checkpoints: self.new(checkpoints, hidden, training=training)
-        )
-        counts = counts_from(self.settings, hidden)
-        return self.pruned(dense, counts, PruneSettings(), self.settings.paper_fine_tune)
+        hidden, tuning = self.settings.hidden_units, self.settings.paper_fine_tune
+        dense = self.dense(hidden, self.settings.paper_train)
+        return self.pruned(dense, counts_from(self.settings, hidden), PruneSettings(), tuning)
 
     def other_width(self, hidden: int) -> Iterator[RBM]:
         """Prune by surgeon from a dense RBM of another number of hidden units."""
-        dense = self.cached("dense", lambda checkpoints: self.new(checkpoints, hidden))
         how, counts = PruneSettings(criterion="surgeon"), counts_from(self.settings, hidden)
-        return self.pruned(dense, counts, how, self.settings.fine_tune)
+        return self.pruned(self.dense(hidden), counts, how, self.settings.fine_tune)
 
     def masked(self, kind: str, counts: Sequence[int]) -> Iterator[RBM]:
         """Train RBMs from the start with a mask of clusters or a random one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,10 @@ class Job(NamedTuple):
     member: Member
     start: RBM
     training: Method
+
+    def __str__(self) -> str:
+        """Return member and name, as warnings name the RBM."""
+        return f"{self.member}, {self.name}"
 
 
 @single_blas_thread()
@@ -79,34 +84,22 @@ def prune_dense(
         def describe(level: Level) -> xr.Dataset:
             return _described(settings, member, level.rbm, recorder.take(level.rbm))
 
-        levels = run_path(
-            folder,
-            dense,
-            shots,
-            settings.prune,
-            settings.fine_tune,
-            seed,
-            describe,
-            recorder,
-        )
+        how, tuning = settings.prune, settings.fine_tune
+        levels = run_path(folder, dense, shots, how, tuning, seed, describe, recorder)
         return [level.drop_attrs() for level in levels]
 
     epochs = settings.train.epochs + settings.levels * settings.fine_tune.epochs
-    return run_parallel(
-        prune,
-        members,
-        len(members) * epochs,
-        name=lambda member: member.name,
-        progress=progress,
-    )
+    return run_parallel(prune, members, len(members) * epochs, progress=progress)
 
 
-def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) -> list[xr.Dataset]:
-    """Train the RBMs of all jobs, or read those whose files exist.
+def train_jobs(
+    settings: SparseSettings, jobs: Sequence[Sequence[Job]], progress: bool
+) -> list[list[xr.Dataset]]:
+    """Train the RBMs of all jobs of all members, or read those whose files exist.
 
     Returns:
-        For each job the RBM as `RBM.to_dataset` gives it, its measures, and history_kl, ... over
-        `epoch`. The measures are sums over all states up to 20 sites and sampled above.
+        For each member and job the RBM as `RBM.to_dataset` gives it, its measures, and history_kl,
+        ... over `epoch`. The measures are sums over all states up to 20 sites and sampled above.
 
     Raises:
         InputError: a file is damaged.
@@ -131,13 +124,10 @@ def train_jobs(settings: SparseSettings, jobs: Sequence[Job], progress: bool) ->
 
         return cached(member.folder / f"{name}.nc", make).drop_attrs()
 
-    return run_parallel(
-        train_one,
-        jobs,
-        sum(job.training.epochs for job in jobs),
-        name=lambda job: f"{job.member.name}, {job.name}",
-        progress=progress,
-    )
+    every = [job for of_member in jobs for job in of_member]
+    epochs = sum(job.training.epochs for job in every)
+    trained = iter(run_parallel(train_one, every, epochs, progress=progress))
+    return [list(islice(trained, len(of_member))) for of_member in jobs]
 
 
 def _described(

@@ -13,8 +13,9 @@ from psiprune.core.threads import map_threads
 from psiprune.data.shots import Shots
 from psiprune.experiments.cache import cached
 from psiprune.experiments.ensemble import Member, run_parallel
+from psiprune.experiments.path_settings import UntilSettings
 from psiprune.experiments.pruning_path import early_file, level_file
-from psiprune.experiments.settings import StudySettings, UntilSettings
+from psiprune.experiments.settings import StudySettings
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import write_dataset
 from psiprune.metrics.measure import Measure
@@ -45,16 +46,10 @@ def run_until(
 
     Args:
         folder: of level-00.nc, ..., trial-0085.nc, ..., other-1.nc, ... and smallest.nc.
-        dense: the RBM to begin with.
-        shots: the training set.
+        dense, shots, fine_tune, seed, callback, rewind, path: as there.
         metric: the measure.
         until: its name, and the limit or how to find it.
         prune: criterion and schedule.
-        fine_tune: training after each step, or None.
-        seed: of random pruning, of samples and of fine-tuning.
-        callback: called after each epoch.
-        rewind: where the training of each trial begins, if not at what pruning left.
-        path: levels of this path that exist already, from 0 on.
 
     Returns:
         The result of the search, and the measure of the smallest RBM with its error.
@@ -173,9 +168,8 @@ def with_smallest(
     # A bisection halves what one step removes at most.
     trials = round(settings.prune.fraction * settings.hidden_units * settings.sites).bit_length()
     epochs = len(members) * trials * settings.tuning.epochs
-    found = run_parallel(
-        search, range(len(members)), epochs, name=lambda k: members[k].name, progress=progress
-    )
+    places = range(len(members))
+    found = run_parallel(search, places, epochs, name=lambda k: str(members[k]), progress=progress)
     # [seed * field, 4] -> [4, field, seed]
     weights, value, error, censored = np.array(found).reshape(-1, fields, 4).transpose(2, 1, 0)
     unit = {"units": "nat" if until.measure == "kl" else "1"}

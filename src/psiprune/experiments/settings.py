@@ -1,4 +1,4 @@
-"""Settings of study, sparse, ablation, frontier and pruning paths."""
+"""Settings of study, sparse, ablation and frontier."""
 
 from __future__ import annotations
 
@@ -8,41 +8,15 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveFloat, field_validator
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_LEVELS, MOST_SEEDS
-from psiprune.core.settings import Settings
+from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_SEEDS
+from psiprune.core.settings import Levels, Seed, Seeds, Settings
+from psiprune.experiments.path_settings import UntilSettings
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Initial, Method
-from psiprune.training.methods import (
-    AnyMethod,
-    MethodBySize,
-    by_size_fine_tuning,
-    method_fields,
-)
-
-
-class UntilSettings(Settings):
-    """The search for the smallest RBM within a limit."""
-
-    measure: str = Field(description="metric to limit, such as kl or abs_magnetization_roe")
-    limit: float | None = Field(
-        default=None,
-        description="largest value to accept (default: the largest value in a dense ensemble)",
-    )
-    others: int = Field(
-        default=5,
-        ge=1,
-        le=MOST_SEEDS,
-        description="other RBMs to train for the dense ensemble; not in a study, whose seeds form "
-        "the ensemble",
-    )
-    bisect: bool = Field(
-        default=True,
-        description="bisect between the last level within the limit and the first one above it",
-    )
-    draws: int = Field(default=100_000, ge=100, description="RBM samples per sampled metric")
+from psiprune.training.methods import AnyMethod, MethodBySize, method_fields
 
 
 class EnsembleSettings(Settings):
@@ -59,16 +33,12 @@ class EnsembleSettings(Settings):
         default=(1.0, 2.0), min_length=1, description="transverse fields h"
     )
     shots: int = Field(default=100_000, ge=1, description="training shots per field")
-    seed: int = Field(
+    seed: Seed = Field(
         default=0,
-        ge=0,
-        lt=2**62,
         description="random seed of the shots and of the first RBM; further RBMs use the next "
         "seeds",
     )
-    seeds: int = Field(
-        default=1, ge=1, le=MOST_SEEDS, description="number of RBMs trained and pruned per field"
-    )
+    seeds: Seeds = Field(default=1, description="number of RBMs trained and pruned per field")
     train: AnyMethod = Field(default_factory=CD, description="training of new RBMs")
     initial: Initial = Field(default="random", description="initial weights of new RBMs")
 
@@ -184,9 +154,7 @@ class SparseSettings(EnsembleSettings):
         description="fraction of the weights that remain; the default is 0.9^5, five steps of the "
         "paper",
     )
-    levels: int = Field(
-        default=5, ge=1, le=MOST_LEVELS, description="number of equal pruning steps to that density"
-    )
+    levels: Levels = Field(default=5, description="number of equal pruning steps to that density")
     history_every: int = Field(
         default=10, ge=1, description="epochs between entries of the history"
     )
@@ -213,9 +181,7 @@ def smallest_p_value(sites: int, width: int) -> float:
 class AblationSettings(SparseSettings):
     """Break up the clusters of a mask, or exclude those found: the paper's Section III B."""
 
-    seeds: int = Field(
-        default=10, ge=1, le=MOST_SEEDS, description="number of RBMs of each kind per field"
-    )
+    seeds: Seeds = Field(default=10, description="number of RBMs of each kind per field")
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         min_length=1,
@@ -251,20 +217,12 @@ class AblationSettings(SparseSettings):
 class FrontierSettings(EnsembleSettings):
     """Compare error against number of weights for all methods, and for MPS of equal size."""
 
-    seeds: int = Field(
-        default=10, ge=1, le=MOST_SEEDS, description="number of RBMs of each method per field"
+    seeds: Seeds = Field(default=10, description="number of RBMs of each method per field")
+    costly_seeds: Seeds = Field(
+        default=3, description="number of rewired RBMs, and of RBMs of each other width, per field"
     )
-    costly_seeds: int = Field(
-        default=3,
-        ge=1,
-        le=MOST_SEEDS,
-        description="number of rewired RBMs, and of RBMs of each other width, per field",
-    )
-    levels: int = Field(
-        default=21,
-        ge=1,
-        le=MOST_LEVELS,
-        description="number of pruning steps, each by 10 % of the weights",
+    levels: Levels = Field(
+        default=21, description="number of pruning steps, each by 10 % of the weights"
     )
     rewired: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(9, 13, 15),
@@ -290,10 +248,7 @@ class FrontierSettings(EnsembleSettings):
         default_factory=lambda: ExactNaturalGradient(epochs=20, weight_decay=0.0),
         description="training after each change of a mask",
     )
-    paper_train: AnyMethod = Field(
-        default_factory=CD,
-        description="training of the paper's RBMs",
-    )
+    paper_train: AnyMethod = Field(default_factory=CD, description="training of the paper's RBMs")
     paper_fine_tune: AnyMethod = Field(
         default_factory=CD.for_fine_tuning,
         description="training of the paper's RBMs after each pruning step",
@@ -334,43 +289,3 @@ class FrontierSettings(EnsembleSettings):
             raise ValueError(
                 f"rewired: must be at most levels = {self.levels}, found {self.rewired}"
             )
-
-
-class PathSettings(Settings):
-    """One pruning path on given files; the checksums detect whether a file has changed."""
-
-    rbm: str = Field(description="SHA-256 of the RBM's file")
-    shots: str = Field(description="SHA-256 of the shots' file")
-    state: str | None = Field(default=None, description="SHA-256 of the reference state's file")
-    rewind: str | None = Field(default=None, description="SHA-256 of the file of the RBM to rewind")
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**62,
-        description="random seed of random pruning, of samples and of fine-tuning",
-    )
-    prune: PruneSettings = Field(default_factory=PruneSettings)
-    fine_tune: AnyMethod | None = Field(default_factory=by_size_fine_tuning)
-    until: UntilSettings | None = Field(
-        default=None, description="limit at which the path ends; None: after all its levels"
-    )
-
-    _methods = method_fields("fine_tune")
-
-
-class RewirePathSettings(Settings):
-    """One rewired RBM on given files; the checksums detect whether a file has changed."""
-
-    rbm: str = Field(description="SHA-256 of the RBM's file")
-    shots: str = Field(description="SHA-256 of the shots' file")
-    state: str | None = Field(default=None, description="SHA-256 of the reference state's file")
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**62,
-        description="random seed of fine-tuning, of samples and of random dropping",
-    )
-    rewire: RewireSettings = Field(default_factory=RewireSettings)
-    fine_tune: AnyMethod = Field(default_factory=by_size_fine_tuning)
-
-    _methods = method_fields("fine_tune")

@@ -9,12 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from psiprune.core.exceptions import InputError
-from psiprune.experiments.ensemble import (
-    ensemble_files,
-    labelled,
-    members_of,
-    over_members,
-)
+from psiprune.experiments.ensemble import ensemble_files, labelled, members_of, over_members
 from psiprune.experiments.masked import Job, mask_of, new_rbm, prune_dense, train_jobs
 from psiprune.experiments.problem import prepare
 from psiprune.experiments.pruning_path import level_names
@@ -78,24 +73,18 @@ def run_sparse(
                 "sc": constructed,
                 "random": random_mask(hidden, sites, count, member.seed),
             }
-            jobs += [
-                Job(
-                    variant.replace("/", "-"),
-                    member,
-                    new_rbm(settings, member, masks[variant]),
-                    settings.train,
-                )
-                for variant in MASKED
-            ]
+            starts = {_stem(name): new_rbm(settings, member, masks[name]) for name in MASKED}
+            jobs.append([Job(name, member, rbm, settings.train) for name, rbm in starts.items()])
         trained = train_jobs(settings, jobs, progress)
-        pieces = [
-            _member(settings, path, trained[k * len(MASKED) : (k + 1) * len(MASKED)])
-            for k, path in enumerate(paths)
-        ]
+        pieces = [_member(settings, *both) for both in zip(paths, trained, strict=True)]
         dataset = over_members(settings, pieces).assign_coords(variant=list(VARIANTS))
         dataset = labelled(settings, dataset, train_epochs=settings.train.epochs)
         write_dataset(run / "sparse.nc", dataset, "sparse")
     return dataset
+
+
+def _stem(variant: str) -> str:
+    return variant.replace("/", "-")
 
 
 def _member(
@@ -134,6 +123,6 @@ def _on_grid(piece: xr.Dataset, grid: list[int]) -> xr.Dataset:
 
 def expected_files(settings: SparseSettings) -> Iterator[Path]:
     """List the files of a finished run, relative to its folder."""
-    masked = [f"{variant.replace('/', '-')}.nc" for variant in MASKED]
+    masked = [f"{_stem(variant)}.nc" for variant in MASKED]
     names = [*level_names(settings.levels), *masked]
     return ensemble_files(settings, lambda _: names, "sparse.nc")

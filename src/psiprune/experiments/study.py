@@ -71,13 +71,8 @@ def run_study(
         problems = prepare(run, settings)
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
-        pieces = run_parallel(
-            partial(_run_member, settings),
-            members,
-            len(members) * epochs,
-            name=lambda member: member.name,
-            progress=progress,
-        )
+        work = partial(_run_member, settings)
+        pieces = run_parallel(work, members, len(members) * epochs, progress=progress)
         dataset = assemble(settings, problems, seeds_of(settings), pieces)
         if settings.until is not None:
             dataset = with_smallest(dataset, settings, settings.until, members, progress)

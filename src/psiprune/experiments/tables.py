@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from psiprune.core.statistics import paired
 from psiprune.reporting.labels import field_label, seeds_text
@@ -278,45 +278,30 @@ def _frontier_numbers(frontier: xr.Dataset) -> Numbers:
         )
         for key in ("within_kl", "within_roe", "within_both")
     }
-    values = {
-        "parameters": frontier["mps_parameters"],
-        "kl": frontier["mps_kl"],
-        "abs_magnetization_bias": frontier["mps_abs_magnetization_bias"],
-        "mroe": frontier["mps_abs_magnetization_roe"],
-    }
-    mps = [
-        {"bond": bond, **{key: value.sel(bond=bond).item() for key, value in values.items()}}
-        for bond in frontier["bond"].values.tolist()
-    ]
-    return {
-        "frontier": {"dense_kl": dense, "half": half, "methods": methods, "best": best, "mps": mps}
-    }
+    columns = [f"mps_{name}" for _, name, _ in _MPS[1:]]
+    mps = frontier.rename(mps_abs_magnetization_roe="mps_mroe")[columns].to_dataframe()[columns]
+    mps = mps.rename(columns=lambda name: name.removeprefix("mps_")).reset_index()
+    numbers = {"dense_kl": dense, "half": half, "methods": methods, "best": best}
+    return {"frontier": {**numbers, "mps": mps.to_dict("records")}}
 
 
 def _method(method: xr.Dataset, dense: float, half: int) -> Numbers:
-    limit, counts = float(method.attrs["limit"]), method["count"].values
-    middle = method[["kl", "abs_magnetization_bias", "abs_magnetization_roe"]].median("seed")
-    kl, bias, roe = (values.values for values in middle.data_vars.values())
+    names = ["kl", "abs_magnetization_bias", "mroe"]
+    middle = method.rename(abs_magnetization_roe="mroe")[names].median("seed")
+    rows = middle.to_dataframe()[names].reset_index()
+    within_kl, within_roe = rows["kl"] <= 2 * dense, rows["mroe"] < method.attrs["limit"]
 
-    def smallest(within: NDArray[np.bool_]) -> Numbers | None:
-        if not within.any():
-            return None
-        k = int(np.where(within, counts, np.inf).argmin())
-        return {
-            "count": int(counts[k]),
-            "kl": float(kl[k]),
-            "abs_magnetization_bias": float(bias[k]),
-            "mroe": float(roe[k]),
-        }
+    def smallest(within: pd.Series) -> Numbers | None:
+        return next(iter(rows[within].nsmallest(1, "count").to_dict("records")), None)
 
     half_kl = float(middle["kl"].sel(count=half))
     return {
         "seeds": int(method["kl"].notnull().any("count").sum()),
         "half_kl": half_kl,
         "half_ratio": half_kl / dense,
-        "within_kl": smallest(kl <= 2 * dense),
-        "within_roe": smallest(roe < limit),
-        "within_both": smallest((kl <= 2 * dense) & (roe < limit)),
+        "within_kl": smallest(within_kl),
+        "within_roe": smallest(within_roe),
+        "within_both": smallest(within_kl & within_roe),
     }
 
 

@@ -66,10 +66,10 @@ def weight_variances(
     """
     mean, square = np.zeros(rbm.mask.shape), np.zeros(rbm.mask.shape)
     for piece in _model_pieces(rbm, draws, seed, samples):
-        given, _ = hidden_means(rbm, piece)
-        weighted = given * piece.weight
+        hidden, _ = hidden_means(rbm, piece)
+        weighted = hidden * piece.weight
         mean += weighted @ piece.bits.T
-        weighted *= given
+        weighted *= hidden
         square += weighted @ piece.bits.T
     return np.maximum(square - mean**2, 0.0)
 
@@ -130,9 +130,9 @@ def basis_fisher(rbm: RBM) -> Float64:
     for first in range(0, len(rows), step):
         part = slice(first, first + step)
         weight = prob[part]
-        given = (from_rows[:, part, None] + from_columns[:, None, :]).reshape(rbm.hidden, -1)
-        enumeration.sigmoid_in_place(given, weight.ravel())
-        s = np.concatenate([np.ones((1, weight.size)), given]).reshape(units, *weight.shape)
+        hidden = (from_rows[:, part, None] + from_columns[:, None, :]).reshape(rbm.hidden, -1)
+        enumeration.sigmoid_in_place(hidden, weight.ravel())
+        s = np.concatenate([np.ones((1, weight.size)), hidden]).reshape(units, *weight.shape)
         for a in range(units):
             g = s[: a + 1] * (s[a] * weight)
             folded = g @ columns

@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_DRAW_UNITS, PARTITION_UNITS
+from psiprune.core.limits import (
+    DRAW_SECONDS,
+    DRAWN_BITS,
+    EXACT_DRAW_UNITS,
+    EXACT_SECONDS,
+    PARTITION_UNITS,
+)
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
@@ -27,9 +34,6 @@ from psiprune.rbm.model import RBM, Data
 Float64 = NDArray[np.float64]
 _LOG = logging.getLogger(__name__)
 METHODS = ("sum", "contraction", "annealing")
-#: An exact method is used where its estimated time is below this, in seconds on one core: about a
-#: minute on two. The estimate is the same on all machines, so that they choose the same method.
-EXACT_SECONDS = 120.0
 #: Below this effective sample size an error bar is unreliable.
 FEWEST_EFFECTIVE = 30.0
 # Measured on one core of a recent x86-64 server, nanoseconds.
@@ -38,8 +42,6 @@ _CONTRACTION_NS, _CONTRACTION_UNIT_NS = 25.0, 20e3  # for each term added, and e
 _GAP = 4.0  # standard errors by which forward and reverse runs may differ
 _GUIDES, _GUIDE_STEPS = 4032, 100  # chains that give the base its means: 36 full tiles
 _SETTLE = 1000  # Gibbs steps from a random start
-_MOST_BITS = 1 << 30  # of draws; each takes a byte, and float64 arrays are made of them
-_DRAWS_SECONDS = 2.0  # longest estimated contraction that is done to get draws
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def log_partition(
     seed = check_seed(seed)
     bits = None if data is None else rbm.check_bits(data)
     if method != "annealing":
-        seconds = EXACT_SECONDS if method is None else np.inf
-        exact = _cheapest(_exact_candidates(rbm, method), seconds)
+        limit = EXACT_SECONDS if method is None else np.inf
+        exact = exact_log_partition(rbm, limit, method)
         if exact is not None:
             _LOG.info("log Z by %s", exact.method)
             return exact
@@ -123,26 +125,17 @@ def log_partition(
 
 
 @single_blas_thread()
-def exact_log_partition(rbm: RBM, seconds: float = EXACT_SECONDS) -> LogPartition | None:
-    """Return log Z by the cheaper exact method, or None where it would take longer on one core."""
-    return _cheapest(_exact_candidates(rbm, None), seconds)
+def exact_log_partition(
+    rbm: RBM, limit: float = EXACT_SECONDS, method: str | None = None
+) -> LogPartition | None:
+    """Return log Z by an exact method, the cheapest if none is named.
 
+    None where it would take more than `limit` seconds on one core.
 
-#: Estimated seconds, and the function that computes log Z.
-Candidate = tuple[float, Callable[[], LogPartition]]
-
-
-def _cheapest(candidates: list[Candidate], seconds: float) -> LogPartition | None:
-    """Compute log Z by the candidate of the lowest estimate, or None if that is too long."""
-    if not candidates:
-        return None
-    estimate, compute = min(candidates, key=lambda candidate: candidate[0])
-    return compute() if estimate <= seconds else None
-
-
-def _exact_candidates(rbm: RBM, method: str | None) -> list[Candidate]:
-    """Return the exact methods that are possible, or the one asked for."""
-    candidates: list[Candidate] = []
+    Raises:
+        InputError: the method named is impossible for this RBM.
+    """
+    candidates: list[tuple[float, Callable[[], LogPartition]]] = []
     small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()
     units = min(small.visible, small.hidden)
     seconds = _SUM_NS * 1e-9 * 2.0**units * max(small.visible, small.hidden)
@@ -156,7 +149,8 @@ def _exact_candidates(rbm: RBM, method: str | None) -> list[Candidate]:
                 raise
         else:
             candidates.append((_contraction_seconds(plan), lambda: _by_contraction(plan)))
-    return candidates
+    estimate, compute = min(candidates, key=itemgetter(0), default=(np.inf, None))
+    return compute() if compute is not None and estimate <= limit else None
 
 
 def _by_sum(rbm: RBM, small: RBM, seconds: float) -> LogPartition:
@@ -196,10 +190,7 @@ def annealed_log_partition(
     size is below 30: then more temperatures are needed, or the chains that start the reverse run
     are stuck.
     """
-    guide = bits
-    if guide is None:
-        start = gibbs.random_start(_GUIDES, rbm.visible, seed)
-        guide = gibbs.step(gibbs.start_chains(rbm.compiled, start, seed), _GUIDE_STEPS).bits
+    guide = rbm.sample(_GUIDES, steps=_GUIDE_STEPS, seed=seed) if bits is None else bits
     base = base_of(rbm, guide)
     betas = np.linspace(0.0, 1.0, temperatures + 1)
     forward, _ = anneal(rbm, base, base.draws(chains, seed), betas, seed)
@@ -241,17 +232,17 @@ def independent_draws(rbm: RBM, shots: int, *, seed: int = 0) -> NDArray[np.uint
     Raises:
         InputError: more than 2^30 bits are asked for.
     """
-    if shots * rbm.visible > _MOST_BITS:
+    if shots * rbm.visible > DRAWN_BITS:
         raise InputError(
-            f"draws: {shots:,} of {rbm.visible} sites exceed {_MOST_BITS:,} bits, a limit of "
-            f"memory; use at most {_MOST_BITS // rbm.visible:,}"
+            f"draws: {shots:,} of {rbm.visible} sites exceed {DRAWN_BITS:,} bits, a limit of "
+            f"memory; use at most {DRAWN_BITS // rbm.visible:,}"
         )
     small = rbm if min(rbm.visible, rbm.hidden) <= EXACT_DRAW_UNITS else rbm.compact()
     if min(small.visible, small.hidden) <= EXACT_DRAW_UNITS:
         return small.sample_exact(shots, seed=seed)
     try:
         plan = plan_contraction(rbm)
-        if _contraction_seconds(plan) < _DRAWS_SECONDS:
+        if _contraction_seconds(plan) < DRAW_SECONDS:
             return contraction_draws(plan, shots, seed=seed)
     except InputError:
         pass  # not sparse enough

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
 from psiprune.experiments import ablation, frontier, sparse, study
+from psiprune.experiments.path_settings import PathSettings, RewirePathSettings
 from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.settings import (
     AblationSettings,
     FrontierSettings,
-    PathSettings,
-    RewirePathSettings,
     SparseSettings,
     StudySettings,
 )

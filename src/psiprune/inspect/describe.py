@@ -5,20 +5,28 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
-from psiprune.data.diagnostics import DataWarning, ShotsDescription, describe_shots
+from psiprune.data.diagnostics import DataWarning, describe_shots
 from psiprune.data.shots import ShotsLike, read_shots
 from psiprune.experiments.settings import smallest_p_value
 from psiprune.inspect.contents import contents_of, read_config
+from psiprune.inspect.descriptions import (
+    DatasetDescription,
+    Description,
+    Float64,
+    RBMDescription,
+    RunDescription,
+    StateDescription,
+    VariableDescription,
+)
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.netcdf import kind_of, read_dataset, verify
 from psiprune.io.run import in_use
@@ -28,164 +36,12 @@ from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.states.mps import MPS, load_mps
 
-Float64 = NDArray[np.float64]
 _WIDTH, _CHANCE = 3, 0.05  # sites of a cluster, and its largest p-value
-
-
-class _ShortRepr:
-    """Leaves arrays and mappings out of the repr."""
-
-    def __repr__(self) -> str:
-        """Return type and all fields that are text or integers."""
-        short = {name: value for name, value in vars(self).items() if isinstance(value, int | str)}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in short.items())})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class StateDescription(_ShortRepr):
-    """A matrix product state; energies as in `MPS`, NaN where no Hamiltonian is known.
-
-    Attributes:
-        source: the file.
-        sites: N.
-        bond_dimensions: of the N - 1 bonds.
-        free_parameters: of the tensors, without the gauge freedom.
-        field, coupling: h and J.
-        energy, energy_variance: <H> and <H^2> - <H>^2.
-        exact_energy: of the ground state by free fermions.
-        truncation_error: the largest weight discarded at one bond.
-        magnetization: <Z_i>, [site].
-        abs_magnetization: <|m|>.
-        neighbours: mean of <Z_i Z_{i+1}> over the bonds.
-        doubts: the warnings.
-    """
-
-    source: str
-    sites: int
-    bond_dimensions: tuple[int, ...]
-    free_parameters: int
-    field: float
-    coupling: float
-    energy: float
-    energy_variance: float
-    exact_energy: float
-    truncation_error: float
-    magnetization: Float64
-    abs_magnetization: float
-    neighbours: float
-    doubts: tuple[DataWarning, ...]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class RBMDescription(_ShortRepr):
-    """An RBM.
-
-    Attributes:
-        source: the file.
-        visible, hidden, weights, parameters, density, components: as in `RBM`.
-        ranges: minimum, median and maximum of the weights that exist, of their absolute values, and
-            of the biases of both layers; NaN without weights.
-        weights_by_hidden: weights of each hidden unit, [hidden].
-        dead: hidden units without weights, which have no effect.
-        lone: hidden units with one weight, which only change the bias of its site.
-        apart: sites without weights, independent of all others.
-        clusters: hidden units whose strongest three adjacent weights are a cluster according to
-            `find_clusters`, pruned weights counted as 0; None where N is too small for
-            significance.
-        measures: scalars stored with the RBM, such as kl.
-        provenance: how it was made.
-        doubts: the warnings.
-    """
-
-    source: str
-    visible: int
-    hidden: int
-    weights: int
-    parameters: int
-    density: float
-    components: int
-    ranges: Mapping[str, tuple[float, float, float]]
-    weights_by_hidden: NDArray[np.int64]
-    dead: tuple[int, ...]
-    lone: tuple[int, ...]
-    apart: tuple[int, ...]
-    clusters: int | None
-    measures: Mapping[str, float]
-    provenance: Mapping[str, str | int | float]
-    doubts: tuple[DataWarning, ...]
-
-
-@dataclass(frozen=True)
-class VariableDescription:
-    """A variable of a dataset: dimensions, minimum and maximum, fraction of missing values."""
-
-    name: str
-    dimensions: tuple[str, ...]
-    meaning: str
-    units: str
-    least: float
-    largest: float
-    missing: float
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class DatasetDescription(_ShortRepr):
-    """A labelled dataset of another kind, such as study.nc.
-
-    Attributes:
-        source: the file.
-        kind: what the file says it is.
-        sizes: dimensions and their lengths.
-        variables: all of them, coordinates first.
-        attributes: of the dataset.
-    """
-
-    source: str
-    kind: str
-    sizes: Mapping[str, int]
-    variables: tuple[VariableDescription, ...]
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class RunDescription(_ShortRepr):
-    """A run folder.
-
-    Attributes:
-        source: the folder.
-        command: the command that made it; None if it is unknown.
-        config: config.toml.
-        provenance: provenance.json.
-        done, missing: files of a finished run that exist, and that do not.
-        damaged: files that cannot be read, and why.
-        files, bytes: number and total size of all files.
-        running: whether a process writes to it now.
-        resume: command that resumes the run; empty if it is complete.
-    """
-
-    source: str
-    command: str | None
-    config: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-    done: tuple[str, ...]
-    missing: tuple[str, ...]
-    damaged: tuple[tuple[str, str], ...]
-    files: int
-    bytes: int
-    running: bool
-    resume: str
-
-
-Description = (
-    ShotsDescription | StateDescription | RBMDescription | DatasetDescription | RunDescription
-)
 
 
 @cached_pipes()
 def describe(
-    what: str | os.PathLike[str] | ShotsLike | MPS | RBM,
-    format: str | None = None,
-    **settings: Any,
+    what: str | os.PathLike[str] | ShotsLike | MPS | RBM, format: str | None = None, **settings: Any
 ) -> Description:
     """What a file, a run folder, or an object of psiprune holds, and what about it is doubtful.
 
@@ -237,7 +93,7 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
         magnetization=state.magnetization(),
         abs_magnetization=state.abs_magnetization(),
         neighbours=float(np.diag(state.correlations(), 1).mean()),
-        doubts=tuple(_state_warnings(state)),
+        warnings=tuple(_state_warnings(state)),
     )
 
 
@@ -292,9 +148,9 @@ def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float]) -> RBMDe
         clusters=clusters,
         measures=measures,
         provenance=rbm.provenance,
-        doubts=(),
+        warnings=(),
     )
-    return replace(description, doubts=tuple(_rbm_warnings(description)))
+    return replace(description, warnings=tuple(_rbm_warnings(description)))
 
 
 def _range(values: Float64) -> tuple[float, float, float]:
@@ -348,14 +204,10 @@ def _describe_dataset(dataset: xr.Dataset, source: str, kind: str) -> DatasetDes
 
 
 def _describe_variable(name: str, variable: xr.DataArray) -> VariableDescription:
-    least = largest = float("nan")
-    missing = 0.0
-    if variable.dtype.kind in "biuf" and variable.size:
-        values = variable.values.astype(np.float64)
-        known = values[~np.isnan(values)]
-        missing = 1 - known.size / values.size
-        if known.size:
-            least, largest = float(known.min()), float(known.max())
+    numeric = variable.dtype.kind in "biuf" and variable.size
+    values = variable.values.astype(np.float64) if numeric else np.zeros(0)
+    known = values[~np.isnan(values)]
+    least, _, largest = _range(known)
     return VariableDescription(
         name=name,
         dimensions=tuple(map(str, variable.dims)),
@@ -363,7 +215,7 @@ def _describe_variable(name: str, variable: xr.DataArray) -> VariableDescription
         units=str(variable.attrs.get("units", "")),
         least=least,
         largest=largest,
-        missing=missing,
+        missing=1 - known.size / values.size if numeric else 0.0,
     )
 
 

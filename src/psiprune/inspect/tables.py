@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from psiprune.core.settings import flat
 from psiprune.data.diagnostics import ShotsDescription
-from psiprune.inspect.describe import (
+from psiprune.inspect.descriptions import (
     DatasetDescription,
     Description,
     Float64,
@@ -44,7 +45,7 @@ def description_text(description: Description) -> str:
             return _dataset(description)
         case RunDescription():
             return _run(description)
-    warnings = [f"warning: {each.name}: {each.line}" for each in description.doubts]
+    warnings = [f"warning: {each.name}: {each.line}" for each in description.warnings]
     return "\n".join([f"{description.source}: {head}", *_lines(list(rows)), *warnings])
 
 
@@ -86,8 +87,8 @@ def _shots(shots: ShotsDescription) -> Rows:
     yield "site order", order
     yield (
         "repeats",
-        f"{repeats.found[0]} shots equal the previous one, {repeats.expected[0]:.1f} expected by "
-        f"chance (p = {repeats.p_value[0]:.2g})",
+        f"{repeats.observed[0]} shots equal the previous one, {repeats.expected[0]:.1f} expected "
+        f"by chance (p = {repeats.p_value[0]:.2g})",
     )
     yield "memory", f"p = {shots.memory_p_value:.2g} over all sites"
     yield "drift", f"p = {shots.drift_p_value:.2g} over all sites"
@@ -188,16 +189,8 @@ def _run(run: RunDescription) -> str:
     if run.resume:
         rows.append(("resume", run.resume))
     warnings = [f"warning: damaged: {file}: {why}" for file, why in run.damaged]
-    settings = ["settings:", *_lines(list(_flat(run.config)))]
+    settings = ["settings:", *_lines([(key, str(value)) for key, value in flat(run.config)])]
     return "\n".join([f"{run.source}: run of {command}", *_lines(rows), *warnings, *settings])
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Rows:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(value)
 
 
 def _lines(rows: Sequence[tuple[str, str]]) -> list[str]:

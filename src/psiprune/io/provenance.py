@@ -1,4 +1,4 @@
-"""Provenance of results: the versions, the processor and the git revision that produced them."""
+"""Provenance of results: the versions, the machine and the git revision that produced them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from psiprune.core.hardware import blas_kernels, processor, vector_instructions
+
 #: The key under which a run's provenance lists later starts that differ from the first.
 LATER = "later starts"
-#: The key of the processor's name, which folders of earlier versions do not have.
-_PROCESSOR = "processor"
-_CPUS = Path("/proc/cpuinfo")
-_LIBRARIES = ("numpy", "scipy", "numba", "physics-tenpy", "xarray", "h5netcdf", "matplotlib")
+_PROCESSOR, _VECTORS, _BLAS = "processor", "vector instructions", "BLAS kernels"
+#: Keys that folders of earlier versions may lack; such a value counts as the same.
+_ADDED = ("llvmlite", _PROCESSOR, _VECTORS, _BLAS)
+#: Keys that results do not depend on.
+_IRRELEVANT = ("machine", _PROCESSOR)
+_LIBRARIES = (
+    *("numpy", "scipy", "numba", "llvmlite", "physics-tenpy"),
+    *("xarray", "h5netcdf", "matplotlib"),
+)
 
 
 def describe_machine() -> dict[str, str]:
@@ -27,28 +34,47 @@ def describe_machine() -> dict[str, str]:
         except PackageNotFoundError:
             facts[library] = "not installed"
     facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    model = _processor()
+    model = processor()
     if model:
         facts[_PROCESSOR] = model
+    facts |= arithmetic()
     facts["git"] = _revision(Path(__file__)) or "not a checkout"
     return facts
 
 
-def code_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return changes of code and libraries: "numpy 2.2.1, now 2.3.0; git 3c3d38b, now 7bf4cce".
+def arithmetic() -> dict[str, str]:
+    """Return what the last bits of results depend on beside the versions: the CPU family."""
+    return {_VECTORS: vector_instructions(), _BLAS: blas_kernels()}
 
-    Not of the machine: results do not depend on the number of cores or threads.
+
+def code_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return changes that affect bits: "numpy 2.2.1, now 2.3.0; git 3c3d38b, now 7bf4cce".
+
+    These are versions, the git revision, vector instructions and BLAS kernels, but not the number
+    of cores or threads.
     """
     return _changes(_code(before), _code(after))
 
 
 def same_start(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether two starts used the same code on the same machine.
+    """Whether two starts used the same code on the same machine."""
+    return not _differences(before, after)
 
-    Folders of earlier versions do not name the processor; it then counts as the same.
+
+def why_not_same_bits(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return why two runs of the same settings need not agree to the bit; empty if they must.
+
+    All starts of both runs are compared: versions, git revision, vector instructions, BLAS kernels.
     """
-    unknown = {_PROCESSOR: after[_PROCESSOR]} if _PROCESSOR in after else {}
-    return {**unknown, **before, LATER: None} == {**after, LATER: None}
+    starts = [_code(start) for run in (first, second) for start in (run, *run.get(LATER, ()))]
+    reasons = []
+    for name in dict.fromkeys(name for start in starts for name in start):
+        values = list(dict.fromkeys(str(start.get(name, "not recorded")) for start in starts))
+        if len(values) > 1:
+            reasons.append(f"{name}: {' and '.join(values)}")
+        elif name == "git" and values[0].endswith("-dirty"):
+            reasons.append(f"git: {values[0]}, so the code of either is unknown")
+    return tuple(reasons)
 
 
 def facts_of(provenance: Mapping[str, Any]) -> dict[str, str]:
@@ -78,7 +104,7 @@ def other_stages(run: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]
 
 
 def _code(start: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in start.items() if name not in ("machine", _PROCESSOR)}
+    return {name: value for name, value in start.items() if name not in (*_IRRELEVANT, LATER)}
 
 
 def _differences(
@@ -88,21 +114,12 @@ def _differences(
         (name, before.get(name, "unknown"), after.get(name, "unknown"))
         for name in dict.fromkeys((*before, *after))
         if name != LATER and before.get(name) != after.get(name)
+        if name in before or name not in _ADDED
     ]
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     return "; ".join(f"{name} {old}, now {new}" for name, old, new in _differences(before, after))
-
-
-def _processor() -> str:
-    """Return the processor model from Linux, else from Python; empty if neither knows it."""
-    try:
-        lines = _CPUS.read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
 
 
 def _revision(file: Path) -> str:

@@ -81,7 +81,7 @@ class ShotsReport:
             shots: parameters / shots (Akaike 1974), without parameters that change nothing. Half of
             it was gained on the training shots, half lost on others. NaN with fewer shots than
             parameters, as the formula holds for many shots.
-        own: custom observables by name.
+        custom: custom observables by name.
     """
 
     shots: int
@@ -94,7 +94,7 @@ class ShotsReport:
     neighbours: Comparison
     correlation: Comparison
     training_excess: float
-    own: Mapping[str, Comparison] = field(default_factory=dict)
+    custom: Mapping[str, Comparison] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the number of shots and the log-likelihoods in one line."""
@@ -107,14 +107,14 @@ class ShotsReport:
 
     def __iter__(self) -> Iterator[tuple[str, Measure | Comparison]]:
         """Yield (name, measure or comparison) of each metric."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)} | dict(self.own)
+        values = {item.name: getattr(self, item.name) for item in fields(self)} | dict(self.custom)
         for name, value in values.items():
             if isinstance(value, Measure | Comparison):
                 yield name, value
 
     def comparison(self, name: str) -> Comparison:
         """Return the observable of that name, a custom one too."""
-        comparison: Comparison = self.own[name] if name in self.own else getattr(self, name)
+        comparison: Comparison = self.custom[name] if name in self.custom else getattr(self, name)
         return comparison
 
 
@@ -181,10 +181,10 @@ def evaluate_on_shots(
             of_shots[name] = _custom_estimate(name, function, bits[:, None, :], seed)
 
     def compare(name: str) -> Comparison:
-        ours, theirs = estimates[name], of_shots[name]
-        size = effective_draws(ours, chains * length, length)
+        model, target = estimates[name], of_shots[name]
+        size = effective_draws(model, chains * length, length)
         return Comparison(
-            ours.value, ours.error, theirs.value, theirs.error, drawn.method, drawn.warning, size
+            model.value, model.error, target.value, target.error, drawn.method, drawn.warning, size
         )
 
     size = float(len(data))
@@ -205,7 +205,9 @@ def evaluate_on_shots(
         of_rbm("log_likelihood"),
         Measure(float(product.value), float(product.error), float("nan"), method, "", size),
         of_rbm("log_likelihood_gain"),
-        _relative_to_shots(absolute, of_shots["abs_magnetization"], chains * length),
+        _relative_to_shots(
+            estimates["abs_magnetization"], of_shots["abs_magnetization"], chains * length, absolute
+        ),
         compare("magnetization"),
         absolute,
         compare("neighbours"),
@@ -239,8 +241,7 @@ def _shots_estimates(
 ) -> dict[str, Estimate]:
     """Return the shots' estimates with bootstrap errors; log_p [shot] is the RBM's log p(v)."""
     z = spins(bits)
-    m, i = z.mean(axis=1), midpoint(bits.shape[1])
-    right = z[:, i : i + bits.shape[1] - bits.shape[1] // 2 + 1]
+    m, right = z.mean(axis=1), z[:, midpoint(bits.shape[1]) :]
     product = _product_log_prob(bits)
     scalars = {
         "log_likelihood": log_p,
@@ -262,23 +263,23 @@ def _shots_estimates(
     estimates.setdefault("neighbours", Estimate(nan, nan, nan))
 
     def correlation(means: Float64) -> Float64:
-        one, both = np.split(means[..., len(scalars) :], 2, axis=-1)
-        return np.asarray(both - one[..., :1] * one)
+        one, products = np.split(means[..., len(scalars) :], 2, axis=-1)
+        return np.asarray(products - one[..., :1] * one)
 
     value, error = correlation(centre), correlation(resampled).std(axis=0, ddof=1)
     return estimates | {"correlation": Estimate(value, error, np.full(value.shape, np.nan))}
 
 
-def _relative_to_shots(comparison: Comparison, shots: Estimate, draws: int) -> Measure:
+def _relative_to_shots(
+    model: Estimate, shots: Estimate, draws: int, comparison: Comparison
+) -> Measure:
     """Return Eq. (6) with the shots as the reference; the floor includes the noise of the shots."""
-    reference = Estimate(comparison.shots_value, comparison.shots_error, shots.deviation)
-    model = Estimate(comparison.value, comparison.error, shots.deviation)
-    scale = abs(float(comparison.shots_value)) or float("nan")
-    ideal, noise = float(shots.deviation) / np.sqrt(draws), float(comparison.shots_error)
+    scale = abs(float(shots.value)) or float("nan")
+    ideal, noise = float(shots.deviation) / np.sqrt(draws), float(shots.error)
     floor = CONFIDENCE * ideal + np.sqrt(2 / np.pi) * np.hypot(ideal, noise)
     return Measure(
-        relative_error(reference, model)[0],
-        float(np.hypot(comparison.error, noise)) / scale,
+        relative_error(shots, model)[0],
+        float(np.hypot(model.error, noise)) / scale,
         float(floor) / scale,
         comparison.method,
         comparison.warning,

@@ -37,7 +37,7 @@ class MaxDeviation(NamedTuple):
 
 
 def sigma_limit(comparisons: int, significance: float = 0.01) -> float:
-    """Return what the largest of so many |normal| variables exceeds with probability 1 %."""
+    """Return what the largest of so many |normal| variables exceeds with this probability."""
     return float(norm.isf(significance / (2 * max(1, comparisons))))
 
 

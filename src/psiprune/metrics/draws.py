@@ -1,9 +1,8 @@
 """Draw configurations of an RBM for its observables: independent, or by diagnosed Gibbs chains.
 
-A few long pilot chains first measure the integrated autocorrelation time of every observable
-(Sokal; the estimator is emcee's) and R-hat (Vehtari et al., Bayesian Anal. 16, 667 (2021); ArviZ).
-Many chains follow, with burn-in and thinning set by the pilot. Half of them start at likely
-configurations and half at random ones, so that a dependence on the start shows.
+A few long pilot chains measure the integrated autocorrelation time of every observable (Sokal; the
+estimator is emcee's) and R-hat (Vehtari et al., Bayesian Anal. 16, 667 (2021); ArviZ), which set
+burn-in and thinning of the many chains that follow.
 """
 
 from __future__ import annotations
@@ -82,9 +81,8 @@ def draw(
     bits: 20 autocorrelation times of burn-in, then a draw every autocorrelation time, or as often
     as the cap on the steps allows. (The errors, from the chains' means, hold for any thinning.)
 
-    The warning names the problem: an autocorrelation time beyond a hundredth of the cap, and how
-    many steps it would take; R-hat above 1.05 in chains as long as the cap; m or |m| that depends
-    on the start.
+    The warning names an autocorrelation time beyond a hundredth of the cap, R-hat above 1.05 in
+    chains as long as the cap, or m or |m| that depends on the start.
     """
     independent = independent_draws(rbm, draws, seed=seed)
     if independent is not None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
+from psiprune.core.limits import COMPARISON_UNITS
 from psiprune.core.random import Stream
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
@@ -29,8 +30,6 @@ from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-#: Smaller layer up to which log Z is summed for each RBM; 2^20 states take a tenth of a second.
-_SUMMED = 20
 
 
 @one_line
@@ -66,10 +65,7 @@ class Losses(NamedTuple):
 
 
 def seed_reach(values: ArrayLike, tail: float) -> Float64:
-    """Return how far a new member may lie from the mean of values [member, ...].
-
-    t s (1 + 1/R)^(1/2), exceeded to one side with probability `tail` if members are normal.
-    """
+    """Return t s (1 + 1/R)^(1/2) of values [member, ...], exceeded with probability `tail`."""
     by_member = np.asarray(values, dtype=np.float64)
     members = len(by_member)
     quantile = float(t.isf(tail, members - 1))
@@ -85,7 +81,7 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     similar RBMs that is far more accurate than any estimate of log Z.
     """
     log_p_parent = parent.log_prob_unnormalized(shots)
-    if min(parent.visible, parent.hidden) <= _SUMMED:
+    if min(parent.visible, parent.hidden) <= COMPARISON_UNITS:
         log_z_parent = parent.log_partition()
 
         def exact_losses(rbm: RBM) -> Losses:
@@ -121,7 +117,7 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
 def nearest_to_mean(values: ArrayLike) -> int:
     """Return the index of the member nearest to the mean of values [member, ...], by their spread.
 
-    A typical RBM to prune; it lies within the tolerance of its ensemble.
+    It is a typical RBM to prune, within the tolerance of its ensemble.
     """
     by_member = np.asarray(values, dtype=np.float64)
     apart, spread = np.abs(by_member - by_member.mean(axis=0)), by_member.std(axis=0, ddof=1)

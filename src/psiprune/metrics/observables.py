@@ -73,7 +73,7 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
     z = _site_means(prob)
     zz = _site_means(prob * middle)
     zz[i] = 1.0
-    correlation = (zz - z[i] * z)[i : i + n - n // 2 + 1]
+    correlation = (zz - z[i] * z)[i:]
     return Observables(
         _exact(energy),
         _exact(by_magnetization @ m),
@@ -126,10 +126,10 @@ def reference_observables(state: MPS) -> Observables:
     prob = state.magnetization_distribution()
     m = 1.0 - 2.0 * np.arange(n + 1) / n
     mean, absolute, square = (np.float64(prob @ f) for f in (m, np.abs(m), m**2))
-    i, reach = midpoint(n), n - n // 2 + 1
+    i = midpoint(n)
     z, zz = state.magnetization(), state.correlations()
-    correlation = (zz[i, i:] - z[i] * z[i:])[:reach]
-    spread = np.sqrt(np.maximum(1.0 - zz[i, i : i + reach] ** 2, 0.0))
+    correlation = zz[i, i:] - z[i] * z[i:]
+    spread = np.sqrt(np.maximum(1.0 - zz[i, i:] ** 2, 0.0))
     zero = np.float64(0.0)
     energy = np.float64("nan")
     if state.model is not None:
@@ -196,10 +196,9 @@ def _diagonal(z: Float64) -> dict[str, Float64]:
 
     The product of fluctuations has C(d) as its mean, up to a bias of order 1/draws.
     """
-    n = z.shape[1]
-    m, i = z.mean(axis=1), midpoint(n)
+    m, i = z.mean(axis=1), midpoint(z.shape[1])
     fluctuation = z - z.mean(axis=0)
-    products = fluctuation[:, i, None] * fluctuation[:, i : i + n - n // 2 + 1]
+    products = fluctuation[:, i, None] * fluctuation[:, i:]
     return {"magnetization": m, "abs_magnetization": np.abs(m), "correlation": products}
 
 

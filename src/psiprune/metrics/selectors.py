@@ -60,14 +60,12 @@ def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) 
     """Return the function RBM -> metric of that name, from shots alone.
 
     abs_magnetization_roe is that of `evaluate_on_shots`. log_likelihood_loss is the mean over the
-    shots of log p_dense(v) - log p(v), minus (P_dense - P) / (2 shots), in nats per shot. What all
-    shots have in common cancels in the mean, so its error is far below that of a log-likelihood.
-    The second term is the noise of the shots that the dense RBM, with P_dense parameters, has
-    fitted and an RBM with P cannot: as much as a fit of the right model loses on its training shots
-    on average (Wilks 1938; AIC subtracts twice that, to predict the loss on other shots). Without
-    it a limit would allow less pruning the fewer the shots, although only noise is lost. The value
-    may be negative. The term holds for many shots: with fewer than 4 P_dense the metric has a
-    warning, and with fewer than P_dense, where an RBM may memorise its shots, it is refused.
+    shots of log p_dense(v) - log p(v), minus (P_dense - P) / (2 shots), in nats per shot; it may be
+    negative. The second term is the noise of the shots that the dense RBM, with P_dense parameters,
+    has fitted and an RBM with P cannot: as much as a fit of the right model loses on its training
+    shots on average (Wilks 1938; AIC subtracts twice that, to predict the loss on other shots). It
+    holds for many shots: with fewer than 4 P_dense the metric has a warning, and with fewer than
+    P_dense, where an RBM may memorise its shots, it is refused.
 
     Raises:
         InputError: the name is unknown, or log_likelihood_loss has fewer shots than P_dense.

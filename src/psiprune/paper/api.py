@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from psiprune.paper.figures.order import plot_order
 from psiprune.paper.figures.schedules import plot_schedules
 from psiprune.paper.figures.sizes import plot_sizes
 from psiprune.paper.figures.timing import plot_timing
-from psiprune.paper.headlines import headlines
+from psiprune.paper.headlines import headlines, headlines_numbers
 from psiprune.paper.report import paper_report
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import PARTS, Paper, run_paper
@@ -39,37 +40,32 @@ from psiprune.reporting.page import Provenance, write_report
 TABLE = "table1"
 
 
-class Drawing(NamedTuple):
-    """A figure: the parts of a run that it needs, and the function that draws it."""
+class Drawing:
+    """A figure: the function that draws it, and the parts of a run that this takes, in order."""
 
-    parts: tuple[str, ...]
-    draw: Callable[[Paper], Figure]
+    def __init__(self, plot: Callable[..., Figure], *parts: str) -> None:
+        """Name the parts as `PARTS` does."""
+        self.plot, self.parts = plot, parts
+
+    def draw(self, paper: Paper) -> Figure:
+        """Draw the figure of a run."""
+        return self.plot(*(paper.part(name) for name in self.parts))
 
 
 #: All figures by file stem.
 DRAWINGS: Mapping[str, Drawing] = {
-    "fig1": Drawing(("graph",), lambda paper: plot_graph(paper.datasets["graph"])),
-    "fig2": Drawing(("study",), lambda paper: plot_study(paper.datasets["study"])),
-    "fig3": Drawing(
-        ("study", "symmetry"),
-        lambda paper: plot_order(paper.datasets["study"], paper.datasets["symmetry"]),
-    ),
-    "fig4": Drawing(
-        ("sizes", "decay"), lambda paper: plot_decay(paper.sizes, paper.datasets["decay"])
-    ),
-    "fig5": Drawing(("sparse",), lambda paper: plot_sparse(paper.datasets["sparse"])),
-    "fig6": Drawing(
-        ("study", "ranks"),
-        lambda paper: plot_measures_against_kl(paper.datasets["study"], paper.datasets["ranks"]),
-    ),
-    "schedules": Drawing(
-        ("schedules",), lambda paper: plot_schedules(paper.datasets["study"], paper.schedules)
-    ),
-    "broken": Drawing(("ablation",), lambda paper: plot_broken(paper.datasets["ablation"])),
-    "forbidden": Drawing(("ablation",), lambda paper: plot_forbidden(paper.datasets["ablation"])),
-    "sizes": Drawing(("sizes",), lambda paper: plot_sizes(paper.sizes)),
-    "frontier": Drawing(("frontier",), lambda paper: plot_frontier(paper.datasets["frontier"])),
-    "timing": Drawing(("timing",), lambda paper: plot_timing(paper.timing or {})),
+    "fig1": Drawing(plot_graph, "graph"),
+    "fig2": Drawing(plot_study, "study"),
+    "fig3": Drawing(plot_order, "study", "symmetry"),
+    "fig4": Drawing(plot_decay, "sizes", "decay"),
+    "fig5": Drawing(plot_sparse, "sparse"),
+    "fig6": Drawing(plot_measures_against_kl, "study", "ranks"),
+    "schedules": Drawing(plot_schedules, "study", "schedules"),
+    "broken": Drawing(plot_broken, "ablation"),
+    "forbidden": Drawing(plot_forbidden, "ablation"),
+    "sizes": Drawing(plot_sizes, "sizes"),
+    "frontier": Drawing(plot_frontier, "frontier"),
+    "timing": Drawing(plot_timing, "timing"),
 }
 
 
@@ -105,11 +101,9 @@ def reproduce(
             known = ", ".join([*DRAWINGS, TABLE])
             raise InputError(f"only: must be among {known}, found {name!r}")
     wanted = list(dict.fromkeys(only)) or list(DRAWINGS)
-    needs = {part for name in wanted if name != TABLE for part in DRAWINGS[name].parts}
-    if TABLE in wanted:
-        needs.add("study")
+    needs = [DRAWINGS[name].parts if name != TABLE else ("study",) for name in wanted]
     with open_run(folder, settings) as run:  # until the last file is written
-        paper = run_paper(settings, run, tuple(needs) if only else tuple(PARTS))
+        paper = run_paper(settings, run, {*chain(*needs)} if only else PARTS)
         figures = {name: DRAWINGS[name].draw(paper) for name in wanted if name != TABLE}
         drawn = [file.relative_to(run) for file in save_figures(figures, run / "figures")]
         if only:
@@ -145,41 +139,25 @@ def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
     first = headlines(paper.datasets, judged)
     provenance = json.loads((run / "provenance.json").read_text())
     numbers = {
-        "headlines": [
-            {
-                "label": each.meaning.text,
-                "value": each.number.value,
-                "variables": list(each.number.variables),
-                "how": each.number.how,
-            }
-            for each in first
-        ],
+        "headlines": headlines_numbers(first),
         "counts": counts(judged),
         "claims": claims_numbers(judged),
         TABLE: schedule_numbers(paper.datasets["study"]),
     }
-    claims = {"provenance": provenance, **numbers}
-    write_bytes(
-        run / "claims.json", (json.dumps(claims, indent=2, allow_nan=False) + "\n").encode()
-    )
+    claims = json.dumps({"provenance": provenance, **numbers}, indent=2, allow_nan=False)
+    write_bytes(run / "claims.json", f"{claims}\n".encode())
     write_bytes(run / "claims.md", claims_markdown(judged).encode())
     (run / "medians").mkdir(exist_ok=True)
     for name, dataset in paper.datasets.items():
         if "seed" in dataset.dims:
             write_dataset(run / "medians" / f"{name}.nc", bands_of(dataset), f"medians-{name}")
-    report = paper_report(
-        paper.datasets,
-        judged,
-        first,
-        figures,
-        paper.timing,
-        Provenance(
-            facts_of(provenance),
-            (run / "config.toml").read_text(),
-            other_stages(provenance, _stages(run)),
-        ),
-        "psiprune paper --config config.toml --out FOLDER",
+    source = Provenance(
+        facts_of(provenance),
+        (run / "config.toml").read_text(),
+        other_stages(provenance, _stages(run)),
     )
+    command = "psiprune paper --config config.toml --out FOLDER"
+    report = paper_report(paper.datasets, judged, first, figures, paper.timing, source, command)
     page = write_report(run / "report.html", report)
     lines = [
         claims_text(judged),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,26 +78,19 @@ def decay_of(studies: Sequence[xr.Dataset]) -> xr.Dataset:
         level or seed.
     """
     pieces = []
+    fit = partial(_by_row, compare_decays, "distance", outputs=len(Decay._fields))
     for study in studies:
         largest = max(1, study.attrs["sites"] // 4)
         sampled = "correlation_exact" not in study
         if sampled:
             c, error = study["correlation"], study["correlation_error"]
         else:
-            exact = study["correlation_exact"]
-            c = exact.where(exact > _ROUNDING, 0.0)
+            c = study["correlation_exact"]
+            c = c.where(c > _ROUNDING, 0.0)
             error = xr.zeros_like(c)
-        fits = _by_row(compare_decays, "distance", c, error, largest, outputs=len(Decay._fields))
-        known = _by_row(
-            compare_decays,
-            "distance",
-            study["correlation_reference"],
-            0.0,
-            largest,
-            outputs=len(Decay._fields),
-        )
-        variables = dict(zip(Decay._fields, fits, strict=True))
-        variables |= {f"{n}_reference": v for n, v in zip(Decay._fields, known, strict=True)}
+        variables = dict(zip(Decay._fields, fit(c, error, largest), strict=True))
+        exact = fit(study["correlation_reference"], 0.0, largest)
+        variables |= {f"{n}_reference": v for n, v in zip(Decay._fields, exact, strict=True)}
         piece = xr.Dataset(variables).transpose("field", "seed", "level")
         pruned = study["fraction_pruned"].isel(field=0, seed=0, drop=True)
         pieces.append(piece.assign(fraction_pruned=pruned, sampled=int(sampled)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from psiprune.core.statistics import band
 from psiprune.reporting.labels import phase_label
@@ -59,34 +60,23 @@ def explorer(study: xr.Dataset, models: xr.Dataset | None = None) -> Explorer:
 
 def _field(here: xr.Dataset, label: str, measures: list[str]) -> dict[str, Any]:
     first = here.isel(seed=0)
-    levels: dict[str, Any] = {
-        "label": label,
-        "level": plain(here["level"].values),
-        **{
-            name: plain(first[name].values)
-            for name in ("weights_kept", "fraction_pruned", "components")
-        },
-    }
+    levels = {"label": label, "level": plain(here["level"])}
+    levels |= {n: plain(first[n]) for n in ("weights_kept", "fraction_pruned", "components")}
     for name in measures:
-        low, middle, high = band(here[name])
+        low, middle, high = map(plain, band(here[name]))
         levels[name] = {
-            "value": plain(first[name].values),
-            "error": _optional(first, f"{name}_error"),
-            "floor": _optional(first, f"{name}_floor"),
-            "low": plain(low.values),
-            "median": plain(middle.values),
-            "high": plain(high.values),
+            "value": plain(first[name]),
+            **{end: _optional(first, f"{name}_{end}") for end in ("error", "floor")},
+            **{"low": low, "median": middle, "high": high},
         }
-    for name in (*_MEANS, *_CURVES):
-        if name not in here:
-            continue
+    for name in (n for n in (*_MEANS, *_CURVES) if n in here):
         levels[name] = {
-            "value": plain(first[name].values),
+            "value": plain(first[name]),
             "error": _optional(first, f"{name}_error"),
             "reference": _optional(here, f"{name}_reference"),
         }
         if name in _CURVES:
-            levels[name][_CURVES[name]] = plain(here[_CURVES[name]].values)
+            levels[name][_CURVES[name]] = plain(here[_CURVES[name]])
     return levels
 
 
@@ -95,14 +85,14 @@ def _graph(models: xr.Dataset | None, field: float) -> dict[str, Any]:
     if models is None or field not in models["field"]:
         return {}
     here = models.sel(field=field).transpose("level", "hidden", "visible", ...)
-    return {"weights": plain(here["weights"].where(here["mask"] != 0).values)}
+    return {"weights": plain(here["weights"].where(here["mask"] != 0))}
 
 
 def _optional(dataset: xr.Dataset, name: str) -> Any:
-    return plain(dataset[name].values) if name in dataset else None
+    return plain(dataset[name]) if name in dataset else None
 
 
-def plain(values: np.ndarray) -> Any:
+def plain(values: ArrayLike) -> Any:
     """Convert an array to nested lists of Python numbers; None (JSON has no NaN) if not finite."""
     return np.where(np.isfinite(values), values, np.array(None)).tolist()
 
@@ -113,22 +103,17 @@ def _table(study: xr.Dataset, field: float, measures: list[str]) -> Table:
     rows: list[list[str | Number]] = []
     for level in study["level"].values.tolist():
         where = {"field": field, "level": level}
-        counts = [
-            median(of, "fraction_pruned", where, percent),
-            median(of, "weights_kept", where, whole),
-            median(of, "components", where, whole),
-        ]
-        values = [median(of, name, where, significant) for name in measures]
-        rows.append([str(level), *counts, *values])
+        shows = {"fraction_pruned": percent, "weights_kept": whole, "components": whole}
+        shows |= dict.fromkeys(measures, significant)
+        rows.append([str(level), *(median(of, name, where, show) for name, show in shows.items())])
     seeds = study.sizes["seed"]
+    heads = [
+        f"{label} ({unit})" if unit else label
+        for label, unit in (MEASURES[name] for name in measures)
+    ]
     what = "the one seed" if seeds == 1 else f"medians over {seeds} seeds"
     return Table(
         f"{phase_label(study, field)}: every level, {what}",
-        ["level", "pruned", "weights", "parts", *(_headed(name) for name in measures)],
+        ["level", "pruned", "weights", "parts", *heads],
         rows,
     )
-
-
-def _headed(name: str) -> str:
-    label, unit = MEASURES[name]
-    return f"{label} ({unit})" if unit else label

@@ -30,6 +30,19 @@ def headlines(datasets: Datasets, judged: Sequence[Judged]) -> list[Headline]:
     return [headline for headline in found if headline is not None]
 
 
+def headlines_numbers(found: Sequence[Headline]) -> list[dict[str, Any]]:
+    """Return one JSON object per headline."""
+    return [
+        {
+            "label": each.meaning.text,
+            "value": each.number.value,
+            "variables": list(each.number.variables),
+            "how": each.number.how,
+        }
+        for each in found
+    ]
+
+
 def _headline(
     value: float, shown: str, meaning: str, how: str, variables: Sequence[str]
 ) -> Headline:
@@ -100,12 +113,5 @@ def _claims(judged: Sequence[Judged]) -> Headline | None:
         f"claims of the paper that hold ({found[IN_PART]} in part, {found[FAILS]} not, "
         f"{found[UNDECIDED]} undecided)",
         "number of claims that hold, each by the numbers of its row, computed from these",
-        sorted(
-            {
-                name
-                for _, finding in judged
-                for number in finding.numbers.values()
-                for name in number.variables
-            }
-        ),
+        sorted({v for _, each in judged for n in each.numbers.values() for v in n.variables}),
     )

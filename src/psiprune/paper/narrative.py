@@ -15,6 +15,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from psiprune.paper import tables
+from psiprune.paper.claims.data import MEASURES
 from psiprune.paper.tables import HARMLESS, falls_apart, tree_weights
 from psiprune.reporting import labels, traced
 from psiprune.reporting.traced import (
@@ -39,14 +40,6 @@ _RANKED = {
     "abs_magnetization_bias": "that of ⟨|m|⟩",
     "correlation_mse": "C_MSE",
 }
-_GROWN = {
-    "KL": "kl",
-    "eROE": "energy_roe",
-    "mROE": "abs_magnetization_roe",
-    "C_MSE": "correlation_mse",
-}
-
-
 Read = Callable[..., Number]
 
 
@@ -211,11 +204,9 @@ def harmless(of: Named, field: float, variable: str = "kl") -> Number:
 
 def growths(of: Named, field: float, level: int) -> dict[str, Number]:
     """By which factor each measure has grown over the dense RBMs, where that is known."""
-    numbers = {}
-    for title, name in _GROWN.items():
-        now, dense = (median(of, name, field=field, level=at) for at in (level, 0))
-        numbers[title] = ratio(now, dense)
-    return _known(numbers)
+    titles = {name: title for name, title in MEASURES.items() if name != "infidelity"}
+    now, dense = ([median(of, name, field=field, level=at) for name in titles] for at in (level, 0))
+    return _known(dict(zip(titles.values(), map(ratio, now, dense), strict=True)))
 
 
 def peak(of: Named, variable: str, **where: Any) -> Number:
@@ -239,24 +230,14 @@ def most_frequent(of: Named, field: float) -> Number | None:
     return count(known.max(), how) if len(known) else None
 
 
-class DecayChange(NamedTuple):
-    """How pruning changes the decay of C(d) at one size.
+def decay_changes(of: Named, field: float) -> list[tuple[int, Sentence, Number, Number]]:
+    """How pruning changes the decay of C(d) at each size where it is known.
 
-    Attributes:
-        sites: the size.
-        over: the seeds of the median; those of other sizes are padded with NaN.
-        delta: the first median difference of AIC above 0; None if there is none.
-        pruned: the fraction pruned there, else at the last level that is known.
+    Returns:
+        The size; the seeds of the median (those of other sizes are padded with NaN); the first
+        median difference of AIC above 0, else that of the last level that is known; and the
+        fraction pruned there.
     """
-
-    sites: int
-    over: Sentence
-    delta: Number | None
-    pruned: Number
-
-
-def decay_changes(of: Named, field: float) -> list[DecayChange]:
-    """How the decay changes at each size where it is known."""
     changes = []
     for sites in of.data["size"].values.tolist():
         where = {"size": sites, "field": field}
@@ -266,15 +247,11 @@ def decay_changes(of: Named, field: float) -> list[DecayChange]:
             continue
         exponential = middle["level"].values[middle.values > 0]
         level = int(exponential[0] if len(exponential) else middle["level"][-1])
-        seeds = int(here.notnull().any("level").sum())
         how = f"{of.name}: number of seeds with a delta_aic{position(where)}"
-        delta = (
-            median(of, "delta_aic", size=sites, field=field, level=level)
-            if len(exponential)
-            else None
-        )
+        over = _median_of(count(here.notnull().any("level").sum(), how))
+        delta = median(of, "delta_aic", size=sites, field=field, level=level)
         pruned = one(of, "fraction_pruned", percent, size=sites, level=level)
-        changes.append(DecayChange(sites, _median_of(count(seeds, how)), delta, pruned))
+        changes.append((sites, over, delta, pruned))
     return changes
 
 

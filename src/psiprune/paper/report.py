@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import xarray as xr
 from matplotlib.figure import Figure
 
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets
 from psiprune.paper.claims.judge import Judged, counts
 from psiprune.paper.explorer import explorer
 from psiprune.paper.narrative import write
@@ -25,15 +24,6 @@ from psiprune.reporting.page import (
 )
 from psiprune.reporting.traced import Named
 
-Datasets = Mapping[str, xr.Dataset]
-_INTRODUCTION = (
-    "Golubeva & Melko, Phys. Rev. B 105, 125124 (2022), train restricted Boltzmann machines (RBMs) "
-    "on measured bit strings of the transverse-field Ising chain, remove their weights step by "
-    "step, and ask what that costs in physics. This page repeats it and judges what the paper "
-    "says.",
-    "QCP is the quantum critical point, h = J; PM is the paramagnetic phase, h = 2 J. Every number "
-    "in the text carries its dataset and variable; see “Where these numbers come from”.",
-)
 #: Sections in the order of the paper: the names of figures, of templates and of anchors.
 _SECTIONS = (
     *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "table1"),
@@ -69,21 +59,12 @@ def paper_report(
     verdicts = {"held": found[HOLDS], "partly": found[IN_PART], "failed": found[FAILS]}
     summary = write("summary", claims=len(judged), **verdicts).sentences if judged else ()
     rows = [
-        Row(
-            claim.key,
-            claim.section,
-            claim.statement,
-            claim.rule,
-            finding.verdict,
-            finding.measured,
-            finding.seeds,
-            finding.numbers,
-        )
+        Row(claim.key, claim.section, claim.statement, claim.rule, *finding)
         for claim, finding in judged
     ]
     return Report(
         title="Pruning restricted Boltzmann machines: the paper, reproduced and judged",
-        introduction=_INTRODUCTION,
+        introduction=[each.text for each in write("introduction").sentences],
         summary=Summary(summary, headlines, rows),
         sections=list(_sections(datasets, figures, timing)),
         explorer=None if study is None else explorer(study, datasets.get("models")),

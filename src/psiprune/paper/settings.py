@@ -93,16 +93,14 @@ class PaperSettings(EnsembleSettings):
             )
         self.ablation()  # validates the shares
 
-    def _ensemble(self, **changes: object) -> dict[str, Any]:
-        """Return the settings common to all experiments."""
-        names = ("sites", "hidden", "coupling", "fields", "shots", "seed", "seeds")
-        common = {name: getattr(self, name) for name in names}
-        return {**common, **changes}
+    def _ensemble(self, *more: str, **changes: object) -> dict[str, Any]:
+        """Return the settings common to all experiments, and these."""
+        names = ("sites", "hidden", "coupling", "fields", "shots", "seed", "seeds", *more)
+        return {name: getattr(self, name) for name in names} | changes
 
     def _trained(self, **changes: object) -> dict[str, Any]:
         """Return the common settings and those of training and measuring."""
-        names = ("train", "fine_tune", "measure", "history_every")
-        return self._ensemble(**{**{name: getattr(self, name) for name in names}, **changes})
+        return self._ensemble("train", "fine_tune", "measure", "history_every", **changes)
 
     def _study(self, **changes: object) -> StudySettings:
         """Return a study with the paper's pruning schedule unless `changes` has another."""
@@ -157,5 +155,4 @@ class PaperSettings(EnsembleSettings):
 
     def frontier(self) -> FrontierSettings:
         """Return the settings of criteria beyond the paper's, without the slowest methods."""
-        changes: dict[str, Any] = {"measure": self.measure, "levels": self.levels}
-        return FrontierSettings(**self._ensemble(**changes), rewired=(), widths=())
+        return FrontierSettings(**self._ensemble("measure", "levels"), rewired=(), widths=())

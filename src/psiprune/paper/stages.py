@@ -74,6 +74,12 @@ class Paper(NamedTuple):
         firsts = self.settings.first_fractions
         return {first: self.datasets[f"schedule-{first:g}"] for first in firsts}
 
+    def part(self, name: str) -> Any:
+        """The result of a part of `PARTS`: a dataset, those of a family, or the times."""
+        if name in ("sizes", "schedules", "timing"):
+            return getattr(self, name)
+        return self.datasets[name]
+
 
 class Stage(NamedTuple):
     """One experiment.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -104,33 +103,17 @@ def next_level(
     rewind: RBM | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Level:
-    """Return the level after `level`; arguments as in `prune_steps`."""
-    step = level.step + 1
-    count = count_at(settings, total, step)
-    pruned = prune_to_count(level.rbm, count, settings, seed, step)
-    tuned = fine_tuned(pruned, shots, fine_tune, seed, step, callback, rewind, checkpoints)
-    return Level(step, tuned)
-
-
-def prune_steps(
-    level: Level,
-    total: int,
-    shots: Shots,
-    settings: PruneSettings,
-    fine_tune: Method | None,
-    seed: int,
-    callback: Callback | None = None,
-    rewind: RBM | None = None,
-) -> Iterator[Level]:
-    """Yield the levels after `level`, each pruned from the previous one and fine-tuned.
+    """Return the level after `level`, pruned and fine-tuned.
 
     `total` is the number of weights of level 0, which determines the counts of all levels. The
     random numbers of a level depend only on the seed and its step, so a path can be resumed at any
     level.
     """
-    while level.step < settings.levels:
-        level = next_level(level, total, shots, settings, fine_tune, seed, callback, rewind)
-        yield level
+    step = level.step + 1
+    count = count_at(settings, total, step)
+    pruned = prune_to_count(level.rbm, count, settings, seed, step)
+    tuned = fine_tuned(pruned, shots, fine_tune, seed, step, callback, rewind, checkpoints)
+    return Level(step, tuned)
 
 
 def prune(
@@ -189,8 +172,7 @@ def prune(
         InputError: an argument is invalid.
         DivergenceError: fine-tuning diverged: a parameter is no longer finite.
     """
-    data = as_shots(shots)
-    check_sites(data, rbm.visible, "the RBM")
+    data = check_sites(as_shots(shots), rbm.visible, "the RBM")
     optional = {} if levels is None else {"levels": levels}
     settings = PruneSettings(
         criterion=criterion,
@@ -206,11 +188,10 @@ def prune(
         )
     tuning = tuning_of(rbm, fine_tune, rewind)
     check_rewind(rewind, rbm, tuning)
-    first = Level(0, rbm)
-    seed = check_seed(seed)
-    settings = truncate(settings, rbm.number_of_weights)
-    steps = prune_steps(first, rbm.number_of_weights, data, settings, tuning, seed, rewind=rewind)
-    path = [first, *steps]
+    seed, total = check_seed(seed), rbm.number_of_weights
+    path = [Level(0, rbm)]
+    for _ in range(truncate(settings, total).levels):
+        path.append(next_level(path[-1], total, data, settings, tuning, seed, rewind=rewind))
     if reference is None:
         return path
     against = reference if isinstance(reference, Reference) else reference_of(reference)

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
-from psiprune.core.limits import EXACT_SITES
+from psiprune.core.limits import CHECK_SECONDS, EXACT_SITES
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
@@ -49,9 +49,6 @@ TOLERANCE, TOLERANCE_ON_SAMPLES = 2.0, 4.0
 _NOISE = 1e-6
 # Fewest samples per parameter of F, and of each check.
 _PER_PARAMETER = SAMPLES_PER_PARAMETER // 2
-# Longest exact log Z in a check on samples, in seconds on one core: a level needs a few, and some
-# hundred where the quadratic form fails.
-_PARTITION_SECONDS = 0.1
 _CERTAIN = 3.0  # standard errors by which it must contradict an estimate without log Z
 _ROUNDING = 1e-14
 _HALVINGS = 8  # smallest chunk on samples, as a fraction of the first
@@ -99,21 +96,17 @@ def prune_obs(
     """Remove all but `count` weights of an RBM by optimal brain surgery.
 
     In 4 chunks (one above 20 sites), each with a new F damped by 10^-3 of the mean of its diagonal.
-    After a chunk KL(p_before || p_after) is measured, exactly up to 20 sites, above on model
-    samples other than those of F, with an exact log Z where that is cheap (see `divergence_from`).
-    Where both layers are large and log Z is not available, the check cannot see states of the new
-    RBM that the samples lack: compare such a level with another criterion by `evaluate` or
-    `log_partition`. Where KL exceeds the prediction by a factor of 2 (4), half of the chunk is
-    tried, and so on down to one weight (an eighth of the chunk). Where that fails too, the result
-    of lowest KL is taken among those that start with one of the 6 least salient weights, at 1, 10,
-    100 and 1000 times the damping, and the best of these with a half, a quarter and none of its
-    adjustment: so one bad step cannot ruin a level, as far as the check detects it.
+    After a chunk KL(p_before || p_after) is measured: exactly up to 20 sites, above on model
+    samples other than those of F, which may miss probability elsewhere (see `divergence_from`).
+    Where it exceeds the prediction by a factor of 2 (4), half of the chunk is tried, and so on down
+    to one weight (an eighth of the chunk). Where that fails too, the result of lowest KL is taken
+    among those that start with one of the 6 least salient weights, at 1, 10, 100 and 1000 times the
+    damping, and the best of these with a half, a quarter and none of its adjustment.
 
-    Last, KL(p_start || p_end) of the level is compared with that of three other ways to the same
-    count: by magnitude with compensated biases, by magnitude, and by damage. One that is better by
-    more than 10^-6 nats is returned: in a nearly deterministic state F has little information, but
-    biases replace a saturated hidden unit well. That takes four more KL per level, on the samples
-    of the first check.
+    Last, KL(p_start || p_end) is compared with that of pruning to the same count by magnitude with
+    compensated biases, by magnitude, and by damage. One that is better by more than 10^-6 nats is
+    returned: in a nearly deterministic state F has little information, but biases replace a
+    saturated hidden unit well.
 
     Args:
         count: weights that remain; an RBM with no more than that is returned unchanged.
@@ -131,8 +124,8 @@ def prune_obs(
     """
     count, draws = check_count("count", count, 0), check_count("draws", draws, 1)
     seed = check_seed(seed)
-    given = None if samples is None else _halves(rbm, samples)
-    on_basis = given is None and rbm.visible <= EXACT_SITES
+    split = None if samples is None else _halves(rbm, samples)
+    on_basis = split is None and rbm.visible <= EXACT_SITES
     tolerance = TOLERANCE if on_basis else TOLERANCE_ON_SAMPLES
     excess = rbm.number_of_weights - count
     if excess <= 0:
@@ -142,7 +135,7 @@ def prune_obs(
     size, step = largest, 0
     while (left := rbm.number_of_weights - count) > 0:
         enough = max(draws, _PER_PARAMETER * rbm.number_of_parameters)
-        local = _local_model(rbm, enough, seed, step, given)
+        local = _local_model(rbm, enough, seed, step, split)
         if step == 0:
             rivals, cost = _without_surgery(rbm, local.fisher, count), local.divergence
         rbm, removed = _remove_chunk(rbm, min(size, left), min(smallest, left), local, tolerance)
@@ -205,7 +198,8 @@ def divergence_from(
     overestimates a rare state that they have by chance. `total` is unbiased, with the noise of
     E[d]. It is used where the two differ by more than 3 of its standard errors, as far as log Z is
     exact and takes 0.1 s: a layer of at most 20 units with 40 in the other, or few weights.
-    Elsewhere probability outside of the samples is not detected.
+    Elsewhere probability outside of the samples is not detected: compare such an RBM with that of
+    another criterion by `evaluate` or `log_partition`.
     """
     if samples is None and rbm.visible <= EXACT_SITES:
         log_p = rbm.log_prob_all() - rbm.log_partition()
@@ -219,7 +213,7 @@ def divergence_from(
     drawn = samples or model_configurations(rbm, draws, seed)
     bits = np.ascontiguousarray(drawn.bits.T, dtype=np.uint8)
     log_p_draws = rbm.log_prob_unnormalized(bits)
-    log_z = exact_log_partition(rbm, _PARTITION_SECONDS)
+    log_z = exact_log_partition(rbm, CHECK_SECONDS)
 
     @single_blas_thread()
     def divergence(other: RBM) -> float:
@@ -244,10 +238,10 @@ def _halves(rbm: RBM, samples: Data) -> SampleSplit:
 
 
 def _local_model(
-    rbm: RBM, draws: int, seed: int, step: int, given: SampleSplit | None
+    rbm: RBM, draws: int, seed: int, step: int, split: SampleSplit | None
 ) -> LocalModel:
     """Return F and KL of an RBM: exact, or from samples given or drawn for this step."""
-    matrix, check, size = given or (None, None, draws)
+    matrix, check, size = split or (None, None, draws)
     seeds = (derive_seed(seed, s, step) for s in (Stream.SURGEON_MATRIX, Stream.SURGEON_CHECK))
     fisher = model_fisher(rbm, draws=draws, seed=next(seeds), samples=matrix)
     return LocalModel(fisher, divergence_from(rbm, draws=size, seed=next(seeds), samples=check))

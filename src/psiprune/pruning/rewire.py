@@ -84,8 +84,8 @@ def rewired(
     not return; ties go to the lower index.
     """
     step_seed = derive_seed(seed, Stream.REWIRING, step)
-    how = PruneSettings(criterion=settings.criterion, draws=settings.draws)
-    dropped = prune_to_count(rbm, rbm.number_of_weights - moved, how, step_seed, step)
+    pruning = PruneSettings(criterion=settings.criterion, draws=settings.draws)
+    dropped = prune_to_count(rbm, rbm.number_of_weights - moved, pruning, step_seed, step)
     gradient = edge_gradient(
         dropped, data, draws=settings.draws, seed=derive_seed(step_seed, Stream.MISSING_WEIGHTS)
     )
@@ -107,7 +107,7 @@ def rewire_step(
     A round depends only on its initial RBM, the seed and its number, so rewiring can be resumed at
     any level.
     """
-    data = unique_configurations(shots.bits)
+    data = unique_configurations(shots)
     step, rbm = level.step, level.rbm
     missing = rbm.mask.size - rbm.number_of_weights
     moved = weights_moved(rbm.number_of_weights, missing, settings.share, step, settings.rounds)

@@ -21,7 +21,7 @@ from psiprune.pruning.iterative import (
     tuning_of,
 )
 from psiprune.pruning.schedule import count_at
-from psiprune.pruning.settings import PruneSettings
+from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import METHODS, MethodLike, as_method
@@ -105,7 +105,7 @@ def find_smallest(
         DivergenceError: fine-tuning diverged: a parameter is no longer finite.
     """
     data, seed = check_sites(as_shots(shots), rbm.visible, "the RBM"), check_seed(seed)
-    settings = PruneSettings(levels=1000) if settings is None else settings
+    settings = PruneSettings(levels=SEARCH_LEVELS) if settings is None else settings
     tuning = tuning_of(rbm, fine_tune, rewind)
     check_rewind(rewind, rbm, tuning)
     if math.isnan(limit):
@@ -238,7 +238,7 @@ def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
     else:
         fields = {name: recorded[name] for name in kind.model_fields if name != "method"}
         method = as_method({"method": recorded["method"], **fields})
-        assert isinstance(method, Method)
+        method = method.for_size(rbm.visible, rbm.hidden)
         return seed, method, cast("Initial | None", recorded.get("initial"))
     raise InputError(
         f"limit: must be given, because the RBM {why}, so no ensemble of such RBMs can be trained"

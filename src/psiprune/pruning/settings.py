@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import MOST_LEVELS
-from psiprune.core.settings import Settings
+from psiprune.core.settings import Levels, Settings
 
 Criterion = Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
 
@@ -37,10 +37,8 @@ class PruneSettings(Settings):
         description="stop at this fraction of the initial weights; the last step removes fewer "
         "weights to reach it exactly",
     )
-    levels: int = Field(
+    levels: Levels = Field(
         default=20,
-        ge=1,
-        le=MOST_LEVELS,
         description="maximum number of pruning steps; with a density, by default as many as needed",
     )
     compensate: bool = Field(
@@ -93,10 +91,8 @@ class SearchSettings(PruneSettings):
     criterion: Criterion = Field(
         default="surgeon", description="which weights to remove; see psiprune prune"
     )
-    levels: int = Field(
+    levels: Levels = Field(
         default=SEARCH_LEVELS,
-        ge=1,
-        le=MOST_LEVELS,
         description="maximum number of pruning steps; the search usually ends earlier",
     )
 
@@ -104,9 +100,7 @@ class SearchSettings(PruneSettings):
 class RewireSettings(Settings):
     """Which weights to move, how many per round, in how many rounds."""
 
-    rounds: int = Field(
-        default=20, ge=1, le=MOST_LEVELS, description="number of rounds of dropping and growing"
-    )
+    rounds: Levels = Field(default=20, description="number of rounds of dropping and growing")
     share: float = Field(
         default=0.3,
         gt=0,

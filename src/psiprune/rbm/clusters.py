@@ -10,13 +10,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_PERMUTATIONS
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
-#: Random orders per p-value, at most: its error is then 0.0005, and they take gigabytes.
-MOST_PERMUTATIONS = 1_000_000
 
 
 def find_clusters(
@@ -70,15 +69,15 @@ def find_clusters(
             for row, movable, best in zip(rbm.weights, rbm.mask, strength, strict=True)
         ]
     )
-    found = p_value <= threshold
+    is_cluster = p_value <= threshold
     sites = np.arange(rbm.visible)
-    inside = (sites >= first[:, None]) & (sites < first[:, None] + width) & found[:, None]
+    inside = (sites >= first[:, None]) & (sites < first[:, None] + width) & is_cluster[:, None]
     variables = {
         "first_site": ("hidden", first, "first site", "sites"),
         "strength": ("hidden", strength, "sum of |W| in the window", "1"),
         "share": ("hidden", share, "strength over the unit's sum of |W|", "1"),
         "p_value": ("hidden", p_value, "random orders with a window as strong", "1"),
-        "found": ("hidden", found, "whether the window counts as a cluster", "1"),
+        "found": ("hidden", is_cluster, "whether the window counts as a cluster", "1"),
         "inside": (("hidden", "visible"), inside, "positions of found clusters", "1"),
     }
     labelled = {

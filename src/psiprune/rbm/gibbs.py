@@ -130,5 +130,5 @@ def exact_draws(
     drawn = ((states[:, None] >> np.arange(units)) & 1).astype(np.uint8)
     if visible <= hidden:
         return drawn
-    given = 1.0 / (1.0 + np.exp(-np.clip(drawn @ weights + visible_bias, -700, 700)))
-    return (generator.random((shots, visible)) < given).astype(np.uint8)
+    prob = 1.0 / (1.0 + np.exp(-np.clip(drawn @ weights + visible_bias, -700, 700)))
+    return (generator.random((shots, visible)) < prob).astype(np.uint8)

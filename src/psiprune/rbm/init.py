@@ -12,14 +12,12 @@ from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots
 from psiprune.rbm.model import RBM
 
-
-def check_weights(visible: int, hidden: int) -> None:
-    """Raise InputError for a new RBM with more weights than fit in memory several times."""
-    if hidden * visible > RBM_WEIGHTS:
-        raise InputError(
-            f"hidden: {hidden} units on {visible} sites have more than {RBM_WEIGHTS:,} weights; "
-            f"use at most {RBM_WEIGHTS // visible:,} units"
-        )
+# At N = 50, h = J, strengths from 2 to 4 and widths from 0.7 to 2 sites all give the same KL.
+_STRENGTH, _NOISE = 3.0, 0.05
+# Signs of strength 1 to 3 all reach the W states of 4 to 12 sites from 10 of 10 seeds.
+_CODED = 2.0
+#: Added to the variances: a site that never changes has no partial correlation.
+_RIDGE = 1e-3
 
 
 def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | None = None) -> RBM:
@@ -30,20 +28,12 @@ def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | 
     Raises:
         InputError: a layer has no unit or too many, or the mask has another shape.
     """
-    visible, hidden = check_count("visible", visible, 1), check_count("hidden", hidden, 1)
-    check_weights(visible, hidden)
+    visible = check_count("visible", visible, 1)
+    hidden = _check_hidden(visible, hidden)
     generator = generator_for(check_seed(seed), Stream.RANDOM_WEIGHTS)
     weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
     biases = np.zeros(visible), np.zeros(hidden)
     return RBM(weights, *biases, mask, {"initial": "random"})  # type: ignore[arg-type]
-
-
-# At N = 50, h = J, strengths from 2 to 4 and widths from 0.7 to 2 sites all give the same KL.
-_STRENGTH, _NOISE = 3.0, 0.05
-# Signs of strength 1 to 3 all reach the W states of 4 to 12 sites from 10 of 10 seeds.
-_CODED = 2.0
-#: Added to the variances: a site that never changes has no partial correlation.
-_RIDGE = 1e-3
 
 
 def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | None = None) -> RBM:
@@ -59,11 +49,9 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     Raises:
         InputError: no hidden unit or too many, or the mask has another shape.
     """
-    hidden = check_count("hidden", hidden, 1)
-    check_weights(shots.sites, hidden)
+    hidden = _check_hidden(shots.sites, hidden)
     generator = generator_for(check_seed(seed), Stream.LOCAL_WEIGHTS)
-    bits, sites = shots.bits, shots.sites
-    mean = (bits.sum(axis=0, dtype=np.float64) + 0.5) / (len(bits) + 1.0)
+    bits, sites, mean = shots.bits, shots.sites, _means(shots)
     covariance = np.zeros((sites, sites))
     for first in range(0, len(bits), 1 << 14):  # float64 bits of all shots may not fit in memory
         centred = bits[first : first + (1 << 14)] - mean
@@ -74,12 +62,7 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     np.fill_diagonal(partial, 1.0)
     centre = ((np.arange(hidden) + 0.5) * sites / hidden).astype(int)
     weights = _STRENGTH * partial[centre] + _NOISE * generator.standard_normal((hidden, sites))
-    if mask is not None and np.shape(mask) == weights.shape:  # RBM rejects any other shape
-        weights *= np.asarray(mask)
-    visible_bias = np.log(mean / (1.0 - mean)) - weights.sum(axis=0) / 2.0
-    hidden_bias = -weights @ mean
-    new = {"initial": "local"}
-    return RBM(weights, visible_bias, hidden_bias, mask, new)  # type: ignore[arg-type]
+    return _centred_rbm(weights, mean, mask, "local")
 
 
 def coded_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | None = None) -> RBM:
@@ -93,8 +76,7 @@ def coded_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     Raises:
         InputError: no hidden unit or far too many, or the mask has another shape.
     """
-    hidden = check_count("hidden", hidden, 1)
-    check_weights(shots.sites, hidden)
+    hidden = _check_hidden(shots.sites, hidden)
     generator = generator_for(check_seed(seed), Stream.CODED_WEIGHTS)
     sites = np.arange(shots.sites)
     signs = generator.choice([-1.0, 1.0], (hidden, len(sites)))
@@ -102,9 +84,35 @@ def coded_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     signs[:coded] = 1.0 - 2.0 * ((sites >> np.arange(coded)[:, None]) & 1)
     noise = generator.standard_normal(signs.shape)
     weights = (_CODED * signs + noise / 2.0) / np.sqrt(len(sites))
-    if mask is not None and np.shape(mask) == weights.shape:  # the RBM refuses any other shape
+    return _centred_rbm(weights, _means(shots), mask, "coded")
+
+
+def _check_hidden(visible: int, hidden: int) -> int:
+    """Return the number of hidden units; raise InputError if there is none or too many weights."""
+    hidden = check_count("hidden", hidden, 1)
+    if hidden * visible > RBM_WEIGHTS:
+        raise InputError(
+            f"hidden: {hidden} units on {visible} sites have more than {RBM_WEIGHTS:,} weights; "
+            f"use at most {RBM_WEIGHTS // visible:,} units"
+        )
+    return hidden
+
+
+def _means(shots: Shots) -> NDArray[np.float64]:
+    """Return <v_i> of the shots, strictly between 0 and 1, [site]."""
+    ones: NDArray[np.float64] = shots.bits.sum(axis=0, dtype=np.float64)
+    return (ones + 0.5) / (len(shots) + 1.0)
+
+
+def _centred_rbm(
+    weights: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    mask: NDArray[np.bool_] | None,
+    initial: str,
+) -> RBM:
+    """Return an RBM with the biases of `local_rbm`, for weights within the mask."""
+    if mask is not None and np.shape(mask) == weights.shape:  # RBM rejects any other shape
         weights *= np.asarray(mask)
-    mean = (shots.bits.sum(axis=0, dtype=np.float64) + 0.5) / (len(shots) + 1.0)
     visible_bias = np.log(mean / (1.0 - mean)) - weights.sum(axis=0) / 2.0
-    hidden_bias = -weights @ mean
-    return RBM(weights, visible_bias, hidden_bias, mask, {"initial": "coded"})  # type: ignore[arg-type]
+    new = {"initial": initial}
+    return RBM(weights, visible_bias, -weights @ mean, mask, new)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_PAIRS
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import read_shots
@@ -23,8 +24,6 @@ from psiprune.rbm.serialization import load_rbm
 Mask = NDArray[np.bool_]
 #: Fewest adjacent sites of a cluster: the X >= 3 of the paper's Section III B.
 NARROWEST = 3
-#: Entries of a mask, N_h N: 100 MB in memory.
-MOST_PAIRS = 100_000_000
 _TRADES = 20  # per unit; a mask is well mixed after a few (Strona et al. 2014)
 
 
@@ -72,8 +71,8 @@ def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
             f"count: connected clusters of at least {NARROWEST} sites on {hidden} hidden units and "
             f"{visible} sites take from {least} to {most} weights, found {count}"
         )
-    ends = np.arange(hidden + 1) * count // hidden
-    widths = np.diff(ends).tolist()
+    bounds = np.arange(hidden + 1) * count // hidden
+    widths = np.diff(bounds).tolist()
     mask = np.zeros((hidden, visible), bool)
     past = 1  # the last cluster's end; the first cluster begins at site 0
     for j, width in enumerate(widths):
@@ -188,9 +187,9 @@ def _shuffled(mask: Mask, generator: np.random.Generator) -> Mask:
         # Two units pool the sites that only one of them has, and redistribute them.
         one, other = generator.choice(hidden, 2, replace=False)
         pool = generator.permutation(np.flatnonzero(out[one] != out[other]))
-        mine = int(out[one, pool].sum())
-        out[one, pool[:mine]], out[one, pool[mine:]] = True, False
-        out[other, pool[:mine]], out[other, pool[mine:]] = False, True
+        count = int(out[one, pool].sum())
+        out[one, pool[:count]], out[one, pool[count:]] = True, False
+        out[other, pool[:count]], out[other, pool[count:]] = False, True
     return out
 
 

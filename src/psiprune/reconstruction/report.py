@@ -24,10 +24,7 @@ from psiprune.reporting.traced import (
 
 
 def reconstruct_report(
-    dataset: xr.Dataset,
-    figures: Mapping[str, Figure],
-    provenance: Provenance,
-    command: str,
+    dataset: xr.Dataset, figures: Mapping[str, Figure], provenance: Provenance, command: str
 ) -> Report:
     """Build the report of a run.
 

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, field_validator
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import MOST_SEEDS
-from psiprune.core.settings import Settings
+from psiprune.core.settings import Seed, Settings
 from psiprune.pruning.settings import SearchSettings
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.method import Method
@@ -70,10 +70,8 @@ class ReconstructSettings(Settings):
         "and returns one value per shot, or one for all",
     )
     draws: int = Field(default=100_000, ge=100, description="RBM samples per sampled observable")
-    seed: int = Field(
+    seed: Seed = Field(
         default=0,
-        ge=0,
-        lt=2**62,
         description="random seed of the split and of the first RBM; further RBMs use the next "
         "seeds",
     )

@@ -52,10 +52,7 @@ PRUNED_MAP = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9
 
 
 def measure_grid(
-    dataset: xr.Dataset,
-    labels: Sequence[str],
-    along: str,
-    size: tuple[float, float],
+    dataset: xr.Dataset, labels: Sequence[str], along: str, size: tuple[float, float]
 ) -> tuple[Figure, NDArray[np.object_]]:
     """Return axes with a row for each measure and a column for each field, labelled.
 

@@ -184,14 +184,10 @@ def clusters_text(clusters: xr.Dataset) -> str:
 def clusters_numbers(clusters: xr.Dataset) -> dict[str, Any]:
     """Return the same for JSON; units and sites count from 0."""
     names = ["first_site", "strength", "share", "p_value", "found"]
-    columns = {name: clusters[name].values.tolist() for name in names}
-    units = [
-        {"unit": unit, **{name: column[unit] for name, column in columns.items()}}
-        for unit in range(clusters.sizes["hidden"])
-    ]
+    units = clusters[names].to_dataframe()[names].rename_axis("unit").reset_index()
     return {
         "width": int(clusters.attrs["width"]),
         "threshold": float(clusters.attrs["threshold"]),
         "found": int(clusters["found"].sum()),
-        "units": units,
+        "units": units.to_dict("records"),
     }

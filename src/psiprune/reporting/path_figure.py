@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.against_state import Report
-from psiprune.rbm.model import RBM
+from psiprune.pruning.iterative import Level
 from psiprune.reporting.figures import (
     BLUE,
     CORRELATION,
@@ -36,19 +35,7 @@ _PANELS = (
 )
 
 
-class MeasuredLevel(Protocol):
-    """One level of a pruning path with its measures, as from `pp.prune(..., reference=...)`."""
-
-    @property
-    def rbm(self) -> RBM:
-        """The RBM of this level."""
-
-    @property
-    def metrics(self) -> Report | None:
-        """Its measures against a reference state; None where none was given."""
-
-
-def plot_path(levels: Sequence[MeasuredLevel]) -> Figure:
+def plot_path(levels: Sequence[Level]) -> Figure:
     """Draw KL, 1 - F, the biases of energy and <|m|>, and C_MSE against the number of weights.
 
     Bars are standard errors of sampled measures. Dashed lines are floors, the values that a perfect
@@ -89,13 +76,8 @@ def plot_path(levels: Sequence[MeasuredLevel]) -> Figure:
         if len(measures) > 1:
             ax.legend(frameon=False)
         if weights.min() < tree:
-            ax.axvline(
-                tree,
-                ls=":",
-                lw=1.2,
-                color=GREY,
-                label=f"{tree} weights: fewest that connect all units",
-            )
+            label = f"{tree} weights: fewest that connect all units"
+            ax.axvline(tree, ls=":", lw=1.2, color=GREY, label=label)
         ax.set_xscale("log")
         log_grid(ax)
         ax.set_ylabel(title)

@@ -96,6 +96,11 @@ def percent(value: float) -> str:
     return f"{Decimal(100 * value).quantize(Decimal('0.1'), ROUND_HALF_UP)}\N{NO-BREAK SPACE}%"
 
 
+def count(value: float, how: str) -> Number:
+    """Return a count and how it is computed."""
+    return Number(float(value), whole(float(value)), how)
+
+
 Show = Callable[[float], str]
 Where = Mapping[str, Hashable]
 
@@ -115,14 +120,12 @@ def median(of: Named, variable: str, where: Where, show: Show = significant) -> 
 
 def attribute(of: Named, name: str) -> Number:
     """Return a count from the attributes of the dataset: sites, hidden."""
-    value = float(of.data.attrs[name])
-    return Number(value, whole(value), f"{of.name}: attribute {name}")
+    return count(of.data.attrs[name], f"{of.name}: attribute {name}")
 
 
 def size(of: Named, dimension: str) -> Number:
     """Return the number of seeds, levels or other entries along a dimension."""
-    value = float(of.data.sizes[dimension])
-    return Number(value, whole(value), f"{of.name}: number of entries along {dimension}")
+    return count(of.data.sizes[dimension], f"{of.name}: number of entries along {dimension}")
 
 
 def ratio(number: Number, other: Number, show: Show = significant) -> Number:

@@ -19,10 +19,10 @@ from psiprune.states.mps import MPS, mps_from_tensors, mps_from_vector
 from psiprune.states.tfim import TFIM
 
 _LOG = logging.getLogger(__name__)
+#: Largest relative deviation of a converged energy from the free-fermion energy.
 ENERGY_TOLERANCE = 1e-9
-"""The largest relative deviation of a converged energy from the free-fermion energy."""
+#: Largest <H^2> - <H>^2 of a converged ground state, relative to <H>^2.
 VARIANCE_TOLERANCE = 1e-10
-"""The largest <H^2> - <H>^2 in a converged ground state, relative to <H>^2."""
 #: Limits of the larger of |J| and h; beyond, the energy squared is not a normal float.
 SMALLEST_SCALE, LARGEST_SCALE = 1e-150, 1e150
 

@@ -1,16 +1,14 @@
-"""Matrix product states: ground states by DMRG, perfect sampling, exact expectation values.
+"""Matrix product states: probabilities and exact expectation values.
 
 A state is psi(s_0 ... s_{N-1}) = A_0[s_0] A_1[s_1] ... A_{N-1}[s_{N-1}], each A_i an array [left,
 physical, right] in the Z basis: physical index 0 is Z = +1 (bit 0), 1 is Z = -1 (bit 1). All
-tensors are right-canonical, sum_s A_i[s] A_i[s]^T = 1, so the norm sits at site 0. The contraction
-of the sites left of a bond with themselves is called an environment, [left, left'].
+tensors are right-canonical, sum_s A_i[s] A_i[s]^T = 1, so the norm sits at site 0.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,22 +16,28 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
-from psiprune.core.random import Stream, generator_for
-from psiprune.core.threads import single_blas_thread, threads
-from psiprune.core.validation import check_count, check_seed
-from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
+from psiprune.core.threads import map_threads, single_blas_thread
+from psiprune.core.validation import check_count
+from psiprune.data.shots import ShotsLike, as_shots, check_sites
 from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.states.tensors import (
+    Tensors,
+    check_chain,
+    check_real,
+    environments,
+    extend,
+    log_probability,
+    right_canonical,
+)
 from psiprune.states.tfim import TFIM, midpoint
 
-Tensors = tuple[NDArray[np.float64], ...]
+#: Largest deviation of an MPS from right-canonical form, and of its norm from 1.
 CANONICAL_TOLERANCE = 1e-8
-"""The largest deviation of an MPS from right-canonical form, and of its norm from 1."""
+#: Shots per chunk. Changing it changes the shots of a seed: a chunk has a random stream.
 CHUNK = 1024
-"""Shots per chunk. Changing it changes the shots of a seed: a chunk has a random stream."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,7 +64,7 @@ class MPS:
 
     def __post_init__(self) -> None:
         """Check the tensors and make them read-only."""
-        tensors = _check_chain(self.tensors)
+        tensors = check_chain(self.tensors)
         for site, tensor in enumerate(tensors):
             rows = tensor.reshape(len(tensor), -1)
             if np.abs(rows @ rows.T - np.eye(len(rows))).max() > CANONICAL_TOLERANCE:
@@ -106,13 +110,11 @@ class MPS:
             InputError: the bits are not zeros and ones, or have another number of sites.
         """
         table = check_sites(as_shots(bits), self.sites, "the state").bits
-        log_prob = np.empty(len(table))
-
-        def contract(_: int, rows: slice) -> None:
-            log_prob[rows] = _log_prob(self.tensors, table[rows])
-
-        _for_chunks(contract, len(table))
-        return log_prob
+        chunks = [table[first : first + CHUNK] for first in range(0, len(table), CHUNK)]
+        with single_blas_thread():
+            return np.concatenate(
+                map_threads(lambda rows: log_probability(self.tensors, rows), chunks)
+            )
 
     def to_vector(self) -> NDArray[np.float64]:
         """Return all amplitudes, shape [2^N], at index sum_i bit_i 2^i.
@@ -132,7 +134,7 @@ class MPS:
 
     def transverse_magnetization(self) -> NDArray[np.float64]:
         """Return <X_i>, shape [site]."""
-        left = _environments(self.tensors)
+        left = environments(self.tensors)
         return np.array(
             [
                 2 * np.einsum("ac,ab,cb->", env, a[:, 0], a[:, 1], optimize=True)
@@ -142,20 +144,20 @@ class MPS:
 
     def magnetization(self) -> NDArray[np.float64]:
         """Return <Z_i>, shape [site]; 0 by symmetry in the ground state of even parity."""
-        left = _environments(self.tensors)
+        left = environments(self.tensors)
         return np.array(
-            [np.trace(_push(env, a, -1)) for env, a in zip(left, self.tensors, strict=False)]
+            [np.trace(extend(env, a, -1)) for env, a in zip(left, self.tensors, strict=False)]
         )
 
     def correlations(self) -> NDArray[np.float64]:
         """Return <Z_i Z_j>, shape [site, site], ones on the diagonal. Not connected."""
         matrix = np.eye(self.sites)
-        left = _environments(self.tensors)
+        left = environments(self.tensors)
         started = np.empty((0, 1, 1))  # [site i, left, left'], with Z_i inside
         for j, a in enumerate(self.tensors):
             # Right of site j the contraction is 1 (right-canonical), so a trace closes it.
-            matrix[:j, j] = matrix[j, :j] = np.trace(_push(started, a, -1), axis1=1, axis2=2)
-            started = np.concatenate([_push(started, a, 1), _push(left[j], a, -1)[None]])
+            matrix[:j, j] = matrix[j, :j] = np.trace(extend(started, a, -1), axis1=1, axis2=2)
+            started = np.concatenate([extend(started, a, 1), extend(left[j], a, -1)[None]])
         return matrix
 
     def correlation_from_midpoint(self) -> NDArray[np.float64]:
@@ -225,13 +227,10 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
         names = [f"tensor_{i}" for i in range(sites)]
         if sorted(names) != sorted(str(name) for name in dataset.data_vars):
             raise InputError(f"needs exactly the variables tensor_0 .. tensor_{sites - 1}")
-        return MPS(
-            tensors=tuple(dataset[name].values for name in names),
-            energy=float(attributes["energy"]),
-            energy_variance=float(attributes["energy_variance"]),
-            truncation_error=float(attributes["truncation_error"]),
-            model=model,
-        )
+        tensors = tuple(dataset[name].values for name in names)
+        numbers = ("energy", "energy_variance", "truncation_error")
+        energy, variance, truncation_error = (float(attributes[name]) for name in numbers)
+        return MPS(tensors, energy, variance, truncation_error, model)
     except KeyError as error:
         raise InputError(f"{path}: attribute {error} is missing; write the state again") from None
     except (InputError, TypeError, ValueError) as error:
@@ -245,7 +244,7 @@ def mps_from_tensors(tensors: Sequence[ArrayLike]) -> MPS:
         InputError: the tensors do not fit together, are not real and finite, or give the zero
             state.
     """
-    return MPS(_right_canonical(_check_chain(tensors)))
+    return MPS(right_canonical(check_chain(tensors)))
 
 
 def mps_from_vector(
@@ -272,7 +271,7 @@ def mps_from_vector(
             f"vector: must have 2^N amplitudes with N from 2 to {EXACT_SITES}, found shape"
             f" {psi.shape}"
         )
-    psi = _check_real("vector", psi)
+    psi = check_real("vector", psi)
     norm = np.linalg.norm(psi)
     if norm == 0:
         raise InputError("vector: needs a nonzero amplitude, found only 0")
@@ -299,144 +298,3 @@ def mps_from_vector(
     # |(H - E) psi|^2, as <H^2> - E^2 would cancel to rounding error.
     variance = float(((h_psi - energy * psi) ** 2).sum())
     return MPS(state.tensors, energy, variance, worst, model)
-
-
-def sample(state: MPS, shots: int, seed: int = 0) -> Shots:
-    """Draw independent shots from |psi|^2 in the Z basis, bits uint8 [shot, site].
-
-    Perfect sampling: site by site from the left, each bit from its exact conditional probability.
-    The same seed gives the same shots with any number of threads.
-
-    Raises:
-        InputError: `shots` is not a positive integer, or the seed is not in 0 .. 2^63 - 1.
-
-    Source: Ferris and Vidal, Phys. Rev. B 85, 165146 (2012).
-    """
-    shots, seed = check_count("shots", shots, 1), check_seed(seed)
-    bits = np.empty((shots, state.sites), dtype=np.uint8)
-
-    def draw(chunk: int, rows: slice) -> None:
-        uniform = generator_for(seed, Stream.MPS_SAMPLING, chunk).random((CHUNK, state.sites))
-        bits[rows] = _sample_chunk(state.tensors, uniform[: len(bits[rows])])
-
-    _for_chunks(draw, shots, progress="sampling")
-    bits.setflags(write=False)
-    provenance: dict[str, Any] = {"sampler": "mps", "seed": seed}
-    if state.model is not None:
-        provenance["model"] = state.model.model_dump()
-    return Shots(bits, source="psiprune.sample", provenance=provenance)
-
-
-def _sample_chunk(tensors: Tensors, uniform: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return bits [shot, site] from uniform numbers [shot, site]."""
-    shots = len(uniform)
-    bits = np.empty(uniform.shape, dtype=np.uint8)
-    left = np.ones((shots, 1))  # the tensors so far, contracted with each shot's bits
-    for site, tensor in enumerate(tensors):
-        both = (left @ tensor.reshape(len(tensor), -1)).reshape(shots, 2, -1)
-        weight = np.einsum("xsb,xsb->xs", both, both)
-        bit = uniform[:, site] * weight.sum(axis=1) >= weight[:, 0]
-        bits[:, site] = bit
-        chosen = bit.astype(np.intp)
-        rows = np.arange(shots)
-        left = both[rows, chosen] / np.sqrt(weight[rows, chosen])[:, None]
-    return bits
-
-
-def _log_prob(tensors: Tensors, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return ln |amplitude|^2 of each shot, rescaled at each site against under- and overflow."""
-    left = np.ones((len(bits), 1))
-    log_norm = np.zeros(len(bits))
-    for site, tensor in enumerate(tensors):
-        grown = np.empty((len(bits), tensor.shape[2]))
-        for bit in (0, 1):
-            rows = bits[:, site] == bit
-            grown[rows] = left[rows] @ tensor[:, bit]
-        norm = np.sqrt(np.einsum("xb,xb->x", grown, grown))
-        zero = norm == 0
-        norm[zero] = 1
-        log_norm += np.log(norm)
-        log_norm[zero] = -np.inf
-        left = grown / norm[:, None]
-    return 2 * log_norm
-
-
-def _for_chunks(work: Callable[[int, slice], None], rows: int, progress: str | None = None) -> None:
-    """Call work(chunk, rows of the chunk) for all chunks, on all cores.
-
-    With a progress label, show a bar on standard error if that is a terminal.
-    """
-    slices = [slice(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
-    # One BLAS thread each: the chunks use all cores, and the order of sums is fixed.
-    with (
-        single_blas_thread(),
-        ThreadPoolExecutor(threads()) as pool,
-        tqdm(total=rows, desc=progress, unit=" shots", disable=None if progress else True) as bar,
-    ):
-        try:
-            futures = [pool.submit(work, chunk, part) for chunk, part in enumerate(slices)]
-            for future, part in zip(futures, slices, strict=True):
-                future.result()
-                bar.update(part.stop - part.start)
-        except BaseException:  # also Ctrl-C: cancel waiting chunks
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _push(env: NDArray[np.float64], tensor: NDArray[np.float64], sign: int) -> NDArray[np.float64]:
-    """Extend environments [..., left, left'] by one site; sign -1 inserts a Z there."""
-    zero, one = tensor[:, 0], tensor[:, 1]
-    return zero.T @ env @ zero + sign * (one.T @ env @ one)
-
-
-def _environments(tensors: Tensors) -> list[NDArray[np.float64]]:
-    """Return the environment to the left of each of the N + 1 bonds."""
-    left = [np.ones((1, 1))]
-    for tensor in tensors:
-        left.append(_push(left[-1], tensor, 1))
-    return left
-
-
-def _check_real(name: str, array: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the array in float64; raise `InputError` if it is not real and finite."""
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{name}: must be real numbers, found type {array.dtype}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name}: must be finite, found NaN or infinity")
-    return array.astype(np.float64)
-
-
-def _check_chain(tensors: Sequence[ArrayLike]) -> Tensors:
-    """Return float64 copies of tensors; raise `InputError` if their bonds do not match."""
-    if len(tensors) < 2:
-        raise InputError(f"tensors: needs at least 2 sites, found {len(tensors)}")
-    chain: list[NDArray[np.float64]] = []
-    bond = 1
-    for site, given in enumerate(tensors):
-        tensor = np.asarray(given)
-        if tensor.ndim != 3 or tensor.shape[:2] != (bond, 2) or tensor.size == 0:
-            raise InputError(
-                f"tensors: site {site} must have shape ({bond}, 2, right bond), found"
-                f" {tensor.shape}"
-            )
-        chain.append(_check_real(f"tensors: site {site}", tensor))
-        bond = tensor.shape[2]
-    if bond != 1:
-        raise InputError(f"tensors: the last bond must have dimension 1, found {bond}")
-    return tuple(chain)
-
-
-def _right_canonical(tensors: Tensors) -> Tensors:
-    """Return the same state, normalised and right-canonical, by QR from the right."""
-    canonical: list[NDArray[np.float64]] = []
-    carry = np.ones((1, 1))
-    for tensor in reversed(tensors):
-        grown = tensor @ carry  # [left, physical, bond to the canonical part]
-        q, r = np.linalg.qr(grown.reshape(len(tensor), -1).T)
-        scale = np.abs(r).max()
-        if scale == 0:
-            raise InputError("tensors: must not represent the zero vector")
-        canonical.append(q.T.reshape(-1, 2, grown.shape[2]))
-        carry = r.T / scale
-    canonical[-1] = canonical[-1] * np.sign(carry[0, 0])
-    return tuple(reversed(canonical))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_SITES
+from psiprune.core.limits import CHAIN_SITES, EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.settings import Settings
 
@@ -35,7 +35,9 @@ class TFIM(Settings):
     """
 
     sites: int = Field(
-        ge=2, le=4096, description="number N of spins; larger matrices would not fit in memory"
+        ge=2,
+        le=CHAIN_SITES,
+        description="number N of spins; larger matrices would not fit in memory",
     )
     field: float = Field(
         default=1.0,
@@ -47,13 +49,7 @@ class TFIM(Settings):
 
     def ground_energy(self) -> float:
         """Return E_0 = -sum_k s_k, with s_k the singular values of M; total, in units of J."""
-        return -float(_singular_values(self).sum())
-
-    def fermion_gap(self) -> float:
-        """Return 2 min_k s_k, the energy of the lowest fermion: the gap to the odd sector."""
-        # Below h = |J| the smallest value is below rounding error, but the product of all is h^N.
-        others = _singular_values(self)[:-1]
-        return 2 * float(np.exp(self.sites * np.log(self.field) - np.log(others).sum()))
+        return -float(np.linalg.svd(_bidiagonal(self), compute_uv=False).sum())
 
     @property
     def correlation_length(self) -> float:
@@ -99,10 +95,6 @@ class TFIM(Settings):
         q = _polar_factor(self)
         a = midpoint(self.sites)
         return np.array([np.linalg.det(q[a:b, a + 1 : b + 1]) for b in range(a, self.sites)])
-
-    def magnetization_squared(self) -> float:
-        """Return <m^2> = sum_ij <Z_i Z_j> / N^2, with m = sum_i Z_i / N."""
-        return float(self.correlations().mean())
 
     def apply_hamiltonian(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return H |vector> for amplitudes over all 2^N configurations, shape [configuration].
@@ -167,11 +159,6 @@ def _bidiagonal(model: TFIM) -> NDArray[np.float64]:
     """Return M, with h on the diagonal and J above it."""
     n = model.sites
     return np.diag(np.full(n, model.field)) + np.diag(np.full(n - 1, model.coupling), 1)
-
-
-def _singular_values(model: TFIM) -> NDArray[np.float64]:
-    """Return the fermion energies s_k of the ground state, descending."""
-    return np.asarray(np.linalg.svd(_bidiagonal(model), compute_uv=False), np.float64)
 
 
 def _polar_factor(model: TFIM) -> NDArray[np.float64]:

@@ -92,7 +92,7 @@ def _planned(kind: str, points: Sequence[AnyPoint], root: Path, scratch: Path) -
 def point_rows(points: Sequence[AnyPoint]) -> list[dict[str, Any]]:
     """Return for each point its hash, size, field and seed, and what differs between points."""
     # A complete run has all fields and seeds.
-    rows = [{"field": "all", "seed": "all", **dict(columns_of(point.columns))} for point in points]
+    rows = [{"field": "all", "seed": "all", **columns_of(point.columns)} for point in points]
     known = dict.fromkeys(name for row in rows for name in row)
     names = dict.fromkeys(("sites", "field", "seed", *differing(rows, known)))
     return [

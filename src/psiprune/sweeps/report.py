@@ -7,10 +7,10 @@ import math
 import os
 import tomllib
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -30,8 +30,7 @@ from psiprune.reporting.page import (
 )
 from psiprune.reporting.traced import (
     Number,
-    Sentence,
-    listed,
+    count,
     percent,
     position,
     ratio,
@@ -40,8 +39,9 @@ from psiprune.reporting.traced import (
     whole,
 )
 from psiprune.sweeps.api import FAILURES
-from psiprune.sweeps.dataset import FinalValues, drawn_ratios, drawn_variants, final_values, grid_of
+from psiprune.sweeps.dataset import FinalValues, drawn_variants, final_values, grid_of
 from psiprune.sweeps.figures import plot_multiples, plot_phase_diagram, plot_prunable
+from psiprune.sweeps.findings import left_out, minimum
 from psiprune.sweeps.points import AnyPoint, Outcome, points_of
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import TABLE, read_table, write_table
@@ -101,8 +101,6 @@ _ABOUT_PRUNABLE = (
     "its floor, parameters / (2 shots), which is due to the number of shots alone, KL doubles "
     "later. The table has the dense KL and its ratio to the floor.",
 )
-#: Fractions that differ less are equal up to rounding.
-_SAME = 1e-9
 
 
 class Reported(NamedTuple):
@@ -193,20 +191,20 @@ def sweep_report(
     """
     progress = say(
         "{done} of {points} points are done, {failed} failed in the last run.",
-        done=_count(done, "points that are done"),
-        points=_count(points, "points of the grid"),
-        failed=_count(len(failures), f"{FAILURES}: entries"),
+        done=count(done, "points that are done"),
+        points=count(points, "points of the grid"),
+        failed=count(len(failures), f"{FAILURES}: entries"),
     )
     sentences, sections = [progress], []
     if grid is not None:
         where = (
             {"variant": v, "sites": n} for n in grid["sites"].values for v in drawn_variants(grid)
         )
-        sentences += filter(None, (_minimum(grid, each) for each in where))
+        sentences += filter(None, (minimum(grid, each) for each in where))
     for name, figure in figures.items():
         _, heading, description = _FIGURES[name]
-        left_out = [] if grid is None else _left_out(grid, fields=name == "multiples")
-        sections.append(Section(name, heading, picture(figure, description), left_out))
+        missing = [] if grid is None else left_out(grid, fields=name == "multiples")
+        sections.append(Section(name, heading, picture(figure, description), missing))
     if grid is not None:
         sections.append(Section("numbers", "The fraction prunable in numbers", table=_table(grid)))
     if finals:
@@ -228,114 +226,24 @@ def sweep_report(
     )
 
 
-def _count(value: int, source: str) -> Number:
-    return Number(float(value), whole(value), source)
-
-
-def _left_out(grid: xr.Dataset, fields: bool) -> list[Sentence]:
-    """Say what a figure does not show: variants, and fields if it chooses some."""
-    sentences = []
-    variants, drawn = grid.sizes["variant"], len(drawn_variants(grid))
-    if drawn < variants:
-        template = (
-            "The figure shows the first {drawn} of {all} variants of the grid; the table below "
-            "has all."
-        )
-        count = _count(drawn, "variants that are drawn")
-        sentences.append(say(template, drawn=count, all=_count(variants, f"{TABLE}: variants")))
-    ratios, columns = grid.sizes["ratio"], len(drawn_ratios(grid))
-    if fields and columns < ratios:
-        template = (
-            "The figure shows {drawn} of {all} values of h/J: the one nearest to the critical 1, "
-            "and, if there are enough, others that all sizes have; the table below has all."
-        )
-        count = _count(columns, "values of h/J that are drawn")
-        every = _count(ratios, f"{TABLE}: values of field / coupling")
-        sentences.append(say(template, drawn=count, all=every))
-    return sentences
-
-
-def _minimum(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | None:
-    """Say at which fields the least can be pruned, None where fewer than two are done."""
-    from scipy.stats import spearmanr
-
-    median = grid["prunable"].sel(where).median("seed")
-    median = median.sel(ratio=median.notnull())
-    fields = median.sizes["ratio"]
-    if fields < 2:
-        return None
-    least = float(median.min())
-    ratios = median["ratio"].values[np.isclose(median.values, least, rtol=0, atol=_SAME)]
-    source = f"{TABLE}: median over seed of prunable"
-    here, at = position(where), position({**where, "ratio": float(ratios[0])})
-    rank: Sentence | str = ""
-    if len(ratios) == fields:
-        template = (
-            "{sites} sites{variant}: the same fraction can be pruned at all fields, {least} of the "
-            "weights{capped}."
-        )
-    else:
-        template = (
-            "{sites} sites{variant}: the least can be pruned at h/J = {ratio}, {least} of the "
-            "weights{rank}{capped}."
-        )
-        if fields > 2:  # of two fields, the rank correlation is always 1 or -1
-            lengths = grid["correlation_length"].sel(ratio=median["ratio"])
-            spearman = float(spearmanr(median.values, lengths.values).statistic)
-            origin = f"Spearman of {source}{here} and correlation_length"
-            rank = say(
-                "; the rank correlation of the fraction prunable with the correlation length over "
-                "{fields} fields is {rank}",
-                fields=_count(fields, f"{source}{here}: fields"),
-                rank=Number(spearman, significant(spearman), origin),
-            )
-    return say(
-        template,
-        sites=str(where["sites"]),
-        variant=f", {where['variant']}" if where["variant"] else "",
-        ratio=listed(
-            [Number(float(r), significant(r), f"{source}, its least{here}") for r in ratios]
-        ),
-        least=Number(least, percent(least), f"{source}{at}"),
-        rank=rank,
-        capped=_capped(grid, where),
-    )
-
-
-def _capped(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | str:
-    """Say how many points never doubled, so that more of their weights may be prunable."""
-    capped = grid["prunable_all"].sel(where)
-    never = int((capped > 0).sum())
-    if not never:
-        return ""
-    source = f"{TABLE}: points{position(where)}"
-    return say(
-        "; {never} of {points} points never doubled (their value is that of the last level)",
-        never=_count(never, f"{source} with prunable_all"),
-        points=_count(int(capped.notnull().sum()), source),
-    )
-
-
 def _table(grid: xr.Dataset) -> Table:
     """Return median and band over seeds at every point of the grid, and the dense KL."""
     rows: list[list[str | Number]] = []
     columns = dict(zip(("16 %", "median", "84 %"), band(grid["prunable"]), strict=True))
     dense = [band(grid[name].isel(level=0)).middle for name in ("kl", "kl_floor")]
-    for variant in grid["variant"].values:
-        for sites in grid["sites"].values:
-            for field in grid["ratio"].values:
-                at = {"variant": variant, "sites": sites, "ratio": field}
-                seeds = int(grid["prunable"].sel(at).notnull().sum())
-                if not seeds:
-                    continue
-                low, middle, high = (
-                    Number(value, percent(value), f"{TABLE}: {name} over seed of prunable")
-                    for name, values in columns.items()
-                    for value in [float(values.sel(at))]
-                )
-                kl, floor = (_dense(medians, at) for medians in dense)
-                labels = [str(sites), str(variant), f"{field:g}"]
-                rows.append([*labels, middle, low, high, str(seeds), kl, ratio(kl, floor)])
+    for values in product(*(grid[name].values for name in ("variant", "sites", "ratio"))):
+        at = dict(zip(("variant", "sites", "ratio"), values, strict=True))
+        seeds = int(grid["prunable"].sel(at).notnull().sum())
+        if not seeds:
+            continue
+        low, middle, high = (
+            Number(value, percent(value), f"{TABLE}: {name} over seed of prunable")
+            for name, quantile in columns.items()
+            for value in [float(quantile.sel(at))]
+        )
+        kl, floor = (_dense(medians, at) for medians in dense)
+        labels = [str(at["sites"]), str(at["variant"]), f"{at['ratio']:g}"]
+        rows.append([*labels, middle, low, high, str(seeds), kl, ratio(kl, floor)])
     head = ["sites", "variant", "h/J", "median", "16 %", "84 %", "seeds", "dense KL"]
     caption = "Fraction of the weights that can be removed before KL has doubled"
     return Table(caption, [*head, "dense KL / floor"], rows)

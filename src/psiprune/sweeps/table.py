@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.settings import flat
 from psiprune.core.statistics import crossing
 from psiprune.experiments.settings import StudySettings
 from psiprune.io.netcdf import read_dataset, write_bytes
@@ -76,7 +77,7 @@ def write_table(points: Sequence[AnyPoint], root: Path) -> list[Outcome]:
     for point in points:
         if point.last.done(root):
             try:
-                config = {"point": point.last.key, **dict(columns_of(point.columns))}
+                config = {"point": point.last.key, **columns_of(point.columns)}
                 rows += [{**config, **row} for row in _rows(point, root)]
                 settings |= dict.fromkeys(config)
             except InputError as error:
@@ -148,15 +149,11 @@ def _existing_table(folder: str | os.PathLike[str]) -> Path:
     return file
 
 
-def columns_of(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the settings of a point under the names of the table's columns."""
+def columns_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a point under the names of the table's columns."""
     # In the settings, `seed` is that of the shots.
-    names = {"seed": "shots_seed", "rbm_seed": "seed"} if not prefix else {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from columns_of(value, f"{prefix}{key}_")
-        else:
-            yield names.get(key, f"{prefix}{key}"), value
+    names = {"seed": "shots_seed", "rbm_seed": "seed"}
+    return {names.get(key, key): value for key, value in flat(config, "_")}
 
 
 def _rows(point: AnyPoint, root: Path) -> Iterator[dict[str, Any]]:

@@ -40,12 +40,12 @@ from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import assemble, one_member, prune_dense, run_study, train_dense
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, verify, write_bytes, write_dataset
+from psiprune.io.provenance import arithmetic
 from psiprune.io.run import open_run
 from psiprune.metrics.against_state import reference_of
 from psiprune.rbm.serialization import load_rbm
 from psiprune.states.mps import MPS
 from psiprune.sweeps.settings import EXPERIMENTS
-from psiprune.training.train import TrainingProgress
 
 Kind = Literal["state", "shots", "dense", "point"]
 #: Stages of one RBM, each of which needs the one before it; and that of a complete run.
@@ -244,8 +244,8 @@ class Run:
 def make(stage: Stage, root: Path) -> None:
     """Make a stage and those it needs on one core, unless it is done.
 
-    The processor time goes to seconds.json in its folder. It is measured, so it differs from run to
-    run.
+    The processor time, and the arithmetic of the CPU that the last bits depend on, go to
+    seconds.json in its folder, which may differ from run to run.
 
     Raises:
         InputError: a file that the stage needs is damaged.
@@ -258,9 +258,8 @@ def make(stage: Stage, root: Path) -> None:
     begin = time.thread_time()
     with single_thread(), single_blas_thread():  # the time of other threads would not count
         _BUILDERS[stage.kind](stage.point, root)
-    if not resumed:
-        record = {"seconds": time.thread_time() - begin}
-        write_bytes(folder / "seconds.json", (json.dumps(record) + "\n").encode())
+    record = {} if resumed else {"seconds": time.thread_time() - begin}
+    write_bytes(folder / "seconds.json", (json.dumps({**record, **arithmetic()}) + "\n").encode())
 
 
 def read_seconds(folder: Path) -> float | None:
@@ -292,7 +291,7 @@ def _dense(point: Point, root: Path) -> None:
     member = _member(point, "dense", root)
     file = member.folder / "rbm.nc"
     with named_warnings(), training_named(point.dense), Checkpoints(file) as checkpoints:
-        rbm, history = train_dense(point.settings, member, _no_callback, checkpoints)
+        rbm, history = train_dense(point.settings, member, lambda _: None, checkpoints)
         write_dataset(member.folder / "history.nc", history, "history")
         rbm.save(file)  # last: the checkpoints are deleted once it exists
 
@@ -303,14 +302,10 @@ def _point(point: Point, root: Path) -> None:
     member, trained = _member(point, "point", root), dense.folder(root)
     file = trained / "rbm.nc"
     with named_warnings(), training_named(point.what):
-        levels = prune_dense(point.settings, member, lambda _: load_rbm(file), _no_callback)
+        levels = prune_dense(point.settings, member, lambda _: load_rbm(file), lambda _: None)
     piece = one_member(levels, read_dataset(trained / "history.nc", "history"))
     dataset = assemble(point.settings, [member.problem], [point.seed], [piece])
     write_dataset(member.folder / "study.nc", dataset, "study")
-
-
-def _no_callback(_: TrainingProgress) -> None:
-    """Do nothing after an epoch."""
 
 
 def _run(run: Run, root: Path) -> None:

@@ -1,7 +1,9 @@
 """Workers of a scheduler: which of them may take part in a sweep, and whether there are any.
 
 The last bits of a worker's numbers depend on the code of psiprune, the versions of the libraries
-and the number of threads, so a worker takes part only if all of these are the same as here.
+and the number of threads, so a worker takes part only if all of these are the same as here. They
+depend on the CPU family as well. Nodes of a cluster often differ in that from the machine that
+starts the sweep, so such a worker takes part, with a warning; every stage records its machine.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from tqdm import tqdm
 
 import psiprune
 from psiprune.core.exceptions import InputError
+from psiprune.io.provenance import arithmetic
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -30,7 +33,7 @@ _POLL_INTERVAL, _QUIET = 1.0, 10.0
 #: Libraries that compute; others write files or draw.
 _LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "physics-tenpy")
 #: Evaluated by a worker, which may have another psiprune and so cannot unpickle a function of ours.
-_VERSIONS = "__import__('importlib').import_module('psiprune.sweeps.workers').versions_here()"
+_FACTS = "__import__('importlib').import_module('psiprune.sweeps.workers').facts_here()"
 
 
 def warn(line: str) -> None:
@@ -47,6 +50,12 @@ def versions_here() -> dict[str, str]:
         "Python": platform.python_version(),
         **{library: version(library) for library in _LIBRARIES},
     }
+
+
+@cache
+def facts_here() -> dict[str, str]:
+    """Return the versions in this process, and the arithmetic of its CPU."""
+    return {**versions_here(), **arithmetic()}
 
 
 def _digest(package: Path) -> str:
@@ -119,6 +128,7 @@ class WorkerPool:
         self._client = client
         self._compatible: set[str] = set()
         self._incompatible: set[str] = set()  # until they have left
+        self._other_arithmetic: set[str] = set()
         self._next_poll = 0.0
         self._empty_since: float | None = None
         self._warned = self._any_yet = False
@@ -165,8 +175,8 @@ class WorkerPool:
         """Return which of the new workers (with their threads) are incompatible, and why."""
         reasons = {worker: _too_many_threads(count) for worker, count in new.items() if count > 1}
         ours = versions_here()
-        answers = self._ask([worker for worker in new if worker not in reasons], eval, _VERSIONS)
-        # Another psiprune may lack `versions_here`; an OSError is of a worker that has left.
+        answers = self._ask([worker for worker in new if worker not in reasons], eval, _FACTS)
+        # Another psiprune may lack `facts_here`; an OSError is of a worker that has left.
         failed = [w for w, a in answers.items() if not isinstance(a, dict | OSError)]
         for worker, answer in self._ask(failed, version, "psiprune").items():
             answers[worker] = {"psiprune": answer} if isinstance(answer, str) else answer
@@ -179,7 +189,20 @@ class WorkerPool:
                 reasons[worker] = mismatch
             else:
                 self._compatible.add(worker)
+                self._warn_of_arithmetic(worker, answer)
         return reasons
+
+    def _warn_of_arithmetic(self, worker: str, theirs: Mapping[str, str]) -> None:
+        """Warn of a CPU family that no worker before had, and this process has not."""
+        for name, ours in arithmetic().items():
+            found = theirs[name]
+            if found != ours and found not in self._other_arithmetic:
+                self._other_arithmetic.add(found)
+                warn(
+                    f"scheduler: worker {worker} computes with {name} {found}, this process with "
+                    f"{ours}: results agree statistically, not to the bit; for identical bits, "
+                    "start all workers on one type of node"
+                )
 
     def _ask(
         self, workers: Sequence[str], function: Callable[..., object], argument: str

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from psiprune.core.exceptions import DivergenceError
+from psiprune.core.random import Stream, stream_key
 from psiprune.training.method import Method, decayed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from psiprune.data.shots import Shots
     from psiprune.kernels import layout
     from psiprune.rbm.model import RBM
@@ -50,8 +50,6 @@ class ContrastiveState:
     @property
     def rbm(self) -> RBM:
         """The RBM at this epoch. Weights outside the mask are exactly 0."""
-        import numpy as np
-
         from psiprune.rbm.model import RBM
 
         weights = np.zeros(self.mask.shape)
@@ -63,8 +61,6 @@ class ContrastiveState:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a checkpoint stores."""
-        import numpy as np
-
         return {
             "parameters": np.concatenate(self.params),
             "velocity": np.concatenate(self.velocity),
@@ -73,13 +69,11 @@ class ContrastiveState:
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ContrastiveState:
         """Return the state stored in these arrays; `self` is the state before the first epoch."""
-        import numpy as np
-
         from psiprune.kernels import layout
 
-        ends = np.cumsum([len(values) for values in self.params])[:-1]
+        cuts = np.cumsum([len(values) for values in self.params])[:-1]
         params, velocity = (
-            layout.Parameters(*np.split(arrays[name], ends)) for name in ("parameters", "velocity")
+            layout.Parameters(*np.split(arrays[name], cuts)) for name in ("parameters", "velocity")
         )
         return replace(self, epoch=epoch, params=params, velocity=velocity, chains=arrays["chains"])
 
@@ -134,8 +128,6 @@ class ContrastiveDivergence(Method):
 
     def init(self, rbm: RBM, shots: Shots, seed: int) -> ContrastiveState:
         """Return the state before the first epoch; see `Method.init`."""
-        import numpy as np
-
         from psiprune.kernels import layout
 
         params = rbm.compiled.params
@@ -153,8 +145,6 @@ class ContrastiveDivergence(Method):
 
     def start_chains(self, visible: int, lanes: int, seed: int) -> NDArray[np.float32]:
         """Return the initial persistent chains [tile, visible, lane]; CD has none."""
-        import numpy as np
-
         return np.empty((0, visible, lanes), np.float32)
 
     def step(self, state: ContrastiveState) -> tuple[ContrastiveState, ContrastiveInfo]:
@@ -163,9 +153,6 @@ class ContrastiveDivergence(Method):
         Raises:
             DivergenceError: a parameter is no longer finite.
         """
-        import numpy as np
-
-        from psiprune.core.random import Stream, stream_key
         from psiprune.kernels import cd, layout
 
         params, velocity = (

@@ -83,19 +83,14 @@ def _logs(mean: Float64) -> tuple[Float64, Float64]:
     return np.log(np.maximum(mean, tiny)), np.log(np.maximum(1.0 - mean, tiny))
 
 
-def _checked_bits(shots: Shots) -> NDArray[np.uint8]:
+def _checked_shots(shots: Shots) -> Shots:
     """Return at most 20,000 shots, evenly spaced, since shots from counts are sorted."""
     if len(shots) <= _SHOTS:
-        return shots.bits
-    return shots.bits[np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)]
+        return shots
+    return Shots(shots.bits[np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)])
 
 
-def checked_configurations(shots: Shots) -> WeightedConfigurations:
-    """Return the unique configurations of the shots that the checks use."""
-    return unique_configurations(_checked_bits(shots))
-
-
-def misses_structure(rbm: RBM, shots: Shots, data: WeightedConfigurations | None = None) -> bool:
+def misses_structure(rbm: RBM, shots: Shots) -> bool:
     """Return whether an RBM clearly misses structure of its training shots, as in a poor optimum.
 
     The criterion is 2 n (L_saturated - L) > 4 K, with n shots, K distinct configurations, and L the
@@ -103,8 +98,8 @@ def misses_structure(rbm: RBM, shots: Shots, data: WeightedConfigurations | None
     tenth of the shots are configurations measured only once, a saturated model is meaningless and
     the result is False. For RBMs with a layer of at most 18 units; uses at most 20,000 shots.
     """
-    data = checked_configurations(shots) if data is None else data
-    count = min(len(shots), _SHOTS)
+    sample = _checked_shots(shots)
+    data, count = unique_configurations(sample), len(sample)
     if (data.weight * count < 1.5).sum() > _SEEN_ONCE * count:
         return False
     return 2.0 * count * _misfit(rbm, data) > _MISFIT * len(data.weight)
@@ -116,13 +111,7 @@ def _misfit(rbm: RBM, data: WeightedConfigurations) -> float:
     return saturated - _log_likelihood(rbm, data, rbm.log_partition())
 
 
-def training_problems(
-    rbm: RBM,
-    shots: Shots,
-    method: Method,
-    seed: int,
-    data: WeightedConfigurations | None = None,
-) -> list[str]:
+def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list[str]:
     """Return the problems of a trained RBM, each as one line with a figure and a remedy.
 
     1. It describes the shots worse than a product model, or worse than a symmetric mixture of two
@@ -132,16 +121,14 @@ def training_problems(
     2. It misses structure that the shots evidently have, see `misses_structure`.
     3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
        correlate with their initial values by more than 0.9.
-
-    `data`, if given, must be the `checked_configurations` of the shots.
     """
-    sample = Shots(_checked_bits(shots))
-    data = checked_configurations(shots) if data is None else data
+    sample = _checked_shots(shots)
+    data = unique_configurations(sample)
     problems = []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:
         problems.append(fit)
-    elif _small(rbm) and misses_structure(rbm, shots, data) and _misfit(rbm, data) > _MATERIAL:
+    elif _small(rbm) and misses_structure(rbm, sample) and _misfit(rbm, data) > _MATERIAL:
         problems.append(
             "the RBM misses structure that the shots evidently have: their frequencies exceed its "
             f"probabilities by {_misfit(rbm, data):.3g} nats per shot; {_remedy(rbm, method)}"

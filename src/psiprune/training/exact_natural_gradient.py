@@ -147,7 +147,7 @@ class ExactNaturalGradient(Method):
                 f"method: 'exact' supports at most {FISHER_PARAMETERS:,} parameters, found "
                 f"{rbm.number_of_parameters:,}; use 'pcd', or give a mask"
             )
-        data = unique_configurations(shots.bits) if isinstance(shots, Shots) else shots
+        data = unique_configurations(shots) if isinstance(shots, Shots) else shots
         return ExactState(data, seed, 0, rbm, float("nan"), None, _FIRST_DAMPING, False)
 
     def step(self, state: ExactState) -> tuple[ExactState, ExactInfo]:

@@ -45,8 +45,8 @@ class Method(Settings):
     """Base class of the training methods. An instance holds the settings of one training.
 
     To add a method, write a class with its fields, `init` and `step` in a new file, and add a line
-    to `psiprune.training.methods.METHODS`. These files import NumPy and the kernels inside
-    functions, because the command line reads the fields for every `--help`.
+    to `psiprune.training.methods.METHODS`. These files import the kernels inside functions, because
+    the command line reads the fields for every `--help`.
     """
 
     method: str = ""

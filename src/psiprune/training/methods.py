@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationInfo, field_validator
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
@@ -29,9 +29,8 @@ class MethodBySize(Settings):
     epochs: int | None = Field(
         default=None, ge=0, description="steps or passes (default: that of the method)"
     )
-    fine_tuning: bool = Field(default=False, exclude=True, repr=False)
-
-    FINE_TUNING: ClassVar[Mapping[str, object]] = {"fine_tuning": True}
+    #: Whether `for_size` returns a method with its defaults for fine-tuning.
+    _fine_tuning: bool = PrivateAttr(default=False)
 
     def model_post_init(self, _: Any) -> None:
         """Mark `method` as set; see `Method`."""
@@ -44,12 +43,14 @@ class MethodBySize(Settings):
         if (visible + 1) * (hidden + 1) - 1 <= FISHER_PARAMETERS:
             exact = min(visible, hidden) <= EXACT_GRADIENT_UNITS
             kind = ExactNaturalGradient if exact else NaturalGradient
-        return kind.for_fine_tuning(**values) if self.fine_tuning else kind(**values)  # type: ignore[arg-type]
+        return kind.for_fine_tuning(**values) if self._fine_tuning else kind(**values)  # type: ignore[arg-type]
 
     @classmethod
     def for_fine_tuning(cls, **values: Any) -> MethodBySize:
         """Return the choice by size among methods with their defaults for fine-tuning."""
-        return cls(fine_tuning=True, **values)
+        method = cls(**values)
+        method._fine_tuning = True
+        return method
 
     def __str__(self) -> str:
         """Return "auto"."""
@@ -83,9 +84,7 @@ def by_size_fine_tuning() -> AnyMethod:
 
 #: The fields of all methods.
 METHOD_FIELDS = tuple(
-    dict.fromkeys(
-        field for kind in METHODS.values() for field in kind.model_fields if field != "fine_tuning"
-    )
+    dict.fromkeys(field for kind in METHODS.values() for field in kind.model_fields)
 )
 #: A method, its name, or a table {"method": name, field: value, ...}.
 MethodLike = Method | MethodBySize | str | Mapping[str, Any]
@@ -128,17 +127,14 @@ def as_method(
     if not isinstance(name, str) or name not in METHODS:
         raise InputError(f"method: must be one of {', '.join(METHODS)}, found {name!r}")
     kind = METHODS[name]
-    known = [field for field in kind.model_fields if field not in ("method", "fine_tuning")]
+    known = [field for field in kind.model_fields if field != "method"]
     for field, value in table.items():
         if field not in known:
             raise InputError(_no_such_field(field, name, known))
         if isinstance(value, str | bool):
             raise InputError(f"{field}: must be a number, found {value!r}")
     if isinstance(given, Mapping) and name == default.method:
-        base = default.model_dump(exclude={"method"}) | (
-            {"fine_tuning": fine_tuning} if name == "auto" else {}
-        )
-        return kind(**{**base, **table})
+        table = default.model_dump(exclude={"method"}) | table
     return kind.for_fine_tuning(**table) if fine_tuning else kind(**table)
 
 

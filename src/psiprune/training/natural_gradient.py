@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.core.limits import FISHER_PARAMETERS
+from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.training.method import Initial, Method, decayed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from psiprune.data.shots import Shots
     from psiprune.rbm.likelihood import Moments
     from psiprune.rbm.model import RBM
@@ -75,24 +75,13 @@ class NaturalState:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a checkpoint stores, without the large Fisher matrix."""
-        import numpy as np
-
         from psiprune.rbm.likelihood import to_vector
 
-        arrays: dict[str, NDArray[Any]] = {
-            "parameters": to_vector(self.rbm),
-            "chains": self.chains,
-        }
-        if self.fisher is None:
-            return arrays
-        return {
-            **arrays,
-            "fisher_parameters": self.fisher.parameters,
-            "fisher_chains": self.fisher.chains,
-            "fisher_damping": np.array(self.fisher.damping),
-            "fisher_moved": np.array(self.fisher.moved),
-            "fisher_age": np.array(self.fisher.age),
-        }
+        arrays: dict[str, NDArray[Any]] = {"parameters": to_vector(self.rbm), "chains": self.chains}
+        if self.fisher is not None:
+            for name in ("parameters", "chains", "damping", "moved", "age"):
+                arrays[f"fisher_{name}"] = np.asarray(getattr(self.fisher, name))
+        return arrays
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> NaturalState:
         """Return the state stored in these arrays; `self` is the state before the first step."""
@@ -187,8 +176,6 @@ class NaturalGradient(Method):
         Raises:
             InputError: more than 20,000 parameters.
         """
-        from psiprune.core.random import Stream, generator_for
-
         _check_parameters(rbm.number_of_parameters)
         generator = generator_for(seed, Stream.NATURAL_START)
         chosen = generator.integers(0, len(shots), self.chains)
@@ -200,10 +187,8 @@ class NaturalGradient(Method):
         Raises:
             DivergenceError: the step is not finite.
         """
-        import numpy as np
         import scipy.linalg
 
-        from psiprune.core.random import Stream, derive_seed
         from psiprune.rbm import gibbs
         from psiprune.rbm.likelihood import Moments, flatten, from_vector, to_vector
 
@@ -245,7 +230,6 @@ def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
     `pieces` of configurations are float32 [site, configuration]. Products are in float32, sums over
     pieces in float64.
     """
-    import numpy as np
     from scipy.special import expit
 
     from psiprune.core.threads import map_threads
@@ -273,8 +257,6 @@ def _factor(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> FisherFactor:
 
 
 def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    import numpy as np
-
     return [
         np.ascontiguousarray(bits[first : first + _PIECE].T, dtype=np.float32)
         for first in range(0, len(bits), _PIECE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.random import Stream, generator_for
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class PCD(ContrastiveDivergence):
@@ -25,10 +25,6 @@ class PCD(ContrastiveDivergence):
 
     def start_chains(self, visible: int, lanes: int, seed: int) -> NDArray[np.float32]:
         """Return persistent chains [tile, visible, lane] of fair random bits."""
-        import numpy as np
-
-        from psiprune.core.random import Stream, generator_for
-
         shape = -(-self.batch_size // lanes), visible, lanes
         generator = generator_for(seed, Stream.PERSISTENT_CHAINS)
         return generator.integers(0, 2, shape).astype(np.float32)

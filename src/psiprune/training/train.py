@@ -21,11 +21,7 @@ from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoint, Checkpoints, Notes
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
-from psiprune.training.diagnostics import (
-    checked_configurations,
-    misses_structure,
-    training_problems,
-)
+from psiprune.training.diagnostics import misses_structure, training_problems
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import MethodLike, as_method
 
@@ -127,7 +123,6 @@ def train(
         chosen = as_method(method).for_size(start.visible, start.hidden)
         start, starts = start if mask is None else start.with_mask(mask), ()
     rbm: RBM | None = None
-    checked = checked_configurations(data) if chosen.epochs > 0 else None
     if start is not None:
         rbm = fit(start, data, chosen, seed, callback, checkpoints)
     for name in starts:
@@ -136,13 +131,13 @@ def train(
         untrained = new_rbm(data, units, seed, name, mask)
         attempt = fit(untrained, data, chosen, seed, callback, checkpoints)
         rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
-        if len(starts) == 1 or not misses_structure(rbm, data, checked):
+        if len(starts) == 1 or not misses_structure(rbm, data):
             break
     assert rbm is not None
     if chosen.epochs == 0:
         return rbm
     with single_blas_thread():
-        problems = training_problems(rbm, data, chosen, seed, checked)
+        problems = training_problems(rbm, data, chosen, seed)
     for problem in problems:
         warnings.warn(problem, TrainingWarning, stacklevel=2)
     return rbm

@@ -22,7 +22,9 @@ class ReadSettings(Settings):
         "several of a circuit are joined in the order given, '*' matches any characters",
     )
     bases: Path | None = Field(
-        None, description="QuCumber's file of bases; only shots with Z on every site are used"
+        None,
+        description="QuCumber file with the measurement basis of every site, one line per shot; "
+        "only shots measured in Z on every site are kept",
     )
     spin: bool = Field(False, description="the values are +1 (bit 0) and -1 (bit 1)")
     on_missing: Literal["drop", "refuse"] = Field(
@@ -30,7 +32,8 @@ class ReadSettings(Settings):
     )
     order: Literal["listed", "reversed", "numbered"] | None = Field(
         None,
-        description="which column is site 0: first as the format lists them, last, or by qubit "
-        "number (Braket)",
+        description="order of the sites: as the format lists them (listed), the other way round "
+        "(reversed), or by increasing qubit number (numbered, Braket only); default: that of the "
+        "format",
     )
     skip: int = Field(0, ge=0, description="lines to skip at the top of a text file")

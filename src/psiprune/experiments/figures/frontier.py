@@ -43,10 +43,7 @@ _METHODS = {
 }
 #: Colours of RBMs of other widths, from few to many hidden units.
 _WIDTHS = matplotlib.colormaps["RdPu"]
-_MEASURES = (
-    ("kl", KL),
-    ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"),
-)
+_MEASURES = (("kl", KL), ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"))
 
 
 def plot_frontier(frontier: xr.Dataset) -> Figure:

@@ -7,15 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import (
-    HOLDS,
-    IN_PART,
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    verdict_of,
-)
-from psiprune.paper.claims.data import PHASES, Float64, complete_seeds, phase, phases, series
+from psiprune.paper.claims.base import InsufficientDataError
+from psiprune.paper.claims.data import PHASES, Float64, phase, series
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.structure import check_clusters
 from psiprune.paper.claims.tests import COMPARABLE, FEW, TWO_SIDED, p_text
@@ -29,22 +22,19 @@ _STEP, _SLACK, _STEPS = 0.5, 0.1, 4
 _ELSEWHERE, _MOVED = 0.9, 0.05
 
 
-def _broken(
-    datasets: Datasets, measure: str, evidence: Evidence
-) -> Iterator[tuple[str, str, Float64]]:
+def _broken(evidence: Evidence, measure: str) -> Iterator[tuple[str, str, Float64]]:
     """Iterate over phases and starts: label, words, and a measure [seed, share] by share broken."""
     for name, ratio in PHASES.items():
-        for start in datasets["ablation"]["start"].values:
-            here = phase(datasets, "ablation", ratio).sel(start=start).sortby("share")
+        for start in evidence.datasets["ablation"]["start"].values:
+            here = phase(evidence.datasets, "ablation", ratio).sel(start=start).sortby("share")
             if float(here["share"][0]) != 0 or here.sizes["share"] < 2:
                 raise InsufficientDataError("the ablation has no intact masks, or no others")
-            complete = complete_seeds(here, TWO_SIDED, "broken_kl", "broken_infidelity")
-            evidence.count_seeds(complete)
-            yield f"{name}_{start}", f"{name}, from {start}", series(complete, measure, "share")
+            here = evidence.complete(here, TWO_SIDED, "broken_kl", "broken_infidelity")
+            yield f"{name}_{start}", f"{name}, from {start}", series(here, measure, "share")
 
 
 @claim("broken-gradually", "III B", "ablation")
-def _gradually(datasets: Datasets, evidence: Evidence) -> Finding:
+def _gradually(evidence: Evidence) -> str:
     """Breaking up the clusters of the mask bit by bit, at the same number of weights, makes the
     model worse bit by bit.
 
@@ -54,23 +44,24 @@ def _gradually(datasets: Datasets, evidence: Evidence) -> Finding:
     both in all four cases; in part if worse in all, or both in two. With fewer than five shares
     only failure can be established: where fewer than two cases are worse.
     """
-    source = "ablation/broken_infidelity"
     worse, gradual = [], []
-    shares = np.sort(datasets["ablation"]["share"].values)
-    for label, words, lost in _broken(datasets, "broken_infidelity", evidence):
-        against = evidence.compare(label, lost[:, -1], lost[:, 0], "all broken over none", source)
+    shares = np.sort(evidence.datasets["ablation"]["share"].values)
+    for label, words, lost in _broken(evidence, "broken_infidelity"):
+        of = evidence.using("ablation/broken_infidelity", prefix=label)
+        against = of.compare("", lost[:, -1], lost[:, 0], "all broken over none")
         worse.append(against.higher and against.ratio >= COMPARABLE)
         middle = np.median(lost, axis=0)
         rises, total = np.diff(middle), float(middle[-1] - middle[0])
-        note = evidence.noting(source, prefix=f"{label}_")
         largest = rises.max() / total if total > 0 else np.inf
-        note("largest_step", largest, "largest step of the median over shares, of the total damage")
+        how = "largest step of the median over shares, of the total damage"
+        of.note("largest_step", largest, how)
         gradual.append(bool((rises >= -_SLACK * abs(total)).all()) and largest <= _STEP)
         for k, (share, value) in enumerate(zip(shares, middle, strict=True)):
-            note(f"{k}", value, f"median over seeds, {share:.0%} broken")
-        evidence.cases.append(
+            of.note(f"{k}", value, f"median over seeds, {share:.0%} broken")
+        evidence.case(
             f"{words}: {' '.join(f'{value:.2g}' for value in middle)} ({against.ratio:.2g} times, "
-            f"{p_text(against.p)}; largest step {largest:.0%})"
+            f"{p_text(against.p)}; largest step {largest:.0%})",
+            worse[-1] and gradual[-1],
         )
     steps = len(shares) - 1
     if steps < _STEPS and 2 * sum(worse) >= len(worse):
@@ -80,32 +71,28 @@ def _gradually(datasets: Datasets, evidence: Evidence) -> Finding:
         )
     for k, share in enumerate(shares):
         evidence.note(f"share_{k}", share, f"share {k} of clusters broken", "ablation/share")
-    cases = [a and b for a, b in zip(worse, gradual, strict=True)]
-    return evidence.finding(
-        HOLDS if all(cases) else IN_PART if all(worse) else verdict_of(cases),
+    evidence.decide(in_part=all(worse))
+    return (
         f"Median 1 - F of {evidence.seeds} seeds at {', '.join(f'{s:.0%}' for s in shares)} "
-        f"broken. {evidence.text}.",
+        f"broken. {evidence.text}."
     )
 
 
 @claim("clusters-crucial", "III B", "ablation")
-def _crucial(datasets: Datasets, evidence: Evidence) -> Finding:
+def _crucial(evidence: Evidence) -> str:
     """The cluster structure is crucial for the model to work.
 
     KL with all clusters broken must be at least 10 times that with none (median ratio, two-sided
     signed ranks p <= 0.05). Holds if so from each start in both phases; in part if in two or three
     of these four cases.
     """
-    tests = []
-    for label, words, kl in _broken(datasets, "broken_kl", evidence):
+    for label, words, kl in _broken(evidence, "broken_kl"):
         of = "most broken over none"
         against = evidence.compare(label, kl[:, -1], kl[:, 0], of, "ablation/broken_kl")
-        tests.append(against.higher and against.ratio >= _CRUCIAL)
-        evidence.cases.append(f"{words}: {against} times")
-    return evidence.finding(
-        verdict_of(tests),
-        f"KL with all clusters broken over that with none, {evidence.seeds} seeds. "
-        f"{evidence.text}.",
+        crucial = against.higher and against.ratio >= _CRUCIAL
+        evidence.case(f"{words}: {against} times", crucial)
+    return (
+        f"KL with all clusters broken over that with none, {evidence.seeds} seeds. {evidence.text}."
     )
 
 
@@ -116,7 +103,7 @@ def _moved(here: xr.Dataset, model: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @claim("clusters-re-form", "III B", "ablation")
-def _reform(datasets: Datasets, evidence: Evidence) -> Finding:
+def _reform(evidence: Evidence) -> str:
     """Where the clusters of the dense RBM are forbidden, the model can still be trained, and
     clusters form elsewhere.
 
@@ -125,39 +112,32 @@ def _reform(datasets: Datasets, evidence: Evidence) -> Finding:
     of the dense RBM. Trained: KL is at most twice the dense one (median ratio). Holds if both in
     both phases; in part if formed in both, or formed and trained in one. For N >= 12 only.
     """
-    check_clusters(datasets["ablation"])
-    formed, trained = [], []
-    source = "ablation/forbidden_kl"
-    for name, here in phases(datasets, "ablation", FEW, "forbidden_kl"):
-        evidence.count_seeds(here)
+    check_clusters(evidence.datasets["ablation"])
+    formed = []
+    for name, here in evidence.phases("ablation", FEW, "forbidden_kl"):
         clusters, apart = _moved(here, "forbidden")
         elsewhere = clusters & apart
-        kl, dense = (
-            here["forbidden_kl"].sel(model=model).values for model in ("forbidden", "dense")
-        )
-        against = evidence.compare(name, kl, dense, "forbidden over dense", source)
-        shown = evidence.band(f"{name}_kl", kl, "over seeds, forbidden", source)
-        how = "units of all seeds, forbidden"
-        units = evidence.note(f"{name}_units", elsewhere.size, how, "ablation/found")
-        note = evidence.noting("ablation/found", "ablation/overlap", prefix=f"{name}_")
-        count = note("elsewhere_count", elsewhere.sum(), "units of the share elsewhere")
+        kl, dense = (here["forbidden_kl"].sel(model=m).values for m in ("forbidden", "dense"))
+        of = evidence.using("ablation/forbidden_kl")
+        against = of.compare(name, kl, dense, "forbidden over dense")
+        shown = of.band(f"{name}_kl", kl, "over seeds, forbidden")
+        of = evidence.using("ablation/found", prefix=name)
+        units = of.note("units", elsewhere.size, "units of all seeds, forbidden")
+        of = evidence.using("ablation/found", "ablation/overlap", prefix=name)
+        count = of.note("elsewhere_count", elsewhere.sum(), "units of the share elsewhere")
         how = "share of units with a cluster that shares no site with the dense one, forbidden"
-        share = note("elsewhere", elsewhere.mean(), how)
-        formed.append(share >= _ELSEWHERE)
-        trained.append(against.ratio <= COMPARABLE)
-        evidence.cases.append(
+        formed.append(of.note("elsewhere", elsewhere.mean(), how) >= _ELSEWHERE)
+        evidence.case(
             f"{name}: {count:g} of {units:g} units have a cluster elsewhere, KL {shown}, {against} "
-            "times the dense one"
+            "times the dense one",
+            formed[-1] and against.ratio <= COMPARABLE,
         )
-    passed = [a and b for a, b in zip(formed, trained, strict=True)]
-    return evidence.finding(
-        HOLDS if all(passed) else IN_PART if all(formed) else verdict_of(passed),
-        f"Clusters forbidden, {evidence.seeds} seeds. {evidence.text}.",
-    )
+    evidence.decide(in_part=all(formed))
+    return f"Clusters forbidden, {evidence.seeds} seeds. {evidence.text}."
 
 
 @claim("positions-not-fixed", "III B", "ablation")
-def _not_fixed(datasets: Datasets, evidence: Evidence) -> Finding:
+def _not_fixed(evidence: Evidence) -> str:
     """Where clusters form is not fully determined by the initial weights.
 
     In the control a unit is forbidden as many positions outside its cluster. Holds if at least
@@ -165,24 +145,20 @@ def _not_fixed(datasets: Datasets, evidence: Evidence) -> Finding:
     initial weights, in both phases; in part if in one. Where clusters were forbidden they could
     not stay, which is no evidence about the initial weights. For N >= 12 only.
     """
-    check_clusters(datasets["ablation"])
-    tests = []
-    for name, here in phases(datasets, "ablation", FEW, "forbidden_kl"):
-        evidence.count_seeds(here)
-        note = evidence.noting("ablation/found", "ablation/overlap", prefix=f"{name}_")
+    check_clusters(evidence.datasets["ablation"])
+    for name, here in evidence.phases("ablation", FEW, "forbidden_kl"):
+        of = evidence.using("ablation/found", "ablation/overlap", prefix=name)
         before, _ = _moved(here, "dense")
         shares = {}
         for model in ("forbidden", "control"):
             clusters, apart = _moved(here, model)
             moved = apart[clusters & before]
             how = f"share of clusters that share no site with the dense one, {model}"
-            shares[model] = note(model, moved.mean() if moved.size else 0.0, how)
-        # Forbidden clusters cannot stay: only the control shows that they need not.
-        tests.append(shares["control"] >= _MOVED)
-        evidence.cases.append(
+            shares[model] = of.note(model, moved.mean() if moved.size else 0.0, how)
+        evidence.case(
             f"{name}: {shares['forbidden']:.0%} of the clusters moved where their place was "
-            f"forbidden, {shares['control']:.0%} where others were"
+            f"forbidden, {shares['control']:.0%} where others were",
+            # Forbidden clusters cannot stay: only the control shows that they need not.
+            shares["control"] >= _MOVED,
         )
-    return evidence.finding(
-        verdict_of(tests), f"Same initial weights, {evidence.seeds} seeds. {evidence.text}."
-    )
+    return f"Same initial weights, {evidence.seeds} seeds. {evidence.text}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,15 +31,15 @@ class Finding(NamedTuple):
     Attributes:
         verdict: one of `VERDICTS`.
         measured: one or two sentences with the numbers, or why the data cannot decide.
-        numbers: every number behind the verdict, by name.
         seeds: number of seeds behind the verdict, the smallest where datasets differ; 1 for a
             training set or an exact state, 0 if the data was not used.
+        numbers: every number behind the verdict, by name.
     """
 
     verdict: str
     measured: str
-    numbers: Mapping[str, Number]
     seeds: int
+    numbers: Mapping[str, Number]
 
 
 Judge = Callable[[Datasets], Finding]
@@ -64,26 +64,6 @@ class Claim:
     rule: str
     needs: tuple[str, ...]
     judge: Judge
-
-
-def verdict_of(tests: Iterable[bool]) -> str:
-    """Verdict of tests of equal weight: holds if all pass, in part if at least half do."""
-    passed = list(tests)
-    if all(passed):
-        return HOLDS
-    return IN_PART if 2 * sum(passed) >= len(passed) else FAILS
-
-
-def verdict_on(main: bool, sides: Iterable[bool]) -> str:
-    """Verdict of a main statement and secondary ones, which cannot save it if it fails."""
-    if not main:
-        return FAILS
-    return HOLDS if all(sides) else IN_PART
-
-
-def graded(value: float, holds: float, in_part: float) -> str:
-    """Verdict of a number by the least values at which the claim holds, and holds in part."""
-    return HOLDS if value >= holds else IN_PART if value >= in_part else FAILS
 
 
 def listed(words: Sequence[str], nothing: str = "none") -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import comb
+from operator import eq
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.statistics import crossing
-from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, verdict_of
+from psiprune.paper.claims.base import InsufficientDataError
 from psiprune.paper.claims.data import (
     PHASES,
     QCP,
     Float64,
     all_sizes,
-    complete_seeds,
     connectable,
     fractions,
     has_phase,
@@ -40,7 +40,7 @@ _LATE = 0.8
 
 
 @claim("exact-decay", "II B", "decay")
-def _exact_decay(datasets: Datasets, evidence: Evidence) -> Finding:
+def _exact_decay(evidence: Evidence) -> str:
     """C(d) decays algebraically at the critical point and exponentially in the gapped phase.
 
     Fits of ln C(d) of the exact state over the quarter of the chain around its middle, away from
@@ -48,25 +48,22 @@ def _exact_decay(datasets: Datasets, evidence: Evidence) -> Finding:
     the paramagnetic phase, by more than 2, at every size; in part if in at least half of these
     cases.
     """
-    tests = []
+    of = evidence.using("decay/delta_aic_reference")
     for name, sign in (("QCP", -1), ("PM", 1)):
-        here = phase(datasets, "decay", PHASES[name])["delta_aic_reference"].dropna("size")
+        here = phase(evidence.datasets, "decay", PHASES[name])["delta_aic_reference"].dropna("size")
         for size in here["size"].values:  # those that are large enough for a fit
-            label, how = f"{name}_{size:g}", f"size {size:g}, {name}"
-            delta = evidence.note(label, here.sel(size=size), how, "decay/delta_aic_reference")
-            tests.append(sign * delta > _CONCLUSIVE)
-            evidence.cases.append(f"{name}, N = {size:g}: {delta:+.1f}")
-    if not tests:
+            delta = of.note(f"{name}_{size:g}", here.sel(size=size), f"size {size:g}, {name}")
+            evidence.case(f"{name}, N = {size:g}: {delta:+.1f}", sign * delta > _CONCLUSIVE)
+    if not evidence.tests:
         raise InsufficientDataError("no size has three distances within a quarter of the chain")
-    return evidence.finding(
-        verdict_of(tests),
+    return (
         "AIC of the power law less that of the exponential for the exact states: "
-        f"{', '.join(evidence.cases)}.",
+        f"{', '.join(evidence.cases)}."
     )
 
 
 @claim("decay-turns-exponential", "III A, Fig. 4", "study", "decay")
-def _to_exponential(datasets: Datasets, evidence: Evidence) -> Finding:
+def _to_exponential(evidence: Evidence) -> str:
     """At the critical point pruning turns the decay of C(d) from algebraic to exponential.
 
     Fits of ln C(d) over the quarter of the chain around its middle, by sums over all states up to
@@ -76,8 +73,7 @@ def _to_exponential(datasets: Datasets, evidence: Evidence) -> Finding:
     every size with enough data; in part if at half of the sizes or more. For a perfect model of the
     critical state with 10^5 draws the power law is rejected in less than 5 % of all cases.
     """
-    here = phase(datasets, "decay", QCP)
-    tests = []
+    here = phase(evidence.datasets, "decay", QCP)
     for size in here["size"].values:
         study = here.sel(size=size)
         delta = series(study, "delta_aic", "level")
@@ -87,33 +83,29 @@ def _to_exponential(datasets: Datasets, evidence: Evidence) -> Finding:
         if known.sum() < FEW:
             continue
         before, after = delta[known, 0], late[known]
-        evidence.count_seeds(before)
-        note = evidence.noting("decay/delta_aic", suffix=f"_{size:g}")
+        evidence.count_seeds(len(before))
+        of = evidence.using("decay/delta_aic", suffix=f"{size:g}")
         at = f"size {size:g}, at the QCP"
         end = "median of the last three levels that can be connected"
         how = f"share of seeds, {at}, level 0 below -2"
-        algebraic = note("algebraic", np.mean(before < -_CONCLUSIVE), how)
+        algebraic = of.note("algebraic", np.mean(before < -_CONCLUSIVE), how)
         how = f"share of seeds, {at}, {end} above 2"
-        exponential = note("exponential", np.mean(after > _CONCLUSIVE), how)
-        dense = note("dense", np.median(before), f"median over seeds, {at}, level 0")
-        pruned = note("late", np.median(after), f"median over seeds, {at}, of the {end}")
-        exact = evidence.note(
-            f"exact_{size:g}", study["delta_aic_reference"], at, "decay/delta_aic_reference"
-        )
-        tests.append(algebraic >= _MOST and exponential >= _MOST)
+        exponential = of.note("exponential", np.mean(after > _CONCLUSIVE), how)
+        dense = of.note("dense", np.median(before), f"median over seeds, {at}, level 0")
+        pruned = of.note("late", np.median(after), f"median over seeds, {at}, of the {end}")
+        exact = of.note("exact", study["delta_aic_reference"], at, "decay/delta_aic_reference")
         basis = "samples" if float(study["sampled"]) else "sums over all states"
-        evidence.cases.append(
+        evidence.case(
             f"N = {size:g} ({len(before)} seeds, {basis}): power law in {algebraic:.0%} of the "
             f"dense RBMs (median difference {dense:+.1f}; exact state {exact:+.1f}), exponential "
-            f"in {exponential:.0%} at the end ({pruned:+.1f})"
+            f"in {exponential:.0%} at the end ({pruned:+.1f})",
+            algebraic >= _MOST and exponential >= _MOST,
         )
-    if not tests:
+    if not evidence.tests:
         raise InsufficientDataError(
             f"no size has {FEW} seeds whose decays can be told apart, dense and at the end"
         )
-    return evidence.finding(
-        verdict_of(tests), f"Difference of AIC, below 0 for a power law. {evidence.text}."
-    )
+    return f"Difference of AIC, below 0 for a power law. {evidence.text}."
 
 
 def _last_levels(levels: Float64, sites: float) -> NDArray[np.intp]:
@@ -149,68 +141,55 @@ def _disconnected_at(here: xr.Dataset, _: float) -> Float64:
 
 
 def _larger_later(
-    datasets: Datasets,
     evidence: Evidence,
     at: Callable[[xr.Dataset, float], Float64],
     conditions: Sequence[float],
     variable: str,
     what: str,
-) -> Finding:
+) -> str:
     """Whether something happens to larger systems at a larger fraction pruned.
 
     Args:
-        datasets: the studies of all sizes.
         evidence: to record in.
         at: (study, condition) -> the fraction pruned at which it happens, [seed].
         conditions: each is tested; 0 stands for none.
         variable: that `at` uses.
         what: `at` in words.
     """
-    keys = all_sizes(datasets)
-    studies = {key: complete_seeds(phase(datasets, key, QCP), FEW, variable) for key in keys}
-    sizes = {key: int(datasets[key].attrs["sites"]) for key in keys}
-    tests = []
-    for here in studies.values():
-        evidence.count_seeds(here)
+    keys = all_sizes(evidence.datasets)
+    studies = {key: evidence.at(QCP, key, FEW, variable) for key in keys}
+    sizes = {key: int(here.attrs["sites"]) for key, here in studies.items()}
     for condition in conditions:
         happens = {key: at(here, condition) for key, here in studies.items()}
-        label = f"{condition:g}_" if condition else ""
-        shown, middle = {}, {}
+        label = f"{condition:g}" if condition else ""
+        shown, middle, passed = {}, {}, []
         for key in keys:
-            middle[key] = evidence.note(
-                f"{label}{sizes[key]}",
-                np.median(happens[key]),
-                f"median over seeds of {what}",
-                f"{key}/{variable}",
-                f"{key}/fraction_pruned",
-            )
+            of = evidence.using(f"{key}/{variable}", f"{key}/fraction_pruned", prefix=label)
+            how = f"median over seeds of {what}"
+            middle[key] = of.note(f"{sizes[key]}", np.median(happens[key]), how)
             when = "never" if np.isinf(middle[key]) else f"at {middle[key]:.0%}"
             shown[key] = f"N = {sizes[key]} {when}"
         for small, large in pairwise(keys):
             a, b = happens[small], happens[large]
             if np.isinf(a).all():  # it does not happen even to the smaller system
                 continue
-            names = f"{large}/{variable}", f"{small}/{variable}"
+            of = evidence.using(f"{large}/{variable}", f"{small}/{variable}", prefix=label)
             how = f"one-sided rank-sum test that it is not later than at N = {sizes[small]}"
-            p = evidence.note(f"{label}{sizes[large]}_p", p_larger(b, a), how, *names)
+            p = of.note(f"{sizes[large]}_p", p_larger(b, a), how)
             total, few = len(a) + len(b), len(a)
             how = f"smallest possible p of {len(b)} seeds against {few}: 1 / C({total}, {few})"
-            name = f"{label}{sizes[large]}_least_p"
-            least = evidence.note(name, 1 / comb(total, few), how, *names)
-            tests.append(p <= ALPHA and middle[large] >= middle[small] + _APART)
+            least = of.note(f"{sizes[large]}_least_p", 1 / comb(total, few), how)
+            passed.append(p <= ALPHA and middle[large] >= middle[small] + _APART)
             shown[large] += f" ({p_text(p)}, at least {least:.2g})"
         prefix = f"{condition:.0%}: " if condition else ""
-        evidence.cases.append(f"{prefix}{', '.join(shown.values())}")
-    if not tests:
+        evidence.case(f"{prefix}{', '.join(shown.values())}", *passed)
+    if not evidence.tests:
         raise InsufficientDataError(f"no size reaches {what}")
-    return evidence.finding(
-        verdict_of(tests),
-        f"{what[0].upper()}{what[1:]}, medians, {evidence.seeds} seeds or more. {evidence.text}.",
-    )
+    return f"{what[0].upper()}{what[1:]}, medians, {evidence.seeds} seeds or more. {evidence.text}."
 
 
 @claim("larger-stand-more", "III A, Fig. 4", "study", "size-*")
-def _larger_stand_more(datasets: Datasets, evidence: Evidence) -> Finding:
+def _larger_stand_more(evidence: Evidence) -> str:
     """A larger system tolerates more pruning for the same damage to the correlation function.
 
     Damage: change of C(d) from that of the dense RBM of the same seed, root of the mean square over
@@ -220,11 +199,11 @@ def _larger_stand_more(datasets: Datasets, evidence: Evidence) -> Finding:
     reach). Holds if all are so; in part if at least half.
     """
     what = "fraction pruned at which C(d) has changed by so much"
-    return _larger_later(datasets, evidence, _damage_at, _DAMAGES, "correlation", what)
+    return _larger_later(evidence, _damage_at, _DAMAGES, "correlation", what)
 
 
 @claim("smaller-disconnect-first", "III A", "study", "size-*")
-def _smaller_disconnect_first(datasets: Datasets, evidence: Evidence) -> Finding:
+def _smaller_disconnect_first(evidence: Evidence) -> str:
     """At the same share of weights the graph of a smaller RBM is more likely to be disconnected.
 
     At the critical point. Each size with the next smaller one: the fraction pruned at which the
@@ -233,11 +212,11 @@ def _smaller_disconnect_first(datasets: Datasets, evidence: Evidence) -> Finding
     in part if at least half.
     """
     what = "fraction pruned at which the graph is disconnected"
-    return _larger_later(datasets, evidence, _disconnected_at, (0.0,), "components", what)
+    return _larger_later(evidence, _disconnected_at, (0.0,), "components", what)
 
 
 @claim("larger-alike", "III A", "study", "size-*")
-def _alike(datasets: Datasets, evidence: Evidence) -> Finding:
+def _alike(evidence: Evidence) -> str:
     """eROE, mROE and the correlations of larger systems behave as those of the smaller one.
 
     For each other size and phase two tests: the same of eROE, mROE and C_MSE as at the main size
@@ -245,43 +224,37 @@ def _alike(datasets: Datasets, evidence: Evidence) -> Finding:
     value), and they grow over the dense RBM in the same order (geometric mean over levels at which
     the graph can be connected). Holds if all are passed; in part if at least half.
     """
-    tests = []
-    others = [key for key in all_sizes(datasets) if key != "study"]
+    how = (
+        "measures whose median over seeds at the level nearest to 80 % pruned is above the largest "
+        "dense value"
+    )
     for name, ratio in PHASES.items():
-        keys = [key for key in ("study", *others) if has_phase(datasets, key, ratio)]
+        sizes = sorted(all_sizes(evidence.datasets), key=lambda key: key != "study")
+        keys = [key for key in sizes if has_phase(evidence.datasets, key, ratio)]
         if keys[:1] != ["study"]:
             continue
         patterns = {}
         for key in keys:
-            here = complete_seeds(phase(datasets, key, ratio), FEW, *_LARGE)
-            evidence.count_seeds(here)
+            here = evidence.at(ratio, key, FEW, *_LARGE)
             harmed, factors = _pattern(here)
             patterns[key] = harmed, sorted(factors, key=factors.__getitem__)
-            sites = here.attrs["sites"]
+            label = f"{name}_{here.attrs['sites']}"
             for variable, factor in factors.items():
-                how = "growth over dense, geometric mean over levels"
-                evidence.note(f"{name}_{sites}_{variable}", factor, how, f"{key}/{variable}")
-            count = evidence.note(
-                f"{name}_{sites}_harmed",
-                sum(harmed),
-                "measures whose median over seeds at the level nearest to 80 % pruned is above the "
-                "largest dense value",
-                *(f"{key}/{variable}" for variable in _LARGE),
-                f"{key}/fraction_pruned",
-            )
+                of = evidence.using(f"{key}/{variable}", prefix=label)
+                of.note(variable, factor, "growth over dense, geometric mean over levels")
+            names = (*_LARGE, "fraction_pruned")
+            of = evidence.using(*(f"{key}/{variable}" for variable in names), prefix=label)
+            count = of.note("harmed", sum(harmed), how)
             grown = ", ".join(f"{_LARGE[each]} {factor:.2g}" for each, factor in factors.items())
-            evidence.cases.append(
-                f"{name}, N = {sites}: {grown} ({count:g} of {len(harmed)} harmed)"
+            evidence.case(
+                f"{name}, N = {here.attrs['sites']}: {grown} ({count:g} of {len(harmed)} harmed)",
+                *map(eq, patterns[key], patterns["study"] if key != "study" else ()),
             )
-        for key in keys[1:]:
-            same = zip(patterns[key], patterns["study"], strict=True)
-            tests += [mine == main for mine, main in same]
-    if not tests:
+    if not evidence.tests:
         raise InsufficientDataError("no two sizes have a phase of the paper in common")
-    return evidence.finding(
-        verdict_of(tests),
+    return (
         f"Growth over the dense RBM (geometric mean over levels; harmed at {_LATE:.0%} pruned), "
-        f"{evidence.seeds} seeds or more. {evidence.text}.",
+        f"{evidence.seeds} seeds or more. {evidence.text}."
     )
 
 

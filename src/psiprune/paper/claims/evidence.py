@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import SupportsFloat
 
 import numpy as np
@@ -10,37 +11,65 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from psiprune.core.statistics import QUANTILES
-from psiprune.paper.claims.base import Claim, Datasets, Finding
-from psiprune.paper.claims.data import Float64
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Claim, Datasets, Finding
+from psiprune.paper.claims.data import PHASES, Float64, complete_seeds, phase
 from psiprune.paper.claims.tests import Contrast, contrast, p_above
 from psiprune.reporting.traced import Number, significant
 
 
+@dataclass(frozen=True)
 class Evidence:
-    """What a rule used: its numbers by name, the text and the seeds of each case.
+    """The datasets that a rule reads, and the record of what it used.
 
     Attributes:
+        datasets: by name.
         numbers: every number, with its provenance.
         cases: one text for each case: a phase, a size, a kind of RBM.
+        tests: whether each case passes its tests.
+        verdicts: what the rule decides, if not by the tests of its cases.
+        variables: what numbers are computed from, as "dataset/variable", unless stated otherwise.
+        prefix, suffix: with which the names of numbers begin and end, joined by "_".
     """
 
-    def __init__(self) -> None:
-        """Begin with nothing recorded."""
-        self.numbers: dict[str, Number] = {}
-        self.cases: list[str] = []
-        self._seeds: list[int] = []
+    datasets: Datasets
+    numbers: dict[str, Number] = field(default_factory=dict)
+    cases: list[str] = field(default_factory=list)
+    tests: list[bool] = field(default_factory=list)
+    verdicts: list[str] = field(default_factory=list)
+    _seeds: list[int] = field(default_factory=list)
+    variables: tuple[str, ...] = ()
+    prefix: str = ""
+    suffix: str = ""
+
+    def using(self, *variables: str, prefix: str = "", suffix: str = "") -> Evidence:
+        """Return the same record for numbers computed from these variables."""
+        return replace(self, variables=variables, prefix=prefix, suffix=suffix)
+
+    def at(self, ratio: float, key: str, least: int, *names: str) -> xr.Dataset:
+        """Return `complete` of a dataset at h/J = ratio."""
+        return self.complete(phase(self.datasets, key, ratio), least, *names)
+
+    def complete(self, here: xr.Dataset, least: int, *names: str) -> xr.Dataset:
+        """Return `complete_seeds` of a dataset, and record how many these are."""
+        found = complete_seeds(here, least, *names)
+        self.count_seeds(found.sizes["seed"])
+        return found
+
+    def phases(self, key: str, least: int, *names: str) -> Iterator[tuple[str, xr.Dataset]]:
+        """Iterate over both phases: name, and the dataset there as `at` returns it."""
+        for name, ratio in PHASES.items():
+            yield name, self.at(ratio, key, least, *names)
 
     def note(self, name: str, value: SupportsFloat, how: str, *variables: str) -> float:
-        """Record and return a number computed from variables named as "dataset/variable"."""
-        number = float(value)
-        self.numbers[name] = Number(number, significant(number), how, variables)
-        return number
+        """Record and return a number, and how it is computed from which variables.
 
-    def noting(
-        self, *variables: str, prefix: str = "", suffix: str = ""
-    ) -> Callable[[str, SupportsFloat, str], float]:
-        """Return a `note(name, value, how)` for numbers computed from the same variables."""
-        return lambda name, value, how: self.note(f"{prefix}{name}{suffix}", value, how, *variables)
+        Prefix, name and suffix of the record are joined by "_"; without a prefix, give a name.
+        """
+        number = float(value)
+        recorded = Number(number, significant(number), how, variables or self.variables)
+        parts = (self.prefix, name.removeprefix("_"), self.suffix)
+        self.numbers["_".join(part for part in parts if part)] = recorded
+        return number
 
     def band(
         self, name: str, values: ArrayLike, of: str, *variables: str, form: str = ".2g"
@@ -80,20 +109,20 @@ class Evidence:
         self, name: str, values: Float64, others: Float64, of: str, *variables: str
     ) -> tuple[float, float]:
         """Record and return NAME_ratio, the median ratio, and NAME_p, the one-sided `p_above`."""
-        how = f"one-sided signed-rank test of {of}"
+        ratio, how = np.median(values / others), f"one-sided signed-rank test of {of}"
         return (
-            self.note(
-                f"{name}_ratio",
-                np.median(values / others),
-                f"median over seeds of {of}",
-                *variables,
-            ),
+            self.note(f"{name}_ratio", ratio, f"median over seeds of {of}", *variables),
             self.note(f"{name}_p", p_above(values, others), how, *variables),
         )
 
-    def count_seeds(self, here: xr.Dataset | Float64) -> None:
+    def case(self, text: str, *passed: bool) -> None:
+        """Record the text of a case, and whether it passes its tests."""
+        self.cases.append(text)
+        self.tests.extend(passed)
+
+    def count_seeds(self, number: int) -> None:
         """Record how many seeds a case rests on."""
-        self._seeds.append(here.sizes["seed"] if isinstance(here, xr.Dataset) else len(here))
+        self._seeds.append(number)
 
     @property
     def seeds(self) -> int:
@@ -105,12 +134,15 @@ class Evidence:
         """The texts of all cases."""
         return "; ".join(self.cases)
 
-    def finding(self, verdict: str, measured: str) -> Finding:
-        """Return the finding with all numbers recorded."""
-        return Finding(verdict, measured, self.numbers, self.seeds)
+    def decide(self, holds: bool | None = None, in_part: bool = False) -> None:
+        """Decide the claim: by default by whether all cases pass their tests, or at least half."""
+        if holds is None:
+            holds, in_part = all(self.tests), in_part or 2 * sum(self.tests) >= len(self.tests)
+        self.verdicts.append(HOLDS if holds else IN_PART if in_part else FAILS)
 
 
-Rule = Callable[[Datasets, Evidence], Finding]
+#: Records what it uses in the evidence, decides the claim, and returns what is measured in words.
+Rule = Callable[[Evidence], str]
 
 
 def claim(key: str, section: str, *needs: str, terms: str = "") -> Callable[[Rule], Claim]:
@@ -123,6 +155,14 @@ def claim(key: str, section: str, *needs: str, terms: str = "") -> Callable[[Rul
     def claim_of(rule: Rule) -> Claim:
         statement, _, words = (rule.__doc__ or "").partition("\n\n")
         statement, words = (" ".join(text.split()) for text in (statement, f"{terms} {words}"))
-        return Claim(key, section, statement, words, needs, lambda data: rule(data, Evidence()))
+
+        def judge(datasets: Datasets) -> Finding:
+            evidence = Evidence(datasets)
+            measured = rule(evidence)
+            if not evidence.verdicts:
+                evidence.decide()
+            return Finding(evidence.verdicts[-1], measured, evidence.seeds, evidence.numbers)
+
+        return Claim(key, section, statement, words, needs, judge)
 
     return claim_of

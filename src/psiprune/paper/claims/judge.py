@@ -65,12 +65,12 @@ def judge(datasets: Datasets, claims: Sequence[Claim] = CLAIMS) -> list[Judged]:
 def _judged(claim: Claim, datasets: Datasets) -> Finding:
     missing = [need for need in claim.needs if not any(fnmatch(key, need) for key in datasets)]
     if missing:
-        return Finding(UNDECIDED, f"Not run: {', '.join(missing)}.", {}, 0)
+        return Finding(UNDECIDED, f"Not run: {', '.join(missing)}.", 0, {})
     try:
         return claim.judge(datasets)
     except InsufficientDataError as reason:
         text = str(reason)
-        return Finding(UNDECIDED, f"{text[0].upper()}{text[1:]}.", {}, 0)
+        return Finding(UNDECIDED, f"{text[0].upper()}{text[1:]}.", 0, {})
 
 
 def counts(judged: Sequence[Judged]) -> dict[str, int]:
@@ -87,10 +87,7 @@ def claims_numbers(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     """
     return [
         {
-            "key": claim.key,
-            "section": claim.section,
-            "statement": claim.statement,
-            "rule": claim.rule,
+            **{name: getattr(claim, name) for name in ("key", "section", "statement", "rule")},
             "needs": list(claim.needs),
             "verdict": finding.verdict,
             "measured": finding.measured,

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, verdict_on
-from psiprune.paper.claims.data import QCP, Float64, complete_seeds, fractions, phase, series
+from psiprune.paper.claims.data import QCP, Float64, fractions, series
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.tests import ALPHA, FEW, MATTERS, ONE_SIDED, p_text
 
@@ -54,7 +53,7 @@ def two_peaked(found: Peaks) -> np.ndarray:
 
 
 @claim("order-rises-at-once", "III A", "study")
-def _rises_at_once(datasets: Datasets, evidence: Evidence) -> Finding:
+def _rises_at_once(evidence: Evidence) -> str:
     """At the critical point the error of the order parameter rises, if weakly, at the very first
     pruning step.
 
@@ -64,34 +63,30 @@ def _rises_at_once(datasets: Datasets, evidence: Evidence) -> Finding:
     sampled mROE is significantly higher by 10 %.
     """
     exact, sampled = "abs_magnetization_bias_exact", "abs_magnetization_roe"
-    here = complete_seeds(phase(datasets, "study", QCP), ONE_SIDED, exact, sampled)
-    evidence.count_seeds(here)
+    here = evidence.at(QCP, "study", ONE_SIDED, exact, sampled)
     significant, matters = {}, {}
     for name, title in ((exact, "exact |m| bias"), (sampled, "mROE")):
-        source = f"study/{name}"
+        of = evidence.using(f"study/{name}")
         dense, pruned = series(here, name, "level")[:, :2].T
-        before = evidence.band(f"{name}_dense", dense, "over seeds, level 0", source)
-        after = evidence.band(f"{name}_first_step", pruned, "over seeds, level 1", source)
-        ratio, p = evidence.compare_above(name, pruned, dense, "level 1 over level 0", source)
+        before = of.band(f"{name}_dense", dense, "over seeds, level 0")
+        after = of.band(f"{name}_first_step", pruned, "over seeds, level 1")
+        ratio, p = of.compare_above(name, pruned, dense, "level 1 over level 0")
         significant[name], matters[name] = p <= ALPHA, ratio >= MATTERS
-        evidence.cases.append(
+        evidence.case(
             f"{title} {before} dense, {after} after the step, {ratio:.2f} times ({p_text(p)}, "
             "one-sided)"
         )
     how = "median over seeds, level 1"
     first = evidence.note("first_step", fractions(here)[1], how, "study/fraction_pruned")
-    verdict = FAILS
-    if significant[exact] and matters[exact]:
-        verdict = HOLDS
-    elif significant[exact] or (significant[sampled] and matters[sampled]):
-        verdict = IN_PART
-    return evidence.finding(
-        verdict, f"First step, {first:.1%} pruned, {evidence.seeds} seeds: {evidence.text}."
+    evidence.decide(
+        significant[exact] and matters[exact],
+        significant[exact] or (significant[sampled] and matters[sampled]),
     )
+    return f"First step, {first:.1%} pruned, {evidence.seeds} seeds: {evidence.text}."
 
 
 @claim("two-peaks-to-one", "III A, Fig. 3", "study")
-def _one_peak(datasets: Datasets, evidence: Evidence) -> Finding:
+def _one_peak(evidence: Evidence) -> str:
     """At the critical point pruning turns the two peaks of the distribution of m into one at m = 0,
     more and more pronounced.
 
@@ -101,34 +96,32 @@ def _one_peak(datasets: Datasets, evidence: Evidence) -> Finding:
     level at least 0.9); in part if the dense RBMs have two peaks and half of them one at the end.
     """
     name = "magnetization_distribution"
-    here = complete_seeds(phase(datasets, "study", QCP), FEW, name, f"{name}_error")
-    evidence.count_seeds(here)
+    here = evidence.at(QCP, "study", FEW, name, f"{name}_error")
     p, error = (series(here, each, "level", "ones") for each in (name, f"{name}_error"))
     dense, last = (peaks(p[:, level], error[:, level]) for level in (0, -1))
     single, levels = _first_single(p, error), np.append(fractions(here), np.inf)
 
-    both = (f"study/{name}", f"study/{name}_error")
+    both = evidence.using(f"study/{name}", f"study/{name}_error")
+    of = evidence.using(f"study/{name}")
     how = "share of seeds whose highest symmetrised value is above that at m = 0 by 2.576 errors, "
-    begins = evidence.note("two_peaks_dense", two_peaked(dense).mean(), how + "level 0", *both)
+    begins = both.note("two_peaks_dense", two_peaked(dense).mean(), how + "level 0")
     single_at_0 = ~two_peaked(last) & (last.place <= 2 / here.attrs["sites"])
-    how = "share of the others at the last level"
-    ends = evidence.note("one_peak_last", single_at_0.mean(), how, *both)
+    ends = both.note("one_peak_last", single_at_0.mean(), "share of the others at the last level")
     how = "median of Spearman's correlation of P(m = 0) and level"
-    steady = evidence.note("rise_at_zero", np.median(_rises(here, p, error)), how, both[0])
+    steady = of.note("rise_at_zero", np.median(_rises(here, p, error)), how)
     how = "first fraction pruned from which on most seeds do not have two peaks"
-    turns = evidence.note("single_from", levels[single], how, *both)
+    turns = both.note("single_from", levels[single], how)
     how = "median over seeds, the last level"
     end = evidence.note("last", levels[-2], how, "study/fraction_pruned")
-    before, after = (
-        evidence.band(f"zero_{label}", shape.centre, f"over seeds of P(m = 0), {at}", both[0])
-        for label, shape, at in (("dense", dense, "level 0"), ("last", last, "the last level"))
-    )
+    before = of.band("zero_dense", dense.centre, "over seeds of P(m = 0), level 0")
+    after = of.band("zero_last", last.centre, "over seeds of P(m = 0), the last level")
     turned = f"from {turns:.0%} pruned on" if np.isfinite(turns) else "at no level"
-    return evidence.finding(
-        verdict_on(begins >= _MOST and ends >= 0.5, [ends >= _MOST, steady >= _STEADY]),
+    two_to_one = begins >= _MOST and ends >= 0.5
+    evidence.decide(two_to_one and ends >= _MOST and steady >= _STEADY, two_to_one)
+    return (
         f"Two peaks in {begins:.0%} of {evidence.seeds} dense RBMs; one at m = 0 in {ends:.0%} of "
         f"them at {end:.0%} pruned, in most {turned}. P(m = 0) goes from {before} to {after}, its "
-        f"rank correlation with the level is {steady:.2f}.",
+        f"rank correlation with the level is {steady:.2f}."
     )
 
 
@@ -148,7 +141,4 @@ def _first_single(p: Float64, error: Float64) -> int:
         float(np.mean(~two_peaked(peaks(p[:, level], error[:, level])))) >= _MOST
         for level in range(p.shape[1])
     ]
-    level = len(single)
-    while level > 0 and single[level - 1]:
-        level -= 1
-    return level
+    return 1 + max((level for level, each in enumerate(single) if not each), default=-1)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.statistics import paired
-from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, listed, verdict_of
+from psiprune.paper.claims.base import InsufficientDataError, listed
 from psiprune.paper.claims.data import (
     EXACT,
     MEASURES,
@@ -49,7 +49,6 @@ _SQUARED = "correlation"
 _ACCURATE, _STRONG = 0.01, 0.1
 #: The least rank correlation, and the least difference of two, that matters.
 _CORRELATED, _DIFFERENT = 0.3, 0.2
-_RANKS = "ranks/rank_correlation"
 _SENSITIVITY = (
     "Sensitivity of a measure: the logarithm of its ratio to the dense RBM of the same seed, "
     "averaged over all levels at which the graph can be connected; it has no unit. Compared by "
@@ -82,128 +81,118 @@ def sensitivities(here: xr.Dataset, kind: str) -> dict[str, Float64]:
     return grown
 
 
-def _cases(datasets: Datasets, evidence: Evidence) -> Iterator[tuple[str, str, dict[str, Float64]]]:
+def _cases(evidence: Evidence) -> Iterator[tuple[str, str, dict[str, Float64]]]:
     """Iterate over phase, kind of measures ("sampled", "exact"), and their sensitivities."""
     for name, ratio in PHASES.items():
         for kind in _KINDS:
-            grown = sensitivities(phase(datasets, "study", ratio), kind)
-            evidence.count_seeds(grown["kl"])
+            grown = sensitivities(phase(evidence.datasets, "study", ratio), kind)
+            evidence.count_seeds(len(grown["kl"]))
             yield name, kind, grown
 
 
-def _more(datasets: Datasets, evidence: Evidence, *pairs: tuple[str, str]) -> Finding:
+def _more(evidence: Evidence, *pairs: tuple[str, str]) -> str:
     """Whether the first measure of each pair is more sensitive than the second."""
-    tests = []
     mean = "geometric mean over levels"
-    for name, kind, grown in _cases(datasets, evidence):
-        sources = {short: f"study/{variable}" for short, variable in _KINDS[kind].items()}
-        passed, ps = [], []
-        for one, other in pairs:
-            both, label = (sources[one], sources[other]), f"{name}_{kind}_{one}_to_{other}"
-            apart = float(np.median(grown[one] - grown[other]))
+    for name, kind, grown in _cases(evidence):
+        passed, ps, factors = [], [], []
+        for pair in pairs:
+            one, other = (grown[short] for short in pair)
+            label = f"{name}_{kind}_{'_to_'.join(pair)}"
+            of = evidence.using(*(f"study/{_KINDS[kind][short]}" for short in pair), prefix=label)
+            apart = float(np.median(one - other))
             how = f"median over seeds of the ratio of both growths ({mean})"
-            evidence.note(label, np.exp(apart), how, *both)
-            p = paired(grown[one], grown[other]).p
-            ps.append(evidence.note(f"{label}_p", p, "two-sided signed-rank test of both", *both))
-            passed.append(p <= ALPHA and apart >= np.log(MATTERS))
-        tests.append(all(passed))
-        factors = []
+            of.note("", np.exp(apart), how)
+            ps.append(of.note("p", paired(one, other).p, "two-sided signed-rank test of both"))
+            passed.append(ps[-1] <= ALPHA and apart >= np.log(MATTERS))
         for short in dict.fromkeys(short for pair in pairs for short in pair):
-            middle, label = np.median(grown[short]), f"{name}_{kind}_{short}"
-            how = f"growth over dense: {mean}, median over seeds"
-            factor = evidence.note(label, np.exp(middle), how, sources[short])
-            text = f"{_TITLES[short]} {factor:.2g}"
+            of = evidence.using(f"study/{_KINDS[kind][short]}", prefix=f"{name}_{kind}")
+            middle, how = np.median(grown[short]), f"growth over dense: {mean}, median over seeds"
+            text = f"{_TITLES[short]} {of.note(short, np.exp(middle), how):.2g}"
             if short == _SQUARED:
-                label, how = f"{name}_{kind}_root_{short}", f"growth of its root over dense: {mean}"
-                root = evidence.note(label, np.exp(middle / 2), how, sources[short])
-                text += f" (its root {root:.2g})"
+                how = f"growth of its root over dense: {mean}"
+                text += f" (its root {of.note(f'root_{short}', np.exp(middle / 2), how):.2g})"
             factors.append(text)
         p_shown = f"{'p' if len(pairs) == 1 else 'largest p'} = {max(ps):.2g}"
-        evidence.cases.append(f"{name}, {kind}: {listed(factors)} ({p_shown})")
-    return evidence.finding(
-        verdict_of(tests),
+        evidence.case(f"{name}, {kind}: {listed(factors)} ({p_shown})", all(passed))
+    return (
         f"Growth over the dense RBM (geometric mean over levels), median of {evidence.seeds} "
-        f"seeds. {evidence.text}.",
+        f"seeds. {evidence.text}."
     )
 
 
 @claim("sensitivity-varies", "Abstract, IV", "study", terms=_WITH_SQUARE)
-def _varies(datasets: Datasets, evidence: Evidence) -> Finding:
+def _varies(evidence: Evidence) -> str:
     """Measures of quality differ strongly in how sensitive they are to pruning.
 
     Rule: of all five measures the most sensitive has grown at least twice as much as the least.
     """
-    tests = []
-    for name, kind, grown in _cases(datasets, evidence):
+    for name, kind, grown in _cases(evidence):
         low, *_, high = sorted(grown, key=lambda short: float(np.median(grown[short])))
-        both = [f"study/{_KINDS[kind][short]}" for short in (high, low)]
-        label = f"{name}_{kind}"
+        both = (f"study/{_KINDS[kind][short]}" for short in (high, low))
+        of = evidence.using(*both, prefix=f"{name}_{kind}")
         how = "ratio of the largest growth to the smallest, median over seeds"
-        ratio = np.exp(np.median(grown[high] - grown[low]))
-        factor = evidence.note(f"{label}_factor", ratio, how, *both)
+        factor = of.note("factor", np.exp(np.median(grown[high] - grown[low])), how)
         how = "two-sided signed-rank test of the largest growth against the smallest"
-        p = evidence.note(f"{label}_p", paired(grown[high], grown[low]).p, how, *both)
-        tests.append(p <= ALPHA and factor >= COMPARABLE)
+        p = of.note("p", paired(grown[high], grown[low]).p, how)
         shown = f"{_TITLES[high]} over {_TITLES[low]} {factor:.2g} ({p_text(p)})"
         if high == _SQUARED:
             how = "the same with the root of the largest, a mean square"
             ratio = np.exp(np.median(grown[high] / 2 - grown[low]))
-            shown += f", its root {evidence.note(f'{label}_root_factor', ratio, how, *both):.2g}"
-        evidence.cases.append(f"{name}, {kind}: {shown}")
-    return evidence.finding(
-        verdict_of(tests),
+            shown += f", its root {of.note('root_factor', ratio, how):.2g}"
+        evidence.case(f"{name}, {kind}: {shown}", p <= ALPHA and factor >= COMPARABLE)
+    return (
         "Largest growth over the dense RBM over the smallest (geometric means over levels), median "
-        f"of {evidence.seeds} seeds. {evidence.text}.",
+        f"of {evidence.seeds} seeds. {evidence.text}."
     )
 
 
 @claim("order-most-sensitive", "III A", "study", terms=_WITH_SQUARE)
-def _order_most(datasets: Datasets, evidence: Evidence) -> Finding:
+def _order_most(evidence: Evidence) -> str:
     """The order parameter is the observable most sensitive to pruning.
 
     Rule: mROE is more sensitive than the other observables, eROE and C_MSE.
     """
-    return _more(datasets, evidence, ("order", "energy"), ("order", "correlation"))
+    return _more(evidence, ("order", "energy"), ("order", "correlation"))
 
 
 @claim("energy-least-sensitive", "IV", "study", terms=_WITH_SQUARE)
-def _energy_least(datasets: Datasets, evidence: Evidence) -> Finding:
+def _energy_least(evidence: Evidence) -> str:
     """Of all physical observables the energy is the least sensitive to pruning.
 
     Rule: mROE and C_MSE are more sensitive than eROE.
     """
-    return _more(datasets, evidence, ("order", "energy"), ("correlation", "energy"))
+    return _more(evidence, ("order", "energy"), ("correlation", "energy"))
 
 
 @claim("order-more-than-kl", "Appendix B, Fig. 6", "study", terms=_SENSITIVITY)
-def _order_more(datasets: Datasets, evidence: Evidence) -> Finding:
+def _order_more(evidence: Evidence) -> str:
     """mROE is significantly more sensitive to pruning than KL.
 
     Rule: mROE is more sensitive than KL.
     """
-    return _more(datasets, evidence, ("order", "kl"))
+    return _more(evidence, ("order", "kl"))
 
 
 @claim("correlation-more-than-kl", "Appendix B, Fig. 6", "study", terms=_WITH_SQUARE)
-def _correlation_more(datasets: Datasets, evidence: Evidence) -> Finding:
+def _correlation_more(evidence: Evidence) -> str:
     """C_MSE is significantly more sensitive to pruning than KL.
 
     Rule: C_MSE is more sensitive than KL.
     """
-    return _more(datasets, evidence, ("correlation", "kl"))
+    return _more(evidence, ("correlation", "kl"))
 
 
 @claim("energy-less-than-kl", "Appendix B, Fig. 6", "study", terms=_SENSITIVITY)
-def _energy_less(datasets: Datasets, evidence: Evidence) -> Finding:
+def _energy_less(evidence: Evidence) -> str:
     """eROE is less sensitive to pruning than KL.
 
     Rule: KL is more sensitive than eROE.
     """
-    return _more(datasets, evidence, ("kl", "energy"))
+    return _more(evidence, ("kl", "energy"))
 
 
 @claim("energy-accurate-order-not", "IV", "study")
-def _energy_accurate(datasets: Datasets, evidence: Evidence) -> Finding:
+def _energy_accurate(evidence: Evidence) -> str:
     """A pruned RBM can have a rather accurate energy while order and correlations are far off.
 
     Exact medians over seeds at the critical point. Holds if at some level the energy is off by at
@@ -211,77 +200,73 @@ def _energy_accurate(datasets: Datasets, evidence: Evidence) -> Finding:
     least 10 % (root of C_MSE over that of the mean of C(d)^2); in part if only one of these is so.
     """
     energy, order, mse = (_KINDS["exact"][short] for short in ("energy", "order", "correlation"))
-    here = complete_seeds(phase(datasets, "study", QCP), FEW, energy, order, mse)
-    evidence.count_seeds(here)
+    here = evidence.at(QCP, "study", FEW, energy, order, mse)
     reference = np.asarray(here["correlation_reference"].values, np.float64)
-    scale = np.sqrt(np.mean(reference**2))
-    energy_off = np.median(series(here, energy, "level"), axis=0)
-    order_off = np.median(series(here, order, "level"), axis=0)
-    correlation_off = np.median(np.sqrt(series(here, mse, "level")) / scale, axis=0)
+    root = np.sqrt(series(here, mse, "level")) / np.sqrt(np.mean(reference**2))
+    energy_off, order_off, correlation_off = (
+        np.median(values, axis=0)
+        for values in (series(here, energy, "level"), series(here, order, "level"), root)
+    )
     accurate = energy_off <= _ACCURATE
     # The last such level shows the strongest deviations that occur with an accurate energy.
     level = int(np.flatnonzero(accurate)[-1]) if accurate.any() else 0
     how = f"median over seeds at level {level}"
     evidence.note("energy", energy_off[level], how, f"study/{energy}")
     evidence.note("order", order_off[level], how, f"study/{order}")
-    note = evidence.noting(f"study/{mse}", "study/correlation_reference")
-    note(
-        "correlation", correlation_off[level], f"{how} of its root over that of the mean of C(d)^2"
-    )
-    note = evidence.noting(f"study/{energy}", "study/fraction_pruned")
-    pruned = note("level", fractions(here)[level], "last level with an energy within 1 %, else 0")
+    of = evidence.using(f"study/{mse}", "study/correlation_reference")
+    how = f"{how} of its root over that of the mean of C(d)^2"
+    of.note("correlation", correlation_off[level], how)
+    of = evidence.using(f"study/{energy}", "study/fraction_pruned")
+    how = "last level with an energy within 1 %, else 0"
+    pruned = of.note("level", fractions(here)[level], how)
     which = "last level with an energy within 1 %" if accurate.any() else "dense; at no level 1 %"
-    tests = [bool((accurate & (off >= _STRONG)).any()) for off in (order_off, correlation_off)]
-    return evidence.finding(
-        verdict_of(tests),
+    strong = [bool((accurate & (off >= _STRONG)).any()) for off in (order_off, correlation_off)]
+    evidence.decide(all(strong), any(strong))
+    return (
         f"At {pruned:.0%} pruned ({which}) the energy is off by {energy_off[level]:.2%}, <|m|> by "
         f"{order_off[level]:.1%} and C(d) by {correlation_off[level]:.1%} (exact, medians of "
-        f"{evidence.seeds} seeds).",
+        f"{evidence.seeds} seeds)."
     )
 
 
-def _rank_cases(
-    datasets: Datasets, least: int, evidence: Evidence
-) -> Iterator[tuple[str, xr.DataArray]]:
+def _rank_cases(evidence: Evidence, least: int) -> Iterator[tuple[str, xr.DataArray]]:
     """Iterate over phases: name, and rank correlations over seed, part and measure there."""
-    names = [name for name, ratio in PHASES.items() if has_phase(datasets, "ranks", ratio)]
+    names = [name for name, ratio in PHASES.items() if has_phase(evidence.datasets, "ranks", ratio)]
     if not names:
         raise InsufficientDataError("ranks has no phase of the paper")
     for name in names:
-        here = phase(datasets, "ranks", PHASES[name])
-        ranks = complete_seeds(here, least, "rank_correlation")["rank_correlation"]
-        evidence.count_seeds(ranks.values)
-        yield name, ranks.transpose("seed", "part", "measure")
+        here = evidence.at(PHASES[name], "ranks", least, "rank_correlation")
+        yield name, here["rank_correlation"].transpose("seed", "part", "measure")
 
 
 @claim("measures-follow-kl", "III A, appendix B, Fig. 6", "ranks")
-def _correlated(datasets: Datasets, evidence: Evidence) -> Finding:
+def _correlated(evidence: Evidence) -> str:
     """Every measure is positively correlated with KL, through training and through pruning.
 
     Spearman's rank correlation of each of 1 - F, energy bias, |m| bias and C_MSE with KL. Holds if
     all are above 0 over seeds (one-sided signed ranks p <= 0.05) with a median of at least 0.3, in
     both parts and each phase; in part if at least half are.
     """
-    tests = []
-    for name, ranks in _rank_cases(datasets, ONE_SIDED, evidence):
+    ranked = evidence.using("ranks/rank_correlation")
+    for name, ranks in _rank_cases(evidence, ONE_SIDED):
         for part in ranks["part"].values:
-            shown = []
+            shown, passed = [], []
             for measure in ranks["measure"].values:
                 values = ranks.sel(part=part, measure=measure).values
                 label, how = f"{name}_{part}_{measure}", f"median over seeds, {part}, {measure}"
-                middle = evidence.note(label, np.median(values), how, _RANKS)
+                middle = ranked.note(label, np.median(values), how)
                 how = "one-sided signed-rank test of the same against 0"
-                p = evidence.note(f"{label}_p", p_above(values), how, _RANKS)
-                tests.append(p <= ALPHA and middle >= _CORRELATED)
+                p = ranked.note(f"{label}_p", p_above(values), how)
+                passed.append(p <= ALPHA and middle >= _CORRELATED)
                 shown.append(f"{middle:.2f}")
-            evidence.cases.append(f"{name}, {part}: {', '.join(shown)}")
-    titles = listed([_title(measure) for measure in datasets["ranks"]["measure"].values])
-    evidence.note("positive", sum(tests), "how many of all are significantly positive", _RANKS)
-    evidence.note("all", len(tests), "phases, parts and measures examined", _RANKS)
-    return evidence.finding(
-        verdict_of(tests),
+            evidence.case(f"{name}, {part}: {', '.join(shown)}", *passed)
+    titles = listed([_title(measure) for measure in evidence.datasets["ranks"]["measure"].values])
+    positive, total = sum(evidence.tests), len(evidence.tests)
+    ranked.note("positive", positive, "how many of all are significantly positive")
+    ranked.note("all", total, "phases, parts and measures examined")
+    return (
         f"Spearman's correlation with KL of {titles} (medians of {evidence.seeds} seeds): "
-        f"{evidence.text}. {sum(tests)} of {len(tests)} are significantly positive.",
+        f"{evidence.text}. {positive} of {total} are significantly positive."
     )
 
 
@@ -291,7 +276,7 @@ def _title(measure: str) -> str:
 
 
 @claim("correlation-depends-on-stage", "III A, appendix B, Fig. 6", "ranks")
-def _by_stage(datasets: Datasets, evidence: Evidence) -> Finding:
+def _by_stage(evidence: Evidence) -> str:
     """How well a measure follows KL differs from measure to measure, and between training and
     pruning.
 
@@ -300,34 +285,32 @@ def _by_stage(datasets: Datasets, evidence: Evidence) -> Finding:
     pruning (median over seeds, two-sided signed ranks p <= 0.05). Holds if all are passed; in part
     if half or more.
     """
-    tests = []
-    for name, ranks in _rank_cases(datasets, TWO_SIDED, evidence):
+    for name, ranks in _rank_cases(evidence, TWO_SIDED):
         by_part = [ranks.sel(part=part) for part in ranks["part"].values]
         stages = {
-            measure: max(
-                _apart(a.sel(measure=measure), b.sel(measure=measure)) for a, b in pairwise(by_part)
+            str(measure): max(
+                _apart(*(part.sel(measure=measure) for part in two)) for two in pairwise(by_part)
             )
-            for measure in map(str, ranks["measure"].values)
+            for measure in ranks["measure"].values
         }
         spread = []
         for part in by_part:
             middle = part.median("seed").values
             spread.append(_apart(part[:, int(middle.argmax())], part[:, int(middle.argmin())]))
         largest = max(stages, key=lambda measure: stages[measure])
-        note, clear = evidence.noting(_RANKS, prefix=f"{name}_"), "0 where it is not significant"
-        how = "largest median over seeds of the difference between training and pruning"
-        between_stages = note("stages", stages[largest], f"{how}, {clear}")
-        how = "median over seeds of the largest less the smallest"
-        between_measures = note("measures", max(spread), f"{how}, {clear}")
-        tests += [between_stages >= _DIFFERENT, between_measures >= _DIFFERENT]
-        evidence.cases.append(
+        of = evidence.using("ranks/rank_correlation", prefix=name)
+        clear = "0 where it is not significant"
+        how = f"largest median over seeds of the difference between training and pruning, {clear}"
+        between_stages = of.note("stages", stages[largest], how)
+        how = f"median over seeds of the largest less the smallest, {clear}"
+        between_measures = of.note("measures", max(spread), how)
+        evidence.case(
             f"{name}: up to {between_stages:.2f} between stages ({_title(largest)}), up to "
-            f"{between_measures:.2f} between measures"
+            f"{between_measures:.2f} between measures",
+            between_stages >= _DIFFERENT,
+            between_measures >= _DIFFERENT,
         )
-    return evidence.finding(
-        verdict_of(tests),
-        f"Significant differences of rank correlations, {evidence.seeds} seeds. {evidence.text}.",
-    )
+    return f"Significant differences of rank correlations, {evidence.seeds} seeds. {evidence.text}."
 
 
 def _apart(a: xr.DataArray, b: xr.DataArray) -> float:

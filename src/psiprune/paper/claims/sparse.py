@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import Datasets, Finding, InsufficientDataError, listed, verdict_of
-from psiprune.paper.claims.data import PHASES, TITLES, Float64, complete_seeds, phase, require
+from psiprune.paper.claims.base import Datasets, InsufficientDataError, listed
+from psiprune.paper.claims.data import PHASES, TITLES, Float64, phase, require
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.tests import COMPARABLE, FEW, MATTERS, TWO_SIDED, Contrast
 
@@ -37,46 +37,40 @@ class Kinds:
 
     Attributes:
         data: the dataset.
+        evidence: the record, for numbers computed from KL.
     """
 
     def __init__(
         self,
-        datasets: Datasets,
+        evidence: Evidence,
         ratio: float,
         least: int,
-        evidence: Evidence,
         kinds: Sequence[str] = KINDS,
         prefix: str = "",
     ) -> None:
         """Select the seeds and count them; `prefix` begins the names of all numbers."""
-        self.data = complete_seeds(of_kinds(datasets, ratio, kinds), least, *TITLES)
-        self.evidence, self.prefix = evidence, prefix
-        evidence.count_seeds(self.data)
+        self.data = evidence.complete(of_kinds(evidence.datasets, ratio, kinds), least, *TITLES)
+        self.evidence = evidence.using("sparse/kl", prefix=prefix)
 
     def values(self, kind: str, measure: str = "kl") -> Float64:
         """A measure of one kind, [seed]."""
         return values_of(self.data, kind, measure)
 
-    def note(self, label: str, value: float, how: str, measure: str = "kl") -> float:
-        """Record a number computed from a measure."""
-        return self.evidence.note(f"{self.prefix}{label}", value, how, f"sparse/{measure}")
-
     def median(self, kind: str, measure: str = "kl", label: str = "") -> float:
         """Record and return the median of a measure over seeds."""
-        middle = float(np.median(self.values(kind, measure)))
-        return self.note(label or name_of(kind), middle, f"median over seeds, {kind}", measure)
+        middle, how = np.median(self.values(kind, measure)), f"median over seeds, {kind}"
+        return self.evidence.note(label or name_of(kind), middle, how, f"sparse/{measure}")
 
     def band(self, kind: str, label: str = "") -> str:
         """Record the median and the band of KL over seeds, and return them as text."""
-        label = f"{self.prefix}{label or name_of(kind)}"
-        values = self.values(kind)
-        return self.evidence.band(label, values, f"over seeds, {kind}", "sparse/kl")
+        return self.evidence.band(label or name_of(kind), self.values(kind), f"over seeds, {kind}")
 
     def compare(self, label: str, kind: str, other: str, measure: str = "kl") -> Contrast:
         """Record and return the comparison of a measure of two kinds."""
         values, others = self.values(kind, measure), self.values(other, measure)
-        of, source = f"{kind} over {other}", f"sparse/{measure}"
-        return self.evidence.compare(f"{self.prefix}{label}", values, others, of, source)
+        return self.evidence.compare(
+            label, values, others, f"{kind} over {other}", f"sparse/{measure}"
+        )
 
 
 def values_of(here: xr.Dataset, kind: str, measure: str = "kl") -> Float64:
@@ -89,33 +83,32 @@ def name_of(kind: str) -> str:
     return kind.replace("/", "_")
 
 
-def _control(datasets: Datasets, ratio: float, seeds: xr.DataArray) -> xr.Dataset | None:
+def _control(evidence: Evidence, ratio: float, seeds: xr.DataArray) -> xr.Dataset | None:
     """The random control at the field for these seeds; None where the run has none.
 
     No verdict rests on it, so seeds without it count for the claim all the same.
     """
-    if CONTROL not in datasets["sparse"]["variant"].values:
+    if CONTROL not in evidence.datasets["sparse"]["variant"].values:
         return None
-    control = of_kinds(datasets, ratio, (CONTROL,)).sel(seed=seeds)
+    control = of_kinds(evidence.datasets, ratio, (CONTROL,)).sel(seed=seeds)
     known = np.isfinite(values_of(control, CONTROL))
     return control.isel(seed=np.flatnonzero(known)) if known.any() else None
 
 
 @claim("sparse-trainable", "Abstract, III B", "sparse")
-def _trainable(datasets: Datasets, evidence: Evidence) -> Finding:
+def _trainable(evidence: Evidence) -> str:
     """RBMs that are sparse from the start can be trained.
 
     Training must divide KL by at least 10, in 90 % of the seeds. Holds if so for sp/ss, sp/os and
     sc in both phases; in part if for at least half.
     """
-    tests, by_chance = [], []
+    by_chance = []
     for name, ratio in PHASES.items():
-        data = Kinds(datasets, ratio, FEW, evidence).data
+        data = Kinds(evidence, ratio, FEW).data
         for kind in SPARSE:
             factor, share = _divided(evidence, data, kind, name)
-            tests.append(share >= _NEARLY_ALL)
-            evidence.cases.append(f"{kind} at the {name} {factor:.3g}")
-        control = _control(datasets, ratio, data["seed"])
+            evidence.case(f"{kind} at the {name} {factor:.3g}", share >= _NEARLY_ALL)
+        control = _control(evidence, ratio, data["seed"])
         if control is not None:
             factor, share = _divided(evidence, control, CONTROL, name)
             by_chance.append(f"{factor:.3g} at the {name} (at least 10 in {share:.0%} of seeds)")
@@ -124,50 +117,48 @@ def _trainable(datasets: Datasets, evidence: Evidence) -> Finding:
     )
     if by_chance:  # shows how much of it any mask reaches
         measured += f" The random control, which decides nothing: {listed(by_chance)}."
-    return evidence.finding(verdict_of(tests), measured)
+    return measured
 
 
 def _divided(evidence: Evidence, here: xr.Dataset, kind: str, name: str) -> tuple[float, float]:
     """Record the median factor by which training divides KL, and the share of seeds with 10."""
     start = here["history_kl"].sel(variant=kind).isel(epoch=0).values
     factors = start / values_of(here, kind)
-    label, both = f"{name}_{name_of(kind)}", ("sparse/history_kl", "sparse/kl")
+    of = evidence.using("sparse/history_kl", "sparse/kl", prefix=f"{name}_{name_of(kind)}")
     how = f"median over seeds of KL before training over after it, {kind}, {name}"
-    share = np.mean(factors >= _TRAINED)
     return (
-        evidence.note(label, np.median(factors), how, *both),
-        evidence.note(f"{label}_share", share, "share of seeds of at least 10", *both),
+        of.note("", np.median(factors), how),
+        of.note("share", np.mean(factors >= _TRAINED), "share of seeds of at least 10"),
     )
 
 
 @claim("sparse-comparable", "III B, Fig. 5", "sparse")
-def _comparable(datasets: Datasets, evidence: Evidence) -> Finding:
+def _comparable(evidence: Evidence) -> str:
     """In every case a sparse RBM comes out comparable with one that was trained dense and pruned.
 
     The median KL over seeds must be at most twice that of pruned. Holds if so for sp/ss, sp/os and
     sc in both phases; in part if for at least half.
     """
-    tests = []
     for name, ratio in PHASES.items():
-        kinds = Kinds(datasets, ratio, FEW, evidence, prefix=f"{name}_")
+        kinds = Kinds(evidence, ratio, FEW, prefix=name)
         pruned = kinds.median("pruned")
-        shown = []
+        shown, passed = [], []
         for kind in SPARSE:
-            tests.append(float(np.median(kinds.values(kind))) <= COMPARABLE * pruned)
-            share = float(np.mean(kinds.values(kind) <= COMPARABLE * pruned))
+            values = kinds.values(kind)
+            passed.append(bool(np.median(values) <= COMPARABLE * pruned))
+            share = float(np.mean(values <= COMPARABLE * pruned))
             how = f"share of seeds of {kind} within twice the median of pruned"
-            kinds.note(f"{name_of(kind)}_share", share, how)
+            kinds.evidence.note(f"{name_of(kind)}_share", share, how)
             shown.append(f"{kind} {kinds.band(kind)}, {share:.0%} within twice")
-        evidence.cases.append(f"{name}: pruned {pruned:.2g}, {', '.join(shown)}")
-    return evidence.finding(
-        verdict_of(tests),
+        evidence.case(f"{name}: pruned {pruned:.2g}, {', '.join(shown)}", *passed)
+    return (
         f"KL, median (16 to 84 %) of {evidence.seeds} seeds, and the share of seeds within twice "
-        f"the median of pruned. {evidence.text}.",
+        f"the median of pruned. {evidence.text}."
     )
 
 
 @claim("ss-converges-faster", "III B, Fig. 5", "sparse")
-def _faster(datasets: Datasets, evidence: Evidence) -> Finding:
+def _faster(evidence: Evidence) -> str:
     """In both phases sp/ss converges to its least errors faster than the dense RBM.
 
     The epoch at which a measure first is within 10 % of its final level (median over the last fifth
@@ -176,44 +167,35 @@ def _faster(datasets: Datasets, evidence: Evidence) -> Finding:
     earlier by 10 % or more (median ratio, two-sided signed ranks p <= 0.05). Holds if it is faster
     in both phases; in part if in one.
     """
-    faster = []
     how = "median over seeds of the epoch, interpolated, {}"
     for name, ratio in PHASES.items():
-        kinds = Kinds(datasets, ratio, TWO_SIDED, evidence, ("dense", "sp/ss"))
+        data = Kinds(evidence, ratio, TWO_SIDED, ("dense", "sp/ss")).data
         earlier, shown = [], ""
         for measure, title in TITLES.items():
-            source, label = f"sparse/history_{measure}", f"{name}_{measure}"
-            sparse, dense = (
-                epochs_to_level(kinds.data, kind, measure) for kind in ("sp/ss", "dense")
-            )
-            against = evidence.compare(label, sparse, dense, "sp/ss over dense", source)
+            of = evidence.using(f"sparse/history_{measure}", prefix=f"{name}_{measure}")
+            sparse, dense = (epochs_to_level(data, kind, measure) for kind in ("sp/ss", "dense"))
+            against = of.compare("", sparse, dense, "sp/ss over dense")
             if against.lower:
                 earlier.append(title)
-            one, other = (
-                evidence.note(
-                    f"{label}_{name_of(kind)}", np.median(epochs), how.format(kind), source
-                )
-                for kind, epochs in (("sp/ss", sparse), ("dense", dense))
-            )
+            one = of.note("sp_ss", np.median(sparse), how.format("sp/ss"))
+            other = of.note("dense", np.median(dense), how.format("dense"))
             if measure == "kl":
                 shown = f"{name}: KL after {one:.3g} epochs against {other:.3g}, ratio {against}"
         shown += f"; significantly earlier: {listed(earlier)}"
-        control = _control(datasets, ratio, kinds.data["seed"])
+        control = _control(evidence, ratio, data["seed"])
         if control is not None:
             epochs = epochs_to_level(control, CONTROL, "kl")
-            dense = epochs_to_level(kinds.data.sel(seed=control["seed"]), "dense", "kl")
-            label, source = f"{name}_{CONTROL}", "sparse/history_kl"
-            middle = evidence.note(f"{label}_epoch", np.median(epochs), how.format(CONTROL), source)
-            against = evidence.compare(label, epochs, dense, f"{CONTROL} over dense", source)
+            dense = epochs_to_level(data.sel(seed=control["seed"]), "dense", "kl")
+            of = evidence.using("sparse/history_kl", prefix=f"{name}_{CONTROL}")
+            middle = of.note("epoch", np.median(epochs), how.format(CONTROL))
+            against = of.compare("", epochs, dense, f"{CONTROL} over dense")
             shown += (
                 f"; the random control, which decides nothing, after {middle:.3g}, ratio {against}"
             )
-        evidence.cases.append(shown)
-        faster.append(TITLES["kl"] in earlier and 2 * len(earlier) > len(TITLES))
-    return evidence.finding(
-        verdict_of(faster),
+        evidence.case(shown, TITLES["kl"] in earlier and 2 * len(earlier) > len(TITLES))
+    return (
         f"Epochs until a measure is within 10 % of its own level at the end, {evidence.seeds} "
-        f"seeds, sp/ss against dense. {'. '.join(evidence.cases)}.",
+        f"seeds, sp/ss against dense. {'. '.join(evidence.cases)}."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Finding, graded
+from psiprune.paper.claims.base import Datasets
 from psiprune.paper.claims.data import PHASES, Float64, require_seeds
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.sparse import KINDS, Kinds, of_kinds, values_of
@@ -16,9 +16,7 @@ _MOST, _SOME = 0.8, 0.2
 _PAIRS = 6
 
 
-def _shares(
-    datasets: Datasets, evidence: Evidence, kind: str, which: str
-) -> tuple[list[float], list[bool]]:
+def _shares(evidence: Evidence, kind: str, which: str) -> tuple[list[float], list[bool]]:
     """Record in which seeds KL is "within" or "above" twice the median of pruned.
 
     Returns:
@@ -26,32 +24,30 @@ def _shares(
     """
     shares, all_seeds = [], []
     for name, ratio in PHASES.items():
-        kinds = Kinds(datasets, ratio, FEW, evidence, prefix=f"{name}_")
+        kinds = Kinds(evidence, ratio, FEW, prefix=name)
         pruned = kinds.median("pruned")
         within = kinds.values(kind) <= COMPARABLE * pruned
         seeds = within if which == "within" else ~within
         of = f"of {kind} {which} twice the median of pruned"
-        shares.append(kinds.note("share", seeds.mean(), f"share of seeds {of}"))
-        count = kinds.note("count", seeds.sum(), f"seeds {of}")
+        shares.append(kinds.evidence.note("share", seeds.mean(), f"share of seeds {of}"))
+        count = kinds.evidence.note("count", seeds.sum(), f"seeds {of}")
         all_seeds += seeds.tolist()
-        evidence.cases.append(
+        evidence.case(
             f"{name}: {count:g} of {len(seeds)} seeds (KL {kinds.band(kind)}; pruned {pruned:.2g})"
         )
     return shares, all_seeds
 
 
 @claim("masks-carry-over", "III B", "sparse")
-def _carry_over(datasets: Datasets, evidence: Evidence) -> Finding:
+def _carry_over(evidence: Evidence) -> str:
     """A mask found with one seed works reasonably well with others.
 
     KL of sp/os is at most twice the median of pruned. Holds if so in 80 % of the seeds in both
     phases; in part if in one phase, or in half of the seeds in both.
     """
-    shares, _ = _shares(datasets, evidence, "sp/os", "within")
-    verdict = graded(min(shares), _MOST, 0.5)
-    if verdict == FAILS and max(shares) >= _MOST:
-        verdict = IN_PART
-    return evidence.finding(verdict, f"sp/os within twice the KL of pruned. {evidence.text}.")
+    shares, _ = _shares(evidence, "sp/os", "within")
+    evidence.decide(min(shares) >= _MOST, min(shares) >= 0.5 or max(shares) >= _MOST)
+    return f"sp/os within twice the KL of pruned. {evidence.text}."
 
 
 #: The pairs that separate the influence of the start from that of the mask.
@@ -63,7 +59,7 @@ _COMPARED = {
 
 
 @claim("start-matters", "IV", "sparse")
-def _start_matters(datasets: Datasets, evidence: Evidence) -> Finding:
+def _start_matters(evidence: Evidence) -> str:
     """How good an RBM with a mask from pruning gets can depend strongly on its initial weights.
 
     One mask, two starts: KL of sp/os of a seed against that of sp/ss of the next seed, which have
@@ -77,30 +73,32 @@ def _start_matters(datasets: Datasets, evidence: Evidence) -> Finding:
     strongly, at_all = [], []
     for name, ratio in PHASES.items():
         factors, far = {}, {}
-        pairs = _pairs(datasets, ratio)
-        evidence.count_seeds(pairs["start"])
-        note = evidence.noting("sparse/kl", prefix=f"{name}_")
+        pairs = _pairs(evidence.datasets, ratio)
+        evidence.count_seeds(len(pairs["start"]))
+        of = evidence.using("sparse/kl", prefix=name)
         for kind, how in _COMPARED.items():
             factor, share = (
                 np.exp(np.median(pairs[kind])),
                 np.mean(pairs[kind] > np.log(COMPARABLE)),
             )
-            factors[kind] = note(kind, factor, f"median of the larger KL over the smaller, {how}")
-            far[kind] = note(f"{kind}_far", share, f"share of more than twice, {how}")
+            factors[kind] = of.note(
+                kind, factor, f"median of the larger KL over the smaller, {how}"
+            )
+            far[kind] = of.note(f"{kind}_far", share, f"share of more than twice, {how}")
         how = "one-sided signed-rank test of the logarithms, start against dense"
-        p = note("p", p_above(pairs["start"], pairs["dense"]), how)
+        p = of.note("p", p_above(pairs["start"], pairs["dense"]), how)
         # One phase suffices, so there are two chances.
         clear = p <= ALPHA / len(PHASES)
         strongly.append(clear and far["start"] >= _SOME)
         at_all.append(clear and float(np.median(pairs["start"])) >= np.log(MATTERS))
-        evidence.cases.append(
+        evidence.case(
             f"{name}: one mask, two starts {factors['start']:.2f} times ({far['start']:.0%} beyond "
             f"twice); no mask, the same starts {factors['dense']:.2f} times ({p_text(p)}, "
             f"one-sided); one start, two masks {factors['mask']:.2f} times ({far['mask']:.0%})"
         )
-    return evidence.finding(
-        HOLDS if any(strongly) else IN_PART if any(at_all) else FAILS,
-        f"Larger over smaller KL of two RBMs, median over {evidence.seeds} pairs. {evidence.text}.",
+    evidence.decide(any(strongly), any(at_all))
+    return (
+        f"Larger over smaller KL of two RBMs, median over {evidence.seeds} pairs. {evidence.text}."
     )
 
 
@@ -124,14 +122,12 @@ def _pairs(datasets: Datasets, ratio: float) -> dict[str, Float64]:
 
 
 @claim("rules-often-poor", "IV", "sparse")
-def _rules_poor(datasets: Datasets, evidence: Evidence) -> Finding:
+def _rules_poor(evidence: Evidence) -> str:
     """Masks made by rules of spatial locality before training often give poor accuracy.
 
     Poor: KL of sc above twice the median of pruned. Holds if so in half of the RBMs of both phases
     together; in part if in a quarter.
     """
-    _, poor = _shares(datasets, evidence, "sc", "above")
-    return evidence.finding(
-        graded(float(np.mean(poor)), 0.5, 0.25),
-        f"sc with more than twice the KL of pruned. {evidence.text}.",
-    )
+    _, poor = _shares(evidence, "sc", "above")
+    evidence.decide(float(np.mean(poor)) >= 0.5, float(np.mean(poor)) >= 0.25)
+    return f"sc with more than twice the KL of pruned. {evidence.text}."

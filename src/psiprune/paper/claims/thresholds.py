@@ -6,26 +6,14 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.statistics import crossing
-from psiprune.paper.claims.base import (
-    FAILS,
-    HOLDS,
-    IN_PART,
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    listed,
-    verdict_of,
-)
+from psiprune.paper.claims.base import InsufficientDataError, listed
 from psiprune.paper.claims.data import (
     PHASES,
     QCP,
     Float64,
-    complete_seeds,
     fractions,
     has_phase,
     nearest,
-    phase,
-    phases,
     require_seeds,
     series,
 )
@@ -48,7 +36,7 @@ _APART = 0.1
 
 
 @claim("qcp-small-amount", "Abstract, IV", "study")
-def _small_amount(datasets: Datasets, evidence: Evidence) -> Finding:
+def _small_amount(evidence: Evidence) -> str:
     """At the critical point even a small amount of pruning can cost much accuracy in the physical
     properties.
 
@@ -59,12 +47,11 @@ def _small_amount(datasets: Datasets, evidence: Evidence) -> Finding:
     C_MSE); in part if two have risen significantly by 10 %.
     """
     names = [name for _, _, *variables, _ in _PHYSICAL for name in variables]
-    here = complete_seeds(phase(datasets, "study", QCP), _CORRECTED, *names)
-    evidence.count_seeds(here)
+    here = evidence.at(QCP, "study", _CORRECTED, *names)
     levels = fractions(here)
     level = nearest(levels, 1 / 3)
     at = f"level {level}"
-    lost, rising, texts = [], [], []
+    lost, rising = [], []
     for name, title, variable, floor_name, factor in _PHYSICAL:
         values, source = series(here, variable, "level"), f"study/{variable}"
         now, dense = values[:, level], values[:, 0]
@@ -76,17 +63,17 @@ def _small_amount(datasets: Datasets, evidence: Evidence) -> Finding:
             rising.append(title)
             if ratio >= COMPARABLE and np.median(now) > floor:
                 lost.append(title)
-        texts.append(f"{title} {shown}, {ratio:.2g} times ({p_text(p)}; floor {floor:.2g})")
+        evidence.case(f"{title} {shown}, {ratio:.2g} times ({p_text(p)}; floor {floor:.2g})")
     pruned = evidence.note("level", levels[level], at, "study/fraction_pruned")
-    return evidence.finding(
-        HOLDS if lost else IN_PART if 2 * len(rising) >= len(_PHYSICAL) else FAILS,
+    evidence.decide(bool(lost), 2 * len(rising) >= len(_PHYSICAL))
+    return (
         f"At {pruned:.1%} pruned, exact values of {evidence.seeds} seeds and their ratio to dense: "
-        f"{listed(texts)}. Lost: {listed(lost)}.",
+        f"{listed(evidence.cases)}. Lost: {listed(lost)}."
     )
 
 
 @claim("threshold-differs", "Abstract, III A", "study")
-def _phases_differ(datasets: Datasets, evidence: Evidence) -> Finding:
+def _phases_differ(evidence: Evidence) -> str:
     """Where accuracy starts to degrade differs much between the phases, and comes earlier at the
     critical point.
 
@@ -94,39 +81,30 @@ def _phases_differ(datasets: Datasets, evidence: Evidence) -> Finding:
     phase lies at least 10 points higher in the median over seeds, two-sided signed ranks p <= 0.05;
     in part if significantly higher, but by less.
     """
-    studies = dict(phases(datasets, "study", TWO_SIDED, "kl"))
-    seeds = [
-        seed
-        for seed in datasets["study"]["seed"].values
-        if all(seed in here["seed"] for here in studies.values())
-    ]
+    studies = dict(evidence.phases("study", TWO_SIDED, "kl"))
+    seeds = np.intersect1d(studies["QCP"]["seed"].values, studies["PM"]["seed"].values)
     require_seeds(len(seeds), TWO_SIDED)
-    doubled, texts = {}, []
+    evidence.count_seeds(len(seeds))
+    of = (
+        "over seeds of the fraction pruned at which it first exceeds twice its dense value, "
+        "interpolated; at most the last level"
+    )
+    doubled = {}
     for name, here in studies.items():
         doubled[name] = doubled_at(here.sel(seed=seeds), "kl")
-        evidence.count_seeds(doubled[name])
-        shown = evidence.band(
-            f"{name}_doubled",
-            doubled[name],
-            "over seeds of the fraction pruned at which it first exceeds twice its dense value, "
-            "interpolated; at most the last level",
-            "study/kl",
-            "study/fraction_pruned",
-            form=".0%",
-        )
-        texts.append(f"{shown} at the {name}")
-    note = evidence.noting("study/kl")
+        both = "study/kl", "study/fraction_pruned"
+        shown = evidence.band(f"{name}_doubled", doubled[name], of, *both, form=".0%")
+        evidence.case(f"{shown} at the {name}")
+    kl = evidence.using("study/kl")
     p = contrast(doubled["PM"], doubled["QCP"]).p
-    note("p", p, "two-sided signed-rank test of PM against QCP")
+    kl.note("p", p, "two-sided signed-rank test of PM against QCP")
     difference = np.median(doubled["PM"] - doubled["QCP"])
-    apart = note("apart", difference, "median over seeds of PM less QCP")
-    verdict = FAILS
-    if p <= ALPHA and apart > 0:
-        verdict = HOLDS if apart >= _APART else IN_PART
-    return evidence.finding(
-        verdict,
-        f"KL has doubled at {listed(texts)} of the weights pruned; {apart:.0%} apart "
-        f"({p_text(p)}, {evidence.seeds} seeds).",
+    apart = kl.note("apart", difference, "median over seeds of PM less QCP")
+    higher = p <= ALPHA and apart > 0
+    evidence.decide(higher and apart >= _APART, higher)
+    return (
+        f"KL has doubled at {listed(evidence.cases)} of the weights pruned; {apart:.0%} apart "
+        f"({p_text(p)}, {evidence.seeds} seeds)."
     )
 
 
@@ -138,38 +116,36 @@ def doubled_at(here: xr.Dataset, name: str) -> Float64:
 
 
 @claim("schedules-alike", "Appendix A", "study", "schedule-*")
-def _schedules(datasets: Datasets, evidence: Evidence) -> Finding:
+def _schedules(evidence: Evidence) -> str:
     """Removing 10 to 40 % in the first step and 5 % in later steps makes no qualitative difference.
 
     The fraction pruned at which KL, and exact C_MSE, has doubled, median over seeds, as far as the
     shortest schedule goes. Holds if that of every schedule lies within 10 points of that of the
     main study, in every phase; in part if at least half do.
     """
+    datasets = evidence.datasets
     keys = ["study", *sorted(key for key in datasets if key.startswith("schedule-"))]
-    tests = []
     for name, ratio in PHASES.items():
         if not all(has_phase(datasets, key, ratio) for key in keys):
             continue
         for variable, title in (("kl", "KL"), ("correlation_mse_exact", "C_MSE")):
-            studies = {
-                key: complete_seeds(phase(datasets, key, ratio), FEW, variable) for key in keys
-            }
+            studies = {key: evidence.at(ratio, key, FEW, variable) for key in keys}
             # All schedules are compared as far as the shortest of them goes.
             last = min(float(fractions(here)[-1]) for here in studies.values())
             doubled = []
             for key, here in studies.items():
-                evidence.count_seeds(here)
                 how = "median over seeds of the fraction pruned at which it has doubled"
                 middle = np.median(np.minimum(doubled_at(here, variable), last))
                 sources = f"{key}/{variable}", f"{key}/fraction_pruned"
                 doubled.append(evidence.note(f"{name}_{variable}_{key}", middle, how, *sources))
-            tests += [abs(other - doubled[0]) < _APART for other in doubled[1:]]
-            others = listed([f"{other:.0%}" for other in doubled[1:]])
-            evidence.cases.append(f"{title} at the {name} {doubled[0]:.0%} (others {others})")
-    if not tests:
+            evidence.case(
+                f"{title} at the {name} {doubled[0]:.0%} (others "
+                f"{listed([f'{other:.0%}' for other in doubled[1:]])})",
+                *(abs(other - doubled[0]) < _APART for other in doubled[1:]),
+            )
+    if not evidence.tests:
         raise InsufficientDataError("study and schedules have no phase of the paper in common")
-    return evidence.finding(
-        verdict_of(tests),
+    return (
         f"Fraction pruned at which a measure has doubled, median over {evidence.seeds} seeds or "
-        f"more: {listed(evidence.cases)}.",
+        f"more: {listed(evidence.cases)}."
     )

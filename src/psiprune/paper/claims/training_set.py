@@ -5,23 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from psiprune.core.statistics import QUANTILES
-from psiprune.paper.claims.base import (
-    FAILS,
-    HOLDS,
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    verdict_of,
-    verdict_on,
-)
+from psiprune.paper.claims.base import InsufficientDataError
 from psiprune.paper.claims.data import (
     QCP,
     TITLES,
     Float64,
-    complete_seeds,
     fractions,
     phase,
-    phases,
     require,
     require_paper_sizes,
     series,
@@ -45,45 +35,41 @@ _P = "magnetization_distribution"
 _ABS_M_NAMES = ("abs_magnetization_data", "abs_magnetization_reference")
 
 
-def _of_data(datasets: Datasets, name: str) -> np.ndarray:
-    here = phase(datasets, "study", QCP)
+def _of_data(evidence: Evidence, name: str) -> np.ndarray:
+    here = phase(evidence.datasets, "study", QCP)
     require(here, name)
     return np.asarray(here[name].values, np.float64)
 
 
 @claim("data-abs-m", "III A, Fig. 3", "study")
-def _abs_m(datasets: Datasets, evidence: Evidence) -> Finding:
+def _abs_m(evidence: Evidence) -> str:
     """The training set at the critical point has <|m|> of about 0.5.
 
     <|m|> of the training set rounds to 0.5; for N = 18 only, the paper's size.
     """
-    require_paper_sizes(datasets["study"])
+    require_paper_sizes(evidence.datasets["study"])
     data, exact = (
-        evidence.note(label, _of_data(datasets, name), "at the QCP", f"study/{name}")
+        evidence.note(label, _of_data(evidence, name), "at the QCP", f"study/{name}")
         for label, name in zip(("data", "exact"), _ABS_M_NAMES, strict=True)
     )
-    return evidence.finding(
-        HOLDS if round(data, 1) == _ABS_M else FAILS,
-        f"<|m|> = {data:.4f} in the training set (one set), {exact:.4f} in the exact state.",
-    )
+    evidence.decide(round(data, 1) == _ABS_M)
+    return f"<|m|> = {data:.4f} in the training set (one set), {exact:.4f} in the exact state."
 
 
 @claim("data-m", "III A, Fig. 3", "study")
-def _m(datasets: Datasets, evidence: Evidence) -> Finding:
+def _m(evidence: Evidence) -> str:
     """The training set at the critical point has <m> of about 0.
 
     |<m>| of the training set is at most 0.02.
     """
-    value, source = _of_data(datasets, "magnetization_data"), "study/magnetization_data"
+    value, source = _of_data(evidence, "magnetization_data"), "study/magnetization_data"
     data = evidence.note("data", value, "at the QCP", source)
-    return evidence.finding(
-        HOLDS if abs(data) <= _SMALL else FAILS,
-        f"<m> = {data:+.4f} in the training set (one set); it is 0 in the exact state.",
-    )
+    evidence.decide(abs(data) <= _SMALL)
+    return f"<m> = {data:+.4f} in the training set (one set); it is 0 in the exact state."
 
 
 @claim("data-two-peaks", "III A, Fig. 3", "study", "symmetry")
-def _peaks(datasets: Datasets, evidence: Evidence) -> Finding:
+def _peaks(evidence: Evidence) -> str:
     """The distribution of m in that set is symmetric, with two peaks at m = -0.75 and 0.75.
 
     Symmetric: P(m) and P(-m) differ by at most 5 % in total variation. Two peaks: the highest
@@ -94,9 +80,9 @@ def _peaks(datasets: Datasets, evidence: Evidence) -> Finding:
     """
     from scipy.stats import norm
 
-    require_paper_sizes(datasets["study"])
-    data, exact = _of_data(datasets, f"{_P}_data"), _of_data(datasets, f"{_P}_reference")
-    shots = float(phase(datasets, "symmetry", QCP)["shots"])
+    require_paper_sizes(evidence.datasets["study"])
+    data, exact = _of_data(evidence, f"{_P}_data"), _of_data(evidence, f"{_P}_reference")
+    shots = float(phase(evidence.datasets, "symmetry", QCP)["shots"])
     sites = len(data) - 1
     # |m| from 0 outwards; both signs together, so that noise on one side alone does not count.
     m = np.abs(1 - 2 * np.arange(sites // 2 + 1) / sites)[::-1]
@@ -109,29 +95,30 @@ def _peaks(datasets: Datasets, evidence: Evidence) -> Finding:
     double = top > 0 and _higher(both, m, top, 0, shots) > critical
 
     evidence.note("shots", shots, "at the QCP", "symmetry/shots")
-    note = evidence.noting(f"study/{_P}_data")
-    paper_place = note("paper_place", m[paper], "the |m| nearest to 0.75")
-    place = note("place", m[top], "|m| of the highest P(m) + P(-m)")
-    highest = note("highest", height[top], "half of the highest P(m) + P(-m)")
-    at_paper = note("at_paper", height[paper], "the same at the |m| nearest to 0.75")
-    centre = note("centre", height[0], "P(m) nearest to m = 0")
+    of = evidence.using(f"study/{_P}_data")
+    paper_place = of.note("paper_place", m[paper], "the |m| nearest to 0.75")
+    place = of.note("place", m[top], "|m| of the highest P(m) + P(-m)")
+    highest = of.note("highest", height[top], "half of the highest P(m) + P(-m)")
+    at_paper = of.note("at_paper", height[paper], "the same at the |m| nearest to 0.75")
+    centre = of.note("centre", height[0], "P(m) nearest to m = 0")
     found, mean = _asymmetry(data, shots)
-    asymmetry = note("asymmetry", found, "half of the sum of |P(m) - P(-m)|")
-    note = evidence.noting(f"study/{_P}_data", "symmetry/shots")
-    expected = note("expected_asymmetry", mean, "its mean under exact symmetry")
+    asymmetry = of.note("asymmetry", found, "half of the sum of |P(m) - P(-m)|")
+    of = evidence.using(f"study/{_P}_data", "symmetry/shots")
+    expected = of.note("expected_asymmetry", mean, "its mean under exact symmetry")
     difference = _higher(both, m, top, paper, shots) if top != paper else 0.0
     how = "highest less that nearest to 0.75, in standard errors"
-    elsewhere = note("elsewhere", difference, how)
-    note("limit", critical, "critical value in standard errors: p = 0.05 / (N / 2)")
+    elsewhere = of.note("elsewhere", difference, how)
+    of.note("limit", critical, "critical value in standard errors: p = 0.05 / (N / 2)")
     place_of, source = abs(1 - 2 * exact.argmax() / sites), f"study/{_P}_reference"
     exact_place = evidence.note("exact", place_of, "|m| of the highest P(m)", source)
-    return evidence.finding(
-        verdict_on(asymmetry <= _CLOSE_P and double, [elsewhere <= critical]),
+    symmetric = asymmetry <= _CLOSE_P and double
+    evidence.decide(symmetric and elsewhere <= critical, symmetric)
+    return (
         f"P(m) of the training set ({shots:g} shots), both signs together, is highest at "
         f"|m| = {place:.3f} with {highest:.4f}, against {at_paper:.4f} at {paper_place:.3f} "
         f"({elsewhere:.1f} standard errors less) and {centre:.4f} at m = 0; in the exact state it "
         f"is highest at {exact_place:.3f}. The two halves differ by {asymmetry:.2%} of all shots; "
-        f"exact symmetry gives {expected:.2%} on average.",
+        f"exact symmetry gives {expected:.2%} on average."
     )
 
 
@@ -163,25 +150,21 @@ def _higher(both: Float64, m: Float64, one: int, other: int, shots: float) -> fl
 
 
 @claim("data-middle", "III A, Fig. 3", "study")
-def _middle(datasets: Datasets, evidence: Evidence) -> Finding:
+def _middle(evidence: Evidence) -> str:
     """A significant proportion of that set has m = 0.
 
     P(m = 0) of the training set is at least half of its highest P(m).
     """
-    name = f"{_P}_data"
-    data = _of_data(datasets, name)
-    middle = data[(len(data) - 1) // 2]
-    centre = evidence.note("centre", middle, "P(m) nearest to m = 0", f"study/{name}")
+    data, of = _of_data(evidence, f"{_P}_data"), evidence.using(f"study/{_P}_data")
+    centre = of.note("centre", data[(len(data) - 1) // 2], "P(m) nearest to m = 0")
     how = "P(m) nearest to m = 0 over the highest P(m)"
-    share = evidence.note("share", centre / data.max(), how, f"study/{name}")
-    return evidence.finding(
-        HOLDS if share >= _SIGNIFICANT else FAILS,
-        f"P(m = 0) = {centre:.4f} in the training set, {share:.0%} of the highest P(m).",
-    )
+    share = of.note("share", centre / data.max(), how)
+    evidence.decide(share >= _SIGNIFICANT)
+    return f"P(m = 0) = {centre:.4f} in the training set, {share:.0%} of the highest P(m)."
 
 
 @claim("data-z2", "II B, III A", "symmetry")
-def _symmetry(datasets: Datasets, evidence: Evidence) -> Finding:
+def _symmetry(evidence: Evidence) -> str:
     """The training set is mostly Z2-symmetric: a configuration and its flipped partner occur in the
     ratio 0.98 ± 0.19.
 
@@ -192,7 +175,7 @@ def _symmetry(datasets: Datasets, evidence: Evidence) -> Finding:
     does not state it) mean and standard deviation are within 0.05 of 0.98 and 0.19; in part if
     symmetric, but with other numbers.
     """
-    here = phase(datasets, "symmetry", QCP)
+    here = phase(evidence.datasets, "symmetry", QCP)
     names = ("ratio", "ratio_spread", "expected_ratio", "expected_spread", "ratio_p")
     ratio, spread, expected, noise, p = (here[name].values for name in names)
     known = np.flatnonzero(np.isfinite(ratio) & np.isfinite(spread) & np.isfinite(expected))
@@ -211,56 +194,43 @@ def _symmetry(datasets: Datasets, evidence: Evidence) -> Finding:
         for name in names:
             value = here[name].values[k]
             evidence.note(f"{name}_{most[k]:g}", value, at, f"symmetry/{name}")
-        evidence.cases.append(
+        evidence.case(
             f"K = {most[k]:g}: {ratio[k]:.2f} ± {spread[k]:.2f}, under exact symmetry "
             f"{expected[k]:.2f} ± {noise[k]:.2f} ({p_text(p[k])})"
         )
-    return evidence.finding(
-        verdict_on(bool(symmetric.all()), [bool(off[best] <= _RATIO_NEAR)]),
+    evidence.decide(bool(symmetric.all() and off[best] <= _RATIO_NEAR), bool(symmetric.all()))
+    return (
         f"Ratio over the K most frequent configurations with a partner (the paper does not state "
         f"K), mean and standard deviation: {evidence.text}. Nearest to 0.98 ± 0.19: "
-        f"K = {most[best]:g}.",
+        f"K = {most[best]:g}."
     )
 
 
 @claim("dense-resembles-data", "III A, Fig. 3", "study")
-def _resembles(datasets: Datasets, evidence: Evidence) -> Finding:
+def _resembles(evidence: Evidence) -> str:
     """Samples of the trained RBM closely resemble the training set.
 
     Of the dense RBMs at the critical point. Holds if their samples differ from the training set by
     at most 2 % in <|m|> and 5 % in total variation of P(m), median over seeds; in part if only one
     of these is so.
     """
-    here = complete_seeds(phase(datasets, "study", QCP), FEW, "abs_magnetization", _P)
-    evidence.count_seeds(here)
-    dense = here.isel(level=0)
-    off = np.abs(
-        series(dense, "abs_magnetization") / _of_data(datasets, "abs_magnetization_data") - 1
-    )
-    apart = np.abs(series(dense, _P, "ones") - _of_data(datasets, f"{_P}_data")).sum(axis=1) / 2
-    m_off = evidence.band(
-        "abs_magnetization_off",
-        off,
-        "over seeds, level 0, of the relative difference",
-        "study/abs_magnetization",
-        "study/abs_magnetization_data",
-    )
-    p_off = evidence.band(
-        "distribution_off",
-        apart,
-        "over seeds, level 0, of half the sum of differences",
-        f"study/{_P}",
-        f"study/{_P}_data",
-    )
-    return evidence.finding(
-        verdict_of((bool(np.median(off) <= _CLOSE_M), bool(np.median(apart) <= _CLOSE_P))),
+    name = "abs_magnetization"
+    dense = evidence.at(QCP, "study", FEW, name, _P).isel(level=0)
+    off = np.abs(series(dense, name) / _of_data(evidence, f"{name}_data") - 1)
+    apart = np.abs(series(dense, _P, "ones") - _of_data(evidence, f"{_P}_data")).sum(axis=1) / 2
+    of = "over seeds, level 0, of the relative difference"
+    m_off = evidence.band(f"{name}_off", off, of, f"study/{name}", f"study/{name}_data")
+    of = "over seeds, level 0, of half the sum of differences"
+    p_off = evidence.band("distribution_off", apart, of, f"study/{_P}", f"study/{_P}_data")
+    evidence.tests.extend([bool(np.median(off) <= _CLOSE_M), bool(np.median(apart) <= _CLOSE_P)])
+    return (
         f"Samples of {evidence.seeds} dense RBMs differ from the training set by {m_off} in <|m|>, "
-        f"relative, and by {p_off} in total variation of P(m).",
+        f"relative, and by {p_off} in total variation of P(m)."
     )
 
 
 @claim("equilibrated-500", "III A", "study")
-def _equilibrated(datasets: Datasets, evidence: Evidence) -> Finding:
+def _equilibrated(evidence: Evidence) -> str:
     """All measures converge to equilibrated values within the first 500 training epochs.
 
     A plateau, not an optimum: of the dense RBMs up to epoch 500, the median over the last fifth of
@@ -270,12 +240,15 @@ def _equilibrated(datasets: Datasets, evidence: Evidence) -> Finding:
     KL and at least two of the others have in both.
     """
     flat_by_phase = []
-    for name, study in phases(datasets, "study", FEW):
+    how = (
+        "median over seeds of the change from the last but one fifth of training (up to 500 "
+        "epochs) to the last, over the median of the last fifth"
+    )
+    for name, study in evidence.phases("study", FEW):
         if "epoch" not in study.dims:
             raise InsufficientDataError("the study has no history")
         history = study.sel(epoch=study["epoch"] <= _EPOCHS)
-        here = complete_seeds(history, FEW, *(f"history_{measure}" for measure in TITLES))
-        evidence.count_seeds(here)
+        here = evidence.complete(history, FEW, *(f"history_{measure}" for measure in TITLES))
         epochs = here["epoch"].values.astype(float)
         last = epochs > 0.8 * epochs[-1]
         before = (epochs > 0.6 * epochs[-1]) & ~last
@@ -283,62 +256,56 @@ def _equilibrated(datasets: Datasets, evidence: Evidence) -> Finding:
             raise InsufficientDataError(f"a fifth of the history has fewer than {_ENTRIES} entries")
         flat, shown = [], []
         for measure, title in TITLES.items():
-            source = f"study/history_{measure}"
+            of = evidence.using(f"study/history_{measure}", prefix=f"{name}_{measure}")
             values = series(here, f"history_{measure}", "epoch")
             early, late = (np.median(values[:, part], axis=1) for part in (before, last))
             low, middle, high = np.quantile(late, QUANTILES)
-            change = evidence.note(
-                f"{name}_{measure}_change",
-                np.median(late - early) / middle,
-                "median over seeds of the change from the last but one fifth of training (up to "
-                "500 epochs) to the last, over the median of the last fifth",
-                source,
-            )
-            how = "half of 16 to 84 % of the seeds in the last fifth, over their median"
+            change = of.note("change", np.median(late - early) / middle, how)
             spread = (high - low) / 2 / middle
-            evidence.note(f"{name}_{measure}_spread", spread, how, source)
+            of.note(
+                "spread",
+                spread,
+                "half of 16 to 84 % of the seeds in the last fifth, over their median",
+            )
             flat.append(abs(change) <= max(spread, MATTERS - 1))
             shown.append(f"{title} {change:+.1%} (seeds ± {spread:.1%})")
         evidence.note(f"{name}_epochs", epochs[-1], "last epoch used, up to 500", "study/epoch")
         flat_by_phase.append(flat)
-        evidence.cases.append(f"{name}, {epochs[-1]:g} epochs: {', '.join(shown)}")
-    # More than half of five measures, KL among them, in both phases.
-    most = all(flat[0] and 2 * sum(flat) > len(flat) for flat in flat_by_phase)
-    return evidence.finding(
-        verdict_on(most, [all(flat) for flat in flat_by_phase]),
+        evidence.case(f"{name}, {epochs[-1]:g} epochs: {', '.join(shown)}")
+    evidence.decide(
+        all(map(all, flat_by_phase)),
+        all(flat[0] and 2 * sum(flat) > len(flat) for flat in flat_by_phase),
+    )
+    return (
         f"Change of the medians of {evidence.seeds} seeds from the last but one fifth of training "
-        f"to the last. {evidence.text}.",
+        f"to the last. {evidence.text}."
     )
 
 
 @claim("table-1", "Appendix A, Table I", "study")
-def _table_one(datasets: Datasets, evidence: Evidence) -> Finding:
+def _table_one(evidence: Evidence) -> str:
     """The share of weights that each of 18 pruning steps of 10 % leaves.
 
     Every RBM keeps 0.9^n of its weights at level n, to half a weight.
     """
-    here = datasets["study"].isel(field=0)
-    evidence.count_seeds(here)
+    here = evidence.datasets["study"].isel(field=0)
+    evidence.count_seeds(here.sizes["seed"])
     kept = series(here, "weights_kept", "level")
     if kept.shape[1] <= _STEPS:
         raise InsufficientDataError(f"Table I has {_STEPS} steps, the study {kept.shape[1] - 1}")
-    levels, source = np.arange(_STEPS + 1), "study/weights_kept"
+    levels, of = np.arange(_STEPS + 1), evidence.using("study/weights_kept")
     product = float(here.attrs["sites"] * here.attrs["hidden"])
     total = evidence.note("all", product, "N N_h", "study/@sites", "study/@hidden")
     # The paper's percentages are 0.9^n to a tenth; a count cannot be nearer than half a weight.
-    off = evidence.note(
-        "largest_difference",
-        np.abs(kept[:, levels] - total * 0.9**levels).max(),
-        "largest |kept - 0.9^level all|, levels 0 to 18",
-        source,
-    )
+    difference = np.abs(kept[:, levels] - total * 0.9**levels).max()
+    how = "largest |kept - 0.9^level all|, levels 0 to 18"
+    off = of.note("largest_difference", difference, how)
     how = "1 - median over seeds, level 18"
     left = evidence.note("left_18", 1 - fractions(here)[_STEPS], how, "study/fraction_pruned")
     for level in levels:
-        how = f"level {level}, first field and seed"
-        evidence.note(f"kept_{level}", kept[0, level], how, source)
-    return evidence.finding(
-        HOLDS if off <= 0.5 else FAILS,
+        of.note(f"kept_{level}", kept[0, level], f"level {level}, first field and seed")
+    evidence.decide(off <= 0.5)
+    return (
         f"The study keeps {', '.join(f'{k:g}' for k in kept[0, levels])} of {total:g} weights: "
-        f"within {off:.2g} of 0.9^n times all ({left:.1%} after step 18).",
+        f"within {off:.2g} of 0.9^n times all ({left:.1%} after step 18)."
     )

@@ -8,21 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from psiprune.paper.claims.base import (
-    FAILS,
-    HOLDS,
-    IN_PART,
-    Datasets,
-    Finding,
-    InsufficientDataError,
-    listed,
-)
+from psiprune.paper.claims.base import InsufficientDataError, listed
 from psiprune.paper.claims.data import (
     MEASURES,
     PM,
     QCP,
     Float64,
-    complete_seeds,
     fractions,
     nearest,
     phase,
@@ -68,33 +59,30 @@ def reach(here: xr.Dataset, name: str) -> Reach:
     return Reach(float(levels[harmed[0]]), int(harmed[0]), growth)
 
 
-def _study(datasets: Datasets, ratio: float, least: int) -> xr.Dataset:
+def _study(evidence: Evidence, ratio: float, least: int) -> xr.Dataset:
     """The study at one field, for the seeds with all five measures of the paper."""
-    here = phase(datasets, "study", ratio)
-    require(here, *(f"{name}_floor" for name in MEASURES))
-    return complete_seeds(here, least, *MEASURES)
+    require(phase(evidence.datasets, "study", ratio), *(f"{name}_floor" for name in MEASURES))
+    return evidence.at(ratio, "study", least, *MEASURES)
 
 
 def _reaches(evidence: Evidence, here: xr.Dataset) -> tuple[dict[str, Reach], str]:
     """How far each measure is unharmed, recorded, and as text: "KL at 77 %, ..."."""
     reaches, texts = {}, []
+    how = (
+        "first fraction pruned at which it is 10 % above dense or more (median ratio, one-sided "
+        "signed ranks p <= 0.05) and its median above twice the noise floor"
+    )
     for name, title in MEASURES.items():
         reaches[name] = reach(here, name)
-        harmed_at = evidence.note(
-            f"{name}_leaves",
-            reaches[name].fraction,
-            "first fraction pruned at which it is 10 % above dense or more (median ratio, "
-            "one-sided signed ranks p <= 0.05) and its median above twice the noise floor",
-            f"study/{name}",
-            f"study/{name}_floor",
-        )
+        both = f"study/{name}", f"study/{name}_floor"
+        harmed_at = evidence.note(f"{name}_leaves", reaches[name].fraction, how, *both)
         texts.append(f"{title} {'never' if np.isinf(harmed_at) else f'at {harmed_at:.0%}'}")
     return reaches, f"First harmed: {listed(texts)}."
 
 
 def _up_to(levels: Float64, fraction: float) -> int:
     """The last level up to a fraction."""
-    level = int(np.flatnonzero(levels <= fraction)[-1])
+    level = int(np.searchsorted(levels, fraction, side="right")) - 1
     if level == 0:
         raise InsufficientDataError(f"no pruned level up to {fraction:.0%} pruned")
     return level
@@ -102,31 +90,25 @@ def _up_to(levels: Float64, fraction: float) -> int:
 
 def _beyond(levels: Float64, fraction: float) -> int:
     """The first level beyond a fraction."""
-    places = np.flatnonzero(levels > fraction)
-    if not len(places):
+    level = int(np.searchsorted(levels, fraction, side="right"))
+    if level == len(levels):
         raise InsufficientDataError(f"no level beyond {fraction:.0%} pruned")
-    return int(places[0])
+    return level
 
 
 def _unharmed(
-    datasets: Datasets,
     evidence: Evidence,
     ratio: float,
     last: Callable[[Float64, float], int],
     fraction: float,
     names: Iterable[str],
-) -> Finding:
+) -> str:
     """Whether these measures are unharmed at every level up to the last; KL decides if included."""
-    here = _study(datasets, ratio, ONE_SIDED)
-    evidence.count_seeds(here)
+    here = _study(evidence, ratio, ONE_SIDED)
     levels, names = fractions(here), list(names)
     level = last(levels, fraction)
     reaches, first_harmed = _reaches(evidence, here)
     unharmed = [name for name in names if reaches[name].level > level]
-    verdict = HOLDS
-    if len(unharmed) < len(names):
-        most = 2 * len(unharmed) > len(names) and ("kl" in unharmed or "kl" not in names)
-        verdict = IN_PART if most else FAILS
     grown = []
     for name, title in MEASURES.items():
         how = f"median over seeds of level {level} over level 0"
@@ -134,68 +116,70 @@ def _unharmed(
         grown.append(f"{title} {ratio:.2f}")
     how = "fraction pruned at the level that stands for the claim"
     pruned = evidence.note("up_to", levels[level], how, "study/fraction_pruned")
-    return evidence.finding(
-        verdict,
+    evidence.decide(
+        len(unharmed) == len(names),
+        2 * len(unharmed) > len(names) and ("kl" in unharmed or "kl" not in names),
+    )
+    return (
         f"Unharmed at every level up to {pruned:.1%} pruned: "
         f"{listed([MEASURES[name] for name in unharmed])}. {first_harmed} Ratio to dense at "
-        f"{pruned:.1%}, median of {evidence.seeds} seeds: {listed(grown)}.",
+        f"{pruned:.1%}, median of {evidence.seeds} seeds: {listed(grown)}."
     )
 
 
 @claim("pm-unharmed-75", "III A", "study", terms=_HARMED)
-def _pm_unharmed_75(datasets: Datasets, evidence: Evidence) -> Finding:
+def _pm_unharmed_75(evidence: Evidence) -> str:
     """In the paramagnetic phase no error measure rises before about 75 % of the weights are pruned.
 
     Holds if none of KL, 1 - F, eROE, mROE and C_MSE, as the paper samples them, is harmed at any
     level up to the one nearest to 75 % pruned; in part if KL and at least two of the others are
     not.
     """
-    return _unharmed(datasets, evidence, PM, nearest, 0.75, MEASURES)
+    return _unharmed(evidence, PM, nearest, 0.75, MEASURES)
 
 
 @claim("pm-over-half", "Abstract", "study", terms=_HARMED)
-def _pm_over_half(datasets: Datasets, evidence: Evidence) -> Finding:
+def _pm_over_half(evidence: Evidence) -> str:
     """In the gapped phase more than half of the weights can be pruned while physical observables
     are still reproduced accurately.
 
     Holds if none of the physical properties, 1 - F, eROE, mROE and C_MSE as the paper samples them,
     is harmed at any level up to the first beyond 50 % pruned; in part if three of the four are not.
     """
-    return _unharmed(datasets, evidence, PM, _beyond, 0.5, _PHYSICAL)
+    return _unharmed(evidence, PM, _beyond, 0.5, _PHYSICAL)
 
 
 @claim("pm-up-to-50", "IV", "study", terms=_HARMED)
-def _pm_up_to_50(datasets: Datasets, evidence: Evidence) -> Finding:
+def _pm_up_to_50(evidence: Evidence) -> str:
     """In the paramagnetic phase up to 50 % of the weights can be pruned without significant loss of
     accuracy.
 
     Holds if none of the physical properties, 1 - F, eROE, mROE and C_MSE as the paper samples them,
     is harmed at any level up to 50 % pruned; in part if three of the four are not.
     """
-    return _unharmed(datasets, evidence, PM, _up_to, 0.5, _PHYSICAL)
+    return _unharmed(evidence, PM, _up_to, 0.5, _PHYSICAL)
 
 
 @claim("qcp-unharmed-25", "III A", "study", terms=_HARMED)
-def _qcp_unharmed_25(datasets: Datasets, evidence: Evidence) -> Finding:
+def _qcp_unharmed_25(evidence: Evidence) -> str:
     """At the critical point about 25 % of the weights can be pruned.
 
     Holds if none of KL, 1 - F, eROE, mROE and C_MSE, as the paper samples them, is harmed at any
     level up to the one nearest to 25 % pruned; in part if KL and at least two of the others are
     not.
     """
-    return _unharmed(datasets, evidence, QCP, nearest, 0.25, MEASURES)
+    return _unharmed(evidence, QCP, nearest, 0.25, MEASURES)
 
 
 @claim("qcp-damaged-beyond-25", "III A", "study", terms=_HARMED)
-def _qcp_damaged_beyond_25(datasets: Datasets, evidence: Evidence) -> Finding:
+def _qcp_damaged_beyond_25(evidence: Evidence) -> str:
     """At the critical point pruning further than 25 % does significant damage.
 
     At the level nearest to 50 % pruned. Holds if KL is at least twice the dense one (median over
     seeds of the ratio, two-sided signed ranks p <= 0.05), and KL, 1 - F, eROE, mROE and C_MSE are
     all harmed there; in part if KL is so and three of the five are harmed, KL among them.
     """
-    here = _study(datasets, QCP, TWO_SIDED)
-    evidence.count_seeds(here)
+    here = _study(evidence, QCP, TWO_SIDED)
     levels = fractions(here)
     level = nearest(levels, 0.5)
     _, first_harmed = _reaches(evidence, here)
@@ -204,19 +188,14 @@ def _qcp_damaged_beyond_25(datasets: Datasets, evidence: Evidence) -> Finding:
     harmed = [name for name in MEASURES if reach(alone, name).level == 1]
     how = "fraction pruned at the level nearest to 50 %"
     pruned = evidence.note("at", levels[level], how, "study/fraction_pruned")
-    kl = series(here, "kl", "level")
-    against = evidence.compare(
-        "kl", kl[:, level], kl[:, 0], f"level {level} over level 0", "study/kl"
+    kl, of = series(here, "kl", "level"), f"level {level} over level 0"
+    against = evidence.compare("kl", kl[:, level], kl[:, 0], of, "study/kl")
+    damaged = against.higher and against.ratio >= COMPARABLE and "kl" in harmed
+    evidence.decide(
+        damaged and len(harmed) == len(MEASURES), damaged and 2 * len(harmed) > len(MEASURES)
     )
-    verdict = FAILS
-    if against.higher and against.ratio >= COMPARABLE and "kl" in harmed:
-        if len(harmed) == len(MEASURES):
-            verdict = HOLDS
-        elif 2 * len(harmed) > len(MEASURES):
-            verdict = IN_PART
-    return evidence.finding(
-        verdict,
+    return (
         f"At {pruned:.1%} pruned KL is {against} times the dense one, median over "
         f"{evidence.seeds} seeds; harmed: {listed([MEASURES[name] for name in harmed])}. "
-        f"{first_harmed}",
+        f"{first_harmed}"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -52,26 +54,14 @@ def plot_measures_against_kl(study: xr.Dataset, ranks: xr.Dataset) -> Figure:
 
 def _draw(ax: Axes, study: xr.Dataset, name: str, colors: ScalarMappable) -> None:
     trained = study.sel(epoch=study["epoch"] > 0)
-    ax.plot(
-        trained["history_kl"].values.ravel(),
-        trained[f"history_{name}"].values.ravel(),
-        "x",
-        ms=4,
-        mew=0.8,
-        color=BLUE,
-        label="training",
-        rasterized=True,  # thousands of them, which would make an SVG of a megabyte
-    )
-    ax.scatter(
-        without_sampling(study, "kl").values,
-        without_sampling(study, name).values,
-        s=18,
-        c=colors.to_rgba(study["fraction_pruned"].values.ravel()),
-        edgecolors="black",
-        linewidths=0.4,
-        zorder=2,
-        label="pruning",
-    )
+    # Thousands of crosses, which as vectors would make an SVG of a megabyte.
+    cross: dict[str, Any] = {"ms": 4, "mew": 0.8, "color": BLUE, "rasterized": True}
+    kl, measure = (trained[f"history_{each}"].values.ravel() for each in ("kl", name))
+    ax.plot(kl, measure, "x", label="training", **cross)
+    circle: dict[str, Any] = {"s": 18, "edgecolors": "black", "linewidths": 0.4, "zorder": 2}
+    kl, measure = (without_sampling(study, each).values for each in ("kl", name))
+    shown = colors.to_rgba(study["fraction_pruned"].values.ravel())
+    ax.scatter(kl, measure, c=shown, label="pruning", **circle)
     ax.set_xscale("log")
     log_grid(ax)
 
@@ -83,13 +73,6 @@ def _write(ax: Axes, ranks: xr.DataArray) -> None:
         value = float(middle.sel(part=part))
         shown = f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "unknown"
         lines.append(f"{part}: {shown}")
-    ax.text(
-        0.97,
-        0.04,
-        "\n".join(lines),
-        ha="right",
-        va="bottom",
-        transform=ax.transAxes,
-        fontsize="small",
-        bbox={"facecolor": "white", "alpha": 0.8, "lw": 0},
-    )
+    style: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": "small"}
+    box = {"facecolor": "white", "alpha": 0.8, "lw": 0}
+    ax.text(0.97, 0.04, "\n".join(lines), transform=ax.transAxes, bbox=box, **style)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -86,14 +87,9 @@ def _draw_correlation(ax: Axes, study: xr.Dataset, colors: ScalarMappable) -> No
         end = 1 + (len(known) if known.all() else int(known.argmin()))
         ax.plot(d[1:end], c[1:end], ".-", ms=3, lw=0.9, color=colors.to_rgba(fraction))
         if level in named and end > 1:
-            ax.annotate(
-                f"{fraction:.0%}",
-                (d[end - 1], c[end - 1]),
-                (4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize="x-small",
-            )
+            place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points"}
+            last = d[end - 1], c[end - 1]
+            ax.annotate(f"{fraction:.0%}", last, va="center", fontsize="x-small", **place)
     ax.axvline(study.attrs["sites"] // 4, ls=":", lw=1.0, color=GREY)
     ax.set_yscale("log")
     ax.set_xlabel("distance d (sites)")
@@ -111,9 +107,7 @@ def _draw_criterion(ax: Axes, study: xr.Dataset, decay: xr.Dataset) -> None:
         color, marker, line = LOOKS[k % len(LOOKS)]
         here, label = decay.sel(field=field), phase_label(study, field)
         values = here["delta_aic"].isel(level=slice(len(pruned)))
-        draw_band(
-            ax, pruned, values, marker, alpha=0.2, ls=line, ms=3.5, lw=1.2, color=color, label=label
-        )
+        draw_band(ax, pruned, values, marker, alpha=0.2, ls=line, color=color, label=label)
         exact = float(here["delta_aic_reference"])
         ax.axhline(exact, lw=5.0, color=color, alpha=0.3, label=f"{label}, exact state")
     if not np.isfinite(decay["delta_aic"].values).any():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -35,8 +37,7 @@ def plot_order(study: xr.Dataset, symmetry: xr.Dataset) -> Figure:
     that symmetric shots would show on average.
     """
     fields = study["field"].values
-    seeds = seeds_text(study)
-    seeds = seeds if study.sizes["seed"] == 1 else f"median of {seeds}"
+    seeds = ("median of " if study.sizes["seed"] > 1 else "") + seeds_text(study)
     figure = Figure(figsize=(13.0, 0.6 + 3.6 * len(fields)), layout="constrained")
     axes = figure.subplots(len(fields), 3, squeeze=False, width_ratios=(1.0, 1.2, 0.9))
     for row, field in zip(axes, fields, strict=True):
@@ -61,9 +62,7 @@ def _expectations(ax: Axes, study: xr.Dataset) -> None:
         ("magnetization", 0.0, "⟨m⟩", "s--", ORANGE),
     ):
         ax.axhline(exact, lw=4.0, color=GREY, alpha=0.45, zorder=0)
-        draw_band(
-            ax, pruned, study[name], look, alpha=0.2, ms=3.5, lw=1.2, color=color, label=label
-        )
+        draw_band(ax, pruned, study[name], look, alpha=0.2, color=color, label=label)
         ax.plot(_SET, float(study[f"{name}_data"]), "D", ms=6, mfc="none", mec=BLACK)
     ax.plot([], [], lw=4.0, color=GREY, alpha=0.45, label="exact")
     ax.plot([], [], "D", ms=6, mfc="none", mec=BLACK, label="training set")
@@ -76,28 +75,15 @@ def _histograms(ax: Axes, study: xr.Dataset) -> None:
     sites = study.sizes["ones"] - 1
     m = 1.0 - 2.0 * study["ones"].values / sites
     prob = study["magnetization_distribution"]
-    ax.plot(
-        m,
-        study["magnetization_distribution_reference"],
-        lw=5.0,
-        color=GREY,
-        alpha=0.45,
-        label="exact",
-    )
-    data = study["magnetization_distribution_data"]
+    exact, data = (study[f"magnetization_distribution_{end}"] for end in ("reference", "data"))
+    ax.plot(m, exact, lw=5.0, color=GREY, alpha=0.45, label="exact")
     ax.plot(m, data, "x", ms=5, color=BLACK, label="training set")
     pruned = study["fraction_pruned"].isel(seed=0).values
     levels = dict.fromkeys(int(np.abs(pruned - share).argmin()) for share in _SHOWN)
     for level, marker in zip(levels, _MARKERS, strict=False):
-        ax.plot(
-            m,
-            prob.isel(level=level).median("seed"),
-            marker + "-",
-            ms=4,
-            lw=1.2,
-            color=PRUNED_MAP(pruned[level]),
-            label=f"{pruned[level]:.0%} pruned",
-        )
+        color, label = PRUNED_MAP(pruned[level]), f"{pruned[level]:.0%} pruned"
+        middle = prob.isel(level=level).median("seed")
+        ax.plot(m, middle, marker + "-", ms=4, lw=1.2, color=color, label=label)
     ax.set_ylabel("P(m)")
     ax.set_ylim(bottom=0.0)
     ax.legend(frameon=False, fontsize="small")
@@ -107,36 +93,17 @@ def _histograms(ax: Axes, study: xr.Dataset) -> None:
 def _ratios(ax: Axes, symmetry: xr.Dataset) -> None:
     most = symmetry["most"].values
     ax.axhline(1.0, lw=4.0, color=GREY, alpha=0.45, zorder=0, label="exact")
-    ax.errorbar(
-        most,
-        symmetry["ratio"].values,
-        symmetry["ratio_spread"].values,
-        fmt="o",
-        ms=4,
-        lw=1.2,
-        capsize=3,
-        color=BLUE,
-        label="mean and standard deviation",
-    )
-    for sign in (1, -1):
-        ax.plot(
-            most,
-            (symmetry["expected_ratio"] + sign * symmetry["expected_spread"]).values,
-            "--",
-            lw=1.0,
-            color=BLACK,
-            label="expected of symmetric shots" if sign > 0 else None,
-        )
+    mean, spread = symmetry["ratio"].values, symmetry["ratio_spread"].values
+    style: dict[str, Any] = {"fmt": "o", "ms": 4, "lw": 1.2, "capsize": 3, "color": BLUE}
+    ax.errorbar(most, mean, spread, label="mean and standard deviation", **style)
+    for sign, label in ((1, "expected of symmetric shots"), (-1, None)):
+        expected = (symmetry["expected_ratio"] + sign * symmetry["expected_spread"]).values
+        ax.plot(most, expected, "--", lw=1.0, color=BLACK, label=label)
+    above_axis = ax.get_xaxis_transform()
     for k, partners in zip(most, symmetry["with_partner"].values, strict=True):
         if np.isfinite(partners):
-            ax.text(
-                k,
-                0.02,
-                f"n={partners:.0f}",
-                transform=ax.get_xaxis_transform(),
-                ha="center",
-                fontsize="x-small",
-            )
+            shown = f"n={partners:.0f}"
+            ax.text(k, 0.02, shown, transform=above_axis, ha="center", fontsize="x-small")
     ax.set_xscale("log")
     ax.margins(x=0.12)
     ax.set_xticks(most, [str(k) for k in most])

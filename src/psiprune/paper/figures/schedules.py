@@ -48,18 +48,9 @@ def plot_schedules(study: xr.Dataset, schedules: Mapping[float, xr.Dataset]) -> 
             for k, (label, each) in enumerate(named.items()):
                 color, marker, line = LOOKS[k % len(LOOKS)]
                 here = each.sel(field=field)
-                draw_band(
-                    ax,
-                    here["fraction_pruned"].isel(seed=0).values,
-                    without_sampling(here, name),
-                    marker,
-                    alpha=0.13,
-                    ls=line,
-                    ms=3.5,
-                    lw=1.2,
-                    color=color,
-                    label=f"{label}, {seeds_text(each)}",
-                )
+                pruned, values = here["fraction_pruned"].isel(seed=0), without_sampling(here, name)
+                words = f"{label}, {seeds_text(each)}"
+                draw_band(ax, pruned, values, marker, ls=line, color=color, label=words)
             if name in ("kl", "infidelity") or f"{name}_exact" not in study:
                 main = study.sel(field=field)
                 floor = main[f"{name}_floor"].median("seed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import xarray as xr
 from matplotlib.axes import Axes
@@ -74,8 +75,8 @@ def _draw(ax: Axes, study: xr.Dataset, field: float, name: str, place: int) -> N
     values = here[name] / unit
     pruned = here["fraction_pruned"].isel(seed=0).values
     label = f"{study.attrs['sites']} sites, {seeds_text(study)}"
-    style = {"ls": line, "ms": 3.5, "lw": 1.2, "color": color, "label": label}
-    draw_band(ax, pruned, values.where(values > 0), marker, alpha=0.15, **style)
+    style: dict[str, Any] = {"alpha": 0.15, "ls": line, "color": color, "label": label}
+    draw_band(ax, pruned, values.where(values > 0), marker, **style)
     middle, error = values.median("seed"), (here[f"{name}_error"] / unit).median("seed")
     bars = [
         [(x, y - e), (x, y + e)]

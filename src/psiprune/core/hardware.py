@@ -1,0 +1,51 @@
+"""The processor, its vector instructions and the BLAS kernels, on which last bits depend.
+
+numba compiles for the CPU it runs on, and a wider vector adds up in another order; OpenBLAS selects
+its kernels by CPU family.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_CPUS = Path("/proc/cpuinfo")
+#: Features of LLVM, widest first, and the name of their instruction set.
+_VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sse2": "SSE2", "neon": "NEON"}
+
+
+def processor() -> str:
+    """Return the processor model from Linux, else from Python; empty if neither knows it."""
+    try:
+        lines = _CPUS.read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def vector_instructions() -> str:
+    """Return the CPU that numba compiles for and its widest vectors: "znver4, AVX-512"."""
+    import llvmlite.binding as llvm
+
+    cpu = os.environ.get("NUMBA_CPU_NAME")
+    if cpu is None:
+        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features()
+        present = {name for name, on in features.items() if on}
+    else:
+        present = set(os.environ.get("NUMBA_CPU_FEATURES", "").replace("+", "").split(","))
+    return ", ".join([cpu, *[name for key, name in _VECTORS.items() if key in present][:1]])
+
+
+def blas_kernels() -> str:
+    """Return the BLAS libraries of NumPy and SciPy with their kernels: "openblas 0.3.30 Zen"."""
+    import scipy.linalg  # noqa: F401  (loads SciPy's own copy)
+    from threadpoolctl import threadpool_info
+
+    names = (
+        (pool["internal_api"], pool["version"], pool.get("architecture"))
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    )
+    return ", ".join(sorted({" ".join(str(part) for part in name if part) for name in names}))
