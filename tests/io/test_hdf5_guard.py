@@ -194,7 +194,7 @@ def test_the_system_enforces_the_limit() -> None:
         limits = Path(f"/proc/{reader}/limits").read_text()
         free = free_memory()
     [most] = re.findall(r"Max data size +(\d+)", limits)
-    assert int(most) < 0.6 * free + 2e8
+    assert int(most) < min(0.6 * free + 2e8, 6e8)  # the file is small
     [seconds] = re.findall(r"Max cpu time +(\d+)", limits)
     assert int(seconds) < 1000
 

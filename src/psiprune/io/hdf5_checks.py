@@ -10,7 +10,7 @@ from psiprune.core.limits import MOST_UNPACKED
 from psiprune.core.memory import FRACTION
 
 #: Deflate compresses at most to a thousandth, so a larger claim has no content behind it.
-_MOST_PACKED = 1100
+MOST_PACKED = 1100
 _SMALL = 1 << 24
 #: Bytes that Python takes for a text in addition to its characters.
 _TEXT_OVERHEAD = 64
@@ -49,7 +49,7 @@ def check_stored(item: Any, limit: int) -> None:
             f"the table unpacks to {size} bytes, more than the limit of {MOST_UNPACKED}; save its "
             "bits as uint8, or a random subset of the shots"
         )
-    if size > max(_SMALL, _MOST_PACKED * stored):
+    if size > max(_SMALL, MOST_PACKED * stored):
         raise ValueError("claims more than it holds")
     check_memory(size + (count * _TEXT_OVERHEAD if dtype.kind in "OS" else 0), limit)
 
@@ -65,7 +65,7 @@ def check_memory(size: int, limit: int) -> None:
 
 def check_total(claimed: int, content: int) -> None:
     """Raise `ValueError` if variables claim more than `content` bytes can hold: they may share."""
-    if claimed > max(_SMALL, _MOST_PACKED * content):
+    if claimed > max(_SMALL, MOST_PACKED * content):
         raise ValueError("claims more than it holds")
 
 

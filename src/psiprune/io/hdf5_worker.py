@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import Any
 
+from psiprune.io.hdf5_checks import MOST_PACKED
 from psiprune.io.hdf5_wire import open_reader, outcome, receive, send
 
 _IN, _OUT = 0, 1
@@ -20,7 +21,7 @@ READY, BEGIN = b"ready\n", b"\n"
 #: The exit status for a reader that was ended by signal number n is this + n.
 BY_SIGNAL = 128
 _DONE, _FAILED = 0, 3
-_MOST = 1 << 40
+_MOST, _LEAST = 1 << 40, 1 << 27
 
 
 def serve() -> None:
@@ -58,8 +59,10 @@ def _read_files() -> int:
 def _read_one() -> bool:
     """Answer questions about one file until there are no more; return whether one failed."""
     limit, seconds, content = receive(_IN, _MOST)
-    # Two more copies of the content, arrays, and what it takes to unpack and to send them.
-    _restrict(2 * content.nbytes + 2 * limit, seconds)
+    # Two more copies of the content, arrays, and what it takes to unpack and to send them. A small
+    # file unpacks to little, so it gets little, whatever the limit.
+    unpacked = min(limit, _LEAST + MOST_PACKED * content.nbytes)
+    _restrict(2 * content.nbytes + 2 * unpacked, seconds)
     kind, reader = outcome(open_reader, content.tobytes(), limit)
     del content
     send(_OUT, (kind, None if kind == "value" else reader))
