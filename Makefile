@@ -3,13 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help study test test-all crash-test test-pythons wheel lint format bench docs clean
+.PHONY: help study test test-all fuzz crash-test test-pythons wheel lint format bench docs clean
 
 help:
 	@echo "make study     set up, then run the main job: prune RBMs of the Ising chain (runs/study)"
 	@echo "make test      set up, then run the tests"
 	@echo "make test-all  the tests with the slow ones"
 	@echo "make crash-test  kill each stage, make its file calls fail, resume, compare (an hour)"
+	@echo "make fuzz      read mutated files of every format: MUTATIONS of each, for at most SECONDS"
 	@echo "make test-pythons  the tests under each supported Python that this machine has"
 	@echo "make wheel     build the wheel, and check it in an environment of its own"
 	@echo "make lint      ruff, mypy and the import contracts"
@@ -35,6 +36,12 @@ test-all: .venv/ready
 
 crash-test: .venv/ready
 	$(BIN)/python scripts/crash_test.py $(CRASH_OPTIONS)
+
+MUTATIONS ?= 10000
+SECONDS ?= 36000
+
+fuzz: .venv/ready
+	$(BIN)/python tests/fuzz.py --mutations $(MUTATIONS) --seconds $(SECONDS)
 
 test-pythons:
 	scripts/test_pythons.sh

@@ -663,7 +663,7 @@ BAD_INPUT: list[tuple[Any, ...]] = [
     ("sample {in}/none.nc --out {out}", "none.nc: ", "No such file"),
     ("sample {in} --out {out}", "Is a directory"),
     ("sample {in}/shots.nc --out {out}", "shots.nc: ", "'mps'", "'shots'"),
-    ("sample {in}/shots.txt --out {out}", "shots.txt: ", "NetCDF 4"),
+    ("sample {in}/shots.txt --out {out}", "shots.txt: ", "not a NetCDF file"),
     ("sample {in}/rubbish.nc --out {out}", "rubbish.nc: ", "damaged"),
     ("sample {in}/cut-state.nc --out {out}", "cut-state.nc: ", "damaged"),
     ("sample {in}/state.nc --out {out} --shots 0", "shots: ", 1, 0),

@@ -193,7 +193,7 @@ def test_a_lost_file_is_made_again(run: Path, frontier: xr.Dataset, tmp_path: Pa
     assert tiny.raw(run_frontier(settings(), copy)) == tiny.raw(frontier)
     damaged = copy / "h=1/seed-0/cluster.nc"
     damaged.write_bytes(damaged.read_bytes()[:-40])
-    with refuses(damaged, "damaged", "delete it"):
+    with refuses(damaged, "damaged", "move it away"):
         run_frontier(settings(), copy)
 
 

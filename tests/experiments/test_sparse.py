@@ -231,7 +231,7 @@ def test_a_damaged_file_is_named(sparse_run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(sparse_run, tmp_path / "run"))
     file = copy / "h=1/seed-1/sp-os.nc"
     file.write_bytes(file.read_bytes()[:-40])
-    with refuses(file, "damaged", "delete it"):
+    with refuses(file, "damaged", "move it away"):
         run_sparse(tiny.sparse_settings(), copy)
 
 

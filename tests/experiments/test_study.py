@@ -388,7 +388,7 @@ def test_a_damaged_file_is_named_and_kept(
     file.write_bytes(damage(file.read_bytes()))
     before = tiny.contents(copy, but=(".lock", "provenance.json"))
     line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy))
-    check_refusal(line, file, "damaged", "delete it")
+    check_refusal(line, file, "damaged", "move it away")
     assert tiny.contents(copy, but=(".lock", "provenance.json")) == before
 
 

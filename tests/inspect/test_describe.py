@@ -298,7 +298,9 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
         "provenance.json",
         "study.nc",
     ]
-    assert found.damaged[0][1] == "truncated or damaged; delete it and make it again"
+    assert found.damaged[0][1] == (
+        "truncated or damaged; restore it from a copy, or move it away and make it again"
+    )
     assert found.missing == ()
     assert found.resume
     warnings = [line for line in lines(folder) if line.startswith("warning: damaged: ")]

@@ -71,7 +71,7 @@ def test_every_flipped_byte_is_found(tmp_path: Path, dataset: xr.Dataset) -> Non
         damaged = bytearray(content)
         damaged[place] ^= 0x10
         path.write_bytes(bytes(damaged))
-        with pytest.raises(InputError, match=r"a\.nc: .*(damaged|NetCDF 4)"):
+        with pytest.raises(InputError, match=r"a\.nc: .*(damaged|NetCDF file)"):
             read_dataset(path, "toy")
 
 
@@ -80,7 +80,7 @@ def test_every_truncation_is_found(tmp_path: Path, dataset: xr.Dataset) -> None:
     content = path.read_bytes()
     for length in [1, 8, 100, len(content) // 2, len(content) - 100, len(content) - 25]:
         path.write_bytes(content[:length])
-        with pytest.raises(InputError, match=r"a\.nc: .*(damaged|NetCDF 4)"):
+        with pytest.raises(InputError, match=r"a\.nc: .*(damaged|NetCDF file)"):
             read_dataset(path, "toy")
 
 
@@ -94,7 +94,7 @@ def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, dataset: xr.Dataset)
     with pytest.raises(InputError, match="empty"):
         read_dataset(path)
     path.write_bytes(b"0 1 0\n" * 100)
-    with pytest.raises(InputError, match="NetCDF 4"):
+    with pytest.raises(InputError, match="not a NetCDF file"):
         read_dataset(path)
     write_dataset(path, dataset, "toy")
     with pytest.raises(InputError, match=r"'rbm'.*'toy'"):

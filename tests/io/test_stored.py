@@ -110,7 +110,7 @@ def test_variables_that_are_too_much_together(
     variables = {f"x{k}": ((f"row{k}",), np.zeros(1000)) for k in range(4)}
     path = write_dataset(tmp_path / "a.nc", xr.Dataset(variables), "toy")
     monkeypatch.setattr("psiprune.io.hdf5_checks._SMALL", 10_000)
-    monkeypatch.setattr("psiprune.io.hdf5_checks._MOST_PACKED", 1)
+    monkeypatch.setattr("psiprune.io.hdf5_checks.MOST_PACKED", 1)
     monkeypatch.setattr("psiprune.io.hdf5_checks.check_stored", lambda item: None)
     with refuses("a.nc", "damaged"):
         read_dataset(path)

@@ -5,7 +5,6 @@ Bit 0 is Z = +1, bit 1 is Z = -1. Column 0 is site 0, the left end.
 
 from __future__ import annotations
 
-import io
 import json
 import operator
 import os
@@ -26,6 +25,8 @@ from psiprune.data.formats.bits import as_bits, bits_of_counts, check_size
 from psiprune.data.formats.names import rising
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.bytes import cached_pipes
+from psiprune.io.hdf5_guard import opened
+from psiprune.io.hdf5_wire import HDF5, NETCDF3
 from psiprune.io.netcdf import read_dataset, write_dataset
 
 
@@ -258,15 +259,10 @@ def _counts_as_json(counts: ShotsLike, format: str | None) -> bytes:
 
 def _is_psiprune_file(file: SourceFile, format: str | None) -> bool:
     """Whether `read_dataset` should read the file, or report what is wrong with it."""
-    if not file.content.startswith(b"\x89HDF"):
-        return format is None and file.path.suffix == ".nc" and file.content[:3] != b"CDF"
-    import h5py
-
-    try:
-        with h5py.File(io.BytesIO(file.content), "r") as opened:
-            return "psiprune_kind" in opened.attrs
-    except Exception:  # damaged; the HDF5 library raises many types
-        return True
+    if not file.content.startswith((HDF5, *NETCDF3)):
+        return format is None and file.path.suffix == ".nc"
+    with opened(file.content, file.path) as content:
+        return "psiprune_kind" in content.attributes()
 
 
 def _read_netcdf(path: Path) -> Shots:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import secrets
-import threading
 import zlib
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import h5py
+import numpy as np
 import xarray as xr
+from xarray.backends import InMemoryDataStore
 
 from psiprune.core.exceptions import InputError
 from psiprune.io.bytes import read_bytes, read_start, sync_folder
-from psiprune.io.hdf5_checks import check_variables
+from psiprune.io.damage import damaged
+from psiprune.io.hdf5_guard import mark_own, opened
+from psiprune.io.hdf5_wire import HDF5, NETCDF3
 from psiprune.io.paths import draft_file, side_file
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-#: The netCDF library is not thread-safe.
-_NETCDF_LOCK = threading.Lock()
+#: Characters of one array of texts of equal width.
+_MOST_PADDED = 1 << 24
 #: What tells drafts of a file apart.
 _TOKEN = re.compile("[0-9a-f]{8}")
 _TRAILER = re.compile(rb"psiprune-crc32=([0-9a-f]{8})\n\Z")
@@ -85,52 +86,64 @@ def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) 
     # h5netcdf, as netCDF4 would store the time of writing; in memory, so that a full disk is
     # reported by `write_bytes` and not inside the HDF5 library.
     content = bytes(labelled.to_netcdf(engine="h5netcdf", encoding=encoding, unlimited_dims=()))
-    return write_bytes(path, content + b"psiprune-crc32=%08x\n" % zlib.crc32(content))
+    content += b"psiprune-crc32=%08x\n" % zlib.crc32(content)
+    mark_own(content)
+    return write_bytes(path, content)
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
-    """Return the kind of a file by its content; None if it is not NetCDF 4 or has no kind.
+    """Return the kind of a file by its content; None if it is not NetCDF or has no kind.
 
     Raises:
-        InputError: the file cannot be read, or is a damaged NetCDF 4 file.
+        InputError: the file cannot be read, or is a damaged NetCDF file.
     """
     try:
-        start = read_start(Path(path), len(_SIGNATURE))
+        start = read_start(Path(path), len(HDF5))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if start != _SIGNATURE:
+    if not start.startswith((HDF5, *NETCDF3)):
         return None
-    content = _read_checked(Path(path))
-    try:
-        with h5py.File(io.BytesIO(content), "r") as opened:
-            kind = opened.attrs.get("psiprune_kind")
-    except Exception:  # the HDF5 library raises many types on damaged content
-        raise _damaged(path) from None
+    with opened(_read_checked(Path(path)), Path(path)) as file:
+        kind = file.attributes().get("psiprune_kind")
     return None if kind is None else str(kind)
 
 
 def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Dataset:
     """Read a complete file into memory and check that it is of the given kind.
 
+    The file may have been saved again by another program, also as NetCDF 3.
+
     Raises:
-        InputError: the file is missing, empty, truncated, damaged, not NetCDF 4 or of another kind,
-            or claims more data than it holds, which is detected before memory is allocated.
+        InputError: the file is missing, empty, truncated, damaged, not NetCDF or of another kind,
+            or claims more data than it holds or memory allows, which is detected before memory is
+            allocated.
     """
     path = Path(path)
     content = _read_checked(path)
+    with opened(content, path) as file:
+        attributes = file.attributes()
+        variables = {
+            name: _variable(names, values, of_variable)
+            for name, names, of_variable, values in file.variables()
+        }
     try:
-        check_variables(content)
-        # netCDF4 takes a tenth of h5netcdf's time.
-        with _NETCDF_LOCK, xr.open_dataset(content, engine="netcdf4") as opened:
-            dataset = opened.load()
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except Exception:  # the HDF5 library raises many types on damaged content
-        raise _damaged(path) from None
+        dataset = xr.open_dataset(InMemoryDataStore(variables, attributes)).load()  # type: ignore[no-untyped-call]
+    except Exception as error:  # dimensions that contradict each other, times without a start, ...
+        raise damaged(path, content, " ".join(str(error).split())[:80]) from None
     actual = dataset.attrs.get("psiprune_kind")
     if kind is not None and actual != kind:
         raise InputError(f"{path}: expected a file of kind '{kind}', found {actual!r}")
     return dataset
+
+
+def _variable(names: list[str], values: Any, attributes: dict[str, Any]) -> xr.Variable:
+    """Return a variable; xarray decodes its texts to one width, if that pads them little."""
+    if isinstance(values, np.ndarray):
+        return xr.Variable(names, values, attributes)
+    texts = np.array(values, dtype=object)
+    padded = texts.size * max((len(text) for text in texts.flat), default=0)
+    encoding = {"dtype": str} if padded <= _MOST_PADDED else {}
+    return xr.Variable(names, texts, attributes, encoding)
 
 
 def verify(path: str | os.PathLike[str]) -> None:
@@ -144,20 +157,16 @@ def verify(path: str | os.PathLike[str]) -> None:
 
 
 def _read_checked(path: Path) -> bytes:
-    """Return all bytes of a NetCDF 4 file, compared with its checksum if it has one."""
+    """Return all bytes of a NetCDF file, compared with its checksum if it has one."""
     try:
         content = read_bytes(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not content:
         raise InputError(f"{path}: the file is empty; write it again")
-    if not content.startswith(_SIGNATURE):
-        raise InputError(f"{path}: not a NetCDF 4 file, so not one written by psiprune")
+    if not content.startswith((HDF5, *NETCDF3)):
+        raise InputError(f"{path}: not a NetCDF file, so not one written by psiprune")
     trailer = _TRAILER.search(content[-24:])
     if trailer is not None and int(trailer[1], 16) != zlib.crc32(memoryview(content)[:-24]):
-        raise _damaged(path)
+        raise damaged(path, content)
     return content
-
-
-def _damaged(path: str | os.PathLike[str]) -> InputError:
-    return InputError(f"{path}: truncated or damaged; delete it and make it again")

@@ -140,7 +140,7 @@ def part(value: Any, name: str, kind: type, place: str) -> Any:
     entry = value.get(name) if isinstance(value, dict) else None
     if not isinstance(entry, kind) or (kind is int and isinstance(entry, bool)):
         words = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
-        raise InputError(f"{place}: needs {words[kind]} named '{name}', found {brief(entry)}")
+        raise InputError(f"{place}: needs {words[kind]} named '{name[:60]}', found {brief(entry)}")
     return entry
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +13,14 @@ from psiprune.data.formats.base import ParsedShots, SourceFile
 from psiprune.data.formats.bits import as_bits
 from psiprune.data.formats.names import choose_one, rising
 from psiprune.data.formats.settings import ReadSettings
-from psiprune.io.hdf5_checks import check_stored
+from psiprune.io.hdf5_guard import Opened, opened
+from psiprune.io.hdf5_wire import HDF5, NETCDF3
 
 #: Words in dimension names, without a plural s, that identify the dimension of sites or shots.
 _SITES = frozenset({"site", "qubit", "atom", "ion", "spin"})
 _SHOTS = frozenset({"shot", "repetition", "rep", "repeat", "sample", "trial", "realization"})
+_LONGEST_NAME = 1000
+_MOST_USER_BLOCK = 1 << 16
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
@@ -44,21 +44,15 @@ def read_hdf5(file: SourceFile, settings: ReadSettings) -> ParsedShots:
             `spin`, +1 and -1), or the coordinate of its sites does not rise and `order` is not
             given.
     """
-    try:
-        classic = file.content.startswith(b"CDF")
-        tables = _netcdf3_tables(file.content) if classic else _hdf5_tables(file.content)
-    except Exception as error:  # the HDF5 library raises many types on damaged content
-        raise _damaged(file, error) from None
-    if not tables:
-        raise InputError(f"{file.path}: has no table of numbers of two dimensions [shot, site]")
-    wanted = settings.key or (("bits",) if "bits" in tables else ())
-    name = choose_one(list(tables), wanted, "table", file.place)
-    try:
-        table = tables[name]()
-    except InputError as error:
-        raise InputError(f"{file.path}: {name}: {error}") from None
-    except Exception as error:
-        raise _damaged(file, error) from None
+    if not file.content.startswith((HDF5, *NETCDF3)):
+        raise InputError(f"{file.path}: {_not_hdf5(file.content)}")
+    with opened(file.content, file.path) as content:
+        tables = content.tables()
+        if not tables:
+            raise InputError(f"{file.path}: has no table of numbers of two dimensions [shot, site]")
+        wanted = settings.key or (("bits",) if "bits" in tables else ())
+        name = choose_one(tables, wanted, "table", file.place)
+        table = _read_table(content, name, file)
     first, second = map(_meaning, table.dimensions)
     transposed = first != second and (first == "site" or second == "shot")
     sites = table.dimensions[0 if transposed else 1]
@@ -83,71 +77,43 @@ def _meaning(dimension: str) -> str:
     return "site" if sites else "shot"
 
 
-def _hdf5_tables(content: bytes) -> dict[str, Callable[[], _Table]]:
-    """Return a function that reads it, for the name of each table of numbers."""
-    import h5py
-
-    tables: dict[str, Callable[[], _Table]] = {}
-    opened = h5py.File(io.BytesIO(content), "r")
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim == 2 and item.dtype.kind in "biuf":
-            tables[name] = partial(_read_hdf5, item)
-
-    opened.visititems(visit)
-    return tables
-
-
-def _read_hdf5(item: Any) -> _Table:
-    check_stored(item)
+def _read_table(content: Opened, name: str, file: SourceFile) -> _Table:
+    values = np.asarray(content.read(name))
     dimensions: list[str] = []
     coordinates: list[NDArray[Any] | None] = []
-    for dimension, length in zip(item.dims, item.shape, strict=True):
-        scale = dimension[0] if len(dimension) else None  # as NetCDF 4 attaches it
-        name = "" if scale is None else str(scale.name).rpartition("/")[2]
-        dimensions.append(str(dimension.label) or name)
+    for (label, scale), length in zip(content.dimensions(name), values.shape, strict=True):
+        dimensions.append(label or (scale or "").rpartition("/")[2])
         coordinate = None
-        # A scale without storage was never written.
-        if scale is not None and scale.shape == (length,) and scale.id.get_storage_size():
-            check_stored(scale)
-            coordinate = _names(scale[()])
+        # Text of NetCDF 3 has a second dimension, along its characters.
+        if scale is not None and (content.shape(scale) or [])[:1] == [length]:
+            coordinate = _names(content.read(scale), f"{file.path}: {scale}")
         coordinates.append(coordinate)
-    return _Table(item[()], dimensions, coordinates)
+    return _Table(values, dimensions, coordinates)
 
 
-def _names(values: NDArray[Any]) -> NDArray[Any] | None:
-    """Return numbers as they are, and text as str; None for anything else."""
-    if values.dtype.kind == "S" and values.ndim == 2:  # NetCDF 3 stores text as characters
-        values = np.array([b"".join(row) for row in values])
-    if values.dtype.kind in "SO":
-        texts = [
-            text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-            for text in values.tolist()
-        ]
-        values = np.array(texts)
-    return values if values.ndim == 1 and values.dtype.kind in "iufU" else None
+def _names(values: Any, place: str) -> NDArray[Any] | None:
+    """Return numbers as they are, texts as objects of any length; None for anything else."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind != "S":
+            return values if values.ndim == 1 and values.dtype.kind in "iuf" else None
+        if values.ndim == 2:  # NetCDF 3 stores text as characters
+            values = np.array([b"".join(row) for row in values])
+        values = [text.decode(errors="replace") for text in values.tolist()]
+    if not all(isinstance(text, str) for text in values):
+        return None
+    longest = max(map(len, values), default=0)
+    if longest > _LONGEST_NAME:
+        raise InputError(
+            f"{place}: site names too long: one has {longest} characters, the limit is "
+            f"{_LONGEST_NAME}; shorten them, or save the table without them"
+        )
+    return np.array(values, dtype=object)
 
 
-def _netcdf3_tables(content: bytes) -> dict[str, Callable[[], _Table]]:
-    from scipy.io import netcdf_file
-
-    opened = netcdf_file(io.BytesIO(content), "r", mmap=False)
-
-    def read(variable: Any) -> _Table:
-        dimensions = [str(name) for name in variable.dimensions]
-        scales = [opened.variables.get(name) for name in dimensions]
-        coordinates = [None if scale is None else _names(np.array(scale[:])) for scale in scales]
-        return _Table(np.array(variable[:]), dimensions, coordinates)
-
-    return {
-        name: partial(read, variable)
-        for name, variable in opened.variables.items()
-        if len(variable.shape) == 2 and variable.data.dtype.kind in "biuf"
-    }
-
-
-def _damaged(file: SourceFile, error: Exception) -> InputError:
-    why = str(error) if isinstance(error, ValueError) else type(error).__name__
-    return InputError(
-        f"{file.path}: not HDF5 or NetCDF, truncated, or damaged ({' '.join(why.split())[:80]})"
-    )
+def _not_hdf5(content: bytes) -> str:
+    """Say why content that starts with neither signature is not read, and what to do."""
+    if content.startswith(b"CDF"):
+        return "NetCDF of a version that is not read here; convert it (nccopy -k nc4 OLD NEW)"
+    if HDF5 in content[:_MOST_USER_BLOCK]:
+        return "HDF5 behind a user block; copy its table to a file without one (h5repack -u)"
+    return "not HDF5 or NetCDF, truncated, or damaged"
