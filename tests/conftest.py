@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from filelock import FileLock
 
 import psiprune as pp
 import tiny
@@ -93,6 +95,12 @@ def ablation(ablation_run: Path) -> xr.Dataset:
 @pytest.fixture(scope="session")
 def paper_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny run of all the paper's experiments; copy it to change it."""
-    folder = tmp_path_factory.mktemp("paper") / "run"
-    tiny.paper(folder)
+    # All processes of pytest-xdist share it: it takes 15 seconds.
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / "paper.lock"):
+        folder = shared / "paper" / "run"
+        if not folder.exists():
+            tiny.paper(folder)
     return folder

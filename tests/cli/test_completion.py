@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,29 +17,40 @@ COMMANDS = [name for name in app.resolved_commands() if not name.startswith("-")
 
 
 @pytest.fixture(scope="module")
-def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a file for each shell, named after it."""
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The file of a shell's script, made once: it takes three seconds."""
     folder = tmp_path_factory.mktemp("completion")
-    for shell in ("bash", "zsh", "fish"):
+
+    @cache
+    def script(shell: str) -> Path:
         outcome = tiny.call("completion", shell)
         assert (outcome.status, outcome.err) == (0, "")
         (folder / shell).write_text(outcome.out)
-    return folder
+        return folder / shell
+
+    return script
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_script_knows_commands_options_and_values(scripts: Path, shell: str) -> None:
-    script = (scripts / shell).read_text()
+#: The file of a shell's script.
+Scripts = Callable[[str], Path]
+SLOWLY = pytest.mark.parametrize(
+    "shell", ["bash", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zsh", "fish"))]
+)
+
+
+@SLOWLY
+def test_a_script_knows_commands_options_and_values(scripts: Scripts, shell: str) -> None:
+    script = scripts(shell).read_text()
     assert "train" in COMMANDS
     for word in (*COMMANDS, "learning-rate-decay", "fine-tune.epochs", "natural"):
         assert word in script
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_can_parse_its_script(scripts: Path, shell: str) -> None:
+@SLOWLY
+def test_a_shell_can_parse_its_script(scripts: Scripts, shell: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not on this machine")
-    subprocess.run([shell, "-n", scripts / shell], check=True, timeout=60)
+    subprocess.run([shell, "-n", scripts(shell)], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -50,15 +63,16 @@ def test_a_shell_can_parse_its_script(scripts: Path, shell: str) -> None:
     ],
     ids=["command", "option", "method", "shell"],
 )
-def test_bash_completes(scripts: Path, typed: tuple[str, ...], offered: set[str]) -> None:
+def test_bash_completes(scripts: Scripts, typed: tuple[str, ...], offered: set[str]) -> None:
     lines = 'source "$1"; shift; COMP_WORDS=(psiprune "$@"); COMP_CWORD=$#; _psiprune'
     command = ["bash", "-c", f'{lines}; printf "%s\\n" "${{COMPREPLY[@]}}"', "-"]
     done = subprocess.run(
-        [*command, scripts / "bash", *typed], capture_output=True, text=True, timeout=60, check=True
+        [*command, scripts("bash"), *typed], capture_output=True, text=True, timeout=60, check=True
     )
     assert set(done.stdout.split()) == offered
 
 
-def test_zsh_finds_its_script_by_the_name_that_help_gives(scripts: Path) -> None:
-    assert "\n_cyclopts_psiprune() {\n" in (scripts / "zsh").read_text()
+@pytest.mark.slow
+def test_zsh_finds_its_script_by_the_name_that_help_gives(scripts: Scripts) -> None:
+    assert "\n_cyclopts_psiprune() {\n" in scripts("zsh").read_text()
     assert "zsh: _cyclopts_psiprune in a folder of $fpath" in tiny.call("completion", "--help").out

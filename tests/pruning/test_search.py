@@ -86,6 +86,7 @@ def test_a_level_that_removes_nothing_is_left_out() -> None:
     found = search(measure=worse_each_time, limit=100.0)
     counts = [trial.rbm.number_of_weights for trial in found.trials]
     assert counts == sorted(set(counts), reverse=True)
+    assert counts.pop() == 0  # the product model, which is tried where bisect is True
     for limit in range(1, len(counts) - 1):
         calls = iter(range(1000))
         found = search(measure=worse_each_time, limit=float(limit), bisect=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tiny
+from psiprune.experiments.study import train_dense
 from psiprune.io import checkpoint
 from psiprune.sweeps import tasks
 from psiprune.sweeps.api import sweep
@@ -16,7 +17,7 @@ from psiprune.sweeps.settings import SweepSettings
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Method
-from psiprune.training.train import TrainingProgress
+from psiprune.training.train import Callback, TrainingProgress
 
 #: What differs from start to start: times, and what says that the folder was taken up.
 UNLIKE = (".lock", "seconds.json", "provenance.json", "config.toml")
@@ -48,8 +49,17 @@ def interrupted(
         if state.epoch == epoch:
             raise OSError("the machine is gone")
 
-    monkeypatch.setattr(tasks, "_no_callback", callback)
-    return seen, lambda: monkeypatch.setattr(tasks, "_no_callback", lambda s: seen.append(s.epoch))
+    def watch(callback: Callback) -> None:
+        monkeypatch.setattr(
+            tasks,
+            "train_dense",
+            lambda settings, member, _, checkpoints: train_dense(
+                settings, member, callback, checkpoints
+            ),
+        )
+
+    watch(callback)
+    return seen, lambda: watch(lambda state: seen.append(state.epoch))
 
 
 @pytest.mark.parametrize("method", [CD(epochs=9), ExactNaturalGradient(epochs=9)], ids=str)

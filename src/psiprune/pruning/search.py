@@ -154,7 +154,7 @@ def find_smallest(
 
         return attempt(f"trial-{count:04d}", prune_and_tune)
 
-    if good.rbm.number_of_weights == 1 and settings.density is None:
+    if bisect and good.rbm.number_of_weights == 1 and settings.density is None:
         product = jump(good.rbm, 0)  # independent bits; no fraction of the weights leads there
         good, refused = (product, None) if product.value <= limit else (good, 0)
     while bisect and refused is not None and good.rbm.number_of_weights - refused > 1:

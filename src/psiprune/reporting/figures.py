@@ -140,11 +140,16 @@ def legend_below(figure: Figure, ax: Axes, columns: int, **style: Any) -> None:
 def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:
     """Write STEM.png (150 dpi) and STEM.svg atomically; equal figures give equal bytes."""
     written = []
-    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-        buffer = io.BytesIO()
-        with matplotlib.rc_context({"svg.hashsalt": "psiprune"}):
-            figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
-        written.append(write_bytes(Path(f"{stem}{suffix}"), buffer.getvalue()))
+    layout = figure.get_layout_engine()
+    try:
+        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+            buffer = io.BytesIO()
+            with matplotlib.rc_context({"svg.hashsalt": "psiprune"}):
+                figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
+            written.append(write_bytes(Path(f"{stem}{suffix}"), buffer.getvalue()))
+            figure.set_layout_engine("none")  # done; it takes as long as the drawing
+    finally:
+        figure.set_layout_engine(layout)
     return written
 
 

@@ -139,10 +139,9 @@ def expand_counts(
         numbers.append(int(count))
     shots, sites = sum(numbers), outcomes.shape[1]
     if shots > MOST_COUNTED or shots * sites > MOST_COUNTED_BITS:
-        number = str(shots) if shots < 10**18 else "more than 10^18"
         raise InputError(
-            f"{place}: holds {number} shots of {sites} sites, but counts may stand for at most "
-            f"{MOST_COUNTED} shots and {MOST_COUNTED_BITS} bits; take a random subset"
+            f"{place}: holds {_printed(shots)} shots of {sites} sites, but counts may stand for at "
+            f"most {MOST_COUNTED} shots and {MOST_COUNTED_BITS} bits; take a random subset"
         )
     if not shots:
         raise InputError(f"{place}: all counts are 0; it needs at least one shot")
@@ -173,9 +172,14 @@ def check_size(shots: int, sites: int, place: str) -> None:
     """Raise `InputError` if there are more than `MOST_BITS` bits."""
     if shots * sites > MOST_BITS:
         raise InputError(
-            f"{place}: holds {shots} shots of {sites} sites, more than the limit of {MOST_BITS} "
-            "bits; take a random subset of the shots"
+            f"{place}: holds {_printed(shots)} shots of {_printed(sites)} sites, more than the "
+            f"limit of {MOST_BITS} bits; take a random subset of the shots"
         )
+
+
+def _printed(number: int) -> str:
+    """Return a number that a file claims; it may have thousands of digits."""
+    return str(number) if number < 10**18 else "more than 10^18"
 
 
 def _ragged(data: Any) -> str:
