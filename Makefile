@@ -26,7 +26,7 @@ study: .venv/ready
 	$(BIN)/psiprune study --out runs/study
 
 # A file's tests stay together, as they share what is costly to make.
-ALL_CORES := -n auto --dist loadfile
+ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
 test: .venv/ready
 	$(BIN)/pytest $(ALL_CORES)

@@ -18,6 +18,18 @@ from psiprune.experiments.study import run_study
 from psiprune.io.netcdf import read_dataset
 from psiprune.rbm.init import initial_rbm
 
+#: Files that take longest, to run first, so that all processes of pytest-xdist end together.
+LONGEST = (
+    *("test_docs.py", "test_stages.py", "test_cli.py", "test_study.py", "test_run_tasks.py"),
+    *("test_sweep.py", "test_survival.py", "test_methods.py", "test_reconstruct.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    order = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 @pytest.fixture(scope="session")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -251,24 +251,29 @@ def test_a_bad_training_is_warned_of_on_stderr_and_in_json(tmp_path: Path) -> No
     assert good.err == ""
 
 
-def test_warnings_of_study_and_sweep_name_field_and_seed(tmp_path: Path) -> None:
-    """Training that spoils the RBM: serially, and in the workers of a sweep."""
+def test_warnings_of_a_study_name_field_and_seed(tmp_path: Path) -> None:
+    """Training that spoils the RBM."""
     options = ["--sites=4", "--hidden=2", "--fields=1", "--shots=300", "--prune.levels=1"]
     options += ["--measure.draws=200", "--train.epochs=2", "--train.learning-rate=20"]
     options += ["--fine-tune.epochs=0", "--seeds=2", "--train.batch-size=50"]
     outcome = tiny.call("study", *options, "--out", tmp_path / "study", "--json")
     found = numbers(outcome)["training_warnings"]
     assert {text.split(":")[0] for text in found} == {"h=1, seed 0", "h=1, seed 1"}
+
+
+@pytest.mark.parametrize(
+    "scheduler", [pytest.param((), marks=pytest.mark.slow), ("--scheduler=serial",)]
+)
+def test_warnings_of_a_sweep_name_field_and_seed(scheduler: tuple[str], tmp_path: Path) -> None:
+    """In this process, and from the workers."""
     file = tmp_path / "mine.toml"
     file.write_text(
         "[study]\nsites = 4\nhidden = 2\nfields = [1.0]\nshots = 300\nseeds = 2\n"
         "prune.levels = 1\nmeasure.draws = 200\nfine_tune.epochs = 0\n"
         "train = {epochs = 2, learning_rate = 20.0, batch_size = 50}\n[local]\nworkers = 1\n"
     )
-    for scheduler in ((), ("--scheduler=serial",)):
-        out = tmp_path / f"sweep{len(scheduler)}"
-        outcome = tiny.call("sweep", file, *scheduler, "--out", out, "--json")
-        found = numbers(outcome)["training_warnings"]
-        names = {text.split(":")[0] for text in found}
-        assert names == {f"4 sites, h = 1, seed {seed}" for seed in (0, 1)}
-        assert ".py:" not in outcome.err
+    outcome = tiny.call("sweep", file, *scheduler, "--out", tmp_path / "sweep", "--json")
+    found = numbers(outcome)["training_warnings"]
+    names = {text.split(":")[0] for text in found}
+    assert names == {f"4 sites, h = 1, seed {seed}" for seed in (0, 1)}
+    assert ".py:" not in outcome.err

@@ -50,6 +50,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 # ---- killed
 
 
+@pytest.mark.slow
 def test_a_training_is_killed_and_taken_up(stages: Path, tmp_path: Path) -> None:
     command = ("train", stages / "shots.nc", *TRAIN, "--epochs", 6000)
     whole = tmp_path / "whole"

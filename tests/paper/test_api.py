@@ -102,6 +102,15 @@ def test_one_figure_alone_runs_what_it_needs(tmp_path: Path) -> None:
     assert numbers["table1"]["steps"][1]["weights_kept"] == 16
 
 
+def test_initial_weights_are_those_of_every_experiment() -> None:
+    paper = PaperSettings(initial="local")
+    experiments = (
+        *(paper.graph(), paper.study(), paper.size(50), paper.schedule(0.1)),
+        *(paper.sparse(), paper.ablation(), paper.frontier()),
+    )
+    assert {experiment.initial for experiment in experiments} == {"local"}
+
+
 def test_quick_is_a_smaller_configuration_that_options_change() -> None:
     quick = PaperSettings(**PaperSettings.quick())
     assert (quick.sites, quick.other_sites, quick.seeds) == (18, (10,), 3)

@@ -95,8 +95,8 @@ class PaperSettings(EnsembleSettings):
 
     def _ensemble(self, *more: str, **changes: object) -> dict[str, Any]:
         """Return the settings common to all experiments, and these."""
-        names = ("sites", "hidden", "coupling", "fields", "shots", "seed", "seeds", *more)
-        return {name: getattr(self, name) for name in names} | changes
+        common = ("sites", "hidden", "coupling", "fields", "shots", "seed", "seeds", "initial")
+        return {name: getattr(self, name) for name in (*common, *more)} | changes
 
     def _trained(self, **changes: object) -> dict[str, Any]:
         """Return the common settings and those of training and measuring."""
