@@ -1,4 +1,4 @@
-"""Reconstruct quantum states from bit strings with RBMs, prune them, and tell what it cost.
+"""Reconstruct quantum states from bit strings with RBMs, prune them, and measure the cost.
 
 The public names are listed in `__init__.pyi`; each is imported when it is first used, so that
 `psiprune --help` does not wait for numba and TeNPy.

@@ -205,7 +205,7 @@ def test_the_error_of_log_z_counts_and_its_warning_is_passed_on(
         plain: Measure = getattr(report(), name)
         assert measure.value == pytest.approx(plain.value)
         assert measure.error == pytest.approx(np.hypot(plain.error, 0.3))
-        assert measure.warning == "rests on log Z, and it lies"
+        assert measure.warning == "depends on log Z, and it lies"
         assert measure.effective_sample_size == 12
         assert measure.method == "log Z by annealing"
     assert found.product_log_likelihood.error == report().product_log_likelihood.error

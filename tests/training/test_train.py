@@ -21,6 +21,7 @@ from psiprune.training.cd import CD
 from psiprune.training.contrastive_divergence import ContrastiveDivergence, ContrastiveState
 from psiprune.training.pcd import PCD
 from psiprune.training.train import TrainingProgress, train
+from refusals import refuses
 
 METHODS: list[ContrastiveDivergence] = [
     CD(epochs=6),
@@ -284,3 +285,11 @@ def test_bad_shots(bits: Any) -> None:
     with pytest.raises(InputError) as caught:
         train(bits, method=CD(epochs=1))
     assert "\n" not in str(caught.value)
+
+
+def test_several_initial_weights_need_an_exact_likelihood_to_compare_them() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (50, 20), dtype=np.uint8)
+    method = CD(epochs=1)
+    with refuses("initial", 18, 20, 19):
+        train(bits, hidden=19, method=method, initial=("local", "random"))
+    assert train(bits, hidden=19, method=method, initial=("local",)).hidden == 19

@@ -18,6 +18,9 @@ EXACT_GRADIENT_UNITS = 18
 EXACT_DRAW_UNITS = 25
 #: Units of the smaller layer up to which log Z is an exact sum. Time: about a minute at 30 units.
 PARTITION_UNITS = 30
+#: Units of the smaller layer up to which log Z is summed in the checks of a training. Time: 2^16
+#: states take milliseconds, a few percent of the training.
+CHECK_UNITS = 16
 #: Units of the smaller layer up to which log Z is summed for every RBM compared with an ensemble.
 #: Time: 2^20 states take a tenth of a second.
 COMPARISON_UNITS = 20
@@ -27,12 +30,14 @@ EXACT_SECONDS = 120.0
 #: The same for log Z in a check of optimal brain surgery: a level needs a few, and some hundred
 #: where the quadratic form fails.
 CHECK_SECONDS = 0.1
-#: Estimated seconds of an elimination that is done for independent draws.
+#: Estimated seconds up to which variable elimination provides independent draws. Time: Gibbs chains
+#: take about as long to give as many effective draws.
 DRAW_SECONDS = 2.0
 #: Units over which variable elimination may tabulate at once. Memory: 256 MiB for 2^25 numbers, and
 #: three or four such tables exist at a time.
 ELIMINATION_WIDTH = 25
-#: Bytes that all tables of variable elimination may take together.
+#: Bytes of all tables of variable elimination together. Memory: 1 GiB fits beside the shots on a
+#: laptop.
 ELIMINATION_BYTES = 2**30
 #: Parameters up to which a Fisher matrix is held. Memory: 6 GiB for 20,000 with its factor.
 FISHER_PARAMETERS = 20_000
@@ -48,11 +53,11 @@ RBM_WEIGHTS = 1 << 27
 MOST_PAIRS = 100_000_000
 #: Random orders behind a p-value. Memory: they take gigabytes; its error is then 0.0005.
 MOST_PERMUTATIONS = 1_000_000
-#: RBMs of an ensemble; a mistyped number ends here.
+#: RBMs of an ensemble. Time: each takes at least seconds, so a larger number is a typing error.
 MOST_SEEDS = 10_000
-#: Pruning steps of a path, rounds of rewiring; likewise.
+#: Pruning steps of a path, rounds of rewiring. Time: as for the seeds.
 MOST_LEVELS = 10_000
-#: Points of a sweep, and RBMs of all of them; likewise. Memory: some kilobytes for each.
+#: Points of a sweep, and RBMs of all of them. Memory: some kilobytes for each.
 MOST_POINTS = 100_000
 #: Bytes that a compressed array may unpack to. Memory: a small file can hold a large table.
 MOST_UNPACKED = 1 << 30

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveFloat, field_validator
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_SEEDS
+from psiprune.core.limits import CHAIN_SITES, EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_SEEDS
 from psiprune.core.settings import Levels, Seed, Seeds, Settings
 from psiprune.experiments.path_settings import UntilSettings
 from psiprune.metrics.settings import MeasureSettings
@@ -23,7 +23,10 @@ class EnsembleSettings(Settings):
     """Settings common to all experiments: RBMs of several seeds at several fields."""
 
     sites: int = Field(
-        default=18, ge=2, le=4096, description="number of qubits, N; metrics are exact up to 20"
+        default=18,
+        ge=2,
+        le=CHAIN_SITES,
+        description="number of qubits, N; metrics are exact up to 20",
     )
     hidden: int | None = Field(
         default=None, ge=1, description="number of hidden units, N_h (default: N/2)"

@@ -215,7 +215,7 @@ class _Worker:
         name = signal.Signals(number).name if number in set(signal.Signals) else "no signal"
         if name == "SIGXCPU":
             return "damaged", f"reading it takes more than {cpu} s of CPU time"
-        return "crashed", f"reading it ends the process that does: {name}"
+        return "crashed", f"the HDF5 library crashed while reading it: {name}"
 
     @contextmanager
     def _deadline(self) -> Iterator[None]:

@@ -229,7 +229,7 @@ def _check_same(config: Path, ours: Mapping[str, Any]) -> None:
     if theirs != ours and not config.with_name("provenance.json").exists():
         raise InputError(
             f"{config}: not written by psiprune (there is no provenance.json), so {config.parent} "
-            "is no run; give another folder"
+            "is not a psiprune run folder; choose another folder"
         )
     _check_equal(config, theirs, ours)
 

@@ -190,7 +190,7 @@ def evaluate_on_shots(
 
     size = float(len(data))
     size_of_rbm = min(size, log_z.effective_sample_size or size)
-    warning = f"rests on log Z, and {log_z.warning}" if log_z.warning else ""
+    warning = f"depends on log Z, and {log_z.warning}" if log_z.warning else ""
 
     def of_rbm(name: str) -> Measure:
         value, error = float(of_shots[name].value), float(of_shots[name].error)

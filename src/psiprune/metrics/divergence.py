@@ -96,8 +96,8 @@ def sampled_kl_and_fidelity(
 
 def _few_draws(size: float) -> str:
     return (
-        f"rests on {size:.1f} effective draws: the RBM and the state hardly overlap, so neither "
-        "value nor error can be trusted"
+        f"estimated from only {size:.1f} effective draws: the RBM and the state hardly overlap, so "
+        "neither value nor error can be trusted"
     )
 
 

@@ -108,7 +108,7 @@ def draw(
     _LOG.info("draws by %s", method)
     if not problems:
         return Draws(bits, method, "")
-    warning = f"rests on chains that have not converged in {chains.steps:,} steps: "
+    warning = f"estimated from chains that have not converged in {chains.steps:,} steps: "
     warning += "; ".join(problems)
     _LOG.warning("an estimate %s", warning)
     return Draws(bits, method, warning)

@@ -119,7 +119,8 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
         warning = drawn.warning
         if size < FEWEST_EFFECTIVE:
             warning = (
-                f"rests on {size:.2g} effective draws of the dense RBM, which is too far from it"
+                f"estimated from only {size:.2g} effective draws of the dense RBM, which is too "
+                "far from it"
             )
         return Losses(log_p_parent - rbm.log_prob_unnormalized(shots) + log_z, error, warning)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from psiprune.core.limits import EXACT_GRADIENT_UNITS, MOST_LEVELS, MOST_SEEDS
+from psiprune.core.limits import CHAIN_SITES, EXACT_GRADIENT_UNITS, MOST_LEVELS, MOST_SEEDS
 from psiprune.experiments.settings import (
     AblationSettings,
     EnsembleSettings,
@@ -39,13 +39,15 @@ class PaperSettings(EnsembleSettings):
     seeds: int = Field(
         default=10, ge=2, le=MOST_SEEDS, description="number of RBMs of each kind per field"
     )
-    other_sites: tuple[Annotated[int, Field(ge=4, le=4096)], ...] = Field(
+    other_sites: tuple[Annotated[int, Field(ge=4, le=CHAIN_SITES)], ...] = Field(
         default=(50, 100), description="numbers of qubits of further studies, with N/2 hidden units"
     )
     other_seeds: int = Field(
         default=3, ge=1, le=MOST_SEEDS, description="number of RBMs per size and field of those"
     )
-    graph_sites: int = Field(default=10, ge=2, le=18, description="number of qubits of Fig. 1")
+    graph_sites: int = Field(
+        default=10, ge=2, le=EXACT_GRADIENT_UNITS, description="number of qubits of Fig. 1"
+    )
     first_fractions: tuple[_Fraction, ...] = Field(
         default=(0.1, 0.25, 0.4),
         description="fractions removed in the first step of alternative schedules, which continue "

@@ -187,7 +187,7 @@ class Clock:
     def __init__(self, run: Path, stages: Sequence[Stage]) -> None:
         """Count what is left of each stage, by the files that exist.
 
-        What an earlier process did is no measure of this machine's speed.
+        Stages finished by an earlier process are not timed.
         """
         self._todo = {
             stage.name: stage.seconds * (1 - _done(run / stage.name, stage.pieces))

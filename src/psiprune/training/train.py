@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError, TrainingWarning
+from psiprune.core.limits import EXACT_GRADIENT_UNITS
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
@@ -95,7 +96,8 @@ def train(
 
     Warns:
         TrainingWarning: the RBM describes the training shots worse than a product model or a
-            symmetric pair of product models, or the chains of the training have stopped mixing.
+            symmetric pair of product models, misses structure that the shots evidently have, or the
+            chains of the training have stopped mixing.
 
     Example:
         >>> import numpy as np, psiprune as pp
@@ -109,6 +111,12 @@ def train(
         chosen = as_method(method).for_size(data.sites, units)
         starts = chosen.INITIAL if initial is None else initial
         starts = (starts,) if isinstance(starts, str) else tuple(starts)
+        if len(starts) > 1 and min(data.sites, units) > EXACT_GRADIENT_UNITS:
+            raise InputError(
+                "initial: several kinds are compared by exact likelihood, which needs a layer of "
+                f"at most {EXACT_GRADIENT_UNITS} units, found {data.sites} visible and {units} "
+                "hidden; give one kind"
+            )
     else:
         if hidden not in (None, start.hidden):
             raise InputError(

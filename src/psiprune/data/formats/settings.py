@@ -28,7 +28,7 @@ class ReadSettings(Settings):
         None,
         description="QuCumber file with the measurement basis of every site, one line per shot; "
         "only shots measured in Z on every site are kept; 'none': all shots were measured in Z, "
-        "whatever file of bases lies beside them",
+        "even if the folder contains a file of bases",
     )
     spin: bool = Field(False, description="the values are +1 (bit 0) and -1 (bit 1)")
     on_missing: Literal["drop", "refuse"] = Field(
