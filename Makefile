@@ -25,14 +25,15 @@ help:
 study: .venv/ready
 	$(BIN)/psiprune study --out runs/study
 
-# A file's tests stay together, as they share what is costly to make.
-ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
+# A process for each core, so BLAS gets one thread in each. A file's tests stay together, as they share
+# what is costly to make, in the order of tests/conftest.py.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: .venv/ready
-	$(BIN)/pytest $(ALL_CORES)
+	$(PYTEST)
 
 test-all: .venv/ready
-	$(BIN)/pytest $(ALL_CORES) -m ''
+	$(PYTEST) -m ''
 
 crash-test: .venv/ready
 	$(BIN)/python scripts/crash_test.py $(CRASH_OPTIONS)
