@@ -36,7 +36,15 @@ def first(tmp_path: Path) -> Path:
 def test_a_repeated_run_agrees_to_the_bit(first: Path, tmp_path: Path) -> None:
     runs = compare_runs(first, run(tmp_path / "again"))
     assert (runs.verdict, runs.settings, runs.reasons) == ("to the bit", (), ())
-    assert (runs.same, runs.different) == (1, 0)
+    assert (runs.same, runs.different, runs.missing) == (1, 0, 0)
+
+
+def test_a_file_that_differs_without_a_reason_is_no_agreement(first: Path, tmp_path: Path) -> None:
+    again = run(tmp_path / "again", 1.5)
+    assert compare_runs(first, again).verdict == "damaged or edited"
+    (again / "study.nc").unlink()
+    runs = compare_runs(first, again)
+    assert (runs.verdict, runs.same, runs.missing) == ("to the bit", 0, 1)
 
 
 def test_another_cpu_family_agrees_statistically(first: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import xarray as xr
 
 import tiny
 from psiprune.core.exceptions import InputError
-from psiprune.io.netcdf import kind_of, read_dataset, write_bytes, write_dataset
+from psiprune.io.netcdf import kind_of, read_dataset, verify, write_bytes, write_dataset
 
 
 @pytest.fixture
@@ -213,3 +213,12 @@ def test_the_kind_is_told_by_the_content(tmp_path: Path) -> None:
     for file, words in (("a.txt", "damaged"), ("none", "cannot be read: No such")):
         with pytest.raises(InputError, match=words):
             kind_of(tmp_path / file)
+
+
+def test_a_file_larger_than_memory_allows_is_refused_unread(tmp_path: Path) -> None:
+    file = tmp_path / "huge.nc"
+    file.write_bytes(b"\x89HDF\r\n\x1a\n")
+    os.truncate(file, 10**13)  # sparse
+    for read in (kind_of, read_dataset, verify):
+        with pytest.raises(InputError, match=r"huge\.nc: takes 10,000,000.0 MB of memory"):
+            read(file)

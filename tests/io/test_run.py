@@ -252,8 +252,13 @@ def test_a_resumed_run_deletes_only_what_killed_starts_of_psiprune_have_left(
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("half")
     (tmp_path / "figures").symlink_to(tmp_path / "notes")
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    (elsewhere / "seed-0").mkdir(parents=True)
+    (elsewhere / "seed-0/.thesis.0123abcd.draft").write_text("half")
+    (tmp_path / "h=2").symlink_to(elsewhere)
     with open_run(tmp_path, StudySettings()):
         assert all((tmp_path / name).exists() for name in foreign)
+        assert (elsewhere / "seed-0/.thesis.0123abcd.draft").exists()
         assert not any((tmp_path / name).exists() for name in ours)
 
 

@@ -45,6 +45,8 @@ FISHER_PARAMETERS = 20_000
 DRAWN_BITS = 1 << 30
 #: Sites of a chain. Memory: a float64 matrix over pairs of sites takes 128 MiB at 4096.
 CHAIN_SITES = 4096
+#: Qubits of a file of shots. Memory: a shot takes as many bytes, and no device has more.
+MOST_QUBITS = 100_000
 #: Sites up to which a chain order is searched. Memory: a matrix over pairs takes 8 MiB at 1024.
 ORDER_SITES = 1024
 #: Weights of a new RBM. Memory: 1 GiB in float64.

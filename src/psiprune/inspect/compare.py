@@ -22,9 +22,11 @@ class RunComparison:
         first, second: the folders.
         settings: settings that differ, as "seed: 0 and 1".
         reasons: differences of versions or CPU family that change the last bits; empty if none.
-        same, different: numbers of result files (.nc) of both runs with equal and other bytes.
-        verdict: "to the bit" if settings, versions and CPU family are the same, "statistically" if
-            only the settings are, else "other settings".
+        same, different: numbers of result files (.nc) with equal and other bytes in both runs.
+        missing: number of result files that only one of them has.
+        verdict: "to the bit" if settings, versions and CPU family are the same, and so are all
+            files of both; "damaged or edited" if a file nevertheless differs; "statistically" if
+            only the settings are the same; else "other settings".
     """
 
     first: str
@@ -33,13 +35,16 @@ class RunComparison:
     reasons: tuple[str, ...]
     same: int
     different: int
+    missing: int
 
     @property
     def verdict(self) -> str:
         """What to expect of the numbers of both runs."""
         if self.settings:
             return "other settings"
-        return "statistically" if self.reasons else "to the bit"
+        if self.reasons:
+            return "statistically"
+        return "damaged or edited" if self.different else "to the bit"
 
 
 def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> RunComparison:
@@ -67,19 +72,26 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
     shared = names[0] & names[1]
     same = sum(filecmp.cmp(folders[0] / name, folders[1] / name, shallow=False) for name in shared)
     return RunComparison(
-        str(first), str(second), settings, reasons, same, len(names[0] | names[1]) - same
+        str(first),
+        str(second),
+        settings,
+        reasons,
+        same,
+        len(shared) - same,
+        len(names[0] ^ names[1]),
     )
 
 
 def comparison_text(runs: RunComparison) -> str:
     """Format a comparison: one line per topic, the verdict last."""
     files = runs.same + runs.different
+    only = f"; {runs.missing} more exist in one of the runs only" if runs.missing else ""
     return "\n".join(
         (
             f"{runs.first} and {runs.second}:",
             *_lines("settings", runs.settings or ("the same",)),
             *_lines("bits", runs.reasons or ("the same versions and CPU family",)),
-            *_lines("results", (f"{runs.same} of {files} files have equal bytes",)),
+            *_lines("results", (f"{runs.same} of {files} files have equal bytes{only}",)),
             _VERDICTS[runs.verdict],
         )
     )
@@ -91,6 +103,7 @@ def _lines(title: str, entries: tuple[str, ...]) -> list[str]:
 
 _VERDICTS = {
     "to the bit": "The runs are reproducible to the bit.",
+    "damaged or edited": "The runs should agree to the bit, but files differ: damaged or edited.",
     "statistically": "The runs agree statistically, within error bars, not to the bit.",
     "other settings": "The runs have other settings, so their numbers need not agree.",
 }

@@ -56,6 +56,16 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
     return cache[pipe]
 
 
+def size_of(path: Path) -> int:
+    """Return the size of a file without reading it; 0 for what is no regular file.
+
+    Raises:
+        OSError: it does not exist.
+    """
+    status = path.stat()
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
 def sync_folder(folder: Path) -> None:
     """Make new names in a folder survive a loss of power, where the system can do that.
 

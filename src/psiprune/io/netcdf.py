@@ -16,8 +16,10 @@ import xarray as xr
 from xarray.backends import InMemoryDataStore
 
 from psiprune.core.exceptions import InputError
-from psiprune.io.bytes import read_bytes, read_start, sync_folder
+from psiprune.core.memory import FRACTION, free_memory
+from psiprune.io.bytes import read_bytes, read_start, size_of, sync_folder
 from psiprune.io.damage import damaged
+from psiprune.io.hdf5_checks import check_memory
 from psiprune.io.hdf5_guard import mark_own, opened
 from psiprune.io.hdf5_wire import HDF5, NETCDF3
 from psiprune.io.paths import draft_file, side_file
@@ -157,11 +159,17 @@ def verify(path: str | os.PathLike[str]) -> None:
 
 
 def _read_checked(path: Path) -> bytes:
-    """Return all bytes of a NetCDF file, compared with its checksum if it has one."""
+    """Return all bytes of a NetCDF file, compared with its checksum if it has one.
+
+    A file larger than its data may be in memory is refused unread.
+    """
     try:
+        check_memory(size_of(path), free_memory() // FRACTION)
         content = read_bytes(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if not content:
         raise InputError(f"{path}: the file is empty; write it again")
     if not content.startswith((HDF5, *NETCDF3)):

@@ -23,6 +23,7 @@ from psiprune.io.lock import locked, refuse_locked
 from psiprune.io.netcdf import clear_drafts, write_bytes
 from psiprune.io.paths import side_file
 from psiprune.io.provenance import LATER, code_changes, describe_machine, same_start
+from psiprune.io.toml import read_toml
 from psiprune.io.work_status import note_kept
 
 _LOG = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def open_growing_run(folder: str | os.PathLike[str], settings: Settings) -> Iter
         config = path / "config.toml"
         if config.exists():
             try:
-                type(settings)(**_read(config))
+                type(settings)(**read_toml(config))
             except InputError as error:
                 raise InputError(
                     f"{config}: not a run of this kind ({error}); give another folder"
@@ -135,7 +136,8 @@ def _check_acceptable(path: Path, check: Callable[[Path], None]) -> None:
 def _clear_leftovers(run: Path) -> None:
     """Delete the drafts and outlived checkpoints of killed starts, but no file of anyone else."""
     for folder in [run, *(found for pattern in _FOLDERS for found in run.glob(pattern))]:
-        if folder == run or (folder.is_dir() and not folder.is_symlink()):
+        linked = folder.resolve() != run.resolve() / folder.relative_to(run)
+        if folder.is_dir() and not linked:
             for file in folder.iterdir():
                 if _DRAFT.fullmatch(file.name):
                     file.unlink(missing_ok=True)
@@ -225,7 +227,7 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 def _check_same(config: Path, ours: Mapping[str, Any]) -> None:
     """Raise `InputError` unless the configuration in a folder is `ours`."""
-    theirs = _read(config)
+    theirs = read_toml(config)
     if theirs != ours and not config.with_name("provenance.json").exists():
         raise InputError(
             f"{config}: not written by psiprune (there is no provenance.json), so {config.parent} "
@@ -248,13 +250,6 @@ def _check_equal(
                 f"{config}: the existing run has {prefix}{key} = {before}, this one {now}; give "
                 "another folder"
             )
-
-
-def _read(config: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(config.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{config}: cannot be read: {error}") from None
 
 
 def _toml(settings: Settings, explicit: bool = False) -> bytes:

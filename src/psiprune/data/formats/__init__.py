@@ -164,7 +164,11 @@ def _detect_json(data: Any, file: SourceFile) -> str:
         if keys & set(data):
             return name
     strings = [key for key in outcomes if isinstance(key, str)]
-    decimal = strings and all(map(str.isdecimal, strings)) and "".join(strings).strip("01")
+    decimal = (
+        strings
+        and all(key.isascii() and key.isdecimal() for key in strings)
+        and "".join(strings).strip("01")
+    )
     if decimal or _INTEGERS.match(file.content):
         raise _integers(file)
     if strings and all(key.startswith("0x") or " " in key for key in strings):

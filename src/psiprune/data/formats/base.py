@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.printed import parse_printed
-from psiprune.io.bytes import read_bytes
+from psiprune.io.bytes import read_bytes, size_of
 
 Bits = NDArray[np.uint8]
 #: Bytes of one file.
@@ -95,13 +95,12 @@ def read_content(path: str | os.PathLike[str]) -> bytes:
     """
     path = Path(path)
     try:
-        content = read_bytes(path, MOST_BYTES)
+        large = size_of(path) > MOST_BYTES
+        content = b"" if large else read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if len(content) > MOST_BYTES:
-        raise InputError(
-            f"{path}: is larger than {MOST_BYTES} bytes; split it, or compress it as .npz"
-        )
+    if large or len(content) > MOST_BYTES:
+        raise InputError(f"{path}: is larger than {MOST_BYTES} bytes; split it into several files")
     if not content:
         raise InputError(f"{path}: the file is empty; it needs at least one shot")
     return content

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import MOST_QUBITS
 from psiprune.data.formats.base import Bits, ParsedShots, SourceFile, brief, part
 from psiprune.data.formats.bits import check_outcomes, check_qubits, join_columns
 from psiprune.data.formats.names import choose, choose_one, refuse_key
@@ -98,8 +99,10 @@ def _read_samples(data: dict[str, Any], settings: ReadSettings, place: str) -> P
         samples = part(registers[name], "samples", list, where)
         number = part(registers[name], "num_bits", int, where)
         check_outcomes(samples, where)
-        if number < 1:
-            raise InputError(f"{where}: num_bits must be at least 1, found {number}")
+        if not 1 <= number <= MOST_QUBITS:
+            raise InputError(
+                f"{where}: num_bits must be from 1 to {MOST_QUBITS}, found {brief(number)}"
+            )
         tables.append(outcome_bits(samples, number, where))
     bits = join_columns(tables, "chosen registers", place)
     check_qubits(settings.qubits, bits.shape[1], place)

@@ -51,6 +51,11 @@ def read_outcomes(
                     f"{qubits}"
                 )
             keys = [key.zfill(qubits) for key in keys]
+        elif qubits is not None and all(map(_DECIMAL.fullmatch, keys)) and len(keys[0]) < qubits:
+            raise InputError(
+                f"{place}: has {len(keys[0])} bits per shot, but qubits is {qubits}; if leading "
+                "zeros are missing, give --outcomes bits"
+            )
         bits = outcome_bits(keys, qubits, place)
     return expand_counts(bits, data.values(), place)
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from psiprune.core.limits import MOST_QUBITS
 from psiprune.core.settings import Settings
 
 
@@ -14,7 +15,7 @@ class ReadSettings(Settings):
     """What a file of shots does not say itself; each format takes some of these settings."""
 
     qubits: int | None = Field(
-        None, ge=1, le=100_000, description="number of sites, if the file does not give it"
+        None, ge=1, le=MOST_QUBITS, description="number of sites, if the file does not give it"
     )
     key: tuple[str, ...] = Field(
         (),
