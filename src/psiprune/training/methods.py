@@ -163,7 +163,14 @@ def complete_method(cls: type[Settings], value: Any, info: ValidationInfo) -> ob
     if value is None and type(None) in get_args(field.annotation):
         return None
     default = field.get_default(call_default_factory=True)
-    return as_method(value, default, fine_tuning="fine_tune" in info.field_name)
+    fine_tuning = "fine_tune" in info.field_name
+    method = as_method(value, default, fine_tuning=fine_tuning)
+    if fine_tuning and isinstance(method, Method):
+        # Mark as set what would differ if it were read again from a dump of the fields set.
+        return method.model_copy(
+            update={name: getattr(method, name) for name in method.FINE_TUNING}
+        )
+    return method
 
 
 def method_fields(*names: str) -> Any:
