@@ -14,6 +14,7 @@ import pytest
 import exact
 import psiprune as pp
 from machines import magnet
+from psiprune.data.shots import as_shots
 from psiprune.metrics import draws
 from refusals import check_facts, refuses
 
@@ -107,10 +108,24 @@ def test_it_is_the_rbm_of_train() -> None:
     assert found.score(BITS) == pytest.approx(rbm.log_prob(BITS).mean(), abs=1e-12)
 
 
+def test_counts_and_shots_stand_for_their_rows() -> None:
+    counts = {"0101": 12, "1100": 3}
+    shots = as_shots(counts)
+    fitted = [RBMDensity(2, method=ONE, random_state=7).fit(X) for X in (counts, shots, shots.bits)]
+    for found in fitted:
+        np.testing.assert_array_equal(found.rbm_.weights, fitted[2].rbm_.weights)
+        assert found.n_features_in_ == 4
+        assert found.score(counts) == found.score(shots) == found.score(shots.bits)
+    with pytest.raises(ValueError, match=r"3 features, but RBMDensity is expecting 4"):
+        fitted[0].score({"010": 1})
+    with refuses("counts"):
+        RBMDensity(2).fit({"0101": -1})
+
+
 def test_parameters_are_those_of_the_settings() -> None:
     names = set(inspect.signature(RBMDensity).parameters)
     assert names == {"hidden", "method", "initial", "random_state"}
-    for method in ("exact", pp.CD(epochs=3), {"method": "cd", "epochs": 3}, None):
+    for method in ("exact", pp.CD(epochs=3), {"method": "cd", "epochs": 3}):
         given = RBMDensity(2, method=method, random_state=1)
         assert clone(given).get_params() == given.get_params()
     assert given.set_params(method="cd").method == "cd"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count
-from psiprune.data.shots import Shots, as_shots
+from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.metrics.draws import draw
 from psiprune.training.method import Initial
@@ -37,13 +38,14 @@ _STARTS = 500
 class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """The distribution of measured bits as an RBM, like `sklearn.neighbors.KernelDensity`.
 
-    X is [shot, site] with values 0 and 1. scikit-learn's BernoulliRBM learns features and returns
-    pseudo-likelihoods; this estimator returns normalised log-probabilities.
+    X is [shot, site] with values 0 and 1; `Shots` or counts {"0101": 12} stand for their rows.
+    scikit-learn's BernoulliRBM learns features and returns pseudo-likelihoods; this estimator
+    returns normalised log-probabilities.
 
     Args:
         hidden: number of hidden units, N_h; None for half the number of sites.
         method: training method, such as `psiprune.CD(epochs=100)`, or its name; see
-            `psiprune.train`. None for the best one for the size.
+            `psiprune.train`; "auto" for the best one for the size.
         initial: initial weights, see `psiprune.train`.
         random_state: an integer is the seed of `psiprune.train` and gives a bit-identical RBM;
             with None or a RandomState a seed is drawn.
@@ -66,7 +68,7 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self,
         hidden: int | None = None,
         *,
-        method: MethodLike | None = None,
+        method: MethodLike = "auto",
         initial: Initial | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -76,8 +78,8 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.initial = initial
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Train the RBM on bits [shot, site] and compute its log Z; y is ignored.
+    def fit(self, X: ArrayLike | ShotsLike, y: object = None) -> Self:
+        """Train the RBM on bits [shot, site] or counts and compute its log Z; y is ignored.
 
         Raises:
             InputError: X has values other than 0 and 1, or a parameter is invalid.
@@ -97,13 +99,13 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self._likely: NDArray[np.uint8] = shots.bits[evenly]
         return self
 
-    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
+    def score_samples(self, X: ArrayLike | ShotsLike) -> NDArray[np.float64]:
         """Return log p(v) = log p~(v) - log Z in nats, [shot], for bits [shot, site]."""
         check_is_fitted(self)
         shots = self._shots(X, reset=False)
         return self.rbm_.log_prob_unnormalized(shots) - self.log_partition_.value
 
-    def score(self, X: ArrayLike, y: object = None) -> float:
+    def score(self, X: ArrayLike | ShotsLike, y: object = None) -> float:
         """Return the mean of log p(v) over the shots, in nats per shot; y is ignored."""
         return float(self.score_samples(X).mean())
 
@@ -130,7 +132,9 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         # Adjacent draws may belong to one chain, and half of the chains start at training shots.
         return generator_for(seed, Stream.ESTIMATOR_ORDER).permutation(bits)[:number]
 
-    def _shots(self, X: ArrayLike, *, reset: bool) -> Shots:
+    def _shots(self, X: ArrayLike | ShotsLike, *, reset: bool) -> Shots:
+        if isinstance(X, Shots | Mapping):
+            X = as_shots(X).bits
         return as_shots(validate_data(self, X, reset=reset))
 
     def __sklearn_tags__(self) -> Any:

@@ -167,7 +167,7 @@ def test_train_keeps_early_epochs(stages: Path, tmp_path: Path) -> None:
         "--out",
         tmp_path / "rbm.nc",
     )
-    kept = numbers(tiny.call(*command, *options, "--json"))["kept"]
+    kept = numbers(tiny.call(*command, *options, "--json"))["saved_epochs"]
     assert kept == {str(k): str(tmp_path / f"rbm-epoch-000{k}.nc") for k in (0, 2)}
     for epoch, file in kept.items():
         np.testing.assert_array_equal(pp.load_rbm(file).weights, early[int(epoch)].weights)
@@ -1413,6 +1413,9 @@ def test_help_comes_from_the_configuration(
         ("prune", "fine-tune.", "(exact, pcd, cd: 30; natural: 20)"),
         ("study", "train.", "(exact, pcd, cd: 500; natural: 150)"),
         ("study", "fine-tune.", "(exact, pcd, cd: 30; natural: 20)"),
+        ("frontier", "train.", "(default: 100; exact, pcd, cd: 500; natural: 150)"),
+        ("frontier", "fine-tune.", "(default, natural: 20; exact, pcd, cd: 30)"),
+        ("frontier", "paper-train.", "(exact, pcd, cd: 500; natural: 150)"),
     ],
 )
 def test_help_names_each_field_of_each_method_with_its_defaults(
@@ -1424,7 +1427,10 @@ def test_help_names_each_field_of_each_method_with_its_defaults(
         (line,) = [line for line in lines if re.match(rf"│[ *]*{option} [A-Z]", line)]
         if name == "epochs":
             assert epochs in line
-        elif name != "method":
+        elif name == "method":
+            for method, kind in METHODS.items():
+                assert f"{method}: {kind.SUMMARY}" in line
+        else:
             kinds = [kind for kind in METHODS.values() if name in kind.model_fields]
             assert any(str(kind.model_fields[name].description) in line for kind in kinds)
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args, get_type_hints
 
 import numpy as np
 import pytest
+from cyclopts import App
+from pydantic import Field
 
 import psiprune as pp
 import tiny
-from psiprune.experiments.settings import StudySettings
+from psiprune.cli import options as method_options
+from psiprune.cli.app import Flat, chosen_method
+from psiprune.experiments.settings import FrontierSettings, StudySettings
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
 from psiprune.training.method import Method
+from psiprune.training.methods import METHOD_FIELDS, METHODS, AnyMethod
 from refusals import check_refusal
 
 KINDS: dict[str, Method] = {
@@ -148,6 +153,19 @@ def test_sweep_records_the_methods_used(tmp_path: Path) -> None:
         ),
         ("prune --fine-tune.method exact --fine-tune.momentum 0.1", ("momentum", "'exact'")),
         ("rewire --fine-tune.method exact --fine-tune.chains 9", ("chains", "'exact'")),
+        # No method has these.
+        (
+            "study --train.method pcd --train.damping 4",
+            ("--train.damping", "'pcd', which has epochs, batch_size"),
+        ),
+        ("study --train.damping=4", ("--train.damping", "any", "epochs, weight_decay, chains")),
+        (
+            "frontier --paper_train.learning-rat 4 --paper-train.method=cd",
+            ("--paper_train.learning-rat", "'cd'", "did you mean learning_rate?"),
+        ),
+        ("train --method pcd --damping 3", ("--damping", "'pcd', which has epochs, batch_size")),
+        ("train --learning-rat=1", ("--learning-rat", "any", "did you mean learning_rate?")),
+        ("prune --fine-tune.damping 3", ("--fine-tune.damping", "any", "chains")),
     ],
 )
 def test_an_option_that_the_method_does_not_have_is_refused(
@@ -172,11 +190,41 @@ def test_an_option_that_the_method_does_not_have_is_refused(
     assert not (tmp_path / "new").exists()
 
 
-def test_an_option_that_no_method_has_is_refused(stages: Path, tmp_path: Path) -> None:
-    line = tiny.refusal(
-        tiny.call("train", stages / "shots.nc", "--learning-rat=1", "-o", tmp_path / "a.nc")
+@pytest.mark.parametrize("option", ["--hiden", "-x", "--prune.level"])
+def test_an_unknown_option_of_another_kind_names_no_method(option: str) -> None:
+    command = ("study",) if "." in option else ("train", "shots.nc", "--out=rbm.nc")
+    line = tiny.refusal(tiny.call(*command, option, "3"))
+    assert line.startswith(f"Unknown option: {option}.")
+
+
+class Dummy(pp.CD):
+    """A method that is not psiprune's."""
+
+    method: Literal["dummy"] = "dummy"  # type: ignore[assignment]
+    its_field: float = Field(default=0.5, description="a field of its own")
+
+    SUMMARY: ClassVar[str] = "the fifth method"
+
+
+def test_the_command_line_follows_the_list_of_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cast("dict[str, type[Method]]", METHODS), "dummy", Dummy)
+    monkeypatch.setattr(method_options, "METHOD_FIELDS", (*METHOD_FIELDS, "its_field"))
+    monkeypatch.setattr(
+        method_options, "_method_options", method_options._method_options.__wrapped__
     )
-    assert "--learning-rat" in line
+
+    def command(*, method: Annotated[AnyMethod | None, Flat] = None) -> Method:
+        return chosen_method(method)
+
+    command.__annotations__ = get_type_hints(command, include_extras=True)
+    cli = App()
+    cli.default(method_options.with_method_options(command))
+    parsed, bound, _ = cli.parse_args("--method dummy --its-field 3 --steps 2", exit_on_error=False)
+    assert parsed(*bound.args, **bound.kwargs) == Dummy(its_field=3, steps=2)
+    fields = method_options._method_options(False).model_fields
+    assert get_args(get_args(fields["method"].annotation)[0]) == tuple(METHODS)
+    assert "dummy: the fifth method" in str(fields["method"].description)
+    assert fields["its_field"].description == "a field of its own (dummy: 0.5)"
 
 
 # ---- configuration files
@@ -230,6 +278,49 @@ def test_train_reads_its_method_from_a_file(stages: Path, tmp_path: Path) -> Non
     assert found["method"] == pp.NaturalGradient(chains=60, epochs=2, steps=1).model_dump()
     found = numbers(tiny.call(*command, "--method=exact", "--epochs=1", "-o", tmp_path / "b.nc"))
     assert found["method"] == pp.ExactNaturalGradient(epochs=1).model_dump()
+
+
+def test_naming_a_method_selects_its_own_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a file, in Python and on the command line, as a name and in a table."""
+    seen: list[FrontierSettings] = []
+
+    def stop(settings: FrontierSettings, _: Path) -> None:
+        seen.append(settings)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr("psiprune.experiments.frontier.run_frontier", stop)
+    file = tmp_path / "mine.toml"
+    kind, default = pp.ExactNaturalGradient, FrontierSettings().train
+    assert default == kind(epochs=100, weight_decay=0.0)
+    tuning = kind(epochs=20, weight_decay=0.0)
+    for table, train, fine_tune in (
+        ("'exact'", kind(), kind.for_fine_tuning()),
+        ("{method = 'exact'}", kind(), kind.for_fine_tuning()),
+        ("{method = 'exact', epochs = 7}", kind(epochs=7), kind.for_fine_tuning(epochs=7)),
+        ("{epochs = 7}", kind(epochs=7, weight_decay=0.0), kind(epochs=7, weight_decay=0.0)),
+        ("{}", default, tuning),
+    ):
+        text = f"train = {table}\nfine_tune = {table}\n"
+        file.write_text(text)
+        values = tomllib.loads(text)
+        given = values["train"] if isinstance(values["train"], dict) else {"method": "exact"}
+        flags = [f"--{of}.{k}={v}" for of in ("train", "fine-tune") for k, v in given.items()]
+        expected = FrontierSettings(train=train, fine_tune=fine_tune)
+        assert FrontierSettings(**values) == expected
+        for arguments in (("--config", file), flags):
+            assert tiny.refusal(tiny.call("frontier", *arguments), status=1) == "enough"
+            assert seen.pop() == expected, (table, arguments)
+
+
+def test_the_config_of_a_run_with_a_default_of_its_own_is_accepted(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"train": "exact", "fine_tune": {"epochs": 3}}
+    for settings in (FrontierSettings(), FrontierSettings(**values)):
+        with open_run(tmp_path / str(settings.train.epochs), settings) as folder:
+            table = tomllib.loads((folder / "config.toml").read_text())
+        assert table["train"] == settings.train.model_dump()
+        assert FrontierSettings(**table) == settings
 
 
 # ---- warnings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from psiprune.core.text import escape
+from psiprune.core.text import counted, escape
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,7 @@ def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
 
 def test_characters_to_keep() -> None:
     assert escape("a\n\x1b", keep="\n") == "a\n\\x1b"
+
+
+def test_a_noun_follows_its_number() -> None:
+    assert [counted(number, "round") for number in (0, 1, 2)] == ["0 rounds", "1 round", "2 rounds"]

@@ -223,7 +223,7 @@ def test_the_command_keeps_its_levels_and_goes_on(
 
 def test_rewiring_without_training_is_refused() -> None:
     dense = initial_rbm(6, 3, seed=0)
-    with refuses("fine_tune", "cd, pcd, natural or exact", None):
+    with refuses("fine_tune", "auto, exact, natural, pcd, cd", None):
         rewire(
             dense.with_mask(dense.weights > 0),
             np.zeros((9, 6), np.uint8),

@@ -416,6 +416,20 @@ def test_without_a_folder(shots: Shots, done: tuple[Path, pp.Reconstruction]) ->
     shutil.rmtree(made.report.parent)
 
 
+def test_an_argument_changes_no_other_setting(
+    shots: Shots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[ReconstructSettings] = []
+    monkeypatch.setattr(
+        "psiprune.reconstruction.api.reconstruct_and_report",
+        lambda data, run, chosen, observables, reading: seen.append(chosen),
+    )
+    # Values equal to the defaults of training, which are not those of fine-tuning.
+    settings = ReconstructSettings(fine_tune=pp.ExactNaturalGradient(), seeds=3)
+    pp.reconstruct(shots, tmp_path / "run", settings=settings, seed=4)
+    assert seen == [settings.model_copy(update={"seed": 4})]
+
+
 def test_candidates() -> None:
     def rates(**changes: Any) -> list[tuple[int, float]]:
         settings = ReconstructSettings(**changes)

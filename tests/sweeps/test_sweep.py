@@ -615,3 +615,14 @@ def test_prune_levels_by_density_have_one_hash() -> None:
 def test_rows_of_a_query() -> None:
     with pytest.raises(InputError, match=r"^/nowhere/sweep\.parquet: "):
         query("select 1", "/nowhere")
+
+
+def test_a_method_object_keeps_its_fields_in_every_point() -> None:
+    """Fields equal to the defaults of training, which are not those of fine-tuning."""
+    tuning, other = ExactNaturalGradient(), CD()
+    for base, product, expected in (
+        (StudySettings(fine_tune=tuning), {"seed": (1, 2)}, [tuning, tuning]),
+        (StudySettings(), {"fine_tune": (tuning, other)}, [tuning, other]),
+    ):
+        points = SweepSettings(study=base, grid=(GridSettings(product=product),)).configurations()
+        assert [dict(point)["fine_tune"] for point in points] == expected

@@ -33,7 +33,7 @@ def warned(shots: pp.Shots, method: Method | None, start: RBM | None = None) -> 
     """The training warnings of `train`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pp.train(shots, method=method, start=start, seed=1)
+        pp.train(shots, method=method or "auto", start=start, seed=1)
     return [str(each.message) for each in caught if each.category is pp.TrainingWarning]
 
 

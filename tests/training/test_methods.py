@@ -84,20 +84,18 @@ def test_a_name_stands_for_the_defaults(name: str) -> None:
     assert as_method(kind(epochs=3)) == kind(epochs=3)
 
 
-def test_none_and_a_table_without_a_method_stand_for_the_default() -> None:
-    assert as_method(None) == MethodBySize()
-    assert as_method(None, fine_tuning=True) == MethodBySize.for_fine_tuning()
+def test_a_table_without_a_method_changes_the_default() -> None:
+    assert as_method({}) == MethodBySize()
+    assert as_method({}, fine_tuning=True) == MethodBySize.for_fine_tuning()
     assert as_method({"epochs": 7}) == MethodBySize(epochs=7)
     default = pp.CD(epochs=40, steps=2)
-    assert as_method(None, default) == default
+    assert as_method({}, default) == default
     assert as_method({"epochs": 7}, default) == pp.CD(epochs=7, steps=2)
 
 
-def test_a_table_changes_the_default_or_replaces_it() -> None:
+def test_a_table_with_a_method_replaces_the_default() -> None:
     default = pp.CD(epochs=40, steps=2)
-    assert as_method({"method": "cd", "momentum": 0.5}, default) == pp.CD(
-        epochs=40, steps=2, momentum=0.5
-    )
+    assert as_method({"method": "cd", "momentum": 0.5}, default) == pp.CD(momentum=0.5)
     assert as_method({"method": "pcd", "momentum": 0.5}, default) == pp.PCD(momentum=0.5)
     assert as_method({"method": "exact"}, default) == pp.ExactNaturalGradient()
     assert as_method("cd", default) == pp.CD()
@@ -106,6 +104,7 @@ def test_a_table_changes_the_default_or_replaces_it() -> None:
 @pytest.mark.parametrize(
     ("given", "facts"),
     [
+        (None, ("method", "'auto'", "None")),
         ("sgd", ("method", "auto, exact, natural, pcd, cd", "'sgd'")),
         ({"method": "sgd"}, ("method", "'sgd'")),
         ({"method": ["cd"]}, ("method", "['cd']")),

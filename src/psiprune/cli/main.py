@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 
-from cyclopts import CycloptsError, MissingArgumentError
+from cyclopts import CycloptsError, MissingArgumentError, UnknownOptionError
 from pydantic import ValidationError
 
 from psiprune.cli import (  # noqa: F401 (each module registers its commands with `app`)
@@ -28,6 +28,7 @@ from psiprune.cli import (  # noqa: F401 (each module registers its commands wit
 )
 from psiprune.cli.app import BrokenOutputError, app, printing, warnings_shown
 from psiprune.cli.logging import logged_as_asked
+from psiprune.cli.options import unknown_method_option
 from psiprune.cli.signals import fail, interrupted
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings, describe_validation_error, partial_settings
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cause = error.__cause__
         if isinstance(cause, ValidationError):
             return fail(describe_validation_error(cause, Settings), 2)
-        return fail(_missing(error) or str(error), 2)
+        return fail(_missing(error) or _unknown(error) or str(error), 2)
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # TeNPy warns about options that it has not used yet
         return fail(interrupted(), 130)
@@ -99,6 +100,11 @@ def _missing(error: CycloptsError) -> str:
         return ""
     command = " ".join(error.command_chain or ())
     return f"{command}: {argument.name} must be given; see psiprune {command} --help"
+
+
+def _unknown(error: CycloptsError) -> str:
+    """Return the line about an unknown option of a training method; else ""."""
+    return unknown_method_option(error) if isinstance(error, UnknownOptionError) else ""
 
 
 def _give_up_output() -> None:

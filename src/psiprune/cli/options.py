@@ -8,19 +8,19 @@ once, the options are made from the classes.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from cyclopts import Parameter
+from cyclopts import Parameter, UnknownOptionError
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from pydantic.fields import FieldInfo
 
 from psiprune.cli.app import StrictInt
 from psiprune.core.settings import Settings
 from psiprune.training.method import Method
-from psiprune.training.methods import METHOD_FIELDS, METHODS
+from psiprune.training.methods import METHOD_FIELDS, METHODS, MethodBySize, as_method, no_such_field
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 OutOption = Annotated[Path | None, Parameter(name=["--out", "-o"])]
@@ -59,35 +59,36 @@ def _holds_method(model: type[Settings]) -> bool:
 @cache
 def options_of(model: type[Settings]) -> type[BaseModel]:
     """Return a model with the fields of the settings, methods as their options side by side."""
-    fields: dict[str, Any] = {
-        name: (
-            _method_options("fine_tune" in name, _default_method(field)) | None,
-            Field(default=None),
-        )
-        if _is_method(field.annotation)
-        else (field.annotation, field)
-        for name, field in model.model_fields.items()
-    }
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if _is_method(field.annotation):
+            default = field.get_default(call_default_factory=True)
+            fields[name] = _method_options("fine_tune" in name, default) | None, Field(default=None)
+        else:
+            fields[name] = field.annotation, field
     return create_model(model.__name__, __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def _default_method(field: FieldInfo) -> str:
-    default = field.get_default(call_default_factory=True)
-    return "auto" if default is None else str(default.method)
-
-
 @cache
-def _method_options(fine_tuning: bool, default: str = "auto") -> type[BaseModel]:
-    """All fields of all methods; the help of each names its default with each method."""
+def _method_options(
+    fine_tuning: bool, default: Method | MethodBySize | None = None
+) -> type[BaseModel]:
+    """All fields of all methods; the help of each names its default with each method.
+
+    `default` is the method if none is named. Its values are listed as "default" where they differ
+    from those that its name would select.
+    """
+    default = default or as_method("auto", fine_tuning=fine_tuning)
+    shown = default.method
+    if default != as_method(shown, fine_tuning=fine_tuning):
+        shown = f"{default}; naming a method selects its own defaults"
+    summaries = "; ".join(f"{name}: {kind.SUMMARY}" for name, kind in METHODS.items())
     fields: dict[str, Any] = {
         "method": (
-            Literal["auto", "exact", "natural", "pcd", "cd"] | None,
+            Literal[*METHODS] | None,
             Field(
                 default=None,
-                description="training method: natural gradient with sums over all states (exact) "
-                "or averages over Gibbs chains (natural), or contrastive divergence with "
-                "persistent (pcd) or restarted chains (cd); auto chooses one by the size of the "
-                f"RBM (default: {default})",
+                description=f"training method ({summaries}; default: {shown})",
             ),
         )
     }
@@ -102,6 +103,9 @@ def _method_options(fine_tuning: bool, default: str = "auto") -> type[BaseModel]
         for method, instance in kinds.items():
             meaning = (shared or type(instance).model_fields[name]).description or ""
             defaults = groups.setdefault(meaning, {})
+            own = getattr(default if method == default.method else instance, name)
+            if own != getattr(instance, name):
+                defaults.setdefault(own, []).append("default")
             defaults.setdefault(getattr(instance, name), []).append(method)
         help_text = "; ".join(f"{meaning} ({_listed(each)})" for meaning, each in groups.items())
         field = shared or type([*kinds.values()][-1]).model_fields[name]
@@ -112,3 +116,19 @@ def _method_options(fine_tuning: bool, default: str = "auto") -> type[BaseModel]
 def _listed(defaults: dict[float, list[str]]) -> str:
     """Defaults with the methods that have them: "exact, pcd: 500; natural: 150"."""
     return "; ".join(f"{', '.join(methods)}: {value:g}" for value, methods in defaults.items())
+
+
+def unknown_method_option(error: UnknownOptionError) -> str:
+    """Return the line about an option of training that no method has, else ""."""
+    option = (error.token.keyword or error.token.value).split("=")[0]
+    prefix, dot, last = option.removeprefix("--").rpartition(".")
+    arguments = {name: each for each in error.argument_collection for name in each.names}
+    method = arguments.get(f"--{prefix.replace('_', '-')}{dot}method")
+    if method is None or not option.startswith("--"):
+        return ""
+    field = last.replace("-", "_")
+    others = [name for name in arguments if name[2:].replace("-", "_") not in METHOD_FIELDS]
+    if not dot and difflib.get_close_matches(option, others, n=1):
+        return ""  # in `train --hiden 3` cyclopts suggests --hidden
+    named = method.tokens[-1].value if method.tokens else None
+    return f"{option}: {no_such_field(field, named if named in METHODS else None)}"

@@ -8,6 +8,7 @@ from typing import Annotated
 from psiprune.cli.app import Flat, Out, advance, app, progress_bar, show
 from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.cli.prune import chosen_tuning, digests, level_writer, load_inputs, tuning_numbers
+from psiprune.core.text import counted
 from psiprune.experiments.path_settings import RewirePathSettings
 from psiprune.pruning.settings import RewireSettings
 from psiprune.training.methods import AnyMethod
@@ -75,7 +76,7 @@ def rewire_command(
             "moved": moved,
             **tuning_numbers(tuning),
         },
-        f"{out}: {rounds} rounds, {moved} of {last.number_of_weights} weights moved\n"
+        f"{out}: {counted(rounds, 'round')}, {moved} of {last.number_of_weights} weights moved\n"
         f"fine-tuning: {tuning}",
         json,
     )

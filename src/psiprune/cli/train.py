@@ -150,7 +150,7 @@ def train_command(
         "epochs": done,
         "converged": None if converged is None else bool(converged),
         "training_warnings": [],
-        "kept": {str(epoch): str(file) for epoch, file in early.items()},
+        "saved_epochs": {str(epoch): str(file) for epoch, file in early.items()},
     }
     saved = "".join(f"\n{file}: epoch {epoch}" for epoch, file in early.items())
     show(

@@ -24,3 +24,8 @@ def escape(text: str, keep: str = "") -> str:
         else c.encode("unicode_escape").decode()
         for c in text
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 round", "2 rounds"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -32,7 +32,7 @@ from psiprune.rbm.likelihood import (
 )
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method
-from psiprune.training.methods import MethodLike
+from psiprune.training.methods import METHODS, MethodLike
 from psiprune.training.train import Callback
 
 Float64 = NDArray[np.float64]
@@ -159,8 +159,8 @@ def rewire(
     settings = RewireSettings(rounds=rounds, share=share, criterion=criterion)
     if fine_tune is None:
         raise InputError(
-            "fine_tune: must be a training method (cd, pcd, natural or exact), found None; new "
-            "weights start at 0, so without training a round would only remove weights"
+            f"fine_tune: must be a training method ({', '.join(METHODS)}), found None; new weights "
+            "start at 0, so without training a round would only remove weights"
         )
     tuning = tuning_of(rbm, fine_tune)
     assert tuning is not None

@@ -109,8 +109,8 @@ def reconstruct(
         draws: RBM samples behind each sampled observable.
         seed: of the split, and of the first RBM.
         seeds: number of RBMs of the dense ensemble.
-        train: method of training each RBM.
-        fine_tune: method of training after each pruning step.
+        train: method of training each RBM, see `train`; by default "auto", the best for its size.
+        fine_tune: method of training after each pruning step, see `prune`; by default "auto".
         prune: criterion and schedule of pruning.
 
     Raises:
@@ -143,7 +143,8 @@ def reconstruct(
     changes = {name: value for name, value in given.items() if value is not None}
     chosen = settings if settings is not None else ReconstructSettings()
     if changes:
-        chosen = ReconstructSettings(**{**chosen.model_dump(exclude_unset=True), **changes})
+        values = {name: getattr(chosen, name) for name in chosen.model_fields_set}
+        chosen = ReconstructSettings(**{**values, **changes})
     run = tempfile.mkdtemp(prefix="psiprune-") if folder is None else folder
     return reconstruct_and_report(data, Path(run), chosen, observables or {}, {})
 

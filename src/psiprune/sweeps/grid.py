@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings, flat
+from psiprune.training.method import Method
 
 #: TOML has dates too; the setting that receives one refuses it.
 _SCALARS = (bool, int, float, str, date, time)
@@ -118,7 +119,7 @@ def _keyed(table: Any) -> dict[str, Any]:
 def _plain(key: str, value: Any) -> Any:
     """Convert NumPy numbers and arrays, ranges and settings to the types of TOML."""
     if isinstance(value, Settings):
-        value = value.model_dump(exclude_unset=True)
+        value = value.model_dump(exclude_unset=not isinstance(value, Method))
     elif isinstance(value, range):
         value = list(value)
     elif hasattr(value, "tolist"):  # avoids importing NumPy, which slows every --help

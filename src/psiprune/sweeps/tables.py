@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from psiprune.core.text import counted
 from psiprune.reporting.tables import align, number
 from psiprune.sweeps.points import methods_of_points
 
@@ -20,7 +21,7 @@ _MOST, _LONGEST = 20, 2000
 def sweep_text(sweep: Sweep) -> str:
     """Return how many points are done, the methods they share, and where the results are."""
     new = sweep.done - sweep.before
-    counts = f"{len(sweep.points)} points: {sweep.before} done before, {new} now"
+    counts = f"{counted(len(sweep.points), 'point')}: {sweep.before} done before, {new} now"
     failed = f", {len(sweep.failed)} failed (causes in {sweep.causes.name})" if sweep.failed else ""
     methods = [
         f"{name}: {methods[0]}" if len(methods) == 1 else f"{name}: see the columns {name}_..."

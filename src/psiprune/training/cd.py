@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 
@@ -24,3 +24,5 @@ class CD(ContrastiveDivergence):
     """
 
     method: Literal["cd"] = "cd"
+
+    SUMMARY: ClassVar[str] = "contrastive divergence with chains restarted at the shots"

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from psiprune.core.exceptions import DivergenceError
 from psiprune.core.random import Stream, stream_key
-from psiprune.training.method import Method, decayed
+from psiprune.training.method import WEIGHT_DECAY, Method, decayed
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
@@ -107,9 +107,7 @@ class ContrastiveDivergence(Method):
     momentum: float = Field(
         default=0.0, ge=0, lt=1, description="fraction of the previous update added to the next"
     )
-    weight_decay: float = Field(
-        default=0.0, ge=0, description="L2 penalty on the weights, not on the biases"
-    )
+    weight_decay: float = Field(default=0.0, ge=0, description=WEIGHT_DECAY)
 
     FINE_TUNING: ClassVar[Mapping[str, float]] = {
         "epochs": 30,

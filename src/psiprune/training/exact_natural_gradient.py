@@ -10,7 +10,7 @@ from pydantic import Field
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
-from psiprune.training.method import Initial, Method
+from psiprune.training.method import WEIGHT_DECAY, Initial, Method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,13 +113,10 @@ class ExactNaturalGradient(Method):
     epochs: int = Field(
         default=500, ge=0, description="maximum number of steps; training ends at the optimum"
     )
-    weight_decay: float = Field(
-        default=1e-6,
-        ge=0,
-        description="L2 penalty on the weights, not on the biases, in nats per shot; it keeps the "
-        "optimum finite if some configurations were never measured",
-    )
+    # Not 0, so that the optimum is finite if some configurations were never measured.
+    weight_decay: float = Field(default=1e-6, ge=0, description=WEIGHT_DECAY)
 
+    SUMMARY: ClassVar[str] = "natural gradient with sums over all states"
     FINE_TUNING: ClassVar[Mapping[str, float]] = {"epochs": 30}
     CONVERGES: ClassVar[bool] = True
     INITIAL: ClassVar[tuple[Initial, ...]] = ("local", "coded", "random")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from psiprune.rbm.model import RBM
 
 Initial = Literal["random", "local", "coded"]
+#: Description of the field `weight_decay`, which has one meaning in all methods.
+WEIGHT_DECAY = "L2 penalty on the weights, not on the biases, in nats per shot"
 
 
 class State(Protocol):
@@ -44,14 +46,16 @@ class State(Protocol):
 class Method(Settings):
     """Base class of the training methods. An instance holds the settings of one training.
 
-    To add a method, write a class with its fields, `init` and `step` in a new file, and add a line
-    to `psiprune.training.methods.METHODS`. These files import the kernels inside functions, because
-    the command line reads the fields for every `--help`.
+    To add a method, write a class with its fields, `SUMMARY`, `init` and `step` in a new file, and
+    add a line to `psiprune.training.methods.METHODS`. These files import the kernels inside
+    functions, because the command line reads the fields for every `--help`.
     """
 
     method: str = ""
     epochs: int = Field(ge=0, description="passes over all shots, or steps that use all shots")
 
+    #: One line for `--help`, such as "contrastive divergence with persistent chains".
+    SUMMARY: ClassVar[str]
     #: Defaults that differ when fine-tuning after a pruning step.
     FINE_TUNING: ClassVar[Mapping[str, float]] = {}
     #: Whether training ends at an optimum that does not depend on the seed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationInfo, field_validator
 
@@ -29,6 +29,8 @@ class MethodBySize(Settings):
     epochs: int | None = Field(
         default=None, ge=0, description="steps or passes (default: that of the method)"
     )
+    #: One line for `--help`.
+    SUMMARY: ClassVar[str] = "the best method for the size of the RBM"
     #: Whether `for_size` returns a method with its defaults for fine-tuning.
     _fine_tuning: bool = PrivateAttr(default=False)
 
@@ -91,54 +93,54 @@ MethodLike = Method | MethodBySize | str | Mapping[str, Any]
 
 
 def as_method(
-    given: MethodLike | None,
+    given: MethodLike,
     default: Method | MethodBySize | None = None,
     *,
     fine_tuning: bool = False,
 ) -> Method | MethodBySize:
-    """Convert a name, a table or None to a training method; return a method unchanged.
+    """Convert a name or a table to a training method; return a method unchanged.
 
-    A name selects the method with its defaults. A table without "method" updates `default`.
+    A name, alone or as the "method" of a table, selects the method with its own defaults for the
+    other fields. A table without "method" updates `default`.
 
     Args:
-        given: a method, its name, a table of its fields, or None.
-        default: the method that None selects and that a table updates; None for the best method
-            for the size.
+        given: a method, its name, or a table of its fields.
+        default: the method that a table without "method" updates; None for the best method for the
+            size.
         fine_tuning: use the defaults for fine-tuning after a pruning step.
 
     Raises:
         InputError: there is no such method, the method does not have one of the fields, or a value
             is invalid.
     """
-    if default is None:
-        default = MethodBySize.for_fine_tuning() if fine_tuning else MethodBySize()
-    if given is None:
-        return default
     if isinstance(given, Method | MethodBySize):
         return given
     if isinstance(given, type):
         raise InputError(f"method: must be a method, found the class; use {given.__name__}()")
     if not isinstance(given, str | Mapping):
         raise InputError(
-            f"method: must be a method such as CD(epochs=100), its name or a dict, found {given!r}"
+            "method: must be a method such as CD(epochs=100), its name ('auto' chooses by size) or "
+            f"a dict, found {given!r}"
         )
     table = {"method": given} if isinstance(given, str) else dict(given)
-    name = table.pop("method", default.method)
+    if "method" not in table and default is not None:
+        table = default.model_dump() | table
+    name = table.pop("method", "auto")
     if not isinstance(name, str) or name not in METHODS:
         raise InputError(f"method: must be one of {', '.join(METHODS)}, found {name!r}")
     kind = METHODS[name]
-    known = [field for field in kind.model_fields if field != "method"]
     for field, value in table.items():
-        if field not in known:
-            raise InputError(_no_such_field(field, name, known))
+        if field not in kind.model_fields:
+            raise InputError(f"{field}: {no_such_field(field, name)}")
         if isinstance(value, str | bool):
             raise InputError(f"{field}: must be a number, found {value!r}")
-    if isinstance(given, Mapping) and name == default.method:
-        table = default.model_dump(exclude={"method"}) | table
     return kind.for_fine_tuning(**table) if fine_tuning else kind(**table)
 
 
-def _no_such_field(field: str, name: str, known: list[str]) -> str:
+def no_such_field(field: str, name: str | None) -> str:
+    """Return the words about a field that a method, or with None every method, lacks."""
+    fields = METHOD_FIELDS if name is None else METHODS[name].model_fields
+    known = [known for known in fields if known != "method"]
     nearest = difflib.get_close_matches(field, known, n=1)
     others = [other for other, kind in METHODS.items() if field in kind.model_fields]
     if nearest:
@@ -147,8 +149,11 @@ def _no_such_field(field: str, name: str, known: list[str]) -> str:
         hint = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
     else:
         hint = ""
-    chosen = "the method chosen by size" if name == "auto" else f"method '{name}'"
-    return f"{field}: no such option of {chosen}, which has {', '.join(known)}{hint}"
+    chosen = {
+        None: "any training method; they have",
+        "auto": "the method chosen by size, which has",
+    }.get(name, f"method '{name}', which has")
+    return f"no such option of {chosen} {', '.join(known)}{hint}"
 
 
 def complete_method(cls: type[Settings], value: Any, info: ValidationInfo) -> object:
@@ -158,7 +163,14 @@ def complete_method(cls: type[Settings], value: Any, info: ValidationInfo) -> ob
     if value is None and type(None) in get_args(field.annotation):
         return None
     default = field.get_default(call_default_factory=True)
-    return as_method(value, default, fine_tuning="fine_tune" in info.field_name)
+    fine_tuning = "fine_tune" in info.field_name
+    method = as_method(value, default, fine_tuning=fine_tuning)
+    if fine_tuning and isinstance(method, Method):
+        # Mark as set what would differ if it were read again from a dump of the fields set.
+        return method.model_copy(
+            update={name: getattr(method, name) for name in method.FINE_TUNING}
+        )
+    return method
 
 
 def method_fields(*names: str) -> Any:

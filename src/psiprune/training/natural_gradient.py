@@ -13,7 +13,7 @@ from pydantic import Field
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.core.limits import FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed, generator_for
-from psiprune.training.method import Initial, Method, decayed
+from psiprune.training.method import WEIGHT_DECAY, Initial, Method, decayed
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
@@ -143,12 +143,9 @@ class NaturalGradient(Method):
         le=1,
         description="ratio of the learning rate in the last step to that in the first",
     )
-    weight_decay: float = Field(
-        default=0.0,
-        ge=0,
-        description="L2 penalty on the weights, not on the biases, in nats per shot",
-    )
+    weight_decay: float = Field(default=0.0, ge=0, description=WEIGHT_DECAY)
 
+    SUMMARY: ClassVar[str] = "natural gradient with averages over Gibbs chains"
     FINE_TUNING: ClassVar[Mapping[str, float]] = {
         "epochs": 20,
         "learning_rate": 0.2,

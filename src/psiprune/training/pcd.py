@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ class PCD(ContrastiveDivergence):
     """
 
     method: Literal["pcd"] = "pcd"
+
+    SUMMARY: ClassVar[str] = "contrastive divergence with persistent chains"
 
     def start_chains(self, visible: int, lanes: int, seed: int) -> NDArray[np.float32]:
         """Return persistent chains [tile, visible, lane] of fair random bits."""

@@ -55,7 +55,7 @@ def train(
     shots: ShotsLike,
     *,
     hidden: int | None = None,
-    method: MethodLike | None = None,
+    method: MethodLike = "auto",
     seed: int = 0,
     mask: NDArray[np.bool_] | None = None,
     start: RBM | None = None,
@@ -69,9 +69,9 @@ def train(
         shots: Shots, bits [shot, site] as a plain array, or counts {"0101": 12}.
         hidden: number of hidden units, N_h; by default half the number of sites.
         method: `CD`, `PCD`, `NaturalGradient` or `ExactNaturalGradient` with its settings, or one
-            of the names "cd", "pcd", "natural" and "exact" for the method with its defaults. By
-            default the best one for the size: exact where a layer has at most 18 units, else
-            natural up to 20,000 parameters, else pcd.
+            of the names "cd", "pcd", "natural" and "exact" for the method with its defaults. "auto"
+            is the best one for the size: exact where a layer has at most 18 units, else natural up
+            to 20,000 parameters, else pcd.
         seed: random seed of the initial weights, the order of the shots and all chains.
         mask: weights that exist, bool [hidden, site]; by default all.
         start: continue training this RBM instead of a new one.
