@@ -22,6 +22,8 @@ def test_each_file_is_named_as_its_training_was(tmp_path: Path) -> None:
         file = tmp_path / f"{name}.nc"
         file.parent.mkdir(parents=True, exist_ok=True)
         replace(rbm, provenance=provenance).save(file)
+    # What is finished needs a damaged file no more.
+    (tmp_path / "h=1/seed-12/damaged.nc").write_bytes(b"nothing")
     with collected_warnings() as texts:
         repeat_warnings_of_run(tmp_path)
     assert texts == [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from psiprune.core.exceptions import TrainingWarning
+from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.io.netcdf import read_dataset
 
 #: What this thread is training, such as "h=1, seed 0".
@@ -72,8 +72,7 @@ def repeat_warnings(provenance: Mapping[Any, Any]) -> None:
 def repeat_warnings_of_run(folder: Path) -> None:
     """Warn again of all trainings of a finished experiment, with field and seed.
 
-    Raises:
-        InputError: a file is damaged.
+    A damaged file is skipped, as what is finished needs it no more.
     """
     with named_warnings():
         for file in sorted(folder.glob("h=*/seed-*/[!.]*.nc")):
@@ -82,5 +81,6 @@ def repeat_warnings_of_run(folder: Path) -> None:
             field, seed = file.parts[-3:-1]
             dense = file.stem in ("level-00", "dense")
             which = "" if dense else f", {file.stem}"
-            with training_named(f"{field}, {seed.replace('-', ' ', 1)}{which}"):
+            name = f"{field}, {seed.replace('-', ' ', 1)}{which}"
+            with training_named(name), suppress(InputError):
                 repeat_warnings(read_dataset(file).attrs)

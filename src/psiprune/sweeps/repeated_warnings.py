@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from psiprune.core.exceptions import InputError
 from psiprune.experiments.named_warnings import (
     named_warnings,
     repeat_warnings,
@@ -19,8 +21,7 @@ from psiprune.sweeps.tasks import Point
 def repeat_warnings_of_done(points: Iterable[AnyPoint], root: Path) -> None:
     """Warn again of the trainings of all stages that are done, with the names of the first time.
 
-    Raises:
-        InputError: a file is damaged.
+    A damaged file is skipped: the points that need it fail, with its name.
     """
     stages = {stage.key: stage for point in points for stage in stages_of(point)}
     for stage in stages.values():
@@ -28,7 +29,8 @@ def repeat_warnings_of_done(points: Iterable[AnyPoint], root: Path) -> None:
             continue
         if isinstance(stage.point, Point):
             if stage.kind == "dense":
-                with named_warnings(), training_named(stage.point.dense):
+                name = training_named(stage.point.dense)
+                with named_warnings(), name, suppress(InputError):
                     repeat_warnings(read_dataset(stage.result(root), "rbm").attrs)
         else:
             repeat_warnings_of_run(stage.folder(root))
