@@ -265,6 +265,27 @@ def test_prune(stages: Path, tmp_path: Path) -> None:
     assert "3 levels, 8 to 4 weights" in text(tiny.call(*command))
 
 
+def test_prune_with_a_state_prints_the_metrics_of_each_level(stages: Path, tmp_path: Path) -> None:
+    files = (stages / "rbm.nc", stages / "shots.nc", "--state", stages / "state.nc")
+    command = ("prune", *files, "--levels=1", "--no-fine-tune", "--out", tmp_path / "path")
+    levels = numbers(tiny.call(*command, "--json"))["levels"]
+    lines = text(tiny.call(*command)).splitlines()
+    assert lines[0].split() == [
+        *("level", "weights", "parts", "KL", "(nat)", "1", "-", "F", "eROE", "mROE", "C_MSE")
+    ]
+    for step, level in enumerate(levels):
+        saved = read_dataset(tmp_path / f"path/level-0{step}.nc", "rbm")
+        for name in ("kl", "infidelity", "energy_roe", "kl_exact", "abs_magnetization_error"):
+            assert level[name] == float(saved[name])
+        assert lines[1 + step].split() == [
+            *(str(level[name]) for name in ("level", "weights", "components")),
+            *(f"{level[name]:.2g}" for name in ("kl", "infidelity", "energy_roe")),
+            *(f"{level[name]:.2g}" for name in ("abs_magnetization_roe", "correlation_mse")),
+        ]
+    assert lines[3] == ""
+    assert "2 levels" in lines[4]
+
+
 def test_prune_by_every_criterion(stages: Path, tmp_path: Path) -> None:
     files = (stages / "rbm.nc", stages / "shots.nc", "--fine-tune.epochs", 1)
     for criterion in ("magnitude-by-unit", "random", "damage", "surgeon"):

@@ -16,6 +16,7 @@ import psiprune as pp
 import tiny
 from psiprune.cli import options as method_options
 from psiprune.cli.app import Flat, chosen_method
+from psiprune.experiments.named_warnings import collected_warnings, repeat_warnings_of_run
 from psiprune.experiments.settings import FrontierSettings, StudySettings
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
@@ -77,11 +78,13 @@ def test_prune_and_rewire_name_the_method_of_fine_tuning(stages: Path, tmp_path:
     files = (stages / "rbm.nc", stages / "shots.nc", *options_of(method, "fine-tune."))
     found = numbers(tiny.call("prune", *files, "--levels=2", "-o", tmp_path / "a", "--json"))
     assert found["fine_tune"] == method.model_dump()
+    assert "training_warnings" not in found  # fine-tuning is not checked
     text = tiny.call("prune", *files, "--levels=2", "-o", tmp_path / "b").out
     assert f"fine-tuning: {method}" in text.splitlines()
     files = (tmp_path / "a/level-02.nc", stages / "shots.nc", *options_of(method, "fine-tune."))
     found = numbers(tiny.call("rewire", *files, "--rounds=1", "-o", tmp_path / "c", "--json"))
     assert found["fine_tune"] == method.model_dump()
+    assert "training_warnings" not in found
 
 
 def test_study_records_the_methods_used(tmp_path: Path) -> None:
@@ -350,6 +353,65 @@ def test_warnings_of_a_study_name_field_and_seed(tmp_path: Path) -> None:
     outcome = tiny.call("study", *options, "--out", tmp_path / "study", "--json")
     found = numbers(outcome)["training_warnings"]
     assert {text.split(":")[0] for text in found} == {"h=1, seed 0", "h=1, seed 1"}
+    again = tiny.call("study", *options, "--out", tmp_path / "study", "--json")
+    assert sorted(numbers(again)["training_warnings"]) == sorted(found)
+    assert sorted(again.err.splitlines()) == sorted(f"psiprune: warning: {text}" for text in found)
+    file = tmp_path / "study/h=1/seed-0/level-00.nc"
+    described = tiny.call("info", file).out
+    for text in found:
+        name, problem = text.split(": ", 1)
+        assert (f"warning: training: {problem}" in described) == (name == "h=1, seed 0")
+    assert "training_warnings" not in described
+    known = numbers(tiny.call("info", file, "--json"))["warnings"]
+    assert [each["line"] for each in known if each["name"] == "training"] == [
+        text.split(": ", 1)[1] for text in found if text.startswith("h=1, seed 0: ")
+    ]
+
+
+#: Training that spoils a small RBM.
+SPOILED = ("--train.epochs=2", "--train.learning-rate=20", "--train.batch-size=50")
+SMALL = ("--sites=6", "--hidden=3", "--fields=1", "--shots=300", "--seeds=2", "--measure.draws=200")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("experiment", "options"),
+    [
+        ("sparse", ("--levels=2", "--fine-tune.epochs=0")),
+        (
+            "ablation",
+            ("--levels=2", "--fine-tune.epochs=0", "--shares", "0", "1", "--threshold=1"),
+        ),
+        (
+            "frontier",
+            (
+                *("--levels=2", "--paper-train.epochs=2", "--paper-train.learning-rate=20"),
+                *("--paper-fine-tune.epochs=0", "--bonds=1", "--fine-tune.epochs=1"),
+                *("--rewired=1", "--costly-seeds=1", "--widths=4", "--train.epochs=1"),
+            ),
+        ),
+    ],
+)
+def test_warnings_of_an_experiment_are_repeated(
+    tmp_path: Path, experiment: str, options: tuple[str, ...]
+) -> None:
+    """By the same command, and from its files alone."""
+    spoiled = () if experiment == "frontier" else SPOILED
+    command = (experiment, *SMALL, *spoiled, *options, "--out", tmp_path / "run", "--json")
+    found = numbers(tiny.call(*command))["training_warnings"]
+    assert found
+    assert sorted(numbers(tiny.call(*command))["training_warnings"]) == sorted(found)
+    with collected_warnings() as texts:
+        repeat_warnings_of_run(tmp_path / "run")
+    assert {*texts} == {*found}  # the command line shows each text once
+
+
+def test_warnings_of_a_reconstruction_are_repeated(stages: Path, tmp_path: Path) -> None:
+    options = tiny.reconstruct_options(**{"learning-rates": 20, "held-out": 0.5})
+    command = ("reconstruct", stages / "shots.nc", *options, "--out", tmp_path / "run", "--json")
+    found = numbers(tiny.call(*command))["training_warnings"]
+    assert found
+    assert sorted(numbers(tiny.call(*command))["training_warnings"]) == sorted(found)
 
 
 @pytest.mark.parametrize(
@@ -367,4 +429,6 @@ def test_warnings_of_a_sweep_name_field_and_seed(scheduler: tuple[str], tmp_path
     found = numbers(outcome)["training_warnings"]
     names = {text.split(":")[0] for text in found}
     assert names == {f"4 sites, h = 1, seed {seed}" for seed in (0, 1)}
+    again = tiny.call("sweep", file, *scheduler, "--out", tmp_path / "sweep", "--json")
+    assert sorted(numbers(again)["training_warnings"]) == sorted(found)
     assert ".py:" not in outcome.err

@@ -18,6 +18,7 @@ from psiprune.paper.api import DRAWINGS
 from psiprune.paper.claims.judge import CLAIMS
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import PARTS
+from psiprune.training.methods import as_method
 
 FEW = ("fig1", "fig2", "timing")
 
@@ -100,6 +101,13 @@ def test_one_figure_alone_runs_what_it_needs(tmp_path: Path) -> None:
     assert re.search(r"remaining.*\n0 +18 ", outcome.out)
     numbers = json.loads(tiny.call("paper", "--out", folder, "--json", *options).out)
     assert numbers["table1"]["steps"][1]["weights_kept"] == 16
+    # Those of the first time, though all stages were finished.
+    warned = [f"psiprune: warning: {text}" for text in numbers["training_warnings"]]
+    told = [line for line in outcome.err.splitlines() if line.startswith("psiprune: warning")]
+    assert sorted(warned) == sorted(told) != []
+    assert set(numbers["methods"]) == {"train", "fine_tune"}
+    for name, method in numbers["methods"].items():
+        assert f"{name}: {as_method(method)}" in outcome.out.splitlines()
 
 
 def test_initial_weights_are_those_of_every_experiment() -> None:

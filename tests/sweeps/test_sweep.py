@@ -275,7 +275,7 @@ def test_a_damaged_file_fails_the_points_that_need_it(copy: Path, tmp_path: Path
     assert failed == result["failed"]
     (cause,) = {each["cause"] for each in failed}
     assert cause.startswith(f"point: {broken}: ")
-    assert outcome.err.startswith("psiprune: 2 of 4 points failed")
+    assert tiny.errors(outcome)[0].startswith("psiprune: 2 of 4 points failed")
     assert outcome.err.endswith(f": {cause}\n")
     outcome = tiny.call("report", copy, "--json")
     assert json.loads(outcome.out) == {

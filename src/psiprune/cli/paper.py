@@ -49,8 +49,17 @@ def paper_command(
         PaperSettings, settings, config, PaperSettings.quick() if quick else {}
     )
     folder = folder_of(out, "paper", chosen)
+    from psiprune.experiments.ensemble import methods_of
     from psiprune.paper.api import reproduce
 
     with stages_logged():
         outcome = reproduce(chosen, folder, only)
-    show({"folder": str(folder), **outcome.numbers}, outcome.text, json)
+    methods = methods_of(chosen)
+    numbers = {
+        "folder": str(folder),
+        **outcome.numbers,
+        "methods": {field: method.model_dump() for field, method in methods.items()},
+        "training_warnings": [],
+    }
+    lines = (f"{field}: {method}" for field, method in methods.items())
+    show(numbers, "\n".join([outcome.text, "", *lines]), json)

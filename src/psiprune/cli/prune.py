@@ -135,6 +135,7 @@ def _path(
     json: bool,
 ) -> None:
     """Prune for a given number of levels, and print the result."""
+    from psiprune.experiments.path_table import path_numbers, path_text
     from psiprune.experiments.pruning_path import run_path
     from psiprune.io.run import open_run
     from psiprune.rbm.serialization import rbm_from_dataset
@@ -154,15 +155,21 @@ def _path(
         )
     rbms = [rbm_from_dataset(level, out) for level in levels]
     numbers = [
-        {"level": k, "weights": rbm.number_of_weights, "components": rbm.components}
-        for k, rbm in enumerate(rbms)
+        {
+            "level": k,
+            "weights": rbm.number_of_weights,
+            "components": rbm.components,
+            **path_numbers(level),
+        }
+        for k, (rbm, level) in enumerate(zip(rbms, levels, strict=True))
     ]
+    measured = f"{path_text(numbers)}\n\n" if chosen.state is not None else ""
     parts = rbms[-1].components
     show(
         {"folder": str(out), "levels": numbers, **tuning_numbers(chosen.fine_tune)},
-        f"{out}: {len(rbms)} levels, {rbms[0].number_of_weights} to {rbms[-1].number_of_weights} "
-        f"weights; the last RBM has {parts} connected component{'s' * (parts != 1)}\n"
-        f"fine-tuning: {chosen.fine_tune or 'none'}",
+        f"{measured}{out}: {len(rbms)} levels, {rbms[0].number_of_weights} to "
+        f"{rbms[-1].number_of_weights} weights; the last RBM has {parts} connected "
+        f"component{'s' * (parts != 1)}\nfine-tuning: {chosen.fine_tune or 'none'}",
         json,
     )
 
@@ -209,6 +216,8 @@ def _search(
         **smallest_numbers(smallest, name, best, measured_on),
         **tuning_numbers(chosen.fine_tune),
     }
+    if chosen.until.limit is None:  # others were trained, and checked
+        numbers["training_warnings"] = []
     text = smallest_text(smallest, name, best, measured_on)
     ending = f"{out}: smallest.nc\nfine-tuning: {chosen.fine_tune or 'none'}"
     show(numbers, f"{text}\n{ending}", json)
@@ -271,9 +280,8 @@ def chosen_tuning(given: Method | None, rbm: RBM, rewind: RBM | None = None) -> 
 
 
 def tuning_numbers(method: Method | None) -> dict[str, Any]:
-    """Return the method of fine-tuning with every field, and no warning yet, for `--json`."""
-    tuning = None if method is None else method.model_dump()
-    return {"fine_tune": tuning, "training_warnings": []}
+    """Return the method of fine-tuning with every field for `--json`."""
+    return {"fine_tune": None if method is None else method.model_dump()}
 
 
 def digests(**files: Path | None) -> dict[str, str]:

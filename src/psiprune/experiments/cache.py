@@ -8,6 +8,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from psiprune.experiments.named_warnings import repeat_warnings
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 
@@ -29,3 +30,16 @@ def cached(file: Path, make: Callable[[Checkpoints], xr.Dataset]) -> xr.Dataset:
             write_dataset(file, make(checkpoints), "rbm")
         _LOG.info("%s: written", file)
     return read_dataset(file, "rbm")
+
+
+def cached_training(file: Path, make: Callable[[Checkpoints], xr.Dataset]) -> xr.Dataset:
+    """Do as `cached` for an RBM from `train`, whose warnings are repeated if it is only read.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    known = file.exists()
+    dataset = cached(file, make)
+    if known:
+        repeat_warnings(dataset.attrs)
+    return dataset

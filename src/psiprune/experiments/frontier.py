@@ -32,6 +32,7 @@ from psiprune.experiments.frontier_methods import (
     rewired_counts,
     tasks_of,
 )
+from psiprune.experiments.named_warnings import repeat_warnings
 from psiprune.experiments.problem import Problem, prepare
 from psiprune.experiments.settings import FrontierSettings
 from psiprune.io.netcdf import read_dataset, write_dataset
@@ -128,17 +129,23 @@ def _measured(settings: FrontierSettings, task: Task, callback: Callback) -> xr.
     """
     file = task.member.folder / f"{task.variant}.nc"
     parts = file.with_suffix("")
-    if not file.exists():
+    known = file.exists()
+    if not known:
         reference = task.member.problem.reference
         parts.mkdir(exist_ok=True)
         trainer = Trainer(settings, task.member, parts, callback)
         levels = [_described(rbm, reference) for rbm in task.rbms(trainer)]
         counts = xr.Variable("count", [int(level.attrs["count"]) for level in levels])
         path = xr.concat(levels, dim=counts, combine_attrs="drop")
+        if trainer.warned:
+            path = path.assign_attrs(training_warnings="\n".join(trainer.warned))
         write_dataset(file, label(path), "frontier-path")
     if parts.exists():
         shutil.rmtree(parts)
-    path = read_dataset(file, "frontier-path").drop_attrs()
+    path = read_dataset(file, "frontier-path")
+    if known:
+        repeat_warnings(path.attrs)
+    path = path.drop_attrs()
     return path[[name for name, values in path.items() if values.dims == ("count",)]]
 
 

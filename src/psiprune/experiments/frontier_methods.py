@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.experiments.cache import cached
+from psiprune.experiments.cache import cached, cached_training
 from psiprune.experiments.ensemble import Member
 from psiprune.experiments.settings import FrontierSettings
 from psiprune.io.checkpoint import Checkpoints
@@ -125,12 +125,14 @@ class Trainer:
         member: the seed, in its phase.
         folder: of the RBMs, one file each.
         callback: called after each epoch.
+        warned: training warnings of its RBMs so far.
     """
 
     settings: FrontierSettings
     member: Member
     folder: Path
     callback: Callback
+    warned: list[str] = field(default_factory=list)
 
     def cached(self, name: str, make: Callable[[Checkpoints], RBM]) -> RBM:
         """Read an RBM from NAME.nc; make and write it first if that is missing."""
@@ -138,6 +140,14 @@ class Trainer:
         return rbm_from_dataset(
             cached(file, lambda checkpoints: make(checkpoints).to_dataset()), file
         )
+
+    def trained(self, name: str, make: Callable[[Checkpoints], RBM]) -> RBM:
+        """Do the same for an RBM from `train`, and note what that warned of."""
+        file = self.folder / f"{name}.nc"
+        dataset = cached_training(file, lambda checkpoints: make(checkpoints).to_dataset())
+        if "training_warnings" in dataset.attrs:
+            self.warned.append(str(dataset.attrs["training_warnings"]))
+        return rbm_from_dataset(dataset, file)
 
     def new(
         self,
@@ -161,7 +171,7 @@ class Trainer:
 
     def dense(self, hidden: int, training: Method | None = None) -> RBM:
         """Return the RBM with all weights, from dense.nc."""
-        return self.cached("dense", partial(self.new, hidden=hidden, training=training))
+        return self.trained("dense", partial(self.new, hidden=hidden, training=training))
 
     def pruned(
         self, rbm: RBM, counts: Sequence[int], how: PruneSettings, tuning: Method | None
@@ -201,7 +211,7 @@ class Trainer:
                 mask = cluster_mask(hidden, sites, count)
             else:
                 mask = random_mask(hidden, sites, count, self.member.seed)
-            yield self.cached(f"{count}", partial(self.new, hidden=hidden, mask=mask))
+            yield self.trained(f"{count}", partial(self.new, hidden=hidden, mask=mask))
 
     def rewired(self, kind: str, counts: Sequence[int]) -> Iterator[RBM]:
         """Train the same RBMs, and rewire each."""

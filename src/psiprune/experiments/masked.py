@@ -11,9 +11,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.threads import single_blas_thread
-from psiprune.experiments.cache import cached
+from psiprune.experiments.cache import cached_training
 from psiprune.experiments.ensemble import Member, label, run_parallel
-from psiprune.experiments.pruning_path import run_path
+from psiprune.experiments.named_warnings import repeat_warnings
+from psiprune.experiments.pruning_path import level_file, run_path
 from psiprune.experiments.recording import Recorder, history_draws, train_with_history
 from psiprune.experiments.settings import SparseSettings
 from psiprune.io.checkpoint import Checkpoints
@@ -85,7 +86,10 @@ def prune_dense(
             return _described(settings, member, level.rbm, recorder.take(level.rbm))
 
         how, tuning = settings.prune, settings.fine_tune
+        known = level_file(folder, 0).exists()
         levels = run_path(folder, dense, shots, how, tuning, seed, describe, recorder)
+        if known:
+            repeat_warnings(levels[0].attrs)
         return [level.drop_attrs() for level in levels]
 
     epochs = settings.train.epochs + settings.levels * settings.fine_tune.epochs
@@ -122,7 +126,7 @@ def train_jobs(
             )
             return _described(settings, member, rbm, history)
 
-        return cached(member.folder / f"{name}.nc", make).drop_attrs()
+        return cached_training(member.folder / f"{name}.nc", make).drop_attrs()
 
     every = [job for of_member in jobs for job in of_member]
     epochs = sum(job.training.epochs for job in every)

@@ -1,14 +1,16 @@
-"""Training warnings that say which of many RBMs they are about."""
+"""Training warnings that say which of many RBMs they are about, also when files are read again."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
-from psiprune.core.exceptions import TrainingWarning
+from psiprune.core.exceptions import InputError, TrainingWarning
+from psiprune.io.netcdf import read_dataset
 
 #: What this thread is training, such as "h=1, seed 0".
 _name: ContextVar[str] = ContextVar("name", default="")
@@ -59,3 +61,26 @@ def collected_warnings() -> Iterator[list[str]]:
 
         warnings.showwarning = collect  # type: ignore[assignment]
         yield texts
+
+
+def repeat_warnings(provenance: Mapping[Any, Any]) -> None:
+    """Warn again of what `train` warned of, as the provenance of the RBM records it."""
+    for text in str(provenance.get("training_warnings", "")).splitlines():
+        warnings.warn(text, TrainingWarning, stacklevel=2)
+
+
+def repeat_warnings_of_run(folder: Path) -> None:
+    """Warn again of all trainings of a finished experiment, with field and seed.
+
+    A damaged file is skipped, as what is finished needs it no more.
+    """
+    with named_warnings():
+        for file in sorted(folder.glob("h=*/seed-*/[!.]*.nc")):
+            if file.match("level-*") and file.name != "level-00.nc":
+                continue  # fine-tuning is not checked
+            field, seed = file.parts[-3:-1]
+            dense = file.stem in ("level-00", "dense")
+            which = "" if dense else f", {file.stem}"
+            name = f"{field}, {seed.replace('-', ' ', 1)}{which}"
+            with training_named(name), suppress(InputError):
+                repeat_warnings(read_dataset(file).attrs)

@@ -11,7 +11,7 @@ import xarray as xr
 from psiprune.core.exceptions import InputError
 from psiprune.core.threads import map_threads
 from psiprune.data.shots import Shots
-from psiprune.experiments.cache import cached
+from psiprune.experiments.cache import cached, cached_training
 from psiprune.experiments.ensemble import Member, run_parallel
 from psiprune.experiments.path_settings import UntilSettings
 from psiprune.experiments.pruning_path import early_file, level_file
@@ -68,7 +68,9 @@ def run_until(
             return trial.rbm.to_dataset().assign({until.measure: trial.value})
 
         file = folder / f"{name}.nc"
-        found = cached(file, described)
+        # Only the others of an ensemble are trained by `train`.
+        read = cached_training if name.startswith("other-") else cached
+        found = read(file, described)
         if until.measure not in found:
             raise InputError(f"{file}: holds no {until.measure}; delete it to compute it again")
         return Trial(name, rbm_from_dataset(found, file), float(found[until.measure]))

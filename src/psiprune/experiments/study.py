@@ -21,8 +21,9 @@ from psiprune.experiments.ensemble import (
     run_parallel,
     seeds_of,
 )
+from psiprune.experiments.named_warnings import repeat_warnings
 from psiprune.experiments.problem import Problem, prepare
-from psiprune.experiments.pruning_path import early_file, level_names, run_path
+from psiprune.experiments.pruning_path import early_file, level_file, level_names, run_path
 from psiprune.experiments.recording import (
     OBSERVED,
     history_draws,
@@ -91,7 +92,10 @@ def _run_member(settings: StudySettings, member: Member, callback: Callback) -> 
         return rbm
 
     rewind = None if epoch is None else lambda: load_rbm(early[epoch])
+    known = level_file(member.folder, 0).exists()
     levels = prune_dense(settings, member, dense, callback, rewind)
+    if known:
+        repeat_warnings(levels[0].attrs)
     if not file.exists():
         raise InputError(
             f"{file}: is missing; delete the folder {member.folder} to train this RBM again"

@@ -63,7 +63,8 @@ def table_text(experiment: str, dataset: xr.Dataset) -> str:
     )
 
 
-_STUDY: tuple[Column, ...] = (
+#: The columns of a study: of each level, medians over seeds.
+STUDY: tuple[Column, ...] = (
     ("pruned", "fraction_pruned", ".1%"),
     ("weights", "weights_kept", ".0f"),
     ("parts", "components", "g"),
@@ -77,7 +78,7 @@ _STUDY: tuple[Column, ...] = (
 
 def _study_numbers(study: xr.Dataset) -> Numbers:
     """Return medians over seeds, level by level, and what the searches found, if there were any."""
-    names = [name for _, name, _ in _STUDY]
+    names = [name for _, name, _ in STUDY]
     middle = study[names].median("seed").astype(float).to_dataframe()[names]
     smallest = {"smallest": _smallest(study)} if "smallest_weights" in study else {}
     return {"levels": middle.to_dict("records"), **smallest}
@@ -86,7 +87,7 @@ def _study_numbers(study: xr.Dataset) -> Numbers:
 def _study_blocks(label: str, study: xr.Dataset, numbers: Numbers) -> list[str]:
     """Show every second level and the last."""
     levels = numbers["levels"]
-    lines = [label, table(_STUDY, [*levels[:-1:2], levels[-1]])]
+    lines = [label, table(STUDY, [*levels[:-1:2], levels[-1]])]
     if "smallest" in numbers:
         total = study.attrs["sites"] * study.attrs["hidden"]
         lines += map(wrap, _smallest_lines(numbers["smallest"], total))

@@ -180,6 +180,8 @@ def _rbm_warnings(rbm: RBMDescription) -> Iterator[DataWarning]:
             f"the graph has {parts} components that are independent of each other; prune less, or "
             "rewire",
         )
+    for line in str(rbm.provenance.get("training_warnings", "")).splitlines():
+        yield DataWarning("training", line)
     shots = rbm.provenance.get("training_shots")
     if isinstance(shots, int) and shots < rbm.parameters:
         yield DataWarning(

@@ -111,6 +111,8 @@ def _origin(provenance: Mapping[str, Any]) -> str:
     for key, value in provenance.items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{name} {item}" for name, item in value.items())
+        if key == "training_warnings":
+            continue  # printed as warnings
         if value not in ("", None) and not isinstance(value, list):
             parts.append(f"{key}: {value}")
     return "; ".join(parts) or "unknown"

@@ -21,6 +21,7 @@ from psiprune.data.shots import read_shots
 from psiprune.experiments.ablation import MODELS, STARTS, run_ablation
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.frontier_methods import PRUNED
+from psiprune.experiments.named_warnings import repeat_warnings_of_run
 from psiprune.experiments.pruning_path import level_file
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.experiments.sparse import MASKED, run_sparse
@@ -169,7 +170,9 @@ def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple
     clock = Clock(run, stages)
     for stage in stages:
         file = run / stage.name / stage.file
-        if not file.exists():
+        if file.exists():
+            repeat_warnings_of_run(run / stage.name)
+        else:
             with clock.running(stage):
                 stage.run(run / stage.name)
         found[stage.name] = read_dataset(file)

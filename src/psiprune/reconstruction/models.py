@@ -9,6 +9,7 @@ import numpy as np
 from psiprune.core.exceptions import DivergenceError
 from psiprune.core.statistics import Choice, choose
 from psiprune.experiments.ensemble import run_parallel
+from psiprune.experiments.named_warnings import repeat_warnings
 from psiprune.inference.log_partition import log_partition
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
@@ -64,6 +65,7 @@ def _train(
 ) -> DivergenceError | None:
     """Train an RBM and write it with its log Z unless its file exists; return why it diverged."""
     if item.file.exists():
+        repeat_warnings(read_dataset(item.file, "rbm").attrs)
         return None
     data = run.split.training
     with Checkpoints(item.file) as checkpoints:
@@ -96,10 +98,11 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
         write_dataset(files[0], read_dataset(chosen.file, "rbm"), "rbm")
 
     def work(k: int, tick: Callback) -> RBM:
-        initial = ensemble_initial(chosen.training)
-        failed = _train(run, chosen._replace(file=files[k]), run.seeds[k], tick, initial)
-        if failed is not None:
-            raise failed
+        if k > 0:
+            initial = ensemble_initial(chosen.training)
+            failed = _train(run, chosen._replace(file=files[k]), run.seeds[k], tick, initial)
+            if failed is not None:
+                raise failed
         return rbm_from_dataset(read_dataset(files[k], "rbm"), files[k])
 
     epochs = (len(files) - 1) * chosen.training.epochs

@@ -17,6 +17,7 @@ from psiprune.io.netcdf import write_bytes
 from psiprune.io.run import open_growing_run
 from psiprune.sweeps.cluster import LOCAL, SERIAL, connected
 from psiprune.sweeps.points import AnyPoint, Outcome, points_of
+from psiprune.sweeps.repeated_warnings import repeat_warnings_of_done
 from psiprune.sweeps.scheduler import run_on_dask, run_serially
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import TABLE, check_folder, import_arrow, write_table
@@ -101,6 +102,7 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
         root = run.resolve()  # workers have other working directories
         remaining, failed = _not_done(points, root), list[Outcome]()
         before = len(points) - len(remaining)
+        repeat_warnings_of_done(points, root)
         _write_failures(failed, root)
         bar = stack.enter_context(
             tqdm(total=len(points), initial=before, unit=" points", disable=None)

@@ -89,6 +89,7 @@ def train(
         The RBM after the last epoch. Its provenance holds the method with every field, seed, number
         of shots, epochs done and, for "exact", whether it `converged` (0 or 1). If it was not
         trained from initial weights, `start` is the SHA-256 of the RBM that training began with.
+        `training_warnings` holds what was warned of, one line each, if anything.
 
     Raises:
         InputError: an argument is invalid.
@@ -146,9 +147,11 @@ def train(
         return rbm
     with single_blas_thread():
         problems = training_problems(rbm, data, chosen, seed)
+    if not problems:
+        return rbm
     for problem in problems:
         warnings.warn(problem, TrainingWarning, stacklevel=2)
-    return rbm
+    return replace(rbm, provenance={**rbm.provenance, "training_warnings": "\n".join(problems)})
 
 
 @single_blas_thread()
