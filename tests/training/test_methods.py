@@ -177,6 +177,7 @@ def test_provenance_names_the_method_with_every_field(name: str) -> None:
     bits = np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8)
     rbm = pp.train(bits, hidden=2, seed=3, method=method)
     recorded = dict(rbm.provenance)
+    recorded.pop("training_warnings", None)  # one epoch may leave it worse than independent bits
     assert {key: recorded[key] for key in FIELDS[name]} == method.model_dump()
     assert recorded["initial"] == method.INITIAL[0]
     others = {"seed": 3, "training_shots": 300, "epochs_done": 1}
