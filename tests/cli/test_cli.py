@@ -491,7 +491,7 @@ def test_study_goes_to_a_folder_of_its_own(
     ("command", "figures", "key"),
     [
         ("sparse", ["figure"], "variants"),
-        ("ablation", ["broken", "forbidden"], "ablation"),
+        pytest.param("ablation", ["broken", "forbidden"], "ablation", marks=pytest.mark.slow),
     ],
 )
 def test_sparse_and_ablation(

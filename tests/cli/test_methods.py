@@ -406,6 +406,7 @@ def test_warnings_of_an_experiment_are_repeated(
     assert {*texts} == {*found}  # the command line shows each text once
 
 
+@pytest.mark.slow
 def test_warnings_of_a_reconstruction_are_repeated(stages: Path, tmp_path: Path) -> None:
     options = tiny.reconstruct_options(**{"learning-rates": 20, "held-out": 0.5})
     command = ("reconstruct", stages / "shots.nc", *options, "--out", tmp_path / "run", "--json")

@@ -208,6 +208,7 @@ def test_ctrl_c_in_the_middle_of_a_long_compiled_call(tmp_path: Path) -> None:
     assert 0.9 < interrupted(running, tiny.NOT_BEGUN) < 2.5
 
 
+@pytest.mark.slow
 def test_ctrl_c_that_a_shell_has_turned_off_stays_off(tmp_path: Path, stages: Path) -> None:
     code = tiny.PROGRAM[2].replace("default_int_handler", "SIG_IGN")
     out = tmp_path / "rbm.nc"
@@ -380,6 +381,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_run_on_a_disk_that_becomes_full(
     finished: Path, small_disk: Callable[[str], Path]
 ) -> None:

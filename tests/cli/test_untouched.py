@@ -88,7 +88,7 @@ KINDS: dict[str, tuple[Callable[[Path], AbstractContextManager[None] | None], st
     "other settings": (a_run, "existing run"),
     "another version": (another_version, "0.0.1"),
     "damaged": (damaged_config, "cannot be read"),
-    "foreign": (foreign_config, "no run"),
+    "foreign": (foreign_config, "not a psiprune run folder"),
     "hidden files": (hidden_files, ".keep"),
     "other files": (other_files, "no run"),
     "a file": (a_file, "is a file"),

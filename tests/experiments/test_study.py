@@ -228,6 +228,7 @@ def searched(**changes: Any) -> StudySettings:
     return tiny.settings(**{**values, **changes})
 
 
+@pytest.mark.slow
 def test_until_it_hurts(tmp_path: Path) -> None:
     plain = run_study(searched(until=None), tmp_path / "plain")
     # Twice what the dense RBMs have, which pruning reaches before its end.
@@ -463,6 +464,7 @@ def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
     assert tiny.raw(run_study(tiny.settings(), folder)) == tiny.raw(study)
 
 
+@pytest.mark.slow
 def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     # Levels of some tenths of a second, in two threads.

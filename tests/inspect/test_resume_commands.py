@@ -55,6 +55,6 @@ def test_custom_observables_are_found_in_the_run(
     words = shlex.split(resume_of(Path("../lab/run")).partition(", with")[0])
     outcome = tiny.call(*[stages / "shots.nc" if word == "SHOTS" else word for word in words[1:]])
     assert outcome.status == 0, outcome
-    assert outcome.err == ""  # no recomputation: the copy is what the run used
+    assert tiny.errors(outcome) == []  # no recomputation: the copy is what the run used
     assert (lab / "run/reconstruct.nc").read_bytes() == before
     assert [file.name for file in (lab / "run/observables").glob("*.py")] == ["1-obs.py"]

@@ -85,6 +85,7 @@ def test_the_report_names_the_code_of_stages_that_were_copied_in(run: Path) -> N
     assert f"{file}: cannot be read" in outcome.err
 
 
+@pytest.mark.slow
 def test_one_figure_alone_runs_what_it_needs(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = ("--only", "fig1", "table1", *tiny.paper_options())

@@ -62,7 +62,11 @@ def interrupted(
     return seen, lambda: watch(lambda state: seen.append(state.epoch))
 
 
-@pytest.mark.parametrize("method", [CD(epochs=9), ExactNaturalGradient(epochs=9)], ids=str)
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(CD(epochs=9), marks=pytest.mark.slow), ExactNaturalGradient(epochs=9)],
+    ids=str,
+)
 def test_a_dense_training_is_taken_up_where_it_stopped(
     method: Method, eager: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,6 +233,7 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return lines[-1]
 
 
+@pytest.mark.slow
 def test_a_program_without_a_guard(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(program(tmp_path, "if True"))
     done = subprocess.run(

@@ -146,7 +146,7 @@ def test_a_study_with_a_search_is_that_of_its_command(studies: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("experiment", "settings", "run"),
     [
-        ("frontier", frontier_settings(), run_frontier),
+        pytest.param("frontier", frontier_settings(), run_frontier, marks=pytest.mark.slow),
         ("study", brief_study(rewind_epoch=2, fine_tune=CD.for_fine_tuning()), run_study),
     ],
 )

@@ -248,6 +248,7 @@ def test_a_larger_grid_runs_only_what_is_new(copy: Path, tmp_path: Path) -> None
     assert len(read_table(copy)) == 4 * 4
 
 
+@pytest.mark.slow
 def test_lost_files_are_made_again(swept: Path, copy: Path) -> None:
     # With all points lost too, so that the others are needed.
     next(copy.rglob("state.nc")).unlink()
