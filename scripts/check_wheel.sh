@@ -47,7 +47,7 @@ cat >good.py <<'PYTHON'
 import numpy as np
 import psiprune as pp
 
-rbm: pp.RBM = pp.train(np.eye(4, dtype=np.uint8), hidden=2, epochs=1)
+rbm: pp.RBM = pp.train(np.eye(4, dtype=np.uint8), hidden=2, method=pp.CD(epochs=1))
 levels: list[pp.Level] = pp.prune(rbm, np.eye(4, dtype=np.uint8), levels=1, fine_tune=None)
 reveal_type(pp.train)
 PYTHON

@@ -97,7 +97,9 @@ def surgeon(
 
     Args:
         rbm: the RBM.
-        samples, draws, seed: as in `damage`.
+        samples: as in `damage`.
+        draws: as in `damage`.
+        seed: as in `damage`.
         damping: the factor above.
 
     Raises:
