@@ -57,7 +57,7 @@ import psiprune as pp
 wrong: int = pp.train([[0, 1]], hidden="two")
 PYTHON
 "$bin/mypy" --strict good.py | tee types.txt
-grep -q 'Revealed type is .*psiprune.rbm.RBM"' types.txt
+grep -q 'Revealed type is .*psiprune.rbm.model.RBM"' types.txt
 if "$bin/mypy" --strict bad.py >types.txt; then echo "mypy saw no types"; exit 1; fi
 grep -q 'Argument "hidden" .* expected "int | None"' types.txt
 grep -q 'expression has type "RBM", variable has type "int"' types.txt
