@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import psiprune as pp
+from psiprune.core.hardware import processor
 from psiprune.training.contrastive_divergence import ContrastiveState
 
 HERE = Path(__file__).resolve().parent
@@ -48,21 +49,12 @@ def options(description: str | None, **extra: Any) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def processor() -> str:
-    """The name of the processor, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
-
-
 def header(title: str, *notes: str, peer: Peer | None = None) -> dict[str, Any]:
     """Print what was measured, with which versions and where; the same as a dictionary."""
     names = ("psiprune", "numba", "numpy", "physics-tenpy")
     versions = {"python": platform.python_version(), **{name: version(name) for name in names}}
-    machine = f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    model = processor() or platform.machine()
+    machine = f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
     print(title)
     print(f"  machine: {machine}")
     print("  ours:    " + ", ".join(f"{name} {number}" for name, number in versions.items()))
