@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def describe_machine() -> dict[str, str]:
     return facts
 
 
+@cache
 def arithmetic() -> dict[str, str]:
     """Return what the last bits of results depend on beside the versions: the CPU family."""
     return {_VECTORS: vector_instructions(), _BLAS: blas_kernels()}
