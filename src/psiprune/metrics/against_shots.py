@@ -15,7 +15,7 @@ from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
-from psiprune.metrics.bootstrap import bootstrap_means
+from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
 from psiprune.metrics.custom import Observable, check_names, observe
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
@@ -263,7 +263,7 @@ def _shots_estimates(
     resampled = centre + bootstrap_means(table.astype(np.float32), seed)
     errors = resampled.std(axis=0, ddof=1)
     observed = slice(len(likelihoods), None)
-    errors[observed] = _at_least_one_shot(errors[observed], centre[observed], len(bits))
+    errors[observed] = at_least_one_shot(errors[observed], centre[observed], len(bits))
     estimates = {name: Estimate(centre[k], errors[k], spread[k]) for k, name in enumerate(scalars)}
     nan = np.float64("nan")
     estimates.setdefault("neighbours", Estimate(nan, nan, nan))
@@ -273,17 +273,8 @@ def _shots_estimates(
         return np.asarray(products - one[..., :1] * one)
 
     value = correlation(centre)
-    error = _at_least_one_shot(correlation(resampled).std(axis=0, ddof=1), value, len(bits))
+    error = at_least_one_shot(correlation(resampled).std(axis=0, ddof=1), value, len(bits))
     return estimates | {"correlation": Estimate(value, error, np.full(value.shape, np.nan))}
-
-
-def _at_least_one_shot(errors: Float64, values: Float64, shots: int) -> Float64:
-    """Return errors, with max(1, |value|) / shots where all shots agree and the bootstrap gives 0.
-
-    What none of n shots has shown may still occur in one of n; zero would claim certainty.
-    """
-    scale = np.maximum(1.0, np.abs(values))
-    return np.where(errors <= 1e-12 * scale, scale / shots, errors)
 
 
 def _relative_to_shots(

@@ -13,6 +13,7 @@ from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.diagnostics import describe_shots
 from psiprune.data.shots import Shots, check_sites
+from psiprune.metrics.bootstrap import at_least_one_shot
 from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 
@@ -55,7 +56,7 @@ def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -
     drawn = draw_from_data(rbm, bits, draws, seed, Stream.AGREEMENT_START, Stream.AGREEMENT_DRAWS)
     mean, error = _moments(drawn.bits)
     shots_mean, shots_error = _moments(bits[:, None, :])
-    error = np.hypot(error, np.maximum(shots_error, 1.0 / len(bits)))
+    error = np.hypot(error, at_least_one_shot(shots_error, shots_mean, len(bits)))
     upper = np.triu(np.abs(mean - shots_mean) / error)
     i, j = (int(k) for k in np.unravel_index(int(np.argmax(upper)), upper.shape))
     limit = sigma_limit(rbm.visible * (rbm.visible + 1) // 2)

@@ -12,6 +12,15 @@ Float64 = NDArray[np.float64]
 RESAMPLES = 400
 
 
+def at_least_one_shot(errors: Float64, values: Float64, shots: int) -> Float64:
+    """Return errors, with max(1, |value|) / shots where all shots agree and the error is 0.
+
+    What none of n shots has shown may still occur in one of n; zero would claim certainty.
+    """
+    scale = np.maximum(1.0, np.abs(values))
+    return np.where(errors <= 1e-12 * scale, scale / shots, errors)
+
+
 def bootstrap_means(table: NDArray[np.float32], seed: int) -> Float64:
     """Return column means of table [shot, column] over resamples of its rows: [resample, column].
 
