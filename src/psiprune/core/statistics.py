@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from psiprune.core.exceptions import InputError
 
@@ -80,34 +79,27 @@ class Choice(NamedTuple):
         chosen: index of the selected model.
         best: index of the one with the highest likelihood.
         losses: mean over the shots of log p_best(v) - log p(v), nats per shot, [model].
-        errors: their standard errors, over paired shots, [model].
-        limits: the largest losses that are not significant, [model].
+        errors: their standard errors, over paired shots, [model]; the largest accepted losses.
     """
 
     chosen: int
     best: int
     losses: Float64
     errors: Float64
-    limits: Float64
 
 
-def choose(
-    log_p: Float64, log_z_errors: Float64, sizes: Sequence[int], significance: float
-) -> Choice:
-    """Return the smallest model whose held-out likelihood is not significantly below the best.
+def choose(log_p: Float64, log_z_errors: Float64, sizes: Sequence[int]) -> Choice:
+    """Return the smallest model whose likelihood is within one standard error of the best.
 
-    Like the one-standard-error rule (Breiman et al. 1984; Hastie, Tibshirani & Friedman, section
-    7.10) it prefers the simpler model if the data do not decide. But the error is that of the
-    paired loss per shot, from which the common difficulty of a shot cancels; and the limit is the
-    one-sided normal quantile of significance / (models - 1) times this error, so that the smallest
-    of equally good models is chosen with probability at least 1 - significance. Of several models
-    of the selected size, the one with the highest likelihood.
+    The one-standard-error rule (Breiman et al. 1984; Hastie, Tibshirani & Friedman, section 7.10),
+    with the error of the paired loss per shot, from which the common difficulty of a shot cancels.
+    Of several models of the selected size, the one with the highest likelihood.
 
     Args:
-        log_p: log p(v) of held-out shots, [model, shot], at least 2 shots.
+        log_p: log p(v) of shots, without what models gain on shots that trained them, [model,
+            shot], at least 2 shots.
         log_z_errors: standard error of each model's log Z, [model].
         sizes: hidden units of each model.
-        significance: of the test.
     """
     means = log_p.mean(axis=1)
     best = int(np.argmax(means))
@@ -115,11 +107,10 @@ def choose(
     noise = loss.std(axis=1, ddof=1) / np.sqrt(log_p.shape[1])
     errors = np.hypot(noise, np.hypot(log_z_errors, log_z_errors[best]))
     errors[best] = 0.0
-    limits = float(norm.isf(significance / max(1, len(sizes) - 1))) * errors
     losses = loss.mean(axis=1)
-    smallest = min(size for size, good in zip(sizes, losses <= limits, strict=True) if good)
+    smallest = min(size for size, good in zip(sizes, losses <= errors, strict=True) if good)
     chosen = max((k for k, size in enumerate(sizes) if size == smallest), key=lambda k: means[k])
-    return Choice(chosen, best, losses, errors, limits)
+    return Choice(chosen, best, losses, errors)
 
 
 class Band(NamedTuple):

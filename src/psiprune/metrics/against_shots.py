@@ -41,6 +41,7 @@ class Comparison:
         method: how the RBM's value was computed.
         warning: why it cannot be trusted; empty if no problem was detected.
         effective_sample_size: how many independent draws of the RBM would give the same error.
+        variance: of a single shot, the larger of what the shots and the RBM's draws show.
     """
 
     value: Float64 | np.float64
@@ -50,6 +51,7 @@ class Comparison:
     method: str
     warning: str
     effective_sample_size: float
+    variance: Float64 | np.float64
 
     @property
     def sigmas(self) -> Float64:
@@ -184,9 +186,9 @@ def evaluate_on_shots(
     def compare(name: str) -> Comparison:
         model, target = estimates[name], of_shots[name]
         size = effective_draws(model, chains * length, length)
-        return Comparison(
-            model.value, model.error, target.value, target.error, drawn.method, drawn.warning, size
-        )
+        variance = np.maximum(len(data) * target.error**2, size * model.error**2)
+        values = model.value, model.error, target.value, target.error
+        return Comparison(*values, drawn.method, drawn.warning, size, variance)
 
     size = float(len(data))
     size_of_rbm = min(size, log_z.effective_sample_size or size)

@@ -13,7 +13,6 @@ from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.diagnostics import describe_shots
 from psiprune.data.shots import Shots, check_sites
-from psiprune.metrics.bootstrap import at_least_one_shot
 from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 
@@ -21,14 +20,47 @@ Float64 = NDArray[np.float64]
 
 
 @one_line
-class MaxDeviation(NamedTuple):
-    """The largest of several differences, in standard errors.
+class SitesAndPairs(NamedTuple):
+    """<Z_i Z_j> of a model and of shots, all [site, site]; on the diagonal <Z_i>.
+
+    Attributes:
+        value, error: of the model, and its standard error.
+        shots_value: of the shots.
+        warning: why the values of the model cannot be trusted; empty if no problem was detected.
+    """
+
+    value: Float64
+    error: Float64
+    shots_value: Float64
+    warning: str = ""
+
+
+@single_blas_thread()
+def sites_and_pairs(
+    rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0
+) -> SitesAndPairs:
+    """Return all <Z_i> and <Z_i Z_j> of an RBM and of shots.
+
+    Errors of the RBM are those of its chains' means.
+
+    Raises:
+        InputError: the shots have another number of sites or another basis.
+    """
+    bits = check_sites(shots, rbm.visible, "the RBM").bits
+    drawn = draw_from_data(rbm, bits, draws, seed, Stream.AGREEMENT_START, Stream.AGREEMENT_DRAWS)
+    mean, error = _moments(drawn.bits)
+    shots_mean, _ = _moments(bits[:, None, :])
+    return SitesAndPairs(mean, error, shots_mean, drawn.warning)
+
+
+class Drift(NamedTuple):
+    """The largest difference of <Z_i> between the halves of a record, in standard errors.
 
     Attributes:
         sigmas: its size.
         limit: exceeded with probability 1 % at most if there is no difference (Bonferroni).
-        where: the sites it belongs to, counted from 0.
-        warning: why it cannot be trusted; empty if no problem was detected.
+        where: the site, counted from 0.
+        warning: empty.
     """
 
     sigmas: float
@@ -42,28 +74,7 @@ def sigma_limit(comparisons: int, significance: float = 0.01) -> float:
     return float(norm.isf(significance / (2 * max(1, comparisons))))
 
 
-@single_blas_thread()
-def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -> MaxDeviation:
-    """Return the largest difference of all <Z_i> and <Z_i Z_j> between an RBM and shots.
-
-    Errors of the shots are those of independent shots, at least 1/n for n of them, since what none
-    has shown may still occur in one of n. Errors of the RBM are those of its chains' means.
-
-    Raises:
-        InputError: the shots have another number of sites or another basis.
-    """
-    bits = check_sites(shots, rbm.visible, "the RBM").bits
-    drawn = draw_from_data(rbm, bits, draws, seed, Stream.AGREEMENT_START, Stream.AGREEMENT_DRAWS)
-    mean, error = _moments(drawn.bits)
-    shots_mean, shots_error = _moments(bits[:, None, :])
-    error = np.hypot(error, at_least_one_shot(shots_error, shots_mean, len(bits)))
-    upper = np.triu(np.abs(mean - shots_mean) / error)
-    i, j = (int(k) for k in np.unravel_index(int(np.argmax(upper)), upper.shape))
-    limit = sigma_limit(rbm.visible * (rbm.visible + 1) // 2)
-    return MaxDeviation(float(upper[i, j]), limit, (i,) if i == j else (i, j), drawn.warning)
-
-
-def drift(shots: Shots) -> MaxDeviation:
+def drift(shots: Shots) -> Drift:
     """Return the largest difference of <Z_i> between the first and the second half of a record.
 
     Its standard error is that over random orders of the same shots, see `ShotsDescription`. NaN,
@@ -71,10 +82,10 @@ def drift(shots: Shots) -> MaxDeviation:
     """
     description = describe_shots(shots)
     if description.grouped:
-        return MaxDeviation(float("nan"), sigma_limit(shots.sites), ())
+        return Drift(float("nan"), sigma_limit(shots.sites), ())
     sigmas = np.abs(description.drift[: shots.sites])
     k = int(np.argmax(sigmas))
-    return MaxDeviation(float(sigmas[k]), sigma_limit(shots.sites), (k,))
+    return Drift(float(sigmas[k]), sigma_limit(shots.sites), (k,))
 
 
 def _moments(bits: NDArray[np.uint8]) -> tuple[Float64, Float64]:

@@ -1,12 +1,12 @@
-"""Test an RBM for equivalence with an ensemble of dense ones, on held-out shots.
+"""Test an RBM for equivalence with an ensemble of dense ones, on measured shots.
 
 Metrics of undamaged RBMs differ for two reasons, and only a loss beyond both counts. Another
 training seed gives another RBM: a new member of an ensemble of R with spread s lies above its mean
 by more than t s (1 + 1/R)^(1/2) with the probability that belongs to t, Student's with R - 1
 degrees of freedom (the prediction interval of a normal variable). And there are few shots: with the
 bootstrap error e, two RBMs that are equally good differ by more than z e with that probability. The
-tolerance is the root of the sum of both squares. Where every seed and every shot agree (a GHZ
-state), that root is 0 or a rounding error, so the tolerance has a floor: `likelihood_floor`.
+tolerance is the root of the sum of both squares. For the log-likelihood, of which more is always
+better, the median member takes the place of that interval: `likelihood_band`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,8 @@ class EquivalenceResult(NamedTuple):
 
     Attributes:
         loss: of log-likelihood in nats per shot, negative for a gain; or shift of an observable.
-        error: its standard error, from the shots, log Z and draws. That of a log-likelihood is
-            against the mean of the ensemble, so not 0 for a member either.
-        allowed: the tolerance, which an undamaged RBM exceeds with probability `significance`.
+        error: its standard error, from the shots, log Z and draws.
+        allowed: the tolerance.
         share: loss / allowed, the largest over an array; the test passes up to 1.
         warning: why it cannot be trusted; empty if no problem was detected.
         floor: the smallest tolerance; it was used if `allowed` equals it.
@@ -143,30 +142,35 @@ def likelihood_band(
     losses: Callable[[RBM], Losses],
     significance: float,
     seed: int,
+    *,
     floor: float = 0.0,
+    ceiling: float = float("inf"),
 ) -> EquivalenceTest:
-    """Return the test of an RBM's log-likelihood against the mean of the members.
+    """Return the test of an RBM's log-likelihood against the best of a dense ensemble.
+
+    A loss counts beyond what the median of the members loses, and what noise of the shots explains:
+    with the bootstrap error e, a loss of z e, which one of two equally good RBMs shows with the
+    probability `significance`. The tolerance is the root of the sum of both squares. Where all
+    shots agree (a GHZ state) it is 0 or a rounding error, so there is a floor.
 
     Args:
-        members: the dense ensemble, at least 2.
-        losses: `losses_from` one of them; its error is small for RBMs pruned from that one.
-        significance: with this probability an undamaged RBM exceeds the tolerance.
+        members: the dense ensemble.
+        losses: `losses_from` the best member.
+        significance: one-sided.
         seed: of the bootstrap.
         floor: smallest tolerance, see `likelihood_floor`.
+        ceiling: largest tolerance, however few the shots.
     """
-    of_members = [losses(member) for member in members]
-    centre = np.mean([member.values for member in of_members], axis=0)
-    reach = float(seed_reach([member.values.mean() for member in of_members], significance))
-    centre_error = float(np.mean([member.error for member in of_members]))
+    typical = float(np.median([losses(member).values.mean() for member in members]))
     z = float(norm.isf(significance))
 
     def evaluate(rbm: RBM) -> EquivalenceResult:
         values, log_z_error, warning = losses(rbm)
-        # The loss against the parent has the smaller error, and that sets the tolerance.
-        paired, against_mean = _bootstrap_errors([values, values - centre], seed)
-        loss = float((values - centre).mean())
-        error = float(np.linalg.norm([against_mean, log_z_error, centre_error]))
-        allowed = max(floor, float(np.hypot(reach, z * np.hypot(paired, log_z_error))))
+        loss, error = (
+            float(values.mean()),
+            float(np.hypot(_bootstrap_error(values, seed), log_z_error)),
+        )
+        allowed = min(max(floor, float(np.hypot(max(typical, 0.0), z * error))), ceiling)
         return EquivalenceResult(loss, error, allowed, _share(loss, allowed), warning, floor)
 
     return evaluate
@@ -208,7 +212,7 @@ def _share(loss: float, allowed: float) -> float:
     return float("inf") if loss > 0 else 0.0
 
 
-def _bootstrap_errors(values: Sequence[Float64], seed: int) -> Float64:
-    """Return errors of the means of several quantities, each [shot]."""
-    table = np.column_stack([shots - shots.mean() for shots in values]).astype(np.float32)
-    return np.asarray(bootstrap_means(table, seed).std(axis=0, ddof=1))
+def _bootstrap_error(values: Float64, seed: int) -> float:
+    """Return the error of the mean of values [shot]."""
+    table = (values - values.mean())[:, None].astype(np.float32)
+    return float(bootstrap_means(table, seed).std(axis=0, ddof=1)[0])

@@ -19,12 +19,11 @@ from psiprune.metrics.custom import Observable
 from psiprune.pruning.settings import SearchSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
-from psiprune.reconstruction.checks import Check, checks
+from psiprune.reconstruction.checks import Check, Verdict, make_checks, verdict_of
 from psiprune.reconstruction.figures import plot_choice, plot_observables, plot_search
 from psiprune.reconstruction.pipeline import run_reconstruct
 from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.reconstruction.summary import summarize
 from psiprune.reporting.figures import save_figures
 from psiprune.reporting.page import Provenance, write_report
 from psiprune.training.methods import MethodLike
@@ -37,7 +36,7 @@ class Reconstruction:
     Attributes:
         rbm: the smallest RBM whose loss is not significant on the shots.
         dataset: all numbers; docs/reconstruct.md lists the variables.
-        checks: of the result; it is trusted if all of them pass.
+        checks: of the result; the verdict follows from them.
         report: path of report.html.
     """
 
@@ -47,22 +46,16 @@ class Reconstruction:
     report: Path
 
     @property
-    def trusted(self) -> bool:
-        """Return whether every check passed."""
-        return all(each.passed for each in self.checks)
-
-    @property
-    def verdict(self) -> str:
-        """Return the summary in three sentences: size, loss on the test shots, and trust."""
-        summary = summarize(self.dataset)
-        return " ".join(part.text for part in (summary.size, summary.cost, summary.trust))
+    def verdict(self) -> Verdict:
+        """Return "trusted", "undecided" or "not trusted", see `psiprune.reconstruction.checks`."""
+        return verdict_of(self.checks)
 
     def __repr__(self) -> str:
         """Return one line: weights and whether the result is trusted."""
         attrs = self.dataset.attrs
         return (
             f"<Reconstruction: {attrs['weights']} of {attrs['dense_weights']} weights, "
-            f"{'' if self.trusted else 'not '}trusted, {self.report}>"
+            f"{self.verdict}, {self.report}>"
         )
 
 
@@ -172,7 +165,7 @@ def reconstruct_and_report(
         _command(data.source, reading, chosen, observables),
     )
     page = write_report(run / "report.html", report)
-    return Reconstruction(load_rbm(run / "smallest.nc"), dataset, tuple(checks(dataset)), page)
+    return Reconstruction(load_rbm(run / "smallest.nc"), dataset, make_checks(dataset), page)
 
 
 def _command(

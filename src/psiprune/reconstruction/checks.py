@@ -1,226 +1,242 @@
-"""Checks of the smallest RBM of `psiprune reconstruct`: it is trusted only if all of them pass.
+"""Checks of the smallest RBM of `psiprune reconstruct`, and the verdict that follows from them.
 
-They use the test shots, which had no part in any choice, and the record as a whole. Those that are
-statistical tests have a false-positive rate of 1 % each, over all observables, sites or pairs they
-compare; so a sound run fails one of the five in less than 5 % of cases.
+The RBM is not trusted if a check fails; if none fails, but one is undecided, neither is the
+verdict; it is trusted if all pass. A model that loses twice the tolerance is trusted with a
+probability of at most 5 %, as it must pass the test of its likelihood; one that loses less than the
+tolerance fails with a probability of at most 5 %, over all tests together. See
+`psiprune.metrics.loss_tests`.
+
+They use the test shots, which had no part in any choice, and the record as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy.stats import norm
 
-from psiprune.core.limits import EXACT_GRADIENT_UNITS
-from psiprune.metrics.agreement import sigma_limit
+from psiprune.metrics.loss_tests import (
+    Answer,
+    Cells,
+    LossTest,
+    judge_cells,
+    judge_mean,
+    judge_observables,
+    training_loss,
+)
 from psiprune.reconstruction.dataset import observable_names
 
-#: The largest loss that the test shots may miss, nats per shot. Of a small loss the fidelity loses
-#: about half: 1 - F = 0.025.
-RESOLUTION = 0.05
-#: False-positive rate of each check that is a statistical test.
-SIGNIFICANCE = 0.01
+Verdict = Literal["trusted", "undecided", "not trusted"]
 
 
 class Check(NamedTuple):
     """One check of the smallest RBM.
 
     Attributes:
-        name: what holds if it passes.
-        passed: whether it does.
-        words: what was measured, and the limit.
+        name: what is checked.
+        answer: "pass", "fail" or "undecided".
+        loss, at_most: the loss in nats per shot and its upper 95 % bound; NaN where the check is
+            about something else.
+        found: what was measured, in words.
+        shots_needed: about how many shots in all would decide; NaN unless the answer is undecided
+            for want of shots.
+        cause: of a failure, "training" if the dense RBM fails as well, else "pruning"; or empty.
     """
 
     name: str
-    passed: bool
-    words: str
+    answer: Answer
+    loss: float
+    at_most: float
+    found: str
+    shots_needed: float
+    cause: str = ""
 
 
 class Deviation(NamedTuple):
-    """The observable that deviates most from the test shots.
+    """An observable of the smallest RBM against the test shots.
 
     Attributes:
-        name: its name, with the distance of C(d).
-        sigmas: the deviation, in errors of the smallest RBM and of the shots combined.
-        limit: exceeded with probability 1 % at most, over all observables and distances, by an RBM
-            that has the noise of its training shots.
-        dense: deviation of the mean of the dense RBMs, in errors of that mean and of the shots.
+        name: with the distance of C(d).
+        value, shots_value: of the RBM and of the shots.
+        value_error, shots_error: their standard errors.
+        variance: of a single shot.
+        loss: the least loss that the difference implies, nats per shot; see `judge_observables`.
+        dense: the mean of the dense RBMs.
     """
 
     name: str
-    sigmas: float
-    limit: float
+    value: float
+    shots_value: float
+    value_error: float
+    shots_error: float
+    variance: float
+    loss: float
     dense: float
 
 
-def largest_deviation(dataset: xr.Dataset) -> Deviation:
-    """Find the largest deviation over observables and distances, NaN left out."""
-    deviations = []
-    for name in observable_names(dataset):
-        dense, shots = dataset[f"{name}_dense"], dataset[f"{name}_shots"]
-        variance = dense.var("seed", ddof=1) / dense.sizes["seed"]
-        error = (variance + dataset[f"{name}_shots_error"] ** 2) ** 0.5
-        apart = abs(dense.mean("seed") - shots)
-        dense_sigmas = np.atleast_1d(apart.where(apart == 0, apart / error).values)
-        sigmas = np.atleast_1d(dataset[f"{name}_sigmas"].values)
-        for d, value in enumerate(np.abs(sigmas)):
-            if not np.isnan(value):
-                label = f"{name} at d = {d}" if dataset[name].ndim else name
-                deviations.append((float(value), label, float(dense_sigmas[d])))
-    sigmas_most, label, dense_most = max(deviations)
-    limit = training_noise(dataset) * sigma_limit(len(deviations))
-    return Deviation(label, sigmas_most, limit, dense_most)
+def verdict_of(checks: Sequence[Check]) -> Verdict:
+    """Return the verdict: a failure decides, then an undecided check."""
+    answers = {each.answer for each in checks}
+    if "fail" in answers:
+        return "not trusted"
+    return "undecided" if "undecided" in answers else "trusted"
 
 
-def training_noise(dataset: xr.Dataset) -> float:
-    """Return by how much the noise of the training shots widens deviations of a good fit."""
-    return float(np.sqrt(1 + dataset.attrs["test_shots"] / dataset.attrs["training_shots"]))
-
-
-def accepted_loss(dataset: xr.Dataset) -> float:
-    """Return the largest loss that the search accepted for the smallest RBM (validation shots)."""
-    return float(dataset["trial_allowed"].values[dataset["trial_smallest"].values][0])
-
-
-def loss_limit(dataset: xr.Dataset) -> float:
-    """Return the test loss above which the test shots contradict the search.
-
-    The search ends at the edge of what it accepts, and half of all sound runs show more than that
-    on test shots. So this is the edge plus 2.3 errors of the test loss.
-    """
-    return accepted_loss(dataset) + float(norm.isf(SIGNIFICANCE) * dataset["test_error"])
-
-
-def resolution(dataset: xr.Dataset) -> float:
-    """Return the loss that the test shots detect with 95 % probability, nats per shot.
-
-    NaN where an observable ended the pruning.
-    """
-    if dataset.attrs["measure"] != "log_likelihood":
-        return float("nan")
-    return loss_limit(dataset) + float(norm.isf(0.05) * dataset["test_error"])
-
-
-def least_gain(dataset: xr.Dataset) -> float:
-    """Return the lowest gain over a product model of a sound fit, if the bits are independent.
-
-    It is below 0 by half of what parameters gain on the shots they are fitted to (Akaike 1974), as
-    the product model is fitted to the test shots and the RBM to the training shots, and by 2.3
-    errors.
-    """
-    attrs = dataset.attrs
-    fitted = (
-        attrs["sites"] / attrs["test_shots"] + attrs["dense_parameters"] / attrs["training_shots"]
-    )
-    noise = float(norm.isf(SIGNIFICANCE) * dataset["log_likelihood_gain_error"])
-    return -(fitted / 2 + noise)
-
-
-def checks(dataset: xr.Dataset) -> Sequence[Check]:
+def make_checks(dataset: xr.Dataset) -> tuple[Check, ...]:
     """Make all checks of a run, from its dataset."""
+    return tuple(_checks(dataset))
+
+
+def _checks(dataset: xr.Dataset) -> Iterator[Check]:
     attrs = dataset.attrs
-    loss, limit = float(dataset["test_loss"]), loss_limit(dataset)
-    unit = " nats per shot" if attrs["measure"] == "log_likelihood" else ""
-    worst = largest_deviation(dataset)
-    pairs, pairs_limit = (float(dataset[f"pairs_{name}"]) for name in ("sigmas", "limit"))
-    pairs_limit *= training_noise(dataset)
-    pairs_where = str(dataset["pairs_where"].item())
-    drift = float(dataset["drift_sigmas"])
-    gain = float(dataset["log_likelihood_gain"])
-    parameters, shots = attrs["dense_parameters"], attrs["training_shots"]
-    return [
-        Check(
-            "test loss consistent with the search",
-            loss <= limit,
-            f"{loss:.3g} ± {float(dataset['test_error']):.2g}{unit}; limit {limit:.3g}, of which "
-            f"{accepted_loss(dataset):.3g} was accepted on the validation set",
-        ),
-        _check_likelihood(dataset),
-        Check(
-            "all observables agree with the test set",
-            worst.sigmas <= worst.limit,
-            f"largest deviation {worst.sigmas:.1f} σ ({worst.name}); limit "
-            f"{worst.limit:.1f}{_cause(dataset, worst)}",
-        ),
-        Check(
-            "all sites and pairs agree with the test set",
-            pairs <= pairs_limit,
-            f"largest deviation {pairs:.1f} σ "
-            f"(site{'s' if ' ' in pairs_where else ''} {pairs_where}); limit {pairs_limit:.1f}",
-        ),
-        Check(
-            "no drift during the measurement",
-            bool(np.isnan(drift) or drift <= dataset["drift_limit"]),
-            "unknown, as equal configurations are stored together (counts keep no order)"
-            if np.isnan(drift)
-            else f"largest difference between the two halves {drift:.1f} σ "
-            f"(site {dataset['drift_where'].item()}); limit {float(dataset['drift_limit']):.1f}",
-        ),
-        Check(
-            "fits at least as well as a product model",
-            gain >= least_gain(dataset),
-            f"log-likelihood {gain:+.3g} ± {float(dataset['log_likelihood_gain_error']):.1g} nats "
-            f"per shot relative to it{_significance_of_gain(dataset)}",
-        ),
-        Check(
-            "more training shots than parameters",
-            parameters <= shots,
-            f"{shots} training shots, {parameters} parameters of the dense RBM",
-        ),
-        Check(
-            "no estimate carries a warning",
-            not attrs["warnings"],
-            attrs["warnings"] or "log Z and samples are reliable",
-        ),
-    ]
-
-
-def _check_likelihood(dataset: xr.Dataset) -> Check:
-    """Check that no relevant loss of log-likelihood can have gone unnoticed.
-
-    An observable that ends the search is blind to most of the distribution, so there the loss
-    itself must be small; where the likelihood ends the search, other checks test its size.
-    """
-    detected = resolution(dataset)
-    if not np.isnan(detected):
-        return Check(
-            "test set large enough to detect a relevant loss",
-            detected <= RESOLUTION,
-            f"detects a loss of {detected:.3g} nats per shot with 95 % probability; needed "
-            f"{RESOLUTION:g} or less",
+    yield _likelihood(dataset)
+    yield _observables(dataset)
+    yield _sites_and_pairs(dataset)
+    yield _configurations(dataset)
+    yield _independent_bits(dataset)
+    drift, limit = float(dataset["drift_sigmas"]), float(dataset["drift_limit"])
+    if not math.isnan(drift):
+        yield _other(
+            "drift",
+            drift <= limit,
+            f"largest difference between the two halves of the record {drift:.1f} σ (site "
+            f"{dataset['drift_where'].item()}), limit {limit:.1f}",
         )
-    loss, error = float(dataset["likelihood_loss"]), float(dataset["likelihood_error"])
-    most = loss + float(norm.isf(0.05)) * error
-    return Check(
-        "no relevant loss of log-likelihood",
-        most <= RESOLUTION,
-        f"{loss:.3g} ± {error:.2g} nats per shot on the test set, at most {most:.3g} with 95 % "
-        f"confidence; needed {RESOLUTION:g} or less",
-    )
+    if attrs["warnings"]:
+        nan = float("nan")
+        yield Check("estimates", "undecided", nan, nan, attrs["warnings"], nan)
 
 
-def _significance_of_gain(dataset: xr.Dataset) -> str:
-    """Interpret a gain over the product model that is not significant."""
-    gain, least = float(dataset["log_likelihood_gain"]), least_gain(dataset)
-    if gain < least:
-        return f"; limit {least:.3g}"
-    if gain <= float(norm.isf(SIGNIFICANCE) * dataset["log_likelihood_gain_error"]):
-        return "; indistinguishable from it"
-    return ""
+def _other(name: str, passed: bool, found: str) -> Check:
+    nan = float("nan")
+    return Check(name, "pass" if passed else "fail", nan, nan, found, nan)
 
 
-def _cause(dataset: xr.Dataset, worst: Deviation) -> str:
-    """Name what caused a deviation, pruning or training, and what may help."""
-    if worst.sigmas <= worst.limit:
-        return ""
+def loss_of(dataset: xr.Dataset) -> tuple[float, float]:
+    """Return the loss of log-likelihood of the smallest RBM and its error, nats per shot.
+
+    Relative to the distribution of the shots: what the test shots show against the dense RBMs, plus
+    what those lose because the training set is finite. It is at least what training costs an RBM of
+    the smallest size, as the test shots also show a gain by chance.
+    """
     attrs = dataset.attrs
-    dense = f". Dense RBMs: {worst.dense:.1f} σ, so"
-    if worst.dense <= worst.limit:
-        return f"{dense} pruning is the cause; try --measure {worst.name.partition(' ')[0]}"
-    small = min(attrs["sites"], attrs["hidden"]) <= EXACT_GRADIENT_UNITS
-    exact = attrs["method"] != "exact" and small
-    better = "--train.method exact" if exact else "more epochs or hidden units"
-    return f"{dense} training is the cause; try {better}"
+    dense, spread = training_loss(attrs["dense_parameters"], attrs["training_shots"])
+    least, _ = training_loss(attrs["parameters"], attrs["training_shots"])
+    pruning, error = (float(dataset[f"likelihood_{name}"]) for name in ("loss", "error"))
+    return max(pruning + dense, least), math.hypot(error, spread)
+
+
+def _likelihood(dataset: xr.Dataset) -> Check:
+    attrs = dataset.attrs
+    loss, error = loss_of(dataset)
+    test = judge_mean(loss, error, attrs["test_shots"], attrs["tolerance"])
+    pruning = float(dataset["likelihood_loss"])
+    found = (
+        f"loss {loss:.2g} ± {error:.1g}; pruning {pruning:+.2g} ± "
+        f"{float(dataset['likelihood_error']):.1g}, training on {attrs['training_shots']} shots "
+        f"{training_loss(attrs['dense_parameters'], attrs['training_shots'])[0]:.2g}"
+    )
+    cause = "pruning" if pruning > attrs["tolerance"] else "training"
+    return _check(dataset, "log-likelihood", test, found, cause)
+
+
+def deviations(dataset: xr.Dataset) -> list[Deviation]:
+    """Return every observable and distance, without NaN, the largest implied loss first."""
+    found = []
+    for name in observable_names(dataset):
+        columns = [
+            np.atleast_1d(dataset[f"{name}{suffix}"].values)
+            for suffix in ("", "_shots", "_error", "_shots_error", "_variance")
+        ]
+        dense = np.atleast_1d(dataset[f"{name}_dense"].mean("seed").values)
+        for d, (value, shots, *others, variance, mean) in enumerate(
+            zip(*columns, dense, strict=True)
+        ):
+            if not math.isnan(value - shots):
+                label = f"{name} at d = {d}" if dataset[name].ndim else name
+                loss = (value - shots) ** 2 / (2 * variance) if value != shots else 0.0
+                found.append(Deviation(label, value, shots, *others, variance, loss, mean))
+    return sorted(found, key=lambda each: -each.loss)
+
+
+def _observables(dataset: xr.Dataset) -> Check:
+    every = deviations(dataset)
+    _, value, of_shots, error, shots_error, variance, _, dense = zip(*every, strict=True)
+    shots, tolerance = dataset.attrs["test_shots"], dataset.attrs["tolerance"]
+    test, of_dense = (
+        judge_observables(np.subtract(of, of_shots), error, variance, shots, tolerance)
+        for of in (value, dense)
+    )
+    k = test.index
+    found = (
+        f"of {len(every)}, {every[k].name} deviates most: {value[k] - of_shots[k]:+.2g} ± "
+        f"{math.hypot(error[k], shots_error[k]):.1g}"
+    )
+    return _check(dataset, "observables", test, found, _cause(of_dense))
+
+
+def pair_tests(dataset: xr.Dataset) -> tuple[LossTest, LossTest]:
+    """Test all sites and pairs of the smallest RBM, and of the dense one."""
+    shots, tolerance = dataset.attrs["test_shots"], dataset.attrs["tolerance"]
+    upper = np.triu_indices(dataset.attrs["sites"])
+    tests = []
+    for prefix in ("", "dense_"):
+        value, error, of_shots = (
+            dataset[f"{prefix}pairs_{name}"].values[upper]
+            for name in ("value", "error", "shots_value")
+        )
+        # What none of n shots shows may occur in one of them, so the variance is at least 1 / n.
+        variance = np.maximum(1 - np.minimum(value**2, of_shots**2), 1 / shots)
+        tests.append(judge_observables(value - of_shots, error, variance, shots, tolerance))
+    return tests[0], tests[1]
+
+
+def _sites_and_pairs(dataset: xr.Dataset) -> Check:
+    test, of_dense = pair_tests(dataset)
+    i, j = (int(index[test.index]) for index in np.triu_indices(dataset.attrs["sites"]))
+    what = f"<Z> of site {i}" if i == j else f"<ZZ> of sites {i} and {j}"
+    value, shots = (float(dataset[f"pairs_{name}"][i, j]) for name in ("value", "shots_value"))
+    number = dataset.attrs["sites"] * (dataset.attrs["sites"] + 1) // 2
+    found = f"of {number}, {what} deviates most: RBM {value:+.3f}, shots {shots:+.3f}"
+    return _check(dataset, "sites and pairs", test, found, _cause(of_dense))
+
+
+def _configurations(dataset: xr.Dataset) -> Check:
+    tests = []
+    for prefix in ("", "dense_"):
+        cells = Cells(*(dataset[f"{prefix}configurations_{x}"].item() for x in Cells._fields))
+        tests.append(judge_cells(cells, dataset.attrs["test_shots"], dataset.attrs["tolerance"]))
+    unseen, expected, number = (
+        float(dataset[f"configurations_{name}"]) for name in ("unseen", "expected", "cells")
+    )
+    found = (
+        f"{number:.0f} classes; shots unlike any training shot {unseen:.2%}, by the RBM "
+        f"{expected:.2%}"
+    )
+    return _check(dataset, "configurations", tests[0], found, _cause(tests[1]))
+
+
+def _independent_bits(dataset: xr.Dataset) -> Check:
+    attrs, tests = dataset.attrs, []
+    for prefix in ("", "dense_"):
+        loss, error = (
+            float(dataset[f"{prefix}configurations_product_{name}"]) for name in ("loss", "error")
+        )
+        tests.append(judge_mean(loss, error, attrs["test_shots"], attrs["tolerance"]))
+    gain = -tests[0].loss
+    found = f"log-likelihood {gain:+.2g} ± {tests[0].error:.1g} relative to independent bits"
+    return _check(dataset, "independent bits", tests[0], found, _cause(tests[1]))
+
+
+def _cause(of_dense: LossTest) -> str:
+    return "training" if of_dense.answer == "fail" else "pruning"
+
+
+def _check(dataset: xr.Dataset, name: str, test: LossTest, found: str, cause: str) -> Check:
+    attrs = dataset.attrs
+    needed = test.shots_needed * attrs["shots"] / attrs["test_shots"]
+    cause = cause if test.answer == "fail" else ""
+    return Check(name, test.answer, test.loss, test.high, found, needed, cause)

@@ -14,7 +14,8 @@ from psiprune.experiments.ensemble import run_parallel
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
-from psiprune.metrics.agreement import drift, worst_pair
+from psiprune.metrics.agreement import drift, sites_and_pairs
+from psiprune.metrics.configurations import compare_configurations
 from psiprune.metrics.equivalence import (
     EquivalenceResult,
     EquivalenceTest,
@@ -30,8 +31,10 @@ from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.reconstruction.dataset import (
     OBSERVABLES,
+    configurations_variables,
     distinct_warnings,
     observable_variables,
+    pairs_variables,
     prefixed,
     report_variables,
     result_variables,
@@ -42,19 +45,22 @@ from psiprune.training.train import Callback
 
 
 def choose_parent(run: Run, members: Sequence[RBM]) -> int:
-    """Return the index of the member nearest to the mean on the validation shots."""
+    """Return the index of the best member on the training and validation shots.
+
+    If an observable ends the search, that of the member nearest to the mean.
+    """
     if run.settings.measure != "log_likelihood":
         return nearest_to_mean(_measure_members(run, members, "validation"))
-    losses = _losses(run, members[0], run.split.validation)
-    return nearest_to_mean([losses(member).values.mean() for member in members])
+    losses = _losses(run, members[0], run.split.not_test)
+    return int(np.argmin([losses(member).values.mean() for member in members]))
 
 
 def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
-    """Prune the parent until it leaves the band on the validation shots, then bisect.
+    """Prune the parent until it leaves the band on shots other than the test shots, then bisect.
 
     Every RBM of the search goes to a file with its result.
     """
-    band = _band(run, members, parent, "validation")
+    band = _search_band(run, members, parent)
     results: dict[RBM, EquivalenceResult] = {}
 
     def measure(rbm: RBM) -> float:
@@ -88,25 +94,25 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
 
 
 def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr.Dataset:
-    """Compare the ensemble and the smallest RBM, which is written, with the test shots."""
-    smallest, shots, by_likelihood = outcome.rbm, run.split.test, []
+    """Compare the smallest RBM, which is written, and the ensemble with the test shots."""
+    smallest = outcome.rbm
 
-    def compare(build: Callable[..., EquivalenceTest]) -> xr.Dataset:
-        return result_variables(build(run, members, parent, "test")(smallest))
+    def loss() -> xr.Dataset:
+        losses = _losses(run, members[parent], run.split.test)
+        return result_variables(_likelihood_band(run, members, losses)(smallest))
 
-    result = _load_or_make(run, "smallest-standing", lambda: compare(_band))
+    def shift() -> xr.Dataset:
+        return result_variables(_observable_band(run, members, "test")(smallest))
+
+    likelihood = result = _load_or_make(run, "smallest-likelihood", loss)
     if run.settings.measure != "log_likelihood":
-        by_likelihood.append(
-            _load_or_make(run, "smallest-likelihood", lambda: compare(_likelihood_band))
-        )
-
-    def worst() -> xr.Dataset:
-        draws, seed = run.settings.draws, run.settings.seed
-        return result_variables(worst_pair(smallest, shots, draws=draws, seed=seed))
-
-    pairs = _load_or_make(run, "smallest-pairs", worst)
+        result = _load_or_make(run, "smallest-standing", shift)
+    details = [
+        prefixed("dense", _details(run, "dense", members[parent])),
+        _details(run, "smallest", smallest),
+    ]
     dense = _observe_members(run, members, "test")
-    report = _observe(run, "smallest-test", smallest, shots)
+    report = _observe(run, "smallest-test", smallest, run.split.test)
     trials = [
         read_dataset(run.folder / "path" / f"{trial.name}.nc", "rbm") for trial in outcome.trials
     ]
@@ -118,34 +124,87 @@ def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr
             trial_variables(outcome, trials),
             observable_variables([*OBSERVABLES, *run.custom], dense, report),
             prefixed("test", result),
-            *(prefixed("likelihood", each) for each in by_likelihood),
-            prefixed("pairs", pairs),
+            prefixed("likelihood", likelihood),
+            *details,
             prefixed("drift", result_variables(drift(run.shots))),
         ]
     )
-    warnings = distinct_warnings([report, result, pairs, *by_likelihood, *trials])
-    return dataset.assign_coords(seed=list(run.seeds)).assign_attrs(warnings=warnings)
+    warnings = [str(dataset[name].item()) for name in dataset if str(name).endswith("_warning")]
+    distinct = distinct_warnings([report], warnings)
+    return dataset.assign_coords(seed=list(run.seeds)).assign_attrs(warnings=distinct)
+
+
+def _details(run: Run, name: str, rbm: RBM) -> xr.Dataset:
+    """Compare configurations, sites and pairs of an RBM with the test shots."""
+    settings, split = run.settings, run.split
+
+    def configurations() -> xr.Dataset:
+        found = compare_configurations(rbm, split.training, split.test, settings.seed)
+        return prefixed("configurations", configurations_variables(found))
+
+    def pairs() -> xr.Dataset:
+        found = sites_and_pairs(rbm, split.test, draws=settings.draws, seed=settings.seed)
+        return prefixed("pairs", pairs_variables(found))
+
+    return xr.merge(
+        [
+            _load_or_make(run, f"{name}-configurations", configurations),
+            _load_or_make(run, f"{name}-pairs", pairs),
+        ]
+    )
 
 
 def _losses(run: Run, parent: RBM, shots: Shots) -> Callable[[RBM], Losses]:
     return losses_from(parent, shots, draws=run.settings.draws, seed=run.settings.seed)
 
 
-def _band(run: Run, members: Sequence[RBM], parent: int, part: str) -> EquivalenceTest:
-    """Build the equivalence test by what ends the search, on one part of the shots."""
+def _search_losses(run: Run, parent: RBM) -> Callable[[RBM], Losses]:
+    """Return losses on the training and validation shots, as fresh shots would show them.
+
+    On shots that trained them, models gain parameters / shots on average, which is taken back
+    (Akaike 1974). Together they resolve smaller losses than the validation shots alone.
+    """
+    training, losses = run.split.training, _losses(run, parent, run.split.not_test)
+    of_parent = parent.compact().number_of_parameters
+
+    def corrected(rbm: RBM) -> Losses:
+        found = losses(rbm)
+        values = found.values.copy()
+        gain = (rbm.compact().number_of_parameters - of_parent) / len(training)
+        values[: len(training)] += gain
+        return found._replace(values=values)
+
+    return corrected
+
+
+def _search_band(run: Run, members: Sequence[RBM], parent: int) -> EquivalenceTest:
+    """Build the test that ends the search."""
+    if run.settings.measure != "log_likelihood":
+        return _observable_band(run, members, "validation")
+    return _likelihood_band(run, members, _search_losses(run, members[parent]))
+
+
+def _observable_band(run: Run, members: Sequence[RBM], part: str) -> EquivalenceTest:
     measure, shots = run.settings.measure, getattr(run.split, part)
-    if measure == "log_likelihood":
-        return _likelihood_band(run, members, parent, part)
     values = _measure_members(run, members, part)
     return observable_band(
         values, lambda rbm: _report(run, rbm, shots).comparison(measure), run.settings.significance
     )
 
 
-def _likelihood_band(run: Run, members: Sequence[RBM], parent: int, part: str) -> EquivalenceTest:
-    losses = _losses(run, members[parent], getattr(run.split, part))
+def _likelihood_band(
+    run: Run, members: Sequence[RBM], losses: Callable[[RBM], Losses]
+) -> EquivalenceTest:
+    settings = run.settings
     floor = likelihood_floor(run.shots.sites, len(run.split.training))
-    return likelihood_band(members, losses, run.settings.significance, run.settings.seed, floor)
+    return likelihood_band(
+        members,
+        losses,
+        settings.significance,
+        settings.seed,
+        floor=floor,
+        ceiling=settings.tolerance,
+    )
 
 
 def _measure_members(run: Run, members: Sequence[RBM], part: str) -> list[NDArray[np.float64]]:

@@ -14,7 +14,8 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import Choice
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_shots import TAKEN, ShotsReport
-from psiprune.metrics.agreement import MaxDeviation
+from psiprune.metrics.agreement import Drift, SitesAndPairs
+from psiprune.metrics.configurations import Configurations
 from psiprune.metrics.custom import Observable, check_names
 from psiprune.metrics.equivalence import EquivalenceResult
 from psiprune.pruning.search import Smallest
@@ -25,11 +26,20 @@ from psiprune.training.method import Method
 OBSERVABLES = ("magnetization", "abs_magnetization", "neighbours", "correlation")
 _LIKELIHOODS = ("log_likelihood", "log_likelihood_gain")
 #: An observable `x` is stored as x, x_error, x_shots and so on.
-SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_dense")
-_FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas")
+SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_variance", "_dense")
+_FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas", "variance")
 #: Other variables have one of these names, or begin with one of the prefixes.
 _SINGLE = ("seed", "distance", "warning")
-_PREFIXES = ("candidate", "trial", "test", "likelihood", "pairs", "drift")
+_PREFIXES = (
+    "candidate",
+    "trial",
+    "test",
+    "likelihood",
+    "configurations",
+    "pairs",
+    "dense",
+    "drift",
+)
 
 
 class Candidate(NamedTuple):
@@ -70,7 +80,7 @@ def observable_names(dataset: xr.Dataset) -> list[str]:
     return [*OBSERVABLES, *filter(None, dataset.attrs["own"].split(", "))]
 
 
-def result_variables(result: EquivalenceResult | MaxDeviation) -> xr.Dataset:
+def result_variables(result: EquivalenceResult | Drift) -> xr.Dataset:
     """Turn the fields of a result into variables, sites into text: "3", "3 and 4"."""
     return xr.Dataset(
         {
@@ -78,6 +88,22 @@ def result_variables(result: EquivalenceResult | MaxDeviation) -> xr.Dataset:
             for name, value in result._asdict().items()
         }
     )
+
+
+def pairs_variables(pairs: SitesAndPairs) -> xr.Dataset:
+    """Turn <Z_i Z_j> into variables over (site, partner)."""
+    *arrays, warning = pairs
+    names = SitesAndPairs._fields[:-1]
+    columns = {
+        name: (("site", "partner"), array) for name, array in zip(names, arrays, strict=True)
+    }
+    return xr.Dataset({**columns, "warning": warning})
+
+
+def configurations_variables(found: Configurations) -> xr.Dataset:
+    """Turn the comparison by configurations into variables."""
+    cells, *others = found
+    return xr.Dataset({**cells._asdict(), **dict(zip(found._fields[1:], others, strict=True))})
 
 
 def prefixed(prefix: str, dataset: xr.Dataset) -> xr.Dataset:
@@ -91,7 +117,7 @@ def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
     for name in names:
         comparison = report.comparison(name)
         along = ("distance",) if np.ndim(comparison.value) else ()
-        for suffix, field in zip(SUFFIXES, _FIELDS, strict=False):  # but `_dense`
+        for suffix, field in zip(SUFFIXES[:-1], _FIELDS, strict=True):  # all but `_dense`
             values[f"{name}{suffix}"] = (along, getattr(comparison, field))
     for name in _LIKELIHOODS:
         values[name] = getattr(report, name).value
@@ -141,9 +167,14 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
     else:
         by_observable = settings.measure != "log_likelihood"
         observed = [f"seed-{seed}-test" for seed in seeds]
-        observed += ["smallest-standing", "smallest-pairs", "smallest-test"]
+        observed += ["smallest-likelihood", "smallest-test"]
+        observed += [
+            f"{name}-{what}"
+            for name in ("dense", "smallest")
+            for what in ("configurations", "pairs")
+        ]
         if by_observable:
-            observed += ["smallest-likelihood", *(f"seed-{seed}-validation" for seed in seeds)]
+            observed += ["smallest-standing", *(f"seed-{seed}-validation" for seed in seeds)]
         for hidden, method, rate in candidates:
             yield choice_file(int(hidden), str(method), float(rate))
         yield from (Path(f"path/{name}.nc") for name in trials)
@@ -160,7 +191,6 @@ def choice_variables(candidates: Sequence[Candidate], choice: Choice) -> xr.Data
         "method": ([str(each.training.method) for each in candidates],),
         "loss": (choice.losses, nat),
         "loss_error": (choice.errors, nat),
-        "loss_limit": (choice.limits, nat),
         "chosen": (np.arange(len(candidates)) == choice.chosen,),
     }
     return xr.Dataset({f"candidate_{name}": ("candidate", *of) for name, of in columns.items()})
@@ -196,6 +226,7 @@ def observable_variables(
     )
 
 
-def distinct_warnings(results: Sequence[xr.Dataset]) -> str:
-    """Join the warnings of results, each once."""
-    return "; ".join(dict.fromkeys(filter(None, (str(each["warning"].item()) for each in results))))
+def distinct_warnings(results: Sequence[xr.Dataset], others: Sequence[str]) -> str:
+    """Join the warnings of results, and others, each once."""
+    warnings = [*(str(each["warning"].item()) for each in results), *others]
+    return "; ".join(dict.fromkeys(filter(None, warnings)))

@@ -27,8 +27,8 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
     """Plot the validation loss relative to the best candidate, by hidden units and rate."""
     figure = Figure(figsize=(6.0, 4.0), layout="constrained")
     ax = figure.subplots()
-    hidden, loss, limit, chosen = (
-        dataset[f"candidate_{name}"].values for name in ("hidden", "loss", "loss_limit", "chosen")
+    hidden, loss, error, chosen = (
+        dataset[f"candidate_{name}"].values for name in ("hidden", "loss", "loss_error", "chosen")
     )
     units, position = np.unique(hidden, return_inverse=True)
     labels = [
@@ -45,7 +45,7 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
     for k, label in enumerate(kinds):
         color, marker, _ = LOOKS[k % len(LOOKS)]
         at, style = kind == k, _style(marker, color, label)
-        ax.errorbar(x[at], loss[at], limit[at], ms=5, lw=1.2, capsize=3, **style)
+        ax.errorbar(x[at], loss[at], error[at], ms=5, lw=1.2, capsize=3, **style)
     ax.plot(x[chosen], loss[chosen], "o", ms=14, mfc="none", color=BLACK, label="chosen")
     ax.axhline(0.0, lw=0.8, color=GREY)
     ax.set_xticks(range(len(units)), [str(each) for each in units])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
-from psiprune.data.shots import Shots
+from psiprune.data.shots import Shots, join_shots
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.reconstruction.custom_code import find_code
 from psiprune.reconstruction.dataset import OBSERVABLES, check_observable_names
@@ -21,6 +21,8 @@ from psiprune.reconstruction.settings import ReconstructSettings
 
 #: Fewest shots in each of the three parts; fewer give no meaningful error bar.
 MIN_SHOTS = 30
+#: The shots held out by default: this fraction, but at least so many in all, up to half.
+_HELD_OUT, _HELD_OUT_SHOTS = 0.2, 250
 
 
 class Split(NamedTuple):
@@ -30,6 +32,11 @@ class Split(NamedTuple):
     validation: Shots
     test: Shots
     part: NDArray[np.uint8]
+
+    @property
+    def not_test(self) -> Shots:
+        """Return the training shots, then the validation shots."""
+        return join_shots([self.training, self.validation])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +92,18 @@ def split_shots(shots: Shots, held_out: float, seed: int) -> Split:
 
 
 def resolve_settings(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
-    """Return the settings with what follows from the shots: sizes, methods and checksum."""
+    """Return the settings with what follows from the shots: sizes, methods, parts and checksum."""
     digest = hashlib.sha256(repr(shots.bits.shape).encode() + shots.bits.tobytes()).hexdigest()
     if settings.shots_sha256 not in (None, digest):
         raise InputError(
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "
             f"{str(settings.shots_sha256)[:12]}...; give the shots of that run or omit it"
         )
-    return settings.for_sites(shots.sites).model_copy(update={"shots_sha256": digest})
+    held_out = settings.held_out
+    if held_out is None:
+        held_out = min(max(_HELD_OUT, _HELD_OUT_SHOTS / len(shots)), 0.5)
+    resolved = {"shots_sha256": digest, "held_out": held_out}
+    return settings.for_sites(shots.sites).model_copy(update=resolved)
 
 
 def load_observables(

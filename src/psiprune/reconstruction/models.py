@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import DivergenceError
 from psiprune.core.statistics import Choice, choose
@@ -17,25 +18,46 @@ from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.reconstruction.dataset import Candidate, choice_file, learning_rate_of
 from psiprune.reconstruction.inputs import Run
-from psiprune.training.method import Initial
+from psiprune.training.contrastive_divergence import ContrastiveDivergence
+from psiprune.training.method import Initial, Method
 from psiprune.training.train import Callback, ensemble_initial, train
 
 
 def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
-    """Train a model of each size and learning rate; choose one by the validation likelihood.
+    """Train models of several sizes; choose the smallest that describes the shots as well as any.
 
-    Candidates whose training diverges are left out.
+    First those of the settings. Then, between the chosen size and the next smaller one tried,
+    further sizes by bisection. Candidates whose training diverges are left out.
 
     Raises:
         DivergenceError: all of them diverged.
     """
+    candidates, scores, errors, tried = [], [], [], set[int]()
+    wanted = run.settings.candidates(run.shots.sites)
+    while wanted:
+        tried |= {hidden for hidden, _ in wanted}
+        for item in _train_candidates(run, wanted, first=not candidates):
+            candidates.append(item)
+            score, error = _score(run, item)
+            scores.append(score)
+            errors.append(error)
+        sizes = [item.hidden for item in candidates]
+        choice = choose(np.array(scores), np.array(errors), sizes)
+        wanted = _between(run, tried, candidates[choice.chosen])
+    return candidates, choice
+
+
+def _train_candidates(
+    run: Run, wanted: Sequence[tuple[int, Method]], *, first: bool
+) -> list[Candidate]:
+    """Train candidates in parallel; leave out those that diverge, unless all of the first do."""
     items = [
         Candidate(
             hidden,
             training,
             run.folder / choice_file(hidden, training.method, learning_rate_of(training)),
         )
-        for hidden, training in run.settings.candidates(run.shots.sites)
+        for hidden, training in wanted
     ]
     failures = run_parallel(
         lambda item, tick: _train(run, item, run.settings.seed, tick),
@@ -44,20 +66,41 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
         "choosing the model",
         name=lambda item: item.file.stem,
     )
-    candidates = [item for item, failed in zip(items, failures, strict=True) if failed is None]
-    if not candidates:
+    trained = [item for item, failed in zip(items, failures, strict=True) if failed is None]
+    if first and not trained:
         raise DivergenceError(str(failures[0]))
-    log_p, errors = [], []
-    for item in candidates:
-        stored = read_dataset(item.file, "rbm")
-        rbm = rbm_from_dataset(stored, item.file)
-        log_p.append(
-            rbm.log_prob_unnormalized(run.split.validation) - float(stored["log_partition"])
-        )
-        errors.append(float(stored["log_partition_error"]))
-    sizes = [item.hidden for item in candidates]
-    choice = choose(np.array(log_p), np.array(errors), sizes, run.settings.significance)
-    return candidates, choice
+    return trained
+
+
+def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
+    """Return the log-likelihood of each training and validation shot, and the error of log Z.
+
+    The training shots give parameters / shots more than fresh ones would, on average, which is
+    subtracted (Akaike 1974). There are several times as many as validation shots, so models are
+    told apart that the validation shots alone cannot tell apart.
+    """
+    stored = read_dataset(item.file, "rbm")
+    rbm, split = rbm_from_dataset(stored, item.file), run.split
+    optimism = rbm.compact().number_of_parameters / len(split.training)
+    log_p = [rbm.log_prob_unnormalized(part) for part in (split.training, split.validation)]
+    score = np.concatenate([log_p[0] - optimism, log_p[1]]) - float(stored["log_partition"])
+    return score, float(stored["log_partition_error"])
+
+
+def _between(run: Run, tried: Collection[int], chosen: Candidate) -> list[tuple[int, Method]]:
+    """Return the next size to try, between the chosen one and the largest smaller one tried.
+
+    None if they are neighbours or within a quarter of each other.
+    """
+    smaller = [hidden for hidden in tried if hidden < chosen.hidden]
+    if not smaller or chosen.hidden - max(smaller) < max(2.0, chosen.hidden / 4):
+        return []
+    hidden = (chosen.hidden + max(smaller)) // 2
+    sites, rate = run.shots.sites, learning_rate_of(chosen.training)
+    method = run.settings.train.for_size(sites, hidden)
+    if isinstance(method, ContrastiveDivergence) and np.isfinite(rate):
+        method = method.model_copy(update={"learning_rate": rate})
+    return [(hidden, method)]
 
 
 def _train(

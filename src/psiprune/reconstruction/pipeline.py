@@ -61,7 +61,7 @@ def run_reconstruct(
     check_sites(data, data.sites, "an RBM")
     settings = resolve_settings(settings, data)
     custom = load_observables(settings, Path(folder), observables or {}, data.sites)
-    split = split_shots(data, settings.held_out, settings.seed)
+    split = split_shots(data, settings.held_out or 0.0, settings.seed)
     try_observables(custom, split, settings)
     with open_run(folder, settings) as opened:
         run = Run(settings, data, split, opened, custom)
@@ -88,6 +88,7 @@ def run_reconstruct(
             "constant_sites": int((np.ptp(data.bits, axis=0) == 0).sum()),
             "measure": settings.measure,
             "significance": settings.significance,
+            "tolerance": settings.tolerance,
             "own": ", ".join(custom),
             "hidden": chosen.hidden,
             "method": str(chosen.training.method),
@@ -101,6 +102,7 @@ def run_reconstruct(
             "dense_weights": members[parent].number_of_weights,
             "dense_parameters": members[parent].compact().number_of_parameters,
             "weights": outcome.rbm.number_of_weights,
+            "parameters": outcome.rbm.compact().number_of_parameters,
             "components": outcome.rbm.components,
             "fewer": -1 if outcome.fewer is None else outcome.fewer,
             **tested.attrs,

@@ -35,7 +35,7 @@ def reconstruct_report(
         command: reproduces the run.
     """
     of, summary = Named(FILE, dataset), summarize(dataset)
-    passed = sum(each.passed for each in summary.checks)
+    passed = sum(each.answer == "pass" for each in summary.checks)
     headlines = [
         Headline(attribute(of, "weights"), phrase(dataset, "of {dense_weights} weights left")),
         Headline(one(of, "test_loss", {}), say(f"test loss ({dataset.attrs['measure']})")),
@@ -58,7 +58,7 @@ def reconstruct_report(
                 "trust",
                 "Can it be trusted?",
                 sentences=[
-                    say("{line}", line=f"{'✓' if each.passed else '✗'} {each.name}: {each.words}")
+                    say("{line}", line=f"{each.answer}: {each.name}: {each.found}")
                     for each in summary.checks
                 ],
             ),
@@ -130,7 +130,7 @@ def _about_choice(of: Named) -> Sentence:
         of.data,
         "Of {models}, this is the smallest that the validation shots cannot distinguish from the "
         f"best: {{units}}, trained by {method}{rate}. It loses {{candidate_loss}} nats per shot "
-        "relative to the best; up to {candidate_loss_limit} is not significant.",
+        "relative to the best; up to one standard error, {candidate_loss_error}, was accepted.",
         {"candidate": int(of.data["candidate_chosen"].values.argmax())},
         models=plural(size(of, "candidate"), "model"),
         units=plural(attribute(of, "hidden"), "hidden unit"),

@@ -37,8 +37,8 @@ class ReconstructSettings(Settings):
     hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None,
         min_length=1,
-        description="numbers of hidden units to try; a single number fixes it (default: N/4, N/2 "
-        "and N)",
+        description="numbers of hidden units to try, and to search between; a single number fixes it "
+        "(default: 1, N/4, N/2 and N)",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
         default=None,
@@ -46,12 +46,12 @@ class ReconstructSettings(Settings):
         description="learning rates to try with cd and pcd (default: train.learning-rate if given, "
         "else 0.03, 0.1 and 0.3)",
     )
-    held_out: float = Field(
-        default=0.2,
+    held_out: float | None = Field(
+        default=None,
         gt=0,
         lt=1,
         description="fraction of the shots not used for training: half of them for validation, "
-        "half for the final test",
+        "half for the final test (default: 0.2, or more to hold out 250 shots, up to half)",
     )
     measure: str = Field(
         default="log_likelihood",
@@ -63,6 +63,11 @@ class ReconstructSettings(Settings):
         gt=0,
         lt=0.5,
         description="probability of rejecting an undamaged RBM at a pruning step",
+    )
+    tolerance: PositiveFloat = Field(
+        default=0.05,
+        description="loss of log-likelihood, in nats per shot, that does not matter; an RBM that may "
+        "lose twice as much is not trusted",
     )
     observable: tuple[str, ...] = Field(
         default=(),
@@ -123,7 +128,7 @@ class ReconstructSettings(Settings):
         """Return the numbers of hidden units to try, in increasing order."""
         if self.hidden is not None:
             return tuple(sorted(self.hidden))
-        return tuple(sorted({max(1, sites // 4), max(1, sites // 2), sites}))
+        return tuple(sorted({1, max(1, sites // 4), max(1, sites // 2), sites}))
 
     def rates(self) -> tuple[float, ...]:
         """Return the learning rates to try if the method is cd or pcd."""

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from psiprune.reconstruction.checks import Check, checks
+from psiprune.reconstruction.checks import Check, loss_of, make_checks, verdict_of
 from psiprune.reconstruction.dataset import SUFFIXES, methods_used, observable_names
 from psiprune.reporting.page import Table
 from psiprune.reporting.tables import align, number
-from psiprune.reporting.traced import Named, Number, Sentence, attribute, one, plural, say, size
+from psiprune.reporting.traced import Named, Number, Sentence, attribute, one, plural, say
 from psiprune.training.methods import as_method
 
 FILE = "reconstruct.nc"
@@ -55,36 +55,20 @@ def phrase(
 
 def summarize(dataset: xr.Dataset) -> Summary:
     """Phrase the findings of a run, from its dataset."""
-    of, attrs, results = Named(FILE, dataset), dataset.attrs, checks(dataset)
-    failed = [each.name for each in results if not each.passed]
-    if failed:
-        but = f"but {len(failed)} of {len(results)} checks failed"
-        answer = f"Search ended at {{weights}} of {{dense_weights}} weights, on {{units}}, {but}"
-    else:
-        verb = "suffices" if attrs["weights"] == 1 else "suffice"
-        answer = f"{{weights}} of {{dense_weights}} weights {verb}, on {{units}}"
-    end = "the allowed loss was never exceeded"
-    if attrs["fewer"] >= 0:
-        end = "with {fewer} the validation loss is {trial_share} times the allowed loss"
-    k = int((dataset["trial_weights"].values == attrs["fewer"]).argmax())
+    of, checks = Named(FILE, dataset), make_checks(dataset)
+    verdict = verdict_of(checks)
+    loss, error = loss_of(dataset)
     units = plural(attribute(of, "hidden"), "hidden unit")
-    loss = f"change of {attrs['measure']} {{test_loss}} ± {{test_error}}"
-    if attrs["measure"] == "log_likelihood":
-        loss = "log-likelihood loss {test_loss} ± {test_error} nats per shot"
+    named = [
+        each.name
+        for each in checks
+        if each.answer == ("fail" if verdict == "not trusted" else "undecided")
+    ]
     return Summary(
-        phrase(dataset, f"{answer}; {end}.", {"trial": k}, units=units),
-        phrase(
-            dataset,
-            f"Test {loss} relative to the mean of {{seeds}} dense RBMs (undamaged RBM: up to "
-            "{test_allowed}).",
-            seeds=size(of, "seed"),
-        ),
-        say(
-            f"Not trusted. Failed: {'; '.join(failed)}."
-            if failed
-            else f"Trusted: all {len(results)} checks passed."
-        ),
-        results,
+        phrase(dataset, "{weights} of {dense_weights} weights, on {units}.", units=units),
+        say(f"loss {loss:.2g} ± {error:.1g} nats per shot"),
+        say(f"{verdict}" + (f": {', '.join(named)}" if named else "")),
+        checks,
     )
 
 
@@ -126,8 +110,8 @@ def reconstruct_text(dataset: xr.Dataset) -> str:
     table = observables_table(dataset, sorted({*(1 << k for k in range(last.bit_length())), last}))
     cells = [[x if isinstance(x, str) else x.shown for x in row] for row in table.rows]
     marks = [
-        fill(f"{'pass' if ok else 'FAIL'}: {name}: {words}", 100, subsequent_indent=" " * 6)
-        for name, ok, words in summary.checks
+        fill(f"{each.answer}: {each.name}: {each.found}", 100, subsequent_indent=" " * 6)
+        for each in summary.checks
     ]
     answers = [fill(each.text, 100) for each in (summary.size, summary.cost, summary.trust)]
     table_text = align([list(table.head), *cells])
@@ -143,7 +127,7 @@ def methods_text(dataset: xr.Dataset) -> str:
 
 def reconstruct_numbers(dataset: xr.Dataset) -> dict[str, Any]:
     """Return the same for JSON, with every candidate and every RBM of the search."""
-    results = checks(dataset)
+    results = make_checks(dataset)
     return {
         **{
             key: value.item() if isinstance(value, np.generic) else value
@@ -151,7 +135,7 @@ def reconstruct_numbers(dataset: xr.Dataset) -> dict[str, Any]:
         },
         "methods": methods_used(dataset),
         "training_warnings": [],
-        "trusted": all(each.passed for each in results),
+        "verdict": verdict_of(results),
         "checks": [each._asdict() for each in results],
         "test": {name: float(dataset[f"test_{name}"]) for name in ("loss", "error", "allowed")},
         "observables": {

@@ -1,0 +1,53 @@
+"""Compare an RBM with held-out shots by configurations, and with independent bits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.threads import single_blas_thread
+from psiprune.data.shots import Shots
+from psiprune.inference.log_partition import log_partition
+from psiprune.metrics.loss_tests import Cells, cell_divergence
+from psiprune.rbm.model import RBM
+
+Float64 = NDArray[np.float64]
+
+
+class Configurations(NamedTuple):
+    """How well an RBM describes the configurations of held-out shots.
+
+    Attributes:
+        cells: divergence over the configurations of the training set, see `cell_divergence`.
+        product_loss, product_error: mean over the held-out shots of log p_0(v) - log p(v), p_0
+            independent bits with the frequencies of the training set; its standard error.
+        warning: why log Z, and so both, cannot be trusted; empty if no problem was detected.
+    """
+
+    cells: Cells
+    product_loss: float
+    product_error: float
+    warning: str = ""
+
+
+@single_blas_thread()
+def compare_configurations(rbm: RBM, training: Shots, held_out: Shots, seed: int) -> Configurations:
+    """Compare an RBM with held-out shots by configurations, and with independent bits."""
+    log_z = log_partition(rbm, data=training, seed=seed)
+    seen, _ = training.unique
+    times = Counter(row.tobytes() for row in held_out.bits)
+    counts = [times[row.tobytes()] for row in seen]
+    cells = cell_divergence(rbm.log_prob_unnormalized(seen) - log_z.value, counts, len(held_out))
+    log_p = rbm.log_prob_unnormalized(held_out) - log_z.value
+    loss = _independent_bits(training, held_out) - log_p
+    error = float(np.hypot(loss.std(ddof=1) / np.sqrt(len(loss)), log_z.error))
+    return Configurations(cells, float(loss.mean()), error, log_z.warning)
+
+
+def _independent_bits(training: Shots, held_out: Shots) -> Float64:
+    """Return log p_0(v) of each held-out shot; p_0 gives a value never seen half a shot."""
+    ones = (training.bits.sum(axis=0) + 0.5) / (len(training) + 1)
+    return np.asarray(held_out.bits @ np.log(ones / (1 - ones)) + np.log1p(-ones).sum())

@@ -1,0 +1,180 @@
+"""Equivalence tests of a model with held-out shots, all in nats per shot.
+
+Whatever a model gets wrong is expressed in one unit: the log-likelihood per shot that it loses
+relative to the distribution q of the shots, KL(q || p). It is estimated in three ways.
+
+- *Likelihood.* The loss against other models on held-out shots, see `judge_mean`, plus what
+  those models lose themselves because n shots trained them, see `training_loss`.
+- *Observables.* To shift a mean by delta costs at least delta^2 / (2 V) nats per shot, V the
+  variance of a single shot: of all distributions with the other mean an exponentially tilted one
+  is nearest, to leading order in delta (Csiszar 1975).
+- *Configurations.* By the data-processing inequality the KL divergence over cells of
+  configurations is at most that over configurations.
+
+With a tolerance T, a model passes if the loss is below 2 T with 95 % confidence; it fails if the
+loss is above T with 95 % confidence over all families of tests (Bonferroni). Otherwise the shots
+cannot tell, and the answer says how many could: an equivalence test with an indifference zone from
+T to 2 T (Schuirmann 1987).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import norm
+
+from psiprune.core.repr import one_line
+
+Answer = Literal["pass", "fail", "undecided"]
+#: A model with a loss of 2 T passes, and one with a loss of T fails, at most this often.
+LEVEL = 0.05
+#: Families of tests that share the level of failing: likelihood, independent bits, observables,
+#: sites and pairs, configurations.
+FAMILIES = 5
+#: A faithful model passes with this probability if there are as many shots as needed.
+POWER = 0.9
+#: A configuration has a cell of its own if so many of the shots are expected to show it.
+_CELL_SHOTS = 5.0
+_Z_PASS, _Z_FAIL = float(norm.isf(LEVEL)), float(norm.isf(LEVEL / FAMILIES))
+
+
+@one_line
+class LossTest(NamedTuple):
+    """The answer of an equivalence test, and the loss behind it in nats per shot.
+
+    Attributes:
+        answer: "pass", "fail" or "undecided".
+        loss, error: the estimate and its standard error.
+        low, high: the confidence bounds that are compared with T and 2 T.
+        shots_needed: with so many held-out shots a faithful model would pass with probability
+            90 %; NaN unless undecided.
+        index: of several observables, the one with the highest bound.
+    """
+
+    answer: Answer
+    loss: float
+    error: float
+    low: float
+    high: float
+    shots_needed: float
+    index: int = 0
+
+
+def _decide(
+    loss: float, error: float, low: float, high: float, tolerance: float, needed: float, index: int
+) -> LossTest:
+    answer: Answer = "pass" if high <= 2 * tolerance else "fail" if low > tolerance else "undecided"
+    needed = needed if answer == "undecided" else float("nan")
+    return LossTest(answer, loss, error, low, high, needed, index)
+
+
+def judge_mean(loss: float, error: float, shots: float, tolerance: float) -> LossTest:
+    """Test a mean loss over `shots` shots with a standard error.
+
+    The error is at least 1 / shots, since what none of n shots has shown may occur in one of n.
+    With more shots the loss L of a faithful model falls like 1 / n and its error e like n^(-1/2),
+    so x^2 times fewer shots are needed, L x^2 + z e x = 2 T.
+    """
+    error = max(error, 1 / shots)
+    noise, some = (_Z_PASS + norm.isf(1 - POWER)) * error, max(loss, 1e-12)
+    x = (math.sqrt(noise**2 + 8 * tolerance * some) - noise) / (2 * some)
+    needed = shots / x**2
+    low, high = loss - _Z_FAIL * error, loss + _Z_PASS * error
+    return _decide(loss, error, low, high, tolerance, needed, 0)
+
+
+def training_loss(parameters: int, shots: float) -> tuple[float, float]:
+    """Return what a model of P parameters loses on average as n shots train it, and the spread.
+
+    P / (2n) and (P / 2)^(1/2) / n: 2 n times the loss follows chi-squared with P degrees of freedom
+    (Wilks 1938, Akaike 1974).
+    """
+    return parameters / (2 * shots), math.sqrt(parameters / 2) / shots
+
+
+def judge_observables(
+    deviation: ArrayLike, error: ArrayLike, variance: ArrayLike, shots: float, tolerance: float
+) -> LossTest:
+    """Test the largest loss that deviations of observables imply, delta^2 / (2 V).
+
+    Args:
+        deviation: mean of the model minus that of the shots, delta [observable].
+        error: standard error of the model's mean, [observable].
+        variance: of a single shot, V [observable]; above 0 unless RBM and shots agree exactly.
+        shots: number of shots n; the error of their mean is (V / n)^(1/2).
+        tolerance: T.
+    """
+    delta, model, v = (np.atleast_1d(np.asarray(x, float)) for x in (deviation, error, variance))
+    v = np.maximum(v, np.finfo(float).tiny)
+    size, e = np.abs(delta), np.sqrt(v / shots + model**2)
+    z = float(norm.isf(LEVEL / FAMILIES / (2 * size.size)))
+    loss, lows, highs = (
+        np.maximum(x, 0.0) ** 2 / (2 * v) for x in (size, size - z * e, size + _Z_PASS * e)
+    )
+    k, low = int(np.argmax(highs)), float(lows.max())
+    # The largest of K deviations that are noise reaches so many errors with probability 1 - POWER.
+    noise = float(norm.isf((1 - POWER) / (2 * size.size)))
+    room = math.sqrt(4 * tolerance) - math.sqrt(2 * min(low, tolerance))
+    needed = ((_Z_PASS + noise) / room) ** 2
+    spread = float(size[k] * e[k] / v[k])
+    return _decide(float(loss[k]), spread, low, float(highs[k]), tolerance, needed, k)
+
+
+@one_line
+class Cells(NamedTuple):
+    """KL divergence over cells of configurations, nats per shot.
+
+    Attributes:
+        divergence: sum over cells of f log(f / p), f the frequency among the shots.
+        cells: their number, counting those where less than one shot is expected by that number.
+        unseen, expected: fraction of the shots whose configuration the training set does not
+            contain, and its value by the model.
+    """
+
+    divergence: float
+    cells: float
+    unseen: float
+    expected: float
+
+
+def cell_divergence(log_p: ArrayLike, counts: ArrayLike, shots: int) -> Cells:
+    """Return the KL divergence of shots from a model over cells of configurations.
+
+    A configuration of the training set is a cell if the model expects at least 5 shots of it; its
+    other configurations are one cell, and those that it does not contain another. So the cells do
+    not depend on the shots that are tested.
+
+    Args:
+        log_p: log p(v) of each distinct configuration of the training set, [configuration].
+        counts: how many of the shots show it, [configuration].
+        shots: number of all shots n.
+    """
+    p, f = np.exp(np.asarray(log_p, float)), np.asarray(counts, float) / shots
+    own = p * shots >= _CELL_SHOTS
+    expected, unseen = max(1 - float(p.sum()), 0.0), max(1 - float(f.sum()), 0.0)
+    cells_p = np.array([*p[own], p[~own].sum(), expected])
+    cells_f = np.array([*f[own], f[~own].sum(), unseen])
+    # The probability of a cell may be rounded to 0, but is never 0.
+    cells_p = np.maximum(cells_p / cells_p.sum(), np.finfo(float).tiny)
+    some = cells_f > 0
+    divergence = float((cells_f[some] * np.log(cells_f[some] / cells_p[some])).sum())
+    number = float(np.minimum(cells_p * shots, 1.0).sum())
+    return Cells(divergence, number, unseen, expected)
+
+
+def judge_cells(cells: Cells, shots: float, tolerance: float) -> LossTest:
+    """Test the divergence over cells.
+
+    2 n times the divergence of a perfect model follows chi-squared with k = cells - 1 degrees of
+    freedom (Wilks 1938), so k / (2n) is subtracted. The variance is that of a non-central
+    chi-squared, (k + 4 n D) / (2 n^2).
+    """
+    freedom = max(cells.cells - 1, 0.5)
+    loss = max(cells.divergence - freedom / (2 * shots), 0.0)
+    error = math.sqrt(freedom / 2 + 2 * shots * loss) / shots
+    needed = (_Z_PASS + norm.isf(1 - POWER)) * math.sqrt(freedom / 2) / (2 * tolerance)
+    low, high = loss - _Z_FAIL * error, loss + _Z_PASS * error
+    return _decide(loss, error, low, high, tolerance, needed, 0)
