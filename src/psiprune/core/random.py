@@ -65,6 +65,9 @@ class Stream(IntEnum):
     REWIRING = 85
     MISSING_WEIGHTS = 86
     ENSEMBLE_RESAMPLE = 87
+    REPLICA_START = 88
+    REPLICA_DRAWS = 89
+    REPLICA_LOSS = 90
     # metrics
     LEVEL_METRICS = 100
     REFERENCE_START = 101

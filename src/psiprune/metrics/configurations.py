@@ -24,27 +24,41 @@ class Configurations(NamedTuple):
         cells: divergence over the configurations of the training set, see `cell_divergence`.
         product_loss, product_error: mean over the held-out shots of log p_0(v) - log p(v), p_0
             independent bits with the frequencies of the training set; its standard error.
+        best_loss, best_error: the same with another model as p_0.
         warning: why log Z, and so both, cannot be trusted; empty if no problem was detected.
     """
 
     cells: Cells
     product_loss: float
     product_error: float
+    best_loss: float
+    best_error: float
     warning: str = ""
 
 
 @single_blas_thread()
-def compare_configurations(rbm: RBM, training: Shots, held_out: Shots, seed: int) -> Configurations:
-    """Compare an RBM with held-out shots by configurations, and with independent bits."""
+def compare_configurations(
+    rbm: RBM, best: RBM, training: Shots, held_out: Shots, seed: int
+) -> Configurations:
+    """Compare an RBM with held-out shots by configurations, with independent bits and `best`."""
     log_z = log_partition(rbm, data=training, seed=seed)
     seen, _ = training.unique
     times = Counter(row.tobytes() for row in held_out.bits)
     counts = [times[row.tobytes()] for row in seen]
     cells = cell_divergence(rbm.log_prob_unnormalized(seen) - log_z.value, counts, len(held_out))
     log_p = rbm.log_prob_unnormalized(held_out) - log_z.value
-    loss = _independent_bits(training, held_out) - log_p
-    error = float(np.hypot(loss.std(ddof=1) / np.sqrt(len(loss)), log_z.error))
-    return Configurations(cells, float(loss.mean()), error, log_z.warning)
+    of_best = log_partition(best, data=training, seed=seed)
+    losses = (
+        _independent_bits(training, held_out) - log_p,
+        best.log_prob_unnormalized(held_out) - of_best.value - log_p,
+    )
+    means = [float(loss.mean()) for loss in losses]
+    noise = [float(loss.std(ddof=1) / np.sqrt(len(loss))) for loss in losses]
+    errors = np.hypot(noise, [log_z.error, float(np.hypot(log_z.error, of_best.error))])
+    warnings = dict.fromkeys(filter(None, (log_z.warning, of_best.warning)))
+    return Configurations(
+        cells, means[0], float(errors[0]), means[1], float(errors[1]), "; ".join(warnings)
+    )
 
 
 def _independent_bits(training: Shots, held_out: Shots) -> Float64:

@@ -126,17 +126,6 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     return sampled_losses
 
 
-def nearest_to_mean(values: ArrayLike) -> int:
-    """Return the index of the member nearest to the mean of values [member, ...], by their spread.
-
-    It is a typical RBM to prune, within the tolerance of its ensemble.
-    """
-    by_member = np.asarray(values, dtype=np.float64)
-    apart, spread = np.abs(by_member - by_member.mean(axis=0)), by_member.std(axis=0, ddof=1)
-    sigmas = np.divide(apart, spread, out=np.zeros(apart.shape), where=spread > 0)
-    return int(np.argmin(sigmas.reshape(len(by_member), -1).max(axis=1)))
-
-
 def likelihood_band(
     members: Sequence[RBM],
     losses: Callable[[RBM], Losses],

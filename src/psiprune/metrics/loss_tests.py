@@ -4,7 +4,7 @@ Whatever a model gets wrong is expressed in one unit: the log-likelihood per sho
 relative to the distribution q of the shots, KL(q || p). It is estimated in three ways.
 
 - *Likelihood.* The loss against other models on held-out shots, see `judge_mean`, plus what
-  those models lose themselves because n shots trained them, see `training_loss`.
+  those models lose themselves because their training shots are few, see `training_loss`.
 - *Observables.* To shift a mean by delta costs at least delta^2 / (2 V) nats per shot, V the
   variance of a single shot: of all distributions with the other mean an exponentially tilted one
   is nearest, to leading order in delta (Csiszar 1975).
@@ -51,7 +51,7 @@ class LossTest(NamedTuple):
         low, high: the confidence bounds that are compared with T and 2 T.
         shots_needed: with so many held-out shots a faithful model would pass with probability
             90 %; NaN unless undecided.
-        index: of several observables, the one with the highest bound.
+        which: of several observables, the one with the highest bound.
     """
 
     answer: Answer
@@ -60,7 +60,7 @@ class LossTest(NamedTuple):
     low: float
     high: float
     shots_needed: float
-    index: int = 0
+    which: int = 0
 
 
 def _decide(
@@ -86,13 +86,19 @@ def judge_mean(loss: float, error: float, shots: float, tolerance: float) -> Los
     return _decide(loss, error, low, high, tolerance, needed, 0)
 
 
-def training_loss(parameters: int, shots: float) -> tuple[float, float]:
-    """Return what a model of P parameters loses on average as n shots train it, and the spread.
+def training_loss(replicas: ArrayLike, parameters: int) -> tuple[float, float]:
+    """Return what an RBM of P parameters loses because its training shots are few, and the error.
 
-    P / (2n) and (P / 2)^(1/2) / n: 2 n times the loss follows chi-squared with P degrees of freedom
-    (Wilks 1938, Akaike 1974).
+    Args:
+        replicas: KL divergences from the RBM of others that were trained on draws of it,
+            [replica]: how far they are from it is how far it is from the state (the parametric
+            bootstrap, Efron 1979). With many shots n it is P / (2n) (Akaike 1974).
+        parameters: P. Their spread is at least (2 / P)^(1/2) of the mean (Wilks 1938).
     """
-    return parameters / (2 * shots), math.sqrt(parameters / 2) / shots
+    losses = np.maximum(np.asarray(replicas, float), 0.0)
+    mean, least = float(losses.mean()), math.sqrt(2 / parameters)
+    spread = float(losses.std(ddof=1)) if len(losses) > 1 else 0.0
+    return mean, max(spread, least * mean) * math.sqrt(1 + 1 / len(losses))
 
 
 def judge_observables(

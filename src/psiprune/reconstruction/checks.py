@@ -96,7 +96,7 @@ def _checks(dataset: xr.Dataset) -> Iterator[Check]:
     yield _observables(dataset)
     yield _sites_and_pairs(dataset)
     yield _configurations(dataset)
-    yield _independent_bits(dataset)
+    yield _other_models(dataset)
     drift, limit = float(dataset["drift_sigmas"]), float(dataset["drift_limit"])
     if not math.isnan(drift):
         yield _other(
@@ -118,15 +118,18 @@ def _other(name: str, passed: bool, found: str) -> Check:
 def loss_of(dataset: xr.Dataset) -> tuple[float, float]:
     """Return the loss of log-likelihood of the smallest RBM and its error, nats per shot.
 
-    Relative to the distribution of the shots: what the test shots show against the dense RBMs, plus
-    what those lose because the training set is finite. It is at least what training costs an RBM of
-    the smallest size, as the test shots also show a gain by chance.
+    Relative to the distribution of the shots: what the test shots show against the dense RBM, plus
+    what that one loses because the training set is finite. It is at least what training costs an
+    RBM of the smallest size, as the test shots also show a gain by chance.
     """
-    attrs = dataset.attrs
-    dense, spread = training_loss(attrs["dense_parameters"], attrs["training_shots"])
-    least, _ = training_loss(attrs["parameters"], attrs["training_shots"])
+    dense, spread = _training_loss(dataset)
+    least = dense * dataset.attrs["parameters"] / dataset.attrs["dense_parameters"]
     pruning, error = (float(dataset[f"likelihood_{name}"]) for name in ("loss", "error"))
     return max(pruning + dense, least), math.hypot(error, spread)
+
+
+def _training_loss(dataset: xr.Dataset) -> tuple[float, float]:
+    return training_loss(dataset["training_loss"].values, dataset.attrs["dense_parameters"])
 
 
 def _likelihood(dataset: xr.Dataset) -> Check:
@@ -135,9 +138,8 @@ def _likelihood(dataset: xr.Dataset) -> Check:
     test = judge_mean(loss, error, attrs["test_shots"], attrs["tolerance"])
     pruning = float(dataset["likelihood_loss"])
     found = (
-        f"loss {loss:.2g} ± {error:.1g}; pruning {pruning:+.2g} ± "
-        f"{float(dataset['likelihood_error']):.1g}, training on {attrs['training_shots']} shots "
-        f"{training_loss(attrs['dense_parameters'], attrs['training_shots'])[0]:.2g}"
+        f"pruning {pruning:+.2g} ± {float(dataset['likelihood_error']):.1g}, finite training set "
+        f"{_training_loss(dataset)[0]:.2g} ± {_training_loss(dataset)[1]:.1g} nats per shot"
     )
     cause = "pruning" if pruning > attrs["tolerance"] else "training"
     return _check(dataset, "log-likelihood", test, found, cause)
@@ -152,13 +154,15 @@ def deviations(dataset: xr.Dataset) -> list[Deviation]:
             for suffix in ("", "_shots", "_error", "_shots_error", "_variance")
         ]
         dense = np.atleast_1d(dataset[f"{name}_dense"].mean("seed").values)
-        for d, (value, shots, *others, variance, mean) in enumerate(
+        for d, (value, shots, error, shots_error, variance, mean) in enumerate(
             zip(*columns, dense, strict=True)
         ):
             if not math.isnan(value - shots):
                 label = f"{name} at d = {d}" if dataset[name].ndim else name
                 loss = (value - shots) ** 2 / (2 * variance) if value != shots else 0.0
-                found.append(Deviation(label, value, shots, *others, variance, loss, mean))
+                found.append(
+                    Deviation(label, value, shots, error, shots_error, variance, loss, mean)
+                )
     return sorted(found, key=lambda each: -each.loss)
 
 
@@ -170,7 +174,7 @@ def _observables(dataset: xr.Dataset) -> Check:
         judge_observables(np.subtract(of, of_shots), error, variance, shots, tolerance)
         for of in (value, dense)
     )
-    k = test.index
+    k = test.which
     found = (
         f"of {len(every)}, {every[k].name} deviates most: {value[k] - of_shots[k]:+.2g} ± "
         f"{math.hypot(error[k], shots_error[k]):.1g}"
@@ -196,7 +200,7 @@ def pair_tests(dataset: xr.Dataset) -> tuple[LossTest, LossTest]:
 
 def _sites_and_pairs(dataset: xr.Dataset) -> Check:
     test, of_dense = pair_tests(dataset)
-    i, j = (int(index[test.index]) for index in np.triu_indices(dataset.attrs["sites"]))
+    i, j = (int(index[test.which]) for index in np.triu_indices(dataset.attrs["sites"]))
     what = f"<Z> of site {i}" if i == j else f"<ZZ> of sites {i} and {j}"
     value, shots = (float(dataset[f"pairs_{name}"][i, j]) for name in ("value", "shots_value"))
     number = dataset.attrs["sites"] * (dataset.attrs["sites"] + 1) // 2
@@ -219,16 +223,26 @@ def _configurations(dataset: xr.Dataset) -> Check:
     return _check(dataset, "configurations", tests[0], found, _cause(tests[1]))
 
 
-def _independent_bits(dataset: xr.Dataset) -> Check:
-    attrs, tests = dataset.attrs, []
-    for prefix in ("", "dense_"):
-        loss, error = (
-            float(dataset[f"{prefix}configurations_product_{name}"]) for name in ("loss", "error")
-        )
-        tests.append(judge_mean(loss, error, attrs["test_shots"], attrs["tolerance"]))
-    gain = -tests[0].loss
-    found = f"log-likelihood {gain:+.2g} ± {tests[0].error:.1g} relative to independent bits"
-    return _check(dataset, "independent bits", tests[0], found, _cause(tests[1]))
+def _other_models(dataset: xr.Dataset) -> Check:
+    """Check that neither independent bits nor the best candidate describe the shots better."""
+    attrs = dataset.attrs
+
+    def judge(prefix: str) -> list[LossTest]:
+        return [
+            judge_mean(
+                float(dataset[f"{prefix}configurations_{other}_loss"]),
+                float(dataset[f"{prefix}configurations_{other}_error"]),
+                attrs["test_shots"],
+                attrs["tolerance"],
+            )
+            for other in ("product", "best")
+        ]
+
+    tests, of_dense = judge(""), judge("dense_")
+    k = int(np.argmax([each.high for each in tests]))
+    other = ("independent bits", "the best dense RBM tried")[k]
+    found = f"log-likelihood {-tests[k].loss:+.2g} ± {tests[k].error:.1g} relative to {other}"
+    return _check(dataset, "other models", tests[k], found, _cause(of_dense[k]))
 
 
 def _cause(of_dense: LossTest) -> str:

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import run_parallel
 from psiprune.io.checkpoint import Checkpoints
@@ -16,6 +17,7 @@ from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
 from psiprune.metrics.agreement import drift, sites_and_pairs
 from psiprune.metrics.configurations import compare_configurations
+from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.equivalence import (
     EquivalenceResult,
     EquivalenceTest,
@@ -23,7 +25,6 @@ from psiprune.metrics.equivalence import (
     likelihood_band,
     likelihood_floor,
     losses_from,
-    nearest_to_mean,
     observable_band,
 )
 from psiprune.pruning.search import Smallest, Trial, find_smallest
@@ -44,23 +45,12 @@ from psiprune.reconstruction.inputs import Run
 from psiprune.training.train import Callback
 
 
-def choose_parent(run: Run, members: Sequence[RBM]) -> int:
-    """Return the index of the best member on the training and validation shots.
-
-    If an observable ends the search, that of the member nearest to the mean.
-    """
-    if run.settings.measure != "log_likelihood":
-        return nearest_to_mean(_measure_members(run, members, "validation"))
-    losses = _losses(run, members[0], run.split.not_test)
-    return int(np.argmin([losses(member).values.mean() for member in members]))
-
-
-def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
-    """Prune the parent until it leaves the band on shots other than the test shots, then bisect.
+def search(run: Run, members: Sequence[RBM]) -> Smallest:
+    """Prune the first member until it leaves the band, then bisect; without the test shots.
 
     Every RBM of the search goes to a file with its result.
     """
-    band = _search_band(run, members, parent)
+    band = _search_band(run, members)
     results: dict[RBM, EquivalenceResult] = {}
 
     def measure(rbm: RBM) -> float:
@@ -90,15 +80,18 @@ def search(run: Run, members: Sequence[RBM], parent: int) -> Smallest:
             load_or_make=load_or_make,
         )
 
-    return run_parallel(work, [members[parent]], None, "pruning", name=lambda _: "pruning")[0]
+    return run_parallel(work, members[:1], None, "pruning", name=lambda _: "pruning")[0]
 
 
-def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr.Dataset:
-    """Compare the smallest RBM, which is written, and the ensemble with the test shots."""
+def test(run: Run, members: Sequence[RBM], best: RBM, outcome: Smallest) -> xr.Dataset:
+    """Compare the smallest RBM, which is written, and the ensemble with the test shots.
+
+    `best` is the candidate of the highest likelihood.
+    """
     smallest = outcome.rbm
 
     def loss() -> xr.Dataset:
-        losses = _losses(run, members[parent], run.split.test)
+        losses = _losses(run, members[0], run.split.test)
         return result_variables(_likelihood_band(run, members, losses)(smallest))
 
     def shift() -> xr.Dataset:
@@ -108,8 +101,9 @@ def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr
     if run.settings.measure != "log_likelihood":
         result = _load_or_make(run, "smallest-standing", shift)
     details = [
-        prefixed("dense", _details(run, "dense", members[parent])),
-        _details(run, "smallest", smallest),
+        prefixed("dense", _details(run, "dense", members[0], best)),
+        _details(run, "smallest", smallest, best),
+        _load_or_make(run, "training-loss", lambda: _training_losses(run, members)),
     ]
     dense = _observe_members(run, members, "test")
     report = _observe(run, "smallest-test", smallest, run.split.test)
@@ -134,12 +128,12 @@ def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr
     return dataset.assign_coords(seed=list(run.seeds)).assign_attrs(warnings=distinct)
 
 
-def _details(run: Run, name: str, rbm: RBM) -> xr.Dataset:
+def _details(run: Run, name: str, rbm: RBM, best: RBM) -> xr.Dataset:
     """Compare configurations, sites and pairs of an RBM with the test shots."""
     settings, split = run.settings, run.split
 
     def configurations() -> xr.Dataset:
-        found = compare_configurations(rbm, split.training, split.test, settings.seed)
+        found = compare_configurations(rbm, best, split.training, split.test, settings.seed)
         return prefixed("configurations", configurations_variables(found))
 
     def pairs() -> xr.Dataset:
@@ -151,6 +145,23 @@ def _details(run: Run, name: str, rbm: RBM) -> xr.Dataset:
             _load_or_make(run, f"{name}-configurations", configurations),
             _load_or_make(run, f"{name}-pairs", pairs),
         ]
+    )
+
+
+def _training_losses(run: Run, members: Sequence[RBM]) -> xr.Dataset:
+    """Return the KL divergence from the chosen RBM of its replicas, over its draws."""
+    chosen, bits = members[0], run.split.training.bits
+    streams = Stream.REPLICA_START, Stream.REPLICA_LOSS
+    drawn = draw_from_data(chosen, bits, run.settings.draws, run.settings.seed, *streams)
+    losses = _losses(run, chosen, Shots(drawn.bits.reshape(-1, chosen.visible)))
+    found = [losses(member) for member in members[1:]]
+    warnings = dict.fromkeys([drawn.warning, *(each.warning for each in found)])
+    values = [float(each.values.mean()) for each in found]
+    return xr.Dataset(
+        {
+            "training_loss": ("replica", values, {"units": "nat"}),
+            "training_warning": "; ".join(filter(None, warnings)),
+        }
     )
 
 
@@ -177,11 +188,11 @@ def _search_losses(run: Run, parent: RBM) -> Callable[[RBM], Losses]:
     return corrected
 
 
-def _search_band(run: Run, members: Sequence[RBM], parent: int) -> EquivalenceTest:
+def _search_band(run: Run, members: Sequence[RBM]) -> EquivalenceTest:
     """Build the test that ends the search."""
     if run.settings.measure != "log_likelihood":
         return _observable_band(run, members, "validation")
-    return _likelihood_band(run, members, _search_losses(run, members[parent]))
+    return _likelihood_band(run, members, _search_losses(run, members[0]))
 
 
 def _observable_band(run: Run, members: Sequence[RBM], part: str) -> EquivalenceTest:

@@ -167,7 +167,7 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
     else:
         by_observable = settings.measure != "log_likelihood"
         observed = [f"seed-{seed}-test" for seed in seeds]
-        observed += ["smallest-likelihood", "smallest-test"]
+        observed += ["smallest-likelihood", "smallest-test", "training-loss"]
         observed += [
             f"{name}-{what}"
             for name in ("dense", "smallest")

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import DivergenceError
+from psiprune.core.random import Stream
 from psiprune.core.statistics import Choice, choose
+from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import run_parallel
 from psiprune.experiments.named_warnings import repeat_warnings
 from psiprune.inference.log_partition import log_partition
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.reconstruction.dataset import Candidate, choice_file, learning_rate_of
 from psiprune.reconstruction.inputs import Run
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
-from psiprune.training.method import Initial, Method
-from psiprune.training.train import Callback, ensemble_initial, train
+from psiprune.training.method import Method
+from psiprune.training.train import Callback, train
 
 
 def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
@@ -32,7 +35,10 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
     Raises:
         DivergenceError: all of them diverged.
     """
-    candidates, scores, errors, tried = [], [], [], set[int]()
+    candidates: list[Candidate] = []
+    scores: list[NDArray[np.float64]] = []
+    errors: list[float] = []
+    tried: set[int] = set()
     wanted = run.settings.candidates(run.shots.sites)
     while wanted:
         tried |= {hidden for hidden, _ in wanted}
@@ -104,13 +110,16 @@ def _between(run: Run, tried: Collection[int], chosen: Candidate) -> list[tuple[
 
 
 def _train(
-    run: Run, item: Candidate, seed: int, tick: Callback, initial: Sequence[Initial] | None = None
+    run: Run, item: Candidate, seed: int, tick: Callback, draw: Callable[[], Shots] | None = None
 ) -> DivergenceError | None:
-    """Train an RBM and write it with its log Z unless its file exists; return why it diverged."""
+    """Train an RBM and write it with its log Z unless its file exists; return why it diverged.
+
+    On the training shots, or on those that `draw` returns.
+    """
     if item.file.exists():
         repeat_warnings(read_dataset(item.file, "rbm").attrs)
         return None
-    data = run.split.training
+    data = run.split.training if draw is None else draw()
     with Checkpoints(item.file) as checkpoints:
         try:
             rbm = train(
@@ -118,7 +127,6 @@ def _train(
                 hidden=item.hidden,
                 seed=seed,
                 method=item.training,
-                initial=initial,
                 callback=tick,
                 checkpoints=checkpoints,
             )
@@ -135,20 +143,34 @@ def _train(
 
 
 def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
-    """Train the chosen model with every seed; the candidate itself has the first seed."""
+    """Return the chosen RBM and replicas, each trained on fresh draws of it, as many as it had.
+
+    How far they are from it is how far it is from the state, up to noise: the parametric bootstrap
+    (Efron 1979). That includes the noise of training.
+    """
     files = [run.folder / "ensemble" / f"seed-{seed}.nc" for seed in run.seeds]
     if not files[0].exists():
         write_dataset(files[0], read_dataset(chosen.file, "rbm"), "rbm")
+    rbm = rbm_from_dataset(read_dataset(files[0], "rbm"), files[0])
 
     def work(k: int, tick: Callback) -> RBM:
-        if k > 0:
-            initial = ensemble_initial(chosen.training)
-            failed = _train(run, chosen._replace(file=files[k]), run.seeds[k], tick, initial)
-            if failed is not None:
-                raise failed
+        item = chosen._replace(file=files[k])
+        failed = _train(run, item, run.seeds[k], tick, lambda: _replica(run, rbm, run.seeds[k]))
+        if failed is not None:
+            raise failed
         return rbm_from_dataset(read_dataset(files[k], "rbm"), files[k])
 
     epochs = (len(files) - 1) * chosen.training.epochs
-    return run_parallel(
-        work, range(len(files)), epochs, "training the ensemble", name=lambda k: files[k].stem
+    others = run_parallel(
+        work, range(1, len(files)), epochs, "training the ensemble", name=lambda k: files[k].stem
     )
+    return [rbm, *others]
+
+
+def _replica(run: Run, rbm: RBM, seed: int) -> Shots:
+    """Draw a training set of the same size from an RBM."""
+    training = run.split.training
+    streams = Stream.REPLICA_START, Stream.REPLICA_DRAWS
+    drawn = draw_from_data(rbm, training.bits, len(training), seed, *streams)
+    bits = drawn.bits.reshape(-1, rbm.visible)[: len(training)]
+    return Shots(bits, source=f"draws of the RBM of {training.source}")

@@ -13,7 +13,8 @@ from psiprune.data.shots import ShotsLike, as_shots, check_sites
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.custom import Observable
-from psiprune.reconstruction.comparison import choose_parent, search, test
+from psiprune.rbm.serialization import load_rbm
+from psiprune.reconstruction.comparison import search, test
 from psiprune.reconstruction.custom_code import save_code
 from psiprune.reconstruction.dataset import choice_variables, learning_rate_of, methods_attribute
 from psiprune.reconstruction.inputs import (
@@ -75,9 +76,9 @@ def run_reconstruct(
         candidates, choice = choose_model(run)
         chosen = candidates[choice.chosen]
         members = train_ensemble(run, chosen)
-        parent = choose_parent(run, members)
-        outcome = search(run, members, parent)
-        tested = test(run, members, parent, outcome)
+        outcome = search(run, members)
+        best = load_rbm(candidates[choice.best].file)
+        tested = test(run, members, best, outcome)
         dataset = xr.merge([choice_variables(candidates, choice), tested])
         dataset.attrs = {
             "source": data.source,
@@ -98,9 +99,8 @@ def run_reconstruct(
                 fine_tune=settings.fine_tune.for_size(data.sites, chosen.hidden),
             ),
             "criterion": settings.prune.criterion,
-            "parent_seed": run.seeds[parent],
-            "dense_weights": members[parent].number_of_weights,
-            "dense_parameters": members[parent].compact().number_of_parameters,
+            "dense_weights": members[0].number_of_weights,
+            "dense_parameters": members[0].compact().number_of_parameters,
             "weights": outcome.rbm.number_of_weights,
             "parameters": outcome.rbm.compact().number_of_parameters,
             "components": outcome.rbm.components,

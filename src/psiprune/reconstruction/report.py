@@ -105,9 +105,8 @@ def _about_search(of: Named) -> Sentence:
     attrs = of.data.attrs
     return phrase(
         of.data,
-        f"Pruned by {attrs['criterion']} from the RBM of seed {{parent_seed}}, the one nearest to "
-        "the mean of the ensemble. The search tried {trials} and kept the smallest that "
-        "{validation_shots} validation shots do not reject at a significance of "
+        f"Pruned by {attrs['criterion']}. The search tried {{trials}} and kept the smallest that "
+        "the training and validation shots do not reject at a significance of "
         f"{attrs['significance']:g}.",
         trials=plural(size(of, "trial"), "RBM"),
     )

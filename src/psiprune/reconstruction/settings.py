@@ -37,8 +37,8 @@ class ReconstructSettings(Settings):
     hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None,
         min_length=1,
-        description="numbers of hidden units to try, and to search between; a single number fixes it "
-        "(default: 1, N/4, N/2 and N)",
+        description="numbers of hidden units to try, and to search between; a single number fixes "
+        "it (default: 1, N/4, N/2 and N)",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
         default=None,
@@ -66,8 +66,8 @@ class ReconstructSettings(Settings):
     )
     tolerance: PositiveFloat = Field(
         default=0.05,
-        description="loss of log-likelihood, in nats per shot, that does not matter; an RBM that may "
-        "lose twice as much is not trusted",
+        description="loss of log-likelihood, in nats per shot, that does not matter; an RBM that "
+        "may lose twice as much is not trusted",
     )
     observable: tuple[str, ...] = Field(
         default=(),
