@@ -447,7 +447,7 @@ def test_evaluate_on_shots(stages: Path, tmp_path: Path, kind: str) -> None:
     assert any(line.startswith("note: ") for line in lines)
     sentence = pp.readout_sensitivity(rbm).sentence
     assert found["assumed"]["readout"]["sentence"] == sentence
-    assert lines[-1] == f"assumed: {sentence}"
+    assert lines[-1] == sentence
 
 
 def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from functools import reduce
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from machines import distribution, magnet, random_rbm
 from psiprune.core.threads import single_thread
@@ -16,7 +17,7 @@ from psiprune.metrics.readout import flipped, readout_sensitivity
 from psiprune.rbm.model import RBM
 from refusals import refuses
 
-BIASES = np.linspace(-2.0, 1.5, 24)
+BIASES: NDArray[np.float64] = np.linspace(-2.0, 1.5, 24)
 
 
 def product(sites: int) -> RBM:
@@ -34,7 +35,7 @@ def of_product(sites: int, flip: float) -> tuple[float, float]:
 def blocks(rbm: RBM, number: int) -> RBM:
     """Copies side by side, whose F is a product and whose KL is a sum."""
     return RBM(
-        np.kron(np.eye(number), rbm.weights),
+        np.kron(np.eye(number), rbm.weights).astype(np.float64),
         np.tile(rbm.visible_bias, number),
         np.tile(rbm.hidden_bias, number),
     )

@@ -109,7 +109,7 @@ def assumed_text(readout: ReadoutSensitivity) -> str:
     """Return a line with what is assumed as no shots can test it, with warnings where due."""
     named = [("infidelity", readout.infidelity), ("kl", readout.kl)]
     warnings = warning_lines((f"readout {name}", each.warning) for name, each in named)
-    return "\n".join([wrap(f"assumed: {readout.sentence}"), *warnings])
+    return "\n".join([wrap(readout.sentence), *warnings])
 
 
 def assumed_numbers(readout: ReadoutSensitivity) -> dict[str, Any]:
