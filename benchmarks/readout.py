@@ -49,7 +49,7 @@ def rbms() -> dict[str, pp.RBM]:
 
 def measure(name: str, rbm: pp.RBM, copies: int) -> peers.Row:
     large = pp.RBM(
-        np.kron(np.eye(copies), rbm.weights),
+        np.kron(np.eye(copies), rbm.weights).astype(np.float64),
         np.tile(rbm.visible_bias, copies),
         np.tile(rbm.hidden_bias, copies),
     )
