@@ -27,6 +27,7 @@ from psiprune.metrics.equivalence import (
     losses_from,
     observable_band,
 )
+from psiprune.metrics.readout import readout_sensitivity
 from psiprune.pruning.search import Smallest, Trial, find_smallest
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
@@ -39,7 +40,6 @@ from psiprune.reconstruction.dataset import (
     prefixed,
     report_variables,
     result_variables,
-    trial_variables,
 )
 from psiprune.reconstruction.inputs import Run
 from psiprune.training.train import Callback
@@ -83,12 +83,11 @@ def search(run: Run, members: Sequence[RBM]) -> Smallest:
     return run_parallel(work, members[:1], None, "pruning", name=lambda _: "pruning")[0]
 
 
-def test(run: Run, members: Sequence[RBM], best: RBM, outcome: Smallest) -> xr.Dataset:
+def test(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.Dataset:
     """Compare the smallest RBM, which is written, and the ensemble with the test shots.
 
     `best` is the candidate of the highest likelihood.
     """
-    smallest = outcome.rbm
 
     def loss() -> xr.Dataset:
         losses = _losses(run, members[0], run.split.test)
@@ -100,32 +99,41 @@ def test(run: Run, members: Sequence[RBM], best: RBM, outcome: Smallest) -> xr.D
     likelihood = result = _load_or_make(run, "smallest-likelihood", loss)
     if run.settings.measure != "log_likelihood":
         result = _load_or_make(run, "smallest-standing", shift)
-    details = [
-        prefixed("dense", _details(run, "dense", members[0], best)),
-        _details(run, "smallest", smallest, best),
-        _load_or_make(run, "training-loss", lambda: _training_losses(run, members)),
-    ]
-    dense = _observe_members(run, members, "test")
     report = _observe(run, "smallest-test", smallest, run.split.test)
-    trials = [
-        read_dataset(run.folder / "path" / f"{trial.name}.nc", "rbm") for trial in outcome.trials
-    ]
     write_dataset(
         run.folder / "smallest.nc", smallest.to_dataset().merge(prefixed("test", result)), "rbm"
     )
     dataset = xr.merge(
         [
-            trial_variables(outcome, trials),
-            observable_variables([*OBSERVABLES, *run.custom], dense, report),
+            observable_variables(
+                [*OBSERVABLES, *run.custom], _observe_members(run, members, "test"), report
+            ),
             prefixed("test", result),
             prefixed("likelihood", likelihood),
-            *details,
+            prefixed("dense", _details(run, "dense", members[0], best)),
+            _details(run, "smallest", smallest, best),
+            _load_or_make(run, "training-loss", lambda: _training_losses(run, members)),
+            _load_or_make(run, "smallest-readout", lambda: _readout(run, smallest)),
             prefixed("drift", result_variables(drift(run.shots))),
         ]
     )
     warnings = [str(dataset[name].item()) for name in dataset if str(name).endswith("_warning")]
     distinct = distinct_warnings([report], warnings)
     return dataset.assign_coords(seed=list(run.seeds)).assign_attrs(warnings=distinct)
+
+
+def _readout(run: Run, rbm: RBM) -> xr.Dataset:
+    """Compute what readout errors, taken as absent, would change."""
+    found = readout_sensitivity(rbm, data=run.split.training, seed=run.settings.seed)
+    return xr.Dataset(
+        {
+            "readout_flip": found.flip,
+            "readout_infidelity": found.infidelity.value,
+            "readout_error": found.infidelity.error,
+            "readout_sentence": found.sentence,
+            "readout_warning": found.infidelity.warning,
+        }
+    )
 
 
 def _details(run: Run, name: str, rbm: RBM, best: RBM) -> xr.Dataset:

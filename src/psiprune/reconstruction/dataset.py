@@ -31,14 +31,8 @@ _FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas", "variance")
 #: Other variables have one of these names, or begin with one of the prefixes.
 _SINGLE = ("seed", "distance", "warning")
 _PREFIXES = (
-    "candidate",
-    "trial",
-    "test",
-    "likelihood",
-    "configurations",
-    "pairs",
-    "dense",
-    "drift",
+    *("candidate", "trial", "training", "test", "likelihood", "configurations", "pairs", "dense"),
+    *("drift", "readout"),
 )
 
 
@@ -167,7 +161,7 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
     else:
         by_observable = settings.measure != "log_likelihood"
         observed = [f"seed-{seed}-test" for seed in seeds]
-        observed += ["smallest-likelihood", "smallest-test", "training-loss"]
+        observed += ["smallest-likelihood", "smallest-test", "smallest-readout", "training-loss"]
         observed += [
             f"{name}-{what}"
             for name in ("dense", "smallest")

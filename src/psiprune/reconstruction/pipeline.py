@@ -10,13 +10,18 @@ import numpy as np
 import xarray as xr
 
 from psiprune.data.shots import ShotsLike, as_shots, check_sites
-from psiprune.io.netcdf import write_dataset
+from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.custom import Observable
 from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.comparison import search, test
 from psiprune.reconstruction.custom_code import save_code
-from psiprune.reconstruction.dataset import choice_variables, learning_rate_of, methods_attribute
+from psiprune.reconstruction.dataset import (
+    choice_variables,
+    learning_rate_of,
+    methods_attribute,
+    trial_variables,
+)
 from psiprune.reconstruction.inputs import (
     Run,
     Split,
@@ -78,8 +83,14 @@ def run_reconstruct(
         members = train_ensemble(run, chosen)
         outcome = search(run, members)
         best = load_rbm(candidates[choice.best].file)
-        tested = test(run, members, best, outcome)
-        dataset = xr.merge([choice_variables(candidates, choice), tested])
+        tested = test(run, members, best, outcome.rbm)
+        trials = [
+            read_dataset(run.folder / "path" / f"{trial.name}.nc", "rbm")
+            for trial in outcome.trials
+        ]
+        dataset = xr.merge(
+            [choice_variables(candidates, choice), trial_variables(outcome, trials), tested]
+        )
         dataset.attrs = {
             "source": data.source,
             "sites": data.sites,
