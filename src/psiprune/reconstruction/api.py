@@ -70,6 +70,7 @@ def reconstruct(
     held_out: float | None = None,
     measure: str | None = None,
     significance: float | None = None,
+    tolerance: float | None = None,
     observable: Sequence[str] | None = None,
     draws: int | None = None,
     seed: int | None = None,
@@ -97,7 +98,9 @@ def reconstruct(
         learning_rates: rates that cd and pcd choose from.
         held_out: share of the shots kept out of training.
         measure: what ends the pruning.
-        significance: probability that an RBM without damage is refused at a pruning step.
+        significance: one-sided level of the test that ends the pruning.
+        tolerance: loss of log-likelihood, in nats per shot, that does not matter; an RBM that may
+            lose twice as much is not trusted.
         observable: custom observables in files, "FILE.py:function".
         draws: RBM samples behind each sampled observable.
         seed: of the split, and of the first RBM.
@@ -125,6 +128,7 @@ def reconstruct(
         "held_out": held_out,
         "measure": measure,
         "significance": significance,
+        "tolerance": tolerance,
         "observable": observable,
         "draws": draws,
         "seed": seed,

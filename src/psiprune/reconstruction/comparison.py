@@ -38,6 +38,7 @@ from psiprune.reconstruction.dataset import (
     observable_variables,
     pairs_variables,
     prefixed,
+    readout_variables,
     report_variables,
     result_variables,
 )
@@ -88,72 +89,57 @@ def test(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.Datas
 
     `best` is the candidate of the highest likelihood.
     """
-
-    def loss() -> xr.Dataset:
-        losses = _losses(run, members[0], run.split.test)
-        return result_variables(_likelihood_band(run, members, losses)(smallest))
-
-    def shift() -> xr.Dataset:
-        return result_variables(_observable_band(run, members, "test")(smallest))
-
-    likelihood = result = _load_or_make(run, "smallest-likelihood", loss)
+    details = _load_or_make(run, "details", lambda: _details(run, members, best, smallest))
+    shift = details[["likelihood_loss", "likelihood_error"]].rename(
+        {"likelihood_loss": "test_loss", "likelihood_error": "test_error"}
+    )
     if run.settings.measure != "log_likelihood":
-        result = _load_or_make(run, "smallest-standing", shift)
+        shift = prefixed(
+            "test", _load_or_make(run, "shift", lambda: _shift(run, members, smallest))
+        )
     report = _observe(run, "smallest-test", smallest, run.split.test)
-    write_dataset(
-        run.folder / "smallest.nc", smallest.to_dataset().merge(prefixed("test", result)), "rbm"
-    )
-    dataset = xr.merge(
-        [
-            observable_variables(
-                [*OBSERVABLES, *run.custom], _observe_members(run, members, "test"), report
-            ),
-            prefixed("test", result),
-            prefixed("likelihood", likelihood),
-            prefixed("dense", _details(run, "dense", members[0], best)),
-            _details(run, "smallest", smallest, best),
-            _load_or_make(run, "training-loss", lambda: _training_losses(run, members)),
-            _load_or_make(run, "smallest-readout", lambda: _readout(run, smallest)),
-            prefixed("drift", result_variables(drift(run.shots))),
-        ]
-    )
+    write_dataset(run.folder / "smallest.nc", smallest.to_dataset().merge(shift), "rbm")
+    names, dense = [*OBSERVABLES, *run.custom], _observe_members(run, members, "test")
+    dataset = xr.merge([observable_variables(names, dense, report), shift, details])
     warnings = [str(dataset[name].item()) for name in dataset if str(name).endswith("_warning")]
     distinct = distinct_warnings([report], warnings)
     return dataset.assign_coords(seed=list(run.seeds)).assign_attrs(warnings=distinct)
 
 
-def _readout(run: Run, rbm: RBM) -> xr.Dataset:
-    """Compute what readout errors, taken as absent, would change."""
-    found = readout_sensitivity(rbm, data=run.split.training, seed=run.settings.seed)
-    return xr.Dataset(
-        {
-            "readout_flip": found.flip,
-            "readout_infidelity": found.infidelity.value,
-            "readout_error": found.infidelity.error,
-            "readout_sentence": found.sentence,
-            "readout_warning": found.infidelity.warning,
-        }
-    )
-
-
-def _details(run: Run, name: str, rbm: RBM, best: RBM) -> xr.Dataset:
-    """Compare configurations, sites and pairs of an RBM with the test shots."""
-    settings, split = run.settings, run.split
-
-    def configurations() -> xr.Dataset:
-        found = compare_configurations(rbm, best, split.training, split.test, settings.seed)
-        return prefixed("configurations", configurations_variables(found))
-
-    def pairs() -> xr.Dataset:
-        found = sites_and_pairs(rbm, split.test, draws=settings.draws, seed=settings.seed)
-        return prefixed("pairs", pairs_variables(found))
-
+def _details(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.Dataset:
+    """Compute all numbers on the test shots but the observables."""
+    losses = _losses(run, members[0], run.split.test)
+    loss = _likelihood_band(run, members, losses)(smallest)
+    readout = readout_sensitivity(smallest, data=run.split.training, seed=run.settings.seed)
     return xr.merge(
         [
-            _load_or_make(run, f"{name}-configurations", configurations),
-            _load_or_make(run, f"{name}-pairs", pairs),
+            prefixed(
+                "likelihood", result_variables(_likelihood_band(run, members, losses)(smallest))
+            ),
+            prefixed("dense", _agreement(run, members[0], best)),
+            _agreement(run, smallest, best),
+            _training_losses(run, members),
+            prefixed("readout", readout_variables(readout)),
+            prefixed("drift", result_variables(drift(run.shots))),
         ]
     )
+
+
+def _agreement(run: Run, rbm: RBM, best: RBM) -> xr.Dataset:
+    """Compare configurations, sites and pairs of an RBM with the test shots."""
+    settings, split = run.settings, run.split
+    configurations = compare_configurations(rbm, best, split.training, split.test, settings.seed)
+    pairs = sites_and_pairs(rbm, split.test, draws=settings.draws, seed=settings.seed)
+    return xr.merge(
+        [
+            prefixed("configurations", configurations_variables(configurations)),
+            prefixed("pairs", pairs_variables(pairs)),
+        ]
+    )
+
+
+def _shift(run: Run, members: Sequence[RBM], smallest: RBM) -> xr.Dataset:
+    return prefixed("test", result_variables(_observable_band(run, members, "test")(smallest)))
 
 
 def _training_losses(run: Run, members: Sequence[RBM]) -> xr.Dataset:

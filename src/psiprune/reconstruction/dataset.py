@@ -18,6 +18,7 @@ from psiprune.metrics.agreement import Drift, SitesAndPairs
 from psiprune.metrics.configurations import Configurations
 from psiprune.metrics.custom import Observable, check_names
 from psiprune.metrics.equivalence import EquivalenceResult
+from psiprune.metrics.readout import ReadoutSensitivity
 from psiprune.pruning.search import Smallest
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.method import Method
@@ -100,6 +101,20 @@ def configurations_variables(found: Configurations) -> xr.Dataset:
     return xr.Dataset({**cells._asdict(), **dict(zip(found._fields[1:], others, strict=True))})
 
 
+def readout_variables(readout: ReadoutSensitivity) -> xr.Dataset:
+    """Turn what readout errors would change into variables."""
+    infidelity = readout.infidelity
+    return xr.Dataset(
+        {
+            "flip": readout.flip,
+            "infidelity": infidelity.value,
+            "error": infidelity.error,
+            "sentence": readout.sentence,
+            "warning": infidelity.warning,
+        }
+    )
+
+
 def prefixed(prefix: str, dataset: xr.Dataset) -> xr.Dataset:
     """Rename every variable NAME to PREFIX_NAME."""
     return dataset.rename({name: f"{prefix}_{name}" for name in dataset}).drop_attrs()
@@ -161,14 +176,9 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
     else:
         by_observable = settings.measure != "log_likelihood"
         observed = [f"seed-{seed}-test" for seed in seeds]
-        observed += ["smallest-likelihood", "smallest-test", "smallest-readout", "training-loss"]
-        observed += [
-            f"{name}-{what}"
-            for name in ("dense", "smallest")
-            for what in ("configurations", "pairs")
-        ]
+        observed += ["smallest-test", "details"]
         if by_observable:
-            observed += ["smallest-standing", *(f"seed-{seed}-validation" for seed in seeds)]
+            observed += ["shift", *(f"seed-{seed}-validation" for seed in seeds)]
         for hidden, method, rate in candidates:
             yield choice_file(int(hidden), str(method), float(rate))
         yield from (Path(f"path/{name}.nc") for name in trials)

@@ -1,0 +1,295 @@
+"""How often the verdict of `psiprune reconstruct` is right, where the truth is known.
+
+Known models. Shots are drawn from an RBM q and judged against models whose loss is known: q itself,
+which must be trusted in 90 % of the data sets or more, and damaged ones with KL(q || p) = 2 T,
+twice the tolerance, which must be trusted in 5 % or less. Half of the damaged models have
+parameters moved in a random direction, half have all parameters scaled, until the KL divergence,
+summed over all states, is 2 T.
+
+Whole runs. `pp.reconstruct` from shots of the same q; the true loss KL(q || p) of the RBM that it
+returns, and its verdict. None of these runs was used to choose a constant of the method.
+
+--sets (200) and --runs (40) are the numbers of data sets for each state and number of shots. Writes
+--json FILE and the figure --figure FILE.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import Mock, patch
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+import peers
+import psiprune as pp
+from psiprune.reconstruction import comparison
+from psiprune.reconstruction.checks import make_checks, verdict_of
+from psiprune.reconstruction.inputs import Run, resolve_settings, split_shots
+from psiprune.reconstruction.settings import ReconstructSettings
+
+TOLERANCE = 0.05
+DRAWS = 20_000
+#: Damaged models for each state; the data sets take turns.
+DAMAGED = 6
+STATES = (
+    *("Bell", "GHZ 5", "GHZ 20", "W 6", "W 12", "product 8", "product 20"),
+    *(f"TFIM {sites} h={field}" for sites in (10, 20) for field in (0.2, 0.4, 1.0, 2.0)),
+)
+SHOTS = (500, 5_000, 100_000)
+RUNS = tuple(
+    (state, shots)
+    for state in (
+        "Bell",
+        "GHZ 5",
+        "W 6",
+        "product 8",
+        *(f"TFIM 10 h={h}" for h in (0.2, 0.4, 1.0, 2.0)),
+    )
+    for shots in (500, 5_000)
+)
+
+
+class Cell(NamedTuple):
+    """A state and a number of shots."""
+
+    state: str
+    shots: int
+    sets: int
+
+
+def main() -> None:
+    args = peers.options(__doc__, sets=200, runs=40, figure="", cores=os.cpu_count() or 1)
+    sets, runs = (10, 2) if args.quick else (args.sets, args.runs)
+    about = peers.header(
+        "Calibration of the verdict",
+        f"tolerance {TOLERANCE:g} nats per shot; damaged models lose {2 * TOLERANCE:g}",
+        f"for each state and number of shots {sets} data sets for known models, {runs} whole runs",
+    )
+    with ProcessPoolExecutor(args.cores) as pool:
+        known = _collect(pool, known_models, [Cell(s, n, sets) for s in STATES for n in SHOTS])
+        print()
+        whole = _collect(pool, whole_runs, [Cell(*key, runs) for key in RUNS])
+    _summarize(known, whole)
+    peers.save(args.json, about, known_models=known, whole_runs=whole)
+    if args.figure:
+        draw(known, whole).savefig(args.figure, dpi=150)
+
+
+def _collect(
+    pool: ProcessPoolExecutor, work: Callable[[Cell], list[peers.Row]], cells: Sequence[Cell]
+) -> list[peers.Row]:
+    """Compute all cells in processes and print each as it is done, in order."""
+    rows: list[peers.Row] = []
+    for done in pool.map(work, cells):
+        rows += done
+        print("  ".join(f"{key} {peers.cell(value)}" for key, value in done[0].items()), flush=True)
+    return rows
+
+
+@cache
+def known(state: str) -> pp.RBM:
+    """Return the RBM q of a state."""
+    kind, sites, *field = state.split() if state != "Bell" else ("GHZ", "2")
+    n = int(sites)
+    if kind == "product":
+        return pp.RBM(np.zeros((1, n)), np.full(n, np.log(0.3 / 0.7)), np.zeros(1))
+    if kind == "GHZ":
+        bits = np.repeat([[0], [1]], n, axis=1).repeat(5000, axis=0)
+        return pp.train(bits.astype(np.uint8), hidden=1, method="exact")
+    if kind == "W":
+        return pp.train(np.tile(np.eye(n, dtype=np.uint8), (2000, 1)), hidden=n)
+    ground = pp.ground_state(pp.TFIM(sites=n, field=float(field[0].removeprefix("h="))))
+    return pp.train(pp.sample(ground, 100_000, seed=1), hidden=n // 2, method="exact")
+
+
+def log_p(rbm: pp.RBM) -> NDArray[np.float64]:
+    """Return log p of all states."""
+    return rbm.log_prob_all() - rbm.log_partition()
+
+
+def divergence(q: NDArray[np.float64], rbm: pp.RBM) -> float:
+    """Return KL(q || p), q by the logarithms of its probabilities."""
+    return float((np.exp(q) * (q - log_p(rbm))).sum())
+
+
+@cache
+def damaged(state: str, which: int) -> pp.RBM:
+    """Return q with parameters moved or scaled until KL(q || p) = 2 T."""
+    rbm = known(state)
+    q, generator = log_p(rbm), np.random.default_rng(which)
+    parts = (rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    if which % 2:
+        step = [-part for part in parts]
+    else:
+        step = [generator.normal(size=part.shape) * (part != 0) for part in parts]
+        if which % 4:
+            step = [generator.normal(size=part.shape) for part in parts]
+
+    def moved(size: float) -> pp.RBM:
+        weights, visible, hidden = (a + size * b for a, b in zip(parts, step, strict=True))
+        return replace(rbm, weights=weights * rbm.mask, visible_bias=visible, hidden_bias=hidden)
+
+    reach = 1e-3
+    while divergence(q, moved(reach)) < 2 * TOLERANCE:
+        reach *= 2
+    return moved(brentq(lambda x: divergence(q, moved(x)) - 2 * TOLERANCE, 0, reach, xtol=1e-6))
+
+
+def judge(q: pp.RBM, models: Sequence[pp.RBM], shots: pp.Shots, seed: int) -> list[str]:
+    """Return the verdicts on models that claim to describe shots of q."""
+    settings = ReconstructSettings(draws=DRAWS, seeds=2, seed=seed, tolerance=TOLERANCE)
+    settings = resolve_settings(settings, shots)
+    split = split_shots(shots, settings.held_out or 0.0, seed)
+    run = Run(settings, shots, split, Path(), {})
+    attrs = {
+        "sites": shots.sites,
+        "shots": len(shots),
+        "training_shots": len(split.training),
+        "test_shots": len(split.test),
+        "measure": "log_likelihood",
+        "own": "",
+        "tolerance": TOLERANCE,
+        "dense_parameters": q.number_of_parameters,
+    }
+    # Without files, which take longer than the numbers; and without what no check uses.
+    unused = Mock(return_value=Mock(flip=0.0, infidelity=Mock(value=0.0, error=0.0, warning="")))
+    with (
+        patch.object(comparison, "_load_or_make", lambda run, name, make: make()),
+        patch.object(comparison, "write_dataset"),
+        patch.object(comparison, "readout_sensitivity", unused),
+        patch.object(comparison, "readout_variables", lambda _: xr.Dataset()),
+    ):
+        return [
+            verdict_of(
+                make_checks(
+                    comparison.test(run, [q, q], q, model).assign_attrs(
+                        attrs, parameters=model.number_of_parameters
+                    )
+                )
+            )
+            for model in models
+        ]
+
+
+def known_models(cell: Cell) -> list[peers.Row]:
+    """Judge q and damaged models on data sets of q."""
+    warnings.simplefilter("ignore")
+    q, names = known(cell.state), ("trusted", "undecided", "not trusted")
+    counts = {name: dict.fromkeys(names, 0) for name in ("faithful", "damaged")}
+    for k in range(cell.sets):
+        shots = pp.Shots(q.sample_exact(cell.shots, seed=1000 + k))
+        verdicts = judge(q, [q, damaged(cell.state, k % DAMAGED)], shots, k)
+        for of, verdict in zip(counts.values(), verdicts, strict=True):
+            of[verdict] += 1
+    row: peers.Row = {"state": cell.state, "shots": cell.shots}
+    for name, of in counts.items():
+        row |= {f"{name} {verdict}": number / cell.sets for verdict, number in of.items()}
+    return [row]
+
+
+def whole_runs(cell: Cell) -> list[peers.Row]:
+    """Reconstruct q from data sets of it."""
+    warnings.simplefilter("ignore")
+    q = known(cell.state)
+    rows: list[peers.Row] = []
+    for k in range(cell.sets):
+        shots = pp.Shots(q.sample_exact(cell.shots, seed=2000 + k))
+        found = pp.reconstruct(shots, seed=k, draws=DRAWS, tolerance=TOLERANCE)
+        likelihood = found.checks[0]
+        rows.append(
+            {
+                "state": cell.state,
+                "shots": cell.shots,
+                "verdict": found.verdict,
+                "weights": found.rbm.number_of_weights,
+                "true loss": divergence(log_p(q), found.rbm),
+                "loss": likelihood.loss,
+                "at most": likelihood.at_most,
+            }
+        )
+    return rows
+
+
+def _summarize(known: Sequence[peers.Row], whole: Sequence[peers.Row]) -> None:
+    """Print rates, and whether they are what is claimed."""
+    print()
+    peers.show(known)
+    table: list[peers.Row] = []
+    for state, shots in dict.fromkeys((row["state"], row["shots"]) for row in whole):
+        rows = [row for row in whole if (row["state"], row["shots"]) == (state, shots)]
+        true, bound = (
+            np.array([float(row[name] or 0) for row in rows]) for name in ("true loss", "at most")
+        )
+        verdict = np.array([row["verdict"] for row in rows])
+        row = {name: float((verdict == name).mean()) for name in ("trusted", "undecided")}
+        table.append(
+            {
+                "state": state,
+                "shots": shots,
+                **row,
+                "median true loss": float(np.median(true)),
+                "trusted above 2T": float(((verdict == "trusted") & (true > 2 * TOLERANCE)).mean()),
+                "loss above bound": float((true > bound).mean()),
+            }
+        )
+    print()
+    peers.show(table)
+
+
+def draw(known: Sequence[peers.Row], whole: Sequence[peers.Row]) -> Figure:
+    """Draw the rates of known models, and the loss of whole runs against the true one."""
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    states = list(dict.fromkeys(str(row["state"]) for row in known))
+    for k, (shots, marker) in enumerate(zip(SHOTS, "osD", strict=True)):
+        for name, color in (("faithful", "#0072b2"), ("damaged", "#d55e00")):
+            rows = [row for row in known if row["shots"] == shots]
+            y = [states.index(str(row["state"])) + 0.22 * (k - 1) for row in rows]
+            x = [float(row[f"{name} trusted"] or 0) for row in rows]
+            label = f"{name}, {shots:,} shots"
+            left.plot(x, y, marker, ms=5, color=color, mfc=("w", color)[k > 0], label=label)
+    left.axvspan(0.9, 1.02, color="#0072b2", alpha=0.1, lw=0)
+    left.axvspan(-0.02, 0.05, color="#d55e00", alpha=0.1, lw=0)
+    left.set_yticks(range(len(states)), states)
+    left.set_ylim(len(states) - 0.5, -0.5)
+    left.set_xlim(-0.02, 1.02)
+    left.set_xlabel("fraction of data sets in which the model is trusted")
+    left.set_title("known models", fontsize=11)
+    left.legend(loc="center", fontsize=8, frameon=False)
+    for verdict, color in (
+        ("trusted", "#0072b2"),
+        ("undecided", "#999999"),
+        ("not trusted", "#d55e00"),
+    ):
+        rows = [row for row in whole if row["verdict"] == verdict]
+        x = [max(float(row["true loss"] or 0), 1e-4) for row in rows]
+        y = [max(float(row["at most"] or 0), 1e-4) for row in rows]
+        right.plot(x, y, "o", ms=3, color=color, alpha=0.6, label=f"{verdict} ({len(rows)})")
+    limits = (1e-4, 2.0)
+    right.plot(limits, limits, "-", color="k", lw=0.8)
+    right.axvline(2 * TOLERANCE, color="k", lw=0.8, ls=":")
+    right.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
+    right.set_xlabel("true loss KL(q || p), nats per shot")
+    right.set_ylabel("upper 95 % bound printed, nats per shot")
+    right.set_title("whole runs", fontsize=11)
+    right.legend(fontsize=8, frameon=False)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
