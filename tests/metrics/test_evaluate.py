@@ -89,7 +89,7 @@ def test_representations_are_one_short_line() -> None:
         estimate,
         sampled_observables(LARGE, bits[:, None], None),
         measure,
-        Comparison(MANY, MANY, MANY, MANY, method, method, 1e5 / 3),
+        Comparison(MANY, MANY, MANY, MANY, method, method, 1e5 / 3, MANY),
         Draws(bits[:, None], method, method),
         EquivalenceResult(1 / 3, 1 / 3, 1 / 3, 1 / 3, method),
         Losses(MANY, 1 / 3, method),

@@ -79,9 +79,9 @@ def judge_mean(loss: float, error: float, shots: float, tolerance: float) -> Los
     so x^2 times fewer shots are needed, L x^2 + z e x = 2 T.
     """
     error = max(error, 1 / shots)
-    noise, some = (_Z_PASS + norm.isf(1 - POWER)) * error, max(loss, 1e-12)
-    x = (math.sqrt(noise**2 + 8 * tolerance * some) - noise) / (2 * some)
-    needed = shots / x**2
+    noise = float(_Z_PASS + norm.isf(1 - POWER)) * error
+    x = 4 * tolerance / (noise + math.sqrt(noise**2 + 8 * tolerance * max(loss, 0.0)))
+    needed = float(shots / x**2)
     low, high = loss - _Z_FAIL * error, loss + _Z_PASS * error
     return _decide(loss, error, low, high, tolerance, needed, 0)
 
@@ -181,6 +181,7 @@ def judge_cells(cells: Cells, shots: float, tolerance: float) -> LossTest:
     freedom = max(cells.cells - 1, 0.5)
     loss = max(cells.divergence - freedom / (2 * shots), 0.0)
     error = math.sqrt(freedom / 2 + 2 * shots * loss) / shots
-    needed = (_Z_PASS + norm.isf(1 - POWER)) * math.sqrt(freedom / 2) / (2 * tolerance)
+    z = float(_Z_PASS + norm.isf(1 - POWER))
+    needed = z * math.sqrt(freedom / 2) / (2 * tolerance)
     low, high = loss - _Z_FAIL * error, loss + _Z_PASS * error
     return _decide(loss, error, low, high, tolerance, needed, 0)

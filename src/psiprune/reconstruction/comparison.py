@@ -113,9 +113,7 @@ def _details(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.D
     readout = readout_sensitivity(smallest, data=run.split.training, seed=run.settings.seed)
     return xr.merge(
         [
-            prefixed(
-                "likelihood", result_variables(_likelihood_band(run, members, losses)(smallest))
-            ),
+            prefixed("likelihood", result_variables(loss)),
             prefixed("dense", _agreement(run, members[0], best)),
             _agreement(run, smallest, best),
             _training_losses(run, members),
@@ -145,7 +143,7 @@ def _shift(run: Run, members: Sequence[RBM], smallest: RBM) -> xr.Dataset:
 def _training_losses(run: Run, members: Sequence[RBM]) -> xr.Dataset:
     """Return the KL divergence from the chosen RBM of its replicas, over its draws."""
     chosen, bits = members[0], run.split.training.bits
-    streams = Stream.REPLICA_START, Stream.REPLICA_LOSS
+    streams = Stream.REPLICA_LOSS_START, Stream.REPLICA_LOSS
     drawn = draw_from_data(chosen, bits, run.settings.draws, run.settings.seed, *streams)
     losses = _losses(run, chosen, Shots(drawn.bits.reshape(-1, chosen.visible)))
     found = [losses(member) for member in members[1:]]

@@ -62,7 +62,7 @@ class ReconstructSettings(Settings):
         default=0.05,
         gt=0,
         lt=0.5,
-        description="probability of rejecting an undamaged RBM at a pruning step",
+        description="one-sided significance level of the loss that ends the pruning",
     )
     tolerance: PositiveFloat = Field(
         default=0.05,
