@@ -11,6 +11,7 @@ from scipy.stats import norm
 from psiprune.core.random import Stream
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
+from psiprune.data.dependence import INDEPENDENT, Blocks
 from psiprune.data.diagnostics import describe_shots
 from psiprune.data.shots import Shots, check_sites
 from psiprune.metrics.bootstrap import at_least_one_shot
@@ -43,11 +44,19 @@ def sigma_limit(comparisons: int, significance: float = 0.01) -> float:
 
 
 @single_blas_thread()
-def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -> MaxDeviation:
+def worst_pair(
+    rbm: RBM,
+    shots: Shots,
+    *,
+    draws: int = 100_000,
+    seed: int = 0,
+    blocks: Blocks = INDEPENDENT,
+) -> MaxDeviation:
     """Return the largest difference of all <Z_i> and <Z_i Z_j> between an RBM and shots.
 
-    Errors of the shots are those of independent shots, at least 1/n for n of them, since what none
-    has shown may still occur in one of n. Errors of the RBM are those of its chains' means.
+    Errors of the shots are those of independent blocks of them, at least 1/n for n independent
+    shots, since what none has shown may still occur in one of n. Errors of the RBM are those of its
+    chains' means.
 
     Raises:
         InputError: the shots have another number of sites or another basis.
@@ -56,7 +65,13 @@ def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -
     drawn = draw_from_data(rbm, bits, draws, seed, Stream.AGREEMENT_START, Stream.AGREEMENT_DRAWS)
     mean, error = _moments(drawn.bits)
     shots_mean, shots_error = _moments(bits[:, None, :])
-    error = np.hypot(error, at_least_one_shot(shots_error, shots_mean, len(bits)))
+    if blocks.length > 1:
+        complete = len(bits) // blocks.length
+        _, shots_error = _moments(
+            bits[: complete * blocks.length].reshape(complete, blocks.length, -1)
+        )
+    floor = at_least_one_shot(shots_error, shots_mean, blocks.effective(len(bits)))
+    error = np.hypot(error, floor)
     upper = np.triu(np.abs(mean - shots_mean) / error)
     i, j = (int(k) for k in np.unravel_index(int(np.argmax(upper)), upper.shape))
     limit = sigma_limit(rbm.visible * (rbm.visible + 1) // 2)
@@ -66,13 +81,14 @@ def worst_pair(rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0) -
 def drift(shots: Shots) -> MaxDeviation:
     """Return the largest difference of <Z_i> between the first and the second half of a record.
 
-    Its standard error is that over random orders of the same shots, see `ShotsDescription`. NaN,
+    Its standard error is that over random orders of the same shots, times the root of the
+    inefficiency, see `ShotsDescription`. NaN,
     without a site, where equal configurations are grouped, as in counts, which have no order.
     """
     description = describe_shots(shots)
     if description.grouped:
         return MaxDeviation(float("nan"), sigma_limit(shots.sites), ())
-    sigmas = np.abs(description.drift[: shots.sites])
+    sigmas = np.abs(description.drift[: shots.sites]) / np.sqrt(description.inefficiency)
     k = int(np.argmax(sigmas))
     return MaxDeviation(float(sigmas[k]), sigma_limit(shots.sites), (k,))
 

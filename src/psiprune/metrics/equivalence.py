@@ -75,7 +75,7 @@ def seed_reach(values: ArrayLike, tail: float) -> Float64:
     return np.asarray(quantile * by_member.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / members))
 
 
-def likelihood_floor(sites: int, shots: int) -> float:
+def likelihood_floor(sites: int, shots: float) -> float:
     """Return the loss that no choice should depend on, in nats per shot: N / (2 n).
 
     So much the simplest model, independent bits with N parameters, loses on average because it is
@@ -144,6 +144,7 @@ def likelihood_band(
     significance: float,
     seed: int,
     floor: float = 0.0,
+    block: int = 1,
 ) -> EquivalenceTest:
     """Return the test of an RBM's log-likelihood against the mean of the members.
 
@@ -153,6 +154,7 @@ def likelihood_band(
         significance: with this probability an undamaged RBM exceeds the tolerance.
         seed: of the bootstrap.
         floor: smallest tolerance, see `likelihood_floor`.
+        block: shots that the bootstrap resamples together, see `data.dependence`.
     """
     of_members = [losses(member) for member in members]
     centre = np.mean([member.values for member in of_members], axis=0)
@@ -163,7 +165,7 @@ def likelihood_band(
     def evaluate(rbm: RBM) -> EquivalenceResult:
         values, log_z_error, warning = losses(rbm)
         # The loss against the parent has the smaller error, and that sets the tolerance.
-        paired, against_mean = _bootstrap_errors([values, values - centre], seed)
+        paired, against_mean = _bootstrap_errors([values, values - centre], seed, block)
         loss = float((values - centre).mean())
         error = float(np.linalg.norm([against_mean, log_z_error, centre_error]))
         allowed = max(floor, float(np.hypot(reach, z * np.hypot(paired, log_z_error))))
@@ -208,7 +210,7 @@ def _share(loss: float, allowed: float) -> float:
     return float("inf") if loss > 0 else 0.0
 
 
-def _bootstrap_errors(values: Sequence[Float64], seed: int) -> Float64:
+def _bootstrap_errors(values: Sequence[Float64], seed: int, block: int) -> Float64:
     """Return errors of the means of several quantities, each [shot]."""
     table = np.column_stack([shots - shots.mean() for shots in values]).astype(np.float32)
-    return np.asarray(bootstrap_means(table, seed).std(axis=0, ddof=1))
+    return np.asarray(bootstrap_means(table, seed, block).std(axis=0, ddof=1))

@@ -101,8 +101,8 @@ def test(run: Run, members: Sequence[RBM], parent: int, outcome: Smallest) -> xr
         )
 
     def worst() -> xr.Dataset:
-        draws, seed = run.settings.draws, run.settings.seed
-        return result_variables(worst_pair(smallest, shots, draws=draws, seed=seed))
+        draws, seed, blocks = run.settings.draws, run.settings.seed, run.dependence.blocks
+        return result_variables(worst_pair(smallest, shots, draws=draws, seed=seed, blocks=blocks))
 
     pairs = _load_or_make(run, "smallest-pairs", worst)
     dense = _observe_members(run, members, "test")
@@ -144,8 +144,11 @@ def _band(run: Run, members: Sequence[RBM], parent: int, part: str) -> Equivalen
 
 def _likelihood_band(run: Run, members: Sequence[RBM], parent: int, part: str) -> EquivalenceTest:
     losses = _losses(run, members[parent], getattr(run.split, part))
-    floor = likelihood_floor(run.shots.sites, len(run.split.training))
-    return likelihood_band(members, losses, run.settings.significance, run.settings.seed, floor)
+    blocks, settings = run.dependence.blocks, run.settings
+    floor = likelihood_floor(run.shots.sites, blocks.effective(len(run.split.training)))
+    return likelihood_band(
+        members, losses, settings.significance, settings.seed, floor, blocks.length
+    )
 
 
 def _measure_members(run: Run, members: Sequence[RBM], part: str) -> list[NDArray[np.float64]]:
@@ -181,4 +184,7 @@ def _load_or_make(run: Run, name: str, make: Callable[[], xr.Dataset]) -> xr.Dat
 
 def _report(run: Run, rbm: RBM, shots: Shots) -> ShotsReport:
     draws, seed = run.settings.draws, run.settings.seed
-    return evaluate_on_shots(rbm, shots, draws=draws, seed=seed, observables=run.custom)
+    blocks = run.dependence.blocks
+    return evaluate_on_shots(
+        rbm, shots, draws=draws, seed=seed, observables=run.custom, blocks=blocks
+    )

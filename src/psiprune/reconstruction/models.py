@@ -13,6 +13,7 @@ from psiprune.experiments.named_warnings import repeat_warnings
 from psiprune.inference.log_partition import log_partition
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.metrics.bootstrap import block_means
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.reconstruction.dataset import Candidate, choice_file, learning_rate_of
@@ -56,7 +57,8 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
         )
         errors.append(float(stored["log_partition_error"]))
     sizes = [item.hidden for item in candidates]
-    choice = choose(np.array(log_p), np.array(errors), sizes, run.settings.significance)
+    by_block = block_means(np.array(log_p), run.dependence.blocks.length)
+    choice = choose(by_block, np.array(errors), sizes, run.settings.significance)
     return candidates, choice
 
 
