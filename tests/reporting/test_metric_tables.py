@@ -63,6 +63,9 @@ def test_as_numbers(report: ShotsReport) -> None:
     found = json.loads(json.dumps(shots_report_numbers(report)))
     assert list(found) == [
         "shots",
+        "effective_shots",
+        "block",
+        "shots_warnings",
         *SCALARS,
         "neighbours",
         "correlation",

@@ -40,6 +40,7 @@ class Blocks(NamedTuple):
         return shots / self.inefficiency
 
 
+#: One shot each.
 INDEPENDENT = Blocks()
 
 
@@ -74,6 +75,17 @@ class Dependence:
     def effective(self) -> float:
         """How many independent shots have the same errors."""
         return self.blocks.effective(self.shots)
+
+    @property
+    def assumption(self) -> str:
+        """What cannot be tested where the order of the shots is unknown; "" where it is known."""
+        if self.ordered:
+            return ""
+        return (
+            "the order of the shots is unknown, as equal configurations are adjacent: taken as "
+            "counts of independent shots. In a file of single shots this means that many were "
+            "recorded several times"
+        )
 
 
 def find_dependence(shots: Shots, description: ShotsDescription | None = None) -> Dependence:

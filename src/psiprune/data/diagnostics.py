@@ -14,7 +14,7 @@ from scipy.stats import binom, binomtest, norm
 from psiprune.data.entropy import Entropy, estimate_entropy
 from psiprune.data.ordering import Ordering, find_order
 from psiprune.data.repeats import Repeats, count_repeats
-from psiprune.data.repetition import Repetition, find_repetition
+from psiprune.data.repetition import Repetition, find_repetition, is_grouped
 from psiprune.data.serial import FAR_APART, inefficiency
 from psiprune.data.shots import Shots
 from psiprune.data.sums import compare_halves, sum_up
@@ -57,8 +57,8 @@ class ShotsDescription:
         z2_p_value: the probability of such a difference if flipped configurations are equally
             probable; exact, binomial.
         neighbours, neighbours_error: C_{i,i+1} = <Z_i Z_{i+1}> - <Z_i><Z_{i+1}>, [bond].
-        grouped: whether equal configurations are adjacent, as in counts, so that the order of the
-            shots has no meaning.
+        grouped: whether equal configurations are adjacent, as in counts or in each of several
+            joined files of counts, so that the order of the shots has no meaning.
         repeats: configurations followed by themselves.
         memory: the rarer value of a site followed by itself, [site].
         repetition: each shot, or the whole record, repeated exactly; None if it is not.
@@ -154,9 +154,12 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     halves, drift = compare_halves(sums, number)
     hidden = max(1, sites // 2)
     memory = count_repeats([[count] for count in rarer.tolist()], twice.tolist(), number)
-    adjacent = int(repeats.observed[0]) == number - len(counts)
-    grouped = adjacent and bool(repeats.p_value[0] < LEVEL)
-    repetition, shots_per_independent = find_repetition(packed, LEVEL), 1.0
+    joined = shots.provenance.get("joined", ())
+    parts = max(1, len(joined)) if isinstance(joined, list) else 1
+    grouped = bool(repeats.p_value[0] < LEVEL) and is_grouped(packed, parts)
+    # Joined counts have no order, even if they are equal.
+    repetition = None if grouped and parts > 1 else find_repetition(packed, LEVEL)
+    shots_per_independent = 1.0
     if repetition is not None:
         once = describe_shots(Shots(repetition.once(bits), basis=shots.basis))
         shots_per_independent = repetition.copies * once.inefficiency
@@ -300,7 +303,8 @@ def _order_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
             f"{names[k]} is {data.halves[0, k]:.4f} in the first half of the shots and "
             f"{data.halves[1, k]:.4f} in the second ("
             f"{abs(data.drift[k]) / np.sqrt(data.inefficiency):.1f} sigma; so drift "
-            f"{beyond.sum()} of {len(beyond)} means); calibrate again, or leave a part out",
+            f"{beyond.sum()} of {len(beyond)} means); calibrate again, or keep "
+            f"the sound part, such as the first half: {_IMPORT.format(f':{data.shots // 2}')}",
         )
 
 

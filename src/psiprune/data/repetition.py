@@ -53,6 +53,25 @@ class Repetition(NamedTuple):
         return bits[:: self.copies] if self.apart == 1 else bits[: self.apart]
 
 
+def is_grouped(rows: Bits, parts: int) -> bool:
+    """Return whether the record is at most `parts` pieces in which equal rows are adjacent.
+
+    Args:
+        rows: of the record [shot, ...]; packed bits will do.
+        parts: files of counts that were joined; at least 1.
+    """
+    seen: set[bytes] = set()
+    for start in (0, *_changes(rows).tolist()):
+        row = rows[start].tobytes()
+        if row in seen:
+            parts -= 1
+            seen.clear()
+        if parts == 0:
+            return False
+        seen.add(row)
+    return True
+
+
 def find_repetition(rows: Bits, level: float) -> Repetition | None:
     """Find an exact repetition that independent shots show with probability `level` at most.
 
@@ -67,7 +86,7 @@ def find_repetition(rows: Bits, level: float) -> Repetition | None:
         level: of the test.
     """
     number = len(rows)
-    changes = 1 + np.flatnonzero((rows[1:] != rows[:-1]).any(axis=1))
+    changes = _changes(rows)
     copies = int(np.gcd.reduce(changes)) if len(changes) else 1
     if copies > 1:
         counts = _counts(rows[: number - number % copies])
@@ -83,6 +102,11 @@ def find_repetition(rows: Bits, level: float) -> Repetition | None:
     if copies > 1 and _log_chance(_counts(rows), copies) < math.log(level):
         return Repetition(copies, period)
     return None
+
+
+def _changes(rows: Bits) -> NDArray[np.intp]:
+    """Return where a row differs from the one before."""
+    return 1 + np.flatnonzero((rows[1:] != rows[:-1]).any(axis=1))
 
 
 def _counts(rows: Bits) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ Float64 = NDArray[np.float64]
 #: below exp(-6) there.
 FAR_APART = 3
 #: The sum over l ends at so many autocorrelation times, g/2 each (Sokal).
-_WINDOW = 5
+_WINDOW = 4
 #: Values that fewer shots have show no correlation, unless there are no others.
 _RARE = 50
 

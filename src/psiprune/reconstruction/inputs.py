@@ -112,7 +112,7 @@ def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float
 
     ordered (1 or 0), effective_shots, inefficiency (shots per independent shot), block (shots), and
     texts that are empty if nothing is significant: repetition, dependence and drift, the last two
-    with a way out, and shots_warnings, one a line.
+    with a way out, and shots_warnings, one a line; order_assumption is empty if the order is known.
     """
     return {
         "ordered": int(dependence.ordered),
@@ -122,6 +122,7 @@ def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float
         "repetition": dependence.repetition,
         "dependence": dependence.problem,
         "drift": dependence.drift,
+        "order_assumption": dependence.assumption,
         "shots_warnings": "\n".join(f"{each.name}: {each.line}" for each in dependence.warnings),
     }
 
