@@ -92,19 +92,20 @@ def _shown(sigmas: NDArray[np.float64]) -> list[int]:
 
 def shots_report_numbers(report: ShotsReport) -> dict[str, Any]:
     """Return the same for JSON, with C(d) at every d, and the note."""
-    numbers: dict[str, Any] = {
-        "shots": report.shots,
-        "effective_shots": report.effective_shots,
-        "block": report.block,
-        "shots_warnings": [each._asdict() for each in report.shots_warnings],
-    }
+    numbers: dict[str, Any] = {"shots": report.shots}
     for name, measure in report:
         sigmas = {"sigmas": measure.sigmas} if isinstance(measure, Comparison) else {}
         numbers[name] = {
             key: value.tolist() if isinstance(value, np.ndarray) else value
             for key, value in (vars(measure) | sigmas).items()
         }
-    return numbers | {"training_excess": report.training_excess, "note": note(report)}
+    return numbers | {
+        "training_excess": report.training_excess,
+        "effective_shots": report.effective_shots,
+        "block": report.block,
+        "shots_warnings": [each._asdict() for each in report.shots_warnings],
+        "note": note(report),
+    }
 
 
 def note(report: ShotsReport) -> str:
