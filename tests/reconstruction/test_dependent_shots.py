@@ -14,7 +14,10 @@ import tiny
 from psiprune.data.dependence import INDEPENDENT, find_dependence
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.agreement import worst_pair
+from psiprune.metrics.equivalence import likelihood_band, losses_from
 from psiprune.reconstruction.inputs import MIN_SHOTS, Split, dependence_attributes, split_shots
+from psiprune.reconstruction.pipeline import run_reconstruct
 from records import Bits, independent, sticky
 from refusals import refuses
 
@@ -90,7 +93,9 @@ def test_independent_shots_count_for_the_smallest_part() -> None:
 def test_a_run_says_what_it_found(tmp_path: Path) -> None:
     """Its errors are those of the shots without their copies."""
     bits = np.repeat(shots_of(), 2, axis=0)
-    found = pp.reconstruct(bits, tmp_path / "run", settings=tiny.reconstruct_settings())
+    settings = tiny.reconstruct_settings(hidden=(1, 2))
+    found = run_reconstruct(settings, bits, tmp_path / "run")
+    smallest = pp.load_rbm(tmp_path / "run" / "smallest.nc")
     attrs = read_dataset(tmp_path / "run" / "reconstruct.nc", "reconstruct").attrs
     assert (attrs["ordered"], attrs["block"], attrs["inefficiency"]) == (1, 2, 2)
     assert attrs["effective_shots"] == SHOTS
@@ -99,12 +104,24 @@ def test_a_run_says_what_it_found(tmp_path: Path) -> None:
     assert attrs["shots_warnings"].startswith(f"repetition: {attrs['repetition']}")
     assert attrs["drift"] == ""
     once = split_of(bits).test.bits[::2]
-    report = evaluate_on_shots(found.rbm, once, draws=200, blocks=INDEPENDENT)
+    report = evaluate_on_shots(smallest, once, draws=200, blocks=INDEPENDENT)
     for name in ("magnetization", "abs_magnetization", "neighbours"):
         wanted = float(report.comparison(name).shots_error)
-        assert float(found.dataset[f"{name}_shots_error"]) == pytest.approx(wanted, rel=1e-4)
+        assert float(found[f"{name}_shots_error"]) == pytest.approx(wanted, rel=1e-4)
+    validation = pp.Shots(split_of(bits).validation.bits[::2])
+    files = sorted((tmp_path / "run/choice").iterdir())
+    small, large = (pp.load_rbm(file).log_prob_unnormalized(validation) for file in files)
+    error = (small - large).std(ddof=1) / np.sqrt(len(validation))
+    assert float(found["candidate_loss_error"].max()) == pytest.approx(error)
+    pairs = worst_pair(smallest, pp.Shots(once), draws=200)
+    assert float(found["pairs_sigmas"]) == pytest.approx(pairs.sigmas, rel=0.01)
+    members = [pp.load_rbm(tmp_path / f"run/ensemble/seed-{seed}.nc") for seed in (0, 1)]
+    parent = members[found.attrs["parent_seed"]]
+    losses = losses_from(parent, pp.Shots(once), draws=200, seed=0)
+    band = likelihood_band(members, losses, 0.05, 0)(smallest)
+    assert float(found["test_error"]) == pytest.approx(band.error, rel=1e-3)
     # The smallest tolerance is that of as many independent training shots.
-    floor = float(found.dataset["test_floor"])
+    floor = float(found["test_floor"])
     assert floor == pytest.approx(SITES / (2 * attrs["training_shots"] / 2))
 
 
