@@ -16,6 +16,7 @@ __all__ = [
     "NaturalGradient",
     "PruneSettings",
     "PsipruneError",
+    "ReadoutSensitivity",
     "ReconstructSettings",
     "Reconstruction",
     "Report",
@@ -52,6 +53,7 @@ __all__ = [
     "random_mask",
     "read_amplitudes",
     "read_shots",
+    "readout_sensitivity",
     "reconstruct",
     "rewire",
     "run_ablation",
@@ -83,6 +85,7 @@ from .inspect.describe import describe
 from .metrics.against_shots import ShotsReport, evaluate_on_shots
 from .metrics.against_state import Report, evaluate
 from .metrics.measure import Measure
+from .metrics.readout import ReadoutSensitivity, readout_sensitivity
 from .pruning.iterative import Level, prune
 from .pruning.rewire import rewire
 from .pruning.search import Smallest, find_smallest

@@ -445,6 +445,9 @@ def test_evaluate_on_shots(stages: Path, tmp_path: Path, kind: str) -> None:
     lines = text(tiny.call(*command)).splitlines()
     assert [line.split()[0] for line in lines[:5]] == ["measure", *list(found)[1:5]]
     assert any(line.startswith("note: ") for line in lines)
+    sentence = pp.readout_sensitivity(rbm).sentence
+    assert found["assumed"]["readout"]["sentence"] == sentence
+    assert lines[-1] == sentence
 
 
 def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

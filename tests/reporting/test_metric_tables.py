@@ -13,7 +13,13 @@ from machines import random_rbm
 from psiprune.data.diagnostics import describe_shots
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
 from psiprune.metrics.measure import Measure
-from psiprune.reporting.metric_tables import shots_report_numbers, shots_report_text
+from psiprune.metrics.readout import readout_sensitivity
+from psiprune.reporting.metric_tables import (
+    assumed_numbers,
+    assumed_text,
+    shots_report_numbers,
+    shots_report_text,
+)
 
 LIKELIHOODS = ["log_likelihood", "product_log_likelihood", "log_likelihood_gain"]
 SCALARS = [*LIKELIHOODS, "abs_magnetization_roe", "magnetization", "abs_magnetization"]
@@ -118,3 +124,16 @@ def test_shots_that_are_not_independent(report: ShotsReport) -> None:
     found = json.loads(json.dumps(shots_report_numbers(twice)))
     assert (found["shots"], found["effective_shots"], found["block"]) == (1000, 500, 2)
     assert [f"{each['name']}: {each['line']}" for each in found["shots_warnings"]] == lines
+
+
+def test_what_is_assumed() -> None:
+    readout = readout_sensitivity(random_rbm(12, 3))
+    assert assumed_text(readout).replace("\n  ", " ") == readout.sentence
+    found = json.loads(json.dumps(assumed_numbers(readout)))["assumed"]["readout"]
+    assert found["sentence"] == readout.sentence
+    assert found["flip"] == readout.flip
+    for name in ("infidelity", "kl"):
+        assert found[name]["value"] == getattr(readout, name).value
+    doubted = dataclasses.replace(readout.kl, warning="from stuck chains")
+    text = assumed_text(dataclasses.replace(readout, kl=doubted, infidelity=doubted))
+    assert text.splitlines()[-1] == "warning: readout infidelity, readout kl: from stuck chains"

@@ -46,10 +46,16 @@ def evaluate_command(
     elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
         from psiprune.data.shots import read_shots
         from psiprune.metrics.against_shots import evaluate_on_shots
-        from psiprune.reporting.metric_tables import shots_report_numbers, shots_report_text
+        from psiprune.metrics.readout import readout_sensitivity
+        from psiprune.reporting import metric_tables
 
-        on_shots = evaluate_on_shots(machine, read_shots(reference), draws=draws, seed=seed)
-        show(shots_report_numbers(on_shots), shots_report_text(on_shots), json)
+        shots = read_shots(reference)
+        on_shots = evaluate_on_shots(machine, shots, draws=draws, seed=seed)
+        readout = readout_sensitivity(machine, data=shots, seed=seed)
+        numbers = metric_tables.shots_report_numbers(on_shots)
+        numbers |= metric_tables.assumed_numbers(readout)
+        text = metric_tables.shots_report_text(on_shots)
+        show(numbers, f"{text}\n{metric_tables.assumed_text(readout)}", json)
     else:
         raise InputError(
             f"{reference}: expected a state or shots, found a file of kind '{kind}'; give the "

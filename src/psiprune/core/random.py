@@ -79,6 +79,9 @@ class Stream(IntEnum):
     LIKELIHOOD_RATIO_DRAWS = 110
     CLAIM_PERMUTATIONS = 111
     ESTIMATOR_ORDER = 112
+    READOUT_START = 120
+    READOUT_DRAWS = 121
+    READOUT_ANNEALING = 122
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from psiprune.metrics.against_shots import Comparison, ShotsReport
 from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
+from psiprune.metrics.readout import ReadoutSensitivity
 from psiprune.pruning.search import Smallest
 from psiprune.reporting.tables import Column, table, warning_lines, wrap
 
@@ -118,6 +119,23 @@ def note(report: ShotsReport) -> str:
         "use shots that the RBM was not trained on; its file does not record the training shots. "
         f"If it was trained on these {report.shots}, the log-likelihood is {excess}"
     )
+
+
+def assumed_text(readout: ReadoutSensitivity) -> str:
+    """Return a line with what is assumed as no shots can test it, with warnings where due."""
+    named = [("infidelity", readout.infidelity), ("kl", readout.kl)]
+    warnings = warning_lines((f"readout {name}", each.warning) for name, each in named)
+    return "\n".join([wrap(readout.sentence), *warnings])
+
+
+def assumed_numbers(readout: ReadoutSensitivity) -> dict[str, Any]:
+    """Return the same for JSON: the sentence, and the measures by name."""
+    numbers = {"sentence": readout.sentence, "flip": readout.flip}
+    return {
+        "assumed": {
+            "readout": numbers | {"infidelity": vars(readout.infidelity), "kl": vars(readout.kl)}
+        }
+    }
 
 
 def smallest_text(smallest: Smallest, name: str, best: Measure, shots: int | None = None) -> str:
