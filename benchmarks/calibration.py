@@ -37,9 +37,15 @@ from scipy.optimize import brentq
 
 import peers
 import psiprune as pp
+from psiprune.data.dependence import find_dependence
 from psiprune.reconstruction import comparison
 from psiprune.reconstruction.checks import make_checks, verdict_of
-from psiprune.reconstruction.inputs import Run, resolve_settings, split_shots
+from psiprune.reconstruction.inputs import (
+    Run,
+    dependence_attributes,
+    resolve_settings,
+    split_shots,
+)
 from psiprune.reconstruction.settings import ReconstructSettings
 
 TOLERANCE = 0.05
@@ -155,12 +161,13 @@ def judge(q: pp.RBM, models: Sequence[pp.RBM], shots: pp.Shots, seed: int) -> li
     settings = ReconstructSettings(draws=DRAWS, seeds=2, seed=seed, tolerance=TOLERANCE)
     settings = resolve_settings(settings, shots)
     split = split_shots(shots, settings.held_out or 0.0, seed)
-    run = Run(settings, shots, split, Path(), {})
+    run = Run(settings, shots, split, Path(), {}, find_dependence(shots))
     attrs = {
         "sites": shots.sites,
         "shots": len(shots),
         "training_shots": len(split.training),
         "test_shots": len(split.test),
+        **dependence_attributes(run.dependence),
         "measure": "log_likelihood",
         "own": "",
         "tolerance": TOLERANCE,

@@ -80,7 +80,7 @@ def test_against_loops() -> None:
 
 def test_the_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = described(CLEAN[:333])
-    monkeypatch.setattr("psiprune.data.diagnostics._CHUNK", 80)
+    monkeypatch.setattr("psiprune.data.sums._CHUNK", 80)
     pieces = described(CLEAN[:333])
     for name in ("magnetization", "neighbours", "halves", "drift"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))

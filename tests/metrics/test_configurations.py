@@ -19,7 +19,7 @@ def test_by_enumeration() -> None:
     rbm = initial_rbm(5, 3, seed=1)
     other = replace(rbm, visible_bias=rbm.visible_bias + 0.5)
     training, held_out = (Shots(rbm.sample_exact(n, seed=n)) for n in (300, 100))
-    found = compare_configurations(rbm, other, training, held_out, 0)
+    found = compare_configurations(rbm, other, training, held_out, seed=0)
     seen = np.unique(training.bits, axis=0)
     counts = [(held_out.bits == row).all(axis=1).sum() for row in seen]
     assert found.cells == cell_divergence(rbm.log_prob(seen), counts, 100)
@@ -40,7 +40,7 @@ def test_a_bit_that_never_varies_has_a_finite_likelihood() -> None:
     held_out = bits[:10].copy()
     held_out[0, 0] = 1
     rbm = RBM(np.zeros((1, 3)), np.full(3, -3.0), np.zeros(1))
-    found = compare_configurations(rbm, rbm, Shots(bits), Shots(held_out), 0)
+    found = compare_configurations(rbm, rbm, Shots(bits), Shots(held_out), seed=0)
     assert np.isfinite([found.product_loss, found.cells.divergence]).all()
     assert (found.best_loss, found.best_error) == (0.0, 0.0)
 

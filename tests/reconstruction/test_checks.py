@@ -24,6 +24,7 @@ NAMES = (
     "sites and pairs",
     "configurations",
     "other models",
+    "independent shots",
     "drift",
 )
 
@@ -51,11 +52,11 @@ def made(**changes: object) -> xr.Dataset:
         values |= {f"{prefix}configurations_{k}": x for k, x in (cells | others).items()}
     values |= {"likelihood_loss": 0.001, "likelihood_error": 0.002}
     values |= {"training_loss": ("replica", np.array([0.004, 0.006]))}
-    values |= {"drift_sigmas": 1.0, "drift_limit": 3.0, "drift_where": "2"}
     attrs = {
         **{"sites": SITES, "shots": 10 * SHOTS, "training_shots": 8 * SHOTS, "test_shots": SHOTS},
         **{"tolerance": 0.05, "own": "", "measure": "log_likelihood", "warnings": ""},
-        **{"parameters": 6, "dense_parameters": 12},
+        **{"parameters": 6, "dense_parameters": 12, "inefficiency": 1.0, "ordered": 1},
+        **{"dependence": "", "drift": ""},
     }
     for name, value in changes.items():
         if name in attrs:
@@ -102,7 +103,8 @@ def test_all_pass_where_nothing_deviates() -> None:
         ("other models", {"configurations_product_loss": 0.3}, "fail", "pruning"),
         ("other models", {"configurations_best_loss": 0.3}, "fail", "pruning"),
         ("other models", {"configurations_product_error": 0.4}, "undecided", ""),
-        ("drift", {"drift_sigmas": 3.5}, "fail", ""),
+        ("independent shots", {"dependence": "each shot twice"}, "fail", ""),
+        ("drift", {"drift": "site 2 drifts"}, "fail", ""),
     ],
 )
 def test_what_a_check_sees(name: str, changes: dict[str, object], answer: str, cause: str) -> None:
@@ -126,7 +128,8 @@ def test_training_is_the_cause_if_the_dense_rbm_fails_too() -> None:
 
 def test_what_cannot_be_known_is_no_check() -> None:
     """Counts have no order, so drift is neither passed nor undecided."""
-    assert "drift" not in {each.name for each in make_checks(made(drift_sigmas=np.nan))}
+    names = {each.name for each in make_checks(made(ordered=0))}
+    assert names == {*NAMES} - {"drift", "independent shots"}
 
 
 def test_a_warning_leaves_the_verdict_undecided() -> None:
@@ -169,6 +172,13 @@ def test_the_shots_needed_are_all_shots() -> None:
     assert 1.5 < factor < 20
     enough = check("log-likelihood", likelihood_error=0.07 / factor**0.5)
     assert enough.answer == "pass"
+
+
+def test_dependent_shots_count_as_fewer() -> None:
+    once, twice = (check("configurations", inefficiency=x) for x in (1.0, 2.0))
+    assert twice.at_most > once.at_most
+    fewer = check("configurations", test_shots=SHOTS // 2)
+    assert twice.at_most == fewer.at_most
 
 
 def test_deviations_are_sorted_by_what_they_imply() -> None:

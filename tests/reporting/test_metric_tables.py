@@ -8,7 +8,9 @@ import json
 import numpy as np
 import pytest
 
+import psiprune as pp
 from machines import random_rbm
+from psiprune.data.diagnostics import describe_shots
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.readout import readout_sensitivity
@@ -73,6 +75,9 @@ def test_as_numbers(report: ShotsReport) -> None:
         "neighbours",
         "correlation",
         "training_excess",
+        "effective_shots",
+        "block",
+        "shots_warnings",
         "note",
     ]
     assert found["shots"] == 500
@@ -100,6 +105,25 @@ def test_one_site() -> None:
     lines = shots_report_text(report).splitlines()
     assert lines[7].split()[:6] == ["neighbours", "-", "-", "-", "-", "-"]
     assert lines[8].startswith("correlation d=0 ")
+
+
+def test_shots_that_are_not_independent(report: ShotsReport) -> None:
+    """The warnings are those of `info`, and notes state the number of independent shots."""
+    assert "count as" not in shots_report_text(report)
+    rbm = random_rbm(12, 3)
+    bits = np.repeat(rbm.sample_exact(500, seed=1), 2, axis=0)
+    twice = evaluate_on_shots(rbm, bits, draws=600, seed=3)
+    text = shots_report_text(twice)
+    assert max(map(len, text.partition("\nwarning: ")[2].splitlines())) <= 100
+    text = " ".join(text.split())
+    said = {each.name: each.line for each in describe_shots(pp.Shots(bits)).warnings}
+    lines = [f"repetition: {said['repetition']}"]
+    assert f"warning: {lines[0]} note: " in text
+    assert "note: 1000 shots count as 500 independent ones; errors are those of blocks of 2" in text
+    assert "(parameters / independent shots)" in text
+    found = json.loads(json.dumps(shots_report_numbers(twice)))
+    assert (found["shots"], found["effective_shots"], found["block"]) == (1000, 500, 2)
+    assert [f"{each['name']}: {each['line']}" for each in found["shots_warnings"]] == lines
 
 
 def test_what_is_assumed() -> None:

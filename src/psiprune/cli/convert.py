@@ -27,6 +27,7 @@ def import_command(
     *files: Path,
     out: Out,
     settings: Annotated[ReadSettings | None, Flat] = None,
+    rows: str | None = None,
     modulus: bool = False,
     json: Json = False,
 ) -> None:
@@ -40,6 +41,8 @@ def import_command(
         format: format of the files
         files: files of shots; several are concatenated in this order
         out: file to write the shots to
+        rows: shots to keep of all files together, START:STOP:STEP as slices of Python, such as ::2
+            (every second one) or :10000 (the first)
         modulus: of a state with phases (qucumber-psi) read |psi|
     """
     from psiprune.data.shots import join_shots, read_shots
@@ -48,7 +51,10 @@ def import_command(
         raise InputError("files: needs at least one file of shots, found none")
     _check_different(files)
     name, given = chosen_format(format, settings)
+    kept = None if rows is None else _slice(rows)
     if name == _STATE:
+        if rows is not None:
+            raise InputError(f"--rows: applies to shots, but {_STATE} reads a state")
         _import_state(files, given, modulus, out, json)
         return
     if modulus:
@@ -60,9 +66,13 @@ def import_command(
         )
     with new_dataset(out):
         parts = [read_shots(file, name, **given) for file in files]
-        shots = join_shots(parts)
+        shots, left_out = join_shots(parts), Counter[str]()
+        if kept is not None:
+            total, shots = len(shots), _keep(shots, kept, str(rows))
+            left_out[f"not in rows {rows}"] = total - len(shots)
         shots.save(out)
-    numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **_origin(parts)}
+    origin = _origin(parts, left_out)
+    numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **origin}
     show(numbers, _import_text(numbers), json)
 
 
@@ -104,9 +114,33 @@ def _check_different(files: Sequence[Path]) -> None:
             )
 
 
-def _origin(parts: list[Shots]) -> dict[str, Any]:
+def _slice(rows: str) -> slice:
+    """Parse START:STOP:STEP."""
+    try:
+        start, stop, step = [int(n) if n else None for n in f"{rows}:".split(":")][:3]
+        if rows.count(":") in (1, 2) and (step is None or step > 0):
+            return slice(start, stop, step)
+    except ValueError:
+        pass
+    raise InputError(
+        f"--rows: must be START:STOP or START:STOP:STEP with a step of at least 1, found {rows!r}; "
+        "for example ::2 keeps every second shot, :10000 the first 10000"
+    )
+
+
+def _keep(shots: Shots, kept: slice, rows: str) -> Shots:
+    """Return the shots in a slice of the record, which the provenance names."""
+    from psiprune.data.shots import Shots
+
+    bits = shots.bits[kept]
+    if not len(bits):
+        raise InputError(f"--rows: {rows} keeps none of the {len(shots)} shots; keep at least one")
+    return Shots(bits, shots.basis, shots.source, {**shots.provenance, "rows": rows})
+
+
+def _origin(parts: list[Shots], left_out: Counter[str]) -> dict[str, Any]:
     """Return the formats, bit orders and dropped shots of all parts together."""
-    dropped: Counter[str] = Counter()
+    dropped = Counter(left_out)
     for part in parts:
         dropped.update(part.provenance.get("dropped", {}))
     formats = [str(part.provenance.get("format", "psiprune")) for part in parts]

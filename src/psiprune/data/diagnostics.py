@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -13,16 +14,19 @@ from scipy.stats import binom, binomtest, norm
 from psiprune.data.entropy import Entropy, estimate_entropy
 from psiprune.data.ordering import Ordering, find_order
 from psiprune.data.repeats import Repeats, count_repeats
+from psiprune.data.repetition import Repetition, find_repetition, is_grouped
+from psiprune.data.serial import FAR_APART, inefficiency
 from psiprune.data.shots import Shots
+from psiprune.data.sums import compare_halves, sum_up
 
 Float64 = NDArray[np.float64]
-Bits = NDArray[np.uint8]
 #: A warning based on a test appears in at most this fraction of sound data sets.
 LEVEL = 1e-4
 #: A site whose rarer value is rarer than this is biased.
 RARE = 0.01
+#: The command that keeps a slice of the shots.
+_IMPORT = "psiprune import auto FILE --rows {} -o OUT"
 _LISTED = 4  # most frequent configurations
-_CHUNK = 1 << 23  # bits processed at a time
 
 
 class DataWarning(NamedTuple):
@@ -44,7 +48,8 @@ class ShotsDescription:
         frequent: the most frequent configurations, site 0 first, and their counts.
         entropy: of the sampled distribution, in nats.
         magnetization, magnetization_error: <Z_i>, [site]; here and below Z is the measured
-            operator, and the error of a single shot is NaN.
+            operator, errors grow with the root of the inefficiency, and the error of a single shot
+            is NaN.
         abs_magnetization: mean of |m|.
         constant: sites with the same value in every shot.
         up, down: number of shots with more zeros than ones, and with more ones than zeros, over the
@@ -52,10 +57,13 @@ class ShotsDescription:
         z2_p_value: the probability of such a difference if flipped configurations are equally
             probable; exact, binomial.
         neighbours, neighbours_error: C_{i,i+1} = <Z_i Z_{i+1}> - <Z_i><Z_{i+1}>, [bond].
-        grouped: whether equal configurations are adjacent, as in counts, so that the order of the
-            shots has no meaning.
+        grouped: whether equal configurations are adjacent, as in counts or in each of several
+            joined files of counts, so that the order of the shots has no meaning.
         repeats: configurations followed by themselves.
         memory: the rarer value of a site followed by itself, [site].
+        repetition: each shot, or the whole record, repeated exactly; None if it is not.
+        inefficiency: shots per independent shot: 1 unless repeats, memory or a repetition are
+            significant, see `data.serial`.
         halves: <Z_i>, then |m| and the mean of Z_i Z_{i+1}, in the first and in the second half of
             the shots, [half, site + 2].
         drift: their difference in standard deviations of random orders, [site + 2].
@@ -85,6 +93,8 @@ class ShotsDescription:
     grouped: bool
     repeats: Repeats
     memory: Repeats
+    repetition: Repetition | None
+    inefficiency: float
     halves: Float64
     drift: Float64
     ordering: Ordering | None
@@ -103,8 +113,17 @@ class ShotsDescription:
 
     @property
     def drift_p_value(self) -> float:
-        """The p-value of the largest drift, times the number of comparisons (Bonferroni)."""
-        return min(1.0, 2 * len(self.drift) * float(norm.sf(np.abs(self.drift).max())))
+        """The p-value of the largest drift, times the number of comparisons (Bonferroni).
+
+        Dependent shots vary more: their standard deviation is that of random orders times the root
+        of the inefficiency.
+        """
+        return min(1.0, float(self._drift_p_values.min()))
+
+    @property
+    def _drift_p_values(self) -> Float64:
+        sigmas = np.abs(self.drift) / np.sqrt(self.inefficiency)
+        return np.asarray(2 * len(self.drift) * norm.sf(sigmas))
 
 
 def describe_shots(shots: Shots) -> ShotsDescription:
@@ -118,7 +137,7 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     """
     bits = shots.bits
     number, sites = bits.shape
-    sums = _sum_up(bits)
+    sums = sum_up(bits)
     packed = np.packbits(bits, axis=1)
     rows, counts = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_counts=True)
     most = np.argsort(-counts, kind="stable")[:_LISTED]
@@ -132,9 +151,21 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     varying, ones = np.count_nonzero(rarer), sums.by_shot - np.count_nonzero(sums.ones == number)
     up, down = int((2 * ones < varying).sum()), int((2 * ones > varying).sum())
     neighbours, neighbours_error = _neighbours(1 - 2 * sums.walls / number, mean, number)
-    halves, drift = _halves(sums, number)
+    halves, drift = compare_halves(sums, number)
     hidden = max(1, sites // 2)
-    adjacent = int(repeats.observed[0]) == number - len(counts)
+    memory = count_repeats([[count] for count in rarer.tolist()], twice.tolist(), number)
+    joined = shots.provenance.get("joined", ())
+    parts = max(1, len(joined)) if isinstance(joined, list) else 1
+    grouped = bool(repeats.p_value[0] < LEVEL) and is_grouped(packed, parts)
+    # Joined counts have no order, even if they are equal.
+    repetition = None if grouped and parts > 1 else find_repetition(packed, LEVEL)
+    shots_per_independent = 1.0
+    if repetition is not None:
+        once = describe_shots(Shots(repetition.once(bits), basis=shots.basis))
+        shots_per_independent = repetition.copies * once.inefficiency
+    elif not grouped and min(repeats.p_value[0], sites * memory.p_value.min()) < LEVEL:
+        shots_per_independent = inefficiency(bits)
+    wider = math.sqrt(shots_per_independent)
     description = ShotsDescription(
         source=shots.source,
         basis=shots.basis,
@@ -149,17 +180,19 @@ def describe_shots(shots: Shots) -> ShotsDescription:
         ),
         entropy=estimate_entropy(counts),
         magnetization=mean,
-        magnetization_error=_error(1 - mean**2, number),
+        magnetization_error=_error(1 - mean**2, number) * wider,
         abs_magnetization=float(np.abs(m).mean()),
         constant=tuple(np.flatnonzero(rarer == 0).tolist()),
         up=up,
         down=down,
-        z2_p_value=float(binomtest(up, up + down).pvalue) if up + down else 1.0,
+        z2_p_value=_fair_coin(up, down, shots_per_independent),
         neighbours=neighbours,
-        neighbours_error=neighbours_error,
-        grouped=adjacent and bool(repeats.p_value[0] < LEVEL),
+        neighbours_error=neighbours_error * wider,
+        grouped=grouped,
         repeats=repeats,
-        memory=count_repeats([[count] for count in rarer.tolist()], twice.tolist(), number),
+        memory=memory,
+        repetition=repetition,
+        inefficiency=shots_per_independent,
         halves=halves,
         drift=drift,
         ordering=find_order(bits),
@@ -168,39 +201,10 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     return replace(description, warnings=tuple(_warnings(description)))
 
 
-class _Sums(NamedTuple):
-    """Counts over the shots: ones [site], also in the first half, ones and zeros that follow
-    themselves, and domain walls, where the bits of a bond differ [bond]; ones and walls per shot.
-    """
-
-    ones: NDArray[np.int64]
-    early: NDArray[np.int64]
-    ones_twice: NDArray[np.int64]
-    zeros_twice: NDArray[np.int64]
-    walls: NDArray[np.int64]
-    by_shot: NDArray[np.int64]
-    walls_by_shot: NDArray[np.int64]
-
-
-def _sum_up(bits: Bits) -> _Sums:
-    number, sites = bits.shape
-    ones, early, ones_twice, zeros_twice = np.zeros((4, sites), np.int64)
-    walls = np.zeros(sites - 1, np.int64)
-    by_shot, walls_by_shot = np.zeros((2, number), np.int64)
-    step = max(1, _CHUNK // sites)
-    for start in range(0, number, step):
-        rows = bits[start : start + step]
-        after = rows[int(start == 0) :]  # no shot precedes the first one
-        before = bits[max(0, start - 1) : start + len(rows) - 1]
-        ones += rows.sum(axis=0, dtype=np.int64)
-        early += rows[: max(0, number // 2 - start)].sum(axis=0, dtype=np.int64)
-        ones_twice += (after & before).sum(axis=0, dtype=np.int64)
-        zeros_twice += len(after) - (after | before).sum(axis=0, dtype=np.int64)
-        wall = rows[:, 1:] ^ rows[:, :-1]
-        walls += wall.sum(axis=0, dtype=np.int64)
-        by_shot[start : start + step] = rows.sum(axis=1)
-        walls_by_shot[start : start + step] = wall.sum(axis=1)
-    return _Sums(ones, early, ones_twice, zeros_twice, walls, by_shot, walls_by_shot)
+def _fair_coin(up: int, down: int, inefficiency: float) -> float:
+    """Return the p-value of so many shots, of which fewer are independent."""
+    independent = [round(count / inefficiency) for count in (up, down)]
+    return float(binomtest(independent[0], sum(independent)).pvalue) if sum(independent) else 1.0
 
 
 def _neighbours(product: Float64, mean: Float64, number: int) -> tuple[Float64, Float64]:
@@ -217,31 +221,6 @@ def _error(variance: Float64, number: int) -> Float64:
     if number < 2:
         return np.full(variance.shape, np.nan)
     return np.sqrt(variance / (number - 1))
-
-
-def _halves(sums: _Sums, number: int) -> tuple[Float64, Float64]:
-    """Return the values in both halves, and their difference relative to random orders."""
-    first = number // 2
-    parts = np.array([first, number - first])
-    late = sums.ones - sums.early
-    z = 1 - 2 * np.array([sums.early, late]) / np.maximum(parts, 1)[:, None]
-    # Ones of a site in the first half: hypergeometric, with continuity correction.
-    share = sums.ones / number
-    spread = np.sqrt(share * (1 - share) * parts[0] * parts[1] / max(1, number - 1))
-    gap = sums.early - share * first
-    drift = np.sign(gap) * np.maximum(np.abs(gap) - 0.5, 0)
-    values, drifts = [z], [_ratio(drift, spread)]
-    sites = len(sums.ones)
-    for x in (np.abs(1 - 2 * sums.by_shot / sites), 1 - 2 * sums.walls_by_shot / max(1, sites - 1)):
-        means = np.array([half.mean() if half.size else 0.0 for half in (x[:first], x[first:])])
-        error = x.std() * np.sqrt((1 / np.maximum(parts, 1)).sum())
-        values.append(means[:, None])
-        drifts.append(_ratio(means[1:] - means[:1], np.array([error])))
-    return np.concatenate(values, axis=1), np.concatenate(drifts)
-
-
-def _ratio(value: Float64, spread: Float64) -> Float64:
-    return np.divide(value, spread, out=np.zeros(value.shape), where=spread > 0)
 
 
 def _warnings(data: ShotsDescription) -> Iterator[DataWarning]:
@@ -299,13 +278,38 @@ def _warnings(data: ShotsDescription) -> Iterator[DataWarning]:
 
 def _order_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
     """Yield the warnings that depend on the order of the shots."""
-    if data.grouped:
+    if data.repetition is not None:
+        yield DataWarning(
+            "repetition",
+            f"{data.repetition.found}; at most {data.shots // data.repetition.copies} of the "
+            f"{data.shots} shots are independent; keep each once: "
+            f"{_IMPORT.format(data.repetition.rows)}",
+        )
+    elif data.grouped:
         yield DataWarning(
             "grouped",
             "equal configurations are adjacent, as in counts: the order of the shots is lost; "
             "shuffle them before you split them",
         )
-        return
+    else:
+        yield from _serial_warnings(data)
+    if data.drift_p_value < LEVEL and not data.grouped:
+        k, p = int(np.argmax(np.abs(data.drift))), data.basis
+        names = [f"<{p}> of site {site}" for site in range(data.sites)]
+        names += ["|m|", f"the mean of {p} {p}"]
+        beyond = data._drift_p_values < LEVEL
+        yield DataWarning(
+            "drift",
+            f"{names[k]} is {data.halves[0, k]:.4f} in the first half of the shots and "
+            f"{data.halves[1, k]:.4f} in the second ("
+            f"{abs(data.drift[k]) / np.sqrt(data.inefficiency):.1f} sigma; so drift "
+            f"{beyond.sum()} of {len(beyond)} means); calibrate again, or keep "
+            f"the sound part, such as the first half: {_IMPORT.format(f':{data.shots // 2}')}",
+        )
+
+
+def _serial_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
+    """Yield the warnings that a shot depends on the one before."""
     reset = "is the reset incomplete, was anything read out twice? wait longer between shots"
     if data.repeats.p_value[0] < LEVEL:
         yield DataWarning(
@@ -322,16 +326,13 @@ def _order_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
             f"rarer one {data.memory.observed[k]} times, by chance it would be "
             f"{data.memory.expected[k]:.1f}; {reset}",
         )
-    if data.drift_p_value < LEVEL:
-        k, p = int(np.argmax(np.abs(data.drift))), data.basis
-        names = [f"<{p}> of site {site}" for site in range(data.sites)]
-        names += ["|m|", f"the mean of {p} {p}"]
-        beyond = 2 * len(data.drift) * norm.sf(np.abs(data.drift)) < LEVEL
+    if data.inefficiency > 1:
+        step = math.ceil(FAR_APART * data.inefficiency)
         yield DataWarning(
-            "drift",
-            f"{names[k]} is {data.halves[0, k]:.4f} in the first half of the shots and "
-            f"{data.halves[1, k]:.4f} in the second ({abs(data.drift[k]):.1f} sigma; so drift "
-            f"{beyond.sum()} of {len(beyond)} means); calibrate again, or leave a part out",
+            "dependent",
+            f"consecutive shots are correlated: the {data.shots} shots count as about "
+            f"{data.shots / data.inefficiency:.0f} independent ones; keep one in {step}: "
+            f"{_IMPORT.format(f'::{step}')}",
         )
 
 

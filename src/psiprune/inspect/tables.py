@@ -94,6 +94,8 @@ def _shots(shots: ShotsDescription) -> Rows:
         f"by chance (p = {repeats.p_value[0]:.2g})",
     )
     yield "memory", f"p = {shots.memory_p_value:.2g} over all sites"
+    if shots.inefficiency > 1:
+        yield "independent", f"about {shots.shots / shots.inefficiency:.0f} of {shots.shots} shots"
     yield "drift", f"p = {shots.drift_p_value:.2g} over all sites"
 
 

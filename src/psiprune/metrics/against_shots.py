@@ -13,6 +13,8 @@ from psiprune.core.random import Stream, generator_for
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
+from psiprune.data.dependence import Blocks, find_dependence
+from psiprune.data.diagnostics import DataWarning
 from psiprune.data.shots import as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
@@ -68,6 +70,9 @@ class ShotsReport:
 
     Attributes:
         shots: number of shots.
+        effective_shots: how many independent shots have the same errors.
+        block: shots that the bootstrap resamples together; 1 if shots are independent.
+        shots_warnings: what `describe_shots` says against the shots themselves.
         log_likelihood: mean log p(v). Its error combines the bootstrap error of the shots with the
             error of log Z. On the RBM's training set it is biased upwards, see `training_excess`.
         product_log_likelihood: the same of a product model (independent bits) with the means of
@@ -80,9 +85,9 @@ class ShotsReport:
         neighbours: <Z_i Z_{i+1}>, mean over the bonds; NaN for one site.
         correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
         training_excess: estimated upward bias of the log-likelihood if the RBM was trained on these
-            shots: parameters / shots (Akaike 1974), without parameters that change nothing. Half of
-            it was gained on the training shots, half lost on others. NaN with fewer shots than
-            parameters, as the formula holds for many shots.
+            shots: parameters / effective shots (Akaike 1974), without parameters that change
+            nothing. Half of it was gained on the training shots, half lost on others. NaN with
+            fewer shots than parameters, as the formula holds for many shots.
         custom: custom observables by name.
     """
 
@@ -96,6 +101,9 @@ class ShotsReport:
     neighbours: Comparison
     correlation: Comparison
     training_excess: float
+    effective_shots: float
+    block: int
+    shots_warnings: tuple[DataWarning, ...] = ()
     custom: Mapping[str, Comparison] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -132,6 +140,7 @@ def evaluate_on_shots(
     draws: int = 100_000,
     seed: int = 0,
     observables: Mapping[str, Observable] | None = None,
+    blocks: Blocks | None = None,
 ) -> ShotsReport:
     """Return the log-likelihood of shots, and m, |m|, <Z Z> and C(d) of the RBM against theirs.
 
@@ -139,8 +148,9 @@ def evaluate_on_shots(
 
     log Z comes from `log_partition`; the RBM's observables from `draws` samples, independent where
     possible, else from Gibbs chains, as in `evaluate`. Errors of the shots are standard deviations
-    over 400 bootstrap resamples of the shots (Efron 1979); where all n shots agree, 1/n instead of
-    0 (or |value|/n, if that is larger).
+    over 400 bootstrap resamples of the shots (Efron 1979), or of blocks of consecutive ones where
+    `find_dependence` finds that shots are not independent; where all n independent shots agree, 1/n
+    instead of 0 (or |value|/n, if that is larger).
 
     Args:
         rbm: the RBM.
@@ -149,6 +159,7 @@ def evaluate_on_shots(
         seed: of the draws, of annealing and of the bootstrap.
         observables: custom observables by name, functions bits [shot, site] -> a value for each
             shot, or one for all; the error of one for all takes 100 resamples of shots and draws.
+        blocks: of the shots, if they are part of a record that was judged; None judges them.
 
     Raises:
         InputError: the shots are fewer than 2, of another number of sites or in another basis,
@@ -160,7 +171,12 @@ def evaluate_on_shots(
     data = check_sites(as_shots(shots), rbm.visible, "the RBM")
     if len(data) < 2:
         raise InputError(f"{data.source}: an error bar needs at least 2 shots, found {len(data)}")
-    bits = data.bits
+    bits, found = data.bits, None
+    if blocks is None:
+        found = find_dependence(data)
+        blocks = found.blocks
+        if blocks.length > 1:
+            bits = bits[found.order]
     # The draws have a stream of their own, as shots may be draws of this RBM with the same seed.
     drawn = draw_from_data(rbm, bits, draws, seed, Stream.SHOTS_START, Stream.SHOTS_DRAWS)
     chains, length, sites = drawn.bits.shape
@@ -177,20 +193,20 @@ def evaluate_on_shots(
     log_p = rbm.log_prob_unnormalized(bits) - log_z.value
     custom = {name: observe(name, function, bits) for name, function in observables.items()}
     by_shot = {name: values for name, values in custom.items() if values.ndim}
-    of_shots = _shots_estimates(bits, log_p, by_shot, seed)
+    of_shots = _shots_estimates(bits, log_p, by_shot, seed, blocks)
     for name, function in observables.items():
         estimates[name] = _custom_estimate(name, function, drawn.bits, seed)
         if name not in of_shots:
-            of_shots[name] = _custom_estimate(name, function, bits[:, None, :], seed)
+            of_shots[name] = _custom_estimate(name, function, bits[:, None, :], seed, blocks.length)
 
     def compare(name: str) -> Comparison:
         model, target = estimates[name], of_shots[name]
         size = effective_draws(model, chains * length, length)
-        variance = np.maximum(len(data) * target.error**2, size * model.error**2)
+        variance = np.maximum(blocks.effective(len(data)) * target.error**2, size * model.error**2)
         values = model.value, model.error, target.value, target.error
         return Comparison(*values, drawn.method, drawn.warning, size, variance)
 
-    size = float(len(data))
+    size = blocks.effective(len(data))
     size_of_rbm = min(size, log_z.effective_sample_size or size)
     warning = f"depends on log Z, and {log_z.warning}" if log_z.warning else ""
 
@@ -215,32 +231,41 @@ def evaluate_on_shots(
         absolute,
         compare("neighbours"),
         compare("correlation"),
-        parameters / len(data) if parameters <= len(data) else float("nan"),
+        parameters / size if parameters <= size else float("nan"),
+        size,
+        blocks.length,
+        () if found is None else found.warnings,
         {name: compare(name) for name in observables},
     )
 
 
-def _custom_estimate(name: str, function: Observable, bits: Bits, seed: int) -> Estimate:
+def _custom_estimate(
+    name: str, function: Observable, bits: Bits, seed: int, block: int = 1
+) -> Estimate:
     """Return a custom observable of draws, bits [chain, draw, site], with its error.
 
-    For one number for all draws, the error is that of 100 resamples of whole chains; the deviation
-    of one draw is unknown (NaN).
+    For one number for all draws, the error is that of 100 resamples of whole chains, or of blocks
+    of consecutive ones; the deviation of one draw is unknown (NaN).
     """
     chains, draws, sites = bits.shape
     values = observe(name, function, bits.reshape(-1, sites))
     if values.ndim:
         return chain_mean(values.reshape(chains, draws))
     generator = generator_for(seed, Stream.BOOTSTRAP_CHAINS)
-    resampled = [
-        observe(name, function, bits[generator.integers(0, chains, chains)].reshape(-1, sites))
-        for _ in range(SCALAR_RESAMPLES)
-    ]
+    starts = np.arange(0, chains, block)
+
+    def resample() -> Bits:
+        drawn = generator.integers(0, len(starts), len(starts))
+        rows = (starts[drawn][:, None] + np.arange(block)).ravel()
+        return bits[rows[rows < chains]].reshape(-1, sites)
+
+    resampled = [observe(name, function, resample()) for _ in range(SCALAR_RESAMPLES)]
     error = np.float64(np.std(resampled, ddof=1))
     return Estimate(np.float64(values), error, np.float64("nan"))
 
 
 def _shots_estimates(
-    bits: Bits, log_p: Float64, custom: Mapping[str, Float64], seed: int
+    bits: Bits, log_p: Float64, custom: Mapping[str, Float64], seed: int, blocks: Blocks
 ) -> dict[str, Estimate]:
     """Return the shots' estimates with bootstrap errors; log_p [shot] is the RBM's log p(v)."""
     z = spins(bits)
@@ -262,10 +287,11 @@ def _shots_estimates(
     table = np.column_stack([*scalars.values(), right, right[:, :1] * right])
     centre, spread = table.mean(axis=0), table.std(axis=0)
     table -= centre  # so that float32 is accurate enough
-    resampled = centre + bootstrap_means(table.astype(np.float32), seed)
+    resampled = centre + bootstrap_means(table.astype(np.float32), seed, blocks.length)
     errors = resampled.std(axis=0, ddof=1)
     observed = slice(len(likelihoods), None)
-    errors[observed] = at_least_one_shot(errors[observed], centre[observed], len(bits))
+    shots = blocks.effective(len(bits))
+    errors[observed] = at_least_one_shot(errors[observed], centre[observed], shots)
     estimates = {name: Estimate(centre[k], errors[k], spread[k]) for k, name in enumerate(scalars)}
     nan = np.float64("nan")
     estimates.setdefault("neighbours", Estimate(nan, nan, nan))
@@ -275,7 +301,7 @@ def _shots_estimates(
         return np.asarray(products - one[..., :1] * one)
 
     value = correlation(centre)
-    error = at_least_one_shot(correlation(resampled).std(axis=0, ddof=1), value, len(bits))
+    error = at_least_one_shot(correlation(resampled).std(axis=0, ddof=1), value, shots)
     return estimates | {"correlation": Estimate(value, error, np.full(value.shape, np.nan))}
 
 

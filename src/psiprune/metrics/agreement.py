@@ -1,4 +1,4 @@
-"""Compare every site and pair of an RBM with shots, and the halves of a record with each other."""
+"""Compare every site and pair of an RBM with shots."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from psiprune.core.random import Stream
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
-from psiprune.data.diagnostics import describe_shots
 from psiprune.data.shots import Shots, check_sites
 from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
@@ -51,41 +49,6 @@ def sites_and_pairs(
     mean, error = _moments(drawn.bits)
     shots_mean, _ = _moments(bits[:, None, :])
     return SitesAndPairs(mean, error, shots_mean, drawn.warning)
-
-
-class Drift(NamedTuple):
-    """The largest difference of <Z_i> between the halves of a record, in standard errors.
-
-    Attributes:
-        sigmas: its size.
-        limit: exceeded with probability 1 % at most if there is no difference (Bonferroni).
-        where: the site, counted from 0.
-        warning: empty.
-    """
-
-    sigmas: float
-    limit: float
-    where: tuple[int, ...]
-    warning: str = ""
-
-
-def sigma_limit(comparisons: int, significance: float = 0.01) -> float:
-    """Return what the largest of so many |normal| variables exceeds with this probability."""
-    return float(norm.isf(significance / (2 * max(1, comparisons))))
-
-
-def drift(shots: Shots) -> Drift:
-    """Return the largest difference of <Z_i> between the first and the second half of a record.
-
-    Its standard error is that over random orders of the same shots, see `ShotsDescription`. NaN,
-    without a site, where equal configurations are grouped, as in counts, which have no order.
-    """
-    description = describe_shots(shots)
-    if description.grouped:
-        return Drift(float("nan"), sigma_limit(shots.sites), ())
-    sigmas = np.abs(description.drift[: shots.sites])
-    k = int(np.argmax(sigmas))
-    return Drift(float(sigmas[k]), sigma_limit(shots.sites), (k,))
 
 
 def _moments(bits: NDArray[np.uint8]) -> tuple[Float64, Float64]:

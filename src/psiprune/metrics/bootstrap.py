@@ -12,7 +12,7 @@ Float64 = NDArray[np.float64]
 RESAMPLES = 400
 
 
-def at_least_one_shot(errors: Float64, values: Float64, shots: int) -> Float64:
+def at_least_one_shot(errors: Float64, values: Float64, shots: float) -> Float64:
     """Return errors, with max(1, |value|) / shots where all shots agree and the error is 0.
 
     What none of n shots has shown may still occur in one of n; zero would claim certainty.
@@ -21,25 +21,41 @@ def at_least_one_shot(errors: Float64, values: Float64, shots: int) -> Float64:
     return np.where(errors <= 1e-12 * scale, scale / shots, errors)
 
 
-def bootstrap_means(table: NDArray[np.float32], seed: int) -> Float64:
+def block_means(values: Float64, block: int) -> Float64:
+    """Return the means of values [..., shot] over blocks of consecutive shots, [..., block]."""
+    starts = np.arange(0, values.shape[-1], block)
+    sizes = np.diff([*starts, values.shape[-1]])
+    return values if block == 1 else np.add.reduceat(values, starts, axis=-1) / sizes
+
+
+def bootstrap_means(table: NDArray[np.float32], seed: int, block: int = 1) -> Float64:
     """Return column means of table [shot, column] over resamples of its rows: [resample, column].
 
-    Rows are drawn with replacement, by `scipy.stats.bootstrap`; a few resamples are in memory at a
-    time, as counts of each row.
+    Rows are drawn with replacement, by `scipy.stats.bootstrap`, in blocks of `block` consecutive
+    ones (Carlstein 1986), the last of which may be shorter; a few resamples are in memory at a
+    time, as counts of each block.
     """
     from scipy.stats import bootstrap  # half a second to load, and only needed here
 
-    shots = len(table)
+    sizes = None
+    if block > 1:
+        starts = np.arange(0, len(table), block)
+        sizes = np.diff([*starts, len(table)]).astype(np.float32)
+        table = np.add.reduceat(table, starts, axis=0)
+    rows = len(table)
 
     def means(resamples: NDArray[np.int64], axis: int) -> Float64:
-        counts = [np.bincount(rows, minlength=shots) for rows in resamples]
-        return (np.array(counts, dtype=np.float32) @ table).T.astype(np.float64) / shots
+        counts = np.array(
+            [np.bincount(drawn, minlength=rows) for drawn in resamples], dtype=np.float32
+        )
+        shots = rows if sizes is None else (counts @ sizes).astype(np.float64)
+        return (counts @ table).T.astype(np.float64) / shots
 
     result = bootstrap(
-        (np.arange(shots),),
+        (np.arange(rows),),
         means,
         n_resamples=RESAMPLES,
-        batch=max(1, min(RESAMPLES, 4_000_000 // shots)),
+        batch=max(1, min(RESAMPLES, 4_000_000 // rows)),
         vectorized=True,
         method="percentile",
         rng=generator_for(seed, Stream.BOOTSTRAP),

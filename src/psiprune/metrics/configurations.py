@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import log_partition
+from psiprune.metrics.bootstrap import block_means
 from psiprune.metrics.loss_tests import Cells, cell_divergence
 from psiprune.rbm.model import RBM
 
@@ -38,9 +39,12 @@ class Configurations(NamedTuple):
 
 @single_blas_thread()
 def compare_configurations(
-    rbm: RBM, best: RBM, training: Shots, held_out: Shots, seed: int
+    rbm: RBM, best: RBM, training: Shots, held_out: Shots, *, seed: int, block: int = 1
 ) -> Configurations:
-    """Compare an RBM with held-out shots by configurations, with independent bits and `best`."""
+    """Compare an RBM with held-out shots by configurations, with independent bits and `best`.
+
+    Errors are those of blocks of consecutive held-out shots, see `data.dependence`.
+    """
     log_z = log_partition(rbm, data=training, seed=seed)
     seen, _ = training.unique
     times = Counter(row.tobytes() for row in held_out.bits)
@@ -53,7 +57,8 @@ def compare_configurations(
         best.log_prob_unnormalized(held_out) - of_best.value - log_p,
     )
     means = [float(loss.mean()) for loss in losses]
-    noise = [float(loss.std(ddof=1) / np.sqrt(len(loss))) for loss in losses]
+    blocks = [block_means(loss, block) for loss in losses]
+    noise = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in blocks]
     errors = np.hypot(noise, [log_z.error, float(np.hypot(log_z.error, of_best.error))])
     warnings = dict.fromkeys(filter(None, (log_z.warning, of_best.warning)))
     return Configurations(

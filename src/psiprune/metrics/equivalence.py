@@ -74,7 +74,7 @@ def seed_reach(values: ArrayLike, tail: float) -> Float64:
     return np.asarray(quantile * by_member.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / members))
 
 
-def likelihood_floor(sites: int, shots: int) -> float:
+def likelihood_floor(sites: int, shots: float) -> float:
     """Return the loss that no choice should depend on, in nats per shot: N / (2 n).
 
     So much the simplest model, independent bits with N parameters, loses on average because it is
@@ -134,6 +134,7 @@ def likelihood_band(
     *,
     floor: float = 0.0,
     ceiling: float = float("inf"),
+    block: int = 1,
 ) -> EquivalenceTest:
     """Return the test of an RBM's log-likelihood against the best of a dense ensemble.
 
@@ -149,16 +150,15 @@ def likelihood_band(
         seed: of the bootstrap.
         floor: smallest tolerance, see `likelihood_floor`.
         ceiling: largest tolerance, however few the shots.
+        block: shots that the bootstrap resamples together, see `data.dependence`.
     """
     typical = float(np.median([losses(member).values.mean() for member in members]))
     z = float(norm.isf(significance))
 
     def evaluate(rbm: RBM) -> EquivalenceResult:
         values, log_z_error, warning = losses(rbm)
-        loss, error = (
-            float(values.mean()),
-            float(np.hypot(_bootstrap_error(values, seed), log_z_error)),
-        )
+        loss = float(values.mean())
+        error = float(np.hypot(_bootstrap_error(values, seed, block), log_z_error))
         allowed = min(max(floor, float(np.hypot(max(typical, 0.0), z * error))), ceiling)
         return EquivalenceResult(loss, error, allowed, _share(loss, allowed), warning, floor)
 
@@ -201,7 +201,7 @@ def _share(loss: float, allowed: float) -> float:
     return float("inf") if loss > 0 else 0.0
 
 
-def _bootstrap_error(values: Float64, seed: int) -> float:
+def _bootstrap_error(values: Float64, seed: int, block: int) -> float:
     """Return the error of the mean of values [shot]."""
     table = (values - values.mean())[:, None].astype(np.float32)
-    return float(bootstrap_means(table, seed).std(axis=0, ddof=1)[0])
+    return float(bootstrap_means(table, seed, block).std(axis=0, ddof=1)[0])

@@ -97,22 +97,22 @@ def _checks(dataset: xr.Dataset) -> Iterator[Check]:
     yield _sites_and_pairs(dataset)
     yield _configurations(dataset)
     yield _other_models(dataset)
-    drift, limit = float(dataset["drift_sigmas"]), float(dataset["drift_limit"])
-    if not math.isnan(drift):
-        yield _other(
-            "drift",
-            drift <= limit,
-            f"largest difference between the two halves of the record {drift:.1f} σ (site "
-            f"{dataset['drift_where'].item()}), limit {limit:.1f}",
-        )
+    if attrs["ordered"]:
+        yield _of_record("independent shots", attrs["dependence"], "no repetition, no memory")
+        yield _of_record("drift", attrs["drift"], "none between the halves of the record")
     if attrs["warnings"]:
         nan = float("nan")
         yield Check("estimates", "undecided", nan, nan, attrs["warnings"], nan)
 
 
-def _other(name: str, passed: bool, found: str) -> Check:
+def _of_record(name: str, problem: str, found: str) -> Check:
     nan = float("nan")
-    return Check(name, "pass" if passed else "fail", nan, nan, found, nan)
+    return Check(name, "fail" if problem else "pass", nan, nan, problem or found, nan)
+
+
+def _test_shots(dataset: xr.Dataset) -> float:
+    """Return how many independent shots the test shots are worth."""
+    return float(dataset.attrs["test_shots"] / dataset.attrs["inefficiency"])
 
 
 def loss_of(dataset: xr.Dataset) -> tuple[float, float]:
@@ -135,7 +135,7 @@ def _training_loss(dataset: xr.Dataset) -> tuple[float, float]:
 def _likelihood(dataset: xr.Dataset) -> Check:
     attrs = dataset.attrs
     loss, error = loss_of(dataset)
-    test = judge_mean(loss, error, attrs["test_shots"], attrs["tolerance"])
+    test = judge_mean(loss, error, _test_shots(dataset), attrs["tolerance"])
     pruning = float(dataset["likelihood_loss"])
     found = (
         f"pruning {pruning:+.2g} ± {float(dataset['likelihood_error']):.1g}, finite training set "
@@ -169,7 +169,7 @@ def deviations(dataset: xr.Dataset) -> list[Deviation]:
 def _observables(dataset: xr.Dataset) -> Check:
     every = deviations(dataset)
     _, value, of_shots, error, shots_error, variance, _, dense = zip(*every, strict=True)
-    shots, tolerance = dataset.attrs["test_shots"], dataset.attrs["tolerance"]
+    shots, tolerance = _test_shots(dataset), dataset.attrs["tolerance"]
     test, of_dense = (
         judge_observables(np.subtract(of, of_shots), error, variance, shots, tolerance)
         for of in (value, dense)
@@ -184,7 +184,7 @@ def _observables(dataset: xr.Dataset) -> Check:
 
 def pair_tests(dataset: xr.Dataset) -> tuple[LossTest, LossTest]:
     """Test all sites and pairs of the smallest RBM, and of the dense one."""
-    shots, tolerance = dataset.attrs["test_shots"], dataset.attrs["tolerance"]
+    shots, tolerance = _test_shots(dataset), dataset.attrs["tolerance"]
     upper = np.triu_indices(dataset.attrs["sites"])
     tests = []
     for prefix in ("", "dense_"):
@@ -212,7 +212,7 @@ def _configurations(dataset: xr.Dataset) -> Check:
     tests = []
     for prefix in ("", "dense_"):
         cells = Cells(*(dataset[f"{prefix}configurations_{x}"].item() for x in Cells._fields))
-        tests.append(judge_cells(cells, dataset.attrs["test_shots"], dataset.attrs["tolerance"]))
+        tests.append(judge_cells(cells, _test_shots(dataset), dataset.attrs["tolerance"]))
     unseen, expected, number = (
         float(dataset[f"configurations_{name}"]) for name in ("unseen", "expected", "cells")
     )
@@ -232,7 +232,7 @@ def _other_models(dataset: xr.Dataset) -> Check:
             judge_mean(
                 float(dataset[f"{prefix}configurations_{other}_loss"]),
                 float(dataset[f"{prefix}configurations_{other}_error"]),
-                attrs["test_shots"],
+                _test_shots(dataset),
                 attrs["tolerance"],
             )
             for other in ("product", "best")

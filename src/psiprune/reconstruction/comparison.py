@@ -15,7 +15,7 @@ from psiprune.experiments.ensemble import run_parallel
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
-from psiprune.metrics.agreement import drift, sites_and_pairs
+from psiprune.metrics.agreement import sites_and_pairs
 from psiprune.metrics.configurations import compare_configurations
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.equivalence import (
@@ -118,7 +118,6 @@ def _details(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.D
             _agreement(run, smallest, best),
             _training_losses(run, members),
             prefixed("readout", readout_variables(readout)),
-            prefixed("drift", result_variables(drift(run.shots))),
         ]
     )
 
@@ -126,7 +125,10 @@ def _details(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.D
 def _agreement(run: Run, rbm: RBM, best: RBM) -> xr.Dataset:
     """Compare configurations, sites and pairs of an RBM with the test shots."""
     settings, split = run.settings, run.split
-    configurations = compare_configurations(rbm, best, split.training, split.test, settings.seed)
+    block = run.dependence.blocks.length
+    configurations = compare_configurations(
+        rbm, best, split.training, split.test, seed=settings.seed, block=block
+    )
     pairs = sites_and_pairs(rbm, split.test, draws=settings.draws, seed=settings.seed)
     return xr.merge(
         [
@@ -173,7 +175,7 @@ def _search_losses(run: Run, parent: RBM) -> Callable[[RBM], Losses]:
     def corrected(rbm: RBM) -> Losses:
         found = losses(rbm)
         values = found.values.copy()
-        gain = (rbm.compact().number_of_parameters - of_parent) / len(training)
+        gain = (rbm.compact().number_of_parameters - of_parent) / run.independent(training)
         values[: len(training)] += gain
         return found._replace(values=values)
 
@@ -199,14 +201,14 @@ def _likelihood_band(
     run: Run, members: Sequence[RBM], losses: Callable[[RBM], Losses]
 ) -> EquivalenceTest:
     settings = run.settings
-    floor = likelihood_floor(run.shots.sites, len(run.split.training))
     return likelihood_band(
         members,
         losses,
         settings.significance,
         settings.seed,
-        floor=floor,
+        floor=likelihood_floor(run.shots.sites, run.independent(run.split.training)),
         ceiling=settings.tolerance,
+        block=run.dependence.blocks.length,
     )
 
 
@@ -243,4 +245,7 @@ def _load_or_make(run: Run, name: str, make: Callable[[], xr.Dataset]) -> xr.Dat
 
 def _report(run: Run, rbm: RBM, shots: Shots) -> ShotsReport:
     draws, seed = run.settings.draws, run.settings.seed
-    return evaluate_on_shots(rbm, shots, draws=draws, seed=seed, observables=run.custom)
+    blocks = run.dependence.blocks
+    return evaluate_on_shots(
+        rbm, shots, draws=draws, seed=seed, observables=run.custom, blocks=blocks
+    )

@@ -14,7 +14,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import Choice
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_shots import TAKEN, ShotsReport
-from psiprune.metrics.agreement import Drift, SitesAndPairs
+from psiprune.metrics.agreement import SitesAndPairs
 from psiprune.metrics.configurations import Configurations
 from psiprune.metrics.custom import Observable, check_names
 from psiprune.metrics.equivalence import EquivalenceResult
@@ -33,7 +33,7 @@ _FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas", "variance")
 _SINGLE = ("seed", "distance", "warning")
 _PREFIXES = (
     *("candidate", "trial", "training", "test", "likelihood", "configurations", "pairs", "dense"),
-    *("drift", "readout"),
+    "readout",
 )
 
 
@@ -75,7 +75,7 @@ def observable_names(dataset: xr.Dataset) -> list[str]:
     return [*OBSERVABLES, *filter(None, dataset.attrs["own"].split(", "))]
 
 
-def result_variables(result: EquivalenceResult | Drift) -> xr.Dataset:
+def result_variables(result: EquivalenceResult) -> xr.Dataset:
     """Turn the fields of a result into variables, sites into text: "3", "3 and 4"."""
     return xr.Dataset(
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
+from psiprune.data.dependence import INDEPENDENT, Dependence
 from psiprune.data.shots import Shots, join_shots
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.reconstruction.custom_code import find_code
 from psiprune.reconstruction.dataset import OBSERVABLES, check_observable_names
 from psiprune.reconstruction.settings import ReconstructSettings
 
-#: Fewest shots in each of the three parts; fewer give no meaningful error bar.
+#: Fewest independent shots in each of the three parts; fewer give no meaningful error bar.
 MIN_SHOTS = 30
 #: The shots held out by default: this fraction, but at least so many in all, up to half.
 _HELD_OUT, _HELD_OUT_SHOTS = 0.2, 250
@@ -49,6 +51,7 @@ class Run:
         split: the same in three parts.
         folder: of the run.
         custom: the user's observables by name.
+        dependence: whether shots are independent, and the blocks of consecutive rows of each part.
     """
 
     settings: ReconstructSettings
@@ -56,39 +59,83 @@ class Run:
     split: Split
     folder: Path
     custom: Mapping[str, Observable]
+    dependence: Dependence
 
     @property
     def seeds(self) -> range:
         """Return the seeds of the ensemble."""
         return range(self.settings.seed, self.settings.seed + self.settings.seeds)
 
+    def independent(self, part: Shots) -> float:
+        """Return how many independent shots have the errors of these."""
+        return self.dependence.blocks.effective(len(part))
 
-def split_shots(shots: Shots, held_out: float, seed: int) -> Split:
+
+def split_shots(
+    shots: Shots, held_out: float, seed: int, dependence: Dependence | None = None
+) -> Split:
     """Split shots at random; validation and test share the fraction `held_out` evenly.
 
     The validation shots choose the model and end the pruning, so only the test shots remain
-    independent of the result.
+    independent of the result. Where shots depend on each other, whole blocks are split, so that no
+    copy of a training shot is a test shot. A part keeps the order of the record, except that copies
+    of a repeated record follow each other: its consecutive rows are the blocks.
+
+    Args:
+        shots: the record.
+        held_out: fraction of the shots.
+        seed: of the split.
+        dependence: of the shots; None for independent shots.
 
     Raises:
-        InputError: a part would have fewer than 30 shots.
+        InputError: a part would have fewer than 30 independent shots.
     """
-    total = len(shots)
-    held = round(held_out * total)
-    sizes = {"training": total - held, "validation": held // 2, "test": held - held // 2}
+    total, blocks = len(shots), INDEPENDENT if dependence is None else dependence.blocks
+    number = math.ceil(total / blocks.length)
+    held = round(held_out * number)
+    sizes = {"training": number - held, "validation": held // 2, "test": held - held // 2}
+    independent = ""
+    if blocks.length > 1:
+        independent = f", which count as {blocks.effective(total):.0f} independent ones,"
     for name, size in sizes.items():
-        if size < MIN_SHOTS:
+        effective = blocks.effective(size * blocks.length)
+        if effective < MIN_SHOTS:
             raise InputError(
-                f"{shots.source}: {total} shots leave {size} for {name} with held_out = "
-                f"{held_out:g}, but at least {MIN_SHOTS} are needed; give more shots or change "
-                "held_out"
+                f"{shots.source}: {total} shots{independent} leave {effective:.0f} for {name} with "
+                f"held_out = {held_out:g}, but at least {MIN_SHOTS} are needed; give more shots or "
+                "change held_out"
             )
-    part = np.repeat(np.arange(3, dtype=np.uint8), list(sizes.values()))
-    part = generator_for(seed, Stream.SHOTS_SPLIT).permutation(part)
+    by_block = np.repeat(np.arange(3, dtype=np.uint8), list(sizes.values()))
+    by_block = generator_for(seed, Stream.SHOTS_SPLIT).permutation(by_block)
+    arranged = np.repeat(by_block, blocks.length)[:total]
+    order = np.arange(total) if dependence is None else dependence.order
     training, validation, test = (
-        Shots(shots.bits[part == k], source=f"{shots.source} ({name})")
+        Shots(shots.bits[order[arranged == k]], source=f"{shots.source} ({name})")
         for k, name in enumerate(sizes)
     )
+    part = np.empty_like(arranged)
+    part[order] = arranged
     return Split(training, validation, test, part)
+
+
+def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float]:
+    """Return what the record says about its shots as attributes of reconstruct.nc.
+
+    ordered (1 or 0), effective_shots, inefficiency (shots per independent shot), block (shots), and
+    texts that are empty if nothing is significant: repetition, dependence and drift, the last two
+    with a way out, and shots_warnings, one a line; order_assumption is empty if the order is known.
+    """
+    return {
+        "ordered": int(dependence.ordered),
+        "effective_shots": dependence.effective,
+        "inefficiency": dependence.blocks.inefficiency,
+        "block": dependence.blocks.length,
+        "repetition": dependence.repetition,
+        "dependence": dependence.problem,
+        "drift": dependence.drift,
+        "order_assumption": dependence.assumption,
+        "shots_warnings": "\n".join(f"{each.name}: {each.line}" for each in dependence.warnings),
+    }
 
 
 def resolve_settings(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:

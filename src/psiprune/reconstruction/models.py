@@ -16,6 +16,7 @@ from psiprune.experiments.named_warnings import repeat_warnings
 from psiprune.inference.log_partition import log_partition
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.metrics.bootstrap import block_means
 from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
@@ -48,7 +49,8 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
             scores.append(score)
             errors.append(error)
         sizes = [item.hidden for item in candidates]
-        choice = choose(np.array(scores), np.array(errors), sizes)
+        by_block = block_means(np.array(scores), run.dependence.blocks.length)
+        choice = choose(by_block, np.array(errors), sizes)
         wanted = _between(run, tried, candidates[choice.chosen])
     return candidates, choice
 
@@ -87,7 +89,7 @@ def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
     """
     stored = read_dataset(item.file, "rbm")
     rbm, split = rbm_from_dataset(stored, item.file), run.split
-    optimism = rbm.compact().number_of_parameters / len(split.training)
+    optimism = rbm.compact().number_of_parameters / run.independent(split.training)
     log_p = [rbm.log_prob_unnormalized(part) for part in (split.training, split.validation)]
     score = np.concatenate([log_p[0] - optimism, log_p[1]]) - float(stored["log_partition"])
     return score, float(stored["log_partition_error"])
@@ -168,9 +170,10 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
 
 
 def _replica(run: Run, rbm: RBM, seed: int) -> Shots:
-    """Draw a training set of the same size from an RBM."""
+    """Draw as many independent shots from an RBM as the training set is worth."""
     training = run.split.training
+    number = max(1, round(run.independent(training)))
     streams = Stream.REPLICA_START, Stream.REPLICA_DRAWS
-    drawn = draw_from_data(rbm, training.bits, len(training), seed, *streams)
-    bits = drawn.bits.reshape(-1, rbm.visible)[: len(training)]
+    drawn = draw_from_data(rbm, training.bits, number, seed, *streams)
+    bits = drawn.bits.reshape(-1, rbm.visible)[:number]
     return Shots(bits, source=f"draws of the RBM of {training.source}")

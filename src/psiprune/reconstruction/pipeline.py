@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from psiprune.data.dependence import find_dependence
 from psiprune.data.shots import ShotsLike, as_shots, check_sites
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
@@ -25,6 +26,7 @@ from psiprune.reconstruction.dataset import (
 from psiprune.reconstruction.inputs import (
     Run,
     Split,
+    dependence_attributes,
     load_observables,
     resolve_settings,
     split_shots,
@@ -67,10 +69,11 @@ def run_reconstruct(
     check_sites(data, data.sites, "an RBM")
     settings = resolve_settings(settings, data)
     custom = load_observables(settings, Path(folder), observables or {}, data.sites)
-    split = split_shots(data, settings.held_out or 0.0, settings.seed)
+    dependence = find_dependence(data)
+    split = split_shots(data, settings.held_out or 0.0, settings.seed, dependence)
     try_observables(custom, split, settings)
     with open_run(folder, settings) as opened:
-        run = Run(settings, data, split, opened, custom)
+        run = Run(settings, data, split, opened, custom, dependence)
         for name in ("choice", "ensemble", "path", "observed"):
             (run.folder / name).mkdir(exist_ok=True)
         save_code(run.folder, settings.observable, ends_search=settings.measure in custom)
@@ -98,6 +101,7 @@ def run_reconstruct(
             **{f"{name}_shots": len(getattr(split, name)) for name in Split._fields[:3]},
             "unique_shots": len(np.unique(np.packbits(data.bits, axis=1), axis=0)),
             "constant_sites": int((np.ptp(data.bits, axis=0) == 0).sum()),
+            **dependence_attributes(dependence),
             "measure": settings.measure,
             "significance": settings.significance,
             "tolerance": settings.tolerance,

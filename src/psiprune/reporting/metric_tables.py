@@ -52,11 +52,20 @@ def report_numbers(report: Report) -> dict[str, Any]:
 def shots_report_text(report: ShotsReport) -> str:
     """Return a line for each measure: of the RBM, of the shots, their difference in sigmas.
 
-    C(d) is shown at d = 1, 2, 4, 8, ..., at the end, and where it differs most.
+    C(d) is shown at d = 1, 2, 4, 8, ..., at the end, and where it differs most. Warnings about the
+    shots follow, and how many of them are independent, if not all are.
     """
     rows = [row for name, measure in report for row in _rows(name, measure)]
     warnings = warning_lines((name, measure.warning) for name, measure in report)
-    return "\n".join([table(_SHOTS, rows), *warnings, wrap(f"note: {note(report)}")])
+    warnings += warning_lines((each.name, each.line) for each in report.shots_warnings)
+    notes = [wrap(f"note: {note(report)}")]
+    if report.block > 1:
+        independent = (
+            f"{report.shots} shots count as {report.effective_shots:.0f} independent ones; errors "
+            f"are those of blocks of {report.block} shots"
+        )
+        notes.insert(0, wrap(f"note: {independent}"))
+    return "\n".join([table(_SHOTS, rows), *warnings, *notes])
 
 
 def _rows(name: str, measure: Measure | Comparison) -> list[dict[str, Any]]:
@@ -91,14 +100,21 @@ def shots_report_numbers(report: ShotsReport) -> dict[str, Any]:
             key: value.tolist() if isinstance(value, np.ndarray) else value
             for key, value in (vars(measure) | sigmas).items()
         }
-    return numbers | {"training_excess": report.training_excess, "note": note(report)}
+    return numbers | {
+        "training_excess": report.training_excess,
+        "effective_shots": report.effective_shots,
+        "block": report.block,
+        "shots_warnings": [each._asdict() for each in report.shots_warnings],
+        "note": note(report),
+    }
 
 
 def note(report: ShotsReport) -> str:
     """Explain the bias of the log-likelihood if the shots are the training set."""
+    per = "independent shots" if report.block > 1 else "shots"
     excess = "far too high: it has more parameters than there are shots"
     if math.isfinite(report.training_excess):
-        excess = f"too high by about {report.training_excess:.2g} nat (parameters / shots)"
+        excess = f"too high by about {report.training_excess:.2g} nat (parameters / {per})"
     return (
         "use shots that the RBM was not trained on; its file does not record the training shots. "
         f"If it was trained on these {report.shots}, the log-likelihood is {excess}"

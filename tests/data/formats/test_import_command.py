@@ -14,6 +14,7 @@ import tiny
 from psiprune.cli.app import app
 from psiprune.data.formats import FORMATS
 from psiprune.data.formats.settings import ReadSettings
+from refusals import check_facts
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -152,3 +153,43 @@ def test_joining_needs_one_basis() -> None:
         pp.join_shots([shots, pp.Shots(bits, basis="X")])
     with pytest.raises(pp.InputError, match="needs at least one set of shots"):
         pp.join_shots([])
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        ("::2", slice(None, None, 2)),
+        ("1:", slice(1, None)),
+        (":-1", slice(-1)),
+        ("1:9:3", slice(1, 9, 3)),
+    ],
+)
+def test_some_rows(rows: str, kept: slice, tmp_path: Path) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (12, 3), dtype=np.uint8)
+    files = [tmp_path / "a.nc", tmp_path / "b.nc"]
+    for file, part in zip(files, (bits[:5], bits[5:]), strict=True):
+        pp.Shots(part, basis="X").save(file)
+    out = tmp_path / "out.nc"
+    done = tiny.call("import", "auto", *files, "--rows", rows, "-o", out)
+    left = 12 - len(bits[kept])
+    assert f": {12 - left} shots of 3 sites " in done.out
+    assert f"left out: {left} not in rows {rows};" in done.out
+    shots = pp.read_shots(out)
+    np.testing.assert_array_equal(shots.bits, bits[kept])
+    assert (shots.basis, shots.provenance["rows"]) == ("X", rows)
+
+
+@pytest.mark.parametrize("rows", ["", "3", "::0", "::-1", "a:b", "1:2:3:4", "1.5:", "12:"])
+def test_rows_that_keep_nothing_or_are_no_slice(rows: str, tmp_path: Path) -> None:
+    file, out = tmp_path / "a.txt", tmp_path / "out.nc"
+    file.write_text("01\n10\n" * 6)
+    line = tiny.refusal(tiny.call("import", "text", file, f"--rows={rows}", "-o", out))
+    check_facts(line, "--rows", rows or repr(rows))
+    assert not out.exists()
+
+
+def test_rows_of_a_state_are_refused(tmp_path: Path) -> None:
+    file, out = tmp_path / "psi.txt", tmp_path / "out.nc"
+    file.write_text("1 0\n0 0\n")
+    line = tiny.refusal(tiny.call("import", "qucumber-psi", file, "--rows", "::2", "-o", out))
+    check_facts(line, "--rows", "qucumber-psi")

@@ -1,0 +1,240 @@
+"""Whether shots of a record are independent: no false alarms, and what each dependence gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import psiprune as pp
+import tiny
+from psiprune.data.dependence import Dependence, find_dependence
+from psiprune.data.diagnostics import LEVEL
+from psiprune.data.repetition import find_repetition
+from psiprune.data.shots import join_shots
+from records import STATES, Bits, independent, sticky
+
+SITES, SHOTS = 5, 300
+
+
+def judged(bits: Bits) -> Dependence:
+    return find_dependence(pp.Shots(bits))
+
+
+# ---- no false alarms
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("counts", [False, True])
+def test_independent_shots_are_found_independent(state: str, counts: bool) -> None:
+    """No more of 200 records than 1 in 10^4 tests at twice `LEVEL` find (problem or drift): two."""
+    generator = np.random.default_rng(3)
+    wrong = 0
+    for _ in range(200):
+        bits = independent(state, SITES, SHOTS, generator)
+        if counts:
+            bits = np.repeat(*np.unique(bits, axis=0, return_counts=True), axis=0)
+        found = judged(bits)
+        assert found.ordered != counts
+        assert found.repetition == ""
+        wrong += found.problem != "" or found.drift != ""
+        if not found.problem:
+            assert (found.blocks.length, found.effective) == (1, SHOTS)
+            np.testing.assert_array_equal(found.order, np.arange(SHOTS))
+    assert wrong <= scipy.stats.binom.isf(1e-4, 200, 2 * LEVEL)
+
+
+@pytest.mark.parametrize("bits", [np.zeros((100, 3)), np.ones((1, 1)), np.eye(2), np.ones((2, 2))])
+def test_the_smallest_and_constant_records(bits: Bits) -> None:
+    found = judged(bits)
+    assert (found.repetition, found.problem, found.effective) == ("", "", len(bits))
+
+
+@pytest.mark.parametrize(("sites", "shots"), [(1, 6), (1, 12), (2, 8), (3, 16), (8, 6)])
+def test_the_level_of_a_repetition(sites: int, shots: int) -> None:
+    """Few shots agree by chance; at a level of 0.3 at most so many of 1000 records do so."""
+    generator = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(1000):
+        bits = generator.integers(0, 2, (shots, sites), dtype=np.uint8)
+        alarms += find_repetition(np.packbits(bits, axis=1), 0.3) is not None
+    assert alarms <= scipy.stats.binom.isf(1e-4, 1000, 0.3)
+
+
+# ---- exact repetition
+
+
+def rows_in_succession(bits: Bits, copies: int) -> Bits:
+    return np.repeat(bits, copies, axis=0)
+
+
+def rows_again(bits: Bits, copies: int) -> Bits:
+    return np.tile(bits, (copies, 1))
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("repeat", "copies", "words"),
+    [
+        (rows_in_succession, 2, "each shot is recorded twice in succession"),
+        (rows_in_succession, 3, "each shot is recorded 3 times in succession"),
+        (rows_again, 2, "the second half of the record repeats the first, shot by shot"),
+        (rows_again, 6, "the record is its first 300 shots 6 times over"),
+    ],
+)
+def test_a_repetition_is_named(
+    state: str, repeat: Callable[[Bits, int], Bits], copies: int, words: str
+) -> None:
+    bits = independent(state, SITES, SHOTS, np.random.default_rng(1))
+    found = judged(repeat(bits, copies))
+    assert found.repetition == words
+    assert found.problem.startswith(f"{words}; at most {SHOTS} of the {copies * SHOTS} shots are")
+    assert (found.blocks.length, found.effective) == (copies, SHOTS)
+    assert {each.name for each in found.warnings} == {"repetition"}
+    blocks = repeat(bits, copies)[found.order].reshape(SHOTS, copies, SITES)
+    np.testing.assert_array_equal(blocks, blocks[:, :1].repeat(copies, axis=1))
+
+
+def test_a_copy_may_be_missing_at_the_end() -> None:
+    bits = independent("paramagnet", SITES, SHOTS, np.random.default_rng(1))
+    found = judged(np.repeat(bits, 3, axis=0)[:-1])
+    assert found.repetition == "each shot is recorded 3 times in succession"
+    np.testing.assert_array_equal(found.order, np.arange(3 * SHOTS - 1))
+
+
+def test_one_shot_that_differs_is_no_exact_repetition() -> None:
+    bits = np.repeat(independent("paramagnet", SITES, SHOTS, np.random.default_rng(1)), 2, axis=0)
+    bits[100, 2] ^= 1
+    found = judged(bits)
+    assert found.repetition == ""
+    assert SHOTS / 1.3 < found.effective < SHOTS * 1.3
+
+
+def test_a_record_that_is_repeated_twice_over() -> None:
+    """Each shot twice, and all of that again; each shot twice of shots that are correlated."""
+    generator = np.random.default_rng(1)
+    bits = independent("paramagnet", SITES, SHOTS, generator)
+    record = np.tile(np.repeat(bits, 2, axis=0), (2, 1))
+    found = judged(record)
+    assert (found.blocks.length, found.effective) == (4, SHOTS)
+    blocks = record[found.order].reshape(SHOTS, 4, SITES)
+    np.testing.assert_array_equal(blocks, blocks[:, :1].repeat(4, axis=1))
+    slow = sticky(independent("paramagnet", SITES, 4000, generator), 0.5, generator)
+    once, twice = judged(slow), judged(np.repeat(slow, 2, axis=0))
+    assert twice.effective == pytest.approx(once.effective)
+    assert twice.blocks.length == 2 * once.blocks.length
+
+
+def test_counts_of_shots_recorded_twice() -> None:
+    """Their order is lost, but independent counts are not all even."""
+    generator = np.random.default_rng(1)
+    rows, counts = np.unique(
+        independent("paramagnet", SITES, SHOTS, generator), axis=0, return_counts=True
+    )
+    found = judged(np.repeat(rows, 2 * counts, axis=0))
+    assert found.repetition.startswith("every configuration occurs a multiple of 2 times")
+    assert (found.ordered, found.effective) == (False, SHOTS)
+    # A Bell state may have even counts.
+    bell = judged(np.repeat([[0, 0], [1, 1]], [240, 260], axis=0))
+    assert (bell.ordered, bell.repetition, bell.effective) == (False, "", 500)
+
+
+@pytest.mark.parametrize("state", ["ghz", "w", "paramagnet"])
+@pytest.mark.parametrize("files", [2, 5])
+def test_joined_counts_have_no_order_either(state: str, files: int) -> None:
+    generator = np.random.default_rng(1)
+    parts = [
+        np.repeat(
+            *np.unique(independent(state, SITES, SHOTS, generator), axis=0, return_counts=True),
+            axis=0,
+        )
+        for _ in range(files)
+    ]
+    for joined in (parts, [parts[0]] * files):
+        found = find_dependence(join_shots(joined))
+        assert (found.ordered, found.problem, found.drift) == (False, "", "")
+        assert found.assumption
+    # Single shots that are correlated are no counts, whatever they were joined from.
+    slow = [sticky(generator.permutation(part), 0.5, generator) for part in parts]
+    found = find_dependence(join_shots(slow))
+    assert found.ordered
+    assert found.problem
+    assert found.assumption == ""
+
+
+# ---- serial correlation, drift
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("stay", "inefficiency", "shots"), [(0.5, 3, 4000), (0.8, 9, 20_000)])
+def test_the_effective_number_of_correlated_shots(
+    state: str, stay: float, inefficiency: int, shots: int
+) -> None:
+    """Of 20 records each is within a factor of 1.6 of the true number, their mean within 1.25."""
+    generator = np.random.default_rng(5)
+    found = [
+        judged(sticky(independent(state, SITES, shots, generator), stay, generator))
+        for _ in range(20)
+    ]
+    ratios = np.array([each.effective for each in found]) * inefficiency / shots
+    assert ((ratios > 1 / 1.6) & (ratios < 1.6)).all(), ratios
+    assert 1 / 1.25 < ratios.mean() < 1.25
+    for each in found:
+        assert each.ordered
+        assert 4 * inefficiency / 1.6 < each.blocks.length <= shots / 10
+        assert "count as about" in each.problem
+        assert {"repeats", "memory", "dependent"} <= {line.name for line in each.warnings}
+
+
+def test_one_site_with_memory_decides() -> None:
+    generator = np.random.default_rng(2)
+    bits = independent("paramagnet", SITES, 8000, generator)
+    bits[:, 3] = sticky(bits[:, 3:4], 0.5, generator)[:, 0]
+    found = judged(bits)
+    assert 1 / 1.4 < found.effective * 3 / 8000 < 1.4
+
+
+def test_correlated_shots_do_not_seem_to_drift() -> None:
+    """Their means scatter more: of 100 records at most as many drift as of independent shots."""
+    generator = np.random.default_rng(6)
+    drifts = [
+        judged(sticky(independent("paramagnet", SITES, 1000, generator), 0.8, generator)).drift
+        for _ in range(100)
+    ]
+    assert sum(map(bool, drifts)) <= 1
+    calm = independent("product", SITES, 4000, generator)
+    calm[2000:, 1] |= (generator.random(2000) < 0.2).astype(np.uint8)
+    found = judged(calm)
+    assert found.drift.startswith("<Z> of site 1 is ")
+    assert found.blocks.length == 1
+    assert [each.name for each in found.warnings] == ["drift"]
+
+
+# ---- the way out
+
+
+@pytest.mark.parametrize("kind", ["succession", "again", "sticky", "drift"])
+def test_the_way_out_leads_out(kind: str, tmp_path: Path) -> None:
+    generator = np.random.default_rng(8)
+    bits = independent("paramagnet", SITES, 4000, generator)
+    drifted = bits.copy()
+    drifted[2000:, 1] |= (generator.random(2000) < 0.3).astype(np.uint8)
+    bits = {
+        "succession": np.repeat(bits, 2, axis=0),
+        "again": np.tile(bits, (2, 1)),
+        "sticky": sticky(bits, 0.5, generator),
+        "drift": drifted,
+    }[kind]
+    file, out = tmp_path / "shots.nc", tmp_path / "out.nc"
+    pp.Shots(bits).save(file)
+    found = judged(bits)
+    command = (found.problem or found.drift).partition(": psiprune ")[2]
+    names = {"FILE": str(file), "OUT": str(out)}
+    done = tiny.call(*[names.get(word, word) for word in command.split()])
+    assert done.status == 0, done
+    better = find_dependence(pp.read_shots(out))
+    assert (better.problem, better.drift, better.warnings) == ("", "", ())
+    assert better.effective == better.shots >= len(bits) / 10

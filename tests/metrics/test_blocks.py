@@ -1,0 +1,149 @@
+"""Errors of dependent shots: they match the spread over records, those of single shots do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from machines import random_rbm
+from psiprune.data.dependence import INDEPENDENT, Blocks, find_dependence
+from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
+from psiprune.metrics.bootstrap import block_means, bootstrap_means
+from psiprune.metrics.configurations import compare_configurations
+from psiprune.metrics.equivalence import likelihood_band, losses_from
+from records import Bits, independent, sticky
+
+SITES, SHOTS = 4, 3000
+RBM = random_rbm(SITES, 2, 0.3)
+STICKY = Blocks(15, 3.0)
+
+
+def record(seed: int, stay: float = 0.5) -> Bits:
+    generator = np.random.default_rng(seed)
+    return sticky(independent("paramagnet", SITES, SHOTS, generator), stay, generator)
+
+
+def columns(bits: Bits) -> np.ndarray:
+    z = 1.0 - 2.0 * bits
+    return np.column_stack([z[:, 0], z[:, 1] * z[:, 2], np.abs(z.mean(axis=1))])
+
+
+def spread_over_records() -> np.ndarray:
+    """Standard deviations of the means over 1000 records, known to 2 %."""
+    return np.std([columns(record(1000 + k)).mean(axis=0) for k in range(1000)], axis=0, ddof=1)
+
+
+def test_block_errors_match_the_spread_over_records_and_those_of_shots_do_not() -> None:
+    """Means over 10 records: 400 resamples of 200 blocks know an error to 6 %, ten of them to 2 %.
+
+    Blocks of five inefficiencies lose 5 % at their ends.
+    """
+    wanted = spread_over_records()
+
+    def ratio(block: int) -> np.ndarray:
+        errors = [
+            bootstrap_means(columns(record(k)).astype(np.float32), 0, block).std(axis=0, ddof=1)
+            for k in range(10)
+        ]
+        return np.asarray(np.mean(errors, axis=0) / wanted)
+
+    np.testing.assert_allclose(ratio(STICKY.length), 0.96, atol=0.1)
+    np.testing.assert_allclose(ratio(1), 1 / np.sqrt(3), atol=0.06)
+
+
+def test_blocks_of_copies_have_the_errors_of_single_shots_to_the_bit() -> None:
+    table = columns(record(0, 0.0)).astype(np.float32)
+    once = bootstrap_means(table, seed=3)
+    np.testing.assert_allclose(bootstrap_means(np.repeat(table, 4, axis=0), 3, 4), once, rtol=1e-5)
+    np.testing.assert_array_equal(bootstrap_means(table, 3, 1), once)
+
+
+def test_the_last_block_may_be_shorter() -> None:
+    """Resamples of three blocks, 2 + 2 + 1 rows, are means over 3 to 6 rows."""
+    table = np.array([[0.0], [0.0], [0.0], [0.0], [1.0]], np.float32)
+    found = set(np.round(bootstrap_means(table, 0, 2)[:, 0], 6))
+    assert found == {0.0, round(1 / 5, 6), round(2 / 4, 6), 1.0}
+    np.testing.assert_allclose(block_means(np.array([[1.0, 3.0, 4.0]]), 2), [[2.0, 4.0]])
+    values = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(block_means(values, 1), values)
+
+
+# ---- evaluate
+
+
+def errors_of(report: ShotsReport) -> dict[str, float]:
+    return {
+        name: float(
+            np.atleast_1d(each.shots_error if isinstance(each, Comparison) else each.error)[-1]
+        )
+        for name, each in report
+        if name != "abs_magnetization_roe"
+    }
+
+
+def test_evaluate_judges_the_record_by_itself() -> None:
+    bits = record(1)
+    judged = evaluate_on_shots(RBM, bits, draws=500)
+    naive = evaluate_on_shots(RBM, bits, draws=500, blocks=INDEPENDENT)
+    assert judged.block == find_dependence(pp.Shots(bits)).blocks.length > 10
+    assert judged.effective_shots == pytest.approx(SHOTS / 3, rel=0.4)
+    assert {each.name for each in judged.shots_warnings} == {"repeats", "memory", "dependent"}
+    assert (naive.block, naive.effective_shots, naive.shots_warnings) == (1, SHOTS, ())
+    assert judged.training_excess == pytest.approx(14 / judged.effective_shots)
+    for name, wanted in errors_of(naive).items():
+        assert errors_of(judged)[name] / wanted == pytest.approx(np.sqrt(3), rel=0.25), name
+
+
+@pytest.mark.parametrize(
+    "copies", [lambda x: np.repeat(x, 2, axis=0), lambda x: np.tile(x, (2, 1))]
+)
+def test_copies_of_shots_tell_evaluate_nothing_new(copies: Callable[[Bits], Bits]) -> None:
+    """All numbers of a record are those of its first copy; only the number of shots differs."""
+    bits = record(2, 0.0)
+    walls = {"each": lambda x: x[:, 0] ^ x[:, 1], "one": lambda x: np.float64(x.mean())}
+    once, twice = (
+        evaluate_on_shots(RBM, each, draws=500, observables=walls) for each in (bits, copies(bits))
+    )
+    assert (once.block, once.shots_warnings) == (1, ())
+    assert (twice.shots, twice.block, twice.effective_shots) == (2 * SHOTS, 2, SHOTS)
+    assert twice.training_excess == once.training_excess
+    for (name, a), (_, b) in zip(once, twice, strict=True):
+        for key, value in vars(a).items():
+            if not isinstance(value, str):
+                np.testing.assert_allclose(getattr(b, key), value, rtol=1e-4, err_msg=name)
+
+
+def test_what_no_independent_shot_has_shown() -> None:
+    """A site that never varies: its error is one of the independent shots, not of their copies."""
+    bits = record(2, 0.0)
+    bits[:] = bits[:, :1]
+    frozen = np.repeat(bits, 3, axis=0)
+    report = evaluate_on_shots(RBM, frozen, draws=500)
+    assert float(report.abs_magnetization.shots_error) == pytest.approx(1 / SHOTS)
+
+
+# ---- equivalence
+
+
+def test_the_band_is_wider_for_correlated_shots() -> None:
+    shots = pp.Shots(record(3))
+    members = [RBM, random_rbm(SITES, 2, 0.3)]
+    losses = losses_from(RBM, shots, draws=100, seed=0)
+    other = random_rbm(SITES, 3, 0.3)
+    single = likelihood_band(members, losses, 0.05, 0)(other)
+    blocks = likelihood_band(members, losses, 0.05, 0, block=STICKY.length)(other)
+    assert blocks.loss == single.loss
+    assert blocks.allowed / single.allowed == pytest.approx(np.sqrt(3), rel=0.25)
+
+
+def test_losses_against_other_models_have_errors_of_blocks() -> None:
+    shots, other = pp.Shots(record(3)), random_rbm(SITES, 3, 0.3)
+    single = compare_configurations(RBM, other, shots, shots, seed=0)
+    blocks = compare_configurations(RBM, other, shots, shots, seed=0, block=STICKY.length)
+    for name in ("product", "best"):
+        assert getattr(blocks, f"{name}_loss") == getattr(single, f"{name}_loss")
+        ratio = getattr(blocks, f"{name}_error") / getattr(single, f"{name}_error")
+        assert ratio == pytest.approx(np.sqrt(3), rel=0.25)

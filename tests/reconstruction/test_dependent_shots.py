@@ -1,0 +1,145 @@
+"""Dependent shots in `reconstruct`: whole blocks are split, and the dataset says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import psiprune as pp
+import tiny
+from psiprune.data.dependence import INDEPENDENT, find_dependence
+from psiprune.io.netcdf import read_dataset
+from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.equivalence import likelihood_band, losses_from
+from psiprune.reconstruction.checks import make_checks
+from psiprune.reconstruction.inputs import MIN_SHOTS, Split, dependence_attributes, split_shots
+from psiprune.reconstruction.pipeline import run_reconstruct
+from records import Bits, independent, sticky
+from refusals import refuses
+
+SITES, SHOTS = 4, 300
+
+
+def shots_of(seed: int = 0) -> Bits:
+    return independent("paramagnet", SITES, SHOTS, np.random.default_rng(seed))
+
+
+def split_of(bits: Bits, seed: int = 0) -> Split:
+    shots = pp.Shots(bits)
+    return split_shots(shots, 0.4, seed, find_dependence(shots))
+
+
+@pytest.mark.parametrize("kind", ["succession", "again", "both"])
+def test_copies_of_a_shot_are_in_one_part_and_adjacent(kind: str) -> None:
+    bits = shots_of()
+
+    def repeat(rows: NDArray[Any]) -> NDArray[Any]:
+        if kind == "succession":
+            return np.repeat(rows, 3, axis=0)
+        if kind == "both":
+            rows = np.repeat(rows, 2, axis=0)
+        return np.concatenate([rows] * (3 if kind == "again" else 2))
+
+    whose = repeat(np.arange(SHOTS))
+    copies = len(whose) // SHOTS
+    split = split_of(repeat(bits))
+    for shot in range(SHOTS):
+        assert len(set(split.part[whose == shot].tolist())) == 1
+    for k, part in enumerate(split[:3]):
+        assert len(part) == (split.part == k).sum()
+        rows = part.bits.reshape(-1, copies, SITES)
+        np.testing.assert_array_equal(rows, rows[:, :1].repeat(copies, axis=1))
+        kept = np.unique(whose[split.part == k])
+        np.testing.assert_array_equal(rows[:, 0], bits[kept])  # in the order of the record
+    assert [len(part) for part in split[:3]] == [copies * 180, copies * 60, copies * 60]
+    np.testing.assert_array_equal(split.part, split_of(repeat(bits)).part)
+    assert (split.part != split_of(repeat(bits), 1).part).any()
+
+
+def test_blocks_of_correlated_shots_stay_together() -> None:
+    generator = np.random.default_rng(0)
+    bits = sticky(independent("paramagnet", SITES, 5000, generator), 0.5, generator)
+    block = find_dependence(pp.Shots(bits)).blocks.length
+    assert 10 < block < 30
+    split = split_of(bits)
+    starts = np.arange(0, 5000, block)
+    for start in starts:
+        assert len(set(split.part[start : start + block].tolist())) == 1
+    for k, part in enumerate(split[:3]):
+        np.testing.assert_array_equal(part.bits, bits[split.part == k])
+    assert {len(part) // block for part in split[1:3]} <= {len(starts) // 5, len(starts) // 5 + 1}
+
+
+def test_independent_shots_are_split_as_without_a_judgement() -> None:
+    bits = shots_of()
+    plain = split_shots(pp.Shots(bits), 0.4, 7)
+    np.testing.assert_array_equal(split_of(bits, 7).part, plain.part)
+
+
+def test_independent_shots_count_for_the_smallest_part() -> None:
+    bits = shots_of()
+    assert len(split_of(np.repeat(bits[:150], 4, axis=0)).test) == 4 * MIN_SHOTS
+    few = np.repeat(bits[:140], 4, axis=0)
+    with refuses(
+        "array", "560 shots", "count as 140 independent ones", "28 for validation", MIN_SHOTS
+    ):
+        split_of(few)
+
+
+def test_a_run_says_what_it_found(tmp_path: Path) -> None:
+    """Its errors are those of the shots without their copies."""
+    bits = np.repeat(shots_of(), 2, axis=0)
+    settings = tiny.reconstruct_settings(hidden=(1, 2))
+    found = run_reconstruct(settings, bits, tmp_path / "run")
+    smallest = pp.load_rbm(tmp_path / "run" / "smallest.nc")
+    attrs = read_dataset(tmp_path / "run" / "reconstruct.nc", "reconstruct").attrs
+    assert (attrs["ordered"], attrs["block"], attrs["inefficiency"]) == (1, 2, 2)
+    assert attrs["effective_shots"] == SHOTS
+    assert attrs["repetition"] == "each shot is recorded twice in succession"
+    assert attrs["dependence"].startswith(f"{attrs['repetition']}; at most {SHOTS} of the 600 ")
+    assert attrs["shots_warnings"].startswith(f"repetition: {attrs['repetition']}")
+    assert attrs["drift"] == ""
+    once = split_of(bits).test.bits[::2]
+    report = evaluate_on_shots(smallest, once, draws=200, blocks=INDEPENDENT)
+    for name in ("magnetization", "abs_magnetization", "neighbours"):
+        wanted = float(report.comparison(name).shots_error)
+        assert float(found[f"{name}_shots_error"]) == pytest.approx(wanted, rel=1e-4)
+    validation = pp.Shots(split_of(bits).validation.bits[::2])
+    files = sorted((tmp_path / "run/choice").iterdir())
+    # Of training and validation shots, which are the blocks of two copies each.
+    training = pp.Shots(split_of(bits).training.bits[::2])
+    gains = []
+    for file in files:
+        rbm = pp.load_rbm(file)
+        fresh = rbm.log_prob(training) - rbm.number_of_parameters / len(training)
+        gains.append(np.concatenate([fresh, rbm.log_prob(validation)]))
+    loss = gains[0] - gains[1]
+    error = loss.std(ddof=1) / np.sqrt(len(loss))
+    assert float(found["candidate_loss_error"].max()) == pytest.approx(error)
+    members = [pp.load_rbm(tmp_path / f"run/ensemble/seed-{seed}.nc") for seed in (0, 1)]
+    losses = losses_from(members[0], pp.Shots(once), draws=200, seed=0)
+    band = likelihood_band(members, losses, 0.05, 0)(smallest)
+    assert float(found["test_error"]) == pytest.approx(band.error, rel=1e-3, abs=1e-12)
+    floor = float(found["likelihood_floor"])
+    assert floor == pytest.approx(SITES / (2 * attrs["training_shots"] / 2))
+    checks = {each.name: each for each in make_checks(found)}
+    assert checks["independent shots"].answer == "fail"
+    assert checks["independent shots"].found == attrs["dependence"]
+
+
+def test_attributes_of_independent_shots_and_of_counts() -> None:
+    bits = shots_of()
+    found = dependence_attributes(find_dependence(pp.Shots(bits)))
+    assert (found["ordered"], found["block"], found["inefficiency"]) == (1, 1, 1)
+    assert found["effective_shots"] == SHOTS
+    for name in ("repetition", "dependence", "drift", "order_assumption", "shots_warnings"):
+        assert found[name] == ""
+    rows, counts = np.unique(bits, axis=0, return_counts=True)
+    grouped = find_dependence(pp.Shots(np.repeat(rows, counts, axis=0)))
+    unknown = dependence_attributes(grouped)
+    assert str(unknown["order_assumption"]).startswith("the order of the shots is unknown")
+    assert unknown == {**found, "ordered": 0, "order_assumption": unknown["order_assumption"]}
