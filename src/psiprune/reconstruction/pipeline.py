@@ -120,7 +120,7 @@ def run_reconstruct(
             "parameters": outcome.rbm.compact().number_of_parameters,
             "components": outcome.rbm.components,
             "fewer": -1 if outcome.fewer is None else outcome.fewer,
-            **tested.attrs,
+            "warnings": tested.attrs["warnings"],
         }
         write_dataset(run.folder / "reconstruct.nc", dataset, "reconstruct")
     return dataset
