@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 from psiprune.cli.app import (
     Flat,
     Out,
-    advance,
     app,
     check_new,
     chosen_method,
     new_dataset,
-    progress_bar,
+    no_callback,
     show,
 )
 from psiprune.cli.options import Int, Json, with_method_options
@@ -128,14 +127,13 @@ def train_command(
         new_dataset(out),
         written_beside(out, side_files, fingerprint(start, data, chosen, seed)),
         Checkpoints(out) as checkpoints,
-        progress_bar(chosen.epochs) as bar,
     ):
         if side_files and initial is None and len(chosen.INITIAL) > 1:
             # The side files belong to one training, so find first which initial weights are best.
-            tried = fit(lambda _: advance(bar), with_history=False)
+            tried = fit(no_callback, with_history=False)
             single = cast("Initial", tried.provenance["initial"])
             start = new_rbm(data, units, seed, single, mask_array)
-        rbm = train_saving_epochs(early, start, fit, lambda _: advance(bar))
+        rbm = train_saving_epochs(early, start, fit, no_callback)
         rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)
     converged = rbm.provenance.get("converged")
