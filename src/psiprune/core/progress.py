@@ -61,15 +61,22 @@ def progress_bar(
         unit: what `count` must count for this bar to advance.
         progress: False for no bar, and none inside the block either.
     """
-    global _off
-    if progress:
-        bar = _open(total, what, unit)
-        try:
+    if not progress:
+        with no_progress_bars():
             yield
-            _complete(bar)
-        finally:
-            _close(bar)
         return
+    bar = _open(total, what, unit)
+    try:
+        yield
+        _complete(bar)
+    finally:
+        _close(bar)
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Show no bar that is opened while the block runs."""
+    global _off
     with _lock:
         _off += 1
     try:

@@ -120,7 +120,7 @@ def find_smallest(
     load_or_make = _make if load_or_make is None else load_or_make
     total, epochs = rbm.number_of_weights, 0 if tuning is None else tuning.epochs
     trials: list[Trial] = []
-    planned = expected_trials(settings, total)
+    planned = len(expected_trials(settings, total))
     expect("epochs", planned * epochs)
 
     def attempt(name: str, make: Callable[[Checkpoints | None], RBM]) -> Trial:
@@ -183,16 +183,18 @@ def find_smallest(
     return Smallest(good.rbm, good.value, limit, refused, tuple(trials))
 
 
-def expected_trials(settings: PruneSettings, weights: int) -> int:
-    """Return how many RBMs a search is expected to prune: to a tenth of the weights, then bisect.
+def expected_trials(settings: PruneSettings, weights: int) -> list[int]:
+    """Return the numbers of weights that a search is expected to try before it ends.
 
-    For progress bars and estimates; where the search ends is not known before.
+    It is expected to end at a tenth of the weights. For progress bars and estimates: where it will
+    end is not known before.
     """
-    most = truncate(settings, weights).levels
-    aim = max(1, round(_EXPECTED_DENSITY * weights))
-    levels = next((k for k in range(1, most) if count_at(settings, weights, k) <= aim), most)
-    removed = count_at(settings, weights, levels - 1) - count_at(settings, weights, levels)
-    return levels + max(0, removed - 1).bit_length()
+    most, aim = truncate(settings, weights).levels, max(1, round(_EXPECTED_DENSITY * weights))
+    kept = [weights]
+    while kept[-1] > aim and len(kept) <= most:
+        kept.append(count_at(settings, weights, len(kept)))
+    removed = kept[-2] - kept[-1] if len(kept) > 1 else 0
+    return kept[1:] + [kept[-1]] * max(0, removed - 1).bit_length()
 
 
 def check_within(value: float, limit: float) -> None:

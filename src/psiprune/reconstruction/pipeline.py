@@ -16,6 +16,7 @@ from psiprune.metrics.custom import Observable
 from psiprune.reconstruction.comparison import choose_parent, search, test
 from psiprune.reconstruction.custom_code import save_code
 from psiprune.reconstruction.dataset import choice_variables, learning_rate_of, methods_attribute
+from psiprune.reconstruction.estimate import Begin, write_estimate
 from psiprune.reconstruction.inputs import (
     Run,
     Split,
@@ -33,6 +34,8 @@ def run_reconstruct(
     shots: ShotsLike,
     folder: str | os.PathLike[str],
     observables: Mapping[str, Observable] | None = None,
+    *,
+    begin: Begin | None = None,
 ) -> xr.Dataset:
     """Choose, train, prune and test, skipping what the folder already contains.
 
@@ -47,6 +50,9 @@ def run_reconstruct(
         observables: custom ones by name, in addition to those in the settings. Results of an
             observable in a file are recomputed when the file has changed; a change to a function
             given here goes unnoticed.
+        begin: called before anything is trained or written, with the settings as given, all shots,
+            the training set and the folder; returns an estimate for the folder, or stops the run by
+            an exception. See `begin_run`.
 
     Returns:
         All numbers; docs/reconstruct.md lists the variables.
@@ -59,11 +65,13 @@ def run_reconstruct(
     """
     data = as_shots(shots)
     check_sites(data, data.sites, "an RBM")
-    settings = resolve_settings(settings, data)
+    given, settings = settings, resolve_settings(settings, data)
     custom = load_observables(settings, Path(folder), observables or {}, data.sites)
     split = split_shots(data, settings.held_out, settings.seed)
     try_observables(custom, split, settings)
+    estimate = None if begin is None else begin(given, data, split.training, Path(folder))
     with open_run(folder, settings) as opened:
+        write_estimate(opened, estimate)
         run = Run(settings, data, split, opened, custom)
         for name in ("choice", "ensemble", "path", "observed"):
             (run.folder / name).mkdir(exist_ok=True)

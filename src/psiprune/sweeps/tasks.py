@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from psiprune.core.limits import EXACT_SITES
-from psiprune.core.progress import progress_bar
+from psiprune.core.progress import no_progress_bars
 from psiprune.core.threads import single_blas_thread, single_thread
 from psiprune.data.shots import Shots
 from psiprune.experiments.ablation import run_ablation
@@ -260,7 +260,7 @@ def make(stage: Stage, root: Path) -> None:
     with (
         single_thread(),  # the time of other threads would not count
         single_blas_thread(),
-        progress_bar(None, stage.kind, progress=False),  # bars of several workers would mix
+        no_progress_bars(),  # bars of several workers would mix
     ):
         _BUILDERS[stage.kind](stage.point, root)
     record = {} if resumed else {"seconds": time.thread_time() - begin}
