@@ -42,10 +42,12 @@ def show_duration(seconds: float) -> str:
 
 
 def show_bytes(count: float) -> str:
-    """Return a size of memory to two digits: "60 MB", "3.2 GB"."""
-    units = ((1e12, "TB"), (1e9, "GB"), (0, "MB"))
+    """Return a size of memory to two digits: "<1 MB", "60 MB", "3.2 GB"."""
+    if count < 1e6:
+        return "<1 MB"
+    units = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
     size, unit = next((size, unit) for size, unit in units if count >= size)
-    return f"{_two_digits(count / (size or 1e6))} {unit}"
+    return f"{_two_digits(count / size)} {unit}"
 
 
 def _two_digits(number: float) -> str:

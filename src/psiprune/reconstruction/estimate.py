@@ -12,6 +12,7 @@ from typing import Any
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.io.netcdf import write_bytes
+from psiprune.rbm.init import check_hidden
 from psiprune.reconstruction.cost import bytes_needed, check_prunable, work_left
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.estimate import Clock, Size, Speed, clock, probe, training_seconds
@@ -91,9 +92,14 @@ class Estimator:
         self._speeds: dict[type[Method], Speed] = {}
 
     def estimate(self, settings: ReconstructSettings) -> Estimate:
-        """Return what is left of the run with these settings."""
+        """Return what is left of the run with these settings.
+
+        Raises:
+            InputError: an RBM would have too many weights.
+        """
         sites, count = self._shots.sites, len(self._training)
         candidates = settings.candidates(sites)
+        check_hidden(sites, max(1, *(hidden for hidden, _ in candidates)))
         work = work_left(settings, sites, count, self._folder)
         hidden, method = max(candidates, key=self._training_seconds)
         if type(method) not in self._speeds:

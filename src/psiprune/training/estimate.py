@@ -17,7 +17,7 @@ import numpy as np
 from psiprune.core.exceptions import DivergenceError
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
-from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.init import check_hidden, initial_rbm
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.limits import Needs
 from psiprune.training.method import Method
@@ -120,8 +120,12 @@ def training_bytes(method: Method, size: Size) -> float:
 def training_needs(
     method: Method, shots: Shots, hidden: int, weights: int | None = None, now: Clock = clock
 ) -> Needs:
-    """Return what a training of an RBM of these weights, by default all, takes on this machine."""
-    size = Size.dense(shots.sites, hidden, len(shots))
+    """Return what a training of an RBM of these weights, by default all, takes on this machine.
+
+    Raises:
+        InputError: the RBM would have too many weights.
+    """
+    size = Size.dense(shots.sites, check_hidden(shots.sites, hidden), len(shots))
     if weights is not None:
         size = size._replace(weights=weights)
     nominal = training_seconds(method, size)
