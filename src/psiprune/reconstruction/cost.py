@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import (
+    DRAW_SECONDS,
     EXACT_DRAW_UNITS,
     EXACT_SECONDS,
     EXACT_SITES,
@@ -34,8 +35,9 @@ from psiprune.training.estimate import (
 
 # Gibbs steps of all chains: for the draws of a measurement or a Fisher matrix, and of annealing.
 _DRAW_STEPS, _ANNEALING_STEPS = 3e6, 4e6
-# Tables over all states in a surgery on samples; Fisher matrices in one on all states.
-_TABLES, _CHUNKS = 7, 4
+# In a surgery on samples, tables over all states, and draws by variable elimination where there are
+# too many states; Fisher matrices in one on all states.
+_TABLES, _ELIMINATIONS, _CHUNKS = 7, 2, 4
 # Seconds of a state in a table for draws, of a bit of a draw, of a resampled number, of a product
 # of two hidden units in a state, and of a number in an update of an inverse.
 _STATE, _BIT, _RESAMPLED, _PRODUCT, _UPDATE = 2.5e-8, 6e-8, 1e-9, 3e-9, 1e-9
@@ -183,6 +185,7 @@ def _pruning_seconds(settings: ReconstructSettings, size: Size) -> float:
         drawn = _TABLES * _table_seconds(size)
         if size.units > EXACT_DRAW_UNITS:
             drawn = _DRAW_STEPS * VISIT * size.weights * samples / settings.prune.draws
+            drawn += _ELIMINATIONS * DRAW_SECONDS
     if settings.prune.criterion == "damage":
         return drawn + fisher / p
     return drawn + fisher + inverse + settings.prune.fraction * size.weights * p**2 * _UPDATE
