@@ -160,7 +160,7 @@ def judge(q: pp.RBM, models: Sequence[pp.RBM], shots: pp.Shots, seed: int) -> li
     """Return the verdicts on models that claim to describe shots of q."""
     settings = ReconstructSettings(draws=DRAWS, seeds=2, seed=seed, tolerance=TOLERANCE)
     settings = resolve_settings(settings, shots)
-    split = split_shots(shots, settings.held_out or 0.0, seed)
+    split = split_shots(shots, settings.held_out_of(len(shots)), seed)
     run = Run(settings, shots, split, Path(), {}, find_dependence(shots))
     attrs = {
         "sites": shots.sites,

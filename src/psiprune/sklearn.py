@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from psiprune.core.progress import no_progress_bars
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count
 from psiprune.data.shots import Shots, ShotsLike, as_shots
@@ -90,10 +91,11 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         shots = self._shots(X, reset=True)
         seed = _seed(self.random_state)
-        self.rbm_: RBM = train(
-            shots, hidden=self.hidden, method=self.method, initial=self.initial, seed=seed
-        )
-        self.log_partition_: LogPartition = log_partition(self.rbm_, data=shots, seed=seed)
+        with no_progress_bars():  # as of all estimators: a grid search fits many at once
+            self.rbm_: RBM = train(
+                shots, hidden=self.hidden, method=self.method, initial=self.initial, seed=seed
+            )
+            self.log_partition_: LogPartition = log_partition(self.rbm_, data=shots, seed=seed)
         _warn(self.log_partition_.warning)
         evenly = np.linspace(0, len(shots) - 1, _STARTS).astype(int)
         self._likely: NDArray[np.uint8] = shots.bits[evenly]

@@ -140,7 +140,9 @@ def test_sweep_records_the_methods_used(tmp_path: Path) -> None:
     [
         ("train --method exact --steps 10", ("steps", "'exact'", "epochs, weight_decay")),
         ("train --method cd --chains 10", ("chains", "'cd'", "batch_size, steps, learning_rate")),
-        ("train --steps 10", ("steps", "by size", "epochs", "natural, pcd, cd")),
+        ("train --steps 10", ("steps", "by size", "epochs", "natural, pcd, cd", "method cd")),
+        ("train --cd-steps 1", ("--cd-steps", "method cd with steps")),
+        ("reconstruct --train.pcd-steps 1", ("--train.pcd-steps", "method pcd with steps")),
         ("study --train.method exact --train.momentum 0.5", ("train.momentum", "'exact'")),
         ("study --train.chains 5", ("train.chains", "'cd'", "natural has it")),
         (
@@ -335,14 +337,15 @@ def test_a_bad_training_is_warned_of_on_stderr_and_in_json(tmp_path: Path) -> No
     command = ("train", shots, "--method=cd", "--epochs=5", "--json")
     bad = tiny.call(*command, "--out", tmp_path / "bad.nc")
     found = numbers(bad)
-    lines = bad.err.splitlines()
+    first, *lines = bad.err.splitlines()
+    assert first.startswith("psiprune: note: cd (contrastive divergence")
     assert [f"psiprune: warning: {text}" for text in found["training_warnings"]] == lines
     assert any("symmetric pair" in line for line in lines)
     # The exit status is 0 and the file is written: the warning is advice.
     assert (tmp_path / "bad.nc").exists()
     good = tiny.call("train", shots, "--json", "--out", tmp_path / "good.nc")
     assert numbers(good)["training_warnings"] == []
-    assert good.err == ""
+    assert [line[:15] for line in good.err.splitlines()] == ["psiprune: note:"]
 
 
 def test_warnings_of_a_study_name_field_and_seed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from cyclopts import App, Parameter, Token
 
@@ -23,9 +23,6 @@ from psiprune.io.toml import read_toml
 from psiprune.io.work_status import note_lost
 from psiprune.training.method import Method
 from psiprune.training.methods import as_method
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 Chosen = TypeVar("Chosen", bound=Settings)
 Flat = Parameter(name="*")
@@ -157,16 +154,8 @@ def new_file(out: Path) -> Iterator[None]:
         yield
 
 
-def progress_bar(epochs: int | None) -> tqdm[NoReturn]:
-    """Return a progress bar over epochs (None: unknown number) on stderr, if it is a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(total=epochs, desc="training", unit=" epochs", disable=None)
-
-
-def advance(bar: tqdm[NoReturn]) -> None:
-    """Advance the bar by one epoch."""
-    bar.update()
+def no_callback(_: object) -> None:
+    """Do nothing after an epoch; `core.progress` counts it, and Ctrl-C ends the main thread."""
 
 
 class BrokenOutputError(PsipruneError):

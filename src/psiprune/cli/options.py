@@ -25,6 +25,7 @@ from psiprune.training.methods import METHOD_FIELDS, METHODS, MethodBySize, as_m
 Function = TypeVar("Function", bound=Callable[..., Any])
 OutOption = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 Int = Annotated[int, StrictInt]
+Yes = Annotated[bool, Parameter(help="begin whatever the estimates of time and memory are")]
 Json = Annotated[bool, Parameter(help="print one JSON object on standard output")]
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, advance, app, chosen_settings, progress_bar, show
+from psiprune.cli.app import Flat, Out, app, chosen_settings, no_callback, show
 from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.core.exceptions import InputError
+from psiprune.core.progress import progress_bar
 from psiprune.experiments.path_settings import PathSettings, UntilSettings
 from psiprune.io.bytes import read_bytes
 from psiprune.metrics.settings import MeasureSettings
@@ -141,7 +142,7 @@ def _path(
     from psiprune.rbm.serialization import rbm_from_dataset
 
     epochs = chosen.prune.levels * (chosen.fine_tune.epochs if chosen.fine_tune else 0)
-    with open_run(out, chosen) as folder, progress_bar(epochs) as bar:
+    with open_run(out, chosen) as folder, progress_bar(epochs, "pruning"):
         levels = run_path(
             folder,
             lambda _: dense,
@@ -150,7 +151,7 @@ def _path(
             chosen.fine_tune,
             chosen.seed,
             describe,
-            lambda _: advance(bar),
+            no_callback,
             None if early is None else lambda: early,
         )
     rbms = [rbm_from_dataset(level, out) for level in levels]
@@ -196,7 +197,7 @@ def _search(
         first = metric(dense)
         check_within(first.value, chosen.until.limit)
         metric = _with_known_value(metric, dense, first)
-    with open_run(out, chosen) as folder, progress_bar(None) as bar:
+    with open_run(out, chosen) as folder, progress_bar(None, "pruning"):
         smallest, best = run_until(
             folder,
             dense,
@@ -206,7 +207,7 @@ def _search(
             chosen.prune,
             chosen.fine_tune,
             chosen.seed,
-            lambda _: advance(bar),
+            no_callback,
             early,
         )
     name = chosen.until.measure

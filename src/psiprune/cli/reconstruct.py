@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import folder_of
-from psiprune.cli.options import Json, OutOption, with_method_options
+from psiprune.cli.options import Json, OutOption, Yes, with_method_options
+from psiprune.cli.streams import tell
+from psiprune.core.durations import parse_duration
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.training.limits import DEFAULT_MAX_TIME
 
 
 @app.command(name="reconstruct")
@@ -24,6 +29,8 @@ def reconstruct_command(
     format: str | None = None,
     reading: Annotated[ReadSettings | None, Flat] = None,
     config: Path | None = None,
+    max_time: str = DEFAULT_MAX_TIME,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Find the smallest RBM that describes your shots; no reference state is needed.
@@ -37,19 +44,37 @@ def reconstruct_command(
         format: format of the shots, as in psiprune import (default: detected)
         config: TOML file of settings, such as a run's config.toml; options given here take
             precedence
+        max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
     """
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
+    from psiprune.reconstruction.estimate import Estimate, begin_run, read_estimate
     from psiprune.reconstruction.inputs import resolve_settings
     from psiprune.reconstruction.summary import methods_text, reconstruct_numbers, reconstruct_text
+    from psiprune.training.limits import OPTIONS
+
+    limit = math.inf if yes else parse_duration("--max-time", max_time)
+
+    def announce(estimate: Estimate) -> None:
+        tell(f"psiprune: note: {estimate.line}")
+        if estimate.warning:
+            tell(f"psiprune: warning: {estimate.warning}")
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, options = chosen_format(format, reading)
     data = read_shots(shots, form, **options)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
     with redirect_stdout(sys.stderr):  # custom observables may print
-        result = reconstruct_and_report(data, folder, chosen, {}, {"format": form, **options})
+        result = reconstruct_and_report(
+            data,
+            folder,
+            chosen,
+            {},
+            {"format": form, **options},
+            partial(begin_run, limit=limit, announce=announce, spell=OPTIONS),
+        )
     methods = methods_text(result.dataset)
     text = f"{reconstruct_text(result.dataset)}\n\n{methods}\n{folder}: report.html, smallest.nc"
-    numbers = {"folder": str(folder), "report": str(result.report)}
+    numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
+    numbers["estimate"] = read_estimate(folder)
     show({**numbers, **reconstruct_numbers(result.dataset)}, text, json)

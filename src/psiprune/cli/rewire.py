@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Out, advance, app, progress_bar, show
+from psiprune.cli.app import Flat, Out, app, no_callback, show
 from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.cli.prune import chosen_tuning, digests, level_writer, load_inputs, tuning_numbers
+from psiprune.core.progress import progress_bar
 from psiprune.core.text import counted
 from psiprune.experiments.path_settings import RewirePathSettings
 from psiprune.pruning.settings import RewireSettings
@@ -57,13 +58,13 @@ def rewire_command(
         fine_tune=tuning,
     )
     rounds = chosen.rewire.rounds
-    with open_run(out, chosen) as folder, progress_bar(rounds * tuning.epochs) as bar:
+    with open_run(out, chosen) as folder, progress_bar(rounds * tuning.epochs, "rewiring"):
         levels = path_levels(
             folder,
             rounds,
             lambda _: start,
             lambda last, _, checkpoints: rewire_step(
-                last, data, chosen.rewire, tuning, chosen.seed, lambda _: advance(bar), checkpoints
+                last, data, chosen.rewire, tuning, chosen.seed, no_callback, checkpoints
             ),
             level_writer(state, start, seed),
         )

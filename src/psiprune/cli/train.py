@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -9,24 +10,31 @@ from typing import TYPE_CHECKING, Annotated, cast
 from psiprune.cli.app import (
     Flat,
     Out,
-    advance,
     app,
     check_new,
     chosen_method,
     new_dataset,
-    progress_bar,
+    no_callback,
     show,
 )
-from psiprune.cli.options import Int, Json, with_method_options
+from psiprune.cli.options import Int, Json, Yes, with_method_options
+from psiprune.cli.streams import tell
+from psiprune.core.durations import parse_duration
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.work_status import note_kept
-from psiprune.training.method import Initial
+from psiprune.training.limits import DEFAULT_MAX_TIME
+from psiprune.training.method import Initial, Method
 from psiprune.training.methods import AnyMethod
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from psiprune.data.shots import Shots
     from psiprune.rbm.model import RBM
+    from psiprune.training.limits import Needs
 
 
 @app.command(name="train")
@@ -44,6 +52,8 @@ def train_command(
     keep_epochs: tuple[Int, ...] = (),
     state: Path | None = None,
     history: Path | None = None,
+    max_time: str = DEFAULT_MAX_TIME,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Train an RBM on shots; rerun the same command to resume.
@@ -63,6 +73,7 @@ def train_command(
             is the untrained RBM (for psiprune prune --rewind)
         state: file of the reference state for --history
         history: file to write the metrics to, measured every 10 epochs; requires --state
+        max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
     """
     from psiprune.cli.side_files import written_beside
     from psiprune.data.shots import read_shots
@@ -71,6 +82,7 @@ def train_command(
     from psiprune.rbm.masks import read_mask
     from psiprune.training.train import Callback, fingerprint, new_rbm, train
 
+    limit = math.inf if yes else parse_duration("--max-time", max_time)
     if (state is None) != (history is None):
         given, missing = ("--state", "--history") if history is None else ("--history", "--state")
         raise InputError(f"{given}: requires {missing}; give both, or neither")
@@ -87,12 +99,14 @@ def train_command(
                 f"{mask}: must have {units} rows (hidden units) and {data.sites} columns (sites), "
                 f"found {rows} and {columns}; give a mask [hidden, site] of this size"
             )
-    chosen = chosen_method(method, config).for_size(data.sites, units)
+    wanted = chosen_method(method, config)
+    chosen = wanted.for_size(data.sites, units)
     early = _early_files(out, keep_epochs, chosen.epochs)
     side_files = [*early.values()]
     if history is not None:
         _check_history(history, [out, *side_files])
         side_files.append(history)
+    _check_needs(wanted, data, units, mask_array, limit)
     reference = None
     if state is not None and history is not None:
         from psiprune.metrics.against_state import reference_of
@@ -128,14 +142,13 @@ def train_command(
         new_dataset(out),
         written_beside(out, side_files, fingerprint(start, data, chosen, seed)),
         Checkpoints(out) as checkpoints,
-        progress_bar(chosen.epochs) as bar,
     ):
         if side_files and initial is None and len(chosen.INITIAL) > 1:
             # The side files belong to one training, so find first which initial weights are best.
-            tried = fit(lambda _: advance(bar), with_history=False)
+            tried = fit(no_callback, with_history=False)
             single = cast("Initial", tried.provenance["initial"])
             start = new_rbm(data, units, seed, single, mask_array)
-        rbm = train_saving_epochs(early, start, fit, lambda _: advance(bar))
+        rbm = train_saving_epochs(early, start, fit, no_callback)
         rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)
     converged = rbm.provenance.get("converged")
@@ -160,6 +173,32 @@ def train_command(
         f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}",
         json,
     )
+
+
+def _check_needs(
+    given: Method, data: Shots, units: int, mask: NDArray[np.bool_] | None, limit: float
+) -> None:
+    """Print method, sizes and estimates; raise InputError if the training exceeds the limits."""
+    from psiprune.training.estimate import training_needs
+    from psiprune.training.limits import OPTIONS, advise, check_needs, few_shots
+
+    method = given.for_size(data.sites, units)
+    weights = units * data.sites if mask is None else int(mask.sum())
+    needs = training_needs(method, data, units, weights)
+    tell(
+        f"psiprune: note: {method.method} ({method.SUMMARY}); {len(data):,} shots x {data.sites} "
+        f"sites, {units:,} hidden units, {weights:,} weights; estimated {needs} on this machine"
+    )
+    few = few_shots(weights + units + data.sites, len(data))
+    if few:
+        tell(f"psiprune: warning: {few}")
+
+    def needs_of(hidden: int) -> Needs:
+        return training_needs(given.for_size(data.sites, hidden), data, hidden)
+
+    if limit < math.inf and not needs.fit(limit):
+        advice = advise(needs_of, units, limit) if mask is None else None
+        check_needs("train", needs, limit, advice, OPTIONS)
 
 
 def _early_files(out: Path, epochs: tuple[int, ...], last: int) -> dict[int, Path]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import xarray as xr
-from tqdm import tqdm
 
+from psiprune.core.progress import progress_bar
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.experiments.named_warnings import named_warnings, training_named
 from psiprune.experiments.problem import Problem
@@ -75,7 +75,8 @@ def run_parallel(
     Args:
         work: calls `callback` after each epoch of training; on Ctrl-C it ends after that epoch.
         items: the arguments of `work`.
-        epochs: length of the progress bar on standard error; None if unknown.
+        epochs: expected number of all of them, for the progress bar; None if
+            unknown, or if `work` lets the bar expect them.
         what: title of the bar.
         name: takes an item to what training warnings begin with.
         progress: False for no bar, as where many runs are computed at once.
@@ -85,11 +86,10 @@ def run_parallel(
     with (
         single_blas_thread(),
         named_warnings(),
-        tqdm(total=epochs, desc=what, unit=" epochs", disable=None if progress else True) as bar,
+        progress_bar(epochs, what, progress=progress),
     ):
 
         def callback(_: TrainingProgress) -> None:
-            bar.update()
             if stop.is_set():
                 raise KeyboardInterrupt
 

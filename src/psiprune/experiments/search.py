@@ -167,11 +167,10 @@ def with_smallest(
         weights = found.rbm.number_of_weights
         return float(weights), best.value, best.error, float(found.fewer is None and weights > 1)
 
-    # A bisection halves what one step removes at most.
-    trials = round(settings.prune.fraction * settings.hidden_units * settings.sites).bit_length()
-    epochs = len(members) * trials * settings.tuning.epochs
     places = range(len(members))
-    found = run_parallel(search, places, epochs, name=lambda k: str(members[k]), progress=progress)
+    found = run_parallel(
+        search, places, None, "pruning", name=lambda k: str(members[k]), progress=progress
+    )
     # [seed * field, 4] -> [4, field, seed]
     weights, value, error, censored = np.array(found).reshape(-1, fields, 4).transpose(2, 1, 0)
     unit = {"units": "nat" if until.measure == "kl" else "1"}

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.core.progress import count
 from psiprune.core.random import Stream, generator_for, stream_key
 from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads
@@ -74,6 +75,7 @@ def anneal(
     def run(tile: int) -> None:
         one, weight = state[tile : tile + 1], log_weight[tile : tile + 1]
         ais.anneal_tiles(one, weight, betas, graph, start_params, params, tile, key, layout.WIDE)
+        count("Gibbs steps", one.shape[2] * (len(betas) - 1))
 
     map_threads(run, range(len(state)))
     lanes = state.transpose(0, 2, 1).reshape(-1, rbm.visible)[: len(start)]

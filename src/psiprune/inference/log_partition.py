@@ -18,6 +18,7 @@ from psiprune.core.limits import (
     EXACT_SECONDS,
     PARTITION_UNITS,
 )
+from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
@@ -85,6 +86,7 @@ def log_partition(
     chains: int = 1000,
     temperatures: int = 2000,
     seed: int = 0,
+    progress: bool = True,
 ) -> LogPartition:
     """Return log Z by the cheaper exact method where that takes up to a minute, else by annealing.
 
@@ -100,6 +102,7 @@ def log_partition(
         chains: independent chains in each direction.
         temperatures: changes of beta, equal steps from 0 to 1; a Gibbs step after each.
         seed: the same seed gives the same result on any number of threads.
+        progress: show a progress bar of annealing with the time left, in terminals and notebooks.
 
     Raises:
         InputError: the method is unknown or impossible for this RBM, or an argument is out of
@@ -117,7 +120,8 @@ def log_partition(
         if exact is not None:
             _LOG.info("log Z by %s", exact.method)
             return exact
-    annealed = annealed_log_partition(rbm, bits, chains, temperatures, seed)
+    with progress_bar(2 * chains * temperatures, "annealing", "Gibbs steps", progress):
+        annealed = annealed_log_partition(rbm, bits, chains, temperatures, seed)
     _LOG.info("log Z by %s: %.6g +- %.2g", annealed.method, annealed.value, annealed.error)
     if annealed.warning:
         _LOG.warning("log Z: %s", annealed.warning)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
@@ -141,6 +142,7 @@ def evaluate_on_shots(
     seed: int = 0,
     observables: Mapping[str, Observable] | None = None,
     blocks: Blocks | None = None,
+    progress: bool = True,
 ) -> ShotsReport:
     """Return the log-likelihood of shots, and m, |m|, <Z Z> and C(d) of the RBM against theirs.
 
@@ -160,6 +162,7 @@ def evaluate_on_shots(
         observables: custom observables by name, functions bits [shot, site] -> a value for each
             shot, or one for all; the error of one for all takes 100 resamples of shots and draws.
         blocks: of the shots, if they are part of a record that was judged; None judges them.
+        progress: show a progress bar with the time left, in terminals and notebooks.
 
     Raises:
         InputError: the shots are fewer than 2, of another number of sites or in another basis,
@@ -178,7 +181,8 @@ def evaluate_on_shots(
         if blocks.length > 1:
             bits = bits[found.order]
     # The draws have a stream of their own, as shots may be draws of this RBM with the same seed.
-    drawn = draw_from_data(rbm, bits, draws, seed, Stream.SHOTS_START, Stream.SHOTS_DRAWS)
+    with progress_bar(None, "sampling the RBM", "Gibbs steps", progress):
+        drawn = draw_from_data(rbm, bits, draws, seed, Stream.SHOTS_START, Stream.SHOTS_DRAWS)
     chains, length, sites = drawn.bits.shape
     sampled = sampled_observables(rbm, drawn.bits, None)
     estimates = {
@@ -189,7 +193,7 @@ def evaluate_on_shots(
             _bonds(spins(drawn.bits.reshape(-1, sites))).reshape(chains, length)
         ),
     }
-    log_z = log_partition(rbm, data=data, seed=seed)
+    log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
     log_p = rbm.log_prob_unnormalized(bits) - log_z.value
     custom = {name: observe(name, function, bits) for name, function in observables.items()}
     by_shot = {name: values for name, values in custom.items() if values.ndim}

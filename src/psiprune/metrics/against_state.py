@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
+from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
@@ -176,13 +177,25 @@ def metric_values(rbm: RBM, reference: Reference, *, draws: int, seed: int) -> M
 
 @overload
 def evaluate(
-    rbm: RBM, reference: MPS | Reference, *, draws: int = ..., seed: int = ...
+    rbm: RBM,
+    reference: MPS | Reference,
+    *,
+    draws: int = ...,
+    seed: int = ...,
+    progress: bool = ...,
 ) -> Report: ...
 @overload
-def evaluate(rbm: RBM, reference: Data, *, draws: int = ..., seed: int = ...) -> ShotsReport: ...
+def evaluate(
+    rbm: RBM, reference: Data, *, draws: int = ..., seed: int = ..., progress: bool = ...
+) -> ShotsReport: ...
 @single_blas_thread()
 def evaluate(
-    rbm: RBM, reference: MPS | Reference | Data, *, draws: int = 100_000, seed: int = 0
+    rbm: RBM,
+    reference: MPS | Reference | Data,
+    *,
+    draws: int = 100_000,
+    seed: int = 0,
+    progress: bool = True,
 ) -> Report | ShotsReport:
     """Evaluate an RBM against a reference state or against shots, with errors, floors and methods.
 
@@ -196,6 +209,7 @@ def evaluate(
             `evaluate_on_shots` handles.
         draws: samples of the RBM, at least 100.
         seed: of all samples.
+        progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
         A `Report` for a state, a `ShotsReport` for shots.
@@ -204,7 +218,7 @@ def evaluate(
         InputError: the RBM has another number of sites than the reference, or draws < 100.
     """
     if not isinstance(reference, MPS | Reference):
-        return evaluate_on_shots(rbm, reference, draws=draws, seed=seed)
+        return evaluate_on_shots(rbm, reference, draws=draws, seed=seed, progress=progress)
     if isinstance(reference, MPS):
         reference = reference_of(reference)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
@@ -214,7 +228,8 @@ def evaluate(
     def start(number: int) -> NDArray[np.uint8]:
         return sample(state, number, seed=derive_seed(seed, Stream.REFERENCE_START)).bits
 
-    drawn = draw(rbm, start, draws, seed, model)
+    with progress_bar(None, "sampling the RBM", "Gibbs steps", progress):
+        drawn = draw(rbm, start, draws, seed, model)
     sampled = sampled_observables(rbm, drawn.bits, model)
     count = drawn.bits.shape[0] * drawn.bits.shape[1]
 

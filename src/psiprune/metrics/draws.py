@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.core.progress import count, expect
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
@@ -94,11 +95,14 @@ def draw(
     diagnosed = pilot(rbm, start, model, most, pilot_seed)
     burn_in = max(LEAST_BURN_IN, int(np.ceil(min(BURN_IN * diagnosed.time, 0.4 * most))))
     thin = int(np.clip((most - burn_in) // length, 1, np.ceil(diagnosed.time)))
+    expect("Gibbs steps", CHAINS * (burn_in + length * thin))
     start = starts(rbm, likely, CHAINS, seed)
     chains = gibbs.step_with_flips(gibbs.start_chains(rbm.compiled, start, seed), burn_in)
+    count("Gibbs steps", CHAINS * burn_in)
     records = []
     for _ in range(length):
         chains = gibbs.step_with_flips(chains, thin)
+        count("Gibbs steps", CHAINS * thin)
         records.append(chains.bits)
     bits = np.stack(records, axis=1)
     steps = "step" if thin == 1 else f"{thin:,} steps"
@@ -146,6 +150,7 @@ def pilot(rbm: RBM, start: Bits, model: TFIM | None, most: int, seed: int) -> Pi
     while True:
         while len(records) < _RECORDS:
             chains = gibbs.step_with_flips(chains, stride)
+            count("Gibbs steps", len(start) * stride)
             records.append(chains.bits)
         diagnosed = _diagnose(rbm, np.stack(records[_RECORDS // 2 :], axis=1), model, stride)
         if (diagnosed.trusted and diagnosed.r_hat <= MOST_R_HAT) or chains.steps >= most:

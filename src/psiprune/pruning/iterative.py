@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.progress import count, describe, progress_bar
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
@@ -110,8 +111,9 @@ def next_level(
     level.
     """
     step = level.step + 1
-    count = count_at(settings, total, step)
-    pruned = prune_to_count(level.rbm, count, settings, seed, step)
+    weights = count_at(settings, total, step)
+    describe(f"{weights} weights")
+    pruned = prune_to_count(level.rbm, weights, settings, seed, step)
     tuned = fine_tuned(pruned, shots, fine_tune, seed, step, callback, rewind, checkpoints)
     return Level(step, tuned)
 
@@ -133,6 +135,7 @@ def prune(
     reference: MPS | Reference | None = None,
     draws: int = 100_000,
     seed: int = 0,
+    progress: bool = True,
 ) -> list[Level]:
     """Prune an RBM iteratively, as the paper does (its Fig. 1 and Table I).
 
@@ -163,6 +166,7 @@ def prune(
         reference: state with which to `evaluate` every level.
         draws: RBM samples per sampled metric.
         seed: random seed of fine-tuning, of random pruning and of samples.
+        progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
         Levels, one more than steps; the first is `rbm` itself. With a reference, `level.metrics`
@@ -190,15 +194,20 @@ def prune(
     check_rewind(rewind, rbm, tuning)
     seed, total = check_seed(seed), rbm.number_of_weights
     path = [Level(0, rbm)]
-    for _ in range(truncate(settings, total).levels):
-        path.append(next_level(path[-1], total, data, settings, tuning, seed, rewind=rewind))
+    steps = truncate(settings, total).levels
+    with progress_bar(steps * (tuning.epochs if tuning else 0), "pruning", progress=progress):
+        for _ in range(steps):
+            path.append(next_level(path[-1], total, data, settings, tuning, seed, rewind=rewind))
     if reference is None:
         return path
     against = reference if isinstance(reference, Reference) else reference_of(reference)
-    return [
-        replace(level, metrics=evaluate(level.rbm, against, draws=draws, seed=seed))
-        for level in path
-    ]
+    measured = []
+    with progress_bar(len(path), "evaluating", "levels", progress):
+        for level in path:
+            metrics = evaluate(level.rbm, against, draws=draws, seed=seed)
+            measured.append(replace(level, metrics=metrics))
+            count("levels")
+    return measured
 
 
 def tuning_of(rbm: RBM, fine_tune: MethodLike | None, rewind: RBM | None = None) -> Method | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
+from psiprune.core.progress import expect, with_progress_bar
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_seed
@@ -118,6 +119,7 @@ def rewire_step(
     return Level(step + 1, new)
 
 
+@with_progress_bar("rewiring")
 def rewire(
     rbm: RBM,
     shots: ShotsLike,
@@ -127,6 +129,7 @@ def rewire(
     criterion: Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"] = "surgeon",
     fine_tune: MethodLike = "auto",
     seed: int = 0,
+    progress: bool = True,
 ) -> list[Level]:
     """Move the weights of a sparse RBM to where they are needed, at a fixed number of weights.
 
@@ -144,6 +147,7 @@ def rewire(
         criterion: which weights to drop, see `prune`.
         fine_tune: training method after each round, or its name, see `prune`.
         seed: random seed of fine-tuning, of samples and of random dropping.
+        progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
         Levels, one more than rounds; the first is `rbm` itself. An undone round repeats the
@@ -166,6 +170,7 @@ def rewire(
     assert tuning is not None
     check_rewirable(rbm)
     levels, seed = [Level(0, rbm)], check_seed(seed)
+    expect("epochs", settings.rounds * tuning.epochs)
     for _ in range(settings.rounds):
         levels.append(rewire_step(levels[-1], data, settings, tuning, seed))
     return levels

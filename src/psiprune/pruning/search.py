@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.progress import describe, expect, with_progress_bar
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
@@ -20,13 +21,15 @@ from psiprune.pruning.iterative import (
     prune_to_count,
     tuning_of,
 )
-from psiprune.pruning.schedule import count_at
+from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import METHODS, MethodLike, as_method
 from psiprune.training.train import Callback, train
 
+#: Fraction of the weights at which a search is expected to end, for its progress bar.
+_EXPECTED_DENSITY = 0.1
 #: First step number of a bisection, beyond all levels, so that the random numbers differ.
 _BISECTION = 1 << 20
 
@@ -63,6 +66,7 @@ class Smallest:
     trials: tuple[Trial, ...]
 
 
+@with_progress_bar("pruning")
 def find_smallest(
     rbm: RBM,
     shots: ShotsLike,
@@ -77,6 +81,7 @@ def find_smallest(
     seed: int = 0,
     callback: Callback | None = None,
     load_or_make: LoadOrMake | None = None,
+    progress: bool = True,
 ) -> Smallest:
     """Prune level by level until measure(rbm) > limit; then bisect the number of weights.
 
@@ -100,6 +105,7 @@ def find_smallest(
         callback: called after each epoch of fine-tuning.
         load_or_make: called for every trial with its name and a function that makes it; returns the
             trial. Use it to store trials on disk, so that a rerun resumes.
+        progress: show a progress bar with the time left, in terminals and notebooks.
 
     Raises:
         InputError: the measure of `rbm` itself exceeds the limit, or an argument is invalid.
@@ -112,15 +118,23 @@ def find_smallest(
     if math.isnan(limit):
         raise InputError("limit: must be a number, found nan")
     load_or_make = _make if load_or_make is None else load_or_make
-    total = rbm.number_of_weights
+    total, epochs = rbm.number_of_weights, 0 if tuning is None else tuning.epochs
     trials: list[Trial] = []
+    planned = len(expected_trials(settings, total))
+    expect("epochs", planned * epochs)
 
     def attempt(name: str, make: Callable[[Checkpoints | None], RBM]) -> Trial:
+        made = not trials  # the first one is not trained
+
         def make_trial(checkpoints: Checkpoints | None) -> Trial:
+            nonlocal made
+            made = True
             candidate = make(checkpoints)
             return Trial(name, candidate, measure(candidate))
 
         trials.append(load_or_make(name, make_trial))
+        if not made:
+            expect("epochs", -epochs)
         return trials[-1]
 
     good = attempt("level-00", lambda _: rbm)
@@ -134,6 +148,7 @@ def find_smallest(
 
         def step(checkpoints: Checkpoints | None, last: Level = last) -> RBM:
             if last.step + 1 < len(path):
+                expect("epochs", -epochs)
                 return path[last.step + 1].rbm
             return next_level(
                 last, total, data, settings, tuning, seed, callback, rewind, checkpoints
@@ -148,12 +163,16 @@ def find_smallest(
 
     def jump(start: RBM, count: int) -> Trial:
         def prune_and_tune(checkpoints: Checkpoints | None) -> RBM:
+            describe(f"bisection, {count} weights")
             step = _BISECTION + count
             pruned = prune_to_count(start, count, settings, seed, step)
             return fine_tuned(pruned, data, tuning, seed, step, callback, rewind, checkpoints)
 
         return attempt(f"trial-{count:04d}", prune_and_tune)
 
+    gap = good.rbm.number_of_weights - refused if bisect and refused is not None else 1
+    left = (gap - 1).bit_length()  # a bisection halves the gap
+    expect("epochs", (left - max(0, planned - len(trials) + 1)) * epochs)
     if bisect and good.rbm.number_of_weights == 1 and settings.density is None:
         product = jump(good.rbm, 0)  # independent bits; no fraction of the weights leads there
         good, refused = (product, None) if product.value <= limit else (good, 0)
@@ -162,6 +181,20 @@ def find_smallest(
         tried = jump(good.rbm, count)
         good, refused = (tried, refused) if tried.value <= limit else (good, count)
     return Smallest(good.rbm, good.value, limit, refused, tuple(trials))
+
+
+def expected_trials(settings: PruneSettings, weights: int) -> list[int]:
+    """Return the numbers of weights that a search is expected to try before it ends.
+
+    It is expected to end at a tenth of the weights. For progress bars and estimates: where it will
+    end is not known before.
+    """
+    most, aim = truncate(settings, weights).levels, max(1, round(_EXPECTED_DENSITY * weights))
+    kept = [weights]
+    while kept[-1] > aim and len(kept) <= most:
+        kept.append(count_at(settings, weights, len(kept)))
+    removed = kept[-2] - kept[-1] if len(kept) > 1 else 0
+    return kept[1:] + [kept[-1]] * max(0, removed - 1).bit_length()
 
 
 def check_within(value: float, limit: float) -> None:
@@ -173,6 +206,7 @@ def check_within(value: float, limit: float) -> None:
         )
 
 
+@with_progress_bar("training the ensemble")
 def dense_limit(
     rbm: RBM,
     shots: ShotsLike,
@@ -181,6 +215,7 @@ def dense_limit(
     others: int = 5,
     callback: Callback | None = None,
     load_or_make: LoadOrMake | None = None,
+    progress: bool = True,
 ) -> float:
     """Return the largest measure(r) of a dense ensemble: `rbm`, and others that differ by seed.
 
@@ -195,6 +230,7 @@ def dense_limit(
         others: number of other RBMs to train.
         callback: called after each epoch.
         load_or_make: see `find_smallest`; the trials are other-1, other-2, ...
+        progress: show a progress bar with the time left, in terminals and notebooks.
 
     Raises:
         InputError: the RBM is pruned, continued the training of another one, or its provenance does
@@ -204,7 +240,9 @@ def dense_limit(
     data = as_shots(shots)
     load_or_make = _make if load_or_make is None else load_or_make
     values = [measure(rbm)]
-    for k in range(1, check_count("others", others, 1) + 1):
+    others = check_count("others", others, 1)
+    expect("epochs", others * method.epochs)
+    for k in range(1, others + 1):
 
         def make(checkpoints: Checkpoints | None, k: int = k) -> Trial:
             other = train(

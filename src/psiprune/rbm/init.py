@@ -29,7 +29,7 @@ def initial_rbm(visible: int, hidden: int, seed: int, mask: NDArray[np.bool_] | 
         InputError: a layer has no unit or too many, or the mask has another shape.
     """
     visible = check_count("visible", visible, 1)
-    hidden = _check_hidden(visible, hidden)
+    hidden = check_hidden(visible, hidden)
     generator = generator_for(check_seed(seed), Stream.RANDOM_WEIGHTS)
     weights = generator.standard_normal((hidden, visible)) / np.sqrt(visible)
     biases = np.zeros(visible), np.zeros(hidden)
@@ -49,7 +49,7 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     Raises:
         InputError: no hidden unit or too many, or the mask has another shape.
     """
-    hidden = _check_hidden(shots.sites, hidden)
+    hidden = check_hidden(shots.sites, hidden)
     generator = generator_for(check_seed(seed), Stream.LOCAL_WEIGHTS)
     bits, sites, mean = shots.bits, shots.sites, _means(shots)
     covariance = np.zeros((sites, sites))
@@ -76,7 +76,7 @@ def coded_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     Raises:
         InputError: no hidden unit or far too many, or the mask has another shape.
     """
-    hidden = _check_hidden(shots.sites, hidden)
+    hidden = check_hidden(shots.sites, hidden)
     generator = generator_for(check_seed(seed), Stream.CODED_WEIGHTS)
     sites = np.arange(shots.sites)
     signs = generator.choice([-1.0, 1.0], (hidden, len(sites)))
@@ -87,7 +87,7 @@ def coded_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     return _centred_rbm(weights, _means(shots), mask, "coded")
 
 
-def _check_hidden(visible: int, hidden: int) -> int:
+def check_hidden(visible: int, hidden: int) -> int:
     """Return the number of hidden units; raise InputError if there is none or too many weights."""
     hidden = check_count("hidden", hidden, 1)
     if hidden * visible > RBM_WEIGHTS:

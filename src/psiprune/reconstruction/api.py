@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from psiprune.core.durations import parse_duration
+from psiprune.core.progress import no_progress_bars, visible
 from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.io.provenance import facts_of
 from psiprune.metrics.custom import Observable
@@ -20,12 +26,14 @@ from psiprune.pruning.settings import SearchSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.checks import Check, Verdict, make_checks, verdict_of
+from psiprune.reconstruction.estimate import Begin, Estimate, begin_run, read_estimate
 from psiprune.reconstruction.figures import plot_choice, plot_observables, plot_search
 from psiprune.reconstruction.pipeline import run_reconstruct
 from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reporting.figures import save_figures
 from psiprune.reporting.page import Provenance, write_report
+from psiprune.training.limits import DEFAULT_MAX_TIME, PYTHON
 from psiprune.training.methods import MethodLike
 
 
@@ -78,6 +86,8 @@ def reconstruct(
     train: MethodLike | None = None,
     fine_tune: MethodLike | None = None,
     prune: SearchSettings | Mapping[str, Any] | None = None,
+    max_time: float | str | None = DEFAULT_MAX_TIME,
+    progress: bool = True,
 ) -> Reconstruction:
     """Reconstruct a state from measured shots with as few weights as possible; write a report.
 
@@ -108,10 +118,16 @@ def reconstruct(
         train: method of training each RBM, see `train`; by default "auto", the best for its size.
         fine_tune: method of training after each pruning step, see `prune`; by default "auto".
         prune: criterion and schedule of pruning.
+        max_time: estimated time above which nothing is begun: seconds, or text such as "30m", "2h"
+            or "1d". None begins whatever the estimate is, also if the memory does not suffice.
+        progress: show what the run will take, and progress bars with the time left, in terminals
+            and notebooks.
 
     Raises:
         InputError: an argument breaks its rule, there are too few shots, a custom observable fails,
-            the folder belongs to another run, or a file in it is damaged.
+            the folder belongs to another run, or a file in it is damaged; or the run would take
+            longer than `max_time` or more than the free memory, and the message says which sizes
+            would not.
         DivergenceError: training diverged at every learning rate.
         OSError: the folder cannot be written; finished files remain.
 
@@ -143,7 +159,16 @@ def reconstruct(
         values = {name: getattr(chosen, name) for name in chosen.model_fields_set}
         chosen = ReconstructSettings(**{**values, **changes})
     run = tempfile.mkdtemp(prefix="psiprune-") if folder is None else folder
-    return reconstruct_and_report(data, Path(run), chosen, observables or {}, {})
+    limit = math.inf if max_time is None else parse_duration("max_time", max_time)
+
+    def announce(estimate: Estimate) -> None:
+        if progress and visible():
+            for line in filter(None, (estimate.line, estimate.warning)):
+                print(f"reconstruct: {line}", file=sys.stderr)
+
+    begin = partial(begin_run, limit=limit, announce=announce, spell=PYTHON)
+    with nullcontext() if progress else no_progress_bars():
+        return reconstruct_and_report(data, Path(run), chosen, observables or {}, {}, begin)
 
 
 def reconstruct_and_report(
@@ -152,9 +177,10 @@ def reconstruct_and_report(
     chosen: ReconstructSettings,
     observables: Mapping[str, Observable],
     reading: Mapping[str, Any],
+    begin: Begin | None = None,
 ) -> Reconstruction:
     """Do the same with the options the file was read with, for the command on the page."""
-    dataset = run_reconstruct(chosen, data, run, observables)
+    dataset = run_reconstruct(chosen, data, run, observables, begin=begin)
     figures = {
         "choice": plot_choice(dataset),
         "search": plot_search(dataset),
@@ -167,6 +193,7 @@ def reconstruct_and_report(
         figures,
         Provenance(facts_of(provenance), (run / "config.toml").read_text()),
         _command(data.source, reading, chosen, observables),
+        read_estimate(run),
     )
     page = write_report(run / "report.html", report)
     return Reconstruction(load_rbm(run / "smallest.nc"), dataset, make_checks(dataset), page)

@@ -23,8 +23,6 @@ from psiprune.reconstruction.settings import ReconstructSettings
 
 #: Fewest independent shots in each of the three parts; fewer give no meaningful error bar.
 MIN_SHOTS = 30
-#: The shots held out by default: this fraction, but at least so many in all, up to half.
-_HELD_OUT, _HELD_OUT_SHOTS = 0.2, 250
 
 
 class Split(NamedTuple):
@@ -146,10 +144,7 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "
             f"{str(settings.shots_sha256)[:12]}...; give the shots of that run or omit it"
         )
-    held_out = settings.held_out
-    if held_out is None:
-        held_out = min(max(_HELD_OUT, _HELD_OUT_SHOTS / len(shots)), 0.5)
-    resolved = {"shots_sha256": digest, "held_out": held_out}
+    resolved = {"shots_sha256": digest, "held_out": settings.held_out_of(len(shots))}
     return settings.for_sites(shots.sites).model_copy(update=resolved)
 
 

@@ -96,18 +96,13 @@ def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
 
 
 def _between(run: Run, tried: Collection[int], chosen: Candidate) -> list[tuple[int, Method]]:
-    """Return the next size to try, between the chosen one and the largest smaller one tried.
-
-    None if they are neighbours or within a quarter of each other.
-    """
-    smaller = [hidden for hidden in tried if hidden < chosen.hidden]
-    if not smaller or chosen.hidden - max(smaller) < max(2.0, chosen.hidden / 4):
+    """Return the next size to try, if any, with the method and rate of the chosen one."""
+    hidden = run.settings.between(tried, chosen.hidden)
+    if hidden is None:
         return []
-    hidden = (chosen.hidden + max(smaller)) // 2
-    sites, rate = run.shots.sites, learning_rate_of(chosen.training)
-    method = run.settings.train.for_size(sites, hidden)
-    if isinstance(method, ContrastiveDivergence) and np.isfinite(rate):
-        method = method.model_copy(update={"learning_rate": rate})
+    method = run.settings.train.for_size(run.shots.sites, hidden)
+    if isinstance(method, ContrastiveDivergence) and np.isfinite(learning_rate_of(chosen.training)):
+        method = method.model_copy(update={"learning_rate": learning_rate_of(chosen.training)})
     return [(hidden, method)]
 
 

@@ -23,6 +23,7 @@ from psiprune.reconstruction.dataset import (
     methods_attribute,
     trial_variables,
 )
+from psiprune.reconstruction.estimate import Begin, write_estimate
 from psiprune.reconstruction.inputs import (
     Run,
     Split,
@@ -41,6 +42,8 @@ def run_reconstruct(
     shots: ShotsLike,
     folder: str | os.PathLike[str],
     observables: Mapping[str, Observable] | None = None,
+    *,
+    begin: Begin | None = None,
 ) -> xr.Dataset:
     """Choose, train, prune and test, skipping what the folder already contains.
 
@@ -55,6 +58,9 @@ def run_reconstruct(
         observables: custom ones by name, in addition to those in the settings. Results of an
             observable in a file are recomputed when the file has changed; a change to a function
             given here goes unnoticed.
+        begin: called before anything is trained or written, with the settings as given, all shots,
+            the training set and the folder; returns an estimate for the folder, or stops the run by
+            an exception. See `begin_run`.
 
     Returns:
         All numbers; docs/reconstruct.md lists the variables.
@@ -67,12 +73,14 @@ def run_reconstruct(
     """
     data = as_shots(shots)
     check_sites(data, data.sites, "an RBM")
-    settings = resolve_settings(settings, data)
+    given, settings = settings, resolve_settings(settings, data)
     custom = load_observables(settings, Path(folder), observables or {}, data.sites)
     dependence = find_dependence(data)
-    split = split_shots(data, settings.held_out or 0.0, settings.seed, dependence)
+    split = split_shots(data, settings.held_out_of(len(data)), settings.seed, dependence)
     try_observables(custom, split, settings)
+    estimate = None if begin is None else begin(given, data, split.training, Path(folder))
     with open_run(folder, settings) as opened:
+        write_estimate(opened, estimate)
         run = Run(settings, data, split, opened, custom, dependence)
         for name in ("choice", "ensemble", "path", "observed"):
             (run.folder / name).mkdir(exist_ok=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
 
-from psiprune.reconstruction.summary import FILE, observables_table, phrase, summarize
+from psiprune.reconstruction.summary import FILE, methods_text, observables_table, phrase, summarize
 from psiprune.reporting.page import Headline, Provenance, Report, Section, Summary, Table, picture
 from psiprune.reporting.traced import (
     Named,
@@ -21,10 +22,15 @@ from psiprune.reporting.traced import (
     size,
     whole,
 )
+from psiprune.training.limits import Needs
 
 
 def reconstruct_report(
-    dataset: xr.Dataset, figures: Mapping[str, Figure], provenance: Provenance, command: str
+    dataset: xr.Dataset,
+    figures: Mapping[str, Figure],
+    provenance: Provenance,
+    command: str,
+    estimate: Mapping[str, Any] | None = None,
 ) -> Report:
     """Build the report of a run.
 
@@ -33,6 +39,7 @@ def reconstruct_report(
         figures: choice, search, observables.
         provenance: versions, machine and configuration.
         command: reproduces the run.
+        estimate: what the first start of the run expected, see `read_estimate`; None if it did not.
     """
     of, summary = Named(FILE, dataset), summarize(dataset)
     passed = sum(each.answer == "pass" for each in summary.checks)
@@ -94,6 +101,7 @@ def reconstruct_report(
                 [_about_choice(of)],
             ),
             Section("data", "The shots", sentences=_about_data(of)),
+            Section("method", "How it was trained", sentences=_about_methods(of, estimate)),
         ],
         explorer=None,
         provenance=provenance,
@@ -134,6 +142,19 @@ def _about_choice(of: Named) -> Sentence:
         models=plural(size(of, "candidate"), "model"),
         units=plural(attribute(of, "hidden"), "hidden unit"),
     )
+
+
+def _about_methods(of: Named, estimate: Mapping[str, Any] | None) -> list[Sentence]:
+    """Name the methods with every field, and compare the run with its estimate."""
+    methods = say("{lines}.", lines=methods_text(of.data).replace("\n", "; "))
+    if estimate is None:
+        return [methods]
+    before = (
+        f"Estimated before training: {estimate['trainings']} trainings and about "
+        f"{estimate['pruning_steps']} pruning steps by {' and '.join(estimate['methods'])}, in "
+        f"{Needs(estimate['seconds'], estimate['memory_bytes'])}."
+    )
+    return [methods, say("{line}", line=before)]
 
 
 def _about_data(of: Named) -> list[Sentence]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import Field, PositiveFloat, field_validator
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import MOST_SEEDS
+from psiprune.core.limits import FISHER_PARAMETERS, MOST_SEEDS
 from psiprune.core.settings import Seed, Settings
 from psiprune.pruning.settings import SearchSettings
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
@@ -22,6 +23,8 @@ from psiprune.training.methods import (
 
 #: Learning rates that `cd` and `pcd` choose from.
 _RATES = (0.03, 0.1, 0.3)
+#: The shots held out by default: this fraction, but at least so many in all, up to half.
+_HELD_OUT, _HELD_OUT_SHOTS = 0.2, 250
 
 
 def _no_rates(method: str) -> str:
@@ -128,7 +131,28 @@ class ReconstructSettings(Settings):
         """Return the numbers of hidden units to try, in increasing order."""
         if self.hidden is not None:
             return tuple(sorted(self.hidden))
-        return tuple(sorted({1, max(1, sites // 4), max(1, sites // 2), sites}))
+        sizes: tuple[int, ...] = (1, max(1, sites // 4), max(1, sites // 2), sites)
+        if self.prune.criterion == "surgeon":
+            most = max(1, (FISHER_PARAMETERS + 1) // (sites + 1) - 1)
+            sizes = tuple(min(size, most) for size in sizes)
+        return tuple(sorted(set(sizes)))
+
+    def between(self, tried: Collection[int], chosen: int) -> int | None:
+        """Return the next number of hidden units to try, below the chosen one.
+
+        It is in the middle between that and the largest smaller one tried. None if they are
+        neighbours or within a quarter of each other.
+        """
+        smaller = [hidden for hidden in tried if hidden < chosen]
+        if not smaller or chosen - max(smaller) < max(2.0, chosen / 4):
+            return None
+        return (chosen + max(smaller)) // 2
+
+    def held_out_of(self, shots: int) -> float:
+        """Return the fraction of so many shots that is not used for training."""
+        if self.held_out is not None:
+            return self.held_out
+        return min(max(_HELD_OUT, _HELD_OUT_SHOTS / shots), 0.5)
 
     def rates(self) -> tuple[float, ...]:
         """Return the learning rates to try if the method is cd or pcd."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import ConvergenceError, InputError
+from psiprune.core.progress import count, progress_bar
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count
 from psiprune.states.mps import MPS, mps_from_tensors, mps_from_vector
@@ -25,9 +26,13 @@ ENERGY_TOLERANCE = 1e-9
 VARIANCE_TOLERANCE = 1e-10
 #: Limits of the larger of |J| and h; beyond, the energy squared is not a normal float.
 SMALLEST_SCALE, LARGEST_SCALE = 1e-150, 1e150
+#: Sweeps that DMRG usually takes, for the progress bar.
+_EXPECTED_SWEEPS = 6
 
 
-def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MPS:
+def ground_state(
+    model: TFIM, max_bond: int = 200, svd_min: float = 1e-10, *, progress: bool = True
+) -> MPS:
     """Find the ground state of even parity, <prod X_i> = +1, by two-site DMRG.
 
     Parity is conserved exactly, so below h = |J| the nearly degenerate odd state cannot mix in.
@@ -38,6 +43,7 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
         model: the chain; two or more sites.
         max_bond: the largest bond dimension; the default suffices at h = J and N = 100.
         svd_min: singular values below this are dropped.
+        progress: show a progress bar with the time left, in terminals and notebooks.
 
     Raises:
         ConvergenceError: the state fails these checks; a larger `max_bond` may help.
@@ -65,7 +71,8 @@ def ground_state(model: TFIM, max_bond: int = 200, svd_min: float = 1e-10) -> MP
     if unit.sites <= 3:  # two-site sweeps need more room
         state = mps_from_vector(unit.ground_state_vector(), unit, max_bond)
     else:
-        state = _dmrg(unit, max_bond, svd_min)
+        with progress_bar(_EXPECTED_SWEEPS, "DMRG", "sweeps", progress):
+            state = _dmrg(unit, max_bond, svd_min)
     exact = unit.ground_energy()
     energy_error = abs(state.energy - exact) / abs(exact)
     variance = state.energy_variance / exact**2
@@ -146,7 +153,9 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
             single_blas_thread(),
             optimization.temporary_level(optimization.OptimizationFlag.skip_arg_checks),
         ):
-            info = dmrg.run(psi, chain, options)
+            engine = dmrg.TwoSiteDMRGEngine(psi, chain, options)
+            engine.checkpoint.connect(lambda _: count("sweeps"))
+            engine.run()
             psi.canonical_form()
             energy = float(chain.H_MPO.expectation_value(psi))
             variance = float(chain.H_MPO.variance(psi, energy))
@@ -155,7 +164,7 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
         mps_from_tensors(tensors),
         energy=energy,
         energy_variance=max(0.0, variance),
-        truncation_error=float(info["sweep_statistics"]["max_trunc_err"][-1]),
+        truncation_error=float(engine.sweep_stats["max_trunc_err"][-1]),
         model=model,
     )
 

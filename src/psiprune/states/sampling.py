@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from psiprune.core.progress import count, progress_bar
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count, check_seed
@@ -15,11 +15,11 @@ from psiprune.states.mps import CHUNK, MPS
 from psiprune.states.tensors import draw_bits
 
 
-def sample(state: MPS, shots: int, seed: int = 0) -> Shots:
+def sample(state: MPS, shots: int, seed: int = 0, *, progress: bool = True) -> Shots:
     """Draw independent shots from |psi|^2 in the Z basis, bits uint8 [shot, site].
 
     Perfect sampling: site by site from the left, each bit from its exact conditional probability.
-    The same seed gives the same shots with any number of threads.
+    The same seed gives the same shots with any number of threads. `progress=False` shows no bar.
 
     Raises:
         InputError: `shots` is not a positive integer, or the seed is not in 0 .. 2^63 - 1.
@@ -33,13 +33,9 @@ def sample(state: MPS, shots: int, seed: int = 0) -> Shots:
         rows = bits[chunk * CHUNK : (chunk + 1) * CHUNK]
         uniform = generator_for(seed, Stream.MPS_SAMPLING, chunk).random((CHUNK, state.sites))
         rows[:] = draw_bits(state.tensors, uniform[: len(rows)])
-        with bar.get_lock():  # type: ignore[no-untyped-call]
-            bar.update(len(rows))
+        count("shots", len(rows))
 
-    with (
-        single_blas_thread(),
-        tqdm(total=shots, desc="sampling", unit=" shots", disable=None) as bar,
-    ):
+    with single_blas_thread(), progress_bar(shots, "sampling", "shots", progress):
         map_threads(draw, range(-(-shots // CHUNK)))
     bits.setflags(write=False)
     provenance: dict[str, Any] = {"sampler": "mps", "seed": seed}

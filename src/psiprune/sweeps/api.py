@@ -10,9 +10,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from psiprune.core.exceptions import InputError
+from psiprune.core.progress import count, progress_bar
 from psiprune.io.netcdf import write_bytes
 from psiprune.io.run import open_growing_run
 from psiprune.sweeps.cluster import LOCAL, SERIAL, connected
@@ -104,9 +103,7 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
         before = len(points) - len(remaining)
         repeat_warnings_of_done(points, root)
         _write_failures(failed, root)
-        bar = stack.enter_context(
-            tqdm(total=len(points), initial=before, unit=" points", disable=None)
-        )
+        stack.enter_context(progress_bar(len(remaining), "sweep", "points"))
         if client is None:
             outcomes = run_serially(remaining, root)
         else:
@@ -115,7 +112,7 @@ def sweep(settings: SweepSettings, folder: str | os.PathLike[str], scheduler: st
             outcomes = run_on_dask(client, remaining, root, settings.retries)
         try:
             for outcome in outcomes:
-                bar.update()
+                count("points")
                 if outcome.cause:
                     failed.append(outcome)
                     _write_failures(failed, root)  # for a report while the sweep continues

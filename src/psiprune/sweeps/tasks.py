@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from psiprune.core.limits import EXACT_SITES
+from psiprune.core.progress import no_progress_bars
 from psiprune.core.threads import single_blas_thread, single_thread
 from psiprune.data.shots import Shots
 from psiprune.experiments.ablation import run_ablation
@@ -256,7 +257,11 @@ def make(stage: Stage, root: Path) -> None:
     folder = stage.folder(root)
     resumed = folder.exists()  # after a killed process, so the total time is unknown
     begin = time.thread_time()
-    with single_thread(), single_blas_thread():  # the time of other threads would not count
+    with (
+        single_thread(),  # the time of other threads would not count
+        single_blas_thread(),
+        no_progress_bars(),  # bars of several workers would mix
+    ):
         _BUILDERS[stage.kind](stage.point, root)
     record = {} if resumed else {"seconds": time.thread_time() - begin}
     write_bytes(folder / "seconds.json", (json.dumps({**record, **arithmetic()}) + "\n").encode())

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_info
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import psiprune
 from psiprune.core.exceptions import InputError

@@ -142,11 +142,16 @@ def no_such_field(field: str, name: str | None) -> str:
     fields = METHOD_FIELDS if name is None else METHODS[name].model_fields
     known = [known for known in fields if known != "method"]
     nearest = difflib.get_close_matches(field, known, n=1)
+    prefix, _, rest = field.partition("_")
+    if prefix in METHODS and rest in METHODS[prefix].model_fields:  # cd_steps
+        return f"no such option; give method {prefix} with {rest}"
     others = [other for other, kind in METHODS.items() if field in kind.model_fields]
     if nearest:
         hint = f"; did you mean {nearest[0]}?"
     elif others:
         hint = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
+        if name == "auto":
+            hint += f", so name the method, such as method {others[-1]}"
     else:
         hint = ""
     chosen = {

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
+from psiprune.core.progress import count, expect, progress_bar
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
@@ -62,6 +63,7 @@ def train(
     initial: Initial | Sequence[Initial] | None = None,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
+    progress: bool = True,
 ) -> RBM:
     """Train an RBM on shots by maximum likelihood, or by an approximation of it.
 
@@ -84,6 +86,7 @@ def train(
             the restored state of a resumed training.
         checkpoints: where the training saves its state from time to time, to resume from there; see
             `psiprune.io.checkpoint.Checkpoints`.
+        progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
         The RBM after the last epoch. Its provenance holds the method with every field, seed, number
@@ -132,16 +135,18 @@ def train(
         chosen = as_method(method).for_size(start.visible, start.hidden)
         start, starts = start if mask is None else start.with_mask(mask), ()
     rbm: RBM | None = None
-    if start is not None:
-        rbm = fit(start, data, chosen, seed, callback, checkpoints)
-    for name in starts:
-        if rbm is not None:
-            _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
-        untrained = new_rbm(data, units, seed, name, mask)
-        attempt = fit(untrained, data, chosen, seed, callback, checkpoints)
-        rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
-        if len(starts) == 1 or not misses_structure(rbm, data):
-            break
+    with progress_bar(chosen.epochs, "training", progress=progress):
+        if start is not None:
+            rbm = fit(start, data, chosen, seed, callback, checkpoints)
+        for name in starts:
+            if rbm is not None:
+                _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
+                expect("epochs", chosen.epochs)
+            untrained = new_rbm(data, units, seed, name, mask)
+            attempt = fit(untrained, data, chosen, seed, callback, checkpoints)
+            rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
+            if len(starts) == 1 or not misses_structure(rbm, data):
+                break
     assert rbm is not None
     if chosen.epochs == 0:
         return rbm
@@ -176,13 +181,16 @@ def fit(
         state = checkpoint.resume(first, notes)
         if state is not first:
             _LOG.info("%s: resumed after epoch %d", what, state.epoch)
+            expect("epochs", -state.epoch)
             if callback is not None:
                 callback(state)
         while state.epoch < method.epochs and not state.done:
             state, _ = method.step(state)
+            count("epochs")
             if callback is not None:
                 callback(state)
             checkpoint.offer(state, notes)
+    expect("epochs", state.epoch - method.epochs)  # converged
     provenance: dict[str, str | int | float] = {
         "training_shots": len(shots),
         "seed": seed,

@@ -1,0 +1,204 @@
+"""How time and memory of a run of `reconstruct` follow from its sizes and settings.
+
+Times are nominal seconds, those of one core of a recent x86-64 server; see `training.estimate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.limits import (
+    DRAW_SECONDS,
+    EXACT_DRAW_UNITS,
+    EXACT_SECONDS,
+    EXACT_SITES,
+    FISHER_PARAMETERS,
+    PARTITION_UNITS,
+)
+from psiprune.core.threads import threads
+from psiprune.pruning.search import expected_trials
+from psiprune.reconstruction.dataset import choice_file, learning_rate_of
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.training.estimate import (
+    ENTRY,
+    FACTOR,
+    SINGLE,
+    VISIT,
+    Size,
+    Speed,
+    training_bytes,
+    training_seconds,
+)
+
+# Gibbs steps of all chains: for the draws of a measurement or a Fisher matrix, and of annealing.
+_DRAW_STEPS, _ANNEALING_STEPS = 3e6, 4e6
+# In a surgery on samples, tables over all states, and draws by variable elimination where there are
+# too many states; Fisher matrices in one on all states.
+_TABLES, _ELIMINATIONS, _CHUNKS = 7, 2, 4
+# Seconds of a state in a table for draws, of a bit of a draw, of a resampled number, of a product
+# of two hidden units in a state, and of a number in an update of an inverse.
+_STATE, _BIT, _RESAMPLED, _PRODUCT, _UPDATE = 2.5e-8, 6e-8, 1e-9, 3e-9, 1e-9
+_SUM = 1.1e-9  # a state and a unit in a sum for log Z
+_RESAMPLES, _OBSERVED = 400, 10  # of the bootstrap; columns besides the sites
+_PAGE = 2.0  # figures and report
+
+
+class Work(NamedTuple):
+    """What is left of a run, in nominal seconds.
+
+    Attributes:
+        stages: trainings, which run side by side in each stage.
+        steps: number of pruning steps.
+        rest: everything else, one after the other.
+    """
+
+    stages: Sequence[Sequence[float]]
+    steps: int
+    rest: float
+
+    @property
+    def nominal(self) -> float:
+        """Nominal seconds of everything."""
+        return sum(map(sum, self.stages)) + self.rest
+
+    def seconds(self, speed: Speed) -> float:
+        """Return the seconds on a machine of this speed."""
+        trained = (
+            max(speed.elapsed * max(stage), speed.processor * sum(stage) / threads())
+            for stage in self.stages
+            if stage
+        )
+        return speed.elapsed * self.rest + sum(trained)
+
+
+def work_left(settings: ReconstructSettings, sites: int, shots: int, folder: Path | None) -> Work:
+    """Return what is left of a run with so many training shots; all of it without a folder."""
+    candidates = settings.candidates(sites)
+    costs = [training_seconds(method, Size.dense(sites, h, shots)) for h, method in candidates]
+    missing = [
+        cost
+        for cost, (hidden, method) in zip(costs, candidates, strict=True)
+        if not _exists(folder, choice_file(hidden, method.method, learning_rate_of(method)))
+    ]
+    longest = max(range(len(costs)), key=costs.__getitem__)
+    size = Size.dense(sites, candidates[longest][0], shots)
+    if not _exists(folder, Path("ensemble") / f"seed-{settings.seed}.nc"):
+        missing += _between(settings, size)
+    seeds = range(settings.seed + 1, settings.seed + settings.seeds)
+    files = [Path("ensemble") / f"seed-{seed}.nc" for seed in seeds]
+    ensemble = [costs[longest]] * sum(not _exists(folder, file) for file in files)
+    trained = len(missing) + len(ensemble)
+    done = 0 if folder is None else len([*(folder / "path").glob("*.nc")])
+    kept = expected_trials(settings.prune, size.weights) if size.weights else []
+    kept = kept[max(0, done - 1) :]  # one of the files is the unpruned RBM
+    tuning = settings.fine_tune.for_size(sites, size.hidden)
+    rest = _PAGE + trained * _log_z_seconds(size)
+    measured = settings.seeds + 3  # on the test shots
+    if settings.measure != "log_likelihood":
+        measured += settings.seeds + len(kept)
+    rest += measured * _measure_seconds(settings, size)
+    for count in kept:
+        pruned = size._replace(weights=count)
+        rest += _pruning_seconds(settings, pruned) + training_seconds(tuning, pruned)
+        rest += _log_z_seconds(pruned)
+    return Work((missing, ensemble), len(kept), rest)
+
+
+def _between(settings: ReconstructSettings, size: Size) -> list[float]:
+    """Return the nominal seconds of the sizes tried between candidates, for the largest chosen."""
+    tried, costs = [*settings.units_for(size.sites)], []
+    while (hidden := settings.between(tried, size.hidden)) is not None:
+        method = settings.train.for_size(size.sites, hidden)
+        costs.append(training_seconds(method, Size.dense(size.sites, hidden, size.shots)))
+        tried.append(hidden)
+    return costs
+
+
+def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float:
+    """Return the bytes of the large arrays of a run with so many training shots."""
+    candidates = settings.candidates(sites)
+    trained = [training_bytes(method, Size.dense(sites, h, shots)) for h, method in candidates]
+    size = Size.dense(sites, max(hidden for hidden, _ in candidates), shots)
+    surgery = 24 * 2.0**sites
+    if sites > EXACT_SITES:
+        surgery = 8.0 * _samples(settings, size) * (sites + size.hidden)
+    if settings.prune.criterion == "surgeon":
+        surgery += 24.0 * size.parameters**2
+    if not _needs_samples(settings, size):
+        surgery = 0.0
+    measured = 25.0 * settings.draws * sites
+    if size.units <= EXACT_DRAW_UNITS:
+        measured += 16 * 2.0**size.units
+    together = max(trained) * min(threads(), max(len(trained), settings.seeds - 1))
+    return 3.0 * shots * sites + max(together, surgery, measured)
+
+
+def check_prunable(settings: ReconstructSettings, sites: int) -> None:
+    """Raise InputError if the largest candidate could be trained but not pruned."""
+    hidden = max(settings.units_for(sites))
+    parameters = Size.dense(sites, hidden, 0).parameters
+    if settings.prune.criterion == "surgeon" and parameters > FISHER_PARAMETERS:
+        raise InputError(
+            f"prune.criterion: 'surgeon' supports at most {FISHER_PARAMETERS:,} parameters, but "
+            f"{sites} sites and {hidden:,} hidden units have {parameters:,}; choose magnitude"
+        )
+
+
+def _exists(folder: Path | None, file: Path) -> bool:
+    return folder is not None and (folder / file).exists()
+
+
+def _needs_samples(settings: ReconstructSettings, size: Size) -> bool:
+    """Return whether pruning needs a Fisher matrix, and may have one."""
+    surgeon = settings.prune.criterion == "surgeon" and size.parameters <= FISHER_PARAMETERS
+    return surgeon or settings.prune.criterion == "damage"
+
+
+def _samples(settings: ReconstructSettings, size: Size) -> int:
+    """Samples of a surgery above 20 sites; the fewest are eight for each parameter."""
+    return max(settings.prune.draws, 8 * size.parameters)
+
+
+def _table_seconds(size: Size) -> float:
+    return 2.0**size.units * (_SUM * max(size.sites, size.hidden) + _STATE)
+
+
+def _log_z_seconds(size: Size) -> float:
+    total = _SUM * 2.0**size.units * max(size.sites, size.hidden)
+    if size.units <= PARTITION_UNITS and total <= EXACT_SECONDS:
+        return total / threads()
+    return _ANNEALING_STEPS * VISIT * size.weights
+
+
+def _measure_seconds(settings: ReconstructSettings, size: Size) -> float:
+    """Return the nominal seconds of all observables of an RBM and of the shots."""
+    drawn = _table_seconds(size)
+    if size.units > EXACT_DRAW_UNITS:
+        drawn = 2 * _DRAW_STEPS * VISIT * size.weights
+    fraction = settings.held_out_of(size.shots)
+    held_out = size.shots * fraction / (1 - fraction) / 2
+    resampled = _RESAMPLES * held_out * (_OBSERVED + size.sites) * _RESAMPLED
+    return drawn + settings.draws * size.sites * _BIT + resampled + _log_z_seconds(size)
+
+
+def _pruning_seconds(settings: ReconstructSettings, size: Size) -> float:
+    """Return the nominal seconds of removing a tenth of the weights, say, without fine-tuning."""
+    if not _needs_samples(settings, size):
+        return 0.0
+    p, samples = float(size.parameters), _samples(settings, size)
+    drawn = 0.0
+    if size.sites <= EXACT_SITES:
+        fisher = _CHUNKS * 2.0**size.sites * (size.hidden + 1) ** 2 / 2 * _PRODUCT
+        inverse = _CHUNKS * FACTOR * p**3
+    else:
+        fisher, inverse = (SINGLE * p + ENTRY) * samples * p, FACTOR * p**3
+        drawn = _TABLES * _table_seconds(size)
+        if size.units > EXACT_DRAW_UNITS:
+            drawn = _DRAW_STEPS * VISIT * size.weights * samples / settings.prune.draws
+            drawn += _ELIMINATIONS * DRAW_SECONDS
+    if settings.prune.criterion == "damage":
+        return drawn + fisher / p
+    return drawn + fisher + inverse + settings.prune.fraction * size.weights * p**2 * _UPDATE

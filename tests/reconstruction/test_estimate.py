@@ -1,0 +1,232 @@
+"""What a run of reconstruct is estimated to take, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import Shots
+from psiprune.io.run import default_folder
+from psiprune.reconstruction.cost import bytes_needed, work_left
+from psiprune.reconstruction.estimate import Estimate, begin_run
+from psiprune.reconstruction.inputs import resolve_settings, split_shots
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.training.estimate import Speed
+from psiprune.training.limits import OPTIONS, PYTHON, Spelling
+
+SHOTS = Shots(np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8), source="x")
+
+
+def on_machine(monkeypatch: pytest.MonkeyPatch, speed: float, free: float = 1e12) -> None:
+    """Let a nominal second take so many seconds, and so many bytes be free."""
+    monkeypatch.setattr("psiprune.reconstruction.estimate.probe", lambda *_: Speed(speed, speed))
+    monkeypatch.setattr("psiprune.training.limits.free_memory", lambda: free)
+
+
+def begun(
+    settings: ReconstructSettings,
+    shots: Shots = SHOTS,
+    folder: Path = Path("nowhere"),
+    limit: float = 3600.0,
+    spell: Spelling = OPTIONS,
+) -> tuple[Estimate | None, list[Estimate]]:
+    """The result of begin_run, and what it announced."""
+    seen: list[Estimate] = []
+    training = split_shots(shots, settings.held_out_of(len(shots)), settings.seed).training
+    return begin_run(
+        settings, shots, training, folder, limit=limit, announce=seen.append, spell=spell
+    ), seen
+
+
+def test_the_line_names_methods_sizes_trainings_time_and_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_machine(monkeypatch, 1.0)
+    settings = ReconstructSettings(seeds=3, hidden=(2, 4), held_out=0.4)
+    estimate, seen = begun(settings)
+    assert estimate is not None
+    assert seen == [estimate]
+    pattern = (
+        r"exact \(natural gradient with sums over all states\); 300 shots x 4 sites, hidden units "
+        r"2, 4; up to 5 trainings, about \d+ pruning steps; estimated \d.* s and .* MB on this machine"
+    )
+    assert re.fullmatch(pattern, estimate.line)
+    assert estimate.warning == ""
+    mixed = ReconstructSettings(hidden=(2, 40), held_out=0.4)
+    wide = Shots(np.zeros((300, 60), np.uint8) | (np.arange(60) % 2).astype(np.uint8), source="x")
+    both, _ = begun(mixed, wide)
+    assert both is not None
+    assert [each.split()[0] for each in both.methods] == ["exact", "natural"]
+    assert "more than 180 training shots" in both.warning
+
+
+def test_time_and_memory_grow_with_every_size() -> None:
+    base = ReconstructSettings(hidden=(10,))
+    for settings, sites, shots in (
+        *((ReconstructSettings(hidden=(15,)), 24, 10**4), (base, 26, 10**4), (base, 24, 10**5)),
+        (ReconstructSettings(hidden=(10,), draws=10**6), 24, 10**4),
+    ):
+        assert (
+            work_left(settings, sites, shots, None).nominal
+            > work_left(base, 24, 10**4, None).nominal
+        )
+        assert bytes_needed(settings, sites, shots) > bytes_needed(base, 24, 10**4)
+    for cheaper in ({"seeds": 2}, {"prune": {"criterion": "magnitude"}}, {"prune": {"levels": 2}}):
+        settings = ReconstructSettings(hidden=(10,), **cheaper)
+        assert (
+            work_left(settings, 24, 10**4, None).nominal < work_left(base, 24, 10**4, None).nominal
+        )
+
+
+@pytest.mark.parametrize("spell", [OPTIONS, PYTHON])
+@pytest.mark.parametrize(("sites", "hidden"), [(30, (10, 20, 60)), (40, (200,))])
+def test_following_the_advice_works(
+    monkeypatch: pytest.MonkeyPatch, spell: Spelling, sites: int, hidden: tuple[int, ...]
+) -> None:
+    bits = np.random.default_rng(1).integers(0, 2, (400, sites), dtype=np.uint8)
+    shots = Shots(bits, source="x")
+    settings = ReconstructSettings(hidden=hidden, held_out=0.4, draws=100)
+    on_machine(monkeypatch, 1.0)
+    needs, _ = begun(settings, shots, limit=math.inf)
+    assert needs is not None
+    for limit, free in ((needs.seconds / 1.1, 1e12), (1e9, needs.memory_bytes / 1.1)):
+        on_machine(monkeypatch, 1.0, free)
+        with pytest.raises(InputError) as refused:
+            begun(settings, shots, limit=limit, spell=spell)
+        reason, way_out, more = str(refused.value).split("; ")
+        assert reason.startswith("reconstruct: estimated ")
+        assert more.startswith(f"{spell.unlimited} runs it regardless")
+        found = re.match(re.escape(spell.hidden).replace(r"\{\}", r"(\d+)"), way_out)
+        assert found is not None
+        assert int(found[1]) < hidden[-1]
+        on_machine(monkeypatch, 1.8, free)  # the next probe may find the machine slower
+        less, _ = begun(
+            settings.model_copy(update={"hidden": (int(found[1]),)}), shots, limit=limit
+        )
+        assert less is not None
+
+
+def test_what_could_be_trained_but_not_pruned_is_refused_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_machine(monkeypatch, 1e-3)
+    wide = Shots(np.arange(600 * 300).reshape(600, 300).astype(np.uint8) % 2, source="x")
+    settings = ReconstructSettings(hidden=(1000,))
+    for limit in (3600.0, math.inf):
+        with pytest.raises(InputError, match=r"'surgeon' supports at most 20,000") as refused:
+            begun(settings, wide, limit=limit)
+    hidden = int(str(refused.value).split("--hidden ")[1].split()[0])
+    assert begun(ReconstructSettings(hidden=(hidden,)), wide)[0] is not None
+    other = ReconstructSettings(hidden=(1000,), prune={"criterion": "magnitude"})  # type: ignore[arg-type]
+    assert begun(other, wide)[0] is not None
+
+
+def test_a_resumed_run_counts_what_is_left(tmp_path: Path) -> None:
+    settings = tiny.reconstruct_settings(seeds=3)
+    nothing, _ = begun(settings, folder=tmp_path)
+    assert nothing is not None
+    done = ["choice/hidden-2-rate-0.5.nc", "ensemble/seed-0.nc", "ensemble/seed-1.nc"]
+    done += [f"path/level-{k:02d}.nc" for k in range(3)]
+    for name in done:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    part, _ = begun(settings, folder=tmp_path)
+    assert part is not None
+    assert (nothing.trainings, part.trainings) == (3, 1)
+    assert nothing.pruning_steps - part.pruning_steps == 2  # level-00 is not pruned
+    (tmp_path / "reconstruct.nc").touch()
+    assert begun(settings, folder=tmp_path) == (None, [])  # finished: nothing to wait for
+
+
+def test_in_python(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_machine(monkeypatch, 1e6)
+    go = partial(pp.reconstruct, SHOTS, tmp_path / "run", settings=tiny.reconstruct_settings())
+    with pytest.raises(InputError, match=r"max_time=None runs it regardless, max_time='\d+d'"):
+        go()
+    with pytest.raises(InputError, match=r"^max_time: must be a time"):
+        go(max_time="soon")
+    assert capsys.readouterr().err == ""  # no terminal
+    monkeypatch.setattr("psiprune.reconstruction.api.visible", lambda: True)
+    with pytest.raises(InputError, match="the limit is 30 min"):
+        go(max_time="30m")
+    shown = capsys.readouterr()
+    assert shown.err.startswith("reconstruct: cd (contrastive divergence")
+    assert shown.out == ""
+    with pytest.raises(InputError, match="the limit is 20 s"):
+        go(max_time=20, progress=False)
+    assert capsys.readouterr().err == ""
+    assert not (tmp_path / "run").exists()
+
+    class Begun(Exception):
+        pass
+
+    def begin(*_: object) -> None:
+        raise Begun
+
+    monkeypatch.setattr("psiprune.reconstruction.pipeline.open_run", begin)
+    for limit in (None, "9999d"):
+        with pytest.raises(Begun):
+            go(max_time=limit)
+
+
+def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    on_machine(monkeypatch, 1e6)
+    SHOTS.save(tmp_path / "shots.nc")
+    monkeypatch.chdir(tmp_path)
+    command = ("reconstruct", "shots.nc", *tiny.reconstruct_options())
+    outcome = tiny.call(*command)
+    assert (outcome.status, outcome.out) == (2, "")
+    lines = outcome.err.splitlines()
+    assert lines[0].startswith("psiprune: note: cd (contrastive divergence")
+    assert lines[-1].startswith("psiprune: reconstruct: estimated ")
+    assert tiny.names(tmp_path) == {"shots.nc"}
+    assert tiny.refusal(tiny.call(*command, "--max-time=0")).startswith("--max-time: ")
+    # The limit is no setting: the run has one name, and may be resumed with another.
+    longer = lines[-1].split("--max-time ")[1].split()[0]
+    printed = json.loads(tiny.call(*command, f"--max-time={longer}", "--json").out)
+    settings = resolve_settings(tiny.reconstruct_settings(), pp.read_shots("shots.nc"))
+    assert Path(printed["folder"]) == default_folder("reconstruct", settings)
+    numbers: dict[str, Any] = printed["estimate"]
+    assert (numbers["trainings"], numbers["hidden"], numbers["shots"]) == (2, [2], 300)
+    assert {"seconds", "memory_bytes", "methods", "pruning_steps"} < {*numbers}
+    page = Path(printed["report"]).read_text()
+    assert "Estimated before training: 2 trainings" in page
+    assert "cd (contrastive divergence with chains restarted at the shots)" in page
+    assert "fine_tune: cd (epochs=1" in page
+    again = tiny.call(*command, "--json")  # finished, so there is nothing to refuse
+    assert (again.status, again.err.count("note: cd")) == (0, 0)
+    assert json.loads(again.out)["estimate"] == numbers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sites", "field", "shots", "options"),
+    [
+        *((10, 1.0, 10_000, {}), (18, 2.0, 20_000, {"hidden": (9,)})),
+        *((10, 1.0, 10_000, {"train": "cd"}), (24, 1.0, 10_000, {"hidden": (20,), "seeds": 2})),
+        (26, 1.0, 5_000, {"hidden": (26,), "seeds": 2, "train": "pcd"}),
+    ],
+)
+def test_estimates_are_right_within_a_factor_of_four(
+    sites: int, field: float, shots: int, options: dict[str, Any], tmp_path: Path
+) -> None:
+    data = pp.sample(pp.ground_state(pp.TFIM(sites=sites, field=field)), shots, seed=1)
+    begin = time.perf_counter()
+    found = pp.reconstruct(data, tmp_path / "run", max_time=None, **options)
+    taken = time.perf_counter() - begin
+    estimated = json.loads((tmp_path / "run" / "estimate.json").read_text())["seconds"]
+    assert found.rbm.visible == sites
+    assert 0.25 < estimated / taken < 4.0
