@@ -43,6 +43,7 @@ __all__ = [
     "join_shots",
     "load_mps",
     "load_rbm",
+    "load_reconstruction",
     "log_partition",
     "mps_from_tensors",
     "mps_from_vector",
@@ -101,7 +102,8 @@ from .rbm.masks import (
 )
 from .rbm.model import RBM
 from .rbm.serialization import load_rbm
-from .reconstruction.api import Reconstruction, reconstruct
+from .reconstruction.api import reconstruct
+from .reconstruction.result import Reconstruction, load_reconstruction
 from .reconstruction.settings import ReconstructSettings
 from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters

@@ -48,9 +48,9 @@ def reconstruct_command(
     """
     from psiprune.data.shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
-    from psiprune.reconstruction.estimate import Estimate, begin_run, read_estimate
+    from psiprune.reconstruction.estimate import Estimate, begin_run
     from psiprune.reconstruction.inputs import resolve_settings
-    from psiprune.reconstruction.summary import methods_text, reconstruct_numbers, reconstruct_text
+    from psiprune.reconstruction.text import reconstruct_numbers, reconstruct_text
     from psiprune.training.limits import OPTIONS
 
     limit = math.inf if yes else parse_duration("--max-time", max_time)
@@ -73,8 +73,8 @@ def reconstruct_command(
             {"format": form, **options},
             partial(begin_run, limit=limit, announce=announce, spell=OPTIONS),
         )
-    methods = methods_text(result.dataset)
-    text = f"{reconstruct_text(result.dataset)}\n\n{methods}\n{folder}: report.html, smallest.nc"
+    text = reconstruct_text(result.dataset, result.request)
+    text += f"\n\n{folder}: report.html, smallest.nc"
     numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
-    numbers["estimate"] = read_estimate(folder)
-    show({**numbers, **reconstruct_numbers(result.dataset)}, text, json)
+    numbers["estimate"] = result.estimate
+    show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json)

@@ -93,16 +93,19 @@ def _all_keys(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, 
 
 
 def result_of(folder: Path, contents: Contents) -> tuple[str, ...]:
-    """Return the findings of a complete reconstruction, else the name of a run's last file."""
+    """Return the answer of a complete reconstruction, else the name of a run's last file."""
     if contents.command != "reconstruct":
         return (str(contents.files[-1]),)
+    from psiprune.reconstruction.result import request_of
     from psiprune.reconstruction.summary import FILE, summarize
+    from psiprune.reconstruction.text import answer_text
 
     try:
-        summary = summarize(read_dataset(folder / FILE))
+        dataset = read_dataset(folder / FILE)
+        answer = answer_text(summarize(dataset, request_of(folder, dataset)))
     except KeyError:  # written by another version
         return (FILE,)
-    return tuple(each.text for each in (summary.size, summary.cost, summary.trust))
+    return tuple(answer.split("\n"))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

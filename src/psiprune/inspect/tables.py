@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from psiprune.reporting.tables import align, number
 Rows = Iterator[tuple[str, str]]
 _LONGEST = 60  # characters of a printed configuration
 _MOST = 5  # missing files that are named
-_WIDEST = 88  # characters of a line of the result
 
 
 def description_text(description: Description) -> str:
@@ -196,12 +194,12 @@ def _run(run: RunDescription) -> str:
         rows.append(("missing", ", ".join(run.missing[:_MOST]) + rest))
     if run.resume:
         rows.append(("resume", run.resume))
-    parts = [part for each in run.result for part in wrap(each, _WIDEST)]
-    rows += [("" if k else "result", part) for k, part in enumerate(parts)]
+    answer = [*map(escape, run.result), ""] if len(run.result) > 1 else []
+    rows += [("result", each) for each in run.result if not answer]
     warnings = [escape(f"warning: damaged: {file}: {why}") for file, why in run.damaged]
     settings = ["settings:", *_lines([(key, str(value)) for key, value in flat(run.config)])]
     return "\n".join(
-        [f"{escape(run.source)}: run of {command}", *_lines(rows), *warnings, *settings]
+        [f"{escape(run.source)}: run of {command}", *answer, *_lines(rows), *warnings, *settings]
     )
 
 

@@ -12,6 +12,7 @@ They use the test shots, which had no part in any choice, and the record as a wh
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -29,6 +30,8 @@ from psiprune.metrics.loss_tests import (
 )
 from psiprune.reconstruction.dataset import observable_names
 
+#: A warning about a record: what was found, what to do about it, and the rows to keep.
+_WAY_OUT = re.compile("(.*); (.*): psiprune import .* --rows (.*) -o .*")
 Verdict = Literal["trusted", "undecided", "not trusted"]
 
 
@@ -44,6 +47,8 @@ class Check(NamedTuple):
         shots_needed: about how many shots in all would decide; NaN unless the answer is undecided
             for want of shots.
         cause: of a failure, "training" if the dense RBM fails as well, else "pruning"; or empty.
+        rows: of shots that are not independent or drift, the slice START:STOP:STEP that is better.
+        remedy: why to keep these.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Check(NamedTuple):
     found: str
     shots_needed: float
     cause: str = ""
+    rows: str = ""
+    remedy: str = ""
 
 
 class Deviation(NamedTuple):
@@ -106,8 +113,10 @@ def _checks(dataset: xr.Dataset) -> Iterator[Check]:
 
 
 def _of_record(name: str, problem: str, found: str) -> Check:
-    nan = float("nan")
-    return Check(name, "fail" if problem else "pass", nan, nan, problem or found, nan)
+    """Return the check that fails for a problem; its text may end with a way out."""
+    nan, way = float("nan"), _WAY_OUT.fullmatch(problem)
+    found, remedy, rows = way.groups() if way else (problem or found, "", "")
+    return Check(name, "fail" if problem else "pass", nan, nan, found, nan, "", rows, remedy)
 
 
 def _test_shots(dataset: xr.Dataset) -> float:
@@ -141,8 +150,8 @@ def _likelihood(dataset: xr.Dataset) -> Check:
         f"pruning {pruning:+.2g} ± {float(dataset['likelihood_error']):.1g}, finite training set "
         f"{_training_loss(dataset)[0]:.2g} ± {_training_loss(dataset)[1]:.1g} nats per shot"
     )
-    cause = "pruning" if pruning > attrs["tolerance"] else "training"
-    return _check(dataset, "log-likelihood", test, found, cause)
+    of_dense = judge_mean(*_training_loss(dataset), _test_shots(dataset), attrs["tolerance"])
+    return _check(dataset, "log-likelihood", test, found, _cause(of_dense))
 
 
 def deviations(dataset: xr.Dataset) -> list[Deviation]:

@@ -94,9 +94,7 @@ def test(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.Datas
         {"likelihood_loss": "test_loss", "likelihood_error": "test_error"}
     )
     if run.settings.measure != "log_likelihood":
-        shift = prefixed(
-            "test", _load_or_make(run, "shift", lambda: _shift(run, members, smallest))
-        )
+        shift = _load_or_make(run, "shift", lambda: _shift(run, members, smallest))
     report = _observe(run, "smallest-test", smallest, run.split.test)
     write_dataset(run.folder / "smallest.nc", smallest.to_dataset().merge(shift), "rbm")
     names, dense = [*OBSERVABLES, *run.custom], _observe_members(run, members, "test")

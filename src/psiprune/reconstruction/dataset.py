@@ -30,7 +30,7 @@ _LIKELIHOODS = ("log_likelihood", "log_likelihood_gain")
 SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_variance", "_dense")
 _FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas", "variance")
 #: Other variables have one of these names, or begin with one of the prefixes.
-_SINGLE = ("seed", "distance", "warning")
+_SINGLE = ("seed", "distance", "warning", "replica", "site", "partner")
 _PREFIXES = (
     *("candidate", "trial", "training", "test", "likelihood", "configurations", "pairs", "dense"),
     "readout",
@@ -213,6 +213,15 @@ def trial_variables(outcome: Smallest, stored: Sequence[xr.Dataset]) -> xr.Datas
         },
     }
     return xr.Dataset({f"trial_{name}": ("trial", of) for name, of in columns.items()})
+
+
+def levels_of(dataset: xr.Dataset) -> Iterator[tuple[str, int, float, float, float, bool]]:
+    """Return name, weights, loss, error, allowed and accepted of each RBM of the search."""
+    columns = ("name", "weights", "loss", "error", "allowed", "share")
+    for name, weights, loss, error, allowed, share in zip(
+        *(dataset[f"trial_{column}"].values.tolist() for column in columns), strict=True
+    ):
+        yield name, weights, loss, error, allowed, share <= 1
 
 
 def observable_variables(

@@ -1,14 +1,21 @@
-"""Figures of `psiprune reconstruct`: choice of the size, search, observables."""
+"""Figures of `psiprune reconstruct`: observables, search, graph, choice of the size."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from textwrap import fill
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from psiprune.reconstruction.dataset import observable_names
+from psiprune.rbm.model import RBM
+from psiprune.reconstruction.dataset import levels_of
+from psiprune.reconstruction.graph import draw_graph
 from psiprune.reporting.figures import (
     BLACK,
     BLUE,
@@ -21,6 +28,9 @@ from psiprune.reporting.figures import (
 )
 
 _LOSS = "log-likelihood loss (nats per shot)"
+_PRUNING = "loss by pruning (nats per shot)"
+#: The most error bars of a group of observables.
+_BARS = 100
 
 
 def plot_choice(dataset: xr.Dataset) -> Figure:
@@ -60,58 +70,168 @@ def plot_search(dataset: xr.Dataset) -> Figure:
     """Plot the loss of every RBM of the search and the allowed loss against its weights."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     ax = figure.subplots()
-    order = np.argsort(dataset["trial_weights"].values)[::-1]
-    weights, loss, error, allowed = (
-        dataset[f"trial_{name}"].values[order] for name in ("weights", "loss", "error", "allowed")
-    )
-    ax.errorbar(
-        weights, loss, error, fmt="o-", ms=3.5, lw=1.0, color=BLUE, label="validation shots"
-    )
-    ax.errorbar(
-        dataset.attrs["weights"],
-        float(dataset["test_loss"]),
-        float(dataset["test_error"]),
-        **_style("s", ORANGE, "smallest RBM, test shots", mfc="none", ms=7, capsize=3),
-    )
-    ax.set_xlim(1.02 * weights.max(), 0.98 * weights.min())
-    # A rejected RBM may be far off; show where the loss leaves the band.
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, max(allowed.max(), min(high, 4 * allowed.max())))
-    label = "allowed: spread of seeds and noise of shots"
-    ax.fill_between(weights, low, allowed, color=GREEN, alpha=0.15, lw=0, label=label)
-    ax.set_xlabel("weights left")
-    measure = dataset.attrs["measure"]
-    ax.set_ylabel(_LOSS if measure == "log_likelihood" else f"change of {measure}")
-    faint_grid(ax)
+    draw_search(ax, dataset)
     legend_below(figure, ax, columns=2)
     return figure
 
 
+def draw_search(ax: Axes, dataset: xr.Dataset) -> None:
+    """Draw the loss of every RBM of the search, the allowed loss and the tolerance."""
+    attrs, levels = dataset.attrs, sorted(levels_of(dataset), key=lambda level: level[1])
+    weights, loss, error, allowed, accepted = (
+        np.array([level[k] for level in levels]) for k in range(1, 6)
+    )
+    by_likelihood = attrs["measure"] == "log_likelihood"
+    # A rejected RBM may be far off; show where the loss leaves the band.
+    top = 1.4 * max(allowed.max(), (loss + error)[accepted].max())
+    if by_likelihood:
+        tolerance, near = attrs["tolerance"], attrs["tolerance"] < 3 * top
+        top = max(top, 1.2 * tolerance) if near else top
+        label = f"tolerance, {tolerance:g}" + ("" if near else " (above)")
+        ax.axhline(tolerance, ls="--", lw=1.0, color=GREY, label=label)
+    low = min(0.0, (loss - error)[accepted].min()) - 0.05 * top
+    ax.fill_between(weights, low, allowed, color=GREEN, alpha=0.15, lw=0, label="allowed")
+    ax.plot(weights, loss, lw=1.0, color=GREY, zorder=1)
+    for of, style in (
+        (accepted, _style("o", BLUE, "accepted")),
+        (~accepted, _style("X", ORANGE, "rejected")),
+    ):
+        if of.any():
+            ax.errorbar(weights[of], loss[of], error[of], ms=4.5, lw=1.0, **style)
+    beyond = loss > top
+    ax.plot(weights[beyond], np.full(beyond.sum(), 0.97 * top), "^", ms=5, color=ORANGE)
+    chosen = weights == attrs["weights"]
+    ax.plot(weights[chosen], loss[chosen], "o", ms=12, mfc="none", color=BLACK, label="smallest")
+    ax.set_ylim(low, top)
+    ax.invert_xaxis()
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("weights left")
+    ax.set_ylabel(_PRUNING if by_likelihood else f"change of {attrs['measure']}")
+    faint_grid(ax)
+
+
 def plot_observables(dataset: xr.Dataset) -> Figure:
-    """Plot C(d) of test shots and smallest RBM, and deviations of all scalar observables."""
-    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
+    """Plot observables of shots and smallest RBM against each other, and C(d) against d."""
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
+    draw_agreement(left, dataset)
     distance = np.arange(dataset.sizes["distance"])[1:]
     for suffix, style in (
         ("_shots", _style("s", BLACK, "test shots", mfc="none")),
         ("", _style("o", BLUE, "smallest RBM")),
     ):
         value, error = (dataset[f"correlation{suffix}{x}"].values[1:] for x in ("", "_error"))
-        left.errorbar(distance, value, error, ms=5, lw=1.0, **style)
-    left.set_xlabel("distance d (sites)")
-    left.set_ylabel("C(d) from the middle")
-    left.legend(frameon=False)
-    names = [name for name in observable_names(dataset) if dataset[name].ndim == 0]
-    sigmas = [float(dataset[f"{name}_sigmas"]) for name in names]
-    right.axvspan(-1, 1, color=GREY, alpha=0.2, lw=0)
-    right.plot(sigmas, range(len(names)), "o", color=BLUE)
-    right.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    right.set_ylim(len(names) - 0.5, -0.5)
-    wide = max(3.5, 1.1 * float(np.nanmax(np.abs(sigmas)))) if names else 3.5
-    right.set_xlim(-wide, wide)
-    right.set_xlabel("RBM − test shots (standard errors of both)")
-    for ax in (left, right):
-        faint_grid(ax)
+        right.errorbar(distance, value, error, ms=5, lw=1.0, **style)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set_xlabel("distance d (sites)")
+    right.set_ylabel("C(d) from the middle")
+    right.legend(frameon=False)
+    faint_grid(right)
+    return figure
+
+
+class _Group(NamedTuple):
+    """Expectation values of one kind, with their standard errors."""
+
+    label: str
+    marker: str
+    color: str
+    value: NDArray[np.float64]
+    shots: NDArray[np.float64]
+    error: NDArray[np.float64]
+    shots_error: NDArray[np.float64]
+
+    def ends(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the ends of all error bars."""
+        for sign in (-1, 1):
+            yield self.value + sign * self.error
+            yield self.shots + sign * self.shots_error
+
+
+def draw_agreement(ax: Axes, dataset: xr.Dataset) -> None:
+    """Draw all <Z_i>, <Z_i Z_j> and C(d) of the smallest RBM against those of the test shots.
+
+    Error bars are the standard errors of both; those of the shots are (V / n)^(1/2), V the variance
+    of one of n independent shots. At most 100 of a kind have error bars.
+    """
+    groups = list(_groups(dataset))
+    every = np.concatenate([[0.0], *(end for group in groups for end in group.ends())])
+    low, high = float(every.min()), float(every.max())
+    margin = 0.06 * max(high - low, 0.05)
+    ends = (low - margin, high + margin)
+    ax.plot(ends, ends, lw=1.0, color=GREY, zorder=0)
+    for label, marker, color, value, shots, error, shots_error in groups:
+        few = len(value) <= _BARS
+        look: dict[str, Any] = {"ms": 5.0, "mec": "white", "mew": 0.4, "alpha": 0.9}
+        if not few:
+            look = {"ms": 2.5, "mec": "none", "alpha": 0.5, "rasterized": True}
+        ax.errorbar(
+            shots,
+            value,
+            error,
+            shots_error,
+            fmt=marker,
+            color=color,
+            label=label,
+            elinewidth=0.8,
+            errorevery=-(-len(value) // _BARS),
+            **look,
+        )
+    ax.set_xlim(*ends)
+    ax.set_ylim(*ends)
+    ax.set_aspect("equal")
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.set_xlabel("test shots")
+    ax.set_ylabel("smallest RBM")
+    ax.legend(frameon=False, loc="upper left")
+    faint_grid(ax)
+
+
+def _groups(dataset: xr.Dataset) -> Iterator[_Group]:
+    shots, value, error = (
+        dataset[f"pairs_{name}"].values for name in ("shots_value", "value", "error")
+    )
+    independent = dataset.attrs["test_shots"] / dataset.attrs["inefficiency"]
+    shots_error = np.sqrt(np.maximum(1 - shots**2, 0.0) / independent)
+    arrays = (value, shots, error, shots_error)
+    if dataset.attrs["sites"] > 1:
+        of = np.triu_indices(dataset.attrs["sites"], 1)
+        label = r"$\langle Z_i Z_j \rangle$"
+        yield _Group(label, "o", BLUE, *(each[of] for each in arrays))
+    yield _Group(r"$\langle Z_i \rangle$", "s", ORANGE, *(each.diagonal() for each in arrays))
+    if dataset.sizes["distance"] > 1:
+        names = ("", "_shots", "_error", "_shots_error")
+        decay = (dataset[f"correlation{name}"].values[1:] for name in names)
+        yield _Group("$C(d)$", "^", GREEN, *decay)
+
+
+def plot_graph(rbm: RBM) -> Figure:
+    """Draw the smallest RBM as a graph."""
+    figure = Figure(figsize=(float(np.clip(0.4 * rbm.visible, 5, 12)), 3.4), layout="constrained")
+    draw_graph(figure.subplots(), rbm)
+    return figure
+
+
+def draw_figures(dataset: xr.Dataset, rbm: RBM) -> dict[str, Figure]:
+    """Draw the figures of the report by name."""
+    return {
+        "observables": plot_observables(dataset),
+        "search": plot_search(dataset),
+        "graph": plot_graph(rbm),
+        "choice": plot_choice(dataset),
+    }
+
+
+def plot_answer(dataset: xr.Dataset, rbm: RBM, title: str) -> Figure:
+    """Draw the answer in one figure: shots against RBM, weights against loss, the graph."""
+    figure = Figure(figsize=(11.0, 7.6), layout="constrained")
+    axes = figure.subplot_mosaic("AS;GG", height_ratios=(3, 2))
+    draw_agreement(axes["A"], dataset)
+    draw_search(axes["S"], dataset)
+    axes["S"].legend(frameon=False)
+    draw_graph(axes["G"], rbm)
+    figure.suptitle("\n".join(fill(line, 110) for line in title.split("\n")))
     return figure
 
 

@@ -126,6 +126,7 @@ def run_reconstruct(
             "dense_parameters": members[0].compact().number_of_parameters,
             "weights": outcome.rbm.number_of_weights,
             "parameters": outcome.rbm.compact().number_of_parameters,
+            "units": int(outcome.rbm.mask.any(axis=1).sum()),
             "components": outcome.rbm.components,
             "fewer": -1 if outcome.fewer is None else outcome.fewer,
             "warnings": tested.attrs["warnings"],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
 
-from psiprune.reconstruction.summary import FILE, methods_text, observables_table, phrase, summarize
+from psiprune.reconstruction.checks import Check, deviations, loss_of
+from psiprune.reconstruction.summary import FILE, phrase, plus_minus, search_shots
+from psiprune.reconstruction.summary import Summary as Answer
 from psiprune.reporting.page import Headline, Provenance, Report, Section, Summary, Table, picture
 from psiprune.reporting.traced import (
     Named,
@@ -27,6 +29,7 @@ from psiprune.training.limits import Needs
 
 def reconstruct_report(
     dataset: xr.Dataset,
+    summary: Answer,
     figures: Mapping[str, Figure],
     provenance: Provenance,
     command: str,
@@ -36,46 +39,75 @@ def reconstruct_report(
 
     Args:
         dataset: of the run.
-        figures: choice, search, observables.
+        summary: the answer.
+        figures: observables, search, graph, choice.
         provenance: versions, machine and configuration.
         command: reproduces the run.
         estimate: what the first start of the run expected, see `read_estimate`; None if it did not.
     """
-    of, summary = Named(FILE, dataset), summarize(dataset)
+    of = Named(FILE, dataset)
     passed = sum(each.answer == "pass" for each in summary.checks)
+    loss, error = loss_of(dataset)
     headlines = [
         Headline(attribute(of, "weights"), phrase(dataset, "of {dense_weights} weights left")),
-        Headline(one(of, "test_loss", {}), say(f"test loss ({dataset.attrs['measure']})")),
+        Headline(
+            Number(loss, plus_minus(loss, error), "check of the likelihood"),
+            say("loss, nats per shot"),
+        ),
         Headline(
             Number(passed, str(passed), "section on trust"),
             say(f"of {len(summary.checks)} checks passed"),
         ),
     ]
+    deviate = say("Largest deviations: {these}.", these=_joined(summary.deviations))
+    assumed = say("Assumed: {these}.", these=_joined(summary.assumptions))
+    size = say("{size}: loss {loss}.", size=summary.size, loss=summary.loss)
+    steps = [say("Next, {reason}: {command}", **step._asdict()) for step in summary.steps]
     return Report(
         title="A quantum state reconstructed from shots with as few weights as possible",
         introduction=(
             f"{dataset.attrs['source']}: measured bit strings, reconstructed by a restricted "
             "Boltzmann machine (RBM) that is pruned until held-out shots show the loss.",
-            "One part of the shots trained the RBMs; a second one, for validation, chose the model "
-            "and ended the pruning. The summary uses only the third, the test shots.",
         ),
-        summary=Summary([summary.size, summary.cost, summary.trust], headlines),
+        summary=Summary(
+            [
+                say("{reason}.", reason=summary.reason),
+                *(say("Cause: {cause}.", cause=each) for each in summary.cause),
+                size,
+                *([deviate] if summary.deviations else []),
+                assumed,
+                *steps,
+            ],
+            headlines,
+        ),
         sections=[
             Section(
                 "trust",
                 "Can it be trusted?",
-                sentences=[
-                    say("{line}", line=f"{each.answer}: {each.name}: {each.found}")
-                    for each in summary.checks
-                ],
+                picture(
+                    figures["observables"],
+                    "Single-site and pair expectation values and C(d) of the smallest RBM against "
+                    "those of the test shots, and C(d) against distance.",
+                ),
+                [_about_checks(dataset)],
+                _checks(summary.checks),
+            ),
+            Section(
+                "graph",
+                "The RBM",
+                picture(
+                    figures["graph"],
+                    "The RBM as a graph: sites below, hidden units above, a line for each weight, "
+                    "as wide as its size, its colour the sign.",
+                ),
             ),
             Section(
                 "search",
                 "How far it can be pruned",
                 picture(
                     figures["search"],
-                    "Validation loss of every RBM of the search against its number of weights, "
-                    "the band of an undamaged RBM, and the test loss of the smallest RBM.",
+                    "Loss of every RBM of the search against its number of weights, the allowed "
+                    "loss and the tolerance.",
                 ),
                 [_about_search(of)],
                 _trials(of),
@@ -83,12 +115,7 @@ def reconstruct_report(
             Section(
                 "observables",
                 "Observables",
-                picture(
-                    figures["observables"],
-                    "C(d) of the test shots and of the smallest RBM against distance, and the "
-                    "deviation of every scalar observable in standard errors.",
-                ),
-                table=observables_table(dataset, range(dataset.sizes["distance"])),
+                table=_observables(dataset),
             ),
             Section(
                 "choice",
@@ -100,8 +127,8 @@ def reconstruct_report(
                 ),
                 [_about_choice(of)],
             ),
-            Section("data", "The shots", sentences=_about_data(of)),
-            Section("method", "How it was trained", sentences=_about_methods(of, estimate)),
+            Section("data", "The shots", sentences=[_about_data(of)]),
+            Section("method", "How it was trained", sentences=_about_methods(summary, estimate)),
         ],
         explorer=None,
         provenance=provenance,
@@ -109,12 +136,66 @@ def reconstruct_report(
     )
 
 
+def _joined(sentences: Sequence[Sentence]) -> Sentence:
+    """Join sentences that contain commas."""
+    parts = [("; ", *each.parts) for each in sentences]
+    return Sentence(tuple(part for each in parts for part in each)[1:])
+
+
+def _about_checks(dataset: xr.Dataset) -> Sentence:
+    limit = f"{2 * dataset.attrs['tolerance']:g}"
+    return phrase(
+        dataset,
+        "Each check measures a loss on the {test_shots} test shots, which trained and chose "
+        f"nothing. It passes if the loss is at most {limit} nats per shot with 95 % confidence, "
+        "fails if it is more than half of that with 95 % confidence, and is undecided otherwise.",
+    )
+
+
+def _checks(checks: Sequence[Check]) -> Table:
+    rows: list[list[str | Number]] = [
+        [
+            each.name,
+            "FAIL" if each.answer == "fail" else each.answer,
+            *(Number(x, significant(x), "section on trust") for x in (each.loss, each.at_most)),
+            each.found,
+        ]
+        for each in checks
+    ]
+    head = ["check", "answer", "loss", "at most", "found"]
+    return Table("Checks; losses in nats per shot", head, rows)
+
+
+def _observables(dataset: xr.Dataset) -> Table:
+    """Tabulate every observable, the largest implied loss first."""
+    rows: list[list[str | Number]] = [
+        [
+            each.name,
+            Number(
+                each.shots_value,
+                plus_minus(each.shots_value, each.shots_error),
+                f"{FILE}: observables of the test shots",
+            ),
+            Number(each.dense, significant(each.dense), f"{FILE}: mean over seed, _dense"),
+            Number(
+                each.value,
+                plus_minus(each.value, each.value_error),
+                f"{FILE}: observables of the smallest RBM",
+            ),
+            Number(each.loss, significant(each.loss), "deviation² / (2 variance of a shot)"),
+        ]
+        for each in deviations(dataset)
+    ]
+    head = ["observable", "shots", "dense RBMs", "smallest RBM", "implied loss"]
+    return Table("Test shots, mean of the dense RBMs, smallest RBM", head, rows)
+
+
 def _about_search(of: Named) -> Sentence:
     attrs = of.data.attrs
     return phrase(
         of.data,
         f"Pruned by {attrs['criterion']}. The search tried {{trials}} and kept the smallest that "
-        "the training and validation shots do not reject at a significance of "
+        f"the {search_shots(of.data)} do not reject at a significance of "
         f"{attrs['significance']:g}.",
         trials=plural(size(of, "trial"), "RBM"),
     )
@@ -127,26 +208,27 @@ def _trials(of: Named) -> Table:
         cells = [one(of, f"trial_{key}", {"trial": k}, show) for key, show in columns.items()]
         rows.append([str(name), *cells, "accepted" if cells[-1].value <= 1 else "rejected"])
     head = ["RBM", "weights", "loss", "error", "allowed", "loss / allowed", ""]
-    return Table("Every RBM of the search, on the validation shots", head, rows)
+    return Table(f"Every RBM of the search, on the {search_shots(of.data)}", head, rows)
 
 
 def _about_choice(of: Named) -> Sentence:
-    method = of.data.attrs["method"]
-    rate = "" if method == "exact" else ", learning rate {candidate_learning_rate}"
+    attrs, chosen = of.data.attrs, int(of.data["candidate_chosen"].values.argmax())
+    rate = ", learning rate {candidate_learning_rate}" if attrs["learning_rate"] > 0 else ""
+    loses = ", which it loses {candidate_loss} nats per shot to"
     return phrase(
         of.data,
-        "Of {models}, this is the smallest that the validation shots cannot distinguish from the "
-        f"best: {{units}}, trained by {method}{rate}. It loses {{candidate_loss}} nats per shot "
-        "relative to the best; up to one standard error, {candidate_loss_error}, was accepted.",
-        {"candidate": int(of.data["candidate_chosen"].values.argmax())},
+        "Of {models}, this is the smallest within one standard error of the best on the training "
+        f"and validation shots{loses if float(of.data['candidate_loss'][chosen]) else ''}: "
+        f"{{units}}, trained by {attrs['method']}{rate}.",
+        {"candidate": chosen},
         models=plural(size(of, "candidate"), "model"),
         units=plural(attribute(of, "hidden"), "hidden unit"),
     )
 
 
-def _about_methods(of: Named, estimate: Mapping[str, Any] | None) -> list[Sentence]:
+def _about_methods(summary: Answer, estimate: Mapping[str, Any] | None) -> list[Sentence]:
     """Name the methods with every field, and compare the run with its estimate."""
-    methods = say("{lines}.", lines=methods_text(of.data).replace("\n", "; "))
+    methods = say("The RBMs were {method}.", method=summary.method)
     if estimate is None:
         return [methods]
     before = (
@@ -157,12 +239,10 @@ def _about_methods(of: Named, estimate: Mapping[str, Any] | None) -> list[Senten
     return [methods, say("{line}", line=before)]
 
 
-def _about_data(of: Named) -> list[Sentence]:
-    split = (
+def _about_data(of: Named) -> Sentence:
+    return phrase(
+        of.data,
         "{shots} shots of {sites} sites, {unique_shots} of them distinct, split at random: "
         "{training_shots} for training, {validation_shots} for validation, {test_shots} for the "
-        "test."
+        "test.",
     )
-    constant = plural(attribute(of, "constant_sites"), "site")
-    dead = [say("{n} never changed: check the readout.", n=constant)]
-    return [phrase(of.data, split), *(dead if of.data.attrs["constant_sites"] else [])]

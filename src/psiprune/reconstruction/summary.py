@@ -1,42 +1,90 @@
-"""Findings of `psiprune reconstruct`, phrased once for the terminal, JSON and the page."""
+"""The answer of `psiprune reconstruct`, phrased once for the terminal, JSON and the page."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from functools import partial
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from string import Formatter
-from textwrap import fill
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 import xarray as xr
+from scipy.stats import norm
 
-from psiprune.reconstruction.checks import Check, loss_of, make_checks, verdict_of
-from psiprune.reconstruction.dataset import SUFFIXES, methods_used, observable_names
-from psiprune.reporting.page import Table
-from psiprune.reporting.tables import align, number
-from psiprune.reporting.traced import Named, Number, Sentence, attribute, one, plural, say
+from psiprune.metrics.loss_tests import LEVEL
+from psiprune.reconstruction.advice import Step, next_steps, shots_needed
+from psiprune.reconstruction.checks import (
+    Check,
+    Verdict,
+    deviations,
+    loss_of,
+    make_checks,
+    verdict_of,
+)
+from psiprune.reconstruction.command import Request
+from psiprune.reconstruction.dataset import methods_used
+from psiprune.reporting.traced import (
+    Named,
+    Number,
+    Sentence,
+    attribute,
+    one,
+    plural,
+    say,
+    significant,
+)
 from psiprune.training.methods import as_method
 
 FILE = "reconstruct.nc"
+#: The most observables in the answer.
+_MOST = 3
 _NOWHERE: Mapping[str, Hashable] = MappingProxyType({})
 
 
 class Summary(NamedTuple):
-    """Answers to the three questions of a run, and the checks behind the last of them.
+    """The answer, and the checks behind it.
 
     Attributes:
+        verdict: of `checks`.
+        reason: the verdict, and why.
+        cause: what is to blame for a failure, if that is known.
         size: how many weights are left.
-        cost: the loss on the test shots.
-        trust: whether all checks passed.
+        loss: of the smallest RBM, with its bound and the tolerance.
+        deviations: the observables that differ most from the shots.
+        assumptions: what the shots cannot show.
+        method: how the RBMs were trained.
+        steps: what to do next.
         checks: all of them.
     """
 
+    verdict: Verdict
+    reason: Sentence
+    cause: Sequence[Sentence]
     size: Sentence
-    cost: Sentence
-    trust: Sentence
+    loss: Sentence
+    deviations: Sequence[Sentence]
+    assumptions: Sequence[Sentence]
+    method: Sentence
+    steps: Sequence[Step]
     checks: Sequence[Check]
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Everything but the verdict and the checks as (name, text)."""
+        steps = [f"{step.reason}:\n{step.command}" for step in self.steps]
+        return [
+            *_named("cause", [each.text for each in self.cause]),
+            ("RBM", self.size.text),
+            ("loss", self.loss.text),
+            *_named("deviations", [each.text for each in self.deviations]),
+            *_named("assumed", [each.text for each in self.assumptions]),
+            ("method", self.method.text),
+            *_named("next", steps),
+        ]
+
+
+def _named(name: str, texts: Sequence[str]) -> list[tuple[str, str]]:
+    return [("" if k else name, text) for k, text in enumerate(texts)]
 
 
 def phrase(
@@ -53,106 +101,128 @@ def phrase(
     return say(template, **parts)
 
 
-def summarize(dataset: xr.Dataset) -> Summary:
+def plus_minus(value: float, error: float) -> str:
+    """Format a value and its error with two digits of the error: "0.0034 ± 0.0011"."""
+    if not (math.isfinite(error) and error > 0):
+        return significant(value).replace("−", "-")
+    digits = 1 - math.floor(math.log10(float(f"{error:.1e}")))
+    if digits > 8:
+        return f"{value:.3g} ± {error:.1e}"
+    return f"{value:.{max(0, digits)}f} ± {error:.{max(0, digits)}f}"
+
+
+def digits_apart(value: float, other: float, fewest: int) -> int:
+    """Return how many digits two numbers need to look different, from `fewest` to 9."""
+    enough = (k for k in range(fewest, 9) if f"{value:.{k}g}" != f"{other:.{k}g}")
+    return next(enough, 9)
+
+
+def summarize(dataset: xr.Dataset, request: Request) -> Summary:
     """Phrase the findings of a run, from its dataset."""
     of, checks = Named(FILE, dataset), make_checks(dataset)
-    verdict = verdict_of(checks)
-    loss, error = loss_of(dataset)
-    units = plural(attribute(of, "hidden"), "hidden unit")
-    named = [
-        each.name
-        for each in checks
-        if each.answer == ("fail" if verdict == "not trusted" else "undecided")
-    ]
+    units = say("on {n}", n=plural(attribute(of, "units"), "hidden unit"))
+    spread = units if dataset.attrs["weights"] else "so the bits are independent"
     return Summary(
-        phrase(dataset, "{weights} of {dense_weights} weights, on {units}.", units=units),
-        say(f"loss {loss:.2g} ± {error:.1g} nats per shot"),
-        say(f"{verdict}" + (f": {', '.join(named)}" if named else "")),
+        verdict_of(checks),
+        _reason(dataset, checks),
+        _cause(checks),
+        phrase(dataset, "{weights} of {dense_weights} weights, {spread}", spread=spread),
+        _loss(dataset),
+        _deviations(dataset),
+        _assumptions(of),
+        say("{method}", method=method_text(dataset)),
+        next_steps(checks, request),
         checks,
     )
 
 
-def observables_table(dataset: xr.Dataset, distances: Collection[int]) -> Table:
-    """Tabulate all observables of shots, dense RBMs and smallest RBM; C(d) at these distances."""
-    rows: list[list[str | Number]] = []
-    for name in observable_names(dataset):
-        if dataset[name].ndim:
-            rows += [[f"{name} d={d}", *_cells(dataset, name, {"distance": d})] for d in distances]
-        else:
-            rows.append([name, *_cells(dataset, name, {})])
-    head = ["observable", "shots", "error", "dense", "spread", "smallest", "error", "sigmas"]
-    caption = "Test shots; mean and spread of the dense RBMs; smallest RBM and its deviation"
-    return Table(caption, head, rows)
-
-
-def _cells(dataset: xr.Dataset, name: str, where: Mapping[str, int]) -> list[Number]:
-    """Return the numbers of one observable."""
-    dense = dataset[f"{name}_dense"].isel(where)
-    mean, spread = float(dense.mean()), float(dense.std(ddof=1))
-
-    def cell(suffix: str, form: str) -> Number:
-        return one(Named(FILE, dataset), name + suffix, where, partial(number, form=form))
-
-    return [
-        cell("_shots", ".5g"),
-        cell("_shots_error", ".1e"),
-        Number(mean, number(mean, ".5g"), f"{FILE}: mean over seed of {name}_dense"),
-        Number(spread, number(spread, ".1e"), f"{FILE}: spread over seed of {name}_dense"),
-        cell("", ".5g"),
-        cell("_error", ".1e"),
-        cell("_sigmas", "+.1f"),
-    ]
-
-
-def reconstruct_text(dataset: xr.Dataset) -> str:
-    """Format the summary and the observables, C(d) at d = 1, 2, 4, ... and the largest."""
-    summary, last = summarize(dataset), dataset.sizes["distance"] - 1
-    table = observables_table(dataset, sorted({*(1 << k for k in range(last.bit_length())), last}))
-    cells = [[x if isinstance(x, str) else x.shown for x in row] for row in table.rows]
-    marks = [
-        fill(f"{each.answer}: {each.name}: {each.found}", 100, subsequent_indent=" " * 6)
-        for each in summary.checks
-    ]
-    answers = [fill(each.text, 100) for each in (summary.size, summary.cost, summary.trust)]
-    table_text = align([list(table.head), *cells])
-    return "\n".join([*answers[:2], "", table_text, "", *marks, answers[2]])
-
-
-def methods_text(dataset: xr.Dataset) -> str:
-    """Return a line for each training method of the chosen model, with every field."""
-    return "\n".join(
-        f"{name}: {as_method(method)}" for name, method in methods_used(dataset).items()
+def _reason(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
+    verdict = verdict_of(checks)
+    number = plural(Number(len(checks), str(len(checks)), "table of checks"), "check")
+    if verdict == "trusted":
+        return say("Trusted: passes all {checks}", checks=number)
+    answer = "fail" if verdict == "not trusted" else "undecided"
+    deciding = [each.name for each in checks if each.answer == answer]
+    count = Number(len(deciding), str(len(deciding)), "table of checks")
+    parts: dict[str, Any] = {"count": count, "checks": number, "names": "; ".join(deciding)}
+    if verdict == "not trusted":
+        return say("Not trusted: fails {count} of {checks} ({names})", **parts)
+    needed = shots_needed(checks, dataset.attrs["shots"])
+    if needed is None:
+        return say("Undecided: {count} of {checks} ({names})", **parts)
+    shots = Number(needed, f"{needed:,}", "table of checks: shots needed")
+    return say(
+        "Undecided: {count} of {checks} ({names}); about {n} shots would decide", n=shots, **parts
     )
 
 
-def reconstruct_numbers(dataset: xr.Dataset) -> dict[str, Any]:
-    """Return the same for JSON, with every candidate and every RBM of the search."""
-    results = make_checks(dataset)
-    return {
-        **{
-            key: value.item() if isinstance(value, np.generic) else value
-            for key, value in dataset.attrs.items()
-        },
-        "methods": methods_used(dataset),
-        "training_warnings": [],
-        "verdict": verdict_of(results),
-        "checks": [each._asdict() for each in results],
-        "test": {name: float(dataset[f"test_{name}"]) for name in ("loss", "error", "allowed")},
-        "observables": {
-            name: {
-                suffix.strip("_") or "value": dataset[f"{name}{suffix}"].values.tolist()
-                for suffix in SUFFIXES
-            }
-            for name in (*observable_names(dataset), "log_likelihood", "log_likelihood_gain")
-            if f"{name}_sigmas" in dataset
-        },
-        "candidates": _records(dataset, "candidate"),
-        "trials": _records(dataset, "trial"),
-    }
+def _cause(checks: Sequence[Check]) -> list[Sentence]:
+    """Phrase what is to blame for failures, if that is known."""
+    causes = {each.cause for each in checks if each.answer == "fail"}
+    if "training" in causes:
+        return [say("training, not pruning: the dense RBM fails as well")]
+    if "pruning" in causes:
+        return [say("pruning: the dense RBM does not fail")]
+    return []
 
 
-def _records(dataset: xr.Dataset, dimension: str) -> list[dict[str, Any]]:
-    names = [str(name) for name in dataset if str(name).startswith(f"{dimension}_")]
-    columns = [dataset[name].values.tolist() for name in names]
-    keys = [name.removeprefix(f"{dimension}_") for name in names]
-    return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
+def loss_bound(dataset: xr.Dataset) -> float:
+    """Return the upper 95 % bound of the loss, as the check of the likelihood has it."""
+    return next(each.at_most for each in make_checks(dataset) if each.name == "log-likelihood")
+
+
+def _loss(dataset: xr.Dataset) -> Sentence:
+    loss, error = loss_of(dataset)
+    bound, tolerance = loss_bound(dataset), dataset.attrs["tolerance"]
+    how = f"{FILE}: likelihood_loss and loss by training, see the check of the likelihood"
+    digits = digits_apart(bound, 2 * tolerance, 3)
+    return phrase(
+        dataset,
+        "{loss} nats per shot, at most {bound} ({level} confidence); tolerance {limit}",
+        loss=Number(loss, plus_minus(loss, error), how),
+        bound=Number(bound, f"{bound:.{digits}g}", f"{how}, {norm.isf(LEVEL):.3f} errors above"),
+        level=f"{100 * (1 - LEVEL):.0f} %",
+        limit=Number(tolerance, f"{tolerance:g}", f"{FILE}: attribute tolerance"),
+    )
+
+
+def _deviations(dataset: xr.Dataset) -> list[Sentence]:
+    found = []
+    for each in filter(lambda each: each.loss > 0, deviations(dataset)[:_MOST]):
+        of_shots = plus_minus(each.shots_value, each.shots_error)
+        digits = max(3, len(of_shots.split(" ± ")[0].partition(".")[2]))
+        error = math.hypot(each.value_error, each.shots_error)
+        sigmas = abs(each.value - each.shots_value) / error if error > 0 else math.inf
+        found.append(
+            say(
+                "{name}: shots {shots}, RBM {value}, {sigmas} σ apart",
+                name=each.name,
+                shots=Number(each.shots_value, of_shots, f"{FILE}: test shots"),
+                value=Number(each.value, f"{each.value:.{digits}f}", f"{FILE}: smallest RBM"),
+                sigmas=Number(sigmas, f"{sigmas:.1f}", "difference over both standard errors"),
+            )
+        )
+    return found
+
+
+def _assumptions(of: Named) -> list[Sentence]:
+    """Phrase what the shots cannot show; a constant qubit may be frozen or not read out."""
+    found = [say("{sentence}", sentence=str(of.data["readout_sentence"].item()))]
+    if of.data.attrs["order_assumption"]:
+        found.append(say("{sentence}", sentence=of.data.attrs["order_assumption"]))
+    if of.data.attrs["constant_sites"]:
+        constant = plural(attribute(of, "constant_sites"), "site")
+        found.append(say("{n} that never changed: frozen, not dead detectors", n=constant))
+    return found
+
+
+def search_shots(dataset: xr.Dataset) -> str:
+    """Name the shots that end the search."""
+    by_likelihood = dataset.attrs["measure"] == "log_likelihood"
+    return "training and validation shots" if by_likelihood else "validation shots"
+
+
+def method_text(dataset: xr.Dataset) -> str:
+    """Return the training methods of the chosen model, with every field."""
+    train, tune = (as_method(methods_used(dataset)[name]) for name in ("train", "fine_tune"))
+    return f"trained by {train}; fine-tuned by {tune}"

@@ -1,0 +1,120 @@
+"""How a run was asked for, and the command that repeats it, possibly with other settings."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.training.methods import by_size, by_size_fine_tuning
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Request(NamedTuple):
+    """What a run was asked to do.
+
+    Attributes:
+        settings: of the run, with what follows from the size left open, see `as_asked`.
+        sites, shots: numbers of both.
+        source: file of the shots, or what else they are.
+        reading: options that the file was read with.
+        functions: names of observables that were given as functions, so not by an option.
+        folder: of the run; None if it is not on disk.
+    """
+
+    settings: ReconstructSettings
+    sites: int
+    shots: int
+    source: str
+    reading: Mapping[str, Any] = _NOTHING
+    functions: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    @property
+    def from_file(self) -> bool:
+        """Whether the command line can repeat the run."""
+        return not self.functions and Path(self.source).is_file()
+
+    def command(self, shots: str | None = None, **changes: Any) -> str:
+        """Return the command of such a run, or the Python call if the shots are not in a file.
+
+        Args:
+            shots: the file of psiprune's own format to name instead of that of this run.
+            **changes: of the settings.
+        """
+        given = self._given(self.settings.model_copy(update=changes))
+        if not self.from_file:
+            names = f"observables={{{', '.join(self.functions)}}}, " if self.functions else ""
+            options = ", ".join(f"{name}={value!r}" for name, value in given.items())
+            return f"psiprune.reconstruct({shots or 'shots'}, {names}{options})".replace(", )", ")")
+        words = ["psiprune", "reconstruct", shots or self.source]
+        if shots is None:
+            words += _options(self.reading)
+        return shlex.join([*words, *_options(given)])
+
+    def import_rows(self, rows: str, out: str) -> str:
+        """Return the command that writes a slice of the shots to a file."""
+        reading = dict(self.reading)
+        words = ["psiprune", "import", reading.pop("format", None) or "auto", self.source]
+        return shlex.join([*words, *_options(reading), "--rows", rows, "-o", out])
+
+    def _given(self, settings: ReconstructSettings) -> dict[str, Any]:
+        """Return the settings that are not those of a run without options."""
+        hidden: dict[str, Any] = {"hidden": settings.hidden}
+        methods: dict[str, Any] = {
+            name: getattr(settings, name).method for name in ("train", "fine_tune")
+        }
+        found, best, alike = (
+            each.for_sites(self.sites).model_dump(mode="json", exclude={"shots_sha256"})
+            for each in (
+                settings,
+                ReconstructSettings(**hidden),
+                ReconstructSettings(**hidden, **methods),
+            )
+        )
+        alike["hidden"] = list(ReconstructSettings().units_for(self.sites))
+        alike["held_out"] = ReconstructSettings().held_out_of(self.shots)
+        given = {name: _changed(value, alike[name]) for name, value in found.items()}
+        for name in methods:
+            method = found[name]["method"]
+            if given[name] or method != best[name]["method"]:
+                given[name] = {"method": method, **given[name]}
+        return {name: value for name, value in given.items() if value not in (None, {})}
+
+
+def _changed(value: Any, default: Any) -> Any:
+    """Return a value, or of a table the entries, that differ from the default, else None."""
+    if isinstance(value, dict) and isinstance(default, dict):
+        return {key: each for key, each in value.items() if each != default.get(key)}
+    return None if value == default else value
+
+
+def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Write settings as options of the command line."""
+    for name, value in given.items():
+        option = f"--{prefix}{name.replace('_', '-')}"
+        if isinstance(value, dict):
+            yield from _options(value, f"{option[2:]}.")
+        elif isinstance(value, list | tuple):
+            yield from (option, *map(str, value))
+        elif isinstance(value, bool):
+            yield from (option,) * value
+        elif value is not None:
+            yield from (option, str(value))
+
+
+def as_asked(settings: ReconstructSettings, sites: int) -> ReconstructSettings:
+    """Return resolved settings with methods and sizes that follow from the size left open."""
+    best = ReconstructSettings(hidden=settings.hidden).for_sites(sites)
+    changes: dict[str, Any] = {}
+    if settings.train == best.train:
+        changes["train"] = by_size()
+    if settings.fine_tune == best.fine_tune:
+        changes["fine_tune"] = by_size_fine_tuning()
+    if settings.hidden == ReconstructSettings().units_for(sites):
+        changes["hidden"] = None
+    return settings.model_copy(update=changes)

@@ -1,0 +1,76 @@
+"""Sequences of named tuples that print as tables: the checks and the RBMs of a search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from psiprune.rbm.model import RBM
+from psiprune.reconstruction.checks import Check
+from psiprune.reconstruction.text import checks_table, levels_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T", bound=NamedTuple)
+
+
+class SearchLevel(NamedTuple):
+    """An RBM of the search.
+
+    Attributes:
+        name: of its file in path/.
+        weights: their number.
+        loss, error: relative to the dense RBMs, on the shots that ended the search; in nats per
+            shot, or of the observable that ended the search.
+        allowed: the largest loss that is accepted.
+        accepted: whether the loss is.
+        rbm: the RBM.
+    """
+
+    name: str
+    weights: int
+    loss: float
+    error: float
+    allowed: float
+    accepted: bool
+    rbm: RBM
+
+
+class Records(tuple[T, ...]):
+    """An immutable sequence that prints as a table."""
+
+    __slots__ = ()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a table with a row for each entry; RBMs are left out."""
+        import pandas as pd
+
+        names = list(self[0]._fields) if self else []
+        return pd.DataFrame(list(self), columns=names).drop(columns="rbm", errors="ignore")
+
+    def _repr_html_(self) -> str:
+        """Return the table for notebooks."""
+        import pandas as pd
+
+        with pd.option_context("display.max_colwidth", None):
+            return self.to_pandas().to_html(index=False, na_rep="", float_format="{:.3g}".format)
+
+
+class Checks(Records[Check]):
+    """The checks of a reconstruction."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return an aligned table."""
+        return checks_table(self)
+
+
+class Levels(Records[SearchLevel]):
+    """Every RBM of a search in the order of the search, the dense one first."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return an aligned table."""
+        return levels_table(self)

@@ -1,0 +1,176 @@
+"""`Reconstruction`: the result of `reconstruct`, in memory or read back from its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from psiprune.core.exceptions import InputError
+from psiprune.io.netcdf import read_dataset
+from psiprune.io.provenance import facts_of
+from psiprune.io.toml import read_toml
+from psiprune.rbm.model import RBM
+from psiprune.rbm.serialization import load_rbm
+from psiprune.reconstruction.checks import Verdict, loss_of, make_checks, verdict_of
+from psiprune.reconstruction.command import Request, as_asked
+from psiprune.reconstruction.dataset import levels_of
+from psiprune.reconstruction.estimate import read_estimate
+from psiprune.reconstruction.figures import draw_figures, plot_answer
+from psiprune.reconstruction.records import Checks, Levels, SearchLevel
+from psiprune.reconstruction.report import reconstruct_report
+from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.reconstruction.summary import FILE, Summary, plus_minus, summarize
+from psiprune.reconstruction.text import answer_text
+from psiprune.reporting.page import Provenance, Report, render, write_report
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reconstruction:
+    """Result of `reconstruct`; `print(result)` shows the answer.
+
+    Attributes:
+        rbm: the smallest RBM whose loss is not significant on the shots.
+        dataset: all numbers; docs/reconstruct.md lists the variables.
+        levels: every RBM of the search, with its loss and whether that was accepted; a sequence
+            that prints as a table, with `to_pandas()`.
+        request: what was asked for; `request.folder` is None if nothing is on disk.
+        provenance: versions, machine and settings.
+        estimate: what the run was expected to take; None if it was not estimated.
+    """
+
+    rbm: RBM
+    dataset: xr.Dataset
+    levels: Levels
+    request: Request
+    provenance: Provenance
+    estimate: Mapping[str, Any] | None
+
+    @cached_property
+    def checks(self) -> Checks:
+        """Checks of the result; a sequence that prints as a table, with `to_pandas()`."""
+        return Checks(make_checks(self.dataset))
+
+    @property
+    def verdict(self) -> Verdict:
+        """ "trusted", "undecided" or "not trusted", see `psiprune.reconstruction.checks`."""
+        return verdict_of(self.checks)
+
+    @property
+    def summary(self) -> Summary:
+        """The answer in sentences."""
+        return summarize(self.dataset, self.request)
+
+    @property
+    def report(self) -> Path | None:
+        """Path of report.html; None if the run had no folder, see `save_report`."""
+        folder = self.request.folder
+        return None if folder is None else folder / "report.html"
+
+    def figures(self) -> dict[str, Figure]:
+        """Draw the figures of the report: observables, search, graph, choice."""
+        return draw_figures(self.dataset, self.rbm)
+
+    def plot(self) -> Figure:
+        """Draw the answer in one figure: shots against RBM, weights against loss, the graph."""
+        summary = self.summary
+        loss = plus_minus(*loss_of(self.dataset))
+        title = f"{summary.reason.text}\n{summary.size.text}; loss {loss} nats per shot"
+        return plot_answer(self.dataset, self.rbm, title)
+
+    def to_html(self) -> str:
+        """Return the report as one HTML page that needs no other file."""
+        return render(self._report(self.figures()))
+
+    def save_report(self, path: str | os.PathLike[str]) -> Path:
+        """Write the report as one HTML file, atomically.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        return self.write_report(path, self.figures())
+
+    def write_report(self, path: str | os.PathLike[str], figures: Mapping[str, Figure]) -> Path:
+        """Write the report with figures that have been drawn already."""
+        return write_report(path, self._report(figures))
+
+    def _report(self, figures: Mapping[str, Figure]) -> Report:
+        command = self.request.command()
+        return reconstruct_report(
+            self.dataset, self.summary, figures, self.provenance, command, self.estimate
+        )
+
+    def __str__(self) -> str:
+        """Return the answer as the command line prints it first."""
+        return answer_text(self.summary)
+
+    def __repr__(self) -> str:
+        """Return one line: the verdict and the number of weights."""
+        folder = self.request.folder
+        where = "" if folder is None else f", {folder}"
+        return f"<Reconstruction: {self.verdict}, {self.summary.size.text}{where}>"
+
+
+def load_reconstruction(folder: str | os.PathLike[str]) -> Reconstruction:
+    """Read a finished run of `reconstruct` from its folder.
+
+    Raises:
+        InputError: the folder holds no finished run, or a file in it is missing or damaged.
+    """
+    run = Path(folder)
+    if not (run / FILE).exists():
+        raise InputError(
+            f"{run}: holds no finished reconstruction (no {FILE}); give the folder of a run of "
+            "psiprune reconstruct, or rerun its command to finish it"
+        )
+    return assemble(run, read_dataset(run / FILE, "reconstruct"), run, {}, ())
+
+
+def assemble(
+    run: Path,
+    dataset: xr.Dataset,
+    folder: Path | None,
+    reading: Mapping[str, Any],
+    functions: tuple[str, ...],
+) -> Reconstruction:
+    """Read the files of a run whose dataset is known.
+
+    Args:
+        run: folder of the files.
+        dataset: reconstruct.nc.
+        folder: to name in the result; None if the files are temporary.
+        reading: see `Request`.
+        functions: see `Request`.
+    """
+    provenance = json.loads((run / "provenance.json").read_text())
+    levels = [
+        SearchLevel(*level, rbm=load_rbm(run / "path" / f"{level[0]}.nc"))
+        for level in levels_of(dataset)
+    ]
+    return Reconstruction(
+        load_rbm(run / "smallest.nc"),
+        dataset,
+        Levels(levels),
+        request_of(run, dataset)._replace(folder=folder, reading=reading, functions=functions),
+        Provenance(facts_of(provenance), (run / "config.toml").read_text()),
+        read_estimate(run),
+    )
+
+
+def request_of(run: Path, dataset: xr.Dataset) -> Request:
+    """Return what a run was asked for, from its config.toml."""
+    attrs = dataset.attrs
+    return Request(
+        as_asked(ReconstructSettings(**read_toml(run / "config.toml")), int(attrs["sites"])),
+        int(attrs["sites"]),
+        int(attrs["shots"]),
+        attrs["source"],
+        folder=run,
+    )

@@ -1,0 +1,174 @@
+"""The text and the JSON that `psiprune reconstruct` prints."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from psiprune.core.text import escape
+from psiprune.reconstruction.checks import Check, deviations, loss_of
+from psiprune.reconstruction.command import Request
+from psiprune.reconstruction.dataset import SUFFIXES, levels_of, methods_used, observable_names
+from psiprune.reconstruction.summary import (
+    Summary,
+    digits_apart,
+    loss_bound,
+    plus_minus,
+    search_shots,
+    summarize,
+)
+from psiprune.reporting.tables import WIDTH, align
+
+#: Rows of the search around the smallest RBM, and distances of C(d), that are printed.
+_TRIALS, _DISTANCES = 6, 5
+
+
+def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
+    """Format the answer, then the checks, the search and the observables as tables."""
+    summary = summarize(dataset, request)
+    tolerance = dataset.attrs["tolerance"]
+    heads = [
+        f"Checks (nats per shot; pass: at most {2 * tolerance:g}, FAIL: more than {tolerance:g}, "
+        "each with 95 % confidence)",
+        _search_head(dataset),
+        "Observables (test shots; the loss that the deviation implies at least, nats per shot)",
+    ]
+    tables = [checks_table(summary.checks), _search(dataset), _observables(dataset)]
+    parts = [f"{head}\n{table}" for head, table in zip(heads, tables, strict=True)]
+    return "\n\n".join([answer_text(summary), *parts])
+
+
+def answer_text(summary: Summary) -> str:
+    """Format the answer: the verdict, then a name and a text in each line."""
+    rows, lines = summary.rows, wrap(escape(summary.reason.text), WIDTH)
+    indent = max(len(name) for name, _ in rows) + 2
+    for name, text in rows:
+        broken = (_wrap(line, WIDTH - indent) for line in escape(text, keep="\n").split("\n"))
+        texts = list(chain.from_iterable(broken))
+        lines += [f"{'' if k else name:{indent}}{line}".rstrip() for k, line in enumerate(texts)]
+    return "\n".join(lines)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Break text into lines; a command is broken between its words, so that it can be pasted."""
+    if len(text) <= width or not text.startswith("psiprune "):
+        return wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    lines, line = [], ""
+    for word in map(shlex.quote, shlex.split(text)):
+        if line and len(line) + len(word) + 3 > width:
+            lines.append(f"{line} \\")
+            line = f"  {word}"
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line]
+
+
+def _number(value: float, form: str = ".2g") -> str:
+    return format(value, form) if math.isfinite(value) else ""
+
+
+def checks_table(checks: Sequence[Check]) -> str:
+    """Format checks as an aligned table within 100 columns."""
+    rows = [["check", "answer", "loss", "at most"]]
+    for each in checks:
+        answer = "FAIL" if each.answer == "fail" else each.answer
+        rows.append([each.name, answer, _number(each.loss), _number(each.at_most, ".3g")])
+    lines = []
+    left = align(rows).split("\n")
+    indent = max(map(len, left)) + 2
+    for line, found in zip(left, ["found", *(each.found for each in checks)], strict=True):
+        texts = wrap(escape(found), WIDTH - indent) or [""]
+        lines += [f"{'' if k else line:{indent}}{text}".rstrip() for k, text in enumerate(texts)]
+    return "\n".join(lines)
+
+
+def _search_head(dataset: xr.Dataset) -> str:
+    measure = dataset.attrs["measure"]
+    by_likelihood = measure == "log_likelihood"
+    loss = "loss by pruning, nats per shot" if by_likelihood else f"loss: change of {measure}"
+    return f"Search ({search_shots(dataset)}; {loss})"
+
+
+def _search(dataset: xr.Dataset) -> str:
+    """Tabulate the dense RBM and the trials nearest to the smallest, in order of their weights."""
+    levels = sorted(levels_of(dataset), key=lambda level: -level[1])
+    chosen = [level[1] for level in levels].index(dataset.attrs["weights"])
+    near = sorted(range(len(levels)), key=lambda k: abs(k - chosen))[:_TRIALS]
+    shown = [levels[k] for k in sorted({0, *near})]
+    more = len(levels) - len(shown)
+    return levels_table(shown) + (f"\n({more} more in report.html)" if more else "")
+
+
+def levels_table(levels: Iterable[tuple[Any, ...]]) -> str:
+    """Format RBMs of a search, each (name, weights, loss, error, allowed, accepted, ...)."""
+    rows = [["weights", "loss", "error", "allowed", "accepted"]]
+    for _, weights, loss, error, allowed, accepted, *_ in levels:
+        digits = digits_apart(loss, allowed, 2)
+        numbers = [f"{loss:+.{digits}g}", f"{error:.1g}", f"{allowed:.{digits}g}"]
+        rows.append([str(weights), *numbers, "yes" if accepted else "no"])
+    return align(rows)
+
+
+def _observables(dataset: xr.Dataset) -> str:
+    """Tabulate every observable, C(d) at the shortest distances and the largest."""
+    last = dataset.sizes["distance"] - 1
+    hidden = {f"correlation at d = {d}" for d in range(_DISTANCES, last)}
+    rank = {name: k for k, name in enumerate(observable_names(dataset))}
+    found = [each for each in deviations(dataset) if each.name not in hidden]
+    found.sort(key=lambda each: (rank[each.name.split(" at ")[0]], len(each.name), each.name))
+    rows = [["observable", "shots", "dense RBMs", "smallest RBM", "implied loss"]]
+    rows += [
+        [
+            each.name,
+            plus_minus(each.shots_value, each.shots_error),
+            f"{each.dense:.4f}",
+            plus_minus(each.value, each.value_error),
+            f"{each.loss:.2g}",
+        ]
+        for each in found
+    ]
+    return align(rows)
+
+
+def reconstruct_numbers(dataset: xr.Dataset, request: Request) -> dict[str, Any]:
+    """Return the same for JSON, with every candidate and every RBM of the search."""
+    summary, (loss, error) = summarize(dataset, request), loss_of(dataset)
+    return {
+        **{
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in dataset.attrs.items()
+        },
+        "methods": methods_used(dataset),
+        "training_warnings": [],
+        "verdict": summary.verdict,
+        "reason": summary.reason.text,
+        "loss": {"value": loss, "error": error, "at_most": loss_bound(dataset)},
+        "assumptions": [each.text for each in summary.assumptions],
+        "next": [each._asdict() for each in summary.steps],
+        "checks": [each._asdict() for each in summary.checks],
+        "test": {name: float(dataset[f"test_{name}"]) for name in ("loss", "error")},
+        "observables": {
+            name: {
+                suffix.strip("_") or "value": dataset[f"{name}{suffix}"].values.tolist()
+                for suffix in SUFFIXES
+            }
+            for name in (*observable_names(dataset), "log_likelihood", "log_likelihood_gain")
+            if f"{name}_sigmas" in dataset
+        },
+        "candidates": _records(dataset, "candidate"),
+        "trials": _records(dataset, "trial"),
+    }
+
+
+def _records(dataset: xr.Dataset, dimension: str) -> list[dict[str, Any]]:
+    names = [str(name) for name in dataset if str(name).startswith(f"{dimension}_")]
+    columns = [dataset[name].values.tolist() for name in names]
+    keys = [name.removeprefix(f"{dimension}_") for name in names]
+    return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
