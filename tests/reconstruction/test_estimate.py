@@ -205,7 +205,7 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = Path(printed["report"]).read_text()
     assert "Estimated before training: 2 trainings" in page
     assert "cd (contrastive divergence with chains restarted at the shots)" in page
-    assert "fine_tune: cd (epochs=1" in page
+    assert "fine-tuned by cd (epochs=1" in page
     again = tiny.call(*command, "--json")  # finished, so there is nothing to refuse
     assert (again.status, again.err.count("note: cd")) == (0, 0)
     assert json.loads(again.out)["estimate"] == numbers

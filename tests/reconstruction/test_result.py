@@ -1,0 +1,88 @@
+"""The object that `reconstruct` returns: tables, figures, page, and reading a run back."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from markupsafe import escape
+from matplotlib.figure import Figure
+
+import psiprune as pp
+import tiny
+from psiprune.data.shots import Shots
+from refusals import refuses
+
+
+@pytest.fixture(scope="module")
+def loose(shots: Shots, tmp_path_factory: pytest.TempPathFactory) -> pp.Reconstruction:
+    """A run without a folder, which leaves nothing behind."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(temporary))
+        made = pp.reconstruct(shots, settings=tiny.reconstruct_settings())
+    assert list(temporary.iterdir()) == []
+    return made
+
+
+def test_without_a_folder_all_is_in_memory(
+    loose: pp.Reconstruction, done: tuple[Path, pp.Reconstruction], tmp_path: Path
+) -> None:
+    made = done[1]
+    assert loose.report is None
+    assert loose.request.folder is None
+    np.testing.assert_array_equal(made.rbm.weights, loose.rbm.weights)
+    assert [each.loss for each in made.levels] == [each.loss for each in loose.levels]
+    page = loose.save_report(tmp_path / "page.html").read_text()
+    assert page == loose.to_html()
+    assert made.report is not None
+    assert made.report.read_text().count("<section") == page.count("<section")
+
+
+def test_a_run_is_read_back(done: tuple[Path, pp.Reconstruction], tmp_path: Path) -> None:
+    made, again = done[1], pp.load_reconstruction(done[0] / "run")
+    xr.testing.assert_equal(again.dataset, made.dataset)
+    assert made.dataset.attrs.items() <= again.dataset.attrs.items()
+    assert (str(again), repr(again)) == (str(made), repr(made))
+    assert repr(again.checks) == repr(made.checks)
+    assert again.to_html() == made.to_html()
+    assert made.report is not None
+    pages = (made.report.read_text(), made.to_html())
+    assert len({re.sub('src="data:[^"]*"', "", page) for page in pages}) == 1
+    with refuses(tmp_path, "reconstruct.nc", "psiprune reconstruct"):
+        pp.load_reconstruction(tmp_path)
+
+
+def test_checks_and_levels_are_tables(loose: pp.Reconstruction) -> None:
+    checks, levels = loose.checks, loose.levels
+    assert {each.answer for each in checks} <= {"pass", "fail", "undecided"}
+    lines = repr(checks).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].split() == ["check", "answer", "loss", "at", "most", "found"]
+    for each in checks:
+        assert sum(line.startswith(f"{each.name} ") for line in lines) == 1
+    table = checks.to_pandas()
+    assert list(table["name"]) == [each.name for each in checks]
+    assert list(table.columns) == list(checks[0]._fields)
+    assert all(str(escape(each.found)) in checks._repr_html_() for each in checks)
+    rows = [line.split() for line in repr(levels).splitlines()[1:]]
+    assert [int(row[0]) for row in rows] == [each.weights for each in levels]
+    assert [row[-1] == "yes" for row in rows] == [each.accepted for each in levels]
+    assert "rbm" not in levels.to_pandas()
+    assert [each.rbm.number_of_weights for each in levels] == [each.weights for each in levels]
+    smallest = min(each.weights for each in levels if each.accepted)
+    assert loose.rbm.number_of_weights == smallest
+    with pytest.raises(TypeError):
+        checks[0] = checks[1]  # type: ignore[index]
+
+
+def test_the_answer_is_printed(loose: pp.Reconstruction) -> None:
+    assert "\n" not in repr(loose)
+    assert f"{loose.rbm.number_of_weights} of 8 weights" in repr(loose)
+    assert loose.verdict in repr(loose)
+    assert str(loose).lower().startswith(loose.verdict)
+    assert isinstance(loose.plot(), Figure)
