@@ -73,6 +73,9 @@ def test_more_hidden_units(tmp_path: Path) -> None:
     assert "training, not pruning" in str(made)
     (step,) = made.summary.steps
     assert "among 1, 2 and 4 hidden units" in step.reason
+    # The likelihood is relative to the dense RBM, which is no better.
+    assert made.checks[0].loss < 0.05
+    assert "by the check of configurations" in made.summary.loss.text
     assert "--hidden" not in step.command
     assert follow(made, tmp_path / "again").verdict == "trusted"
 

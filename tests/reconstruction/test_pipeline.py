@@ -21,7 +21,6 @@ from psiprune.pruning.settings import SearchSettings
 from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.inputs import split_shots
 from psiprune.reconstruction.pipeline import run_reconstruct
-from psiprune.reconstruction.summary import loss_bound
 from refusals import refuses
 
 
@@ -180,5 +179,5 @@ def test_a_sparse_truth_is_found_and_trusted(tmp_path: Path) -> None:
                 + found.rbm.log_partition()
             )
         )
-        assert kl < loss_bound(found.dataset)
+        assert kl < found.checks[0].at_most
     assert trusted >= 6

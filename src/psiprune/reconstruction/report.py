@@ -8,8 +8,8 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
-from psiprune.reconstruction.checks import Check, deviations, loss_of
-from psiprune.reconstruction.summary import FILE, phrase, plus_minus, search_shots
+from psiprune.reconstruction.checks import Check, deviations
+from psiprune.reconstruction.summary import FILE, loss_number, phrase, plus_minus, search_shots
 from psiprune.reconstruction.summary import Summary as Answer
 from psiprune.reporting.page import Headline, Provenance, Report, Section, Summary, Table, picture
 from psiprune.reporting.traced import (
@@ -47,13 +47,9 @@ def reconstruct_report(
     """
     of = Named(FILE, dataset)
     passed = sum(each.answer == "pass" for each in summary.checks)
-    loss, error = loss_of(dataset)
     headlines = [
         Headline(attribute(of, "weights"), phrase(dataset, "of {dense_weights} weights left")),
-        Headline(
-            Number(loss, plus_minus(loss, error), "check of the likelihood"),
-            say("loss, nats per shot"),
-        ),
+        Headline(loss_number(dataset, summary.checks), say("loss, nats per shot")),
         Headline(
             Number(passed, str(passed), "section on trust"),
             say(f"of {len(summary.checks)} checks passed"),

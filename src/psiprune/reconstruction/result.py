@@ -19,7 +19,7 @@ from psiprune.io.provenance import facts_of
 from psiprune.io.toml import read_toml
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
-from psiprune.reconstruction.checks import Verdict, loss_of, make_checks, verdict_of
+from psiprune.reconstruction.checks import Verdict, make_checks, verdict_of
 from psiprune.reconstruction.command import Request, as_asked
 from psiprune.reconstruction.dataset import levels_of
 from psiprune.reconstruction.estimate import read_estimate
@@ -27,7 +27,7 @@ from psiprune.reconstruction.figures import draw_figures, plot_answer
 from psiprune.reconstruction.records import Checks, Levels, SearchLevel
 from psiprune.reconstruction.report import reconstruct_report
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.reconstruction.summary import FILE, Summary, plus_minus, summarize
+from psiprune.reconstruction.summary import FILE, Summary, summarize
 from psiprune.reconstruction.text import answer_text
 from psiprune.reporting.page import Provenance, Report, render, write_report
 
@@ -81,8 +81,7 @@ class Reconstruction:
     def plot(self) -> Figure:
         """Draw the answer in one figure: shots against RBM, weights against loss, the graph."""
         summary = self.summary
-        loss = plus_minus(*loss_of(self.dataset))
-        title = f"{summary.reason.text}\n{summary.size.text}; loss {loss} nats per shot"
+        title = f"{summary.reason.text}\n{summary.size.text}\nloss {summary.loss.text}"
         return plot_answer(self.dataset, self.rbm, title)
 
     def to_html(self) -> str:

@@ -13,13 +13,14 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.text import escape
-from psiprune.reconstruction.checks import Check, deviations, loss_of
+from psiprune.reconstruction.checks import Check, deviations
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.dataset import SUFFIXES, levels_of, methods_used, observable_names
 from psiprune.reconstruction.summary import (
     Summary,
     digits_apart,
-    loss_bound,
+    larger_loss,
+    likelihood_of,
     plus_minus,
     search_shots,
     summarize,
@@ -139,7 +140,8 @@ def _observables(dataset: xr.Dataset) -> str:
 
 def reconstruct_numbers(dataset: xr.Dataset, request: Request) -> dict[str, Any]:
     """Return the same for JSON, with every candidate and every RBM of the search."""
-    summary, (loss, error) = summarize(dataset, request), loss_of(dataset)
+    summary = summarize(dataset, request)
+    stated = larger_loss(summary.checks) or likelihood_of(summary.checks)
     return {
         **{
             key: value.item() if isinstance(value, np.generic) else value
@@ -149,7 +151,7 @@ def reconstruct_numbers(dataset: xr.Dataset, request: Request) -> dict[str, Any]
         "training_warnings": [],
         "verdict": summary.verdict,
         "reason": summary.reason.text,
-        "loss": {"value": loss, "error": error, "at_most": loss_bound(dataset)},
+        "loss": {"check": stated.name, "value": stated.loss, "at_most": stated.at_most},
         "assumptions": [each.text for each in summary.assumptions],
         "next": [each._asdict() for each in summary.steps],
         "checks": [each._asdict() for each in summary.checks],
