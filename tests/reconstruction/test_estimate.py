@@ -59,7 +59,8 @@ def test_the_line_names_methods_sizes_trainings_time_and_memory(
     assert seen == [estimate]
     pattern = (
         r"exact \(natural gradient with sums over all states\); 300 shots x 4 sites, hidden units "
-        r"2, 4; up to 5 trainings, about \d+ pruning steps; estimated \d.* s and .* MB on this machine"
+        r"2, 4; up to 5 trainings, about \d+ pruning steps; estimated \d.* s and .* MB on this "
+        r"machine"
     )
     assert re.fullmatch(pattern, estimate.line)
     assert estimate.warning == ""

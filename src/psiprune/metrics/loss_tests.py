@@ -11,10 +11,10 @@ relative to the distribution q of the shots, KL(q || p). It is estimated in thre
 - *Configurations.* By the data-processing inequality the KL divergence over cells of
   configurations is at most that over configurations.
 
-With a tolerance T, a model passes if the loss is below 2 T with 95 % confidence; it fails if the
-loss is above T with 95 % confidence over all families of tests (Bonferroni). Otherwise the shots
-cannot tell, and the answer says how many could: an equivalence test with an indifference zone from
-T to 2 T (Schuirmann 1987).
+With a tolerance T, a model passes if the 95 % confidence interval of the loss ends below 2 T; it
+fails if the loss is above T with 95 % confidence over all families of tests (Bonferroni). Otherwise
+the shots cannot tell, and the answer says how many could: an equivalence test with an indifference
+zone from T to 2 T (Schuirmann 1987).
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ from scipy.stats import norm
 from psiprune.core.repr import one_line
 
 Answer = Literal["pass", "fail", "undecided"]
-#: A model with a loss of 2 T passes, and one with a loss of T fails, at most this often.
+#: A model with a loss of T fails at most this often, over all families of tests.
 LEVEL = 0.05
+#: A model with a loss of 2 T passes at most this often: the upper end of a 95 % interval.
+#: For observables 5 %: the largest of many deviations is selected, and so is high by itself.
+PASS_LEVEL, OBSERVABLE_LEVEL = 0.025, 0.05
 #: Families of tests that share the level of failing: likelihood, independent bits, observables,
 #: sites and pairs, configurations.
 FAMILIES = 5
@@ -38,7 +41,8 @@ FAMILIES = 5
 POWER = 0.9
 #: A configuration has a cell of its own if so many of the shots are expected to show it.
 _CELL_SHOTS = 5.0
-_Z_PASS, _Z_FAIL = float(norm.isf(LEVEL)), float(norm.isf(LEVEL / FAMILIES))
+_Z_PASS, _Z_FAIL = float(norm.isf(PASS_LEVEL)), float(norm.isf(LEVEL / FAMILIES))
+_Z_OBSERVABLE = float(norm.isf(OBSERVABLE_LEVEL))
 
 
 @one_line
@@ -118,13 +122,13 @@ def judge_observables(
     size, e = np.abs(delta), np.sqrt(v / shots + model**2)
     z = float(norm.isf(LEVEL / FAMILIES / (2 * size.size)))
     loss, lows, highs = (
-        np.maximum(x, 0.0) ** 2 / (2 * v) for x in (size, size - z * e, size + _Z_PASS * e)
+        np.maximum(x, 0.0) ** 2 / (2 * v) for x in (size, size - z * e, size + _Z_OBSERVABLE * e)
     )
     k, low = int(np.argmax(highs)), float(lows.max())
     # The largest of K deviations that are noise reaches so many errors with probability 1 - POWER.
     noise = float(norm.isf((1 - POWER) / (2 * size.size)))
     room = math.sqrt(4 * tolerance) - math.sqrt(2 * min(low, tolerance))
-    needed = ((_Z_PASS + noise) / room) ** 2
+    needed = ((_Z_OBSERVABLE + noise) / room) ** 2
     spread = float(size[k] * e[k] / v[k])
     return _decide(float(loss[k]), spread, low, float(highs[k]), tolerance, needed, k)
 

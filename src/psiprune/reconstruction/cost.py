@@ -179,7 +179,7 @@ def _measure_seconds(settings: ReconstructSettings, size: Size) -> float:
     if size.units > EXACT_DRAW_UNITS:
         drawn = 2 * _DRAW_STEPS * VISIT * size.weights
     fraction = settings.held_out_of(size.shots)
-    held_out = size.shots * fraction / (1 - fraction) / 2
+    held_out = 0.6 * size.shots * fraction / (1 - fraction)
     resampled = _RESAMPLES * held_out * (_OBSERVED + size.sites) * _RESAMPLED
     return drawn + settings.draws * size.sites * _BIT + resampled + _log_z_seconds(size)
 

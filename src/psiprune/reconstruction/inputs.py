@@ -72,12 +72,12 @@ class Run:
 def split_shots(
     shots: Shots, held_out: float, seed: int, dependence: Dependence | None = None
 ) -> Split:
-    """Split shots at random; validation and test share the fraction `held_out` evenly.
+    """Split shots at random; two fifths of the fraction `held_out` are validation, the rest test.
 
-    The validation shots choose the model and end the pruning, so only the test shots remain
-    independent of the result. Where shots depend on each other, whole blocks are split, so that no
-    copy of a training shot is a test shot. A part keeps the order of the record, except that copies
-    of a repeated record follow each other: its consecutive rows are the blocks.
+    The training and validation shots choose the model and end the pruning, so only the test shots
+    remain independent of the result. Where shots depend on each other, whole blocks are split, so
+    that no copy of a training shot is a test shot. A part keeps the order of the record, except
+    that copies of a repeated record follow each other: its consecutive rows are the blocks.
 
     Args:
         shots: the record.
@@ -91,7 +91,8 @@ def split_shots(
     total, blocks = len(shots), INDEPENDENT if dependence is None else dependence.blocks
     number = math.ceil(total / blocks.length)
     held = round(held_out * number)
-    sizes = {"training": number - held, "validation": held // 2, "test": held - held // 2}
+    validation = 2 * held // 5
+    sizes = {"training": number - held, "validation": validation, "test": held - validation}
     independent = ""
     if blocks.length > 1:
         independent = f", which count as {blocks.effective(total):.0f} independent ones,"

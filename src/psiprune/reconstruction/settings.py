@@ -53,8 +53,9 @@ class ReconstructSettings(Settings):
         default=None,
         gt=0,
         lt=1,
-        description="fraction of the shots not used for training: half of them for validation, "
-        "half for the final test (default: 0.2, or more to hold out 250 shots, up to half)",
+        description="fraction of the shots not used for training: two fifths of them for "
+        "validation, the rest for the final test (default: 0.2, or more to hold out 250 shots, up "
+        "to half)",
     )
     measure: str = Field(
         default="log_likelihood",
