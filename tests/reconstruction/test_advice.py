@@ -108,8 +108,8 @@ def test_pruning_by_likelihood(tmp_path: Path) -> None:
 
 
 def test_fewer_hidden_units(tmp_path: Path) -> None:
-    """200 shots are too few for 8 hidden units; for fewer, they at least do not contradict."""
-    made = asked(saved(ising(5, 200, 1), tmp_path), hidden=(8,))
+    """200 shots are too few for 12 hidden units; for fewer, they at least do not contradict."""
+    made = asked(saved(ising(5, 200, 1), tmp_path), hidden=(12,))
     assert made.verdict == "not trusted"
     assert "among 1, 2 and 5 hidden units" in made.summary.steps[0].reason
     assert follow(made, tmp_path / "again").verdict == "undecided"
