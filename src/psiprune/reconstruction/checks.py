@@ -134,7 +134,9 @@ def loss_of(dataset: xr.Dataset) -> tuple[float, float]:
     dense, spread = _training_loss(dataset)
     least = dense * dataset.attrs["parameters"] / dataset.attrs["dense_parameters"]
     pruning, error = (float(dataset[f"likelihood_{name}"]) for name in ("loss", "error"))
-    return max(pruning + dense, least), math.hypot(error, spread)
+    # What none of n shots has shown may occur in one of them.
+    error = max(math.hypot(error, spread), 1 / _test_shots(dataset))
+    return max(pruning + dense, least), error
 
 
 def _training_loss(dataset: xr.Dataset) -> tuple[float, float]:

@@ -143,8 +143,9 @@ def _about_checks(dataset: xr.Dataset) -> Sentence:
     return phrase(
         dataset,
         "Each check measures a loss on the {test_shots} test shots, which trained and chose "
-        f"nothing. It passes if the loss is at most {limit} nats per shot with 95 % confidence, "
-        "fails if it is more than half of that with 95 % confidence, and is undecided otherwise.",
+        f"nothing. It passes if the 95 % interval of the loss ends below {limit} nats per shot, "
+        "fails if the loss is above half of that with 95 % confidence over all checks, and is "
+        "undecided otherwise.",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import xarray as xr
 from scipy.stats import norm
 
-from psiprune.metrics.loss_tests import LEVEL
+from psiprune.metrics.loss_tests import PASS_LEVEL
 from psiprune.reconstruction.advice import Step, next_steps, shots_needed
 from psiprune.reconstruction.checks import (
     Check,
@@ -204,12 +204,11 @@ def _loss(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
     bound = likelihood_of(checks).at_most
     digits = digits_apart(bound, 2 * tolerance, 3)
     return say(
-        "{loss} nats per shot, at most {bound} ({level} confidence); tolerance {limit}",
+        "{loss} nats per shot, at most {bound} (95 % interval); tolerance {limit}",
         loss=loss,
         bound=Number(
-            bound, f"{bound:.{digits}g}", f"{loss.how}, {norm.isf(LEVEL):.3f} errors above"
+            bound, f"{bound:.{digits}g}", f"{loss.how}, {norm.isf(PASS_LEVEL):.3f} errors above"
         ),
-        level=f"{100 * (1 - LEVEL):.0f} %",
         limit=limit,
     )
 
