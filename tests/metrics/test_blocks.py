@@ -130,11 +130,10 @@ def test_what_no_independent_shot_has_shown() -> None:
 
 def test_the_band_is_wider_for_correlated_shots() -> None:
     shots = pp.Shots(record(3))
-    members = [RBM, random_rbm(SITES, 2, 0.3)]
     losses = losses_from(RBM, shots, draws=100, seed=0)
     other = random_rbm(SITES, 3, 0.3)
-    single = likelihood_band(members, losses, 0.05, 0)(other)
-    blocks = likelihood_band(members, losses, 0.05, 0, block=STICKY.length)(other)
+    single = likelihood_band(losses, 0.05, 0)(other)
+    blocks = likelihood_band(losses, 0.05, 0, block=STICKY.length)(other)
     assert blocks.loss == single.loss
     assert blocks.allowed / single.allowed == pytest.approx(np.sqrt(3), rel=0.25)
 

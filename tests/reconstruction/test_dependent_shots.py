@@ -124,7 +124,7 @@ def test_a_run_says_what_it_found(tmp_path: Path) -> None:
     assert float(found["candidate_loss_error"].max()) == pytest.approx(error)
     members = [pp.load_rbm(tmp_path / f"run/ensemble/seed-{seed}.nc") for seed in (0, 1)]
     losses = losses_from(members[0], pp.Shots(once), draws=200, seed=0)
-    band = likelihood_band(members, losses, 0.05, 0)(smallest)
+    band = likelihood_band(losses, 0.05, 0)(smallest)
     assert float(found["test_error"]) == pytest.approx(band.error, rel=1e-3, abs=1e-12)
     floor = float(found["likelihood_floor"])
     assert floor == pytest.approx(SITES / (2 * attrs["training_shots"] / 2))

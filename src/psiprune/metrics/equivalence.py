@@ -6,7 +6,7 @@ by more than t s (1 + 1/R)^(1/2) with the probability that belongs to t, Student
 degrees of freedom (the prediction interval of a normal variable). And there are few shots: with the
 bootstrap error e, two RBMs that are equally good differ by more than z e with that probability. The
 tolerance is the root of the sum of both squares. For the log-likelihood, of which more is always
-better, the median member takes the place of that interval: `likelihood_band`.
+better, the loss of a typical member takes the place of that interval: `likelihood_band`.
 """
 
 from __future__ import annotations
@@ -127,39 +127,38 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
 
 
 def likelihood_band(
-    members: Sequence[RBM],
     losses: Callable[[RBM], Losses],
     significance: float,
     seed: int,
     *,
+    typical: float = 0.0,
     floor: float = 0.0,
     ceiling: float = float("inf"),
     block: int = 1,
 ) -> EquivalenceTest:
-    """Return the test of an RBM's log-likelihood against the best of a dense ensemble.
+    """Return the test of an RBM's log-likelihood against that of a dense one.
 
-    A loss counts beyond what the median of the members loses, and what noise of the shots explains:
-    with the bootstrap error e, a loss of z e, which one of two equally good RBMs shows with the
+    A loss counts beyond what is typical of dense RBMs, and what noise of the shots explains: with
+    the bootstrap error e, a loss of z e, which one of two equally good RBMs shows with the
     probability `significance`. The tolerance is the root of the sum of both squares. Where all
     shots agree (a GHZ state) it is 0 or a rounding error, so there is a floor.
 
     Args:
-        members: the dense ensemble.
-        losses: `losses_from` the best member.
+        losses: `losses_from` the dense RBM.
         significance: one-sided.
         seed: of the bootstrap.
+        typical: loss of another dense RBM, such as one trained on another record of shots.
         floor: smallest tolerance, see `likelihood_floor`.
-        ceiling: largest tolerance, however few the shots.
+        ceiling: largest tolerance, however few the shots, unless the floor is higher.
         block: shots that the bootstrap resamples together, see `data.dependence`.
     """
-    typical = float(np.median([losses(member).values.mean() for member in members]))
     z = float(norm.isf(significance))
 
     def evaluate(rbm: RBM) -> EquivalenceResult:
         values, log_z_error, warning = losses(rbm)
         loss = float(values.mean())
         error = float(np.hypot(_bootstrap_error(values, seed, block), log_z_error))
-        allowed = min(max(floor, float(np.hypot(max(typical, 0.0), z * error))), ceiling)
+        allowed = max(floor, min(float(np.hypot(typical, z * error)), ceiling))
         return EquivalenceResult(loss, error, allowed, _share(loss, allowed), warning, floor)
 
     return evaluate

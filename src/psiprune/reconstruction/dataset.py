@@ -176,7 +176,7 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
     else:
         by_observable = settings.measure != "log_likelihood"
         observed = [f"seed-{seed}-test" for seed in seeds]
-        observed += ["smallest-test", "details"]
+        observed += ["smallest-test", "details", "training-loss"]
         if by_observable:
             observed += ["shift", *(f"seed-{seed}-validation" for seed in seeds)]
         for hidden, method, rate in candidates:

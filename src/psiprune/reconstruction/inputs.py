@@ -91,8 +91,8 @@ def split_shots(
     total, blocks = len(shots), INDEPENDENT if dependence is None else dependence.blocks
     number = math.ceil(total / blocks.length)
     held = round(held_out * number)
-    validation = 2 * held // 5
-    sizes = {"training": number - held, "validation": validation, "test": held - validation}
+    second = 2 * held // 5
+    sizes = {"training": number - held, "validation": second, "test": held - second}
     independent = ""
     if blocks.length > 1:
         independent = f", which count as {blocks.effective(total):.0f} independent ones,"
