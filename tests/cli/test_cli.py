@@ -1089,12 +1089,12 @@ BAD_INPUT: list[tuple[Any, ...]] = [
     ("reconstruct {in}/ragged.txt --out {out}", "ragged.txt: ", "line 2", 3, "line 1", 4),
     ("reconstruct {in}/state.nc --out {out}", "state.nc: ", "'shots'", "'mps'"),
     ("reconstruct {in}/in-x.nc --out {out}", "in-x.nc: ", "basis X"),
-    ("reconstruct {in}/one.txt --out {out}", "one.txt: ", 1, "held_out", 0.2),
+    ("reconstruct {in}/one.txt --out {out}", "one.txt: ", 1, "held_out", 0.5),
     (
         "reconstruct {in}/shots.nc --out {out} --held-out 0.1",
         "shots.nc: ",
         300,
-        15,
+        12,
         "held_out",
         0.1,
     ),
@@ -1143,7 +1143,7 @@ BAD_INPUT: list[tuple[Any, ...]] = [
         "'walls'",
         "bad.py",
         "line 2",
-        "[30, 4]",
+        "[60, 4]",
     ),
     (
         "reconstruct {in}/shots.nc --out {out} --observable {in}/bad.py:fails "
