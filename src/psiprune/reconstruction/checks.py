@@ -49,6 +49,7 @@ class Check(NamedTuple):
         cause: of a failure, "training" if the dense RBM fails as well, else "pruning"; or empty.
         rows: of shots that are not independent or drift, the slice START:STOP:STEP that is better.
         remedy: why to keep these.
+        at_least: the lower bound of the loss that decides a failure, NaN if there is none.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Check(NamedTuple):
     cause: str = ""
     rows: str = ""
     remedy: str = ""
+    at_least: float = float("nan")
 
 
 class Deviation(NamedTuple):
@@ -264,4 +266,4 @@ def _check(dataset: xr.Dataset, name: str, test: LossTest, found: str, cause: st
     attrs = dataset.attrs
     needed = test.shots_needed * attrs["shots"] / attrs["test_shots"]
     cause = cause if test.answer == "fail" else ""
-    return Check(name, test.answer, test.loss, test.high, found, needed, cause)
+    return Check(name, test.answer, test.loss, test.high, found, needed, cause, at_least=test.low)
