@@ -126,6 +126,17 @@ def test_training_is_the_cause_if_the_dense_rbm_fails_too() -> None:
     assert check("configurations", **both).cause == "training"
 
 
+@pytest.mark.parametrize("fails", ["product", "best"])
+def test_a_failure_against_one_model_is_not_hidden_by_doubt_about_the_other(fails: str) -> None:
+    other = {"product": "best", "best": "product"}[fails]
+    changes = {
+        f"configurations_{fails}_loss": 0.15,
+        f"configurations_{fails}_error": 0.02,
+        f"configurations_{other}_error": 0.4,
+    }
+    assert check("other models", **changes).answer == "fail"
+
+
 def test_what_cannot_be_known_is_no_check() -> None:
     """Counts have no order, so drift is neither passed nor undecided."""
     names = {each.name for each in make_checks(made(ordered=0))}
