@@ -203,7 +203,7 @@ def evaluate_on_shots(
         estimates[name] = _custom_estimate(name, function, drawn.bits, seed)
         if name not in of_shots:
             estimate = _custom_estimate(name, function, bits[:, None, :], seed, blocks.length)
-            error = at_least_one_shot(estimate.error, estimate.value, size)
+            error = at_least_one_shot(np.asarray(estimate.error), np.asarray(estimate.value), size)
             of_shots[name] = replace(estimate, error=np.float64(error))
 
     def compare(name: str) -> Comparison:
