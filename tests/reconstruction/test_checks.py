@@ -185,6 +185,22 @@ def test_the_shots_needed_are_all_shots() -> None:
     assert enough.answer == "pass"
 
 
+@pytest.mark.parametrize(("training", "share"), [(250, 0.12), (300, 0.24)])
+def test_the_shots_needed_are_split_as_the_next_run_splits_them(
+    training: int, share: float
+) -> None:
+    """Of 500 shots half are held out by default, of thousands a fifth; a given share stays."""
+    error = 0.15
+    sizes = {"shots": 500, "training_shots": training, "test_shots": round(0.6 * (500 - training))}
+    found = check("log-likelihood", likelihood_error=error, **sizes)
+    assert found.answer == "undecided"
+    tested = share * found.shots_needed
+    smaller = error * (sizes["test_shots"] / tested) ** 0.5
+    z_pass, z_power = 1.96, 1.28
+    # The loss that remains is between none and that of the training set.
+    assert 0.09 < (z_pass + z_power) * smaller < 0.1
+
+
 def test_dependent_shots_count_as_fewer() -> None:
     once, twice = (check("configurations", inefficiency=x) for x in (1.0, 2.0))
     assert twice.at_most > once.at_most

@@ -29,6 +29,7 @@ from psiprune.metrics.loss_tests import (
     training_loss,
 )
 from psiprune.reconstruction.dataset import observable_names
+from psiprune.reconstruction.settings import ReconstructSettings
 
 #: A warning about a record: what was found, what to do about it, and the rows to keep.
 _WAY_OUT = re.compile("(.*); (.*): psiprune import .* --rows (.*) -o .*")
@@ -262,7 +263,18 @@ def _cause(of_dense: LossTest) -> str:
 
 
 def _check(dataset: xr.Dataset, name: str, test: LossTest, found: str, cause: str) -> Check:
-    attrs = dataset.attrs
-    needed = test.shots_needed * attrs["shots"] / attrs["test_shots"]
+    needed = _shots_in_all(dataset, test.shots_needed)
     cause = cause if test.answer == "fail" else ""
     return Check(name, test.answer, test.loss, test.high, found, needed, cause)
+
+
+def _shots_in_all(dataset: xr.Dataset, test_shots: float) -> float:
+    """Return how many shots have so many independent test shots.
+
+    By default a smaller fraction of more shots is held out, unless there are many.
+    """
+    shots, training = dataset.attrs["shots"], dataset.attrs["training_shots"]
+    settings = ReconstructSettings()
+    if abs(shots - training - settings.held_out_of(shots) * shots) > 1:
+        settings = ReconstructSettings(held_out=1 - training / shots)
+    return settings.shots_for(test_shots * (shots - training) / _test_shots(dataset))

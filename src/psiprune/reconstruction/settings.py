@@ -155,6 +155,12 @@ class ReconstructSettings(Settings):
             return self.held_out
         return min(max(_HELD_OUT, _HELD_OUT_SHOTS / shots), 0.5)
 
+    def shots_for(self, held_out: float) -> float:
+        """Return how many shots have so many held out, the inverse of n * `held_out_of(n)`."""
+        if self.held_out is not None:
+            return held_out / self.held_out
+        return held_out / (_HELD_OUT if held_out > _HELD_OUT_SHOTS else 0.5)
+
     def rates(self) -> tuple[float, ...]:
         """Return the learning rates to try if the method is cd or pcd."""
         if self.learning_rates is not None:
