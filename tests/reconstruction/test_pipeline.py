@@ -43,7 +43,7 @@ def test_what_a_run_holds(done: tuple[Path, pp.Reconstruction], shots: Shots) ->
     assert f"{found.dataset.attrs['weights']} of 8 weights" in repr(found)
     assert "\n" not in repr(found)
     figures = ("choice", "graph", "search", "observables")
-    observed = ("seed-0-test", "seed-1-test", "smallest-test", "details")
+    observed = ("seed-0-test", "seed-1-test", "smallest-test", "details", "training-loss")
     assert names == {
         *("config.toml", "provenance.json", "split.nc", "smallest.nc", "reconstruct.nc"),
         *("report.html", "estimate.json", "observables/1-mine.py", "choice/hidden-2-rate-0.5.nc"),
