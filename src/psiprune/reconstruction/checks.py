@@ -72,7 +72,7 @@ class Deviation(NamedTuple):
         value_error, shots_error: their standard errors.
         variance: of a single shot.
         loss: the least loss that the difference implies, nats per shot; see `judge_observables`.
-        dense: the mean of the dense RBMs.
+        dense: the mean of the dense RBMs: the chosen one and its replicas.
     """
 
     name: str

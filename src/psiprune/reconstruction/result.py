@@ -37,7 +37,7 @@ class Reconstruction:
     """Result of `reconstruct`; `print(result)` shows the answer.
 
     Attributes:
-        rbm: the smallest RBM whose loss is not significant on the shots.
+        rbm: the smallest RBM whose loss is within what the search allows.
         dataset: all numbers; docs/reconstruct.md lists the variables.
         levels: every RBM of the search, with its loss and whether that was accepted; a sequence
             that prints as a table, with `to_pandas()`.

@@ -81,11 +81,14 @@ class ReconstructSettings(Settings):
     draws: int = Field(default=100_000, ge=100, description="RBM samples per sampled observable")
     seed: Seed = Field(
         default=0,
-        description="random seed of the split and of the first RBM; further RBMs use the next "
-        "seeds",
+        description="random seed of the split and of the candidates; replicas of the chosen RBM "
+        "use the next seeds",
     )
     seeds: int = Field(
-        default=5, ge=2, le=MOST_SEEDS, description="number of RBMs in the dense ensemble"
+        default=5,
+        ge=2,
+        le=MOST_SEEDS,
+        description="number of dense RBMs: the chosen one, and replicas trained on draws of it",
     )
     shots_sha256: str | None = Field(
         default=None,
