@@ -44,10 +44,11 @@ def test_a_mean_loss_passes_and_fails_as_seldom_as_stated() -> None:
         passed, failed = answers(judge(2 * T, error), "pass"), answers(judge(T, error), "fail")
         assert not too_often(passed, number, PASS_LEVEL)
         assert not too_often(failed, number, LEVEL / FAMILIES)
-        assert passed > 0.4 * PASS_LEVEL * number  # the level is used
+    assert passed > 0.4 * PASS_LEVEL * number  # the level is used
     # A damage of 1.5 T is not that of 2 T, so the bound above is sharp.
     assert too_often(answers(judge(1.5 * T, 0.02), "pass"), number, PASS_LEVEL)
     assert answers(judge(0, 0.005), "pass") == number
+    assert judge_mean(1.1 * T, 0.005, 1000, T).answer == "undecided"  # though below 2 T for sure
     assert answers(judge(4 * T, 0.005), "fail") == number
     assert answers(judge(0.0, 0.2), "undecided") > 0.8 * number
 

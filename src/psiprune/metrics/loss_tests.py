@@ -11,10 +11,10 @@ relative to the distribution q of the shots, KL(q || p). It is estimated in thre
 - *Configurations.* By the data-processing inequality the KL divergence over cells of
   configurations is at most that over configurations.
 
-With a tolerance T, a model passes if the 95 % confidence interval of the loss ends below 2 T; it
-fails if the loss is above T with 95 % confidence over all families of tests (Bonferroni). Otherwise
-the shots cannot tell, and the answer says how many could: an equivalence test with an indifference
-zone from T to 2 T (Schuirmann 1987).
+With a tolerance T, a model passes if the loss is at most T and its 95 % confidence interval ends
+below 2 T; it fails if the loss is above T with 95 % confidence over all families of tests
+(Bonferroni). Otherwise the shots cannot tell, and the answer says how many could: an equivalence
+test with an indifference zone from T to 2 T (Schuirmann 1987).
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class LossTest(NamedTuple):
 def _decide(
     loss: float, error: float, low: float, high: float, tolerance: float, needed: float, index: int
 ) -> LossTest:
-    answer: Answer = "pass" if high <= 2 * tolerance else "fail" if low > tolerance else "undecided"
+    passes = loss <= tolerance and high <= 2 * tolerance
+    answer: Answer = "pass" if passes else "fail" if low > tolerance else "undecided"
     needed = needed if answer == "undecided" else float("nan")
     return LossTest(answer, loss, error, low, high, needed, index)
 

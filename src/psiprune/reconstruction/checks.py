@@ -50,6 +50,7 @@ class Check(NamedTuple):
         cause: of a failure, "training" if the dense RBM fails as well, else "pruning"; or empty.
         rows: of shots that are not independent or drift, the slice START:STOP:STEP that is better.
         remedy: why to keep these.
+        at_least: the lower bound of the loss that decides a failure, NaN if there is none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Check(NamedTuple):
     cause: str = ""
     rows: str = ""
     remedy: str = ""
+    at_least: float = float("nan")
 
 
 class Deviation(NamedTuple):
@@ -265,7 +267,7 @@ def _cause(of_dense: LossTest) -> str:
 def _check(dataset: xr.Dataset, name: str, test: LossTest, found: str, cause: str) -> Check:
     needed = _shots_in_all(dataset, test.shots_needed)
     cause = cause if test.answer == "fail" else ""
-    return Check(name, test.answer, test.loss, test.high, found, needed, cause)
+    return Check(name, test.answer, test.loss, test.high, found, needed, cause, at_least=test.low)
 
 
 def _shots_in_all(dataset: xr.Dataset, test_shots: float) -> float:

@@ -12,7 +12,12 @@ from psiprune.core.random import Stream
 from psiprune.core.statistics import Choice, choose
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import run_parallel
-from psiprune.experiments.named_warnings import repeat_warnings
+from psiprune.experiments.named_warnings import (
+    collected_warnings,
+    named_warnings,
+    repeat_warnings,
+    training_named,
+)
 from psiprune.inference.log_partition import log_partition
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
@@ -31,7 +36,8 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
     """Train models of several sizes; choose the smallest that describes the shots as well as any.
 
     First those of the settings. Then, between the chosen size and the next smaller one tried,
-    further sizes by bisection. Candidates whose training diverges are left out.
+    further sizes by bisection. Candidates whose training diverges are left out, and only warnings
+    about the chosen one are shown.
 
     Raises:
         DivergenceError: all of them diverged.
@@ -43,7 +49,9 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
     wanted = run.settings.candidates(run.shots.sites)
     while wanted:
         tried |= {hidden for hidden, _ in wanted}
-        for item in _train_candidates(run, wanted, first=not candidates):
+        with collected_warnings():  # that a candidate is too small is no news
+            trained = _train_candidates(run, wanted, first=not candidates)
+        for item in trained:
             candidates.append(item)
             score, error = _score(run, item)
             scores.append(score)
@@ -52,6 +60,9 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
         by_block = block_means(np.array(scores), run.dependence.blocks.length)
         choice = choose(by_block, np.array(errors), sizes)
         wanted = _between(run, tried, candidates[choice.chosen])
+    chosen = candidates[choice.chosen]
+    with named_warnings(), training_named(chosen.file.stem):
+        repeat_warnings(read_dataset(chosen.file, "rbm").attrs)
     return candidates, choice
 
 

@@ -143,9 +143,9 @@ def _about_checks(dataset: xr.Dataset) -> Sentence:
     return phrase(
         dataset,
         "Each check measures a loss on the {test_shots} test shots, which trained and chose "
-        f"nothing. It passes if the 95 % interval of the loss ends below {limit} nats per shot, "
-        "fails if the loss is above half of that with 95 % confidence over all checks, and is "
-        "undecided otherwise.",
+        "nothing. It passes if the loss is at most {tolerance} nats per shot and its 95 % "
+        f"interval ends below {limit}, fails if the loss is above {{tolerance}} with 95 % "
+        "confidence over all checks, and is undecided otherwise.",
     )
 
 

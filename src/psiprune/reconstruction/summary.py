@@ -172,13 +172,19 @@ def likelihood_of(checks: Sequence[Check]) -> Check:
 
 
 def larger_loss(checks: Sequence[Check]) -> Check | None:
-    """Return the check that shows a larger loss than the likelihood and does not pass, if any.
+    """Return the check that shows a larger loss than the likelihood, if any.
 
-    The likelihood is relative to the dense RBM, so it does not show what that one loses, too.
+    It does not pass, or its lower bound is beyond the upper one of the likelihood: that is relative
+    to the dense RBM, so it does not show what that one loses, too.
     """
-    beyond = [each for each in checks if each.answer != "pass" and not math.isnan(each.loss)]
-    worst = max(beyond, key=lambda each: each.loss, default=likelihood_of(checks))
-    return worst if worst.loss > likelihood_of(checks).loss else None
+    likelihood = likelihood_of(checks)
+    beyond = [
+        each
+        for each in checks
+        if each.loss > likelihood.loss
+        and (each.answer != "pass" or each.at_least > likelihood.at_most)
+    ]
+    return max(beyond, key=lambda each: each.loss, default=None)
 
 
 def loss_number(dataset: xr.Dataset, checks: Sequence[Check]) -> Number:

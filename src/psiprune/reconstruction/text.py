@@ -36,8 +36,8 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
     summary = summarize(dataset, request)
     tolerance = dataset.attrs["tolerance"]
     heads = [
-        f"Checks (loss in nats per shot; pass: at most {2 * tolerance:g}; FAIL: surely above "
-        f"{tolerance:g})",
+        f"Checks (nats per shot; pass: loss within {tolerance:g}, at most {2 * tolerance:g}; FAIL: "
+        f"surely above {tolerance:g})",
         _search_head(dataset),
         "Observables (test shots; the loss that the deviation implies at least, nats per shot)",
     ]
