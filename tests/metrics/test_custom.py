@@ -11,7 +11,9 @@ import pytest
 
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.custom import Observable, load_observable, observe
+from psiprune.metrics.loss_tests import judge_observables
 from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.model import RBM
 from refusals import refuses
 
 BITS = np.random.default_rng(0).integers(0, 2, (50, 4), dtype=np.uint8)
@@ -141,3 +143,21 @@ def test_own_observables_stand_as_psiprunes_do() -> None:
     plain = evaluate_on_shots(RBM_OF_4, shots, draws=2000, seed=2)
     assert plain.log_likelihood.error == report.log_likelihood.error
     assert plain.correlation.shots_error.tolist() == report.correlation.shots_error.tolist()
+
+
+def test_a_number_that_no_shot_changes_is_still_uncertain() -> None:
+    """Its error is 1 / n like that of values of single shots, so a rounding error is no loss."""
+    frozen = RBM(np.zeros((1, 3)), np.full(3, 50.0), np.zeros(1))
+    own: dict[str, Observable] = {
+        "number": lambda bits: (0.1 * bits.mean(axis=1)).mean(),
+        "values": lambda bits: 0.1 * bits.mean(axis=1),
+    }
+    bits = np.ones((1200, 3), np.uint8)
+    report = evaluate_on_shots(frozen, bits, draws=3001, observables=own)
+    for name in own:
+        found = report.comparison(name)
+        assert float(found.error) == pytest.approx(0, abs=1e-12)
+        assert float(found.shots_error) == 1 / 1200
+        assert found.variance == pytest.approx(1 / 1200)
+        gap = found.value - found.shots_value
+        assert judge_observables(gap, found.error, found.variance, 1200, 0.05).answer == "pass"

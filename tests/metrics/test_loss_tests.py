@@ -197,4 +197,4 @@ def test_a_configuration_that_the_model_excludes_counts_once() -> None:
 def test_levels() -> None:
     found = judge_mean(0.01, 0.02, 100, T)
     assert found.high == pytest.approx(0.01 + norm.isf(0.025) * 0.02)
-    assert found.low == pytest.approx(0.01 - norm.isf(0.01) * 0.02)
+    assert found.low == pytest.approx(0.01 - norm.isf(0.05 / 6) * 0.02)

@@ -126,6 +126,17 @@ def test_training_is_the_cause_if_the_dense_rbm_fails_too() -> None:
     assert check("configurations", **both).cause == "training"
 
 
+@pytest.mark.parametrize("fails", ["product", "best"])
+def test_a_failure_against_one_model_is_not_hidden_by_doubt_about_the_other(fails: str) -> None:
+    other = {"product": "best", "best": "product"}[fails]
+    changes = {
+        f"configurations_{fails}_loss": 0.15,
+        f"configurations_{fails}_error": 0.02,
+        f"configurations_{other}_error": 0.4,
+    }
+    assert check("other models", **changes).answer == "fail"
+
+
 def test_what_cannot_be_known_is_no_check() -> None:
     """Counts have no order, so drift is neither passed nor undecided."""
     names = {each.name for each in make_checks(made(ordered=0))}
@@ -172,6 +183,22 @@ def test_the_shots_needed_are_all_shots() -> None:
     assert 1.5 < factor < 20
     enough = check("log-likelihood", likelihood_error=0.07 / factor**0.5)
     assert enough.answer == "pass"
+
+
+@pytest.mark.parametrize(("training", "share"), [(250, 0.12), (300, 0.24)])
+def test_the_shots_needed_are_split_as_the_next_run_splits_them(
+    training: int, share: float
+) -> None:
+    """Of 500 shots half are held out by default, of thousands a fifth; a given share stays."""
+    error = 0.15
+    sizes = {"shots": 500, "training_shots": training, "test_shots": round(0.6 * (500 - training))}
+    found = check("log-likelihood", likelihood_error=error, **sizes)
+    assert found.answer == "undecided"
+    tested = share * found.shots_needed
+    smaller = error * (sizes["test_shots"] / tested) ** 0.5
+    z_pass, z_power = 1.96, 1.28
+    # The loss that remains is between none and that of the training set.
+    assert 0.09 < (z_pass + z_power) * smaller < 0.1
 
 
 def test_dependent_shots_count_as_fewer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 import psiprune as pp
 import tiny
 from psiprune.data.shots import Shots
+from psiprune.io.netcdf import read_dataset, write_dataset
 from refusals import refuses
 
 
@@ -55,6 +57,21 @@ def test_a_run_is_read_back(done: tuple[Path, pp.Reconstruction], tmp_path: Path
     assert len({re.sub('src="data:[^"]*"', "", page) for page in pages}) == 1
     with refuses(tmp_path, "reconstruct.nc", "psiprune reconstruct"):
         pp.load_reconstruction(tmp_path)
+
+
+@pytest.mark.parametrize("lost", ["training_loss", "trial_loss", "inefficiency"])
+def test_a_run_of_another_version_is_refused(
+    lost: str, done: tuple[Path, pp.Reconstruction], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(done[0] / "run", folder)
+    dataset = read_dataset(folder / "reconstruct.nc", "reconstruct").drop_vars(
+        lost, errors="ignore"
+    )
+    dataset.attrs.pop(lost, None)
+    write_dataset(folder / "reconstruct.nc", dataset, "reconstruct")
+    with refuses("reconstruct.nc", "another version"):
+        pp.load_reconstruction(folder)
 
 
 def test_checks_and_levels_are_tables(loose: pp.Reconstruction) -> None:

@@ -35,8 +35,8 @@ def reconstruct_command(
 ) -> None:
     """Find the smallest RBM that describes your shots; no reference state is needed.
 
-    Selects the number of hidden units, trains an ensemble, prunes until the loss on validation
-    shots is significant, tests the result and writes report.html. Rerun the same command to resume.
+    Chooses the number of hidden units, prunes until the loss counts, tests the smallest RBM on
+    shots used for nothing else, and writes report.html. Rerun the same command to resume.
 
     Args:
         shots: file of shots, in any format that `psiprune import` reads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,19 +198,21 @@ def evaluate_on_shots(
     custom = {name: observe(name, function, bits) for name, function in observables.items()}
     by_shot = {name: values for name, values in custom.items() if values.ndim}
     of_shots = _shots_estimates(bits, log_p, by_shot, seed, blocks)
+    size = blocks.effective(len(data))
     for name, function in observables.items():
         estimates[name] = _custom_estimate(name, function, drawn.bits, seed)
         if name not in of_shots:
-            of_shots[name] = _custom_estimate(name, function, bits[:, None, :], seed, blocks.length)
+            estimate = _custom_estimate(name, function, bits[:, None, :], seed, blocks.length)
+            error = at_least_one_shot(np.asarray(estimate.error), np.asarray(estimate.value), size)
+            of_shots[name] = replace(estimate, error=np.float64(error))
 
     def compare(name: str) -> Comparison:
         model, target = estimates[name], of_shots[name]
-        size = effective_draws(model, chains * length, length)
-        variance = np.maximum(blocks.effective(len(data)) * target.error**2, size * model.error**2)
+        drawn_size = effective_draws(model, chains * length, length)
+        variance = np.maximum(size * target.error**2, drawn_size * model.error**2)
         values = model.value, model.error, target.value, target.error
-        return Comparison(*values, drawn.method, drawn.warning, size, variance)
+        return Comparison(*values, drawn.method, drawn.warning, drawn_size, variance)
 
-    size = blocks.effective(len(data))
     size_of_rbm = min(size, log_z.effective_sample_size or size)
     warning = f"depends on log Z, and {log_z.warning}" if log_z.warning else ""
 

@@ -1,12 +1,12 @@
-"""Test an RBM for equivalence with an ensemble of dense ones, on measured shots.
+"""Test an RBM for equivalence with dense ones, on measured shots.
 
 Metrics of undamaged RBMs differ for two reasons, and only a loss beyond both counts. Another
-training seed gives another RBM: a new member of an ensemble of R with spread s lies above its mean
-by more than t s (1 + 1/R)^(1/2) with the probability that belongs to t, Student's with R - 1
+training set or seed gives another RBM: of R dense RBMs with spread s, a new one lies above their
+mean by more than t s (1 + 1/R)^(1/2) with the probability that belongs to t, Student's with R - 1
 degrees of freedom (the prediction interval of a normal variable). And there are few shots: with the
 bootstrap error e, two RBMs that are equally good differ by more than z e with that probability. The
 tolerance is the root of the sum of both squares. For the log-likelihood, of which more is always
-better, the loss of a typical member takes the place of that interval: `likelihood_band`.
+better, what a typical one loses takes the place of that interval: `likelihood_band`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Float64 = NDArray[np.float64]
 
 @one_line
 class EquivalenceResult(NamedTuple):
-    """The loss of an RBM against a dense ensemble, and the tolerance for it.
+    """The loss of an RBM against a dense one, or the mean of several, and the tolerance for it.
 
     Attributes:
         loss: of log-likelihood in nats per shot, negative for a gain; or shift of an observable.
@@ -173,7 +173,7 @@ def observable_band(
     an observable with K values, each tested at significance / K, the worst counts.
 
     Args:
-        members: its value for each member of the dense ensemble, at least 2, a scalar or an array.
+        members: its value for each of at least 2 dense RBMs, a scalar or an array.
         measure: the observable of any RBM, on the same shots.
         significance: with at most this probability an undamaged RBM exceeds the tolerance.
     """

@@ -34,9 +34,9 @@ LEVEL = 0.05
 #: A model with a loss of 2 T passes at most this often: the upper end of a 95 % interval.
 #: For observables 5 %: the largest of many deviations is selected, and so is high by itself.
 PASS_LEVEL, OBSERVABLE_LEVEL = 0.025, 0.05
-#: Families of tests that share the level of failing: likelihood, independent bits, observables,
-#: sites and pairs, configurations.
-FAMILIES = 5
+#: Families of tests that share the level of failing: likelihood, independent bits, the best model,
+#: observables, sites and pairs, configurations.
+FAMILIES = 6
 #: A faithful model passes with this probability if there are as many shots as needed.
 POWER = 0.9
 #: A configuration has a cell of its own if so many of the shots are expected to show it.

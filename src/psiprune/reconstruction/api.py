@@ -50,8 +50,8 @@ def reconstruct(
 ) -> Reconstruction:
     """Reconstruct a state from measured shots with as few weights as possible.
 
-    Chooses the number of hidden units (and the learning rate of CD) by held-out likelihood, trains
-    an ensemble, prunes until the loss is significant on held-out shots, bisects to the smallest
+    Chooses the number of hidden units (and the learning rate of CD) by the likelihood, trains
+    replicas of the chosen RBM on draws of it, prunes until the loss counts, bisects to the smallest
     RBM, and tests it on shots that had no part in any of this. No reference state is needed.
 
     With a folder, call it again to resume an interrupted run; the folder holds every RBM,
@@ -73,8 +73,8 @@ def reconstruct(
             lose twice as much is not trusted.
         observable: custom observables in files, "FILE.py:function".
         draws: RBM samples behind each sampled observable.
-        seed: of the split, and of the first RBM.
-        seeds: number of RBMs of the dense ensemble.
+        seed: of the split and of the candidates.
+        seeds: number of dense RBMs: the chosen one, and replicas trained on draws of it.
         train: method of training each RBM, see `train`; by default "auto", the best for its size.
         fine_tune: method of training after each pruning step, see `prune`; by default "auto".
         prune: criterion and schedule of pruning.

@@ -85,9 +85,10 @@ def search(run: Run, members: Sequence[RBM]) -> Smallest:
 
 
 def test(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.Dataset:
-    """Compare the smallest RBM, which is written, and the ensemble with the test shots.
+    """Compare the smallest RBM, which is written, and the dense RBMs with the test shots.
 
-    `best` is the candidate of the highest likelihood.
+    `members` are the chosen RBM and its replicas, `best` is the candidate of the highest
+    likelihood.
     """
     details = _load_or_make(run, "details", lambda: _details(run, members, best, smallest))
     shift = details[["likelihood_loss", "likelihood_error"]].rename(

@@ -201,7 +201,7 @@ def choice_variables(candidates: Sequence[Candidate], choice: Choice) -> xr.Data
 
 
 def trial_variables(outcome: Smallest, stored: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Collect the search over `trial`: weights, and results on the validation shots."""
+    """Collect the search over `trial`: weights, and results on the shots that end it."""
     columns = {
         "name": [trial.name for trial in outcome.trials],
         "weights": [trial.rbm.number_of_weights for trial in outcome.trials],
@@ -230,7 +230,8 @@ def observable_variables(
     """Collect each observable and the log-likelihoods on the test shots.
 
     NAME and NAME_error belong to the smallest RBM, NAME_shots and NAME_shots_error to the shots;
-    NAME_sigmas is the difference over both errors, NAME_dense [seed] the dense ensemble.
+    NAME_sigmas is the difference over both errors; NAME_dense [seed] belongs to the chosen RBM
+    and to its replicas.
     """
     ensemble = xr.concat(dense, dim="seed")
     wanted = [*names, *_LIKELIHOODS]

@@ -38,7 +38,7 @@ class Estimate:
         methods: of training, each with its summary.
         shots, sites: all shots.
         hidden: numbers of hidden units to try.
-        trainings: candidates and members of the ensemble.
+        trainings: candidates and replicas of the chosen one.
         pruning_steps: RBMs that the search is expected to prune and fine-tune.
         parameters: of the largest RBM.
         training_shots: shots to train it on.

@@ -61,7 +61,7 @@ class Run:
 
     @property
     def seeds(self) -> range:
-        """Return the seeds of the ensemble."""
+        """Return the seeds of the chosen RBM and of its replicas."""
         return range(self.settings.seed, self.settings.seed + self.settings.seeds)
 
     def independent(self, part: Shots) -> float:

@@ -1,4 +1,4 @@
-"""Train the models of a run: the candidates, of which one is chosen, and the ensemble."""
+"""Train the models of a run: the candidates, of which one is chosen, and replicas of that one."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
 
     epochs = (len(files) - 1) * chosen.training.epochs
     others = run_parallel(
-        work, range(1, len(files)), epochs, "training the ensemble", name=lambda k: files[k].stem
+        work, range(1, len(files)), epochs, "training replicas", name=lambda k: files[k].stem
     )
     return [rbm, *others]
 

@@ -48,8 +48,8 @@ def run_reconstruct(
     """Choose, train, prune and test, skipping what the folder already contains.
 
     The folder holds config.toml, provenance.json, split.nc, choice/ (an RBM for each number of
-    hidden units and learning rate), ensemble/ (an RBM for each seed), path/ (every RBM of the
-    search), observed/ (observables of RBMs), smallest.nc and reconstruct.nc.
+    hidden units and learning rate), ensemble/ (the chosen RBM and its replicas), path/ (every RBM
+    of the search), observed/ (observables of RBMs), smallest.nc and reconstruct.nc.
 
     Args:
         settings: of the run.

@@ -20,8 +20,8 @@ class SearchLevel(NamedTuple):
     Attributes:
         name: of its file in path/.
         weights: their number.
-        loss, error: relative to the dense RBMs, on the shots that ended the search; in nats per
-            shot, or of the observable that ended the search.
+        loss, error: relative to the chosen dense RBM, on the shots that ended the search, in nats
+            per shot; or of the observable that ended it, relative to the mean of the dense RBMs.
         allowed: the largest loss that is accepted.
         accepted: whether the loss is.
         rbm: the RBM.

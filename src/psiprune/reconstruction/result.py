@@ -37,7 +37,7 @@ class Reconstruction:
     """Result of `reconstruct`; `print(result)` shows the answer.
 
     Attributes:
-        rbm: the smallest RBM whose loss is not significant on the shots.
+        rbm: the smallest RBM whose loss is within what the search allows.
         dataset: all numbers; docs/reconstruct.md lists the variables.
         levels: every RBM of the search, with its loss and whether that was accepted; a sequence
             that prints as a table, with `to_pandas()`.
@@ -121,7 +121,8 @@ def load_reconstruction(folder: str | os.PathLike[str]) -> Reconstruction:
     """Read a finished run of `reconstruct` from its folder.
 
     Raises:
-        InputError: the folder holds no finished run, or a file in it is missing or damaged.
+        InputError: the folder holds no finished run, one made by another version, or a file in it
+            is missing or damaged.
     """
     run = Path(folder)
     if not (run / FILE).exists():
@@ -129,7 +130,16 @@ def load_reconstruction(folder: str | os.PathLike[str]) -> Reconstruction:
             f"{run}: holds no finished reconstruction (no {FILE}); give the folder of a run of "
             "psiprune reconstruct, or rerun its command to finish it"
         )
-    return assemble(run, read_dataset(run / FILE, "reconstruct"), run, {}, ())
+    dataset = read_dataset(run / FILE, "reconstruct")
+    try:
+        found = assemble(run, dataset, run, {}, ())
+        summarize(dataset, found.request)  # needs every number of the answer
+    except KeyError:
+        raise InputError(
+            f"{run / FILE}: lacks numbers that this version of psiprune needs, so another version "
+            "made it; rerun psiprune reconstruct with another folder"
+        ) from None
+    return found
 
 
 def assemble(

@@ -81,11 +81,14 @@ class ReconstructSettings(Settings):
     draws: int = Field(default=100_000, ge=100, description="RBM samples per sampled observable")
     seed: Seed = Field(
         default=0,
-        description="random seed of the split and of the first RBM; further RBMs use the next "
-        "seeds",
+        description="random seed of the split and of the candidates; replicas of the chosen RBM "
+        "use the next seeds",
     )
     seeds: int = Field(
-        default=5, ge=2, le=MOST_SEEDS, description="number of RBMs in the dense ensemble"
+        default=5,
+        ge=2,
+        le=MOST_SEEDS,
+        description="number of dense RBMs: the chosen one, and replicas trained on draws of it",
     )
     shots_sha256: str | None = Field(
         default=None,
@@ -154,6 +157,12 @@ class ReconstructSettings(Settings):
         if self.held_out is not None:
             return self.held_out
         return min(max(_HELD_OUT, _HELD_OUT_SHOTS / shots), 0.5)
+
+    def shots_for(self, held_out: float) -> float:
+        """Return how many shots have so many held out, the inverse of n * `held_out_of(n)`."""
+        if self.held_out is not None:
+            return held_out / self.held_out
+        return held_out / (_HELD_OUT if held_out > _HELD_OUT_SHOTS else 0.5)
 
     def rates(self) -> tuple[float, ...]:
         """Return the learning rates to try if the method is cd or pcd."""

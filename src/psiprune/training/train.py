@@ -229,17 +229,6 @@ def new_rbm(
     raise InputError(f"initial: must be random, local or coded, found {initial!r}")
 
 
-def ensemble_initial(method: Method) -> tuple[Initial, ...] | None:
-    """Return the initial weights of further ensemble members, which must depend on the seed.
-
-    From local weights the exact gradient converges to the same RBM for every seed, so the ensemble
-    would have no spread.
-    """
-    if not method.CONVERGES:
-        return None
-    return tuple(dict.fromkeys(("random", *method.INITIAL)))
-
-
 def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str, object]:
     """Return everything that determines the result of a training."""
     return {
