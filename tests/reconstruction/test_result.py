@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 import psiprune as pp
 import tiny
 from psiprune.data.shots import Shots
+from psiprune.io.netcdf import read_dataset, write_dataset
 from refusals import refuses
 
 
@@ -54,6 +55,11 @@ def test_a_run_is_read_back(done: tuple[Path, pp.Reconstruction], tmp_path: Path
     pages = (made.report.read_text(), made.to_html())
     assert len({re.sub('src="data:[^"]*"', "", page) for page in pages}) == 1
     with refuses(tmp_path, "reconstruct.nc", "psiprune reconstruct"):
+        pp.load_reconstruction(tmp_path)
+    old = read_dataset(done[0] / "run" / "reconstruct.nc", "reconstruct")
+    del old.attrs["tolerance"]
+    write_dataset(tmp_path / "reconstruct.nc", old, "reconstruct")
+    with refuses(tmp_path, "older version", "another folder"):
         pp.load_reconstruction(tmp_path)
 
 

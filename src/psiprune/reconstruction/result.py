@@ -129,7 +129,13 @@ def load_reconstruction(folder: str | os.PathLike[str]) -> Reconstruction:
             f"{run}: holds no finished reconstruction (no {FILE}); give the folder of a run of "
             "psiprune reconstruct, or rerun its command to finish it"
         )
-    return assemble(run, read_dataset(run / FILE, "reconstruct"), run, {}, ())
+    dataset = read_dataset(run / FILE, "reconstruct")
+    if "tolerance" not in dataset.attrs:
+        raise InputError(
+            f"{run}: was written by an older version, which stored no checks; run its command "
+            "again in another folder"
+        )
+    return assemble(run, dataset, run, {}, ())
 
 
 def assemble(
