@@ -32,6 +32,8 @@ from psiprune.reconstruction.dataset import observable_names
 
 #: A warning about a record: what was found, what to do about it, and the rows to keep.
 _WAY_OUT = re.compile("(.*); (.*): psiprune import .* --rows (.*) -o .*")
+#: A smaller difference between the means of an RBM and of shots is one of summation order.
+_ROUNDING = 1e-12
 Verdict = Literal["trusted", "undecided", "not trusted"]
 
 
@@ -152,6 +154,8 @@ def _likelihood(dataset: xr.Dataset) -> Check:
         f"pruning {pruning:+.2g} ± {float(dataset['likelihood_error']):.1g}, finite training set "
         f"{_training_loss(dataset)[0]:.2g} ± {_training_loss(dataset)[1]:.1g} nats per shot"
     )
+    if loss > pruning + _training_loss(dataset)[0]:
+        found += f"; at least {loss:.2g} for {attrs['parameters']} parameters"
     of_dense = judge_mean(*_training_loss(dataset), _test_shots(dataset), attrs["tolerance"])
     return _check(dataset, "log-likelihood", test, found, _cause(of_dense))
 
@@ -169,6 +173,8 @@ def deviations(dataset: xr.Dataset) -> list[Deviation]:
             zip(*columns, dense, strict=True)
         ):
             if not math.isnan(value - shots):
+                if math.isclose(value, shots, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+                    value = shots
                 label = f"{name} at d = {d}" if dataset[name].ndim else name
                 loss = (value - shots) ** 2 / (2 * variance) if value != shots else 0.0
                 found.append(
@@ -228,8 +234,8 @@ def _configurations(dataset: xr.Dataset) -> Check:
         float(dataset[f"configurations_{name}"]) for name in ("unseen", "expected", "cells")
     )
     found = (
-        f"{number:.0f} classes; shots unlike any training shot {unseen:.2%}, by the RBM "
-        f"{expected:.2%}"
+        f"{number:.0f} class{'es' * (round(number) != 1)}; shots unlike any training shot "
+        f"{unseen:.2%}, by the RBM {expected:.2%}"
     )
     return _check(dataset, "configurations", tests[0], found, _cause(tests[1]))
 
@@ -252,7 +258,7 @@ def _other_models(dataset: xr.Dataset) -> Check:
     tests, of_dense = judge(""), judge("dense_")
     k = int(np.argmax([each.high for each in tests]))
     other = ("independent bits", "the best dense RBM tried")[k]
-    found = f"log-likelihood {-tests[k].loss:+.2g} ± {tests[k].error:.1g} relative to {other}"
+    found = f"log-likelihood {0.0 - tests[k].loss:+.2g} ± {tests[k].error:.1g} relative to {other}"
     return _check(dataset, "other models", tests[k], found, _cause(of_dense[k]))
 
 

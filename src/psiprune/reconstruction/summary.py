@@ -239,7 +239,12 @@ def _assumptions(of: Named) -> list[Sentence]:
         found.append(say("{sentence}", sentence=of.data.attrs["order_assumption"]))
     if of.data.attrs["constant_sites"]:
         constant = plural(attribute(of, "constant_sites"), "site")
-        found.append(say("{n} that never changed: frozen, not dead detectors", n=constant))
+        found.append(
+            say(
+                "{n} with the same value in every shot: taken as frozen, not as dead readout",
+                n=constant,
+            )
+        )
     return found
 
 
