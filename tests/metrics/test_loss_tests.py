@@ -198,3 +198,35 @@ def test_levels() -> None:
     found = judge_mean(0.01, 0.02, 100, T)
     assert found.high == pytest.approx(0.01 + norm.isf(0.025) * 0.02)
     assert found.low == pytest.approx(0.01 - norm.isf(0.05 / 6) * 0.02)
+
+
+@pytest.mark.parametrize("sites", [16, 17])
+def test_shots_that_repeat_too_often_leave_it_undecided(sites: int) -> None:
+    """Even parity of many fair bits: few shots repeat, but twice as many as independent bits do."""
+    generator, training, shots = np.random.default_rng(sites), 8000, 1200
+    answers_of: dict[int, list[str]] = {}
+    for states, model in ((1 << (sites - 1), -sites * np.log(2)), (1 << sites, -sites * np.log(2))):
+        for _ in range(20):
+            seen = np.unique(generator.integers(0, states, training))
+            drawn = generator.integers(0, states, shots)
+            again = np.searchsorted(seen, drawn[np.isin(drawn, seen)])
+            counts = np.bincount(again, minlength=len(seen))
+            cells = cell_divergence(np.full(len(seen), model), counts, shots)
+            answers_of.setdefault(states, []).append(judge_cells(cells, shots, T).answer)
+    assert answers_of[1 << (sites - 1)].count("pass") <= 6
+    assert answers_of[1 << sites].count("pass") >= 19
+
+
+def test_a_spread_falls_faster_than_an_error() -> None:
+    """The shots that a loss of training asks for fall like 1 / n, not like n^(-1/2)."""
+    error = judge_mean(0.02, 0.1, 1000, T)
+    spread = judge_mean(0.02, 0.0, 1000, T, spread=0.1)
+    assert error.answer == spread.answer == "undecided"
+    assert spread.high == pytest.approx(error.high, rel=1e-3)
+    assert spread.shots_needed < 0.6 * error.shots_needed
+    # A loss above T has to fall to T.
+    assert judge_mean(0.09, 0.001, 1000, T, 0.02).shots_needed >= 1000 * 0.09 / T
+    # A gain does not fall.
+    assert (
+        judge_mean(-0.5, 0.4, 1000, T).shots_needed < judge_mean(0, 0.4, 1000, T).shots_needed / 9
+    )

@@ -216,3 +216,26 @@ def test_deviations_are_sorted_by_what_they_imply() -> None:
     names = [each.name for each in deviations(made(neighbours=np.nan))]
     assert "neighbours" not in names
     assert len(names) == 4
+
+
+def test_rounding_is_no_deviation() -> None:
+    """A mean over shots in another order differs by 1e-16."""
+    found = deviations(made(neighbours=0.2 + 2.0**-54 * 4, neighbours_variance=1e-20))
+    assert {each.loss for each in found} == {0.0}
+    assert "+0 ± " in check("observables", neighbours=0.2 + 2.0**-54 * 4).found
+
+
+def test_a_loss_above_the_sum_of_its_parts_is_explained() -> None:
+    lucky = check("log-likelihood", likelihood_loss=-0.004)
+    assert (lucky.loss, lucky.found.partition("; ")[2]) == (
+        0.0025,
+        "at least 0.0025 for 6 parameters",
+    )
+    assert ";" not in check("log-likelihood").found
+
+
+def test_counts_agree_with_their_nouns_and_zero_has_no_sign() -> None:
+    one = check("configurations", configurations_cells=1.0).found
+    assert one.startswith("1 class;")
+    assert check("configurations").found.startswith("7 classes;")
+    assert "log-likelihood +0 ±" in check("other models").found

@@ -95,3 +95,12 @@ def test_candidates() -> None:
     assert ReconstructSettings().units_for(1) == (1,)
     search = ReconstructSettings(prune=SearchSettings(fraction=0.2)).prune
     assert (search.criterion, search.levels) == ("surgeon", 1000)
+
+
+def test_a_single_size_or_rate_needs_no_tuple() -> None:
+    given: dict[str, Any] = {"hidden": 3, "learning_rates": 0.1}
+    settings = ReconstructSettings(**given)
+    assert (settings.hidden, settings.learning_rates) == ((3,), (0.1,))
+    given["hidden"] = 0
+    with refuses("hidden.0", 0):
+        ReconstructSettings(**given)

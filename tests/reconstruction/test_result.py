@@ -57,6 +57,11 @@ def test_a_run_is_read_back(done: tuple[Path, pp.Reconstruction], tmp_path: Path
     assert len({re.sub('src="data:[^"]*"', "", page) for page in pages}) == 1
     with refuses(tmp_path, "reconstruct.nc", "psiprune reconstruct"):
         pp.load_reconstruction(tmp_path)
+    old = read_dataset(done[0] / "run" / "reconstruct.nc", "reconstruct")
+    del old.attrs["tolerance"]
+    write_dataset(tmp_path / "reconstruct.nc", old, "reconstruct")
+    with refuses(tmp_path, "another version", "another folder"):
+        pp.load_reconstruction(tmp_path)
 
 
 @pytest.mark.parametrize("lost", ["training_loss", "trial_loss", "inefficiency"])

@@ -152,8 +152,8 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
         )
     if shots.sites != sites:
         raise InputError(
-            f"{shots.source}: has {shots.sites} sites (columns), but {what} has {sites};"
-            " give shots and state of the same size"
+            f"{shots.source}: has {shots.sites} site{'s' * (shots.sites != 1)} (columns), but "
+            f"{what} has {sites}; give shots and state of the same size"
         )
     return shots
 

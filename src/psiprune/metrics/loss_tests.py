@@ -76,19 +76,25 @@ def _decide(
     return LossTest(answer, loss, error, low, high, needed, index)
 
 
-def judge_mean(loss: float, error: float, shots: float, tolerance: float) -> LossTest:
-    """Test a mean loss over `shots` shots with a standard error.
+def judge_mean(
+    loss: float, error: float, shots: float, tolerance: float, spread: float = 0.0
+) -> LossTest:
+    """Test a mean loss over `shots` shots with a standard error, and a spread that adds to it.
 
     The error is at least 1 / shots, since what none of n shots has shown may occur in one of n.
-    With more shots the loss L of a faithful model falls like 1 / n and its error e like n^(-1/2),
-    so x^2 times fewer shots are needed, L x^2 + z e x = 2 T.
+    With more shots the loss L of a faithful model and the spread s fall like 1 / n, and the error e
+    like n^(-1/2): x^2 times fewer shots are needed, (L + z s) x^2 + z e x = 2 T and L x^2 <= T. A
+    gain stays.
     """
     error = max(error, 1 / shots)
-    noise = float(_Z_PASS + norm.isf(1 - POWER)) * error
-    x = 4 * tolerance / (noise + math.sqrt(noise**2 + 8 * tolerance * max(loss, 0.0)))
-    needed = float(shots / x**2)
-    low, high = loss - _Z_FAIL * error, loss + _Z_PASS * error
-    return _decide(loss, error, low, high, tolerance, needed, 0)
+    both = math.hypot(error, spread)
+    z = float(_Z_PASS + norm.isf(1 - POWER))
+    falling, room = max(loss, 0.0) + z * spread, 2 * tolerance - min(loss, 0.0)
+    x = 2 * room / (z * error + math.sqrt((z * error) ** 2 + 4 * room * falling))
+    if loss > tolerance:
+        x = min(x, math.sqrt(tolerance / loss))
+    low, high = loss - _Z_FAIL * both, loss + _Z_PASS * both
+    return _decide(loss, both, low, high, tolerance, float(shots / x**2), 0)
 
 
 def training_loss(replicas: ArrayLike, parameters: int) -> tuple[float, float]:
@@ -182,6 +188,11 @@ def judge_cells(cells: Cells, shots: float, tolerance: float) -> LossTest:
     2 n times the divergence of a perfect model follows chi-squared with k = cells - 1 degrees of
     freedom (Wilks 1938), so k / (2n) is subtracted. The variance is that of a non-central
     chi-squared, (k + 4 n D) / (2 n^2).
+
+    Where few shots repeat a training shot, that says little of the others. But if they repeat r
+    times as often as the model expects, the model lacks structure, and log r is what it loses on
+    these: if that is above 2 T^(1/2) with 95 % confidence, the answer is not "pass". So much is the
+    standard deviation of log q / p for a loss of 2 T, to leading order.
     """
     freedom = max(cells.cells - 1, 0.5)
     loss = max(cells.divergence - freedom / (2 * shots), 0.0)
@@ -189,4 +200,16 @@ def judge_cells(cells: Cells, shots: float, tolerance: float) -> LossTest:
     z = float(_Z_PASS + norm.isf(1 - POWER))
     needed = z * math.sqrt(freedom / 2) / (2 * tolerance)
     low, high = loss - _Z_FAIL * error, loss + _Z_PASS * error
-    return _decide(loss, error, low, high, tolerance, needed, 0)
+    found = _decide(loss, error, low, high, tolerance, needed, 0)
+    if found.answer == "pass" and _repeats_beyond(cells, shots) > 2 * math.sqrt(tolerance):
+        # With four times the shots the training set contains four times as many configurations.
+        return found._replace(answer="undecided", shots_needed=4 * shots)
+    return found
+
+
+def _repeats_beyond(cells: Cells, shots: float) -> float:
+    """Return the lower bound of log(observed / expected) of shots that repeat training shots."""
+    seen, expected = (1 - cells.unseen) * shots, (1 - cells.expected) * shots
+    if seen <= 0 or expected <= 0:
+        return 0.0
+    return math.log(seen / expected) - _Z_OBSERVABLE / math.sqrt(seen)

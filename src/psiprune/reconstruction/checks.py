@@ -33,6 +33,8 @@ from psiprune.reconstruction.settings import ReconstructSettings
 
 #: A warning about a record: what was found, what to do about it, and the rows to keep.
 _WAY_OUT = re.compile("(.*); (.*): psiprune import .* --rows (.*) -o .*")
+#: A smaller difference between the means of an RBM and of shots is one of summation order.
+_ROUNDING = 1e-12
 Verdict = Literal["trusted", "undecided", "not trusted"]
 
 
@@ -138,8 +140,8 @@ def loss_of(dataset: xr.Dataset) -> tuple[float, float]:
     least = dense * dataset.attrs["parameters"] / dataset.attrs["dense_parameters"]
     pruning, error = (float(dataset[f"likelihood_{name}"]) for name in ("loss", "error"))
     # What none of n shots has shown may occur in one of them.
-    error = max(math.hypot(error, spread), 1 / _test_shots(dataset))
-    return max(pruning + dense, least), error
+    error = max(error, 1 / _test_shots(dataset))
+    return max(pruning + dense, least), math.hypot(error, spread)
 
 
 def _training_loss(dataset: xr.Dataset) -> tuple[float, float]:
@@ -148,14 +150,17 @@ def _training_loss(dataset: xr.Dataset) -> tuple[float, float]:
 
 def _likelihood(dataset: xr.Dataset) -> Check:
     attrs = dataset.attrs
-    loss, error = loss_of(dataset)
-    test = judge_mean(loss, error, _test_shots(dataset), attrs["tolerance"])
-    pruning = float(dataset["likelihood_loss"])
+    shots, tolerance = _test_shots(dataset), attrs["tolerance"]
+    loss, (dense, spread) = loss_of(dataset)[0], _training_loss(dataset)
+    pruning, error = (float(dataset[f"likelihood_{name}"]) for name in ("loss", "error"))
+    test = judge_mean(loss, error, shots, tolerance, spread)
     found = (
-        f"pruning {pruning:+.2g} ± {float(dataset['likelihood_error']):.1g}, finite training set "
-        f"{_training_loss(dataset)[0]:.2g} ± {_training_loss(dataset)[1]:.1g} nats per shot"
+        f"pruning {pruning:+.2g} ± {error:.1g}, finite training set {dense:.2g} ± {spread:.1g} "
+        "nats per shot"
     )
-    of_dense = judge_mean(*_training_loss(dataset), _test_shots(dataset), attrs["tolerance"])
+    if loss > pruning + dense:
+        found += f"; at least {loss:.2g} for {attrs['parameters']} parameters"
+    of_dense = judge_mean(dense, 0.0, shots, tolerance, spread)
     return _check(dataset, "log-likelihood", test, found, _cause(of_dense))
 
 
@@ -172,6 +177,8 @@ def deviations(dataset: xr.Dataset) -> list[Deviation]:
             zip(*columns, dense, strict=True)
         ):
             if not math.isnan(value - shots):
+                if math.isclose(value, shots, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+                    value = shots
                 label = f"{name} at d = {d}" if dataset[name].ndim else name
                 loss = (value - shots) ** 2 / (2 * variance) if value != shots else 0.0
                 found.append(
@@ -231,8 +238,8 @@ def _configurations(dataset: xr.Dataset) -> Check:
         float(dataset[f"configurations_{name}"]) for name in ("unseen", "expected", "cells")
     )
     found = (
-        f"{number:.0f} classes; shots unlike any training shot {unseen:.2%}, by the RBM "
-        f"{expected:.2%}"
+        f"{number:.0f} class{'es' * (round(number) != 1)}; shots unlike any training shot "
+        f"{unseen:.2%}, by the RBM {expected:.2%}"
     )
     return _check(dataset, "configurations", tests[0], found, _cause(tests[1]))
 
@@ -256,7 +263,7 @@ def _other_models(dataset: xr.Dataset) -> Check:
     severity = ("pass", "undecided", "fail")
     k = max((0, 1), key=lambda k: (severity.index(tests[k].answer), tests[k].high))
     other = ("independent bits", "the best dense RBM tried")[k]
-    found = f"log-likelihood {-tests[k].loss:+.2g} ± {tests[k].error:.1g} relative to {other}"
+    found = f"log-likelihood {0.0 - tests[k].loss:+.2g} ± {tests[k].error:.1g} relative to {other}"
     return _check(dataset, "other models", tests[k], found, _cause(of_dense[k]))
 
 

@@ -66,7 +66,8 @@ class Estimate:
     def line(self) -> str:
         """Methods, sizes, number of trainings, time and memory in one line."""
         return (
-            f"{' and '.join(self.methods)}; {self.shots:,} shots x {self.sites} sites, hidden "
+            f"{' and '.join(self.methods)}; {self.shots:,} shots x {self.sites} "
+            f"site{'s' * (self.sites != 1)}, hidden "
             f"units {', '.join(map(str, self.hidden))}; up to {self.trainings} trainings, about "
             f"{self.pruning_steps} pruning steps; estimated {self.needs} on this machine"
         )

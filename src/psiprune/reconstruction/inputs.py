@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
-from psiprune.data.dependence import INDEPENDENT, Dependence
+from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
 from psiprune.data.shots import Shots, join_shots
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.reconstruction.custom_code import find_code
@@ -101,8 +101,8 @@ def split_shots(
         if effective < MIN_SHOTS:
             raise InputError(
                 f"{shots.source}: {total} shots{independent} leave {effective:.0f} for {name} with "
-                f"held_out = {held_out:g}, but at least {MIN_SHOTS} are needed; give more shots or "
-                "change held_out"
+                f"held_out = {held_out:g}, but at least {MIN_SHOTS} are needed; "
+                f"{_way_out(total, blocks)}"
             )
     by_block = np.repeat(np.arange(3, dtype=np.uint8), list(sizes.values()))
     by_block = generator_for(seed, Stream.SHOTS_SPLIT).permutation(by_block)
@@ -115,6 +115,16 @@ def split_shots(
     part = np.empty_like(arranged)
     part[order] = arranged
     return Split(training, validation, test, part)
+
+
+def _way_out(total: int, blocks: Blocks) -> str:
+    """Say which fraction leaves enough independent shots in all parts, or how many shots would."""
+    least = math.ceil(MIN_SHOTS * blocks.inefficiency / blocks.length)  # blocks of a part
+    held = math.ceil(5 * least / 2)  # two fifths of these are validation
+    number = math.ceil(total / blocks.length)
+    if number >= held + least:
+        return f"give more shots or held_out = {math.ceil(1000 * held / number) / 1000:g}"
+    return f"give at least {(held + least) * blocks.length} shots"
 
 
 def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float]:

@@ -132,6 +132,7 @@ def load_reconstruction(folder: str | os.PathLike[str]) -> Reconstruction:
         )
     dataset = read_dataset(run / FILE, "reconstruct")
     try:
+        make_checks(dataset)
         found = assemble(run, dataset, run, {}, ())
         summarize(dataset, found.request)  # needs every number of the answer
     except KeyError:

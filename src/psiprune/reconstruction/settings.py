@@ -103,6 +103,11 @@ class ReconstructSettings(Settings):
 
     _methods = method_fields("train", "fine_tune")
 
+    @field_validator("hidden", "learning_rates", mode="before")
+    @classmethod
+    def _several(cls, values: Any) -> Any:
+        return (values,) if isinstance(values, int | float) else values
+
     @field_validator("hidden", "learning_rates")
     @classmethod
     def _distinct(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:

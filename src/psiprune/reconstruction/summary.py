@@ -160,7 +160,7 @@ def _cause(checks: Sequence[Check]) -> list[Sentence]:
     """Phrase what is to blame for failures, if that is known."""
     causes = {each.cause for each in checks if each.answer == "fail"}
     if "training" in causes:
-        return [say("training, not pruning: the dense RBM fails as well")]
+        return [say("not pruning: the dense RBM (training, hidden units) fails as well")]
     if "pruning" in causes:
         return [say("pruning: the dense RBM does not fail")]
     return []
@@ -202,7 +202,7 @@ def _loss(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
     limit = Number(tolerance, f"{tolerance:g}", f"{FILE}: attribute tolerance")
     if worst is not None:
         return say(
-            "at least about {loss} nats per shot, by the check of {name}; tolerance {limit}",
+            "at least about {loss} nats per shot, by the check of {name}; accepted: within {limit}",
             loss=loss,
             name=worst.name,
             limit=limit,
@@ -210,12 +210,14 @@ def _loss(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
     bound = likelihood_of(checks).at_most
     digits = digits_apart(bound, 2 * tolerance, 3)
     return say(
-        "{loss} nats per shot, at most {bound} (95 % interval); tolerance {limit}",
+        "{loss} nats per shot, at most {bound} (95 % interval); accepted: within {limit}, at most "
+        "{twice}",
         loss=loss,
         bound=Number(
             bound, f"{bound:.{digits}g}", f"{loss.how}, {norm.isf(PASS_LEVEL):.3f} errors above"
         ),
         limit=limit,
+        twice=Number(2 * tolerance, f"{2 * tolerance:g}", "twice the tolerance"),
     )
 
 
@@ -245,7 +247,12 @@ def _assumptions(of: Named) -> list[Sentence]:
         found.append(say("{sentence}", sentence=of.data.attrs["order_assumption"]))
     if of.data.attrs["constant_sites"]:
         constant = plural(attribute(of, "constant_sites"), "site")
-        found.append(say("{n} that never changed: frozen, not dead detectors", n=constant))
+        found.append(
+            say(
+                "{n} with the same value in every shot: taken as frozen, not as dead readout",
+                n=constant,
+            )
+        )
     return found
 
 
