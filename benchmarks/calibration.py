@@ -60,6 +60,8 @@ STATES = (
     *(f"TFIM 20 h={field}" for field in (0.2, 1.0, 2.0)),
 )
 SHOTS = (500, 5_000, 100_000)
+#: States of which the largest data sets are drawn, too.
+MANY = ("GHZ 5", "W 6", "product 20", "TFIM 10 h=1.0", "TFIM 20 h=2.0")
 RUNS = tuple(
     (state, shots)
     for state in (
@@ -90,7 +92,14 @@ def main() -> None:
         f"for each state and number of shots {sets} data sets for known models, {runs} whole runs",
     )
     parts = {
-        "known_models": (known_models, [Cell(s, n, sets) for s in STATES for n in SHOTS]),
+        "known_models": (
+            known_models,
+            [
+                Cell(state, shots, sets)
+                for state in STATES
+                for shots in (SHOTS if state in MANY else SHOTS[:2])
+            ],
+        ),
         "whole_runs": (whole_runs, [Cell(*key, runs) for key in RUNS]),
     }
     done: dict[str, list[peers.Row]] = {}
