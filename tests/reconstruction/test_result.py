@@ -60,7 +60,7 @@ def test_a_run_is_read_back(done: tuple[Path, pp.Reconstruction], tmp_path: Path
     old = read_dataset(done[0] / "run" / "reconstruct.nc", "reconstruct")
     del old.attrs["tolerance"]
     write_dataset(tmp_path / "reconstruct.nc", old, "reconstruct")
-    with refuses(tmp_path, "another version", "another folder"):
+    with refuses(tmp_path / "reconstruct.nc", "another version", "another folder"):
         pp.load_reconstruction(tmp_path)
 
 
