@@ -137,3 +137,4 @@ def test_info_names_copies_in_files(copies: int, tmp_path: Path) -> None:
         assert half in done.out
     found = find_dependence(as_shots({row: rows.count(row) for row in rows}))
     assert (found.ordered, found.effective) == (False, 500)
+    assert found.assumption.endswith("as equal configurations are adjacent")

@@ -82,10 +82,12 @@ class Dependence:
         """What cannot be tested where the order of the shots is unknown; "" where it is known."""
         if self.ordered:
             return ""
+        unknown = "the order of the shots is unknown, as equal configurations are adjacent"
+        if self.repetition:  # so the counts are not those of independent shots
+            return unknown
         return (
-            "the order of the shots is unknown, as equal configurations are adjacent: taken as "
-            "counts of independent shots. In a file of single shots this means that many were "
-            "recorded several times"
+            f"{unknown}: taken as counts of independent shots. In a file of single shots this "
+            "means that many were recorded several times"
         )
 
 
