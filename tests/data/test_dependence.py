@@ -60,7 +60,8 @@ def test_the_level_of_a_repetition(sites: int, shots: int) -> None:
     alarms = 0
     for _ in range(1000):
         bits = generator.integers(0, 2, (shots, sites), dtype=np.uint8)
-        alarms += find_repetition(np.packbits(bits, axis=1), 0.3) is not None
+        counts = np.unique(bits, axis=0, return_counts=True)[1]
+        alarms += find_repetition(np.packbits(bits, axis=1), counts, 0.3) is not None
     assert alarms <= scipy.stats.binom.isf(1e-4, 1000, 0.3)
 
 

@@ -60,6 +60,25 @@ def test_copies_of_a_shot_are_in_one_part_and_adjacent(kind: str) -> None:
     assert (split.part != split_of(repeat(bits), 1).part).any()
 
 
+@pytest.mark.parametrize("copies", [2, 3])
+def test_copies_in_any_order_are_in_one_part_and_adjacent(copies: int) -> None:
+    """Each part has every configuration a multiple of so many times."""
+    generator = np.random.default_rng(0)
+    bits = independent("paramagnet", 8, 1500, generator)
+    record = generator.permutation(np.repeat(bits, copies, axis=0))
+    split = split_of(record)
+    for k, part in enumerate(split[:3]):
+        rows = part.bits.reshape(-1, copies, 8)
+        np.testing.assert_array_equal(rows, rows[:, :1].repeat(copies, axis=1))
+        _, counts = np.unique(record[split.part == k], axis=0, return_counts=True)
+        assert (counts % copies == 0).all()
+    # Configurations that were measured once are in one part.
+    found, counts = np.unique(record, axis=0, return_counts=True)
+    for row in found[counts == copies]:
+        assert len(set(split.part[(record == row).all(axis=1)].tolist())) == 1
+    assert [len(part) for part in split[:3]] == [copies * n for n in (900, 240, 360)]
+
+
 def test_blocks_of_correlated_shots_stay_together() -> None:
     generator = np.random.default_rng(0)
     bits = sticky(independent("paramagnet", SITES, 5000, generator), 0.5, generator)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.repr import one_line
 from psiprune.data.diagnostics import DataWarning, ShotsDescription, describe_shots
+from psiprune.data.repetition import gather_copies
 from psiprune.data.shots import Shots
 
 #: Shots of a block, in inefficiencies. Correlations over its ends make errors a few percent too
@@ -56,7 +57,7 @@ class Dependence:
         repetition: an exact repetition in words, or "".
         blocks: their length, and shots per independent shot.
         order: rows of the record, [shot], in the order in which blocks are consecutive: that of the
-            record, unless the whole record is repeated, whose copies belong to one block.
+            record, unless copies of a shot are not adjacent, which belong to one block.
         problem: why the shots are not independent, and a way out; "" if nothing is significant.
         drift: what drifts, and a way out; "" if nothing is significant.
         warnings: all that bears on every use of the shots, as `describe_shots` words it.
@@ -81,10 +82,12 @@ class Dependence:
         """What cannot be tested where the order of the shots is unknown; "" where it is known."""
         if self.ordered:
             return ""
+        unknown = "the order of the shots is unknown, as equal configurations are adjacent"
+        if self.repetition:  # so the counts are not those of independent shots
+            return unknown
         return (
-            "the order of the shots is unknown, as equal configurations are adjacent: taken as "
-            "counts of independent shots. In a file of single shots this means that many were "
-            "recorded several times"
+            f"{unknown}: taken as counts of independent shots. In a file of single shots this "
+            "means that many were recorded several times"
         )
 
 
@@ -101,7 +104,9 @@ def find_dependence(shots: Shots, description: ShotsDescription | None = None) -
     found = describe_shots(shots) if description is None else description
     repetition, order = found.repetition, np.arange(len(shots))
     length = _block_length(found.inefficiency, len(shots))
-    if repetition is not None:
+    if repetition is not None and not repetition.rows:
+        order, length = gather_copies(shots.bits, repetition.copies), repetition.copies
+    elif repetition is not None:
         once = find_dependence(Shots(repetition.once(shots.bits), basis=shots.basis))
         copies = np.arange(repetition.copies)
         step = repetition.copies if repetition.apart == 1 else 1

@@ -61,7 +61,8 @@ class ShotsDescription:
             joined files of counts, so that the order of the shots has no meaning.
         repeats: configurations followed by themselves.
         memory: the rarer value of a site followed by itself, [site].
-        repetition: each shot, or the whole record, repeated exactly; None if it is not.
+        repetition: each shot, or the whole record, repeated exactly, in whatever order; None if it
+            is not.
         inefficiency: shots per independent shot: 1 unless repeats, memory or a repetition are
             significant, see `data.serial`.
         halves: <Z_i>, then |m| and the mean of Z_i Z_{i+1}, in the first and in the second half of
@@ -158,11 +159,13 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     parts = max(1, len(joined)) if isinstance(joined, list) else 1
     grouped = bool(repeats.p_value[0] < LEVEL) and is_grouped(packed, parts)
     # Joined counts have no order, even if they are equal.
-    repetition = None if grouped and parts > 1 else find_repetition(packed, LEVEL)
+    repetition = None if grouped and parts > 1 else find_repetition(packed, counts, LEVEL)
     shots_per_independent = 1.0
     if repetition is not None:
-        once = describe_shots(Shots(repetition.once(bits), basis=shots.basis))
-        shots_per_independent = repetition.copies * once.inefficiency
+        shots_per_independent = float(repetition.copies)
+        if repetition.rows:
+            once = describe_shots(Shots(repetition.once(bits), basis=shots.basis))
+            shots_per_independent *= once.inefficiency
     elif not grouped and min(repeats.p_value[0], sites * memory.p_value.min()) < LEVEL:
         shots_per_independent = inefficiency(bits)
     wider = math.sqrt(shots_per_independent)
@@ -279,11 +282,13 @@ def _warnings(data: ShotsDescription) -> Iterator[DataWarning]:
 def _order_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
     """Yield the warnings that depend on the order of the shots."""
     if data.repetition is not None:
+        way_out = "analyse the original record, before it was copied"
+        if data.repetition.rows:
+            way_out = f"keep each once: {_IMPORT.format(data.repetition.rows)}"
         yield DataWarning(
             "repetition",
             f"{data.repetition.found}; at most {data.shots // data.repetition.copies} of the "
-            f"{data.shots} shots are independent; keep each once: "
-            f"{_IMPORT.format(data.repetition.rows)}",
+            f"{data.shots} shots are independent; {way_out}",
         )
     elif data.grouped:
         yield DataWarning(
