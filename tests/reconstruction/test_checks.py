@@ -56,7 +56,7 @@ def made(**changes: object) -> xr.Dataset:
         **{"sites": SITES, "shots": 10 * SHOTS, "training_shots": 8 * SHOTS, "test_shots": SHOTS},
         **{"tolerance": 0.05, "own": "", "measure": "log_likelihood", "warnings": ""},
         **{"parameters": 6, "dense_parameters": 12, "inefficiency": 1.0, "ordered": 1},
-        **{"dependence": "", "drift": ""},
+        **{"dependence": "", "drift": "", "repetition": ""},
     }
     for name, value in changes.items():
         if name in attrs:
@@ -141,6 +141,10 @@ def test_what_cannot_be_known_is_no_check() -> None:
     """Counts have no order, so drift is neither passed nor undecided."""
     names = {each.name for each in make_checks(made(ordered=0))}
     assert names == {*NAMES} - {"drift", "independent shots"}
+    copied = {"ordered": 0, "repetition": "twice", "dependence": "each configuration twice"}
+    checks = {each.name: each.answer for each in make_checks(made(**copied))}
+    assert checks["independent shots"] == "fail"
+    assert "drift" not in checks
 
 
 def test_a_warning_leaves_the_verdict_undecided() -> None:

@@ -109,8 +109,9 @@ def _checks(dataset: xr.Dataset) -> Iterator[Check]:
     yield _sites_and_pairs(dataset)
     yield _configurations(dataset)
     yield _other_models(dataset)
-    if attrs["ordered"]:
+    if attrs["ordered"] or attrs["repetition"]:
         yield _of_record("independent shots", attrs["dependence"], "no repetition, no memory")
+    if attrs["ordered"]:
         yield _of_record("drift", attrs["drift"], "none between the halves of the record")
     if attrs["warnings"]:
         nan = float("nan")
