@@ -210,8 +210,7 @@ def _loss(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
     bound = likelihood_of(checks).at_most
     digits = digits_apart(bound, 2 * tolerance, 3)
     return say(
-        "{loss} nats per shot, at most {bound} (95 % interval); accepted: within {limit}, at most "
-        "{twice}",
+        "{loss} nats per shot, at most {bound} (95 %); accepted: within {limit}, at most {twice}",
         loss=loss,
         bound=Number(
             bound, f"{bound:.{digits}g}", f"{loss.how}, {norm.isf(PASS_LEVEL):.3f} errors above"
