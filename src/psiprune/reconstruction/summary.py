@@ -202,7 +202,7 @@ def _loss(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
     limit = Number(tolerance, f"{tolerance:g}", f"{FILE}: attribute tolerance")
     if worst is not None:
         return say(
-            "at least about {loss} nats per shot, by the check of {name}; accepted: within {limit}",
+            "at least about {loss} nats per shot, by the check of {name}; accepted within {limit}",
             loss=loss,
             name=worst.name,
             limit=limit,
@@ -210,7 +210,7 @@ def _loss(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
     bound = likelihood_of(checks).at_most
     digits = digits_apart(bound, 2 * tolerance, 3)
     return say(
-        "{loss} nats per shot, at most {bound} (95 %); accepted: within {limit}, at most {twice}",
+        "{loss} nats per shot, at most {bound} (95 %); accepted within {limit}, at most {twice}",
         loss=loss,
         bound=Number(
             bound, f"{bound:.{digits}g}", f"{loss.how}, {norm.isf(PASS_LEVEL):.3f} errors above"
