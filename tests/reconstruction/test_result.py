@@ -102,6 +102,13 @@ def test_checks_and_levels_are_tables(loose: pp.Reconstruction) -> None:
         checks[0] = checks[1]  # type: ignore[index]
 
 
+def test_the_page_states_the_tolerance_as_it_is(loose: pp.Reconstruction) -> None:
+    """0.05 with one digit would be 0.1, which is twice as much."""
+    page = loose.to_html()
+    assert "at most 0.05 nats per shot" in page
+    assert "interval ends below 0.1," in page
+
+
 def test_the_answer_is_printed(loose: pp.Reconstruction) -> None:
     assert "\n" not in repr(loose)
     assert f"{loose.rbm.number_of_weights} of 8 weights" in repr(loose)

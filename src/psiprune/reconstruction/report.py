@@ -139,12 +139,12 @@ def _joined(sentences: Sequence[Sentence]) -> Sentence:
 
 
 def _about_checks(dataset: xr.Dataset) -> Sentence:
-    limit = f"{2 * dataset.attrs['tolerance']:g}"
+    tolerance = dataset.attrs["tolerance"]
     return phrase(
         dataset,
         "Each check measures a loss on the {test_shots} test shots, which trained and chose "
-        "nothing. It passes if the loss is at most {tolerance} nats per shot and its 95 % "
-        f"interval ends below {limit}, fails if the loss is above {{tolerance}} with 95 % "
+        f"nothing. It passes if the loss is at most {tolerance:g} nats per shot and its 95 % "
+        f"interval ends below {2 * tolerance:g}, fails if the loss is above {tolerance:g} with 95 % "
         "confidence over all checks, and is undecided otherwise.",
     )
 
