@@ -144,8 +144,8 @@ def _about_checks(dataset: xr.Dataset) -> Sentence:
         dataset,
         "Each check measures a loss on the {test_shots} test shots, which trained and chose "
         f"nothing. It passes if the loss is at most {tolerance:g} nats per shot and its 95 % "
-        f"interval ends below {2 * tolerance:g}, fails if the loss is above {tolerance:g} with 95 % "
-        "confidence over all checks, and is undecided otherwise.",
+        f"interval ends below {2 * tolerance:g}, fails if the loss is above {tolerance:g} with "
+        "95 % confidence over all checks, and is undecided otherwise.",
     )
 
 
