@@ -257,11 +257,8 @@ def make(stage: Stage, root: Path) -> None:
     folder = stage.folder(root)
     resumed = folder.exists()  # after a killed process, so the total time is unknown
     begin = time.thread_time()
-    with (
-        single_thread(),  # the time of other threads would not count
-        single_blas_thread(),
-        no_progress_bars(),  # bars of several workers would mix
-    ):
+    # The time of other threads would not count; bars of several workers would mix.
+    with single_thread(), single_blas_thread(), no_progress_bars():
         _BUILDERS[stage.kind](stage.point, root)
     record = {} if resumed else {"seconds": time.thread_time() - begin}
     write_bytes(folder / "seconds.json", (json.dumps({**record, **arithmetic()}) + "\n").encode())
