@@ -80,7 +80,7 @@ prune = { levels = 2 }
 product = { hidden = [2, 3] }
 """
 #: What differs between two undisturbed runs: the machine and the time.
-UNEQUAL = ("provenance.json", "seconds.json")
+UNEQUAL = ("provenance.json", "seconds.json", "estimate.json")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -24,7 +23,6 @@ from psiprune.reporting.traced import (
     size,
     whole,
 )
-from psiprune.training.limits import Needs
 
 
 def reconstruct_report(
@@ -33,7 +31,6 @@ def reconstruct_report(
     figures: Mapping[str, Figure],
     provenance: Provenance,
     command: str,
-    estimate: Mapping[str, Any] | None = None,
 ) -> Report:
     """Build the report of a run.
 
@@ -43,7 +40,6 @@ def reconstruct_report(
         figures: observables, search, graph, choice.
         provenance: versions, machine and configuration.
         command: reproduces the run.
-        estimate: what the first start of the run expected, see `read_estimate`; None if it did not.
     """
     of = Named(FILE, dataset)
     passed = sum(each.answer == "pass" for each in summary.checks)
@@ -124,7 +120,7 @@ def reconstruct_report(
                 [_about_choice(of)],
             ),
             Section("data", "The shots", sentences=[_about_data(of)]),
-            Section("method", "How it was trained", sentences=_about_methods(summary, estimate)),
+            Section("method", "How it was trained", sentences=[_about_methods(summary)]),
         ],
         explorer=None,
         provenance=provenance,
@@ -223,17 +219,9 @@ def _about_choice(of: Named) -> Sentence:
     )
 
 
-def _about_methods(summary: Answer, estimate: Mapping[str, Any] | None) -> list[Sentence]:
-    """Name the methods with every field, and compare the run with its estimate."""
-    methods = say("The RBMs were {method}.", method=summary.method)
-    if estimate is None:
-        return [methods]
-    before = (
-        f"Estimated before training: {estimate['trainings']} trainings and about "
-        f"{estimate['pruning_steps']} pruning steps by {' and '.join(estimate['methods'])}, in "
-        f"{Needs(estimate['seconds'], estimate['memory_bytes'])}."
-    )
-    return [methods, say("{line}", line=before)]
+def _about_methods(summary: Answer) -> Sentence:
+    """Name the methods with every field; times would differ from run to run."""
+    return say("The RBMs were {method}.", method=summary.method)
 
 
 def _about_data(of: Named) -> Sentence:

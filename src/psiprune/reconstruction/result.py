@@ -102,9 +102,7 @@ class Reconstruction:
 
     def _report(self, figures: Mapping[str, Figure]) -> Report:
         command = self.request.command()
-        return reconstruct_report(
-            self.dataset, self.summary, figures, self.provenance, command, self.estimate
-        )
+        return reconstruct_report(self.dataset, self.summary, figures, self.provenance, command)
 
     def __str__(self) -> str:
         """Return the answer as the command line prints it first."""
