@@ -225,6 +225,7 @@ class Stage:
             what = self.note.read_text()
             self.row.faults[what.split()[0]] += 1
             lines = [line for line in self.log.read_text().splitlines() if "warning: " not in line]
+            lines = [line for line in lines if not line.startswith("psiprune: note:")]
             if status not in (0, 1, 2) or (status and len(lines) != 1):
                 self.row.wrong.append(f"{self.name}, {what}: status {status}: {lines[-9:]}")
             self.finish(what)
