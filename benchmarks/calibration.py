@@ -11,7 +11,7 @@ returns, and its verdict. None of these runs was used to choose a constant of th
 
 --sets (200) and --runs (10) are the numbers of data sets for each state and number of shots. Writes
 --json FILE after each of the two parts, and does not repeat a part that is in FILE already; and the
-figure --figure FILE. Two hours of two cores; --quick takes a few minutes.
+figure --figure FILE. About 30 minutes of two cores; --quick takes three.
 """
 
 from __future__ import annotations
