@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 import psiprune as pp
 import tiny
@@ -31,3 +33,16 @@ def done(shots: Shots, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 def run(done: tuple[Path, pp.Reconstruction], tmp_path: Path) -> Path:
     """A finished run that may be changed."""
     return Path(shutil.copytree(done[0] / "run", tmp_path / "run"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figures, which take as long as a tiny run; for tests that do not look at them."""
+
+    def savefig(figure: Figure, file: io.BytesIO | io.StringIO, **options: object) -> None:
+        if isinstance(file, io.StringIO):
+            file.write('<svg width="1pt"/>')
+        else:
+            file.write(b"not drawn")
+
+    monkeypatch.setattr(Figure, "savefig", savefig)

@@ -18,6 +18,8 @@ from psiprune.data.shots import Shots
 from psiprune.reconstruction.advice import next_steps
 from records import Bits, independent, sticky
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 QUICK: dict[str, Any] = {"seeds": 2, "draws": 2000}
 
 
@@ -67,6 +69,7 @@ def follow(made: pp.Reconstruction, folder: Path, **places: Path) -> pp.Reconstr
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 
+@pytest.mark.slow
 def test_more_hidden_units(tmp_path: Path) -> None:
     made = asked(saved(w_state(4, 1500, 1), tmp_path), hidden=(1,))
     assert made.verdict == "not trusted"
@@ -80,6 +83,7 @@ def test_more_hidden_units(tmp_path: Path) -> None:
     assert follow(made, tmp_path / "again").verdict == "trusted"
 
 
+@pytest.mark.slow
 def test_the_exact_method(tmp_path: Path) -> None:
     cd: Any = {"method": "cd", "epochs": 1, "learning_rate": 0.01}
     tuning: Any = {"method": "cd", "epochs": 1}
@@ -138,7 +142,14 @@ def drifting(generator: np.random.Generator) -> Bits:
     return np.concatenate(halves)
 
 
-@pytest.mark.parametrize("record", [twice, sticking, drifting])
+@pytest.mark.parametrize(
+    "record",
+    [
+        twice,
+        pytest.param(sticking, marks=pytest.mark.slow),
+        pytest.param(drifting, marks=pytest.mark.slow),
+    ],
+)
 def test_the_sound_part_of_a_record(
     record: Callable[[np.random.Generator], Bits], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,8 +23,12 @@ from psiprune.reconstruction.inputs import split_shots
 from psiprune.reconstruction.pipeline import run_reconstruct
 from refusals import refuses
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 
-@pytest.mark.parametrize("measure", ["log_likelihood", "walls"])
+
+@pytest.mark.parametrize(
+    "measure", [pytest.param("log_likelihood", marks=pytest.mark.slow), "walls"]
+)
 def test_only_results_of_changed_code_are_recomputed(
     shots: Shots, tmp_path: Path, caplog: pytest.LogCaptureFixture, measure: str
 ) -> None:

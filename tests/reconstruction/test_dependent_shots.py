@@ -21,6 +21,8 @@ from psiprune.reconstruction.pipeline import run_reconstruct
 from records import Bits, independent, sticky
 from refusals import refuses
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SITES, SHOTS = 4, 300
 
 

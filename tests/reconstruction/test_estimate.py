@@ -25,6 +25,8 @@ from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.estimate import Speed
 from psiprune.training.limits import OPTIONS, PYTHON, Spelling
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SHOTS = Shots(np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8), source="x")
 
 
