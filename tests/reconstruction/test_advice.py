@@ -111,6 +111,7 @@ def test_pruning_by_likelihood(tmp_path: Path) -> None:
     assert again.rbm.number_of_weights <= 8
 
 
+@pytest.mark.slow
 def test_fewer_hidden_units(tmp_path: Path) -> None:
     """200 shots are too few for 12 hidden units; for fewer, they at least do not contradict."""
     made = asked(saved(ising(5, 200, 1), tmp_path), hidden=(12,))

@@ -24,10 +24,13 @@ from refusals import check_facts
 from tiny_report import report_of, tiny_datasets
 
 PROGRAM = find_browser()
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None,
-    reason=f"no browser: none of {', '.join(NAMES)} is on the path; {VARIABLE} may name one",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        PROGRAM is None,
+        reason=f"no browser: none of {', '.join(NAMES)} is on the path; {VARIABLE} may name one",
+    ),
+]
 RIGHT, LEFT, HOME, END, TAB = 39, 37, 36, 35, 9
 MEASURES = ("kl", "infidelity", "energy_roe", "abs_magnetization_roe", "correlation_mse")
 
