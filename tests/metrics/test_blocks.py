@@ -12,7 +12,7 @@ from machines import random_rbm
 from psiprune.data.dependence import INDEPENDENT, Blocks, find_dependence
 from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
 from psiprune.metrics.bootstrap import block_means, bootstrap_means
-from psiprune.metrics.configurations import compare_configurations
+from psiprune.metrics.configurations import compare_configurations, held_out_likelihood
 from psiprune.metrics.equivalence import likelihood_band, losses_from
 from records import Bits, independent, sticky
 
@@ -140,8 +140,9 @@ def test_the_band_is_wider_for_correlated_shots() -> None:
 
 def test_losses_against_other_models_have_errors_of_blocks() -> None:
     shots, other = pp.Shots(record(3)), random_rbm(SITES, 3, 0.3)
-    single = compare_configurations(RBM, other, shots, shots, seed=0)
-    blocks = compare_configurations(RBM, other, shots, shots, seed=0, block=STICKY.length)
+    model, best = (held_out_likelihood(each, shots, shots, seed=0) for each in (RBM, other))
+    single = compare_configurations(model, best, shots, shots)
+    blocks = compare_configurations(model, best, shots, shots, block=STICKY.length)
     for name in ("product", "best"):
         assert getattr(blocks, f"{name}_loss") == getattr(single, f"{name}_loss")
         ratio = getattr(blocks, f"{name}_error") / getattr(single, f"{name}_error")

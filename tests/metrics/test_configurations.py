@@ -9,17 +9,26 @@ import pytest
 
 from psiprune.data.shots import Shots
 from psiprune.metrics.agreement import sites_and_pairs
-from psiprune.metrics.configurations import compare_configurations
+from psiprune.metrics.configurations import (
+    Configurations,
+    compare_configurations,
+    held_out_likelihood,
+)
 from psiprune.metrics.loss_tests import cell_divergence
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
+
+
+def compared(rbm: RBM, other: RBM, training: Shots, held_out: Shots) -> Configurations:
+    model, best = (held_out_likelihood(each, training, held_out, seed=0) for each in (rbm, other))
+    return compare_configurations(model, best, training, held_out)
 
 
 def test_by_enumeration() -> None:
     rbm = initial_rbm(5, 3, seed=1)
     other = replace(rbm, visible_bias=rbm.visible_bias + 0.5)
     training, held_out = (Shots(rbm.sample_exact(n, seed=n)) for n in (300, 100))
-    found = compare_configurations(rbm, other, training, held_out, seed=0)
+    found = compared(rbm, other, training, held_out)
     seen = np.unique(training.bits, axis=0)
     counts = [(held_out.bits == row).all(axis=1).sum() for row in seen]
     assert found.cells == cell_divergence(rbm.log_prob(seen), counts, 100)
@@ -40,7 +49,7 @@ def test_a_bit_that_never_varies_has_a_finite_likelihood() -> None:
     held_out = bits[:10].copy()
     held_out[0, 0] = 1
     rbm = RBM(np.zeros((1, 3)), np.full(3, -3.0), np.zeros(1))
-    found = compare_configurations(rbm, rbm, Shots(bits), Shots(held_out), seed=0)
+    found = compared(rbm, rbm, Shots(bits), Shots(held_out))
     assert np.isfinite([found.product_loss, found.cells.divergence]).all()
     assert (found.best_loss, found.best_error) == (0.0, 0.0)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
-from psiprune.inference.log_partition import log_partition
+from psiprune.inference.log_partition import LogPartition, log_partition
 from psiprune.metrics.bootstrap import block_means
 from psiprune.metrics.loss_tests import Cells, cell_divergence
 from psiprune.rbm.model import RBM
@@ -37,25 +37,36 @@ class Configurations(NamedTuple):
     warning: str = ""
 
 
+class HeldOut(NamedTuple):
+    """An RBM, its log Z, and log p(v) of held-out shots [shot]."""
+
+    rbm: RBM
+    log_z: LogPartition
+    log_p: Float64
+
+
+@single_blas_thread()
+def held_out_likelihood(rbm: RBM, training: Shots, held_out: Shots, *, seed: int) -> HeldOut:
+    """Return log p(v) of held-out shots; the training shots may help to estimate log Z."""
+    log_z = log_partition(rbm, data=training, seed=seed)
+    return HeldOut(rbm, log_z, rbm.log_prob_unnormalized(held_out) - log_z.value)
+
+
 @single_blas_thread()
 def compare_configurations(
-    rbm: RBM, best: RBM, training: Shots, held_out: Shots, *, seed: int, block: int = 1
+    model: HeldOut, best: HeldOut, training: Shots, held_out: Shots, *, block: int = 1
 ) -> Configurations:
     """Compare an RBM with held-out shots by configurations, with independent bits and `best`.
 
     Errors are those of blocks of consecutive held-out shots, see `data.dependence`.
     """
-    log_z = log_partition(rbm, data=training, seed=seed)
+    rbm, log_z, log_p = model
     seen, _ = training.unique
     times = Counter(row.tobytes() for row in held_out.bits)
     counts = [times[row.tobytes()] for row in seen]
     cells = cell_divergence(rbm.log_prob_unnormalized(seen) - log_z.value, counts, len(held_out))
-    log_p = rbm.log_prob_unnormalized(held_out) - log_z.value
-    of_best = log_partition(best, data=training, seed=seed)
-    losses = (
-        _independent_bits(training, held_out) - log_p,
-        best.log_prob_unnormalized(held_out) - of_best.value - log_p,
-    )
+    of_best = best.log_z
+    losses = (_independent_bits(training, held_out) - log_p, best.log_p - log_p)
     means = [float(loss.mean()) for loss in losses]
     blocks = [block_means(loss, block) for loss in losses]
     noise = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in blocks]

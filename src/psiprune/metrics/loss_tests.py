@@ -43,6 +43,7 @@ POWER = 0.9
 _CELL_SHOTS = 5.0
 _Z_PASS, _Z_FAIL = float(norm.isf(PASS_LEVEL)), float(norm.isf(LEVEL / FAMILIES))
 _Z_OBSERVABLE = float(norm.isf(OBSERVABLE_LEVEL))
+_Z_NEEDED = _Z_PASS + float(norm.isf(1 - POWER))
 
 
 @one_line
@@ -88,9 +89,9 @@ def judge_mean(
     """
     error = max(error, 1 / shots)
     both = math.hypot(error, spread)
-    z = float(_Z_PASS + norm.isf(1 - POWER))
-    falling, room = max(loss, 0.0) + z * spread, 2 * tolerance - min(loss, 0.0)
-    x = 2 * room / (z * error + math.sqrt((z * error) ** 2 + 4 * room * falling))
+    noise, falling = _Z_NEEDED * error, max(loss, 0.0) + _Z_NEEDED * spread
+    room = 2 * tolerance - min(loss, 0.0)
+    x = 2 * room / (noise + math.sqrt(noise**2 + 4 * room * falling))
     if loss > tolerance:
         x = min(x, math.sqrt(tolerance / loss))
     low, high = loss - _Z_FAIL * both, loss + _Z_PASS * both
@@ -197,8 +198,7 @@ def judge_cells(cells: Cells, shots: float, tolerance: float) -> LossTest:
     freedom = max(cells.cells - 1, 0.5)
     loss = max(cells.divergence - freedom / (2 * shots), 0.0)
     error = math.sqrt(freedom / 2 + 2 * shots * loss) / shots
-    z = float(_Z_PASS + norm.isf(1 - POWER))
-    needed = z * math.sqrt(freedom / 2) / (2 * tolerance)
+    needed = _Z_NEEDED * math.sqrt(freedom / 2) / (2 * tolerance)
     low, high = loss - _Z_FAIL * error, loss + _Z_PASS * error
     found = _decide(loss, error, low, high, tolerance, needed, 0)
     if found.answer == "pass" and _repeats_beyond(cells, shots) > 2 * math.sqrt(tolerance):

@@ -204,7 +204,7 @@ def _observables(dataset: xr.Dataset) -> Check:
     return _check(dataset, "observables", test, found, _cause(of_dense))
 
 
-def pair_tests(dataset: xr.Dataset) -> tuple[LossTest, LossTest]:
+def _pair_tests(dataset: xr.Dataset) -> tuple[LossTest, LossTest]:
     """Test all sites and pairs of the smallest RBM, and of the dense one."""
     shots, tolerance = _test_shots(dataset), dataset.attrs["tolerance"]
     upper = np.triu_indices(dataset.attrs["sites"])
@@ -221,7 +221,7 @@ def pair_tests(dataset: xr.Dataset) -> tuple[LossTest, LossTest]:
 
 
 def _sites_and_pairs(dataset: xr.Dataset) -> Check:
-    test, of_dense = pair_tests(dataset)
+    test, of_dense = _pair_tests(dataset)
     i, j = (int(index[test.which]) for index in np.triu_indices(dataset.attrs["sites"]))
     what = f"<Z> of site {i}" if i == j else f"<ZZ> of sites {i} and {j}"
     value, shots = (float(dataset[f"pairs_{name}"][i, j]) for name in ("value", "shots_value"))

@@ -1,4 +1,4 @@
-"""Compare RBMs with held-out shots: choose the parent, search for the smallest RBM, test it."""
+"""Compare RBMs with shots: search for the smallest RBM, and test it on held-out shots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
 from psiprune.metrics.agreement import sites_and_pairs
-from psiprune.metrics.configurations import compare_configurations
+from psiprune.metrics.configurations import (
+    HeldOut,
+    compare_configurations,
+    held_out_likelihood,
+)
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.equivalence import (
     EquivalenceResult,
@@ -111,24 +115,28 @@ def _details(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.D
     training = _training_losses(run, members)
     loss = _likelihood_band(run, losses, training)(smallest)
     readout = readout_sensitivity(smallest, data=run.split.training, seed=run.settings.seed)
+    of_best = _held_out(run, best)
     return xr.merge(
         [
             prefixed("likelihood", result_variables(loss)),
-            prefixed("dense", _agreement(run, members[0], best)),
-            _agreement(run, smallest, best),
+            prefixed("dense", _agreement(run, members[0], of_best)),
+            _agreement(run, smallest, of_best),
             training,
             prefixed("readout", readout_variables(readout)),
         ]
     )
 
 
-def _agreement(run: Run, rbm: RBM, best: RBM) -> xr.Dataset:
+def _held_out(run: Run, rbm: RBM) -> HeldOut:
+    return held_out_likelihood(rbm, run.split.training, run.split.test, seed=run.settings.seed)
+
+
+def _agreement(run: Run, rbm: RBM, best: HeldOut) -> xr.Dataset:
     """Compare configurations, sites and pairs of an RBM with the test shots."""
     settings, split = run.settings, run.split
     block = run.dependence.blocks.length
-    configurations = compare_configurations(
-        rbm, best, split.training, split.test, seed=settings.seed, block=block
-    )
+    model = _held_out(run, rbm)
+    configurations = compare_configurations(model, best, split.training, split.test, block=block)
     pairs = sites_and_pairs(rbm, split.test, draws=settings.draws, seed=settings.seed)
     return xr.merge(
         [

@@ -114,8 +114,8 @@ def reconstruct_report(
                 "How many hidden units",
                 picture(
                     figures["choice"],
-                    "Validation loss relative to the best model against hidden units and learning "
-                    "rate, with the largest loss that is not significant.",
+                    "Loss relative to the best model against hidden units and learning rate, with "
+                    "its standard error, up to which a smaller model is chosen.",
                 ),
                 [_about_choice(of)],
             ),

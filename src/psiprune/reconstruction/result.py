@@ -63,7 +63,7 @@ class Reconstruction:
         """ "trusted", "undecided" or "not trusted", see `psiprune.reconstruction.checks`."""
         return verdict_of(self.checks)
 
-    @property
+    @cached_property
     def summary(self) -> Summary:
         """The answer in sentences."""
         return summarize(self.dataset, self.request)
