@@ -1,0 +1,60 @@
+"""Put a mutant into the running process: give live functions the code of the mutated source.
+
+A function keeps its identity, so all who imported it, wrapped it or made it a property call the
+mutant. Compiled kernels are compiled anew from it, and are read from no cache.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FunctionType
+
+from numba.core.dispatcher import Dispatcher
+
+from psiprune.kernels.cache import KernelCache
+
+
+def put(tree: ast.Module, file: Path, function: str) -> None:
+    """Replace the code of a function or method by that in the syntax tree of its file.
+
+    Args:
+        tree: the mutated source.
+        file: where the source is.
+        function: the qualified name.
+
+    Raises:
+        LookupError: no such function lives.
+    """
+    code = next(c for c in _codes(compile(tree, str(file), "exec")) if c.co_qualname == function)
+    live = [
+        each
+        for each in gc.get_objects()
+        if isinstance(each, FunctionType)
+        and each.__code__.co_qualname == function
+        and each.__code__.co_filename == str(file)
+    ]
+    if not live:
+        raise LookupError(f"{file}: {function} is not in use")
+    for each in live:
+        each.__code__ = code
+    if file.parent.name == "kernels":
+        _compile_anew()
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
+
+
+def _compile_anew() -> None:
+    KernelCache.load_overload = lambda *_: None  # type: ignore[method-assign]
+    KernelCache.save_overload = lambda *_: None  # type: ignore[method-assign]
+    for each in gc.get_objects():
+        if isinstance(each, Dispatcher) and each.py_func.__module__.startswith("psiprune."):
+            each._make_finalizer()()
+            each._reset_overloads()

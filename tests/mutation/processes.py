@@ -1,0 +1,107 @@
+"""Work in forks of this process, a few at once, each with a time limit and a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import select
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+Job = TypeVar("Job")
+#: Bytes that a process may take beside what it has loaded: a wrong size must not stop the machine.
+MOST_BYTES = 8 << 30
+
+
+class _Running(NamedTuple):
+    job: Any
+    reader: int
+    until: float
+    folder: str
+
+
+def each_in_a_fork(
+    jobs: Iterable[Job],
+    work: Callable[[Job, Path], Any],
+    limit: Callable[[Job], float],
+    processes: int,
+) -> Iterator[tuple[Job, Any]]:
+    """Yield each job and what `work` returned for it, as they end; None if it was stopped or died.
+
+    Args:
+        jobs: what to do.
+        work: called in a fork with a job and an empty folder, which is removed afterwards.
+        limit: seconds that a job may take.
+        processes: how many run at once.
+    """
+    waiting, running = iter(jobs), dict[int, _Running]()
+    try:
+        while True:
+            while len(running) < processes and (job := next(waiting, None)) is not None:
+                pid, started = _start(job, work, limit(job))
+                running[pid] = started
+            if not running:
+                return
+            for pid in _ended(running):
+                started = running.pop(pid)
+                yield started.job, _result(pid, started)
+    finally:
+        for pid, started in running.items():
+            _result(pid, started)
+
+
+def _start(job: Any, work: Callable[[Any, Path], Any], seconds: float) -> tuple[int, _Running]:
+    folder = tempfile.mkdtemp(prefix="mutant-")
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.setsid()  # so that processes that it starts can be stopped with it
+            os.close(reader)
+            quiet = os.open(os.devnull, os.O_RDWR)
+            for stream in range(3):
+                os.dup2(quiet, stream)
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, used + MOST_BYTES))
+            with os.fdopen(writer, "wb") as stream:
+                pickle.dump(work(job, Path(folder)), stream)
+            code = 0
+        except BaseException:
+            (Path(tempfile.gettempdir()) / "mutant-problem.txt").write_text(traceback.format_exc())
+        finally:
+            os._exit(code)
+    os.close(writer)
+    return pid, _Running(job, reader, time.monotonic() + seconds, folder)
+
+
+def _ended(running: dict[int, _Running]) -> list[int]:
+    """Wait until a process has written its result, or has no time left."""
+    soonest = min(each.until for each in running.values())
+    readers = [each.reader for each in running.values()]
+    ready = select.select(readers, [], [], max(0.0, soonest - time.monotonic()))[0]
+    now = time.monotonic()
+    return [pid for pid, each in running.items() if each.reader in ready or each.until <= now]
+
+
+def _result(pid: int, started: _Running) -> Any:
+    """Return what a process wrote; stop it and all that it started."""
+    result = None
+    if select.select([started.reader], [], [], 0)[0]:
+        with suppress(EOFError, pickle.UnpicklingError), os.fdopen(started.reader, "rb") as stream:
+            result = pickle.load(stream)
+    else:
+        os.close(started.reader)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    shutil.rmtree(started.folder, ignore_errors=True)
+    return result
