@@ -14,8 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from covering import SOURCE
 from tqdm import tqdm
+
+from mutation.covering import SOURCE
 
 FOLDER = Path(__file__).parent / "by_hand"
 ROOT = FOLDER.parents[2]

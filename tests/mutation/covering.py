@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import coverage
-import psiprune
 import pytest
 from _pytest.runner import runtestprotocol
+
+import psiprune
 
 SOURCE = Path(psiprune.__file__).parent
 
@@ -87,7 +88,8 @@ def measure(session: pytest.Session, items: list[pytest.Item]) -> tuple[list[Tes
     watch = _Watch(measured)
     session.config.pluginmanager.register(watch)
     measured.start()
-    passed, failed = [], []
+    passed: list[pytest.Item] = []
+    failed: list[pytest.Item] = []
     for item, following in zip(items, [*items[1:], None], strict=True):
         watch.enter(item.nodeid)
         (passed if run(item, following) else failed).append(item)

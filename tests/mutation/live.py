@@ -56,5 +56,5 @@ def _compile_anew() -> None:
     KernelCache.save_overload = lambda *_: None  # type: ignore[method-assign]
     for each in gc.get_objects():
         if isinstance(each, Dispatcher) and each.py_func.__module__.startswith("psiprune."):
-            each._make_finalizer()()
-            each._reset_overloads()
+            each._make_finalizer()()  # type: ignore[attr-defined]
+            each._reset_overloads()  # type: ignore[attr-defined]

@@ -49,7 +49,7 @@ class Mutant(NamedTuple):
     Attributes:
         file: path below src/psiprune.
         function: the qualified name of the function that is changed.
-        first, last: the lines of the statement that is changed, from 1; of one with a body its head.
+        first, last: the lines of the statement that is changed, without its body; from 1.
         change: the expression or statement before and after, and which of several equal ones.
     """
 
@@ -66,18 +66,18 @@ class Mutant(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A node in its parent, `parent.field` or `parent.field[index]`, and the statement it is in."""
+    """A node in `parent.field`, or at a position of that list, and the statement around it."""
 
     parent: ast.AST
     field: str
-    index: int | None
+    position: int | None
     statement: ast.stmt
 
     def put(self, node: ast.AST) -> None:
-        if self.index is None:
+        if self.position is None:
             setattr(self.parent, self.field, node)
         else:
-            getattr(self.parent, self.field)[self.index] = node
+            getattr(self.parent, self.field)[self.position] = node
 
 
 def mutants(source: str, file: str) -> list[Mutant]:
@@ -167,7 +167,7 @@ def _head(statement: ast.stmt) -> tuple[int, int]:
 
 def _called(node: ast.Call) -> str:
     function = node.func
-    return getattr(function, "attr", None) or getattr(function, "id", "")
+    return str(getattr(function, "attr", None) or getattr(function, "id", ""))
 
 
 def _replacements(node: ast.AST, bound: set[str]) -> Iterator[ast.AST]:
@@ -193,7 +193,7 @@ def _replacements(node: ast.AST, bound: set[str]) -> Iterator[ast.AST]:
             yield ast.IfExp(test, orelse, body)
         case ast.Call():
             yield from _other_calls(node)
-        case ast.Attribute(value, "T", context):
+        case ast.Attribute(value, "T"):
             yield value
         case ast.AugAssign(target, operator, value):
             if type(operator) in BINARY:

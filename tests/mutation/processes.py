@@ -10,7 +10,6 @@ import shutil
 import signal
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -68,15 +67,13 @@ def _start(job: Any, work: Callable[[Any, Path], Any], seconds: float) -> tuple[
             os.setsid()  # so that processes that it starts can be stopped with it
             os.close(reader)
             quiet = os.open(os.devnull, os.O_RDWR)
-            for stream in range(3):
-                os.dup2(quiet, stream)
+            for standard in range(3):
+                os.dup2(quiet, standard)
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, used + MOST_BYTES))
             with os.fdopen(writer, "wb") as stream:
                 pickle.dump(work(job, Path(folder)), stream)
             code = 0
-        except BaseException:
-            (Path(tempfile.gettempdir()) / "mutant-problem.txt").write_text(traceback.format_exc())
         finally:
             os._exit(code)
     os.close(writer)

@@ -1,0 +1,34 @@
+"""Which lines of Python call each compiled function: nobody sees the lines inside run."""
+
+from __future__ import annotations
+
+import re
+
+from mutation.covering import SOURCE
+
+#: Decorators of compiled functions.
+COMPILED = ("@compiled", "@inlined", "@intrinsic", "@overload")
+
+
+def users_of_kernels() -> dict[tuple[str, str], set[tuple[str, int]]]:
+    """Return the lines that name a compiled function, or one that calls it, by file and name."""
+    texts = {str(file.relative_to(SOURCE)): file.read_text() for file in SOURCE.rglob("*.py")}
+    kernels = {}
+    for file, text in texts.items():
+        for part in text.split("\n\n\n"):
+            if part.lstrip("\n").startswith(COMPILED):
+                kernels[part.split("def ", 1)[1].split("(", 1)[0]] = file, part
+    users = {}
+    for kernel, (file, _) in kernels.items():
+        names, size = {kernel}, 0
+        while len(names) > size:
+            size = len(names)
+            names |= {k for k, (_, part) in kernels.items() if any(n in part for n in names)}
+        named = re.compile(rf"\b({'|'.join(sorted(names))})\b")
+        users[file, kernel] = {
+            (path, k)
+            for path, text in texts.items()
+            for k, line in enumerate(text.split("\n"), 1)
+            if named.search(line) and "import" not in line
+        }
+    return users

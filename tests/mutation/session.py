@@ -1,0 +1,108 @@
+"""A session of pytest that collects the tests once and tries mutants in forks of itself."""
+
+from __future__ import annotations
+
+import importlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tqdm import tqdm
+
+from mutation.covering import SOURCE, Test, measure, own_folder, run
+from mutation.kernel_users import users_of_kernels
+from mutation.live import put
+from mutation.operators import Mutant, mutated
+from mutation.processes import each_in_a_fork
+from mutation.results import Results
+
+#: A mutant's tests take at most so long in all; the slowest are left out.
+MOST_SECONDS = 60.0
+#: Seconds to compile the kernels that a test calls.
+COMPILATION = 120.0
+#: What notices a mutant that runs into a limit.
+STOPPED = "stopped: too slow, too large, or a crash"
+
+
+class Session:
+    """Replaces pytest's loop over tests by one over mutants."""
+
+    def __init__(self, chosen: list[tuple[Mutant, int]], results: Results, processes: int) -> None:
+        """Take the mutants with their numbers, and where results go."""
+        self.chosen, self.results, self.processes = chosen, results, processes
+        self.failed: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the tests as they are, then with each mutant."""
+        for file in {mutant.file for mutant, _ in self.chosen}:
+            importlib.import_module(f"psiprune.{file[:-3].replace('/', '.')}")
+        tests = self._measure(session)
+        if not self.failed:
+            self._try(session, tests)
+        return True
+
+    def _measure(self, session: pytest.Session) -> list[Test]:
+        files = sorted({item.path for item in session.items})
+        each = each_in_a_fork(files, partial(_measured, session), lambda _: 1800.0, self.processes)
+        tests: list[Test] = []
+        for file, result in tqdm(each, "the tests as they are", len(files), unit="file"):
+            passed, failed = result or ([], [str(file)])
+            tests += passed
+            self.failed += failed
+        return tests
+
+    def _try(self, session: pytest.Session, tests: list[Test]) -> None:
+        items = {item.nodeid: item for item in session.items}
+        users = users_of_kernels()
+        jobs = []
+        for mutant, number in self.chosen:
+            lines = {(mutant.file, k) for k in range(mutant.first, mutant.last + 1)}
+            lines |= users.get((mutant.file, mutant.function), set())
+            jobs.append((mutant, number, _quickest(tests, lines)))
+        each = each_in_a_fork(jobs, partial(_noticed, session, items), _limit, self.processes)
+        for (mutant, *_), result in tqdm(each, "mutants", len(jobs), unit="mutant"):
+            self.results.add(mutant.name, STOPPED if result is None else result)
+
+
+def _measured(session: pytest.Session, file: Path, folder: Path) -> tuple[list[Test], list[str]]:
+    own_folder(session, folder)
+    return measure(session, [item for item in session.items if item.path == file])
+
+
+def _quickest(tests: list[Test], lines: set[tuple[str, int]]) -> list[Test]:
+    """Return the tests that run one of the lines, the quickest first."""
+    found: list[Test] = []
+    total = 0.0
+    for test in sorted(tests, key=lambda test: test.seconds):
+        if not lines.isdisjoint(test.lines):
+            total += test.seconds
+            if found and total > MOST_SECONDS:
+                break
+            found.append(test)
+    return found
+
+
+Job = tuple[Mutant, int, list[Test]]
+
+
+def _limit(job: Job) -> float:
+    mutant, _, tests = job
+    compilation = COMPILATION if mutant.file.startswith("kernels/") else 0.0
+    return 20 + 5 * sum(test.seconds for test in tests) + compilation
+
+
+def _noticed(session: pytest.Session, items: dict[str, Any], job: Job, folder: Path) -> str:
+    """Return the test that fails under a mutant, "" if none does."""
+    mutant, number, tests = job
+    own_folder(session, folder)
+    file = SOURCE / mutant.file
+    try:
+        put(mutated(file.read_text(), number), file, mutant.function)
+    except (LookupError, SyntaxError, ValueError) as error:
+        return f"error: {error}"
+    for test, following in zip(tests, [*tests[1:], None], strict=True):
+        if not run(items[test.name], following and items[following.name]):
+            return test.name
+    return ""
