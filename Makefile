@@ -3,12 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help study test test-all fuzz crash-test test-pythons wheel lint format bench docs clean
+.PHONY: help study test test-all mutants coverage fuzz crash-test test-pythons wheel lint format bench docs clean
 
 help:
 	@echo "make study     set up, then run the main job: prune RBMs of the Ising chain (runs/study)"
 	@echo "make test      set up, then run the tests"
 	@echo "make test-all  the tests with the slow ones"
+	@echo "make mutants   change the numerical code in one place at a time: does a test notice? (an hour)"
+	@echo "make coverage  which lines and branches of the numerical packages the tests run"
 	@echo "make crash-test  kill each stage, make its file calls fail, resume, compare (an hour)"
 	@echo "make fuzz      read mutated files of every format: MUTATIONS of each, for at most SECONDS"
 	@echo "make test-pythons  the tests under each supported Python that this machine has"
@@ -34,6 +36,13 @@ test: .venv/ready
 
 test-all: .venv/ready
 	$(PYTEST) -m ''
+
+# Goes on where it was stopped; MUTANTS="--only 'rbm/*'" chooses, docs/tests.md has the rest.
+mutants: .venv/ready
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m mutation --results mutants.jsonl $(MUTANTS)
+
+coverage: .venv/ready
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 crash-test: .venv/ready
 	$(BIN)/python scripts/crash_test.py $(CRASH_OPTIONS)
