@@ -37,7 +37,7 @@ test: .venv/ready
 test-all: .venv/ready
 	$(PYTEST) -m ''
 
-# Goes on where it was stopped; MUTANTS="--only 'rbm/*'" chooses, docs/tests.md has the rest.
+# MUTANTS=--again goes on where a run was stopped; MUTANTS="--only 'rbm/*'" chooses.
 mutants: .venv/ready
 	OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m mutation --results mutants.jsonl $(MUTANTS)
 
