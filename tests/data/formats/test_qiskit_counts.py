@@ -65,6 +65,7 @@ def test_keys_that_could_be_both(tmp_path: Path) -> None:
     for qubits in (None, 4, 9):
         with pytest.raises(pp.InputError, match=r"'10', '11' may be .*--outcomes bits or"):
             rows(path, qubits=qubits)
+    assert rows(path, qubits=4, outcomes="bits") == [[0, 1, 0, 0], [1, 1, 0, 0]]
     # Integers of two qubits end at 3, and one digit has the same bits either way.
     assert rows(path, qubits=2) == [[0, 1], [1, 1]]
     assert rows(save(tmp_path, {"1": 1, "0": 1}), qubits=3) == [[1, 0, 0], [0, 0, 0]]
@@ -133,16 +134,11 @@ def test_python_text_takes_linear_time(tmp_path: Path) -> None:
 
 
 def sampler(*circuits: dict[str, tuple[list[str], int]]) -> dict[str, Any]:
-    results = [
-        {
-            "data": {
-                name: {"samples": samples, "num_bits": bits}
-                for name, (samples, bits) in each.items()
-            },
-            "metadata": {},
-        }
+    data = [
+        {name: {"samples": samples, "num_bits": bits} for name, (samples, bits) in each.items()}
         for each in circuits
     ]
+    results = [{"data": each, "metadata": {}} for each in data]
     return {"results": results, "metadata": {"version": 2}}
 
 
@@ -188,13 +184,3 @@ def test_registers_and_circuits(tmp_path: Path) -> None:
 def test_samples_that_do_not_fit(tmp_path: Path, registers: dict[str, Any], words: str) -> None:
     with pytest.raises(pp.InputError, match=words):
         rows(save(tmp_path, sampler(registers)))
-
-
-def test_padded_keys_that_are_too_short_name_the_way_out(tmp_path: Path) -> None:
-    """Keys of one length that begin with 1, as three of five qubits may leave them."""
-    file = tmp_path / "counts.json"
-    file.write_text('{"100": 3, "101": 4}')
-    with pytest.raises(pp.InputError, match="--outcomes bits"):
-        pp.read_shots(file, "qiskit", qubits=5)
-    bits = pp.read_shots(file, "qiskit", qubits=5, outcomes="bits").bits
-    assert bits.sum(axis=0).tolist() == [4, 0, 7, 0, 0]

@@ -10,7 +10,6 @@ import pytest
 
 import psiprune as pp
 
-FIXTURES = Path(__file__).parent / "fixtures"
 WHOLE = ("r8", "ptb64", "hits", "dets", "b8")
 #: The same shots (1, 1, 0, 0), (0, 0, 0, 1), (0, 0, 0, 0) by hand, as doc/result_formats.md says.
 BY_HAND = {
@@ -117,10 +116,3 @@ def test_any_bits_written_by_stim(tmp_path: Path) -> None:
                 data=bits, path=str(path), format=form, num_measurements=sites
             )
             np.testing.assert_array_equal(pp.read_shots(path, qubits=sites).bits, bits)
-
-
-def test_fixtures_agree() -> None:
-    expected = pp.read_shots(FIXTURES / "stim.01").bits
-    for suffix in ("r8", "hits", "dets", "b8"):
-        found = pp.read_shots(FIXTURES / f"stim.{suffix}", qubits=10).bits
-        np.testing.assert_array_equal(found, expected)
