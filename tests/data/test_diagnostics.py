@@ -132,19 +132,18 @@ def pools() -> dict[str, Callable[[np.random.Generator], Bits]]:
     }
 
 
-SETS = 400
-
-
+@pytest.mark.parametrize("sets", [200, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("world", ["ordered", "critical", "paramagnet", "skewed"])
-def test_no_false_alarms(world: str) -> None:
-    """Of 400 sets no more have a p-value up to 0.05, or 0.01, than 1 in 10^4 sound tests find.
+def test_no_false_alarms(world: str, sets: int) -> None:
+    """No more sets have a p-value up to 0.05, or 0.01, than 1 in 10^4 sound tests find.
 
-    At 1e-4 a kind, 400 sets have 0.2 warnings on average, and more than two in 1 of 1000 tests.
+    At 0.05 that is 2.3 times the right number of 200 sets, 1.5 of 1000. Of the warnings, at 1e-4 a
+    kind, there are no more than in 1 of 1000 tests of sound data.
     """
     draw = pools()[world]
     generator = np.random.default_rng(17)
     values, names = [], []
-    for _ in range(SETS):
+    for _ in range(sets):
         found = described(draw(generator))
         order = 1.0 if found.ordering is None else found.ordering.p_value
         again = float(found.repeats.p_value[0])
@@ -152,13 +151,13 @@ def test_no_false_alarms(world: str) -> None:
         values.append((symmetric, again, found.memory_p_value, found.drift_p_value, order))
         names += [each.name for each in found.warnings]
     for level in (0.05, 0.01):
-        most = scipy.stats.binom.isf(1e-4, SETS, level)
+        most = scipy.stats.binom.isf(1e-4, sets, level)
         counts = (np.array(values) <= level).sum(axis=0)
         assert (counts <= most).all(), (level, counts)
     unfounded = [
         name for name in names if world != "skewed" or name not in ("symmetry", "constant")
     ]
-    assert len(unfounded) <= 2, unfounded
+    assert len(unfounded) <= scipy.stats.poisson.isf(1e-3, 5 * LEVEL * sets), unfounded
 
 
 # ---- a case for every warning

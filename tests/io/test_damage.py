@@ -15,6 +15,7 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import read_dataset
+from refusals import refused
 
 BITS = np.random.default_rng(0).integers(0, 2, (300, 4)).astype(np.uint8)
 
@@ -86,5 +87,4 @@ def test_a_file_that_is_being_copied(shots: Path, tmp_path: Path) -> None:
 def test_a_file_that_grows_as_it_is_read(shots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = shots.read_bytes()
     monkeypatch.setattr("psiprune.io.netcdf.read_bytes", lambda _: content[:-60])
-    with pytest.raises(InputError, match=r"shots\.nc: is still being written; read it again"):
-        read_dataset(shots)
+    refused(r"shots\.nc: is still being written; read it again", read_dataset, shots)

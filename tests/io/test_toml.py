@@ -9,6 +9,7 @@ import pytest
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.io.toml import read_toml
+from refusals import refused
 
 GRID = "[study]\nsites = 4\n[[grid]]\n"
 CASES = {
@@ -61,7 +62,6 @@ def test_the_largest_integers_and_the_deepest_tables_are_read(tmp_path: Path) ->
     file.write_text(f"a = {2**64 - 1}\nb = {'[' * 20}1{']' * 20}\n")
     assert read_toml(file)["a"] == 2**64 - 1
     file.write_text(f"a = {2**64}\n")
-    with pytest.raises(InputError, match=r"good\.toml: a: must be an integer of at most 64 bits"):
-        read_toml(file)
+    refused(r"good\.toml: a: must be an integer of at most 64 bits", read_toml, file)
     with pytest.raises(InputError, match=r"none\.toml: cannot be read as TOML: .*No such file"):
         read_toml(tmp_path / "none.toml")

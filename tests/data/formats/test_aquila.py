@@ -12,6 +12,7 @@ import pytest
 
 import psiprune as pp
 import tiny
+from refusals import refused
 
 #: Excitations of copies "0,0" and "1,0" in each shot, site 0 first; None: an atom was missing.
 SHOTS = [("100", "011"), ("110", None), (None, "001"), ("010", "100")]
@@ -111,8 +112,7 @@ def test_a_failed_shot_fails_in_every_copy(tmp_path: Path) -> None:
     shots[0] = {"shot_status": "MissingMeasurement", "pre_sequence": [], "post_sequence": []}
     path = save(tmp_path, batch((0, task(task_result_ir={"shot_outputs": shots}))))
     assert pp.read_shots(path).provenance["dropped"] == {"failed": 2, "missing atoms": 2}
-    with pytest.raises(pp.InputError, match="2 failed, 2 missing atoms of 8 shots; use"):
-        pp.read_shots(path, on_missing="refuse")
+    refused("2 failed, 2 missing atoms of 8 shots; use", pp.read_shots, path, on_missing="refuse")
 
 
 def test_a_vacant_site_of_every_copy(tmp_path: Path) -> None:
@@ -131,8 +131,7 @@ def test_tasks_are_called_by_their_numbers(tmp_path: Path) -> None:
     for write in (batch, old_batch):
         waiting = task(task_result_ir=None)
         path = save(tmp_path, write((4, task()), (10, alone), (11, waiting)))
-        with pytest.raises(pp.InputError, match=r"2 tasks: '4', '10'; .*such as --key 4$"):
-            pp.read_shots(path)
+        refused(r"2 tasks: '4', '10'; .*such as --key 4$", pp.read_shots, path)
         assert len(pp.read_shots(path, key=("4",))) == 6
         assert texts(pp.read_shots(path, key=("10",))) == ["100110", "010001"]
         with pytest.raises(pp.InputError, match="task 10: key: a task without parallel copies"):
@@ -164,8 +163,7 @@ def test_a_mapping_that_does_not_fit(
     atoms = mapping()
     change(atoms)
     path = save(tmp_path, batch((0, task(parallel_decoder={"mapping": atoms}))))
-    with pytest.raises(pp.InputError, match=words):
-        pp.read_shots(path)
+    refused(words, pp.read_shots, path)
 
 
 def test_positions_as_braket_writes_them(tmp_path: Path) -> None:
@@ -219,5 +217,4 @@ def test_letters(
 def test_letters_that_do_not_fit(
     tmp_path: Path, counts: dict[str, Any], given: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(pp.InputError, match=words):
-        pp.read_shots(save(tmp_path, counts), "quera", **given)
+    refused(words, pp.read_shots, save(tmp_path, counts), "quera", **given)

@@ -16,6 +16,7 @@ import pytest
 import memory
 import psiprune as pp
 from psiprune.data.formats import FORMATS
+from refusals import refused
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -217,8 +218,7 @@ def test_files_that_are_not_there(tmp_path: Path, name: str, form: str) -> None:
     ],
 )
 def test_bad_settings(given: dict[str, Any], words: str) -> None:
-    with pytest.raises(pp.InputError, match=words):
-        pp.read_shots(FIXTURES / "stim.b8", "stim-b8", **given)
+    refused(words, pp.read_shots, FIXTURES / "stim.b8", "stim-b8", **given)
 
 
 def test_pulser_takes_the_end_of_the_sequence(tmp_path: Path) -> None:

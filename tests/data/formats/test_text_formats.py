@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import psiprune as pp
 from psiprune.data.formats.text import _parse_line
+from refusals import refused
 
 BITS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=np.uint8)
 
@@ -64,8 +65,7 @@ def test_the_provenance_says_it_all(tmp_path: Path) -> None:
 
 def test_columns_whose_numbers_fall_need_a_word(tmp_path: Path) -> None:
     text = "q2,q1,q0\n0,1,1\n1,0,0\n0,0,0\n"
-    with pytest.raises(pp.InputError, match=r"q2, q1, q0.*--order listed"):
-        read(tmp_path, text)
+    refused(r"q2, q1, q0.*--order listed", read, tmp_path, text)
     np.testing.assert_array_equal(read(tmp_path, text, order="listed").bits, BITS)
     turned = read(tmp_path, text, order="reversed")
     np.testing.assert_array_equal(turned.bits, BITS[:, ::-1])
@@ -75,12 +75,9 @@ def test_columns_whose_numbers_fall_need_a_word(tmp_path: Path) -> None:
 def test_spins(tmp_path: Path) -> None:
     text = "+1 -1 -1\n-1 1 1.0\n1 1 +1\n"
     np.testing.assert_array_equal(read(tmp_path, text, spin=True).bits, BITS)
-    with pytest.raises(pp.InputError, match=r"line 1, column 1: .*found '\+1'.*--spin"):
-        read(tmp_path, text)
-    with pytest.raises(pp.InputError, match=r"line 1, column 1: .*found '0'.*--spin"):
-        read(tmp_path, "0 1\n", spin=True)
-    with pytest.raises(pp.InputError, match=r"line 1, column 2: .*found 'nan'"):
-        read(tmp_path, "1 nan\n", spin=True)
+    refused(r"line 1, column 1: .*found '\+1'.*--spin", read, tmp_path, text)
+    refused(r"line 1, column 1: .*found '0'.*--spin", read, tmp_path, "0 1\n", spin=True)
+    refused(r"line 1, column 2: .*found 'nan'", read, tmp_path, "1 nan\n", spin=True)
 
 
 def test_lines_can_be_skipped(tmp_path: Path) -> None:
@@ -88,7 +85,7 @@ def test_lines_can_be_skipped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path, "0,1\n1,1\n0,0\n", skip=1).bits, [[1, 1], [0, 0]])
 
 
-BAD = {
+BAD: dict[str, list[tuple[str | bytes, str]]] = {
     "text": [
         ("shot,q0,q1\n0,1,1\n1,0,0\n", "'shot'.*index=False"),
         ("q0,q1,Count\n0,1,1\n", "'Count'"),
@@ -128,17 +125,14 @@ BAD = {
 )
 def test_bad_text(tmp_path: Path, form: str, text: str | bytes, words: str) -> None:
     order = {"order": "listed"} if form == "counts" else {}
-    with pytest.raises(pp.InputError, match=words) as caught:
-        read(tmp_path, text, "text" if form == "counts" else form, **order)
-    assert "\n" not in str(caught.value)
+    refused(words, read, tmp_path, text, "text" if form == "counts" else form, **order)
 
 
 def test_compressed_files_are_recognised_whatever_their_name(tmp_path: Path) -> None:
     content = gzip.compress(b'{"01": 3}')
     assert b"\0" in content
     for form in (None, "text", "qiskit"):
-        with pytest.raises(pp.InputError, match="gunzip"):
-            read(tmp_path, content, form)
+        refused("gunzip", read, tmp_path, content, form)
 
 
 # ---- counts
@@ -160,8 +154,7 @@ def test_counts(tmp_path: Path, text: str) -> None:
         turned = read(tmp_path, text, form, order="reversed")
         np.testing.assert_array_equal(turned.bits, BITS[[0, 1, 1], ::-1])
     assert shots.provenance["bit_order"] == "site 0 is the first character of a bit string"
-    with pytest.raises(pp.InputError, match=r"site 0.*--order listed"):
-        read(tmp_path, text)
+    refused(r"site 0.*--order listed", read, tmp_path, text)
     assert read(tmp_path, "0,2\n1,1\n", order="listed").bits.tolist() == [[0], [0], [1]]
 
 
@@ -280,5 +273,4 @@ def test_only_shots_in_z_are_kept(tmp_path: Path, bases: str) -> None:
     ],
 )
 def test_bases_that_do_not_fit(tmp_path: Path, bases: str, words: str) -> None:
-    with pytest.raises(pp.InputError, match=words):
-        pair(tmp_path, "0 1 1\n1 0 0\n0 0 0\n", bases)
+    refused(words, pair, tmp_path, "0 1 1\n1 0 0\n0 0 0\n", bases)
