@@ -160,7 +160,7 @@ def test_other_code_that_resumes_a_run_is_recorded(
     later = kept.pop("later starts")
     assert kept == json.loads(first)
     assert [(each["numpy"], each["git"]) for each in later] == [
-        *(("2.3.0", "def"), ("2.2.1", "abc"), ("2.2.1", "abc")),
+        *(("2.3.0", "def"), ("2.2.1", "abc"), ("2.2.1", "abc"))
     ]
     facts = facts_of({**kept, "later starts": later})
     assert facts["later start 1"] == "numpy 2.2.1, now 2.3.0; git abc, now def"

@@ -40,10 +40,7 @@ CASES = {
         "at most 100000 RBMs, one for each field and seed of each point, found 108030",
     ),
     "bytes": ("\udcff", "cannot be read as TOML: 'utf-8' codec can't decode byte 0xff"),
-    "a long value": (
-        f"[study]\nsites = '{'x' * 1000}'\n",
-        "study.sites: should be a number",
-    ),
+    "a long value": (f"[study]\nsites = '{'x' * 1000}'\n", "study.sites: should be a number"),
 }
 
 

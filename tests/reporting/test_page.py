@@ -33,10 +33,7 @@ from psiprune.reporting.page import (
     render,
     write_report,
 )
-from psiprune.reporting.traced import (
-    Number,
-    Sentence,
-)
+from psiprune.reporting.traced import Number, Sentence
 from tiny_report import FIGURE, FIGURES, TIMING, report_of, tiny_datasets
 
 

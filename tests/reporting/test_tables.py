@@ -68,10 +68,7 @@ def test_doubtful_measures(report: pp.Report) -> None:
     assert (lines[3].split()[0], lines[3].split()[2]) == ("energy_roe", "0.0e+00")
     assert lines[4].split()[:4] == ["energy_bias", "-", "-", "-"]
     assert "nan" not in "".join(lines)
-    assert lines[8:] == [
-        "warning: kl: is odd",
-        "warning: energy_roe, energy_bias: rests on sand",
-    ]
+    assert lines[8:] == ["warning: kl: is odd", "warning: energy_roe, energy_bias: rests on sand"]
 
 
 def test_a_report_as_numbers(report: pp.Report) -> None:
