@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -52,3 +52,12 @@ def _pattern(fact: object) -> str:
     if isinstance(fact, int) and not isinstance(fact, bool):
         text = f"(?:{text}|{fact:,})"
     return rf"(?<![\w.-]){text}(?!\w|[.,]\d)"
+
+
+def refused(words: str, call: Callable[..., object], *arguments: object, **named: object) -> str:
+    """Assert that a call raises InputError with one line in which the regex is found; return it."""
+    with pytest.raises(InputError, match=words) as caught:
+        call(*arguments, **named)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line

@@ -7,7 +7,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -117,26 +117,37 @@ def test_an_ensemble_counts_the_epochs_of_all(terminal: Terminal) -> None:
     assert terminal.getvalue() == before
 
 
-STATE = pp.ground_state(pp.TFIM(sites=4))
-DENSE = pp.train(BITS, hidden=3, method=pp.CD(epochs=2))
-SPARSE = DENSE.with_mask(np.tri(3, 4, 1, dtype=bool))
+@cache
+def state() -> pp.MPS:
+    return pp.ground_state(pp.TFIM(sites=4), progress=False)
+
+
+@cache
+def dense() -> pp.RBM:
+    return pp.train(BITS, hidden=3, method=pp.CD(epochs=2), progress=False)
+
+
+def sparse() -> pp.RBM:
+    return dense().with_mask(np.tri(3, 4, 1, dtype=bool))
+
+
 TUNING = pp.CD(epochs=2)
 #: Every function that takes `progress`, and what its bar says.
 CALLS: dict[str, Callable[..., object]] = {
     "training": lambda **o: pp.train(BITS, hidden=2, method=TUNING, **o),
-    "pruning": lambda **o: pp.prune(DENSE, BITS, levels=2, fine_tune=TUNING, **o),
+    "pruning": lambda **o: pp.prune(dense(), BITS, levels=2, fine_tune=TUNING, **o),
     "evaluating": lambda **o: pp.prune(
-        DENSE, BITS, levels=1, fine_tune=None, reference=STATE, draws=100, **o
+        dense(), BITS, levels=1, fine_tune=None, reference=state(), draws=100, **o
     ),
     "pruning ": lambda **o: pp.find_smallest(
-        DENSE, BITS, measure=lambda rbm: -rbm.number_of_weights, limit=-5, fine_tune=TUNING, **o
+        dense(), BITS, measure=lambda rbm: -rbm.number_of_weights, limit=-5, fine_tune=TUNING, **o
     ),
-    "rewiring": lambda **o: pp.rewire(SPARSE, BITS, rounds=2, fine_tune=TUNING, **o),
-    "sampling": lambda **o: pp.sample(STATE, 100, **o),
-    "sampling the RBM": lambda **o: pp.evaluate(DENSE, STATE, draws=100, **o),
-    "sampling the RBM ": lambda **o: pp.evaluate_on_shots(DENSE, BITS, draws=100, **o),
+    "rewiring": lambda **o: pp.rewire(sparse(), BITS, rounds=2, fine_tune=TUNING, **o),
+    "sampling": lambda **o: pp.sample(state(), 100, **o),
+    "sampling the RBM": lambda **o: pp.evaluate(dense(), state(), draws=100, **o),
+    "sampling the RBM ": lambda **o: pp.evaluate_on_shots(dense(), BITS, draws=100, **o),
     "annealing": lambda **o: pp.log_partition(
-        DENSE, method="annealing", chains=10, temperatures=9, **o
+        dense(), method="annealing", chains=10, temperatures=9, **o
     ),
     "DMRG": lambda **o: pp.ground_state(pp.TFIM(sites=5), **o),
 }
@@ -178,9 +189,8 @@ def test_a_bar_changes_no_result(terminal: Terminal) -> None:
 
 
 def test_search_expects_the_epochs_that_it_takes(terminal: Terminal) -> None:
-    dense = DENSE
     found = pp.find_smallest(
-        dense, BITS, measure=lambda rbm: -rbm.number_of_weights, limit=-6, fine_tune=TUNING
+        dense(), BITS, measure=lambda rbm: -rbm.number_of_weights, limit=-6, fine_tune=TUNING
     )
     trials = len(found.trials) - 1  # level-00 is not trained
     assert f"{2 * trials}/{2 * trials}" in last(terminal)

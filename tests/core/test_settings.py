@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -19,7 +20,7 @@ from psiprune.experiments.settings import (
 from psiprune.io.run import open_run
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.paper.settings import PaperSettings
-from psiprune.pruning.settings import PruneSettings, SearchSettings
+from psiprune.pruning.settings import PruneSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
@@ -27,27 +28,12 @@ from psiprune.training.natural_gradient import NaturalGradient
 from psiprune.training.pcd import PCD
 from refusals import refuses
 
-EVERY = (
-    CD,
-    PCD,
-    NaturalGradient,
-    ExactNaturalGradient,
-    PruneSettings,
-    MeasureSettings,
-    PaperSettings,
-    PathSettings,
-    StudySettings,
-    SparseSettings,
-    AblationSettings,
-    SearchSettings,
-    ReconstructSettings,
-)
-
 
 def test_the_default_is_the_papers_experiment() -> None:
-    study = StudySettings()
-    assert (study.sites, study.hidden_units, study.fields) == (18, 9, (1.0, 2.0))
-    assert (study.shots, study.measure.draws) == (100_000, 100_000)
+    study, sparse = StudySettings(), SparseSettings()
+    for each in (study, sparse):
+        assert (each.sites, each.hidden_units, each.fields) == (18, 9, (1.0, 2.0))
+        assert (each.shots, each.measure.draws) == (100_000, 100_000)
     assert (study.prune.criterion, study.prune.fraction) == ("magnitude", 0.1)
     assert study.prune.levels >= 18
     # Fine-tuning has its own defaults: it is short and gentle, compared with training.
@@ -55,15 +41,9 @@ def test_the_default_is_the_papers_experiment() -> None:
     assert isinstance(study.fine_tune, CD)
     assert 0 < study.fine_tune.epochs < study.train.epochs
     assert study.fine_tune.learning_rate < study.train.learning_rate
-
-
-def test_sparse_training_is_the_papers_too() -> None:
-    sparse = SparseSettings()
-    assert (sparse.sites, sparse.hidden_units, sparse.fields) == (18, 9, (1.0, 2.0))
-    assert (sparse.shots, sparse.seeds, sparse.levels) == (100_000, 10, 5)
-    assert sparse.prune.levels == 5
+    assert (sparse.seeds, sparse.levels, sparse.prune.levels) == (10, 5, 5)
     assert sparse.prune.fraction == pytest.approx(0.1, abs=1e-12)
-    assert sparse.train == StudySettings().train
+    assert sparse.train == study.train
     halved = SparseSettings(density=0.25, levels=2).prune
     assert (halved.levels, halved.fraction) == (2, 0.5)
 
@@ -74,11 +54,22 @@ def test_half_as_many_hidden_units_as_sites(sites: int, hidden: int) -> None:
     assert StudySettings(sites=sites, hidden=7).hidden_units == 7
 
 
-@pytest.mark.parametrize("model", EVERY, ids=lambda model: model.__name__)
-def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
-    for name, field in model.model_fields.items():
-        nested = isinstance(field.get_default(call_default_factory=True), Settings)
-        assert nested or field.description or name == "method", name
+def every(model: type[Settings]) -> Iterator[type[Settings]]:
+    """All classes of settings that are imported here."""
+    for each in model.__subclasses__():
+        yield each
+        yield from every(each)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    checked = [model for model in every(Settings) if model.__module__.startswith("psiprune")]
+    assert len(checked) > 15
+    for model in checked:
+        for name, field in model.model_fields.items():
+            default = type(field.get_default(call_default_factory=True))
+            kinds = (default, *get_args(field.annotation))  # X or X | None
+            nested = any(isinstance(kind, type) and issubclass(kind, Settings) for kind in kinds)
+            assert nested or field.description or name == "method", (model, name)
 
 
 @pytest.mark.parametrize(
@@ -110,11 +101,7 @@ def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
         (PruneSettings, {"first_fraction": 1}, ("first_fraction", 1, 1)),
         (PruneSettings, {"density": 0}, ("density", 0, 0)),
         (PruneSettings, {"draws": 99}, ("draws", 100, 99)),
-        (
-            PruneSettings,
-            {"criterion": "surgeon", "compensate": True},
-            ("compensate", "'surgeon'"),
-        ),
+        (PruneSettings, {"criterion": "surgeon", "compensate": True}, ("compensate", "'surgeon'")),
         (
             StudySettings,
             {"prune": {"criterion": "surgeon", "compensate": True}},
@@ -144,24 +131,12 @@ def test_every_setting_says_what_it_means(model: type[Settings]) -> None:
         (StudySettings, {"seeds": 0}, ("seeds", 1, 0)),
         (StudySettings, {"history_every": 0}, ("history_every", 1, 0)),
         (StudySettings, {"train": {"epochs": -1}}, ("train.epochs", 0, -1)),
-        (
-            StudySettings,
-            {"fine_tune": {"rate": 1}},
-            ("fine_tune.rate", "'cd'", "epochs"),
-        ),
+        (StudySettings, {"fine_tune": {"rate": 1}}, ("fine_tune.rate", "'cd'", "epochs")),
         (StudySettings, {"train": {"method": "exact", "steps": 1}}, ("train.steps", "'exact'")),
-        (
-            StudySettings,
-            {"train": "sgd"},
-            ("train.method", "auto, exact, natural", "'sgd'"),
-        ),
+        (StudySettings, {"train": "sgd"}, ("train.method", "auto, exact, natural", "'sgd'")),
         (StudySettings, {"train": {"epochs": "5"}}, ("train.epochs", "'5'")),
         (StudySettings, {"train": 3}, ("train.method", 3)),
-        (
-            StudySettings,
-            {"site": 4},
-            ("site", "StudySettings", "did you mean sites"),
-        ),
+        (StudySettings, {"site": 4}, ("site", "StudySettings", "did you mean sites")),
     ],
 )
 def test_each_rule(
@@ -171,32 +146,28 @@ def test_each_rule(
         model(**values)
 
 
-def of(model: type[Settings], **values: Any) -> Settings:
-    """Settings from the names and tables of methods."""
-    return model(**values)
-
-
 @pytest.mark.parametrize(
-    "settings",
+    ("model", "values"),
     [
-        StudySettings(),
-        StudySettings(hidden=3, fields=(0.5,), seed=2**62 - 1),
-        StudySettings(
-            train=PCD(learning_rate=1e-7),
-            fine_tune=CD.for_fine_tuning(epochs=0, momentum=0.9),
-        ),
-        StudySettings(train=NaturalGradient(chains=9), fine_tune=ExactNaturalGradient(epochs=3)),
-        of(StudySettings, train="exact", fine_tune={"epochs": 7}),
-        of(StudySettings, train="auto", fine_tune={"method": "auto", "epochs": 7}),
-        ReconstructSettings(),
-        of(ReconstructSettings, train="cd", fine_tune={"epochs": 3}),
-        of(FrontierSettings, train={"epochs": 7}, paper_train={"method": "pcd"}),
+        (StudySettings, {}),
+        (StudySettings, {"hidden": 3, "fields": (0.5,), "seed": 2**62 - 1}),
+        (StudySettings, {"train": PCD(learning_rate=1e-7), "fine_tune": CD(momentum=0.9)}),
+        (StudySettings, {"fine_tune": CD.for_fine_tuning(epochs=0)}),
+        (StudySettings, {"train": NaturalGradient(chains=9), "fine_tune": "exact"}),
+        (StudySettings, {"train": "exact", "fine_tune": {"epochs": 7}}),
+        (StudySettings, {"train": "auto", "fine_tune": {"method": "auto", "epochs": 7}}),
+        (ReconstructSettings, {}),
+        (ReconstructSettings, {"train": "cd", "fine_tune": {"epochs": 3}}),
+        (FrontierSettings, {"train": {"epochs": 7}, "paper_train": {"method": "pcd"}}),
     ],
 )
-def test_a_runs_config_gives_the_settings_back(tmp_path: Path, settings: Settings) -> None:
+def test_a_runs_config_gives_the_settings_back(
+    tmp_path: Path, model: type[Settings], values: dict[str, Any]
+) -> None:
+    settings = model(**values)
     with open_run(tmp_path / "run", settings) as folder:
-        values = tomllib.loads((folder / "config.toml").read_text())
-    assert type(settings)(**values) == settings
+        again = tomllib.loads((folder / "config.toml").read_text())
+    assert model(**again) == settings
 
 
 def test_an_ablation_needs_clusters_that_can_count() -> None:

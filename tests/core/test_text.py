@@ -24,9 +24,6 @@ from psiprune.core.text import counted, escape
 def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
     assert escape(text) == shown
     assert escape(escape(text)) == escape(text)
-
-
-def test_characters_to_keep() -> None:
     assert escape("a\n\x1b", keep="\n") == "a\n\\x1b"
 
 

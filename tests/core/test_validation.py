@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from pydantic import Field, model_validator
 
-from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
 from psiprune.core.validation import check_count, check_seed
 from refusals import refuses
@@ -28,26 +27,24 @@ class Oven(Settings):
 
 
 @pytest.mark.parametrize(
-    ("values", "parts"),
+    ("values", "facts"),
     [
-        ({"heat": 301}, ["heat", "300", "found 301", "(degrees)"]),
-        ({"heat": float("nan")}, ["heat", "finite", "found nan"]),
-        ({"heat": float("inf")}, ["heat", "found inf"]),
-        ({"heat": "warm"}, ["heat", "number", "'warm'"]),
-        ({"heat": 1, "minutes": 0}, ["minutes", "greater than 0", "found 0"]),
-        ({"heat": 1, "minutes": 1.5}, ["minutes", "found 1.5"]),
-        ({}, ["heat: ", "Oven"]),
-        ({"heat": 1, "colour": 2}, ["colour", "no such setting of Oven", "heat, minutes"]),
-        ({"heat": 201, "minutes": 101}, ["heat: above 200 for at most 100 minutes"]),
+        ({"heat": 301}, ("heat", 300, 301, "(degrees)")),
+        ({"heat": float("nan")}, ("heat", "finite", "nan")),
+        ({"heat": float("inf")}, ("heat", "inf")),
+        ({"heat": "warm"}, ("heat", "number", "'warm'")),
+        ({"heat": 1, "minutes": 0}, ("minutes", 0, 0)),
+        ({"heat": 1, "minutes": 1.5}, ("minutes", 1.5)),
+        ({}, ("heat", "Oven")),
+        ({"heat": 1, "colour": 2}, ("colour", "Oven", "heat, minutes")),
+        ({"heat": 201, "minutes": 101}, ("heat", 200, 100)),
     ],
 )
-def test_settings_name_key_rule_and_value(values: dict[str, Any], parts: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
+def test_settings_name_key_rule_and_value(
+    values: dict[str, Any], facts: tuple[object, ...]
+) -> None:
+    with refuses(*facts):
         Oven(**values)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in parts:
-        assert part in message
 
 
 def test_settings_are_immutable() -> None:
@@ -57,10 +54,11 @@ def test_settings_are_immutable() -> None:
         oven.heat = 100
 
 
-@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1, np.int64(3), np.uint8(3)])
-def test_good_seeds(seed: int) -> None:
-    assert check_seed(seed) == int(seed)
-    assert type(check_seed(seed)) is int
+@pytest.mark.parametrize("value", [0, 7, 2**63 - 1, np.int64(3), np.uint8(3)])
+def test_good_integers(value: int) -> None:
+    for found in (check_seed(value), check_count("shots", value, 0)):
+        assert type(found) is int
+        assert found == value
 
 
 NO_INTEGERS: list[Any] = [
@@ -76,19 +74,10 @@ NO_INTEGERS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("seed", [-1, 2**63, *NO_INTEGERS], ids=repr)
-def test_bad_seeds(seed: Any) -> None:
-    with refuses("seed", 0, "2^63 - 1", repr(seed)):
-        check_seed(seed)
-
-
-@pytest.mark.parametrize("value", [2, *NO_INTEGERS], ids=repr)
-def test_bad_counts(value: Any) -> None:
-    with refuses("shots", 3, repr(value)):
-        check_count("shots", value, 3)
-
-
-def test_good_counts() -> None:
-    assert check_count("shots", 3, 3) == 3
-    wide: Any = np.int64(4)
-    assert type(check_count("shots", wide, 3)) is int
+@pytest.mark.parametrize("value", [-1, 2**63, *NO_INTEGERS], ids=repr)
+def test_bad_integers(value: Any) -> None:
+    with refuses("seed", 0, "2^63 - 1", repr(value)):
+        check_seed(value)
+    if not isinstance(value, int) or value < 3:
+        with refuses("shots", 3, repr(value)):
+            check_count("shots", value, 3)

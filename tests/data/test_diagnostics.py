@@ -132,19 +132,18 @@ def pools() -> dict[str, Callable[[np.random.Generator], Bits]]:
     }
 
 
-SETS = 400
-
-
+@pytest.mark.parametrize("sets", [200, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("world", ["ordered", "critical", "paramagnet", "skewed"])
-def test_no_false_alarms(world: str) -> None:
-    """Of 400 sets no more have a p-value up to 0.05, or 0.01, than 1 in 10^4 sound tests find.
+def test_no_false_alarms(world: str, sets: int) -> None:
+    """No more sets have a p-value up to 0.05, or 0.01, than 1 in 10^4 sound tests find.
 
-    At 1e-4 a kind, 400 sets have 0.2 warnings on average, and more than two in 1 of 1000 tests.
+    At 0.05 that is 2.3 times the right number of 200 sets, 1.5 of 1000. Of the warnings, at 1e-4 a
+    kind, there are no more than in 1 of 1000 tests of sound data.
     """
     draw = pools()[world]
     generator = np.random.default_rng(17)
     values, names = [], []
-    for _ in range(SETS):
+    for _ in range(sets):
         found = described(draw(generator))
         order = 1.0 if found.ordering is None else found.ordering.p_value
         again = float(found.repeats.p_value[0])
@@ -152,30 +151,21 @@ def test_no_false_alarms(world: str) -> None:
         values.append((symmetric, again, found.memory_p_value, found.drift_p_value, order))
         names += [each.name for each in found.warnings]
     for level in (0.05, 0.01):
-        most = scipy.stats.binom.isf(1e-4, SETS, level)
+        most = scipy.stats.binom.isf(1e-4, sets, level)
         counts = (np.array(values) <= level).sum(axis=0)
         assert (counts <= most).all(), (level, counts)
     unfounded = [
         name for name in names if world != "skewed" or name not in ("symmetry", "constant")
     ]
-    assert len(unfounded) <= 2, unfounded
-
-
-def test_sound_data_has_no_warning() -> None:
-    assert warned(CLEAN) == {}
-    assert warned(from_state(8, 2.0, 4000, 1)) == {}
-    assert warned(from_state(8, 0.5, 4000, 1)) == {}
+    assert len(unfounded) <= scipy.stats.poisson.isf(1e-3, 5 * LEVEL * sets), unfounded
 
 
 # ---- a case for every warning
 
 
-def flips(bits: Bits, share: float, site: int | None = None, seed: int = 0) -> Bits:
+def flips(bits: Bits, share: float) -> Bits:
     """Ones turned to zeros, as relaxation does."""
-    lost = np.random.default_rng(seed).random(bits.shape) < share
-    if site is not None:
-        lost[:, [k for k in range(bits.shape[1]) if k != site]] = False
-    return np.asarray(bits & ~lost, np.uint8)
+    return np.asarray(bits & (np.random.default_rng(0).random(bits.shape) >= share), np.uint8)
 
 
 def test_a_constant_qubit() -> None:
@@ -184,45 +174,48 @@ def test_a_constant_qubit() -> None:
     assert warned(bits)["constant"].startswith("site 3: the same value")
     bits[:, 5] = 0
     assert warned(bits)["constant"].startswith("sites 3, 5: the same value")
-
-
-def test_spins_that_were_read_as_bits() -> None:
     assert "spins of +1" in warned(np.ones((50, 4)))["constant"]
     assert "a dead qubit" in warned(np.zeros((50, 4)))["constant"]
+    many = np.zeros((50, 40), np.uint8)
+    many[::2, 0] = 1
+    check_facts(warned(many)["constant"], ", ".join(map(str, range(1, 13))) + ", ... (39)")
+    # A few shots agree by chance: 4 * 2^(1 - 16) = 1.2e-4.
+    for number, constant in ((1, False), (2, False), (15, False), (17, True)):
+        for value in (0, 1):
+            assert ("constant" in warned(np.full((number, 4), value))) == constant
 
 
 def test_a_biased_qubit() -> None:
-    bits = flips(CLEAN, 0.998, site=2)
-    share = bits[:, 2].mean()
-    assert 0 < share < 0.005
-    check_facts(warned(bits)["bias"], "site 2: ", "1%", f"{share:.2%}")
-    # One that has just 1 % is none.
-    rare = (np.random.default_rng(0).random((4000, 3)) < [0.5, 0.5, 0.01]).astype(np.uint8)
-    assert "bias" not in warned(rare)
+    """Ones are left in 3 of 4000 shots, and in 1 % of them, which is not below the limit."""
+    for ones in (3, 40):
+        bits = CLEAN.copy()
+        bits[:, 2] = np.random.default_rng(0).permutation(4000) < ones
+        if ones == 3:
+            check_facts(warned(bits)["bias"], "site 2: ", "1%", f"{ones / 4000:.2%}")
+        else:
+            assert "bias" not in warned(bits)
 
 
 def test_a_readout_that_loses_ones() -> None:
-    weak = from_state(8, 2.0, 20_000, 3)
-    line = warned(flips(weak, 0.05))["symmetry"]
-    assert "more zeros" in line
-    assert "(p = " in line
+    weak = flips(from_state(8, 2.0, 20_000, 3), 0.05)
+    line, inverted = warned(weak)["symmetry"], warned(1 - weak)["symmetry"]
+    for fact in ("more zeros", "(p = ", "correct the readout"):
+        assert fact in line
     assert "inverted" not in line
-    assert "correct the readout" in line
-    inverted = warned(1 - flips(weak, 0.05))["symmetry"]
     assert "inverted" in inverted
     # A state that is not symmetric at all is nobody's mistake.
     assert "symmetry" not in warned((np.random.default_rng(0).random((4000, 8)) < 0.2).astype(int))
 
 
 def test_repeated_shots() -> None:
-    """One shot in twenty is read out twice."""
+    """One shot in twenty of 2000 is read out twice: 100 of them, and by chance less than 20."""
     wide = from_state(12, 2.0, 2000, 4)
-    times = np.where(np.random.default_rng(0).random(len(wide)) < 0.05, 2, 1)
+    times = np.where(np.arange(len(wide)) % 20 == 0, 2, 1)
     bits = np.repeat(wide, times, axis=0)
     found = described(bits)
     line = {each.name: each.line for each in found.warnings}["repeats"]
     assert line.startswith(f"{found.repeats.observed[0]} shots ")
-    assert found.repeats.observed[0] > 90
+    assert found.repeats.observed[0] >= 100
     assert found.repeats.expected[0] < 20
     assert found.repeats.p_value[0] < LEVEL
     assert not found.grouped
@@ -247,68 +240,36 @@ def test_counts_have_no_order() -> None:
 
 
 def test_drift() -> None:
-    late = CLEAN.copy()
-    late[2000:, 4] ^= np.random.default_rng(0).random(2000) < 0.15
-    bits = late | 0
+    """Of a mean by 0.3 in 2000 shots, in whatever basis; of correlations where no mean does."""
+    bits = CLEAN.copy()
     bits[2000:, 4] |= (np.random.default_rng(1).random(2000) < 0.3).astype(np.uint8)
     found = described(bits)
     line = {each.name: each.line for each in found.warnings}["drift"]
     assert np.abs(found.drift).argmax() == 4
     assert line.startswith(f"<Z> of site 4 is {found.halves[0, 4]:.4f} in the first half")
-    # Correlations may drift where no mean does.
-    generator = np.random.default_rng(3)
+    turned = described(bits, basis="X")
+    assert "<X> of a site " in description_text(turned)
+    assert "<Z>" not in description_text(turned)
+    lines = {each.name: each.line for each in turned.warnings}
+    assert lines["drift"].startswith("<X> of site 4 is ")
+    check_facts(lines["basis"], "X", "Z")
     both = np.concatenate([from_state(8, 1.0, 2000, 5), from_state(8, 1.4, 2000, 6)])
-    line = warned(both)["drift"]
-    assert line.startswith(("|m| is", "the mean of Z Z is"))
-    assert "drift" not in warned(generator.permutation(both))
+    assert warned(both)["drift"].startswith(("|m| is", "the mean of Z Z is"))
+    assert "drift" not in warned(np.random.default_rng(3).permutation(both))
 
 
 def test_a_permuted_register() -> None:
-    line = warned(CLEAN[:, [0, 4, 2, 6, 1, 5, 3, 7]])["order"]
-    check_facts(line, "order 0, 4, 2, 6, 1, 5, 3, 7")
-    assert "correlated by 0.5" in line
-    assert "permuted" in line
+    check_facts(warned(CLEAN[:, [0, 4, 2, 6, 1, 5, 3, 7]])["order"], "order 0, 4, 2, 6, 1, 5, 3, 7")
     assert warned(CLEAN[:, ::-1]) == {}
 
 
 def test_few_shots() -> None:
-    line = warned(CLEAN[:43])["few"]
-    check_facts(line, "43 shots", "44 parameters")
+    check_facts(warned(CLEAN[:43])["few"], "43 shots", "44 parameters")
     assert "few" not in warned(CLEAN[:44])
-
-
-def test_another_basis() -> None:
-    check_facts(warned(CLEAN, basis="X")["basis"], "X", "Z")
-
-
-def test_a_few_shots_agree_by_chance() -> None:
-    for number in (1, 2, 15):  # 4 * 2^(1 - 16) = 1.2e-4
-        for bits in (np.ones((number, 4)), np.zeros((number, 4))):
-            assert "constant" not in warned(bits)
-    assert "constant" in warned(np.ones((17, 4)))
-
-
-def test_one_shot_has_no_errors() -> None:
-    found = described(np.ones((1, 4)))
+    found = described(np.ones((1, 4)))  # one has no errors
     assert np.isnan(found.magnetization_error).all()
     assert np.isnan(found.neighbours_error).all()
     assert found.neighbours_error.shape == (3,)
     text = description_text(found)
     assert "mean -1.0000, errors unknown\n" in text
     assert "above 0.00 nat" in text
-
-
-def test_the_basis_has_its_name() -> None:
-    turned = CLEAN.copy()
-    turned[2000:, 3] |= np.random.default_rng(0).random(2000) < 0.3
-    found = described(turned, basis="X")
-    assert "<X> of a site " in description_text(found)
-    assert "<Z>" not in description_text(found)
-    assert warned(turned, basis="X")["drift"].startswith("<X> of site 3 is ")
-
-
-def test_long_lists_are_cut() -> None:
-    bits = np.zeros((50, 40), np.uint8)
-    bits[::2, 0] = 1
-    line = warned(bits)["constant"]
-    assert line.startswith("sites 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ... (39): the same")

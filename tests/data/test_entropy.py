@@ -58,8 +58,7 @@ def test_the_formula_and_the_jackknife(counts: list[int]) -> None:
 
 def test_one_draw_says_nothing() -> None:
     found = estimate_entropy(np.array([1]))
-    assert np.isnan(found.value)
-    assert np.isnan(found.error)
+    assert np.isnan([found.value, found.error]).all()
     assert (found.plug_in, found.coverage) == (0.0, 0.0)
 
 
@@ -68,9 +67,8 @@ def draws(p: NDArray[np.float64], shots: int, seed: int) -> NDArray[np.int64]:
     return counts[counts > 0]
 
 
-@pytest.mark.parametrize("sites", [6, 10])
 @pytest.mark.parametrize("field", [0.5, 1.0, 2.0])
-@pytest.mark.parametrize("shots", [300, 3000, 30_000])
+@pytest.mark.parametrize(("sites", "shots"), [(6, 300), (6, 30_000), (10, 300), (10, 3000)])
 def test_ground_states(sites: int, field: float, shots: int) -> None:
     """S is within the correction and 4 errors of each of 20 estimates, and their bias is small."""
     p = pp.ground_state(pp.TFIM(sites=sites, field=field)).to_vector() ** 2
@@ -89,8 +87,8 @@ def test_ground_states(sites: int, field: float, shots: int) -> None:
 
 
 def test_the_error_is_that_of_repetitions() -> None:
-    """Over 400 data sets the mean error is the standard deviation within a quarter (seen: 0.16)."""
+    """Over 400 data sets the mean error is the standard deviation within a fifth, 5 errors."""
     p = pp.ground_state(pp.TFIM(sites=8, field=1.0)).to_vector() ** 2
     found = [estimate_entropy(draws(p / p.sum(), 2000, seed)) for seed in range(400)]
     spread = np.std([each.value for each in found])
-    assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.25)
+    assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.2)

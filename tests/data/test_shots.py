@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import psiprune as pp
 from psiprune.core.exceptions import InputError
@@ -63,14 +64,11 @@ def test_anything_else_is_refused_in_one_line(data: Any, facts: tuple[object, ..
         Shots(data)
 
 
-def test_a_file_name_in_place_of_shots_names_the_way_to_read_it() -> None:
+def test_bad_basis_and_size() -> None:
+    with refuses("basis", "'W'"):
+        Shots(BITS, basis="W")
     with refuses("shots", "read_shots('shots.nc')"):
         as_shots("shots.nc")
-
-
-def test_bad_basis_and_size() -> None:
-    with pytest.raises(InputError, match=r"basis: .*'W'"):
-        Shots(BITS, basis="W")
     shots = Shots(BITS, source="my.csv")
     assert check_sites(shots, 3, "the state") is shots
     with refuses("my.csv", 3, "the state", 4):
@@ -109,32 +107,23 @@ def test_provenance_must_be_json(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def saved(**arrays: Any) -> bytes:
+def written(save: Any, *values: Any, **named: Any) -> bytes:
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
+    save(stream, *values, **named)
     return stream.getvalue()
 
 
-def npy(array: Any) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
-
-
-def savetxt() -> bytes:
-    stream = io.BytesIO()
-    np.savetxt(stream, BITS)
-    return stream.getvalue()
+NPY, NPZ = written(np.save, BITS), written(np.savez_compressed, bits=BITS)
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        npy(BITS),
-        npy(BITS.astype(float)),
-        saved(anything=BITS),
-        saved(bits=BITS, other=np.ones(3)),
-        savetxt(),
+        NPY,
+        written(np.save, BITS.astype(float)),
+        written(np.savez_compressed, anything=BITS),
+        written(np.savez_compressed, bits=BITS, other=np.ones(3)),
+        written(np.savetxt, BITS),
         b"# made by hand\n011\n100\n\n000 # the vacuum\n111\n",
         b"0 1 1\r\n1 0 0\r\n0 0 0\r\n1 1 1",
         b"\xef\xbb\xbf0,1, 1\n1,0,0\n0,0,0\n1,1,1\n",
@@ -166,12 +155,10 @@ def test_formats_are_told_by_content(tmp_path: Path, content: bytes) -> None:
         (b"0,1\nq0,q1\n", ("line 2, column 1", "'q0'")),
         (b"0.5 1\n", ("line 1, column 1", "'0.5'")),
         (b"\xff\xfe\x00\x80", ("NetCDF",)),
-        (npy(BITS)[:-4], ("damaged",)),
-        (npy(BITS)[:20], ("damaged",)),
-        (npy(np.array([[0, None]], dtype=object)), ("Python objects",)),
-        (npy(BITS - 2.0), ("row 0, column 0", -2.0)),
-        (saved(a=BITS, b=BITS), ("2 arrays", "'a', 'b'")),
-        (saved(bits=BITS)[:60], ("damaged",)),
+        (NPY[:-4], ("damaged",)),
+        (NPY[:20], ("damaged",)),
+        (NPZ[:60], ("damaged",)),
+        (written(np.save, BITS - 2.0), ("row 0, column 0", -2.0)),
         (b"\x89HDF\r\n\x1a\nrubbish", ("damaged",)),
     ],
 )
@@ -184,43 +171,17 @@ def test_bad_files_are_refused_in_one_line(
         read_shots(path)
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with refuses("none.nc", "No such file"):
-        read_shots(tmp_path / "none.nc")
-    with refuses(tmp_path, "Is a directory"):
-        read_shots(tmp_path)
-    path = tmp_path / "text.nc"
-    path.write_text("010")
-    with refuses("text.nc", "not a NetCDF file"):
-        read_shots(path)
-
-
-@pytest.mark.parametrize("keep", [0.3, 0.7, 0.99])
-def test_truncated_netcdf(tmp_path: Path, keep: float) -> None:
-    path = Shots(BITS).save(tmp_path / "shots.nc")
-    content = path.read_bytes()
-    path.write_bytes(content[: int(keep * len(content))])
-    with refuses("shots.nc", "damaged"):
-        read_shots(path)
-
-
 def test_netcdf_of_another_make(tmp_path: Path) -> None:
-    import xarray as xr
-
-    path = tmp_path / "file.nc"
-    write_dataset(path, xr.Dataset(), "mps")
-    with refuses(path, "'shots'", "'mps'"):
-        read_shots(path)
-    write_dataset(path, xr.Dataset({"bits": ("shot", BITS[0])}), "shots")
-    with refuses(path, "'bits'", "(shot, site)"):
-        read_shots(path)
-    table = xr.Dataset({"bits": (("shot", "site"), BITS)}, attrs={"provenance": "{"})
-    write_dataset(path, table, "shots")
-    with refuses(path, "'provenance'", "JSON"):
-        read_shots(path)
-    write_dataset(path, xr.Dataset({"bits": (("shot", "site"), BITS + 1)}), "shots")
-    with refuses(path, "row 0, column 1", 2):
-        read_shots(path)
+    path, over = tmp_path / "file.nc", ("shot", "site")
+    for kind, dataset, facts in (
+        ("mps", xr.Dataset(), ("'shots'", "'mps'")),
+        ("shots", xr.Dataset({"bits": ("shot", BITS[0])}), ("'bits'", "(shot, site)")),
+        ("shots", xr.Dataset({"bits": (over, BITS)}, attrs={"provenance": "{"}), ("'provenance'",)),
+        ("shots", xr.Dataset({"bits": (over, BITS + 1)}), ("row 0, column 1", 2)),
+    ):
+        write_dataset(path, dataset, kind)
+        with refuses(path, *facts):
+            read_shots(path)
 
 
 # ---- counts
@@ -272,8 +233,8 @@ def test_counts_go_in_wherever_shots_do(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pp.join_shots([counts, counts]).bits[:60], shots.bits)
     pp.export_shots(counts, tmp_path / "a.npz", "numpy")
     np.testing.assert_array_equal(read_shots(tmp_path / "a.npz").bits, shots.bits)
-    trained = pp.train(counts, hidden=2, seed=0)
-    np.testing.assert_array_equal(trained.weights, pp.train(shots, hidden=2, seed=0).weights)
+    trained, again = (pp.train(x, hidden=2, method=pp.CD(epochs=2)) for x in (counts, shots))
+    np.testing.assert_array_equal(trained.weights, again.weights)
     report = pp.evaluate_on_shots(trained, counts, seed=0)
     assert repr(report) == repr(pp.evaluate_on_shots(trained, shots, seed=0))
 
@@ -298,11 +259,8 @@ def test_shots_in_memory_are_read_like_files() -> None:
             read_shots(data, **given)
 
 
-# ---- repr
-
-
-@pytest.mark.parametrize("sites", [1, 3, 100, 5000])
-@pytest.mark.parametrize("shots", [1, 7, 1000])
+@pytest.mark.parametrize("sites", [1, 3, 5000])
+@pytest.mark.parametrize("shots", [1, 1000])
 def test_a_repr_is_one_short_line(sites: int, shots: int) -> None:
     bits = np.random.default_rng(0).integers(0, 2, (shots, sites)).astype(np.uint8)
     data = Shots(bits, source="folder/" * 40 + "file.nc", provenance={"x": "y" * 1000})

@@ -34,40 +34,30 @@ def first(tmp_path: Path) -> Path:
 
 
 def test_a_repeated_run_agrees_to_the_bit(first: Path, tmp_path: Path) -> None:
-    runs = compare_runs(first, run(tmp_path / "again"))
+    again = run(tmp_path / "again")
+    runs = compare_runs(first, again)
     assert (runs.verdict, runs.settings, runs.reasons) == ("to the bit", (), ())
     assert (runs.same, runs.different, runs.missing) == (1, 0, 0)
-
-
-def test_a_file_that_differs_without_a_reason_is_no_agreement(first: Path, tmp_path: Path) -> None:
-    again = run(tmp_path / "again", 1.5)
-    assert compare_runs(first, again).verdict == "damaged or edited"
-    (again / "study.nc").unlink()
-    runs = compare_runs(first, again)
-    assert (runs.verdict, runs.same, runs.missing) == ("to the bit", 0, 1)
-
-
-def test_another_cpu_family_agrees_statistically(first: Path, tmp_path: Path) -> None:
-    other = run(tmp_path / "other", 1.5)
-    change(other, **{"vector instructions": "power10"})
-    runs = compare_runs(first, other)
-    assert runs.verdict == "statistically"
-    assert runs.reasons[0].endswith("and power10")
-    assert (runs.same, runs.different) == (0, 1)
-
-
-def test_other_settings_are_named(first: Path, tmp_path: Path) -> None:
-    runs = compare_runs(first, run(tmp_path / "other", shots=301))
-    assert (runs.verdict, runs.settings) == ("other settings", ("shots: 300 and 301",))
-
-
-def test_the_command_prints_the_verdict_last(first: Path, tmp_path: Path) -> None:
-    again = run(tmp_path / "again")
     outcome = tiny.call("info", first, again)
     assert outcome.status == 0
     assert outcome.out.splitlines()[-1] == "The runs are reproducible to the bit."
     assert json.loads(tiny.call("info", first, again, "--json").out)["verdict"] == "to the bit"
     assert "--format" in tiny.refusal(tiny.call("info", first, again, "--format", "text"))
+
+
+def test_what_differs_with_a_reason_or_without(first: Path, tmp_path: Path) -> None:
+    other = run(tmp_path / "other", 1.5)
+    assert compare_runs(first, other).verdict == "damaged or edited"
+    change(other, **{"vector instructions": "power10"})
+    runs = compare_runs(first, other)
+    assert (runs.verdict, runs.same, runs.different) == ("statistically", 0, 1)
+    assert runs.reasons[0].endswith("and power10")
+    again = run(tmp_path / "again")
+    (again / "study.nc").unlink()
+    runs = compare_runs(first, again)
+    assert (runs.verdict, runs.same, runs.missing) == ("to the bit", 0, 1)
+    runs = compare_runs(first, run(tmp_path / "larger", shots=301))
+    assert (runs.verdict, runs.settings) == ("other settings", ("shots: 300 and 301",))
 
 
 def test_a_folder_without_a_run_is_refused(first: Path, tmp_path: Path) -> None:

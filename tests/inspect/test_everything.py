@@ -96,7 +96,9 @@ def test_files_of_a_sweep_and_of_a_frontier(tmp_path: Path) -> None:
 # ---- the result of a run
 
 
-def test_a_reconstruction_shows_its_findings(observable_run: Path, tmp_path: Path) -> None:
+def test_a_run_shows_its_findings_or_their_file(
+    observable_run: Path, finished: Path, tmp_path: Path
+) -> None:
     outcome = tiny.call("info", observable_run)
     found = pp.describe(observable_run)
     assert isinstance(found, RunDescription)
@@ -117,12 +119,9 @@ def test_a_reconstruction_shows_its_findings(observable_run: Path, tmp_path: Pat
     assert again.result == ("reconstruct.nc",)
     (copy / "smallest.nc").unlink()
     assert "weights, on" not in tiny.call("info", copy).out
-
-
-def test_other_runs_name_the_file_of_their_result(finished: Path) -> None:
-    found = pp.describe(finished)
-    assert isinstance(found, RunDescription)
-    assert found.result == ("study.nc",)
+    of_study = pp.describe(finished)
+    assert isinstance(of_study, RunDescription)
+    assert of_study.result == ("study.nc",)
 
 
 def test_an_rbm_shows_what_is_stored_with_it(observable_run: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 import psiprune as pp
 import tiny
 from psiprune.core.settings import Settings
-from psiprune.experiments.path_settings import PathSettings, RewirePathSettings
+from psiprune.experiments.path_settings import PathSettings, RewirePathSettings, UntilSettings
 from psiprune.inspect.contents import contents_of
 from psiprune.inspect.descriptions import RunDescription
+from psiprune.pruning.settings import RewireSettings
 
 
 def resume_of(folder: Path) -> str:
@@ -22,22 +23,34 @@ def resume_of(folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("settings", "command"),
+    ("settings", "command", "file"),
     [
-        (PathSettings(rbm="0", shots="0"), "prune RBM SHOTS --out 'a b'"),
-        (RewirePathSettings(rbm="0", shots="0"), "rewire RBM SHOTS --out 'a b'"),
+        (
+            PathSettings(rbm="0", shots="0", until=UntilSettings(measure="kl")),
+            "prune RBM SHOTS --out 'a b'",
+            "smallest.nc",
+        ),
+        (
+            RewirePathSettings(rbm="0", shots="0", rewire=RewireSettings(rounds=2)),
+            "rewire RBM SHOTS --out 'a b'",
+            "level-02.nc",
+        ),
         (
             tiny.reconstruct_settings().for_sites(4),
             "reconstruct SHOTS --config 'a b/config.toml' --out 'a b'",
+            "report.html",
         ),
     ],
 )
-def test_of_every_command_the_folder_is_quoted(settings: Settings, command: str) -> None:
+def test_of_every_command_the_folder_is_quoted(settings: Settings, command: str, file: str) -> None:
     found = contents_of(Path("a b"), settings.model_dump(mode="json", exclude_none=True))
     assert found is not None
+    assert found.command == command.split()[0]
     assert found.resume.startswith(f"psiprune {command}, with the same ")
+    assert file in map(str, found.files)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_custom_observables_are_found_in_the_run(
     stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

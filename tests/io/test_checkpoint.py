@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ from psiprune.training.train import TrainingProgress, train
 from refusals import refuses
 
 EPOCHS = 9
+SECONDS, LEAST = checkpoint.SECONDS, checkpoint.LEAST
 METHODS: dict[str, Method] = {
     "cd": pp.CD(epochs=EPOCHS, batch_size=30, momentum=0.5),
     # One Gibbs step: after ten, chains that share random numbers have met wherever they started.
@@ -39,7 +40,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every epoch is kept."""
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
@@ -51,19 +52,23 @@ def shots() -> pp.Shots:
     return pp.sample(pp.ground_state(pp.TFIM(sites=5, field=1.0)), 200, seed=3)
 
 
+@cache
+def whole(method: str) -> RBM:
+    """The result of a training that is never stopped."""
+    return train(shots(), hidden=3, seed=1, method=METHODS[method])
+
+
 def learn(
-    result: Path, callback: Callable[[TrainingProgress], None] | None = None, **changes: Any
+    result: Path,
+    callback: Callable[[TrainingProgress], None] | None = None,
+    step: int = 1,
+    **changes: Any,
 ) -> RBM:
-    """Train and write the result."""
+    """Train on all shots, in another order if the step is -1, and write the result."""
+    values = {"hidden": 3, "seed": 1, "method": pp.CD(epochs=EPOCHS), "callback": callback}
+    data = shots() if step == 1 else shots().bits[::step].copy()
     with Checkpoints(result) as checkpoints:
-        values = {
-            "hidden": 3,
-            "seed": 1,
-            "callback": callback,
-            "method": pp.CD(epochs=EPOCHS),
-            **changes,
-        }
-        rbm = train(shots(), **values, checkpoints=checkpoints)
+        rbm = train(data, **{**values, **changes}, checkpoints=checkpoints)
         rbm.save(result)
     return rbm
 
@@ -78,6 +83,12 @@ def until(epoch: int) -> Callable[[TrainingProgress], None]:
     return stop
 
 
+def interrupted(result: Path, epoch: int, **changes: Any) -> None:
+    """A training that is interrupted in an epoch."""
+    with pytest.raises(KeyboardInterrupt):
+        learn(result, until(epoch), **changes)
+
+
 def same(one: RBM, other: RBM) -> bool:
     names = ("weights", "visible_bias", "hidden_bias", "mask")
     equal = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
@@ -88,19 +99,16 @@ def checkpoint_of(folder: Path, number: int = 1) -> Path:
     return folder / f".rbm.nc.{number}.checkpoint"
 
 
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("stop", [2, 5])
 def test_it_goes_on_where_it_stood(tmp_path: Path, method: str, stop: int) -> None:
-    whole = train(shots(), hidden=3, seed=1, method=METHODS[method])
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", until(stop), method=METHODS[method])
+    interrupted(tmp_path / "rbm.nc", stop, method=METHODS[method])
     assert tiny.names(tmp_path) == {".rbm.nc.1.checkpoint"}
     seen: list[int] = []
     again = learn(
         tmp_path / "rbm.nc", lambda state: seen.append(state.epoch), method=METHODS[method]
     )
-    assert same(again, whole)
+    assert same(again, whole(method))
     # The state taken up is shown once more; what was interrupted in epoch `stop` is done again.
     assert seen == list(range(stop - 1, int(again.provenance["epochs_done"]) + 1))
     assert tiny.names(tmp_path) == {"rbm.nc"}
@@ -110,7 +118,6 @@ def test_it_goes_on_where_it_stood(tmp_path: Path, method: str, stop: int) -> No
 LONG = ["\u00fc" * 126 + ".nc", "x" * 180]
 
 
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("name", LONG, ids=[str(len(name)) for name in LONG])
 def test_a_long_name_has_checkpoints_too(tmp_path: Path, name: str) -> None:
     out, other = tmp_path / name, tmp_path / f"{name[:-1]}d"
@@ -130,7 +137,6 @@ def test_a_long_name_has_checkpoints_too(tmp_path: Path, name: str) -> None:
     assert {*tmp_path.iterdir()} == {out, other}
 
 
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     ("method", "part", "value"),
     [
@@ -145,18 +151,14 @@ def test_a_long_name_has_checkpoints_too(tmp_path: Path, name: str) -> None:
 def test_every_part_of_a_checkpoint_is_needed(
     tmp_path: Path, method: str, part: str, value: float
 ) -> None:
-    whole = train(shots(), hidden=3, seed=1, method=METHODS[method])
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", until(3), method=METHODS[method])
+    interrupted(tmp_path / "rbm.nc", 3, method=METHODS[method])
     kept = read_dataset(checkpoint_of(tmp_path), "checkpoint")
     kept[part][...] = value
     write_dataset(checkpoint_of(tmp_path), kept, "checkpoint")
-    assert not np.array_equal(
-        learn(tmp_path / "rbm.nc", method=METHODS[method]).weights, whole.weights
-    )
+    again = learn(tmp_path / "rbm.nc", method=METHODS[method])
+    assert not np.array_equal(again.weights, whole(method).weights)
 
 
-@pytest.mark.usefixtures("eager")
 def test_a_training_from_several_starts_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,41 +182,24 @@ def test_a_training_from_several_starts_is_resumed(
     assert tiny.names(tmp_path) == {"rbm.nc"}
 
 
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("method", METHODS)
 def test_what_ended_is_not_trained_again(tmp_path: Path, method: str) -> None:
-    seen: list[int] = []
+    def twice(callback: Callable[[TrainingProgress], None]) -> None:
+        values: dict[str, Any] = {"hidden": 3, "method": METHODS[method]}
+        with Checkpoints(tmp_path / "rbm.nc") as values["checkpoints"]:
+            train(shots(), seed=1, callback=callback, **values)
+            train(shots(), seed=2, **values)
+            raise RuntimeError("killed before the result was written")
 
-    def twice() -> tuple[RBM, RBM]:
-        with Checkpoints(tmp_path / "rbm.nc") as checkpoints:
-            values: dict[str, Any] = {
-                "hidden": 3,
-                "method": METHODS[method],
-                "checkpoints": checkpoints,
-            }
-            first = train(
-                shots(), seed=1, callback=lambda state: seen.append(state.epoch), **values
-            )
-            second = train(shots(), seed=2, **values)
-            if not seen or seen[-1] > 0:
-                seen.append(-1)
-                raise RuntimeError("killed before the result was written")
-        return first, second
-
-    with pytest.raises(RuntimeError):
-        twice()
-    done = seen[-2]
-    assert {file.name for file in tmp_path.iterdir()} == {
-        checkpoint_of(tmp_path).name,
-        checkpoint_of(tmp_path, 2).name,
-    }
-    seen[:] = [-1]
-    with pytest.raises(RuntimeError):
-        twice()
-    assert seen == [-1, done, -1]  # no epoch but the last one, which is shown
+    seen: tuple[list[int], list[int]] = ([], [])
+    for epochs in seen:
+        with pytest.raises(RuntimeError):
+            twice(lambda state, epochs=epochs: epochs.append(state.epoch))  # type: ignore[misc]
+        assert tiny.names(tmp_path) == {checkpoint_of(tmp_path, k).name for k in (1, 2)}
+    assert len(seen[0]) > 3
+    assert seen[1] == seen[0][-1:]  # no epoch but the last one, which is shown
 
 
-@pytest.mark.usefixtures("eager")
 def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = reference_of(pp.ground_state(pp.TFIM(sites=5, field=1.0)))
     settings = pp.CD(epochs=EPOCHS, batch_size=30)
@@ -244,16 +229,13 @@ def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(measured_at) == 4  # of epochs 0, 6, 8 and 9
 
 
-@pytest.mark.usefixtures("eager")
 def test_what_was_noted_of_an_unfinished_epoch_is_dropped(tmp_path: Path) -> None:
     class StatefulCallback:
-        def __init__(self) -> None:
-            self.notes: checkpoint.Notes = {}
+        notes: ClassVar[checkpoint.Notes] = {}
 
         def __call__(self, state: TrainingProgress) -> None:
             self.notes[state.epoch] = (float(state.epoch), 0.5)
-            if state.epoch == 4:
-                raise KeyboardInterrupt
+            until(4)(state)
 
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "rbm.nc", StatefulCallback())
@@ -266,20 +248,22 @@ def test_what_was_noted_of_an_unfinished_epoch_is_dropped(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time by the clock, in seconds; checkpoints are written as often as for users."""
     now = [0.0]
+    monkeypatch.setattr(checkpoint, "SECONDS", SECONDS)
+    monkeypatch.setattr(checkpoint, "LEAST", LEAST)
     monkeypatch.setattr("psiprune.io.checkpoint.time.monotonic", lambda: now[0])
-    return iter([now])
+    return now
 
 
-def test_it_is_written_by_the_clock(tmp_path: Path, clock: Iterator[list[float]]) -> None:
-    now = next(clock)
+def test_it_is_written_by_the_clock(tmp_path: Path, clock: list[float]) -> None:
     kept: list[int | None] = []
 
     def callback(state: TrainingProgress) -> None:
         file = checkpoint_of(tmp_path)
         kept.append(int(read_dataset(file).attrs["epoch"]) if file.exists() else None)
-        now[0] += 4.0  # seconds an epoch
+        clock[0] += 4.0  # seconds an epoch
 
     learn(tmp_path / "rbm.nc", callback)
     # After the third epoch 12 s have passed, and 24 s after the sixth.
@@ -287,25 +271,18 @@ def test_it_is_written_by_the_clock(tmp_path: Path, clock: Iterator[list[float]]
 
 
 def test_cheap_trainings_write_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Iterator[list[float]]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: list[float]
 ) -> None:
-    now = next(clock)
-
-    def refuse(*_: object) -> None:
-        pytest.fail("written")
-
-    monkeypatch.setattr(checkpoint, "write_dataset", refuse)
+    monkeypatch.setattr(checkpoint, "write_dataset", lambda *_: pytest.fail("written"))
 
     def callback(_: TrainingProgress) -> None:
-        now[0] += 0.2
+        clock[0] += 0.2
 
     learn(tmp_path / "rbm.nc", callback)
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "other.nc", until(3))
+    interrupted(tmp_path / "other.nc", 3)
     assert tiny.names(tmp_path) == {"rbm.nc"}
 
 
-@pytest.mark.usefixtures("eager")
 def test_nothing_is_kept_where_no_result_is_named(tmp_path: Path) -> None:
     with Checkpoints(tmp_path / "rbm.nc"):
         pass
@@ -314,38 +291,27 @@ def test_nothing_is_kept_where_no_result_is_named(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == before == set()
 
 
-@pytest.mark.usefixtures("eager")
 def test_threads_do_not_mix(tmp_path: Path) -> None:
-    def stopped(seed: int) -> None:
-        with pytest.raises(KeyboardInterrupt):
-            learn(tmp_path / str(seed) / "rbm.nc", until(4), seed=seed)
-
-    for seed in range(4):
-        (tmp_path / str(seed)).mkdir()
+    files = [tmp_path / str(seed) / "rbm.nc" for seed in range(4)]
+    for file in files:
+        file.parent.mkdir()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(stopped, range(4)))
-        found = list(
-            pool.map(lambda seed: learn(tmp_path / str(seed) / "rbm.nc", seed=seed), range(4))
-        )
+        list(pool.map(lambda seed: interrupted(files[seed], 4, seed=seed), range(4)))
+        found = list(pool.map(lambda seed: learn(files[seed], seed=seed), range(4)))
     for seed, rbm in enumerate(found):
         assert same(rbm, train(shots(), hidden=3, seed=seed, method=pp.CD(epochs=EPOCHS)))
 
 
-@pytest.mark.usefixtures("eager")
 def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
-    def learn_too_fast() -> None:
-        divergent = pp.CD(epochs=50, learning_rate=1000, weight_decay=1e20)
-        learn(tmp_path / "rbm.nc", method=divergent)
-
+    divergent = pp.CD(epochs=50, learning_rate=1000, weight_decay=1e20)
     with pytest.raises(pp.DivergenceError):
-        learn_too_fast()
+        learn(tmp_path / "rbm.nc", method=divergent)
     assert list(tmp_path.iterdir()) == []
 
 
 # ---- what is not taken for it
 
 
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
@@ -354,36 +320,22 @@ def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
         ({"method": pp.CD(epochs=10)}, "epochs = 9, now 10"),
         ({"method": pp.PCD(epochs=EPOCHS)}, "method = cd, now pcd"),
         ({"hidden": 2}, "start = "),
+        ({"step": -1}, "shots = "),
     ],
 )
 def test_the_checkpoint_of_another_training_is_refused(
     tmp_path: Path, changes: dict[str, Any], fact: str
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", until(4))
+    interrupted(tmp_path / "rbm.nc", 4)
     before = tiny.contents(tmp_path)
     with refuses(checkpoint_of(tmp_path), "another training", fact, "delete it"):
         learn(tmp_path / "rbm.nc", **changes)
     assert tiny.contents(tmp_path) == before
 
 
-@pytest.mark.usefixtures("eager")
-def test_other_shots_are_another_training(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", until(4))
-    method, turned = pp.CD(epochs=EPOCHS), shots().bits[::-1].copy()
-    with (
-        refuses(checkpoint_of(tmp_path), "another training", "shots = ", "delete it"),
-        Checkpoints(tmp_path / "rbm.nc") as checkpoints,
-    ):
-        train(turned, hidden=3, seed=1, method=method, checkpoints=checkpoints)
-
-
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("part", ["training", "epoch", "velocity", "notes"])
 def test_a_checkpoint_without_a_part_is_named(tmp_path: Path, part: str) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", until(4))
+    interrupted(tmp_path / "rbm.nc", 4)
     kept = read_dataset(checkpoint_of(tmp_path), "checkpoint")
     if part in kept.attrs:
         del kept.attrs[part]
@@ -394,10 +346,8 @@ def test_a_checkpoint_without_a_part_is_named(tmp_path: Path, part: str) -> None
         learn(tmp_path / "rbm.nc")
 
 
-@pytest.mark.usefixtures("eager")
 def test_damage_is_named(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "rbm.nc", until(4))
+    interrupted(tmp_path / "rbm.nc", 4)
     whole = checkpoint_of(tmp_path).read_bytes()
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
@@ -415,7 +365,4 @@ def test_a_checkpoint_that_its_result_outlived_is_cleared(tmp_path: Path) -> Non
     for name in ("level-00.nc", ".level-00.nc.1.checkpoint", ".level-01.nc.2.checkpoint"):
         (tmp_path / "h=1" / name).touch()
     with open_run(tmp_path, StudySettings()):
-        assert {file.name for file in (tmp_path / "h=1").iterdir()} == {
-            "level-00.nc",
-            ".level-01.nc.2.checkpoint",
-        }
+        assert tiny.names(tmp_path / "h=1") == {"level-00.nc", ".level-01.nc.2.checkpoint"}

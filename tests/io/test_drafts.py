@@ -8,16 +8,18 @@ import pytest
 
 import tiny
 
+SLOW = pytest.mark.slow  # all write in the same way; two commands are enough at first
+
 
 @pytest.mark.parametrize(
     ("name", "rest"),
     [
-        ("ground-state", "--sites 2"),
-        ("sample", "{in}/state.nc --shots 10"),
         ("train", "{in}/shots.nc --hidden 2 --epochs 2"),
-        ("import", "text {in}/shots.txt"),
         ("export", "numpy {in}/shots.nc"),
-        ("mask", "random --hidden 2 --sites 4 --count 3"),
+        pytest.param("ground-state", "--sites 2", marks=SLOW),
+        pytest.param("sample", "{in}/state.nc --shots 10", marks=SLOW),
+        pytest.param("import", "text {in}/shots.txt", marks=SLOW),
+        pytest.param("mask", "random --hidden 2 --sites 4 --count 3", marks=SLOW),
     ],
 )
 def test_no_draft_of_a_killed_start_stays(

@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 import tiny
+from psiprune.core.settings import Settings
 from psiprune.experiments.path_settings import PathSettings
 from psiprune.experiments.settings import StudySettings
 from psiprune.io.provenance import describe_machine, facts_of
@@ -32,9 +33,16 @@ def test_a_new_folder_holds_configuration_and_provenance(tmp_path: Path) -> None
     assert found["git"]
 
 
-def test_the_same_run_is_resumed(tmp_path: Path) -> None:
-    with open_run(tmp_path, StudySettings(seed=3)):
-        (tmp_path / "level.nc").write_text("kept")
+def start(folder: Path, settings: Settings | None = None) -> None:
+    """Open a run and leave it."""
+    with open_run(folder, settings or StudySettings()):
+        pass
+
+
+def test_the_same_run_is_resumed_also_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), open_run(tmp_path, StudySettings(seed=3)):
+        raise ZeroDivisionError
+    (tmp_path / "level.nc").write_text("kept")
     before = tiny.contents(tmp_path, but=(".lock", "provenance.json"))
     with open_run(tmp_path, StudySettings(seed=3)):
         assert tiny.contents(tmp_path, but=(".lock", "provenance.json")) == before
@@ -54,31 +62,22 @@ def test_the_same_run_is_resumed(tmp_path: Path) -> None:
 def test_another_configuration_is_refused(
     tmp_path: Path, other: StudySettings, facts: tuple[object, ...]
 ) -> None:
-    with open_run(tmp_path, StudySettings(seed=3)):
-        pass
+    start(tmp_path, StudySettings(seed=3))
     before = tiny.contents(tmp_path)
-    with (
-        refuses("config.toml", *facts, "another folder"),
-        open_run(tmp_path, other),
-    ):
-        pytest.fail("opened")
+    with refuses("config.toml", *facts, "another folder"):
+        start(tmp_path, other)
     assert tiny.contents(tmp_path) == before
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("mine")
-    with (
-        refuses(tmp_path, "no config.toml", "another folder"),
-        open_run(tmp_path, StudySettings()),
-    ):
-        pytest.fail("opened")
-    assert tiny.names(tmp_path) == {"thesis.tex"}
-    with (
-        refuses(tmp_path / "thesis.tex", "folder"),
-        open_run(tmp_path / "thesis.tex", StudySettings()),
-    ):
-        pytest.fail("opened")
-    assert (tmp_path / "thesis.tex").read_text() == "mine"
+@pytest.mark.parametrize("name", ["thesis.tex", ".keep"])
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    before = tiny.contents(tmp_path)
+    with refuses(tmp_path, "config.toml", "another folder"):
+        start(tmp_path)
+    with refuses(tmp_path / name, "folder"):
+        start(tmp_path / name)
+    assert tiny.contents(tmp_path) == before
 
 
 def test_what_a_start_stopped_at_once_leaves_is_no_hindrance(tmp_path: Path) -> None:
@@ -88,49 +87,26 @@ def test_what_a_start_stopped_at_once_leaves_is_no_hindrance(tmp_path: Path) -> 
         assert (tmp_path / "config.toml").exists()
 
 
-def test_hidden_files_are_no_run(tmp_path: Path) -> None:
-    (tmp_path / ".keep").touch()
-    with (
-        refuses(tmp_path, "config.toml", ".keep", "another folder"),
-        open_run(tmp_path, StudySettings()),
-    ):
-        pytest.fail("opened")
-    assert [file.name for file in tmp_path.iterdir()] == [".keep"]
-
-
 @pytest.mark.parametrize("content", [b"sites = \n", b"\xff\xfe", b"= 3"])
 def test_a_damaged_configuration_is_named_and_kept(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.toml").write_bytes(content)
-    with (
-        refuses(tmp_path / "config.toml", "cannot be read"),
-        open_run(tmp_path, StudySettings()),
-    ):
-        pytest.fail("opened")
-    assert (tmp_path / "config.toml").read_bytes() == content
-    assert tiny.names(tmp_path) == {"config.toml"}
+    before = tiny.contents(tmp_path)
+    with refuses(tmp_path / "config.toml", "cannot be read"):
+        start(tmp_path)
+    assert tiny.contents(tmp_path) == before
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / ".lock")
     with open_run(tmp_path, StudySettings()):
         before = tiny.contents(tmp_path)
-        with (
-            refuses(tmp_path, "another process", "wait"),
-            open_run(tmp_path, StudySettings()),
-        ):
-            pytest.fail("opened")
+        with refuses(tmp_path, "another process", "wait"):
+            start(tmp_path)
         assert tiny.contents(tmp_path) == before
-    lock = FileLock(tmp_path / ".lock")
-    with open_run(tmp_path, StudySettings()), pytest.raises(TimeoutError):
-        lock.acquire(timeout=0)
+        with pytest.raises(TimeoutError):
+            lock.acquire(timeout=0)
     lock.acquire(timeout=0)  # released at the end
     lock.release()
-
-
-def test_the_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), open_run(tmp_path, StudySettings()):
-        raise ZeroDivisionError
-    with open_run(tmp_path, StudySettings()):
-        pass
 
 
 def test_default_folders_tell_configurations_apart() -> None:
@@ -143,21 +119,17 @@ def test_default_folders_tell_configurations_apart() -> None:
 
 
 def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
-    with open_run(tmp_path, StudySettings()):
-        pass
+    start(tmp_path)
     file = tmp_path / "provenance.json"
-    file.write_text(file.read_text().replace(version("psiprune"), "0.0.7", 1))
-    with (
-        refuses(file, "0.0.7", version("psiprune")),
-        open_run(tmp_path, StudySettings()),
+    machine = json.loads(file.read_text())
+    for other, facts in (
+        ({**machine, "psiprune": "0.0.7"}, ("0.0.7", version("psiprune"))),
+        ([], ("cannot be read",)),
+        ({**machine, "later starts": 3}, ("cannot be read",)),
     ):
-        pass
-    file.write_text("[]")
-    with (
-        refuses(file, "cannot be read"),
-        open_run(tmp_path, StudySettings()),
-    ):
-        pass
+        file.write_text(json.dumps(other))
+        with refuses(file, *facts):
+            start(tmp_path)
 
 
 def test_other_code_that_resumes_a_run_is_recorded(
@@ -165,39 +137,35 @@ def test_other_code_that_resumes_a_run_is_recorded(
 ) -> None:
     file = tmp_path / "provenance.json"
 
-    def start(**changed: str) -> list[str]:
+    def again(**changed: str) -> list[str]:
         machine = {**describe_machine(), "numpy": "2.2.1", "git": "abc", **changed}
         monkeypatch.setattr("psiprune.io.run.describe_machine", lambda: machine)
         caplog.clear()
-        with open_run(tmp_path, StudySettings()):
-            pass
+        start(tmp_path)
         return [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
 
-    assert start() == []
+    assert again() == []
     first = file.read_bytes()
-    assert start() == []
+    assert again() == []
     assert file.read_bytes() == first
-    (line,) = start(numpy="2.3.0", git="def")
+    (line,) = again(numpy="2.3.0", git="def")
     assert line.startswith(f"{tmp_path}: ")
     assert "numpy 2.2.1, now 2.3.0; git abc, now def" in line
     second = file.read_bytes()
-    assert len(start(numpy="2.3.0", git="def")) == 1
+    assert len(again(numpy="2.3.0", git="def")) == 1
     assert file.read_bytes() == second
-    assert start(machine="another") == []
-    assert start() == []
+    assert again(machine="another") == []
+    assert again() == []
     kept = json.loads(file.read_bytes())
     later = kept.pop("later starts")
     assert kept == json.loads(first)
     assert [(each["numpy"], each["git"]) for each in later] == [
-        *(("2.3.0", "def"), ("2.2.1", "abc"), ("2.2.1", "abc")),
+        *(("2.3.0", "def"), ("2.2.1", "abc"), ("2.2.1", "abc"))
     ]
     facts = facts_of({**kept, "later starts": later})
     assert facts["later start 1"] == "numpy 2.2.1, now 2.3.0; git abc, now def"
     assert facts["later start 2"].endswith(", now another")
     assert facts["later start 3"] == "same as the first"
-    file.write_text(json.dumps({**kept, "later starts": 3}))
-    with refuses(file, "cannot be read"):
-        start()
 
 
 def test_a_folder_without_a_processor_is_resumed_unchanged(
@@ -206,18 +174,17 @@ def test_a_folder_without_a_processor_is_resumed_unchanged(
     file = tmp_path / "provenance.json"
     machine = {**describe_machine(), "processor": "A"}
 
-    def start(**changed: str) -> bytes:
+    def again(**changed: str) -> bytes:
         monkeypatch.setattr("psiprune.io.run.describe_machine", lambda: {**machine, **changed})
-        with open_run(tmp_path, StudySettings()):
-            pass
+        start(tmp_path)
         return file.read_bytes()
 
-    start()
+    again()
     older = {name: value for name, value in machine.items() if name != "processor"}
     file.write_text(json.dumps(older))
-    assert json.loads(start()) == older
-    start(numpy="0.1")
-    kept = json.loads(start(processor="B"))
+    assert json.loads(again()) == older
+    again(numpy="0.1")
+    kept = json.loads(again(processor="B"))
     assert [each["processor"] for each in kept["later starts"]] == ["A", "B"]
     warnings = [each for each in caplog.records if each.levelname == "WARNING"]
     assert len(warnings) == 1  # of numpy, and of no processor
@@ -246,8 +213,7 @@ def test_a_resumed_run_deletes_only_what_killed_starts_of_psiprune_have_left(
 ) -> None:
     ours = (".a.nc.0123abcd.draft", "h=1/seed-0/.b.nc.0123abcd.draft", "path/.c.0123abcd.draft")
     foreign = (".x.draft", "notes/.thesis.draft", "notes/.thesis.0123abcd.draft", "h=1/mine.txt")
-    with open_run(tmp_path, StudySettings()):
-        pass
+    start(tmp_path)
     for name in (*foreign, *ours):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("half")

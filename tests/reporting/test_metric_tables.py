@@ -25,10 +25,15 @@ LIKELIHOODS = ["log_likelihood", "product_log_likelihood", "log_likelihood_gain"
 SCALARS = [*LIKELIHOODS, "abs_magnetization_roe", "magnetization", "abs_magnetization"]
 
 
+def report_of(sites: int, copies: int = 1) -> ShotsReport:
+    rbm = random_rbm(sites, 3)
+    bits = np.repeat(rbm.sample_exact(500, seed=1), copies, axis=0)
+    return evaluate_on_shots(rbm, bits, draws=600, seed=3)
+
+
 @pytest.fixture(scope="module")
 def report() -> ShotsReport:
-    rbm = random_rbm(12, 3)
-    return evaluate_on_shots(rbm, rbm.sample_exact(500, seed=1), draws=600, seed=3)
+    return report_of(12)
 
 
 def test_as_text(report: ShotsReport) -> None:
@@ -36,7 +41,7 @@ def test_as_text(report: ShotsReport) -> None:
     # With their methods the lines take more than 100 columns, so these continue below.
     (head, *lines), (below, *methods) = (part.splitlines() for part in text.split("\n\n"))
     assert head.split() == [
-        *("measure", "value", "error", "shots", "error", "sigmas", "floor", "ESS"),
+        *("measure", "value", "error", "shots", "error", "sigmas", "floor", "ESS")
     ]
     assert below.split() == ["measure", "method"]
     worst = int(np.argmax(np.abs(report.correlation.sigmas)))
@@ -69,17 +74,8 @@ def test_as_text(report: ShotsReport) -> None:
 
 def test_as_numbers(report: ShotsReport) -> None:
     found = json.loads(json.dumps(shots_report_numbers(report)))
-    assert list(found) == [
-        "shots",
-        *SCALARS,
-        "neighbours",
-        "correlation",
-        "training_excess",
-        "effective_shots",
-        "block",
-        "shots_warnings",
-        "note",
-    ]
+    others = ["training_excess", "effective_shots", "block", "shots_warnings", "note"]
+    assert list(found) == ["shots", *SCALARS, "neighbours", "correlation", *others]
     assert found["shots"] == 500
     for name, each in report:
         for key, value in vars(each).items():
@@ -89,30 +85,11 @@ def test_as_numbers(report: ShotsReport) -> None:
     assert found["training_excess"] == report.training_excess
 
 
-def test_warnings_stand_below_the_table(report: ShotsReport) -> None:
-    assert "warning" not in shots_report_text(report)
-    warned = dataclasses.replace(
-        report,
-        magnetization=dataclasses.replace(report.magnetization, warning="rests on sand"),
-        correlation=dataclasses.replace(report.correlation, warning="rests on sand"),
-    )
-    assert "\nwarning: magnetization, correlation: rests on sand\n" in shots_report_text(warned)
-
-
-def test_one_site() -> None:
-    rbm = random_rbm(1, 1)
-    report = evaluate_on_shots(rbm, rbm.sample_exact(500, seed=1), draws=600)
-    lines = shots_report_text(report).splitlines()
-    assert lines[7].split()[:6] == ["neighbours", "-", "-", "-", "-", "-"]
-    assert lines[8].startswith("correlation d=0 ")
-
-
 def test_shots_that_are_not_independent(report: ShotsReport) -> None:
     """The warnings are those of `info`, and notes state the number of independent shots."""
     assert "count as" not in shots_report_text(report)
-    rbm = random_rbm(12, 3)
-    bits = np.repeat(rbm.sample_exact(500, seed=1), 2, axis=0)
-    twice = evaluate_on_shots(rbm, bits, draws=600, seed=3)
+    bits = np.repeat(random_rbm(12, 3).sample_exact(500, seed=1), 2, axis=0)
+    twice = report_of(12, copies=2)
     text = shots_report_text(twice)
     assert max(map(len, text.partition("\nwarning: ")[2].splitlines())) <= 100
     text = " ".join(text.split())
@@ -137,3 +114,17 @@ def test_what_is_assumed() -> None:
     doubted = dataclasses.replace(readout.kl, warning="from stuck chains")
     text = assumed_text(dataclasses.replace(readout, kl=doubted, infidelity=doubted))
     assert text.splitlines()[-1] == "warning: readout infidelity, readout kl: from stuck chains"
+
+
+def test_one_site_and_warnings() -> None:
+    report = report_of(1)
+    lines = shots_report_text(report).splitlines()
+    assert lines[7].split()[:6] == ["neighbours", "-", "-", "-", "-", "-"]
+    assert lines[8].startswith("correlation d=0 ")
+    assert "warning" not in shots_report_text(report)
+    warned = dataclasses.replace(
+        report,
+        magnetization=dataclasses.replace(report.magnetization, warning="rests on sand"),
+        correlation=dataclasses.replace(report.correlation, warning="rests on sand"),
+    )
+    assert "\nwarning: magnetization, correlation: rests on sand\n" in shots_report_text(warned)

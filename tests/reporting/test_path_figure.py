@@ -5,16 +5,15 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from psiprune.core.exceptions import InputError
 from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.init import initial_rbm
 from psiprune.reporting.path_figure import plot_path
+from refusals import refuses
 
 NAMES = (
     *("kl", "fidelity", "energy_roe", "energy_bias"),
@@ -98,14 +97,11 @@ def test_what_a_logarithmic_axis_cannot_show_is_left_out() -> None:
         assert np.isfinite(drawn[1:]).all()
 
 
-def test_a_path_of_one_level_can_be_drawn() -> None:
-    assert len(plot_path(invented(COUNTS[:1])).get_axes()) == 4
-
-
 def test_levels_that_were_not_measured_are_refused() -> None:
     levels = invented()
+    assert len(plot_path(levels[:1]).get_axes()) == 4
     levels[2] = Level(2, levels[2].rbm)
-    with pytest.raises(InputError, match=r"^levels: level 2 .*reference="):
+    with refuses("levels", "level 2", "reference="):
         plot_path(levels)
-    with pytest.raises(InputError, match=r"^levels: .*none"):
+    with refuses("levels", "none"):
         plot_path([])

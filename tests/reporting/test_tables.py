@@ -16,13 +16,8 @@ from psiprune.reporting.metric_tables import report_numbers, report_text
 from psiprune.reporting.tables import align, table
 
 MEASURES = [
-    "kl",
-    "fidelity",
-    "energy_roe",
-    "energy_bias",
-    "abs_magnetization_roe",
-    "abs_magnetization_bias",
-    "correlation_mse",
+    *("kl", "fidelity", "energy_roe", "energy_bias"),
+    *("abs_magnetization_roe", "abs_magnetization_bias", "correlation_mse"),
 ]
 
 
@@ -58,35 +53,22 @@ def test_a_report_as_text(report: pp.Report) -> None:
     assert [line.split()[2] == "exact" for line in lines] == [True] * 2 + [False] * 5
 
 
-def test_samples_without_spread_are_not_exact(report: pp.Report) -> None:
-    sampled = dataclasses.replace(report.energy_bias, error=0.0)
-    line = report_text(dataclasses.replace(report, energy_bias=sampled)).splitlines()[4]
-    assert line.split()[0] == "energy_bias"
-    assert line.split()[2] == "0.0e+00"
-
-
-def test_what_is_not_finite_is_a_dash(report: pp.Report) -> None:
+def test_doubtful_measures(report: pp.Report) -> None:
+    """Samples without spread are not exact, what is not finite is a dash, warnings are joined."""
     nan, inf = float("nan"), float("inf")
-    kl = dataclasses.replace(report.kl, value=inf, floor=nan)
-    energy = dataclasses.replace(report.energy_bias, value=nan, error=nan, floor=-inf)
-    lines = report_text(dataclasses.replace(report, kl=kl, energy_bias=energy)).splitlines()
+    assert "warning" not in report_text(report)
+    kl = dataclasses.replace(report.kl, value=inf, floor=nan, warning="is odd")
+    roe = dataclasses.replace(report.energy_roe, error=0.0, warning="rests on sand")
+    bias = dataclasses.replace(
+        report.energy_bias, value=nan, error=nan, floor=-inf, warning="rests on sand"
+    )
+    changed = dataclasses.replace(report, kl=kl, energy_roe=roe, energy_bias=bias)
+    lines = report_text(changed).splitlines()
     assert lines[1].split()[:4] == ["kl", "-", "exact", "-"]
+    assert (lines[3].split()[0], lines[3].split()[2]) == ("energy_roe", "0.0e+00")
     assert lines[4].split()[:4] == ["energy_bias", "-", "-", "-"]
     assert "nan" not in "".join(lines)
-
-
-def test_a_warning_names_all_measures_that_it_holds_for(report: pp.Report) -> None:
-    assert "warning" not in report_text(report)
-    warned = dataclasses.replace(
-        report,
-        kl=dataclasses.replace(report.kl, warning="is odd"),
-        energy_roe=dataclasses.replace(report.energy_roe, warning="rests on sand"),
-        energy_bias=dataclasses.replace(report.energy_bias, warning="rests on sand"),
-    )
-    assert report_text(warned).splitlines()[8:] == [
-        "warning: kl: is odd",
-        "warning: energy_roe, energy_bias: rests on sand",
-    ]
+    assert lines[8:] == ["warning: kl: is odd", "warning: energy_roe, energy_bias: rests on sand"]
 
 
 def test_a_report_as_numbers(report: pp.Report) -> None:
@@ -124,9 +106,6 @@ def test_a_study_as_text(study: xr.Dataset) -> None:
             assert float(cells[3]) == pytest.approx(kl, rel=0.05)
             assert float(cells[-1]) == pytest.approx(correlation_mse, rel=0.05)
     assert table_text("study", study.assign_attrs(coupling=0.5)).startswith("h/J = 2\n")
-
-
-def test_a_study_shows_what_is_not_finite_as_a_dash(study: xr.Dataset) -> None:
     for value in (float("inf"), float("nan")):
         text = table_text("study", study.assign(kl=xr.full_like(study["kl"], value)))
         assert text.splitlines()[2].split()[3] == "-"

@@ -12,6 +12,7 @@ import pytest
 
 import psiprune as pp
 import tiny
+from refusals import refused
 
 #: Excitations of copies "0,0" and "1,0" in each shot, site 0 first; None: an atom was missing.
 SHOTS = [("100", "011"), ("110", None), (None, "001"), ("010", "100")]
@@ -21,25 +22,23 @@ POSITIONS = [[0.0, 0.0], [0.0, 6e-6], [0.0, 12e-6], [3e-5, 12e-6], [3e-5, 6e-6],
 
 
 def mapping() -> list[dict[str, Any]]:
+    names = ("cluster_index", "global_location_index", "cluster_location_index")
     return [
-        {
-            "cluster_index": [int(number) for number in copy.split(",")],
-            "global_location_index": place,
-            "cluster_location_index": site,
-        }
+        dict(zip(names, ([int(number) for number in copy.split(",")], place, site), strict=True))
         for place, (copy, site) in enumerate(PLACES)
     ]
 
 
 def outputs() -> list[dict[str, Any]]:
+    """Of an atom that is missing, the trap at site 1 is empty."""
     shots = []
     for copies in SHOTS:
         texts = dict(zip(("0,0", "1,0"), copies, strict=True))
-        before, after = [], []
-        for copy, site in PLACES:
-            text = texts[copy]
-            before.append(int(text is not None or site != 1))
-            after.append(before[-1] if text is None else 1 - int(text[site]))
+        before = [int(texts[copy] is not None or site != 1) for copy, site in PLACES]
+        after = [
+            there if (text := texts[copy]) is None else 1 - int(text[site])
+            for there, (copy, site) in zip(before, PLACES, strict=True)
+        ]
         shots.append({"shot_status": "Completed", "pre_sequence": before, "post_sequence": after})
     return shots
 
@@ -62,11 +61,7 @@ def old_batch(*tasks: tuple[int, dict[str, Any]]) -> dict[str, Any]:
     """As `bloqade.save_batch` of version 0.7 writes it: every object within its name."""
     listed = []
     for number, each in tasks:
-        body = {
-            name: None if value is None else {name: value}
-            for name, value in each.items()
-            if name != "task_ir"
-        }
+        body = {name: None if value is None else {name: value} for name, value in each.items()}
         body["task_ir"] = {"quera_task_specification": each["task_ir"]}
         listed.append([number, {"quera_task": {"backend": {"mock_backend": {}}, **body}}])
     return {"remote_batch": {"source": None, "name": None, "tasks": listed}}
@@ -117,8 +112,7 @@ def test_a_failed_shot_fails_in_every_copy(tmp_path: Path) -> None:
     shots[0] = {"shot_status": "MissingMeasurement", "pre_sequence": [], "post_sequence": []}
     path = save(tmp_path, batch((0, task(task_result_ir={"shot_outputs": shots}))))
     assert pp.read_shots(path).provenance["dropped"] == {"failed": 2, "missing atoms": 2}
-    with pytest.raises(pp.InputError, match="2 failed, 2 missing atoms of 8 shots; use"):
-        pp.read_shots(path, on_missing="refuse")
+    refused("2 failed, 2 missing atoms of 8 shots; use", pp.read_shots, path, on_missing="refuse")
 
 
 def test_a_vacant_site_of_every_copy(tmp_path: Path) -> None:
@@ -137,8 +131,7 @@ def test_tasks_are_called_by_their_numbers(tmp_path: Path) -> None:
     for write in (batch, old_batch):
         waiting = task(task_result_ir=None)
         path = save(tmp_path, write((4, task()), (10, alone), (11, waiting)))
-        with pytest.raises(pp.InputError, match=r"2 tasks: '4', '10'; .*such as --key 4$"):
-            pp.read_shots(path)
+        refused(r"2 tasks: '4', '10'; .*such as --key 4$", pp.read_shots, path)
         assert len(pp.read_shots(path, key=("4",))) == 6
         assert texts(pp.read_shots(path, key=("10",))) == ["100110", "010001"]
         with pytest.raises(pp.InputError, match="task 10: key: a task without parallel copies"):
@@ -170,8 +163,7 @@ def test_a_mapping_that_does_not_fit(
     atoms = mapping()
     change(atoms)
     path = save(tmp_path, batch((0, task(parallel_decoder={"mapping": atoms}))))
-    with pytest.raises(pp.InputError, match=words):
-        pp.read_shots(path)
+    refused(words, pp.read_shots, path)
 
 
 def test_positions_as_braket_writes_them(tmp_path: Path) -> None:
@@ -188,22 +180,25 @@ def test_positions_as_braket_writes_them(tmp_path: Path) -> None:
 # ---- counts by letters
 
 
-def test_letters(tmp_path: Path) -> None:
-    path = save(tmp_path, {"rggr": 2, "ggrr": 1, "gegg": 4, "eeee": 1})
+@pytest.mark.parametrize(
+    ("counts", "rows", "missing", "vacant"),
+    [
+        ({"rggr": 2, "ggrr": 1, "gegg": 4, "eeee": 1}, ["1001", "1001", "0011"], 5, None),
+        # A trap that is always empty is no site; "rgr" was never measured, so it does not fill it.
+        ({"reg": 2, "eeg": 1, "rgr": 0}, ["10", "10"], 1, "1"),
+    ],
+)
+def test_letters(
+    tmp_path: Path, counts: dict[str, int], rows: list[str], missing: int, vacant: str | None
+) -> None:
+    path = save(tmp_path, counts)
     for form in ("quera", "braket", None):
         shots = pp.read_shots(path, form)
-        assert texts(shots) == ["1001", "1001", "0011"]
-        assert shots.provenance["dropped"] == {"missing atoms": 5}
-    with pytest.raises(pp.InputError, match="5 missing atoms of 8 shots; use --on-missing drop"):
+        assert texts(shots) == rows
+        assert shots.provenance["dropped"] == {"missing atoms": missing}
+        assert shots.provenance.get("vacant_sites") == vacant
+    with pytest.raises(pp.InputError, match=f"{missing} missing atoms of .*--on-missing drop"):
         pp.read_shots(path, on_missing="refuse")
-
-
-def test_a_trap_that_is_always_empty_is_no_site(tmp_path: Path) -> None:
-    # "rgr" was never measured, so it does not fill the trap.
-    shots = pp.read_shots(save(tmp_path, {"reg": 2, "eeg": 1, "rgr": 0}))
-    assert texts(shots) == ["10", "10"]
-    assert shots.provenance["vacant_sites"] == "1"
-    assert shots.provenance["dropped"] == {"missing atoms": 1}
 
 
 @pytest.mark.parametrize(
@@ -222,5 +217,4 @@ def test_a_trap_that_is_always_empty_is_no_site(tmp_path: Path) -> None:
 def test_letters_that_do_not_fit(
     tmp_path: Path, counts: dict[str, Any], given: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(pp.InputError, match=words):
-        pp.read_shots(save(tmp_path, counts), "quera", **given)
+    refused(words, pp.read_shots, save(tmp_path, counts), "quera", **given)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import psiprune as pp
+from refusals import refused
 
 SHOTS = "0 1 \n1 0 \n1 1 \n"
 BASES = "Z Z \nX Z \nZ Z \n"
@@ -71,17 +72,14 @@ def test_bases_of_another_file(tmp_path: Path) -> None:
     for owner in ("train.txt", "train_data.txt"):
         (tmp_path / owner).write_text(SHOTS)
         assert len(pp.read_shots(shots)) == 3
-        with pytest.raises(pp.InputError, match="seems to hold the bases"):
-            pp.read_shots(tmp_path / owner)
+        refused("seems to hold the bases", pp.read_shots, tmp_path / owner)
         (tmp_path / owner).unlink()
 
 
 def test_bases_of_this_name_that_do_not_fit_are_asked_about(tmp_path: Path) -> None:
     shots, beside = write(tmp_path, "train.txt", "train_bases.txt", SHOTS, "Z Z\nX Z\n")
-    with pytest.raises(pp.InputError, match="1 of 2 in Z everywhere"):
-        pp.read_shots(shots)
-    with pytest.raises(pp.InputError, match=r"bases for 2 shots, but .* has 3 shots"):
-        pp.read_shots(shots, bases=beside)
+    refused("1 of 2 in Z everywhere", pp.read_shots, shots)
+    refused(r"bases for 2 shots, but .* has 3 shots", pp.read_shots, shots, bases=beside)
 
 
 def test_bases_are_no_shots(tmp_path: Path) -> None:
@@ -89,19 +87,16 @@ def test_bases_are_no_shots(tmp_path: Path) -> None:
     for text in (BASES, "ZZ\nZX\n"):
         path.write_text(text)
         for form in ("qucumber", "text", None):
-            with pytest.raises(pp.InputError, match=r"a file of bases belongs to .*--bases"):
-                pp.read_shots(path, form)
+            refused(r"a file of bases belongs to .*--bases", pp.read_shots, path, form)
 
 
 def test_density_matrices_are_no_shots(tmp_path: Path) -> None:
     zeros, path = "0.0 0.0\n0.0 0.0\n", tmp_path / "target_imag.txt"
     path.write_text(zeros)
     for form in ("qucumber", "text", None):
-        with pytest.raises(pp.InputError, match=r"part of a density matrix.*rename the file"):
-            pp.read_shots(path, form)
+        refused(r"part of a density matrix.*rename the file", pp.read_shots, path, form)
     (tmp_path / "target_real.txt").write_text("0.5 0.0\n0.0 0.5\n")
-    with pytest.raises(pp.InputError, match="part of a density matrix"):
-        pp.read_shots(tmp_path / "target_real.txt")
+    refused("part of a density matrix", pp.read_shots, tmp_path / "target_real.txt")
     assert len(pp.read_shots(path.rename(tmp_path / "shots.txt"))) == 2
     path.write_text("0 0\n0 0\n0 1\n")
     assert len(pp.read_shots(path)) == 3

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import psiprune as pp
+from refusals import refused
 
 
 def read(tmp_path: Path, text: str, form: str | None = "cirq", **given: Any) -> list[list[int]]:
@@ -70,8 +71,7 @@ def test_one_column_of_bits_is_no_evidence_of_one_qubit(tmp_path: Path) -> None:
             read(tmp_path, "m\n1\n0\n", form)
         assert read(tmp_path, "m\n1\n0\n", form, qubits=1) == [[1], [0]]
         # The integers 10 and 11, or strings of two bits; 01 is no integer.
-        with pytest.raises(pp.InputError, match=r"a string of 2 bits .*--qubits 2"):
-            read(tmp_path, "m\n10\n11\n", form)
+        refused(r"a string of 2 bits .*--qubits 2", read, tmp_path, "m\n10\n11\n", form)
         assert read(tmp_path, "m\n10\n11\n", form, qubits=2) == [[1, 0], [1, 1]]
         assert read(tmp_path, "m\n10\n01\n", form) == [[1, 0], [0, 1]]
     assert read(tmp_path, "z\n1\n-1\n", "text", spin=True) == [[0], [1]]
@@ -98,5 +98,4 @@ def test_one_column_of_bits_is_no_evidence_of_one_qubit(tmp_path: Path) -> None:
     ],
 )
 def test_bad_tables(tmp_path: Path, text: str, given: dict[str, Any], words: str) -> None:
-    with pytest.raises(pp.InputError, match=words):
-        read(tmp_path, text, **given)
+    refused(words, read, tmp_path, text, **given)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import psiprune as pp
+from refusals import refused
 
-FIXTURES = Path(__file__).parent / "fixtures"
 WHOLE = ("r8", "ptb64", "hits", "dets", "b8")
 #: The same shots (1, 1, 0, 0), (0, 0, 0, 1), (0, 0, 0, 0) by hand, as doc/result_formats.md says.
 BY_HAND = {
@@ -33,16 +33,14 @@ def read(tmp_path: Path, content: bytes, suffix: str, **given: Any) -> Any:
 def test_files_by_hand(tmp_path: Path, suffix: str) -> None:
     assert read(tmp_path, BY_HAND[suffix], suffix, qubits=4) == BITS
     if suffix != "01":
-        with pytest.raises(pp.InputError, match=f"{suffix} does not hold .*--qubits N"):
-            read(tmp_path, BY_HAND[suffix], suffix)
+        refused(f"{suffix} does not hold .*--qubits N", read, tmp_path, BY_HAND[suffix], suffix)
 
 
 @pytest.mark.parametrize("suffix", WHOLE)
 def test_the_suffix_decides(tmp_path: Path, suffix: str) -> None:
     # Even where the lines could be shots of one or two sites.
     for content in (b"0\n1\n", b"0,1\n"):
-        with pytest.raises(pp.InputError, match="--qubits N"):
-            read(tmp_path, content, suffix)
+        refused("--qubits N", read, tmp_path, content, suffix)
 
 
 def test_blocks_of_64_shots(tmp_path: Path) -> None:
@@ -69,8 +67,7 @@ def test_long_runs_of_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_detectors_and_observables(tmp_path: Path) -> None:
     content = b"shot D0 D2 L0\nshot L1\n"
-    with pytest.raises(pp.InputError, match=r"2 letters: 'D', 'L'; .*such as --key D$"):
-        read(tmp_path, content, "dets", qubits=3)
+    refused(r"2 letters: 'D', 'L'; .*such as --key D$", read, tmp_path, content, "dets", qubits=3)
     assert read(tmp_path, content, "dets", qubits=3, key=("D",)) == [[1, 0, 1], [0, 0, 0]]
     assert read(tmp_path, content, "dets", qubits=2, key=("L",)) == [[1, 0], [0, 1]]
     assert read(tmp_path, b"shot\nshot\n", "dets", qubits=2) == [[0, 0], [0, 0]]
@@ -102,8 +99,7 @@ def test_detectors_and_observables(tmp_path: Path) -> None:
     ],
 )
 def test_bad_files(tmp_path: Path, suffix: str, content: bytes, words: str) -> None:
-    with pytest.raises(pp.InputError, match=words):
-        read(tmp_path, content, suffix, qubits=4)
+    refused(words, read, tmp_path, content, suffix, qubits=4)
 
 
 def test_any_bits_written_by_stim(tmp_path: Path) -> None:
@@ -117,10 +113,3 @@ def test_any_bits_written_by_stim(tmp_path: Path) -> None:
                 data=bits, path=str(path), format=form, num_measurements=sites
             )
             np.testing.assert_array_equal(pp.read_shots(path, qubits=sites).bits, bits)
-
-
-def test_fixtures_agree() -> None:
-    expected = pp.read_shots(FIXTURES / "stim.01").bits
-    for suffix in ("r8", "hits", "dets", "b8"):
-        found = pp.read_shots(FIXTURES / f"stim.{suffix}", qubits=10).bits
-        np.testing.assert_array_equal(found, expected)

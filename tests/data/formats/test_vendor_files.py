@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import psiprune as pp
+from psiprune.data.formats import FORMATS
+from refusals import refused
 
 FOLDER = Path(__file__).parent / "fixtures"
 EXPECTED: dict[str, list[str]] = json.loads((FOLDER / "expected.json").read_text())
@@ -47,11 +49,9 @@ FILES: list[tuple[str, str, dict[str, Any], bool]] = [
     ("stim.ptb64", "stim-ptb64", {"qubits": 10}, False),
 ]
 AMBIGUOUS = {
-    "qiskit_counts.json",
-    "qiskit_memory.json",
-    "braket_counts.json",
-    "pulser_counter.json",
+    *("qiskit_counts.json", "qiskit_memory.json", "braket_counts.json", "pulser_counter.json")
 }
+STIM = [form for form in FORMATS if form.startswith("stim")]
 
 
 def rows_of(bits: Any) -> list[str]:
@@ -66,49 +66,29 @@ def test_no_file_is_forgotten() -> None:
 def test_bits_are_where_the_vendor_says(
     name: str, form: str, settings: dict[str, Any], counts: bool
 ) -> None:
-    shots = pp.read_shots(FOLDER / name, form, **settings)
-    found, expected = rows_of(shots.bits), EXPECTED[name]
+    path, expected = FOLDER / name, EXPECTED[name]
+    shots = pp.read_shots(path, form, **settings)
+    found = rows_of(shots.bits)
     assert (sorted(found) if counts else found) == expected
     # The file would notice bits read from the other end.
     assert sorted(row[::-1] for row in expected) != sorted(expected)
-    turned = pp.read_shots(FOLDER / name, form, **{**settings, "order": "reversed"})
+    if form not in ("quera", *STIM) and "bit_array" not in name:  # the circuit of make_fixtures.py
+        assert all(row[3:] == "01" and row[1] == row[2] for row in expected)
+        assert {row[0] for row in expected} == {"0", "1"}
+    turned = pp.read_shots(path, form, **{**settings, "order": "reversed"})
     if name != "braket_turned.json":
         np.testing.assert_array_equal(turned.bits, shots.bits[:, ::-1])
-    assert shots.provenance["format"] == form
-    assert shots.provenance["file"] == name
+    assert (shots.provenance["format"], shots.provenance["file"]) == (form, name)
     assert "site" in shots.provenance["bit_order"]
     assert "reversed" in turned.provenance["bit_order"]
-
-
-@pytest.mark.parametrize(("name", "form", "settings", "counts"), FILES, ids=[f[0] for f in FILES])
-def test_the_format_is_seen_where_it_can_be(
-    name: str, form: str, settings: dict[str, Any], counts: bool
-) -> None:
+    # The format is seen where it can be.
     if name == "cirq_columns.csv":  # read as text, unless Cirq is named
-        with pytest.raises(pp.InputError, match="--order numbered"):
-            pp.read_shots(FOLDER / name)
-        np.testing.assert_array_equal(
-            pp.read_shots(FOLDER / name, order="numbered").bits,
-            pp.read_shots(FOLDER / name, "cirq").bits,
-        )
+        refused("--order numbered", pp.read_shots, path)
+        np.testing.assert_array_equal(pp.read_shots(path, order="numbered").bits, shots.bits)
     elif name in AMBIGUOUS:
-        with pytest.raises(pp.InputError, match=r"site 0.*qiskit.*braket"):
-            pp.read_shots(FOLDER / name, **settings)
+        refused(r"site 0.*qiskit.*braket", pp.read_shots, path, **settings)
     else:
-        shots = pp.read_shots(FOLDER / name, **settings)
-        assert shots.provenance["format"] == form
-
-
-def test_the_last_qubit_alone_is_one() -> None:
-    # |00001> and its like, of every gate-model vendor: site 4 is always 1, site 3 never.
-    for name, form, settings, _ in FILES:
-        if form == "quera" or form.startswith("stim") or "bit_array" in name:
-            continue
-        bits = pp.read_shots(FOLDER / name, form, **settings).bits
-        assert bits[:, 4].all(), name
-        assert not bits[:, 3].any(), name
-        assert 0 < bits[:, 0].mean() < 1, name
-        np.testing.assert_array_equal(bits[:, 1], bits[:, 2])
+        assert pp.read_shots(path, **settings).provenance["format"] == form
 
 
 def test_analog_shots_that_are_not_complete() -> None:
@@ -117,8 +97,7 @@ def test_analog_shots_that_are_not_complete() -> None:
     assert shots.provenance["dropped"] == {"failed": 1, "missing atoms": 2}
     assert shots.provenance["vacant_sites"] == "2"
     assert (len(shots), shots.sites) == (21, 5)
-    with pytest.raises(pp.InputError, match="1 failed, 2 missing atoms of 24 shots"):
-        pp.read_shots(path, on_missing="refuse")
+    refused("1 failed, 2 missing atoms of 24 shots", pp.read_shots, path, on_missing="refuse")
     assert pp.read_shots(path, "braket").provenance["dropped"] == shots.provenance["dropped"]
 
 
@@ -156,12 +135,7 @@ def test_rydberg_is_one() -> None:
         ("braket_turned.json", "braket", {}, "4, 2, 0, 1, 3.*--order"),
         ("braket_probabilities.json", "braket", {}, "measurementProbabilities"),
         ("braket_counts.json", "braket", {"order": "numbered"}, "order: .*'listed' or 'reversed'"),
-        (
-            "qiskit_counts.json",
-            "qiskit",
-            {"order": "numbered"},
-            "order: .*qiskit.*'listed'",
-        ),
+        ("qiskit_counts.json", "qiskit", {"order": "numbered"}, "order: .*qiskit.*'listed'"),
         ("stim.b8", "stim-b8", {}, "--qubits N"),
         ("stim.b8", "stim-b8", {"qubits": 9}, "shot [0-9]+ .*beyond the 9"),
         ("stim.b8", "stim-b8", {"qubits": 150}, "48 bytes .*19 bytes"),
@@ -182,6 +156,4 @@ def test_rydberg_is_one() -> None:
 def test_what_does_not_fit_is_refused(
     name: str, form: str, settings: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(pp.InputError, match=words) as caught:
-        pp.read_shots(FOLDER / name, form, **settings)
-    assert "\n" not in str(caught.value)
+    refused(words, pp.read_shots, FOLDER / name, form, **settings)

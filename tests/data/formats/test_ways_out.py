@@ -14,7 +14,8 @@ from test_qiskit_counts import TWO, sampler
 
 import psiprune as pp
 import tiny
-from ways_out import Way, ways_out
+from refusals import refused
+from ways_out import ways_out
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -109,20 +110,7 @@ def test_the_files_of_bases(tmp_path: Path) -> None:
 def test_counts_name_the_formats_that_order_them(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"011": 2}))
-    with pytest.raises(pp.InputError, match=r"name the format .*: (\w+) .*, or (\w+) or (\w+) "):
-        pp.read_shots(path)
+    refused(r"name the format .*: (\w+) .*, or (\w+) or (\w+) ", pp.read_shots, path)
     assert pp.read_shots(path, "qiskit").bits[0].tolist() == [1, 1, 0]
     for form in ("braket", "pulser"):
         assert pp.read_shots(path, form).bits[0].tolist() == [0, 1, 1]
-
-
-def test_what_a_way_is() -> None:
-    line = "a: b; give --outcomes bits or --outcomes integers with --qubits N (qubits=N)"
-    assert ways_out(line, 4) == [
-        Way(None, ["--outcomes", "bits"]),
-        Way(None, ["--outcomes", "integers", "--qubits", "4"]),
-    ]
-    assert ways_out("a: b; import it as cirq with --qubits N", 2) == [
-        Way("cirq", ["--qubits", "2"])
-    ]
-    assert ways_out("a: b") == []

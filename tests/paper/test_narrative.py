@@ -1,0 +1,184 @@
+"""What the report of the paper says about datasets, in sentences and tables."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from psiprune.paper.narrative import harmless, write
+from psiprune.paper.report import NAMED
+from psiprune.paper.tables import frontier_table, table_one
+from psiprune.reporting.labels import method_title
+from psiprune.reporting.traced import Named, Sentence
+from tiny_report import TIMING
+
+
+def sentences(name: str, **datasets: xr.Dataset) -> list[Sentence]:
+    """What a section says about these datasets, without any other."""
+    named = {key: Named(key, dataset) for key, dataset in datasets.items()}
+    return write(name, **{**dict.fromkeys(NAMED, None), **named}).sentences
+
+
+def levels(coupling: float = 1.0, **variables: ArrayLike) -> xr.Dataset:
+    """A dataset of one field: variables [seed][level], or [level] for all seeds."""
+    values = {name: np.atleast_2d(np.asarray(each))[None] for name, each in variables.items()}
+    seeds, number = np.broadcast_shapes(*(each.shape[1:] for each in values.values()))
+    return xr.Dataset(
+        {
+            name: (("field", "seed", "level"), np.broadcast_to(each, (1, seeds, number)))
+            for name, each in values.items()
+        },
+        {"field": [1.0], "seed": range(seeds), "level": range(number)},
+        {"sites": 5, "hidden": 2, "coupling": coupling},
+    )
+
+
+def steps(kl: list[list[float]], components: ArrayLike = 1) -> xr.Dataset:
+    """A study with these KL divergences and parts, [seed][level]; 10 % of 10 weights a level."""
+    pruned = np.arange(len(kl[0])) / 10
+    kept = np.rint(10 - 10 * pruned).astype(int)
+    return levels(kl=kl, components=components, fraction_pruned=pruned, weights_kept=kept)
+
+
+@pytest.mark.parametrize(
+    ("kl", "share"),
+    [
+        ([[1, 1, 2, 2.1, 1]], 0.2),  # later levels do not count
+        ([[1, 1, 1, 1]], 0.3),
+        ([[1, 3, 1, 1]], 0.0),
+        ([[1, 1, math.nan, 1]], 0.1),
+        ([[1, 1, 2, 3], [1, 3, 3, 3], [1, 2, 2, 2]], 0.2),
+        ([[math.nan, 1, 1, 1]], 0.0),
+    ],
+)
+def test_harmless_is_up_to_the_first_level_that_hurts(kl: list[list[float]], share: float) -> None:
+    assert harmless(Named("study", steps(kl)), 1.0).value == pytest.approx(share)
+
+
+def test_when_graphs_fall_apart() -> None:
+    parts = [[1, 1, 2, 2, 2], [1, 1, 1, 2, 1], [1, 1, 1, 1, 1]]
+    study = steps([[1.0] * 5] * 3, parts)
+    texts = [said.text for said in sentences("table1", study=study)]
+    assert texts == [
+        "A connected graph of 5 sites and 2 hidden units needs at least 6 weights; every step "
+        "leaves as many.",
+        "At h/J = 1 (QCP) the graphs of 2 of 3 seeds fall apart, first at step 2 to 3, step 2.5 in "
+        "the median.",
+        "Seed by seed the graph is first disconnected at step 2, 3 and never.",
+    ]
+    table = table_one(study)
+    cells = [[c if isinstance(c, str) else c.shown for c in row] for row in table.rows]
+    assert cells[0] == ["0", "10", "100.0\xa0%", "3"]
+    assert [row[-1] for row in cells] == ["3", "3", "2", "1", "2"]
+    connected = steps([[1.0] * 5])
+    assert sentences("table1", study=connected)[-1].text == "At h/J = 1 (QCP) no graph falls apart."
+    few = [said.text for said in sentences("table1", study=steps([[1.0] * 7], [[1] * 5 + [2, 2]]))]
+    assert few[0].endswith("from step 5 on fewer are left.")
+    assert few[1] == "At h/J = 1 (QCP) the graph falls apart, first at step 5."
+
+
+def decay_of(delta: ArrayLike, reference: list[float], sizes: list[int]) -> xr.Dataset:
+    """Differences of AIC, [size][seed][level], at one field; 10 % a level."""
+    values = np.asarray(delta)[:, None]
+    _, _, seeds, number = values.shape
+    pruned = np.tile(np.arange(number) / 10, (len(sizes), 1))
+    return xr.Dataset(
+        {
+            "delta_aic": (("size", "field", "seed", "level"), values),
+            "delta_aic_reference": (("size", "field"), np.array(reference)[:, None]),
+            "fraction_pruned": (("size", "level"), pruned),
+        },
+        {"size": sizes, "field": [1.0], "seed": np.arange(seeds), "level": np.arange(number)},
+        {"coupling": 1.0},
+    )
+
+
+def test_decay_in_words() -> None:
+    """Which law is the better one where, and from which level on."""
+    deltas = [[[-4.0, -1.0, 3.0]], [[2.0, 1.0, 3.0]], [[-2.0, -1.0, np.nan]]]
+    decay = decay_of(deltas, [-5.0, 4.0, np.nan], [18, 50, 100])
+    exact, rbms = (said.text for said in sentences("fig4", decay=decay))
+    for fact in ("power law at N = 18 (ΔAIC = −5.00)", "exponential at N = 50 (ΔAIC = 4.00)"):
+        assert fact in exact
+    for fact in (
+        "first becomes the better one at N = 18 (one seed) with 20.0\xa0% pruned (ΔAIC = 3.00)",
+        "is the better one at N = 50 (one seed) before any pruning (ΔAIC = 2.00)",
+        "power law stays the better one at N = 100 (one seed) up to 10.0\xa0% pruned",
+    ):
+        assert fact in rbms
+    unknown = {name: decay[name] * np.nan for name in ("delta_aic", "delta_aic_reference")}
+    assert sentences("fig4", decay=decay.assign(unknown)) == []
+
+
+def test_seeds_of_a_decay_are_counted_by_size() -> None:
+    delta = np.full((2, 4, 2), -3.0)
+    delta[1, 2:] = np.nan  # the larger size has two seeds, and is padded
+    rbms = sentences("fig4", decay=decay_of(delta, [-5.0, -5.0], [18, 50]))[1]
+    assert "N = 18 (median of 4 seeds)" in rbms.text
+    assert "N = 50 (median of 2 seeds)" in rbms.text
+    counts = [(n.value, n.source) for n in rbms.numbers if "number of seeds" in n.source]
+    of = "decay: number of seeds with a delta_aic"
+    assert counts == [(4, f"{of}[size=18, field=1]"), (2, f"{of}[size=50, field=1]")]
+
+
+def test_all_ways_to_remove_weights_are_in_the_table() -> None:
+    kl = np.array([[1.0, 1.5, 2.0, 9.0], [1.1, 1.2, 5.0, np.nan], [4.0, 4.0, 4.0, 4.0]])
+    over = ("field", "seed", "variant", "count")
+    values = np.stack([[kl] * 2, [2 * kl] * 2])
+    frontier = xr.Dataset(
+        {"kl": (over, values), "abs_magnetization_roe": (over, values / 100)},
+        {
+            "field": [1.0, 2.0],
+            "seed": [0, 1],
+            "variant": ["surgeon", "magnitude-by-unit", "damage-alone"],
+            "count": [8, 6, 4, 2],
+        },
+        {"sites": 4, "hidden": 2, "coupling": 1.0, "limit": 0.02},
+    )
+    table = frontier_table(frontier)
+    assert table is not None
+    cells = [[c if isinstance(c, str) else c.shown for c in row] for row in table.rows]
+    assert cells == [
+        ["surgeon", "2.00", "4", "6", "4.00", "4", "–"],
+        ["magnitude, by hidden unit", "5.00", "6", "6", "10.0", "6", "–"],
+        ["damage, no training", "4.00", "–", "–", "8.00", "–", "–"],
+    ]
+    assert len({len(row) for row in [table.head, *table.rows]}) == 1
+    assert frontier_table(frontier.sel(variant=["damage-alone"])) is None
+    assert method_title("surgeon-1") == "surgeon, 1 hidden unit"
+
+
+def test_schedules_with_the_same_first_step_are_distinguished() -> None:
+    study, schedule = (
+        Named(name, levels(kl=1.0, weights_kept=kept, fraction_pruned=1 - np.array(kept) / 100))
+        for name, kept in (("a", [100, 90, 81, 73, 66, 59]), ("b", [100, 90, 86, 81, 77, 73]))
+    )
+    (sentence,) = write("schedules", study=study, schedules=[schedule]).sentences
+    first = "nats with 10.0\xa0% in the first step, then"
+    assert f"{first} 10\xa0% a step" in sentence.text
+    assert f"{first} 5\xa0% a step" in sentence.text
+
+
+def test_times_in_words() -> None:
+    assert [said.text for said in write("timing", timing=TIMING).sentences] == [
+        "One CD-10 update takes 24.5 µs and a Gibbs step of one chain 0.0200 µs with 12 weights.",
+        "With 4 weights left (33.3\xa0% of them) the update is 2.50 times as fast.",
+    ]
+    one = {"cd_steps": 1, "rows": TIMING["rows"][:1]}
+    assert len(write("timing", timing=one).sentences) == 1
+    assert write("timing", timing={**one, "rows": []}).sentences == []
+
+
+def test_names_in_datasets_are_said_as_they_are(sparse: xr.Dataset) -> None:
+    """A page escapes them like all text (tests/reporting/test_page.py)."""
+    names = ["</p><script>", *sparse["variant"].values[1:]]
+    said = sentences("fig5", sparse=sparse.assign_coords(variant=names))
+    assert [len(each.numbers) for each in said] == [
+        len(each.numbers) - 1  # sp/ss over dense, of which there is no RBM now
+        for each in sentences("fig5", sparse=sparse)
+    ]
+    assert all(f"{names[0]} {each.numbers[1].shown}" in each.text for each in said)
