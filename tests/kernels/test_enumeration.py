@@ -76,6 +76,16 @@ def test_log_marginals_sum_over_several_pieces() -> None:
     assert largest + np.log(total) == pytest.approx(wanted, rel=1e-12)
 
 
+@pytest.mark.parametrize(("units", "states"), [(1100, 2), (3, 600), (511, 257), (513, 1)])
+def test_sigmoids_and_their_softplus(units: int, states: int) -> None:
+    generator = np.random.default_rng(units)
+    a, weight = generator.normal(0, 3, (units, states)), generator.random(states)
+    found = a.copy()
+    total = enumeration.sigmoid_in_place(found, weight)
+    assert total == pytest.approx(np.logaddexp(0, a).sum(axis=0) @ weight, rel=1e-12)
+    np.testing.assert_allclose(found, scipy.special.expit(a), rtol=1e-12)
+
+
 # --- one flipped site ------------------------------------------------------------------------
 
 
