@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 import psiprune
-from machines import random_rbm
+from machines import distribution, random_rbm
 from psiprune.core import random
 from psiprune.core.random import Stream, derive_seed, generator_for, stream_key
 from psiprune.data.shots import Shots
+from psiprune.metrics import draws
 from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.divergence import sampled_kl_and_fidelity
+from psiprune.states.mps import mps_from_vector
+from psiprune.states.sampling import sample
 from psiprune.training.cd import CD
 from psiprune.training.natural_gradient import NaturalGradient
 from psiprune.training.pcd import PCD
@@ -49,14 +53,27 @@ def test_draws_with_the_seed_of_the_shots_use_no_stream_twice(
 
     monkeypatch.setattr(random, "_sequence", recorded)
     rbm = random_rbm(4, 3)
-    for method in (CD(epochs=3), PCD(epochs=3), NaturalGradient(epochs=3, chains=20)):
-        used.clear()
-        bits = rbm.sample_exact(100, seed=3)
-        chains = rbm.sample(100, steps=1, seed=3)
-        fit(rbm, Shots(np.concatenate([bits, chains])), method, 3)
-        evaluate_on_shots(rbm, bits, draws=100, seed=3)
-        # At least the shots, an order or numbers for each epoch, and the draws.
-        assert len(used) == len(set(used)) > 6
+    state = mps_from_vector(np.sqrt(distribution(rbm)))
+    bits = sample(state, 100, seed=3, progress=False).bits
+    shots = Shots(np.concatenate([bits, rbm.sample_exact(9, seed=3), rbm.sample(9, seed=3)]))
+    of_shots = list(used)
+    unused = draws.Draws(bits[:, None, :], "", "")
+
+    def by_chains() -> None:
+        monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
+        evaluate_on_shots(rbm, shots, draws=100, seed=3)
+
+    for call in (
+        lambda: fit(rbm, shots, CD(epochs=3), 3),
+        lambda: fit(rbm, shots, PCD(epochs=3), 3),
+        lambda: fit(rbm, shots, NaturalGradient(epochs=3, chains=20), 3),
+        lambda: sampled_kl_and_fidelity(rbm, state, unused, 100, 3),
+        lambda: evaluate_on_shots(rbm, shots, draws=100, seed=3),
+        by_chains,
+    ):
+        used[:] = of_shots
+        call()
+        assert len(of_shots) < len(used) == len(set(used))
 
 
 def test_the_list_of_words_that_numpy_confuses_is_told_apart() -> None:

@@ -80,6 +80,19 @@ def test_all_methods_agree(visible: int, hidden: int, density: float) -> None:
         assert annealed.warning == ""
 
 
+@pytest.mark.parametrize(("visible", "hidden"), [(16, 15), (3, 1100), (1100, 3)])
+def test_sums_of_several_pieces(visible: int, hidden: int) -> None:
+    # 2^15 states are two pieces, and the logarithm of a product is taken after every 512 units.
+    rbm = random_rbm(0, visible, hidden, 0.2)
+    layers = [rbm.visible_bias + 1.0, rbm.hidden_bias + 1.0]  # the last piece has the largest term
+    rbm = RBM(rbm.weights, layers[0], layers[1])
+    bias, other = layers if visible < hidden else layers[::-1]
+    weights = rbm.weights if visible < hidden else rbm.weights.T
+    x = exact.basis(len(bias)).astype(float)
+    wanted = scipy.special.logsumexp(x @ bias + np.logaddexp(0, x @ weights.T + other).sum(axis=1))
+    assert log_partition(rbm, method="sum").value == pytest.approx(wanted, rel=1e-12)
+
+
 def test_huge_weights() -> None:
     for seed in range(5):
         rbm = random_rbm(seed, 8, 6, 50.0)

@@ -41,6 +41,12 @@ def test_scan_is_the_marginal_of_every_state(units: int, others: int, scale: flo
     assert np.isfinite(found).all()
 
 
+def test_scan_of_several_pieces() -> None:
+    weights, bias, other_bias = random_layers(17, 1, 1.0)  # two pieces of 2^16 states
+    found = enumeration.log_marginals_all(weights, bias, other_bias)
+    np.testing.assert_allclose(found, marginal(weights, bias, other_bias), rtol=1e-12, atol=1e-10)
+
+
 @pytest.mark.parametrize("others", [511, 512, 513, 1024, 1025, 2000])
 def test_scan_with_factors_of_two_does_not_overflow(others: int) -> None:
     found = enumeration.log_marginals_all(np.zeros((others, 3)), np.zeros(3), np.zeros(others))

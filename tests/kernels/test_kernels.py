@@ -1,4 +1,4 @@
-"""The compiled loops against enumeration and plain NumPy."""
+"""The memory layout of the kernels, and the order of the shots."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
-import scipy.special
 import scipy.stats
-from numpy.typing import NDArray
 
 import plain
 from psiprune.core.random import Stream, stream_key
 from psiprune.kernels import cd, layout
 from psiprune.kernels.layout import NARROW, WIDE
 from psiprune.kernels.simd import LANES_PER_VECTOR
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 REJECT = 1e-4
 """A statistical test fails below this p-value. Seeds are fixed, so a passing test passes always."""
