@@ -317,6 +317,17 @@ def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.Mo
         assert abs(float(found.diagnostics["reverse"]) - rbm.log_partition()) < 4.5 * error
 
 
+def test_reverse_chains_start_at_data_and_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(partition, "_SETTLE", 0)
+    data = np.ones((5, 40), np.uint8)
+    data[0] = 0
+    _, start = partition._reverse_start(random_rbm(0, 40, 2, 1.0), data, 200, seed=1)
+    uniform = np.ptp(start, axis=1) == 0  # of fair bits with probability 2^-39
+    np.testing.assert_array_equal(uniform, np.arange(200) < 100)
+    assert 0 < (start[:100, 0] == 0).sum() < 50  # 20 are expected
+
+
 def refuse(rbm: RBM) -> None:
     raise InputError("rbm: too wide")
 
