@@ -7,9 +7,22 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import psiprune
+from machines import distribution, random_rbm
+from psiprune.core import random
 from psiprune.core.random import Stream, derive_seed, generator_for, stream_key
+from psiprune.data.shots import Shots
+from psiprune.metrics import draws
+from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.divergence import sampled_kl_and_fidelity
+from psiprune.states.mps import mps_from_vector
+from psiprune.states.sampling import sample
+from psiprune.training.cd import CD
+from psiprune.training.natural_gradient import NaturalGradient
+from psiprune.training.pcd import PCD
+from psiprune.training.train import fit
 
 SEEDS = (0, 1, 5, 2**31, 2**32, 2**32 + 5, 2**62, 2**63 - 1)
 #: Words of an epoch or a step; a trailing 0 and a long word must count.
@@ -19,11 +32,48 @@ WORDS: tuple[tuple[int, ...], ...] = ((), (0,), (0, 0), (1,), (5,), (0, 1), (1, 
 def test_no_two_streams_draw_the_same_numbers() -> None:
     every = list(product(SEEDS, Stream, WORDS))
     keys = {stream_key(seed, stream, *words) for seed, stream, words in every}
+    seeds = {derive_seed(seed, stream, *words) for seed, stream, words in every}
     firsts = {
         int(generator_for(seed, stream, *words).integers(2**63)) for seed, stream, words in every
     }
-    wanted = len(SEEDS) * len(Stream) * len(WORDS)
-    assert (len(keys), len(firsts)) == (wanted, wanted)
+    assert {len(keys), len(seeds), len(firsts)} == {len(every)}
+    assert not seeds & set(SEEDS)  # nor those of the user
+    assert 0 <= min(seeds) <= max(seeds) < 2**63
+
+
+def test_draws_with_the_seed_of_the_shots_use_no_stream_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[tuple[int, ...]] = []
+    sequence = random._sequence
+
+    def recorded(seed: int, stream: Stream, words: tuple[int, ...]) -> np.random.SeedSequence:
+        used.append((seed, stream, *words))
+        return sequence(seed, stream, words)
+
+    monkeypatch.setattr(random, "_sequence", recorded)
+    rbm = random_rbm(4, 3)
+    state = mps_from_vector(np.sqrt(distribution(rbm)))
+    bits = sample(state, 100, seed=3, progress=False).bits
+    shots = Shots(np.concatenate([bits, rbm.sample_exact(9, seed=3), rbm.sample(9, seed=3)]))
+    of_shots = list(used)
+    unused = draws.Draws(bits[:, None, :], "", "")
+
+    def by_chains() -> None:
+        monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
+        evaluate_on_shots(rbm, shots, draws=100, seed=3)
+
+    for call in (
+        lambda: fit(rbm, shots, CD(epochs=3), 3),
+        lambda: fit(rbm, shots, PCD(epochs=3), 3),
+        lambda: fit(rbm, shots, NaturalGradient(epochs=3, chains=20), 3),
+        lambda: sampled_kl_and_fidelity(rbm, state, unused, 100, 3),
+        lambda: evaluate_on_shots(rbm, shots, draws=100, seed=3),
+        by_chains,
+    ):
+        used[:] = of_shots
+        call()
+        assert len(of_shots) < len(used) == len(set(used))
 
 
 def test_the_list_of_words_that_numpy_confuses_is_told_apart() -> None:
@@ -36,9 +86,6 @@ def test_the_list_of_words_that_numpy_confuses_is_told_apart() -> None:
 
 def test_a_stream_depends_on_nothing_else() -> None:
     assert stream_key(4, Stream.SHUFFLE, 9) == stream_key(4, Stream.SHUFFLE, 9)
-    seeds = [derive_seed(seed, Stream.REFERENCE_KL) for seed in SEEDS]
-    assert len(set(seeds)) == len(SEEDS)
-    assert all(0 <= seed < 2**63 for seed in seeds)
 
 
 def test_every_random_number_comes_from_a_named_stream() -> None:

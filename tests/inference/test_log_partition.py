@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache, partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import scipy.special
 from numpy.typing import NDArray
 
 import exact
+import plain
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, stream_key
 from psiprune.data.shots import Shots
 from psiprune.inference import ais
 from psiprune.inference import log_partition as partition
@@ -75,6 +78,19 @@ def test_all_methods_agree(visible: int, hidden: int, density: float) -> None:
         reverse, error = (float(annealed.diagnostics[k]) for k in ("reverse", "reverse_error"))
         assert abs(reverse - wanted) < 4.5 * error + 1e-5
         assert annealed.warning == ""
+
+
+@pytest.mark.parametrize(("visible", "hidden"), [(16, 15), (3, 1100), (1100, 3)])
+def test_sums_of_several_pieces(visible: int, hidden: int) -> None:
+    # 2^15 states are two pieces, and the logarithm of a product is taken after every 512 units.
+    rbm = random_rbm(0, visible, hidden, 0.2)
+    layers = [rbm.visible_bias + 1.0, rbm.hidden_bias + 1.0]  # the last piece has the largest term
+    rbm = RBM(rbm.weights, layers[0], layers[1])
+    bias, other = layers if visible < hidden else layers[::-1]
+    weights = rbm.weights if visible < hidden else rbm.weights.T
+    x = exact.basis(len(bias)).astype(float)
+    wanted = scipy.special.logsumexp(x @ bias + np.logaddexp(0, x @ weights.T + other).sum(axis=1))
+    assert log_partition(rbm, method="sum").value == pytest.approx(wanted, rel=1e-12)
 
 
 def test_huge_weights() -> None:
@@ -182,43 +198,62 @@ def test_a_broken_annealing_does_not_cover() -> None:
     assert np.mean(broken) < truth
 
 
-def test_annealing_passes_through_the_right_distributions() -> None:
-    # From exact draws at beta = 0.5 of the path, one change and one step on: weights and bits.
-    rbm = random_rbm(5, 5, 3, 1.5)
-    base = Base(np.linspace(-1, 1, 5), np.linspace(0.5, -0.5, 3))
-    assert base.log_partition == pytest.approx(
-        log_sum(RBM(np.zeros((3, 5)), base.visible_bias, base.hidden_bias))
-    )
-    bits = exact.basis(5)
+@pytest.mark.parametrize("betas", [(0.0, 0.3, 1.0), (1.0, 0.6, 0.0)])
+def test_annealing_is_its_formula(betas: tuple[float, ...]) -> None:
+    rbm, base = random_rbm(5, 5, 3, 1.5, 0.7), Base(np.linspace(-1, 1, 5), np.array([0.5, 0, -0.5]))
 
     def at(beta: float) -> RBM:
-        return RBM(
-            beta * rbm.weights,
-            beta * rbm.visible_bias + (1 - beta) * base.visible_bias,
-            beta * rbm.hidden_bias + (1 - beta) * base.hidden_bias,
-        )
+        b = beta * rbm.visible_bias + (1 - beta) * base.visible_bias
+        c = beta * rbm.hidden_bias + (1 - beta) * base.hidden_bias
+        return RBM(beta * rbm.weights, b, c, rbm.mask)
 
-    start = at(0.5).sample_exact(100_000, seed=1)
-    log_weights, end = anneal(rbm, base, start, np.array([0.5, 0.8]), 2)
-    change = at(0.8).log_prob_unnormalized(bits) - at(0.5).log_prob_unnormalized(bits)
-    np.testing.assert_allclose(log_weights, change[exact.index(start)], atol=2e-6)
-    new = at(0.8)
-    step = exact.gibbs_matrix(new.weights, new.visible_bias, new.hidden_bias)
-    old = at(0.5)
-    p = exact.rbm_distribution(old.weights, old.visible_bias, old.hidden_bias)
-    assert exact.chi_squared_p(end, p @ step) > 1e-3
-    assert exact.chi_squared_p(end, p) < 1e-6
+    assert base.log_partition == pytest.approx(log_sum(at(0.0)))
+    start = np.random.default_rng(0).integers(0, 2, (130, 5), dtype=np.uint8)  # two tiles
+    found, end = anneal(rbm, base, start, np.array(betas), 2)
+    v, log_weights = start.astype(float), np.zeros(130)
+    numbers = plain.Numbers(int(stream_key(2, Stream.AIS, int(betas[0] > betas[-1]))))
+    for old, new in pairwise(betas):
+        for sign, beta in ((1, new), (-1, old)):
+            log_weights += sign * at(beta).log_prob_unnormalized(v.astype(np.uint8))
+        v = numbers.gibbs(at(new), v, 1)
+    np.testing.assert_allclose(found, log_weights, atol=2e-6)
+    np.testing.assert_array_equal(end, v)
     # Base draws follow the base.
     nought = at(0.0)
     q = exact.rbm_distribution(nought.weights, nought.visible_bias, nought.hidden_bias)
     assert exact.chi_squared_p(base.draws(50_000, 3), q) > 1e-3
 
 
-def test_many_hidden_units_do_not_overflow() -> None:
-    # 1300 units: the product of factors up to 2 is logged in pieces of 512.
-    rbm = RBM(np.full((1300, 2), 0.01), np.zeros(2), np.zeros(1300))
-    found = by_annealing(rbm, chains=112, temperatures=10)
-    assert abs(found.value - rbm.log_partition()) < 4.5 * found.error + 1e-4
+@pytest.mark.parametrize("hidden", [511, 512, 1300])
+def test_annealing_with_many_hidden_units(hidden: int) -> None:
+    # The product of factors up to 2 is logged in pieces of 512.
+    rbm = random_rbm(hidden, 4, hidden, 0.15)
+    base = Base(np.zeros(4), np.linspace(-2, 2, hidden))
+    bits = exact.basis(4)
+    found, _ = anneal(rbm, base, bits, np.array([0.0, 1.0]), 0)
+    start = bits @ base.visible_bias + np.logaddexp(0, base.hidden_bias).sum()
+    np.testing.assert_allclose(found, rbm.log_prob_unnormalized(bits) - start, atol=1e-4)
+
+
+def test_a_bit_that_never_varies_keeps_the_base_inside_its_means() -> None:
+    rbm = random_rbm(1, 4, 3, 1.0)
+    base = base_of(rbm, np.tile(np.array([[1, 0, 1, 0]], np.uint8), (100, 1)))
+    edge = np.log(0.98 / 0.02)
+    np.testing.assert_allclose(base.visible_bias, [edge, -edge, edge, -edge])
+    given = rbm.hidden_given_visible([[1, 0, 1, 0]])[0]
+    np.testing.assert_allclose(base.hidden_bias, scipy.special.logit(np.clip(given, 0.02, 0.98)))
+
+
+@pytest.mark.parametrize("weight", [3.0, -3.0])
+def test_units_of_one_weight_count_in_independent_draws(weight: float) -> None:
+    rbm = RBM(np.full((30, 30), weight), np.zeros(30), np.zeros(30), np.eye(30, dtype=bool))
+    drawn = partition.independent_draws(rbm, 20_000, seed=1)
+    assert drawn is not None
+    mean = (1 + np.exp(weight)) / (3 + np.exp(weight))
+    z = (drawn.mean(axis=0) - mean) / np.sqrt(mean * (1 - mean) / 20_000)
+    assert scipy.special.chdtrc(30, z @ z) > 1e-4
+    # The same for log Z, by a sum over the two states of each pair.
+    assert log_partition(rbm, method="sum").value == pytest.approx(30 * np.log(3 + np.exp(weight)))
 
 
 def test_a_run_too_short_is_found_by_the_reverse_run() -> None:
@@ -280,6 +315,17 @@ def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.Mo
         assert str(found.diagnostics["reverse_start"]).endswith(words)
         error = float(found.diagnostics["reverse_error"])
         assert abs(float(found.diagnostics["reverse"]) - rbm.log_partition()) < 4.5 * error
+
+
+def test_reverse_chains_start_at_data_and_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(partition, "_SETTLE", 0)
+    data = np.ones((5, 40), np.uint8)
+    data[0] = 0
+    _, start = partition._reverse_start(random_rbm(0, 40, 2, 1.0), data, 200, seed=1)
+    uniform = np.ptp(start, axis=1) == 0  # of fair bits with probability 2^-39
+    np.testing.assert_array_equal(uniform, np.arange(200) < 100)
+    assert 0 < (start[:100, 0] == 0).sum() < 50  # 20 are expected
 
 
 def refuse(rbm: RBM) -> None:

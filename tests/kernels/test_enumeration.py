@@ -41,6 +41,12 @@ def test_scan_is_the_marginal_of_every_state(units: int, others: int, scale: flo
     assert np.isfinite(found).all()
 
 
+def test_scan_of_several_pieces() -> None:
+    weights, bias, other_bias = random_layers(17, 1, 1.0)  # two pieces of 2^16 states
+    found = enumeration.log_marginals_all(weights, bias, other_bias)
+    np.testing.assert_allclose(found, marginal(weights, bias, other_bias), rtol=1e-12, atol=1e-10)
+
+
 @pytest.mark.parametrize("others", [511, 512, 513, 1024, 1025, 2000])
 def test_scan_with_factors_of_two_does_not_overflow(others: int) -> None:
     found = enumeration.log_marginals_all(np.zeros((others, 3)), np.zeros(3), np.zeros(others))
@@ -74,6 +80,16 @@ def test_log_marginals_sum_over_several_pieces() -> None:
     largest, total = enumeration.log_marginals_sum(weights, bias, other_bias, 0, 1 << 14)
     wanted = scipy.special.logsumexp(marginal(weights, bias, other_bias))
     assert largest + np.log(total) == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize(("units", "states"), [(1100, 2), (3, 600), (511, 257), (513, 1)])
+def test_sigmoids_and_their_softplus(units: int, states: int) -> None:
+    generator = np.random.default_rng(units)
+    a, weight = generator.normal(0, 3, (units, states)), generator.random(states)
+    found = a.copy()
+    total = enumeration.sigmoid_in_place(found, weight)
+    assert total == pytest.approx(np.logaddexp(0, a).sum(axis=0) @ weight, rel=1e-12)
+    np.testing.assert_allclose(found, scipy.special.expit(a), rtol=1e-12)
 
 
 # --- one flipped site ------------------------------------------------------------------------

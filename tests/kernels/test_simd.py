@@ -10,6 +10,7 @@ import scipy.stats
 from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
+import plain
 from psiprune.kernels.simd import FAST, exp32, exp64, row_key, spread_lanes, uniform
 
 Float32 = NDArray[np.float32]
@@ -256,6 +257,14 @@ def test_row_keys_are_splitmix64() -> None:
     ]
     states = [(1234567 + k * 0x9E3779B97F4A7C15) % 2**64 for k in range(5)]
     assert [int(row_key_of(np.uint64(state))) for state in states] == published
+    assert [int(plain.row_keys(state, 1)[0]) for state in states] == published
+
+
+@pytest.mark.parametrize("key", [0, 2**64 - 5, 0x5EED_5EED_5EED_5EED])
+def test_numbers_are_the_hash_written_plainly(key: int) -> None:
+    u = np.empty((20, LANES), np.float32)
+    uniform_of(np.uint64(key), u)
+    np.testing.assert_array_equal(u, plain.uniforms(key, LANES, 20).T)
 
 
 def test_numbers_are_cell_midpoints_and_reach_both_ends() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ import psiprune as pp
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
 from psiprune.rbm.model import RBM
-from psiprune.training.contrastive_divergence import ContrastiveDivergence, ContrastiveState
 from psiprune.training.method import Method, decayed
 from psiprune.training.methods import METHOD_FIELDS, METHODS, MethodBySize, as_method
 from psiprune.training.train import fit
@@ -252,61 +250,6 @@ def covariance(rbm: RBM, probability: Float64) -> Float64:
     scores = np.concatenate([(s[:, :, None] * v[:, None, :])[:, rbm.mask], v, s], axis=1)
     centred = scores - probability @ scores
     return np.asarray((centred * probability[:, None]).T @ centred)
-
-
-@masks
-@pytest.mark.parametrize("kind", [pp.CD, pp.PCD])
-@pytest.mark.parametrize(
-    ("steps", "momentum", "weight_decay"), [(1, 0.0, 0.0), (3, 0.0, 0.0), (2, 0.5, 0.1)]
-)
-def test_a_step_of_cd_and_pcd(
-    kind: type[ContrastiveDivergence],
-    mask: NDArray[np.bool_] | None,
-    steps: int,
-    momentum: float,
-    weight_decay: float,
-) -> None:
-    # One batch of all shots: an epoch is one update. The second has a velocity and a lower rate.
-    method = kind(
-        epochs=3,
-        batch_size=len(BITS),
-        steps=steps,
-        learning_rate=0.5,
-        learning_rate_decay=0.04,
-        momentum=momentum,
-        weight_decay=weight_decay,
-    )
-    first = method.init(random_rbm(mask), pp.Shots(BITS), 0)
-    second, info = method.step(first)
-    assert info.learning_rate == 0.5
-    data, runs = exact.empirical(BITS), 40
-    for state, rate in ((first, 0.5), (second, 0.1)):
-
-        def expected(k: int, state: ContrastiveState = state, rate: float = rate) -> Float64:
-            rbm = state.rbm
-            chains = data
-            if kind is pp.PCD:  # chains [tile, visible, lane] continue from where they are
-                ends = state.chains.transpose(0, 2, 1).reshape(-1, 4)
-                chains = exact.empirical(ends.astype(np.uint8))
-            step = exact.gibbs_matrix(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
-            model = means(rbm, chains @ np.linalg.matrix_power(step, k))
-            gradient = means(rbm, data) - model - decay_of(rbm, weight_decay)
-            velocity = momentum * np.concatenate(state.velocity) + gradient
-            return parameters_of(rbm) + rate * velocity
-
-        found = np.array(
-            [
-                parameters_of(method.step(replace(state, seed=seed))[0].rbm)
-                for seed in range(100, 100 + runs)
-            ]
-        )
-        error = found.std(axis=0, ddof=1) / np.sqrt(runs)
-        assert error.max() < 0.005 * rate
-        # |z| > 5 is a chance of 1e-5 with 39 degrees of freedom; 20 parameters, 24 comparisons.
-        assert (np.abs(found.mean(axis=0) - expected(steps)) < 5 * error + 1e-6).all()
-        if state is first:
-            wrong = np.abs(found.mean(axis=0) - expected(steps - 1))
-            assert (wrong > 5 * error).any()
 
 
 @masks

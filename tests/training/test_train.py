@@ -96,22 +96,6 @@ def test_three_bits_are_learnt(
         assert divergence(probability, apart) > 10 * bound
 
 
-def test_the_learning_rate_falls_from_the_first_epoch_to_the_last() -> None:
-    # Where the visible layer is all 1 in data and model, the hidden biases get no gradient but the
-    # visible ones do: data 1 against a model that is certain of 0, so each step is the rate.
-    bits = np.ones((100, 3), np.uint8)
-    start = RBM(np.zeros((1, 3)), np.full(3, -60.0), np.zeros(1))
-    seen: list[float] = []
-    train(
-        bits,
-        start=start,
-        callback=lambda state: seen.append(float(state.rbm.visible_bias[0])),
-        method=CD(epochs=5, learning_rate=0.5, learning_rate_decay=0.01),
-    )
-    steps = np.diff([-60.0, *seen])
-    np.testing.assert_allclose(steps, 0.5 * 0.01 ** (np.arange(5) / 4), rtol=1e-3)
-
-
 # --- the same numbers ------------------------------------------------------------------------
 
 
