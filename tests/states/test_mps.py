@@ -166,6 +166,8 @@ def test_log_prob_agrees_with_the_vector(state: MPS) -> None:
     expected = 2 * np.log(np.abs(state.to_vector()))
     np.testing.assert_allclose(state.log_prob(bits), expected, atol=1e-9)
     np.testing.assert_allclose(state.log_prob(bits[5:6].tolist()), expected[5:6], atol=1e-9)
+    many = np.random.default_rng(0).integers(0, len(bits), 2 * CHUNK + 1)
+    np.testing.assert_allclose(state.log_prob(bits[many]), expected[many], atol=1e-9)
 
 
 def test_log_prob_of_the_impossible_and_of_the_unlikely() -> None:
