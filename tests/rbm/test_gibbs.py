@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -59,28 +58,6 @@ def test_pruned_machines_are_sampled_right() -> None:
     assert (rbm.mask.sum(axis=0) == 0).any()  # a visible unit without weights
     assert exact.chi_squared_p(rbm.sample(SHOTS, steps=5, seed=1), after_steps(rbm, 5)) > REJECT
     assert exact.chi_squared_p(rbm.sample_exact(SHOTS, seed=1), distribution(rbm)) > REJECT
-
-
-@pytest.mark.parametrize(("visible", "hidden"), [(6, 3), (6, 9)])
-def test_broken_samplers_fail(visible: int, hidden: int) -> None:
-    rbm = random_rbm(visible, hidden, scale=2.0)  # mixes slowly enough to tell steps apart
-    wanted = distribution(rbm)
-    broken = {
-        "hidden biases left out": replace(rbm, hidden_bias=np.zeros(hidden)),
-        "visible biases left out": replace(rbm, visible_bias=np.zeros(visible)),
-        "a weight of the wrong sign": replace(
-            rbm, weights=rbm.weights * ([[-1] + [1] * (visible - 1)])
-        ),
-        "sites the other way round": replace(
-            rbm, weights=rbm.weights[:, ::-1], visible_bias=rbm.visible_bias[::-1]
-        ),
-    }
-    for name, wrong in broken.items():
-        assert exact.chi_squared_p(wrong.sample(SHOTS, steps=50, seed=3), wanted) < REJECT, name
-        assert exact.chi_squared_p(wrong.sample_exact(SHOTS, seed=3), wanted) < REJECT, name
-    # Chains that are too short are told from the distribution, and from one step more.
-    assert exact.chi_squared_p(rbm.sample(SHOTS, steps=0, seed=3), wanted) < REJECT
-    assert exact.chi_squared_p(rbm.sample(SHOTS, steps=1, seed=3), after_steps(rbm, 2)) < REJECT
 
 
 def test_draws_are_independent_of_one_another() -> None:
@@ -195,38 +172,6 @@ def test_a_step_with_a_flip_is_not_a_step_without() -> None:
         bits = step(chains, 1).bits
         assert exact.chi_squared_p(bits, uniform @ right) > REJECT
         assert exact.chi_squared_p(bits, uniform @ wrong) < REJECT
-
-
-def test_wrong_rules_of_acceptance_fail() -> None:
-    """Chains that start at p must stay there: right rules keep it, each wrong one is found."""
-    rbm = magnet(6, 3, 1.5, tilt=1.0)
-    wanted = distribution(rbm)
-
-    def ratio(bits: NDArray[np.uint8], machine: RBM = rbm) -> NDArray[np.float64]:
-        there = machine.log_prob_unnormalized(1 - bits)
-        return np.exp(there - machine.log_prob_unnormalized(bits))
-
-    unbiased = replace(rbm, hidden_bias=np.zeros(3))
-    rules: dict[str, tuple[Callable[[NDArray[np.uint8]], NDArray[np.float64]], bool]] = {
-        "heat bath": (lambda v: ratio(v) / (1 + ratio(v)), True),
-        "Metropolis": (lambda v: np.minimum(1, ratio(v)), True),
-        "half of the time": (lambda v: np.full(len(v), 0.5), False),
-        "the wrong way round": (lambda v: 1 / (1 + ratio(v)), False),
-        "amplitudes, not probabilities": (lambda v: np.minimum(1, ratio(v) ** 0.5), False),
-        "without hidden biases": (lambda v: np.minimum(1, ratio(v, unbiased)), False),
-    }
-    for name, (rule, right) in rules.items():
-        generator = np.random.default_rng(7)
-        chains = gibbs.start_chains(rbm.compiled, rbm.sample_exact(SHOTS, seed=1), 5)
-        for _ in range(3):
-            v = chains.bits
-            turned = generator.random(SHOTS) < rule(v)
-            at = gibbs.start_chains(rbm.compiled, np.where(turned[:, None], 1 - v, v), 5)
-            chains = gibbs.step(replace(at, steps=chains.steps), 1)
-        assert (exact.chi_squared_p(chains.bits, wanted) > REJECT) == right, name
-    # What the package does, in the same test.
-    chains = gibbs.start_chains(rbm.compiled, rbm.sample_exact(SHOTS, seed=1), 5)
-    assert exact.chi_squared_p(gibbs.step_with_flips(chains, 3).bits, wanted) > REJECT
 
 
 @pytest.mark.parametrize("tilt", [0.0, 1.0])

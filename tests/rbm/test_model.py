@@ -81,6 +81,9 @@ def test_the_partition_sum_beyond_the_range_of_floats() -> None:
     values = np.log([1, 3, 3, 1]) + 600 * np.logaddexp(0, 2.0 * ones)
     assert values.max() > 3000
     assert rbm.log_partition() == pytest.approx(scipy.special.logsumexp(values), rel=1e-13)
+    # The second of two pieces is e^800 times the first.
+    steep = RBM(np.zeros((15, 15)), np.eye(15)[14] * 800.0, np.zeros(15))
+    assert steep.log_partition() == pytest.approx(800 + 29 * np.log(2), rel=1e-13)
 
 
 def test_many_shots_at_once() -> None:

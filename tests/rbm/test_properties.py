@@ -102,6 +102,8 @@ def test_a_unit_without_weights_is_a_constant_factor(rbm: RBM, bias: float) -> N
     assert contract(plan_contraction(more)) == near(more.log_partition())
     states = exact.basis(rbm.visible)
     assert more.log_prob(states) == near(rbm.log_prob(states))
+    assert damage(more)[:-1] == pytest.approx(damage(rbm), rel=1e-9, abs=1e-11)
+    assert not damage(more)[-1].any()
 
 
 # --- the order of units, and of bits ---------------------------------------------------------
@@ -205,13 +207,6 @@ def test_the_order_by_magnitude_depends_on_ratios_of_weights_alone(
     for criterion in (magnitude, magnitude_by_unit):
         ours, others = prunings(rbm, criterion(rbm)), prunings(other, criterion(other))
         np.testing.assert_array_equal(ours, others)
-
-
-@given(rbms(), BIASES)
-def test_damage_is_blind_to_idle_units(rbm: RBM, bias: float) -> None:
-    more = damage(with_idle_unit(rbm, bias))
-    assert more[:-1] == pytest.approx(damage(rbm), rel=1e-9, abs=1e-11)
-    assert not more[-1].any()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -129,5 +129,5 @@ def test_tolerances(tmp_path: Path, phase: float, norm: float) -> None:
         return pp.read_amplitudes(write(tmp_path / "psi.txt", psi))
 
     np.testing.assert_allclose(read(0.3).to_vector().reshape(2, 2, 2).T.ravel(), PSI, atol=1e-6)
-    with pytest.raises(pp.InputError, match="phase|add up to 1"):
+    with pytest.raises(pp.InputError, match=r"phase|add up to 1"):
         read(1.0)

@@ -122,6 +122,12 @@ def test_a_uniform_number_of_0_draws_nothing_impossible() -> None:
     np.testing.assert_array_equal(draw_bits(state.tensors, np.zeros((1, 4))), bits)
 
 
+def test_long_chains_are_drawn_without_underflow() -> None:
+    tensors = (np.full((1, 2, 1), 0.5**0.5),) * 1200  # 2^-1200 each
+    uniform = np.random.default_rng(0).random((2, 1200))
+    np.testing.assert_array_equal(draw_bits(tensors, uniform), uniform >= 0.5)
+
+
 # --- textbook states -------------------------------------------------------------------------
 
 
