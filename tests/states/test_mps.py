@@ -117,6 +117,18 @@ def test_an_unconverged_state_is_refused(sites: int, max_bond: int) -> None:
         ground_state(TFIM(sites=sites), max_bond=0)
 
 
+@pytest.mark.parametrize(("field", "state", "share"), [(0.1, 1, 1.0), (2.0, -1, 4e-10)])
+def test_another_eigenstate_and_a_mixture_are_refused(
+    field: float, state: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The odd state has no variance and nearly the energy; the mixture has an error below 1e-9."""
+    vectors = np.linalg.eigh(exact.tfim_hamiltonian(4, field, 1.0))[1]
+    psi = (1 - share) ** 0.5 * vectors[:, 0] + share**0.5 * vectors[:, state]
+    monkeypatch.setattr("psiprune.states.dmrg._dmrg", lambda unit, *_: mps_from_vector(psi, unit))
+    with refuses("ground_state", "raise max_bond", error=ConvergenceError):
+        ground_state(TFIM(sites=4, field=field))
+
+
 @pytest.mark.parametrize("scale", [1e-150, 1e-30, 3.0, 1e30, 1e150])
 @pytest.mark.parametrize("sites", [3, 8])
 def test_units_of_the_energy_do_not_matter(sites: int, scale: float) -> None:
@@ -160,8 +172,9 @@ def test_tenpy_is_silent_and_leaves_settings_alone(capfd: pytest.CaptureFixture[
     assert list(warnings.filters) == filters
 
 
-@pytest.mark.parametrize("state", [random_state(6, 4, 2), ground(8, 1.0)], ids=["random", "tfim"])
-def test_log_prob_agrees_with_the_vector(state: MPS) -> None:
+@pytest.mark.parametrize("name", ["critical", "random"])
+def test_log_prob_agrees_with_the_vector(name: str) -> None:
+    state = SAMPLED[name]()
     bits = exact.basis(state.sites)
     expected = 2 * np.log(np.abs(state.to_vector()))
     np.testing.assert_allclose(state.log_prob(bits), expected, atol=1e-9)
@@ -322,8 +335,9 @@ def test_other_bad_states() -> None:
         ground(31, 0.9).to_vector()
 
 
-@pytest.mark.parametrize("state", [ground(10, 1.0), random_state(4, 3, 0)], ids=["tfim", "own"])
-def test_files_keep_a_state(tmp_path: Path, state: MPS) -> None:
+@pytest.mark.parametrize("name", ["critical", "random"])
+def test_files_keep_a_state(tmp_path: Path, name: str) -> None:
+    state = SAMPLED[name]()
     again = load_mps(state.save(tmp_path / "state.nc"))
     assert again.model == state.model
     np.testing.assert_equal(again.energy, state.energy)
