@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from filelock import FileLock
+from hypothesis import settings
 
 import psiprune as pp
 import tiny
@@ -17,6 +18,10 @@ from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import run_study
 from psiprune.io.netcdf import read_dataset
 from psiprune.rbm.init import initial_rbm
+
+# Each run tries the same examples; `pytest --hypothesis-profile=default` draws new ones.
+settings.register_profile("same", derandomize=True, deadline=None, max_examples=25, database=None)
+settings.load_profile("same")
 
 #: Files that take longest, to run first, so that all processes of pytest-xdist end together.
 LONGEST = (

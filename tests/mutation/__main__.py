@@ -6,7 +6,7 @@
 First the tests run once, watched line by line. Then each mutant is put into a fork of this process,
 where the tests that run the changed statement go, the quickest first, until one fails. Beside
 these mutants, which `operators.py` makes, are those of the folder by_hand: mistakes in the physics,
-each with the test that must fail. Mutants that no test notices are in survivors.toml, with the
+each with the test that must fail. Mutants that no test notices are in folder survivors, with the
 reason. The exit status is 1 if another one survives, or if a package scores less than 95 %.
 """
 
@@ -68,7 +68,7 @@ def problems(results: Results) -> Iterator[str]:
         elif not noticed and name not in known:
             yield f"survives: {name}"
         elif noticed and name in known:
-            yield f"is in survivors.toml, but {noticed} notices it: {name}"
+            yield f"is listed as a survivor, but {noticed} notices it: {name}"
     for package, (found, survived) in scores(results).items():
         if found < WANTED * (found + survived):
             yield f"{package}: fewer than {WANTED:.0%} were noticed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from math import comb
 from pathlib import Path
 
@@ -72,21 +73,68 @@ def test_the_best_width_leaves_the_least_sum_of_squares() -> None:
         best_widths(weights, 9)
 
 
-def test_a_second_cluster_is_found_and_a_wider_one_is_none() -> None:
-    one, wide = planted([4]), planted([4], 5)
-    two = one.copy()
-    two[0, 12:15] = (3.0, 2.0, 3.0)
-    p = [float(second_windows(each, 3)[0]) for each in (one, wide, two)]
-    assert p[2] <= 0.05 < min(p[:2])
-    # Of five sites two are left, which no window of three fits.
-    assert second_windows(np.array([[9.0, 9.0, 9.0, 1.0, 1.0]]), 3).tolist() == [1.0]
+def p_by_all_orders(
+    sizes: NDArray[np.float64], movable: list[int], windows: list[range], best: float
+) -> float:
+    """The share of all orders of the movable sizes with a window as strong as `best`."""
+    orders = list(permutations(sizes[movable].tolist()))
+    strong = 0
+    for order in orders:
+        placed = dict(zip(movable, order, strict=True))
+        strong += max(sum(placed.get(i, 0.0) for i in each) for each in windows) > best - 1e-9
+    return strong / len(orders)
 
 
-def test_chance_makes_a_second_cluster_at_the_stated_rate() -> None:
-    """p <= 0.05 in at most 5 % of 600 units with one: a binomial share has an error of 0.9 %."""
-    weights = planted([k % 16 for k in range(600)])
-    found = np.mean(second_windows(weights, 3, permutations=500) <= 0.05)
-    assert 0.01 < found < 0.05 + 3 * 0.009
+#: Six sites of three sizes: of random orders many are equally strong.
+SIZES = np.random.default_rng(5).choice([-2.0, 0.5, 1.0], (5, 6))
+SIZES[4] = [0.1, 0.2, 0.3, 0.0, 0.0, 0.0]  # sums of these depend on the order in the last bit
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_p_is_the_share_of_all_orders(width: int) -> None:
+    mask = np.ones((5, 6), bool)
+    mask[1, 2], mask[2, [0, 5]] = False, False
+    windows = [range(s, s + width) for s in range(7 - width)]
+    found = find_clusters(model(SIZES, mask), width=width, permutations=4000)
+    wanted = []
+    for row, there in zip(np.abs(SIZES) * mask, mask, strict=True):
+        best = max(row[each].sum() for each in windows)
+        wanted.append(p_by_all_orders(row, np.flatnonzero(there).tolist(), windows, best))
+    # Five standard errors.
+    np.testing.assert_allclose(found["p_value"], wanted, rtol=0, atol=5 * 0.5 / np.sqrt(4000))
+
+
+def test_p_of_a_second_cluster_is_the_share_of_all_orders_elsewhere() -> None:
+    """Largest at the left end, at the right end, and inside, with other sites on both sides."""
+    width, rows = 2, []
+    # The last one leaves a large weight at a site that is in no window.
+    for first, site, size in ((0, 3, 0.3), (0, 3, 2.0), (6, 1, 2.0), (3, 6, 2.0), (2, 0, 4.0)):
+        row = np.array([0.1, 0.4, 0.2, 0.5, 0.9, 0.3, 0.6, 0.8]) * (-1.0) ** np.arange(8)
+        row[first : first + 2], row[site] = 5.0, size
+        rows.append(row)
+    found = second_windows(np.array(rows), width, permutations=4000)
+    for row, p in zip(np.abs(rows), found, strict=True):
+        first = int(np.argmax(row[:-1] + row[1:]))
+        outside = [i for i in range(8) if not first - 1 <= i <= first + width]
+        windows = [range(i, i + 2) for i in range(7) if {i, i + 1} <= set(outside)]
+        best = max(row[each].sum() for each in windows)
+        wanted = p_by_all_orders(row, outside, windows, best)
+        assert p == pytest.approx(wanted, abs=5 * 0.5 / np.sqrt(4000))
+
+
+def test_p_is_never_0_and_the_threshold_is_inclusive() -> None:
+    rbm = model(planted([0, 5, 9]))
+    p = find_clusters(rbm, permutations=9)["p_value"].values
+    np.testing.assert_allclose(10 * p, np.rint(10 * p))
+    assert p.min() >= 0.1
+    assert find_clusters(rbm, permutations=9, threshold=p.max())["found"].values.all()
+    # Each unit has its own orders, so that the errors of equal units are independent.
+    equal = find_clusters(model(np.repeat(SIZES[:1], 10, axis=0)), permutations=50)["p_value"]
+    assert len(set(equal.values)) > 1
+
+
+def test_equal_windows_go_to_the_leftmost() -> None:
+    assert strongest_windows(np.array([[1.0, 1.0, 0.0, -1.0, 1.0]]), 2)[0].tolist() == [0]
 
 
 def test_p_of_the_largest_side_by_side() -> None:
@@ -95,35 +143,12 @@ def test_p_of_the_largest_side_by_side() -> None:
     np.testing.assert_allclose(clusters["p_value"], 16 / comb(18, 3), atol=4 * 0.0007)
 
 
-def test_p_by_all_orders() -> None:
-    # 2 1 0 0 0: of 20 orders of places (2, 1), 8 have both side by side.
-    clusters = find_clusters(model(np.array([[0.0, -2.0, 1.0, 0.0, 0.0]])), width=2, threshold=0.3)
-    assert float(clusters["p_value"][0]) == pytest.approx(8 / 20, abs=4 * 0.005)
-    assert not clusters["found"][0]
-    assert not clusters["inside"].values.any()
-
-
 def test_one_large_weight_alone_is_no_cluster() -> None:
     weights = np.full((1, 18), 1e-9)
     weights[0, 7] = 5.0
     clusters = find_clusters(model(weights))
     assert float(clusters["share"][0]) > 0.99
     assert float(clusters["p_value"][0]) == 1.0
-
-
-@pytest.mark.parametrize("threshold", [0.05, 0.3])
-def test_untrained_rbms_pass_at_the_stated_rate(threshold: float) -> None:
-    found = sum(
-        int(
-            find_clusters(initial_rbm(18, 9, seed), threshold=threshold, permutations=400)[
-                "found"
-            ].sum()
-        )
-        for seed in range(60)
-    )
-    # Binomial over 540 units, five standard deviations wide.
-    spread = (540 * threshold * (1 - threshold)) ** 0.5
-    assert abs(found - 540 * threshold) < 5 * spread
 
 
 def test_an_imposed_mask_is_no_evidence() -> None:

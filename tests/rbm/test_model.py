@@ -61,35 +61,12 @@ def test_conditionals_are_those_of_the_joint_distribution(
     np.testing.assert_allclose(rbm.visible_given_hidden(h), given_h.T @ v, atol=1e-10)
 
 
-def test_the_log_likelihood_gradient_is_data_minus_model() -> None:
-    rbm = random_rbm(5, 3)
-    bits = np.random.default_rng(0).integers(0, 2, (40, 5), dtype=np.uint8)
-    mine = (rbm.weights, rbm.visible_bias, rbm.hidden_bias)
-    data = exact.rbm_means(exact.empirical(bits), rbm.weights, rbm.hidden_bias)
-    model = exact.rbm_means(exact.rbm_distribution(*mine), rbm.weights, rbm.hidden_bias)
-
-    def likelihood(values: list[NDArray[np.float64]]) -> float:
-        weights, visible_bias, hidden_bias = values
-        return float(RBM(weights, visible_bias, hidden_bias).log_prob(bits).mean())
-
-    for k in range(3):
-        for place in np.ndindex(mine[k].shape):
-            shifted = []
-            for sign in (1, -1):
-                values = [array.copy() for array in mine]
-                values[k][place] += sign * 1e-5
-                shifted.append(likelihood(values))
-            slope = (shifted[0] - shifted[1]) / 2e-5
-            # Central differences: error of order 1e-10, and rounding 1e-15 / 1e-5.
-            assert slope == pytest.approx(data[k][place] - model[k][place], abs=1e-8)
-
-
-@pytest.mark.parametrize(("visible", "hidden"), [(40, 13), (13, 40)])
+@pytest.mark.parametrize(("visible", "hidden"), [(40, 15), (15, 40)])
 def test_the_partition_sum_of_a_layer_in_pieces(visible: int, hidden: int) -> None:
-    # 2^13 states of the smaller layer are summed in 64 pieces.
+    # 2^15 states of the smaller layer are summed in two pieces.
     rbm = random_rbm(visible, hidden)
     small = visible < hidden
-    states = exact.basis(13).astype(float)
+    states = exact.basis(15).astype(float)
     weights = rbm.weights if small else rbm.weights.T
     own, other = rbm.visible_bias, rbm.hidden_bias
     if not small:
@@ -104,6 +81,9 @@ def test_the_partition_sum_beyond_the_range_of_floats() -> None:
     values = np.log([1, 3, 3, 1]) + 600 * np.logaddexp(0, 2.0 * ones)
     assert values.max() > 3000
     assert rbm.log_partition() == pytest.approx(scipy.special.logsumexp(values), rel=1e-13)
+    # The second of two pieces is e^800 times the first.
+    steep = RBM(np.zeros((15, 15)), np.eye(15)[14] * 800.0, np.zeros(15))
+    assert steep.log_partition() == pytest.approx(800 + 29 * np.log(2), rel=1e-13)
 
 
 def test_many_shots_at_once() -> None:

@@ -58,6 +58,13 @@ def test_the_product_and_the_mask() -> None:
     np.testing.assert_array_equal(rbm.visible_bias, [0.1, 0.2, 0.3])
 
 
+def test_values_are_taken_bit_by_bit() -> None:
+    values = {"weights": [[-0.0, 5e-324]], "visible_bias": [1.7e308, -0.0], "hidden_bias": [1e-310]}
+    rbm = RBM.from_torch({name: Tensor(each) for name, each in values.items()})
+    for name, each in values.items():
+        assert getattr(rbm, name).tobytes() == np.array(each).tobytes()
+
+
 def test_a_further_mask_prunes_more() -> None:
     mask = np.array([[True, True, True], [False, True, True]])
     rbm = RBM.from_torch(state(), mask=mask)
@@ -68,6 +75,9 @@ def test_a_pruned_bias_is_its_product() -> None:
     pruned = state(hidden_bias=None, hidden_bias_orig=[1.0, 2.0], hidden_bias_mask=[0.0, 1.0])
     rbm = RBM.from_torch(pruned)
     np.testing.assert_array_equal(rbm.hidden_bias, [0, 2])
+    whole = {"weights": Tensor(np.ones((2, 3))), **pruned}
+    del whole["weights_orig"], whole["weights_mask"]
+    assert RBM.from_torch(whole).mask.all()
 
 
 @pytest.mark.parametrize(

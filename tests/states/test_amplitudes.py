@@ -117,3 +117,17 @@ def test_options_of_shots_are_refused(tmp_path: Path, options: tuple[str, ...], 
     assert line.startswith("--modulus: ")
     with pytest.raises(pp.InputError, match=r"first_site: .*'first'"):
         pp.read_amplitudes(path, first_site="first")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("phase", "norm"), [(3e-6, 1.0), (0.0, 1.003)])
+def test_tolerances(tmp_path: Path, phase: float, norm: float) -> None:
+    """A third of either deviation is rounding in the file, and is accepted."""
+
+    def read(share: float) -> pp.MPS:
+        # The largest amplitude comes last; its phase counts as that of the state.
+        psi = PSI * (1 + (norm - 1) * share) ** 0.5 * np.exp(1j * share * phase * (PSI < 0.45))
+        return pp.read_amplitudes(write(tmp_path / "psi.txt", psi))
+
+    np.testing.assert_allclose(read(0.3).to_vector().reshape(2, 2, 2).T.ravel(), PSI, atol=1e-6)
+    with pytest.raises(pp.InputError, match=r"phase|add up to 1"):
+        read(1.0)

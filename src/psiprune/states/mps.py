@@ -272,9 +272,11 @@ def mps_from_vector(
             f" {psi.shape}"
         )
     psi = check_real("vector", psi)
-    norm = np.linalg.norm(psi)
-    if norm == 0:
+    if not psi.any():
         raise InputError("vector: needs a nonzero amplitude, found only 0")
+    # By a power of 2, which rounds nothing: squares of any amplitudes are then floats.
+    psi = np.ldexp(psi, -np.frexp(np.abs(psi).max())[1])
+    norm = np.linalg.norm(psi)
     limit = psi.size if max_bond is None else check_count("max_bond", max_bond, 1)
 
     tensors: list[NDArray[np.float64]] = []

@@ -82,13 +82,6 @@ def test_shots_in_another_basis_stay(tmp_path: Path) -> None:
 # ---- RBMs
 
 
-def test_numpy_keeps_everything(tmp_path: Path, rbm: pp.RBM) -> None:
-    with np.load(pp.export_rbm(rbm, tmp_path / "rbm.npz", "numpy")) as file:
-        again = pp.RBM(**{name: file[name] for name in file.files})
-    for name in ("weights", "visible_bias", "hidden_bias", "mask"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(rbm, name))
-
-
 def test_qucumber_by_its_formula(tmp_path: Path, rbm: pp.RBM, bits: Any) -> None:
     # BinaryRBM.effective_energy of QuCumber 1.3.3; psi = exp(-E/2).
     with np.load(pp.export_rbm(rbm, tmp_path / "rbm.npz", "qucumber")) as file:
