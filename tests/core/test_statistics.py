@@ -28,7 +28,7 @@ def test_a_band_holds_the_middle_of_the_known_seeds() -> None:
 
 @pytest.mark.parametrize(
     ("limit", "wanted"),
-    [(-1.0, 0.0), (0.5, 0.05), (1.0, 0.2), (2.0, 0.25), (8.0, 0.5), (9.0, np.inf)],
+    [(-1.0, 0.0), (0.5, 0.05), (1.0, 0.2), (2.0, 0.25), (8.0, 0.55), (9.0, np.inf)],
 )
 def test_the_first_level_above_a_limit_is_interpolated(limit: float, wanted: float) -> None:
     levels = np.array([0.0, 0.1, 0.2, 0.3, 0.6])

@@ -18,7 +18,7 @@ from psiprune.inference.log_partition import LogPartition
 from psiprune.metrics import against_shots, bootstrap, draws
 from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
 from psiprune.metrics.bootstrap import bootstrap_means
-from psiprune.metrics.measure import CONFIDENCE, Measure
+from psiprune.metrics.measure import Measure
 from psiprune.metrics.observables import data_observables
 from psiprune.rbm.model import RBM
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
@@ -58,7 +58,6 @@ def test_likelihoods_by_enumeration() -> None:
     assert found.product_log_likelihood.value == pytest.approx(-entropy, rel=1e-9)
     gain = found.log_likelihood_gain
     assert gain.value == pytest.approx(log_p.mean() + entropy, rel=1e-9)
-    assert gain.value > 5 * gain.error > 0  # the bits are correlated
     for measure, values in (
         (found.log_likelihood, log_p),
         (found.product_log_likelihood, log_product),
@@ -100,17 +99,6 @@ def test_observables_by_enumeration() -> None:
     value = (seen[:, :-1] * seen[:, 1:]).mean()
     assert found.neighbours.shots_value == pytest.approx(value, rel=1e-12)
     assert found.correlation.value.shape == (4,)
-
-
-def test_relative_error_is_that_of_the_paper() -> None:
-    found = report()
-    absolute, roe = found.abs_magnetization, found.abs_magnetization_roe
-    there, value, error = map(float, (absolute.shots_value, absolute.value, absolute.error))
-    ends = [abs(there - (value + sign * CONFIDENCE * error)) for sign in (1, -1)]
-    assert roe.value == pytest.approx(max(ends) / there, rel=1e-12)
-    both = float(np.hypot(error, float(absolute.shots_error)))
-    assert roe.error == pytest.approx(both / there, rel=1e-12)
-    assert roe.effective_sample_size == 20_000
 
 
 def test_the_floor_is_what_a_perfect_model_shows() -> None:

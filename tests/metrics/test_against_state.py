@@ -423,23 +423,6 @@ def test_a_magnet_below_the_transition_is_sampled_right(monkeypatch: pytest.Monk
     assert found.error < 0.02
 
 
-def test_effective_sample_sizes_stand_beside_the_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = ground(22, 2.0)
-    rbm, _, _ = at_22_sites()
-    report = evaluate(rbm, reference, draws=5000, seed=1)
-    assert report.kl.effective_sample_size == 5000  # a plain mean over independent draws
-    overlap = report.fidelity.effective_sample_size
-    assert overlap is not None
-    # Weights sqrt(p~/q) of a model at fidelity F are worth F of the draws: (sum w)^2 / sum w^2.
-    assert overlap == pytest.approx(5000 * report.fidelity.value, rel=0.02)
-    assert report.energy_bias.effective_sample_size == 5000
-    monkeypatch.setattr(divergence, "exact_log_partition", lambda _: None)
-    bridged = evaluate(rbm, reference, draws=5000, seed=1)
-    assert bridged.kl.effective_sample_size == bridged.fidelity.effective_sample_size
-    assert bridged.kl.effective_sample_size is not None
-    assert 1000 < bridged.kl.effective_sample_size < 5000
-
-
 def test_effective_draws_are_those_of_the_error() -> None:
     two = Estimate(np.array([0.0, 1.0]), np.array([0.1, 0.2]), np.array([1.0, 1.0]))
     assert effective_draws(two, 1000, 10) == pytest.approx(25)

@@ -17,7 +17,7 @@ from psiprune.inference.log_partition import LogPartition
 from psiprune.metrics import against_shots, agreement, divergence, draws, selectors
 from psiprune.metrics.against_shots import Comparison, evaluate_on_shots
 from psiprune.metrics.against_state import _mse_error
-from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
+from psiprune.metrics.bootstrap import at_least_one_shot
 from psiprune.metrics.configurations import HeldOut, compare_configurations
 from psiprune.metrics.divergence import sampled_kl_and_fidelity
 from psiprune.metrics.draws import Draws
@@ -192,12 +192,6 @@ def test_relative_error_on_shots() -> None:
     assert (found.method, found.warning, found.effective_sample_size) == ("m", "w", 7)
 
 
-def test_resamples_of_blocks_are_weighted_by_their_shots() -> None:
-    """Two blocks, of 2 and of 1 shot: a resample is [3, 3], [3, 0] or [0, 0], shot by shot."""
-    found = bootstrap_means(np.array([[2.0], [4.0], [0.0]], np.float32), 0, 2)
-    assert set(np.round(found[:, 0], 6)) == {3.0, 2.0, 0.0}
-
-
 def test_losses_have_the_errors_of_shots_and_of_both_log_z() -> None:
     generator = np.random.default_rng(3)
     log_p, other = generator.normal(-3, 1, (2, 8))
@@ -260,13 +254,13 @@ def test_the_reach_of_two_seeds() -> None:
 def test_the_band_of_an_observable_by_its_formula() -> None:
     """Two members, two values; the loss of the second is larger, but so is what it may be."""
     error, shots_error = np.array([0.3, 0.0]), np.array([0.4, 0.1])
-    found = Comparison(np.array([17, 20]), error, NOTHING, shots_error, "", "", 1.0, NOTHING)
+    found = Comparison(np.array([17, 20]), error, NOTHING, shots_error, "", "w", 1.0, NOTHING)
     test = observable_band([np.array([0, 0]), np.array([2, 4])], lambda _: found, 0.05)(ANY)
     tail = 0.05 / 4  # two-sided, two values
     reach = student_1(tail) * np.sqrt(1.5) * np.sqrt(2.0)
     assert test.allowed == pytest.approx(np.hypot(reach, norm.isf(tail) * 0.5))
     assert (test.loss, test.error) == (16, pytest.approx(0.5))
-    assert test.share == pytest.approx(16 / test.allowed)
+    assert (test.share, test.warning) == (pytest.approx(16 / test.allowed), "w")
 
 
 # --- tests of losses -------------------------------------------------------------------------

