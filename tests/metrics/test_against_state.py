@@ -18,6 +18,7 @@ from psiprune.metrics.against_state import (
     correlation_mse,
     evaluate,
     exact_metrics,
+    metric_values,
     reference_of,
 )
 from psiprune.metrics.divergence import fidelity, kl_divergence, statistical_floor
@@ -94,6 +95,31 @@ def test_correlation_mse_is_a_mean_square() -> None:
     a = Estimate(np.array([1.0, 0.5, 0.2]), zeros, zeros)
     b = Estimate(np.array([1.0, 0.3, 0.5]), zeros, zeros)
     assert correlation_mse(a, b) == pytest.approx((0.04 + 0.09) / 3)
+
+
+def test_a_report_has_the_floors_and_errors_of_its_formulas() -> None:
+    psi = np.random.default_rng(5).random(16) + 0.1
+    state, rbm = mps_from_vector(psi, TFIM(sites=4)), random_rbm(4, 2)
+    report = evaluate(rbm, state, draws=400, seed=1)
+    truth, found = reference_of(state).observables, report.observables
+    for name, bias, roe in (
+        ("energy", report.energy_bias, report.energy_roe),
+        ("abs_magnetization", report.abs_magnetization_bias, report.abs_magnetization_roe),
+    ):
+        there, here = getattr(truth, name), getattr(found, name)
+        assert roe.error == bias.error == pytest.approx(float(here.error / abs(there.value)))
+        ideal = float(there.deviation / abs(there.value)) / 20
+        assert bias.floor == pytest.approx(np.sqrt(2 / np.pi) * ideal)
+        assert roe.floor == pytest.approx(2.576 * ideal)
+    assert report.correlation_mse.floor == pytest.approx(
+        np.mean(truth.correlation.deviation**2) / 400
+    )
+    # As above 20 sites, where no sums over all states are known.
+    sampled = replace(reference_of(state), log_q=None)
+    values = metric_values(rbm, sampled, draws=400, seed=1)
+    report = evaluate(rbm, sampled, draws=400, seed=1)
+    assert values.infidelity == 1 - report.fidelity.value
+    assert values.energy_bias == report.energy_bias.value
 
 
 # --- up to 20 sites --------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from scipy.stats import norm
 import exact
 from machines import distribution, random_rbm
 from psiprune.core.random import Stream, derive_seed
+from psiprune.data.dependence import INDEPENDENT
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import LogPartition
-from psiprune.metrics import against_shots, agreement, divergence, draws, selectors
+from psiprune.metrics import against_shots, agreement, divergence, draws, readout, selectors
 from psiprune.metrics.against_shots import Comparison, evaluate_on_shots
 from psiprune.metrics.against_state import _mse_error
 from psiprune.metrics.bootstrap import at_least_one_shot
@@ -30,11 +31,11 @@ from psiprune.metrics.loss_tests import (
     training_loss,
 )
 from psiprune.metrics.observables import Estimate, chain_mean, histogram
-from psiprune.metrics.readout import _some_flips
-from psiprune.rbm import gibbs
+from psiprune.metrics.readout import _integrands, _some_flips, flipped, readout_sensitivity
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector
 from psiprune.states.sampling import sample
+from spies import arguments_of
 
 Float64 = NDArray[np.float64]
 NOTHING = np.zeros(1)
@@ -50,10 +51,12 @@ def scalar(value: float, error: float, deviation: float) -> Estimate:
 
 def test_the_error_of_a_mean_is_that_of_the_chains_means() -> None:
     two = chain_mean(np.array([[0.0, 0.0], [2.0, 2.0]]))
-    assert (two.value, two.error, two.deviation, two.covariance) == (1, 1, 1, None)
+    assert two.value == two.error == two.deviation == 1
+    assert two.covariance is None
     means = np.array([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]])  # of two observables in three chains
     found = chain_mean(means[:, None] + np.array([-1.0, 1.0])[:, None])
     np.testing.assert_allclose(found.value, [2, 2])
+    assert found.covariance is not None
     np.testing.assert_allclose(found.covariance, np.array([[4, -1], [-1, 7]]) / 3)
     np.testing.assert_allclose(found.error, np.sqrt([4 / 3, 7 / 3]))
     np.testing.assert_allclose(found.deviation, np.sqrt([8 / 3 + 1, 14 / 3 + 1]))
@@ -149,7 +152,7 @@ def test_errors_of_shots_are_spreads_over_resamples(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         against_shots, "bootstrap_means", lambda table, *_: table[rows].mean(axis=1, dtype=float)
     )
-    found = evaluate_on_shots(ANY, bits, draws=100, blocks=against_shots.Blocks(1, 1.0))
+    found = evaluate_on_shots(ANY, bits, draws=100, blocks=INDEPENDENT)
     ones = bits.mean(axis=0)
     log_p = np.log(distribution(ANY)[exact.index(bits)])
     gain = log_p - np.where(bits == 1, np.log(ones), np.log(1 - ones)).sum(axis=1)
@@ -259,8 +262,9 @@ def test_the_band_of_an_observable_by_its_formula() -> None:
     tail = 0.05 / 4  # two-sided, two values
     reach = student_1(tail) * np.sqrt(1.5) * np.sqrt(2.0)
     assert test.allowed == pytest.approx(np.hypot(reach, norm.isf(tail) * 0.5))
-    assert (test.loss, test.error) == (16, pytest.approx(0.5))
-    assert (test.share, test.warning) == (pytest.approx(16 / test.allowed), "w")
+    assert test[:2] == pytest.approx((16, 0.5))
+    assert test.share == pytest.approx(16 / test.allowed)
+    assert test.warning == "w"
 
 
 # --- tests of losses -------------------------------------------------------------------------
@@ -304,7 +308,8 @@ def test_the_largest_of_several_observables() -> None:
     low = np.max((np.abs(delta) - limit * error).clip(0) ** 2 / (2 * v))
     found = judge_observables(delta, model, v, shots, T)
     assert found[:4] == pytest.approx(("undecided", 0.125, 0.5 * error[0], low), abs=1e-12)
-    assert (found.high, found.which) == (pytest.approx(highs[0]), 0)
+    assert found.high == pytest.approx(highs[0])
+    assert found.which == 0
     assert highs[0] > highs[1]
     deviates = OBSERVABLE + norm.isf(0.1 / 4)
     assert found.shots_needed == pytest.approx(
@@ -348,17 +353,9 @@ def test_the_loss_of_training_and_its_spread() -> None:
 
 def test_pilot_chains_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
-    starts, chains = list[int](), list[int]()
-    random_start, start_chains = gibbs.random_start, gibbs.start_chains
-    monkeypatch.setattr(
-        gibbs,
-        "random_start",
-        lambda n, sites, seed: starts.append(seed) or random_start(n, sites, seed),
-    )
-    monkeypatch.setattr(
-        gibbs,
-        "start_chains",
-        lambda rbm, bits, seed: chains.append(seed) or start_chains(rbm, bits, seed),
+    starts, chains = (
+        arguments_of(monkeypatch, f"psiprune.rbm.gibbs.{name}", "seed")
+        for name in ("random_start", "start_chains")
     )
     draws.draw(ANY, lambda n: np.zeros((n, 4), np.uint8), 1000, seed=3)
     assert len(set(starts)) == len(set(chains)) == 2
@@ -372,3 +369,51 @@ def test_at_least_one_bit_flips() -> None:
     prob = np.where(ones > 0, flip**ones * (1 - flip) ** (3 - ones), 0)
     assert bits.any(axis=1).all()
     assert exact.chi_squared_p(bits, prob / prob.sum()) > 1e-6
+
+
+# --- readout ---------------------------------------------------------------------------------
+
+
+def test_errors_of_readout_sensitivity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 - F = d (2 - d), d the mean; blocks of draws have random numbers of their own."""
+    generator = np.random.default_rng(4)
+    values, first = generator.random((2, 100)), list[float]()
+
+    def integrands(_: RBM, bits: NDArray[np.uint8], __: float, own: np.random.Generator) -> Float64:
+        rows = slice(50 * len(first), 50 * len(first) + len(bits))
+        first.append(own.random())
+        return np.stack([values[:, rows], np.full((2, len(bits)), 0.01)], axis=1)
+
+    monkeypatch.setattr(readout, "EXACT_SITES", 3)
+    monkeypatch.setattr(readout, "_integrands", integrands)
+    monkeypatch.setattr(readout, "map_threads", lambda function, of: [*map(function, of)])
+    found = readout_sensitivity(ANY, data=exact.basis(4), draws=100)
+    assert len(set(first)) == 2
+    d, kl = values.mean(axis=1)
+    errors = np.hypot(values.std(axis=1, ddof=1) / 10, 0.01)
+    assert (found.kl.value, found.kl.error) == pytest.approx((kl, errors[1]))
+    infidelity = found.infidelity
+    wanted = 1 - (1 - d) ** 2, 2 * (1 - d) * errors[0]
+    assert (infidelity.value, infidelity.error) == pytest.approx(wanted)
+
+
+def test_half_of_the_draws_are_of_the_flipped_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With r = p'/p known, the means are 1 - sqrt(F) and KL; noise of r changes the correction."""
+    flip, p = 0.3, distribution(ANY)
+    ratio = flipped(p, flip) / p
+    noise = np.ones(4)
+
+    def annealed(_: RBM, bits: NDArray[np.uint8], *__: Any) -> Float64:
+        return np.log(ratio[exact.index(bits)] * noise[:, None])
+
+    monkeypatch.setattr(readout, "_annealed", annealed)
+    bits = ANY.sample_exact(20_000, seed=6)
+    found = _integrands(ANY, bits, flip, np.random.default_rng(7))
+    wanted = 1 - np.sqrt(p * p * ratio).sum(), -p @ np.log(ratio)
+    error = found[:, 0].std(axis=1) / np.sqrt(20_000)
+    np.testing.assert_array_less(np.abs(found[:, 0].mean(axis=1) - wanted), 5 * error)
+    np.testing.assert_allclose(found[:, 1], 0, atol=1e-12)
+    noise[:] = 0.5, 1.5, 0.5, 1.5
+    noisy = _integrands(ANY, bits, flip, np.random.default_rng(7))
+    np.testing.assert_allclose(noisy[:, 0] - noisy[:, 1], found[:, 0], atol=1e-12)
+    assert np.abs(noisy[:, 1].mean(axis=1)).min() > 1e-3

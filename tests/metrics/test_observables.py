@@ -16,6 +16,7 @@ from psiprune.metrics.observables import (
     Observables,
     data_observables,
     exact_observables,
+    observable_values,
     reference_observables,
     sampled_observables,
 )
@@ -126,6 +127,13 @@ def test_draws_of_another_machine_do_not_pass() -> None:
     for name, wanted in brute_force(distribution(rbm), model).items():
         estimate: Estimate = getattr(found, name)
         assert (np.abs(estimate.value - wanted) > 5 * estimate.error).any(), name
+
+
+def test_the_local_energy_of_each_configuration() -> None:
+    model, rbm = TFIM(sites=4, field=1.5, coupling=0.8), random_rbm(4, 3)
+    psi = np.sqrt(distribution(rbm))
+    found = observable_values(rbm, exact.basis(4), model)["energy"]
+    np.testing.assert_allclose(found, exact.tfim_hamiltonian(4, 1.5, 0.8) @ psi / psi, rtol=1e-9)
 
 
 def test_the_local_energy_of_an_eigenstate_has_no_variance() -> None:
@@ -245,3 +253,13 @@ def test_reference_observables_of_any_state(sites: int) -> None:
     assert float(found.magnetization.deviation) == pytest.approx(
         np.sqrt(prob @ m**2 - (prob @ m) ** 2), abs=1e-10
     )
+    assert float(found.abs_magnetization.deviation) == pytest.approx(
+        np.sqrt(prob @ m**2 - (prob @ np.abs(m)) ** 2), abs=1e-10
+    )
+    # C(d) is taken as a mean of products of two signs; P(m) of indicators.
+    z = 1.0 - 2.0 * exact.basis(sites)
+    i = midpoint(sites)
+    products = np.array([prob @ (z[:, i] * z[:, j]) for j in range(i, sites)])
+    np.testing.assert_allclose(found.correlation.deviation, np.sqrt(1 - products**2), atol=1e-7)
+    p = found.magnetization_distribution.value
+    np.testing.assert_allclose(found.magnetization_distribution.deviation, np.sqrt(p * (1 - p)))

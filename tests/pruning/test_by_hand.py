@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ import exact
 from machines import distribution, random_rbm, whole_basis
 from psiprune.data.shots import Shots
 from psiprune.inference import fisher
-from psiprune.pruning import iterative, optimal_brain_surgeon, rewire
+from psiprune.pruning import optimal_brain_surgeon, rewire, search
 from psiprune.pruning.criteria import magnitude_by_unit
 from psiprune.pruning.iterative import Level, next_level, prune_to_count
 from psiprune.pruning.optimal_brain_surgeon import (
@@ -32,26 +30,12 @@ from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.rbm.likelihood import WeightedConfigurations, log_likelihood, unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.train import train
+from spies import arguments_of
 
 ANY = random_rbm(4, 3)
 BITS = exact.basis(4)
-
-
-@pytest.fixture
-def seeds(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType, str], list[int]]:
-    """Record the seed of every call of a function, by its name in a module."""
-
-    def record(module: ModuleType, name: str) -> list[int]:
-        found, function = list[int](), getattr(module, name)
-
-        def recorded(*arguments: Any, **named: Any) -> Any:
-            found.append(named["seed"] if "seed" in named else arguments[-1])
-            return function(*arguments, **named)
-
-        monkeypatch.setattr(module, name, recorded)
-        return found
-
-    return record
 
 
 # --- criteria --------------------------------------------------------------------------------
@@ -64,24 +48,21 @@ def test_ranks_within_units_of_two_and_of_four_weights() -> None:
     assert magnitude_by_unit(rbm).astype(int).tolist() == [[5, 2, 0, 0], [6, 4, 3, 1]]
 
 
-def test_a_path_of_random_pruning_is_one_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = PruneSettings(criterion="random", fraction=0.3)
+def test_a_path_of_random_pruning_is_one_draw() -> None:
+    settings = PruneSettings(criterion="random", fraction=0.4)
     level, kept = Level(0, ANY), list[NDArray[np.bool_]]()
     for _ in range(3):
         level = next_level(level, 12, Shots(BITS), settings, None, 5)
         kept.append(level.rbm.mask)
         at_once = prune_to_count(ANY, level.rbm.number_of_weights, settings, 5, 1)
         np.testing.assert_array_equal(level.rbm.mask, at_once.mask)
-    assert [mask.sum() for mask in kept] == [8, 6, 4]
+    assert [mask.sum() for mask in kept] == [7, 4, 3]
 
 
 def test_damage_averages_over_as_many_draws_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = list[int]()
-    monkeypatch.setattr(
-        iterative.criteria, "damage", lambda rbm, *, draws, seed: asked.append(draws) or rbm.weights
-    )
+    draws = arguments_of(monkeypatch, "psiprune.pruning.criteria.damage", "draws")
     prune_to_count(ANY, 5, PruneSettings(criterion="damage", draws=777), 0, 1)
-    assert asked == [777]
+    assert draws == [777]
 
 
 # --- surgery ---------------------------------------------------------------------------------
@@ -111,13 +92,15 @@ def test_a_fraction_of_an_adjustment() -> None:
 
 
 def test_all_sample_sets_of_surgery_have_seeds_of_their_own(
-    seeds: Callable[[ModuleType, str], list[int]], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module in (fisher, optimal_brain_surgeon):
         monkeypatch.setattr(module, "EXACT_SITES", 3)
     monkeypatch.setattr(optimal_brain_surgeon, "CHUNKS_ON_SAMPLES", 3)
-    matrices = seeds(fisher, "model_configurations")
-    checks = seeds(optimal_brain_surgeon, "model_configurations")
+    matrices, checks = (
+        arguments_of(monkeypatch, f"{module.__name__}.model_configurations", "seed")
+        for module in (fisher, optimal_brain_surgeon)
+    )
     prune_obs(ANY, 3, draws=200, seed=2)
     assert len(matrices) == len(checks) >= 3
     assert len({*matrices, *checks}) == 2 * len(matrices)
@@ -189,10 +172,14 @@ def test_chunks_grow_again_and_the_end_is_compared_with_the_start(
     limit: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """12 weights to 3, in quarters or on samples at once, where the first chunk removes only 1."""
-    compared, asked = list[int](), list[int]()
+    compared, asked = list[RBM](), list[int]()
 
     def local(rbm: RBM, *_: Any) -> LocalModel:
-        return LocalModel(np.eye(19), lambda _: compared.append(rbm.number_of_weights) or 0.0)
+        def nothing(_: RBM) -> float:
+            compared.append(rbm)
+            return 0.0
+
+        return LocalModel(np.eye(19), nothing)
 
     def remove(rbm: RBM, size: int, smallest: int, *_: Any) -> tuple[RBM, int]:
         asked.append(size)
@@ -205,13 +192,14 @@ def test_chunks_grow_again_and_the_end_is_compared_with_the_start(
     monkeypatch.setattr(optimal_brain_surgeon, "_remove_chunk", remove)
     assert prune_obs(ANY, 3).number_of_weights == 3
     assert asked == sizes
-    assert set(compared) == {12}
+    assert compared
+    assert all(each is ANY for each in compared)
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_the_divergence_at_given_samples(elsewhere: bool) -> None:
     """Within the samples; or with log Z, where the other RBM has its probability elsewhere."""
-    shift = np.array([4.0, 0.0, 0.0, 7.0]) if elsewhere else np.array([0.0, 0.0, 0.3, 0.0])
+    shift = np.array([9.0, 0.0, 0.0, 7.0]) if elsewhere else np.array([0.0, 0.0, 0.3, 0.0])
     other = RBM(ANY.weights, ANY.visible_bias + shift, ANY.hidden_bias)
     rows = np.flatnonzero(BITS[:, 3] == 0) if elsewhere else np.arange(16)
     weight = (distribution(ANY) * np.where(BITS[:, 2], 1.1, 1.0))[rows]
@@ -222,7 +210,7 @@ def test_the_divergence_at_given_samples(elsewhere: bool) -> None:
     d = ratio - log_z  # of unnormalised probabilities
     total, within = weight @ ratio, weight @ d + np.log(weight @ np.exp(-d))
     error = np.sqrt(weight @ (d - weight @ d) ** 2 / 100)
-    assert (abs(total - within) > 3 * error) == elsewhere
+    assert 3 * elsewhere * error <= abs(total - within) < (30 if elsewhere else 3) * error
     found = divergence_from(ANY, draws=100, seed=0, samples=samples)(other)
     assert found == pytest.approx(total if elsewhere else within, rel=1e-9)
     assert total != pytest.approx(within, rel=1e-6)
@@ -231,35 +219,59 @@ def test_the_divergence_at_given_samples(elsewhere: bool) -> None:
 # --- streams ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("criterion", ["damage", "surgeon"])
+@pytest.mark.parametrize(
+    ("criterion", "samples_of"),
+    [("damage", "criteria.damage"), ("surgeon", "iterative.prune_obs")],
+)
 def test_steps_and_fine_tuning_have_seeds_of_their_own(
-    criterion: Any, seeds: Callable[[ModuleType, str], list[int]]
+    criterion: Any, samples_of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = seeds(
-        *((iterative, "prune_obs") if criterion == "surgeon" else (iterative.criteria, "damage"))
-    )
-    training, level = list[int](), Level(0, ANY)
+    samples = arguments_of(monkeypatch, f"psiprune.pruning.{samples_of}", "seed")
+    training, level = list[Any](), Level(0, ANY)
     for _ in range(3):
         settings = PruneSettings(criterion=criterion, fraction=0.3)
         level = next_level(level, 12, Shots(BITS), settings, CD(epochs=1), 5)
-        training.append(int(level.rbm.provenance["seed"]))  # type: ignore[arg-type]
+        training.append(level.rbm.provenance["seed"])
     assert len({*samples, *training, 5}) == 7
 
 
-def test_rounds_of_rewiring_have_seeds_of_their_own(
-    seeds: Callable[[ModuleType, str], list[int]],
-) -> None:
+def test_rounds_of_rewiring_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     sparse = ANY.with_mask(ANY.weights > 0)
-    found = seeds(rewire, "edge_gradient")
-    dropping = list[int]()
-    with pytest.MonkeyPatch.context() as patch:
-        pruned = rewire.prune_to_count
-        patch.setattr(
-            rewire, "prune_to_count", lambda *given: dropping.append(given[3]) or pruned(*given)
-        )
-        for step in range(3):
-            rewired(sparse, whole_basis(ANY), 1, RewireSettings(), 5, step)
-    assert len({*found, *dropping, 5}) == 7
+    slopes, dropping = (
+        arguments_of(monkeypatch, f"psiprune.pruning.rewire.{name}", "seed")
+        for name in ("edge_gradient", "prune_to_count")
+    )
+    for step in range(3):
+        rewired(sparse, whole_basis(ANY), 1, RewireSettings(), 5, step)
+    assert len({*slopes, *dropping, 5}) == 7
+
+
+def test_trials_of_a_search_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their steps lie beyond those of all levels, of which there are at most 10,000."""
+    steps = arguments_of(monkeypatch, "psiprune.pruning.search.prune_to_count", "step")
+    search.find_smallest(ANY, BITS, measure=lambda _: 0.0, limit=0, fine_tune=None)
+    assert min(steps) > 10_000
+
+
+@pytest.mark.parametrize("converges", [False, True])
+def test_an_ensemble_differs_by_seed_or_by_shots(
+    converges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = ExactNaturalGradient(epochs=1) if converges else CD(epochs=1)
+    shots = Shots(np.random.default_rng(0).integers(0, 2, (50, 4), dtype=np.uint8))
+    rbm = train(shots, hidden=3, seed=4, method=method)
+    seeds, records, measures = list[int](), list[Shots](), iter([1.0, 2.0, 3.0])
+
+    def trained(data: Shots, *, seed: int, **_: Any) -> RBM:
+        seeds.append(seed)
+        records.append(data)
+        return rbm
+
+    monkeypatch.setattr(search, "train", trained)
+    assert search.dense_limit(rbm, shots, measure=lambda _: next(measures), others=2) == 3
+    assert seeds == [5, 6]
+    rows = {record.bits.tobytes() for record in [shots, *records]}
+    assert len(rows) == (3 if converges else 1)
 
 
 # --- rewiring --------------------------------------------------------------------------------

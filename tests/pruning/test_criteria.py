@@ -191,9 +191,10 @@ def test_damage_and_surgeon_are_their_formulas() -> None:
     np.testing.assert_allclose(
         damage(rbm)[rbm.mask], theta**2 * matrix.diagonal()[:count] / 2, rtol=1e-6
     )
-    damped = matrix + 1e-3 * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
-    inverse = np.linalg.inv(damped).diagonal()[:count]
-    np.testing.assert_allclose(surgeon(rbm)[rbm.mask], theta**2 / (2 * inverse), rtol=1e-6)
+    for damping, found in ((1e-3, surgeon(rbm)), (0.3, surgeon(rbm, damping=0.3))):
+        damped = matrix + damping * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
+        inverse = np.linalg.inv(damped).diagonal()[:count]
+        np.testing.assert_allclose(found[rbm.mask], theta**2 / (2 * inverse), rtol=1e-6)
     # Corrections can only help: the surgeon's price is the lower one, up to the damping.
     assert (surgeon(rbm, damping=1e-12) <= damage(rbm) * (1 + 1e-6)).all()
 
