@@ -339,6 +339,7 @@ def test_sampled_errors_cover(branch: str, monkeypatch: pytest.MonkeyPatch) -> N
             assert bool(0.90 <= held <= 0.99) == holds, (name, factor, held)
 
 
+@pytest.mark.slow
 def test_the_error_of_c_mse_covers() -> None:
     # C(d) share a site: taken as independent, their errors would give a bar too small.
     rbm, _, _ = at_22_sites()
