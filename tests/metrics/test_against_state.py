@@ -214,20 +214,6 @@ def test_reports_repeat_and_name_every_measure() -> None:
     assert named["kl"] is one.kl
 
 
-@pytest.mark.parametrize(("field", "floor"), [(1.0, 0.0045), (2.0, 0.0061)])
-def test_floors_of_the_paper(field: float, floor: float) -> None:
-    # With 10^5 draws at N = 18.
-    reference = ground(18, field)
-    rbm = random_rbm(18, 2)
-    report = evaluate(rbm, reference, draws=100_000)
-    assert report.abs_magnetization_roe.floor == pytest.approx(floor, abs=5e-5)
-    ratio = report.abs_magnetization_roe.floor / report.abs_magnetization_bias.floor
-    assert ratio == pytest.approx(2.576 * np.sqrt(np.pi / 2))
-    assert report.energy_roe.floor == report.energy_bias.floor == 0
-    wanted = np.mean(1 - reference.observables.correlation.value**2) / 100_000
-    assert report.correlation_mse.floor == pytest.approx(wanted, rel=1e-6)
-
-
 def test_floors_are_what_perfect_draws_show() -> None:
     # The same measures of 200 sets of draws of the reference itself.
     reference = ground(10, 1.0)

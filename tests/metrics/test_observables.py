@@ -85,24 +85,6 @@ def test_exact_observables(sites: int, field: float, coupling: float) -> None:
         assert np.shape(estimate.error) == np.shape(estimate.value)
 
 
-@pytest.mark.parametrize(
-    ("sites", "site", "distances"), [(2, 0, 2), (5, 1, 4), (6, 2, 4), (18, 8, 10)]
-)
-def test_correlations_run_from_the_middle_to_the_right_end(
-    sites: int, site: int, distances: int
-) -> None:
-    assert midpoint(sites) == site
-    # One site copies the middle, all others are independent.
-    for distance in range(1, distances):
-        bits = np.random.default_rng(0).integers(0, 2, (4000, sites), dtype=np.uint8)
-        bits[:, site + distance] = 1 - bits[:, site]
-        found = data_observables(bits)["correlation"].value
-        wanted = np.zeros(distances)
-        wanted[0], wanted[distance] = 1, -1
-        # Means of 4000 products of signs: standard error 0.016.
-        np.testing.assert_allclose(found, wanted, atol=5 * 0.016)
-
-
 @pytest.mark.parametrize("sites", [2, 5, 6])
 def test_sampled_observables_agree_with_brute_force(sites: int) -> None:
     model = TFIM(sites=sites, field=1.5, coupling=0.8)
@@ -117,16 +99,6 @@ def test_sampled_observables_agree_with_brute_force(sites: int) -> None:
     # The errors are small enough for the test to mean something.
     assert found.energy.error < 0.02
     assert (found.correlation.error < 0.01).all()
-
-
-def test_draws_of_another_machine_do_not_pass() -> None:
-    model = TFIM(sites=6, field=1.5, coupling=0.8)
-    rbm = magnet(6, 2, 0.6, tilt=1.0)
-    fair = np.random.default_rng(0).integers(0, 2, (40_000, 1, 6), dtype=np.uint8)
-    found = sampled_observables(rbm, fair, model)
-    for name, wanted in brute_force(distribution(rbm), model).items():
-        estimate: Estimate = getattr(found, name)
-        assert (np.abs(estimate.value - wanted) > 5 * estimate.error).any(), name
 
 
 def test_the_local_energy_of_each_configuration() -> None:

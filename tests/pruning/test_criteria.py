@@ -228,18 +228,6 @@ def test_too_few_samples_are_refused(criterion: Callable[..., NDArray[np.float64
             criterion(rbm, samples=bits[:few])
 
 
-def test_samples_of_the_model_give_the_exact_saliencies() -> None:
-    rbm = random_rbm(5, 3, seed=7)
-    prob = np.exp(log_prob(rbm))
-    drawn = np.random.default_rng(4).choice(32, size=200_000, p=prob)
-    bits = exact.basis(5)[drawn].astype(np.uint8)
-    there = rbm.mask
-    for criterion in (damage, surgeon):
-        np.testing.assert_allclose(criterion(rbm, samples=bits)[there], criterion(rbm)[there], 0.1)
-    # Samples that are all the same show no variance.
-    assert not damage(rbm, samples=np.zeros_like(bits)).any()
-
-
 def test_damage_is_what_removal_costs() -> None:
     rbm = random_rbm(6, 3, seed=8, density=1.0)
     weights = rbm.weights.copy()

@@ -132,15 +132,6 @@ def test_divergence() -> None:
     assert divergence(rbm) == pytest.approx(0, abs=1e-12)
 
 
-def test_divergence_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    rbm = random_rbm(8, 3, seed=6)
-    other = RBM(rbm.weights + 0.1, rbm.visible_bias, rbm.hidden_bias - 0.2)
-    monkeypatch.setattr(optimal_brain_surgeon, "EXACT_SITES", 7)
-    divergence = divergence_from(rbm, draws=100_000, seed=0)
-    assert divergence(other) == pytest.approx(kl(rbm, other), rel=0.05)
-    assert divergence(rbm) == 0
-
-
 # --- the guard -------------------------------------------------------------------------------
 
 
@@ -159,21 +150,6 @@ def test_the_guard_saves_levels_that_the_quadratic_form_alone_ruins() -> None:
     assert np.median(saved) < 0.3
     assert max(ratios) < 0.5
     assert np.median(ratios) < 0.05
-
-
-def test_a_step_never_costs_more_than_removal_without_correction(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Matrices that are nonsense, whose corrections are worse than none.
-    corrected = 0
-    for seed in range(10):
-        rbm = random_rbm(5, 2, seed)
-        matrix = random_matrix(17, seed)
-        monkeypatch.setattr(optimal_brain_surgeon, "model_fisher", lambda *_, m=matrix, **__: m)
-        after = prune_obs(rbm, 9)
-        assert kl(rbm, after) <= kl(rbm, rbm.with_mask(after.mask)) + optimal_brain_surgeon._NOISE
-        corrected += kl(rbm, remove_weights(rbm, inverse_of(matrix), 1).rbm) > 2 * kl(rbm, after)
-    assert corrected >= 5
 
 
 # --- a level ---------------------------------------------------------------------------------
@@ -234,6 +210,7 @@ def test_too_few_samples_are_refused() -> None:
 EXACT = pp.ExactNaturalGradient(weight_decay=0.0)
 
 
+@pytest.mark.slow
 def test_half_of_the_weights_without_training() -> None:
     state = pp.ground_state(pp.TFIM(sites=10, field=1.0))
     reference = reference_of(state)
@@ -280,18 +257,6 @@ def cat_like(scale: float, seed: int) -> RBM:
     """Weights of one sign, all near `scale`, and p(v) = p(1 - v): nearly all 0 or all 1."""
     weights = scale * (1 + 0.1 * np.random.default_rng(seed).normal(size=(4, 8)))
     return RBM(weights, -weights.sum(axis=0) / 2, -weights.sum(axis=1) / 2)
-
-
-def test_near_zero_field_no_level_costs_more_than_compensated_magnitude() -> None:
-    shots = pp.sample(pp.ground_state(pp.TFIM(sites=8, field=0.02)), shots=500, seed=0)
-    method = pp.ExactNaturalGradient(epochs=100, weight_decay=0.0)
-    before = pp.train(shots, hidden=4, seed=0, method=method, initial="random")
-    assert np.abs(before.weights).max() > 8
-    for count in (29, 26, 23, 20, 17, 14, 12, 10):
-        after, plain = prune_obs(before, count), by_magnitude_compensated(before, count)
-        assert after.number_of_weights == count
-        assert kl(before, after) <= kl(before, plain) + 2e-6, count
-        before = after
 
 
 @pytest.mark.parametrize("scale", [5.0, 10.0, 20.0, 50.0])

@@ -213,17 +213,6 @@ def test_a_loss_needs_as_many_shots_as_parameters() -> None:
     assert warning(136) == warning(200) == ""
 
 
-def test_the_loss_of_log_likelihood() -> None:
-    shots = Shots(BITS)
-    gauge = shots_metric("log_likelihood_loss", DENSE, shots, draws=500, seed=3)
-    assert (gauge(DENSE).value, gauge(DENSE).error, gauge(DENSE).floor) == (0, 0, 0)
-    other = initial_rbm(6, 2, seed=8)
-    losses = DENSE.log_prob(BITS) - other.log_prob(BITS)
-    found = gauge(other)
-    assert found.value == pytest.approx(losses.mean() - (34 - 20) / 400)
-    assert found.error == pytest.approx(losses.std(ddof=1) / np.sqrt(200))
-
-
 def test_a_loss_of_noise_is_no_loss() -> None:
     """RBMs without three weights that the truth lacks, each fitted to shots as the dense one is.
 
