@@ -195,6 +195,18 @@ def test_relative_error_on_shots() -> None:
     assert (found.method, found.warning, found.effective_sample_size) == ("m", "w", 7)
 
 
+def test_numbers_for_all_shots_are_resampled_by_whole_blocks() -> None:
+    """Two blocks, of 2 and of 1 shot: resamples of 2, 3 or 4 shots."""
+    sizes = set[int]()
+
+    def number(bits: NDArray[np.uint8]) -> float:
+        sizes.add(len(bits))
+        return 1.0
+
+    against_shots._custom_estimate("number", number, np.zeros((3, 1, 4), np.uint8), 0, 2)
+    assert sizes == {2, 3, 4}
+
+
 def test_losses_have_the_errors_of_shots_and_of_both_log_z() -> None:
     generator = np.random.default_rng(3)
     log_p, other = generator.normal(-3, 1, (2, 8))

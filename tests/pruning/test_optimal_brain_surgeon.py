@@ -114,14 +114,14 @@ def test_of_equal_weights_the_last_goes() -> None:
 def test_a_small_weight_costs_what_its_saliency_says() -> None:
     rbm = random_rbm(6, 3, seed=3)
     weights = rbm.weights.copy()
-    weights[1, 4] = 0.002
+    weights[1, 4] = 0.0002
     rbm = RBM(weights, rbm.visible_bias, rbm.hidden_bias)
-    inverse = damped_inverse(model_fisher(rbm, draws=1, seed=0), 1e-9)
+    inverse = damped_inverse(model_fisher(rbm, draws=1, seed=0), 1e-6)
     made = remove_weights(rbm, inverse, 1)
     assert not made.rbm.mask[1, 4]
     cost = kl(rbm, made.rbm)
-    assert cost == pytest.approx(made.predicted, rel=0.02)
-    assert criteria.surgeon(rbm, damping=1e-9)[1, 4] == pytest.approx(made.predicted)
+    assert cost == pytest.approx(made.predicted, rel=0.05)
+    assert criteria.surgeon(rbm, damping=1e-6)[1, 4] == pytest.approx(made.predicted)
     assert cost < 0.5 * kl(rbm, made.unadjusted)
 
 
