@@ -162,15 +162,12 @@ def test_cells_see_mass_that_pairs_cannot_see() -> None:
 
 
 def test_cells_are_those_that_the_model_expects_five_times() -> None:
-    log_p = np.log([0.5, 0.3, 0.004, 0.004])
-    cells = cell_divergence(log_p, [50, 30, 1, 0], 100)
-    rest, outside = 0.008, 0.192
-    expected = 0.5 * np.log(1) + 0.3 * np.log(1)
-    expected += 0.01 * np.log(0.01 / rest) + 0.19 * np.log(0.19 / outside)
-    assert cells.divergence == pytest.approx(expected)
-    assert cells.cells == pytest.approx(3 + 100 * rest)
-    assert cells.unseen == pytest.approx(0.19)
-    assert cells.expected == pytest.approx(outside)
+    log_p = np.log([0.5, 0.46, 0.032, 0.004])  # 3.2 of 100 shots are too few
+    cells = cell_divergence(log_p, [50, 45, 3, 0], 100)
+    p, f = np.array([0.5, 0.46, 0.036, 0.004]), np.array([0.5, 0.45, 0.03, 0.02])
+    assert cells.divergence == pytest.approx(f @ np.log(f / p))
+    assert cells.cells == pytest.approx(3 + 0.4)
+    assert (cells.unseen, cells.expected) == pytest.approx((0.02, 0.004))
 
 
 def test_a_configuration_that_the_model_excludes_counts_once() -> None:
