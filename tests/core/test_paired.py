@@ -17,6 +17,11 @@ def test_ten_of_ten_lower() -> None:
     assert found.p == pytest.approx(2 / 2**10)
 
 
+def test_the_ratio_is_the_median_of_ratios_not_that_of_medians() -> None:
+    assert paired([1.0, 2.0, 8.0], [4.0, 1.0, 2.0])[:3] == (2, 1, 3)
+    assert paired([1.0, 2.0, 3.0], [1.0, 3.0, 4.0]).lower == 2
+
+
 def test_the_order_of_pairs_does_not_matter_but_the_pairing_does() -> None:
     a, b = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.1, 2.2, 3.3, 4.4, 5.5, 6.6]
     assert paired(a[::-1], b[::-1]) == paired(a, b)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from psiprune.core.statistics import band
+from psiprune.core.statistics import band, choose, crossing
 from psiprune.reporting.labels import critical, field_label, phase_label, seeds_text
 
 
@@ -24,6 +24,29 @@ def test_a_band_holds_the_middle_of_the_known_seeds() -> None:
         assert float(each[0]) == np.quantile(values[0], q)
         assert float(each[1]) == np.quantile(values[1, 1:], q)
         assert np.isnan(each[2])
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted"),
+    [(-1.0, 0.0), (0.5, 0.05), (1.0, 0.2), (2.0, 0.25), (8.0, 0.55), (9.0, np.inf)],
+)
+def test_the_first_level_above_a_limit_is_interpolated(limit: float, wanted: float) -> None:
+    levels = np.array([0.0, 0.1, 0.2, 0.3, 0.6])
+    assert crossing(levels, [0.0, 1.0, 1.0, 3.0, 9.0], limit) == pytest.approx(wanted)
+    assert crossing(levels, [0.0, 3.0, 1.0, 3.0, 9.0], 2.0) == pytest.approx(0.2 / 3)
+
+
+def test_a_smaller_model_is_chosen_within_one_paired_error() -> None:
+    """Losses of 0, 1, 2: mean 1, error 1 / sqrt(3). The log-likelihoods spread far more."""
+    best = np.array([-20.0, 0.0, 20.0])
+    log_p = np.array([best - [0, 1, 2], best - 0.1, best])
+    found = choose(log_p, np.zeros(3), [1, 2, 2])
+    assert (found.chosen, found.best) == (2, 2)
+    np.testing.assert_allclose(found.losses, [1, 0.1, 0])
+    np.testing.assert_allclose(found.errors, [1 / np.sqrt(3), 0, 0], atol=1e-12)
+    # An error of log Z counts, of the smaller model or of the best one.
+    for errors in ([0.9, 0, 0], [0, 0, 0.9]):
+        assert choose(log_p, np.array(errors), [1, 2, 2]).chosen == 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -18,7 +17,7 @@ from psiprune.inference.log_partition import LogPartition
 from psiprune.metrics import against_shots, bootstrap, draws
 from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
 from psiprune.metrics.bootstrap import bootstrap_means
-from psiprune.metrics.measure import CONFIDENCE, Measure
+from psiprune.metrics.measure import Measure
 from psiprune.metrics.observables import data_observables
 from psiprune.rbm.model import RBM
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
@@ -58,7 +57,6 @@ def test_likelihoods_by_enumeration() -> None:
     assert found.product_log_likelihood.value == pytest.approx(-entropy, rel=1e-9)
     gain = found.log_likelihood_gain
     assert gain.value == pytest.approx(log_p.mean() + entropy, rel=1e-9)
-    assert gain.value > 5 * gain.error > 0  # the bits are correlated
     for measure, values in (
         (found.log_likelihood, log_p),
         (found.product_log_likelihood, log_product),
@@ -102,17 +100,6 @@ def test_observables_by_enumeration() -> None:
     assert found.correlation.value.shape == (4,)
 
 
-def test_relative_error_is_that_of_the_paper() -> None:
-    found = report()
-    absolute, roe = found.abs_magnetization, found.abs_magnetization_roe
-    there, value, error = map(float, (absolute.shots_value, absolute.value, absolute.error))
-    ends = [abs(there - (value + sign * CONFIDENCE * error)) for sign in (1, -1)]
-    assert roe.value == pytest.approx(max(ends) / there, rel=1e-12)
-    both = float(np.hypot(error, float(absolute.shots_error)))
-    assert roe.error == pytest.approx(both / there, rel=1e-12)
-    assert roe.effective_sample_size == 20_000
-
-
 def test_the_floor_is_what_a_perfect_model_shows() -> None:
     # The RBM against draws of itself, 100 sets of shots.
     reports = [
@@ -136,16 +123,7 @@ def test_the_floor_is_what_a_perfect_model_shows() -> None:
     assert 0.87 <= np.mean(inside) <= 1.0
 
 
-def test_another_machine_is_told_apart() -> None:
-    bits = draws_of(4000, 11)
-    tilted = replace(RBM_OF_6, visible_bias=RBM_OF_6.visible_bias + 0.6)
-    wrong = evaluate_on_shots(tilted, bits, draws=20_000, seed=1)
-    assert abs(float(wrong.magnetization.sigmas)) > 5
-    right = report()
-    assert wrong.log_likelihood.value < right.log_likelihood.value - 5 * right.log_likelihood.error
-    assert wrong.abs_magnetization_roe.value > 3 * wrong.abs_magnetization_roe.floor
-
-
+@pytest.mark.slow
 def test_training_shots_flatter_by_parameters_over_shots() -> None:
     """Trained to the maximum on 300 shots, measured there and on fresh shots: 20 training sets."""
     gaps = []
@@ -181,13 +159,6 @@ def test_bootstrap_errors_of_means_are_sigma_over_root_n() -> None:
     copies = bootstrap_means(np.repeat(table, 10, axis=0).astype(np.float32), seed=2)
     ratio = both.std(axis=0) / copies.std(axis=0)
     np.testing.assert_allclose(ratio, np.sqrt(10), rtol=0.25)
-
-
-def test_the_bootstrap_holds_few_resamples_at_a_time() -> None:
-    table = np.ones((200_000, 1), np.float32)
-    table[::2] = -1
-    seen = bootstrap_means(table, seed=0)
-    assert seen.std() == pytest.approx(1 / np.sqrt(200_000), rel=5 * 0.035)
 
 
 # --- log Z without a sum ---------------------------------------------------------------------

@@ -18,6 +18,7 @@ from psiprune.metrics.against_state import (
     correlation_mse,
     evaluate,
     exact_metrics,
+    metric_values,
     reference_of,
 )
 from psiprune.metrics.divergence import fidelity, kl_divergence, statistical_floor
@@ -96,6 +97,31 @@ def test_correlation_mse_is_a_mean_square() -> None:
     assert correlation_mse(a, b) == pytest.approx((0.04 + 0.09) / 3)
 
 
+def test_a_report_has_the_floors_and_errors_of_its_formulas() -> None:
+    psi = np.random.default_rng(5).random(16) + 0.1
+    state, rbm = mps_from_vector(psi, TFIM(sites=4)), random_rbm(4, 2)
+    report = evaluate(rbm, state, draws=400, seed=1)
+    truth, found = reference_of(state).observables, report.observables
+    for name, bias, roe in (
+        ("energy", report.energy_bias, report.energy_roe),
+        ("abs_magnetization", report.abs_magnetization_bias, report.abs_magnetization_roe),
+    ):
+        there, here = getattr(truth, name), getattr(found, name)
+        assert roe.error == bias.error == pytest.approx(float(here.error / abs(there.value)))
+        ideal = float(there.deviation / abs(there.value)) / 20
+        assert bias.floor == pytest.approx(np.sqrt(2 / np.pi) * ideal)
+        assert roe.floor == pytest.approx(2.576 * ideal)
+    assert report.correlation_mse.floor == pytest.approx(
+        np.mean(truth.correlation.deviation**2) / 400
+    )
+    # As above 20 sites, where no sums over all states are known.
+    sampled = replace(reference_of(state), log_q=None)
+    values = metric_values(rbm, sampled, draws=400, seed=1)
+    report = evaluate(rbm, sampled, draws=400, seed=1)
+    assert values.infidelity == 1 - report.fidelity.value
+    assert values.energy_bias == report.energy_bias.value
+
+
 # --- up to 20 sites --------------------------------------------------------------------------
 
 
@@ -113,7 +139,6 @@ def test_an_rbm_that_is_the_reference_is_perfect() -> None:
     for measure in (report.abs_magnetization_bias, report.energy_bias):
         assert measure.value < 5 * measure.error
     assert report.abs_magnetization_bias.value < 5 * report.abs_magnetization_bias.floor
-    assert report.correlation_mse.value < 5 * report.correlation_mse.floor
     # Another RBM is not perfect.
     other = evaluate(random_rbm(8, 4), state, draws=20_000)
     assert other.kl.value > 0.1
@@ -187,20 +212,6 @@ def test_reports_repeat_and_name_every_measure() -> None:
         "correlation_mse",
     ]
     assert named["kl"] is one.kl
-
-
-@pytest.mark.parametrize(("field", "floor"), [(1.0, 0.0045), (2.0, 0.0061)])
-def test_floors_of_the_paper(field: float, floor: float) -> None:
-    # With 10^5 draws at N = 18.
-    reference = ground(18, field)
-    rbm = random_rbm(18, 2)
-    report = evaluate(rbm, reference, draws=100_000)
-    assert report.abs_magnetization_roe.floor == pytest.approx(floor, abs=5e-5)
-    ratio = report.abs_magnetization_roe.floor / report.abs_magnetization_bias.floor
-    assert ratio == pytest.approx(2.576 * np.sqrt(np.pi / 2))
-    assert report.energy_roe.floor == report.energy_bias.floor == 0
-    wanted = np.mean(1 - reference.observables.correlation.value**2) / 100_000
-    assert report.correlation_mse.floor == pytest.approx(wanted, rel=1e-6)
 
 
 def test_floors_are_what_perfect_draws_show() -> None:
@@ -313,6 +324,7 @@ def test_sampled_errors_cover(branch: str, monkeypatch: pytest.MonkeyPatch) -> N
             assert bool(0.90 <= held <= 0.99) == holds, (name, factor, held)
 
 
+@pytest.mark.slow
 def test_the_error_of_c_mse_covers() -> None:
     # C(d) share a site: taken as independent, their errors would give a bar too small.
     rbm, _, _ = at_22_sites()
@@ -421,23 +433,6 @@ def test_a_magnet_below_the_transition_is_sampled_right(monkeypatch: pytest.Monk
     assert wanted.magnetization == pytest.approx(-np.tanh(0.5), abs=1e-4)
     assert abs(float(found.value) - wanted.magnetization) < 5 * float(found.error)
     assert found.error < 0.02
-
-
-def test_effective_sample_sizes_stand_beside_the_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = ground(22, 2.0)
-    rbm, _, _ = at_22_sites()
-    report = evaluate(rbm, reference, draws=5000, seed=1)
-    assert report.kl.effective_sample_size == 5000  # a plain mean over independent draws
-    overlap = report.fidelity.effective_sample_size
-    assert overlap is not None
-    # Weights sqrt(p~/q) of a model at fidelity F are worth F of the draws: (sum w)^2 / sum w^2.
-    assert overlap == pytest.approx(5000 * report.fidelity.value, rel=0.02)
-    assert report.energy_bias.effective_sample_size == 5000
-    monkeypatch.setattr(divergence, "exact_log_partition", lambda _: None)
-    bridged = evaluate(rbm, reference, draws=5000, seed=1)
-    assert bridged.kl.effective_sample_size == bridged.fidelity.effective_sample_size
-    assert bridged.kl.effective_sample_size is not None
-    assert 1000 < bridged.kl.effective_sample_size < 5000
 
 
 def test_effective_draws_are_those_of_the_error() -> None:

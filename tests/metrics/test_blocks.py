@@ -10,7 +10,7 @@ import pytest
 import psiprune as pp
 from machines import random_rbm
 from psiprune.data.dependence import INDEPENDENT, Blocks, find_dependence
-from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
+from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.bootstrap import block_means, bootstrap_means
 from psiprune.metrics.configurations import compare_configurations, held_out_likelihood
 from psiprune.metrics.equivalence import likelihood_band, losses_from
@@ -74,27 +74,29 @@ def test_the_last_block_may_be_shorter() -> None:
 # ---- evaluate
 
 
-def errors_of(report: ShotsReport) -> dict[str, float]:
-    return {
-        name: float(
-            np.atleast_1d(each.shots_error if isinstance(each, Comparison) else each.error)[-1]
-        )
-        for name, each in report
-        if name != "abs_magnetization_roe"
-    }
+def error_of_mean(values: np.ndarray, block: int) -> float:
+    """Return the bootstrap error of values [shot] in blocks, with the seed 0."""
+    column = (values - values.mean())[:, None].astype(np.float32)
+    return float(bootstrap_means(column, 0, block).std(ddof=1))
 
 
 def test_evaluate_judges_the_record_by_itself() -> None:
     bits = record(1)
     judged = evaluate_on_shots(RBM, bits, draws=500)
     naive = evaluate_on_shots(RBM, bits, draws=500, blocks=INDEPENDENT)
-    assert judged.block == find_dependence(pp.Shots(bits)).blocks.length > 10
+    found = find_dependence(pp.Shots(bits))
+    assert judged.block == found.blocks.length > 10
     assert judged.effective_shots == pytest.approx(SHOTS / 3, rel=0.4)
     assert {each.name for each in judged.shots_warnings} == {"repeats", "memory", "dependent"}
     assert (naive.block, naive.effective_shots, naive.shots_warnings) == (1, SHOTS, ())
     assert judged.training_excess == pytest.approx(14 / judged.effective_shots)
-    for name, wanted in errors_of(naive).items():
-        assert errors_of(judged)[name] / wanted == pytest.approx(np.sqrt(3), rel=0.25), name
+    for report, ordered in ((judged, bits[found.order]), (naive, bits)):
+        absolute = np.abs((1.0 - 2.0 * ordered).mean(axis=1))
+        for measure, values in (
+            (report.log_likelihood.error, RBM.log_prob(ordered)),
+            (report.abs_magnetization.shots_error, absolute),
+        ):
+            assert measure == pytest.approx(error_of_mean(values, report.block), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -132,18 +134,17 @@ def test_the_band_is_wider_for_correlated_shots() -> None:
     shots = pp.Shots(record(3))
     losses = losses_from(RBM, shots, draws=100, seed=0)
     other = random_rbm(SITES, 3, 0.3)
-    single = likelihood_band(losses, 0.05, 0)(other)
-    blocks = likelihood_band(losses, 0.05, 0, block=STICKY.length)(other)
-    assert blocks.loss == single.loss
-    assert blocks.allowed / single.allowed == pytest.approx(np.sqrt(3), rel=0.25)
+    values = RBM.log_prob(shots) - other.log_prob(shots)
+    for block in (1, STICKY.length):
+        found = likelihood_band(losses, 0.05, 0, block=block)(other)
+        assert found.loss == pytest.approx(values.mean())
+        assert found.error == pytest.approx(error_of_mean(values, block), rel=1e-4)
 
 
 def test_losses_against_other_models_have_errors_of_blocks() -> None:
     shots, other = pp.Shots(record(3)), random_rbm(SITES, 3, 0.3)
     model, best = (held_out_likelihood(each, shots, shots, seed=0) for each in (RBM, other))
-    single = compare_configurations(model, best, shots, shots)
-    blocks = compare_configurations(model, best, shots, shots, block=STICKY.length)
-    for name in ("product", "best"):
-        assert getattr(blocks, f"{name}_loss") == getattr(single, f"{name}_loss")
-        ratio = getattr(blocks, f"{name}_error") / getattr(single, f"{name}_error")
-        assert ratio == pytest.approx(np.sqrt(3), rel=0.25)
+    found = compare_configurations(model, best, shots, shots, block=STICKY.length)
+    means = (best.log_p - model.log_p).reshape(-1, STICKY.length).mean(axis=1)
+    assert found.best_loss == pytest.approx(means.mean())
+    assert found.best_error == pytest.approx(means.std(ddof=1) / np.sqrt(len(means)))

@@ -67,13 +67,3 @@ def test_sites_and_pairs_by_enumeration() -> None:
     expected = of_shots.T @ of_shots / 500
     np.fill_diagonal(expected, of_shots.mean(axis=0))
     np.testing.assert_allclose(found.shots_value, expected, atol=1e-6)
-
-
-def test_sites_and_pairs_of_chains(monkeypatch: pytest.MonkeyPatch) -> None:
-    rbm = initial_rbm(5, 3, seed=1)
-    shots = Shots(rbm.sample_exact(2000, seed=3))
-    exact = sites_and_pairs(rbm, shots, draws=20_000)
-    monkeypatch.setattr("psiprune.metrics.draws.independent_draws", lambda *_, **__: None)
-    found = sites_and_pairs(rbm, shots, draws=3000, seed=2)
-    error = np.hypot(found.error, exact.error)
-    assert 0 < np.abs((found.value - exact.value) / error).max() < 4.5

@@ -85,14 +85,15 @@ def test_a_damaged_rbm_is_refused() -> None:
     training = pp.sample(STATE, 400, seed=1)
     members = [pp.train(training, hidden=2, seed=seed, method="exact") for seed in range(5)]
     shots = fresh(1000, 0)
-    band = likelihood_band(losses_from(members[0], shots, draws=100, seed=0), 0.05, seed=0)
+    # At this level one of the five members fails in one of 2000 sets of shots.
+    band = likelihood_band(losses_from(members[0], shots, draws=100, seed=0), 1e-4, seed=0)
     empty = members[0].with_mask(np.zeros_like(members[0].mask))
     assert band(empty).share > 1.5
     assert all(band(member).share <= 1 for member in members)
     assert band(members[0]).loss < band(empty).loss - 0.05
     # With few shots less can be told: what is allowed grows.
     few = losses_from(members[0], fresh(30, 0), draws=100, seed=0)
-    assert likelihood_band(few, 0.05, seed=0)(empty).allowed > band(empty).allowed
+    assert likelihood_band(few, 1e-4, seed=0)(empty).allowed > band(empty).allowed
 
 
 def test_where_all_shots_agree_the_tolerance_has_a_floor() -> None:
@@ -196,16 +197,6 @@ def test_an_observable_of_another_seed_is_refused_as_seldom_as_stated(size: int)
     assert not too_often(refused, 800, 0.05)
     assert refused > 0.02 * 800
     assert damaged == 800
-
-
-def test_what_the_shots_do_not_resolve_is_allowed() -> None:
-    found = Comparison(
-        np.float64(0.5), np.float64(0), np.float64(0.2), np.float64(1), "", "w", 1.0, np.float64(1)
-    )
-    standing = observable_band([0.3, 0.3], lambda _: found, 0.05)(initial_rbm(2, 1, 0))
-    assert standing.allowed == pytest.approx(norm.isf(0.025))
-    assert standing.loss == pytest.approx(0.2)
-    assert standing.warning == "w"
 
 
 # ---- the choice of the size

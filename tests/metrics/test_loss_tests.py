@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest
 
 from psiprune.metrics.loss_tests import (
     FAMILIES,
@@ -66,13 +66,6 @@ def test_the_shots_needed_decide_for_a_faithful_model() -> None:
     assert np.isnan(judge_mean(0.0, 0.001, 500, T).shots_needed)
 
 
-def test_a_loss_that_all_shots_share_has_the_error_of_one_shot() -> None:
-    """A GHZ state: the bootstrap error is 0, and a loss of 3e-10 nats is no loss."""
-    found = judge_mean(3e-10, 0.0, 200, T)
-    assert (found.answer, found.error) == ("pass", 1 / 200)
-    assert judge_mean(3e-10, 0.0, 10, T).answer == "undecided"
-
-
 def test_observables_of_a_tilted_distribution_lose_what_is_stated() -> None:
     """The bound delta^2 / 2V is nearly the KL divergence of the tilted model, and never above."""
     values, p = np.array([-1.0, 0.0, 2.0]), np.array([0.3, 0.5, 0.2])
@@ -114,14 +107,6 @@ def test_observables_answer_wrongly_as_seldom_as_stated(number: int) -> None:
 def test_an_observable_that_rbm_and_shots_agree_on_exactly() -> None:
     found = judge_observables([0.0, 0.0], [0.0, 0.0], [0.0, 1.0], 1000, T)
     assert (found.answer, found.loss) == ("pass", 0.0)
-
-
-def test_an_error_of_the_model_widens_the_bounds() -> None:
-    sure = judge_observables(0.1, 0.0, 1.0, 1000, T)
-    unsure = judge_observables(0.1, 0.1, 1.0, 1000, T)
-    assert unsure.loss == sure.loss
-    assert unsure.high > sure.high
-    assert unsure.low <= sure.low
 
 
 def test_replicas_are_as_far_from_the_model_as_it_is_from_the_state() -> None:
@@ -177,27 +162,18 @@ def test_cells_see_mass_that_pairs_cannot_see() -> None:
 
 
 def test_cells_are_those_that_the_model_expects_five_times() -> None:
-    log_p = np.log([0.5, 0.3, 0.004, 0.004])
-    cells = cell_divergence(log_p, [50, 30, 1, 0], 100)
-    rest, outside = 0.008, 0.192
-    expected = 0.5 * np.log(1) + 0.3 * np.log(1)
-    expected += 0.01 * np.log(0.01 / rest) + 0.19 * np.log(0.19 / outside)
-    assert cells.divergence == pytest.approx(expected)
-    assert cells.cells == pytest.approx(3 + 100 * rest)
-    assert cells.unseen == pytest.approx(0.19)
-    assert cells.expected == pytest.approx(outside)
+    log_p = np.log([0.5, 0.46, 0.032, 0.004])  # 3.2 of 100 shots are too few
+    cells = cell_divergence(log_p, [50, 45, 3, 0], 100)
+    p, f = np.array([0.5, 0.46, 0.036, 0.004]), np.array([0.5, 0.45, 0.03, 0.02])
+    assert cells.divergence == pytest.approx(f @ np.log(f / p))
+    assert cells.cells == pytest.approx(3 + 0.4)
+    assert (cells.unseen, cells.expected) == pytest.approx((0.02, 0.004))
 
 
 def test_a_configuration_that_the_model_excludes_counts_once() -> None:
     found = judge_cells(cell_divergence([0.0, -900.0], [990, 10], 1000), 1000, T)
     assert found.answer == "fail"
     assert np.isfinite(found.loss)
-
-
-def test_levels() -> None:
-    found = judge_mean(0.01, 0.02, 100, T)
-    assert found.high == pytest.approx(0.01 + norm.isf(0.025) * 0.02)
-    assert found.low == pytest.approx(0.01 - norm.isf(0.05 / 6) * 0.02)
 
 
 @pytest.mark.parametrize("sites", [16, 17])
@@ -215,18 +191,3 @@ def test_shots_that_repeat_too_often_leave_it_undecided(sites: int) -> None:
             answers_of.setdefault(states, []).append(judge_cells(cells, shots, T).answer)
     assert answers_of[1 << (sites - 1)].count("pass") <= 6
     assert answers_of[1 << sites].count("pass") >= 19
-
-
-def test_a_spread_falls_faster_than_an_error() -> None:
-    """The shots that a loss of training asks for fall like 1 / n, not like n^(-1/2)."""
-    error = judge_mean(0.02, 0.1, 1000, T)
-    spread = judge_mean(0.02, 0.0, 1000, T, spread=0.1)
-    assert error.answer == spread.answer == "undecided"
-    assert spread.high == pytest.approx(error.high, rel=1e-3)
-    assert spread.shots_needed < 0.6 * error.shots_needed
-    # A loss above T has to fall to T.
-    assert judge_mean(0.09, 0.001, 1000, T, 0.02).shots_needed >= 1000 * 0.09 / T
-    # A gain does not fall.
-    assert (
-        judge_mean(-0.5, 0.4, 1000, T).shots_needed < judge_mean(0, 0.4, 1000, T).shots_needed / 9
-    )

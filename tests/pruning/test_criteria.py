@@ -191,9 +191,10 @@ def test_damage_and_surgeon_are_their_formulas() -> None:
     np.testing.assert_allclose(
         damage(rbm)[rbm.mask], theta**2 * matrix.diagonal()[:count] / 2, rtol=1e-6
     )
-    damped = matrix + 1e-3 * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
-    inverse = np.linalg.inv(damped).diagonal()[:count]
-    np.testing.assert_allclose(surgeon(rbm)[rbm.mask], theta**2 / (2 * inverse), rtol=1e-6)
+    for damping, found in ((1e-3, surgeon(rbm)), (0.3, surgeon(rbm, damping=0.3))):
+        damped = matrix + damping * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
+        inverse = np.linalg.inv(damped).diagonal()[:count]
+        np.testing.assert_allclose(found[rbm.mask], theta**2 / (2 * inverse), rtol=1e-6)
     # Corrections can only help: the surgeon's price is the lower one, up to the damping.
     assert (surgeon(rbm, damping=1e-12) <= damage(rbm) * (1 + 1e-6)).all()
 
@@ -219,26 +220,12 @@ def test_given_samples_stand_in_for_own_ones() -> None:
 
 @pytest.mark.parametrize("criterion", [damage, surgeon])
 def test_too_few_samples_are_refused(criterion: Callable[..., NDArray[np.float64]]) -> None:
-    rbm = random_rbm(5, 3, seed=7)  # 22 parameters
-    bits = np.random.default_rng(0).integers(0, 2, (176, 5), dtype=np.uint8)
+    rbm = random_rbm(5, 3, seed=7, density=1.1)  # 15 + 5 + 3 parameters
+    bits = np.random.default_rng(0).integers(0, 2, (184, 5), dtype=np.uint8)
     assert criterion(rbm, samples=bits).shape == (3, 5)
-    for few in (1, 175):
-        with refuses("samples", 176, 8, few):
+    for few in (1, 183):
+        with refuses("samples", 184, 8, few):
             criterion(rbm, samples=bits[:few])
-
-
-def test_samples_of_the_model_give_the_exact_saliencies() -> None:
-    rbm = random_rbm(5, 3, seed=7)
-    prob = np.exp(log_prob(rbm))
-    drawn = np.random.default_rng(4).choice(32, size=200_000, p=prob)
-    bits = exact.basis(5)[drawn].astype(np.uint8)
-    there = rbm.mask
-    for criterion in (damage, surgeon):
-        np.testing.assert_allclose(criterion(rbm, samples=bits)[there], criterion(rbm)[there], 0.1)
-    # And samples of something else do not.
-    other = np.random.default_rng(4).integers(0, 2, bits.shape, dtype=np.uint8)
-    ratio = damage(rbm, samples=other)[there] / damage(rbm)[there]
-    assert np.abs(np.log(ratio)).max() > np.log(1.5)
 
 
 def test_damage_is_what_removal_costs() -> None:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from psiprune.reconstruction.checks import (
     Check,
+    _pair_tests,
     deviations,
     loss_of,
     make_checks,
@@ -210,6 +211,12 @@ def test_dependent_shots_count_as_fewer() -> None:
     assert twice.at_most > once.at_most
     fewer = check("configurations", test_shots=SHOTS // 2)
     assert twice.at_most == fewer.at_most
+
+
+def test_the_loss_of_a_pair_has_the_larger_variance() -> None:
+    """delta^2 / 2V: 0.9 against 0.1, of variances 0.19 and 0.99."""
+    found, _ = _pair_tests(made(pairs_value=pairs((0, 1), 0.9)))
+    assert found.loss == pytest.approx(0.8**2 / (2 * 0.99))
 
 
 def test_deviations_are_sorted_by_what_they_imply() -> None:

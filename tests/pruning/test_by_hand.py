@@ -1,0 +1,311 @@
+"""Formulas and random streams of pruning, on numbers small enough to check by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import exact
+from machines import distribution, random_rbm, whole_basis
+from psiprune.data.shots import Shots
+from psiprune.inference import fisher
+from psiprune.pruning import optimal_brain_surgeon, rewire, search
+from psiprune.pruning.criteria import magnitude_by_unit
+from psiprune.pruning.iterative import Level, next_level, prune_to_count
+from psiprune.pruning.optimal_brain_surgeon import (
+    LocalModel,
+    PrunedCandidate,
+    _halves,
+    _remove_chunk,
+    _scaled,
+    _without_surgery,
+    divergence_from,
+    prune_obs,
+)
+from psiprune.pruning.rewire import edge_gradient, rewired
+from psiprune.pruning.settings import PruneSettings, RewireSettings
+from psiprune.rbm.likelihood import WeightedConfigurations, log_likelihood, unique_configurations
+from psiprune.rbm.model import RBM
+from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.train import train
+from spies import arguments_of
+
+ANY = random_rbm(4, 3)
+BITS = exact.basis(4)
+
+
+# --- criteria --------------------------------------------------------------------------------
+
+
+def test_ranks_within_units_of_two_and_of_four_weights() -> None:
+    """(r + 1/2)/n: 1/8, 1/4, 3/8, 5/8, 3/4, 7/8; in (r + 1)/n unit 0 would tie with unit 1."""
+    weights = np.array([[9.0, 8.0, 0.0, 0.0], [-4.0, 3.0, 2.0, -1.0]])
+    rbm = RBM(weights, np.zeros(4), np.zeros(2), weights != 0)
+    assert magnitude_by_unit(rbm).astype(int).tolist() == [[5, 2, 0, 0], [6, 4, 3, 1]]
+
+
+def test_a_path_of_random_pruning_is_one_draw() -> None:
+    settings = PruneSettings(criterion="random", fraction=0.4)
+    level, kept = Level(0, ANY), list[NDArray[np.bool_]]()
+    for _ in range(3):
+        level = next_level(level, 12, Shots(BITS), settings, None, 5)
+        kept.append(level.rbm.mask)
+        at_once = prune_to_count(ANY, level.rbm.number_of_weights, settings, 5, 1)
+        np.testing.assert_array_equal(level.rbm.mask, at_once.mask)
+    assert [mask.sum() for mask in kept] == [7, 4, 3]
+
+
+def test_damage_averages_over_as_many_draws_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = arguments_of(monkeypatch, "psiprune.pruning.criteria.damage", "draws")
+    prune_to_count(ANY, 5, PruneSettings(criterion="damage", draws=777), 0, 1)
+    assert draws == [777]
+
+
+# --- surgery ---------------------------------------------------------------------------------
+
+
+def test_what_surgery_is_compared_with() -> None:
+    """W^2 F is 1, 1.8, 1.2, 0.25; |W| F would be 1, 0.6, 0.6, 0.5."""
+    rbm = RBM(np.array([[1.0, -3.0], [2.0, 0.5]]), np.zeros(2), np.zeros(2))
+    fisher_matrix = np.diag([1.0, 0.2, 0.3, 1.0, 9.0, 9.0, 9.0, 9.0])
+    compensated, plain, by_damage = _without_surgery(rbm, fisher_matrix, 2)
+    for each in (compensated, plain, by_damage):
+        assert each.mask.tolist() == [[False, True], [True, False]]
+    assert compensated.visible_bias.tolist() == compensated.hidden_bias.tolist() == [0.5, 0.25]
+    assert not plain.visible_bias.any()
+    *_, by_damage = _without_surgery(rbm, fisher_matrix, 3)
+    assert by_damage.mask.tolist() == [[True, True], [True, False]]
+    *_, by_damage = _without_surgery(rbm, np.diag([1.0, 0.02, 0.3, 0.3] + [0.0] * 4), 2)
+    assert by_damage.mask.tolist() == [[True, False], [True, False]]
+
+
+def test_a_fraction_of_an_adjustment() -> None:
+    plain = RBM(np.ones((1, 2)), np.zeros(2), np.zeros(1))
+    full = RBM(np.full((1, 2), 2.0), np.full(2, 4.0), np.full(1, 8.0))
+    found = _scaled(PrunedCandidate(full, plain, 0.0), 0.25)
+    assert found.weights.tolist() == [[1.25, 1.25]]
+    assert (found.visible_bias.tolist(), found.hidden_bias.tolist()) == ([1, 1], [2])
+
+
+def test_all_sample_sets_of_surgery_have_seeds_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (fisher, optimal_brain_surgeon):
+        monkeypatch.setattr(module, "EXACT_SITES", 3)
+    monkeypatch.setattr(optimal_brain_surgeon, "CHUNKS_ON_SAMPLES", 3)
+    matrices, checks = (
+        arguments_of(monkeypatch, f"{module.__name__}.model_configurations", "seed")
+        for module in (fisher, optimal_brain_surgeon)
+    )
+    prune_obs(ANY, 3, draws=200, seed=2)
+    assert len(matrices) == len(checks) >= 3
+    assert len({*matrices, *checks}) == 2 * len(matrices)
+
+
+def test_surgery_draws_four_samples_a_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimal_brain_surgeon, "EXACT_SITES", 3)
+    asked = list[int]()
+
+    def drawn(rbm: RBM, draws: int, _: int) -> WeightedConfigurations:
+        asked.append(draws)
+        return whole_basis(rbm)
+
+    monkeypatch.setattr(optimal_brain_surgeon, "model_configurations", drawn)
+    prune_obs(ANY, 11, draws=1)
+    prune_obs(ANY, 11, draws=1000)
+    assert asked == [4 * (12 + 4 + 3), 1000]
+
+
+def test_given_samples_are_split_alternately() -> None:
+    """Sorted samples: every second one for the matrix, the others for the check."""
+    bits = np.repeat(BITS, [11, 9] * 8, axis=0)
+    split = _halves(RBM(np.ones((1, 4)), np.zeros(4), np.zeros(1)), bits)
+    assert split.size == 80
+    for found, rows in ((split.matrix, bits[::2]), (split.check, bits[1::2])):
+        wanted = unique_configurations(rows)
+        np.testing.assert_array_equal(found.bits, wanted.bits)
+        np.testing.assert_array_equal(found.weight, wanted.weight)
+    assert (split.matrix.weight != split.check.weight).any()
+
+
+def test_a_chunk_is_halved_until_its_cost_is_as_predicted() -> None:
+    """F = 1: the cost of weights is half the sum of their squares, and nothing is adjusted."""
+    rbm = RBM(np.array([[1.0, 2.0, 3.0, 4.0, 5.0]]), np.zeros(5), np.zeros(1))
+    factor = {1: 1.99, 2: 1.99, 4: 2.02}
+
+    def divergence(other: RBM) -> float:
+        gone = rbm.weights[~other.mask]
+        return factor[len(gone)] * float(gone @ gone) / 2
+
+    found, removed = _remove_chunk(rbm, 4, 1, LocalModel(np.eye(11), divergence), 2.0)
+    assert (removed, found.mask.tolist()) == (2, [[False, False, True, True, True]])
+    factor[2] = 2.02
+    assert _remove_chunk(rbm, 4, 1, LocalModel(np.eye(11), divergence), 2.0)[1] == 1
+
+
+@pytest.mark.parametrize("rank", range(4))
+def test_where_the_smallest_chunk_fails_others_are_tried(rank: int) -> None:
+    """Each weight first, at each damping, and the best of all with less of its adjustment."""
+    rbm = RBM(np.array([[1.0, 2.0, 3.0, 4.0]]), np.zeros(4), np.zeros(1))
+    matrix = np.full((9, 9), 0.5) + 0.5 * np.eye(9)
+    tried = set[tuple[float, ...]]()
+
+    def divergence(other: RBM) -> float:
+        tried.add(tuple(other.weights[0]))
+        change = other.weights - rbm.weights * other.mask
+        return 1e3 + float(np.abs(change).sum()) + 1e3 * float(other.mask[0, rank])
+
+    found, removed = _remove_chunk(rbm, 1, 1, LocalModel(matrix, divergence), 2.0)
+    assert removed == 1
+    np.testing.assert_array_equal(
+        found.weights[0], np.where(np.arange(4) == rank, 0, rbm.weights[0])
+    )
+    assert len(tried) == 4 * 4 + 3
+
+
+@pytest.mark.parametrize(("limit", "sizes"), [(20, [3, 2, 3, 3]), (3, [9, 2, 4, 2])])
+def test_chunks_grow_again_and_the_end_is_compared_with_the_start(
+    limit: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """12 weights to 3, in quarters or on samples at once, where the first chunk removes only 1."""
+    compared, asked = list[RBM](), list[int]()
+
+    def local(rbm: RBM, *_: Any) -> LocalModel:
+        def nothing(_: RBM) -> float:
+            compared.append(rbm)
+            return 0.0
+
+        return LocalModel(np.eye(19), nothing)
+
+    def remove(rbm: RBM, size: int, smallest: int, *_: Any) -> tuple[RBM, int]:
+        asked.append(size)
+        assert smallest == 1
+        number = size if len(asked) > 1 else 1
+        return prune_to_count(rbm, rbm.number_of_weights - number, PruneSettings(), 0, 0), number
+
+    monkeypatch.setattr(optimal_brain_surgeon, "EXACT_SITES", limit)
+    monkeypatch.setattr(optimal_brain_surgeon, "_local_model", local)
+    monkeypatch.setattr(optimal_brain_surgeon, "_remove_chunk", remove)
+    assert prune_obs(ANY, 3).number_of_weights == 3
+    assert asked == sizes
+    assert compared
+    assert all(each is ANY for each in compared)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_divergence_at_given_samples(elsewhere: bool) -> None:
+    """Within the samples; or with log Z, where the other RBM has its probability elsewhere."""
+    shift = np.array([9.0, 0.0, 0.0, 7.0]) if elsewhere else np.array([0.0, 0.0, 0.3, 0.0])
+    other = RBM(ANY.weights, ANY.visible_bias + shift, ANY.hidden_bias)
+    rows = np.flatnonzero(BITS[:, 3] == 0) if elsewhere else np.arange(16)
+    weight = (distribution(ANY) * np.where(BITS[:, 2], 1.1, 1.0))[rows]
+    weight /= weight.sum()
+    samples = WeightedConfigurations(BITS[rows].T.astype(float), weight)
+    ratio = np.log(distribution(ANY) / distribution(other))[rows]
+    log_z = other.log_partition() - ANY.log_partition()
+    d = ratio - log_z  # of unnormalised probabilities
+    total, within = weight @ ratio, weight @ d + np.log(weight @ np.exp(-d))
+    error = np.sqrt(weight @ (d - weight @ d) ** 2 / 100)
+    assert 3 * elsewhere * error <= abs(total - within) < (30 if elsewhere else 3) * error
+    found = divergence_from(ANY, draws=100, seed=0, samples=samples)(other)
+    assert found == pytest.approx(total if elsewhere else within, rel=1e-9)
+    assert total != pytest.approx(within, rel=1e-6)
+
+
+# --- streams ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("criterion", "samples_of"),
+    [("damage", "criteria.damage"), ("surgeon", "iterative.prune_obs")],
+)
+def test_steps_and_fine_tuning_have_seeds_of_their_own(
+    criterion: Any, samples_of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = arguments_of(monkeypatch, f"psiprune.pruning.{samples_of}", "seed")
+    training, level = list[Any](), Level(0, ANY)
+    for _ in range(3):
+        settings = PruneSettings(criterion=criterion, fraction=0.3)
+        level = next_level(level, 12, Shots(BITS), settings, CD(epochs=1), 5)
+        training.append(level.rbm.provenance["seed"])
+    assert len({*samples, *training, 5}) == 7
+
+
+def test_rounds_of_rewiring_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sparse = ANY.with_mask(ANY.weights > 0)
+    slopes, dropping = (
+        arguments_of(monkeypatch, f"psiprune.pruning.rewire.{name}", "seed")
+        for name in ("edge_gradient", "prune_to_count")
+    )
+    for step in range(3):
+        rewired(sparse, whole_basis(ANY), 1, RewireSettings(), 5, step)
+    assert len({*slopes, *dropping, 5}) == 7
+
+
+def test_trials_of_a_search_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their steps lie beyond those of all levels, of which there are at most 10,000."""
+    steps = arguments_of(monkeypatch, "psiprune.pruning.search.prune_to_count", "step")
+    search.find_smallest(ANY, BITS, measure=lambda _: 0.0, limit=0, fine_tune=None)
+    assert min(steps) > 10_000
+
+
+@pytest.mark.parametrize("converges", [False, True])
+def test_an_ensemble_differs_by_seed_or_by_shots(
+    converges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = ExactNaturalGradient(epochs=1) if converges else CD(epochs=1)
+    shots = Shots(np.random.default_rng(0).integers(0, 2, (50, 4), dtype=np.uint8))
+    rbm = train(shots, hidden=3, seed=4, method=method)
+    seeds, records, measures = list[int](), list[Shots](), iter([1.0, 2.0, 3.0])
+
+    def trained(data: Shots, *, seed: int, **_: Any) -> RBM:
+        seeds.append(seed)
+        records.append(data)
+        return rbm
+
+    monkeypatch.setattr(search, "train", trained)
+    assert search.dense_limit(rbm, shots, measure=lambda _: next(measures), others=2) == 3
+    assert seeds == [5, 6]
+    rows = {record.bits.tobytes() for record in [shots, *records]}
+    assert len(rows) == (3 if converges else 1)
+
+
+# --- rewiring --------------------------------------------------------------------------------
+
+
+def test_slopes_by_samples_add_up_over_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = unique_configurations(BITS[[0, 3, 3, 5, 7, 15]])
+    sparse = ANY.with_mask(ANY.weights > 0)
+    wanted = log_likelihood(sparse, data)[1].visible_hidden
+    monkeypatch.setattr(rewire, "is_exact", lambda _: False)
+    monkeypatch.setattr(rewire, "model_configurations", lambda rbm, *_: whole_basis(rbm))
+    monkeypatch.setattr(rewire, "_PIECE", 3)
+    np.testing.assert_allclose(edge_gradient(sparse, data), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("slopes", "grown"), [([9.0, -3.0, 1.0, 2.0], 1), ([9.0, 0.5, 1.0, 2.0], 3)]
+)
+def test_the_steepest_of_the_weights_missing_before(
+    slopes: list[float], grown: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weight 0 is dropped, and is the steepest; it doesn't return. Slopes count by their size."""
+    rbm = RBM(
+        np.array([[0.1, 0.0, 5.0, 0.0]]),
+        np.zeros(4),
+        np.zeros(1),
+        np.eye(4, dtype=bool)[[0]] | np.eye(4, dtype=bool)[[2]],
+    )
+
+    def gradient(dropped: RBM, *_: Any, **__: Any) -> NDArray[np.float64]:
+        assert dropped.mask.tolist() == [[False, False, True, False]]
+        return np.array([slopes])
+
+    monkeypatch.setattr(rewire, "edge_gradient", gradient)
+    settings = RewireSettings(criterion="magnitude")
+    found = rewired(rbm, whole_basis(rbm), 1, settings, 0, 0)
+    assert np.flatnonzero(found.mask).tolist() == sorted([grown, 2])

@@ -1,0 +1,22 @@
+"""Record what a function is called with, without changing what it does."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from typing import Any
+
+import pytest
+
+
+def arguments_of(monkeypatch: pytest.MonkeyPatch, target: str, name: str) -> list[Any]:
+    """Return a list that grows by the argument of this name in each call of `package.module.f`."""
+    function, found = pkgutil.resolve_name(target), list[Any]()
+    signature = inspect.signature(function)
+
+    def recorded(*given: Any, **named: Any) -> Any:
+        found.append(signature.bind(*given, **named).arguments[name])
+        return function(*given, **named)
+
+    monkeypatch.setattr(target, recorded)
+    return found
