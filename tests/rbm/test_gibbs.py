@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -120,22 +120,7 @@ def test_chains_follow_the_transition_matrix(
     wanted = uniform @ np.linalg.matrix_power(step, steps)
     assert exact.chi_squared_p(later.bits, wanted) > REJECT
     # The two matrices do not differ by a sign or an order of no consequence.
-<<<<<<< HEAD
     assert abs(prob @ step - prob).max() < 1e-12
-=======
-    assert abs(prob @ both - prob).max() < 1e-12
-
-
-def test_a_step_with_a_flip_is_not_a_step_without() -> None:
-    rbm = random_rbm(6, 3, scale=2.0)
-    chains = gibbs.start_chains(rbm.compiled, gibbs.random_start(SHOTS, 6, 3), 3)
-    uniform = np.full(64, 1 / 64)
-    plain, both = step_matrix(rbm), flip_matrix(distribution(rbm)) @ step_matrix(rbm)
-    for step, right, wrong in ((gibbs.step, plain, both), (gibbs.step_with_flips, both, plain)):
-        bits = step(chains, 1).bits
-        assert exact.chi_squared_p(bits, uniform @ right) > REJECT
-        assert exact.chi_squared_p(bits, uniform @ wrong) < REJECT
->>>>>>> w-d
 
 
 @pytest.mark.parametrize("tilt", [0.0, 1.0])
