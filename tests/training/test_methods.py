@@ -245,15 +245,6 @@ def decay_of(rbm: RBM, weight_decay: float) -> Float64:
     return weight_decay * np.where(np.arange(len(x)) < rbm.number_of_weights, x, 0.0)
 
 
-def covariance(rbm: RBM, probability: Float64) -> Float64:
-    """Cov of d log p~ / d theta with v from `probability`."""
-    v = exact.basis(4).astype(float)
-    s = 1.0 / (1.0 + np.exp(-(v @ rbm.weights.T + rbm.hidden_bias)))
-    scores = np.concatenate([(s[:, :, None] * v[:, None, :])[:, rbm.mask], v, s], axis=1)
-    centred = scores - probability @ scores
-    return np.asarray((centred * probability[:, None]).T @ centred)
-
-
 @masks
 @pytest.mark.parametrize("kind", [pp.CD, pp.PCD])
 @pytest.mark.parametrize(
@@ -307,72 +298,6 @@ def test_a_step_of_cd_and_pcd(
         if state is first:
             wrong = np.abs(found.mean(axis=0) - expected(steps - 1))
             assert (wrong > 5 * error).any()
-
-
-@masks
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_a_step_of_natural_gradient(mask: NDArray[np.bool_] | None, weight_decay: float) -> None:
-    method = pp.NaturalGradient(
-        epochs=3,
-        chains=3000,
-        steps=2,
-        learning_rate=0.05,
-        learning_rate_decay=0.25,
-        weight_decay=weight_decay,
-    )
-    state = method.init(random_rbm(mask), pp.Shots(BITS), 0)
-    for k, rate in enumerate((0.05, 0.025)):
-        rbm = state.rbm
-        after, info = method.step(state)
-        assert info.learning_rate == pytest.approx(rate)
-        assert (info.shortened, info.fisher_age) == (1.0, k)
-        # The chains of the step stand in the state after it.
-        model = exact.empirical(after.chains)
-        gradient = means(rbm, exact.empirical(BITS)) - means(rbm, model)
-        gradient -= decay_of(rbm, weight_decay)
-        if k == 0:  # the second step is shaped by the same matrix
-            fisher = covariance(rbm, model) + 1e-2 * np.eye(len(gradient))
-        direction = np.linalg.solve(fisher, gradient)
-        expected = parameters_of(rbm) + rate * direction
-        moved = np.abs(expected - parameters_of(rbm)).max()
-        np.testing.assert_allclose(parameters_of(after.rbm), expected, atol=2e-4 * moved)
-        assert info.length == pytest.approx(rate * np.sqrt(gradient @ direction), rel=1e-3)
-        state = after
-
-
-@masks
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_a_step_of_exact_natural_gradient(
-    mask: NDArray[np.bool_] | None, weight_decay: float
-) -> None:
-    method = pp.ExactNaturalGradient(weight_decay=weight_decay)
-    state = method.init(random_rbm(mask), pp.Shots(BITS), 0)
-    data = exact.empirical(BITS)
-
-    def objective(rbm: RBM) -> float:
-        p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
-        penalty = 0.5 * decay_of(rbm, weight_decay) @ parameters_of(rbm)
-        return float(data[data > 0] @ np.log(p[data > 0]) - penalty)
-
-    for _ in range(4):
-        rbm, damping = state.rbm, state.damping
-        p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
-        gradient = means(rbm, data) - means(rbm, p) - decay_of(rbm, weight_decay)
-        penalty = np.where(np.arange(len(gradient)) < rbm.number_of_weights, weight_decay, 0.0)
-        fisher = covariance(rbm, data) + np.diag(penalty)
-        state, info = method.step(state)
-        # Rejected steps raise the damping by factors of 4.
-        assert np.log2(info.damping / damping) / 2 == pytest.approx(
-            round(np.log2(info.damping / damping) / 2), abs=1e-9
-        )
-        step = np.linalg.solve(fisher + info.damping * np.eye(len(gradient)), gradient)
-        assert info.accepted
-        expected = parameters_of(rbm) + step
-        moved = np.abs(step).max()
-        np.testing.assert_allclose(parameters_of(state.rbm), expected, atol=1e-6 * moved)
-        assert info.promised == pytest.approx(gradient @ step - 0.5 * step @ fisher @ step)
-        assert info.log_likelihood == pytest.approx(objective(state.rbm), abs=1e-10)
-        assert objective(state.rbm) > objective(rbm)
 
 
 def test_the_learning_rate_falls_exponentially() -> None:
