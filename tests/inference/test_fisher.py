@@ -30,21 +30,34 @@ def test_a_zero_weight_inside_the_mask_is_a_parameter(given: float) -> None:
     np.testing.assert_allclose(sample_fisher(rbm, whole_basis(rbm)), expected, atol=1e-6)
 
 
-#: Four sites, each bound to a hidden unit of its own: a chain forgets tanh(2)^2 = 93 % in a step
-#: less; p(v_i = 1) = 0.8.
-SLOW = RBM(np.diag(np.full(4, 8.0)), np.full(4, np.log(4.0) - 4.0), np.full(4, -4.0))
+#: Six sites, each bound to a hidden unit of its own: p(v_i = 1) = 0.7, and its correlation with the
+#: start falls by tanh(2)^2 = 0.93 in a Gibbs step.
+SLOW = RBM(np.diag(np.full(6, 8.0)), np.full(6, np.log(7 / 3) - 4.0), np.full(6, -4.0))
 
 
-@pytest.mark.parametrize("rbm", [SLOW, magnet(4, 2, 8.0, tilt=1.0)], ids=["slow", "two wells"])
+#: Two wells, of probability 11/16 and 5/16, between which only flips of all bits lead. The bits
+#: of 8 chains that stay in their wells have a mean that is off by 1/16 or more.
+WELLS = magnet(4, 2, 8.0, tilt=float(np.log(11 / 5)))
+
+
+@pytest.mark.parametrize(
+    ("rbm", "chains", "draws"),
+    [
+        pytest.param(SLOW, 2016, 20160, id="slow"),
+        pytest.param(WELLS, 2016, 2016, id="wells"),
+        pytest.param(WELLS, 8, 4003, id="wells, few chains"),
+    ],
+)
 def test_chains_of_a_fisher_matrix_forget_their_start(
-    monkeypatch: pytest.MonkeyPatch, rbm: RBM
+    monkeypatch: pytest.MonkeyPatch, rbm: RBM, chains: int, draws: int
 ) -> None:
-    # Without a burn-in, without flips or with records that repeat each other, chi-squared is tens
-    # of standard deviations too large; a correct sampler fails once in a million seeds.
+    # Fails without a burn-in, without flips before or between records, or with records a step
+    # apart. A correct sampler fails once in a million seeds.
     monkeypatch.setattr(fisher, "independent_draws", lambda *_, **__: None)
-    draws = 10 * 2016
+    monkeypatch.setattr(fisher, "_CHAINS", chains)
     bits, weight = model_configurations(rbm, draws, seed=0)
     counts = np.round(draws * weight).astype(int)
     assert counts.sum() == draws
+    np.testing.assert_allclose(weight, counts / draws, rtol=1e-12)
     drawn = np.repeat(bits.T.astype(np.uint8), counts, axis=0)
     assert exact.chi_squared_p(drawn, distribution(rbm)) > 1e-6
