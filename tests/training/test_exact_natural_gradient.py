@@ -39,8 +39,8 @@ def test_the_maximum_is_reached() -> None:
     assert (rbm.weights[~rbm.mask] == 0).all()
     kept = [log_likelihood(state.rbm, data)[0] for state in states]
     assert (np.diff(kept) >= 0).all()
-    # The last step is the first one that promises nothing.
-    assert [state.done for state in states] == [False] * (len(states) - 1) + [True]
+    # It ends there, not after all 500 epochs.
+    assert len(states) < 200
     assert (rbm.provenance["converged"], rbm.provenance["epochs_done"]) == (1, len(states))
 
 
