@@ -191,6 +191,8 @@ def test_the_message_says_what_was_estimated_and_what_fits(
         "train: estimated 5 h on this machine, the limit is 1 h; --hidden 50 takes about 20 min; "
         "--yes runs it regardless, --max-time 8h raises the limit"
     )
+    with pytest.raises(InputError, match="--max-time 3d raises the limit"):  # 60 hours and one
+        check_needs("train", Needs(40 * 3600, 1e6), 3600, None, OPTIONS)
     with pytest.raises(InputError) as large:
         check_needs("train", Needs(60, 34e9), 3600, None, PYTHON)
     assert str(large.value) == (
