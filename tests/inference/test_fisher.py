@@ -14,6 +14,7 @@ from psiprune.inference.fisher import (
     model_configurations,
     sample_fisher,
 )
+from psiprune.rbm.likelihood import to_vector
 from psiprune.rbm.model import RBM
 
 
@@ -25,6 +26,8 @@ def test_a_zero_weight_inside_the_mask_is_a_parameter(given: float) -> None:
     rbm = RBM(weights, rng.normal(size=4), rng.normal(size=3), mask.astype(bool))
     expected = score_moments(rbm, distribution(rbm))[1]
     assert expected.shape == (14, 14)
+    theta = np.concatenate([rbm.weights[rbm.mask], rbm.visible_bias, rbm.hidden_bias])
+    np.testing.assert_array_equal(to_vector(rbm), theta)
     np.testing.assert_allclose(basis_fisher(rbm), expected, atol=1e-12)
     np.testing.assert_allclose(fisher_matrix(rbm, whole_basis(rbm)), expected, atol=1e-12)
     np.testing.assert_allclose(sample_fisher(rbm, whole_basis(rbm)), expected, atol=1e-6)
