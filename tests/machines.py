@@ -57,3 +57,17 @@ def whole_basis(rbm: RBM) -> WeightedConfigurations:
     """Every state with its probability under the RBM."""
     bits = exact.basis(rbm.visible)
     return WeightedConfigurations(bits.T.astype(float), np.exp(rbm.log_prob(bits)))
+
+
+def score_moments(
+    rbm: RBM, probability: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and covariance of d log p~ / d theta over v from `probability` [2^N].
+
+    The parameters are the weights of the mask row by row, the visible and the hidden biases.
+    """
+    v = exact.basis(rbm.visible).astype(float)
+    s = 1.0 / (1.0 + np.exp(-(v @ rbm.weights.T + rbm.hidden_bias)))
+    scores = np.concatenate([(s[:, :, None] * v[:, None, :])[:, rbm.mask], v, s], axis=1)
+    mean = probability @ scores
+    return mean, (scores * probability[:, None]).T @ scores - np.outer(mean, mean)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import exact
 from psiprune.core.exceptions import InputError
 from psiprune.inference import variable_elimination
+from psiprune.inference.log_partition import exact_log_partition
 from psiprune.inference.variable_elimination import (
     Contraction,
     contract,
@@ -152,3 +153,12 @@ def test_bad_numbers_of_draws_are_refused() -> None:
 
 def small_plan() -> Contraction:
     return plan_contraction(RBM(np.ones((2, 4)), np.zeros(4), np.zeros(2)))
+
+
+def test_more_units_than_a_float_has_powers_of_2() -> None:
+    complete = [(1 << 1100) - 1 - (1 << unit) for unit in range(1100)]
+    best = (1e9, dict[int, int]())
+    assert variable_elimination._better_order(complete, False, [0.0] * 1100, best) is best
+    ring = np.eye(1030) + np.roll(np.eye(1030), 1, axis=0)
+    rbm = RBM(ring, np.zeros(1030), np.zeros(1030))
+    assert exact_log_partition(rbm, method="sum") is None

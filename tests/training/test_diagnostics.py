@@ -123,6 +123,18 @@ def test_misses_structure_tells_a_fit_from_a_product_model() -> None:
     assert not misses_structure(pp.train(shots, seed=0), shots)
 
 
+def test_structure_is_missed_from_twice_the_gain_of_a_saturated_model_per_configuration() -> None:
+    # 2 n KL against 4 K with n = 1000 and K = 2; KL(1/2 || p) = -log(4 p (1 - p)) / 2.
+    shots = pp.Shots((np.arange(1000) % 2).astype(np.uint8)[:, None])
+    for kl, missed in ((0.0039, False), (0.0041, True)):
+        p = (1 + np.sqrt(1 - np.exp(-2 * kl))) / 2
+        rbm = RBM(np.zeros((1, 1)), np.log([p / (1 - p)]), np.zeros(1))
+        assert misses_structure(rbm, shots) == missed
+    # Of configurations measured once frequencies say nothing.
+    once = pp.Shots(exact.basis(8)[::2])
+    assert not misses_structure(RBM(np.zeros((1, 8)), np.full(8, 9.0), np.zeros(1)), once)
+
+
 def test_a_later_start_is_taken_where_the_first_one_misses_structure() -> None:
     shots = pp.Shots(np.repeat(np.eye(6, dtype=np.uint8), 300, axis=0))
     method = pp.ExactNaturalGradient()

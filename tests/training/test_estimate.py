@@ -11,6 +11,8 @@ import pytest
 import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
+from psiprune.reconstruction.cost import bytes_needed, work_left
+from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training import limits
 from psiprune.training.estimate import (
     Size,
@@ -58,14 +60,75 @@ def test_a_slower_machine_takes_longer_in_proportion(method: Method) -> None:
     assert next(taken) == pytest.approx(10 * next(taken))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda each: each.method)
-def test_time_and_memory_grow_with_every_size(method: Method) -> None:
-    base = Size.dense(20, 10, 1000)
-    for larger in (Size.dense(24, 10, 1000), Size.dense(20, 15, 1000), Size.dense(20, 10, 9000)):
-        assert training_seconds(method, larger) > training_seconds(method, base)
-        assert training_bytes(method, larger) >= training_bytes(method, base)
-    longer = method.model_copy(update={"epochs": 2})
-    assert training_seconds(longer, base) < training_seconds(method, base)
+CD, NATURAL, EXACT = pp.CD(steps=9), pp.NaturalGradient(chains=1000), pp.ExactNaturalGradient()
+LONG = pp.NaturalGradient(chains=10**6, steps=10**5)
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "larger_method", "larger", "factor"),
+    [
+        # CD: shots * (steps + 1) * weights.
+        (CD, (100, 50, 10**6), CD, (100, 50, 2 * 10**6), 2),
+        (CD, (100, 50, 10**6), CD, (100, 100, 10**6), 2),
+        (CD, (100, 50, 10**6), pp.CD(steps=19), (100, 50, 10**6), 2),
+        # Natural gradient: chains * steps * weights, or the cube of the parameters.
+        (LONG, (50, 20, 10), LONG, (50, 40, 10), 2),
+        (LONG, (50, 20, 10), LONG.model_copy(update={"steps": 2 * 10**5}), (50, 20, 10), 2),
+        (LONG, (50, 20, 10), LONG.model_copy(update={"chains": 2 * 10**6}), (50, 20, 10), 2),
+        (NATURAL, (400, 200, 10), NATURAL, (800, 400, 10), 64),
+        # Sums over all states: 2^units * units of the larger layer, or the cube of the parameters.
+        (EXACT, (18, 17, 10), EXACT, (18, 18, 10), 2),
+        (EXACT, (20, 18, 10), EXACT, (40, 18, 10), 2),
+        (EXACT, (18, 20, 10), EXACT, (18, 40, 10), 2),
+        (EXACT, (1000, 10, 10), EXACT, (2000, 10, 10), 8),
+    ],
+)
+def test_time_follows_from_the_sizes(
+    method: Method,
+    size: tuple[int, int, int],
+    larger_method: Method,
+    larger: tuple[int, int, int],
+    factor: float,
+) -> None:
+    one = step_seconds(method, Size.dense(*size))
+    assert step_seconds(larger_method, Size.dense(*larger)) == pytest.approx(factor * one, rel=0.15)
+
+
+def test_estimates_exist_beyond_the_range_of_floats() -> None:
+    # 2^1100 states, of which 50 were measured; a layer of 1,100 units beside another one.
+    assert training_bytes(EXACT, Size.dense(1100, 2, 50)) < 1e9
+    assert bytes_needed(ReconstructSettings(hidden=(2,)), 1100, 50) < 1e10
+    settings = ReconstructSettings(hidden=(1100,), train={"method": "pcd"})  # type: ignore[arg-type]
+    assert 0 < work_left(settings, 1100, 50, None).nominal < np.inf
+
+
+def test_time_follows_from_the_number_of_steps() -> None:
+    size = Size.dense(400, 200, 1000)
+
+    def seconds(method: Method, epochs: int) -> float:
+        return training_seconds(method.model_copy(update={"epochs": epochs}), size)
+
+    assert seconds(CD, 6) == pytest.approx(3 * seconds(CD, 2))
+    # Training that converges ends early; a Fisher matrix serves for eight steps, but the first.
+    small = Size.dense(18, 9, 1000)
+    assert training_seconds(EXACT, small) == pytest.approx(70 * step_seconds(EXACT, small))
+    assert seconds(NATURAL, 17) == pytest.approx(3 * seconds(NATURAL, 1), rel=0.01)
+    assert seconds(NATURAL, 0) == 0
+
+
+def test_memory_is_that_of_the_large_arrays() -> None:
+    size = Size.dense(400, 200, 1000)
+    matrix = 8 * size.parameters**2
+    assert training_bytes(NATURAL, size) == pytest.approx(2 * matrix, rel=0.01)  # F and its factor
+    wide = Size.dense(1000, 10, 10)
+    assert training_bytes(EXACT, wide) == pytest.approx(24 * wide.parameters**2, rel=0.02)
+    assert training_bytes(CD, size) == 40 * size.weights + 1000 * 400 / 8  # packed shots
+    # The shots themselves are in memory besides; a mask saves time.
+    dense, sparse = (
+        training_needs(EXACT, SHOTS, 3, weights, clock_of(1, 1)) for weights in (None, 9)
+    )
+    assert dense.memory - training_bytes(EXACT, Size.dense(6, 3, 600)) == SHOTS.bits.nbytes
+    assert sparse.seconds < dense.seconds
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda each: each.method)
@@ -128,6 +191,8 @@ def test_the_message_says_what_was_estimated_and_what_fits(
         "train: estimated 5 h on this machine, the limit is 1 h; --hidden 50 takes about 20 min; "
         "--yes runs it regardless, --max-time 8h raises the limit"
     )
+    with pytest.raises(InputError, match="--max-time 3d raises the limit"):  # 60 hours and one
+        check_needs("train", Needs(40 * 3600, 1e6), 3600, None, OPTIONS)
     with pytest.raises(InputError) as large:
         check_needs("train", Needs(60, 34e9), 3600, None, PYTHON)
     assert str(large.value) == (

@@ -13,6 +13,7 @@ import exact
 import psiprune as pp
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
+from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method, decayed
 from psiprune.training.methods import METHOD_FIELDS, METHODS, MethodBySize, as_method
@@ -193,7 +194,7 @@ def fields(method: Method) -> list[str]:
 def test_a_training_is_init_and_steps(name: str) -> None:
     method = KINDS[name](epochs=4)
     shots = pp.Shots(np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8))
-    start = random_rbm(None)
+    start = initial_rbm(4, 3, seed=7)
     state = method.init(start, shots, 5)
     seen: list[RBM] = []
     while state.epoch < method.epochs and not state.done:
@@ -209,113 +210,6 @@ def test_a_training_is_init_and_steps(name: str) -> None:
     for one, other in zip([*watched, fitted], [*seen, state.rbm], strict=True):
         for part in ("weights", "visible_bias", "hidden_bias"):
             np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
-
-
-# --- one step against its formula, 4 visible and 3 hidden units ------------------------------
-
-MASK = np.array([[1, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 1]], bool)
-masks = pytest.mark.parametrize("mask", [None, MASK], ids=["dense", "masked"])
-BITS = np.random.default_rng(1).choice(2, (4032, 4), p=[0.35, 0.65]).astype(np.uint8)
-BITS[:, 1] ^= BITS[:, 0]
-
-
-def random_rbm(mask: NDArray[np.bool_] | None) -> RBM:
-    rng = np.random.default_rng(7)
-    weights = rng.normal(0, 2, (3, 4))  # so large that a Gibbs step more or less can be seen
-    visible_bias, hidden_bias = rng.normal(0, 0.5, 4), rng.normal(0, 0.5, 3)
-    return RBM(weights, visible_bias, hidden_bias, np.ones((3, 4), bool) if mask is None else mask)
-
-
-def parameters_of(rbm: RBM) -> Float64:
-    """Weights of the mask row by row, visible biases, hidden biases."""
-    return np.concatenate([rbm.weights[rbm.mask], rbm.visible_bias, rbm.hidden_bias])
-
-
-def means(rbm: RBM, probability: Float64) -> Float64:
-    """(<h_j v_i>, <v_i>, <h_j>) with v from `probability` [2^N]."""
-    both, visible, hidden = exact.rbm_means(probability, rbm.weights, rbm.hidden_bias)
-    return np.concatenate([both[rbm.mask], visible, hidden])
-
-
-def decay_of(rbm: RBM, weight_decay: float) -> Float64:
-    """The gradient of the L2 penalty: weights alone are penalised."""
-    x = parameters_of(rbm)
-    return weight_decay * np.where(np.arange(len(x)) < rbm.number_of_weights, x, 0.0)
-
-
-def covariance(rbm: RBM, probability: Float64) -> Float64:
-    """Cov of d log p~ / d theta with v from `probability`."""
-    v = exact.basis(4).astype(float)
-    s = 1.0 / (1.0 + np.exp(-(v @ rbm.weights.T + rbm.hidden_bias)))
-    scores = np.concatenate([(s[:, :, None] * v[:, None, :])[:, rbm.mask], v, s], axis=1)
-    centred = scores - probability @ scores
-    return np.asarray((centred * probability[:, None]).T @ centred)
-
-
-@masks
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_a_step_of_natural_gradient(mask: NDArray[np.bool_] | None, weight_decay: float) -> None:
-    method = pp.NaturalGradient(
-        epochs=3,
-        chains=3000,
-        steps=2,
-        learning_rate=0.05,
-        learning_rate_decay=0.25,
-        weight_decay=weight_decay,
-    )
-    state = method.init(random_rbm(mask), pp.Shots(BITS), 0)
-    for k, rate in enumerate((0.05, 0.025)):
-        rbm = state.rbm
-        after, info = method.step(state)
-        assert info.learning_rate == pytest.approx(rate)
-        assert (info.shortened, info.fisher_age) == (1.0, k)
-        # The chains of the step stand in the state after it.
-        model = exact.empirical(after.chains)
-        gradient = means(rbm, exact.empirical(BITS)) - means(rbm, model)
-        gradient -= decay_of(rbm, weight_decay)
-        if k == 0:  # the second step is shaped by the same matrix
-            fisher = covariance(rbm, model) + 1e-2 * np.eye(len(gradient))
-        direction = np.linalg.solve(fisher, gradient)
-        expected = parameters_of(rbm) + rate * direction
-        moved = np.abs(expected - parameters_of(rbm)).max()
-        np.testing.assert_allclose(parameters_of(after.rbm), expected, atol=2e-4 * moved)
-        assert info.length == pytest.approx(rate * np.sqrt(gradient @ direction), rel=1e-3)
-        state = after
-
-
-@masks
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_a_step_of_exact_natural_gradient(
-    mask: NDArray[np.bool_] | None, weight_decay: float
-) -> None:
-    method = pp.ExactNaturalGradient(weight_decay=weight_decay)
-    state = method.init(random_rbm(mask), pp.Shots(BITS), 0)
-    data = exact.empirical(BITS)
-
-    def objective(rbm: RBM) -> float:
-        p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
-        penalty = 0.5 * decay_of(rbm, weight_decay) @ parameters_of(rbm)
-        return float(data[data > 0] @ np.log(p[data > 0]) - penalty)
-
-    for _ in range(4):
-        rbm, damping = state.rbm, state.damping
-        p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
-        gradient = means(rbm, data) - means(rbm, p) - decay_of(rbm, weight_decay)
-        penalty = np.where(np.arange(len(gradient)) < rbm.number_of_weights, weight_decay, 0.0)
-        fisher = covariance(rbm, data) + np.diag(penalty)
-        state, info = method.step(state)
-        # Rejected steps raise the damping by factors of 4.
-        assert np.log2(info.damping / damping) / 2 == pytest.approx(
-            round(np.log2(info.damping / damping) / 2), abs=1e-9
-        )
-        step = np.linalg.solve(fisher + info.damping * np.eye(len(gradient)), gradient)
-        assert info.accepted
-        expected = parameters_of(rbm) + step
-        moved = np.abs(step).max()
-        np.testing.assert_allclose(parameters_of(state.rbm), expected, atol=1e-6 * moved)
-        assert info.promised == pytest.approx(gradient @ step - 0.5 * step @ fisher @ step)
-        assert info.log_likelihood == pytest.approx(objective(state.rbm), abs=1e-10)
-        assert objective(state.rbm) > objective(rbm)
 
 
 def test_the_learning_rate_falls_exponentially() -> None:

@@ -1,4 +1,4 @@
-"""Natural gradient with chains: its averages, its end, its resumption; and the local start."""
+"""Natural gradient with chains: its end, its resumption; and the local start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import psiprune as pp
 from psiprune.rbm.init import initial_rbm, local_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
-from psiprune.training.natural_gradient import NaturalState, mean_scores
+from psiprune.training.natural_gradient import NaturalState
 from refusals import refuses
 
 SMALL = pp.NaturalGradient(epochs=150, chains=4000, steps=10)
@@ -26,18 +26,6 @@ def steps_of(method: pp.NaturalGradient, state: NaturalState) -> Iterator[Natura
     while state.epoch < method.epochs:
         state, _ = method.step(state)
         yield state
-
-
-def test_mean_scores_are_the_averages_over_configurations() -> None:
-    rng = np.random.default_rng(0)
-    rbm = pp.RBM(rng.normal(size=(3, 5)), rng.normal(size=5), rng.normal(size=3))
-    bits = rng.integers(0, 2, (1000, 5), dtype=np.uint8)
-    given = 1 / (1 + np.exp(-(bits @ rbm.weights.T + rbm.hidden_bias)))
-    pieces = [bits[:300].T.astype(np.float32), bits[300:].T.astype(np.float32)]
-    found = mean_scores(rbm, pieces)
-    np.testing.assert_allclose(found.visible_hidden, given.T @ bits / 1000, atol=1e-5)
-    np.testing.assert_allclose(found.visible, bits.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(found.hidden, given.mean(axis=0), atol=1e-6)
 
 
 def test_it_ends_at_the_maximum_of_the_likelihood() -> None:
@@ -71,29 +59,6 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     one = pp.train(shots, hidden=3, seed=2, method=settings)
     np.testing.assert_array_equal(many.weights, one.weights)
-
-
-def test_a_weight_outside_the_mask_stays_zero() -> None:
-    mask = np.eye(4, 8, dtype=bool) | np.eye(4, 8, 4, dtype=bool)
-    rbm = pp.train(ising_shots(8, 1000), hidden=4, mask=mask, method=pp.NaturalGradient(epochs=5))
-    assert (rbm.weights[~mask] == 0).all()
-    assert (rbm.weights[mask] != 0).all()
-    assert rbm.number_of_weights == 8
-
-
-def test_a_step_far_from_the_optimum_is_short() -> None:
-    shots = ising_shots(8, 2000)
-    far = pp.RBM(np.full((4, 8), 3.0), np.full(8, -6.0), np.full(4, -12.0))
-    method = pp.NaturalGradient(epochs=3, chains=4000, steps=10, learning_rate=1000.0)
-    state, epochs = method.init(far, shots, 0), 0
-    while state.epoch < method.epochs:
-        state, info = method.step(state)
-        assert info.length <= 0.3 + 1e-12
-        assert info.shortened < 1
-        assert state.fisher is not None
-        assert state.fisher.moved <= 0.3 * state.fisher.age + 1e-12
-        epochs += 1
-    assert epochs == 3
 
 
 def test_too_many_parameters_are_refused() -> None:

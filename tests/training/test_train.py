@@ -15,10 +15,11 @@ import exact
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.data.shots import Shots
 from psiprune.kernels import layout
-from psiprune.rbm.init import initial_rbm
+from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.cd import CD
 from psiprune.training.contrastive_divergence import ContrastiveDivergence, ContrastiveState
+from psiprune.training.method import Initial
 from psiprune.training.pcd import PCD
 from psiprune.training.train import TrainingProgress, train
 from refusals import refuses
@@ -169,9 +170,36 @@ def test_no_epochs_return_the_start() -> None:
     np.testing.assert_array_equal(found.mask, start.mask)
     for name in ("weights", "visible_bias", "hidden_bias"):
         np.testing.assert_allclose(getattr(found, name), getattr(start, name), rtol=1e-7)
-    # Initial weights are those of the seed; float32 in the loop.
-    new = train(some_bits(), hidden=3, seed=4, method=CD(epochs=0))
-    np.testing.assert_allclose(new.weights, initial_rbm(6, 3, 4).weights, rtol=1e-7)
+
+
+@pytest.mark.parametrize("misses", [True, False])
+@pytest.mark.parametrize("starts", [("random", "local"), ("local", "random")])
+def test_a_second_start_is_kept_if_the_first_misses_structure_and_it_is_likelier(
+    monkeypatch: pytest.MonkeyPatch, misses: bool, starts: tuple[Initial, ...]
+) -> None:
+    bits = (np.random.default_rng(0).random((200, 3)) < 0.8).astype(np.uint8)
+    rate, none = bits.mean(axis=0), np.zeros((1, 3))
+    # A large hidden bias makes every p~(v) larger and no p(v).
+    rbms = {
+        "random": RBM(none, np.log(rate / (1 - rate)), np.zeros(1)),
+        "local": RBM(none, np.zeros(3), np.full(1, 50.0)),
+    }
+    monkeypatch.setattr("psiprune.training.train.new_rbm", lambda *given: rbms[given[3]])
+    monkeypatch.setattr("psiprune.training.train.misses_structure", lambda *_: misses)
+    found = train(bits, hidden=1, method=CD(epochs=0), initial=starts)
+    assert same(found, rbms["random" if misses else starts[0]])
+
+
+@pytest.mark.parametrize("initial", ["random", "local", "coded"])
+def test_initial_weights_are_those_of_seed_and_mask(initial: Initial) -> None:
+    mask, shots = np.random.default_rng(1).random((3, 6)) < 0.5, Shots(some_bits())
+    found = train(shots, hidden=3, seed=4, mask=mask, method=CD(epochs=0), initial=initial)
+    expected = {
+        "random": initial_rbm(6, 3, 4, mask),
+        "local": local_rbm(shots, 3, 4, mask),
+        "coded": coded_rbm(shots, 3, 4, mask),
+    }
+    assert same(found, expected[initial])
 
 
 def test_defaults() -> None:

@@ -159,8 +159,10 @@ def _better_order(
         unit = min(scores, key=scores.__getitem__)
         around = near.pop(unit)
         del scores[unit]
+        if around.bit_count() > ELIMINATION_WIDTH:
+            return best
         cost += 2.0 ** (1 + around.bit_count())
-        if around.bit_count() > ELIMINATION_WIDTH or cost >= best[0]:
+        if cost >= best[0]:
             return best
         order[unit] = around
         changed = around

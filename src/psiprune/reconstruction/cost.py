@@ -122,9 +122,9 @@ def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float
     candidates = settings.candidates(sites)
     trained = [training_bytes(method, Size.dense(sites, h, shots)) for h, method in candidates]
     size = Size.dense(sites, max(hidden for hidden, _ in candidates), shots)
-    surgery = 24 * 2.0**sites
-    if sites > EXACT_SITES:
-        surgery = 8.0 * _samples(settings, size) * (sites + size.hidden)
+    surgery = 8.0 * _samples(settings, size) * (sites + size.hidden)
+    if sites <= EXACT_SITES:
+        surgery = 24 * 2.0**sites
     if settings.prune.criterion == "surgeon":
         surgery += 24.0 * size.parameters**2
     if not _needs_samples(settings, size):
@@ -167,17 +167,18 @@ def _table_seconds(size: Size) -> float:
 
 
 def _log_z_seconds(size: Size) -> float:
-    total = _SUM * 2.0**size.units * max(size.sites, size.hidden)
-    if size.units <= PARTITION_UNITS and total <= EXACT_SECONDS:
-        return total / threads()
+    if size.units <= PARTITION_UNITS:
+        total = _SUM * 2.0**size.units * max(size.sites, size.hidden)
+        if total <= EXACT_SECONDS:
+            return total / threads()
     return _ANNEALING_STEPS * VISIT * size.weights
 
 
 def _measure_seconds(settings: ReconstructSettings, size: Size) -> float:
     """Return the nominal seconds of all observables of an RBM and of the shots."""
-    drawn = _table_seconds(size)
-    if size.units > EXACT_DRAW_UNITS:
-        drawn = 2 * _DRAW_STEPS * VISIT * size.weights
+    drawn = 2 * _DRAW_STEPS * VISIT * size.weights
+    if size.units <= EXACT_DRAW_UNITS:
+        drawn = _table_seconds(size)
     fraction = settings.held_out_of(size.shots)
     held_out = 0.6 * size.shots * fraction / (1 - fraction)
     resampled = _RESAMPLES * held_out * (_OBSERVED + size.sites) * _RESAMPLED
@@ -195,9 +196,9 @@ def _pruning_seconds(settings: ReconstructSettings, size: Size) -> float:
         inverse = _CHUNKS * FACTOR * p**3
     else:
         fisher, inverse = (SINGLE * p + ENTRY) * samples * p, FACTOR * p**3
-        drawn = _TABLES * _table_seconds(size)
-        if size.units > EXACT_DRAW_UNITS:
-            drawn = _DRAW_STEPS * VISIT * size.weights * samples / settings.prune.draws
+        drawn = _DRAW_STEPS * VISIT * size.weights * samples / settings.prune.draws
+        if size.units <= EXACT_DRAW_UNITS:
+            drawn = _TABLES * _table_seconds(size)
             drawn += _ELIMINATIONS * DRAW_SECONDS
     if settings.prune.criterion == "damage":
         return drawn + fisher / p

@@ -89,7 +89,7 @@ def step_seconds(method: Method, size: Size, first: bool = False) -> float:
         gibbs = VISIT * method.chains * method.steps * size.weights
         scores = 3 * SINGLE * (method.chains + size.shots) * size.weights
         return 8 * _CALLS + gibbs + scores + (fisher if first else fisher / _FISHER_AGE)
-    configurations = min(size.shots, 2.0**size.sites)
+    configurations = min(size.shots, 2**size.sites)
     fisher = ((DOUBLE * p + ENTRY) * min(configurations, _SAMPLE) + FACTOR / 3 * p**2) * p
     states = STATE * 2.0**size.units * max(size.sites, size.hidden)
     return _CALLS + fisher + states + 2 * DOUBLE * configurations * size.weights
@@ -111,7 +111,7 @@ def training_bytes(method: Method, size: Size) -> float:
         return 40 * size.weights + shots * size.sites / 8
     if isinstance(method, NaturalGradient):
         return 16 * p**2 + 4 * (method.chains + shots) * (size.sites + size.hidden)
-    configurations = min(shots, 2.0**size.sites)
+    configurations = min(shots, 2**size.sites)
     fisher = 24 * p**2 + 16 * p * min(configurations, _SAMPLE)
     states = 16 * 2.0**size.units * max(size.sites, size.hidden)
     return fisher + states + 8 * configurations * (size.sites + size.hidden)
