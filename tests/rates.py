@@ -2,9 +2,9 @@
 
 A test takes a statement such as "a 95 % interval misses 5 % of the time" or "at most 5 % of sound
 records raise an alarm", counts events in as many repeats as `repeats` says, and calls `check`. A
-rate that is off by the factor is refused with probability `POWER`; the stated rate itself with
-probability `FALSE_ALARM` on each side, so that all statements of the suite together (fewer than
-100) fail by chance with probability below 10^-3. Both are exact binomial tails.
+rate that is off by the factor is refused with a probability of at least `POWER`, the stated rate
+itself with at most `FALSE_ALARM` at each limit: of the 230 limits of the default run one fails by
+chance with a probability below 10^-3. These are exact binomial tails.
 """
 
 from __future__ import annotations

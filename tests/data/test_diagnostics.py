@@ -14,7 +14,7 @@ from scipy.special import comb
 import exact
 import psiprune as pp
 import rates
-from psiprune.data.diagnostics import LEVEL, ShotsDescription, describe_shots
+from psiprune.data.diagnostics import LEVEL, ShotsDescription, _fair_coin, describe_shots
 from psiprune.data.repeats import count_repeats
 from psiprune.data.sums import Sums, compare_halves
 from psiprune.inspect.tables import description_text
@@ -182,11 +182,11 @@ def test_no_false_alarms(world: str, factor: float) -> None:
 
 
 @pytest.mark.parametrize("level", [0.05, 0.01, LEVEL])
-@pytest.mark.parametrize(("shots", "ones"), [(60, 30), (300, 20), (300, 150), (3000, 40)])
+@pytest.mark.parametrize(("shots", "ones"), [(60, 30), (300, 20), (300, 150), (400, 12)])
 def test_false_positive_rates_of_one_site_are_exact(shots: int, ones: int, level: float) -> None:
-    """Over all orders of a record: of its ones, r runs are left by C(k-1, r-1) C(n-k+1, r) of them.
+    """Over all orders of a record, of which C(k-1, r-1) C(n-k+1, r) have its k ones in r runs.
 
-    The number of ones in the first half is hypergeometric.
+    The number of ones in the first half is hypergeometric, and that of a fair coin binomial.
     """
     k = np.arange(ones + 1)
     runs = ones - k[:-1]
@@ -196,7 +196,9 @@ def test_false_positive_rates_of_one_site_are_exact(shots: int, ones: int, level
     sums = Sums(np.full(ones + 1, ones), k, k, k, k[1:], none, none)
     drift = 2 * scipy.stats.norm.sf(np.abs(compare_halves(sums, shots)[1][: ones + 1]))
     halves = scipy.stats.hypergeom.pmf(k, shots, ones, shots // 2)
-    for p, probability in ((memory, orders), (drift, halves)):
+    coin = [_fair_coin(up, shots - up, 1.0) for up in range(shots + 1)]
+    tosses = scipy.stats.binom.pmf(np.arange(shots + 1), shots, 0.5)
+    for p, probability in ((memory, orders), (drift, halves), (np.array(coin), tosses)):
         assert probability.sum() == pytest.approx(1)
         assert probability[p <= level].sum() <= level
 

@@ -40,10 +40,10 @@ def fresh(count: int, seed: int) -> Shots:
 
 @pytest.fixture(scope="module")
 def pool() -> list[RBM]:
-    """RBMs of 60 seeds on one training set, by a short and noisy CD."""
+    """RBMs of 30 seeds on one training set, by a short and noisy CD."""
     shots = pp.sample(STATE, 400, seed=1)
     method = pp.CD(epochs=5, batch_size=20, steps=1, learning_rate=0.3)
-    return [pp.train(shots, hidden=2, seed=seed, method=method) for seed in range(60)]
+    return [pp.train(shots, hidden=2, seed=seed, method=method) for seed in range(30)]
 
 
 def test_the_tolerance_combines_noise_and_what_is_typical(pool: list[RBM]) -> None:
