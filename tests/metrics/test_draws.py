@@ -270,6 +270,20 @@ def test_error_bars_cover_where_chains_are_slow(monkeypatch: pytest.MonkeyPatch)
 # --- warnings --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("draws_of_a_chain", [1, 4])
+def test_starts_may_differ_by_five_standard_errors(draws_of_a_chain: int) -> None:
+    """Of 60 + 60 chains, all ones in 15 of the first half and in more of the second."""
+    found = {}
+    for ones in range(15, 61):
+        up = np.r_[np.arange(60) < 15, np.arange(60) < ones]
+        bits = up[:, None, None].repeat(draws_of_a_chain, axis=1).repeat(3, axis=2)
+        p = np.array([15, ones]) / 60  # variances of m = +-1: 4 p (1 - p) 60 / 59
+        sigmas = (p[1] - p[0]) / np.sqrt((p * (1 - p)).sum() / 59)
+        found[sigmas] = [text.split()[0] for text in depends_on_start(bits.astype(np.uint8))]
+    assert all(names == (["m"] if sigmas > 5 else []) for sigmas, names in found.items())
+    assert min(found) < 4.5 < 5.5 < max(found)
+
+
 @pytest.mark.usefixtures("no_independent_draws")
 @pytest.mark.parametrize("tilt", [0.0, 1.0])
 def test_a_magnet_is_sampled_in_both_halves(tilt: float, monkeypatch: pytest.MonkeyPatch) -> None:
