@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 
 import psiprune as pp
+import rates
 import tiny
 from psiprune.data.dependence import Dependence, find_dependence
 from psiprune.data.diagnostics import LEVEL
@@ -55,14 +56,13 @@ def test_the_smallest_and_constant_records(bits: Bits) -> None:
 
 @pytest.mark.parametrize(("sites", "shots"), [(1, 6), (1, 12), (2, 8), (3, 16), (8, 6)])
 def test_the_level_of_a_repetition(sites: int, shots: int) -> None:
-    """Few shots agree by chance; at a level of 0.3 at most so many of 1000 records do so."""
-    generator = np.random.default_rng(0)
-    alarms = 0
-    for _ in range(1000):
+    """Few shots agree by chance; at a level of 0.3 in at most so many records."""
+    generator, found = np.random.default_rng(0), []
+    for _ in range(rates.repeats(0.3, 1.5, at_most=True)):
         bits = generator.integers(0, 2, (shots, sites), dtype=np.uint8)
         counts = np.unique(bits, axis=0, return_counts=True)[1]
-        alarms += find_repetition(np.packbits(bits, axis=1), counts, 0.3) is not None
-    assert alarms <= scipy.stats.binom.isf(1e-4, 1000, 0.3)
+        found.append(find_repetition(np.packbits(bits, axis=1), counts, 0.3) is not None)
+    rates.check(np.array(found), 0.3, 1.5, at_most=True)
 
 
 # ---- exact repetition

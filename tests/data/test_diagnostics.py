@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.stats
 from numpy.typing import NDArray
+from scipy.special import comb
 
 import exact
 import psiprune as pp
-from psiprune.data.diagnostics import LEVEL, ShotsDescription, describe_shots
+import rates
+from psiprune.data.diagnostics import LEVEL, ShotsDescription, _fair_coin, describe_shots
+from psiprune.data.repeats import count_repeats
+from psiprune.data.sums import Sums, compare_halves
 from psiprune.inspect.tables import description_text
 from refusals import check_facts
 
@@ -115,49 +118,95 @@ def test_the_smallest(shape: tuple[int, int]) -> None:
 # ---- no false alarms
 
 
-def pools() -> dict[str, Callable[[np.random.Generator], Bits]]:
-    """Sound data sets of independent shots: ground states and skewed product states."""
+def worlds() -> dict[str, tuple[NDArray[np.float64], int]]:
+    """Sound data sets, ground states and a skewed product state: p of `exact.basis`, and shots."""
 
-    def ground(field: float, shots: int) -> Callable[[np.random.Generator], Bits]:
+    def ground(field: float) -> NDArray[np.float64]:
         p = pp.ground_state(pp.TFIM(sites=5, field=field)).to_vector() ** 2
-        rows = exact.basis(5)
-        return lambda generator: rows[generator.choice(len(rows), shots, p=p / p.sum())]
+        return np.asarray(p / p.sum())
 
     means = np.array([0.03, 0.1, 0.5, 0.9])
+    skewed = np.where(exact.basis(4), means, 1 - means).prod(axis=1)
     return {
-        "ordered": ground(0.5, 150),
-        "critical": ground(1.0, 300),
-        "paramagnet": ground(2.0, 150),
-        "skewed": lambda generator: (generator.random((200, 4)) < means).astype(np.uint8),
+        "ordered": (ground(0.5), 150),
+        "critical": (ground(1.0), 300),
+        "paramagnet": (ground(2.0), 150),
+        "skewed": (skewed, 200),
     }
 
 
-@pytest.mark.parametrize("sets", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@rates.factors
 @pytest.mark.parametrize("world", ["ordered", "critical", "paramagnet", "skewed"])
-def test_no_false_alarms(world: str, sets: int) -> None:
-    """No more sets have a p-value up to 0.05, or 0.01, than 1 in 10^4 sound tests find.
+def test_no_false_alarms(world: str, factor: float) -> None:
+    """Each p-value is at most 0.05 in at most 5 % of sound records; each warning at `LEVEL`.
 
-    At 0.05 that is 2.3 times the right number of 200 sets, 1.5 of 1000. Of the warnings, at 1e-4 a
-    kind, there are no more than in 1 of 1000 tests of sound data.
+    And the error bars cover.
     """
-    draw = pools()[world]
-    generator = np.random.default_rng(17)
-    values, names = [], []
-    for _ in range(sets):
-        found = described(draw(generator))
-        order = 1.0 if found.ordering is None else found.ordering.p_value
-        again = float(found.repeats.p_value[0])
-        symmetric = 1.0 if world == "skewed" else found.z2_p_value
-        values.append((symmetric, again, found.memory_p_value, found.drift_p_value, order))
-        names += [each.name for each in found.warnings]
-    for level in (0.05, 0.01):
-        most = scipy.stats.binom.isf(1e-4, sets, level)
-        counts = (np.array(values) <= level).sum(axis=0)
-        assert (counts <= most).all(), (level, counts)
+    p, shots = worlds()[world]
+    bits, generator, repeats = (
+        exact.basis(len(p).bit_length() - 1),
+        np.random.default_rng(17),
+        rates.intervals(factor),
+    )
+    found = [described(bits[generator.choice(len(p), shots, p=p)]) for _ in range(repeats)]
+    values = {
+        "symmetry": [1.0 if world == "skewed" else each.z2_p_value for each in found],
+        "repeats": [each.repeats.p_value[0] for each in found],
+        "memory": [each.memory_p_value for each in found],
+        "drift": [each.drift_p_value for each in found],
+        "order": [1.0 if each.ordering is None else each.ordering.p_value for each in found],
+    }
+    for name, each in values.items():
+        rates.check(np.array(each) <= 0.05, 0.05, factor, at_most=True, what=name)
+        if factor < 3:
+            rates.check(np.array(each) <= 0.01, 0.01, 3.0, at_most=True, what=name)
     unfounded = [
-        name for name in names if world != "skewed" or name not in ("symmetry", "constant")
+        warning.name
+        for each in found
+        for warning in each.warnings
+        if world != "skewed" or warning.name not in ("symmetry", "constant")
     ]
-    assert len(unfounded) <= scipy.stats.poisson.isf(1e-3, 5 * LEVEL * sets), unfounded
+    z = 1.0 - 2 * bits
+    mean = p @ z
+    truths = {
+        "magnetization": mean,
+        "neighbours": p @ (z[:, 1:] * z[:, :-1]) - mean[1:] * mean[:-1],
+    }
+    for name, truth in truths.items():
+        value, error = (
+            np.array([getattr(each, name + kind) for each in found]) for kind in ("", "_error")
+        )
+        if world in ("critical", "paramagnet"):  # few shots of the others differ
+            rates.check_intervals(value, error, truth, factor, name)
+    assert len(unfounded) <= rates.limits(len(values) * repeats, LEVEL, at_most=True)[1], unfounded
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01, LEVEL])
+@pytest.mark.parametrize(("shots", "ones"), [(60, 30), (300, 20), (300, 150), (400, 12)])
+def test_false_positive_rates_of_one_site_are_exact(shots: int, ones: int, level: float) -> None:
+    """Over all orders of a record, of which C(k-1, r-1) C(n-k+1, r) have its k ones in r runs.
+
+    The number of ones in the first half is hypergeometric, and that of a fair coin binomial.
+    """
+    k = np.arange(ones + 1)
+    runs = ones - k[:-1]
+    orders = comb(ones - 1, runs - 1) * comb(shots - ones + 1, runs) / comb(shots, ones)
+    memory = count_repeats([[ones]] * ones, k[:-1].tolist(), shots).p_value
+    none = np.zeros(shots, np.int64)
+    sums = Sums(np.full(ones + 1, ones), k, k, k, k[1:], none, none)
+    drift = 2 * scipy.stats.norm.sf(np.abs(compare_halves(sums, shots)[1][: ones + 1]))
+    halves = scipy.stats.hypergeom.pmf(k, shots, ones, shots // 2)
+    coin = [_fair_coin(up, shots - up, 1.0) for up in range(shots + 1)]
+    tosses = scipy.stats.binom.pmf(np.arange(shots + 1), shots, 0.5)
+    for p, probability in ((memory, orders), (drift, halves), (np.array(coin), tosses)):
+        assert probability.sum() == pytest.approx(1)
+        assert probability[p <= level].sum() <= level
+
+
+def test_sound_data_has_no_warning() -> None:
+    assert warned(CLEAN) == {}
+    assert warned(from_state(8, 2.0, 4000, 1)) == {}
+    assert warned(from_state(8, 0.5, 4000, 1)) == {}
 
 
 # ---- a case for every warning

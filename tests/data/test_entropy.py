@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 
 import psiprune as pp
+import rates
 from psiprune.data.entropy import estimate_entropy
 
 COUNTS = [
@@ -86,9 +87,10 @@ def test_ground_states(sites: int, field: float, shots: int) -> None:
         assert plain < -1.0
 
 
-def test_the_error_is_that_of_repetitions() -> None:
-    """Over 400 data sets the mean error is the standard deviation within a fifth, 5 errors."""
-    p = pp.ground_state(pp.TFIM(sites=8, field=1.0)).to_vector() ** 2
-    found = [estimate_entropy(draws(p / p.sum(), 2000, seed)) for seed in range(400)]
-    spread = np.std([each.value for each in found])
-    assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.2)
+@rates.factors
+def test_error_bars_cover(factor: float) -> None:
+    """Of 8 values, all of which are seen."""
+    p = np.random.default_rng(0).dirichlet(np.full(8, 5.0))
+    found = [estimate_entropy(draws(p, 500, seed)) for seed in range(rates.intervals(factor))]
+    value, error = np.array([(each.value, each.error) for each in found]).T
+    rates.check_intervals(value, error, -(p * np.log(p)).sum(), factor)

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 import psiprune as pp
+import rates
 from psiprune.data.symmetry import partner_ratios
 from refusals import refused
 
@@ -57,25 +58,24 @@ def test_smaller_pairs_change_nothing() -> None:
     xr.testing.assert_equal(few[names], all_[names])
 
 
-def test_chance_and_choice_are_not_taken_for_asymmetry() -> None:
-    """Of 40 symmetric sets p <= 0.05 in at most 7, by P < 0.001; of biased ones in 30 or more.
-
-    The power for one biased set is 0.94, so that fewer than 30 have P < 1e-4.
-    """
+@rates.factors
+def test_chance_and_choice_are_not_taken_for_asymmetry(factor: float) -> None:
+    """Of symmetric records p <= 0.2 in 20 %, of biased ones p <= 0.05 in most."""
     rng = np.random.default_rng(4)
-    low = {"symmetric": 0, "biased": 0}
-    for _ in range(40):
-        bits = (rng.random((400, 6)) < 0.2).astype(np.uint8)
-        flip = rng.random((400, 1)) < 0.5
-        symmetric = np.where(flip, 1 - bits, bits).astype(np.uint8)
-        few = partner_ratios(symmetric, [4]).isel(most=0)
-        # The four most frequent are above their partners because they were chosen.
-        assert float(few["expected_ratio"]) > 1.05
-        low["symmetric"] += float(few["ratio_p"]) <= 0.05
-        biased = np.where(rng.random((400, 1)) < 0.7, bits, 1 - bits).astype(np.uint8)
-        low["biased"] += float(partner_ratios(biased, [4]).isel(most=0)["ratio_p"]) <= 0.05
-    assert low["symmetric"] <= 7
-    assert low["biased"] >= 30
+
+    def p_values(bias: float, repeats: int) -> np.ndarray:
+        values = []
+        for _ in range(repeats):
+            bits = (rng.random((400, 6)) < 0.2).astype(np.uint8)
+            flip = (rng.random((400, 1)) < bias).astype(np.uint8)
+            found = partner_ratios(bits ^ flip, [4]).isel(most=0)
+            assert float(found["expected_ratio"]) > 1.05  # the four most frequent were chosen
+            values.append(float(found["ratio_p"]))
+        return np.array(values)
+
+    symmetric = p_values(0.5, rates.repeats(0.2, factor, at_most=True))
+    rates.check(symmetric <= 0.2, 0.2, factor, at_most=True)
+    assert (p_values(0.3, 10) <= 0.05).sum() >= 6  # of each with a probability of 94 %
 
 
 def test_more_sites_than_a_word_has_bits() -> None:

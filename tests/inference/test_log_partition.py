@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import exact
 import plain
+import rates
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, stream_key
 from psiprune.data.shots import Shots
@@ -48,11 +49,6 @@ def two_modes(visible: int, hidden: int, weight: float) -> RBM:
 def log_sum(rbm: RBM) -> float:
     joint = exact.rbm_joint(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
     return float(scipy.special.logsumexp(joint))
-
-
-def held(values: Float64, errors: Float64, truth: float) -> float:
-    """How often the 95 % interval holds the truth."""
-    return float((np.abs(values - truth) < 1.96 * errors).mean())
 
 
 # --- all methods -----------------------------------------------------------------------------
@@ -153,49 +149,18 @@ def test_seeds_give_the_same_at_any_number_of_threads(monkeypatch: pytest.Monkey
 # --- annealing -------------------------------------------------------------------------------
 
 
-@cache
-def annealed(seeds: int) -> dict[str, Float64]:
-    """Forward and backward estimates of one RBM for many seeds, [seed]."""
-    found = [
-        by_annealing(random_rbm(3, 8, 5, 1.0), chains=224, temperatures=15, seed=seed)
-        for seed in range(seeds)
-    ]
-    return {
-        "value": np.array([each.value for each in found]),
-        "error": np.array([each.error for each in found]),
-        "reverse": np.array([float(each.diagnostics["reverse"]) for each in found]),
-        "reverse_error": np.array([float(each.diagnostics["reverse_error"]) for each in found]),
-    }
-
-
-@pytest.mark.parametrize("way", ["value", "reverse"])
-def test_error_bars_of_annealing_cover(way: str) -> None:
-    runs = annealed(200)
-    errors = runs["error" if way == "value" else "reverse_error"]
-    truth = log_sum(random_rbm(3, 8, 5, 1.0))
-    assert 0.9 <= held(runs[way], errors, truth) <= 0.99
-    # The same test fails for error bars half or twice as long, and for an estimate that is off.
-    assert held(runs[way], errors / 2, truth) < 0.9
-    assert held(runs[way], 2 * errors, truth) > 0.99
-    assert held(runs[way] + errors.mean(), errors, truth) < 0.9
-
-
-def test_a_broken_annealing_does_not_cover() -> None:
-    # The mean of log w in place of the log of the mean is a lower bound, not log Z.
-    rbm = random_rbm(3, 8, 5, 1.0)
-    truth = log_sum(rbm)
-    base = base_of(rbm, rbm.sample_exact(2000))
-    betas = np.linspace(0, 1, 4)
-    good, broken, errors = [], [], []
-    for seed in range(200):
-        log_weights, _ = anneal(rbm, base, base.draws(448, seed), betas, seed)
-        value, error, _ = log_mean(log_weights)
-        good.append(value + base.log_partition)
-        broken.append(log_weights.mean() + base.log_partition)
-        errors.append(error)
-    assert 0.9 <= held(np.array(good), np.array(errors), truth) <= 0.99
-    assert held(np.array(broken), np.array(errors), truth) < 0.5
-    assert np.mean(broken) < truth
+@rates.factors
+def test_error_bars_of_annealing_cover(factor: float) -> None:
+    """Forward from the base and in reverse from exact draws: 224 chains each."""
+    rbm, repeats = random_rbm(3, 8, 5, 1.0), rates.intervals(factor)
+    base, truth = base_of(rbm, rbm.sample_exact(2000)), log_sum(rbm)
+    betas, chains = np.linspace(0, 1, 6), 224 * repeats
+    forward, _ = anneal(rbm, base, base.draws(chains, 1), betas, 1)
+    reverse, _ = anneal(rbm, base, rbm.sample_exact(chains, seed=1), betas[::-1], 1)
+    for sign, log_weights in ((1, forward), (-1, reverse)):
+        by_run = log_weights.reshape(repeats, 224)
+        value, error, _ = np.array([log_mean(each) for each in by_run]).T
+        rates.check_intervals(base.log_partition + sign * value, error, truth, factor)
 
 
 @pytest.mark.parametrize("betas", [(0.0, 0.3, 1.0), (1.0, 0.6, 0.0)])
@@ -372,22 +337,17 @@ def sticky(p: Float64, chains: int, draws: int, generator: np.random.Generator) 
     return states
 
 
-def test_error_bars_of_the_bridge_cover() -> None:
-    pair = Pair()
-    rows, wrong = [], []
-    for seed in range(200):
-        generator = np.random.default_rng(seed)
-        there = pair.log_ratio[generator.choice(64, 2000, p=pair.q)]
-        back = pair.log_ratio[sticky(pair.p, 100, 40, generator)]
-        rows.append(bridge(there, back))
-        wrong.append(bridge(there, back.reshape(-1, 1)))  # as if all draws were independent
-    found, naive = np.array(rows), np.array(wrong)
-    assert 0.9 <= held(found[:, 0], found[:, 1], pair.log_z) <= 0.99
-    assert 0.9 <= held(found[:, 2], found[:, 3], pair.fidelity) <= 0.99
-    assert held(naive[:, 0], naive[:, 1], pair.log_z) < 0.9
-    # 4000 sticky draws of an autocorrelation time of about 19 are worth about 200.
-    assert 50 < found[:, 4].mean() < 500
-    assert naive[:, 4].mean() > 1000
+@rates.factors
+def test_error_bars_of_the_bridge_cover(factor: float) -> None:
+    """1000 draws of q, 100 chains of p."""
+    pair, generator, repeats = Pair(), np.random.default_rng(0), rates.intervals(factor)
+    there = pair.log_ratio[generator.choice(64, (repeats, 1000), p=pair.q)]
+    back = pair.log_ratio[sticky(pair.p, 100 * repeats, 20, generator)].reshape(repeats, 100, 20)
+    found = np.array([bridge(*each) for each in zip(there, back, strict=True)])
+    rates.check_intervals(found[:, 0], found[:, 1], pair.log_z, factor, "log Z")
+    rates.check_intervals(found[:, 2], found[:, 3], pair.fidelity, factor, "fidelity")
+    # 2000 sticky draws of an autocorrelation time of about 19 are worth about 150.
+    assert 100 < found[:, 4].mean() < 250
 
 
 def test_the_bridge_is_stable_in_the_log_domain() -> None:

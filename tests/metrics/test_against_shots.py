@@ -142,23 +142,11 @@ def test_training_shots_flatter_by_parameters_over_shots() -> None:
 # --- the bootstrap ---------------------------------------------------------------------------
 
 
-def test_bootstrap_errors_of_means_are_sigma_over_root_n() -> None:
-    generator = np.random.default_rng(0)
-    table = generator.normal(size=(3000, 2)) * [1.0, 5.0]
+def test_the_bootstrap_resamples_columns_together() -> None:
+    table = np.random.default_rng(0).normal(size=(300, 1)).astype(np.float32) * [1, -1]
     means = bootstrap_means(table.astype(np.float32), seed=2)
     assert means.shape == (bootstrap.RESAMPLES, 2)
-    wanted = table.std(axis=0) / np.sqrt(3000)
-    # 400 resamples know it to 3.5 %: 5 standard deviations.
-    np.testing.assert_allclose(means.std(axis=0, ddof=1), wanted, rtol=5 * 0.035)
-    assert (np.abs(means.mean(axis=0) - table.mean(axis=0)) < 5 * wanted / 20).all()
-    # Columns are resampled together: what they share they keep.
-    table[:, 1] = -table[:, 0]
-    both = bootstrap_means(table.astype(np.float32), seed=2)
-    np.testing.assert_allclose(both[:, 0], -both[:, 1], atol=1e-6)
-    # Correlated shots are not what it is for: ten copies of each shrink the error by sqrt(10).
-    copies = bootstrap_means(np.repeat(table, 10, axis=0).astype(np.float32), seed=2)
-    ratio = both.std(axis=0) / copies.std(axis=0)
-    np.testing.assert_allclose(ratio, np.sqrt(10), rtol=0.25)
+    np.testing.assert_allclose(means[:, 0], -means[:, 1], atol=1e-6)
 
 
 # --- log Z without a sum ---------------------------------------------------------------------

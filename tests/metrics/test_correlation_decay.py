@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import psiprune as pp
+import rates
 from psiprune.metrics.correlation_decay import compare_decays
 from psiprune.metrics.observables import reference_observables
 from refusals import refuses
@@ -82,40 +86,40 @@ def test_weights_are_those_of_the_errors_of_the_logarithm() -> None:
     assert compare_decays(c, 2 * error, n).delta_aic == pytest.approx(found.delta_aic)
 
 
-@pytest.mark.parametrize(
-    ("sites", "field"),
-    [
-        (18, 1.0),
-        pytest.param(50, 1.0, marks=pytest.mark.slow),
-        pytest.param(50, 2.0, marks=pytest.mark.slow),
-    ],
-)
-def test_how_often_samples_of_a_perfect_model_are_taken_for_what_they_are_not(
-    sites: int, field: float
-) -> None:
-    """10^5 draws of the exact state, 1,000 times, with the noise that C(d) has as all share a site.
+@cache
+def correlations(sites: int, field: float) -> NDArray[np.float64]:
+    return pp.ground_state(pp.TFIM(sites=sites, field=field)).correlations()
 
-    At N = 50 a power law is missed (not preferred by more than 2) in less than 5 % of all sets. At
-    N = 18, with four distances, samples cannot keep that: there the claims go by sums over all
-    states, which have no noise. The exponential state must be told from a power law.
+
+def missed(sites: int, field: float, repeats: int, weighted: bool = True) -> NDArray[np.bool_]:
+    """Return which of so many sets of 10^5 draws of the exact state do not favour a power law.
+
+    With the noise that C(d) has as all share a site; a power law is favoured by more than 2.
     """
-    state = pp.ground_state(pp.TFIM(sites=sites, field=field))
-    zz, i, k = state.correlations(), sites // 2 - 1, sites // 4
+    zz, i, k = correlations(sites, field), sites // 2 - 1, sites // 4
     c = zz[i, i : i + k + 1]
     there = np.arange(i + 1, i + k + 1)
     covariance = (zz[np.ix_(there, there)] - np.outer(c[1:], c[1:])) / 1e5
-    error = np.r_[0.0, np.sqrt(np.diag(covariance))]
+    error = np.r_[0.0, np.sqrt(np.diag(covariance))] if weighted else np.zeros(k + 1)
     rng = np.random.default_rng(0)
-    noisy = rng.multivariate_normal(c[1:], covariance, size=1000)
-    found = np.array([compare_decays(np.r_[1.0, row], error, k).delta_aic for row in noisy])
-    missed = float(np.mean(~(found < -2)))
-    if (sites, field) == (50, 1.0):
-        assert missed < 0.05
-    elif field == 1.0:
-        assert missed > 0.05  # 17 %
-        assert compare_decays(c, 0.0, k).delta_aic < -2
-    else:
-        assert missed > 0.95
+    noisy = rng.multivariate_normal(c[1:], covariance, size=repeats)
+    return np.array([compare_decays(np.r_[1.0, row], error, k).delta_aic >= -2 for row in noisy])
+
+
+@rates.factors
+@pytest.mark.parametrize(("weighted", "stated"), [(True, 0.17), (False, 0.28)])
+def test_how_often_samples_of_18_sites_miss_the_power_law(
+    weighted: bool, stated: float, factor: float
+) -> None:
+    """So there the claims go by sums over all states."""
+    events = missed(18, 1.0, rates.repeats(stated, factor), weighted)
+    rates.check(events, stated, factor)
+
+
+@pytest.mark.slow
+def test_how_often_samples_of_50_sites_are_taken_for_what_they_are_not() -> None:
+    rates.check(missed(50, 1.0, rates.repeats(0.05, 1.5, True)), 0.05, 1.5, at_most=True)
+    rates.check(~missed(50, 2.0, rates.repeats(0.05, 1.5, True)), 0.05, 1.5, at_most=True)
 
 
 def test_noise_decides_nothing_on_its_own() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psiprune.metrics.against_shots import evaluate_on_shots
+import rates
+from psiprune.metrics.against_shots import _custom_estimate, evaluate_on_shots
 from psiprune.metrics.custom import Observable, load_observable, observe
 from psiprune.metrics.loss_tests import judge_observables
 from psiprune.rbm.init import initial_rbm
@@ -161,3 +162,15 @@ def test_a_number_that_no_shot_changes_is_still_uncertain() -> None:
         assert found.variance == pytest.approx(1 / 1200)
         gap = found.value - found.shots_value
         assert judge_observables(gap, found.error, found.variance, 1200, 0.05).answer == "pass"
+
+
+@rates.factors
+@pytest.mark.parametrize("block", [1, 2])
+def test_the_error_of_one_number_for_all_shots_covers(block: int, factor: float) -> None:
+    """The share of ones, by resamples of chains or of blocks of two equal ones, known to 7 %."""
+    generator, level, missed = np.random.default_rng(block), 0.3, []
+    for seed in range(rates.repeats(level, factor)):
+        bits = generator.integers(0, 2, (100, 1, 3), dtype=np.uint8).repeat(block, axis=0)
+        found = _custom_estimate("ones", lambda x: np.float64(x.mean()), bits, seed, block)
+        missed.append(rates.misses(found.value, found.error, 0.5, level))
+    rates.check(np.array(missed), level, factor)

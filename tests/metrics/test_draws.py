@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import exact
+import rates
 from machines import distribution, magnet, random_rbm
 from psiprune.metrics import draws
 from psiprune.metrics.draws import (
@@ -255,7 +256,7 @@ def test_slow_chains_are_thinned_and_burnt_in_more(monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("no_independent_draws")
 @pytest.mark.slow
 def test_error_bars_cover_where_chains_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """200 seeds, tau of 100 steps, thinned to a tenth of it: 95 % intervals hold 90 to 99 %."""
+    """tau of 100 steps, thinned to a tenth of it."""
     rbm, count, length = two_modes(1.7), 100, 200
     prob, tau = distribution(rbm), exact_time(rbm, M)
     assert 80 < tau < 120
@@ -266,31 +267,36 @@ def test_error_bars_cover_where_chains_are_slow(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(draws, "BURN_IN", 5)
     monkeypatch.setattr(draws, "LEAST_BURN_IN", 0)
     monkeypatch.setattr(draws, "MOST_STEPS", int(5 * paced.time) + 1 + length * int(tau / 10))
-    inside: dict[str, list[bool]] = {name: [] for name in wanted}
-    naive: dict[str, list[bool]] = {name: [] for name in wanted}
-    sizes = []
-    for seed in range(200):
-        found = draw(rbm, all_up(10), count * length, seed)
-        assert found.bits.shape == (count, length, 10)
-        assert found.method.endswith(f"a draw every {int(tau / 10)} steps")
-        right = sampled_observables(rbm, found.bits, None)
-        lone = sampled_observables(rbm, found.bits.reshape(-1, 1, 10), None)
-        for name, value in wanted.items():
-            for each, hits in ((right, inside), (lone, naive)):
-                estimate: Estimate = getattr(each, name)
-                gap = abs(float(estimate.value) - value)
-                hits[name].append(gap <= 1.96 * float(estimate.error))
-        sizes.append(effective_draws(right.magnetization, count * length, length))
-        assert effective_draws(lone.magnetization, count * length, 1) == count * length
-    for name in wanted:
-        # Binomial with p = 0.95, n = 200: 0.90 and 0.99 are 3.2 and 2.6 standard deviations away.
-        assert 0.90 <= np.mean(inside[name]) <= 0.99, name
-        assert np.mean(naive[name]) < 0.70, name
+    found, sizes = [], []
+    for seed in range(rates.intervals(3.0)):
+        drawn = draw(rbm, all_up(10), count * length, seed)
+        assert drawn.bits.shape == (count, length, 10)
+        assert drawn.method.endswith(f"a draw every {int(tau / 10)} steps")
+        found.append(sampled_observables(rbm, drawn.bits, None))
+        sizes.append(effective_draws(found[-1].magnetization, count * length, length))
+    for name, truth in wanted.items():
+        estimates: list[Estimate] = [getattr(each, name) for each in found]
+        value, error = np.array([(each.value, each.error) for each in estimates]).T
+        rates.check_intervals(value, error, truth, 3.0, name)
     # 20,000 draws, ten of them worth one.
     assert np.median(sizes) == pytest.approx(count * length * int(tau / 10) / tau, rel=0.1)
 
 
 # --- warnings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draws_of_a_chain", [1, 4])
+def test_starts_may_differ_by_five_standard_errors(draws_of_a_chain: int) -> None:
+    """Of 60 + 60 chains, all ones in 15 of the first half and in more of the second."""
+    found = {}
+    for ones in range(15, 61):
+        up = np.r_[np.arange(60) < 15, np.arange(60) < ones]
+        bits = up[:, None, None].repeat(draws_of_a_chain, axis=1).repeat(3, axis=2)
+        p = np.array([15, ones]) / 60  # variances of m = +-1: 4 p (1 - p) 60 / 59
+        sigmas = (p[1] - p[0]) / np.sqrt((p * (1 - p)).sum() / 59)
+        found[sigmas] = [text.split()[0] for text in depends_on_start(bits.astype(np.uint8))]
+    assert all(names == (["m"] if sigmas > 5 else []) for sigmas, names in found.items())
+    assert min(found) < 4.5 < 5.5 < max(found)
 
 
 @pytest.mark.usefixtures("no_independent_draws")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import rel_entr
 
+import rates
+from psiprune.metrics import loss_tests
 from psiprune.metrics.loss_tests import (
     FAMILIES,
     LEVEL,
@@ -21,46 +27,42 @@ from psiprune.metrics.loss_tests import (
 )
 
 T = 0.05
-#: An event this rare under what is stated speaks against it.
-RARE = 1e-3
 
 
-def too_often(hits: int, of: int, rate: float) -> bool:
-    return bool(binomtest(hits, of, rate, alternative="greater").pvalue < RARE)
+def answered(tests: Iterable[LossTest], answer: str) -> NDArray[np.bool_]:
+    return np.array([each.answer == answer for each in tests])
 
 
-def answers(tests: list[LossTest], answer: str) -> int:
-    return sum(each.answer == answer for each in tests)
+@rates.factors
+@pytest.mark.parametrize(("error", "spread"), [(0.05, 0.0), (0.0, 0.05), (0.04, 0.03)])
+def test_a_mean_loss_passes_and_fails_as_seldom_as_stated(
+    error: float, spread: float, factor: float
+) -> None:
+    """A loss of 2 T passes, and one of T fails, exactly at the levels."""
+    generator, scale = np.random.default_rng(0), np.hypot(max(error, 1e-3), spread)
+    for loss, answer, level in ((2 * T, "pass", PASS_LEVEL), (T, "fail", LEVEL / FAMILIES)):
+        noise = generator.normal(0, scale, rates.repeats(level, factor))
+        tests = [judge_mean(loss + each, error, 1000, T, spread) for each in noise]
+        rates.check(answered(tests, answer), level, factor, what=answer)
 
 
-def test_a_mean_loss_passes_and_fails_as_seldom_as_stated() -> None:
-    generator, number = np.random.default_rng(0), 2000
-
-    def judge(loss: float, error: float) -> list[LossTest]:
-        noise = generator.normal(0, error, number)
-        return [judge_mean(loss + each, error, 1000, T) for each in noise]
-
-    for error in (0.005, 0.02, 0.05):
-        passed, failed = answers(judge(2 * T, error), "pass"), answers(judge(T, error), "fail")
-        assert not too_often(passed, number, PASS_LEVEL)
-        assert not too_often(failed, number, LEVEL / FAMILIES)
-    assert passed > 0.4 * PASS_LEVEL * number  # the level is used
-    # A damage of 1.5 T is not that of 2 T, so the bound above is sharp.
-    assert too_often(answers(judge(1.5 * T, 0.02), "pass"), number, PASS_LEVEL)
-    assert answers(judge(0, 0.005), "pass") == number
+def test_a_mean_loss_that_is_certain() -> None:
+    assert judge_mean(0.0, 0.005, 1000, T).answer == "pass"
+    assert judge_mean(0.0, 0.2, 1000, T).answer == "undecided"
     assert judge_mean(1.1 * T, 0.005, 1000, T).answer == "undecided"  # though below 2 T for sure
-    assert answers(judge(4 * T, 0.005), "fail") == number
-    assert answers(judge(0.0, 0.2), "undecided") > 0.8 * number
+    assert judge_mean(4 * T, 0.005, 1000, T).answer == "fail"
 
 
-def test_the_shots_needed_decide_for_a_faithful_model() -> None:
-    generator, spread, number = np.random.default_rng(1), 2.0, 2000
+@rates.factors
+def test_the_shots_needed_decide_for_a_faithful_model(factor: float) -> None:
+    spread = 2.0
     few = judge_mean(0.0, spread / np.sqrt(500), 500, T)
     assert few.answer == "undecided"
     shots = few.shots_needed
-    noise = generator.normal(0, spread / np.sqrt(shots), number)
-    passed = answers([judge_mean(x, spread / np.sqrt(shots), shots, T) for x in noise], "pass")
-    assert binomtest(passed, number, POWER).pvalue > RARE
+    error, number = spread / np.sqrt(shots), rates.repeats(1 - POWER, factor)
+    noise = np.random.default_rng(1).normal(0, error, number)
+    tests = [judge_mean(each, error, shots, T) for each in noise]
+    rates.check(~answered(tests, "pass"), 1 - POWER, factor)
     # A loss that falls like 1/n needs more of them.
     assert judge_mean(0.2, spread / np.sqrt(500), 500, T).shots_needed > 1.3 * shots
     assert np.isnan(judge_mean(0.0, 0.001, 500, T).shots_needed)
@@ -80,28 +82,42 @@ def test_observables_of_a_tilted_distribution_lose_what_is_stated() -> None:
         assert found.loss <= kl
 
 
+@rates.factors
 @pytest.mark.parametrize("number", [1, 55])
-def test_observables_answer_wrongly_as_seldom_as_stated(number: int) -> None:
-    generator, shots, sets = np.random.default_rng(number), 150, 1500
-    variance = np.ones(number)
-    noise = generator.normal(0, shots**-0.5, (sets, number))
-    faithful = [judge_observables(each, 0 * variance, variance, shots, T) for each in noise]
-    assert answers(faithful, "pass") >= POWER * sets
-    assert answers(faithful, "fail") == 0
-    moved = np.zeros(number)
-    for loss, answer, level in ((2 * T, "pass", OBSERVABLE_LEVEL), (T, "fail", LEVEL / FAMILIES)):
-        moved[0] = np.sqrt(2 * loss)
-        tests = [judge_observables(moved + x, 0 * variance, variance, shots, T) for x in noise]
-        assert not too_often(answers(tests, answer), sets, level)
-        if answer == "pass":
-            assert all(each.which == 0 for each in tests if each.answer == "fail")
-    # Only every tenth shot: the noise hides it, and so many as needed reveal it.
-    few = judge_observables(noise[0] * 10**0.5, 0 * variance, variance, shots / 10, T)
+def test_observables_answer_wrongly_as_seldom_as_stated(
+    number: int, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise of the shots and of the model; at a level of failing of 5 %, to see it more often."""
+    monkeypatch.setattr(loss_tests, "LEVEL", 0.05 * FAMILIES)
+    shots, variance, of_model = 150.0, np.ones(number), np.full(number, 0.03)
+    generator = np.random.default_rng(number)
+
+    def judge(deviation: float, tolerance: float, repeats: int, n: float) -> list[LossTest]:
+        noise = generator.normal(0, np.hypot(n**-0.5, 0.03), (repeats, number))
+        noise[:, 0] += deviation
+        return [judge_observables(each, of_model, variance, n, tolerance) for each in noise]
+
+    # Without a loss the largest of independent deviations exceeds 0 at the level.
+    faithful = judge(0.0, 1e-12, rates.repeats(0.05, factor), shots)
+    rates.check(answered(faithful, "fail"), 0.05, factor, what="fail")
+    sharp = number == 1
+    repeats = rates.repeats(OBSERVABLE_LEVEL, factor, at_most=not sharp)
+    lossy = judge(2 * T**0.5, T, repeats, shots)
+    rates.check(answered(lossy, "pass"), OBSERVABLE_LEVEL, factor, not sharp, what="pass")
+    assert all(each.which == 0 for each in lossy if each.answer == "fail")
+
+
+@rates.factors
+@pytest.mark.parametrize("number", [1, 55])
+def test_the_shots_needed_decide_for_observables(number: int, factor: float) -> None:
+    """With ten shots noise hides a faithful model; as many as needed reveal it."""
+    generator, nothing, variance = np.random.default_rng(number), np.zeros(number), np.ones(number)
+    few = judge_observables(nothing, nothing, variance, 10, T)
     assert few.answer == "undecided"
-    enough = few.shots_needed
-    noise *= (shots / enough) ** 0.5
-    tests = [judge_observables(each, 0 * variance, variance, enough, T) for each in noise]
-    assert not too_often(sets - answers(tests, "pass"), sets, 1 - POWER)
+    repeats = rates.repeats(1 - POWER, factor, at_most=True)
+    noise = generator.normal(0, few.shots_needed**-0.5, (repeats, number))
+    tests = [judge_observables(x, nothing, variance, few.shots_needed, T) for x in noise]
+    rates.check(~answered(tests, "pass"), 1 - POWER, factor, at_most=True)
 
 
 def test_an_observable_that_rbm_and_shots_agree_on_exactly() -> None:
@@ -109,43 +125,46 @@ def test_an_observable_that_rbm_and_shots_agree_on_exactly() -> None:
     assert (found.answer, found.loss) == ("pass", 0.0)
 
 
-def test_replicas_are_as_far_from_the_model_as_it_is_from_the_state() -> None:
-    """Multinomial frequencies, whose expected loss is (K - 1) / 2n."""
+@rates.factors
+def test_replicas_are_as_far_from_the_model_as_it_is_from_the_state(factor: float) -> None:
+    """Multinomial frequencies, whose expected loss is (K - 1) / 2n: within two errors in 90 %."""
     generator, p, shots = np.random.default_rng(0), np.array([0.4, 0.3, 0.2, 0.1]), 500
-
-    def loss(q: np.ndarray, fitted: np.ndarray) -> float:
-        return float((q * np.log(q / fitted)).sum())
-
-    covered, naive, sets = 0, 0, 400
-    for _ in range(sets):
-        model = generator.multinomial(shots, p) / shots
-        replicas = generator.multinomial(shots, model, 4) / shots
-        value, error = training_loss([loss(model, each) for each in replicas], 3)
-        covered += abs(loss(p, model) - value) < 2 * error
-        naive += abs(loss(p, model) - value) < 2 * error / 3
-    assert not too_often(sets - covered, sets, 0.1)
-    assert too_often(sets - naive, sets, 0.1)
-    mean = np.mean(
-        [
-            training_loss([loss(p, generator.multinomial(shots, p) / shots)], 3)[0]
-            for _ in range(400)
-        ]
-    )
-    assert mean == pytest.approx(3 / (2 * shots), rel=0.15)
+    number = rates.repeats(0.1, factor, at_most=True)
+    model = generator.multinomial(shots, p, number) / shots
+    replicas = generator.multinomial(shots, model, (4, number)) / shots
+    found = np.array([training_loss(each, 3) for each in rel_entr(model, replicas).sum(axis=2).T])
+    value, error = found.T
+    missed = np.abs(rel_entr(p, model).sum(axis=1) - value) > 2 * error
+    rates.check(missed, 0.1, factor, at_most=True)
+    assert value.mean() == pytest.approx(3 / (2 * shots), rel=0.15)
     assert training_loss([0.01], 8)[1] == pytest.approx(0.01 * 0.5 * 2**0.5)
 
 
-def test_cells_of_a_perfect_model_lose_nothing() -> None:
-    generator, p, shots, sets = np.random.default_rng(0), np.full(30, 1 / 32), 400, 1000
-    tests, raw = [], []
-    for _ in range(sets):
-        counts = generator.multinomial(shots, [*p, 2 / 32])[:30]
-        cells = cell_divergence(np.log(p), counts, shots)
-        raw.append(cells.divergence)
-        tests.append(judge_cells(cells, shots, T))
-    assert answers(tests, "pass") >= POWER * sets
-    assert not too_often(answers(tests, "fail"), sets, LEVEL / FAMILIES)
-    assert np.mean(raw) == pytest.approx((cells.cells - 1) / (2 * shots), rel=0.1)
+@rates.factors
+def test_cells_answer_wrongly_as_seldom_as_stated(factor: float) -> None:
+    """30 of 32 configurations are known; those that the model gets wrong lose 0, T or 2 T."""
+    generator, shots = np.random.default_rng(0), 400
+    model = np.full(32, 1 / 32)
+
+    def moved(size: float) -> NDArray[np.float64]:
+        q = model * np.exp(size * (-1.0) ** np.arange(32))
+        return q / q.sum()
+
+    for loss, answer, level in (
+        (T, "fail", LEVEL / FAMILIES),
+        (2 * T, "pass", PASS_LEVEL),
+        (0.0, "undecided", 1 - POWER),
+    ):
+        size = brentq(lambda x, loss=loss: rel_entr(moved(x), model).sum() - loss, 0, 1)
+        repeats = rates.repeats(level, factor, at_most=True)
+        cells = [
+            cell_divergence(np.log(model[:30]), counts[:30], shots)
+            for counts in generator.multinomial(shots, moved(size), repeats)
+        ]
+        events = answered((judge_cells(each, shots, T) for each in cells), answer)
+        rates.check(events, level, factor, at_most=True, what=answer)
+    mean = np.mean([each.divergence for each in cells])
+    assert mean == pytest.approx((cells[0].cells - 1) / (2 * shots), rel=0.2)
 
 
 def test_cells_see_mass_that_pairs_cannot_see() -> None:

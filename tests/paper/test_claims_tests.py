@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import xarray as xr
 
 from invented import two_peaks, world
-from psiprune.core.statistics import crossing
+from psiprune.core.statistics import crossing, paired
 from psiprune.paper.claims.base import (
     FAILS,
     HOLDS,
@@ -62,14 +63,25 @@ def test_one_sided_p_values_at_their_least() -> None:
     assert p_larger([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]) > 0.9
 
 
-def test_signed_ranks_are_rarely_fooled_by_noise() -> None:
-    generator = np.random.default_rng(0)
-    noise = generator.normal(size=(400, 10))
-    fooled = np.mean([p_above(row) < 0.05 for row in noise])
-    # A binomial share of 5 % has a standard error of 1.1 % here.
-    assert fooled < 0.05 + 3 * 0.011
-    seen = np.mean([p_above(row + 1) < 0.05 for row in noise])
-    assert seen > 0.8
+def test_p_values_are_as_small_as_stated_over_all_signs_and_all_deals() -> None:
+    """Exactly: every sign of 6 differences, and every deal of 6 values to 3 + 3, is as likely."""
+    signs = np.array(list(itertools.product((-1, 1), repeat=6)))
+    sizes = np.array([0.3, 0.5, 0.8, 1.3, 2.1, 3.4])
+    above = np.array([p_above(row) for row in signs * sizes])
+    both = np.array([paired(row, np.zeros(6)).p for row in signs * sizes])
+    deals = [
+        (list(one), [x for x in range(6) if x not in one])
+        for one in itertools.combinations(range(6), 3)
+    ]
+    larger = np.array([p_larger(*deal) for deal in deals])
+    for p in (above, both, larger):
+        np.testing.assert_allclose([(p <= x + 1e-9).mean() for x in p], p)
+    # Those of all minus signs come first, those of all plus signs last.
+    assert (above[-1], both[0], both[-1]) == pytest.approx((1 / 64, 1 / 32, 1 / 32))
+    assert (larger[0], larger[-1]) == pytest.approx((1, 1 / 20))
+    # Of 10 differences of one standard deviation most are seen.
+    noise = np.random.default_rng(0).normal(size=(100, 10))
+    assert np.mean([p_above(row + 1) < 0.05 for row in noise]) > 0.7
 
 
 def test_where_a_curve_crosses_a_limit() -> None:

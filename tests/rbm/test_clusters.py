@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import rates
 from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.rbm.clusters import best_widths, find_clusters, second_windows, strongest_windows
@@ -137,6 +138,15 @@ def test_equal_windows_go_to_the_leftmost() -> None:
     assert strongest_windows(np.array([[1.0, 1.0, 0.0, -1.0, 1.0]]), 2)[0].tolist() == [0]
 
 
+@rates.factors
+def test_chance_makes_a_second_cluster_at_the_stated_rate(factor: float) -> None:
+    """Beside a cluster few windows fit, whose ties make the test a conservative one."""
+    number = rates.repeats(0.05, factor, at_most=True)
+    p = second_windows(planted([k % 16 for k in range(number)]), 3, permutations=199)
+    rates.check(p <= 0.05, 0.05, factor, at_most=True)
+    assert (p <= 0.05).mean() > 0.01
+
+
 def test_p_of_the_largest_side_by_side() -> None:
     # Only orders with all three side by side are as strong: 16 of the 816 places of three.
     clusters = find_clusters(model(planted([4, 8])), permutations=40_000)
@@ -149,6 +159,14 @@ def test_one_large_weight_alone_is_no_cluster() -> None:
     clusters = find_clusters(model(weights))
     assert float(clusters["share"][0]) > 0.99
     assert float(clusters["p_value"][0]) == 1.0
+
+
+@rates.factors
+@pytest.mark.parametrize("threshold", [0.05, 0.3])
+def test_untrained_rbms_pass_at_the_stated_rate(threshold: float, factor: float) -> None:
+    rbm = initial_rbm(18, rates.repeats(threshold, factor), seed=0)
+    found = find_clusters(rbm, threshold=threshold, permutations=199)["found"]
+    rates.check(found.values, threshold, factor)
 
 
 def test_an_imposed_mask_is_no_evidence() -> None:

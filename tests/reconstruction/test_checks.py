@@ -7,7 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import norm
 
+import rates
+from psiprune.metrics import loss_tests
 from psiprune.reconstruction.checks import (
     Check,
     _pair_tests,
@@ -250,3 +253,61 @@ def test_counts_agree_with_their_nouns_and_zero_has_no_sign() -> None:
     assert one.startswith("1 class;")
     assert check("configurations").found.startswith("7 classes;")
     assert "log-likelihood +0 ±" in check("other models").found
+
+
+# ---- the rates of the verdict
+
+
+@pytest.fixture
+def levels_of_20_percent(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Let a wrong verdict be allowed in 20 %, not in 2.5 and 5 %: fewer repeats see a factor."""
+    monkeypatch.setattr(loss_tests, "LEVEL", 0.2)
+    monkeypatch.setattr(loss_tests, "_Z_FAIL", norm.isf(0.2 / loss_tests.FAMILIES))
+    monkeypatch.setattr(loss_tests, "_Z_PASS", norm.isf(0.2))
+    return 0.2
+
+
+@rates.factors
+def test_a_loss_of_twice_the_tolerance_is_trusted_as_seldom_as_stated(
+    levels_of_20_percent: float, factor: float
+) -> None:
+    error, training = 0.06, np.full(2, 0.005)
+    repeats = rates.repeats(levels_of_20_percent, factor, at_most=True)
+    found = [
+        verdict_of(make_checks(made(likelihood_loss=x, likelihood_error=error)))
+        for x in np.random.default_rng(0).normal(0.1 - training.mean(), error, repeats)
+    ]
+    trusted = np.array(found) == "trusted"
+    rates.check(trusted, levels_of_20_percent, factor, at_most=True)
+    assert trusted.any()
+
+
+@rates.factors
+def test_a_loss_of_the_tolerance_is_not_trusted_as_seldom_as_stated(
+    levels_of_20_percent: float, factor: float
+) -> None:
+    """A loss that every family of tests sees, each with noise of its own."""
+    generator, loss, error, found = np.random.default_rng(0), 0.05, 0.02, []
+    for _ in range(rates.repeats(levels_of_20_percent, factor, at_most=True)):
+        noise = generator.normal(size=6)
+        cells, beyond = 7.0, 2 * SHOTS * loss
+        divergence = loss + (cells - 1) / (2 * SHOTS)
+        divergence += noise[0] * ((cells - 1) / 2 + beyond) ** 0.5 / SHOTS
+        v = 1 - 0.1**2  # of a pair
+        changes = {
+            "likelihood_loss": loss - 0.005 + error * noise[1],
+            "likelihood_error": error,
+            "configurations_divergence": max(divergence, 0.0),
+            "configurations_product_loss": loss + error * noise[2],
+            "configurations_product_error": error,
+            "configurations_best_loss": loss + error * noise[3],
+            "configurations_best_error": error,
+            "magnetization": 0.2 + (2 * loss) ** 0.5 + noise[4] * SHOTS**-0.5,
+            "pairs_value": pairs(
+                (0, 2), 0.1 + (2 * loss * v) ** 0.5 + noise[5] * (v / SHOTS) ** 0.5
+            ),
+        }
+        found.append(verdict_of(make_checks(made(**changes))))
+    failed = np.array(found) == "not trusted"
+    rates.check(failed, levels_of_20_percent, factor, at_most=True)
+    assert failed.any()

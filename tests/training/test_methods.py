@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-import exact
 import psiprune as pp
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
