@@ -180,10 +180,10 @@ def test_a_report_on_a_disk_that_is_read_only(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[study]\nsites = 4\n")
     (tmp_path / "provenance.json").write_text('{"psiprune": "0"}')
     if not _mounted("--bind", tmp_path, tmp_path):
-        pytest.skip("a disk of its own may not be mounted here")
+        pytest.skip("only root may mount a disk of its own; run the tests as root")
     try:
         if not _mounted("-o", "remount,bind,ro", tmp_path):
-            pytest.skip("a disk may not be made read-only here")
+            pytest.skip("only root may make a disk read-only; run the tests as root")
         line = tiny.refusal(tiny.call("report", tmp_path), status=1)
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)

@@ -138,8 +138,8 @@ def test_netket_itself(rbm: pp.RBM, bits: Any) -> None:
 
 
 def test_qucumber_itself(tmp_path: Path, rbm: pp.RBM, bits: Any) -> None:
-    torch = pytest.importorskip("torch", reason="torch and QuCumber are not in this environment")
-    states = pytest.importorskip("qucumber.nn_states", reason="QuCumber is not installed here")
+    torch = pytest.importorskip("torch", reason=QUCUMBER_HERE)
+    states = pytest.importorskip("qucumber.nn_states", reason=QUCUMBER_HERE)
     path = pp.export_rbm(rbm, tmp_path / "rbm.pt", "qucumber")
     psi = states.PositiveWaveFunction(rbm.visible, rbm.hidden, gpu=False)
     psi.load(str(path))
@@ -148,6 +148,7 @@ def test_qucumber_itself(tmp_path: Path, rbm: pp.RBM, bits: Any) -> None:
     np.testing.assert_allclose(found, rbm.log_prob(bits), atol=1e-10)
 
 
+QUCUMBER_HERE = "pip install torch, then pip install --no-deps qucumber, run QuCumber itself"
 QUCUMBER = """
 import sys
 import numpy as np, torch
