@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from filelock import FileLock
 
 import exact
 import psiprune as pp
@@ -363,36 +362,6 @@ def test_no_epochs_of_fine_tuning_are_none(tmp_path: Path) -> None:
             np.testing.assert_array_equal(kept.hidden_bias, level.rbm.hidden_bias)
 
 
-def truncate(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
-def flip(content: bytes) -> bytes:
-    place = len(content) // 2
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("h=2/state.nc", truncate),
-        ("h=1/shots.nc", flip),
-        ("h=2/seed-0/level-01.nc", truncate),
-        ("h=1/seed-0/level-03.nc", flip),
-        ("h=1/seed-0/history.nc", flip),
-    ],
-)
-def test_a_damaged_file_is_named_and_kept(
-    copy: Path, name: str, damage: Callable[[bytes], bytes]
-) -> None:
-    file = copy / name
-    file.write_bytes(damage(file.read_bytes()))
-    before = tiny.contents(copy, but=(".lock", "provenance.json"))
-    line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy))
-    check_refusal(line, file, "damaged", "move it away")
-    assert tiny.contents(copy, but=(".lock", "provenance.json")) == before
-
-
 def test_a_state_or_shots_of_another_run_are_refused(copy: Path) -> None:
     shutil.copy(copy / "h=1/state.nc", copy / "h=2/state.nc")
     with refuses("h=2/state.nc", "state of this run"):
@@ -401,21 +370,6 @@ def test_a_state_or_shots_of_another_run_are_refused(copy: Path) -> None:
     pp.Shots(exact.basis(3)).save(copy / "h=2/shots.nc")
     with refuses("h=2/shots.nc", 3, "the state", 4):
         run_study(tiny.settings(), copy)
-
-
-def test_a_study_of_other_settings_is_refused(copy: Path) -> None:
-    before = tiny.contents(copy)
-    line = tiny.refusal(tiny.call("study", *tiny.options({"prune.levels": 2}), "--out", copy))
-    check_refusal(line, copy / "config.toml", "prune.levels = 3", 2)
-    assert tiny.contents(copy) == before
-
-
-def test_a_study_somebody_else_runs_is_refused(copy: Path) -> None:
-    before = tiny.contents(copy)
-    with FileLock(copy / ".lock"):
-        line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy))
-    check_refusal(line, copy, "another process", "wait")
-    assert tiny.contents(copy) == before
 
 
 def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> None:
