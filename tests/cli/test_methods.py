@@ -43,6 +43,7 @@ def test_prune_and_rewire_name_the_method_of_fine_tuning(stages: Path, tmp_path:
     assert "training_warnings" not in found
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_study_records_the_methods_used(tmp_path: Path) -> None:
     options = [
         f"--{key}={value}"
@@ -222,6 +223,7 @@ def test_a_bad_training_is_warned_of_on_stderr_and_in_json(tmp_path: Path) -> No
     assert [line[:15] for line in good.err.splitlines()] == ["psiprune: note:"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_warnings_of_a_study_name_field_and_seed(tmp_path: Path) -> None:
     """Training that spoils the RBM."""
     options = ["--sites=4", "--hidden=2", "--fields=1", "--shots=300", "--prune.levels=1"]
