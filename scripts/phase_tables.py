@@ -1,4 +1,4 @@
-"""The tables of docs/sweep.md on phases, of the folder of `psiprune sweep docs/phases.toml`.
+"""The tables of docs/sweep.md on phases, of the folder of `psiprune sweep phases.toml` there.
 
 python scripts/phase_tables.py runs/phases
 """

@@ -25,7 +25,7 @@ settings.load_profile("same")
 
 #: Files that take longest, to run first, so that all processes of pytest-xdist end together.
 LONGEST = (
-    *("test_docs.py", "test_stages.py", "test_cli.py", "test_study.py", "test_run_tasks.py"),
+    *("test_docs.py", "test_stages.py", "test_bad_input.py", "test_study.py", "test_run_tasks.py"),
     *("test_sweep.py", "test_survival.py", "test_methods.py", "test_reconstruct.py"),
 )
 
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """state.nc, shots.nc and rbm.nc of 4 sites; three-state.nc and so on of 3."""
+    """state.nc, shots.nc, rbm.nc and pruned.nc of 4 sites; three-state.nc and so on of 3."""
     folder = tmp_path_factory.mktemp("stages")
     for prefix, sites in (("", 4), ("three-", 3)):
         state = pp.ground_state(pp.TFIM(sites=sites))
@@ -47,6 +47,8 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shots.save(folder / f"{prefix}shots.nc")
         np.savetxt(folder / f"{prefix}shots.txt", shots.bits, fmt="%d")
         initial_rbm(sites, 2, seed=0).save(folder / f"{prefix}rbm.nc")
+    rbm = initial_rbm(4, 2, seed=0)
+    rbm.with_mask(np.arange(8).reshape(2, 4) > 0).save(folder / "pruned.nc")
     return folder
 
 

@@ -10,11 +10,14 @@ A comment before a block says how tests run it:
     <!-- test: parse: --seeds 10 -> --seeds 2 -->                  parsed only; replaced if slow
     <!-- test: needs: netket -->                                   run where that is installed
     <!-- test: skip: the set-up itself -->                         never run; see test_docs.py
+    <!-- test: file: mine.toml -->                                 saved under that name
     <!-- test: setup
     lines of Python that make what the reader already has
     -->
 
-A fence without a language right after a block shows its output; for commands, the end of it.
+A fence without a language right after a block shows its output; for commands, the end of it. Blocks
+run in an empty folder: a reader who has installed psiprune has no checkout, so only a setup, which
+makes what the reader already has, may use files of the repository (below `ROOT`).
 """
 
 from __future__ import annotations
@@ -55,9 +58,9 @@ class Block:
 
     Attributes:
         place: page and line, for messages.
-        language: python, bash, console or setup.
+        language: python, bash, console, setup or file.
         code: its lines, without the indentation of the fence.
-        fate: printed, small, parse, needs, skip or setup.
+        fate: printed, small, parse, needs, skip, setup or file.
         detail: the text after the fate in the marker.
         shown: the output on the page, None if there is none.
         span: where that output stands on the page; the code itself if it has prompts.
@@ -90,7 +93,7 @@ class Block:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Return the blocks of a page in order; fences of `text`, `math` and `toml` are never run."""
+    """Return the blocks of a page in order; of `text`, `math` and `toml` only files are blocks."""
     text, found = page.read_text(), list[Block]()
     fate, detail, end = "printed", "", -1
     for piece in _PIECE.finditer(text):
@@ -106,6 +109,8 @@ def blocks_of(page: Path) -> list[Block]:
         if language == "":
             assert text[end : piece.start()].strip() == "", f"{place}: output of no block"
             found[-1] = replace(found[-1], shown=code, span=piece.span("code"))
+        elif fate == "file":
+            found.append(Block(place, "file", code, fate, detail.strip()))
         elif language not in ("text", "math", "toml"):
             assert language in ("python", "bash", "console"), f"{place}: {language} is not run"
             assert fate in ("printed", "small", "parse", "needs", "skip"), f"{place}: {fate}?"
@@ -132,6 +137,9 @@ def run(block: Block, names: dict[str, Any]) -> None:
 
 def outputs(block: Block, names: dict[str, Any]) -> Iterator[Output]:
     """Run a block in the current folder; yield every output that the page shows of it."""
+    if block.fate == "file":
+        Path(block.detail).write_text(block.code)
+        return
     if block.fate == "parse":
         for line in _lines(block.code.replace("$ psiprune", "psiprune")):
             _parse_line(line)
@@ -139,7 +147,10 @@ def outputs(block: Block, names: dict[str, Any]) -> Iterator[Output]:
     if block.language in ("python", "setup"):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
+            if block.language == "setup":
+                names["ROOT"] = ROOT
             _run_python(block, names)
+            names.pop("ROOT", None)
         printed = out.getvalue()
     elif block.language == "bash":
         parts = [_run_line(line, block.place) for line in _lines(block.code)]
@@ -240,7 +251,6 @@ def update(page: Path, slow: bool) -> bool:
     text, names = page.read_text(), {"__name__": page.stem}
     edits: list[tuple[int, int, str]] = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        Path("tests").symlink_to(ROOT / "tests")
         for block in blocks_of(page):
             if not is_available(block):
                 continue

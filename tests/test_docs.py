@@ -43,7 +43,6 @@ WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
 
 def run_page(blocks: list[Block], name: str) -> None:
     """Run blocks in order, with shared variables, in the current folder."""
-    Path("tests").symlink_to(ROOT / "tests")
     names: dict[str, Any] = {"__name__": name}
     for block in blocks:
         if is_available(block):
@@ -89,12 +88,25 @@ def test_only_these_blocks_never_run() -> None:
     assert skipped == NEVER_RUN
 
 
+def test_readers_need_no_checkout() -> None:
+    """No command that a test runs names a file of the repository; prose that does says so."""
+    for page in PAGES:
+        for block in blocks_of(page):
+            if block.fate not in ("setup", "skip", "file"):
+                paths = set(re.findall(r"[\w./-]*\w/[\w./-]+", block.code))
+                assert not [path for path in paths if (ROOT / path).exists()], block.place
+        text = page.read_text()
+        if re.search(r"\b(python (benchmarks|scripts|tests)/|pytest )|[`\n]scripts/\w+.sh", text):
+            assert "in a checkout" in text.lower(), page_id(page)
+
+
 def test_no_fence_is_overlooked() -> None:
     # Counted in another way than blocks_of does: fences open and close, setups are comments.
     for page in PAGES:
         text, blocks = page.read_text(), blocks_of(page)
         fences = len(re.findall(r"^ *```", text, re.MULTILINE)) / 2
         prose = len(re.findall(r"^ *```(text|math|toml)$", text, re.MULTILINE))
+        prose -= text.count("<!-- test: file:")
         outputs = sum(block.shown is not None for block in blocks)
         setups = text.count("<!-- test: setup")
         assert len(blocks) == fences - prose - outputs + setups, page_id(page)
@@ -150,16 +162,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_nothing_is_left_to_be_filled_in(page: Path) -> None:
-    assert not re.findall(r"@@|\bTODO\b|\bFIXME\b", page.read_text())
-
-
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_no_average_is_taken_for_a_tag(page: Path) -> None:
+def test_nothing_is_left_to_be_filled_in_or_taken_for_a_tag(page: Path) -> None:
     """<Z_i> outside code is a tag of HTML to a browser, which shows nothing of it."""
-    text = re.sub(
-        r"```.*?```|<!--.*?-->|`[^`\n]*`|!\[.*?\]\(", "", page.read_text(), flags=re.DOTALL
-    )
+    text = page.read_text()
+    assert not re.findall(r"@@|\bTODO\b|\bFIXME\b", text)
+    text = re.sub(r"```.*?```|<!--.*?-->|`[^`\n]*`|!\[.*?\]\(", "", text, flags=re.DOTALL)
     assert re.findall(r"<[A-Za-z][^>\n]*>", text) == []
 
 
@@ -204,5 +211,5 @@ def test_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_formulas_become_mathml() -> None:
-    pytest.importorskip("latex2mathml")
+    pytest.importorskip("latex2mathml", reason="pip install '.[dev]' converts formulas")
     assert re.search(r"<math.*display=\"block\".*<msqrt>", hooks.math(r"\sqrt{p}"))

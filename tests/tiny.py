@@ -22,15 +22,21 @@ from rich.console import Console
 from psiprune.cli import signals
 from psiprune.cli.app import app
 from psiprune.cli.main import main
-from psiprune.experiments.settings import AblationSettings, SparseSettings, StudySettings
+from psiprune.experiments.settings import (
+    AblationSettings,
+    FrontierSettings,
+    SparseSettings,
+    StudySettings,
+)
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import PARTS, Paper, run_paper
-from psiprune.pruning.settings import PruneSettings, SearchSettings
+from psiprune.pruning.settings import PruneSettings, RewireSettings, SearchSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 
 OPTIONS = {
     "sites": 4,
@@ -125,6 +131,27 @@ def ablation_settings(**changes: Any) -> AblationSettings:
         "threshold": 1.0,
     }
     return AblationSettings(**{**values, **changes})
+
+
+def frontier_settings(**changes: Any) -> FrontierSettings:
+    """4 sites, 2 hidden units, 8 and 7 weights."""
+    values: dict[str, Any] = {
+        "sites": 4,
+        "fields": (1.0,),
+        "shots": 200,
+        "seeds": 1,
+        "costly_seeds": 1,
+        "levels": 1,
+        "rewired": (1,),
+        "widths": (1,),
+        "bonds": (1,),
+        "train": ExactNaturalGradient(epochs=2),
+        "fine_tune": ExactNaturalGradient.for_fine_tuning(epochs=1),
+        "paper_train": CD(epochs=2),
+        "paper_fine_tune": CD.for_fine_tuning(epochs=1),
+        "rewire": RewireSettings(rounds=1),
+    }
+    return FrontierSettings(**{**values, **changes})
 
 
 PAPER = {
@@ -310,6 +337,15 @@ def contents(folder: Path, *, but: tuple[str, ...] = (".lock",)) -> dict[str, tu
         str(file.relative_to(folder)): (file.read_bytes(), file.stat().st_mtime_ns)
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name not in but
+    }
+
+
+def lasting(folder: Path) -> dict[str, bytes]:
+    """What a run must end with to the last byte: all files but those that tell of a start."""
+    return {
+        name: content
+        for name, (content, _) in contents(folder).items()
+        if not name.startswith(".") and not name.endswith("provenance.json")
     }
 
 

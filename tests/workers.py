@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import pytest
 
 
 class Workers:
@@ -83,3 +86,11 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a process, as if its machine was lost."""
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def fake_commands(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) -> None:
+    """Put commands of a queueing system on the path, each a script of bash in this folder."""
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/bash\n{script}\n")
+        (folder / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")

@@ -34,15 +34,6 @@ def told(records: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(each.levelname, each.getMessage()) for each in records.records]
 
 
-def test_training_tells_beginning_method_and_end(records: pytest.LogCaptureFixture) -> None:
-    pp.train(BITS, hidden=3, seed=5, method=pp.CD(epochs=2))
-    assert told(records) == [
-        ("INFO", f"4 x 3 RBM of 12 weights, seed 5: training on 100 shots by {pp.CD(epochs=2)}"),
-        ("INFO", "4 x 3 RBM of 12 weights, seed 5: trained, 2 epochs"),
-    ]
-    assert {each.name for each in records.records} == {"psiprune.training.train"}
-
-
 def test_a_run_taken_up_again_says_from_where(
     stages: Path, tmp_path: Path, records: pytest.LogCaptureFixture
 ) -> None:
@@ -98,8 +89,9 @@ def test_the_command_line_is_silent_unless_asked(
     monkeypatch.setenv("PSIPRUNE_LOG", "Info")
     loud = train("b.nc")
     first, *_, last = tiny.errors(loud)
-    check_facts(first, " INFO psiprune.training.train: 4 x 2 ", 8, "seed 0", 300, "cd")
-    assert last.endswith("trained, 1 epochs")
+    start = " INFO psiprune.training.train: 4 x 2 RBM"
+    check_facts(first, start, 8, "seed 0", 300, str(pp.CD(epochs=1)))
+    check_facts(last, start, 8, "seed 0", "1 epochs")
     assert loud.out.startswith(f"{tmp_path / 'b.nc'}: 4 visible")  # results alone
     monkeypatch.setenv("PSIPRUNE_LOG", "warning")
     assert tiny.errors(train("c.nc")) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast, get_args, get_type_hints
@@ -14,6 +13,7 @@ from pydantic import Field
 
 import psiprune as pp
 import tiny
+from outcomes import chooser, json_of
 from psiprune.cli import options as method_options
 from psiprune.cli.app import Flat, chosen_method
 from psiprune.experiments.named_warnings import collected_warnings, repeat_warnings_of_run
@@ -22,14 +22,6 @@ from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
 from psiprune.training.method import Method
 from psiprune.training.methods import METHOD_FIELDS, METHODS, AnyMethod
-from refusals import check_refusal
-
-KINDS: dict[str, Method] = {
-    "cd": pp.CD(epochs=2, steps=1, batch_size=50, momentum=0.5),
-    "pcd": pp.PCD(epochs=2, steps=1, batch_size=50),
-    "natural": pp.NaturalGradient(epochs=2, steps=1, chains=60),
-    "exact": pp.ExactNaturalGradient(epochs=2, weight_decay=1e-4),
-}
 
 
 def options_of(method: Method, prefix: str = "") -> list[str]:
@@ -37,56 +29,21 @@ def options_of(method: Method, prefix: str = "") -> list[str]:
     return [f"--{prefix}{k.replace('_', '-')}={v}" for k, v in method.model_dump().items()]
 
 
-def numbers(outcome: tiny.Outcome) -> dict[str, Any]:
-    assert outcome.status == 0, outcome
-    found = json.loads(outcome.out)
-    assert isinstance(found, dict)
-    return found
-
-
-def chosen(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> StudySettings:
-    """The settings with which `psiprune study` would run."""
-    seen: list[StudySettings] = []
-
-    def stop(settings: StudySettings, _: Path) -> None:
-        seen.append(settings)
-        raise RuntimeError("enough")
-
-    monkeypatch.setattr("psiprune.experiments.study.run_study", stop)
-    assert tiny.refusal(tiny.call("study", *arguments), status=1) == "enough"
-    return seen[0]
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_train_by_each_method(stages: Path, tmp_path: Path, name: str) -> None:
-    method, shots = KINDS[name], stages / "shots.nc"
-    command = ("train", shots, "--hidden=2", "--seed=3", *options_of(method))
-    found = numbers(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))
-    expected = pp.train(pp.read_shots(shots), hidden=2, seed=3, method=method)
-    made = pp.load_rbm(tmp_path / "a.nc")
-    np.testing.assert_array_equal(made.weights, expected.weights)
-    assert dict(made.provenance) == dict(expected.provenance)
-    assert found["method"] == method.model_dump()
-    assert found["initial"] == expected.provenance["initial"]
-    text = tiny.call(*command, "--out", tmp_path / "b.nc").out
-    (line,) = (line for line in text.splitlines() if line.startswith("method: "))
-    check_refusal(line, "method", str(method), found["initial"])
-
-
 def test_prune_and_rewire_name_the_method_of_fine_tuning(stages: Path, tmp_path: Path) -> None:
     method = pp.ExactNaturalGradient(epochs=2)
     files = (stages / "rbm.nc", stages / "shots.nc", *options_of(method, "fine-tune."))
-    found = numbers(tiny.call("prune", *files, "--levels=2", "-o", tmp_path / "a", "--json"))
+    found = json_of(tiny.call("prune", *files, "--levels=2", "-o", tmp_path / "a", "--json"))
     assert found["fine_tune"] == method.model_dump()
     assert "training_warnings" not in found  # fine-tuning is not checked
     text = tiny.call("prune", *files, "--levels=2", "-o", tmp_path / "b").out
     assert f"fine-tuning: {method}" in text.splitlines()
     files = (tmp_path / "a/level-02.nc", stages / "shots.nc", *options_of(method, "fine-tune."))
-    found = numbers(tiny.call("rewire", *files, "--rounds=1", "-o", tmp_path / "c", "--json"))
+    found = json_of(tiny.call("rewire", *files, "--rounds=1", "-o", tmp_path / "c", "--json"))
     assert found["fine_tune"] == method.model_dump()
     assert "training_warnings" not in found
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_study_records_the_methods_used(tmp_path: Path) -> None:
     options = [
         f"--{key}={value}"
@@ -99,7 +56,7 @@ def test_study_records_the_methods_used(tmp_path: Path) -> None:
         "train": pp.ExactNaturalGradient(epochs=2),
         "fine_tune": pp.CD.for_fine_tuning(epochs=3),
     }
-    found = numbers(tiny.call(*command, "--json"))
+    found = json_of(tiny.call(*command, "--json"))
     dumped = {name: method.model_dump() for name, method in methods.items()}
     assert found["methods"] == dumped
     assert isinstance(found["training_warnings"], list)
@@ -124,7 +81,7 @@ def test_sweep_records_the_methods_used(tmp_path: Path) -> None:
     )
     command = ("sweep", file, "--out", tmp_path / "run", "--scheduler=serial")
     tuning = pp.CD.for_fine_tuning(epochs=1)
-    found = numbers(tiny.call(*command, "--json"))
+    found = json_of(tiny.call(*command, "--json"))
     assert found["methods"] == {
         "train": [pp.ExactNaturalGradient(epochs=n).model_dump() for n in (2, 3)],
         "fine_tune": [tuning.model_dump()],
@@ -133,73 +90,6 @@ def test_sweep_records_the_methods_used(tmp_path: Path) -> None:
     lines = tiny.call(*command).out.splitlines()
     assert f"fine_tune: {tuning}" in lines
     assert any(line.startswith("train: ") and "train_" in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("options", "facts"),
-    [
-        ("train --method exact --steps 10", ("steps", "'exact'", "epochs, weight_decay")),
-        ("train --method cd --chains 10", ("chains", "'cd'", "batch_size, steps, learning_rate")),
-        ("train --steps 10", ("steps", "by size", "epochs", "natural, pcd, cd", "method cd")),
-        ("train --cd-steps 1", ("--cd-steps", "method cd with steps")),
-        ("reconstruct --train.pcd-steps 1", ("--train.pcd-steps", "method pcd with steps")),
-        ("study --train.method exact --train.momentum 0.5", ("train.momentum", "'exact'")),
-        ("study --train.chains 5", ("train.chains", "'cd'", "natural has it")),
-        (
-            "study --fine-tune.method natural --fine-tune.batch-size 5",
-            ("fine_tune.batch_size", "'natural'"),
-        ),
-        ("study --train.method sgd", ("train.method", "'sgd'", "exact")),
-        ("study --sites 60 --train.method exact", ("train.method", "18 units", "60 visible")),
-        ("frontier --paper-train.chains 5", ("paper_train.chains", "'cd'")),
-        (
-            "reconstruct --train.method exact --train.learning-rate 0.1",
-            ("train.learning_rate", "'exact'"),
-        ),
-        ("prune --fine-tune.method exact --fine-tune.momentum 0.1", ("momentum", "'exact'")),
-        ("rewire --fine-tune.method exact --fine-tune.chains 9", ("chains", "'exact'")),
-        # No method has these.
-        (
-            "study --train.method pcd --train.damping 4",
-            ("--train.damping", "'pcd', which has epochs, batch_size"),
-        ),
-        ("study --train.damping=4", ("--train.damping", "any", "epochs, weight_decay, chains")),
-        (
-            "frontier --paper_train.learning-rat 4 --paper-train.method=cd",
-            ("--paper_train.learning-rat", "'cd'", "did you mean learning_rate?"),
-        ),
-        ("train --method pcd --damping 3", ("--damping", "'pcd', which has epochs, batch_size")),
-        ("train --learning-rat=1", ("--learning-rat", "any", "did you mean learning_rate?")),
-        ("prune --fine-tune.damping 3", ("--fine-tune.damping", "any", "chains")),
-    ],
-)
-def test_an_option_that_the_method_does_not_have_is_refused(
-    stages: Path, tmp_path: Path, options: str, facts: tuple[str, ...]
-) -> None:
-    command, *rest = options.split()
-    files = {
-        "train": [stages / "shots.nc"],
-        "reconstruct": [stages / "shots.nc"],
-        "prune": [stages / "rbm.nc", stages / "shots.nc"],
-        "rewire": [tmp_path / "sparse.nc", stages / "shots.nc"],
-    }
-    if command == "rewire":
-        rbm = pp.load_rbm(stages / "rbm.nc")
-        mask = rbm.mask.copy()
-        mask[0, 0] = False
-        rbm.with_mask(mask).save(tmp_path / "sparse.nc")
-    line = tiny.refusal(
-        tiny.call(command, *files.get(command, []), *rest, "--out", tmp_path / "new")
-    )
-    check_refusal(line, *facts)
-    assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.parametrize("option", ["--hiden", "-x", "--prune.level"])
-def test_an_unknown_option_of_another_kind_names_no_method(option: str) -> None:
-    command = ("study",) if "." in option else ("train", "shots.nc", "--out=rbm.nc")
-    line = tiny.refusal(tiny.call(*command, option, "3"))
-    assert line.startswith(f"Unknown option: {option}.")
 
 
 class Dummy(pp.CD):
@@ -236,6 +126,7 @@ def test_the_command_line_follows_the_list_of_methods(monkeypatch: pytest.Monkey
 
 
 def test_tables_and_names_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = chooser(monkeypatch, "study")
     file = tmp_path / "mine.toml"
     for text, options, train in (
         ("train = 'exact'\n", (), pp.ExactNaturalGradient()),
@@ -254,48 +145,33 @@ def test_tables_and_names_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("[train]\nsteps = 2\n", (), pp.CD(steps=2)),
     ):
         file.write_text(text)
-        found = chosen(monkeypatch, "--config", file, *options)
+        found = chosen("--config", file, *options)
         assert found.for_size().train == train, (text, options)
 
 
 def test_the_config_of_a_run_can_be_given_another_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    chosen = chooser(monkeypatch, "study")
     settings = StudySettings(train=pp.CD(epochs=3, momentum=0.5), fine_tune=pp.PCD(epochs=2))
     with open_run(tmp_path / "run", settings) as folder:
         config = folder / "config.toml"
     table = tomllib.loads(config.read_text())
     assert table["train"] == settings.train.model_dump()
     assert table["fine_tune"] == settings.fine_tune.model_dump()
-    assert chosen(monkeypatch, "--config", config) == settings
-    found = chosen(monkeypatch, "--config", config, "--train.method=exact", "--train.epochs=7")
+    assert chosen("--config", config) == settings
+    found = chosen("--config", config, "--train.method=exact", "--train.epochs=7")
     assert found.train == pp.ExactNaturalGradient(epochs=7)
     assert found.fine_tune == settings.fine_tune
-    found = chosen(monkeypatch, "--config", config, "--fine-tune.method=exact")
+    found = chosen("--config", config, "--fine-tune.method=exact")
     assert found.fine_tune == pp.ExactNaturalGradient.for_fine_tuning()
-
-
-def test_train_reads_its_method_from_a_file(stages: Path, tmp_path: Path) -> None:
-    file = tmp_path / "mine.toml"
-    file.write_text("method = 'natural'\nchains = 60\nepochs = 2\nsteps = 1\n")
-    command = ("train", stages / "shots.nc", "--config", file, "--hidden=2", "--json")
-    found = numbers(tiny.call(*command, "-o", tmp_path / "a.nc"))
-    assert found["method"] == pp.NaturalGradient(chains=60, epochs=2, steps=1).model_dump()
-    found = numbers(tiny.call(*command, "--method=exact", "--epochs=1", "-o", tmp_path / "b.nc"))
-    assert found["method"] == pp.ExactNaturalGradient(epochs=1).model_dump()
 
 
 def test_naming_a_method_selects_its_own_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a file, in Python and on the command line, as a name and in a table."""
-    seen: list[FrontierSettings] = []
-
-    def stop(settings: FrontierSettings, _: Path) -> None:
-        seen.append(settings)
-        raise RuntimeError("enough")
-
-    monkeypatch.setattr("psiprune.experiments.frontier.run_frontier", stop)
+    chosen = chooser(monkeypatch, "frontier")
     file = tmp_path / "mine.toml"
     kind, default = pp.ExactNaturalGradient, FrontierSettings().train
     assert default == kind(epochs=100, weight_decay=0.0)
@@ -315,8 +191,7 @@ def test_naming_a_method_selects_its_own_defaults(
         expected = FrontierSettings(train=train, fine_tune=fine_tune)
         assert FrontierSettings(**values) == expected
         for arguments in (("--config", file), flags):
-            assert tiny.refusal(tiny.call("frontier", *arguments), status=1) == "enough"
-            assert seen.pop() == expected, (table, arguments)
+            assert chosen(*arguments) == expected, (table, arguments)
 
 
 def test_the_config_of_a_run_with_a_default_of_its_own_is_accepted(tmp_path: Path) -> None:
@@ -336,7 +211,7 @@ def test_a_bad_training_is_warned_of_on_stderr_and_in_json(tmp_path: Path) -> No
     shots = pp.Shots(bits).save(tmp_path / "ghz.nc")
     command = ("train", shots, "--method=cd", "--epochs=5", "--json")
     bad = tiny.call(*command, "--out", tmp_path / "bad.nc")
-    found = numbers(bad)
+    found = json_of(bad)
     first, *lines = bad.err.splitlines()
     assert first.startswith("psiprune: note: cd (contrastive divergence")
     assert [f"psiprune: warning: {text}" for text in found["training_warnings"]] == lines
@@ -344,20 +219,21 @@ def test_a_bad_training_is_warned_of_on_stderr_and_in_json(tmp_path: Path) -> No
     # The exit status is 0 and the file is written: the warning is advice.
     assert (tmp_path / "bad.nc").exists()
     good = tiny.call("train", shots, "--json", "--out", tmp_path / "good.nc")
-    assert numbers(good)["training_warnings"] == []
+    assert json_of(good)["training_warnings"] == []
     assert [line[:15] for line in good.err.splitlines()] == ["psiprune: note:"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_warnings_of_a_study_name_field_and_seed(tmp_path: Path) -> None:
     """Training that spoils the RBM."""
     options = ["--sites=4", "--hidden=2", "--fields=1", "--shots=300", "--prune.levels=1"]
     options += ["--measure.draws=200", "--train.epochs=2", "--train.learning-rate=20"]
     options += ["--fine-tune.epochs=0", "--seeds=2", "--train.batch-size=50"]
     outcome = tiny.call("study", *options, "--out", tmp_path / "study", "--json")
-    found = numbers(outcome)["training_warnings"]
+    found = json_of(outcome)["training_warnings"]
     assert {text.split(":")[0] for text in found} == {"h=1, seed 0", "h=1, seed 1"}
     again = tiny.call("study", *options, "--out", tmp_path / "study", "--json")
-    assert sorted(numbers(again)["training_warnings"]) == sorted(found)
+    assert sorted(json_of(again)["training_warnings"]) == sorted(found)
     assert sorted(again.err.splitlines()) == sorted(f"psiprune: warning: {text}" for text in found)
     file = tmp_path / "study/h=1/seed-0/level-00.nc"
     described = tiny.call("info", file).out
@@ -365,7 +241,7 @@ def test_warnings_of_a_study_name_field_and_seed(tmp_path: Path) -> None:
         name, problem = text.split(": ", 1)
         assert (f"warning: training: {problem}" in described) == (name == "h=1, seed 0")
     assert "training_warnings" not in described
-    known = numbers(tiny.call("info", file, "--json"))["warnings"]
+    known = json_of(tiny.call("info", file, "--json"))["warnings"]
     assert [each["line"] for each in known if each["name"] == "training"] == [
         text.split(": ", 1)[1] for text in found if text.startswith("h=1, seed 0: ")
     ]
@@ -401,9 +277,9 @@ def test_warnings_of_an_experiment_are_repeated(
     """By the same command, and from its files alone."""
     spoiled = () if experiment == "frontier" else SPOILED
     command = (experiment, *SMALL, *spoiled, *options, "--out", tmp_path / "run", "--json")
-    found = numbers(tiny.call(*command))["training_warnings"]
+    found = json_of(tiny.call(*command))["training_warnings"]
     assert found
-    assert sorted(numbers(tiny.call(*command))["training_warnings"]) == sorted(found)
+    assert sorted(json_of(tiny.call(*command))["training_warnings"]) == sorted(found)
     with collected_warnings() as texts:
         repeat_warnings_of_run(tmp_path / "run")
     assert {*texts} == {*found}  # the command line shows each text once
@@ -413,9 +289,9 @@ def test_warnings_of_an_experiment_are_repeated(
 def test_warnings_of_a_reconstruction_are_repeated(stages: Path, tmp_path: Path) -> None:
     options = tiny.reconstruct_options(**{"learning-rates": 20, "held-out": 0.5})
     command = ("reconstruct", stages / "shots.nc", *options, "--out", tmp_path / "run", "--json")
-    found = numbers(tiny.call(*command))["training_warnings"]
+    found = json_of(tiny.call(*command))["training_warnings"]
     assert found
-    assert sorted(numbers(tiny.call(*command))["training_warnings"]) == sorted(found)
+    assert sorted(json_of(tiny.call(*command))["training_warnings"]) == sorted(found)
 
 
 @pytest.mark.parametrize(
@@ -430,9 +306,9 @@ def test_warnings_of_a_sweep_name_field_and_seed(scheduler: tuple[str], tmp_path
         "train = {epochs = 2, learning_rate = 20.0, batch_size = 50}\n[local]\nworkers = 1\n"
     )
     outcome = tiny.call("sweep", file, *scheduler, "--out", tmp_path / "sweep", "--json")
-    found = numbers(outcome)["training_warnings"]
+    found = json_of(outcome)["training_warnings"]
     names = {text.split(":")[0] for text in found}
     assert names == {f"4 sites, h = 1, seed {seed}" for seed in (0, 1)}
     again = tiny.call("sweep", file, *scheduler, "--out", tmp_path / "sweep", "--json")
-    assert sorted(numbers(again)["training_warnings"]) == sorted(found)
+    assert sorted(json_of(again)["training_warnings"]) == sorted(found)
     assert ".py:" not in outcome.err

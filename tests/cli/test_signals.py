@@ -23,7 +23,10 @@ AS_IT_IMPORTS = (
 
 @pytest.mark.parametrize(
     "module",
-    ["psiprune.cli.main", "cyclopts", "pydantic", "psiprune.cli.app", "numba", "xarray"],
+    [
+        *("psiprune.cli.main", "xarray"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cyclopts", "pydantic", "numba")),
+    ],
 )
 def test_ctrl_c_amid_an_import(stages: Path, tmp_path: Path, module: str) -> None:
     checkpoint = tmp_path / ".rbm.nc.1.checkpoint"

@@ -38,25 +38,21 @@ IN_THE_TABLE = ("magnitude-by-unit", "damage-alone")  # not in the figure
 COSTLY = ("cluster-rewired", "random-rewired", "surgeon-1", "surgeon-4")
 
 
-def settings(**changes: Any) -> FrontierSettings:
+def settings() -> FrontierSettings:
     """4 sites, 2 hidden units, counts 8, 7, 6, 5, 4; rewired at 6."""
-    values: dict[str, Any] = {
-        "sites": 4,
-        "fields": (1.0,),
-        "shots": 300,
-        "seeds": 2,
-        "costly_seeds": 1,
-        "levels": 6,
-        "rewired": (2,),
-        "widths": (1, 4),
-        "bonds": (1, 2),
-        "train": pp.ExactNaturalGradient(epochs=5),
-        "fine_tune": pp.ExactNaturalGradient.for_fine_tuning(epochs=2),
-        "paper_train": pp.CD(epochs=3),
-        "paper_fine_tune": pp.CD.for_fine_tuning(epochs=2),
-        "rewire": RewireSettings(rounds=2),
-    }
-    return FrontierSettings(**{**values, **changes})
+    return tiny.frontier_settings(
+        shots=300,
+        seeds=2,
+        levels=6,
+        rewired=(2,),
+        widths=(1, 4),
+        bonds=(1, 2),
+        train=pp.ExactNaturalGradient(epochs=5),
+        fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=2),
+        paper_train=pp.CD(epochs=3),
+        paper_fine_tune=pp.CD.for_fine_tuning(epochs=2),
+        rewire=RewireSettings(rounds=2),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -311,27 +307,3 @@ def test_the_command_reads_its_own_configuration(run: Path, tmp_path: Path) -> N
     assert found["frontier"]["h=1"]["half"] == 4
     assert (folder / "figure.png").exists()
     assert (folder / "frontier.nc").read_bytes() == (run / "frontier.nc").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("changes", "facts"),
-    [
-        ({"sites": 2}, ("sites", 3, "18 (exact training)", 2)),
-        ({"sites": 19}, ("sites", 3, 18, 19)),
-        ({"rewired": (7,)}, ("rewired", "levels", 6, (7,))),
-        ({"seeds": 0}, ("seeds", 1, 0)),
-        ({"bonds": ()}, ("bonds", 1, ())),
-        ({"widths": (0,)}, ("widths.0", 1, 0)),
-        ({"limit": 0}, ("limit", 0, 0)),
-    ],
-)
-def test_each_rule(changes: dict[str, Any], facts: tuple[object, ...]) -> None:
-    with refuses(*facts):
-        settings(**changes)
-
-
-@pytest.mark.parametrize("name", ["widths", "bonds", "rewired"])
-def test_numbers_stand_once(name: str) -> None:
-    changes: dict[str, Any] = {name: (2, 3, 2)}
-    with refuses(name, (2, 3, 2)):
-        FrontierSettings(**changes)

@@ -14,24 +14,15 @@ from psiprune.experiments.settings import FrontierSettings
 from psiprune.pruning.rewire import rewire_step
 from psiprune.pruning.settings import RewireSettings
 from psiprune.rbm.model import RBM
-from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 
 
 def settings() -> FrontierSettings:
-    return FrontierSettings(
-        sites=4,
-        fields=(1.0,),
-        shots=200,
-        seeds=1,
+    return tiny.frontier_settings(
         levels=3,
         rewired=(2,),
         widths=(3,),
-        bonds=(1,),
-        train=ExactNaturalGradient(epochs=3),
         fine_tune=ExactNaturalGradient.for_fine_tuning(epochs=2),
-        paper_train=CD(epochs=2),
-        paper_fine_tune=CD.for_fine_tuning(epochs=1),
         rewire=RewireSettings(rounds=3),
     )
 

@@ -18,16 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from filelock import FileLock
 
 import exact
 import psiprune as pp
 import tiny
 from psiprune.core.random import Stream, derive_seed
-from psiprune.experiments.path_settings import UntilSettings
 from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
-from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
@@ -215,95 +212,6 @@ def test_other_criteria_and_schedules_are_taken_up_too(criterion: Any, tmp_path:
     assert tiny.raw(run_study(settings, tmp_path)) == tiny.raw(study)
 
 
-def searched(**changes: Any) -> StudySettings:
-    """Exact training, two seeds at the critical point, and a search after the path."""
-    values: dict[str, Any] = {
-        "fields": (1.0,),
-        "seeds": 2,
-        "train": pp.ExactNaturalGradient(epochs=20),
-        "fine_tune": pp.ExactNaturalGradient.for_fine_tuning(epochs=3),
-        "prune": PruneSettings(criterion="surgeon", fraction=0.3, levels=5),
-        "until": UntilSettings(measure="kl", limit=0.03),
-    }
-    return tiny.settings(**{**values, **changes})
-
-
-@pytest.mark.slow
-def test_until_it_hurts(tmp_path: Path) -> None:
-    plain = run_study(searched(until=None), tmp_path / "plain")
-    # Twice what the dense RBMs have, which pruning reaches before its end.
-    limit = 2 * float(plain["kl_exact"].sel(level=0).max())
-    settings = searched(until=UntilSettings(measure="kl", limit=limit))
-    study = run_study(settings, tmp_path / "run")
-    assert tiny.raw(study[list(plain.variables)]) == tiny.raw(plain)
-    folder = tmp_path / "run/h=1"
-    reference = reference_of(pp.load_mps(folder / "state.nc"))
-    shots = pp.read_shots(folder / "shots.nc")
-    for seed in (0, 1):
-        expected = pp.find_smallest(
-            pp.load_rbm(folder / f"seed-{seed}/level-00.nc"),
-            shots,
-            measure=lambda rbm: exact_metrics(rbm, reference).kl,
-            limit=limit,
-            settings=settings.prune,
-            fine_tune=settings.fine_tune,
-            seed=seed,
-        )
-        here = study.sel(field=1.0, seed=seed)
-        assert 1 < expected.rbm.number_of_weights < 12
-        assert int(here["smallest_weights"]) == expected.rbm.number_of_weights
-        assert float(here["smallest_value"]) == pytest.approx(expected.value)
-        kept = pp.load_rbm(folder / f"seed-{seed}/smallest/smallest.nc")
-        np.testing.assert_array_equal(kept.weights, expected.rbm.weights)
-    assert study["smallest_limit"].values.tolist() == [limit]
-    assert (study["smallest_value_error"] == 0).all()
-    assert study["smallest_value"].attrs["units"] == "nat"
-    counts = study["smallest_weights"].values[0]
-    found = table_numbers("study", study)["smallest"]["h=1"]
-    assert (found["weights"], found["median"]) == (counts.tolist(), np.median(counts))
-    line = f"smallest RBM with kl <= {limit:.3g}: median {np.median(counts):g} of 12 weights "
-    assert line + f"({counts.min():g} to {counts.max():g}; seeds: 2)" in table_text("study", study)
-    # Taken up again, the same.
-    for name in ("smallest/level-01.nc", "smallest/smallest.nc", "level-05.nc"):
-        (folder / "seed-1" / name).unlink()
-    assert tiny.raw(run_study(settings, tmp_path / "run")) == tiny.raw(study)
-
-
-def test_the_limit_is_that_of_the_dense_rbms(tmp_path: Path) -> None:
-    settings = searched(until=UntilSettings(measure="kl", bisect=False))
-    study = run_study(settings, tmp_path)
-    dense = study["kl_exact"].sel(field=1.0, level=0)
-    assert float(study["smallest_limit"][0]) == pytest.approx(float(dense.max()))
-    levels = study["weights_kept"].sel(field=1.0)
-    for seed in (0, 1):
-        found = float(study["smallest_weights"].sel(field=1.0, seed=seed))
-        assert found in levels.sel(seed=seed).values
-    assert not list(tmp_path.rglob("trial-*.nc"))
-
-
-@pytest.mark.slow
-def test_a_seed_beyond_the_limit_while_dense(tmp_path: Path) -> None:
-    both = run_study(searched(until=None), tmp_path / "plain")["kl_exact"].sel(field=1.0, level=0)
-    between = float(both.mean())
-    one = run_study(searched(until=UntilSettings(measure="kl", limit=between)), tmp_path / "one")
-    within = both.values < between
-    assert np.isfinite(one["smallest_weights"].values[0]).tolist() == within.tolist()
-    text = " ".join(table_text("study", one).split())
-    assert "; seeds: 1)" in text
-    assert "for 1 of 2 seeds" in text
-    assert table_numbers("study", one)["smallest"]["h=1"]["weights"][int(np.argmin(within))] is None
-    settings = searched(until=UntilSettings(measure="kl", limit=0.0), prune=PruneSettings(levels=1))
-    none = run_study(settings, tmp_path / "none")
-    assert "kl <= 0: none; " in table_text("study", none)
-    assert table_numbers("study", none)["smallest"]["h=1"]["median"] is None
-
-
-def test_an_unknown_measure_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with refuses("until", "kl", "'log_likelihood_loss'"):
-        run_study(searched(until=UntilSettings(measure="log_likelihood_loss")), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_rewinding(epoch: int, tmp_path: Path) -> None:
     settings = tiny.settings(fields=(1.0,), rewind_epoch=epoch, fine_tune=pp.CD.for_fine_tuning())
@@ -363,36 +271,6 @@ def test_no_epochs_of_fine_tuning_are_none(tmp_path: Path) -> None:
             np.testing.assert_array_equal(kept.hidden_bias, level.rbm.hidden_bias)
 
 
-def truncate(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
-def flip(content: bytes) -> bytes:
-    place = len(content) // 2
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("h=2/state.nc", truncate),
-        ("h=1/shots.nc", flip),
-        ("h=2/seed-0/level-01.nc", truncate),
-        ("h=1/seed-0/level-03.nc", flip),
-        ("h=1/seed-0/history.nc", flip),
-    ],
-)
-def test_a_damaged_file_is_named_and_kept(
-    copy: Path, name: str, damage: Callable[[bytes], bytes]
-) -> None:
-    file = copy / name
-    file.write_bytes(damage(file.read_bytes()))
-    before = tiny.contents(copy, but=(".lock", "provenance.json"))
-    line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy))
-    check_refusal(line, file, "damaged", "move it away")
-    assert tiny.contents(copy, but=(".lock", "provenance.json")) == before
-
-
 def test_a_state_or_shots_of_another_run_are_refused(copy: Path) -> None:
     shutil.copy(copy / "h=1/state.nc", copy / "h=2/state.nc")
     with refuses("h=2/state.nc", "state of this run"):
@@ -401,21 +279,6 @@ def test_a_state_or_shots_of_another_run_are_refused(copy: Path) -> None:
     pp.Shots(exact.basis(3)).save(copy / "h=2/shots.nc")
     with refuses("h=2/shots.nc", 3, "the state", 4):
         run_study(tiny.settings(), copy)
-
-
-def test_a_study_of_other_settings_is_refused(copy: Path) -> None:
-    before = tiny.contents(copy)
-    line = tiny.refusal(tiny.call("study", *tiny.options({"prune.levels": 2}), "--out", copy))
-    check_refusal(line, copy / "config.toml", "prune.levels = 3", 2)
-    assert tiny.contents(copy) == before
-
-
-def test_a_study_somebody_else_runs_is_refused(copy: Path) -> None:
-    before = tiny.contents(copy)
-    with FileLock(copy / ".lock"):
-        line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", copy))
-    check_refusal(line, copy, "another process", "wait")
-    assert tiny.contents(copy) == before
 
 
 def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> None:

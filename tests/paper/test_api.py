@@ -134,30 +134,6 @@ def test_quick_is_a_smaller_configuration_that_options_change() -> None:
         assert settings.schedule(0.3).prune.fraction == 0.05
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--only", "fig7"), "fig7"),
-        (("--quick", "--config", "x.toml"), "--quick: cannot be combined with --config"),
-        (("--sites", "5"), "sites: should be greater than or equal to 6, found '5'"),
-        (("--sites", "19"), "sites: should be less than or equal to 18, found '19'"),
-        (("--seeds", "1"), "seeds: should be greater than or equal to 2"),
-        (("--other-sites", "18"), "other_sites: must not contain sites = 18, found (18,)"),
-        (("--first-fractions", "0.1", "0.1"), "first_fractions: "),
-        (("--shares", "1", "0"), "shares: must increase"),
-    ],
-)
-def test_refusals(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
-    outcome = tiny.call("paper", "--out", tmp_path / "run", *options)
-    assert words in tiny.refusal(outcome)
-    assert not (tmp_path / "run").exists()
-
-
-def test_another_configuration_needs_another_folder(run: Path) -> None:
-    outcome = tiny.call("paper", "--out", run, *tiny.paper_options(levels=3))
-    assert "config.toml: the existing run has levels = 2, this one 3" in tiny.refusal(outcome)
-
-
 @pytest.mark.slow
 def test_claims_and_report_are_written_under_the_lock(
     run: Path, monkeypatch: pytest.MonkeyPatch

@@ -24,37 +24,6 @@ from psiprune.paper.claims.judge import (
 from psiprune.paper.headlines import headlines
 from spoiled import put, taken
 
-#: What a reproduction has to decide, and the claims that do it.
-REQUIRED = {
-    "PM unharmed to 75 % (Results)": ["pm-unharmed-75"],
-    "over half (abstract)": ["pm-over-half"],
-    "50 % (Discussion)": ["pm-up-to-50"],
-    "QCP to 25 %": ["qcp-unharmed-25", "qcp-damaged-beyond-25"],
-    "mROE rises at the first step": ["order-rises-at-once"],
-    "energy least sensitive": ["energy-least-sensitive", "energy-less-than-kl"],
-    "mROE and C_MSE more sensitive than KL": ["order-more-than-kl", "correlation-more-than-kl"],
-    "<|m|> near 0.5 and <m> near 0": ["data-abs-m", "data-m"],
-    "two peaks that turn into one": ["data-two-peaks", "two-peaks-to-one"],
-    "Z2 ratio": ["data-z2"],
-    "algebraic to exponential": ["decay-turns-exponential"],
-    "larger systems stand more": ["larger-stand-more"],
-    "necessarily disconnected at 18": ["disconnected-at-18"],
-    "few large weights, one cluster of three": ["few-large-weights", "one-cluster-of-three"],
-    "sparse RBMs trainable": ["sparse-trainable"],
-    "sp/ss converges faster": ["ss-converges-faster"],
-    "PM: sp/ss best, better than dense, sp/os worst": [
-        "pm-ss-best",
-        "pm-ss-beats-dense",
-        "pm-os-worst",
-    ],
-    "QCP: none beats pruned, sc worst": ["qcp-none-beats-pruned", "qcp-sc-worst"],
-    "masks carry over": ["masks-carry-over"],
-    "schedule makes no difference": ["schedules-alike"],
-    "breaking clusters hurts gradually": ["broken-gradually"],
-    "forbidden clusters re-form": ["clusters-re-form"],
-    "measures correlated with KL": ["measures-follow-kl"],
-}
-
 
 def doubled(datasets: Datasets) -> Datasets:
     """Twice as many seeds that all agree with those there are."""
@@ -66,12 +35,6 @@ def doubled(datasets: Datasets) -> Datasets:
         return xr.concat([dataset, more], dim="seed", data_vars="minimal")
 
     return {key: twice(dataset) for key, dataset in datasets.items()}
-
-
-@pytest.mark.parametrize("what", REQUIRED)
-def test_every_required_claim_has_a_row(what: str) -> None:
-    keys = [claim.key for claim in CLAIMS]
-    assert all(keys.count(key) == 1 for key in REQUIRED[what])
 
 
 def test_claims_are_distinct_and_explained() -> None:

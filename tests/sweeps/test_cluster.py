@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import threading
@@ -35,7 +34,7 @@ from psiprune.sweeps.workers import (
     versions_here,
 )
 from refusals import check_refusal, refuses
-from workers import Workers
+from workers import Workers, fake_commands
 
 
 def one_core() -> None:
@@ -280,14 +279,13 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     """Make a Slurm of this machine, whose sbatch is this script, and a sweep that asks for it."""
 
     def make(sbatch: str) -> Path:
-        for name, script in (("sbatch", sbatch), ("scancel", 'kill -9 -- -"$1"')):
-            (tmp_path / name).write_text(f"#!/bin/bash\ncd {tmp_path}\n{script}\n")
-            (tmp_path / name).chmod(stat.S_IRWXU)
+        scripts = {"sbatch": sbatch, "scancel": 'kill -9 -- -"$1"'}
+        here = {name: f"cd {tmp_path}\n{script}" for name, script in scripts.items()}
+        fake_commands(tmp_path, monkeypatch, **here)
         config = tmp_path / "sweep.toml"
         config.write_text("[study]\nsites = 4\nseeds = 1\n[slurm]\njobs = 2\ninterface = 'lo'\n")
         return config
 
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(batch, "_POLL_INTERVAL", 0.2)
     return make
 

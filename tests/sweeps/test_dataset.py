@@ -39,7 +39,7 @@ def test_seeds_of_the_same_shots_are_numbers() -> None:
     assert grid["seed"].dtype.kind == "i"
 
 
-#: Those of docs/phases.toml.
+#: Those of phases.toml in docs/sweep.md.
 FIELDS = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0]
 
 

@@ -16,6 +16,7 @@ import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps import query as module
 from psiprune.sweeps.query import query
+from refusals import check_refusal
 
 #: Days of work; no row of it is found.
 ENDLESS = "select 1 from range(1000000) a, range(1000000) b where a.range + b.range = -1"
@@ -30,35 +31,43 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-OUTSIDE = {
-    "read_csv": "select * from read_csv('{folder}/secret.csv', header = false)",
-    "read_text": "select * from read_text('{folder}/secret.csv')",
-    "read_blob": "select * from read_blob('{folder}/secret.csv')",
-    "read_parquet": "select * from read_parquet('{folder}/sweep.parquet')",
-    "name": "select * from '{folder}/secret.csv'",
-    "glob": "select * from glob('{folder}/*')",
-    "sniff": "select * from sniff_csv('{folder}/secret.csv')",
-    "metadata": "select * from parquet_metadata('{folder}/sweep.parquet')",
-    "query": "select * from query('select * from read_text(''{folder}/secret.csv'')')",
-    "network": "select * from read_csv('http://localhost:9/x.csv')",
-    "bucket": "select * from read_parquet('s3://bucket/x.parquet')",
-    "secrets": "select * from duckdb_secrets()",
-    "variable": "select * from table",
-    "frame": "select * from pd",
-    "set": "set memory_limit = '100GB'",
-    "install": "install httpfs",
-    "load": "load '{folder}/secret.csv'",
-    "attach": "attach '{folder}/other.db'",
-    "copy": "copy levels to '{folder}/copied.csv'",
+#: Files, the network, settings and names of this program.
+OUTSIDE = (
+    "select * from read_csv('{folder}/secret.csv', header = false)",
+    "select * from read_text('{folder}/secret.csv')",
+    "select * from read_blob('{folder}/secret.csv')",
+    "select * from read_parquet('{folder}/sweep.parquet')",
+    "select * from '{folder}/secret.csv'",
+    "select * from glob('{folder}/*')",
+    "select * from sniff_csv('{folder}/secret.csv')",
+    "select * from parquet_metadata('{folder}/sweep.parquet')",
+    "select * from query('select * from read_text(''{folder}/secret.csv'')')",
+    "select * from read_csv('http://localhost:9/x.csv')",
+    "select * from read_parquet('s3://bucket/x.parquet')",
+    "select * from duckdb_secrets()",
+    "select * from table",
+    "select * from pd",
+    "set memory_limit = '100GB'",
+    "install httpfs",
+    "load '{folder}/secret.csv'",
+    "attach '{folder}/other.db'",
+    "copy levels to '{folder}/copied.csv'",
+)
+#: What DuckDB calls wrong, or the values that are.
+WRONG = {
+    "selct 1": "Parser Error",
+    "select no_such from levels": "Binder Error",
+    "select 1 from nowhere": "Catalog Error",
+    "": "found ''",
+    "select 1; drop view levels": "found 'select 1; drop view levels'",
 }
 
 
-@pytest.mark.parametrize("name", OUTSIDE)
-def test_nothing_outside_is_reached(name: str, folder: Path) -> None:
+@pytest.mark.parametrize("sql", [*OUTSIDE, *WRONG])
+def test_nothing_outside_is_reached_and_what_is_wrong_is_named(sql: str, folder: Path) -> None:
     before = tiny.contents(folder)
-    line = tiny.refusal(tiny.call("query", OUTSIDE[name].format(folder=folder), folder))
-    assert line.startswith("query: ")
-    assert "Traceback" not in line
+    line = tiny.refusal(tiny.call("query", sql.format(folder=folder), folder))
+    check_refusal(line, "query", *([WRONG[sql]] if sql in WRONG else []))
     assert tiny.contents(folder) == before
 
 

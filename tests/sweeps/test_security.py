@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import stat
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,6 +17,7 @@ from distributed.security import Security
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.cluster import connected
 from psiprune.sweeps.settings import LocalSettings, QueueSettings, SweepSettings
+from workers import fake_commands
 
 #: Some of the web pages of Dask.
 PAGES = ("", "status", "health", "metrics", "info/main/workers.html", "json/counts.json")
@@ -91,10 +91,8 @@ def test_a_scheduler_with_keys_is_reached_by_those_of_the_configuration(tmp_path
 def test_jobs_use_the_keys_of_the_configuration(
     tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, line in (("sbatch", f'cp "$1" {tmp_path}/job; echo 4711'), ("scancel", "true")):
-        (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
-        (tmp_path / name).chmod(stat.S_IRWXU)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    submit = f'cp "$1" {tmp_path}/job; echo 4711'
+    fake_commands(tmp_path, monkeypatch, sbatch=submit, scancel="true")
     monkeypatch.chdir(tmp_path)
     settings = SweepSettings(slurm=QueueSettings(interface="lo"))
     keys = keys_configured(tmp_path) if tls else nullcontext()

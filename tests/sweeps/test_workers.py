@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import stat
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +13,6 @@ from typing import Any
 import pytest
 
 import tiny
-from psiprune.core.exceptions import InputError
 from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
@@ -24,7 +21,7 @@ from psiprune.sweeps.scheduler import SchedulerLostError
 from psiprune.sweeps.settings import QueueSettings, SweepSettings
 from psiprune.sweeps.table import read_table
 from psiprune.training.cd import CD
-from workers import Workers, kill
+from workers import Workers, fake_commands, kill
 
 #: Workers take seconds each to come up.
 pytestmark = pytest.mark.slow
@@ -206,31 +203,6 @@ def test_lost_writes_on_a_shared_disk(
 # ---- refusals
 
 
-def test_a_worker_of_another_version(tmp_path: Path) -> None:
-    fake = tmp_path / "fake" / "psiprune-9.9.9.dist-info"
-    fake.mkdir(parents=True)
-    (fake / "METADATA").write_text("Metadata-Version: 2.1\nName: psiprune\nVersion: 9.9.9\n")
-    path = [str(fake.parent), *(each for each in sys.path if each.endswith("src"))]
-    with Workers(tmp_path) as cluster:
-        cluster.start(1, PYTHONPATH=":".join(path))
-        cluster.wait_for(1)
-        config = tmp_path / "sweep.toml"
-        config.write_text("[study]\nsites = 4\n")
-        command = ("sweep", config, "--out", tmp_path / "run", "--scheduler", cluster.address)
-        line = tiny.refusal(tiny.call(*command))
-        assert "psiprune 9.9.9" in line
-        assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_a_worker_with_many_blas_threads(tmp_path: Path) -> None:
-    with Workers(tmp_path) as cluster:
-        cluster.start(1, OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
-        cluster.wait_for(1)
-        with pytest.raises(InputError, match="2 BLAS threads"):
-            sweep(settings(), tmp_path / "run", cluster.address)
-
-
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
@@ -276,10 +248,7 @@ def test_jobs_of_a_queueing_system(
         f"setsid bash {tmp_path}/job.sh > {tmp_path}/log 2>&1 < /dev/null &\necho {answer}",
         cancel: 'kill -- -"${1%%.*}"',
     }
-    for name, script in commands.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
-        (tmp_path / name).chmod(stat.S_IRWXU)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    fake_commands(tmp_path, monkeypatch, **commands)
     queue = QueueSettings(
         queue="short",
         account="physics",

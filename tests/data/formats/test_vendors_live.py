@@ -13,6 +13,7 @@ from test_vendor_files import FILES, rows_of
 import psiprune as pp
 from psiprune.data.shots import as_shots
 
+QUCUMBER_HERE = "pip install torch, then pip install --no-deps qucumber, run QuCumber itself"
 MODULES = {
     "qiskit": ("qiskit", "qiskit_ibm_runtime"),
     "cirq": ("cirq",),
@@ -64,8 +65,8 @@ def test_stim_reads_our_b8(tmp_path: Path) -> None:
 
 
 def test_qucumber_chooses_the_same_shots(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="torch and QuCumber are not in this environment")
-    data = pytest.importorskip("qucumber.utils.data", reason="QuCumber is not installed here")
+    pytest.importorskip("torch", reason=QUCUMBER_HERE)
+    data = pytest.importorskip("qucumber.utils.data", reason=QUCUMBER_HERE)
     rng = np.random.default_rng(0)
     samples, bases = tmp_path / "samples.txt", tmp_path / "bases.txt"
     np.savetxt(samples, rng.integers(2, size=(60, 3)), fmt="%d")
