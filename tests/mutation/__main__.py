@@ -1,7 +1,7 @@
 """Make small mistakes in the numerical code, one at a time, and see whether a test notices.
 
-    PYTHONPATH=tests python -m mutation [--only 'metrics/*'] [--tests tests/metrics ...]
-        [--every K] [--results FILE [--again]]
+    PYTHONPATH=tests python -m mutation [--only 'metrics/*' 'by hand/*' ...]
+        [--tests tests/metrics ...] [--every K] [--results FILE [--again]]
 
 First the tests run once, watched line by line. Then each mutant is put into a fork of this process,
 where the tests that run the changed statement go, the quickest first, until one fails. Beside
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from mutation.by_hand import check_by_hand
+from mutation.by_hand import ROOT, by_hand
 from mutation.covering import SOURCE
 from mutation.operators import Mutant, mutants
 from mutation.results import WANTED, Results, scores, table
@@ -30,7 +30,6 @@ from mutation.session import Session
 from mutation.survivors import reasons
 
 PACKAGES = ("rbm", "inference", "training", "pruning", "metrics", "states", "kernels")
-ROOT = Path(__file__).parents[2]
 
 
 def choose(patterns: Sequence[str]) -> list[tuple[Mutant, int]]:
@@ -81,17 +80,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = choose(options.only)[:: options.every]
     if options.results and not options.again:
         options.results.unlink(missing_ok=True)
-    results = Results(options.results, [mutant.name for mutant, _ in chosen])
+    mistakes = [] if options.tests else by_hand(options.only)
+    names = [*(mutant.name for mutant, _ in chosen), *(mistake.name for mistake in mistakes)]
+    results = Results(options.results, names)
+    tests = [ROOT / test for test in options.tests or [f"tests/{each}" for each in PACKAGES]]
     session = Session(
-        [(m, k) for m, k in chosen if not results.get(m.name)], results, options.processes
+        [(mutant, number) for mutant, number in chosen if not results.get(mutant.name)],
+        [mistake for mistake in mistakes if not results.get(mistake.name)],
+        tests,
+        results,
+        options.processes,
     )
-    tests = options.tests or [f"tests/{package}" for package in PACKAGES]
     os.chdir(ROOT)
-    pytest.main(["-qqs", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[session])
+    files = {*map(str, tests), *(str(ROOT / mistake.test.split("::")[0]) for mistake in mistakes)}
+    plain = ["-qqs", "-m", "", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    pytest.main([*plain, *sorted(files)], plugins=[session])
     if session.failed:
         print(*(f"fails without a mutant: {name}" for name in session.failed), sep="\n")
         return 1
-    wrong = [*problems(results), *check_by_hand(options.only, options.processes)]
+    wrong = list(problems(results))
     print(*table(results), *wrong, sep="\n")
     print(f"{time.perf_counter() - since:.0f} s")
     return int(bool(wrong))

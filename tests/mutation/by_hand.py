@@ -2,75 +2,94 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
-
-from tqdm import tqdm
 
 from mutation.covering import SOURCE
 
 FOLDER = Path(__file__).parent / "by_hand"
 ROOT = FOLDER.parents[2]
-#: Seconds that the test of a mutant may take.
-LIMIT = 900
 
 
 class ByHand(NamedTuple):
     """A change of a file below src/psiprune, from `old` to `new`, and the test that notices."""
 
-    name: str
+    what: str
     file: str
     old: str
     new: str
     test: str
 
+    @property
+    def name(self) -> str:
+        """What it is called in results."""
+        return f"by hand/{self.file}: {self.what}"
 
-def by_hand() -> Iterator[ByHand]:
-    """Yield the mutants of all files in the folder by_hand."""
-    for file in sorted(FOLDER.glob("*.toml")):
-        for entry in tomllib.loads(file.read_text())["mutant"]:
-            yield ByHand(**entry)
-
-
-def check_by_hand(patterns: Sequence[str], processes: int) -> list[str]:
-    """Run the test of each mutant that a pattern fits; return those that are not noticed."""
-    chosen = [m for m in by_hand() if any(fnmatch.fnmatchcase(m.file, p) for p in patterns)]
-    with ThreadPoolExecutor(processes) as pool:
-        answers = list(tqdm(pool.map(_answer, chosen), "by hand", len(chosen), unit="mutant"))
-    for mutant, answer in zip(chosen, answers, strict=True):
-        print(f"| {mutant.name} | {mutant.file} | {answer or mutant.test} |")
-    return [f"by hand, {m.name}: {a}" for m, a in zip(chosen, answers, strict=True) if a]
+    @property
+    def source(self) -> str:
+        """The file with the mistake."""
+        return (SOURCE / self.file).read_text().replace(self.old, self.new)
 
 
-def _answer(mutant: ByHand) -> str:
-    """Return what is wrong with a mutant, "" if its test fails as it must."""
-    text = (SOURCE / mutant.file).read_text()
-    if text.count(mutant.old) != 1:
-        return f"what it changes occurs {text.count(mutant.old)} times in {mutant.file}"
-    with TemporaryDirectory(prefix="by-hand-") as folder:
-        copy = Path(folder) / "psiprune"
-        shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        (copy / mutant.file).write_text(text.replace(mutant.old, mutant.new))
-        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-        if mutant.file.startswith("kernels/"):
-            environment["NUMBA_CACHE_DIR"] = str(Path(folder) / "kernels")
-        options = ["-qqx", "-m", "", "-p", "no:cacheprovider", f"--basetemp={folder}/tests"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, mutant.test],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-        )
-    # 1 says that a test failed; anything else that it passed, or was not found or not read.
-    return "" if done.returncode == 1 else done.stdout[-300:] or f"exit status {done.returncode}"
+def by_hand(patterns: Sequence[str] = ("*",)) -> list[ByHand]:
+    """Return the mistakes of files, or with names, that a pattern fits."""
+    return [
+        mutant
+        for file in sorted(FOLDER.glob("*.toml"))
+        for mutant in _entries(file)
+        if any(fnmatch.fnmatchcase(t, p) for t in (mutant.file, mutant.name) for p in patterns)
+    ]
+
+
+def _entries(file: Path) -> list[ByHand]:
+    entries = tomllib.loads(file.read_text())["mutant"]
+    return [
+        ByHand(*(entry[key] for key in ("name", "file", "old", "new", "test"))) for entry in entries
+    ]
+
+
+def changed_functions(mutant: ByHand) -> list[str] | None:
+    """Return the functions that a mistake changes; None if it changes something else."""
+    before, after = (
+        ast.parse(text) for text in ((SOURCE / mutant.file).read_text(), mutant.source)
+    )
+    old, new = dict(_bodies(before, "")), dict(_bodies(after, ""))
+    if ast.dump(before) != ast.dump(after):  # what is left without the bodies
+        return None
+    return [name for name in new if old[name] != new[name]]
+
+
+def _bodies(node: ast.AST, prefix: str) -> list[tuple[str, str]]:
+    """Take the bodies of functions out of a tree; return them as text."""
+    found = []
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            found.append((prefix + child.name, "".join(map(ast.dump, child.body))))
+            child.body = []
+        else:
+            name = f"{prefix}{child.name}." if isinstance(child, ast.ClassDef) else prefix
+            found += _bodies(child, name)
+    return found
+
+
+def fails_in_a_process(mutant: ByHand, folder: Path) -> bool:
+    """Run the test of a mistake with a copy of the source; return whether it fails."""
+    shutil.copytree(SOURCE, folder / "psiprune", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "psiprune" / mutant.file).write_text(mutant.source)
+    options = ["-qqx", "-m", "", "-p", "no:cacheprovider", f"--basetemp={folder / 'tests'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, mutant.test],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 1  # a test failed; 0 is passed, the rest is not found or not read

@@ -17,29 +17,30 @@ from numba.core.dispatcher import Dispatcher
 from psiprune.kernels.cache import KernelCache
 
 
-def put(tree: ast.Module, file: Path, function: str) -> None:
-    """Replace the code of a function or method by that in the syntax tree of its file.
+def put(source: ast.Module | str, file: Path, *functions: str) -> None:
+    """Replace the code of functions and methods by that in a changed source of their file.
 
     Args:
-        tree: the mutated source.
+        source: the changed text, or its syntax tree.
         file: where the source is.
-        function: the qualified name.
+        functions: the qualified names of what changes.
 
     Raises:
-        LookupError: no such function lives.
+        LookupError: no such function is in use.
     """
-    code = next(c for c in _codes(compile(tree, str(file), "exec")) if c.co_qualname == function)
-    live = [
-        each
-        for each in gc.get_objects()
-        if isinstance(each, FunctionType)
-        and each.__code__.co_qualname == function
-        and each.__code__.co_filename == str(file)
-    ]
-    if not live:
-        raise LookupError(f"{file}: {function} is not in use")
-    for each in live:
-        each.__code__ = code
+    codes = {code.co_qualname: code for code in _codes(compile(source, str(file), "exec"))}
+    for function in functions:
+        live = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, FunctionType)
+            and each.__code__.co_qualname == function
+            and each.__code__.co_filename == str(file)
+        ]
+        if not live:
+            raise LookupError(f"{file}: {function} is not in use")
+        for each in live:
+            each.__code__ = codes[function]
     if file.parent.name == "kernels":
         _compile_anew()
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
+from mutation.by_hand import ByHand, changed_functions, fails_in_a_process
 from mutation.covering import SOURCE, Test, measure, own_folder, run
 from mutation.kernel_users import users_of_kernels
 from mutation.live import put
@@ -21,6 +22,8 @@ from mutation.results import Results
 MOST_SECONDS = 60.0
 #: Seconds to compile the kernels that a test calls.
 COMPILATION = 120.0
+#: Seconds for the test of a mistake by hand, which may be a slow one.
+SLOW = 900.0
 #: What notices a mutant that runs into a limit.
 STOPPED = "stopped: too slow, too large, or a crash"
 
@@ -28,23 +31,33 @@ STOPPED = "stopped: too slow, too large, or a crash"
 class Session:
     """Replaces pytest's loop over tests by one over mutants."""
 
-    def __init__(self, chosen: list[tuple[Mutant, int]], results: Results, processes: int) -> None:
-        """Take the mutants with their numbers, and where results go."""
-        self.chosen, self.results, self.processes = chosen, results, processes
+    def __init__(
+        self,
+        chosen: list[tuple[Mutant, int]],
+        mistakes: list[ByHand],
+        tests: list[Path],
+        results: Results,
+        processes: int,
+    ) -> None:
+        """Take mutants with their numbers and mistakes by hand, tests of mutants, and results."""
+        self.chosen, self.mistakes, self.tests = chosen, mistakes, tests
+        self.results, self.processes = results, processes
         self.failed: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests as they are, then with each mutant."""
-        for file in {mutant.file for mutant, _ in self.chosen}:
+        for file in {m.file for m, _ in self.chosen} | {m.file for m in self.mistakes}:
             importlib.import_module(f"psiprune.{file[:-3].replace('/', '.')}")
-        tests = self._measure(session)
+        tests = self._measure(session) if self.chosen else []
         if not self.failed:
             self._try(session, tests)
+            self._try_by_hand(session)
         return True
 
     def _measure(self, session: pytest.Session) -> list[Test]:
-        files = sorted({item.path for item in session.items})
+        paths = {item.path for item in session.items}
+        files = sorted(p for p in paths if any(p.is_relative_to(test) for test in self.tests))
         each = each_in_a_fork(files, partial(_measured, session), lambda _: 1800.0, self.processes)
         tests: list[Test] = []
         for file, result in tqdm(each, "the tests as they are", len(files), unit="file"):
@@ -65,10 +78,19 @@ class Session:
         for (mutant, *_), result in tqdm(each, "mutants", len(jobs), unit="mutant"):
             self.results.add(mutant.name, STOPPED if result is None else result)
 
+    def _try_by_hand(self, session: pytest.Session) -> None:
+        def limit(_: ByHand) -> float:
+            return SLOW
+
+        each = each_in_a_fork(self.mistakes, partial(_by_hand, session), limit, self.processes)
+        for mistake, noticed in tqdm(each, "by hand", len(self.mistakes), unit="mistake"):
+            self.results.add(mistake.name, STOPPED if noticed is None else noticed)
+
 
 def _measured(session: pytest.Session, file: Path, folder: Path) -> tuple[list[Test], list[str]]:
     own_folder(session, folder)
-    return measure(session, [item for item in session.items if item.path == file])
+    quick = [item for item in session.items if item.get_closest_marker("slow") is None]
+    return measure(session, [item for item in quick if item.path == file])
 
 
 def _quickest(tests: list[Test], lines: set[tuple[str, int]]) -> list[Test]:
@@ -106,3 +128,16 @@ def _noticed(session: pytest.Session, items: dict[str, Any], job: Job, folder: P
         if not run(items[test.name], following and items[following.name]):
             return test.name
     return ""
+
+
+def _by_hand(session: pytest.Session, mistake: ByHand, folder: Path) -> str:
+    """Return the test of a mistake if it fails, "" if it passes."""
+    functions = changed_functions(mistake)
+    if functions is None:
+        return mistake.test if fails_in_a_process(mistake, folder) else ""
+    own_folder(session, folder)
+    put(mistake.source, SOURCE / mistake.file, *functions)
+    tests = [item for item in session.items if item.nodeid.startswith(mistake.test)]
+    tests = [item for item in tests if item.nodeid[len(mistake.test) :][:1] in ("", "[")]
+    passes = [run(*each) for each in zip(tests, [*tests[1:], None], strict=True)]
+    return "" if all(passes) else mistake.test
