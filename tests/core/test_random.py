@@ -14,6 +14,8 @@ from machines import distribution, random_rbm
 from psiprune.core import random
 from psiprune.core.random import Stream, derive_seed, generator_for, stream_key
 from psiprune.data.shots import Shots
+from psiprune.inference import log_partition
+from psiprune.inference.log_partition import annealed_log_partition
 from psiprune.metrics import draws
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.divergence import sampled_kl_and_fidelity
@@ -60,7 +62,8 @@ def test_draws_with_the_seed_of_the_shots_use_no_stream_twice(
     unused = draws.Draws(bits[:, None, :], "", "")
 
     def by_chains() -> None:
-        monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
+        for module in (draws, log_partition):
+            monkeypatch.setattr(module, "independent_draws", lambda *_, **__: None)
         evaluate_on_shots(rbm, shots, draws=100, seed=3)
 
     for call in (
@@ -69,7 +72,9 @@ def test_draws_with_the_seed_of_the_shots_use_no_stream_twice(
         lambda: fit(rbm, shots, NaturalGradient(epochs=3, chains=20), 3),
         lambda: sampled_kl_and_fidelity(rbm, state, unused, 100, 3),
         lambda: evaluate_on_shots(rbm, shots, draws=100, seed=3),
+        lambda: annealed_log_partition(rbm, shots.bits, 100, 10, 3),
         by_chains,
+        lambda: annealed_log_partition(rbm, shots.bits, 100, 10, 3),
     ):
         used[:] = of_shots
         call()

@@ -19,7 +19,7 @@ from psiprune.core.limits import (
     PARTITION_UNITS,
 )
 from psiprune.core.progress import progress_bar
-from psiprune.core.random import Stream, generator_for
+from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.inference.ais import anneal, base_of, log_mean
@@ -258,6 +258,8 @@ def _reverse_start(
     rbm: RBM, data: NDArray[np.uint8] | None, chains: int, seed: int
 ) -> tuple[str, NDArray[np.uint8]]:
     """Return where the reverse run starts: a description and configurations [chain, site]."""
+    # Chains of `RBM.sample` with the user's seed may be the data, or have given the base its means.
+    seed = derive_seed(seed, Stream.REVERSE_AIS_START)
     independent = independent_draws(rbm, chains, seed=seed)
     if independent is not None:
         return "independent draws", independent
