@@ -196,6 +196,8 @@ def test_independent_draws_where_they_can_be_had() -> None:
     table = draw(random_rbm(8, 4), all_up(8), 20_000, seed=3)
     assert table.bits.shape == (20_000, 1, 8)
     assert (table.method, table.warning) == ("independent draws", "")
+    other = draw(random_rbm(8, 4), all_up(8), 20_000, seed=4)
+    assert (other.bits != table.bits).any()
     assert exact.chi_squared_p(table.bits[:, 0], distribution(random_rbm(8, 4))) > 1e-4
     # 26 x 26 with two weights a hidden unit: no layer is small, but the graph is a chain.
     sites = np.arange(26)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import exact
 import rates
+from machines import distribution, random_rbm
 from psiprune.metrics.observables import (
     Estimate,
     data_observables,
@@ -32,19 +33,6 @@ NAMES = (
     "correlation",
     "magnetization_distribution",
 )
-
-
-def random_rbm(visible: int, hidden: int, scale: float = 1.0) -> RBM:
-    generator = np.random.default_rng([visible, hidden])
-    return RBM(
-        generator.normal(0, scale, (hidden, visible)),
-        generator.normal(0, 0.3, visible),
-        generator.normal(0, 0.3, hidden),
-    )
-
-
-def distribution(rbm: RBM) -> Float64:
-    return exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
 
 
 def brute_force(prob: Float64, model: TFIM) -> dict[str, Any]:
@@ -120,8 +108,8 @@ def test_the_local_energy_of_an_eigenstate_has_no_variance() -> None:
 def test_error_bars_cover(draws: int, factor: float) -> None:
     """Of independent draws, and of chains that stay where they are 9 times of 10."""
     model, chains, repeats = TFIM(sites=4, field=1.0), 300, rates.intervals(factor)
-    rbm = random_rbm(4, 3, scale=0.7)
-    rbm = RBM(rbm.weights, rbm.visible_bias + 0.8, rbm.hidden_bias)
+    rbm = random_rbm(4, 3, scale=0.5)
+    rbm = RBM(rbm.weights, 0.3 * rbm.visible_bias + 0.4, rbm.hidden_bias)
     prob, generator = distribution(rbm), np.random.default_rng(draws)
     states = generator.choice(16, (repeats, chains, draws), p=prob)
     moved = generator.random(states.shape) < 0.1
@@ -187,7 +175,11 @@ def test_reference_observables_of_any_state(sites: int) -> None:
     prob = psi**2 / (psi @ psi)
     found = reference_observables(state)
     for name, wanted in brute_force(prob, model).items():
-        np.testing.assert_allclose(getattr(found, name).value, wanted, atol=1e-10)
+        estimate = getattr(found, name)
+        np.testing.assert_allclose(estimate.value, wanted, atol=1e-10)
+        assert not np.any(estimate.error)
+        assert np.shape(estimate.error) == np.shape(estimate.value)
+    assert found.energy.deviation == 0
     # The deviation of one draw of m and of |m|.
     m = (1.0 - 2.0 * exact.basis(sites)).mean(axis=1)
     assert float(found.magnetization.deviation) == pytest.approx(
