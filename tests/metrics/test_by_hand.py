@@ -447,6 +447,8 @@ def test_shots_repeat_training_shots_too_often(factor: float, answer: str) -> No
     assert found.answer == answer
     if answer == "undecided":
         assert found.shots_needed == 8000
+    rare = Cells(0.0, 2.0, 1 - 1 / 2000, 1 - 0.01 / 2000)  # one where 0.01 were expected
+    assert judge_cells(rare, 2000, T).answer == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -513,7 +515,9 @@ def test_the_pace_of_draws(
     burn_in: int,
     thin: int,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO")
     taken, generator = list[int](), np.random.default_rng(0)
     counted = {name: list[int]() for name in ("count", "expect")}
     monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
@@ -528,6 +532,7 @@ def test_the_pace_of_draws(
     assert found.bits.shape == (1000, length, 4)
     assert found.method.endswith("every step" if thin == 1 else f"every {thin:,} steps")
     assert found.warning == ""
+    assert found.method in caplog.text
     assert counted["expect"] == [1000 * sum(taken)] == [sum(counted["count"])]
 
 

@@ -353,10 +353,11 @@ def test_chains_that_seldom_leave_a_mode_are_not_taken_for_fast() -> None:
 
 @pytest.mark.usefixtures("no_independent_draws")
 def test_a_time_beyond_the_cap_is_told_with_the_steps_it_needs(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(draws, "MOST_STEPS", 10_000)
     found = draw(two_modes(2.0), all_up(10), 10_000, seed=2)
+    assert found.warning in caplog.text
     check_facts(found.warning, "autocorrelation time", "10,000 draws", "cap of 10,000")
     needed = int(found.warning.split("need about ")[1].split(" steps")[0].replace(",", ""))
     assert needed > 10_000
