@@ -299,12 +299,13 @@ def test_a_loss_of_likelihood_has_the_errors_of_both_log_z(
     bits = exact.basis(4).repeat(2, axis=0)
     small = ANY.with_mask(np.array([[True] * 4, [False] * 4]))  # 9 parameters that matter
 
-    def rough(rbm: RBM, **_: Any) -> LogPartition:
+    def rough(rbm: RBM, *, data: Shots, seed: int) -> LogPartition:
+        assert (len(data), seed) == (32, 7)
         return LogPartition(rbm.log_partition(), 0.3 if rbm is ANY else 0.4, "m")
 
     monkeypatch.setattr(selectors, "log_partition", rough)
     for dense, other, excess in ((ANY, small, 14 - 9), (small, ANY, 0)):
-        metric = selectors.shots_metric("log_likelihood_loss", dense, Shots(bits), draws=9, seed=0)
+        metric = selectors.shots_metric("log_likelihood_loss", dense, Shots(bits), draws=9, seed=7)
         loss = np.log(distribution(dense) / distribution(other)).repeat(2)
         found = metric(other)
         assert found.value == pytest.approx(loss.mean() - excess / 64)
@@ -350,7 +351,7 @@ def test_the_band_of_an_observable_by_its_formula() -> None:
 
 @pytest.mark.parametrize(("value", "share"), [(1.0, 0.0), (1.5, np.inf)])
 def test_where_nothing_is_allowed_only_no_loss_passes(value: float, share: float) -> None:
-    found = Comparison(value, NOTHING, NOTHING, NOTHING, "", "", 1.0, NOTHING)
+    found = Comparison(np.float64(value), NOTHING, NOTHING, NOTHING, "", "", 1.0, NOTHING)
     assert observable_band([1.0, 1.0], lambda _: found, 0.05)(ANY).share == share
 
 
@@ -523,7 +524,12 @@ def test_the_pace_of_draws(
     monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     monkeypatch.setattr(draws, "pilot", lambda *_: pilot_of(tau))
     monkeypatch.setattr(draws, "MOST_STEPS", most)
-    monkeypatch.setattr(gibbs, "step_with_flips", lambda chains, n: taken.append(n) or chains)
+
+    def step(chains: gibbs.Chains, steps: int) -> gibbs.Chains:
+        taken.append(steps)
+        return chains
+
+    monkeypatch.setattr(gibbs, "step_with_flips", step)
     for name, steps in counted.items():
         monkeypatch.setattr(draws, name, lambda _, n, steps=steps: steps.append(n))
     found = draws.draw(ANY, lambda n: generator.integers(0, 2, (n, 4), np.uint8), number, seed=1)

@@ -12,7 +12,12 @@ import psiprune as pp
 import tiny
 from machines import random_rbm
 from psiprune.metrics.against_state import reference_of
-from psiprune.metrics.selectors import STATE_METRICS, shots_metric, state_metric
+from psiprune.metrics.selectors import (
+    SHOTS_METRICS,
+    STATE_METRICS,
+    shots_metric,
+    state_metric,
+)
 from psiprune.states.mps import mps_from_vector
 from refusals import check_refusal, refuses
 
@@ -38,6 +43,16 @@ def test_measures_against_a_state_are_those_of_a_report() -> None:
         state_metric("kl", reference, draws=100, seed=3)(random_rbm(3, 2))
     with refuses("until", "energy", *STATE_METRICS):
         state_metric("energy", reference, draws=100, seed=3)
+
+
+def test_measures_against_shots_are_those_of_a_report() -> None:
+    rbm = random_rbm(4, 2)
+    shots = pp.Shots(rbm.sample_exact(50, seed=0))
+    name = "abs_magnetization_roe"
+    found = shots_metric(name, rbm, shots, draws=100, seed=3)(rbm)
+    assert found == pp.evaluate(rbm, shots, draws=100, seed=3).abs_magnetization_roe
+    with refuses("until", "kl", "--state", *SHOTS_METRICS):
+        shots_metric("kl", rbm, shots, draws=100, seed=3)
 
 
 @pytest.mark.parametrize(("visible", "hidden", "least"), [(4, 2, 14), (1, 1, 2)])
