@@ -564,9 +564,13 @@ def test_pilot_chains_run_until_they_are_trusted_and_agree(
 
 
 @pytest.mark.parametrize("length", [49, 50])
-def test_pilot_chains_are_trusted_from_50_autocorrelation_times(length: int) -> None:
+def test_pilot_chains_are_trusted_from_50_autocorrelation_times(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = arguments_of(monkeypatch, "psiprune.metrics.draws.r_hat", "values")
     found = draws._diagnose(ANY, np.zeros((4, length, 4), np.uint8), None, 3)
     assert found == Pilot(6 * length, 3.0, "m", length == 50, 1.0, "m")
+    assert len(compared) == 2  # m and |m|; of C(d) only one that is the slowest
 
 
 @pytest.mark.parametrize(
