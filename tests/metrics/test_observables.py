@@ -13,7 +13,6 @@ import exact
 import rates
 from machines import distribution, random_rbm
 from psiprune.metrics.observables import (
-    Estimate,
     data_observables,
     exact_observables,
     observable_values,
@@ -71,36 +70,11 @@ def test_exact_observables(sites: int, field: float, coupling: float) -> None:
         assert np.shape(estimate.error) == np.shape(estimate.value)
 
 
-@pytest.mark.parametrize("sites", [2, 5, 6])
-def test_sampled_observables_agree_with_brute_force(sites: int) -> None:
-    model = TFIM(sites=sites, field=1.5, coupling=0.8)
-    rbm = random_rbm(sites, 3)
-    bits = rbm.sample_exact(40_000, seed=1)
-    found = sampled_observables(rbm, bits[:, None, :], model)
-    for name, wanted in brute_force(distribution(rbm), model).items():
-        estimate: Estimate = getattr(found, name)
-        assert estimate.error.shape == estimate.value.shape == np.shape(wanted)
-        assert (np.abs(estimate.value - wanted) < 5 * estimate.error).all()
-        np.testing.assert_allclose(estimate.error, estimate.deviation / 200, rtol=1e-4)
-    # The errors are small enough for the test to mean something.
-    assert found.energy.error < 0.02
-    assert (found.correlation.error < 0.01).all()
-
-
 def test_the_local_energy_of_each_configuration() -> None:
     model, rbm = TFIM(sites=4, field=1.5, coupling=0.8), random_rbm(4, 3)
     psi = np.sqrt(distribution(rbm))
     found = observable_values(rbm, exact.basis(4), model)["energy"]
     np.testing.assert_allclose(found, exact.tfim_hamiltonian(4, 1.5, 0.8) @ psi / psi, rtol=1e-9)
-
-
-def test_the_local_energy_of_an_eigenstate_has_no_variance() -> None:
-    # Without coupling the ground state is uniform: an RBM of zeros.
-    model = TFIM(sites=6, field=1.5, coupling=0.0)
-    rbm = RBM(np.zeros((2, 6)), np.zeros(6), np.zeros(2))
-    found = sampled_observables(rbm, rbm.sample_exact(500, seed=0)[:, None, :], model)
-    assert found.energy.value == pytest.approx(-9.0, abs=1e-12)
-    assert found.energy.error < 1e-12
 
 
 @rates.factors
