@@ -112,6 +112,9 @@ def test_r_hat_is_one_where_chains_agree() -> None:
     # Chains of different widths disagree too, though their means do not.
     wider = values * np.where(np.arange(112) % 2, 1.0, 5.0)[:, None]
     assert r_hat(wider) > draws.MOST_R_HAT
+    stuck = values.copy()
+    stuck[0] = 0.3
+    assert r_hat(stuck) < 1.1
     assert r_hat(np.ones((112, 50))) == 1
     assert r_hat(np.repeat(np.arange(112.0)[:, None], 50, axis=1)) == np.inf
     # As long as the pilot must be at least, chains that mix stay below the limit.
