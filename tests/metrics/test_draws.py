@@ -116,7 +116,7 @@ def test_r_hat_is_one_where_chains_agree() -> None:
     stuck[0] = 0.3
     assert r_hat(stuck) < 1.1
     assert r_hat(np.ones((112, 50))) == 1
-    assert r_hat(np.repeat(np.arange(112.0)[:, None], 50, axis=1)) == np.inf
+    assert r_hat(np.repeat(np.arange(112.0)[:, None] / 112, 50, axis=1)) == np.inf
     # As long as the pilot must be at least, chains that mix stay below the limit.
     assert r_hat(autoregressive(0.9, 50 * 19)) < draws.MOST_R_HAT
 
@@ -395,6 +395,10 @@ def test_the_start_is_told_from_noise() -> None:
     apart = np.zeros((1000, 3, 4), np.uint8)
     apart[500:] = 1  # no spread within either half
     assert depends_on_start(apart) == ["m depends on the start: 1.000 and -1.000"]
+    two = np.array([[0, 0], [0, 1], [15, 15], [15, 7]], np.uint8)  # m of 1, 3/4 against -1, -3/4
+    bits = np.unpackbits(two.repeat(20, axis=1)[..., None], axis=2)[..., 4:]
+    for each in (bits, bits[::-1]):
+        assert [text[:2] for text in depends_on_start(each)] == ["m "]
 
 
 @pytest.mark.usefixtures("no_independent_draws")
