@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,27 +15,41 @@ from machines import distribution, random_rbm
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.dependence import INDEPENDENT
 from psiprune.data.shots import Shots
+from psiprune.inference.bridge import Bridge
 from psiprune.inference.log_partition import LogPartition
-from psiprune.metrics import against_shots, agreement, divergence, draws, readout, selectors
+from psiprune.metrics import (
+    against_shots,
+    agreement,
+    divergence,
+    draws,
+    equivalence,
+    loss_tests,
+    readout,
+    selectors,
+)
 from psiprune.metrics.against_shots import Comparison, evaluate_on_shots
 from psiprune.metrics.against_state import _mse_error
 from psiprune.metrics.bootstrap import at_least_one_shot
 from psiprune.metrics.configurations import HeldOut, compare_configurations
 from psiprune.metrics.divergence import sampled_kl_and_fidelity
-from psiprune.metrics.draws import Draws
+from psiprune.metrics.draws import Draws, Pilot
 from psiprune.metrics.equivalence import Losses, likelihood_band, observable_band, seed_reach
 from psiprune.metrics.loss_tests import (
     Cells,
+    LossTest,
     judge_cells,
     judge_mean,
     judge_observables,
     training_loss,
 )
+from psiprune.metrics.measure import Measure
 from psiprune.metrics.observables import Estimate, chain_mean, histogram
 from psiprune.metrics.readout import _integrands, _some_flips, flipped, readout_sensitivity
+from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector
 from psiprune.states.sampling import sample
+from refusals import check_facts
 from spies import arguments_of
 
 Float64 = NDArray[np.float64]
@@ -69,7 +84,9 @@ def test_a_histogram_counts_1_bits_with_errors_of_chains() -> None:
     np.testing.assert_allclose(found.error, [1 / 4, 1 / 4, 1 / 2])  # |difference| / 2
     np.testing.assert_allclose(found.deviation, np.sqrt([3 / 16, 3 / 16, 1 / 4]))
     lone = np.array([[0, 0], [1, 1], [1, 1]], np.uint8)
-    np.testing.assert_allclose(histogram(lone[:, None]).error, [1 / 3, 0, 1 / 3])
+    for draws_of_chains, error in ((3, 1 / 3), (2, 1 / 2), (1, 0)):
+        found = histogram(lone[:draws_of_chains, None])
+        np.testing.assert_allclose(found.error, [error, 0, error])
 
 
 @pytest.mark.parametrize(
@@ -135,6 +152,54 @@ def test_sampled_divergence_and_fidelity(bridged: bool, monkeypatch: pytest.Monk
     ):
         values = found.value, found.error, found.floor, found.effective_sample_size
         assert values == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "size", "facts"),
+    [
+        (1.5, 30.0, "slow"),  # five errors above 1
+        (1.51, 100.0, "is impossible"),
+        (1.51, 1.0, "is impossible"),
+        (0.5, 29.0, "29.0 effective"),
+    ],
+)
+def test_warnings_of_a_bridge(
+    overlap: float, size: float, facts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridged = Bridge(0.0, 0.1, overlap, 0.1, size, 0.1)
+    monkeypatch.setattr(divergence, "exact_log_partition", lambda _: None)
+    monkeypatch.setattr(divergence, "bridge", lambda *_: bridged)
+    drawn = Draws(exact.basis(4)[:, None], "", "slow")
+    steep = RBM(ANY.weights, ANY.visible_bias + 1000, ANY.hidden_bias + 2000)
+    for found in sampled_kl_and_fidelity(steep, mps_from_vector(np.ones(16)), drawn, 100, 0):
+        check_facts(found.warning, facts)
+        assert np.isfinite(found.error)
+
+
+@pytest.mark.parametrize("size", [29.0, 30.0])
+def test_few_effective_draws_are_too_few_for_the_fidelity(
+    size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divergence, "log_mean", lambda _: (0.0, 0.1, size))
+    drawn = Draws(exact.basis(4)[:, None], "", "")
+    kl, overlap = sampled_kl_and_fidelity(ANY, mps_from_vector(np.ones(16)), drawn, 100, 0)
+    assert kl.warning == ""
+    assert bool(overlap.warning) == (size < 30)
+
+
+def test_the_floor_of_the_divergence_is_at_most_a_half() -> None:
+    """Two parameters: 1 / n."""
+    for shots, floor in (
+        (2, 0.5),
+        (4, 0.25),
+        (1, np.nan),
+        (0, np.nan),
+        (-1, np.nan),
+        ("4", np.nan),
+    ):
+        rbm = RBM(np.zeros((1, 1)), np.zeros(1), np.zeros(1), np.zeros((1, 1), bool))
+        rbm = replace(rbm, provenance={"training_shots": shots})
+        np.testing.assert_equal(divergence.statistical_floor(rbm), floor)
 
 
 # --- against shots ---------------------------------------------------------------------------
@@ -234,12 +299,13 @@ def test_a_loss_of_likelihood_has_the_errors_of_both_log_z(
     bits = exact.basis(4).repeat(2, axis=0)
     small = ANY.with_mask(np.array([[True] * 4, [False] * 4]))  # 9 parameters that matter
 
-    def rough(rbm: RBM, **_: Any) -> LogPartition:
+    def rough(rbm: RBM, *, data: Shots, seed: int) -> LogPartition:
+        assert (len(data), seed) == (32, 7)
         return LogPartition(rbm.log_partition(), 0.3 if rbm is ANY else 0.4, "m")
 
     monkeypatch.setattr(selectors, "log_partition", rough)
     for dense, other, excess in ((ANY, small, 14 - 9), (small, ANY, 0)):
-        metric = selectors.shots_metric("log_likelihood_loss", dense, Shots(bits), draws=9, seed=0)
+        metric = selectors.shots_metric("log_likelihood_loss", dense, Shots(bits), draws=9, seed=7)
         loss = np.log(distribution(dense) / distribution(other)).repeat(2)
         found = metric(other)
         assert found.value == pytest.approx(loss.mean() - excess / 64)
@@ -254,12 +320,16 @@ def student_1(tail: float) -> float:
     return float(np.tan(np.pi * (0.5 - tail)))
 
 
-def test_a_band_of_the_likelihood_has_the_error_of_log_z() -> None:
-    """All shots agree, so that the error of log Z is all there is."""
-    test = likelihood_band(lambda _: Losses(np.full(9, 0.5), 0.2, ""), 0.05, 0, typical=0.3)
-    found = test(ANY)
-    assert (found.loss, found.error) == (0.5, 0.2)
-    assert found.allowed == pytest.approx(np.hypot(0.3, 1.6448536 * 0.2))
+def test_a_band_of_the_likelihood_has_the_error_of_log_z(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the spread over resamples, however far the losses of all shots are from 0."""
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, 9, (7, 9))
+    monkeypatch.setattr(equivalence, "bootstrap_means", lambda table, *_: table[rows].mean(axis=1))
+    values = 1e5 + generator.normal(0, 0.3, 9)
+    found = likelihood_band(lambda _: Losses(values, 0.2, ""), 0.05, 0, typical=0.3)(ANY)
+    error = np.hypot(values[rows].mean(axis=1).std(ddof=1), 0.2)
+    assert found[:2] == pytest.approx((values.mean(), error), rel=1e-5)
+    assert found.allowed == pytest.approx(np.hypot(0.3, 1.6448536 * error), rel=1e-5)
 
 
 def test_the_reach_of_two_seeds() -> None:
@@ -277,6 +347,32 @@ def test_the_band_of_an_observable_by_its_formula() -> None:
     assert test[:2] == pytest.approx((16, 0.5))
     assert test.share == pytest.approx(16 / test.allowed)
     assert test.warning == "w"
+
+
+@pytest.mark.parametrize(("value", "share"), [(1.0, 0.0), (1.5, np.inf)])
+def test_where_nothing_is_allowed_only_no_loss_passes(value: float, share: float) -> None:
+    found = Comparison(np.float64(value), NOTHING, NOTHING, NOTHING, "", "", 1.0, NOTHING)
+    assert observable_band([1.0, 1.0], lambda _: found, 0.05)(ANY).share == share
+
+
+@pytest.mark.parametrize("size", [29.9, 30.0])
+def test_losses_by_draws_need_30_effective_draws(
+    size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(equivalence, "COMPARISON_UNITS", 1)
+    monkeypatch.setattr(equivalence, "log_mean_of_chains", lambda _: (0.5, 0.25, size))
+    shots = Shots(exact.basis(4))
+    values, error, warning = equivalence.losses_from(ANY, shots, draws=100, seed=0)(ANY)
+    assert values.tolist() == [0.5] * 16
+    assert error == 0.25
+    assert ("effective draws" in warning) == (size < 30)
+
+
+def test_a_layer_as_small_as_the_limit_is_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equivalence, "COMPARISON_UNITS", 2)
+    monkeypatch.delattr(equivalence, "draw_from_data")
+    losses = equivalence.losses_from(ANY, Shots(exact.basis(4)), draws=100, seed=0)
+    assert losses(ANY).values == pytest.approx(0)
 
 
 # --- tests of losses -------------------------------------------------------------------------
@@ -302,7 +398,7 @@ def test_a_mean_loss(loss: float, error: float, spread: float, answer: str) -> N
     found = judge_mean(loss, error, 1000, T, spread)
     error = max(error, 1 / 1000)
     both = np.hypot(error, spread)
-    assert found.answer == answer
+    assert (found.answer, found.which) == (answer, 0)
     assert (found.low, found.high) == pytest.approx((loss - FAIL * both, loss + PASS * both))
     if answer == "undecided":  # what the needed shots are for, with x^2 times fewer
         x = np.sqrt(1000 / found.shots_needed)
@@ -339,6 +435,7 @@ def test_a_divergence_over_cells(divergence: float, number: float) -> None:
     found = judge_cells(Cells(divergence, number, 0.5, 0.5), shots, T)
     wanted = loss, error, loss - FAIL * error, loss + PASS * error
     assert found[1:5] == pytest.approx(wanted)
+    assert found.which == 0
     if found.answer == "undecided":
         assert found.shots_needed == pytest.approx(NEEDED * np.sqrt(freedom / 2) / (2 * T))
 
@@ -351,9 +448,35 @@ def test_shots_repeat_training_shots_too_often(factor: float, answer: str) -> No
     assert found.answer == answer
     if answer == "undecided":
         assert found.shots_needed == 8000
+    rare = Cells(0.0, 2.0, 1 - 1 / 2000, 1 - 0.01 / 2000)  # one where 0.01 were expected
+    assert judge_cells(rare, 2000, T).answer == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("loss", "low", "high", "answer"),
+    [
+        (T, 0.0, 2 * T, "pass"),
+        (T, 0.0, 2.01 * T, "undecided"),
+        (1.01 * T, T, 2 * T, "undecided"),
+        (1.01 * T, 1.01 * T, 2 * T, "fail"),
+    ],
+)
+def test_answers_at_the_tolerance(loss: float, low: float, high: float, answer: str) -> None:
+    found = loss_tests._decide(loss, 0.1, low, high, T, 7.0, 3)
+    wanted = LossTest(answer, loss, 0.1, low, high, 7.0 if answer == "undecided" else np.nan, 3)  # type: ignore[arg-type]
+    np.testing.assert_equal(tuple(found), tuple(wanted))
+
+
+@pytest.mark.parametrize(("unseen", "expected"), [(1.0, 0.5), (0.5, 1.0), (1.0, 1.0)])
+def test_where_no_shot_repeats_or_should_there_is_nothing_to_compare(
+    unseen: float, expected: float
+) -> None:
+    assert judge_cells(Cells(0.0, 2.0, unseen, expected), 2000, T).answer == "pass"
 
 
 def test_the_loss_of_training_and_its_spread() -> None:
+    spread = 0.04 / np.sqrt(2)
+    assert training_loss([0.01, 0.05], 10**6) == pytest.approx((0.03, spread * np.sqrt(3 / 2)))
     replicas = [0.01, 0.03, -0.02, 0.04]  # a loss below 0 is noise
     spread = np.std([0.01, 0.03, 0.0, 0.04], ddof=1)
     assert training_loss(replicas, 10**6) == pytest.approx((0.02, spread * np.sqrt(5 / 4)))
@@ -371,6 +494,108 @@ def test_pilot_chains_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -
     )
     draws.draw(ANY, lambda n: np.zeros((n, 4), np.uint8), 1000, seed=3)
     assert len(set(starts)) == len(set(chains)) == 2
+
+
+def pilot_of(time: float, trusted: bool = True, r_hat: float = 1.0) -> Pilot:
+    return Pilot(900, time, "m", trusted, r_hat, "|m|")
+
+
+@pytest.mark.parametrize(
+    ("tau", "number", "most", "burn_in", "thin"),
+    [
+        (2.5, 10_000, 250_000, 1000, 3),
+        (60.04, 1001, 250_000, 1201, 61),  # 20 tau = 1200.8
+        (4000.0, 9001, 20_000, 8000, 1200),  # 0.4 of the cap, and a tenth of the rest
+        (4000.0, 100_000, 1030, 1000, 1),  # 30 steps are left for 100 draws
+    ],
+)
+def test_the_pace_of_draws(
+    tau: float,
+    number: int,
+    most: int,
+    burn_in: int,
+    thin: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    taken, generator = list[int](), np.random.default_rng(0)
+    counted = {name: list[int]() for name in ("count", "expect")}
+    monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
+    monkeypatch.setattr(draws, "pilot", lambda *_: pilot_of(tau))
+    monkeypatch.setattr(draws, "MOST_STEPS", most)
+
+    def step(chains: gibbs.Chains, steps: int) -> gibbs.Chains:
+        taken.append(steps)
+        return chains
+
+    monkeypatch.setattr(gibbs, "step_with_flips", step)
+    for name, steps in counted.items():
+        monkeypatch.setattr(draws, name, lambda _, n, steps=steps: steps.append(n))
+    found = draws.draw(ANY, lambda n: generator.integers(0, 2, (n, 4), np.uint8), number, seed=1)
+    length = int(np.ceil(number / 1000))
+    assert taken == [burn_in] + [thin] * length
+    assert found.bits.shape == (1000, length, 4)
+    assert found.method.endswith("every step" if thin == 1 else f"every {thin:,} steps")
+    assert found.warning == ""
+    assert found.method in caplog.text
+    assert counted["expect"] == [1000 * sum(taken)] == [sum(counted["count"])]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "apart", "most", "steps"),
+    [(True, 1.05, 2000, 512), (True, 1.051, 1024, 1024), (False, 1.0, 1025, 2048)],
+)
+def test_pilot_chains_run_until_they_are_trusted_and_agree(
+    trusted: bool, apart: float, most: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = arguments_of(monkeypatch, "psiprune.rbm.gibbs.step_with_flips", "steps")
+    counted, stored = list[int](), list[tuple[int, int]]()
+
+    def diagnosed(_: RBM, bits: NDArray[np.uint8], __: None, stride: int) -> Pilot:
+        stored.append((bits.shape[1], stride))
+        return pilot_of(1.0, trusted, apart)
+
+    monkeypatch.setattr(draws, "_diagnose", diagnosed)
+    monkeypatch.setattr(draws, "count", lambda _, n: counted.append(n))
+    draws.pilot(ANY, np.zeros((5, 4), np.uint8), None, most, 0)
+    assert sum(taken) == sum(counted) / 5 == steps
+    assert stored == [(256, stride) for stride in (1, 2, 4) if 512 * stride <= steps]
+
+
+@pytest.mark.parametrize("length", [49, 50])
+def test_pilot_chains_are_trusted_from_50_autocorrelation_times(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = arguments_of(monkeypatch, "psiprune.metrics.draws.r_hat", "values")
+    found = draws._diagnose(ANY, np.zeros((4, length, 4), np.uint8), None, 3)
+    assert found == Pilot(6 * length, 3.0, "m", length == 50, 1.0, "m")
+    assert len(compared) == 2  # m and |m|; of C(d) only one that is the slowest
+
+
+@pytest.mark.parametrize(
+    ("pilot", "length", "facts"),
+    [
+        (pilot_of(2.0, r_hat=1.05), 1, []),
+        (pilot_of(2.0, r_hat=1.051), 1, [("|m|", 1.05, 900)]),
+        (pilot_of(np.inf), 1, [("m never changes",)]),
+        (pilot_of(300.0, False), 1, [("m", 300, 5000, 30_000, 9000)]),  # 100 times 300
+        (pilot_of(300.0, False, 2.0), 200, [("m", 66_000), ("|m|", 2)]),  # 20 + 200 times 300
+    ],
+)
+def test_problems_of_pilot_chains(pilot: Pilot, length: int, facts: list[Any]) -> None:
+    found = draws._problems(pilot, 5000, length, 9000)
+    for line, stated in zip(found, facts, strict=True):
+        check_facts(line, *stated)
+
+
+def test_chains_start_at_random_shots_and_at_random_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = draws.starts(ANY, lambda n: np.full((n, 4), 7, np.uint8), 5, 0)
+    assert (found == 7).all(axis=1).tolist() == [True, True, False, False, False]
+    likely = arguments_of(monkeypatch, "psiprune.metrics.draws.draw", "likely")
+    stream = Stream.LIKELIHOOD_RATIO_START, Stream.LIKELIHOOD_RATIO_DRAWS
+    draws.draw_from_data(ANY, exact.basis(4), 9, 0, *stream)
+    assert set(exact.index(likely[0](500))) == set(range(16))
 
 
 def test_at_least_one_bit_flips() -> None:
@@ -425,7 +650,31 @@ def test_half_of_the_draws_are_of_the_flipped_distribution(monkeypatch: pytest.M
     error = found[:, 0].std(axis=1) / np.sqrt(20_000)
     np.testing.assert_array_less(np.abs(found[:, 0].mean(axis=1) - wanted), 5 * error)
     np.testing.assert_allclose(found[:, 1], 0, atol=1e-12)
+    halves = []
+    for noise[:] in (0.5, 1.5):
+        halves.append(_integrands(ANY, bits, flip, np.random.default_rng(7))[:, 0])
     noise[:] = 0.5, 1.5, 0.5, 1.5
     noisy = _integrands(ANY, bits, flip, np.random.default_rng(7))
     np.testing.assert_allclose(noisy[:, 0] - noisy[:, 1], found[:, 0], atol=1e-12)
-    assert np.abs(noisy[:, 1].mean(axis=1)).min() > 1e-3
+    np.testing.assert_allclose(noisy[:, 1], found[:, 0] - np.mean(halves, axis=0), atol=1e-12)
+
+
+def test_the_log_of_a_mean_beyond_the_range_of_floats() -> None:
+    found = readout._log_mean(np.array([[0.0, -2000.0], [2000.0, -2000.0]]))
+    np.testing.assert_allclose(found, [2000 - np.log(2), -2000])
+
+
+@pytest.mark.parametrize(("infidelity", "end"), [(0.001, "about 0.001"), (0.00099, "than 0.001")])
+def test_small_changes_are_stated_as_a_bound(infidelity: float, end: str) -> None:
+    each = Measure(infidelity, 0.0, np.nan, "")
+    assert readout.ReadoutSensitivity(0.01, each, each).sentence.endswith(end)
+
+
+@pytest.mark.parametrize("limit", [3, 4])
+def test_only_units_that_matter_are_sampled(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hidden unit without weights changes no p(v); up to the limit all states are summed."""
+    monkeypatch.setattr(readout, "EXACT_SITES", limit)
+    sampled = arguments_of(monkeypatch, "psiprune.metrics.readout.draw_from_data", "rbm")
+    weights = np.where([[True], [False]], ANY.weights, 0.0)
+    readout_sensitivity(RBM(weights, ANY.visible_bias, ANY.hidden_bias), draws=100)
+    assert [rbm.hidden for rbm in sampled] == [1] * (4 - limit)

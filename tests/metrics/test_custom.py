@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ def test_a_function_of_a_file(tmp_path: Path) -> None:
     assert observe("mean", lambda bits: bits.mean(), BITS).shape == ()
 
 
-def test_a_file_with_a_dataclass_and_a_module_beside_it(tmp_path: Path) -> None:
+def test_a_file_with_a_dataclass_and_a_module_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = (
         "from __future__ import annotations\n"
         "from dataclasses import dataclass\n"
@@ -39,6 +42,8 @@ def test_a_file_with_a_dataclass_and_a_module_beside_it(tmp_path: Path) -> None:
         "@dataclass\nclass Part:\n    first: int\n"
         "def one(bits):\n    return bits[:, Part(site + more).first]\n"
     )
+    monkeypatch.syspath_prepend(tmp_path)  # the file's own folder comes first
+    (tmp_path / "helper.py").write_text("site = 1\n")
     before, path = set(sys.modules), list(sys.path)
     for folder, site in (("a", 0), ("b", 2)):  # one name, two folders: each has its own helper
         (tmp_path / folder).mkdir()
@@ -55,14 +60,25 @@ def test_a_file_with_a_dataclass_and_a_module_beside_it(tmp_path: Path) -> None:
     assert not [name for name in set(sys.modules) - before if "psiprune_own" not in name]
 
 
+def test_a_module_that_is_new_in_a_known_folder(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}_helper.py").write_text("site = 1\n")
+        code = f"from {name}_helper import site\ndef one(bits): return site\n"
+        (tmp_path / f"{name}.py").write_text(code)
+        os.utime(tmp_path, (1e9, 1e9))  # as if both were written within a tick of the clock
+        assert observe("one", load_observable(f"{tmp_path}/{name}.py:one")[1], BITS) == 1
+
+
 @pytest.mark.parametrize(
     ("code", "place", "facts"),
     [
         ("", "mine.py", ("FILE.py:function", "mine.py'")),
         ("", "mine.txt:first", ("FILE.py:function", "mine.txt:first'")),
         ("", "mine.py:1st", ("FILE.py:function", "mine.py:1st'")),
+        ("", "mine.py:class", ("FILE.py:function", "mine.py:class'")),
         ("", "none.py:first", ("no file", "none.py")),
         ("def other(bits): ...", "mine.py:first", ("mine.py", "'first'", "other")),
+        ("def _f(): ...\nfrom os import stat", "mine.py:first", ("mine.py", "it has none")),
         ("first = 3", "mine.py:first", ("mine.py", "'first'", "it has none")),
         ("def first(", "mine.py:first", ("SyntaxError: '('", "(line 1)")),
         ("\n1 / 0", "mine.py:first", ("ZeroDivisionError", "(mine.py line 2)")),
@@ -90,19 +106,22 @@ def change(bits: Any) -> Any:
         (lambda bits: bits, ([50, 4],)),
         (lambda bits: bits[:3, 0], ("50 shots", [3])),
         (lambda bits: float("nan"), ("finite", "nan")),
-        (lambda bits: np.where(bits[:, 0] >= 0, np.inf, 0), ("finite", "inf", "shot 0")),
+        (lambda bits: np.where(np.arange(len(bits)) == 7, np.inf, 0), ("finite", "inf", "shot 7")),
         (lambda bits: "many", ("numbers", "str")),
         (lambda bits: 1j, ("numbers", "complex")),
         (lambda bits: None, ("numbers", "NoneType")),
         (lambda bits: {"a": 1}, ("numbers", "dict")),
         (lambda bits: ["a"] * len(bits), ("numbers", "<U1")),
         (lambda bits: sys.exit(3), ("SystemExit: 3", "test_custom.py line ")),
-        (change, ("ValueError: ", "read-only")),
+        (change, ("ValueError: ", "read-only", "test_custom.py line ")),
     ],
 )
 def test_a_function_that_fails_is_one_line(function: Observable, facts: tuple[object, ...]) -> None:
     with refuses("observable 'mine'", *facts):
         evaluate_on_shots(RBM_OF_4, BITS, draws=100, observables={"mine": function})
+    with refuses("observable 'mine'", *facts) as caught:
+        observe("mine", function, BITS)
+    assert (" line " in str(caught.value)) == any(" line " in str(fact) for fact in facts)
     assert BITS.flags.writeable
 
 

@@ -112,8 +112,11 @@ def test_r_hat_is_one_where_chains_agree() -> None:
     # Chains of different widths disagree too, though their means do not.
     wider = values * np.where(np.arange(112) % 2, 1.0, 5.0)[:, None]
     assert r_hat(wider) > draws.MOST_R_HAT
+    stuck = values.copy()
+    stuck[0] = 0.3
+    assert r_hat(stuck) < 1.1
     assert r_hat(np.ones((112, 50))) == 1
-    assert r_hat(np.repeat(np.arange(112.0)[:, None], 50, axis=1)) == np.inf
+    assert r_hat(np.repeat(np.arange(112.0)[:, None] / 112, 50, axis=1)) == np.inf
     # As long as the pilot must be at least, chains that mix stay below the limit.
     assert r_hat(autoregressive(0.9, 50 * 19)) < draws.MOST_R_HAT
 
@@ -150,12 +153,6 @@ def test_the_pilot_finds_the_slowest_observable(weight: float, tilt: float) -> N
     # The slowest of several estimates, each low by some 20 % and noisy by 5 %.
     assert 0.7 * tau < found.time < 1.15 * tau
     assert found.slowest in {"m", "|m|", *(f"C({d})" for d in range(6))}
-
-
-def test_the_times_of_the_pilot_span_orders_of_magnitude() -> None:
-    slow, fast = (exact_time(two_modes(weight), M) for weight in (2.0, 0.5))
-    assert slow > 100 * fast
-    assert fast < 3
 
 
 def test_a_pilot_that_is_too_short_says_so() -> None:
@@ -196,6 +193,8 @@ def test_independent_draws_where_they_can_be_had() -> None:
     table = draw(random_rbm(8, 4), all_up(8), 20_000, seed=3)
     assert table.bits.shape == (20_000, 1, 8)
     assert (table.method, table.warning) == ("independent draws", "")
+    other = draw(random_rbm(8, 4), all_up(8), 20_000, seed=4)
+    assert (other.bits != table.bits).any()
     assert exact.chi_squared_p(table.bits[:, 0], distribution(random_rbm(8, 4))) > 1e-4
     # 26 x 26 with two weights a hidden unit: no layer is small, but the graph is a chain.
     sites = np.arange(26)
@@ -351,10 +350,11 @@ def test_chains_that_seldom_leave_a_mode_are_not_taken_for_fast() -> None:
 
 @pytest.mark.usefixtures("no_independent_draws")
 def test_a_time_beyond_the_cap_is_told_with_the_steps_it_needs(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(draws, "MOST_STEPS", 10_000)
     found = draw(two_modes(2.0), all_up(10), 10_000, seed=2)
+    assert found.warning in caplog.text
     check_facts(found.warning, "autocorrelation time", "10,000 draws", "cap of 10,000")
     needed = int(found.warning.split("need about ")[1].split(" steps")[0].replace(",", ""))
     assert needed > 10_000
@@ -395,6 +395,10 @@ def test_the_start_is_told_from_noise() -> None:
     apart = np.zeros((1000, 3, 4), np.uint8)
     apart[500:] = 1  # no spread within either half
     assert depends_on_start(apart) == ["m depends on the start: 1.000 and -1.000"]
+    two = np.array([[0, 0], [0, 1], [15, 15], [15, 7]], np.uint8)  # m of 1, 3/4 against -1, -3/4
+    bits = np.unpackbits(two.repeat(20, axis=1)[..., None], axis=2)[..., 4:]
+    for each in (bits, bits[::-1]):
+        assert [text[:2] for text in depends_on_start(each)] == ["m "]
 
 
 @pytest.mark.usefixtures("no_independent_draws")

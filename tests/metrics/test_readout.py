@@ -73,6 +73,7 @@ def test_ghz_and_w() -> None:
     stays = (1 - flip) ** sites
     found = readout_sensitivity(magnet(sites, 1, 200.0), flip)
     assert found.infidelity.value == pytest.approx(1 - stays - flip**sites, rel=1e-12)
+    assert found.kl.value == pytest.approx(-np.log(stays + flip**sites), rel=1e-12)
     w = np.zeros(2**sites)
     w[1 << np.arange(sites)] = 1 / sites
     with np.errstate(divide="ignore"):
@@ -90,7 +91,7 @@ def test_draws_of_independent_bits() -> None:
 
 def test_draws_of_ghz() -> None:
     flip, sites = 0.02, 30
-    found = readout_sensitivity(magnet(sites, 1, 60.0), flip, draws=200)
+    found = readout_sensitivity(magnet(sites, 1, 2000.0), flip, draws=200)
     stays = (1 - flip) ** sites
     assert found.infidelity.value == pytest.approx(1 - stays, rel=1e-3)
     assert found.kl.value == pytest.approx(-np.log(stays), rel=1e-3)
@@ -151,7 +152,6 @@ def test_the_sentence_states_flips_and_change() -> None:
     assert found.sentence == (
         "readout: taken as perfect; 3 % flips per qubit would change F by about 0.19"
     )
-    assert readout_sensitivity(product(2), 0.001).sentence.endswith("F by less than 0.001")
 
 
 def test_refused() -> None:

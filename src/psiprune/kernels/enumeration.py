@@ -175,44 +175,44 @@ def local_energy_flips(v, weights, visible_bias, hidden_bias, out):  # type: ign
             for i in range(visible):
                 weight = weights[j, i]
                 if weight != 0.0:
-                    for lane in range(64):
+                    for lane in range(lanes):
                         p[j, lane] += weight * x[i, lane]
             if any_steep:
                 activation[j, :] = p[j]
-            for lane in range(64):
+            for lane in range(lanes):
                 down = exp64(-p[j, lane])
                 p[j, lane] = 1.0 / (1.0 + down)
                 rest[j, lane] = down / (1.0 + down)
         total[:] = 0.0
         for i in range(visible):
             if not steepness[i] <= STEEPEST_PRODUCT:
-                for lane in range(64):
+                for lane in range(lanes):
                     linear[lane] = visible_bias[i] * (1.0 - 2.0 * x[i, lane])
                     ratio[lane] = 1.0
                 for j in range(hidden):
                     weight = weights[j, i]
                     if weight != 0.0:
-                        for lane in range(64):
+                        for lane in range(lanes):
                             old = activation[j, lane]
                             new = old + weight * (1.0 - 2.0 * x[i, lane])
                             linear[lane] += max(new, 0.0) - max(old, 0.0)
                             # The larger of p and 1 - p is 1 / (1 + exp(-|old|)).
                             ratio[lane] *= (1.0 + exp64(-abs(new))) * max(p[j, lane], rest[j, lane])
                     if j % 512 == 511:  # before a product of factors up to 2 can overflow
-                        for lane in range(64):
+                        for lane in range(lanes):
                             linear[lane] += np.log(ratio[lane])
                             ratio[lane] = 1.0
-                for lane in range(64):
+                for lane in range(lanes):
                     total[lane] += np.exp(0.5 * (linear[lane] + np.log(ratio[lane])))
                 continue
-            for lane in range(64):
+            for lane in range(lanes):
                 ratio[lane] = bias_off[i] if x[i, lane] > 0.5 else bias_on[i]
             for j in range(hidden):
                 if weights[j, i] != 0.0:
                     up, down = on[j, i], off[j, i]
-                    for lane in range(64):
+                    for lane in range(lanes):
                         factor = down if x[i, lane] > 0.5 else up
                         ratio[lane] *= rest[j, lane] + p[j, lane] * factor
-            for lane in range(64):
+            for lane in range(lanes):
                 total[lane] += np.sqrt(ratio[lane])
         out[first : first + count] = total[:count]

@@ -69,7 +69,7 @@ def compare_decays(correlation: ArrayLike, error: ArrayLike, largest: int) -> De
         raise InputError(f"largest: C(d) is given up to {len(values) - 1}, found {largest}")
     near = slice(1, largest + 1)
     c, noise = values[near], np.broadcast_to(errors, values.shape)[near]
-    known = (c > 0) & (c > KNOWN * noise)
+    known = c > KNOWN * noise
     points = len(c) if known.all() else int(np.argmin(known))
     if points < FEWEST:
         return Decay(np.nan, np.nan, np.nan, points)

@@ -103,7 +103,7 @@ def readout_sensitivity(
     bits = None if data is None else rbm.check_bits(data)
     if rbm.visible <= EXACT_SITES:
         return _exact(rbm, flip)
-    small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()  # of the same p(v)
+    small = rbm.with_mask(rbm.weights != 0).compact()  # of the same p(v)
     if bits is None:
         bits = rbm.sample(draws, steps=_SETTLE, seed=derive_seed(seed, Stream.READOUT_START))
     drawn = draw_from_data(small, bits, draws, seed, Stream.READOUT_START, Stream.READOUT_DRAWS)
