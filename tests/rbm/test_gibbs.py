@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,13 +194,29 @@ def test_flips_with_many_hidden_units(hidden: int) -> None:
 
 
 def test_exact_draws_with_huge_weights() -> None:
-    # Two states of equal weight, all others e^-600 away.
-    rbm = RBM(np.full((1, 6), 600.0), np.full(6, -300.0), np.array([-1800.0]))
-    bits = rbm.sample_exact(1000, seed=0)
-    sums = bits.sum(axis=1)
+    # Two states of equal weight, all others e^-600 away; p~ of each is e^800, no float.
+    weights, visible_bias = np.full((1, 7), 600.0), np.full(7, -300.0)
+    weights[0, 6], visible_bias[6] = 0.0, 800.0
+    bits = RBM(weights, visible_bias, np.array([-1800.0])).sample_exact(1000, seed=0)
+    assert bits[:, 6].all()
+    sums = bits[:, :6].sum(axis=1)
     assert set(sums.tolist()) == {0, 6}
     # Binomial, five standard deviations.
     assert abs(int((sums == 6).sum()) - 500) < 5 * np.sqrt(250)
+
+
+@pytest.mark.parametrize(("hidden", "visible"), [(2, 1), (1, 2)])
+def test_uniform_numbers_at_the_ends_of_their_intervals(
+    hidden: int, visible: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in [0, 1): 0 draws nothing impossible, and 1/2 is not below 1/2."""
+    uniform = SimpleNamespace(random=lambda size: np.full(size, 0.0))
+    monkeypatch.setattr(gibbs, "generator_for", lambda *_: uniform)
+    ones = RBM(np.zeros((hidden, visible)), np.full(visible, 800.0), np.full(hidden, 800.0))
+    assert ones.sample_exact(3).all()
+    uniform.random = lambda size: np.full(size, 0.5)
+    fair = RBM(np.zeros((hidden, visible)), np.zeros(visible), np.zeros(hidden))
+    assert fair.sample_exact(3).all() == (visible < hidden)
 
 
 def test_exact_draws_refuse_what_has_no_table() -> None:

@@ -16,6 +16,7 @@ from psiprune.rbm.likelihood import (
     to_vector,
     unique_configurations,
 )
+from psiprune.rbm.model import RBM
 
 
 def test_collapse_counts_each_configuration() -> None:
@@ -26,12 +27,16 @@ def test_collapse_counts_each_configuration() -> None:
     np.testing.assert_allclose(data.weight[np.argsort(index)], counts / 500)
 
 
+@pytest.mark.parametrize("bias", [0.0, 900.0])  # p~ is e^bias at least
 @pytest.mark.parametrize(("visible", "hidden"), [(5, 3), (3, 5), (4, 4), (1, 1), (1, 3), (17, 2)])
-def test_model_moments_are_averages_over_the_basis(visible: int, hidden: int) -> None:
+def test_model_moments_are_averages_over_the_basis(visible: int, hidden: int, bias: float) -> None:
     rbm = sparse_rbm(visible, hidden)
+    # One more unit, without weights and always 1, in either layer.
+    biases = np.append(rbm.visible_bias, bias), np.append(rbm.hidden_bias, bias)
+    rbm = RBM(np.pad(rbm.weights, (0, 1)), *biases)
     log_z, found = model_moments(rbm)
     _, wanted = data_moments(rbm, whole_basis(rbm))
-    assert log_z == pytest.approx(rbm.log_partition(), abs=1e-12)
+    assert log_z == pytest.approx(rbm.log_partition(), rel=1e-14, abs=1e-12)
     for ours, theirs in zip(found, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
 

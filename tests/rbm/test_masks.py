@@ -98,6 +98,7 @@ def test_widths_and_middles_by_the_rule() -> None:
     ]
     # Nothing binds here but the middles: 12 / 6, 6 and 10, rounded half up.
     assert cluster_mask(3, 12, 21).argmax(axis=1).tolist() == [0, 3, 5]
+    assert cluster_mask(3, 12, 18).argmax(axis=1).tolist() == [0, 3, 6]
 
 
 def test_a_single_unit_holds_the_whole_chain() -> None:
@@ -178,8 +179,8 @@ def of_the_same_numbers(mask: Mask) -> set[bytes]:
     return {part.tobytes() for part in found if (part.sum(axis=0) == mask.sum(axis=0)).all()}
 
 
-def test_a_broken_mask_is_any_with_the_same_numbers() -> None:
-    mask = rows("1100", "0110", "0011")
+@pytest.mark.parametrize("mask", [rows("1100", "0110", "0011"), rows("1100", "0011")])
+def test_a_broken_mask_is_any_with_the_same_numbers(mask: Mask) -> None:
     found = Counter(break_clusters(mask, 1.0, seed).tobytes() for seed in range(300))
     assert set(found) == of_the_same_numbers(mask)
     assert scipy.stats.chisquare(list(found.values())).pvalue > 1e-4

@@ -122,6 +122,7 @@ def test_configurations_of_another_size_are_refused(bits: Any, facts: tuple[obje
 
 def test_sampling_refuses_bad_arguments() -> None:
     rbm = random_rbm(3, 2)
+    assert rbm.sample(1, steps=0).shape == rbm.sample_exact(1).shape == (1, 3)
     with refuses("shots", 1, 0):
         rbm.sample(0)
     with refuses("steps", 0, -1):
@@ -222,6 +223,7 @@ def test_initial_weights() -> None:
     mask = np.random.default_rng(0).random((50, 100)) < 0.5
     masked = initial_rbm(100, 50, 1, mask)
     np.testing.assert_array_equal(masked.weights, np.where(mask, rbm.weights, 0))
+    assert initial_rbm(1, 1, 0).weights.shape == (1, 1)
     with refuses("hidden", 1, 0):
         initial_rbm(3, 0, 0)
     with refuses("visible", 1, 0):
@@ -321,6 +323,7 @@ def test_compact_keeps_the_distribution_without_units_of_at_most_one_weight(seed
 
 def test_compact_of_an_rbm_without_weights_keeps_one_hidden_unit() -> None:
     empty = RBM(np.ones((3, 4)), np.arange(4.0), np.ones(3), np.zeros((3, 4), bool))
-    assert empty.compact().hidden == 1
+    small = empty.compact()
+    assert (small.number_of_weights, small.hidden_bias.tolist()) == (0, [0.0])
     bits = exact.basis(4)
-    np.testing.assert_allclose(empty.compact().log_prob(bits), empty.log_prob(bits), atol=1e-13)
+    np.testing.assert_allclose(small.log_prob(bits), empty.log_prob(bits), atol=1e-13)

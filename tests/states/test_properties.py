@@ -91,12 +91,13 @@ def test_the_truncation_error_is_the_weight_discarded() -> None:
     cut = mps_from_vector([0.8, 0.0, 0.0, 0.6], max_bond=1)
     assert cut.truncation_error == pytest.approx(0.36)
     assert cut.to_vector() == pytest.approx([1, 0, 0, 0])
+    assert mps_from_vector([1.0, 0.0, 0.0, 0.0], svd_min=0.0).bond_dimensions == (1,)
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-200, 1.0, 1e200, 1e308])
 def test_amplitudes_may_have_any_scale(scale: float) -> None:
-    found = mps_from_vector(np.array([0.8, 0.0, 0.0, 0.6]) * scale).to_vector()
-    assert found == pytest.approx([0.8, 0, 0, 0.6], rel=1e-3)
+    found = mps_from_vector(np.array([-0.8, 0.0, 0.0, -0.6]) * scale).to_vector()
+    assert found == pytest.approx([-0.8, 0, 0, -0.6], rel=1e-3)
 
 
 @given(chains(), st.integers(0, 2**32 - 1))
