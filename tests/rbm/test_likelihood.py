@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from machines import sparse_rbm, whole_basis
-from psiprune.inference.fisher import fisher_matrix
 from psiprune.rbm.likelihood import (
     data_moments,
     flatten,
@@ -58,19 +57,6 @@ def test_the_gradient_is_that_of_finite_differences(visible: int, hidden: int) -
     steps = 1e-5 * np.eye(len(x))
     differences = [(value(x + step) - value(x - step)) / 2e-5 for step in steps]
     np.testing.assert_allclose(gradient, differences, atol=1e-9)
-
-
-def test_fisher_matrix_is_the_curvature_of_kl() -> None:
-    # D(p_theta || p_theta + d) = d F d / 2 + O(d^3), both distributions by enumeration.
-    rbm = sparse_rbm(4, 3)
-    states = whole_basis(rbm)
-    fisher, x = fisher_matrix(rbm, states), to_vector(rbm)
-    direction = np.random.default_rng(2).normal(size=len(x))
-    for size in (1e-2, 1e-3):
-        step = size * direction
-        moved = from_vector(rbm, x + step)
-        kl = float(states.weight @ (np.log(states.weight) - moved.log_prob(states.bits.T)))
-        assert kl == pytest.approx(0.5 * step @ fisher @ step, rel=20 * size)
 
 
 def test_vectors_and_rbms_are_one() -> None:

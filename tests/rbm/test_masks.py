@@ -101,10 +101,6 @@ def test_widths_and_middles_by_the_rule() -> None:
     assert cluster_mask(3, 12, 18).argmax(axis=1).tolist() == [0, 3, 6]
 
 
-def test_a_single_unit_holds_the_whole_chain() -> None:
-    assert cluster_mask(1, 5, 5).all()
-
-
 @pytest.mark.parametrize(
     ("hidden", "visible", "count", "facts"),
     [
@@ -217,19 +213,6 @@ def test_the_first_move_is_any() -> None:
     spread = np.sqrt((chance * (1 - chance)).sum(axis=0))
     assert ((1 - chance).sum(axis=0) > 5.5 * spread).all()
     assert (np.abs((first - chance).sum(axis=0)) < 4.5 * spread).all()
-
-
-def test_breaking_parts_neighbours() -> None:
-    mask = cluster_mask(9, 18, 45)
-    pairs = [
-        np.mean(
-            [(b[:, 1:] & b[:, :-1]).sum() for b in (break_clusters(mask, s, k) for k in range(6))]
-        )
-        for s in (0.0, 0.25, 0.5, 0.75, 1.0)
-    ]
-    assert pairs == sorted(pairs, reverse=True)
-    assert pairs[0] == 36
-    assert pairs[-1] < 15  # at random, 45 of 162: 9 * 17 * (45/162)^2 = 12
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_the_truncation_error_is_the_weight_discarded() -> None:
     cut = mps_from_vector([0.8, 0.0, 0.0, 0.6], max_bond=1)
     assert cut.truncation_error == pytest.approx(0.36)
     assert cut.to_vector() == pytest.approx([1, 0, 0, 0])
+    assert (np.isnan(cut.energy), cut.model) == (True, None)
     assert mps_from_vector([1.0, 0.0, 0.0, 0.0], svd_min=0.0).bond_dimensions == (1,)
 
 
