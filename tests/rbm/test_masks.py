@@ -188,6 +188,8 @@ def test_the_number_of_moves_is_rounded(seed: int) -> None:
     total = (mask & ~break_clusters(mask, 1.0, seed)).sum()
     for share in (0.01, 0.49 / total, 0.51 / total, 0.3, 0.7, 0.99, 1 - 0.49 / total):
         assert (mask & ~break_clusters(mask, share, seed)).sum() == round(share * total)
+    changes = [broken.sum(axis=0) - mask.sum(axis=0, dtype=int) for broken in steps(mask, seed)]
+    assert np.abs(changes).max() == 1
 
 
 def test_the_first_move_is_any() -> None:

@@ -168,7 +168,10 @@ def test_what_is_no_rbm_is_refused(values: tuple[Any, ...], facts: tuple[object,
 def test_an_rbm_owns_its_arrays_and_keeps_them() -> None:
     weights, visible_bias, hidden_bias = np.ones((2, 3)), np.zeros(3), np.zeros(2)
     mask = np.array([[True, False, True], [True, True, False]])
-    rbm = RBM(weights, visible_bias, hidden_bias, mask)
+    provenance: dict[str, str | int | float] = {"seed": 1}
+    rbm = RBM(weights, visible_bias, hidden_bias, mask, provenance)
+    provenance["seed"] = 2
+    assert rbm.provenance == {"seed": 1}
     for array in (weights, visible_bias, hidden_bias, mask):
         array[...] = 7
     np.testing.assert_array_equal(rbm.weights, [[1, 0, 1], [1, 1, 0]])

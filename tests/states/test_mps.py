@@ -180,7 +180,8 @@ def test_energies_whose_square_is_no_float_are_refused(sites: int, scale: float)
 def test_tenpy_is_silent_and_leaves_settings_alone(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    filters, level = list(warnings.filters), logging.getLogger("tenpy").level
+    caplog.set_level(logging.WARNING, "tenpy")
+    filters = list(warnings.filters)
     with warnings.catch_warnings(), caplog.at_level(logging.INFO):
         warnings.simplefilter("error")
         state = ground_state(TFIM(sites=6, field=1.5))
@@ -188,9 +189,10 @@ def test_tenpy_is_silent_and_leaves_settings_alone(
             warnings.warn("of TeNPy", stacklevel=1)
             logging.getLogger("tenpy").error("of TeNPy")
     (line,) = caplog.records
+    assert isinstance(line.args, tuple)
     assert line.args[:4] == (6, 1.5, 1.0, max(state.bond_dimensions))
     assert capfd.readouterr() == ("", "")
-    assert logging.getLogger("tenpy").level == level
+    assert logging.getLogger("tenpy").level == logging.WARNING
     assert list(warnings.filters) == filters
 
 
