@@ -66,7 +66,8 @@ def state(**changes: Any) -> dict[str, Tensor]:
 
 
 def test_the_product_and_the_mask() -> None:
-    rbm = RBM.from_torch(state())
+    rbm = RBM.from_torch(state(hidden_bias=np.array([1, 2], np.float16)))
+    np.testing.assert_array_equal(rbm.hidden_bias, [1, 2])
     np.testing.assert_array_equal(rbm.weights, [[1.5, 0, 0.5], [3, 0, 0]])
     np.testing.assert_array_equal(rbm.mask, MASK.astype(bool))
     assert rbm.number_of_weights == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import tracemalloc
 import warnings
 from dataclasses import replace
 from functools import cache
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 import exact
 from psiprune.core.exceptions import ConvergenceError
 from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.states import dmrg
+from psiprune.states import amplitudes, dmrg, mps, sampling
 from psiprune.states.dmrg import ground_state
 from psiprune.states.mps import CHUNK, MPS, load_mps, mps_from_tensors, mps_from_vector
 from psiprune.states.sampling import sample
@@ -335,6 +336,48 @@ def test_other_bad_states() -> None:
         mps_from_vector([1, np.inf, 0, 0])
     with refuses("sites", 20, 21, "log_prob"):
         mps_from_tensors([UP] * 21).to_vector()
+
+
+def test_limits_are_inclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in (
+        (dmrg, "ENERGY_TOLERANCE"),
+        (dmrg, "VARIANCE_TOLERANCE"),
+        (mps, "CANONICAL_TOLERANCE"),
+        (amplitudes, "_NORM_TOLERANCE"),
+        (amplitudes, "_PHASE_TOLERANCE"),
+    ):
+        monkeypatch.setattr(module, name, 0.0)
+    state = MPS((UP, UP))
+    monkeypatch.setattr(
+        dmrg,
+        "_dmrg",
+        lambda unit, *_: replace(state, energy=unit.ground_energy(), energy_variance=0.0),
+    )
+    ground_state(TFIM(sites=4))
+    monkeypatch.setattr(amplitudes, "read_content", lambda _: b"1\n0\n0\n0\n")
+    assert amplitudes.read_amplitudes("psi.txt").to_vector().tolist() == [1, 0, 0, 0]
+
+
+def test_progress_counts_shots_and_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"shots": 0, "sweeps": 0}
+
+    def count(unit: str, number: int = 1) -> None:
+        counts[unit] += number
+
+    for module in (dmrg, sampling):
+        monkeypatch.setattr(module, "count", count)
+    sample(ground_state(TFIM(sites=5, field=1.5)), 3 * CHUNK + 1)
+    assert counts["shots"] == 3 * CHUNK + 1
+    assert 3 <= counts["sweeps"] <= 30
+
+
+def test_shots_are_not_copied() -> None:
+    state = MPS((UP, UP))
+    tracemalloc.start()
+    shots = sample(state, 10**6)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * shots.bits.nbytes
 
 
 def test_a_state_owns_its_tensors_and_keeps_them() -> None:

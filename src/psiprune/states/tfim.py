@@ -166,14 +166,13 @@ def _polar_factor(model: TFIM) -> NDArray[np.float64]:
     u, _, vt = np.linalg.svd(_bidiagonal(model))
     # <prod X_i> = det Q has the sign of det M = h^N > 0. If the smallest singular value is below
     # rounding error, the relative sign of its two vectors is arbitrary.
-    if np.linalg.slogdet(u @ vt)[0] < 0:
-        u[:, -1] *= -1
+    u[:, -1] *= np.linalg.slogdet(u @ vt)[0]
     return u @ vt
 
 
 def _flip(vector: NDArray[np.float64], site: int) -> NDArray[np.float64]:
     """Apply X to one site: return the amplitudes with that bit flipped."""
-    return vector.reshape(-1, 2, 2**site)[:, ::-1].reshape(-1)
+    return vector.reshape(-1, 2, 2**site)[:, ::-1].ravel()
 
 
 def _ising_energies(model: TFIM, sites: int) -> NDArray[np.float64]:
