@@ -21,6 +21,9 @@ from psiprune.core.limits import CHAIN_SITES, EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.settings import Settings
 
+#: Sites but the last, up to which the Hamiltonian is diagonalised as a dense matrix.
+_DENSE = 6
+
 
 class TFIM(Settings):
     """Transverse-field Ising chain H = -J sum Z_i Z_{i+1} - h sum X_i with open ends.
@@ -133,13 +136,13 @@ class TFIM(Settings):
             flipped = even[::-1] + sum(_flip(even, site) for site in range(inner))
             return energies * even - field * flipped
 
-        if inner <= 6:
+        if inner <= _DENSE:
             ground = np.linalg.eigh(np.stack([apply(row) for row in np.eye(2**inner)]))[1][:, 0]
         else:
             operator = LinearOperator((2**inner, 2**inner), matvec=apply, dtype=np.float64)
             # A fixed start makes the result reproducible. The ground state is positive (Perron and
             # Frobenius), so it overlaps with any positive start.
-            start = 1 + generator_for(0, Stream.LANCZOS_START).random(2**inner)
+            start = 1 + generator_for(0, Stream.LANCZOS_START).random(len(energies))
             ground = eigsh(operator, k=1, which="SA", v0=start)[1][:, 0]
         ground = np.abs(ground)
         full = np.concatenate([ground, ground[::-1]])
