@@ -70,6 +70,7 @@ def test_the_best_width_leaves_the_least_sum_of_squares() -> None:
                     )
         wanted.append(min(left, key=left.__getitem__)[0])
     assert best_widths(weights, 4).tolist() == wanted
+    assert best_widths(weights, 1).tolist() == [1] * 20
     with pytest.raises(InputError, match=r"^largest: .* 9, found 9"):
         best_widths(weights, 9)
 
@@ -177,7 +178,9 @@ def test_an_imposed_mask_is_no_evidence() -> None:
     assert float(find_clusters(model(weights))["p_value"][0]) < 0.03
 
 
-def test_units_without_weights() -> None:
+def test_units_of_one_window_and_without_weights() -> None:
+    whole = find_clusters(model(np.full((1, 3), 0.1)), permutations=9)
+    assert (float(whole["share"][0]), float(whole["p_value"][0])) == (1.0, 1.0)
     clusters = find_clusters(model(np.zeros((2, 5)), np.zeros((2, 5), bool)))
     assert clusters["share"].values.tolist() == [0.0, 0.0]
     assert clusters["p_value"].values.tolist() == [1.0, 1.0]

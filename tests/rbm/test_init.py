@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from psiprune.core.random import Stream, generator_for
 from psiprune.data.shots import Shots
 from psiprune.rbm.init import coded_rbm, local_rbm
 from psiprune.rbm.model import RBM
+from refusals import refuses
 
 
 def biased_shots() -> Shots:
@@ -41,10 +43,8 @@ def test_local_weights_are_partial_correlations() -> None:
     partial = -inverse / np.sqrt(np.outer(np.diag(inverse), np.diag(inverse)))
     np.fill_diagonal(partial, 1.0)
     site = (2 * np.arange(36) + 1) * 5 // 72  # floor((j + 1/2) 5 / 36)
-    noise = (rbm.weights - 3 * partial[site]) / 0.05
-    # 180 normal numbers: none beyond 5 deviations, their own within 5 standard errors of 1.
-    assert np.abs(noise).max() < 5
-    assert abs(noise.std() - 1) < 5 / np.sqrt(2 * noise.size)
+    noise = generator_for(0, Stream.LOCAL_WEIGHTS).standard_normal((36, 5))
+    np.testing.assert_allclose(rbm.weights, 3 * partial[site] + 0.05 * noise, rtol=1e-10)
     check_biases(rbm)
 
 
@@ -56,17 +56,17 @@ def test_a_mask_takes_weights_before_biases_are_set(initial: type) -> None:
     check_biases(whole)
     check_biases(masked)
     assert (initial(SHOTS, 3, 1).weights != whole.weights).all()
+    with refuses("mask", (3, 5), (2, 4)):
+        initial(SHOTS, 3, 0, np.ones((2, 4), bool))
+    with refuses("hidden", 1, 0):
+        initial(SHOTS, 0, 0)
 
 
 @pytest.mark.parametrize(("sites", "coded"), [(8, 3), (9, 4), (2, 1)])
 def test_coded_weights_tell_all_sites_apart(sites: int, coded: int) -> None:
     shots = Shots(np.zeros((1, sites), np.uint8))
-    weights = coded_rbm(shots, 200, seed=0).weights * np.sqrt(sites)
-    signs = np.sign(weights)
-    wanted = [[-1.0 if i >> j & 1 else 1.0 for i in range(sites)] for j in range(coded)]
-    np.testing.assert_array_equal(signs[:coded], wanted)
-    # The other signs are random: 200 of either kind at each site, within five deviations.
-    assert np.abs(signs[coded:].sum(axis=0)).max() < 5 * np.sqrt(200)
-    # 2 s + noise / 2.
-    noise = (weights - 2 * signs) * 2
-    assert abs(noise.std() - 1) < 5 / np.sqrt(2 * noise.size)
+    generator = generator_for(0, Stream.CODED_WEIGHTS)
+    signs = generator.choice([-1.0, 1.0], (200, sites))
+    signs[:coded] = [[-1.0 if i >> j & 1 else 1.0 for i in range(sites)] for j in range(coded)]
+    wanted = (2 * signs + generator.standard_normal((200, sites)) / 2) / np.sqrt(sites)
+    np.testing.assert_allclose(coded_rbm(shots, 200, seed=0).weights, wanted, rtol=1e-14)

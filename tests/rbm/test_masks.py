@@ -98,10 +98,7 @@ def test_widths_and_middles_by_the_rule() -> None:
     ]
     # Nothing binds here but the middles: 12 / 6, 6 and 10, rounded half up.
     assert cluster_mask(3, 12, 21).argmax(axis=1).tolist() == [0, 3, 5]
-
-
-def test_a_single_unit_holds_the_whole_chain() -> None:
-    assert cluster_mask(1, 5, 5).all()
+    assert cluster_mask(3, 12, 18).argmax(axis=1).tolist() == [0, 3, 6]
 
 
 @pytest.mark.parametrize(
@@ -178,8 +175,8 @@ def of_the_same_numbers(mask: Mask) -> set[bytes]:
     return {part.tobytes() for part in found if (part.sum(axis=0) == mask.sum(axis=0)).all()}
 
 
-def test_a_broken_mask_is_any_with_the_same_numbers() -> None:
-    mask = rows("1100", "0110", "0011")
+@pytest.mark.parametrize("mask", [rows("1100", "0110", "0011"), rows("1100", "0011")])
+def test_a_broken_mask_is_any_with_the_same_numbers(mask: Mask) -> None:
     found = Counter(break_clusters(mask, 1.0, seed).tobytes() for seed in range(300))
     assert set(found) == of_the_same_numbers(mask)
     assert scipy.stats.chisquare(list(found.values())).pvalue > 1e-4
@@ -191,6 +188,8 @@ def test_the_number_of_moves_is_rounded(seed: int) -> None:
     total = (mask & ~break_clusters(mask, 1.0, seed)).sum()
     for share in (0.01, 0.49 / total, 0.51 / total, 0.3, 0.7, 0.99, 1 - 0.49 / total):
         assert (mask & ~break_clusters(mask, share, seed)).sum() == round(share * total)
+    changes = [broken.sum(axis=0) - mask.sum(axis=0, dtype=int) for broken in steps(mask, seed)]
+    assert np.abs(changes).max() == 1
 
 
 def test_the_first_move_is_any() -> None:
@@ -216,19 +215,6 @@ def test_the_first_move_is_any() -> None:
     spread = np.sqrt((chance * (1 - chance)).sum(axis=0))
     assert ((1 - chance).sum(axis=0) > 5.5 * spread).all()
     assert (np.abs((first - chance).sum(axis=0)) < 4.5 * spread).all()
-
-
-def test_breaking_parts_neighbours() -> None:
-    mask = cluster_mask(9, 18, 45)
-    pairs = [
-        np.mean(
-            [(b[:, 1:] & b[:, :-1]).sum() for b in (break_clusters(mask, s, k) for k in range(6))]
-        )
-        for s in (0.0, 0.25, 0.5, 0.75, 1.0)
-    ]
-    assert pairs == sorted(pairs, reverse=True)
-    assert pairs[0] == 36
-    assert pairs[-1] < 15  # at random, 45 of 162: 9 * 17 * (45/162)^2 = 12
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,30 @@ from psiprune.rbm.model import RBM
 
 
 class Tensor:
-    """What `RBM.from_torch` asks of a tensor, so that the tests need no torch."""
+    """What `RBM.from_torch` asks of a tensor, so that the tests need no torch.
 
-    def __init__(self, values: Any) -> None:
-        """Hold the values."""
-        self.values = np.asarray(values)
+    Torch has no arrays of tensors with gradients or on a GPU, nor of bfloat16 (here float16).
+    """
+
+    def __init__(self, values: Any, *done: str) -> None:
+        """Hold the values, and which methods were called."""
+        self.values, self.done = np.asarray(values), done
 
     def detach(self) -> Tensor:
-        """Return the tensor."""
-        return self
+        """Return it without gradients."""
+        return Tensor(self.values, *self.done, "detach")
 
-    cpu = double = resolve_conj = detach
+    def cpu(self) -> Tensor:
+        """Return it in main memory."""
+        return Tensor(self.values, *self.done, "cpu")
+
+    def double(self) -> Tensor:
+        """Return it in float64."""
+        return Tensor(self.values.astype(float), *self.done)
+
+    def resolve_conj(self) -> Tensor:
+        """Return it as it is."""
+        return self
 
     def is_floating_point(self) -> bool:
         """Whether the values are real numbers."""
@@ -31,6 +44,8 @@ class Tensor:
 
     def numpy(self) -> Any:
         """Return the values."""
+        assert {*self.done} == {"detach", "cpu"}
+        assert self.values.dtype != np.float16
         return self.values
 
 
@@ -51,7 +66,8 @@ def state(**changes: Any) -> dict[str, Tensor]:
 
 
 def test_the_product_and_the_mask() -> None:
-    rbm = RBM.from_torch(state())
+    rbm = RBM.from_torch(state(hidden_bias=np.array([1, 2], np.float16)))
+    np.testing.assert_array_equal(rbm.hidden_bias, [1, 2])
     np.testing.assert_array_equal(rbm.weights, [[1.5, 0, 0.5], [3, 0, 0]])
     np.testing.assert_array_equal(rbm.mask, MASK.astype(bool))
     assert rbm.number_of_weights == 3
@@ -69,6 +85,8 @@ def test_a_further_mask_prunes_more() -> None:
     mask = np.array([[True, True, True], [False, True, True]])
     rbm = RBM.from_torch(state(), mask=mask)
     np.testing.assert_array_equal(rbm.mask, MASK.astype(bool) & mask)
+    whole = state(weights=np.ones((2, 3)), weights_orig=None, weights_mask=None)
+    np.testing.assert_array_equal(RBM.from_torch(whole, mask=mask).mask, mask)
 
 
 def test_a_pruned_bias_is_its_product() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import exact
+from psiprune.states import mps, tfim
 from psiprune.states.tfim import TFIM, midpoint
 from refusals import refuses
 
@@ -47,6 +48,7 @@ def test_free_fermions_agree_with_diagonalisation(
         [ground @ exact.operator(sites, {i: exact.X}) @ ground for i in range(sites)],
         atol=1e-10,
     )
+    assert model.transverse_magnetization().flags.writeable
     vector = np.random.default_rng(0).normal(size=2**sites)
     np.testing.assert_allclose(model.apply_hamiltonian(vector), hamiltonian @ vector, atol=1e-10)
 
@@ -64,17 +66,6 @@ def test_free_fermions_agree_with_the_reference(entry: dict[str, Any]) -> None:
     )
 
 
-def test_ground_state_vector_at_18_sites_agrees_with_the_reference() -> None:
-    entry = next(e for e in exact.REFERENCE if e["sites"] == 18 and e["field"] == 1)
-    vector = TFIM(sites=18).ground_state_vector()
-    ones = exact.basis(18).sum(axis=1)
-    probability = vector**2
-    distribution = np.bincount(ones, weights=probability)
-    np.testing.assert_allclose(distribution, entry["magnetization_distribution"], atol=1e-11)
-    assert probability @ np.abs(1 - ones / 9) == pytest.approx(entry["abs_m"], abs=1e-10)
-    assert -probability @ np.log(probability) == pytest.approx(entry["entropy_nats"], abs=1e-9)
-
-
 @pytest.mark.parametrize(("sites", "field"), [(14, 0.1), (16, 0.3), (12, 1e-3)])
 def test_near_degenerate_states_do_not_mix(sites: int, field: float) -> None:
     model = TFIM(sites=sites, field=field)
@@ -83,6 +74,12 @@ def test_near_degenerate_states_do_not_mix(sites: int, field: float) -> None:
     assert energy == pytest.approx(model.ground_energy(), rel=1e-13)
     np.testing.assert_array_equal(vector, vector[::-1])  # <prod X> = +1
     assert (vector >= 0).all()
+    np.testing.assert_array_equal(vector, model.ground_state_vector())
+
+
+def test_the_ground_state_at_an_underflowing_field() -> None:
+    vector = TFIM(sites=3, field=1e-300, coupling=-1e300).ground_state_vector()
+    assert vector == pytest.approx([0, 0, 0.5**0.5, 0, 0, 0.5**0.5, 0, 0])
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-20, 1e20, 1e200, 1e300])
@@ -100,28 +97,24 @@ def test_units_of_the_energy_change_only_energies(sites: int, scale: float) -> N
         np.testing.assert_allclose(getattr(model, name)(), getattr(plain, name)(), atol=1e-12)
 
 
-def test_sign_of_the_zero_mode_deep_in_the_ordered_phase() -> None:
-    """The gap is 1e-31, so an SVD alone pairs its two vectors with arbitrary sign."""
+def test_the_sign_of_the_zero_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below rounding error, an SVD pairs its two vectors with either sign."""
+    pair = TFIM(sites=2, field=1e-200, coupling=-1.0)
+    assert pair.transverse_magnetization() == pytest.approx([2e-200, 2e-200])
+    model = TFIM(sites=5, field=1e-5)
+    q, (u, s, vt) = tfim._polar_factor(model), np.linalg.svd(tfim._bidiagonal(model))
+    u[:, -1] *= -1
+    monkeypatch.setattr(np.linalg, "svd", lambda _: (u.copy(), s, vt))
+    np.testing.assert_allclose(tfim._polar_factor(model), q, atol=1e-13)
+
+
+def test_deep_in_the_ordered_phase() -> None:
     model = TFIM(sites=60, field=0.3)
-    x = model.transverse_magnetization()
     correlations = model.correlations()
     # The two ends, as the bulk, point the same way: to (1 - h^2)^(1/8) each in the bulk, and to
     # (1 - h^2)^(1/2) at an end (Pfeuty 1970; McCoy and Wu 1973).
     assert correlations[0, -1] == pytest.approx(1 - 0.09, abs=1e-12)
     assert correlations[20, 40] == pytest.approx((1 - 0.09) ** 0.25, abs=1e-10)
-    assert (correlations > 0).all()
-    np.testing.assert_allclose(x, x[::-1], atol=1e-13)
-    # A short chain with the same ends, where the dense vector is at hand.
-    short = TFIM(sites=16, field=0.3)
-    np.testing.assert_allclose(x[:4], short.transverse_magnetization()[:4], atol=1e-8)
-
-
-def test_the_gauge_of_the_antiferromagnet() -> None:
-    signs = (-1.0) ** np.arange(11)
-    one, other = TFIM(sites=11), TFIM(sites=11, coupling=-1.0)
-    np.testing.assert_allclose(
-        other.correlations(), np.outer(signs, signs) * one.correlations(), atol=1e-12
-    )
 
 
 def test_midpoint_stays_in_range() -> None:
@@ -130,11 +123,27 @@ def test_midpoint_stays_in_range() -> None:
     assert TFIM(sites=5).correlation_from_midpoint().shape == (4,)
 
 
+def test_the_correlation_length() -> None:
+    # Far from both ends of a long chain, C(d + 1) / C(d) is exp(-1 / xi) up to a power of d.
+    for field in (1.5, 2.0):
+        model = TFIM(sites=160, field=field)
+        c = model.correlation_from_midpoint()[:31]
+        slope = np.log(c[20] / c[30]) / 10 - 0.5 * np.log(30 / 20) / 10
+        assert model.correlation_length == pytest.approx(1 / slope, rel=0.01)
+    # Below h = J, of the correlations less their limit m^2 = (1 - h^2)^(1/4).
+    model = TFIM(sites=160, field=0.8)
+    c = model.correlation_from_midpoint()[:31] - (1 - 0.8**2) ** 0.25
+    slope = np.log(c[20] / c[30]) / 10 - 2.0 * np.log(30 / 20) / 10
+    assert model.correlation_length == pytest.approx(1 / slope, rel=0.05)
+    assert TFIM(sites=4, field=1.0).correlation_length == np.inf
+    assert TFIM(sites=4, field=1.0, coupling=0.0).correlation_length == 0.0
+    assert TFIM(sites=4, field=2.0, coupling=-1.0).correlation_length == 1 / np.log(2)
+
+
 def test_a_thousand_sites() -> None:
     model = TFIM(sites=1000)
     # At h = J the open chain is solved in closed form: 1 - 1/sin(pi / (4 N + 2)).
     assert model.ground_energy() == pytest.approx(1 - 1 / np.sin(np.pi / 4002), rel=1e-12)
-    assert len(model.correlation_from_midpoint()) == 501
 
 
 @pytest.mark.parametrize(
@@ -159,5 +168,17 @@ def test_dense_vectors_have_a_largest_size() -> None:
     model = TFIM(sites=21)
     with refuses("sites", 20, 21):
         model.ground_state_vector()
+    with refuses("sites", 20, 21):
+        model.apply_hamiltonian(np.ones(4))
     with refuses("vector", (8,), (4,)):
         TFIM(sites=3).apply_hamiltonian(np.ones(4))
+
+
+def test_the_largest_size_of_a_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (tfim, mps):
+        monkeypatch.setattr(module, "EXACT_SITES", 3)
+    vector = TFIM(sites=3).ground_state_vector()
+    np.testing.assert_allclose(mps.mps_from_vector(vector).to_vector(), vector, atol=1e-14)
+    monkeypatch.setattr(mps, "EXACT_SITES", 2)
+    with refuses("vector", 2, 2, (8,)):
+        mps.mps_from_vector(vector)

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import psiprune as pp
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.dataset import grid_of
@@ -116,20 +115,3 @@ def test_a_grid_of_the_table(swept: Path) -> None:
     assert float(here["kl"][2]) == row["kl_exact"]
     assert float(here["prunable"]) == row["prunable"]
     assert float(here["correlation_length"]) == np.inf
-
-
-def test_the_correlation_length() -> None:
-    # Far from both ends of a long chain, C(d + 1) / C(d) is exp(-1 / xi) up to a power of d.
-    for field in (1.5, 2.0):
-        model = pp.TFIM(sites=160, field=field)
-        c = model.correlation_from_midpoint()[:31]
-        slope = np.log(c[20] / c[30]) / 10 - 0.5 * np.log(30 / 20) / 10
-        assert model.correlation_length == pytest.approx(1 / slope, rel=0.01)
-    # Below h = J, of the correlations less their limit m^2 = (1 - h^2)^(1/4).
-    model = pp.TFIM(sites=160, field=0.8)
-    c = model.correlation_from_midpoint()[:31] - (1 - 0.8**2) ** 0.25
-    slope = np.log(c[20] / c[30]) / 10 - 2.0 * np.log(30 / 20) / 10
-    assert model.correlation_length == pytest.approx(1 / slope, rel=0.05)
-    assert pp.TFIM(sites=4, field=1.0).correlation_length == np.inf
-    assert pp.TFIM(sites=4, field=1.0, coupling=0.0).correlation_length == 0.0
-    assert pp.TFIM(sites=4, field=2.0, coupling=-1.0).correlation_length == 1 / np.log(2)

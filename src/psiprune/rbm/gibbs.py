@@ -15,7 +15,8 @@ from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads
 from psiprune.kernels import enumeration, gibbs, layout
 
-_TILES_PER_TASK = 8
+# Small enough to divide few tiles evenly, large enough that threads add little overhead.
+_TILES_PER_TASK, _LEAST_TASKS = 8, 8
 
 
 @one_line
@@ -50,9 +51,10 @@ def start_chains(compiled: CompiledRBM, start: NDArray[np.uint8], seed: int) -> 
     """Return chains that start at the configurations `start` [chain, site]."""
     count, visible = start.shape
     lanes = layout.lanes_of(layout.WIDE)
-    padded = np.zeros((-(-count // lanes) * lanes, visible), np.float32)
+    tiles = -(-count // lanes)
+    padded = np.zeros((tiles * lanes, visible), np.float32)
     padded[:count] = start
-    state = np.ascontiguousarray(padded.reshape(-1, lanes, visible).transpose(0, 2, 1))
+    state = np.ascontiguousarray(padded.reshape(tiles, lanes, visible).transpose(0, 2, 1))
     return Chains(compiled, state, count, seed, 0)
 
 
@@ -85,8 +87,7 @@ def step_with_flips(chains: Chains, steps: int) -> Chains:
 def _step(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
     state = chains.state.copy()
     key = stream_key(chains.seed, Stream.GIBBS, chains.steps)
-    # Small enough to divide few tiles evenly, large enough that threads add little overhead.
-    tiles = max(1, min(_TILES_PER_TASK, len(state) // 8))
+    tiles = max(1, min(_TILES_PER_TASK, len(state) // _LEAST_TASKS))
 
     graph, params = chains.compiled.graph, chains.compiled.params
 

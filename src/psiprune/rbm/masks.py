@@ -52,8 +52,9 @@ def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
       to `count`;
     - its middle is as close as possible to (j + 1/2) N / N_h, so middles are evenly spaced; a
       cluster that would extend past an end is shifted inside;
-    - it starts at the last site of the cluster before or earlier, and late enough for those that
-      follow to reach site N - 1. So neighbours share a site, and every site is covered.
+    - it starts at the last site of the cluster before or earlier. So neighbours share a site, and
+      every site is covered: as `count` >= N + N_h - 1, the middles are late enough for the last
+      cluster to reach site N - 1.
 
     Golubeva & Melko 2021, Section III B, rules 1 and 2; they leave the positions open.
 
@@ -76,11 +77,9 @@ def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
     mask = np.zeros((hidden, visible), bool)
     past = 1  # the last cluster's end; the first cluster begins at site 0
     for j, width in enumerate(widths):
-        # This and the clusters after it cover all their sites but one for each joint.
-        lowest = visible - sum(widths[j:]) + (hidden - 1 - j)
         highest = min(past - 1, visible - width)
         middle = (2 * j + 1) * visible / (2 * hidden)
-        first = min(max(int(middle - width / 2 + 0.5), lowest, 0), highest)
+        first = min(max(int(middle - width / 2 + 0.5), 0), highest)
         past = first + width
         mask[j, first:past] = True
     return mask

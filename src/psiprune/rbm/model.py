@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Float64 = NDArray[np.float64]
 #: Measured bits: `Shots`, an array [shot, site], or counts by bit string.
 Data = Shots | ArrayLike | Mapping[str, int]
+#: Shots at a time: bounds the memory for [shot, hidden].
+_SHOTS = 1 << 14
 _PARAMETERS = ("weights", "visible_bias", "hidden_bias")
 
 
@@ -123,7 +125,7 @@ class RBM:
 
         edges = csr_array(self.mask)
         graph = bmat([[None, edges], [edges.T, None]])
-        return int(connected_components(graph, directed=False, return_labels=False))
+        return int(connected_components(graph, return_labels=False))
 
     @cached_property
     def compiled(self) -> gibbs.CompiledRBM:
@@ -140,8 +142,8 @@ class RBM:
         """
         v = self.check_bits(bits)
         out = np.empty(len(v))
-        for first in range(0, len(v), 1 << 14):  # bounds the memory for [shot, hidden]
-            part = slice(first, first + (1 << 14))
+        for first in range(0, len(v), _SHOTS):
+            part = slice(first, first + _SHOTS)
             rows = v[part].astype(np.float64)
             activation = rows @ self.weights.T + self.hidden_bias
             out[part] = rows @ self.visible_bias + np.logaddexp(0.0, activation).sum(axis=1)
@@ -179,8 +181,7 @@ class RBM:
     def _log_partition(self) -> float:
         weights, bias, other = self.weights, self.visible_bias, self.hidden_bias
         if self.hidden < self.visible:
-            weights, bias, other = weights.T, other, bias
-        weights = np.ascontiguousarray(weights)
+            weights, bias, other = np.ascontiguousarray(weights.T), other, bias
         if len(bias) > PARTITION_UNITS:
             raise InputError(
                 f"rbm: the exact partition sum needs a layer of at most {PARTITION_UNITS} units, "
@@ -249,7 +250,7 @@ class RBM:
         units = np.flatnonzero(weights_of > 1)
         if len(units) == 0:
             mask = np.zeros((1, self.visible), bool)
-            return RBM(np.zeros(mask.shape), visible_bias, np.zeros(1), mask, self.provenance)
+            return RBM(mask, visible_bias, np.zeros(1), mask, self.provenance)
         weights, hidden_bias, mask = self.weights[units], self.hidden_bias[units], self.mask[units]
         return RBM(weights, visible_bias, hidden_bias, mask, self.provenance)
 

@@ -21,7 +21,7 @@ def arrays_of_state(
     Raises:
         InputError: an entry is missing, unknown or not a tensor, or a mask does not fit.
     """
-    pruned = [name for name in names if name not in state and f"{name}_orig" in state]
+    pruned = [name for name in names if f"{name}_orig" in state]
     expected = {name for name in names if name not in pruned}
     expected |= {f"{name}_{part}" for name in pruned for part in ("orig", "mask")}
     if set(state) != expected:

@@ -28,6 +28,22 @@ VARIANCE_TOLERANCE = 1e-10
 SMALLEST_SCALE, LARGEST_SCALE = 1e-150, 1e150
 #: Sweeps that DMRG usually takes, for the progress bar.
 _EXPECTED_SWEEPS = 6
+#: Largest bond dimension of the first two sweeps.
+_FIRST_BOND = 20
+#: Options of TeNPy's DMRG.
+_OPTIONS: dict[str, Any] = {
+    # With only nearest neighbours and one symmetry, two-site updates suffice; a mixer takes
+    # several times as long. The checks afterwards would detect a stuck state.
+    "mixer": None,
+    "max_trunc_err": None,  # the caller checks the accuracy
+    "max_E_err": 1e-12,
+    "max_S_err": 1e-6,
+    "N_sweeps_check": 1,
+    "min_sweeps": 3,
+    "max_sweeps": 30,
+}
+#: What turns TeNPy's states into ours, beside sums and differences.
+_SQRT_2 = np.sqrt(2)
 
 
 def ground_state(
@@ -135,18 +151,10 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
         # All spins along the field: even, and the ground state for large h.
         psi = TenpyMPS.from_product_state(chain.lat.mps_sites(), ["up"] * model.sites)
         options = {
-            # With only nearest neighbours and one symmetry, two-site updates suffice; a mixer takes
-            # several times as long. The checks afterwards would detect a stuck state.
-            "mixer": None,
+            **_OPTIONS,
             # The first sweeps need not be accurate.
-            "chi_list": {0: min(20, max_bond), 2: max_bond},
+            "chi_list": {0: min(_FIRST_BOND, max_bond), 2: max_bond},
             "trunc_params": {"svd_min": svd_min},
-            "max_trunc_err": None,  # the caller checks the accuracy
-            "max_E_err": 1e-12,
-            "max_S_err": 1e-6,
-            "N_sweeps_check": 1,
-            "min_sweeps": 3,
-            "max_sweeps": 30,
         }
         # The blocks are small: BLAS threads and argument checks would only cost time.
         with (
@@ -171,7 +179,7 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
 
 def _z_basis(psi: Any, site: int) -> NDArray[np.float64]:
     """Return a tensor of TeNPy's state, [left, physical, right], rotated to our Z basis."""
-    tensor = psi.get_B(site, form="B").itranspose(["vL", "p", "vR"]).to_ndarray()
+    tensor = psi.get_B(site).itranspose(["vL", "p", "vR"]).to_ndarray()
     # TeNPy's Z is our X. Parity conservation may reorder its basis, so states go by name.
     up, down = (tensor[:, psi.sites[site].state_index(name)] for name in ("up", "down"))
-    return np.stack([up + down, up - down], axis=1) / np.sqrt(2)
+    return np.stack([up + down, up - down], axis=1) / _SQRT_2

@@ -25,6 +25,7 @@ from psiprune.data.shots import ShotsLike, as_shots, check_sites
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.states.tensors import (
     Tensors,
+    as_matrix,
     check_chain,
     check_real,
     environments,
@@ -66,7 +67,7 @@ class MPS:
         """Check the tensors and make them read-only."""
         tensors = check_chain(self.tensors)
         for site, tensor in enumerate(tensors):
-            rows = tensor.reshape(len(tensor), -1)
+            rows = as_matrix(tensor)
             if np.abs(rows @ rows.T - np.eye(len(rows))).max() > CANONICAL_TOLERANCE:
                 raise InputError(
                     f"tensors: site {site} is not right-canonical, or the norm is not 1;"
@@ -129,7 +130,7 @@ class MPS:
         vector = np.ones((1, 1))  # [configuration, bond]
         for tensor in self.tensors:
             # The bit of the new site is the most significant so far.
-            vector = np.einsum("xa,asb->sxb", vector, tensor).reshape(-1, tensor.shape[2])
+            vector = np.concatenate(np.einsum("xa,asb->sxb", vector, tensor))
         return vector[:, 0]
 
     def transverse_magnetization(self) -> NDArray[np.float64]:
@@ -284,13 +285,13 @@ def mps_from_vector(
     rest = (psi / norm)[:, None]  # [bits of the sites not yet split off, right bond]
     for site in reversed(range(1, sites)):
         right = rest.shape[1]
-        matrix = rest.reshape(2, 2**site, right).swapaxes(0, 1).reshape(2**site, -1)
+        matrix = rest.reshape(2, 2**site, right).swapaxes(0, 1).reshape(2**site, 2 * right)
         u, s, vt = np.linalg.svd(matrix, full_matrices=False)
         keep = max(1, min(limit, int((s > svd_min).sum())))
         worst = max(worst, float((s[keep:] ** 2).sum()))
         tensors.append(vt[:keep].reshape(keep, 2, right))
         rest = u[:, :keep] * s[:keep]
-    tensors.append(rest.reshape(1, 2, -1) / np.linalg.norm(rest))
+    tensors.append(rest[None] / np.linalg.norm(rest))
     state = MPS(tuple(reversed(tensors)), truncation_error=worst, model=model)
     if model is None:
         return state

@@ -17,13 +17,18 @@ from psiprune.core.exceptions import InputError
 Tensors = tuple[NDArray[np.float64], ...]
 
 
+def as_matrix(tensor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix [left, physical and right] of a tensor."""
+    return tensor.reshape(len(tensor), -1)
+
+
 def draw_bits(tensors: Tensors, uniform: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return bits [shot, site] from uniform numbers [shot, site]."""
     shots = len(uniform)
     bits = np.empty(uniform.shape, dtype=np.uint8)
     left = np.ones((shots, 1))  # the tensors so far, contracted with each shot's bits
     for site, tensor in enumerate(tensors):
-        amplitudes = (left @ tensor.reshape(len(tensor), -1)).reshape(shots, 2, -1)
+        amplitudes = (left @ as_matrix(tensor)).reshape(shots, *tensor.shape[1:])
         weight = np.einsum("xsb,xsb->xs", amplitudes, amplitudes)
         bit = uniform[:, site] * weight.sum(axis=1) >= weight[:, 0]
         bits[:, site] = bit
@@ -100,11 +105,11 @@ def right_canonical(tensors: Tensors) -> Tensors:
     carry = np.ones((1, 1))
     for tensor in reversed(tensors):
         grown = tensor @ carry  # [left, physical, bond to the canonical part]
-        q, r = np.linalg.qr(grown.reshape(len(tensor), -1).T)
+        q, r = np.linalg.qr(as_matrix(grown).T)
         scale = np.abs(r).max()
         if scale == 0:
             raise InputError("tensors: must not represent the zero vector")
-        canonical.append(q.T.reshape(-1, 2, grown.shape[2]))
+        canonical.append(q.T.reshape(len(q.T), *grown.shape[1:]))
         carry = r.T / scale
     canonical[-1] = canonical[-1] * np.sign(carry[0, 0])
     return tuple(reversed(canonical))

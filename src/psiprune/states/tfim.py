@@ -21,6 +21,9 @@ from psiprune.core.limits import CHAIN_SITES, EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.settings import Settings
 
+#: Sites but the last, up to which the Hamiltonian is diagonalised as a dense matrix.
+_DENSE = 6
+
 
 class TFIM(Settings):
     """Transverse-field Ising chain H = -J sum Z_i Z_{i+1} - h sum X_i with open ends.
@@ -133,13 +136,13 @@ class TFIM(Settings):
             flipped = even[::-1] + sum(_flip(even, site) for site in range(inner))
             return energies * even - field * flipped
 
-        if inner <= 6:
+        if inner <= _DENSE:
             ground = np.linalg.eigh(np.stack([apply(row) for row in np.eye(2**inner)]))[1][:, 0]
         else:
             operator = LinearOperator((2**inner, 2**inner), matvec=apply, dtype=np.float64)
             # A fixed start makes the result reproducible. The ground state is positive (Perron and
             # Frobenius), so it overlaps with any positive start.
-            start = 1 + generator_for(0, Stream.LANCZOS_START).random(2**inner)
+            start = 1 + generator_for(0, Stream.LANCZOS_START).random(len(energies))
             ground = eigsh(operator, k=1, which="SA", v0=start)[1][:, 0]
         ground = np.abs(ground)
         full = np.concatenate([ground, ground[::-1]])
@@ -166,14 +169,13 @@ def _polar_factor(model: TFIM) -> NDArray[np.float64]:
     u, _, vt = np.linalg.svd(_bidiagonal(model))
     # <prod X_i> = det Q has the sign of det M = h^N > 0. If the smallest singular value is below
     # rounding error, the relative sign of its two vectors is arbitrary.
-    if np.linalg.slogdet(u @ vt)[0] < 0:
-        u[:, -1] *= -1
+    u[:, -1] *= np.linalg.slogdet(u @ vt)[0]
     return u @ vt
 
 
 def _flip(vector: NDArray[np.float64], site: int) -> NDArray[np.float64]:
     """Apply X to one site: return the amplitudes with that bit flipped."""
-    return vector.reshape(-1, 2, 2**site)[:, ::-1].reshape(-1)
+    return vector.reshape(-1, 2, 2**site)[:, ::-1].ravel()
 
 
 def _ising_energies(model: TFIM, sites: int) -> NDArray[np.float64]:
