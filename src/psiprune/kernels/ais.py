@@ -30,7 +30,7 @@ def anneal_tiles(  # type: ignore[no-untyped-def]
     weights, bias = np.empty_like(by_column), np.empty_like(change)
     to_visible = Layer(graph.column_start, graph.column_index, weights, bias)
     space = lane_space(visible + 2 * hidden + 1, lanes)
-    v, h, p = space[:visible], space[visible:], space[visible + hidden : -1]
+    v, h, p = space[:visible], space[visible : visible + hidden], space[visible + hidden : -1]
     t = space[-1]
     spread = np.zeros(lanes, np.uint32)
     linear, above, below = np.empty(lanes), np.empty(lanes), np.empty(lanes)

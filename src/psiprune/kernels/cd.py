@@ -99,8 +99,13 @@ def train_epoch(  # type: ignore[no-untyped-def]
     shots = np.zeros(lanes, np.uint32)
     spread = np.zeros(lanes, np.uint32)
     space = lane_space(2 * visible + 3 * hidden + 1, lanes)
-    v, fantasy, of_hidden = space[:visible], space[visible : 2 * visible], space[2 * visible :]
-    p, q, h, counted = of_hidden[:hidden], of_hidden[hidden:], of_hidden[2 * hidden :], space[-1]
+    v, fantasy = space[:visible], space[visible : 2 * visible]
+    h, p, q = (
+        space[2 * visible : 2 * visible + hidden],
+        space[2 * visible + hidden : 2 * visible + 2 * hidden],
+        space[2 * visible + 2 * hidden : 2 * visible + 3 * hidden],
+    )
+    counted = space[2 * visible + 3 * hidden]
     for first in range(0, order.shape[0], batch):
         size = min(batch, order.shape[0] - first)
         after = key
