@@ -250,7 +250,7 @@ class RBM:
         units = np.flatnonzero(weights_of > 1)
         if len(units) == 0:
             mask = np.zeros((1, self.visible), bool)
-            return RBM(mask, visible_bias, np.zeros(1), mask, self.provenance)
+            return RBM(np.zeros(mask.shape), visible_bias, np.zeros(1), mask, self.provenance)
         weights, hidden_bias, mask = self.weights[units], self.hidden_bias[units], self.mask[units]
         return RBM(weights, visible_bias, hidden_bias, mask, self.provenance)
 

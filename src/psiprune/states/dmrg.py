@@ -42,8 +42,6 @@ _OPTIONS: dict[str, Any] = {
     "min_sweeps": 3,
     "max_sweeps": 30,
 }
-#: What turns TeNPy's states into ours, beside sums and differences.
-_SQRT_2 = np.sqrt(2)
 
 
 def ground_state(
@@ -182,4 +180,4 @@ def _z_basis(psi: Any, site: int) -> NDArray[np.float64]:
     tensor = psi.get_B(site).itranspose(["vL", "p", "vR"]).to_ndarray()
     # TeNPy's Z is our X. Parity conservation may reorder its basis, so states go by name.
     up, down = (tensor[:, psi.sites[site].state_index(name)] for name in ("up", "down"))
-    return np.stack([up + down, up - down], axis=1) / _SQRT_2
+    return np.stack([up + down, up - down], axis=1) / np.sqrt(2)
