@@ -5,12 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-import signal
-import time
 import tomllib
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +21,6 @@ import tiny
 from psiprune.core.random import Stream, derive_seed
 from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
-from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings
@@ -35,13 +30,6 @@ from psiprune.training.train import TrainingProgress
 from refusals import check_refusal, refuses
 
 FIELDS = ("h=1", "h=2")
-STAGES = {f"{field}/{name}.nc" for field in FIELDS for name in ("state", "shots")}
-MEMBERS = {
-    f"{field}/seed-0/{name}.nc"
-    for field in FIELDS
-    for name in ("history", "level-00", "level-01", "level-02", "level-03")
-}
-EVERYTHING = {"config.toml", "provenance.json", "study.nc"} | STAGES | MEMBERS
 
 
 @pytest.fixture
@@ -49,8 +37,7 @@ def copy(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
-def test_the_folder_holds_everything(finished: Path) -> None:
-    assert tiny.names(finished) == EVERYTHING
+def test_the_folder_holds_its_settings_states_and_shots(finished: Path) -> None:
     config = tomllib.loads((finished / "config.toml").read_text())
     assert StudySettings(**config) == tiny.settings()
     provenance = json.loads((finished / "provenance.json").read_text())
@@ -178,26 +165,6 @@ def test_seeds_are_axes_and_change_the_numbers(study: xr.Dataset, tmp_path: Path
     assert float(other["abs_magnetization_data"][0]) != float(data)
 
 
-@pytest.mark.parametrize(
-    "lost",
-    [
-        MEMBERS | {"study.nc"},
-        {"h=1/seed-0/level-03.nc", "h=1/seed-0/level-02.nc", "h=2/seed-0/level-03.nc"},
-    ],
-    ids=["all RBMs", "last levels"],
-)
-def test_lost_files_are_made_again(study: xr.Dataset, copy: Path, lost: set[str]) -> None:
-    for name in lost:
-        (copy / name).unlink()
-    before = tiny.contents(copy, but=(".lock", "provenance.json", "study.nc"))
-    again = run_study(tiny.settings(), copy)
-    assert tiny.raw(again) == tiny.raw(study)
-    assert tiny.raw(read_dataset(copy / "study.nc")) == tiny.raw(study)
-    after = tiny.contents(copy)
-    assert {name: after[name] for name in before} == before
-    assert set(after) == EVERYTHING
-
-
 @pytest.mark.parametrize("criterion", ["damage", "surgeon"])
 def test_other_criteria_and_schedules_are_taken_up_too(criterion: Any, tmp_path: Path) -> None:
     prune = PruneSettings(criterion=criterion, first_fraction=0.25, fraction=0.1, density=0.5)
@@ -290,64 +257,6 @@ def test_a_full_disk_leaves_the_old_dataset(study: xr.Dataset, copy: Path) -> No
     assert after.pop("provenance.json")
     del before["provenance.json"]
     assert after == before
-
-
-@pytest.mark.slow
-def test_a_disk_full_at_the_start(tmp_path: Path, study: xr.Dataset) -> None:
-    folder = tmp_path / "run"
-    with tiny.full_disk(100), pytest.raises(OSError, match=r"config\.toml"):
-        run_study(tiny.settings(), folder)
-    assert tiny.names(folder) == set()
-    with tiny.full_disk(), pytest.raises(OSError, match=r"h=1/state\.nc"):
-        run_study(tiny.settings(), folder)
-    assert tiny.names(folder) == {"config.toml", "provenance.json"}
-    assert tiny.raw(run_study(tiny.settings(), folder)) == tiny.raw(study)
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments(study: xr.Dataset, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    chance = random.Random(0)
-    killed = []
-    # At once; while the first RBMs are trained; and while most levels stand.
-    moments: list[Callable[[], bool]] = [
-        folder.exists,
-        lambda: len(list(folder.rglob("*.nc"))) >= 5,
-        lambda: len(list(folder.rglob("*.nc"))) >= 9,
-    ]
-    for moment in moments:
-        running = tiny.start("study", *tiny.options(), "--out", folder)
-        tiny.wait_for(running, moment)
-        time.sleep(chance.uniform(0, 0.01))
-        running.kill()
-        running.communicate()
-        killed.append(running.returncode)
-        assert not (folder / "study.nc").exists()
-    assert killed == [-signal.SIGKILL] * 3
-    assert tiny.raw(run_study(tiny.settings(), folder)) == tiny.raw(study)
-
-
-@pytest.mark.slow
-def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    # Levels of some tenths of a second, in two threads.
-    running = tiny.start("study", *tiny.options({"fine-tune.epochs": 800}), "--out", folder)
-    tiny.wait_for(running, lambda: (folder / "h=1/seed-0/level-01.nc").exists())
-    running.send_signal(signal.SIGINT)
-    begin = time.monotonic()
-    out, err = running.communicate(timeout=30)
-    seconds = time.monotonic() - begin
-    line = tiny.refusal(tiny.Outcome(running.returncode, out, err), status=130)
-    assert line == tiny.KEPT
-    assert seconds < 2.5
-    assert not (folder / "study.nc").exists()
-    assert not [file for file in tiny.names(folder) if file.endswith(".draft")]
-    first = tiny.contents(folder, but=(".lock", "provenance.json"))
-    settings = tiny.settings(fine_tune=pp.CD.for_fine_tuning(epochs=800))
-    again = run_study(settings, folder)
-    after = tiny.contents(folder)
-    assert {name: after[name] for name in first} == first
-    assert tiny.raw(again) == tiny.raw(run_study(settings, tmp_path / "unbroken"))
 
 
 @pytest.mark.slow

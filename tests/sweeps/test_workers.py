@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
@@ -20,7 +19,6 @@ from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.scheduler import SchedulerLostError
 from psiprune.sweeps.settings import QueueSettings, SweepSettings
 from psiprune.sweeps.table import read_table
-from psiprune.training.cd import CD
 from workers import Workers, fake_commands, kill
 
 #: Workers take seconds each to come up.
@@ -283,14 +281,3 @@ def test_no_queueing_system(engine: str, tmp_path: Path, monkeypatch: pytest.Mon
     submit = {"slurm": "sbatch", "pbs": "qsub"}[engine]
     assert submit in tiny.refusal(tiny.call(*command))
     assert tiny.names(tmp_path) == {"sweep.toml"}
-
-
-def test_failures_have_their_first_cause(workers: Workers, tmp_path: Path) -> None:
-    wild = {"train": CD(learning_rate=1000.0, weight_decay=1e30, epochs=3)}
-    bad = SweepSettings(study=tiny.settings(fields=(1.0,), **wild), retries=1)
-    found = sweep(bad, tmp_path / "run", workers.address)
-    assert found.done == 0
-    ((_, cause),) = found.failed
-    assert cause.startswith("dense: ")
-    assert "learning_rate = 1000.0" in cause
-    assert json.loads((tmp_path / "run/failures.json").read_text())[0]["cause"] == cause
