@@ -128,9 +128,7 @@ def test_colours_reach_over_the_tenths_that_occur(grid: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize("plot", [plot_prunable, plot_phase_diagram, plot_multiples])
-@pytest.mark.parametrize(
-    "names", [["magnitude"], [""], ["magnitude, train.learning_rate 0.01" * 5]]
-)
+@pytest.mark.parametrize("name", ["magnitude", "", "magnitude, train_learning_rate 0.01" * 5])
 @pytest.mark.filterwarnings("error")
 def test_the_words_below_the_smallest_figure_fit(
     grid: xr.Dataset, plot: Callable[[xr.Dataset], Figure], name: str
