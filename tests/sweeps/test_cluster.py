@@ -384,8 +384,9 @@ WRONG = {
 def test_what_is_no_walltime_and_no_memory(name: str, text: str) -> None:
     for memory in ("4GB", "16 GiB", "1.5T", "500m"):
         assert QueueSettings(memory=memory).memory == memory
+    wrong: dict[str, Any] = {name: text}
     with refuses(name, repr(text)):
-        QueueSettings(**{name: text})
+        QueueSettings(**wrong)
 
 
 def test_days_are_not_for_pbs() -> None:
