@@ -255,10 +255,6 @@ def kl(variant: str, field: float, factor: object) -> Change:
     return scaled("sparse", "kl", factor, variant=variant, field=field)
 
 
-def all_measures(variant: str, field: float, factor: object) -> Change:
-    return all_of(*(scaled("sparse", n, factor, variant=variant, field=field) for n in HISTORY))
-
-
 def bad_seeds(variant: str, value: float, count: int, field: float | slice = ALL) -> Change:
     """KL of the first seeds of a variant."""
     return put("sparse", "kl", value, variant=variant, field=field, seed=slice(0, count - 1))

@@ -22,6 +22,7 @@ from rich.console import Console
 from psiprune.cli import signals
 from psiprune.cli.app import app
 from psiprune.cli.main import main
+from psiprune.core.settings import Settings
 from psiprune.experiments.settings import (
     AblationSettings,
     FrontierSettings,
@@ -37,20 +38,6 @@ from psiprune.pruning.settings import PruneSettings, RewireSettings, SearchSetti
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
-
-OPTIONS = {
-    "sites": 4,
-    "hidden": 3,
-    "shots": 300,
-    "history-every": 2,
-    "train.epochs": 3,
-    "train.batch-size": 50,
-    "fine-tune.epochs": 2,
-    "prune.levels": 3,
-    "prune.fraction": 0.3,
-    "measure.draws": 200,
-}
-"""The options that give `settings()`."""
 
 PROGRAM = (
     sys.executable,
@@ -154,26 +141,6 @@ def frontier_settings(**changes: Any) -> FrontierSettings:
     return FrontierSettings(**{**values, **changes})
 
 
-PAPER = {
-    "sites": 6,
-    "fields": 1.0,
-    "shots": 200,
-    "seeds": 2,
-    "other-sites": 4,
-    "other-seeds": 1,
-    "graph-sites": 5,
-    "levels": 2,
-    "history-every": 1,
-    "train.method": "cd",
-    "train.epochs": 4,
-    "train.batch-size": 20,
-    "fine-tune.method": "cd",
-    "fine-tune.epochs": 1,
-    "measure.draws": 200,
-}
-"""The options that give `paper_settings()`, but for lists."""
-
-
 def paper_settings() -> PaperSettings:
     """6 sites, 4 and 5 beside them, one field, two seeds, two levels of 18, 16, 15 weights."""
     return PaperSettings(
@@ -200,12 +167,6 @@ def paper(folder: Path, parts: Collection[str] = tuple(PARTS)) -> Paper:
         return run_paper(paper_settings(), run, parts)
 
 
-def paper_options(**changes: object) -> list[str]:
-    """The same as options of `psiprune paper`, some of them changed."""
-    single = [f"--{name}={value}" for name, value in {**PAPER, **changes}.items()]
-    return [*single, "--first-fractions", "0.8", "--shares", "0", "1"]
-
-
 def first(bits: Any) -> Any:
     """Site 0, an observable."""
     return bits[:, 0]
@@ -213,21 +174,6 @@ def first(bits: Any) -> Any:
 
 OWN = "def walls(bits):\n    return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)\n"
 """A file with an observable of one's own, `walls`."""
-
-RECONSTRUCT = {
-    "seeds": 2,
-    "hidden": 2,
-    "learning-rates": 0.5,
-    "draws": 200,
-    "train.method": "cd",
-    "train.epochs": 3,
-    "train.batch-size": 20,
-    "fine-tune.method": "cd",
-    "fine-tune.epochs": 1,
-    "prune.fraction": 0.3,
-    "held-out": 0.4,
-}
-"""The options that give `reconstruct_settings()`."""
 
 
 def reconstruct_settings(**changes: Any) -> ReconstructSettings:
@@ -245,14 +191,38 @@ def reconstruct_settings(**changes: Any) -> ReconstructSettings:
     return ReconstructSettings(**{**values, **changes})
 
 
+def as_options(given: Settings, **changes: object) -> list[str]:
+    """Return what settings give explicitly as options of their command, some of them changed."""
+
+    def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+        for name, value in values.items():
+            option = prefix + name.replace("_", "-")
+            if isinstance(value, dict):
+                yield from flat(value, f"{option}.")
+            else:
+                yield option, value
+
+    every = {**dict(flat(given.model_dump(exclude_unset=True))), **changes}
+    return [
+        f"--{name}={each}"
+        for name, value in every.items()
+        for each in (value if isinstance(value, tuple) else (value,))
+    ]
+
+
+def options(**changes: object) -> list[str]:
+    """Return `settings()` as options of `psiprune study`, some of them changed."""
+    return as_options(settings(), **changes)
+
+
+def paper_options(**changes: object) -> list[str]:
+    """Return `paper_settings()` as options of `psiprune paper`, some of them changed."""
+    return as_options(paper_settings(), **changes)
+
+
 def reconstruct_options(**changes: object) -> list[str]:
-    """The same as options of `psiprune reconstruct`, some of them changed."""
-    return [f"--{name}={value}" for name, value in {**RECONSTRUCT, **changes}.items()]
-
-
-def options(changes: Mapping[str, object] | None = None) -> list[str]:
-    """The same as options of `psiprune study`, some of them changed."""
-    return [f"--{name}={value}" for name, value in {**OPTIONS, **(changes or {})}.items()]
+    """Return `reconstruct_settings()` as options of `psiprune reconstruct`, some changed."""
+    return as_options(reconstruct_settings(), **changes)
 
 
 def help_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> str:

@@ -33,21 +33,16 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 #: The file of a shell's script.
 Scripts = Callable[[str], Path]
-SLOWLY = pytest.mark.parametrize(
+
+
+@pytest.mark.parametrize(
     "shell", ["bash", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zsh", "fish"))]
 )
-
-
-@SLOWLY
-def test_a_script_knows_commands_options_and_values(scripts: Scripts, shell: str) -> None:
+def test_a_script_knows_the_commands_and_its_shell_parses_it(scripts: Scripts, shell: str) -> None:
     script = scripts(shell).read_text()
     assert "train" in COMMANDS
     for word in (*COMMANDS, "learning-rate-decay", "fine-tune.epochs", "natural"):
         assert word in script
-
-
-@SLOWLY
-def test_a_shell_can_parse_its_script(scripts: Scripts, shell: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"apt-get install {shell} lets {shell} itself parse its script")
     subprocess.run([shell, "-n", scripts(shell)], check=True, timeout=60)

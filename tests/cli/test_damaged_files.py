@@ -16,8 +16,7 @@ import pytest
 import psiprune as pp
 import tiny
 from psiprune.io.run import open_run
-from psiprune.paper.stages import run_paper
-from refusals import check_refusal, refuses
+from refusals import check_refusal
 
 
 def cut(content: bytes) -> bytes:
@@ -60,18 +59,6 @@ def test_a_damaged_file_of_a_run_is_one_line(
     check_refusal(line, file, *(("damaged", "move it away") if spoiled else ()))
     assert file.read_bytes() == content
     assert tiny.contents(folder, but=(".lock", "provenance.json")) == before
-
-
-@pytest.mark.parametrize("damage", [cut, flip, empty, binary])
-@pytest.mark.slow
-def test_damaged_times_of_a_paper_are_one_line(
-    paper_run: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
-    folder = Path(shutil.copytree(paper_run, tmp_path / "run"))
-    file = folder / "timing.json"
-    file.write_bytes(damage(file.read_bytes()))
-    with refuses(file, "cannot be read", "delete it"):
-        run_paper(tiny.paper_settings(), folder, ["timing"])
 
 
 def test_every_flipped_bit_of_a_configuration_is_seen_or_means_nothing(

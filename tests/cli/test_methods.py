@@ -45,11 +45,7 @@ def test_prune_and_rewire_name_the_method_of_fine_tuning(stages: Path, tmp_path:
 
 @pytest.mark.usefixtures("undrawn")
 def test_study_records_the_methods_used(tmp_path: Path) -> None:
-    options = [
-        f"--{key}={value}"
-        for key, value in tiny.OPTIONS.items()
-        if not key.startswith(("train.", "fine-tune."))
-    ]
+    options = [each for each in tiny.options() if not each.startswith(("--train.", "--fine-tune."))]
     command: tuple[object, ...] = ("study", *options, "--fields=1", "--train.method=auto")
     command = (*command, "--train.epochs=2", "--fine-tune.epochs=3", "--out", tmp_path / "run")
     methods = {

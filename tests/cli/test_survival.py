@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
@@ -10,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,6 @@ import tomli_w
 
 import psiprune as pp
 import tiny
-from psiprune.io.netcdf import read_dataset
-from refusals import check_facts, check_refusal
 
 CRASH_TEST = Path(__file__).parents[2] / "scripts" / "crash_test.py"
 
@@ -33,38 +29,6 @@ STAGES = (
 
 
 TRAIN = ("--hidden", 3, "--method", "pcd", "--batch-size", 20, "--momentum", 0.5, "--seed", 1)
-
-
-@pytest.mark.slow
-def test_a_training_is_killed_and_taken_up(stages: Path, tmp_path: Path) -> None:
-    command = ("train", stages / "shots.nc", *TRAIN, "--epochs", 6000)
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    assert tiny.call(*command, "--out", whole / "rbm.nc").status == 0
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    checkpoint, epochs = folder / ".rbm.nc.1.checkpoint", [0]
-    for _ in range(2):
-        running = tiny.start(*command, "--out", folder / "rbm.nc", program=tiny.EAGER)
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-
-        def newer(before: int = before) -> bool:
-            return checkpoint.exists() and checkpoint.stat().st_mtime_ns > before
-
-        tiny.wait_for(running, newer)
-        running.kill()
-        running.communicate()
-        assert running.returncode == -signal.SIGKILL
-        assert not (folder / "rbm.nc").exists()
-        epochs.append(int(read_dataset(checkpoint, "checkpoint").attrs["epoch"]))
-    assert 0 < epochs[1] < epochs[2] < 6000
-    (folder / "..rbm.nc.1.checkpoint.0123abcd.draft").write_text("half")
-    (folder / ".rbm.nc.0123abcd.draft").write_text("half")
-    (folder / ".rbm.nc.old.0123abcd.draft").write_text("of somebody else")
-    assert tiny.call(*command, "--out", folder / "rbm.nc").status == 0
-    (folder / ".rbm.nc.old.0123abcd.draft").unlink()
-    assert tiny.lasting(folder) == tiny.lasting(whole)
-    assert {file.name for file in folder.iterdir()} == {"rbm.nc"}
 
 
 #: Commands that write to {out}, of some seconds each; {in} holds the stages.
@@ -146,29 +110,6 @@ def interrupted(running: subprocess.Popen[str], words: str = tiny.KEPT) -> float
     return seconds
 
 
-@pytest.mark.slow
-def test_a_reconstruction_is_killed_and_interrupted_and_taken_up(
-    stages: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "mine.py").write_text(tiny.OWN)
-    own = ("--observable", f"{tmp_path / 'mine.py'}:walls")
-    options = tiny.reconstruct_options(**{"train.epochs": 4000})
-    command = ("reconstruct", stages / "shots.nc", *options, *own, "--out")
-    whole, folder = tmp_path / "whole", tmp_path / "stopped"
-    assert tiny.call(*command, whole).status == 0
-    running = tiny.start(*command, folder, program=tiny.EAGER)
-    tiny.wait_for(running, lambda: any(folder.rglob(".*.checkpoint")))  # amid a training
-    running.kill()
-    running.communicate()
-    assert running.returncode == -signal.SIGKILL
-    assert not (folder / "report.html").exists()
-    running = tiny.start(*command, folder)
-    tiny.wait_for(running, (folder / "reconstruct.nc").exists)  # figures and page are to come
-    assert interrupted(running) < 2.5
-    assert tiny.call(*command, folder).status == 0
-    assert tiny.lasting(folder) == tiny.lasting(whole)
-
-
 def test_ctrl_c_in_the_middle_of_a_long_compiled_call(tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path; from psiprune import cli;"
@@ -238,75 +179,3 @@ def test_ctrl_c_in_a_large_ground_state(tmp_path: Path, seconds: float) -> None:
     time.sleep(seconds)
     assert interrupted(running, tiny.LOST) < 2.5
     assert not (tmp_path / "a.nc").exists()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A disk of its own that can be made larger, where mounting is permitted."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def mount(size: str) -> Path:
-        how = f"remount,size={size}" if place.is_mount() else f"size={size}"
-        command = ["mount", "-t", "tmpfs", "-o", how, "none", str(place)]
-        try:
-            done = subprocess.run(command, capture_output=True, check=False).returncode == 0
-        except OSError:
-            done = False
-        if not done:
-            pytest.skip("only root may mount a disk of its own; run the tests as root")
-        return place
-
-    yield mount
-    if place.is_mount():
-        subprocess.run(["umount", str(place)], check=True)
-
-
-@pytest.mark.slow
-def test_a_run_on_a_disk_that_becomes_full(
-    finished: Path, small_disk: Callable[[str], Path]
-) -> None:
-    folder = small_disk("320k") / "run"
-    command = ("study", *tiny.options(), "--out", folder)
-    line = tiny.refusal(tiny.call(*command), status=1)
-    assert line.startswith(f"{folder}/")
-    check_facts(line, "No space left", "rerun the same command to resume")
-    made = tiny.contents(folder, but=(".lock", "provenance.json"))
-    assert "config.toml" in made
-    assert len([name for name in made if name.endswith(".nc")]) > 2
-    assert not [name for name in made if name.endswith(".draft")]
-    small_disk("16m")
-    assert tiny.call(*command).status == 0
-    after = tiny.contents(folder)
-    assert {name: after[name] for name in made} == made
-    made_before = tiny.lasting(finished)
-    assert {name: after[name][0] for name in made_before} == made_before
-
-
-def test_a_training_on_a_full_disk_keeps_its_checkpoint(
-    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("psiprune.io.checkpoint.SECONDS", 0.0)
-    monkeypatch.setattr("psiprune.io.checkpoint.LEAST", 0.0)
-    out = tmp_path / "rbm.nc"
-    command = ("train", stages / "shots.nc", *TRAIN, "--epochs", 12, "--out", out)
-    written = [0]
-    fsync = os.fsync
-
-    def full_after_five(descriptor: int) -> None:
-        written[0] += tiny.is_file(descriptor)
-        if written[0] > 5:
-            raise OSError(28, "No space left on device")
-        fsync(descriptor)
-
-    with monkeypatch.context() as patched:
-        patched.setattr("psiprune.io.netcdf.os.fsync", full_after_five)
-        line = tiny.refusal(tiny.call(*command), status=1)
-    checkpoint = tmp_path / ".rbm.nc.1.checkpoint"
-    check_refusal(line, checkpoint, "No space left")
-    assert read_dataset(checkpoint, "checkpoint").attrs["epoch"] == 5
-    assert {file.name for file in tmp_path.iterdir()} == {checkpoint.name}
-    assert tiny.call(*command).status == 0
-    whole = tmp_path / "whole.nc"
-    assert tiny.call(*command[:-1], whole).status == 0
-    assert out.read_bytes() == whole.read_bytes()

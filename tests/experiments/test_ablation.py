@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +24,12 @@ FILES = [
     "forbidden",
     "control",
 ]
-EVERYTHING = {"config.toml", "provenance.json", "ablation.nc", "h=1/state.nc", "h=1/shots.nc"} | {
-    f"h=1/seed-{seed}/{file}.nc" for seed in (0, 1) for file in FILES
-}
 
 
 @pytest.fixture(scope="module")
 def saved(ablation_run: Path) -> dict[str, RBM]:
     """The RBMs of seed 1."""
     return {name: pp.load_rbm(ablation_run / f"h=1/seed-1/{name}.nc") for name in FILES}
-
-
-def test_the_folder_holds_everything(ablation_run: Path) -> None:
-    assert tiny.names(ablation_run) == EVERYTHING
 
 
 def test_the_dataset_is_labelled(ablation: xr.Dataset) -> None:
@@ -126,19 +117,6 @@ def test_where_the_clusters_are_now(ablation: xr.Dataset, saved: dict[str, RBM])
             others = [len(windows[k] & was) for k in range(3) if k != j]
             assert int(here["taken"][j]) == max(others)
         assert here["found"].values.all()
-
-
-def test_lost_files_are_made_again(
-    ablation: xr.Dataset, ablation_run: Path, tmp_path: Path
-) -> None:
-    copy = Path(shutil.copytree(ablation_run, tmp_path / "run"))
-    for name in random.Random(2).sample(sorted(EVERYTHING - {"config.toml"}), 8):
-        (copy / name).unlink()
-    assert tiny.raw(run_ablation(tiny.ablation_settings(), copy)) == tiny.raw(ablation)
-    before = {k: v[0] for k, v in tiny.contents(ablation_run).items()}
-    after = {k: v[0] for k, v in tiny.contents(copy).items()}
-    del before["provenance.json"], after["provenance.json"]
-    assert after == before
 
 
 def test_where_no_cluster_counts_nothing_is_forbidden(tmp_path: Path) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import shutil
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +13,6 @@ import psiprune as pp
 import tiny
 from psiprune.experiments.settings import SparseSettings
 from psiprune.experiments.sparse import VARIANTS, run_sparse
-from psiprune.io.run import open_run
 from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.schedule import weights_kept
@@ -35,16 +30,10 @@ FILES = {
     "sc": "sc",
     "random": "random",
 }
-MEMBERS = {f"h=1/seed-{seed}/{file}.nc" for seed in SEEDS for file in FILES.values()}
-RUN = {"config.toml", "provenance.json", "sparse.nc", "h=1/state.nc", "h=1/shots.nc"}
 
 
 def kept(run: Path, seed: int, variant: str) -> RBM:
     return pp.load_rbm(run / f"h=1/seed-{seed}/{FILES[variant]}.nc")
-
-
-def test_the_folder_holds_everything(sparse_run: Path) -> None:
-    assert tiny.names(sparse_run) == RUN | MEMBERS
 
 
 def test_the_dataset_is_labelled(sparse: xr.Dataset) -> None:
@@ -195,44 +184,6 @@ def test_above_20_sites_measures_are_sampled(tmp_path: Path) -> None:
     found = run_sparse(settings, tmp_path / "run")
     assert np.isfinite(found["kl"].values).all()
     assert (found["weights_kept"].sel(variant=["pruned", "sc"]) == 35).all()
-
-
-def test_lost_files_are_made_again(sparse: xr.Dataset, sparse_run: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(sparse_run, tmp_path / "run"))
-    for name in random.Random(1).sample(sorted(MEMBERS), 8):
-        (copy / name).unlink()
-    (copy / "sparse.nc").unlink()
-    before = tiny.contents(copy, but=(".lock", "provenance.json"))
-    assert tiny.raw(run_sparse(tiny.sparse_settings(), copy)) == tiny.raw(sparse)
-    after = tiny.contents(copy)
-    assert {name: after[name] for name in before} == before
-    assert {k: v[0] for k, v in after.items()} == {
-        k: v[0] for k, v in tiny.contents(sparse_run).items()
-    }
-
-
-@pytest.mark.slow
-def test_killed_and_taken_up_again(sparse: xr.Dataset, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    with open_run(tmp_path / "empty", tiny.sparse_settings()) as empty:
-        config = empty / "config.toml"
-    running = tiny.start("sparse", "--config", config, "--out", folder)
-    # While sparse RBMs are trained.
-    tiny.wait_for(running, lambda: len(list(folder.rglob("sp-*.nc"))) >= 2)
-    time.sleep(random.Random(0).uniform(0, 0.02))
-    running.kill()
-    running.communicate()
-    assert running.returncode == -signal.SIGKILL
-    assert not (folder / "sparse.nc").exists()
-    assert tiny.raw(run_sparse(tiny.sparse_settings(), folder)) == tiny.raw(sparse)
-
-
-def test_a_damaged_file_is_named(sparse_run: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(sparse_run, tmp_path / "run"))
-    file = copy / "h=1/seed-1/sp-os.nc"
-    file.write_bytes(file.read_bytes()[:-40])
-    with refuses(file, "damaged", "move it away"):
-        run_sparse(tiny.sparse_settings(), copy)
 
 
 def test_densities_without_a_cluster_mask(tmp_path: Path) -> None:

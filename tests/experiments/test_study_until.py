@@ -67,7 +67,7 @@ def test_a_path_that_ends_within_the_limit_is_told(tmp_path: Path, how: dict[str
 @pytest.mark.slow
 def test_the_command_tells_it_too(tmp_path: Path) -> None:
     changed = {"fields": 1, "prune.levels": 1, "until.measure": "kl", "until.limit": 50}
-    outcome = tiny.call("study", *tiny.options(changed), "-o", tmp_path / "run", "--json")
+    outcome = tiny.call("study", *tiny.options(**changed), "-o", tmp_path / "run", "--json")
     assert outcome.status == 0, outcome.err
     found = json.loads(outcome.out)["smallest"]["h=1"]
     assert found["censored"] == len(found["weights"])

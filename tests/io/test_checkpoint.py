@@ -346,18 +346,6 @@ def test_a_checkpoint_without_a_part_is_named(tmp_path: Path, part: str) -> None
         learn(tmp_path / "rbm.nc")
 
 
-def test_damage_is_named(tmp_path: Path) -> None:
-    interrupted(tmp_path / "rbm.nc", 4)
-    whole = checkpoint_of(tmp_path).read_bytes()
-    middle = len(whole) // 2
-    flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
-    for content in (whole[:-40], whole[:middle], flipped, b"", b"0 1 1\n"):
-        checkpoint_of(tmp_path).write_bytes(content)
-        with refuses(checkpoint_of(tmp_path)):
-            learn(tmp_path / "rbm.nc")
-        assert checkpoint_of(tmp_path).read_bytes() == content
-
-
 def test_a_checkpoint_that_its_result_outlived_is_cleared(tmp_path: Path) -> None:
     with open_run(tmp_path, StudySettings()):
         pass

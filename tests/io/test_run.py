@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 import tiny
 from psiprune.core.settings import Settings
@@ -69,44 +68,11 @@ def test_another_configuration_is_refused(
     assert tiny.contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["thesis.tex", ".keep"])
-def test_a_folder_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("mine")
-    before = tiny.contents(tmp_path)
-    with refuses(tmp_path, "config.toml", "another folder"):
-        start(tmp_path)
-    with refuses(tmp_path / name, "folder"):
-        start(tmp_path / name)
-    assert tiny.contents(tmp_path) == before
-
-
 def test_what_a_start_stopped_at_once_leaves_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     (tmp_path / ".config.toml.0123abcd.draft").write_text("sites =")
     with open_run(tmp_path, StudySettings()):
         assert (tmp_path / "config.toml").exists()
-
-
-@pytest.mark.parametrize("content", [b"sites = \n", b"\xff\xfe", b"= 3"])
-def test_a_damaged_configuration_is_named_and_kept(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "config.toml").write_bytes(content)
-    before = tiny.contents(tmp_path)
-    with refuses(tmp_path / "config.toml", "cannot be read"):
-        start(tmp_path)
-    assert tiny.contents(tmp_path) == before
-
-
-def test_a_second_writer_is_refused(tmp_path: Path) -> None:
-    lock = FileLock(tmp_path / ".lock")
-    with open_run(tmp_path, StudySettings()):
-        before = tiny.contents(tmp_path)
-        with refuses(tmp_path, "another process", "wait"):
-            start(tmp_path)
-        assert tiny.contents(tmp_path) == before
-        with pytest.raises(TimeoutError):
-            lock.acquire(timeout=0)
-    lock.acquire(timeout=0)  # released at the end
-    lock.release()
 
 
 def test_default_folders_tell_configurations_apart() -> None:

@@ -209,23 +209,6 @@ def test_exact_correlations_take_the_place_of_sampled_ones(paper_run: Path) -> N
 
 
 @pytest.mark.slow
-def test_killed_three_times_it_ends_with_the_same_bytes(paper_run: Path, tmp_path: Path) -> None:
-    options = tiny.paper_options()
-    clock = random.Random()
-    folder = tmp_path / "run"
-    for _ in range(3):
-        running = tiny.start("paper", "--out", folder, "--only", "fig4", *options)
-        time.sleep(clock.uniform(0.8, 3.0))
-        running.kill()
-        running.wait()
-    tiny.paper(folder, ["decay"])
-    ours = datasets(folder)
-    assert {name.split("/")[0] for name in ours} == {"study", "size-4", "derived"}
-    whole = datasets(paper_run)
-    assert ours == {name: whole[name] for name in ours}
-
-
-@pytest.mark.slow
 def test_killed_in_any_stage_it_ends_with_the_same_bytes(paper_run: Path, tmp_path: Path) -> None:
     """A process a time, each killed while another stage is being made, until all have been hit."""
     folder = tmp_path / "run"

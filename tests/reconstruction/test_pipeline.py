@@ -13,7 +13,6 @@ import psiprune as pp
 import tiny
 from psiprune.core.exceptions import DivergenceError
 from psiprune.data.shots import Shots
-from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.equivalence import losses_from
@@ -22,17 +21,6 @@ from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.inputs import split_shots
 from psiprune.reconstruction.pipeline import run_reconstruct
 from refusals import refuses
-
-
-def test_info_knows_such_a_run(run: Path) -> None:
-    found = pp.describe(run)
-    assert isinstance(found, RunDescription)
-    assert (found.command, found.missing, found.resume) == ("reconstruct", (), "")
-    (run / "ensemble" / "seed-1.nc").unlink()
-    found = pp.describe(run)
-    assert isinstance(found, RunDescription)
-    assert found.missing == ("ensemble/seed-1.nc",)
-    assert found.resume.startswith(f"psiprune reconstruct SHOTS --config {run}/config.toml")
 
 
 def test_what_a_run_holds(done: tuple[Path, pp.Reconstruction], shots: Shots) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +17,7 @@ from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Method
 from psiprune.training.train import Callback, TrainingProgress
-
-#: What differs from start to start: times, and what says that the folder was taken up.
-UNLIKE = (".lock", "seconds.json", "provenance.json", "config.toml")
+from swept import made
 
 
 def settings(method: Method) -> SweepSettings:
@@ -86,28 +83,4 @@ def test_a_dense_training_is_taken_up_where_it_stopped(
     assert sweep(own, folder, "serial").done == 1
     assert seen[0] == 5  # the state that was kept last, which is shown once more
     assert kept(folder) == []
-    assert tiny.numbers(folder, but=UNLIKE) == tiny.numbers(tmp_path / "whole", but=UNLIKE)
-
-
-@pytest.mark.slow
-def test_a_command_killed_in_a_dense_training(tmp_path: Path) -> None:
-    config = tmp_path / "sweep.toml"
-    config.write_text(
-        "[study]\nfields = [1.0]\nsites = 6\nshots = 2000\nhistory_every = 100\n"
-        "train = {method = 'cd', epochs = 1500}\nfine_tune.epochs = 1\nprune.levels = 1\n"
-        "measure.draws = 100\n"
-    )
-    folder = tmp_path / "run"
-    command = ("sweep", config, "--out", folder, "--scheduler", "serial")
-    running = tiny.start(*command, program=tiny.EAGER)
-    tiny.wait_for(running, lambda: len(kept(folder)) == 1, 300)
-    time.sleep(0.1)
-    running.kill()
-    running.communicate()
-    assert running.returncode == -9
-    assert len(kept(folder)) == 1
-    assert tiny.call(*command).status == 0
-    assert kept(folder) == []
-    other = ("sweep", config, "--out", tmp_path / "whole", "--scheduler", "serial")
-    assert tiny.call(*other).status == 0
-    assert tiny.numbers(folder, but=UNLIKE) == tiny.numbers(tmp_path / "whole", but=UNLIKE)
+    assert made(folder, "config.toml") == made(tmp_path / "whole", "config.toml")

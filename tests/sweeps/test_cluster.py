@@ -366,33 +366,27 @@ def test_jobs_that_never_have_a_worker(
 @pytest.mark.parametrize(
     ("walltime", "seconds"),
     [
-        ("01:00:00", 3600),
-        ("90:30", 5430),
-        ("100:00:01", 360001),
-        ("2-12", 216000),
-        ("2-12:30", 217800),
-        ("2-12:30:05", 217805),
+        *(("01:00:00", 3600), ("90:30", 5430), ("100:00:01", 360001), ("2-12", 216000)),
+        *(("2-12:30", 217800), ("2-12:30:05", 217805)),
     ],
 )
 def test_walltimes(walltime: str, seconds: int) -> None:
     assert QueueSettings(walltime=walltime).seconds == seconds
 
 
-@pytest.mark.parametrize("walltime", ["", "1 hour", "12", "00:00:00", "1:2:3:4", "2-", "12:00:00h"])
-def test_what_is_no_walltime(walltime: str) -> None:
-    with refuses("walltime", repr(walltime)):
-        QueueSettings(walltime=walltime)
+WRONG = {
+    "walltime": ("", "1 hour", "12", "00:00:00", "1:2:3:4", "2-", "12:00:00h"),
+    "memory": ("", "4", "lots", "0GB", "4 apples", "-4GB"),
+}
 
 
-@pytest.mark.parametrize("memory", ["4GB", "16 GiB", "1.5T", "500m"])
-def test_memory(memory: str) -> None:
-    assert QueueSettings(memory=memory).memory == memory
-
-
-@pytest.mark.parametrize("memory", ["", "4", "lots", "0GB", "4 apples", "-4GB"])
-def test_what_is_no_memory(memory: str) -> None:
-    with refuses("memory", repr(memory)):
-        QueueSettings(memory=memory)
+@pytest.mark.parametrize(("name", "text"), [(k, each) for k, v in WRONG.items() for each in v])
+def test_what_is_no_walltime_and_no_memory(name: str, text: str) -> None:
+    for memory in ("4GB", "16 GiB", "1.5T", "500m"):
+        assert QueueSettings(memory=memory).memory == memory
+    wrong: dict[str, Any] = {name: text}
+    with refuses(name, repr(text)):
+        QueueSettings(**wrong)
 
 
 def test_days_are_not_for_pbs() -> None:

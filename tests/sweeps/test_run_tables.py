@@ -12,8 +12,6 @@ import pytest
 import xarray as xr
 
 import tiny
-from psiprune.inspect.describe import describe
-from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset
 from psiprune.sweeps.dataset import final_values
 from psiprune.sweeps.grid import GridSettings
@@ -156,17 +154,6 @@ def test_the_end_of_other_paths() -> None:
     assert (broken.variant, broken.kl) == ("broken by 0, from dense", 0.25)
     assert np.isnan(broken.weights)
     assert (forbidden.variant, forbidden.kl, forbidden.weights) == ("control", 0.5, 5.0)
-
-
-def test_a_report_of_nothing(runs_copy: Path) -> None:
-    for file in runs_copy.glob("run/*/sparse.nc"):
-        file.unlink()
-    found = json.loads(tiny.call("report", runs_copy, "--json").out)
-    assert (found["points"], found["done"], found["failed"]) == (2, 0, 0)
-    run = describe(runs_copy)
-    assert isinstance(run, RunDescription)
-    assert (run.command, len(run.missing), len(run.done)) == ("sweep", 2, 1)
-    assert "Sparse training" in (runs_copy / "report.html").read_text()
 
 
 def test_a_dry_run_tells_what_it_does_not_know(runs_copy: Path, tmp_path: Path) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import threading
-import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +28,6 @@ from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import Point, Run
 from psiprune.training.cd import CD
 from swept import brief_study, made, mixed_sweep, runs_of, sparse_sweep
-from workers import Workers, kill
 
 
 def of(**experiment: Any) -> SweepSettings:
@@ -118,31 +114,6 @@ def test_a_disk_without_second_names(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not here.samefile(stage)
 
 
-@pytest.mark.slow
-def test_what_is_done_is_not_touched_and_what_is_lost_is_made_again(
-    swept_runs: Path, runs_copy: Path
-) -> None:
-    before = tiny.contents(runs_copy)
-    assert sweep(sparse_sweep(), runs_copy, "serial").before == 2
-    after = tiny.contents(runs_copy)
-    kept = [name for name in before if name.startswith(("run/", "state/", "shots/"))]
-    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
-    first, second = (point.last for point in runs_of(sparse_sweep()))
-    first.result(runs_copy).unlink()
-    (first.folder(runs_copy) / "h=1/seed-1/sp-ss.nc").unlink()
-    (first.folder(runs_copy) / "h=1/state.nc").unlink()
-    found = sweep(sparse_sweep(), runs_copy, "serial")
-    assert (found.before, found.done) == (1, 2)
-    assert made(runs_copy) == made(swept_runs)
-    last = tiny.contents(runs_copy)
-    others = [name for name in before if name.startswith(f"run/{second.key}/")]
-    levels = [name for name in before if name.startswith(f"run/{first.key}/") and "level" in name]
-    assert others
-    assert levels
-    for name in (*others, *levels):
-        assert last[name] == before[name]
-
-
 def test_a_larger_grid_runs_only_what_is_new(runs_copy: Path) -> None:
     grid = (GridSettings(product={"hidden": (1, 2, 3)}),)
     found = sweep(SweepSettings(sparse=tiny.sparse_settings(), grid=grid), runs_copy, "serial")
@@ -153,29 +124,6 @@ def test_a_larger_grid_runs_only_what_is_new(runs_copy: Path) -> None:
     report = json.loads(tiny.call("report", runs_copy, "--json").out)
     assert (report["points"], report["done"], report["failed"]) == (3, 2, 1)
     assert "run: density: " in (runs_copy / "report.html").read_text()
-
-
-@pytest.mark.slow
-def test_a_run_killed_in_the_middle_goes_on(swept_runs: Path, tmp_path: Path) -> None:
-    config, folder = tmp_path / "sweep.toml", tmp_path / "run"
-    config.write_text(
-        "[sparse]\nsites = 4\nfields = [1.0]\nshots = 200\nseeds = 3\nhistory_every = 2\n"
-        "density = 0.75\nlevels = 1\ntrain = {epochs = 3, batch_size = 20, learning_rate = 0.5}\n"
-        "fine_tune.epochs = 2\n[[grid]]\nproduct.hidden = [2, 3]\n"
-    )
-    running = tiny.start("sweep", config, "--out", folder, "--scheduler", "serial")
-    tiny.wait_for(running, lambda: any(folder.glob("run/*/h=1/seed-1/level-00.nc")), 120)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
-    assert running.returncode == -signal.SIGKILL
-    (level,) = folder.glob("run/*/h=1/seed-0/level-00.nc")
-    written = level.stat().st_mtime_ns
-    assert tiny.call("sweep", config, "--out", folder, "--scheduler", "serial").status == 0
-    assert level.stat().st_mtime_ns == written
-    theirs = made(swept_runs)
-    ours = {name: each for name, each in made(folder).items() if name != "config.toml"}
-    assert ours == {name: theirs[name] for name in ours}
-    assert set(theirs) - set(ours) == {"config.toml"}
 
 
 def test_a_run_has_one_writer(runs_copy: Path) -> None:
@@ -203,44 +151,14 @@ def test_a_damaged_shared_file_is_named_where_it_is(runs_copy: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sparse", "until"])
-def test_two_workers_make_what_one_process_makes(
-    name: str, swept_runs: Path, tmp_path: Path
-) -> None:
-    if name == "sparse":
-        own, theirs = sparse_sweep(local={"workers": 2}), made(swept_runs)
-    else:
-        # Runs with two fields each, beside RBMs one by one.
-        grid = (GridSettings(points=({"hidden": 2}, {"until.measure": "kl"})),)
-        others: dict[str, Any] = {"local": {"workers": 2}}
-        own = SweepSettings(study=brief_study(), grid=grid, **others)
-        sweep(own, tmp_path / "serial", "serial")
-        theirs = made(tmp_path / "serial")
+def test_two_workers_make_what_one_process_makes(tmp_path: Path) -> None:
+    """Runs with two fields each, beside RBMs one by one."""
+    grid = (GridSettings(points=({"hidden": 2}, {"until.measure": "kl"})),)
+    others: dict[str, Any] = {"local": {"workers": 2}}
+    own = SweepSettings(study=brief_study(), grid=grid, **others)
+    sweep(own, tmp_path / "serial", "serial")
     assert sweep(own, tmp_path / "run").failed == []
-    ours = made(tmp_path / "run")
-    del ours["config.toml"], theirs["config.toml"]
-    assert ours == theirs
-
-
-@pytest.mark.slow
-def test_a_worker_killed_in_the_middle_of_a_run(swept_runs: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    with Workers(tmp_path) as cluster:
-        cluster.start(2)
-        cluster.wait_for(2)
-
-        def lose_one() -> None:
-            while not any(folder.glob("run/*/h=1/seed-1/level-00.nc")):
-                time.sleep(0.001)
-            kill(cluster.processes[1])
-            cluster.start(1)
-
-        meddler = threading.Thread(target=lose_one)
-        meddler.start()
-        found = sweep(sparse_sweep(), folder, cluster.address)
-        meddler.join()
-    assert (found.done, list(found.failed)) == (2, [])
-    assert made(folder) == made(swept_runs)
+    assert made(tmp_path / "run", "config.toml") == made(tmp_path / "serial", "config.toml")
 
 
 def test_points_of_a_grid() -> None:

@@ -14,13 +14,11 @@ import pytest
 import tiny
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.sweeps import scheduler
-from psiprune.sweeps.api import sweep
 from psiprune.sweeps.points import points_of
 from psiprune.sweeps.scheduler import run_on_dask, run_stage
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import Point, Stage
 from psiprune.sweeps.workers import versions_here
-from workers import Workers
 
 
 @pytest.fixture(scope="module")
@@ -200,16 +198,3 @@ def test_folders_are_listed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not found
     ours = [folder for folder in listed if isinstance(folder, Path)]  # imports list others
     assert ours == [tmp_path, tmp_path / "dense", stage.folder(tmp_path)]
-
-
-@pytest.mark.slow
-def test_results_of_workers_that_become_visible_late(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Workers(tmp_path) as cluster:
-        cluster.start(1)
-        cluster.wait_for(1)
-        lag(monkeypatch, 3.0)
-        own = SweepSettings(study=tiny.settings(fields=(1.0,)))
-        found = sweep(own, tmp_path / "run", cluster.address)
-    assert (found.done, list(found.failed)) == (1, [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,7 +14,6 @@ import pytest
 import xarray as xr
 
 import tiny
-from psiprune.core.exceptions import InputError
 from psiprune.inspect.describe import describe
 from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.netcdf import read_dataset
@@ -162,23 +160,6 @@ def test_a_failing_stage_is_tried_once_for_all_its_points(tmp_path: Path) -> Non
     assert all("learning_rate = 1000.0" in cause for _, cause in found.failed)
     assert len(list((tmp_path / "run/dense").iterdir())) == 2
     assert not (tmp_path / "run/point").exists()
-
-
-def test_another_run_is_not_taken_for_a_sweep(finished: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(finished, tmp_path / "run"))
-    before = tiny.contents(folder)
-    with pytest.raises(InputError, match=r"config\.toml: "):
-        sweep(study_sweep(), folder, "serial")
-    assert tiny.contents(folder) == before
-
-
-def test_a_sweep_of_another_version_is_refused(copy: Path) -> None:
-    provenance = json.loads((copy / "provenance.json").read_text())
-    (copy / "provenance.json").write_text(json.dumps({**provenance, "psiprune": "0.0.1"}))
-    before = tiny.contents(copy)
-    with refuses(copy / "provenance.json", "psiprune 0.0.1"):
-        sweep(study_sweep(""), copy, "serial")
-    assert tiny.contents(copy) == before
 
 
 @pytest.mark.parametrize(

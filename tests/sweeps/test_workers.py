@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
@@ -20,13 +19,11 @@ from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.scheduler import SchedulerLostError
 from psiprune.sweeps.settings import QueueSettings, SweepSettings
 from psiprune.sweeps.table import read_table
-from psiprune.training.cd import CD
+from swept import made
 from workers import Workers, fake_commands, kill
 
 #: Workers take seconds each to come up.
 pytestmark = pytest.mark.slow
-
-TIMES = (".lock", "seconds.json", "provenance.json", "config.toml")
 
 
 def settings(**others: Any) -> SweepSettings:
@@ -37,17 +34,12 @@ def settings(**others: Any) -> SweepSettings:
     return SweepSettings(study=study, grid=grid, **others)
 
 
-def made(folder: Path) -> dict[str, object]:
-    """All files but those that tell of times or machines."""
-    return tiny.numbers(folder, but=TIMES)
-
-
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """What a sweep in one process makes."""
     folder = tmp_path_factory.mktemp("serial") / "run"
     assert sweep(settings(), folder, "serial").done == 4
-    return made(folder)
+    return made(folder, "config.toml")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +53,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 
 def check(folder: Path, serial: dict[str, object]) -> None:
     """To the last bit what one process makes, and no point twice."""
-    assert made(folder) == serial
+    assert made(folder, "config.toml") == serial
     rows = read_table(folder)
     assert len({(row["point"], row["level"]) for row in rows}) == len(rows) == 4 * 3
 
@@ -144,13 +136,17 @@ def test_a_scheduler_killed_and_started_again(serial: dict[str, object], tmp_pat
         with pytest.raises(SchedulerLostError, match="scheduler"):
             sweep(settings(), folder, cluster.address)
         meddler.join()
-        before = {name: content for name, content in made(folder).items() if "level-" in name}
+        before = {
+            name: content
+            for name, content in made(folder, "config.toml").items()
+            if "level-" in name
+        }
         assert before
         cluster.start_scheduler()
         cluster.start(1)
         found = sweep(settings(), folder, cluster.address)
         assert found.done == 4
-    after = made(folder)
+    after = made(folder, "config.toml")
     assert {name: after[name] for name in before} == before
     check(folder, serial)
 
@@ -195,7 +191,7 @@ def test_lost_writes_on_a_shared_disk(
     found = sweep(settings(), folder, workers.address)
     assert found.done == 4
     # All that is lost and no longer needed is no loss.
-    ours = made(folder)
+    ours = made(folder, "config.toml")
     assert ours == {name: serial[name] for name in ours}
     assert {name for name in serial if "point/" in name} <= set(ours)
 
@@ -283,14 +279,3 @@ def test_no_queueing_system(engine: str, tmp_path: Path, monkeypatch: pytest.Mon
     submit = {"slurm": "sbatch", "pbs": "qsub"}[engine]
     assert submit in tiny.refusal(tiny.call(*command))
     assert tiny.names(tmp_path) == {"sweep.toml"}
-
-
-def test_failures_have_their_first_cause(workers: Workers, tmp_path: Path) -> None:
-    wild = {"train": CD(learning_rate=1000.0, weight_decay=1e30, epochs=3)}
-    bad = SweepSettings(study=tiny.settings(fields=(1.0,), **wild), retries=1)
-    found = sweep(bad, tmp_path / "run", workers.address)
-    assert found.done == 0
-    ((_, cause),) = found.failed
-    assert cause.startswith("dense: ")
-    assert "learning_rate = 1000.0" in cause
-    assert json.loads((tmp_path / "run/failures.json").read_text())[0]["cause"] == cause
