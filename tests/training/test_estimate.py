@@ -179,11 +179,11 @@ def test_estimates_exist_beyond_the_range_of_floats() -> None:
 def test_a_probe_is_short_at_any_size(
     monkeypatch: pytest.MonkeyPatch, planned: float, seconds: float
 ) -> None:
-    large, tried = Size.dense(20, 300, 1600), list[Size]()
+    large, tried = Size.dense(18, 144, 1600), list[Size]()
     sizes = [
-        *(large, Size.dense(20, 300, 800), Size.dense(20, 300, 500), Size.dense(20, 150, 500)),
-        *(Size.dense(*each, 500) for each in ((20, 75), (20, 37), (20, 18), (10, 18), (10, 9))),
-        *(Size.dense(*each, 500) for each in ((5, 9), (5, 4), (2, 4))),
+        *(large, Size.dense(18, 144, 800), Size.dense(18, 144, 500), Size.dense(18, 72, 500)),
+        *(Size.dense(*each, 500) for each in ((18, 36), (18, 18), (9, 18), (9, 9), (4, 9))),
+        Size.dense(4, 4, 500),
     ]
     limit = len(sizes)
 
@@ -200,15 +200,17 @@ def test_a_probe_is_short_at_any_size(
         assert found == tried[-1]
 
 
-@pytest.mark.parametrize(("nominal", "taken"), [(1e-5, 20), (0.02 / 7, 7), (1.0, 2)])
+@pytest.mark.parametrize(
+    ("nominal", "repeats", "taken"), [(1e-5, 20, 20), (0.02 / 7, 7, 7), (1.0, 2, 2), (1.0, 2, 1)]
+)
 def test_a_probe_repeats_short_steps(
-    monkeypatch: pytest.MonkeyPatch, nominal: float, taken: int
+    monkeypatch: pytest.MonkeyPatch, nominal: float, repeats: int, taken: int
 ) -> None:
     steps = list[tuple[Size, int]]()
 
     def noted(_: Method, __: pp.Shots, size: Size, most: int) -> int:
         steps.append((size, most))
-        return most
+        return taken
 
     size = Size.dense(6, 3, 600)
     monkeypatch.setattr(estimate, "_affordable", lambda *_: size)
@@ -217,7 +219,7 @@ def test_a_probe_repeats_short_steps(
         estimate, "step_seconds", lambda *_, first=False: 3 * nominal if first else nominal
     )
     speed = probe(CD, SHOTS, 3, 1e9, clock_of(0.0, 5.0))
-    assert steps[1:] == [(size, taken)]
+    assert steps[1:] == [(size, repeats)]
     assert steps[0] == (Size.dense(4, 1, 100), 1)  # compiles, before the clock runs
     assert speed.processor == pytest.approx(5.0 / ((taken + 2) * nominal))
     assert 0 < speed.elapsed < 1e-6 * speed.processor  # a clock too coarse
@@ -231,6 +233,7 @@ def test_a_probe_counts_the_steps_until_training_ends() -> None:
     # Weights grow by 1e30 in each step, until the second one exceeds what float32 can hold.
     diverging = pp.CD(epochs=5, batch_size=600, learning_rate=1.0, weight_decay=1e30)
     assert _steps(diverging, SHOTS, size, 5) == 2
+    assert _steps(diverging.model_copy(update={"epochs": 1}), SHOTS, size, 5) == 1
     some = pp.Shots(SHOTS.bits[:100, :4].copy())
     until = pp.train(some, hidden=2, method=EXACT, initial="random").provenance["epochs_done"]
     assert _steps(EXACT, SHOTS, Size.dense(4, 2, 100), 500) == until

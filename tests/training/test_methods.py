@@ -166,6 +166,30 @@ def test_train_takes_the_default_of_its_size() -> None:
         pp.train(bits, hidden=19, method="exact")
 
 
+@pytest.mark.parametrize("method", [pp.NaturalGradient(), pp.ExactNaturalGradient()], ids=str)
+def test_a_fisher_matrix_has_a_largest_size(
+    monkeypatch: pytest.MonkeyPatch, method: Method
+) -> None:
+    shots, few = pp.Shots(np.eye(4, dtype=np.uint8)), np.eye(3, 4) == 1
+    for limit in (19, 18):
+        for module in ("natural_gradient", "exact_natural_gradient"):
+            monkeypatch.setattr(f"psiprune.training.{module}.FISHER_PARAMETERS", limit)
+        calls = [lambda: method.init(initial_rbm(4, 3, 0), shots, 0)]
+        if method.method == "natural":
+            calls.append(lambda: method.for_size(4, 3))
+        for call in calls:
+            if limit == 19:
+                call()
+            else:
+                with refuses("method", f"'{method.method}'", 18, 19, "'pcd'"):
+                    call()
+    assert method.init(initial_rbm(4, 3, 0, few), shots, 0).epoch == 0
+    with refuses("method", "'exact'", 18, "19 visible", "20 hidden"):
+        pp.ExactNaturalGradient().init(
+            initial_rbm(19, 20, 0), pp.Shots(np.eye(19, dtype=np.uint8)), 0
+        )
+
+
 # --- what was used ---------------------------------------------------------------------------
 
 
@@ -195,6 +219,7 @@ def test_a_training_is_init_and_steps(name: str) -> None:
     shots = pp.Shots(np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8))
     start = initial_rbm(4, 3, seed=7)
     state = method.init(start, shots, 5)
+    assert state.epoch == 0
     seen: list[RBM] = []
     while state.epoch < method.epochs and not state.done:
         before, epoch = state.rbm.weights.copy(), state.epoch
@@ -215,3 +240,4 @@ def test_the_learning_rate_falls_exponentially() -> None:
     rates = [decayed(0.5, 0.01, epoch, 5) for epoch in range(5)]
     np.testing.assert_allclose(rates, 0.5 * 0.01 ** (np.arange(5) / 4), rtol=1e-12)
     assert decayed(0.5, 0.01, 0, 1) == 0.5
+    assert decayed(0.5, 0.01, 1, 2) == pytest.approx(0.005)
