@@ -271,7 +271,7 @@ def test_the_advice_is_the_largest_size_that_fits_with_room(
     monkeypatch.setattr(limits, "free_memory", lambda: 10**12)
     assert advise(needs_of, 1000, 3600) == Advice(30, 1800)
     assert advise(needs_of, 25, 3600) == Advice(20, 1200)
-    assert advise(needs_of, 1000, 120 * 60) == Advice(50, 3000)  # 60 is impossible
+    assert advise(needs_of, 61, 120 * 60) == Advice(50, 3000)  # 60 is impossible
     assert advise(needs_of, 1000, 60) is None
     monkeypatch.setattr(limits, "free_memory", lambda: 10 * 10**6)
     assert advise(needs_of, 1000, 3600) == Advice(5, 300)
@@ -283,15 +283,22 @@ def test_the_message_says_what_was_estimated_and_what_fits(
     monkeypatch.setattr(limits, "free_memory", lambda: 8 * 10**9)
     check_needs("train", Needs(3600, 8e9), 3600, None, OPTIONS)
     with pytest.raises(InputError) as slow:
-        check_needs("train", Needs(5 * 3600, 1e6), 3600, Advice(50, 1200), OPTIONS)
+        check_needs("train", Needs(5 * 3600, 8e9), 3600, Advice(50, 1200), OPTIONS)
     assert str(slow.value) == (
         "train: estimated 5 h on this machine, the limit is 1 h; --hidden 50 takes about 20 min; "
         "--yes runs it regardless, --max-time 8h raises the limit"
     )
-    with pytest.raises(InputError, match="--max-time 3d raises the limit"):  # 60 hours and one
-        check_needs("train", Needs(40 * 3600, 1e6), 3600, None, OPTIONS)
+    rooms = (
+        (2399, "1h"),
+        (2400, "2h"),
+        (47 * 2400, "48h"),
+        (48 * 2400, "3d"),
+    )  # 1.5 times, and 1 h
+    for seconds, room in rooms:
+        with pytest.raises(InputError, match=f"--max-time {room} raises the limit"):
+            check_needs("train", Needs(seconds, 1e6), 2000, None, OPTIONS)
     with pytest.raises(InputError) as large:
-        check_needs("train", Needs(60, 34e9), 3600, None, PYTHON)
+        check_needs("train", Needs(3600, 34e9), 3600, None, PYTHON)
     assert str(large.value) == (
         "train: estimated 34 GB of memory, 8 GB are free; no smaller number of hidden units fits, "
         "so give fewer shots or epochs; max_time=None runs it regardless"
