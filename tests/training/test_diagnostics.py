@@ -177,14 +177,6 @@ def test_worse_than_a_product_model_is_by_more_than_noise_and_errors(
         assert len(found) == (checked and more > 0)
 
 
-def test_misses_structure_tells_a_fit_from_a_product_model() -> None:
-    shots = pp.Shots(np.repeat(np.eye(6, dtype=np.uint8), 300, axis=0))  # a W state
-    rate = shots.bits.mean(axis=0)
-    product = RBM(np.zeros((3, 6)), np.log(rate / (1 - rate)), np.zeros(3))
-    assert misses_structure(product, shots)
-    assert not misses_structure(pp.train(shots, seed=0), shots)
-
-
 def test_structure_is_missed_from_twice_the_gain_of_a_saturated_model_per_configuration() -> None:
     # 2 n KL against 4 K with n = 1000 and K = 2; KL(1/2 || p) = -log(4 p (1 - p)) / 2.
     shots = pp.Shots((np.arange(1000) % 2).astype(np.uint8)[:, None])
@@ -228,21 +220,6 @@ def test_shots_beyond_the_limit_are_checked_at_even_distances(
     monkeypatch.setattr(diagnostics, "_SHOTS", 4)
     shots = pp.Shots(exact.basis(4)[:10])
     np.testing.assert_array_equal(diagnostics._checked_shots(shots).bits, shots.bits[[0, 3, 6, 9]])
-
-
-def test_a_later_start_is_taken_where_the_first_one_misses_structure() -> None:
-    shots = pp.Shots(np.repeat(np.eye(6, dtype=np.uint8), 300, axis=0))
-    method = pp.ExactNaturalGradient()
-    alone: dict[str, RBM] = {
-        initial: pp.train(shots, seed=0, initial=initial, method=method)
-        for initial in method.INITIAL
-    }
-    likelihood = {name: float(rbm.log_prob(shots.bits).mean()) for name, rbm in alone.items()}
-    chosen = pp.train(shots, seed=0, method=method)
-    taken = str(chosen.provenance["initial"])
-    assert dict(chosen.provenance) == dict(alone[taken].provenance)
-    tried = method.INITIAL[: method.INITIAL.index(taken) + 1]
-    assert likelihood[taken] == max(likelihood[name] for name in tried)
 
 
 # --- mixing ----------------------------------------------------------------------------------
@@ -334,11 +311,7 @@ def test_the_mixing_check_costs_a_few_percent(
     assert training_problems(rbm, shots, pp.CD(epochs=0), 0) == []
 
 
-def test_no_chains_and_no_epochs_have_nothing_to_check() -> None:
-    rbm = magnet(10, 5, 6.0)
-    shots = pp.Shots(rbm.sample_exact(1000, seed=0))
-    assert training_problems(rbm, shots, pp.ExactNaturalGradient(), 0) == []
-    assert warned(shots, pp.CD(epochs=0), rbm) == []
+def test_the_gibbs_steps_of_a_training() -> None:
     assert pp.ExactNaturalGradient().gibbs_steps(1000) == 0
     assert pp.CD(epochs=3, steps=2).gibbs_steps(1000) == 6000
     assert pp.NaturalGradient(epochs=3, steps=2, chains=50).gibbs_steps(1000) == 300

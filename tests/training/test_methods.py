@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -174,7 +175,7 @@ def test_a_fisher_matrix_has_a_largest_size(
     for limit in (19, 18):
         for module in ("natural_gradient", "exact_natural_gradient"):
             monkeypatch.setattr(f"psiprune.training.{module}.FISHER_PARAMETERS", limit)
-        calls = [lambda: method.init(initial_rbm(4, 3, 0), shots, 0)]
+        calls: list[Callable[[], object]] = [lambda: method.init(initial_rbm(4, 3, 0), shots, 0)]
         if method.method == "natural":
             calls.append(lambda: method.for_size(4, 3))
         for call in calls:
