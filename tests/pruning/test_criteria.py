@@ -109,6 +109,8 @@ def test_the_matrix_of_samples(monkeypatch: pytest.MonkeyPatch, block: int) -> N
 def test_above_the_limit_the_matrix_comes_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(8, 3, seed=3)
     truth = basis_fisher(rbm)
+    monkeypatch.setattr(fisher, "EXACT_SITES", 8)
+    np.testing.assert_array_equal(model_fisher(rbm, draws=9, seed=1), truth)
     monkeypatch.setattr(fisher, "EXACT_SITES", 7)
     found = model_fisher(rbm, draws=200_000, seed=1)
     # An entry is a mean of products of numbers in -1 .. 1: five standard errors of at most 1/2.
@@ -126,6 +128,8 @@ def test_model_configurations_follow_the_model(
         monkeypatch.setattr(fisher, "independent_draws", lambda *_, **__: None)
     bits, weight = model_configurations(rbm, 20_000, seed=0)
     assert weight.sum() == pytest.approx(1)
+    # Numbers of their own: not those of draws with the same seed.
+    assert (weight != unique_configurations(rbm.sample_exact(20_000, seed=0)).weight).any()
     drawn = np.repeat(bits.T.astype(np.uint8), np.round(20_000 * weight).astype(int), axis=0)
     assert len(drawn) == 20_000
     prob = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
@@ -179,9 +183,12 @@ def test_rounding_that_makes_a_matrix_indefinite_is_damped_away(
 
 
 def test_too_many_parameters_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = RBM(np.ones((3, 5)), np.zeros(5), np.zeros(3))
+    monkeypatch.setattr(fisher, "FISHER_PARAMETERS", 23)
+    assert model_fisher(rbm, draws=1, seed=0).shape == (23, 23)
     monkeypatch.setattr(fisher, "FISHER_PARAMETERS", 20)
     with refuses("rbm", 20, 23, "'damage'", "'magnitude'"):
-        surgeon(RBM(np.ones((3, 5)), np.zeros(5), np.zeros(3)))
+        surgeon(rbm)
 
 
 # --- the criteria ----------------------------------------------------------------------------

@@ -153,9 +153,10 @@ def test_worse_than_a_product_model_is_by_more_than_noise_and_errors(
     annealed = hidden == 17 and not method.CONVERGES
 
     def anneal(
-        rbm: RBM, base: Base, start: NDArray[np.uint8], betas: NDArray[np.float64], _: int
+        rbm: RBM, base: Base, start: NDArray[np.uint8], betas: NDArray[np.float64], seed: int
     ) -> tuple[NDArray[np.float64], None]:
         assert annealed
+        assert seed != 0  # numbers of their own, not those of the training
         assert start.shape == (200, 17)
         np.testing.assert_allclose(betas, np.arange(501) / 500)
         ratio = rbm.log_partition() - base.log_partition

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -25,7 +26,7 @@ from psiprune.training.contrastive_divergence import ContrastiveDivergence, Cont
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Initial
 from psiprune.training.pcd import PCD
-from psiprune.training.train import TrainingProgress, train
+from psiprune.training.train import TrainingProgress, _likelier, fit, train
 from refusals import refuses
 
 METHODS: list[ContrastiveDivergence] = [
@@ -254,6 +255,26 @@ def test_a_second_start_is_kept_if_the_first_misses_structure_and_it_is_likelier
     assert same(found, rbms["random" if misses else starts[0]])
 
 
+def test_the_first_of_equally_likely_starts_is_kept() -> None:
+    one, other = initial_rbm(6, 3, 0), initial_rbm(6, 3, 0)
+    assert _likelier(one, other, Shots(some_bits())) is one
+
+
+@pytest.mark.parametrize("problems", [[], ["one", "another"]])
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_problems_are_warned_of_and_recorded(
+    monkeypatch: pytest.MonkeyPatch, problems: list[str], epochs: int
+) -> None:
+    monkeypatch.setattr("psiprune.training.train.training_problems", lambda *_: problems)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = train(some_bits(), method=CD(epochs=epochs))
+    expected = problems if epochs else []
+    assert [str(each.message) for each in caught] == expected
+    assert found.provenance.get("training_warnings", "") == "\n".join(expected)
+    assert ("training_warnings" in found.provenance) == bool(expected)
+
+
 @pytest.mark.parametrize("initial", ["random", "local", "coded"])
 def test_initial_weights_are_those_of_seed_and_mask(initial: Initial) -> None:
     mask, shots = np.random.default_rng(1).random((3, 6)) < 0.5, Shots(some_bits())
@@ -352,6 +373,8 @@ def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
         train(some_bits(), **{"method": CD(epochs=1), **arguments})
     assert str(caught.value).startswith(begins)
     assert "\n" not in str(caught.value)
+    with refuses("array", "6 sites", 5):
+        fit(initial_rbm(5, 3, 0), Shots(some_bits()), CD(epochs=1), 0)
 
 
 @pytest.mark.parametrize(
