@@ -149,9 +149,10 @@ def test_the_rules_of_steps_over_chains_at_their_limits() -> None:
     for epochs, epoch, damping in ((1, 0, 1e-2), (2, 0, 1e-2), (2, 1, 1e-4)):
         chosen = method.model_copy(update={"epochs": epochs})
         after, _ = chosen.step(replace(start, epoch=epoch))
-        fisher = after.fisher
-        assert fisher is not None
-        assert fisher.damping == pytest.approx(damping)
+        assert after.fisher is not None
+        assert after.fisher.damping == pytest.approx(damping)
+    fisher = after.fisher
+    assert fisher is not None
     # A metric serves until the distribution has changed by more than 1.
     for moved, age in ((1.0, 1), (np.nextafter(1.0, 2.0), 0)):
         _, info = method.step(replace(after, fisher=replace(fisher, moved=moved)))
