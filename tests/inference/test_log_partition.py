@@ -228,9 +228,9 @@ def test_annealing_is_its_formula(betas: tuple[float, ...]) -> None:
         return RBM(beta * rbm.weights, b, c, rbm.mask)
 
     assert base.log_partition == pytest.approx(log_sum(at(0.0)))
-    start = np.random.default_rng(0).integers(0, 2, (130, 5), dtype=np.uint8)  # two tiles
+    start = np.random.default_rng(0).integers(0, 2, (700, 5), dtype=np.uint8)  # seven tiles
     found, end = anneal(rbm, base, start, np.array(betas), 2)
-    v, log_weights = start.astype(float), np.zeros(130)
+    v, log_weights = start.astype(float), np.zeros(700)
     numbers = plain.Numbers(int(stream_key(2, Stream.AIS, int(betas[0] > betas[-1]))))
     for old, new in pairwise(betas):
         for sign, beta in ((1, new), (-1, old)):
@@ -257,11 +257,14 @@ def test_annealing_with_many_hidden_units(hidden: int) -> None:
 
 def test_a_bit_that_never_varies_keeps_the_base_inside_its_means() -> None:
     rbm = random_rbm(1, 4, 3, 1.0)
-    base = base_of(rbm, np.tile(np.array([[1, 0, 1, 0]], np.uint8), (100, 1)))
-    edge = np.log(0.98 / 0.02)
-    np.testing.assert_allclose(base.visible_bias, [edge, -edge, edge, -edge])
-    given = rbm.hidden_given_visible([[1, 0, 1, 0]])[0]
-    np.testing.assert_allclose(base.hidden_bias, scipy.special.logit(np.clip(given, 0.02, 0.98)))
+    bits = np.random.default_rng(0).integers(0, 2, (100, 4), dtype=np.uint8)
+    bits[:, 0], bits[:, 1] = 0, 1
+    base, given = base_of(rbm, bits), rbm.hidden_given_visible(bits)
+    means = [0.02, 0.98, *bits[:, 2:].mean(axis=0)]
+    np.testing.assert_allclose(base.visible_bias, scipy.special.logit(means))
+    np.testing.assert_allclose(base.hidden_bias, scipy.special.logit(given.mean(axis=0)))
+    always = base_of(RBM(rbm.weights, rbm.visible_bias, np.array([90.0, -90.0, 0.0])), bits)
+    np.testing.assert_allclose(always.hidden_bias[:2], scipy.special.logit([0.98, 0.02]))
 
 
 @pytest.mark.parametrize("weight", [3.0, -3.0])

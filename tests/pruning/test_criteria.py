@@ -178,6 +178,7 @@ def test_rounding_that_makes_a_matrix_indefinite_is_damped_away(
     factor = np.tril(factor)
     np.testing.assert_allclose(factor @ factor.T, rounded + damping * np.eye(7), atol=1e-12)
     assert np.isfinite(damped_inverse(rounded, 1e-9)).all()
+    assert damped_factor(np.array(-2.0 * np.eye(2), order="F"), 1.0)[1] == 4.0
     with pytest.raises(np.linalg.LinAlgError):
         damped_factor(np.array(-10.0 * np.eye(2), order="F"), 1e-4)
 
