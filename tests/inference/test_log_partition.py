@@ -488,6 +488,10 @@ def test_the_bridge_is_stable_in_the_log_domain() -> None:
     # An RBM that is the reference: no error.
     same = bridge(np.full(10, 3.0), np.full((5, 2), 3.0))
     assert same[:4] == (3.0, 0.0, 1.0, 0.0)
+    # The smaller effective sample size: two of three equal draws, on either side.
+    assert bridge([0.0, 0.0, -2000.0], np.zeros((3, 1))).effective_sample_size == pytest.approx(2)
+    other = bridge(np.zeros(3), np.array([[0.0], [0.0], [2000.0]])).effective_sample_size
+    assert other == pytest.approx(4 / 3)  # of chains: (n - 1) / n of it
 
 
 @pytest.mark.parametrize("per_chain", [1, 6])

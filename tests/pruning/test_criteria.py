@@ -86,7 +86,8 @@ def test_the_basis_is_walked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, variances = basis_fisher(rbm), weight_variances(rbm, draws=1, seed=0)
     monkeypatch.setattr(fisher, "_PIECE", 16)
     np.testing.assert_allclose(basis_fisher(rbm), whole, atol=1e-15)
-    states = WeightedConfigurations(exact.basis(7).T.astype(float), np.exp(log_prob(rbm)))
+    bits, prob = exact.basis(7)[::-1].T.astype(float), np.exp(log_prob(rbm))[::-1]
+    states = WeightedConfigurations(bits, prob)
     for samples in (None, states):
         found = weight_variances(rbm, draws=1, seed=0, samples=samples)
         np.testing.assert_allclose(found, variances, atol=1e-14)
@@ -145,6 +146,8 @@ def test_variances_of_all_weights_in_the_mask_or_not(monkeypatch: pytest.MonkeyP
     dense = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
     expected = fisher_matrix(dense, every).diagonal()[:18].reshape(3, 6)
     np.testing.assert_allclose(found, expected, atol=1e-12)
+    monkeypatch.setattr(fisher, "EXACT_SITES", 6)
+    np.testing.assert_array_equal(weight_variances(rbm, draws=9, seed=0), found)
     monkeypatch.setattr(fisher, "EXACT_SITES", 5)
     sampled = weight_variances(rbm, draws=200_000, seed=0)
     assert 0 < np.abs(sampled - found).max() < 5 * 0.5 / np.sqrt(200_000)
