@@ -52,7 +52,11 @@ def test_a_class_has_its_fields_alone(name: str) -> None:
     kind = KINDS[name]
     assert METHODS[name] is kind
     assert set(kind.model_fields) == FIELDS[name]
-    assert kind(epochs=1).method == name
+    assert of(kind, epochs=1, method=name).method == name
+    assert kind(epochs=1).model_dump(exclude_unset=True) == {"epochs": 1, "method": name}
+    assert MethodBySize().model_dump(exclude_unset=True) == {"method": "auto"}
+    with refuses("epochs", "number", "'3'"):
+        of(kind, epochs="3")
     with pytest.raises(ValidationError):
         kind(epochs=1).epochs = 2  # frozen
     for other in set(METHOD_FIELDS) - FIELDS[name]:
@@ -110,7 +114,8 @@ def test_a_table_with_a_method_replaces_the_default() -> None:
         ({"method": "exact", "steps": 3}, ("steps", "'exact'", "epochs, weight_decay", "cd")),
         ({"method": "cd", "chains": 3}, ("chains", "'cd'", "batch_size, steps", "natural")),
         ({"method": "cd", "learning_rat": 3}, ("learning_rat", "learning_rate")),
-        ({"steps": 3}, ("steps", "by size", "has epochs", "natural, pcd, cd")),
+        ({"steps": 3}, ("steps", "by size", "has epochs", "natural, pcd, cd", "name the method")),
+        ({"method": "cd", "cd_steps": 3}, ("cd_steps", "give method cd with steps")),
         ({"fine_tuning": True}, ("fine_tuning", "by size")),
         ({"method": "cd", "epochs": "3"}, ("epochs", "number", "'3'")),
         ({"method": "cd", "epochs": True}, ("epochs", "number", "True")),
@@ -144,6 +149,7 @@ def test_what_is_no_method_is_refused(given: Any, facts: tuple[str, ...]) -> Non
         (100, 50, pp.NaturalGradient),
         (176, 112, pp.NaturalGradient),  # 177 * 113 - 1 = 20,000 parameters
         (177, 112, pp.PCD),
+        (72, 273, pp.PCD),  # 73 * 274 - 1 = 20,001 parameters
         (112, 176, pp.NaturalGradient),
         (1200, 18, pp.PCD),
     ],

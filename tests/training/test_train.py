@@ -273,6 +273,7 @@ def test_problems_are_warned_of_and_recorded(
     assert [str(each.message) for each in caught] == expected
     assert found.provenance.get("training_warnings", "") == "\n".join(expected)
     assert ("training_warnings" in found.provenance) == bool(expected)
+    assert ("epochs_done" in found.provenance) == (epochs > 0)
 
 
 @pytest.mark.parametrize("initial", ["random", "local", "coded"])
