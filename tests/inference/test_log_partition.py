@@ -347,7 +347,7 @@ def test_few_effective_chains_are_told(
     assert bool(warned) == bool(found.warning)
 
 
-@pytest.mark.parametrize("size", [0.0, 1000.0])
+@pytest.mark.parametrize("size", [0.0, 1000.0, -1000.0])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_both_directions_may_differ_by_four_standard_errors(
     monkeypatch: pytest.MonkeyPatch, sign: int, size: float
@@ -357,7 +357,7 @@ def test_both_directions_may_differ_by_four_standard_errors(
     weights = np.tile([0.5, 1.5], 100), np.tile([0.9, 1.1], 100)
     errors = 0.5 / np.sqrt(199), 0.1 / np.sqrt(199)
     value = base.log_partition + size
-    allowed = 4 * np.hypot(*errors) + 1e-4 + 1e-6 * value
+    allowed = 4 * np.hypot(*errors) + 1e-4 + 1e-6 * abs(value)
     for gap in (allowed - 1e-7, allowed + 1e-7):
         # log Z / Z_0 forward, and log Z_0 / Z in reverse
         logs = [np.log(weights[0]) + size, np.log(weights[1]) - size - sign * gap]
@@ -382,6 +382,18 @@ def test_both_directions_may_differ_by_four_standard_errors(
         assert found.effective_sample_size == pytest.approx(200 / 1.25)
         assert found.diagnostics["reverse_effective_sample_size"] == pytest.approx(200 / 1.01)
         assert bool(found.warning) == (gap > allowed)
+
+
+def test_short_chains_of_the_seed_guide_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample, seen = RBM.sample, list[tuple[int, dict[str, int]]]()
+
+    def noted(rbm: RBM, shots: int, **given: int) -> NDArray[np.uint8]:
+        seen.append((shots, given))
+        return sample(rbm, shots, **given)
+
+    monkeypatch.setattr(RBM, "sample", noted)
+    by_annealing(random_rbm(0, 4, 3, 0.1), chains=2, temperatures=2, seed=5)
+    assert seen == [(4032, {"steps": 100, "seed": 5})]
 
 
 def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.MonkeyPatch) -> None:
