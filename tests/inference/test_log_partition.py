@@ -177,13 +177,13 @@ def test_independent_draws_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         partition.independent_draws(rbm, 11)
     # Contraction draws other numbers than a table does.
     plan = plan_contraction(rbm)
-    by_table, by_contraction = rbm.sample_exact(10), contraction_draws(plan, 10)
+    by_table, by_contraction = rbm.sample_exact(10, seed=3), contraction_draws(plan, 10, seed=3)
     assert (by_table != by_contraction).any()
     seconds = 25e-9 * plan.operations + 20e-6 * 14
     for units, limit, expected in ((5, 0.0, by_table), (4, 1.0, by_contraction)):
         monkeypatch.setattr(partition, "EXACT_DRAW_UNITS", units)
         monkeypatch.setattr(partition, "DRAW_SECONDS", limit)
-        np.testing.assert_array_equal(partition.independent_draws(rbm, 10), expected)
+        np.testing.assert_array_equal(partition.independent_draws(rbm, 10, seed=3), expected)
     monkeypatch.setattr(partition, "DRAW_SECONDS", partition._contraction_seconds(plan))
     assert partition._contraction_seconds(plan) == pytest.approx(seconds)
     assert partition.independent_draws(rbm, 10) is None
@@ -411,6 +411,10 @@ def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.Mo
 
 
 def test_reverse_chains_start_at_data_and_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (
+        partition._reverse_start(random_rbm(0, 40, 2, 1.0), None, 9, seed)[1] for seed in (1, 2)
+    )
+    assert (one != other).any()
     monkeypatch.setattr(partition, "independent_draws", lambda *_, **__: None)
     monkeypatch.setattr(partition, "_SETTLE", 0)
     data = np.ones((5, 40), np.uint8)
