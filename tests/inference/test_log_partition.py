@@ -20,8 +20,13 @@ from psiprune.data.shots import Shots
 from psiprune.inference import ais
 from psiprune.inference import log_partition as partition
 from psiprune.inference.ais import Base, anneal, base_of, log_mean
-from psiprune.inference.bridge import bridge
-from psiprune.inference.log_partition import LogPartition, log_partition
+from psiprune.inference.bridge import bridge, log_mean_of_chains
+from psiprune.inference.log_partition import (
+    LogPartition,
+    exact_log_partition,
+    log_partition,
+)
+from psiprune.inference.variable_elimination import contraction_draws, plan_contraction
 from psiprune.rbm.model import RBM
 from refusals import refuses
 
@@ -107,7 +112,7 @@ def test_the_method_that_fits_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None
     mask = np.zeros((28, 30), bool)
     mask[np.arange(28), np.arange(28)] = True
     mask[[3, 9], 29] = True
-    few = RBM(random_rbm(1, 30, 28, 1.0).weights, np.ones(30), np.ones(28), mask)
+    few = RBM(mask * random_rbm(1, 30, 28, 1.0).weights, np.ones(30), np.ones(28))
     assert log_partition(few).method == "sum over 2^2 states"
     contracted = log_partition(few, method="contraction")
     assert log_partition(few).value == pytest.approx(contracted.value, rel=1e-12)
@@ -132,6 +137,56 @@ def test_the_method_that_fits_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(partition, "EXACT_SECONDS", 1e-9)
     over = log_partition(random_rbm(0, 40, 10, 0.3), chains=112, temperatures=50)
     assert over.method.startswith("annealing")
+
+
+def test_estimates_are_those_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    for visible, hidden in ((9, 5), (5, 9)):
+        rbm = random_rbm(0, visible, hidden, 1.0)
+        units = 1.1e-9 * 2**5 * 9
+        found = exact_log_partition(rbm, method="sum")
+        assert found is not None
+        assert found.diagnostics["estimated_seconds"] == pytest.approx(units)
+        plan = plan_contraction(rbm)
+        contracted = exact_log_partition(rbm, method="contraction")
+        assert contracted is not None
+        seconds = float(contracted.diagnostics["estimated_seconds"])
+        assert seconds == pytest.approx(25e-9 * plan.operations + 20e-6 * 14)
+        # Up to the limit, in seconds and in units.
+        for limit in (found.diagnostics["estimated_seconds"], seconds):
+            method = "sum" if limit != seconds else "contraction"
+            assert exact_log_partition(rbm, float(limit), method) is not None
+            assert exact_log_partition(rbm, float(np.nextafter(limit, 0)), method) is None
+        # A contraction is planned where the sum takes more than 0.1 s, and taken if it is cheaper.
+        for sum_seconds, cheaper in ((0.09, False), (0.11, True)):
+            with monkeypatch.context() as patched:
+                patched.setattr(partition, "_SUM_NS", 1.1 * sum_seconds / units)
+                found = exact_log_partition(rbm)
+                assert found is not None
+                assert found.method.startswith("contraction" if cheaper else "sum")
+        for most, none in ((5, False), (4, True)):
+            with monkeypatch.context() as patched:
+                patched.setattr(partition, "PARTITION_UNITS", most)
+                assert (exact_log_partition(rbm) is None) == none
+
+
+def test_independent_draws_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_rbm(0, 9, 5, 1.0)
+    monkeypatch.setattr(partition, "DRAWN_BITS", 90)
+    assert partition.independent_draws(rbm, 10) is not None
+    with refuses("draws", 11, 9, 90, 10):
+        partition.independent_draws(rbm, 11)
+    # Contraction draws other numbers than a table does.
+    plan = plan_contraction(rbm)
+    by_table, by_contraction = rbm.sample_exact(10, seed=3), contraction_draws(plan, 10, seed=3)
+    assert (by_table != by_contraction).any()
+    seconds = 25e-9 * plan.operations + 20e-6 * 14
+    for units, limit, expected in ((5, 0.0, by_table), (4, 1.0, by_contraction)):
+        monkeypatch.setattr(partition, "EXACT_DRAW_UNITS", units)
+        monkeypatch.setattr(partition, "DRAW_SECONDS", limit)
+        np.testing.assert_array_equal(partition.independent_draws(rbm, 10, seed=3), expected)
+    monkeypatch.setattr(partition, "DRAW_SECONDS", partition._contraction_seconds(plan))
+    assert partition._contraction_seconds(plan) == pytest.approx(seconds)
+    assert partition.independent_draws(rbm, 10) is None
 
 
 def test_seeds_give_the_same_at_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,9 +228,9 @@ def test_annealing_is_its_formula(betas: tuple[float, ...]) -> None:
         return RBM(beta * rbm.weights, b, c, rbm.mask)
 
     assert base.log_partition == pytest.approx(log_sum(at(0.0)))
-    start = np.random.default_rng(0).integers(0, 2, (130, 5), dtype=np.uint8)  # two tiles
+    start = np.random.default_rng(0).integers(0, 2, (700, 5), dtype=np.uint8)  # seven tiles
     found, end = anneal(rbm, base, start, np.array(betas), 2)
-    v, log_weights = start.astype(float), np.zeros(130)
+    v, log_weights = start.astype(float), np.zeros(700)
     numbers = plain.Numbers(int(stream_key(2, Stream.AIS, int(betas[0] > betas[-1]))))
     for old, new in pairwise(betas):
         for sign, beta in ((1, new), (-1, old)):
@@ -202,11 +257,14 @@ def test_annealing_with_many_hidden_units(hidden: int) -> None:
 
 def test_a_bit_that_never_varies_keeps_the_base_inside_its_means() -> None:
     rbm = random_rbm(1, 4, 3, 1.0)
-    base = base_of(rbm, np.tile(np.array([[1, 0, 1, 0]], np.uint8), (100, 1)))
-    edge = np.log(0.98 / 0.02)
-    np.testing.assert_allclose(base.visible_bias, [edge, -edge, edge, -edge])
-    given = rbm.hidden_given_visible([[1, 0, 1, 0]])[0]
-    np.testing.assert_allclose(base.hidden_bias, scipy.special.logit(np.clip(given, 0.02, 0.98)))
+    bits = np.random.default_rng(0).integers(0, 2, (100, 4), dtype=np.uint8)
+    bits[:, 0], bits[:, 1] = 0, 1
+    base, given = base_of(rbm, bits), rbm.hidden_given_visible(bits)
+    means = [0.02, 0.98, *bits[:, 2:].mean(axis=0)]
+    np.testing.assert_allclose(base.visible_bias, scipy.special.logit(means))
+    np.testing.assert_allclose(base.hidden_bias, scipy.special.logit(given.mean(axis=0)))
+    always = base_of(RBM(rbm.weights, rbm.visible_bias, np.array([90.0, -90.0, 0.0])), bits)
+    np.testing.assert_allclose(always.hidden_bias[:2], scipy.special.logit([0.98, 0.02]))
 
 
 @pytest.mark.parametrize("weight", [3.0, -3.0])
@@ -262,10 +320,80 @@ def test_a_lost_mode_is_found_by_the_reverse_run() -> None:
     assert "in reverse" in found.warning
 
 
-def test_few_effective_chains_are_told() -> None:
-    rbm = two_modes(12, 6, 1.5)
-    found = by_annealing(rbm, chains=112, temperatures=3, seed=1)
-    assert found.warning != ""
+def of_size(effective: int, chains: int) -> Float64:
+    """log w of some weights 1 beside others of nearly 0."""
+    return np.where(np.arange(chains) < effective, 0.0, -1000.0)
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "warned"),
+    [
+        # Below 30 effective chains, or 30 % of the chains, in either direction.
+        *[(of_size(30, 200), of_size(99, 200), ""), (of_size(99, 200), of_size(30, 200), "")],
+        (of_size(29, 200), of_size(99, 200), "effective sample size"),
+        (of_size(99, 200), of_size(29, 200), "effective sample size"),
+        *[(of_size(15, 50), of_size(40, 50), ""), (of_size(40, 50), of_size(15, 50), "")],
+        (of_size(14, 50), of_size(40, 50), "effective sample size"),
+    ],
+)
+def test_few_effective_chains_are_told(
+    monkeypatch: pytest.MonkeyPatch, forward: Float64, backward: Float64, warned: str
+) -> None:
+    # Means of both directions that agree, whatever their errors.
+    lists = [forward - log_mean(forward)[0], backward - log_mean(backward)[0]]
+    monkeypatch.setattr(partition, "anneal", lambda *given: (lists.pop(0), given[2]))
+    found = by_annealing(random_rbm(0, 4, 3, 0.1), chains=len(forward))
+    assert warned in found.warning
+    assert bool(warned) == bool(found.warning)
+
+
+@pytest.mark.parametrize("size", [0.0, 1000.0, -1000.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_both_directions_may_differ_by_four_standard_errors(
+    monkeypatch: pytest.MonkeyPatch, sign: int, size: float
+) -> None:
+    rbm = random_rbm(0, 4, 3, 0.1)
+    base = base_of(rbm, np.array([[0, 1, 1, 0], [1, 1, 0, 0]], np.uint8))
+    weights = np.tile([0.5, 1.5], 100), np.tile([0.9, 1.1], 100)
+    errors = 0.5 / np.sqrt(199), 0.1 / np.sqrt(199)
+    value = base.log_partition + size
+    allowed = 4 * np.hypot(*errors) + 1e-4 + 1e-6 * abs(value)
+    for gap in (allowed - 1e-7, allowed + 1e-7):
+        # log Z / Z_0 forward, and log Z_0 / Z in reverse
+        logs = [np.log(weights[0]) + size, np.log(weights[1]) - size - sign * gap]
+        given = iter([(0.0, 0.5, 1.0), (1.0, 0.5, 0.0)])
+        means = np.log(weights[0]).mean(), np.log(weights[1]).mean()
+
+        def anneal(*arguments: object) -> tuple[Float64, None]:
+            np.testing.assert_array_equal(arguments[3], next(given))  # noqa: B023
+            assert isinstance(arguments[1], Base)
+            np.testing.assert_array_equal(np.concatenate(arguments[1]), np.concatenate(base))
+            return logs.pop(0), None  # noqa: B023
+
+        monkeypatch.setattr(partition, "anneal", anneal)
+        data = np.array([[0, 1, 1, 0], [1, 1, 0, 0]], np.uint8)
+        found = by_annealing(rbm, chains=2, temperatures=2, data=data)
+        assert found.value == pytest.approx(value)
+        assert found.error == pytest.approx(errors[0])
+        assert found.diagnostics["reverse"] == pytest.approx(value + sign * gap)
+        assert found.diagnostics["reverse_error"] == pytest.approx(errors[1])
+        assert found.diagnostics["lower_bound"] == pytest.approx(value + means[0])
+        assert found.diagnostics["upper_bound"] == pytest.approx(value + sign * gap - means[1])
+        assert found.effective_sample_size == pytest.approx(200 / 1.25)
+        assert found.diagnostics["reverse_effective_sample_size"] == pytest.approx(200 / 1.01)
+        assert bool(found.warning) == (gap > allowed)
+
+
+def test_short_chains_of_the_seed_guide_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample, seen = RBM.sample, list[tuple[int, dict[str, int]]]()
+
+    def noted(rbm: RBM, shots: int, **given: int) -> NDArray[np.uint8]:
+        seen.append((shots, given))
+        return sample(rbm, shots, **given)
+
+    monkeypatch.setattr(RBM, "sample", noted)
+    by_annealing(random_rbm(0, 4, 3, 0.1), chains=2, temperatures=2, seed=5)
+    assert seen == [(4032, {"steps": 100, "seed": 5})]
 
 
 def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +411,10 @@ def test_data_give_the_base_and_half_of_the_reverse_start(monkeypatch: pytest.Mo
 
 
 def test_reverse_chains_start_at_data_and_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (
+        partition._reverse_start(random_rbm(0, 40, 2, 1.0), None, 9, seed)[1] for seed in (1, 2)
+    )
+    assert (one != other).any()
     monkeypatch.setattr(partition, "independent_draws", lambda *_, **__: None)
     monkeypatch.setattr(partition, "_SETTLE", 0)
     data = np.ones((5, 40), np.uint8)
@@ -372,6 +504,29 @@ def test_the_bridge_is_stable_in_the_log_domain() -> None:
     # An RBM that is the reference: no error.
     same = bridge(np.full(10, 3.0), np.full((5, 2), 3.0))
     assert same[:4] == (3.0, 0.0, 1.0, 0.0)
+    # The smaller effective sample size: two of three equal draws, on either side.
+    assert bridge([0.0, 0.0, -2000.0], np.zeros((3, 1))).effective_sample_size == pytest.approx(2)
+    other = bridge(np.zeros(3), np.array([[0.0], [0.0], [2000.0]])).effective_sample_size
+    assert other == pytest.approx(4 / 3)  # of chains: (n - 1) / n of it
+
+
+@pytest.mark.parametrize("per_chain", [1, 6])
+@pytest.mark.parametrize("together", [0.0, 1.0])
+def test_the_log_of_a_mean_over_chains(per_chain: int, together: float) -> None:
+    # Draws of a chain alike, or of sums that hardly vary from chain to chain.
+    generator = np.random.default_rng(0)
+    weights = generator.gamma(1.0, size=(5, per_chain)) + 3 * together * np.arange(5)[:, None]
+    if not together:
+        weights *= (1 + 1e-3 * generator.random((5, 1))) / weights.sum(axis=1, keepdims=True)
+    means, each = weights.mean(axis=1), weights.ravel()
+    error = means.std(ddof=1) / np.sqrt(5) / means.mean()
+    size = each.sum() ** 2 / (each @ each)
+    independent = each.std() / np.sqrt(each.size) / each.mean()
+    found = log_mean_of_chains(np.log(weights) + 900.0)
+    assert found[0] == pytest.approx(900.0 + np.log(each.mean()), rel=1e-12)
+    assert found[1] == pytest.approx(error)
+    assert found[2] == pytest.approx(size * min(1.0, (independent / error) ** 2))
+    assert (independent < error) == (together == 1.0 or per_chain == 1)
 
 
 # --- bad input -------------------------------------------------------------------------------

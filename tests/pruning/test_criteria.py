@@ -86,7 +86,8 @@ def test_the_basis_is_walked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, variances = basis_fisher(rbm), weight_variances(rbm, draws=1, seed=0)
     monkeypatch.setattr(fisher, "_PIECE", 16)
     np.testing.assert_allclose(basis_fisher(rbm), whole, atol=1e-15)
-    states = WeightedConfigurations(exact.basis(7).T.astype(float), np.exp(log_prob(rbm)))
+    bits, prob = exact.basis(7)[::-1].T.astype(float), np.exp(log_prob(rbm))[::-1]
+    states = WeightedConfigurations(bits, prob)
     for samples in (None, states):
         found = weight_variances(rbm, draws=1, seed=0, samples=samples)
         np.testing.assert_allclose(found, variances, atol=1e-14)
@@ -109,6 +110,8 @@ def test_the_matrix_of_samples(monkeypatch: pytest.MonkeyPatch, block: int) -> N
 def test_above_the_limit_the_matrix_comes_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_rbm(8, 3, seed=3)
     truth = basis_fisher(rbm)
+    monkeypatch.setattr(fisher, "EXACT_SITES", 8)
+    np.testing.assert_array_equal(model_fisher(rbm, draws=9, seed=1), truth)
     monkeypatch.setattr(fisher, "EXACT_SITES", 7)
     found = model_fisher(rbm, draws=200_000, seed=1)
     # An entry is a mean of products of numbers in -1 .. 1: five standard errors of at most 1/2.
@@ -126,6 +129,8 @@ def test_model_configurations_follow_the_model(
         monkeypatch.setattr(fisher, "independent_draws", lambda *_, **__: None)
     bits, weight = model_configurations(rbm, 20_000, seed=0)
     assert weight.sum() == pytest.approx(1)
+    # Numbers of their own: not those of draws with the same seed.
+    assert (weight != unique_configurations(rbm.sample_exact(20_000, seed=0)).weight).any()
     drawn = np.repeat(bits.T.astype(np.uint8), np.round(20_000 * weight).astype(int), axis=0)
     assert len(drawn) == 20_000
     prob = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
@@ -141,6 +146,8 @@ def test_variances_of_all_weights_in_the_mask_or_not(monkeypatch: pytest.MonkeyP
     dense = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
     expected = fisher_matrix(dense, every).diagonal()[:18].reshape(3, 6)
     np.testing.assert_allclose(found, expected, atol=1e-12)
+    monkeypatch.setattr(fisher, "EXACT_SITES", 6)
+    np.testing.assert_array_equal(weight_variances(rbm, draws=9, seed=0), found)
     monkeypatch.setattr(fisher, "EXACT_SITES", 5)
     sampled = weight_variances(rbm, draws=200_000, seed=0)
     assert 0 < np.abs(sampled - found).max() < 5 * 0.5 / np.sqrt(200_000)
@@ -174,14 +181,18 @@ def test_rounding_that_makes_a_matrix_indefinite_is_damped_away(
     factor = np.tril(factor)
     np.testing.assert_allclose(factor @ factor.T, rounded + damping * np.eye(7), atol=1e-12)
     assert np.isfinite(damped_inverse(rounded, 1e-9)).all()
+    assert damped_factor(np.array(-2.0 * np.eye(2), order="F"), 1.0)[1] == 4.0
     with pytest.raises(np.linalg.LinAlgError):
         damped_factor(np.array(-10.0 * np.eye(2), order="F"), 1e-4)
 
 
 def test_too_many_parameters_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = RBM(np.ones((3, 5)), np.zeros(5), np.zeros(3))
+    monkeypatch.setattr(fisher, "FISHER_PARAMETERS", 23)
+    assert model_fisher(rbm, draws=1, seed=0).shape == (23, 23)
     monkeypatch.setattr(fisher, "FISHER_PARAMETERS", 20)
     with refuses("rbm", 20, 23, "'damage'", "'magnitude'"):
-        surgeon(RBM(np.ones((3, 5)), np.zeros(5), np.zeros(3)))
+        surgeon(rbm)
 
 
 # --- the criteria ----------------------------------------------------------------------------

@@ -13,11 +13,12 @@ import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.reconstruction.cost import bytes_needed, work_left
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training import limits
+from psiprune.training import estimate, limits
 from psiprune.training.estimate import (
     Size,
     Speed,
     _affordable,
+    _steps,
     probe,
     step_seconds,
     training_bytes,
@@ -61,37 +62,106 @@ def test_a_slower_machine_takes_longer_in_proportion(method: Method) -> None:
 
 
 CD, NATURAL, EXACT = pp.CD(steps=9), pp.NaturalGradient(chains=1000), pp.ExactNaturalGradient()
-LONG = pp.NaturalGradient(chains=10**6, steps=10**5)
+#: 21 parameters; a mask. 4 states of 2 sites. More shots and states than behind a Fisher matrix.
+SPARSE, STATES, MANY = Size(6, 4, 50, 11), Size.dense(2, 3, 50), Size(20, 3, 10**5, 60)
 
 
 @pytest.mark.parametrize(
-    ("method", "size", "larger_method", "larger", "factor"),
+    ("method", "size", "operations"),
     [
-        # CD: shots * (steps + 1) * weights.
-        (CD, (100, 50, 10**6), CD, (100, 50, 2 * 10**6), 2),
-        (CD, (100, 50, 10**6), CD, (100, 100, 10**6), 2),
-        (CD, (100, 50, 10**6), pp.CD(steps=19), (100, 50, 10**6), 2),
-        # Natural gradient: chains * steps * weights, or the cube of the parameters.
-        (LONG, (50, 20, 10), LONG, (50, 40, 10), 2),
-        (LONG, (50, 20, 10), LONG.model_copy(update={"steps": 2 * 10**5}), (50, 20, 10), 2),
-        (LONG, (50, 20, 10), LONG.model_copy(update={"chains": 2 * 10**6}), (50, 20, 10), 2),
-        (NATURAL, (400, 200, 10), NATURAL, (800, 400, 10), 64),
-        # Sums over all states: 2^units * units of the larger layer, or the cube of the parameters.
-        (EXACT, (18, 17, 10), EXACT, (18, 18, 10), 2),
-        (EXACT, (20, 18, 10), EXACT, (40, 18, 10), 2),
-        (EXACT, (18, 20, 10), EXACT, (18, 40, 10), 2),
-        (EXACT, (1000, 10, 10), EXACT, (2000, 10, 10), 8),
+        (CD, SPARSE, {"VISIT": 50 * (9 + 1) * 11}),
+        (
+            NATURAL,  # a Fisher matrix serves for eight steps
+            SPARSE,
+            {
+                "VISIT": 1000 * 30 * 11,
+                "SINGLE": 21**2 * 1000 / 8 + 3 * (1000 + 50) * 11,
+                "ENTRY": 21 * 1000 / 8,
+                "FACTOR": 21**3 / 3 / 8,
+            },
+        ),
+        (
+            EXACT,
+            SPARSE,
+            {
+                "DOUBLE": 21**2 * 50 + 2 * 50 * 11,
+                "ENTRY": 21 * 50,
+                "FACTOR": 21**3 / 3,
+                "STATE": 2**4 * 6,
+            },
+        ),
+        (
+            EXACT,
+            STATES,
+            {"DOUBLE": 11**2 * 4 + 2 * 4 * 6, "ENTRY": 11 * 4, "FACTOR": 11**3 / 3, "STATE": 4 * 3},
+        ),
+        (
+            EXACT,
+            MANY,
+            {
+                "DOUBLE": 83**2 * 8192 + 2 * 10**5 * 60,
+                "ENTRY": 83 * 8192,
+                "FACTOR": 83**3 / 3,
+                "STATE": 2**3 * 20,
+            },
+        ),
+        (EXACT, Size(2000, 1, 50, 0), {"DOUBLE": 2001**2 * 50, "STATE": 2 * 2000}),
     ],
+    ids=str,
 )
 def test_time_follows_from_the_sizes(
-    method: Method,
-    size: tuple[int, int, int],
-    larger_method: Method,
-    larger: tuple[int, int, int],
-    factor: float,
+    monkeypatch: pytest.MonkeyPatch, method: Method, size: Size, operations: dict[str, float]
 ) -> None:
-    one = step_seconds(method, Size.dense(*size))
-    assert step_seconds(larger_method, Size.dense(*larger)) == pytest.approx(factor * one, rel=0.15)
+    kinds = ("VISIT", "SINGLE", "DOUBLE", "FACTOR", "ENTRY", "STATE", "_CALLS")
+    for kind in kinds:
+        monkeypatch.setattr(estimate, kind, 0.0)
+    for kind in operations:
+        monkeypatch.setattr(estimate, kind, 1.0)
+        assert step_seconds(method, size) == pytest.approx(operations[kind]), kind
+        monkeypatch.setattr(estimate, kind, 0.0)
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 17, 200])
+def test_time_follows_from_the_number_of_steps(epochs: int) -> None:
+    def seconds(method: Method) -> float:
+        return training_seconds(method.model_copy(update={"epochs": epochs}), SPARSE)
+
+    assert seconds(CD) == pytest.approx(epochs * step_seconds(CD, SPARSE))
+    # Training that converges ends early; the first Fisher matrix is not shared among eight steps.
+    assert seconds(EXACT) == pytest.approx(min(epochs, 70) * step_seconds(EXACT, SPARSE))
+    mean, first = (step_seconds(NATURAL, SPARSE, first) for first in (False, True))
+    assert seconds(NATURAL) == pytest.approx(min(epochs, 1) * (first - mean) + epochs * mean)
+    fisher = ((estimate.SINGLE * 21 + estimate.ENTRY) * 1000 + estimate.FACTOR / 3 * 21**2) * 21
+    assert first - mean == pytest.approx(7 / 8 * fisher)
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "arrays"),
+    [
+        (CD, SPARSE, [40 * 11, 50 * 6 / 8]),  # packed shots
+        # F and its factor in float64, chains and shots and their hidden units in float32.
+        (NATURAL, SPARSE, [2 * 8 * 21**2, 4 * (1000 + 50) * (6 + 4)]),
+        # Three matrices; two tables of derivatives, of states, and configurations in float64.
+        (EXACT, SPARSE, [3 * 8 * 21**2, 16 * 21 * 50, 16 * 2**4 * 6, 8 * 50 * (6 + 4)]),
+        (EXACT, STATES, [3 * 8 * 11**2, 16 * 11 * 4, 16 * 4 * 3, 8 * 4 * (2 + 3)]),
+        (EXACT, MANY, [3 * 8 * 83**2, 16 * 83 * 8192, 16 * 2**3 * 20, 8 * 10**5 * (20 + 3)]),
+    ],
+    ids=str,
+)
+def test_memory_is_that_of_the_large_arrays(
+    method: Method, size: Size, arrays: list[float]
+) -> None:
+    assert training_bytes(method, size) == sum(arrays)
+
+
+def test_a_training_needs_the_memory_of_its_shots_and_a_mask_saves_time() -> None:
+    dense, sparse = (
+        training_needs(EXACT, SHOTS, 3, weights, clock_of(1, 1)) for weights in (None, 9)
+    )
+    assert dense.memory - training_bytes(EXACT, Size.dense(6, 3, 600)) == SHOTS.bits.nbytes
+    assert sparse.seconds / dense.seconds == pytest.approx(
+        step_seconds(EXACT, Size(6, 3, 600, 9)) / step_seconds(EXACT, Size.dense(6, 3, 600))
+    )
 
 
 def test_estimates_exist_beyond_the_range_of_floats() -> None:
@@ -102,48 +172,75 @@ def test_estimates_exist_beyond_the_range_of_floats() -> None:
     assert 0 < work_left(settings, 1100, 50, None).nominal < np.inf
 
 
-def test_time_follows_from_the_number_of_steps() -> None:
-    size = Size.dense(400, 200, 1000)
+@pytest.mark.parametrize(
+    ("planned", "seconds"),
+    [(1e9, 0.15), (15.0, 0.15), (1.0, 0.01)],  # of two steps: 0.3, or 2 % of the training
+)
+def test_a_probe_is_short_at_any_size(
+    monkeypatch: pytest.MonkeyPatch, planned: float, seconds: float
+) -> None:
+    large, tried = Size.dense(18, 144, 1600), list[Size]()
+    sizes = [
+        *(large, Size.dense(18, 144, 800), Size.dense(18, 144, 500), Size.dense(18, 72, 500)),
+        *(Size.dense(*each, 500) for each in ((18, 36), (18, 18), (9, 18), (9, 9), (4, 9))),
+        Size.dense(4, 4, 500),
+    ]
+    limit = len(sizes)
 
-    def seconds(method: Method, epochs: int) -> float:
-        return training_seconds(method.model_copy(update={"epochs": epochs}), size)
+    def step(_: Method, size: Size, first: bool = False) -> float:
+        tried.append(size)
+        assert first  # the step that computes a Fisher matrix
+        return seconds * (1.0 if len(tried) == limit else 1.001)
 
-    assert seconds(CD, 6) == pytest.approx(3 * seconds(CD, 2))
-    # Training that converges ends early; a Fisher matrix serves for eight steps, but the first.
-    small = Size.dense(18, 9, 1000)
-    assert training_seconds(EXACT, small) == pytest.approx(70 * step_seconds(EXACT, small))
-    assert seconds(NATURAL, 17) == pytest.approx(3 * seconds(NATURAL, 1), rel=0.01)
-    assert seconds(NATURAL, 0) == 0
+    monkeypatch.setattr(estimate, "step_seconds", step)
+    for limit in (1, 2, len(sizes), 99):  # 99: even the least takes too long
+        tried.clear()
+        found = _affordable(CD, large, planned)
+        assert tried == sizes[:limit]
+        assert found == tried[-1]
 
 
-def test_memory_is_that_of_the_large_arrays() -> None:
-    size = Size.dense(400, 200, 1000)
-    matrix = 8 * size.parameters**2
-    assert training_bytes(NATURAL, size) == pytest.approx(2 * matrix, rel=0.01)  # F and its factor
-    wide = Size.dense(1000, 10, 10)
-    assert training_bytes(EXACT, wide) == pytest.approx(24 * wide.parameters**2, rel=0.02)
-    assert training_bytes(CD, size) == 40 * size.weights + 1000 * 400 / 8  # packed shots
-    # The shots themselves are in memory besides; a mask saves time.
-    dense, sparse = (
-        training_needs(EXACT, SHOTS, 3, weights, clock_of(1, 1)) for weights in (None, 9)
+@pytest.mark.parametrize(
+    ("nominal", "repeats", "taken"), [(1e-5, 20, 20), (0.02 / 7, 7, 7), (1.0, 2, 2), (1.0, 2, 1)]
+)
+def test_a_probe_repeats_short_steps(
+    monkeypatch: pytest.MonkeyPatch, nominal: float, repeats: int, taken: int
+) -> None:
+    steps = list[tuple[Size, int]]()
+
+    def noted(_: Method, __: pp.Shots, size: Size, most: int) -> int:
+        steps.append((size, most))
+        return taken
+
+    size = Size.dense(6, 3, 600)
+    monkeypatch.setattr(estimate, "_affordable", lambda *_: size)
+    monkeypatch.setattr(estimate, "_steps", noted)
+    monkeypatch.setattr(
+        estimate, "step_seconds", lambda *_, first=False: 3 * nominal if first else nominal
     )
-    assert dense.memory - training_bytes(EXACT, Size.dense(6, 3, 600)) == SHOTS.bits.nbytes
-    assert sparse.seconds < dense.seconds
+    speed = probe(CD, SHOTS, 3, 1e9, clock_of(0.0, 5.0))
+    assert steps[1:] == [(size, repeats)]
+    assert steps[0] == (Size.dense(4, 1, 100), 1)  # compiles, before the clock runs
+    assert speed.processor == pytest.approx(5.0 / ((taken + 2) * nominal))
+    assert 0 < speed.elapsed < 1e-6 * speed.processor  # a clock too coarse
+    assert probe(CD, SHOTS, 3, 1e9, clock_of(5.0, 0.0)).elapsed == pytest.approx(speed.processor)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda each: each.method)
-@pytest.mark.parametrize("sizes", [(300, 1000, 10**6), (1000, 18, 10**4), (4, 2, 300)])
-def test_a_probe_is_short_at_any_size(method: Method, sizes: tuple[int, int, int]) -> None:
-    size = Size.dense(*sizes)
-    found = _affordable(method, size, 1e9)
-    assert all(a <= b for a, b in zip(found, size, strict=True))
-    assert 2 * step_seconds(method, found, first=True) < 0.6 or max(found[:2]) <= 4
-    tight = _affordable(method, size, 1e-3)  # of a training of a millisecond: the least
-    assert step_seconds(method, tight) <= step_seconds(method, found)
+def test_a_probe_counts_the_steps_until_training_ends() -> None:
+    size = Size.dense(6, 3, 600)
+    assert _steps(pp.CD(epochs=3), SHOTS, size, 5) == 3
+    assert _steps(pp.CD(epochs=5), SHOTS, size, 3) == 3
+    # Weights grow by 1e30 in each step, until the second one exceeds what float32 can hold.
+    diverging = pp.CD(epochs=5, batch_size=600, learning_rate=1.0, weight_decay=1e30)
+    assert _steps(diverging, SHOTS, size, 5) == 2
+    assert _steps(diverging.model_copy(update={"epochs": 1}), SHOTS, size, 5) == 1
+    some = pp.Shots(SHOTS.bits[:100, :4].copy())
+    until = pp.train(some, hidden=2, method=EXACT, initial="random").provenance["epochs_done"]
+    assert _steps(EXACT, SHOTS, Size.dense(4, 2, 100), 500) == until
 
 
 def test_nothing_is_probed_where_nothing_is_trained() -> None:
-    assert probe(pp.CD(epochs=0), SHOTS, 3, 1.0) == Speed()
+    assert probe(pp.CD(epochs=0), SHOTS, 3, 1.0) == probe(CD, SHOTS, 0, 1.0) == Speed()
 
 
 def test_a_probe_leaves_no_trace() -> None:
@@ -174,7 +271,7 @@ def test_the_advice_is_the_largest_size_that_fits_with_room(
     monkeypatch.setattr(limits, "free_memory", lambda: 10**12)
     assert advise(needs_of, 1000, 3600) == Advice(30, 1800)
     assert advise(needs_of, 25, 3600) == Advice(20, 1200)
-    assert advise(needs_of, 1000, 120 * 60) == Advice(50, 3000)  # 60 is impossible
+    assert advise(needs_of, 61, 120 * 60) == Advice(50, 3000)  # 60 is impossible
     assert advise(needs_of, 1000, 60) is None
     monkeypatch.setattr(limits, "free_memory", lambda: 10 * 10**6)
     assert advise(needs_of, 1000, 3600) == Advice(5, 300)
@@ -186,15 +283,22 @@ def test_the_message_says_what_was_estimated_and_what_fits(
     monkeypatch.setattr(limits, "free_memory", lambda: 8 * 10**9)
     check_needs("train", Needs(3600, 8e9), 3600, None, OPTIONS)
     with pytest.raises(InputError) as slow:
-        check_needs("train", Needs(5 * 3600, 1e6), 3600, Advice(50, 1200), OPTIONS)
+        check_needs("train", Needs(5 * 3600, 8e9), 3600, Advice(50, 1200), OPTIONS)
     assert str(slow.value) == (
         "train: estimated 5 h on this machine, the limit is 1 h; --hidden 50 takes about 20 min; "
         "--yes runs it regardless, --max-time 8h raises the limit"
     )
-    with pytest.raises(InputError, match="--max-time 3d raises the limit"):  # 60 hours and one
-        check_needs("train", Needs(40 * 3600, 1e6), 3600, None, OPTIONS)
+    rooms = (
+        (2399, "1h"),
+        (2400, "2h"),
+        (47 * 2400, "48h"),
+        (48 * 2400, "3d"),
+    )  # 1.5 times, and 1 h
+    for seconds, room in rooms:
+        with pytest.raises(InputError, match=f"--max-time {room} raises the limit"):
+            check_needs("train", Needs(seconds, 1e6), 2000, None, OPTIONS)
     with pytest.raises(InputError) as large:
-        check_needs("train", Needs(60, 34e9), 3600, None, PYTHON)
+        check_needs("train", Needs(3600, 34e9), 3600, None, PYTHON)
     assert str(large.value) == (
         "train: estimated 34 GB of memory, 8 GB are free; no smaller number of hidden units fits, "
         "so give fewer shots or epochs; max_time=None runs it regardless"

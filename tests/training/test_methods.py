@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,11 @@ def test_a_class_has_its_fields_alone(name: str) -> None:
     kind = KINDS[name]
     assert METHODS[name] is kind
     assert set(kind.model_fields) == FIELDS[name]
-    assert kind(epochs=1).method == name
+    assert of(kind, epochs=1, method=name).method == name
+    assert kind(epochs=1).model_dump(exclude_unset=True) == {"epochs": 1, "method": name}
+    assert MethodBySize().model_dump(exclude_unset=True) == {"method": "auto"}
+    with refuses("epochs", "number", "'3'"):
+        of(kind, epochs="3")
     with pytest.raises(ValidationError):
         kind(epochs=1).epochs = 2  # frozen
     for other in set(METHOD_FIELDS) - FIELDS[name]:
@@ -109,7 +114,8 @@ def test_a_table_with_a_method_replaces_the_default() -> None:
         ({"method": "exact", "steps": 3}, ("steps", "'exact'", "epochs, weight_decay", "cd")),
         ({"method": "cd", "chains": 3}, ("chains", "'cd'", "batch_size, steps", "natural")),
         ({"method": "cd", "learning_rat": 3}, ("learning_rat", "learning_rate")),
-        ({"steps": 3}, ("steps", "by size", "has epochs", "natural, pcd, cd")),
+        ({"steps": 3}, ("steps", "by size", "has epochs", "natural, pcd, cd", "name the method")),
+        ({"method": "cd", "cd_steps": 3}, ("cd_steps", "give method cd with steps")),
         ({"fine_tuning": True}, ("fine_tuning", "by size")),
         ({"method": "cd", "epochs": "3"}, ("epochs", "number", "'3'")),
         ({"method": "cd", "epochs": True}, ("epochs", "number", "True")),
@@ -143,6 +149,7 @@ def test_what_is_no_method_is_refused(given: Any, facts: tuple[str, ...]) -> Non
         (100, 50, pp.NaturalGradient),
         (176, 112, pp.NaturalGradient),  # 177 * 113 - 1 = 20,000 parameters
         (177, 112, pp.PCD),
+        (72, 273, pp.PCD),  # 73 * 274 - 1 = 20,001 parameters
         (112, 176, pp.NaturalGradient),
         (1200, 18, pp.PCD),
     ],
@@ -164,6 +171,30 @@ def test_train_takes_the_default_of_its_size() -> None:
     assert made == {9: "exact", 18: "exact", 19: "natural"}
     with refuses("method", "'exact'", 18, "19 visible", "19 hidden"):
         pp.train(bits, hidden=19, method="exact")
+
+
+@pytest.mark.parametrize("method", [pp.NaturalGradient(), pp.ExactNaturalGradient()], ids=str)
+def test_a_fisher_matrix_has_a_largest_size(
+    monkeypatch: pytest.MonkeyPatch, method: Method
+) -> None:
+    shots, few = pp.Shots(np.eye(4, dtype=np.uint8)), np.eye(3, 4) == 1
+    for limit in (19, 18):
+        for module in ("natural_gradient", "exact_natural_gradient"):
+            monkeypatch.setattr(f"psiprune.training.{module}.FISHER_PARAMETERS", limit)
+        calls: list[Callable[[], object]] = [lambda: method.init(initial_rbm(4, 3, 0), shots, 0)]
+        if method.method == "natural":
+            calls.append(lambda: method.for_size(4, 3))
+        for call in calls:
+            if limit == 19:
+                call()
+            else:
+                with refuses("method", f"'{method.method}'", 18, 19, "'pcd'"):
+                    call()
+    assert method.init(initial_rbm(4, 3, 0, few), shots, 0).epoch == 0
+    with refuses("method", "'exact'", 18, "19 visible", "20 hidden"):
+        pp.ExactNaturalGradient().init(
+            initial_rbm(19, 20, 0), pp.Shots(np.eye(19, dtype=np.uint8)), 0
+        )
 
 
 # --- what was used ---------------------------------------------------------------------------
@@ -195,6 +226,7 @@ def test_a_training_is_init_and_steps(name: str) -> None:
     shots = pp.Shots(np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8))
     start = initial_rbm(4, 3, seed=7)
     state = method.init(start, shots, 5)
+    assert state.epoch == 0
     seen: list[RBM] = []
     while state.epoch < method.epochs and not state.done:
         before, epoch = state.rbm.weights.copy(), state.epoch
@@ -215,3 +247,4 @@ def test_the_learning_rate_falls_exponentially() -> None:
     rates = [decayed(0.5, 0.01, epoch, 5) for epoch in range(5)]
     np.testing.assert_allclose(rates, 0.5 * 0.01 ** (np.arange(5) / 4), rtol=1e-12)
     assert decayed(0.5, 0.01, 0, 1) == 0.5
+    assert decayed(0.5, 0.01, 1, 2) == pytest.approx(0.005)

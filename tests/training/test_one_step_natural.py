@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import exact
 import psiprune as pp
 from machines import distribution, magnet, score_moments
+from psiprune.core.exceptions import DivergenceError
 from psiprune.rbm.likelihood import WeightedConfigurations
 from psiprune.rbm.model import RBM
 from psiprune.training import exact_natural_gradient
@@ -140,6 +141,41 @@ def test_no_step_where_data_and_chains_agree() -> None:
     assert (info.length, info.shortened) == (0.0, 1.0)
 
 
+def test_the_rules_of_steps_over_chains_at_their_limits() -> None:
+    method = pp.NaturalGradient(epochs=2, chains=500, steps=1, learning_rate=1e-3)
+    start = method.init(random_rbm(), SHOTS, 0)
+    assert start.epoch == 0
+    # The damping: 1e-2 in the first step, 1e-4 in the last.
+    for epochs, epoch, damping in ((1, 0, 1e-2), (2, 0, 1e-2), (2, 1, 1e-4)):
+        chosen = method.model_copy(update={"epochs": epochs})
+        after, _ = chosen.step(replace(start, epoch=epoch))
+        assert after.fisher is not None
+        assert after.fisher.damping == pytest.approx(damping)
+    fisher = after.fisher
+    assert fisher is not None
+    # A metric serves until the distribution has changed by more than 1.
+    for moved, age in ((1.0, 1), (np.nextafter(1.0, 2.0), 0)):
+        _, info = method.step(replace(after, fisher=replace(fisher, moved=moved)))
+        assert info.fisher_age == age
+    # A step twice as long as allowed is halved, however short.
+    _, info = method.step(start)
+    longer = method.model_copy(update={"learning_rate": 1e-3 * 0.6 / info.length})
+    _, info = longer.step(start)
+    assert info.length == pytest.approx(0.3)
+    assert info.shortened == pytest.approx(0.5)
+    # Chains start at all shots.
+    two = method.init(random_rbm(), pp.Shots(np.eye(4, dtype=np.uint8)[:2]), 0)
+    np.testing.assert_array_equal(np.unique(two.chains, axis=0), np.eye(4)[1::-1])
+
+
+def test_a_step_that_is_not_finite_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    method, step = pp.NaturalGradient(chains=9), np.append(np.zeros(18), np.nan)
+    state = method.init(random_rbm(), SHOTS, 0)
+    monkeypatch.setattr("scipy.linalg.cho_solve", lambda *_, **__: step)
+    with pytest.raises(DivergenceError, match="epoch 1 "):
+        method.step(state)
+
+
 # --- sums over all states --------------------------------------------------------------------
 
 
@@ -196,11 +232,20 @@ def test_the_damping_has_limits() -> None:
     rbm = RBM(np.zeros((1, 1)), np.zeros(1), np.zeros(1), np.zeros((1, 1), bool))
     state = method.init(rbm, shots, 0)
     assert method.step(replace(state, damping=2e-9))[0].damping == 1e-9
+    last, info = method.step(replace(state, damping=1e6))  # promises 1e-8
+    assert (last.done, info.accepted) == (False, True)
     # No step reaches a likelihood of 1, so damping ends the training where it is.
     state = replace(state, log_likelihood=0.0, slope=np.array([0.1, 0.0]))
-    last, info = method.step(state)
-    assert (last.done, info.accepted) == (True, False)
-    assert 1e6 < info.damping < 4e6
+    last, info = method.step(replace(state, damping=1e6 / 4**9))
+    assert (last.done, info.accepted, info.damping) == (True, False, 4e6)
+    np.testing.assert_array_equal(parameters_of(last.rbm), np.zeros(2))
+
+
+def test_no_step_at_the_maximum() -> None:
+    rbm = RBM(np.zeros((1, 1)), np.zeros(1), np.zeros(1), np.zeros((1, 1), bool))
+    method = pp.ExactNaturalGradient()
+    last, info = method.step(method.init(rbm, pp.Shots(np.array([[0], [1]])), 0))
+    assert (last.done, info.accepted, last.damping) == (True, False, 1e-3)
     np.testing.assert_array_equal(parameters_of(last.rbm), np.zeros(2))
 
 
@@ -211,18 +256,26 @@ def with_parameters(rbm: RBM, theta: Float64) -> RBM:
     return RBM(weights, biases[: rbm.visible], biases[rbm.visible :], rbm.mask)
 
 
-def test_a_large_fisher_sample_follows_the_weights() -> None:
+def test_a_large_fisher_sample_follows_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     weight = rng.gamma(2.0, size=10_000)
     bits = (np.arange(10_000) >> np.arange(14)[:, None]) & 1
-    data = WeightedConfigurations(bits.astype(float), weight / weight.sum())
+    data = WeightedConfigurations(bits.astype(float), 2 * weight / weight.sum())
     samples = [exact_natural_gradient._sample(data, 5, epoch) for epoch in (1, 2)]
     places = [sample.bits.T @ (1 << np.arange(14)) for sample in samples]
     for sample, place in zip(samples, places, strict=True):
         np.testing.assert_array_equal(sample.weight, np.full(8192, 1 / 8192))
         # Groups of a hundred configurations, in the order of their weights.
         group = np.argsort(np.argsort(data.weight)) // 100
-        expected = 8192 * np.bincount(group, data.weight)
+        expected = 4096 * np.bincount(group, data.weight)
         found = np.bincount(group[place.astype(int)], minlength=100)
         assert scipy.stats.chisquare(found, expected).pvalue > REJECT
     assert (places[0] != places[1]).any()
+    # All of the data, if it is small; and the last configuration counts.
+    monkeypatch.setattr(exact_natural_gradient, "_FISHER_SAMPLE", 8)
+    for configurations in (8, 9):
+        weight = np.append(np.full(configurations - 1, 1e-12), 1.0)
+        small = WeightedConfigurations(bits[:, :configurations].astype(float), weight)
+        drawn = exact_natural_gradient._sample(small, 5, 1)
+        assert (drawn is small) == (configurations == 8)
+        assert configurations == 8 or (drawn.bits == small.bits[:, -1:]).all()

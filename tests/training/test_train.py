@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +17,16 @@ from numpy.typing import NDArray
 import exact
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.data.shots import Shots
+from psiprune.io.checkpoint import Checkpoints
 from psiprune.kernels import layout
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.cd import CD
 from psiprune.training.contrastive_divergence import ContrastiveDivergence, ContrastiveState
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Initial
 from psiprune.training.pcd import PCD
-from psiprune.training.train import TrainingProgress, train
+from psiprune.training.train import TrainingProgress, _likelier, fit, train
 from refusals import refuses
 
 METHODS: list[ContrastiveDivergence] = [
@@ -155,6 +160,66 @@ def test_train_is_the_loop_over_epochs() -> None:
     assert same(train(Shots(bits), start=start, seed=9, method=chosen), found)
 
 
+class Watch:
+    """A callback that notes each epoch, and interrupts the training in one of them."""
+
+    def __init__(self, stop: int = -1) -> None:
+        self.stop, self.seen, self.notes = stop, list[int](), dict[int, tuple[float, ...]]()
+
+    def __call__(self, state: TrainingProgress) -> None:
+        self.seen.append(state.epoch)
+        self.notes[state.epoch] = (state.rbm.weights[0, 0],)
+        if state.epoch == self.stop:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def bar(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the progress bar expects, less what is counted, step by step."""
+    steps: list[int] = []
+
+    def opened(total: int, _: str, *, progress: bool) -> AbstractContextManager[None]:
+        assert progress
+        steps.append(total)
+        return nullcontext()
+
+    monkeypatch.setattr("psiprune.training.train.progress_bar", opened)
+    monkeypatch.setattr("psiprune.training.train.expect", lambda _, change: steps.append(change))
+    monkeypatch.setattr("psiprune.training.train.count", lambda _: steps.append(-1))
+    return steps
+
+
+def test_a_resumed_training_calls_back_and_expects_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bar: list[int]
+) -> None:
+    monkeypatch.setattr("psiprune.io.checkpoint.SECONDS", 0.0)
+    first, second, unbroken = Watch(stop=4), Watch(), Watch()
+
+    def run(callback: Watch, name: str) -> RBM:
+        with Checkpoints(tmp_path / name) as checkpoints:
+            given: dict[str, Any] = {"callback": callback, "checkpoints": checkpoints}
+            return train(some_bits(), hidden=3, seed=1, method=METHODS[3], **given)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(first, "rbm.nc")
+    bar.clear()
+    found = run(second, "rbm.nc")
+    assert sum(bar) == 0
+    assert second.seen == [3, 4, 5, 6]
+    assert same(found, run(unbroken, "other.nc"))
+    assert second.notes == unbroken.notes
+
+
+@pytest.mark.parametrize("misses", [True, False])
+def test_a_bar_ends_full_however_many_starts_converge(
+    monkeypatch: pytest.MonkeyPatch, bar: list[int], misses: bool
+) -> None:
+    monkeypatch.setattr("psiprune.training.train.misses_structure", lambda *_: misses)
+    train(some_bits(), hidden=1, method=ExactNaturalGradient(epochs=90))
+    assert sum(bar) == 0
+    assert bar.count(90) == (3 if misses else 1)
+
+
 def test_states_do_not_change() -> None:
     chosen = PCD(epochs=3)
     start = chosen.init(initial_rbm(6, 3, 0), Shots(some_bits()), 5)
@@ -188,6 +253,27 @@ def test_a_second_start_is_kept_if_the_first_misses_structure_and_it_is_likelier
     monkeypatch.setattr("psiprune.training.train.misses_structure", lambda *_: misses)
     found = train(bits, hidden=1, method=CD(epochs=0), initial=starts)
     assert same(found, rbms["random" if misses else starts[0]])
+
+
+def test_the_first_of_equally_likely_starts_is_kept() -> None:
+    one, other = initial_rbm(6, 3, 0), initial_rbm(6, 3, 0)
+    assert _likelier(one, other, Shots(some_bits())) is one
+
+
+@pytest.mark.parametrize("problems", [[], ["one", "another"]])
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_problems_are_warned_of_and_recorded(
+    monkeypatch: pytest.MonkeyPatch, problems: list[str], epochs: int
+) -> None:
+    monkeypatch.setattr("psiprune.training.train.training_problems", lambda *_: problems)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = train(some_bits(), method=CD(epochs=epochs))
+    expected = problems if epochs else []
+    assert [str(each.message) for each in caught] == expected
+    assert found.provenance.get("training_warnings", "") == "\n".join(expected)
+    assert ("training_warnings" in found.provenance) == bool(expected)
+    assert ("epochs_done" in found.provenance) == (epochs > 0)
 
 
 @pytest.mark.parametrize("initial", ["random", "local", "coded"])
@@ -288,6 +374,8 @@ def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
         train(some_bits(), **{"method": CD(epochs=1), **arguments})
     assert str(caught.value).startswith(begins)
     assert "\n" not in str(caught.value)
+    with refuses("array", "6 sites", 5):
+        fit(initial_rbm(5, 3, 0), Shots(some_bits()), CD(epochs=1), 0)
 
 
 @pytest.mark.parametrize(

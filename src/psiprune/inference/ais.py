@@ -65,7 +65,7 @@ def anneal(
     result does not depend on the number of threads.
     """
     graph, params = rbm.compiled.graph, rbm.compiled.params
-    state = gibbs.start_chains(rbm.compiled, start, seed).state.copy()
+    state = gibbs.start_chains(rbm.compiled, start, seed).state
     log_weight = np.zeros((state.shape[0], state.shape[2]))
     biases = (bias.astype(np.float32) for bias in base)
     start_params = layout.Parameters(np.zeros_like(params.weights), *biases)

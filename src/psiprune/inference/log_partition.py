@@ -140,7 +140,7 @@ def exact_log_partition(
         InputError: the method named is impossible for this RBM.
     """
     candidates: list[tuple[float, Callable[[], LogPartition]]] = []
-    small = rbm.with_mask(rbm.mask & (rbm.weights != 0)).compact()
+    small = rbm.with_mask(rbm.weights != 0).compact()
     units = min(small.visible, small.hidden)
     # No float holds 2^1024; the sum is out of reach long before.
     seconds = _SUM_NS * 1e-9 * 2.0 ** min(units, 1000) * max(small.visible, small.hidden)

@@ -125,7 +125,7 @@ def contraction_draws(plan: Contraction, shots: int, *, seed: int = 0) -> NDArra
     _check_memory(plan.memory_of_draws)
     conditional = _sum_out(plan, store=True)[1]
     generator = generator_for(seed, Stream.ELIMINATION_DRAWS)
-    drawn = np.zeros((len(plan.order), shots), np.uint8)
+    drawn = np.empty((len(plan.order), shots), np.uint8)
     for unit, scope, prob in reversed(list(zip(plan.order, plan.scopes, conditional, strict=True))):
         index = np.zeros(shots, np.int64)
         for other in scope:  # the first of a scope is the most significant bit

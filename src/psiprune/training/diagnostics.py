@@ -65,7 +65,7 @@ def baselines(data: WeightedConfigurations) -> Baselines:
     mean = bits @ weight
     one, zero = _logs(mean)
     product = float(mean @ one + (1.0 - mean) @ zero)
-    share, mixture = near.astype(np.float64), -np.inf
+    share = near.astype(np.float64)
     for _ in range(_FIT_STEPS):
         means = bits @ (weight * (2.0 * share - 1.0)) + weight @ (1.0 - share)
         one, zero = _logs(means)
@@ -73,8 +73,7 @@ def baselines(data: WeightedConfigurations) -> Baselines:
         as_is, flipped = zero.sum() + slope, one.sum() - slope
         both = np.logaddexp(as_is, flipped)
         share = np.exp(as_is - both)
-        mixture = float(weight @ both) - np.log(2.0)
-    return Baselines(product, mixture)
+    return Baselines(product, float(weight @ both) - np.log(2.0))
 
 
 def _logs(mean: Float64) -> tuple[Float64, Float64]:

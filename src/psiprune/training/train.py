@@ -233,7 +233,7 @@ def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str
     """Return everything that determines the result of a training."""
     return {
         "psiprune": version("psiprune"),
-        **method.model_dump(mode="json"),
+        **method.model_dump(),
         "seed": seed,
         "shots": hashlib.sha256(shots.bits.tobytes()).hexdigest(),
         "start": _digest(start),
