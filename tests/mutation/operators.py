@@ -140,7 +140,11 @@ def _nodes(node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
         return
     if isinstance(node, ast.Call) and _called(node) in TEXTS:
         return
+    if isinstance(node, ast.keyword) and node.arg in HARMLESS:
+        return
     yield node, place
+    if isinstance(place.parent, ast.Call) and _called(place.parent) == "reshape" and _negative(node):
+        return  # NumPy takes any negative number as the length that is left
     statement = _statement(node, place.statement)
     skipped = {"annotation", "returns", "args", "decorator_list"}
     for field, value in ast.iter_fields(node):
@@ -152,6 +156,10 @@ def _nodes(node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
             for k, child in enumerate(value):
                 if isinstance(child, ast.AST):
                     yield from _nodes(child, _Place(node, field, k, _statement(child, statement)))
+
+
+def _negative(node: ast.AST) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
 
 
 def _statement(node: ast.AST, around: ast.stmt) -> ast.stmt:
