@@ -11,15 +11,21 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
+from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
-from psiprune.pruning.iterative import Level, next_level, prune
+from psiprune.pruning.iterative import Level, next_level, prune, tuning_of
 from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
+from psiprune.states.mps import mps_from_vector
 from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.methods import MethodBySize
 from psiprune.training.pcd import PCD
 from psiprune.training.train import train
+from refusals import refuses
+from spies import arguments_of
 
 TABLE_I = [100, 90, 81, 72.9, 65.6, 59, 53.1, 47.8, 43, 38.7, 34.9, 31.4, 28.2, 25.4, 22.9, 20.6]
 """Percentage of weights left at each step, from the paper."""
@@ -154,6 +160,11 @@ def test_ties_go_to_the_lower_index() -> None:
     for count in range(13):
         kept = top_k_mask(whole, equal, count)
         np.testing.assert_array_equal(kept.ravel(), np.arange(12) < count)
+    few = np.arange(200) % 3
+    order = sorted(range(200), key=lambda k: -few[k])
+    for count in range(0, 200, 7):
+        kept = top_k_mask(np.ones((10, 20), bool), few.reshape(10, 20), count)
+        assert np.flatnonzero(kept).tolist() == sorted(order[:count])
     rbm = RBM(np.where(np.arange(162) % 2, 0.5, -0.5).reshape(9, 18), np.zeros(18), np.zeros(9))
     for level in prune(rbm, BITS, levels=5, fine_tune=None):
         count = weights_kept(162, 0.1, level.step)
@@ -248,6 +259,27 @@ def test_levels_are_fine_tuned_with_numbers_of_their_own() -> None:
     assert all(level.rbm.provenance["epochs"] == 2 for level in levels[1:])
 
 
+# --- against a state -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prepare", [lambda state: state, reference_of])
+def test_levels_are_evaluated(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = arguments_of(monkeypatch, "psiprune.pruning.iterative.count", "unit")
+    state, rbm = mps_from_vector(np.arange(1.0, 65.0)), small_rbm()
+    how: dict[str, Any] = {"levels": 2, "fine_tune": None, "draws": 200, "seed": 3}
+    path = prune(rbm, BITS[:, :6], reference=prepare(state), **how)
+    for level, plain in zip(path, prune(rbm, BITS[:, :6], **how), strict=True):
+        assert plain.metrics is None
+        assert level.metrics is not None
+        wanted = evaluate(plain.rbm, state, draws=200, seed=3)
+        assert level.metrics.kl.value == wanted.kl.value
+        assert level.metrics.abs_magnetization_roe == wanted.abs_magnetization_roe
+        assert level.step == plain.step
+    assert counted == 3 * ["levels"]
+    with refuses("reference", "state", "'h'"):
+        prune(rbm, BITS[:, :6], reference="h")  # type: ignore[arg-type]
+
+
 # --- the symmetry between 0 and 1 ------------------------------------------------------------
 
 
@@ -296,27 +328,25 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
     # The mask of the first level is that of the trained RBM.
     mask = top_k_mask(dense.mask, np.abs(dense.weights), 22)
     np.testing.assert_array_equal(levels[1].rbm.mask, mask)
-    # Not told otherwise, it is trained as a new RBM is.
-    trained = prune(
-        dense, BITS[:, :6], levels=1, rewind=early, fine_tune={"method": "cd", "epochs": 2}
-    )[1].rbm
-    expected = train(
-        BITS[:, :6],
-        start=early,
-        mask=mask,
-        seed=int(trained.provenance["seed"]),
-        method=CD(epochs=2),
-    )
-    np.testing.assert_array_equal(trained.weights, expected.weights)
-    assert trained.provenance["learning_rate"] == 0.1
-    gentle = prune(
-        dense,
-        BITS[:, :6],
-        levels=1,
-        rewind=early,
-        fine_tune=CD.for_fine_tuning(epochs=2, learning_rate=0.01),
-    )
-    assert gentle[1].rbm.provenance["learning_rate"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("given", "fresh", "again"),
+    [
+        ("auto", ExactNaturalGradient(), ExactNaturalGradient.for_fine_tuning()),
+        (
+            MethodBySize.for_fine_tuning(epochs=7),
+            ExactNaturalGradient(epochs=7),
+            ExactNaturalGradient.for_fine_tuning(epochs=7),
+        ),
+        ({"method": "cd", "epochs": 2}, CD(epochs=2), CD.for_fine_tuning(epochs=2)),
+        (CD(epochs=2, learning_rate=0.03), *2 * [CD(epochs=2, learning_rate=0.03)]),
+        (None, None, None),
+    ],
+)
+def test_after_rewinding_an_rbm_is_trained_as_a_new_one(given: Any, fresh: Any, again: Any) -> None:
+    assert tuning_of(small_rbm(), given, small_rbm()) == fresh
+    assert tuning_of(small_rbm(), given) == again
 
 
 @pytest.mark.parametrize(

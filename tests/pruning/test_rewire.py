@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +17,24 @@ import tiny
 from psiprune.data.shots import Shots
 from psiprune.experiments.pruning_path import path_levels
 from psiprune.io.netcdf import write_dataset
+from psiprune.pruning import rewire as rewire_module
+from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import Level
-from psiprune.pruning.rewire import edge_gradient, rewire, rewire_step, rewired, weights_moved
+from psiprune.pruning.rewire import (
+    edge_gradient,
+    is_exact,
+    rewire,
+    rewire_step,
+    rewired,
+    weights_moved,
+)
 from psiprune.pruning.settings import RewireSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.rbm.masks import random_mask
 from psiprune.rbm.model import RBM
 from refusals import refuses
+from spies import arguments_of
 
 TUNING = pp.ExactNaturalGradient.for_fine_tuning(epochs=3)
 
@@ -156,6 +167,46 @@ def test_the_share_falls_by_a_cosine() -> None:
     assert weights_moved(100, 7, 0.4, 0, 4) == 7  # no more are missing
     assert weights_moved(2, 500, 0.9, 0, 4) == 1
     assert weights_moved(10, 500, 0.1, 99, 100) == 1
+    assert weights_moved(3, 500, 0.9, 0, 4) == 2
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "exact"), [(18, 40, True), (40, 18, True), (19, 19, False)]
+)
+def test_layers_of_at_most_18_units_are_summed(visible: int, hidden: int, exact: bool) -> None:
+    assert is_exact(RBM(np.zeros((hidden, visible)), np.zeros(visible), np.zeros(hidden))) == exact
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_round_that_gains_nothing_is_undone(
+    sparse: RBM, shots: Shots, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fine-tuning goes by the number of the round; its RBM has the likelihood of the one before."""
+    same, passed, after = replace(sparse), (object(), object()), list[int]()
+
+    def tuned(
+        _: RBM, __: Shots, method: Any, seed: int, step: int, callback: Any, **kw: Any
+    ) -> RBM:
+        assert (method, seed, callback, kw) == (TUNING, 5, passed[0], {"checkpoints": passed[1]})
+        after.append(step)
+        return same
+
+    monkeypatch.setattr(rewire_module, "fine_tuned", tuned)
+    monkeypatch.setattr(rewire_module, "is_exact", lambda _: exact)
+    settings = RewireSettings(criterion="random", draws=100)
+    level = rewire_step(Level(3, sparse), shots, settings, TUNING, 5, *passed)  # type: ignore[arg-type]
+    assert (level.step, after) == (4, [4])
+    assert level.rbm is (sparse if exact else same)
+
+
+def test_the_bar_expects_the_epochs_of_all_rounds(
+    sparse: RBM, shots: Shots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two weights are the fewest."""
+    two = sparse.with_mask(top_k_mask(sparse.mask, np.abs(sparse.weights), 2))
+    epochs = arguments_of(monkeypatch, "psiprune.pruning.rewire.expect", "change")
+    assert len(rewire(two, shots, rounds=2, criterion="random", fine_tune=TUNING)) == 3
+    assert epochs == [2 * 3]
 
 
 def test_what_cannot_be_rewired_is_refused_in_one_line(sparse: RBM, shots: Shots) -> None:

@@ -11,6 +11,7 @@ import pytest
 import psiprune as pp
 from psiprune.experiments.settings import AblationSettings, FrontierSettings, SparseSettings
 from psiprune.paper.settings import PaperSettings
+from psiprune.pruning.schedule import truncate
 from psiprune.pruning.settings import PruneSettings, RewireSettings, SearchSettings
 from psiprune.rbm.init import initial_rbm
 from refusals import check_refusal, refuses
@@ -41,6 +42,7 @@ def test_a_density_that_takes_too_many_steps_is_refused() -> None:
     with refuses("density", 0.5, "6.93e+08 steps", 10_000):
         PruneSettings(density=0.5, fraction=1e-9)
     assert PruneSettings(density=0.5, fraction=1e-9, levels=3).levels == 3
+    assert PruneSettings(density=0.999**10_000, fraction=0.001).levels == 10_000
 
 
 @pytest.mark.parametrize("how", [{"levels": 300}, {"density": 1e-320}])
@@ -49,6 +51,7 @@ def test_a_path_ends_at_one_weight(tmp_path: Path, how: dict[str, Any]) -> None:
     path = pp.prune(dense, BITS, fine_tune=None, **how)
     counts = [level.rbm.number_of_weights for level in path]
     assert counts[-2:] == [2, 1]
+    assert truncate(PruneSettings(**how), 1).levels == 1
     files = dense.save(tmp_path / "rbm.nc"), pp.Shots(BITS).save(tmp_path / "shots.nc")
     options = [f"--{key}={value}" for key, value in how.items()]
     command = ("prune", *files, "--no-fine-tune", *options, "-o", tmp_path / "path")
