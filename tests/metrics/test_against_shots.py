@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,8 +158,11 @@ def test_the_error_of_log_z_counts_and_its_warning_is_passed_on(
 ) -> None:
     exact_z = RBM_OF_6.log_partition()
     noisy = LogPartition(exact_z, 0.3, "annealing", 12.0, {"warning": "it lies"})
-    monkeypatch.setattr(against_shots, "log_partition", lambda *_, **__: noisy)
-    found = evaluate_on_shots(RBM_OF_6, draws_of(4000, 11), draws=20_000, seed=1)
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(against_shots, "log_partition", lambda _, **how: asked.append(how) or noisy)
+    shots = Shots(draws_of(4000, 11))
+    found = evaluate_on_shots(RBM_OF_6, shots, draws=20_000, seed=1, progress=False)
+    assert asked == [{"data": shots, "seed": 1, "progress": False}]
     for name in ("log_likelihood", "log_likelihood_gain"):
         measure: Measure = getattr(found, name)
         plain: Measure = getattr(report(), name)
@@ -238,7 +242,8 @@ def test_one_and_two_sites(sites: int) -> None:
 def test_two_shots_are_the_fewest() -> None:
     two = evaluate_on_shots(RBM_OF_6, draws_of(2, 0), draws=100)
     assert np.isfinite(two.log_likelihood.error)
-    assert np.isnan(two.training_excess)
+    few = [evaluate_on_shots(RBM_OF_6, draws_of(n, 0), draws=100) for n in (26, 27)]
+    assert [each.training_excess for each in few] == pytest.approx([np.nan, 1], nan_ok=True)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -16,7 +17,7 @@ import rates
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import exact_log_partition
-from psiprune.metrics import divergence, draws
+from psiprune.metrics import against_state, divergence, draws
 from psiprune.metrics.against_state import (
     Reference,
     _mse_error,
@@ -125,6 +126,51 @@ def test_a_report_has_the_floors_and_errors_of_its_formulas() -> None:
     report = evaluate(rbm, sampled, draws=400, seed=1)
     assert values.infidelity == 1 - report.fidelity.value
     assert values.energy_bias == report.energy_bias.value
+
+
+def test_chains_start_from_draws_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """50 chains of 4 draws: floors are those of 200 draws, errors those of the chains' means."""
+    state, starts = mps_from_vector(np.arange(1.0, 17.0), TFIM(sites=4)), []
+
+    def draw(_: RBM, start: Any, count: int, seed: int, model: TFIM | None) -> draws.Draws:
+        assert (count, model) == (200, state.model)
+        starts.append(start(count))
+        return draws.Draws(
+            np.random.default_rng(seed).permuted(starts[0]).reshape(50, 4, 4), "", ""
+        )
+
+    monkeypatch.setattr(against_state, "draw", draw)
+    reports = [evaluate(random_rbm(4, 2), state, draws=200, seed=seed) for seed in (1, 1, 2)]
+    assert (starts[0] == starts[1]).all()
+    assert (starts[0] != starts[2]).any()
+    truth, found = reference_of(state).observables, reports[0]
+    for name, measure in (
+        ("energy", found.energy_bias),
+        ("abs_magnetization", found.abs_magnetization_bias),
+    ):
+        there, here = getattr(truth, name), getattr(found.observables, name)
+        ideal = np.sqrt(2 / np.pi) * there.deviation / np.sqrt(200) / abs(there.value)
+        assert measure.floor == pytest.approx(float(ideal))
+        size = min(200, (here.deviation / here.error) ** 2)
+        assert measure.effective_sample_size == pytest.approx(float(size))
+    floor = np.mean(truth.correlation.deviation**2) / 200
+    assert found.correlation_mse.floor == pytest.approx(floor)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("last", [0.5, 0.0, -0.8e-6])
+def test_the_sign_of_a_state_and_rounding_do_not_matter(
+    sign: float, last: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(against_state, "EXACT_SITES", 2)
+    vector = np.array([0.6, 0.5, 0.4, last])
+    vector /= np.linalg.norm(vector)
+    with np.errstate(divide="raise"):
+        found = reference_of(mps_from_vector(sign * vector)).log_q
+    assert found is not None
+    np.testing.assert_allclose(np.exp(found), vector**2, atol=1e-15)
+    with refuses("state", "both signs"):
+        reference_of(mps_from_vector(sign * np.array([0.6, 0.8, 0.0, -1.5e-6])))
 
 
 # --- up to 20 sites --------------------------------------------------------------------------
@@ -372,9 +418,6 @@ def test_what_does_not_fit_is_refused() -> None:
             evaluate(random_rbm(10, 2), reference, draws=count)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^seed: "):
         evaluate(random_rbm(10, 2), reference, seed=-1)
-    signs = mps_from_vector(np.arange(16.0) - 7.0)
-    with refuses("state", "both signs"):
-        evaluate(random_rbm(4, 2), signs)
     with refuses("rbm", 20, 22, "`evaluate`"):
         exact_metrics(random_rbm(22, 2), ground(22, 2.0))
     with refuses("rbm", 9, 10):
