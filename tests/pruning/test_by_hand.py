@@ -310,6 +310,7 @@ def test_an_ensemble_differs_by_seed_or_by_shots(
     seeds, records, measures = list[int](), list[Shots](), iter([1.0, 2.0, 3.0])
     epochs = arguments_of(monkeypatch, "psiprune.pruning.search.expect", "change")
     passed: dict[str, Any] = {"callback": object(), "checkpoints": object()}
+    names = list[str]()
 
     def trained(data: Shots, *, seed: int, **others: Any) -> RBM:
         assert others == {"hidden": 3, "method": method, "initial": "random", **passed}
@@ -324,9 +325,9 @@ def test_an_ensemble_differs_by_seed_or_by_shots(
         measure=lambda _: next(measures),
         others=2,
         callback=passed["callback"],
-        load_or_make=lambda _, make: make(passed["checkpoints"]),
+        load_or_make=lambda name, make: names.append(name) or make(passed["checkpoints"]),
     )
-    assert (limit, seeds, epochs) == (3, [5, 6], [6])
+    assert (limit, seeds, epochs, names) == (3, [5, 6], [6], ["other-1", "other-2"])
     wanted = [_resampled(shots, seed) for seed in seeds] if converges else [shots, shots]
     for record, each in zip(records, wanted, strict=True):
         np.testing.assert_array_equal(record.bits, each.bits)
@@ -335,6 +336,8 @@ def test_an_ensemble_differs_by_seed_or_by_shots(
     assert len(rows) == (3 if converges else 1)
     one = Shots(BITS[3:4])
     np.testing.assert_array_equal(_resampled(one, 0).bits, one.bits)
+    passed.update(callback=None, checkpoints=None)
+    assert search.dense_limit(rbm, shots, measure=lambda _: 4.0) == 4
 
 
 # --- rewiring --------------------------------------------------------------------------------

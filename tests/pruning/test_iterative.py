@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.metrics.against_state import evaluate, reference_of
-from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
+from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import Level, next_level, prune, tuning_of
 from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
@@ -211,15 +211,6 @@ def test_an_rbm_already_pruned_is_pruned_further() -> None:
     assert not (levels[-1].rbm.mask & ~mask).any()
 
 
-def test_the_last_weight_stays() -> None:
-    rbm = RBM(np.ones((1, 2)), np.zeros(2), np.zeros(1))
-    counts = [
-        level.rbm.number_of_weights
-        for level in prune(rbm, [[0, 1], [1, 1]], fraction=0.9, levels=5, fine_tune=None)
-    ]
-    assert counts == [2, 1]
-
-
 # --- the same numbers ------------------------------------------------------------------------
 
 
@@ -248,15 +239,6 @@ def test_a_path_can_be_taken_up_at_any_level(criterion: Any) -> None:
         assert dict(one.rbm.provenance) == dict(other.rbm.provenance)
     different = path_from(path[2], seed=8)
     assert (different[-1].rbm.weights != path[-1].rbm.weights).any()
-
-
-def test_levels_are_fine_tuned_with_numbers_of_their_own() -> None:
-    # The seed of a level is in its provenance; the same one twice would repeat the noise.
-    levels = prune(paper_rbm(), BITS, levels=5, fine_tune=CD(**QUICK))
-    seeds = [level.rbm.provenance["seed"] for level in levels[1:]]
-    assert len(set(seeds)) == 5
-    assert all(level.rbm.provenance["training_shots"] == 250 for level in levels[1:])
-    assert all(level.rbm.provenance["epochs"] == 2 for level in levels[1:])
 
 
 # --- against a state -------------------------------------------------------------------------
@@ -299,18 +281,6 @@ def test_compensation_keeps_the_symmetry_between_0_and_1(criterion: Any) -> None
     assert kept[-1].rbm.number_of_weights == lost[-1].rbm.number_of_weights == 3
     assert asymmetry(kept) < 1e-12
     assert asymmetry(lost) > 0.1
-
-
-def test_compensation_is_half_of_each_weight_to_each_bias() -> None:
-    rbm = small_rbm()
-    mask = np.ones((4, 6), bool)
-    mask[2, 1] = False
-    after = absorb_into_biases(rbm, mask)
-    half = rbm.weights[2, 1] / 2
-    assert after.visible_bias[1] == rbm.visible_bias[1] + half
-    assert after.hidden_bias[2] == rbm.hidden_bias[2] + half
-    assert (after.visible_bias != rbm.visible_bias).sum() == 1
-    np.testing.assert_array_equal(after.mask, mask)
 
 
 # --- rewinding -------------------------------------------------------------------------------

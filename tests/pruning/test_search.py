@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,25 +197,6 @@ def test_the_trials_that_a_search_is_expected_to_make(
 
 
 # --- the dense ensemble ----------------------------------------------------------------------
-
-
-def test_the_limit_of_a_dense_ensemble() -> None:
-    method = pp.CD(epochs=3, batch_size=20, steps=2, momentum=0.5)
-    dense = pp.train(BITS, hidden=3, seed=4, method=method)
-
-    def measure(rbm: RBM) -> float:
-        return float(rbm.weights[0, 0])
-
-    names: list[str] = []
-
-    def load_or_make(name: str, make: Callable[[Any], Trial]) -> Trial:
-        names.append(name)
-        return make(None)
-
-    found = dense_limit(dense, BITS, measure=measure, others=3, load_or_make=load_or_make)
-    others = [pp.train(BITS, hidden=3, seed=seed, method=method) for seed in (5, 6, 7)]
-    assert found == max(measure(rbm) for rbm in (dense, *others))
-    assert names == ["other-1", "other-2", "other-3"]
 
 
 RECORD = {"seed": 4, "epochs": 3}
