@@ -159,7 +159,12 @@ def test_the_error_of_log_z_counts_and_its_warning_is_passed_on(
     exact_z = RBM_OF_6.log_partition()
     noisy = LogPartition(exact_z, 0.3, "annealing", 12.0, {"warning": "it lies"})
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(against_shots, "log_partition", lambda _, **how: asked.append(how) or noisy)
+
+    def log_partition(_: RBM, **how: Any) -> LogPartition:
+        asked.append(how)
+        return noisy
+
+    monkeypatch.setattr(against_shots, "log_partition", log_partition)
     shots = Shots(draws_of(4000, 11))
     found = evaluate_on_shots(RBM_OF_6, shots, draws=20_000, seed=1, progress=False)
     assert asked == [{"data": shots, "seed": 1, "progress": False}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from psiprune.pruning.optimal_brain_surgeon import (
     prune_obs,
 )
 from psiprune.pruning.rewire import edge_gradient, rewired
-from psiprune.pruning.search import _resampled
+from psiprune.pruning.search import Trial, _resampled
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.rbm.likelihood import WeightedConfigurations, log_likelihood, unique_configurations
 from psiprune.rbm.model import RBM
@@ -60,12 +61,6 @@ def test_a_path_of_random_pruning_is_one_draw() -> None:
         at_once = prune_to_count(ANY, level.rbm.number_of_weights, settings, 5, 1)
         np.testing.assert_array_equal(level.rbm.mask, at_once.mask)
     assert [mask.sum() for mask in kept] == [7, 4, 3]
-
-
-def test_damage_averages_over_as_many_draws_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    draws = arguments_of(monkeypatch, "psiprune.pruning.criteria.damage", "draws")
-    prune_to_count(ANY, 5, PruneSettings(criterion="damage", draws=777), 0, 1)
-    assert draws == [777]
 
 
 # --- surgery ---------------------------------------------------------------------------------
@@ -151,7 +146,7 @@ def test_a_chunk_is_halved_until_its_cost_is_as_predicted() -> None:
     assert _remove_chunk(rbm, 4, 1, LocalModel(np.eye(11), divergence), 2.0)[1] == 1
     idle = RBM(np.zeros((1, 5)), np.zeros(5), np.zeros(1))
     for rounding, removed in ((5e-7, 4), (2e-6, 1)):  # more than 1e-6 is a cost
-        local = LocalModel(np.eye(11), lambda _, cost=rounding: cost)
+        local = LocalModel(np.eye(11), Mock(return_value=rounding))
         assert _remove_chunk(idle, 4, 1, local, 2.0)[1] == removed
 
 
@@ -268,13 +263,17 @@ def test_the_divergence_at_given_samples(
 def test_steps_and_fine_tuning_have_seeds_of_their_own(
     criterion: Any, samples_of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = arguments_of(monkeypatch, f"psiprune.pruning.{samples_of}", "seed")
+    samples, draws = (
+        arguments_of(monkeypatch, f"psiprune.pruning.{samples_of}", name)
+        for name in ("seed", "draws")
+    )
     training, level = list[Any](), Level(0, ANY)
     for _ in range(3):
-        settings = PruneSettings(criterion=criterion, fraction=0.3)
+        settings = PruneSettings(criterion=criterion, fraction=0.3, draws=777)
         level = next_level(level, 12, Shots(BITS), settings, CD(epochs=1), 5)
         training.append(level.rbm.provenance["seed"])
     assert len({*samples, *training, 5}) == 7
+    assert draws == 3 * [777]
 
 
 def test_rounds_of_rewiring_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,6 +311,11 @@ def test_an_ensemble_differs_by_seed_or_by_shots(
     passed: dict[str, Any] = {"callback": object(), "checkpoints": object()}
     names = list[str]()
 
+    def load_or_make(name: str, make: Any) -> Trial:
+        names.append(name)
+        made: Trial = make(passed["checkpoints"])
+        return made
+
     def trained(data: Shots, *, seed: int, **others: Any) -> RBM:
         assert others == {"hidden": 3, "method": method, "initial": "random", **passed}
         seeds.append(seed)
@@ -325,7 +329,7 @@ def test_an_ensemble_differs_by_seed_or_by_shots(
         measure=lambda _: next(measures),
         others=2,
         callback=passed["callback"],
-        load_or_make=lambda name, make: names.append(name) or make(passed["checkpoints"]),
+        load_or_make=load_or_make,
     )
     assert (limit, seeds, epochs, names) == (3, [5, 6], [6], ["other-1", "other-2"])
     wanted = [_resampled(shots, seed) for seed in seeds] if converges else [shots, shots]

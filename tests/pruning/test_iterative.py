@@ -160,7 +160,7 @@ def test_ties_go_to_the_lower_index() -> None:
     for count in range(13):
         kept = top_k_mask(whole, equal, count)
         np.testing.assert_array_equal(kept.ravel(), np.arange(12) < count)
-    few = np.arange(200) % 3
+    few = np.arange(200.0) % 3
     order = sorted(range(200), key=lambda k: -few[k])
     for count in range(0, 200, 7):
         kept = top_k_mask(np.ones((10, 20), bool), few.reshape(10, 20), count)
