@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
 
 import psiprune as pp
 import tiny
 from psiprune.data.shots import Shots
-from psiprune.experiments.pruning_path import path_levels
-from psiprune.io.netcdf import write_dataset
 from psiprune.pruning import rewire as rewire_module
 from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import Level
@@ -107,28 +104,6 @@ def test_levels_keep_the_count_and_never_lose_likelihood(sparse: RBM, shots: Sho
         # An undone round leaves all as it was.
         same = value(after.rbm, shots) == value(before.rbm, shots)
         assert (after.rbm is before.rbm) == same
-
-
-def test_a_path_taken_up_again_ends_the_same(sparse: RBM, shots: Shots, tmp_path: Path) -> None:
-    settings = RewireSettings(rounds=4, criterion="magnitude")
-
-    def follow(folder: Path) -> list[xr.Dataset]:
-        folder.mkdir(exist_ok=True)
-        return path_levels(
-            folder,
-            4,
-            lambda _: sparse,
-            lambda last, *_: rewire_step(last, shots, settings, TUNING, seed=5),
-            lambda level: level.rbm.to_dataset(),
-        )
-
-    whole = follow(tmp_path / "whole")
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    for step in range(2):
-        write_dataset(broken / f"level-{step:02d}.nc", whole[step], "rbm")
-    for one, other in zip(whole, follow(broken), strict=True):
-        np.testing.assert_array_equal(one["weights"], other["weights"])
 
 
 def test_layers_beyond_exact_sums_use_samples() -> None:
