@@ -303,7 +303,7 @@ def test_rounds_of_rewiring_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPa
     for step in range(3):
         rewired(sparse, whole_basis(ANY), 1, RewireSettings(draws=777), 5, step)
     assert len({*slopes, *dropping, 5}) == 7
-    assert {*draws, *(each.draws for each in settings)} == {777}
+    assert {(draws[0], each.draws, each.criterion) for each in settings} == {(777, 777, "surgeon")}
 
 
 def test_trials_of_a_search_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

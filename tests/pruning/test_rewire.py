@@ -157,13 +157,15 @@ def test_a_round_that_gains_nothing_is_undone(
     assert level.rbm is (sparse if exact else same)
 
 
-def test_the_bar_expects_the_epochs_of_all_rounds(
-    sparse: RBM, shots: Shots, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("count", [2, 17])
+def test_two_weights_or_all_but_one_can_be_moved(
+    shots: Shots, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two weights are the fewest."""
-    two = sparse.with_mask(top_k_mask(sparse.mask, np.abs(sparse.weights), 2))
+    dense = initial_rbm(6, 3, seed=0)
+    rbm = dense.with_mask(top_k_mask(dense.mask, np.abs(dense.weights), count))
     epochs = arguments_of(monkeypatch, "psiprune.pruning.rewire.expect", "change")
-    assert len(rewire(two, shots, rounds=2, criterion="random", fine_tune=TUNING)) == 3
+    levels = rewire(rbm, shots, rounds=2, share=0.9, criterion="random", fine_tune=TUNING)
+    assert [level.rbm.number_of_weights for level in levels] == 3 * [count]
     assert epochs == [2 * 3]
 
 
