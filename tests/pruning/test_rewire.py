@@ -32,6 +32,8 @@ from psiprune.rbm.model import RBM
 from refusals import refuses
 from spies import arguments_of
 
+DENSE = initial_rbm(6, 3, seed=0)
+ANY_SHOTS = Shots(np.random.default_rng(0).integers(0, 2, (50, 6), dtype=np.uint8))
 TUNING = pp.ExactNaturalGradient.for_fine_tuning(epochs=3)
 
 
@@ -136,10 +138,9 @@ def test_layers_of_at_most_18_units_are_summed(visible: int, hidden: int, exact:
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_a_round_that_gains_nothing_is_undone(
-    sparse: RBM, shots: Shots, exact: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_round_that_gains_nothing_is_undone(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fine-tuning goes by the number of the round; its RBM has the likelihood of the one before."""
+    sparse = DENSE.with_mask(DENSE.weights > 0)
     same, passed, after = replace(sparse), (object(), object()), list[int]()
 
     def tuned(
@@ -152,26 +153,26 @@ def test_a_round_that_gains_nothing_is_undone(
     monkeypatch.setattr(rewire_module, "fine_tuned", tuned)
     monkeypatch.setattr(rewire_module, "is_exact", lambda _: exact)
     settings = RewireSettings(criterion="random", draws=100)
-    level = rewire_step(Level(3, sparse), shots, settings, TUNING, 5, *passed)  # type: ignore[arg-type]
+    level = rewire_step(Level(3, sparse), ANY_SHOTS, settings, TUNING, 5, *passed)  # type: ignore[arg-type]
     assert (level.step, after) == (4, [4])
     assert level.rbm is (sparse if exact else same)
 
 
 @pytest.mark.parametrize("count", [2, 17])
 def test_two_weights_or_all_but_one_can_be_moved(
-    shots: Shots, count: int, monkeypatch: pytest.MonkeyPatch
+    count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dense = initial_rbm(6, 3, seed=0)
-    rbm = dense.with_mask(top_k_mask(dense.mask, np.abs(dense.weights), count))
+    rbm = DENSE.with_mask(top_k_mask(DENSE.mask, np.abs(DENSE.weights), count))
     epochs = arguments_of(monkeypatch, "psiprune.pruning.rewire.expect", "change")
-    levels = rewire(rbm, shots, rounds=2, share=0.9, criterion="random", fine_tune=TUNING)
+    shares = arguments_of(monkeypatch, "psiprune.pruning.rewire.weights_moved", "share")
+    levels = rewire(rbm, ANY_SHOTS, rounds=2, share=0.9, criterion="random", fine_tune=TUNING)
     assert [level.rbm.number_of_weights for level in levels] == 3 * [count]
-    assert epochs == [2 * 3]
+    assert (epochs, shares) == ([2 * 3], [0.9, 0.9])
 
 
 def test_what_cannot_be_rewired_is_refused_in_one_line(sparse: RBM, shots: Shots) -> None:
     with refuses("rbm", "18 weights"):
-        rewire(initial_rbm(6, 3, seed=0), shots)
+        rewire(DENSE, shots)
     one = initial_rbm(6, 3, seed=0, mask=random_mask(3, 6, 1, seed=0))
     with refuses("rbm", "2 weights", 1):
         rewire(one, shots)
@@ -215,17 +216,16 @@ def test_the_command_keeps_its_levels_and_goes_on(
     assert {name: content for name, (content, _) in after.items()} == {
         name: content for name, (content, _) in before.items()
     }
-    initial_rbm(6, 3, seed=0).save(tmp_path / "dense.nc")
+    DENSE.save(tmp_path / "dense.nc")
     refused = tiny.call("rewire", tmp_path / "dense.nc", tmp_path / "shots.nc", "-o", out)
     assert "18 weights" in tiny.refusal(refused)
     assert Level(0, sparse).fraction_pruned == pytest.approx(10 / 18)
 
 
 def test_rewiring_without_training_is_refused() -> None:
-    dense = initial_rbm(6, 3, seed=0)
     with refuses("fine_tune", "auto, exact, natural, pcd, cd", None):
         rewire(
-            dense.with_mask(dense.weights > 0),
+            DENSE.with_mask(DENSE.weights > 0),
             np.zeros((9, 6), np.uint8),
             fine_tune=None,  # type: ignore[arg-type]
         )
