@@ -13,7 +13,7 @@ from psiprune.data.shots import Shots
 from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import Level, next_level, prune, prune_to_count, tuning_of
-from psiprune.pruning.schedule import weights_kept
+from psiprune.pruning.schedule import truncate, weights_kept
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
@@ -70,6 +70,8 @@ def test_a_path_ends_at_its_density() -> None:
     counts = [weights_kept(162, 0.1, step, density=0.5) for step in range(9)]
     assert counts == [162, 146, 131, 118, 106, 96, 86, 81, 81]
     assert weights_kept(162, 0.9, 5, density=1e-9) == 1
+    half = PruneSettings(fraction=0.5, levels=9)
+    assert [truncate(half, total).levels for total in (1, 2, 8, 10_000)] == [1, 1, 3, 9]
 
 
 @pytest.mark.parametrize(

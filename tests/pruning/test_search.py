@@ -108,6 +108,7 @@ def test_a_path_that_ends_before_it_hurts() -> None:
     assert (found.rbm.number_of_weights, found.fewer) == (17, None)
     found = search(settings=PruneSettings(density=0.75))
     assert (found.rbm.number_of_weights, found.fewer) == (18, None)
+    assert search(limit=24.0).rbm.number_of_weights == 0  # after more than 20 levels
 
 
 def test_nan_is_beyond_the_limit() -> None:

@@ -11,7 +11,6 @@ import pytest
 import psiprune as pp
 from psiprune.experiments.settings import AblationSettings, FrontierSettings, SparseSettings
 from psiprune.paper.settings import PaperSettings
-from psiprune.pruning.schedule import truncate
 from psiprune.pruning.settings import PruneSettings, RewireSettings, SearchSettings
 from psiprune.rbm.init import initial_rbm
 from refusals import refuses
@@ -51,7 +50,6 @@ def test_a_path_ends_at_one_weight(tmp_path: Path, how: dict[str, Any]) -> None:
     path = pp.prune(dense, BITS, fine_tune=None, **how)
     counts = [level.rbm.number_of_weights for level in path]
     assert counts[-2:] == [2, 1]
-    assert truncate(PruneSettings(**how), 1).levels == 1
     files = dense.save(tmp_path / "rbm.nc"), pp.Shots(BITS).save(tmp_path / "shots.nc")
     options = [f"--{key}={value}" for key, value in how.items()]
     command = ("prune", *files, "--no-fine-tune", *options, "-o", tmp_path / "path")
