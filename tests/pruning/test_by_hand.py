@@ -135,8 +135,8 @@ def test_given_samples_are_split_alternately() -> None:
     fisher_matrix = model_fisher(ANY, draws=9, seed=0, samples=split.matrix)
     np.testing.assert_array_equal(local.fisher, fisher_matrix)
     none = ANY.with_mask(ANY.mask & False)
-    wanted = divergence_from(ANY, draws=split.size, seed=0, samples=split.check)(none)
-    assert local.divergence(none) == wanted
+    cost = divergence_from(ANY, draws=split.size, seed=0, samples=split.check)(none)
+    assert local.divergence(none) == cost
 
 
 def test_a_chunk_is_halved_until_its_cost_is_as_predicted() -> None:
