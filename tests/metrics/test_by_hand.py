@@ -173,6 +173,8 @@ def test_errors_of_shots_are_spreads_over_resamples(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         against_shots, "bootstrap_means", lambda table, *_: table[rows].mean(axis=1, dtype=float)
     )
+    drawn = generator.integers(0, 2, (50, 4, 4), dtype=np.uint8)
+    monkeypatch.setattr(against_shots, "draw_from_data", lambda *_: Draws(drawn, "", ""))
     found = evaluate_on_shots(ANY, bits, draws=100, blocks=INDEPENDENT)
     ones = bits.mean(axis=0)
     log_p = np.log(distribution(ANY)[exact.index(bits)])
@@ -187,10 +189,20 @@ def test_errors_of_shots_are_spreads_over_resamples(monkeypatch: pytest.MonkeyPa
         (found.correlation.shots_error, c),
     ):
         np.testing.assert_allclose(value, wanted.std(axis=0, ddof=1), rtol=1e-4)
+    product = (log_p - gain).mean()
+    assert found.product_log_likelihood.value == pytest.approx(product, rel=1e-12)
+    sizes, absolute = (np.abs((1.0 - 2.0 * each).mean(axis=-1)) for each in (drawn, bits))
+    noise = sizes.mean(axis=1).std(ddof=1) / np.sqrt(50)
+    size = min(200, (sizes.std() / noise) ** 2)
+    assert found.abs_magnetization.effective_sample_size == pytest.approx(size)
+    ideal = absolute.std() / np.sqrt(200)
+    both = np.hypot(ideal, found.abs_magnetization.shots_error)
+    floor = (2.576 * ideal + np.sqrt(2 / np.pi) * both) / absolute.mean()
+    assert found.abs_magnetization_roe.floor == pytest.approx(floor)
     assert found.training_excess == (8 + 4 + 2) / 40
     for name in ("magnetization", "correlation"):
         each = found.comparison(name)
-        both = 40 * each.shots_error**2, 100 * each.error**2
+        both = 40 * each.shots_error**2, each.effective_sample_size * each.error**2
         np.testing.assert_allclose(each.variance, np.maximum(*both))
         assert (both[0] > both[1]).any() or (both[0] < both[1]).any()
 
