@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pkgutil
 from typing import Any
@@ -14,6 +15,7 @@ def arguments_of(monkeypatch: pytest.MonkeyPatch, target: str, name: str) -> lis
     function, found = pkgutil.resolve_name(target), list[Any]()
     signature = inspect.signature(function)
 
+    @functools.wraps(function)
     def recorded(*given: Any, **named: Any) -> Any:
         found.append(signature.bind(*given, **named).arguments[name])
         return function(*given, **named)

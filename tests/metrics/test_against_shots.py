@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,25 +156,34 @@ def test_the_bootstrap_resamples_columns_together() -> None:
 def test_the_error_of_log_z_counts_and_its_warning_is_passed_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    exact_z = RBM_OF_6.log_partition()
+    known, exact_z = report(), RBM_OF_6.log_partition()
     noisy = LogPartition(exact_z, 0.3, "annealing", 12.0, {"warning": "it lies"})
-    monkeypatch.setattr(against_shots, "log_partition", lambda *_, **__: noisy)
-    found = evaluate_on_shots(RBM_OF_6, draws_of(4000, 11), draws=20_000, seed=1)
+    asked: list[dict[str, Any]] = []
+
+    def log_partition(_: RBM, **how: Any) -> LogPartition:
+        asked.append(how)
+        return noisy
+
+    monkeypatch.setattr(against_shots, "log_partition", log_partition)
+    shots = Shots(draws_of(4000, 11))
+    found = evaluate_on_shots(RBM_OF_6, shots, draws=20_000, seed=1, progress=False)
+    assert asked == [{"data": shots, "seed": 1, "progress": False}]
     for name in ("log_likelihood", "log_likelihood_gain"):
         measure: Measure = getattr(found, name)
-        plain: Measure = getattr(report(), name)
+        plain: Measure = getattr(known, name)
         assert measure.value == pytest.approx(plain.value)
         assert measure.error == pytest.approx(np.hypot(plain.error, 0.3))
         assert measure.warning == "depends on log Z, and it lies"
         assert measure.effective_sample_size == 12
         assert measure.method == "log Z by annealing"
-    assert found.product_log_likelihood.error == report().product_log_likelihood.error
+    assert found.product_log_likelihood.error == known.product_log_likelihood.error
     assert found.abs_magnetization.warning == ""
 
 
 def test_chains_start_at_shots_where_there_are_no_independent_draws(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    known = report()
     monkeypatch.setattr(draws, "independent_draws", lambda *_, **__: None)
     found = evaluate_on_shots(RBM_OF_6, draws_of(4000, 11), draws=5000, seed=1)
     assert found.magnetization.method.startswith("1000 Gibbs chains with flips")
@@ -182,7 +192,7 @@ def test_chains_start_at_shots_where_there_are_no_independent_draws(
         assert (np.abs(comparison.sigmas) < 5).all()
         assert comparison.warning == ""
         assert 1000 < comparison.effective_sample_size <= 5000
-    assert found.log_likelihood.value == report().log_likelihood.value
+    assert found.log_likelihood.value == known.log_likelihood.value
 
 
 # --- limits ----------------------------------------------------------------------------------
@@ -238,7 +248,8 @@ def test_one_and_two_sites(sites: int) -> None:
 def test_two_shots_are_the_fewest() -> None:
     two = evaluate_on_shots(RBM_OF_6, draws_of(2, 0), draws=100)
     assert np.isfinite(two.log_likelihood.error)
-    assert np.isnan(two.training_excess)
+    few = [evaluate_on_shots(RBM_OF_6, draws_of(n, 0), draws=100) for n in (26, 27)]
+    assert [each.training_excess for each in few] == pytest.approx([np.nan, 1], nan_ok=True)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -103,7 +103,7 @@ def test_the_error_of_c_mse(bias: list[float], covariance: Any, wanted: float) -
     assert _mse_error(Estimate(zero + 0.5, zero, zero), model) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("length", [1, 3])
+@pytest.mark.parametrize("length", [1, 2])
 def test_all_sites_and_pairs_have_the_errors_of_chains(
     length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,8 +206,29 @@ def test_the_floor_of_the_divergence_is_at_most_a_half() -> None:
 
 
 def test_the_error_of_one_shot_is_relative_to_the_value() -> None:
-    found = at_least_one_shot(np.array([0.0, 0.0, 0.2]), np.array([0.5, 8.0, 9.0]), 16)
-    np.testing.assert_allclose(found, [1 / 16, 8 / 16, 0.2])
+    """Where the error is a rounding error of the value or of 1: at most 1e-12 of it."""
+    errors = np.array([0.0, 0.0, 0.2, 1e-12, 1.5e-12, 4e-12])
+    found = at_least_one_shot(errors, np.array([0.5, -8.0, 9.0, 0.5, 0.5, 8.0]), 16)
+    np.testing.assert_allclose(found, [1 / 16, 8 / 16, 0.2, 1 / 16, 1.5e-12, 8 / 16])
+
+
+def test_differences_in_combined_errors() -> None:
+    """None is 0, whatever its error; one without an error is infinite."""
+    gap, error, other = np.array([[0, 5, 5, 1, -10], [0, 0, 3, 0, 6], [0, 0, 4, 0, 8.0]])
+    with np.errstate(all="raise"):
+        found = Comparison(gap + 2, error, NOTHING + 2, other, "", "", 1.0, NOTHING).sigmas
+    np.testing.assert_array_equal(found, [0, np.inf, 1, np.inf, -1])
+
+
+def test_errors_of_shots_do_not_depend_on_a_constant() -> None:
+    """log p of many sites is far below 0; its differences matter to float32 all the same."""
+    bits, log_p = exact.basis(4), np.linspace(-3, -1, 16)
+    errors = [
+        against_shots._shots_estimates(bits, log_p + shift, {}, 0, INDEPENDENT)[name].error
+        for shift in (0.0, -(2.0**21))
+        for name in ("log_likelihood", "log_likelihood_gain")
+    ]
+    assert errors[2:] == pytest.approx(errors[:2], rel=1e-5)
 
 
 def test_errors_of_shots_are_spreads_over_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +238,8 @@ def test_errors_of_shots_are_spreads_over_resamples(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         against_shots, "bootstrap_means", lambda table, *_: table[rows].mean(axis=1, dtype=float)
     )
+    drawn = generator.integers(0, 2, (50, 4, 4), dtype=np.uint8)
+    monkeypatch.setattr(against_shots, "draw_from_data", lambda *_: Draws(drawn, "", ""))
     found = evaluate_on_shots(ANY, bits, draws=100, blocks=INDEPENDENT)
     ones = bits.mean(axis=0)
     log_p = np.log(distribution(ANY)[exact.index(bits)])
@@ -231,10 +254,20 @@ def test_errors_of_shots_are_spreads_over_resamples(monkeypatch: pytest.MonkeyPa
         (found.correlation.shots_error, c),
     ):
         np.testing.assert_allclose(value, wanted.std(axis=0, ddof=1), rtol=1e-4)
+    product = (log_p - gain).mean()
+    assert found.product_log_likelihood.value == pytest.approx(product, rel=1e-12)
+    sizes, absolute = (np.abs((1.0 - 2.0 * each).mean(axis=-1)) for each in (drawn, bits))
+    noise = sizes.mean(axis=1).std(ddof=1) / np.sqrt(50)
+    size = min(200, (sizes.std() / noise) ** 2)
+    assert found.abs_magnetization.effective_sample_size == pytest.approx(size)
+    ideal = absolute.std() / np.sqrt(200)
+    both = np.hypot(ideal, found.abs_magnetization.shots_error)
+    floor = (2.576 * ideal + np.sqrt(2 / np.pi) * both) / absolute.mean()
+    assert found.abs_magnetization_roe.floor == pytest.approx(floor)
     assert found.training_excess == (8 + 4 + 2) / 40
     for name in ("magnetization", "correlation"):
         each = found.comparison(name)
-        both = 40 * each.shots_error**2, 100 * each.error**2
+        both = 40 * each.shots_error**2, each.effective_sample_size * each.error**2
         np.testing.assert_allclose(each.variance, np.maximum(*both))
         assert (both[0] > both[1]).any() or (both[0] < both[1]).any()
 
@@ -262,14 +295,17 @@ def test_relative_error_on_shots() -> None:
 
 def test_numbers_for_all_shots_are_resampled_by_whole_blocks() -> None:
     """Two blocks, of 2 and of 1 shot: resamples of 2, 3 or 4 shots."""
-    sizes = set[int]()
+    sizes = list[int]()
 
     def number(bits: NDArray[np.uint8]) -> float:
-        sizes.add(len(bits))
-        return 1.0
+        sizes.append(len(bits))
+        return float(len(bits))
 
-    against_shots._custom_estimate("number", number, np.zeros((3, 1, 4), np.uint8), 0, 2)
-    assert sizes == {2, 3, 4}
+    bits = np.zeros((3, 1, 4), np.uint8)
+    found = against_shots._custom_estimate("number", number, bits, 0, 2)
+    assert float(found.value) == 3
+    assert {*sizes} == {2, 3, 4}
+    assert found.error == pytest.approx(np.std(sizes[1:], ddof=1), rel=1e-12)
 
 
 def test_losses_have_the_errors_of_shots_and_of_both_log_z() -> None:

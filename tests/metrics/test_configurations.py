@@ -17,18 +17,24 @@ from psiprune.metrics.configurations import (
 from psiprune.metrics.loss_tests import cell_divergence
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
+from spies import arguments_of
 
 
 def compared(rbm: RBM, other: RBM, training: Shots, held_out: Shots) -> Configurations:
-    model, best = (held_out_likelihood(each, training, held_out, seed=0) for each in (rbm, other))
+    model, best = (held_out_likelihood(each, training, held_out, seed=3) for each in (rbm, other))
     return compare_configurations(model, best, training, held_out)
 
 
-def test_by_enumeration() -> None:
+def test_by_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, seeds = (
+        arguments_of(monkeypatch, "psiprune.metrics.configurations.log_partition", name)
+        for name in ("data", "seed")
+    )
     rbm = initial_rbm(5, 3, seed=1)
     other = replace(rbm, visible_bias=rbm.visible_bias + 0.5)
     training, held_out = (Shots(rbm.sample_exact(n, seed=n)) for n in (300, 100))
     found = compared(rbm, other, training, held_out)
+    assert (data, seeds) == ([training, training], [3, 3])
     seen = np.unique(training.bits, axis=0)
     counts = [(held_out.bits == row).all(axis=1).sum() for row in seen]
     assert found.cells == cell_divergence(rbm.log_prob(seen), counts, 100)

@@ -29,6 +29,7 @@ from psiprune.rbm import gibbs
 from psiprune.rbm.likelihood import data_moments, model_moments, unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector
+from spies import arguments_of
 
 RBM_OF_6 = random_rbm(6, 3, scale=0.5)
 BITS = RBM_OF_6.sample_exact(500, seed=1)
@@ -47,9 +48,15 @@ def test_a_state_gives_a_report() -> None:
 
 
 @pytest.mark.parametrize("form", [lambda: BITS, lambda: BITS.tolist(), lambda: pp.Shots(BITS)])
-def test_shots_in_any_form_give_the_report_of_evaluate_on_shots(form: Callable[[], object]) -> None:
+def test_shots_in_any_form_give_the_report_of_evaluate_on_shots(
+    form: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = arguments_of(monkeypatch, "psiprune.metrics.against_state.evaluate_on_shots", "progress")
     wanted = evaluate_on_shots(RBM_OF_6, BITS, draws=200, seed=3)
-    report: ShotsReport = pp.evaluate(RBM_OF_6, form(), draws=200, seed=3)  # type: ignore[call-overload]
+    report: ShotsReport = pp.evaluate(  # type: ignore[call-overload]
+        RBM_OF_6, form(), draws=200, seed=3, progress=False
+    )
+    assert bars == [False]
     for (name, a), (_, b) in zip(report, wanted, strict=True):
         np.testing.assert_array_equal(a.value, b.value, err_msg=name)
         np.testing.assert_array_equal(a.error, b.error, err_msg=name)

@@ -27,7 +27,10 @@ WORTH = criteria.magnitude(RBM)
         (lambda: top_k_mask(RBM.mask, WORTH.T, 6), ("saliency", "[3, 6]", "[6, 3]")),
         (lambda: top_k_mask(RBM.mask, np.tile(WORTH, (2, 1)), 6), ("saliency", "[3, 6]", "[6, 6]")),
         (lambda: top_k_mask(RBM.mask, WORTH[:2], 6), ("saliency", "[3, 6]", "[2, 6]")),
-        (lambda: top_k_mask(RBM.mask, WORTH * np.nan, 6), ("saliency", "nan")),
+        (
+            lambda: top_k_mask(RBM.mask, np.where(WORTH.max() == WORTH, np.nan, WORTH), 6),
+            ("saliency", "nan"),
+        ),
         (lambda: top_k_mask(RBM.mask, WORTH, -1), ("count", 0, -1)),
         (lambda: prune_obs(RBM, -3), ("count", 0, -3)),
         (lambda: prune_obs(RBM, 2.5), ("count", 0, 2.5)),  # type: ignore[arg-type]
@@ -36,10 +39,12 @@ WORTH = criteria.magnitude(RBM)
         (lambda: criteria.random_saliency(RBM, -1), ("seed", 0, "2^63 - 1", -1)),
         (lambda: criteria.damage(RBM, seed=-1), ("seed", 0, "2^63 - 1", -1)),
         (lambda: criteria.damage(RBM, draws=-3), ("draws", 1, -3)),
+        (lambda: criteria.surgeon(RBM, draws=0), ("draws", 1, 0)),
         (lambda: criteria.surgeon(RBM, damping=-1), ("damping", 0, -1)),
         (lambda: criteria.surgeon(RBM, damping=np.nan), ("damping", 0, np.nan)),
         (lambda: criteria.surgeon(RBM, damping=np.inf), ("damping", 0, np.inf)),
-        (lambda: weights_kept(10, 2.0, 1), ("fraction", 0, 1, 2.0)),
+        (lambda: weights_kept(10, 0.0, 1), ("fraction", 0, 1, 0.0)),
+        (lambda: weights_kept(10, 1.0, 1), ("fraction", 0, 1, 1.0)),
         (lambda: weights_kept(10, 0.1, -1), ("step", 0, -1)),
         (lambda: weights_kept(10, 0.1, 1, density=1.5), ("density", 0, 1, 1.5)),
         (lambda: break_clusters(RBM.mask, "half", 0), ("share", 0, 1, "'half'")),  # type: ignore[arg-type]

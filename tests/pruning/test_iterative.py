@@ -7,19 +7,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
-from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
-from psiprune.pruning.iterative import Level, next_level, prune
-from psiprune.pruning.schedule import weights_kept
+from psiprune.metrics.against_state import evaluate, reference_of
+from psiprune.pruning.criteria import top_k_mask
+from psiprune.pruning.iterative import Level, next_level, prune, prune_to_count, tuning_of
+from psiprune.pruning.schedule import truncate, weights_kept
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
+from psiprune.states.mps import mps_from_vector
 from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.methods import MethodBySize
 from psiprune.training.pcd import PCD
 from psiprune.training.train import train
+from refusals import refuses
+from spies import arguments_of
 
 TABLE_I = [100, 90, 81, 72.9, 65.6, 59, 53.1, 47.8, 43, 38.7, 34.9, 31.4, 28.2, 25.4, 22.9, 20.6]
 """Percentage of weights left at each step, from the paper."""
@@ -65,6 +70,8 @@ def test_a_path_ends_at_its_density() -> None:
     counts = [weights_kept(162, 0.1, step, density=0.5) for step in range(9)]
     assert counts == [162, 146, 131, 118, 106, 96, 86, 81, 81]
     assert weights_kept(162, 0.9, 5, density=1e-9) == 1
+    half = PruneSettings(fraction=0.5, levels=9)
+    assert [truncate(half, total).levels for total in (1, 2, 8, 10_000)] == [1, 1, 3, 9]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +161,11 @@ def test_ties_go_to_the_lower_index() -> None:
     for count in range(13):
         kept = top_k_mask(whole, equal, count)
         np.testing.assert_array_equal(kept.ravel(), np.arange(12) < count)
+    few = np.arange(200.0) % 3
+    order = sorted(range(200), key=lambda k: -few[k])
+    for count in range(0, 200, 7):
+        kept = top_k_mask(np.ones((10, 20), bool), few.reshape(10, 20), count)
+        assert np.flatnonzero(kept).tolist() == sorted(order[:count])
     rbm = RBM(np.where(np.arange(162) % 2, 0.5, -0.5).reshape(9, 18), np.zeros(18), np.zeros(9))
     for level in prune(rbm, BITS, levels=5, fine_tune=None):
         count = weights_kept(162, 0.1, level.step)
@@ -169,24 +181,14 @@ def test_weights_of_value_0_count_as_weights() -> None:
 
 
 def test_random_pruning_is_a_control() -> None:
-    rbm = paper_rbm()
-
-    def masks(**arguments: Any) -> list[NDArray[np.bool_]]:
-        levels = prune(rbm, BITS, levels=6, fine_tune=None, **arguments)
-        return [level.rbm.mask for level in levels[1:]]
-
-    one, same, other = (masks(criterion="random", seed=seed) for seed in (1, 1, 2))
-    assert all((a == b).all() for a, b in zip(one, same, strict=True))
-    assert all((a != b).any() for a, b in zip(one, other, strict=True))
-    assert all((a != b).any() for a, b in zip(one, masks(), strict=True))
-    # Over seeds each weight is kept equally often: 86 of 162 kept, 400 seeds.
-    kept = np.sum([masks(criterion="random", seed=seed)[-1] for seed in range(400)], axis=0)
-    p = weights_kept(162, 0.1, 6) / 162
-    z = (kept - 400 * p) / np.sqrt(400 * p * (1 - p))
+    """Over seeds each weight is kept equally often: 86 of 162 kept, 400 seeds."""
+    settings = PruneSettings(criterion="random")
+    masks = [prune_to_count(paper_rbm(), 86, settings, seed, 1).mask for seed in range(400)]
+    np.testing.assert_array_equal(prune_to_count(paper_rbm(), 86, settings, 0, 2).mask, masks[0])
+    p = 86 / 162
+    z = (np.sum(masks, axis=0) - 400 * p) / np.sqrt(400 * p * (1 - p))
     # 162 nearly normal numbers with sum 0: the mean square within five standard errors.
     assert abs(np.mean(z**2) - 1) < 5 * np.sqrt(2 / 162)
-    always = np.sum([masks()[-1] for _ in range(5)], axis=0) * 80
-    assert np.mean(((always - 400 * p) / np.sqrt(400 * p * (1 - p))) ** 2) > 100
 
 
 def test_an_rbm_already_pruned_is_pruned_further() -> None:
@@ -198,15 +200,6 @@ def test_an_rbm_already_pruned_is_pruned_further() -> None:
         weights_kept(total, 0.1, step) for step in range(5)
     ]
     assert not (levels[-1].rbm.mask & ~mask).any()
-
-
-def test_the_last_weight_stays() -> None:
-    rbm = RBM(np.ones((1, 2)), np.zeros(2), np.zeros(1))
-    counts = [
-        level.rbm.number_of_weights
-        for level in prune(rbm, [[0, 1], [1, 1]], fraction=0.9, levels=5, fine_tune=None)
-    ]
-    assert counts == [2, 1]
 
 
 # --- the same numbers ------------------------------------------------------------------------
@@ -239,13 +232,25 @@ def test_a_path_can_be_taken_up_at_any_level(criterion: Any) -> None:
     assert (different[-1].rbm.weights != path[-1].rbm.weights).any()
 
 
-def test_levels_are_fine_tuned_with_numbers_of_their_own() -> None:
-    # The seed of a level is in its provenance; the same one twice would repeat the noise.
-    levels = prune(paper_rbm(), BITS, levels=5, fine_tune=CD(**QUICK))
-    seeds = [level.rbm.provenance["seed"] for level in levels[1:]]
-    assert len(set(seeds)) == 5
-    assert all(level.rbm.provenance["training_shots"] == 250 for level in levels[1:])
-    assert all(level.rbm.provenance["epochs"] == 2 for level in levels[1:])
+# --- against a state -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prepare", [lambda state: state, reference_of])
+def test_levels_are_evaluated(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = arguments_of(monkeypatch, "psiprune.pruning.iterative.count", "unit")
+    state, rbm = mps_from_vector(np.arange(1.0, 65.0)), small_rbm()
+    how: dict[str, Any] = {"levels": 2, "fine_tune": None, "draws": 200, "seed": 3}
+    path = prune(rbm, BITS[:, :6], reference=prepare(state), **how)
+    for level, plain in zip(path, prune(rbm, BITS[:, :6], **how), strict=True):
+        assert plain.metrics is None
+        assert level.metrics is not None
+        wanted = evaluate(plain.rbm, state, draws=200, seed=3)
+        assert level.metrics.kl.value == wanted.kl.value
+        assert level.metrics.abs_magnetization_roe == wanted.abs_magnetization_roe
+        assert level.step == plain.step
+    assert counted == 3 * ["levels"]
+    with refuses("reference", "state", "'h'"):
+        prune(rbm, BITS[:, :6], reference="h")  # type: ignore[arg-type]
 
 
 # --- the symmetry between 0 and 1 ------------------------------------------------------------
@@ -269,18 +274,6 @@ def test_compensation_keeps_the_symmetry_between_0_and_1(criterion: Any) -> None
     assert asymmetry(lost) > 0.1
 
 
-def test_compensation_is_half_of_each_weight_to_each_bias() -> None:
-    rbm = small_rbm()
-    mask = np.ones((4, 6), bool)
-    mask[2, 1] = False
-    after = absorb_into_biases(rbm, mask)
-    half = rbm.weights[2, 1] / 2
-    assert after.visible_bias[1] == rbm.visible_bias[1] + half
-    assert after.hidden_bias[2] == rbm.hidden_bias[2] + half
-    assert (after.visible_bias != rbm.visible_bias).sum() == 1
-    np.testing.assert_array_equal(after.mask, mask)
-
-
 # --- rewinding -------------------------------------------------------------------------------
 
 
@@ -296,27 +289,25 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
     # The mask of the first level is that of the trained RBM.
     mask = top_k_mask(dense.mask, np.abs(dense.weights), 22)
     np.testing.assert_array_equal(levels[1].rbm.mask, mask)
-    # Not told otherwise, it is trained as a new RBM is.
-    trained = prune(
-        dense, BITS[:, :6], levels=1, rewind=early, fine_tune={"method": "cd", "epochs": 2}
-    )[1].rbm
-    expected = train(
-        BITS[:, :6],
-        start=early,
-        mask=mask,
-        seed=int(trained.provenance["seed"]),
-        method=CD(epochs=2),
-    )
-    np.testing.assert_array_equal(trained.weights, expected.weights)
-    assert trained.provenance["learning_rate"] == 0.1
-    gentle = prune(
-        dense,
-        BITS[:, :6],
-        levels=1,
-        rewind=early,
-        fine_tune=CD.for_fine_tuning(epochs=2, learning_rate=0.01),
-    )
-    assert gentle[1].rbm.provenance["learning_rate"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("given", "fresh", "again"),
+    [
+        ("auto", ExactNaturalGradient(), ExactNaturalGradient.for_fine_tuning()),
+        (
+            MethodBySize.for_fine_tuning(epochs=7),
+            ExactNaturalGradient(epochs=7),
+            ExactNaturalGradient.for_fine_tuning(epochs=7),
+        ),
+        ({"method": "cd", "epochs": 2}, CD(epochs=2), CD.for_fine_tuning(epochs=2)),
+        (CD(epochs=2, learning_rate=0.03), *2 * [CD(epochs=2, learning_rate=0.03)]),
+        (None, None, None),
+    ],
+)
+def test_after_rewinding_an_rbm_is_trained_as_a_new_one(given: Any, fresh: Any, again: Any) -> None:
+    assert tuning_of(small_rbm(), given, small_rbm()) == fresh
+    assert tuning_of(small_rbm(), given) == again
 
 
 @pytest.mark.parametrize(

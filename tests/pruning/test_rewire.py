@@ -5,26 +5,35 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
-from numpy.typing import NDArray
 
 import psiprune as pp
 import tiny
 from psiprune.data.shots import Shots
-from psiprune.experiments.pruning_path import path_levels
-from psiprune.io.netcdf import write_dataset
+from psiprune.pruning import rewire as rewire_module
+from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import Level
-from psiprune.pruning.rewire import edge_gradient, rewire, rewire_step, rewired, weights_moved
+from psiprune.pruning.rewire import (
+    edge_gradient,
+    is_exact,
+    rewire,
+    rewire_step,
+    rewired,
+    weights_moved,
+)
 from psiprune.pruning.settings import RewireSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.rbm.masks import random_mask
 from psiprune.rbm.model import RBM
 from refusals import refuses
+from spies import arguments_of
 
+DENSE = initial_rbm(6, 3, seed=0)
+ANY_SHOTS = Shots(np.random.default_rng(0).integers(0, 2, (50, 6), dtype=np.uint8))
 TUNING = pp.ExactNaturalGradient.for_fine_tuning(epochs=3)
 
 
@@ -99,44 +108,6 @@ def test_levels_keep_the_count_and_never_lose_likelihood(sparse: RBM, shots: Sho
         assert (after.rbm is before.rbm) == same
 
 
-def test_the_same_seed_gives_the_same_rbm(sparse: RBM, shots: Shots) -> None:
-    def once(seed: int) -> NDArray[np.float64]:
-        levels = rewire(
-            sparse,
-            shots,
-            rounds=4,
-            criterion="random",
-            seed=seed,
-            fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=5),
-        )
-        return levels[-1].rbm.weights
-
-    np.testing.assert_array_equal(once(1), once(1))
-    assert (once(1) != once(2)).any()
-
-
-def test_a_path_taken_up_again_ends_the_same(sparse: RBM, shots: Shots, tmp_path: Path) -> None:
-    settings = RewireSettings(rounds=4, criterion="magnitude")
-
-    def follow(folder: Path) -> list[xr.Dataset]:
-        folder.mkdir(exist_ok=True)
-        return path_levels(
-            folder,
-            4,
-            lambda _: sparse,
-            lambda last, *_: rewire_step(last, shots, settings, TUNING, seed=5),
-            lambda level: level.rbm.to_dataset(),
-        )
-
-    whole = follow(tmp_path / "whole")
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    for step in range(2):
-        write_dataset(broken / f"level-{step:02d}.nc", whole[step], "rbm")
-    for one, other in zip(whole, follow(broken), strict=True):
-        np.testing.assert_array_equal(one["weights"], other["weights"])
-
-
 def test_layers_beyond_exact_sums_use_samples() -> None:
     generator = np.random.default_rng(0)
     bits = (generator.random((4000, 1)) < 0.5) ^ (generator.random((4000, 19)) < 0.2)
@@ -156,11 +127,53 @@ def test_the_share_falls_by_a_cosine() -> None:
     assert weights_moved(100, 7, 0.4, 0, 4) == 7  # no more are missing
     assert weights_moved(2, 500, 0.9, 0, 4) == 1
     assert weights_moved(10, 500, 0.1, 99, 100) == 1
+    assert weights_moved(3, 500, 0.9, 0, 4) == 2
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "exact"), [(18, 40, True), (40, 18, True), (19, 19, False)]
+)
+def test_layers_of_at_most_18_units_are_summed(visible: int, hidden: int, exact: bool) -> None:
+    assert is_exact(RBM(np.zeros((hidden, visible)), np.zeros(visible), np.zeros(hidden))) == exact
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_round_that_gains_nothing_is_undone(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fine-tuning goes by the number of the round; its RBM has the likelihood of the one before."""
+    sparse = DENSE.with_mask(DENSE.weights > 0)
+    same, passed, after = replace(sparse), (object(), object()), list[int]()
+
+    def tuned(
+        _: RBM, __: Shots, method: Any, seed: int, step: int, callback: Any, **kw: Any
+    ) -> RBM:
+        assert (method, seed, callback, kw) == (TUNING, 5, passed[0], {"checkpoints": passed[1]})
+        after.append(step)
+        return same
+
+    monkeypatch.setattr(rewire_module, "fine_tuned", tuned)
+    monkeypatch.setattr(rewire_module, "is_exact", lambda _: exact)
+    settings = RewireSettings(criterion="random", draws=100)
+    level = rewire_step(Level(3, sparse), ANY_SHOTS, settings, TUNING, 5, *passed)  # type: ignore[arg-type]
+    assert (level.step, after) == (4, [4])
+    assert level.rbm is (sparse if exact else same)
+
+
+@pytest.mark.parametrize("count", [2, 17])
+def test_two_weights_or_all_but_one_can_be_moved(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rbm = DENSE.with_mask(top_k_mask(DENSE.mask, np.abs(DENSE.weights), count))
+    epochs = arguments_of(monkeypatch, "psiprune.pruning.rewire.expect", "change")
+    shares = arguments_of(monkeypatch, "psiprune.pruning.rewire.weights_moved", "share")
+    levels = rewire(rbm, ANY_SHOTS, rounds=2, share=0.9, criterion="random", fine_tune=TUNING)
+    found = [(level.step, level.rbm.number_of_weights) for level in levels]
+    assert found == [(0, count), (1, count), (2, count)]
+    assert (epochs, shares) == ([2 * 3], [0.9, 0.9])
 
 
 def test_what_cannot_be_rewired_is_refused_in_one_line(sparse: RBM, shots: Shots) -> None:
     with refuses("rbm", "18 weights"):
-        rewire(initial_rbm(6, 3, seed=0), shots)
+        rewire(DENSE, shots)
     one = initial_rbm(6, 3, seed=0, mask=random_mask(3, 6, 1, seed=0))
     with refuses("rbm", "2 weights", 1):
         rewire(one, shots)
@@ -204,17 +217,16 @@ def test_the_command_keeps_its_levels_and_goes_on(
     assert {name: content for name, (content, _) in after.items()} == {
         name: content for name, (content, _) in before.items()
     }
-    initial_rbm(6, 3, seed=0).save(tmp_path / "dense.nc")
+    DENSE.save(tmp_path / "dense.nc")
     refused = tiny.call("rewire", tmp_path / "dense.nc", tmp_path / "shots.nc", "-o", out)
     assert "18 weights" in tiny.refusal(refused)
     assert Level(0, sparse).fraction_pruned == pytest.approx(10 / 18)
 
 
 def test_rewiring_without_training_is_refused() -> None:
-    dense = initial_rbm(6, 3, seed=0)
     with refuses("fine_tune", "auto, exact, natural, pcd, cd", None):
         rewire(
-            dense.with_mask(dense.weights > 0),
+            DENSE.with_mask(DENSE.weights > 0),
             np.zeros((9, 6), np.uint8),
             fine_tune=None,  # type: ignore[arg-type]
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,15 @@ from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.selectors import SHOTS_METRICS, STATE_METRICS, shots_metric, state_metric
 from psiprune.pruning.iterative import prune
-from psiprune.pruning.search import Smallest, Trial, dense_limit, find_smallest
+from psiprune.pruning.schedule import weights_kept
+from psiprune.pruning.search import (
+    Smallest,
+    Trial,
+    dense_limit,
+    expected_trials,
+    find_smallest,
+    how_trained,
+)
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
@@ -87,8 +95,8 @@ def test_a_level_that_removes_nothing_is_left_out() -> None:
 
     found = search(measure=worse_each_time, limit=100.0)
     counts = [trial.rbm.number_of_weights for trial in found.trials]
-    assert counts == sorted(set(counts), reverse=True)
     assert counts.pop() == 0  # the product model, which is tried where bisect is True
+    assert counts == sorted({weights_kept(24, 0.1, step) for step in range(99)}, reverse=True)
     for limit in range(1, len(counts) - 1):
         calls = iter(range(1000))
         found = search(measure=worse_each_time, limit=float(limit), bisect=False)
@@ -101,6 +109,7 @@ def test_a_path_that_ends_before_it_hurts() -> None:
     assert (found.rbm.number_of_weights, found.fewer) == (17, None)
     found = search(settings=PruneSettings(density=0.75))
     assert (found.rbm.number_of_weights, found.fewer) == (18, None)
+    assert search(limit=24.0).rbm.number_of_weights == 0  # after more than 20 levels
 
 
 def test_nan_is_beyond_the_limit() -> None:
@@ -137,36 +146,95 @@ def test_bad_arguments(arguments: dict[str, Any], begins: str) -> None:
     assert str(caught.value).startswith(begins)
 
 
+# --- the progress bar ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", ["nothing", "path", "trials"])
+@pytest.mark.parametrize(
+    ("limit", "bisect", "trained"),
+    [
+        (9.5, True, 5),  # 12 is refused; 18, 15, 13, 14
+        (18.5, True, 5),  # 12, 6, 3; 4, 5
+        (21, True, 4),  # 12, 6, 3, 2
+        (9.5, False, 1),
+    ],
+)
+def test_a_search_expects_as_many_epochs_as_it_takes(
+    limit: float, bisect: bool, trained: int, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {"settings": PruneSettings(fraction=0.5), "limit": limit}
+    given |= {"bisect": bisect, "fine_tune": pp.CD(epochs=3, steps=1)}
+    if known == "path":
+        given["path"] = prune(DENSE, BITS, fraction=0.5, levels=2, fine_tune=None)
+        trained -= 1 if limit < 12 else 2
+    if known == "trials":
+        trials = {trial.name: trial for trial in search(**given).trials}
+        given["load_or_make"] = lambda name, _: trials[name]
+        trained = 0
+    expected = arguments_of(monkeypatch, "psiprune.pruning.search.expect", "change")
+    trainings = arguments_of(monkeypatch, "psiprune.pruning.iterative.fit", "method")
+    found = {trial.name: trial.rbm for trial in search(**given).trials}
+    for level in given.get("path", []):
+        assert found.get(f"level-0{level.step}", level.rbm) is level.rbm
+    assert len(trainings) == trained
+    assert sum(expected) == 3 * trained
+    search(**given | {"fine_tune": None})
+    assert sum(expected) == 3 * trained
+
+
+@pytest.mark.parametrize(
+    ("weights", "levels", "expected"),
+    [
+        (24, 20, [12, 6, 3, 2]),  # to a tenth
+        (162, 20, [81, 40, 20, 10, *4 * [10]]),  # then 9 numbers lie between 20 and 10
+        (162, 2, [81, 40, *6 * [40]]),
+        (162, 1, [81, *7 * [81]]),
+        (16, 20, [8, 4, 2, 2]),
+        (4, 20, [2, 1]),
+        (1, 20, []),
+    ],
+)
+def test_the_trials_that_a_search_is_expected_to_make(
+    weights: int, levels: int, expected: list[int]
+) -> None:
+    assert expected_trials(PruneSettings(fraction=0.5, levels=levels), weights) == expected
+
+
 # --- the dense ensemble ----------------------------------------------------------------------
 
 
-def test_the_limit_of_a_dense_ensemble() -> None:
-    method = pp.CD(epochs=3, batch_size=20, steps=2, momentum=0.5)
-    dense = pp.train(BITS, hidden=3, seed=4, method=method)
-
-    def measure(rbm: RBM) -> float:
-        return float(rbm.weights[0, 0])
-
-    names: list[str] = []
-
-    def load_or_make(name: str, make: Callable[[Any], Trial]) -> Trial:
-        names.append(name)
-        return make(None)
-
-    found = dense_limit(dense, BITS, measure=measure, others=3, load_or_make=load_or_make)
-    others = [pp.train(BITS, hidden=3, seed=seed, method=method) for seed in (5, 6, 7)]
-    assert found == max(measure(rbm) for rbm in (dense, *others))
-    assert names == ["other-1", "other-2", "other-3"]
+RECORD = {"seed": 4, "epochs": 3}
+CD_RECORD = RECORD | pp.CD(epochs=3).model_dump()
 
 
-def test_no_ensemble_of_a_pruned_or_unknown_rbm() -> None:
-    with refuses("limit", "no complete record"):
-        dense_limit(DENSE, BITS, measure=removed)
-    trained = pp.train(BITS, hidden=3, method=pp.CD(epochs=1))
-    mask = np.ones((3, 6), bool)
-    mask[0, 0] = False
+@pytest.mark.parametrize(
+    ("record", "method"),
+    [
+        (CD_RECORD | {"initial": "zero"}, pp.CD(epochs=3)),
+        (RECORD | {"method": "auto"}, pp.ExactNaturalGradient(epochs=3)),
+    ],
+)
+def test_an_ensemble_is_trained_as_its_rbm_was(record: dict[str, Any], method: Any) -> None:
+    rbm = replace(DENSE, provenance=record)
+    assert how_trained(rbm) == (4, method, record.get("initial"))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"start": "00ff"}, "continued"),
+        ({"method": "luck"}, "no complete record"),
+        ({"method": "natural"}, "no complete record"),  # which has other fields
+        ({"seed": "4"}, "no complete record"),
+    ],
+)
+def test_no_ensemble_of_an_rbm_whose_training_is_unknown(change: dict[str, Any], why: str) -> None:
+    with refuses("limit", why):
+        how_trained(replace(DENSE, provenance=CD_RECORD | change))
     with refuses("limit", "pruned"):
-        dense_limit(trained.with_mask(mask), BITS, measure=removed)
+        how_trained(replace(DENSE, provenance=CD_RECORD, mask=DENSE.weights != DENSE.weights[0, 0]))
+    with refuses("others", 1, 0):
+        dense_limit(replace(DENSE, provenance=CD_RECORD), BITS, measure=removed, others=0)
 
 
 # --- what can be measured --------------------------------------------------------------------

@@ -262,7 +262,7 @@ def _custom_estimate(
 
     def resample() -> Bits:
         drawn = generator.integers(0, len(starts), len(starts))
-        rows = (starts[drawn][:, None] + np.arange(block)).ravel()
+        rows = starts[drawn][:, None] + np.arange(block)
         return bits[rows[rows < chains]].reshape(-1, sites)
 
     resampled = [observe(name, function, resample()) for _ in range(SCALAR_RESAMPLES)]
@@ -315,7 +315,7 @@ def _relative_to_shots(
     model: Estimate, shots: Estimate, draws: int, comparison: Comparison
 ) -> Measure:
     """Return Eq. (6) with the shots as the reference; the floor includes the noise of the shots."""
-    scale = abs(float(shots.value)) or float("nan")
+    scale = float(shots.value) or float("nan")
     ideal, noise = float(shots.deviation) / np.sqrt(draws), float(shots.error)
     floor = CONFIDENCE * ideal + np.sqrt(2 / np.pi) * np.hypot(ideal, noise)
     return Measure(

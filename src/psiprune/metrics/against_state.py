@@ -122,7 +122,7 @@ def reference_of(state: MPS) -> Reference:
     log_q = None
     if state.sites <= EXACT_SITES:
         vector = state.to_vector()
-        if min(abs(vector.min()), abs(vector.max())) > 1e-6 and vector.min() * vector.max() < 0:
+        if min(-vector.min(), vector.max()) > 1e-6:
             raise InputError(
                 "state: has amplitudes of both signs, but an RBM represents psi = sqrt(p) >= 0; "
                 "choose a basis in which the state is positive"

@@ -41,7 +41,7 @@ def bootstrap_means(table: NDArray[np.float32], seed: int, block: int = 1) -> Fl
     if block > 1:
         starts = np.arange(0, len(table), block)
         sizes = np.diff([*starts, len(table)]).astype(np.float32)
-        table = np.add.reduceat(table, starts, axis=0)
+        table = np.add.reduceat(table, starts)
     rows = len(table)
 
     def means(resamples: NDArray[np.int64], axis: int) -> Float64:
@@ -56,7 +56,6 @@ def bootstrap_means(table: NDArray[np.float32], seed: int, block: int = 1) -> Fl
         means,
         n_resamples=RESAMPLES,
         batch=max(1, min(RESAMPLES, 4_000_000 // rows)),
-        vectorized=True,
         method="percentile",
         rng=generator_for(seed, Stream.BOOTSTRAP),
     )

@@ -58,7 +58,6 @@ def prune_to_count(rbm: RBM, count: int, settings: PruneSettings, seed: int, ste
     Raises:
         InputError: more than 20,000 parameters with criterion "surgeon".
     """
-    count = min(rbm.number_of_weights, count)
     step_seed = derive_seed(seed, Stream.PRUNING_STEP, step)
     if settings.criterion == "surgeon":
         return prune_obs(rbm, count, draws=settings.draws, seed=step_seed)

@@ -159,7 +159,7 @@ def remove_weights(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) ->
     operations per parameter, as in a pivoted Cholesky factorisation.
     """
     weights = rbm.number_of_weights
-    theta, diagonal = to_vector(rbm), inverse.diagonal().copy()
+    theta, diagonal = to_vector(rbm), inverse.diagonal()
     least = _ROUNDING * diagonal
     columns = np.empty((count, len(theta)))
     removed = np.zeros(weights, bool)
