@@ -3,11 +3,12 @@
     PYTHONPATH=tests python -m mutation [--only 'metrics/*' 'by hand/*' ...]
         [--tests tests/metrics ...] [--every K] [--results FILE [--again]]
 
-First the tests run once, watched line by line. Then each mutant is put into a fork of this process,
-where the tests that run the changed statement go, the quickest first, until one fails. Beside
-these mutants, which `operators.py` makes, are those of the folder by_hand: mistakes in the physics,
-each with the test that must fail. Mutants that no test notices are in folder survivors, with the
-reason. The exit status is 1 if another one survives, or if a package scores less than 95 %.
+First each test runs once by itself, watched line by line. Then each mutant is put into a fork of
+this process, where the tests that run the changed statement go, the quickest first, until one
+fails. Beside these mutants, which `operators.py` makes, are those of the folder by_hand: mistakes
+in the physics, each with the test that must fail. Mutants that no test notices are in the folder
+survivors, with the reason. The exit status is 1 if another one survives, or if a package scores
+less than 95 %.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plain = ["-qqs", "-m", "", "-p", "no:cacheprovider", "-p", "no:xdist"]
     pytest.main([*plain, *sorted(files)], plugins=[session])
     if session.failed:
-        print(*(f"fails without a mutant: {name}" for name in session.failed), sep="\n")
+        print(*(f"fails by itself, without a mutant: {name}" for name in session.failed), sep="\n")
         return 1
     wrong = list(problems(results))
     print(*table(results), *wrong, sep="\n")

@@ -143,7 +143,11 @@ def _nodes(node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
     if isinstance(node, ast.keyword) and node.arg in HARMLESS:
         return
     yield node, place
-    if isinstance(place.parent, ast.Call) and _called(place.parent) == "reshape" and _negative(node):
+    if (
+        isinstance(place.parent, ast.Call)
+        and _called(place.parent) == "reshape"
+        and _negative(node)
+    ):
         return  # NumPy takes any negative number as the length that is left
     statement = _statement(node, place.statement)
     skipped = {"annotation", "returns", "args", "decorator_list"}

@@ -22,7 +22,7 @@ from mutation.results import Results
 MOST_SECONDS = 60.0
 #: Seconds to compile the kernels that a test calls.
 COMPILATION = 120.0
-#: Seconds for the test of a mistake by hand, which may be a slow one.
+#: Seconds for a test without a mutant, or for one of a mistake by hand, which may be slow.
 SLOW = 900.0
 #: What notices a mutant that runs into a limit.
 STOPPED = "stopped: too slow, too large, or a crash"
@@ -56,14 +56,19 @@ class Session:
         return True
 
     def _measure(self, session: pytest.Session) -> list[Test]:
-        paths = {item.path for item in session.items}
-        files = sorted(p for p in paths if any(p.is_relative_to(test) for test in self.tests))
-        each = each_in_a_fork(files, partial(_measured, session), lambda _: 1800.0, self.processes)
+        items = [
+            item
+            for item in session.items
+            if item.get_closest_marker("slow") is None
+            and any(item.path.is_relative_to(test) for test in self.tests)
+        ]
+        each = each_in_a_fork(items, partial(_measured, session), lambda _: SLOW, self.processes)
         tests: list[Test] = []
-        for file, result in tqdm(each, "the tests as they are", len(files), unit="file"):
-            passed, failed = result or ([], [str(file)])
-            tests += passed
-            self.failed += failed
+        for item, test in tqdm(each, "each test by itself", len(items), unit="test"):
+            if test is None:
+                self.failed.append(item.nodeid)
+            else:
+                tests.append(test)
         return tests
 
     def _try(self, session: pytest.Session, tests: list[Test]) -> None:
@@ -87,10 +92,9 @@ class Session:
             self.results.add(mistake.name, STOPPED if noticed is None else noticed)
 
 
-def _measured(session: pytest.Session, file: Path, folder: Path) -> tuple[list[Test], list[str]]:
+def _measured(session: pytest.Session, item: pytest.Item, folder: Path) -> Test | None:
     own_folder(session, folder)
-    quick = [item for item in session.items if item.get_closest_marker("slow") is None]
-    return measure(session, [item for item in quick if item.path == file])
+    return measure(item)
 
 
 def _quickest(tests: list[Test], lines: set[tuple[str, int]]) -> list[Test]:
