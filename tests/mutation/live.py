@@ -33,7 +33,7 @@ def put(source: ast.Module | str, file: Path, *functions: str) -> None:
         live = [
             each
             for each in gc.get_objects()
-            if isinstance(each, FunctionType)
+            if type(each) is FunctionType  # isinstance asks proxies, which may be dead
             and each.__code__.co_qualname == function
             and each.__code__.co_filename == str(file)
         ]
@@ -56,6 +56,6 @@ def _compile_anew() -> None:
     KernelCache.load_overload = lambda *_: None  # type: ignore[method-assign]
     KernelCache.save_overload = lambda *_: None  # type: ignore[method-assign]
     for each in gc.get_objects():
-        if isinstance(each, Dispatcher) and each.py_func.__module__.startswith("psiprune."):
+        if issubclass(type(each), Dispatcher) and each.py_func.__module__.startswith("psiprune."):
             each._make_finalizer()()  # type: ignore[attr-defined]
             each._reset_overloads()  # type: ignore[attr-defined]
