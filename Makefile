@@ -9,8 +9,8 @@ help:
 	@echo "make study     set up, then run the main job: prune RBMs of the Ising chain (runs/study)"
 	@echo "make test      set up, then run the tests"
 	@echo "make test-all  the tests with the slow ones"
-	@echo "make mutants   change the numerical code in one place at a time: does a test notice? (an hour)"
-	@echo "make coverage  which lines and branches of the numerical packages the tests run"
+	@echo "make mutants   mutation tests of the numerical packages (an hour)"
+	@echo "make coverage  line and branch coverage of the numerical packages"
 	@echo "make crash-test  kill each stage, make its file calls fail, resume, compare (an hour)"
 	@echo "make fuzz      read mutated files of every format: MUTATIONS of each, for at most SECONDS"
 	@echo "make test-pythons  the tests under each supported Python that this machine has"
@@ -37,7 +37,7 @@ test: .venv/ready
 test-all: .venv/ready
 	$(PYTEST) -m ''
 
-# MUTANTS=--again goes on where a run was stopped; MUTANTS="--only 'rbm/*'" chooses.
+# MUTANTS=--again resumes an interrupted run; MUTANTS="--only 'rbm/*'" selects mutants.
 mutants: .venv/ready
 	OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m mutation --results mutants.jsonl $(MUTANTS)
 

@@ -31,8 +31,8 @@ NEVER_RUN = {
     ("docs/interfaces.md", "import logging"),
     ("docs/interfaces.md", "$ PSIPRUNE_LOG=info"),
     ("docs/sweep.md", "pip install"),
-    ("docs/tests.md", "make mutants"),
-    ("docs/tests.md", "make coverage"),
+    ("docs/testing.md", "make mutants"),
+    ("docs/testing.md", "make coverage"),
 }
 
 

@@ -1,14 +1,13 @@
-"""Make small mistakes in the numerical code, one at a time, and see whether a test notices.
+"""Mutation testing: change the numerical code in one place at a time; does a test fail?
 
     PYTHONPATH=tests python -m mutation [--only 'metrics/*' 'by hand/*' ...]
         [--tests tests/metrics ...] [--every K] [--results FILE [--again]]
 
-First each test runs once by itself, watched line by line. Then each mutant is put into a fork of
-this process, where the tests that run the changed statement go, the quickest first, until one
-fails. Beside these mutants, which `operators.py` makes, are those of the folder by_hand: mistakes
-in the physics, each with the test that must fail. Mutants that no test notices are in the folder
-survivors, with the reason. The exit status is 1 if another one survives, or if a package scores
-less than 95 %.
+First each test runs on its own under coverage. Then each mutant runs in a forked process against
+the tests that execute the mutated statement, fastest first, until one fails and the mutant is
+killed. `operators.py` generates mutants; the folder by_hand has hand-written ones, mistakes in the
+physics, each with the test that must fail; the folder survivors lists known survivors with the
+reason. The exit status is 1 if another mutant survives, or if a package scores less than 95 %.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from mutation.baseline import SOURCE
 from mutation.by_hand import ROOT, by_hand
-from mutation.covering import SOURCE
 from mutation.operators import Mutant, mutants
 from mutation.results import WANTED, Results, scores, table
 from mutation.session import Session
@@ -34,7 +33,7 @@ PACKAGES = ("rbm", "inference", "training", "pruning", "metrics", "states", "ker
 
 
 def choose(patterns: Sequence[str]) -> list[tuple[Mutant, int]]:
-    """Return the mutants of files or with names that a pattern fits, and their numbers in files."""
+    """Return the mutants whose file or name matches a pattern, with their numbers in the file."""
     found = []
     for package in PACKAGES:
         for file in sorted((SOURCE / package).glob("*.py")):
@@ -51,27 +50,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "python -m mutation", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--only", nargs="+", default=["*"], help="patterns of files or mutants")
-    parser.add_argument("--every", type=int, default=1, help="take one of so many")
-    parser.add_argument("--tests", nargs="+", help="these tests, not those of the packages")
-    parser.add_argument("--results", type=Path, help="a file for what noticed each mutant")
-    parser.add_argument("--again", action="store_true", help="go on: only what RESULTS lacks")
+    parser.add_argument("--every", type=int, default=1, help="run every K-th mutant")
+    parser.add_argument("--tests", nargs="+", help="tests to run, default: those of the packages")
+    parser.add_argument("--results", type=Path, help="file for results (JSON lines)")
+    parser.add_argument("--again", action="store_true", help="skip mutants killed in RESULTS")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     return parser.parse_args(arguments)
 
 
 def problems(results: Results) -> Iterator[str]:
-    """Yield what is not as it should be."""
+    """Yield unknown survivors, wrong entries in the lists, and low scores."""
     known = reasons()
-    for name, noticed in results.items():
-        if noticed.startswith("error"):
-            yield f"{name}: {noticed}"
-        elif not noticed and name not in known:
-            yield f"survives: {name}"
-        elif noticed and name in known:
-            yield f"is listed as a survivor, but {noticed} notices it: {name}"
-    for package, (found, survived) in scores(results).items():
-        if found < WANTED * (found + survived):
-            yield f"{package}: fewer than {WANTED:.0%} were noticed"
+    for name, killer in results.items():
+        if not killer and name not in known:
+            yield f"survived: {name}"
+        elif killer and name in known:
+            yield f"listed as a survivor, but killed by {killer}: {name}"
+    for package, (killed, survived) in scores(results).items():
+        if killed < WANTED * (killed + survived):
+            yield f"{package}: the score is below {WANTED:.0%}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plain = ["-qqs", "-m", "", "-p", "no:cacheprovider", "-p", "no:xdist"]
     pytest.main([*plain, *sorted(files)], plugins=[session])
     if session.failed:
-        print(*(f"fails by itself, without a mutant: {name}" for name in session.failed), sep="\n")
+        print(*(f"fails alone, without a mutant: {name}" for name in session.failed), sep="\n")
         return 1
     wrong = list(problems(results))
     print(*table(results), *wrong, sep="\n")

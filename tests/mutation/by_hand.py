@@ -1,4 +1,4 @@
-"""Mistakes in the physics, written by hand: each with the test that must fail."""
+"""Hand-written mutants: mistakes in the physics, each with the test that must fail."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mutation.covering import SOURCE
+from mutation.baseline import SOURCE
 
 FOLDER = Path(__file__).parent / "by_hand"
 ROOT = FOLDER.parents[2]
 
 
 class ByHand(NamedTuple):
-    """A change of a file below src/psiprune, from `old` to `new`, and the test that notices."""
+    """A change of a source file from `old` to `new`, and the test that kills it."""
 
     what: str
     file: str
@@ -30,17 +30,17 @@ class ByHand(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """Name in the results."""
         return f"by hand/{self.file}: {self.what}"
 
     @property
     def source(self) -> str:
-        """The file with the mistake."""
+        """The mutated source file."""
         return (SOURCE / self.file).read_text().replace(self.old, self.new)
 
 
 def by_hand(patterns: Sequence[str] = ("*",)) -> list[ByHand]:
-    """Return the mistakes of files, or with names, that a pattern fits."""
+    """Return the mutants whose file or name matches a pattern."""
     return [
         mutant
         for file in sorted(FOLDER.glob("*.toml"))
@@ -57,18 +57,18 @@ def _entries(file: Path) -> list[ByHand]:
 
 
 def changed_functions(mutant: ByHand) -> list[str] | None:
-    """Return the functions that a mistake changes; None if it changes something else."""
+    """Return the functions that a mutant changes; None if it changes code outside functions."""
     before, after = (
         ast.parse(text) for text in ((SOURCE / mutant.file).read_text(), mutant.source)
     )
     old, new = dict(_bodies(before, "")), dict(_bodies(after, ""))
-    if ast.dump(before) != ast.dump(after):  # what is left without the bodies
+    if ast.dump(before) != ast.dump(after):  # the rest, without function bodies
         return None
     return [name for name in new if old[name] != new[name]]
 
 
 def _bodies(node: ast.AST, prefix: str) -> list[tuple[str, str]]:
-    """Take the bodies of functions out of a tree; return them as text."""
+    """Remove the bodies of functions from a tree, and return them by name as text."""
     found = []
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef):
@@ -81,7 +81,7 @@ def _bodies(node: ast.AST, prefix: str) -> list[tuple[str, str]]:
 
 
 def fails_in_a_process(mutant: ByHand, folder: Path) -> bool:
-    """Run the test of a mistake with a copy of the source; return whether it fails."""
+    """Run the test of a mutant against a mutated copy of the package; return whether it fails."""
     shutil.copytree(SOURCE, folder / "psiprune", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "psiprune" / mutant.file).write_text(mutant.source)
     options = ["-qqx", "-m", "", "-p", "no:cacheprovider", f"--basetemp={folder / 'tests'}"]
@@ -92,4 +92,4 @@ def fails_in_a_process(mutant: ByHand, folder: Path) -> bool:
         capture_output=True,
         check=False,
     )
-    return done.returncode == 1  # a test failed; 0 is passed, the rest is not found or not read
+    return done.returncode == 1  # 1: a test failed; 0: passed; others: not collected

@@ -1,17 +1,17 @@
-"""Which lines of Python call each compiled function: nobody sees the lines inside run."""
+"""Find the Python lines that call each kernel: coverage does not see compiled code."""
 
 from __future__ import annotations
 
 import re
 
-from mutation.covering import SOURCE
+from mutation.baseline import SOURCE
 
 #: Decorators of compiled functions.
 COMPILED = ("@compiled", "@inlined", "@intrinsic", "@overload")
 
 
 def users_of_kernels() -> dict[tuple[str, str], set[tuple[str, int]]]:
-    """Return the lines that name a compiled function, or one that calls it, by file and name."""
+    """Return the lines that name a kernel or one of its callers, by the kernel's file and name."""
     texts = {str(file.relative_to(SOURCE)): file.read_text() for file in SOURCE.rglob("*.py")}
     kernels = {}
     for file, text in texts.items():

@@ -1,8 +1,7 @@
-"""The small mistakes that `make mutants` makes in the source: one change in one place each.
+"""Mutation operators: generate the mutants of a source file, each with one change.
 
-Only what runs when a function is called is changed, so not defaults, decorators, annotations or
-constants of modules and classes; and not texts, which no number depends on: the arguments of
-errors and warnings, f-strings, progress texts.
+Only function bodies are mutated: no default arguments, decorators, annotations, or module and class
+constants. Texts are not mutated either: arguments of exceptions and warnings, f-strings.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     **{ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is},
     **{ast.In: ast.NotIn, ast.NotIn: ast.In},
 }
-#: Functions and methods that are confused with others.
-CONFUSED = {
+#: Functions and methods that are replaced by others.
+REPLACED = {
     **{"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum"},
     **{"argmin": "argmax", "argmax": "argmin", "any": "all", "all": "any"},
     **{"sum": "mean", "mean": "sum", "median": "mean", "var": "std", "std": "var"},
@@ -32,14 +31,14 @@ CONFUSED = {
     **{"log2": "log", "hypot": "maximum", "cdf": "sf", "sf": "cdf", "isf": "ppf", "ppf": "isf"},
     **{"triu": "tril", "tril": "triu", "left": "right", "right": "left"},
 }
-#: Functions and methods without which a call gives its argument, or the object, as it is.
-LEFT_OUT = {
+#: Functions and methods that are dropped: the call becomes its first argument, or the object.
+DROPPED = {
     *("abs", "sqrt", "square", "log", "exp", "conj", "sorted", "reversed", "unique", "sort"),
     *("cumsum", "diff", "round", "trim_zeros", "ravel", "copy", "transpose"),
 }
-#: Keywords that change no number.
+#: Keyword arguments that are not mutated, as no number depends on them.
 HARMLESS = {"dtype", "strict", "stacklevel", "encoding", "name", "desc", "unit", "optimize"}
-#: Calls whose arguments are texts.
+#: Functions whose arguments are texts.
 TEXTS = {"warn", "warning", "progress", "progress_bar", "cast", "TypeVar"}
 
 
@@ -48,9 +47,9 @@ class Mutant(NamedTuple):
 
     Attributes:
         file: path below src/psiprune.
-        function: the qualified name of the function that is changed.
-        first, last: the lines of the statement that is changed, without its body; from 1.
-        change: the expression or statement before and after, and which of several equal ones.
+        function: qualified name of the mutated function.
+        first, last: lines of the mutated statement, without its body; from 1.
+        change: code before and after, and a count if it occurs several times in the function.
     """
 
     file: str
@@ -61,7 +60,7 @@ class Mutant(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it is called wherever lines move."""
+        """Identifier that does not depend on line numbers."""
         return f"{self.file} {self.function}: {self.change}"
 
 
@@ -81,7 +80,7 @@ class _Place(NamedTuple):
 
 
 def mutants(source: str, file: str) -> list[Mutant]:
-    """Return all mutants of a source file, in the order of the text."""
+    """Return all mutants of a source file."""
     seen: dict[tuple[str, str], int] = {}
     found = []
     for function, old, new, place in _changes(ast.parse(source)):
@@ -93,7 +92,7 @@ def mutants(source: str, file: str) -> list[Mutant]:
 
 
 def mutated(source: str, number: int) -> ast.Module:
-    """Return the syntax tree of a source file with one of its mutants, counted from 0."""
+    """Return the syntax tree of a source file with mutant `number`, from 0."""
     tree = ast.parse(source)
     for k, (_, old, new, place) in enumerate(_changes(tree)):
         if k == number:
@@ -123,7 +122,7 @@ def _changes(tree: ast.Module) -> Iterator[Change]:
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield functions and methods; those inside functions belong to the outer one."""
+    """Yield functions and methods; nested functions belong to the outermost one."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef):
             if child.name != "__repr__":
@@ -135,7 +134,7 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDe
 
 
 def _nodes(node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
-    """Yield a node and those below it that compute something, with their places."""
+    """Yield the nodes of a statement that are mutated, with their places."""
     if isinstance(node, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom | ast.Assert):
         return
     if isinstance(node, ast.Call) and _called(node) in TEXTS:
@@ -148,7 +147,7 @@ def _nodes(node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
         and _called(place.parent) == "reshape"
         and _negative(node)
     ):
-        return  # NumPy takes any negative number as the length that is left
+        return  # any negative length means the remaining one
     statement = _statement(node, place.statement)
     skipped = {"annotation", "returns", "args", "decorator_list"}
     for field, value in ast.iter_fields(node):
@@ -183,7 +182,7 @@ def _called(node: ast.Call) -> str:
 
 
 def _replacements(node: ast.AST, bound: set[str]) -> Iterator[ast.AST]:
-    """Yield what may stand in place of a node; `bound` has the names that have a value before."""
+    """Yield the mutations of a node; `bound` has the names that are assigned before it."""
     match node:
         case ast.BinOp(left, operator, right) if type(operator) in BINARY and not _is_text(node):
             yield ast.BinOp(left, BINARY[type(operator)](), right)
@@ -221,13 +220,13 @@ def _replacements(node: ast.AST, bound: set[str]) -> Iterator[ast.AST]:
 
 def _other_calls(node: ast.Call) -> Iterator[ast.AST]:
     function, name = node.func, _called(node)
-    if name in CONFUSED and not (name in {"sum", "any", "all"} and isinstance(function, ast.Name)):
+    if name in REPLACED and not (name in {"sum", "any", "all"} and isinstance(function, ast.Name)):
         if isinstance(function, ast.Attribute):
-            other: ast.expr = ast.Attribute(function.value, CONFUSED[name], ast.Load())
+            other: ast.expr = ast.Attribute(function.value, REPLACED[name], ast.Load())
         else:
-            other = ast.Name(CONFUSED[name], ast.Load())
+            other = ast.Name(REPLACED[name], ast.Load())
         yield ast.Call(other, node.args, node.keywords)
-    if name in LEFT_OUT:
+    if name in DROPPED:
         if node.args:
             yield node.args[0]
         elif isinstance(function, ast.Attribute):

@@ -1,4 +1,4 @@
-"""A session of pytest that collects the tests once and tries mutants in forks of itself."""
+"""A pytest session that collects the tests once, then runs mutants in forks of itself."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
+from mutation.baseline import SOURCE, Test, measure, run, set_temporary_folder
 from mutation.by_hand import ByHand, changed_functions, fails_in_a_process
-from mutation.covering import SOURCE, Test, measure, own_folder, run
+from mutation.forks import run_in_forks
 from mutation.kernel_users import users_of_kernels
-from mutation.live import put
 from mutation.operators import Mutant, mutated
-from mutation.processes import each_in_a_fork
+from mutation.patch import patch
 from mutation.results import Results
 
-#: A mutant's tests take at most so long in all; the slowest are left out.
+#: Time limit for all tests of one mutant; the slowest tests are left out.
 MOST_SECONDS = 60.0
-#: Seconds to compile the kernels that a test calls.
+#: Extra seconds to recompile kernels.
 COMPILATION = 120.0
-#: Seconds for a test without a mutant, or for one of a mistake by hand, which may be slow.
+#: Time limit of a baseline test, and of the test of a hand-written mutant, which may be slow.
 SLOW = 900.0
-#: What notices a mutant that runs into a limit.
-STOPPED = "stopped: too slow, too large, or a crash"
+#: Recorded for a mutant that exceeds a limit of time or memory, or ends the process.
+TIMEOUT = "timeout, out of memory, or crash"
 
 
 class Session:
-    """Replaces pytest's loop over tests by one over mutants."""
+    """A pytest plugin whose loop runs mutants instead of tests."""
 
     def __init__(
         self,
@@ -39,66 +39,66 @@ class Session:
         results: Results,
         processes: int,
     ) -> None:
-        """Take mutants with their numbers and mistakes by hand, tests of mutants, and results."""
+        """Set mutants and their numbers in files, hand-written mutants, test folders, results."""
         self.chosen, self.mistakes, self.tests = chosen, mistakes, tests
         self.results, self.processes = results, processes
         self.failed: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Run the tests as they are, then with each mutant."""
+        """Run the tests without a mutant, then with each mutant."""
         for file in {m.file for m, _ in self.chosen} | {m.file for m in self.mistakes}:
             importlib.import_module(f"psiprune.{file[:-3].replace('/', '.')}")
-        tests = self._measure(session) if self.chosen else []
+        tests = self._run_baseline(session) if self.chosen else []
         if not self.failed:
-            self._try(session, tests)
-            self._try_by_hand(session)
+            self._run_mutants(session, tests)
+            self._run_by_hand(session)
         return True
 
-    def _measure(self, session: pytest.Session) -> list[Test]:
+    def _run_baseline(self, session: pytest.Session) -> list[Test]:
         items = [
             item
             for item in session.items
             if item.get_closest_marker("slow") is None
             and any(item.path.is_relative_to(test) for test in self.tests)
         ]
-        each = each_in_a_fork(items, partial(_measured, session), lambda _: SLOW, self.processes)
+        each = run_in_forks(items, partial(_measure, session), lambda _: SLOW, self.processes)
         tests: list[Test] = []
-        for item, test in tqdm(each, "each test by itself", len(items), unit="test"):
+        for item, test in tqdm(each, "baseline", len(items), unit="test"):
             if test is None:
                 self.failed.append(item.nodeid)
             else:
                 tests.append(test)
         return tests
 
-    def _try(self, session: pytest.Session, tests: list[Test]) -> None:
+    def _run_mutants(self, session: pytest.Session, tests: list[Test]) -> None:
         items = {item.nodeid: item for item in session.items}
         users = users_of_kernels()
         jobs = []
         for mutant, number in self.chosen:
             lines = {(mutant.file, k) for k in range(mutant.first, mutant.last + 1)}
             lines |= users.get((mutant.file, mutant.function), set())
-            jobs.append((mutant, number, _quickest(tests, lines)))
-        each = each_in_a_fork(jobs, partial(_noticed, session, items), _limit, self.processes)
-        for (mutant, *_), result in tqdm(each, "mutants", len(jobs), unit="mutant"):
-            self.results.add(mutant.name, STOPPED if result is None else result)
+            jobs.append((mutant, number, _covering_tests(tests, lines)))
+        each = run_in_forks(jobs, partial(_kill, session, items), _limit, self.processes)
+        for (mutant, *_), killer in tqdm(each, "mutants", len(jobs), unit="mutant"):
+            self.results.add(mutant.name, TIMEOUT if killer is None else killer)
 
-    def _try_by_hand(self, session: pytest.Session) -> None:
+    def _run_by_hand(self, session: pytest.Session) -> None:
         def limit(_: ByHand) -> float:
             return SLOW
 
-        each = each_in_a_fork(self.mistakes, partial(_by_hand, session), limit, self.processes)
-        for mistake, noticed in tqdm(each, "by hand", len(self.mistakes), unit="mistake"):
-            self.results.add(mistake.name, STOPPED if noticed is None else noticed)
+        each = run_in_forks(self.mistakes, partial(_kill_by_hand, session), limit, self.processes)
+        for mistake, killer in tqdm(each, "hand-written", len(self.mistakes), unit="mutant"):
+            self.results.add(mistake.name, TIMEOUT if killer is None else killer)
 
 
-def _measured(session: pytest.Session, item: pytest.Item, folder: Path) -> Test | None:
-    own_folder(session, folder)
+def _measure(session: pytest.Session, item: pytest.Item, folder: Path) -> Test | None:
+    set_temporary_folder(session, folder)
     return measure(item)
 
 
-def _quickest(tests: list[Test], lines: set[tuple[str, int]]) -> list[Test]:
-    """Return the tests that run one of the lines, the quickest first."""
+def _covering_tests(tests: list[Test], lines: set[tuple[str, int]]) -> list[Test]:
+    """Return the tests that execute any of the lines, fastest first, up to `MOST_SECONDS`."""
     found: list[Test] = []
     total = 0.0
     for test in sorted(tests, key=lambda test: test.seconds):
@@ -119,28 +119,25 @@ def _limit(job: Job) -> float:
     return 20 + 5 * sum(test.seconds for test in tests) + compilation
 
 
-def _noticed(session: pytest.Session, items: dict[str, Any], job: Job, folder: Path) -> str:
-    """Return the test that fails under a mutant, "" if none does."""
+def _kill(session: pytest.Session, items: dict[str, Any], job: Job, folder: Path) -> str:
+    """Return the first test that fails with a mutant, "" if all pass."""
     mutant, number, tests = job
-    own_folder(session, folder)
+    set_temporary_folder(session, folder)
     file = SOURCE / mutant.file
-    try:
-        put(mutated(file.read_text(), number), file, mutant.function)
-    except (LookupError, SyntaxError, ValueError) as error:
-        return f"error: {error}"
+    patch(mutated(file.read_text(), number), file, mutant.function)
     for test, following in zip(tests, [*tests[1:], None], strict=True):
         if not run(items[test.name], following and items[following.name]):
             return test.name
     return ""
 
 
-def _by_hand(session: pytest.Session, mistake: ByHand, folder: Path) -> str:
-    """Return the test of a mistake if it fails, "" if it passes."""
+def _kill_by_hand(session: pytest.Session, mistake: ByHand, folder: Path) -> str:
+    """Return the test of a hand-written mutant if it fails, "" if it passes."""
     functions = changed_functions(mistake)
     if functions is None:
         return mistake.test if fails_in_a_process(mistake, folder) else ""
-    own_folder(session, folder)
-    put(mistake.source, SOURCE / mistake.file, *functions)
+    set_temporary_folder(session, folder)
+    patch(mistake.source, SOURCE / mistake.file, *functions)
     tests = [item for item in session.items if item.nodeid.startswith(mistake.test)]
     tests = [item for item in tests if item.nodeid[len(mistake.test) :][:1] in ("", "[")]
     passes = [run(*each) for each in zip(tests, [*tests[1:], None], strict=True)]

@@ -1,4 +1,4 @@
-"""Mutants that no test notices, with the reason: a file for each package in survivors/."""
+"""Read the known survivors and the reason for each: a file per package in survivors/."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def reasons() -> dict[str, str]:
-    """Return the reason of each mutant that is known to survive, by its name."""
+    """Return the reason for each known survivor, by name."""
     files = sorted((Path(__file__).parent / "survivors").glob("*.toml"))
     groups = [group for file in files for group in tomllib.loads(file.read_text())["group"]]
     return {name: group["reason"] for group in groups for name in group["mutants"]}

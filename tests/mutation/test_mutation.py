@@ -1,7 +1,9 @@
-"""The mutation run itself, and that its lists fit the source; `make mutants` does the rest."""
+"""The mutation runner, and whether the lists of mutants match the source."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +14,12 @@ import pytest
 
 import psiprune as pp
 from mutation.__main__ import choose, problems
+from mutation.baseline import SOURCE
 from mutation.by_hand import ROOT, ByHand, by_hand
-from mutation.covering import SOURCE
+from mutation.forks import run_in_forks
 from mutation.kernel_users import users_of_kernels
-from mutation.live import put
 from mutation.operators import Mutant, mutants, mutated
-from mutation.processes import each_in_a_fork
+from mutation.patch import patch
 from mutation.results import Results, scores, table
 from mutation.survivors import reasons
 from psiprune.kernels.enumeration import sigmoid_in_place
@@ -46,12 +48,12 @@ MUTANTS = [mutant.name for mutant, _ in choose(["*"])]
         ("return f'{a + b}' + ' shots'", []),
     ],
 )
-def test_what_is_changed(statement: str, changes: list[str]) -> None:
+def test_mutants_of_a_statement(statement: str, changes: list[str]) -> None:
     found = mutants(f"def f(a, b):\n    '''Words + words.'''\n    {statement}\n", "f.py")
     assert [mutant.change for mutant in found] == changes
 
 
-def test_a_statement_of_several_lines_is_changed_where_it_is() -> None:
+def test_a_mutant_knows_the_lines_of_its_statement() -> None:
     source = dedent("""
         class A:
             @property
@@ -80,65 +82,69 @@ def _sigmoid() -> float:
         ("kernels/enumeration.py sigmoid_in_place: 0.0 -> 1.0", _sigmoid),
     ],
 )
-def test_functions_properties_and_kernels_in_use_become_mutants(
+def test_functions_properties_and_kernels_in_use_are_patched(
     name: str, value: Callable[[], float]
 ) -> None:
     def before_and_after(chosen: tuple[Mutant, int], _: Path) -> tuple[float, float]:
         mutant, number = chosen
         before, file = value(), SOURCE / mutant.file
-        put(mutated(file.read_text(), number), file, mutant.function)
+        patch(mutated(file.read_text(), number), file, mutant.function)
         return before, value()
 
     jobs = choose([f"{name}*"])[:1]
-    [(_, (before, after))] = each_in_a_fork(jobs, before_and_after, lambda _: 120.0, 1)
+    [(_, (before, after))] = run_in_forks(jobs, before_and_after, lambda _: 120.0, 1)
     assert before != after
 
 
-def test_a_job_that_hangs_or_dies_is_stopped() -> None:
+def test_hanging_and_crashing_jobs_give_no_result() -> None:
     def work(job: str, folder: Path) -> str:
         if job == "hangs":
             time.sleep(60)
         if job == "dies":
-            raise MemoryError
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job == "raises":
+            raise ValueError("a bug of the runner")
         return f"{job}, {len(list(folder.iterdir()))} files"
 
     since = time.monotonic()
     jobs = ["hangs", "works", "dies"]
-    assert dict(each_in_a_fork(jobs, work, lambda _: 1.0, 2)) == {
+    assert dict(run_in_forks(jobs, work, lambda _: 1.0, 2)) == {
         **{"hangs": None, "works": "works, 0 files", "dies": None}
     }
     assert time.monotonic() - since < 30
+    with pytest.raises(RuntimeError, match="a bug of the runner"):
+        list(run_in_forks(["raises"], work, lambda _: 1.0, 1))
 
 
-def test_results_outlive_a_stopped_run_and_forget_mutants_that_are_gone(tmp_path: Path) -> None:
+def test_results_survive_an_interrupted_run_and_drop_stale_mutants(tmp_path: Path) -> None:
     file = tmp_path / "results"
     first = Results(file, [])
-    for name, noticed in (("rbm/a", ""), ("rbm/b", "t"), ("rbm/a", "u"), ("old", "t")):
-        first.add(name, noticed)
+    for name, killer in (("rbm/a", ""), ("rbm/b", "t"), ("rbm/a", "u"), ("old", "t")):
+        first.add(name, killer)
     again = Results(file, ["rbm/a", "rbm/b", "rbm/c"])
     assert again == {"rbm/a": "u", "rbm/b": "t"}
     assert scores({**again, "states/d": ""}) == {"rbm": (2, 0), "states": (0, 1), "all": (2, 1)}
     assert list(table(again))[-1] == "| all | 2 | 2 | 0 | 100.0% |"
     again.add("rbm/c", "")
     assert list(problems(again)) == [
-        "survives: rbm/c",
-        "rbm: fewer than 95% were noticed",
-        "all: fewer than 95% were noticed",
+        "survived: rbm/c",
+        "rbm: the score is below 95%",
+        "all: the score is below 95%",
     ]
 
 
-def test_kernels_are_tried_by_the_tests_that_call_them() -> None:
+def test_kernels_have_callers_in_python() -> None:
     users = users_of_kernels()
     assert {path for path, _ in users["kernels/simd.py", "exp32"]} >= {"rbm/gibbs.py"}
     assert all(users.values())
 
 
-def test_each_survivor_is_a_mutant() -> None:
+def test_every_listed_survivor_is_a_mutant() -> None:
     assert set(reasons()) <= set(MUTANTS)
     assert len(MUTANTS) == len(set(MUTANTS)) > 4000
 
 
-def test_each_mistake_by_hand_fits_the_source_and_has_a_test() -> None:
+def test_every_hand_written_mutant_matches_the_source_and_a_test() -> None:
     chosen = list(by_hand())
     assert [m for m in chosen if (SOURCE / m.file).read_text().count(m.old) != 1] == []
     assert [m for m in chosen if f"def {_function(m)}(" not in _tests(m).read_text()] == []

@@ -1,4 +1,4 @@
-"""Which lines of psiprune a test runs, and how long it takes."""
+"""Run a test without a mutant: its duration, and the lines of psiprune that it executes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SOURCE = Path(psiprune.__file__).parent
 
 
 class Test(NamedTuple):
-    """A test that passes by itself.
+    """A test that passes on its own.
 
     Attributes:
-        name: pytest's name of it.
-        seconds: its time, with that of the fixtures that it needs.
-        lines: the lines that it runs, those of fixtures too: a path below SOURCE and a number.
+        name: pytest's node id.
+        seconds: duration, fixtures included.
+        lines: executed lines (path below SOURCE, number), fixtures included.
     """
 
     name: str
@@ -30,19 +30,19 @@ class Test(NamedTuple):
 
 
 def run(item: pytest.Item, following: pytest.Item | None) -> bool:
-    """Run a test without a word; return whether it passed or was skipped."""
+    """Run a test without output; return whether it passed or was skipped."""
     reports = runtestprotocol(item, nextitem=following, log=False)
     return not any(report.failed for report in reports)
 
 
-def own_folder(session: pytest.Session, folder: Path) -> None:
-    """Have `tmp_path` and its kind in a folder of this process."""
+def set_temporary_folder(session: pytest.Session, folder: Path) -> None:
+    """Set the parent folder of `tmp_path` and other temporary folders."""
     factory: Any = session.config._tmp_path_factory  # type: ignore[attr-defined]
     factory._basetemp = folder
 
 
 def measure(item: pytest.Item) -> Test | None:
-    """Run a test, watched line by line; None if it fails."""
+    """Run a test under coverage; return None if it fails."""
     watch = coverage.Coverage(data_file=None, config_file=False, include=[f"{SOURCE}/*"])
     watch.start()
     since = time.perf_counter()

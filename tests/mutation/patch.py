@@ -1,7 +1,7 @@
-"""Put a mutant into the running process: give live functions the code of the mutated source.
+"""Patch the running process with a mutant: replace the code objects of functions in use.
 
-A function keeps its identity, so all who imported it, wrapped it or made it a property call the
-mutant. Compiled kernels are compiled anew from it, and are read from no cache.
+The function objects stay the same, so every import, decorator and property that refers to one runs
+the mutant. Kernels are recompiled, bypassing the cache.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from numba.core.dispatcher import Dispatcher
 from psiprune.kernels.cache import KernelCache
 
 
-def put(source: ast.Module | str, file: Path, *functions: str) -> None:
-    """Replace the code of functions and methods by that in a changed source of their file.
+def patch(source: ast.Module | str, file: Path, *functions: str) -> None:
+    """Replace the code of functions and methods by that of a modified source file.
 
     Args:
-        source: the changed text, or its syntax tree.
-        file: where the source is.
-        functions: the qualified names of what changes.
+        source: the modified text or syntax tree.
+        file: path of the source file.
+        functions: qualified names of the functions to replace.
 
     Raises:
-        LookupError: no such function is in use.
+        LookupError: a function is not in use.
     """
     codes = {code.co_qualname: code for code in _codes(compile(source, str(file), "exec"))}
     for function in functions:
-        live = [
+        in_use = [
             each
             for each in gc.get_objects()
-            if type(each) is FunctionType  # isinstance asks proxies, which may be dead
+            if type(each) is FunctionType  # isinstance raises for dead weak proxies
             and each.__code__.co_qualname == function
             and each.__code__.co_filename == str(file)
         ]
-        if not live:
+        if not in_use:
             raise LookupError(f"{file}: {function} is not in use")
-        for each in live:
+        for each in in_use:
             each.__code__ = codes[function]
     if file.parent.name == "kernels":
-        _compile_anew()
+        _recompile_kernels()
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -52,7 +52,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _compile_anew() -> None:
+def _recompile_kernels() -> None:
     KernelCache.load_overload = lambda *_: None  # type: ignore[method-assign]
     KernelCache.save_overload = lambda *_: None  # type: ignore[method-assign]
     for each in gc.get_objects():

@@ -1,4 +1,4 @@
-"""Work in forks of this process, a few at once, each with a time limit and a folder of its own."""
+"""Run jobs in forked processes with time and memory limits, each in a temporary folder."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ import shutil
 import signal
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 Job = TypeVar("Job")
-#: Bytes that a process may take beside what it has loaded: a wrong size must not stop the machine.
+#: Memory limit of a process, in bytes beyond what its parent uses.
 MOST_BYTES = 8 << 30
+
+
+class _Raised(NamedTuple):
+    traceback: str
 
 
 class _Running(NamedTuple):
@@ -27,19 +32,22 @@ class _Running(NamedTuple):
     folder: str
 
 
-def each_in_a_fork(
+def run_in_forks(
     jobs: Iterable[Job],
     work: Callable[[Job, Path], Any],
     limit: Callable[[Job], float],
     processes: int,
 ) -> Iterator[tuple[Job, Any]]:
-    """Yield each job and what `work` returned for it, as they end; None if it was stopped or died.
+    """Yield each job and its result as jobs finish; None if the process died or timed out.
 
     Args:
-        jobs: what to do.
-        work: called in a fork with a job and an empty folder, which is removed afterwards.
-        limit: seconds that a job may take.
-        processes: how many run at once.
+        jobs: arguments of `work`.
+        work: function of a job and an empty folder, which is deleted afterwards.
+        limit: time limit of a job in seconds.
+        processes: number of processes that run at a time.
+
+    Raises:
+        RuntimeError: `work` raised an exception.
     """
     waiting, running = iter(jobs), dict[int, _Running]()
     try:
@@ -64,15 +72,19 @@ def _start(job: Any, work: Callable[[Any, Path], Any], seconds: float) -> tuple[
     if pid == 0:
         code = 1
         try:
-            os.setsid()  # so that processes that it starts can be stopped with it
+            os.setsid()  # to kill its child processes with it
             os.close(reader)
             quiet = os.open(os.devnull, os.O_RDWR)
             for standard in range(3):
                 os.dup2(quiet, standard)
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, used + MOST_BYTES))
+            try:
+                result = work(job, Path(folder))
+            except Exception:
+                result = _Raised(traceback.format_exc())
             with os.fdopen(writer, "wb") as stream:
-                pickle.dump(work(job, Path(folder)), stream)
+                pickle.dump(result, stream)
             code = 0
         finally:
             os._exit(code)
@@ -81,7 +93,7 @@ def _start(job: Any, work: Callable[[Any, Path], Any], seconds: float) -> tuple[
 
 
 def _ended(running: dict[int, _Running]) -> list[int]:
-    """Wait until a process has written its result, or has no time left."""
+    """Wait for results or timeouts; return the processes concerned."""
     soonest = min(each.until for each in running.values())
     readers = [each.reader for each in running.values()]
     ready = select.select(readers, [], [], max(0.0, soonest - time.monotonic()))[0]
@@ -90,7 +102,7 @@ def _ended(running: dict[int, _Running]) -> list[int]:
 
 
 def _result(pid: int, started: _Running) -> Any:
-    """Return what a process wrote; stop it and all that it started."""
+    """Return the result of a process; kill it and its children, and delete its folder."""
     result = None
     if select.select([started.reader], [], [], 0)[0]:
         with suppress(EOFError, pickle.UnpicklingError), os.fdopen(started.reader, "rb") as stream:
@@ -101,4 +113,6 @@ def _result(pid: int, started: _Running) -> Any:
         os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     shutil.rmtree(started.folder, ignore_errors=True)
+    if isinstance(result, _Raised):
+        raise RuntimeError(result.traceback)
     return result
