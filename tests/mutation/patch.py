@@ -57,5 +57,5 @@ def _recompile_kernels() -> None:
     KernelCache.save_overload = lambda *_: None  # type: ignore[method-assign]
     for each in gc.get_objects():
         if issubclass(type(each), Dispatcher) and each.py_func.__module__.startswith("psiprune."):
-            each._make_finalizer()()  # type: ignore[attr-defined]
-            each._reset_overloads()  # type: ignore[attr-defined]
+            each._make_finalizer()()
+            each._reset_overloads()
