@@ -29,6 +29,7 @@ from mutation.results import WANTED, Results, scores, table
 from mutation.session import Session
 from mutation.survivors import reasons
 
+#: Packages that are mutated; the tests of them and of `core` run.
 PACKAGES = ("rbm", "inference", "training", "pruning", "metrics", "states", "kernels")
 
 
@@ -81,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mistakes = [] if options.tests else by_hand(options.only)
     names = [*(mutant.name for mutant, _ in chosen), *(mistake.name for mistake in mistakes)]
     results = Results(options.results, names)
-    tests = [ROOT / test for test in options.tests or [f"tests/{each}" for each in PACKAGES]]
+    tests = [
+        ROOT / test for test in options.tests or [f"tests/{each}" for each in (*PACKAGES, "core")]
+    ]
     session = Session(
         [(mutant, number) for mutant, number in chosen if not results.get(mutant.name)],
         [mistake for mistake in mistakes if not results.get(mistake.name)],

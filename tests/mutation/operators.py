@@ -37,9 +37,11 @@ DROPPED = {
     *("cumsum", "diff", "round", "trim_zeros", "ravel", "copy", "transpose"),
 }
 #: Keyword arguments that are not mutated, as no number depends on them.
-HARMLESS = {"dtype", "strict", "stacklevel", "encoding", "name", "desc", "unit", "optimize"}
-#: Functions whose arguments are texts.
-TEXTS = {"warn", "warning", "progress", "progress_bar", "cast", "TypeVar"}
+HARMLESS = {
+    *("dtype", "strict", "stacklevel", "encoding", "name", "desc", "unit", "optimize", "progress"),
+}
+#: Functions of warnings, logging, progress bars and types, whose calls are not mutated.
+TEXTS = {"warn", "warning", "info", "debug", "progress_bar", "count", "cast", "TypeVar"}
 
 
 class Mutant(NamedTuple):
@@ -137,7 +139,8 @@ def _nodes(node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
     """Yield the nodes of a statement that are mutated, with their places."""
     if isinstance(node, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom | ast.Assert):
         return
-    if isinstance(node, ast.Call) and _called(node) in TEXTS:
+    call = node.value if isinstance(node, ast.Expr) else node
+    if isinstance(call, ast.Call) and _called(call) in TEXTS:
         return
     if isinstance(node, ast.keyword) and node.arg in HARMLESS:
         return

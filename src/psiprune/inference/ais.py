@@ -69,7 +69,7 @@ def anneal(
     log_weight = np.zeros((state.shape[0], state.shape[2]))
     biases = (bias.astype(np.float32) for bias in base)
     start_params = layout.Parameters(np.zeros_like(params.weights), *biases)
-    key = stream_key(seed, Stream.AIS, int(betas[0] > betas[-1]))
+    key = stream_key(seed, Stream.AIS, int(betas[0]))  # 0 forward, 1 in reverse
     betas = np.ascontiguousarray(betas, dtype=np.float64)
 
     def run(tile: int) -> None:
