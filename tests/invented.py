@@ -57,6 +57,7 @@ def _dimensions(name: str) -> str:
 def study(
     *,
     sites: int = 18,
+    hidden: int | None = None,
     fields: tuple[float, ...] = (1.0, 2.0),
     seeds: int = 3,
     levels: int = 6,
@@ -65,7 +66,7 @@ def study(
     coupling: float = 1.0,
 ) -> xr.Dataset:
     """A study of `levels` steps, without `_exact` above 20 sites."""
-    hidden = sites // 2
+    hidden = hidden or sites // 2
     total = sites * hidden
     steps = range(levels + 1)
     kept = np.array(
@@ -100,7 +101,7 @@ def study(
     made = study_of(
         variables, sites, field=list(fields), seed=range(seeds), level=steps, epoch=[0, 1, 2, 4]
     )
-    return made.assign_attrs(coupling=coupling)
+    return made.assign_attrs(coupling=coupling, hidden=hidden)
 
 
 def without(study: xr.Dataset, level: int, seed: int | None = None) -> xr.Dataset:
