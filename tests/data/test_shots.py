@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -105,62 +104,6 @@ def test_provenance_must_be_json(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="provenance"):
         Shots(BITS, provenance={"rng": object()}).save(tmp_path / "shots.nc")
     assert list(tmp_path.iterdir()) == []
-
-
-def written(save: Any, *values: Any, **named: Any) -> bytes:
-    stream = io.BytesIO()
-    save(stream, *values, **named)
-    return stream.getvalue()
-
-
-NPY, NPZ = written(np.save, BITS), written(np.savez_compressed, bits=BITS)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        NPY,
-        written(np.save, BITS.astype(float)),
-        written(np.savez_compressed, anything=BITS),
-        written(np.savez_compressed, bits=BITS, other=np.ones(3)),
-        written(np.savetxt, BITS),
-        b"# made by hand\n011\n100\n\n000 # the vacuum\n111\n",
-        b"0 1 1\r\n1 0 0\r\n0 0 0\r\n1 1 1",
-        b"\xef\xbb\xbf0,1, 1\n1,0,0\n0,0,0\n1,1,1\n",
-        b"0\t1\t1\n1\t0\t0\n0\t0\t0\n1.0\t1.0\t1.\n",
-        b"q0,q1,q2\n0,1,1\n1,0,0\n0,0,0\n1,1,1\n",
-    ],
-)
-def test_formats_are_told_by_content(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "shots.dat"
-    path.write_bytes(content)
-    np.testing.assert_array_equal(read_shots(path).bits, BITS)
-
-
-@pytest.mark.parametrize(
-    ("content", "facts"),
-    [
-        (b" \n\n", ("empty",)),
-        (b"# x\n0 1 1\n\n0 1\n", ("line 4 has 2", "line 2 has 3")),
-        (b"010\n01x\n", ("line 2, column 3", "'x'")),
-        (b"0 1\n1 -1\n", ("line 2, column 2", "'-1'", "(1 - z) // 2")),
-        (b"0 10\n", ("header", "bitstring,count")),
-        (b"01 10\n", ("header", "bitstring,count")),
-        (b"0,1\nq0,q1\n", ("line 2, column 1", "'q0'")),
-        (b"0.5 1\n", ("line 1, column 1", "'0.5'")),
-        (NPY[:-4], ("damaged",)),
-        (NPY[:20], ("damaged",)),
-        (NPZ[:60], ("damaged",)),
-        (written(np.save, BITS - 2.0), ("row 0, column 0", -2.0)),
-    ],
-)
-def test_bad_files_are_refused_in_one_line(
-    tmp_path: Path, content: bytes, facts: tuple[object, ...]
-) -> None:
-    path = tmp_path / "shots.dat"
-    path.write_bytes(content)
-    with refuses(path, *facts):
-        read_shots(path)
 
 
 def test_netcdf_of_another_make(tmp_path: Path) -> None:
