@@ -11,7 +11,7 @@ help:
 	@echo "make test-all  the tests with the slow ones"
 	@echo "make mutants   change the numerical code in one place at a time: does a test notice? (an hour)"
 	@echo "make coverage  which lines and branches of the numerical packages the tests run"
-	@echo "make crash-test  kill each stage, make its file calls fail, resume, compare (an hour)"
+	@echo "make crash-test  kill, interrupt or fail each stage, resume, compare (an hour)"
 	@echo "make fuzz      read mutated files of every format: MUTATIONS of each, for at most SECONDS"
 	@echo "make test-pythons  the tests under each supported Python that this machine has"
 	@echo "make wheel     build the wheel, and check it in an environment of its own"
