@@ -19,13 +19,8 @@ from psiprune.rbm.init import initial_rbm
 
 Datasets = dict[str, xr.Dataset]
 MEASURES = (
-    "kl",
-    "infidelity",
-    "energy_roe",
-    "energy_bias",
-    "abs_magnetization_roe",
-    "abs_magnetization_bias",
-    "correlation_mse",
+    *("kl", "infidelity", "energy_roe", "energy_bias", "abs_magnetization_roe"),
+    *("abs_magnetization_bias", "correlation_mse"),
 )
 RANKED = ("infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 HISTORY = ("kl", *RANKED)

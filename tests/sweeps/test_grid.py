@@ -93,10 +93,8 @@ def keys(sweep_settings: SweepSettings) -> dict[Kind, set[str]]:
     [
         ("product.prune.criterion = ['magnitude', 'random']", (2, 2, 2, 4)),
         ("product.fine_tune.epochs = [1, 2, 3]", (2, 2, 2, 6)),
-        ("product.train.epochs = [1, 2]", (2, 2, 4, 4)),
-        ("product.seeds = [3]", (2, 2, 6, 6)),
-        ("product.shots = [100, 200]", (2, 4, 4, 4)),
-        ("product.seed = [1, 2]", (2, 4, 4, 4)),
+        *(("product.train.epochs = [1, 2]", (2, 2, 4, 4)), ("product.seeds = [3]", (2, 2, 6, 6))),
+        *(("product.shots = [100, 200]", (2, 4, 4, 4)), ("product.seed = [1, 2]", (2, 4, 4, 4))),
         ("product.coupling = [1.0, 2.0]", (4, 4, 4, 4)),
         ("product.hidden = [2, 3]", (2, 2, 4, 4)),
         ("product.measure.draws = [100, 200]", (2, 2, 2, 4)),

@@ -77,11 +77,8 @@ def test_what_does_work_at_the_limits() -> None:
 @pytest.mark.parametrize(
     ("folder", "scheduler", "argument"),
     [
-        (None, "serial", "folder"),
-        (3, "serial", "folder"),
-        ("run", None, "scheduler"),
-        ("run", 8786, "scheduler"),
-        ("run", "", "scheduler"),
+        *((None, "serial", "folder"), (3, "serial", "folder"), ("run", None, "scheduler")),
+        *(("run", 8786, "scheduler"), ("run", "", "scheduler")),
     ],
 )
 def test_arguments_of_another_type(
