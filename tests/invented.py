@@ -374,8 +374,7 @@ def _sparse() -> xr.Dataset:
 def _ablation() -> xr.Dataset:
     shares = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
     spread = partial(
-        over,
-        {**_SIZES, "start": 2, "share": len(shares), "model": 3, "hidden": 9, "visible": 18},
+        over, {**_SIZES, "start": 2, "share": len(shares), "model": 3, "hidden": 9, "visible": 18}
     )
     lost = (0.001 + 0.1 * shares) * SEED_FACTOR[None, :, None, None]
     overlap = spread("field seed model hidden", 3)

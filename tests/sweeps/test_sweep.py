@@ -116,7 +116,7 @@ def test_a_damaged_file_fails_the_points_that_need_it(copy: Path, tmp_path: Path
     assert outcome.err.endswith(f": {cause}\n")
     outcome = tiny.call("report", copy, "--json")
     assert json.loads(outcome.out) == {
-        **{"page": str(copy / "report.html"), "points": 4, "done": 2, "failed": 2},
+        **{"page": str(copy / "report.html"), "points": 4, "done": 2, "failed": 2}
     }
     assert (copy / "report.html").read_text().count(str(broken)) == 2
     broken.unlink()
@@ -207,7 +207,7 @@ def test_a_dry_run_does_nothing(tmp_path: Path) -> None:
     assert found.status == 0, found
     told = json.loads(found.out)
     assert [(each["kind"], each["uses"], each["stages"]) for each in told["stages"]] == [
-        *(("state", 4, 2), ("shots", 4, 2), ("dense", 4, 2), ("point", 4, 4)),
+        *(("state", 4, 2), ("shots", 4, 2), ("dense", 4, 2), ("point", 4, 4))
     ]
     assert all(each["done"] == 0 and each["seconds"] > 0 for each in told["stages"])
     assert [each["pilots"] for each in told["stages"]] == [1, 1, 1, 2]
@@ -219,7 +219,7 @@ def test_a_dry_run_goes_by_what_is_done(copy: Path, tmp_path: Path) -> None:
     before = tiny.contents(copy)
     planned = plan(study_sweep(), copy)
     assert [(each.stages, each.done, each.seconds, each.pilots) for each in planned] == [
-        *((2, 2, 0.0, 0), (2, 2, 0.0, 0), (2, 2, 0.0, 0), (4, 4, 0.0, 0)),
+        *((2, 2, 0.0, 0), (2, 2, 0.0, 0), (2, 2, 0.0, 0), (4, 4, 0.0, 0))
     ]
     known = [json.loads(file.read_text())["seconds"] for file in copy.glob("state/*/seconds.json")]
     (state, *_) = plan(study_sweep(GRID + "product.fields = [[1.0, 2.0, 3.0, 4.0]]\n"), copy)
