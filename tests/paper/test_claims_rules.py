@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -334,6 +335,11 @@ def test_in_a_world_where_the_paper_is_right(key: str) -> None:
     assert finding.verdict == (FAILS if key == "rules-often-poor" else HOLDS), finding.measured
     assert finding.numbers
     assert finding.seeds >= 1
+    assert finding.measured.endswith(".")
+    words = {word.strip("(),.;:") for word in finding.measured.split()}
+    assert not words & {"nan", "inf", "-inf", "nan%", "inf%"}
+    # Measures are called by their titles.
+    assert set(re.findall(r"\w+_\w+", finding.measured)) <= {"C_MSE", "N_h"}
 
 
 @pytest.mark.parametrize("case", [*CASES, *THRESHOLDS], ids=named([*CASES, *THRESHOLDS]))
