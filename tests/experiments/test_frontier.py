@@ -205,27 +205,11 @@ def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
     assert len(looks) == len(named) == len(COMMON) - len(IN_THE_TABLE) + len(COSTLY) + 3
 
 
-def with_widths(frontier: xr.Dataset, *widths: int) -> xr.Dataset:
-    """The surgeon's values once more for each width."""
-    own = xr.concat(
-        [
-            frontier.sel(variant=[*COMMON]),
-            *(
-                frontier.sel(variant=["surgeon"]).assign_coords(variant=[f"surgeon-{w}"])
-                for w in widths
-            ),
-        ],
-        dim="variant",
-        data_vars="minimal",
-        coords="minimal",
-        compat="override",
-    )
-    return own.assign_attrs(frontier.attrs)
-
-
 def test_widths_are_told_apart_by_their_number_and_a_colour(frontier: xr.Dataset) -> None:
     widths = FrontierSettings().other_widths
-    axes = plot_frontier(with_widths(frontier, *widths)).get_axes()
+    wide = frontier.sel(variant=[*COMMON, *["surgeon"] * len(widths)])
+    wide = wide.assign_coords(variant=[*COMMON, *(f"surgeon-{w}" for w in widths)])
+    axes = plot_frontier(wide).get_axes()
     lines = {str(line.get_label()): line for line in axes[0].lines}
     own = [lines[f"surgeon, {w} hidden unit{'s' if w > 1 else ''}"] for w in widths]
     assert [line.get_marker() for line in own] == [f"${w}$" for w in widths]
