@@ -73,18 +73,9 @@ STAGES = {
     "sweep": "sweep {in}/sweep.toml --scheduler serial --out {out}",
 }
 SWEEP = """
-[study]
-sites = 4
-hidden = 3
-shots = 300
-fields = [1.0]
-seeds = 1
-train = { method = "pcd", epochs = 300 }
-fine_tune = { method = "cd", epochs = 100 }
-prune = { levels = 2 }
-
-[[grid]]
-product = { hidden = [2, 3] }
+study = {sites = 4, hidden = 3, shots = 300, fields = [1.0], seeds = 1, prune.levels = 2,\
+ train = {method = "pcd", epochs = 300}, fine_tune = {method = "cd", epochs = 100}}
+grid = [{product = {hidden = [2, 3]}}]
 """
 #: What differs between two undisturbed runs: the machine and the time.
 UNEQUAL = ("provenance.json", "seconds.json", "estimate.json")
