@@ -239,20 +239,13 @@ def test_the_table_finds_the_smallest() -> None:
     kl = np.array([[0.1, 0.15, 0.3, 0.15, 0.9], [0.2, 0.3, 0.4, np.nan, 0.1]])
     roe = np.array([[0.001, 0.03, 0.01, 0.03, 0.01], [0.03, 0.05, 0.05, np.nan, 0.05]])
     dims = ("field", "seed", "variant", "count")
+    mps = {"parameters": 12, "kl": 0.01, "abs_magnetization_bias": 0.1}
+    data = {"kl": kl, "abs_magnetization_bias": roe, "abs_magnetization_roe": roe}
     made = xr.Dataset(
         {
-            "kl": (dims, kl[None, None]),
-            "abs_magnetization_bias": (dims, roe[None, None]),
-            "abs_magnetization_roe": (dims, roe[None, None]),
-            **{
-                f"mps_{name}": (("field", "bond"), [[value]])
-                for name, value in (
-                    ("parameters", 12),
-                    ("kl", 0.01),
-                    ("abs_magnetization_bias", 0.1),
-                    ("abs_magnetization_roe", 0.2),
-                )
-            },
+            **{name: (dims, each[None, None]) for name, each in data.items()},
+            **{f"mps_{name}": (("field", "bond"), [[value]]) for name, value in mps.items()},
+            "mps_abs_magnetization_roe": (("field", "bond"), [[0.2]]),
         },
         {
             "field": [1.0],
