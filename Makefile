@@ -11,7 +11,7 @@ help:
 	@echo "make test-all  the tests with the slow ones"
 	@echo "make mutants   mutation tests of the numerical packages (an hour)"
 	@echo "make coverage  line and branch coverage of the numerical packages"
-	@echo "make crash-test  kill each stage, make its file calls fail, resume, compare (an hour)"
+	@echo "make crash-test  kill, interrupt or fail each stage, resume, compare (an hour)"
 	@echo "make fuzz      read mutated files of every format: MUTATIONS of each, for at most SECONDS"
 	@echo "make test-pythons  the tests under each supported Python that this machine has"
 	@echo "make wheel     build the wheel, and check it in an environment of its own"

@@ -1,11 +1,14 @@
-"""Crash test: kill each stage at random moments, make its file calls fail, resume, and compare.
+"""Crash test: kill or interrupt each stage at random moments, make its file calls fail, resume.
 
-    python scripts/crash_test.py [--stages NAME ...] [--kills 50] [--faults 20] [--seed 0]
+    python scripts/crash_test.py [--stages NAME ...] [--kills 50] [--interrupts 50] [--faults 20]
+        [--seed 0]
 
 A stage is a small psiprune command. Each start of it is a forked process:
 
 - kills: the process is killed (SIGKILL) at a random moment and started again, until it comes
   through; then once more from the beginning, until there were enough kills.
+- interrupts: the same by Ctrl-C (SIGINT); the process must end within 2.5 s, with status 130 and
+  the line that it can be resumed.
 - faults: one call to the system that opens, writes, syncs, renames, links or deletes a file fails
   with ENOSPC, EIO or EDQUOT (a failing write has written half); the command may fail, but only with
   one line. Then it is started again without a fault.
@@ -23,6 +26,7 @@ import io
 import os
 import pkgutil
 import random
+import re
 import shutil
 import signal
 import sys
@@ -36,6 +40,8 @@ from pathlib import Path
 from typing import Any
 
 from failing_calls import FailingCalls
+
+from psiprune.cli.signals import _LINES, fail, interrupted, prompt_interrupts
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"  # a process that is forked must have a single thread
@@ -56,7 +62,8 @@ STAGES = {
     "rewire": "rewire {in}/pruned.nc {in}/shots.nc --rounds 3 --fine-tune.method cd "
     "--fine-tune.epochs 500 --state {in}/state.nc --out {out}",
     "reconstruct": "reconstruct {in}/shots.nc --seeds 2 --hidden 2 --learning-rates 0.5 "
-    f"--draws 200 --prune.fraction 0.3 --held-out 0.4 {CD} --out {{out}}",
+    f"--draws 200 --prune.fraction 0.3 --held-out 0.4 {CD} --observable {{in}}/mine.py:walls "
+    "--out {out}",
     "study": f"study {RUN} --hidden 3 --seeds 1 --prune.levels 3 {CD} --out {{out}}",
     "sparse": f"sparse {RUN} --seeds 2 --levels 1 --density 0.75 {CD} --out {{out}}",
     "ablation": f"ablation --sites 6 --shots 200 --fields 1 --seeds 1 --levels 2 --shares 0 1 "
@@ -66,22 +73,15 @@ STAGES = {
     "sweep": "sweep {in}/sweep.toml --scheduler serial --out {out}",
 }
 SWEEP = """
-[study]
-sites = 4
-hidden = 3
-shots = 300
-fields = [1.0]
-seeds = 1
-train = { method = "pcd", epochs = 300 }
-fine_tune = { method = "cd", epochs = 100 }
-prune = { levels = 2 }
-
-[[grid]]
-product = { hidden = [2, 3] }
+study = {sites = 4, hidden = 3, shots = 300, fields = [1.0], seeds = 1, prune.levels = 2,\
+ train = {method = "pcd", epochs = 300}, fine_tune = {method = "cd", epochs = 100}}
+grid = [{product = {hidden = [2, 3]}}]
 """
 #: What differs between two undisturbed runs: the machine and the time.
 UNEQUAL = ("provenance.json", "seconds.json", "estimate.json")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+#: Seconds from Ctrl-C to the end of the process: one for the regular shutdown, and some to spare.
+PROMPT = 2.5
 
 
 @dataclass
@@ -91,6 +91,7 @@ class Row:
     name: str
     seconds: float = 0.0
     kills: int = 0
+    interrupts: int = 0
     ends: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -133,7 +134,9 @@ class Stage:
             faults = FailingCalls(self.folder, fault, code, self.note)
             if fault or code:
                 faults.install()
-            status = self.run()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            with prompt_interrupts(lambda: fail(interrupted(), 130)):
+                status = self.run()
             if code and not fault:
                 self.note.write_text(str(faults.calls))
             sys.stdout.flush()
@@ -211,6 +214,37 @@ class Stage:
             self.clear()
         self.finish("killed")
 
+    def interrupt(self, times: int, chance: random.Random) -> None:
+        """Send Ctrl-C to the command so many times, each after it has opened its output."""
+        self.clear()
+        while self.row.interrupts < times:
+            if self.done:  # interrupted after its end
+                self.finish("interrupted")
+            for lock in self.folder.glob(".*lock"):
+                lock.unlink()
+            process = self.start()
+            while not any(self.folder.glob(".*lock")) and not os.waitid(
+                os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT
+            ):
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, self.row.seconds))
+            os.kill(process, signal.SIGINT)
+            status = self.wait(process, PROMPT)
+            if status == 0:
+                self.check_end("interrupted", status)
+                self.clear()
+                continue
+            self.row.interrupts += 1
+            lines = self.messages()
+            if status != 130 or lines != [f"psiprune: {_LINES['kept']}"]:
+                self.row.wrong.append(f"{self.name}, interrupted: status {status}: {lines[-9:]}")
+        self.finish("interrupted")
+
+    def messages(self) -> list[str]:
+        """Return what the command wrote to standard error, but for warnings and notes."""
+        lines = self.log.read_text().splitlines()
+        return [line for line in lines if not re.search("warning: |^psiprune: note:", line)]
+
     def fault(self, times: int, chance: random.Random) -> None:
         """Make a call of the command fail, so many times."""
         self.clear()
@@ -224,8 +258,7 @@ class Stage:
                 continue
             what = self.note.read_text()
             self.row.faults[what.split()[0]] += 1
-            lines = [line for line in self.log.read_text().splitlines() if "warning: " not in line]
-            lines = [line for line in lines if not line.startswith("psiprune: note:")]
+            lines = self.messages()
             if status not in (0, 1, 2) or (status and len(lines) != 1):
                 self.row.wrong.append(f"{self.name}, {what}: status {status}: {lines[-9:]}")
             self.finish(what)
@@ -247,6 +280,9 @@ def prepare(folder: Path) -> None:
     weights = np.abs(rbm.weights)
     rbm.with_mask(weights > np.median(weights)).save(folder / "pruned.nc")
     (folder / "sweep.toml").write_text(SWEEP)
+    (folder / "mine.py").write_text(
+        "def walls(bits):\n    return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)\n"
+    )
 
 
 def set_up() -> None:
@@ -266,14 +302,15 @@ def set_up() -> None:
 
 def report(rows: list[Row]) -> str:
     """Return the table."""
-    lines = ["| stage | seconds | kills | failing calls | ends compared | differences |"]
-    lines.append("| --- | ---: | ---: | --- | ---: | ---: |")
+    heads = "stage", "seconds", "kills", "interrupts", "failing calls", "ends compared"
+    lines = [f"| {' | '.join(heads)} | differences |"]
+    lines.append("| --- | ---: | ---: | ---: | --- | ---: | ---: |")
     for row in rows:
         calls = ", ".join(f"{count} {name}" for name, count in sorted(row.faults.items()))
         faults = f"{row.faults.total()} ({calls})" if calls else "0"
         lines.append(
-            f"| {row.name} | {row.seconds:.1f} | {row.kills} | {faults} | {row.ends} "
-            f"| {len(row.wrong)} |"
+            f"| {row.name} | {row.seconds:.1f} | {row.kills} | {row.interrupts} | {faults} "
+            f"| {row.ends} | {len(row.wrong)} |"
         )
     return "\n".join(lines)
 
@@ -283,6 +320,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--interrupts", type=int, default=50)
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -297,6 +335,7 @@ def main() -> int:
         for number, stage in enumerate(given.stages):
             crashing = Stage(stage, inputs, Path(name) / str(number))
             crashing.kill(given.kills, random.Random(f"{given.seed} {stage} kills"))
+            crashing.interrupt(given.interrupts, random.Random(f"{given.seed} {stage} interrupts"))
             crashing.fault(given.faults, random.Random(f"{given.seed} {stage} faults"))
             rows.append(crashing.row)
             print(report([crashing.row]).splitlines()[-1], file=sys.stderr, flush=True)

@@ -85,15 +85,6 @@ def rbm_distribution(
     return np.asarray(prob / prob.sum())
 
 
-def rbm_means(
-    prob: NDArray[np.float64], weights: NDArray[np.float64], hidden_bias: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(<h_j v_i>, <v_i>, <h_j>) with v from `prob` [2^N] and h given v from the RBM."""
-    v = basis(weights.shape[1]).astype(float)
-    given = 1.0 / (1.0 + np.exp(-(v @ weights.T + hidden_bias)))
-    return (given * prob[:, None]).T @ v, prob @ v, prob @ given
-
-
 def gibbs_matrix(
     weights: NDArray[np.float64],
     visible_bias: NDArray[np.float64],

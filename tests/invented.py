@@ -19,13 +19,8 @@ from psiprune.rbm.init import initial_rbm
 
 Datasets = dict[str, xr.Dataset]
 MEASURES = (
-    "kl",
-    "infidelity",
-    "energy_roe",
-    "energy_bias",
-    "abs_magnetization_roe",
-    "abs_magnetization_bias",
-    "correlation_mse",
+    *("kl", "infidelity", "energy_roe", "energy_bias", "abs_magnetization_roe"),
+    *("abs_magnetization_bias", "correlation_mse"),
 )
 RANKED = ("infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 HISTORY = ("kl", *RANKED)
@@ -57,6 +52,7 @@ def _dimensions(name: str) -> str:
 def study(
     *,
     sites: int = 18,
+    hidden: int | None = None,
     fields: tuple[float, ...] = (1.0, 2.0),
     seeds: int = 3,
     levels: int = 6,
@@ -65,7 +61,7 @@ def study(
     coupling: float = 1.0,
 ) -> xr.Dataset:
     """A study of `levels` steps, without `_exact` above 20 sites."""
-    hidden = sites // 2
+    hidden = hidden or sites // 2
     total = sites * hidden
     steps = range(levels + 1)
     kept = np.array(
@@ -100,7 +96,7 @@ def study(
     made = study_of(
         variables, sites, field=list(fields), seed=range(seeds), level=steps, epoch=[0, 1, 2, 4]
     )
-    return made.assign_attrs(coupling=coupling)
+    return made.assign_attrs(coupling=coupling, hidden=hidden)
 
 
 def without(study: xr.Dataset, level: int, seed: int | None = None) -> xr.Dataset:
@@ -378,8 +374,7 @@ def _sparse() -> xr.Dataset:
 def _ablation() -> xr.Dataset:
     shares = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
     spread = partial(
-        over,
-        {**_SIZES, "start": 2, "share": len(shares), "model": 3, "hidden": 9, "visible": 18},
+        over, {**_SIZES, "start": 2, "share": len(shares), "model": 3, "hidden": 9, "visible": 18}
     )
     lost = (0.001 + 0.1 * shares) * SEED_FACTOR[None, :, None, None]
     overlap = spread("field seed model hidden", 3)

@@ -34,11 +34,7 @@ def magnet(sites: int, hidden: int, weight: float, tilt: float = 0.0) -> RBM:
     it an RBM of spins without fields.
     """
     weights = np.full((hidden, sites), weight)
-    return RBM(
-        weights,
-        -weights.sum(axis=0) / 2 + tilt / sites,
-        -weights.sum(axis=1) / 2,
-    )
+    return RBM(weights, -weights.sum(axis=0) / 2 + tilt / sites, -weights.sum(axis=1) / 2)
 
 
 def sparse_rbm(visible: int, hidden: int, seed: int = 0) -> RBM:

@@ -35,23 +35,13 @@ ONE, TWO = pp.CD(epochs=1), pp.CD(epochs=2)
 
 #: Checks of scikit-learn that do not apply, since they fit or score numbers that are no bits.
 NOT_BITS = {
-    "check_dict_unchanged",
-    "check_dont_overwrite_parameters",
-    "check_estimators_dtypes",
-    "check_estimators_fit_returns_self",
-    "check_estimators_overwrite_params",
-    "check_f_contiguous_array_estimator",
-    "check_fit2d_1feature",
-    "check_fit2d_1sample",
-    "check_fit2d_predict1d",
-    "check_fit_check_is_fitted",
-    "check_fit_idempotent",
-    "check_methods_sample_order_invariance",
-    "check_methods_subset_invariance",
-    "check_n_features_in",
-    "check_n_features_in_after_fitting",
-    "check_positive_only_tag_during_fit",
-    "check_readonly_memmap_input",
+    *("check_dict_unchanged", "check_dont_overwrite_parameters", "check_estimators_dtypes"),
+    *("check_estimators_fit_returns_self", "check_estimators_overwrite_params"),
+    *("check_f_contiguous_array_estimator", "check_fit2d_1feature", "check_fit2d_1sample"),
+    *("check_fit2d_predict1d", "check_fit_check_is_fitted", "check_fit_idempotent"),
+    *("check_methods_sample_order_invariance", "check_methods_subset_invariance"),
+    *("check_n_features_in", "check_n_features_in_after_fitting"),
+    *("check_positive_only_tag_during_fit", "check_readonly_memmap_input"),
 }
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -210,19 +211,14 @@ def as_options(given: Settings, **changes: object) -> list[str]:
     ]
 
 
-def options(**changes: object) -> list[str]:
-    """Return `settings()` as options of `psiprune study`, some of them changed."""
-    return as_options(settings(), **changes)
+options = partial(as_options, settings())
+"""Return `settings()` as options of `psiprune study`, some of them changed."""
 
+paper_options = partial(as_options, paper_settings())
+"""Return `paper_settings()` as options of `psiprune paper`, some of them changed."""
 
-def paper_options(**changes: object) -> list[str]:
-    """Return `paper_settings()` as options of `psiprune paper`, some of them changed."""
-    return as_options(paper_settings(), **changes)
-
-
-def reconstruct_options(**changes: object) -> list[str]:
-    """Return `reconstruct_settings()` as options of `psiprune reconstruct`, some changed."""
-    return as_options(reconstruct_settings(), **changes)
+reconstruct_options = partial(as_options, reconstruct_settings())
+"""Return `reconstruct_settings()` as options of `psiprune reconstruct`, some changed."""
 
 
 def help_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> str:

@@ -9,12 +9,14 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
+from distributed import Client, LocalCluster
 
 
 class Workers:
@@ -62,8 +64,6 @@ class Workers:
 
     def wait_for(self, count: int) -> None:
         """Wait until so many workers are connected."""
-        from distributed import Client
-
         with Client(self.address, set_as_default=False, timeout=60) as client:
             client.wait_for_workers(count, timeout=300)
 
@@ -94,3 +94,16 @@ def fake_commands(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str)
         (folder / name).write_text(f"#!/bin/bash\n{script}\n")
         (folder / name).chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+@contextmanager
+def in_this_process(workers: int = 1, threads: int = 1) -> Iterator[LocalCluster]:
+    """A scheduler and workers in this process, reached by TCP."""
+    with LocalCluster(
+        n_workers=workers,
+        threads_per_worker=threads,
+        processes=False,
+        protocol="tcp://",
+        dashboard_address=":0",
+    ) as local:
+        yield local

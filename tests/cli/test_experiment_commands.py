@@ -12,9 +12,7 @@ from matplotlib.figure import Figure
 import psiprune as pp
 import tiny
 from outcomes import chooser, json_of, text_of
-from psiprune.experiments.settings import (
-    StudySettings,
-)
+from psiprune.experiments.settings import StudySettings
 from psiprune.io.netcdf import read_dataset
 from psiprune.pruning.settings import PruneSettings
 from refusals import check_refusal

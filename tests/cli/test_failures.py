@@ -40,10 +40,7 @@ WRITING = {
     ids=["read-only", "full"],
 )
 def test_what_cannot_be_written(
-    stages: Path,
-    command: str,
-    trouble: Callable[[Path], AbstractContextManager[None]],
-    words: str,
+    stages: Path, command: str, trouble: Callable[[Path], AbstractContextManager[None]], words: str
 ) -> None:
     # Not in `tmp_path`: only its owner may enter it, and `read_only` is somebody else.
     with tempfile.TemporaryDirectory() as name:

@@ -60,14 +60,10 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
 @pytest.mark.parametrize(
     ("command", "model", "prefix"),
     [
-        ("ground-state", TFIM, ""),
-        ("prune", PruneSettings, ""),
-        ("evaluate", MeasureSettings, ""),
-        ("study", StudySettings, ""),
-        ("sparse", SparseSettings, ""),
-        ("ablation", AblationSettings, ""),
-        ("frontier", FrontierSettings, ""),
-        ("rewire", RewireSettings, ""),
+        *(("ground-state", TFIM, ""), ("prune", PruneSettings, "")),
+        *(("evaluate", MeasureSettings, ""), ("study", StudySettings, "")),
+        *(("sparse", SparseSettings, ""), ("ablation", AblationSettings, "")),
+        *(("frontier", FrontierSettings, ""), ("rewire", RewireSettings, "")),
         ("reconstruct", ReconstructSettings, ""),
     ],
 )

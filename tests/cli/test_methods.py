@@ -253,10 +253,7 @@ SMALL = ("--sites=6", "--hidden=3", "--fields=1", "--shots=300", "--seeds=2", "-
     ("experiment", "options"),
     [
         ("sparse", ("--levels=2", "--fine-tune.epochs=0")),
-        (
-            "ablation",
-            ("--levels=2", "--fine-tune.epochs=0", "--shares", "0", "1", "--threshold=1"),
-        ),
+        ("ablation", ("--levels=2", "--fine-tune.epochs=0", "--shares", "0", "1", "--threshold=1")),
         (
             "frontier",
             (

@@ -31,7 +31,7 @@ def test_prune(stages: Path, tmp_path: Path) -> None:
         fine_tune=pp.CD.for_fine_tuning(epochs=2),
     )
     assert tiny.names(tmp_path / "path") == {
-        *("config.toml", "provenance.json", "level-00.nc", "level-01.nc", "level-02.nc"),
+        *("config.toml", "provenance.json", "level-00.nc", "level-01.nc", "level-02.nc")
     }
     for step, level in enumerate(levels):
         saved = pp.load_rbm(tmp_path / "path" / f"level-0{step}.nc")

@@ -137,15 +137,8 @@ def test_logs_are_escaped(
 
 
 def test_a_page_shows_escapes() -> None:
-    report = page.Report(
-        title=f"{EVIL}<b>",
-        introduction=[EVIL],
-        summary=page.Summary(),
-        sections=[],
-        explorer=None,
-        provenance=page.Provenance(facts={"file": EVIL}, configuration=f"a = 1\nb = {EVIL!s}"),
-        command="psiprune",
-    )
+    facts = page.Provenance(facts={"file": EVIL}, configuration=f"a = 1\nb = {EVIL!s}")
+    report = page.Report(f"{EVIL}<b>", [EVIL], page.Summary(), [], None, facts, "psiprune")
     shown = page.render(report)
     assert "\\x1b[31mred" in shown
     assert "&lt;b&gt;" in shown

@@ -112,12 +112,7 @@ def test_train_keeps_early_epochs(stages: Path, tmp_path: Path) -> None:
     )
     command = ("train", stages / "shots.nc", "--hidden=3", "--seed=2", "--epochs=3")
     options = (
-        "--method=cd",
-        "--batch-size=50",
-        "--keep-epochs",
-        "0",
-        "2",
-        "--out",
+        *("--method=cd", "--batch-size=50", "--keep-epochs", "0", "2", "--out"),
         tmp_path / "rbm.nc",
     )
     kept = json_of(tiny.call(*command, *options, "--json"))["saved_epochs"]

@@ -8,11 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pytest
 from filelock import FileLock
 
-import psiprune as pp
 import tiny
 from psiprune.io.provenance import describe_machine
 from refusals import check_facts
@@ -99,12 +97,8 @@ KINDS: dict[str, tuple[Callable[[Path], AbstractContextManager[None] | None], st
 @pytest.fixture(scope="module")
 def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("in")
-    for name in ("rbm.nc", "shots.nc", "state.nc"):
+    for name in ("rbm.nc", "pruned.nc", "shots.nc", "state.nc"):
         (folder / name).symlink_to(stages / name)
-    rbm = pp.load_rbm(folder / "rbm.nc")
-    mask = np.ones_like(rbm.mask)
-    mask[0, 0] = False
-    rbm.with_mask(mask).save(folder / "pruned.nc")
     (folder / "sweep.toml").write_text("[study]\nsites = 4\nhidden = 2\n")
     return folder
 

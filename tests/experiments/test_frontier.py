@@ -205,27 +205,11 @@ def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
     assert len(looks) == len(named) == len(COMMON) - len(IN_THE_TABLE) + len(COSTLY) + 3
 
 
-def with_widths(frontier: xr.Dataset, *widths: int) -> xr.Dataset:
-    """The surgeon's values once more for each width."""
-    own = xr.concat(
-        [
-            frontier.sel(variant=[*COMMON]),
-            *(
-                frontier.sel(variant=["surgeon"]).assign_coords(variant=[f"surgeon-{w}"])
-                for w in widths
-            ),
-        ],
-        dim="variant",
-        data_vars="minimal",
-        coords="minimal",
-        compat="override",
-    )
-    return own.assign_attrs(frontier.attrs)
-
-
 def test_widths_are_told_apart_by_their_number_and_a_colour(frontier: xr.Dataset) -> None:
     widths = FrontierSettings().other_widths
-    axes = plot_frontier(with_widths(frontier, *widths)).get_axes()
+    wide = frontier.sel(variant=[*COMMON, *["surgeon"] * len(widths)])
+    wide = wide.assign_coords(variant=[*COMMON, *(f"surgeon-{w}" for w in widths)])
+    axes = plot_frontier(wide).get_axes()
     lines = {str(line.get_label()): line for line in axes[0].lines}
     own = [lines[f"surgeon, {w} hidden unit{'s' if w > 1 else ''}"] for w in widths]
     assert [line.get_marker() for line in own] == [f"${w}$" for w in widths]
@@ -255,20 +239,13 @@ def test_the_table_finds_the_smallest() -> None:
     kl = np.array([[0.1, 0.15, 0.3, 0.15, 0.9], [0.2, 0.3, 0.4, np.nan, 0.1]])
     roe = np.array([[0.001, 0.03, 0.01, 0.03, 0.01], [0.03, 0.05, 0.05, np.nan, 0.05]])
     dims = ("field", "seed", "variant", "count")
+    mps = {"parameters": 12, "kl": 0.01, "abs_magnetization_bias": 0.1}
+    data = {"kl": kl, "abs_magnetization_bias": roe, "abs_magnetization_roe": roe}
     made = xr.Dataset(
         {
-            "kl": (dims, kl[None, None]),
-            "abs_magnetization_bias": (dims, roe[None, None]),
-            "abs_magnetization_roe": (dims, roe[None, None]),
-            **{
-                f"mps_{name}": (("field", "bond"), [[value]])
-                for name, value in (
-                    ("parameters", 12),
-                    ("kl", 0.01),
-                    ("abs_magnetization_bias", 0.1),
-                    ("abs_magnetization_roe", 0.2),
-                )
-            },
+            **{name: (dims, each[None, None]) for name, each in data.items()},
+            **{f"mps_{name}": (("field", "bond"), [[value]]) for name, value in mps.items()},
+            "mps_abs_magnetization_roe": (("field", "bond"), [[0.2]]),
         },
         {
             "field": [1.0],

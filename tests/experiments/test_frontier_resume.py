@@ -11,9 +11,7 @@ import tiny
 from psiprune.experiments import frontier_methods
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.settings import FrontierSettings
-from psiprune.pruning.rewire import rewire_step
 from psiprune.pruning.settings import RewireSettings
-from psiprune.rbm.model import RBM
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 
 
@@ -43,17 +41,16 @@ def test_a_start_goes_on_from_the_last_training(
     def counted(name: str) -> None:
         plain = getattr(frontier_methods, name)
 
-        def once_a_start(*arguments: Any, **others: Any) -> RBM:
+        def once_a_start(*arguments: Any, **others: Any) -> Any:
             if made and made[-1][0] == starts:
                 raise Killed
             made.append((starts, name))
-            result: RBM = plain(*arguments, **others)
-            return result
+            return plain(*arguments, **others)
 
         monkeypatch.setattr(frontier_methods, name, once_a_start)
 
-    # One training a start: all of the rewired files' rounds, and each count of a path.
-    for name in ("fine_tuned", "train"):
+    # One training a start: each round of rewiring, and each count of a path.
+    for name in ("fine_tuned", "train", "rewire_step"):
         counted(name)
     monkeypatch.setattr("psiprune.core.threads.cores", lambda: 1)
     while not done:
@@ -67,36 +64,6 @@ def test_a_start_goes_on_from_the_last_training(
     assert starts > 30
     assert tiny.raw(again) == tiny.raw(unbroken)
     assert tiny.names(run) == tiny.names(tmp_path / "unbroken")
-
-
-@pytest.mark.slow
-def test_rounds_of_rewiring_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unbroken = run_frontier(settings(), tmp_path / "unbroken")
-    run = tmp_path / "run"
-    plain = rewire_step
-
-    def third_is_killed(level: Any, *arguments: Any) -> Any:
-        if level.step == 2:
-            raise Killed
-        return plain(level, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(frontier_methods, "rewire_step", third_is_killed)
-        with pytest.raises(Killed):
-            run_frontier(settings(), run)
-    kept = {file.name for file in run.rglob("*-rewired/*.nc")}
-    assert {name.partition("-")[2] for name in kept} == {"", "round-01.nc", "round-02.nc"}
-    steps = []
-
-    def seen(level: Any, *arguments: Any) -> Any:
-        steps.append(level.step)
-        return plain(level, *arguments)
-
-    monkeypatch.setattr(frontier_methods, "rewire_step", seen)
-    assert tiny.raw(run_frontier(settings(), run)) == tiny.raw(unbroken)
-    assert 2 in steps
-    assert steps.count(0) <= 1  # of the other kind, if that had not begun
-    assert not list(run.rglob("*-rewired/"))
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from psiprune.experiments.pruning_path import run_path
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
-from psiprune.rbm.serialization import load_rbm
 from psiprune.training.cd import CD
 from psiprune.training.method import Method
 
@@ -49,20 +48,6 @@ def follow(
 
 def never(*_: object) -> RBM:
     raise AssertionError("the first level is on disk")
-
-
-def test_an_unbroken_path(tmp_path: Path) -> None:
-    levels, epochs = follow(tmp_path)
-    assert epochs == 4 * 2
-    assert tiny.names(tmp_path) == {f"level-0{step}.nc" for step in range(5)}
-    assert [int(level["step"]) for level in levels] == [0, 1, 2, 3, 4]
-    # round(12 * 0.7^n)
-    assert [int(level["mask"].sum()) for level in levels] == [12, 8, 6, 4, 3]
-    np.testing.assert_array_equal(levels[0]["weights"], untrained().weights)
-    for step, level in enumerate(levels):
-        saved = load_rbm(tmp_path / f"level-0{step}.nc")
-        np.testing.assert_array_equal(saved.weights, level["weights"])
-        assert not saved.weights[~saved.mask].any()
 
 
 @pytest.mark.parametrize(

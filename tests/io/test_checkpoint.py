@@ -140,11 +140,8 @@ def test_a_long_name_has_checkpoints_too(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("method", "part", "value"),
     [
-        ("cd", "velocity", 0.0),
-        ("pcd", "chains", 0.0),
-        ("natural", "chains", 0.0),
-        ("natural", "fisher_parameters", 0.0),
-        ("natural", "fisher_moved", 10.0),
+        *(("cd", "velocity", 0.0), ("pcd", "chains", 0.0), ("natural", "chains", 0.0)),
+        *(("natural", "fisher_parameters", 0.0), ("natural", "fisher_moved", 10.0)),
         ("exact", "damping", 10.0),
     ],
 )

@@ -30,23 +30,6 @@ def dataset() -> xr.Dataset:
     )
 
 
-def test_what_is_written_is_read_here_and_by_other_programs(
-    tmp_path: Path, dataset: xr.Dataset
-) -> None:
-    path = write_dataset(tmp_path / "a.nc", dataset, "toy")
-    found = read_dataset(path, "toy")
-    xr.testing.assert_equal(found, dataset)
-    assert found["bits"].dtype == np.uint8
-    assert found.attrs.pop("psiprune_version")
-    assert found.attrs == {"units": "J", "seed": 3, "psiprune_kind": "toy"}
-    assert list(tmp_path.iterdir()) == [path]
-    xr.testing.assert_equal(read_dataset(path), dataset)
-    with xr.open_dataset(path, engine="h5netcdf") as opened:
-        xr.testing.assert_equal(opened, dataset)
-        opened.load().to_netcdf(tmp_path / "b.nc", engine="h5netcdf")
-    xr.testing.assert_equal(read_dataset(tmp_path / "b.nc", "toy"), dataset)
-
-
 @pytest.mark.filterwarnings("error")
 def test_a_file_that_was_read_is_written_again_without_its_empty_array(
     tmp_path: Path, dataset: xr.Dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import h5py
@@ -90,6 +91,8 @@ def test_every_engine_writes_what_it_reads(tmp_path: Path) -> None:
         expected = opened.load()
     found = read_dataset(path)
     xr.testing.assert_identical(found, expected)
+    added = {"psiprune_kind": "toy", "psiprune_version": version("psiprune")}
+    assert {name: found.attrs[name] for name in added} == added
     assert list(found.variables) == list(expected.variables)
     assert list(found.sizes) == list(expected.sizes)
     for name in expected.variables:

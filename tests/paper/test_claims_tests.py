@@ -11,13 +11,7 @@ import xarray as xr
 
 from invented import two_peaks, world
 from psiprune.core.statistics import crossing, paired
-from psiprune.paper.claims.base import (
-    FAILS,
-    HOLDS,
-    IN_PART,
-    InsufficientDataError,
-    listed,
-)
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, InsufficientDataError, listed
 from psiprune.paper.claims.data import complete_seeds, connectable, fractions, nearest, phase
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.order import peaks, two_peaked

@@ -29,10 +29,9 @@ def doubled(datasets: Datasets) -> Datasets:
     """Twice as many seeds that all agree with those there are."""
 
     def twice(dataset: xr.Dataset) -> xr.Dataset:
-        if "seed" not in dataset.dims:
-            return dataset
-        more = dataset.assign_coords(seed=dataset["seed"] + 1000)
-        return xr.concat([dataset, more], dim="seed", data_vars="minimal")
+        number = dataset.sizes.get("seed", 0)
+        again = dataset.isel(seed=[*range(number)] * 2) if number else dataset
+        return again.assign_coords(seed=range(2 * number)) if number else again
 
     return {key: twice(dataset) for key, dataset in datasets.items()}
 
@@ -132,24 +131,9 @@ def test_json_is_plain_and_finite() -> None:
     assert math.isinf(finding.numbers["kl_leaves"].value)
     assert "KL never" in finding.measured
     assert list(row) == [
-        "key",
-        "section",
-        "statement",
-        "rule",
-        "needs",
-        "verdict",
-        "measured",
-        "seeds",
-        "numbers",
-        "sources",
+        *("key", "section", "statement", "rule", "needs", "verdict", "measured", "seeds"),
+        *("numbers", "sources"),
     ]
-
-
-def test_what_is_measured_reads_as_sentences() -> None:
-    for claim, finding in judge(world()):
-        assert finding.measured.endswith("."), claim.key
-        words = {word.strip("(),.;:") for word in finding.measured.split()}
-        assert not words & {"nan", "inf", "-inf", "nan%", "inf%"}, claim.key
 
 
 def test_the_table() -> None:

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from invented import study_of
 from psiprune.paper.narrative import harmless, write
 from psiprune.paper.report import NAMED
 from psiprune.paper.tables import frontier_table, table_one
@@ -23,18 +24,11 @@ def sentences(name: str, **datasets: xr.Dataset) -> list[Sentence]:
     return write(name, **{**dict.fromkeys(NAMED, None), **named}).sentences
 
 
-def levels(coupling: float = 1.0, **variables: ArrayLike) -> xr.Dataset:
+def levels(**variables: ArrayLike) -> xr.Dataset:
     """A dataset of one field: variables [seed][level], or [level] for all seeds."""
-    values = {name: np.atleast_2d(np.asarray(each))[None] for name, each in variables.items()}
-    seeds, number = np.broadcast_shapes(*(each.shape[1:] for each in values.values()))
-    return xr.Dataset(
-        {
-            name: (("field", "seed", "level"), np.broadcast_to(each, (1, seeds, number)))
-            for name, each in values.items()
-        },
-        {"field": [1.0], "seed": range(seeds), "level": range(number)},
-        {"sites": 5, "hidden": 2, "coupling": coupling},
-    )
+    values = {name: np.atleast_2d(np.asarray(each)) for name, each in variables.items()}
+    seeds, number = np.broadcast_shapes(*(each.shape for each in values.values()))
+    return study_of(values, 5, field=[1.0], seed=range(seeds), level=range(number))
 
 
 def steps(kl: list[list[float]], components: ArrayLike = 1) -> xr.Dataset:

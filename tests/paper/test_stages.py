@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from numpy.typing import ArrayLike
 
+import invented
 import tiny
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import read_shots
@@ -88,41 +90,19 @@ def test_derived_datasets_say_what_the_stages_do(paper_run: Path) -> None:
 def a_study(sites: int, levels: int, seed: int) -> xr.Dataset:
     """Decays of many lengths, without noise, and measures that follow KL or oppose it."""
     rng = np.random.default_rng(seed)
-    d = np.arange(sites - sites // 2 + 1)
+    d = np.arange(sites // 2 + 1)
     length = rng.uniform(1, 5, (2, 3, levels, 1))
-    kl = rng.uniform(0.1, 1, (2, 3, levels))
-    over = ("field", "seed", "level")
-    history = rng.uniform(0.1, 1, (2, 3, 5))
-    measures: dict[str, object] = {
-        name: (over, sign * kl**2)
-        for name, sign in (
-            ("infidelity", 1),
-            ("energy_bias", -1),
-            ("abs_magnetization_bias", 1),
-            ("correlation_mse", 0),
-        )
+    kl, history = rng.uniform(0.1, 1, (2, 3, levels)), rng.uniform(0.1, 1, (2, 3, 5))
+    variables: dict[str, ArrayLike] = {
+        **{"correlation": np.exp(-d / length), "correlation_error": 0.0},
+        **{"correlation_reference": 1 / np.maximum(d, 1), "history_kl": history},
+        **{"fraction_pruned": 0.1 * np.arange(levels), "kl": kl},
     }
-    along = ("field", "seed", "epoch")
-    return xr.Dataset(
-        {
-            "correlation": ((*over, "distance"), np.exp(-d / length)),
-            "correlation_error": ((*over, "distance"), np.zeros((2, 3, levels, len(d)))),
-            "correlation_reference": (("field", "distance"), np.maximum(d, 1) ** -np.ones((2, 1))),
-            "fraction_pruned": (over, np.broadcast_to(0.1 * np.arange(levels), (2, 3, levels))),
-            "kl": (over, kl),
-            **measures,
-            "history_kl": (along, history),
-            **{f"history_{name}": (along, -history) for name in measures},
-        },
-        {
-            "field": [1.0, 2.0],
-            "seed": range(3),
-            "level": range(levels),
-            "distance": d,
-            "epoch": [0, 2, 4, 6, 8],
-        },
-        {"sites": sites, "coupling": 1.0},
-    )
+    follow = {"infidelity": 1, "energy_bias": -1, "abs_magnetization_bias": 1, "correlation_mse": 0}
+    for name, sign in follow.items():
+        variables |= {name: sign * kl**2, f"history_{name}": -history}
+    axes = {"field": [1.0, 2.0], "seed": range(3), "level": range(levels), "epoch": range(0, 9, 2)}
+    return invented.study_of(variables, sites, **axes)
 
 
 def test_decays_of_several_sizes_stand_side_by_side() -> None:

@@ -131,9 +131,7 @@ def test_observables_whose_variables_would_collide(
     assert not (tmp_path / "run").exists()
 
 
-def test_every_variable_of_a_run_is_refused_as_a_name(
-    done: tuple[Path, pp.Reconstruction],
-) -> None:
+def test_every_variable_of_a_run_is_refused_as_a_name(done: tuple[Path, pp.Reconstruction]) -> None:
     dataset = done[1].dataset
     taken = {str(name) for name in (*dataset.variables, *dataset.dims)}
     mine = {name for name in taken if name.startswith("walls")}

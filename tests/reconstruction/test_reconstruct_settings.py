@@ -87,10 +87,7 @@ def test_candidates() -> None:
     assert {each.method for _, each in ReconstructSettings().candidates(18)} == {"exact"}
     large = ReconstructSettings().candidates(50)
     assert [(n, each.method) for n, each in large] == [
-        (1, "exact"),
-        (12, "exact"),
-        (25, "natural"),
-        (50, "natural"),
+        *((1, "exact"), (12, "exact"), (25, "natural"), (50, "natural"))
     ]
     assert ReconstructSettings().units_for(1) == (1,)
     search = ReconstructSettings(prune=SearchSettings(fraction=0.2)).prune

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import invented
 import tiny
 from psiprune.experiments.figures.study import disconnected_at, plot_study
-from psiprune.pruning.schedule import weights_kept
 from psiprune.reporting.figures import save_figure
 
 LABELS = ["KL divergence (nat)", "infidelity 1 − F", "eROE", "mROE", "$C_{\\mathrm{MSE}}$"]
@@ -27,31 +28,9 @@ EXACT = [
 FLOORS = [f"{name.removesuffix('_exact')}_floor" for name in SHOWN]
 
 
-def counted(
-    *,
-    sites: int = 18,
-    hidden: int = 9,
-    levels: int = 20,
-    fields: tuple[float, ...] = (1.0, 2.0),
-    seeds: int = 1,
-    coupling: float = 1.0,
-) -> xr.Dataset:
+def counted(levels: int = 20, **changes: Any) -> xr.Dataset:
     """A study with the paper's counts of weights and invented measures."""
-    total = sites * hidden
-    kept = np.array([weights_kept(total, 0.1, step) for step in range(levels + 1)])
-    shape = (len(fields), seeds, levels + 1)
-    generator = np.random.default_rng(0)
-    names = sorted({*SHOWN, *EXACT, *FLOORS, "kl_exact"})
-    values = {name: (("field", "seed", "level"), generator.random(shape)) for name in names}
-    study = xr.Dataset(
-        values,
-        coords={"field": list(fields), "seed": range(seeds), "level": range(levels + 1)},
-        attrs={"sites": sites, "hidden": hidden, "coupling": coupling},
-    )
-    return study.assign(
-        weights_kept=(("field", "seed", "level"), np.broadcast_to(kept, shape)),
-        fraction_pruned=(("field", "seed", "level"), np.broadcast_to(1 - kept / total, shape)),
-    )
+    return invented.study(levels=levels, fraction=0.1, **{"seeds": 1, **changes})
 
 
 def grid(figure: Figure, columns: int) -> list[list[Axes]]:

@@ -52,18 +52,7 @@ def page(report: Report) -> Page:
     return Page(render(report))
 
 
-def bare(**changes: Any) -> Report:
-    """A report of nothing."""
-    empty: dict[str, Any] = {
-        "title": "t",
-        "introduction": [],
-        "summary": Summary(),
-        "sections": [],
-        "explorer": None,
-        "provenance": Provenance({}),
-        "command": "c",
-    }
-    return Report(**{**empty, **changes})
+BARE = Report("t", [], Summary(), [], None, Provenance({}), "c")
 
 
 def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
@@ -189,7 +178,7 @@ def test_what_is_not_known_is_null(datasets: dict[str, xr.Dataset]) -> None:
     study["kl"][0, 0, 1] = np.nan
     study["kl_error"][0, 0, 2] = np.inf
     study = study.drop_vars(["magnetization_distribution", "correlation_reference"])
-    page = Page(render(bare(explorer=explorer(study))))
+    page = Page(render(BARE._replace(explorer=explorer(study))))
     here = page.explorer["fields"][0]
     assert here["kl"]["value"][1] is None
     assert here["kl"]["error"][2] is None
@@ -287,7 +276,7 @@ def test_hostile_text_stays_text() -> None:
     table = Table(HOSTILE, [HOSTILE, HOSTILE], [[HOSTILE, number]])
     level = {"label": HOSTILE, "level": [0]}
     data = {"seed": 0, "seeds": 2, "fields": [level, level], "title": HOSTILE}
-    report = bare(
+    report = BARE._replace(
         title=HOSTILE,
         introduction=[HOSTILE],
         summary=Summary([sentence], [Headline(number, sentence)], [row]),
@@ -362,7 +351,7 @@ def test_counts_of_verdicts() -> None:
     assert tuple(VERDICTS) == VERDICTS_OF_CLAIMS
     verdicts = ["does not hold", "holds", "holds", "something new"]
     rows = [Row(f"k{k}", "s", "c", "r", v, "m", k, {}) for k, v in enumerate(verdicts)]
-    page = Page(render(bare(summary=Summary(claims=rows))))
+    page = Page(render(BARE._replace(summary=Summary(claims=rows))))
     lines = [text for own, text in page.all("ul") if own.get("class") == "counts"]
     assert lines[0].split("\n")[1:-1] == ["✓ holds: 2", "✗ does not hold: 1", "· something new: 1"]
     cells = [text for own, text in page.all("td") if own.get("class") == "verdict"]

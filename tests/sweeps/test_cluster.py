@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from psiprune.sweeps.workers import (
     versions_here,
 )
 from refusals import check_refusal, refuses
-from workers import Workers, fake_commands
+from workers import Workers, fake_commands, in_this_process
 
 
 def one_core() -> None:
@@ -51,19 +50,6 @@ def settings(**others: Any) -> SweepSettings:
     """Four points that share nothing, so that two workers have work at once."""
     study = tiny.settings(fields=(0.5, 1.0, 1.5, 2.0), seeds=1)
     return SweepSettings(study=study, **others)
-
-
-@contextmanager
-def in_this_process(threads: int = 1) -> Iterator[distributed.LocalCluster]:
-    """A scheduler and a worker in this process, reached by TCP."""
-    with distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=threads,
-        processes=False,
-        protocol="tcp://",
-        dashboard_address=":0",
-    ) as local:
-        yield local
 
 
 # ---- this machine
@@ -391,8 +377,5 @@ def test_what_is_no_walltime_and_no_memory(name: str, text: str) -> None:
 
 def test_days_are_not_for_pbs() -> None:
     queue = QueueSettings(walltime="2-12:00:00")
-    with (
-        refuses("pbs.walltime", "HH:MM:SS", "'2-12:00:00'"),
-        connected("pbs", settings(pbs=queue)),
-    ):
+    with refuses("pbs.walltime", "HH:MM:SS", "'2-12:00:00'"), connected("pbs", settings(pbs=queue)):
         pass

@@ -168,14 +168,15 @@ def test_a_report_before_the_first_point() -> None:
 
 
 def report_of(grid: xr.Dataset) -> Report:
-    return sweep_report(
-        grid,
-        9,
-        9,
-        [],
-        {n: Figure() for n in ("prunable", "phases", "multiples")},
-        Provenance({}),
-    )
+    figures = {name: Figure() for name in ("prunable", "phases", "multiples")}
+    return sweep_report(grid, 9, 9, [], figures, Provenance({}))
+
+
+def sentence_of(grid: xr.Dataset) -> str:
+    """What the summary says of the surgeon at 10 sites."""
+    texts = [each.text for each in report_of(grid).summary.sentences]
+    (text,) = (text for text in texts if "10 sites, surgeon" in text)
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_the_table_compares_the_dense_rbm_with_its_floor(grid: xr.Dataset) -> None:
@@ -206,10 +207,7 @@ def test_the_table_compares_the_dense_rbm_with_its_floor(grid: xr.Dataset) -> No
 def test_points_that_never_doubled_are_counted(grid: xr.Dataset) -> None:
     never = int((grid["prunable"].sel(variant="surgeon", sites=10) > 0.85).sum())
     assert never
-    (sentence,) = (
-        each.text for each in report_of(grid).summary.sentences if "10 sites, surgeon" in each.text
-    )
-    assert f"; {never} of 24 points " in sentence
+    assert f"; {never} of 24 points " in sentence_of(grid)
     grid = grid.assign(prunable_all=0 * grid["prunable_all"])
     assert not any("never doubled" in each.text for each in report_of(grid).summary.sentences)
 
@@ -218,21 +216,12 @@ def test_several_fields_may_share_the_least(grid: xr.Dataset) -> None:
     grid = grid.copy(deep=True)
     ours = {"variant": "surgeon", "sites": 10}
     grid["prunable"].loc[{**ours, "ratio": [0.7, 2.0, 3.0]}] = 0.25
-
-    def sentence() -> str:
-        (text,) = (
-            each.text
-            for each in report_of(grid).summary.sentences
-            if "10 sites, surgeon" in each.text
-        )
-        return text.replace("\N{NO-BREAK SPACE}", " ")
-
-    assert "h/J = 0.700, 2.00 and 3.00, 25.0 %" in sentence()
-    assert "rank" in sentence()
+    assert "h/J = 0.700, 2.00 and 3.00, 25.0 %" in sentence_of(grid)
+    assert "rank" in sentence_of(grid)
     grid["prunable"].loc[ours] = 0.25
     grid["prunable_all"].loc[ours] = 1.0
-    check_facts(sentence(), "all fields", "25.0 %", "24 of 24 points")
-    assert "rank" not in sentence()
+    check_facts(sentence_of(grid), "all fields", "25.0 %", "24 of 24 points")
+    assert "rank" not in sentence_of(grid)
 
 
 def test_two_fields_have_a_least_and_no_rank(grid: xr.Dataset) -> None:

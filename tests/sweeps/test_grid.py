@@ -34,19 +34,19 @@ def test_products_zips_and_points() -> None:
     assert chosen("") == [tiny.settings()]
     found = chosen("[[grid]]\nproduct = {sites = [4, 5], 'prune.criterion' = ['random', 'damage']}")
     assert [(s.sites, s.prune.criterion) for s in found] == [
-        *((4, "random"), (4, "damage"), (5, "random"), (5, "damage")),
+        *((4, "random"), (4, "damage"), (5, "random"), (5, "damage"))
     ]
     assert {s.prune.levels for s in found} == {3}  # what the study says stays
     found = chosen("[[grid]]\nzip = {sites = [4, 6], hidden = [2, 5]}\nproduct.seed = [7, 8]")
     assert [(s.seed, s.sites, s.hidden) for s in found] == [
-        *((7, 4, 2), (7, 6, 5), (8, 4, 2), (8, 6, 5)),
+        *((7, 4, 2), (7, 6, 5), (8, 4, 2), (8, 6, 5))
     ]
     found = chosen(
         "[[grid]]\npoints = [{sites = 5, prune.levels = 1}, {fields = 3}]\n"
         "[[grid]]\nproduct.train = [{method = 'exact'}, {epochs = 9}, 'natural']"
     )
     assert [(s.sites, s.prune.levels, s.fields) for s in found[:2]] == [
-        *((5, 1, (1.0, 2.0)), (4, 3, (3.0,))),
+        *((5, 1, (1.0, 2.0)), (4, 3, (3.0,)))
     ]
     # A table is laid over that of the study, unless it chooses another method.
     assert [s.train for s in found[2:]] == [
@@ -93,10 +93,8 @@ def keys(sweep_settings: SweepSettings) -> dict[Kind, set[str]]:
     [
         ("product.prune.criterion = ['magnitude', 'random']", (2, 2, 2, 4)),
         ("product.fine_tune.epochs = [1, 2, 3]", (2, 2, 2, 6)),
-        ("product.train.epochs = [1, 2]", (2, 2, 4, 4)),
-        ("product.seeds = [3]", (2, 2, 6, 6)),
-        ("product.shots = [100, 200]", (2, 4, 4, 4)),
-        ("product.seed = [1, 2]", (2, 4, 4, 4)),
+        *(("product.train.epochs = [1, 2]", (2, 2, 4, 4)), ("product.seeds = [3]", (2, 2, 6, 6))),
+        *(("product.shots = [100, 200]", (2, 4, 4, 4)), ("product.seed = [1, 2]", (2, 4, 4, 4))),
         ("product.coupling = [1.0, 2.0]", (4, 4, 4, 4)),
         ("product.hidden = [2, 3]", (2, 2, 4, 4)),
         ("product.measure.draws = [100, 200]", (2, 2, 2, 4)),

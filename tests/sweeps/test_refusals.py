@@ -77,11 +77,8 @@ def test_what_does_work_at_the_limits() -> None:
 @pytest.mark.parametrize(
     ("folder", "scheduler", "argument"),
     [
-        (None, "serial", "folder"),
-        (3, "serial", "folder"),
-        ("run", None, "scheduler"),
-        ("run", 8786, "scheduler"),
-        ("run", "", "scheduler"),
+        *((None, "serial", "folder"), (3, "serial", "folder"), ("run", None, "scheduler")),
+        *(("run", 8786, "scheduler"), ("run", "", "scheduler")),
     ],
 )
 def test_arguments_of_another_type(
@@ -120,47 +117,34 @@ def test_a_network_interface_that_is_not_here(
 # ---- programs that workers cannot import
 
 
-def program(folder: Path, guard: str) -> str:
-    (folder / "sweep.toml").write_text(f"{STUDY}[local]\nworkers = 1\n")
-    return (
+@pytest.mark.parametrize(
+    ("name", "guard", "fact"),
+    [
+        pytest.param(
+            *("own.py", "if True", '`if __name__ == "__main__":`'), marks=pytest.mark.slow
+        ),
+        ("-", "if __name__ == '__main__'", "<stdin>"),
+    ],
+)
+def test_a_program_that_workers_cannot_import(
+    name: str, guard: str, fact: str, tmp_path: Path
+) -> None:
+    """Without a guard, and in no file."""
+    (tmp_path / "sweep.toml").write_text(f"{STUDY}[local]\nworkers = 1\n")
+    program = (
         "import tomllib, psiprune as pp\nfrom pathlib import Path\n"
         f"{guard}:\n"
         "    text = Path('sweep.toml').read_text()\n"
         "    pp.sweep(pp.SweepSettings(**tomllib.loads(text)), 'run')\n"
     )
-
-
-def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    (tmp_path / "own.py").write_text(program)
+    command = [sys.executable, name]
+    done = subprocess.run(command, input=program, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    lines = done.stderr.splitlines()
     assert done.stderr.count("Traceback") == 1, done.stderr
-    return lines[-1]
-
-
-@pytest.mark.slow
-def test_a_program_without_a_guard(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(program(tmp_path, "if True"))
-    done = subprocess.run(
-        [sys.executable, "own.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    line = last_line(done)
+    line = done.stderr.splitlines()[-1]
     assert "InputError: scheduler: " in line
-    assert '`if __name__ == "__main__":`' in line
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_program_in_no_file(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-"],
-        input=program(tmp_path, "if __name__ == '__main__'"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    line = last_line(done)
-    assert "InputError: scheduler: " in line
-    assert "<stdin>" in line
+    assert fact in line
     assert not (tmp_path / "run").exists()
 
 

@@ -161,7 +161,7 @@ def test_a_dry_run_tells_what_it_does_not_know(runs_copy: Path, tmp_path: Path) 
     found = {each.kind: each for each in plan(sparse_sweep(), nowhere)}
     assert list(found) == ["state", "shots", "run"]
     assert [(e.uses, e.stages, e.done, e.unknown) for e in found.values()] == [
-        *((2, 1, 0, 0), (2, 1, 0, 0), (2, 2, 0, 2)),
+        *((2, 1, 0, 0), (2, 1, 0, 0), (2, 2, 0, 2))
     ]
     assert found["state"].seconds > 0
     assert not nowhere.exists()

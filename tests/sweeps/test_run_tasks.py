@@ -13,10 +13,7 @@ import pytest
 
 import tiny
 from psiprune.experiments.frontier import run_frontier
-from psiprune.experiments.settings import (
-    EnsembleSettings,
-    StudySettings,
-)
+from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.experiments.study import run_study
 from psiprune.inspect.describe import describe
 from psiprune.inspect.descriptions import RunDescription
@@ -74,10 +71,7 @@ def test_a_study_with_a_search_is_that_of_its_command(studies: Path, tmp_path: P
     ],
 )
 def test_a_run_is_that_of_its_command(
-    experiment: str,
-    settings: EnsembleSettings,
-    run: Callable[[Any, Path], object],
-    tmp_path: Path,
+    experiment: str, settings: EnsembleSettings, run: Callable[[Any, Path], object], tmp_path: Path
 ) -> None:
     own = of(**{experiment: settings})
     assert sweep(own, tmp_path / "sweep", "serial").done == 1

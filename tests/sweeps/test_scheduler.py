@@ -19,17 +19,13 @@ from psiprune.sweeps.scheduler import run_on_dask, run_stage
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import Point, Stage
 from psiprune.sweeps.workers import versions_here
+from workers import in_this_process
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[distributed.Client]:
     """Of a scheduler with two workers that are threads of this process."""
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
+    with in_this_process(2) as local, distributed.Client(local, set_as_default=False) as client:
         yield client
 
 

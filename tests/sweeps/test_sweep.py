@@ -8,20 +8,27 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import tiny
+from psiprune.experiments.study import train_dense
 from psiprune.inspect.describe import describe
 from psiprune.inspect.descriptions import RunDescription
+from psiprune.io import checkpoint
 from psiprune.io.netcdf import read_dataset
+from psiprune.sweeps import tasks
 from psiprune.sweeps.api import sweep
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.query import query
+from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import read_table
 from psiprune.sweeps.tasks import KINDS
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
+from psiprune.training.train import TrainingProgress
 from refusals import refuses
 from swept import BASE, GRID, UNLIKE, made, rbms_of, study_sweep
 
@@ -109,7 +116,7 @@ def test_a_damaged_file_fails_the_points_that_need_it(copy: Path, tmp_path: Path
     assert outcome.err.endswith(f": {cause}\n")
     outcome = tiny.call("report", copy, "--json")
     assert json.loads(outcome.out) == {
-        **{"page": str(copy / "report.html"), "points": 4, "done": 2, "failed": 2},
+        **{"page": str(copy / "report.html"), "points": 4, "done": 2, "failed": 2}
     }
     assert (copy / "report.html").read_text().count(str(broken)) == 2
     broken.unlink()
@@ -200,7 +207,7 @@ def test_a_dry_run_does_nothing(tmp_path: Path) -> None:
     assert found.status == 0, found
     told = json.loads(found.out)
     assert [(each["kind"], each["uses"], each["stages"]) for each in told["stages"]] == [
-        *(("state", 4, 2), ("shots", 4, 2), ("dense", 4, 2), ("point", 4, 4)),
+        *(("state", 4, 2), ("shots", 4, 2), ("dense", 4, 2), ("point", 4, 4))
     ]
     assert all(each["done"] == 0 and each["seconds"] > 0 for each in told["stages"])
     assert [each["pilots"] for each in told["stages"]] == [1, 1, 1, 2]
@@ -212,7 +219,7 @@ def test_a_dry_run_goes_by_what_is_done(copy: Path, tmp_path: Path) -> None:
     before = tiny.contents(copy)
     planned = plan(study_sweep(), copy)
     assert [(each.stages, each.done, each.seconds, each.pilots) for each in planned] == [
-        *((2, 2, 0.0, 0), (2, 2, 0.0, 0), (2, 2, 0.0, 0), (4, 4, 0.0, 0)),
+        *((2, 2, 0.0, 0), (2, 2, 0.0, 0), (2, 2, 0.0, 0), (4, 4, 0.0, 0))
     ]
     known = [json.loads(file.read_text())["seconds"] for file in copy.glob("state/*/seconds.json")]
     (state, *_) = plan(study_sweep(GRID + "product.fields = [[1.0, 2.0, 3.0, 4.0]]\n"), copy)
@@ -261,3 +268,32 @@ def test_without_the_extra(
     config.write_text(BASE)
     filled = command.format(config=config, out=tmp_path / "run").split()
     assert "pip install 'psiprune[sweep]'" in tiny.refusal(tiny.call(*filled))
+
+
+def test_a_dense_training_is_resumed_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)  # a checkpoint after each epoch
+    method, folder, seen, stop = ExactNaturalGradient(epochs=9), tmp_path / "run", list[int](), [6]
+    own = SweepSettings(study=tiny.settings(fields=(1.0,), train=method))
+    assert sweep(own, tmp_path / "whole", "serial").done == 1
+
+    def callback(state: TrainingProgress) -> None:
+        seen.append(state.epoch)
+        if state.epoch in stop:
+            raise OSError("the machine is gone")
+
+    def watched(settings: Any, member: Any, _: object, checkpoints: Any) -> Any:
+        return train_dense(settings, member, callback, checkpoints)
+
+    monkeypatch.setattr(tasks, "train_dense", watched)
+    ((_, cause),) = sweep(own, folder, "serial").failed
+    assert cause == "dense: OSError: the machine is gone"
+    (kept,) = folder.rglob(".*.checkpoint")
+    assert (kept.name, kept.parts[-3]) == (".rbm.nc.1.checkpoint", "dense")
+    seen.clear()
+    stop.clear()
+    assert sweep(own, folder, "serial").done == 1
+    assert seen[0] == 5  # the state that was kept last, which is shown once more
+    assert tiny.names(folder) == tiny.names(tmp_path / "whole")
+    assert made(folder, "config.toml") == made(tmp_path / "whole", "config.toml")

@@ -11,13 +11,7 @@ import pytest
 
 import psiprune
 import tiny
-from psiprune.sweeps.workers import (
-    WorkerPool,
-    _digest,
-    facts_here,
-    version_mismatch,
-    versions_here,
-)
+from psiprune.sweeps.workers import WorkerPool, _digest, facts_here, version_mismatch, versions_here
 from workers import Workers
 
 #: With the version in common, these decide bits.

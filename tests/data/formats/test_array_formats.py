@@ -34,8 +34,9 @@ def test_npz_with_several_arrays(tmp_path: Path) -> None:
     refused(r"2 arrays: 'x', 'z'.*--key", pp.read_shots, path)
     refused(r"key: .*'y'.*'x', 'z'", pp.read_shots, path, key=("y",))
     refused(r"key: .*one array .*found 2", pp.read_shots, path, key=("*",))
-    both = npz(tmp_path / "b.npz", bits=BITS, z=BITS[::-1])
-    np.testing.assert_array_equal(pp.read_shots(both).bits, BITS)
+    for arrays in ({"bits": BITS, "z": BITS[::-1]}, {"anything": BITS}):
+        path = npz(tmp_path / "b.npz", **arrays)
+        np.testing.assert_array_equal(pp.read_shots(path).bits, BITS)
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i8", "f4", "f8"])

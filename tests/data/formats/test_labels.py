@@ -29,16 +29,10 @@ def make(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize(
     ("dimensions", "turned"),
     [
-        (("qubits_x", "shot"), True),
-        (("ion", "shot"), True),
-        (("channel", "repetitions"), True),
-        (("qubitIndex", "n"), True),
-        (("Atom", "k"), True),
-        (("shots", "mode"), False),
-        (("k", "n"), False),
-        (("sample", "site"), False),
-        (("shot_of_site", "repetition"), True),
-        (("shot", "trial"), False),
+        *((("qubits_x", "shot"), True), (("ion", "shot"), True)),
+        *((("channel", "repetitions"), True), (("qubitIndex", "n"), True), (("Atom", "k"), True)),
+        *((("shots", "mode"), False), (("k", "n"), False), (("sample", "site"), False)),
+        *((("shot_of_site", "repetition"), True), (("shot", "trial"), False)),
     ],
 )
 def test_dimensions(tmp_path: Path, make: str, dimensions: Any, turned: bool) -> None:

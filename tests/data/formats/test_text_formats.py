@@ -43,6 +43,10 @@ def read(tmp_path: Path, text: str | bytes, form: str | None = "text", **setting
         "a b c\n0 true 1\n1 0 0\nfalse 0 0\n",
         "011\n100\n000\n",
         "011\r\n100\r\n000",
+        "# made by hand\n011\n\n100 # the vacuum\n000\n",
+        "\ufeff0,1, 1\n1,0,0\n0,0,0\n",
+        "0\t1\t1.\n1.0\t0\t0\n0\t0\t0\n",
+        "0.00e+00 1.00e+00 1.00e+00\n1.00e+00 0.00e+00 0.00e+00\n0.00e+00 0.00e+00 0.00e+00\n",
     ],
 )
 def test_every_way_to_write_bits(tmp_path: Path, text: str) -> None:
@@ -95,6 +99,12 @@ BAD: dict[str, list[tuple[str | bytes, str]]] = {
         ("nan,nan\n0,1\n", "line 1, column 1: .* found 'nan'"),
         ("0,1,\n", "line 1, column 3: .* found ''"),
         ("a b c\n\n", "only comments"),
+        (" \n\n", "empty"),
+        ("# x\n0 1 1\n\n0 1\n", "line 4 has 2.*line 2 has 3"),
+        ("010\n01x\n", "line 2, column 3: .*found 'x'"),
+        ("0 1\n1 -1\n", r"line 2, column 2: .*found '-1'.*\(1 - z\) // 2"),
+        ("0 10\n", "header .*bitstring,count"),
+        ("0.5 1\n", "line 1, column 1: .*found '0.5'"),
         (b"0 1\n\xe9 1\n", "UTF-8.* 0xe9 at 4"),
     ],
     "counts": [
@@ -166,24 +176,8 @@ def outcome(tmp_path: Path, content: bytes, **settings: Any) -> Any:
         return str(error)
 
 
-TOKENS = [
-    "0",
-    "1",
-    "0",
-    "1",
-    " ",
-    ",",
-    "\t",
-    "01",
-    "0.0",
-    "1.0",
-    "1.00",
-    "2",
-    '"1"',
-    "-1",
-    "# 1",
-    "x",
-]
+TOKENS = ["0", "1", "0", "1", "01", "0.0", "1.0", "1.00", "2", "-1", "x"]
+TOKENS += [" ", ",", "\t", '"1"', "# 1"]
 LINES = st.lists(st.sampled_from(TOKENS), min_size=1, max_size=5).map("".join)
 ENDS = st.sampled_from(["\n", "\n", "\r\n", "\r", "\x0b", "\u2028", "\n\n"])
 

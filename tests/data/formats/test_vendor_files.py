@@ -111,13 +111,6 @@ def test_a_vacant_site_is_seen_without_the_register(tmp_path: Path) -> None:
     )
 
 
-def test_rydberg_is_one() -> None:
-    data = json.loads((FOLDER / "quera_braket.json").read_text())
-    first = data["measurements"][0]["shotResult"]["postSequence"]
-    expected = [1 - bit for place, bit in enumerate(first) if place != 2]
-    assert pp.read_shots(FOLDER / "quera_braket.json").bits[0].tolist() == expected
-
-
 @pytest.mark.parametrize(
     ("name", "form", "settings", "words"),
     [
