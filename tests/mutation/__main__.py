@@ -29,7 +29,7 @@ from mutation.results import WANTED, Results, scores, table
 from mutation.session import Session
 from mutation.survivors import reasons
 
-#: Packages that are mutated; the tests of them and of `core` run.
+#: Packages that are mutated and whose tests run, beside those of random streams.
 PACKAGES = ("rbm", "inference", "training", "pruning", "metrics", "states", "kernels")
 
 
