@@ -83,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [*(mutant.name for mutant, _ in chosen), *(mistake.name for mistake in mistakes)]
     results = Results(options.results, names)
     tests = [
-        ROOT / test for test in options.tests or [f"tests/{each}" for each in (*PACKAGES, "core")]
+        ROOT / test
+        for test in options.tests
+        or [f"tests/{each}" for each in (*PACKAGES, "core/test_random.py")]
     ]
     session = Session(
         [(mutant, number) for mutant, number in chosen if not results.get(mutant.name)],
