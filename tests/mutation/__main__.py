@@ -97,8 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.chdir(ROOT)
     files = {*map(str, tests), *(str(ROOT / mistake.test.split("::")[0]) for mistake in mistakes)}
     plain = ["-qqs", "-m", "", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    pytest.main([*plain, *sorted(files)], plugins=[session])
-    if session.failed:
+    status = pytest.main([*plain, *sorted(files)], plugins=[session])
+    if session.failed or status != pytest.ExitCode.OK:
         print(*(f"fails alone, without a mutant: {name}" for name in session.failed), sep="\n")
         return 1
     wrong = list(problems(results))

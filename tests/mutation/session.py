@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def _kill(session: pytest.Session, items: dict[str, Any], job: Job, folder: Path
     set_temporary_folder(session, folder)
     file = SOURCE / mutant.file
     patch(mutated(file.read_text(), number), file, mutant.function)
-    for test, following in zip(tests, [*tests[1:], None], strict=True):
+    for test, following in zip_longest(tests, tests[1:]):
         if not run(items[test.name], following and items[following.name]):
             return test.name
     return ""
@@ -140,5 +141,5 @@ def _kill_by_hand(session: pytest.Session, mistake: ByHand, folder: Path) -> str
     patch(mistake.source, SOURCE / mistake.file, *functions)
     tests = [item for item in session.items if item.nodeid.startswith(mistake.test)]
     tests = [item for item in tests if item.nodeid[len(mistake.test) :][:1] in ("", "[")]
-    passes = [run(*each) for each in zip(tests, [*tests[1:], None], strict=True)]
+    passes = [run(*each) for each in zip_longest(tests, tests[1:])]
     return "" if all(passes) else mistake.test
