@@ -85,10 +85,8 @@ class Session:
             self.results.add(mutant.name, TIMEOUT if killer is None else killer)
 
     def _run_by_hand(self, session: pytest.Session) -> None:
-        def limit(_: ByHand) -> float:
-            return SLOW
-
-        each = run_in_forks(self.mistakes, partial(_kill_by_hand, session), limit, self.processes)
+        work = partial(_kill_by_hand, session)
+        each = run_in_forks(self.mistakes, work, lambda _: SLOW, self.processes)
         for mistake, killer in tqdm(each, "hand-written", len(self.mistakes), unit="mutant"):
             self.results.add(mistake.name, TIMEOUT if killer is None else killer)
 
