@@ -16,6 +16,7 @@ __all__ = [
     "NaturalGradient",
     "PruneSettings",
     "PsipruneError",
+    "ReadoutError",
     "ReadoutSensitivity",
     "ReconstructSettings",
     "Reconstruction",
@@ -29,6 +30,7 @@ __all__ = [
     "SweepSettings",
     "TrainingWarning",
     "break_clusters",
+    "calibrate_readout",
     "cluster_mask",
     "describe",
     "evaluate",
@@ -73,7 +75,9 @@ from .core.exceptions import (
     PsipruneError,
     TrainingWarning,
 )
+from .data.calibration import calibrate_readout
 from .data.export import export_shots
+from .data.readout_error import ReadoutError
 from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
 from .experiments.figures.study import plot_study

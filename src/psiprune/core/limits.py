@@ -41,6 +41,8 @@ ELIMINATION_WIDTH = 25
 ELIMINATION_BYTES = 2**30
 #: Parameters up to which a Fisher matrix is held. Memory: 6 GiB for 20,000 with its factor.
 FISHER_PARAMETERS = 20_000
+#: Qubits of a group with correlated readout errors. Memory: a confusion matrix has 4^6 entries.
+READOUT_GROUP_SITES = 6
 #: Bits of all draws together. Memory: each takes a byte, and float64 arrays are made of them.
 DRAWN_BITS = 1 << 30
 #: Sites of a chain. Memory: a float64 matrix over pairs of sites takes 128 MiB at 4096.

@@ -27,6 +27,8 @@ class Stream(IntEnum):
     SYMMETRY_CHANCE = 4
     SHOTS_SPLIT = 5
     CUSTOM_OBSERVABLE_TRIAL = 6
+    READOUT_SIMULATION = 7
+    READOUT_RATES = 8
     # RBMs
     RANDOM_WEIGHTS = 20
     LOCAL_WEIGHTS = 21
@@ -56,6 +58,7 @@ class Stream(IntEnum):
     FISHER_SUBSET = 65
     MIXING_CHECK = 66
     LIKELIHOOD_CHECK = 67
+    TRUE_BITS = 68
     # pruning
     RANDOM_PRUNING = 80
     PRUNING_STEP = 81

@@ -9,7 +9,7 @@ import json
 import operator
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.validation import check_seed
 from psiprune.data.formats import read_bits
 from psiprune.data.formats.base import SourceFile, brief, read_content
 from psiprune.data.formats.bits import as_bits, bits_of_counts, check_size
 from psiprune.data.formats.names import rising
 from psiprune.data.formats.settings import ReadSettings
+from psiprune.data.readout_error import ReadoutError
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.hdf5_guard import opened
 from psiprune.io.hdf5_wire import HDF5, NETCDF3
@@ -42,6 +44,8 @@ class Shots:
             shots in Z only.
         source: the origin of the shots, for error messages: a file, a sampler.
         provenance: what is needed to make them again (model, seed, ...); saved in files as JSON.
+        readout: the readout errors of these records, which training and every comparison with an
+            RBM take into account; None where the bits are taken as read without error.
 
     Raises:
         InputError: the bits are not a table of zeros and ones; the message names the first wrong
@@ -57,6 +61,7 @@ class Shots:
     basis: str = "Z"
     source: str = "array"
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    readout: ReadoutError | None = None
 
     def __post_init__(self) -> None:
         """Check the bits and make them a read-only table."""
@@ -69,6 +74,11 @@ class Shots:
             data = bits_of_counts(data, source)
         object.__setattr__(self, "bits", as_bits(data, self.source))
         object.__setattr__(self, "provenance", dict(self.provenance))
+        if self.readout is not None and self.readout.sites != self.sites:
+            raise InputError(
+                f"readout: describes {self.readout.sites} sites ({self.readout.source}), but "
+                f"{self.source} has {self.sites}; give the errors of these sites in their order"
+            )
 
     def __repr__(self) -> str:
         """Return the sizes, the basis and the source in one short line."""
@@ -89,6 +99,26 @@ class Shots:
         """Unique configurations [configuration, site], sorted, and how often each was measured."""
         return unique_rows(self.bits)
 
+    def with_readout_error(self, error: ReadoutError, seed: int = 0) -> Shots:
+        """Return what a device with these readout errors would record of these shots.
+
+        The errors are attached to the result as `readout`, so that training undoes them. To attach
+        errors to bits that a device recorded, use `dataclasses.replace(shots, readout=error)`.
+
+        Raises:
+            InputError: the errors are of another number of sites, the bits were recorded with
+                readout errors already, or the seed is out of range.
+        """
+        if self.readout is not None:
+            raise InputError(
+                f"{self.source}: was recorded with readout errors ({self.readout.source}); errors "
+                "can only be simulated on true bits"
+            )
+        attached = replace(self, readout=error)
+        bits = error.misread(self.bits, check_seed(seed))
+        provenance = {**self.provenance, "readout_simulated": error.source, "readout_seed": seed}
+        return replace(attached, bits=bits, provenance=provenance)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one NetCDF file of kind 'shots', variable `bits` [shot, site]; return its path.
 
@@ -105,6 +135,8 @@ class Shots:
             {"bits": (("shot", "site"), self.bits, meaning)},
             attrs={"basis": self.basis, "source": self.source, "provenance": provenance},
         )
+        if self.readout is not None:
+            dataset.attrs["readout"] = json.dumps(self.readout.to_json())
         return write_dataset(path, dataset, "shots")
 
 
@@ -226,12 +258,20 @@ def join_shots(parts: Sequence[ShotsLike]) -> Shots:
                 )
     if not others:
         return first
+    readout = first.readout and first.readout.to_json()
+    for other in others:
+        if (other.readout and other.readout.to_json()) != readout:
+            raise InputError(
+                f"{other.source}: has other readout errors than {first.source}; only shots with "
+                "the same readout errors can be joined"
+            )
     check_size(sum(map(len, sets)), first.sites, "joined shots")
     return Shots(
         np.concatenate([part.bits for part in sets]),
         basis=first.basis,
         source=", ".join(part.source for part in sets),
         provenance={"joined": [dict(part.provenance) for part in sets]},
+        readout=first.readout,
     )
 
 
@@ -281,4 +321,11 @@ def _read_netcdf(path: Path) -> Shots:
     # From now on the file is the source; the original one is recorded in the provenance.
     provenance.setdefault("source", str(dataset.attrs.get("source", "")))
     basis = str(dataset.attrs.get("basis", "Z"))
-    return Shots(dataset["bits"].values, basis=basis, source=str(path), provenance=provenance)
+    readout = None
+    if "readout" in dataset.attrs:
+        try:
+            content = json.loads(dataset.attrs["readout"])
+        except (TypeError, ValueError):
+            raise InputError(f"{path}: the attribute 'readout' must be a JSON object") from None
+        readout = ReadoutError.from_json(content, f"{path}: readout")
+    return Shots(dataset["bits"].values, basis, str(path), provenance, readout)

@@ -1,0 +1,78 @@
+"""Estimate readout errors from shots of prepared basis states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.data.confusion import Confusion, check_group, named, with_half_counts
+from psiprune.data.readout_error import ReadoutError
+from psiprune.data.shots import ShotsLike, as_shots
+
+Bits = NDArray[np.uint8]
+
+
+def calibrate_readout(
+    prepared: Mapping[str, ShotsLike],
+    groups: Sequence[Sequence[int]] | None = None,
+    *,
+    source: str = "calibration shots",
+) -> ReadoutError:
+    """Estimate the errors from shots of prepared basis states.
+
+    p(y | v) of a group is estimated over all shots whose prepared bits there are v, with one
+    half added to each count (Jeffreys' prior), so that no probability is exactly 0. The number
+    of these shots is kept for the statistical error; see `ReadoutError.resampled`.
+
+    Args:
+        prepared: shots (`Shots`, bits [shot, site], or counts) of each prepared bit string,
+            site 0 as the first character: {"0000": shots, "1111": shots}.
+        groups: sites that are read together, such as [(0, 1), (2, 3)]; all other sites are read
+            independently. A group of k sites needs shots of all its 2^k states.
+        source: the origin of the shots.
+
+    Raises:
+        InputError: a bit string does not fit the shots, a state of a group was not prepared, or
+            the estimated matrix is invalid; see `ReadoutError`.
+    """
+    if not prepared:
+        raise InputError("calibration: needs shots of prepared bit strings, found none")
+    runs: list[tuple[Bits, Bits]] = []
+    for text, shots in prepared.items():
+        measured = as_shots(shots)
+        if set(text) - {"0", "1"} or len(text) != measured.sites:
+            raise InputError(
+                f"calibration: each prepared state must be a string of {measured.sites} bits "
+                f"like the shots measured after it, found {text!r}"
+            )
+        runs.append((np.array([int(bit) for bit in text], np.uint8), measured.bits))
+    widths = {len(bits) for bits, _ in runs}
+    if len(widths) > 1:
+        raise InputError(f"calibration: all states must have one length, found {sorted(widths)}")
+    sites = widths.pop()
+    joined = [tuple(int(site) for site in group) for group in groups or ()]
+    for site in (site for group in joined for site in group):
+        if not 0 <= site < sites:
+            raise InputError(f"groups: sites must be 0 to {sites - 1}, found {site}")
+    rest = set(range(sites)) - {site for group in joined for site in group}
+    found = []
+    for group in [*joined, *((site,) for site in sorted(rest))]:
+        check_group(group)
+        weights = 1 << np.arange(len(group))
+        counts = np.zeros((1 << len(group),) * 2, np.int64)
+        for state, bits in runs:
+            row = int(state[list(group)] @ weights)
+            counts[row] += np.bincount(bits[:, group] @ weights, minlength=len(counts))
+        shots_of = counts.sum(axis=1)
+        if not shots_of.all():
+            missing = int(np.flatnonzero(shots_of == 0)[0])
+            text = "".join(str((missing >> i) & 1) for i in range(len(group)))
+            raise InputError(
+                f"calibration: no shots with {named(group)} prepared in {text!r}; measure it, "
+                "for instance all qubits in 0 and all in 1"
+            )
+        found.append(Confusion(group, with_half_counts(counts), shots_of))
+    return ReadoutError(tuple(found), source)

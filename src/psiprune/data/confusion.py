@@ -1,0 +1,144 @@
+"""Confusion matrices of a group of qubits: checks, marginals, estimates from counts.
+
+A confusion matrix p(y | v) has one row per true state v and one column per recorded state y of the
+group, both at index sum_i v_i 2^i over the sites of the group in their order. Each row sums to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.limits import READOUT_GROUP_SITES
+
+Float64 = NDArray[np.float64]
+#: Smallest singular value: averages over one group then need up to 1 / 0.05^2 = 400 times the
+#: shots of perfect readout.
+LEAST_SINGULAR = 0.05
+#: Tolerance of the sum of a row, for numbers that a file rounds to 6 digits.
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """The confusion matrix of a group of sites that are read independently of all others.
+
+    Attributes:
+        sites: the sites of the group, k of them.
+        matrix: p(y | v) [v, y], float64 [2^k, 2^k]; row and column sum_i v_i 2^i, with i the
+            position in `sites`.
+        prepared: calibration shots of each row, int64 [2^k]; None for rates given without a
+            measurement.
+    """
+
+    sites: tuple[int, ...]
+    matrix: Float64
+    prepared: NDArray[np.int64] | None = None
+
+
+def marginal(matrix: Float64, *kept: int) -> Float64:
+    """Return the confusion matrix of some sites of a group, the others in 0 or 1 alike."""
+    sites = len(matrix).bit_length() - 1
+    states = np.arange(len(matrix))
+    reduced = np.zeros(len(matrix), np.int64)
+    for new, position in enumerate(kept):
+        reduced |= ((states >> position) & 1) << new
+    out = np.zeros((1 << len(kept),) * 2)
+    np.add.at(out, (reduced[:, None], reduced[None, :]), matrix)
+    return out / (1 << (sites - len(kept)))
+
+
+def pooled(prepared: NDArray[np.int64], sites: int, kept: Sequence[int]) -> NDArray[np.int64]:
+    """Return the prepared shots of the states of some sites of a group, summed over the others."""
+    states = np.arange(1 << sites)
+    reduced = sum(((states >> position) & 1) << new for new, position in enumerate(kept))
+    return np.bincount(reduced, weights=prepared, minlength=1 << len(kept)).astype(np.int64)
+
+
+def with_half_counts(counts: NDArray[np.int64]) -> Float64:
+    """Return probabilities of each row of counts, one half added to each count."""
+    added = counts + 0.5
+    return added / added.sum(axis=1, keepdims=True)
+
+
+def scaled(matrix: Float64, factor: Float64) -> Float64:
+    """Return the matrix with the off-diagonal part of each row multiplied by its factor."""
+    wrong = matrix * (1 - np.eye(len(matrix))) * np.maximum(factor, 0.0)[:, None]
+    return bounded(np.asarray(wrong + np.diag(1 - wrong.sum(axis=1))), matrix)
+
+
+def bounded(matrix: Float64, original: Float64) -> Float64:
+    """Return the matrix with at most 0.49 off the diagonal of a row, or what the original has."""
+    wrong, before = (m * (1 - np.eye(len(m))) for m in (matrix, original))
+    most = np.maximum(0.49, before.sum(axis=1))
+    wrong *= np.minimum(1.0, most / np.maximum(wrong.sum(axis=1), 1e-300))[:, None]
+    return np.asarray(wrong + np.diag(1 - wrong.sum(axis=1)))
+
+
+def named(group: Sequence[int]) -> str:
+    """Return "site 3" or "sites 3, 4"."""
+    return f"site {group[0]}" if len(group) == 1 else f"sites {', '.join(map(str, group))}"
+
+
+def check_group(sites: tuple[int, ...]) -> None:
+    """Raise InputError unless the group has 1 to 6 different sites."""
+    if not 1 <= len(sites) <= READOUT_GROUP_SITES or len(set(sites)) < len(sites):
+        raise InputError(
+            f"readout: a group must have 1 to {READOUT_GROUP_SITES} different sites, found "
+            f"{list(sites)}"
+        )
+
+
+def checked(group: Confusion) -> Confusion:
+    """Return the group with a read-only matrix, or raise InputError."""
+    check_group(group.sites)
+    name, matrix = named(group.sites), np.array(group.matrix, np.float64)
+    size = 1 << len(group.sites)
+    if matrix.shape != (size, size):
+        raise InputError(
+            f"readout: the confusion matrix of {name} must be {size} x {size}, found shape "
+            f"{matrix.shape}"
+        )
+    if not ((matrix >= 0) & (matrix <= 1)).all():
+        wrong = matrix[~((matrix >= 0) & (matrix <= 1))][0]
+        raise InputError(
+            f"readout: the confusion matrix of {name} must hold probabilities from 0 to 1, found "
+            f"{wrong:g}"
+        )
+    sums = matrix.sum(axis=1)
+    if np.abs(sums - 1).max() > _ROUNDING:
+        row = int(np.abs(sums - 1).argmax())
+        hint = "; transpose it" if np.abs(matrix.sum(axis=0) - 1).max() <= _ROUNDING else ""
+        raise InputError(
+            f"readout: each row of the confusion matrix of {name} must sum to 1 (row: true state, "
+            f"column: recorded state), found {sums[row]:.6g} in row {row}{hint}"
+        )
+    matrix /= sums[:, None]
+    for position, site in enumerate(group.sites):
+        single = marginal(matrix, position)
+        for given in (0, 1):
+            if not single[given, 1 - given] < 0.5:
+                raise InputError(
+                    f"readout: p({1 - given}|{given}) at site {site} must be at least 0 and below "
+                    f"0.5, found {single[given, 1 - given]:.6g}; above 0.5 the labels 0 and 1 are "
+                    "exchanged"
+                )
+    smallest = float(np.linalg.svd(matrix, compute_uv=False)[-1])
+    if smallest < LEAST_SINGULAR:
+        raise InputError(
+            f"readout: the confusion matrix of {name} is nearly singular: its smallest singular "
+            f"value must be at least {LEAST_SINGULAR:g}, found {smallest:.2g}; these records say "
+            "almost nothing about the true bits"
+        )
+    matrix.flags.writeable = False
+    prepared = None if group.prepared is None else np.asarray(group.prepared, np.int64)
+    if prepared is not None and (prepared.shape != (size,) or (prepared < 1).any()):
+        raise InputError(
+            f"readout: prepared shots of {name} must be {size} numbers of at least 1, found "
+            f"{prepared.tolist()}"
+        )
+    return Confusion(tuple(int(site) for site in group.sites), matrix, prepared)

@@ -1,0 +1,298 @@
+"""Readout errors: confusion matrices of the qubits, p(y) = sum_v p(v) C(y | v).
+
+v are the true bits and y the recorded ones. C is a product over groups of qubits, in most cases
+over single ones; see `psiprune.data.confusion`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, generator_for
+from psiprune.data.confusion import (
+    Confusion,
+    checked,
+    marginal,
+    pooled,
+    scaled,
+    with_half_counts,
+)
+
+Float64 = NDArray[np.float64]
+Bits = NDArray[np.uint8]
+#: Relative standard deviation of rates that were given without an error.
+ASSUMED_UNCERTAINTY = 0.1
+#: Log odds of a bit that C excludes or fixes: exp(-80) is positive in float32.
+_CERTAIN = 80.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReadoutError:
+    """The readout errors of a device: p(y) = sum_v p(v) prod_g C_g(y_g | v_g).
+
+    Attributes:
+        groups: a `Confusion` for each group of sites; every site is in exactly one.
+        source: the origin of the rates, for messages: "rates", "calibration shots", a file.
+
+    Raises:
+        InputError: a site is missing or in two groups, a group has more than 6 sites, a matrix has
+            another shape, a probability lies outside 0 to 1, a row does not sum to 1, a qubit is
+            misread with a probability of 0.5 or more, or a matrix is nearly singular.
+
+    Example:
+        >>> error = ReadoutError.from_rates(0.01, 0.03, sites=2)
+        >>> error.rates.tolist()
+        [[0.01, 0.03], [0.01, 0.03]]
+    """
+
+    groups: tuple[Confusion, ...]
+    source: str = "rates"
+
+    def __post_init__(self) -> None:
+        """Check the groups and sort them by their first site."""
+        groups = tuple(sorted((checked(group) for group in self.groups), key=lambda g: g.sites))
+        found = sorted(site for group in groups for site in group.sites)
+        if found != list(range(len(found))) or not found:
+            raise InputError(
+                f"readout: each site from 0 on must be in exactly one group, found {found}"
+            )
+        object.__setattr__(self, "groups", groups)
+
+    def __repr__(self) -> str:
+        """Return sites, mean rates and source in one line."""
+        zero, one = self.rates.mean(axis=0)
+        return (
+            f"ReadoutError(sites={self.sites}, mean p(1|0)={zero:.4g}, mean p(0|1)={one:.4g}, "
+            f"source={self.source!r})"
+        )
+
+    @classmethod
+    def from_rates(
+        cls,
+        flip_zero: ArrayLike,
+        flip_one: ArrayLike | None = None,
+        *,
+        sites: int | None = None,
+        source: str = "rates",
+    ) -> ReadoutError:
+        """Return independent errors of each site.
+
+        Args:
+            flip_zero: p(1 | 0), the probability to record 1 for a qubit in 0: a number, or one per
+                site.
+            flip_one: p(0 | 1); by default equal to `flip_zero`.
+            sites: number of sites; needed where both rates are numbers.
+            source: the origin of the rates.
+
+        Raises:
+            InputError: a rate lies outside [0, 0.5), or the lengths differ.
+        """
+        pair = [
+            np.asarray(rate, np.float64)
+            for rate in (flip_zero, flip_zero if flip_one is None else flip_one)
+        ]
+        lengths = {len(rate) for rate in pair if rate.ndim == 1}
+        if any(rate.ndim > 1 for rate in pair) or len(lengths) > 1:
+            shapes = " and ".join(str(rate.shape) for rate in pair)
+            raise InputError(
+                f"readout: both rates must be numbers or lists with one number per site, found "
+                f"shapes {shapes}"
+            )
+        if not lengths and sites is None:
+            raise InputError("readout: rates that are single numbers need `sites`")
+        number = lengths.pop() if lengths else int(sites or 0)
+        if sites not in (None, number):
+            raise InputError(f"readout: rates of {number} sites, but sites = {sites}")
+        zero, one = (np.broadcast_to(rate, number) for rate in pair)
+        for name, rates in (("p(1|0)", zero), ("p(0|1)", one)):
+            wrong = np.flatnonzero(~((rates >= 0) & (rates < 0.5)))
+            if len(wrong):
+                raise InputError(
+                    f"readout: {name} at site {wrong[0]} must be at least 0 and below 0.5, found "
+                    f"{rates[wrong[0]]:g}; above 0.5 the labels 0 and 1 are exchanged"
+                )
+        matrices = np.stack([np.stack([1 - zero, zero]), np.stack([one, 1 - one])])
+        return cls(tuple(Confusion((i,), matrices[:, :, i]) for i in range(number)), source)
+
+    @property
+    def sites(self) -> int:
+        """The number of sites, N."""
+        return sum(len(group.sites) for group in self.groups)
+
+    @property
+    def is_product(self) -> bool:
+        """Whether every site is read independently of the others."""
+        return all(len(group.sites) == 1 for group in self.groups)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether calibration shots give the statistical error of all rates."""
+        return all(group.prepared is not None for group in self.groups)
+
+    @cached_property
+    def rates(self) -> Float64:
+        """p(1 | 0) and p(0 | 1) of each site, [site, 2]; in a group, averaged over the others."""
+        rates = np.empty((self.sites, 2))
+        for group in self.groups:
+            for position, site in enumerate(group.sites):
+                matrix = marginal(group.matrix, position)
+                rates[site] = matrix[0, 1], matrix[1, 0]
+        return rates
+
+    def apply(self, prob: Float64) -> Float64:
+        """Return C p, the distribution of the recorded bits, [2^N] at index sum_i v_i 2^i."""
+        return self._contract(prob, transpose=False)
+
+    def apply_transposed(self, values: Float64) -> Float64:
+        """Return C^T f: sum_y C(y | v) f(y) of each v, [2^N]."""
+        return self._contract(values, transpose=True)
+
+    def misread(self, bits: Bits, seed: int) -> Bits:
+        """Return recorded bits y ~ C(y | v) for true bits v, uint8 [shot, site]."""
+        generator = generator_for(seed, Stream.READOUT_SIMULATION)
+        out = np.empty_like(bits)
+        for group in self.groups:
+            places = np.arange(len(group.sites))
+            states = bits[:, group.sites] @ (1 << places)
+            cumulative = np.cumsum(group.matrix, axis=1)[states, :-1]
+            drawn = (generator.random((len(bits), 1)) > cumulative).sum(axis=1)
+            out[:, group.sites] = (drawn[:, None] >> places) & 1
+        return out
+
+    def resampled(self, seed: int) -> ReadoutError:
+        """Return the error model with its rates drawn again within their uncertainty.
+
+        Rows with calibration shots are drawn from the multinomial distribution of as many shots.
+        Other rows have all their error probabilities multiplied by 1 + 0.1 x with one normal x per
+        row.
+        """
+        generator = generator_for(seed, Stream.READOUT_RATES)
+        groups = []
+        for group in self.groups:
+            size = len(group.matrix)
+            if group.prepared is None:
+                matrix = scaled(group.matrix, 1 + ASSUMED_UNCERTAINTY * generator.normal(size=size))
+            else:
+                rows = zip(group.prepared, group.matrix, strict=True)
+                matrix = with_half_counts(
+                    np.stack([generator.multinomial(n, row) for n, row in rows])
+                )
+            groups.append(Confusion(group.sites, matrix, group.prepared))
+        return ReadoutError(tuple(groups), self.source)
+
+    def scaled(self, factor: float) -> ReadoutError:
+        """Return the error model with all error probabilities multiplied by a factor."""
+        groups = tuple(
+            Confusion(group.sites, scaled(group.matrix, np.full(len(group.matrix), factor)))
+            for group in self.groups
+        )
+        return ReadoutError(groups, self.source)
+
+    def of_sites(self, sites: Sequence[int]) -> ReadoutError:
+        """Return the errors of some sites in the given order, which become sites 0, 1, ...
+
+        A group of which only some sites remain is averaged over the others, in 0 or 1 with equal
+        probability.
+        """
+        place = {int(site): new for new, site in enumerate(sites)}
+        groups = []
+        for group in self.groups:
+            kept = [position for position, site in enumerate(group.sites) if site in place]
+            if not kept:
+                continue
+            whole = len(kept) == len(group.sites)
+            matrix = group.matrix if whole else marginal(group.matrix, *kept)
+            prepared = group.prepared
+            if prepared is not None and not whole:
+                prepared = pooled(prepared, len(group.sites), kept)
+            groups.append(Confusion(tuple(place[group.sites[k]] for k in kept), matrix, prepared))
+        return ReadoutError(tuple(groups), self.source)
+
+    @cached_property
+    def log_odds(self) -> tuple[Float64, ...]:
+        """log C(y | v_i = 1, other v) - log C(y | v_i = 0, other v) for each site.
+
+        Each is [2^k, 2^k] over (y, v) of the group; the value does not depend on the bit of v at
+        the site itself. log p(v | y) of an RBM is that of the RBM with these added to the visible
+        biases. Limited to +-80.
+        """
+        tables: list[Float64] = [np.empty(0)] * self.sites
+        for group in self.groups:
+            states = np.arange(len(group.matrix))
+            with np.errstate(divide="ignore"):
+                log = np.log(group.matrix)
+            for position, site in enumerate(group.sites):
+                bit = 1 << position
+                one, zero = log[states | bit], log[states & ~bit]
+                both = np.isneginf(one) & np.isneginf(zero)
+                with np.errstate(invalid="ignore"):
+                    odds = np.where(both, 0.0, one - zero)
+                tables[site] = np.clip(odds, -_CERTAIN, _CERTAIN).T
+        return tuple(tables)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads: the groups with sites, matrix and prepared shots."""
+        groups = []
+        for group in self.groups:
+            entry: dict[str, Any] = {"sites": list(group.sites), "matrix": group.matrix.tolist()}
+            if group.prepared is not None:
+                entry["prepared"] = group.prepared.tolist()
+            groups.append(entry)
+        return {"source": self.source, "groups": groups}
+
+    @classmethod
+    def from_json(cls, content: Any, place: str = "readout") -> ReadoutError:
+        """Return the error model that `to_json` wrote.
+
+        Raises:
+            InputError: the content is not of this form, or a matrix is invalid.
+        """
+        try:
+            groups = tuple(
+                Confusion(
+                    tuple(entry["sites"]),
+                    np.asarray(entry["matrix"], np.float64),
+                    None if "prepared" not in entry else np.asarray(entry["prepared"], np.int64),
+                )
+                for entry in content["groups"]
+            )
+        except (TypeError, KeyError, ValueError, OverflowError):
+            raise InputError(
+                f'{place}: must be {{"groups": [{{"sites": [0], "matrix": [[0.99, 0.01], [0.03, '
+                "0.97]]}, ...]}, rows for the true states, each with the probabilities of the "
+                "recorded ones"
+            ) from None
+        return cls(groups, str(content.get("source", place)))
+
+    def _contract(self, values: Float64, *, transpose: bool) -> Float64:
+        sites = self.sites
+        if values.shape != (1 << sites,):
+            raise InputError(
+                f"readout: needs one number for each of the 2^{sites} states, found shape "
+                f"{values.shape}"
+            )
+        out = values
+        for group in self.groups:
+            matrix = group.matrix if transpose else group.matrix.T  # [to, from]
+            if len(group.sites) == 1:
+                pair = out.reshape(-1, 2, 1 << group.sites[0])
+                result = np.empty_like(pair)
+                for y in (0, 1):
+                    np.multiply(pair[:, 0], matrix[y, 0], out=result[:, y])
+                    result[:, y] += matrix[y, 1] * pair[:, 1]
+                out = result.reshape(-1)
+                continue
+            # Axis 0 of the tensor is the last site.
+            axes = [sites - 1 - site for site in reversed(group.sites)]
+            tensor = np.moveaxis(out.reshape((2,) * sites), axes, range(len(axes)))
+            shape = tensor.shape
+            tensor = (matrix @ tensor.reshape(len(matrix), -1)).reshape(shape)
+            out = np.ascontiguousarray(np.moveaxis(tensor, range(len(axes)), axes)).reshape(-1)
+        return out
