@@ -101,7 +101,7 @@ def prune_command(
     pruning = chosen_settings(PruneSettings, prune)
     dense, data = load_inputs(rbm, shots)
     early = None if rewind is None else load_rbm(rewind)
-    tuning = None if no_fine_tune else chosen_tuning(fine_tune, dense, early)
+    tuning = None if no_fine_tune else chosen_tuning(fine_tune, dense, data, early)
     check_rewind(early, dense, tuning)
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
         pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})
@@ -267,7 +267,9 @@ def load_inputs(rbm: Path, shots: Path) -> tuple[RBM, Shots]:
     return model, check_sites(read_shots(shots), model.visible, "the RBM")
 
 
-def chosen_tuning(given: Method | None, rbm: RBM, rewind: RBM | None = None) -> Method:
+def chosen_tuning(
+    given: Method | None, rbm: RBM, shots: Shots, rewind: RBM | None = None
+) -> Method:
     """Return the method of fine-tuning that the options choose, by default the best for the size.
 
     With a rewind its defaults are those of training.
@@ -275,7 +277,7 @@ def chosen_tuning(given: Method | None, rbm: RBM, rewind: RBM | None = None) -> 
     from psiprune.pruning.iterative import tuning_of
 
     method = "auto" if given is None else given.model_dump(exclude_unset=True)
-    tuning = tuning_of(rbm, method, rewind)
+    tuning = tuning_of(rbm, method, rewind, readout=shots.readout is not None)
     assert tuning is not None  # as `method` is not
     return tuning
 

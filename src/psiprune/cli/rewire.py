@@ -50,7 +50,7 @@ def rewire_command(
 
     start, data = load_inputs(rbm, shots)
     check_rewirable(start)
-    tuning = chosen_tuning(fine_tune, start)
+    tuning = chosen_tuning(fine_tune, start, data)
     chosen = RewirePathSettings(
         **digests(rbm=rbm, shots=shots, state=state),
         seed=seed,

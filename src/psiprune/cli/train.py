@@ -100,7 +100,8 @@ def train_command(
                 f"found {rows} and {columns}; give a mask [hidden, site] of this size"
             )
     wanted = chosen_method(method, config)
-    chosen = wanted.for_size(data.sites, units)
+    readout = data.readout is not None
+    chosen = wanted.for_size(data.sites, units, readout=readout)
     early = _early_files(out, keep_epochs, chosen.epochs)
     side_files = [*early.values()]
     if history is not None:
@@ -182,7 +183,8 @@ def _check_needs(
     from psiprune.training.estimate import training_needs
     from psiprune.training.limits import OPTIONS, advise, check_needs, few_shots
 
-    method = given.for_size(data.sites, units)
+    readout = data.readout is not None
+    method = given.for_size(data.sites, units, readout=readout)
     weights = units * data.sites if mask is None else int(mask.sum())
     needs = training_needs(method, data, units, weights)
     tell(
@@ -194,7 +196,7 @@ def _check_needs(
         tell(f"psiprune: warning: {few}")
 
     def needs_of(hidden: int) -> Needs:
-        return training_needs(given.for_size(data.sites, hidden), data, hidden)
+        return training_needs(given.for_size(data.sites, hidden, readout=readout), data, hidden)
 
     if limit < math.inf and not needs.fit(limit):
         advice = advise(needs_of, units, limit) if mask is None else None

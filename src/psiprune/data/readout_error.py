@@ -271,6 +271,20 @@ class ReadoutError:
             ) from None
         return cls(groups, str(content.get("source", place)))
 
+    @cached_property
+    def _blocks(self) -> list[tuple[tuple[int, ...], Float64]]:
+        """Sites and matrices of the groups; runs of single sites as one matrix of up to 64 rows."""
+        blocks: list[tuple[tuple[int, ...], Float64]] = []
+        for group in self.groups:
+            sites, matrix = group.sites, group.matrix
+            if blocks and len(sites) == 1:
+                before, joined = blocks[-1]
+                if before == tuple(range(sites[0] - len(before), sites[0])) and len(before) < 6:
+                    blocks[-1] = ((*before, *sites), np.kron(matrix, joined).astype(np.float64))
+                    continue
+            blocks.append((sites, matrix))
+        return blocks
+
     def _contract(self, values: Float64, *, transpose: bool) -> Float64:
         sites = self.sites
         if values.shape != (1 << sites,):
@@ -279,20 +293,18 @@ class ReadoutError:
                 f"{values.shape}"
             )
         out = values
-        for group in self.groups:
-            matrix = group.matrix if transpose else group.matrix.T  # [to, from]
-            if len(group.sites) == 1:
-                pair = out.reshape(-1, 2, 1 << group.sites[0])
-                result = np.empty_like(pair)
-                for y in (0, 1):
-                    np.multiply(pair[:, 0], matrix[y, 0], out=result[:, y])
-                    result[:, y] += matrix[y, 1] * pair[:, 1]
-                out = result.reshape(-1)
+        for group, matrix in self._blocks:
+            to_from = matrix if transpose else matrix.T
+            if group == tuple(range(group[0], group[0] + len(group))):
+                block = out.reshape(-1, len(matrix), 1 << group[0])
+                if group[0] == 0:
+                    out = (block[:, :, 0] @ to_from.T).reshape(-1)
+                else:
+                    out = (to_from @ block).reshape(-1)
                 continue
             # Axis 0 of the tensor is the last site.
-            axes = [sites - 1 - site for site in reversed(group.sites)]
+            axes = [sites - 1 - site for site in reversed(group)]
             tensor = np.moveaxis(out.reshape((2,) * sites), axes, range(len(axes)))
-            shape = tensor.shape
-            tensor = (matrix @ tensor.reshape(len(matrix), -1)).reshape(shape)
-            out = np.ascontiguousarray(np.moveaxis(tensor, range(len(axes)), axes)).reshape(-1)
+            product = (to_from @ tensor.reshape(len(matrix), -1)).reshape(tensor.shape)
+            out = np.ascontiguousarray(np.moveaxis(product, range(len(axes)), axes)).reshape(-1)
         return out

@@ -189,7 +189,7 @@ def prune(
         raise InputError(
             f"reference: must be a state, such as `ground_state` returns, found {reference!r:.60}"
         )
-    tuning = tuning_of(rbm, fine_tune, rewind)
+    tuning = tuning_of(rbm, fine_tune, rewind, readout=data.readout is not None)
     check_rewind(rewind, rbm, tuning)
     seed, total = check_seed(seed), rbm.number_of_weights
     path = [Level(0, rbm)]
@@ -209,14 +209,16 @@ def prune(
     return measured
 
 
-def tuning_of(rbm: RBM, fine_tune: MethodLike | None, rewind: RBM | None = None) -> Method | None:
+def tuning_of(
+    rbm: RBM, fine_tune: MethodLike | None, rewind: RBM | None = None, *, readout: bool = False
+) -> Method | None:
     """Return the method of fine-tuning for an RBM; with a rewind, with the defaults of training."""
     if fine_tune is None:
         return None
     method = as_method(fine_tune, fine_tuning=rewind is None)
     if rewind is not None and isinstance(method, MethodBySize):
         method = MethodBySize(epochs=method.epochs)
-    return method.for_size(rbm.visible, rbm.hidden)
+    return method.for_size(rbm.visible, rbm.hidden, readout=readout)
 
 
 def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: Method | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
 from psiprune.core.exceptions import InputError
@@ -113,7 +113,7 @@ def find_smallest(
     """
     data, seed = check_sites(as_shots(shots), rbm.visible, "the RBM"), check_seed(seed)
     settings = PruneSettings(levels=SEARCH_LEVELS) if settings is None else settings
-    tuning = tuning_of(rbm, fine_tune, rewind)
+    tuning = tuning_of(rbm, fine_tune, rewind, readout=data.readout is not None)
     check_rewind(rewind, rbm, tuning)
     if math.isnan(limit):
         raise InputError("limit: must be a number, found nan")
@@ -288,7 +288,7 @@ def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
 def _resampled(shots: Shots, seed: int) -> Shots:
     """Shots drawn from these with replacement."""
     rows = generator_for(seed, Stream.ENSEMBLE_RESAMPLE).integers(0, len(shots), len(shots))
-    return Shots(shots.bits[rows], source=f"{shots.source} (resampled)")
+    return replace(shots, bits=shots.bits[rows], source=f"{shots.source} (resampled)")
 
 
 def _make(_: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:

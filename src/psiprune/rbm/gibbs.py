@@ -42,20 +42,29 @@ class Chains:
     @property
     def bits(self) -> NDArray[np.uint8]:
         """The current visible configurations, uint8 [chain, site]."""
-        tiles, visible, lanes = self.state.shape
-        chains = self.state.transpose(0, 2, 1).reshape(tiles * lanes, visible)
-        return chains[: self.count].astype(np.uint8)
+        return bits_of(self.state, self.count)
 
 
 def start_chains(compiled: CompiledRBM, start: NDArray[np.uint8], seed: int) -> Chains:
     """Return chains that start at the configurations `start` [chain, site]."""
-    count, visible = start.shape
+    return Chains(compiled, tiles_of(start), len(start), seed, 0)
+
+
+def tiles_of(bits: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return bits [chain, site] as the state of chains [tile, visible, lane], padded with 0."""
+    count, visible = bits.shape
     lanes = layout.lanes_of(layout.WIDE)
     tiles = -(-count // lanes)
     padded = np.zeros((tiles * lanes, visible), np.float32)
-    padded[:count] = start
-    state = np.ascontiguousarray(padded.reshape(tiles, lanes, visible).transpose(0, 2, 1))
-    return Chains(compiled, state, count, seed, 0)
+    padded[:count] = bits
+    return np.ascontiguousarray(padded.reshape(tiles, lanes, visible).transpose(0, 2, 1))
+
+
+def bits_of(state: NDArray[np.float32], count: int) -> NDArray[np.uint8]:
+    """Return the visible configurations of the first `count` chains, uint8 [chain, site]."""
+    tiles, visible, lanes = state.shape
+    chains = state.transpose(0, 2, 1).reshape(tiles * lanes, visible)
+    return chains[:count].astype(np.uint8)
 
 
 def random_start(chains: int, sites: int, seed: int) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from psiprune.data.shots import Shots
     from psiprune.kernels import layout
     from psiprune.rbm.model import RBM
+    from psiprune.rbm.posterior import TrueBits
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +27,14 @@ class ContrastiveState:
 
     Attributes:
         mask: bool [hidden, visible].
-        data: the shots as words, uint32 [word, shot].
+        data: the shots as words, uint32 [word, shot]; with readout errors the current true bits.
         graph: neighbours of each unit under the mask.
         seed: random seed of the training.
         epoch: epochs done.
         params: parameters in float32; weights [edge] in row order of the mask.
         velocity: velocity of the momentum method, shaped like `params`.
         chains: persistent chains [tile, visible, lane]; CD has no tile.
+        true: chains of the true bits, where the shots carry readout errors.
     """
 
     mask: NDArray[np.bool_]
@@ -43,6 +45,7 @@ class ContrastiveState:
     params: layout.Parameters
     velocity: layout.Parameters
     chains: NDArray[np.float32]
+    true: TrueBits | None = None
 
     #: Stochastic steps never converge exactly.
     done: ClassVar[bool] = False
@@ -65,6 +68,7 @@ class ContrastiveState:
             "parameters": np.concatenate(self.params),
             "velocity": np.concatenate(self.velocity),
             "chains": self.chains,
+            **({} if self.true is None else self.true.to_arrays()),
         }
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> ContrastiveState:
@@ -75,7 +79,14 @@ class ContrastiveState:
         params, velocity = (
             layout.Parameters(*np.split(arrays[name], cuts)) for name in ("parameters", "velocity")
         )
-        return replace(self, epoch=epoch, params=params, velocity=velocity, chains=arrays["chains"])
+        return replace(
+            self,
+            epoch=epoch,
+            params=params,
+            velocity=velocity,
+            chains=arrays["chains"],
+            true=None if self.true is None else self.true.restore(arrays),
+        )
 
 
 class ContrastiveInfo(NamedTuple):
@@ -89,7 +100,8 @@ class ContrastiveDivergence(Method):
 
     An update follows the gradient <v_i h_j>_data - <v_i h_j>_model (likewise for the biases). The
     second average is over the final states of Gibbs chains of k steps (Hinton, Neural Comput. 14,
-    1771 (2002)). The learning rate decays exponentially with the epoch.
+    1771 (2002)). The learning rate decays exponentially with the epoch. With readout errors the
+    first average is over true bits given the records, drawn again before each epoch.
     """
 
     epochs: int = Field(default=500, ge=0, description="passes over all shots")
@@ -127,6 +139,7 @@ class ContrastiveDivergence(Method):
     def init(self, rbm: RBM, shots: Shots, seed: int) -> ContrastiveState:
         """Return the state before the first epoch; see `Method.init`."""
         from psiprune.kernels import layout
+        from psiprune.rbm.posterior import start_true_bits
 
         params = rbm.compiled.params
         lanes = layout.lanes_of(layout.tile_shape(self.batch_size))
@@ -139,6 +152,7 @@ class ContrastiveDivergence(Method):
             params=params,
             velocity=layout.Parameters(*(np.zeros_like(values) for values in params)),
             chains=self.start_chains(rbm.visible, lanes, seed),
+            true=None if shots.readout is None else start_true_bits(shots),
         )
 
     def start_chains(self, visible: int, lanes: int, seed: int) -> NDArray[np.float32]:
@@ -152,17 +166,22 @@ class ContrastiveDivergence(Method):
             DivergenceError: a parameter is no longer finite.
         """
         from psiprune.kernels import cd, layout
+        from psiprune.rbm.posterior import TRUE_STEPS
 
         params, velocity = (
             layout.Parameters(*(values.copy() for values in group))
             for group in (state.params, state.velocity)
         )
         chains = state.chains.copy()
-        order = np.arange(state.data.shape[1], dtype=np.int32)
+        true, data = state.true, state.data
+        if true is not None:
+            true = true.advanced(state.rbm.compiled, TRUE_STEPS, state.seed)
+            data = layout.pack(true.bits)
+        order = np.arange(data.shape[1], dtype=np.int32)
         cd.shuffle(order, stream_key(state.seed, Stream.SHUFFLE, state.epoch))
         rate = decayed(self.learning_rate, self.learning_rate_decay, state.epoch, self.epochs)
         cd.train_epoch(
-            state.data,
+            data,
             order,
             self.batch_size,
             self.steps,
@@ -177,7 +196,13 @@ class ContrastiveDivergence(Method):
             layout.tile_shape(self.batch_size),
         )
         after = replace(
-            state, epoch=state.epoch + 1, params=params, velocity=velocity, chains=chains
+            state,
+            epoch=state.epoch + 1,
+            data=data,
+            params=params,
+            velocity=velocity,
+            chains=chains,
+            true=true,
         )
         if not all(np.isfinite(values).all() for values in params):
             raise DivergenceError(

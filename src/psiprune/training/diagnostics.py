@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.limits import CHECK_UNITS, EXACT_GRADIENT_UNITS
+from psiprune.core.limits import CHECK_UNITS, EXACT_GRADIENT_UNITS, EXACT_SITES
 from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.inference.ais import anneal, base_of, log_mean
 from psiprune.rbm import gibbs
 from psiprune.rbm.likelihood import WeightedConfigurations, unique_configurations
 from psiprune.rbm.model import RBM
+from psiprune.rbm.observed import log_prob_recorded
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
 
@@ -86,7 +89,8 @@ def _checked_shots(shots: Shots) -> Shots:
     """Return at most 20,000 shots, evenly spaced, since shots from counts are sorted."""
     if len(shots) <= _SHOTS:
         return shots
-    return Shots(shots.bits[np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)])
+    some = np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)
+    return replace(shots, bits=shots.bits[some])
 
 
 def misses_structure(rbm: RBM, shots: Shots) -> bool:
@@ -101,13 +105,14 @@ def misses_structure(rbm: RBM, shots: Shots) -> bool:
     data, count = unique_configurations(sample), len(sample)
     if (data.weight * count < 1.5).sum() > _SEEN_ONCE * count:
         return False
-    return 2.0 * count * _misfit(rbm, data) > _MISFIT * len(data.weight)
+    return 2.0 * count * _misfit(rbm, sample) > _MISFIT * len(data.weight)
 
 
-def _misfit(rbm: RBM, data: WeightedConfigurations) -> float:
+def _misfit(rbm: RBM, shots: Shots) -> float:
     """L_saturated - L, the KL divergence of the RBM from the frequencies, in nats per shot."""
+    data = unique_configurations(shots)
     saturated = float(data.weight @ np.log(data.weight))
-    return saturated - _log_likelihood(rbm, data, rbm.log_partition())
+    return saturated - _log_likelihood(rbm, data, rbm.log_partition(), shots.readout)
 
 
 def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list[str]:
@@ -120,17 +125,26 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
     2. It misses structure that the shots evidently have, see `misses_structure`.
     3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
        correlate with their initial values by more than 0.9.
+
+    With readout errors the likelihood is that of the records, and 1 and 2 are checked up to 20
+    sites.
     """
     sample = _checked_shots(shots)
     data = unique_configurations(sample)
     problems = []
-    fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
+    judged = shots.readout is None or shots.sites <= EXACT_SITES
+    fit = _fit_problem(rbm, sample, data, method, len(shots), seed) if judged else ""
     if fit:
         problems.append(fit)
-    elif _small(rbm) and misses_structure(rbm, sample) and _misfit(rbm, data) > _MATERIAL:
+    elif (
+        judged
+        and _small(rbm)
+        and misses_structure(rbm, sample)
+        and _misfit(rbm, sample) > _MATERIAL
+    ):
         problems.append(
             "the RBM misses structure that the shots evidently have: their frequencies exceed its "
-            f"probabilities by {_misfit(rbm, data):.3g} nats per shot; {_remedy(rbm, method)}"
+            f"probabilities by {_misfit(rbm, sample):.3g} nats per shot; {_remedy(rbm, method)}"
         )
     if method.chain_steps is not None and method.epochs > 0:
         affordable = int(_COST * method.gibbs_steps(len(shots)) / method.chain_steps)
@@ -164,7 +178,7 @@ def _fit_problem(
         log_z, error = base.log_partition + ratio, 4.0 * error
     else:
         return ""
-    likelihood = _log_likelihood(rbm, data, log_z)
+    likelihood = _log_likelihood(rbm, data, log_z, sample.readout)
     product, mixture = baselines(data)
     best, name = max((product, "a product model"), (mixture, "a symmetric pair of product models"))
     if likelihood >= best - _WORSE - rbm.visible / len(sample) - error:
@@ -195,7 +209,12 @@ def chain_correlation(
     return float((first * last).mean(axis=0).sum() / scale) if scale > 0 else 0.0
 
 
-def _log_likelihood(rbm: RBM, data: WeightedConfigurations, log_z: float) -> float:
+def _log_likelihood(
+    rbm: RBM, data: WeightedConfigurations, log_z: float, readout: ReadoutError | None
+) -> float:
+    if readout is not None:
+        index = (1 << np.arange(rbm.visible)) @ data.bits.astype(np.int64)
+        return float(data.weight @ log_prob_recorded(rbm, readout)[index])
     bits = np.ascontiguousarray(data.bits.T, dtype=np.uint8)
     return float(data.weight @ rbm.log_prob_unnormalized(bits)) - log_z
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from psiprune.data.shots import Shots
-    from psiprune.rbm.likelihood import WeightedConfigurations
+    from psiprune.rbm.likelihood import Moments, WeightedConfigurations
     from psiprune.rbm.model import RBM
+    from psiprune.rbm.observed import Records
 
 #: Configurations used to estimate the Fisher matrix, which affects only the path to the optimum.
 _FISHER_SAMPLE = 8192
@@ -33,23 +34,26 @@ class ExactState:
     """The state after a step.
 
     Attributes:
-        data: the training set as weighted configurations.
+        data: the training set as weighted configurations, or as records with readout errors.
         seed: random seed of the training.
         epoch: steps done.
         rbm: the current RBM.
         log_likelihood: mean log-likelihood minus the L2 penalty, in nats per shot; NaN before the
             first step.
         slope: its gradient [parameter]; None before the first step and after a restore.
+        true: the distribution of the true bits of the training set: `data` itself, or with readout
+            errors the posterior given the records, at the current RBM, None where `slope` is.
         damping: lambda of the next step.
         done: whether training has converged.
     """
 
-    data: WeightedConfigurations
+    data: WeightedConfigurations | Records
     seed: int
     epoch: int
     rbm: RBM
     log_likelihood: float
     slope: NDArray[np.float64] | None
+    true: WeightedConfigurations | None
     damping: float
     done: bool
 
@@ -103,7 +107,10 @@ class ExactNaturalGradient(Method):
     F the Fisher matrix over the shots (Amari, Neural Comput. 10, 251 (1998)). lambda adapts as in
     the Levenberg-Marquardt algorithm: a step that does not increase the likelihood is rejected and
     repeated with more damping. Training ends when a step is predicted to gain less than 1e-9 nats
-    per shot. The default where a layer has at most 18 units: no chains, no noise, no learning rate.
+    per shot. With readout errors g is the gradient of the likelihood of the records, and F is over
+    the posterior of the true bits, an upper bound of the information in the records: as in the EM
+    algorithm, steps are shorter in directions that the errors hide. The default where a layer has
+    at most 18 units: no chains, no noise, no learning rate.
 
     Raises:
         InputError: a value is invalid, or the method has no such field.
@@ -121,8 +128,12 @@ class ExactNaturalGradient(Method):
     CONVERGES: ClassVar[bool] = True
     INITIAL: ClassVar[tuple[Initial, ...]] = ("local", "coded", "random")
 
-    def check_size(self, visible: int, hidden: int) -> None:
-        """Raise InputError unless a layer has at most 18 units."""
+    def check_size(self, visible: int, hidden: int, *, readout: bool = False) -> None:
+        """Raise InputError unless a layer has at most 18 units; with readout errors, 20 sites."""
+        from psiprune.rbm.observed import check_exact_sites
+
+        if readout:
+            check_exact_sites(visible)
         if min(visible, hidden) > EXACT_GRADIENT_UNITS:
             raise InputError(
                 f"method: 'exact' needs a layer of at most {EXACT_GRADIENT_UNITS} units, found "
@@ -137,15 +148,21 @@ class ExactNaturalGradient(Method):
         """
         from psiprune.data.shots import Shots
         from psiprune.rbm.likelihood import unique_configurations
+        from psiprune.rbm.observed import records_of
 
-        self.check_size(rbm.visible, rbm.hidden)
+        readout = isinstance(shots, Shots) and shots.readout is not None
+        self.check_size(rbm.visible, rbm.hidden, readout=readout)
         if rbm.number_of_parameters > FISHER_PARAMETERS:
             raise InputError(
                 f"method: 'exact' supports at most {FISHER_PARAMETERS:,} parameters, found "
                 f"{rbm.number_of_parameters:,}; use 'pcd', or give a mask"
             )
-        data = unique_configurations(shots) if isinstance(shots, Shots) else shots
-        return ExactState(data, seed, 0, rbm, float("nan"), None, _FIRST_DAMPING, False)
+        data: WeightedConfigurations | Records
+        if isinstance(shots, Shots) and shots.readout is not None:
+            data, true = records_of(shots), None
+        else:
+            data = true = unique_configurations(shots) if isinstance(shots, Shots) else shots
+        return ExactState(data, seed, 0, rbm, float("nan"), None, true, _FIRST_DAMPING, False)
 
     def step(self, state: ExactState) -> tuple[ExactState, ExactInfo]:
         """Return the state after one step; see `Method.step`."""
@@ -153,19 +170,24 @@ class ExactNaturalGradient(Method):
         import scipy.linalg
 
         from psiprune.inference.fisher import fisher_matrix
-        from psiprune.rbm.likelihood import flatten, from_vector, log_likelihood, to_vector
+        from psiprune.rbm.likelihood import flatten, from_vector, to_vector
 
         rbm, data, damping, epoch = state.rbm, state.data, state.damping, state.epoch + 1
         x = to_vector(rbm)
         decay = np.zeros(len(x))
         decay[: rbm.number_of_weights] = self.weight_decay
 
-        def objective(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            value, gradient = log_likelihood(from_vector(rbm, x), data)
-            return value - 0.5 * float(decay @ x**2), flatten(rbm.mask, gradient) - decay * x
+        def objective(
+            x: NDArray[np.float64],
+        ) -> tuple[float, NDArray[np.float64], WeightedConfigurations]:
+            value, gradient, true = _likelihood(from_vector(rbm, x), data)
+            return value - 0.5 * float(decay @ x**2), flatten(rbm.mask, gradient) - decay * x, true
 
-        value, slope = objective(x) if state.slope is None else (state.log_likelihood, state.slope)
-        fisher = fisher_matrix(rbm, _sample(data, state.seed, epoch))
+        if state.slope is None or state.true is None:
+            value, slope, true = objective(x)
+        else:
+            value, slope, true = state.log_likelihood, state.slope, state.true
+        fisher = fisher_matrix(rbm, _sample(true, state.seed, epoch))
         diagonal = np.diag_indices_from(fisher)
         fisher[diagonal] += decay
         while True:
@@ -173,7 +195,7 @@ class ExactNaturalGradient(Method):
             damped[diagonal] += damping
             step = scipy.linalg.solve(damped, slope, assume_a="pos")
             promised = float(slope @ step - 0.5 * step @ fisher @ step)
-            new_value, new_slope = objective(x + step)
+            new_value, new_slope, new_true = objective(x + step)
             # At the optimum, rounding decides whether a step goes up: stop at the predicted gain.
             if promised < _CONVERGED or new_value > value or damping > _LARGEST_DAMPING:
                 break
@@ -182,7 +204,7 @@ class ExactNaturalGradient(Method):
         accepted, used = new_value > value, damping
         if accepted:
             fulfilled = (new_value - value) / promised
-            x, value, slope = x + step, new_value, new_slope
+            x, value, slope, true = x + step, new_value, new_slope, new_true
             if fulfilled > 0.75:
                 damping = max(damping / 3.0, 1e-9)
             elif fulfilled < 0.25:
@@ -193,10 +215,23 @@ class ExactNaturalGradient(Method):
             rbm=from_vector(rbm, x),
             log_likelihood=value,
             slope=slope,
+            true=true,
             damping=damping,
             done=done,
         )
         return after, ExactInfo(value, promised, accepted, used)
+
+
+def _likelihood(
+    rbm: RBM, data: WeightedConfigurations | Records
+) -> tuple[float, Moments, WeightedConfigurations]:
+    """Return the log-likelihood, its gradient and the distribution of the true bits."""
+    from psiprune.rbm.likelihood import WeightedConfigurations, log_likelihood
+    from psiprune.rbm.observed import observe
+
+    if isinstance(data, WeightedConfigurations):
+        return (*log_likelihood(rbm, data), data)
+    return observe(rbm, data)
 
 
 def _sample(data: WeightedConfigurations, seed: int, epoch: int) -> WeightedConfigurations:

@@ -114,16 +114,21 @@ class Method(Settings):
         """Return how many Gibbs steps of one chain a training on so many shots takes."""
         return 0.0
 
-    def for_size(self, visible: int, hidden: int) -> Self:
+    def for_size(self, visible: int, hidden: int, *, readout: bool = False) -> Self:
         """Check the size of the RBM and return the method itself; see `MethodBySize`.
+
+        Args:
+            visible: number of visible units.
+            hidden: number of hidden units.
+            readout: whether the shots carry readout errors.
 
         Raises:
             InputError: an RBM of this size is too large for the method.
         """
-        self.check_size(visible, hidden)
+        self.check_size(visible, hidden, readout=readout)
         return self
 
-    def check_size(self, visible: int, hidden: int) -> None:
+    def check_size(self, visible: int, hidden: int, *, readout: bool = False) -> None:
         """Raise InputError if a dense RBM of this size is too large for the method."""
 
     def __str__(self) -> str:

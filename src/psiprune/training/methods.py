@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationInfo, field_validator
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
+from psiprune.core.limits import EXACT_GRADIENT_UNITS, EXACT_SITES, FISHER_PARAMETERS
 from psiprune.core.settings import Settings
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
@@ -38,12 +38,16 @@ class MethodBySize(Settings):
         """Mark `method` as set; see `Method`."""
         self.model_fields_set.add("method")
 
-    def for_size(self, visible: int, hidden: int) -> Method:
-        """Return the method for an RBM of this size."""
+    def for_size(self, visible: int, hidden: int, *, readout: bool = False) -> Method:
+        """Return the method for an RBM of this size, and for shots with readout errors or without.
+
+        With readout errors the exact method sums over true and recorded bits, up to 20 sites.
+        """
         values = {} if self.epochs is None else {"epochs": self.epochs}
         kind: type[Method] = PCD
         if (visible + 1) * (hidden + 1) - 1 <= FISHER_PARAMETERS:
             exact = min(visible, hidden) <= EXACT_GRADIENT_UNITS
+            exact = exact and not (readout and visible > EXACT_SITES)
             kind = ExactNaturalGradient if exact else NaturalGradient
         return kind.for_fine_tuning(**values) if self._fine_tuning else kind(**values)  # type: ignore[arg-type]
 

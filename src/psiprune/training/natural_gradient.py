@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from psiprune.data.shots import Shots
     from psiprune.rbm.likelihood import Moments
     from psiprune.rbm.model import RBM
+    from psiprune.rbm.posterior import TrueBits
 
 # Maximum change of the distribution in one step, sqrt(step.F.step).
 _TRUST = 0.3
@@ -61,6 +62,7 @@ class NaturalState:
         rbm: the current RBM.
         chains: visible configurations of the persistent chains, uint8 [chain, site].
         fisher: None before the first step.
+        true: chains of the true bits, where the shots carry readout errors; `data` is then unused.
     """
 
     data: Sequence[NDArray[np.float32]]
@@ -69,6 +71,7 @@ class NaturalState:
     rbm: RBM
     chains: NDArray[np.uint8]
     fisher: FisherFactor | None
+    true: TrueBits | None = None
 
     #: Stochastic steps never converge exactly.
     done: ClassVar[bool] = False
@@ -78,6 +81,8 @@ class NaturalState:
         from psiprune.rbm.likelihood import to_vector
 
         arrays: dict[str, NDArray[Any]] = {"parameters": to_vector(self.rbm), "chains": self.chains}
+        if self.true is not None:
+            arrays |= self.true.to_arrays()
         if self.fisher is not None:
             for name in ("parameters", "chains", "damping", "moved", "age"):
                 arrays[f"fisher_{name}"] = np.asarray(getattr(self.fisher, name))
@@ -96,7 +101,10 @@ class NaturalState:
                 moved=float(arrays["fisher_moved"]),
                 age=int(arrays["fisher_age"]),
             )
-        return replace(self, epoch=epoch, rbm=rbm, chains=arrays["chains"], fisher=fisher)
+        true = None if self.true is None else self.true.restore(arrays)
+        return replace(
+            self, epoch=epoch, rbm=rbm, chains=arrays["chains"], fisher=fisher, true=true
+        )
 
 
 class NaturalInfo(NamedTuple):
@@ -122,7 +130,8 @@ class NaturalGradient(Method):
     d theta. The first average is over all shots, the second over chains that take `steps` Gibbs
     steps with global flips before each step. F = Cov_model(s) over the same chains (Amari, Neural
     Comput. 10, 251 (1998)) and is reused until the distribution has changed. A step is shortened
-    where sqrt(step.F.step) would exceed 0.3. The noise of the chains adds about
+    where sqrt(step.F.step) would exceed 0.3. With readout errors the first average is over chains
+    of the true bits given the records, one for each shot. The noise of the chains adds about
     rate/2 * parameters / (2 chains) to the KL; the decaying rate removes it. The default where both
     layers have more than 18 units, up to 20,000 parameters.
 
@@ -163,7 +172,7 @@ class NaturalGradient(Method):
         """Return epochs * chains * steps."""
         return float(self.epochs) * self.chains * self.steps
 
-    def check_size(self, visible: int, hidden: int) -> None:
+    def check_size(self, visible: int, hidden: int, *, readout: bool = False) -> None:
         """Raise InputError above 20,000 parameters."""
         _check_parameters((visible + 1) * (hidden + 1) - 1)
 
@@ -173,10 +182,14 @@ class NaturalGradient(Method):
         Raises:
             InputError: more than 20,000 parameters.
         """
+        from psiprune.rbm.posterior import start_true_bits
+
         _check_parameters(rbm.number_of_parameters)
         generator = generator_for(seed, Stream.NATURAL_START)
         chosen = generator.integers(0, len(shots), self.chains)
-        return NaturalState(_pieces(shots.bits), seed, 0, rbm, shots.bits[chosen], None)
+        true = None if shots.readout is None else start_true_bits(shots)
+        pieces = _pieces(shots.bits) if true is None else []
+        return NaturalState(pieces, seed, 0, rbm, shots.bits[chosen], None, true)
 
     def step(self, state: NaturalState) -> tuple[NaturalState, NaturalInfo]:
         """Return the state after one step; see `Method.step`.
@@ -188,12 +201,17 @@ class NaturalGradient(Method):
 
         from psiprune.rbm import gibbs
         from psiprune.rbm.likelihood import Moments, flatten, from_vector, to_vector
+        from psiprune.rbm.posterior import TRUE_STEPS
 
         rbm = state.rbm
         seed = derive_seed(state.seed, Stream.NATURAL_STEP, state.epoch)
         chains = gibbs.start_chains(rbm.compiled, state.chains, seed)
         bits = gibbs.step_with_flips(chains, self.steps).bits
-        scores = zip(mean_scores(rbm, state.data), mean_scores(rbm, _pieces(bits)), strict=True)
+        true, data = state.true, state.data
+        if true is not None:
+            true = true.advanced(rbm.compiled, TRUE_STEPS, state.seed)
+            data = _pieces(true.bits)
+        scores = zip(mean_scores(rbm, data), mean_scores(rbm, _pieces(bits)), strict=True)
         gradient = flatten(rbm.mask, Moments(*(data - model for data, model in scores)))
         x = to_vector(rbm)
         gradient[: rbm.number_of_weights] -= self.weight_decay * x[: rbm.number_of_weights]
@@ -216,6 +234,7 @@ class NaturalGradient(Method):
             epoch=state.epoch + 1,
             rbm=from_vector(rbm, x + rate * shortened * direction),
             chains=bits,
+            true=true,
             fisher=replace(fisher, moved=fisher.moved + moved, age=fisher.age + 1),
         )
         return after, NaturalInfo(rate, moved, shortened, fisher.age)

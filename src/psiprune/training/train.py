@@ -67,13 +67,18 @@ def train(
 ) -> RBM:
     """Train an RBM on shots by maximum likelihood, or by an approximation of it.
 
+    Shots with readout errors (`Shots.readout`) are records y of true bits v, and the RBM is that of
+    the true bits: training maximises the likelihood of the records under
+    p(y) = sum_v C(y | v) p(v). Method "exact" first fits a new RBM to the records as they are,
+    which costs less, and starts from there.
+
     Args:
         shots: Shots, bits [shot, site] as a plain array, or counts {"0101": 12}.
         hidden: number of hidden units, N_h; by default half the number of sites.
         method: `CD`, `PCD`, `NaturalGradient` or `ExactNaturalGradient` with its settings, or one
             of the names "cd", "pcd", "natural" and "exact" for the method with its defaults. "auto"
-            is the best one for the size: exact where a layer has at most 18 units, else natural up
-            to 20,000 parameters, else pcd.
+            is the best one for the size: exact where a layer has at most 18 units (and with readout
+            errors at most 20 sites), else natural up to 20,000 parameters, else pcd.
         seed: random seed of the initial weights, the order of the shots and all chains.
         mask: weights that exist, bool [hidden, site]; by default all.
         start: continue training this RBM instead of a new one.
@@ -92,6 +97,7 @@ def train(
         The RBM after the last epoch. Its provenance holds the method with every field, seed, number
         of shots, epochs done and, for "exact", whether it `converged` (0 or 1). If it was not
         trained from initial weights, `start` is the SHA-256 of the RBM that training began with.
+        `readout` names the readout errors, if the shots have any.
         `training_warnings` holds what was warned of, one line each, if anything.
 
     Raises:
@@ -110,9 +116,10 @@ def train(
         8
     """
     data, seed = as_shots(shots), check_seed(seed)
+    readout = data.readout is not None
     if start is None:
         units = check_count("hidden", max(1, data.sites // 2) if hidden is None else hidden, 1)
-        chosen = as_method(method).for_size(data.sites, units)
+        chosen = as_method(method).for_size(data.sites, units, readout=readout)
         starts = chosen.INITIAL if initial is None else initial
         starts = (starts,) if isinstance(starts, str) else tuple(starts)
         if len(starts) > 1 and min(data.sites, units) > EXACT_GRADIENT_UNITS:
@@ -132,10 +139,12 @@ def train(
                 "initial: cannot be combined with start, which has weights already; omit one of "
                 "them"
             )
-        chosen = as_method(method).for_size(start.visible, start.hidden)
+        chosen = as_method(method).for_size(start.visible, start.hidden, readout=readout)
         start, starts = start if mask is None else start.with_mask(mask), ()
     rbm: RBM | None = None
-    with progress_bar(chosen.epochs, "training", progress=progress):
+    warm = readout and start is None and chosen.CONVERGES and chosen.epochs > 0
+    first = replace(data, readout=None) if warm else data
+    with progress_bar((2 if warm else 1) * chosen.epochs, "training", progress=progress):
         if start is not None:
             rbm = fit(start, data, chosen, seed, callback, checkpoints)
         for name in starts:
@@ -143,11 +152,17 @@ def train(
                 _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
                 expect("epochs", chosen.epochs)
             untrained = new_rbm(data, units, seed, name, mask)
-            attempt = fit(untrained, data, chosen, seed, callback, checkpoints)
-            rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
-            if len(starts) == 1 or not misses_structure(rbm, data):
+            attempt = fit(untrained, first, chosen, seed, callback, checkpoints)
+            rbm = attempt if rbm is None else _likelier(rbm, attempt, first)
+            if len(starts) == 1 or not misses_structure(rbm, first):
                 break
-    assert rbm is not None
+        assert rbm is not None
+        if warm:
+            _LOG.info("fitted to the recorded bits; now to the true bits, with %s", data.readout)
+            initial_only = {"initial": rbm.provenance["initial"]}
+            rbm = fit(
+                replace(rbm, provenance=initial_only), data, chosen, seed, callback, checkpoints
+            )
     if chosen.epochs == 0:
         return rbm
     with single_blas_thread():
@@ -195,6 +210,7 @@ def fit(
         "training_shots": len(shots),
         "seed": seed,
         **method.model_dump(),
+        **({} if shots.readout is None else {"readout": str(shots.readout)}),
     }
     if set(start.provenance) == {"initial"}:
         provenance["initial"] = start.provenance["initial"]
@@ -237,6 +253,7 @@ def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str
         "seed": seed,
         "shots": hashlib.sha256(shots.bits.tobytes()).hexdigest(),
         "start": _digest(start),
+        **({} if shots.readout is None else {"readout": shots.readout.to_json()}),
     }
 
 

@@ -1,0 +1,97 @@
+"""True bits given recorded ones: Markov chains of p(v | y) for an RBM with readout errors.
+
+p(v | y) = p(v) C(y | v) / p(y). As log C(y | v) is linear in each v_i, p(v | y) is the RBM with
+visible biases shifted by the log odds of the record y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.random import Stream, stream_key
+from psiprune.core.threads import map_threads
+from psiprune.data.readout_error import ReadoutError
+from psiprune.data.shots import Shots
+from psiprune.kernels import layout, posterior
+from psiprune.rbm.gibbs import CompiledRBM, bits_of, tiles_of
+
+Bits = NDArray[np.uint8]
+#: Gibbs steps of each chain per epoch of a training.
+TRUE_STEPS = 2
+#: Tiles per task: fixed, so that few float copies of the bits exist at a time.
+_TILES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class TrueBits:
+    """Markov chains of the true bits, one for each record.
+
+    Attributes:
+        records: the recorded bits y, uint8 [shot, site].
+        readout: their readout errors.
+        bits: current states of the chains, uint8 [shot, site].
+        steps: Gibbs steps done.
+    """
+
+    records: Bits
+    readout: ReadoutError
+    bits: Bits
+    steps: int = 0
+
+    def advanced(self, compiled: CompiledRBM, steps: int, seed: int) -> TrueBits:
+        """Return the chains after some Gibbs steps of p(v, h | y) with the parameters of an RBM.
+
+        The random numbers of a chain come from the seed, its index and the number of steps done.
+        """
+        odds = log_odds_tables(self.readout)
+        key = stream_key(seed, Stream.TRUE_BITS, self.steps)
+        block = _TILES * layout.lanes_of(layout.WIDE)
+        bits = np.empty_like(self.bits)
+
+        def run(first: int) -> None:
+            part = slice(first, first + block)
+            state, records = tiles_of(self.bits[part]), tiles_of(self.records[part])
+            tile = first // layout.lanes_of(layout.WIDE)
+            graph, params = compiled.graph, compiled.params
+            posterior.posterior_gibbs(
+                state, records, steps, graph, params, odds, tile, key, layout.WIDE
+            )
+            bits[part] = bits_of(state, len(bits[part]))
+
+        map_threads(run, range(0, len(bits), block))
+        return replace(self, bits=bits, steps=self.steps + steps)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that a checkpoint stores."""
+        return {"true_bits": np.packbits(self.bits, axis=1), "true_steps": np.array(self.steps)}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> TrueBits:
+        """Return the chains stored in these arrays."""
+        bits = np.unpackbits(arrays["true_bits"], axis=1, count=self.bits.shape[1])
+        return replace(self, bits=bits, steps=int(arrays["true_steps"]))
+
+
+def start_true_bits(shots: Shots) -> TrueBits:
+    """Return chains that start at the recorded bits of shots with readout errors."""
+    assert shots.readout is not None
+    return TrueBits(shots.bits, shots.readout, shots.bits)
+
+
+def log_odds_tables(readout: ReadoutError) -> posterior.LogOdds:
+    """Return the log odds of all sites in the layout of the kernel."""
+    members: list[tuple[int, ...]] = [()] * readout.sites
+    for group in readout.groups:
+        for site in group.sites:
+            members[site] = group.sites
+    tables = [table[:, 0] if len(table) == 2 else table.T.ravel() for table in readout.log_odds]
+    return posterior.LogOdds(
+        np.cumsum([0, *map(len, tables)])[:-1].astype(np.int32),
+        np.cumsum([0, *map(len, members)]).astype(np.int32),
+        np.concatenate([np.array(group) for group in members]).astype(np.int32),
+        np.concatenate(tables).astype(np.float32),
+    )
