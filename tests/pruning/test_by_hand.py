@@ -198,7 +198,7 @@ def test_chunks_grow_again_and_the_end_is_compared_with_the_start(
     compared, asked, steps = list[RBM](), list[tuple[int, int, float]](), list[int]()
     start = random_rbm(6, 4)
 
-    def local(rbm: RBM, draws: int, seed: int, step: int, _: object) -> LocalModel:
+    def local(rbm: RBM, draws: int, seed: int, step: int, *_: object) -> LocalModel:
         steps.append(step)
 
         def nothing(_: RBM) -> float:

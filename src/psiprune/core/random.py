@@ -49,6 +49,7 @@ class Stream(IntEnum):
     AIS = 47
     REVERSE_AIS_START = 48
     FISHER_DRAWS = 49
+    OBSERVED_DRAWS = 50
     # training
     SHUFFLE = 60
     NEGATIVE_PHASE = 61

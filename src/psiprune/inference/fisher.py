@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,10 +80,15 @@ def model_configurations(rbm: RBM, draws: int, seed: int) -> WeightedConfigurati
     Independent draws where `independent_draws` gives them, else the states of 2016 Gibbs chains
     with flips of all bits: after 1000 steps from random bits, then every 50 steps.
     """
+    return unique_configurations(sample_bits(rbm, draws, seed))
+
+
+def sample_bits(rbm: RBM, draws: int, seed: int) -> NDArray[np.uint8]:
+    """Return the samples of `model_configurations` themselves, uint8 [draw, site]."""
     seed = derive_seed(seed, Stream.FISHER_DRAWS)
     independent = independent_draws(rbm, draws, seed=seed)
     if independent is not None:
-        return unique_configurations(independent)
+        return independent
     start = gibbs.random_start(min(draws, _CHAINS), rbm.visible, seed)
     chains = gibbs.start_chains(rbm.compiled, start, seed)
     chains = gibbs.step_with_flips(chains, _BURN_IN)
@@ -91,7 +96,7 @@ def model_configurations(rbm: RBM, draws: int, seed: int) -> WeightedConfigurati
     while len(records) * len(start) < draws:
         chains = gibbs.step_with_flips(chains, _THIN)
         records.append(chains.bits)
-    return unique_configurations(np.concatenate(records)[:draws])
+    return np.concatenate(records)[:draws]
 
 
 def check_samples(rbm: RBM, samples: Data) -> NDArray[np.uint8]:
@@ -147,7 +152,7 @@ def basis_fisher(rbm: RBM) -> Float64:
     for a in range(units):
         mean[a][:, above[:, None], above] = (by_row[a][:, None, :] * rows.T) @ rows
         mean[a][:, below[:, None], below] = (by_column[a][:, None, :] * columns.T) @ columns
-    unit, site = _factors_of_parameters(rbm)
+    unit, site = factors_of_parameters(rbm)
     larger, smaller = np.maximum(unit[:, None], unit), np.minimum(unit[:, None], unit)
     single = mean[unit, 0, site, 0]
     return mean[larger, smaller, site[:, None], site] - single[:, None] * single
@@ -161,27 +166,32 @@ def sample_fisher(rbm: RBM, data: WeightedConfigurations) -> Float64:
         for x in (given, data.bits)
     )
     root = np.sqrt(data.weight).astype(np.float32)
-    unit, site = _factors_of_parameters(rbm)
+    unit, site = factors_of_parameters(rbm)
     mean = ((s * root**2) @ v.T)[unit, site]
-    fisher = np.empty((len(unit), len(unit)))
 
-    def derivatives(first: int) -> NDArray[np.float32]:
-        part = slice(first, first + _BLOCK)
+    def derivatives(part: slice) -> NDArray[np.float32]:
         block = s[unit[part]] * v[site[part]]
         block -= mean[part, None]
         block *= root
         return block
 
+    return fill_symmetric(len(unit), derivatives)
+
+
+def fill_symmetric(size: int, rows: Callable[[slice], NDArray[np.float32]]) -> Float64:
+    """Return A A^T in blocks, in threads; `rows` returns some rows of A in float32."""
+    product = np.empty((size, size))
+
     def fill(corner: tuple[int, int]) -> None:
         i, j = (slice(first, first + _BLOCK) for first in corner)
-        one = derivatives(corner[0])
-        other = one if corner[0] == corner[1] else derivatives(corner[1])
-        fisher[i, j] = one @ other.T
-        fisher[j, i] = fisher[i, j].T
+        one = rows(i)
+        other = one if i == j else rows(j)
+        product[i, j] = one @ other.T
+        product[j, i] = product[i, j].T
 
-    blocks = range(0, len(unit), _BLOCK)
+    blocks = range(0, size, _BLOCK)
     map_threads(fill, [(i, j) for i in blocks for j in blocks if i <= j])
-    return fisher
+    return product
 
 
 def damped_factor(matrix: Float64, damping: float) -> tuple[Float64, float]:
@@ -248,7 +258,7 @@ def _model_pieces(
         yield WeightedConfigurations(basis.astype(np.float64), prob[first : first + _PIECE])
 
 
-def _factors_of_parameters(rbm: RBM) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def factors_of_parameters(rbm: RBM) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (a, b) of each parameter with d log p~ / d theta = s_a v_b, where s_0 = v_0 = 1."""
     hidden, visible = np.nonzero(rbm.mask)
     n, m = rbm.visible, rbm.hidden

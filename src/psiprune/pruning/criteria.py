@@ -11,8 +11,10 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number, check_seed
+from psiprune.data.readout_error import ReadoutError
 from psiprune.inference.fisher import check_samples, damped_inverse, model_fisher, weight_variances
-from psiprune.rbm.likelihood import to_vector, unique_configurations
+from psiprune.inference.observed_fisher import observed_fisher, observed_variances
+from psiprune.rbm.likelihood import WeightedConfigurations, to_vector, unique_configurations
 from psiprune.rbm.model import RBM, Data
 
 Float64 = NDArray[np.float64]
@@ -56,7 +58,14 @@ def random_saliency(rbm: RBM, seed: int) -> Float64:
 
 
 @single_blas_thread()
-def damage(rbm: RBM, *, samples: Data | None = None, draws: int = DRAWS, seed: int = 0) -> Float64:
+def damage(
+    rbm: RBM,
+    *,
+    samples: Data | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    readout: ReadoutError | None = None,
+) -> Float64:
     """Return W_ji^2 F_kk / 2, F_kk = Var_p(v)(s_j v_i): optimal brain damage.
 
     The cost of removing this weight alone in KL(p || p'), in nats, to second order, with all other
@@ -70,14 +79,20 @@ def damage(rbm: RBM, *, samples: Data | None = None, draws: int = DRAWS, seed: i
         draws: without samples, model samples above 20 sites; up to 20 the average is over all
             states.
         seed: of the model samples.
+        readout: the cost is that in the distribution of records with these readout errors; needs no
+            samples, but draws at any number of sites. See `psiprune.inference.observed_fisher`.
 
     Raises:
-        InputError: the samples are not bits, do not have the RBM's number of sites, or are fewer
-            than eight per parameter.
+        InputError: samples and readout are both given. Or the samples are not bits, do not have the
+            RBM's number of sites, or are fewer than eight per parameter.
     """
     draws, seed = check_count("draws", draws, 1), check_seed(seed)
-    data = None if samples is None else unique_configurations(check_samples(rbm, samples))
-    return 0.5 * rbm.weights**2 * weight_variances(rbm, draws=draws, seed=seed, samples=data)
+    data = _configurations(rbm, samples, readout)
+    if readout is None:
+        variances = weight_variances(rbm, draws=draws, seed=seed, samples=data)
+    else:
+        variances = observed_variances(rbm, readout, draws=draws, seed=seed)
+    return 0.5 * rbm.weights**2 * variances
 
 
 @single_blas_thread()
@@ -88,6 +103,7 @@ def surgeon(
     draws: int = DRAWS,
     seed: int = 0,
     damping: float = DAMPING,
+    readout: ReadoutError | None = None,
 ) -> Float64:
     """Return W_ji^2 / (2 [F^-1]_kk): optimal brain surgeon.
 
@@ -101,6 +117,7 @@ def surgeon(
         draws: as in `damage`.
         seed: as in `damage`.
         damping: the factor above.
+        readout: as in `damage`.
 
     Raises:
         InputError: more than 20,000 parameters, samples invalid as in `damage`, or a number out of
@@ -108,13 +125,27 @@ def surgeon(
     """
     draws, seed = check_count("draws", draws, 1), check_seed(seed)
     damping = check_number("damping", damping, "a number of at least 0", lambda x: x >= 0)
-    data = None if samples is None else unique_configurations(check_samples(rbm, samples))
-    fisher = model_fisher(rbm, draws=draws, seed=seed, samples=data)
+    data = _configurations(rbm, samples, readout)
+    if readout is None:
+        fisher = model_fisher(rbm, draws=draws, seed=seed, samples=data)
+    else:
+        fisher = observed_fisher(rbm, readout, draws=draws, seed=seed)
     inverse = damped_inverse(fisher, damping)
     count = rbm.number_of_weights
     saliency = np.zeros(rbm.mask.shape)
     saliency[rbm.mask] = to_vector(rbm)[:count] ** 2 / (2.0 * inverse.diagonal()[:count])
     return saliency
+
+
+def _configurations(
+    rbm: RBM, samples: Data | None, readout: ReadoutError | None
+) -> WeightedConfigurations | None:
+    """Return the samples as weighted configurations, None if there are none."""
+    if samples is None:
+        return None
+    if readout is not None:
+        raise InputError("samples: cannot be combined with readout, which simulates its records")
+    return unique_configurations(check_samples(rbm, samples))
 
 
 def top_k_mask(

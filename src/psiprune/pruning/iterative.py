@@ -9,6 +9,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.progress import count, describe, progress_bar
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_seed
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.metrics.against_state import Reference, Report, evaluate, reference_of
@@ -49,24 +50,32 @@ class Level:
         return 1.0 - self.rbm.density
 
 
-def prune_to_count(rbm: RBM, count: int, settings: PruneSettings, seed: int, step: int) -> RBM:
+def prune_to_count(
+    rbm: RBM,
+    count: int,
+    settings: PruneSettings,
+    seed: int,
+    step: int,
+    readout: ReadoutError | None = None,
+) -> RBM:
     """Return the RBM pruned to `count` weights by the criterion of the settings, not fine-tuned.
 
     With criterion "random" all steps use one draw, so that the masks of a path are nested. Samples
-    of the RBM are drawn anew for each step.
+    of the RBM are drawn anew for each step. With readout errors "damage" and "surgeon" measure the
+    cost in the distribution of the records.
 
     Raises:
         InputError: more than 20,000 parameters with criterion "surgeon".
     """
     step_seed = derive_seed(seed, Stream.PRUNING_STEP, step)
     if settings.criterion == "surgeon":
-        return prune_obs(rbm, count, draws=settings.draws, seed=step_seed)
+        return prune_obs(rbm, count, draws=settings.draws, seed=step_seed, readout=readout)
     if settings.criterion == "magnitude":
         saliency = criteria.magnitude(rbm)
     elif settings.criterion == "magnitude-by-unit":
         saliency = criteria.magnitude_by_unit(rbm)
     elif settings.criterion == "damage":
-        saliency = criteria.damage(rbm, draws=settings.draws, seed=step_seed)
+        saliency = criteria.damage(rbm, draws=settings.draws, seed=step_seed, readout=readout)
     else:
         saliency = criteria.random_saliency(rbm, seed)
     mask = top_k_mask(rbm.mask, saliency, count)
@@ -112,7 +121,7 @@ def next_level(
     step = level.step + 1
     weights = count_at(settings, total, step)
     describe(f"{weights} weights")
-    pruned = prune_to_count(level.rbm, weights, settings, seed, step)
+    pruned = prune_to_count(level.rbm, weights, settings, seed, step, shots.readout)
     tuned = fine_tuned(pruned, shots, fine_tune, seed, step, callback, rewind, checkpoints)
     return Level(step, tuned)
 

@@ -18,11 +18,13 @@ import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
+from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHECK_SECONDS, EXACT_SITES
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
+from psiprune.data.readout_error import ReadoutError
 from psiprune.inference.fisher import (
     SAMPLES_PER_PARAMETER,
     check_samples,
@@ -31,6 +33,7 @@ from psiprune.inference.fisher import (
     model_fisher,
 )
 from psiprune.inference.log_partition import exact_log_partition
+from psiprune.inference.observed_fisher import observed_fisher
 from psiprune.pruning.criteria import DAMPING, DRAWS, absorb_into_biases, top_k_mask
 from psiprune.rbm.likelihood import (
     WeightedConfigurations,
@@ -39,6 +42,7 @@ from psiprune.rbm.likelihood import (
     unique_configurations,
 )
 from psiprune.rbm.model import RBM, Data
+from psiprune.rbm.observed import log_prob_recorded
 
 Float64 = NDArray[np.float64]
 #: Chunks of a level, each with a new F: up to 20 sites, and above, where F takes seconds.
@@ -91,7 +95,13 @@ class PrunedCandidate(NamedTuple):
 
 @single_blas_thread()
 def prune_obs(
-    rbm: RBM, count: int, *, samples: Data | None = None, draws: int = DRAWS, seed: int = 0
+    rbm: RBM,
+    count: int,
+    *,
+    samples: Data | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    readout: ReadoutError | None = None,
 ) -> RBM:
     """Remove all but `count` weights of an RBM by optimal brain surgery.
 
@@ -117,6 +127,9 @@ def prune_obs(
         draws: without samples, model samples of F and of each check above 20 sites, but at least
             four per parameter.
         seed: of these samples.
+        readout: remove what records with these readout errors show least: F is that of the records
+            (`psiprune.inference.observed_fisher`), from `draws` simulated ones, and up to 20 sites
+            KL is that of p(y). Above, KL of p(v) is an upper bound. Not with `samples`.
 
     Raises:
         InputError: more than 20,000 parameters, fewer than eight samples per parameter, samples
@@ -125,6 +138,8 @@ def prune_obs(
     count, draws = check_count("count", count, 0), check_count("draws", draws, 1)
     seed = check_seed(seed)
     split = None if samples is None else _halves(rbm, samples)
+    if split is not None and readout is not None:
+        raise InputError("samples: cannot be combined with readout, which simulates its records")
     on_basis = split is None and rbm.visible <= EXACT_SITES
     tolerance = TOLERANCE if on_basis else TOLERANCE_ON_SAMPLES
     excess = rbm.number_of_weights - count
@@ -135,7 +150,7 @@ def prune_obs(
     size, step = largest, 0
     while (left := rbm.number_of_weights - count) > 0:
         enough = max(draws, _PER_PARAMETER * rbm.number_of_parameters)
-        local = _local_model(rbm, enough, seed, step, split)
+        local = _local_model(rbm, enough, seed, step, split, readout)
         if step == 0:
             rivals, cost = _without_surgery(rbm, local.fisher, count), local.divergence
         rbm, removed = _remove_chunk(rbm, min(size, left), min(smallest, left), local, tolerance)
@@ -185,12 +200,18 @@ def remove_weights(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) ->
 
 @single_blas_thread()
 def divergence_from(
-    rbm: RBM, *, draws: int, seed: int, samples: WeightedConfigurations | None = None
+    rbm: RBM,
+    *,
+    draws: int,
+    seed: int,
+    samples: WeightedConfigurations | None = None,
+    readout: ReadoutError | None = None,
 ) -> Callable[[RBM], float]:
     """Return the function other -> KL(p_rbm || p_other), in nats.
 
-    Exact up to 20 sites. Above, or if samples are given, with d = log p~_rbm - log p~_other at
-    these `draws` samples, else at as many of the RBM:
+    Exact up to 20 sites, with readout errors for the distributions of the records. Above, or if
+    samples are given, with d = log p~_rbm - log p~_other at these `draws` samples, else at as many
+    of the RBM:
 
         within = E[d] + log E[exp(-d)],   total = E[d] + log Z_other - log Z_rbm.
 
@@ -202,12 +223,18 @@ def divergence_from(
     another criterion by `evaluate` or `log_partition`.
     """
     if samples is None and rbm.visible <= EXACT_SITES:
-        log_p = rbm.log_prob_all() - rbm.log_partition()
+
+        def log_prob(of: RBM) -> Float64:
+            if readout is not None:
+                return log_prob_recorded(of, readout)
+            return of.log_prob_all() - of.log_partition()
+
+        log_p = log_prob(rbm)
         p = np.exp(log_p)
 
         @single_blas_thread()
         def exact_divergence(other: RBM) -> float:
-            return float(p @ (log_p - other.log_prob_all()) + other.log_partition())
+            return float(p @ (log_p - log_prob(other)))
 
         return exact_divergence
     drawn = samples or model_configurations(rbm, draws, seed)
@@ -238,13 +265,24 @@ def _halves(rbm: RBM, samples: Data) -> SampleSplit:
 
 
 def _local_model(
-    rbm: RBM, draws: int, seed: int, step: int, split: SampleSplit | None
+    rbm: RBM,
+    draws: int,
+    seed: int,
+    step: int,
+    split: SampleSplit | None,
+    readout: ReadoutError | None = None,
 ) -> LocalModel:
     """Return F and KL of an RBM: exact, or from samples given or drawn for this step."""
     matrix, check, size = split or (None, None, draws)
-    seeds = (derive_seed(seed, s, step) for s in (Stream.SURGEON_MATRIX, Stream.SURGEON_CHECK))
-    fisher = model_fisher(rbm, draws=draws, seed=next(seeds), samples=matrix)
-    return LocalModel(fisher, divergence_from(rbm, draws=size, seed=next(seeds), samples=check))
+    of_matrix, of_check = (
+        derive_seed(seed, s, step) for s in (Stream.SURGEON_MATRIX, Stream.SURGEON_CHECK)
+    )
+    if readout is None:
+        fisher = model_fisher(rbm, draws=draws, seed=of_matrix, samples=matrix)
+    else:
+        fisher = observed_fisher(rbm, readout, draws=draws, seed=of_matrix)
+    divergence = divergence_from(rbm, draws=size, seed=of_check, samples=check, readout=readout)
+    return LocalModel(fisher, divergence)
 
 
 def _remove_chunk(

@@ -165,7 +165,7 @@ def find_smallest(
         def prune_and_tune(checkpoints: Checkpoints | None) -> RBM:
             describe(f"bisection, {count} weights")
             step = _BISECTION + count
-            pruned = prune_to_count(start, count, settings, seed, step)
+            pruned = prune_to_count(start, count, settings, seed, step, data.readout)
             return fine_tuned(pruned, data, tuning, seed, step, callback, rewind, checkpoints)
 
         return attempt(f"trial-{count:04d}", prune_and_tune)

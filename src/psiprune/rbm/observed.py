@@ -23,6 +23,7 @@ from psiprune.rbm.likelihood import Moments, WeightedConfigurations
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
+_TINY = float(np.finfo(np.float64).tiny)
 #: States per task; fixed, so that sums are the same on any number of cores.
 _PIECE = 1 << 14
 
@@ -81,15 +82,14 @@ def check_exact_sites(sites: int) -> None:
 
 
 def log_prob_recorded(rbm: RBM, readout: ReadoutError) -> Float64:
-    """Return log p(y) of every recorded state, [2^N]; -inf where p(y) is 0."""
-    with np.errstate(divide="ignore"):
-        return np.log(readout.apply(_prob(rbm)))
+    """Return log p(y) of every recorded state, [2^N]; -708 where the errors exclude a record."""
+    return np.log(np.maximum(readout.apply(_prob(rbm)), _TINY))
 
 
 def observe(rbm: RBM, records: Records) -> Observed:
     """Return the log-likelihood of the records, its gradient, and the posterior r(v)."""
     prob = _prob(rbm)
-    recorded = np.maximum(records.readout.apply(prob), np.finfo(float).tiny)
+    recorded = np.maximum(records.readout.apply(prob), _TINY)
     value = float(records.frequency @ np.log(recorded))
     posterior = prob * records.readout.apply_transposed(records.frequency / recorded)
     gradient = _moments(rbm, posterior - prob)

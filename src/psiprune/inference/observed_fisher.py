@@ -1,0 +1,101 @@
+"""The Fisher matrix of recorded bits, for pruning an RBM through readout errors.
+
+A change delta of the parameters costs KL(p(y) || p'(y)) = delta.F.delta / 2 in the distribution of
+the records, with F = Cov_p(y)(E[s | y]) and s = d log p~(v) / d theta: the part of the covariance
+of s that readout errors do not hide (Louis, J. R. Stat. Soc. B 44, 226 (1982)).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.random import Stream, derive_seed
+from psiprune.core.threads import single_blas_thread
+from psiprune.data.readout_error import ReadoutError
+from psiprune.inference.fisher import factors_of_parameters, fill_symmetric, sample_bits
+from psiprune.rbm.likelihood import WeightedConfigurations, hidden_means
+from psiprune.rbm.model import RBM
+from psiprune.rbm.posterior import TrueBits
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+#: Most and fewest draws of the true bits of each record, and Gibbs steps between them. With R of
+#: them the variance within a record, which the errors hide, enters F with weight 1/R.
+_MOST, _FEWEST, _THIN = 32, 4, 2
+#: Numbers stored for all draws, 1 GiB in float32; beyond this there are fewer than `_MOST`.
+_NUMBERS = 1 << 28
+
+
+class _Scores(NamedTuple):
+    """Hidden means and bits with a leading 1, float32 [repeat, 1 + unit, record]."""
+
+    hidden: Float32
+    bits: Float32
+
+
+@single_blas_thread()
+def observed_fisher(rbm: RBM, readout: ReadoutError, *, draws: int, seed: int) -> Float64:
+    """Return F = Cov_p(y)(E[s | y]), [parameter, parameter], in the order of `fisher_matrix`.
+
+    E[s | y] is averaged over 32 draws of the true bits of each record (fewer for large RBMs): the
+    configuration that the record was simulated from, and states of a Gibbs chain of p(v | y) that
+    starts there.
+
+    Args:
+        rbm: the RBM.
+        readout: the readout errors.
+        draws: simulated records.
+        seed: of the draws.
+    """
+    scores = _scores(rbm, readout, draws, seed)
+    unit, site = factors_of_parameters(rbm)
+    root = 1 / np.sqrt(np.float32(draws))
+
+    def derivatives(part: slice) -> Float32:
+        block = _means(scores, unit[part], site[part])
+        block -= block.mean(axis=1, keepdims=True)
+        block *= root
+        return block
+
+    return fill_symmetric(len(unit), derivatives)
+
+
+@single_blas_thread()
+def observed_variances(rbm: RBM, readout: ReadoutError, *, draws: int, seed: int) -> Float64:
+    """Return the diagonal of F for the weights, also pruned ones, [hidden, visible]."""
+    scores = _scores(rbm, readout, draws, seed)
+    sites = np.arange(1, rbm.visible + 1)
+    return np.stack(
+        [
+            _means(scores, np.full(rbm.visible, j + 1), sites).var(axis=1, dtype=np.float64)
+            for j in range(rbm.hidden)
+        ]
+    )
+
+
+def _scores(rbm: RBM, readout: ReadoutError, draws: int, seed: int) -> _Scores:
+    bits = sample_bits(rbm, draws, derive_seed(seed, Stream.OBSERVED_DRAWS))
+    records = readout.misread(bits, derive_seed(seed, Stream.OBSERVED_DRAWS, 1))
+    chains = TrueBits(records, readout, bits)
+    hidden: list[Float32] = []
+    visible: list[Float32] = []
+    repeats = _NUMBERS // (draws * (rbm.visible + rbm.hidden + 2))
+    for _ in range(min(_MOST, max(_FEWEST, repeats))):
+        data = WeightedConfigurations(chains.bits.T.astype(np.float64), np.ones(draws))
+        given, _softplus = hidden_means(rbm, data)
+        for parts, values in ((hidden, given), (visible, data.bits)):
+            parts.append(np.concatenate([np.ones((1, draws)), values]).astype(np.float32))
+        chains = chains.advanced(rbm.compiled, _THIN, seed)
+    return _Scores(np.stack(hidden), np.stack(visible))
+
+
+def _means(scores: _Scores, unit: NDArray[np.int64], site: NDArray[np.int64]) -> Float32:
+    """Return the averages over repeats of s_a v_b, [parameter, record]."""
+    total = scores.hidden[0, unit] * scores.bits[0, site]
+    for hidden, bits in zip(scores.hidden[1:], scores.bits[1:], strict=True):
+        total += hidden[unit] * bits[site]
+    total /= np.float32(len(scores.hidden))
+    return total

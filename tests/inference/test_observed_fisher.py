@@ -1,0 +1,78 @@
+"""The Fisher matrix of records against a sum over all true and recorded states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import exact
+import psiprune as pp
+from machines import random_rbm
+from psiprune.inference.observed_fisher import observed_fisher, observed_variances
+from psiprune.pruning.criteria import damage, surgeon
+from psiprune.pruning.optimal_brain_surgeon import divergence_from, prune_obs
+from psiprune.rbm.likelihood import from_vector, to_vector
+from psiprune.rbm.model import RBM
+
+RBM_4X3 = random_rbm(4, 3, density=0.8)
+ERROR = pp.ReadoutError.from_rates([0.02, 0.2, 0.1, 0.05], [0.1, 0.3, 0.02, 0.2])
+
+
+def information(rbm: RBM, error: pp.ReadoutError) -> tuple[np.ndarray, np.ndarray]:
+    """Return Cov_y(E[s | y]) and E_y[Cov(s | y)], by sums over all v and y."""
+    states = exact.basis(4).astype(float)
+    index = (exact.basis(4) @ (1 << np.arange(4))).astype(int)
+    hidden = 1 / (1 + np.exp(-(states @ rbm.weights.T + rbm.hidden_bias)))
+    unit, site = np.nonzero(rbm.mask)
+    scores = np.concatenate([hidden[:, unit] * states[:, site], states, hidden], axis=1)
+    prob = np.exp(rbm.log_prob(exact.basis(4)))
+    joint = np.stack([error.apply(np.eye(16)[i])[index] for i in index]) * prob[:, None]
+    records = joint.sum(axis=0)
+    means = (joint / records).T @ scores
+    mean = prob @ scores
+    between = (means - mean).T @ (records[:, None] * (means - mean))
+    total = (scores - mean).T @ (prob[:, None] * (scores - mean))
+    return between, total - between
+
+
+def test_records_carry_part_of_the_information() -> None:
+    between, within = information(RBM_4X3, ERROR)
+    draws = 50_000
+    found = observed_fisher(RBM_4X3, ERROR, draws=draws, seed=0)
+    # Entries are means of products of numbers below 1: a standard error of at most 0.25/sqrt(draws)
+    # on top of the share of the variance within records that 32 draws of each leave.
+    noise = 5 * 0.25 / np.sqrt(draws)
+    excess = found - between
+    assert np.abs(excess - within / 32).max() < noise + 0.03 * np.abs(within).max()
+    assert np.abs(found - between - within).max() > 10 * noise  # not the matrix of the true bits
+    variances = observed_variances(RBM_4X3, ERROR, draws=draws, seed=0)
+    weights = RBM_4X3.number_of_weights
+    np.testing.assert_allclose(variances[RBM_4X3.mask], found.diagonal()[:weights], atol=1e-5)
+
+
+def test_the_matrix_predicts_the_divergence_of_records() -> None:
+    between, _ = information(RBM_4X3, ERROR)
+    x = to_vector(RBM_4X3)
+    step = 1e-3 * np.random.default_rng(0).normal(size=len(x))
+    cost = divergence_from(RBM_4X3, draws=1, seed=0, readout=ERROR)
+    found = cost(from_vector(RBM_4X3, x + step))
+    assert found == pytest.approx(0.5 * step @ between @ step, rel=0.01)
+
+
+def test_pruning_keeps_what_records_show() -> None:
+    # Two pairs of sites with the same coupling; the second pair is misread almost at random.
+    weights = np.array([[3.0, 3.0, 0.0, 0.0], [0.0, 0.0, 3.1, 3.1]])
+    rbm = RBM(weights, -weights.sum(axis=0) / 2, -weights.sum(axis=1) / 2, weights != 0)
+    error = pp.ReadoutError.from_rates([0.01, 0.01, 0.4, 0.4])
+    hidden, plain = damage(rbm, readout=error), damage(rbm)
+    assert hidden[0, :2].min() > 3 * hidden[1, 2:].max()
+    assert plain[0, :2].min() < plain[1, 2:].min()
+    pruned = prune_obs(rbm, 2, readout=error)
+    assert pruned.mask.tolist() == [[True, True, False, False], [False] * 4]
+
+
+def test_samples_and_readout_errors_exclude_each_other() -> None:
+    samples = np.zeros((200, 4), np.uint8)
+    for function in (damage, surgeon, lambda rbm, **given: prune_obs(rbm, 3, **given)):
+        with pytest.raises(pp.InputError, match="samples: cannot be combined with readout"):
+            function(RBM_4X3, samples=samples, readout=ERROR)

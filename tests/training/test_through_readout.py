@@ -1,0 +1,159 @@
+"""Training on records with readout errors: steps against formulas, fits against exact states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from machines import random_rbm
+from psiprune.io import checkpoint
+from psiprune.io.checkpoint import Checkpoints
+from psiprune.kernels import layout
+from psiprune.rbm.likelihood import flatten, to_vector
+from psiprune.rbm.observed import observe, records_of
+from psiprune.rbm.posterior import TRUE_STEPS, TrueBits
+from psiprune.training.method import Method
+from psiprune.training.methods import MethodBySize
+from psiprune.training.natural_gradient import mean_scores
+from psiprune.training.train import fit
+
+ERROR = pp.ReadoutError.from_rates([0.02, 0.2, 0.1, 0.05], [0.1, 0.3, 0.02, 0.2])
+METHODS: tuple[Method, ...] = (
+    pp.ExactNaturalGradient(epochs=6),
+    pp.NaturalGradient(epochs=6, chains=500),
+    pp.CD(epochs=6),
+    pp.PCD(epochs=6),
+)
+
+
+def records(shots: int = 300) -> pp.Shots:
+    bits = np.random.default_rng(0).integers(0, 2, (shots, 4), dtype=np.uint8)
+    return pp.Shots(bits, readout=ERROR)
+
+
+def noisy_chain(seed: int, sites: int = 8, shots: int = 20_000) -> tuple[pp.MPS, pp.Shots]:
+    """Shots of the critical Ising chain, 3 % of whose bits are misread."""
+    state = pp.ground_state(pp.TFIM(sites=sites, field=1.0))
+    error = pp.ReadoutError.from_rates(0.02, 0.04, sites=sites)
+    return state, pp.sample(state, shots, seed=seed).with_readout_error(error, seed)
+
+
+def test_exact_steps_follow_the_gradient_of_the_likelihood_of_records() -> None:
+    # With much damping a step is the gradient over lambda.
+    rbm, shots, method = random_rbm(4, 3), records(), pp.ExactNaturalGradient(weight_decay=0.01)
+    state = replace(method.init(rbm, shots, 0), damping=1e5)
+    found = observe(rbm, records_of(shots))
+    slope = flatten(rbm.mask, found.gradient)
+    slope[: rbm.number_of_weights] -= 0.01 * to_vector(rbm)[: rbm.number_of_weights]
+    after, info = method.step(state)
+    assert info.accepted
+    np.testing.assert_allclose(
+        to_vector(after.rbm) - to_vector(rbm), slope / 1e5, atol=1e-4 * np.abs(slope).max() / 1e5
+    )
+
+
+def test_natural_steps_average_over_true_bits() -> None:
+    rbm, shots, method = random_rbm(4, 3), records(), pp.NaturalGradient(chains=500, epochs=2)
+    state, plain = method.init(rbm, shots, 5), method.init(rbm, replace(shots, readout=None), 5)
+    true = TrueBits(shots.bits, ERROR, shots.bits).advanced(rbm.compiled, TRUE_STEPS, 5)
+    imputed = replace(plain, data=[true.bits.T.astype(np.float32)])
+    found, wanted = (method.step(each)[0] for each in (state, imputed))
+    np.testing.assert_array_equal(to_vector(found.rbm), to_vector(wanted.rbm))
+    assert (to_vector(method.step(plain)[0].rbm) != to_vector(found.rbm)).any()
+    # The mean score of the true bits is that of the exact posterior, within 5 standard errors.
+    of_records = observe(rbm, records_of(shots)).posterior
+    many = TrueBits(*(np.tile(shots.bits, (200, 1)) if i != 1 else ERROR for i in range(3)))
+    bits = many.advanced(rbm.compiled, 40, 1).bits
+    found_mean = mean_scores(rbm, [bits.T.astype(np.float32)]).visible
+    exact_mean = of_records.bits @ of_records.weight
+    assert np.abs(found_mean - exact_mean).max() < 5 * 0.5 / np.sqrt(len(bits))
+
+
+@pytest.mark.parametrize("kind", [pp.CD, pp.PCD])
+def test_contrastive_epochs_use_true_bits(kind: Any) -> None:
+    rbm, shots, method = random_rbm(4, 3), records(), kind(epochs=2)
+    state, plain = method.init(rbm, shots, 5), method.init(rbm, replace(shots, readout=None), 5)
+    true = TrueBits(shots.bits, ERROR, shots.bits).advanced(rbm.compiled, TRUE_STEPS, 5)
+    imputed = replace(plain, data=layout.pack(true.bits))
+    found, wanted = (method.step(each)[0] for each in (state, imputed))
+    np.testing.assert_array_equal(found.params.weights, wanted.params.weights)
+    again = method.step(found)[0]
+    assert again.true.steps == 2 * TRUE_STEPS
+    assert (again.true.bits != true.bits).any()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.method)
+def test_a_stopped_training_resumes_to_the_same_bits(
+    method: Method, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LEAST", 0.0)
+    start, shots = random_rbm(4, 3), records()
+    whole = fit(start, shots, method, 3)
+
+    def stop(state: Any) -> None:
+        if state.epoch == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path / "rbm.nc") as checkpoints:
+        fit(start, shots, method, 3, stop, checkpoints)
+    with Checkpoints(tmp_path / "rbm.nc") as checkpoints:
+        resumed = fit(start, shots, method, 3, checkpoints=checkpoints)
+    np.testing.assert_array_equal(to_vector(resumed), to_vector(whole))
+
+
+@pytest.mark.parametrize(
+    ("method", "least"),
+    [
+        (pp.ExactNaturalGradient(), 0.997),
+        (pp.NaturalGradient(chains=4000, epochs=100), 0.995),
+    ],
+    ids=["exact", "natural"],
+)
+def test_fits_reconstruct_the_state_and_not_the_records(method: Method, least: float) -> None:
+    state, shots = noisy_chain(1)
+    through = pp.train(shots, method=method)
+    ignoring = pp.train(replace(shots, readout=None), method=method)
+    fidelity, ignored = (pp.evaluate(rbm, state).fidelity.value for rbm in (through, ignoring))
+    assert fidelity > least
+    assert ignored < fidelity - 0.004
+    assert through.provenance["readout"] == str(shots.readout)
+    assert "readout" not in ignoring.provenance
+
+
+@pytest.mark.parametrize("kind", [pp.CD, pp.PCD])
+def test_contrastive_training_undoes_the_errors(kind: Any) -> None:
+    state, shots = noisy_chain(1)
+    start = pp.train(replace(shots, readout=None))
+    method = kind(epochs=40, learning_rate=0.1, learning_rate_decay=0.02)
+    through, ignoring = (
+        pp.evaluate(pp.train(data, start=start, method=method), state).fidelity.value
+        for data in (shots, replace(shots, readout=None))
+    )
+    assert through > 0.992
+    assert ignoring < through - 0.004
+
+
+def test_methods_by_size() -> None:
+    assert MethodBySize().for_size(30, 5).method == "exact"
+    assert MethodBySize().for_size(30, 5, readout=True).method == "natural"
+    assert MethodBySize().for_size(20, 10, readout=True).method == "exact"
+    with pytest.raises(pp.InputError, match="N <= 20, found 30; use method 'natural'"):
+        pp.ExactNaturalGradient().for_size(30, 5, readout=True)
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "damage", "surgeon"])
+def test_pruning_and_fine_tuning_through_the_errors(criterion: Any) -> None:
+    state, shots = noisy_chain(2)
+    dense = pp.train(shots)
+    through, ignoring = (
+        pp.prune(dense, data, criterion=criterion, density=0.6, levels=1)[-1].rbm
+        for data in (shots, replace(shots, readout=None))
+    )
+    fidelity, ignored = (pp.evaluate(rbm, state).fidelity.value for rbm in (through, ignoring))
+    assert fidelity > 0.995
+    assert ignored < fidelity - 0.004
