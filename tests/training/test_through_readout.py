@@ -67,7 +67,8 @@ def test_natural_steps_average_over_true_bits() -> None:
     assert (to_vector(method.step(plain)[0].rbm) != to_vector(found.rbm)).any()
     # The mean score of the true bits is that of the exact posterior, within 5 standard errors.
     of_records = observe(rbm, records_of(shots)).posterior
-    many = TrueBits(*(np.tile(shots.bits, (200, 1)) if i != 1 else ERROR for i in range(3)))
+    tiled = np.tile(shots.bits, (200, 1))
+    many = TrueBits(tiled, ERROR, tiled)
     bits = many.advanced(rbm.compiled, 40, 1).bits
     found_mean = mean_scores(rbm, [bits.T.astype(np.float32)]).visible
     exact_mean = of_records.bits @ of_records.weight
