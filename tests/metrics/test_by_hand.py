@@ -15,6 +15,7 @@ from machines import distribution, random_rbm
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.dependence import INDEPENDENT
 from psiprune.data.shots import Shots
+from psiprune.inference import recorded
 from psiprune.inference.bridge import Bridge
 from psiprune.inference.log_partition import LogPartition
 from psiprune.metrics import (
@@ -679,7 +680,7 @@ def test_half_of_the_draws_are_of_the_flipped_distribution(monkeypatch: pytest.M
     def annealed(_: RBM, bits: NDArray[np.uint8], *__: Any) -> Float64:
         return np.log(ratio[exact.index(bits)] * noise[:, None])
 
-    monkeypatch.setattr(readout, "_annealed", annealed)
+    monkeypatch.setattr(readout, "annealed_ratio", annealed)
     bits = ANY.sample_exact(20_000, seed=6)
     found = _integrands(ANY, bits, flip, np.random.default_rng(7))
     wanted = 1 - np.sqrt(p * p * ratio).sum(), -p @ np.log(ratio)
@@ -696,7 +697,7 @@ def test_half_of_the_draws_are_of_the_flipped_distribution(monkeypatch: pytest.M
 
 
 def test_the_log_of_a_mean_beyond_the_range_of_floats() -> None:
-    found = readout._log_mean(np.array([[0.0, -2000.0], [2000.0, -2000.0]]))
+    found = recorded.log_mean(np.array([[0.0, -2000.0], [2000.0, -2000.0]]))
     np.testing.assert_allclose(found, [2000 - np.log(2), -2000])
 
 

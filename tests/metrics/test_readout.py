@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import exact
 from machines import distribution, magnet, random_rbm
 from psiprune.core.threads import single_thread
-from psiprune.metrics import readout
+from psiprune.inference import recorded
 from psiprune.metrics.divergence import fidelity
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.readout import flipped, readout_sensitivity
@@ -116,9 +116,9 @@ def test_annealing_has_the_ratio_of_probabilities_as_its_mean(
 ) -> None:
     """E[w] = p'(v)/p(v) for each of eight configurations, within 5 errors."""
     rbm, flip = random_rbm(3, 2, scale=2.0), 0.2
-    monkeypatch.setattr(readout, "_STEPS", steps)
+    monkeypatch.setattr(recorded, "STEPS", steps)
     bits = exact.basis(3).repeat(2000, axis=0)
-    log_w = readout._annealed(rbm, bits, flip, np.random.default_rng(0))
+    log_w = recorded.annealed_ratio(rbm, bits, flip, flip, np.random.default_rng(0))
     w = np.exp(log_w).reshape(-1, 8, 2000).swapaxes(0, 1).reshape(8, -1)
     wanted, error = flipped(distribution(rbm), flip) / distribution(rbm), w.std(axis=1) / 89.4
     np.testing.assert_array_less(np.abs(w.mean(axis=1) - wanted), 5 * error)

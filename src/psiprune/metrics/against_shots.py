@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
-from psiprune.core.random import Stream, generator_for
+from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
@@ -18,7 +18,9 @@ from psiprune.data.dependence import Blocks, find_dependence
 from psiprune.data.diagnostics import DataWarning
 from psiprune.data.shots import as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
+from psiprune.inference.recorded import recorded_log_prob
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
+from psiprune.metrics.corrected import corrected_estimates
 from psiprune.metrics.custom import Observable, check_names, observe
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
@@ -90,6 +92,9 @@ class ShotsReport:
             nothing. Half of it was gained on the training shots, half lost on others. NaN with
             fewer shots than parameters, as the formula holds for many shots.
         custom: custom observables by name.
+        state: for shots with readout errors the magnetization, neighbours and correlation of the
+            true bits: of the RBM, and estimated from the records by inverting the confusion
+            matrices (`psiprune.metrics.corrected`). All other metrics are those of the records.
     """
 
     shots: int
@@ -106,6 +111,7 @@ class ShotsReport:
     block: int
     shots_warnings: tuple[DataWarning, ...] = ()
     custom: Mapping[str, Comparison] = field(default_factory=dict)
+    state: Mapping[str, Comparison] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the number of shots and the log-likelihoods in one line."""
@@ -148,6 +154,10 @@ def evaluate_on_shots(
 
     Use held-out shots: an RBM does not record which shots it was trained on.
 
+    Of shots with readout errors, log p(y) of the records takes the place of log p(v)
+    (`psiprune.inference.recorded`), and what is compared with the records are the RBM's draws, read
+    with these errors: the report is about the records, and `state` about the true bits.
+
     log Z comes from `log_partition`; the RBM's observables from `draws` samples, independent where
     possible, else from Gibbs chains, as in `evaluate`. Errors of the shots are standard deviations
     over 400 bootstrap resamples of the shots (Efron 1979), or of blocks of consecutive ones where
@@ -183,18 +193,20 @@ def evaluate_on_shots(
     # The draws have a stream of their own, as shots may be draws of this RBM with the same seed.
     with progress_bar(None, "sampling the RBM", "Gibbs steps", progress):
         drawn = draw_from_data(rbm, bits, draws, seed, Stream.SHOTS_START, Stream.SHOTS_DRAWS)
-    chains, length, sites = drawn.bits.shape
-    sampled = sampled_observables(rbm, drawn.bits, None)
-    estimates = {
-        "magnetization": sampled.magnetization,
-        "abs_magnetization": sampled.abs_magnetization,
-        "correlation": sampled.correlation,
-        "neighbours": chain_mean(
-            _bonds(spins(drawn.bits.reshape(-1, sites))).reshape(chains, length)
-        ),
-    }
+    chains, length, _ = drawn.bits.shape
+    true = {} if data.readout is None else _rbm_estimates(rbm, drawn.bits)
+    drawn = drawn.recorded(data.readout, derive_seed(seed, Stream.SHOTS_RECORDS))
+    estimates = _rbm_estimates(rbm, drawn.bits)
     log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
-    log_p = rbm.log_prob_unnormalized(bits) - log_z.value
+    if data.readout is None:
+        log_p = rbm.log_prob_unnormalized(bits) - log_z.value
+        common, how = log_z.error, f"log Z by {log_z.method}"
+        of_state: dict[str, Estimate] = {}
+    else:
+        records = recorded_log_prob(rbm, bits, data.readout, log_z, seed)
+        log_p, how = records.values, records.method
+        common = float(np.hypot(records.error, records.bias))
+        of_state = corrected_estimates(bits, data.readout, seed, blocks)
     custom = {name: observe(name, function, bits) for name, function in observables.items()}
     by_shot = {name: values for name, values in custom.items() if values.ndim}
     of_shots = _shots_estimates(bits, log_p, by_shot, seed, blocks)
@@ -206,8 +218,7 @@ def evaluate_on_shots(
             error = at_least_one_shot(np.asarray(estimate.error), np.asarray(estimate.value), size)
             of_shots[name] = replace(estimate, error=np.float64(error))
 
-    def compare(name: str) -> Comparison:
-        model, target = estimates[name], of_shots[name]
+    def compare(model: Estimate, target: Estimate) -> Comparison:
         drawn_size = effective_draws(model, chains * length, length)
         variance = np.maximum(size * target.error**2, drawn_size * model.error**2)
         values = model.value, model.error, target.value, target.error
@@ -218,13 +229,14 @@ def evaluate_on_shots(
 
     def of_rbm(name: str) -> Measure:
         value, error = float(of_shots[name].value), float(of_shots[name].error)
-        error, method = float(np.hypot(error, log_z.error)), f"log Z by {log_z.method}"
-        return Measure(value, error, float("nan"), method, warning, size_of_rbm)
+        error = float(np.hypot(error, common))
+        return Measure(value, error, float("nan"), how, warning, size_of_rbm)
 
     product = of_shots["product_log_likelihood"]
     method = "independent bits, with the means of these shots"
     parameters = rbm.compact().number_of_parameters
-    absolute = compare("abs_magnetization")
+    compared = {name: compare(estimates[name], of_shots[name]) for name in estimates}
+    absolute = compared["abs_magnetization"]
     return ShotsReport(
         len(data),
         of_rbm("log_likelihood"),
@@ -233,16 +245,29 @@ def evaluate_on_shots(
         _relative_to_shots(
             estimates["abs_magnetization"], of_shots["abs_magnetization"], chains * length, absolute
         ),
-        compare("magnetization"),
+        compared["magnetization"],
         absolute,
-        compare("neighbours"),
-        compare("correlation"),
+        compared["neighbours"],
+        compared["correlation"],
         parameters / size if parameters <= size else float("nan"),
         size,
         blocks.length,
         () if found is None else found.warnings,
-        {name: compare(name) for name in observables},
+        {name: compared[name] for name in observables},
+        {name: compare(true[name], target) for name, target in of_state.items()},
     )
+
+
+def _rbm_estimates(rbm: RBM, bits: Bits) -> dict[str, Estimate]:
+    """Return the observables of a `ShotsReport` over draws of the RBM, bits [chain, draw, site]."""
+    chains, length, sites = bits.shape
+    sampled = sampled_observables(rbm, bits, None)
+    return {
+        "magnetization": sampled.magnetization,
+        "abs_magnetization": sampled.abs_magnetization,
+        "correlation": sampled.correlation,
+        "neighbours": chain_mean(_bonds(spins(bits.reshape(-1, sites))).reshape(chains, length)),
+    }
 
 
 def _custom_estimate(

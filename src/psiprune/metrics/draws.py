@@ -18,6 +18,7 @@ from psiprune.core.progress import count, expect
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
+from psiprune.data.readout_error import ReadoutError
 from psiprune.inference.log_partition import independent_draws
 from psiprune.metrics.observables import observable_values
 from psiprune.rbm import gibbs
@@ -48,6 +49,14 @@ class Draws(NamedTuple):
     bits: Bits
     method: str
     warning: str
+
+    def recorded(self, readout: ReadoutError | None, seed: int) -> Draws:
+        """Return the samples as a device with these readout errors would record them."""
+        if readout is None:
+            return self
+        flat = self.bits.reshape(-1, self.bits.shape[-1])
+        bits = readout.misread(flat, seed).reshape(self.bits.shape)
+        return self._replace(bits=bits, method=f"{self.method}, read with errors")
 
 
 @one_line

@@ -17,6 +17,7 @@ from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count, check_number, check_seed
+from psiprune.inference.recorded import REPEATS, STEPS, annealed_ratio, log_mean
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import Measure, effective_draws
 from psiprune.metrics.observables import chain_mean
@@ -24,10 +25,6 @@ from psiprune.rbm.model import RBM, Data
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-#: Steps of each annealing, and its rates: rate k is eps (k / steps)^power, from 1e-5 eps on.
-_STEPS, _POWER = 48, 3
-#: Annealings of each configuration, an even number.
-_REPEATS = 4
 #: Configurations annealed at a time: their arrays of 100 sites fit into a core's cache.
 _BLOCK = 50
 #: Steps of the chains that provide likely configurations where there are no data.
@@ -115,7 +112,7 @@ def readout_sensitivity(
         return _integrands(small, flat[first : first + _BLOCK], flip, generator)
 
     by_draw = np.concatenate(map_threads(block, range(0, len(flat), _BLOCK)), axis=2)
-    method = f"{drawn.method}, {_REPEATS} annealings of {_STEPS} steps each"
+    method = f"{drawn.method}, {REPEATS} annealings of {STEPS} steps each"
 
     def measure(values: Float64) -> Measure:
         estimate, correction = chain_mean(values[0].reshape(chains, length)), values[1].mean()
@@ -165,7 +162,7 @@ def _integrands(rbm: RBM, bits: Bits, flip: float, generator: np.random.Generato
     """
     unflipped = (1 - flip) ** bits.shape[1]
     both = np.concatenate([bits, bits ^ _some_flips(bits.shape, flip, generator)])
-    weights = _annealed(rbm, both, flip, generator)
+    weights = annealed_ratio(rbm, both, flip, flip, generator)
 
     def integrands(log_ratio: Float64) -> Float64:
         small = np.exp(-np.abs(log_ratio))  # the smaller of r and 1/r
@@ -179,8 +176,8 @@ def _integrands(rbm: RBM, bits: Bits, flip: float, generator: np.random.Generato
 
     # The integrands are not linear, so noise of r biases them by about 1 / annealings: half of the
     # annealings have twice the bias, and the difference corrects it.
-    whole = integrands(_log_mean(weights))
-    halves = integrands(_log_mean(weights[::2])) + integrands(_log_mean(weights[1::2]))
+    whole = integrands(log_mean(weights))
+    halves = integrands(log_mean(weights[::2])) + integrands(log_mean(weights[1::2]))
     correction = whole - 0.5 * halves
     return np.stack([whole + correction, correction], axis=1)
 
@@ -193,32 +190,3 @@ def _some_flips(shape: tuple[int, ...], flip: float, generator: np.random.Genera
     site = np.arange(sites)
     flips = (site == first) | ((site > first) & (generator.random(shape) < flip))
     return flips.astype(np.uint8)
-
-
-def _annealed(rbm: RBM, bits: Bits, flip: float, generator: np.random.Generator) -> Float64:
-    """Return log w [repeat, configuration], E[w] = p'(v) / p(v), for bits [configuration, site].
-
-    Annealed importance sampling (Neal 2001) of the hidden units from p(h | v), whose units are
-    independent, to the distribution of h where v was recorded with flips: the weight of h is
-    p(h | v) prod_i (1 - eps + eps exp((1 - 2 v_i) a_i(h))). A step draws the flips given h, and h
-    given the flipped configuration.
-    """
-    recorded = np.tile(bits, (_REPEATS, 1)).astype(np.float64)
-    sign = 1.0 - 2.0 * recorded
-    true, log_weight, rate = recorded, np.zeros(len(recorded)), 0.0
-    for step in range(1, _STEPS + 1):
-        last, rate = rate, flip * (step / _STEPS) ** _POWER
-        on = np.exp(-np.logaddexp(0.0, -(true @ rbm.weights.T + rbm.hidden_bias)))
-        hidden = (generator.random(on.shape) < on).astype(np.float64)
-        odds = np.exp(np.minimum(sign * (hidden @ rbm.weights + rbm.visible_bias), 700.0))
-        factor = 1 + rate * (odds - 1)
-        log_weight += (np.log(factor) - np.log1p(last * (odds - 1))).sum(axis=1)
-        flips = generator.random(odds.shape) * factor < rate * odds
-        true = np.where(flips, 1.0 - recorded, recorded)
-    return log_weight.reshape(_REPEATS, -1)
-
-
-def _log_mean(log_weights: Float64) -> Float64:
-    """Return the log of the mean over the first axis of exp(log_weights)."""
-    top = log_weights.max(axis=0)
-    return np.asarray(top + np.log(np.exp(log_weights - top).mean(axis=0)))
