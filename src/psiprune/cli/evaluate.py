@@ -51,11 +51,16 @@ def evaluate_command(
 
         shots = read_shots(reference)
         on_shots = evaluate_on_shots(machine, shots, draws=draws, seed=seed)
-        readout = readout_sensitivity(machine, data=shots, seed=seed)
         numbers = metric_tables.shots_report_numbers(on_shots)
-        numbers |= metric_tables.assumed_numbers(readout)
         text = metric_tables.shots_report_text(on_shots)
-        show(numbers, f"{text}\n{metric_tables.assumed_text(readout)}", json)
+        if shots.readout is None:
+            readout = readout_sensitivity(machine, data=shots, seed=seed)
+            numbers |= metric_tables.assumed_numbers(readout)
+            text += f"\n{metric_tables.assumed_text(readout)}"
+        else:
+            numbers["readout"] = metric_tables.modelled_sentence(shots.readout)
+            text += f"\n{metric_tables.modelled_text(shots.readout)}"
+        show(numbers, text, json)
     else:
         raise InputError(
             f"{reference}: expected a state or shots, found a file of kind '{kind}'; give the "

@@ -21,6 +21,7 @@ from psiprune.core.random import Stream, generator_for
 from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads
 from psiprune.data.readout_error import ReadoutError
+from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import LogPartition
 from psiprune.rbm.model import RBM
 from psiprune.rbm.observed import log_prob_recorded
@@ -41,7 +42,7 @@ class RecordedLogProb(NamedTuple):
 
     Attributes:
         values: log p(y).
-        error: standard error that all values share, from log Z.
+        error: standard error that all values share, from log Z; exact sums have none.
         bias: estimated bias of their mean from the noise of the annealing, already subtracted.
         method: how they were computed.
     """
@@ -50,6 +51,17 @@ class RecordedLogProb(NamedTuple):
     error: float
     bias: float
     method: str
+
+
+def shots_log_prob(rbm: RBM, shots: Shots, log_z: LogPartition, seed: int) -> RecordedLogProb:
+    """Return log p of each shot: of the records if the shots carry readout errors, else log p(v).
+
+    Arguments and errors as for `recorded_log_prob`.
+    """
+    if shots.readout is not None:
+        return recorded_log_prob(rbm, shots.bits, shots.readout, log_z, seed)
+    values = rbm.log_prob_unnormalized(shots) - log_z.value
+    return RecordedLogProb(values, log_z.error, 0.0, f"log Z by {log_z.method}")
 
 
 def recorded_log_prob(

@@ -18,7 +18,7 @@ from psiprune.data.dependence import Blocks, find_dependence
 from psiprune.data.diagnostics import DataWarning
 from psiprune.data.shots import as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
-from psiprune.inference.recorded import recorded_log_prob
+from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
 from psiprune.metrics.corrected import corrected_estimates
 from psiprune.metrics.custom import Observable, check_names, observe
@@ -123,8 +123,9 @@ class ShotsReport:
         return f"ShotsReport(shots={self.shots}, {', '.join(values)})"
 
     def __iter__(self) -> Iterator[tuple[str, Measure | Comparison]]:
-        """Yield (name, measure or comparison) of each metric."""
+        """Yield (name, measure or comparison) of each metric; "state_..." of the true bits."""
         values = {item.name: getattr(self, item.name) for item in fields(self)} | dict(self.custom)
+        values |= {f"state_{name}": comparison for name, comparison in self.state.items()}
         for name, value in values.items():
             if isinstance(value, Measure | Comparison):
                 yield name, value
@@ -198,18 +199,13 @@ def evaluate_on_shots(
     drawn = drawn.recorded(data.readout, derive_seed(seed, Stream.SHOTS_RECORDS))
     estimates = _rbm_estimates(rbm, drawn.bits)
     log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
-    if data.readout is None:
-        log_p = rbm.log_prob_unnormalized(bits) - log_z.value
-        common, how = log_z.error, f"log Z by {log_z.method}"
-        of_state: dict[str, Estimate] = {}
-    else:
-        records = recorded_log_prob(rbm, bits, data.readout, log_z, seed)
-        log_p, how = records.values, records.method
-        common = float(np.hypot(records.error, records.bias))
+    log_p = shots_log_prob(rbm, replace(data, bits=bits), log_z, seed)
+    of_state: dict[str, Estimate] = {}
+    if data.readout is not None:
         of_state = corrected_estimates(bits, data.readout, seed, blocks)
     custom = {name: observe(name, function, bits) for name, function in observables.items()}
     by_shot = {name: values for name, values in custom.items() if values.ndim}
-    of_shots = _shots_estimates(bits, log_p, by_shot, seed, blocks)
+    of_shots = _shots_estimates(bits, log_p.values, by_shot, seed, blocks)
     size = blocks.effective(len(data))
     for name, function in observables.items():
         estimates[name] = _custom_estimate(name, function, drawn.bits, seed)
@@ -229,8 +225,8 @@ def evaluate_on_shots(
 
     def of_rbm(name: str) -> Measure:
         value, error = float(of_shots[name].value), float(of_shots[name].error)
-        error = float(np.hypot(error, common))
-        return Measure(value, error, float("nan"), how, warning, size_of_rbm)
+        error = float(np.linalg.norm([error, log_p.error, log_p.bias]))
+        return Measure(value, error, float("nan"), log_p.method, warning, size_of_rbm)
 
     product = of_shots["product_log_likelihood"]
     method = "independent bits, with the means of these shots"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.random import Stream
+from psiprune.core.random import Stream, derive_seed
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots, check_sites
@@ -37,7 +37,7 @@ class SitesAndPairs(NamedTuple):
 def sites_and_pairs(
     rbm: RBM, shots: Shots, *, draws: int = 100_000, seed: int = 0
 ) -> SitesAndPairs:
-    """Return all <Z_i> and <Z_i Z_j> of an RBM and of shots.
+    """Return all <Z_i> and <Z_i Z_j> of an RBM and of shots; with readout errors, of its records.
 
     Errors of the RBM are those of its chains' means.
 
@@ -46,6 +46,7 @@ def sites_and_pairs(
     """
     bits = check_sites(shots, rbm.visible, "the RBM").bits
     drawn = draw_from_data(rbm, bits, draws, seed, Stream.AGREEMENT_START, Stream.AGREEMENT_DRAWS)
+    drawn = drawn.recorded(shots.readout, derive_seed(seed, Stream.AGREEMENT_RECORDS))
     mean, error = _moments(drawn.bits)
     shots_mean, _ = _moments(bits[:, None, :])
     return SitesAndPairs(mean, error, shots_mean, drawn.warning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import LogPartition, log_partition
+from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.bootstrap import block_means
 from psiprune.metrics.loss_tests import Cells, cell_divergence
 from psiprune.rbm.model import RBM
@@ -38,7 +40,7 @@ class Configurations(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """An RBM, its log Z, and log p(v) of held-out shots [shot]."""
+    """An RBM, its log Z, and log p of held-out shots [shot]; with readout errors of records."""
 
     rbm: RBM
     log_z: LogPartition
@@ -49,7 +51,7 @@ class HeldOut(NamedTuple):
 def held_out_likelihood(rbm: RBM, training: Shots, held_out: Shots, *, seed: int) -> HeldOut:
     """Return log p(v) of held-out shots; the training shots may help to estimate log Z."""
     log_z = log_partition(rbm, data=training, seed=seed)
-    return HeldOut(rbm, log_z, rbm.log_prob_unnormalized(held_out) - log_z.value)
+    return HeldOut(rbm, log_z, shots_log_prob(rbm, held_out, log_z, seed).values)
 
 
 @single_blas_thread()
@@ -62,9 +64,10 @@ def compare_configurations(
     """
     rbm, log_z, log_p = model
     seen, _ = training.unique
+    log_p_seen = shots_log_prob(rbm, replace(training, bits=seen), log_z, 0).values
     times = Counter(row.tobytes() for row in held_out.bits)
     counts = [times[row.tobytes()] for row in seen]
-    cells = cell_divergence(rbm.log_prob_unnormalized(seen) - log_z.value, counts, len(held_out))
+    cells = cell_divergence(log_p_seen, counts, len(held_out))
     of_best = best.log_z
     losses = (_independent_bits(training, held_out) - log_p, best.log_p - log_p)
     means = [float(loss.mean()) for loss in losses]

@@ -29,6 +29,7 @@ from psiprune.metrics.against_shots import Comparison
 from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
+from psiprune.rbm.observed import check_exact_sites, log_prob_recorded
 
 Float64 = NDArray[np.float64]
 
@@ -90,7 +91,17 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     log Z - log Z_parent is exact where a layer of the parent has at most 20 units. Above, it is
     log <p~(v) / p~_parent(v)> over draws of the parent, the same for every RBM (Zwanzig 1954): for
     similar RBMs that is far more accurate than any estimate of log Z.
+
+    With readout errors p is that of the records.
+
+    Raises:
+        InputError: shots of more than 20 sites with readout errors.
     """
+    if shots.readout is not None:
+        check_exact_sites(shots.sites)
+        index = shots.bits.astype(np.int64) @ (1 << np.arange(shots.sites))
+        errors, of_parent = shots.readout, log_prob_recorded(parent, shots.readout)[index]
+        return lambda rbm: Losses(of_parent - log_prob_recorded(rbm, errors)[index], 0.0, "")
     log_p_parent = parent.log_prob_unnormalized(shots)
     if min(parent.visible, parent.hidden) <= COMPARISON_UNITS:
         log_z_parent = parent.log_partition()

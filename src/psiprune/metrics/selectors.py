@@ -9,6 +9,7 @@ import numpy as np
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import log_partition
+from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.against_state import Reference, check_reference, evaluate
 from psiprune.metrics.measure import Measure
@@ -88,17 +89,19 @@ def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) 
             f"a rough estimate; it holds from {enough:,} shots, {_PER_PARAMETER} per parameter"
         )
     log_z_dense = log_partition(dense, data=shots, seed=seed)
-    log_p_dense = dense.log_prob_unnormalized(shots) - log_z_dense.value
+    of_dense = shots_log_prob(dense, shots, log_z_dense, seed)
 
     def metric(rbm: RBM) -> Measure:
         log_z = log_partition(rbm, data=shots, seed=seed)
-        loss = log_p_dense - (rbm.log_prob_unnormalized(shots) - log_z.value)
+        of_rbm = shots_log_prob(rbm, shots, log_z, seed)
+        loss = of_dense.values - of_rbm.values
         noise = loss.std(ddof=1) / np.sqrt(len(loss))
-        error = float(np.sqrt(noise**2 + log_z.error**2 + log_z_dense.error**2))
+        shared = (of_rbm.error, of_rbm.bias, of_dense.error, of_dense.bias)
+        error = float(np.linalg.norm([noise, *shared]))
         removed = parameters - rbm.compact().number_of_parameters
         warning = "; ".join(part for part in (few_shots, log_z.warning) if part)
         value = float(loss.mean()) - max(0, removed) / (2 * len(shots))
-        return Measure(value, error, 0.0, f"log Z by {log_z.method}", warning)
+        return Measure(value, error, 0.0, of_rbm.method, warning)
 
     return metric
 

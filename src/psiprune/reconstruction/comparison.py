@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.random import Stream
+from psiprune.core.random import Stream, derive_seed
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import run_parallel
 from psiprune.io.checkpoint import Checkpoints
@@ -47,6 +47,7 @@ from psiprune.reconstruction.dataset import (
     result_variables,
 )
 from psiprune.reconstruction.inputs import Run
+from psiprune.reconstruction.rates import rates_sensitivity
 from psiprune.training.train import Callback
 
 
@@ -114,7 +115,6 @@ def _details(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.D
     losses = _losses(run, members[0], run.split.test)
     training = _training_losses(run, members)
     loss = _likelihood_band(run, losses, training)(smallest)
-    readout = readout_sensitivity(smallest, data=run.split.training, seed=run.settings.seed)
     of_best = _held_out(run, best)
     return xr.merge(
         [
@@ -122,9 +122,17 @@ def _details(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.D
             prefixed("dense", _agreement(run, members[0], of_best)),
             _agreement(run, smallest, of_best),
             training,
-            prefixed("readout", readout_variables(readout)),
+            prefixed("readout", _readout(run, smallest)),
         ]
     )
+
+
+def _readout(run: Run, smallest: RBM) -> xr.Dataset:
+    """Return what readout errors would change: of perfect readout, or of the rates modelled."""
+    training, seed = run.split.training, run.settings.seed
+    if training.readout is None:
+        return readout_variables(readout_sensitivity(smallest, data=training, seed=seed))
+    return rates_sensitivity(smallest, training, seed)
 
 
 def _held_out(run: Run, rbm: RBM) -> HeldOut:
@@ -157,7 +165,12 @@ def _training_losses(run: Run, members: Sequence[RBM]) -> xr.Dataset:
         chosen, bits = members[0], run.split.training.bits
         streams = Stream.REPLICA_LOSS_START, Stream.REPLICA_LOSS
         drawn = draw_from_data(chosen, bits, run.settings.draws, run.settings.seed, *streams)
-        losses = _losses(run, chosen, Shots(drawn.bits.reshape(-1, chosen.visible)))
+        readout = run.shots.readout
+        as_read = drawn.recorded(
+            readout, derive_seed(run.settings.seed, Stream.REPLICA_LOSS_RECORDS)
+        )
+        fresh = Shots(as_read.bits.reshape(-1, chosen.visible), readout=readout)
+        losses = _losses(run, chosen, fresh)
         found = [losses(member) for member in members[1:]]
         warnings = dict.fromkeys([drawn.warning, *(each.warning for each in found)])
         values = [float(each.values.mean()) for each in found]

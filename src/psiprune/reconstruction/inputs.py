@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
 from psiprune.data.shots import Shots, join_shots
@@ -109,7 +111,12 @@ def split_shots(
     arranged = np.repeat(by_block, blocks.length)[:total]
     order = np.arange(total) if dependence is None else dependence.order
     training, validation, test = (
-        Shots(shots.bits[order[arranged == k]], source=f"{shots.source} ({name})")
+        replace(
+            shots,
+            bits=shots.bits[order[arranged == k]],
+            source=f"{shots.source} ({name})",
+            provenance={},
+        )
         for k, name in enumerate(sizes)
     )
     part = np.empty_like(arranged)
@@ -149,7 +156,15 @@ def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float
 
 def resolve_settings(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
     """Return the settings with what follows from the shots: sizes, methods, parts and checksum."""
-    digest = hashlib.sha256(repr(shots.bits.shape).encode() + shots.bits.tobytes()).hexdigest()
+    if shots.readout is not None and shots.sites > EXACT_SITES:
+        raise InputError(
+            f"{shots.source}: carries readout errors; reconstruct models them up to "
+            f"{EXACT_SITES} sites, found {shots.sites}; use psiprune train, prune and evaluate"
+        )
+    content = repr(shots.bits.shape).encode() + shots.bits.tobytes()
+    if shots.readout is not None:
+        content += json.dumps(shots.readout.to_json()).encode()
+    digest = hashlib.sha256(content).hexdigest()
     if settings.shots_sha256 not in (None, digest):
         raise InputError(
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import DivergenceError
-from psiprune.core.random import Stream
+from psiprune.core.random import Stream, derive_seed
 from psiprune.core.statistics import Choice, choose
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import run_parallel
@@ -18,7 +18,8 @@ from psiprune.experiments.named_warnings import (
     repeat_warnings,
     training_named,
 )
-from psiprune.inference.log_partition import log_partition
+from psiprune.inference.log_partition import LogPartition, log_partition
+from psiprune.inference.recorded import shots_log_prob
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.bootstrap import block_means
@@ -101,9 +102,14 @@ def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
     stored = read_dataset(item.file, "rbm")
     rbm, split = rbm_from_dataset(stored, item.file), run.split
     optimism = rbm.compact().number_of_parameters / run.independent(split.training)
-    log_p = [rbm.log_prob_unnormalized(part) for part in (split.training, split.validation)]
-    score = np.concatenate([log_p[0] - optimism, log_p[1]]) - float(stored["log_partition"])
-    return score, float(stored["log_partition_error"])
+    log_z = LogPartition(
+        float(stored["log_partition"]), float(stored["log_partition_error"]), "", None, {}
+    )
+    training, validation = (
+        shots_log_prob(rbm, part, log_z, run.settings.seed)
+        for part in (split.training, split.validation)
+    )
+    return np.concatenate([training.values - optimism, validation.values]), training.error
 
 
 def _between(run: Run, tried: Collection[int], chosen: Candidate) -> list[tuple[int, Method]]:
@@ -181,5 +187,7 @@ def _replica(run: Run, rbm: RBM, seed: int) -> Shots:
     number = max(1, round(run.independent(training)))
     streams = Stream.REPLICA_START, Stream.REPLICA_DRAWS
     drawn = draw_from_data(rbm, training.bits, number, seed, *streams)
+    drawn = drawn.recorded(training.readout, derive_seed(seed, Stream.REPLICA_RECORDS))
     bits = drawn.bits.reshape(-1, rbm.visible)[:number]
-    return Shots(bits, source=f"draws of the RBM of {training.source}")
+    source = f"draws of the RBM of {training.source}"
+    return Shots(bits, source=source, readout=training.readout)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
 from psiprune.metrics.against_shots import Comparison, ShotsReport
 from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
@@ -118,6 +119,23 @@ def note(report: ShotsReport) -> str:
     return (
         "use shots that the RBM was not trained on; its file does not record the training shots. "
         f"If it was trained on these {report.shots}, the log-likelihood is {excess}"
+    )
+
+
+def modelled_text(readout: ReadoutError) -> str:
+    """Return a line about the readout errors that a report on shots takes into account."""
+    return wrap(f"readout: {modelled_sentence(readout)}")
+
+
+def modelled_sentence(readout: ReadoutError) -> str:
+    """Return the rates behind a result, their source, and what is known of their uncertainty."""
+    zero, one = readout.rates.mean(axis=0)
+    known = f"calibrated ({readout.source})"
+    if not readout.is_measured:
+        known = f"assumed ({readout.source}), with an uncertainty of {ASSUMED_UNCERTAINTY:.0%}"
+    return (
+        f"errors modelled, mean p(1|0) = {zero:.3g}, p(0|1) = {one:.3g}, {known}; rows state_... "
+        "compare the true bits with estimates from the records alone"
     )
 
 
