@@ -1,0 +1,107 @@
+"""Observables of true bits estimated from records: unbiased, with error bars that cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from machines import random_rbm
+from psiprune.data.confusion import Confusion
+from psiprune.data.dependence import INDEPENDENT
+from psiprune.metrics.corrected import _Estimator, corrected_estimates
+
+RBM = random_rbm(5, 3)
+BY_SITE = np.linspace(0.02, 0.1, 5), np.linspace(0.2, 0.05, 5)
+INDEPENDENT_ERRORS = pp.ReadoutError.from_rates(*BY_SITE)
+TRIPLE = np.random.default_rng(0).dirichlet(np.ones(8), size=8)
+JOINT = pp.ReadoutError(
+    (
+        Confusion((3, 1, 2), 0.7 * np.eye(8) + 0.3 * TRIPLE),
+        Confusion((0,), np.array([[0.95, 0.05], [0.2, 0.8]])),
+        Confusion((4,), np.array([[0.9, 0.1], [0.1, 0.9]])),
+    )
+)
+
+
+@pytest.mark.parametrize("errors", [INDEPENDENT_ERRORS, JOINT], ids=["independent", "joint"])
+@pytest.mark.parametrize("sites", [(0,), (2,), (1, 3), (0, 4), (2, 4)])
+def test_estimates_are_unbiased(errors: pp.ReadoutError, sites: tuple[int, ...]) -> None:
+    # Summed over all records with their exact probabilities, an estimate is the exact average.
+    states = (np.arange(32)[:, None] >> np.arange(5)) & 1
+    prob = np.exp(RBM.log_prob_all() - RBM.log_partition())
+    exact = prob @ np.prod(1 - 2 * states[:, list(sites)], axis=1)
+    by_record = _Estimator(states.astype(np.uint8), errors, sites).by_shot()
+    assert errors.apply(prob) @ by_record == pytest.approx(exact, abs=1e-12)
+    assert errors.apply(prob) @ np.prod(1 - 2 * states[:, list(sites)], axis=1) != pytest.approx(
+        exact, abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("errors", [INDEPENDENT_ERRORS, JOINT], ids=["independent", "joint"])
+def test_means_by_table_are_those_by_shot(errors: pp.ReadoutError) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (200, 5), dtype=np.uint8)
+    for sites in ((1,), (1, 3), (0, 1)):
+        estimator = _Estimator(bits, errors, sites)
+        assert estimator.mean(errors) == pytest.approx(estimator.by_shot().mean())
+
+
+def test_perfect_readout_leaves_plain_averages() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (400, 5), dtype=np.uint8)
+    found = corrected_estimates(bits, pp.ReadoutError.from_rates(0.0, sites=5), 0, INDEPENDENT)
+    report = pp.evaluate_on_shots(RBM, pp.Shots(bits), draws=100)
+    for name in ("magnetization", "neighbours", "correlation"):
+        plain = report.comparison(name)
+        np.testing.assert_allclose(found[name].value, plain.shots_value, atol=1e-6)
+        np.testing.assert_allclose(found[name].error, plain.shots_error, rtol=0.25, atol=1e-6)
+
+
+def test_error_bars_cover_shots_and_calibration() -> None:
+    """16 records, each with its own calibration, which causes most of the error."""
+    states = (np.arange(32)[:, None] >> np.arange(5)) & 1
+    z = 1 - 2 * states
+    prob = np.exp(RBM.log_prob_all() - RBM.log_partition())
+    exact = prob @ (z[:, :-1] * z[:, 1:]).mean(axis=1)
+    sigmas, without = list[float](), list[float]()
+    for seed in range(16):
+        records = pp.Shots(RBM.sample_exact(10_000, seed=seed)).with_readout_error(
+            INDEPENDENT_ERRORS, seed
+        )
+        prepared = {
+            str(bit) * 5: INDEPENDENT_ERRORS.misread(
+                np.full((100, 5), bit, np.uint8), 2 * seed + bit
+            )
+            for bit in (0, 1)
+        }
+        calibrated = pp.calibrate_readout(prepared)
+        known = replace(
+            calibrated,
+            groups=tuple(replace(group, prepared=np.full(2, 10**9)) for group in calibrated.groups),
+        )
+        for errors, kept in ((calibrated, sigmas), (known, without)):
+            found = corrected_estimates(records.bits, errors, seed, INDEPENDENT)["neighbours"]
+            kept.append(float((found.value - exact) / found.error))
+    # 16 standard normal numbers have a root mean square of 1 within 0.71 (4 standard errors).
+    assert np.sqrt(np.mean(np.square(sigmas))) == pytest.approx(1, abs=0.71)
+    assert np.sqrt(np.mean(np.square(without))) > 1.71  # errors of the calibration left out
+
+
+def test_reports_on_records_compare_true_bits_too() -> None:
+    records = pp.Shots(RBM.sample_exact(20_000, seed=3)).with_readout_error(JOINT, 1)
+    report = pp.evaluate_on_shots(RBM, records, draws=20_000)
+    names = [name for name, _ in report]
+    assert [name for name in names if name.startswith("state_")] == [
+        "state_magnetization",
+        "state_neighbours",
+        "state_correlation",
+    ]
+    for name in ("magnetization", "abs_magnetization", "neighbours", "correlation"):
+        assert np.abs(report.comparison(name).sigmas).max() < 5
+    for comparison in report.state.values():
+        assert np.abs(comparison.sigmas).max() < 5
+    ignored = pp.evaluate_on_shots(RBM, replace(records, readout=None), draws=20_000)
+    assert abs(float(ignored.neighbours.sigmas)) > 5
+    assert report.log_likelihood.value > ignored.log_likelihood.value
+    assert not ignored.state
