@@ -146,6 +146,28 @@ class ReadoutError:
                 rates[site] = matrix[0, 1], matrix[1, 0]
         return rates
 
+    @cached_property
+    def rate_errors(self) -> Float64:
+        """Standard errors of `rates`, [site, 2].
+
+        Binomial for rates from calibration shots; a rate given without an error is taken as known
+        to 10 %.
+        """
+        errors = np.empty((self.sites, 2))
+        for group in self.groups:
+            states = np.arange(len(group.matrix))
+            for position, site in enumerate(group.sites):
+                flipped = ((states[:, None] ^ states) >> position) & 1
+                rate = (group.matrix * flipped).sum(axis=1)
+                if group.prepared is None:
+                    variance = (ASSUMED_UNCERTAINTY * rate) ** 2
+                else:
+                    variance = rate * (1 - rate) / group.prepared
+                for value in (0, 1):
+                    rows = (states >> position) & 1 == value
+                    errors[site, value] = np.sqrt(variance[rows].sum()) / rows.sum()
+        return errors
+
     def apply(self, prob: Float64) -> Float64:
         """Return C p, the distribution of the recorded bits, [2^N] at index sum_i v_i 2^i."""
         return self._contract(prob, transpose=False)
@@ -200,8 +222,15 @@ class ReadoutError:
 
         A group of which only some sites remain is averaged over the others, in 0 or 1 with equal
         probability.
+
+        Raises:
+            InputError: a site is named twice or does not exist.
         """
         place = {int(site): new for new, site in enumerate(sites)}
+        if len(place) < len(sites) or not place.keys() <= set(range(self.sites)):
+            raise InputError(
+                f"sites: must be different numbers from 0 to {self.sites - 1}, found {[*sites]}"
+            )
         groups = []
         for group in self.groups:
             kept = [position for position, site in enumerate(group.sites) if site in place]
@@ -257,9 +286,9 @@ class ReadoutError:
         try:
             groups = tuple(
                 Confusion(
-                    tuple(entry["sites"]),
-                    np.asarray(entry["matrix"], np.float64),
-                    None if "prepared" not in entry else np.asarray(entry["prepared"], np.int64),
+                    tuple(_whole(entry["sites"])),
+                    np.array(entry["matrix"], np.float64),
+                    np.array(_whole(entry["prepared"]), np.int64) if "prepared" in entry else None,
                 )
                 for entry in content["groups"]
             )
@@ -296,3 +325,10 @@ class ReadoutError:
             tensor = (matrix @ tensor.reshape(len(matrix), -1)).reshape(shape)
             out = np.ascontiguousarray(np.moveaxis(tensor, range(len(axes)), axes)).reshape(-1)
         return out
+
+
+def _whole(values: Any) -> list[int]:
+    """Return a list of integers, or raise TypeError."""
+    if not isinstance(values, list) or any(type(value) is not int for value in values):
+        raise TypeError
+    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,7 +110,11 @@ def split_shots(
     arranged = np.repeat(by_block, blocks.length)[:total]
     order = np.arange(total) if dependence is None else dependence.order
     training, validation, test = (
-        Shots(shots.bits[order[arranged == k]], source=f"{shots.source} ({name})")
+        Shots(
+            shots.bits[order[arranged == k]],
+            source=f"{shots.source} ({name})",
+            readout=shots.readout,
+        )
         for k, name in enumerate(sizes)
     )
     part = np.empty_like(arranged)
@@ -149,7 +154,10 @@ def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float
 
 def resolve_settings(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
     """Return the settings with what follows from the shots: sizes, methods, parts and checksum."""
-    digest = hashlib.sha256(repr(shots.bits.shape).encode() + shots.bits.tobytes()).hexdigest()
+    content = repr(shots.bits.shape).encode() + shots.bits.tobytes()
+    if shots.readout is not None:
+        content += json.dumps(shots.readout.to_json()).encode()
+    digest = hashlib.sha256(content).hexdigest()
     if settings.shots_sha256 not in (None, digest):
         raise InputError(
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "

@@ -176,10 +176,16 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
 
 
 def _replica(run: Run, rbm: RBM, seed: int) -> Shots:
-    """Draw as many independent shots from an RBM as the training set is worth."""
+    """Draw as many independent shots from an RBM as the training set is worth.
+
+    They are misread as the training set was.
+    """
     training = run.split.training
     number = max(1, round(run.independent(training)))
     streams = Stream.REPLICA_START, Stream.REPLICA_DRAWS
     drawn = draw_from_data(rbm, training.bits, number, seed, *streams)
     bits = drawn.bits.reshape(-1, rbm.visible)[:number]
-    return Shots(bits, source=f"draws of the RBM of {training.source}")
+    shots = Shots(bits, source=f"draws of the RBM of {training.source}")
+    if training.readout is None:
+        return shots
+    return shots.with_readout_error(training.readout, seed)

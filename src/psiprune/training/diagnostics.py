@@ -86,7 +86,8 @@ def _checked_shots(shots: Shots) -> Shots:
     """Return at most 20,000 shots, evenly spaced, since shots from counts are sorted."""
     if len(shots) <= _SHOTS:
         return shots
-    return Shots(shots.bits[np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)])
+    evenly = np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)
+    return Shots(shots.bits[evenly], readout=shots.readout)
 
 
 def misses_structure(rbm: RBM, shots: Shots) -> bool:
