@@ -20,6 +20,7 @@ from psiprune.data.confusion import (
     Confusion,
     checked,
     marginal,
+    near,
     pooled,
     scaled,
     with_half_counts,
@@ -203,9 +204,8 @@ class ReadoutError:
                 matrix = scaled(group.matrix, 1 + ASSUMED_UNCERTAINTY * generator.normal(size=size))
             else:
                 rows = zip(group.prepared, group.matrix, strict=True)
-                matrix = with_half_counts(
-                    np.stack([generator.multinomial(n, row) for n, row in rows])
-                )
+                counts = np.stack([generator.multinomial(n, row) for n, row in rows])
+                matrix = near(with_half_counts(counts), group.matrix)
             groups.append(Confusion(group.sites, matrix, group.prepared))
         return ReadoutError(tuple(groups), self.source)
 
