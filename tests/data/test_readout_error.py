@@ -210,7 +210,11 @@ def test_round_trip_through_json_and_shots(error: ReadoutError, tmp_path: Path) 
     shots = pp.read_shots(file)
     assert shots.readout is not None
     assert shots.readout.to_json() == error.to_json()
-    assert pp.join_shots([shots, shots]).readout is shots.readout
+    assert shots.readout.digest == error.digest
+    renamed = replace(shots, readout=replace(error, source="elsewhere"))
+    assert pp.join_shots([shots, renamed]).readout is shots.readout
+    with refuses("array", "other readout errors"):
+        pp.join_shots([shots, pp.Shots(bits, readout=error.scaled(0.5))])
     with refuses(file.name, "other readout errors"):
         pp.join_shots([pp.Shots(bits), shots])
 

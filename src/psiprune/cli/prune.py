@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json as json_format
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -296,10 +295,10 @@ def tuning_numbers(method: Method | None) -> dict[str, Any]:
 
 
 def readout_digest(options: ReadoutOptions | None, data: Shots) -> str | None:
-    """Return the SHA-256 of readout errors given by options; those of a file are in its own."""
+    """Return the digest of readout errors given by options; those of a file are in its own."""
     if options is None or options.readout is None or data.readout is None:
         return None
-    return hashlib.sha256(json_format.dumps(data.readout.to_json()).encode()).hexdigest()
+    return data.readout.digest
 
 
 def digests(**files: Path | None) -> dict[str, str]:

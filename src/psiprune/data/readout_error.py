@@ -6,6 +6,8 @@ over single ones; see `psiprune.data.confusion`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,6 +138,11 @@ class ReadoutError:
     def is_measured(self) -> bool:
         """Whether calibration shots give the statistical error of all rates."""
         return all(group.prepared is not None for group in self.groups)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the groups: matrices and prepared shots, but not the source."""
+        return hashlib.sha256(json.dumps(self.to_json()["groups"]).encode()).hexdigest()
 
     @cached_property
     def rates(self) -> Float64:

@@ -277,9 +277,9 @@ def join_shots(parts: Sequence[ShotsLike]) -> Shots:
                 )
     if not others:
         return first
-    readout = first.readout and first.readout.to_json()
+    readout = first.readout and first.readout.digest
     for other in others:
-        if (other.readout and other.readout.to_json()) != readout:
+        if (other.readout and other.readout.digest) != readout:
             raise InputError(
                 f"{other.source}: has other readout errors than {first.source}; only shots with "
                 "the same readout errors can be joined"

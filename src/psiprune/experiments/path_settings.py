@@ -47,7 +47,7 @@ class PathSettings(GivenFiles):
 
     rewind: str | None = Field(default=None, description="SHA-256 of the file of the RBM to rewind")
     readout: str | None = Field(
-        default=None, description="SHA-256 of readout errors that replace those of the shots' file"
+        default=None, description="digest of readout errors that replace those of the shots' file"
     )
     prune: PruneSettings = Field(default_factory=PruneSettings)
     fine_tune: AnyMethod | None = Field(default_factory=by_size_fine_tuning)

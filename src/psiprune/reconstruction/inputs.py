@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -156,7 +155,7 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
     """Return the settings with what follows from the shots: sizes, methods, parts and checksum."""
     content = repr(shots.bits.shape).encode() + shots.bits.tobytes()
     if shots.readout is not None:
-        content += json.dumps(shots.readout.to_json()).encode()
+        content += shots.readout.digest.encode()
     digest = hashlib.sha256(content).hexdigest()
     if settings.shots_sha256 not in (None, digest):
         raise InputError(
