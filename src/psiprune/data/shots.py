@@ -204,7 +204,7 @@ def without_readout_error(shots: Shots, what: str) -> Shots:
         raise InputError(
             f"{shots.source}: was recorded with readout errors ({shots.readout.source}), which "
             f"{what} does not take into account; to take the recorded bits as the true ones, "
-            "remove the errors: dataclasses.replace(shots, readout=None)"
+            "remove the errors: dataclasses.replace(shots, readout=None), or psiprune export text"
         )
     return shots
 
