@@ -55,6 +55,7 @@ __all__ = [
     "prune",
     "random_mask",
     "read_amplitudes",
+    "read_readout",
     "read_shots",
     "readout_sensitivity",
     "reconstruct",
@@ -78,6 +79,7 @@ from .core.exceptions import (
 from .data.calibration import calibrate_readout
 from .data.export import export_shots
 from .data.readout_error import ReadoutError
+from .data.readout_files import read_readout
 from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
 from .experiments.figures.study import plot_study

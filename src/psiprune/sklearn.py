@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from psiprune.core.progress import no_progress_bars
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count
-from psiprune.data.shots import Shots, ShotsLike, as_shots
+from psiprune.data.shots import Shots, ShotsLike, as_shots, without_readout_error
 from psiprune.inference.log_partition import log_partition
 from psiprune.metrics.draws import draw
 from psiprune.training.method import Initial
@@ -104,7 +105,7 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def score_samples(self, X: ArrayLike | ShotsLike) -> NDArray[np.float64]:
         """Return log p(v) = log p~(v) - log Z in nats, [shot], for bits [shot, site]."""
         check_is_fitted(self)
-        shots = self._shots(X, reset=False)
+        shots = without_readout_error(self._shots(X, reset=False), "score_samples")
         return self.rbm_.log_prob_unnormalized(shots) - self.log_partition_.value
 
     def score(self, X: ArrayLike | ShotsLike, y: object = None) -> float:
@@ -135,9 +136,10 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return generator_for(seed, Stream.ESTIMATOR_ORDER).permutation(bits)[:number]
 
     def _shots(self, X: ArrayLike | ShotsLike, *, reset: bool) -> Shots:
+        readout = X.readout if isinstance(X, Shots) else None
         if isinstance(X, Shots | Mapping):
             X = as_shots(X).bits
-        return as_shots(validate_data(self, X, reset=reset))
+        return replace(as_shots(validate_data(self, X, reset=reset)), readout=readout)
 
     def __sklearn_tags__(self) -> Any:
         """Declare X as nonnegative and categorical; scikit-learn has no tag for binary data."""

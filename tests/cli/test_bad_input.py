@@ -35,6 +35,8 @@ def inputs(stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     signs = [tensor * [[[1.0], [-1.0]]] for tensor in state.tensors]
     pp.mps_from_tensors(signs).save(folder / "signs.nc")
     pp.Shots(pp.read_shots(folder / "shots.nc").bits, basis="X").save(folder / "in-x.nc")
+    misread = pp.ReadoutError.from_rates(0.01, sites=4)
+    pp.Shots(pp.read_shots(folder / "shots.nc").bits, readout=misread).save(folder / "misread.nc")
     return folder
 
 

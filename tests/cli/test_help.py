@@ -38,7 +38,16 @@ STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
 EXPERIMENTS = ("study", "sparse", "ablation", "frontier", "paper", "sweep")
 
 
-COMMANDS = (*STAGES, "clusters", *EXPERIMENTS, "reconstruct", "import", "export", "info")
+COMMANDS = (
+    *STAGES,
+    "clusters",
+    *EXPERIMENTS,
+    "reconstruct",
+    "import",
+    "export",
+    "info",
+    "calibrate",
+)
 
 
 def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, str]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from psiprune.cli.app import Flat, Out, app, chosen_format, new_dataset, new_file, show
-from psiprune.cli.options import Json
+from psiprune.cli.options import Json, ReadoutOptions, with_readout
+from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import read_content
 from psiprune.data.formats.settings import ReadSettings
@@ -27,6 +29,7 @@ def import_command(
     *files: Path,
     out: Out,
     settings: Annotated[ReadSettings | None, Flat] = None,
+    readout: Annotated[ReadoutOptions | None, Flat] = None,
     rows: str | None = None,
     modulus: bool = False,
     json: Json = False,
@@ -46,6 +49,7 @@ def import_command(
         modulus: of a state with phases (qucumber-psi) read |psi|
     """
     from psiprune.data.shots import join_shots, read_shots
+    from psiprune.reporting.readout_tables import readout_numbers, readout_text
 
     if not files:
         raise InputError("files: needs at least one file of shots, found none")
@@ -55,6 +59,8 @@ def import_command(
     if name == _STATE:
         if rows is not None:
             raise InputError(f"--rows: applies to shots, but {_STATE} reads a state")
+        if readout is not None:
+            raise InputError(f"--readout: applies to shots, but {_STATE} reads a state")
         _import_state(files, given, modulus, out, json)
         return
     if modulus:
@@ -66,14 +72,18 @@ def import_command(
         )
     with new_dataset(out):
         parts = [read_shots(file, name, **given) for file in files]
-        shots, left_out = join_shots(parts), Counter[str]()
+        shots, left_out = with_readout(join_shots(parts), readout), Counter[str]()
         if kept is not None:
             total, shots = len(shots), _keep(shots, kept, str(rows))
             left_out[f"not in rows {rows}"] = total - len(shots)
         shots.save(out)
     origin = _origin(parts, left_out)
     numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **origin}
-    show(numbers, _import_text(numbers), json)
+    text = _import_text(numbers)
+    if shots.readout is not None:
+        numbers["readout"] = readout_numbers(shots.readout)
+        text += f"; readout errors: {readout_text(shots.readout)}"
+    show(numbers, text, json)
 
 
 def _import_state(
@@ -130,12 +140,10 @@ def _slice(rows: str) -> slice:
 
 def _keep(shots: Shots, kept: slice, rows: str) -> Shots:
     """Return the shots in a slice of the record, which the provenance names."""
-    from psiprune.data.shots import Shots
-
     bits = shots.bits[kept]
     if not len(bits):
         raise InputError(f"--rows: {rows} keeps none of the {len(shots)} shots; keep at least one")
-    return Shots(bits, shots.basis, shots.source, {**shots.provenance, "rows": rows})
+    return replace(shots, bits=bits, provenance={**shots.provenance, "rows": rows})
 
 
 def _origin(parts: list[Shots], left_out: Counter[str]) -> dict[str, Any]:
@@ -192,6 +200,11 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
         else:
             shots = read_shots(file)
             export_shots(shots, out, format)
+            if shots.readout is not None:
+                tell(
+                    f"psiprune: note: {out}: the format {format} cannot hold the readout errors of "
+                    f"{file} ({shots.readout.source}); give them by --readout to import it again"
+                )
             what = {"kind": "shots", "shots": len(shots), "sites": shots.sites}
             text = f"{len(shots)} shots of {shots.sites} sites"
     numbers = {"file": str(out), "format": format, **what}

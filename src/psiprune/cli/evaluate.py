@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, show
-from psiprune.cli.options import Int, Json
+from psiprune.cli.options import Int, Json, ReadoutOptions, with_readout
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.settings import MeasureSettings
 
@@ -18,6 +18,7 @@ def evaluate_command(
     *,
     seed: Int = 0,
     measure: Annotated[MeasureSettings | None, Flat] = None,
+    readout: Annotated[ReadoutOptions | None, Flat] = None,
     json: Json = False,
 ) -> None:
     """Compare an RBM with a state or with shots.
@@ -37,6 +38,8 @@ def evaluate_command(
     draws = (measure or MeasureSettings()).draws
     machine, kind = load_rbm(rbm), kind_of(reference)
     if kind == "mps":
+        if readout is not None:
+            raise InputError("--readout: applies to shots, but the reference is a state; omit it")
         from psiprune.metrics.against_state import evaluate
         from psiprune.reporting.metric_tables import report_numbers, report_text
         from psiprune.states.mps import load_mps
@@ -49,14 +52,14 @@ def evaluate_command(
         from psiprune.metrics.readout import readout_sensitivity
         from psiprune.reporting import metric_tables
 
-        shots = read_shots(reference)
+        shots = with_readout(read_shots(reference), readout)
         on_shots = evaluate_on_shots(machine, shots, draws=draws, seed=seed)
         numbers = metric_tables.shots_report_numbers(on_shots)
         text = metric_tables.shots_report_text(on_shots)
         if shots.readout is None:
-            readout = readout_sensitivity(machine, data=shots, seed=seed)
-            numbers |= metric_tables.assumed_numbers(readout)
-            text += f"\n{metric_tables.assumed_text(readout)}"
+            assumed = readout_sensitivity(machine, data=shots, seed=seed)
+            numbers |= metric_tables.assumed_numbers(assumed)
+            text += f"\n{metric_tables.assumed_text(assumed)}"
         else:
             numbers["readout"] = metric_tables.modelled_sentence(shots.readout)
             text += f"\n{metric_tables.modelled_text(shots.readout)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, show
+from psiprune.cli.options import ReadoutOptions, with_readout
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
 
@@ -18,6 +19,7 @@ def info_command(
     *,
     format: str | None = None,
     settings: Annotated[ReadSettings | None, Flat] = None,
+    readout: Annotated[ReadoutOptions | None, Flat] = None,
     json: bool = False,
 ) -> None:
     """Describe a file or a run folder, and warn about possible problems.
@@ -34,6 +36,7 @@ def info_command(
     """
     from dataclasses import asdict
 
+    from psiprune.data.shots import read_shots
     from psiprune.inspect.compare import compare_runs, comparison_text
     from psiprune.inspect.describe import describe
     from psiprune.inspect.tables import description_numbers, description_text
@@ -41,10 +44,15 @@ def info_command(
     if other is not None:
         if format is not None or settings is not None:
             raise InputError("--format: applies to shots, not to a pair of run folders; omit it")
+        if readout is not None:
+            raise InputError("--readout: applies to shots, not to a pair of run folders; omit it")
         runs = compare_runs(file, other)
         numbers = {"what": "comparison", "verdict": runs.verdict, **asdict(runs)}
         show(numbers, comparison_text(runs), json)
         return
     form, given = chosen_format(format, settings)
-    description = describe(file, form, **given)
+    if readout is None:
+        description = describe(file, form, **given)
+    else:
+        description = describe(with_readout(read_shots(file, form, **given), readout))
     show(description_numbers(description), description_text(description), json)

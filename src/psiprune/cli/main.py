@@ -12,6 +12,7 @@ from cyclopts import CycloptsError, MissingArgumentError, UnknownOptionError
 from pydantic import ValidationError
 
 from psiprune.cli import (  # noqa: F401 (each module registers its commands with `app`)
+    calibrate,
     completion,
     convert,
     evaluate,

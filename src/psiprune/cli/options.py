@@ -10,23 +10,83 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from cyclopts import Parameter, UnknownOptionError
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from psiprune.cli.app import StrictInt
+from psiprune.cli.streams import tell
+from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
 from psiprune.training.method import Method
 from psiprune.training.methods import METHOD_FIELDS, METHODS, MethodBySize, as_method, no_such_field
+
+if TYPE_CHECKING:
+    from psiprune.data.readout_error import ReadoutError
+    from psiprune.data.shots import Shots
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 OutOption = Annotated[Path | None, Parameter(name=["--out", "-o"])]
 Int = Annotated[int, StrictInt]
 Yes = Annotated[bool, Parameter(help="begin whatever the estimates of time and memory are")]
 Json = Annotated[bool, Parameter(help="print one JSON object on standard output")]
+
+
+class ReadoutOptions(Settings):
+    """The readout errors of the shots that a command reads."""
+
+    readout: str | None = Field(
+        default=None,
+        description="readout errors of the device: rates p(1|0),p(0|1) such as 0.01,0.03, or a "
+        "file (of psiprune calibrate, a table, or a vendor's, see docs/formats.md); replaces those "
+        "of the file of shots",
+    )
+    readout_qubits: tuple[int, ...] = Field(
+        default=(),
+        description="the device's qubit of each site, in the order of the sites, where the file of "
+        "--readout describes more qubits",
+    )
+
+
+def readout_of(options: ReadoutOptions | None, sites: int) -> ReadoutError | None:
+    """Return the readout errors that the options name; None if they name none.
+
+    Raises:
+        InputError: they are invalid or do not fit the number of sites.
+    """
+    from psiprune.data.readout_files import read_readout
+
+    if options is None or options.readout is None:
+        if options is not None and options.readout_qubits:
+            raise InputError("--readout-qubits: requires --readout; give both, or neither")
+        return None
+    return read_readout(options.readout, sites, options.readout_qubits or None)
+
+
+def with_readout(shots: Shots, options: ReadoutOptions | None) -> Shots:
+    """Return the shots with the readout errors of the options, or as they are without these."""
+    error = readout_of(options, shots.sites)
+    if error is None:
+        return shots
+    if shots.readout is not None:
+        tell(
+            f"psiprune: note: --readout ({error.source}) replaces the readout errors of "
+            f"{shots.source} ({shots.readout.source})"
+        )
+    return replace(shots, readout=error)
 
 
 def with_method_options(function: Function) -> Function:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from psiprune.cli.app import Flat, Out, app, chosen_settings, no_callback, show
-from psiprune.cli.options import Int, Json, with_method_options
+from psiprune.cli.options import (
+    Int,
+    Json,
+    ReadoutOptions,
+    with_method_options,
+    with_readout,
+)
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.experiments.path_settings import PathSettings, UntilSettings
@@ -42,6 +48,7 @@ def prune_command(
     no_fine_tune: bool = False,
     rewind: Path | None = None,
     state: Path | None = None,
+    readout: Annotated[ReadoutOptions | None, Flat] = None,
     until: str | None = None,
     limit: float | None = None,
     others: Int | None = None,
@@ -99,7 +106,7 @@ def prune_command(
             "them"
         )
     pruning = chosen_settings(PruneSettings, prune)
-    dense, data = load_inputs(rbm, shots)
+    dense, data = load_inputs(rbm, shots, readout)
     early = None if rewind is None else load_rbm(rewind)
     tuning = None if no_fine_tune else chosen_tuning(fine_tune, dense, data, early)
     check_rewind(early, dense, tuning)
@@ -112,6 +119,7 @@ def prune_command(
         search["others"] = others
     chosen = PathSettings(
         **digests(rbm=rbm, shots=shots, state=state, rewind=rewind),
+        readout=readout_digest(readout, data),
         seed=seed,
         prune=pruning,
         fine_tune=tuning,
@@ -258,13 +266,14 @@ def _load_reference(state: Path, dense: RBM) -> Reference:
     return reference
 
 
-def load_inputs(rbm: Path, shots: Path) -> tuple[RBM, Shots]:
+def load_inputs(rbm: Path, shots: Path, readout: ReadoutOptions | None = None) -> tuple[RBM, Shots]:
     """Read an RBM and its training set, and check that they have the same number of sites."""
     from psiprune.data.shots import check_sites, read_shots
     from psiprune.rbm.serialization import load_rbm
 
     model = load_rbm(rbm)
-    return model, check_sites(read_shots(shots), model.visible, "the RBM")
+    data = check_sites(read_shots(shots), model.visible, "the RBM")
+    return model, with_readout(data, readout)
 
 
 def chosen_tuning(
@@ -285,6 +294,13 @@ def chosen_tuning(
 def tuning_numbers(method: Method | None) -> dict[str, Any]:
     """Return the method of fine-tuning with every field for `--json`."""
     return {"fine_tune": None if method is None else method.model_dump()}
+
+
+def readout_digest(options: ReadoutOptions | None, data: Shots) -> str | None:
+    """Return the digest of readout errors given by options; those of a file are in its own."""
+    if options is None or options.readout is None or data.readout is None:
+        return None
+    return data.readout.digest
 
 
 def digests(**files: Path | None) -> dict[str, str]:

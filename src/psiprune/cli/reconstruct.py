@@ -11,7 +11,14 @@ from typing import Annotated, Any
 
 from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import folder_of
-from psiprune.cli.options import Json, OutOption, Yes, with_method_options
+from psiprune.cli.options import (
+    Json,
+    OutOption,
+    ReadoutOptions,
+    Yes,
+    with_method_options,
+    with_readout,
+)
 from psiprune.cli.streams import tell
 from psiprune.core.durations import parse_duration
 from psiprune.data.formats.settings import ReadSettings
@@ -28,6 +35,7 @@ def reconstruct_command(
     settings: Annotated[ReconstructSettings | None, Flat] = None,
     format: str | None = None,
     reading: Annotated[ReadSettings | None, Flat] = None,
+    readout: Annotated[ReadoutOptions | None, Flat] = None,
     config: Path | None = None,
     max_time: str = DEFAULT_MAX_TIME,
     yes: Yes = False,
@@ -62,7 +70,7 @@ def reconstruct_command(
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, options = chosen_format(format, reading)
-    data = read_shots(shots, form, **options)
+    data = with_readout(read_shots(shots, form, **options), readout)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
     with redirect_stdout(sys.stderr):  # custom observables may print
         result = reconstruct_and_report(

@@ -44,11 +44,13 @@ def rewire_command(
     from psiprune.io.run import open_run, refuse_busy
 
     refuse_busy(out)
+    from psiprune.data.shots import without_readout_error
     from psiprune.experiments.pruning_path import path_levels
     from psiprune.pruning.rewire import check_rewirable, rewire_step
     from psiprune.rbm.serialization import rbm_from_dataset
 
     start, data = load_inputs(rbm, shots)
+    without_readout_error(data, "psiprune rewire")
     check_rewirable(start)
     tuning = chosen_tuning(fine_tune, start, data)
     chosen = RewirePathSettings(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from psiprune.cli.app import Flat, Out, app, new_dataset, show
-from psiprune.cli.options import Int, Json
+from psiprune.cli.options import Int, Json, ReadoutOptions, readout_of
 from psiprune.core.exceptions import InputError
 from psiprune.states.tfim import TFIM
 
@@ -43,9 +43,17 @@ def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: Json =
 
 @app.command(name="sample")
 def sample_command(
-    state: Path, *, out: Out, shots: Int = 100_000, seed: Int = 0, json: Json = False
+    state: Path,
+    *,
+    out: Out,
+    shots: Int = 100_000,
+    seed: Int = 0,
+    readout: Annotated[ReadoutOptions | None, Flat] = None,
+    json: Json = False,
 ) -> None:
     """Measure a state in the Z basis: independent shots by perfect sampling.
+
+    With --readout, the bits are misread at these rates, and the errors are saved with the shots.
 
     Args:
         state: file of the state
@@ -54,6 +62,7 @@ def sample_command(
         seed: the same seed gives the same shots
     """
     from psiprune.data.formats.bits import MOST_BITS
+    from psiprune.reporting.readout_tables import readout_numbers, readout_text
     from psiprune.states.mps import load_mps
     from psiprune.states.sampling import sample
 
@@ -64,7 +73,15 @@ def sample_command(
                 f"--shots: {shots} shots of {measured.sites} sites are more than the limit of "
                 f"{MOST_BITS} bits; ask for fewer"
             )
+        error = readout_of(readout, measured.sites)
         drawn = sample(measured, shots, seed=seed)
+        if error is not None:
+            drawn = drawn.with_readout_error(error, seed)
         drawn.save(out)
-    numbers = {"file": str(out), "shots": len(drawn), "sites": drawn.sites, "seed": seed}
-    show(numbers, f"{out}: {len(drawn)} shots of {drawn.sites} sites", json)
+    numbers: dict[str, Any] = {"file": str(out), "shots": len(drawn), "sites": drawn.sites}
+    numbers["seed"] = seed
+    text = f"{out}: {len(drawn)} shots of {drawn.sites} sites"
+    if error is not None:
+        numbers["readout"] = readout_numbers(error)
+        text += f"; misread: {readout_text(error)}"
+    show(numbers, text, json)

@@ -17,7 +17,14 @@ from psiprune.cli.app import (
     no_callback,
     show,
 )
-from psiprune.cli.options import Int, Json, Yes, with_method_options
+from psiprune.cli.options import (
+    Int,
+    Json,
+    ReadoutOptions,
+    Yes,
+    with_method_options,
+    with_readout,
+)
 from psiprune.cli.streams import tell
 from psiprune.core.durations import parse_duration
 from psiprune.core.exceptions import InputError
@@ -52,6 +59,7 @@ def train_command(
     keep_epochs: tuple[Int, ...] = (),
     state: Path | None = None,
     history: Path | None = None,
+    readout: Annotated[ReadoutOptions | None, Flat] = None,
     max_time: str = DEFAULT_MAX_TIME,
     yes: Yes = False,
     json: Json = False,
@@ -88,7 +96,7 @@ def train_command(
         raise InputError(f"{given}: requires {missing}; give both, or neither")
     check_suffix(out, NETCDF)
     check_new(out)
-    data = read_shots(shots)
+    data = with_readout(read_shots(shots), readout)
     units = max(1, data.sites // 2) if hidden is None else check_count("--hidden", hidden, 1)
     mask_array = None if mask is None else read_mask(mask)
     if mask_array is not None:
@@ -100,8 +108,7 @@ def train_command(
                 f"found {rows} and {columns}; give a mask [hidden, site] of this size"
             )
     wanted = chosen_method(method, config)
-    readout = data.readout is not None
-    chosen = wanted.for_size(data.sites, units, readout=readout)
+    chosen = wanted.for_size(data.sites, units, readout=data.readout is not None)
     early = _early_files(out, keep_epochs, chosen.epochs)
     side_files = [*early.values()]
     if history is not None:

@@ -25,7 +25,8 @@ def calibrate_readout(
 
     p(y | v) of a group is estimated over all shots whose prepared bits there are v, with one
     half added to each count (Jeffreys' prior), so that no probability is exactly 0. The number
-    of these shots is kept for the statistical error; see `ReadoutError.resampled`.
+    of these shots is kept for the statistical error; see `ReadoutError.resampled`. Readout errors
+    that the shots carry already are not used.
 
     Args:
         prepared: shots (`Shots`, bits [shot, site], or counts) of each prepared bit string,
@@ -43,7 +44,7 @@ def calibrate_readout(
     runs: list[tuple[Bits, Bits]] = []
     for text, shots in prepared.items():
         measured = as_shots(shots)
-        if set(text) - {"0", "1"} or len(text) != measured.sites:
+        if not isinstance(text, str) or set(text) - {"0", "1"} or len(text) != measured.sites:
             raise InputError(
                 f"calibration: each prepared state must be a string of {measured.sites} bits "
                 f"like the shots measured after it, found {text!r}"
@@ -70,9 +71,11 @@ def calibrate_readout(
         if not shots_of.all():
             missing = int(np.flatnonzero(shots_of == 0)[0])
             text = "".join(str((missing >> i) & 1) for i in range(len(group)))
+            way_out = "measure all qubits in 0 and all in 1"
+            if len(group) > 1:
+                way_out = f"a group needs shots of all its {len(counts)} states"
             raise InputError(
-                f"calibration: no shots with {named(group)} prepared in {text!r}; measure it, "
-                "for instance all qubits in 0 and all in 1"
+                f"calibration: no shots with {named(group)} prepared in {text!r}; {way_out}"
             )
         found.append(Confusion(group, with_half_counts(counts), shots_of))
     return ReadoutError(tuple(found), source)

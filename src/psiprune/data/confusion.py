@@ -21,6 +21,8 @@ Float64 = NDArray[np.float64]
 LEAST_SINGULAR = 0.05
 #: Tolerance of the sum of a row, for numbers that a file rounds to 6 digits.
 _ROUNDING = 1e-5
+#: The same for sums of float64 numbers.
+_EXACT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +70,26 @@ def with_half_counts(counts: NDArray[np.int64]) -> Float64:
 def scaled(matrix: Float64, factor: Float64) -> Float64:
     """Return the matrix with the off-diagonal part of each row multiplied by its factor."""
     wrong = matrix * (1 - np.eye(len(matrix))) * np.maximum(factor, 0.0)[:, None]
-    return bounded(np.asarray(wrong + np.diag(1 - wrong.sum(axis=1))), matrix)
+    return near(np.asarray(wrong + np.diag(1 - wrong.sum(axis=1))), matrix)
 
 
-def bounded(matrix: Float64, original: Float64) -> Float64:
-    """Return the matrix with at most 0.49 off the diagonal of a row, or what the original has."""
-    wrong, before = (m * (1 - np.eye(len(m))) for m in (matrix, original))
-    most = np.maximum(0.49, before.sum(axis=1))
-    wrong *= np.minimum(1.0, most / np.maximum(wrong.sum(axis=1), 1e-300))[:, None]
-    return np.asarray(wrong + np.diag(1 - wrong.sum(axis=1)))
+def near(matrix: Float64, valid: Float64) -> Float64:
+    """Return the matrix, or the first one that can be inverted on the way to a valid one.
+
+    For matrices drawn around one that is almost singular.
+    """
+    for halvings in range(20):
+        mixed = valid + (matrix - valid) / 2**halvings
+        sites = range(len(matrix).bit_length() - 1)
+        flips = [np.diag(marginal(mixed, site)).min() > 0.5 for site in sites]
+        if mixed.min() >= 0 and all(flips) and smallest_singular(mixed) >= LEAST_SINGULAR:
+            return np.asarray(mixed)
+    return valid
+
+
+def smallest_singular(matrix: Float64) -> float:
+    """Return the smallest singular value."""
+    return float(np.linalg.svd(matrix, compute_uv=False)[-1])
 
 
 def named(group: Sequence[int]) -> str:
@@ -117,7 +130,8 @@ def checked(group: Confusion) -> Confusion:
             f"readout: each row of the confusion matrix of {name} must sum to 1 (row: true state, "
             f"column: recorded state), found {sums[row]:.6g} in row {row}{hint}"
         )
-    matrix /= sums[:, None]
+    rounded = np.abs(sums - 1) > _EXACT  # not every row: a saved matrix is read as it was
+    matrix[rounded] /= sums[rounded, None]
     for position, site in enumerate(group.sites):
         single = marginal(matrix, position)
         for given in (0, 1):
@@ -127,7 +141,7 @@ def checked(group: Confusion) -> Confusion:
                     f"0.5, found {single[given, 1 - given]:.6g}; above 0.5 the labels 0 and 1 are "
                     "exchanged"
                 )
-    smallest = float(np.linalg.svd(matrix, compute_uv=False)[-1])
+    smallest = smallest_singular(matrix)
     if smallest < LEAST_SINGULAR:
         raise InputError(
             f"readout: the confusion matrix of {name} is nearly singular: its smallest singular "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -107,7 +107,7 @@ def find_dependence(shots: Shots, description: ShotsDescription | None = None) -
     if repetition is not None and not repetition.rows:
         order, length = gather_copies(shots.bits, repetition.copies), repetition.copies
     elif repetition is not None:
-        once = find_dependence(Shots(repetition.once(shots.bits), basis=shots.basis))
+        once = find_dependence(replace(shots, bits=repetition.once(shots.bits), provenance={}))
         copies = np.arange(repetition.copies)
         step = repetition.copies if repetition.apart == 1 else 1
         order = (step * once.order[:, None] + repetition.apart * copies).ravel()

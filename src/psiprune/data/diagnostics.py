@@ -13,6 +13,7 @@ from scipy.stats import binom, binomtest, norm
 
 from psiprune.data.entropy import Entropy, estimate_entropy
 from psiprune.data.ordering import Ordering, find_order
+from psiprune.data.readout_summary import ReadoutSummary, summarize_readout
 from psiprune.data.repeats import Repeats, count_repeats
 from psiprune.data.repetition import Repetition, find_repetition, is_grouped
 from psiprune.data.serial import FAR_APART, inefficiency
@@ -70,6 +71,8 @@ class ShotsDescription:
         drift: their difference in standard deviations of random orders, [site + 2].
         ordering: a chain order found from the correlations; None if there is too little data.
         parameters: of an RBM with N/2 hidden units.
+        readout: the readout errors that the shots carry, if any. All other numbers are of the
+            recorded bits.
         warnings: what to know before using the data.
     """
 
@@ -100,6 +103,7 @@ class ShotsDescription:
     drift: Float64
     ordering: Ordering | None
     parameters: int
+    readout: ReadoutSummary | None = None
     warnings: tuple[DataWarning, ...] = ()
 
     def __repr__(self) -> str:
@@ -164,7 +168,7 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     if repetition is not None:
         shots_per_independent = float(repetition.copies)
         if repetition.rows:
-            once = describe_shots(Shots(repetition.once(bits), basis=shots.basis))
+            once = describe_shots(replace(shots, bits=repetition.once(bits), provenance={}))
             shots_per_independent *= once.inefficiency
     elif not grouped and min(repeats.p_value[0], sites * memory.p_value.min()) < LEVEL:
         shots_per_independent = inefficiency(bits)
@@ -200,6 +204,7 @@ def describe_shots(shots: Shots) -> ShotsDescription:
         drift=drift,
         ordering=find_order(bits),
         parameters=sites * hidden + sites + hidden,
+        readout=None if shots.readout is None else summarize_readout(shots.readout),
     )
     return replace(description, warnings=tuple(_warnings(description)))
 

@@ -31,7 +31,8 @@ _CONTENT = {"text": TEXT, "numpy": NPZ, "qiskit": JSON, "stim-b8": B8}
 def export_shots(shots: ShotsLike, path: str | os.PathLike[str], format: str) -> Path:
     """Write shots as text, as .npz with the array `bits`, as Qiskit counts or as Stim's b8.
 
-    Counts lose the order of the shots, and a b8 file does not hold the number of sites.
+    Counts lose the order of the shots, and a b8 file does not hold the number of sites. No format
+    can hold readout errors: the recorded bits are written.
 
     Raises:
         InputError: there is no such format, the file's suffix belongs to another one, or the shots

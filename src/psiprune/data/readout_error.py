@@ -6,6 +6,8 @@ over single ones; see `psiprune.data.confusion`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +22,7 @@ from psiprune.data.confusion import (
     Confusion,
     checked,
     marginal,
+    near,
     pooled,
     scaled,
     with_half_counts,
@@ -137,6 +140,11 @@ class ReadoutError:
         return all(group.prepared is not None for group in self.groups)
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the groups: matrices and prepared shots, but not the source."""
+        return hashlib.sha256(json.dumps(self.to_json()["groups"]).encode()).hexdigest()
+
+    @cached_property
     def rates(self) -> Float64:
         """p(1 | 0) and p(0 | 1) of each site, [site, 2]; in a group, averaged over the others."""
         rates = np.empty((self.sites, 2))
@@ -145,6 +153,28 @@ class ReadoutError:
                 matrix = marginal(group.matrix, position)
                 rates[site] = matrix[0, 1], matrix[1, 0]
         return rates
+
+    @cached_property
+    def rate_errors(self) -> Float64:
+        """Standard errors of `rates`, [site, 2].
+
+        Binomial for rates from calibration shots; a rate given without an error is taken as known
+        to 10 %.
+        """
+        errors = np.empty((self.sites, 2))
+        for group in self.groups:
+            states = np.arange(len(group.matrix))
+            for position, site in enumerate(group.sites):
+                flipped = ((states[:, None] ^ states) >> position) & 1
+                rate = (group.matrix * flipped).sum(axis=1)
+                if group.prepared is None:
+                    variance = (ASSUMED_UNCERTAINTY * rate) ** 2
+                else:
+                    variance = rate * (1 - rate) / group.prepared
+                for value in (0, 1):
+                    rows = (states >> position) & 1 == value
+                    errors[site, value] = np.sqrt(variance[rows].sum()) / rows.sum()
+        return errors
 
     def apply(self, prob: Float64) -> Float64:
         """Return C p, the distribution of the recorded bits, [2^N] at index sum_i v_i 2^i."""
@@ -181,9 +211,8 @@ class ReadoutError:
                 matrix = scaled(group.matrix, 1 + ASSUMED_UNCERTAINTY * generator.normal(size=size))
             else:
                 rows = zip(group.prepared, group.matrix, strict=True)
-                matrix = with_half_counts(
-                    np.stack([generator.multinomial(n, row) for n, row in rows])
-                )
+                counts = np.stack([generator.multinomial(n, row) for n, row in rows])
+                matrix = near(with_half_counts(counts), group.matrix)
             groups.append(Confusion(group.sites, matrix, group.prepared))
         return ReadoutError(tuple(groups), self.source)
 
@@ -200,8 +229,15 @@ class ReadoutError:
 
         A group of which only some sites remain is averaged over the others, in 0 or 1 with equal
         probability.
+
+        Raises:
+            InputError: a site is named twice or does not exist.
         """
         place = {int(site): new for new, site in enumerate(sites)}
+        if len(place) < len(sites) or not place.keys() <= set(range(self.sites)):
+            raise InputError(
+                f"sites: must be different numbers from 0 to {self.sites - 1}, found {[*sites]}"
+            )
         groups = []
         for group in self.groups:
             kept = [position for position, site in enumerate(group.sites) if site in place]
@@ -257,9 +293,9 @@ class ReadoutError:
         try:
             groups = tuple(
                 Confusion(
-                    tuple(entry["sites"]),
-                    np.asarray(entry["matrix"], np.float64),
-                    None if "prepared" not in entry else np.asarray(entry["prepared"], np.int64),
+                    tuple(_whole(entry["sites"])),
+                    np.array(entry["matrix"], np.float64),
+                    np.array(_whole(entry["prepared"]), np.int64) if "prepared" in entry else None,
                 )
                 for entry in content["groups"]
             )
@@ -308,3 +344,10 @@ class ReadoutError:
             product = (to_from @ tensor.reshape(len(matrix), -1)).reshape(tensor.shape)
             out = np.ascontiguousarray(np.moveaxis(product, range(len(axes)), axes)).reshape(-1)
         return out
+
+
+def _whole(values: Any) -> list[int]:
+    """Return a list of integers, or raise TypeError."""
+    if not isinstance(values, list) or any(type(value) is not int for value in values):
+        raise TypeError
+    return values

@@ -190,6 +190,25 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
     return shots
 
 
+def without_readout_error(shots: Shots, what: str) -> Shots:
+    """Return the shots if their bits are taken as read without error.
+
+    Args:
+        shots: any shots.
+        what: the computation, which takes the recorded bits as the true ones.
+
+    Raises:
+        InputError: readout errors are attached to the shots, which `what` would ignore.
+    """
+    if shots.readout is not None:
+        raise InputError(
+            f"{shots.source}: was recorded with readout errors ({shots.readout.source}), which "
+            f"{what} does not take into account; to take the recorded bits as the true ones, "
+            "remove the errors: dataclasses.replace(shots, readout=None), or psiprune export text"
+        )
+    return shots
+
+
 @cached_pipes()
 def read_shots(
     path: str | os.PathLike[str] | ShotsLike, format: str | None = None, **settings: Any
@@ -258,9 +277,9 @@ def join_shots(parts: Sequence[ShotsLike]) -> Shots:
                 )
     if not others:
         return first
-    readout = first.readout and first.readout.to_json()
+    readout = first.readout and first.readout.digest
     for other in others:
-        if (other.readout and other.readout.to_json()) != readout:
+        if (other.readout and other.readout.digest) != readout:
             raise InputError(
                 f"{other.source}: has other readout errors than {first.source}; only shots with "
                 "the same readout errors can be joined"

@@ -46,6 +46,9 @@ class PathSettings(GivenFiles):
     """One pruning path on given files."""
 
     rewind: str | None = Field(default=None, description="SHA-256 of the file of the RBM to rewind")
+    readout: str | None = Field(
+        default=None, description="digest of readout errors that replace those of the shots' file"
+    )
     prune: PruneSettings = Field(default_factory=PruneSettings)
     fine_tune: AnyMethod | None = Field(default_factory=by_size_fine_tuning)
     until: UntilSettings | None = Field(

@@ -12,6 +12,7 @@ from psiprune.core.lapack import cholesky_in_place, inverse_in_place
 from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.threads import map_threads, single_blas_thread
+from psiprune.data.shots import Shots, without_readout_error
 from psiprune.inference.log_partition import independent_draws
 from psiprune.kernels import enumeration
 from psiprune.rbm import gibbs
@@ -103,8 +104,11 @@ def check_samples(rbm: RBM, samples: Data) -> NDArray[np.uint8]:
     """Return the bits [shot, site] of a caller's samples, enough for a Fisher matrix of the RBM.
 
     Raises:
-        InputError: they are not bits of the RBM's sites, or fewer than eight per parameter.
+        InputError: they are not bits of the RBM's sites, carry readout errors, or are fewer than
+            eight per parameter.
     """
+    if isinstance(samples, Shots):
+        without_readout_error(samples, "the Fisher matrix of given samples")
     bits = rbm.check_bits(samples)
     if len(bits) < (least := SAMPLES_PER_PARAMETER * rbm.number_of_parameters):
         raise InputError(

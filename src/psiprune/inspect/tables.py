@@ -21,6 +21,7 @@ from psiprune.inspect.descriptions import (
     StateDescription,
 )
 from psiprune.io.provenance import facts_of
+from psiprune.reporting.readout_tables import readout_rows
 from psiprune.reporting.tables import align, number
 
 Rows = Iterator[tuple[str, str]]
@@ -95,6 +96,8 @@ def _shots(shots: ShotsDescription) -> Rows:
     if shots.inefficiency > 1:
         yield "independent", f"about {shots.shots / shots.inefficiency:.0f} of {shots.shots} shots"
     yield "drift", f"p = {shots.drift_p_value:.2g} over all sites"
+    if shots.readout is not None:
+        yield from readout_rows(shots.readout, shots.basis)
 
 
 def _range(values: Float64, word: str) -> str:

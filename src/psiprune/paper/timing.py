@@ -36,7 +36,7 @@ def time_levels(rbms: Sequence[RBM], shots: Shots, training: Method) -> dict[str
         density, cd_update and gibbs_step.
     """
     timed = training if isinstance(training, ContrastiveDivergence) else CD()
-    part = Shots(shots.bits[: 100 * timed.batch_size])
+    part = Shots(shots.bits[: 100 * timed.batch_size], readout=shots.readout)
     each = -(-len(part) // timed.batch_size)
     more = -(-_UPDATES // each)
     short, long = (

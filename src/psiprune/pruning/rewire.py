@@ -19,7 +19,7 @@ from psiprune.core.progress import expect, with_progress_bar
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_seed
-from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
+from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites, without_readout_error
 from psiprune.inference.fisher import model_configurations
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.pruning.criteria import DRAWS, top_k_mask
@@ -154,12 +154,14 @@ def rewire(
         previous RBM.
 
     Raises:
-        InputError: an argument is invalid, the RBM is dense, or it has a single weight.
+        InputError: an argument is invalid, the RBM is dense or has a single weight, or the shots
+            carry readout errors.
         DivergenceError: fine-tuning diverged: a parameter is no longer finite.
 
     Source: Evci et al., "Rigging the Lottery", ICML 2020, arXiv:1911.11134.
     """
     data = check_sites(as_shots(shots), rbm.visible, "the RBM")
+    without_readout_error(data, "rewiring")
     settings = RewireSettings(rounds=rounds, share=share, criterion=criterion)
     if fine_tune is None:
         raise InputError(

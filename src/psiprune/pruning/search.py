@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from psiprune.core.exceptions import InputError
@@ -288,7 +288,8 @@ def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
 def _resampled(shots: Shots, seed: int) -> Shots:
     """Shots drawn from these with replacement."""
     rows = generator_for(seed, Stream.ENSEMBLE_RESAMPLE).integers(0, len(shots), len(shots))
-    return replace(shots, bits=shots.bits[rows], source=f"{shots.source} (resampled)")
+    source = f"{shots.source} (resampled)"
+    return Shots(shots.bits[rows], source=source, readout=shots.readout)
 
 
 def _make(_: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:

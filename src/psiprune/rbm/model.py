@@ -17,7 +17,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import PARTITION_UNITS, TABLE_SITES
 from psiprune.core.threads import map_threads
 from psiprune.core.validation import check_count, check_seed
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import Shots, as_shots, check_sites, without_readout_error
 from psiprune.io.netcdf import write_dataset
 from psiprune.kernels import enumeration, layout
 from psiprune.rbm import gibbs
@@ -138,9 +138,10 @@ class RBM:
         """Return log p~(v) = b.v + sum_j log(1 + exp(c_j + W_j.v)), bits [shot, visible] -> [shot].
 
         Raises:
-            InputError: the bits are not 0 and 1, or have another number of sites.
+            InputError: the bits are not 0 and 1, have another number of sites, or are shots with
+                readout errors, whose recorded bits are not v.
         """
-        v = self.check_bits(bits)
+        v = self._true_bits(bits)
         out = np.empty(len(v))
         for first in range(0, len(v), _SHOTS):
             part = slice(first, first + _SHOTS)
@@ -198,7 +199,7 @@ class RBM:
 
     def hidden_given_visible(self, bits: Data) -> Float64:
         """Return p(h_j = 1 | v) = sigmoid(c_j + W_j.v), bits [shot, visible] -> [shot, hidden]."""
-        return _sigmoid(self.check_bits(bits) @ self.weights.T + self.hidden_bias)
+        return _sigmoid(self._true_bits(bits) @ self.weights.T + self.hidden_bias)
 
     def visible_given_hidden(self, hidden: ArrayLike) -> Float64:
         """Return p(v_i = 1 | h) = sigmoid(b_i + sum_j h_j W_ji), [shot, hidden] -> [shot, site]."""
@@ -316,6 +317,11 @@ class RBM:
     def check_bits(self, bits: Data) -> NDArray[np.uint8]:
         """Return bits [shot, visible] as uint8, or raise InputError if they are not of this RBM."""
         return check_sites(as_shots(bits), self.visible, "the RBM").bits
+
+    def _true_bits(self, bits: Data) -> NDArray[np.uint8]:
+        """Return the same, and refuse shots whose recorded bits may be wrong."""
+        shots = check_sites(as_shots(bits), self.visible, "the RBM")
+        return without_readout_error(shots, "the probability of single configurations").bits
 
 
 def _sigmoid(x: Float64) -> Float64:

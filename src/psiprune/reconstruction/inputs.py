@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,11 +110,10 @@ def split_shots(
     arranged = np.repeat(by_block, blocks.length)[:total]
     order = np.arange(total) if dependence is None else dependence.order
     training, validation, test = (
-        replace(
-            shots,
-            bits=shots.bits[order[arranged == k]],
+        Shots(
+            shots.bits[order[arranged == k]],
             source=f"{shots.source} ({name})",
-            provenance={},
+            readout=shots.readout,
         )
         for k, name in enumerate(sizes)
     )
@@ -163,7 +161,7 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
         )
     content = repr(shots.bits.shape).encode() + shots.bits.tobytes()
     if shots.readout is not None:
-        content += json.dumps(shots.readout.to_json()).encode()
+        content += shots.readout.digest.encode()
     digest = hashlib.sha256(content).hexdigest()
     if settings.shots_sha256 not in (None, digest):
         raise InputError(

@@ -182,7 +182,10 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
 
 
 def _replica(run: Run, rbm: RBM, seed: int) -> Shots:
-    """Draw as many independent shots from an RBM as the training set is worth."""
+    """Draw as many independent shots from an RBM as the training set is worth.
+
+    They are misread as the training set was.
+    """
     training = run.split.training
     number = max(1, round(run.independent(training)))
     streams = Stream.REPLICA_START, Stream.REPLICA_DRAWS

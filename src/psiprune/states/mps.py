@@ -21,7 +21,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count
-from psiprune.data.shots import ShotsLike, as_shots, check_sites
+from psiprune.data.shots import ShotsLike, as_shots, check_sites, without_readout_error
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.states.tensors import (
     Tensors,
@@ -108,9 +108,11 @@ class MPS:
         """Return ln |<bits|psi>|^2 of each shot, shape [shot]; -inf where it is 0.
 
         Raises:
-            InputError: the bits are not zeros and ones, or have another number of sites.
+            InputError: the bits are not zeros and ones, have another number of sites, or are shots
+                with readout errors.
         """
-        table = check_sites(as_shots(bits), self.sites, "the state").bits
+        shots = check_sites(as_shots(bits), self.sites, "the state")
+        table = without_readout_error(shots, "the probability of single configurations").bits
         chunks = [table[first : first + CHUNK] for first in range(0, len(table), CHUNK)]
         with single_blas_thread():
             return np.concatenate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -89,8 +88,8 @@ def _checked_shots(shots: Shots) -> Shots:
     """Return at most 20,000 shots, evenly spaced, since shots from counts are sorted."""
     if len(shots) <= _SHOTS:
         return shots
-    some = np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)
-    return replace(shots, bits=shots.bits[some])
+    evenly = np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)
+    return Shots(shots.bits[evenly], readout=shots.readout)
 
 
 def misses_structure(rbm: RBM, shots: Shots) -> bool:

@@ -170,7 +170,9 @@ def _affordable(method: Method, size: Size, planned: float) -> Size:
 def _steps(method: Method, shots: Shots, size: Size, most: int) -> int:
     """Take steps of a training of this size on the first shots and sites; return how many."""
     bits = np.ascontiguousarray(shots.bits[: size.shots, : size.sites])
-    state = method.init(initial_rbm(size.sites, size.hidden, 0), Shots(bits, source="probe"), 0)
+    readout = shots.readout and shots.readout.of_sites(range(size.sites))
+    part = Shots(bits, source="probe", readout=readout)
+    state = method.init(initial_rbm(size.sites, size.hidden, 0), part, 0)
     for step in range(min(most, method.epochs)):
         try:
             state, _ = method.step(state)

@@ -253,7 +253,7 @@ def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str
         "seed": seed,
         "shots": hashlib.sha256(shots.bits.tobytes()).hexdigest(),
         "start": _digest(start),
-        **({} if shots.readout is None else {"readout": shots.readout.to_json()}),
+        **({} if shots.readout is None else {"readout": shots.readout.digest}),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -141,6 +141,19 @@ def part(value: Any, name: str, kind: type, place: str) -> Any:
         words = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
         raise InputError(f"{place}: needs {words[kind]} named '{name[:60]}', found {brief(entry)}")
     return entry
+
+
+def holders(data: Any, name: str) -> Iterator[dict[str, Any]]:
+    """Yield every object within JSON that has an entry of this name, in the order of the file."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if name in value:
+                yield value
+            waiting += reversed(list(value.values()))
+        elif isinstance(value, list):
+            waiting += reversed(value)
 
 
 def brief(value: Any) -> str:

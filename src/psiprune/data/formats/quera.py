@@ -8,14 +8,13 @@ Here bit 1 is the Rydberg state, n_i = 1, as in Pulser: bit = 1 - postSequence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import ParsedShots, SourceFile, brief, part
+from psiprune.data.formats.base import ParsedShots, SourceFile, brief, holders, part
 from psiprune.data.formats.bits import bits_of_strings, expand_counts
 from psiprune.data.formats.names import choose_one, refuse_key
 from psiprune.data.formats.quera_copies import Copies, read_copies
@@ -105,34 +104,21 @@ def _tasks(batch: dict[str, Any], place: str) -> dict[str, Any]:
             raise InputError(f"{place}: tasks must be pairs of a number and a task")
         if str(pair[0]) in tasks:
             raise InputError(f"{place}: the task {str(pair[0])[:20]} occurs twice")
-        if next(_holders(pair[1], "shot_outputs"), None) is not None:
+        if next(holders(pair[1], "shot_outputs"), None) is not None:
             tasks[str(pair[0])] = pair[1]
     return tasks
-
-
-def _holders(data: Any, name: str) -> Iterator[dict[str, Any]]:
-    """Yield every object within JSON that has an entry of this name, in the order of the file."""
-    waiting = [data]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            if name in value:
-                yield value
-            waiting += reversed(list(value.values()))
-        elif isinstance(value, list):
-            waiting += reversed(value)
 
 
 def _read_task(
     task: dict[str, Any], settings: ReadSettings, copies: tuple[str, ...], place: str
 ) -> ParsedShots:
     """Read one task, of which `copies` are chosen if it runs copies of a register."""
-    holder = next(_holders(task, "shot_outputs"), task)
+    holder = next(holders(task, "shot_outputs"), task)
     shots, register = _shots(holder, place), _register(task)
-    decoders = [found["parallel_decoder"] for found in _holders(task, "parallel_decoder")]
+    decoders = [found["parallel_decoder"] for found in holders(task, "parallel_decoder")]
     decoder = next((found for found in decoders if found), None)
     if decoder is not None:
-        mapping = next(_holders(decoder, "mapping"), decoder)
+        mapping = next(holders(decoder, "mapping"), decoder)
         groups = read_copies(mapping, copies, settings.copies == "apart", place)
     else:
         refuse_key(copies, "a task without parallel copies", place)
@@ -152,7 +138,7 @@ def _register(task: dict[str, Any]) -> _Register:
     """Return the register, if all that the task names are alike in the filling."""
     found = {
         tuple(holder["filling"]): holder.get("sites")
-        for holder in _holders(task, "filling")
+        for holder in holders(task, "filling")
         if isinstance(holder["filling"], list) and all(site in (0, 1) for site in holder["filling"])
     }
     if len(found) != 1:

@@ -1,0 +1,53 @@
+"""Random readout errors, and their dense confusion matrix over all states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from exact import basis, index
+from psiprune.data.confusion import Confusion
+from psiprune.data.readout_error import ReadoutError
+
+Float64 = NDArray[np.float64]
+
+
+def random_matrix(sites: int, generator: np.random.Generator, wrong: float = 0.3) -> Float64:
+    """A confusion matrix [v, y] of some sites with up to `wrong` off the diagonal of a row."""
+    size = 1 << sites
+    off = generator.random((size, size)) * (1 - np.eye(size))
+    off *= wrong * generator.random((size, 1)) / off.sum(axis=1, keepdims=True)
+    return off + np.diag(1 - off.sum(axis=1))
+
+
+def random_error(groups: Sequence[Sequence[int]], seed: int = 0) -> ReadoutError:
+    """Errors of these groups with random matrices."""
+    generator = np.random.default_rng(seed)
+    return ReadoutError(
+        tuple(Confusion(tuple(each), random_matrix(len(each), generator)) for each in groups)
+    )
+
+
+def dense(error: ReadoutError) -> Float64:
+    """C(y | v) [y, v] over all states, from the definition."""
+    states = basis(error.sites)
+    matrix = np.ones((len(states), len(states)))
+    for group in error.groups:
+        within = index(states[:, list(group.sites)])
+        matrix *= group.matrix[within[None, :], within[:, None]]
+    return matrix
+
+
+@st.composite
+def grouped_sites(draw: st.DrawFn, most: int = 6) -> list[list[int]]:
+    """Sites 0 to N - 1 in any order, in groups of one to three."""
+    left = list(draw(st.permutations(range(draw(st.integers(1, most))))))
+    groups = []
+    while left:
+        size = draw(st.integers(1, min(3, len(left))))
+        groups.append(left[:size])
+        left = left[size:]
+    return groups

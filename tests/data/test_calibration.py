@@ -1,0 +1,114 @@
+"""Calibration: the estimate, its error, groups, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import rates
+from confusions import random_error
+from exact import basis
+from psiprune.data.readout_error import ReadoutError
+from refusals import refuses
+
+
+def prepared(error: ReadoutError, states: list[str], shots: int, seed: int) -> dict[str, pp.Shots]:
+    """Shots of prepared states as a device with these errors records them."""
+    return {
+        state: pp.Shots(np.array([list(map(int, state))] * shots)).with_readout_error(
+            error, seed * len(states) + k
+        )
+        for k, state in enumerate(states)
+    }
+
+
+def test_one_site_by_hand() -> None:
+    found = pp.calibrate_readout({"0": {"0": 97, "1": 3}, "1": {"0": 5, "1": 45}})
+    np.testing.assert_allclose(found.rates, [[3.5 / 101, 5.5 / 51]])
+    assert found.groups[0].prepared is not None
+    assert found.groups[0].prepared.tolist() == [100, 50]
+    assert found.is_measured
+    p10, p01 = found.rates[0]
+    np.testing.assert_allclose(
+        found.rate_errors, [[np.sqrt(p10 * (1 - p10) / 100), np.sqrt(p01 * (1 - p01) / 50)]]
+    )
+
+
+def test_states_in_any_order_and_combination() -> None:
+    error = ReadoutError.from_rates([0.02, 0.05, 0.1], [0.04, 0.1, 0.2])
+    shots = prepared(error, ["010", "101"], 40_000, seed=0)
+    found = pp.calibrate_readout(shots)
+    np.testing.assert_allclose(found.rates, error.rates, atol=0.01)
+    again = pp.calibrate_readout(dict(reversed(shots.items())), source="again")
+    assert again.to_json()["groups"] == found.to_json()["groups"]
+    assert again.source == "again"
+    more = pp.calibrate_readout(shots | prepared(error, ["000", "111"], 1000, seed=1))
+    assert more.groups[0].prepared is not None
+    assert more.groups[0].prepared.tolist() == [41_000, 41_000]
+
+
+def test_groups_in_any_order_of_sites() -> None:
+    error = random_error([[2, 0], [1], [3]], seed=4)
+    states = ["".join(map(str, state)) for state in basis(4)]
+    found = pp.calibrate_readout(prepared(error, states, 20_000, seed=0), [(2, 0)])
+    assert [group.sites for group in found.groups] == [group.sites for group in error.groups]
+    for one, other in zip(found.groups, error.groups, strict=True):
+        np.testing.assert_allclose(one.matrix, other.matrix, atol=0.01)
+    turned = pp.calibrate_readout(prepared(error, states, 20_000, seed=0), [(0, 2)])
+    np.testing.assert_allclose(turned.rates, found.rates)
+    (one,), (other,) = (
+        [group for group in each.groups if len(group.sites) == 2] for each in (found, turned)
+    )
+    assert (one.sites, other.sites) == ((2, 0), (0, 2))
+    swap = [0, 2, 1, 3]
+    np.testing.assert_allclose(other.matrix, one.matrix[np.ix_(swap, swap)])
+    assert np.abs(other.matrix - one.matrix).max() > 0.02
+
+
+@rates.factors
+def test_intervals_cover_the_true_rates(factor: float) -> None:
+    error, number = ReadoutError.from_rates([0.03, 0.1], [0.05, 0.2]), rates.repeats(0.05, factor)
+    missed = []
+    for seed in range(number):
+        found = pp.calibrate_readout(prepared(error, ["00", "11"], 2000, seed))
+        missed.append(np.abs(found.rates - error.rates) > 1.96 * found.rate_errors)
+    rates.check(np.array(missed).reshape(number, -1), 0.05, factor, what="calibration")
+
+
+def test_refusals() -> None:
+    zeros, ones = np.zeros((50, 2), np.uint8), np.ones((50, 2), np.uint8)
+    with refuses("calibration", "none"):
+        pp.calibrate_readout({})
+    for name in ("0", "0a", "000"):
+        with refuses("calibration", 2, repr(name)):
+            pp.calibrate_readout({name: zeros})
+    with refuses("calibration", 2, "found 0"):
+        pp.calibrate_readout({0: zeros})  # type: ignore[dict-item]
+    with refuses("calibration", "[2, 3]"):
+        pp.calibrate_readout({"00": zeros, "111": np.ones((5, 3))})
+    with refuses("calibration", "site 0", "'1'"):
+        pp.calibrate_readout({"00": zeros})
+    with refuses("calibration", "sites 0, 1", "'10'", 4):
+        pp.calibrate_readout({"00": zeros, "11": ones}, [(0, 1)])
+    for groups in ([(0, 2)], [(-1,)]):
+        with refuses("groups", 0, 1):
+            pp.calibrate_readout({"00": zeros, "11": ones}, groups)
+    with refuses("readout", "exactly one group"):
+        pp.calibrate_readout({"00": zeros, "11": ones}, [(0,), (0,)])
+    with refuses("readout", "p(1|0)", "site 0", 0.5):  # the states are exchanged
+        pp.calibrate_readout({"11": zeros, "00": ones})
+
+
+def test_recorded_bits_count_whatever_errors_the_shots_carry() -> None:
+    bits = np.zeros((100, 1), np.uint8)
+    plain = pp.calibrate_readout({"0": bits, "1": 1 - bits})
+    carrying = pp.Shots(bits, readout=ReadoutError.from_rates(0.2, sites=1))
+    assert pp.calibrate_readout({"0": carrying, "1": 1 - bits}).to_json() == plain.to_json()
+
+
+@pytest.mark.parametrize("sites", [1, 2])
+def test_perfect_records_leave_half_a_count(sites: int) -> None:
+    shots = np.zeros((100, sites), np.uint8)
+    found = pp.calibrate_readout({"0" * sites: shots, "1" * sites: 1 - shots})
+    np.testing.assert_allclose(found.rates, 0.5 / 101)

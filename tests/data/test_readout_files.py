@@ -1,0 +1,356 @@
+"""Readout errors from rates, tables, files of psiprune, and files of vendors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import psiprune as pp
+from confusions import random_error
+from psiprune.data.readout_error import ReadoutError
+from refusals import refuses
+
+#: Of ibmq_lima, as `backend.properties().to_dict()` lists it.
+LIMA = [(0.0118, 0.0404), (0.0134, 0.0352), (0.0094, 0.0326), (0.012, 0.0484), (0.0276, 0.0812)]
+
+
+def qiskit(pairs: list[tuple[float, float]]) -> dict[str, Any]:
+    """Backend properties with these rates."""
+    return {
+        "backend_name": "ibmq_lima",
+        "qubits": [
+            [
+                {"date": "2021-03-15", "name": "T1", "unit": "us", "value": 59.7},
+                {"name": "readout_error", "unit": "", "value": (zero + one) / 2},
+                {"name": "prob_meas0_prep1", "unit": "", "value": one},
+                {"name": "prob_meas1_prep0", "unit": "", "value": zero},
+            ]
+            for zero, one in pairs
+        ],
+        "gates": [{"qubits": [0, 1], "gate": "cx", "parameters": []}],
+    }
+
+
+def braket(fidelities: dict[str, float | None]) -> dict[str, Any]:
+    """Device properties of Braket with these readout fidelities."""
+
+    def entries(fidelity: float | None) -> list[dict[str, Any]]:
+        other = {"fidelityType": {"name": "RANDOMIZED_BENCHMARKING"}, "fidelity": 0.9993}
+        readout = {"fidelityType": {"name": "READOUT", "description": None}, "fidelity": fidelity}
+        return [other, readout]
+
+    one = {name: {"oneQubitFidelity": entries(each)} for name, each in fidelities.items()}
+    header = {"name": "braket.device_schema.iqm.iqm_device_capabilities", "version": "1"}
+    return {"braketSchemaHeader": header, "standardized": {"oneQubitProperties": one}}
+
+
+QUERA = {
+    "paradigm": {
+        "performance": {
+            "lattice": {
+                "atomDetectionErrorFalsePositiveTypical": "0.001",
+                "atomDetectionErrorFalseNegativeTypical": "0.002",
+            },
+            "rydberg": {
+                "rydbergGlobal": {"groundDetectionError": "0.05", "rydbergDetectionError": 0.1}
+            },
+        }
+    }
+}
+LATTICE = {"lattice": QUERA["paradigm"]["performance"]["lattice"]}
+RIGETTI = {
+    "provider": {
+        "specs": {
+            "1Q": {"0": {"T1": 1e-5, "fRO": 0.919}, "1": {"fRO": 0.9}},
+            "2Q": {"0-1": {"Avg_fRO": 0.9165}},
+        }
+    }
+}
+OQC = {"properties": {"one_qubit": {"0": {"fRO": 0.99, "fRB": 0.98}, "1": {"fRO": 0.97}}}}
+AQT = {
+    "standardized": {
+        "oneQubitProperties": {"0": {"oneQubitFidelity": []}, "1": {}},
+        "readoutFidelity": [{"fidelity": 0.996, "unit": "fraction"}],
+    }
+}
+PULSER = {"noise_types": ["SPAM"], "p_false_pos": 0.01, "p_false_neg": 0.05, "runs": 15}
+M3 = {
+    "backend": "x",
+    "shots": 100,
+    "cals": [[[0.99, 0.05], [0.01, 0.95]], [[0.9, 0.2], [0.1, 0.8]]],
+}
+
+
+def written(folder: Path, content: Any, name: str = "device.json") -> Path:
+    """Write text, bytes or JSON."""
+    file = folder / name
+    data = content if isinstance(content, str | bytes) else json.dumps(content)
+    file.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return file
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.01", (0.01, 0.01)),
+        ("0.01,0.03", (0.01, 0.03)),
+        (" 0.01, 3e-2 ", (0.01, 0.03)),
+        ("0", (0, 0)),
+    ],
+)
+@pytest.mark.parametrize("sites", [1, 2, 40])
+def test_rates_as_text(text: str, expected: tuple[float, float], sites: int) -> None:
+    found = pp.read_readout(text, sites)
+    assert found.rates.tolist() == [list(expected)] * sites
+    assert (found.source, found.is_measured) == ("rates", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("fit", ("'fit'", "one state", "psiprune calibrate")),
+        ("0.01,0.02,0.03", (3, "file")),
+        ("0.5", ("p(1|0)", 0, 0.5, 0.5)),
+        ("0.1,-0.2", ("p(0|1)", 0, 0.5, -0.2)),
+        ("nan", ("p(1|0)", "nan")),
+        ("3", ("p(1|0)", 3, "percent")),
+        ("0.49", ("nearly singular", 0.05)),
+    ],
+)
+def test_bad_rates(text: str, facts: tuple[object, ...]) -> None:
+    with refuses("readout", *facts):
+        pp.read_readout(text, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (qiskit(LIMA[:2]), LIMA[:2]),
+        ({"properties": qiskit(LIMA[:2])}, LIMA[:2]),
+        ({"qubits": [[{"name": "readout_error", "value": 0.02}]] * 2}, [(0.02, 0.02)] * 2),
+        (braket({"1": 0.9, "0": 0.8}), [(0.2, 0.2), (0.1, 0.1)]),
+        (braket({"10": 0.9, "9": 0.8}), [(0.2, 0.2), (0.1, 0.1)]),
+        (AQT, [(0.004, 0.004)] * 2),
+        (RIGETTI, [(0.081, 0.081), (0.1, 0.1)]),
+        (OQC, [(0.01, 0.01), (0.03, 0.03)]),
+        (QUERA, [(0.05, 0.1)] * 2),  # 0: ground state, 1: Rydberg state
+        (LATTICE, [(0.002, 0.001)] * 2),  # 0: atom present, 1: atom absent
+        (PULSER, [(0.01, 0.05)] * 2),
+        (M3, [(0.01, 0.05), (0.1, 0.2)]),
+        ([[0.01, 0.02], [0.03, 0.04]], [(0.01, 0.02), (0.03, 0.04)]),
+        ([0.01, 0.02], [(0.01, 0.01), (0.02, 0.02)]),
+    ],
+)
+def test_json_of_others(tmp_path: Path, content: Any, expected: Any) -> None:
+    file = written(tmp_path, content)
+    found = pp.read_readout(file, 2)
+    np.testing.assert_allclose(found.rates, expected)
+    assert found.source.startswith(str(file))
+    assert not found.is_measured
+    np.testing.assert_allclose(found.rate_errors, 0.1 * found.rates)
+    assert pp.read_readout(str(file), 2).to_json() == found.to_json()
+
+
+IBM = (
+    'Qubit,T1 (us),Readout assignment error,Prob meas0 prep1,Prob meas1 prep0,"CNOT error"\n'
+    '0,100,0.02,0.03,0.01,"0_1:0.01,0_2:3"\n'
+    "1,90,0.035,0.05,0.02,\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.01 0.02\n0.03 0.04\n", [(0.01, 0.02), (0.03, 0.04)]),
+        ("0.01,0.02\n0.03,0.04", [(0.01, 0.02), (0.03, 0.04)]),
+        ("# p\n0.01\n\n0.03  # site 1\n", [(0.01, 0.01), (0.03, 0.03)]),
+        ("rate\n0.01\n0.03\n", [(0.01, 0.01), (0.03, 0.03)]),
+        ("p01;p10\n0.02;0.01\n0.04;0.03\n", [(0.01, 0.02), (0.03, 0.04)]),
+        ("p(1|0)\tp(0|1)\n0.01\t0.02\n0.03\t0.04\n", [(0.01, 0.02), (0.03, 0.04)]),
+        ("site,p10,p01\n1,0.03,0.04\n0,0.01,0.02\n", [(0.01, 0.02), (0.03, 0.04)]),
+        ("qubit,p10,p01\nQ10,0.03,0.04\nQ9,0.01,0.02\n", [(0.01, 0.02), (0.03, 0.04)]),
+        (IBM, [(0.01, 0.03), (0.02, 0.05)]),
+    ],
+)
+def test_tables(tmp_path: Path, text: str, expected: Any) -> None:
+    file = written(tmp_path, text, "rates.csv")
+    assert pp.read_readout(file, 2).rates.tolist() == [list(pair) for pair in expected]
+    assert pp.read_readout(file, 2).source == str(file)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2)])
+def test_arrays(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    array = np.linspace(0.01, 0.06, int(np.prod(shape))).reshape(shape)
+    np.save(tmp_path / "rates.npy", array)
+    found = pp.read_readout(tmp_path / "rates.npy", 3)
+    expected = np.broadcast_to(array.reshape(3, -1), (3, 2))
+    np.testing.assert_array_equal(found.rates, expected)
+
+
+def test_qubits_choose_and_order_those_of_the_device(tmp_path: Path) -> None:
+    file = written(tmp_path, qiskit(LIMA))
+    found = pp.read_readout(file, 3, [4, 0, 2])
+    assert found.rates.tolist() == [list(LIMA[qubit]) for qubit in (4, 0, 2)]
+    assert "ibmq_lima" in found.source
+    with refuses(file.name, 3, 5, "--readout-qubits"):
+        pp.read_readout(file, 3)
+    with refuses(file.name, 6, 5, "every site"):
+        pp.read_readout(file, 6)
+    for wrong in ([0, 1], [0, 1, 1]):
+        with refuses("qubits", 3, str(wrong)):
+            pp.read_readout(file, 3, wrong)
+    with refuses("qubits", file.name.removesuffix(".json"), "0, 1, 2, 3, 4", 7):
+        pp.read_readout(file, 3, [0, 1, 7])
+    calibrated = written(tmp_path, random_error([[0, 2], [1], [3]]).to_json(), "own.json")
+    whole = pp.read_readout(calibrated, 4)
+    chosen = pp.read_readout(calibrated, 2, [3, 2])
+    np.testing.assert_allclose(chosen.rates, whole.rates[[3, 2]])
+    with refuses("qubits", 4):
+        pp.read_readout(calibrated, 2, [3, 4])
+    for shared in (written(tmp_path, QUERA, "q.json"), "0.01"):
+        with refuses("qubits", "same rates"):
+            pp.read_readout(shared, 2, [0, 1])
+
+
+def test_only_the_chosen_qubits_must_be_readable(tmp_path: Path) -> None:
+    content = qiskit([(0.01, 0.02), (0.03, 0.916), (0.01, 0.03)])
+    content["qubits"][2] = []
+    file = written(tmp_path, content)
+    assert pp.read_readout(file, 1, [0]).rates.tolist() == [[0.01, 0.02]]
+    with refuses(file.name, "qubit 1", "p(0|1)", 0.5, 0.916):
+        pp.read_readout(file, 2, [0, 1])
+    with refuses(file.name, "qubit 2", "no readout error"):
+        pp.read_readout(file, 2, [0, 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "facts"),
+    [
+        ("a.txt", "", ("empty",)),
+        ("a.txt", " \n", ("empty",)),
+        ("a.txt", "# nothing\n", ("comments",)),
+        ("a.txt", "0.1 0.2\n0.1\n", ("line 2", 1, 2)),
+        ("a.txt", "0 0.1 0.2\n1 0.1 0.2\n", ("line 1", 3, "p10", "p01")),
+        ("a.txt", "0.1 x\n0.1 0.2\n", ("line 1", "'x'")),
+        ("a.txt", "0.1 0.2\n0.1 0.6\n", ("line 2", "p(0|1)", 0.5, 0.6)),
+        ("a.txt", "0.1 0.2\n0.1 nan\n", ("line 2", "p(0|1)", "nan")),
+        ("a.txt", "1.5 2\n0.1 0.2\n", ("line 1", "p(1|0)", 1.5, "percent")),
+        ("a.txt", "0.1 0.2\n", (2, 1)),
+        ("a.txt", "0.1 0.2\n" * 3, (2, 3, "--readout-qubits")),
+        ("a.csv", "a,b\n0.1,0.2\n0.1,0.2\n", ("p10", "p01", "'a', 'b'")),
+        ("a.csv", "p10,x\n0.1,0.2\n0.1,0.2\n", ("p01", "'x'")),
+        ("a.csv", "qubit,rate\n0,0.1\n0,0.2\n", ("line 3", "qubit 0", "twice")),
+        ("a.csv", "qubit,rate\nleft,0.1\n1,0.2\n", ("line 2", "'left'")),
+        ("a.csv", "qubit,rate\n0,\n1,0.2\n", ("line 2", "no readout error")),
+        ("a.csv", b"\x1f\x8b\x08", ("gzip",)),
+        ("a.nc", b"\x89HDF\r\n\0\0", ("binary",)),
+        ("a.txt", b"\xff\xfe0", ("UTF-8", "0xff")),
+        ("a.json", "{", ("line 1", "column 2", "truncated")),
+        ("a.json", "[" * 100_000, ("nested",)),
+        ("a.json", "3", ("psiprune calibrate", "Qiskit", "Braket", 3)),
+        ("a.json", {"a": 1}, ("psiprune calibrate", "'a'")),
+        ("a.json", [], ("[site, 2]",)),
+        ("a.json", [[0.1, 0.2], [0.1]], ("[site, 2]", "list of 2")),
+        ("a.json", [["0.1", "0.2"]], ("[site, 2]",)),
+        ("a.json", [[0.1, 0.2], [0.3, float("nan")]], ("row 1", "p(0|1)", "nan")),
+        ("a.json", [[0.1, 0.2], [0.3, 0.5]], ("row 1", "p(0|1)", 0.5, 0.5)),
+        ("a.json", '{"a": 1, "a": 2}', ("'a'", "twice")),
+        ("a.json", {"groups": 3}, ("sites", "matrix")),
+        ("a.json", {"groups": []}, ("exactly one group",)),
+        ("a.json", {"groups": [{"sites": ["a"], "matrix": [[1]]}]}, ("sites", "matrix")),
+        ("a.json", {"groups": [{"sites": [0.5], "matrix": [[1]]}]}, ("sites", "matrix")),
+        ("a.json", {"groups": [{"sites": [0], "matrix": [[1], [0, 1]]}]}, ("sites", "matrix")),
+        ("a.json", {"groups": [{"sites": [0], "matrix": [[0.3, 0.7], [0, 1]]}]}, ("site 0", 0.7)),
+        ("a.json", random_error([[0]]).to_json(), (2, 1)),
+        ("a.json", braket({"0": 1.2, "1": 0.9}), ("qubit 0", "p(1|0)", 0)),
+        ("a.json", braket({"0": None, "1": 0.9}), ("qubit 0", "no readout error")),
+        (
+            "a.json",
+            {"qubits": [[{"name": "readout_error", "value": {}}]]},
+            ("0: must be a number",),
+        ),
+        ("a.json", {"p_false_pos": [1], "p_false_neg": 0.1}, ("p_false_pos", "a list of 1")),
+        ("a.json", {"cals": [[0.9, 0.1], None]}, ("cals", "2 x 2")),
+        ("a.json", json.dumps(PULSER).replace("0.05", "1" + "0" * 400), ("p_false_pos", "number")),
+    ],
+)
+def test_bad_files(tmp_path: Path, name: str, content: Any, facts: tuple[object, ...]) -> None:
+    file = written(tmp_path, content, name)
+    with refuses(file.name, *facts):
+        pp.read_readout(file, 2)
+
+
+def test_bad_arrays(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    for array in (np.zeros((2, 3)), np.zeros((0, 2)), np.zeros(()), np.array(["a", "b"])):
+        np.save(file, array)
+        with refuses("a.npy", "[site, 2]", str(array.shape)):
+            pp.read_readout(file, 2)
+    np.save(file, np.array([None, 1]))
+    with refuses("a.npy", "Python objects"):
+        pp.read_readout(file, 2)
+    np.save(file, np.zeros((2, 2)))
+    file.write_bytes(file.read_bytes()[:-8])
+    with refuses("a.npy", "truncated"):
+        pp.read_readout(file, 2)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with refuses("none.json", "No such file", "0.01,0.03"):
+        pp.read_readout(tmp_path / "none.json", 2)
+    with refuses(tmp_path.name, "Is a directory"):
+        pp.read_readout(str(tmp_path), 2)
+    monkeypatch.setattr("psiprune.data.readout_files._MOST_BYTES", 10)
+    with refuses("a.txt", 10):
+        pp.read_readout(written(tmp_path, "0.01 0.01\n" * 2, "a.txt"), 2)
+
+
+def check_read_or_refused(file: Path) -> None:
+    """Assert that a file holds readout errors, or is refused in one line."""
+    try:
+        found = pp.read_readout(file, 2)
+    except pp.InputError as error:
+        line = str(error)
+    else:
+        line = repr(found)
+        assert isinstance(found, ReadoutError)
+    assert "\n" not in line
+
+
+@given(st.binary(max_size=60) | st.text("0.1 2,ap;\n|#nx", max_size=40).map(str.encode))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "any.txt"
+    file.write_bytes(content)
+    check_read_or_refused(file)
+
+
+KEYS = [
+    *("groups", "sites", "matrix", "prepared", "source", "qubits", "name", "value", "cals"),
+    *("oneQubitProperties", "oneQubitFidelity", "fidelityType", "fidelity", "readoutFidelity"),
+    *("fRO", "groundDetectionError", "rydbergDetectionError", "p_false_pos", "p_false_neg"),
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.sampled_from([None, *map(json.dumps, (qiskit(LIMA[:2]), M3, OQC, QUERA))]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+def test_any_json_is_read_or_refused(tmp_path: Path, content: Any, known: str | None) -> None:
+    text = json.dumps(content)
+    if known is not None:  # a file of a vendor with one number replaced
+        text = known.replace("0.0", text, 1)
+    file = tmp_path / "any.json"
+    file.write_text(text)
+    check_read_or_refused(file)
