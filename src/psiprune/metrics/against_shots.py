@@ -196,6 +196,7 @@ def evaluate_on_shots(
         drawn = draw_from_data(rbm, bits, draws, seed, Stream.SHOTS_START, Stream.SHOTS_DRAWS)
     chains, length, _ = drawn.bits.shape
     true = {} if data.readout is None else _rbm_estimates(rbm, drawn.bits)
+    of_true = drawn.method
     drawn = drawn.recorded(data.readout, derive_seed(seed, Stream.SHOTS_RECORDS))
     estimates = _rbm_estimates(rbm, drawn.bits)
     log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
@@ -214,11 +215,11 @@ def evaluate_on_shots(
             error = at_least_one_shot(np.asarray(estimate.error), np.asarray(estimate.value), size)
             of_shots[name] = replace(estimate, error=np.float64(error))
 
-    def compare(model: Estimate, target: Estimate) -> Comparison:
+    def compare(model: Estimate, target: Estimate, method: str = drawn.method) -> Comparison:
         drawn_size = effective_draws(model, chains * length, length)
         variance = np.maximum(size * target.error**2, drawn_size * model.error**2)
         values = model.value, model.error, target.value, target.error
-        return Comparison(*values, drawn.method, drawn.warning, drawn_size, variance)
+        return Comparison(*values, method, drawn.warning, drawn_size, variance)
 
     size_of_rbm = min(size, log_z.effective_sample_size or size)
     warning = f"depends on log Z, and {log_z.warning}" if log_z.warning else ""
@@ -250,7 +251,7 @@ def evaluate_on_shots(
         blocks.length,
         () if found is None else found.warnings,
         {name: compared[name] for name in observables},
-        {name: compare(true[name], target) for name, target in of_state.items()},
+        {name: compare(true[name], target, of_true) for name, target in of_state.items()},
     )
 
 
