@@ -112,12 +112,10 @@ class Browser:
 
     @property
     def requests(self) -> list[str]:
-        """The addresses of all that the page asked for, itself first."""
-        return [
-            event["params"]["request"]["url"]
-            for event in self._events
-            if event["method"] == "Network.requestWillBeSent"
-        ]
+        """The addresses of all that the page asked for but data of its own, itself first."""
+        sent = [each for each in self._events if each["method"] == "Network.requestWillBeSent"]
+        addresses: list[str] = [each["params"]["request"]["url"] for each in sent]
+        return [address for address in addresses if not address.startswith("data:")]
 
     def _read(self) -> dict[str, Any]:
         end = time.monotonic() + _PATIENCE

@@ -13,9 +13,6 @@ from hypothesis import settings
 
 import psiprune as pp
 import tiny
-from psiprune.experiments.ablation import run_ablation
-from psiprune.experiments.sparse import run_sparse
-from psiprune.experiments.study import run_study
 from psiprune.io.netcdf import read_dataset
 from psiprune.rbm.init import initial_rbm
 
@@ -25,8 +22,8 @@ settings.load_profile("same")
 
 #: Files that take longest, to run first, so that all processes of pytest-xdist end together.
 LONGEST = (
-    *("test_docs.py", "test_stages.py", "test_bad_input.py", "test_study.py", "test_run_tasks.py"),
-    *("test_sweep.py", "test_survival.py", "test_methods.py", "test_reconstruct.py"),
+    *("test_docs.py", "test_stages.py", "test_bad_input.py", "test_study.py", "test_runs.py"),
+    *("test_sweep.py", "test_survival.py", "test_methods.py", "test_result.py"),
 )
 
 
@@ -56,7 +53,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny study; copy it to change it."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    run_study(tiny.settings(), folder)
+    pp.run_study(tiny.settings(), folder)
     return folder
 
 
@@ -64,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sparse_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of tiny sparse training; copy it to change it."""
     folder = tmp_path_factory.mktemp("sparse") / "run"
-    run_sparse(tiny.sparse_settings(), folder)
+    pp.run_sparse(tiny.sparse_settings(), folder)
     return folder
 
 
@@ -72,7 +69,7 @@ def sparse_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ablation_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of tiny ablations; copy it to change it."""
     folder = tmp_path_factory.mktemp("ablation") / "run"
-    run_ablation(tiny.ablation_settings(), folder)
+    pp.run_ablation(tiny.ablation_settings(), folder)
     return folder
 
 

@@ -27,7 +27,6 @@ import h5py
 import numpy as np
 
 import psiprune as pp
-from psiprune.core.exceptions import InputError
 from psiprune.data.formats import FORMATS, read_bits
 from psiprune.data.formats.base import SourceFile
 from psiprune.data.formats.settings import ReadSettings
@@ -184,7 +183,7 @@ def read(form: str, start: Start, number: int, folder: Path) -> str:
         name, given = (form, start.settings) if number % 3 else (None, {})
         read_bits(file, name, ReadSettings(**given))
         return "read"
-    except InputError as error:
+    except pp.InputError as error:
         line = str(error)
         if "\n" in line or len(line) > 3000:
             raise AssertionError(f"a message of several lines: {line[:200]!r}") from None

@@ -6,7 +6,7 @@ which the paper is right: deterministic, and easy to spoil by a `Change`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -24,6 +24,7 @@ MEASURES = (
 )
 RANKED = ("infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 HISTORY = ("kl", *RANKED)
+PARTS: dict[str, Any] = {"part": ["training", "pruning"], "measure": list(RANKED)}
 
 
 def over(sizes: Mapping[str, int], dims: str, values: ArrayLike) -> tuple[list[str], np.ndarray]:
@@ -142,44 +143,23 @@ def symmetry(fields: tuple[float, ...] = (1.0, 2.0)) -> xr.Dataset:
         "expected_spread": [0.04, 0.3, np.nan],
         "with_partner": [10, 98, np.nan],
     }
-    return xr.Dataset(
-        {
-            name: (("field", "most"), np.tile(each, (len(fields), 1)))
-            for name, each in values.items()
-        },
-        {"field": list(fields), "most": [10, 100, 1000]},
-    )
+    sizes = {"field": len(fields), "most": 3}
+    spread = {name: over(sizes, "field most", each) for name, each in values.items()}
+    return xr.Dataset(spread, {"field": list(fields), "most": [10, 100, 1000]})
 
 
 def ranks(study: xr.Dataset) -> xr.Dataset:
     """Rank correlations of a study's measures with KL."""
-    generator = np.random.default_rng(5)
-    shape = (study.sizes["field"], study.sizes["seed"], 2, len(RANKED))
-    return xr.Dataset(
-        {
-            "rank_correlation": (
-                ("field", "seed", "part", "measure"),
-                generator.uniform(-1, 1, shape),
-            )
-        },
-        {
-            "field": study["field"],
-            "seed": study["seed"],
-            "part": ["training", "pruning"],
-            "measure": list(RANKED),
-        },
-    )
+    axes = {"field": study["field"], "seed": study["seed"], **PARTS}
+    values = np.random.default_rng(5).uniform(-1, 1, [len(axis) for axis in axes.values()])
+    return xr.Dataset({"rank_correlation": (list(axes), values)}, axes)
 
 
 def timing() -> dict[str, Any]:
     """Times of four RBMs, a part of which does not depend on the weights."""
+    names = ("weights", "density", "cd_update", "gibbs_step")
     rows = [
-        {
-            "weights": count,
-            "density": count / 162,
-            "cd_update": 5 + count / 6,
-            "gibbs_step": 0.1 * k,
-        }
+        dict(zip(names, (count, count / 162, 5 + count / 6, 0.1 * k), strict=True))
         for k, count in ((9, 162), (6, 100), (4, 50), (2, 20))
     ]
     return {"sites": 18, "hidden": 9, "batch_size": 100, "cd_steps": 10, "rows": rows}
@@ -335,12 +315,9 @@ def _ranks() -> xr.Dataset:
     base = np.array([[0.99, 0.95, 0.6, 0.9], [0.99, 0.9, 0.9, 0.7]])
     slopes = 0.01 + 0.001 * np.arange(8).reshape(2, 4)  # no two differences tie
     values = base - slopes * np.arange(SEEDS)[:, None, None]
-    parts = {"part": ["training", "pruning"], "measure": list(RANKED)}
-    sizes = {**_SIZES, "part": 2, "measure": 4}
-    return xr.Dataset(
-        {"rank_correlation": over(sizes, "field seed part measure", values)},
-        {**_COORDINATES, **parts},
-    )
+    axes = {**_COORDINATES, **PARTS}
+    spread = over({**_SIZES, "part": 2, "measure": 4}, " ".join(axes), values)
+    return xr.Dataset({"rank_correlation": spread}, axes)
 
 
 VARIANTS = ["dense", "pruned", "sp/ss", "sp/os", "sc", "random"]
@@ -412,24 +389,31 @@ def _clusters() -> xr.Dataset:
 
 def _frontier() -> xr.Dataset:
     kl = 0.002 * np.array([[1.05, 1.1, 3.0, 6.0, 20.0], [1.0, 1.0, 1.3, 1.9, 5.0]])
-    spread = partial(over, {"field": 2, "seed": 3, "variant": 2, "count": 5, "bond": 1})
     values = kl * SEED_FACTOR[:3, None, None]
-    return xr.Dataset(
-        {
-            "kl": spread("field seed variant count", values),
-            "abs_magnetization_bias": spread("field seed variant count", values),
-            "abs_magnetization_roe": spread("field seed variant count", values + 0.004),
-            "mps_parameters": spread("field bond", 68),
-            "mps_kl": spread("field bond", 0.03),
-            "mps_abs_magnetization_bias": spread("field bond", 0.05),
-            "mps_abs_magnetization_roe": spread("field bond", 0.06),
-        },
-        {
-            "field": [1.0, 2.0],
-            "seed": np.arange(3),
-            "variant": ["magnitude-cd", "surgeon"],
-            "count": [162, 118, 86, 63, 46],
-            "bond": [2],
-        },
-        {"sites": 18, "hidden": 9, "coupling": 1.0, "limit": 0.02},
-    )
+    variables = {
+        **{"kl": values, "abs_magnetization_bias": values, "abs_magnetization_roe": values + 0.004},
+        **{"mps_parameters": 68, "mps_kl": 0.03},
+        **{"mps_abs_magnetization_bias": 0.05, "mps_abs_magnetization_roe": 0.06},
+    }
+    variants, counts = ["magnitude-cd", "surgeon"], [162, 118, 86, 63, 46]
+    return frontier_of(variables, 18, 9, [1.0, 2.0], range(3), variants, counts)
+
+
+def frontier_of(
+    variables: Mapping[str, Any],
+    sites: int,
+    hidden: int,
+    field: Sequence[float],
+    seed: Sequence[int],
+    variant: Sequence[str],
+    count: Sequence[int],
+) -> xr.Dataset:
+    """A frontier of these measures, and of those of MPS with bond dimension 2."""
+    coordinates = {"field": field, "seed": seed, "variant": variant, "count": count, "bond": [2]}
+    sizes = {name: len(values) for name, values in coordinates.items()}
+    spread = {
+        name: over(sizes, f"field {'bond' if 'mps_' in name else 'seed variant count'}", values)
+        for name, values in variables.items()
+    }
+    attributes = {"sites": sites, "hidden": hidden, "coupling": 1.0, "limit": 0.02}
+    return xr.Dataset(spread, coordinates, attributes)

@@ -1,14 +1,17 @@
-"""What a command printed, and the settings that a command line chooses."""
+"""What a command printed, what it left, and the settings that a command line chooses."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import psiprune as pp
 import tiny
+from psiprune.inspect.descriptions import RunDescription
 
 
 def json_of(outcome: tiny.Outcome) -> dict[str, Any]:
@@ -26,6 +29,13 @@ def text_of(outcome: tiny.Outcome) -> str:
     assert outcome.status == 0, outcome
     assert tiny.errors(outcome) == []
     return outcome.out
+
+
+def run_of(folder: Path) -> RunDescription:
+    """Return what `describe` says of a run."""
+    found = pp.describe(folder)
+    assert isinstance(found, RunDescription)
+    return found
 
 
 def chooser(monkeypatch: pytest.MonkeyPatch, experiment: str) -> Callable[..., Any]:

@@ -1,13 +1,23 @@
-"""Record what a function is called with, without changing what it does."""
+"""Functions that fail in place of others, and a record of what a function is called with."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import pkgutil
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    """Return a function that raises this error, whatever its arguments."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
 
 
 def arguments_of(monkeypatch: pytest.MonkeyPatch, target: str, name: str) -> list[Any]:

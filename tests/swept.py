@@ -6,12 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import psiprune as pp
 import tiny
-from psiprune.experiments.settings import StudySettings
-from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.points import points_of
-from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import Point, Run
 
 #: Times, which differ from run to run, and what else says when a file was made.
@@ -31,35 +29,35 @@ measure = { draws = 200 }
 GRID = "[[grid]]\nproduct.prune.criterion = ['magnitude', 'random']\n"
 
 
-def study_sweep(grid: str = GRID) -> SweepSettings:
+def study_sweep(grid: str = GRID) -> pp.SweepSettings:
     """Two fields by the criteria of a grid."""
-    return SweepSettings(**tomllib.loads(BASE + grid))
+    return pp.SweepSettings(**tomllib.loads(BASE + grid))
 
 
-def rbms_of(given: SweepSettings) -> list[Point]:
+def rbms_of(given: pp.SweepSettings) -> list[Point]:
     """The RBMs of a sweep of studies."""
     return [point for point in points_of(given) if isinstance(point, Point)]
 
 
-def sparse_sweep(**others: Any) -> SweepSettings:
+def sparse_sweep(**others: Any) -> pp.SweepSettings:
     """Two sparse runs that share their shots."""
     grid = (GridSettings(product={"hidden": (2, 3)}),)
-    return SweepSettings(sparse=tiny.sparse_settings(), grid=grid, **others)
+    return pp.SweepSettings(sparse=tiny.sparse_settings(), grid=grid, **others)
 
 
-def brief_study(**changes: Any) -> StudySettings:
+def brief_study(**changes: Any) -> pp.StudySettings:
     """Two fields, levels of 12 and 8 weights."""
-    return tiny.settings(prune=PruneSettings(levels=1, fraction=0.3), **changes)
+    return tiny.settings(prune=pp.PruneSettings(levels=1, fraction=0.3), **changes)
 
 
-def mixed_sweep() -> SweepSettings:
+def mixed_sweep() -> pp.SweepSettings:
     """RBMs one by one beside searches for the smallest."""
     limit: dict[str, Any] = {"until.measure": "kl", "until.draws": 200}
     points = ({"hidden": 3}, {**limit, "until.limit": 0.5}, {**limit, "until.limit": 1e-9})
-    return SweepSettings(study=brief_study(seeds=2), grid=(GridSettings(points=points),))
+    return pp.SweepSettings(study=brief_study(seeds=2), grid=(GridSettings(points=points),))
 
 
-def runs_of(settings: SweepSettings) -> list[Run]:
+def runs_of(settings: pp.SweepSettings) -> list[Run]:
     """The points of a sweep of which each is a complete run."""
     found = points_of(settings)
     runs = [point for point in found if isinstance(point, Run)]

@@ -20,25 +20,17 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
+import psiprune as pp
 from psiprune.cli import signals
 from psiprune.cli.app import app
 from psiprune.cli.main import main
 from psiprune.core.settings import Settings
-from psiprune.experiments.settings import (
-    AblationSettings,
-    FrontierSettings,
-    SparseSettings,
-    StudySettings,
-)
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import PARTS, Paper, run_paper
 from psiprune.pruning.settings import PruneSettings, RewireSettings, SearchSettings
-from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training.cd import CD
-from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 
 PROGRAM = (
     sys.executable,
@@ -73,73 +65,66 @@ NOT_BEGUN, KEPT, LOST = (signals._LINES[status] for status in ("not begun", "kep
 """The lines on Ctrl-C while a command is being loaded, in a run folder, and elsewhere."""
 
 
-def settings(**changes: Any) -> StudySettings:
-    """4 sites, 3 hidden units, two fields, three levels of 12, 8, 6, 4 weights."""
-    values: dict[str, Any] = {
-        "sites": 4,
-        "hidden": 3,
-        "shots": 300,
-        "history_every": 2,
-        "train": CD(epochs=3, batch_size=50),
-        "fine_tune": CD.for_fine_tuning(epochs=2),
-        "prune": PruneSettings(levels=3, fraction=0.3),
-        "measure": MeasureSettings(draws=200),
-    }
-    return StudySettings(**{**values, **changes})
+settings = partial(
+    pp.StudySettings,
+    sites=4,
+    hidden=3,
+    shots=300,
+    history_every=2,
+    train=pp.CD(epochs=3, batch_size=50),
+    fine_tune=pp.CD.for_fine_tuning(epochs=2),
+    prune=PruneSettings(levels=3, fraction=0.3),
+    measure=MeasureSettings(draws=200),
+)
+"""4 sites, 3 hidden units, two fields, three levels of 12, 8, 6, 4 weights."""
 
+sparse_settings = partial(
+    pp.SparseSettings,
+    sites=4,
+    fields=(1.0,),
+    shots=200,
+    seeds=3,
+    history_every=2,
+    density=0.75,
+    levels=1,
+    train=pp.CD(epochs=3, batch_size=20, learning_rate=0.5),
+    fine_tune=pp.CD.for_fine_tuning(epochs=2),
+)
+"""4 sites, 2 hidden units, one field, three seeds, 6 of 8 weights after one step."""
 
-def sparse_settings(**changes: Any) -> SparseSettings:
-    """4 sites, 2 hidden units, one field, three seeds, 6 of 8 weights after one step."""
-    values: dict[str, Any] = {
-        "sites": 4,
-        "fields": (1.0,),
-        "shots": 200,
-        "seeds": 3,
-        "history_every": 2,
-        "density": 0.75,
-        "levels": 1,
-        "train": CD(epochs=3, batch_size=20, learning_rate=0.5),
-        "fine_tune": CD.for_fine_tuning(epochs=2),
-    }
-    return SparseSettings(**{**values, **changes})
+ablation_settings = partial(
+    pp.AblationSettings,
+    sites=6,
+    fields=(1.0,),
+    shots=200,
+    seeds=2,
+    history_every=2,
+    levels=2,
+    train=pp.CD(epochs=3, batch_size=50),
+    fine_tune=pp.CD.for_fine_tuning(epochs=2),
+    shares=(0.0, 0.5, 1.0),
+    threshold=1.0,
+)
+"""6 sites, 3 hidden units, one field, two seeds; the best window of each unit counts."""
 
-
-def ablation_settings(**changes: Any) -> AblationSettings:
-    """6 sites, 3 hidden units, one field, two seeds; the best window of each unit counts."""
-    values: dict[str, Any] = {
-        "sites": 6,
-        "fields": (1.0,),
-        "shots": 200,
-        "seeds": 2,
-        "history_every": 2,
-        "levels": 2,
-        "train": CD(epochs=3, batch_size=50),
-        "fine_tune": CD.for_fine_tuning(epochs=2),
-        "shares": (0.0, 0.5, 1.0),
-        "threshold": 1.0,
-    }
-    return AblationSettings(**{**values, **changes})
-
-
-def frontier_settings(**changes: Any) -> FrontierSettings:
-    """4 sites, 2 hidden units, 8 and 7 weights."""
-    values: dict[str, Any] = {
-        "sites": 4,
-        "fields": (1.0,),
-        "shots": 200,
-        "seeds": 1,
-        "costly_seeds": 1,
-        "levels": 1,
-        "rewired": (1,),
-        "widths": (1,),
-        "bonds": (1,),
-        "train": ExactNaturalGradient(epochs=2),
-        "fine_tune": ExactNaturalGradient.for_fine_tuning(epochs=1),
-        "paper_train": CD(epochs=2),
-        "paper_fine_tune": CD.for_fine_tuning(epochs=1),
-        "rewire": RewireSettings(rounds=1),
-    }
-    return FrontierSettings(**{**values, **changes})
+frontier_settings = partial(
+    pp.FrontierSettings,
+    sites=4,
+    fields=(1.0,),
+    shots=200,
+    seeds=1,
+    costly_seeds=1,
+    levels=1,
+    rewired=(1,),
+    widths=(1,),
+    bonds=(1,),
+    train=pp.ExactNaturalGradient(epochs=2),
+    fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=1),
+    paper_train=pp.CD(epochs=2),
+    paper_fine_tune=pp.CD.for_fine_tuning(epochs=1),
+    rewire=RewireSettings(rounds=1),
+)
+"""4 sites, 2 hidden units, 8 and 7 weights."""
 
 
 def paper_settings() -> PaperSettings:
@@ -156,8 +141,8 @@ def paper_settings() -> PaperSettings:
         history_every=1,
         first_fractions=(0.8,),
         shares=(0.0, 1.0),
-        train=CD(epochs=4, batch_size=20),
-        fine_tune=CD.for_fine_tuning(epochs=1),
+        train=pp.CD(epochs=4, batch_size=20),
+        fine_tune=pp.CD.for_fine_tuning(epochs=1),
         measure=MeasureSettings(draws=200),
     )
 
@@ -177,19 +162,18 @@ OWN = "def walls(bits):\n    return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)\n"
 """A file with an observable of one's own, `walls`."""
 
 
-def reconstruct_settings(**changes: Any) -> ReconstructSettings:
-    """2 hidden units, two seeds, 60 of 300 shots to choose by and 60 to test."""
-    values: dict[str, Any] = {
-        "seeds": 2,
-        "hidden": (2,),
-        "learning_rates": (0.5,),
-        "draws": 200,
-        "train": CD(epochs=3, batch_size=20),
-        "fine_tune": CD.for_fine_tuning(epochs=1),
-        "prune": SearchSettings(fraction=0.3),
-        "held_out": 0.4,
-    }
-    return ReconstructSettings(**{**values, **changes})
+reconstruct_settings = partial(
+    pp.ReconstructSettings,
+    seeds=2,
+    hidden=(2,),
+    learning_rates=(0.5,),
+    draws=200,
+    train=pp.CD(epochs=3, batch_size=20),
+    fine_tune=pp.CD.for_fine_tuning(epochs=1),
+    prune=SearchSettings(fraction=0.3),
+    held_out=0.4,
+)
+"""2 hidden units, two seeds, 60 of 300 shots to choose by and 60 to test."""
 
 
 def as_options(given: Settings, **changes: object) -> list[str]:
@@ -241,6 +225,15 @@ def start(*arguments: object, program: tuple[str, ...] = PROGRAM) -> subprocess.
     )
 
 
+def finish(running: subprocess.Popen[str]) -> Outcome:
+    """Wait until a process has ended; return what it did."""
+    try:
+        out, err = running.communicate(timeout=120)
+    finally:
+        running.kill()
+    return Outcome(running.returncode, out, err)
+
+
 def is_file(descriptor: int) -> bool:
     """Whether what is synced is a file, not the folder that it was renamed in."""
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
@@ -248,9 +241,8 @@ def is_file(descriptor: int) -> bool:
 
 def kill_as_it_writes(number: int, *arguments: object) -> None:
     """`psiprune` with these arguments, killed amid the file that it writes as the `number`-th."""
-    running = start(number, *arguments, program=KILLED)
-    told = running.communicate()
-    assert running.returncode == -signal.SIGKILL, told
+    outcome = finish(start(number, *arguments, program=KILLED))
+    assert outcome.status == -signal.SIGKILL, outcome
 
 
 def wait_for(
@@ -295,6 +287,12 @@ def refusal(outcome: Outcome, status: int = 2) -> str:
     (line,) = errors(outcome)
     assert line.startswith("psiprune: ")
     return line.removeprefix("psiprune: ")
+
+
+def write(path: Path, content: str | bytes | bytearray) -> Path:
+    """Write a file and return its path."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
 
 
 def contents(folder: Path, *, but: tuple[str, ...] = (".lock",)) -> dict[str, tuple[bytes, int]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from invented import frontier_of
 from psiprune.data.shots import read_shots
 from psiprune.io.netcdf import read_dataset
 from psiprune.paper.claims.judge import judge
@@ -91,19 +92,8 @@ def models_of(folder: Path, study: xr.Dataset) -> xr.Dataset:
 def frontier_like() -> xr.Dataset:
     """KL divergences by variant and count, invented; "surgeon" is the lowest at half."""
     kl = np.arange(12.0).reshape(1, 2, 2, 3) / 100
-    return xr.Dataset(
-        {
-            "kl": (("field", "seed", "variant", "count"), kl),
-            "abs_magnetization_roe": (("field", "seed", "variant", "count"), kl),
-        },
-        {
-            "field": [1.0],
-            "seed": [0, 1],
-            "variant": ["surgeon", "magnitude-cd"],
-            "count": [12, 6, 4],
-        },
-        {"sites": 4, "hidden": 3, "coupling": 1.0, "limit": 0.02},
-    )
+    variables = {"kl": kl, "abs_magnetization_roe": kl}
+    return frontier_of(variables, 4, 3, [1.0], [0, 1], ["surgeon", "magnitude-cd"], [12, 6, 4])
 
 
 def report_of(datasets: dict[str, xr.Dataset]) -> Report:

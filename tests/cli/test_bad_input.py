@@ -60,8 +60,7 @@ def test_bad_input_is_one_line(inputs: Path, tmp_path: Path, command: str) -> No
 
 @pytest.mark.parametrize("text", TABLES["sweeps"])
 def test_a_bad_sweep_is_one_line(tmp_path: Path, text: str) -> None:
-    config = tmp_path / "sweep.toml"
-    config.write_text(text)
+    config = tiny.write(tmp_path / "sweep.toml", text)
     outcome = tiny.call("sweep", config, "--out", tmp_path / "run", "--scheduler=serial")
     check(tiny.refusal(outcome), *TABLES["sweeps"][text])
     assert [*tmp_path.iterdir()] == [config]

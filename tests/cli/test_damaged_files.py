@@ -19,24 +19,20 @@ from psiprune.io.run import open_run
 from refusals import check_refusal
 
 
-def cut(content: bytes) -> bytes:
-    return content[: 2 * len(content) // 3]
-
-
-def flip(content: bytes) -> bytes:
-    place = len(content) // 2
+def flip(content: bytes, place: int) -> bytes:
+    """Return the content with one bit changed."""
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
-def empty(_: bytes) -> bytes:
-    return b""
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[: 2 * len(content) // 3],
+    "flip": lambda content: flip(content, len(content) // 2),
+    "empty": lambda _: b"",
+    "binary": lambda _: b"\x80\x02\xff\x00" * 50,
+}
 
 
-def binary(_: bytes) -> bytes:
-    return b"\x80\x02\xff\x00" * 50
-
-
-@pytest.mark.parametrize("damage", [cut, flip, empty, binary])
+@pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize(
     "name",
     [
@@ -45,17 +41,17 @@ def binary(_: bytes) -> bytes:
     ],
 )
 def test_a_damaged_file_of_a_run_is_one_line(
-    finished: Path, tmp_path: Path, name: str, damage: Callable[[bytes], bytes]
+    finished: Path, tmp_path: Path, name: str, damage: str
 ) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "run"))
     file = folder / name
-    content = damage(file.read_bytes())
-    if name == "provenance.json" and damage is flip:  # no other byte of it is looked at
+    content = DAMAGES[damage](file.read_bytes())
+    if name == "provenance.json" and damage == "flip":  # no other byte of it is looked at
         content = file.read_bytes().replace(b'"psiprune"', b'"psiprunf"')
     file.write_bytes(content)
     before = tiny.contents(folder, but=(".lock", "provenance.json"))
     line = tiny.refusal(tiny.call("study", *tiny.options(), "--out", folder))
-    spoiled = name.endswith(".nc") and damage in (cut, flip)
+    spoiled = name.endswith(".nc") and damage in ("cut", "flip")
     check_refusal(line, file, *(("damaged", "move it away") if spoiled else ()))
     assert file.read_bytes() == content
     assert tiny.contents(folder, but=(".lock", "provenance.json")) == before
@@ -67,7 +63,7 @@ def test_every_flipped_bit_of_a_configuration_is_seen_or_means_nothing(
     whole = (finished / "config.toml").read_bytes()
     config, told = tmp_path / "config.toml", []
     for place in range(len(whole)):
-        config.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        config.write_bytes(flip(whole, place))
         try:
             with open_run(tmp_path, tiny.settings()):
                 pass
@@ -90,11 +86,7 @@ def test_a_run_in_a_folder_that_cannot_be_written(finished: Path) -> None:
 
 
 UNSAFE = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
-
-
 PACKAGE = Path(__file__).parents[2] / "src" / "psiprune"
-
-
 #: All but the cache of compiled code, which is code itself and in the user's own folder.
 SOURCES = sorted({*PACKAGE.rglob("*.py")} - {PACKAGE / "kernels" / "cache.py"})
 

@@ -1,13 +1,15 @@
-"""Help from the configuration, versions, and what importing the command line loads."""
+"""Help from the configuration, versions, what importing loads, and scripts for completion."""
 
 from __future__ import annotations
 
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -17,36 +19,18 @@ import pytest
 import psiprune as pp
 import tiny
 from outcomes import text_of
+from psiprune.cli.app import app
 from psiprune.core.settings import Settings
-from psiprune.experiments.settings import (
-    AblationSettings,
-    FrontierSettings,
-    SparseSettings,
-    StudySettings,
-)
 from psiprune.io.provenance import describe_machine
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
-from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.states.tfim import TFIM
 from psiprune.training.method import Method
 from psiprune.training.methods import METHOD_FIELDS, METHODS
 
-STAGES = ("ground-state", "sample", "train", "prune", "rewire", "evaluate")
-
-
-EXPERIMENTS = ("study", "sparse", "ablation", "frontier", "paper", "sweep")
-
-
 COMMANDS = (
-    *STAGES,
-    "clusters",
-    *EXPERIMENTS,
-    "reconstruct",
-    "import",
-    "export",
-    "info",
-    "calibrate",
+    *("ground-state", "sample", "train", "prune", "rewire", "evaluate", "clusters", "study"),
+    *("sparse", "ablation", "frontier", "paper", "sweep", "reconstruct", "import", "export"),
+    *("info", "query", "report", "calibrate"),
 )
 
 
@@ -66,21 +50,18 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
             yield f"--{option}", field.description
 
 
-@pytest.mark.parametrize(
-    ("command", "model", "prefix"),
-    [
-        *(("ground-state", TFIM, ""), ("prune", PruneSettings, "")),
-        *(("evaluate", MeasureSettings, ""), ("study", StudySettings, "")),
-        *(("sparse", SparseSettings, ""), ("ablation", AblationSettings, "")),
-        *(("frontier", FrontierSettings, ""), ("rewire", RewireSettings, "")),
-        ("reconstruct", ReconstructSettings, ""),
-    ],
-)
-def test_help_comes_from_the_configuration(
-    monkeypatch: pytest.MonkeyPatch, command: str, model: type[Settings], prefix: str
-) -> None:
+MODELS: dict[str, type[Settings]] = {
+    **{"ground-state": pp.TFIM, "prune": PruneSettings, "evaluate": MeasureSettings},
+    **{"study": pp.StudySettings, "sparse": pp.SparseSettings, "ablation": pp.AblationSettings},
+    **{"frontier": pp.FrontierSettings, "rewire": RewireSettings},
+    **{"reconstruct": pp.ReconstructSettings},
+}
+
+
+@pytest.mark.parametrize("command", MODELS)
+def test_help_comes_from_the_configuration(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     lines = tiny.help_of(monkeypatch, command).splitlines()
-    options = list(options_of(model, prefix))
+    options = list(options_of(MODELS[command]))
     assert len(options) >= 1
     for option, description in options:
         # A type, or for a flag nothing, stands behind the option.
@@ -120,7 +101,7 @@ def test_help_names_each_field_of_each_method_with_its_defaults(
 
 def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = tiny.help_of(monkeypatch)
-    for name in (*COMMANDS, "query", "report"):
+    for name in COMMANDS:
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
         own = tiny.help_of(monkeypatch, name)
         assert "--json" in own
@@ -131,13 +112,10 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "--json" in tiny.help_of(monkeypatch, "mask", name)
 
 
-def test_version_tells_where_numbers_come_from() -> None:
+def test_the_command_is_installed_and_its_version_tells_where_numbers_come_from() -> None:
     lines = text_of(tiny.call("--version")).splitlines()
     assert lines[0] == f"psiprune {version('psiprune')}"
     assert lines == [f"{name} {value}" for name, value in describe_machine().items()]
-
-
-def test_the_command_is_installed() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert project["project"]["scripts"]["psiprune"] == "psiprune.cli:run"
     command = [sys.executable, "-m", "psiprune", "--version"]
@@ -165,3 +143,64 @@ def test_public_names() -> None:
                 public = inspect.isfunction(member) or isinstance(member, property)
                 if public and not key.startswith("_"):
                     assert member.__doc__, f"{name}.{key}"
+
+
+# ---- completion in shells
+
+
+NAMES = [name for name in app.resolved_commands() if not name.startswith("-")]
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The file of a shell's script, made once: it takes three seconds."""
+    folder = tmp_path_factory.mktemp("completion")
+
+    @cache
+    def script(shell: str) -> Path:
+        outcome = tiny.call("completion", shell)
+        assert (outcome.status, outcome.err) == (0, "")
+        (folder / shell).write_text(outcome.out)
+        return folder / shell
+
+    return script
+
+
+#: The file of a shell's script.
+Scripts = Callable[[str], Path]
+
+
+@pytest.mark.parametrize(
+    "shell", ["bash", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zsh", "fish"))]
+)
+def test_a_script_knows_the_commands_and_its_shell_parses_it(scripts: Scripts, shell: str) -> None:
+    script = scripts(shell).read_text()
+    assert "train" in NAMES
+    for word in (*NAMES, "learning-rate-decay", "fine-tune.epochs", "natural"):
+        assert word in script
+    if shell == "zsh":
+        assert "\n_cyclopts_psiprune() {\n" in script
+        told = tiny.call("completion", "--help").out
+        assert "zsh: _cyclopts_psiprune in a folder of $fpath" in told
+    if shutil.which(shell) is None:
+        pytest.skip(f"apt-get install {shell} lets {shell} itself parse its script")
+    subprocess.run([shell, "-n", scripts(shell)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (("ev",), {"evaluate"}),
+        (("train", "--learning-rate-"), {"--learning-rate-decay"}),
+        (("train", "x", "--method", ""), {"auto", "exact", "natural", "pcd", "cd"}),
+        (("completion", ""), {"bash", "zsh", "fish"}),
+    ],
+    ids=["command", "option", "method", "shell"],
+)
+def test_bash_completes(scripts: Scripts, typed: tuple[str, ...], offered: set[str]) -> None:
+    lines = 'source "$1"; shift; COMP_WORDS=(psiprune "$@"); COMP_CWORD=$#; _psiprune'
+    command = ["bash", "-c", f'{lines}; printf "%s\\n" "${{COMPREPLY[@]}}"', "-"]
+    done = subprocess.run(
+        [*command, scripts("bash"), *typed], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(done.stdout.split()) == offered

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast, get_args, get_type_hints
+from typing import Annotated, ClassVar, Literal, cast, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from outcomes import chooser, json_of
 from psiprune.cli import options as method_options
 from psiprune.cli.app import Flat, chosen_method
 from psiprune.experiments.named_warnings import collected_warnings, repeat_warnings_of_run
-from psiprune.experiments.settings import FrontierSettings, StudySettings
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
+from psiprune.rbm.init import initial_rbm
 from psiprune.training.method import Method
 from psiprune.training.methods import METHOD_FIELDS, METHODS, AnyMethod
 
@@ -149,7 +150,7 @@ def test_the_config_of_a_run_can_be_given_another_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = chooser(monkeypatch, "study")
-    settings = StudySettings(train=pp.CD(epochs=3, momentum=0.5), fine_tune=pp.PCD(epochs=2))
+    settings = pp.StudySettings(train=pp.CD(epochs=3, momentum=0.5), fine_tune=pp.PCD(epochs=2))
     with open_run(tmp_path / "run", settings) as folder:
         config = folder / "config.toml"
     table = tomllib.loads(config.read_text())
@@ -169,7 +170,7 @@ def test_naming_a_method_selects_its_own_defaults(
     """In a file, in Python and on the command line, as a name and in a table."""
     chosen = chooser(monkeypatch, "frontier")
     file = tmp_path / "mine.toml"
-    kind, default = pp.ExactNaturalGradient, FrontierSettings().train
+    kind, default = pp.ExactNaturalGradient, pp.FrontierSettings().train
     assert default == kind(epochs=100, weight_decay=0.0)
     tuning = kind(epochs=20, weight_decay=0.0)
     for table, train, fine_tune in (
@@ -184,19 +185,10 @@ def test_naming_a_method_selects_its_own_defaults(
         values = tomllib.loads(text)
         given = values["train"] if isinstance(values["train"], dict) else {"method": "exact"}
         flags = [f"--{of}.{k}={v}" for of in ("train", "fine-tune") for k, v in given.items()]
-        expected = FrontierSettings(train=train, fine_tune=fine_tune)
-        assert FrontierSettings(**values) == expected
+        expected = pp.FrontierSettings(train=train, fine_tune=fine_tune)
+        assert pp.FrontierSettings(**values) == expected
         for arguments in (("--config", file), flags):
             assert chosen(*arguments) == expected, (table, arguments)
-
-
-def test_the_config_of_a_run_with_a_default_of_its_own_is_accepted(tmp_path: Path) -> None:
-    values: dict[str, Any] = {"train": "exact", "fine_tune": {"epochs": 3}}
-    for settings in (FrontierSettings(), FrontierSettings(**values)):
-        with open_run(tmp_path / str(settings.train.epochs), settings) as folder:
-            table = tomllib.loads((folder / "config.toml").read_text())
-        assert table["train"] == settings.train.model_dump()
-        assert FrontierSettings(**table) == settings
 
 
 # ---- warnings
@@ -262,29 +254,23 @@ SMALL = ("--sites=6", "--hidden=3", "--fields=1", "--shots=300", "--seeds=2", "-
                 *("--rewired=1", "--costly-seeds=1", "--widths=4", "--train.epochs=1"),
             ),
         ),
+        ("reconstruct", tiny.reconstruct_options(**{"learning-rates": 20, "held-out": 0.5})),
     ],
 )
 def test_warnings_of_an_experiment_are_repeated(
-    tmp_path: Path, experiment: str, options: tuple[str, ...]
+    stages: Path, tmp_path: Path, experiment: str, options: tuple[str, ...]
 ) -> None:
-    """By the same command, and from its files alone."""
-    spoiled = () if experiment == "frontier" else SPOILED
-    command = (experiment, *SMALL, *spoiled, *options, "--out", tmp_path / "run", "--json")
+    """By the same command, and of an ensemble from its files alone."""
+    base = (*SMALL, *(() if experiment == "frontier" else SPOILED))
+    given = (stages / "shots.nc",) if experiment == "reconstruct" else base
+    command = (experiment, *given, *options, "--out", tmp_path / "run", "--json")
     found = json_of(tiny.call(*command))["training_warnings"]
     assert found
     assert sorted(json_of(tiny.call(*command))["training_warnings"]) == sorted(found)
-    with collected_warnings() as texts:
-        repeat_warnings_of_run(tmp_path / "run")
-    assert {*texts} == {*found}  # the command line shows each text once
-
-
-@pytest.mark.slow
-def test_warnings_of_a_reconstruction_are_repeated(stages: Path, tmp_path: Path) -> None:
-    options = tiny.reconstruct_options(**{"learning-rates": 20, "held-out": 0.5})
-    command = ("reconstruct", stages / "shots.nc", *options, "--out", tmp_path / "run", "--json")
-    found = json_of(tiny.call(*command))["training_warnings"]
-    assert found
-    assert sorted(json_of(tiny.call(*command))["training_warnings"]) == sorted(found)
+    if experiment != "reconstruct":
+        with collected_warnings() as texts:
+            repeat_warnings_of_run(tmp_path / "run")
+        assert {*texts} == {*found}  # the command line shows each text once
 
 
 @pytest.mark.parametrize(
@@ -305,3 +291,32 @@ def test_warnings_of_a_sweep_name_field_and_seed(scheduler: tuple[str], tmp_path
     again = tiny.call("sweep", file, *scheduler, "--out", tmp_path / "sweep", "--json")
     assert sorted(json_of(again)["training_warnings"]) == sorted(found)
     assert ".py:" not in outcome.err
+
+
+# ---- warnings repeated from the files of a finished run
+
+
+def test_each_file_is_named_as_its_training_was(tmp_path: Path) -> None:
+    rbm, warned = initial_rbm(4, 2, 0), {"training_warnings": "misses it; train longer\nfrozen"}
+    for name, provenance in (
+        ("h=0.5/seed-0/level-00", warned),
+        ("h=0.5/seed-0/level-01", warned),  # not fine-tuned, so with the provenance of level 0
+        ("h=0.5/seed-0/sp-ss", {}),
+        ("h=1/seed-12/dense", {"training_warnings": "frozen"}),
+        ("h=1/seed-12/sp-ss", {"training_warnings": "frozen"}),
+    ):
+        file = tmp_path / f"{name}.nc"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace(rbm, provenance=provenance).save(file)
+    # What is finished needs a damaged file no more.
+    (tmp_path / "h=1/seed-12/damaged.nc").write_bytes(b"nothing")
+    with collected_warnings() as texts:
+        repeat_warnings_of_run(tmp_path)
+    assert texts == [
+        "h=0.5, seed 0: misses it; train longer",
+        "h=0.5, seed 0: frozen",
+        "h=1, seed 12: frozen",
+        "h=1, seed 12, sp-ss: frozen",
+    ]
+    (line,) = (each.line for each in pp.describe(file).warnings if each.name == "training")  # type: ignore[union-attr]
+    assert line == "frozen"

@@ -1,4 +1,4 @@
-"""The record of the CPU names what numba and OpenBLAS really use."""
+"""The CPU that numba and OpenBLAS really use, and the memory that control groups leave."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from psiprune.core import hardware
+from psiprune.core.memory import free_memory
 
 
 def test_the_processor_is_named_where_it_is_known(
@@ -50,3 +51,51 @@ def test_blas_kernels_are_those_in_use() -> None:
     )
     kernels = run.stdout.strip().split(", ")
     assert all(each.endswith("Nehalem") for each in kernels)
+
+
+# ---- free memory
+
+
+GIB = 1 << 30
+
+
+def machine(root: Path, cgroup: str) -> tuple[Path, Path]:
+    """A machine with 8 GiB available, in control groups."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable: {8 * GIB >> 10} kB\n")
+    (root / "proc/self/cgroup").write_text(cgroup)
+    return root / "proc", root / "cgroup"
+
+
+def group(folder: Path, **files: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(f"{content}\n")
+
+
+def test_the_smallest_of_what_is_left(tmp_path: Path) -> None:
+    proc, cgroups = machine(tmp_path, "0::/job/step\n")
+    assert free_memory(proc, cgroups) == 8 * GIB
+    group(cgroups / "job/step", memory__max="max", memory__current=GIB, memory__stat="anon 1")
+    assert free_memory(proc, cgroups) == 8 * GIB
+    group(cgroups / "job", memory__max=4 * GIB, memory__current=3 * GIB)
+    group(cgroups / "job", memory__stat=f"anon 5\ninactive_file {GIB // 2}")
+    assert free_memory(proc, cgroups) == 3 * GIB // 2
+    group(cgroups / "job", memory__current=5 * GIB)
+    assert free_memory(proc, cgroups) == 0
+
+
+def test_control_groups_of_version_1(tmp_path: Path) -> None:
+    proc, cgroups = machine(tmp_path, "5:cpu,memory:/job\n4:pids:/job\n")
+    names = {"memory__limit_in_bytes": 2 * GIB, "memory__usage_in_bytes": GIB}
+    group(cgroups / "memory/job", **names, memory__stat="total_inactive_file 0")
+    assert free_memory(proc, cgroups) == GIB
+
+
+def test_other_systems_and_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, GIB >> 12))
+    assert free_memory(tmp_path, tmp_path) == GIB // 2
+    monkeypatch.delattr(os, "sysconf")
+    assert free_memory(tmp_path, tmp_path) == 4 * GIB
+    monkeypatch.undo()
+    assert 0 < free_memory() < 1 << 50

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import paired
+from refusals import refused
 
 
 def test_ten_of_ten_lower() -> None:
@@ -34,9 +34,7 @@ def test_the_order_of_pairs_does_not_matter_but_the_pairing_does() -> None:
 def test_nothing_to_tell_apart() -> None:
     assert paired([1.0, 2.0], [1.0, 2.0]) == (1.0, 0, 2, 1.0)
     assert paired([1.0], [2.0]).p == 1.0
-
-
-def test_no_ratio_where_signs_differ() -> None:
+    # No ratio where signs differ.
     found = paired([-0.1, 0.2], [0.1, 0.3])
     assert math.isnan(found.ratio)
     assert found.lower == 2
@@ -46,5 +44,4 @@ def test_no_ratio_where_signs_differ() -> None:
     ("values", "others"), [([1.0], [1.0, 2.0]), ([], []), ([[1.0]], [[1.0]]), ([1.0], [math.nan])]
 )
 def test_what_cannot_be_paired(values: list[float], others: list[float]) -> None:
-    with pytest.raises(InputError, match=r"^values"):
-        paired(values, others)
+    refused(r"^values", paired, values, others)

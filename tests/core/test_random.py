@@ -41,6 +41,7 @@ def test_no_two_streams_draw_the_same_numbers() -> None:
     assert {len(keys), len(seeds), len(firsts)} == {len(every)}
     assert not seeds & set(SEEDS)  # nor those of the user
     assert 0 <= min(seeds) <= max(seeds) < 2**63
+    assert stream_key(4, Stream.SHUFFLE, 9) == stream_key(4, Stream.SHUFFLE, 9)
 
 
 def test_draws_with_the_seed_of_the_shots_use_no_stream_twice(
@@ -87,10 +88,6 @@ def test_the_list_of_words_that_numpy_confuses_is_told_apart() -> None:
     assert first.random() == padded.random()
     assert stream_key(3, Stream.GIBBS) != stream_key(3, Stream.GIBBS, 0)
     assert stream_key(5, Stream.GIBBS) != stream_key(5 + 2**32 * Stream.GIBBS, Stream.GIBBS)
-
-
-def test_a_stream_depends_on_nothing_else() -> None:
-    assert stream_key(4, Stream.SHUFFLE, 9) == stream_key(4, Stream.SHUFFLE, 9)
 
 
 def test_every_random_number_comes_from_a_named_stream() -> None:

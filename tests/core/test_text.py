@@ -1,10 +1,14 @@
-"""Text of others is printed with its control characters escaped."""
+"""Text of others with its control characters escaped; durations and sizes as people write them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from psiprune.core.durations import parse_duration, show_bytes, show_duration
 from psiprune.core.text import counted, escape
+from refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -29,3 +33,39 @@ def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
 
 def test_a_noun_follows_its_number() -> None:
     assert [counted(number, "round") for number in (0, 1, 2)] == ["0 rounds", "1 round", "2 rounds"]
+
+
+# ---- durations and sizes of memory
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        *((90, 90), (1.5, 1.5), ("90", 90), ("90s", 90), ("30m", 1800), ("30 min", 1800)),
+        *(("2h", 7200), ("1.5H", 5400), ("1d", 86400), (" 2 d ", 172800)),
+    ],
+)
+def test_a_duration(given: Any, seconds: float) -> None:
+    assert parse_duration("max_time", given) == seconds
+
+
+@pytest.mark.parametrize(
+    "given", ["", "h", "2x", "2hh", "1:30", "0", "-1h", "nan", 0, -1.0, float("nan"), True]
+)
+def test_a_duration_that_is_none(given: Any) -> None:
+    refused(r"^max_time: .*30m, 2h or 1d, found", parse_duration, "max_time", given)
+
+
+def test_durations_and_sizes_have_two_digits() -> None:
+    times = (0.2, 1, 42.4, 89, 90, 3599, 3600, 4.2e3, 9e4, 1e6, 1e9)
+    assert [show_duration(each) for each in times] == [
+        *("<1 s", "1 s", "42 s", "89 s", "1.5 min", "60 min", "1 h", "1.2 h", "25 h", "12 days"),
+        "11,574 days",
+    ]
+    sizes = (1e3, 1e6, 64e6, 999e6, 3.24e9, 1e13)
+    assert [show_bytes(each) for each in sizes] == [
+        *("<1 MB", "1 MB", "64 MB", "999 MB", "3.2 GB", "10 TB")
+    ]
+    for each in times[1:6]:  # what is shown can be given
+        shown = parse_duration("t", show_duration(each).replace("min", "m"))
+        assert shown == pytest.approx(each, rel=0.05)

@@ -13,21 +13,17 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
+from invented import frontier_of
+from psiprune.experiments import frontier_methods
 from psiprune.experiments.figures.frontier import plot_frontier
-from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.frontier_methods import counts_from
-from psiprune.experiments.settings import FrontierSettings
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.pruning.iterative import fine_tuned, prune_to_count
-from psiprune.pruning.rewire import rewire
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.rbm.init import initial_rbm
-from psiprune.rbm.masks import cluster_mask
-from psiprune.rbm.model import RBM
-from psiprune.states.mps import mps_from_vector
 from psiprune.training.method import Method
 from refusals import refuses
 
@@ -38,7 +34,7 @@ IN_THE_TABLE = ("magnitude-by-unit", "damage-alone")  # not in the figure
 COSTLY = ("cluster-rewired", "random-rewired", "surgeon-1", "surgeon-4")
 
 
-def settings() -> FrontierSettings:
+def settings() -> pp.FrontierSettings:
     """4 sites, 2 hidden units, counts 8, 7, 6, 5, 4; rewired at 6."""
     return tiny.frontier_settings(
         shots=300,
@@ -58,7 +54,7 @@ def settings() -> FrontierSettings:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frontier") / "run"
-    run_frontier(settings(), folder)
+    pp.run_frontier(settings(), folder)
     return folder
 
 
@@ -75,9 +71,9 @@ def test_a_run_holds_what_it_should(run: Path) -> None:
     assert {str(file) for file in contents.files} == written
 
 
-def kept(run: Path, variant: str, count: int, seed: int = 0) -> RBM:
+def kept(run: Path, variant: str, count: int, seed: int = 0) -> pp.RBM:
     path = read_dataset(run / f"h=1/seed-{seed}/{variant}.nc", "frontier-path").sel(count=count)
-    return RBM(
+    return pp.RBM(
         path["weights"].values,
         path["visible_bias"].values,
         path["hidden_bias"].values,
@@ -86,7 +82,7 @@ def kept(run: Path, variant: str, count: int, seed: int = 0) -> RBM:
 
 
 def test_counts_meet_those_of_other_widths() -> None:
-    whole = FrontierSettings()
+    whole = pp.FrontierSettings()
     own = counts_from(whole, 9)
     assert own[:6] == [162, 146, 131, 118, 106, 96]
     assert [own[level] for level in whole.rewired] == [63, 41, 33]
@@ -153,10 +149,10 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
         np.testing.assert_array_equal(own.weights, tuned.weights)
         np.testing.assert_array_equal(own.visible_bias, tuned.visible_bias)
     clustered = pp.train(
-        shots, start=initial_rbm(4, 2, 0, cluster_mask(2, 4, 6)), seed=0, method=chosen.train
+        shots, start=initial_rbm(4, 2, 0, pp.cluster_mask(2, 4, 6)), seed=0, method=chosen.train
     )
     np.testing.assert_array_equal(kept(run, "cluster", 6).weights, clustered.weights)
-    moved = rewire(
+    moved = pp.rewire(
         clustered, shots, rounds=2, fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=2)
     )[-1].rbm
     np.testing.assert_array_equal(kept(run, "cluster-rewired", 6).weights, moved.weights)
@@ -168,7 +164,7 @@ def test_mps_are_cut_from_the_exact_state(run: Path, frontier: xr.Dataset) -> No
     vector = state.to_vector()
     q = vector**2
     for bond in (1, 2):
-        cut = mps_from_vector(vector, max_bond=bond)
+        cut = pp.mps_from_vector(vector, max_bond=bond)
         p = cut.to_vector() ** 2
         here = frontier.sel(field=1.0, bond=bond)
         assert float(here["mps_kl"]) == pytest.approx(float(q @ np.log(q / p)), rel=1e-6)
@@ -182,11 +178,11 @@ def test_a_lost_file_is_made_again(run: Path, frontier: xr.Dataset, tmp_path: Pa
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     for name in ("h=1/seed-0/random-rewired.nc", "h=1/seed-1/dense.nc", "frontier.nc"):
         (copy / name).unlink()
-    assert tiny.raw(run_frontier(settings(), copy)) == tiny.raw(frontier)
+    assert tiny.raw(pp.run_frontier(settings(), copy)) == tiny.raw(frontier)
     damaged = copy / "h=1/seed-0/cluster.nc"
     damaged.write_bytes(damaged.read_bytes()[:-40])
     with refuses(damaged, "damaged", "move it away"):
-        run_frontier(settings(), copy)
+        pp.run_frontier(settings(), copy)
 
 
 def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
@@ -206,7 +202,7 @@ def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
 
 
 def test_widths_are_told_apart_by_their_number_and_a_colour(frontier: xr.Dataset) -> None:
-    widths = FrontierSettings().other_widths
+    widths = pp.FrontierSettings().other_widths
     wide = frontier.sel(variant=[*COMMON, *["surgeon"] * len(widths)])
     wide = wide.assign_coords(variant=[*COMMON, *(f"surgeon-{w}" for w in widths)])
     axes = plot_frontier(wide).get_axes()
@@ -235,27 +231,14 @@ def test_the_axis_of_kl_holds_every_mps_beside_the_counts(frontier: xr.Dataset) 
 
 
 def test_the_table_finds_the_smallest() -> None:
-    count = [8, 6, 5, 4, 2]
     kl = np.array([[0.1, 0.15, 0.3, 0.15, 0.9], [0.2, 0.3, 0.4, np.nan, 0.1]])
     roe = np.array([[0.001, 0.03, 0.01, 0.03, 0.01], [0.03, 0.05, 0.05, np.nan, 0.05]])
-    dims = ("field", "seed", "variant", "count")
-    mps = {"parameters": 12, "kl": 0.01, "abs_magnetization_bias": 0.1}
-    data = {"kl": kl, "abs_magnetization_bias": roe, "abs_magnetization_roe": roe}
-    made = xr.Dataset(
-        {
-            **{name: (dims, each[None, None]) for name, each in data.items()},
-            **{f"mps_{name}": (("field", "bond"), [[value]]) for name, value in mps.items()},
-            "mps_abs_magnetization_roe": (("field", "bond"), [[0.2]]),
-        },
-        {
-            "field": [1.0],
-            "seed": [0],
-            "variant": ["surgeon", "random"],
-            "count": count,
-            "bond": [2],
-        },
-        {"sites": 4, "hidden": 2, "coupling": 1.0, "limit": 0.02},
-    )
+    data = {
+        **{"kl": kl, "abs_magnetization_bias": roe, "abs_magnetization_roe": roe},
+        **{"mps_parameters": 12, "mps_kl": 0.01},
+        **{"mps_abs_magnetization_bias": 0.1, "mps_abs_magnetization_roe": 0.2},
+    }
+    made = frontier_of(data, 4, 2, [1.0], [0], ["surgeon", "random"], [8, 6, 5, 4, 2])
     found = table_numbers("frontier", made)["frontier"]["h=1"]
     assert (found["dense_kl"], found["half"]) == (0.1, 4)
     own = found["methods"]["surgeon"]
@@ -280,3 +263,69 @@ def test_the_command_reads_its_own_configuration(run: Path, tmp_path: Path) -> N
     assert found["frontier"]["h=1"]["half"] == 4
     assert (folder / "figure.png").exists()
     assert (folder / "frontier.nc").read_bytes() == (run / "frontier.nc").read_bytes()
+
+
+# ---- a frontier that is killed loses one training
+
+
+def brief_settings() -> pp.FrontierSettings:
+    return tiny.frontier_settings(
+        levels=3,
+        rewired=(2,),
+        widths=(3,),
+        fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=2),
+        rewire=RewireSettings(rounds=3),
+    )
+
+
+class Killed(BaseException):
+    """Stands for a signal that leaves no time to write anything."""
+
+
+@pytest.mark.slow
+def test_a_start_goes_on_from_the_last_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbroken = pp.run_frontier(brief_settings(), tmp_path / "unbroken")
+    run = tmp_path / "run"
+    made: list[tuple[Any, ...]] = []
+    starts, done = 0, False
+
+    def counted(name: str) -> None:
+        plain = getattr(frontier_methods, name)
+
+        def once_a_start(*arguments: Any, **others: Any) -> Any:
+            if made and made[-1][0] == starts:
+                raise Killed
+            made.append((starts, name))
+            return plain(*arguments, **others)
+
+        monkeypatch.setattr(frontier_methods, name, once_a_start)
+
+    # One training a start: each round of rewiring, and each count of a path.
+    for name in ("fine_tuned", "train", "rewire_step"):
+        counted(name)
+    monkeypatch.setattr("psiprune.core.threads.cores", lambda: 1)
+    while not done:
+        starts += 1
+        assert starts < 200
+        try:
+            again = pp.run_frontier(brief_settings(), run)
+            done = True
+        except Killed:
+            assert made[-1][0] == starts, "a start has made nothing"
+    assert starts > 30
+    assert tiny.raw(again) == tiny.raw(unbroken)
+    assert tiny.names(run) == tiny.names(tmp_path / "unbroken")
+
+
+@pytest.mark.slow
+def test_a_folder_that_outlived_its_file_goes(tmp_path: Path) -> None:
+    pp.run_frontier(brief_settings(), tmp_path)
+    before = tiny.names(tmp_path)
+    left = tmp_path / "h=1/seed-0/surgeon"
+    left.mkdir()
+    (left / "7.nc").write_bytes(b"half")
+    pp.run_frontier(brief_settings(), tmp_path)
+    assert not left.exists()
+    assert tiny.names(tmp_path) == before

@@ -11,29 +11,19 @@ import xarray as xr
 import exact
 import psiprune as pp
 import tiny
-from psiprune.experiments.settings import SparseSettings
 from psiprune.experiments.sparse import VARIANTS, run_sparse
 from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import Mask, cluster_mask, random_mask
-from psiprune.rbm.model import RBM
-from refusals import refuses
 
 SEEDS = (0, 1, 2)
-FILES = {
-    "dense": "level-00",
-    "pruned": "level-01",
-    "sp/ss": "sp-ss",
-    "sp/os": "sp-os",
-    "sc": "sc",
-    "random": "random",
-}
 
 
-def kept(run: Path, seed: int, variant: str) -> RBM:
-    return pp.load_rbm(run / f"h=1/seed-{seed}/{FILES[variant]}.nc")
+def kept(run: Path, seed: int, variant: str) -> pp.RBM:
+    file = {"dense": "level-00", "pruned": "level-01"}.get(variant, variant.replace("/", "-"))
+    return pp.load_rbm(run / f"h=1/seed-{seed}/{file}.nc")
 
 
 def test_the_dataset_is_labelled(sparse: xr.Dataset) -> None:
@@ -54,7 +44,7 @@ def test_the_dataset_is_labelled(sparse: xr.Dataset) -> None:
     )
 
 
-def test_counts_and_parts(sparse: xr.Dataset, sparse_run: Path) -> None:
+def test_masks_counts_and_parts(sparse: xr.Dataset, sparse_run: Path) -> None:
     for place, parts in np.ndenumerate(sparse["components"].values):
         field, seed, variant = place
         mask = sparse["mask"].values[field, seed, variant].astype(bool)
@@ -63,6 +53,7 @@ def test_counts_and_parts(sparse: xr.Dataset, sparse_run: Path) -> None:
     for variant in VARIANTS:
         mask = sparse["mask"].sel(field=1.0, seed=2, variant=variant).values.astype(bool)
         np.testing.assert_array_equal(kept(sparse_run, 2, variant).mask, mask)
+    check_masks(sparse, cluster_mask(2, 4, 6), [0, 1, 2])
 
 
 def check_masks(sparse: xr.Dataset, constructed: Mask, seeds: list[int]) -> None:
@@ -83,10 +74,6 @@ def check_masks(sparse: xr.Dataset, constructed: Mask, seeds: list[int]) -> None
     # So that this can tell the seeds and fields apart.
     pruned = sparse["mask"].sel(variant="pruned").values
     assert len({mask.tobytes() for field in pruned for mask in field}) == pruned[..., 0, 0].size
-
-
-def test_masks_are_those_of_their_names(sparse: xr.Dataset) -> None:
-    check_masks(sparse, cluster_mask(2, 4, 6), [0, 1, 2])
 
 
 def test_each_is_trained_from_its_seeds_own_start(sparse_run: Path) -> None:
@@ -186,19 +173,11 @@ def test_above_20_sites_measures_are_sampled(tmp_path: Path) -> None:
     assert (found["weights_kept"].sel(variant=["pruned", "sc"]) == 35).all()
 
 
-def test_densities_without_a_cluster_mask(tmp_path: Path) -> None:
-    with refuses("density", "4 weights", 6, 8):
-        run_sparse(tiny.sparse_settings(density=0.5), tmp_path / "run")
-    with refuses("density", "3 sites", "found 2"):
-        run_sparse(tiny.sparse_settings(sites=2), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(("sites", "hidden", "count"), [(18, 9, 96), (10, 5, 30), (7, 3, 12)])
 def test_the_default_count_is_that_of_the_papers_fifth_step(
     sites: int, hidden: int, count: int
 ) -> None:
-    settings = SparseSettings(sites=sites)
+    settings = pp.SparseSettings(sites=sites)
     total = sites * hidden
     assert settings.hidden_units == hidden
     counts = [

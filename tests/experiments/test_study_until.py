@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from psiprune.experiments.path_settings import UntilSettings
 from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
 from psiprune.experiments.tables import table_numbers, table_text
+from psiprune.metrics import against_state
 from psiprune.metrics.against_state import exact_metrics, reference_of
 from psiprune.pruning.settings import PruneSettings
-from refusals import refuses
+from refusals import check_refusal
 
 WARNING = "warning: for 2 of 2 seeds the path ended within the limit"
 
@@ -73,17 +75,16 @@ def test_the_command_tells_it_too(tmp_path: Path) -> None:
     assert found["censored"] == len(found["weights"])
 
 
-def searched(**changes: Any) -> StudySettings:
-    """Exact training, two seeds at the critical point, and a search after the path."""
-    values: dict[str, Any] = {
-        "fields": (1.0,),
-        "seeds": 2,
-        "train": pp.ExactNaturalGradient(epochs=20),
-        "fine_tune": pp.ExactNaturalGradient.for_fine_tuning(epochs=3),
-        "prune": PruneSettings(criterion="surgeon", fraction=0.3, levels=5),
-        "until": UntilSettings(measure="kl", limit=0.03),
-    }
-    return tiny.settings(**{**values, **changes})
+searched = partial(
+    tiny.settings,
+    fields=(1.0,),
+    seeds=2,
+    train=pp.ExactNaturalGradient(epochs=20),
+    fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=3),
+    prune=PruneSettings(criterion="surgeon", fraction=0.3, levels=5),
+    until=UntilSettings(measure="kl", limit=0.03),
+)
+"""Exact training, two seeds at the critical point, and a search after the path."""
 
 
 @pytest.mark.slow
@@ -156,7 +157,32 @@ def test_a_seed_beyond_the_limit_while_dense(tmp_path: Path) -> None:
     assert table_numbers("study", none)["smallest"]["h=1"]["median"] is None
 
 
-def test_an_unknown_measure_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with refuses("until", "kl", "'log_likelihood_loss'"):
-        run_study(searched(until=UntilSettings(measure="log_likelihood_loss")), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+# ---- an RBM that is beyond the limit
+
+
+def test_a_limit_that_the_rbm_is_beyond_leaves_no_folder(
+    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    evaluate = against_state.evaluate
+
+    def counted(*arguments: Any, **options: Any) -> against_state.Report:
+        measured.append(arguments)
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr("psiprune.metrics.selectors.evaluate", counted)
+    out = tmp_path / "out"
+    command = (
+        *("prune", stages / "rbm.nc", stages / "shots.nc", "--out", out, "--no-fine-tune"),
+        *("--until", "kl", "--state", stages / "state.nc", "--fraction", 0.9, "--no-bisect"),
+    )
+    line = tiny.refusal(tiny.call(*command, "--limit", 1e-9))
+    check_refusal(line, "limit", 1e-9)
+    assert not out.exists()
+    measured.clear()
+    assert tiny.call(*command, "--limit", 1e9).status == 0
+    levels = len([*out.glob("level-*.nc")])
+    assert len(measured) == levels + 1  # each level once, and the smallest again with its error
+    measured.clear()
+    assert tiny.call(*command, "--limit", 1e9).status == 0
+    assert len(measured) == 1

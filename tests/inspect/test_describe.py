@@ -16,30 +16,27 @@ from numpy.typing import NDArray
 
 import psiprune as pp
 import tiny
+from outcomes import json_of, run_of, text_of
+from psiprune.core.settings import Settings
 from psiprune.data.diagnostics import ShotsDescription
+from psiprune.experiments.path_settings import PathSettings, RewirePathSettings, UntilSettings
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.inspect.descriptions import (
     DatasetDescription,
     RBMDescription,
-    RunDescription,
     StateDescription,
 )
 from psiprune.inspect.tables import description_numbers, description_text
-from refusals import check_facts, refuses
+from psiprune.pruning.settings import RewireSettings
+from refusals import check_facts
 
 
 def numbers(*arguments: object) -> dict[str, Any]:
-    done = tiny.call("info", *arguments, "--json")
-    assert (done.status, done.err) == (0, "")
-    found = json.loads(done.out)
-    assert isinstance(found, dict)
-    return found
+    return json_of(tiny.call("info", *arguments, "--json"))
 
 
 def lines(*arguments: object) -> list[str]:
-    done = tiny.call("info", *arguments)
-    assert (done.status, done.err) == (0, "")
-    return done.out.splitlines()
+    return text_of(tiny.call("info", *arguments)).splitlines()
 
 
 Kind = TypeVar("Kind")
@@ -216,10 +213,6 @@ def test_a_dataset(finished: Path) -> None:
 # ---- a run
 
 
-def described(folder: Path) -> RunDescription:
-    return description(folder, RunDescription)
-
-
 @pytest.mark.parametrize(
     ("fixture", "command"),
     [
@@ -233,7 +226,7 @@ def test_finished_runs_hold_what_they_should(
     """All files of NetCDF that a run wrote, and no others, so that none is forgotten here."""
     folder = request.getfixturevalue(fixture)
     before = tiny.contents(folder, but=())
-    found = described(folder)
+    found = run_of(folder)
     assert tiny.contents(folder, but=()) == before
     assert (found.command, found.damaged, found.running) == (command, (), False)
     assert lines(folder)[0] == f"{folder}: run of psiprune {command}"
@@ -242,7 +235,7 @@ def test_finished_runs_hold_what_they_should(
         assert found.missing == ("claims.json", "report.html")
         stages = [folder / name for name in ("study", "sparse", "ablation", "frontier", "size-4")]
     for stage in stages:
-        own = described(stage)
+        own = run_of(stage)
         assert (own.missing, own.resume) == ((), "")
         assert set(own.done) == {file for file in tiny.names(stage) if file.endswith(".nc")}
     config = read_config(stages[0])
@@ -258,7 +251,7 @@ def test_an_unfinished_run(finished: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(finished, tmp_path / "my runs" / "it's a b")
     for file in ("study.nc", "h=2/seed-0/level-02.nc", "h=2/seed-0/level-03.nc"):
         (folder / file).unlink()
-    found = described(folder)
+    found = run_of(folder)
     assert found.missing == ("h=2/seed-0/level-02.nc", "h=2/seed-0/level-03.nc", "study.nc")
     assert len(found.done) == 12
     words = shlex.split(found.resume)
@@ -269,7 +262,7 @@ def test_an_unfinished_run(finished: Path, tmp_path: Path) -> None:
     assert "complete 12 of 15 " in text
     assert f"missing {', '.join(found.missing)} resume {found.resume} settings" in text
     assert tiny.call(*words[1:]).status == 0
-    assert described(folder).missing == ()
+    assert run_of(folder).missing == ()
 
 
 def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
@@ -280,7 +273,7 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
     level.write_bytes(content)
     (folder / "study.nc").write_bytes((folder / "study.nc").read_bytes()[:200])
     (folder / "provenance.json").write_text("{")
-    found = described(folder)
+    found = run_of(folder)
     names = ["h=1/seed-0/level-01.nc", "provenance.json", "study.nc"]
     assert [file for file, _ in found.damaged] == names
     check_facts(found.damaged[0][1], "truncated or damaged", "restore it", "make it again")
@@ -288,7 +281,7 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
     assert found.resume
     assert sum(line.startswith("warning: damaged: ") for line in lines(folder)) == 3
     (folder / "config.toml").write_text("sites = ")
-    found = described(folder)
+    found = run_of(folder)
     assert found.command is None
     assert "config.toml" in [file for file, _ in found.damaged]
     assert "psiprune" not in lines(folder)[0].removeprefix(str(folder))
@@ -297,12 +290,12 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
 def test_a_run_that_is_written_to(finished: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(finished, tmp_path / "run")
     with FileLock(folder / ".lock"):
-        assert described(folder).running
+        assert run_of(folder).running
         assert "not in use" not in "\n".join(lines(folder))
-    assert not described(folder).running
+    assert not run_of(folder).running
     assert "not in use" in "\n".join(lines(folder))
     (folder / ".lock").unlink()
-    assert not described(folder).running
+    assert not run_of(folder).running
     assert not (folder / ".lock").exists()
 
 
@@ -310,14 +303,14 @@ def test_a_path_and_an_unknown_configuration(stages: Path, tmp_path: Path) -> No
     out = tmp_path / "path"
     files = (stages / "rbm.nc", stages / "shots.nc")
     assert tiny.call("prune", *files, "-o", out, "--levels=2", "--no-fine-tune").status == 0
-    found = described(out)
+    found = run_of(out)
     assert (found.command, found.missing, len(found.done)) == ("prune", (), 3)
     (out / "level-02.nc").unlink()
-    assert described(out).missing == ("level-02.nc",)
-    assert described(out).resume.startswith(f"psiprune prune RBM SHOTS --out {out}, with the same")
+    assert run_of(out).missing == ("level-02.nc",)
+    assert run_of(out).resume.startswith(f"psiprune prune RBM SHOTS --out {out}, with the same")
     for content in ("other = 1\n", ""):
         (out / "config.toml").write_text(content)
-        found = described(out)
+        found = run_of(out)
         assert (found.command, found.done, found.missing, found.resume) == (None, (), (), "")
         warnings = [line for line in lines(out) if line.startswith("warning: ")]
         assert len(warnings) == 1
@@ -326,7 +319,7 @@ def test_a_path_and_an_unknown_configuration(stages: Path, tmp_path: Path) -> No
 
 def test_the_result_of_a_search_lists_its_files(observable_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(observable_run, tmp_path / "run")
-    found = described(run)
+    found = run_of(run)
     assert found.missing == ()
     assert set(found.done) == {
         *(file for file in tiny.names(run) if file.endswith(".nc")),
@@ -335,17 +328,64 @@ def test_the_result_of_a_search_lists_its_files(observable_run: Path, tmp_path: 
     lost = ("observed/seed-1-test.nc", "path/level-01.nc")
     for file in lost:
         (run / file).unlink()
-    found = described(run)
+    found = run_of(run)
     assert sorted(found.missing) == sorted(lost)
     assert found.resume
     (run / "reconstruct.nc").write_bytes((run / "reconstruct.nc").read_bytes()[:3000])
-    found = described(run)
+    found = run_of(run)
     assert found.missing == ()
     assert [file for file, _ in found.damaged] == ["reconstruct.nc"]
 
 
-def test_neither_file_nor_run(tmp_path: Path) -> None:
-    with refuses(tmp_path, "no config.toml"):
-        pp.describe(tmp_path)
-    with refuses(tmp_path, "Is a directory"):
-        pp.describe(tmp_path, "text")
+# ---- the command that resumes a run
+
+
+@pytest.mark.parametrize(
+    ("settings", "command", "file"),
+    [
+        (
+            PathSettings(rbm="0", shots="0", until=UntilSettings(measure="kl")),
+            "prune RBM SHOTS --out 'a b'",
+            "smallest.nc",
+        ),
+        (
+            RewirePathSettings(rbm="0", shots="0", rewire=RewireSettings(rounds=2)),
+            "rewire RBM SHOTS --out 'a b'",
+            "level-02.nc",
+        ),
+        (
+            tiny.reconstruct_settings().for_sites(4),
+            "reconstruct SHOTS --config 'a b/config.toml' --out 'a b'",
+            "report.html",
+        ),
+    ],
+)
+def test_of_every_command_the_folder_is_quoted(settings: Settings, command: str, file: str) -> None:
+    found = contents_of(Path("a b"), settings.model_dump(mode="json", exclude_none=True))
+    assert found is not None
+    assert found.command == command.split()[0]
+    assert found.resume.startswith(f"psiprune {command}, with the same ")
+    assert file in map(str, found.files)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
+def test_custom_observables_are_found_in_the_run(
+    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, elsewhere = tmp_path / "lab", tmp_path / "elsewhere"
+    for folder in (lab, elsewhere):
+        folder.mkdir()
+    (lab / "obs.py").write_text(tiny.OWN)
+    monkeypatch.chdir(lab)
+    options = (*tiny.reconstruct_options(), "--observable", "obs.py:walls", "--out", "run")
+    assert tiny.call("reconstruct", stages / "shots.nc", *options).status == 0
+    before = (lab / "run/reconstruct.nc").read_bytes()
+    (lab / "run/reconstruct.nc").unlink()
+    monkeypatch.chdir(elsewhere)
+    words = shlex.split(run_of(Path("../lab/run")).resume.partition(", with")[0])
+    outcome = tiny.call(*[stages / "shots.nc" if word == "SHOTS" else word for word in words[1:]])
+    assert outcome.status == 0, outcome
+    assert tiny.errors(outcome) == []  # no recomputation: the copy is what the run used
+    assert (lab / "run/reconstruct.nc").read_bytes() == before
+    assert [file.name for file in (lab / "run/observables").glob("*.py")] == ["1-obs.py"]

@@ -1,4 +1,4 @@
-"""`psiprune info` on every file and folder that a command writes."""
+"""`psiprune info` on every file and folder that a command writes, and on two runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune.inspect.descriptions import RunDescription
+from outcomes import run_of, text_of
+from psiprune.inspect.compare import compare_runs
 from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.run import open_run
+from refusals import refused
 
 FAST = "--fine-tune.method cd --fine-tune.epochs 1"
 #: Each command that writes files, in its smallest form; {out} is the folder.
@@ -59,8 +64,7 @@ def check(folder: Path) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_files_of_all_stages(tmp_path: Path) -> None:
     for command in COMMANDS:
-        outcome = tiny.call(*command.format(out=tmp_path).split())
-        assert outcome.status == 0, outcome
+        text_of(tiny.call(*command.format(out=tmp_path).split()))
     assert (tmp_path / "rewired/level-01.nc").exists()
     check(tmp_path)
 
@@ -88,8 +92,7 @@ def test_files_of_a_sweep_and_of_a_frontier(tmp_path: Path) -> None:
         f"--paper-fine-tune.epochs 3 --out {tmp_path}/frontier"
     ).split()
     for command in (sweep, ("report", tmp_path / "sweep"), frontier):
-        outcome = tiny.call(*command)
-        assert outcome.status == 0, outcome
+        text_of(tiny.call(*command))
     check(tmp_path)
 
 
@@ -100,8 +103,7 @@ def test_a_run_shows_its_findings_or_their_file(
     observable_run: Path, finished: Path, tmp_path: Path
 ) -> None:
     outcome = tiny.call("info", observable_run)
-    found = pp.describe(observable_run)
-    assert isinstance(found, RunDescription)
+    found = run_of(observable_run)
     lines = outcome.out.splitlines()
     assert lines[1 : 1 + len(found.result)] == list(found.result)  # first of all
     assert found.result == tuple(str(pp.load_reconstruction(observable_run)).splitlines())
@@ -114,14 +116,10 @@ def test_a_run_shows_its_findings_or_their_file(
     del dataset.attrs["dense_weights"]  # as if another version had written it
     (copy / "reconstruct.nc").unlink()
     write_dataset(copy / "reconstruct.nc", dataset, "reconstruct")
-    again = pp.describe(copy)
-    assert isinstance(again, RunDescription)
-    assert again.result == ("reconstruct.nc",)
+    assert run_of(copy).result == ("reconstruct.nc",)
     (copy / "smallest.nc").unlink()
     assert "weights, on" not in tiny.call("info", copy).out
-    of_study = pp.describe(finished)
-    assert isinstance(of_study, RunDescription)
-    assert of_study.result == ("study.nc",)
+    assert run_of(finished).result == ("study.nc",)
 
 
 def test_an_rbm_shows_what_is_stored_with_it(observable_run: Path) -> None:
@@ -134,3 +132,53 @@ def test_an_rbm_shows_what_is_stored_with_it(observable_run: Path) -> None:
     assert shown["test_loss"] == [f"{float(dataset['test_loss']):.6g}"]
     for name in texts:
         assert shown.get(name, []) == str(dataset[name].item()).split()
+
+
+# ---- two runs: reproducible to the bit, statistically, or not comparable
+
+
+def run(folder: Path, value: float = 1.0, **settings: Any) -> Path:
+    with open_run(folder, tiny.settings(**settings)):
+        write_dataset(folder / "study.nc", xr.Dataset({"kl": value}), "study")
+    change(folder, git="abc")  # a checkout with changes is unknown code
+    return folder
+
+
+def change(folder: Path, **facts: str) -> None:
+    file = folder / "provenance.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **facts}))
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Path:
+    return run(tmp_path / "first")
+
+
+def test_a_repeated_run_agrees_to_the_bit(first: Path, tmp_path: Path) -> None:
+    again = run(tmp_path / "again")
+    runs = compare_runs(first, again)
+    assert (runs.verdict, runs.settings, runs.reasons) == ("to the bit", (), ())
+    assert (runs.same, runs.different, runs.missing) == (1, 0, 0)
+    outcome = tiny.call("info", first, again)
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[-1] == "The runs are reproducible to the bit."
+    assert json.loads(tiny.call("info", first, again, "--json").out)["verdict"] == "to the bit"
+    assert "--format" in tiny.refusal(tiny.call("info", first, again, "--format", "text"))
+
+
+def test_what_differs_with_a_reason_or_without(first: Path, tmp_path: Path) -> None:
+    other = run(tmp_path / "other", 1.5)
+    assert compare_runs(first, other).verdict == "damaged or edited"
+    change(other, **{"vector instructions": "power10"})
+    runs = compare_runs(first, other)
+    assert (runs.verdict, runs.same, runs.different) == ("statistically", 0, 1)
+    assert runs.reasons[0].endswith("and power10")
+    again = run(tmp_path / "again")
+    (again / "study.nc").unlink()
+    runs = compare_runs(first, again)
+    assert (runs.verdict, runs.same, runs.missing) == ("to the bit", 0, 1)
+    runs = compare_runs(first, run(tmp_path / "larger", shots=301))
+    assert (runs.verdict, runs.settings) == ("other settings", ("shots: 300 and 301",))
+    # A folder without a run is refused.
+    for pair in ((first, tmp_path), (tmp_path, first)):
+        refused("no run", compare_runs, *pair)

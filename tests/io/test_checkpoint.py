@@ -15,7 +15,6 @@ import xarray as xr
 import psiprune as pp
 import tiny
 from psiprune.experiments.recording import train_with_history
-from psiprune.experiments.settings import StudySettings
 from psiprune.io import checkpoint
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
@@ -23,7 +22,6 @@ from psiprune.io.paths import draft_file, side_file
 from psiprune.io.run import one_writer, open_run
 from psiprune.metrics.against_state import metric_values, reference_of
 from psiprune.rbm.init import initial_rbm
-from psiprune.rbm.model import RBM
 from psiprune.training.method import Method
 from psiprune.training.train import TrainingProgress, train
 from refusals import refuses
@@ -53,7 +51,7 @@ def shots() -> pp.Shots:
 
 
 @cache
-def whole(method: str) -> RBM:
+def whole(method: str) -> pp.RBM:
     """The result of a training that is never stopped."""
     return train(shots(), hidden=3, seed=1, method=METHODS[method])
 
@@ -63,7 +61,7 @@ def learn(
     callback: Callable[[TrainingProgress], None] | None = None,
     step: int = 1,
     **changes: Any,
-) -> RBM:
+) -> pp.RBM:
     """Train on all shots, in another order if the step is -1, and write the result."""
     values = {"hidden": 3, "seed": 1, "method": pp.CD(epochs=EPOCHS), "callback": callback}
     data = shots() if step == 1 else shots().bits[::step].copy()
@@ -89,7 +87,7 @@ def interrupted(result: Path, epoch: int, **changes: Any) -> None:
         learn(result, until(epoch), **changes)
 
 
-def same(one: RBM, other: RBM) -> bool:
+def same(one: pp.RBM, other: pp.RBM) -> bool:
     names = ("weights", "visible_bias", "hidden_bias", "mask")
     equal = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
     return equal and one.provenance == other.provenance
@@ -208,7 +206,7 @@ def test_a_history_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("psiprune.experiments.recording.metric_values", count)
 
-    def run(folder: Path, tick: Callable[[TrainingProgress], None]) -> tuple[RBM, xr.Dataset]:
+    def run(folder: Path, tick: Callable[[TrainingProgress], None]) -> tuple[pp.RBM, xr.Dataset]:
         with Checkpoints(folder / "rbm.nc") as checkpoints:
             return train_with_history(
                 start, shots(), settings, 1, reference, 2, 100, tick, checkpoints
@@ -344,10 +342,10 @@ def test_a_checkpoint_without_a_part_is_named(tmp_path: Path, part: str) -> None
 
 
 def test_a_checkpoint_that_its_result_outlived_is_cleared(tmp_path: Path) -> None:
-    with open_run(tmp_path, StudySettings()):
+    with open_run(tmp_path, pp.StudySettings()):
         pass
     (tmp_path / "h=1").mkdir()
     for name in ("level-00.nc", ".level-00.nc.1.checkpoint", ".level-01.nc.2.checkpoint"):
         (tmp_path / "h=1" / name).touch()
-    with open_run(tmp_path, StudySettings()):
+    with open_run(tmp_path, pp.StudySettings()):
         assert tiny.names(tmp_path / "h=1") == {"level-00.nc", ".level-01.nc.2.checkpoint"}

@@ -24,19 +24,13 @@ from psiprune.core.exceptions import InputError
 from psiprune.io import lock as locks
 from psiprune.io.lock import Owner, locked, refuse_locked
 from refusals import check_refusal
+from spies import failing
 
 
 @pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def no_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system without flock."""
     monkeypatch.setattr(fcntl, "flock", failing(OSError(request.param, os.strerror(request.param))))
-
-
-def failing(error: Exception) -> Callable[..., None]:
-    def fail(*_: object) -> None:
-        raise error
-
-    return fail
 
 
 def me() -> Owner:
@@ -48,8 +42,7 @@ def me() -> Owner:
 
 def claim(folder: Path, owner: Owner) -> Path:
     """The file of another start."""
-    file = folder / ".lock.0123abcd.owner"
-    file.write_text(json.dumps(asdict(owner)))
+    file = tiny.write(folder / ".lock.0123abcd.owner", json.dumps(asdict(owner)))
     return file
 
 
@@ -133,25 +126,20 @@ def test_a_killed_process_that_nobody_waited_for_is_gone() -> None:
 
 
 @pytest.mark.usefixtures("no_flock")
-@pytest.mark.parametrize("change", [{"host": "node9"}, {"place": "another container"}])
-def test_the_lock_of_another_machine_says_how_to_release_it(
-    tmp_path: Path, change: dict[str, Any]
+@pytest.mark.parametrize(
+    "other", [{"host": "node9"}, {"place": "another container"}, "", "{", "[]", '{"host": 1}']
+)
+def test_an_owner_who_may_be_alive_is_named_with_the_file_to_delete(
+    tmp_path: Path, other: dict[str, Any] | str
 ) -> None:
-    owner = replace(ended(), **change)
-    file = claim(tmp_path, owner)
-    where = f"ps -p {owner.process} on {owner.host}"
-    check_refusal(refused(tmp_path), tmp_path, str(owner), "wait", where, f"delete {file}")
-    file.unlink()
-    with take(tmp_path):
-        pass
-
-
-@pytest.mark.usefixtures("no_flock")
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"host": 1}'])
-def test_an_owner_that_cannot_be_read_may_be_alive(tmp_path: Path, content: str) -> None:
-    file = tmp_path / ".lock.0123abcd.owner"
-    file.write_text(content)
-    check_refusal(refused(tmp_path), tmp_path, "another process", "wait", f"delete {file}")
+    """On another machine, or in a file that cannot be read."""
+    owner = replace(ended(), **(other if isinstance(other, dict) else {}))
+    file, facts = claim(tmp_path, owner), [str(owner), f"ps -p {owner.process} on {owner.host}"]
+    if isinstance(other, str):
+        file.write_text(other)
+        facts = []
+    line = refused(tmp_path)
+    check_refusal(line, tmp_path, "another process", *facts, "wait", f"delete {file}")
     file.unlink()
     with take(tmp_path):
         pass

@@ -81,6 +81,8 @@ def _start(job: Any, work: Callable[[Any, Path], Any], seconds: float) -> tuple[
             resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, used + MOST_BYTES))
             try:
                 result = work(job, Path(folder))
+            except MemoryError:
+                result = None  # as if the process had died of it
             except Exception:
                 result = _Raised(traceback.format_exc())
             with os.fdopen(writer, "wb") as stream:

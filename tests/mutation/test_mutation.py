@@ -102,14 +102,16 @@ def test_hanging_and_crashing_jobs_give_no_result() -> None:
             time.sleep(60)
         if job == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
+        if job == "fills the memory":
+            raise MemoryError
         if job == "raises":
             raise ValueError("a bug of the runner")
         return f"{job}, {len(list(folder.iterdir()))} files"
 
     since = time.monotonic()
-    jobs = ["hangs", "works", "dies"]
+    jobs = ["hangs", "works", "dies", "fills the memory"]
     assert dict(run_in_forks(jobs, work, lambda _: 1.0, 2)) == {
-        **{"hangs": None, "works": "works, 0 files", "dies": None}
+        **{"hangs": None, "works": "works, 0 files", "dies": None, "fills the memory": None}
     }
     assert time.monotonic() - since < 30
     with pytest.raises(RuntimeError, match="a bug of the runner"):

@@ -7,10 +7,7 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.experiments.settings import StudySettings
-from psiprune.experiments.study import run_study
 from psiprune.metrics.against_state import Reference, exact_metrics, reference_of
-from psiprune.pruning.iterative import Level
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +18,7 @@ BITS = np.zeros((2, 18), np.uint8)
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """The main job with three seeds: N = 18, 10^5 shots, CD-10, 20 pruning steps."""
-    return run_study(StudySettings(seeds=3), tmp_path_factory.mktemp("study") / "run")
+    return pp.run_study(pp.StudySettings(seeds=3), tmp_path_factory.mktemp("study") / "run")
 
 
 def left(study: xr.Dataset, name: str, field: float, weights: int) -> float:
@@ -87,10 +84,14 @@ def test_a_hundred_sites() -> None:
     assert report.kl.error < 0.2 * report.kl.value
 
 
+#: Levels of each seed by field, with the reference that they are measured against.
+Surgery = dict[float, list[tuple[list[pp.Level], Reference]]]
+
+
 @pytest.fixture(scope="module")
-def surgery() -> dict[float, list[tuple[list[Level], Reference]]]:
+def surgery() -> Surgery:
     """Three seeds a field: trained, then pruned by the surgeon, all by the exact likelihood."""
-    paths: dict[float, list[tuple[list[Level], Reference]]] = {}
+    paths: Surgery = {}
     for field, density in ((1.0, 63 / 162), (2.0, 35 / 162)):
         state = pp.ground_state(pp.TFIM(sites=18, field=field))
         shots = pp.sample(state, shots=100_000, seed=0)
@@ -105,11 +106,11 @@ def surgery() -> dict[float, list[tuple[list[Level], Reference]]]:
     return paths
 
 
-def surgical(paths: list[tuple[list[Level], Reference]], weights: int, name: str) -> float:
+def surgical(surgery: Surgery, field: float, weights: int, name: str) -> float:
     """The median over seeds at the level with so many weights."""
     found = [
         getattr(exact_metrics(level.rbm, reference), name)
-        for levels, reference in paths
+        for levels, reference in surgery[field]
         for level in levels
         if level.rbm.number_of_weights == weights
     ]
@@ -117,27 +118,20 @@ def surgical(paths: list[tuple[list[Level], Reference]], weights: int, name: str
     return float(np.median(found))
 
 
-def test_the_surgeon_takes_more_than_half_at_the_critical_point(
-    surgery: dict[float, list[tuple[list[Level], Reference]]],
-) -> None:
-    critical = surgery[1.0]
-    dense = surgical(critical, 162, "kl")
-    assert surgical(critical, 77, "kl") < 1.7 * dense
-    assert surgical(critical, 70, "kl") < 2.1 * dense
-    assert surgical(critical, 63, "kl") < 0.0075
-    assert surgical(critical, 63, "abs_magnetization_bias") < 0.01
+def test_the_surgeon_takes_more_than_half_at_the_critical_point(surgery: Surgery) -> None:
+    dense = surgical(surgery, 1.0, 162, "kl")
+    assert surgical(surgery, 1.0, 77, "kl") < 1.7 * dense
+    assert surgical(surgery, 1.0, 70, "kl") < 2.1 * dense
+    assert surgical(surgery, 1.0, 63, "kl") < 0.0075
+    assert surgical(surgery, 1.0, 63, "abs_magnetization_bias") < 0.01
 
 
-def test_the_surgeon_takes_nearly_four_fifths_in_the_paramagnetic_phase(
-    surgery: dict[float, list[tuple[list[Level], Reference]]],
-) -> None:
-    dense = surgical(surgery[2.0], 162, "kl")
-    assert surgical(surgery[2.0], 35, "kl") < dense
+def test_the_surgeon_takes_nearly_four_fifths_in_the_paramagnetic_phase(surgery: Surgery) -> None:
+    dense = surgical(surgery, 2.0, 162, "kl")
+    assert surgical(surgery, 2.0, 35, "kl") < dense
 
 
-def test_without_training_the_surgeon_is_far_ahead_of_magnitude(
-    surgery: dict[float, list[tuple[list[Level], Reference]]],
-) -> None:
+def test_without_training_the_surgeon_is_far_ahead_of_magnitude(surgery: Surgery) -> None:
     for levels, reference in surgery[1.0]:
         rbm = levels[0].rbm
         found = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from invented import two_peaks, world
-from psiprune.core.statistics import crossing, paired
+from psiprune.core.statistics import paired
 from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, InsufficientDataError, listed
 from psiprune.paper.claims.data import complete_seeds, connectable, fractions, nearest, phase
 from psiprune.paper.claims.evidence import Evidence, claim
@@ -78,14 +77,6 @@ def test_p_values_are_as_small_as_stated_over_all_signs_and_all_deals() -> None:
     assert np.mean([p_above(row + 1) < 0.05 for row in noise]) > 0.7
 
 
-def test_where_a_curve_crosses_a_limit() -> None:
-    levels = np.array([0.0, 0.1, 0.3])
-    assert crossing(levels, [1.0, 1.0, 3.0], 2.0) == pytest.approx(0.2)
-    assert crossing(levels, [1.0, 3.0, 0.0], 2.0) == pytest.approx(0.05)
-    assert crossing(levels, [5.0, 3.0, 0.0], 2.0) == 0.0
-    assert math.isinf(crossing(levels, [1.0, 2.0, 2.0], 2.0))
-
-
 def test_growth_is_a_geometric_mean() -> None:
     values = np.array([[1.0, 2.0, 8.0], [5.0, 5.0, 5.0]])
     assert np.exp(growth(values)) == pytest.approx([4.0, 1.0])
@@ -93,8 +84,9 @@ def test_growth_is_a_geometric_mean() -> None:
     assert not np.isfinite(growth(np.array([[0.0, 2.0]]))).any()
 
 
-def test_the_level_nearest_to_a_fraction() -> None:
-    levels = fractions(phase(world(), "study", 1.0))
+def test_the_level_nearest_to_a_fraction_and_those_that_can_be_connected() -> None:
+    here = phase(world(), "study", 1.0)
+    levels = fractions(here)
     found = [nearest(levels, x) for x in (0.25, 1 / 3, 0.5, 0.75)]
     assert found == [3, 4, 7, 13]
     assert levels[found] == pytest.approx([0.272, 0.346, 0.525, 0.747], abs=1e-3)
@@ -102,10 +94,6 @@ def test_the_level_nearest_to_a_fraction() -> None:
         nearest(levels[:5], 0.75)
     with pytest.raises(InsufficientDataError, match="no level"):
         nearest(levels[:1], 0.02)
-
-
-def test_levels_that_can_be_connected() -> None:
-    here = phase(world(), "study", 1.0)
     assert np.flatnonzero(connectable(here)).tolist() == list(range(1, 18))
 
 
@@ -149,27 +137,17 @@ def test_harm_is_significant_and_matters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tests", "verdict"),
+    ("tests", "conditions", "verdict"),
     [
-        ([True, True], HOLDS),
-        ([True, False], IN_PART),
-        ([True, False, False], FAILS),
-        ([False, False], FAILS),
+        *(([True, True], {}, HOLDS), ([True, False], {}, IN_PART)),
+        *(([True, False, False], {}, FAILS), ([False, False], {}, FAILS)),
+        *(([False], {"holds": True}, HOLDS), ([True], {"holds": False}, FAILS)),
+        ([True], {"holds": False, "in_part": True}, IN_PART),
+        ([True, False, False], {"in_part": True}, IN_PART),
     ],
 )
-def test_verdicts_of_several_tests(tests: list[bool], verdict: str) -> None:
-    assert decided(*tests) == verdict
-
-
-def test_a_rule_may_decide_by_conditions_of_its_own() -> None:
-    assert decided(False, holds=True) == HOLDS
-    assert decided(True, holds=False, in_part=True) == IN_PART
-    assert decided(True, holds=False) == FAILS
-    assert decided(True, False, False, in_part=True) == IN_PART
-
-
-def decided(*tests: bool, **conditions: bool) -> str:
-    """The verdict of a claim with these cases, decided by these conditions."""
+def test_verdicts(tests: list[bool], conditions: dict[str, bool], verdict: str) -> None:
+    """By several tests, or by conditions of the rule's own."""
 
     @claim("key", "III A")
     def rule(evidence: Evidence) -> str:
@@ -179,8 +157,7 @@ def decided(*tests: bool, **conditions: bool) -> str:
         return evidence.text
 
     finding = rule.judge({})
-    assert (finding.measured, finding.seeds) == ("a case", 1)
-    return finding.verdict
+    assert (finding.measured, finding.seeds, finding.verdict) == ("a case", 1, verdict)
 
 
 def test_words_in_a_row() -> None:
@@ -204,11 +181,8 @@ def test_peaks(sites: int) -> None:
     assert found.place == pytest.approx([m[double.argmax()], m.min(), m[1]])
     assert two_peaked(found).tolist() == [True, False, True]
     assert found.centre[0] == pytest.approx(double[sites // 2])
-
-
-def test_a_peak_within_its_error_is_none() -> None:
-    _, double = two_peaks(18)
-    assert not two_peaked(peaks(double[None], np.full((1, 19), 0.1))).any()
+    # A peak within its error is none.
+    assert not two_peaked(peaks(double[None], np.full((1, sites + 1), 0.1))).any()
 
 
 def test_large_weights_against_normal_ones() -> None:

@@ -15,7 +15,6 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 import invented
-from psiprune.core.exceptions import InputError
 from psiprune.paper.derived import decay_of
 from psiprune.paper.figures.against_kl import plot_measures_against_kl
 from psiprune.paper.figures.decay import plot_decay
@@ -26,6 +25,7 @@ from psiprune.paper.figures.sizes import plot_sizes
 from psiprune.paper.figures.timing import plot_timing
 from psiprune.reporting.figures import save_figure
 from psiprune.reporting.weights_figure import NEGATIVE, POSITIVE
+from refusals import refused
 
 
 def drawn(ax: Axes) -> list[list[list[float]]]:
@@ -137,17 +137,12 @@ def test_the_graph_is_the_weights() -> None:
     assert legend(figure) == ["weight above 0", "below 0", "pruned"]
 
 
-def test_the_graph_of_another_level() -> None:
+def test_the_graph_of_another_level_and_a_large_one_with_signs_only() -> None:
     models = invented.models()
     title = panels(plot_graph(models, level=6))[2].get_title()
     assert title == f"74% pruned: 13 weights, {int(models['components'][6])} parts"
-    with pytest.raises(InputError, match="level: must be from 0 to 6, found 7"):
-        plot_graph(models, level=7)
-    with pytest.raises(InputError, match="models: must be of one field"):
-        plot_graph(models.expand_dims("field"))
-
-
-def test_a_large_graph_tells_signs_only() -> None:
+    refused("level: must be from 0 to 6, found 7", plot_graph, models, level=7)
+    refused("models: must be of one field", plot_graph, models.expand_dims("field"))
     matrix = panels(plot_graph(invented.models(sites=30, levels=3)))[1]
     assert set(texts(matrix)) == {"+", "−"}
 
@@ -180,13 +175,11 @@ def test_order_by_level_and_histograms() -> None:
         labels = [text.get_text() for text in middle.get_legend().get_texts()]  # type: ignore[union-attr]
         assert labels == ["exact", "training set", *(f"{n}% pruned" for n in (0, 20, 49, 74))]
         dots, caps, _ = right.containers[0]
-        ratio, spread = (symmetry[name].sel(field=field).values for name in _RATIO)
+        here = symmetry.sel(field=field)
+        ratio, spread = here["ratio"].values, here["ratio_spread"].values
         np.testing.assert_array_equal(dots.get_ydata(), ratio)
         np.testing.assert_array_equal(caps[1].get_ydata(), ratio + spread)
         assert texts(right) == ["n=10", "n=98"]
-
-
-_RATIO = ("ratio", "ratio_spread")
 
 
 def test_correlations_end_where_noise_begins() -> None:

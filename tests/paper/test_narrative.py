@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from invented import study_of
+import invented
+from invented import frontier_of, study_of
 from psiprune.paper.narrative import harmless, write
 from psiprune.paper.report import NAMED
-from psiprune.paper.tables import frontier_table, table_one
+from psiprune.paper.tables import frontier_table, schedule_numbers, schedule_text, table_one
 from psiprune.reporting.labels import method_title
 from psiprune.reporting.traced import Named, Sentence
 from tiny_report import TIMING
@@ -121,18 +123,10 @@ def test_seeds_of_a_decay_are_counted_by_size() -> None:
 
 def test_all_ways_to_remove_weights_are_in_the_table() -> None:
     kl = np.array([[1.0, 1.5, 2.0, 9.0], [1.1, 1.2, 5.0, np.nan], [4.0, 4.0, 4.0, 4.0]])
-    over = ("field", "seed", "variant", "count")
     values = np.stack([[kl] * 2, [2 * kl] * 2])
-    frontier = xr.Dataset(
-        {"kl": (over, values), "abs_magnetization_roe": (over, values / 100)},
-        {
-            "field": [1.0, 2.0],
-            "seed": [0, 1],
-            "variant": ["surgeon", "magnitude-by-unit", "damage-alone"],
-            "count": [8, 6, 4, 2],
-        },
-        {"sites": 4, "hidden": 2, "coupling": 1.0, "limit": 0.02},
-    )
+    variables = {"kl": values, "abs_magnetization_roe": values / 100}
+    variants = ["surgeon", "magnitude-by-unit", "damage-alone"]
+    frontier = frontier_of(variables, 4, 2, [1.0, 2.0], [0, 1], variants, [8, 6, 4, 2])
     table = frontier_table(frontier)
     assert table is not None
     cells = [[c if isinstance(c, str) else c.shown for c in row] for row in table.rows]
@@ -176,3 +170,56 @@ def test_names_in_datasets_are_said_as_they_are(sparse: xr.Dataset) -> None:
         for each in sentences("fig5", sparse=sparse)
     ]
     assert all(f"{names[0]} {each.numbers[1].shown}" in each.text for each in said)
+
+
+# ---- Table I
+
+
+PRINTED = "100.0 90.0 81.0 72.9 65.6 59.0 53.1 47.8 43.0 38.7 34.9 31.4 28.2 25.4 22.9 20.6 18.5"
+"""The paper's Table I up to step 16."""
+
+
+@pytest.fixture(scope="module")
+def study() -> xr.Dataset:
+    """The paper's schedule; seed 1 falls apart at step 15 at the QCP, and seed 2 never there."""
+    made = invented.study(levels=20, fraction=0.1)
+    parts = made["components"].copy()
+    parts.loc[{"field": 1.0, "seed": 1, "level": slice(15, None)}] = 2
+    parts.loc[{"field": 1.0, "seed": 2}] = 1
+    return made.assign(components=parts)
+
+
+def test_as_numbers(study: xr.Dataset) -> None:
+    numbers = json.loads(json.dumps(schedule_numbers(study)))
+    steps = numbers["steps"]
+    assert [row["weights_kept"] for row in steps][:6] == [162, 146, 131, 118, 106, 96]
+    assert steps[17]["weights_kept"] == 27
+    assert steps[18]["weights_kept"] == 24
+    assert steps[18]["percent"] == pytest.approx(14.8, abs=0.05)
+    assert [f"{row['paper_percent']:.1f}" for row in steps][:17] == PRINTED.split()
+    assert (numbers["tree"], numbers["must_fall_apart"]) == (26, 18)
+    qcp, pm = numbers["fields"]["h=1"], numbers["fields"]["h=2"]
+    assert qcp["falls_apart"] == {"0": 18, "1": 15, "2": None}
+    assert qcp["connected"] == [3] * 15 + [2] * 3 + [1] * 3
+    assert pm["falls_apart"] == {"0": 18, "1": 18, "2": 18}
+
+
+def test_as_text(study: xr.Dataset) -> None:
+    head, *lines = schedule_text(study).splitlines()
+    assert head.split()[:4] == ["step", "weights", "remaining", "0.9^step"]
+    assert lines[5].split()[:6] == ["5", "96", "59.3", "%", "59.0", "%"]
+    assert " ".join(lines[5].split()[6:]) == "3 of 3 3 of 3"
+    assert " ".join(lines[15].split()[6:]) == "2 of 3 3 of 3"
+    assert lines[22] == "26 weights connect all 27 units: fewer are left from step 18 on"
+    assert lines[23] == "h/J = 1 (QCP), first disconnected step by seed: 0: 18, 1: 15, 2: never"
+    assert lines[24] == "h/J = 2 (PM), first disconnected step by seed: 0: 18, 1: 18, 2: 18"
+
+
+def test_a_short_path_and_an_unknown_level() -> None:
+    short = invented.study(levels=2, fields=(1.0,), seeds=1)
+    numbers = schedule_numbers(short)
+    assert numbers["must_fall_apart"] is None
+    assert numbers["fields"]["h=1"]["falls_apart"] == {"0": None}
+    text = schedule_text(invented.without(short, 1))
+    assert text.splitlines()[2].split()[:3] == ["1", "-", "-"]
+    assert "26 weights connect all 27 units\n" in text

@@ -124,6 +124,10 @@ def test_p_of_a_second_cluster_is_the_share_of_all_orders_elsewhere() -> None:
         assert p == pytest.approx(wanted, abs=5 * 0.5 / np.sqrt(4000))
 
 
+def test_no_second_cluster_where_no_window_fits() -> None:
+    assert second_windows(np.array([[0.1, 5, 5, 0.1], [5, 5, 0.1, 0.2]]), 2).tolist() == [1.0, 1.0]
+
+
 def test_p_is_never_0_and_the_threshold_is_inclusive() -> None:
     rbm = model(planted([0, 5, 9]))
     p = find_clusters(rbm, permutations=9)["p_value"].values

@@ -11,17 +11,14 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune.core.exceptions import InputError
-from psiprune.data.shots import Shots
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_shots import evaluate_on_shots
-from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.checks import make_checks
 from psiprune.reconstruction.custom_code import save_code
 from psiprune.reconstruction.dataset import SUFFIXES, check_observable_names
 from psiprune.reconstruction.inputs import split_shots
 from psiprune.reconstruction.pipeline import run_reconstruct
 from refusals import refuses
+from spies import failing
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -30,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
     "measure", [pytest.param("log_likelihood", marks=pytest.mark.slow), "walls"]
 )
 def test_only_results_of_changed_code_are_recomputed(
-    shots: Shots, tmp_path: Path, caplog: pytest.LogCaptureFixture, measure: str
+    shots: pp.Shots, tmp_path: Path, caplog: pytest.LogCaptureFixture, measure: str
 ) -> None:
     file, run = tmp_path / "mine.py", tmp_path / "run"
     settings = tiny.reconstruct_settings(observable=(f"{file}:walls",), measure=measure)
@@ -70,11 +67,9 @@ def test_copies_of_code_are_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run = tmp_path / "run"
     (run / "observed").mkdir(parents=True)
 
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patched:
-        patched.setattr("psiprune.io.netcdf.os.fsync", full)
+        full = OSError(28, "No space left on device")
+        patched.setattr("psiprune.io.netcdf.os.fsync", failing(full))
         with pytest.raises(OSError, match="No space") as caught:
             save_code(run, places, ends_search=False)
     assert caught.value.filename == str(run / "observables/1-mine.py")
@@ -90,7 +85,7 @@ def test_copies_of_code_are_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_observable_that_would_fail_late_fails_before_training(
-    shots: Shots, tmp_path: Path
+    shots: pp.Shots, tmp_path: Path
 ) -> None:
     def one_size(bits: Any) -> Any:
         assert len(bits) == 60, "of another size"
@@ -121,10 +116,10 @@ def test_an_observable_that_would_fail_late_fails_before_training(
     ],
 )
 def test_observables_whose_variables_would_collide(
-    shots: Shots, tmp_path: Path, names: list[str], variable: str, user: str
+    shots: pp.Shots, tmp_path: Path, names: list[str], variable: str, user: str
 ) -> None:
     custom: dict[str, Any] = dict.fromkeys(names, len)
-    with pytest.raises(InputError, match="observables: ") as caught:
+    with pytest.raises(pp.InputError, match="observables: ") as caught:
         run_reconstruct(tiny.reconstruct_settings(), shots, tmp_path / "run", custom)
     for name in (names[-1], variable, *([user] if user else [])):
         assert repr(name) in str(caught.value)
@@ -144,7 +139,7 @@ def test_every_variable_of_a_run_is_refused_as_a_name(done: tuple[Path, pp.Recon
 
 @pytest.mark.parametrize("measure", ["abs_magnetization", "correlation", "first"])
 def test_an_observable_ends_the_search(
-    shots: Shots, observable_run: Path, tmp_path: Path, measure: str
+    shots: pp.Shots, observable_run: Path, tmp_path: Path, measure: str
 ) -> None:
     own: dict[str, Any] = {"first": tiny.first}
     run = observable_run if measure == "abs_magnetization" else tmp_path / "run"
@@ -154,18 +149,18 @@ def test_an_observable_ends_the_search(
         found = run_reconstruct(tiny.reconstruct_settings(measure=measure), shots, run, own)
     parts = split_shots(shots, 0.4, 0)
     dense = [
-        evaluate_on_shots(load_rbm(file), parts.test, draws=200, observables=own)
+        pp.evaluate_on_shots(pp.load_rbm(file), parts.test, draws=200, observables=own)
         for file in sorted((run / "ensemble").iterdir())
     ]
-    smallest = load_rbm(run / "smallest.nc")
-    here = evaluate_on_shots(smallest, parts.test, draws=200, observables=own)
+    smallest = pp.load_rbm(run / "smallest.nc")
+    here = pp.evaluate_on_shots(smallest, parts.test, draws=200, observables=own)
     apart = np.abs(
         here.comparison(measure).value
         - np.mean([each.comparison(measure).value for each in dense], axis=0)
     )
     assert float(found["test_loss"]) in [pytest.approx(x) for x in np.atleast_1d(apart)]
     # One observable may stay while the rest goes, so the loss of likelihood is tested as well.
-    log_p = load_rbm(run / "ensemble/seed-0.nc").log_prob(parts.test)
+    log_p = pp.load_rbm(run / "ensemble/seed-0.nc").log_prob(parts.test)
     lost = float((log_p - smallest.log_prob(parts.test)).mean())
     assert float(found["likelihood_loss"]) == pytest.approx(lost)
     failing = make_checks(found.assign(likelihood_loss=9.0))[0]

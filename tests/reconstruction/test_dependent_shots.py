@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,8 @@ from numpy.typing import NDArray
 
 import psiprune as pp
 import tiny
-from psiprune.data.dependence import INDEPENDENT, find_dependence
+from psiprune.data.dependence import INDEPENDENT, Blocks, find_dependence
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.equivalence import likelihood_band, losses_from
 from psiprune.reconstruction.checks import make_checks
 from psiprune.reconstruction.inputs import MIN_SHOTS, Split, dependence_attributes, split_shots
@@ -127,7 +128,7 @@ def test_a_run_says_what_it_found(tmp_path: Path) -> None:
     assert attrs["shots_warnings"].startswith(f"repetition: {attrs['repetition']}")
     assert attrs["drift"] == ""
     once = split_of(bits).test.bits[::2]
-    report = evaluate_on_shots(smallest, once, draws=200, blocks=INDEPENDENT)
+    report = pp.evaluate_on_shots(smallest, once, draws=200, blocks=INDEPENDENT)
     for name in ("magnetization", "abs_magnetization", "neighbours"):
         wanted = float(report.comparison(name).shots_error)
         assert float(found[f"{name}_shots_error"]) == pytest.approx(wanted, rel=1e-4)
@@ -167,3 +168,50 @@ def test_attributes_of_independent_shots_and_of_counts() -> None:
     unknown = dependence_attributes(grouped)
     assert str(unknown["order_assumption"]).startswith("the order of the shots is unknown")
     assert unknown == {**found, "ordered": 0, "order_assumption": unknown["order_assumption"]}
+
+
+# ---- shots in three parts
+
+
+FEW = pp.Shots(np.random.default_rng(0).integers(0, 2, (60, 3), np.uint8))
+
+
+def test_the_parts_are_those_asked_for_and_at_random() -> None:
+    bits = (np.arange(1000)[:, None] >> np.arange(10)) & 1
+    parts = split_shots(pp.Shots(bits.astype(np.uint8)), 0.2, seed=3)
+    assert [len(part) for part in parts[:3]] == [800, 80, 120]
+    rows = [{tuple(row) for row in part.bits.tolist()} for part in parts[:3]]
+    assert len(set.union(*rows)) == 1000  # each shot in one part
+    assert (parts.part[:100] == 2).any()
+    again = split_shots(pp.Shots(bits.astype(np.uint8)), 0.2, seed=3)
+    other = split_shots(pp.Shots(bits.astype(np.uint8)), 0.2, seed=4)
+    np.testing.assert_array_equal(again.part, parts.part)
+    assert (other.part != parts.part).any()
+
+
+@pytest.mark.parametrize(
+    ("number", "held_out", "left", "part"),
+    [(250, 0.2, 20, "validation"), (100, 0.8, 20, "training"), (2, 0.5, 1, "training")],
+)
+def test_too_few_shots(number: int, held_out: float, left: int, part: str) -> None:
+    with refuses("array", f"{number} shots", f"{left} for {part}", held_out, MIN_SHOTS):
+        split_shots(pp.Shots(np.zeros((number, 3), np.uint8)), held_out, 0)
+    split_shots(pp.Shots(np.zeros((5 * MIN_SHOTS, 3), np.uint8)), 0.5, 0)  # are enough
+
+
+@pytest.mark.parametrize("blocks", [Blocks(), Blocks(2, 2.0), Blocks(7, 2.6)])
+def test_the_way_out_of_too_few_shots_helps(blocks: Blocks) -> None:
+    """A smaller record names the fewest shots; with these, a wrong fraction names a good one."""
+
+    def attempt(number: int, held_out: float, found: str = "") -> str:
+        dependence = replace(find_dependence(FEW), blocks=blocks, order=np.arange(number))
+        try:
+            split_shots(pp.Shots(np.zeros((number, 3), np.uint8)), held_out, 0, dependence)
+        except pp.InputError as error:
+            return "".join(re.findall(found, str(error)))
+        return "accepted"
+
+    fewest = int(attempt(60, 0.5, "give at least ([0-9]+) shots"))
+    for number in (fewest, 2 * fewest):
+        fraction = attempt(number, 0.1, "held_out = ([0-9.]+)$")
+        assert attempt(number, float(fraction)) == "accepted"

@@ -9,21 +9,19 @@ from typing import Any
 import pytest
 
 import psiprune as pp
-from psiprune.data.shots import Shots
 from psiprune.pruning.settings import SearchSettings
 from psiprune.reconstruction.dataset import learning_rate_of
-from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reconstruction.text import reconstruct_numbers
 from refusals import refuses
 
 
-def test_settings_that_would_not_be_used_are_refused(shots: Shots, tmp_path: Path) -> None:
+def test_settings_that_would_not_be_used_are_refused(shots: pp.Shots, tmp_path: Path) -> None:
     table: Any = {"method": "cd", "learning_rate": 0.2}
     exact: Any = "exact"
     with refuses("learning_rates", (0.3,), "train.learning_rate = 0.2"):
-        ReconstructSettings(learning_rates=(0.3,), train=table)
+        pp.ReconstructSettings(learning_rates=(0.3,), train=table)
     with refuses("learning_rates", "'exact'", "cd or pcd"):
-        ReconstructSettings(learning_rates=(0.3,), train=exact)
+        pp.ReconstructSettings(learning_rates=(0.3,), train=exact)
     with refuses("learning_rates", "'exact'", "cd or pcd"):
         pp.reconstruct(shots, tmp_path / "new", learning_rates=(0.3,))
     assert not (tmp_path / "new").exists()
@@ -31,20 +29,20 @@ def test_settings_that_would_not_be_used_are_refused(shots: Shots, tmp_path: Pat
         pp.reconstruct(shots, tmp_path / "new", hiden=(2,))  # type: ignore[call-arg]
 
 
-def test_resolved_settings_hold_what_is_used(shots: Shots) -> None:
-    exact = ReconstructSettings().for_sites(18)
+def test_resolved_settings_hold_what_is_used(shots: pp.Shots) -> None:
+    exact = pp.ReconstructSettings().for_sites(18)
     assert exact.learning_rates is None
     assert exact.train == pp.ExactNaturalGradient()
     assert exact.fine_tune == pp.ExactNaturalGradient.for_fine_tuning()
     for settings, sites in (
-        (ReconstructSettings(train=pp.CD(), learning_rates=(0.05, 0.2)), 6),
-        (ReconstructSettings(train=pp.PCD(learning_rate=0.2)), 6),
-        (ReconstructSettings(), 50),  # exact for 12 hidden units, natural for the others
-        (ReconstructSettings(), 300),  # pcd for the largest numbers of hidden units
+        (pp.ReconstructSettings(train=pp.CD(), learning_rates=(0.05, 0.2)), 6),
+        (pp.ReconstructSettings(train=pp.PCD(learning_rate=0.2)), 6),
+        (pp.ReconstructSettings(), 50),  # exact for 12 hidden units, natural for the others
+        (pp.ReconstructSettings(), 300),  # pcd for the largest numbers of hidden units
     ):
         resolved = settings.for_sites(sites)
         assert resolved.candidates(sites) == settings.candidates(sites)
-        again = ReconstructSettings(**resolved.model_dump(mode="json", exclude_none=True))
+        again = pp.ReconstructSettings(**resolved.model_dump(mode="json", exclude_none=True))
         assert again.for_sites(sites).model_dump() == resolved.model_dump()
 
 
@@ -61,22 +59,22 @@ def test_methods_used_are_recorded(done: tuple[Path, pp.Reconstruction]) -> None
 
 
 def test_an_argument_changes_no_other_setting(
-    shots: Shots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shots: pp.Shots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[ReconstructSettings] = []
+    seen: list[pp.ReconstructSettings] = []
     monkeypatch.setattr(
         "psiprune.reconstruction.api.reconstruct_and_report",
         lambda data, run, chosen, observables, reading, begin: seen.append(chosen),
     )
     # Values equal to the defaults of training, which are not those of fine-tuning.
-    settings = ReconstructSettings(fine_tune=pp.ExactNaturalGradient(), seeds=3)
+    settings = pp.ReconstructSettings(fine_tune=pp.ExactNaturalGradient(), seeds=3)
     pp.reconstruct(shots, tmp_path / "run", settings=settings, seed=4)
     assert seen == [settings.model_copy(update={"seed": 4})]
 
 
 def test_candidates() -> None:
     def rates(**changes: Any) -> list[tuple[int, float]]:
-        settings = ReconstructSettings(**changes)
+        settings = pp.ReconstructSettings(**changes)
         return [(hidden, learning_rate_of(each)) for hidden, each in settings.candidates(18)]
 
     assert rates(train="cd") == [(n, rate) for n in (1, 4, 9, 18) for rate in (0.03, 0.1, 0.3)]
@@ -84,20 +82,20 @@ def test_candidates() -> None:
     assert rates(hidden=(7,), train=table) == [(7, 0.2)]
     assert rates(hidden=(7,), learning_rates=(0.2, 0.3), train=table) == [(7, 0.2), (7, 0.3)]
     assert [hidden for hidden, _ in rates()] == [1, 4, 9, 18]
-    assert {each.method for _, each in ReconstructSettings().candidates(18)} == {"exact"}
-    large = ReconstructSettings().candidates(50)
+    assert {each.method for _, each in pp.ReconstructSettings().candidates(18)} == {"exact"}
+    large = pp.ReconstructSettings().candidates(50)
     assert [(n, each.method) for n, each in large] == [
         *((1, "exact"), (12, "exact"), (25, "natural"), (50, "natural"))
     ]
-    assert ReconstructSettings().units_for(1) == (1,)
-    search = ReconstructSettings(prune=SearchSettings(fraction=0.2)).prune
+    assert pp.ReconstructSettings().units_for(1) == (1,)
+    search = pp.ReconstructSettings(prune=SearchSettings(fraction=0.2)).prune
     assert (search.criterion, search.levels) == ("surgeon", 1000)
 
 
 def test_a_single_size_or_rate_needs_no_tuple() -> None:
     given: dict[str, Any] = {"hidden": 3, "learning_rates": 0.1}
-    settings = ReconstructSettings(**given)
+    settings = pp.ReconstructSettings(**given)
     assert (settings.hidden, settings.learning_rates) == ((3,), (0.1,))
     given["hidden"] = 0
     with refuses("hidden.0", 0):
-        ReconstructSettings(**given)
+        pp.ReconstructSettings(**given)

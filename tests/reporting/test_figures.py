@@ -18,11 +18,9 @@ from psiprune.reporting.figures import save_figure
 
 LABELS = ["KL divergence (nat)", "infidelity 1 − F", "eROE", "mROE", "$C_{\\mathrm{MSE}}$"]
 SHOWN = ["kl", "infidelity", "energy_roe", "abs_magnetization_roe", "correlation_mse"]
+#: KL and infidelity have no other, exact line.
 EXACT = [
-    "kl",  # KL and infidelity have no other, exact line
-    "infidelity",
-    "energy_bias_exact",
-    "abs_magnetization_bias_exact",
+    *("kl", "infidelity", "energy_bias_exact", "abs_magnetization_bias_exact"),
     "correlation_mse_exact",
 ]
 FLOORS = [f"{name.removesuffix('_exact')}_floor" for name in SHOWN]

@@ -11,9 +11,6 @@ import pytest
 import psiprune as pp
 from machines import random_rbm
 from psiprune.data.diagnostics import describe_shots
-from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
-from psiprune.metrics.measure import Measure
-from psiprune.metrics.readout import readout_sensitivity
 from psiprune.reporting.metric_tables import (
     assumed_numbers,
     assumed_text,
@@ -25,18 +22,18 @@ LIKELIHOODS = ["log_likelihood", "product_log_likelihood", "log_likelihood_gain"
 SCALARS = [*LIKELIHOODS, "abs_magnetization_roe", "magnetization", "abs_magnetization"]
 
 
-def report_of(sites: int, copies: int = 1) -> ShotsReport:
+def report_of(sites: int, copies: int = 1) -> pp.ShotsReport:
     rbm = random_rbm(sites, 3)
     bits = np.repeat(rbm.sample_exact(500, seed=1), copies, axis=0)
-    return evaluate_on_shots(rbm, bits, draws=600, seed=3)
+    return pp.evaluate_on_shots(rbm, bits, draws=600, seed=3)
 
 
 @pytest.fixture(scope="module")
-def report() -> ShotsReport:
+def report() -> pp.ShotsReport:
     return report_of(12)
 
 
-def test_as_text(report: ShotsReport) -> None:
+def test_as_text(report: pp.ShotsReport) -> None:
     text, _, note = shots_report_text(report).partition("\nnote: ")
     # With their methods the lines take more than 100 columns, so these continue below.
     (head, *lines), (below, *methods) = (part.splitlines() for part in text.split("\n\n"))
@@ -55,7 +52,7 @@ def test_as_text(report: ShotsReport) -> None:
         assert float(cells[1]) == pytest.approx(float(each.error), rel=0.1)
         assert float(cells[6]) == round(each.effective_sample_size)
         assert method.split(maxsplit=1) == [name, each.method]
-        if isinstance(each, Measure):
+        if isinstance(each, pp.Measure):
             assert cells[2:5] == ["-"] * 3
             assert (cells[5] == "-") == np.isnan(each.floor)
         else:
@@ -72,7 +69,7 @@ def test_as_text(report: ShotsReport) -> None:
     assert "nan" not in shots_report_text(few).partition("\nnote: ")[2]
 
 
-def test_as_numbers(report: ShotsReport) -> None:
+def test_as_numbers(report: pp.ShotsReport) -> None:
     found = json.loads(json.dumps(shots_report_numbers(report)))
     others = ["training_excess", "effective_shots", "block", "shots_warnings", "note"]
     assert list(found) == ["shots", *SCALARS, "neighbours", "correlation", *others]
@@ -85,7 +82,7 @@ def test_as_numbers(report: ShotsReport) -> None:
     assert found["training_excess"] == report.training_excess
 
 
-def test_shots_that_are_not_independent(report: ShotsReport) -> None:
+def test_shots_that_are_not_independent(report: pp.ShotsReport) -> None:
     """The warnings are those of `info`, and notes state the number of independent shots."""
     assert "count as" not in shots_report_text(report)
     bits = np.repeat(random_rbm(12, 3).sample_exact(500, seed=1), 2, axis=0)
@@ -104,7 +101,7 @@ def test_shots_that_are_not_independent(report: ShotsReport) -> None:
 
 
 def test_what_is_assumed() -> None:
-    readout = readout_sensitivity(random_rbm(12, 3))
+    readout = pp.readout_sensitivity(random_rbm(12, 3))
     assert assumed_text(readout).replace("\n  ", " ") == readout.sentence
     found = json.loads(json.dumps(assumed_numbers(readout)))["assumed"]["readout"]
     assert found["sentence"] == readout.sentence

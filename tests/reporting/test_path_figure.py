@@ -8,11 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from psiprune.metrics.against_state import Report
-from psiprune.metrics.measure import Measure
-from psiprune.pruning.iterative import Level
+import psiprune as pp
 from psiprune.rbm.init import initial_rbm
-from psiprune.reporting.path_figure import plot_path
 from refusals import refuses
 
 NAMES = (
@@ -22,20 +19,20 @@ NAMES = (
 COUNTS = (72, 58, 46, 37, 30, 24, 19, 15)
 
 
-def invented(counts: tuple[int, ...] = COUNTS, *, error: float = 0.1) -> list[Level]:
+def invented(counts: tuple[int, ...] = COUNTS, *, error: float = 0.1) -> list[pp.Level]:
     """A path of 12 sites and 6 hidden units whose measures grow with the weights pruned."""
     dense = initial_rbm(12, 6, seed=1)
     levels = []
     for step, count in enumerate(counts):
         mask = (np.arange(72) < count).reshape(6, 12)
         values = {
-            name: Measure(1e-3 * (1 + k) * 1.8**step, error * 1e-3, 5e-4 * (1 + k), "invented")
+            name: pp.Measure(1e-3 * (1 + k) * 1.8**step, error * 1e-3, 5e-4 * (1 + k), "invented")
             for k, name in enumerate(NAMES)
         }
-        values["fidelity"] = Measure(1.0 - 2e-3 * 1.8**step, 0.0, 1.0 - 1e-3, "invented")
+        values["fidelity"] = pp.Measure(1.0 - 2e-3 * 1.8**step, 0.0, 1.0 - 1e-3, "invented")
         observables = SimpleNamespace()
-        report = Report(**values, observables=observables, exact=None)  # type: ignore[arg-type]
-        levels.append(Level(step, dense.with_mask(mask), report))
+        report = pp.Report(**values, observables=observables, exact=None)  # type: ignore[arg-type]
+        levels.append(pp.Level(step, dense.with_mask(mask), report))
     return levels
 
 
@@ -50,7 +47,7 @@ def legend(figure: Figure) -> list[str]:
 
 def test_lines_are_the_measures_against_the_weights() -> None:
     levels = invented()
-    axes = plot_path(levels).get_axes()
+    axes = pp.plot_path(levels).get_axes()
     reports = [level.metrics for level in levels if level.metrics is not None]
     expected: tuple[dict[object, list[float]], ...] = (
         {None: [report.kl.value for report in reports]},
@@ -71,7 +68,7 @@ def test_lines_are_the_measures_against_the_weights() -> None:
 
 
 def test_floors_and_the_limit_of_a_connected_graph() -> None:
-    figure = plot_path(invented())
+    figure = pp.plot_path(invented())
     floor = np.column_stack([COUNTS, [5e-4] * len(COUNTS)])
     drawn = [np.asarray(line.get_xydata()) for line in figure.get_axes()[0].lines]
     assert any(line.shape == floor.shape and np.allclose(line, floor) for line in drawn)
@@ -80,17 +77,17 @@ def test_floors_and_the_limit_of_a_connected_graph() -> None:
     assert len(titles) == 2
     assert any(title.startswith("17 weights") for title in titles)
     assert any("floor" in title for title in titles)
-    assert not any("connect" in text for text in legend(plot_path(invented(COUNTS[:4]))))
+    assert not any("connect" in text for text in legend(pp.plot_path(invented(COUNTS[:4]))))
 
 
 def test_what_a_logarithmic_axis_cannot_show_is_left_out() -> None:
     levels = invented()
     first = levels[0].metrics
     assert first is not None
-    values = {**vars(first), "kl": Measure(-1e-4, 1e-3, 1e-3, "drawn")}
-    values["energy_bias"] = Measure(float("nan"), float("nan"), float("nan"), "no Hamiltonian")
-    levels[0] = Level(0, levels[0].rbm, Report(**values))
-    axes = plot_path(levels).get_axes()
+    values = {**vars(first), "kl": pp.Measure(-1e-4, 1e-3, 1e-3, "drawn")}
+    values["energy_bias"] = pp.Measure(float("nan"), float("nan"), float("nan"), "no Hamiltonian")
+    levels[0] = pp.Level(0, levels[0].rbm, pp.Report(**values))
+    axes = pp.plot_path(levels).get_axes()
     (kl,) = lines(axes[0]).values()
     for drawn in (kl, lines(axes[2])["energy"]):
         assert np.isnan(drawn[0][1])
@@ -99,9 +96,9 @@ def test_what_a_logarithmic_axis_cannot_show_is_left_out() -> None:
 
 def test_levels_that_were_not_measured_are_refused() -> None:
     levels = invented()
-    assert len(plot_path(levels[:1]).get_axes()) == 4
-    levels[2] = Level(2, levels[2].rbm)
+    assert len(pp.plot_path(levels[:1]).get_axes()) == 4
+    levels[2] = pp.Level(2, levels[2].rbm)
     with refuses("levels", "level 2", "reference="):
-        plot_path(levels)
+        pp.plot_path(levels)
     with refuses("levels", "none"):
-        plot_path([])
+        pp.plot_path([])

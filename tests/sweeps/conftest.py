@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from psiprune.sweeps.api import sweep
-from psiprune.sweeps.settings import SweepSettings
+import psiprune as pp
 from swept import mixed_sweep, sparse_sweep, study_sweep
 
 
-def finished(settings: SweepSettings, points: int, factory: pytest.TempPathFactory) -> Path:
+def finished(settings: pp.SweepSettings, points: int, factory: pytest.TempPathFactory) -> Path:
     """The folder of a sweep with so many points."""
     folder = factory.mktemp("swept") / "run"
-    found = sweep(settings, folder, "serial")
+    found = pp.sweep(settings, folder, "serial")
     assert (len(found.points), found.before, found.done, found.failed) == (points, 0, points, [])
     return folder
 

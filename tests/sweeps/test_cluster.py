@@ -18,10 +18,9 @@ import distributed
 import pytest
 from threadpoolctl import threadpool_limits
 
+import psiprune as pp
 import tiny
-from psiprune.core.exceptions import InputError
 from psiprune.sweeps import batch, cluster, workers
-from psiprune.sweeps.api import sweep
 from psiprune.sweeps.cluster import connected
 from psiprune.sweeps.points import Outcome, points_of
 from psiprune.sweeps.scheduler import run_on_dask
@@ -78,7 +77,7 @@ def test_local_workers_are_for_cores_that_the_process_may_use(
     monkeypatch.setattr(distributed, "LocalCluster", remember)
     one_core()
     try:
-        with pytest.raises(InputError, match="not to be"), connected("local", SweepSettings()):
+        with pytest.raises(pp.InputError, match="not to be"), connected("local", SweepSettings()):
             pass
     finally:
         os.sched_setaffinity(0, before)
@@ -112,14 +111,8 @@ def other_version(folder: Path) -> dict[str, str]:
 MANY = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("other version", marks=pytest.mark.slow),
-        pytest.param("seen by its tasks alone", marks=pytest.mark.slow),
-        pytest.param("many BLAS threads", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["other version", "seen by its tasks alone", "many BLAS threads"])
 def test_an_incompatible_worker_is_closed_and_the_others_continue(
     kind: str,
     good: Workers,
@@ -135,7 +128,7 @@ def test_an_incompatible_worker_is_closed_and_the_others_continue(
         monkeypatch.setattr(
             WorkerPool, "poll", lambda pool, *, now=False: now and poll(pool, now=now)
         )
-    result = sweep(settings(retries=0), tmp_path / "run", good.address)
+    result = pp.sweep(settings(retries=0), tmp_path / "run", good.address)
     assert (result.done, result.failed) == (4, [])
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "worker" in line]
     assert line.startswith("scheduler: worker tcp://127.0.0.1:")
@@ -158,7 +151,7 @@ def test_a_worker_of_two_threads(tmp_path: Path) -> None:
         in_this_process(threads=2) as local,
         pytest.raises(IncompatibleWorkerError, match="2 threads") as caught,
     ):
-        sweep(settings(), tmp_path / "run", local.scheduler_address)
+        pp.sweep(settings(), tmp_path / "run", local.scheduler_address)
     assert caught.value.address.startswith("tcp://127.0.0.1:")
     assert not (tmp_path / "run").exists()
 
@@ -222,10 +215,24 @@ def test_points_that_were_finished_in_the_meantime_need_no_task(tmp_path: Path) 
 # ---- addresses
 
 
-@pytest.mark.parametrize("address", ["nohost.invalid:8786", "tcp://nohost.invalid:8786"])
-def test_an_unknown_host(tmp_path: Path, address: str) -> None:
-    with refuses("scheduler", "nohost.invalid", "`dask scheduler`"):
-        sweep(settings(), tmp_path / "run", address)
+@pytest.mark.parametrize(
+    ("address", "facts"),
+    [
+        ("nohost.invalid:8786", ("nohost.invalid", "`dask scheduler`")),
+        ("tcp://nohost.invalid:8786", ("nohost.invalid", "`dask scheduler`")),
+        ("foo://bar", ("foo://bar", "unknown address scheme")),
+        ("nonsense", ("nonsense", "missing port number")),
+        pytest.param(*("tcp://127.0.0.1:1", ("tcp://127.0.0.1:1", "4 s")), marks=pytest.mark.slow),
+    ],
+)
+def test_a_scheduler_that_cannot_be_reached(
+    tmp_path: Path, address: str, facts: tuple[str, ...]
+) -> None:
+    begin = time.monotonic()
+    with refuses("scheduler", *facts):
+        pp.sweep(settings(), tmp_path / "run", address)
+    assert time.monotonic() - begin < 10
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
@@ -242,7 +249,7 @@ def test_a_name_service_that_does_not_answer(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: over.wait(60))
     begin = time.monotonic()
     with refuses("scheduler", "a.b", "name service"):
-        sweep(settings(), tmp_path / "run", "a.b:8786")
+        pp.sweep(settings(), tmp_path / "run", "a.b:8786")
     assert time.monotonic() - begin < 8
     over.set()
 
@@ -253,7 +260,7 @@ def test_a_host_that_accepts_and_does_not_answer(tmp_path: Path) -> None:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         begin = time.monotonic()
         with refuses("scheduler", address, "1 s", "`dask scheduler`"):
-            sweep(settings(), tmp_path / "run", address)
+            pp.sweep(settings(), tmp_path / "run", address)
     assert time.monotonic() - begin < 8
 
 
@@ -291,11 +298,7 @@ def test_a_queueing_system_that_takes_no_job(
     commands: Callable[[str], Path], tmp_path: Path
 ) -> None:
     running = tiny.start("sweep", commands(REFUSES), "--out", tmp_path / "run", "--slurm")
-    try:
-        out, err = running.communicate(timeout=120)
-    finally:
-        running.kill()
-    line = tiny.refusal(tiny.Outcome(running.returncode, out, err))
+    line = tiny.refusal(tiny.finish(running))
     assert line.startswith("slurm: sbatch ")
     assert line.endswith(": sbatch: error: invalid partition specified: nowhere")
     assert not (tmp_path / "run").exists()

@@ -109,14 +109,11 @@ def test_of_many_variants_the_first_are_drawn(
     shown = labels | {ax.get_title() for ax in figure.axes}
     names = {" ".join(str(each).split()) for each in shown}
     assert names & set(many["variant"].values.tolist()) == set(drawn_variants(many))
+    assert len(set(LOOKS)) >= MOST_VARIANTS  # each has a look of its own
     for legend in figure.legends:
         extent = legend.get_window_extent()
         assert extent.x0 >= 0
         assert extent.x1 <= figure.bbox.x1
-
-
-def test_every_variant_that_is_drawn_has_a_look_of_its_own() -> None:
-    assert len(set(LOOKS)) >= MOST_VARIANTS
 
 
 def test_colours_reach_over_the_tenths_that_occur(grid: xr.Dataset) -> None:

@@ -5,29 +5,27 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import psiprune as pp
 import tiny
+from outcomes import run_of
 from pages import ROOT, blocks_of
-from psiprune.experiments.settings import StudySettings
-from psiprune.inspect.describe import describe
-from psiprune.inspect.descriptions import RunDescription
 from psiprune.io.run import open_growing_run
-from psiprune.pruning.settings import PruneSettings
 from psiprune.sweeps import tasks
 from psiprune.sweeps.grid import GridSettings
+from psiprune.sweeps.plan import plan, point_rows
+from psiprune.sweeps.points import points_of, stages_of
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import KINDS, Kind
-from psiprune.training.cd import CD
-from psiprune.training.exact_natural_gradient import ExactNaturalGradient
-from psiprune.training.natural_gradient import NaturalGradient
 from swept import BASE, GRID, rbms_of, study_sweep
 
 
-def chosen(grid: str) -> list[StudySettings]:
+def chosen(grid: str) -> list[pp.StudySettings]:
     found = study_sweep(grid).configurations()
-    return [each for each in found if isinstance(each, StudySettings)]
+    return [each for each in found if isinstance(each, pp.StudySettings)]
 
 
 def test_products_zips_and_points() -> None:
@@ -50,9 +48,9 @@ def test_products_zips_and_points() -> None:
     ]
     # A table is laid over that of the study, unless it chooses another method.
     assert [s.train for s in found[2:]] == [
-        ExactNaturalGradient(),
-        CD(epochs=9, batch_size=50),
-        NaturalGradient(),
+        pp.ExactNaturalGradient(),
+        pp.CD(epochs=9, batch_size=50),
+        pp.NaturalGradient(),
     ]
 
 
@@ -70,20 +68,18 @@ def test_products_zips_and_points() -> None:
 )
 def test_the_grid_survives_its_file(text: str, tmp_path: Path) -> None:
     # What a size, a method or another setting decides must still be open there.
-    given = SweepSettings(**tomllib.loads(text))
+    given = pp.SweepSettings(**tomllib.loads(text))
     with open_growing_run(tmp_path / "run", given):
         pass
     config = tomllib.loads((tmp_path / "run/config.toml").read_text())
-    again = SweepSettings(**config)
+    again = pp.SweepSettings(**config)
     assert [p.stage("point").key for p in rbms_of(again)] == [
         p.stage("point").key for p in rbms_of(given)
     ]
-    found = describe(tmp_path / "run")
-    assert isinstance(found, RunDescription)
-    assert found.command == "sweep"
+    assert run_of(tmp_path / "run").command == "sweep"
 
 
-def keys(sweep_settings: SweepSettings) -> dict[Kind, set[str]]:
+def keys(sweep_settings: pp.SweepSettings) -> dict[Kind, set[str]]:
     points = rbms_of(sweep_settings)
     return {kind: {point.stage(kind).key for point in points} for kind in KINDS}
 
@@ -112,7 +108,7 @@ def test_everything_but_names_is_in_a_points_hash(monkeypatch: pytest.MonkeyPatc
     first = rbms_of(study_sweep(""))[0]
     inputs = json.loads(first.stage("point").inputs)
     refused = {"rewind_epoch", "until"}
-    settings_of_a_study = set(StudySettings.model_fields) - {"fields", "seeds"} - refused
+    settings_of_a_study = set(pp.StudySettings.model_fields) - {"fields", "seeds"} - refused
     assert set(inputs) == settings_of_a_study | {"field", "rbm_seed", "psiprune"}
     before = keys(study_sweep())
     monkeypatch.setattr(tasks, "version", lambda _: "9.9")
@@ -120,10 +116,10 @@ def test_everything_but_names_is_in_a_points_hash(monkeypatch: pytest.MonkeyPatc
 
 
 def test_prune_levels_by_density_have_one_hash() -> None:
-    by_density = PruneSettings(fraction=0.3, density=0.4)
-    again = PruneSettings(**by_density.model_dump())
+    by_density = pp.PruneSettings(fraction=0.3, density=0.4)
+    again = pp.PruneSettings(**by_density.model_dump())
     one, two = (
-        rbms_of(SweepSettings(study=tiny.settings(prune=each)))[0].stage("point").key
+        rbms_of(pp.SweepSettings(study=tiny.settings(prune=each)))[0].stage("point").key
         for each in (by_density, again)
     )
     assert one == two
@@ -131,10 +127,89 @@ def test_prune_levels_by_density_have_one_hash() -> None:
 
 def test_a_method_object_keeps_its_fields_in_every_point() -> None:
     """Fields equal to the defaults of training, which are not those of fine-tuning."""
-    tuning, other = ExactNaturalGradient(), CD()
+    tuning, other = pp.ExactNaturalGradient(), pp.CD()
     for base, product, expected in (
-        (StudySettings(fine_tune=tuning), {"seed": (1, 2)}, [tuning, tuning]),
-        (StudySettings(), {"fine_tune": (tuning, other)}, [tuning, other]),
+        (pp.StudySettings(fine_tune=tuning), {"seed": (1, 2)}, [tuning, tuning]),
+        (pp.StudySettings(), {"fine_tune": (tuning, other)}, [tuning, other]),
     ):
-        points = SweepSettings(study=base, grid=(GridSettings(product=product),)).configurations()
+        points = pp.SweepSettings(
+            study=base, grid=(GridSettings(product=product),)
+        ).configurations()
         assert [dict(point)["fine_tune"] for point in points] == expected
+
+
+# ---- a dry run: points, shared stages, and core-hours
+
+
+def settings(fields: tuple[float, ...] = (1.0,), **product: Any) -> SweepSettings:
+    grid = (GridSettings(product=product),) if product else None
+    return SweepSettings(study=tiny.settings(fields=fields), grid=grid)
+
+
+def finish(own: SweepSettings, folder: Path, seconds: float) -> None:
+    """Write what stages write besides their results."""
+    for point in points_of(own):
+        for stage in stages_of(point):
+            stage.make_folder(folder)
+            (stage.folder(folder) / "seconds.json").write_text(json.dumps({"seconds": seconds}))
+
+
+@pytest.fixture
+def no_pilots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psiprune.sweeps.plan._PILOTS", {kind: lambda *_: 1e6 for kind in KINDS})
+
+
+@pytest.mark.usefixtures("no_pilots")
+def test_rates_come_from_any_field_seed_and_coupling(tmp_path: Path) -> None:
+    finish(settings((0.5, 3.0)), tmp_path, 2.0)
+    planned = plan(settings((0.7, 1.3), seed=[4, 5], coupling=[1.0, 2.0]), tmp_path)
+    assert [(each.done, each.pilots) for each in planned] == [(0, 0)] * 4
+    assert [each.seconds / each.stages for each in planned] == [2.0] * 4
+
+
+@pytest.mark.usefixtures("no_pilots")
+def test_rates_depend_on_the_settings_that_cost(tmp_path: Path) -> None:
+    finish(settings(), tmp_path, 2.0)
+    planned = {each.kind: each for each in plan(settings((2.0,), shots=[300, 400]), tmp_path)}
+    assert planned["state"].seconds == 2.0
+    assert planned["shots"].seconds == 2.0 + 1e6
+    assert planned["point"].pilots == 1
+
+
+@pytest.mark.usefixtures("no_pilots")
+def test_damaged_records_give_no_rates(tmp_path: Path) -> None:
+    finish(settings(), tmp_path, 2.0)
+    for file in tmp_path.glob("*/*/inputs.json"):
+        file.write_text("[]" if "dense" in str(file) else "{")
+    assert [each.pilots for each in plan(settings((2.0,)), tmp_path)] == [1] * 4
+
+
+def test_points_have_the_columns_that_differ() -> None:
+    own = settings((1.0, 2.0), **{"sites": [4, 6], "prune.criterion": ["magnitude", "random"]})
+    points = points_of(own)
+    rows = point_rows(points)
+    assert len(rows) == 8
+    assert rows[1] == {
+        **{"point": points[1].last.key, "sites": 4, "field": 2.0, "seed": 0},
+        "prune_criterion": "magnitude",
+    }
+    assert "shots_seed" in point_rows(points_of(settings(seed=[1, 2])))[0]
+
+
+@pytest.mark.usefixtures("no_pilots")
+def test_a_dry_run_prints_twenty_points(tmp_path: Path) -> None:
+    config = tmp_path / "sweep.toml"
+    for seeds in (10, 11):
+        config.write_text(f"[study]\nsites = 4\nseeds = {seeds}\n")
+        command = ("sweep", config, "--out", tmp_path / "run", "--dry-run")
+        outcome = tiny.call(*command)
+        assert outcome.status == 0
+        lines, stages = (part.splitlines() for part in outcome.out.split("\n\n"))
+        assert lines[0].split() == ["point", "sites", "field", "seed"]
+        assert lines[20].split()[1:] == ["4", "2", "9"]
+        assert len(lines) == 1 + 20 + (seeds > 10)
+        assert [line.split()[0] for line in stages[1:-1]] == list(KINDS)
+        # Pilots of 10^6 seconds for 2 states, 2 training sets and all RBMs, dense and pruned.
+        assert f"{(4 + 4 * seeds) * 1e6 / 3600:.2g} core-hours" in stages[-1]
+    assert "2 more" in lines[-1]
+    assert len(json.loads(tiny.call(*command, "--json").out)["points"]) == 22

@@ -11,12 +11,11 @@ from types import SimpleNamespace
 import distributed
 import pytest
 
+import psiprune as pp
 import tiny
-from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.sweeps import scheduler
 from psiprune.sweeps.points import points_of
 from psiprune.sweeps.scheduler import run_on_dask, run_stage
-from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import Point, Stage
 from psiprune.sweeps.workers import versions_here
 from workers import in_this_process
@@ -30,7 +29,7 @@ def client() -> Iterator[distributed.Client]:
 
 
 def points(seeds: int = 1) -> list[Point]:
-    found = points_of(SweepSettings(study=tiny.settings(fields=(1.0,), seeds=seeds)))
+    found = points_of(pp.SweepSettings(study=tiny.settings(fields=(1.0,), seeds=seeds)))
     return [point for point in found if isinstance(point, Point)]
 
 
@@ -90,7 +89,7 @@ def test_what_fails_is_tried_again(
     assert ran(log).count("state") == 1
 
 
-@pytest.mark.parametrize("error", [InputError("a setting"), DivergenceError("a rate")])
+@pytest.mark.parametrize("error", [pp.InputError("a setting"), pp.DivergenceError("a rate")])
 def test_what_always_fails_is_tried_once(
     error: Exception, client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,13 +103,13 @@ def test_what_always_fails_is_tried_once(
 def test_a_later_point_does_not_repeat_what_failed(
     client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = stand_in(tmp_path, monkeypatch, fails("state", InputError("a setting"), 100))
+    log = stand_in(tmp_path, monkeypatch, fails("state", pp.InputError("a setting"), 100))
     first, second = points(2)
     made = scheduler._Tasks(client, tmp_path, 5)
     (_, state), *_ = made.submit(first, again=False)
-    assert isinstance(state.exception(), InputError)
+    assert isinstance(state.exception(), pp.InputError)
     *_, (_, last) = made.submit(second, again=False)
-    assert isinstance(last.exception(), InputError)
+    assert isinstance(last.exception(), pp.InputError)
     assert last.status == "error"
     assert ran(log) == ["state"]
 
@@ -120,7 +119,7 @@ def test_a_lost_file_may_be_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         try:
             (root / "gone").read_bytes()
         except OSError:
-            raise InputError("gone: cannot be read") from None
+            raise pp.InputError("gone: cannot be read") from None
 
     here = SimpleNamespace(address="here", state=SimpleNamespace(nthreads=1))
     monkeypatch.setattr(distributed, "get_worker", lambda: here)

@@ -200,8 +200,14 @@ def test_a_probe_is_short_at_any_size(
         assert found == tried[-1]
 
 
+def test_a_probe_has_no_more_units_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "step_seconds", lambda *_, first=False: 1e9)
+    assert _affordable(CD, Size.dense(5, 4, 500), 1.0) == Size.dense(2, 4, 500)
+    assert _affordable(CD, Size.dense(4, 4, 500), 1.0) == Size.dense(4, 4, 500)
+
+
 @pytest.mark.parametrize(
-    ("nominal", "repeats", "taken"), [(1e-5, 20, 20), (0.02 / 7, 7, 7), (1.0, 2, 2), (1.0, 2, 1)]
+    ("nominal", "repeats", "taken"), [(1e-5, 20, 20), (0.02 / 7.4, 7, 7), (1.0, 2, 2), (1.0, 2, 1)]
 )
 def test_a_probe_repeats_short_steps(
     monkeypatch: pytest.MonkeyPatch, nominal: float, repeats: int, taken: int

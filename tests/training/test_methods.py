@@ -8,15 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 import psiprune as pp
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
+from psiprune.core.settings import Settings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method, decayed
-from psiprune.training.methods import METHOD_FIELDS, METHODS, MethodBySize, as_method
+from psiprune.training.methods import (
+    METHOD_FIELDS,
+    METHODS,
+    AnyMethod,
+    MethodBySize,
+    as_method,
+    by_size_fine_tuning,
+    method_fields,
+)
 from psiprune.training.train import fit
 from refusals import refuses
 
@@ -102,6 +111,46 @@ def test_a_table_with_a_method_replaces_the_default() -> None:
     assert as_method({"method": "pcd", "momentum": 0.5}, default) == pp.PCD(momentum=0.5)
     assert as_method({"method": "exact"}, default) == pp.ExactNaturalGradient()
     assert as_method("cd", default) == pp.CD()
+
+
+class Both(Settings):
+    """Settings of a training and of fine-tuning."""
+
+    train: AnyMethod = Field(default_factory=lambda: pp.CD(epochs=40, steps=2))
+    fine_tune: AnyMethod | None = Field(default_factory=by_size_fine_tuning)
+
+    _methods = method_fields("train", "fine_tune")
+
+
+class Inherits(Both):
+    """Whose fields are those of its base."""
+
+
+@pytest.mark.parametrize("kind", [Both, Inherits])
+def test_fields_of_settings_take_names_and_tables(kind: Any) -> None:
+    assert (kind().train, kind().fine_tune) == (
+        pp.CD(epochs=40, steps=2),
+        MethodBySize.for_fine_tuning(),
+    )
+    assert kind(train={"epochs": 7}).train == pp.CD(epochs=7, steps=2)  # updates the default
+    assert kind(train="pcd").train == pp.PCD()
+    assert kind(fine_tune=None).fine_tune is None
+    with pytest.raises(InputError, match=r"train\.method: must be a method"):
+        kind(train=None)
+    tuned = kind(fine_tune="pcd").fine_tune
+    assert tuned == pp.PCD.for_fine_tuning()
+    # Read again from the fields set, also as a method of training.
+    assert as_method(tuned.model_dump(exclude_unset=True)) == tuned
+    assert as_method(kind(train="pcd").train.model_dump(exclude_unset=True)) == pp.PCD()
+    assert kind(train="pcd").train.model_fields_set == {"method"}
+
+
+def test_settings_without_the_fields_may_share_the_validator() -> None:
+    class One(Settings):
+        fine_tune: AnyMethod = Field(default_factory=by_size_fine_tuning)
+        _methods = method_fields("train", "fine_tune")
+
+    assert One(fine_tune="cd").fine_tune == pp.CD.for_fine_tuning()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,7 @@ def old_batch(*tasks: tuple[int, dict[str, Any]]) -> dict[str, Any]:
 
 
 def save(tmp_path: Path, content: Any) -> Path:
-    path = tmp_path / "aquila.json"
-    path.write_text(json.dumps(content))
+    path = tiny.write(tmp_path / "aquila.json", json.dumps(content))
     return path
 
 

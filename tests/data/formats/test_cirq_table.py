@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import psiprune as pp
+import tiny
 from refusals import refused
 
 
 def read(tmp_path: Path, text: str, form: str | None = "cirq", **given: Any) -> list[list[int]]:
-    path = tmp_path / "table.csv"
-    path.write_text(text)
+    path = tiny.write(tmp_path / "table.csv", text)
     bits: list[list[int]] = pp.read_shots(path, form, **given).bits.tolist()
     return bits
 
@@ -29,11 +29,7 @@ def test_columns_by_the_number_of_the_qubit(tmp_path: Path) -> None:
     table = '"q(1, 0)","q(0, 1)","q(0, 0)"\n1,0,0\n1,1,0\n'
     for form in ("cirq", None):
         assert read(tmp_path, table, form) == [[0, 0, 1], [0, 1, 1]]
-
-
-def test_the_provenance_names_the_columns_in_their_order(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text(COLUMNS)
+    path = tiny.write(tmp_path / "table.csv", COLUMNS)
     shots = pp.read_shots(path, order="numbered")
     assert shots.provenance["columns"] == "q(0), q(2), q(10)"
     assert shots.provenance["bit_order"] == "sites are the columns by the number in their name"

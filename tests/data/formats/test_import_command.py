@@ -1,17 +1,23 @@
-"""`psiprune import`: files in, one file of psiprune out, and a line that says what was read."""
+"""`psiprune import` and `psiprune export`, with a line that says what was read or written."""
 
 from __future__ import annotations
 
 import json
 import re
+import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 import psiprune as pp
 import tiny
+from outcomes import text_of
 from psiprune.cli.app import app
 from psiprune.data.formats import FORMATS
 from psiprune.data.formats.settings import ReadSettings
@@ -24,10 +30,9 @@ def test_several_files_are_joined(tmp_path: Path) -> None:
     files = [FIXTURES / "quera_braket.json", tmp_path / "again.json"]
     files[1].write_bytes(files[0].read_bytes() + b"\n")
     out = tmp_path / "shots.nc"
-    done = tiny.call("import", "quera", *files, "-o", out, "--json")
-    assert done.status == 0, done
+    printed = text_of(tiny.call("import", "quera", *files, "-o", out, "--json"))
     one, other = map(pp.read_shots, files)
-    assert json.loads(done.out) == {
+    assert json.loads(printed) == {
         "file": str(out),
         "shots": 42,
         "sites": 5,
@@ -77,8 +82,7 @@ def test_options(
     tmp_path: Path, name: str, form: str, options: list[str], given: dict[str, Any]
 ) -> None:
     out = tmp_path / "shots.nc"
-    done = tiny.call("import", form, FIXTURES / name, *options, "-o", out)
-    assert done.status == 0, done
+    text_of(tiny.call("import", form, FIXTURES / name, *options, "-o", out))
     expected = pp.read_shots(FIXTURES / name, form, **given)
     found = pp.read_shots(out)
     np.testing.assert_array_equal(found.bits, expected.bits)
@@ -174,8 +178,49 @@ def test_rows_that_keep_nothing_or_are_no_slice(rows: str, tmp_path: Path) -> No
     assert not out.exists()
 
 
-def test_rows_of_a_state_are_refused(tmp_path: Path) -> None:
-    file, out = tmp_path / "psi.txt", tmp_path / "out.nc"
-    file.write_text("1 0\n0 0\n")
-    line = tiny.refusal(tiny.call("import", "qucumber-psi", file, "--rows", "::2", "-o", out))
-    check_facts(line, "--rows", "qucumber-psi")
+# ---- export
+
+
+TABLES = arrays.arrays(
+    np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 19)), elements={"max_value": 1}
+)
+
+
+# ---- shots: out and in again
+
+
+@settings(deadline=None, max_examples=40)
+@given(table=TABLES)
+@pytest.mark.parametrize("form", ["text", "numpy", "stim-b8", "qiskit"])
+def test_shots_come_back(form: str, table: Any) -> None:
+    wanted: dict[str, Any] = {"stim-b8": {"qubits": table.shape[1]}, "qiskit": {"outcomes": "bits"}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pp.export_shots(pp.Shots(table), Path(folder) / "shots.out", form)
+        again = pp.read_shots(path, form, **wanted.get(form, {})).bits
+        if form == "text":
+            np.testing.assert_array_equal(np.loadtxt(path, ndmin=2), table)
+    if form == "qiskit":  # counts have no order
+        again, table = (np.sort(bits.view(f"S{bits.shape[1]}"), axis=0) for bits in (again, table))
+    np.testing.assert_array_equal(again, table)
+
+
+# ---- the command
+
+
+def test_the_command(tmp_path: Path, stages: Path) -> None:
+    shots = pp.read_shots(stages / "shots.nc")
+    out = tmp_path / "counts.json"
+    done = tiny.call("export", "qiskit", stages / "shots.nc", "-o", out, "--json")
+    assert json.loads(done.out) == {
+        "file": str(out),
+        "format": "qiskit",
+        "kind": "shots",
+        "shots": 300,
+        "sites": 4,
+    }
+    done = tiny.call("import", "qiskit", out, "-o", tmp_path / "again.nc")
+    assert done.status == 0, done
+    again = pp.read_shots(tmp_path / "again.nc")
+    assert Counter(map(bytes, again.bits)) == Counter(map(bytes, shots.bits))
+    line = tiny.call("export", "netket", stages / "rbm.nc", "-o", tmp_path / "rbm.npz").out
+    assert "RBM of 4 visible and 2 hidden units as netket" in line

@@ -108,8 +108,7 @@ def test_the_files_of_bases(tmp_path: Path) -> None:
 
 
 def test_counts_name_the_formats_that_order_them(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps({"011": 2}))
+    path = tiny.write(tmp_path / "a.json", json.dumps({"011": 2}))
     refused(r"name the format .*: (\w+) .*, or (\w+) or (\w+) ", pp.read_shots, path)
     assert pp.read_shots(path, "qiskit").bits[0].tolist() == [1, 1, 0]
     for form in ("braket", "pulser"):

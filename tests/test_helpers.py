@@ -1,4 +1,4 @@
-"""The helper of rate tests refuses rates that are off by the factor, and passes the stated one."""
+"""The helpers of tests see what is wrong: rates off by a factor, and lost facts of refusals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rates
+from refusals import check_refusal
 
 
 @pytest.mark.parametrize("at_most", [False, True])
@@ -51,3 +52,39 @@ def test_error_bars_of_half_or_twice_the_size_are_refused(scale: float, factor: 
     wrong = pytest.raises(AssertionError, match="bars")
     with contextlib.nullcontext() if scale == 1.0 else wrong:
         rates.check_intervals(value, np.full(len(value), 0.3 * scale), 2.0, factor, "bars")
+
+
+# ---- refusals: a lost name, value or limit is seen
+
+
+LINE = "shots: must be at least 20,000, found 5; give --shots"
+
+
+@pytest.mark.parametrize(
+    ("line", "passes"),
+    [
+        (LINE, True),
+        (f"/tmp/a/{LINE}", True),
+        (LINE.replace("must be at least", "too few, needs"), True),
+        (LINE.removeprefix("shots: "), False),
+        (LINE.replace("shots: ", "my_shots: "), False),
+        (LINE.replace("found 5", "found 15"), False),
+        (LINE.replace("found 5", "found 5.5"), False),
+        (LINE.replace("found 5", "found -5"), False),
+        (LINE.replace("20,000", "20,000,000"), False),
+        (LINE.replace("--shots", "more"), False),
+        (f"{LINE}\n", False),
+    ],
+)
+def test_facts_of_a_refusal(line: str, passes: bool) -> None:
+    if passes:
+        check_refusal(line, "shots", 20_000, 5, "--shots")
+    else:
+        with pytest.raises(AssertionError):
+            check_refusal(line, "shots", 20_000, 5, "--shots")
+
+
+def test_a_limit_and_an_equal_value_are_two_facts() -> None:
+    check_refusal("x: must be above 0, found 0", "x", 0, 0)
+    with pytest.raises(AssertionError):
+        check_refusal("x: must be above 0", "x", 0, 0)

@@ -1,0 +1,244 @@
+"""States, shots, masks, clusters, measures and experiments on the command line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import psiprune as pp
+import tiny
+from outcomes import chooser, json_of, text_of
+from psiprune.io.netcdf import read_dataset
+from psiprune.rbm.masks import break_clusters, cluster_mask, read_mask
+from refusals import check_refusal
+
+
+def test_ground_state(tmp_path: Path) -> None:
+    file = tmp_path / "state.nc"
+    found = json_of(tiny.call("ground-state", "--sites=5", "--field=0.7", "-o", file, "--json"))
+    assert found["file"] == str(file)
+    assert found["sites"] == 5
+    exact = pp.TFIM(sites=5, field=0.7).ground_energy()
+    assert found["exact_energy"] == exact
+    assert found["energy"] == pytest.approx(exact, rel=1e-9)
+    state = pp.load_mps(file)
+    assert state.model == pp.TFIM(sites=5, field=0.7)
+    assert state.energy == found["energy"]
+    assert found["largest_bond"] == max(state.bond_dimensions)
+    line = text_of(tiny.call("ground-state", "--sites", "2", "--out", tmp_path / "two.nc"))
+    assert line.count("\n") == 1
+    assert "2 sites, E = -2.2360679775" in line
+
+
+def test_sample(stages: Path, tmp_path: Path) -> None:
+    command = ("sample", stages / "state.nc", "--shots=300", "--seed=1")
+    found = json_of(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))
+    assert found == {"file": str(tmp_path / "a.nc"), "shots": 300, "sites": 4, "seed": 1}
+    np.testing.assert_array_equal(
+        pp.read_shots(tmp_path / "a.nc").bits, pp.read_shots(stages / "shots.nc").bits
+    )
+    assert "300 shots of 4 sites" in text_of(tiny.call(*command, "-o", tmp_path / "b.nc"))
+    tiny.call("sample", stages / "state.nc", "--shots=300", "--seed=2", "-o", tmp_path / "c.nc")
+    other = pp.read_shots(tmp_path / "c.nc").bits
+    assert (other != pp.read_shots(stages / "shots.nc").bits).any()
+
+
+def test_masks(stages: Path, tmp_path: Path) -> None:
+    def made(*command: object) -> np.ndarray[Any, Any]:
+        file = tmp_path / "mask.txt"
+        file.unlink(missing_ok=True)
+        assert str(file) in text_of(tiny.call("mask", *command, "--out", file))
+        return read_mask(file)
+
+    clusters = made("cluster", "--hidden=3", "--sites=6", "--count=11")
+    np.testing.assert_array_equal(clusters, cluster_mask(3, 6, 11))
+    shutil.copy(tmp_path / "mask.txt", tmp_path / "clusters.txt")
+    broken = made("break", tmp_path / "clusters.txt", "--share=0.5", "--seed=3")
+    np.testing.assert_array_equal(broken, break_clusters(clusters, 0.5, seed=3))
+    inside = pp.find_clusters(pp.load_rbm(stages / "rbm.nc"), threshold=1.0)["inside"].values
+    forbidden = made("forbid", stages / "rbm.nc", "--threshold=1")
+    np.testing.assert_array_equal(forbidden, ~inside)
+    control = made("forbid", stages / "rbm.nc", "--threshold=1", "--others", "--seed=3")
+    np.testing.assert_array_equal(control, pp.exclude_matched_control(inside, 3))
+
+
+def test_clusters(tmp_path: Path) -> None:
+    weights = np.full((2, 18), 0.1)
+    weights[1, 4:7] = -2.0
+    mask = np.ones((2, 18), bool)
+    mask[1, 7:] = False
+    rbm = pp.RBM(weights, np.zeros(18), np.zeros(2), mask)
+    rbm.save(tmp_path / "rbm.nc")
+    command = ("clusters", tmp_path / "rbm.nc", "--permutations=500")
+    found = json_of(tiny.call(*command, "--json"))
+    expected = pp.find_clusters(rbm, permutations=500)
+    assert [unit["p_value"] for unit in found["units"]] == expected["p_value"].values.tolist()
+    assert [unit["found"] for unit in found["units"]] == expected["found"].values.tolist()
+    lines = text_of(tiny.call(*command, "--pruned", "--out", tmp_path / "figure.svg")).splitlines()
+    assert lines[2].split() == ["1", "4", "to", "6", *lines[2].split()[4:6], "yes"]
+    assert lines[3] == "1 of 2 units with a cluster of 3 sites (p <= 0.05)"
+    assert lines[4:] == [str(tmp_path / f"figure.{kind}") for kind in ("png", "svg")]
+    assert all(Path(line).stat().st_size > 1000 for line in lines[4:])
+
+
+def test_evaluate(stages: Path) -> None:
+    command = ("evaluate", stages / "rbm.nc", stages / "state.nc", "--draws=300", "--seed=7")
+    found = json_of(tiny.call(*command, "--json"))
+    rbm, state = pp.load_rbm(stages / "rbm.nc"), pp.load_mps(stages / "state.nc")
+    report = pp.evaluate(rbm, state, draws=300, seed=7)
+    # The RBM's number of training shots is not known, so neither are two floors.
+    unknown = {"kl", "fidelity"}
+    assert found == {
+        name: vars(measure) | ({"floor": None} if name in unknown else {})
+        for name, measure in report
+    }
+    lines = text_of(tiny.call(*command)).splitlines()
+    assert [line.split()[0] for line in lines] == ["measure", *found]
+
+
+@pytest.mark.parametrize("kind", ["nc", "txt", "npy"])
+def test_evaluate_on_shots(stages: Path, tmp_path: Path, kind: str) -> None:
+    shots = pp.read_shots(stages / "shots.nc")
+    np.save(tmp_path / "shots.npy", shots.bits)
+    file = tmp_path / "shots.npy" if kind == "npy" else stages / f"shots.{kind}"
+    command = ("evaluate", stages / "rbm.nc", file, "--draws=300", "--seed=7")
+    found = json_of(tiny.call(*command, "--json"))
+    rbm = pp.load_rbm(stages / "rbm.nc")
+    report = pp.evaluate_on_shots(rbm, shots, draws=300, seed=7)
+    assert found["shots"] == 300
+    for name, each in report:
+        assert found[name]["value"] == np.asarray(each.value).tolist()
+        assert found[name]["error"] == np.asarray(each.error).tolist()
+    assert found["log_likelihood"]["floor"] is None
+    assert found["training_excess"] == (8 + 4 + 2) / 300
+    assert "not trained on" in found["note"]
+    lines = text_of(tiny.call(*command)).splitlines()
+    assert [line.split()[0] for line in lines[:5]] == ["measure", *list(found)[1:5]]
+    assert any(line.startswith("note: ") for line in lines)
+    sentence = pp.readout_sensitivity(rbm).sentence
+    assert found["assumed"]["readout"]["sentence"] == sentence
+    assert lines[-1] == sentence
+
+
+def test_only_the_result_is_on_standard_output(tmp_path: Path) -> None:
+    """In a process of its own, where no library can hide what it prints."""
+    file = tmp_path / "state.nc"
+    made = tiny.finish(tiny.start("ground-state", "--sites=5", "--out", file, "--json"))
+    assert json_of(made)["file"] == str(file)
+    assert file.exists()
+    refused = tiny.finish(tiny.start("train", file, "--out", tmp_path / "rbm.nc", "--json"))
+    check_refusal(tiny.refusal(refused), file, "'shots'", "'mps'")
+
+
+# ---- experiments: folders, tables, and options on top of a file
+
+
+def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    command = ("study", *tiny.options(), "--fields", "1", "2", "--out", folder)
+    found = json_of(tiny.call(*command, "--json"))
+    assert found["folder"] == str(folder)
+    assert {key: len(levels) for key, levels in found["levels"].items()} == {"h=1": 4, "h=2": 4}
+    api = read_dataset(finished / "study.nc", "study")
+    assert tiny.raw(read_dataset(folder / "study.nc", "study")) == tiny.raw(api)
+    assert found["levels"]["h=2"][3]["kl"] == float(api["kl"].sel(field=2.0)[0, 3])
+    assert tiny.names(folder) == tiny.names(finished) | {"figure.png", "figure.svg"}
+    assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+    # Started again, from its own configuration: nothing is left to do, the table is the same.
+    before = tiny.contents(folder)
+    monkeypatch.setattr("psiprune.experiments.figures.study.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [Path("figure.png")])
+    out = text_of(tiny.call("study", "--config", folder / "config.toml", "--out", folder))
+    assert out.startswith("h/J = 1\npruned  weights")
+    assert out.endswith(f"{folder}: study.nc, figure.png\n")
+    after = tiny.contents(folder)
+    made = [file for file in before if "h=" in file]
+    assert {name: after[name] for name in made} == {name: before[name] for name in made}
+    assert after["study.nc"][0] == before["study.nc"][0]
+
+
+def test_study_goes_to_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "psiprune.experiments.study.run_study", lambda *_: read_dataset(finished / "study.nc")
+    )
+    monkeypatch.setattr("psiprune.experiments.figures.study.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
+    first, again, other = (
+        json_of(tiny.call("study", "--seed", seed, "--json"))["folder"] for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert re.fullmatch(r"runs/study-[0-9a-f]{8}", first)
+
+
+@pytest.mark.parametrize(
+    ("command", "figures", "key"),
+    [
+        ("sparse", ["figure"], "variants"),
+        pytest.param("ablation", ["broken", "forbidden"], "ablation", marks=pytest.mark.slow),
+    ],
+)
+def test_sparse_and_ablation(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: str,
+    figures: list[str],
+    key: str,
+) -> None:
+    drawn: list[Path] = []
+
+    def save(figure: Figure, stem: Path) -> list[Path]:
+        assert figure.get_axes()
+        drawn.append(stem)
+        return [Path(f"{stem}.png")]
+
+    monkeypatch.setattr("psiprune.reporting.figures.save_figure", save)
+    done: Path = request.getfixturevalue(f"{command}_run")
+    folder = Path(shutil.copytree(done, tmp_path / "run"))
+    # From its own configuration: nothing is left to do but figures, JSON and table.
+    again = (command, "--config", folder / "config.toml", "--out", folder)
+    found = json_of(tiny.call(*again, "--json"))
+    assert found["folder"] == str(folder)
+    assert "h=1" in found[key]
+    assert drawn == [folder / name for name in figures]
+    assert tiny.names(folder) == tiny.names(done)
+    assert (folder / f"{command}.nc").read_bytes() == (done / f"{command}.nc").read_bytes()
+    module = f"psiprune.experiments.{command}.run_{command}"
+    monkeypatch.setattr(module, lambda *_: read_dataset(folder / f"{command}.nc"))
+    out = text_of(tiny.call(*again))
+    assert out.startswith("h/J = 1")
+    names = ", ".join(f"{name}.png" for name in figures)
+    assert out.splitlines()[-1] == f"{folder}: {command}.nc, {names}"
+
+
+def test_options_stand_on_top_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = chooser(monkeypatch, "study")
+    file = tmp_path / "mine.toml"
+    file.write_text("sites = 6\nfields = [0.5]\n[train]\nepochs = 7\nmomentum = 0.5\n")
+    assert chosen() == pp.StudySettings()
+    found = chosen("--config", file)
+    train = pp.CD(epochs=7, momentum=0.5)
+    assert found == pp.StudySettings(sites=6, fields=(0.5,), train=train)
+    found = chosen("--config", file, "--train.epochs=8", "--prune.levels=3", "--fields=1")
+    train = pp.CD(epochs=8, momentum=0.5)
+    prune = pp.PruneSettings(levels=3)
+    assert found == pp.StudySettings(sites=6, fields=(1.0,), train=train, prune=prune)
+    # An option that says the default still wins over the file.
+    assert chosen("--config", file, "--sites=18").sites == 18
+    # Options need only go together with the file.
+    file.write_text("[train]\nepochs = 1000\n")
+    assert chosen("--config", file, "--rewind-epoch", "900").rewind_epoch == 900
+    line = tiny.refusal(tiny.call("study", "--config", file, "--rewind-epoch", "1001"))
+    check_refusal(line, "rewind_epoch", "train.epochs", 1000, 1001)
+    # Without a file the command line gives what TOML gives, by both spellings of a list.
+    for fields in (("--fields", "1", "2"), ("--fields", "1", "--fields", "2")):
+        assert chosen(*tiny.options(), *fields) == tiny.settings()
