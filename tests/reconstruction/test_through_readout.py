@@ -18,11 +18,11 @@ SETTINGS = pp.ReconstructSettings(seeds=2, hidden=(3,), draws=20_000)
 def test_a_run_reconstructs_the_state_and_names_the_assumption() -> None:
     state = pp.ground_state(pp.TFIM(sites=6, field=1.0))
     shots = pp.sample(state, 8000, seed=1).with_readout_error(ERROR, 2)
-    found = pp.reconstruct(shots, SETTINGS)
+    found = pp.reconstruct(shots, settings=SETTINGS)
     assert found.verdict == "trusted"
     assert "p(1|0) = 0.03, p(0|1) = 0.06" in str(found)
     assert "rates off by 10% would change F" in " ".join(str(found).split())
-    ignoring = pp.reconstruct(replace(shots, readout=None), SETTINGS)
+    ignoring = pp.reconstruct(replace(shots, readout=None), settings=SETTINGS)
     fidelity, ignored = (pp.evaluate(each.rbm, state).fidelity.value for each in (found, ignoring))
     assert fidelity > ignored + 0.003
 
