@@ -47,6 +47,25 @@ def test_annealing_agrees_with_sums_over_all_states() -> None:
     assert "annealings" in found.method
 
 
+def test_the_bias_of_few_annealings_is_subtracted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # log r is normally distributed around 0 with variance s^2, so log of a mean of n is off by
+    # about s^2 (n - 1) / (2 n) less than log of the mean of all, s^2 / 2.
+    monkeypatch.setattr(recorded, "EXACT_SITES", 3)
+    generator = np.random.default_rng(0)
+
+    def noise(_: RBM, bits: np.ndarray, *__: object) -> np.ndarray:
+        return np.asarray(generator.normal(-0.18, 0.6, (recorded.REPEATS, len(bits))))
+
+    monkeypatch.setattr(recorded, "annealed_ratio", noise)
+    bits = np.random.default_rng(1).integers(0, 2, (4000, 24), dtype=np.uint8)
+    large = copies(SMALL, 4)
+    log_z = log_partition(large)
+    found = recorded_log_prob(large, bits, pp.ReadoutError.from_rates(0.1, sites=24), log_z, 0)
+    off = (found.values - large.log_prob_unnormalized(bits) + log_z.value).mean()
+    assert found.bias < -0.02
+    assert abs(off) < 0.5 * abs(found.bias)  # without the correction off would be the bias
+
+
 def test_exact_values_need_no_log_partition_function() -> None:
     error = pp.ReadoutError.from_rates(*RATES)
     shots = records_of(SMALL, error, 50)

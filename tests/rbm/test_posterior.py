@@ -9,6 +9,7 @@ import scipy.stats
 import psiprune as pp
 from machines import random_rbm
 from psiprune.data.confusion import Confusion
+from psiprune.kernels import layout
 from psiprune.rbm.posterior import TrueBits
 
 # P-value below which a test of one record fails; the wrong distribution gives less than 1e-12.
@@ -68,6 +69,15 @@ def test_chains_are_the_same_in_parts_and_on_any_number_of_threads() -> None:
     np.testing.assert_array_equal(whole.bits, again.bits)
     assert whole.steps == 3
     assert (whole.advanced(rbm.compiled, 3, 7).bits != whole.bits).any()
+
+
+def test_chains_of_different_tasks_differ() -> None:
+    block = 16 * layout.lanes_of(layout.WIDE)  # chains of a task
+    records = np.zeros((2 * block, 4), np.uint8)
+    bits = TrueBits(records, ERRORS["independent"], records).advanced(
+        random_rbm(4, 3).compiled, 2, 1
+    )
+    assert (bits.bits[:block] != bits.bits[block:]).any()
 
 
 def test_certain_records_fix_the_true_bits() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import psiprune as pp
 from machines import random_rbm
+from psiprune.inference.fisher import fisher_matrix
 from psiprune.io import checkpoint
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.kernels import layout
@@ -55,6 +56,22 @@ def test_exact_steps_follow_the_gradient_of_the_likelihood_of_records() -> None:
     np.testing.assert_allclose(
         to_vector(after.rbm) - to_vector(rbm), slope / 1e5, atol=1e-4 * np.abs(slope).max() / 1e5
     )
+
+
+def test_the_fisher_matrix_is_that_of_the_current_posterior() -> None:
+    rbm, shots, method = random_rbm(4, 3), records(), pp.ExactNaturalGradient()
+    after = method.step(method.init(rbm, shots, 0))[0]
+    posterior = observe(after.rbm, records_of(shots)).posterior
+    assert after.true is not None
+    np.testing.assert_allclose(after.true.weight, posterior.weight, atol=1e-12)
+    assert after.slope is not None
+    x, slope = to_vector(after.rbm), after.slope
+    fisher = fisher_matrix(after.rbm, posterior)
+    decay = np.where(np.arange(len(x)) < rbm.number_of_weights, method.weight_decay, 0.0)
+    damped = fisher + np.diag(decay + after.damping)
+    again, info = method.step(after)
+    assert info.accepted
+    np.testing.assert_allclose(to_vector(again.rbm), x + np.linalg.solve(damped, slope), atol=1e-8)
 
 
 def test_natural_steps_average_over_true_bits() -> None:
