@@ -50,9 +50,22 @@ def observed_fisher(rbm: RBM, readout: ReadoutError, *, draws: int, seed: int) -
         draws: simulated records.
         seed: of the draws.
     """
-    scores = _scores(rbm, readout, draws, seed)
+    return records_fisher(rbm, _simulated(rbm, readout, draws, seed), _repeats(rbm, draws), seed)
+
+
+@single_blas_thread()
+def records_fisher(rbm: RBM, chains: TrueBits, repeats: int, seed: int) -> Float64:
+    """Return F over given records: `observed_fisher` with chains of their true bits.
+
+    Args:
+        rbm: the RBM.
+        chains: the chains, which are advanced from here.
+        repeats: draws of the true bits of each record.
+        seed: of the chains.
+    """
+    scores = _scores(rbm, chains, repeats, seed)
     unit, site = factors_of_parameters(rbm)
-    root = 1 / np.sqrt(np.float32(draws))
+    root = 1 / np.sqrt(np.float32(len(chains.bits)))
 
     def derivatives(part: slice) -> Float32:
         block = _means(scores, unit[part], site[part])
@@ -66,7 +79,8 @@ def observed_fisher(rbm: RBM, readout: ReadoutError, *, draws: int, seed: int) -
 @single_blas_thread()
 def observed_variances(rbm: RBM, readout: ReadoutError, *, draws: int, seed: int) -> Float64:
     """Return the diagonal of F for the weights, also pruned ones, [hidden, visible]."""
-    scores = _scores(rbm, readout, draws, seed)
+    chains = _simulated(rbm, readout, draws, seed)
+    scores = _scores(rbm, chains, _repeats(rbm, draws), seed)
     sites = np.arange(1, rbm.visible + 1)
     return np.stack(
         [
@@ -76,14 +90,23 @@ def observed_variances(rbm: RBM, readout: ReadoutError, *, draws: int, seed: int
     )
 
 
-def _scores(rbm: RBM, readout: ReadoutError, draws: int, seed: int) -> _Scores:
+def _simulated(rbm: RBM, readout: ReadoutError, draws: int, seed: int) -> TrueBits:
+    """Return samples of the RBM, and records of them, as chains of true bits."""
     bits = sample_bits(rbm, draws, derive_seed(seed, Stream.OBSERVED_DRAWS))
     records = readout.misread(bits, derive_seed(seed, Stream.OBSERVED_DRAWS, 1))
-    chains = TrueBits(records, readout, bits)
+    return TrueBits(records, readout, bits)
+
+
+def _repeats(rbm: RBM, draws: int) -> int:
+    fitting = _NUMBERS // (draws * (rbm.visible + rbm.hidden + 2))
+    return min(_MOST, max(_FEWEST, fitting))
+
+
+def _scores(rbm: RBM, chains: TrueBits, repeats: int, seed: int) -> _Scores:
+    draws = len(chains.bits)
     hidden: list[Float32] = []
     visible: list[Float32] = []
-    repeats = _NUMBERS // (draws * (rbm.visible + rbm.hidden + 2))
-    for _ in range(min(_MOST, max(_FEWEST, repeats))):
+    for _ in range(repeats):
         data = WeightedConfigurations(chains.bits.T.astype(np.float64), np.ones(draws))
         given, _softplus = hidden_means(rbm, data)
         for parts, values in ((hidden, given), (visible, data.bits)):

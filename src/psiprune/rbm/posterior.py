@@ -66,6 +66,12 @@ class TrueBits:
         map_threads(run, range(0, len(bits), block))
         return replace(self, bits=bits, steps=self.steps + steps)
 
+    def evenly(self, most: int) -> TrueBits:
+        """Return at most so many of the chains, evenly spaced, as records may be sorted."""
+        count = min(most, len(self.bits))
+        rows = np.linspace(0, len(self.bits) - 1, count).astype(np.intp)
+        return replace(self, records=self.records[rows], bits=self.bits[rows])
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a checkpoint stores."""
         return {"true_bits": np.packbits(self.bits, axis=1), "true_steps": np.array(self.steps)}

@@ -12,10 +12,11 @@ from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.inference.ais import anneal, base_of, log_mean
+from psiprune.inference.log_partition import LogPartition
+from psiprune.inference.recorded import recorded_log_prob
 from psiprune.rbm import gibbs
 from psiprune.rbm.likelihood import WeightedConfigurations, unique_configurations
 from psiprune.rbm.model import RBM
-from psiprune.rbm.observed import log_prob_recorded
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
 
@@ -27,9 +28,13 @@ _CHAINS, _TEMPERATURES = 200, 500
 _COST = 0.04
 #: Maximum number of shots used by the checks, and steps of the mixture's fit.
 _SHOTS, _FIT_STEPS = 20_000, 8
+#: The same of records whose likelihood is annealed.
+_RECORDS = 10_000
 #: Deficit to a baseline, in nats per shot, that counts as worse: a relevant loss of fidelity. Added
 #: to it is twice the gain of a product model from fitting the noise of n shots, N / (2 n).
 _WORSE = 0.01
+#: The same with readout errors: they blur the records of states that differ much.
+_WORSE_RECORDS = 0.001
 #: Fewest and most chains of the mixing check, and the largest accepted correlation with their
 #: initial states, which 100 chains measure to 0.02 where it is 0.9.
 _FEWEST_CHAINS, _MOST_CHAINS, _FROZEN = 100, 1000, 0.9
@@ -85,10 +90,15 @@ def _logs(mean: Float64) -> tuple[Float64, Float64]:
 
 
 def _checked_shots(shots: Shots) -> Shots:
-    """Return at most 20,000 shots, evenly spaced, since shots from counts are sorted."""
-    if len(shots) <= _SHOTS:
+    """Return at most 20,000 shots, evenly spaced, since shots from counts are sorted.
+
+    Or 10,000 where the likelihood of each takes an annealing.
+    """
+    annealed = shots.readout is not None and shots.sites > EXACT_SITES
+    most = _RECORDS if annealed else _SHOTS
+    if len(shots) <= most:
         return shots
-    evenly = np.linspace(0, len(shots) - 1, _SHOTS).astype(np.intp)
+    evenly = np.linspace(0, len(shots) - 1, most).astype(np.intp)
     return Shots(shots.bits[evenly], readout=shots.readout)
 
 
@@ -125,13 +135,14 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
     3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
        correlate with their initial values by more than 0.9.
 
-    With readout errors the likelihood is that of the records, and 1 and 2 are checked up to 20
-    sites.
+    With readout errors the likelihood is that of the records; 1 and 2 are checked above 20 sites
+    only if these are independent.
     """
     sample = _checked_shots(shots)
     data = unique_configurations(sample)
     problems = []
-    judged = shots.readout is None or shots.sites <= EXACT_SITES
+    readout = shots.readout
+    judged = readout is None or readout.is_product or shots.sites <= EXACT_SITES
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed) if judged else ""
     if fit:
         problems.append(fit)
@@ -180,7 +191,8 @@ def _fit_problem(
     likelihood = _log_likelihood(rbm, data, log_z, sample.readout)
     product, mixture = baselines(data)
     best, name = max((product, "a product model"), (mixture, "a symmetric pair of product models"))
-    if likelihood >= best - _WORSE - rbm.visible / len(sample) - error:
+    worse = _WORSE if sample.readout is None else _WORSE_RECORDS
+    if likelihood >= best - worse - rbm.visible / len(sample) - error:
         return ""
     return (
         f"the RBM describes its training shots worse than {name}: log-likelihood {likelihood:.4g} "
@@ -212,8 +224,9 @@ def _log_likelihood(
     rbm: RBM, data: WeightedConfigurations, log_z: float, readout: ReadoutError | None
 ) -> float:
     if readout is not None:
-        index = (1 << np.arange(rbm.visible)) @ data.bits.astype(np.int64)
-        return float(data.weight @ log_prob_recorded(rbm, readout)[index])
+        records = np.ascontiguousarray(data.bits.T, dtype=np.uint8)
+        found = recorded_log_prob(rbm, records, readout, LogPartition(log_z, 0.0, ""), 0)
+        return float(data.weight @ found.values)
     bits = np.ascontiguousarray(data.bits.T, dtype=np.uint8)
     return float(data.weight @ rbm.log_prob_unnormalized(bits)) - log_z
 

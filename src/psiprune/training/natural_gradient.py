@@ -27,6 +27,9 @@ _TRUST = 0.3
 _STALE, _OLD = 1.0, 50
 # lambda of F + lambda 1, in the first and the last step.
 _DAMPING, _LAST_DAMPING = 1e-2, 1e-4
+# With readout errors F is over this many records, and draws of the true bits of each. The share
+# 1/_REPEATS of what the errors hide that remains in F bounds steps in directions that they hide.
+_RECORDS, _REPEATS = 10_000, 8
 _PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
 
 
@@ -37,8 +40,10 @@ class FisherFactor:
     Attributes:
         factor: Cholesky factor of F + lambda 1, lower triangle [parameter, parameter].
         parameters: parameters of the RBM at which F was computed, [parameter].
-        chains: the configurations that F averages over, uint8 [chain, site].
+        chains: the configurations that F averages over, uint8 [chain, site]; with readout errors
+            the true bits of some records, from which chains go on.
         damping: lambda.
+        steps: Gibbs steps that the chains of true bits had taken.
         moved: change of the distribution since then, the sum of sqrt(step.F.step).
         age: steps since then.
     """
@@ -47,6 +52,7 @@ class FisherFactor:
     parameters: NDArray[np.float64]
     chains: NDArray[np.uint8]
     damping: float
+    steps: int = 0
     moved: float = 0.0
     age: int = 0
 
@@ -84,7 +90,7 @@ class NaturalState:
         if self.true is not None:
             arrays |= self.true.to_arrays()
         if self.fisher is not None:
-            for name in ("parameters", "chains", "damping", "moved", "age"):
+            for name in ("parameters", "chains", "damping", "steps", "moved", "age"):
                 arrays[f"fisher_{name}"] = np.asarray(getattr(self.fisher, name))
         return arrays
 
@@ -93,15 +99,19 @@ class NaturalState:
         from psiprune.rbm.likelihood import from_vector
 
         rbm = from_vector(self.rbm, arrays["parameters"])
+        true = None if self.true is None else self.true.restore(arrays)
         fisher = None
         if "fisher_age" in arrays:
             earlier = from_vector(self.rbm, arrays["fisher_parameters"])
+            chains, some = arrays["fisher_chains"], None
+            if self.true is not None:
+                some = self.true.evenly(_RECORDS)
+                some = replace(some, bits=chains, steps=int(arrays["fisher_steps"]))
             fisher = replace(
-                _factor(earlier, arrays["fisher_chains"], float(arrays["fisher_damping"])),
+                _factor(earlier, chains, float(arrays["fisher_damping"]), some, self.seed),
                 moved=float(arrays["fisher_moved"]),
                 age=int(arrays["fisher_age"]),
             )
-        true = None if self.true is None else self.true.restore(arrays)
         return replace(
             self, epoch=epoch, rbm=rbm, chains=arrays["chains"], fisher=fisher, true=true
         )
@@ -131,8 +141,10 @@ class NaturalGradient(Method):
     steps with global flips before each step. F = Cov_model(s) over the same chains (Amari, Neural
     Comput. 10, 251 (1998)) and is reused until the distribution has changed. A step is shortened
     where sqrt(step.F.step) would exceed 0.3. With readout errors the first average is over chains
-    of the true bits given the records, one for each shot. The noise of the chains adds about
-    rate/2 * parameters / (2 chains) to the KL; the decaying rate removes it. The default where both
+    of the true bits given the records, one for each shot, and F is that of the records
+    (`psiprune.inference.observed_fisher`): steps are longer where the errors hide much. The noise
+    of the chains adds about rate/2 * parameters / (2 chains) to the KL; the decaying rate removes
+    it. The default where both
     layers have more than 18 units, up to 20,000 parameters.
 
     Raises:
@@ -218,7 +230,9 @@ class NaturalGradient(Method):
         fisher = state.fisher
         if fisher is None or fisher.moved > _STALE or fisher.age >= _OLD:
             elapsed = state.epoch / max(1, self.epochs - 1)
-            fisher = _factor(rbm, bits, _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed)
+            damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
+            some = None if true is None else true.evenly(_RECORDS)
+            fisher = _factor(rbm, bits, damping, some, state.seed)
         direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
         if not np.isfinite(direction).all():
             raise DivergenceError(
@@ -263,13 +277,22 @@ def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
     return Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
 
 
-def _factor(rbm: RBM, bits: NDArray[np.uint8], damping: float) -> FisherFactor:
+def _factor(
+    rbm: RBM, bits: NDArray[np.uint8], damping: float, true: TrueBits | None, seed: int
+) -> FisherFactor:
+    """Return F over model configurations, or over records with chains of their true bits."""
     from psiprune.inference.fisher import damped_factor, sample_fisher
+    from psiprune.inference.observed_fisher import records_fisher
     from psiprune.rbm.likelihood import to_vector, unique_configurations
 
+    if true is None:
+        matrix, steps = sample_fisher(rbm, unique_configurations(bits)), 0
+    else:
+        matrix = records_fisher(rbm, true, _REPEATS, seed)
+        bits, steps = true.bits, true.steps
     # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
-    factor, damping = damped_factor(sample_fisher(rbm, unique_configurations(bits)).T, damping)
-    return FisherFactor(factor, to_vector(rbm), bits, damping)
+    factor, damping = damped_factor(matrix.T, damping)
+    return FisherFactor(factor, to_vector(rbm), bits, damping, steps)
 
 
 def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
