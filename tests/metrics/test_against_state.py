@@ -471,8 +471,16 @@ def test_effective_draws_are_those_of_the_error() -> None:
     assert effective_draws(two, 1000, 10) == pytest.approx(25)
     assert effective_draws(two, 1000, 1) == 1000
     assert effective_draws(two, 20, 10) == 20
+    some = Estimate(np.array([0.0, 1.0]), np.array([0.0, 0.2]), np.array([0.0, 1.0]))
+    assert effective_draws(some, 1000, 10) == pytest.approx(25)
     still = Estimate(np.float64(0.0), np.float64(0.0), np.float64(0.0))
     assert effective_draws(still, 1000, 10) == 1000
+
+
+def test_an_rbm_of_other_sites_is_refused() -> None:
+    state = mps_from_vector(np.array([0.0, 1.0, 1.0, 0.0]), TFIM(sites=2))
+    with pytest.raises(InputError, match="3"):
+        evaluate(random_rbm(3, 2), state, draws=1000)
 
 
 def test_nothing_is_relative_to_a_reference_of_zero() -> None:

@@ -347,6 +347,7 @@ def test_a_loss_of_likelihood_has_the_errors_of_both_log_z(
         found = metric(other)
         assert found.value == pytest.approx(loss.mean() - excess / 64)
         assert found.error == pytest.approx(np.hypot(loss.std(ddof=1) / np.sqrt(32), 0.5))
+        assert found.floor == 0
 
 
 # --- equivalence -----------------------------------------------------------------------------
@@ -384,6 +385,9 @@ def test_the_band_of_an_observable_by_its_formula() -> None:
     assert test[:2] == pytest.approx((16, 0.5))
     assert test.share == pytest.approx(16 / test.allowed)
     assert test.warning == "w"
+    below = replace(found, value=np.array([-13, -16]))  # the loss has no sign
+    members = [np.array([0, 0]), np.array([2, 4])]
+    assert observable_band(members, lambda _: below, 0.05)(ANY).loss == pytest.approx(14)
 
 
 @pytest.mark.parametrize(("value", "share"), [(1.0, 0.0), (1.5, np.inf)])
@@ -456,6 +460,8 @@ def test_the_largest_of_several_observables() -> None:
     assert found.high == pytest.approx(highs[0])
     assert found.which == 0
     assert highs[0] > highs[1]
+    alone = judge_observables([0.5], [0.02], [2.0], shots, T)
+    assert alone.error == pytest.approx(0.5 * np.sqrt(2.0 / shots + 0.02**2) / 2.0)
     deviates = OBSERVABLE + norm.isf(0.1 / 4)
     assert found.shots_needed == pytest.approx(
         (deviates / (np.sqrt(4 * T) - np.sqrt(2 * low))) ** 2
@@ -690,7 +696,7 @@ def test_half_of_the_draws_are_of_the_flipped_distribution(monkeypatch: pytest.M
     halves = []
     for noise[:] in (0.5, 1.5):
         halves.append(_integrands(ANY, bits, flip, np.random.default_rng(7))[:, 0])
-    noise[:] = 0.5, 1.5, 0.5, 1.5
+    noise[:] = 0.4, 1.2, 0.6, 1.8
     noisy = _integrands(ANY, bits, flip, np.random.default_rng(7))
     np.testing.assert_allclose(noisy[:, 0] - noisy[:, 1], found[:, 0], atol=1e-12)
     np.testing.assert_allclose(noisy[:, 1], found[:, 0] - np.mean(halves, axis=0), atol=1e-12)
@@ -715,3 +721,16 @@ def test_only_units_that_matter_are_sampled(limit: int, monkeypatch: pytest.Monk
     weights = np.where([[True], [False]], ANY.weights, 0.0)
     readout_sensitivity(RBM(weights, ANY.visible_bias, ANY.hidden_bias), draws=100)
     assert [rbm.hidden for rbm in sampled] == [1] * (4 - limit)
+
+
+def test_chains_start_at_settled_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[dict[str, Any]]()
+
+    def sample_of(rbm: RBM, shots: int, **given: Any) -> NDArray[np.uint8]:
+        asked.append(given)
+        return rbm.sample_exact(shots, seed=0)
+
+    monkeypatch.setattr(readout, "EXACT_SITES", 3)
+    monkeypatch.setattr(RBM, "sample", sample_of)
+    readout_sensitivity(ANY, draws=100, seed=5)
+    assert asked == [{"steps": 1000, "seed": derive_seed(5, Stream.READOUT_START)}]

@@ -12,7 +12,7 @@ import pytest
 
 import rates
 from psiprune.metrics.against_shots import _custom_estimate, evaluate_on_shots
-from psiprune.metrics.custom import Observable, load_observable, observe
+from psiprune.metrics.custom import Observable, _lies_in, load_observable, observe
 from psiprune.metrics.loss_tests import judge_observables
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
@@ -193,3 +193,8 @@ def test_the_error_of_one_number_for_all_shots_covers(block: int, factor: float)
         found = _custom_estimate("ones", lambda x: np.float64(x.mean()), bits, seed, block)
         missed.append(rates.misses(found.value, found.error, 0.5, level))
     rates.check(np.array(missed), level, factor)
+
+
+def test_modules_without_a_file_lie_in_no_folder() -> None:
+    assert not _lies_in(Path("/"), "sys")
+    assert not _lies_in(Path("/"), "no_such_module")

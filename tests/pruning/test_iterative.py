@@ -302,6 +302,11 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
         ),
         ({"method": "cd", "epochs": 2}, CD(epochs=2), CD.for_fine_tuning(epochs=2)),
         (CD(epochs=2, learning_rate=0.03), *2 * [CD(epochs=2, learning_rate=0.03)]),
+        (
+            MethodBySize.for_fine_tuning(),
+            ExactNaturalGradient(),
+            ExactNaturalGradient.for_fine_tuning(),
+        ),
         (None, None, None),
     ],
 )

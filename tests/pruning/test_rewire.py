@@ -171,6 +171,15 @@ def test_two_weights_or_all_but_one_can_be_moved(
     assert (epochs, shares) == ([2 * 3], [0.9, 0.9])
 
 
+def test_the_criterion_chooses_the_weights_that_move() -> None:
+    rbm = DENSE.with_mask(top_k_mask(DENSE.mask, np.abs(DENSE.weights), 9))
+    one, other = (
+        rewire(rbm, ANY_SHOTS, rounds=1, criterion=criterion, fine_tune=TUNING)[1].rbm.mask
+        for criterion in ("magnitude", "random")
+    )
+    assert (one != other).any()
+
+
 def test_what_cannot_be_rewired_is_refused_in_one_line(sparse: RBM, shots: Shots) -> None:
     with refuses("rbm", "18 weights"):
         rewire(DENSE, shots)

@@ -143,6 +143,9 @@ def test_fields_of_settings_take_names_and_tables(kind: Any) -> None:
     assert as_method(tuned.model_dump(exclude_unset=True)) == tuned
     assert as_method(kind(train="pcd").train.model_dump(exclude_unset=True)) == pp.PCD()
     assert kind(train="pcd").train.model_fields_set == {"method"}
+    given = kind(fine_tune=pp.PCD(epochs=3)).fine_tune
+    assert given == pp.PCD(epochs=3)
+    assert as_method(given.model_dump(exclude_unset=True), fine_tuning=True) == given
 
 
 def test_settings_without_the_fields_may_share_the_validator() -> None:
