@@ -71,6 +71,15 @@ def test_pruning_keeps_what_records_show() -> None:
     assert pruned.mask.tolist() == [[True, True, False, False], [False] * 4]
 
 
+def test_surgery_by_what_records_show() -> None:
+    found = surgeon(RBM_4X3, draws=5000, seed=3, readout=ERROR)
+    fisher = observed_fisher(RBM_4X3, ERROR, draws=5000, seed=3)
+    damped = fisher + 1e-3 * np.trace(fisher) / len(fisher) * np.eye(len(fisher))
+    weights = RBM_4X3.number_of_weights
+    wanted = to_vector(RBM_4X3)[:weights] ** 2 / (2 * np.linalg.inv(damped).diagonal()[:weights])
+    np.testing.assert_allclose(found[RBM_4X3.mask], wanted, rtol=1e-4)
+
+
 def test_samples_and_readout_errors_exclude_each_other() -> None:
     samples = np.zeros((200, 4), np.uint8)
     for function in (damage, surgeon, lambda rbm, **given: prune_obs(rbm, 3, **given)):
