@@ -11,6 +11,7 @@ import pytest
 
 import psiprune as pp
 from machines import random_rbm
+from psiprune.core.random import Stream, derive_seed
 from psiprune.inference.fisher import fisher_matrix
 from psiprune.inference.observed_fisher import records_fisher
 from psiprune.io import checkpoint
@@ -83,7 +84,9 @@ def test_natural_steps_average_over_true_bits() -> None:
     assert found.fisher is not None
     scores = (mean_scores(rbm, [bits.T.astype(np.float32)]) for bits in (true.bits, found.chains))
     slope = flatten(rbm.mask, Moments(*(a - b for a, b in zip(*scores, strict=True))))
-    fisher = records_fisher(rbm, true, 8, 5) + found.fisher.damping * np.eye(len(slope))
+    fisher = records_fisher(
+        rbm, true, 8, derive_seed(5, Stream.RECORDS_FISHER, 0)
+    ) + found.fisher.damping * np.eye(len(slope))
     step = info.learning_rate * info.shortened * np.linalg.solve(fisher, slope)
     np.testing.assert_allclose(to_vector(found.rbm) - to_vector(rbm), step, rtol=1e-4, atol=1e-6)
     assert (to_vector(method.step(plain)[0].rbm) != to_vector(found.rbm)).any()

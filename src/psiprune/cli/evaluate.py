@@ -7,6 +7,7 @@ from typing import Annotated
 
 from psiprune.cli.app import Flat, app, show
 from psiprune.cli.options import Int, Json, ReadoutOptions, with_readout
+from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.settings import MeasureSettings
 
@@ -60,6 +61,11 @@ def evaluate_command(
             assumed = readout_sensitivity(machine, data=shots, seed=seed)
             numbers |= metric_tables.assumed_numbers(assumed)
             text += f"\n{metric_tables.assumed_text(assumed)}"
+            if "readout" in machine.provenance:
+                tell(
+                    f"psiprune: warning: {rbm} was trained through readout errors, but {reference} "
+                    "carries none: its bits are taken as true ones; give the errors with --readout"
+                )
         else:
             numbers["readout"] = metric_tables.modelled_sentence(shots.readout)
             text += f"\n{metric_tables.modelled_text(shots.readout)}"

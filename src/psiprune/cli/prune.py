@@ -269,11 +269,13 @@ def _load_reference(state: Path, dense: RBM) -> Reference:
 def load_inputs(rbm: Path, shots: Path, readout: ReadoutOptions | None = None) -> tuple[RBM, Shots]:
     """Read an RBM and its training set, and check that they have the same number of sites."""
     from psiprune.data.shots import check_sites, read_shots
+    from psiprune.pruning.iterative import check_readout
     from psiprune.rbm.serialization import load_rbm
 
     model = load_rbm(rbm)
-    data = check_sites(read_shots(shots), model.visible, "the RBM")
-    return model, with_readout(data, readout)
+    data = with_readout(check_sites(read_shots(shots), model.visible, "the RBM"), readout)
+    check_readout(model, data)
+    return model, data
 
 
 def chosen_tuning(

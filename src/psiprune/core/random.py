@@ -61,6 +61,7 @@ class Stream(IntEnum):
     MIXING_CHECK = 66
     LIKELIHOOD_CHECK = 67
     TRUE_BITS = 68
+    RECORDS_FISHER = 69
     # pruning
     RANDOM_PRUNING = 80
     PRUNING_STEP = 81

@@ -24,7 +24,8 @@ def calibrate_readout(
     """Estimate the errors from shots of prepared basis states.
 
     p(y | v) of a group is estimated over all shots whose prepared bits there are v, with one
-    half added to each count (Jeffreys' prior), so that no probability is exactly 0. The number
+    shot added to each row in equal parts (for one site Jeffreys' prior), so that no probability is
+    exactly 0. The number
     of these shots is kept for the statistical error; see `ReadoutError.resampled`. Readout errors
     that the shots carry already are not used.
 

@@ -62,8 +62,11 @@ def pooled(prepared: NDArray[np.int64], sites: int, kept: Sequence[int]) -> NDAr
 
 
 def with_half_counts(counts: NDArray[np.int64]) -> Float64:
-    """Return probabilities of each row of counts, one half added to each count."""
-    added = counts + 0.5
+    """Return probabilities of each row of counts, with 1 added to the row in equal parts.
+
+    One half each for a single site (Jeffreys' prior), so no probability is exactly 0.
+    """
+    added = counts + 1.0 / len(counts)
     return added / added.sum(axis=1, keepdims=True)
 
 

@@ -25,7 +25,6 @@ from psiprune.data.confusion import (
     near,
     pooled,
     scaled,
-    with_half_counts,
 )
 
 Float64 = NDArray[np.float64]
@@ -200,19 +199,22 @@ class ReadoutError:
         """Return the error model with its rates drawn again within their uncertainty.
 
         Rows with calibration shots are drawn from the multinomial distribution of as many shots.
-        Other rows have all their error probabilities multiplied by 1 + 0.1 x with one normal x per
-        row.
+        Rates that nobody measured are likely to be wrong alike at all sites: p(1|0) is multiplied
+        by 1 + 0.1 x and p(0|1) by 1 + 0.1 y with the same two normal numbers at all sites (in a
+        group each row by the mean over its true bits).
         """
         generator = generator_for(seed, Stream.READOUT_RATES)
+        by_bit = 1 + ASSUMED_UNCERTAINTY * generator.normal(size=2)
         groups = []
         for group in self.groups:
-            size = len(group.matrix)
             if group.prepared is None:
-                matrix = scaled(group.matrix, 1 + ASSUMED_UNCERTAINTY * generator.normal(size=size))
+                states = np.arange(len(group.matrix))[:, None]
+                bits = (states >> np.arange(len(group.sites))) & 1
+                matrix = scaled(group.matrix, by_bit[bits].mean(axis=1))
             else:
                 rows = zip(group.prepared, group.matrix, strict=True)
                 counts = np.stack([generator.multinomial(n, row) for n, row in rows])
-                matrix = near(with_half_counts(counts), group.matrix)
+                matrix = near(counts / counts.sum(axis=1, keepdims=True), group.matrix)
             groups.append(Confusion(group.sites, matrix, group.prepared))
         return ReadoutError(tuple(groups), self.source)
 

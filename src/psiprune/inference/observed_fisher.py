@@ -23,7 +23,8 @@ from psiprune.rbm.posterior import TrueBits
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 #: Most and fewest draws of the true bits of each record, and Gibbs steps between them. With R of
-#: them the variance within a record, which the errors hide, enters F with weight 1/R.
+#: them the variance within a record, which the errors hide, enters F with weight 1/R, or more as
+#: these draws are correlated.
 _MOST, _FEWEST, _THIN = 32, 4, 2
 #: Numbers stored for all draws, 1 GiB in float32; beyond this there are fewer than `_MOST`.
 _NUMBERS = 1 << 28

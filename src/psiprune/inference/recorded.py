@@ -32,6 +32,7 @@ Bits = NDArray[np.uint8]
 STEPS, POWER = 48, 3
 #: Annealings of each configuration, an even number.
 REPEATS = 4
+_ALL, _EVEN, _ODD = slice(None), slice(None, None, 2), slice(1, None, 2)
 #: Configurations annealed at a time: their arrays of 100 sites fit into a core's cache.
 _BLOCK = 50
 
@@ -42,7 +43,8 @@ class RecordedLogProb(NamedTuple):
 
     Attributes:
         values: log p(y).
-        error: standard error that all values share, from log Z; exact sums have none.
+        error: standard error of their mean beyond the noise of the shots, from log Z and from the
+            annealing; exact sums have none.
         bias: estimated bias of their mean from the noise of the annealing, already subtracted.
         method: how they were computed.
     """
@@ -101,12 +103,15 @@ def recorded_log_prob(
 
     log_weights = np.concatenate(map_threads(block, range(0, len(rows), _BLOCK)), axis=1)
     # The logarithm of a mean of few weights is biased; of half as many twice as much.
-    whole = log_mean(log_weights)
-    halves = 0.5 * (log_mean(log_weights[::2]) + log_mean(log_weights[1::2]))
-    bias = (halves - whole)[inverse]
+    whole, one, other = (log_mean(log_weights[part]) for part in (_ALL, _EVEN, _ODD))
+    bias = (0.5 * (one + other) - whole)[inverse]
+    # Records that are equal share an annealing, and its error, half the difference of both halves.
+    share = np.bincount(inverse) / len(inverse)
+    noise = float(np.linalg.norm(share * 0.5 * (one - other)))
     log_p = rbm.log_prob_unnormalized(rows) - log_z.value + whole
     method = f"log Z by {log_z.method}, {REPEATS} annealings of {STEPS} steps for each record"
-    return RecordedLogProb(log_p[inverse] - bias, log_z.error, float(bias.mean()), method)
+    error = float(np.hypot(log_z.error, noise))
+    return RecordedLogProb(log_p[inverse] - bias, error, float(bias.mean()), method)
 
 
 def annealed_ratio(

@@ -21,6 +21,8 @@ from psiprune.states.tfim import midpoint
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+#: What is estimated; names as in `ShotsReport`.
+STATE_OBSERVABLES = ("magnetization", "neighbours", "correlation")
 #: Resamples of the calibration; the error from it is accurate to 7 %.
 _RATES = 100
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from psiprune.core.exceptions import InputError
+from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.progress import count, describe, progress_bar
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_seed
@@ -198,6 +199,7 @@ def prune(
         raise InputError(
             f"reference: must be a state, such as `ground_state` returns, found {reference!r:.60}"
         )
+    check_readout(rbm, data)
     tuning = tuning_of(rbm, fine_tune, rewind, readout=data.readout is not None)
     check_rewind(rewind, rbm, tuning)
     seed, total = check_seed(seed), rbm.number_of_weights
@@ -228,6 +230,22 @@ def tuning_of(
     if rewind is not None and isinstance(method, MethodBySize):
         method = MethodBySize(epochs=method.epochs)
     return method.for_size(rbm.visible, rbm.hidden, readout=readout)
+
+
+def check_readout(rbm: RBM, shots: Shots) -> None:
+    """Warn if an RBM of true bits would be fine-tuned on records as if they were true bits.
+
+    Warns:
+        TrainingWarning: the RBM was trained through readout errors, and the shots carry none.
+    """
+    if "readout" in rbm.provenance and shots.readout is None:
+        warnings.warn(
+            f"the RBM was trained through readout errors, but {shots.source} carries none: its "
+            "bits are taken as true ones; give the errors with --readout or "
+            "dataclasses.replace(shots, readout=error)",
+            TrainingWarning,
+            stacklevel=3,
+        )
 
 
 def check_rewind(rewind: RBM | None, rbm: RBM, fine_tune: Method | None) -> None:

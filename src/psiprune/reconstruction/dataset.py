@@ -33,7 +33,7 @@ _FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas", "variance")
 _SINGLE = ("seed", "distance", "warning", "replica", "site", "partner")
 _PREFIXES = (
     *("candidate", "trial", "training", "test", "likelihood", "configurations", "pairs", "dense"),
-    "readout",
+    *("readout", "state"),
 )
 
 
@@ -121,10 +121,14 @@ def prefixed(prefix: str, dataset: xr.Dataset) -> xr.Dataset:
 
 
 def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
-    """Collect observables (all suffixes but `_dense`), log-likelihoods and warnings."""
+    """Collect observables (all suffixes but `_dense`), log-likelihoods and warnings.
+
+    For shots with readout errors also the observables of the true bits, with names "state_...".
+    """
     values: dict[str, object] = {}
-    for name in names:
-        comparison = report.comparison(name)
+    compared = {name: report.comparison(name) for name in names}
+    compared |= {f"state_{name}": comparison for name, comparison in report.state.items()}
+    for name, comparison in compared.items():
         along = ("distance",) if np.ndim(comparison.value) else ()
         for suffix, field in zip(SUFFIXES[:-1], _FIELDS, strict=True):  # all but `_dense`
             values[f"{name}{suffix}"] = (along, getattr(comparison, field))

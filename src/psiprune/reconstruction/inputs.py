@@ -166,7 +166,8 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
     if settings.shots_sha256 not in (None, digest):
         raise InputError(
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "
-            f"{str(settings.shots_sha256)[:12]}...; give the shots of that run or omit it"
+            f"{str(settings.shots_sha256)[:12]}...; give the shots of that run, with its readout "
+            "errors, or omit it"
         )
     resolved = {"shots_sha256": digest, "held_out": settings.held_out_of(len(shots))}
     return settings.for_sites(shots.sites).model_copy(update=resolved)

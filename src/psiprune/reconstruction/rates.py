@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
@@ -19,9 +20,9 @@ _SETS = 4
 def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
     """Return how the state changes when the rates change by their uncertainty, up to 20 sites.
 
-    The RBM is fitted again, from where it is, to the same records with other rates
-    (`ReadoutError.resampled`). The change is the infidelity 1 - F of the old and the new p(v), the
-    mean over four sets of rates, and the root mean square change of the mean <Z_i Z_{i+1}>.
+    The RBM is fitted again, from where it is, to the same records with these rates and with others
+    (`ReadoutError.resampled`). The change is the infidelity 1 - F of both p(v), the mean over four
+    sets of rates, and the root mean square change of the mean <Z_i Z_{i+1}>.
 
     Args:
         rbm: the RBM.
@@ -33,13 +34,16 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
     """
     readout = shots.readout
     assert readout is not None
-    prob, bonds = _distribution(rbm), _bonds(rbm.visible)
+    bonds = _bonds(rbm.visible)
+
+    def fitted(errors: ReadoutError) -> NDArray[np.float64]:
+        records = Shots(shots.bits, source=shots.source, readout=errors)
+        return _distribution(fit(rbm, records, ExactNaturalGradient.for_fine_tuning(), seed))
+
+    prob = fitted(readout)  # not `rbm` itself, which may not be at the maximum
     infidelities, shifts = [], []
     for k in range(_SETS):
-        other = readout.resampled(derive_seed(seed, Stream.RATES_SENSITIVITY, k))
-        records = Shots(shots.bits, source=shots.source, readout=other)
-        tuned = fit(rbm, records, ExactNaturalGradient.for_fine_tuning(), seed)
-        changed = _distribution(tuned)
+        changed = fitted(readout.resampled(derive_seed(seed, Stream.RATES_SENSITIVITY, k)))
         distance = 0.5 * float(((np.sqrt(prob) - np.sqrt(changed)) ** 2).sum())
         infidelities.append(distance * (2 - distance))
         shifts.append(float(bonds @ (changed - prob)))

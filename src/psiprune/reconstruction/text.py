@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.text import escape
+from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.reconstruction.checks import Check, deviations
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.dataset import SUFFIXES, levels_of, methods_used, observable_names
@@ -35,13 +36,18 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
     """Format the answer, then the checks, the search and the observables as tables."""
     summary = summarize(dataset, request)
     tolerance = dataset.attrs["tolerance"]
+    recorded = " as recorded" if "state_neighbours" in dataset else ""
     heads = [
         f"Checks (nats per shot; pass: loss within {tolerance:g}, at most {2 * tolerance:g}; FAIL: "
         f"surely above {tolerance:g})",
         _search_head(dataset),
-        "Observables (test shots; the loss that the deviation implies at least, nats per shot)",
+        f"Observables{recorded} (test shots; the loss that the deviation implies at least, nats "
+        "per shot)",
     ]
     tables = [checks_table(summary.checks), _search(dataset), _observables(dataset)]
+    if recorded:
+        heads.append("Observables of the true bits (shots: with the readout errors inverted)")
+        tables.append(_true_bits(dataset))
     parts = [f"{head}\n{table}" for head, table in zip(heads, tables, strict=True)]
     return "\n\n".join([answer_text(summary), *parts])
 
@@ -138,6 +144,23 @@ def _observables(dataset: xr.Dataset) -> str:
     return align(rows)
 
 
+def _true_bits(dataset: xr.Dataset) -> str:
+    """Tabulate the observables of the true bits, C(d) at the shortest distances and the largest."""
+    last = dataset.sizes["distance"] - 1
+    rows = [["observable", "shots", "smallest RBM", "sigmas"]]
+    for name in STATE_OBSERVABLES:
+        columns = (
+            np.atleast_1d(dataset[f"state_{name}{suffix}"].values)
+            for suffix in ("_shots", "_shots_error", "", "_error", "_sigmas")
+        )
+        for d, (shots, shots_error, value, error, sigmas) in enumerate(zip(*columns, strict=True)):
+            if not _DISTANCES <= d < last and math.isfinite(shots):
+                label = f"{name} at d = {d}" if dataset[f"state_{name}"].ndim else name
+                both = plus_minus(shots, shots_error), plus_minus(value, error)
+                rows.append([label, *both, f"{sigmas:+.1f}"])
+    return align(rows)
+
+
 def reconstruct_numbers(dataset: xr.Dataset, request: Request) -> dict[str, Any]:
     """Return the same for JSON, with every candidate and every RBM of the search."""
     summary = summarize(dataset, request)
@@ -160,8 +183,12 @@ def reconstruct_numbers(dataset: xr.Dataset, request: Request) -> dict[str, Any]
             name: {
                 suffix.strip("_") or "value": dataset[f"{name}{suffix}"].values.tolist()
                 for suffix in SUFFIXES
+                if f"{name}{suffix}" in dataset
             }
-            for name in (*observable_names(dataset), "log_likelihood", "log_likelihood_gain")
+            for name in (
+                *(*observable_names(dataset), "log_likelihood", "log_likelihood_gain"),
+                *(f"state_{name}" for name in STATE_OBSERVABLES),
+            )
             if f"{name}_sigmas" in dataset
         },
         "candidates": _records(dataset, "candidate"),

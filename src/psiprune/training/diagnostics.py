@@ -154,7 +154,8 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
     ):
         problems.append(
             "the RBM misses structure that the shots evidently have: their frequencies exceed its "
-            f"probabilities by {_misfit(rbm, sample):.3g} nats per shot; {_remedy(rbm, method)}"
+            f"probabilities by {_misfit(rbm, sample):.3g} nats per shot; "
+            f"{_remedy(rbm, method, shots.readout)}"
         )
     if method.chain_steps is not None and method.epochs > 0:
         affordable = int(_COST * method.gibbs_steps(len(shots)) / method.chain_steps)
@@ -164,7 +165,7 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
             problems.append(
                 "the Gibbs chains of the training have stopped mixing: the correlation with their "
                 f"initial state after {method.chain_steps} steps is {correlation:.2f}, so averages "
-                f"over them are unreliable; {_remedy(rbm, method)}"
+                f"over them are unreliable; {_remedy(rbm, method, shots.readout)}"
             )
     return problems
 
@@ -196,7 +197,7 @@ def _fit_problem(
         return ""
     return (
         f"the RBM describes its training shots worse than {name}: log-likelihood {likelihood:.4g} "
-        f"against {best:.4g} nats per shot; {_remedy(rbm, method)}"
+        f"against {best:.4g} nats per shot; {_remedy(rbm, method, sample.readout)}"
     )
 
 
@@ -235,9 +236,9 @@ def _small(rbm: RBM) -> bool:
     return min(rbm.visible, rbm.hidden) <= EXACT_GRADIENT_UNITS
 
 
-def _remedy(rbm: RBM, method: Method) -> str:
+def _remedy(rbm: RBM, method: Method, readout: ReadoutError | None) -> str:
     """Return the advice that ends a warning."""
-    best = MethodBySize().for_size(rbm.visible, rbm.hidden)
+    best = MethodBySize().for_size(rbm.visible, rbm.hidden, readout=readout is not None)
     if best.method != method.method:
         return f"use method '{best.method}' instead of '{method.method}'"
     return "use more epochs, or more hidden units"

@@ -107,8 +107,11 @@ class NaturalState:
             if self.true is not None:
                 some = self.true.evenly(_RECORDS)
                 some = replace(some, bits=chains, steps=int(arrays["fisher_steps"]))
+            fisher_seed = derive_seed(
+                self.seed, Stream.RECORDS_FISHER, epoch - int(arrays["fisher_age"])
+            )
             fisher = replace(
-                _factor(earlier, chains, float(arrays["fisher_damping"]), some, self.seed),
+                _factor(earlier, chains, float(arrays["fisher_damping"]), some, fisher_seed),
                 moved=float(arrays["fisher_moved"]),
                 age=int(arrays["fisher_age"]),
             )
@@ -232,7 +235,8 @@ class NaturalGradient(Method):
             elapsed = state.epoch / max(1, self.epochs - 1)
             damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
             some = None if true is None else true.evenly(_RECORDS)
-            fisher = _factor(rbm, bits, damping, some, state.seed)
+            fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
+            fisher = _factor(rbm, bits, damping, some, fisher_seed)
         direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
         if not np.isfinite(direction).all():
             raise DivergenceError(

@@ -20,6 +20,8 @@ from psiprune.core.progress import count, expect, progress_bar
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
+from psiprune.inference.log_partition import LogPartition
+from psiprune.inference.recorded import shots_log_prob
 from psiprune.io.checkpoint import Checkpoint, Checkpoints, Notes
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
@@ -69,8 +71,7 @@ def train(
 
     Shots with readout errors (`Shots.readout`) are records y of true bits v, and the RBM is that of
     the true bits: training maximises the likelihood of the records under
-    p(y) = sum_v C(y | v) p(v). Method "exact" first fits a new RBM to the records as they are,
-    which costs less, and starts from there.
+    p(y) = sum_v C(y | v) p(v).
 
     Args:
         shots: Shots, bits [shot, site] as a plain array, or counts {"0101": 12}.
@@ -142,9 +143,7 @@ def train(
         chosen = as_method(method).for_size(start.visible, start.hidden, readout=readout)
         start, starts = start if mask is None else start.with_mask(mask), ()
     rbm: RBM | None = None
-    warm = readout and start is None and chosen.CONVERGES and chosen.epochs > 0
-    first = replace(data, readout=None) if warm else data
-    with progress_bar((2 if warm else 1) * chosen.epochs, "training", progress=progress):
+    with progress_bar(chosen.epochs, "training", progress=progress):
         if start is not None:
             rbm = fit(start, data, chosen, seed, callback, checkpoints)
         for name in starts:
@@ -152,17 +151,11 @@ def train(
                 _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
                 expect("epochs", chosen.epochs)
             untrained = new_rbm(data, units, seed, name, mask)
-            attempt = fit(untrained, first, chosen, seed, callback, checkpoints)
-            rbm = attempt if rbm is None else _likelier(rbm, attempt, first)
-            if len(starts) == 1 or not misses_structure(rbm, first):
+            attempt = fit(untrained, data, chosen, seed, callback, checkpoints)
+            rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
+            if len(starts) == 1 or not misses_structure(rbm, data):
                 break
-        assert rbm is not None
-        if warm:
-            _LOG.info("fitted to the recorded bits; now to the true bits, with %s", data.readout)
-            initial_only = {"initial": rbm.provenance["initial"]}
-            rbm = fit(
-                replace(rbm, provenance=initial_only), data, chosen, seed, callback, checkpoints
-            )
+    assert rbm is not None
     if chosen.epochs == 0:
         return rbm
     with single_blas_thread():
@@ -253,14 +246,14 @@ def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str
         "seed": seed,
         "shots": hashlib.sha256(shots.bits.tobytes()).hexdigest(),
         "start": _digest(start),
-        **({} if shots.readout is None else {"readout": shots.readout.digest}),
+        "readout": None if shots.readout is None else shots.readout.digest,
     }
 
 
 def _likelier(one: RBM, other: RBM, shots: Shots) -> RBM:
     """Return the RBM of larger likelihood on the shots, or `one` if they are equal."""
     first, second = (
-        float(rbm.log_prob_unnormalized(shots.bits).mean()) - rbm.log_partition()
+        shots_log_prob(rbm, shots, LogPartition(rbm.log_partition(), 0.0, "sum"), 0).values.mean()
         for rbm in (one, other)
     )
     return other if second > first else one
