@@ -77,6 +77,8 @@ def test_pooled_shots() -> None:
 
 def test_half_counts() -> None:
     np.testing.assert_allclose(with_half_counts(np.array([[3, 0]])), [[3.5 / 4, 0.5 / 4]])
+    # Four states share the one shot that is added, so rates of a site gain half of one as alone.
+    np.testing.assert_allclose(with_half_counts(np.array([[9, 0, 0, 0]]))[0, 1:], 0.25 / 10)
 
 
 def test_scaled_rows_stay_probabilities() -> None:

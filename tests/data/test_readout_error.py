@@ -262,6 +262,14 @@ def test_each_site_is_in_one_group(sites: list[list[int]]) -> None:
         ReadoutError(groups)
 
 
+def test_rates_that_nobody_measured_are_wrong_alike() -> None:
+    error = ReadoutError.from_rates([0.02, 0.04], [0.03, 0.06])
+    factors = np.array([error.resampled(seed).rates / error.rates for seed in range(400)])
+    np.testing.assert_allclose(factors[:, 0], factors[:, 1])  # at all sites
+    assert np.abs(np.corrcoef(factors[:, 0].T)[0, 1]) < 0.25  # p(1|0) and p(0|1) apart: 5 errors
+    np.testing.assert_allclose(factors[:, 0].std(axis=0), 0.1, rtol=0.18)  # 5 errors
+
+
 def test_repr() -> None:
     assert repr(ReadoutError.from_rates(0.01, 0.03, sites=4)) == (
         "ReadoutError(sites=4, mean p(1|0)=0.01, mean p(0|1)=0.03, source='rates')"

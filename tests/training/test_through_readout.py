@@ -132,6 +132,43 @@ def test_a_stopped_training_resumes_to_the_same_bits(
     np.testing.assert_array_equal(to_vector(resumed), to_vector(whole))
 
 
+def test_a_training_without_errors_does_not_resume_one_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LEAST", 0.0)
+
+    def stop(state: Any) -> None:
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    shots, method = records(), pp.CD(epochs=3)
+    with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path / "rbm.nc") as checkpoints:
+        fit(random_rbm(4, 3), shots, method, 3, stop, checkpoints)
+    for other in (None, ERROR.scaled(0.5)):
+        data = replace(shots, readout=other)
+        with (
+            pytest.raises(pp.InputError, match="belongs to another training"),
+            Checkpoints(tmp_path / "rbm.nc") as checkpoints,
+        ):
+            fit(random_rbm(4, 3), data, method, 3, checkpoints=checkpoints)
+
+
+def test_the_fisher_matrix_has_chains_of_its_own() -> None:
+    shots, method = records(), pp.NaturalGradient(chains=500, epochs=2)
+    state = method.step(method.init(random_rbm(4, 3), shots, 5))[0]
+    assert state.true is not None
+    seed = derive_seed(5, Stream.RECORDS_FISHER, 0)
+    one, other = (state.true.advanced(state.rbm.compiled, TRUE_STEPS, s).bits for s in (5, seed))
+    assert (one != other).mean() > 0.02
+
+
+def test_pruning_true_bits_on_plain_shots_is_warned_of() -> None:
+    shots = records()
+    rbm = pp.train(shots, hidden=2)
+    with pytest.warns(pp.TrainingWarning, match="was trained through readout errors"):
+        pp.prune(rbm, shots.bits, levels=1, fine_tune=None)
+
+
 @pytest.mark.parametrize(
     ("method", "least"),
     [

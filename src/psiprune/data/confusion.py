@@ -66,7 +66,7 @@ def with_half_counts(counts: NDArray[np.int64]) -> Float64:
 
     One half each for a single site (Jeffreys' prior), so no probability is exactly 0.
     """
-    added = counts + 1.0 / len(counts)
+    added = counts + 1.0 / counts.shape[1]
     return added / added.sum(axis=1, keepdims=True)
 
 
