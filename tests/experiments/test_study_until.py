@@ -44,13 +44,14 @@ def test_the_search_goes_on_past_the_levels_of_the_study(tmp_path: Path) -> None
     study = run_study(settings(PruneSettings()), tmp_path)
     assert study.sizes["level"] == 21
     assert (study["weights_kept"].isel(level=-1) > 1).all()
-    assert study["smallest_weights"].values.tolist() == [[1, 1]]
+    # Down to the product model, which has no weights.
+    assert study["smallest_weights"].values.tolist() == [[0, 0]]
     assert study["smallest_censored"].values.tolist() == [[0, 0]]
     assert table_numbers("study", study)["smallest"]["h=1"]["censored"] == 0
     assert "warning" not in table_text("study", study)
     for seed in (0, 1):
         kept = pp.load_rbm(tmp_path / f"h=1/seed-{seed}/smallest/smallest.nc")
-        assert kept.number_of_weights == 1
+        assert kept.number_of_weights == 0
 
 
 @pytest.mark.parametrize("how", [{"levels": 3}, {"density": 0.7}])
