@@ -24,7 +24,7 @@ from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import LogPartition
 from psiprune.rbm.model import RBM
-from psiprune.rbm.observed import log_prob_recorded
+from psiprune.rbm.observed import index_of, log_prob_recorded
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -82,8 +82,7 @@ def recorded_log_prob(
         InputError: more than 20 sites with correlated readout errors.
     """
     if rbm.visible <= EXACT_SITES:
-        index = records.astype(np.int64) @ (1 << np.arange(rbm.visible))
-        values = log_prob_recorded(rbm, readout)[index]
+        values = log_prob_recorded(rbm, readout)[index_of(records)]
         return RecordedLogProb(values, 0.0, 0.0, f"sum over 2^{rbm.visible} states")
     if not readout.is_product:
         raise InputError(

@@ -29,7 +29,7 @@ from psiprune.metrics.against_shots import Comparison
 from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
-from psiprune.rbm.observed import check_exact_sites, log_prob_recorded
+from psiprune.rbm.observed import check_exact_sites, index_of, log_prob_recorded
 
 Float64 = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     """
     if shots.readout is not None:
         check_exact_sites(shots.sites)
-        index = shots.bits.astype(np.int64) @ (1 << np.arange(shots.sites))
+        index = index_of(shots.bits)
         errors, of_parent = shots.readout, log_prob_recorded(parent, shots.readout)[index]
         return lambda rbm: Losses(of_parent - log_prob_recorded(rbm, errors)[index], 0.0, "")
     log_p_parent = parent.log_prob_unnormalized(shots)

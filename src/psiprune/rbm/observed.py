@@ -67,8 +67,7 @@ def records_of(shots: Shots) -> Records:
     check_exact_sites(shots.sites)
     assert shots.readout is not None
     rows, counts = shots.unique
-    index = rows.astype(np.int64) @ (1 << np.arange(shots.sites))
-    frequency = np.bincount(index, weights=counts, minlength=1 << shots.sites)
+    frequency = np.bincount(index_of(rows), weights=counts, minlength=1 << shots.sites)
     return Records(frequency / len(shots), _bits(shots.sites).T.copy(), shots.readout)
 
 
@@ -81,14 +80,19 @@ def check_exact_sites(sites: int) -> None:
         )
 
 
+def index_of(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the index sum_i y_i 2^i of each row of bits [row, site]."""
+    return bits.astype(np.int64) @ (1 << np.arange(bits.shape[1]))
+
+
 def log_prob_recorded(rbm: RBM, readout: ReadoutError) -> Float64:
     """Return log p(y) of every recorded state, [2^N]; -708 where the errors exclude a record."""
-    return np.log(np.maximum(readout.apply(_prob(rbm)), _TINY))
+    return np.log(np.maximum(readout.apply(distribution(rbm)), _TINY))
 
 
 def observe(rbm: RBM, records: Records) -> Observed:
     """Return the log-likelihood of the records, its gradient, and the posterior r(v)."""
-    prob = _prob(rbm)
+    prob = distribution(rbm)
     recorded = np.maximum(records.readout.apply(prob), _TINY)
     value = float(records.frequency @ np.log(recorded))
     posterior = prob * records.readout.apply_transposed(records.frequency / recorded)
@@ -96,7 +100,8 @@ def observe(rbm: RBM, records: Records) -> Observed:
     return Observed(value, gradient, WeightedConfigurations(records.states, posterior))
 
 
-def _prob(rbm: RBM) -> Float64:
+def distribution(rbm: RBM) -> Float64:
+    """Return p(v) of every state, [2^N] at index sum_i v_i 2^i."""
     log_prob = rbm.log_prob_all()
     prob = np.exp(log_prob - log_prob.max())
     return np.asarray(prob / prob.sum())

@@ -10,6 +10,7 @@ from psiprune.core.random import Stream, derive_seed
 from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.rbm.model import RBM
+from psiprune.rbm.observed import distribution
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import fit
 
@@ -38,7 +39,7 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
 
     def fitted(errors: ReadoutError) -> NDArray[np.float64]:
         records = Shots(shots.bits, source=shots.source, readout=errors)
-        return _distribution(fit(rbm, records, ExactNaturalGradient.for_fine_tuning(), seed))
+        return distribution(fit(rbm, records, ExactNaturalGradient.for_fine_tuning(), seed))
 
     prob = fitted(readout)  # not `rbm` itself, which may not be at the maximum
     infidelities, shifts = [], []
@@ -69,12 +70,6 @@ def _sentence(readout: ReadoutError, infidelity: float, shift: float) -> str:
         f"readout: modelled with p(1|0) = {zero:.3g}, p(0|1) = {one:.3g} on average, {origin} "
         f"would change F by {change} and <ZZ> of neighbours by {shift:.1g}"
     )
-
-
-def _distribution(rbm: RBM) -> np.ndarray:
-    log_prob = rbm.log_prob_all()
-    prob = np.exp(log_prob - log_prob.max())
-    return np.asarray(prob / prob.sum())
 
 
 def _bonds(sites: int) -> np.ndarray:
