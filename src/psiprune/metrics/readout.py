@@ -22,6 +22,7 @@ from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import Measure, effective_draws
 from psiprune.metrics.observables import chain_mean
 from psiprune.rbm.model import RBM, Data
+from psiprune.rbm.observed import distribution
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -139,9 +140,7 @@ def flipped(prob: Float64, flip: float) -> Float64:
 
 
 def _exact(rbm: RBM, flip: float) -> ReadoutSensitivity:
-    log_prob = rbm.log_prob_all()
-    prob = np.exp(log_prob - log_prob.max())
-    prob /= prob.sum()
+    prob = distribution(rbm)
     other = flipped(prob, flip)
     # 1 - sqrt(F), without the cancellation of 1 - sum sqrt(p p').
     distance = 0.5 * float(((np.sqrt(prob) - np.sqrt(other)) ** 2).sum())
