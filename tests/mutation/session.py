@@ -18,9 +18,12 @@ from mutation.kernel_users import users_of_kernels
 from mutation.operators import Mutant, mutated
 from mutation.patch import patch
 from mutation.results import Results
+from mutation.survivors import reasons
 
 #: Time limit for all tests of one mutant; the slowest tests are left out.
 MOST_SECONDS = 60.0
+#: The same for a mutant listed as a survivor: all these tests run, to notice an outdated entry.
+LISTED_SECONDS = 10.0
 #: Extra seconds to recompile kernels.
 COMPILATION = 120.0
 #: Time limit of a baseline test, and of the test of a hand-written mutant, which may be slow.
@@ -74,12 +77,13 @@ class Session:
 
     def _run_mutants(self, session: pytest.Session, tests: list[Test]) -> None:
         items = {item.nodeid: item for item in session.items}
-        users = users_of_kernels()
+        users, known = users_of_kernels(), reasons()
         jobs = []
         for mutant, number in self.chosen:
             lines = {(mutant.file, k) for k in range(mutant.first, mutant.last + 1)}
             lines |= users.get((mutant.file, mutant.function), set())
-            jobs.append((mutant, number, _covering_tests(tests, lines)))
+            most = LISTED_SECONDS if mutant.name in known else MOST_SECONDS
+            jobs.append((mutant, number, _covering_tests(tests, lines, most)))
         each = run_in_forks(jobs, partial(_kill, session, items), _limit, self.processes)
         for (mutant, *_), killer in tqdm(each, "mutants", len(jobs), unit="mutant"):
             self.results.add(mutant.name, TIMEOUT if killer is None else killer)
@@ -96,14 +100,14 @@ def _measure(session: pytest.Session, item: pytest.Item, folder: Path) -> Test |
     return measure(item)
 
 
-def _covering_tests(tests: list[Test], lines: set[tuple[str, int]]) -> list[Test]:
-    """Return the tests that execute any of the lines, fastest first, up to `MOST_SECONDS`."""
+def _covering_tests(tests: list[Test], lines: set[tuple[str, int]], most: float) -> list[Test]:
+    """Return the tests that execute any of the lines, fastest first, in at most so many seconds."""
     found: list[Test] = []
     total = 0.0
     for test in sorted(tests, key=lambda test: test.seconds):
         if not lines.isdisjoint(test.lines):
             total += test.seconds
-            if found and total > MOST_SECONDS:
+            if found and total > most:
                 break
             found.append(test)
     return found
