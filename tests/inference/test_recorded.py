@@ -98,7 +98,7 @@ def test_exact_values_where_they_are_quicker_or_take_seconds(
     assert method(1.001, 1.0) == "annealing"
     assert method(0.999 * annealing, 0.0) == "exact"
     assert method(1.001 * annealing, 0.0) == "annealing"
-    joint = 48 * 4 * 3 * 1e-9 * (30 * (36 + 32) + 0.5 * 288)  # 4 states of each of 8 pairs
+    joint = 48 * 4 * 3 * 1e-9 * (30 * 36 + 90 * 32 + 0.5 * 288)  # 4 states of each of 8 pairs
     assert method(0.999 * joint, 0.0, side_by_side(JOINT, 4)) == "exact"
     assert method(1.001 * joint, 0.0, side_by_side(JOINT, 4)) == "annealing"
 

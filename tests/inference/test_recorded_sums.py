@@ -132,8 +132,8 @@ def test_the_estimate_grows_with_records_and_groups() -> None:
     ]
     few, many, joint = (each.seconds for each in found if each is not None)
     # 4096 states: 4 numbers in the table of a site, 16 in that of a pair; 48 rows of both.
-    assert few == pytest.approx(4096e-9 * (30 * 24 * 4 + (5 + 4.8) * 100))
-    assert many == pytest.approx(few + 4096e-9 * 9.8 * 9900)
+    assert few == pytest.approx(4096e-9 * (30 * 24 * 4 + (8 + 4.8) * 100))
+    assert many == pytest.approx(few + 4096e-9 * 12.8 * 9900)
     assert joint == pytest.approx(few + 4096e-9 * 30 * (12 * 16 - 24 * 4))
     plan = plan_contraction(rbm := local(40, 3), [])
     contraction = cheapest_sum(rbm, pp.ReadoutError.from_rates(0.1, sites=40), 10_000)

@@ -42,7 +42,8 @@ _BLOCK = 50
 #: exp(700) is a float.
 _STEEPEST = 700.0
 # Measured on one core of a recent x86-64 server, nanoseconds per step of an annealing.
-_UNIT_NS, _WEIGHT_NS = 30.0, 0.5  # for each unit or state of a group, and each weight
+_UNIT_NS, _WEIGHT_NS = 30.0, 0.5  # for each unit and each weight
+_STATE_NS = 90.0  # for each state of a group with correlated errors
 
 
 @one_line
@@ -166,7 +167,8 @@ def annealed_ratio(
     leave, enter = (
         np.tile(np.broadcast_to(rate, bits.shape), (REPEATS, 1)) for rate in (leave, enter)
     )
-    groups = [_Group(group, np.tile(bits[:, group.sites], (REPEATS, 1))) for group in joint]
+    sizes = sorted({len(group.sites) for group in joint})
+    groups = [_Groups([g for g in joint if len(g.sites) == size], recorded) for size in sizes]
     sign = 1.0 - 2.0 * recorded
     true, log_weight, share = recorded, np.zeros(len(recorded)), 0.0
     for step in range(1, STEPS + 1):
@@ -185,48 +187,52 @@ def annealed_ratio(
         true = np.where(other, 1.0 - recorded, recorded)
         for group in groups:
             weights = group.log_weights(activation)
-            log_weight += _log_mixed(weights, share) - _log_mixed(weights, last)
-            true[:, group.sites] = group.draw(weights, share, generator)
+            total = log_mean(weights) + np.log(len(weights))
+            mixed = _log_mixed(total, share)
+            log_weight += (mixed - _log_mixed(total, last)).sum(axis=0)
+            true[:, group.sites] = group.draw(share * np.exp(weights - mixed), generator)
     return log_weight.reshape(REPEATS, -1)
 
 
-class _Group:
-    """Sites with correlated errors and their records y [config, site of the group]."""
+class _Groups:
+    """Groups of k sites with correlated errors and the records y [config, site] of all sites."""
 
-    def __init__(self, group: Confusion, records: Bits) -> None:
-        self.sites = list(group.sites)
-        self._states = bits_of_states(len(self.sites))
-        self._recorded = index_of(records)
+    def __init__(self, groups: Sequence[Confusion], records: Float64) -> None:
+        self.sites = np.array([group.sites for group in groups])  # [group, k]
+        places = np.arange(self.sites.shape[1])
+        self._states = bits_of_states(len(places))
+        y = np.tensordot(1 << places, records.T[self.sites.T], axes=1)
+        self._recorded = y.astype(np.intp)[None]  # [1, group, config]
         with np.errstate(divide="ignore"):
-            self._log_matrix = np.log(group.matrix.T[self._recorded])  # log C(y | v), [config, v]
+            log_c = np.log(np.stack([group.matrix for group in groups], axis=1))  # [v, group, y]
+        self._log_c = np.take_along_axis(log_c, self._recorded, axis=2)
 
     def log_weights(self, activation: Float64) -> Float64:
-        """Return log C(y | v) + (v - y).a of all true states v, [config, v]."""
-        log = activation[:, self.sites] @ self._states.T
-        return log - np.take_along_axis(log, self._recorded[:, None], axis=1) + self._log_matrix
+        """Return log C(y | v) + (v - y).a of all true states v, [v, group, config]."""
+        log = np.tensordot(self._states, activation.T[self.sites.T], axes=1)
+        return np.asarray(self._log_c + log - np.take_along_axis(log, self._recorded, axis=0))
 
-    def draw(self, log_weights: Float64, share: float, generator: np.random.Generator) -> Float64:
-        """Return true bits [config, site of the group] with weights (1 - share) 1 + share C."""
-        prob = share * np.exp(log_weights - _log_mixed(log_weights, share)[:, None])
-        at_recorded = self._recorded[:, None]
-        np.put_along_axis(prob, at_recorded, 0.0, axis=1)
-        np.put_along_axis(prob, at_recorded, 1 - prob.sum(axis=1, keepdims=True), axis=1)
-        drawn = generator.random((len(prob), 1)) > prob.cumsum(axis=1)[:, :-1]
-        return self._states[drawn.sum(axis=1)]
+    def draw(self, prob: Float64, generator: np.random.Generator) -> Float64:
+        """Return true bits [config, group, k] by their probabilities [v, group, config].
+
+        What the probabilities lack to 1 is added to that of the recorded bits.
+        """
+        lacking = 1 - prob.sum(axis=0) + np.take_along_axis(prob, self._recorded, axis=0)
+        np.put_along_axis(prob, self._recorded, lacking, axis=0)
+        drawn = (generator.random(prob.shape[1:]) > prob.cumsum(axis=0)[:-1]).sum(axis=0)
+        return self._states[drawn.T]
 
 
-def _log_mixed(log_weights: Float64, share: float) -> Float64:
-    """Return log(1 - share + share sum_v exp(log_weights_v)), [config]."""
+def _log_mixed(total: Float64, share: float) -> Float64:
+    """Return log(1 - share + share exp(total))."""
     with np.errstate(divide="ignore"):
-        total = np.logaddexp.reduce(log_weights, axis=1)
         return np.asarray(np.logaddexp(np.log1p(-share), np.log(share) + total))
 
 
 def _annealing_seconds(rbm: RBM, readout: ReadoutError, records: int) -> float:
     states = sum(len(group.matrix) for group in readout.groups if len(group.sites) > 1)
-    units = rbm.visible + rbm.hidden + states
-    step = _UNIT_NS * units + _WEIGHT_NS * rbm.visible * rbm.hidden
-    return 1e-9 * STEPS * REPEATS * records * step
+    step = _UNIT_NS * (rbm.visible + rbm.hidden) + _WEIGHT_NS * rbm.visible * rbm.hidden
+    return 1e-9 * STEPS * REPEATS * records * (step + _STATE_NS * states)
 
 
 def log_mean(log_weights: Float64) -> Float64:

@@ -32,7 +32,7 @@ _CACHE = 1 << 20
 _EXCLUDED = -1e30
 # Measured on one core of a recent x86-64 server, nanoseconds.
 _TABLE_NS = 30.0  # for each hidden state, true and recorded state of a group
-_PRODUCT_NS, _STATE_NS = 0.1, 5.0  # for each record and hidden state: of each row, and once
+_PRODUCT_NS, _STATE_NS = 0.1, 8.0  # for each record and hidden state: of each row, and once
 _ELIMINATION_NS, _UNIT_NS = 25.0, 40e3  # for each term added, and each unit and block of records
 
 
@@ -54,7 +54,7 @@ def cheapest_sum(rbm: RBM, readout: ReadoutError, records: int) -> RecordedSum |
     """Return the quicker of both methods, or None where both need too much memory.
 
     Seconds on one core, with G = sum_g 2^k_g rows of the tables of groups of k_g sites:
-        "hidden":      1e-9 * 2^N_h * (30 sum_g 4^k_g + (5 + 0.1 G) * records);
+        "hidden":      1e-9 * 2^N_h * (30 sum_g 4^k_g + (8 + 0.1 G) * records);
         "contraction": 25e-9 * operations * records + 40e-6 * units * blocks of records, not tried
                        where the first takes less than 0.1 s.
 
