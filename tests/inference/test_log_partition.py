@@ -25,8 +25,14 @@ from psiprune.inference.log_partition import (
     LogPartition,
     exact_log_partition,
     log_partition,
+    log_partition_after_pruning,
 )
-from psiprune.inference.variable_elimination import contraction_draws, plan_contraction
+from psiprune.inference.variable_elimination import (
+    Contraction,
+    contract,
+    contraction_draws,
+    plan_contraction,
+)
 from psiprune.rbm.model import RBM
 from refusals import refuses
 
@@ -167,6 +173,33 @@ def test_estimates_are_those_of_the_documentation(monkeypatch: pytest.MonkeyPatc
             with monkeypatch.context() as patched:
                 patched.setattr(partition, "PARTITION_UNITS", most)
                 assert (exact_log_partition(rbm) is None) == none
+
+
+def test_log_z_of_an_rbm_pruned_in_many_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One order of contraction serves all; a weight where there was none needs another."""
+    dense = random_rbm(0, 28, 26, 1.0)
+    index = np.arange(dense.weights.size).reshape(dense.weights.shape)
+    parent, half, none, grown = (
+        dense.with_mask(chosen)
+        for chosen in (index % 9 == 0, index % 18 == 0, index < 0, index % 8 < 1)
+    )
+    planned = 0
+
+    def plan(rbm: RBM) -> Contraction:
+        nonlocal planned
+        planned += 1
+        return plan_contraction(rbm)
+
+    monkeypatch.setattr(partition, "plan_contraction", plan)
+    log_z = log_partition_after_pruning(parent, 10.0)
+    assert log_z is not None
+    found = [log_z(rbm) for rbm in (parent, half, none)]
+    assert planned == 1
+    found.append(log_z(grown))
+    assert planned == 2
+    for value, rbm in zip(found, (parent, half, none, grown), strict=True):
+        assert value == pytest.approx(contract(plan_contraction(rbm)), abs=1e-10)
+    assert log_partition_after_pruning(parent, 1e-9) is None
 
 
 def test_independent_draws_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:

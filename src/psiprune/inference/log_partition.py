@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 import numpy as np
@@ -139,13 +139,43 @@ def exact_log_partition(
     Raises:
         InputError: the method named is impossible for this RBM.
     """
-    candidates: list[tuple[float, Callable[[], LogPartition]]] = []
-    small = rbm.with_mask(rbm.weights != 0).compact()
-    units = min(small.visible, small.hidden)
+    seconds, plan = _cheapest(rbm, method)
+    if seconds > limit:
+        return None
+    return _by_sum(rbm, seconds) if plan is None else _by_contraction(plan)
+
+
+def log_partition_after_pruning(rbm: RBM, limit: float) -> Callable[[RBM], float | None] | None:
+    """Return the function other -> exact log Z, for an RBM pruned in many ways.
+
+    All contractions use the order found for the unpruned RBM, as finding one takes longer than a
+    short contraction. An RBM with further weights gets an order of its own, and None where log Z
+    would take more than two minutes.
+
+    None where the RBM itself would take more than `limit` seconds on one core.
+    """
+    seconds, plan = _cheapest(rbm)
+    if seconds > limit:
+        return None
+
+    @single_blas_thread()
+    def value(other: RBM) -> float | None:
+        if plan is not None and not other.weights[rbm.weights == 0].any():
+            return contract(replace(plan, rbm=other))
+        exact = exact_log_partition(other)
+        return None if exact is None else exact.value
+
+    return value
+
+
+def _cheapest(rbm: RBM, method: str | None = None) -> tuple[float, Contraction | None]:
+    """Return the seconds of the cheapest exact method, and its plan; for a sum no plan."""
+    candidates: list[tuple[float, Contraction | None]] = []
+    units, larger = sorted(_without_leaves(rbm).weights.shape)
     # No float holds 2^1024; the sum is out of reach long before.
-    seconds = _SUM_NS * 1e-9 * 2.0 ** min(units, 1000) * max(small.visible, small.hidden)
+    seconds = _SUM_NS * 1e-9 * 2.0 ** min(units, 1000) * larger
     if method == "sum" or (method is None and units <= PARTITION_UNITS):
-        candidates.append((seconds, lambda: _by_sum(rbm, small, seconds)))
+        candidates.append((seconds, None))
     if method == "contraction" or (method is None and seconds > 0.1):
         try:
             plan = plan_contraction(rbm)
@@ -153,12 +183,17 @@ def exact_log_partition(
             if method is not None:
                 raise
         else:
-            candidates.append((_contraction_seconds(plan), lambda: _by_contraction(plan)))
-    estimate, compute = min(candidates, key=itemgetter(0), default=(np.inf, None))
-    return compute() if compute is not None and estimate <= limit else None
+            candidates.append((_contraction_seconds(plan), plan))
+    return min(candidates, key=itemgetter(0), default=(np.inf, None))
 
 
-def _by_sum(rbm: RBM, small: RBM, seconds: float) -> LogPartition:
+def _without_leaves(rbm: RBM) -> RBM:
+    """Return the RBM without the hidden units of at most one weight."""
+    return rbm.with_mask(rbm.weights != 0).compact()
+
+
+def _by_sum(rbm: RBM, seconds: float) -> LogPartition:
+    small = _without_leaves(rbm)
     units = min(small.visible, small.hidden)
     # p~ of the compact RBM differs by a constant factor, the same for every v.
     empty = np.zeros((1, rbm.visible), np.uint8)

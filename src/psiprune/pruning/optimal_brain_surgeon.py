@@ -32,7 +32,7 @@ from psiprune.inference.fisher import (
     model_configurations,
     model_fisher,
 )
-from psiprune.inference.log_partition import exact_log_partition
+from psiprune.inference.log_partition import log_partition_after_pruning
 from psiprune.inference.observed_fisher import observed_fisher
 from psiprune.pruning.criteria import DAMPING, DRAWS, absorb_into_biases, top_k_mask
 from psiprune.rbm.likelihood import (
@@ -240,17 +240,18 @@ def divergence_from(
     drawn = samples or model_configurations(rbm, draws, seed)
     bits = np.ascontiguousarray(drawn.bits.T, dtype=np.uint8)
     log_p_draws = rbm.log_prob_unnormalized(bits)
-    log_z = exact_log_partition(rbm, CHECK_SECONDS)
+    log_z = log_partition_after_pruning(rbm, CHECK_SECONDS)
+    log_z_rbm = None if log_z is None else log_z(rbm)
 
     @single_blas_thread()
     def divergence(other: RBM) -> float:
         d = log_p_draws - other.log_prob_unnormalized(bits)
         mean = float(drawn.weight @ d)
         within = mean + float(scipy.special.logsumexp(-d, b=drawn.weight))
-        log_z_other = None if log_z is None else exact_log_partition(other)
-        if log_z is None or log_z_other is None:
+        log_z_other = None if log_z is None else log_z(other)
+        if log_z_rbm is None or log_z_other is None:
             return within
-        total = mean + log_z_other.value - log_z.value
+        total = mean + log_z_other - log_z_rbm
         error = float(np.sqrt(drawn.weight @ (d - mean) ** 2 / draws))
         return total if abs(total - within) > _CERTAIN * error else within
 
