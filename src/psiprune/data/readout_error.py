@@ -131,11 +131,6 @@ class ReadoutError:
         return sum(len(group.sites) for group in self.groups)
 
     @property
-    def is_product(self) -> bool:
-        """Whether every site is read independently of the others."""
-        return all(len(group.sites) == 1 for group in self.groups)
-
-    @property
     def is_measured(self) -> bool:
         """Whether calibration shots give the statistical error of all rates."""
         return all(group.prepared is not None for group in self.groups)
