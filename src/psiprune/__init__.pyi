@@ -52,6 +52,7 @@ __all__ = [
     "plot_clusters",
     "plot_path",
     "plot_study",
+    "power_law_mask",
     "prune",
     "random_mask",
     "read_amplitudes",
@@ -65,6 +66,7 @@ __all__ = [
     "run_sparse",
     "run_study",
     "sample",
+    "scale_free_mask",
     "sweep",
     "train",
 ]
@@ -107,6 +109,7 @@ from .rbm.masks import (
     random_mask,
 )
 from .rbm.model import RBM
+from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .reconstruction.api import reconstruct
 from .reconstruction.result import Reconstruction, load_reconstruction
