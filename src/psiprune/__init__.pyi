@@ -53,6 +53,7 @@ __all__ = [
     "plot_path",
     "plot_study",
     "power_law_mask",
+    "pretraining_mask",
     "prune",
     "random_mask",
     "read_amplitudes",
@@ -95,6 +96,7 @@ from .metrics.against_shots import ShotsReport, evaluate_on_shots
 from .metrics.against_state import Report, evaluate
 from .metrics.measure import Measure
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
+from .pruning.before_training import pretraining_mask
 from .pruning.iterative import Level, prune
 from .pruning.rewire import rewire
 from .pruning.search import Smallest, find_smallest

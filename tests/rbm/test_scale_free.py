@@ -58,7 +58,8 @@ def test_steps_by_the_rule() -> None:
 def test_every_mask_is_connected_and_symmetric(visible: int, hidden: int, ratio: float) -> None:
     for near in {1, min(4, visible), visible}:
         mask = scale_free_mask(visible, hidden, near=near, ratio=ratio)
-        assert (mask.shape, mask.dtype) == ((hidden, visible), bool)
+        assert mask.shape == (hidden, visible)
+        assert mask.dtype == bool
         assert exact.components(mask) == 1
         assert mask.any(axis=0).all()
         assert (mask.sum(axis=1) >= near).all()
@@ -220,7 +221,7 @@ def test_links_are_drawn_from_the_power_law(exponent: float) -> None:
     groups = np.digitize(distance, [2, 3, 5, 9, 16]).ravel()
     found = np.zeros(6)
     for seed in range(20):
-        options = {"exponent": exponent, "seed": seed, "periodic": True}
+        options: dict[str, Any] = {"exponent": exponent, "seed": seed, "periodic": True}
         mask = power_law_mask(sites, weights=3 * sites, **options)[free] & ~tree[free]
         assert (mask.sum(axis=1) == 1).all()
         found += np.bincount(groups, mask.ravel())
