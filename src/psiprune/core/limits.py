@@ -60,6 +60,8 @@ ORDER_SITES = 1024
 RBM_WEIGHTS = 1 << 27
 #: Entries of a mask. Memory: a byte each.
 MOST_PAIRS = 100_000_000
+#: Entries of a mask whose links are sorted. Memory: 2 GiB at 100 bytes each.
+SORTED_PAIRS = 20_000_000
 #: Random orders behind a p-value. Memory: they take gigabytes; its error is then 0.0005.
 MOST_PERMUTATIONS = 1_000_000
 #: RBMs of an ensemble. Time: each takes at least seconds, so a larger number is a typing error.

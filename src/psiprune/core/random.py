@@ -38,6 +38,7 @@ class Stream(IntEnum):
     CLUSTER_NULL = 25
     SECOND_CLUSTER_NULL = 26
     CODED_WEIGHTS = 27
+    POWER_LAW_MASK = 28
     # sampling, log Z
     CHAIN_START = 40
     GIBBS = 41
