@@ -78,8 +78,8 @@ def test_the_linear_response_is_that_of_new_fits(monkeypatch: pytest.MonkeyPatch
     """Assumed rates change alike at all sites, calibrated ones each by itself."""
     monkeypatch.setattr(response, "_RECORDS", 4000)
     monkeypatch.setattr(response, "_DRAWS", 4000)
-    shots = pp.sample(pp.ground_state(pp.TFIM(sites=4)), 8000, seed=1)
-    for error in (few_sites(4), calibrated(few_sites(4), 500)):
+    shots = pp.sample(pp.ground_state(pp.TFIM(sites=4)), 4000, seed=1)
+    for error in (few_sites(4), calibrated(few_sites(4), 2000)):
         check_response(shots.with_readout_error(error, 2), hidden=2)
 
 
