@@ -94,7 +94,7 @@ def test_a_run_belongs_to_its_errors(tmp_path: Path) -> None:
     assert [each.readout for each in resolved] == [True, False, True, True]
     assert resolve_settings(resolved[0], every[3]) == resolved[0]
     for other, found in ((every[1], "no readout errors"), (every[2], "readout errors ")):
-        with refuses("array", found, "readout_sha256", resolved[0].readout_sha256[:12]):
+        with refuses("array", found, "readout_sha256", str(resolved[0].readout_sha256)[:12]):
             resolve_settings(resolved[0], other)
     with open_run(tmp_path, resolved[0]):
         pass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import psiprune as pp
 from machines import random_rbm
@@ -78,6 +79,7 @@ def test_the_linear_response_is_that_of_new_fits(monkeypatch: pytest.MonkeyPatch
     """Assumed rates change alike at all sites, calibrated ones each by itself."""
     monkeypatch.setattr(response, "_RECORDS", 4000)
     monkeypatch.setattr(response, "_DRAWS", 4000)
+    monkeypatch.setattr(response, "_SAMPLES", 10_000)
     shots = pp.sample(pp.ground_state(pp.TFIM(sites=4)), 4000, seed=1)
     for error in (few_sites(4), calibrated(few_sites(4), 2000)):
         check_response(shots.with_readout_error(error, 2), hidden=2)
@@ -90,7 +92,7 @@ def test_the_linear_response_is_that_of_new_fits(monkeypatch: pytest.MonkeyPatch
 def test_the_linear_response_at_larger_sizes(sites: int, field: float, hidden: int) -> None:
     shots = pp.sample(pp.ground_state(pp.TFIM(sites=sites, field=field)), 20_000, seed=1)
     joint = pp.ReadoutError.from_rates(0.02, sites=sites)
-    pair = Confusion((0, 1), np.kron(*[[[0.95, 0.05], [0.1, 0.9]]] * 2))
+    pair = Confusion((0, 1), pair_matrix(0.05, 0.1))
     joint = replace(joint, groups=(pair, *joint.groups[2:]))
     for error in (few_sites(sites), calibrated(few_sites(sites), 1000), joint):
         check_response(shots.with_readout_error(error, 2), hidden)
@@ -98,6 +100,12 @@ def test_the_linear_response_at_larger_sizes(sites: int, field: float, hidden: i
 
 def few_sites(sites: int) -> pp.ReadoutError:
     return pp.ReadoutError.from_rates(0.03, 0.06, sites=sites)
+
+
+def pair_matrix(zero: float, one: float) -> NDArray[np.float64]:
+    """Two sites with these rates as a joint matrix, and both bits flipped together in 1 % more."""
+    single = np.array([[1 - zero, zero], [one, 1 - one]])
+    return np.asarray(0.99 * np.kron(single, single) + 0.01 * np.eye(4)[::-1], np.float64)
 
 
 def calibrated(error: pp.ReadoutError, prepared: int) -> pp.ReadoutError:
@@ -146,7 +154,7 @@ def test_above_20_sites_the_method_is_stochastic_and_joint_errors_are_refused() 
     # The command that repeats the run leaves the method open.
     request = Request(as_asked(settings, 21), 21, 400, "array")
     assert request.command() == "psiprune.reconstruct(shots, hidden=[2, 4])"
-    pair = Confusion((0, 1), np.kron(*[[[0.9, 0.1], [0.1, 0.9]]] * 2))
+    pair = Confusion((0, 1), pair_matrix(0.1, 0.1))
     joint = replace(few_sites(21), groups=(pair, *few_sites(21).groups[2:]))
     with refuses("array", "correlated readout errors", 20, 21, "site by site"):
         pp.reconstruct(replace(shots, readout=joint))
@@ -170,7 +178,7 @@ def test_a_run_of_24_sites() -> None:
     state = pp.ground_state(pp.TFIM(sites=12, field=1.5))
     true = np.hstack([pp.sample(state, 6000, seed=seed).bits for seed in (1, 2)])
     shots = pp.Shots(true).with_readout_error(few_sites(24), 3)
-    method = {"method": "natural", "epochs": 60, "chains": 2000}
+    method = pp.NaturalGradient(epochs=60, chains=2000)
     settings = pp.ReconstructSettings(seeds=2, hidden=(8,), draws=4000, train=method)
     found = pp.reconstruct(shots, settings=settings)
     ignoring = pp.reconstruct(replace(shots, readout=None), settings=settings)

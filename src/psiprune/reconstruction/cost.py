@@ -146,8 +146,7 @@ def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float
     if sites <= EXACT_SITES:
         surgery = 24 * 2.0**sites
     if readout:
-        drawn = _TRUE_BITS * _samples(settings, size) * (sites + size.hidden + 2)
-        surgery += 4.0 * min(_DRAWN, drawn)
+        surgery += _true_bits_bytes(size, _samples(settings, size))
     if settings.prune.criterion == "surgeon":
         surgery += 24.0 * size.parameters**2
     if not _needs_samples(settings, size):
@@ -156,7 +155,7 @@ def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float
     if size.units <= EXACT_DRAW_UNITS:
         measured += 16 * 2.0**size.units
     together = max(trained) * min(threads(), max(len(trained), settings.seeds - 1))
-    return 3.0 * shots * sites + max(together, surgery, measured)
+    return 3.0 * shots * sites + max(together, surgery, measured, _rates_bytes(size))
 
 
 def check_prunable(settings: ReconstructSettings, sites: int) -> None:
@@ -211,6 +210,19 @@ def _rates_seconds(size: Size) -> float:
     if p > FISHER_PARAMETERS:
         return 0.0
     return response_draws(size.parameters) * (SINGLE * p + _TRUE_BITS * ENTRY) * p + FACTOR * p**3
+
+
+def _rates_bytes(size: Size) -> float:
+    """Return the bytes of how the state depends on the rates, besides those of a training."""
+    if not size.readout or size.sites <= EXACT_SITES or size.parameters > FISHER_PARAMETERS:
+        return 0.0
+    drawn = _true_bits_bytes(size, response_draws(size.parameters))
+    return 24.0 * size.parameters**2 + drawn
+
+
+def _true_bits_bytes(size: Size, draws: int) -> float:
+    """Return the bytes of the draws behind a Fisher matrix of records."""
+    return 4.0 * min(_DRAWN, _TRUE_BITS * draws * (size.sites + size.hidden + 2))
 
 
 def _table_seconds(size: Size) -> float:

@@ -47,8 +47,8 @@ Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 #: Most records behind g, draws of the true bits of each, Gibbs steps before and between them.
 _RECORDS, _REPEATS, _BURN_IN, _THIN = 10_000, 32, 50, 2
-#: Fewest draws of the RBM behind V and F_obs, and the damping of F_obs.
-_DRAWS, _DAMPING = 20_000, 1e-4
+#: Fewest draws of the RBM behind F_obs, the damping of F_obs, and draws behind V and Cov(f, t).
+_DRAWS, _DAMPING, _SAMPLES = 20_000, 1e-4, 100_000
 
 
 class Response(NamedTuple):
@@ -64,7 +64,7 @@ class Response(NamedTuple):
 
 
 def response_draws(parameters: int) -> int:
-    """Return how many draws the response of an RBM of so many parameters takes."""
+    """Return how many draws are behind the Fisher matrix of an RBM of so many parameters."""
     return max(_DRAWS, SAMPLES_PER_PARAMETER * parameters)
 
 
@@ -96,7 +96,7 @@ def linear_response(rbm: RBM, shots: Shots, sets: Sequence[ReadoutError], seed: 
     draws = response_draws(rbm.number_of_parameters)
     fisher = observed_fisher(rbm, shots.readout, draws=draws, seed=fisher_seed)
     inverse = damped_inverse(fisher, _DAMPING)
-    model = sample_bits(rbm, draws, draws_seed)
+    model = sample_bits(rbm, _SAMPLES, draws_seed)
 
     def log_ratios(half: int) -> Float64:
         gradients = [_gradient(rbm, bits[:, half::2], u[:, half::2]) for u in changes]
