@@ -46,9 +46,10 @@ from psiprune.rbm.posterior import start_true_bits
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 #: Most records behind g, draws of the true bits of each, Gibbs steps before and between them.
-_RECORDS, _REPEATS, _BURN_IN, _THIN = 10_000, 32, 50, 2
+#: Correlated draws would bias Cov(s, u | y) down.
+_RECORDS, _REPEATS, _BURN_IN, _THIN = 10_000, 32, 50, 10
 #: Fewest draws of the RBM behind F_obs, the damping of F_obs, and draws behind V and Cov(f, t).
-_DRAWS, _DAMPING, _SAMPLES = 20_000, 1e-4, 100_000
+_DRAWS, _DAMPING, _SAMPLES = 20_000, 1e-6, 100_000
 
 
 class Response(NamedTuple):
