@@ -186,5 +186,6 @@ def test_a_run_of_24_sites() -> None:
     gain = found.rbm.log_prob(fresh) - ignoring.rbm.log_prob(fresh)
     assert gain.mean() > max(0.02, 5 * gain.std() / np.sqrt(len(gain)))
     assert found.checks[0].answer == "pass"
-    assert "would change F by about" in " ".join(str(found).split())
+    assert "rates off by 10% would change F by" in " ".join(str(found).split())
+    assert 0 < float(found.dataset["readout_infidelity"]) < 0.005
     assert 0 < float(found.dataset["likelihood_error"]) < 0.02
