@@ -316,7 +316,7 @@ def test_losses_have_the_errors_of_shots_and_of_both_log_z() -> None:
     held_out = Shots(np.array([[0, 1], [1, 0]] * 4, np.uint8))
     rbm = RBM(np.zeros((1, 2)), np.zeros(2), np.zeros(1))
     model, best = (
-        HeldOut(rbm, LogPartition(np.log(8), error, "m"), values)
+        HeldOut(rbm, LogPartition(np.log(8), error, "m"), values, error)
         for error, values in ((0.3, log_p), (0.4, other))
     )
     found = compare_configurations(model, best, training, held_out)

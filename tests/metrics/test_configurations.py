@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from psiprune.data.shots import Shots
+from psiprune.inference.recorded import RecordedLogProb
+from psiprune.metrics import configurations
 from psiprune.metrics.agreement import sites_and_pairs
 from psiprune.metrics.configurations import (
     Configurations,
@@ -48,6 +50,15 @@ def test_by_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.product_loss == pytest.approx(loss.mean())
     assert found.product_error == pytest.approx(loss.std(ddof=1) / 10)
     assert found.warning == ""
+
+
+def test_the_error_of_a_likelihood_is_that_of_log_z_and_of_annealing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rbm, shots = initial_rbm(5, 3, seed=1), Shots(np.zeros((3, 5), np.uint8))
+    annealed = RecordedLogProb(np.zeros(3), 0.3, -0.4, "")
+    monkeypatch.setattr(configurations, "shots_log_prob", lambda *_: annealed)
+    assert held_out_likelihood(rbm, shots, shots, seed=0).error == pytest.approx(0.5)
 
 
 def test_a_bit_that_never_varies_has_a_finite_likelihood() -> None:
