@@ -19,7 +19,6 @@ from psiprune.reconstruction.figures import plot_observables
 from psiprune.reconstruction.inputs import resolve_settings
 from psiprune.reconstruction.rates import rates_sensitivity, refitted
 from psiprune.reconstruction.response import Response, linear_response
-from refusals import refuses
 
 ERROR = pp.ReadoutError.from_rates(0.03, 0.06, sites=6)
 SETTINGS = pp.ReconstructSettings(seeds=2, hidden=(3,), draws=20_000)
@@ -146,7 +145,7 @@ def test_rates_of_more_than_20_sites(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "above 20 parameters" in str(unknown["sentence"].item())
 
 
-def test_above_20_sites_the_method_is_stochastic_and_joint_errors_are_refused() -> None:
+def test_above_20_sites_the_method_is_stochastic() -> None:
     shots = pp.Shots(np.zeros((400, 21), np.uint8), readout=few_sites(21))
     settings = resolve_settings(pp.ReconstructSettings(hidden=(2, 4)), shots)
     assert (settings.train.method, settings.fine_tune.method) == ("natural", "natural")
@@ -154,10 +153,6 @@ def test_above_20_sites_the_method_is_stochastic_and_joint_errors_are_refused() 
     # The command that repeats the run leaves the method open.
     request = Request(as_asked(settings, 21), 21, 400, "array")
     assert request.command() == "psiprune.reconstruct(shots, hidden=[2, 4])"
-    pair = Confusion((0, 1), pair_matrix(0.1, 0.1))
-    joint = replace(few_sites(21), groups=(pair, *few_sites(21).groups[2:]))
-    with refuses("array", "correlated readout errors", 20, 21, "site by site"):
-        pp.reconstruct(replace(shots, readout=joint))
 
 
 def test_other_shots_are_read_with_the_same_errors(tmp_path: Path) -> None:
@@ -174,10 +169,12 @@ def test_other_shots_are_read_with_the_same_errors(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_of_24_sites() -> None:
-    """Two copies of a small state side by side; log p(y) is annealed, log Z is exact."""
+    """Two copies of a small state side by side; two sites are read with correlated errors."""
+    pair = Confusion((0, 1), pair_matrix(0.03, 0.06))
+    error = replace(few_sites(24), groups=(pair, *few_sites(24).groups[2:]))
     state = pp.ground_state(pp.TFIM(sites=12, field=1.5))
     true = np.hstack([pp.sample(state, 6000, seed=seed).bits for seed in (1, 2)])
-    shots = pp.Shots(true).with_readout_error(few_sites(24), 3)
+    shots = pp.Shots(true).with_readout_error(error, 3)
     method = pp.NaturalGradient(epochs=60, chains=2000)
     settings = pp.ReconstructSettings(seeds=2, hidden=(8,), draws=4000, train=method)
     found = pp.reconstruct(shots, settings=settings)

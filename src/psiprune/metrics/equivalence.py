@@ -98,12 +98,9 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     log <p~(v) / p~_parent(v)> over draws of the parent, the same for every RBM (Zwanzig 1954): for
     similar RBMs that is far more accurate than any estimate of log Z.
 
-    With readout errors p is that of the records, annealed above 20 sites
-    (`psiprune.inference.recorded`) with the same random numbers for every RBM. The noise of the
-    annealing of both RBMs, and the bias subtracted from their difference, add to the error.
-
-    Raises:
-        InputError: shots of more than 20 sites with correlated readout errors.
+    With readout errors p is that of the records (`psiprune.inference.recorded`), where annealed
+    with the same random numbers for every RBM. The noise of the annealing of both RBMs, and the
+    bias subtracted from their difference, add to the error.
     """
     of_parent = shots_log_prob(parent, shots, _UNNORMALIZED, seed)
     log_z = _log_z_ratio(parent, shots, draws, seed)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
 from psiprune.data.shots import Shots, join_shots
@@ -156,9 +155,8 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
     """Return the settings with what follows from the shots: sizes, methods, parts and checksums.
 
     Raises:
-        InputError: the shots or their readout errors have another checksum than the settings, the
-            readout errors are correlated and there are more than 20 sites, or a size is too large
-            for the method.
+        InputError: the shots or their readout errors have another checksum than the settings, or a
+            size is too large for the method.
     """
     content = repr(shots.bits.shape).encode() + shots.bits.tobytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -176,16 +174,9 @@ def with_readout_checksum(settings: ReconstructSettings, shots: Shots) -> Recons
     """Return the settings with the checksum of the readout errors of the shots, None without any.
 
     Raises:
-        InputError: the settings have another one, or the readout errors are correlated and there
-            are more than 20 sites.
+        InputError: the settings have another one.
     """
     readout = shots.readout
-    if readout is not None and not readout.is_product and shots.sites > EXACT_SITES:
-        raise InputError(
-            f"{shots.source}: carries correlated readout errors ({readout.source}); reconstruct "
-            f"models these up to {EXACT_SITES} sites, found {shots.sites}; describe the errors "
-            "site by site, or use psiprune train and prune"
-        )
     digest = None if readout is None else readout.digest
     if settings.readout_sha256 not in (None, digest):
         found = "no readout errors" if digest is None else f"readout errors {digest[:12]}..."
