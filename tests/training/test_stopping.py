@@ -68,7 +68,7 @@ def test_every_shot_is_held_out_once() -> None:
     method = Along(epochs=1, biases=(0.0,))
     bits = exact.basis(3)
     cross_validated_epochs(Shots(bits), method, lambda _: BLANK, 0, 3)
-    counts = sum(np.bincount(exact.index(rows), minlength=8) for rows in method.seen)
+    counts = np.sum([np.bincount(exact.index(rows), minlength=8) for rows in method.seen], axis=0)
     assert sorted(map(len, method.seen)) == [5, 5, 6]
     assert (counts == 2).all()
 
