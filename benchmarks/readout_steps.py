@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import peers
 import psiprune as pp
+from psiprune.training.method import Method
 
 #: Sites, shots, and the share of flipped bits.
 CASES = {
@@ -67,7 +68,7 @@ class Divergence:
         log_p = rbm.log_prob_unnormalized(self.bits) - rbm.log_partition()
         return float(self.weight @ (self.log_q - log_p))
 
-    def during(self, shots: pp.Shots, method: pp.Method, seed: int) -> NDArray[np.float64]:
+    def during(self, shots: pp.Shots, method: Method, seed: int) -> NDArray[np.float64]:
         self.values = []
         pp.train(shots, seed=seed, method=method, initial="local", callback=self, progress=False)
         return np.array(self.values)
@@ -102,7 +103,8 @@ def exact(sites: int, shots: int, flip: float, seeds: range) -> peers.Row:
 
 def chains(sites: int, shots: int, flip: float, epochs: int) -> list[peers.Row]:
     state = pp.ground_state(pp.TFIM(sites=sites, field=1.0))
-    divergence, rows = Divergence(state), []
+    divergence = Divergence(state)
+    rows: list[peers.Row] = []
     clean = pp.sample(state, shots, seed=1)
     records = clean.with_readout_error(pp.ReadoutError.from_rates(flip, flip, sites=sites), 0)
     for name, data in (("true bits", clean), ("records", records)):
