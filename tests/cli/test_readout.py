@@ -218,3 +218,18 @@ def test_a_pruning_path_belongs_to_its_errors(stages: Path, tmp_path: Path) -> N
     assert tiny.call(*command, *out, "--readout=0.01").status == 0
     assert "readout" in tiny.refusal(tiny.call(*command, *out, "--readout=0.02"))
     assert "readout" in tiny.refusal(tiny.call(*command, *out))
+
+
+def test_train_suggests_a_cross_validation_where_misread_shots_are_few(tmp_path: Path) -> None:
+    shots, note = tmp_path / "shots.txt", "--folds 5 ends training before"
+    for repeats, options, said in (
+        (49, ("--readout=0.1,0.2",), True),
+        (50, ("--readout=0.1,0.2",), False),
+        (49, ("--readout=0.1,0.2", "--folds=2"), False),
+        (49, ("--readout=0.1,0.2", "--method=cd", "--epochs=1"), False),
+        (49, (), False),
+    ):
+        shots.write_text("00\n01\n10\n11\n10\n01\n11\n10\n10\n00\n" * repeats)
+        outcome = tiny.call("train", shots, "--hidden=1", *options, "-o", tmp_path / "rbm.nc")
+        (tmp_path / "rbm.nc").unlink()
+        assert (note in outcome.err) == said, (repeats, options)

@@ -63,6 +63,7 @@ class Stream(IntEnum):
     LIKELIHOOD_CHECK = 67
     TRUE_BITS = 68
     RECORDS_FISHER = 69
+    FOLDS = 70
     # pruning
     RANDOM_PRUNING = 80
     PRUNING_STEP = 81
