@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from psiprune.core.exceptions import InputError
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.pruning.criteria import top_k_mask
@@ -313,6 +314,15 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
 def test_after_rewinding_an_rbm_is_trained_as_a_new_one(given: Any, fresh: Any, again: Any) -> None:
     assert tuning_of(small_rbm(), given, small_rbm()) == fresh
     assert tuning_of(small_rbm(), given) == again
+
+
+@pytest.mark.parametrize("misread", [True, False])
+def test_the_method_of_fine_tuning_allows_for_readout_errors(misread: bool) -> None:
+    # Sums over the true bits of records end at 20 sites.
+    error = ReadoutError.from_rates(0.1, sites=21) if misread else None
+    shots = Shots(np.zeros((2, 21), np.uint8), readout=error)
+    path = prune(initial_rbm(21, 1, 0), shots, levels=1, fine_tune=MethodBySize(epochs=0))
+    assert path[1].rbm.provenance["method"] == ("natural" if misread else "exact")
 
 
 @pytest.mark.parametrize(
