@@ -15,6 +15,7 @@ from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import Level, next_level, prune, prune_to_count, tuning_of
 from psiprune.pruning.schedule import truncate, weights_kept
+from psiprune.pruning.search import find_smallest
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
@@ -321,8 +322,14 @@ def test_the_method_of_fine_tuning_allows_for_readout_errors(misread: bool) -> N
     # Sums over the true bits of records end at 20 sites.
     error = ReadoutError.from_rates(0.1, sites=21) if misread else None
     shots = Shots(np.zeros((2, 21), np.uint8), readout=error)
-    path = prune(initial_rbm(21, 1, 0), shots, levels=1, fine_tune=MethodBySize(epochs=0))
-    assert path[1].rbm.provenance["method"] == ("natural" if misread else "exact")
+    rbm, method = initial_rbm(21, 1, 0), MethodBySize(epochs=0)
+    path = prune(rbm, shots, levels=1, fine_tune=method)
+    settings = PruneSettings(levels=1)
+    found = find_smallest(
+        rbm, shots, measure=lambda _: 0.0, limit=1.0, settings=settings, fine_tune=method
+    )
+    for tuned in (path[1].rbm, found.rbm):
+        assert tuned.provenance["method"] == ("natural" if misread else "exact")
 
 
 @pytest.mark.parametrize(
