@@ -32,7 +32,7 @@ def test_one_and_two_sites_by_hand() -> None:
     two = ReadoutError.from_rates([0.1, 0.2], [0.3, 0.4])
     recorded = two.apply(np.array([0.0, 1.0, 0.0, 0.0]))  # site 0 in 1, site 1 in 0
     np.testing.assert_allclose(recorded, [0.3 * 0.8, 0.7 * 0.8, 0.3 * 0.2, 0.7 * 0.2])
-    assert two.is_product
+    assert [group.sites for group in two.groups] == [(0,), (1,)]
     assert not two.is_measured
     assert two.rates.tolist() == [[0.1, 0.3], [0.2, 0.4]]
 
@@ -190,7 +190,7 @@ def test_a_part_of_a_group_is_averaged() -> None:
     error = measured(100)
     part = error.of_sites([2, 1])
     assert part.sites == 2
-    assert part.is_product
+    assert [group.sites for group in part.groups] == [(0,), (1,)]
     np.testing.assert_allclose(part.rates, error.rates[[2, 1]])
     assert [group.prepared.tolist() for group in part.groups if group.prepared is not None] == [
         [200, 200],

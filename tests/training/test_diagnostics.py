@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 import exact
 import psiprune as pp
 from machines import magnet
+from psiprune.data.confusion import Confusion
 from psiprune.inference.ais import Base
 from psiprune.rbm import gibbs
 from psiprune.rbm.likelihood import unique_configurations
@@ -94,6 +95,16 @@ def test_an_rbm_of_a_product_state_is_not_warned_of(mean: NDArray[np.float64]) -
     if 0 < mean[0] < 1:
         (line,) = training_problems(worse, shots, pp.ExactNaturalGradient(), 0)
         assert "a product model" in line
+
+
+def test_rbms_are_judged_through_joint_errors_above_20_sites() -> None:
+    pair = 0.9 * np.eye(4) + 0.025
+    error = pp.ReadoutError(tuple(Confusion((i, i + 1), pair) for i in range(0, 22, 2)))
+    true, uniform = (RBM(np.zeros((1, 22)), np.full(22, bias), np.zeros(1)) for bias in (2.0, 0.0))
+    shots = pp.Shots(true.sample_exact(300)).with_readout_error(error, 1)
+    assert training_problems(true, shots, pp.CD(), 0) == []
+    (problem,) = training_problems(uniform, shots, pp.CD(), 0)
+    assert "describes its training shots worse than a product model" in problem
 
 
 def test_baselines_are_maximum_likelihoods() -> None:

@@ -33,6 +33,11 @@ CHECK_SECONDS = 0.1
 #: Estimated seconds up to which variable elimination provides independent draws. Time: Gibbs chains
 #: take about as long to give as many effective draws.
 DRAW_SECONDS = 2.0
+#: Estimated seconds up to which log p of records is computed exactly even where annealing is
+#: quicker: annealing 10,000 records of 50 sites takes twice as long.
+RECORDED_SECONDS = 5.0
+#: Bytes of the tables of an exact log p of records. Memory: each thread has some of its own.
+RECORDED_BYTES = 1 << 26
 #: Units over which variable elimination may tabulate at once. Memory: 256 MiB for 2^25 numbers, and
 #: three or four such tables exist at a time.
 ELIMINATION_WIDTH = 25

@@ -21,6 +21,8 @@ from psiprune.core.random import Stream, generator_for
 from psiprune.data.confusion import (
     Confusion,
     checked,
+    contract_blocks,
+    joined,
     marginal,
     near,
     pooled,
@@ -127,11 +129,6 @@ class ReadoutError:
     def sites(self) -> int:
         """The number of sites, N."""
         return sum(len(group.sites) for group in self.groups)
-
-    @property
-    def is_product(self) -> bool:
-        """Whether every site is read independently of the others."""
-        return all(len(group.sites) == 1 for group in self.groups)
 
     @property
     def is_measured(self) -> bool:
@@ -311,41 +308,15 @@ class ReadoutError:
 
     @cached_property
     def _blocks(self) -> list[tuple[tuple[int, ...], Float64]]:
-        """Sites and matrices of the groups; runs of single sites as one matrix of up to 64 rows."""
-        blocks: list[tuple[tuple[int, ...], Float64]] = []
-        for group in self.groups:
-            sites, matrix = group.sites, group.matrix
-            if blocks and len(sites) == 1:
-                before, joined = blocks[-1]
-                if before == tuple(range(sites[0] - len(before), sites[0])) and len(before) < 6:
-                    blocks[-1] = ((*before, *sites), np.kron(matrix, joined).astype(np.float64))
-                    continue
-            blocks.append((sites, matrix))
-        return blocks
+        return joined(self.groups)
 
     def _contract(self, values: Float64, *, transpose: bool) -> Float64:
-        sites = self.sites
-        if values.shape != (1 << sites,):
+        if values.shape != (1 << self.sites,):
             raise InputError(
-                f"readout: needs one number for each of the 2^{sites} states, found shape "
+                f"readout: needs one number for each of the 2^{self.sites} states, found shape "
                 f"{values.shape}"
             )
-        out = values
-        for group, matrix in self._blocks:
-            to_from = matrix if transpose else matrix.T
-            if group == tuple(range(group[0], group[0] + len(group))):
-                block = out.reshape(-1, len(matrix), 1 << group[0])
-                if group[0] == 0:
-                    out = (block[:, :, 0] @ to_from.T).reshape(-1)
-                else:
-                    out = (to_from @ block).reshape(-1)
-                continue
-            # Axis 0 of the tensor is the last site.
-            axes = [sites - 1 - site for site in reversed(group)]
-            tensor = np.moveaxis(out.reshape((2,) * sites), axes, range(len(axes)))
-            product = (to_from @ tensor.reshape(len(matrix), -1)).reshape(tensor.shape)
-            out = np.ascontiguousarray(np.moveaxis(product, range(len(axes)), axes)).reshape(-1)
-        return out
+        return contract_blocks(self._blocks, values, transpose=transpose)
 
 
 def _whole(values: Any) -> list[int]:

@@ -135,23 +135,15 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
     3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
        correlate with their initial values by more than 0.9.
 
-    With readout errors the likelihood is that of the records; 1 and 2 are checked above 20 sites
-    only if these are independent.
+    With readout errors the likelihood is that of the records.
     """
     sample = _checked_shots(shots)
     data = unique_configurations(sample)
     problems = []
-    readout = shots.readout
-    judged = readout is None or readout.is_product or shots.sites <= EXACT_SITES
-    fit = _fit_problem(rbm, sample, data, method, len(shots), seed) if judged else ""
+    fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:
         problems.append(fit)
-    elif (
-        judged
-        and _small(rbm)
-        and misses_structure(rbm, sample)
-        and _misfit(rbm, sample) > _MATERIAL
-    ):
+    elif _small(rbm) and misses_structure(rbm, sample) and _misfit(rbm, sample) > _MATERIAL:
         problems.append(
             "the RBM misses structure that the shots evidently have: their frequencies exceed its "
             f"probabilities by {_misfit(rbm, sample):.3g} nats per shot; "
@@ -226,7 +218,8 @@ def _log_likelihood(
 ) -> float:
     if readout is not None:
         records = np.ascontiguousarray(data.bits.T, dtype=np.uint8)
-        found = recorded_log_prob(rbm, records, readout, LogPartition(log_z, 0.0, ""), 0)
+        of_z = LogPartition(log_z, 0.0, "")
+        found = recorded_log_prob(rbm, records, readout, of_z, 0, exact_seconds=0.0)
         return float(data.weight @ found.values)
     bits = np.ascontiguousarray(data.bits.T, dtype=np.uint8)
     return float(data.weight @ rbm.log_prob_unnormalized(bits)) - log_z
