@@ -10,7 +10,7 @@ import psiprune as pp
 from machines import distribution, random_rbm
 from psiprune.data.confusion import Confusion
 from psiprune.inference import recorded, recorded_sums
-from psiprune.inference.log_partition import log_partition
+from psiprune.inference.log_partition import LogPartition, log_partition
 from psiprune.inference.recorded import recorded_log_prob, shots_log_prob
 from psiprune.rbm.model import RBM
 from psiprune.rbm.observed import log_prob_recorded
@@ -143,7 +143,31 @@ def test_the_bias_of_few_annealings_is_subtracted(monkeypatch: pytest.MonkeyPatc
     assert abs(off) < 0.5 * abs(found.bias)  # without the correction off would be the bias
 
 
-def test_exact_values_need_no_log_partition_function() -> None:
+def test_values_error_and_bias_follow_from_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_annealing(monkeypatch)
+    monkeypatch.setattr(recorded, "_BLOCK", 2)
+    log_w = np.random.default_rng(0).normal(size=(recorded.REPEATS, 3))
+
+    def weights(_: RBM, bits: np.ndarray, *__: object) -> np.ndarray:
+        return np.asarray(log_w[:, bits[:, 0] + bits[:, 1]])
+
+    monkeypatch.setattr(recorded, "annealed_ratio", weights)
+    times = np.array([1, 2, 5])
+    bits = np.zeros((3, 24), np.uint8)
+    bits[1:, 0] = bits[2, 1] = 1
+    large, error = copies(SMALL, 4), pp.ReadoutError.from_rates(0.1, sites=24)
+    records = bits.repeat(times, axis=0)
+    found = recorded_log_prob(large, records, error, LogPartition(1.7, 0.2, "m"), 0)
+    whole, even, odd = (np.log(np.exp(w).mean(axis=0)) for w in (log_w, log_w[::2], log_w[1::2]))
+    bias, noise = (even + odd) / 2 - whole, (even - odd) / 2 * times / 8
+    values = large.log_prob_unnormalized(bits) - 1.7 + whole - bias
+    np.testing.assert_allclose(found.values, values.repeat(times))
+    assert found.error == pytest.approx(np.linalg.norm([0.2, *noise]))
+    assert found.bias == pytest.approx(bias @ times / 8)
+
+
+def test_exact_values_need_no_log_partition_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "EXACT_SITES", 6)
     error = pp.ReadoutError.from_rates(*RATES)
     shots = records_of(SMALL, error, 50)
     found = shots_log_prob(SMALL, shots, log_partition(SMALL), 0)
