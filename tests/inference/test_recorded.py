@@ -122,6 +122,7 @@ def test_annealing_agrees_with_sums_over_all_states(
     ignoring = large.log_prob_unnormalized(shots.bits.reshape(-1, 24)) - log_z.value
     assert (ignoring - by_copy.sum(axis=1)).std() > 2 * gap.std()  # without the errors
     assert "annealings" in found.method
+    np.testing.assert_array_equal(wide.rates, side_by_side(error, 4).rates)  # left as they were
 
 
 def test_the_bias_of_few_annealings_is_subtracted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +179,9 @@ def test_exact_values_need_no_log_partition_function(monkeypatch: pytest.MonkeyP
 
 def test_shots_without_errors_have_the_plain_likelihood() -> None:
     shots = pp.Shots(SMALL.sample_exact(50, seed=1))
-    found = shots_log_prob(SMALL, shots, log_partition(SMALL), 0)
+    found = shots_log_prob(SMALL, shots, LogPartition(SMALL.log_partition(), 0.3, "sum"), 0)
     np.testing.assert_allclose(found.values, SMALL.log_prob(shots.bits))
+    assert (found.error, found.bias) == (0.3, 0.0)
 
 
 def test_equal_records_have_equal_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +211,15 @@ def test_annealing_of_joint_errors_has_the_ratio_of_probabilities_as_its_mean(
 
     assert sigmas(error) < 5
     assert sigmas(pp.ReadoutError.from_rates(*error.rates.T)) > 10  # site by site
+
+
+def test_weights_beyond_the_range_of_floats_are_those_of_the_first_states() -> None:
+    # r = E[0.9 + 0.2 exp(1000 + 2 h)] over h from p(h | v = 0), where both h are as likely.
+    rbm = RBM(np.array([[2.0]]), np.array([1000.0]), np.zeros(1))
+    generator = np.random.default_rng(0)
+    log_w = recorded.annealed_ratio(rbm, np.zeros((500, 1), np.uint8), 0.1, 0.2, generator)
+    w = np.exp(log_w - 1000)
+    assert abs(w.mean() - 0.1 * (1 + np.exp(2))) < 5 * w.std() / np.sqrt(w.size)
 
 
 def test_annealing_beyond_the_range_of_floats(monkeypatch: pytest.MonkeyPatch) -> None:
