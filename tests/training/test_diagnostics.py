@@ -27,6 +27,7 @@ from psiprune.training.diagnostics import (
 )
 from psiprune.training.method import Method
 from psiprune.training.train import fit
+from spies import arguments_of
 
 
 @cache
@@ -97,7 +98,11 @@ def test_an_rbm_of_a_product_state_is_not_warned_of(mean: NDArray[np.float64]) -
         assert "a product model" in line
 
 
-def test_rbms_are_judged_through_joint_errors_above_20_sites() -> None:
+def test_rbms_are_judged_through_joint_errors_above_20_sites(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called = "psiprune.training.diagnostics.recorded_log_prob"
+    seconds = arguments_of(monkeypatch, called, "exact_seconds")
     pair = 0.9 * np.eye(4) + 0.025
     error = pp.ReadoutError(tuple(Confusion((i, i + 1), pair) for i in range(0, 22, 2)))
     true, uniform = (RBM(np.zeros((1, 22)), np.full(22, bias), np.zeros(1)) for bias in (2.0, 0.0))
@@ -105,6 +110,7 @@ def test_rbms_are_judged_through_joint_errors_above_20_sites() -> None:
     assert training_problems(true, shots, pp.CD(), 0) == []
     (problem,) = training_problems(uniform, shots, pp.CD(), 0)
     assert "describes its training shots worse than a product model" in problem
+    assert set(seconds) == {0.0}  # the quicker of both, exact or annealing
 
 
 def test_baselines_are_maximum_likelihoods() -> None:
