@@ -10,7 +10,7 @@ import psiprune as pp
 from machines import distribution, random_rbm
 from psiprune.data.confusion import Confusion
 from psiprune.inference import recorded, recorded_sums
-from psiprune.inference.log_partition import log_partition
+from psiprune.inference.log_partition import LogPartition, log_partition
 from psiprune.inference.recorded import recorded_log_prob, shots_log_prob
 from psiprune.rbm.model import RBM
 from psiprune.rbm.observed import log_prob_recorded
@@ -122,6 +122,7 @@ def test_annealing_agrees_with_sums_over_all_states(
     ignoring = large.log_prob_unnormalized(shots.bits.reshape(-1, 24)) - log_z.value
     assert (ignoring - by_copy.sum(axis=1)).std() > 2 * gap.std()  # without the errors
     assert "annealings" in found.method
+    np.testing.assert_array_equal(wide.rates, side_by_side(error, 4).rates)  # left as they were
 
 
 def test_the_bias_of_few_annealings_is_subtracted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +144,31 @@ def test_the_bias_of_few_annealings_is_subtracted(monkeypatch: pytest.MonkeyPatc
     assert abs(off) < 0.5 * abs(found.bias)  # without the correction off would be the bias
 
 
-def test_exact_values_need_no_log_partition_function() -> None:
+def test_values_error_and_bias_follow_from_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_annealing(monkeypatch)
+    monkeypatch.setattr(recorded, "_BLOCK", 2)
+    log_w = np.random.default_rng(0).normal(size=(recorded.REPEATS, 3))
+
+    def weights(_: RBM, bits: np.ndarray, *__: object) -> np.ndarray:
+        return np.asarray(log_w[:, bits[:, 0] + bits[:, 1]])
+
+    monkeypatch.setattr(recorded, "annealed_ratio", weights)
+    times = np.array([1, 2, 5])
+    bits = np.zeros((3, 24), np.uint8)
+    bits[1:, 0] = bits[2, 1] = 1
+    large, error = copies(SMALL, 4), pp.ReadoutError.from_rates(0.1, sites=24)
+    records = bits.repeat(times, axis=0)
+    found = recorded_log_prob(large, records, error, LogPartition(1.7, 0.2, "m"), 0)
+    whole, even, odd = (np.log(np.exp(w).mean(axis=0)) for w in (log_w, log_w[::2], log_w[1::2]))
+    bias, noise = (even + odd) / 2 - whole, (even - odd) / 2 * times / 8
+    values = large.log_prob_unnormalized(bits) - 1.7 + whole - bias
+    np.testing.assert_allclose(found.values, values.repeat(times))
+    assert found.error == pytest.approx(np.linalg.norm([0.2, *noise]))
+    assert found.bias == pytest.approx(bias @ times / 8)
+
+
+def test_exact_values_need_no_log_partition_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "EXACT_SITES", 6)
     error = pp.ReadoutError.from_rates(*RATES)
     shots = records_of(SMALL, error, 50)
     found = shots_log_prob(SMALL, shots, log_partition(SMALL), 0)
@@ -154,8 +179,9 @@ def test_exact_values_need_no_log_partition_function() -> None:
 
 def test_shots_without_errors_have_the_plain_likelihood() -> None:
     shots = pp.Shots(SMALL.sample_exact(50, seed=1))
-    found = shots_log_prob(SMALL, shots, log_partition(SMALL), 0)
+    found = shots_log_prob(SMALL, shots, LogPartition(SMALL.log_partition(), 0.3, "sum"), 0)
     np.testing.assert_allclose(found.values, SMALL.log_prob(shots.bits))
+    assert (found.error, found.bias) == (0.3, 0.0)
 
 
 def test_equal_records_have_equal_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +211,15 @@ def test_annealing_of_joint_errors_has_the_ratio_of_probabilities_as_its_mean(
 
     assert sigmas(error) < 5
     assert sigmas(pp.ReadoutError.from_rates(*error.rates.T)) > 10  # site by site
+
+
+def test_weights_beyond_the_range_of_floats_are_those_of_the_first_states() -> None:
+    # r = E[0.9 + 0.2 exp(1000 + 2 h)] over h from p(h | v = 0), where both h are as likely.
+    rbm = RBM(np.array([[2.0]]), np.array([1000.0]), np.zeros(1))
+    generator = np.random.default_rng(0)
+    log_w = recorded.annealed_ratio(rbm, np.zeros((500, 1), np.uint8), 0.1, 0.2, generator)
+    w = np.exp(log_w - 1000)
+    assert abs(w.mean() - 0.1 * (1 + np.exp(2))) < 5 * w.std() / np.sqrt(w.size)
 
 
 def test_annealing_beyond_the_range_of_floats(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from psiprune.inference.recorded_sums import (
 )
 from psiprune.inference.variable_elimination import plan_contraction
 from psiprune.rbm.model import RBM
+from spies import arguments_of
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -52,7 +53,7 @@ CASES = {
     "sparse": (random_rbm(7, 5, density=0.3), BY_SITE),
     "two components": (two_components(), BY_SITE),
     "no weights": (RBM(np.zeros((2, 7)), np.arange(7.0), np.ones(2)), BY_SITE),
-    "steep": (random_rbm(7, 4, scale=50.0), BY_SITE),
+    "steep": (random_rbm(7, 4, scale=300.0), BY_SITE),
     "steep and perfect": (random_rbm(7, 4, scale=50.0), pp.ReadoutError.from_rates(0.0, sites=7)),
     "zeros in C": (random_rbm(7, 3), pp.ReadoutError.from_rates([0, 0.1] * 3 + [0], 0.0)),
     "pairs": (random_rbm(7, 3), joint_errors((0, 1), (6, 2), (3,), (4, 5))),
@@ -121,6 +122,29 @@ def test_the_quicker_method_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen(local(28, 3)) == "contraction of width 2"
     monkeypatch.setattr(recorded_sums, "RECORDED_BYTES", 100)
     assert chosen(local(28, 3)) == ""
+
+
+def test_the_limits_of_memory_and_of_the_time_without_a_plan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rbm, readout = random_rbm(3, 6), pp.ReadoutError.from_rates(0.1, sites=3)
+    memory = plan_contraction(rbm, [group.sites for group in readout.groups]).memory
+    for limit, method in (
+        (8 * 64 * 6, "sum"),  # 64 hidden states, 6 rows
+        (8 * 64 * 6 - 1, "contraction"),
+        (memory, "contraction"),
+        (memory - 1, ""),
+    ):
+        monkeypatch.setattr(recorded_sums, "RECORDED_BYTES", limit)
+        found = cheapest_sum(rbm, readout, 1000)
+        assert ("" if found is None else found.method.split()[0]) == method
+    monkeypatch.setattr(recorded_sums, "RECORDED_BYTES", 8 * 64 * 6)
+    planned = arguments_of(monkeypatch, "psiprune.inference.recorded_sums.plan_contraction", "rbm")
+    most = int((0.1 / 64e-9 - 30 * 3 * 4) / (8 + 0.6))  # records in 0.1 s
+    cheapest_sum(rbm, readout, most)
+    assert not planned
+    cheapest_sum(rbm, readout, most + 1)
+    assert planned
 
 
 def test_the_estimate_grows_with_records_and_groups() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.inference.recorded import RecordedLogProb
 from psiprune.metrics import configurations
@@ -84,3 +85,12 @@ def test_sites_and_pairs_by_enumeration() -> None:
     expected = of_shots.T @ of_shots / 500
     np.fill_diagonal(expected, of_shots.mean(axis=0))
     np.testing.assert_allclose(found.shots_value, expected, atol=1e-6)
+
+
+def test_sites_and_pairs_of_records_are_those_of_draws_read_alike() -> None:
+    zeros = RBM(np.zeros((1, 2)), np.full(2, -30.0), np.zeros(1))
+    error = ReadoutError.from_rates([0.1, 0.3], 0.2)
+    shots = Shots(np.zeros((3, 2), np.uint8), readout=error)
+    found = sites_and_pairs(zeros, shots, draws=20_000)
+    wanted = [[0.8, 0.8 * 0.4], [0.8 * 0.4, 0.4]]
+    assert np.abs((found.value - wanted) / found.error).max() < 5

@@ -256,7 +256,7 @@ def test_a_report_of_runs(runs_copy: Path) -> None:
     assert "<img " not in page
     assert "Sparse training" in page
     ends = final_values(read_table(runs_copy))
-    assert len(ends) == 2 * 6
+    assert len(ends) == 2 * 7
     (end,) = (each for each in ends if each[:4] == ("hidden 3", 4, 1.0, "sp/os"))
     rows = [r for r in read_table(runs_copy) if r["hidden"] == 3 and r["variant"] == "sp/os"]
     last = [r for r in rows if r["epoch"] is None]

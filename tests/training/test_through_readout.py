@@ -20,6 +20,7 @@ from psiprune.kernels import layout
 from psiprune.rbm.likelihood import Moments, flatten, to_vector
 from psiprune.rbm.observed import observe, records_of
 from psiprune.rbm.posterior import TRUE_STEPS, TrueBits
+from psiprune.training.estimate import Size, _steps
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
 from psiprune.training.natural_gradient import mean_scores
@@ -81,6 +82,9 @@ def test_natural_steps_average_over_true_bits() -> None:
     state, plain = method.init(rbm, shots, 5), method.init(rbm, replace(shots, readout=None), 5)
     true = TrueBits(shots.bits, ERROR, shots.bits).advanced(rbm.compiled, TRUE_STEPS, 5)
     found, info = method.step(state)
+    assert found.true is not None
+    np.testing.assert_array_equal(found.true.bits, true.bits)
+    assert found.true.steps == TRUE_STEPS
     assert found.fisher is not None
     scores = (mean_scores(rbm, [bits.T.astype(np.float32)]) for bits in (true.bits, found.chains))
     slope = flatten(rbm.mask, Moments(*(a - b for a, b in zip(*scores, strict=True))))
@@ -108,6 +112,7 @@ def test_contrastive_epochs_use_true_bits(kind: Any) -> None:
     imputed = replace(plain, data=layout.pack(true.bits))
     found, wanted = (method.step(each)[0] for each in (state, imputed))
     np.testing.assert_array_equal(found.params.weights, wanted.params.weights)
+    np.testing.assert_array_equal(found.data, imputed.data)
     again = method.step(found)[0]
     assert again.true.steps == 2 * TRUE_STEPS
     assert (again.true.bits != true.bits).any()
@@ -162,11 +167,32 @@ def test_the_fisher_matrix_has_chains_of_its_own() -> None:
     assert (one != other).mean() > 0.02
 
 
-def test_pruning_true_bits_on_plain_shots_is_warned_of() -> None:
-    shots = records()
-    rbm = pp.train(shots, hidden=2)
-    with pytest.warns(pp.TrainingWarning, match="was trained through readout errors"):
-        pp.prune(rbm, shots.bits, levels=1, fine_tune=None)
+@pytest.mark.parametrize("error", [ERROR, None])
+@pytest.mark.parametrize("before", [ERROR, None])
+def test_pruning_true_bits_on_plain_shots_is_warned_of(
+    before: pp.ReadoutError | None,
+    error: pp.ReadoutError | None,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    rbm = fit(random_rbm(4, 3), replace(records(), readout=before), pp.CD(epochs=0), 0)
+    pp.prune(rbm, replace(records(), readout=error), levels=1, fine_tune=None)
+    found = [str(each.message) for each in recwarn if each.category is pp.TrainingWarning]
+    assert len(found) == (before is not None and error is None)
+    assert all("was trained through readout errors" in message for message in found)
+
+
+def test_a_probe_takes_steps_on_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    init, seen = pp.CD.init, list[pp.Shots]()
+
+    def noted(self: pp.CD, rbm: pp.RBM, shots: pp.Shots, seed: int) -> Any:
+        seen.append(shots)
+        return init(self, rbm, shots, seed)
+
+    monkeypatch.setattr(pp.CD, "init", noted)
+    _steps(pp.CD(), records(), Size.dense(3, 2, 100), 1)
+    (shots,) = seen
+    assert shots.readout is not None
+    np.testing.assert_array_equal(shots.readout.rates, ERROR.rates[:3])
 
 
 @pytest.mark.parametrize(
@@ -207,6 +233,12 @@ def test_methods_by_size() -> None:
     assert MethodBySize().for_size(20, 10, readout=True).method == "exact"
     with pytest.raises(pp.InputError, match="N <= 20, found 30; use method 'natural'"):
         pp.ExactNaturalGradient().for_size(30, 5, readout=True)
+    plain = pp.Shots(np.random.default_rng(0).integers(0, 2, (50, 21), dtype=np.uint8))
+    misread = replace(plain, readout=pp.ReadoutError.from_rates(0.1, sites=21))
+    for given in ({"hidden": 1}, {"start": random_rbm(21, 1)}):
+        for shots, name in ((plain, "exact"), (misread, "natural")):
+            untrained = pp.train(shots, method=MethodBySize(epochs=0), **given)
+            assert untrained.provenance["method"] == name
 
 
 @pytest.mark.parametrize("criterion", ["magnitude", "damage", "surgeon"])

@@ -43,7 +43,7 @@ def corrected_estimates(
         blocks: shots that are resampled together.
     """
     sites = bits.shape[1]
-    middle = midpoint(sites)
+    middle = max(0, midpoint(sites))  # -1 for a single site
     products = [
         *((i,) for i in range(sites)),
         *((i, i + 1) for i in range(sites - 1)),

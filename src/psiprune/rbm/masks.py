@@ -167,8 +167,9 @@ def write_mask(mask: Mask, path: str | os.PathLike[str]) -> Path:
     return write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def number_of_pairs(hidden: int, visible: int, most: int = MOST_PAIRS) -> int:
-    """Return the number of pairs of a hidden unit and a site; raise InputError above `most`."""
+def number_of_pairs(hidden: int, visible: int, most: int | None = None) -> int:
+    """Return the number of pairs of a hidden unit and a site; raise InputError above a limit."""
+    most = MOST_PAIRS if most is None else most
     total = check_count("hidden", hidden, 1) * check_count("visible", visible, 1)
     if total > most:
         raise InputError(

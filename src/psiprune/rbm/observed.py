@@ -118,7 +118,7 @@ def _moments(rbm: RBM, weight: Float64) -> Moments:
     from_rows = rbm.weights[:, low:] @ rows.T + rbm.hidden_bias[:, None]
     from_columns = rbm.weights[:, :low] @ columns.T
     table = weight.reshape(len(rows), len(columns))
-    step = max(1, _PIECE // len(columns))
+    step = _PIECE // len(columns)
 
     def sums(first: int) -> tuple[Float64, Float64]:
         """Return the sum of weight * (s_j; 1) over columns and over rows of a piece."""

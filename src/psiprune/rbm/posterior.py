@@ -94,7 +94,7 @@ def log_odds_tables(readout: ReadoutError) -> posterior.LogOdds:
     for group in readout.groups:
         for site in group.sites:
             members[site] = group.sites
-    tables = [table[:, 0] if len(table) == 2 else table.T.ravel() for table in readout.log_odds]
+    tables = [table.T.ravel() for table in readout.log_odds]
     return posterior.LogOdds(
         np.cumsum([0, *map(len, tables)])[:-1].astype(np.int32),
         np.cumsum([0, *map(len, members)]).astype(np.int32),
