@@ -59,27 +59,7 @@ def test_replicas_are_misread_like_the_training_set() -> None:
     assert not plain.bits.any()
 
 
-<<<<<<< HEAD
-def test_probes_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    method = ExactNaturalGradient(epochs=3)
-    init = ExactNaturalGradient.init
-
-    def noted(self: ExactNaturalGradient, rbm: pp.RBM, shots: Any, seed: int) -> Any:
-        seen.append(shots)
-        return init(self, rbm, shots, seed)
-
-    monkeypatch.setattr(ExactNaturalGradient, "init", noted)
-    estimate.training_needs(method, shots_of(500), 2)
-    assert seen
-    for shots in seen:
-        np.testing.assert_array_equal(shots.readout.rates, ERROR.rates[: shots.sites])
-
-
 def test_a_run_belongs_to_its_errors(tmp_path: Path) -> None:
-=======
-def test_a_run_belongs_to_its_errors() -> None:
->>>>>>> surv
     shots = shots_of(1000)
     settings = ReconstructSettings()
     every = (
