@@ -221,9 +221,10 @@ def test_a_pruning_path_belongs_to_its_errors(stages: Path, tmp_path: Path) -> N
 
 
 def test_train_suggests_a_cross_validation_where_misread_shots_are_few(tmp_path: Path) -> None:
-    shots, note = tmp_path / "shots.txt", "--folds 5 ends training before"
+    shots, note = tmp_path / "shots.txt", "use --folds 5 to stop earlier"
     for repeats, options, said in (
         (49, ("--readout=0.1,0.2",), True),
+        (49, ("--readout=0",), False),
         (50, ("--readout=0.1,0.2",), False),
         (49, ("--readout=0.1,0.2", "--folds=2"), False),
         (49, ("--readout=0.1,0.2", "--method=cd", "--epochs=1"), False),
@@ -233,3 +234,8 @@ def test_train_suggests_a_cross_validation_where_misread_shots_are_few(tmp_path:
         outcome = tiny.call("train", shots, "--hidden=1", *options, "-o", tmp_path / "rbm.nc")
         (tmp_path / "rbm.nc").unlink()
         assert (note in outcome.err) == said, (repeats, options)
+    shots.write_text("00\n01\n10\n11\n")
+    few = ("--hidden=1", "--readout=0.1,0.2", "--epochs=1", "--out", tmp_path / "rbm.nc")
+    lines = tiny.call("train", shots, *few).err.splitlines()
+    assert any(note in line for line in lines)
+    assert any("5 parameters are more than 4 training shots" in line for line in lines)

@@ -242,6 +242,8 @@ def test_a_damaged_attribute_is_refused(tmp_path: Path) -> None:
         (([0.1, 0.1, 0.1], 0.1), (3, 2)),
         (([0.1, 0.1], [0.1]), ("(2,)", "(1,)")),
         (([[0.1]], 0.1), ("(1, 1)",)),
+        (("abc", 0.1), ("abc", 0.1)),
+        (([[0.1], [0.1, 0.2]], 0.1), ("[[0.1], [0.1, 0.2]]",)),
         ((0.49, 0.49), ("site 0", "nearly singular", 0.05, 0.02)),
     ],
 )
@@ -253,6 +255,41 @@ def test_bad_rates(rates: tuple[Any, Any], facts: tuple[object, ...]) -> None:
 def test_a_number_of_sites_is_needed() -> None:
     with refuses("readout", "`sites`"):
         ReadoutError.from_rates(0.1)
+    for sites in (-2, 0, 2.0, True):
+        with refuses("sites", 1, sites):
+            ReadoutError.from_rates(0.1, sites=sites)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bits", "seed", "facts"),
+    [
+        ([[0, 1]], 0, ("bits", 3, 2, "ReadoutError.of_sites")),
+        (np.zeros((5, 4), np.uint8), 0, ("bits", 3, 4)),
+        ([0, 1, 1], 0, ("bits", "[shot, site]", 1)),
+        ([[0, 1, 2]], 0, ("bits", "row 0", "column 2", 2)),
+        ([[0, 1, 1]], -1, ("seed", 0, -1)),
+    ],
+)
+def test_only_bits_of_these_sites_are_misread(
+    bits: Any, seed: int, facts: tuple[object, ...]
+) -> None:
+    error = ReadoutError.from_rates(0.1, sites=3)
+    with refuses(*facts):
+        error.misread(bits, seed)
+    rows = np.array([[0, 1, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(error.misread(rows.tolist(), 1), error.misread(rows, 1))
+
+
+@pytest.mark.parametrize("given", [0.03, "readout.json"])
+def test_shots_carry_nothing_but_readout_errors(given: Any) -> None:
+    shots = pp.Shots(np.array([[0, 1]]))
+    facts = ("readout", "ReadoutError.from_rates", "read_readout", str(given))
+    with refuses(*facts):
+        replace(shots, readout=given)
+    with refuses(*facts):
+        shots.with_readout_error(given)
+    with refuses("readout", "ReadoutError.from_rates", None):
+        shots.with_readout_error(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sites", [[[0], [0]], [[1]], [[0, 1], [1, 2]], []])

@@ -219,6 +219,8 @@ def test_differences_in_combined_errors() -> None:
     with np.errstate(all="raise"):
         found = Comparison(gap + 2, error, NOTHING + 2, other, "", "", 1.0, NOTHING).sigmas
     np.testing.assert_array_equal(found, [0, np.inf, 1, np.inf, -1])
+    shared = Comparison(gap + 2, error, NOTHING + 2, other + 9, "", "", 1.0, NOTHING, other).sigmas
+    np.testing.assert_array_equal(shared, found)
 
 
 def test_errors_of_shots_do_not_depend_on_a_constant() -> None:

@@ -77,8 +77,9 @@ def test_values_and_errors_are_those_of_resampled_shots_and_rates(sites: int) ->
     for name, value in observables(errors, alike).items():
         assert np.shape(found[name].value) == np.shape(value)
         np.testing.assert_allclose(found[name].value, value, atol=1e-12)
-        spreads = (np.std([each[name] for each in s], axis=0, ddof=1) for s in (by_shot, by_rate))
+        spreads = [np.std([each[name] for each in s], axis=0, ddof=1) for s in (by_shot, by_rate)]
         np.testing.assert_allclose(found[name].error, np.hypot(*spreads), rtol=1e-4)
+        np.testing.assert_allclose(found[name].sampling_error, spreads[0], rtol=1e-4)
 
 
 def test_error_bars_cover_shots_and_calibration() -> None:
@@ -103,6 +104,23 @@ def test_error_bars_cover_shots_and_calibration() -> None:
         sigmas.append(float((found.value - exact) / found.error))
     # 16 standard normal numbers have a root mean square of 1 within 0.71 (4 standard errors).
     assert np.sqrt(np.mean(np.square(sigmas))) == pytest.approx(1, abs=0.71)
+
+
+def test_the_error_of_the_calibration_cancels_in_differences() -> None:
+    bits = RBM.sample_exact(500, seed=3)
+    reports = []
+    for prepared in (10, 60_000):
+        groups = (
+            Confusion(each.sites, each.matrix, np.full(2, prepared))
+            for each in INDEPENDENT_ERRORS.groups
+        )
+        records = pp.Shots(bits, readout=pp.ReadoutError(tuple(groups)))
+        reports.append(pp.evaluate_on_shots(RBM, records, draws=500).state)
+    for name in ("magnetization", "neighbours", "correlation"):
+        few, many = (report[name] for report in reports)
+        np.testing.assert_array_equal(few.sigmas, many.sigmas)
+        assert np.abs(few.sigmas).max() > 0.5
+        assert np.max(few.shots_error / many.shots_error) > 1.3
 
 
 def test_reports_on_records_compare_true_bits_too() -> None:

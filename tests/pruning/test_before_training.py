@@ -131,6 +131,16 @@ def test_synflow_scores_what_is_left_after_each_round() -> None:
     assert any(differ)  # from keeping the largest at once
 
 
+def test_shots_are_taken_in_every_form() -> None:
+    rbm = random_rbm(4, 3)
+    counts = {"".join(map(str, row)): int(n) for row, n in zip(*SHOTS.unique, strict=True)}
+    for criterion in ("snip", "grasp"):
+        expected = pretraining_mask(rbm, SHOTS, weights=5, criterion=criterion)
+        for same in (SHOTS.bits, counts):
+            found = pretraining_mask(rbm, same, weights=5, criterion=criterion)
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_refusals() -> None:
     rbm = random_rbm(4, 3)
     with refuses("criterion", "snip", "grasp", "synflow", "magic"):

@@ -238,6 +238,7 @@ def test_links_are_drawn_from_the_power_law(exponent: float) -> None:
     ("sizes", "options", "facts"),
     [
         ((0, 3), {}, ("visible", 1, 0)),
+        ((0,), {}, ("visible", 1, 0)),
         ((3, 0), {}, ("hidden", 1, 0)),
         ((10**5, 10**5), {}, ("hidden", "100,000 hidden units", 20_000_000)),
         ((3, 3), {"periodic": True, "positions": np.arange(3)}, ("periodic", True, "omit")),
@@ -249,7 +250,7 @@ def test_links_are_drawn_from_the_power_law(exponent: float) -> None:
     ],
 )
 def test_bad_arguments_of_both(
-    kind: Any, sizes: tuple[int, int], options: dict[str, Any], facts: tuple[object, ...]
+    kind: Any, sizes: tuple[int, ...], options: dict[str, Any], facts: tuple[object, ...]
 ) -> None:
     with refuses(*facts):
         kind(*sizes, **{"weights": 7, **options})
@@ -262,6 +263,7 @@ def test_bad_arguments_of_both(
         ({"near": 5}, ("near", 4, 5)),
         ({"ratio": 1.0}, ("ratio", 1, 1.0)),
         ({"ratio": float("inf")}, ("ratio", float("inf"))),
+        ({"ratio": 1 + 1e-7, "positions": [0, 1, 2, 1e9]}, ("ratio", 10_000, "1e+09", 1 + 1e-7)),
         ({"weights": 8, "near": 2}, ("near", "weights = 8", 2, "not both")),
     ],
 )
@@ -290,7 +292,11 @@ def test_positions_from_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "facts"),
-    [("0 0\n1 x\n", ("line 2", "'1 x'")), ("0 0\n1\n", ("line 2", "has 1", "has 2"))],
+    [
+        ("0 0\n1 x\n", ("line 2", "'1 x'")),
+        ("0 0\n1\n", ("line 2", "has 1", "has 2")),
+        ("# x, y in micrometres\n\n", ("coordinates", "comments")),
+    ],
 )
 def test_bad_files_of_positions(tmp_path: Path, text: str, facts: tuple[str, ...]) -> None:
     (tmp_path / "sites.txt").write_text(text)

@@ -220,10 +220,11 @@ def _check_needs(
     parameters = weights + units + data.sites
     if few := few_shots(parameters, len(data)):
         tell(f"psiprune: warning: {few}")
-    elif readout and method.CONVERGES and not folds and len(data) < _MANY_SHOTS * parameters:
+    flips = data.readout is not None and bool(data.readout.rates.any())
+    if flips and method.CONVERGES and not folds and len(data) < _MANY_SHOTS * parameters:
         tell(
-            f"psiprune: note: {len(data):,} misread shots let {parameters:,} parameters fit noise; "
-            "--folds 5 ends training before"
+            f"psiprune: note: {len(data):,} misread shots for {parameters:,} parameters: training "
+            "to convergence fits noise; use --folds 5 to stop earlier"
         )
 
     def needs_of(hidden: int) -> Needs:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
+from psiprune.core.validation import check_count, check_seed
 from psiprune.data.confusion import (
     Confusion,
     checked,
@@ -28,6 +29,8 @@ from psiprune.data.confusion import (
     pooled,
     scaled,
 )
+from psiprune.data.formats.base import short
+from psiprune.data.formats.bits import as_bits
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -96,12 +99,18 @@ class ReadoutError:
             source: the origin of the rates.
 
         Raises:
-            InputError: a rate lies outside [0, 0.5), or the lengths differ.
+            InputError: a rate is no number or lies outside [0, 0.5), the lengths differ, or sites
+                is no number of sites.
         """
-        pair = [
-            np.asarray(rate, np.float64)
-            for rate in (flip_zero, flip_zero if flip_one is None else flip_one)
-        ]
+        given = (flip_zero, flip_zero if flip_one is None else flip_one)
+        try:
+            pair = [np.asarray(rate, np.float64) for rate in given]
+        except (TypeError, ValueError):
+            found = " and ".join(" ".join(short(rate).split()) for rate in given)
+            raise InputError(
+                "readout: both rates must be numbers or lists with one number per site, found "
+                f"{found}"
+            ) from None
         lengths = {len(rate) for rate in pair if rate.ndim == 1}
         if any(rate.ndim > 1 for rate in pair) or len(lengths) > 1:
             shapes = " and ".join(str(rate.shape) for rate in pair)
@@ -109,7 +118,9 @@ class ReadoutError:
                 f"readout: both rates must be numbers or lists with one number per site, found "
                 f"shapes {shapes}"
             )
-        if not lengths and sites is None:
+        if sites is not None:
+            sites = check_count("sites", sites, 1)
+        elif not lengths:
             raise InputError("readout: rates that are single numbers need `sites`")
         number = lengths.pop() if lengths else int(sites or 0)
         if sites not in (None, number):
@@ -180,9 +191,21 @@ class ReadoutError:
         """Return C^T f: sum_y C(y | v) f(y) of each v, [2^N]."""
         return self._contract(values, transpose=True)
 
-    def misread(self, bits: Bits, seed: int) -> Bits:
-        """Return recorded bits y ~ C(y | v) for true bits v, uint8 [shot, site]."""
-        generator = generator_for(seed, Stream.READOUT_SIMULATION)
+    def misread(self, bits: ArrayLike, seed: int) -> Bits:
+        """Return recorded bits y ~ C(y | v) for true bits v, uint8 [shot, site].
+
+        Raises:
+            InputError: the bits are not zeros and ones [shot, site], or are of another number of
+                sites, or the seed is out of range.
+        """
+        bits = as_bits(bits, "bits")
+        if bits.shape[1] != self.sites:
+            raise InputError(
+                f"bits: must have {self.sites} columns, as the readout errors describe "
+                f"{self.sites} sites ({self.source}), found {bits.shape[1]}; give the errors of "
+                "these sites, see ReadoutError.of_sites"
+            )
+        generator = generator_for(check_seed(seed), Stream.READOUT_SIMULATION)
         out = np.empty_like(bits)
         for group in self.groups:
             places = np.arange(len(group.sites))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count
-from psiprune.data.shots import Shots, without_readout_error
+from psiprune.data.shots import ShotsLike, as_shots, without_readout_error
 from psiprune.pruning.criteria import top_k_mask
 from psiprune.rbm.likelihood import (
     WeightedConfigurations,
@@ -30,7 +30,7 @@ _STEP = 1e-4  # largest change of a parameter in the difference for the Hessian
 
 
 def pretraining_mask(
-    start: RBM, shots: Shots, *, weights: int, criterion: PretrainingCriterion
+    start: RBM, shots: ShotsLike, *, weights: int, criterion: PretrainingCriterion
 ) -> NDArray[np.bool_]:
     """Return the mask of the weights of an untrained RBM that a criterion keeps.
 
@@ -40,7 +40,7 @@ def pretraining_mask(
 
     Args:
         start: untrained RBM, from which training under the mask then starts.
-        shots: training shots; "synflow" ignores them.
+        shots: training shots (Shots, bits [shot, site], or counts); "synflow" ignores them.
         weights: number of weights to keep.
         criterion: "snip", "grasp" or "synflow".
 
@@ -64,7 +64,7 @@ def pretraining_mask(
 
 
 @single_blas_thread()
-def snip(rbm: RBM, shots: Shots) -> Float64:
+def snip(rbm: RBM, shots: ShotsLike) -> Float64:
     """Return |W_ji dL/dW_ji|, L the mean log-likelihood of the shots, [hidden, visible].
 
     The first-order change of L when the weight is removed; dL/dW_ji = <v_i h_j>_data -
@@ -79,7 +79,7 @@ def snip(rbm: RBM, shots: Shots) -> Float64:
 
 
 @single_blas_thread()
-def grasp(rbm: RBM, shots: Shots) -> Float64:
+def grasp(rbm: RBM, shots: ShotsLike) -> Float64:
     """Return W_ji (H g)_ji, g the gradient and H the Hessian of the log-likelihood.
 
     g has all parameters, biases too. W_ji (H g)_ji is the first-order loss of |g|^2 / 2, by which L
@@ -117,6 +117,7 @@ def synflow(rbm: RBM) -> Float64:
     return size * (size.sum(axis=1, keepdims=True) + size.sum(axis=0))
 
 
-def _data(rbm: RBM, shots: Shots) -> WeightedConfigurations:
-    rbm.check_bits(shots)
-    return unique_configurations(without_readout_error(shots, "a criterion before training"))
+def _data(rbm: RBM, shots: ShotsLike) -> WeightedConfigurations:
+    data = as_shots(shots)
+    rbm.check_bits(data)
+    return unique_configurations(without_readout_error(data, "a criterion before training"))

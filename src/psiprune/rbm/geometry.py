@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import SORTED_PAIRS
+from psiprune.core.validation import check_count
 from psiprune.data.formats.base import SourceFile, read_content
 from psiprune.data.formats.lines import numbered_lines
 from psiprune.rbm.masks import number_of_pairs
@@ -43,6 +44,7 @@ def geometry_of(
         InputError: a layer has no unit, there are more than 2 * 10^7 pairs of units, or positions
             are not finite, not different, not of `visible` sites, or given with periodic.
     """
+    check_count("visible", visible, 1)  # the default of hidden
     hidden = visible if hidden is None else hidden
     number_of_pairs(hidden, visible, SORTED_PAIRS)
     middles = ((np.arange(hidden) + 0.5) * visible / hidden)[:, None]
@@ -69,8 +71,8 @@ def read_positions(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     """Read coordinates of sites, [site, axis]: text with a line per site, such as "0.0, 5.5".
 
     Raises:
-        InputError: the file cannot be read, a value is not a number, or lines differ in length;
-            the message names the line.
+        InputError: the file cannot be read, holds no coordinates, a value is not a number, or lines
+            differ in length; the message names the file and the line.
     """
     file = SourceFile(Path(path), read_content(path))
     rows: list[list[float]] = []
@@ -88,6 +90,11 @@ def read_positions(path: str | os.PathLike[str]) -> NDArray[np.float64]:
                 f"{file.place}: line {number} has {len(rows[-1])} coordinates, but the first line "
                 f"has {len(rows[0])}"
             )
+    if not rows:
+        raise InputError(
+            f"{file.place}: must hold a line with the coordinates of each site, found only blank "
+            "lines and comments"
+        )
     return np.array(rows, np.float64)
 
 

@@ -25,6 +25,8 @@ NEAR, RATIO = 8, 1.4
 _STEP = 3.5
 _OUTWARD = 1.0 + 1e-9  # a radius halfway between two sites takes the farther one, on either side
 _GOLDEN = 0.6180339887498949
+#: Distances in steps, for each site; a chain has at most one.
+_MOST_RADII = 10
 
 
 def scale_free_mask(
@@ -186,14 +188,29 @@ def _pattern(place: Geometry, near: int, ratio: float) -> Mask:
     if periodic:
         sites = np.concatenate([sites - len(sites), sites, sites + len(sites)])
     tree, axes = KDTree(sites), sites.shape[1]
-    half_cell, radius = np.sqrt(axes) / 2, 1.0
-    while radius <= distance.max() + (0.0 if periodic else half_cell):
+    half_cell = np.sqrt(axes) / 2
+    farthest = float(distance.max()) + (0.0 if periodic else half_cell)
+    for radius in _radii(ratio, farthest, _MOST_RADII * max(1000, distance.shape[1])):
         for step in np.concatenate([np.eye(axes), -np.eye(axes)]) * radius * _OUTWARD:
             off, site = tree.query(middles + step)
             inside = off <= half_cell
             mask[np.flatnonzero(inside), site[inside] % mask.shape[1]] = True
-        radius = max(ratio * radius, radius + 1.0)
     return mask
+
+
+def _radii(ratio: float, farthest: float, most: int) -> list[float]:
+    """Return 1 and its successors max(ratio r, r + 1) up to the distance of the farthest site."""
+    radii: list[float] = []
+    radius = 1.0
+    while radius <= farthest:
+        if len(radii) == most:
+            raise InputError(
+                f"ratio: must give at most {most:,} distances from 1 to {farthest:.4g} times the "
+                f"spacing of the sites, found {ratio!r}; give a larger ratio"
+            )
+        radii.append(radius)
+        radius = max(ratio * radius, radius + 1.0)
+    return radii
 
 
 def _shortest_first(distance: NDArray[np.float64], pattern: Mask) -> NDArray[np.intp]:

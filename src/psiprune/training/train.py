@@ -20,15 +20,17 @@ from psiprune.core.progress import count, expect, progress_bar
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
-from psiprune.inference.log_partition import LogPartition
-from psiprune.inference.recorded import shots_log_prob
 from psiprune.io.checkpoint import Checkpoint, Checkpoints, Notes
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.diagnostics import misses_structure, training_problems
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import MethodLike, as_method
-from psiprune.training.stopping import check_folds, cross_validated_epochs
+from psiprune.training.stopping import (
+    check_folds,
+    cross_validated_epochs,
+    mean_log_likelihood,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,11 +103,11 @@ def train(
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
-        The RBM after the last epoch. Its provenance holds the method with every field, seed, number
-        of shots, epochs done, `folds` if given and, for "exact", whether it `converged` (0 or 1).
-        If it was not trained from initial weights, `start` is the SHA-256 of the RBM that training
-        began with. `readout` names the readout errors, if the shots have any. `training_warnings`
-        holds what was warned of, one line each, if anything.
+        The RBM after the last epoch. Its provenance holds the method with every field as given,
+        seed, number of shots, epochs done, `folds` if given and, for "exact", whether it
+        `converged` (0 or 1). If it was not trained from initial weights, `start` is the SHA-256 of
+        the RBM that training began with. `readout` names the readout errors, if the shots have any.
+        `training_warnings` holds what was warned of, one line each, if anything.
 
     Raises:
         InputError: an argument is invalid.
@@ -154,11 +156,19 @@ def train(
         """Return the RBM trained from `untrained(data)`, for as many epochs as `folds` says."""
         if folds == 0:
             return fit(untrained(data), data, chosen, seed, callback, checkpoints)
-        epochs = cross_validated_epochs(data, chosen, untrained, seed, folds)
+        begin = untrained(data)
+
+        def search() -> dict[str, object]:
+            name = f"{chosen.method}, cross-validated over {folds} parts"
+            return {**fingerprint(begin, data, chosen, seed), "method": name}
+
+        with Checkpoint(checkpoints, search) as checkpoint:
+            epochs = cross_validated_epochs(data, chosen, untrained, seed, folds, checkpoint)
         expect("epochs", epochs - chosen.epochs)
         shorter = chosen.model_copy(update={"epochs": epochs})
-        rbm = fit(untrained(data), data, shorter, seed, callback, checkpoints)
-        return replace(rbm, provenance={**rbm.provenance, "folds": folds})
+        rbm = fit(begin, data, shorter, seed, callback, checkpoints)
+        asked = {"epochs": chosen.epochs, "folds": folds}
+        return replace(rbm, provenance={**rbm.provenance, **asked})
 
     rbm: RBM | None = None
     with progress_bar(chosen.epochs, "training", progress=progress):
@@ -270,11 +280,8 @@ def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str
 
 def _likelier(one: RBM, other: RBM, shots: Shots) -> RBM:
     """Return the RBM of larger likelihood on the shots, or `one` if they are equal."""
-    first, second = (
-        shots_log_prob(rbm, shots, LogPartition(rbm.log_partition(), 0.0, "sum"), 0).values.mean()
-        for rbm in (one, other)
-    )
-    return other if second > first else one
+    better = mean_log_likelihood(other, shots) > mean_log_likelihood(one, shots)
+    return other if better else one
 
 
 def _digest(rbm: RBM) -> str:
