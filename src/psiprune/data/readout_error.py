@@ -20,6 +20,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.data.confusion import (
     Confusion,
+    broken_rule,
     checked,
     contract_blocks,
     joined,
@@ -119,8 +120,7 @@ class ReadoutError:
             wrong = np.flatnonzero(~((rates >= 0) & (rates < 0.5)))
             if len(wrong):
                 raise InputError(
-                    f"readout: {name} at site {wrong[0]} must be at least 0 and below 0.5, found "
-                    f"{rates[wrong[0]]:g}; above 0.5 the labels 0 and 1 are exchanged"
+                    f"readout: {name} at site {wrong[0]} {broken_rule(float(rates[wrong[0]]))}"
                 )
         matrices = np.stack([np.stack([1 - zero, zero]), np.stack([one, 1 - one])])
         return cls(tuple(Confusion((i,), matrices[:, :, i]) for i in range(number)), source)
@@ -214,14 +214,6 @@ class ReadoutError:
                 matrix = near(counts / counts.sum(axis=1, keepdims=True), group.matrix)
             groups.append(Confusion(group.sites, matrix, group.prepared))
         return ReadoutError(tuple(groups), self.source)
-
-    def scaled(self, factor: float) -> ReadoutError:
-        """Return the error model with all error probabilities multiplied by a factor."""
-        groups = tuple(
-            Confusion(group.sites, scaled(group.matrix, np.full(len(group.matrix), factor)))
-            for group in self.groups
-        )
-        return ReadoutError(groups, self.source)
 
     def of_sites(self, sites: Sequence[int]) -> ReadoutError:
         """Return the errors of some sites in the given order, which become sites 0, 1, ...
