@@ -45,6 +45,8 @@ class ReadoutError:
     Attributes:
         groups: a `Confusion` for each group of sites; every site is in exactly one.
         source: the origin of the rates, for messages: "rates", "calibration shots", a file.
+        bit_order: format and order of the bits of the calibration shots, as in
+            `data.bit_order`; "" if not known. Shots of the same format must have the same.
 
     Raises:
         InputError: a site is missing or in two groups, a group has more than 6 sites, a matrix has
@@ -59,6 +61,7 @@ class ReadoutError:
 
     groups: tuple[Confusion, ...]
     source: str = "rates"
+    bit_order: str = ""
 
     def __post_init__(self) -> None:
         """Check the groups and sort them by their first site."""
@@ -154,8 +157,8 @@ class ReadoutError:
     def rate_errors(self) -> Float64:
         """Standard errors of `rates`, [site, 2].
 
-        Binomial for rates from calibration shots; a rate given without an error is taken as known
-        to 10 %.
+        Binomial for rates from calibration shots; those of rates given without an error are 10 %
+        of the rate.
         """
         errors = np.empty((self.sites, 2))
         for group in self.groups:
@@ -272,7 +275,8 @@ class ReadoutError:
             if group.prepared is not None:
                 entry["prepared"] = group.prepared.tolist()
             groups.append(entry)
-        return {"source": self.source, "groups": groups}
+        order = {"bit_order": self.bit_order} if self.bit_order else {}
+        return {"source": self.source, **order, "groups": groups}
 
     @classmethod
     def from_json(cls, content: Any, place: str = "readout") -> ReadoutError:
@@ -296,7 +300,7 @@ class ReadoutError:
                 "0.97]]}, ...]}, rows for the true states, each with the probabilities of the "
                 "recorded ones"
             ) from None
-        return cls(groups, str(content.get("source", place)))
+        return cls(groups, str(content.get("source", place)), str(content.get("bit_order", "")))
 
     @cached_property
     def _blocks(self) -> list[tuple[tuple[int, ...], Float64]]:
