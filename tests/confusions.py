@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from exact import basis, index
-from psiprune.data.confusion import Confusion
+from psiprune.data.confusion import Confusion, scaled
 from psiprune.data.readout_error import ReadoutError
 
 Float64 = NDArray[np.float64]
@@ -28,6 +28,16 @@ def random_error(groups: Sequence[Sequence[int]], seed: int = 0) -> ReadoutError
     generator = np.random.default_rng(seed)
     return ReadoutError(
         tuple(Confusion(tuple(each), random_matrix(len(each), generator)) for each in groups)
+    )
+
+
+def with_rates_times(factor: float, error: ReadoutError) -> ReadoutError:
+    """The same groups with all probabilities of a wrong record multiplied by a factor."""
+    return ReadoutError(
+        tuple(
+            Confusion(each.sites, scaled(each.matrix, np.full(len(each.matrix), factor)))
+            for each in error.groups
+        )
     )
 
 

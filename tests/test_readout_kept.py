@@ -11,6 +11,7 @@ import pytest
 
 import psiprune as pp
 import tiny
+from confusions import with_rates_times
 from outcomes import json_of, text_of
 from psiprune.data.confusion import Confusion
 from psiprune.data.dependence import find_dependence
@@ -65,7 +66,7 @@ def test_a_run_belongs_to_its_errors(tmp_path: Path) -> None:
     every = (
         shots,
         pp.Shots(shots.bits),
-        pp.Shots(shots.bits, readout=ERROR.scaled(0.5)),
+        pp.Shots(shots.bits, readout=with_rates_times(0.5, ERROR)),
         pp.Shots(shots.bits, source="other", readout=ERROR),
     )
     resolved = [resolve_settings(settings, each) for each in every]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 import psiprune as pp
-from confusions import dense, grouped_sites, random_error
+from confusions import dense, grouped_sites, random_error, with_rates_times
 from exact import basis, index
 from psiprune.data.confusion import Confusion
 from psiprune.data.readout_error import ReadoutError
@@ -108,7 +108,7 @@ def test_records_of_other_matrices_are_told_apart() -> None:
         tuple(replace(group, sites=group.sites[::-1]) for group in error.groups)
     )
     assert chi_squared(error, exchanged) < 1e-20
-    assert chi_squared(error, error.scaled(1.2)) < 1e-8
+    assert chi_squared(error, with_rates_times(1.2, error)) < 1e-8
 
 
 def test_simulated_shots_carry_their_errors() -> None:
@@ -163,13 +163,13 @@ def test_standard_errors_are_the_spread_of_resampled_rates() -> None:
 
 def test_scaling_multiplies_the_wrong_records() -> None:
     error = random_error([[0, 1], [2]], seed=2)
-    half = error.scaled(0.5)
+    half = with_rates_times(0.5, error)
     for one, other in zip(error.groups, half.groups, strict=True):
         wrong = ~np.eye(len(one.matrix), dtype=bool)
         np.testing.assert_allclose(other.matrix[wrong], one.matrix[wrong] / 2)
         np.testing.assert_allclose(other.matrix.sum(axis=1), 1)
-    np.testing.assert_allclose(error.scaled(0.0).rates, 0, atol=1e-15)
-    assert (error.scaled(50.0).rates < 0.5).all()
+    np.testing.assert_allclose(with_rates_times(0.0, error).rates, 0, atol=1e-15)
+    assert (with_rates_times(50.0, error).rates < 0.5).all()
     almost = ReadoutError.from_rates([0.47, 0.3], [0.47, 0.3])
     assert all((almost.resampled(seed).rates < 0.5).all() for seed in range(100))
 
@@ -214,7 +214,7 @@ def test_round_trip_through_json_and_shots(error: ReadoutError, tmp_path: Path) 
     renamed = replace(shots, readout=replace(error, source="elsewhere"))
     assert pp.join_shots([shots, renamed]).readout is shots.readout
     with refuses("array", "other readout errors"):
-        pp.join_shots([shots, pp.Shots(bits, readout=error.scaled(0.5))])
+        pp.join_shots([shots, pp.Shots(bits, readout=with_rates_times(0.5, error))])
     with refuses(file.name, "other readout errors"):
         pp.join_shots([pp.Shots(bits), shots])
 
@@ -238,7 +238,10 @@ def test_a_damaged_attribute_is_refused(tmp_path: Path) -> None:
     [
         ((0.5, 0.1), ("p(1|0)", "site 0", 0.5, 0.5)),
         ((0.1, [0.1, -0.2]), ("p(0|1)", "site 1", 0, -0.2)),
-        ((float("nan"), 0.1), ("p(1|0)", "nan")),
+        ((float("nan"), 0.1), ("p(1|0)", "nan", "give a probability")),
+        ((60.0, 0.1), ("p(1|0)", 60, "percent")),
+        ((0.1, float("inf")), ("p(0|1)", "inf", "give a probability")),
+        ((0.1, 1.0), ("p(0|1)", "found 1", "exchanged")),
         (([0.1, 0.1, 0.1], 0.1), (3, 2)),
         (([0.1, 0.1], [0.1]), ("(2,)", "(1,)")),
         (([[0.1]], 0.1), ("(1, 1)",)),

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import psiprune as pp
+from confusions import with_rates_times
 from machines import random_rbm
 from psiprune.data.confusion import Confusion
 from psiprune.reconstruction import rates, response
@@ -57,7 +58,7 @@ def test_other_rates_change_the_state_as_a_new_fit_does() -> None:
     rbm = pp.train(shots)
     found = rates_sensitivity(rbm, shots, seed=0)
     # With all rates 10 % larger <Z Z> of neighbours changes by about 2 * 0.09 * 10 % of it.
-    other = pp.train(replace(shots, readout=ERROR.scaled(1.1)))
+    other = pp.train(replace(shots, readout=with_rates_times(1.1, ERROR)))
     change = (
         pp.evaluate_on_shots(each, replace(shots, readout=None), draws=1000)
         for each in (rbm, other)

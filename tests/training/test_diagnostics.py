@@ -113,6 +113,32 @@ def test_rbms_are_judged_through_joint_errors_above_20_sites(
     assert set(seconds) == {0.0}  # the quicker of both, exact or annealing
 
 
+@pytest.mark.parametrize("ones", [0, 4])
+def test_rates_that_the_shots_contradict_are_named_and_nothing_else(ones: int) -> None:
+    """No RBM describes them better than the product model whose means are possible."""
+    bits = np.zeros((2000, 6), np.uint8)
+    bits[:ones] = np.eye(4, 6, dtype=np.uint8)[:ones]
+    shots = pp.Shots(bits, readout=pp.ReadoutError.from_rates(0.03, sites=6))
+    best = RBM(np.zeros((1, 6)), np.full(6, -30.0), np.zeros(1))
+    (line,) = training_problems(best, shots, pp.ExactNaturalGradient(), 0)
+    assert "(and 5 more)" in line
+    assert "the readout error rates are too large" in line
+    worse = RBM(best.weights, np.full(6, -1.0), np.zeros(1))
+    first, second = training_problems(worse, shots, pp.ExactNaturalGradient(), 0)
+    assert (first, "worse than a product model" in second) == (line, True)
+
+
+def test_baselines_through_readout_errors_are_those_of_possible_means() -> None:
+    error = pp.ReadoutError.from_rates([0.1, 0.02], [0.05, 0.3])
+    data = unique_configurations(np.array([[0, 0], [0, 1], [0, 1], [0, 1]], np.uint8))
+    found = baselines(data, error)
+    assert found.product == pytest.approx(np.log(0.9) + np.log(0.7) * 0.75 + 0.25 * np.log(0.3))
+    ghz = unique_configurations(np.array([[0, 0], [1, 1]], np.uint8))
+    # The means and those of the image must lie in 0.1 to 0.9 and in 0.3 to 0.7.
+    of_ones = 0.5 * (0.9 * 0.7 + 0.1 * 0.3)
+    assert baselines(ghz, error).mixture == pytest.approx(np.log(of_ones))
+
+
 def test_baselines_are_maximum_likelihoods() -> None:
     ghz = np.repeat([[0] * 5, [1] * 5], 500, axis=0).astype(np.uint8)
     found = baselines(unique_configurations(ghz))

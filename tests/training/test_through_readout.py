@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import psiprune as pp
+from confusions import with_rates_times
 from machines import random_rbm
 from psiprune.core.random import Stream, derive_seed
 from psiprune.inference.fisher import fisher_matrix
@@ -149,10 +150,13 @@ def test_a_training_without_errors_does_not_resume_one_with_them(
     shots, method = records(), pp.CD(epochs=3)
     with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path / "rbm.nc") as checkpoints:
         fit(random_rbm(4, 3), shots, method, 3, stop, checkpoints)
-    for other in (None, ERROR.scaled(0.5)):
+    for other in (None, with_rates_times(0.5, ERROR)):
         data = replace(shots, readout=other)
         with (
-            pytest.raises(pp.InputError, match="belongs to another training"),
+            pytest.raises(
+                pp.InputError,
+                match=r"other readout errors: [0-9a-f]{12}\.\.\., now",
+            ),
             Checkpoints(tmp_path / "rbm.nc") as checkpoints,
         ):
             fit(random_rbm(4, 3), data, method, 3, checkpoints=checkpoints)

@@ -139,6 +139,16 @@ def named(group: Sequence[int]) -> str:
     return f"site {group[0]}" if len(group) == 1 else f"sites {', '.join(map(str, group))}"
 
 
+def broken_rule(rate: float) -> str:
+    """Return what a rate outside [0, 0.5) must be, the rate, and a way out."""
+    way_out = "give a probability"
+    if 0.5 <= rate <= 1:
+        way_out = "above 0.5 the labels 0 and 1 are exchanged"
+    elif 1 < rate <= 100:
+        way_out = "give a fraction, not percent"
+    return f"must be a number of at least 0 and below 0.5, found {rate:.6g}; {way_out}"
+
+
 def check_group(sites: tuple[int, ...]) -> None:
     """Raise InputError unless the group has 1 to 6 different sites."""
     if not 1 <= len(sites) <= READOUT_GROUP_SITES or len(set(sites)) < len(sites):
@@ -179,9 +189,8 @@ def checked(group: Confusion) -> Confusion:
         for given in (0, 1):
             if not single[given, 1 - given] < 0.5:
                 raise InputError(
-                    f"readout: p({1 - given}|{given}) at site {site} must be at least 0 and below "
-                    f"0.5, found {single[given, 1 - given]:.6g}; above 0.5 the labels 0 and 1 are "
-                    "exchanged"
+                    f"readout: p({1 - given}|{given}) at site {site} "
+                    f"{broken_rule(float(single[given, 1 - given]))}"
                 )
     smallest = smallest_singular(matrix)
     if smallest < LEAST_SINGULAR:

@@ -21,6 +21,7 @@ from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.confusion import (
     Confusion,
+    broken_rule,
     checked,
     contract_blocks,
     joined,
@@ -47,6 +48,8 @@ class ReadoutError:
     Attributes:
         groups: a `Confusion` for each group of sites; every site is in exactly one.
         source: the origin of the rates, for messages: "rates", "calibration shots", a file.
+        bit_order: format and order of the bits of the calibration shots, as in
+            `data.bit_order`; "" if not known. Shots of the same format must have the same.
 
     Raises:
         InputError: a site is missing or in two groups, a group has more than 6 sites, a matrix has
@@ -61,6 +64,7 @@ class ReadoutError:
 
     groups: tuple[Confusion, ...]
     source: str = "rates"
+    bit_order: str = ""
 
     def __post_init__(self) -> None:
         """Check the groups and sort them by their first site."""
@@ -130,8 +134,7 @@ class ReadoutError:
             wrong = np.flatnonzero(~((rates >= 0) & (rates < 0.5)))
             if len(wrong):
                 raise InputError(
-                    f"readout: {name} at site {wrong[0]} must be at least 0 and below 0.5, found "
-                    f"{rates[wrong[0]]:g}; above 0.5 the labels 0 and 1 are exchanged"
+                    f"readout: {name} at site {wrong[0]} {broken_rule(float(rates[wrong[0]]))}"
                 )
         matrices = np.stack([np.stack([1 - zero, zero]), np.stack([one, 1 - one])])
         return cls(tuple(Confusion((i,), matrices[:, :, i]) for i in range(number)), source)
@@ -165,8 +168,8 @@ class ReadoutError:
     def rate_errors(self) -> Float64:
         """Standard errors of `rates`, [site, 2].
 
-        Binomial for rates from calibration shots; a rate given without an error is taken as known
-        to 10 %.
+        Binomial for rates from calibration shots; those of rates given without an error are 10 %
+        of the rate.
         """
         errors = np.empty((self.sites, 2))
         for group in self.groups:
@@ -238,14 +241,6 @@ class ReadoutError:
             groups.append(Confusion(group.sites, matrix, group.prepared))
         return ReadoutError(tuple(groups), self.source)
 
-    def scaled(self, factor: float) -> ReadoutError:
-        """Return the error model with all error probabilities multiplied by a factor."""
-        groups = tuple(
-            Confusion(group.sites, scaled(group.matrix, np.full(len(group.matrix), factor)))
-            for group in self.groups
-        )
-        return ReadoutError(groups, self.source)
-
     def of_sites(self, sites: Sequence[int]) -> ReadoutError:
         """Return the errors of some sites in the given order, which become sites 0, 1, ...
 
@@ -303,7 +298,8 @@ class ReadoutError:
             if group.prepared is not None:
                 entry["prepared"] = group.prepared.tolist()
             groups.append(entry)
-        return {"source": self.source, "groups": groups}
+        order = {"bit_order": self.bit_order} if self.bit_order else {}
+        return {"source": self.source, **order, "groups": groups}
 
     @classmethod
     def from_json(cls, content: Any, place: str = "readout") -> ReadoutError:
@@ -327,7 +323,7 @@ class ReadoutError:
                 "0.97]]}, ...]}, rows for the true states, each with the probabilities of the "
                 "recorded ones"
             ) from None
-        return cls(groups, str(content.get("source", place)))
+        return cls(groups, str(content.get("source", place)), str(content.get("bit_order", "")))
 
     @cached_property
     def _blocks(self) -> list[tuple[tuple[int, ...], Float64]]:

@@ -18,6 +18,7 @@ import tomli_w
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
+from psiprune.core.text import shortened
 from psiprune.io.checkpoint import clear_outlived
 from psiprune.io.lock import locked, refuse_locked
 from psiprune.io.netcdf import clear_drafts, write_bytes
@@ -250,8 +251,8 @@ def _check_equal(
         elif before != now:
             other = f"other {_CHECKSUMS[key]}: " if key in _CHECKSUMS else ""
             raise InputError(
-                f"{config}: the existing run has {other}{prefix}{key} = {before}, this one {now}; "
-                "give another folder"
+                f"{config}: the existing run has {other}{prefix}{key} = {shortened(before)}, this "
+                f"one {shortened(now)}; give another folder"
             )
 
 

@@ -36,7 +36,7 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
         seed: of the rates.
 
     Returns:
-        Variables infidelity, error (standard error of the mean), neighbours, sentence, warning.
+        Variables infidelity, error (standard error of the mean), neighbours, sentence.
     """
     readout = shots.readout
     assert readout is not None
@@ -60,7 +60,6 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
             "error": float(error),
             "neighbours": shift,
             "sentence": _sentence(readout, infidelity, shift),
-            "warning": "",
         }
     )
 
