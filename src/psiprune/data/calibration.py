@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -65,7 +66,12 @@ def calibrate_readout(
             f"{turned[::-1]}; give site 0 as the first character of each state, or read the shots "
             "in the other order (--order)"
         )
-    joined = [tuple(int(site) for site in group) for group in groups or ()]
+    try:
+        joined = [tuple(map(operator.index, group)) for group in groups or ()]
+    except TypeError:
+        raise InputError(
+            f"groups: must be a list of groups of sites, such as [(0, 1)], found {groups!r}"
+        ) from None
     for site in (site for group in joined for site in group):
         if not 0 <= site < sites:
             raise InputError(f"groups: sites must be 0 to {sites - 1}, found {site}")

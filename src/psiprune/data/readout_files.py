@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.validation import check_count
 from psiprune.data.confusion import broken_rule
 from psiprune.data.formats.base import SourceFile, brief, parse_json
 from psiprune.data.formats.names import natural
@@ -40,6 +41,13 @@ def read_readout(
         InputError: a rate lies outside [0, 0.5), the file cannot be read, is damaged or of no known
             kind, or describes another number of qubits than there are sites.
     """
+    if not isinstance(given, str | os.PathLike):
+        found = " ".join(repr(given).split())[:60]
+        raise InputError(
+            "readout: must be rates as text, such as '0.01,0.03', or the name of a file, found "
+            f"{found}; ReadoutError.from_rates takes numbers"
+        )
+    sites = check_count("sites", sites, 1)
     if qubits is not None:
         qubits = [int(qubit) for qubit in qubits]
         if len(set(qubits)) < len(qubits) or len(qubits) != sites:
