@@ -41,6 +41,19 @@ def with_rates_times(factor: float, error: ReadoutError) -> ReadoutError:
     )
 
 
+def flips_together(groups: Sequence[Sequence[int]], together: float, single: float) -> ReadoutError:
+    """Errors of groups whose sites flip all together, rarely one alone, and in no other way."""
+    confusions = []
+    for sites in groups:
+        states = np.arange(1 << len(sites))
+        by_flips = np.zeros(len(states))
+        by_flips[1 << np.arange(len(sites))] = single
+        by_flips[-1] = together
+        by_flips[0] = 1 - by_flips.sum()
+        confusions.append(Confusion(tuple(sites), by_flips[states[:, None] ^ states]))
+    return ReadoutError(tuple(confusions))
+
+
 def dense(error: ReadoutError) -> Float64:
     """C(y | v) [y, v] over all states, from the definition."""
     states = basis(error.sites)

@@ -67,24 +67,6 @@ def test_rates_are_averages_over_the_other_sites(groups: list[list[int]], seed: 
         np.testing.assert_allclose(p01, 1 - wrong[ones].mean())
 
 
-@given(grouped_sites(), st.integers(0, 1000))
-def test_log_odds_are_ratios_of_the_dense_matrix(groups: list[list[int]], seed: int) -> None:
-    error = random_error(groups, seed)
-    matrix, states = dense(error), basis(error.sites)
-    whole = np.arange(len(states))
-    for group in error.groups:
-        within = index(states[:, list(group.sites)])
-        for site in group.sites:
-            ratio = np.log(matrix[:, whole | 1 << site] / matrix[:, whole & ~(1 << site)])
-            found = error.log_odds[site][within[:, None], within[None, :]]
-            np.testing.assert_allclose(found, ratio, atol=1e-10)
-
-
-def test_log_odds_of_certain_bits_are_finite() -> None:
-    odds = ReadoutError.from_rates(0.0, 0.25, sites=1).log_odds[0]
-    np.testing.assert_allclose(odds, [[np.log(0.25)] * 2, [80, 80]])
-
-
 def chi_squared(error: ReadoutError, expected: ReadoutError, shots: int = 20_000) -> float:
     """The smallest p-value, over all true states, of simulated records against C."""
     states, matrix = basis(error.sites), dense(expected)

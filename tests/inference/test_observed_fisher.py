@@ -9,6 +9,7 @@ import pytest
 
 import exact
 import psiprune as pp
+from confusions import flips_together
 from machines import random_rbm
 from psiprune.inference.observed_fisher import (
     _repeats,
@@ -26,6 +27,7 @@ from psiprune.rbm.posterior import TrueBits
 
 RBM_4X3 = random_rbm(4, 3, density=0.8)
 ERROR = pp.ReadoutError.from_rates([0.02, 0.2, 0.1, 0.05], [0.1, 0.3, 0.02, 0.2])
+PAIRS = flips_together([(0, 3), (1, 2)], 0.15, 1e-3)
 
 
 def scores_of(rbm: RBM, bits: np.ndarray) -> np.ndarray:
@@ -48,17 +50,18 @@ def information(rbm: RBM, error: pp.ReadoutError) -> tuple[np.ndarray, np.ndarra
     return between, total - between
 
 
-def test_records_carry_part_of_the_information() -> None:
-    between, within = information(RBM_4X3, ERROR)
+@pytest.mark.parametrize("error", [ERROR, PAIRS], ids=["independent", "pairs"])
+def test_records_carry_part_of_the_information(error: pp.ReadoutError) -> None:
+    between, within = information(RBM_4X3, error)
     draws = 50_000
-    found = observed_fisher(RBM_4X3, ERROR, draws=draws, seed=0)
+    found = observed_fisher(RBM_4X3, error, draws=draws, seed=0)
     # Entries are means of products of numbers below 1: a standard error of at most 0.25/sqrt(draws)
     # on top of the share of the variance within records that 32 draws of each leave.
     noise = 5 * 0.25 / np.sqrt(draws)
     excess = found - between
     assert np.abs(excess - within / 32).max() < noise + 0.03 * np.abs(within).max()
     assert np.abs(found - between - within).max() > 10 * noise  # not the matrix of the true bits
-    variances = observed_variances(RBM_4X3, ERROR, draws=draws, seed=0)
+    variances = observed_variances(RBM_4X3, error, draws=draws, seed=0)
     weights = RBM_4X3.number_of_weights
     np.testing.assert_allclose(variances[RBM_4X3.mask], found.diagonal()[:weights], atol=1e-5)
 

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 import psiprune as pp
+from confusions import flips_together
 from machines import random_rbm
 from psiprune.data.confusion import Confusion
 from psiprune.kernels import layout
@@ -31,6 +32,9 @@ ERRORS = {
     "independent": pp.ReadoutError.from_rates([0.02, 0.3, 0, 0.1], [0.1, 0.2, 0.4, 0.05]),
     "pair": joint_errors(0, (0,), (3, 1), (2,)),
     "three": joint_errors(1, (2, 0, 3), (1,)),
+    "only pairs flip": flips_together([(2, 0), (3, 1)], 0.08, 0.0),
+    "nearly only pairs flip": flips_together([(2, 0), (3, 1)], 0.08, 1e-3),
+    "only three flip": flips_together([(3, 0, 2), (1,)], 0.15, 0.0),
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from confusions import with_rates_times
+from confusions import flips_together, with_rates_times
 from machines import random_rbm
 from psiprune.core.random import Stream, derive_seed
 from psiprune.inference.fisher import fisher_matrix
@@ -28,6 +28,7 @@ from psiprune.training.natural_gradient import mean_scores
 from psiprune.training.train import fit
 
 ERROR = pp.ReadoutError.from_rates([0.02, 0.2, 0.1, 0.05], [0.1, 0.3, 0.02, 0.2])
+PAIRS = flips_together([(0, 3), (1, 2)], 0.15, 1e-3)
 METHODS: tuple[Method, ...] = (
     pp.ExactNaturalGradient(epochs=6),
     pp.NaturalGradient(epochs=6, chains=500),
@@ -36,9 +37,9 @@ METHODS: tuple[Method, ...] = (
 )
 
 
-def records(shots: int = 300) -> pp.Shots:
+def records(shots: int = 300, error: pp.ReadoutError = ERROR) -> pp.Shots:
     bits = np.random.default_rng(0).integers(0, 2, (shots, 4), dtype=np.uint8)
-    return pp.Shots(bits, readout=ERROR)
+    return pp.Shots(bits, readout=error)
 
 
 def noisy_chain(seed: int, sites: int = 8, shots: int = 20_000) -> tuple[pp.MPS, pp.Shots]:
@@ -78,10 +79,12 @@ def test_the_fisher_matrix_is_that_of_the_current_posterior() -> None:
     np.testing.assert_allclose(to_vector(again.rbm), x + np.linalg.solve(damped, slope), atol=1e-8)
 
 
-def test_natural_steps_average_over_true_bits() -> None:
-    rbm, shots, method = random_rbm(4, 3), records(), pp.NaturalGradient(chains=500, epochs=2)
+@pytest.mark.parametrize("error", [ERROR, PAIRS], ids=["independent", "pairs"])
+def test_natural_steps_average_over_true_bits(error: pp.ReadoutError) -> None:
+    rbm, shots = random_rbm(4, 3), records(error=error)
+    method = pp.NaturalGradient(chains=500, epochs=2)
     state, plain = method.init(rbm, shots, 5), method.init(rbm, replace(shots, readout=None), 5)
-    true = TrueBits(shots.bits, ERROR, shots.bits).advanced(rbm.compiled, TRUE_STEPS, 5)
+    true = TrueBits(shots.bits, error, shots.bits).advanced(rbm.compiled, TRUE_STEPS, 5)
     found, info = method.step(state)
     assert found.true is not None
     np.testing.assert_array_equal(found.true.bits, true.bits)
@@ -98,7 +101,7 @@ def test_natural_steps_average_over_true_bits() -> None:
     # The mean score of the true bits is that of the exact posterior, within 5 standard errors.
     of_records = observe(rbm, records_of(shots)).posterior
     tiled = np.tile(shots.bits, (200, 1))
-    many = TrueBits(tiled, ERROR, tiled)
+    many = TrueBits(tiled, error, tiled)
     bits = many.advanced(rbm.compiled, 40, 1).bits
     found_mean = mean_scores(rbm, [bits.T.astype(np.float32)]).visible
     exact_mean = of_records.bits @ of_records.weight

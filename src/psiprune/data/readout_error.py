@@ -37,8 +37,6 @@ Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 #: Relative standard deviation of rates that were given without an error.
 ASSUMED_UNCERTAINTY = 0.1
-#: Log odds of a bit that C excludes or fixes: exp(-80) is positive in float32.
-_CERTAIN = 80.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -267,28 +265,6 @@ class ReadoutError:
                 prepared = pooled(prepared, len(group.sites), kept)
             groups.append(Confusion(tuple(place[group.sites[k]] for k in kept), matrix, prepared))
         return ReadoutError(tuple(groups), self.source)
-
-    @cached_property
-    def log_odds(self) -> tuple[Float64, ...]:
-        """log C(y | v_i = 1, other v) - log C(y | v_i = 0, other v) for each site.
-
-        Each is [2^k, 2^k] over (y, v) of the group; the value does not depend on the bit of v at
-        the site itself. log p(v | y) of an RBM is that of the RBM with these added to the visible
-        biases. Limited to +-80.
-        """
-        tables: list[Float64] = [np.empty(0)] * self.sites
-        for group in self.groups:
-            states = np.arange(len(group.matrix))
-            with np.errstate(divide="ignore"):
-                log = np.log(group.matrix)
-            for position, site in enumerate(group.sites):
-                bit = 1 << position
-                one, zero = log[states | bit], log[states & ~bit]
-                both = np.isneginf(one) & np.isneginf(zero)
-                with np.errstate(invalid="ignore"):
-                    odds = np.where(both, 0.0, one - zero)
-                tables[site] = np.clip(odds, -_CERTAIN, _CERTAIN).T
-        return tuple(tables)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads: the groups with sites, matrix and prepared shots."""
