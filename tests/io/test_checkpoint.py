@@ -311,12 +311,12 @@ def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"seed": 2}, "seed = 1, now 2"),
-        ({"method": pp.CD(epochs=EPOCHS, learning_rate=0.2)}, "learning_rate = 0.1, now 0.2"),
-        ({"method": pp.CD(epochs=10)}, "epochs = 9, now 10"),
-        ({"method": pp.PCD(epochs=EPOCHS)}, "method = cd, now pcd"),
-        ({"hidden": 2}, "start = "),
-        ({"step": -1}, "shots = "),
+        ({"seed": 2}, "other seed: 1, now 2"),
+        ({"method": pp.CD(epochs=EPOCHS, learning_rate=0.2)}, "other learning_rate: 0.1, now 0.2"),
+        ({"method": pp.CD(epochs=10)}, "other epochs: 9, now 10"),
+        ({"method": pp.PCD(epochs=EPOCHS)}, "other method: cd, now pcd"),
+        ({"hidden": 2}, "other initial RBM: "),
+        ({"step": -1}, "other shots: "),
     ],
 )
 def test_the_checkpoint_of_another_training_is_refused(
@@ -380,7 +380,7 @@ def test_a_cross_validation_is_resumed(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt):
         learned()
     file = side_file(tmp_path / "rbm.nc", "1.checkpoint")
-    with refuses(file.name, "method = exact, cross-validated over 2 parts"):
+    with refuses(file.name, "other method: exact, cross-validated over 2 parts, now exact"):
         learned(folds=0)
     last = 0
     found = learned()
