@@ -89,7 +89,7 @@ class StateObservable(NamedTuple):
         distance: d, 0 for another observable.
         shots_value, shots_error: of the shots.
         value, error: of the smallest RBM.
-        sigmas: the difference over both errors.
+        sigmas: the difference over both sampling errors, without that of the calibration.
     """
 
     name: str
