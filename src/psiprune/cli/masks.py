@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import App, Parameter
 
@@ -114,19 +115,8 @@ def scale_free_command(
     """
     from psiprune.rbm.scale_free import scale_free_mask
 
-    def make() -> Mask:
-        visible, table = _sites(sites, positions)
-        return scale_free_mask(
-            visible,
-            hidden,
-            near=near,
-            ratio=ratio,
-            weights=weights,
-            periodic=periodic,
-            positions=table,
-        )
-
-    _write(out, json, make)
+    make = partial(scale_free_mask, hidden=hidden, near=near, ratio=ratio, weights=weights)
+    _write(out, json, lambda: make(**_sites(sites, positions), periodic=periodic))
 
 
 @mask_app.command(name="power-law")
@@ -149,19 +139,8 @@ def power_law_command(
     """
     from psiprune.rbm.scale_free import power_law_mask
 
-    def make() -> Mask:
-        visible, table = _sites(sites, positions)
-        return power_law_mask(
-            visible,
-            hidden,
-            weights=weights,
-            exponent=exponent,
-            seed=seed,
-            periodic=periodic,
-            positions=table,
-        )
-
-    _write(out, json, make)
+    make = partial(power_law_mask, hidden=hidden, weights=weights, exponent=exponent, seed=seed)
+    _write(out, json, lambda: make(**_sites(sites, positions), periodic=periodic))
 
 
 @mask_app.command(name="break")
@@ -265,21 +244,26 @@ def _find_clusters(rbm: RBM, width: int, threshold: float, **options: int) -> xr
     return clusters
 
 
-def _sites(sites: int | None, positions: Path | None) -> tuple[int, NDArray[np.float64] | None]:
+class _Sites(TypedDict):
+    visible: int
+    positions: NDArray[np.float64] | None
+
+
+def _sites(sites: int | None, positions: Path | None) -> _Sites:
     """Return the number of sites, and their coordinates if a file has them."""
     from psiprune.rbm.geometry import read_positions
 
     if positions is None:
         if sites is None:
             raise InputError("--sites: give the number of sites, or a file of --positions")
-        return sites, None
+        return {"visible": sites, "positions": None}
     table = read_positions(positions)
     if sites not in (None, len(table)):
         raise InputError(
             f"--sites: {positions} has the coordinates of {len(table)} sites, found {sites}; omit "
             "--sites"
         )
-    return len(table), table
+    return {"visible": len(table), "positions": table}
 
 
 def _write(out: Path, json: bool, make: Callable[[], Mask]) -> None:

@@ -27,9 +27,8 @@ def calibrate_readout(
 
     p(y | v) of a group is estimated over all shots whose prepared bits there are v, with one
     shot added to each row in equal parts (for one site Jeffreys' prior), so that no probability is
-    exactly 0. The number
-    of these shots is kept for the statistical error; see `ReadoutError.resampled`. Readout errors
-    that the shots carry already are not used.
+    exactly 0. The number of these shots is kept for the statistical error; see
+    `ReadoutError.resampled`. Readout errors that the shots carry already are not used.
 
     Args:
         prepared: shots (`Shots`, bits [shot, site], or counts) of each prepared bit string,
