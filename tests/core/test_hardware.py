@@ -61,6 +61,32 @@ def test_tables_of_sums_need_avx512(
     assert hardware.gibbs_sums() == found
 
 
+def test_avx512_that_numba_is_told_not_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PSIPRUNE_SIMD")
+    monkeypatch.setattr(hardware, "_host", lambda: ("znver4", frozenset({"avx2", "avx512f"})))
+    assert hardware.gibbs_sums() == "tables"
+    for name, value, vectors in (
+        ("NUMBA_CPU_FEATURES", "-avx512f,-sse2", "znver4, AVX2"),
+        ("NUMBA_ENABLE_AVX", "0", "znver4"),
+    ):
+        monkeypatch.setenv(name, value)
+        assert (hardware.gibbs_sums(), hardware.vector_instructions()) == ("loops", vectors)
+        monkeypatch.delenv(name)
+
+
+def test_a_cpu_that_llvm_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> None:
+        raise RuntimeError("failed to get host cpu features")
+
+    monkeypatch.delenv("PSIPRUNE_SIMD")
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", unknown)
+    hardware._host.cache_clear()
+    try:
+        assert hardware.gibbs_sums() == "loops"
+    finally:
+        hardware._host.cache_clear()
+
+
 def test_a_wish_that_cannot_be_met_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
     monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2")

@@ -7,7 +7,7 @@ import re
 from mutation.baseline import SOURCE
 
 #: Decorators of compiled functions.
-COMPILED = ("@compiled", "@inlined", "@intrinsic", "@overload")
+COMPILED = ("@compiled", "@called", "@inlined", "@intrinsic", "@overload")
 
 
 def users_of_kernels() -> dict[tuple[str, str], set[tuple[str, int]]]:

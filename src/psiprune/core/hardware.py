@@ -58,17 +58,25 @@ def gibbs_sums() -> str:
 
 def _target() -> tuple[str, frozenset[str]]:
     """Return name and features of the CPU that numba compiles for."""
-    cpu = os.environ.get("NUMBA_CPU_NAME")
+    cpu, present = os.environ.get("NUMBA_CPU_NAME"), frozenset[str]()
     if cpu is None:
-        return _host()
-    return cpu, frozenset(os.environ.get("NUMBA_CPU_FEATURES", "").replace("+", "").split(","))
+        cpu, present = _host()
+    changes = os.environ.get("NUMBA_CPU_FEATURES", "").split(",")
+    present |= {name[1:] for name in changes if name.startswith("+")}
+    present -= {name[1:] for name in changes if name.startswith("-")}
+    if os.environ.get("NUMBA_ENABLE_AVX") == "0":
+        present = frozenset(name for name in present if not name.startswith("avx"))
+    return cpu, present
 
 
 @cache
 def _host() -> tuple[str, frozenset[str]]:
     import llvmlite.binding as llvm
 
-    features = llvm.get_host_cpu_features()
+    try:
+        features = llvm.get_host_cpu_features()
+    except RuntimeError:  # LLVM does not know this platform's
+        features = {}
     return llvm.get_host_cpu_name(), frozenset(name for name, on in features.items() if on)
 
 
