@@ -40,6 +40,7 @@ def test_groups_hold_exactly_the_mask(mask: np.ndarray) -> None:
         (tables.to_visible, tables.to_hidden, dense.T),
     ):
         assert sorted(one.place) == [*range(len(expected))]
+        assert len(one.start) == len(expected) + 1
         assert np.unique(one.at).size == len(one.at)
         space = np.zeros((len(one.group), 4), int)
         space.reshape(-1)[one.at] = weights
@@ -50,6 +51,21 @@ def test_groups_hold_exactly_the_mask(mask: np.ndarray) -> None:
             for entry in range(begin, end):
                 found[unit, 4 * one.group[entry] :][:4] = space[entry]
         np.testing.assert_array_equal(found[:, other.place], expected)
+
+
+@pytest.mark.parametrize("mask", masks())
+def test_groups_are_those_of_the_rule(mask: np.ndarray) -> None:
+    neighbours = [set(np.flatnonzero(row)) for row in mask]
+    left, order = list(range(len(mask))), []
+    while left:
+        union: set[np.intp] = set()
+        for member in range(min(4, len(left))):
+            common = [len(neighbours[unit] & union) for unit in left]
+            more = [len(neighbours[unit] - union) for unit in left]
+            keys = [(n, -m) if member else (m, 0) for n, m in zip(common, more, strict=True)]
+            order.append(left.pop(keys.index(max(keys))))
+            union |= neighbours[order[-1]]
+    np.testing.assert_array_equal(groups.places(mask)[order], np.arange(len(mask)))
 
 
 def test_groups_fill_where_units_share_neighbours() -> None:
