@@ -18,19 +18,19 @@ WRITES_IR = re.compile(r"(?:def|class) (\w+).*\b(?:builder|ir)\b", re.DOTALL)
 def users_of_kernels() -> dict[tuple[str, str], set[tuple[str, int]]]:
     """Return the lines that name a kernel or one of its callers, by the kernel's file and name."""
     texts = {str(file.relative_to(SOURCE)): file.read_text() for file in SOURCE.rglob("*.py")}
-    kernels = {}
+    kernels = {}  # by file and name
     for file, text in texts.items():
         for part in text.split("\n\n\n"):
             if part.lstrip("\n").startswith(COMPILED):
-                kernels[part.split("def ", 1)[1].split("(", 1)[0]] = file, part
+                kernels[file, part.split("def ", 1)[1].split("(", 1)[0]] = part
             elif found := WRITES_IR.match(part.lstrip("\n")):
-                kernels[found[1]] = file, part
+                kernels[file, found[1]] = part
     users: dict[tuple[str, str], set[tuple[str, int]]] = {}
-    for kernel, (file, part) in kernels.items():
+    for (file, kernel), part in kernels.items():
         names, size = {kernel}, 0
         while len(names) > size:
             size = len(names)
-            names |= {k for k, (_, text) in kernels.items() if any(n in text for n in names)}
+            names |= {k for (_, k), text in kernels.items() if any(n in text for n in names)}
         named = re.compile(rf"\b({'|'.join(sorted(names))})\b")
         lines = {
             (path, k)
