@@ -158,6 +158,18 @@ def test_chains_converge_to_the_distribution(
     assert exact.chi_squared_p(bits, distribution(other)) < REJECT
 
 
+@pytest.mark.parametrize("sums", ["tables"], indirect=True)
+@pytest.mark.usefixtures("sums")
+def test_tables_draw_what_loops_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probabilities differ by 1e-7, so 1.2 million draws with the same random numbers hardly do."""
+    start, ends = gibbs.random_start(20_000, 30, 1), []
+    for way in ("loops", "tables"):
+        monkeypatch.setenv("PSIPRUNE_SIMD", way)
+        chains = gibbs.start_chains(random_rbm(30, 30, 0.3).compiled, start, 5)
+        ends.append(gibbs.step(chains, 1).bits)
+    assert (ends[0] != ends[1]).sum() <= 3
+
+
 @pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("scale", [0.0, 50.0, 1e4, 1e30])
 def test_extreme_weights(scale: float) -> None:
