@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("training", "sampling", "time_to_kl", "sparsity", "scaling")
+SCRIPTS = ("training", "sampling", "time_to_kl", "sparsity", "scaling", "simd")
 
 
 def main() -> None:

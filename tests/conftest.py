@@ -13,6 +13,7 @@ from hypothesis import settings
 
 import psiprune as pp
 import tiny
+from psiprune.core.hardware import gibbs_sums
 from psiprune.io.netcdf import read_dataset
 from psiprune.rbm.init import initial_rbm
 
@@ -31,6 +32,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
     order = {name: k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+@pytest.fixture(params=["loops", "tables"])
+def sums(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each way to add up weights in Gibbs sampling that this CPU has."""
+    monkeypatch.delenv("PSIPRUNE_SIMD")
+    if request.param == "tables" and gibbs_sums() == "loops":
+        pytest.skip("this CPU has no AVX-512")
+    monkeypatch.setenv("PSIPRUNE_SIMD", request.param)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 
 from psiprune.core import hardware
 from psiprune.core.memory import free_memory
+from refusals import refuses
 
 
 def test_the_processor_is_named_where_it_is_known(
@@ -35,6 +36,67 @@ def test_the_cpu_that_numba_compiles_for_counts(monkeypatch: pytest.MonkeyPatch)
     assert hardware.vector_instructions() == "haswell, AVX2"
     monkeypatch.setenv("NUMBA_CPU_FEATURES", "")
     assert hardware.vector_instructions() == "haswell"
+
+
+@pytest.mark.parametrize(
+    ("wish", "features", "found"),
+    [
+        (None, "+avx2", "loops"),
+        (None, "+avx2,+avx512f", "tables"),
+        ("", "+avx512f", "tables"),
+        ("tables", "+avx512f", "tables"),
+        ("loops", "+avx512f", "loops"),
+        ("loops", "", "loops"),
+    ],
+)
+def test_tables_of_sums_need_avx512(
+    wish: str | None, features: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CPU_NAME", "imagined")
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
+    if wish is None:
+        monkeypatch.delenv("PSIPRUNE_SIMD")
+    else:
+        monkeypatch.setenv("PSIPRUNE_SIMD", wish)
+    assert hardware.gibbs_sums() == found
+
+
+def test_avx512_that_numba_is_told_not_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PSIPRUNE_SIMD")
+    monkeypatch.setattr(hardware, "_host", lambda: ("znver4", frozenset({"avx2", "avx512f"})))
+    assert hardware.gibbs_sums() == "tables"
+    for name, value, vectors in (
+        ("NUMBA_CPU_FEATURES", "-avx512f,-sse2", "znver4, AVX2"),
+        ("NUMBA_ENABLE_AVX", "0", "znver4"),
+    ):
+        monkeypatch.setenv(name, value)
+        assert (hardware.gibbs_sums(), hardware.vector_instructions()) == ("loops", vectors)
+        monkeypatch.delenv(name)
+
+
+def test_a_cpu_that_llvm_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> None:
+        raise RuntimeError("failed to get host cpu features")
+
+    monkeypatch.delenv("PSIPRUNE_SIMD")
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", unknown)
+    hardware._host.cache_clear()
+    try:
+        assert hardware.gibbs_sums() == "loops"
+    finally:
+        hardware._host.cache_clear()
+
+
+def test_a_wish_that_cannot_be_met_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2")
+    for wish, facts in (
+        ("avx512", ("tables", "loops", "avx512")),
+        ("tables", ("AVX-512", "haswell, AVX2", "loops", "unset")),
+    ):
+        monkeypatch.setenv("PSIPRUNE_SIMD", wish)
+        with refuses("PSIPRUNE_SIMD", *facts):
+            hardware.gibbs_sums()
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="kernels of OpenBLAS for x86-64")

@@ -251,6 +251,7 @@ def test_error_bars_of_annealing_cover(factor: float) -> None:
         rates.check_intervals(base.log_partition + sign * value, error, truth, factor)
 
 
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("betas", [(0.0, 0.3, 1.0), (1.0, 0.6, 0.0)])
 def test_annealing_is_its_formula(betas: tuple[float, ...]) -> None:
     rbm, base = random_rbm(5, 5, 3, 1.5, 0.7), Base(np.linspace(-1, 1, 5), np.array([0.5, 0, -0.5]))
@@ -277,6 +278,7 @@ def test_annealing_is_its_formula(betas: tuple[float, ...]) -> None:
     assert exact.chi_squared_p(base.draws(50_000, 3), q) > 1e-3
 
 
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("hidden", [511, 512, 1300])
 def test_annealing_with_many_hidden_units(hidden: int) -> None:
     # The product of factors up to 2 is logged in pieces of 512.

@@ -140,6 +140,9 @@ def test_kernels_have_callers_in_python() -> None:
     users = users_of_kernels()
     assert {path for path, _ in users["kernels/simd.py", "exp32"]} >= {"rbm/gibbs.py"}
     assert all(users.values())
+    # Namesakes, and what runs only while a kernel is compiled.
+    both = {(f"kernels/{file}.py", "activate") for file in ("layer", "tables")}
+    assert both | {("kernels/avx512.py", "_Emitter.sums")} <= set(users)
 
 
 def test_every_listed_survivor_is_a_mutant() -> None:

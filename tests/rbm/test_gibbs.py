@@ -25,6 +25,7 @@ SHOTS = 20_000
 SHAPES = [(5, 2), (5, 9), (6, 6), (7, 3), (8, 4), (8, 12), (1, 1), (1, 4), (4, 1)]
 
 
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("flips", [False, True])
 @pytest.mark.parametrize(("visible", "hidden", "count"), [(5, 3, 120), (33, 2, 3), (4, 130, 5)])
 def test_chains_are_the_formula(visible: int, hidden: int, count: int, flips: bool) -> None:
@@ -53,6 +54,7 @@ def test_exact_draws_follow_the_distribution(visible: int, hidden: int) -> None:
     assert exact.chi_squared_p(bits, distribution(rbm)) > REJECT
 
 
+@pytest.mark.usefixtures("sums")
 def test_draws_are_independent_of_one_another() -> None:
     # Neighbouring pairs of shots, as one configuration of twice the sites.
     rbm = random_rbm(3, 2, scale=1.5)
@@ -76,6 +78,7 @@ def test_seeds_reproduce_bits() -> None:
 # --- flips of all bits -----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("tilt", [0.0, 1.0])
 def test_flips_carry_chains_from_one_half_to_the_other(tilt: float) -> None:
     rbm = magnet(10, 4, 2.0, tilt)
@@ -98,6 +101,7 @@ def test_flips_carry_chains_from_one_half_to_the_other(tilt: float) -> None:
     assert abs(np.corrcoef(*signs)[0, 1]) < 5 / np.sqrt(2000)
 
 
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("step", [gibbs.step, gibbs.step_with_flips])
 def test_a_chain_depends_on_its_index_alone(
     step: Callable[[gibbs.Chains, int], gibbs.Chains], monkeypatch: pytest.MonkeyPatch
@@ -117,6 +121,7 @@ def test_a_chain_depends_on_its_index_alone(
         np.testing.assert_array_equal(step(few, 7).bits, later.bits[:count])
 
 
+@pytest.mark.usefixtures("sums")
 def test_flips_with_huge_weights() -> None:
     # Two states of equal weight, all others e^-600 away; then one of them e^900 below the other.
     for tilt, share in ((0.0, 0.5), (-900.0, 1.0), (900.0, 0.0)):

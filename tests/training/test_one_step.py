@@ -31,6 +31,7 @@ def chains_of(state: ContrastiveState) -> plain.Float64 | None:
     return chains if len(chains) else None
 
 
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("kind", [pp.CD, pp.PCD])
 @pytest.mark.parametrize(
     ("sites", "shots", "density", "changes"),
@@ -81,6 +82,7 @@ def test_epochs_of_contrastive_divergence(
         np.testing.assert_array_equal(chains_of(state), expected.chains)
 
 
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("tiles", [0, 1])
 def test_an_epoch_of_two_batches_is_two_epochs_of_one(tiles: int) -> None:
     rbm, steps, lanes = random_rbm(4, 3), 2, 64
@@ -104,6 +106,7 @@ def test_an_epoch_of_two_batches_is_two_epochs_of_one(tiles: int) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.usefixtures("sums")
 def test_an_epoch_is_the_same_in_any_thread() -> None:
     method = pp.CD(steps=3)
     bits = np.random.default_rng(1).integers(0, 2, (700, 9), dtype=np.uint8)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from pathlib import Path
+
+from psiprune.core.exceptions import InputError
 
 _CPUS = Path("/proc/cpuinfo")
 #: Features of LLVM, widest first, and the name of their instruction set.
@@ -27,15 +30,54 @@ def processor() -> str:
 
 def vector_instructions() -> str:
     """Return the CPU that numba compiles for and its widest vectors: "znver4, AVX-512"."""
+    cpu, present = _target()
+    return ", ".join([cpu, *[name for key, name in _VECTORS.items() if key in present][:1]])
+
+
+def gibbs_sums() -> str:
+    """Return how Gibbs sampling adds up the weights of neighbours: "tables" or "loops".
+
+    Tables of the sums of four weights need AVX-512. PSIPRUNE_SIMD overrides the choice.
+
+    Raises:
+        InputError: PSIPRUNE_SIMD is neither, or asks for tables on another CPU.
+    """
+    chosen = os.environ.get("PSIPRUNE_SIMD")
+    if chosen == "loops":
+        return chosen
+    if chosen not in (None, "", "tables"):
+        raise InputError(f"PSIPRUNE_SIMD: must be tables or loops, found {chosen!r}")
+    able = "avx512f" in _target()[1]
+    if chosen and not able:
+        raise InputError(
+            f"PSIPRUNE_SIMD: tables needs AVX-512, which {vector_instructions()} lacks; "
+            "use loops, or unset it"
+        )
+    return "tables" if able else "loops"
+
+
+def _target() -> tuple[str, frozenset[str]]:
+    """Return name and features of the CPU that numba compiles for."""
+    cpu, present = os.environ.get("NUMBA_CPU_NAME"), frozenset[str]()
+    if cpu is None:
+        cpu, present = _host()
+    changes = os.environ.get("NUMBA_CPU_FEATURES", "").split(",")
+    present |= {name[1:] for name in changes if name.startswith("+")}
+    present -= {name[1:] for name in changes if name.startswith("-")}
+    if os.environ.get("NUMBA_ENABLE_AVX") == "0":
+        present = frozenset(name for name in present if not name.startswith("avx"))
+    return cpu, present
+
+
+@cache
+def _host() -> tuple[str, frozenset[str]]:
     import llvmlite.binding as llvm
 
-    cpu = os.environ.get("NUMBA_CPU_NAME")
-    if cpu is None:
-        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features()
-        present = {name for name, on in features.items() if on}
-    else:
-        present = set(os.environ.get("NUMBA_CPU_FEATURES", "").replace("+", "").split(","))
-    return ", ".join([cpu, *[name for key, name in _VECTORS.items() if key in present][:1]])
+    try:
+        features = llvm.get_host_cpu_features()
+    except RuntimeError:  # LLVM does not know this platform's
+        features = {}
+    return llvm.get_host_cpu_name(), frozenset(name for name, on in features.items() if on)
 
 
 def blas_kernels() -> str:

@@ -11,13 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from psiprune.core.hardware import blas_kernels, processor, vector_instructions
+from psiprune.core.hardware import blas_kernels, gibbs_sums, processor, vector_instructions
 
 #: The key under which a run's provenance lists later starts that differ from the first.
 LATER = "later starts"
 _PROCESSOR, _VECTORS, _BLAS = "processor", "vector instructions", "BLAS kernels"
+_SUMS = "Gibbs sums"
 #: Keys that folders of earlier versions may lack; such a value counts as the same.
-_ADDED = ("llvmlite", _PROCESSOR, _VECTORS, _BLAS)
+_ADDED = ("llvmlite", _PROCESSOR, _VECTORS, _SUMS, _BLAS)
 #: Keys that results do not depend on.
 _IRRELEVANT = ("machine", _PROCESSOR)
 _LIBRARIES = (
@@ -45,8 +46,12 @@ def describe_machine() -> dict[str, str]:
 
 @cache
 def arithmetic() -> dict[str, str]:
-    """Return what the last bits of results depend on beside the versions: the CPU family."""
-    return {_VECTORS: vector_instructions(), _BLAS: blas_kernels()}
+    """Return what the last bits of results depend on beside the versions: the CPU family.
+
+    Raises:
+        InputError: PSIPRUNE_SIMD asks for what this CPU or psiprune lacks.
+    """
+    return {_VECTORS: vector_instructions(), _SUMS: gibbs_sums(), _BLAS: blas_kernels()}
 
 
 def code_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

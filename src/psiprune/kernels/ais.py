@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from psiprune.kernels.layer import activate, bernoulli, lane_space, sample_layer
-from psiprune.kernels.layout import Layer
-from psiprune.kernels.simd import LANES_PER_VECTOR, compiled, exp64, spread_lanes
+from psiprune.kernels.either import compiled_with_either
+from psiprune.kernels.layer import (
+    activate,
+    bernoulli,
+    hidden_layer,
+    lane_space,
+    load,
+    sample_layer,
+    state_space,
+    store,
+    stored,
+    visible_layer,
+)
+from psiprune.kernels.simd import LANES_PER_VECTOR, exp64, spread_lanes
 
 
-@compiled
+@compiled_with_either
 def anneal_tiles(  # type: ignore[no-untyped-def]
     chains, log_weight, betas, graph, base, params, first_tile, key, vectors
 ):
@@ -22,32 +33,30 @@ def anneal_tiles(  # type: ignore[no-untyped-def]
     """
     lanes = LANES_PER_VECTOR * len(vectors)
     visible, hidden = params.visible_bias.shape[0], params.hidden_bias.shape[0]
-    rise = Layer(
-        graph.row_start, graph.row_index, params.weights, params.hidden_bias - base.hidden_bias
-    )
+    rise = hidden_layer(graph, params.weights, params.hidden_bias - base.hidden_bias)
     change = params.visible_bias - base.visible_bias
-    by_column = params.weights[graph.column_edge]
-    weights, bias = np.empty_like(by_column), np.empty_like(change)
-    to_visible = Layer(graph.column_start, graph.column_index, weights, bias)
-    space = lane_space(visible + 2 * hidden + 1, lanes)
-    v, h, p = space[:visible], space[visible : visible + hidden], space[visible + hidden : -1]
-    t = space[-1]
+    full = visible_layer(graph, params.weights, change)
+    to_visible = visible_layer(graph, params.weights, np.empty_like(change))
+    v, h = state_space(to_visible, lanes), state_space(rise, lanes)
+    space = lane_space(visible + hidden + 1, lanes)
+    p, t = space[visible:-1], space[-1]
     spread = np.zeros(lanes, np.uint32)
     linear, above, below = np.empty(lanes), np.empty(lanes), np.empty(lanes)
     for tile in range(chains.shape[0]):
         offset = (first_tile + tile) * lanes
         after = key
-        v[:] = chains[tile]
+        load(to_visible, chains[tile], v, vectors)
         spread_lanes(offset, lanes, spread)
         for k in range(1, betas.shape[0]):
             new, old = betas[k], betas[k - 1]
             linear[:] = 0.0
             above[:] = 1.0
             below[:] = 1.0
+            bits = stored(to_visible, v, space[:visible], vectors)
             for i in range(visible):
                 slope = np.float64(change[i]) * (new - old)
                 for lane in range(LANES_PER_VECTOR * len(vectors)):
-                    linear[lane] += slope * v[i, lane]
+                    linear[lane] += slope * bits[i, lane]
             for j in range(hidden):
                 activate(rise, j, v, t, vectors)
                 start = np.float64(base.hidden_bias[j])
@@ -66,10 +75,10 @@ def anneal_tiles(  # type: ignore[no-untyped-def]
                         below[lane] = 1.0
             for lane in range(LANES_PER_VECTOR * len(vectors)):
                 log_weight[tile, lane] += linear[lane] + np.log(above[lane] / below[lane])
-            after = bernoulli(p, h, spread, after, vectors)
-            for edge in range(weights.shape[0]):
-                weights[edge] = np.float32(new) * by_column[edge]
+            after = bernoulli(rise, p, h, spread, after, vectors)
+            for edge in range(full.weight.shape[0]):
+                to_visible.weight[edge] = np.float32(new) * full.weight[edge]
             for i in range(visible):
-                bias[i] = base.visible_bias[i] + np.float32(new) * change[i]
+                to_visible.bias[i] = base.visible_bias[i] + np.float32(new) * change[i]
             after = sample_layer(to_visible, h, v, spread, after, vectors)
-        chains[tile] = v
+        store(to_visible, v, chains[tile], vectors)

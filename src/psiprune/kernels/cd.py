@@ -5,8 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, uint32, uint64
 
-from psiprune.kernels.layer import bernoulli, lane_space, probabilities, sample_layer
-from psiprune.kernels.layout import Int32, Layer, Parameters
+from psiprune.kernels.either import compiled_with_either
+from psiprune.kernels.layer import (
+    bernoulli,
+    hidden_layer,
+    lane_space,
+    load,
+    loaded,
+    probabilities,
+    refill_hidden,
+    refill_visible,
+    sample_layer,
+    state_space,
+    store,
+    stored,
+    visible_layer,
+)
+from psiprune.kernels.layout import Int32, Parameters
 from psiprune.kernels.simd import (
     LANES_PER_VECTOR,
     compiled,
@@ -75,7 +90,7 @@ def ascend(x, velocity, gradient, scale, rate, momentum, decay):  # type: ignore
         gradient[k] = np.float32(0.0)
 
 
-@compiled
+@compiled_with_either
 def train_epoch(  # type: ignore[no-untyped-def]
     data, order, batch, steps, chains, graph, params, velocity, rate, momentum, decay, key, vectors
 ):
@@ -93,19 +108,15 @@ def train_epoch(  # type: ignore[no-untyped-def]
         np.zeros_like(params.visible_bias),
         np.zeros_like(params.hidden_bias),
     )
-    by_column = params.weights[graph.column_edge]
-    to_hidden = Layer(graph.row_start, graph.row_index, params.weights, params.hidden_bias)
-    to_visible = Layer(graph.column_start, graph.column_index, by_column, params.visible_bias)
+    to_hidden = hidden_layer(graph, params.weights, params.hidden_bias)
+    to_visible = visible_layer(graph, params.weights, params.visible_bias)
     shots = np.zeros(lanes, np.uint32)
     spread = np.zeros(lanes, np.uint32)
-    space = lane_space(2 * visible + 3 * hidden + 1, lanes)
-    v, fantasy = space[:visible], space[visible : 2 * visible]
-    h, p, q = (
-        space[2 * visible : 2 * visible + hidden],
-        space[2 * visible + hidden : 2 * visible + 2 * hidden],
-        space[2 * visible + 2 * hidden : 2 * visible + 3 * hidden],
-    )
-    counted = space[2 * visible + 3 * hidden]
+    fantasy, h = state_space(to_visible, lanes), state_space(to_hidden, lanes)
+    space = lane_space(2 * visible + 2 * hidden + 1, lanes)
+    v, w_space = space[:visible], space[visible : 2 * visible]
+    p, q = space[2 * visible : 2 * visible + hidden], space[2 * visible + hidden : -1]
+    counted = space[-1]
     for first in range(0, order.shape[0], batch):
         size = min(batch, order.shape[0] - first)
         after = key
@@ -116,21 +127,23 @@ def train_epoch(  # type: ignore[no-untyped-def]
             for lane in range(lanes):
                 counted[lane] = np.float32(1.0) if lane < count else np.float32(0.0)
             load_shots(data, order, first + offset, count, shots, v, vectors)
-            probabilities(to_hidden, v, counted, p, vectors)
+            data_state = loaded(to_visible, v, fantasy, vectors)
+            probabilities(to_hidden, data_state, counted, p, vectors)
             # Every tile starts at the same key: the lane numbers make its draws differ.
             if persistent:
-                fantasy[:] = chains[tile]
+                load(to_visible, chains[tile], fantasy, vectors)
                 after = sample_layer(to_hidden, fantasy, h, spread, key, vectors)
             else:
-                after = bernoulli(p, h, spread, key, vectors)
+                after = bernoulli(to_hidden, p, h, spread, key, vectors)
             for _ in range(steps - 1):
                 after = sample_layer(to_visible, h, fantasy, spread, after, vectors)
                 after = sample_layer(to_hidden, fantasy, h, spread, after, vectors)
             after = sample_layer(to_visible, h, fantasy, spread, after, vectors)
             if persistent:
-                chains[tile] = fantasy
+                store(to_visible, fantasy, chains[tile], vectors)
             probabilities(to_hidden, fantasy, counted, q, vectors)
-            add_gradient(graph, gradient, counted, v, p, fantasy, q, vectors)
+            w = stored(to_visible, fantasy, w_space, vectors)
+            add_gradient(graph, gradient, counted, v, p, w, q, vectors)
         key = after
         scale = np.float32(1.0) / np.float32(size)
         ascend(params.weights, velocity.weights, gradient.weights, scale, rate, momentum, decay)
@@ -139,5 +152,5 @@ def train_epoch(  # type: ignore[no-untyped-def]
             (params.hidden_bias, velocity.hidden_bias, gradient.hidden_bias),
         ):
             ascend(bias, speed, slope, scale, rate, momentum, np.float32(0.0))
-        for edge in range(by_column.shape[0]):
-            by_column[edge] = params.weights[graph.column_edge[edge]]
+        refill_hidden(graph, params.weights, to_hidden)
+        refill_visible(graph, params.weights, to_visible)

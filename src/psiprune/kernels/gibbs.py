@@ -5,11 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, uint32, uint64
 
-from psiprune.kernels.layer import activate, lane_space, sample_layer
-from psiprune.kernels.layout import Layer
+from psiprune.kernels.either import compiled_with_either
+from psiprune.kernels.layer import (
+    activate,
+    hidden_layer,
+    lane_space,
+    load,
+    loaded,
+    sample_layer,
+    state_space,
+    store,
+    stored,
+    visible_layer,
+)
 from psiprune.kernels.simd import (
     LANES_PER_VECTOR,
-    compiled,
     exp32,
     exp64,
     row_key,
@@ -19,32 +29,29 @@ from psiprune.kernels.simd import (
 )
 
 
-@compiled
+@compiled_with_either
 def gibbs(chains, steps, graph, params, first_tile, key, vectors):  # type: ignore[no-untyped-def]
     """Advance chains [tile, visible, lane] by block Gibbs steps, in place.
 
     Random numbers of a chain depend on its index and the key only: tiles may be passed separately.
     """
     lanes = LANES_PER_VECTOR * len(vectors)
-    visible, hidden = params.visible_bias.shape[0], params.hidden_bias.shape[0]
-    to_hidden = Layer(graph.row_start, graph.row_index, params.weights, params.hidden_bias)
-    by_column = params.weights[graph.column_edge]
-    to_visible = Layer(graph.column_start, graph.column_index, by_column, params.visible_bias)
+    to_hidden = hidden_layer(graph, params.weights, params.hidden_bias)
+    to_visible = visible_layer(graph, params.weights, params.visible_bias)
     spread = np.zeros(lanes, np.uint32)
-    space = lane_space(visible + hidden, lanes)
-    v, h = space[:visible], space[visible:]
+    v, h = state_space(to_visible, lanes), state_space(to_hidden, lanes)
     for tile in range(chains.shape[0]):
         offset = (first_tile + tile) * lanes
         after = key
-        v[:] = chains[tile]
+        load(to_visible, chains[tile], v, vectors)
         spread_lanes(offset, lanes, spread)
         for _ in range(steps):
             after = sample_layer(to_hidden, v, h, spread, after, vectors)
             after = sample_layer(to_visible, h, v, spread, after, vectors)
-        chains[tile] = v
+        store(to_visible, v, chains[tile], vectors)
 
 
-@compiled
+@compiled_with_either
 def gibbs_with_flips(  # type: ignore[no-untyped-def]
     chains, steps, graph, params, first_tile, key, vectors
 ):
@@ -56,9 +63,8 @@ def gibbs_with_flips(  # type: ignore[no-untyped-def]
     """
     lanes = LANES_PER_VECTOR * len(vectors)
     visible, hidden = params.visible_bias.shape[0], params.hidden_bias.shape[0]
-    to_hidden = Layer(graph.row_start, graph.row_index, params.weights, params.hidden_bias)
-    by_column = params.weights[graph.column_edge]
-    to_visible = Layer(graph.column_start, graph.column_index, by_column, params.visible_bias)
+    to_hidden = hidden_layer(graph, params.weights, params.hidden_bias)
+    to_visible = visible_layer(graph, params.weights, params.visible_bias)
     both = np.empty(hidden, np.float32)  # activation at v plus that at 1 - v
     for j in range(hidden):
         total = 2.0 * np.float64(params.hidden_bias[j])
@@ -66,8 +72,9 @@ def gibbs_with_flips(  # type: ignore[no-untyped-def]
             total += params.weights[edge]
         both[j] = total
     spread = np.zeros(lanes, np.uint32)
+    v, state = state_space(to_visible, lanes), state_space(to_hidden, lanes)
     space = lane_space(visible + hidden, lanes)
-    v, h = space[:visible], space[visible:]
+    h = space[visible:]
     total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
     linear = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
     factor = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
@@ -76,17 +83,18 @@ def gibbs_with_flips(  # type: ignore[no-untyped-def]
     for tile in range(chains.shape[0]):
         offset = (first_tile + tile) * lanes
         after = key
-        v[:] = chains[tile]
+        load(to_visible, chains[tile], v, vectors)
         spread_lanes(offset, lanes, spread)
         for _ in range(steps):
             # linear + log(factor) becomes log p~(1 - v) - log p~(v).
             for lane in range(LANES_PER_VECTOR * len(vectors)):
                 linear[lane] = zero
                 factor[lane] = one
+            bits = stored(to_visible, v, space[:visible], vectors)
             for i in range(visible):
                 bias = params.visible_bias[i]
                 for lane in range(LANES_PER_VECTOR * len(vectors)):
-                    linear[lane] += bias * (one - v[i, lane] - v[i, lane])
+                    linear[lane] += bias * (one - bits[i, lane] - bits[i, lane])
             for j in range(hidden):
                 activate(to_hidden, j, v, total, vectors)
                 for lane in range(LANES_PER_VECTOR * len(vectors)):
@@ -115,5 +123,6 @@ def gibbs_with_flips(  # type: ignore[no-untyped-def]
                     u = uniform(spread[lane], low, high)
                     h[j, lane] = one if u + u * exp32(-x) < one else zero
                 after = uint64(after + uint64(1))
-            after = sample_layer(to_visible, h, v, spread, after, vectors)
-        chains[tile] = v
+            drawn = loaded(to_hidden, h, state, vectors)
+            after = sample_layer(to_visible, drawn, v, spread, after, vectors)
+        store(to_visible, v, chains[tile], vectors)

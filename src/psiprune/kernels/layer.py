@@ -1,10 +1,14 @@
-"""Sample one layer of an RBM given the other, over all lanes of a tile; inlined by its callers."""
+"""Sample one layer of an RBM given the other, over all lanes of a tile, by loops over neighbours.
+
+`tables` has functions of the same names for CPUs with AVX-512.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import carray, uint32, uint64
 
+from psiprune.kernels.layout import Layer
 from psiprune.kernels.simd import LANES_PER_VECTOR, exp32, inlined, row_key, stack_floats, uniform
 
 
@@ -14,6 +18,60 @@ def lane_space(units, lanes):  # type: ignore[no-untyped-def]
     raw = np.zeros(units * lanes + 16, np.float32)
     offset = (-(raw.ctypes.data // 4)) % 16
     return raw[offset : offset + units * lanes].reshape(units, lanes)
+
+
+@inlined
+def hidden_layer(graph, weights, bias):  # type: ignore[no-untyped-def]
+    """Return the direction to the hidden units; `weights` [edge] by rows are not copied."""
+    return Layer(graph.row_start, graph.row_index, weights, bias)
+
+
+@inlined
+def visible_layer(graph, weights, bias):  # type: ignore[no-untyped-def]
+    """Return the direction to the visible units."""
+    return Layer(graph.column_start, graph.column_index, weights[graph.column_edge], bias)
+
+
+@inlined
+def refill_hidden(graph, weights, layer):  # type: ignore[no-untyped-def]
+    """Set the weights of the direction to the hidden units, which has them without a copy."""
+
+
+@inlined
+def refill_visible(graph, weights, layer):  # type: ignore[no-untyped-def]
+    """Set the weights of the direction to the visible units."""
+    for edge in range(layer.weight.shape[0]):
+        layer.weight[edge] = weights[graph.column_edge[edge]]
+
+
+@inlined
+def state_space(layer, lanes):  # type: ignore[no-untyped-def]
+    """Return the state of the units of a layer, all 0."""
+    return lane_space(layer.bias.shape[0], lanes)
+
+
+@inlined
+def load(layer, x, state, vectors):  # type: ignore[no-untyped-def]
+    """Set a state to the bits x [unit, lane], floats."""
+    state[:] = x
+
+
+@inlined
+def store(layer, state, x, vectors):  # type: ignore[no-untyped-def]
+    """Set x [unit, lane] to the bits of a state."""
+    x[:] = state
+
+
+@inlined
+def loaded(layer, x, space, vectors):  # type: ignore[no-untyped-def]
+    """Return the state of the bits x [unit, lane]; `space` may hold it."""
+    return x
+
+
+@inlined
+def stored(layer, state, space, vectors):  # type: ignore[no-untyped-def]
+    """Return the bits [unit, lane] of a state as floats; `space` may hold them."""
+    return state
 
 
 @inlined
@@ -59,7 +117,7 @@ def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def
 
 
 @inlined
-def bernoulli(p, y, spread, key, vectors):  # type: ignore[no-untyped-def]
+def bernoulli(layer, p, y, spread, key, vectors):  # type: ignore[no-untyped-def]
     """Draw y[j, lane] ~ Bernoulli(p[j, lane]); return the next key."""
     for j in range(p.shape[0]):
         mixed = row_key(key)

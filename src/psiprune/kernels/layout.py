@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.core.hardware import gibbs_sums
+from psiprune.kernels.groups import Tables, tables_of
 from psiprune.kernels.simd import LANES_PER_VECTOR
 
 Float32 = NDArray[np.float32]
@@ -30,6 +32,7 @@ class Graph(NamedTuple):
     column_start: Int32  # [visible + 1] into column_index
     column_index: Int32  # [edge] the hidden unit
     column_edge: Int32  # [edge] index of a column's edge in the order by rows
+    tables: Tables | tuple[()]  # where sums are looked up, else empty
 
 
 class Parameters(NamedTuple):
@@ -51,6 +54,7 @@ class Layer(NamedTuple):
 
 def graph_of(mask: NDArray[np.bool_]) -> Graph:
     """Return the graph of a mask [hidden, visible]."""
+    tables = tables_of(mask) if gibbs_sums() == "tables" else ()
     rows, columns = (axis.astype(np.int32) for axis in np.nonzero(mask))
     by_column = np.lexsort((rows, columns)).astype(np.int32)
     hidden, visible = mask.shape
@@ -60,6 +64,7 @@ def graph_of(mask: NDArray[np.bool_]) -> Graph:
         np.searchsorted(columns[by_column], np.arange(visible + 1)).astype(np.int32),
         rows[by_column],
         by_column,
+        tables,
     )
 
 

@@ -26,13 +26,21 @@ from psiprune.kernels.cache import KernelCache
 
 #: Reductions over lanes may be reordered and products fused: without it no sum vectorises.
 FAST = {"contract", "reassoc", "nsz", "arcp"}
-inlined = njit(inline="always", nogil=True, fastmath=FAST, error_model="numpy")
+OPTIONS = {"nogil": True, "fastmath": FAST, "error_model": "numpy"}
+inlined = njit(inline="always", **OPTIONS)
 LANES_PER_VECTOR = 16
+LOG2_E = np.float32(1.44269504)
+#: Coefficients of a polynomial close to 2^f for |f| <= 1/2, highest power first.
+EXP2 = (
+    *(np.float32(1.327647129073739e-3), np.float32(9.675540961325169e-3)),
+    *(np.float32(5.550713092088699e-2), np.float32(2.4022120237350464e-1)),
+    *(np.float32(6.931469440460205e-1), np.float32(1.0)),
+)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function of this package on its first call, or load its code from `KernelCache`."""
-    dispatcher = njit(nogil=True, fastmath=FAST, error_model="numpy")(function)
+    dispatcher = njit(**OPTIONS)(function)
     dispatcher._cache = KernelCache(function)  # as `cache=True` does with numba's own
     return dispatcher
 
@@ -57,20 +65,33 @@ def uniform(typingctx: Any, lane: Any, low: Any, high: Any) -> Any:
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = ir.IntType(32)
-        lane_number, key_low, key_high = arguments
-        x = builder.add(lane_number, key_low)
-        x = builder.xor(x, builder.lshr(x, ir.Constant(word, 16)))
-        x = builder.mul(x, ir.Constant(word, 0x7FEB352D))
-        x = builder.xor(builder.xor(x, builder.lshr(x, ir.Constant(word, 15))), key_high)
-        x = builder.mul(x, ir.Constant(word, 0x846CA68B))
-        x = builder.xor(x, builder.lshr(x, ir.Constant(word, 16)))
-        # 23 random bits as the mantissa of a float in [1, 2), then shift to the middle of its cell.
-        x = builder.or_(builder.lshr(x, ir.Constant(word, 9)), ir.Constant(word, 0x3F800000))
-        shift = ir.Constant(ir.FloatType(), float(np.float32(1 - 2.0**-24)))
-        return builder.fsub(builder.bitcast(x, ir.FloatType()), shift)
+        return uniform_bits(builder, *arguments)
 
     return types.float32(types.uint32, types.uint32, types.uint32), codegen
+
+
+def uniform_bits(builder: Any, lane: Any, low: Any, high: Any) -> Any:
+    """Write the instructions of `uniform`, for numbers or for vectors."""
+    word = lane.type
+    floating = ir.FloatType()
+    if isinstance(word, ir.VectorType):
+        floating = ir.VectorType(floating, word.count)
+    x = builder.add(lane, low)
+    x = builder.xor(x, builder.lshr(x, constant(word, 16)))
+    x = builder.mul(x, constant(word, 0x7FEB352D))
+    x = builder.xor(builder.xor(x, builder.lshr(x, constant(word, 15))), high)
+    x = builder.mul(x, constant(word, 0x846CA68B))
+    x = builder.xor(x, builder.lshr(x, constant(word, 16)))
+    # 23 random bits as the mantissa of a float in [1, 2), then shift to the middle of its cell.
+    x = builder.or_(builder.lshr(x, constant(word, 9)), constant(word, 0x3F800000))
+    shift = constant(floating, float(np.float32(1 - 2.0**-24)))
+    return builder.fsub(builder.bitcast(x, floating), shift)
+
+
+def constant(kind: Any, value: float) -> Any:
+    """Return a constant of LLVM, in all lanes of a vector."""
+    lanes = [value] * kind.count if isinstance(kind, ir.VectorType) else value
+    return ir.Constant(kind, lanes)
 
 
 @inlined
@@ -113,15 +134,15 @@ def exp32(x: float) -> float:
     sigmoid it is below 1e-7 absolute.
     """
     x = min(max(x, np.float32(-80.0)), np.float32(80.0))  # type: ignore[assignment]
-    y = x * np.float32(1.44269504)
+    y = x * LOG2_E
     n = np.rint(y)
     f = y - n
-    p = np.float32(1.327647129073739e-3)
-    p = p * f + np.float32(9.675540961325169e-3)
-    p = p * f + np.float32(5.550713092088699e-2)
-    p = p * f + np.float32(2.4022120237350464e-1)
-    p = p * f + np.float32(6.931469440460205e-1)
-    p = p * f + np.float32(1.0)
+    p = EXP2[0]
+    p = p * f + EXP2[1]
+    p = p * f + EXP2[2]
+    p = p * f + EXP2[3]
+    p = p * f + EXP2[4]
+    p = p * f + EXP2[5]
     return times_power_of_two(p, n)
 
 
