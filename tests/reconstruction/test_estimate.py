@@ -104,6 +104,18 @@ def test_time_and_memory_grow_with_every_size() -> None:
         assert seconds(pp.ReconstructSettings(hidden=(10,), **cheaper)) < seconds(base)
 
 
+@pytest.mark.parametrize(("hidden", "eliminates"), [(20, False), (25, False), (26, True)])
+def test_surgery_draws_by_elimination_only_where_tables_are_too_large(
+    monkeypatch: pytest.MonkeyPatch, hidden: int, eliminates: bool
+) -> None:
+    settings = pp.ReconstructSettings(hidden=(hidden,))
+    before = work_left(settings, 60, 10**4, None)
+    monkeypatch.setattr("psiprune.reconstruction.cost.DRAW_SECONDS", 3.0)
+    longer = work_left(settings, 60, 10**4, None).rest - before.rest
+    # Two draws a step, of up to 2 seconds.
+    assert longer == pytest.approx(2.0 * before.steps if eliminates else 0.0)
+
+
 @pytest.mark.parametrize("spell", [OPTIONS, PYTHON])
 @pytest.mark.parametrize(("sites", "hidden"), [(30, (10, 20, 60)), (40, (200,))])
 def test_following_the_advice_works(

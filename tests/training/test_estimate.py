@@ -244,8 +244,8 @@ def test_a_probe_repeats_short_steps(
         estimate, "step_seconds", lambda *_, first=False: 3 * nominal if first else nominal
     )
     speed = probe(CD, SHOTS, 3, 1e9, clock_of(0.0, 5.0))
-    assert steps[1:] == [(size, repeats)]
-    assert steps[0] == (Size.dense(4, 1, 100), 1)  # compiles, before the clock runs
+    # Before the clock runs, what it times is compiled: kernels depend on the layout of arrays.
+    assert steps == [(size, 2), (size, repeats)]
     assert speed.processor == pytest.approx(5.0 / ((taken + 2) * nominal))
     assert 0 < speed.elapsed < 1e-6 * speed.processor  # a clock too coarse
     assert probe(CD, SHOTS, 3, 1e9, clock_of(5.0, 0.0)).elapsed == pytest.approx(speed.processor)

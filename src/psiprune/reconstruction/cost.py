@@ -260,9 +260,9 @@ def _pruning_seconds(settings: ReconstructSettings, size: Size) -> float:
     else:
         fisher, inverse = (SINGLE * p + ENTRY) * samples * p, FACTOR * p**3
         drawn = _DRAW_STEPS * VISIT * size.weights * samples / settings.prune.draws
+        drawn += _ELIMINATIONS * DRAW_SECONDS
         if size.units <= EXACT_DRAW_UNITS:
             drawn = _TABLES * _table_seconds(size)
-            drawn += _ELIMINATIONS * DRAW_SECONDS
     if settings.prune.criterion == "damage":
         return drawn + fisher / p
     return drawn + fisher + inverse + settings.prune.fraction * size.weights * p**2 * _UPDATE

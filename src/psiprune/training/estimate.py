@@ -163,7 +163,7 @@ def probe(method: Method, shots: Shots, hidden: int, planned: float, now: Clock 
     size = _affordable(method, size, planned)
     if method.epochs == 0 or size.hidden == 0:
         return Speed()
-    _steps(method, shots, Size.dense(min(size.sites, 4), 1, min(size.shots, 100)), 1)  # compiles
+    _steps(method, shots, size, 2)  # compiles all kernels for arrays of these shapes and layouts
     wanted = max(2, min(_MOST_STEPS, round(_ENOUGH / step_seconds(method, size))))
     begin = now()
     taken = _steps(method, shots, size, wanted)
