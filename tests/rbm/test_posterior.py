@@ -50,6 +50,7 @@ def p_value(rbm: pp.RBM, error: pp.ReadoutError, record: list[int], claimed: np.
     return float(scipy.stats.chisquare(observed[some], expected[some]).pvalue)
 
 
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("name", ERRORS)
 @pytest.mark.parametrize("record", [[0, 0, 0, 0], [1, 0, 1, 1]])
 def test_chains_follow_the_posterior(name: str, record: list[int]) -> None:

@@ -13,7 +13,8 @@ from psiprune.kernels.simd import compiled
 def compiled_with_either(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that runs a kernel by tables where its argument `graph` has them.
 
-    The kernel takes all it does with neighbours from `layer`; by tables, from `tables`.
+    The kernel takes all it does with neighbours from `layer`; by tables, from `tables`. What else
+    it calls must be defined above it.
     """
     place = function.__code__.co_varnames.index("graph")
     loops, looked_up = compiled(function), compiled(tables.rebound(function))

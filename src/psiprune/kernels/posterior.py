@@ -8,11 +8,18 @@ import numpy as np
 from numba import carray, int32, uint32, uint64
 from numpy.typing import NDArray
 
-from psiprune.kernels.layer import activate, lane_space, sample_layer
-from psiprune.kernels.layout import Layer
+from psiprune.kernels.either import compiled_with_either
+from psiprune.kernels.layer import (
+    activate,
+    hidden_layer,
+    lane_space,
+    loaded,
+    sample_layer,
+    state_space,
+    visible_layer,
+)
 from psiprune.kernels.simd import (
     LANES_PER_VECTOR,
-    compiled,
     exp32,
     inlined,
     row_key,
@@ -36,64 +43,10 @@ class Likelihood(NamedTuple):
     table: NDArray[np.float32]
 
 
-@compiled
-def posterior_gibbs(  # type: ignore[no-untyped-def]
-    chains, records, steps, graph, params, likelihood, first_tile, key, vectors
-):
-    """Advance chains [tile, visible, lane] by Gibbs steps of p(v, h | y), in place.
-
-    Given h and the record y [tile, visible, lane], the true bits of different groups are
-    independent, and those of a group are drawn together: p(v_g | h, y_g) is proportional to
-    C_g(y_g | v_g) exp(v_g.a_g) with a = b + W^T h.
-    """
-    lanes = LANES_PER_VECTOR * len(vectors)
-    visible, hidden = params.visible_bias.shape[0], params.hidden_bias.shape[0]
-    to_hidden = Layer(graph.row_start, graph.row_index, params.weights, params.hidden_bias)
-    by_column = params.weights[graph.column_edge]
-    to_visible = Layer(graph.column_start, graph.column_index, by_column, params.visible_bias)
-    spread = np.zeros(lanes, np.uint32)
-    space = lane_space(2 * visible + hidden, lanes)
-    v, y, h = space[:visible], space[visible : 2 * visible], space[2 * visible :]
-    start = likelihood.start
-    cumulative = lane_space(1 << np.diff(start).max(), lanes)
-    total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
-    one, zero = np.float32(1.0), np.float32(0.0)
-    for tile in range(chains.shape[0]):
-        offset = (first_tile + tile) * lanes
-        after = key
-        v[:] = chains[tile]
-        y[:] = records[tile]
-        spread_lanes(offset, lanes, spread)
-        for _ in range(steps):
-            after = sample_layer(to_hidden, v, h, spread, after, vectors)
-            for g in range(likelihood.first.shape[0]):
-                first, begin, end = likelihood.first[g], start[g], start[g + 1]
-                mixed = row_key(after)
-                low, high = uint32(mixed), uint32(mixed >> uint64(32))
-                if end - begin == 1:
-                    i = uint64(likelihood.member[begin])
-                    activate(to_visible, i, h, total, vectors)
-                    if_zero = likelihood.table[first]
-                    more = likelihood.table[first + 1] - if_zero
-                    for lane in range(LANES_PER_VECTOR * len(vectors)):
-                        total[lane] += if_zero + more * y[i, lane]
-                    for lane in range(LANES_PER_VECTOR * len(vectors)):
-                        u = uniform(spread[lane], low, high)
-                        v[i, lane] = one if u + u * exp32(-total[lane]) < one else zero
-                else:
-                    sites, table = likelihood.member[begin:end], likelihood.table[first:]
-                    weigh(to_visible, sites, table, y, h, cumulative, vectors)
-                    for lane in range(LANES_PER_VECTOR * len(vectors)):
-                        total[lane] = uniform(spread[lane], low, high)
-                    choose(cumulative, total, sites, v, vectors)
-                after = uint64(after + uint64(1))
-        chains[tile] = v
-
-
 @inlined
-def weigh(to_visible, sites, table, y, h, cumulative, vectors):  # type: ignore[no-untyped-def]
+def weigh(a, sites, table, y, cumulative, vectors):  # type: ignore[no-untyped-def]
     """Set cumulative[s, lane] to the sum over v <= s of C(y | v) exp(v.a), the largest term 1."""
-    a = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    largest = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
     row = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
     states = 1 << len(sites)
     for lane in range(LANES_PER_VECTOR * len(vectors)):
@@ -101,13 +54,11 @@ def weigh(to_visible, sites, table, y, h, cumulative, vectors):  # type: ignore[
         row[lane] = np.float32(0.0)
     for m in range(len(sites)):
         site, bit = uint64(sites[m]), 1 << m
-        activate(to_visible, site, h, a, vectors)
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             row[lane] += np.float32(bit * states) * y[site, lane]
         for s in range(bit):
             for lane in range(LANES_PER_VECTOR * len(vectors)):
-                cumulative[s + bit, lane] = cumulative[s, lane] + a[lane]
-    largest = a
+                cumulative[s + bit, lane] = cumulative[s, lane] + a[m, lane]
     for lane in range(LANES_PER_VECTOR * len(vectors)):
         largest[lane] = np.float32(-np.inf)
     for s in range(states):
@@ -137,3 +88,63 @@ def choose(cumulative, u, sites, v, vectors):  # type: ignore[no-untyped-def]
         site = uint64(sites[m])
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             v[site, lane] = np.float32((int32(drawn[lane]) >> m) & 1)
+
+
+@compiled_with_either
+def posterior_gibbs(  # type: ignore[no-untyped-def]
+    chains, records, steps, graph, params, likelihood, first_tile, key, vectors
+):
+    """Advance chains [tile, visible, lane] by Gibbs steps of p(v, h | y), in place.
+
+    Given h and the record y [tile, visible, lane], the true bits of different groups are
+    independent, and those of a group are drawn together: p(v_g | h, y_g) is proportional to
+    C_g(y_g | v_g) exp(v_g.a_g) with a = b + W^T h.
+    """
+    lanes = LANES_PER_VECTOR * len(vectors)
+    visible = params.visible_bias.shape[0]
+    to_hidden = hidden_layer(graph, params.weights, params.hidden_bias)
+    to_visible = visible_layer(graph, params.weights, params.visible_bias)
+    spread = np.zeros(lanes, np.uint32)
+    state, h = state_space(to_visible, lanes), state_space(to_hidden, lanes)
+    start = likelihood.start
+    together = np.diff(start).max()
+    space = lane_space(2 * visible + together, lanes)
+    v, y, fields = space[:visible], space[visible : 2 * visible], space[2 * visible :]
+    cumulative = lane_space(1 << together, lanes)
+    total = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    one, zero = np.float32(1.0), np.float32(0.0)
+    for tile in range(chains.shape[0]):
+        offset = (first_tile + tile) * lanes
+        after = key
+        v[:] = chains[tile]
+        y[:] = records[tile]
+        spread_lanes(offset, lanes, spread)
+        for _ in range(steps):
+            bits = loaded(to_visible, v, state, vectors)
+            after = sample_layer(to_hidden, bits, h, spread, after, vectors)
+            for g in range(likelihood.first.shape[0]):
+                first, begin, end = likelihood.first[g], start[g], start[g + 1]
+                mixed = row_key(after)
+                low, high = uint32(mixed), uint32(mixed >> uint64(32))
+                if end - begin == 1:
+                    i = uint64(likelihood.member[begin])
+                    activate(to_visible, i, h, total, vectors)
+                    if_zero = likelihood.table[first]
+                    more = likelihood.table[first + 1] - if_zero
+                    for lane in range(LANES_PER_VECTOR * len(vectors)):
+                        total[lane] += if_zero + more * y[i, lane]
+                    for lane in range(LANES_PER_VECTOR * len(vectors)):
+                        u = uniform(spread[lane], low, high)
+                        v[i, lane] = one if u + u * exp32(-total[lane]) < one else zero
+                else:
+                    sites, table = likelihood.member[begin:end], likelihood.table[first:]
+                    for m in range(end - begin):
+                        activate(to_visible, uint64(sites[m]), h, total, vectors)
+                        for lane in range(LANES_PER_VECTOR * len(vectors)):
+                            fields[m, lane] = total[lane]
+                    weigh(fields, sites, table, y, cumulative, vectors)
+                    for lane in range(LANES_PER_VECTOR * len(vectors)):
+                        total[lane] = uniform(spread[lane], low, high)
+                    choose(cumulative, total, sites, v, vectors)
+                after = uint64(after + uint64(1))
+        chains[tile] = v
