@@ -18,7 +18,13 @@ from psiprune.rbm.likelihood import (
     to_vector,
     unique_configurations,
 )
-from psiprune.rbm.observed import check_exact_sites, log_prob_recorded, observe, records_of
+from psiprune.rbm.observed import (
+    check_exact_sites,
+    distribution,
+    log_prob_recorded,
+    observe,
+    records_of,
+)
 
 
 def recorded(sites: int, shots: int = 60) -> pp.Shots:
@@ -43,6 +49,11 @@ def test_probabilities_of_records_are_sums_over_true_bits() -> None:
                 confusion *= wrong if v[site] != y[site] else 1 - wrong
             total += p * confusion
         assert log_prob[int(y @ [1, 2, 4])] == pytest.approx(np.log(total), abs=1e-12)
+
+
+def test_probabilities_where_sums_are_beyond_the_range_of_floats() -> None:
+    rbm = pp.RBM(np.zeros((1, 2)), np.array([1000.0, 0.0]), np.zeros(1))
+    np.testing.assert_allclose(distribution(rbm), [0.0, 0.5, 0.0, 0.5])
 
 
 @pytest.mark.parametrize(("sites", "hidden"), [(1, 1), (2, 3), (5, 3), (13, 2)])

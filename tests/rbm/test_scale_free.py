@@ -12,7 +12,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import exact
-from psiprune.rbm.geometry import read_positions
+from psiprune.rbm.geometry import geometry_of, read_positions
 from psiprune.rbm.masks import Mask
 from psiprune.rbm.scale_free import power_law_mask, scale_free_mask
 from refusals import refuses
@@ -75,6 +75,13 @@ def test_defaults() -> None:
     assert scale_free_mask(3).all()  # near 8 of 3 sites
 
 
+def test_the_shortest_links_connect_the_parts() -> None:
+    """Stars around sites 1 and 4, and one of the two links of distance 2 between them."""
+    assert links(scale_free_mask(6, 2, near=1, ratio=9.0)) == [[0, 1, 2, 3], [3, 4, 5]]
+    three = scale_free_mask(9, 3, near=1, ratio=9.0)
+    assert (exact.components(three), three.sum()) == (1, 9 + 2)
+
+
 def test_nesting_in_near_and_in_the_ratio() -> None:
     masks = [scale_free_mask(40, 25, near=near, ratio=2.0) for near in (1, 2, 5, 9, 40)]
     assert all((smaller <= larger).all() for smaller, larger in pairwise(masks))
@@ -116,6 +123,44 @@ def test_the_rule_for_the_ratio() -> None:
     assert far[steps[0] & ~few].min() >= far[few].max()
 
 
+@pytest.mark.parametrize("sites", [5, 12])
+def test_the_links_of_a_ratio_are_the_mask_of_their_number(sites: int) -> None:
+    for near in range(2, sites, 2):
+        mask = scale_free_mask(sites, near=near, ratio=1 + 3.5 / near)
+        np.testing.assert_array_equal(mask, scale_free_mask(sites, weights=int(mask.sum())))
+
+
+@pytest.mark.parametrize(("visible", "hidden"), [(9, 9), (7, 4), (5, 8)])
+def test_the_order_of_links(visible: int, hidden: int) -> None:
+    """Those that connect, then those of near 2 and the ratio, then the rest; short before long.
+
+    Links of equal distance are in the order of the fractional part of 0.618 j, j the lower unit of
+    a link and its mirror image.
+    """
+    middles = (np.arange(hidden) + 0.5) * visible / hidden - 0.5
+    pattern = scale_free_mask(visible, hidden, near=2, ratio=9.0)
+
+    def place(link: tuple[int, ...]) -> tuple[Any, ...]:
+        unit, site = link
+        pair = min(link, (hidden - 1 - unit, visible - 1 - site))
+        spread = pair[0] * (np.sqrt(5) - 1) / 2 % 1
+        return not pattern[link], abs(middles[unit] - site).round(6), spread, pair, link
+
+    in_order = sorted(np.ndindex(hidden, visible), key=place)
+    mask, connecting = np.zeros((hidden, visible), bool), []
+    for link in in_order:
+        parts = exact.components(mask)
+        mask[link] = True
+        if exact.components(mask) < parts:
+            connecting.append(link)
+    mask[:] = False
+    for number, link in enumerate(sorted(in_order, key=lambda link: link not in connecting), 1):
+        mask[link] = True
+        if number >= len(connecting):
+            found = scale_free_mask(visible, hidden, weights=number, ratio=9.0)
+            np.testing.assert_array_equal(found, mask)
+
+
 @pytest.mark.parametrize("hidden", [7, 10, 20, 31])
 def test_weights_nest_for_a_fixed_ratio_and_keep_the_mirror(hidden: int) -> None:
     previous = np.zeros((hidden, 20), bool)
@@ -144,6 +189,8 @@ def test_a_ring_looks_the_same_from_every_unit(sites: int) -> None:
         np.testing.assert_array_equal(mask, np.roll(mask, (shift, shift), axis=(0, 1)))
     if sites == 16:
         assert links(mask)[0] == [0, 1, 2, 4, 8, 12, 14, 15]
+        # A distance of 9 is more than half of the ring.
+        assert links(scale_free_mask(16, near=1, ratio=3.0, periodic=True))[0] == [0, 1, 3, 13, 15]
     # The same where a ring of units is half as dense.
     half = scale_free_mask(2 * sites, sites, periodic=True)
     np.testing.assert_array_equal(half, np.roll(half, (1, 2), axis=(0, 1)))
@@ -159,6 +206,13 @@ def test_a_chain_is_sites_with_positions() -> None:
     order = np.random.default_rng(0).permutation(14)
     found = scale_free_mask(14, near=3, ratio=1.7, positions=line[order])
     np.testing.assert_array_equal(found, expected[order][:, order])
+
+
+def test_the_unit_of_length_is_the_median_distance_of_neighbours() -> None:
+    """Nearest neighbours of sites at 0, 2, 5 and 11 are 2, 2, 3 and 6 away: the median is 2.5."""
+    distance = geometry_of(4, None, False, [0.0, 2.0, 5.0, 11.0]).distance
+    np.testing.assert_allclose(distance[0], [0.0, 0.8, 2.0, 4.4])
+    assert scale_free_mask(1, 3, positions=[[7.0, -2.0]]).all()  # a site without neighbours
 
 
 def test_a_square_lattice() -> None:
@@ -244,7 +298,11 @@ def test_links_are_drawn_from_the_power_law(exponent: float) -> None:
         ((3, 3), {"periodic": True, "positions": np.arange(3)}, ("periodic", True, "omit")),
         ((3, 3), {"positions": [0.0, 1.0]}, ("positions", 3, (2,))),
         ((3, 3), {"positions": [[0], [1, 2], [3]]}, ("positions", "[site, axis]")),
-        ((3, 3), {"positions": [0.0, np.nan, 1.0]}, ("positions", "finite", "site 1")),
+        (
+            (3, 3),
+            {"positions": [[0, 1], [2, np.nan], [np.inf, 0]]},
+            ("positions", "finite", "site 1"),
+        ),
         ((3, 3), {"positions": [[0.0, 1.0], [2.0, 0.0], [2.0, 0.0]]}, ("positions", "site 1")),
         ((2, 2), {"weights": 3.0}, ("weights", 0, 3.0)),
     ],

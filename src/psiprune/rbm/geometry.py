@@ -118,9 +118,8 @@ def _scaled(positions: ArrayLike, visible: int) -> NDArray[np.float64]:
         raise InputError(
             f"positions: must be finite, found {table[bad[0]].tolist()} for site {bad[0]}"
         )
-    if visible == 1:
-        return table
-    nearest = KDTree(table).query(table, k=2)[0][:, 1]
+    # The nearest site is the site itself; a single one has its second at a distance of inf.
+    nearest = KDTree(table).query(table, k=[2])[0]
     if not nearest.all():
         site = int((nearest == 0).argmax())
         raise InputError(

@@ -9,6 +9,7 @@ weights; Sehayek et al., PRB 100, 195125, that the weights needed near criticali
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,7 +61,8 @@ def scale_free_mask(
     the mask has exactly that number. Its ratio is the smallest of 1 + 3.5 / near, near = 2, 4, 6,
     ..., for which the links above are not too many; the rest is filled with the shortest missing
     links. With fewer weights than near = 2 takes, the longest links are left out, down to the
-    N + N_h - 1 that connect all units. For a fixed ratio a mask contains those of fewer weights.
+    N + N_h - 1 that connect all units. A given ratio goes with near = 2; a mask then contains those
+    of fewer weights.
 
     A mask is symmetric under reversal of sites and hidden units, except for links that connect its
     parts and one link of an odd number of weights.
@@ -91,23 +93,22 @@ def scale_free_mask(
     if weights is None:
         near = min(NEAR, sites) if near is None else check_count("near", near, 1, sites)
         mask = _pattern(place, near, RATIO if ratio is None else ratio)
-        tree = _shortest_first(place.distance, mask)[: units + sites - 1]
+        tree, _ = _sorted_links(place.distance, ~mask)
         return mask | _mask_of(tree, mask.shape)
     weights = _check_weights(weights, units, sites)
     if near is not None:
         raise InputError(
             f"near: follows from weights = {weights}, found {near}; give near or weights, not both"
         )
-    steps = 1
+    near = 2
     if ratio is None:
-
-        def count(steps: int) -> int:
-            return int(_pattern(place, 2 * steps, _ratio_of(2 * steps)).sum())
-
-        steps = max(1, bisect_right(range(1, weights // (2 * units) + 2), weights, key=count))
-        ratio = _ratio_of(2 * steps)
-    mask = _pattern(place, 2 * steps, ratio)
-    return _mask_of(_shortest_first(place.distance, mask)[:weights], mask.shape)
+        larger = range(4, weights // units + 1, 2)
+        near += 2 * bisect_right(
+            larger, weights, key=lambda near: _pattern(place, near, _ratio_of(near)).sum()
+        )
+        ratio = _ratio_of(near)
+    mask = _pattern(place, near, ratio)
+    return _mask_of(np.concatenate(_sorted_links(place.distance, ~mask))[:weights], mask.shape)
 
 
 def power_law_mask(
@@ -153,10 +154,10 @@ def power_law_mask(
     # The k smallest of E / p, E exponential, are k draws without replacement (Efraimidis 2006).
     draws = np.log(generator.exponential(size=distance.shape))
     draws += exponent * np.log(np.maximum(distance, 1.0))
-    shortest = _shortest_first(distance, np.zeros(distance.shape, bool))
-    tree = _mask_of(shortest[: units + sites - 1], distance.shape)
+    connecting, _ = _sorted_links(distance)
+    tree = _mask_of(connecting, distance.shape)
     draws[tree] = -np.inf
-    turn = draws.argsort(axis=1, kind="stable").argsort(axis=1)
+    turn = np.lexsort((draws,)).argsort()  # of each site of a unit; stable where draws are equal
     units_shuffled = np.broadcast_to(generator.permutation(units)[:, None], distance.shape)
     order = np.lexsort((units_shuffled.ravel(), turn.ravel(), ~tree.ravel()))
     return _mask_of(order[:weights], distance.shape)
@@ -184,17 +185,18 @@ def _pattern(place: Geometry, near: int, ratio: float) -> Mask:
 
     sites, middles, distance, periodic = place
     last = min(near, distance.shape[1]) - 1
-    mask: Mask = distance <= np.partition(distance, last, axis=1)[:, last, None]
+    mask: Mask = distance <= np.partition(distance, last)[:, last, None]
     if periodic:
         sites = np.concatenate([sites - len(sites), sites, sites + len(sites)])
     tree, axes = KDTree(sites), sites.shape[1]
     half_cell = np.sqrt(axes) / 2
     farthest = float(distance.max()) + (0.0 if periodic else half_cell)
     for radius in _radii(ratio, farthest, _MOST_RADII * max(1000, distance.shape[1])):
-        for step in np.concatenate([np.eye(axes), -np.eye(axes)]) * radius * _OUTWARD:
-            off, site = tree.query(middles + step)
-            inside = off <= half_cell
-            mask[np.flatnonzero(inside), site[inside] % mask.shape[1]] = True
+        step = np.eye(axes)[:, None] * radius * _OUTWARD  # [axis, 1, axis]
+        off, site = tree.query([middles - step, middles + step])  # [side, axis, unit]
+        inside = off <= half_cell
+        *_, unit = np.nonzero(inside)
+        mask[unit, site[inside] % mask.shape[1]] = True
     return mask
 
 
@@ -213,26 +215,30 @@ def _radii(ratio: float, farthest: float, most: int) -> list[float]:
     return radii
 
 
-def _shortest_first(distance: NDArray[np.float64], pattern: Mask) -> NDArray[np.intp]:
-    """Return all links, those of the minimum spanning tree first, then those of the pattern.
+def _sorted_links(*keys: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the links of the minimum spanning tree and all others, both in the same order.
 
-    The tree has links of the pattern before others, and short before long ones; so have the rest.
-    Links of equal distance follow each other spread over the units, each beside its mirror image.
+    That is the order in which Kruskal's algorithm adds links to the tree: by the keys and, where
+    they are equal, by the fractional part of 0.618 j, with j the lower of the units of the link and
+    of its mirror image. So these are spread over the units, each beside its mirror image.
+
+    Args:
+        keys: [unit, site] each, the most significant one last, as for np.lexsort.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
-    hidden, visible = distance.shape
-    link = np.arange(distance.size)
+    hidden, visible = keys[0].shape
+    link = np.arange(hidden * visible)
     mirrored = np.minimum(link, link[::-1])
     spread = mirrored // visible * _GOLDEN % 1.0
-    order = np.lexsort((link, mirrored, spread, distance.ravel(), ~pattern.ravel()))
+    order = np.lexsort((link, mirrored, spread, *(key.ravel() for key in keys)))
     # Ranks as costs: all differ, so there is one tree.
     ends = order // visible, hidden + order % visible
     graph = csr_array((link + 1.0, ends), shape=(hidden + visible, hidden + visible))
-    in_tree = np.zeros(distance.size, bool)
+    in_tree = np.zeros(link.shape, bool)
     in_tree[minimum_spanning_tree(graph).data.astype(np.intp) - 1] = True
-    return np.concatenate([order[in_tree], order[~in_tree]])
+    return order[in_tree], order[~in_tree]
 
 
 def _mask_of(links: NDArray[np.intp], shape: tuple[int, ...]) -> Mask:
