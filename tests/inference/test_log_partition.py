@@ -199,7 +199,12 @@ def test_log_z_of_an_rbm_pruned_in_many_ways(monkeypatch: pytest.MonkeyPatch) ->
     assert planned == 2
     for value, rbm in zip(found, (parent, half, none, grown), strict=True):
         assert value == pytest.approx(contract(plan_contraction(rbm)), abs=1e-10)
-    assert log_partition_after_pruning(parent, 1e-9) is None
+    small = random_rbm(0, 9, 5, 1.0)
+    summed = exact_log_partition(small)
+    assert summed is not None
+    limit = float(summed.diagnostics["estimated_seconds"])
+    assert log_partition_after_pruning(small, limit) is not None
+    assert log_partition_after_pruning(small, float(np.nextafter(limit, 0))) is None
 
 
 def test_independent_draws_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:

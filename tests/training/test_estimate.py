@@ -237,18 +237,24 @@ def test_a_probe_repeats_short_steps(
         steps.append((size, most))
         return taken
 
-    size = Size.dense(6, 3, 600)
-    monkeypatch.setattr(estimate, "_affordable", lambda *_: size)
+    def affordable(*given: object) -> Size:
+        asked.append(given)
+        return smaller
+
+    smaller, asked = Size.dense(5, 2, 300), list[object]()
+    monkeypatch.setattr(estimate, "_affordable", affordable)
     monkeypatch.setattr(estimate, "_steps", noted)
     monkeypatch.setattr(
         estimate, "step_seconds", lambda *_, first=False: 3 * nominal if first else nominal
     )
     speed = probe(CD, SHOTS, 3, 1e9, clock_of(0.0, 5.0))
     # Before the clock runs, what it times is compiled: kernels depend on the layout of arrays.
-    assert steps == [(size, 2), (size, repeats)]
+    assert steps == [(smaller, 2), (smaller, repeats)]
     assert speed.processor == pytest.approx(5.0 / ((taken + 2) * nominal))
     assert 0 < speed.elapsed < 1e-6 * speed.processor  # a clock too coarse
-    assert probe(CD, SHOTS, 3, 1e9, clock_of(5.0, 0.0)).elapsed == pytest.approx(speed.processor)
+    misread = pp.Shots(SHOTS.bits, readout=pp.ReadoutError.from_rates(0.01, sites=6))
+    assert probe(CD, misread, 3, 1e9, clock_of(5.0, 0.0)).elapsed == pytest.approx(speed.processor)
+    assert asked == [(CD, Size.dense(6, 3, 600, each), 1e9) for each in (False, True)]
 
 
 def test_a_probe_counts_the_steps_until_training_ends() -> None:

@@ -11,10 +11,12 @@ from pydantic import Field
 
 import exact
 import psiprune as pp
+from machines import random_rbm
 from psiprune.data.shots import Shots
-from psiprune.io.checkpoint import Checkpoint
+from psiprune.io.checkpoint import Checkpoint, Notes
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
+from psiprune.training import stopping
 from psiprune.training.method import Method
 from psiprune.training.stopping import cross_validated_epochs
 from refusals import refuses
@@ -41,13 +43,32 @@ class Along(Method):
     seen: list[Any] = Field(default_factory=list)
 
     def init(self, rbm: RBM, shots: Shots, seed: int) -> Any:
-        self.seen.append(shots.bits)
+        self.seen.append(shots)
         return Visit(0, rbm, False)
 
     def step(self, state: Any) -> Any:
         biases = np.array([self.biases[state.epoch], 0.0, 0.0])
         done = state.epoch + 1 == len(self.biases)
         return Visit(state.epoch + 1, replace(state.rbm, visible_bias=biases), done), None
+
+
+class Memory(Checkpoint):
+    """Keeps the state after each step with the notes; resumes from those of another one."""
+
+    def __init__(self, other: Memory | None = None, step: int = 0) -> None:
+        super().__init__(None, dict)
+        self.kept: dict[int, tuple[Any, Notes]] = {}
+        self.found = other.kept[step] if other else None
+
+    def resume(self, start: Any, notes: Notes) -> Any:
+        if self.found is None:
+            return start
+        state, noted = self.found
+        notes.update(noted)
+        return start.restore(state.epoch, state.to_arrays())
+
+    def offer(self, state: Any, notes: Notes) -> None:
+        self.kept[state.epoch] = state, dict(notes)
 
 
 def stop(*biases: float, epochs: int = 100) -> int:
@@ -62,6 +83,7 @@ def test_training_ends_where_held_out_shots_are_likeliest() -> None:
     assert stop(*up, epochs=3) == 3
     assert stop(*up, epochs=0) == 0
     assert stop(*up[:2]) == 2
+    assert stop(0.0, 1.0, 1.0, 0.0) == 2
     dip = [-0.9] * 4
     assert stop(0.5, *dip, 1.0, *dip, 1.1, *dip) == 11
     assert stop(0.5, *dip, -0.9, 1.0) == 1
@@ -71,9 +93,32 @@ def test_every_shot_is_held_out_once() -> None:
     method = Along(epochs=1, biases=(0.0,))
     bits = exact.basis(3)
     cross_validated_epochs(Shots(bits), method, lambda _: BLANK, 0, 3, NOWHERE)
-    counts = np.sum([np.bincount(exact.index(rows), minlength=8) for rows in method.seen], axis=0)
+    indices = [exact.index(each.bits) for each in method.seen]
+    counts = np.sum([np.bincount(index, minlength=8) for index in indices], axis=0)
     assert sorted(map(len, method.seen)) == [5, 5, 6]
     assert (counts == 2).all()
+
+
+def test_the_likelihood_is_a_mean_over_the_shots_of_a_part_and_over_the_parts() -> None:
+    memory, biases = Memory(), np.array([0.3, 1.0, 2.0])
+    method = Along(epochs=9, biases=tuple(biases))
+    cross_validated_epochs(Shots(BITS), method, lambda _: BLANK, 0, 3, memory)
+    # Of the 12 ones at site 0 each training set lacks those held out.
+    share = np.array([(12 - int(each.bits[:, 0].sum())) / (16 - len(each)) for each in method.seen])
+    up = 1 / (1 + np.exp(-biases[:, None]))
+    of_parts = share * np.log(up) + (1 - share) * np.log(1 - up) - 2 * np.log(2)
+    _, notes = memory.kept[3]
+    assert list(notes) == [1, 2, 3]
+    np.testing.assert_allclose([*notes.values()], of_parts.mean(axis=1)[:, None], rtol=1e-12)
+
+
+def test_parts_of_misread_shots_are_misread() -> None:
+    """At rates of 0.2, 3 of 4 records are 1 where 11 of 12 true bits are: log 11 is best."""
+    biases, error = np.log([2.0, 3.0, 6.0, 11.0, 20.0]), pp.ReadoutError.from_rates(0.2, sites=3)
+    for readout, best in ((None, 2), (error, 4)):
+        method, shots = Along(epochs=100, biases=tuple(biases)), Shots(BITS, readout=readout)
+        assert cross_validated_epochs(shots, method, lambda _: BLANK, 0, 4, NOWHERE) == best
+        assert all(each.readout is readout for each in method.seen)
 
 
 def test_it_brings_few_misread_shots_nearer_to_the_state() -> None:
@@ -115,6 +160,26 @@ def test_steps_of_the_cross_validation_are_counted(monkeypatch: pytest.MonkeyPat
     assert isinstance(last, int)
     assert sum(done) == 9 + sum(expected) >= 5 * last
     assert (sum(done) - last) % 4 == 0
+
+
+def test_a_cross_validation_continues_after_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    monkeypatch.setattr(stopping, "count", lambda _, done: steps.append(done))
+    monkeypatch.setattr(stopping, "expect", lambda _, change: steps.append(-change))
+    method, whole = pp.ExactNaturalGradient(epochs=4), Memory()
+
+    def best(memory: Memory) -> int:
+        steps.clear()
+        found = cross_validated_epochs(
+            Shots(BITS), method, lambda _: random_rbm(3, 2), 0, 2, memory
+        )
+        assert sum(steps) == 0  # as many are done as expected
+        return found
+
+    expected, again = best(whole), Memory(whole, 2)
+    assert best(again) == expected
+    assert (list(whole.kept), list(again.kept)) == ([1, 2, 3, 4], [3, 4])
+    assert again.kept[4][1] == whole.kept[4][1]
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,9 @@ def pretraining_mask(
     total = start.number_of_weights
     weights = check_count("weights", weights, 0, total)
     if criterion == "synflow":
+        share = weights / max(1, total)
         for step in range(1, ROUNDS + 1):
-            count = round(total * (weights / total) ** (step / ROUNDS)) if total else 0
+            count = round(total * share ** (step / ROUNDS))
             start = start.with_mask(top_k_mask(start.mask, synflow(start), count))
         return start.mask
     if criterion not in ("snip", "grasp"):

@@ -54,8 +54,8 @@ def cross_validated_epochs(
     The shots are divided at random into `folds` parts of equal size. For each part an RBM is
     trained on all others, and L(t) is the log-likelihood after t steps of the part left out (of the
     records, if the shots carry readout errors), averaged over the parts. The result is argmax L,
-    at least 1 unless `method.epochs` is 0. The search ends when L has not increased for 5 steps, at
-    `method.epochs`, or when all trainings have converged.
+    the first where several are equal; 0 if `method.epochs` is 0. The search ends when L has not
+    increased for 5 steps, at `method.epochs`, or when all trainings have converged.
 
     Args:
         shots: the training set.
@@ -73,7 +73,7 @@ def cross_validated_epochs(
     likelihoods: Notes = {}
 
     def best() -> int:
-        return max(likelihoods, key=lambda epoch: likelihoods[epoch][0], default=1)
+        return max(likelihoods, key=lambda epoch: likelihoods[epoch][0], default=0)
 
     first = _Trainings(0, tuple(method.init(start(some), some, seed) for some in training))
     now = checkpoint.resume(first, likelihoods)
@@ -87,7 +87,7 @@ def cross_validated_epochs(
         count("epochs", folds)
         checkpoint.offer(now, likelihoods)
     expect("epochs", folds * (now.epoch - method.epochs))
-    return min(best(), method.epochs)
+    return best()
 
 
 @dataclass(frozen=True)
