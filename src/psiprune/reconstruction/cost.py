@@ -20,10 +20,10 @@ from psiprune.core.limits import (
 )
 from psiprune.core.threads import threads
 from psiprune.inference.recorded import REPEATS, STEPS
+from psiprune.inference.response import response_draws
 from psiprune.pruning.search import expected_trials
 from psiprune.reconstruction.dataset import choice_file, learning_rate_of
 from psiprune.reconstruction.rates import SETS
-from psiprune.reconstruction.response import response_draws
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.estimate import (
     DOUBLE,
