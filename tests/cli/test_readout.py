@@ -242,6 +242,7 @@ def test_train_suggests_a_cross_validation_where_misread_shots_are_few(tmp_path:
         (49, ("--readout=0",), False),
         (50, ("--readout=0.1,0.2",), False),
         (49, ("--readout=0.1,0.2", "--folds=2"), False),
+        (49, ("--readout=0.1,0.2", "--method=natural", "--epochs=1"), True),
         (49, ("--readout=0.1,0.2", "--method=cd", "--epochs=1"), False),
         (49, (), False),
     ):
