@@ -48,15 +48,19 @@ def settings(**changes: Any) -> pp.MasksSettings:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
     folder = tmp_path_factory.mktemp("masks") / "run"
-    pp.run_masks(settings(), folder)
-    return folder
+    return folder, pp.run_masks(settings(), folder)
 
 
 @pytest.fixture(scope="module")
-def masks(run: Path) -> xr.Dataset:
-    return pp.run_masks(settings(), run)
+def run(made: tuple[Path, xr.Dataset]) -> Path:
+    return made[0]
+
+
+@pytest.fixture(scope="module")
+def masks(made: tuple[Path, xr.Dataset]) -> xr.Dataset:
+    return made[1]
 
 
 def rbm_of(run: Path, name: str, seed: int = 1) -> pp.RBM:
