@@ -119,7 +119,7 @@ def _assembled(
         measured = {
             cell: piece.drop_dims(["hidden", "visible"])
             .drop_attrs()
-            .assign(processor_seconds=watch.seconds(cell.family.name(cell.count)))
+            .assign(processor_seconds=watch.seconds(cell.family.name(cell.weights)))
             for cell, piece in own.items()
         }
         of_members.append(_over_cells(settings, measured))
@@ -143,7 +143,7 @@ def _assembled(
 
 def _over_cells(settings: MasksSettings, pieces: Mapping[Cell, xr.Dataset]) -> xr.Dataset:
     """Join datasets of RBMs along width, variant and count, NaN where there is none."""
-    keys = [(cell.family.width, cell.family.variant, cell.count) for cell in pieces]
+    keys = [(cell.family.width, cell.family.variant, cell.weights) for cell in pieces]
     index = pd.MultiIndex.from_tuples(keys, names=["width", "variant", "count"])
     joined = xr.concat(list(pieces.values()), dim="cell")
     joined = joined.assign_coords(xr.Coordinates.from_pandas_multiindex(index, "cell"))

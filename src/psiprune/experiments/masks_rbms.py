@@ -56,11 +56,11 @@ class Cell(NamedTuple):
     """One of these RBMs."""
 
     family: Family
-    count: int
+    weights: int
 
     def __str__(self) -> str:
         """Return field, seed, kind and number of weights."""
-        return f"{self.family}-{self.count}"
+        return f"{self.family}-{self.weights}"
 
 
 def file_name(width: int, variant: str, count: int) -> str:
