@@ -32,6 +32,7 @@ from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_state import Reference, exact_metrics, reference_of
 from psiprune.metrics.observables import exact_observables
+from psiprune.pruning.before_training import PretrainingCriterion
 from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.rbm.init import local_rbm
 from psiprune.states.mps import MPS
@@ -103,7 +104,7 @@ def test_each_seed_has_its_shots(run: Path) -> None:
 
 @pytest.mark.slow
 def test_scores_of_the_initial_weights_and_one_set_of_shots(tmp_path: Path) -> None:
-    scored = ("snip", "grasp", "synflow")
+    scored: tuple[PretrainingCriterion, ...] = ("snip", "grasp", "synflow")
     pp.run_masks(settings(new_shots=False, kinds=scored, weights_per_site=(1.5,)), tmp_path)
     assert not (tmp_path / "h=1/seed-1/shots.nc").exists()
     shots = pp.read_shots(tmp_path / "h=1/shots.nc")
@@ -240,13 +241,13 @@ def test_a_start_resumes_a_pruning_path(tmp_path: Path, monkeypatch: pytest.Monk
     family = Family(None, 2, "magnitude")  # type: ignore[arg-type]
     assert pruning_counts(brief, family) == [8, 7, 6, 5]
     unbroken = pp.run_masks(brief, tmp_path / "unbroken")
-    plain, done = trainer.fine_tuned, []
+    done: list[int] = []
 
     def second_kills(*arguments: Any, **others: Any) -> pp.RBM:
         if done:
             raise Killed
         done.append(1)
-        return plain(*arguments, **others)
+        return fine_tuned(*arguments, **others)
 
     monkeypatch.setattr("psiprune.core.threads.cores", lambda: 1)
     monkeypatch.setattr(trainer, "fine_tuned", second_kills)
@@ -254,7 +255,7 @@ def test_a_start_resumes_a_pruning_path(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(Killed):
         pp.run_masks(brief, run)
     assert {file.name for file in (run / "h=1/seed-0/2-magnitude").iterdir()} == {"7.nc"}
-    monkeypatch.setattr(trainer, "fine_tuned", plain)
+    monkeypatch.setattr(trainer, "fine_tuned", fine_tuned)
     again = pp.run_masks(brief, run)
     seconds = again["processor_seconds"].sel(variant="magnitude")
     assert seconds.isnull().all()  # what the killed start took is not known
@@ -290,11 +291,13 @@ def test_what_is_compared_depends_on_the_size() -> None:
 
 
 def test_masks_train_by_natural_gradient_where_dense_rbms_cannot() -> None:
-    sized = pp.MasksSettings(sites=400, dense_train={"epochs": 7}).for_size()
+    tables: dict[str, Any] = {"dense_train": {"epochs": 7}}
+    sized = pp.MasksSettings(sites=400, **tables).for_size()
     assert sized.train == pp.NaturalGradient()
     assert sized.fine_tune == pp.NaturalGradient.for_fine_tuning()
     assert sized.dense_train == pp.PCD(epochs=7)
-    assert pp.MasksSettings(sites=400, train="natural").for_size().train == pp.NaturalGradient()
+    natural = pp.MasksSettings(sites=400, train=pp.NaturalGradient(epochs=3))
+    assert natural.for_size().train == pp.NaturalGradient(epochs=3)
     assert pp.MasksSettings(widths=(40,)).for_size().train == pp.ExactNaturalGradient()
 
 

@@ -104,7 +104,7 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
     windows and pruned by surgeon. Lines connect medians over seeds for one number of hidden units.
     """
     ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
-    figure = Figure(figsize=(1.2 + 5.4 * len(ratios), 6.0), layout="constrained")
+    figure = Figure(figsize=(3.0 + 5.4 * len(ratios), 6.0), layout="constrained")
     axes = figure.subplots(1, len(ratios), sharey=True, squeeze=False)[0]
     for ax, ratio in zip(axes, ratios, strict=True):
         for k, run in enumerate(sorted(runs, key=lambda run: int(run.attrs["sites"]))):
@@ -118,7 +118,7 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
         round_ticks(ax.xaxis)
         faint_grid(ax)
     axes[0].set_ylabel("KL divergence / N (nat)")
-    legend_below(figure, axes[0], columns=4, fontsize="small")
+    legend_below(figure, axes[0], columns=3, fontsize="small")
     return figure
 
 
@@ -128,7 +128,6 @@ def _scaled(ax: Axes, run: xr.Dataset, color: str) -> None:
         _, marker, line, label = _VARIANTS[variant]
         for width in run["width"].values:
             kl = run["kl"].sel(variant=variant, width=width).dropna("count", how="all") / sites
-            # KL estimates may be below 0, and a logarithmic axis has no place for them.
             ax.plot(
                 kl["count"] / sites,
                 kl.median("seed"),
