@@ -78,9 +78,14 @@ def test_reports_have_them_for_rbms_trained_through_the_errors(
     numbers = shots_report_numbers(report)
     assert len(numbers["state_correlation"]["rates_error"]) == 3
     untrained = replace(trained, provenance={})
+    elsewhere = replace(SHOTS, readout=ERROR.resampled(1))
+    assert errors_from_rates(trained, elsewhere, 2, seed=3) == {}
     for rbm, sets in ((trained, 0), (untrained, 16)):
         without = pp.evaluate_on_shots(rbm, SHOTS, draws=500, rate_sets=sets)
         assert without.state["neighbours"].rates_error is None
+        # Only an RBM of the same rates shares their error, so that it cancels.
+        of_both = without.state["neighbours"].shots_sampling_error
+        assert (of_both is None) == (rbm is untrained)
         assert "rates" not in shots_report_text(without).splitlines()[0]
     monkeypatch.setattr(rates_error, "RATES_ERROR_PARAMETERS", 13)
     assert not errors_from_rates(trained, SHOTS, 16, seed=0)

@@ -152,6 +152,18 @@ def test_the_sound_part_of_a_record(
     assert json.loads(out)["verdict"] == "trusted"
 
 
+def test_rates_that_the_shots_exclude(tmp_path: Path) -> None:
+    """No warning at the side: the verdict itself rests on the rates."""
+    bits = np.random.default_rng(1).random((2000, 3)) < [0.5, 0.01, 0.5]
+    shots = pp.Shots(bits, readout=pp.ReadoutError.from_rates(0.03, sites=3))
+    made = asked(saved(shots, tmp_path), hidden=(1,))
+    assert made.verdict == "not trusted"
+    assert "is below p(1|0) = 0.03, the least that any state can show" in " ".join(
+        str(made).split()
+    )
+    assert made.summary.steps[0].command.startswith("psiprune calibrate all0=ZEROS all1=ONES")
+
+
 def test_more_shots(tmp_path: Path) -> None:
     made = asked(saved(w_state(4, 200, 3), tmp_path), hidden=(2, 4))
     assert made.verdict == "undecided"

@@ -31,7 +31,7 @@ from psiprune.metrics.observables import (
     sampled_observables,
     spins,
 )
-from psiprune.metrics.rates_error import errors_from_rates
+from psiprune.metrics.rates_error import errors_from_rates, trained_through
 from psiprune.rbm.model import RBM, Data
 from psiprune.states.tfim import midpoint
 
@@ -110,9 +110,8 @@ class ShotsReport:
         state: for shots with readout errors the magnetization, neighbours and correlation of the
             true bits: of the RBM, and estimated from the records by inverting the confusion
             matrices (`psiprune.metrics.corrected`). `shots_error` includes that of the calibration;
-            that of the RBM is `rates_error`. `sigmas` leaves out both, which cancel:
-            the RBM was trained with the same matrices.
-            All other metrics are those of the records.
+            that of the RBM is `rates_error`. `sigmas` leaves out both, which cancel, if the RBM was
+            trained with the same matrices (`readout_sha256` in its provenance). All other metrics are those of the records.
     """
 
     shots: int
@@ -224,6 +223,7 @@ def evaluate_on_shots(
     log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
     log_p = shots_log_prob(rbm, replace(data, bits=bits), log_z, seed)
     of_state: dict[str, CorrectedEstimate] = {}
+    shared = data.readout is not None and trained_through(rbm, data.readout)
     if data.readout is not None:
         of_state = corrected_estimates(bits, data.readout, seed, blocks)
     of_rates = errors_from_rates(rbm, data, rate_sets, seed)
@@ -277,7 +277,7 @@ def evaluate_on_shots(
         {
             name: replace(
                 compare(true[name], target, of_true),
-                shots_sampling_error=target.sampling_error,
+                shots_sampling_error=target.sampling_error if shared else None,
                 rates_error=of_rates.get(name),
             )
             for name, target in of_state.items()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.limits import RATES_ERROR_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.inference.response import linear_response
 from psiprune.metrics.corrected import STATE_OBSERVABLES
@@ -32,8 +33,8 @@ def errors_from_rates(
     are those of an RBM at the maximum of the likelihood; training that ended earlier depends less
     on the rates. Accurate to about 1 / sqrt(2 sets).
 
-    Names and shapes as in `ShotsReport.state`. Empty where the RBM was not trained on shots with
-    readout errors, the shots carry none, there are no sets, or the RBM has more than 3,000
+    Names and shapes as in `ShotsReport.state`. Empty where the RBM was trained on shots without
+    these readout errors, the shots carry none, there are no sets, or the RBM has more than 3,000
     parameters.
 
     Args:
@@ -43,8 +44,11 @@ def errors_from_rates(
         seed: of the rates and of all draws.
     """
     readout = shots.readout
-    trained = "readout" in rbm.provenance
-    if readout is None or not trained or rbm.number_of_parameters > RATES_ERROR_PARAMETERS:
+    if (
+        readout is None
+        or not trained_through(rbm, readout)
+        or rbm.number_of_parameters > RATES_ERROR_PARAMETERS
+    ):
         return {}
     others = [readout.resampled(derive_seed(seed, Stream.RATES_ERROR, k)) for k in range(sets)]
     if not others:
@@ -52,6 +56,11 @@ def errors_from_rates(
     found = linear_response(rbm, shots, others, seed, _functions)
     errors = np.sqrt(np.square(found.means).mean(axis=0))
     return dict(zip(STATE_OBSERVABLES, (errors[0], errors[1], errors[2:]), strict=True))
+
+
+def trained_through(rbm: RBM, readout: ReadoutError) -> bool:
+    """Return whether an RBM was trained on shots with exactly these readout errors."""
+    return rbm.provenance.get("readout_sha256") == readout.digest
 
 
 def _functions(bits: Bits) -> Float64:

@@ -235,8 +235,9 @@ def fit(
         "training_shots": len(shots),
         "seed": seed,
         **method.model_dump(),
-        **({} if shots.readout is None else {"readout": str(shots.readout)}),
     }
+    if shots.readout is not None:
+        provenance |= {"readout": str(shots.readout), "readout_sha256": shots.readout.digest}
     if set(start.provenance) == {"initial"}:
         provenance["initial"] = start.provenance["initial"]
     else:  # a start that is not new cannot be reproduced from the other fields
