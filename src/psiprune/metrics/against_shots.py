@@ -111,7 +111,8 @@ class ShotsReport:
             true bits: of the RBM, and estimated from the records by inverting the confusion
             matrices (`psiprune.metrics.corrected`). `shots_error` includes that of the calibration;
             that of the RBM is `rates_error`. `sigmas` leaves out both, which cancel, if the RBM was
-            trained with the same matrices (`readout_sha256` in its provenance). All other metrics are those of the records.
+            trained with the same matrices (`readout_sha256` in its provenance). All other metrics
+            are those of the records.
     """
 
     shots: int

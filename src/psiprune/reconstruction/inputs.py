@@ -136,7 +136,8 @@ def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float
 
     ordered (1 or 0), effective_shots, inefficiency (shots per independent shot), block (shots), and
     texts that are empty if nothing is significant: repetition, dependence, drift and rates, the
-    last three with a way out, and shots_warnings, one a line; order_assumption is empty if the order is known.
+    last three with a way out, and shots_warnings, one a line; order_assumption is empty if the
+    order is known.
     """
     return {
         "ordered": int(dependence.ordered),
