@@ -155,8 +155,8 @@ def test_the_sound_part_of_a_record(
 
 def test_rates_that_the_shots_exclude(tmp_path: Path) -> None:
     """No warning at the side: the verdict itself rests on the rates."""
-    bits = np.random.default_rng(1).random((2000, 3)) < [0.5, 0.01, 0.5]
-    shots = pp.Shots(bits, readout=pp.ReadoutError.from_rates(0.03, sites=3))
+    ones = np.random.default_rng(1).random((2000, 3)) < [0.5, 0.01, 0.5]
+    shots = pp.Shots(ones.astype(np.uint8), readout=pp.ReadoutError.from_rates(0.03, sites=3))
     made = asked(saved(shots, tmp_path), hidden=(1,))
     assert made.verdict == "not trusted"
     (check,) = (each for each in made.checks if each.name == RATES)
