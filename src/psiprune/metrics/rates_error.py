@@ -45,14 +45,13 @@ def errors_from_rates(
     """
     readout = shots.readout
     if (
-        readout is None
+        sets == 0
+        or readout is None
         or not trained_through(rbm, readout)
         or rbm.number_of_parameters > RATES_ERROR_PARAMETERS
     ):
         return {}
     others = [readout.resampled(derive_seed(seed, Stream.RATES_ERROR, k)) for k in range(sets)]
-    if not others:
-        return {}
     found = linear_response(rbm, shots, others, seed, _functions)
     errors = np.sqrt(np.square(found.means).mean(axis=0))
     return dict(zip(STATE_OBSERVABLES, (errors[0], errors[1], errors[2:]), strict=True))
