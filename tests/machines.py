@@ -37,6 +37,21 @@ def magnet(sites: int, hidden: int, weight: float, tilt: float = 0.0) -> RBM:
     return RBM(weights, -weights.sum(axis=0) / 2 + tilt / sites, -weights.sum(axis=1) / 2)
 
 
+def w_state(sites: int, height: float = 8.0, steep: float = 26.0) -> RBM:
+    """A W state: one bit is 1, and no state of none or two has more than exp(-height) of its p.
+
+    With each pair i < j the softplus of a hidden unit of weights K and -K is log 2 where both bits
+    are equal, K where only i is 1 and 0 where only j is: both repel each other by K - 2 log 2.
+    """
+    first, second = np.triu_indices(sites, 1)
+    units = np.arange(len(first))
+    weights = np.zeros((len(units), sites))
+    weights[units, first], weights[units, second] = steep, -steep
+    later = np.arange(sites)[::-1]  # pairs in which a site is the first
+    bias = height + (sites - 1) * np.log(2) - steep * later
+    return RBM(weights, bias, np.zeros(len(units)))
+
+
 def sparse_rbm(visible: int, hidden: int, seed: int = 0) -> RBM:
     """Random normal parameters, and a mask that keeps about 70 % of the weights."""
     generator = np.random.default_rng(seed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import exact
 import psiprune as pp
-from machines import distribution, random_rbm
+from machines import distribution, random_rbm, w_state
 from psiprune.data.confusion import Confusion
 from psiprune.inference import recorded, recorded_sums
 from psiprune.inference.log_partition import LogPartition, log_partition
@@ -129,6 +131,7 @@ def test_the_bias_of_few_annealings_is_subtracted(monkeypatch: pytest.MonkeyPatc
     # log r is normally distributed around 0 with variance s^2, so log of a mean of n is off by
     # about s^2 (n - 1) / (2 n) less than log of the mean of all, s^2 / 2.
     only_annealing(monkeypatch)
+    monkeypatch.setattr(recorded, "_GAIN", np.inf)
     generator = np.random.default_rng(0)
 
     def noise(_: RBM, bits: np.ndarray, *__: object) -> np.ndarray:
@@ -146,6 +149,7 @@ def test_the_bias_of_few_annealings_is_subtracted(monkeypatch: pytest.MonkeyPatc
 
 def test_values_error_and_bias_follow_from_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     only_annealing(monkeypatch)
+    monkeypatch.setattr(recorded, "_GAIN", np.inf)
     monkeypatch.setattr(recorded, "_BLOCK", 2)
     log_w = np.random.default_rng(0).normal(size=(recorded.REPEATS, 3))
 
@@ -237,3 +241,75 @@ def test_annealing_beyond_the_range_of_floats(monkeypatch: pytest.MonkeyPatch) -
             assert possible.sum() == (3 if error is joint and bias < -700 else 4)
             np.testing.assert_allclose(found.values[possible], wanted[possible], atol=0.05)
             assert (found.values[~possible] < -700).all()
+
+
+def test_w_states_are_annealed_in_the_slower_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three W states. From perfect readout the annealing is off by far more than its errors."""
+    only_annealing(monkeypatch)
+    small, generator, shots = w_state(7), np.random.default_rng(0), 60
+    true = np.eye(7, dtype=np.uint8)[generator.integers(0, 7, (shots, 3))].reshape(shots, 21)
+    error, of_one = (pp.ReadoutError.from_rates(0.05, sites=sites) for sites in (21, 7))
+    bits = error.misread(true, 1)
+    by_copy = log_prob_recorded(small, of_one)[bits.reshape(-1, 7) @ (1 << np.arange(7))]
+    log_p = by_copy.reshape(shots, 3).sum(axis=1)
+    log_z = LogPartition(3 * small.log_partition(), 0.0, "m")
+
+    def found() -> tuple[recorded.RecordedLogProb, float]:
+        values = recorded_log_prob(copies(small, 3), bits, error, log_z, 0)
+        gap = (values.values - log_p).mean()
+        return values, float(gap / np.hypot(values.error, values.bias))
+
+    values, sigmas = found()
+    assert abs(sigmas) < 4
+    assert values.warning == ""
+    assert values.method.endswith("4 annealings of 48 sweeps for each record")
+    monkeypatch.setattr(recorded, "_GAIN", np.inf)
+    assert found()[1] < -5
+
+
+def test_sweeps_are_doubled_until_log_p_rises_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_annealing(monkeypatch)
+    bits = records_of(SMALL, INDEPENDENT, 40).bits.reshape(10, 24)
+    rbm, error, log_z = copies(SMALL, 4), side_by_side(INDEPENDENT, 4), LogPartition(0.0, 0.0, "m")
+
+    unique, pilots = np.unique(bits, axis=0), []
+    monkeypatch.setattr(recorded, "_PILOT", 4)
+
+    def found(most: int) -> recorded.RecordedLogProb:
+        """Values that rise until so many sweeps; the first are above those of the annealing."""
+
+        def weights(_: RBM, rows: np.ndarray, *others: Any) -> np.ndarray:
+            _, sweeps, repeats, _ = others
+            pilots.append(rows)
+            return np.full((repeats, len(rows)), 1000.0 + 0.02 * min(sweeps, most))
+
+        monkeypatch.setattr(recorded, "tempered_log_weights", weights)
+        return recorded_log_prob(rbm, bits, error, log_z, 0)
+
+    for most, value in ((0, 1000.0), (48, 1000.96), (96, 1001.92)):
+        settled = found(most)
+        np.testing.assert_allclose(settled.values, value)
+        assert f"4 annealings of {max(most, 48)} sweeps" in settled.method
+        assert settled.warning == ""
+    np.testing.assert_array_equal(pilots[0], unique[[0, 3, 6, 9]])
+    assert "still 1.9 nats higher by annealing them for 192 sweeps" in found(1000).warning
+    monkeypatch.setattr(recorded, "_GAIN", 1e6)
+    assert "of 48 steps" in found(1000).method
+
+
+def test_time_of_the_records_annealed_in_both_ways() -> None:
+    # 4 annealings of 48 sweeps of up to 200 records; 120 ns a move, and 2 ns for each hidden unit.
+    for records, annealed in ((1000, 200), (50, 50)):
+        expected = 4 * 48 * annealed * 1e-9 * 24 * (120 + 2 * 12)
+        assert recorded.pilot_seconds(24, 12, records) == pytest.approx(expected)
+
+
+def test_a_gain_is_that_of_the_mean_without_bias() -> None:
+    def mean(value: float, bias: float = 0.0, noise: float = 0.0) -> recorded._Mean:
+        return recorded._Mean(*(np.full(4, each) for each in (value, bias, noise)))
+
+    gain = recorded._gain(mean(1.0, 0.3, 0.04), mean(0.5, 0.1, 0.03))
+    assert gain == pytest.approx(0.3)  # the noise of the mean of four is 0.025
+    assert recorded._gain(mean(0.075, noise=0.04), mean(0.0, noise=0.03)) == 0
+    assert recorded._gain(mean(0.08, noise=0.04), mean(0.0, noise=0.03)) == 0.08
+    assert recorded._gain(mean(0.01), mean(0.0)) == 0
