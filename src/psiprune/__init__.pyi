@@ -96,10 +96,11 @@ from .experiments.sparse import run_sparse
 from .experiments.study import run_study
 from .inference.log_partition import LogPartition, log_partition
 from .inspect.describe import describe
-from .metrics.against_shots import ShotsReport, evaluate_on_shots
+from .metrics.against_shots import evaluate_on_shots
 from .metrics.against_state import Report, evaluate
 from .metrics.measure import Measure
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
+from .metrics.shots_report import ShotsReport
 from .pruning.before_training import pretraining_mask
 from .pruning.iterative import Level, prune
 from .pruning.rewire import rewire

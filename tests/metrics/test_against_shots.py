@@ -15,11 +15,13 @@ from machines import distribution, random_rbm
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import LogPartition
+from psiprune.inference.recorded import RecordedLogProb
 from psiprune.metrics import against_shots, bootstrap, draws
-from psiprune.metrics.against_shots import Comparison, ShotsReport, evaluate_on_shots
+from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.observables import data_observables
+from psiprune.metrics.shots_report import Comparison, ShotsReport
 from psiprune.rbm.model import RBM
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import train
@@ -178,6 +180,14 @@ def test_the_error_of_log_z_counts_and_its_warning_is_passed_on(
         assert measure.method == "log Z by annealing"
     assert found.product_log_likelihood.error == known.product_log_likelihood.error
     assert found.abs_magnetization.warning == ""
+
+
+def test_a_warning_about_records_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubted = RecordedLogProb(np.zeros(100), 0.0, 0.0, "m", "records are too low")
+    monkeypatch.setattr(against_shots, "shots_log_prob", lambda *_: doubted)
+    found = evaluate_on_shots(RBM_OF_6, draws_of(4000, 11)[:100], draws=100)
+    warned = {name for name, measure in found if measure.warning == "records are too low"}
+    assert warned == {"log_likelihood", "log_likelihood_gain"}
 
 
 def test_chains_start_at_shots_where_there_are_no_independent_draws(

@@ -28,7 +28,7 @@ from psiprune.metrics import (
     readout,
     selectors,
 )
-from psiprune.metrics.against_shots import Comparison, evaluate_on_shots
+from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.against_state import _mse_error
 from psiprune.metrics.bootstrap import at_least_one_shot
 from psiprune.metrics.configurations import HeldOut, compare_configurations
@@ -46,6 +46,7 @@ from psiprune.metrics.loss_tests import (
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.observables import Estimate, chain_mean, histogram
 from psiprune.metrics.readout import _integrands, _some_flips, flipped, readout_sensitivity
+from psiprune.metrics.shots_report import Comparison
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import mps_from_vector

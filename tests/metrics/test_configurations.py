@@ -56,10 +56,14 @@ def test_by_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_error_of_a_likelihood_is_that_of_log_z_and_of_annealing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rbm, shots = initial_rbm(5, 3, seed=1), Shots(np.zeros((3, 5), np.uint8))
-    annealed = RecordedLogProb(np.zeros(3), 0.3, -0.4, "")
+    rbm, shots = initial_rbm(5, 3, seed=1), Shots(np.eye(3, 5, dtype=np.uint8))
+    annealed = RecordedLogProb(np.zeros(3), 0.3, -0.4, "", "too low")
     monkeypatch.setattr(configurations, "shots_log_prob", lambda *_: annealed)
-    assert held_out_likelihood(rbm, shots, shots, seed=0).error == pytest.approx(0.5)
+    found = held_out_likelihood(rbm, shots, shots, seed=0)
+    assert found.error == pytest.approx(0.5)
+    assert compare_configurations(found, found, shots, shots).warning == "too low"
+    other = found._replace(warning="unknown")
+    assert compare_configurations(found, other, shots, shots).warning == "too low; unknown"
 
 
 def test_a_bit_that_never_varies_has_a_finite_likelihood() -> None:

@@ -17,7 +17,6 @@ from psiprune.data.shots import Shots
 from psiprune.inference import recorded
 from psiprune.inference.recorded import RecordedLogProb
 from psiprune.metrics import equivalence
-from psiprune.metrics.against_shots import Comparison
 from psiprune.metrics.equivalence import (
     Losses,
     likelihood_band,
@@ -26,6 +25,7 @@ from psiprune.metrics.equivalence import (
     observable_band,
     seed_reach,
 )
+from psiprune.metrics.shots_report import Comparison
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 
@@ -179,11 +179,12 @@ def test_the_error_of_losses_is_that_of_the_annealing_of_both(
     monkeypatch.setattr(
         equivalence,
         "shots_log_prob",
-        lambda rbm, *_: RecordedLogProb(np.zeros(3), *noise[rbm], ""),
+        lambda rbm, *_: RecordedLogProb(np.zeros(3), *noise[rbm], "", f"bias {noise[rbm][1]:g}"),
     )
     for rbm, error in zip(noise, (np.hypot(3, 3), np.linalg.norm([3, 4, 12])), strict=True):
         found = losses_from(ANY, shots, draws=100, seed=0)(rbm)
         assert found.error == pytest.approx(error)
+        assert found.warning == ("bias -5" if rbm is ANY else "bias -5; bias 7")
 
 
 @rates.factors

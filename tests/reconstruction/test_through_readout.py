@@ -12,6 +12,7 @@ import psiprune as pp
 from confusions import pair_matrix, with_rates_times
 from machines import random_rbm
 from psiprune.data.confusion import Confusion
+from psiprune.inference import response
 from psiprune.inference.response import Response
 from psiprune.reconstruction import rates
 from psiprune.reconstruction.advice import next_steps
@@ -19,19 +20,25 @@ from psiprune.reconstruction.command import Request, as_asked
 from psiprune.reconstruction.figures import plot_observables
 from psiprune.reconstruction.inputs import resolve_settings
 from psiprune.reconstruction.rates import rates_sensitivity
+from psiprune.reconstruction.text import reconstruct_numbers, reconstruct_text
 
 ERROR = pp.ReadoutError.from_rates(0.03, 0.06, sites=6)
 SETTINGS = pp.ReconstructSettings(seeds=2, hidden=(3,), draws=20_000)
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_reconstructs_the_state_and_names_the_assumption() -> None:
+def test_a_run_reconstructs_the_state_and_names_the_assumption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, number in (("_RECORDS", 500), ("_DRAWS", 2000), ("_SAMPLES", 5000)):
+        monkeypatch.setattr(response, name, number)
     state = pp.ground_state(pp.TFIM(sites=6, field=1.0))
     shots = pp.sample(state, 8000, seed=1).with_readout_error(ERROR, 2)
     found = pp.reconstruct(shots, settings=SETTINGS)
     assert found.verdict == "trusted"
     assert "p(1|0) = 0.03, p(0|1) = 0.06" in str(found)
     assert "rates off by 10% would change F" in " ".join(str(found).split())
+    check_errors_of_true_bits(found, shots)
     page = found.to_html()
     assert "Observables as recorded" in page
     assert "Observables of the true bits" in page
@@ -49,6 +56,20 @@ def test_a_run_reconstructs_the_state_and_names_the_assumption() -> None:
     assert "true bits" not in ignoring.to_html()
     fidelity, ignored = (pp.evaluate(each.rbm, state).fidelity.value for each in (found, ignoring))
     assert fidelity > ignored + 0.003
+
+
+def check_errors_of_true_bits(found: pp.Reconstruction, shots: pp.Shots) -> None:
+    """They are those of `evaluate`: of the smallest RBM on the test shots."""
+    expected = pp.evaluate_on_shots(found.rbm, shots, draws=20_000).state["neighbours"]
+    text = reconstruct_text(found.dataset, found.request)
+    table = text.partition("\nObservables of the true bits")[2].splitlines()
+    assert table[1].split()[-3:] == ["rates", "training", "sigmas"]
+    numbers = reconstruct_numbers(found.dataset, found.request)["observables"]["state_neighbours"]
+    for key, error in (("rates", expected.rates_error), ("training", expected.training_error)):
+        value = float(found.dataset[f"state_neighbours_{key}_error"])
+        assert value == pytest.approx(float(np.asarray(error)), rel=0.2)
+        assert numbers[f"{key}_error"] == value
+        assert f"{value:.1g}" in next(line for line in table if line.startswith("neighbours"))
 
 
 def test_other_rates_change_the_state_as_a_new_fit_does() -> None:

@@ -50,7 +50,6 @@ def evaluate_command(
     elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
         from psiprune.data.shots import read_shots
         from psiprune.metrics.against_shots import evaluate_on_shots
-        from psiprune.metrics.rates_error import trained_through
         from psiprune.metrics.readout import readout_sensitivity
         from psiprune.reporting import metric_tables
 
@@ -62,21 +61,11 @@ def evaluate_command(
             assumed = readout_sensitivity(machine, data=shots, seed=seed)
             numbers |= metric_tables.assumed_numbers(assumed)
             text += f"\n{metric_tables.assumed_text(assumed)}"
-            if "readout" in machine.provenance:
-                tell(
-                    f"psiprune: warning: {rbm} was trained through readout errors, but {reference} "
-                    "carries none: its bits are taken as true ones; give the errors with --readout"
-                )
         else:
             numbers["readout"] = metric_tables.modelled_sentence(shots.readout)
             text += f"\n{metric_tables.modelled_text(shots.readout)}"
-            if not trained_through(machine, shots.readout):
-                other = machine.provenance.get("readout")
-                tell(
-                    f"psiprune: warning: {rbm} is not known to be trained through these readout "
-                    f"errors ({shots.readout}){f', but through {other}' if other else ''}: its "
-                    "state may deviate for that reason; train it on shots that carry them"
-                )
+        if on_shots.readout_warning:
+            tell(f"psiprune: warning: {rbm}: {on_shots.readout_warning}")
         show(numbers, text, json)
     else:
         raise InputError(

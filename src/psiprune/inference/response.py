@@ -31,9 +31,11 @@ from psiprune.inference.fisher import (
     SAMPLES_PER_PARAMETER,
     damped_inverse,
     sample_bits,
+    sample_fisher,
 )
 from psiprune.inference.observed_fisher import observed_fisher
 from psiprune.rbm.likelihood import (
+    Moments,
     WeightedConfigurations,
     data_moments,
     flatten,
@@ -50,6 +52,18 @@ Bits = NDArray[np.uint8]
 _RECORDS, _REPEATS, _BURN_IN, _THIN = 10_000, 32, 50, 10
 #: Fewest draws of the RBM behind F_obs, the damping of F_obs, and draws behind V and Cov(f, t).
 _DRAWS, _DAMPING, _SAMPLES = 20_000, 1e-6, 100_000
+
+
+class Curvature(NamedTuple):
+    """What shots reveal about the parameters of an RBM that was trained on them.
+
+    Attributes:
+        inverse: F^-1 of the Fisher matrix F of a shot, [parameter, parameter].
+        bits: draws of the RBM, [draw, site].
+    """
+
+    inverse: Float64
+    bits: Bits
 
 
 class Response(NamedTuple):
@@ -70,12 +84,61 @@ def response_draws(parameters: int) -> int:
 
 
 @single_blas_thread()
+def curvature_of_records(rbm: RBM, readout: ReadoutError, seed: int) -> Curvature:
+    """Return the curvature of the likelihood of records, at any number of sites.
+
+    Args:
+        rbm: the RBM.
+        readout: the readout errors of the records.
+        seed: of all draws.
+    """
+    fisher_seed, draws_seed = (derive_seed(seed, Stream.RATES_RESPONSE, k) for k in (1, 2))
+    draws = response_draws(rbm.number_of_parameters)
+    fisher = observed_fisher(rbm, readout, draws=draws, seed=fisher_seed)
+    return Curvature(damped_inverse(fisher, _DAMPING), sample_bits(rbm, _SAMPLES, draws_seed))
+
+
+@single_blas_thread()
+def curvature_of_draws(rbm: RBM, bits: Bits) -> Curvature:
+    """Return the curvature of the likelihood of true bits, from draws of the RBM [draw, site]."""
+    fisher = sample_fisher(rbm, _equally_likely(bits))
+    return Curvature(damped_inverse(fisher, _DAMPING), bits)
+
+
+@single_blas_thread()
+def training_variances(rbm: RBM, curvature: Curvature, values: Float64) -> Float64:
+    """Return g.F^-1.g with g = Cov(f, s) of functions f, [function].
+
+    Over n it is the variance of the mean <f> of an RBM that was trained on n shots. It is the
+    covariance of two halves of the draws, so that their noise does not add to it.
+
+    Args:
+        rbm: the RBM.
+        curvature: of the likelihood of its training shots.
+        values: f of the draws in `curvature`, [draw, function].
+    """
+    gradients = []
+    for half in (slice(0, None, 2), slice(1, None, 2)):
+        data, f = _equally_likely(curvature.bits[half]), values[half]
+        hidden, _ = hidden_means(rbm, data)
+        found = []
+        for weight in (f - f.mean(axis=0)).T / len(f):
+            weighted = hidden * weight
+            moments = Moments(weighted @ data.bits.T, data.bits @ weight, weighted.sum(axis=1))
+            found.append(flatten(rbm.mask, moments))
+        gradients.append(np.stack(found))
+    one, other = gradients
+    return np.asarray(np.maximum((one @ curvature.inverse * other).sum(axis=1), 0.0))
+
+
+@single_blas_thread()
 def linear_response(
     rbm: RBM,
     shots: Shots,
     sets: Sequence[ReadoutError],
     seed: int,
     functions: Callable[[Bits], Float64],
+    curvature: Curvature | None = None,
 ) -> Response:
     """Return how the RBM that fits the records best changes with their readout errors.
 
@@ -88,11 +151,10 @@ def linear_response(
         sets: other readout errors of the same groups of sites.
         seed: of all draws.
         functions: f of bits [draw, site], [draw, function].
+        curvature: `curvature_of_records` of the shots with the same seed, if it is known.
     """
     assert shots.readout is not None
-    chains_seed, fisher_seed, draws_seed = (
-        derive_seed(seed, Stream.RATES_RESPONSE, k) for k in range(3)
-    )
+    chains_seed = derive_seed(seed, Stream.RATES_RESPONSE, 0)
     chains = start_true_bits(shots).evenly(_RECORDS)
     chains = chains.advanced(rbm.compiled, _BURN_IN, chains_seed)
     drawn = []
@@ -101,10 +163,7 @@ def linear_response(
         drawn.append(chains.bits)
     bits = np.stack(drawn)
     changes = _changes(shots.readout, sets, chains.records, bits)
-    draws = response_draws(rbm.number_of_parameters)
-    fisher = observed_fisher(rbm, shots.readout, draws=draws, seed=fisher_seed)
-    inverse = damped_inverse(fisher, _DAMPING)
-    model = sample_bits(rbm, _SAMPLES, draws_seed)
+    inverse, model = curvature or curvature_of_records(rbm, shots.readout, seed)
 
     def log_ratios(half: int) -> Float64:
         gradients = [_gradient(rbm, bits[:, half::2], u[:, half::2]) for u in changes]
@@ -140,7 +199,7 @@ def _gradient(rbm: RBM, bits: Bits, change: Float64) -> Float64:
 
 def _log_ratios(rbm: RBM, bits: Bits, deltas: Float64) -> Float64:
     """Return t [set, draw] of bits [draw, site] for changes of the parameters [set, parameter]."""
-    data = WeightedConfigurations(bits.T.astype(np.float64), np.full(len(bits), 1 / len(bits)))
+    data = _equally_likely(bits)
     hidden, _ = hidden_means(rbm, data)
     ratios = []
     for delta in deltas:
@@ -149,3 +208,7 @@ def _log_ratios(rbm: RBM, bits: Bits, deltas: Float64) -> Float64:
         t = (given * hidden).sum(axis=0) + change.visible_bias @ data.bits
         ratios.append(t - t.mean())
     return np.stack(ratios)
+
+
+def _equally_likely(bits: Bits) -> WeightedConfigurations:
+    return WeightedConfigurations(bits.T.astype(np.float64), np.full(len(bits), 1 / len(bits)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, derive_seed, generator_for
-from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.dependence import Blocks, find_dependence
-from psiprune.data.diagnostics import DataWarning
 from psiprune.data.shots import as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
@@ -31,7 +29,9 @@ from psiprune.metrics.observables import (
     sampled_observables,
     spins,
 )
-from psiprune.metrics.rates_error import errors_from_rates, trained_through
+from psiprune.metrics.rates_error import errors_from_rates, readout_warning, trained_through
+from psiprune.metrics.shots_report import TAKEN, Comparison, ShotsReport
+from psiprune.metrics.training_error import Training, errors_from_training, training_of
 from psiprune.rbm.model import RBM, Data
 from psiprune.states.tfim import midpoint
 
@@ -40,122 +40,8 @@ Bits = NDArray[np.uint8]
 #: Resamples behind the error of a custom observable that is one number for all shots; the function
 #: is called for each resample. The error itself is accurate to 7 %.
 SCALAR_RESAMPLES = 100
-
-
-@one_line
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """An observable, scalar or [distance], of the RBM and of the shots.
-
-    Attributes:
-        value, error: the mean over the RBM's draws and its standard error.
-        shots_value, shots_error: the mean over the shots and its standard error by bootstrap.
-        method: how the RBM's value was computed.
-        warning: why it cannot be trusted; empty if no problem was detected.
-        effective_sample_size: how many independent draws of the RBM would give the same error.
-        variance: of a single shot, the larger of what the shots and the RBM's draws show.
-        shots_sampling_error: the part of `shots_error` that is independent of the RBM. Less where
-            the RBM and the estimate from the shots rest on the same calibration, whose error
-            cancels in their difference; None where it is all of it.
-        rates_error: standard error of `value` from that of the readout error rates that the RBM was
-            trained with, beside `error`; None where it is not known. See `errors_from_rates`.
-    """
-
-    value: Float64 | np.float64
-    error: Float64 | np.float64
-    shots_value: Float64 | np.float64
-    shots_error: Float64 | np.float64
-    method: str
-    warning: str
-    effective_sample_size: float
-    variance: Float64 | np.float64
-    shots_sampling_error: Float64 | np.float64 | None = None
-    rates_error: Float64 | np.float64 | None = None
-
-    @property
-    def sigmas(self) -> Float64:
-        """(value - shots_value) over the combined error; 0 where the values are equal."""
-        gap = np.asarray(self.value - self.shots_value)
-        of_shots = self.shots_sampling_error
-        error = np.hypot(self.error, self.shots_error if of_shots is None else of_shots)
-        with np.errstate(divide="ignore"):  # a difference with error 0 is infinite
-            return np.divide(gap, error, out=np.zeros(gap.shape), where=gap != 0)
-
-
-@dataclass(frozen=True, eq=False)
-class ShotsReport:
-    """How well an RBM describes shots. Log-likelihoods in nats per shot, mean over the shots.
-
-    Attributes:
-        shots: number of shots.
-        effective_shots: how many independent shots have the same errors.
-        block: shots that the bootstrap resamples together; 1 if shots are independent.
-        shots_warnings: what `describe_shots` says against the shots themselves.
-        log_likelihood: mean log p(v). Its error combines the bootstrap error of the shots with the
-            error of log Z. On the RBM's training set it is biased upwards, see `training_excess`.
-        product_log_likelihood: the same of a product model (independent bits) with the means of
-            these shots, as a baseline.
-        log_likelihood_gain: log_likelihood - product_log_likelihood, shot by shot.
-        abs_magnetization_roe: relative error of <|m|> with its confidence interval, Eq. (6) of the
-            paper with the shots as the reference. The floor is what a perfect model would show on
-            average, with the noise of as many draws and as many shots.
-        magnetization, abs_magnetization: <m> and <|m|>, m = sum_i Z_i / N.
-        neighbours: <Z_i Z_{i+1}>, mean over the bonds; NaN for one site.
-        correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
-        training_excess: estimated upward bias of the log-likelihood if the RBM was trained on these
-            shots: parameters / effective shots (Akaike 1974), without parameters that change
-            nothing. Half of it was gained on the training shots, half lost on others. NaN with
-            fewer shots than parameters, as the formula holds for many shots.
-        custom: custom observables by name.
-        state: for shots with readout errors the magnetization, neighbours and correlation of the
-            true bits: of the RBM, and estimated from the records by inverting the confusion
-            matrices (`psiprune.metrics.corrected`). `shots_error` includes that of the calibration;
-            that of the RBM is `rates_error`. `sigmas` leaves out both, which cancel, if the RBM was
-            trained with the same matrices (`readout_sha256` in its provenance). All other metrics
-            are those of the records.
-    """
-
-    shots: int
-    log_likelihood: Measure
-    product_log_likelihood: Measure
-    log_likelihood_gain: Measure
-    abs_magnetization_roe: Measure
-    magnetization: Comparison
-    abs_magnetization: Comparison
-    neighbours: Comparison
-    correlation: Comparison
-    training_excess: float
-    effective_shots: float
-    block: int
-    shots_warnings: tuple[DataWarning, ...] = ()
-    custom: Mapping[str, Comparison] = field(default_factory=dict)
-    state: Mapping[str, Comparison] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        """Return the number of shots and the log-likelihoods in one line."""
-        values = (
-            f"{name}={measure.value:.5g} +- {measure.error:.2g}"
-            for name, measure in self
-            if name in ("log_likelihood", "log_likelihood_gain")
-        )
-        return f"ShotsReport(shots={self.shots}, {', '.join(values)})"
-
-    def __iter__(self) -> Iterator[tuple[str, Measure | Comparison]]:
-        """Yield (name, measure or comparison) of each metric; "state_..." of the true bits."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)} | dict(self.custom)
-        values |= {f"state_{name}": comparison for name, comparison in self.state.items()}
-        for name, value in values.items():
-            if isinstance(value, Measure | Comparison):
-                yield name, value
-
-    def comparison(self, name: str) -> Comparison:
-        """Return the observable of that name, a custom one too."""
-        comparison: Comparison = self.custom[name] if name in self.custom else getattr(self, name)
-        return comparison
-
-
-#: Names that a custom observable cannot have.
-TAKEN = tuple(item.name for item in fields(ShotsReport))
+#: Sets of readout error rates behind the error from them, which is accurate to 18 %.
+RATE_SETS = 16
 
 
 @single_blas_thread()
@@ -167,7 +53,8 @@ def evaluate_on_shots(
     seed: int = 0,
     observables: Mapping[str, Observable] | None = None,
     blocks: Blocks | None = None,
-    rate_sets: int = 16,
+    rate_sets: int = RATE_SETS,
+    training_noise: bool = True,
     progress: bool = True,
 ) -> ShotsReport:
     """Return the log-likelihood of shots, and m, |m|, <Z Z> and C(d) of the RBM against theirs.
@@ -194,6 +81,7 @@ def evaluate_on_shots(
         blocks: of the shots, if they are part of a record that was judged; None judges them.
         rate_sets: sets of readout error rates, drawn within their uncertainty, behind `rates_error`
             in `state`; 0 omits it.
+        training_noise: whether to compute `training_error`.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Raises:
@@ -218,8 +106,7 @@ def evaluate_on_shots(
         drawn = draw_from_data(rbm, bits, draws, seed, Stream.SHOTS_START, Stream.SHOTS_DRAWS)
     chains, length, _ = drawn.bits.shape
     true = {} if data.readout is None else _rbm_estimates(rbm, drawn.bits)
-    of_true = drawn.method
-    drawn = drawn.recorded(data.readout, derive_seed(seed, Stream.SHOTS_RECORDS))
+    of_true, drawn = drawn, drawn.recorded(data.readout, derive_seed(seed, Stream.SHOTS_RECORDS))
     estimates = _rbm_estimates(rbm, drawn.bits)
     log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
     log_p = shots_log_prob(rbm, replace(data, bits=bits), log_z, seed)
@@ -227,9 +114,13 @@ def evaluate_on_shots(
     shared = data.readout is not None and trained_through(rbm, data.readout)
     if data.readout is not None:
         of_state = corrected_estimates(bits, data.readout, seed, blocks)
-    of_rates = errors_from_rates(rbm, data, rate_sets, seed)
+    training = Training()
+    if training_noise:
+        training = training_of(rbm, of_true.bits.reshape(-1, rbm.visible), data.readout, seed)
+    of_rates = errors_from_rates(rbm, data, rate_sets, seed, training.curvature)
     custom = {name: observe(name, function, bits) for name, function in observables.items()}
     by_shot = {name: values for name, values in custom.items() if values.ndim}
+    of_training = errors_from_training(rbm, training, data.readout, observables, seed)
     of_shots = _shots_estimates(bits, log_p.values, by_shot, seed, blocks)
     size = blocks.effective(len(data))
     for name, function in observables.items():
@@ -246,7 +137,8 @@ def evaluate_on_shots(
         return Comparison(*values, method, drawn.warning, drawn_size, variance)
 
     size_of_rbm = min(size, log_z.effective_sample_size or size)
-    warning = f"depends on log Z, and {log_z.warning}" if log_z.warning else ""
+    doubts = [log_z.warning and f"depends on log Z, and {log_z.warning}", log_p.warning]
+    warning = "; ".join(filter(None, doubts))
 
     def of_rbm(name: str) -> Measure:
         value, error = float(of_shots[name].value), float(of_shots[name].error)
@@ -256,7 +148,13 @@ def evaluate_on_shots(
     product = of_shots["product_log_likelihood"]
     method = "independent bits, with the means of these shots"
     parameters = rbm.compact().number_of_parameters
-    compared = {name: compare(estimates[name], of_shots[name]) for name in estimates}
+    compared = {
+        name: replace(
+            compare(estimates[name], of_shots[name]),
+            training_error=of_training.records.get(name),
+        )
+        for name in estimates
+    }
     absolute = compared["abs_magnetization"]
     return ShotsReport(
         len(data),
@@ -277,12 +175,15 @@ def evaluate_on_shots(
         {name: compared[name] for name in observables},
         {
             name: replace(
-                compare(true[name], target, of_true),
+                compare(true[name], target, of_true.method),
                 shots_sampling_error=target.sampling_error if shared else None,
                 rates_error=of_rates.get(name),
+                training_error=of_training.state.get(name),
             )
             for name, target in of_state.items()
         },
+        readout_warning(rbm, data),
+        training.note,
     )
 
 

@@ -16,7 +16,7 @@ from psiprune.core.random import Stream, derive_seed
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
-from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
+from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.divergence import (
     fidelity,
     kl_divergence,
@@ -32,6 +32,7 @@ from psiprune.metrics.observables import (
     reference_observables,
     sampled_observables,
 )
+from psiprune.metrics.shots_report import ShotsReport
 from psiprune.rbm.model import RBM, Data
 from psiprune.states.mps import MPS
 from psiprune.states.sampling import sample

@@ -29,7 +29,7 @@ class Configurations(NamedTuple):
         product_loss, product_error: mean over the held-out shots of log p_0(v) - log p(v), p_0
             independent bits with the frequencies of the training set; its standard error.
         best_loss, best_error: the same with another model as p_0.
-        warning: why log Z, and so both, cannot be trusted; empty if no problem was detected.
+        warning: why log p, and so both, cannot be trusted; empty if no problem was detected.
     """
 
     cells: Cells
@@ -49,12 +49,14 @@ class HeldOut(NamedTuple):
         log_p: log p of the shots, with readout errors of the records, [shot].
         error: standard error of their mean beyond the noise of the shots: that of log Z, and the
             noise and bias of the annealing of records.
+        warning: why log p cannot be trusted; empty if no problem was detected.
     """
 
     rbm: RBM
     log_z: LogPartition
     log_p: Float64
     error: float
+    warning: str = ""
 
 
 @single_blas_thread()
@@ -62,7 +64,8 @@ def held_out_likelihood(rbm: RBM, training: Shots, held_out: Shots, *, seed: int
     """Return log p(v) of held-out shots; the training shots may help to estimate log Z."""
     log_z = log_partition(rbm, data=training, seed=seed)
     found = shots_log_prob(rbm, held_out, log_z, seed)
-    return HeldOut(rbm, log_z, found.values, math.hypot(found.error, found.bias))
+    warning = "; ".join(filter(None, (log_z.warning, found.warning)))
+    return HeldOut(rbm, log_z, found.values, math.hypot(found.error, found.bias), warning)
 
 
 @single_blas_thread()
@@ -73,7 +76,7 @@ def compare_configurations(
 
     Errors are those of blocks of consecutive held-out shots, see `data.dependence`.
     """
-    rbm, log_z, log_p, error = model
+    rbm, log_z, log_p, error, warning = model
     seen, _ = training.unique
     log_p_seen = shots_log_prob(rbm, replace(training, bits=seen), log_z, 0).values
     times = Counter(row.tobytes() for row in held_out.bits)
@@ -84,7 +87,7 @@ def compare_configurations(
     blocks = [block_means(loss, block) for loss in losses]
     noise = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in blocks]
     errors = np.hypot(noise, [error, float(np.hypot(error, best.error))])
-    warnings = dict.fromkeys(filter(None, (log_z.warning, best.log_z.warning)))
+    warnings = dict.fromkeys(filter(None, (warning, best.warning)))
     return Configurations(
         cells, means[0], float(errors[0]), means[1], float(errors[1]), "; ".join(warnings)
     )

@@ -27,9 +27,9 @@ from psiprune.data.shots import Shots
 from psiprune.inference.bridge import log_mean_of_chains
 from psiprune.inference.log_partition import FEWEST_EFFECTIVE, LogPartition
 from psiprune.inference.recorded import shots_log_prob
-from psiprune.metrics.against_shots import Comparison
 from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.draws import draw_from_data
+from psiprune.metrics.shots_report import Comparison
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
@@ -111,7 +111,8 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
         log_z_rbm, log_z_parent, error, warning = log_z(rbm)
         values = of_parent.values - found.values + log_z_rbm - log_z_parent
         annealing = of_parent.error, found.error, found.bias - of_parent.bias
-        return Losses(values, math.hypot(error, *annealing), warning)
+        doubts = dict.fromkeys(filter(None, (warning, of_parent.warning, found.warning)))
+        return Losses(values, math.hypot(error, *annealing), "; ".join(doubts))
 
     return losses
 

@@ -13,7 +13,7 @@ from psiprune.core.limits import RATES_ERROR_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
-from psiprune.inference.response import linear_response
+from psiprune.inference.response import Curvature, linear_response
 from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.metrics.observables import mean_bond, spins
 from psiprune.rbm.model import RBM
@@ -24,7 +24,7 @@ Bits = NDArray[np.uint8]
 
 
 def errors_from_rates(
-    rbm: RBM, shots: Shots, sets: int, seed: int
+    rbm: RBM, shots: Shots, sets: int, seed: int, curvature: Curvature | None = None
 ) -> dict[str, Float64 | np.float64]:
     """Return the errors of <m>, the mean of <Z_i Z_{i+1}> and C(d) from the error of the rates.
 
@@ -42,6 +42,7 @@ def errors_from_rates(
         shots: records with readout errors.
         sets: number of sets of rates.
         seed: of the rates and of all draws.
+        curvature: `curvature_of_records` of the shots with the same seed, if it is known.
     """
     readout = shots.readout
     if (
@@ -52,7 +53,7 @@ def errors_from_rates(
     ):
         return {}
     others = [readout.resampled(derive_seed(seed, Stream.RATES_ERROR, k)) for k in range(sets)]
-    found = linear_response(rbm, shots, others, seed, _functions)
+    found = linear_response(rbm, shots, others, seed, _functions, curvature)
     errors = np.sqrt(np.square(found.means).mean(axis=0))
     return dict(zip(STATE_OBSERVABLES, (errors[0], errors[1], errors[2:]), strict=True))
 
@@ -60,6 +61,30 @@ def errors_from_rates(
 def trained_through(rbm: RBM, readout: ReadoutError) -> bool:
     """Return whether an RBM was trained on shots with exactly these readout errors."""
     return rbm.provenance.get("readout_sha256") == readout.digest
+
+
+def readout_warning(rbm: RBM, shots: Shots) -> str:
+    """Return why an RBM may not describe the true bits behind shots; empty if nothing is known.
+
+    It was trained through readout errors and the shots carry none, or it is not known to be trained
+    through those that they carry.
+    """
+    other = rbm.provenance.get("readout")
+    if shots.readout is None:
+        if other is None:
+            return ""
+        return (
+            f"the RBM was trained through readout errors, but the shots ({shots.source}) carry "
+            "none: their bits are taken as true ones; give the errors with --readout or "
+            "`Shots.readout`"
+        )
+    if trained_through(rbm, shots.readout):
+        return ""
+    return (
+        "the RBM is not known to be trained through these readout errors "
+        f"({shots.readout}){f', but through {other}' if other else ''}: its state may deviate for "
+        "that reason; train it on shots that carry them"
+    )
 
 
 def _functions(bits: Bits) -> Float64:

@@ -74,7 +74,9 @@ def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) 
     """
     _check(name, SHOTS_METRICS, "against shots alone; others need --state")
     if name == "abs_magnetization_roe":
-        report = partial(evaluate_on_shots, draws=draws, seed=seed, rate_sets=0)
+        report = partial(
+            evaluate_on_shots, draws=draws, seed=seed, rate_sets=0, training_noise=False
+        )
         return lambda rbm: report(rbm, shots).abs_magnetization_roe
     parameters = dense.compact().number_of_parameters
     if len(shots) < (least := max(2, parameters)):
@@ -99,7 +101,7 @@ def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) 
         shared = (of_rbm.error, of_rbm.bias, of_dense.error, of_dense.bias)
         error = float(np.linalg.norm([noise, *shared]))
         removed = parameters - rbm.compact().number_of_parameters
-        warning = "; ".join(part for part in (few_shots, log_z.warning) if part)
+        warning = "; ".join(part for part in (few_shots, log_z.warning, of_rbm.warning) if part)
         value = float(loss.mean()) - max(0, removed) / (2 * len(shots))
         return Measure(value, error, 0.0, of_rbm.method, warning)
 

@@ -14,7 +14,7 @@ from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import run_parallel
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.metrics.against_shots import ShotsReport, evaluate_on_shots
+from psiprune.metrics.against_shots import RATE_SETS, evaluate_on_shots
 from psiprune.metrics.agreement import sites_and_pairs
 from psiprune.metrics.configurations import (
     HeldOut,
@@ -32,6 +32,7 @@ from psiprune.metrics.equivalence import (
     observable_band,
 )
 from psiprune.metrics.readout import readout_sensitivity
+from psiprune.metrics.shots_report import ShotsReport
 from psiprune.pruning.search import Smallest, Trial, find_smallest
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
@@ -101,7 +102,7 @@ def test(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.Datas
     )
     if run.settings.measure != "log_likelihood":
         shift = _load_or_make(run, "shift", lambda: _shift(run, members, smallest))
-    report = _observe(run, "smallest-test", smallest, run.split.test)
+    report = _observe(run, "smallest-test", smallest, run.split.test, errors_of_state=True)
     write_dataset(run.folder / "smallest.nc", smallest.to_dataset().merge(shift), "rbm")
     names, dense = [*OBSERVABLES, *run.custom], _observe_members(run, members, "test")
     dataset = xr.merge([observable_variables(names, dense, report), shift, details])
@@ -252,10 +253,19 @@ def _observe_members(run: Run, members: Sequence[RBM], part: str) -> list[xr.Dat
     ]
 
 
-def _observe(run: Run, name: str, rbm: RBM, shots: Shots) -> xr.Dataset:
-    """Evaluate all observables of an RBM and of the shots, and the log-likelihood."""
-    names = [*OBSERVABLES, *run.custom]
-    stored = _load_or_make(run, name, lambda: report_variables(names, _report(run, rbm, shots)))
+def _observe(
+    run: Run, name: str, rbm: RBM, shots: Shots, *, errors_of_state: bool = False
+) -> xr.Dataset:
+    """Evaluate all observables of an RBM and of the shots, and the log-likelihood.
+
+    Those of the true bits have errors from the rates and the training shots if these are wanted.
+    """
+
+    def make() -> xr.Dataset:
+        report = _report(run, rbm, shots, errors_of_state=errors_of_state)
+        return report_variables([*OBSERVABLES, *run.custom], report)
+
+    stored = _load_or_make(run, name, make)
     for wanted in run.custom:
         if wanted not in stored:
             file = run.folder / "observed" / f"{name}.nc"
@@ -271,7 +281,8 @@ def _load_or_make(run: Run, name: str, make: Callable[[], xr.Dataset]) -> xr.Dat
     return read_dataset(file, "observed")
 
 
-def _report(run: Run, rbm: RBM, shots: Shots) -> ShotsReport:
+def _report(run: Run, rbm: RBM, shots: Shots, *, errors_of_state: bool = False) -> ShotsReport:
+    further = errors_of_state and shots.readout is not None
     draws, seed = run.settings.draws, run.settings.seed
     blocks = run.dependence.blocks
     return evaluate_on_shots(
@@ -281,5 +292,6 @@ def _report(run: Run, rbm: RBM, shots: Shots) -> ShotsReport:
         seed=seed,
         observables=run.custom,
         blocks=blocks,
-        rate_sets=0,
+        rate_sets=RATE_SETS if further else 0,
+        training_noise=further,
     )

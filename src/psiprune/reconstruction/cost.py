@@ -17,9 +17,10 @@ from psiprune.core.limits import (
     EXACT_SITES,
     FISHER_PARAMETERS,
     PARTITION_UNITS,
+    RATES_ERROR_PARAMETERS,
 )
 from psiprune.core.threads import threads
-from psiprune.inference.recorded import annealing_seconds
+from psiprune.inference.recorded import annealing_seconds, pilot_seconds
 from psiprune.inference.recorded_sums import hidden_seconds
 from psiprune.inference.response import response_draws
 from psiprune.pruning.search import expected_trials
@@ -196,24 +197,30 @@ def _records_seconds(size: Size, records: float) -> float:
     if size.sites <= EXACT_SITES:
         return _SUM * 2.0**size.sites * (size.sites + size.hidden)
     by_sum = hidden_seconds(size.hidden, [2] * size.sites, records)
-    return min(by_sum, annealing_seconds(size.sites, size.hidden, records)) / threads()
+    annealing = sum(
+        each(size.sites, size.hidden, records) for each in (annealing_seconds, pilot_seconds)
+    )
+    return min(by_sum, annealing) / threads()
 
 
 def _rates_seconds(size: Size) -> float:
-    """Return the nominal seconds of how the state depends on the rates of readout errors."""
+    """Return the nominal seconds of how the state, and observables, depend on the rates."""
     if not size.readout:
         return 0.0
-    if size.sites <= EXACT_SITES:
-        return (SETS + 1) * training_seconds(ExactNaturalGradient.for_fine_tuning(), size)
     p = float(size.parameters)
-    if p > FISHER_PARAMETERS:
-        return 0.0
-    return response_draws(size.parameters) * (SINGLE * p + _TRUE_BITS * ENTRY) * p + FACTOR * p**3
+    response = response_draws(size.parameters) * (SINGLE * p + _TRUE_BITS * ENTRY) * p
+    response += FACTOR * p**3
+    of_observables = response if p <= RATES_ERROR_PARAMETERS else 0.0
+    if size.sites <= EXACT_SITES:
+        fit = training_seconds(ExactNaturalGradient.for_fine_tuning(), size)
+        return (SETS + 1) * fit + of_observables
+    return (response if p <= FISHER_PARAMETERS else 0.0) + of_observables
 
 
 def _rates_bytes(size: Size) -> float:
     """Return the bytes of how the state depends on the rates, besides those of a training."""
-    if not size.readout or size.sites <= EXACT_SITES or size.parameters > FISHER_PARAMETERS:
+    most = RATES_ERROR_PARAMETERS if size.sites <= EXACT_SITES else FISHER_PARAMETERS
+    if not size.readout or size.parameters > most:
         return 0.0
     drawn = _true_bits_bytes(size, response_draws(size.parameters))
     return 24.0 * size.parameters**2 + drawn

@@ -13,13 +13,13 @@ import xarray as xr
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import Choice
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_shots import TAKEN, ShotsReport
 from psiprune.metrics.agreement import SitesAndPairs
 from psiprune.metrics.configurations import Configurations
 from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.metrics.custom import Observable, check_names
 from psiprune.metrics.equivalence import EquivalenceResult
 from psiprune.metrics.readout import ReadoutSensitivity
+from psiprune.metrics.shots_report import TAKEN, ShotsReport
 from psiprune.pruning.search import Smallest
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.method import Method
@@ -30,6 +30,8 @@ _LIKELIHOODS = ("log_likelihood", "log_likelihood_gain")
 #: An observable `x` is stored as x, x_error, x_shots and so on.
 SUFFIXES = ("", "_error", "_shots", "_shots_error", "_sigmas", "_variance", "_dense")
 _FIELDS = ("value", "error", "shots_value", "shots_error", "sigmas", "variance")
+#: Further errors of the RBM, where they are known.
+FURTHER = ("_rates_error", "_training_error")
 #: Other variables have one of these names, or begin with one of the prefixes.
 _SINGLE = ("seed", "distance", "warning", "replica", "site", "partner")
 _PREFIXES = (
@@ -55,10 +57,14 @@ def check_observable_names(observables: Mapping[str, Observable]) -> None:
     names = [*OBSERVABLES, *_LIKELIHOODS]
     owner = {
         **dict.fromkeys((*_SINGLE, *_PREFIXES), "psiprune's own numbers"),
-        **{name + suffix: f"psiprune's {name!r}" for name in names for suffix in SUFFIXES},
+        **{
+            name + suffix: f"psiprune's {name!r}"
+            for name in names
+            for suffix in (*SUFFIXES, *FURTHER)
+        },
     }
     for name in observables:
-        made = [name + suffix for suffix in SUFFIXES]
+        made = [name + suffix for suffix in (*SUFFIXES, *FURTHER)]
         for variable in made:
             taken = owner.get(variable)
             if variable.startswith(tuple(f"{prefix}_" for prefix in _PREFIXES)):
@@ -90,6 +96,7 @@ class StateObservable(NamedTuple):
         shots_value, shots_error: of the shots.
         value, error: of the smallest RBM.
         sigmas: the difference over both sampling errors, without that of the calibration.
+        rates_error, training_error: further errors of `value`, NaN where unknown; see `Comparison`.
     """
 
     name: str
@@ -99,15 +106,18 @@ class StateObservable(NamedTuple):
     value: float
     error: float
     sigmas: float
+    rates_error: float
+    training_error: float
 
 
 def state_observables(dataset: xr.Dataset) -> list[StateObservable]:
     """List the observables of the true bits; for shots with readout errors only."""
     found = []
     for name in STATE_OBSERVABLES:
+        unknown = xr.full_like(dataset[f"state_{name}"], np.nan)
         columns = (
-            np.atleast_1d(dataset[f"state_{name}{suffix}"].values)
-            for suffix in ("_shots", "_shots_error", "", "_error", "_sigmas")
+            np.atleast_1d(dataset.get(f"state_{name}{suffix}", unknown).values)
+            for suffix in ("_shots", "_shots_error", "", "_error", "_sigmas", *FURTHER)
         )
         for d, (shots, *others) in enumerate(zip(*columns, strict=True)):
             if np.isfinite(shots):
@@ -173,6 +183,10 @@ def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
         along = ("distance",) if np.ndim(comparison.value) else ()
         for suffix, field in zip(SUFFIXES[:-1], _FIELDS, strict=True):  # all but `_dense`
             values[f"{name}{suffix}"] = (along, getattr(comparison, field))
+        for suffix in FURTHER:
+            error = getattr(comparison, suffix[1:])
+            if error is not None:
+                values[f"{name}{suffix}"] = (along, error)
     for name in _LIKELIHOODS:
         values[name] = getattr(report, name).value
         values[f"{name}_error"] = getattr(report, name).error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import xarray as xr
@@ -199,6 +200,13 @@ def _of_true_bits(dataset: xr.Dataset) -> Section:
                 f"{FILE}: state_..._shots, the readout errors of the test shots inverted",
             ),
             Number(each.value, plus_minus(each.value, each.error), f"{FILE}: state_... of the RBM"),
+            *(
+                Number(error, f"{error:.1g}" if math.isfinite(error) else "", f"{FILE}: {where}")
+                for error, where in (
+                    (each.rates_error, "state_..._rates_error, from the readout error rates"),
+                    (each.training_error, "state_..._training_error, from the training shots"),
+                )
+            ),
             Number(
                 each.sigmas,
                 f"{each.sigmas:+.1f}",
@@ -207,8 +215,11 @@ def _of_true_bits(dataset: xr.Dataset) -> Section:
         ]
         for each in state_observables(dataset)
     ]
-    head = ["observable", "shots, corrected", "smallest RBM", "sigmas"]
-    caption = "True bits: test shots with the readout errors inverted, smallest RBM"
+    head = ["observable", "shots, corrected", "smallest RBM", "rates", "training", "sigmas"]
+    caption = (
+        "True bits: test shots with the readout errors inverted, smallest RBM with the error of "
+        "its draws, and its errors from the readout error rates and from the training shots"
+    )
     return Section("true-bits", "Observables of the true bits", table=Table(caption, head, rows))
 
 

@@ -17,6 +17,7 @@ from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.reconstruction.checks import Check, deviations
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.dataset import (
+    FURTHER,
     SUFFIXES,
     as_recorded,
     levels_of,
@@ -53,7 +54,10 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
     ]
     tables = [checks_table(summary.checks), _search(dataset), _observables(dataset)]
     if recorded:
-        heads.append("Observables of the true bits (shots: with the readout errors inverted)")
+        heads.append(
+            "Observables of the true bits (shots: errors inverted; rates, training: further errors "
+            "of the RBM)"
+        )
         tables.append(_true_bits(dataset))
     parts = [f"{head}\n{table}" for head, table in zip(heads, tables, strict=True)]
     return "\n\n".join([answer_text(summary), *parts])
@@ -154,11 +158,15 @@ def _observables(dataset: xr.Dataset) -> str:
 def _true_bits(dataset: xr.Dataset) -> str:
     """Tabulate the observables of the true bits, C(d) at the shortest distances and the largest."""
     last = dataset.sizes["distance"] - 1
-    rows = [["observable", "shots", "smallest RBM", "sigmas"]]
-    for name, distance, shots, shots_error, value, error, sigmas in state_observables(dataset):
-        if not _DISTANCES <= distance < last:
-            both = plus_minus(shots, shots_error), plus_minus(value, error)
-            rows.append([name, *both, f"{sigmas:+.1f}"])
+    rows = [["observable", "shots", "smallest RBM", "rates", "training", "sigmas"]]
+    for each in state_observables(dataset):
+        if not _DISTANCES <= each.distance < last:
+            both = (
+                plus_minus(each.shots_value, each.shots_error),
+                plus_minus(each.value, each.error),
+            )
+            further = _number(each.rates_error, ".1g"), _number(each.training_error, ".1g")
+            rows.append([each.name, *both, *further, f"{each.sigmas:+.1f}"])
     return align(rows)
 
 
@@ -183,7 +191,7 @@ def reconstruct_numbers(dataset: xr.Dataset, request: Request) -> dict[str, Any]
         "observables": {
             name: {
                 suffix.strip("_") or "value": dataset[f"{name}{suffix}"].values.tolist()
-                for suffix in SUFFIXES
+                for suffix in (*SUFFIXES, *FURTHER)
                 if f"{name}{suffix}" in dataset
             }
             for name in (

@@ -10,10 +10,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
-from psiprune.metrics.against_shots import Comparison, ShotsReport
 from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.readout import ReadoutSensitivity
+from psiprune.metrics.shots_report import Comparison, ShotsReport
 from psiprune.pruning.search import Smallest
 from psiprune.reporting.tables import Column, table, warning_lines, wrap
 
@@ -32,8 +32,11 @@ _SHOTS: tuple[Column, ...] = (
     ("sigmas", "sigmas", "+.1f"),
     *_STATE[3:],
 )
-#: With the error from that of readout error rates.
-_RATES: tuple[Column, ...] = (*_SHOTS[:3], ("rates", "rates_error", ".1e"), *_SHOTS[3:])
+#: Further errors of the RBM, each shown after that of the draws if it is known.
+_FURTHER: tuple[Column, ...] = (
+    ("rates", "rates_error", ".1e"),
+    ("training", "training_error", ".1e"),
+)
 
 
 def report_text(report: Report) -> str:
@@ -68,25 +71,39 @@ def shots_report_text(report: ShotsReport) -> str:
             f"are those of blocks of {report.block} shots"
         )
         notes.insert(0, wrap(f"note: {independent}"))
-    columns = _SHOTS
-    if any(each.rates_error is not None for each in report.state.values()):
-        columns = _RATES
+    further = [column for column in _FURTHER if any(row[column[1]] is not None for row in rows)]
+    shown = [key for _, key, _ in further]
+    if "rates_error" in shown:
         notes.append(
             wrap(
                 "note: column rates: the error of value from that of the readout error rates, for "
                 "an RBM trained with these; the error before it is that of the draws"
             )
         )
+    if "training_error" in shown:
+        notes.append(
+            wrap(
+                "note: column training: the error of value from the noise of the shots that the "
+                "RBM was trained on, to first order"
+            )
+        )
+    elif report.training_note:
+        notes.append(
+            wrap(f"note: the noise of the training shots is unknown: {report.training_note}")
+        )
+    columns = (*_SHOTS[:3], *further, *_SHOTS[3:])
     return "\n".join([table(columns, rows), *warnings, *notes])
 
 
 def _rows(name: str, measure: Measure | Comparison) -> list[dict[str, Any]]:
     compared = ("shots_value", "shots_error", "sigmas")
+    further = [key for _, key, _ in _FURTHER]
     if isinstance(measure, Measure):
-        return [{"measure": name, **vars(measure), **dict.fromkeys((*compared, "rates_error"))}]
+        return [{"measure": name, **vars(measure), **dict.fromkeys((*compared, *further))}]
     values = {key: np.atleast_1d(getattr(measure, key)) for key in ("value", "error", *compared)}
-    rates = np.nan if measure.rates_error is None else measure.rates_error
-    values["rates_error"] = np.broadcast_to(rates, values["value"].shape)
+    for key in further:
+        if (error := getattr(measure, key)) is not None:
+            values[key] = np.atleast_1d(error)
     by_distance = np.ndim(measure.value) > 0
     return [
         {
@@ -119,6 +136,8 @@ def shots_report_numbers(report: ShotsReport) -> dict[str, Any]:
         "effective_shots": report.effective_shots,
         "block": report.block,
         "shots_warnings": [each._asdict() for each in report.shots_warnings],
+        "readout_warning": report.readout_warning,
+        "training_note": report.training_note,
         "note": note(report),
     }
 
