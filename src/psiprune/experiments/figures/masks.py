@@ -44,6 +44,8 @@ _VARIANTS = {
 }
 #: Compared over several sizes.
 _SCALED = ("dense", "scale-free", "cluster", "surgeon")
+#: Choose links by the shots; and the rule to compare with.
+_CHOSEN = ("scale-free", "snip", "magnitude", "surgeon")
 _MEASURES = (("kl", KL), ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"))
 _MPS = "MPS, bond dimension {}"
 
@@ -172,6 +174,49 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
     axes[0].set_ylabel("correlation |C(d)|")
     legend_below(figure, axes[0], columns=4, fontsize="small")
     return figure
+
+
+def plot_links(masks: xr.Dataset) -> Figure:
+    """Draw the share of links that exist against their length, of the RBMs with most hidden units.
+
+    A row for each kind that chooses links by the shots, and for scale-free; a column for each
+    field; a line for each number of weights. Shares are over all units and seeds. Dotted: 1/d, as
+    many links in each interval [d, 2 d], which is what the scale-free mask has.
+    """
+    fields, width = masks["field"].values, masks["width"].values[-1]
+    kinds = [str(variant) for variant in masks["variant"].values if str(variant) in _CHOSEN]
+    figure = Figure(figsize=(1.6 + 4.6 * len(fields), 0.8 + 3.2 * len(kinds)), layout="constrained")
+    axes = figure.subplots(len(kinds), len(fields), sharex=True, sharey=True, squeeze=False)
+    for kind, of_kind in zip(kinds, axes, strict=True):
+        for field, ax in zip(fields, of_kind, strict=True):
+            _links(ax, masks.sel(field=field, width=width, variant=kind))
+            label = f"{_VARIANTS[kind][3]}, {field_label(masks, field)}"
+            ax.set_title(label, fontsize="medium")
+    for ax in axes[-1]:
+        ax.set_xlabel("distance d from the strongest link (sites)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("share of links")
+    legend_below(figure, axes[0, 0], columns=4, fontsize="small")
+    return figure
+
+
+def _links(ax: Axes, masks: xr.Dataset) -> None:
+    there = [n for n in masks["count"].values if bool(masks["kl"].sel(count=n).notnull().any())]
+    distance = np.arange(1, masks.sizes["length"])
+    for k, count in enumerate(there):
+        kept, possible = (
+            masks[name].sel(count=count).sum("seed").values[1:]
+            for name in ("links", "possible_links")
+        )
+        share = np.divide(kept, possible, out=np.full(len(kept), np.nan), where=possible > 0)
+        color, marker, _ = LOOKS[k % len(LOOKS)]
+        style = {"marker": marker, "ms": 4, "lw": 1.0, "color": color}
+        ax.plot(distance, np.where(share > 0, share, np.nan), label=f"{count} weights", **style)
+    ax.plot(distance, 1.0 / distance, ":", lw=1.2, color=GREY, label="1/d")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    round_ticks(ax.xaxis)
+    faint_grid(ax)
 
 
 def plot_masks(masks: xr.Dataset) -> Figure:
