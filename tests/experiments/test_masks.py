@@ -342,9 +342,12 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     axes = plot_links(masks).get_axes()
     assert [ax.get_title().split(",")[0] for ax in axes] == ["scale-free", "dense"]
     one = masks.sel(field=1.0, width=2, variant="scale-free", count=6).sum("seed")
-    share = (one["links"] / one["possible_links"]).values[1:]
+    kept, possible = (one[name].values for name in ("links", "possible_links"))
+    share = np.array([kept[1] / possible[1], kept[2:].sum() / possible[2:].sum()])
     (line,) = [line for line in axes[0].lines if line.get_label() == "6 weights"]
-    np.testing.assert_allclose(line.get_ydata(), np.where(share > 0, share, np.nan))
+    np.testing.assert_allclose(
+        line.get_xydata(), np.column_stack([[1, 6**0.5], np.where(share > 0, share, np.nan)])
+    )
     pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
     assert len(pictures) == len(KINDS)
 

@@ -180,8 +180,9 @@ def plot_links(masks: xr.Dataset) -> Figure:
     """Draw the share of links that exist against their length, of the RBMs with most hidden units.
 
     A row for each kind that chooses links by the shots, and for scale-free; a column for each
-    field; a line for each number of weights. Shares are over all units and seeds. Dotted: 1/d, as
-    many links in each interval [d, 2 d], which is what the scale-free mask has.
+    field; a line for each number of weights. Shares are over all units and seeds, and over lengths
+    from 1, from 2, from 4, ... to below the next. Dotted: 1/d, as many links in each of these
+    intervals.
     """
     fields, width = masks["field"].values, masks["width"].values[-1]
     kinds = [str(variant) for variant in masks["variant"].values if str(variant) in _CHOSEN]
@@ -202,15 +203,17 @@ def plot_links(masks: xr.Dataset) -> Figure:
 
 def _links(ax: Axes, masks: xr.Dataset) -> None:
     there = [n for n in masks["count"].values if bool(masks["kl"].sel(count=n).notnull().any())]
-    distance = np.arange(1, masks.sizes["length"])
+    longest = masks.sizes["length"] - 1
+    first = 2 ** np.arange(longest.bit_length())
+    distance = np.sqrt(first * np.minimum(2 * first - 1, longest))
     for k, count in enumerate(there):
         kept, possible = (
-            masks[name].sel(count=count).sum("seed").values[1:]
+            np.add.reduceat(masks[name].sel(count=count).sum("seed").values, first)
             for name in ("links", "possible_links")
         )
         share = np.divide(kept, possible, out=np.full(len(kept), np.nan), where=possible > 0)
         color, marker, _ = LOOKS[k % len(LOOKS)]
-        style = {"marker": marker, "ms": 4, "lw": 1.0, "color": color}
+        style = {"marker": marker, "ms": 5, "lw": 1.2, "color": color}
         ax.plot(distance, np.where(share > 0, share, np.nan), label=f"{count} weights", **style)
     ax.plot(distance, 1.0 / distance, ":", lw=1.2, color=GREY, label="1/d")
     ax.set_xscale("log")
