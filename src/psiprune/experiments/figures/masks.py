@@ -179,20 +179,23 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
 def plot_links(masks: xr.Dataset) -> Figure:
     """Draw the share of links that exist against their length, of the RBMs with most hidden units.
 
-    A row for each kind that chooses links by the shots, and for scale-free; a column for each
-    field; a line for each number of weights. Shares are over all units and seeds, and over lengths
+    A panel for each field and kind that chooses links by the shots, and for scale-free; a line for
+    each number of weights. Shares are over all units and seeds, and over lengths
     from 1, from 2, from 4, ... to below the next. Dotted: 1/d, as many links in each of these
     intervals.
     """
     fields, width = masks["field"].values, masks["width"].values[-1]
     kinds = [str(variant) for variant in masks["variant"].values if str(variant) in _CHOSEN]
-    figure = Figure(figsize=(1.6 + 4.6 * len(fields), 0.8 + 3.2 * len(kinds)), layout="constrained")
-    axes = figure.subplots(len(kinds), len(fields), sharex=True, sharey=True, squeeze=False)
-    for kind, of_kind in zip(kinds, axes, strict=True):
-        for field, ax in zip(fields, of_kind, strict=True):
-            _links(ax, masks.sel(field=field, width=width, variant=kind))
-            label = f"{_VARIANTS[kind][3]}, {field_label(masks, field)}"
-            ax.set_title(label, fontsize="medium")
+    panels = [(field, kind) for field in fields for kind in kinds]
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(9.2, 1.0 + 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.ravel()[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (field, kind) in zip(axes.ravel(), panels, strict=False):
+        _links(ax, masks.sel(field=field, width=width, variant=kind))
+        label = f"{_VARIANTS[kind][3]}, {field_label(masks, field)}"
+        ax.set_title(label, fontsize="medium")
     for ax in axes[-1]:
         ax.set_xlabel("distance d from the strongest link (sites)")
     for ax in axes[:, 0]:
