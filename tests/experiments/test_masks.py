@@ -18,9 +18,11 @@ from psiprune.experiments import trainer
 from psiprune.experiments.figures.masks import (
     plot_budget,
     plot_correlations,
+    plot_links,
     plot_masks,
     plot_scaling,
 )
+from psiprune.experiments.links import links_by_length
 from psiprune.experiments.mask_kinds import constructed_mask
 from psiprune.experiments.masks_rbms import Family, pruning_counts
 from psiprune.experiments.problem import Problem
@@ -179,6 +181,22 @@ def test_the_masks_shown_are_those_of_the_first_seed(run: Path, masks: xr.Datase
     assert shown.sel(variant="dense").all()
 
 
+def test_links_are_counted_by_their_length() -> None:
+    weights = np.array([[0.0, 1.0, -3.0, 0.0, 0.5], [2.0, 0.0, 0.0, 0.0, 1.0], np.zeros(5)])
+    found = links_by_length(weights)
+    assert found["links"].values.tolist() == [2, 1, 1, 0, 1]
+    assert found["possible_links"].values.tolist() == [2, 3, 3, 1, 1]
+
+
+def test_links_of_the_kept_rbms(run: Path, masks: xr.Dataset) -> None:
+    for name, count in (("dense", 8), ("surgeon", 5)):
+        here = masks.sel(field=1.0, seed=1, width=2, variant=name, count=count)
+        of_file = links_by_length(rbm_of(run, f"2-{name}-{count}").weights)
+        np.testing.assert_array_equal(here["links"], of_file["links"])
+        assert int(here["links"].sum()) == count
+        np.testing.assert_array_equal(here["possible_links"], of_file["possible_links"])
+
+
 def sampled(reference: Reference) -> Reference:
     """A reference that is treated as one of a large state."""
     return replace(reference, log_q=None)
@@ -293,7 +311,7 @@ def test_what_is_compared_depends_on_the_size() -> None:
 def test_masks_train_by_natural_gradient_where_dense_rbms_cannot() -> None:
     tables: dict[str, Any] = {"dense_train": {"epochs": 7}}
     sized = pp.MasksSettings(sites=400, **tables).for_size()
-    assert sized.train == pp.NaturalGradient()
+    assert sized.train == pp.NaturalGradient(epochs=400)
     assert sized.fine_tune == pp.NaturalGradient.for_fine_tuning()
     assert sized.dense_train == pp.PCD(epochs=7)
     natural = pp.MasksSettings(sites=400, train=pp.NaturalGradient(epochs=3))
@@ -321,6 +339,15 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     (ax,) = plot_correlations(masks).get_axes()
     drawn = {str(bar.get_label()): bar for bar in ax.containers}
     assert set(drawn) == {"dense", "scale-free", "windows", "dense, pruned by surgeon"}
+    axes = plot_links(masks).get_axes()
+    assert [ax.get_title().split(",")[0] for ax in axes] == ["scale-free", "dense"]
+    one = masks.sel(field=1.0, width=2, variant="scale-free", count=6).sum("seed")
+    kept, possible = (one[name].values for name in ("links", "possible_links"))
+    share = np.array([kept[1] / possible[1], kept[2:].sum() / possible[2:].sum()])
+    (line,) = [line for line in axes[0].lines if line.get_label() == "6 weights"]
+    np.testing.assert_allclose(
+        line.get_xydata(), np.column_stack([[1, 6**0.5], np.where(share > 0, share, np.nan)])
+    )
     pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
     assert len(pictures) == len(KINDS)
 

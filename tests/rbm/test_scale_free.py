@@ -109,18 +109,22 @@ def test_every_possible_number_of_weights(visible: int, hidden: int, kind: Any) 
 
 
 def test_the_rule_for_the_ratio() -> None:
-    """The smallest of 2.75, 1.875, 1.583, ... that fits, and then the shortest missing links."""
-    steps = [scale_free_mask(40, near=k, ratio=1 + 3.5 / k) for k in (2, 4, 6)]
+    """The smallest of ..., 4.5, 2.75, 1.875, ... that fits, then the shortest missing links."""
+    steps = [
+        scale_free_mask(40, near=max(2, k), ratio=1 + 3.5 / k)
+        for k in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 6)
+    ]
     for coarse, fine in pairwise(steps):
         for number in (coarse.sum(), coarse.sum() + 1, (coarse.sum() + fine.sum()) // 2):
             mask = scale_free_mask(40, weights=int(number))
             assert (coarse <= mask).all()
             far = np.abs(np.subtract.outer(np.arange(40), np.arange(40)))
             assert (far * (mask & ~coarse)).max() <= far[~mask].min()
-    # Below the coarsest the longest links are left out.
+    # Only adjacent sites, and of these the longest links are left out.
+    assert far[steps[0]].max() == 1
     few = scale_free_mask(40, weights=int(steps[0].sum()) - 30)
     assert (few <= steps[0]).all()
-    assert far[steps[0] & ~few].min() >= far[few].max()
+    assert few.diagonal().all()
 
 
 @pytest.mark.parametrize("sites", [5, 12])

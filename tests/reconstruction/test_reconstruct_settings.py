@@ -10,7 +10,7 @@ import pytest
 
 import psiprune as pp
 from psiprune.pruning.settings import SearchSettings
-from psiprune.reconstruction.dataset import learning_rate_of
+from psiprune.reconstruction.architecture import learning_rate_of
 from psiprune.reconstruction.text import reconstruct_numbers
 from refusals import refuses
 
@@ -75,17 +75,21 @@ def test_an_argument_changes_no_other_setting(
 def test_candidates() -> None:
     def rates(**changes: Any) -> list[tuple[int, float]]:
         settings = pp.ReconstructSettings(**changes)
-        return [(hidden, learning_rate_of(each)) for hidden, each in settings.candidates(18)]
+        models = settings.candidates(18)
+        return [(links.hidden, learning_rate_of(each)) for links, each in models]
 
     assert rates(train="cd") == [(n, rate) for n in (1, 4, 9, 18) for rate in (0.03, 0.1, 0.3)]
     table = {"method": "cd", "learning_rate": 0.2}
     assert rates(hidden=(7,), train=table) == [(7, 0.2)]
     assert rates(hidden=(7,), learning_rates=(0.2, 0.3), train=table) == [(7, 0.2), (7, 0.3)]
     assert [hidden for hidden, _ in rates()] == [1, 4, 9, 18]
-    assert {each.method for _, each in pp.ReconstructSettings().candidates(18)} == {"exact"}
+    models = pp.ReconstructSettings().candidates(18)
+    assert {each.method for _, each in models} == {"exact"}
+    assert not any(links.scale_free for links, _ in models)
     large = pp.ReconstructSettings().candidates(50)
-    assert [(n, each.method) for n, each in large] == [
-        *((1, "exact"), (12, "exact"), (25, "natural"), (50, "natural"))
+    assert [(links, each.method) for links, each in large] == [
+        *(((1, False), "exact"), ((12, False), "exact"), ((25, False), "natural")),
+        *(((50, False), "natural"), ((50, True), "natural")),
     ]
     assert pp.ReconstructSettings().units_for(1) == (1,)
     search = pp.ReconstructSettings(prune=SearchSettings(fraction=0.2)).prune

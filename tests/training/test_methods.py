@@ -214,6 +214,28 @@ def test_the_default_follows_the_size(visible: int, hidden: int, kind: type[Meth
     assert tuning.for_size(visible, hidden) == kind.for_fine_tuning()
 
 
+def test_the_default_follows_the_number_of_weights() -> None:
+    found = {
+        weights: MethodBySize().for_size(200, 200, weights=weights)
+        for weights in (None, 19_601, 19_600, 2_000)
+    }
+    assert found == {
+        None: pp.PCD(),
+        19_601: pp.PCD(),
+        19_600: pp.NaturalGradient(epochs=400),  # 20,000 parameters
+        2_000: pp.NaturalGradient(epochs=400),
+    }
+    assert MethodBySize().for_size(30, 20, weights=300) == pp.NaturalGradient()
+    assert MethodBySize().for_size(30, 20, weights=299) == pp.NaturalGradient(epochs=400)
+    assert MethodBySize(epochs=7).for_size(30, 20, weights=299) == pp.NaturalGradient(epochs=7)
+    assert MethodBySize().for_size(30, 18, weights=299) == pp.ExactNaturalGradient()
+    tuning = MethodBySize.for_fine_tuning().for_size(30, 20, weights=299)
+    assert tuning == pp.NaturalGradient.for_fine_tuning()
+    assert pp.NaturalGradient().for_size(200, 200, weights=19_600) == pp.NaturalGradient()
+    with refuses("method", "'natural'", "20,000", "20,001", "'pcd'"):
+        pp.NaturalGradient().for_size(200, 200, weights=19_601)
+
+
 def test_train_takes_the_default_of_its_size() -> None:
     bits = np.random.default_rng(0).integers(0, 2, (50, 19), dtype=np.uint8)
     made = {

@@ -152,6 +152,7 @@ def masks_command(
             "budget": module.plot_budget(masks),
             "scaling": module.plot_scaling([masks, *finished]),
             "correlations": module.plot_correlations(masks),
+            "links": module.plot_links(masks),
             "masks": module.plot_masks(masks),
         }
 

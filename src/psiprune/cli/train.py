@@ -118,7 +118,9 @@ def train_command(
                 f"found {rows} and {columns}; give a mask [hidden, site] of this size"
             )
     wanted = chosen_method(method, config)
-    chosen = wanted.for_size(data.sites, units, readout=data.readout is not None)
+    weights = units * data.sites if mask_array is None else int(mask_array.sum())
+    readout_known = data.readout is not None
+    chosen = wanted.for_size(data.sites, units, readout=readout_known, weights=weights)
     check_folds(folds, data, chosen)
     early = _early_files(out, keep_epochs, chosen.epochs)
     side_files = [*early.values()]
@@ -206,8 +208,8 @@ def _check_needs(
     from psiprune.training.limits import OPTIONS, advise, check_needs, few_shots, fits_noise
 
     readout = data.readout is not None
-    method = given.for_size(data.sites, units, readout=readout)
     weights = units * data.sites if mask is None else int(mask.sum())
+    method = given.for_size(data.sites, units, readout=readout, weights=weights)
     needs = training_needs(method, data, units, weights)
     together = 1 if method.CONVERGES else max(1, folds)  # each keeps its Fisher matrix
     needs = needs._replace(seconds=needs.seconds * (1 + folds), memory=needs.memory * together)

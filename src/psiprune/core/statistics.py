@@ -99,7 +99,7 @@ def choose(log_p: Float64, log_z_errors: Float64, sizes: Sequence[int]) -> Choic
         log_p: log p(v) of shots, without what models gain on shots that trained them, [model,
             shot], at least 2 shots.
         log_z_errors: standard error of each model's log Z, [model].
-        sizes: hidden units of each model.
+        sizes: number of parameters of each model.
     """
     means = log_p.mean(axis=1)
     best = int(np.argmax(means))

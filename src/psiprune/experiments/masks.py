@@ -19,6 +19,7 @@ from psiprune.experiments.ensemble import (
     over_members,
     run_parallel,
 )
+from psiprune.experiments.links import links_by_length
 from psiprune.experiments.masks_rbms import (
     Cell,
     Family,
@@ -58,8 +59,9 @@ def run_masks(
     Returns:
         A dataset over field, seed, width (number of hidden units), variant and count (number of
         weights) with kl, infidelity, energy, abs_magnetization, correlation, ...; `_error` where
-        they are sampled, above 20 sites, else 0; and processor_seconds, which is not in masks.nc as
-        it differs from run to run. NaN where there is no such RBM. energy_reference, ... are those
+        they are sampled, above 20 sites, else 0; links and possible_links over length, see
+        `links_by_length`; and processor_seconds, which is not in masks.nc as it differs from run
+        to run. NaN where there is no such RBM. energy_reference, ... are those
         of the exact state; mps_kl, ... over field and bond those of the exact state truncated to a
         bond dimension. mask over variant, unit and site has the masks of the first field and seed
         with the most hidden units and the most weights.
@@ -120,6 +122,7 @@ def _assembled(
             cell: piece.drop_dims(["hidden", "visible"])
             .drop_attrs()
             .assign(processor_seconds=watch.seconds(cell.family.name(cell.weights)))
+            .assign(links_by_length(piece["weights"].values))
             for cell, piece in own.items()
         }
         of_members.append(_over_cells(settings, measured))

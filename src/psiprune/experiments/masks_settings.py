@@ -110,14 +110,14 @@ class MasksSettings(EnsembleSettings):
 
     def _sized(self, name: str, method: Method | MethodBySize) -> Method:
         """Return a method as it is or by size, where a mask leaves few enough parameters."""
-        size = self.sites, max(self.all_widths)
-        if name != "dense_train" and min(size) > EXACT_GRADIENT_UNITS:
+        width, weights = max(self.all_widths), None
+        if name != "dense_train" and min(self.sites, width) > EXACT_GRADIENT_UNITS:
             if isinstance(method, NaturalGradient):
                 return method
-            if isinstance(method, MethodBySize):
-                # The natural gradient, also where it could not train all weights.
-                size = (EXACT_GRADIENT_UNITS + 1,) * 2
-        return method.for_size(*size)
+            weights = (
+                0  # the natural gradient of sparse RBMs, also where it has no room for dense ones
+            )
+        return method.for_size(self.sites, width, weights=weights)
 
     def _check_together(self) -> None:
         super()._check_together()

@@ -229,7 +229,8 @@ def tuning_of(
     method = as_method(fine_tune, fine_tuning=rewind is None)
     if rewind is not None and isinstance(method, MethodBySize):
         method = MethodBySize(epochs=method.epochs)
-    return method.for_size(rbm.visible, rbm.hidden, readout=readout)
+    weights = rbm.number_of_weights
+    return method.for_size(rbm.visible, rbm.hidden, readout=readout, weights=weights)
 
 
 def check_readout(rbm: RBM, shots: Shots) -> None:

@@ -58,11 +58,11 @@ def scale_free_mask(
         unit 32   #...............#.......#...#####
 
     Where these links do not connect all units, the shortest that do so are added. With `weights`
-    the mask has exactly that number. Its ratio is the smallest of 1 + 3.5 / near, near = 2, 4, 6,
-    ..., for which the links above are not too many; the rest is filled with the shortest missing
-    links. With fewer weights than near = 2 takes, the longest links are left out, down to the
-    N + N_h - 1 that connect all units. A given ratio goes with near = 2; a mask then contains those
-    of fewer weights.
+    the mask has exactly that number. Its ratio is the smallest of 1 + 3.5 / k for which the links
+    above are not too many, with k = near = 2, 4, 6, ..., or with few weights near = 2 and k = 1,
+    1/2, 1/4, ...; the rest is filled with the shortest missing links. Where not even the links to
+    adjacent sites fit, the longest of those are left out, down to the N + N_h - 1 that connect all
+    units. A given ratio goes with near = 2; a mask then contains those of fewer weights.
 
     A mask is symmetric under reversal of sites and hidden units, except for links that connect its
     parts and one link of an odd number of weights.
@@ -107,6 +107,8 @@ def scale_free_mask(
             larger, weights, key=lambda near: _pattern(place, near, _ratio_of(near)).sum()
         )
         ratio = _ratio_of(near)
+        while ratio < len(place.sites) and _pattern(place, near, ratio).sum() > weights:
+            ratio = 2.0 * ratio - 1.0  # half of k
     mask = _pattern(place, near, ratio)
     return _mask_of(np.concatenate(_sorted_links(place.distance, ~mask))[:weights], mask.shape)
 

@@ -86,15 +86,20 @@ def _after_failure(checks: Sequence[Check], request: Request) -> Iterator[Step]:
     settings, sites = request.settings, request.sites
     default = ReconstructSettings(readout_sha256=settings.readout_sha256).for_sites(sites)
     units, best = settings.units_for(sites), default.units_for(sites)
+    links = set(default.scale_free_for(sites)) - set(settings.scale_free_for(sites))
     changes: dict[str, Any] = {}
     reasons = []
     # A training set too small for so many parameters shows in the likelihood alone.
     few_shots = "training" in causes and set(failed) == {"log-likelihood"}
     if causes & {"training", "pruning"} and (
-        min(units) > min(best) or (max(units) < max(best) and not few_shots)
+        min(units) > min(best) or (max(units) < max(best) and not few_shots) or links
     ):
-        changes["hidden"] = None
-        reasons.append(f"choose among {listed(list(map(str, best))).text} hidden units")
+        changes |= {"hidden": None, "scale_free": None}
+        choices = [
+            *map(str, best),
+            *(f"{number} scale-free" for number in default.scale_free_for(sites)),
+        ]
+        reasons.append(f"choose among {listed(choices).text} hidden units")
     if "training" in causes:
         if default.train.method == "exact" and settings.train not in (default.train, by_size()):
             changes |= _best_methods()

@@ -33,6 +33,7 @@ def reconstruct(
     observables: Mapping[str, Observable] | None = None,
     settings: ReconstructSettings | None = None,
     hidden: int | Sequence[int] | None = None,
+    scale_free: int | Sequence[int] | None = None,
     learning_rates: float | Sequence[float] | None = None,
     held_out: float | None = None,
     measure: str | None = None,
@@ -50,9 +51,10 @@ def reconstruct(
 ) -> Reconstruction:
     """Reconstruct a state from measured shots with as few weights as possible.
 
-    Chooses the number of hidden units (and the learning rate of CD) by the likelihood, trains
-    replicas of the chosen RBM on draws of it, prunes until the loss counts, bisects to the smallest
-    RBM, and tests it on shots that had no part in any of this. No reference state is needed.
+    Chooses the number of hidden units and their links (and the learning rate of CD) by the
+    likelihood, trains replicas of the chosen RBM on draws of it, prunes until the loss counts,
+    bisects to the smallest RBM, and tests it on shots that had no part in any of this. No reference
+    state is needed.
 
     With a folder, call it again to resume an interrupted run; the folder holds every RBM,
     smallest.nc, reconstruct.nc, figures/ and report.html. Without one nothing stays on disk.
@@ -64,7 +66,10 @@ def reconstruct(
             for all shots.
         settings: all settings at once, see ReconstructSettings. The arguments below change single
             ones; None leaves a setting as it is.
-        hidden: numbers of hidden units to choose from.
+        hidden: numbers of hidden units to choose from, each linked to all sites; by default 1, N/4,
+            N/2 and N.
+        scale_free: numbers of hidden units to choose from with the links of `scale_free_mask`; by
+            default N above 20 sites, and none where `hidden` is given.
         learning_rates: rates that cd and pcd choose from.
         held_out: share of the shots kept out of training.
         measure: what ends the pruning.
@@ -74,7 +79,7 @@ def reconstruct(
         observable: custom observables in files, "FILE.py:function".
         draws: RBM samples behind each sampled observable.
         seed: of the split and of the candidates.
-        seeds: number of dense RBMs: the chosen one, and replicas trained on draws of it.
+        seeds: number of unpruned RBMs: the chosen one, and replicas trained on draws of it.
         train: method of training each RBM, see `train`; by default "auto", the best for its size.
         fine_tune: method of training after each pruning step, see `prune`; by default "auto".
         prune: criterion and schedule of pruning.
@@ -102,6 +107,7 @@ def reconstruct(
     data = as_shots(shots)
     given = {
         "hidden": hidden,
+        "scale_free": scale_free,
         "learning_rates": learning_rates,
         "held_out": held_out,
         "measure": measure,

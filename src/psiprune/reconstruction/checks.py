@@ -51,7 +51,7 @@ class Check(NamedTuple):
         found: what was measured, in words.
         shots_needed: about how many shots in all would decide; NaN unless the answer is undecided
             for want of shots.
-        cause: of a failure, "training" if the dense RBM fails as well, else "pruning"; or empty.
+        cause: of a failure, "training" if the unpruned RBM fails as well, else "pruning"; or empty.
         rows: of shots that are not independent or drift, the slice START:STOP:STEP that is better.
         remedy: why to keep these.
         at_least: the lower bound of the loss that decides a failure, NaN if there is none.
@@ -78,7 +78,7 @@ class Deviation(NamedTuple):
         value_error, shots_error: their standard errors.
         variance: of a single shot.
         loss: the least loss that the difference implies, nats per shot; see `judge_observables`.
-        dense: the mean of the dense RBMs: the chosen one and its replicas.
+        dense: the mean of the unpruned RBMs: the chosen one and its replicas.
     """
 
     name: str
@@ -137,9 +137,9 @@ def _test_shots(dataset: xr.Dataset) -> float:
 def loss_of(dataset: xr.Dataset) -> tuple[float, float]:
     """Return the loss of log-likelihood of the smallest RBM and its error, nats per shot.
 
-    Relative to the distribution of the shots: what the test shots show against the dense RBM, plus
-    what that one loses because the training set is finite. It is at least what training costs an
-    RBM of the smallest size, as the test shots also show a gain by chance.
+    Relative to the distribution of the shots: what the test shots show against the unpruned RBM,
+    plus what that one loses because the training set is finite. It is at least what training costs
+    an RBM of the smallest size, as the test shots also show a gain by chance.
     """
     dense, spread = _training_loss(dataset)
     least = dense * dataset.attrs["parameters"] / dataset.attrs["dense_parameters"]
@@ -209,7 +209,7 @@ def _observables(dataset: xr.Dataset) -> Check:
 
 
 def _pair_tests(dataset: xr.Dataset) -> tuple[LossTest, LossTest]:
-    """Test all sites and pairs of the smallest RBM, and of the dense one."""
+    """Test all sites and pairs of the smallest RBM, and of the unpruned one."""
     shots, tolerance = _test_shots(dataset), dataset.attrs["tolerance"]
     upper = np.triu_indices(dataset.attrs["sites"])
     tests = []
@@ -267,7 +267,7 @@ def _other_models(dataset: xr.Dataset) -> Check:
     tests, of_dense = judge(""), judge("dense_")
     severity = ("pass", "undecided", "fail")
     k = max((0, 1), key=lambda k: (severity.index(tests[k].answer), tests[k].high))
-    other = ("independent bits", "the best dense RBM tried")[k]
+    other = ("independent bits", "the best RBM tried")[k]
     found = f"log-likelihood {0.0 - tests[k].loss:+.2g} ± {tests[k].error:.1g} relative to {other}"
     return _check(dataset, "other models", tests[k], found, _cause(of_dense[k]))
 

@@ -72,7 +72,7 @@ class Request(NamedTuple):
 
     def _given(self, settings: ReconstructSettings) -> dict[str, Any]:
         """Return the settings that are not those of a run without options."""
-        hidden: dict[str, Any] = {"hidden": settings.hidden}
+        sizes: dict[str, Any] = {"hidden": settings.hidden, "scale_free": settings.scale_free}
         readout: dict[str, Any] = {"readout_sha256": settings.readout_sha256}
         methods: dict[str, Any] = {
             name: getattr(settings, name).method for name in ("train", "fine_tune")
@@ -81,11 +81,11 @@ class Request(NamedTuple):
             each.for_sites(self.sites).model_dump(mode="json", exclude=_CHECKSUMS)
             for each in (
                 settings,
-                ReconstructSettings(**hidden, **readout),
-                ReconstructSettings(**hidden, **methods, **readout),
+                ReconstructSettings(**sizes, **readout),
+                ReconstructSettings(**sizes, **methods, **readout),
             )
         )
-        alike["hidden"] = list(ReconstructSettings().units_for(self.sites))
+        alike |= {name: found[name] if sizes[name] is None else None for name in sizes}
         alike["held_out"] = ReconstructSettings().held_out_of(self.shots)
         given = {name: _changed(value, alike[name]) for name, value in found.items()}
         for name in methods:
@@ -118,13 +118,17 @@ def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def as_asked(settings: ReconstructSettings, sites: int) -> ReconstructSettings:
     """Return resolved settings with methods and sizes that follow from the size left open."""
-    best = ReconstructSettings(hidden=settings.hidden, readout_sha256=settings.readout_sha256)
-    best = best.for_sites(sites)
+    sizes = {name: getattr(settings, name) for name in ("hidden", "scale_free")}
+    best = ReconstructSettings(**sizes, readout_sha256=settings.readout_sha256).for_sites(sites)
     changes: dict[str, Any] = {}
     if settings.train == best.train:
         changes["train"] = by_size()
     if settings.fine_tune == best.fine_tune:
         changes["fine_tune"] = by_size_fine_tuning()
-    if settings.hidden == ReconstructSettings().units_for(sites):
-        changes["hidden"] = None
+    for open_ones in (("hidden", "scale_free"), ("scale_free",), ("hidden",)):
+        others = sizes | dict.fromkeys(open_ones)
+        again = ReconstructSettings(**others)
+        if (again.units_for(sites), again.scale_free_for(sites)) == (*sizes.values(),):
+            changes |= others
+            break
     return settings.model_copy(update=changes)

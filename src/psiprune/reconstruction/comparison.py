@@ -91,7 +91,7 @@ def search(run: Run, members: Sequence[RBM]) -> Smallest:
 
 
 def test(run: Run, members: Sequence[RBM], best: RBM, smallest: RBM) -> xr.Dataset:
-    """Compare the smallest RBM, which is written, and the dense RBMs with the test shots.
+    """Compare the smallest RBM, which is written, and the unpruned RBMs with the test shots.
 
     `members` are the chosen RBM and its replicas, `best` is the candidate of the highest
     likelihood.

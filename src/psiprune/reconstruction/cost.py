@@ -24,7 +24,7 @@ from psiprune.inference.recorded import annealing_seconds, pilot_seconds
 from psiprune.inference.recorded_sums import hidden_seconds
 from psiprune.inference.response import response_draws
 from psiprune.pruning.search import expected_trials
-from psiprune.reconstruction.dataset import choice_file, learning_rate_of
+from psiprune.reconstruction.architecture import Architecture
 from psiprune.reconstruction.rates import SETS
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.estimate import (
@@ -84,20 +84,18 @@ class Work(NamedTuple):
 
 def work_left(settings: ReconstructSettings, sites: int, shots: int, folder: Path | None) -> Work:
     """Return what is left of a run with so many training shots; all of it without a folder."""
-    candidates = settings.candidates(sites)
-    sizes = [Size.dense(sites, hidden, shots, settings.readout) for hidden, _ in candidates]
+    models = settings.candidates(sites)
+    sizes = [model.architecture.size(sites, shots, settings.readout) for model in models]
     costs = [
-        training_seconds(method, size) for size, (_, method) in zip(sizes, candidates, strict=True)
+        training_seconds(model.training, size) for size, model in zip(sizes, models, strict=True)
     ]
     missing = [
-        cost
-        for cost, (hidden, method) in zip(costs, candidates, strict=True)
-        if not _exists(folder, choice_file(hidden, method.method, learning_rate_of(method)))
+        cost for cost, model in zip(costs, models, strict=True) if not _exists(folder, model.file)
     ]
     longest = max(range(len(costs)), key=costs.__getitem__)
-    size = sizes[longest]
+    size, architecture = sizes[longest], models[longest].architecture
     if not _exists(folder, Path("ensemble") / f"seed-{settings.seed}.nc"):
-        missing += _between(settings, size)
+        missing += _between(settings, architecture, size)
     seeds = range(settings.seed + 1, settings.seed + settings.seeds)
     files = [Path("ensemble") / f"seed-{seed}.nc" for seed in seeds]
     ensemble = [costs[longest]] * sum(not _exists(folder, file) for file in files)
@@ -105,7 +103,7 @@ def work_left(settings: ReconstructSettings, sites: int, shots: int, folder: Pat
     done = 0 if folder is None else len([*(folder / "path").glob("*.nc")])
     kept = expected_trials(settings.prune, size.weights) if size.weights else []
     kept = kept[max(0, done - 1) :]  # one of the files is the unpruned RBM
-    tuning = settings.fine_tune.for_size(sites, size.hidden, readout=settings.readout)
+    tuning = architecture.method(settings.fine_tune, sites, settings.readout)
     held_out = _held_out(settings, shots)
     searched = shots + 0.4 * held_out  # training and validation shots
     rest = _PAGE + trained * _log_z_seconds(size) + _rates_seconds(size)
@@ -123,25 +121,24 @@ def work_left(settings: ReconstructSettings, sites: int, shots: int, folder: Pat
     return Work((missing, ensemble), len(kept), rest)
 
 
-def _between(settings: ReconstructSettings, size: Size) -> list[float]:
-    """Return the nominal seconds of the sizes tried between candidates, for the largest chosen."""
-    tried, costs = [*settings.units_for(size.sites)], []
-    while (hidden := settings.between(tried, size.hidden)) is not None:
-        method = settings.train.for_size(size.sites, hidden, readout=size.readout)
-        smaller = Size.dense(size.sites, hidden, size.shots, size.readout)
-        costs.append(training_seconds(method, smaller))
-        tried.append(hidden)
+def _between(settings: ReconstructSettings, chosen: Architecture, size: Size) -> list[float]:
+    """Return the nominal seconds of the sizes tried between candidates, for one of size `size`."""
+    tried, costs = [*settings.architectures(size.sites)], []
+    while (smaller := settings.between(tried, chosen)) is not None:
+        method = smaller.method(settings.train, size.sites, size.readout)
+        costs.append(training_seconds(method, smaller.size(size.sites, size.shots, size.readout)))
+        tried.append(smaller)
     return costs
 
 
 def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float:
     """Return the bytes of the large arrays of a run with so many training shots."""
-    candidates = settings.candidates(sites)
-    readout = settings.readout
+    models, readout = settings.candidates(sites), settings.readout
+    sizes = [model.architecture.size(sites, shots, readout) for model in models]
     trained = [
-        training_bytes(method, Size.dense(sites, h, shots, readout)) for h, method in candidates
+        training_bytes(model.training, size) for size, model in zip(sizes, models, strict=True)
     ]
-    size = Size.dense(sites, max(hidden for hidden, _ in candidates), shots, readout)
+    size = max(sizes, key=lambda size: size.parameters)
     surgery = 8.0 * _samples(settings, size) * (sites + size.hidden)
     if sites <= EXACT_SITES:
         surgery = 24 * 2.0**sites
@@ -160,12 +157,13 @@ def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float
 
 def check_prunable(settings: ReconstructSettings, sites: int) -> None:
     """Raise InputError if the largest candidate could be trained but not pruned."""
-    hidden = max(settings.units_for(sites))
-    parameters = Size.dense(sites, hidden, 0).parameters
-    if settings.prune.criterion == "surgeon" and parameters > FISHER_PARAMETERS:
+    sizes = [each.size(sites, 0) for each in settings.architectures(sites)]
+    largest = max(sizes, key=lambda size: size.parameters)
+    if settings.prune.criterion == "surgeon" and largest.parameters > FISHER_PARAMETERS:
         raise InputError(
             f"prune.criterion: 'surgeon' supports at most {FISHER_PARAMETERS:,} parameters, but "
-            f"{sites} sites and {hidden:,} hidden units have {parameters:,}; choose magnitude"
+            f"{sites} sites and {largest.hidden:,} hidden units have {largest.parameters:,}; "
+            "choose magnitude"
         )
 
 

@@ -21,6 +21,7 @@ from psiprune.metrics.equivalence import EquivalenceResult
 from psiprune.metrics.readout import ReadoutSensitivity
 from psiprune.metrics.shots_report import TAKEN, ShotsReport
 from psiprune.pruning.search import Smallest
+from psiprune.reconstruction.architecture import Model, choice_file, learning_rate_of
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.method import Method
 
@@ -43,8 +44,7 @@ _PREFIXES = (
 class Candidate(NamedTuple):
     """A model to choose from, and its file."""
 
-    hidden: int
-    training: Method
+    model: Model
     file: Path
 
 
@@ -194,11 +194,6 @@ def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
     return xr.Dataset(values)
 
 
-def learning_rate_of(method: Method) -> float:
-    """Return the learning rate of a method, NaN for one that has none."""
-    return float(getattr(method, "learning_rate", np.nan))
-
-
 def methods_attribute(**methods: Method) -> str:
     """Return training methods with every field as the JSON of an attribute."""
     return json.dumps({name: method.model_dump() for name, method in methods.items()})
@@ -208,12 +203,6 @@ def methods_used(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Return the methods of the chosen model, "train" and "fine_tune", from this attribute."""
     methods: dict[str, dict[str, Any]] = json.loads(dataset.attrs["methods"])
     return methods
-
-
-def choice_file(hidden: int, method: str | None, learning_rate: float) -> Path:
-    """Name the file of a candidate; one trained by the exact method has no learning rate."""
-    rate = "" if method == "exact" else f"-rate-{learning_rate:g}"
-    return Path("choice") / f"hidden-{hidden}{rate}.nc"
 
 
 def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path]:
@@ -227,8 +216,9 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
     yield from (Path(f"ensemble/seed-{seed}.nc") for seed in seeds)
     try:
         dataset = read_dataset(folder / "reconstruct.nc", "reconstruct")
-        columns = ("candidate_hidden", "candidate_method", "candidate_learning_rate")
-        candidates = list(zip(*(dataset[name].values for name in columns), strict=True))
+        columns = ("hidden", "scale_free", "method", "learning_rate")
+        found = (dataset[f"candidate_{name}"].values for name in columns)
+        candidates = list(zip(*found, strict=True))
         trials = dataset["trial_name"].values.tolist()
     except (InputError, KeyError):  # does not exist yet, or is reported as damaged
         pass
@@ -238,8 +228,8 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
         observed += ["smallest-test", "details", "training-loss"]
         if by_observable:
             observed += ["shift", *(f"seed-{seed}-validation" for seed in seeds)]
-        for hidden, method, rate in candidates:
-            yield choice_file(int(hidden), str(method), float(rate))
+        for hidden, scale_free, method, rate in candidates:
+            yield choice_file(int(hidden), bool(scale_free), str(method), float(rate))
         yield from (Path(f"path/{name}.nc") for name in trials)
         yield from (Path(f"observed/{name}.nc") for name in observed)
     yield from map(Path, ("smallest.nc", "reconstruct.nc", "report.html"))
@@ -247,11 +237,12 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
 
 def choice_variables(candidates: Sequence[Candidate], choice: Choice) -> xr.Dataset:
     """Collect size, rate, loss relative to the best and its limit, over `candidate`."""
-    nat = {"units": "nat"}
+    nat, models = {"units": "nat"}, [each.model for each in candidates]
     columns = {
-        "hidden": ([each.hidden for each in candidates],),
-        "learning_rate": ([learning_rate_of(each.training) for each in candidates],),
-        "method": ([str(each.training.method) for each in candidates],),
+        "hidden": ([each.architecture.hidden for each in models],),
+        "scale_free": ([each.architecture.scale_free for each in models],),
+        "learning_rate": ([learning_rate_of(each.training) for each in models],),
+        "method": ([str(each.training.method) for each in models],),
         "loss": (choice.losses, nat),
         "loss_error": (choice.errors, nat),
         "chosen": (np.arange(len(candidates)) == choice.chosen,),

@@ -13,9 +13,10 @@ from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.io.netcdf import write_bytes
 from psiprune.rbm.init import check_hidden
+from psiprune.reconstruction.architecture import Model
 from psiprune.reconstruction.cost import bytes_needed, check_prunable, work_left
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training.estimate import Clock, Size, Speed, clock, probe, training_seconds
+from psiprune.training.estimate import Clock, Speed, clock, probe, training_seconds
 from psiprune.training.limits import (
     Advice,
     Needs,
@@ -39,6 +40,7 @@ class Estimate:
         methods: of training, each with its summary.
         shots, sites: all shots.
         hidden: numbers of hidden units to try.
+        scale_free: those to try with scale-free links.
         trainings: candidates and replicas of the chosen one.
         pruning_steps: RBMs that the search is expected to prune and fine-tune.
         parameters: of the largest RBM.
@@ -52,6 +54,7 @@ class Estimate:
     shots: int
     sites: int
     hidden: tuple[int, ...]
+    scale_free: tuple[int, ...]
     trainings: int
     pruning_steps: int
     parameters: int
@@ -68,11 +71,14 @@ class Estimate:
     @property
     def line(self) -> str:
         """Methods, sizes, number of trainings, time and memory in one line."""
+        units = ", ".join(map(str, self.hidden))
+        if self.scale_free:
+            units += f" and {', '.join(map(str, self.scale_free))} with scale-free links"
         return (
             f"{' and '.join(self.methods)}; {self.shots:,} shots x {self.sites} "
-            f"site{'s' * (self.sites != 1)}, hidden "
-            f"units {', '.join(map(str, self.hidden))}; up to {self.trainings} trainings, about "
-            f"{self.pruning_steps} pruning steps; estimated {self.needs} on this machine"
+            f"site{'s' * (self.sites != 1)}, hidden units {units}; up to {self.trainings} "
+            f"trainings, about {self.pruning_steps} pruning steps; estimated {self.needs} on this "
+            "machine"
         )
 
     @property
@@ -108,25 +114,26 @@ class Estimator:
             InputError: an RBM would have too many weights.
         """
         sites, count = self._shots.sites, len(self._training)
-        candidates = settings.candidates(sites)
-        check_hidden(sites, max(1, *(hidden for hidden, _ in candidates)))
+        check_hidden(sites, max(settings.units_for(sites)))
+        models = settings.candidates(sites)
+        sizes = [model.architecture.size(sites, count, settings.readout) for model in models]
         work = work_left(settings, sites, count, self._folder)
-        hidden, method = max(candidates, key=self._training_seconds)
+        (hidden, _), method = max(models, key=self._training_seconds)
         if type(method) not in self._speeds:
             speed = probe(method, self._training, hidden, work.nominal, self._now)
             self._speeds[type(method)] = speed
-        units = sorted({hidden for hidden, _ in candidates})
-        methods = (f"{each.method} ({each.SUMMARY})" for _, each in candidates)
+        methods = (f"{each.training.method} ({each.training.SUMMARY})" for each in models)
         readout = self._shots.readout
         flips = readout is not None and bool(readout.rates.any())
         return Estimate(
             methods=tuple(dict.fromkeys(methods)),
             shots=len(self._shots),
             sites=sites,
-            hidden=tuple(units),
+            hidden=settings.units_for(sites),
+            scale_free=settings.scale_free_for(sites),
             trainings=sum(map(len, work.stages)),
             pruning_steps=work.steps,
-            parameters=Size.dense(sites, units[-1], count).parameters,
+            parameters=max(size.parameters for size in sizes),
             training_shots=count,
             seconds=work.seconds(self._speeds[type(method)]),
             memory_bytes=round(bytes_needed(settings, sites, count)),
@@ -139,16 +146,15 @@ class Estimator:
         Raises:
             InputError: the settings do not go with it.
         """
-        changed = settings.model_copy(update={"hidden": (hidden,)})
+        changed = settings.model_copy(update={"hidden": (hidden,), "scale_free": ()})
         changed.for_sites(self._shots.sites)
         check_prunable(changed, self._shots.sites)
         return self.estimate(changed).needs
 
-    def _training_seconds(self, candidate: tuple[int, Method]) -> float:
-        hidden, method = candidate
+    def _training_seconds(self, model: Model) -> float:
         readout = self._shots.readout is not None
-        size = Size.dense(self._shots.sites, hidden, len(self._training), readout)
-        return training_seconds(method, size)
+        size = model.architecture.size(self._shots.sites, len(self._training), readout)
+        return training_seconds(model.training, size)
 
 
 def begin_run(

@@ -29,6 +29,8 @@ from psiprune.reporting.figures import (
 
 _LOSS = "log-likelihood loss (nats per shot)"
 _PRUNING = "loss by pruning (nats per shot)"
+#: What tells candidates of as many hidden units apart.
+_LABELLED = ("scale_free", "method", "learning_rate")
 #: The most error bars of a group of observables.
 _BARS = 100
 
@@ -41,13 +43,11 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
         dataset[f"candidate_{name}"].values for name in ("hidden", "loss", "loss_error", "chosen")
     )
     units, position = np.unique(hidden, return_inverse=True)
+    columns = (dataset[f"candidate_{name}"].values for name in _LABELLED)
     labels = [
-        str(method) if method == "exact" else f"{method}, learning rate {rate:g}"
-        for method, rate in zip(
-            dataset["candidate_method"].values,
-            dataset["candidate_learning_rate"].values,
-            strict=True,
-        )
+        "scale-free links, " * bool(scale_free)
+        + (str(method) if method == "exact" else f"{method}, learning rate {rate:g}")
+        for scale_free, method, rate in zip(*columns, strict=True)
     ]
     kinds = list(dict.fromkeys(labels))
     kind = np.array([kinds.index(label) for label in labels])

@@ -27,10 +27,10 @@ from psiprune.metrics.bootstrap import block_means
 from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
-from psiprune.reconstruction.dataset import Candidate, choice_file, learning_rate_of
+from psiprune.reconstruction.architecture import Architecture, Model, learning_rate_of
+from psiprune.reconstruction.dataset import Candidate
 from psiprune.reconstruction.inputs import Run
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
-from psiprune.training.method import Method
 from psiprune.training.train import Callback, train
 
 
@@ -47,10 +47,10 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
     candidates: list[Candidate] = []
     scores: list[NDArray[np.float64]] = []
     errors: list[float] = []
-    tried: set[int] = set()
+    tried: set[Architecture] = set()
     wanted = run.settings.candidates(run.shots.sites)
     while wanted:
-        tried |= {hidden for hidden, _ in wanted}
+        tried |= {model.architecture for model in wanted}
         with collected_warnings():  # that a candidate is too small is no news
             trained = _train_candidates(run, wanted, first=not candidates)
         for item in trained:
@@ -58,32 +58,23 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
             score, error = _score(run, item)
             scores.append(score)
             errors.append(error)
-        sizes = [item.hidden for item in candidates]
+        sizes = [item.model.architecture.size(run.shots.sites, 0).parameters for item in candidates]
         by_block = block_means(np.array(scores), run.dependence.blocks.length)
         choice = choose(by_block, np.array(errors), sizes)
-        wanted = _between(run, tried, candidates[choice.chosen])
+        wanted = _between(run, tried, candidates[choice.chosen].model)
     chosen = candidates[choice.chosen]
     with named_warnings(), training_named(chosen.file.stem):
         repeat_warnings(read_dataset(chosen.file, "rbm").attrs)
     return candidates, choice
 
 
-def _train_candidates(
-    run: Run, wanted: Sequence[tuple[int, Method]], *, first: bool
-) -> list[Candidate]:
+def _train_candidates(run: Run, wanted: Sequence[Model], *, first: bool) -> list[Candidate]:
     """Train candidates in parallel; leave out those that diverge, unless all of the first do."""
-    items = [
-        Candidate(
-            hidden,
-            training,
-            run.folder / choice_file(hidden, training.method, learning_rate_of(training)),
-        )
-        for hidden, training in wanted
-    ]
+    items = [Candidate(model, run.folder / model.file) for model in wanted]
     failures = run_parallel(
         lambda item, tick: _train(run, item, run.settings.seed, tick),
         items,
-        sum(item.training.epochs for item in items),
+        sum(item.model.training.epochs for item in items),
         "choosing the model",
         name=lambda item: item.file.stem,
     )
@@ -115,15 +106,15 @@ def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
     return values, math.hypot(training.error, training.bias)
 
 
-def _between(run: Run, tried: Collection[int], chosen: Candidate) -> list[tuple[int, Method]]:
+def _between(run: Run, tried: Collection[Architecture], chosen: Model) -> list[Model]:
     """Return the next size to try, if any, with the method and rate of the chosen one."""
-    hidden = run.settings.between(tried, chosen.hidden)
-    if hidden is None:
+    between = run.settings.between(tried, chosen.architecture)
+    if between is None:
         return []
-    method = run.settings.train.for_size(run.shots.sites, hidden, readout=run.settings.readout)
+    method = between.method(run.settings.train, run.shots.sites, run.settings.readout)
     if isinstance(method, ContrastiveDivergence) and np.isfinite(learning_rate_of(chosen.training)):
         method = method.model_copy(update={"learning_rate": learning_rate_of(chosen.training)})
-    return [(hidden, method)]
+    return [Model(between, method)]
 
 
 def _train(
@@ -137,13 +128,15 @@ def _train(
         repeat_warnings(read_dataset(item.file, "rbm").attrs)
         return None
     data = run.split.training if draw is None else draw()
+    architecture, training = item.model
     with Checkpoints(item.file) as checkpoints:
         try:
             rbm = train(
                 data,
-                hidden=item.hidden,
+                hidden=architecture.hidden,
+                mask=architecture.mask(data.sites),
                 seed=seed,
-                method=item.training,
+                method=training,
                 callback=tick,
                 checkpoints=checkpoints,
             )
@@ -177,7 +170,7 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
             raise failed
         return rbm_from_dataset(read_dataset(files[k], "rbm"), files[k])
 
-    epochs = (len(files) - 1) * chosen.training.epochs
+    epochs = (len(files) - 1) * chosen.model.training.epochs
     others = run_parallel(
         work, range(1, len(files)), epochs, "training replicas", name=lambda k: files[k].stem
     )

@@ -15,11 +15,11 @@ from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.custom import Observable
 from psiprune.rbm.serialization import load_rbm
+from psiprune.reconstruction.architecture import learning_rate_of
 from psiprune.reconstruction.comparison import search, test
 from psiprune.reconstruction.custom_code import save_code
 from psiprune.reconstruction.dataset import (
     choice_variables,
-    learning_rate_of,
     methods_attribute,
     trial_variables,
 )
@@ -91,8 +91,8 @@ def run_reconstruct(
             parts = xr.Dataset({"part": ("shot", split.part, meaning)})
             write_dataset(run.folder / "split.nc", parts, "split")
         candidates, choice = choose_model(run)
-        chosen = candidates[choice.chosen]
-        members = train_ensemble(run, chosen)
+        members = train_ensemble(run, candidates[choice.chosen])
+        (architecture, training), _ = candidates[choice.chosen]
         outcome = search(run, members)
         best = load_rbm(candidates[choice.best].file)
         tested = test(run, members, best, outcome.rbm)
@@ -115,14 +115,13 @@ def run_reconstruct(
             "significance": settings.significance,
             "tolerance": settings.tolerance,
             "own": ", ".join(custom),
-            "hidden": chosen.hidden,
-            "method": str(chosen.training.method),
-            "learning_rate": learning_rate_of(chosen.training),
+            "hidden": architecture.hidden,
+            "scale_free": int(architecture.scale_free),
+            "method": str(training.method),
+            "learning_rate": learning_rate_of(training),
             "methods": methods_attribute(
-                train=chosen.training,
-                fine_tune=settings.fine_tune.for_size(
-                    data.sites, chosen.hidden, readout=settings.readout
-                ),
+                train=training,
+                fine_tune=architecture.method(settings.fine_tune, data.sites, settings.readout),
             ),
             "criterion": settings.prune.criterion,
             "dense_weights": members[0].number_of_weights,

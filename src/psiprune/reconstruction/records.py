@@ -20,8 +20,9 @@ class SearchLevel(NamedTuple):
     Attributes:
         name: of its file in path/.
         weights: their number.
-        loss, error: relative to the chosen dense RBM, on the shots that ended the search, in nats
-            per shot; or of the observable that ended it, relative to the mean of the dense RBMs.
+        loss, error: relative to the chosen unpruned RBM, on the shots that ended the search, in
+            nats per shot; or of the observable that ended it, relative to the mean of the unpruned
+            RBMs.
         allowed: the largest loss that is accepted.
         accepted: whether the loss is.
         rbm: the RBM.
@@ -67,7 +68,7 @@ class Checks(Records[Check]):
 
 
 class Levels(Records[SearchLevel]):
-    """Every RBM of a search in the order of the search, the dense one first."""
+    """Every RBM of a search in the order of the search, the unpruned one first."""
 
     __slots__ = ()
 

@@ -184,8 +184,8 @@ def _observables(dataset: xr.Dataset) -> Table:
         ]
         for each in deviations(dataset)
     ]
-    head = ["observable", "shots", "dense RBMs", "smallest RBM", "implied loss"]
-    caption = f"Test shots, mean of the dense RBMs, smallest RBM{as_recorded(dataset)}"
+    head = ["observable", "shots", "unpruned RBMs", "smallest RBM", "implied loss"]
+    caption = f"Test shots, mean of the unpruned RBMs, smallest RBM{as_recorded(dataset)}"
     return Table(caption, head, rows)
 
 
@@ -252,10 +252,11 @@ def _about_choice(of: Named) -> Sentence:
         of.data,
         "Of {models}, this is the smallest within one standard error of the best on the training "
         f"and validation shots{loses if float(of.data['candidate_loss'][chosen]) else ''}: "
-        f"{{units}}, trained by {attrs['method']}{rate}.",
+        f"{{units}}{{links}}, trained by {attrs['method']}{rate}.",
         {"candidate": chosen},
         models=plural(size(of, "candidate"), "model"),
         units=plural(attribute(of, "hidden"), "hidden unit"),
+        links=" with scale-free links" * attrs["scale_free"],
     )
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from pydantic import Field, PositiveFloat, field_validator
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import FISHER_PARAMETERS, MOST_SEEDS
+from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS, MOST_SEEDS
 from psiprune.core.settings import Seed, Settings
 from psiprune.pruning.settings import SearchSettings
+from psiprune.reconstruction.architecture import Architecture, Model
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
-from psiprune.training.method import Method
 from psiprune.training.methods import (
     AnyMethod,
     MethodBySize,
@@ -23,6 +23,8 @@ from psiprune.training.methods import (
 
 #: Learning rates that `cd` and `pcd` choose from.
 _RATES = (0.03, 0.1, 0.3)
+#: With more sites their biases and those of the hidden units leave a unit less than eight links.
+_MOST_SCALE_FREE_SITES = FISHER_PARAMETERS // 10
 #: The shots held out by default: this fraction, but at least so many in all, up to half.
 _HELD_OUT, _HELD_OUT_SHOTS = 0.2, 250
 
@@ -42,6 +44,12 @@ class ReconstructSettings(Settings):
         min_length=1,
         description="numbers of hidden units to try, and to search between; a single number fixes "
         "it (default: 1, N/4, N/2 and N)",
+    )
+    scale_free: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None,
+        description="numbers of hidden units of further RBMs to try, with links to near sites and "
+        "in geometric steps as of psiprune mask scale-free (default: N above 20 sites, none if "
+        "hidden is given)",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
         default=None,
@@ -88,7 +96,7 @@ class ReconstructSettings(Settings):
         default=5,
         ge=2,
         le=MOST_SEEDS,
-        description="number of dense RBMs: the chosen one, and replicas trained on draws of it",
+        description="number of unpruned RBMs: the chosen one, and replicas trained on draws of it",
     )
     shots_sha256: str | None = Field(
         default=None,
@@ -107,12 +115,12 @@ class ReconstructSettings(Settings):
 
     _methods = method_fields("train", "fine_tune")
 
-    @field_validator("hidden", "learning_rates", mode="before")
+    @field_validator("hidden", "scale_free", "learning_rates", mode="before")
     @classmethod
     def _several(cls, values: Any) -> Any:
         return (values,) if isinstance(values, int | float) else values
 
-    @field_validator("hidden", "learning_rates")
+    @field_validator("hidden", "scale_free", "learning_rates")
     @classmethod
     def _distinct(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
         # The names of files contain six digits of a rate.
@@ -155,16 +163,28 @@ class ReconstructSettings(Settings):
             sizes = tuple(min(size, most) for size in sizes)
         return tuple(sorted(set(sizes)))
 
-    def between(self, tried: Collection[int], chosen: int) -> int | None:
-        """Return the next number of hidden units to try, below the chosen one.
+    def scale_free_for(self, sites: int) -> tuple[int, ...]:
+        """Return the numbers of hidden units to try with scale-free links, in increasing order."""
+        if self.scale_free is not None:
+            return tuple(sorted(self.scale_free))
+        if self.hidden is not None or not EXACT_SITES < sites <= _MOST_SCALE_FREE_SITES:
+            return ()
+        hidden = sites
+        while Architecture(hidden, scale_free=True).size(sites, 0).parameters > FISHER_PARAMETERS:
+            hidden //= 2
+        return (hidden,)
+
+    def between(self, tried: Collection[Architecture], chosen: Architecture) -> Architecture | None:
+        """Return the next number of hidden units to try, below the chosen one, with such links.
 
         It is in the middle between that and the largest smaller one tried. None if they are
         neighbours or within a quarter of each other.
         """
-        smaller = [hidden for hidden in tried if hidden < chosen]
-        if not smaller or chosen - max(smaller) < max(2.0, chosen / 4):
+        hidden, links = chosen
+        smaller = [each.hidden for each in tried if each.hidden < hidden and each[1] == links]
+        if not smaller or hidden - max(smaller) < max(2.0, hidden / 4):
             return None
-        return (chosen + max(smaller)) // 2
+        return Architecture((hidden + max(smaller)) // 2, links)
 
     def held_out_of(self, shots: int) -> float:
         """Return the fraction of so many shots that is not used for training."""
@@ -195,10 +215,14 @@ class ReconstructSettings(Settings):
             InputError: learning rates are given, but no candidate takes them; or a size is too
                 large for the method.
         """
-        units = self.units_for(sites)
-        methods = [self.train.for_size(sites, hidden, readout=self.readout) for hidden in units]
-        tunings = [self.fine_tune.for_size(sites, hidden, readout=self.readout) for hidden in units]
-        resolved: dict[str, Any] = {"hidden": units}
+        methods, tunings = (
+            [each.method(given, sites, self.readout) for each in self.architectures(sites)]
+            for given in (self.train, self.fine_tune)
+        )
+        resolved: dict[str, Any] = {
+            "hidden": self.units_for(sites),
+            "scale_free": self.scale_free_for(sites),
+        }
         by_rate = [each for each in methods if isinstance(each, ContrastiveDivergence)]
         if self.learning_rates is not None and not by_rate:
             raise InputError(_no_rates(methods[0].method))
@@ -211,16 +235,21 @@ class ReconstructSettings(Settings):
             resolved["fine_tune"] = tunings[0]
         return self.model_copy(update=resolved)
 
-    def candidates(self, sites: int) -> list[tuple[int, Method]]:
-        """Return (hidden units, training method) of every model to try."""
-        candidates: list[tuple[int, Method]] = []
-        for hidden in self.units_for(sites):
-            method = self.train.for_size(sites, hidden, readout=self.readout)
-            if isinstance(method, ContrastiveDivergence):
-                candidates += [
-                    (hidden, method.model_copy(update={"learning_rate": rate}))
-                    for rate in self.rates()
+    def candidates(self, sites: int) -> list[Model]:
+        """Return every model to try."""
+        candidates: list[Model] = []
+        for architecture in self.architectures(sites):
+            methods = [architecture.method(self.train, sites, self.readout)]
+            if isinstance(methods[0], ContrastiveDivergence):
+                methods = [
+                    methods[0].model_copy(update={"learning_rate": rate}) for rate in self.rates()
                 ]
-            else:
-                candidates.append((hidden, method))
+            candidates += [Model(architecture, method) for method in methods]
         return candidates
+
+    def architectures(self, sites: int) -> list[Architecture]:
+        """Return the hidden units and links of every model to try."""
+        return [
+            *(Architecture(hidden) for hidden in self.units_for(sites)),
+            *(Architecture(hidden, scale_free=True) for hidden in self.scale_free_for(sites)),
+        ]

@@ -160,9 +160,9 @@ def _cause(checks: Sequence[Check]) -> list[Sentence]:
     """Phrase what is to blame for failures, if that is known."""
     causes = {each.cause for each in checks if each.answer == "fail"}
     if "training" in causes:
-        return [say("not pruning: the dense RBM (training, hidden units) fails as well")]
+        return [say("not pruning: the unpruned RBM (training, hidden units) fails as well")]
     if "pruning" in causes:
-        return [say("pruning: the dense RBM does not fail")]
+        return [say("pruning: the unpruned RBM does not fail")]
     return []
 
 
@@ -175,7 +175,7 @@ def larger_loss(checks: Sequence[Check]) -> Check | None:
     """Return the check that shows a larger loss than the likelihood, if any.
 
     It does not pass, or its lower bound is beyond the upper one of the likelihood: that is relative
-    to the dense RBM, so it does not show what that one loses, too.
+    to the unpruned RBM, so it does not show what that one loses, too.
     """
     likelihood = likelihood_of(checks)
     beyond = [

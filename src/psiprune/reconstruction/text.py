@@ -115,7 +115,7 @@ def _search_head(dataset: xr.Dataset) -> str:
 
 
 def _search(dataset: xr.Dataset) -> str:
-    """Tabulate the dense RBM and the trials nearest to the smallest, in order of their weights."""
+    """Tabulate the unpruned RBM and the trials nearest to the smallest, by number of weights."""
     levels = sorted(levels_of(dataset), key=lambda level: -level[1])
     chosen = [level[1] for level in levels].index(dataset.attrs["weights"])
     near = sorted(range(len(levels)), key=lambda k: abs(k - chosen))[:_TRIALS]
@@ -141,7 +141,7 @@ def _observables(dataset: xr.Dataset) -> str:
     rank = {name: k for k, name in enumerate(observable_names(dataset))}
     found = [each for each in deviations(dataset) if each.name not in hidden]
     found.sort(key=lambda each: (rank[each.name.split(" at ")[0]], len(each.name), each.name))
-    rows = [["observable", "shots", "dense RBMs", "smallest RBM", "implied loss"]]
+    rows = [["observable", "shots", "unpruned RBMs", "smallest RBM", "implied loss"]]
     rows += [
         [
             each.name,

@@ -246,7 +246,9 @@ def _small(rbm: RBM) -> bool:
 
 def _remedy(rbm: RBM, method: Method, readout: ReadoutError | None) -> str:
     """Return the advice that ends a warning."""
-    best = MethodBySize().for_size(rbm.visible, rbm.hidden, readout=readout is not None)
+    best = MethodBySize().for_size(
+        rbm.visible, rbm.hidden, readout=readout is not None, weights=rbm.number_of_weights
+    )
     if best.method != method.method:
         return f"use method '{best.method}' instead of '{method.method}'"
     return "use more epochs, or more hidden units"

@@ -129,7 +129,9 @@ class ExactNaturalGradient(Method):
     FOLD_STEPS: ClassVar[int] = 1
     INITIAL: ClassVar[tuple[Initial, ...]] = ("local", "coded", "random")
 
-    def check_size(self, visible: int, hidden: int, *, readout: bool = False) -> None:
+    def check_size(
+        self, visible: int, hidden: int, *, readout: bool = False, weights: int | None = None
+    ) -> None:
         """Raise InputError unless a layer has at most 18 units; with readout errors, 20 sites."""
         from psiprune.rbm.observed import check_exact_sites
 

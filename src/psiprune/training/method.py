@@ -116,27 +116,37 @@ class Method(Settings):
         """Return how many Gibbs steps of one chain a training on so many shots takes."""
         return 0.0
 
-    def for_size(self, visible: int, hidden: int, *, readout: bool = False) -> Self:
+    def for_size(
+        self, visible: int, hidden: int, *, readout: bool = False, weights: int | None = None
+    ) -> Self:
         """Check the size of the RBM and return the method itself; see `MethodBySize`.
 
         Args:
             visible: number of visible units.
             hidden: number of hidden units.
             readout: whether the shots carry readout errors.
+            weights: number of weights; by default all.
 
         Raises:
             InputError: an RBM of this size is too large for the method.
         """
-        self.check_size(visible, hidden, readout=readout)
+        self.check_size(visible, hidden, readout=readout, weights=weights)
         return self
 
-    def check_size(self, visible: int, hidden: int, *, readout: bool = False) -> None:
-        """Raise InputError if a dense RBM of this size is too large for the method."""
+    def check_size(
+        self, visible: int, hidden: int, *, readout: bool = False, weights: int | None = None
+    ) -> None:
+        """Raise InputError if an RBM of this size is too large for the method; see `for_size`."""
 
     def __str__(self) -> str:
         """Return the method with every field: "cd (epochs=500, batch_size=100, ...)"."""
         fields = self.model_dump(exclude={"method"})
         return f"{self.method} ({', '.join(f'{name}={value}' for name, value in fields.items())})"
+
+
+def number_of_parameters(visible: int, hidden: int, weights: int | None = None) -> int:
+    """Return the number of weights, by default all, and biases."""
+    return visible + hidden + (visible * hidden if weights is None else weights)
 
 
 def decayed(rate: float, decay: float, epoch: int, epochs: int) -> float:

@@ -13,9 +13,12 @@ from psiprune.core.limits import EXACT_GRADIENT_UNITS, EXACT_SITES, FISHER_PARAM
 from psiprune.core.settings import Settings
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
-from psiprune.training.method import Method
+from psiprune.training.method import Method, number_of_parameters
 from psiprune.training.natural_gradient import NaturalGradient
 from psiprune.training.pcd import PCD
+
+#: With as many steps as a dense RBM a scale-free one of 50 sites has 1.7 times the KL.
+_SPARSE_EPOCHS = 400
 
 
 class MethodBySize(Settings):
@@ -38,18 +41,26 @@ class MethodBySize(Settings):
         """Mark `method` as set; see `Method`."""
         self.model_fields_set.add("method")
 
-    def for_size(self, visible: int, hidden: int, *, readout: bool = False) -> Method:
+    def for_size(
+        self, visible: int, hidden: int, *, readout: bool = False, weights: int | None = None
+    ) -> Method:
         """Return the method for an RBM of this size, and for shots with readout errors or without.
 
         With readout errors the exact method sums over true and recorded bits, up to 20 sites.
+        Without a number of weights the RBM has all. With fewer than half of them the natural
+        gradient takes 400 steps by default: each takes less time, and the KL ends lower.
         """
         values = {} if self.epochs is None else {"epochs": self.epochs}
         kind: type[Method] = PCD
-        if (visible + 1) * (hidden + 1) - 1 <= FISHER_PARAMETERS:
+        if number_of_parameters(visible, hidden, weights) <= FISHER_PARAMETERS:
             exact = min(visible, hidden) <= EXACT_GRADIENT_UNITS
             exact = exact and not (readout and visible > EXACT_SITES)
             kind = ExactNaturalGradient if exact else NaturalGradient
-        return kind.for_fine_tuning(**values) if self._fine_tuning else kind(**values)  # type: ignore[arg-type]
+        if self._fine_tuning:
+            return kind.for_fine_tuning(**values)
+        if kind is NaturalGradient and weights is not None and 2 * weights < visible * hidden:
+            values = {"epochs": _SPARSE_EPOCHS, **values}
+        return kind(**values)  # type: ignore[arg-type]
 
     @classmethod
     def for_fine_tuning(cls, **values: Any) -> MethodBySize:

@@ -13,7 +13,13 @@ from pydantic import Field
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.core.limits import FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed, generator_for
-from psiprune.training.method import WEIGHT_DECAY, Initial, Method, decayed
+from psiprune.training.method import (
+    WEIGHT_DECAY,
+    Initial,
+    Method,
+    decayed,
+    number_of_parameters,
+)
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
@@ -188,9 +194,11 @@ class NaturalGradient(Method):
         """Return epochs * chains * steps."""
         return float(self.epochs) * self.chains * self.steps
 
-    def check_size(self, visible: int, hidden: int, *, readout: bool = False) -> None:
+    def check_size(
+        self, visible: int, hidden: int, *, readout: bool = False, weights: int | None = None
+    ) -> None:
         """Raise InputError above 20,000 parameters."""
-        _check_parameters((visible + 1) * (hidden + 1) - 1)
+        _check_parameters(number_of_parameters(visible, hidden, weights))
 
     def init(self, rbm: RBM, shots: Shots, seed: int) -> NaturalState:
         """Return the state before the first step, with chains that start at shots.

@@ -128,7 +128,8 @@ def train(
     readout = data.readout is not None
     if start is None:
         units = check_count("hidden", max(1, data.sites // 2) if hidden is None else hidden, 1)
-        chosen = as_method(method).for_size(data.sites, units, readout=readout)
+        weights = None if mask is None else int(np.sum(mask))
+        chosen = as_method(method).for_size(data.sites, units, readout=readout, weights=weights)
         starts = chosen.INITIAL if initial is None else initial
         starts = (starts,) if isinstance(starts, str) else tuple(starts)
         if len(starts) > 1 and min(data.sites, units) > EXACT_GRADIENT_UNITS:
@@ -148,8 +149,10 @@ def train(
                 "initial: cannot be combined with start, which has weights already; omit one of "
                 "them"
             )
-        chosen = as_method(method).for_size(start.visible, start.hidden, readout=readout)
         start, starts = start if mask is None else start.with_mask(mask), ()
+        chosen = as_method(method).for_size(
+            start.visible, start.hidden, readout=readout, weights=start.number_of_weights
+        )
     check_folds(folds, data, chosen)
 
     def fitted(untrained: Callable[[Shots], RBM]) -> RBM:

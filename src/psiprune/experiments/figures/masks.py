@@ -44,6 +44,8 @@ _VARIANTS = {
 }
 #: Compared over several sizes.
 _SCALED = ("dense", "scale-free", "cluster", "surgeon")
+#: Choose links by the shots; and the rule to compare with.
+_CHOSEN = ("scale-free", "snip", "magnitude", "surgeon")
 _MEASURES = (("kl", KL), ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"))
 _MPS = "MPS, bond dimension {}"
 
@@ -172,6 +174,55 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
     axes[0].set_ylabel("correlation |C(d)|")
     legend_below(figure, axes[0], columns=4, fontsize="small")
     return figure
+
+
+def plot_links(masks: xr.Dataset) -> Figure:
+    """Draw the share of links that exist against their length, of the RBMs with most hidden units.
+
+    A panel for each field and kind that chooses links by the shots, and for scale-free; a line for
+    each number of weights. Shares are over all units and seeds, and over lengths
+    from 1, from 2, from 4, ... to below the next. Dotted: 1/d, as many links in each of these
+    intervals.
+    """
+    fields, width = masks["field"].values, masks["width"].values[-1]
+    kinds = [str(variant) for variant in masks["variant"].values if str(variant) in _CHOSEN]
+    panels = [(field, kind) for field in fields for kind in kinds]
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(9.2, 1.0 + 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.ravel()[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (field, kind) in zip(axes.ravel(), panels, strict=False):
+        _links(ax, masks.sel(field=field, width=width, variant=kind))
+        label = f"{_VARIANTS[kind][3]}, {field_label(masks, field)}"
+        ax.set_title(label, fontsize="medium")
+    for ax in axes[-1]:
+        ax.set_xlabel("distance d from the strongest link (sites)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("share of links")
+    legend_below(figure, axes[0, 0], columns=4, fontsize="small")
+    return figure
+
+
+def _links(ax: Axes, masks: xr.Dataset) -> None:
+    there = [n for n in masks["count"].values if bool(masks["kl"].sel(count=n).notnull().any())]
+    longest = masks.sizes["length"] - 1
+    first = 2 ** np.arange(longest.bit_length())
+    distance = np.sqrt(first * np.minimum(2 * first - 1, longest))
+    for k, count in enumerate(there):
+        kept, possible = (
+            np.add.reduceat(masks[name].sel(count=count).sum("seed").values, first)
+            for name in ("links", "possible_links")
+        )
+        share = np.divide(kept, possible, out=np.full(len(kept), np.nan), where=possible > 0)
+        color, marker, _ = LOOKS[k % len(LOOKS)]
+        style = {"marker": marker, "ms": 5, "lw": 1.2, "color": color}
+        ax.plot(distance, np.where(share > 0, share, np.nan), label=f"{count} weights", **style)
+    ax.plot(distance, 1.0 / distance, ":", lw=1.2, color=GREY, label="1/d")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    round_ticks(ax.xaxis)
+    faint_grid(ax)
 
 
 def plot_masks(masks: xr.Dataset) -> Figure:

@@ -1,0 +1,80 @@
+"""The RBMs that `reconstruct` chooses from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from psiprune.training.method import Method
+from psiprune.training.methods import MethodBySize
+
+if TYPE_CHECKING:
+    from psiprune.rbm.masks import Mask
+    from psiprune.training.estimate import Size
+
+
+class Architecture(NamedTuple):
+    """Hidden units and links of an RBM.
+
+    Attributes:
+        hidden: number of hidden units.
+        scale_free: whether they have the links of `scale_free_mask`, else all.
+    """
+
+    hidden: int
+    scale_free: bool = False
+
+    def mask(self, sites: int) -> Mask | None:
+        """Return the links, bool [hidden, site]; None for all."""
+        from psiprune.rbm.scale_free import scale_free_mask
+
+        return scale_free_mask(sites, self.hidden) if self.scale_free else None
+
+    def size(self, sites: int, shots: int, readout: bool = False) -> Size:
+        """Return the size of a training on so many shots, with readout errors or without."""
+        from psiprune.training.estimate import Size
+
+        dense, mask = Size.dense(sites, self.hidden, shots, readout), self.mask(sites)
+        return dense if mask is None else dense._replace(weights=int(mask.sum()))
+
+    def method(self, given: Method | MethodBySize, sites: int, readout: bool) -> Method:
+        """Return the method for this size.
+
+        Raises:
+            InputError: the RBM is too large for it.
+        """
+        weights = self.size(sites, 0).weights
+        return given.for_size(sites, self.hidden, readout=readout, weights=weights)
+
+
+class Model(NamedTuple):
+    """An RBM to try.
+
+    Attributes:
+        architecture: its hidden units and links.
+        training: method, with its learning rate.
+    """
+
+    architecture: Architecture
+    training: Method
+
+    @property
+    def file(self) -> Path:
+        """Its file in the folder of a run."""
+        return choice_file(
+            *self.architecture, self.training.method, learning_rate_of(self.training)
+        )
+
+
+def learning_rate_of(method: Method) -> float:
+    """Return the learning rate of a method, NaN for one that has none."""
+    return float(getattr(method, "learning_rate", np.nan))
+
+
+def choice_file(hidden: int, scale_free: bool, method: str | None, learning_rate: float) -> Path:
+    """Name the file of a candidate; one trained by the exact method has no learning rate."""
+    links = "-scale-free" if scale_free else ""
+    rate = "" if method == "exact" else f"-rate-{learning_rate:g}"
+    return Path("choice") / f"hidden-{hidden}{links}{rate}.nc"

@@ -1,0 +1,104 @@
+"""Candidates with scale-free links: which there are, how a run uses them and how it is repeated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from psiprune.core.limits import FISHER_PARAMETERS
+from psiprune.reconstruction.architecture import Architecture
+from psiprune.reconstruction.command import Request, as_asked
+from psiprune.reconstruction.settings import ReconstructSettings
+from refusals import refuses
+
+SITES = 12
+
+
+def units(sites: int, **given: Any) -> tuple[int, ...]:
+    return pp.ReconstructSettings(**given).scale_free_for(sites)
+
+
+def test_long_chains_have_one_unless_hidden_is_given() -> None:
+    assert [units(sites) for sites in (1, 20, 21, 100)] == [(), (), (21,), (100,)]
+    assert units(100, hidden=50) == ()
+    assert units(100, hidden=50, scale_free=(30, 20)) == (20, 30)
+    assert units(10, scale_free=10) == (10,)
+    assert units(2001) == ()
+    for name in ("hidden", "scale_free"):
+        with refuses(f"{name}.0", 0):
+            units(25, **{name: (0,)})
+
+
+def test_the_surgeon_can_prune_it() -> None:
+    for sites, hidden in ((500, 500), (600, 300), (2000, 250)):
+        assert units(sites) == (hidden,)
+        size = Architecture(hidden, scale_free=True).size(sites, 0)
+        assert size.weights == pp.scale_free_mask(sites, hidden).sum()
+        assert size.parameters <= FISHER_PARAMETERS
+        if hidden < sites:
+            twice = Architecture(2 * hidden, scale_free=True).size(sites, 0)
+            assert twice.parameters > FISHER_PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ({}, ""),
+        ({"scale_free": (30,)}, "scale_free=[30]"),
+        ({"hidden": (1, 6, 12, 25)}, "hidden=[1, 6, 12, 25]"),  # the default, without scale-free
+        ({"hidden": (12,)}, "hidden=[12]"),
+        ({"hidden": (12,), "scale_free": (25,)}, "hidden=[12], scale_free=[25]"),
+        ({"hidden": (1, 6, 12, 25), "scale_free": (25,)}, ""),  # the default, spelt out
+    ],
+)
+def test_the_command_repeats_the_run(given: dict[str, Any], options: str) -> None:
+    resolved = pp.ReconstructSettings(**given).for_sites(25)
+    asked = as_asked(resolved, 25)
+    command = Request(asked, 25, 400, "array").command()
+    assert command == f"psiprune.reconstruct(shots, {options})".replace(", )", ")")
+    assert asked.for_sites(25).model_dump() == resolved.model_dump()
+
+
+def test_between_sizes_of_the_same_kind_only() -> None:
+    tried = [Architecture(1), Architecture(8), Architecture(20, scale_free=True)]
+    settings = ReconstructSettings()
+    assert settings.between(tried, Architecture(8)) == Architecture(4)
+    assert settings.between(tried, Architecture(20, scale_free=True)) is None
+    more = [*tried, Architecture(10, scale_free=True)]
+    wanted = Architecture(15, scale_free=True)
+    assert settings.between(more, Architecture(20, scale_free=True)) == wanted
+
+
+@pytest.mark.slow
+def test_a_run_that_chooses_scale_free_links(tmp_path: Path) -> None:
+    shots = pp.sample(pp.ground_state(pp.TFIM(sites=SITES)), 4_000, seed=1)
+    given: dict[str, Any] = {
+        "hidden": 1,
+        "scale_free": SITES,
+        "seeds": 2,
+        "draws": 2_000,
+        "train": {"method": "exact", "epochs": 12},
+        "fine_tune": {"method": "exact", "epochs": 3},
+        "prune": {"levels": 2},
+    }
+    found = pp.reconstruct(shots, tmp_path / "run", **given)
+    assert found.dataset["candidate_scale_free"].values.tolist() == [False, True]
+    assert found.dataset.attrs["scale_free"] == 1
+    assert (tmp_path / "run/choice/hidden-12-scale-free.nc").exists()
+    mask = pp.scale_free_mask(SITES)
+    for seed in (0, 1):
+        member = pp.load_rbm(tmp_path / f"run/ensemble/seed-{seed}.nc")
+        np.testing.assert_array_equal(member.mask, mask)
+    assert found.dataset.attrs["dense_weights"] == mask.sum()
+    assert not (found.rbm.mask & ~mask).any()
+    assert " with scale-free links, trained by exact" in (tmp_path / "run/report.html").read_text()
+    assert found.estimate is not None
+    assert found.estimate["scale_free"] == [SITES]
+    before = tiny.contents(tmp_path / "run")
+    pp.reconstruct(shots, tmp_path / "run", **given)
+    assert tiny.contents(tmp_path / "run") == before
