@@ -346,7 +346,8 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     share = np.array([kept[1] / possible[1], kept[2:].sum() / possible[2:].sum()])
     (line,) = [line for line in axes[0].lines if line.get_label() == "6 weights"]
     np.testing.assert_allclose(
-        line.get_xydata(), np.column_stack([[1, 6**0.5], np.where(share > 0, share, np.nan)])
+        np.asarray(line.get_xydata()),
+        np.column_stack([[1, 6**0.5], np.where(share > 0, share, np.nan)]),
     )
     pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
     assert len(pictures) == len(KINDS)

@@ -111,7 +111,7 @@ def test_every_possible_number_of_weights(visible: int, hidden: int, kind: Any) 
 def test_the_rule_for_the_ratio() -> None:
     """The smallest of ..., 4.5, 2.75, 1.875, ... that fits, then the shortest missing links."""
     steps = [
-        scale_free_mask(40, near=max(2, k), ratio=1 + 3.5 / k)
+        scale_free_mask(40, near=max(2, int(k)), ratio=1 + 3.5 / k)
         for k in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 6)
     ]
     for coarse, fine in pairwise(steps):

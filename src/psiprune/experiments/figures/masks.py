@@ -216,8 +216,9 @@ def _links(ax: Axes, masks: xr.Dataset) -> None:
         )
         share = np.divide(kept, possible, out=np.full(len(kept), np.nan), where=possible > 0)
         color, marker, _ = LOOKS[k % len(LOOKS)]
-        style = {"marker": marker, "ms": 5, "lw": 1.2, "color": color}
-        ax.plot(distance, np.where(share > 0, share, np.nan), label=f"{count} weights", **style)
+        shown = np.where(share > 0, share, np.nan)
+        label = f"{count} weights"
+        ax.plot(distance, shown, marker=marker, ms=5, lw=1.2, color=color, label=label)
     ax.plot(distance, 1.0 / distance, ":", lw=1.2, color=GREY, label="1/d")
     ax.set_xscale("log")
     ax.set_yscale("log")
