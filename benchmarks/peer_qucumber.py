@@ -1,22 +1,16 @@
-"""QuCumber's side of a benchmark, run in the peers' environment: JSON in, JSON out, line by line.
-
-The first line it writes names its versions. Then each line read is a request, its arrays given as
-paths of .npy files, and each is answered by one line. `peers.Peer` is the other end.
-"""
+"""QuCumber's side of a benchmark, run in the peers' environment; `peers.Peer` is the other end."""
 
 from __future__ import annotations
 
-import json
-import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import qucumber
 import torch
 from qucumber.nn_states import PositiveWaveFunction
+
+from peer_serve import serve
 
 
 class EpochClock:
@@ -41,6 +35,7 @@ class EpochClock:
 def fit(request: dict[str, Any]) -> dict[str, Any]:
     """Seconds of each epoch of QuCumber's own `fit`; parameters kept go to `folder`."""
     data = np.load(request["data"])
+    torch.set_num_threads(request["threads"])
     torch.manual_seed(request["seed"])
     state = PositiveWaveFunction(data.shape[1], request["hidden"], gpu=False)
     clock = EpochClock(state, request["keep_every"])
@@ -61,6 +56,7 @@ def fit(request: dict[str, Any]) -> dict[str, Any]:
 def sample(request: dict[str, Any]) -> dict[str, Any]:
     """Seconds of one call of QuCumber's own `sample`, random start included."""
     weights = torch.from_numpy(np.load(request["weights"]))
+    torch.set_num_threads(request["threads"])
     torch.manual_seed(request["seed"])
     state = PositiveWaveFunction(weights.shape[1], weights.shape[0], gpu=False)
     state.rbm_am.weights.data[:] = weights
@@ -69,20 +65,5 @@ def sample(request: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - start}
 
 
-def main() -> None:
-    versions = {
-        "qucumber": qucumber.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-    print(json.dumps(versions), flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        torch.set_num_threads(request["threads"])
-        answer = {"fit": fit, "sample": sample}[request["task"]](request)
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(("qucumber", "torch", "numpy"), {"fit": fit, "sample": sample})

@@ -182,7 +182,7 @@ def random_rbm(visible: int, hidden: int, density: float = 1.0, zeros_kept: bool
 
 
 class Peer:
-    """QuCumber in a process of its own, asked by JSON lines; its imports are paid once.
+    """A peer in a process of its own, asked by JSON lines; its imports are paid once.
 
     Attributes:
         about: its versions.
@@ -190,11 +190,11 @@ class Peer:
         folder: a temporary folder for the arrays that go to and fro.
     """
 
-    def __init__(self, python: Path, folder: Path) -> None:
+    def __init__(self, python: Path, folder: Path, script: str = "peer_qucumber.py") -> None:
         start = time.perf_counter()
         self.folder = folder
         self.process = subprocess.Popen(
-            [python, HERE / "peer_qucumber.py"],
+            [python, HERE / script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -226,7 +226,7 @@ class Peer:
         threads: int = 1,
         keep_every: int = 0,
     ) -> list[float]:
-        """Seconds of each epoch at batch 100 and lr 0.01; the first is a warm-up."""
+        """Seconds of each epoch of QuCumber at batch 100 and lr 0.01; the first is a warm-up."""
         answer = self.ask(
             "fit",
             threads,
@@ -249,14 +249,14 @@ class Peer:
 
 
 @contextmanager
-def open_peer(python: Path) -> Iterator[Peer | None]:
+def open_peer(python: Path, script: str = "peer_qucumber.py") -> Iterator[Peer | None]:
     """The peer, or None and a line that says so where its environment does not exist."""
     if not python.exists():
         print(f"No peer: {python} does not exist. `make bench` makes it.", file=sys.stderr)
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
-        peer = Peer(python, Path(folder))
+        peer = Peer(python, Path(folder), script)
         try:
             yield peer
         finally:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from exact import basis, index
-from psiprune.data.confusion import Confusion
+from psiprune.data.confusion import Confusion, scaled
 from psiprune.data.readout_error import ReadoutError
 
 Float64 = NDArray[np.float64]
@@ -29,6 +29,29 @@ def random_error(groups: Sequence[Sequence[int]], seed: int = 0) -> ReadoutError
     return ReadoutError(
         tuple(Confusion(tuple(each), random_matrix(len(each), generator)) for each in groups)
     )
+
+
+def with_rates_times(factor: float, error: ReadoutError) -> ReadoutError:
+    """The same groups with all probabilities of a wrong record multiplied by a factor."""
+    return ReadoutError(
+        tuple(
+            Confusion(each.sites, scaled(each.matrix, np.full(len(each.matrix), factor)))
+            for each in error.groups
+        )
+    )
+
+
+def flips_together(groups: Sequence[Sequence[int]], together: float, single: float) -> ReadoutError:
+    """Errors of groups whose sites flip all together, rarely one alone, and in no other way."""
+    confusions = []
+    for sites in groups:
+        states = np.arange(1 << len(sites))
+        by_flips = np.zeros(len(states))
+        by_flips[1 << np.arange(len(sites))] = single
+        by_flips[-1] = together
+        by_flips[0] = 1 - by_flips.sum()
+        confusions.append(Confusion(tuple(sites), by_flips[states[:, None] ^ states]))
+    return ReadoutError(tuple(confusions))
 
 
 def dense(error: ReadoutError) -> Float64:

@@ -11,17 +11,17 @@ import pytest
 
 import psiprune as pp
 import tiny
+from confusions import with_rates_times
 from outcomes import json_of, text_of
 from psiprune.data.confusion import Confusion
 from psiprune.data.dependence import find_dependence
 from psiprune.data.diagnostics import describe_shots
+from psiprune.io.run import open_run
 from psiprune.pruning.search import _resampled
 from psiprune.reconstruction.inputs import resolve_settings, split_shots
 from psiprune.reconstruction.models import _replica
+from psiprune.reconstruction.pipeline import run_reconstruct
 from psiprune.reconstruction.settings import ReconstructSettings
-from psiprune.training import estimate
-from psiprune.training.diagnostics import _checked_shots
-from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from refusals import refuses
 
 ERROR = pp.ReadoutError.from_rates([0.1, 0.2, 0.05], [0.05, 0.1, 0.2])
@@ -37,7 +37,6 @@ def test_parts_of_a_record() -> None:
     shots = shots_of(30_000)
     split = split_shots(shots, 0.5, 0)
     assert [part.readout for part in split[:3]] == [ERROR] * 3
-    assert _checked_shots(shots).readout is ERROR
     assert _resampled(shots, 1).readout is ERROR
 
 
@@ -61,35 +60,27 @@ def test_replicas_are_misread_like_the_training_set() -> None:
     assert not plain.bits.any()
 
 
-def test_probes_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    method = ExactNaturalGradient(epochs=3)
-    init = ExactNaturalGradient.init
-
-    def noted(self: ExactNaturalGradient, rbm: pp.RBM, shots: Any, seed: int) -> Any:
-        seen.append(shots)
-        return init(self, rbm, shots, seed)
-
-    monkeypatch.setattr(ExactNaturalGradient, "init", noted)
-    estimate.training_needs(method, shots_of(500), 2)
-    assert seen
-    for shots in seen:
-        np.testing.assert_array_equal(shots.readout.rates, ERROR.rates[: shots.sites])
-
-
-def test_a_run_belongs_to_its_errors() -> None:
+def test_a_run_belongs_to_its_errors(tmp_path: Path) -> None:
     shots = shots_of(1000)
     settings = ReconstructSettings()
-    digests = {
-        resolve_settings(settings, each).shots_sha256
-        for each in (
-            shots,
-            pp.Shots(shots.bits),
-            pp.Shots(shots.bits, readout=ERROR.scaled(0.5)),
-            pp.Shots(shots.bits, source="other", readout=ERROR),
-        )
-    }
-    assert len(digests) == 3
+    every = (
+        shots,
+        pp.Shots(shots.bits),
+        pp.Shots(shots.bits, readout=with_rates_times(0.5, ERROR)),
+        pp.Shots(shots.bits, source="other", readout=ERROR),
+    )
+    resolved = [resolve_settings(settings, each) for each in every]
+    assert len({each.shots_sha256 for each in resolved}) == 1
+    assert len({each.readout_sha256 for each in resolved}) == 3
+    assert [each.readout for each in resolved] == [True, False, True, True]
+    assert resolve_settings(resolved[0], every[3]) == resolved[0]
+    for other, found in ((every[1], "no readout errors"), (every[2], "readout errors ")):
+        with refuses("array", found, "readout_sha256", str(resolved[0].readout_sha256)[:12]):
+            resolve_settings(resolved[0], other)
+    with open_run(tmp_path, resolved[0]):
+        pass
+    with refuses(tmp_path / "config.toml", "other readout errors", "readout_sha256"):
+        run_reconstruct(settings, every[2], tmp_path)
 
 
 def test_the_estimator_of_scikit_learn() -> None:
@@ -97,7 +88,7 @@ def test_the_estimator_of_scikit_learn() -> None:
     from psiprune.sklearn import RBMDensity
 
     shots = shots_of(200)
-    estimator = RBMDensity(2, method=ExactNaturalGradient(epochs=2), random_state=0)
+    estimator = RBMDensity(2, method=pp.ExactNaturalGradient(epochs=2), random_state=0)
     assert estimator._shots(shots, reset=True).readout is ERROR
     estimator.fit(shots.bits)
     with refuses("array", "score_samples", "readout=None"):

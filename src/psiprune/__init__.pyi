@@ -52,6 +52,8 @@ __all__ = [
     "plot_clusters",
     "plot_path",
     "plot_study",
+    "power_law_mask",
+    "pretraining_mask",
     "prune",
     "random_mask",
     "read_amplitudes",
@@ -65,6 +67,7 @@ __all__ = [
     "run_sparse",
     "run_study",
     "sample",
+    "scale_free_mask",
     "sweep",
     "train",
 ]
@@ -93,6 +96,7 @@ from .metrics.against_shots import ShotsReport, evaluate_on_shots
 from .metrics.against_state import Report, evaluate
 from .metrics.measure import Measure
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
+from .pruning.before_training import pretraining_mask
 from .pruning.iterative import Level, prune
 from .pruning.rewire import rewire
 from .pruning.search import Smallest, find_smallest
@@ -107,6 +111,7 @@ from .rbm.masks import (
     random_mask,
 )
 from .rbm.model import RBM
+from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .reconstruction.api import reconstruct
 from .reconstruction.result import Reconstruction, load_reconstruction

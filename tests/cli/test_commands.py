@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,33 @@ def test_sample(stages: Path, tmp_path: Path) -> None:
     assert (other != pp.read_shots(stages / "shots.nc").bits).any()
 
 
-def test_masks(stages: Path, tmp_path: Path) -> None:
-    def made(*command: object) -> np.ndarray[Any, Any]:
+@pytest.fixture
+def made(tmp_path: Path) -> Callable[..., np.ndarray[Any, Any]]:
+    """Make a mask by a command, in mask.txt, and read it."""
+
+    def make(*command: object) -> np.ndarray[Any, Any]:
         file = tmp_path / "mask.txt"
         file.unlink(missing_ok=True)
         assert str(file) in text_of(tiny.call("mask", *command, "--out", file))
         return read_mask(file)
 
+    return make
+
+
+def test_scale_free_masks(tmp_path: Path, made: Callable[..., np.ndarray[Any, Any]]) -> None:
+    scale_free = made("scale-free", "--sites=6", "--hidden=4", "--weights=13")
+    np.testing.assert_array_equal(scale_free, pp.scale_free_mask(6, 4, weights=13))
+    ring = made("scale-free", "--sites=9", "--near=2", "--ratio=2", "--periodic")
+    np.testing.assert_array_equal(ring, pp.scale_free_mask(9, near=2, ratio=2, periodic=True))
+    square = tmp_path / "square.txt"
+    square.write_text("0 0\n0 1\n1 0\n1 1\n")
+    drawn = made("power-law", "--positions", square, "--count=10", "--exponent=1", "--seed=3")
+    positions = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    expected = pp.power_law_mask(4, weights=10, exponent=1, seed=3, positions=positions)
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def test_masks(stages: Path, tmp_path: Path, made: Callable[..., np.ndarray[Any, Any]]) -> None:
     clusters = made("cluster", "--hidden=3", "--sites=6", "--count=11")
     np.testing.assert_array_equal(clusters, cluster_mask(3, 6, 11))
     shutil.copy(tmp_path / "mask.txt", tmp_path / "clusters.txt")

@@ -107,7 +107,7 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "--json" in own
         assert "--no-json" not in own
     masks = tiny.help_of(monkeypatch, "mask")
-    for name in ("random", "cluster", "break", "forbid"):
+    for name in ("random", "cluster", "scale-free", "power-law", "break", "forbid"):
         assert re.search(rf"^│ {name} ", masks, re.MULTILINE)
         assert "--json" in tiny.help_of(monkeypatch, "mask", name)
 

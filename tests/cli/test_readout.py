@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def test_info_shows_the_errors(stages: Path, tmp_path: Path) -> None:
     text = text_of(tiny.call("info", file))
     assert all(len(line) <= 100 for line in text.splitlines() if line.startswith(("r", " ")))
     assert "p(1|0) = 0.05 (0.02 to 0.08), p(0|1) = 0.06 (0.03 to 0.09)" in text
-    assert "rates (assumed, as known to 10 %)" in text
+    assert "rates (assumed, not measured)" in text
     # 1 - p10 - p01 is 0.95, 0.91, 0.87, 0.83 at the sites.
     assert "recorded as 0.830 to 0.950 times the true value, +0.010" in text
     assert "recorded as 0.722 to 0.864 times the true value" in text
@@ -166,6 +167,19 @@ def test_info_shows_the_errors(stages: Path, tmp_path: Path) -> None:
     plain = json_of(tiny.call("info", stages / "shots.nc", "--json"))
     assert plain["readout"] is None
     assert {**given, "readout": None} == plain  # all else is of the recorded bits
+
+
+def test_evaluate_states_what_assumed_rates_mean(stages: Path, tmp_path: Path) -> None:
+    file = tmp_path / "shots.txt"
+    np.savetxt(file, np.random.default_rng(0).random((300, 4)) < [0.0, 0.5, 0.5, 0.0], fmt="%d")
+    outcome = tiny.call(*("evaluate", stages / "rbm.nc", file, "--draws=100", "--readout=0.3"))
+    assert outcome.status == 0
+    text = " ".join(outcome.out.split())
+    assert "assumed (rates), not measured" in text
+    assert "off by 10% of their value, and psiprune reconstruct states how much F" in text
+    (line,) = (each for each in outcome.err.splitlines() if "site" in each)
+    assert line.startswith(f"psiprune: warning: {file}: site 0 (and 1 more)")
+    assert "that any state can show" in line
 
 
 def test_attenuation_is_that_of_the_records() -> None:
@@ -216,5 +230,27 @@ def test_a_pruning_path_belongs_to_its_errors(stages: Path, tmp_path: Path) -> N
     out = ("--out", tmp_path / "path")
     assert tiny.call(*command, *out, "--readout=0.01").status == 0
     assert tiny.call(*command, *out, "--readout=0.01").status == 0
-    assert "readout" in tiny.refusal(tiny.call(*command, *out, "--readout=0.02"))
-    assert "readout" in tiny.refusal(tiny.call(*command, *out))
+    for other in (["--readout=0.02"], []):
+        line = tiny.refusal(tiny.call(*command, *out, *other))
+        assert re.search(r"other readout errors: readout_sha256 = [0-9a-f]{12}\.\.\., this", line)
+
+
+def test_train_suggests_a_cross_validation_where_misread_shots_are_few(tmp_path: Path) -> None:
+    shots, note = tmp_path / "shots.txt", "use --folds 5 to stop earlier"
+    for repeats, options, said in (
+        (49, ("--readout=0.1,0.2",), True),
+        (49, ("--readout=0",), False),
+        (50, ("--readout=0.1,0.2",), False),
+        (49, ("--readout=0.1,0.2", "--folds=2"), False),
+        (49, ("--readout=0.1,0.2", "--method=cd", "--epochs=1"), False),
+        (49, (), False),
+    ):
+        shots.write_text("00\n01\n10\n11\n10\n01\n11\n10\n10\n00\n" * repeats)
+        outcome = tiny.call("train", shots, "--hidden=1", *options, "-o", tmp_path / "rbm.nc")
+        (tmp_path / "rbm.nc").unlink()
+        assert (note in outcome.err) == said, (repeats, options)
+    shots.write_text("00\n01\n10\n11\n")
+    few = ("--hidden=1", "--readout=0.1,0.2", "--epochs=1", "--out", tmp_path / "rbm.nc")
+    lines = tiny.call("train", shots, *few).err.splitlines()
+    assert any(note in line for line in lines)
+    assert any("5 parameters are more than 4 training shots" in line for line in lines)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from psiprune.core.durations import parse_duration, show_bytes, show_duration
-from psiprune.core.text import counted, escape
+from psiprune.core.text import counted, escape, shortened
 from refusals import refused
 
 
@@ -33,6 +33,12 @@ def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
 
 def test_a_noun_follows_its_number() -> None:
     assert [counted(number, "round") for number in (0, 1, 2)] == ["0 rounds", "1 round", "2 rounds"]
+
+
+def test_of_checksums_only_the_first_digits_are_shown() -> None:
+    digest = "0123456789ab" + 52 * "f"
+    assert shortened(digest) == "0123456789ab..."
+    assert [shortened(each) for each in (digest[1:], 3, None)] == [digest[1:], "3", "None"]
 
 
 # ---- durations and sizes of memory

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +15,8 @@ from confusions import random_error
 from exact import basis
 from psiprune.data.readout_error import ReadoutError
 from refusals import refuses
+
+ORDERS = ("listed", "reversed")
 
 
 def prepared(error: ReadoutError, states: list[str], shots: int, seed: int) -> dict[str, pp.Shots]:
@@ -98,6 +104,48 @@ def test_refusals() -> None:
         pp.calibrate_readout({"00": zeros, "11": ones}, [(0,), (0,)])
     with refuses("readout", "p(1|0)", "site 0", 0.5):  # the states are exchanged
         pp.calibrate_readout({"11": zeros, "00": ones})
+
+
+@pytest.mark.parametrize("states", [["0111", "1000"], ["1111", "0001", "0000"]])
+def test_states_in_reversed_order_are_named(states: list[str]) -> None:
+    error = ReadoutError.from_rates(0.05, sites=4)
+    shots = {state[::-1]: each for state, each in prepared(error, states, 200, 0).items()}
+    turned = next(state for state in shots if state != state[::-1])
+    with refuses("calibration", "reversed order", f"{turned} was measured as {turned[::-1]}"):
+        pp.calibrate_readout(shots)
+    inverted = {state.translate({48: "1", 49: "0"})[::-1]: each for state, each in shots.items()}
+    with refuses("readout", "exchanged"):
+        pp.calibrate_readout(inverted)
+
+
+@pytest.mark.parametrize("suffix", ["json", "nc"])
+def test_calibration_and_shots_in_opposite_orders_are_refused(suffix: str, tmp_path: Path) -> None:
+    zeros = {order: pp.read_shots({"011": 9}, "qiskit", order=order) for order in ORDERS}
+    ones = {
+        order: pp.read_shots({"100": 9}, "qiskit", order=order, outcomes="bits") for order in ORDERS
+    }
+    error = pp.calibrate_readout({"110": zeros["listed"], "001": ones["listed"]})
+    assert error.bit_order == "qiskit: " + str(zeros["listed"].provenance["bit_order"])
+    assert ReadoutError.from_json(json.loads(json.dumps(error.to_json()))).bit_order == (
+        error.bit_order
+    )
+    same, other = (zeros[order] for order in ORDERS)
+    if suffix == "nc":
+        same, other = (
+            pp.read_shots(pp.join_shots([each, each]).save(tmp_path / f"{k}.nc"))
+            for k, each in enumerate((same, other))
+        )
+    assert replace(same, readout=error).readout is error
+    with refuses("readout", "calibration shots", "opposite orders", "--order"):
+        replace(other, readout=error)
+    # Other formats say nothing of it, nor do shots of several orders, nor chosen qubits.
+    mixed = pp.join_shots([same, other])
+    for unknown in (pp.Shots(other.bits), pp.read_shots({"011": 1}), mixed):
+        assert replace(unknown, readout=error).readout is error
+    assert replace(other, readout=error.of_sites([2, 1, 0])).readout is not None
+    backwards = pp.calibrate_readout({"011": zeros["reversed"], "100": ones["reversed"]})
+    with refuses("readout", "opposite orders"):
+        replace(same, readout=backwards)
 
 
 def test_recorded_bits_count_whatever_errors_the_shots_carry() -> None:

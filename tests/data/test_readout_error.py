@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 import psiprune as pp
-from confusions import dense, grouped_sites, random_error
+from confusions import dense, grouped_sites, random_error, with_rates_times
 from exact import basis, index
 from psiprune.data.confusion import Confusion
 from psiprune.data.readout_error import ReadoutError
@@ -32,7 +32,7 @@ def test_one_and_two_sites_by_hand() -> None:
     two = ReadoutError.from_rates([0.1, 0.2], [0.3, 0.4])
     recorded = two.apply(np.array([0.0, 1.0, 0.0, 0.0]))  # site 0 in 1, site 1 in 0
     np.testing.assert_allclose(recorded, [0.3 * 0.8, 0.7 * 0.8, 0.3 * 0.2, 0.7 * 0.2])
-    assert two.is_product
+    assert [group.sites for group in two.groups] == [(0,), (1,)]
     assert not two.is_measured
     assert two.rates.tolist() == [[0.1, 0.3], [0.2, 0.4]]
 
@@ -67,24 +67,6 @@ def test_rates_are_averages_over_the_other_sites(groups: list[list[int]], seed: 
         np.testing.assert_allclose(p01, 1 - wrong[ones].mean())
 
 
-@given(grouped_sites(), st.integers(0, 1000))
-def test_log_odds_are_ratios_of_the_dense_matrix(groups: list[list[int]], seed: int) -> None:
-    error = random_error(groups, seed)
-    matrix, states = dense(error), basis(error.sites)
-    whole = np.arange(len(states))
-    for group in error.groups:
-        within = index(states[:, list(group.sites)])
-        for site in group.sites:
-            ratio = np.log(matrix[:, whole | 1 << site] / matrix[:, whole & ~(1 << site)])
-            found = error.log_odds[site][within[:, None], within[None, :]]
-            np.testing.assert_allclose(found, ratio, atol=1e-10)
-
-
-def test_log_odds_of_certain_bits_are_finite() -> None:
-    odds = ReadoutError.from_rates(0.0, 0.25, sites=1).log_odds[0]
-    np.testing.assert_allclose(odds, [[np.log(0.25)] * 2, [80, 80]])
-
-
 def chi_squared(error: ReadoutError, expected: ReadoutError, shots: int = 20_000) -> float:
     """The smallest p-value, over all true states, of simulated records against C."""
     states, matrix = basis(error.sites), dense(expected)
@@ -108,7 +90,7 @@ def test_records_of_other_matrices_are_told_apart() -> None:
         tuple(replace(group, sites=group.sites[::-1]) for group in error.groups)
     )
     assert chi_squared(error, exchanged) < 1e-20
-    assert chi_squared(error, error.scaled(1.2)) < 1e-8
+    assert chi_squared(error, with_rates_times(1.2, error)) < 1e-8
 
 
 def test_simulated_shots_carry_their_errors() -> None:
@@ -163,13 +145,13 @@ def test_standard_errors_are_the_spread_of_resampled_rates() -> None:
 
 def test_scaling_multiplies_the_wrong_records() -> None:
     error = random_error([[0, 1], [2]], seed=2)
-    half = error.scaled(0.5)
+    half = with_rates_times(0.5, error)
     for one, other in zip(error.groups, half.groups, strict=True):
         wrong = ~np.eye(len(one.matrix), dtype=bool)
         np.testing.assert_allclose(other.matrix[wrong], one.matrix[wrong] / 2)
         np.testing.assert_allclose(other.matrix.sum(axis=1), 1)
-    np.testing.assert_allclose(error.scaled(0.0).rates, 0, atol=1e-15)
-    assert (error.scaled(50.0).rates < 0.5).all()
+    np.testing.assert_allclose(with_rates_times(0.0, error).rates, 0, atol=1e-15)
+    assert (with_rates_times(50.0, error).rates < 0.5).all()
     almost = ReadoutError.from_rates([0.47, 0.3], [0.47, 0.3])
     assert all((almost.resampled(seed).rates < 0.5).all() for seed in range(100))
 
@@ -190,7 +172,7 @@ def test_a_part_of_a_group_is_averaged() -> None:
     error = measured(100)
     part = error.of_sites([2, 1])
     assert part.sites == 2
-    assert part.is_product
+    assert [group.sites for group in part.groups] == [(0,), (1,)]
     np.testing.assert_allclose(part.rates, error.rates[[2, 1]])
     assert [group.prepared.tolist() for group in part.groups if group.prepared is not None] == [
         [200, 200],
@@ -214,7 +196,7 @@ def test_round_trip_through_json_and_shots(error: ReadoutError, tmp_path: Path) 
     renamed = replace(shots, readout=replace(error, source="elsewhere"))
     assert pp.join_shots([shots, renamed]).readout is shots.readout
     with refuses("array", "other readout errors"):
-        pp.join_shots([shots, pp.Shots(bits, readout=error.scaled(0.5))])
+        pp.join_shots([shots, pp.Shots(bits, readout=with_rates_times(0.5, error))])
     with refuses(file.name, "other readout errors"):
         pp.join_shots([pp.Shots(bits), shots])
 
@@ -238,10 +220,15 @@ def test_a_damaged_attribute_is_refused(tmp_path: Path) -> None:
     [
         ((0.5, 0.1), ("p(1|0)", "site 0", 0.5, 0.5)),
         ((0.1, [0.1, -0.2]), ("p(0|1)", "site 1", 0, -0.2)),
-        ((float("nan"), 0.1), ("p(1|0)", "nan")),
+        ((float("nan"), 0.1), ("p(1|0)", "nan", "give a probability")),
+        ((60.0, 0.1), ("p(1|0)", 60, "percent")),
+        ((0.1, float("inf")), ("p(0|1)", "inf", "give a probability")),
+        ((0.1, 1.0), ("p(0|1)", "found 1", "exchanged")),
         (([0.1, 0.1, 0.1], 0.1), (3, 2)),
         (([0.1, 0.1], [0.1]), ("(2,)", "(1,)")),
         (([[0.1]], 0.1), ("(1, 1)",)),
+        (("abc", 0.1), ("abc", 0.1)),
+        (([[0.1], [0.1, 0.2]], 0.1), ("[[0.1], [0.1, 0.2]]",)),
         ((0.49, 0.49), ("site 0", "nearly singular", 0.05, 0.02)),
     ],
 )
@@ -253,6 +240,41 @@ def test_bad_rates(rates: tuple[Any, Any], facts: tuple[object, ...]) -> None:
 def test_a_number_of_sites_is_needed() -> None:
     with refuses("readout", "`sites`"):
         ReadoutError.from_rates(0.1)
+    for sites in (-2, 0, 2.0, True):
+        with refuses("sites", 1, sites):
+            ReadoutError.from_rates(0.1, sites=sites)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bits", "seed", "facts"),
+    [
+        ([[0, 1]], 0, ("bits", 3, 2, "ReadoutError.of_sites")),
+        (np.zeros((5, 4), np.uint8), 0, ("bits", 3, 4)),
+        ([0, 1, 1], 0, ("bits", "[shot, site]", 1)),
+        ([[0, 1, 2]], 0, ("bits", "row 0", "column 2", 2)),
+        ([[0, 1, 1]], -1, ("seed", 0, -1)),
+    ],
+)
+def test_only_bits_of_these_sites_are_misread(
+    bits: Any, seed: int, facts: tuple[object, ...]
+) -> None:
+    error = ReadoutError.from_rates(0.1, sites=3)
+    with refuses(*facts):
+        error.misread(bits, seed)
+    rows = np.array([[0, 1, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(error.misread(rows.tolist(), 1), error.misread(rows, 1))
+
+
+@pytest.mark.parametrize("given", [0.03, "readout.json"])
+def test_shots_carry_nothing_but_readout_errors(given: Any) -> None:
+    shots = pp.Shots(np.array([[0, 1]]))
+    facts = ("readout", "ReadoutError.from_rates", "read_readout", str(given))
+    with refuses(*facts):
+        replace(shots, readout=given)
+    with refuses(*facts):
+        shots.with_readout_error(given)
+    with refuses("readout", "ReadoutError.from_rates", None):
+        shots.with_readout_error(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sites", [[[0], [0]], [[1]], [[0, 1], [1, 2]], []])

@@ -29,7 +29,8 @@ from refusals import refuses
 
 TUNED = ("magnitude-cd", "magnitude", "magnitude-by-unit", "damage", "surgeon", "random")
 ALONE = ("magnitude-alone", "magnitude-compensated-alone", "damage-alone", "surgeon-alone")
-COMMON = (*TUNED, *ALONE, "cluster")
+MASKED = ("cluster", "scale-free")
+COMMON = (*TUNED, *ALONE, *MASKED)
 IN_THE_TABLE = ("magnitude-by-unit", "damage-alone")  # not in the figure
 COSTLY = ("cluster-rewired", "random-rewired", "surgeon-1", "surgeon-4")
 
@@ -102,11 +103,12 @@ def test_the_dataset_is_labelled(frontier: xr.Dataset) -> None:
     assert frontier["count"].values.tolist() == [16, 13, 10, 8, 7, 6, 5, 4]
     assert frontier["kl"].dims == ("field", "seed", "variant", "count")
     there = frontier["kl"].isel(field=0).notnull()
-    for variant in COMMON[:-1]:
+    for variant in (*TUNED, *ALONE):
         counts = there.sel(variant=variant).all("seed")
         assert frontier["count"].values[counts].tolist() == [8, 7, 6, 5, 4]
-    known = {name: there.sel(variant=name) for name in (*COSTLY, "cluster")}
+    known = {name: there.sel(variant=name) for name in (*COSTLY, *MASKED)}
     assert known["cluster"].sum("count").values.tolist() == [3, 3]  # 8, 7 and 6
+    assert known["scale-free"].sum("count").values.tolist() == [4, 4]  # and 5, which connect 6
     for name, number in zip(COSTLY, (1, 1, 1, 7), strict=True):
         assert known[name].sum("count").values.tolist() == [number, 0]
 
@@ -148,6 +150,9 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
         own = kept(run, variant, 7, 1)
         np.testing.assert_array_equal(own.weights, tuned.weights)
         np.testing.assert_array_equal(own.visible_bias, tuned.visible_bias)
+    mask = pp.scale_free_mask(4, 2, weights=5)
+    free = pp.train(shots, start=initial_rbm(4, 2, 0, mask), seed=0, method=chosen.train)
+    np.testing.assert_array_equal(kept(run, "scale-free", 5).weights, free.weights)
     clustered = pp.train(
         shots, start=initial_rbm(4, 2, 0, pp.cluster_mask(2, 4, 6)), seed=0, method=chosen.train
     )

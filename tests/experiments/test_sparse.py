@@ -17,6 +17,7 @@ from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import Mask, cluster_mask, random_mask
+from psiprune.rbm.scale_free import scale_free_mask
 
 SEEDS = (0, 1, 2)
 
@@ -27,7 +28,7 @@ def kept(run: Path, seed: int, variant: str) -> pp.RBM:
 
 
 def test_the_dataset_is_labelled(sparse: xr.Dataset) -> None:
-    sizes = {"field": 1, "seed": 3, "variant": 6, "hidden": 2, "visible": 4, "epoch": 4}
+    sizes = {"field": 1, "seed": 3, "variant": 7, "hidden": 2, "visible": 4, "epoch": 4}
     assert dict(sparse.sizes) == sizes
     assert sparse["variant"].values.tolist() == list(VARIANTS)
     assert sparse["field"].values.tolist() == [1.0]
@@ -68,6 +69,7 @@ def check_masks(sparse: xr.Dataset, constructed: Mask, seeds: list[int]) -> None
                 "sp/os": masks.sel(seed=other, variant="pruned").values,
                 "sc": constructed,
                 "random": random_mask(hidden, sites, int(constructed.sum()), seed),
+                "scale-free": scale_free_mask(sites, hidden, weights=int(constructed.sum())),
             }
             for variant, mask in expected.items():
                 np.testing.assert_array_equal(masks.sel(seed=seed, variant=variant), mask)
@@ -79,7 +81,7 @@ def check_masks(sparse: xr.Dataset, constructed: Mask, seeds: list[int]) -> None
 def test_each_is_trained_from_its_seeds_own_start(sparse_run: Path) -> None:
     train = tiny.sparse_settings().train
     shots = pp.read_shots(sparse_run / "h=1/shots.nc")
-    for variant in ("dense", "sp/ss", "sp/os", "sc", "random"):
+    for variant in ("dense", "sp/ss", "sp/os", "sc", "random", "scale-free"):
         found = kept(sparse_run, 1, variant)
         start = initial_rbm(4, 2, seed=1, mask=found.mask)
         expected = pp.train(shots, start=start, seed=1, method=train)

@@ -132,11 +132,15 @@ def test_sparse_lines_are_medians_by_epoch(sparse: xr.Dataset) -> None:
             assert np.column_stack([epochs, values]).tolist() in drawn(ax), (name, variant)
         level = float(sparse[name].sel(field=1.0, variant="pruned").median())
         assert any(set(np.asarray(line.get_ydata()).tolist()) == {level} for line in ax.lines)
-    assert [text.split(":")[0] for text in legend(figure)] == [*VARIANTS[:-1], "random mask"]
+    assert [text.split(":")[0] for text in legend(figure)] == [
+        *VARIANTS[:-2],
+        "random mask",
+        "scale-free mask",
+    ]
     # They differ in more than colour.
     lines = [line for line in plot_sparse(sparse).get_axes()[0].lines if len(line.get_xdata()) > 1]  # type: ignore[arg-type]
     named = [line for line in lines if not str(line.get_label()).startswith("_")]
-    assert len({line.get_color() for line in named}) == 6
+    assert len({line.get_color() for line in named}) == len(VARIANTS)
     assert len({line.get_linestyle() for line in named}) >= 4
 
 

@@ -22,6 +22,7 @@ from psiprune.io.paths import draft_file, side_file
 from psiprune.io.run import one_writer, open_run
 from psiprune.metrics.against_state import metric_values, reference_of
 from psiprune.rbm.init import initial_rbm
+from psiprune.training import stopping
 from psiprune.training.method import Method
 from psiprune.training.train import TrainingProgress, train
 from refusals import refuses
@@ -310,12 +311,12 @@ def test_what_diverges_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"seed": 2}, "seed = 1, now 2"),
-        ({"method": pp.CD(epochs=EPOCHS, learning_rate=0.2)}, "learning_rate = 0.1, now 0.2"),
-        ({"method": pp.CD(epochs=10)}, "epochs = 9, now 10"),
-        ({"method": pp.PCD(epochs=EPOCHS)}, "method = cd, now pcd"),
-        ({"hidden": 2}, "start = "),
-        ({"step": -1}, "shots = "),
+        ({"seed": 2}, "other seed: 1, now 2"),
+        ({"method": pp.CD(epochs=EPOCHS, learning_rate=0.2)}, "other learning_rate: 0.1, now 0.2"),
+        ({"method": pp.CD(epochs=10)}, "other epochs: 9, now 10"),
+        ({"method": pp.PCD(epochs=EPOCHS)}, "other method: cd, now pcd"),
+        ({"hidden": 2}, "other initial RBM: "),
+        ({"step": -1}, "other shots: "),
     ],
 )
 def test_the_checkpoint_of_another_training_is_refused(
@@ -349,3 +350,41 @@ def test_a_checkpoint_that_its_result_outlived_is_cleared(tmp_path: Path) -> Non
         (tmp_path / "h=1" / name).touch()
     with open_run(tmp_path, pp.StudySettings()):
         assert tiny.names(tmp_path / "h=1") == {"level-00.nc", ".level-01.nc.2.checkpoint"}
+
+
+def test_a_cross_validation_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[pp.RBM] = []
+    last, likelihood = 0, stopping.mean_log_likelihood
+
+    def held_out(rbm: pp.RBM, some: pp.Shots) -> float:
+        asked.append(rbm)
+        if len(asked) == last:
+            raise KeyboardInterrupt
+        return likelihood(rbm, some)
+
+    def learned(folds: int = 2) -> pp.RBM:
+        asked.clear()
+        with Checkpoints(tmp_path / "rbm.nc") as checkpoints:
+            return train(
+                shots(),
+                hidden=3,
+                seed=1,
+                method=METHODS["exact"],
+                folds=folds,
+                checkpoints=checkpoints,
+            )
+
+    monkeypatch.setattr(stopping, "mean_log_likelihood", held_out)
+    expected = learned()
+    steps, last = len(asked), 6  # in the third step of two trainings
+    with pytest.raises(KeyboardInterrupt):
+        learned()
+    file = side_file(tmp_path / "rbm.nc", "1.checkpoint")
+    with refuses(file.name, "other method: exact, cross-validated over 2 parts, now exact"):
+        learned(folds=0)
+    last = 0
+    found = learned()
+    assert len(asked) == steps - 4 > 0
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    assert found.provenance == expected.provenance
+    assert not file.exists()

@@ -233,6 +233,8 @@ def test_ctrl_c_ends_a_stalled_conversation() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     pressing = threading.Thread(target=press)
+    # A shell starts background jobs with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     pressing.start()
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -240,6 +242,7 @@ def test_ctrl_c_ends_a_stalled_conversation() -> None:
     finally:
         heard.set()
         pressing.join()
+        signal.signal(signal.SIGINT, before)
     assert len(pp.read_shots(FILES / "lab.h5")) == 20
 
 

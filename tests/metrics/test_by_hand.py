@@ -104,7 +104,7 @@ def test_the_error_of_c_mse(bias: list[float], covariance: Any, wanted: float) -
     assert _mse_error(Estimate(zero + 0.5, zero, zero), model) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("length", [1, 3])  # with 2, means of chains are their own squares
+@pytest.mark.parametrize("length", [1, 2, 3])
 def test_all_sites_and_pairs_have_the_errors_of_chains(
     length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +219,8 @@ def test_differences_in_combined_errors() -> None:
     with np.errstate(all="raise"):
         found = Comparison(gap + 2, error, NOTHING + 2, other, "", "", 1.0, NOTHING).sigmas
     np.testing.assert_array_equal(found, [0, np.inf, 1, np.inf, -1])
+    shared = Comparison(gap + 2, error, NOTHING + 2, other + 9, "", "", 1.0, NOTHING, other).sigmas
+    np.testing.assert_array_equal(shared, found)
 
 
 def test_errors_of_shots_do_not_depend_on_a_constant() -> None:
@@ -316,7 +318,7 @@ def test_losses_have_the_errors_of_shots_and_of_both_log_z() -> None:
     held_out = Shots(np.array([[0, 1], [1, 0]] * 4, np.uint8))
     rbm = RBM(np.zeros((1, 2)), np.zeros(2), np.zeros(1))
     model, best = (
-        HeldOut(rbm, LogPartition(np.log(8), error, "m"), values)
+        HeldOut(rbm, LogPartition(np.log(8), error, "m"), values, error)
         for error, values in ((0.3, log_p), (0.4, other))
     )
     found = compare_configurations(model, best, training, held_out)

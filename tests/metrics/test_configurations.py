@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
+from psiprune.inference.recorded import RecordedLogProb
+from psiprune.metrics import configurations
 from psiprune.metrics.agreement import sites_and_pairs
 from psiprune.metrics.configurations import (
     Configurations,
@@ -50,6 +53,15 @@ def test_by_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.warning == ""
 
 
+def test_the_error_of_a_likelihood_is_that_of_log_z_and_of_annealing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rbm, shots = initial_rbm(5, 3, seed=1), Shots(np.zeros((3, 5), np.uint8))
+    annealed = RecordedLogProb(np.zeros(3), 0.3, -0.4, "")
+    monkeypatch.setattr(configurations, "shots_log_prob", lambda *_: annealed)
+    assert held_out_likelihood(rbm, shots, shots, seed=0).error == pytest.approx(0.5)
+
+
 def test_a_bit_that_never_varies_has_a_finite_likelihood() -> None:
     bits = np.zeros((100, 3), np.uint8)
     held_out = bits[:10].copy()
@@ -73,3 +85,12 @@ def test_sites_and_pairs_by_enumeration() -> None:
     expected = of_shots.T @ of_shots / 500
     np.fill_diagonal(expected, of_shots.mean(axis=0))
     np.testing.assert_allclose(found.shots_value, expected, atol=1e-6)
+
+
+def test_sites_and_pairs_of_records_are_those_of_draws_read_alike() -> None:
+    zeros = RBM(np.zeros((1, 2)), np.full(2, -30.0), np.zeros(1))
+    error = ReadoutError.from_rates([0.1, 0.3], 0.2)
+    shots = Shots(np.zeros((3, 2), np.uint8), readout=error)
+    found = sites_and_pairs(zeros, shots, draws=20_000)
+    wanted = [[0.8, 0.8 * 0.4], [0.8 * 0.4, 0.4]]
+    assert np.abs((found.value - wanted) / found.error).max() < 5

@@ -9,8 +9,10 @@ import pytest
 
 import psiprune as pp
 from machines import random_rbm
+from psiprune.core.random import Stream, derive_seed
 from psiprune.data.confusion import Confusion
 from psiprune.data.dependence import INDEPENDENT
+from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.corrected import _Estimator, corrected_estimates
 
 RBM = random_rbm(5, 3)
@@ -48,14 +50,36 @@ def test_means_by_table_are_those_by_shot(errors: pp.ReadoutError) -> None:
         assert estimator.mean(errors) == pytest.approx(estimator.by_shot().mean())
 
 
-def test_perfect_readout_leaves_plain_averages() -> None:
-    bits = np.random.default_rng(0).integers(0, 2, (400, 5), dtype=np.uint8)
-    found = corrected_estimates(bits, pp.ReadoutError.from_rates(0.0, sites=5), 0, INDEPENDENT)
-    report = pp.evaluate_on_shots(RBM, pp.Shots(bits), draws=100)
-    for name in ("magnetization", "neighbours", "correlation"):
-        plain = report.comparison(name)
-        np.testing.assert_allclose(found[name].value, plain.shots_value, atol=1e-6)
-        np.testing.assert_allclose(found[name].error, plain.shots_error, rtol=0.25, atol=1e-6)
+@pytest.mark.parametrize("sites", [1, 2, 5])
+def test_values_and_errors_are_those_of_resampled_shots_and_rates(sites: int) -> None:
+    generator = np.random.default_rng(0)
+    bits = generator.integers(0, 2, (12, sites), dtype=np.uint8)
+    bits[:, 1:] &= 1 - bits[:, :1]  # sites 0 and 1 are never both 1
+    errors = pp.ReadoutError.from_rates(*generator.uniform(0.02, 0.2, (2, sites)))
+    middle = max(0, sites // 2 - 1)
+
+    def observables(errors: pp.ReadoutError, weight: np.ndarray) -> dict[str, np.ndarray]:
+        to_one, to_zero = errors.rates.T
+        z = (1.0 - 2.0 * bits - (to_zero - to_one)) / (1 - to_zero - to_one)
+        mean = weight @ z
+        far = weight @ (z[:, [middle]] * z[:, middle + 1 :]) - mean[middle] * mean[middle + 1 :]
+        return {
+            "magnetization": mean.mean(),
+            "neighbours": (weight @ (z[:, :-1] * z[:, 1:])).mean() if sites > 1 else np.nan,
+            "correlation": np.append(1 - mean[middle] ** 2, far),  # Z^2 = 1
+        }
+
+    alike = np.full(12, 1 / 12)
+    by_shot = [observables(errors, w) for w in bootstrap_means(np.eye(12, dtype=np.float32), 5)]
+    seeds = (derive_seed(5, Stream.CALIBRATION, k) for k in range(100))
+    by_rate = [observables(errors.resampled(seed), alike) for seed in seeds]
+    found = corrected_estimates(bits, errors, 5, INDEPENDENT)
+    for name, value in observables(errors, alike).items():
+        assert np.shape(found[name].value) == np.shape(value)
+        np.testing.assert_allclose(found[name].value, value, atol=1e-12)
+        spreads = [np.std([each[name] for each in s], axis=0, ddof=1) for s in (by_shot, by_rate)]
+        np.testing.assert_allclose(found[name].error, np.hypot(*spreads), rtol=1e-4)
+        np.testing.assert_allclose(found[name].sampling_error, spreads[0], rtol=1e-4)
 
 
 def test_error_bars_cover_shots_and_calibration() -> None:
@@ -64,7 +88,7 @@ def test_error_bars_cover_shots_and_calibration() -> None:
     z = 1 - 2 * states
     prob = np.exp(RBM.log_prob_all() - RBM.log_partition())
     exact = prob @ (z[:, :-1] * z[:, 1:]).mean(axis=1)
-    sigmas, without = list[float](), list[float]()
+    sigmas = []
     for seed in range(16):
         records = pp.Shots(RBM.sample_exact(10_000, seed=seed)).with_readout_error(
             INDEPENDENT_ERRORS, seed
@@ -76,16 +100,27 @@ def test_error_bars_cover_shots_and_calibration() -> None:
             for bit in (0, 1)
         }
         calibrated = pp.calibrate_readout(prepared)
-        known = replace(
-            calibrated,
-            groups=tuple(replace(group, prepared=np.full(2, 10**9)) for group in calibrated.groups),
-        )
-        for errors, kept in ((calibrated, sigmas), (known, without)):
-            found = corrected_estimates(records.bits, errors, seed, INDEPENDENT)["neighbours"]
-            kept.append(float((found.value - exact) / found.error))
+        found = corrected_estimates(records.bits, calibrated, seed, INDEPENDENT)["neighbours"]
+        sigmas.append(float((found.value - exact) / found.error))
     # 16 standard normal numbers have a root mean square of 1 within 0.71 (4 standard errors).
     assert np.sqrt(np.mean(np.square(sigmas))) == pytest.approx(1, abs=0.71)
-    assert np.sqrt(np.mean(np.square(without))) > 1.71  # errors of the calibration left out
+
+
+def test_the_error_of_the_calibration_cancels_in_differences() -> None:
+    bits = RBM.sample_exact(500, seed=3)
+    reports = []
+    for prepared in (10, 60_000):
+        groups = (
+            Confusion(each.sites, each.matrix, np.full(2, prepared))
+            for each in INDEPENDENT_ERRORS.groups
+        )
+        records = pp.Shots(bits, readout=pp.ReadoutError(tuple(groups)))
+        reports.append(pp.evaluate_on_shots(RBM, records, draws=500).state)
+    for name in ("magnetization", "neighbours", "correlation"):
+        few, many = (report[name] for report in reports)
+        np.testing.assert_array_equal(few.sigmas, many.sigmas)
+        assert np.abs(few.sigmas).max() > 0.5
+        assert np.max(few.shots_error / many.shots_error) > 1.3
 
 
 def test_reports_on_records_compare_true_bits_too() -> None:

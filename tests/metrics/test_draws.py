@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import exact
 import rates
 from machines import distribution, magnet, random_rbm
+from psiprune.data.readout_error import ReadoutError
 from psiprune.metrics import draws
 from psiprune.metrics.draws import (
     autocorrelation_time,
@@ -48,6 +49,16 @@ def two_modes(weight: float = 3.0, tilt: float = 0.0) -> RBM:
     half = magnet(5, 4, weight, tilt)
     weights = np.concatenate([np.zeros((4, 5)), half.weights], axis=1)
     return RBM(weights, np.concatenate([np.full(5, -9.0), half.visible_bias]), half.hidden_bias)
+
+
+def test_draws_read_with_errors_say_so() -> None:
+    error = ReadoutError.from_rates([0.0, 0.3], 0.2)
+    drawn = draws.Draws(np.zeros((50, 3, 2), np.uint8), "independent draws", "")
+    found = drawn.recorded(error, 7)
+    misread = error.misread(np.zeros((150, 2), np.uint8), 7)
+    np.testing.assert_array_equal(found.bits.reshape(150, 2), misread)
+    assert found.method == "independent draws, read with errors"
+    assert drawn.recorded(None, 7) is drawn
 
 
 # --- autocorrelation times -------------------------------------------------------------------

@@ -14,6 +14,8 @@ import psiprune as pp
 import rates
 from psiprune.core.statistics import choose
 from psiprune.data.shots import Shots
+from psiprune.inference import recorded
+from psiprune.inference.recorded import RecordedLogProb
 from psiprune.metrics import equivalence
 from psiprune.metrics.against_shots import Comparison
 from psiprune.metrics.equivalence import (
@@ -144,6 +146,44 @@ def test_log_z_by_draws_of_the_parent(pool: list[RBM], monkeypatch: pytest.Monke
         sigmas.append((found.values.mean() - value) / found.error)
         assert 0 < found.error < 0.02
     assert np.abs(sigmas).max() < norm.isf(RARE / (2 * 29))
+
+
+@pytest.mark.parametrize("units", [20, 0])  # log Z by a sum, or by draws
+def test_losses_on_records_by_annealing(
+    pool: list[RBM], monkeypatch: pytest.MonkeyPatch, units: int
+) -> None:
+    shots = fresh(200, 0).with_readout_error(pp.ReadoutError.from_rates(0.05, 0.1, sites=4))
+    monkeypatch.setattr(equivalence, "EXACT_SITES", 4)
+    exact = losses_from(pool[0], shots, draws=100, seed=0)
+    expected = [exact(rbm) for rbm in pool[1:9]]
+    assert {each.error for each in expected} == {0.0}
+    for module in (equivalence, recorded):
+        monkeypatch.setattr(module, "EXACT_SITES", 3)
+    monkeypatch.setattr(recorded, "cheapest_sum", lambda *_: None)
+    monkeypatch.setattr(equivalence, "COMPARISON_UNITS", units)
+    annealed = losses_from(pool[0], shots, draws=20_000, seed=0)
+    np.testing.assert_array_equal(annealed(pool[0]).values, 0)  # the same random numbers
+    sigmas = []
+    for rbm, of_rbm in zip(pool[1:9], expected, strict=True):
+        found = annealed(rbm)
+        assert 0 < found.error < 0.02
+        sigmas.append((found.values.mean() - of_rbm.values.mean()) / found.error)
+    assert np.abs(sigmas).max() < norm.isf(RARE / (2 * 8))
+
+
+def test_the_error_of_losses_is_that_of_the_annealing_of_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shots = Shots(np.zeros((3, 2), np.uint8))
+    noise = {ANY: (3.0, -5.0), initial_rbm(2, 1, 1): (4.0, 7.0)}
+    monkeypatch.setattr(
+        equivalence,
+        "shots_log_prob",
+        lambda rbm, *_: RecordedLogProb(np.zeros(3), *noise[rbm], ""),
+    )
+    for rbm, error in zip(noise, (np.hypot(3, 3), np.linalg.norm([3, 4, 12])), strict=True):
+        found = losses_from(ANY, shots, draws=100, seed=0)(rbm)
+        assert found.error == pytest.approx(error)
 
 
 @rates.factors

@@ -29,8 +29,10 @@ from mutation.results import WANTED, Results, scores, table
 from mutation.session import Session
 from mutation.survivors import reasons
 
-#: Packages that are mutated and whose tests run, beside those of random streams.
+#: Packages whose tests run, beside those of random streams, and which may be mutated.
 PACKAGES = ("rbm", "inference", "training", "pruning", "metrics", "states", "kernels")
+#: Mutated if nothing else is named: no kernels, each mutant of which is compiled again.
+DEFAULT = (*(f"{package}/*" for package in PACKAGES[:-1]), "by hand/*")
 
 
 def choose(patterns: Sequence[str]) -> list[tuple[Mutant, int]]:
@@ -50,7 +52,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m mutation", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--only", nargs="+", default=["*"], help="patterns of files or mutants")
+    parser.add_argument("--only", nargs="+", default=DEFAULT, help="patterns of files or mutants")
     parser.add_argument("--every", type=int, default=1, help="run every K-th mutant")
     parser.add_argument("--tests", nargs="+", help="tests to run, default: those of the packages")
     parser.add_argument("--results", type=Path, help="file for results (JSON lines)")

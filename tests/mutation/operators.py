@@ -230,7 +230,7 @@ def _other_calls(node: ast.Call) -> Iterator[ast.AST]:
             other = ast.Name(REPLACED[name], ast.Load())
         yield ast.Call(other, node.args, node.keywords)
     if name in DROPPED:
-        if node.args:
+        if node.args and not isinstance(node.args[0], ast.Starred):
             yield node.args[0]
         elif isinstance(function, ast.Attribute):
             yield function.value

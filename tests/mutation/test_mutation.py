@@ -41,6 +41,7 @@ MUTANTS = [mutant.name for mutant, _ in choose(["*"])]
             "c = b.std(ddof=1)",
             ["b.std(ddof=1) -> b.var(ddof=1)", "b.std(ddof=1) -> b.std()", "1 -> 2"],
         ),
+        ("return a.transpose(*b)", ["a.transpose(*b) -> a"]),
         ("return a and not b", ["a and (not b) -> a or not b", "not b -> b"]),
         ("return a[0], b[0]", ["0 -> 1", "0 -> 1 (2)"]),
         ("raise ValueError(a + b)", []),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import exact
 from machines import distribution, random_rbm, whole_basis
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.inference import fisher
 from psiprune.inference.fisher import model_fisher
@@ -352,8 +353,9 @@ def test_an_ensemble_differs_by_seed_or_by_shots(
         assert record.source == ("a.nc (resampled)" if converges else "a.nc")
     rows = {record.bits.tobytes() for record in [shots, *records]}
     assert len(rows) == (3 if converges else 1)
-    one = Shots(BITS[3:4])
+    one = Shots(BITS[3:4], readout=ReadoutError.from_rates(0.1, sites=BITS.shape[1]))
     np.testing.assert_array_equal(_resampled(one, 0).bits, one.bits)
+    assert _resampled(one, 0).readout is one.readout
     passed.update(callback=None, checkpoints=None)
     assert search.dense_limit(rbm, shots, measure=lambda _: 4.0) == 4
 

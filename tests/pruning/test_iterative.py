@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from psiprune.core.exceptions import InputError
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import Level, next_level, prune, prune_to_count, tuning_of
 from psiprune.pruning.schedule import truncate, weights_kept
+from psiprune.pruning.search import find_smallest
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
@@ -313,6 +315,21 @@ def test_rewinding_trains_the_surviving_weights_from_where_they_began() -> None:
 def test_after_rewinding_an_rbm_is_trained_as_a_new_one(given: Any, fresh: Any, again: Any) -> None:
     assert tuning_of(small_rbm(), given, small_rbm()) == fresh
     assert tuning_of(small_rbm(), given) == again
+
+
+@pytest.mark.parametrize("misread", [True, False])
+def test_the_method_of_fine_tuning_allows_for_readout_errors(misread: bool) -> None:
+    # Sums over the true bits of records end at 20 sites.
+    error = ReadoutError.from_rates(0.1, sites=21) if misread else None
+    shots = Shots(np.zeros((2, 21), np.uint8), readout=error)
+    rbm, method = initial_rbm(21, 1, 0), MethodBySize(epochs=0)
+    path = prune(rbm, shots, levels=1, fine_tune=method)
+    settings = PruneSettings(levels=1)
+    found = find_smallest(
+        rbm, shots, measure=lambda _: 0.0, limit=1.0, settings=settings, fine_tune=method
+    )
+    for tuned in (path[1].rbm, found.rbm):
+        assert tuned.provenance["method"] == ("natural" if misread else "exact")
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,8 @@ def test_what_cannot_be_rewired_is_refused_in_one_line(sparse: RBM, shots: Shots
         rewire(sparse, shots, share=1.0)
     with refuses("array", "4 sites", 6):
         rewire(sparse, Shots(np.zeros((3, 4), np.uint8)))
+    with refuses("array", "rewiring does not take into account", "readout=None"):
+        rewire(sparse, replace(ANY_SHOTS, readout=pp.ReadoutError.from_rates(0.1, sites=6)))
 
 
 def test_the_command_keeps_its_levels_and_goes_on(

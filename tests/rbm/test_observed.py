@@ -10,6 +10,7 @@ import pytest
 
 import psiprune as pp
 from machines import random_rbm
+from psiprune.rbm import observed
 from psiprune.rbm.likelihood import (
     flatten,
     from_vector,
@@ -17,7 +18,7 @@ from psiprune.rbm.likelihood import (
     to_vector,
     unique_configurations,
 )
-from psiprune.rbm.observed import log_prob_recorded, observe, records_of
+from psiprune.rbm.observed import check_exact_sites, log_prob_recorded, observe, records_of
 
 
 def recorded(sites: int, shots: int = 60) -> pp.Shots:
@@ -45,7 +46,10 @@ def test_probabilities_of_records_are_sums_over_true_bits() -> None:
 
 
 @pytest.mark.parametrize(("sites", "hidden"), [(1, 1), (2, 3), (5, 3), (13, 2)])
-def test_gradient_is_that_of_finite_differences(sites: int, hidden: int) -> None:
+def test_gradient_is_that_of_finite_differences(
+    sites: int, hidden: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed, "_PIECE", 1 << 10)  # 8 pieces of the states of 13 sites
     rbm, records = random_rbm(sites, hidden), records_of(recorded(sites))
     found, x = observe(rbm, records), to_vector(rbm)
     directions = np.random.default_rng(0).normal(size=(4, len(x)))
@@ -73,3 +77,4 @@ def test_perfect_readout_gives_the_plain_likelihood() -> None:
 def test_more_sites_than_can_be_summed() -> None:
     with pytest.raises(pp.InputError, match="N <= 20, found 21; use method 'natural'"):
         records_of(recorded(21))
+    check_exact_sites(20)

@@ -7,9 +7,11 @@ import pytest
 import scipy.stats
 
 import psiprune as pp
+from confusions import flips_together
 from machines import random_rbm
 from psiprune.data.confusion import Confusion
 from psiprune.kernels import layout
+from psiprune.rbm import posterior
 from psiprune.rbm.posterior import TrueBits
 
 # P-value below which a test of one record fails; the wrong distribution gives less than 1e-12.
@@ -30,6 +32,9 @@ ERRORS = {
     "independent": pp.ReadoutError.from_rates([0.02, 0.3, 0, 0.1], [0.1, 0.2, 0.4, 0.05]),
     "pair": joint_errors(0, (0,), (3, 1), (2,)),
     "three": joint_errors(1, (2, 0, 3), (1,)),
+    "only pairs flip": flips_together([(2, 0), (3, 1)], 0.08, 0.0),
+    "nearly only pairs flip": flips_together([(2, 0), (3, 1)], 0.08, 1e-3),
+    "only three flip": flips_together([(3, 0, 2), (1,)], 0.15, 0.0),
 }
 
 
@@ -52,19 +57,22 @@ def test_chains_follow_the_posterior(name: str, record: list[int]) -> None:
     prob = np.exp(rbm.log_prob_all() - rbm.log_partition())
     at = np.zeros(16)
     at[int(np.array(record) @ (1 << np.arange(4)))] = 1.0
-    posterior = prob * error.apply_transposed(at)
-    posterior /= posterior.sum()
-    assert p_value(rbm, error, record, posterior) > _SIGNIFICANT
+    wanted = prob * error.apply_transposed(at)
+    wanted /= wanted.sum()
+    assert p_value(rbm, error, record, wanted) > _SIGNIFICANT
     assert p_value(rbm, error, record, prob) < _SIGNIFICANT  # the RBM without the record
 
 
-def test_chains_are_the_same_in_parts_and_on_any_number_of_threads() -> None:
+def test_chains_are_the_same_in_parts_and_on_any_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # More chains than one task takes, so that several tasks run at once.
     rbm, error = random_rbm(4, 3), ERRORS["pair"]
     records = np.random.default_rng(0).integers(0, 2, (5000, 4), dtype=np.uint8)
     whole = TrueBits(records, error, records).advanced(rbm.compiled, 3, 7)
     part = TrueBits(records[:40], error, records[:40]).advanced(rbm.compiled, 3, 7)
     np.testing.assert_array_equal(whole.bits[:40], part.bits)
+    monkeypatch.setattr(posterior, "_TILES", 5)
     again = TrueBits(records, error, records).advanced(rbm.compiled, 3, 7)
     np.testing.assert_array_equal(whole.bits, again.bits)
     assert whole.steps == 3
@@ -78,6 +86,16 @@ def test_chains_of_different_tasks_differ() -> None:
         random_rbm(4, 3).compiled, 2, 1
     )
     assert (bits.bits[:block] != bits.bits[block:]).any()
+
+
+def test_some_of_the_chains_keep_their_records() -> None:
+    records = np.arange(90, dtype=np.uint8).reshape(30, 3)
+    chains = TrueBits(records, ERRORS["pair"], records + 100, steps=7)
+    for most, rows in ((4, [0, 9, 19, 29]), (50, range(30))):
+        some = chains.evenly(most)
+        np.testing.assert_array_equal(some.records, records[rows])
+        np.testing.assert_array_equal(some.bits, records[rows] + 100)
+        assert some.steps == 7
 
 
 def test_certain_records_fix_the_true_bits() -> None:

@@ -86,6 +86,20 @@ def test_time_and_memory_grow_with_every_size() -> None:
     ):
         assert seconds(settings, sites, shots) > seconds(base)
         assert bytes_needed(settings, sites, shots) > bytes_needed(base, 24, 10**4)
+    misread = pp.ReconstructSettings(hidden=(10,), readout_sha256="0")
+    for sites in (18, 24):  # by sums over all states, and by annealing
+        assert seconds(misread, sites) > seconds(base, sites)
+        assert bytes_needed(misread, sites, 10**4) > bytes_needed(base, sites, 10**4)
+        assert seconds(misread, sites, 10**5) > seconds(misread, sites)
+    large = pp.ReconstructSettings(hidden=(100,), readout_sha256="0")
+    assert seconds(large, 250) > seconds(pp.ReconstructSettings(hidden=(100,)), 250)
+    # How the state depends on the rates needs a Fisher matrix, its inverse and a factor.
+    by_size = {"readout_sha256": "0", "prune": {"criterion": "magnitude"}, "train": "pcd"}
+    fewer, more = (
+        bytes_needed(pp.ReconstructSettings(hidden=(hidden,), **by_size), 199, 100)  # type: ignore[arg-type]
+        for hidden in (99, 100)  # 19,999 and 20,199 parameters
+    )
+    assert fewer > 24 * 19_999**2 > more
     for cheaper in ({"seeds": 2}, {"prune": {"criterion": "magnitude"}}, {"prune": {"levels": 2}}):
         assert seconds(pp.ReconstructSettings(hidden=(10,), **cheaper)) < seconds(base)
 

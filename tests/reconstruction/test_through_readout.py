@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import psiprune as pp
+from confusions import with_rates_times
 from machines import random_rbm
-from psiprune.reconstruction.rates import rates_sensitivity
+from psiprune.data.confusion import Confusion
+from psiprune.reconstruction import rates, response
+from psiprune.reconstruction.advice import next_steps
+from psiprune.reconstruction.command import Request, as_asked
+from psiprune.reconstruction.figures import plot_observables
+from psiprune.reconstruction.inputs import resolve_settings
+from psiprune.reconstruction.rates import rates_sensitivity, refitted
+from psiprune.reconstruction.response import Response, linear_response
 
 ERROR = pp.ReadoutError.from_rates(0.03, 0.06, sites=6)
 SETTINGS = pp.ReconstructSettings(seeds=2, hidden=(3,), draws=20_000)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_reconstructs_the_state_and_names_the_assumption() -> None:
     state = pp.ground_state(pp.TFIM(sites=6, field=1.0))
     shots = pp.sample(state, 8000, seed=1).with_readout_error(ERROR, 2)
@@ -22,7 +33,21 @@ def test_a_run_reconstructs_the_state_and_names_the_assumption() -> None:
     assert found.verdict == "trusted"
     assert "p(1|0) = 0.03, p(0|1) = 0.06" in str(found)
     assert "rates off by 10% would change F" in " ".join(str(found).split())
+    page = found.to_html()
+    assert "Observables as recorded" in page
+    assert "Observables of the true bits" in page
+    left, right = plot_observables(found.dataset).axes
+    assert left.get_xlabel() == "test shots as recorded"
+    labels = [str(each.get_label()) for each in right.containers]
+    assert labels == [
+        "test shots as recorded",
+        "smallest RBM as recorded",
+        "test shots, readout errors inverted",
+        "smallest RBM, true bits",
+    ]
     ignoring = pp.reconstruct(replace(shots, readout=None), settings=SETTINGS)
+    assert "recorded" not in plot_observables(ignoring.dataset).axes[0].get_xlabel()
+    assert "true bits" not in ignoring.to_html()
     fidelity, ignored = (pp.evaluate(each.rbm, state).fidelity.value for each in (found, ignoring))
     assert fidelity > ignored + 0.003
 
@@ -33,7 +58,7 @@ def test_other_rates_change_the_state_as_a_new_fit_does() -> None:
     rbm = pp.train(shots)
     found = rates_sensitivity(rbm, shots, seed=0)
     # With all rates 10 % larger <Z Z> of neighbours changes by about 2 * 0.09 * 10 % of it.
-    other = pp.train(replace(shots, readout=ERROR.scaled(1.1)))
+    other = pp.train(replace(shots, readout=with_rates_times(1.1, ERROR)))
     change = (
         pp.evaluate_on_shots(each, replace(shots, readout=None), draws=1000)
         for each in (rbm, other)
@@ -50,9 +75,115 @@ def test_other_rates_change_the_state_as_a_new_fit_does() -> None:
     assert "calibrated" in str(sure["sentence"].item())
 
 
-def test_many_sites_are_refused() -> None:
-    rbm = random_rbm(21, 2)
-    error = pp.ReadoutError.from_rates(0.01, sites=21)
-    shots = pp.Shots(rbm.sample_exact(400, seed=0)).with_readout_error(error)
-    with pytest.raises(pp.InputError, match="models them up to 20 sites, found 21"):
-        pp.reconstruct(shots)
+def test_the_linear_response_is_that_of_new_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assumed rates change alike at all sites, calibrated ones each by itself."""
+    monkeypatch.setattr(response, "_RECORDS", 4000)
+    monkeypatch.setattr(response, "_DRAWS", 4000)
+    monkeypatch.setattr(response, "_SAMPLES", 10_000)
+    shots = pp.sample(pp.ground_state(pp.TFIM(sites=4)), 4000, seed=1)
+    for error in (few_sites(4), calibrated(few_sites(4), 2000)):
+        check_response(shots.with_readout_error(error, 2), hidden=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sites", "field", "hidden"), [(6, 1.0, 3), (8, 1.0, 4), (10, 0.8, 5)])
+def test_the_linear_response_at_larger_sizes(sites: int, field: float, hidden: int) -> None:
+    shots = pp.sample(pp.ground_state(pp.TFIM(sites=sites, field=field)), 20_000, seed=1)
+    joint = pp.ReadoutError.from_rates(0.02, sites=sites)
+    pair = Confusion((0, 1), pair_matrix(0.05, 0.1))
+    joint = replace(joint, groups=(pair, *joint.groups[2:]))
+    for error in (few_sites(sites), calibrated(few_sites(sites), 1000), joint):
+        check_response(shots.with_readout_error(error, 2), hidden, 0.35)
+
+
+def few_sites(sites: int) -> pp.ReadoutError:
+    return pp.ReadoutError.from_rates(0.03, 0.06, sites=sites)
+
+
+def pair_matrix(zero: float, one: float) -> NDArray[np.float64]:
+    """Two sites with these rates as a joint matrix, and both bits flipped together in 1 % more."""
+    single = np.array([[1 - zero, zero], [one, 1 - one]])
+    return np.asarray(0.99 * np.kron(single, single) + 0.01 * np.eye(4)[::-1], np.float64)
+
+
+def calibrated(error: pp.ReadoutError, prepared: int) -> pp.ReadoutError:
+    """The same rates, from so many calibration shots of each state."""
+    groups = (replace(group, prepared=np.full(2, prepared)) for group in error.groups)
+    return replace(error, groups=tuple(groups))
+
+
+def check_response(shots: pp.Shots, hidden: int, infidelity: float = 0.15) -> None:
+    """Compare the response of p(v) to eight sets of rates with fits of the records.
+
+    The response is the leading order; rates that change by up to 25 % are beyond it.
+    """
+    assert shots.readout is not None
+    rbm = pp.train(shots, hidden=hidden)
+    sets = [shots.readout.resampled(k) for k in range(8)]
+    exact, found = refitted(rbm, shots, sets, 0), linear_response(rbm, shots, sets, 0)
+    for a, b, spread in zip(exact, found, (infidelity, 0.15), strict=True):
+        assert np.linalg.norm(a - b) < spread * np.linalg.norm(a)
+
+
+def test_rates_of_more_than_20_sites(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm, seen = random_rbm(21, 2), []
+
+    def noted(_: pp.RBM, __: pp.Shots, sets: list[pp.ReadoutError], ___: int) -> Response:
+        seen.extend(sets)
+        return Response(np.array([0.001, 0.003]), np.array([0.03, -0.04]))
+
+    monkeypatch.setattr(rates, "linear_response", noted)
+    shots = pp.Shots(np.zeros((9, 21), np.uint8), readout=few_sites(21))
+    found = rates_sensitivity(rbm, shots, seed=0)
+    assert len(seen) == 16
+    assert float(found["infidelity"]) == 0.002
+    assert float(found["neighbours"]) == pytest.approx(np.sqrt(12.5) / 100)
+    assert "F by about 0.002 and <ZZ> of neighbours by 0.04" in str(found["sentence"].item())
+    monkeypatch.setattr(rates, "FISHER_PARAMETERS", 20)
+    unknown = rates_sensitivity(rbm, shots, seed=0)
+    assert np.isnan(unknown["infidelity"])
+    assert "would change F and <ZZ> by amounts" in str(unknown["sentence"].item())
+    assert "above 20 parameters" in str(unknown["sentence"].item())
+
+
+def test_above_20_sites_the_method_is_stochastic() -> None:
+    shots = pp.Shots(np.zeros((400, 21), np.uint8), readout=few_sites(21))
+    settings = resolve_settings(pp.ReconstructSettings(hidden=(2, 4)), shots)
+    assert (settings.train.method, settings.fine_tune.method) == ("natural", "natural")
+    assert [each.method for _, each in settings.candidates(21)] == ["natural", "natural"]
+    # The command that repeats the run leaves the method open.
+    request = Request(as_asked(settings, 21), 21, 400, "array")
+    assert request.command() == "psiprune.reconstruct(shots, hidden=[2, 4])"
+
+
+def test_other_shots_are_read_with_the_same_errors(tmp_path: Path) -> None:
+    pp.Shots(np.zeros((4, 2), np.uint8)).save(tmp_path / "shots.nc")
+    reading = {"format": None, "readout": "0.01,0.03", "readout_qubits": (3, 5)}
+    options = "--readout 0.01,0.03 --readout-qubits 3 5"
+    request = Request(pp.ReconstructSettings(), 2, 400, str(tmp_path / "shots.nc"), reading)
+    for shots in (None, "MORE_SHOTS"):
+        assert request.command(shots).endswith(f" {options}")
+    assert options in request.import_rows("::2", "sound.nc")
+    (step,) = next_steps([], request._replace(folder=tmp_path))
+    assert step.command.endswith(f"NEW_SHOTS {options}")
+
+
+@pytest.mark.slow
+def test_a_run_of_24_sites() -> None:
+    """Two copies of a small state side by side; two sites are read with correlated errors."""
+    pair = Confusion((0, 1), pair_matrix(0.03, 0.06))
+    error = replace(few_sites(24), groups=(pair, *few_sites(24).groups[2:]))
+    state = pp.ground_state(pp.TFIM(sites=12, field=1.5))
+    true = np.hstack([pp.sample(state, 6000, seed=seed).bits for seed in (1, 2)])
+    shots = pp.Shots(true).with_readout_error(error, 3)
+    method = pp.NaturalGradient(epochs=60, chains=2000)
+    settings = pp.ReconstructSettings(seeds=2, hidden=(8,), draws=4000, train=method)
+    found = pp.reconstruct(shots, settings=settings)
+    ignoring = pp.reconstruct(replace(shots, readout=None), settings=settings)
+    fresh = pp.Shots(np.hstack([pp.sample(state, 6000, seed=seed).bits for seed in (4, 5)]))
+    gain = found.rbm.log_prob(fresh) - ignoring.rbm.log_prob(fresh)
+    assert gain.mean() > max(0.02, 5 * gain.std() / np.sqrt(len(gain)))
+    assert found.checks[0].answer == "pass"
+    assert "rates off by 10% would change F by" in " ".join(str(found).split())
+    assert 0 < float(found.dataset["readout_infidelity"]) < 0.005
+    assert 0 < float(found.dataset["likelihood_error"]) < 0.02

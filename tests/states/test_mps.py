@@ -312,6 +312,7 @@ UP = np.array([1.0, 0.0]).reshape(1, 2, 1)
         ([UP, UP / 2], ("site 1", "mps_from_tensors")),
         ([UP, 2 * UP], ("site 1", "mps_from_tensors")),
         ([2 * UP, UP], ("site 0", "mps_from_tensors")),
+        ([np.eye(1, 4).reshape(1, 2, 2), UP.repeat(2, axis=0)], ("site 1", "mps_from_tensors")),
     ],
 )
 def test_bad_tensors(tensors: Any, facts: tuple[object, ...]) -> None:

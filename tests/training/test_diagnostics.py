@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 import exact
 import psiprune as pp
 from machines import magnet
+from psiprune.data.confusion import Confusion
 from psiprune.inference.ais import Base
 from psiprune.rbm import gibbs
 from psiprune.rbm.likelihood import unique_configurations
@@ -26,6 +27,7 @@ from psiprune.training.diagnostics import (
 )
 from psiprune.training.method import Method
 from psiprune.training.train import fit
+from spies import arguments_of
 
 
 @cache
@@ -94,6 +96,47 @@ def test_an_rbm_of_a_product_state_is_not_warned_of(mean: NDArray[np.float64]) -
     if 0 < mean[0] < 1:
         (line,) = training_problems(worse, shots, pp.ExactNaturalGradient(), 0)
         assert "a product model" in line
+
+
+def test_rbms_are_judged_through_joint_errors_above_20_sites(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called = "psiprune.training.diagnostics.recorded_log_prob"
+    seconds = arguments_of(monkeypatch, called, "exact_seconds")
+    pair = 0.9 * np.eye(4) + 0.025
+    error = pp.ReadoutError(tuple(Confusion((i, i + 1), pair) for i in range(0, 22, 2)))
+    true, uniform = (RBM(np.zeros((1, 22)), np.full(22, bias), np.zeros(1)) for bias in (2.0, 0.0))
+    shots = pp.Shots(true.sample_exact(300)).with_readout_error(error, 1)
+    assert training_problems(true, shots, pp.CD(), 0) == []
+    (problem,) = training_problems(uniform, shots, pp.CD(), 0)
+    assert "describes its training shots worse than a product model" in problem
+    assert set(seconds) == {0.0}  # the quicker of both, exact or annealing
+
+
+@pytest.mark.parametrize("ones", [0, 4])
+def test_rates_that_the_shots_contradict_are_named_and_nothing_else(ones: int) -> None:
+    """No RBM describes them better than the product model whose means are possible."""
+    bits = np.zeros((2000, 6), np.uint8)
+    bits[:ones] = np.eye(4, 6, dtype=np.uint8)[:ones]
+    shots = pp.Shots(bits, readout=pp.ReadoutError.from_rates(0.03, sites=6))
+    best = RBM(np.zeros((1, 6)), np.full(6, -30.0), np.zeros(1))
+    (line,) = training_problems(best, shots, pp.ExactNaturalGradient(), 0)
+    assert "(and 5 more)" in line
+    assert "the readout error rates are too large" in line
+    worse = RBM(best.weights, np.full(6, -1.0), np.zeros(1))
+    first, second = training_problems(worse, shots, pp.ExactNaturalGradient(), 0)
+    assert (first, "worse than a product model" in second) == (line, True)
+
+
+def test_baselines_through_readout_errors_are_those_of_possible_means() -> None:
+    error = pp.ReadoutError.from_rates([0.1, 0.02], [0.05, 0.3])
+    data = unique_configurations(np.array([[0, 0], [0, 1], [0, 1], [0, 1]], np.uint8))
+    found = baselines(data, error)
+    assert found.product == pytest.approx(np.log(0.9) + np.log(0.7) * 0.75 + 0.25 * np.log(0.3))
+    ghz = unique_configurations(np.array([[0, 0], [1, 1]], np.uint8))
+    # The means and those of the image must lie in 0.1 to 0.9 and in 0.3 to 0.7.
+    of_ones = 0.5 * (0.9 * 0.7 + 0.1 * 0.3)
+    assert baselines(ghz, error).mixture == pytest.approx(np.log(of_ones))
 
 
 def test_baselines_are_maximum_likelihoods() -> None:
@@ -215,12 +258,26 @@ def test_missed_structure_is_warned_of_from_a_twentieth_of_a_nat(
     assert all("misses structure" in line for line in found)
 
 
+@pytest.mark.parametrize("exact_sites", [3, 4])
+@pytest.mark.parametrize("misread", [True, False])
 def test_shots_beyond_the_limit_are_checked_at_even_distances(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, misread: bool, exact_sites: int
 ) -> None:
-    monkeypatch.setattr(diagnostics, "_SHOTS", 4)
-    shots = pp.Shots(exact.basis(4)[:10])
-    np.testing.assert_array_equal(diagnostics._checked_shots(shots).bits, shots.bits[[0, 3, 6, 9]])
+    for name, value in (("_SHOTS", 4), ("_RECORDS", 2), ("EXACT_SITES", exact_sites)):
+        monkeypatch.setattr(diagnostics, name, value)
+    error = pp.ReadoutError.from_rates(0.1, sites=4) if misread else None
+    shots = pp.Shots(exact.basis(4)[:10], readout=error)
+    chosen = [0, 9] if misread and exact_sites < 4 else [0, 3, 6, 9]
+    found = diagnostics._checked_shots(shots)
+    np.testing.assert_array_equal(found.bits, shots.bits[chosen])
+    assert found.readout is error
+
+
+def test_the_advice_is_a_method_for_the_size_and_the_readout_errors() -> None:
+    error = pp.ReadoutError.from_rates(0.1, sites=21)
+    for readout, best in ((None, "exact"), (error, "natural")):
+        found = diagnostics._remedy(magnet(21, 2, 1.0), pp.CD(), readout)
+        assert found == f"use method '{best}' instead of 'cd'"
 
 
 # --- mixing ----------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ def test_a_slower_machine_takes_longer_in_proportion(method: Method) -> None:
 CD, NATURAL, EXACT = pp.CD(steps=9), pp.NaturalGradient(chains=1000), pp.ExactNaturalGradient()
 #: 21 parameters; a mask. 4 states of 2 sites. More shots and states than behind a Fisher matrix.
 SPARSE, STATES, MANY = Size(6, 4, 50, 11), Size.dense(2, 3, 50), Size(20, 3, 10**5, 60)
+MISREAD = SPARSE._replace(readout=True)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,22 @@ SPARSE, STATES, MANY = Size(6, 4, 50, 11), Size.dense(2, 3, 50), Size(20, 3, 10*
                 "STATE": 2**3 * 20,
             },
         ),
+        (CD, MISREAD, {"VISIT": 50 * (9 + 1 + 2) * 11}),  # two steps of the true bits
+        (
+            NATURAL,  # F over 8 draws of the true bits of each record
+            MISREAD,
+            {
+                "VISIT": 1000 * 30 * 11 + 50 * 2 * 11,
+                "SINGLE": 21**2 * 50 / 8 + 3 * (1000 + 50) * 11,
+                "ENTRY": 21 * 8 * 50 / 8,
+                "FACTOR": 21**3 / 3 / 8,
+            },
+        ),
+        (
+            EXACT,
+            MISREAD,
+            {"DOUBLE": 21**2 * 64, "ENTRY": 21 * 64, "FACTOR": 21**3 / 3, "TRUE_STATE": 64 * 4},
+        ),
         (EXACT, Size(2000, 1, 50, 0), {"DOUBLE": 2001**2 * 50, "STATE": 2 * 2000}),
     ],
     ids=str,
@@ -112,7 +129,7 @@ SPARSE, STATES, MANY = Size(6, 4, 50, 11), Size.dense(2, 3, 50), Size(20, 3, 10*
 def test_time_follows_from_the_sizes(
     monkeypatch: pytest.MonkeyPatch, method: Method, size: Size, operations: dict[str, float]
 ) -> None:
-    kinds = ("VISIT", "SINGLE", "DOUBLE", "FACTOR", "ENTRY", "STATE", "_CALLS")
+    kinds = ("VISIT", "SINGLE", "DOUBLE", "FACTOR", "ENTRY", "STATE", "TRUE_STATE", "_CALLS")
     for kind in kinds:
         monkeypatch.setattr(estimate, kind, 0.0)
     for kind in operations:
@@ -143,6 +160,8 @@ def test_time_follows_from_the_number_of_steps(epochs: int) -> None:
         (NATURAL, SPARSE, [2 * 8 * 21**2, 4 * (1000 + 50) * (6 + 4)]),
         # Three matrices; two tables of derivatives, of states, and configurations in float64.
         (EXACT, SPARSE, [3 * 8 * 21**2, 16 * 21 * 50, 16 * 2**4 * 6, 8 * 50 * (6 + 4)]),
+        (NATURAL, MISREAD, [2 * 8 * 21**2, 4 * (1000 + 50 + 8 * 50) * (6 + 4)]),
+        (EXACT, MISREAD, [3 * 8 * 21**2, 16 * 21 * 64, 8 * 64 * (6 + 8)]),
         (EXACT, STATES, [3 * 8 * 11**2, 16 * 11 * 4, 16 * 4 * 3, 8 * 4 * (2 + 3)]),
         (EXACT, MANY, [3 * 8 * 83**2, 16 * 83 * 8192, 16 * 2**3 * 20, 8 * 10**5 * (20 + 3)]),
     ],
@@ -243,6 +262,25 @@ def test_a_probe_counts_the_steps_until_training_ends() -> None:
     some = pp.Shots(SHOTS.bits[:100, :4].copy())
     until = pp.train(some, hidden=2, method=EXACT, initial="random").provenance["epochs_done"]
     assert _steps(EXACT, SHOTS, Size.dense(4, 2, 100), 500) == until
+
+
+def test_a_probe_is_of_shots_with_readout_errors() -> None:
+    large, misread = Size.dense(18, 40, 1600, True), list[bool]()
+
+    def step(_: Method, size: Size, first: bool = False) -> float:
+        misread.append(size.readout)
+        return 1e9
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimate, "step_seconds", step)
+        assert _affordable(EXACT, large, 1.0).readout
+    assert all(misread)
+    error = pp.ReadoutError.from_rates(0.01, sites=6)
+    needs = [
+        training_needs(EXACT, shots, 3, now=clock_of(1, 1))
+        for shots in (SHOTS, pp.Shots(SHOTS.bits, readout=error))
+    ]
+    assert needs[0].memory != needs[1].memory
 
 
 def test_nothing_is_probed_where_nothing_is_trained() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import psiprune as pp
+from confusions import flips_together, with_rates_times
 from machines import random_rbm
 from psiprune.core.random import Stream, derive_seed
 from psiprune.inference.fisher import fisher_matrix
@@ -20,12 +21,14 @@ from psiprune.kernels import layout
 from psiprune.rbm.likelihood import Moments, flatten, to_vector
 from psiprune.rbm.observed import observe, records_of
 from psiprune.rbm.posterior import TRUE_STEPS, TrueBits
+from psiprune.training.estimate import Size, _steps
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
 from psiprune.training.natural_gradient import mean_scores
 from psiprune.training.train import fit
 
 ERROR = pp.ReadoutError.from_rates([0.02, 0.2, 0.1, 0.05], [0.1, 0.3, 0.02, 0.2])
+PAIRS = flips_together([(0, 3), (1, 2)], 0.15, 1e-3)
 METHODS: tuple[Method, ...] = (
     pp.ExactNaturalGradient(epochs=6),
     pp.NaturalGradient(epochs=6, chains=500),
@@ -34,9 +37,9 @@ METHODS: tuple[Method, ...] = (
 )
 
 
-def records(shots: int = 300) -> pp.Shots:
+def records(shots: int = 300, error: pp.ReadoutError = ERROR) -> pp.Shots:
     bits = np.random.default_rng(0).integers(0, 2, (shots, 4), dtype=np.uint8)
-    return pp.Shots(bits, readout=ERROR)
+    return pp.Shots(bits, readout=error)
 
 
 def noisy_chain(seed: int, sites: int = 8, shots: int = 20_000) -> tuple[pp.MPS, pp.Shots]:
@@ -76,11 +79,16 @@ def test_the_fisher_matrix_is_that_of_the_current_posterior() -> None:
     np.testing.assert_allclose(to_vector(again.rbm), x + np.linalg.solve(damped, slope), atol=1e-8)
 
 
-def test_natural_steps_average_over_true_bits() -> None:
-    rbm, shots, method = random_rbm(4, 3), records(), pp.NaturalGradient(chains=500, epochs=2)
+@pytest.mark.parametrize("error", [ERROR, PAIRS], ids=["independent", "pairs"])
+def test_natural_steps_average_over_true_bits(error: pp.ReadoutError) -> None:
+    rbm, shots = random_rbm(4, 3), records(error=error)
+    method = pp.NaturalGradient(chains=500, epochs=2)
     state, plain = method.init(rbm, shots, 5), method.init(rbm, replace(shots, readout=None), 5)
-    true = TrueBits(shots.bits, ERROR, shots.bits).advanced(rbm.compiled, TRUE_STEPS, 5)
+    true = TrueBits(shots.bits, error, shots.bits).advanced(rbm.compiled, TRUE_STEPS, 5)
     found, info = method.step(state)
+    assert found.true is not None
+    np.testing.assert_array_equal(found.true.bits, true.bits)
+    assert found.true.steps == TRUE_STEPS
     assert found.fisher is not None
     scores = (mean_scores(rbm, [bits.T.astype(np.float32)]) for bits in (true.bits, found.chains))
     slope = flatten(rbm.mask, Moments(*(a - b for a, b in zip(*scores, strict=True))))
@@ -93,7 +101,7 @@ def test_natural_steps_average_over_true_bits() -> None:
     # The mean score of the true bits is that of the exact posterior, within 5 standard errors.
     of_records = observe(rbm, records_of(shots)).posterior
     tiled = np.tile(shots.bits, (200, 1))
-    many = TrueBits(tiled, ERROR, tiled)
+    many = TrueBits(tiled, error, tiled)
     bits = many.advanced(rbm.compiled, 40, 1).bits
     found_mean = mean_scores(rbm, [bits.T.astype(np.float32)]).visible
     exact_mean = of_records.bits @ of_records.weight
@@ -108,6 +116,7 @@ def test_contrastive_epochs_use_true_bits(kind: Any) -> None:
     imputed = replace(plain, data=layout.pack(true.bits))
     found, wanted = (method.step(each)[0] for each in (state, imputed))
     np.testing.assert_array_equal(found.params.weights, wanted.params.weights)
+    np.testing.assert_array_equal(found.data, imputed.data)
     again = method.step(found)[0]
     assert again.true.steps == 2 * TRUE_STEPS
     assert (again.true.bits != true.bits).any()
@@ -144,10 +153,13 @@ def test_a_training_without_errors_does_not_resume_one_with_them(
     shots, method = records(), pp.CD(epochs=3)
     with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path / "rbm.nc") as checkpoints:
         fit(random_rbm(4, 3), shots, method, 3, stop, checkpoints)
-    for other in (None, ERROR.scaled(0.5)):
+    for other in (None, with_rates_times(0.5, ERROR)):
         data = replace(shots, readout=other)
         with (
-            pytest.raises(pp.InputError, match="belongs to another training"),
+            pytest.raises(
+                pp.InputError,
+                match=r"other readout errors: [0-9a-f]{12}\.\.\., now",
+            ),
             Checkpoints(tmp_path / "rbm.nc") as checkpoints,
         ):
             fit(random_rbm(4, 3), data, method, 3, checkpoints=checkpoints)
@@ -162,11 +174,32 @@ def test_the_fisher_matrix_has_chains_of_its_own() -> None:
     assert (one != other).mean() > 0.02
 
 
-def test_pruning_true_bits_on_plain_shots_is_warned_of() -> None:
-    shots = records()
-    rbm = pp.train(shots, hidden=2)
-    with pytest.warns(pp.TrainingWarning, match="was trained through readout errors"):
-        pp.prune(rbm, shots.bits, levels=1, fine_tune=None)
+@pytest.mark.parametrize("error", [ERROR, None])
+@pytest.mark.parametrize("before", [ERROR, None])
+def test_pruning_true_bits_on_plain_shots_is_warned_of(
+    before: pp.ReadoutError | None,
+    error: pp.ReadoutError | None,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    rbm = fit(random_rbm(4, 3), replace(records(), readout=before), pp.CD(epochs=0), 0)
+    pp.prune(rbm, replace(records(), readout=error), levels=1, fine_tune=None)
+    found = [str(each.message) for each in recwarn if each.category is pp.TrainingWarning]
+    assert len(found) == (before is not None and error is None)
+    assert all("was trained through readout errors" in message for message in found)
+
+
+def test_a_probe_takes_steps_on_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    init, seen = pp.CD.init, list[pp.Shots]()
+
+    def noted(self: pp.CD, rbm: pp.RBM, shots: pp.Shots, seed: int) -> Any:
+        seen.append(shots)
+        return init(self, rbm, shots, seed)
+
+    monkeypatch.setattr(pp.CD, "init", noted)
+    _steps(pp.CD(), records(), Size.dense(3, 2, 100), 1)
+    (shots,) = seen
+    assert shots.readout is not None
+    np.testing.assert_array_equal(shots.readout.rates, ERROR.rates[:3])
 
 
 @pytest.mark.parametrize(
@@ -207,6 +240,12 @@ def test_methods_by_size() -> None:
     assert MethodBySize().for_size(20, 10, readout=True).method == "exact"
     with pytest.raises(pp.InputError, match="N <= 20, found 30; use method 'natural'"):
         pp.ExactNaturalGradient().for_size(30, 5, readout=True)
+    plain = pp.Shots(np.random.default_rng(0).integers(0, 2, (50, 21), dtype=np.uint8))
+    misread = replace(plain, readout=pp.ReadoutError.from_rates(0.1, sites=21))
+    for given in ({"hidden": 1}, {"start": random_rbm(21, 1)}):
+        for shots, name in ((plain, "exact"), (misread, "natural")):
+            untrained = pp.train(shots, method=MethodBySize(epochs=0), **given)
+            assert untrained.provenance["method"] == name
 
 
 @pytest.mark.parametrize("criterion", ["magnitude", "damage", "surgeon"])

@@ -249,7 +249,7 @@ def test_a_second_start_is_kept_if_the_first_misses_structure_and_it_is_likelier
         "random": RBM(none, np.log(rate / (1 - rate)), np.zeros(1)),
         "local": RBM(none, np.zeros(3), np.full(1, 50.0)),
     }
-    monkeypatch.setattr("psiprune.training.train.new_rbm", lambda *given: rbms[given[3]])
+    monkeypatch.setattr("psiprune.training.train.new_rbm", lambda *_, initial, **__: rbms[initial])
     monkeypatch.setattr("psiprune.training.train.misses_structure", lambda *_: misses)
     found = train(bits, hidden=1, method=CD(epochs=0), initial=starts)
     assert same(found, rbms["random" if misses else starts[0]])

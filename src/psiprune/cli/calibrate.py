@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 from psiprune.cli.app import Flat, Out, app, chosen_format, new_file, show
 from psiprune.cli.options import Json
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_SITES
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.io.paths import JSON, check_suffix
 
@@ -75,11 +74,10 @@ def calibrate_command(
         "shots": number,
         **readout_numbers(error),
     }
-    command = "reconstruct" if error.sites <= EXACT_SITES else "train"
     text = (
         f"{calibration_table(error)}\n\n{out}: readout errors of {error.sites} sites from {number} "
         f"shots of {len(prepared)} prepared states\n"
-        f"next: psiprune {command} SHOTS --readout {out}"
+        f"next: psiprune reconstruct SHOTS --readout {out}"
     )
     show(numbers, text, json)
 

@@ -48,6 +48,7 @@ def evaluate_command(
         report = evaluate(machine, load_mps(reference), draws=draws, seed=seed)
         show(report_numbers(report), report_text(report), json)
     elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
+        from psiprune.data.readout_range import contradicted_rates
         from psiprune.data.shots import read_shots
         from psiprune.metrics.against_shots import evaluate_on_shots
         from psiprune.metrics.readout import readout_sensitivity
@@ -69,6 +70,9 @@ def evaluate_command(
         else:
             numbers["readout"] = metric_tables.modelled_sentence(shots.readout)
             text += f"\n{metric_tables.modelled_text(shots.readout)}"
+            contradiction = contradicted_rates(shots, len(shots) / on_shots.effective_shots)
+            if contradiction:
+                tell(f"psiprune: warning: {reference}: {contradiction}")
         show(numbers, text, json)
     else:
         raise InputError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import App, Parameter
 
@@ -16,7 +17,9 @@ from psiprune.experiments.settings import smallest_p_value
 from psiprune.io.paths import MASK, check_suffix
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
+    from numpy.typing import NDArray
 
     from psiprune.rbm.masks import Mask
     from psiprune.rbm.model import RBM
@@ -29,6 +32,30 @@ Hidden = Annotated[Int, Parameter(help="number of hidden units")]
 Sites = Annotated[Int, Parameter(help="number of sites")]
 Count = Annotated[Int, Parameter(help="number of weights")]
 Seed = Annotated[Int, Parameter(help="random seed")]
+SitesOrPositions = Annotated[
+    Int | None, Parameter(help="number of sites (default: that of --positions)")
+]
+HiddenLikeSites = Annotated[
+    Int | None, Parameter(help="number of hidden units (default: as many as sites)")
+]
+Weights = Annotated[
+    Int | None,
+    Parameter(
+        name=["--weights", "--count"],
+        help="number of weights; near follows from it, and ratio unless given",
+    ),
+]
+DrawnWeights = Annotated[Int, Parameter(name=["--weights", "--count"], help="number of weights")]
+Periodic = Annotated[
+    bool, Parameter(help="make the last site of the chain a neighbour of the first")
+]
+Positions = Annotated[
+    Path | None,
+    Parameter(
+        help="coordinates of sites that do not form a chain: text with one line per site; "
+        "distances are Euclidean"
+    ),
+]
 RBMFile = Annotated[Path, Parameter(help="file of the RBM")]
 Width = Annotated[Int, Parameter(help="number of adjacent sites in a cluster")]
 Threshold = Annotated[
@@ -65,6 +92,55 @@ def cluster_command(
     from psiprune.rbm.masks import cluster_mask
 
     _write(out, json, lambda: cluster_mask(hidden, sites, count))
+
+
+@mask_app.command(name="scale-free")
+def scale_free_command(
+    *,
+    out: MaskOut,
+    sites: SitesOrPositions = None,
+    hidden: HiddenLikeSites = None,
+    weights: Weights = None,
+    near: Int | None = None,
+    ratio: float | None = None,
+    periodic: Periodic = False,
+    positions: Positions = None,
+    json: Json = False,
+) -> None:
+    """Connect each hidden unit to near sites and to sites at geometrically growing distances.
+
+    Args:
+        near: number of nearest sites of each hidden unit (default: 8)
+        ratio: ratio of successive distances, above 1 (default: 1.4)
+    """
+    from psiprune.rbm.scale_free import scale_free_mask
+
+    make = partial(scale_free_mask, hidden=hidden, near=near, ratio=ratio, weights=weights)
+    _write(out, json, lambda: make(**_sites(sites, positions), periodic=periodic))
+
+
+@mask_app.command(name="power-law")
+def power_law_command(
+    *,
+    out: MaskOut,
+    sites: SitesOrPositions = None,
+    hidden: HiddenLikeSites = None,
+    weights: DrawnWeights,
+    exponent: float = 2.0,
+    seed: Seed = 0,
+    periodic: Periodic = False,
+    positions: Positions = None,
+    json: Json = False,
+) -> None:
+    """Draw links over a distance d with a probability proportional to d^-exponent.
+
+    Args:
+        exponent: exponent of the power law; 0 is uniform
+    """
+    from psiprune.rbm.scale_free import power_law_mask
+
+    make = partial(power_law_mask, hidden=hidden, weights=weights, exponent=exponent, seed=seed)
+    _write(out, json, lambda: make(**_sites(sites, positions), periodic=periodic))
 
 
 @mask_app.command(name="break")
@@ -166,6 +242,28 @@ def _find_clusters(rbm: RBM, width: int, threshold: float, **options: int) -> xr
             "1 to accept the strongest window of every unit"
         )
     return clusters
+
+
+class _Sites(TypedDict):
+    visible: int
+    positions: NDArray[np.float64] | None
+
+
+def _sites(sites: int | None, positions: Path | None) -> _Sites:
+    """Return the number of sites, and their coordinates if a file has them."""
+    from psiprune.rbm.geometry import read_positions
+
+    if positions is None:
+        if sites is None:
+            raise InputError("--sites: give the number of sites, or a file of --positions")
+        return {"visible": sites, "positions": None}
+    table = read_positions(positions)
+    if sites not in (None, len(table)):
+        raise InputError(
+            f"--sites: {positions} has the coordinates of {len(table)} sites, found {sites}; omit "
+            "--sites"
+        )
+    return {"visible": len(table), "positions": table}
 
 
 def _write(out: Path, json: bool, make: Callable[[], Mask]) -> None:

@@ -119,7 +119,7 @@ def prune_command(
         search["others"] = others
     chosen = PathSettings(
         **digests(rbm=rbm, shots=shots, state=state, rewind=rewind),
-        readout=readout_digest(readout, data),
+        readout_sha256=readout_digest(readout, data),
         seed=seed,
         prune=pruning,
         fine_tune=tuning,

@@ -71,6 +71,7 @@ def reconstruct_command(
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, options = chosen_format(format, reading)
     data = with_readout(read_shots(shots, form, **options), readout)
+    given = {} if readout is None else readout.model_dump(exclude_defaults=True)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
     with redirect_stdout(sys.stderr):  # custom observables may print
         result = reconstruct_and_report(
@@ -78,7 +79,7 @@ def reconstruct_command(
             folder,
             chosen,
             {},
-            {"format": form, **options},
+            {"format": form, **options, **given},
             partial(begin_run, limit=limit, announce=announce, spell=OPTIONS),
         )
     text = reconstruct_text(result.dataset, result.request)

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from psiprune.rbm.model import RBM
     from psiprune.training.limits import Needs
 
+#: Shots per parameter above which a cross-validated number of steps gained less than a fifth.
+_MANY_SHOTS = 100
+
 
 @app.command(name="train")
 @with_method_options
@@ -59,6 +62,7 @@ def train_command(
     keep_epochs: tuple[Int, ...] = (),
     state: Path | None = None,
     history: Path | None = None,
+    folds: Int = 0,
     readout: Annotated[ReadoutOptions | None, Flat] = None,
     max_time: str = DEFAULT_MAX_TIME,
     yes: Yes = False,
@@ -81,6 +85,9 @@ def train_command(
             is the untrained RBM (for psiprune prune --rewind)
         state: file of the reference state for --history
         history: file to write the metrics to, measured every 10 epochs; requires --state
+        folds: for method exact: number of parts of the shots for a cross-validation of the number
+            of steps, which ends training before it fits noise (few shots, large readout errors).
+            0: train to convergence
         max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
     """
     from psiprune.cli.side_files import written_beside
@@ -88,12 +95,18 @@ def train_command(
     from psiprune.experiments.recording import train_saving_epochs, train_with_history
     from psiprune.io.checkpoint import Checkpoints
     from psiprune.rbm.masks import read_mask
+    from psiprune.training.stopping import check_folds
     from psiprune.training.train import Callback, fingerprint, new_rbm, train
 
     limit = math.inf if yes else parse_duration("--max-time", max_time)
     if (state is None) != (history is None):
         given, missing = ("--state", "--history") if history is None else ("--history", "--state")
         raise InputError(f"{given}: requires {missing}; give both, or neither")
+    if folds and (history is not None or keep_epochs):
+        given = "--history" if history is not None else "--keep-epochs"
+        raise InputError(
+            f"--folds: cannot be combined with {given}, found {folds}; omit one of them"
+        )
     check_suffix(out, NETCDF)
     check_new(out)
     data = with_readout(read_shots(shots), readout)
@@ -109,12 +122,13 @@ def train_command(
             )
     wanted = chosen_method(method, config)
     chosen = wanted.for_size(data.sites, units, readout=data.readout is not None)
+    check_folds(folds, data, chosen)
     early = _early_files(out, keep_epochs, chosen.epochs)
     side_files = [*early.values()]
     if history is not None:
         _check_history(history, [out, *side_files])
         side_files.append(history)
-    _check_needs(wanted, data, units, mask_array, limit)
+    _check_needs(wanted, data, units, mask_array, limit, folds)
     reference = None
     if state is not None and history is not None:
         from psiprune.metrics.against_state import reference_of
@@ -136,6 +150,7 @@ def train_command(
                 seed=seed,
                 callback=callback,
                 checkpoints=checkpoints,
+                folds=folds,
             )
         from psiprune.io.netcdf import write_dataset
 
@@ -161,6 +176,8 @@ def train_command(
     done = rbm.provenance.get("epochs_done", 0)
     converged = rbm.provenance.get("converged")
     ending = "" if converged is None else ", converged" if converged else ", not converged"
+    if folds:
+        ending = f", chosen by cross-validation over {folds} parts of the shots"
     numbers = {
         "file": str(out),
         "visible": rbm.visible,
@@ -169,6 +186,7 @@ def train_command(
         "method": chosen.model_dump(),
         "initial": rbm.provenance["initial"],
         "epochs": done,
+        "folds": folds,
         "converged": None if converged is None else bool(converged),
         "training_warnings": [],
         "saved_epochs": {str(epoch): str(file) for epoch, file in early.items()},
@@ -184,7 +202,7 @@ def train_command(
 
 
 def _check_needs(
-    given: Method, data: Shots, units: int, mask: NDArray[np.bool_] | None, limit: float
+    given: Method, data: Shots, units: int, mask: NDArray[np.bool_] | None, limit: float, folds: int
 ) -> None:
     """Print method, sizes and estimates; raise InputError if the training exceeds the limits."""
     from psiprune.training.estimate import training_needs
@@ -194,13 +212,20 @@ def _check_needs(
     method = given.for_size(data.sites, units, readout=readout)
     weights = units * data.sites if mask is None else int(mask.sum())
     needs = training_needs(method, data, units, weights)
+    needs = needs._replace(seconds=needs.seconds * (1 + folds))
     tell(
         f"psiprune: note: {method.method} ({method.SUMMARY}); {len(data):,} shots x {data.sites} "
         f"sites, {units:,} hidden units, {weights:,} weights; estimated {needs} on this machine"
     )
-    few = few_shots(weights + units + data.sites, len(data))
-    if few:
+    parameters = weights + units + data.sites
+    if few := few_shots(parameters, len(data)):
         tell(f"psiprune: warning: {few}")
+    flips = data.readout is not None and bool(data.readout.rates.any())
+    if flips and method.CONVERGES and not folds and len(data) < _MANY_SHOTS * parameters:
+        tell(
+            f"psiprune: note: {len(data):,} misread shots for {parameters:,} parameters: training "
+            "to convergence fits noise; use --folds 5 to stop earlier"
+        )
 
     def needs_of(hidden: int) -> Needs:
         return training_needs(given.for_size(data.sites, hidden, readout=readout), data, hidden)

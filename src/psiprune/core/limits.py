@@ -33,6 +33,11 @@ CHECK_SECONDS = 0.1
 #: Estimated seconds up to which variable elimination provides independent draws. Time: Gibbs chains
 #: take about as long to give as many effective draws.
 DRAW_SECONDS = 2.0
+#: Estimated seconds up to which log p of records is computed exactly even where annealing is
+#: quicker: annealing 10,000 records of 50 sites takes twice as long.
+RECORDED_SECONDS = 5.0
+#: Bytes of the tables of an exact log p of records. Memory: each thread has some of its own.
+RECORDED_BYTES = 1 << 26
 #: Units over which variable elimination may tabulate at once. Memory: 256 MiB for 2^25 numbers, and
 #: three or four such tables exist at a time.
 ELIMINATION_WIDTH = 25
@@ -55,6 +60,8 @@ ORDER_SITES = 1024
 RBM_WEIGHTS = 1 << 27
 #: Entries of a mask. Memory: a byte each.
 MOST_PAIRS = 100_000_000
+#: Entries of a mask whose links are sorted. Memory: 2 GiB at 100 bytes each.
+SORTED_PAIRS = 20_000_000
 #: Random orders behind a p-value. Memory: they take gigabytes; its error is then 0.0005.
 MOST_PERMUTATIONS = 1_000_000
 #: RBMs of an ensemble. Time: each takes at least seconds, so a larger number is a typing error.

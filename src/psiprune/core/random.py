@@ -38,6 +38,7 @@ class Stream(IntEnum):
     CLUSTER_NULL = 25
     SECOND_CLUSTER_NULL = 26
     CODED_WEIGHTS = 27
+    POWER_LAW_MASK = 28
     # sampling, log Z
     CHAIN_START = 40
     GIBBS = 41
@@ -62,6 +63,7 @@ class Stream(IntEnum):
     LIKELIHOOD_CHECK = 67
     TRUE_BITS = 68
     RECORDS_FISHER = 69
+    FOLDS = 70
     # pruning
     RANDOM_PRUNING = 80
     PRUNING_STEP = 81
@@ -78,6 +80,7 @@ class Stream(IntEnum):
     REPLICA_RECORDS = 92
     REPLICA_LOSS_RECORDS = 93
     RATES_SENSITIVITY = 94
+    RATES_RESPONSE = 95
     # metrics
     LEVEL_METRICS = 100
     REFERENCE_START = 101

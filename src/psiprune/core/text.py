@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from unicodedata import category
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def escape(text: str, keep: str = "") -> str:
@@ -24,6 +27,12 @@ def escape(text: str, keep: str = "") -> str:
         else c.encode("unicode_escape").decode()
         for c in text
     )
+
+
+def shortened(value: object) -> str:
+    """Return a value as text; of a SHA-256 checksum only the first 12 digits, with three dots."""
+    text = str(value)
+    return f"{text[:12]}..." if _SHA256.fullmatch(text) else text
 
 
 def counted(number: int, noun: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.data.bit_order import bit_order_of
 from psiprune.data.confusion import Confusion, check_group, named, with_half_counts
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import ShotsLike, as_shots
@@ -25,9 +27,8 @@ def calibrate_readout(
 
     p(y | v) of a group is estimated over all shots whose prepared bits there are v, with one
     shot added to each row in equal parts (for one site Jeffreys' prior), so that no probability is
-    exactly 0. The number
-    of these shots is kept for the statistical error; see `ReadoutError.resampled`. Readout errors
-    that the shots carry already are not used.
+    exactly 0. The number of these shots is kept for the statistical error; see
+    `ReadoutError.resampled`. Readout errors that the shots carry already are not used.
 
     Args:
         prepared: shots (`Shots`, bits [shot, site], or counts) of each prepared bit string,
@@ -37,12 +38,13 @@ def calibrate_readout(
         source: the origin of the shots.
 
     Raises:
-        InputError: a bit string does not fit the shots, a state of a group was not prepared, or
-            the estimated matrix is invalid; see `ReadoutError`.
+        InputError: a bit string does not fit the shots or is reversed, a state of a group was not
+            prepared, or the estimated matrix is invalid; see `ReadoutError`.
     """
     if not prepared:
         raise InputError("calibration: needs shots of prepared bit strings, found none")
     runs: list[tuple[Bits, Bits]] = []
+    orders: set[str] = set()
     for text, shots in prepared.items():
         measured = as_shots(shots)
         if not isinstance(text, str) or set(text) - {"0", "1"} or len(text) != measured.sites:
@@ -50,12 +52,25 @@ def calibrate_readout(
                 f"calibration: each prepared state must be a string of {measured.sites} bits "
                 f"like the shots measured after it, found {text!r}"
             )
+        orders.add(bit_order_of(measured.provenance))
         runs.append((np.array([int(bit) for bit in text], np.uint8), measured.bits))
     widths = {len(bits) for bits, _ in runs}
     if len(widths) > 1:
         raise InputError(f"calibration: all states must have one length, found {sorted(widths)}")
     sites = widths.pop()
-    joined = [tuple(int(site) for site in group) for group in groups or ()]
+    if _most_misread(runs, 1) > 0.5 > _most_misread(runs, -1):
+        turned = next(text for text in prepared if text != text[::-1])
+        raise InputError(
+            f"calibration: the prepared states fit in reversed order: {turned} was measured as "
+            f"{turned[::-1]}; give site 0 as the first character of each state, or read the shots "
+            "in the other order (--order)"
+        )
+    try:
+        joined = [tuple(map(operator.index, group)) for group in groups or ()]
+    except TypeError:
+        raise InputError(
+            f"groups: must be a list of groups of sites, such as [(0, 1)], found {groups!r}"
+        ) from None
     for site in (site for group in joined for site in group):
         if not 0 <= site < sites:
             raise InputError(f"groups: sites must be 0 to {sites - 1}, found {site}")
@@ -79,4 +94,9 @@ def calibrate_readout(
                 f"calibration: no shots with {named(group)} prepared in {text!r}; {way_out}"
             )
         found.append(Confusion(group, with_half_counts(counts), shots_of))
-    return ReadoutError(tuple(found), source)
+    return ReadoutError(tuple(found), source, orders.pop() if len(orders) == 1 else "")
+
+
+def _most_misread(runs: Sequence[tuple[Bits, Bits]], step: int) -> float:
+    """Return the largest share of wrong bits of a site after one state, read backwards if -1."""
+    return max(float((bits != state[::step]).mean(axis=0).max()) for state, bits in runs)

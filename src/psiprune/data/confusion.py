@@ -1,4 +1,4 @@
-"""Confusion matrices of a group of qubits: checks, marginals, estimates from counts.
+"""Confusion matrices of groups of qubits: checks, marginals, estimates from counts, products.
 
 A confusion matrix p(y | v) has one row per true state v and one column per recorded state y of the
 group, both at index sum_i v_i 2^i over the sites of the group in their order. Each row sums to 1.
@@ -90,6 +90,45 @@ def near(matrix: Float64, valid: Float64) -> Float64:
     return valid
 
 
+def joined(groups: Sequence[Confusion]) -> list[tuple[tuple[int, ...], Float64]]:
+    """Return sites and matrices; runs of single sites become one matrix of up to 64 rows."""
+    blocks: list[tuple[tuple[int, ...], Float64]] = []
+    for group in groups:
+        sites, matrix = group.sites, group.matrix
+        if blocks and len(sites) == 1:
+            before, joint = blocks[-1]
+            if before == tuple(range(sites[0] - len(before), sites[0])) and len(before) < 6:
+                blocks[-1] = ((*before, *sites), np.kron(matrix, joint).astype(np.float64))
+                continue
+        blocks.append((sites, matrix))
+    return blocks
+
+
+def contract_blocks(
+    blocks: Sequence[tuple[tuple[int, ...], Float64]], values: Float64, *, transpose: bool = False
+) -> Float64:
+    """Return sum_v C(y | v) f(v) of values f [2^N], or sum_y C(y | v) f(y), with `joined` groups.
+
+    Index sum_i v_i 2^i over all sites; each must be in one of the blocks.
+    """
+    sites, out = len(values).bit_length() - 1, values
+    for group, matrix in blocks:
+        to_from = matrix if transpose else matrix.T
+        if group == tuple(range(group[0], group[0] + len(group))):
+            block = out.reshape(-1, len(matrix), 1 << group[0])
+            if group[0] == 0:
+                out = (block[:, :, 0] @ to_from.T).reshape(-1)
+            else:
+                out = (to_from @ block).reshape(-1)
+            continue
+        # Axis 0 of the tensor is the last site.
+        axes = [sites - 1 - site for site in reversed(group)]
+        tensor = np.moveaxis(out.reshape((2,) * sites), axes, range(len(axes)))
+        product = (to_from @ tensor.reshape(len(matrix), -1)).reshape(tensor.shape)
+        out = np.ascontiguousarray(np.moveaxis(product, range(len(axes)), axes)).reshape(-1)
+    return out
+
+
 def smallest_singular(matrix: Float64) -> float:
     """Return the smallest singular value."""
     return float(np.linalg.svd(matrix, compute_uv=False)[-1])
@@ -98,6 +137,16 @@ def smallest_singular(matrix: Float64) -> float:
 def named(group: Sequence[int]) -> str:
     """Return "site 3" or "sites 3, 4"."""
     return f"site {group[0]}" if len(group) == 1 else f"sites {', '.join(map(str, group))}"
+
+
+def broken_rule(rate: float) -> str:
+    """Return what a rate outside [0, 0.5) must be, the rate, and a way out."""
+    way_out = "give a probability"
+    if 0.5 <= rate <= 1:
+        way_out = "above 0.5 the labels 0 and 1 are exchanged"
+    elif 1 < rate <= 100:
+        way_out = "give a fraction, not percent"
+    return f"must be a number of at least 0 and below 0.5, found {rate:.6g}; {way_out}"
 
 
 def check_group(sites: tuple[int, ...]) -> None:
@@ -140,9 +189,8 @@ def checked(group: Confusion) -> Confusion:
         for given in (0, 1):
             if not single[given, 1 - given] < 0.5:
                 raise InputError(
-                    f"readout: p({1 - given}|{given}) at site {site} must be at least 0 and below "
-                    f"0.5, found {single[given, 1 - given]:.6g}; above 0.5 the labels 0 and 1 are "
-                    "exchanged"
+                    f"readout: p({1 - given}|{given}) at site {site} "
+                    f"{broken_rule(float(single[given, 1 - given]))}"
                 )
     smallest = smallest_singular(matrix)
     if smallest < LEAST_SINGULAR:

@@ -13,6 +13,7 @@ from scipy.stats import binom, binomtest, norm
 
 from psiprune.data.entropy import Entropy, estimate_entropy
 from psiprune.data.ordering import Ordering, find_order
+from psiprune.data.readout_range import contradicted_rates
 from psiprune.data.readout_summary import ReadoutSummary, summarize_readout
 from psiprune.data.repeats import Repeats, count_repeats
 from psiprune.data.repetition import Repetition, find_repetition, is_grouped
@@ -71,8 +72,8 @@ class ShotsDescription:
         drift: their difference in standard deviations of random orders, [site + 2].
         ordering: a chain order found from the correlations; None if there is too little data.
         parameters: of an RBM with N/2 hidden units.
-        readout: the readout errors that the shots carry, if any. All other numbers are of the
-            recorded bits.
+        readout: the readout errors that the shots carry, if any. Only a warning that the shots
+            contradict them depends on these; all else is of the recorded bits.
         warnings: what to know before using the data.
     """
 
@@ -206,7 +207,9 @@ def describe_shots(shots: Shots) -> ShotsDescription:
         parameters=sites * hidden + sites + hidden,
         readout=None if shots.readout is None else summarize_readout(shots.readout),
     )
-    return replace(description, warnings=tuple(_warnings(description)))
+    contradiction = contradicted_rates(shots, shots_per_independent)
+    others = [DataWarning("readout", contradiction)] if contradiction else []
+    return replace(description, warnings=(*_warnings(description), *others))
 
 
 def _fair_coin(up: int, down: int, inefficiency: float) -> float:

@@ -18,21 +18,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
+from psiprune.core.validation import check_count, check_seed
 from psiprune.data.confusion import (
     Confusion,
+    broken_rule,
     checked,
+    contract_blocks,
+    joined,
     marginal,
     near,
     pooled,
     scaled,
 )
+from psiprune.data.formats.base import short
+from psiprune.data.formats.bits import as_bits
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 #: Relative standard deviation of rates that were given without an error.
 ASSUMED_UNCERTAINTY = 0.1
-#: Log odds of a bit that C excludes or fixes: exp(-80) is positive in float32.
-_CERTAIN = 80.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +46,8 @@ class ReadoutError:
     Attributes:
         groups: a `Confusion` for each group of sites; every site is in exactly one.
         source: the origin of the rates, for messages: "rates", "calibration shots", a file.
+        bit_order: format and order of the bits of the calibration shots, as in
+            `data.bit_order`; "" if not known. Shots of the same format must have the same.
 
     Raises:
         InputError: a site is missing or in two groups, a group has more than 6 sites, a matrix has
@@ -56,6 +62,7 @@ class ReadoutError:
 
     groups: tuple[Confusion, ...]
     source: str = "rates"
+    bit_order: str = ""
 
     def __post_init__(self) -> None:
         """Check the groups and sort them by their first site."""
@@ -94,12 +101,18 @@ class ReadoutError:
             source: the origin of the rates.
 
         Raises:
-            InputError: a rate lies outside [0, 0.5), or the lengths differ.
+            InputError: a rate is no number or lies outside [0, 0.5), the lengths differ, or sites
+                is no number of sites.
         """
-        pair = [
-            np.asarray(rate, np.float64)
-            for rate in (flip_zero, flip_zero if flip_one is None else flip_one)
-        ]
+        given = (flip_zero, flip_zero if flip_one is None else flip_one)
+        try:
+            pair = [np.asarray(rate, np.float64) for rate in given]
+        except (TypeError, ValueError):
+            found = " and ".join(" ".join(short(rate).split()) for rate in given)
+            raise InputError(
+                "readout: both rates must be numbers or lists with one number per site, found "
+                f"{found}"
+            ) from None
         lengths = {len(rate) for rate in pair if rate.ndim == 1}
         if any(rate.ndim > 1 for rate in pair) or len(lengths) > 1:
             shapes = " and ".join(str(rate.shape) for rate in pair)
@@ -107,7 +120,9 @@ class ReadoutError:
                 f"readout: both rates must be numbers or lists with one number per site, found "
                 f"shapes {shapes}"
             )
-        if not lengths and sites is None:
+        if sites is not None:
+            sites = check_count("sites", sites, 1)
+        elif not lengths:
             raise InputError("readout: rates that are single numbers need `sites`")
         number = lengths.pop() if lengths else int(sites or 0)
         if sites not in (None, number):
@@ -117,8 +132,7 @@ class ReadoutError:
             wrong = np.flatnonzero(~((rates >= 0) & (rates < 0.5)))
             if len(wrong):
                 raise InputError(
-                    f"readout: {name} at site {wrong[0]} must be at least 0 and below 0.5, found "
-                    f"{rates[wrong[0]]:g}; above 0.5 the labels 0 and 1 are exchanged"
+                    f"readout: {name} at site {wrong[0]} {broken_rule(float(rates[wrong[0]]))}"
                 )
         matrices = np.stack([np.stack([1 - zero, zero]), np.stack([one, 1 - one])])
         return cls(tuple(Confusion((i,), matrices[:, :, i]) for i in range(number)), source)
@@ -127,11 +141,6 @@ class ReadoutError:
     def sites(self) -> int:
         """The number of sites, N."""
         return sum(len(group.sites) for group in self.groups)
-
-    @property
-    def is_product(self) -> bool:
-        """Whether every site is read independently of the others."""
-        return all(len(group.sites) == 1 for group in self.groups)
 
     @property
     def is_measured(self) -> bool:
@@ -157,8 +166,8 @@ class ReadoutError:
     def rate_errors(self) -> Float64:
         """Standard errors of `rates`, [site, 2].
 
-        Binomial for rates from calibration shots; a rate given without an error is taken as known
-        to 10 %.
+        Binomial for rates from calibration shots; those of rates given without an error are 10 %
+        of the rate.
         """
         errors = np.empty((self.sites, 2))
         for group in self.groups:
@@ -183,9 +192,21 @@ class ReadoutError:
         """Return C^T f: sum_y C(y | v) f(y) of each v, [2^N]."""
         return self._contract(values, transpose=True)
 
-    def misread(self, bits: Bits, seed: int) -> Bits:
-        """Return recorded bits y ~ C(y | v) for true bits v, uint8 [shot, site]."""
-        generator = generator_for(seed, Stream.READOUT_SIMULATION)
+    def misread(self, bits: ArrayLike, seed: int) -> Bits:
+        """Return recorded bits y ~ C(y | v) for true bits v, uint8 [shot, site].
+
+        Raises:
+            InputError: the bits are not zeros and ones [shot, site], or are of another number of
+                sites, or the seed is out of range.
+        """
+        bits = as_bits(bits, "bits")
+        if bits.shape[1] != self.sites:
+            raise InputError(
+                f"bits: must have {self.sites} columns, as the readout errors describe "
+                f"{self.sites} sites ({self.source}), found {bits.shape[1]}; give the errors of "
+                "these sites, see ReadoutError.of_sites"
+            )
+        generator = generator_for(check_seed(seed), Stream.READOUT_SIMULATION)
         out = np.empty_like(bits)
         for group in self.groups:
             places = np.arange(len(group.sites))
@@ -218,14 +239,6 @@ class ReadoutError:
             groups.append(Confusion(group.sites, matrix, group.prepared))
         return ReadoutError(tuple(groups), self.source)
 
-    def scaled(self, factor: float) -> ReadoutError:
-        """Return the error model with all error probabilities multiplied by a factor."""
-        groups = tuple(
-            Confusion(group.sites, scaled(group.matrix, np.full(len(group.matrix), factor)))
-            for group in self.groups
-        )
-        return ReadoutError(groups, self.source)
-
     def of_sites(self, sites: Sequence[int]) -> ReadoutError:
         """Return the errors of some sites in the given order, which become sites 0, 1, ...
 
@@ -253,28 +266,6 @@ class ReadoutError:
             groups.append(Confusion(tuple(place[group.sites[k]] for k in kept), matrix, prepared))
         return ReadoutError(tuple(groups), self.source)
 
-    @cached_property
-    def log_odds(self) -> tuple[Float64, ...]:
-        """log C(y | v_i = 1, other v) - log C(y | v_i = 0, other v) for each site.
-
-        Each is [2^k, 2^k] over (y, v) of the group; the value does not depend on the bit of v at
-        the site itself. log p(v | y) of an RBM is that of the RBM with these added to the visible
-        biases. Limited to +-80.
-        """
-        tables: list[Float64] = [np.empty(0)] * self.sites
-        for group in self.groups:
-            states = np.arange(len(group.matrix))
-            with np.errstate(divide="ignore"):
-                log = np.log(group.matrix)
-            for position, site in enumerate(group.sites):
-                bit = 1 << position
-                one, zero = log[states | bit], log[states & ~bit]
-                both = np.isneginf(one) & np.isneginf(zero)
-                with np.errstate(invalid="ignore"):
-                    odds = np.where(both, 0.0, one - zero)
-                tables[site] = np.clip(odds, -_CERTAIN, _CERTAIN).T
-        return tuple(tables)
-
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads: the groups with sites, matrix and prepared shots."""
         groups = []
@@ -283,7 +274,8 @@ class ReadoutError:
             if group.prepared is not None:
                 entry["prepared"] = group.prepared.tolist()
             groups.append(entry)
-        return {"source": self.source, "groups": groups}
+        order = {"bit_order": self.bit_order} if self.bit_order else {}
+        return {"source": self.source, **order, "groups": groups}
 
     @classmethod
     def from_json(cls, content: Any, place: str = "readout") -> ReadoutError:
@@ -307,45 +299,19 @@ class ReadoutError:
                 "0.97]]}, ...]}, rows for the true states, each with the probabilities of the "
                 "recorded ones"
             ) from None
-        return cls(groups, str(content.get("source", place)))
+        return cls(groups, str(content.get("source", place)), str(content.get("bit_order", "")))
 
     @cached_property
     def _blocks(self) -> list[tuple[tuple[int, ...], Float64]]:
-        """Sites and matrices of the groups; runs of single sites as one matrix of up to 64 rows."""
-        blocks: list[tuple[tuple[int, ...], Float64]] = []
-        for group in self.groups:
-            sites, matrix = group.sites, group.matrix
-            if blocks and len(sites) == 1:
-                before, joined = blocks[-1]
-                if before == tuple(range(sites[0] - len(before), sites[0])) and len(before) < 6:
-                    blocks[-1] = ((*before, *sites), np.kron(matrix, joined).astype(np.float64))
-                    continue
-            blocks.append((sites, matrix))
-        return blocks
+        return joined(self.groups)
 
     def _contract(self, values: Float64, *, transpose: bool) -> Float64:
-        sites = self.sites
-        if values.shape != (1 << sites,):
+        if values.shape != (1 << self.sites,):
             raise InputError(
-                f"readout: needs one number for each of the 2^{sites} states, found shape "
+                f"readout: needs one number for each of the 2^{self.sites} states, found shape "
                 f"{values.shape}"
             )
-        out = values
-        for group, matrix in self._blocks:
-            to_from = matrix if transpose else matrix.T
-            if group == tuple(range(group[0], group[0] + len(group))):
-                block = out.reshape(-1, len(matrix), 1 << group[0])
-                if group[0] == 0:
-                    out = (block[:, :, 0] @ to_from.T).reshape(-1)
-                else:
-                    out = (to_from @ block).reshape(-1)
-                continue
-            # Axis 0 of the tensor is the last site.
-            axes = [sites - 1 - site for site in reversed(group)]
-            tensor = np.moveaxis(out.reshape((2,) * sites), axes, range(len(axes)))
-            product = (to_from @ tensor.reshape(len(matrix), -1)).reshape(tensor.shape)
-            out = np.ascontiguousarray(np.moveaxis(product, range(len(axes)), axes)).reshape(-1)
-        return out
+        return contract_blocks(self._blocks, values, transpose=transpose)
 
 
 def _whole(values: Any) -> list[int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.validation import check_count
+from psiprune.data.confusion import broken_rule
 from psiprune.data.formats.base import SourceFile, brief, parse_json
 from psiprune.data.formats.names import natural
 from psiprune.data.readout_devices import DeviceRates, Pair, device_rates
@@ -18,6 +20,8 @@ from psiprune.io.bytes import read_bytes
 
 #: Bytes of a file; the properties of a device with a thousand qubits take ten MiB.
 _MOST_BYTES = 1 << 26
+#: Text that is meant as rates, even if it does not consist of numbers.
+_LIKE_RATES = re.compile(r"[\d\s.,;:%/()\[\]eE+-]*")
 
 
 def read_readout(
@@ -37,6 +41,13 @@ def read_readout(
         InputError: a rate lies outside [0, 0.5), the file cannot be read, is damaged or of no known
             kind, or describes another number of qubits than there are sites.
     """
+    if not isinstance(given, str | os.PathLike):
+        found = " ".join(repr(given).split())[:60]
+        raise InputError(
+            "readout: must be rates as text, such as '0.01,0.03', or the name of a file, found "
+            f"{found}; ReadoutError.from_rates takes numbers"
+        )
+    sites = check_count("sites", sites, 1)
     if qubits is not None:
         qubits = [int(qubit) for qubit in qubits]
         if len(set(qubits)) < len(qubits) or len(qubits) != sites:
@@ -55,6 +66,11 @@ def read_readout(
         if rates is not None:
             shared = DeviceRates("", shared=rates)
             return _chosen(shared, sites, qubits, "readout", "rates")
+        if not given.strip() or (_LIKE_RATES.fullmatch(given) and not Path(given).exists()):
+            raise InputError(
+                "readout: must be one rate such as 0.01, two such as 0.01,0.03 for p(1|0) and "
+                f"p(0|1), or a file, found {given!r}"
+            )
     file = SourceFile(Path(given), _content(Path(given)))
     if file.content.startswith(b"\x93NUMPY"):
         return _chosen(read_array(file), sites, qubits, file.place)
@@ -170,14 +186,7 @@ def _naming(place: str) -> Iterator[None]:
 def _in_range(pair: Pair, place: str) -> Pair:
     for name, rate in zip(("p(1|0)", "p(0|1)"), pair, strict=True):
         if not 0 <= rate < 0.5:
-            percent = 1 < rate < 50
-            why = "above 0.5 the labels 0 and 1 are exchanged"
-            if math.isnan(rate) or rate < 0:
-                why = "give a probability"
-            raise InputError(
-                f"{place}: {name} must be at least 0 and below 0.5, found {rate:g}; "
-                f"{'give a fraction, not percent' if percent else why}"
-            )
+            raise InputError(f"{place}: {name} {broken_rule(rate)}")
     return pair
 
 

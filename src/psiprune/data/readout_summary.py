@@ -20,8 +20,8 @@ class ReadoutSummary:
 
     Attributes:
         source: the origin of the rates.
-        measured: whether calibration shots give the error of all rates; otherwise they are assumed,
-            as known to 10 %.
+        measured: whether calibration shots give the error of all rates; otherwise rates are
+            assumed, with a standard deviation of 10 % of their value.
         groups: sites that are read together, more than one each.
         rates: p(1 | 0) and p(0 | 1), [site, 2].
         rate_errors: their standard errors, [site, 2].

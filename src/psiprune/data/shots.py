@@ -20,8 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_seed
+from psiprune.data.bit_order import are_opposite, bit_order_of
 from psiprune.data.formats import read_bits
-from psiprune.data.formats.base import SourceFile, brief, read_content
+from psiprune.data.formats.base import SourceFile, brief, read_content, short
 from psiprune.data.formats.bits import as_bits, bits_of_counts, check_size
 from psiprune.data.formats.names import rising
 from psiprune.data.formats.settings import ReadSettings
@@ -74,10 +75,17 @@ class Shots:
             data = bits_of_counts(data, source)
         object.__setattr__(self, "bits", as_bits(data, self.source))
         object.__setattr__(self, "provenance", dict(self.provenance))
-        if self.readout is not None and self.readout.sites != self.sites:
+        if self.readout is not None and _checked(self.readout).sites != self.sites:
             raise InputError(
                 f"readout: describes {self.readout.sites} sites ({self.readout.source}), but "
                 f"{self.source} has {self.sites}; give the errors of these sites in their order"
+            )
+        order = bit_order_of(self.provenance)
+        if self.readout is not None and are_opposite(self.readout.bit_order, order):
+            raise InputError(
+                f"readout: the calibration shots ({self.readout.source}) and {self.source} were "
+                f"read in opposite orders, {self.readout.bit_order!r} and {order!r}; read both "
+                "with the same order (--order)"
             )
 
     def __repr__(self) -> str:
@@ -106,15 +114,15 @@ class Shots:
         errors to bits that a device recorded, use `dataclasses.replace(shots, readout=error)`.
 
         Raises:
-            InputError: the errors are of another number of sites, the bits were recorded with
-                readout errors already, or the seed is out of range.
+            InputError: `error` is no `ReadoutError` or of another number of sites, the bits were
+                recorded with readout errors already, or the seed is out of range.
         """
         if self.readout is not None:
             raise InputError(
                 f"{self.source}: was recorded with readout errors ({self.readout.source}); errors "
                 "can only be simulated on true bits"
             )
-        attached = replace(self, readout=error)
+        attached = replace(self, readout=_checked(error))
         bits = error.misread(self.bits, check_seed(seed))
         provenance = {**self.provenance, "readout_simulated": error.source, "readout_seed": seed}
         return replace(attached, bits=bits, provenance=provenance)
@@ -138,6 +146,16 @@ class Shots:
         if self.readout is not None:
             dataset.attrs["readout"] = json.dumps(self.readout.to_json())
         return write_dataset(path, dataset, "shots")
+
+
+def _checked(readout: Any) -> ReadoutError:
+    """Return readout errors, or raise InputError for anything else."""
+    if isinstance(readout, ReadoutError):
+        return readout
+    raise InputError(
+        "readout: must be a ReadoutError, as ReadoutError.from_rates, read_readout and "
+        f"calibrate_readout return, found {' '.join(short(readout).split())}"
+    )
 
 
 def unique_rows(bits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -26,6 +26,7 @@ from psiprune.experiments.frontier_methods import (
     PAPER,
     PRUNED,
     RANDOM,
+    SCALE_FREE,
     Task,
     Trainer,
     costly_tasks_of,
@@ -58,7 +59,8 @@ def run_frontier(
       pruned level by level by that criterion with exact fine-tuning after each;
     - magnitude-alone, damage-alone, surgeon-alone: the same without any training;
       magnitude-compensated-alone: with half of each removed weight added to the biases;
-    - cluster: `cluster_mask` of each count, trained from the start;
+    - cluster, scale-free: `cluster_mask` or `scale_free_mask` of each count, trained from the
+      start;
     - cluster-rewired, random-rewired: `cluster_mask` or `random_mask` of some counts, trained, then
       moved by `rewire`;
     - surgeon-6, ...: "surgeon" from a dense RBM of so many hidden units.
@@ -201,7 +203,7 @@ def expected_files(settings: FrontierSettings) -> Iterator[Path]:
     costly = [*rewired, *(f"surgeon-{width}" for width in settings.other_widths)]
 
     def names(k: int) -> list[str]:
-        variants = ["dense", PAPER, *PRUNED, CLUSTER]
+        variants = ["dense", PAPER, *PRUNED, CLUSTER, SCALE_FREE]
         return [
             f"{variant}.nc" for variant in variants + (costly if k < settings.costly_seeds else [])
         ]

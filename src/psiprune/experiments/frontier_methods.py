@@ -21,6 +21,7 @@ from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.masks import NARROWEST, cluster_mask, random_mask
 from psiprune.rbm.model import RBM
+from psiprune.rbm.scale_free import scale_free_mask
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.training.method import Method
 from psiprune.training.train import Callback, new_rbm, train
@@ -37,7 +38,7 @@ PRUNED = {
     "damage-alone": (PruneSettings(criterion="damage"), False),
     "surgeon-alone": (PruneSettings(criterion="surgeon"), False),
 }
-PAPER, CLUSTER, RANDOM = "magnitude-cd", "cluster", "random"
+PAPER, CLUSTER, RANDOM, SCALE_FREE = "magnitude-cd", "cluster", "random", "scale-free"
 
 
 class Task(NamedTuple):
@@ -67,8 +68,10 @@ def tasks_of(settings: FrontierSettings, member: Member, dense: RBM) -> list[Tas
         epochs = 0 if exact is None else levels * exact.epochs
         pruned = partial(Trainer.pruned, rbm=dense, counts=counts, how=how, tuning=exact)
         tasks.append(Task(member, variant, epochs, pruned))
-    masked = partial(Trainer.masked, kind=CLUSTER, counts=_clustered(settings))
-    return [*tasks, Task(member, CLUSTER, levels * settings.train.epochs, masked)]
+    for kind, sizes in ((CLUSTER, _clustered(settings)), (SCALE_FREE, _connected(settings))):
+        masked = partial(Trainer.masked, kind=kind, counts=sizes)
+        tasks.append(Task(member, kind, levels * settings.train.epochs, masked))
+    return tasks
 
 
 def costly_tasks_of(settings: FrontierSettings, member: Member) -> list[Task]:
@@ -111,8 +114,14 @@ def rewired_counts(settings: FrontierSettings) -> list[int]:
 
 def _clustered(settings: FrontierSettings) -> list[int]:
     """Return the counts for which connected clusters of three sites or more exist."""
+    least = NARROWEST * settings.hidden_units
+    return [count for count in _connected(settings) if count >= least]
+
+
+def _connected(settings: FrontierSettings) -> list[int]:
+    """Return the counts that connect all units."""
     hidden = settings.hidden_units
-    least = max(NARROWEST * hidden, hidden + settings.sites - 1)
+    least = hidden + settings.sites - 1
     return [count for count in counts_from(settings, hidden) if count >= least]
 
 
@@ -204,11 +213,13 @@ class Trainer:
         return self.pruned(self.dense(hidden), counts, how, self.settings.fine_tune)
 
     def masked(self, kind: str, counts: Sequence[int]) -> Iterator[RBM]:
-        """Train RBMs from the start with a mask of clusters or a random one."""
+        """Train RBMs from the start with a mask of clusters, a scale-free or a random one."""
         hidden, sites = self.settings.hidden_units, self.settings.sites
         for count in counts:
             if kind == CLUSTER:
                 mask = cluster_mask(hidden, sites, count)
+            elif kind == SCALE_FREE:
+                mask = scale_free_mask(sites, hidden, weights=count)
             else:
                 mask = random_mask(hidden, sites, count, self.member.seed)
             yield self.trained(f"{count}", partial(self.new, hidden=hidden, mask=mask))

@@ -46,8 +46,8 @@ class PathSettings(GivenFiles):
     """One pruning path on given files."""
 
     rewind: str | None = Field(default=None, description="SHA-256 of the file of the RBM to rewind")
-    readout: str | None = Field(
-        default=None, description="digest of readout errors that replace those of the shots' file"
+    readout_sha256: str | None = Field(
+        default=None, description="SHA-256 of readout errors that replace those of the shots' file"
     )
     prune: PruneSettings = Field(default_factory=PruneSettings)
     fine_tune: AnyMethod | None = Field(default_factory=by_size_fine_tuning)

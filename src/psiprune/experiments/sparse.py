@@ -18,9 +18,10 @@ from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.masks import cluster_mask, random_mask
+from psiprune.rbm.scale_free import scale_free_mask
 
-#: Trained from the start with a mask; names of the paper's Fig. 5, but "random" is ours.
-MASKED = ("sp/ss", "sp/os", "sc", "random")
+#: Trained from the start with a mask; names of the paper's Fig. 5, but the last two are ours.
+MASKED = ("sp/ss", "sp/os", "sc", "random", "scale-free")
 #: All variants, in the order of the dataset.
 VARIANTS = ("dense", "pruned", *MASKED)
 
@@ -38,7 +39,8 @@ def run_sparse(
     - sp/ss: the mask of "pruned" of the same seed, on the seed's own initial weights;
     - sp/os: the mask of "pruned" of the next seed (of the first for the last), likewise;
     - sc: `cluster_mask`, likewise;
-    - random: `random_mask` of the seed, likewise.
+    - random: `random_mask` of the seed, likewise;
+    - scale-free: `scale_free_mask`, likewise.
 
     The masks all have weights_kept(N N_h, ...) weights: 96 of 162 by default. The folder holds
     config.toml, provenance.json, for each field the ground state and the shots, for each RBM a file
@@ -72,6 +74,7 @@ def run_sparse(
                 "sp/os": mask_of(other[-1]),
                 "sc": constructed,
                 "random": random_mask(hidden, sites, count, member.seed),
+                "scale-free": scale_free_mask(sites, hidden, weights=count),
             }
             starts = {_stem(name): new_rbm(settings, member, masks[name]) for name in MASKED}
             jobs.append([Job(name, member, rbm, settings.train) for name, rbm in starts.items()])

@@ -9,12 +9,13 @@ narrower and faster than the greedy paths of tensor-network libraries (cotengra)
 
 Tables hold logarithms, so nothing overflows and, unlike with one exponent per table, no entry is
 lost that a later factor would make large: |W| = 50 on ten sites spans exp(+-500). Connected
-components need no special treatment: their tables never share a unit.
+components need no special treatment: their tables never share a unit. A last axis of the tables is
+over cases, RBMs that differ only by factors over visible units and are summed side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -78,8 +79,12 @@ class Contraction:
         return self.memory + 16 * sum(1 << len(scope) for scope in self.scopes)
 
 
-def plan_contraction(rbm: RBM) -> Contraction:
+def plan_contraction(rbm: RBM, joint: Iterable[Sequence[int]] = ()) -> Contraction:
     """Find an order to sum out the units, fast and deterministic. Weights of 0 are no edges.
+
+    Args:
+        rbm: the RBM.
+        joint: sets of visible units, each of which a factor of `contract_cases` may be over.
 
     Raises:
         InputError: no order was found with tables of at most 2^25 numbers and 1 GiB in total.
@@ -88,6 +93,9 @@ def plan_contraction(rbm: RBM) -> Contraction:
     for j, i in np.argwhere(rbm.weights != 0):
         neighbours[i] |= 1 << (rbm.visible + int(j))
         neighbours[rbm.visible + int(j)] |= 1 << int(i)
+    for group in joint:
+        for i in group:
+            neighbours[i] |= sum(1 << other for other in group if other != i)
     generator = generator_for(0, Stream.ELIMINATION_ORDER)
     best: tuple[float, dict[int, int]] = (float(1 << (ELIMINATION_WIDTH + 12)), {})
     # In any order some table is over at least the smallest number of neighbours.
@@ -110,7 +118,21 @@ def plan_contraction(rbm: RBM) -> Contraction:
 
 def contract(plan: Contraction) -> float:
     """Return log Z = log sum_v p~(v), exact up to float64 rounding."""
-    return _sum_out(plan, store=False)[0]
+    return float(_sum_out(plan, [], 1, store=False)[0][0])
+
+
+def contract_cases(
+    plan: Contraction, factors: Sequence[tuple[Sequence[int], Float64]], cases: int
+) -> Float64:
+    """Return log sum_v p~(v) prod_f exp(table_f(v)) of each case, [case].
+
+    Args:
+        plan: the order; each set of more than one unit must be in the `joint` of its plan.
+        factors: visible units and a finite table over them, [2^units, case] at row
+            sum_k v_k 2^k with k the position in the units.
+        cases: number of cases; all tables of the plan exist that many times.
+    """
+    return _sum_out(plan, factors, cases, store=False)[0]
 
 
 def contraction_draws(plan: Contraction, shots: int, *, seed: int = 0) -> NDArray[np.uint8]:
@@ -123,7 +145,7 @@ def contraction_draws(plan: Contraction, shots: int, *, seed: int = 0) -> NDArra
     """
     shots, seed = check_count("shots", shots, 1), check_seed(seed)
     _check_memory(plan.memory_of_draws)
-    conditional = _sum_out(plan, store=True)[1]
+    conditional = _sum_out(plan, [], 1, store=True)[1]
     generator = generator_for(seed, Stream.ELIMINATION_DRAWS)
     drawn = np.empty((len(plan.order), shots), np.uint8)
     for unit, scope, prob in reversed(list(zip(plan.order, plan.scopes, conditional, strict=True))):
@@ -193,8 +215,17 @@ def _check_memory(needed: int) -> None:
         )
 
 
-def _sum_out(plan: Contraction, *, store: bool) -> tuple[float, list[Float64]]:
-    """Return log Z and, if `store`, p(unit = 1 | scope) of each unit in order, [2^len(scope)]."""
+def _sum_out(
+    plan: Contraction,
+    factors: Sequence[tuple[Sequence[int], Float64]],
+    cases: int,
+    *,
+    store: bool,
+) -> tuple[Float64, list[Float64]]:
+    """Return log Z of each case and, if `store`, p(unit = 1 | scope) of each unit in order.
+
+    The latter is flat, with [2^len(scope)] numbers for one case.
+    """
     rbm, visible = plan.rbm, plan.rbm.visible
     bias = np.concatenate([rbm.visible_bias, rbm.hidden_bias])
     place = {unit: k for k, unit in enumerate(plan.order)}
@@ -203,25 +234,32 @@ def _sum_out(plan: Contraction, *, store: bool) -> tuple[float, list[Float64]]:
         first, second = sorted((int(i), visible + int(j)), key=place.__getitem__)
         weights[first][second] = float(rbm.weights[j, i])
     tables: dict[int, list[tuple[tuple[int, ...], Float64]]] = {}
+    for units, given in factors:
+        scope = tuple(sorted(units, key=place.__getitem__))
+        # The first axis of the table is the last of the units.
+        axes = [len(scope) - 1 - list(units).index(unit) for unit in scope]
+        table = given.reshape(*[2] * len(scope), cases).transpose(*axes, len(scope))
+        tables.setdefault(scope[0], []).append((scope, table.reshape(-1, cases)))
     conditionals: list[Float64] = []
-    log_z = 0.0
+    log_z = np.zeros(cases)
     for unit, scope in zip(plan.order, plan.scopes, strict=True):
-        one = np.array([bias[unit]])  # log of the terms with the unit at 1, flat over the scope
+        alike = np.array([bias[unit]])  # log of the terms with the unit at 1, flat over the scope
         for other in reversed(scope):
-            one = np.concatenate([one, one + weights[unit].get(other, 0.0)])
-        zero = np.zeros(len(one))
+            alike = np.concatenate([alike, alike + weights[unit].get(other, 0.0)])
+        one = np.repeat(alike[:, None], cases, axis=1)
+        zero = np.zeros(one.shape)
         for inner, table in tables.pop(unit, []):
             # inner[0] is this unit: of all units in the table it is the first to be summed out.
             inner_shape, shape = _shapes(inner[1:], scope)
             for target, half in zip((zero, one), np.split(table, 2), strict=True):
-                target.reshape(shape)[...] += half.reshape(inner_shape)
-        enumeration.sum_unit(zero, one)
+                target.reshape(*shape, cases)[...] += half.reshape(*inner_shape, cases)
+        enumeration.sum_unit(zero.ravel(), one.ravel())
         if scope:
             tables.setdefault(scope[0], []).append((scope, zero))
         else:
-            log_z += float(zero[0])
+            log_z += zero[0]
         if store:
-            conditionals.append(one)
+            conditionals.append(one.ravel())
     return log_z, conditionals
 
 

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import DivergenceError, InputError
+from psiprune.core.text import shortened
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.paths import side_file
 from psiprune.io.work_status import note_kept
@@ -23,6 +24,8 @@ from psiprune.io.work_status import note_kept
 SECONDS = 10.0
 #: Trainings of fewer seconds are not worth a file.
 LEAST = 2.0
+#: What checksums in a training's fingerprint are of.
+_NAMES = {"readout": "readout errors", "start": "initial RBM"}
 _CHECKPOINT = re.compile(r"\.(.+)\.\d+\.checkpoint")
 #: Numbers that a callback has noted, by epoch.
 Notes = dict[int, tuple[float, ...]]
@@ -115,8 +118,9 @@ class Checkpoint:
             for key, ours in self._training().items():
                 if theirs.get(key) != ours:
                     raise InputError(
-                        f"{self._file}: belongs to another training ({key} = {theirs.get(key)}, "
-                        f"now {ours}); delete it, or write to another file"
+                        f"{self._file}: belongs to another training (other "
+                        f"{_NAMES.get(key, key)}: {shortened(theirs.get(key))}, now "
+                        f"{shortened(ours)}); delete it, or write to another file"
                     )
             state = start.restore(epoch, arrays)
             notes.update({int(row[0]): tuple(row[1:]) for row in arrays["notes"].tolist()})

@@ -18,6 +18,7 @@ import tomli_w
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
+from psiprune.core.text import shortened
 from psiprune.io.checkpoint import clear_outlived
 from psiprune.io.lock import locked, refuse_locked
 from psiprune.io.netcdf import clear_drafts, write_bytes
@@ -28,6 +29,8 @@ from psiprune.io.work_status import note_kept
 
 _LOG = logging.getLogger(__name__)
 _LOCK = ".lock"
+#: What settings with checksums are of.
+_CHECKSUMS = {"shots_sha256": "shots", "readout_sha256": "readout errors"}
 #: What a start that was stopped at once, or met a full disk, leaves at most.
 _STOPPED = re.compile(
     r"\.lock(\.[0-9a-f]{8}\.owner)?|\.(config\.toml|\.lock\.[0-9a-f]{8}\.owner)\.[0-9a-f]{8}\.draft"
@@ -246,9 +249,10 @@ def _check_equal(
         if isinstance(before, dict) and isinstance(now, dict):
             _check_equal(config, before, now, f"{prefix}{key}.")
         elif before != now:
+            other = f"other {_CHECKSUMS[key]}: " if key in _CHECKSUMS else ""
             raise InputError(
-                f"{config}: the existing run has {prefix}{key} = {before}, this one {now}; give "
-                "another folder"
+                f"{config}: the existing run has {other}{prefix}{key} = {shortened(before)}, this "
+                f"one {shortened(now)}; give another folder"
             )
 
 

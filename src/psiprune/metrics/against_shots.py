@@ -20,7 +20,7 @@ from psiprune.data.shots import as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
-from psiprune.metrics.corrected import corrected_estimates
+from psiprune.metrics.corrected import CorrectedEstimate, corrected_estimates
 from psiprune.metrics.custom import Observable, check_names, observe
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
@@ -47,6 +47,9 @@ class Comparison:
         warning: why it cannot be trusted; empty if no problem was detected.
         effective_sample_size: how many independent draws of the RBM would give the same error.
         variance: of a single shot, the larger of what the shots and the RBM's draws show.
+        shots_sampling_error: the part of `shots_error` that is independent of the RBM. Less where
+            the RBM and the estimate from the shots rest on the same calibration, whose error
+            cancels in their difference; None where it is all of it.
     """
 
     value: Float64 | np.float64
@@ -57,12 +60,14 @@ class Comparison:
     warning: str
     effective_sample_size: float
     variance: Float64 | np.float64
+    shots_sampling_error: Float64 | np.float64 | None = None
 
     @property
     def sigmas(self) -> Float64:
         """(value - shots_value) over the combined error; 0 where the values are equal."""
         gap = np.asarray(self.value - self.shots_value)
-        error = np.hypot(self.error, self.shots_error)
+        of_shots = self.shots_sampling_error
+        error = np.hypot(self.error, self.shots_error if of_shots is None else of_shots)
         with np.errstate(divide="ignore"):  # a difference with error 0 is infinite
             return np.divide(gap, error, out=np.zeros(gap.shape), where=gap != 0)
 
@@ -94,7 +99,9 @@ class ShotsReport:
         custom: custom observables by name.
         state: for shots with readout errors the magnetization, neighbours and correlation of the
             true bits: of the RBM, and estimated from the records by inverting the confusion
-            matrices (`psiprune.metrics.corrected`). All other metrics are those of the records.
+            matrices (`psiprune.metrics.corrected`). Its `shots_error` includes that of the
+            calibration; `sigmas` does not, as the RBM, trained with the same matrices, shares it.
+            All other metrics are those of the records.
     """
 
     shots: int
@@ -201,7 +208,7 @@ def evaluate_on_shots(
     estimates = _rbm_estimates(rbm, drawn.bits)
     log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
     log_p = shots_log_prob(rbm, replace(data, bits=bits), log_z, seed)
-    of_state: dict[str, Estimate] = {}
+    of_state: dict[str, CorrectedEstimate] = {}
     if data.readout is not None:
         of_state = corrected_estimates(bits, data.readout, seed, blocks)
     custom = {name: observe(name, function, bits) for name, function in observables.items()}
@@ -251,7 +258,12 @@ def evaluate_on_shots(
         blocks.length,
         () if found is None else found.warnings,
         {name: compared[name] for name in observables},
-        {name: compare(true[name], target, of_true) for name, target in of_state.items()},
+        {
+            name: replace(
+                compare(true[name], target, of_true), shots_sampling_error=target.sampling_error
+            )
+            for name, target in of_state.items()
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import NamedTuple
@@ -40,18 +41,28 @@ class Configurations(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """An RBM, its log Z, and log p of held-out shots [shot]; with readout errors of records."""
+    """The likelihood of held-out shots.
+
+    Attributes:
+        rbm: the RBM.
+        log_z: its log Z.
+        log_p: log p of the shots, with readout errors of the records, [shot].
+        error: standard error of their mean beyond the noise of the shots: that of log Z, and the
+            noise and bias of the annealing of records.
+    """
 
     rbm: RBM
     log_z: LogPartition
     log_p: Float64
+    error: float
 
 
 @single_blas_thread()
 def held_out_likelihood(rbm: RBM, training: Shots, held_out: Shots, *, seed: int) -> HeldOut:
     """Return log p(v) of held-out shots; the training shots may help to estimate log Z."""
     log_z = log_partition(rbm, data=training, seed=seed)
-    return HeldOut(rbm, log_z, shots_log_prob(rbm, held_out, log_z, seed).values)
+    found = shots_log_prob(rbm, held_out, log_z, seed)
+    return HeldOut(rbm, log_z, found.values, math.hypot(found.error, found.bias))
 
 
 @single_blas_thread()
@@ -62,19 +73,18 @@ def compare_configurations(
 
     Errors are those of blocks of consecutive held-out shots, see `data.dependence`.
     """
-    rbm, log_z, log_p = model
+    rbm, log_z, log_p, error = model
     seen, _ = training.unique
     log_p_seen = shots_log_prob(rbm, replace(training, bits=seen), log_z, 0).values
     times = Counter(row.tobytes() for row in held_out.bits)
     counts = [times[row.tobytes()] for row in seen]
     cells = cell_divergence(log_p_seen, counts, len(held_out))
-    of_best = best.log_z
     losses = (_independent_bits(training, held_out) - log_p, best.log_p - log_p)
     means = [float(loss.mean()) for loss in losses]
     blocks = [block_means(loss, block) for loss in losses]
     noise = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in blocks]
-    errors = np.hypot(noise, [log_z.error, float(np.hypot(log_z.error, of_best.error))])
-    warnings = dict.fromkeys(filter(None, (log_z.warning, of_best.warning)))
+    errors = np.hypot(noise, [error, float(np.hypot(error, best.error))])
+    warnings = dict.fromkeys(filter(None, (log_z.warning, best.log_z.warning)))
     return Configurations(
         cells, means[0], float(errors[0]), means[1], float(errors[1]), "; ".join(warnings)
     )

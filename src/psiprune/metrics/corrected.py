@@ -9,6 +9,8 @@ site (Bravyi et al., Phys. Rev. A 103, 042605 (2021)).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,9 +29,16 @@ STATE_OBSERVABLES = ("magnetization", "neighbours", "correlation")
 _RATES = 100
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CorrectedEstimate(Estimate):
+    """An estimate whose `error` includes that of the calibration; `sampling_error` does not."""
+
+    sampling_error: Float64 | np.float64
+
+
 def corrected_estimates(
     bits: Bits, readout: ReadoutError, seed: int, blocks: Blocks
-) -> dict[str, Estimate]:
+) -> dict[str, CorrectedEstimate]:
     """Return <m>, the mean of <Z_i Z_{i+1}> and C(d) of the true bits, estimated from records.
 
     Names and shapes as in `ShotsReport`. Errors combine the bootstrap of the shots with that of the
@@ -43,7 +52,7 @@ def corrected_estimates(
         blocks: shots that are resampled together.
     """
     sites = bits.shape[1]
-    middle = midpoint(sites)
+    middle = max(0, midpoint(sites))  # -1 for a single site
     products = [
         *((i,) for i in range(sites)),
         *((i, i + 1) for i in range(sites - 1)),
@@ -74,7 +83,8 @@ def corrected_estimates(
     for name, value in observables(centre).items():
         of_shots = at_least_one_shot(resampled[name].std(axis=0, ddof=1), value, size)
         error = np.hypot(of_shots, rates[name].std(axis=0, ddof=1))
-        found[name] = Estimate(value, error, np.full(np.shape(value), np.nan))
+        unknown = np.full(np.shape(value), np.nan)
+        found[name] = CorrectedEstimate(value, error, unknown, sampling_error=of_shots)
     return found
 
 

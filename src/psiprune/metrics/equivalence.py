@@ -11,6 +11,7 @@ better, what a typical one loses takes the place of that interval: `likelihood_b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -18,20 +19,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
-from psiprune.core.limits import COMPARISON_UNITS
+from psiprune.core.limits import COMPARISON_UNITS, EXACT_SITES
 from psiprune.core.random import Stream
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.inference.bridge import log_mean_of_chains
-from psiprune.inference.log_partition import FEWEST_EFFECTIVE
+from psiprune.inference.log_partition import FEWEST_EFFECTIVE, LogPartition
+from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.against_shots import Comparison
 from psiprune.metrics.bootstrap import bootstrap_means
 from psiprune.metrics.draws import draw_from_data
 from psiprune.rbm.model import RBM
-from psiprune.rbm.observed import check_exact_sites, index_of, log_prob_recorded
 
 Float64 = NDArray[np.float64]
+#: In place of log Z, for log p~.
+_UNNORMALIZED = LogPartition(0.0, 0.0, "")
 
 
 @one_line
@@ -60,7 +63,10 @@ EquivalenceTest = Callable[[RBM], EquivalenceResult]
 
 @one_line
 class Losses(NamedTuple):
-    """log p_parent(v) - log p(v) of each shot, the error from log Z / Z_parent, and a warning."""
+    """log p_parent(v) - log p(v) of each shot, the error of the mean besides, and a warning.
+
+    The error is that of log Z / Z_parent, and of the annealing where records are annealed.
+    """
 
     values: Float64
     error: float
@@ -92,25 +98,40 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     log <p~(v) / p~_parent(v)> over draws of the parent, the same for every RBM (Zwanzig 1954): for
     similar RBMs that is far more accurate than any estimate of log Z.
 
-    With readout errors p is that of the records.
-
-    Raises:
-        InputError: shots of more than 20 sites with readout errors.
+    With readout errors p is that of the records (`psiprune.inference.recorded`), where annealed
+    with the same random numbers for every RBM. The noise of the annealing of both RBMs, and the
+    bias subtracted from their difference, add to the error.
     """
-    if shots.readout is not None:
-        check_exact_sites(shots.sites)
-        index = index_of(shots.bits)
-        errors, of_parent = shots.readout, log_prob_recorded(parent, shots.readout)[index]
-        return lambda rbm: Losses(of_parent - log_prob_recorded(rbm, errors)[index], 0.0, "")
-    log_p_parent = parent.log_prob_unnormalized(shots)
+    of_parent = shots_log_prob(parent, shots, _UNNORMALIZED, seed)
+    log_z = _log_z_ratio(parent, shots, draws, seed)
+
+    @single_blas_thread()
+    def losses(rbm: RBM) -> Losses:
+        found = shots_log_prob(rbm, shots, _UNNORMALIZED, seed)
+        log_z_rbm, log_z_parent, error, warning = log_z(rbm)
+        values = of_parent.values - found.values + log_z_rbm - log_z_parent
+        annealing = of_parent.error, found.error, found.bias - of_parent.bias
+        return Losses(values, math.hypot(error, *annealing), warning)
+
+    return losses
+
+
+class _LogZRatio(NamedTuple):
+    """log Z and log Z_parent up to the same constant, the error of their difference, a warning."""
+
+    value: float
+    parent: float
+    error: float = 0.0
+    warning: str = ""
+
+
+def _log_z_ratio(parent: RBM, shots: Shots, draws: int, seed: int) -> Callable[[RBM], _LogZRatio]:
+    """Return the function rbm -> log Z / Z_parent for `losses_from`."""
+    if shots.readout is not None and shots.sites <= EXACT_SITES:
+        return lambda _: _LogZRatio(0.0, 0.0)  # log p(y) is normalized
     if min(parent.visible, parent.hidden) <= COMPARISON_UNITS:
         log_z_parent = parent.log_partition()
-
-        def exact_losses(rbm: RBM) -> Losses:
-            difference = log_p_parent - rbm.log_prob_unnormalized(shots)
-            return Losses(difference + rbm.log_partition() - log_z_parent, 0.0, "")
-
-        return exact_losses
+        return lambda rbm: _LogZRatio(rbm.log_partition(), log_z_parent)
     drawn = draw_from_data(
         parent,
         shots.bits,
@@ -123,7 +144,7 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
     bits = drawn.bits.reshape(-1, sites)
     log_p_draws = parent.log_prob_unnormalized(bits)
 
-    def sampled_losses(rbm: RBM) -> Losses:
+    def by_draws(rbm: RBM) -> _LogZRatio:
         ratio = (rbm.log_prob_unnormalized(bits) - log_p_draws).reshape(chains, length)
         log_z, error, size = log_mean_of_chains(ratio)
         warning = drawn.warning
@@ -132,9 +153,9 @@ def losses_from(parent: RBM, shots: Shots, *, draws: int, seed: int) -> Callable
                 f"estimated from only {size:.2g} effective draws of the dense RBM, which is too "
                 "far from it"
             )
-        return Losses(log_p_parent - rbm.log_prob_unnormalized(shots) + log_z, error, warning)
+        return _LogZRatio(log_z, 0.0, error, warning)
 
-    return sampled_losses
+    return by_draws
 
 
 def likelihood_band(

@@ -17,6 +17,7 @@ from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count, check_number, check_seed
+from psiprune.data.confusion import Confusion, contract_blocks, joined
 from psiprune.inference.recorded import REPEATS, STEPS, annealed_ratio, log_mean
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import Measure, effective_draws
@@ -132,11 +133,9 @@ def readout_sensitivity(
 
 def flipped(prob: Float64, flip: float) -> Float64:
     """Return p' [2^N] of p [2^N]: the confusion matrix of one site, applied to each site."""
-    sites = len(prob).bit_length() - 1
-    for k in range(sites):
-        pair = prob.reshape(-1, 2, 1 << k)
-        prob = ((1 - flip) * pair + flip * pair[:, ::-1]).reshape(-1)
-    return prob
+    matrix = np.array([[1 - flip, flip], [flip, 1 - flip]])
+    sites = range(len(prob).bit_length() - 1)
+    return contract_blocks(joined([Confusion((site,), matrix) for site in sites]), prob)
 
 
 def _exact(rbm: RBM, flip: float) -> ReadoutSensitivity:

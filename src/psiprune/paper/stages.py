@@ -112,8 +112,8 @@ def stages_of(settings: PaperSettings) -> list[Stage]:
     each = kinds * _training(ablation, ablation.train.epochs)
     files = ablation.levels + len(STARTS) * len(settings.shares) + len(MODELS)
     of_ablation = _members(ablation) * each, _members(ablation) * files
-    # A dense RBM, the paper's, and those on masks of clusters, in addition to the pruned ones.
-    files = 3 + len(PRUNED)
+    # A dense RBM, the paper's, and those on clusters and scale-free masks, beside the pruned ones.
+    files = 4 + len(PRUNED)
     each = 60.0 * 2.0 ** (settings.sites - 18)
     of_frontier = _members(frontier) * each, _members(frontier) * files
     return [

@@ -168,7 +168,7 @@ def rewire(
             f"fine_tune: must be a training method ({', '.join(METHODS)}), found None; new weights "
             "start at 0, so without training a round would only remove weights"
         )
-    tuning = tuning_of(rbm, fine_tune, readout=data.readout is not None)
+    tuning = tuning_of(rbm, fine_tune)
     assert tuning is not None
     check_rewirable(rbm)
     levels, seed = [Level(0, rbm)], check_seed(seed)

@@ -34,7 +34,7 @@ def random_mask(hidden: int, visible: int, count: int, seed: int) -> Mask:
         InputError: a layer has no unit, there are more than 10^8 pairs of units, or count is not
             0 .. hidden * visible.
     """
-    total = _pairs(hidden, visible)
+    total = number_of_pairs(hidden, visible)
     if check_count("count", count, 0) > total:
         raise InputError(f"count: {hidden} x {visible} units have {total} weights, found {count}")
     generator = generator_for(check_seed(seed), Stream.RANDOM_MASK)
@@ -61,7 +61,7 @@ def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
     Raises:
         InputError: no such mask has `count` weights; the message gives the least and the most.
     """
-    _pairs(hidden, visible)
+    number_of_pairs(hidden, visible)
     hidden, visible = int(hidden), int(visible)
     if visible < NARROWEST:
         raise InputError(f"visible: a cluster needs at least {NARROWEST} sites, found {visible}")
@@ -167,13 +167,14 @@ def write_mask(mask: Mask, path: str | os.PathLike[str]) -> Path:
     return write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _pairs(hidden: int, visible: int) -> int:
-    """Return the number of pairs of a hidden unit and a site."""
+def number_of_pairs(hidden: int, visible: int, most: int | None = None) -> int:
+    """Return the number of pairs of a hidden unit and a site; raise InputError above a limit."""
+    most = MOST_PAIRS if most is None else most
     total = check_count("hidden", hidden, 1) * check_count("visible", visible, 1)
-    if total > MOST_PAIRS:
+    if total > most:
         raise InputError(
             f"hidden: a mask of {hidden:,} hidden units and {visible:,} sites has {total:,} "
-            f"entries; use numbers with a product of at most {MOST_PAIRS:,}"
+            f"entries; use numbers with a product of at most {most:,}"
         )
     return total
 

@@ -68,7 +68,7 @@ def records_of(shots: Shots) -> Records:
     assert shots.readout is not None
     rows, counts = shots.unique
     frequency = np.bincount(index_of(rows), weights=counts, minlength=1 << shots.sites)
-    return Records(frequency / len(shots), _bits(shots.sites).T.copy(), shots.readout)
+    return Records(frequency / len(shots), bits_of_states(shots.sites).T.copy(), shots.readout)
 
 
 def check_exact_sites(sites: int) -> None:
@@ -114,11 +114,11 @@ def _moments(rbm: RBM, weight: Float64) -> Moments:
     is the sum of a number for each, and the bits of the rows are summed after the columns.
     """
     low = min(rbm.visible // 2, 10)
-    rows, columns = (_bits(sites) for sites in (rbm.visible - low, low))
+    rows, columns = (bits_of_states(sites) for sites in (rbm.visible - low, low))
     from_rows = rbm.weights[:, low:] @ rows.T + rbm.hidden_bias[:, None]
     from_columns = rbm.weights[:, :low] @ columns.T
     table = weight.reshape(len(rows), len(columns))
-    step = max(1, _PIECE // len(columns))
+    step = _PIECE // len(columns)
 
     def sums(first: int) -> tuple[Float64, Float64]:
         """Return the sum of weight * (s_j; 1) over columns and over rows of a piece."""
@@ -138,5 +138,6 @@ def _moments(rbm: RBM, weight: Float64) -> Moments:
     return Moments(bits[:-1], bits[-1], by_row[:-1].sum(axis=1))
 
 
-def _bits(sites: int) -> Float64:
+def bits_of_states(sites: int) -> Float64:
+    """Return the bits of all states, float64 [2^N, site] with row sum_i v_i 2^i."""
     return ((np.arange(1 << sites)[:, None] >> np.arange(sites)) & 1).astype(np.float64)

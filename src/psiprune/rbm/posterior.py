@@ -1,7 +1,8 @@
 """True bits given recorded ones: Markov chains of p(v | y) for an RBM with readout errors.
 
-p(v | y) = p(v) C(y | v) / p(y). As log C(y | v) is linear in each v_i, p(v | y) is the RBM with
-visible biases shifted by the log odds of the record y.
+p(v | y) = p(v) C(y | v) / p(y). At a site that is read independently of all others log C(y | v) is
+linear in v_i: the log odds of the record are added to its visible bias. The true bits of sites that
+are read together are drawn together.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ Bits = NDArray[np.uint8]
 TRUE_STEPS = 2
 #: Tiles per task: fixed, so that few float copies of the bits exist at a time.
 _TILES = 16
+#: Log odds of a single bit that C excludes or fixes: exp(-80) is positive in float32.
+_CERTAIN = 80.0
+#: Instead of log 0, in groups: so far below all others that rounding swallows the activations.
+_EXCLUDED = -1e30
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,7 @@ class TrueBits:
 
         The random numbers of a chain come from the seed, its index and the number of steps done.
         """
-        odds = log_odds_tables(self.readout)
+        likelihood = likelihood_tables(self.readout)
         key = stream_key(seed, Stream.TRUE_BITS, self.steps)
         block = _TILES * layout.lanes_of(layout.WIDE)
         bits = np.empty_like(self.bits)
@@ -59,7 +64,7 @@ class TrueBits:
             tile = first // layout.lanes_of(layout.WIDE)
             graph, params = compiled.graph, compiled.params
             posterior.posterior_gibbs(
-                state, records, steps, graph, params, odds, tile, key, layout.WIDE
+                state, records, steps, graph, params, likelihood, tile, key, layout.WIDE
             )
             bits[part] = bits_of(state, len(bits[part]))
 
@@ -88,16 +93,18 @@ def start_true_bits(shots: Shots) -> TrueBits:
     return TrueBits(shots.bits, shots.readout, shots.bits)
 
 
-def log_odds_tables(readout: ReadoutError) -> posterior.LogOdds:
-    """Return the log odds of all sites in the layout of the kernel."""
-    members: list[tuple[int, ...]] = [()] * readout.sites
+def likelihood_tables(readout: ReadoutError) -> posterior.Likelihood:
+    """Return log C(y | v) of all groups in the layout of the kernel."""
+    tables = []
     for group in readout.groups:
-        for site in group.sites:
-            members[site] = group.sites
-    tables = [table[:, 0] if len(table) == 2 else table.T.ravel() for table in readout.log_odds]
-    return posterior.LogOdds(
+        with np.errstate(divide="ignore"):
+            log = np.log(group.matrix)  # [v, y]
+        single = len(group.sites) == 1
+        table = np.clip(log[1] - log[0], -_CERTAIN, _CERTAIN) if single else log.T.ravel()
+        tables.append(np.maximum(table, _EXCLUDED))
+    return posterior.Likelihood(
         np.cumsum([0, *map(len, tables)])[:-1].astype(np.int32),
-        np.cumsum([0, *map(len, members)]).astype(np.int32),
-        np.concatenate([np.array(group) for group in members]).astype(np.int32),
+        np.cumsum([0, *(len(group.sites) for group in readout.groups)]).astype(np.int32),
+        np.concatenate([group.sites for group in readout.groups]).astype(np.int32),
         np.concatenate(tables).astype(np.float32),
     )

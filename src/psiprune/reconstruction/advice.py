@@ -57,8 +57,8 @@ def _after_trust(_: Sequence[Check], request: Request) -> Iterator[Step]:
     if request.folder is None:
         yield Step(reason, "psiprune.evaluate_on_shots(result.rbm, new_shots)")
     else:
-        file = shlex.quote(str(request.folder / "smallest.nc"))
-        yield Step(reason, f"psiprune evaluate {file} NEW_SHOTS")
+        words = ["psiprune", "evaluate", str(request.folder / "smallest.nc"), "NEW_SHOTS"]
+        yield Step(reason, shlex.join([*words, *request.readout_options]))
 
 
 def _after_doubt(checks: Sequence[Check], request: Request) -> Iterator[Step]:
@@ -80,7 +80,7 @@ def _after_failure(checks: Sequence[Check], request: Request) -> Iterator[Step]:
             return
     causes = {each.cause for each in failed.values()}
     settings, sites = request.settings, request.sites
-    default = ReconstructSettings().for_sites(sites)
+    default = ReconstructSettings(readout_sha256=settings.readout_sha256).for_sites(sites)
     units, best = settings.units_for(sites), default.units_for(sites)
     changes: dict[str, Any] = {}
     reasons = []

@@ -12,6 +12,10 @@ from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.methods import by_size, by_size_fine_tuning
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+#: Options of reading that files of psiprune's own format may need as well.
+_READOUT = ("readout", "readout_qubits")
+#: Settings that follow from the shots.
+_CHECKSUMS = {"shots_sha256", "readout_sha256"}
 
 
 class Request(NamedTuple):
@@ -52,9 +56,13 @@ class Request(NamedTuple):
             options = ", ".join(f"{name}={value!r}" for name, value in given.items())
             return f"psiprune.reconstruct({shots or 'shots'}, {names}{options})".replace(", )", ")")
         words = ["psiprune", "reconstruct", shots or self.source]
-        if shots is None:
-            words += _options(self.reading)
+        words += self.readout_options if shots else _options(self.reading)
         return shlex.join([*words, *_options(given)])
+
+    @property
+    def readout_options(self) -> list[str]:
+        """Options that give other shots the readout errors that were given for these."""
+        return [*_options({name: self.reading.get(name) for name in _READOUT})]
 
     def import_rows(self, rows: str, out: str) -> str:
         """Return the command that writes a slice of the shots to a file."""
@@ -65,15 +73,16 @@ class Request(NamedTuple):
     def _given(self, settings: ReconstructSettings) -> dict[str, Any]:
         """Return the settings that are not those of a run without options."""
         hidden: dict[str, Any] = {"hidden": settings.hidden}
+        readout: dict[str, Any] = {"readout_sha256": settings.readout_sha256}
         methods: dict[str, Any] = {
             name: getattr(settings, name).method for name in ("train", "fine_tune")
         }
         found, best, alike = (
-            each.for_sites(self.sites).model_dump(mode="json", exclude={"shots_sha256"})
+            each.for_sites(self.sites).model_dump(mode="json", exclude=_CHECKSUMS)
             for each in (
                 settings,
-                ReconstructSettings(**hidden),
-                ReconstructSettings(**hidden, **methods),
+                ReconstructSettings(**hidden, **readout),
+                ReconstructSettings(**hidden, **methods, **readout),
             )
         )
         alike["hidden"] = list(ReconstructSettings().units_for(self.sites))
@@ -109,7 +118,8 @@ def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def as_asked(settings: ReconstructSettings, sites: int) -> ReconstructSettings:
     """Return resolved settings with methods and sizes that follow from the size left open."""
-    best = ReconstructSettings(hidden=settings.hidden).for_sites(sites)
+    best = ReconstructSettings(hidden=settings.hidden, readout_sha256=settings.readout_sha256)
+    best = best.for_sites(sites)
     changes: dict[str, Any] = {}
     if settings.train == best.train:
         changes["train"] = by_size()

@@ -19,10 +19,14 @@ from psiprune.core.limits import (
     PARTITION_UNITS,
 )
 from psiprune.core.threads import threads
+from psiprune.inference.recorded import REPEATS, STEPS
 from psiprune.pruning.search import expected_trials
 from psiprune.reconstruction.dataset import choice_file, learning_rate_of
+from psiprune.reconstruction.rates import SETS
+from psiprune.reconstruction.response import response_draws
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.estimate import (
+    DOUBLE,
     ENTRY,
     FACTOR,
     SINGLE,
@@ -32,6 +36,7 @@ from psiprune.training.estimate import (
     training_bytes,
     training_seconds,
 )
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 
 # Gibbs steps of all chains: for the draws of a measurement or a Fisher matrix, and of annealing.
 _DRAW_STEPS, _ANNEALING_STEPS = 3e6, 4e6
@@ -42,6 +47,9 @@ _TABLES, _ELIMINATIONS, _CHUNKS = 7, 2, 4
 # of two hidden units in a state, and of a number in an update of an inverse.
 _STATE, _BIT, _RESAMPLED, _PRODUCT, _UPDATE = 2.5e-8, 6e-8, 1e-9, 3e-9, 1e-9
 _SUM = 1.1e-9  # a state and a unit in a sum for log Z
+_ANNEALED = 1.5e-8  # a unit in a step of annealing log p(y) of a record
+# With readout errors, numbers of the draws behind a Fisher matrix of records, at most.
+_DRAWN, _TRUE_BITS = 1 << 28, 32
 _RESAMPLES, _OBSERVED = 400, 10  # of the bootstrap; columns besides the sites
 _PAGE = 2.0  # figures and report
 
@@ -77,14 +85,17 @@ class Work(NamedTuple):
 def work_left(settings: ReconstructSettings, sites: int, shots: int, folder: Path | None) -> Work:
     """Return what is left of a run with so many training shots; all of it without a folder."""
     candidates = settings.candidates(sites)
-    costs = [training_seconds(method, Size.dense(sites, h, shots)) for h, method in candidates]
+    sizes = [Size.dense(sites, hidden, shots, settings.readout) for hidden, _ in candidates]
+    costs = [
+        training_seconds(method, size) for size, (_, method) in zip(sizes, candidates, strict=True)
+    ]
     missing = [
         cost
         for cost, (hidden, method) in zip(costs, candidates, strict=True)
         if not _exists(folder, choice_file(hidden, method.method, learning_rate_of(method)))
     ]
     longest = max(range(len(costs)), key=costs.__getitem__)
-    size = Size.dense(sites, candidates[longest][0], shots)
+    size = sizes[longest]
     if not _exists(folder, Path("ensemble") / f"seed-{settings.seed}.nc"):
         missing += _between(settings, size)
     seeds = range(settings.seed + 1, settings.seed + settings.seeds)
@@ -94,8 +105,13 @@ def work_left(settings: ReconstructSettings, sites: int, shots: int, folder: Pat
     done = 0 if folder is None else len([*(folder / "path").glob("*.nc")])
     kept = expected_trials(settings.prune, size.weights) if size.weights else []
     kept = kept[max(0, done - 1) :]  # one of the files is the unpruned RBM
-    tuning = settings.fine_tune.for_size(sites, size.hidden)
-    rest = _PAGE + trained * _log_z_seconds(size)
+    tuning = settings.fine_tune.for_size(sites, size.hidden, readout=settings.readout)
+    held_out = _held_out(settings, shots)
+    searched = shots + 0.4 * held_out  # training and validation shots
+    rest = _PAGE + trained * _log_z_seconds(size) + _rates_seconds(size)
+    records = (len(missing) + 1) * searched  # each candidate; the dense RBM in the search
+    records += settings.seeds * settings.draws + 2 * shots  # replicas; configurations
+    rest += _records_seconds(size, records)
     measured = settings.seeds + 3  # on the test shots
     if settings.measure != "log_likelihood":
         measured += settings.seeds + len(kept)
@@ -103,7 +119,7 @@ def work_left(settings: ReconstructSettings, sites: int, shots: int, folder: Pat
     for count in kept:
         pruned = size._replace(weights=count)
         rest += _pruning_seconds(settings, pruned) + training_seconds(tuning, pruned)
-        rest += _log_z_seconds(pruned)
+        rest += _log_z_seconds(pruned) + _records_seconds(pruned, searched)
     return Work((missing, ensemble), len(kept), rest)
 
 
@@ -111,8 +127,9 @@ def _between(settings: ReconstructSettings, size: Size) -> list[float]:
     """Return the nominal seconds of the sizes tried between candidates, for the largest chosen."""
     tried, costs = [*settings.units_for(size.sites)], []
     while (hidden := settings.between(tried, size.hidden)) is not None:
-        method = settings.train.for_size(size.sites, hidden)
-        costs.append(training_seconds(method, Size.dense(size.sites, hidden, size.shots)))
+        method = settings.train.for_size(size.sites, hidden, readout=size.readout)
+        smaller = Size.dense(size.sites, hidden, size.shots, size.readout)
+        costs.append(training_seconds(method, smaller))
         tried.append(hidden)
     return costs
 
@@ -120,11 +137,16 @@ def _between(settings: ReconstructSettings, size: Size) -> list[float]:
 def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float:
     """Return the bytes of the large arrays of a run with so many training shots."""
     candidates = settings.candidates(sites)
-    trained = [training_bytes(method, Size.dense(sites, h, shots)) for h, method in candidates]
-    size = Size.dense(sites, max(hidden for hidden, _ in candidates), shots)
+    readout = settings.readout
+    trained = [
+        training_bytes(method, Size.dense(sites, h, shots, readout)) for h, method in candidates
+    ]
+    size = Size.dense(sites, max(hidden for hidden, _ in candidates), shots, readout)
     surgery = 8.0 * _samples(settings, size) * (sites + size.hidden)
     if sites <= EXACT_SITES:
         surgery = 24 * 2.0**sites
+    if readout:
+        surgery += _true_bits_bytes(size, _samples(settings, size))
     if settings.prune.criterion == "surgeon":
         surgery += 24.0 * size.parameters**2
     if not _needs_samples(settings, size):
@@ -133,7 +155,7 @@ def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float
     if size.units <= EXACT_DRAW_UNITS:
         measured += 16 * 2.0**size.units
     together = max(trained) * min(threads(), max(len(trained), settings.seeds - 1))
-    return 3.0 * shots * sites + max(together, surgery, measured)
+    return 3.0 * shots * sites + max(together, surgery, measured, _rates_bytes(size))
 
 
 def check_prunable(settings: ReconstructSettings, sites: int) -> None:
@@ -162,6 +184,47 @@ def _samples(settings: ReconstructSettings, size: Size) -> int:
     return max(settings.prune.draws, 8 * size.parameters)
 
 
+def _held_out(settings: ReconstructSettings, shots: int) -> float:
+    """Return the validation and test shots beside so many training shots."""
+    fraction = settings.held_out_of(shots)
+    return shots * fraction / (1 - fraction)
+
+
+def _records_seconds(size: Size, records: float) -> float:
+    """Return the nominal seconds of log p(y) of records with readout errors; 0 without errors."""
+    if not size.readout:
+        return 0.0
+    if size.sites <= EXACT_SITES:
+        return _SUM * 2.0**size.sites * (size.sites + size.hidden)
+    step = _ANNEALED * (size.sites + size.hidden) + 2 * DOUBLE * size.sites * size.hidden
+    return STEPS * REPEATS * step * records / threads()
+
+
+def _rates_seconds(size: Size) -> float:
+    """Return the nominal seconds of how the state depends on the rates of readout errors."""
+    if not size.readout:
+        return 0.0
+    if size.sites <= EXACT_SITES:
+        return (SETS + 1) * training_seconds(ExactNaturalGradient.for_fine_tuning(), size)
+    p = float(size.parameters)
+    if p > FISHER_PARAMETERS:
+        return 0.0
+    return response_draws(size.parameters) * (SINGLE * p + _TRUE_BITS * ENTRY) * p + FACTOR * p**3
+
+
+def _rates_bytes(size: Size) -> float:
+    """Return the bytes of how the state depends on the rates, besides those of a training."""
+    if not size.readout or size.sites <= EXACT_SITES or size.parameters > FISHER_PARAMETERS:
+        return 0.0
+    drawn = _true_bits_bytes(size, response_draws(size.parameters))
+    return 24.0 * size.parameters**2 + drawn
+
+
+def _true_bits_bytes(size: Size, draws: int) -> float:
+    """Return the bytes of the draws behind a Fisher matrix of records."""
+    return 4.0 * min(_DRAWN, _TRUE_BITS * draws * (size.sites + size.hidden + 2))
+
+
 def _table_seconds(size: Size) -> float:
     return 2.0**size.units * (_SUM * max(size.sites, size.hidden) + _STATE)
 
@@ -179,10 +242,10 @@ def _measure_seconds(settings: ReconstructSettings, size: Size) -> float:
     drawn = 2 * _DRAW_STEPS * VISIT * size.weights
     if size.units <= EXACT_DRAW_UNITS:
         drawn = _table_seconds(size)
-    fraction = settings.held_out_of(size.shots)
-    held_out = 0.6 * size.shots * fraction / (1 - fraction)
-    resampled = _RESAMPLES * held_out * (_OBSERVED + size.sites) * _RESAMPLED
-    return drawn + settings.draws * size.sites * _BIT + resampled + _log_z_seconds(size)
+    tested = 0.6 * _held_out(settings, size.shots)
+    resampled = _RESAMPLES * tested * (_OBSERVED + size.sites) * _RESAMPLED
+    likelihood = _log_z_seconds(size) + _records_seconds(size, tested)
+    return drawn + settings.draws * size.sites * _BIT + resampled + likelihood
 
 
 def _pruning_seconds(settings: ReconstructSettings, size: Size) -> float:

@@ -16,6 +16,7 @@ from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.against_shots import TAKEN, ShotsReport
 from psiprune.metrics.agreement import SitesAndPairs
 from psiprune.metrics.configurations import Configurations
+from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.metrics.custom import Observable, check_names
 from psiprune.metrics.equivalence import EquivalenceResult
 from psiprune.metrics.readout import ReadoutSensitivity
@@ -73,6 +74,46 @@ def check_observable_names(observables: Mapping[str, Observable]) -> None:
 def observable_names(dataset: xr.Dataset) -> list[str]:
     """List the observables of a run, the user's own last."""
     return [*OBSERVABLES, *filter(None, dataset.attrs["own"].split(", "))]
+
+
+def as_recorded(dataset: xr.Dataset) -> str:
+    """Return " as recorded" if the shots carry readout errors, else ""."""
+    return " as recorded" if f"state_{STATE_OBSERVABLES[0]}" in dataset else ""
+
+
+class StateObservable(NamedTuple):
+    """An observable of the true bits, of the shots with the readout errors inverted and of the RBM.
+
+    Attributes:
+        name: with the distance of C(d).
+        distance: d, 0 for another observable.
+        shots_value, shots_error: of the shots.
+        value, error: of the smallest RBM.
+        sigmas: the difference over both sampling errors, without that of the calibration.
+    """
+
+    name: str
+    distance: int
+    shots_value: float
+    shots_error: float
+    value: float
+    error: float
+    sigmas: float
+
+
+def state_observables(dataset: xr.Dataset) -> list[StateObservable]:
+    """List the observables of the true bits; for shots with readout errors only."""
+    found = []
+    for name in STATE_OBSERVABLES:
+        columns = (
+            np.atleast_1d(dataset[f"state_{name}{suffix}"].values)
+            for suffix in ("_shots", "_shots_error", "", "_error", "_sigmas")
+        )
+        for d, (shots, *others) in enumerate(zip(*columns, strict=True)):
+            if np.isfinite(shots):
+                label = f"{name} at d = {d}" if dataset[f"state_{name}"].ndim else name
+                found.append(StateObservable(label, d, float(shots), *map(float, others)))
+    return found
 
 
 def result_variables(result: EquivalenceResult) -> xr.Dataset:

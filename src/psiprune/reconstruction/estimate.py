@@ -134,7 +134,8 @@ class Estimator:
 
     def _training_seconds(self, candidate: tuple[int, Method]) -> float:
         hidden, method = candidate
-        size = Size.dense(self._shots.sites, hidden, len(self._training))
+        readout = self._shots.readout is not None
+        size = Size.dense(self._shots.sites, hidden, len(self._training), readout)
         return training_seconds(method, size)
 
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from psiprune.rbm.model import RBM
-from psiprune.reconstruction.dataset import levels_of
+from psiprune.reconstruction.dataset import as_recorded, levels_of
 from psiprune.reconstruction.graph import draw_graph
 from psiprune.reporting.figures import (
     BLACK,
@@ -111,16 +111,27 @@ def draw_search(ax: Axes, dataset: xr.Dataset) -> None:
 
 
 def plot_observables(dataset: xr.Dataset) -> Figure:
-    """Plot observables of shots and smallest RBM against each other, and C(d) against d."""
+    """Plot observables of shots and smallest RBM against each other, and C(d) against d.
+
+    For shots with readout errors C(d) also of the true bits, of the shots by inverting the errors.
+    """
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_agreement(left, dataset)
     distance = np.arange(dataset.sizes["distance"])[1:]
-    for suffix, style in (
-        ("_shots", _style("s", BLACK, "test shots", mfc="none")),
-        ("", _style("o", BLUE, "smallest RBM")),
-    ):
-        value, error = (dataset[f"correlation{suffix}{x}"].values[1:] for x in ("", "_error"))
+    recorded = as_recorded(dataset)
+    shown = {
+        "correlation_shots": _style("s", BLACK, f"test shots{recorded}", mfc="none"),
+        "correlation": _style("o", BLUE, f"smallest RBM{recorded}"),
+    }
+    if recorded:
+        of_state = _style("D", GREY, "test shots, readout errors inverted", mfc="none")
+        shown |= {
+            "state_correlation_shots": of_state,
+            "state_correlation": _style("^", ORANGE, "smallest RBM, true bits"),
+        }
+    for name, style in shown.items():
+        value, error = (dataset[f"{name}{x}"].values[1:] for x in ("", "_error"))
         right.errorbar(distance, value, error, ms=5, lw=1.0, **style)
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("distance d (sites)")
@@ -182,8 +193,8 @@ def draw_agreement(ax: Axes, dataset: xr.Dataset) -> None:
     ax.set_aspect("equal")
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel("test shots")
-    ax.set_ylabel("smallest RBM")
+    ax.set_xlabel(f"test shots{as_recorded(dataset)}")
+    ax.set_ylabel(f"smallest RBM{as_recorded(dataset)}")
     ax.legend(frameon=False, loc="upper left")
     faint_grid(ax)
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
 from psiprune.data.shots import Shots, join_shots
@@ -153,24 +152,40 @@ def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float
 
 
 def resolve_settings(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
-    """Return the settings with what follows from the shots: sizes, methods, parts and checksum."""
-    if shots.readout is not None and shots.sites > EXACT_SITES:
-        raise InputError(
-            f"{shots.source}: carries readout errors; reconstruct models them up to "
-            f"{EXACT_SITES} sites, found {shots.sites}; use psiprune train, prune and evaluate"
-        )
+    """Return the settings with what follows from the shots: sizes, methods, parts and checksums.
+
+    Raises:
+        InputError: the shots or their readout errors have another checksum than the settings, or a
+            size is too large for the method.
+    """
     content = repr(shots.bits.shape).encode() + shots.bits.tobytes()
-    if shots.readout is not None:
-        content += shots.readout.digest.encode()
     digest = hashlib.sha256(content).hexdigest()
     if settings.shots_sha256 not in (None, digest):
         raise InputError(
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "
-            f"{str(settings.shots_sha256)[:12]}...; give the shots of that run, with its readout "
-            "errors, or omit it"
+            f"{str(settings.shots_sha256)[:12]}...; give the shots of that run, or omit it"
         )
+    settings = with_readout_checksum(settings, shots)
     resolved = {"shots_sha256": digest, "held_out": settings.held_out_of(len(shots))}
     return settings.for_sites(shots.sites).model_copy(update=resolved)
+
+
+def with_readout_checksum(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
+    """Return the settings with the checksum of the readout errors of the shots, None without any.
+
+    Raises:
+        InputError: the settings have another one.
+    """
+    readout = shots.readout
+    digest = None if readout is None else readout.digest
+    if settings.readout_sha256 not in (None, digest):
+        found = "no readout errors" if digest is None else f"readout errors {digest[:12]}..."
+        raise InputError(
+            f"{shots.source}: has {found}, but readout_sha256 is "
+            f"{str(settings.readout_sha256)[:12]}...; give the readout errors of that run, or omit "
+            "it"
+        )
+    return settings.model_copy(update={"readout_sha256": digest})
 
 
 def load_observables(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
@@ -93,11 +94,12 @@ def _train_candidates(
 
 
 def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
-    """Return the log-likelihood of each training and validation shot, and the error of log Z.
+    """Return the log-likelihood of each training and validation shot, and the error of the mean.
 
     The training shots give parameters / shots more than fresh ones would, on average, which is
     subtracted (Akaike 1974). There are several times as many as validation shots, so models are
-    told apart that the validation shots alone cannot tell apart.
+    told apart that the validation shots alone cannot tell apart. The error is that of log Z, and of
+    the annealing of records.
     """
     stored = read_dataset(item.file, "rbm")
     rbm, split = rbm_from_dataset(stored, item.file), run.split
@@ -109,7 +111,8 @@ def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
         shots_log_prob(rbm, part, log_z, run.settings.seed)
         for part in (split.training, split.validation)
     )
-    return np.concatenate([training.values - optimism, validation.values]), training.error
+    values = np.concatenate([training.values - optimism, validation.values])
+    return values, math.hypot(training.error, training.bias)
 
 
 def _between(run: Run, tried: Collection[int], chosen: Candidate) -> list[tuple[int, Method]]:
@@ -117,7 +120,7 @@ def _between(run: Run, tried: Collection[int], chosen: Candidate) -> list[tuple[
     hidden = run.settings.between(tried, chosen.hidden)
     if hidden is None:
         return []
-    method = run.settings.train.for_size(run.shots.sites, hidden)
+    method = run.settings.train.for_size(run.shots.sites, hidden, readout=run.settings.readout)
     if isinstance(method, ContrastiveDivergence) and np.isfinite(learning_rate_of(chosen.training)):
         method = method.model_copy(update={"learning_rate": learning_rate_of(chosen.training)})
     return [(hidden, method)]

@@ -32,6 +32,7 @@ from psiprune.reconstruction.inputs import (
     resolve_settings,
     split_shots,
     try_observables,
+    with_readout_checksum,
 )
 from psiprune.reconstruction.models import choose_model, train_ensemble
 from psiprune.reconstruction.settings import ReconstructSettings
@@ -73,7 +74,7 @@ def run_reconstruct(
     """
     data = as_shots(shots)
     check_sites(data, data.sites, "an RBM")
-    given, settings = settings, resolve_settings(settings, data)
+    given, settings = with_readout_checksum(settings, data), resolve_settings(settings, data)
     custom = load_observables(settings, Path(folder), observables or {}, data.sites)
     dependence = find_dependence(data)
     split = split_shots(data, settings.held_out_of(len(data)), settings.seed, dependence)
@@ -119,7 +120,9 @@ def run_reconstruct(
             "learning_rate": learning_rate_of(chosen.training),
             "methods": methods_attribute(
                 train=chosen.training,
-                fine_tune=settings.fine_tune.for_size(data.sites, chosen.hidden),
+                fine_tune=settings.fine_tune.for_size(
+                    data.sites, chosen.hidden, readout=settings.readout
+                ),
             ),
             "criterion": settings.prune.criterion,
             "dense_weights": members[0].number_of_weights,

@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from psiprune.reconstruction.checks import Check, deviations
+from psiprune.reconstruction.dataset import as_recorded, state_observables
 from psiprune.reconstruction.summary import FILE, loss_number, phrase, plus_minus, search_shots
 from psiprune.reconstruction.summary import Summary as Answer
 from psiprune.reporting.page import Headline, Provenance, Report, Section, Summary, Table, picture
@@ -51,7 +52,8 @@ def reconstruct_report(
             say(f"of {len(summary.checks)} checks passed"),
         ),
     ]
-    deviate = say("Largest deviations: {these}.", these=_joined(summary.deviations))
+    recorded = as_recorded(dataset)
+    deviate = say(f"Largest deviations{recorded}: {{these}}.", these=_joined(summary.deviations))
     assumed = say("Assumed: {these}.", these=_joined(summary.assumptions))
     size = say("{size}: loss {loss}.", size=summary.size, loss=summary.loss)
     steps = [say("Next, {reason}: {command}", **step._asdict()) for step in summary.steps]
@@ -79,7 +81,8 @@ def reconstruct_report(
                 picture(
                     figures["observables"],
                     "Single-site and pair expectation values and C(d) of the smallest RBM against "
-                    "those of the test shots, and C(d) against distance.",
+                    f"those of the test shots{recorded}, and C(d) against distance"
+                    f"{', also of the true bits' if recorded else ''}.",
                 ),
                 [_about_checks(dataset)],
                 _checks(summary.checks),
@@ -106,9 +109,10 @@ def reconstruct_report(
             ),
             Section(
                 "observables",
-                "Observables",
+                f"Observables{recorded}",
                 table=_observables(dataset),
             ),
+            *([_of_true_bits(dataset)] if recorded else []),
             Section(
                 "choice",
                 "How many hidden units",
@@ -180,7 +184,28 @@ def _observables(dataset: xr.Dataset) -> Table:
         for each in deviations(dataset)
     ]
     head = ["observable", "shots", "dense RBMs", "smallest RBM", "implied loss"]
-    return Table("Test shots, mean of the dense RBMs, smallest RBM", head, rows)
+    caption = f"Test shots, mean of the dense RBMs, smallest RBM{as_recorded(dataset)}"
+    return Table(caption, head, rows)
+
+
+def _of_true_bits(dataset: xr.Dataset) -> Section:
+    """Tabulate the observables of the true bits."""
+    rows: list[list[str | Number]] = [
+        [
+            each.name,
+            Number(
+                each.shots_value,
+                plus_minus(each.shots_value, each.shots_error),
+                f"{FILE}: state_..._shots, the readout errors of the test shots inverted",
+            ),
+            Number(each.value, plus_minus(each.value, each.error), f"{FILE}: state_... of the RBM"),
+            Number(each.sigmas, f"{each.sigmas:+.1f}", "difference over both sampling errors"),
+        ]
+        for each in state_observables(dataset)
+    ]
+    head = ["observable", "shots, corrected", "smallest RBM", "sigmas"]
+    caption = "True bits: test shots with the readout errors inverted, smallest RBM"
+    return Section("true-bits", "Observables of the true bits", table=Table(caption, head, rows))
 
 
 def _about_search(of: Named) -> Sentence:

@@ -95,6 +95,10 @@ class ReconstructSettings(Settings):
         description="checksum of the bits, to detect changed shots; a run writes it to its "
         "config.toml",
     )
+    readout_sha256: str | None = Field(
+        default=None,
+        description="checksum of the readout errors of the shots, written by a run like the other",
+    )
     train: AnyMethod = Field(default_factory=by_size, description="training of new RBMs")
     fine_tune: AnyMethod = Field(
         default_factory=by_size_fine_tuning, description="training after each pruning step"
@@ -135,6 +139,11 @@ class ReconstructSettings(Settings):
         if isinstance(train, ContrastiveDivergence) and "learning_rate" in train.model_fields_set:
             return train.learning_rate
         return None
+
+    @property
+    def readout(self) -> bool:
+        """Whether the shots carry readout errors."""
+        return self.readout_sha256 is not None
 
     def units_for(self, sites: int) -> tuple[int, ...]:
         """Return the numbers of hidden units to try, in increasing order."""
@@ -187,8 +196,8 @@ class ReconstructSettings(Settings):
                 large for the method.
         """
         units = self.units_for(sites)
-        methods = [self.train.for_size(sites, hidden) for hidden in units]
-        tunings = [self.fine_tune.for_size(sites, hidden) for hidden in units]
+        methods = [self.train.for_size(sites, hidden, readout=self.readout) for hidden in units]
+        tunings = [self.fine_tune.for_size(sites, hidden, readout=self.readout) for hidden in units]
         resolved: dict[str, Any] = {"hidden": units}
         by_rate = [each for each in methods if isinstance(each, ContrastiveDivergence)]
         if self.learning_rates is not None and not by_rate:
@@ -206,7 +215,7 @@ class ReconstructSettings(Settings):
         """Return (hidden units, training method) of every model to try."""
         candidates: list[tuple[int, Method]] = []
         for hidden in self.units_for(sites):
-            method = self.train.for_size(sites, hidden)
+            method = self.train.for_size(sites, hidden, readout=self.readout)
             if isinstance(method, ContrastiveDivergence):
                 candidates += [
                     (hidden, method.model_copy(update={"learning_rate": rate}))

@@ -16,7 +16,14 @@ from psiprune.core.text import escape
 from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.reconstruction.checks import Check, deviations
 from psiprune.reconstruction.command import Request
-from psiprune.reconstruction.dataset import SUFFIXES, levels_of, methods_used, observable_names
+from psiprune.reconstruction.dataset import (
+    SUFFIXES,
+    as_recorded,
+    levels_of,
+    methods_used,
+    observable_names,
+    state_observables,
+)
 from psiprune.reconstruction.summary import (
     Summary,
     digits_apart,
@@ -36,7 +43,7 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
     """Format the answer, then the checks, the search and the observables as tables."""
     summary = summarize(dataset, request)
     tolerance = dataset.attrs["tolerance"]
-    recorded = " as recorded" if "state_neighbours" in dataset else ""
+    recorded = as_recorded(dataset)
     heads = [
         f"Checks (nats per shot; pass: loss within {tolerance:g}, at most {2 * tolerance:g}; FAIL: "
         f"surely above {tolerance:g})",
@@ -148,16 +155,10 @@ def _true_bits(dataset: xr.Dataset) -> str:
     """Tabulate the observables of the true bits, C(d) at the shortest distances and the largest."""
     last = dataset.sizes["distance"] - 1
     rows = [["observable", "shots", "smallest RBM", "sigmas"]]
-    for name in STATE_OBSERVABLES:
-        columns = (
-            np.atleast_1d(dataset[f"state_{name}{suffix}"].values)
-            for suffix in ("_shots", "_shots_error", "", "_error", "_sigmas")
-        )
-        for d, (shots, shots_error, value, error, sigmas) in enumerate(zip(*columns, strict=True)):
-            if not _DISTANCES <= d < last and math.isfinite(shots):
-                label = f"{name} at d = {d}" if dataset[f"state_{name}"].ndim else name
-                both = plus_minus(shots, shots_error), plus_minus(value, error)
-                rows.append([label, *both, f"{sigmas:+.1f}"])
+    for name, distance, shots, shots_error, value, error, sigmas in state_observables(dataset):
+        if not _DISTANCES <= distance < last:
+            both = plus_minus(shots, shots_error), plus_minus(value, error)
+            rows.append([name, *both, f"{sigmas:+.1f}"])
     return align(rows)
 
 

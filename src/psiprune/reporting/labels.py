@@ -18,6 +18,7 @@ _METHODS = {
     "damage-alone": "damage, no training",
     "surgeon-alone": "surgeon, no training",
     "cluster": "constructed clusters, from the start",
+    "scale-free": "scale-free mask, from the start",
     "cluster-rewired": "clusters, rewired",
     "random-rewired": "random mask, rewired",
 }

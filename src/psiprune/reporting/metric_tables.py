@@ -130,12 +130,16 @@ def modelled_text(readout: ReadoutError) -> str:
 def modelled_sentence(readout: ReadoutError) -> str:
     """Return the rates behind a result, their source, and what is known of their uncertainty."""
     zero, one = readout.rates.mean(axis=0)
-    known = f"calibrated ({readout.source})"
+    known, more = f"calibrated ({readout.source})", ""
     if not readout.is_measured:
-        known = f"assumed ({readout.source}), with an uncertainty of {ASSUMED_UNCERTAINTY:.0%}"
+        known = f"assumed ({readout.source}), not measured"
+        more = (
+            f"; their errors allow for rates that are off by {ASSUMED_UNCERTAINTY:.0%} of their "
+            "value, and psiprune reconstruct states how much F and <ZZ> would then change"
+        )
     return (
         f"errors modelled, mean p(1|0) = {zero:.3g}, p(0|1) = {one:.3g}, {known}; rows state_... "
-        "compare the true bits with estimates from the records alone"
+        f"compare the true bits with estimates from the records alone{more}"
     )
 
 

@@ -39,7 +39,7 @@ def readout_numbers(error: ReadoutError) -> dict[str, Any]:
 def readout_rows(summary: ReadoutSummary, basis: str) -> Iterator[tuple[str, str]]:
     """Yield name and text of each property, for `psiprune info`."""
     yield "readout errors", _rates(summary)
-    known = "assumed, as known to 10 %"
+    known = "assumed, not measured"
     if summary.measured:
         known = f"measured, standard errors up to {summary.rate_errors.max():.2g}"
     yield "  source", f"{summary.source} ({known})"

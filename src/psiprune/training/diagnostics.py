@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from psiprune.core.limits import CHECK_UNITS, EXACT_GRADIENT_UNITS, EXACT_SITES
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.data.readout_error import ReadoutError
+from psiprune.data.readout_range import contradicted_rates, frequency_range
 from psiprune.data.shots import Shots
 from psiprune.inference.ais import anneal, base_of, log_mean
 from psiprune.inference.log_partition import LogPartition
@@ -59,8 +60,11 @@ class Baselines(NamedTuple):
     mixture: float
 
 
-def baselines(data: WeightedConfigurations) -> Baselines:
+def baselines(data: WeightedConfigurations, readout: ReadoutError | None = None) -> Baselines:
     """Fit both baselines by maximum likelihood; the mixture by 8 steps of expectation-maximisation.
+
+    With readout errors over the product models of records that true bits can produce: each mean
+    lies between p(1|0) and 1 - p(0|1).
 
     The product model is p(v) = prod_i a_i^v_i (1 - a_i)^(1 - v_i), the mixture
     (p(v) + p(1 - v)) / 2. The fit of the mixture starts with the shots assigned to the nearer of
@@ -70,12 +74,16 @@ def baselines(data: WeightedConfigurations) -> Baselines:
     frequent = bits[:, np.argmax(weight)]
     near = np.abs(bits - frequent[:, None]).sum(axis=0) <= len(bits) / 2
     mean = bits @ weight
-    one, zero = _logs(mean)
+    least, most = np.zeros(len(mean)), np.ones(len(mean))
+    if readout is not None:
+        least, most = frequency_range(readout)
+    both_possible = np.maximum(least, 1.0 - most), np.minimum(most, 1.0 - least)
+    one, zero = _logs(np.clip(mean, least, most))
     product = float(mean @ one + (1.0 - mean) @ zero)
     share = near.astype(np.float64)
     for _ in range(_FIT_STEPS):
         means = bits @ (weight * (2.0 * share - 1.0)) + weight @ (1.0 - share)
-        one, zero = _logs(means)
+        one, zero = _logs(np.clip(means, *both_possible))
         slope = (one - zero) @ bits
         as_is, flipped = zero.sum() + slope, one.sum() - slope
         both = np.logaddexp(as_is, flipped)
@@ -135,19 +143,18 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
     3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
        correlate with their initial values by more than 0.9.
 
-    With readout errors the likelihood is that of the records; 1 and 2 are checked above 20 sites
-    only if these are independent.
+    With readout errors the likelihood is that of the records, and the first line states whether
+    the shots contradict these errors; no RBM then describes all of their structure.
     """
     sample = _checked_shots(shots)
     data = unique_configurations(sample)
-    problems = []
-    readout = shots.readout
-    judged = readout is None or readout.is_product or shots.sites <= EXACT_SITES
-    fit = _fit_problem(rbm, sample, data, method, len(shots), seed) if judged else ""
+    contradiction = contradicted_rates(shots)
+    problems = [contradiction] if contradiction else []
+    fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:
         problems.append(fit)
     elif (
-        judged
+        not contradiction
         and _small(rbm)
         and misses_structure(rbm, sample)
         and _misfit(rbm, sample) > _MATERIAL
@@ -190,7 +197,7 @@ def _fit_problem(
     else:
         return ""
     likelihood = _log_likelihood(rbm, data, log_z, sample.readout)
-    product, mixture = baselines(data)
+    product, mixture = baselines(data, sample.readout)
     best, name = max((product, "a product model"), (mixture, "a symmetric pair of product models"))
     worse = _WORSE if sample.readout is None else _WORSE_RECORDS
     if likelihood >= best - worse - rbm.visible / len(sample) - error:
@@ -226,7 +233,8 @@ def _log_likelihood(
 ) -> float:
     if readout is not None:
         records = np.ascontiguousarray(data.bits.T, dtype=np.uint8)
-        found = recorded_log_prob(rbm, records, readout, LogPartition(log_z, 0.0, ""), 0)
+        of_z = LogPartition(log_z, 0.0, "")
+        found = recorded_log_prob(rbm, records, readout, of_z, 0, exact_seconds=0.0)
         return float(data.weight @ found.values)
     bits = np.ascontiguousarray(data.bits.T, dtype=np.uint8)
     return float(data.weight @ rbm.log_prob_unnormalized(bits)) - log_z

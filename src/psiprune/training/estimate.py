@@ -18,16 +18,18 @@ from psiprune.core.exceptions import DivergenceError
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
 from psiprune.rbm.init import check_hidden, initial_rbm
+from psiprune.rbm.posterior import TRUE_STEPS
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.limits import Needs
 from psiprune.training.method import Method
-from psiprune.training.natural_gradient import NaturalGradient
+from psiprune.training.natural_gradient import RECORDS, REPEATS, NaturalGradient
 
 # Seconds of an operation, measured on one core.
 VISIT = 1e-10  # of a weight in a Gibbs step
 SINGLE, DOUBLE, FACTOR = 1e-11, 3.3e-11, 5e-11  # multiply-add: float32, float64, Cholesky
 ENTRY = 6e-9  # of the table of derivatives [parameter, configuration] behind a Fisher matrix
 STATE = 8e-9  # a unit of the larger layer in one of all states of the smaller layer
+TRUE_STATE = 1.2e-8  # a hidden unit in one of all states of the true bits, with readout errors
 #: Seconds of a step besides: calls of Python and of threads.
 _CALLS = 5e-4
 #: Steps of a training that converges, and steps between two Fisher matrices of the stochastic one.
@@ -49,11 +51,12 @@ class Size(NamedTuple):
     hidden: int
     shots: int
     weights: int
+    readout: bool = False
 
     @classmethod
-    def dense(cls, sites: int, hidden: int, shots: int) -> Size:
-        """Return the size of a training of all weights."""
-        return cls(sites, hidden, shots, sites * hidden)
+    def dense(cls, sites: int, hidden: int, shots: int, readout: bool = False) -> Size:
+        """Return the size of a training of all weights, on shots with readout errors or without."""
+        return cls(sites, hidden, shots, sites * hidden, readout)
 
     @property
     def parameters(self) -> int:
@@ -82,13 +85,23 @@ def clock() -> tuple[float, float]:
 def step_seconds(method: Method, size: Size, first: bool = False) -> float:
     """Return the nominal seconds of a step; the mean over a training, or those of the first."""
     p = float(size.parameters)
+    true_bits = VISIT * size.shots * TRUE_STEPS * size.weights if size.readout else 0.0
     if isinstance(method, ContrastiveDivergence):
-        return _CALLS + VISIT * size.shots * (method.steps + 1) * size.weights
+        return _CALLS + VISIT * size.shots * (method.steps + 1) * size.weights + true_bits
     if isinstance(method, NaturalGradient):
-        fisher = ((SINGLE * p + ENTRY) * method.chains + FACTOR / 3 * p**2) * p
+        rows, entries = method.chains, method.chains
+        if size.readout:
+            rows = min(size.shots, RECORDS)
+            entries = REPEATS * rows
+        fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p
         gibbs = VISIT * method.chains * method.steps * size.weights
         scores = 3 * SINGLE * (method.chains + size.shots) * size.weights
-        return 8 * _CALLS + gibbs + scores + (fisher if first else fisher / _FISHER_AGE)
+        steps = 8 * _CALLS + gibbs + scores + true_bits
+        return steps + (fisher if first else fisher / _FISHER_AGE)
+    if size.readout:
+        states = 2.0**size.sites
+        fisher = ((DOUBLE * p + ENTRY) * min(states, _SAMPLE) + FACTOR / 3 * p**2) * p
+        return _CALLS + fisher + TRUE_STATE * states * size.hidden
     configurations = min(size.shots, 2**size.sites)
     fisher = ((DOUBLE * p + ENTRY) * min(configurations, _SAMPLE) + FACTOR / 3 * p**2) * p
     states = STATE * 2.0**size.units * max(size.sites, size.hidden)
@@ -110,7 +123,13 @@ def training_bytes(method: Method, size: Size) -> float:
     if isinstance(method, ContrastiveDivergence):
         return 40 * size.weights + shots * size.sites / 8
     if isinstance(method, NaturalGradient):
-        return 16 * p**2 + 4 * (method.chains + shots) * (size.sites + size.hidden)
+        arrays = 16 * p**2 + 4 * (method.chains + shots) * (size.sites + size.hidden)
+        drawn = 4 * REPEATS * min(shots, RECORDS) * (size.sites + size.hidden)
+        return arrays + (drawn if size.readout else 0.0)
+    if size.readout:
+        states = 2.0**size.sites  # their bits, and eight tables over them
+        fisher = 24 * p**2 + 16 * p * min(states, _SAMPLE)
+        return fisher + 8 * states * (size.sites + 8)
     configurations = min(shots, 2**size.sites)
     fisher = 24 * p**2 + 16 * p * min(configurations, _SAMPLE)
     states = 16 * 2.0**size.units * max(size.sites, size.hidden)
@@ -125,7 +144,8 @@ def training_needs(
     Raises:
         InputError: the RBM would have too many weights.
     """
-    size = Size.dense(shots.sites, check_hidden(shots.sites, hidden), len(shots))
+    hidden = check_hidden(shots.sites, hidden)
+    size = Size.dense(shots.sites, hidden, len(shots), shots.readout is not None)
     if weights is not None:
         size = size._replace(weights=weights)
     nominal = training_seconds(method, size)
@@ -139,7 +159,8 @@ def probe(method: Method, shots: Shots, hidden: int, planned: float, now: Clock 
     They take less than a second or a few percent of the `planned` nominal seconds. Nothing of them
     remains: random streams follow from seeds.
     """
-    size = _affordable(method, Size.dense(shots.sites, hidden, len(shots)), planned)
+    size = Size.dense(shots.sites, hidden, len(shots), shots.readout is not None)
+    size = _affordable(method, size, planned)
     if method.epochs == 0 or size.hidden == 0:
         return Speed()
     _steps(method, shots, Size.dense(min(size.sites, 4), 1, min(size.shots, 100)), 1)  # compiles
@@ -155,12 +176,12 @@ def _affordable(method: Method, size: Size, planned: float) -> Size:
     """Return the largest of these sizes and their halves of which a probe may take two steps."""
     budget = min(_PROBE_SECONDS, _PROBE_SHARE * planned)
     while 2 * step_seconds(method, size, first=True) > budget:
-        sites, hidden, shots, _ = size
+        sites, hidden, shots, _, readout = size
         if shots > _FEW_SHOTS:
-            size = Size.dense(sites, hidden, max(_FEW_SHOTS, shots // 2))
+            size = Size.dense(sites, hidden, max(_FEW_SHOTS, shots // 2), readout)
         elif max(sites, hidden) > 4:
             smaller = (sites, hidden // 2) if hidden > sites else (sites // 2, hidden)
-            size = Size.dense(*smaller, shots)
+            size = Size.dense(*smaller, shots, readout)
         else:
             break
     return size

@@ -150,8 +150,7 @@ class ExactNaturalGradient(Method):
         from psiprune.rbm.likelihood import unique_configurations
         from psiprune.rbm.observed import records_of
 
-        readout = isinstance(shots, Shots) and shots.readout is not None
-        self.check_size(rbm.visible, rbm.hidden, readout=readout)
+        self.check_size(rbm.visible, rbm.hidden)
         if rbm.number_of_parameters > FISHER_PARAMETERS:
             raise InputError(
                 f"method: 'exact' supports at most {FISHER_PARAMETERS:,} parameters, found "

@@ -28,8 +28,8 @@ _STALE, _OLD = 1.0, 50
 # lambda of F + lambda 1, in the first and the last step.
 _DAMPING, _LAST_DAMPING = 1e-2, 1e-4
 # With readout errors F is over this many records, and draws of the true bits of each. The share
-# 1/_REPEATS of what the errors hide that remains in F bounds steps in directions that they hide.
-_RECORDS, _REPEATS = 10_000, 8
+# 1/REPEATS of what the errors hide that remains in F bounds steps in directions that they hide.
+RECORDS, REPEATS = 10_000, 8
 _PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
 
 
@@ -105,7 +105,7 @@ class NaturalState:
             earlier = from_vector(self.rbm, arrays["fisher_parameters"])
             chains, some = arrays["fisher_chains"], None
             if self.true is not None:
-                some = self.true.evenly(_RECORDS)
+                some = self.true.evenly(RECORDS)
                 some = replace(some, bits=chains, steps=int(arrays["fisher_steps"]))
             fisher_seed = derive_seed(
                 self.seed, Stream.RECORDS_FISHER, epoch - int(arrays["fisher_age"])
@@ -234,7 +234,7 @@ class NaturalGradient(Method):
         if fisher is None or fisher.moved > _STALE or fisher.age >= _OLD:
             elapsed = state.epoch / max(1, self.epochs - 1)
             damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
-            some = None if true is None else true.evenly(_RECORDS)
+            some = None if true is None else true.evenly(RECORDS)
             fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
             fisher = _factor(rbm, bits, damping, some, fisher_seed)
         direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
@@ -292,7 +292,7 @@ def _factor(
     if true is None:
         matrix, steps = sample_fisher(rbm, unique_configurations(bits)), 0
     else:
-        matrix = records_fisher(rbm, true, _REPEATS, seed)
+        matrix = records_fisher(rbm, true, REPEATS, seed)
         bits, steps = true.bits, true.steps
     # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
     factor, damping = damped_factor(matrix.T, damping)

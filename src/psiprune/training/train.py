@@ -20,14 +20,17 @@ from psiprune.core.progress import count, expect, progress_bar
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
-from psiprune.inference.log_partition import LogPartition
-from psiprune.inference.recorded import shots_log_prob
 from psiprune.io.checkpoint import Checkpoint, Checkpoints, Notes
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.diagnostics import misses_structure, training_problems
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import MethodLike, as_method
+from psiprune.training.stopping import (
+    check_folds,
+    cross_validated_epochs,
+    mean_log_likelihood,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ def train(
     initial: Initial | Sequence[Initial] | None = None,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
+    folds: int = 0,
     progress: bool = True,
 ) -> RBM:
     """Train an RBM on shots by maximum likelihood, or by an approximation of it.
@@ -92,13 +96,17 @@ def train(
             the restored state of a resumed training.
         checkpoints: where the training saves its state from time to time, to resume from there; see
             `psiprune.io.checkpoint.Checkpoints`.
+        folds: for "exact", end after the number of steps at which held-out shots are likeliest in a
+            cross-validation over so many parts of the shots (5, say); 0 trains to convergence.
+            Worthwhile where the shots determine the RBM poorly: few of them, or large readout
+            errors.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
-        The RBM after the last epoch. Its provenance holds the method with every field, seed, number
-        of shots, epochs done and, for "exact", whether it `converged` (0 or 1). If it was not
-        trained from initial weights, `start` is the SHA-256 of the RBM that training began with.
-        `readout` names the readout errors, if the shots have any.
+        The RBM after the last epoch. Its provenance holds the method with every field as given,
+        seed, number of shots, epochs done, `folds` if given and, for "exact", whether it
+        `converged` (0 or 1). If it was not trained from initial weights, `start` is the SHA-256 of
+        the RBM that training began with. `readout` names the readout errors, if the shots have any.
         `training_warnings` holds what was warned of, one line each, if anything.
 
     Raises:
@@ -142,16 +150,36 @@ def train(
             )
         chosen = as_method(method).for_size(start.visible, start.hidden, readout=readout)
         start, starts = start if mask is None else start.with_mask(mask), ()
+    check_folds(folds, data, chosen)
+
+    def fitted(untrained: Callable[[Shots], RBM]) -> RBM:
+        """Return the RBM trained from `untrained(data)`, for as many epochs as `folds` says."""
+        if folds == 0:
+            return fit(untrained(data), data, chosen, seed, callback, checkpoints)
+        begin = untrained(data)
+
+        def search() -> dict[str, object]:
+            name = f"{chosen.method}, cross-validated over {folds} parts"
+            return {**fingerprint(begin, data, chosen, seed), "method": name}
+
+        with Checkpoint(checkpoints, search) as checkpoint:
+            epochs = cross_validated_epochs(data, chosen, untrained, seed, folds, checkpoint)
+        expect("epochs", epochs - chosen.epochs)
+        shorter = chosen.model_copy(update={"epochs": epochs})
+        rbm = fit(begin, data, shorter, seed, callback, checkpoints)
+        asked = {"epochs": chosen.epochs, "folds": folds}
+        return replace(rbm, provenance={**rbm.provenance, **asked})
+
     rbm: RBM | None = None
     with progress_bar(chosen.epochs, "training", progress=progress):
         if start is not None:
-            rbm = fit(start, data, chosen, seed, callback, checkpoints)
+            given = start
+            rbm = fitted(lambda _: given)
         for name in starts:
             if rbm is not None:
                 _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
                 expect("epochs", chosen.epochs)
-            untrained = new_rbm(data, units, seed, name, mask)
-            attempt = fit(untrained, data, chosen, seed, callback, checkpoints)
+            attempt = fitted(partial(new_rbm, hidden=units, seed=seed, initial=name, mask=mask))
             rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
             if len(starts) == 1 or not misses_structure(rbm, data):
                 break
@@ -252,11 +280,8 @@ def fingerprint(start: RBM, shots: Shots, method: Method, seed: int) -> dict[str
 
 def _likelier(one: RBM, other: RBM, shots: Shots) -> RBM:
     """Return the RBM of larger likelihood on the shots, or `one` if they are equal."""
-    first, second = (
-        shots_log_prob(rbm, shots, LogPartition(rbm.log_partition(), 0.0, "sum"), 0).values.mean()
-        for rbm in (one, other)
-    )
-    return other if second > first else one
+    better = mean_log_likelihood(other, shots) > mean_log_likelihood(one, shots)
+    return other if better else one
 
 
 def _digest(rbm: RBM) -> str:

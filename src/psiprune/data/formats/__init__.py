@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.formats.base import ParsedShots, SourceFile
+from psiprune.data.formats.base import REVERSED, ParsedShots, SourceFile
 from psiprune.data.formats.bits import as_bits
 from psiprune.data.formats.braket import read_braket
 from psiprune.data.formats.cirq import read_cirq
@@ -99,7 +99,7 @@ def read_bits(
     parsed = form.read(file, settings)
     bits, order = as_bits(parsed.bits, file.place), parsed.order
     if settings.order == "reversed":
-        bits, order = as_bits(bits[:, ::-1], file.place), f"reversed; as listed, {order}"
+        bits, order = as_bits(bits[:, ::-1], file.place), f"{REVERSED}{order}"
     return name, ParsedShots(bits, order, parsed.dropped, parsed.notes)
 
 

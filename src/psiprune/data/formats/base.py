@@ -21,6 +21,8 @@ from psiprune.io.bytes import read_bytes, size_of
 Bits = NDArray[np.uint8]
 #: Bytes of one file.
 MOST_BYTES = 1 << 31
+#: How the order of bits begins that was reversed on reading.
+REVERSED = "reversed; as listed, "
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,6 +38,7 @@ _METHODS = {
     "magnitude-compensated-alone": (YELLOW, "--", "v", 1.0),
     "surgeon-alone": (BLUE, ":", "o", 1.0),
     "cluster": (GREEN, "-", "D", 1.2),
+    "scale-free": (ORANGE, "-", "h", 1.2),
     "cluster-rewired": (GREEN, "", "*", 1.2),
     "random-rewired": (GREY, "", "P", 1.2),
 }

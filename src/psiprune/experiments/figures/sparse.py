@@ -10,6 +10,7 @@ from psiprune.reporting.figures import (
     BLACK,
     BLUE,
     GREEN,
+    GREY,
     ORANGE,
     PURPLE,
     YELLOW,
@@ -27,6 +28,7 @@ _VARIANTS = {
     "sp/os": (YELLOW, "--", "sp/os: mask of pruning, other seed"),
     "sc": (GREEN, "-.", "sc: constructed clusters"),
     "random": (PURPLE, ":", "random mask"),
+    "scale-free": (GREY, "-", "scale-free mask"),
 }
 
 
@@ -35,12 +37,13 @@ def plot_sparse(sparse: xr.Dataset) -> Figure:
 
     Lines are medians over seeds, bands hold 16 to 84 % of the seeds. The untrained RBM, at epoch 0,
     is not shown. "pruned" begins where the dense RBM's training ends; a thin line marks its last
-    value for comparison.
+    value for comparison. Datasets of earlier versions lack scale-free masks.
     """
+    there = {name: look for name, look in _VARIANTS.items() if name in sparse["variant"].values}
     figure, axes = measure_grid(sparse, [label for _, label in BIASES], "epochs", size=(3.6, 11.0))
     for column, field in enumerate(sparse["field"].values):
         for ax, (name, _) in zip(axes[:, column], BIASES, strict=True):
-            for variant, (color, line, label) in _VARIANTS.items():
+            for variant, (color, line, label) in there.items():
                 history = sparse[f"history_{name}"].sel(field=field, variant=variant)
                 curve = history.dropna("epoch").sel(epoch=slice(1, None))
                 if variant == "pruned":
