@@ -51,9 +51,10 @@ def test_the_direction_solves_the_damped_system(
 
 def test_independent_units_and_sites_take_two_products(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each s with each v: F is what the preconditioner assumes, up to the damping of s_0 v_0.
-    s, v = (np.random.default_rng(k).random((units, 20)) for k, units in ((0, 4), (1, 5)))
-    s, v = (np.concatenate([np.ones((1, 20)), x]).astype(np.float32) for x in (s, v))
-    scores = Scores(np.repeat(s, 20, axis=1)[None], np.tile(v, 20)[None])
+    s, v = (np.random.default_rng(k).random((n, 20)) for k, n in ((0, 4), (1, 5)))
+    ones = np.ones((1, 20))
+    units, sites = (np.concatenate([ones, x]).astype(np.float32) for x in (s, v))
+    scores = Scores(np.repeat(units, 20, axis=1)[None], np.tile(sites, 20)[None])
     rbm = random_rbm(5, 4)
     slope = np.random.default_rng(0).normal(size=29)
     exact = np.linalg.solve(covariance(rbm, scores) + 1e-3 * np.eye(29), slope)
@@ -69,7 +70,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
     for cores in (1, 3):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         found.append(natural_direction.natural_direction(MASKED, scores, slope, 1e-2))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 @pytest.mark.parametrize("size", [3, 200])

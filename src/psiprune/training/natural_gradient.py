@@ -144,16 +144,16 @@ class NaturalGradient(Method):
 
     A step is theta += rate (F + lambda 1)^-1 g with g = <s>_data - <s>_model and s = d log p~ /
     d theta. The first average is over all shots, the second over chains that take `steps` Gibbs
-    steps with global flips before each step. F = Cov_model(s) over the same chains (Amari, Neural
-    Comput. 10, 251 (1998)). Where it is small it is formed, factorised and reused until the
-    distribution has changed (`forms_fisher`); else conjugate gradients find the step without it
-    (`psiprune.inference.natural_direction`). A step is shortened
-    where sqrt(step.F.step) would exceed 0.3. With readout errors the first average is over chains
-    of the true bits given the records, one for each shot, and F is that of the records
+    steps with global flips before each step. F = Cov_model(s) (Amari, Neural Comput. 10, 251
+    (1998)). Where it has few parameters (`forms_fisher`) it is formed over the same chains,
+    factorised and reused until the distribution has changed; else conjugate gradients find the
+    step without it, over the chains as they were before the step
+    (`psiprune.inference.natural_direction`). A step is shortened where sqrt(step.F.step) would
+    exceed 0.3. With readout errors the first average is over chains of the true bits given the
+    records, one for each shot, and F is that of the records
     (`psiprune.inference.observed_fisher`): steps are longer where the errors hide much. The noise
     of the chains adds about rate/2 * parameters / (2 chains) to the KL; the decaying rate removes
-    it. The default where both
-    layers have more than 18 units, up to 20,000 parameters.
+    it. The default where both layers have more than 18 units, up to 20,000 parameters.
 
     Raises:
         InputError: a value is invalid, or the method has no such field.
