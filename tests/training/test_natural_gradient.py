@@ -11,10 +11,13 @@ import pytest
 import psiprune as pp
 from psiprune.rbm.init import initial_rbm, local_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
-from psiprune.training.natural_gradient import NaturalState
+from psiprune.training import natural_gradient
+from psiprune.training.natural_gradient import NaturalState, forms_fisher
 from refusals import refuses
 
 SMALL = pp.NaturalGradient(epochs=150, chains=4000, steps=10)
+#: Whether F of few parameters is formed.
+both_ways = pytest.mark.parametrize("most", [400, 0], ids=["formed", "not formed"])
 
 
 def ising_shots(sites: int, shots: int = 20_000) -> pp.Shots:
@@ -40,7 +43,11 @@ def test_it_ends_at_the_maximum_of_the_likelihood() -> None:
     assert loss[10] > 2 * floor  # it is no property of the start
 
 
-def test_an_interrupted_run_ends_with_the_same_bits() -> None:
+@both_ways
+def test_an_interrupted_run_ends_with_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(natural_gradient, "_SQUARED_PARAMETERS", most)
     shots = ising_shots(6, 2000)
     method = pp.NaturalGradient(epochs=8, chains=300, steps=10)
     start = method.init(initial_rbm(6, 3, 1), shots, 1)
@@ -52,13 +59,22 @@ def test_an_interrupted_run_ends_with_the_same_bits() -> None:
     np.testing.assert_array_equal(resumed.chains, unbroken.chains)
 
 
-def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@both_ways
+def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(natural_gradient, "_SQUARED_PARAMETERS", most)
     shots = ising_shots(6, 20_000)  # three pieces
     settings = pp.NaturalGradient(epochs=3, chains=2000)
     many = pp.train(shots, hidden=3, seed=2, method=settings)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     one = pp.train(shots, hidden=3, seed=2, method=settings)
     np.testing.assert_array_equal(many.weights, one.weights)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "formed"), [(5150, False), (1414, True), (1415, False), (19, True)]
+)
+def test_the_matrix_of_few_parameters_is_formed(parameters: int, formed: bool) -> None:
+    assert forms_fisher(parameters, 100, 50) == formed
 
 
 def test_too_many_parameters_are_refused() -> None:

@@ -15,7 +15,7 @@ from machines import distribution, magnet, score_moments
 from psiprune.core.exceptions import DivergenceError
 from psiprune.rbm.likelihood import WeightedConfigurations
 from psiprune.rbm.model import RBM
-from psiprune.training import exact_natural_gradient
+from psiprune.training import exact_natural_gradient, natural_gradient
 
 Float64 = NDArray[np.float64]
 DENSE = np.ones((3, 4), bool)
@@ -106,6 +106,23 @@ def check_steps_over_chains(
         assert info.length == pytest.approx(min(0.3, length), rel=1e-3)
         assert (info.fisher_age, state.epoch) == (age, t + 1)
     np.testing.assert_array_equal(state.rbm.weights != 0, start.mask)
+
+
+def test_steps_without_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(natural_gradient, "_SQUARED_PARAMETERS", 0)
+    method = pp.NaturalGradient(epochs=3, chains=2000, steps=2, learning_rate=0.05)
+    state = method.init(random_rbm(MASK), SHOTS, 0)
+    for t in range(3):
+        rbm, theta, before = state.rbm, parameters_of(state.rbm), state.chains
+        state, info = method.step(state)
+        model, _ = score_moments(rbm, exact.empirical(state.chains))
+        _, covariance = score_moments(rbm, exact.empirical(before))
+        gradient = score_moments(rbm, DATA)[0] - model
+        damped = covariance + 10.0 ** (-2 - t) * np.eye(len(theta))
+        best = np.linalg.solve(damped, gradient)
+        error = (parameters_of(state.rbm) - theta) / (info.learning_rate * info.shortened) - best
+        assert error @ damped @ error < 1e-4 * best @ damped @ best  # a hundredth of its length
+        assert (state.fisher, info.fisher_age) == (None, 0)
 
 
 def test_chains_start_at_shots_take_flips_and_continue() -> None:

@@ -17,12 +17,13 @@ import numpy as np
 from psiprune.core.exceptions import DivergenceError
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
+from psiprune.inference.natural_direction import MOST_PRODUCTS
 from psiprune.rbm.init import check_hidden, initial_rbm
 from psiprune.rbm.posterior import TRUE_STEPS
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.limits import Needs
 from psiprune.training.method import Method
-from psiprune.training.natural_gradient import RECORDS, REPEATS, NaturalGradient
+from psiprune.training.natural_gradient import RECORDS, REPEATS, NaturalGradient, forms_fisher
 
 # Seconds of an operation, measured on one core.
 VISIT = 1e-10  # of a weight in a Gibbs step
@@ -93,11 +94,14 @@ def step_seconds(method: Method, size: Size, first: bool = False) -> float:
         if size.readout:
             rows = min(size.shots, RECORDS)
             entries = REPEATS * rows
-        fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p
+        if forms_fisher(size.parameters, size.sites, size.hidden):
+            fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p
+            fisher /= 1.0 if first else _FISHER_AGE
+        else:
+            fisher = 2 * MOST_PRODUCTS * SINGLE * entries * size.sites * size.hidden
         gibbs = VISIT * method.chains * method.steps * size.weights
         scores = 3 * SINGLE * (method.chains + size.shots) * size.weights
-        steps = 8 * _CALLS + gibbs + scores + true_bits
-        return steps + (fisher if first else fisher / _FISHER_AGE)
+        return 8 * _CALLS + gibbs + scores + true_bits + fisher
     if size.readout:
         states = 2.0**size.sites
         fisher = ((DOUBLE * p + ENTRY) * min(states, _SAMPLE) + FACTOR / 3 * p**2) * p
@@ -123,7 +127,9 @@ def training_bytes(method: Method, size: Size) -> float:
     if isinstance(method, ContrastiveDivergence):
         return 40 * size.weights + shots * size.sites / 8
     if isinstance(method, NaturalGradient):
-        arrays = 16 * p**2 + 4 * (method.chains + shots) * (size.sites + size.hidden)
+        arrays = 4 * (method.chains + shots) * (size.sites + size.hidden)
+        if forms_fisher(size.parameters, size.sites, size.hidden):
+            arrays += 16 * p**2
         drawn = 4 * REPEATS * min(shots, RECORDS) * (size.sites + size.hidden)
         return arrays + (drawn if size.readout else 0.0)
     if size.readout:

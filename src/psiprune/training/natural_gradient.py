@@ -17,6 +17,7 @@ from psiprune.training.method import WEIGHT_DECAY, Initial, Method, decayed
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
+    from psiprune.inference.scores import Scores
     from psiprune.rbm.likelihood import Moments
     from psiprune.rbm.model import RBM
     from psiprune.rbm.posterior import TrueBits
@@ -31,6 +32,8 @@ _DAMPING, _LAST_DAMPING = 1e-2, 1e-4
 # 1/REPEATS of what the errors hide that remains in F bounds steps in directions that they hide.
 RECORDS, REPEATS = 10_000, 8
 _PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
+# F is formed up to this many squared parameters per pair of units; see `forms_fisher`.
+_SQUARED_PARAMETERS = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,7 @@ class NaturalState:
         epoch: steps done; each uses all shots.
         rbm: the current RBM.
         chains: visible configurations of the persistent chains, uint8 [chain, site].
-        fisher: None before the first step.
+        fisher: None before the first step, and where F is not formed.
         true: chains of the true bits, where the shots carry readout errors; `data` is then unused.
     """
 
@@ -127,7 +130,7 @@ class NaturalInfo(NamedTuple):
         learning_rate: learning rate of the step.
         length: change of the distribution, sqrt(step.F.step), after shortening.
         shortened: factor by which the step was shortened, 1 if it was not.
-        fisher_age: steps since the Fisher matrix was computed.
+        fisher_age: steps since the Fisher matrix was computed, 0 where it is not formed.
     """
 
     learning_rate: float
@@ -141,14 +144,16 @@ class NaturalGradient(Method):
 
     A step is theta += rate (F + lambda 1)^-1 g with g = <s>_data - <s>_model and s = d log p~ /
     d theta. The first average is over all shots, the second over chains that take `steps` Gibbs
-    steps with global flips before each step. F = Cov_model(s) over the same chains (Amari, Neural
-    Comput. 10, 251 (1998)) and is reused until the distribution has changed. A step is shortened
-    where sqrt(step.F.step) would exceed 0.3. With readout errors the first average is over chains
-    of the true bits given the records, one for each shot, and F is that of the records
+    steps with global flips before each step. F = Cov_model(s) (Amari, Neural Comput. 10, 251
+    (1998)). Where it has few parameters (`forms_fisher`) it is formed over the same chains,
+    factorised and reused until the distribution has changed; else conjugate gradients find the
+    step without it, over the chains as they were before the step
+    (`psiprune.inference.natural_direction`). A step is shortened where sqrt(step.F.step) would
+    exceed 0.3. With readout errors the first average is over chains of the true bits given the
+    records, one for each shot, and F is that of the records
     (`psiprune.inference.observed_fisher`): steps are longer where the errors hide much. The noise
     of the chains adds about rate/2 * parameters / (2 chains) to the KL; the decaying rate removes
-    it. The default where both
-    layers have more than 18 units, up to 20,000 parameters.
+    it. The default where both layers have more than 18 units, up to 20,000 parameters.
 
     Raises:
         InputError: a value is invalid, or the method has no such field.
@@ -214,6 +219,7 @@ class NaturalGradient(Method):
         """
         import scipy.linalg
 
+        from psiprune.inference.natural_direction import natural_direction
         from psiprune.rbm import gibbs
         from psiprune.rbm.likelihood import Moments, flatten, from_vector, to_vector
         from psiprune.rbm.posterior import TRUE_STEPS
@@ -230,14 +236,19 @@ class NaturalGradient(Method):
         gradient = flatten(rbm.mask, Moments(*(data - model for data, model in scores)))
         x = to_vector(rbm)
         gradient[: rbm.number_of_weights] -= self.weight_decay * x[: rbm.number_of_weights]
+        elapsed = state.epoch / max(1, self.epochs - 1)
+        damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
+        some = None if true is None else true.evenly(RECORDS)
+        fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
         fisher = state.fisher
-        if fisher is None or fisher.moved > _STALE or fisher.age >= _OLD:
-            elapsed = state.epoch / max(1, self.epochs - 1)
-            damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
-            some = None if true is None else true.evenly(RECORDS)
-            fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
-            fisher = _factor(rbm, bits, damping, some, fisher_seed)
-        direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
+        if forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden):
+            if fisher is None or fisher.moved > _STALE or fisher.age >= _OLD:
+                fisher = _factor(rbm, bits, damping, some, fisher_seed)
+            direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
+        else:
+            # Of the chains before the step: noise that F and g share makes steps worse.
+            samples = _scores(rbm, state.chains, some, fisher_seed)
+            direction = natural_direction(rbm, samples, gradient, damping)
         if not np.isfinite(direction).all():
             raise DivergenceError(
                 f"training diverged in epoch {state.epoch + 1} (the step is not finite): start "
@@ -253,9 +264,19 @@ class NaturalGradient(Method):
             rbm=from_vector(rbm, x + rate * shortened * direction),
             chains=bits,
             true=true,
-            fisher=replace(fisher, moved=fisher.moved + moved, age=fisher.age + 1),
+            fisher=fisher and replace(fisher, moved=fisher.moved + moved, age=fisher.age + 1),
         )
-        return after, NaturalInfo(rate, moved, shortened, fisher.age)
+        age = 0 if fisher is None else fisher.age
+        return after, NaturalInfo(rate, moved, shortened, age)
+
+
+def forms_fisher(parameters: int, sites: int, hidden: int) -> bool:
+    """Return whether F of so many parameters is formed: P^2 <= 400 N N_h.
+
+    Over K samples that takes P^2 K / 2 multiply-adds, about every eighth step, and conjugate
+    gradients take 40 K N N_h in each step.
+    """
+    return parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
 
 
 def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
@@ -297,6 +318,16 @@ def _factor(
     # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
     factor, damping = damped_factor(matrix.T, damping)
     return FisherFactor(factor, to_vector(rbm), bits, damping, steps)
+
+
+def _scores(rbm: RBM, bits: NDArray[np.uint8], true: TrueBits | None, seed: int) -> Scores:
+    """Return the scores that F averages over: those of `_factor`."""
+    from psiprune.inference.observed_fisher import record_scores
+    from psiprune.inference.scores import sample_scores
+
+    if true is None:
+        return sample_scores(rbm, bits)
+    return record_scores(rbm, true, REPEATS, seed)
 
 
 def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

@@ -1,0 +1,144 @@
+"""Solve (F + lambda 1) x = g over samples by conjugate gradients, without forming F.
+
+The Fisher matrix F of P parameters over K samples takes P^2 numbers, and P^2 K / 2 multiply-adds to
+form. All derivatives of log p~(v) are products s_a v_b, with s_j = p(h_j = 1 | v) and s_0 = v_0 = 1
+(`factors_of_parameters`). So with a vector x as a matrix x_ab, 0 where there is no parameter,
+
+    u = sum_ab x_ab s_a v_b - its mean,    (F x)_ab = mean of u s_a v_b:
+
+two matrix products of K N N_h multiply-adds each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.threads import map_threads, single_blas_thread
+from psiprune.inference.fisher import factors_of_parameters
+from psiprune.inference.scores import Scores
+from psiprune.rbm.model import RBM
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+#: Most products with F for one direction. Their number is the largest cost of a step.
+MOST_PRODUCTS = 20
+#: The search ends when an iteration adds less than this share to x.(F + lambda 1).x.
+_NEGLIGIBLE = 1e-10
+_PIECE = 1024  # samples per task; fixed, so that sums are the same on any number of cores
+
+
+@single_blas_thread()
+def natural_direction(rbm: RBM, scores: Scores, gradient: Float64, damping: float) -> Float64:
+    """Return x with (F + lambda 1) x = g, [parameter], approximately; see `conjugate_gradients`.
+
+    F is the covariance of the scores over samples. The preconditioner is the inverse of
+    F + lambda 1 if s and v were independent: then E[s_a s_c v_b v_d] is a Kronecker product, whose
+    inverse with damping follows from the eigenvectors of its factors (Martens & Grosse, ICML 37,
+    2408 (2015)). The inverse of a covariance is that of second moments without the row and the
+    column of the constant s_0 v_0.
+
+    Args:
+        rbm: the RBM, whose mask names the parameters.
+        scores: its scores over samples.
+        gradient: g, [parameter], in the order of `fisher_matrix`.
+        damping: lambda.
+    """
+    place = factors_of_parameters(rbm)
+    fisher = _fisher_product(scores, place)
+    (s, s_axes), (v, v_axes) = (_second_moments(factor) for factor in scores)
+    spectrum = np.outer(s, v) + damping
+
+    def precondition(x: Float64) -> Float64:
+        full = np.zeros(spectrum.shape)
+        full[place] = x
+        turned: Float64 = s_axes @ (s_axes.T @ full @ v_axes / spectrum) @ v_axes.T
+        return turned[place]
+
+    return conjugate_gradients(lambda x: fisher(x) + damping * x, precondition, gradient)
+
+
+def conjugate_gradients(
+    product: Callable[[Float64], Float64],
+    precondition: Callable[[Float64], Float64],
+    target: Float64,
+) -> Float64:
+    """Return x with A x = b for a symmetric positive A, from x = 0, by at most 20 products with A.
+
+    Each iteration maximises b.x - x.A.x / 2 over one more direction, so that x.A.x = b.x grows. The
+    search ends when it grows by less than a share of 1e-10. Each direction is made conjugate to
+    all earlier ones, as rounding in A, which may be in float32, soon spoils the recursion by which
+    it is usually conjugate to the last one alone.
+
+    Source: M. R. Hestenes and E. Stiefel, J. Res. Natl. Bur. Stand. 49, 409 (1952).
+
+    Args:
+        product: returns A x.
+        precondition: returns B x, with a symmetric positive B near the inverse of A.
+        target: b.
+    """
+    x, residual = np.zeros_like(target), target.copy()
+    length, earlier = 0.0, list[tuple[Float64, Float64]]()
+    for _ in range(MOST_PRODUCTS):
+        search = precondition(residual)
+        for direction, image in earlier:
+            search -= (search @ image) * direction
+        image = product(search)
+        curvature = float(search @ image)
+        if curvature <= 0:
+            break
+        search /= np.sqrt(curvature)
+        image /= np.sqrt(curvature)
+        step = float(search @ residual)
+        x += step * search
+        residual -= step * image
+        length += step**2
+        if step**2 < _NEGLIGIBLE * length:
+            break
+        earlier.append((search, image))
+    return x
+
+
+def _fisher_product(
+    scores: Scores, place: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> Callable[[Float64], Float64]:
+    """Return the function x -> F x over samples, in pieces, in threads."""
+    repeats, units, count = scores.hidden.shape
+    shape = units, scores.bits.shape[1]
+    pieces = [slice(first, first + _PIECE) for first in range(0, count, _PIECE)]
+
+    def mean_of(weigh: Callable[[Float32, Float32], Float32]) -> Float64:
+        """Return the mean of w s_a v_b, with w [repeat, 1, sample] or [repeat, unit, sample]."""
+
+        def sums(part: slice) -> Float64:
+            s, v = scores.hidden[..., part], scores.bits[..., part]
+            total: Float32 = weigh(s, v) @ v.swapaxes(1, 2)
+            return total.sum(axis=0, dtype=np.float64)
+
+        total: Float64 = np.sum(map_threads(sums, pieces), axis=0)
+        return total[place] / (repeats * count)
+
+    mean = mean_of(lambda s, _: s)
+
+    def product(x: Float64) -> Float64:
+        matrix, offset = np.zeros(shape, np.float32), np.float32(mean @ x)
+        matrix[place] = x
+
+        def weigh(s: Float32, v: Float32) -> Float32:
+            along = matrix @ v
+            along *= s
+            u = along.sum(axis=(0, 1)) / np.float32(repeats) - offset
+            return np.multiply(s, u, out=along)
+
+        return mean_of(weigh)
+
+    return product
+
+
+def _second_moments(factor: Float32) -> tuple[Float64, Float64]:
+    """Return eigenvalues and eigenvectors of E[x x^T], with x the mean over repeats of a factor."""
+    x = factor.mean(axis=0)
+    values, axes = np.linalg.eigh((x @ x.T).astype(np.float64) / x.shape[1])
+    return np.maximum(values, 0.0), axes
