@@ -109,11 +109,11 @@ LARGE = Size.dense(60, 30, 50)
             },
         ),
         (
-            NATURAL,  # 20 products with F, each of two matrix products
+            NATURAL,  # 10 products with F, each of two matrix products
             LARGE,
             {
                 "VISIT": 1000 * 30 * 1800,
-                "SINGLE": 20 * 2 * 1000 * 1800 + 3 * (1000 + 50) * 1800,
+                "SINGLE": 10 * 2 * 1000 * 1800 + 3 * (1000 + 50) * 1800,
             },
         ),
         (
@@ -121,7 +121,7 @@ LARGE = Size.dense(60, 30, 50)
             LARGE._replace(readout=True),
             {
                 "VISIT": (1000 * 30 + 50 * 2) * 1800,
-                "SINGLE": 20 * 2 * 8 * 50 * 1800 + 3 * (1000 + 50) * 1800,
+                "SINGLE": 10 * 2 * 8 * 50 * 1800 + 3 * (1000 + 50) * 1800,
             },
         ),
         (CD, MISREAD, {"VISIT": 50 * (9 + 1 + 2) * 11}),  # two steps of the true bits

@@ -110,6 +110,7 @@ def check_steps_over_chains(
 
 def test_steps_without_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(natural_gradient, "_SQUARED_PARAMETERS", 0)
+    monkeypatch.setattr("psiprune.inference.natural_direction.MOST_PRODUCTS", 20)
     method = pp.NaturalGradient(epochs=3, chains=2000, steps=2, learning_rate=0.05)
     state = method.init(random_rbm(MASK), SHOTS, 0)
     for t in range(3):
@@ -118,7 +119,7 @@ def test_steps_without_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
         model, _ = score_moments(rbm, exact.empirical(state.chains))
         _, covariance = score_moments(rbm, exact.empirical(before))
         gradient = score_moments(rbm, DATA)[0] - model
-        damped = covariance + 10.0 ** (-2 - t) * np.eye(len(theta))
+        damped = covariance + 1e-2 * 0.2 ** (t / 2) * np.eye(len(theta))
         best = np.linalg.solve(damped, gradient)
         error = (parameters_of(state.rbm) - theta) / (info.learning_rate * info.shortened) - best
         assert error @ damped @ error < 1e-4 * best @ damped @ best  # a hundredth of its length

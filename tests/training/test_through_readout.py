@@ -111,6 +111,7 @@ def test_natural_steps_average_over_true_bits(error: pp.ReadoutError) -> None:
 
 def test_natural_steps_through_errors_without_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(natural_gradient, "_SQUARED_PARAMETERS", 0)
+    monkeypatch.setattr("psiprune.inference.natural_direction.MOST_PRODUCTS", 20)
     rbm, shots, method = random_rbm(4, 3), records(), pp.NaturalGradient(chains=500, epochs=2)
     found, info = method.step(method.init(rbm, shots, 5))
     assert found.true is not None

@@ -24,7 +24,7 @@ from psiprune.rbm.model import RBM
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 #: Most products with F for one direction. Their number is the largest cost of a step.
-MOST_PRODUCTS = 20
+MOST_PRODUCTS = 10
 #: The search ends when an iteration adds less than this share to x.(F + lambda 1).x.
 _NEGLIGIBLE = 1e-10
 _PIECE = 1024  # samples per task; fixed, so that sums are the same on any number of cores
@@ -65,7 +65,7 @@ def conjugate_gradients(
     precondition: Callable[[Float64], Float64],
     target: Float64,
 ) -> Float64:
-    """Return x with A x = b for a symmetric positive A, from x = 0, by at most 20 products with A.
+    """Return x with A x = b for a symmetric positive A, from x = 0, by at most 10 products with A.
 
     Each iteration maximises b.x - x.A.x / 2 over one more direction, so that x.A.x = b.x grows. The
     search ends when it grows by less than a share of 1e-10. Each direction is made conjugate to

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 _TRUST = 0.3
 # F is recomputed once the distribution has changed by this much, or after this many steps.
 _STALE, _OLD = 1.0, 50
-# lambda of F + lambda 1, in the first and the last step.
-_DAMPING, _LAST_DAMPING = 1e-2, 1e-4
+# lambda of F + lambda 1, in the first and the last step. Where each step has an F of other chains,
+# whose noise a small lambda amplifies, lambda ends higher.
+_DAMPING, _LAST_DAMPING, _LAST_UNFORMED = 1e-2, 1e-4, 2e-3
 # With readout errors F is over this many records, and draws of the true bits of each. The share
 # 1/REPEATS of what the errors hide that remains in F bounds steps in directions that they hide.
 RECORDS, REPEATS = 10_000, 8
 _PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
 # F is formed up to this many squared parameters per pair of units; see `forms_fisher`.
-_SQUARED_PARAMETERS = 400
+_SQUARED_PARAMETERS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,11 +238,13 @@ class NaturalGradient(Method):
         x = to_vector(rbm)
         gradient[: rbm.number_of_weights] -= self.weight_decay * x[: rbm.number_of_weights]
         elapsed = state.epoch / max(1, self.epochs - 1)
-        damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
+        formed = forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden)
+        last = _LAST_DAMPING if formed else _LAST_UNFORMED
+        damping = _DAMPING * (last / _DAMPING) ** elapsed
         some = None if true is None else true.evenly(RECORDS)
         fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
         fisher = state.fisher
-        if forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden):
+        if formed:
             if fisher is None or fisher.moved > _STALE or fisher.age >= _OLD:
                 fisher = _factor(rbm, bits, damping, some, fisher_seed)
             direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
@@ -271,10 +274,10 @@ class NaturalGradient(Method):
 
 
 def forms_fisher(parameters: int, sites: int, hidden: int) -> bool:
-    """Return whether F of so many parameters is formed: P^2 <= 400 N N_h.
+    """Return whether F of so many parameters is formed: P^2 <= 1000 N N_h.
 
-    Over K samples that takes P^2 K / 2 multiply-adds, about every eighth step, and conjugate
-    gradients take 40 K N N_h in each step.
+    Over K samples forming takes P^2 K / 2 multiply-adds, about every eighth step, and conjugate
+    gradients take 20 K N N_h in each step; their preconditioner suits dense RBMs best.
     """
     return parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
 
