@@ -23,8 +23,7 @@ import peers
 import psiprune as pp
 from psiprune.core.threads import single_blas_thread
 from psiprune.inference.fisher import damped_factor, factors_of_parameters, sample_fisher
-from psiprune.inference.natural_direction import natural_direction
-from psiprune.inference.scores import sample_scores
+from psiprune.inference.natural_direction import natural_direction, sample_scores
 from psiprune.rbm.likelihood import unique_configurations
 from psiprune.training.train import fit, new_rbm
 
@@ -112,7 +111,7 @@ def peak_memory(*, reset: bool = True) -> int:
 
 def mean_score(rbm: pp.RBM, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The mean of d log p~(v) / d theta over configurations, [parameter]."""
-    s, v = (factor[0] for factor in sample_scores(rbm, bits))
+    s, v = sample_scores(rbm, bits)
     return (s @ v.T / len(bits))[factors_of_parameters(rbm)].astype(np.float64)
 
 

@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 from machines import random_rbm
 from psiprune.inference import natural_direction
 from psiprune.inference.fisher import factors_of_parameters
-from psiprune.inference.natural_direction import MOST_PRODUCTS, conjugate_gradients
-from psiprune.inference.scores import Scores, sample_scores
+from psiprune.inference.natural_direction import (
+    MOST_PRODUCTS,
+    Scores,
+    conjugate_gradients,
+    sample_scores,
+)
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
@@ -23,25 +27,18 @@ def covariance(rbm: RBM, scores: Scores) -> Float64:
     """F from the scores of each sample, [sample, parameter]."""
     unit, site = factors_of_parameters(rbm)
     s, v = (factor.astype(np.float64) for factor in scores)
-    return np.cov((s[:, unit] * v[:, site]).mean(axis=0), ddof=0)
-
-
-def repeated(rbm: RBM) -> Scores:
-    """Scores of 100 records with three unlike repeats."""
-    pairs = (sample_scores(rbm, bits) for bits in np.split(BITS, 3))
-    return Scores(*(np.concatenate(factor) for factor in zip(*pairs, strict=True)))
+    return np.cov(s[unit] * v[site], ddof=0)
 
 
 @pytest.mark.parametrize("rbm", [random_rbm(5, 4), MASKED], ids=["dense", "masked"])
 @pytest.mark.parametrize("piece", [7, 1024])
-@pytest.mark.parametrize("repeats", [1, 3])
 @pytest.mark.parametrize("damping", [1e-2, 3.0])
 def test_the_direction_solves_the_damped_system(
-    monkeypatch: pytest.MonkeyPatch, rbm: RBM, piece: int, repeats: int, damping: float
+    monkeypatch: pytest.MonkeyPatch, rbm: RBM, piece: int, damping: float
 ) -> None:
     monkeypatch.setattr(natural_direction, "_PIECE", piece)
     monkeypatch.setattr(natural_direction, "MOST_PRODUCTS", 60)
-    scores = sample_scores(rbm, BITS) if repeats == 1 else repeated(rbm)
+    scores = sample_scores(rbm, BITS)
     slope = np.random.default_rng(0).normal(size=rbm.number_of_parameters)
     damped = covariance(rbm, scores) + damping * np.eye(len(slope))
     found = natural_direction.natural_direction(rbm, scores, slope, damping)
@@ -54,7 +51,7 @@ def test_independent_units_and_sites_take_two_products(monkeypatch: pytest.Monke
     s, v = (np.random.default_rng(k).random((n, 20)) for k, n in ((0, 4), (1, 5)))
     ones = np.ones((1, 20))
     units, sites = (np.concatenate([ones, x]).astype(np.float32) for x in (s, v))
-    scores = Scores(np.repeat(units, 20, axis=1)[None], np.tile(sites, 20)[None])
+    scores = Scores(np.repeat(units, 20, axis=1), np.tile(sites, 20))
     rbm = random_rbm(5, 4)
     slope = np.random.default_rng(0).normal(size=29)
     exact = np.linalg.solve(covariance(rbm, scores) + 1e-3 * np.eye(29), slope)

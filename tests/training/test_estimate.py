@@ -65,8 +65,8 @@ CD, NATURAL, EXACT = pp.CD(steps=9), pp.NaturalGradient(chains=1000), pp.ExactNa
 #: 21 parameters; a mask. 4 states of 2 sites. More shots and states than behind a Fisher matrix.
 SPARSE, STATES, MANY = Size(6, 4, 50, 11), Size.dense(2, 3, 50), Size(20, 3, 10**5, 60)
 MISREAD = SPARSE._replace(readout=True)
-#: 1,890 parameters, too many to form a Fisher matrix.
-LARGE = Size.dense(60, 30, 50)
+#: 3,320 parameters, too many to form a Fisher matrix, except with readout errors.
+LARGE = Size.dense(80, 40, 50)
 
 
 @pytest.mark.parametrize(
@@ -112,16 +112,18 @@ LARGE = Size.dense(60, 30, 50)
             NATURAL,  # 10 products with F, each of two matrix products
             LARGE,
             {
-                "VISIT": 1000 * 30 * 1800,
-                "SINGLE": 10 * 2 * 1000 * 1800 + 3 * (1000 + 50) * 1800,
+                "VISIT": 1000 * 30 * 3200,
+                "SINGLE": 10 * 2 * 1000 * 3200 + 3 * (1000 + 50) * 3200,
             },
         ),
         (
             NATURAL,
             LARGE._replace(readout=True),
             {
-                "VISIT": (1000 * 30 + 50 * 2) * 1800,
-                "SINGLE": 10 * 2 * 8 * 50 * 1800 + 3 * (1000 + 50) * 1800,
+                "VISIT": (1000 * 30 + 50 * 2) * 3200,
+                "SINGLE": 3320**2 * 50 / 8 + 3 * (1000 + 50) * 3200,
+                "ENTRY": 3320 * 8 * 50 / 8,
+                "FACTOR": 3320**3 / 3 / 8,
             },
         ),
         (CD, MISREAD, {"VISIT": 50 * (9 + 1 + 2) * 11}),  # two steps of the true bits
@@ -178,7 +180,12 @@ def test_time_follows_from_the_number_of_steps(epochs: int) -> None:
         (NATURAL, SPARSE, [2 * 8 * 21**2, 4 * (1000 + 50) * (6 + 4)]),
         # Three matrices; two tables of derivatives, of states, and configurations in float64.
         (EXACT, SPARSE, [3 * 8 * 21**2, 16 * 21 * 50, 16 * 2**4 * 6, 8 * 50 * (6 + 4)]),
-        (NATURAL, LARGE, [4 * (1000 + 50) * (60 + 30)]),
+        (NATURAL, LARGE, [4 * (1000 + 50) * (80 + 40)]),
+        (
+            NATURAL,
+            LARGE._replace(readout=True),
+            [2 * 8 * 3320**2, 4 * (1000 + 50 + 8 * 50) * (80 + 40)],
+        ),
         (NATURAL, MISREAD, [2 * 8 * 21**2, 4 * (1000 + 50 + 8 * 50) * (6 + 4)]),
         (EXACT, MISREAD, [3 * 8 * 21**2, 16 * 21 * 64, 8 * 64 * (6 + 8)]),
         (EXACT, STATES, [3 * 8 * 11**2, 16 * 11 * 4, 16 * 4 * 3, 8 * 4 * (2 + 3)]),

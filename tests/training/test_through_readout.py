@@ -21,7 +21,6 @@ from psiprune.kernels import layout
 from psiprune.rbm.likelihood import Moments, flatten, to_vector
 from psiprune.rbm.observed import observe, records_of
 from psiprune.rbm.posterior import TRUE_STEPS, TrueBits
-from psiprune.training import natural_gradient
 from psiprune.training.estimate import Size, _steps
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
@@ -107,21 +106,6 @@ def test_natural_steps_average_over_true_bits(error: pp.ReadoutError) -> None:
     found_mean = mean_scores(rbm, [bits.T.astype(np.float32)]).visible
     exact_mean = of_records.bits @ of_records.weight
     assert np.abs(found_mean - exact_mean).max() < 5 * 0.5 / np.sqrt(len(bits))
-
-
-def test_natural_steps_through_errors_without_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(natural_gradient, "_SQUARED_PARAMETERS", 0)
-    monkeypatch.setattr("psiprune.inference.natural_direction.MOST_PRODUCTS", 20)
-    rbm, shots, method = random_rbm(4, 3), records(), pp.NaturalGradient(chains=500, epochs=2)
-    found, info = method.step(method.init(rbm, shots, 5))
-    assert found.true is not None
-    averages = (mean_scores(rbm, [b.T.astype(np.float32)]) for b in (found.true.bits, found.chains))
-    slope = flatten(rbm.mask, Moments(*(a - b for a, b in zip(*averages, strict=True))))
-    fisher = records_fisher(rbm, found.true, 8, derive_seed(5, Stream.RECORDS_FISHER, 0))
-    damped = fisher + 1e-2 * np.eye(len(slope))
-    best = np.linalg.solve(damped, slope)
-    error = (to_vector(found.rbm) - to_vector(rbm)) / (info.learning_rate * info.shortened) - best
-    assert error @ damped @ error < 1e-4 * best @ damped @ best
 
 
 @pytest.mark.parametrize("kind", [pp.CD, pp.PCD])

@@ -12,13 +12,14 @@ two matrix products of K N N_h multiply-adds each.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.inference.fisher import factors_of_parameters
-from psiprune.inference.scores import Scores
+from psiprune.rbm.likelihood import WeightedConfigurations, hidden_means
 from psiprune.rbm.model import RBM
 
 Float32 = NDArray[np.float32]
@@ -28,6 +29,26 @@ MOST_PRODUCTS = 10
 #: The search ends when an iteration adds less than this share to x.(F + lambda 1).x.
 _NEGLIGIBLE = 1e-10
 _PIECE = 1024  # samples per task; fixed, so that sums are the same on any number of cores
+
+
+class Scores(NamedTuple):
+    """Factors s_a and v_b of the scores of an RBM over samples, with s_0 = v_0 = 1.
+
+    Attributes:
+        hidden: s, float32 [1 + unit, sample].
+        bits: v, float32 [1 + site, sample].
+    """
+
+    hidden: Float32
+    bits: Float32
+
+
+def sample_scores(rbm: RBM, bits: NDArray[np.uint8]) -> Scores:
+    """Return the factors of the scores of configurations [sample, site]."""
+    data = WeightedConfigurations(bits.T.astype(np.float64), np.ones(len(bits)))
+    given, _softplus = hidden_means(rbm, data)
+    ones = np.ones((1, len(bits)))
+    return Scores(*(np.concatenate([ones, x]).astype(np.float32) for x in (given, data.bits)))
 
 
 @single_blas_thread()
@@ -105,20 +126,19 @@ def _fisher_product(
     scores: Scores, place: tuple[NDArray[np.int64], NDArray[np.int64]]
 ) -> Callable[[Float64], Float64]:
     """Return the function x -> F x over samples, in pieces, in threads."""
-    repeats, units, count = scores.hidden.shape
-    shape = units, scores.bits.shape[1]
+    units, count = scores.hidden.shape
+    shape = units, len(scores.bits)
     pieces = [slice(first, first + _PIECE) for first in range(0, count, _PIECE)]
 
     def mean_of(weigh: Callable[[Float32, Float32], Float32]) -> Float64:
-        """Return the mean of w s_a v_b, with w [repeat, 1, sample] or [repeat, unit, sample]."""
+        """Return the mean of w s_a v_b, with w s [unit, sample] from s and v."""
 
         def sums(part: slice) -> Float64:
-            s, v = scores.hidden[..., part], scores.bits[..., part]
-            total: Float32 = weigh(s, v) @ v.swapaxes(1, 2)
-            return total.sum(axis=0, dtype=np.float64)
+            s, v = scores.hidden[:, part], scores.bits[:, part]
+            return (weigh(s, v) @ v.T).astype(np.float64)
 
         total: Float64 = np.sum(map_threads(sums, pieces), axis=0)
-        return total[place] / (repeats * count)
+        return total[place] / count
 
     mean = mean_of(lambda s, _: s)
 
@@ -129,7 +149,7 @@ def _fisher_product(
         def weigh(s: Float32, v: Float32) -> Float32:
             along = matrix @ v
             along *= s
-            u = along.sum(axis=(0, 1)) / np.float32(repeats) - offset
+            u = along.sum(axis=0) - offset
             return np.multiply(s, u, out=along)
 
         return mean_of(weigh)
@@ -138,7 +158,6 @@ def _fisher_product(
 
 
 def _second_moments(factor: Float32) -> tuple[Float64, Float64]:
-    """Return eigenvalues and eigenvectors of E[x x^T], with x the mean over repeats of a factor."""
-    x = factor.mean(axis=0)
-    values, axes = np.linalg.eigh((x @ x.T).astype(np.float64) / x.shape[1])
+    """Return eigenvalues and eigenvectors of E[x x^T], with x a factor [unit, sample]."""
+    values, axes = np.linalg.eigh((factor @ factor.T).astype(np.float64) / factor.shape[1])
     return np.maximum(values, 0.0), axes

@@ -94,11 +94,11 @@ def step_seconds(method: Method, size: Size, first: bool = False) -> float:
         if size.readout:
             rows = min(size.shots, RECORDS)
             entries = REPEATS * rows
-        if forms_fisher(size.parameters, size.sites, size.hidden):
+        if forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout):
             fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p
             fisher /= 1.0 if first else _FISHER_AGE
         else:
-            fisher = 2 * MOST_PRODUCTS * SINGLE * entries * size.sites * size.hidden
+            fisher = 2 * MOST_PRODUCTS * SINGLE * method.chains * size.sites * size.hidden
         gibbs = VISIT * method.chains * method.steps * size.weights
         scores = 3 * SINGLE * (method.chains + size.shots) * size.weights
         return 8 * _CALLS + gibbs + scores + true_bits + fisher
@@ -128,7 +128,7 @@ def training_bytes(method: Method, size: Size) -> float:
         return 40 * size.weights + shots * size.sites / 8
     if isinstance(method, NaturalGradient):
         arrays = 4 * (method.chains + shots) * (size.sites + size.hidden)
-        if forms_fisher(size.parameters, size.sites, size.hidden):
+        if forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout):
             arrays += 16 * p**2
         drawn = 4 * REPEATS * min(shots, RECORDS) * (size.sites + size.hidden)
         return arrays + (drawn if size.readout else 0.0)

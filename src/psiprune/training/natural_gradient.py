@@ -17,7 +17,6 @@ from psiprune.training.method import WEIGHT_DECAY, Initial, Method, decayed
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
-    from psiprune.inference.scores import Scores
     from psiprune.rbm.likelihood import Moments
     from psiprune.rbm.model import RBM
     from psiprune.rbm.posterior import TrueBits
@@ -34,7 +33,7 @@ _DAMPING, _LAST_DAMPING, _LAST_UNFORMED = 1e-2, 1e-4, 2e-3
 RECORDS, REPEATS = 10_000, 8
 _PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
 # F is formed up to this many squared parameters per pair of units; see `forms_fisher`.
-_SQUARED_PARAMETERS = 1000
+_SQUARED_PARAMETERS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +219,7 @@ class NaturalGradient(Method):
         """
         import scipy.linalg
 
-        from psiprune.inference.natural_direction import natural_direction
+        from psiprune.inference.natural_direction import natural_direction, sample_scores
         from psiprune.rbm import gibbs
         from psiprune.rbm.likelihood import Moments, flatten, from_vector, to_vector
         from psiprune.rbm.posterior import TRUE_STEPS
@@ -238,19 +237,20 @@ class NaturalGradient(Method):
         x = to_vector(rbm)
         gradient[: rbm.number_of_weights] -= self.weight_decay * x[: rbm.number_of_weights]
         elapsed = state.epoch / max(1, self.epochs - 1)
-        formed = forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden)
+        readout = true is not None
+        formed = forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden, readout=readout)
         last = _LAST_DAMPING if formed else _LAST_UNFORMED
         damping = _DAMPING * (last / _DAMPING) ** elapsed
-        some = None if true is None else true.evenly(RECORDS)
-        fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
         fisher = state.fisher
         if formed:
             if fisher is None or fisher.moved > _STALE or fisher.age >= _OLD:
+                some = None if true is None else true.evenly(RECORDS)
+                fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
                 fisher = _factor(rbm, bits, damping, some, fisher_seed)
             direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
         else:
             # Of the chains before the step: noise that F and g share makes steps worse.
-            samples = _scores(rbm, state.chains, some, fisher_seed)
+            samples = sample_scores(rbm, state.chains)
             direction = natural_direction(rbm, samples, gradient, damping)
         if not np.isfinite(direction).all():
             raise DivergenceError(
@@ -273,13 +273,14 @@ class NaturalGradient(Method):
         return after, NaturalInfo(rate, moved, shortened, age)
 
 
-def forms_fisher(parameters: int, sites: int, hidden: int) -> bool:
-    """Return whether F of so many parameters is formed: P^2 <= 1000 N N_h.
+def forms_fisher(parameters: int, sites: int, hidden: int, *, readout: bool = False) -> bool:
+    """Return whether F of so many parameters is formed: P^2 <= 2000 N N_h, or readout errors.
 
-    Over K samples forming takes P^2 K / 2 multiply-adds, about every eighth step, and conjugate
-    gradients take 20 K N N_h in each step; their preconditioner suits dense RBMs best.
+    Over K samples forming takes P^2 K / 2 multiply-adds, about every twentieth step, and conjugate
+    gradients take 20 K N N_h in each step. Through readout errors they would need new draws of
+    the true bits of all records in each step: 1.9 times the processor time at 50 x 25.
     """
-    return parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
+    return readout or parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
 
 
 def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
@@ -321,16 +322,6 @@ def _factor(
     # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
     factor, damping = damped_factor(matrix.T, damping)
     return FisherFactor(factor, to_vector(rbm), bits, damping, steps)
-
-
-def _scores(rbm: RBM, bits: NDArray[np.uint8], true: TrueBits | None, seed: int) -> Scores:
-    """Return the scores that F averages over: those of `_factor`."""
-    from psiprune.inference.observed_fisher import record_scores
-    from psiprune.inference.scores import sample_scores
-
-    if true is None:
-        return sample_scores(rbm, bits)
-    return record_scores(rbm, true, REPEATS, seed)
 
 
 def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
