@@ -70,6 +70,9 @@ STAGES = {
     f"--threshold 1 {CD} --out {{out}}",
     "frontier": f"frontier {RUN} --hidden 2 --seeds 1 --costly-seeds 1 --levels 3 --widths 3 "
     "--rewired 1 --bonds 1 --paper-train.epochs 500 --paper-fine-tune.epochs 100 --out {out}",
+    "masks": f"masks {RUN} --hidden 2 --seeds 1 --weights-per-site 1.5 --kinds scale-free "
+    "magnitude --bonds 1 --train.method cd --train.epochs 500 --dense-train.method cd "
+    "--dense-train.epochs 500 --fine-tune.method cd --fine-tune.epochs 200 --out {out}",
     "sweep": "sweep {in}/sweep.toml --scheduler serial --out {out}",
 }
 SWEEP = """
@@ -78,7 +81,7 @@ study = {sites = 4, hidden = 3, shots = 300, fields = [1.0], seeds = 1, prune.le
 grid = [{product = {hidden = [2, 3]}}]
 """
 #: What differs between two undisturbed runs: the machine and the time.
-UNEQUAL = ("provenance.json", "seconds.json", "estimate.json")
+UNEQUAL = ("provenance.json", "seconds.json", "processor_seconds.json", "estimate.json")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 #: Seconds from Ctrl-C to the end of the process: one for the regular shutdown, and some to spare.
 PROMPT = 2.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -74,3 +75,17 @@ def grouped_sites(draw: st.DrawFn, most: int = 6) -> list[list[int]]:
         groups.append(left[:size])
         left = left[size:]
     return groups
+
+
+def pair_matrix(zero: float, one: float) -> Float64:
+    """Two sites with these rates as a joint matrix, and both bits flipped together in 1 % more."""
+    single = np.array([[1 - zero, zero], [one, 1 - one]])
+    return np.asarray(0.99 * np.kron(single, single) + 0.01 * np.eye(4)[::-1], np.float64)
+
+
+def calibrated(error: ReadoutError, prepared: int) -> ReadoutError:
+    """The same rates, from so many calibration shots of each state."""
+    groups = (
+        replace(group, prepared=np.full(len(group.matrix), prepared)) for group in error.groups
+    )
+    return replace(error, groups=tuple(groups))

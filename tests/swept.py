@@ -13,7 +13,7 @@ from psiprune.sweeps.points import points_of
 from psiprune.sweeps.tasks import Point, Run
 
 #: Times, which differ from run to run, and what else says when a file was made.
-UNLIKE = (".lock", "seconds.json", "provenance.json")
+UNLIKE = (".lock", "seconds.json", "processor_seconds.json", "provenance.json")
 BASE = """
 [study]
 sites = 4

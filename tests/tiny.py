@@ -130,6 +130,21 @@ frontier_settings = partial(
 """4 sites, 2 hidden units, 8 and 7 weights."""
 
 
+masks_settings = partial(
+    pp.MasksSettings,
+    sites=4,
+    shots=200,
+    seeds=1,
+    weights_per_site=(1.5,),
+    kinds=("scale-free", "magnitude"),
+    bonds=(1,),
+    train=pp.ExactNaturalGradient(epochs=2),
+    dense_train=pp.ExactNaturalGradient(epochs=3),
+    fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=1),
+)
+"""4 sites, 2 hidden units, 8 and 6 weights."""
+
+
 def paper_settings() -> PaperSettings:
     """6 sites, 4 and 5 beside them, one field, two seeds, two levels of 18, 16, 15 weights."""
     return PaperSettings(

@@ -12,6 +12,7 @@ __all__ = [
     "InputError",
     "Level",
     "LogPartition",
+    "MasksSettings",
     "Measure",
     "NaturalGradient",
     "PruneSettings",
@@ -64,6 +65,7 @@ __all__ = [
     "rewire",
     "run_ablation",
     "run_frontier",
+    "run_masks",
     "run_sparse",
     "run_study",
     "sample",
@@ -87,6 +89,8 @@ from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
 from .experiments.figures.study import plot_study
 from .experiments.frontier import run_frontier
+from .experiments.masks import run_masks
+from .experiments.masks_settings import MasksSettings
 from .experiments.settings import AblationSettings, FrontierSettings, SparseSettings, StudySettings
 from .experiments.sparse import run_sparse
 from .experiments.study import run_study

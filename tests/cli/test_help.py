@@ -29,8 +29,8 @@ from psiprune.training.methods import METHOD_FIELDS, METHODS
 
 COMMANDS = (
     *("ground-state", "sample", "train", "prune", "rewire", "evaluate", "clusters", "study"),
-    *("sparse", "ablation", "frontier", "paper", "sweep", "reconstruct", "import", "export"),
-    *("info", "query", "report", "calibrate"),
+    *("sparse", "ablation", "frontier", "masks", "paper", "sweep", "reconstruct", "import"),
+    *("export", "info", "query", "report", "calibrate"),
 )
 
 
@@ -53,7 +53,7 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
 MODELS: dict[str, type[Settings]] = {
     **{"ground-state": pp.TFIM, "prune": PruneSettings, "evaluate": MeasureSettings},
     **{"study": pp.StudySettings, "sparse": pp.SparseSettings, "ablation": pp.AblationSettings},
-    **{"frontier": pp.FrontierSettings, "rewire": RewireSettings},
+    **{"frontier": pp.FrontierSettings, "masks": pp.MasksSettings, "rewire": RewireSettings},
     **{"reconstruct": pp.ReconstructSettings},
 }
 

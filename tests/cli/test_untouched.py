@@ -24,6 +24,7 @@ COMMANDS = {
     "sparse": "sparse",
     "ablation": "ablation",
     "frontier": "frontier",
+    "masks": "masks",
     "paper": "paper",
     "reconstruct": "reconstruct {in}/shots.nc",
     "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 1 --no-fine-tune",

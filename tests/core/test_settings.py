@@ -121,6 +121,7 @@ def test_each_rule(
         (pp.ReconstructSettings, {"train": "cd", "fine_tune": {"epochs": 3}}),
         *((pp.FrontierSettings, {}), (pp.FrontierSettings, {"train": "exact"})),
         (pp.FrontierSettings, {"train": {"epochs": 7}, "paper_train": {"method": "pcd"}}),
+        (pp.MasksSettings, {"sites": 100, "kinds": ("random",), "dense_train": {"epochs": 9}}),
     ],
 )
 def test_a_runs_config_gives_the_settings_back(

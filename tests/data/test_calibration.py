@@ -148,6 +148,22 @@ def test_calibration_and_shots_in_opposite_orders_are_refused(suffix: str, tmp_p
         replace(same, readout=backwards)
 
 
+def test_calibration_and_shots_of_other_qubits_are_refused(tmp_path: Path) -> None:
+    def measured(qubits: list[int], order: str = "listed", bit: int = 0) -> pp.Shots:
+        content = {"measurements": [[bit, bit]] * 9, "measuredQubits": qubits}
+        (tmp_path / "task.json").write_text(json.dumps(content))
+        return pp.read_shots(tmp_path / "task.json", "braket", order=order)
+
+    shots = measured([3, 5])
+    error = pp.calibrate_readout({"00": shots, "11": measured([3, 5], bit=1)})
+    for same in (shots, measured([5, 3], "numbered"), measured([5, 3], "reversed")):
+        assert replace(same, readout=error).readout is error
+    for other in (measured([3, 6]), measured([5, 3])):
+        with refuses("readout", "calibration shots", "qubits 3, 5", "--readout-qubits"):
+            replace(other, readout=error)
+    assert replace(measured([5, 3]), readout=error.of_sites([1, 0])).readout is not None
+
+
 def test_recorded_bits_count_whatever_errors_the_shots_carry() -> None:
     bits = np.zeros((100, 1), np.uint8)
     plain = pp.calibrate_readout({"0": bits, "1": 1 - bits})

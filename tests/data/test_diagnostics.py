@@ -252,6 +252,10 @@ def test_a_readout_that_loses_ones() -> None:
         assert fact in line
     assert "inverted" not in line
     assert "inverted" in inverted
+    known = pp.Shots(weak, readout=pp.ReadoutError.from_rates(0.0, 0.05, sites=8))
+    (line,) = (each.line for each in describe_shots(known).warnings if each.name == "symmetry")
+    assert "the readout errors that the shots carry may be the reason" in line
+    assert "correct the readout" not in line
     # A state that is not symmetric at all is nobody's mistake.
     assert "symmetry" not in warned((np.random.default_rng(0).random((4000, 8)) < 0.2).astype(int))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,36 @@ def test_tables(tmp_path: Path, text: str, expected: Any) -> None:
     file = written(tmp_path, text, "rates.csv")
     assert pp.read_readout(file, 2).rates.tolist() == [list(pair) for pair in expected]
     assert pp.read_readout(file, 2).source == str(file)
+
+
+class Target(dict[str, Any]):
+    """Stands in for a Qiskit target: properties of each instruction by its qubits."""
+
+    def __init__(self, errors: dict[int, Any]) -> None:
+        measured = {(qubit,): SimpleNamespace(error=each) for qubit, each in errors.items()}
+        super().__init__({"measure": measured, "x": {(0,): None}})
+
+
+def test_targets_of_qiskit() -> None:
+    target = Target({10: 0.03, 9: 0.02, 2: None, 3: 0.7})
+    for each in (target, SimpleNamespace(target=target)):
+        found = pp.read_readout(each, 2, [9, 10])
+        assert found.rates.tolist() == [[0.02, 0.02], [0.03, 0.03]]
+        assert (found.source, found.is_measured) == ("Qiskit target", False)
+    assert pp.read_readout(Target({10: 0.03, 9: 0.02}), 2).rates[:, 0].tolist() == [0.02, 0.03]
+    for qubit, facts in ((2, ("no readout error",)), (3, ("p(1|0)", 0.5, 0.7))):
+        with refuses("target", f"qubit {qubit}", *facts):
+            pp.read_readout(target, 1, [qubit])
+    with refuses("target", 3, 4, "--readout-qubits"):
+        pp.read_readout(target, 3)
+    with refuses("target", "qubit 0", "number", "list of 0"):
+        pp.read_readout(Target({0: []}), 1)
+    for ideal in ({None: None}, {(0,): None}):
+        with refuses("target"):
+            pp.read_readout({"measure": ideal}, 1)
+    for wrong in (0.01, {"x": 1}, {"measure": 3}, np.zeros(3), SimpleNamespace(target=None)):
+        with refuses("readout", "0.01,0.03", "Qiskit target"):
+            pp.read_readout(wrong, 1)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2)])

@@ -14,7 +14,7 @@ import xarray as xr
 import psiprune as pp
 import tiny
 from invented import frontier_of
-from psiprune.experiments import frontier_methods
+from psiprune.experiments import frontier_methods, trainer
 from psiprune.experiments.figures.frontier import plot_frontier
 from psiprune.experiments.frontier_methods import counts_from
 from psiprune.experiments.tables import table_numbers, table_text
@@ -296,8 +296,8 @@ def test_a_start_goes_on_from_the_last_training(
     made: list[tuple[Any, ...]] = []
     starts, done = 0, False
 
-    def counted(name: str) -> None:
-        plain = getattr(frontier_methods, name)
+    def counted(module: Any, name: str) -> None:
+        plain = getattr(module, name)
 
         def once_a_start(*arguments: Any, **others: Any) -> Any:
             if made and made[-1][0] == starts:
@@ -305,11 +305,12 @@ def test_a_start_goes_on_from_the_last_training(
             made.append((starts, name))
             return plain(*arguments, **others)
 
-        monkeypatch.setattr(frontier_methods, name, once_a_start)
+        monkeypatch.setattr(module, name, once_a_start)
 
     # One training a start: each round of rewiring, and each count of a path.
-    for name in ("fine_tuned", "train", "rewire_step"):
-        counted(name)
+    counted(trainer, "fine_tuned")
+    counted(trainer, "train")
+    counted(frontier_methods, "rewire_step")
     monkeypatch.setattr("psiprune.core.threads.cores", lambda: 1)
     while not done:
         starts += 1

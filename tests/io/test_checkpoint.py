@@ -352,7 +352,12 @@ def test_a_checkpoint_that_its_result_outlived_is_cleared(tmp_path: Path) -> Non
         assert tiny.names(tmp_path / "h=1") == {"level-00.nc", ".level-01.nc.2.checkpoint"}
 
 
-def test_a_cross_validation_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "stop"), [("exact", 6), pytest.param("natural", 3, marks=pytest.mark.slow)]
+)
+def test_a_cross_validation_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, stop: int
+) -> None:
     asked: list[pp.RBM] = []
     last, likelihood = 0, stopping.mean_log_likelihood
 
@@ -369,22 +374,22 @@ def test_a_cross_validation_is_resumed(tmp_path: Path, monkeypatch: pytest.Monke
                 shots(),
                 hidden=3,
                 seed=1,
-                method=METHODS["exact"],
+                method=METHODS[method],
                 folds=folds,
                 checkpoints=checkpoints,
             )
 
     monkeypatch.setattr(stopping, "mean_log_likelihood", held_out)
     expected = learned()
-    steps, last = len(asked), 6  # in the third step of two trainings
+    steps, last = len(asked), stop  # in the third or second comparison
     with pytest.raises(KeyboardInterrupt):
         learned()
     file = side_file(tmp_path / "rbm.nc", "1.checkpoint")
-    with refuses(file.name, "other method: exact, cross-validated over 2 parts, now exact"):
+    with refuses(file.name, f"other method: {method}, cross-validated over 2 parts, now {method}"):
         learned(folds=0)
     last = 0
     found = learned()
-    assert len(asked) == steps - 4 > 0
+    assert len(asked) == steps - 2 * ((stop - 1) // 2) > 0
     np.testing.assert_array_equal(found.weights, expected.weights)
     assert found.provenance == expected.provenance
     assert not file.exists()

@@ -114,8 +114,10 @@ def test_the_error_of_the_calibration_cancels_in_differences() -> None:
             Confusion(each.sites, each.matrix, np.full(2, prepared))
             for each in INDEPENDENT_ERRORS.groups
         )
-        records = pp.Shots(bits, readout=pp.ReadoutError(tuple(groups)))
-        reports.append(pp.evaluate_on_shots(RBM, records, draws=500).state)
+        readout = pp.ReadoutError(tuple(groups))
+        trained = replace(RBM, provenance={"readout_sha256": readout.digest})
+        records = pp.Shots(bits, readout=readout)
+        reports.append(pp.evaluate_on_shots(trained, records, draws=500).state)
     for name in ("magnetization", "neighbours", "correlation"):
         few, many = (report[name] for report in reports)
         np.testing.assert_array_equal(few.sigmas, many.sigmas)

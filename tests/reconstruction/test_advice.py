@@ -16,6 +16,7 @@ import psiprune as pp
 import tiny
 from outcomes import text_of
 from psiprune.reconstruction.advice import next_steps
+from psiprune.reconstruction.checks import RATES
 from records import Bits, independent, sticky
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -150,6 +151,17 @@ def test_the_sound_part_of_a_record(
     for step in printed["next"]:
         out = text_of(tiny.call(*shlex.split(step["command"])[1:], "--json"))
     assert json.loads(out)["verdict"] == "trusted"
+
+
+def test_rates_that_the_shots_exclude(tmp_path: Path) -> None:
+    """No warning at the side: the verdict itself rests on the rates."""
+    ones = np.random.default_rng(1).random((2000, 3)) < [0.5, 0.01, 0.5]
+    shots = pp.Shots(ones.astype(np.uint8), readout=pp.ReadoutError.from_rates(0.03, sites=3))
+    made = asked(saved(shots, tmp_path), hidden=(1,))
+    assert made.verdict == "not trusted"
+    (check,) = (each for each in made.checks if each.name == RATES)
+    assert check.found.startswith("site 1: a share of ")
+    assert made.summary.steps[0].command.startswith("psiprune calibrate all0=ZEROS all1=ONES")
 
 
 def test_more_shots(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from scipy.stats import norm
 import rates
 from psiprune.metrics import loss_tests
 from psiprune.reconstruction.checks import (
+    RATES,
     Check,
     _pair_tests,
     deviations,
@@ -55,7 +56,7 @@ def made(**changes: object) -> xr.Dataset:
         **{"sites": SITES, "shots": 10 * SHOTS, "training_shots": 8 * SHOTS, "test_shots": SHOTS},
         **{"tolerance": 0.05, "own": "", "measure": "log_likelihood", "warnings": ""},
         **{"parameters": 6, "dense_parameters": 12, "inefficiency": 1.0, "ordered": 1},
-        **{"dependence": "", "drift": "", "repetition": ""},
+        **{"dependence": "", "drift": "", "rates": "", "repetition": ""},
     }
     for name, value in changes.items():
         if name in attrs:
@@ -104,6 +105,7 @@ def test_all_pass_where_nothing_deviates() -> None:
         ("other models", {"configurations_product_error": 0.4}, "undecided", ""),
         ("independent shots", {"dependence": "each shot twice"}, "fail", ""),
         ("drift", {"drift": "site 2 drifts"}, "fail", ""),
+        (RATES, {"rates": "site 2: rates too large"}, "fail", ""),
     ],
 )
 def test_what_a_check_sees(name: str, changes: dict[str, object], answer: str, cause: str) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ def test_the_line_names_methods_sizes_trainings_time_and_memory(
     )
     assert re.fullmatch(pattern, estimate.line)
     assert estimate.warning == ""
+    assert estimate.note == ""
+    error = pp.ReadoutError.from_rates(0.01, sites=4)
+    misread, _ = begun(settings, replace(SHOTS, readout=error))
+    assert misread is not None
+    assert "180 misread shots for 24 parameters" in misread.note
+    assert "psiprune train --folds 5" in misread.note
     mixed = pp.ReconstructSettings(hidden=(2, 40), held_out=0.4)
     wide = pp.Shots(
         np.zeros((300, 60), np.uint8) | (np.arange(60) % 2).astype(np.uint8), source="x"

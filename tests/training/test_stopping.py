@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -38,6 +38,8 @@ class Visit:
 
 class Along(Method):
     """Takes the bias of site 0 through given values, whatever the shots; notes its shots."""
+
+    FOLD_STEPS: ClassVar[int] = 1
 
     biases: tuple[float, ...]
     seen: list[Any] = Field(default_factory=list)
@@ -195,3 +197,38 @@ def test_what_cannot_be_cross_validated_is_refused(
 ) -> None:
     with refuses(*facts):
         pp.train(Shots(BITS), hidden=1, method=method, folds=folds)
+
+
+def test_chains_are_compared_every_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    up = np.log(3.0) + np.array([-0.1, -1.0, 0.0, -0.6, -0.1, -0.2, 0.1, 1.0])
+    monkeypatch.setattr(Along, "FOLD_STEPS", 2)
+    assert stop(*up) == 6
+    assert stop(*up, epochs=5) == 5  # the last step counts as well
+    monkeypatch.setattr(stopping, "_PATIENCE", 1)
+    assert stop(0.5, 0.4, 0.0, 0.0, 0.0, 1.1) == 2
+
+
+def test_a_stopped_training_has_the_learning_rates_of_the_whole_one() -> None:
+    method = pp.NaturalGradient(epochs=15, chains=200, steps=2)
+    after: list[RBM] = []
+    pp.train(BITS, hidden=2, method=method, callback=lambda state: after.append(state.rbm))
+    rbm = pp.train(BITS, hidden=2, method=method, folds=2)
+    done = rbm.provenance["epochs_done"]
+    assert isinstance(done, int)
+    assert done in (5, 10, 15)
+    assert (rbm.provenance["epochs"], rbm.provenance["folds"]) == (15, 2)
+    np.testing.assert_array_equal(rbm.weights, after[done - 1].weights)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 0.0], ids=["exact", "annealed"])
+def test_likelihoods_above_18_units(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr(stopping, "_EXACT_SECONDS", seconds)
+    monkeypatch.setattr(stopping, "_CHAINS", 200)
+    monkeypatch.setattr(stopping, "_TEMPERATURES", 200)
+    rbm = random_rbm(20, 19, scale=0.1)
+    shots = Shots(rbm.sample_exact(100, seed=0))
+    expected = rbm.log_prob(shots).mean()
+    found = [stopping.mean_log_likelihood(rbm, shots) for _ in range(2)]
+    assert found[0] == found[1]
+    assert found[0] == pytest.approx(expected, abs=0.1 if seconds == 0 else 1e-9)
+    assert (abs(found[0] - expected) > 1e-7) == (seconds == 0)

@@ -48,9 +48,9 @@ def evaluate_command(
         report = evaluate(machine, load_mps(reference), draws=draws, seed=seed)
         show(report_numbers(report), report_text(report), json)
     elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
-        from psiprune.data.readout_range import contradicted_rates
         from psiprune.data.shots import read_shots
         from psiprune.metrics.against_shots import evaluate_on_shots
+        from psiprune.metrics.rates_error import trained_through
         from psiprune.metrics.readout import readout_sensitivity
         from psiprune.reporting import metric_tables
 
@@ -70,9 +70,13 @@ def evaluate_command(
         else:
             numbers["readout"] = metric_tables.modelled_sentence(shots.readout)
             text += f"\n{metric_tables.modelled_text(shots.readout)}"
-            contradiction = contradicted_rates(shots, len(shots) / on_shots.effective_shots)
-            if contradiction:
-                tell(f"psiprune: warning: {reference}: {contradiction}")
+            if not trained_through(machine, shots.readout):
+                other = machine.provenance.get("readout")
+                tell(
+                    f"psiprune: warning: {rbm} is not known to be trained through these readout "
+                    f"errors ({shots.readout}){f', but through {other}' if other else ''}: its "
+                    "state may deviate for that reason; train it on shots that carry them"
+                )
         show(numbers, text, json)
     else:
         raise InputError(

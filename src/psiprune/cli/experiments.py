@@ -1,14 +1,16 @@
-"""Commands that run one experiment into a folder: `study`, `sparse`, `ablation`, `frontier`."""
+"""Commands that run one experiment into a folder: `study`, `sparse`, `ablation`, ..."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from psiprune.cli.app import Flat, app, chosen_settings, show
 from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.settings import Settings
+from psiprune.experiments.masks_settings import MasksSettings
 from psiprune.experiments.settings import (
     AblationSettings,
     EnsembleSettings,
@@ -40,11 +42,58 @@ def folder_of(out: Path | None, name: str, settings: Settings) -> Path:
     return folder
 
 
-def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
-    """Add the command of an experiment: it runs it, saves its figures and prints its table.
+def run_experiment(
+    name: str,
+    chosen: EnsembleSettings,
+    out: Path | None,
+    draw: Callable[[Any, Any], Mapping[str, Any]],
+    json: bool,
+) -> None:
+    """Run an experiment, save its figures and print its table.
 
-    The code is imported when the command runs: run_NAME from experiments/NAME.py, the table NAME
-    from experiments/tables.py, and the figures from experiments/figures/NAME.py.
+    The code is imported here: run_NAME from experiments/NAME.py, the table NAME from
+    experiments/tables.py, and the figures from experiments/figures/NAME.py.
+
+    Args:
+        name: of the command.
+        chosen: its settings.
+        out: folder of the run, or None for the default.
+        draw: takes the module of the figures and the dataset to figures by the names of their
+            files.
+        json: whether to print one JSON object.
+    """
+    chosen = chosen.for_size()
+    folder = folder_of(out, name, chosen)
+    from psiprune.experiments.ensemble import methods_of
+    from psiprune.experiments.tables import table_numbers, table_text
+    from psiprune.reporting.figures import save_figures
+
+    run = getattr(import_module(f"psiprune.experiments.{name}"), f"run_{name}")
+    dataset = run(chosen, folder)
+    drawn = draw(import_module(f"psiprune.experiments.figures.{name}"), dataset)
+    files = ", ".join(file.name for file in save_figures(drawn, folder))
+    methods = methods_of(chosen)
+    show(
+        {
+            "folder": str(folder),
+            **table_numbers(name, dataset),
+            "methods": {field: method.model_dump() for field, method in methods.items()},
+            "training_warnings": [],
+        },
+        "\n".join(
+            [
+                table_text(name, dataset),
+                "",
+                *(f"{field}: {method}" for field, method in methods.items()),
+                f"{folder}: {name}.nc, {files}",
+            ]
+        ),
+        json,
+    )
+
+
+def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
+    """Add the command of an experiment.
 
     Args:
         name: of the command.
@@ -59,35 +108,10 @@ def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
         config: Path | None = None,
         json: Json = False,
     ) -> None:
-        chosen = chosen_settings(model, settings, config).for_size()
-        folder = folder_of(out, name, chosen)
-        from psiprune.experiments.ensemble import methods_of
-        from psiprune.experiments.tables import table_numbers, table_text
-        from psiprune.reporting.figures import save_figures
+        def draw(module: Any, dataset: Any) -> Mapping[str, Any]:
+            return {stem: getattr(module, name)(dataset) for stem, name in figures.items()}
 
-        run = getattr(import_module(f"psiprune.experiments.{name}"), f"run_{name}")
-        drawing = import_module(f"psiprune.experiments.figures.{name}")
-        dataset = run(chosen, folder)
-        drawn = {stem: getattr(drawing, draw)(dataset) for stem, draw in figures.items()}
-        files = ", ".join(file.name for file in save_figures(drawn, folder))
-        methods = methods_of(chosen)
-        show(
-            {
-                "folder": str(folder),
-                **table_numbers(name, dataset),
-                "methods": {field: method.model_dump() for field, method in methods.items()},
-                "training_warnings": [],
-            },
-            "\n".join(
-                [
-                    table_text(name, dataset),
-                    "",
-                    *(f"{field}: {method}" for field, method in methods.items()),
-                    f"{folder}: {name}.nc, {files}",
-                ]
-            ),
-            json,
-        )
+        run_experiment(name, chosen_settings(model, settings, config), out, draw, json)
 
     command.__doc__ = _HELP.format(summary=model.__doc__, name=name)
     command.__annotations__["settings"] = Annotated[model | None, Flat]
@@ -98,3 +122,40 @@ register("study", StudySettings, figure="plot_study")
 register("sparse", SparseSettings, figure="plot_sparse")
 register("ablation", AblationSettings, broken="plot_broken", forbidden="plot_forbidden")
 register("frontier", FrontierSettings, figure="plot_frontier")
+
+
+def masks_command(
+    *,
+    out: OutOption = None,
+    settings: Annotated[MasksSettings | None, Flat] = None,
+    config: Path | None = None,
+    others: tuple[Path, ...] = (),
+    json: Json = False,
+) -> None:
+    """Compare masks made before training, at equal numbers of weights and of hidden units.
+
+    Rerun the same command to resume.
+
+    Args:
+        out: folder of the run (default: runs/masks-HASH, with the hash of its settings)
+        config: TOML file of settings, such as a run's config.toml; options given here take
+            precedence
+        others: folders of finished runs, of other sizes for example, to draw in scaling.png too
+    """
+    chosen = chosen_settings(MasksSettings, settings, config)
+    from psiprune.io.netcdf import read_dataset
+
+    finished = [read_dataset(folder / "masks.nc", "masks") for folder in others]
+
+    def draw(module: Any, masks: Any) -> Mapping[str, Any]:
+        return {
+            "budget": module.plot_budget(masks),
+            "scaling": module.plot_scaling([masks, *finished]),
+            "correlations": module.plot_correlations(masks),
+            "masks": module.plot_masks(masks),
+        }
+
+    run_experiment("masks", chosen, out, draw, json)
+
+
+app.command(with_method_options(masks_command), name="masks")

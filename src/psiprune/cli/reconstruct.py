@@ -67,6 +67,8 @@ def reconstruct_command(
         tell(f"psiprune: note: {estimate.line}")
         if estimate.warning:
             tell(f"psiprune: warning: {estimate.warning}")
+        if estimate.note:
+            tell(f"psiprune: note: {estimate.note}")
 
     chosen = chosen_settings(ReconstructSettings, settings, config)
     form, options = chosen_format(format, reading)

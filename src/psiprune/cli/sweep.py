@@ -25,7 +25,7 @@ def sweep_command(
 
     Args:
         config: TOML file with the experiment, [study] (settings of psiprune study), [sparse],
-            [ablation] or [frontier]; [[grid]] blocks with product, zip and points over its
+            [ablation], [frontier] or [masks]; [[grid]] blocks with product, zip and points over its
             settings; and [slurm] or [pbs]; see docs/sweep.md
         out: folder of the sweep, on a disk that all workers share (default: runs/NAME, with NAME of
             the TOML file)

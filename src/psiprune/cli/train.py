@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from psiprune.rbm.model import RBM
     from psiprune.training.limits import Needs
 
-#: Shots per parameter above which a cross-validated number of steps gained less than a fifth.
-_MANY_SHOTS = 100
-
 
 @app.command(name="train")
 @with_method_options
@@ -85,9 +82,9 @@ def train_command(
             is the untrained RBM (for psiprune prune --rewind)
         state: file of the reference state for --history
         history: file to write the metrics to, measured every 10 epochs; requires --state
-        folds: for method exact: number of parts of the shots for a cross-validation of the number
-            of steps, which ends training before it fits noise (few shots, large readout errors).
-            0: train to convergence
+        folds: for methods exact and natural: number of parts of the shots for a cross-validation of
+            the number of steps, which ends training before it fits noise (few shots, large readout
+            errors). 0: take all steps
         max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
     """
     from psiprune.cli.side_files import written_beside
@@ -206,13 +203,14 @@ def _check_needs(
 ) -> None:
     """Print method, sizes and estimates; raise InputError if the training exceeds the limits."""
     from psiprune.training.estimate import training_needs
-    from psiprune.training.limits import OPTIONS, advise, check_needs, few_shots
+    from psiprune.training.limits import OPTIONS, advise, check_needs, few_shots, fits_noise
 
     readout = data.readout is not None
     method = given.for_size(data.sites, units, readout=readout)
     weights = units * data.sites if mask is None else int(mask.sum())
     needs = training_needs(method, data, units, weights)
-    needs = needs._replace(seconds=needs.seconds * (1 + folds))
+    together = 1 if method.CONVERGES else max(1, folds)  # each keeps its Fisher matrix
+    needs = needs._replace(seconds=needs.seconds * (1 + folds), memory=needs.memory * together)
     tell(
         f"psiprune: note: {method.method} ({method.SUMMARY}); {len(data):,} shots x {data.sites} "
         f"sites, {units:,} hidden units, {weights:,} weights; estimated {needs} on this machine"
@@ -221,11 +219,9 @@ def _check_needs(
     if few := few_shots(parameters, len(data)):
         tell(f"psiprune: warning: {few}")
     flips = data.readout is not None and bool(data.readout.rates.any())
-    if flips and method.CONVERGES and not folds and len(data) < _MANY_SHOTS * parameters:
-        tell(
-            f"psiprune: note: {len(data):,} misread shots for {parameters:,} parameters: training "
-            "to convergence fits noise; use --folds 5 to stop earlier"
-        )
+    noise = fits_noise(parameters, len(data), flips)
+    if noise and method.FOLD_STEPS and not folds:
+        tell(f"psiprune: note: {noise}; use --folds 5 to stop earlier")
 
     def needs_of(hidden: int) -> Needs:
         return training_needs(given.for_size(data.sites, hidden, readout=readout), data, hidden)

@@ -46,6 +46,9 @@ ELIMINATION_WIDTH = 25
 ELIMINATION_BYTES = 2**30
 #: Parameters up to which a Fisher matrix is held. Memory: 6 GiB for 20,000 with its factor.
 FISHER_PARAMETERS = 20_000
+#: Parameters up to which `evaluate` propagates the error of readout error rates to an RBM. Time:
+#: for 3,000 about a minute on one core, most of it for a Fisher matrix and gradients over records.
+RATES_ERROR_PARAMETERS = 3_000
 #: Qubits of a group with correlated readout errors. Memory: a confusion matrix has 4^6 entries.
 READOUT_GROUP_SITES = 6
 #: Bits of all draws together. Memory: each takes a byte, and float64 arrays are made of them.

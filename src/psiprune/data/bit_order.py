@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,15 @@ def are_opposite(one: str, other: str) -> bool:
     reverse = [f": {REVERSED}" in order for order in (one, other)]
     plain = [order.replace(f": {REVERSED}", ": ", 1) for order in (one, other)]
     return plain[0] == plain[1] and reverse[0] != reverse[1]
+
+
+def qubits_of(order: str) -> list[str]:
+    """Return the qubit of each site where an order names them, as that of Braket does; else []."""
+    match = re.fullmatch(rf"\w+: ({REVERSED})?sites are the qubits ([\d, ]+)", order)
+    if match is None:
+        return []
+    names = match[2].split(", ")
+    return names[::-1] if match[1] else names
 
 
 def _of_one(provenance: Any) -> str:

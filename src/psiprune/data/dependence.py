@@ -22,7 +22,7 @@ _BLOCKS = 10
 #: Warnings that shots are not independent, the most specific first.
 _DEPENDENT = ("repetition", "dependent", "repeats", "memory")
 #: Warnings that bear on every use of shots, not only on training.
-_SERIOUS = ("constant", *_DEPENDENT, "drift")
+_SERIOUS = ("constant", "readout", *_DEPENDENT, "drift")
 
 
 class Blocks(NamedTuple):
@@ -60,6 +60,7 @@ class Dependence:
             record, unless copies of a shot are not adjacent, which belong to one block.
         problem: why the shots are not independent, and a way out; "" if nothing is significant.
         drift: what drifts, and a way out; "" if nothing is significant.
+        rates: which readout error rates the shots exclude, and a way out; "" if none.
         warnings: all that bears on every use of the shots, as `describe_shots` words it.
     """
 
@@ -70,6 +71,7 @@ class Dependence:
     order: NDArray[np.int64]
     problem: str
     drift: str
+    rates: str
     warnings: tuple[DataWarning, ...]
 
     @property
@@ -123,6 +125,7 @@ def find_dependence(shots: Shots, description: ShotsDescription | None = None) -
         order,
         problems[0] if problems else "",
         lines.get("drift", ""),
+        lines.get("readout", ""),
         tuple(each for each in found.warnings if each.name in _SERIOUS),
     )
 

@@ -269,11 +269,14 @@ def _warnings(data: ShotsDescription) -> Iterator[DataWarning]:
     if in_z and data.z2_p_value < LEVEL and 0.25 <= share <= 0.75:
         word = "zeros than ones" if share > 0.5 else "ones than zeros"
         hint = "" if share > 0.5 else "; as relaxation makes zeros, the bits may be inverted"
+        way_out = f"correct the readout{hint}"
+        if data.readout is not None:
+            way_out = "the readout errors that the shots carry may be the reason"
         yield DataWarning(
             "symmetry",
             f"{max(share, 1 - share):.1%} of the shots have more {word} (p = "
             f"{data.z2_p_value:.1g}): nearly, but not symmetric under a flip of all bits; if the "
-            f"state is, correct the readout{hint}",
+            f"state is, {way_out}",
         )
     yield from _order_warnings(data)
     other = data.ordering

@@ -43,6 +43,29 @@ def device_rates(data: Any, place: str) -> DeviceRates | None:
     return next((rates for rates in found if rates is not None), None)
 
 
+def target_rates(given: Any) -> DeviceRates | None:
+    """Return the errors of measurements in a Qiskit `Target`, or in that of a backend.
+
+    They are alike for 0 and 1. None if there is no target with measurements.
+
+    Raises:
+        InputError: an error is not a number.
+    """
+    try:
+        measured = getattr(given, "target", given)["measure"]
+    except (TypeError, LookupError):
+        return None
+    if not isinstance(measured, Mapping):
+        return None
+    rates: dict[str, Pair | None] = {}
+    for qubits, properties in measured.items():
+        error = getattr(properties, "error", None)
+        for qubit in qubits or ():  # None: a target without qubits of its own
+            place = f"target: qubit {qubit}"
+            rates[str(qubit)] = None if error is None else _pair(error, error, place)
+    return DeviceRates("", rates)
+
+
 def number(value: Any, place: str) -> float:
     """Return a number, which decimal text may hold; raise `InputError` for anything else."""
     if isinstance(value, int | float | str) and not isinstance(value, bool):

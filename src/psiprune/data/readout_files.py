@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count
 from psiprune.data.confusion import broken_rule
 from psiprune.data.formats.base import SourceFile, brief, parse_json
 from psiprune.data.formats.names import natural
-from psiprune.data.readout_devices import DeviceRates, Pair, device_rates
+from psiprune.data.readout_devices import DeviceRates, Pair, device_rates, target_rates
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.readout_tables import rates_of_rows, read_array, read_table
 from psiprune.io.bytes import read_bytes
@@ -25,14 +26,15 @@ _LIKE_RATES = re.compile(r"[\d\s.,;:%/()\[\]eE+-]*")
 
 
 def read_readout(
-    given: str | os.PathLike[str], sites: int, qubits: Sequence[int] | None = None
+    given: str | os.PathLike[str] | Any, sites: int, qubits: Sequence[int] | None = None
 ) -> ReadoutError:
     """Return the readout errors of shots with so many sites; docs/formats.md lists the files.
 
     Args:
         given: rates as text, "0.01" or "0.01,0.03" for p(1 | 0) and p(0 | 1) of every site; or a
             file: JSON as `psiprune calibrate` writes it, a table of rates with one line per site
-            (text or .npy), or what a vendor saves (Qiskit, Braket, QuEra, Pulser, M3).
+            (text or .npy), or what a vendor saves (Qiskit, Braket, QuEra, Pulser, M3). Or a Qiskit
+            `Target` or a backend that has one: its error of `measure`, alike for 0 and 1.
         sites: number of sites.
         qubits: the device's qubit of each site, in the order of the sites, for a file that
             describes more qubits than were measured.
@@ -41,12 +43,6 @@ def read_readout(
         InputError: a rate lies outside [0, 0.5), the file cannot be read, is damaged or of no known
             kind, or describes another number of qubits than there are sites.
     """
-    if not isinstance(given, str | os.PathLike):
-        found = " ".join(repr(given).split())[:60]
-        raise InputError(
-            "readout: must be rates as text, such as '0.01,0.03', or the name of a file, found "
-            f"{found}; ReadoutError.from_rates takes numbers"
-        )
     sites = check_count("sites", sites, 1)
     if qubits is not None:
         qubits = [int(qubit) for qubit in qubits]
@@ -55,6 +51,15 @@ def read_readout(
                 f"qubits: must be {sites} different qubits of the device, one for each site, found "
                 f"{qubits}"
             )
+    if not isinstance(given, str | os.PathLike):
+        target = target_rates(given)
+        if target is None:
+            found = " ".join(repr(given).split())[:60]
+            raise InputError(
+                "readout: must be rates as text, such as '0.01,0.03', the name of a file, or a "
+                f"Qiskit target, found {found}; ReadoutError.from_rates takes numbers"
+            )
+        return _chosen(target, sites, qubits, "target", "Qiskit target")
     if isinstance(given, str):
         if given.strip().lower() == "fit":
             raise InputError(

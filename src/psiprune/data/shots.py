@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_seed
-from psiprune.data.bit_order import are_opposite, bit_order_of
+from psiprune.data.bit_order import are_opposite, bit_order_of, qubits_of
 from psiprune.data.formats import read_bits
 from psiprune.data.formats.base import SourceFile, brief, read_content, short
 from psiprune.data.formats.bits import as_bits, bits_of_counts, check_size
@@ -75,17 +75,26 @@ class Shots:
             data = bits_of_counts(data, source)
         object.__setattr__(self, "bits", as_bits(data, self.source))
         object.__setattr__(self, "provenance", dict(self.provenance))
-        if self.readout is not None and _checked(self.readout).sites != self.sites:
+        if self.readout is None:
+            return
+        if _checked(self.readout).sites != self.sites:
             raise InputError(
                 f"readout: describes {self.readout.sites} sites ({self.readout.source}), but "
                 f"{self.source} has {self.sites}; give the errors of these sites in their order"
             )
         order = bit_order_of(self.provenance)
-        if self.readout is not None and are_opposite(self.readout.bit_order, order):
+        if are_opposite(self.readout.bit_order, order):
             raise InputError(
                 f"readout: the calibration shots ({self.readout.source}) and {self.source} were "
                 f"read in opposite orders, {self.readout.bit_order!r} and {order!r}; read both "
                 "with the same order (--order)"
+            )
+        mine, theirs = qubits_of(order), qubits_of(self.readout.bit_order)
+        if mine and theirs and mine != theirs:
+            raise InputError(
+                f"readout: the calibration shots ({self.readout.source}) are of the qubits "
+                f"{', '.join(theirs)[:80]}, but {self.source} of {', '.join(mine)[:80]}; calibrate "
+                "the same qubits, or choose and order those calibrated (--readout-qubits)"
             )
 
     def __repr__(self) -> str:

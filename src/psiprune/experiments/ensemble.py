@@ -135,10 +135,10 @@ def label(dataset: xr.Dataset) -> xr.Dataset:
             continue
         if "kl" in str(name).split("_"):
             unit = "nat"
-        elif name in ("field", "energy_reference"):
+        elif name in ("field", "energy", "energy_error", "energy_reference"):
             unit = "energy"
         else:
-            unit = {"distance": "sites"}.get(str(name), "1")
+            unit = {"distance": "sites", "processor_seconds": "s"}.get(str(name), "1")
         variable.attrs["units"] = unit
     return dataset
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from psiprune.core.threads import single_blas_thread
 from psiprune.experiments.ensemble import (
     Member,
     ensemble_files,
@@ -22,28 +21,24 @@ from psiprune.experiments.ensemble import (
     run_parallel,
 )
 from psiprune.experiments.frontier_methods import (
-    CLUSTER,
     PAPER,
     PRUNED,
-    RANDOM,
-    SCALE_FREE,
+    FrontierTrainer,
     Task,
-    Trainer,
     costly_tasks_of,
     rewired_counts,
     tasks_of,
 )
+from psiprune.experiments.mask_kinds import CLUSTER, RANDOM, SCALE_FREE
 from psiprune.experiments.named_warnings import repeat_warnings
 from psiprune.experiments.problem import Problem, prepare
 from psiprune.experiments.settings import FrontierSettings
+from psiprune.experiments.truncated import truncated_states
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.against_state import Reference, exact_metrics
-from psiprune.metrics.divergence import fidelity, kl_divergence
-from psiprune.metrics.measure import CONFIDENCE, relative_error
-from psiprune.metrics.observables import reference_observables
+from psiprune.metrics.measure import CONFIDENCE
 from psiprune.rbm.model import RBM
-from psiprune.states.mps import mps_from_vector
 from psiprune.training.train import Callback
 
 
@@ -87,7 +82,8 @@ def run_frontier(
         members = members_of(settings, problems)
 
         def train_dense(member: Member, callback: Callback) -> RBM:
-            return Trainer(settings, member, member.folder, callback).dense(settings.hidden_units)
+            trainer = FrontierTrainer(settings, member, member.folder, callback)
+            return trainer.dense(settings.hidden_units)
 
         epochs = len(members) * settings.train.epochs
         dense = run_parallel(train_dense, members, epochs, progress=progress)
@@ -112,7 +108,9 @@ def _complete(
     settings: FrontierSettings, problems: Sequence[Problem], dataset: xr.Dataset
 ) -> xr.Dataset:
     """Add the measures of the MPS, the confidence intervals and the floors."""
-    dataset = dataset.sortby("count", ascending=False).merge(_mps(settings, problems))
+    dataset = dataset.sortby("count", ascending=False).merge(
+        truncated_states(problems, settings.bonds)
+    )
     error = _sampling_error(settings, problems)
     for name in ("abs_magnetization", "mps_abs_magnetization"):
         dataset[f"{name}_roe"] = dataset[f"{name}_bias"] + CONFIDENCE * error
@@ -135,7 +133,7 @@ def _measured(settings: FrontierSettings, task: Task, callback: Callback) -> xr.
     if not known:
         reference = task.member.problem.reference
         parts.mkdir(exist_ok=True)
-        trainer = Trainer(settings, task.member, parts, callback)
+        trainer = FrontierTrainer(settings, task.member, parts, callback)
         levels = [_described(rbm, reference) for rbm in task.rbms(trainer)]
         counts = xr.Variable("count", [int(level.attrs["count"]) for level in levels])
         path = xr.concat(levels, dim=counts, combine_attrs="drop")
@@ -156,37 +154,6 @@ def _described(rbm: RBM, reference: Reference) -> xr.Dataset:
     sizes = {"parameters": rbm.number_of_parameters, "components": rbm.components}
     dataset = rbm.to_dataset().drop_attrs().assign(sizes | values)
     return dataset.assign_attrs(count=rbm.number_of_weights)
-
-
-@single_blas_thread()
-def _mps(settings: FrontierSettings, problems: Sequence[Problem]) -> xr.Dataset:
-    """Return the measures of the exact states truncated to each bond dimension."""
-    names = ("parameters", "kl", "infidelity", "abs_magnetization_bias")
-    rows = []
-    for problem in problems:
-        reference = problem.reference
-        assert reference.log_q is not None  # by the largest number of sites
-        for bond in settings.bonds:
-            state = mps_from_vector(reference.state.to_vector(), max_bond=bond)
-            with np.errstate(divide="ignore"):
-                log_p = 2.0 * np.log(np.abs(state.to_vector()))
-            m = reference_observables(state).abs_magnetization
-            rows.append(
-                (
-                    state.free_parameters,
-                    kl_divergence(reference.log_q, log_p),
-                    1 - fidelity(reference.log_q, log_p),
-                    relative_error(reference.observables.abs_magnetization, m)[1],
-                )
-            )
-    shape = (len(problems), len(settings.bonds))
-    return xr.Dataset(
-        {
-            f"mps_{name}": (("field", "bond"), np.reshape(values, shape))
-            for name, values in zip(names, zip(*rows, strict=True), strict=True)
-        },
-        {"field": list(settings.fields), "bond": list(settings.bonds)},
-    )
 
 
 def _sampling_error(settings: FrontierSettings, problems: Sequence[Problem]) -> xr.DataArray:

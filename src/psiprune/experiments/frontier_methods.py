@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from psiprune.experiments.cache import cached, cached_training
 from psiprune.experiments.ensemble import Member
+from psiprune.experiments.mask_kinds import (
+    CLUSTER,
+    RANDOM,
+    SCALE_FREE,
+    constructed_mask,
+    least_weights,
+)
 from psiprune.experiments.settings import FrontierSettings
+from psiprune.experiments.trainer import Trainer
 from psiprune.io.checkpoint import Checkpoints
-from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count
+from psiprune.pruning.iterative import Level
 from psiprune.pruning.rewire import rewire_step
 from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.settings import PruneSettings
-from psiprune.rbm.masks import NARROWEST, cluster_mask, random_mask
 from psiprune.rbm.model import RBM
-from psiprune.rbm.scale_free import scale_free_mask
-from psiprune.rbm.serialization import rbm_from_dataset
-from psiprune.training.method import Method
-from psiprune.training.train import Callback, new_rbm, train
 
 #: Pruned from one dense RBM: by which criterion, and whether fine-tuned.
 PRUNED = {
@@ -38,7 +35,7 @@ PRUNED = {
     "damage-alone": (PruneSettings(criterion="damage"), False),
     "surgeon-alone": (PruneSettings(criterion="surgeon"), False),
 }
-PAPER, CLUSTER, RANDOM, SCALE_FREE = "magnitude-cd", "cluster", "random", "scale-free"
+PAPER = "magnitude-cd"
 
 
 class Task(NamedTuple):
@@ -50,7 +47,7 @@ class Task(NamedTuple):
     member: Member
     variant: str
     epochs: int
-    rbms: Callable[[Trainer], Iterator[RBM]]
+    rbms: Callable[[FrontierTrainer], Iterator[RBM]]
 
     def __str__(self) -> str:
         """Return member and variant, as warnings name the RBMs."""
@@ -61,15 +58,16 @@ def tasks_of(settings: FrontierSettings, member: Member, dense: RBM) -> list[Tas
     """Return the tasks of each seed."""
     levels, training, tuning = settings.levels, settings.paper_train, settings.paper_fine_tune
     epochs = training.epochs + levels * tuning.epochs
-    tasks = [Task(member, PAPER, epochs, Trainer.paper)]
+    tasks = [Task(member, PAPER, epochs, FrontierTrainer.paper)]
     counts = counts_from(settings, settings.hidden_units)
     for variant, (how, tuned) in PRUNED.items():
         exact = settings.fine_tune if tuned else None
         epochs = 0 if exact is None else levels * exact.epochs
-        pruned = partial(Trainer.pruned, rbm=dense, counts=counts, how=how, tuning=exact)
+        pruned = partial(FrontierTrainer.pruned, rbm=dense, counts=counts, how=how, tuning=exact)
         tasks.append(Task(member, variant, epochs, pruned))
-    for kind, sizes in ((CLUSTER, _clustered(settings)), (SCALE_FREE, _connected(settings))):
-        masked = partial(Trainer.masked, kind=kind, counts=sizes)
+    for kind in (CLUSTER, SCALE_FREE):
+        sizes = _counts_of(settings, kind)
+        masked = partial(FrontierTrainer.masked, kind=kind, counts=sizes)
         tasks.append(Task(member, kind, levels * settings.train.epochs, masked))
     return tasks
 
@@ -79,7 +77,12 @@ def costly_tasks_of(settings: FrontierSettings, member: Member) -> list[Task]:
     moved, tuned = rewired_counts(settings), settings.fine_tune.epochs
     rewired = len(settings.rewired) * (settings.train.epochs + settings.rewire.rounds * tuned)
     return [
-        Task(member, f"{kind}-rewired", rewired, partial(Trainer.rewired, kind=kind, counts=moved))
+        Task(
+            member,
+            f"{kind}-rewired",
+            rewired,
+            partial(FrontierTrainer.rewired, kind=kind, counts=moved),
+        )
         for kind in (CLUSTER, RANDOM)
         if moved
     ] + [
@@ -87,7 +90,7 @@ def costly_tasks_of(settings: FrontierSettings, member: Member) -> list[Task]:
             member,
             f"surgeon-{width}",
             settings.levels * tuned,
-            partial(Trainer.other_width, hidden=width),
+            partial(FrontierTrainer.other_width, hidden=width),
         )
         for width in settings.other_widths
     ]
@@ -109,97 +112,18 @@ def rewired_counts(settings: FrontierSettings) -> list[int]:
     """Return the counts of the RBMs that are rewired."""
     counts = counts_from(settings, settings.hidden_units)
     chosen = {counts[min(level, len(counts) - 1)] for level in settings.rewired} - {counts[0]}
-    return [count for count in _clustered(settings) if count in chosen]
+    return [count for count in _counts_of(settings, CLUSTER) if count in chosen]
 
 
-def _clustered(settings: FrontierSettings) -> list[int]:
-    """Return the counts for which connected clusters of three sites or more exist."""
-    least = NARROWEST * settings.hidden_units
-    return [count for count in _connected(settings) if count >= least]
-
-
-def _connected(settings: FrontierSettings) -> list[int]:
-    """Return the counts that connect all units."""
+def _counts_of(settings: FrontierSettings, kind: str) -> list[int]:
+    """Return the counts for which connected masks of a kind exist."""
     hidden = settings.hidden_units
-    least = hidden + settings.sites - 1
+    least = least_weights(kind, hidden, settings.sites)
     return [count for count in counts_from(settings, hidden) if count >= least]
 
 
-@dataclass(frozen=True)
-class Trainer:
-    """Trains the RBMs of one variant and seed.
-
-    Attributes:
-        settings: of the run.
-        member: the seed, in its phase.
-        folder: of the RBMs, one file each.
-        callback: called after each epoch.
-        warned: training warnings of its RBMs so far.
-    """
-
-    settings: FrontierSettings
-    member: Member
-    folder: Path
-    callback: Callback
-    warned: list[str] = field(default_factory=list)
-
-    def cached(self, name: str, make: Callable[[Checkpoints], RBM]) -> RBM:
-        """Read an RBM from NAME.nc; make and write it first if that is missing."""
-        file = self.folder / f"{name}.nc"
-        return rbm_from_dataset(
-            cached(file, lambda checkpoints: make(checkpoints).to_dataset()), file
-        )
-
-    def trained(self, name: str, make: Callable[[Checkpoints], RBM]) -> RBM:
-        """Do the same for an RBM from `train`, and note what that warned of."""
-        file = self.folder / f"{name}.nc"
-        dataset = cached_training(file, lambda checkpoints: make(checkpoints).to_dataset())
-        if "training_warnings" in dataset.attrs:
-            self.warned.append(str(dataset.attrs["training_warnings"]))
-        return rbm_from_dataset(dataset, file)
-
-    def new(
-        self,
-        checkpoints: Checkpoints,
-        hidden: int,
-        mask: NDArray[np.bool_] | None = None,
-        training: Method | None = None,
-    ) -> RBM:
-        """Train an RBM from the seed's initial weights, by exact training if not given."""
-        shots, seed = self.member.problem.shots, self.member.seed
-        training = self.settings.train if training is None else training
-        start = new_rbm(shots, hidden, seed, self.settings.initial, mask)
-        return train(
-            shots,
-            start=start,
-            method=training,
-            seed=seed,
-            callback=self.callback,
-            checkpoints=checkpoints,
-        )
-
-    def dense(self, hidden: int, training: Method | None = None) -> RBM:
-        """Return the RBM with all weights, from dense.nc."""
-        return self.trained("dense", partial(self.new, hidden=hidden, training=training))
-
-    def pruned(
-        self, rbm: RBM, counts: Sequence[int], how: PruneSettings, tuning: Method | None
-    ) -> Iterator[RBM]:
-        """Yield the RBM, and after it one of each further count."""
-        shots, seed = self.member.problem.shots, self.member.seed
-        yield rbm
-        for step, count in enumerate(counts[1:], 1):
-
-            def make(
-                checkpoints: Checkpoints, rbm: RBM = rbm, step: int = step, count: int = count
-            ) -> RBM:
-                pruned = prune_to_count(rbm, count, how, seed, step)
-                return fine_tuned(
-                    pruned, shots, tuning, seed, step, self.callback, checkpoints=checkpoints
-                )
-
-            rbm = self.cached(f"{count}", make)
-            yield rbm
+class FrontierTrainer(Trainer[FrontierSettings]):
+    """Trains the RBMs of one variant of the frontier and seed."""
 
     def paper(self) -> Iterator[RBM]:
         """Prune by magnitude, with all training by contrastive divergence."""
@@ -216,12 +140,7 @@ class Trainer:
         """Train RBMs from the start with a mask of clusters, a scale-free or a random one."""
         hidden, sites = self.settings.hidden_units, self.settings.sites
         for count in counts:
-            if kind == CLUSTER:
-                mask = cluster_mask(hidden, sites, count)
-            elif kind == SCALE_FREE:
-                mask = scale_free_mask(sites, hidden, weights=count)
-            else:
-                mask = random_mask(hidden, sites, count, self.member.seed)
+            mask = constructed_mask(kind, hidden, sites, count, self.member.seed)
             yield self.trained(f"{count}", partial(self.new, hidden=hidden, mask=mask))
 
     def rewired(self, kind: str, counts: Sequence[int]) -> Iterator[RBM]:

@@ -12,7 +12,14 @@ from psiprune.core.random import Stream, derive_seed
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import label
 from psiprune.io.checkpoint import Checkpoints, Notes
-from psiprune.metrics.against_state import MetricValues, Reference, evaluate, metric_values
+from psiprune.metrics.against_state import (
+    MetricValues,
+    Reference,
+    evaluate,
+    exact_metrics,
+    metric_values,
+)
+from psiprune.metrics.observables import exact_observables
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
@@ -148,4 +155,43 @@ def measured_level(level: Level, reference: Reference, draws: int, seed: int) ->
         estimate = getattr(report.observables, name)
         values[name] = (dimensions, estimate.value)
         values[f"{name}_error"] = (dimensions, estimate.error)
+    return label(rbm.to_dataset().assign(values))
+
+
+def final_measures(rbm: RBM, reference: Reference, draws: int, seed: int) -> xr.Dataset:
+    """Return an RBM with its measures, as written to disk: the same names at all sizes.
+
+    Up to 20 sites they are sums over all states and their `_error` is 0, above they are those of
+    `evaluate`.
+    """
+    if reference.log_q is None:
+        report = evaluate(rbm, reference, draws=draws, seed=seed, progress=False)
+        observables = report.observables
+        measures: dict[str, tuple[float, float]] = {
+            "kl": (report.kl.value, report.kl.error),
+            "infidelity": (1.0 - report.fidelity.value, report.fidelity.error),
+            **{
+                name: (getattr(report, name).value, getattr(report, name).error)
+                for name in ("energy_bias", "abs_magnetization_bias", "correlation_mse")
+            },
+        }
+    else:
+        log_p = rbm.log_prob_all() - rbm.log_partition()
+        observables = exact_observables(np.exp(log_p), rbm.visible, reference.model)
+        exact = exact_metrics(rbm, reference)._asdict()
+        names = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
+        measures = {name: (exact[name], 0.0) for name in names}
+    values: dict[str, object] = {
+        "weights_kept": rbm.number_of_weights,
+        "parameters": rbm.number_of_parameters,
+        "components": rbm.components,
+    }
+    for name, (value, error) in measures.items():
+        values |= {name: value, f"{name}_error": error}
+    for name, dimensions in {"energy": (), **OBSERVED}.items():
+        estimate = getattr(observables, name)
+        values |= {
+            name: (dimensions, estimate.value),
+            f"{name}_error": (dimensions, estimate.error),
+        }
     return label(rbm.to_dataset().assign(values))

@@ -45,7 +45,9 @@ class EnsembleSettings(Settings):
     train: AnyMethod = Field(default_factory=CD, description="training of new RBMs")
     initial: Initial = Field(default="random", description="initial weights of new RBMs")
 
-    _methods = method_fields("train", "fine_tune", "paper_train", "paper_fine_tune")
+    _methods = method_fields(
+        *("train", "fine_tune", "paper_train", "paper_fine_tune", "dense_train")
+    )
 
     @field_validator("fields")
     @classmethod
@@ -62,20 +64,23 @@ class EnsembleSettings(Settings):
 
     def for_size(self) -> Self:
         """Return the settings with every training method "auto" resolved by the size."""
-        size = self.sites, self.hidden_units
         sized = {
-            name: value.for_size(*size)
+            name: self._sized(name, value)
             for name, value in self
             if isinstance(value, Method | MethodBySize)
         }
         return self.model_copy(update=sized)
+
+    def _sized(self, name: str, method: Method | MethodBySize) -> Method:
+        """Return the method of a field for the size of the RBMs that it trains."""
+        return method.for_size(self.sites, self.hidden_units)
 
     def _check_together(self) -> None:
         # Otherwise a run would fail only after minutes of work on states and shots.
         for name, value in self:
             if isinstance(value, Method | MethodBySize):
                 try:
-                    value.for_size(self.sites, self.hidden_units)
+                    self._sized(name, value)
                 except InputError as error:
                     raise ValueError(f"{name}.{error}") from None
 

@@ -103,15 +103,15 @@ def recorded_log_prob(
     small = rbm.with_mask(rbm.weights != 0).compact()
     rows, inverse = _unique(records)
     exact = cheapest_sum(small, readout, len(rows))
-    if exact is not None and exact.seconds <= max(
-        exact_seconds, _annealing_seconds(small, readout, len(rows))
-    ):
+    joint = [group for group in readout.groups if len(group.sites) > 1]
+    states = sum(len(group.matrix) for group in joint)
+    annealing = annealing_seconds(small.visible, small.hidden, len(rows), states)
+    if exact is not None and exact.seconds <= max(exact_seconds, annealing):
         # p~ of the compact RBM differs by a constant factor.
         lost = rbm.log_prob_unnormalized(rows[:1]) - small.log_prob_unnormalized(rows[:1])
         values = exact.compute(rows) + lost - log_z.value
         method = f"log Z by {log_z.method}, {exact.method} for each record"
         return RecordedLogProb(values[inverse], log_z.error, 0.0, method)
-    joint = [group for group in readout.groups if len(group.sites) > 1]
     zero, one = readout.rates.T.copy()
     for group in joint:
         zero[list(group.sites)] = one[list(group.sites)] = 0.0
@@ -229,10 +229,10 @@ def _log_mixed(total: Float64, share: float) -> Float64:
         return np.asarray(np.logaddexp(np.log1p(-share), np.log(share) + total))
 
 
-def _annealing_seconds(rbm: RBM, readout: ReadoutError, records: int) -> float:
-    states = sum(len(group.matrix) for group in readout.groups if len(group.sites) > 1)
-    step = _UNIT_NS * (rbm.visible + rbm.hidden) + _WEIGHT_NS * rbm.visible * rbm.hidden
-    return 1e-9 * STEPS * REPEATS * records * (step + _STATE_NS * states)
+def annealing_seconds(sites: int, hidden: int, records: float, states: int = 0) -> float:
+    """Return the seconds on one core to anneal records; `states` of groups with joint errors."""
+    step = _UNIT_NS * (sites + hidden) + _WEIGHT_NS * sites * hidden + _STATE_NS * states
+    return 1e-9 * STEPS * REPEATS * records * step
 
 
 def log_mean(log_weights: Float64) -> Float64:

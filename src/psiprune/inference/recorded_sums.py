@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -65,10 +65,8 @@ def cheapest_sum(rbm: RBM, readout: ReadoutError, records: int) -> RecordedSum |
     """
     found = []
     rows = [len(group.matrix) for group in readout.groups]
-    states = 2.0 ** min(rbm.hidden, 1000)  # no float holds 2^1024
-    if 8 * states * sum(rows) <= RECORDED_BYTES:
-        tables = _TABLE_NS * sum(row**2 for row in rows)
-        seconds = 1e-9 * states * (tables + (_STATE_NS + _PRODUCT_NS * sum(rows)) * records)
+    seconds = hidden_seconds(rbm.hidden, rows, records)
+    if seconds < np.inf:
         compute = partial(sum_over_hidden, rbm, readout)
         found.append(RecordedSum(seconds, f"sum over 2^{rbm.hidden} hidden states", compute))
     if not found or found[0].seconds > 0.1:
@@ -83,6 +81,15 @@ def cheapest_sum(rbm: RBM, readout: ReadoutError, records: int) -> RecordedSum |
             compute = partial(sum_by_contraction, plan, readout)
             found.append(RecordedSum(seconds, f"contraction of width {plan.width}", compute))
     return min(found, default=None, key=lambda each: each.seconds)
+
+
+def hidden_seconds(hidden: int, rows: Sequence[int], records: float) -> float:
+    """Return the seconds of "hidden" with tables of so many rows; inf where they are too large."""
+    states = 2.0 ** min(hidden, 1000)  # no float holds 2^1024
+    if 8 * states * sum(rows) > RECORDED_BYTES:
+        return np.inf
+    tables = _TABLE_NS * sum(row**2 for row in rows)
+    return 1e-9 * states * (tables + (_STATE_NS + _PRODUCT_NS * sum(rows)) * records)
 
 
 @single_blas_thread()

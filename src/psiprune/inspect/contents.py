@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
-from psiprune.experiments import ablation, frontier, sparse, study
+from psiprune.experiments import ablation, frontier, masks, sparse, study
+from psiprune.experiments.masks_settings import MasksSettings
 from psiprune.experiments.path_settings import PathSettings, RewirePathSettings
 from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.settings import (
@@ -34,6 +35,7 @@ COMMANDS: Mapping[str, type[Settings]] = {
     "sparse": SparseSettings,
     "ablation": AblationSettings,
     "frontier": FrontierSettings,
+    "masks": MasksSettings,
     "paper": PaperSettings,
     "prune": PathSettings,
     "rewire": RewirePathSettings,
@@ -128,6 +130,8 @@ def _files(settings: Settings, folder: Path) -> Iterable[Path]:
             return sparse.expected_files(settings)
         case FrontierSettings():
             return frontier.expected_files(settings)
+        case MasksSettings():
+            return masks.expected_files(settings)
         case ReconstructSettings():
             return reconstruction.expected_files(settings, folder)
         case PathSettings(until=None):

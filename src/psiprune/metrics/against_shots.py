@@ -24,7 +24,14 @@ from psiprune.metrics.corrected import CorrectedEstimate, corrected_estimates
 from psiprune.metrics.custom import Observable, check_names, observe
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
-from psiprune.metrics.observables import Estimate, chain_mean, sampled_observables, spins
+from psiprune.metrics.observables import (
+    Estimate,
+    chain_mean,
+    mean_bond,
+    sampled_observables,
+    spins,
+)
+from psiprune.metrics.rates_error import errors_from_rates, trained_through
 from psiprune.rbm.model import RBM, Data
 from psiprune.states.tfim import midpoint
 
@@ -50,6 +57,8 @@ class Comparison:
         shots_sampling_error: the part of `shots_error` that is independent of the RBM. Less where
             the RBM and the estimate from the shots rest on the same calibration, whose error
             cancels in their difference; None where it is all of it.
+        rates_error: standard error of `value` from that of the readout error rates that the RBM was
+            trained with, beside `error`; None where it is not known. See `errors_from_rates`.
     """
 
     value: Float64 | np.float64
@@ -61,6 +70,7 @@ class Comparison:
     effective_sample_size: float
     variance: Float64 | np.float64
     shots_sampling_error: Float64 | np.float64 | None = None
+    rates_error: Float64 | np.float64 | None = None
 
     @property
     def sigmas(self) -> Float64:
@@ -99,9 +109,10 @@ class ShotsReport:
         custom: custom observables by name.
         state: for shots with readout errors the magnetization, neighbours and correlation of the
             true bits: of the RBM, and estimated from the records by inverting the confusion
-            matrices (`psiprune.metrics.corrected`). Its `shots_error` includes that of the
-            calibration; `sigmas` does not, as the RBM, trained with the same matrices, shares it.
-            All other metrics are those of the records.
+            matrices (`psiprune.metrics.corrected`). `shots_error` includes that of the calibration;
+            that of the RBM is `rates_error`. `sigmas` leaves out both, which cancel, if the RBM was
+            trained with the same matrices (`readout_sha256` in its provenance). All other metrics
+            are those of the records.
     """
 
     shots: int
@@ -156,6 +167,7 @@ def evaluate_on_shots(
     seed: int = 0,
     observables: Mapping[str, Observable] | None = None,
     blocks: Blocks | None = None,
+    rate_sets: int = 16,
     progress: bool = True,
 ) -> ShotsReport:
     """Return the log-likelihood of shots, and m, |m|, <Z Z> and C(d) of the RBM against theirs.
@@ -180,15 +192,18 @@ def evaluate_on_shots(
         observables: custom observables by name, functions bits [shot, site] -> a value for each
             shot, or one for all; the error of one for all takes 100 resamples of shots and draws.
         blocks: of the shots, if they are part of a record that was judged; None judges them.
+        rate_sets: sets of readout error rates, drawn within their uncertainty, behind `rates_error`
+            in `state`; 0 omits it.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Raises:
         InputError: the shots are fewer than 2, of another number of sites or in another basis,
-            draws < 100, or a custom observable fails.
+            draws < 100, rate_sets < 0, or a custom observable fails.
     """
     observables = observables or {}
     check_names(observables, TAKEN)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
+    rate_sets = check_count("rate_sets", rate_sets, 0)
     data = check_sites(as_shots(shots), rbm.visible, "the RBM")
     if len(data) < 2:
         raise InputError(f"{data.source}: an error bar needs at least 2 shots, found {len(data)}")
@@ -209,8 +224,10 @@ def evaluate_on_shots(
     log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
     log_p = shots_log_prob(rbm, replace(data, bits=bits), log_z, seed)
     of_state: dict[str, CorrectedEstimate] = {}
+    shared = data.readout is not None and trained_through(rbm, data.readout)
     if data.readout is not None:
         of_state = corrected_estimates(bits, data.readout, seed, blocks)
+    of_rates = errors_from_rates(rbm, data, rate_sets, seed)
     custom = {name: observe(name, function, bits) for name, function in observables.items()}
     by_shot = {name: values for name, values in custom.items() if values.ndim}
     of_shots = _shots_estimates(bits, log_p.values, by_shot, seed, blocks)
@@ -260,7 +277,9 @@ def evaluate_on_shots(
         {name: compared[name] for name in observables},
         {
             name: replace(
-                compare(true[name], target, of_true), shots_sampling_error=target.sampling_error
+                compare(true[name], target, of_true),
+                shots_sampling_error=target.sampling_error if shared else None,
+                rates_error=of_rates.get(name),
             )
             for name, target in of_state.items()
         },
@@ -275,7 +294,7 @@ def _rbm_estimates(rbm: RBM, bits: Bits) -> dict[str, Estimate]:
         "magnetization": sampled.magnetization,
         "abs_magnetization": sampled.abs_magnetization,
         "correlation": sampled.correlation,
-        "neighbours": chain_mean(_bonds(spins(bits.reshape(-1, sites))).reshape(chains, length)),
+        "neighbours": chain_mean(mean_bond(spins(bits.reshape(-1, sites))).reshape(chains, length)),
     }
 
 
@@ -323,7 +342,7 @@ def _shots_estimates(
         **custom,
     }
     if bits.shape[1] > 1:
-        scalars["neighbours"] = _bonds(z)
+        scalars["neighbours"] = mean_bond(z)
     table = np.column_stack([*scalars.values(), right, right[:, :1] * right])
     centre, spread = table.mean(axis=0), table.std(axis=0)
     table -= centre  # so that float32 is accurate enough
@@ -360,13 +379,6 @@ def _relative_to_shots(
         comparison.warning,
         comparison.effective_sample_size,
     )
-
-
-def _bonds(z: Float64) -> Float64:
-    """Return the mean over the bonds of Z_i Z_{i+1}, [draw]; NaN where there is no bond."""
-    if z.shape[1] == 1:  # numpy would warn of the mean of an empty slice
-        return np.full(len(z), np.nan)
-    return np.asarray((z[:, :-1] * z[:, 1:]).mean(axis=1))
 
 
 def _product_log_prob(bits: Bits) -> Float64:

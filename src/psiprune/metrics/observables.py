@@ -157,6 +157,13 @@ def spins(bits: NDArray[np.uint8]) -> Float64:
     return (1.0 - 2.0 * bits).astype(np.float64, copy=False)
 
 
+def mean_bond(z: Float64) -> Float64:
+    """Return the mean over the bonds of Z_i Z_{i+1}, [draw]; NaN where there is no bond."""
+    if z.shape[1] == 1:  # numpy would warn of the mean of an empty slice
+        return np.full(len(z), np.nan)
+    return np.asarray((z[:, :-1] * z[:, 1:]).mean(axis=1))
+
+
 def histogram(bits: NDArray[np.uint8]) -> Estimate:
     """Return P(m) of bits [chain, draw, site] by number of 1 bits; errors as in `chain_mean`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -73,9 +74,8 @@ def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) 
     """
     _check(name, SHOTS_METRICS, "against shots alone; others need --state")
     if name == "abs_magnetization_roe":
-        return lambda rbm: (
-            evaluate_on_shots(rbm, shots, draws=draws, seed=seed).abs_magnetization_roe
-        )
+        report = partial(evaluate_on_shots, draws=draws, seed=seed, rate_sets=0)
+        return lambda rbm: report(rbm, shots).abs_magnetization_roe
     parameters = dense.compact().number_of_parameters
     if len(shots) < (least := max(2, parameters)):
         raise InputError(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
-from psiprune.reconstruction.checks import Check, verdict_of
+from psiprune.reconstruction.checks import RATES, Check, verdict_of
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reporting.traced import listed
@@ -74,6 +74,10 @@ def _more_shots(needed: int, request: Request) -> Step:
 
 def _after_failure(checks: Sequence[Check], request: Request) -> Iterator[Step]:
     failed = {each.name: each for each in checks if each.answer == "fail"}
+    if RATES in failed:
+        reason = "measure the readout errors next to the shots, and repeat with --readout"
+        yield Step(reason, "psiprune calibrate all0=ZEROS all1=ONES -o readout.json")
+        return
     for name in ("drift", "independent shots"):  # drift correlates shots, too
         if name in failed and failed[name].rows:  # with other shots everything may be different
             yield from _keep_rows(failed[name], request)

@@ -124,7 +124,7 @@ def reconstruct(
 
     def announce(estimate: Estimate) -> None:
         if progress and visible():
-            for line in filter(None, (estimate.line, estimate.warning)):
+            for line in filter(None, (estimate.line, estimate.warning, estimate.note)):
                 print(f"reconstruct: {line}", file=sys.stderr)
 
     custom = observables or {}

@@ -33,6 +33,8 @@ from psiprune.reconstruction.settings import ReconstructSettings
 
 #: A warning about a record: what was found, what to do about it, and the rows to keep.
 _WAY_OUT = re.compile("(.*); (.*): psiprune import .* --rows (.*) -o .*")
+#: The check that fails where the shots exclude the readout error rates; made only then.
+RATES = "readout rates"
 #: A smaller difference between the means of an RBM and of shots is one of summation order.
 _ROUNDING = 1e-12
 Verdict = Literal["trusted", "undecided", "not trusted"]
@@ -113,6 +115,8 @@ def _checks(dataset: xr.Dataset) -> Iterator[Check]:
         yield _of_record("independent shots", attrs["dependence"], "no repetition, no memory")
     if attrs["ordered"]:
         yield _of_record("drift", attrs["drift"], "none between the halves of the record")
+    if attrs["rates"]:
+        yield _of_record(RATES, attrs["rates"], "")
     if attrs["warnings"]:
         nan = float("nan")
         yield Check("estimates", "undecided", nan, nan, attrs["warnings"], nan)

@@ -275,5 +275,11 @@ def _report(run: Run, rbm: RBM, shots: Shots) -> ShotsReport:
     draws, seed = run.settings.draws, run.settings.seed
     blocks = run.dependence.blocks
     return evaluate_on_shots(
-        rbm, shots, draws=draws, seed=seed, observables=run.custom, blocks=blocks
+        rbm,
+        shots,
+        draws=draws,
+        seed=seed,
+        observables=run.custom,
+        blocks=blocks,
+        rate_sets=0,
     )

@@ -19,14 +19,14 @@ from psiprune.core.limits import (
     PARTITION_UNITS,
 )
 from psiprune.core.threads import threads
-from psiprune.inference.recorded import REPEATS, STEPS
+from psiprune.inference.recorded import annealing_seconds
+from psiprune.inference.recorded_sums import hidden_seconds
+from psiprune.inference.response import response_draws
 from psiprune.pruning.search import expected_trials
 from psiprune.reconstruction.dataset import choice_file, learning_rate_of
 from psiprune.reconstruction.rates import SETS
-from psiprune.reconstruction.response import response_draws
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.estimate import (
-    DOUBLE,
     ENTRY,
     FACTOR,
     SINGLE,
@@ -47,7 +47,6 @@ _TABLES, _ELIMINATIONS, _CHUNKS = 7, 2, 4
 # of two hidden units in a state, and of a number in an update of an inverse.
 _STATE, _BIT, _RESAMPLED, _PRODUCT, _UPDATE = 2.5e-8, 6e-8, 1e-9, 3e-9, 1e-9
 _SUM = 1.1e-9  # a state and a unit in a sum for log Z
-_ANNEALED = 1.5e-8  # a unit in a step of annealing log p(y) of a record
 # With readout errors, numbers of the draws behind a Fisher matrix of records, at most.
 _DRAWN, _TRUE_BITS = 1 << 28, 32
 _RESAMPLES, _OBSERVED = 400, 10  # of the bootstrap; columns besides the sites
@@ -196,8 +195,8 @@ def _records_seconds(size: Size, records: float) -> float:
         return 0.0
     if size.sites <= EXACT_SITES:
         return _SUM * 2.0**size.sites * (size.sites + size.hidden)
-    step = _ANNEALED * (size.sites + size.hidden) + 2 * DOUBLE * size.sites * size.hidden
-    return STEPS * REPEATS * step * records / threads()
+    by_sum = hidden_seconds(size.hidden, [2] * size.sites, records)
+    return min(by_sum, annealing_seconds(size.sites, size.hidden, records)) / threads()
 
 
 def _rates_seconds(size: Size) -> float:

@@ -275,8 +275,8 @@ def observable_variables(
     """Collect each observable and the log-likelihoods on the test shots.
 
     NAME and NAME_error belong to the smallest RBM, NAME_shots and NAME_shots_error to the shots;
-    NAME_sigmas is the difference over both errors; NAME_dense [seed] belongs to the chosen RBM
-    and to its replicas.
+    NAME_sigmas is the difference over both errors, of true bits ("state_...") without that of the
+    calibration; NAME_dense [seed] belongs to the chosen RBM and to its replicas.
     """
     ensemble = xr.concat(dense, dim="seed")
     wanted = [*names, *_LIKELIHOODS]

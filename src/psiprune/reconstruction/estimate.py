@@ -24,6 +24,7 @@ from psiprune.training.limits import (
     as_way_out,
     check_needs,
     few_shots,
+    fits_noise,
 )
 from psiprune.training.method import Method
 
@@ -44,6 +45,7 @@ class Estimate:
         training_shots: shots to train it on.
         seconds: estimated time.
         memory_bytes: estimated memory beyond that in use.
+        misread: whether the shots have readout errors, and training could be cross-validated.
     """
 
     methods: tuple[str, ...]
@@ -56,6 +58,7 @@ class Estimate:
     training_shots: int
     seconds: float
     memory_bytes: int
+    misread: bool
 
     @property
     def needs(self) -> Needs:
@@ -76,6 +79,12 @@ class Estimate:
     def warning(self) -> str:
         """A line about more parameters than training shots, or ""."""
         return few_shots(self.parameters, self.training_shots)
+
+    @property
+    def note(self) -> str:
+        """A line about misread shots that are few for the largest RBM, or ""."""
+        noise = fits_noise(self.parameters, self.training_shots, self.misread)
+        return noise and f"{noise}; psiprune train --folds 5 stops earlier, reconstruct does not"
 
 
 #: Receives an estimate.
@@ -108,6 +117,8 @@ class Estimator:
             self._speeds[type(method)] = speed
         units = sorted({hidden for hidden, _ in candidates})
         methods = (f"{each.method} ({each.SUMMARY})" for _, each in candidates)
+        readout = self._shots.readout
+        flips = readout is not None and bool(readout.rates.any())
         return Estimate(
             methods=tuple(dict.fromkeys(methods)),
             shots=len(self._shots),
@@ -119,6 +130,7 @@ class Estimator:
             training_shots=count,
             seconds=work.seconds(self._speeds[type(method)]),
             memory_bytes=round(bytes_needed(settings, sites, count)),
+            misread=flips and method.FOLD_STEPS > 0,
         )
 
     def needs_of(self, settings: ReconstructSettings, hidden: int) -> Needs:

@@ -135,8 +135,9 @@ def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float
     """Return what the record says about its shots as attributes of reconstruct.nc.
 
     ordered (1 or 0), effective_shots, inefficiency (shots per independent shot), block (shots), and
-    texts that are empty if nothing is significant: repetition, dependence and drift, the last two
-    with a way out, and shots_warnings, one a line; order_assumption is empty if the order is known.
+    texts that are empty if nothing is significant: repetition, dependence, drift and rates, the
+    last three with a way out, and shots_warnings, one a line; order_assumption is empty if the
+    order is known.
     """
     return {
         "ordered": int(dependence.ordered),
@@ -146,6 +147,7 @@ def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float
         "repetition": dependence.repetition,
         "dependence": dependence.problem,
         "drift": dependence.drift,
+        "rates": dependence.rates,
         "order_assumption": dependence.assumption,
         "shots_warnings": "\n".join(f"{each.name}: {each.line}" for each in dependence.warnings),
     }

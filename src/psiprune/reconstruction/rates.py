@@ -12,9 +12,10 @@ from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
 from psiprune.data.shots import Shots
+from psiprune.inference.response import Response, linear_response
+from psiprune.metrics.observables import mean_bond, spins
 from psiprune.rbm.model import RBM
 from psiprune.rbm.observed import distribution
-from psiprune.reconstruction.response import Response, linear_response
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import fit
 
@@ -48,11 +49,11 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
     if rbm.visible <= EXACT_SITES:
         found = refitted(rbm, shots, sets(SETS), seed)
     elif rbm.number_of_parameters <= FISHER_PARAMETERS:
-        found = linear_response(rbm, shots, sets(_RESPONSE_SETS), seed)
+        found = linear_response(rbm, shots, sets(_RESPONSE_SETS), seed, neighbours)
     else:
         found = Response(*np.full((2, SETS), np.nan))
     infidelity = float(np.maximum(np.mean(found.infidelity), 0.0))
-    shift = float(np.sqrt(np.mean(np.square(found.neighbours))))
+    shift = float(np.sqrt(np.mean(np.square(found.means))))
     error = np.std(found.infidelity, ddof=1) / np.sqrt(len(found.infidelity))
     return xr.Dataset(
         {
@@ -64,8 +65,16 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
     )
 
 
+def neighbours(bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the mean of Z_i Z_{i+1} of bits [draw, site], [draw, 1]."""
+    return mean_bond(spins(bits))[:, None]
+
+
 def refitted(rbm: RBM, shots: Shots, sets: Sequence[ReadoutError], seed: int) -> Response:
-    """Return what other rates change by fitting the RBM again, from where it is, to the records."""
+    """Return what other rates change by fitting the RBM again, from where it is, to the records.
+
+    The only mean is that of Z_i Z_{i+1} over the bonds.
+    """
 
     def fitted(errors: ReadoutError | None) -> NDArray[np.float64]:
         records = Shots(shots.bits, source=shots.source, readout=errors)
@@ -79,7 +88,7 @@ def refitted(rbm: RBM, shots: Shots, sets: Sequence[ReadoutError], seed: int) ->
         distance = 0.5 * float(((np.sqrt(prob) - np.sqrt(changed)) ** 2).sum())
         infidelities.append(distance * (2 - distance))
         shifts.append(float(bonds @ (changed - prob)))
-    return Response(np.array(infidelities), np.array(shifts))
+    return Response(np.array(infidelities), np.array(shifts)[:, None])
 
 
 def _sentence(readout: ReadoutError, infidelity: float, shift: float) -> str:

@@ -199,7 +199,11 @@ def _of_true_bits(dataset: xr.Dataset) -> Section:
                 f"{FILE}: state_..._shots, the readout errors of the test shots inverted",
             ),
             Number(each.value, plus_minus(each.value, each.error), f"{FILE}: state_... of the RBM"),
-            Number(each.sigmas, f"{each.sigmas:+.1f}", "difference over both sampling errors"),
+            Number(
+                each.sigmas,
+                f"{each.sigmas:+.1f}",
+                "difference over both sampling errors, without that of the calibration",
+            ),
         ]
         for each in state_observables(dataset)
     ]

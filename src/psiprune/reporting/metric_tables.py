@@ -32,6 +32,8 @@ _SHOTS: tuple[Column, ...] = (
     ("sigmas", "sigmas", "+.1f"),
     *_STATE[3:],
 )
+#: With the error from that of readout error rates.
+_RATES: tuple[Column, ...] = (*_SHOTS[:3], ("rates", "rates_error", ".1e"), *_SHOTS[3:])
 
 
 def report_text(report: Report) -> str:
@@ -66,14 +68,25 @@ def shots_report_text(report: ShotsReport) -> str:
             f"are those of blocks of {report.block} shots"
         )
         notes.insert(0, wrap(f"note: {independent}"))
-    return "\n".join([table(_SHOTS, rows), *warnings, *notes])
+    columns = _SHOTS
+    if any(each.rates_error is not None for each in report.state.values()):
+        columns = _RATES
+        notes.append(
+            wrap(
+                "note: column rates: the error of value from that of the readout error rates, for "
+                "an RBM trained with these; the error before it is that of the draws"
+            )
+        )
+    return "\n".join([table(columns, rows), *warnings, *notes])
 
 
 def _rows(name: str, measure: Measure | Comparison) -> list[dict[str, Any]]:
     compared = ("shots_value", "shots_error", "sigmas")
     if isinstance(measure, Measure):
-        return [{"measure": name, **vars(measure), **dict.fromkeys(compared)}]
+        return [{"measure": name, **vars(measure), **dict.fromkeys((*compared, "rates_error"))}]
     values = {key: np.atleast_1d(getattr(measure, key)) for key in ("value", "error", *compared)}
+    rates = np.nan if measure.rates_error is None else measure.rates_error
+    values["rates_error"] = np.broadcast_to(rates, values["value"].shape)
     by_distance = np.ndim(measure.value) > 0
     return [
         {

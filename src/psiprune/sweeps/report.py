@@ -92,6 +92,11 @@ _ABOUT: Mapping[str, tuple[str, str]] = {
         "Each point is one run of `psiprune frontier`: restricted Boltzmann machines of all sizes "
         "by every method; the table has the one with the fewest weights of each.",
     ),
+    "masks": (
+        "Masks over a grid",
+        "Each point is one run of `psiprune masks`: restricted Boltzmann machines with masks made "
+        "before training; the table has the one with the fewest weights of each.",
+    ),
 }
 _ABOUT_PRUNABLE = (
     "The fraction prunable is the fraction of the weights that can be removed before the KL "

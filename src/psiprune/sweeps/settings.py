@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import MOST_POINTS
 from psiprune.core.settings import Settings, check_numbers, flat, is_settings
+from psiprune.experiments.masks_settings import MasksSettings
 from psiprune.experiments.settings import (
     AblationSettings,
     EnsembleSettings,
@@ -41,6 +42,7 @@ EXPERIMENTS: Mapping[str, type[EnsembleSettings]] = {
     "sparse": SparseSettings,
     "ablation": AblationSettings,
     "frontier": FrontierSettings,
+    "masks": MasksSettings,
 }
 _KEYS = {name: tuple(_tree(model)) for name, model in EXPERIMENTS.items()}
 _ONE_OF = {
@@ -48,9 +50,10 @@ _ONE_OF = {
     "sparse": "a sparse run",
     "ablation": "an ablation",
     "frontier": "a frontier",
+    "masks": "a comparison of masks",
 }
 #: Settings whose values are lists; in a grid, a single number means a list of one.
-_LISTS = ("fields", "shares", "rewired", "widths", "bonds")
+_LISTS = ("fields", "shares", "rewired", "widths", "bonds", "weights_per_site", "kinds")
 
 
 def _check_key(key: str, experiment: str, place: str = "") -> None:
@@ -140,6 +143,7 @@ class SweepSettings(Settings):
     sparse: SparseSettings | None = None
     ablation: AblationSettings | None = None
     frontier: FrontierSettings | None = None
+    masks: MasksSettings | None = None
     grid: tuple[GridSettings, ...] | None = Field(
         default=None,
         description="list of blocks, whose points are joined (default: the experiment alone)",

@@ -34,6 +34,7 @@ from psiprune.data.shots import Shots
 from psiprune.experiments.ablation import run_ablation
 from psiprune.experiments.ensemble import Member
 from psiprune.experiments.frontier import run_frontier
+from psiprune.experiments.masks import run_masks
 from psiprune.experiments.named_warnings import named_warnings, training_named
 from psiprune.experiments.problem import Problem, cached_shots, cached_state, phase_folder
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
@@ -71,6 +72,7 @@ _RUNNERS: Mapping[str, Callable[..., object]] = {
     "sparse": run_sparse,
     "ablation": run_ablation,
     "frontier": run_frontier,
+    "masks": run_masks,
 }
 
 

@@ -15,6 +15,8 @@ DEFAULT_MAX_TIME = "1h"
 # may measure a slower machine.
 _SHARE = 0.5
 _ROUND = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+# Misread shots per parameter above which cross-validation gained less than a fifth of the KL.
+_MANY_SHOTS = 100
 
 
 class Needs(NamedTuple):
@@ -106,6 +108,16 @@ def few_shots(parameters: int, shots: int) -> str:
         f"{parameters:,} parameters are more than {shots:,} training shots can determine; use "
         "fewer hidden units, or more shots"
     )
+
+
+def fits_noise(parameters: int, shots: int, flips: bool) -> str:
+    """Return a line about misread shots that are few for so many parameters, or "".
+
+    `flips` says whether the shots have readout errors, which amplify their noise.
+    """
+    if not flips or shots >= _MANY_SHOTS * parameters:
+        return ""
+    return f"{shots:,} misread shots for {parameters:,} parameters: training to the end fits noise"
 
 
 def _round_numbers(below: int) -> Iterator[int]:

@@ -180,6 +180,7 @@ class NaturalGradient(Method):
         "learning_rate": 0.2,
         "learning_rate_decay": 0.1,
     }
+    FOLD_STEPS: ClassVar[int] = 5  # a log Z by annealing takes as long as some steps
     FLIPS: ClassVar[bool] = True
     INITIAL: ClassVar[tuple[Initial, ...]] = ("local",)
 

@@ -96,10 +96,10 @@ def train(
             the restored state of a resumed training.
         checkpoints: where the training saves its state from time to time, to resume from there; see
             `psiprune.io.checkpoint.Checkpoints`.
-        folds: for "exact", end after the number of steps at which held-out shots are likeliest in a
-            cross-validation over so many parts of the shots (5, say); 0 trains to convergence.
-            Worthwhile where the shots determine the RBM poorly: few of them, or large readout
-            errors.
+        folds: for "exact" and "natural", end after the number of steps at which held-out shots are
+            likeliest in a cross-validation over so many parts of the shots (5, say); 0 takes all
+            steps. Worthwhile where the shots determine the RBM poorly: few of them, or large
+            readout errors.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
@@ -165,10 +165,8 @@ def train(
         with Checkpoint(checkpoints, search) as checkpoint:
             epochs = cross_validated_epochs(data, chosen, untrained, seed, folds, checkpoint)
         expect("epochs", epochs - chosen.epochs)
-        shorter = chosen.model_copy(update={"epochs": epochs})
-        rbm = fit(begin, data, shorter, seed, callback, checkpoints)
-        asked = {"epochs": chosen.epochs, "folds": folds}
-        return replace(rbm, provenance={**rbm.provenance, **asked})
+        rbm = fit(begin, data, chosen, seed, callback, checkpoints, epochs)
+        return replace(rbm, provenance={**rbm.provenance, "folds": folds})
 
     rbm: RBM | None = None
     with progress_bar(chosen.epochs, "training", progress=progress):
@@ -203,36 +201,43 @@ def fit(
     seed: int,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
+    steps: int | None = None,
 ) -> RBM:
     """Train one RBM from the weights of another, without the checks of `train`.
 
-    With checkpoints, the training saves its state from time to time, and resumes from there.
+    With checkpoints, the training saves its state from time to time, and resumes from there. With
+    `steps` it ends after so many, whose learning rates are those of a training of all epochs.
     """
     check_sites(shots, start.visible, "the RBM")
     what = f"{start.visible} x {start.hidden} RBM of {start.number_of_weights} weights, seed {seed}"
     _LOG.info("%s: training on %d shots by %s", what, len(shots), method)
     notes: Notes = callback.notes if isinstance(callback, StatefulCallback) else {}
-    first = method.init(start, shots, seed)
-    with Checkpoint(checkpoints, partial(fingerprint, start, shots, method, seed)) as checkpoint:
+    first, last = method.init(start, shots, seed), method.epochs if steps is None else steps
+
+    def training() -> dict[str, object]:
+        return {**fingerprint(start, shots, method, seed), "steps": steps}
+
+    with Checkpoint(checkpoints, training) as checkpoint:
         state = checkpoint.resume(first, notes)
         if state is not first:
             _LOG.info("%s: resumed after epoch %d", what, state.epoch)
             expect("epochs", -state.epoch)
             if callback is not None:
                 callback(state)
-        while state.epoch < method.epochs and not state.done:
+        while state.epoch < last and not state.done:
             state, _ = method.step(state)
             count("epochs")
             if callback is not None:
                 callback(state)
             checkpoint.offer(state, notes)
-    expect("epochs", state.epoch - method.epochs)  # converged
+    expect("epochs", state.epoch - last)  # converged
     provenance: dict[str, str | int | float] = {
         "training_shots": len(shots),
         "seed": seed,
         **method.model_dump(),
-        **({} if shots.readout is None else {"readout": str(shots.readout)}),
     }
+    if shots.readout is not None:
+        provenance |= {"readout": str(shots.readout), "readout_sha256": shots.readout.digest}
     if set(start.provenance) == {"initial"}:
         provenance["initial"] = start.provenance["initial"]
     else:  # a start that is not new cannot be reproduced from the other fields

@@ -17,7 +17,7 @@ where K(x) = log <exp(x t)> = x^2 V / 2 + ... is the cumulant generating functio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,12 +56,12 @@ class Response(NamedTuple):
     """What other rates change, by set of rates.
 
     Attributes:
-        infidelity: 1 - F of p(v) before and after.
-        neighbours: change of the mean of <Z_i Z_{i+1}>; 0 for one site.
+        infidelity: 1 - F of p(v) before and after, [set].
+        means: changes of mean values <f>, [set, function].
     """
 
     infidelity: Float64
-    neighbours: Float64
+    means: Float64
 
 
 def response_draws(parameters: int) -> int:
@@ -70,7 +70,13 @@ def response_draws(parameters: int) -> int:
 
 
 @single_blas_thread()
-def linear_response(rbm: RBM, shots: Shots, sets: Sequence[ReadoutError], seed: int) -> Response:
+def linear_response(
+    rbm: RBM,
+    shots: Shots,
+    sets: Sequence[ReadoutError],
+    seed: int,
+    functions: Callable[[Bits], Float64],
+) -> Response:
     """Return how the RBM that fits the records best changes with their readout errors.
 
     g is averaged over at most 10,000 records, 32 draws of the true bits of each. V is the
@@ -81,6 +87,7 @@ def linear_response(rbm: RBM, shots: Shots, sets: Sequence[ReadoutError], seed: 
         shots: the records, with readout errors.
         sets: other readout errors of the same groups of sites.
         seed: of all draws.
+        functions: f of bits [draw, site], [draw, function].
     """
     assert shots.readout is not None
     chains_seed, fisher_seed, draws_seed = (
@@ -105,9 +112,7 @@ def linear_response(rbm: RBM, shots: Shots, sets: Sequence[ReadoutError], seed: 
 
     one, other = log_ratios(0), log_ratios(1)
     infidelity = -np.expm1(-np.mean(one * other, axis=1) / 4)
-    z = 1.0 - 2.0 * model
-    bonds = (z[:, :-1] * z[:, 1:]).sum(axis=1) / max(1, rbm.visible - 1)
-    return Response(infidelity, 0.5 * (one + other) @ bonds / len(model))
+    return Response(infidelity, 0.5 * (one + other) @ functions(model) / len(model))
 
 
 def _changes(

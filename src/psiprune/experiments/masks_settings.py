@@ -1,0 +1,151 @@
+"""Settings of the comparison of masks made before training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, PositiveFloat, field_validator
+
+from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
+from psiprune.core.settings import Seeds
+from psiprune.experiments.settings import EnsembleSettings
+from psiprune.metrics.settings import MeasureSettings
+from psiprune.training.method import Initial, Method
+from psiprune.training.methods import AnyMethod, MethodBySize, by_size, by_size_fine_tuning
+from psiprune.training.natural_gradient import NaturalGradient
+
+#: Made before training without looking at shots or weights.
+Constructed = Literal[
+    "scale-free", "cluster", "power-law-0", "power-law-1", "power-law-2", "random"
+]
+#: Made from the initial weights.
+Scored = Literal["snip", "grasp", "synflow"]
+#: The dense RBM pruned by a criterion, with fine-tuning after each step.
+Pruned = Literal["magnitude", "surgeon"]
+Kind = Literal[Constructed, Scored, Pruned]
+DENSE = "dense"
+CONSTRUCTED, SCORED, PRUNED = (get_args(kinds) for kinds in (Constructed, Scored, Pruned))
+#: The order of the variants in datasets, tables and figures.
+VARIANTS = (DENSE, *CONSTRUCTED, *SCORED, *PRUNED)
+#: Need the exact gradient.
+_BY_GRADIENT = ("snip", "grasp")
+
+
+class MasksSettings(EnsembleSettings):
+    """Compare masks made before training, at equal numbers of weights and of hidden units."""
+
+    fields: tuple[PositiveFloat, ...] = Field(
+        default=(1.0,), min_length=1, description="transverse fields h"
+    )
+    seeds: Seeds = Field(default=3, description="number of RBMs of each mask per field")
+    new_shots: bool = Field(
+        default=True,
+        description="draw new shots for each seed; else only masks and training differ",
+    )
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(),
+        description="further numbers of hidden units, compared separately",
+    )
+    weights_per_site: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(3.0, 5.0, 10.0, 20.0),
+        min_length=1,
+        description="numbers of weights per site; where so many weights cannot connect all units, "
+        "or a dense RBM has no more, there is no RBM",
+    )
+    kinds: tuple[Kind, ...] | None = Field(
+        default=None,
+        description="masks beside the dense RBM (default: all up to 18 hidden units or sites, else "
+        "those made without looking at shots or weights)",
+    )
+    bonds: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(2, 3, 4), min_length=1, description="bond dimensions of the MPS"
+    )
+    initial: Initial = Field(default="local", description="initial weights of new RBMs")
+    train: AnyMethod = Field(
+        default_factory=by_size, description="training of RBMs that have a mask"
+    )
+    dense_train: AnyMethod = Field(default_factory=by_size, description="training of dense RBMs")
+    prune_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="fraction of the weights that a pruning step removes"
+    )
+    fine_tune: AnyMethod = Field(
+        default_factory=by_size_fine_tuning, description="training after each pruning step"
+    )
+    measure: MeasureSettings = Field(default_factory=MeasureSettings)
+
+    @field_validator("widths", "weights_per_site", "kinds", "bonds")
+    @classmethod
+    def _distinct(cls, values: tuple[object, ...] | None) -> tuple[object, ...] | None:
+        # Each value names files or an entry of the table.
+        if values is not None and len(set(values)) < len(values):
+            raise ValueError("must not contain a value twice")
+        return values
+
+    @property
+    def all_widths(self) -> tuple[int, ...]:
+        """All numbers of hidden units, in increasing order."""
+        return tuple(sorted({self.hidden_units, *self.widths}))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The dense RBM and all kinds, in the order of `VARIANTS`."""
+        kinds: tuple[str, ...] | None = self.kinds
+        if kinds is None:
+            width = max(self.all_widths)
+            small = min(self.sites, width) <= EXACT_GRADIENT_UNITS
+            small = small and (self.sites + 1) * (width + 1) - 1 <= FISHER_PARAMETERS
+            kinds = (*CONSTRUCTED, *SCORED, *PRUNED) if small else CONSTRUCTED
+        return tuple(name for name in VARIANTS if name == DENSE or name in kinds)
+
+    def counts(self, width: int, variant: str) -> list[int]:
+        """Return the numbers of weights of a variant with so many hidden units, least first."""
+        dense = self.sites * width
+        if variant == DENSE:
+            return [dense]
+        from psiprune.experiments.mask_kinds import least_weights  # loads xarray
+
+        least = least_weights(variant, width, self.sites)
+        counts = {round(ratio * self.sites) for ratio in self.weights_per_site}
+        return sorted(count for count in counts if least <= count < dense)
+
+    def _sized(self, name: str, method: Method | MethodBySize) -> Method:
+        """Return a method as it is or by size, where a mask leaves few enough parameters."""
+        size = self.sites, max(self.all_widths)
+        if name != "dense_train" and min(size) > EXACT_GRADIENT_UNITS:
+            if isinstance(method, NaturalGradient):
+                return method
+            if isinstance(method, MethodBySize):
+                # The natural gradient, also where it could not train all weights.
+                size = (EXACT_GRADIENT_UNITS + 1,) * 2
+        return method.for_size(*size)
+
+    def _check_together(self) -> None:
+        super()._check_together()
+        for width in self.all_widths:
+            dense = self.sites * width
+            counts = sorted({n for name in self.variants[1:] for n in self.counts(width, name)})
+            if not counts:
+                raise ValueError(
+                    f"weights_per_site: with {width} hidden units, masks have from "
+                    f"{(self.sites + width - 1) / self.sites:.3g} to below {width} weights per "
+                    f"site, found {self.weights_per_site}"
+                )
+            units = min(self.sites, width)
+            for kind in _BY_GRADIENT:
+                if kind in self.variants and units > EXACT_GRADIENT_UNITS:
+                    raise ValueError(
+                        f"kinds: '{kind}' needs a layer of at most {EXACT_GRADIENT_UNITS} units, "
+                        f"found {self.sites} sites and {width} hidden units; omit it"
+                    )
+            biases = self.sites + width
+            if "surgeon" in self.variants and dense + biases > FISHER_PARAMETERS:
+                raise ValueError(
+                    f"kinds: 'surgeon' supports at most {FISHER_PARAMETERS:,} parameters, found "
+                    f"{dense + biases:,} of the dense RBM; omit it"
+                )
+            train = self._sized("train", self.train)
+            if isinstance(train, NaturalGradient) and counts[-1] + biases > FISHER_PARAMETERS:
+                raise ValueError(
+                    f"weights_per_site: 'natural' trains at most {FISHER_PARAMETERS:,} parameters, "
+                    f"found {counts[-1] + biases:,}; use less or train.method 'pcd'"
+                )

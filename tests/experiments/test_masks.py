@@ -1,0 +1,353 @@
+"""Masks made before training, end to end and small: what each RBM is, resuming, figures, table."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import psiprune as pp
+import tiny
+from psiprune.experiments import trainer
+from psiprune.experiments.figures.masks import (
+    plot_budget,
+    plot_correlations,
+    plot_masks,
+    plot_scaling,
+)
+from psiprune.experiments.mask_kinds import constructed_mask
+from psiprune.experiments.masks_rbms import Family, pruning_counts
+from psiprune.experiments.problem import Problem
+from psiprune.experiments.recording import final_measures
+from psiprune.experiments.stopwatch import FILE, Stopwatch
+from psiprune.experiments.tables import table_numbers, table_text
+from psiprune.experiments.truncated import truncated_states
+from psiprune.inspect.contents import contents_of, read_config
+from psiprune.io.netcdf import read_dataset
+from psiprune.metrics.against_state import Reference, exact_metrics, reference_of
+from psiprune.metrics.observables import exact_observables
+from psiprune.pruning.before_training import PretrainingCriterion
+from psiprune.pruning.iterative import fine_tuned, prune_to_count
+from psiprune.rbm.init import local_rbm
+from psiprune.states.mps import MPS
+
+CONSTRUCTED = ("scale-free", "cluster", "power-law-0", "power-law-1", "power-law-2", "random")
+VARIANTS = ("dense", *CONSTRUCTED, "snip", "grasp", "synflow", "magnitude", "surgeon")
+KINDS = ("scale-free", "cluster", "surgeon")
+
+
+def settings(**changes: Any) -> pp.MasksSettings:
+    """4 sites, 2 hidden units; 8, 6 and 5 weights, of the cluster mask 6."""
+    values = {"seeds": 2, "weights_per_site": (1.25, 1.5), "kinds": KINDS}
+    return tiny.masks_settings(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
+    folder = tmp_path_factory.mktemp("masks") / "run"
+    return folder, pp.run_masks(settings(), folder)
+
+
+@pytest.fixture(scope="module")
+def run(made: tuple[Path, xr.Dataset]) -> Path:
+    return made[0]
+
+
+@pytest.fixture(scope="module")
+def masks(made: tuple[Path, xr.Dataset]) -> xr.Dataset:
+    return made[1]
+
+
+def rbm_of(run: Path, name: str, seed: int = 1) -> pp.RBM:
+    return pp.load_rbm(run / f"h=1/seed-{seed}/{name}.nc")
+
+
+def test_a_run_holds_what_it_should(run: Path) -> None:
+    contents = contents_of(run, read_config(run))
+    assert contents is not None
+    assert contents.command == "masks"
+    written = {file for file in tiny.names(run) if file.endswith(".nc")}
+    assert {str(file) for file in contents.files} == written
+
+
+def test_the_dataset_is_labelled(run: Path, masks: xr.Dataset) -> None:
+    assert masks["kl"].dims == ("field", "seed", "width", "variant", "count")
+    assert masks["variant"].values.tolist() == ["dense", *KINDS]
+    assert masks["count"].values.tolist() == [5, 6, 8]
+    there = masks["kl"].sel(width=2).notnull().all(("field", "seed"))
+    assert there.values.tolist() == [
+        [False, False, True],
+        [True, True, False],
+        [False, True, False],  # three sites for each unit
+        [True, True, False],
+    ]
+    units = {name: masks[name].attrs["units"] for name in ("kl", "energy", "processor_seconds")}
+    assert units == {"kl": "nat", "energy": "energy", "processor_seconds": "s"}
+    assert (masks["processor_seconds"].notnull() == masks["kl"].notnull()).all()
+    assert (masks["processor_seconds"].where(masks["kl"].notnull(), 1.0) > 0).all()
+    kept = read_dataset(run / "masks.nc", "masks")
+    assert tiny.raw(kept) == tiny.raw(masks.drop_vars("processor_seconds"))
+
+
+def test_each_seed_has_its_shots(run: Path) -> None:
+    state = pp.load_mps(run / "h=1/state.nc")
+    for seed, file in enumerate(("shots.nc", "seed-1/shots.nc")):
+        drawn = pp.sample(state, 200, seed=seed).bits
+        np.testing.assert_array_equal(pp.read_shots(run / "h=1" / file).bits, drawn)
+
+
+@pytest.mark.slow
+def test_scores_of_the_initial_weights_and_one_set_of_shots(tmp_path: Path) -> None:
+    scored: tuple[PretrainingCriterion, ...] = ("snip", "grasp", "synflow")
+    pp.run_masks(settings(new_shots=False, kinds=scored, weights_per_site=(1.5,)), tmp_path)
+    assert not (tmp_path / "h=1/seed-1/shots.nc").exists()
+    shots = pp.read_shots(tmp_path / "h=1/shots.nc")
+    for name in scored:
+        mask = pp.pretraining_mask(local_rbm(shots, 2, 1), shots, weights=6, criterion=name)
+        np.testing.assert_array_equal(rbm_of(tmp_path, f"2-{name}-6").mask, mask)
+
+
+def test_variants_are_what_they_are_called(run: Path) -> None:
+    shots, chosen = pp.read_shots(run / "h=1/seed-1/shots.nc"), settings()
+    start = local_rbm(shots, 2, 1)
+    dense = pp.train(shots, start=start, method=chosen.dense_train, seed=1)
+    np.testing.assert_array_equal(rbm_of(run, "2-dense-8").weights, dense.weights)
+    expected = {
+        "scale-free": pp.scale_free_mask(4, 2, weights=6),
+        "cluster": pp.cluster_mask(2, 4, 6),
+    }
+    for name, mask in expected.items():
+        rbm = pp.train(shots, start=local_rbm(shots, 2, 1, mask), method=chosen.train, seed=1)
+        np.testing.assert_array_equal(rbm_of(run, f"2-{name}-6").weights, rbm.weights)
+    rbm = dense
+    for step, count in enumerate((6, 5), 1):
+        rbm = prune_to_count(rbm, count, pp.PruneSettings(criterion="surgeon"), 1, step)
+        rbm = fine_tuned(rbm, shots, chosen.fine_tune, 1, step)
+        np.testing.assert_array_equal(rbm_of(run, f"2-surgeon-{count}").weights, rbm.weights)
+
+
+def test_masks_by_name() -> None:
+    made = {name: constructed_mask(name, 5, 9, 20, 7) for name in CONSTRUCTED}
+    same = {
+        "scale-free": pp.scale_free_mask(9, 5, weights=20),
+        "cluster": pp.cluster_mask(5, 9, 20),
+        "random": pp.random_mask(5, 9, 20, 7),
+        **{
+            f"power-law-{k}": pp.power_law_mask(9, 5, weights=20, exponent=k, seed=7)
+            for k in range(3)
+        },
+    }
+    for name, mask in same.items():
+        np.testing.assert_array_equal(made[name], mask)
+
+
+def test_measures_are_those_of_the_kept_rbms(run: Path, masks: xr.Dataset) -> None:
+    reference = reference_of(pp.load_mps(run / "h=1/state.nc"))
+    for name, count in (("dense", 8), ("surgeon", 5)):
+        rbm = rbm_of(run, f"2-{name}-{count}")
+        here = masks.sel(field=1.0, seed=1, width=2, variant=name, count=count)
+        found = exact_metrics(rbm, reference)
+        for measure in ("kl", "infidelity", "energy_bias", "abs_magnetization_bias"):
+            assert float(here[measure]) == getattr(found, measure)
+            assert float(here[f"{measure}_error"]) == 0.0
+        p = np.exp(rbm.log_prob_all() - rbm.log_partition())
+        exact = exact_observables(p, 4, reference.model)
+        np.testing.assert_array_equal(here["correlation"], exact.correlation.value)
+        assert float(here["energy"]) == float(exact.energy.value)
+        assert float(here["parameters"]) == rbm.number_of_parameters == count + 6
+        assert float(here["kl_floor"]) == (count + 6) / 400
+    assert float(masks["energy_reference"].sel(field=1.0)) == float(
+        reference.observables.energy.value
+    )
+    np.testing.assert_array_equal(
+        masks["correlation_reference"].sel(field=1.0), reference.observables.correlation.value
+    )
+
+
+def test_the_masks_shown_are_those_of_the_first_seed(run: Path, masks: xr.Dataset) -> None:
+    assert masks.attrs["shown"] == 6
+    shown = masks["mask"].astype(bool)
+    for name in ("cluster", "surgeon"):
+        mask = rbm_of(run, f"2-{name}-6", seed=0).mask
+        np.testing.assert_array_equal(shown.sel(variant=name), mask)
+    assert shown.sel(variant="dense").all()
+
+
+def sampled(reference: Reference) -> Reference:
+    """A reference that is treated as one of a large state."""
+    return replace(reference, log_q=None)
+
+
+def small() -> tuple[MPS, Reference]:
+    state = pp.ground_state(pp.TFIM(sites=4))
+    return state, reference_of(state)
+
+
+def test_measures_of_large_rbms_are_sampled_with_errors() -> None:
+    _, reference = small()
+    rbm = pp.RBM(np.full((2, 4), 0.3), np.zeros(4), np.zeros(2))
+    exact = final_measures(rbm, reference, 1000, seed=1)
+    found = final_measures(rbm, sampled(reference), 1000, seed=1)
+    assert set(found.variables) == set(exact.variables)
+    for name in ("kl", "infidelity", "energy", "abs_magnetization"):
+        error = float(found[f"{name}_error"])
+        assert error > 0
+        assert float(found[name]) == pytest.approx(float(exact[name]), abs=4 * error)
+    assert (found["correlation_error"][1:] > 0).all()
+    again = pp.evaluate(rbm, sampled(reference), draws=1000, seed=1)
+    assert float(found["energy_bias"]) == again.energy_bias.value
+    assert float(found["correlation_mse_error"]) == again.correlation_mse.error
+
+
+def test_large_states_are_truncated_too(tmp_path: Path) -> None:
+    state, reference = small()
+    shots = pp.sample(state, 20_000, seed=1)
+    exact = truncated_states([Problem(tmp_path, 1.0, reference, shots)], [1, 4])
+    found = truncated_states([Problem(tmp_path, 1.0, sampled(reference), shots)], [1, 4])
+    assert found["mps_parameters"].values.tolist() == exact["mps_parameters"].values.tolist()
+    for name in ("kl", "infidelity", "abs_magnetization_bias"):
+        one, other = (each[f"mps_{name}"].values[0] for each in (found, exact))
+        assert one[0] == pytest.approx(other[0], rel=0.1)
+        np.testing.assert_allclose([one[1], other[1]], 0.0, atol=1e-9)
+
+
+# ---- resuming
+
+
+@pytest.mark.slow
+def test_a_lost_file_is_made_again(run: Path, masks: xr.Dataset, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    for name in ("h=1/seed-0/2-cluster-6.nc", "h=1/seed-1/2-surgeon-5.nc", "masks.nc"):
+        (copy / name).unlink()
+    again = pp.run_masks(settings(), copy)
+    changes = "processor_seconds"
+    assert tiny.raw(again.drop_vars(changes)) == tiny.raw(masks.drop_vars(changes))
+    assert again[changes].notnull().sum() == masks[changes].notnull().sum()
+
+
+class Killed(BaseException):
+    """Stands for a signal that leaves no time to write anything."""
+
+
+@pytest.mark.slow
+def test_a_start_resumes_a_pruning_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    brief = tiny.masks_settings(prune_fraction=0.1, weights_per_site=(1.25, 1.5))
+    family = Family(None, 2, "magnitude")  # type: ignore[arg-type]
+    assert pruning_counts(brief, family) == [8, 7, 6, 5]
+    unbroken = pp.run_masks(brief, tmp_path / "unbroken")
+    done: list[int] = []
+
+    def second_kills(*arguments: Any, **others: Any) -> pp.RBM:
+        if done:
+            raise Killed
+        done.append(1)
+        return fine_tuned(*arguments, **others)
+
+    monkeypatch.setattr("psiprune.core.threads.cores", lambda: 1)
+    monkeypatch.setattr(trainer, "fine_tuned", second_kills)
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        pp.run_masks(brief, run)
+    assert {file.name for file in (run / "h=1/seed-0/2-magnitude").iterdir()} == {"7.nc"}
+    monkeypatch.setattr(trainer, "fine_tuned", fine_tuned)
+    again = pp.run_masks(brief, run)
+    seconds = again["processor_seconds"].sel(variant="magnitude")
+    assert seconds.isnull().all()  # what the killed start took is not known
+    assert again["processor_seconds"].sel(variant="scale-free").notnull().any()
+    changes = "processor_seconds"
+    assert tiny.raw(again.drop_vars(changes)) == tiny.raw(unbroken.drop_vars(changes))
+    assert tiny.names(run) == tiny.names(tmp_path / "unbroken")
+
+
+def test_a_stopwatch_keeps_what_it_knows(tmp_path: Path) -> None:
+    watch = Stopwatch(tmp_path)
+    with watch.timed("a", before=5.0):
+        pass
+    watch.note("b", 1.0)
+    watch.note("b", float("nan"))
+    again = Stopwatch(tmp_path)
+    assert 5.0 <= again.seconds("a") < 6.0
+    assert np.isnan(again.seconds("b"))
+    (tmp_path / FILE).write_text("[1")
+    assert np.isnan(Stopwatch(tmp_path).seconds("a"))
+
+
+# ---- settings
+
+
+def test_what_is_compared_depends_on_the_size() -> None:
+    assert pp.MasksSettings().variants == VARIANTS
+    assert [pp.MasksSettings().counts(9, name) for name in ("dense", "random")] == [[162], [54, 90]]
+    large = pp.MasksSettings(sites=100, widths=(100,), seeds=1)
+    assert large.variants == ("dense", *CONSTRUCTED)
+    assert large.counts(100, "cluster") == [300, 500, 1000, 2000]
+    assert pp.MasksSettings(sites=200, widths=(200,)).counts(200, "cluster")[0] == 600
+
+
+def test_masks_train_by_natural_gradient_where_dense_rbms_cannot() -> None:
+    tables: dict[str, Any] = {"dense_train": {"epochs": 7}}
+    sized = pp.MasksSettings(sites=400, **tables).for_size()
+    assert sized.train == pp.NaturalGradient()
+    assert sized.fine_tune == pp.NaturalGradient.for_fine_tuning()
+    assert sized.dense_train == pp.PCD(epochs=7)
+    natural = pp.MasksSettings(sites=400, train=pp.NaturalGradient(epochs=3))
+    assert natural.for_size().train == pp.NaturalGradient(epochs=3)
+    assert pp.MasksSettings(widths=(40,)).for_size().train == pp.ExactNaturalGradient()
+
+
+# ---- figures and table
+
+
+def test_figures_show_medians(masks: xr.Dataset) -> None:
+    axes = plot_budget(masks).get_axes()
+    assert len(axes) == 2
+    lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes[0].lines}
+    here = masks["kl"].sel(field=1.0, width=2, variant="scale-free").median("seed").dropna("count")
+    np.testing.assert_array_equal(lines["scale-free"], np.column_stack([here["count"], here]))
+    np.testing.assert_allclose(lines["parameters / (2 shots)"][:, 1], np.array([11, 12, 14]) / 400)
+    mps = [masks[f"mps_{name}"].values.item() for name in ("parameters", "kl")]
+    np.testing.assert_allclose(lines["MPS, bond dimension 1"], [mps])
+    other = masks.assign_attrs(sites=8)
+    (ax,) = plot_scaling([other, masks]).get_axes()
+    scaled = {str(line.get_label()): np.asarray(line.get_xydata()) for line in ax.lines}
+    for label, sites in (("N = 4, scale-free", 4), ("N = 8, scale-free", 8)):
+        np.testing.assert_allclose(scaled[label], lines["scale-free"] / sites)
+    (ax,) = plot_correlations(masks).get_axes()
+    drawn = {str(bar.get_label()): bar for bar in ax.containers}
+    assert set(drawn) == {"dense", "scale-free", "windows", "dense, pruned by surgeon"}
+    pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
+    assert len(pictures) == len(KINDS)
+
+
+def test_the_table_compares_with_dense_rbms_of_as_many_units(masks: xr.Dataset) -> None:
+    found = table_numbers("masks", masks)["masks"]["h=1"]
+    rows = {(row["width"], row["variant"], row["count"]): row for row in found["rows"]}
+    assert len(rows) == 1 + 2 + 1 + 2
+    one = masks["kl"].sel(field=1.0, width=2)
+    ratio = one.sel(variant="cluster", count=6) / one.sel(variant="dense", count=8)
+    row = rows[2, "cluster", 6]
+    assert row["against_dense"]["ratio"] == pytest.approx(float(ratio.median()))
+    assert row["kl"]["median"] == pytest.approx(float(one.sel(variant="cluster", count=6).median()))
+    assert rows[2, "dense", 8]["against_dense"]["ratio"] == 1.0
+    words = table_text("masks", masks)
+    assert "2 hidden units" in words
+    assert "KL error" not in words
+    assert "KL error" in table_text("masks", masks.assign(kl_error=masks["kl_error"] + 1e-3))
+    assert table_text("masks", masks.drop_vars("processor_seconds")).count("CPU s") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
+def test_the_command_reads_its_own_configuration(run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    again = ("masks", "--config", folder / "config.toml", "--out", folder, "--others", run)
+    found = json.loads(tiny.call(*again, "--json").out)
+    assert found["folder"] == str(folder)
+    assert found["masks"]["h=1"]["mps"][0]["bond"] == 1
+    assert (folder / "masks.nc").read_bytes() == (run / "masks.nc").read_bytes()
