@@ -11,8 +11,9 @@ import pytest
 import psiprune as pp
 from psiprune.rbm.init import initial_rbm, local_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
-from psiprune.training import natural_gradient
-from psiprune.training.natural_gradient import NaturalState, forms_fisher
+from psiprune.training import natural_metric
+from psiprune.training.natural_gradient import NaturalState
+from psiprune.training.natural_metric import forms_fisher
 from refusals import refuses
 
 SMALL = pp.NaturalGradient(epochs=150, chains=4000, steps=10)
@@ -47,7 +48,7 @@ def test_it_ends_at_the_maximum_of_the_likelihood() -> None:
 def test_an_interrupted_run_ends_with_the_same_bits(
     monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(natural_gradient, "_SQUARED_PARAMETERS", most)
+    monkeypatch.setattr(natural_metric, "_SQUARED_PARAMETERS", most)
     shots = ising_shots(6, 2000)
     method = pp.NaturalGradient(epochs=8, chains=300, steps=10)
     start = method.init(initial_rbm(6, 3, 1), shots, 1)
@@ -61,7 +62,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
 
 @both_ways
 def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    monkeypatch.setattr(natural_gradient, "_SQUARED_PARAMETERS", most)
+    monkeypatch.setattr(natural_metric, "_SQUARED_PARAMETERS", most)
     shots = ising_shots(6, 20_000)  # three pieces
     settings = pp.NaturalGradient(epochs=3, chains=2000)
     many = pp.train(shots, hidden=3, seed=2, method=settings)

@@ -24,8 +24,8 @@ from psiprune.rbm.model import RBM
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-#: Most products with F for one direction. Their number is the largest cost of a step.
-MOST_PRODUCTS = 10
+#: A function of a vector [parameter].
+Linear = Callable[[Float64], Float64]
 #: The search ends when an iteration adds less than this share to x.(F + lambda 1).x.
 _NEGLIGIBLE = 1e-10
 _PIECE = 1024  # samples per task; fixed, so that sums are the same on any number of cores
@@ -43,6 +43,30 @@ class Scores(NamedTuple):
     bits: Float32
 
 
+class DampedFisher(NamedTuple):
+    """A = F + lambda 1 by its products with vectors.
+
+    Attributes:
+        product: returns A x.
+        precondition: returns B x, with a symmetric positive B near the inverse of A.
+    """
+
+    product: Linear
+    precondition: Linear
+
+
+class Conjugate(NamedTuple):
+    """Directions d with d.A.d' = 1 for equal ones, else 0, and their products with A.
+
+    Attributes:
+        directions: d, [direction, parameter].
+        images: A d, [direction, parameter].
+    """
+
+    directions: Float64
+    images: Float64
+
+
 def sample_scores(rbm: RBM, bits: NDArray[np.uint8]) -> Scores:
     """Return the factors of the scores of configurations [sample, site]."""
     data = WeightedConfigurations(bits.T.astype(np.float64), np.ones(len(bits)))
@@ -52,19 +76,17 @@ def sample_scores(rbm: RBM, bits: NDArray[np.uint8]) -> Scores:
 
 
 @single_blas_thread()
-def natural_direction(rbm: RBM, scores: Scores, gradient: Float64, damping: float) -> Float64:
-    """Return x with (F + lambda 1) x = g, [parameter], approximately; see `conjugate_gradients`.
+def damped_fisher(rbm: RBM, scores: Scores, damping: float) -> DampedFisher:
+    """Return A = F + lambda 1, with F the covariance of the scores over samples.
 
-    F is the covariance of the scores over samples. The preconditioner is the inverse of
-    F + lambda 1 if s and v were independent: then E[s_a s_c v_b v_d] is a Kronecker product, whose
-    inverse with damping follows from the eigenvectors of its factors (Martens & Grosse, ICML 37,
-    2408 (2015)). The inverse of a covariance is that of second moments without the row and the
-    column of the constant s_0 v_0.
+    The preconditioner is the inverse of A if s and v were independent: then E[s_a s_c v_b v_d] is a
+    Kronecker product, whose inverse with damping follows from the eigenvectors of its factors
+    (Martens & Grosse, ICML 37, 2408 (2015)). The inverse of a covariance is that of second moments
+    without the row and the column of the constant s_0 v_0.
 
     Args:
-        rbm: the RBM, whose mask names the parameters.
+        rbm: the RBM, whose mask names the parameters, in the order of `fisher_matrix`.
         scores: its scores over samples.
-        gradient: g, [parameter], in the order of `fisher_matrix`.
         damping: lambda.
     """
     place = factors_of_parameters(rbm)
@@ -78,53 +100,55 @@ def natural_direction(rbm: RBM, scores: Scores, gradient: Float64, damping: floa
         turned: Float64 = s_axes @ (s_axes.T @ full @ v_axes / spectrum) @ v_axes.T
         return turned[place]
 
-    return conjugate_gradients(lambda x: fisher(x) + damping * x, precondition, gradient)
+    return DampedFisher(lambda x: fisher(x) + damping * x, precondition)
 
 
+@single_blas_thread()
 def conjugate_gradients(
-    product: Callable[[Float64], Float64],
-    precondition: Callable[[Float64], Float64],
-    target: Float64,
-) -> Float64:
-    """Return x with A x = b for a symmetric positive A, from x = 0, by at most 10 products with A.
+    matrix: DampedFisher, target: Float64, known: Conjugate, most: int
+) -> tuple[Float64, Conjugate]:
+    """Return x with A x = b, approximately, and the conjugate directions that span it.
 
-    Each iteration maximises b.x - x.A.x / 2 over one more direction, so that x.A.x = b.x grows. The
+    In the span of directions already known the solution takes no product with A. Each iteration
+    adds one direction and maximises b.x - x.A.x / 2 over the span, so that x.A.x = b.x grows. The
     search ends when it grows by less than a share of 1e-10. Each direction is made conjugate to
-    all earlier ones, as rounding in A, which may be in float32, soon spoils the recursion by which
-    it is usually conjugate to the last one alone.
+    all others, as rounding in A, which may be in float32, soon spoils the recursion by which it is
+    usually conjugate to the last one alone.
 
     Source: M. R. Hestenes and E. Stiefel, J. Res. Natl. Bur. Stand. 49, 409 (1952).
 
     Args:
-        product: returns A x.
-        precondition: returns B x, with a symmetric positive B near the inverse of A.
+        matrix: A, symmetric and positive.
         target: b.
+        known: conjugate directions, such as those of an earlier search with the same A.
+        most: largest number of products with A.
     """
-    x, residual = np.zeros_like(target), target.copy()
-    length, earlier = 0.0, list[tuple[Float64, Float64]]()
-    for _ in range(MOST_PRODUCTS):
-        search = precondition(residual)
-        for direction, image in earlier:
-            search -= (search @ image) * direction
-        image = product(search)
+    count = len(known.directions)
+    directions, images = (np.concatenate([a, np.empty((most, len(target)))]) for a in known)
+    along = known.directions @ target
+    x, residual = along @ known.directions, target - along @ known.images
+    length = float(along @ along)
+    for _ in range(most):
+        search = matrix.precondition(residual)
+        search -= (images[:count] @ search) @ directions[:count]
+        image = matrix.product(search)
         curvature = float(search @ image)
         if curvature <= 0:
             break
         search /= np.sqrt(curvature)
         image /= np.sqrt(curvature)
+        directions[count], images[count] = search, image
+        count += 1
         step = float(search @ residual)
         x += step * search
         residual -= step * image
         length += step**2
         if step**2 < _NEGLIGIBLE * length:
             break
-        earlier.append((search, image))
-    return x
+    return x, Conjugate(directions[:count], images[:count])
 
 
-def _fisher_product(
-    scores: Scores, place: tuple[NDArray[np.int64], NDArray[np.int64]]
-) -> Callable[[Float64], Float64]:
+def _fisher_product(scores: Scores, place: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Linear:
     """Return the function x -> F x over samples, in pieces, in threads."""
     units, count = scores.hidden.shape
     shape = units, len(scores.bits)

@@ -17,13 +17,20 @@ import numpy as np
 from psiprune.core.exceptions import DivergenceError
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
-from psiprune.inference.natural_direction import MOST_PRODUCTS
 from psiprune.rbm.init import check_hidden, initial_rbm
 from psiprune.rbm.posterior import TRUE_STEPS
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.limits import Needs
 from psiprune.training.method import Method
-from psiprune.training.natural_gradient import RECORDS, REPEATS, NaturalGradient, forms_fisher
+from psiprune.training.natural_gradient import SHOTS_PER_CHAIN, VISITS, NaturalGradient
+from psiprune.training.natural_metric import (
+    FIRST_PRODUCTS,
+    MORE_PRODUCTS,
+    MOST_DIRECTIONS,
+    RECORDS,
+    REPEATS,
+    forms_fisher,
+)
 
 # Seconds of an operation, measured on one core.
 VISIT = 1e-10  # of a weight in a Gibbs step
@@ -34,7 +41,7 @@ TRUE_STATE = 1.2e-8  # a hidden unit in one of all states of the true bits, with
 #: Seconds of a step besides: calls of Python and of threads.
 _CALLS = 5e-4
 #: Steps of a training that converges, and steps between two Fisher matrices of the stochastic one.
-_CONVERGED, _FISHER_AGE = 70, 8
+_CONVERGED, _FISHER_AGE = 70, 16
 _SAMPLE = 8192  # configurations behind the Fisher matrix of the exact method
 _FEW_SHOTS = 500
 #: Short steps are repeated for so many seconds, or so often.
@@ -91,16 +98,20 @@ def step_seconds(method: Method, size: Size, first: bool = False) -> float:
         return _CALLS + VISIT * size.shots * (method.steps + 1) * size.weights + true_bits
     if isinstance(method, NaturalGradient):
         rows, entries = method.chains, method.chains
+        shots = size.shots / max(1, size.shots // (SHOTS_PER_CHAIN * method.chains))
         if size.readout:
             rows = min(size.shots, RECORDS)
             entries = REPEATS * rows
+            shots = size.shots
+        age = 1 if first else _FISHER_AGE
         if forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout):
-            fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p
-            fisher /= 1.0 if first else _FISHER_AGE
+            fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p / age
         else:
-            fisher = 2 * MOST_PRODUCTS * SINGLE * method.chains * size.sites * size.hidden
+            products = MORE_PRODUCTS + (FIRST_PRODUCTS - MORE_PRODUCTS) / age
+            fisher = 2 * products * SINGLE * method.chains * size.sites * size.hidden
         gibbs = VISIT * method.chains * method.steps * size.weights
-        scores = 3 * SINGLE * (method.chains + size.shots) * size.weights
+        visits = min(VISITS, method.steps)
+        scores = 3 * SINGLE * (visits * method.chains + shots) * size.weights
         return 8 * _CALLS + gibbs + scores + true_bits + fisher
     if size.readout:
         states = 2.0**size.sites
@@ -128,8 +139,8 @@ def training_bytes(method: Method, size: Size) -> float:
         return 40 * size.weights + shots * size.sites / 8
     if isinstance(method, NaturalGradient):
         arrays = 4 * (method.chains + shots) * (size.sites + size.hidden)
-        if forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout):
-            arrays += 16 * p**2
+        formed = forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout)
+        arrays += 16 * p * (p if formed else MOST_DIRECTIONS)
         drawn = 4 * REPEATS * min(shots, RECORDS) * (size.sites + size.hidden)
         return arrays + (drawn if size.readout else 0.0)
     if size.readout:
