@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from psiprune.inference.fisher import damped_factor, sample_fisher
@@ -49,6 +48,8 @@ class Factor:
 
     def solve(self, gradient: Float64) -> tuple[Float64, Factor]:
         """Return x, and what solves the next system."""
+        import scipy.linalg
+
         return scipy.linalg.cho_solve((self.lower, True), gradient, check_finite=False), self
 
 
