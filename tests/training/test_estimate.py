@@ -126,6 +126,11 @@ LARGE = Size.dense(80, 40, 50)
                 "FACTOR": 3320**3 / 3 / 16,
             },
         ),
+        (
+            NATURAL,
+            Size(6, 4, 10_000, 11),
+            {"SINGLE": 21**2 * 1000 / 16 + 3 * (3 * 1000 + 2000) * 11},
+        ),
         (CD, MISREAD, {"VISIT": 50 * (9 + 1 + 2) * 11}),  # two steps of the true bits
         (
             NATURAL,  # F over 8 draws of the true bits of each record

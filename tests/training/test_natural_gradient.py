@@ -12,7 +12,7 @@ import psiprune as pp
 from psiprune.rbm.init import initial_rbm, local_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.training import natural_metric
-from psiprune.training.natural_gradient import NaturalState
+from psiprune.training.natural_gradient import NaturalState, parts_of
 from psiprune.training.natural_metric import forms_fisher
 from refusals import refuses
 
@@ -77,6 +77,20 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, 
 def test_the_matrix_of_few_parameters_is_formed(parameters: int, formed: bool) -> None:
     assert forms_fisher(parameters, 100, 50) == formed
     assert forms_fisher(parameters, 100, 50, readout=True)
+
+
+@pytest.mark.parametrize(
+    ("shots", "chains", "parts"),
+    [
+        (10**5, 10_000, 5),
+        (39_999, 10_000, 1),
+        (40_000, 10_000, 2),
+        (9, 10_000, 1),
+        (10**6, 100, 10),
+    ],
+)
+def test_each_step_uses_a_part_of_many_shots(shots: int, chains: int, parts: int) -> None:
+    assert parts_of(shots, chains) == parts
 
 
 def test_too_many_parameters_are_refused() -> None:

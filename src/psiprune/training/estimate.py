@@ -22,7 +22,7 @@ from psiprune.rbm.posterior import TRUE_STEPS
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.limits import Needs
 from psiprune.training.method import Method
-from psiprune.training.natural_gradient import SHOTS_PER_CHAIN, VISITS, NaturalGradient
+from psiprune.training.natural_gradient import VISITS, NaturalGradient, parts_of
 from psiprune.training.natural_metric import (
     FIRST_PRODUCTS,
     MORE_PRODUCTS,
@@ -98,7 +98,7 @@ def step_seconds(method: Method, size: Size, first: bool = False) -> float:
         return _CALLS + VISIT * size.shots * (method.steps + 1) * size.weights + true_bits
     if isinstance(method, NaturalGradient):
         rows, entries = method.chains, method.chains
-        shots = size.shots / max(1, size.shots // (SHOTS_PER_CHAIN * method.chains))
+        shots = size.shots / parts_of(size.shots, method.chains)
         if size.readout:
             rows = min(size.shots, RECORDS)
             entries = REPEATS * rows

@@ -32,8 +32,9 @@ _MOMENTUM_PER_RATE = 4.0
 # Model averages are over the chains after each third of their Gibbs steps: most averages of local
 # terms forget the states of the chains in fewer steps.
 VISITS = 3
-# Shots of a step, per chain. Their noise then is less than that of the chains.
-SHOTS_PER_CHAIN = 2
+# Shots of a step, per chain: their noise is less than that of the chains. Parts of the shots are
+# few enough for the last steps, whose average counts, to use each several times.
+_SHOTS_PER_CHAIN, _MOST_PARTS = 2, 10
 _PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
 
 Pieces = Sequence[NDArray[np.float32]]
@@ -119,19 +120,22 @@ class NaturalInfo(NamedTuple):
 class NaturalGradient(Method):
     """Natural gradient with model averages over persistent Markov chains.
 
-    A step is theta += rate (F + lambda 1)^-1 g with g an average over earlier steps too, with
-    weights (1 - 4 rate)^age, of <s>_data - <s>_model, s = d log p~ / d theta. <s>_data is over
-    twice as many shots as chains, other ones in each step, and <s>_model over persistent chains
-    after each third of the `steps` Gibbs steps that they take before each step of the training, of
-    which the first one in a third is after a global flip or none. F = Cov_model(s) over the same
-    chains (Amari, Neural Comput. 10, 251 (1998)) and is reused until the distribution has changed;
-    where it has few parameters (`natural_metric.forms_fisher`) it is factorised, else conjugate
-    gradients find the step without forming it. A step is shortened where sqrt(step.F.step) would
-    exceed 0.3. With readout errors <s>_data is over chains of the true bits given the records, one
-    for each shot, and F is that of the records (`psiprune.inference.observed_fisher`): steps are
-    longer where the errors hide much. The noise of the chains adds up to about rate/2 * parameters
-    / (2 chains) to the KL; the decaying rate removes it. The default where both layers have more
-    than 18 units, up to 20,000 parameters.
+    A step is theta += rate (F + lambda 1)^-1 g. With s = d log p~ / d theta, g averages
+    <s>_data - <s>_model over this and earlier steps, with weights (1 - 4 rate)^age. <s>_data is
+    over a part of the shots, the next one in each step: twice as many as chains, or a tenth of all.
+    <s>_model is over persistent chains, after each third of the `steps` Gibbs steps that they take;
+    a third begins with a global flip or none.
+
+    F = Cov_model(s) over the same chains (Amari, Neural Comput. 10, 251 (1998)) is reused until the
+    distribution has changed. Where it has few parameters (`natural_metric.forms_fisher`) it is
+    factorised, else conjugate gradients find the step without forming it. A step is shortened where
+    sqrt(step.F.step) would exceed 0.3.
+
+    With readout errors <s>_data is over chains of the true bits given the records, one for each
+    shot, and F is that of the records (`psiprune.inference.observed_fisher`): steps are longer
+    where the errors hide much. The noise of the chains adds up to about rate/2 * parameters /
+    (2 chains) to the KL; the decaying rate removes it. The default where both layers have more than
+    18 units, up to 20,000 parameters.
 
     Raises:
         InputError: a value is invalid, or the method has no such field.
@@ -189,7 +193,7 @@ class NaturalGradient(Method):
         true = None if shots.readout is None else start_true_bits(shots)
         data: list[Pieces] = []
         if true is None:  # each part has shots from the whole set, which may be sorted
-            parts = max(1, len(shots) // (SHOTS_PER_CHAIN * self.chains))
+            parts = parts_of(len(shots), self.chains)
             data = [_pieces(shots.bits[first::parts]) for first in range(parts)]
         return NaturalState(data, seed, 0, rbm, shots.bits[chosen], None, None, true)
 
@@ -260,6 +264,11 @@ class NaturalGradient(Method):
                 chains = gibbs.step(chains, int(steps) - 1)
             visited.append(chains.bits)
         return visited
+
+
+def parts_of(shots: int, chains: int) -> int:
+    """Return into how many parts shots are divided; each step uses the next one."""
+    return min(_MOST_PARTS, max(1, shots // (_SHOTS_PER_CHAIN * chains)))
 
 
 def mean_scores(rbm: RBM, pieces: Pieces) -> Moments:
