@@ -72,7 +72,7 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("parameters", "formed"), [(5150, False), (3162, True), (3163, False), (19, True)]
+    ("parameters", "formed"), [(5150, False), (2236, True), (2237, False), (19, True)]
 )
 def test_the_matrix_of_few_parameters_is_formed(parameters: int, formed: bool) -> None:
     assert forms_fisher(parameters, 100, 50) == formed

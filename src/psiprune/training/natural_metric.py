@@ -37,7 +37,7 @@ _STALE, _OLD = 1.0, 50
 #: Conjugate directions that are known after so many steps.
 MOST_DIRECTIONS = FIRST_PRODUCTS + (_OLD - 1) * MORE_PRODUCTS
 # F is formed up to this many squared parameters per pair of units; see `forms_fisher`.
-_SQUARED_PARAMETERS = 2000
+_SQUARED_PARAMETERS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ def restored_metric(
 
 
 def forms_fisher(parameters: int, sites: int, hidden: int, *, readout: bool = False) -> bool:
-    """Return whether F of so many parameters is formed: P^2 <= 2000 N N_h, or readout errors.
+    """Return whether F of so many parameters is formed: P^2 <= 1000 N N_h, or readout errors.
 
     Over K samples forming takes P^2 K / 2 multiply-adds and factorising P^3 / 6, about every 16th
     step; conjugate gradients take about 10 K N N_h in each step. Through readout errors they would
