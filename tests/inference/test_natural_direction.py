@@ -112,6 +112,16 @@ def test_conjugate_gradients_stop(size: int) -> None:
     assert known.directions.shape == known.images.shape == (0, size)
 
 
+@pytest.mark.parametrize(("small", "number"), [(3e-5, 1), (3e-4, 2)])
+def test_the_search_ends_where_it_adds_less_than_1e_10(small: float, number: int) -> None:
+    # The first direction is known: it gives 100 of x.A.x, and the next one 0.8 small^2.
+    matrix, products = diagonal(np.array([1.0, 2.0, 3.0]), np.ones(3))
+    known = Conjugate(np.eye(3)[:1], np.eye(3)[:1])
+    found, both = conjugate_gradients(matrix, np.array([10.0, small, small]), known, 9)
+    assert (len(products), len(both.directions)) == (number, 1 + number)
+    np.testing.assert_allclose(found, [10.0, small / 2, small / 3], rtol=0, atol=small / 4)
+
+
 def test_known_directions_take_no_products() -> None:
     spectrum = np.logspace(-4, 2, 50)
     first, second = np.random.default_rng(0).normal(size=(2, 50))

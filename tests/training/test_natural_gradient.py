@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import psiprune as pp
+from machines import random_rbm
 from psiprune.rbm.init import initial_rbm, local_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.training import natural_metric
@@ -55,7 +56,12 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     *_, unbroken = steps_of(method, start)
     *_, half = islice(steps_of(method, start), 5)
     assert half.epoch == 5
-    *_, resumed = steps_of(method, start.restore(half.epoch, half.to_arrays()))
+    restored = start.restore(half.epoch, half.to_arrays())
+    assert half.fisher is not None
+    assert restored.fisher is not None
+    for name in ("moved", "age", "damping"):
+        assert getattr(restored.fisher, name) == getattr(half.fisher, name)
+    *_, resumed = steps_of(method, restored)
     np.testing.assert_array_equal(resumed.rbm.weights, unbroken.rbm.weights)
     np.testing.assert_array_equal(resumed.chains, unbroken.chains)
 
@@ -72,11 +78,32 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("parameters", "formed"), [(5150, False), (2236, True), (2237, False), (19, True)]
+    ("parameters", "sites", "hidden", "formed"),
+    [(5150, 100, 50, False), (2236, 100, 50, True), (2237, 100, 50, False), (100, 10, 1, True)],
 )
-def test_the_matrix_of_few_parameters_is_formed(parameters: int, formed: bool) -> None:
-    assert forms_fisher(parameters, 100, 50) == formed
-    assert forms_fisher(parameters, 100, 50, readout=True)
+def test_the_matrix_of_few_parameters_is_formed(
+    parameters: int, sites: int, hidden: int, formed: bool
+) -> None:
+    assert forms_fisher(parameters, sites, hidden) == formed
+    assert forms_fisher(parameters, sites, hidden, readout=True)
+
+
+def test_a_metric_that_is_not_formed_keeps_its_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(natural_metric, "_SQUARED_PARAMETERS", 0)
+    rbm = random_rbm(8, 6)
+    bits = np.random.default_rng(0).integers(0, 2, (500, 8), dtype=np.uint8)
+    metric = natural_metric.new_metric(rbm, bits, 1e-3, None, 0)
+    known, generator = np.empty((0, 62)), np.random.default_rng(1)
+    for number in (20, 24, 28):
+        gradient = generator.normal(size=62)
+        x, metric = metric.solve(gradient)
+        assert isinstance(metric.solver, natural_metric.Search)
+        directions = metric.solver.known.directions
+        np.testing.assert_array_equal(directions[: len(known)], known)
+        assert len(directions) == number
+        best = directions.T @ (directions @ gradient)  # as directions are conjugate
+        np.testing.assert_allclose(x, best, atol=1e-3 * np.abs(best).max())
+        known = directions
 
 
 @pytest.mark.parametrize(

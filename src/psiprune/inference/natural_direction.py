@@ -127,7 +127,6 @@ def conjugate_gradients(
     directions, images = (np.concatenate([a, np.empty((most, len(target)))]) for a in known)
     along = known.directions @ target
     x, residual = along @ known.directions, target - along @ known.images
-    length = float(along @ along)
     for _ in range(most):
         search = matrix.precondition(residual)
         search -= (images[:count] @ search) @ directions[:count]
@@ -142,8 +141,7 @@ def conjugate_gradients(
         step = float(search @ residual)
         x += step * search
         residual -= step * image
-        length += step**2
-        if step**2 < _NEGLIGIBLE * length:
+        if step**2 < _NEGLIGIBLE * (target @ x):
             break
     return x, Conjugate(directions[:count], images[:count])
 

@@ -75,8 +75,10 @@ class NaturalState:
         arrays: dict[str, NDArray[Any]] = {"parameters": to_vector(self.rbm), "chains": self.chains}
         if self.true is not None:
             arrays |= self.true.to_arrays()
-        if self.gradient is not None and self.fisher is not None:
-            arrays |= {"gradient": self.gradient, **self.fisher.to_arrays()}
+        if self.gradient is not None:
+            arrays["gradient"] = self.gradient
+        if self.fisher is not None:
+            arrays |= self.fisher.to_arrays()
         return arrays
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> NaturalState:
@@ -259,9 +261,7 @@ class NaturalGradient(Method):
 
         chains, visited = gibbs.start_chains(rbm.compiled, start, seed), []
         for steps in np.diff(np.linspace(0, self.steps, min(VISITS, self.steps) + 1).astype(int)):
-            chains = gibbs.step_with_flips(chains, 1)
-            if steps > 1:
-                chains = gibbs.step(chains, int(steps) - 1)
+            chains = gibbs.step(gibbs.step_with_flips(chains, 1), int(steps) - 1)
             visited.append(chains.bits)
         return visited
 

@@ -166,7 +166,7 @@ def forms_fisher(parameters: int, sites: int, hidden: int, *, readout: bool = Fa
     """Return whether F of so many parameters is formed: P^2 <= 1000 N N_h, or readout errors.
 
     Over K samples forming takes P^2 K / 2 multiply-adds and factorising P^3 / 6, about every 16th
-    step; conjugate gradients take about 10 K N N_h in each step. Through readout errors they would
-    need draws of the true bits of all records for each product.
+    step; conjugate gradients take about 10 K N N_h in each step. Through readout errors a product
+    would be over several draws of the true bits of each record.
     """
     return readout or parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
