@@ -66,6 +66,8 @@ CD, NATURAL, EXACT = pp.CD(steps=9), pp.NaturalGradient(chains=1000), pp.ExactNa
 #: 21 parameters; a mask. 4 states of 2 sites. More shots and states than behind a Fisher matrix.
 SPARSE, STATES, MANY = Size(6, 4, 50, 11), Size.dense(2, 3, 50), Size(20, 3, 10**5, 60)
 MISREAD = SPARSE._replace(readout=True)
+#: 3,320 parameters, too many to form a Fisher matrix, except with readout errors.
+LARGE = Size.dense(80, 40, 50)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +79,9 @@ MISREAD = SPARSE._replace(readout=True)
             SPARSE,
             {
                 "VISIT": 1000 * 30 * 11,
-                "SINGLE": 21**2 * 1000 / 8 + 3 * (1000 + 50) * 11,
-                "ENTRY": 21 * 1000 / 8,
-                "FACTOR": 21**3 / 3 / 8,
+                "SINGLE": 21**2 * 1000 / 16 + 3 * (3 * 1000 + 50) * 11,
+                "ENTRY": 21 * 1000 / 16,
+                "FACTOR": 21**3 / 3 / 16,
             },
         ),
         (
@@ -107,15 +109,38 @@ MISREAD = SPARSE._replace(readout=True)
                 "STATE": 2**3 * 20,
             },
         ),
+        (
+            NATURAL,  # 4 products with F and every 16th step 16 more, each of two matrix products
+            LARGE,
+            {
+                "VISIT": 1000 * 30 * 3200,
+                "SINGLE": 5 * 2 * 1000 * 3200 + 3 * (3 * 1000 + 50) * 3200,
+            },
+        ),
+        (
+            NATURAL,
+            LARGE._replace(readout=True),
+            {
+                "VISIT": (1000 * 30 + 50 * 2) * 3200,
+                "SINGLE": 3320**2 * 50 / 16 + 3 * (3 * 1000 + 50) * 3200,
+                "ENTRY": 3320 * 8 * 50 / 16,
+                "FACTOR": 3320**3 / 3 / 16,
+            },
+        ),
+        (
+            NATURAL,
+            Size(6, 4, 10_000, 11),
+            {"SINGLE": 21**2 * 1000 / 16 + 3 * (3 * 1000 + 2000) * 11},
+        ),
         (CD, MISREAD, {"VISIT": 50 * (9 + 1 + 2) * 11}),  # two steps of the true bits
         (
             NATURAL,  # F over 8 draws of the true bits of each record
             MISREAD,
             {
                 "VISIT": 1000 * 30 * 11 + 50 * 2 * 11,
-                "SINGLE": 21**2 * 50 / 8 + 3 * (1000 + 50) * 11,
-                "ENTRY": 21 * 8 * 50 / 8,
-                "FACTOR": 21**3 / 3 / 8,
+                "SINGLE": 21**2 * 50 / 16 + 3 * (3 * 1000 + 50) * 11,
+                "ENTRY": 21 * 8 * 50 / 16,
+                "FACTOR": 21**3 / 3 / 16,
             },
         ),
         (
@@ -145,12 +170,12 @@ def test_time_follows_from_the_number_of_steps(epochs: int) -> None:
         return training_seconds(method.model_copy(update={"epochs": epochs}), SPARSE)
 
     assert seconds(CD) == pytest.approx(epochs * step_seconds(CD, SPARSE))
-    # Training that converges ends early; the first Fisher matrix is not shared among eight steps.
+    # Training that converges ends early; the first Fisher matrix is not shared among 16 steps.
     assert seconds(EXACT) == pytest.approx(min(epochs, 70) * step_seconds(EXACT, SPARSE))
     mean, first = (step_seconds(NATURAL, SPARSE, first) for first in (False, True))
     assert seconds(NATURAL) == pytest.approx(min(epochs, 1) * (first - mean) + epochs * mean)
     fisher = ((estimate.SINGLE * 21 + estimate.ENTRY) * 1000 + estimate.FACTOR / 3 * 21**2) * 21
-    assert first - mean == pytest.approx(7 / 8 * fisher)
+    assert first - mean == pytest.approx(15 / 16 * fisher)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +186,13 @@ def test_time_follows_from_the_number_of_steps(epochs: int) -> None:
         (NATURAL, SPARSE, [2 * 8 * 21**2, 4 * (1000 + 50) * (6 + 4)]),
         # Three matrices; two tables of derivatives, of states, and configurations in float64.
         (EXACT, SPARSE, [3 * 8 * 21**2, 16 * 21 * 50, 16 * 2**4 * 6, 8 * 50 * (6 + 4)]),
+        # Up to 20 + 49 * 4 directions and their images.
+        (NATURAL, LARGE, [2 * 8 * 216 * 3320, 4 * (1000 + 50) * (80 + 40)]),
+        (
+            NATURAL,
+            LARGE._replace(readout=True),
+            [2 * 8 * 3320**2, 4 * (1000 + 50 + 8 * 50) * (80 + 40)],
+        ),
         (NATURAL, MISREAD, [2 * 8 * 21**2, 4 * (1000 + 50 + 8 * 50) * (6 + 4)]),
         (EXACT, MISREAD, [3 * 8 * 21**2, 16 * 21 * 64, 8 * 64 * (6 + 8)]),
         (EXACT, STATES, [3 * 8 * 11**2, 16 * 11 * 4, 16 * 4 * 3, 8 * 4 * (2 + 3)]),

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 
 import psiprune as pp
+from machines import random_rbm
 from psiprune.rbm.init import initial_rbm, local_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
-from psiprune.training.natural_gradient import NaturalState
+from psiprune.training import natural_metric
+from psiprune.training.natural_gradient import NaturalState, parts_of
+from psiprune.training.natural_metric import forms_fisher
 from refusals import refuses
 
 SMALL = pp.NaturalGradient(epochs=150, chains=4000, steps=10)
+#: Whether F of few parameters is formed.
+both_ways = pytest.mark.parametrize("most", [1000, 0], ids=["formed", "not formed"])
 
 
 def ising_shots(sites: int, shots: int = 20_000) -> pp.Shots:
@@ -40,25 +45,79 @@ def test_it_ends_at_the_maximum_of_the_likelihood() -> None:
     assert loss[10] > 2 * floor  # it is no property of the start
 
 
-def test_an_interrupted_run_ends_with_the_same_bits() -> None:
+@both_ways
+def test_an_interrupted_run_ends_with_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(natural_metric, "_SQUARED_PARAMETERS", most)
     shots = ising_shots(6, 2000)
     method = pp.NaturalGradient(epochs=8, chains=300, steps=10)
     start = method.init(initial_rbm(6, 3, 1), shots, 1)
     *_, unbroken = steps_of(method, start)
     *_, half = islice(steps_of(method, start), 5)
     assert half.epoch == 5
-    *_, resumed = steps_of(method, start.restore(half.epoch, half.to_arrays()))
+    restored = start.restore(half.epoch, half.to_arrays())
+    assert half.fisher is not None
+    assert restored.fisher is not None
+    for name in ("moved", "age", "damping"):
+        assert getattr(restored.fisher, name) == getattr(half.fisher, name)
+    *_, resumed = steps_of(method, restored)
     np.testing.assert_array_equal(resumed.rbm.weights, unbroken.rbm.weights)
     np.testing.assert_array_equal(resumed.chains, unbroken.chains)
 
 
-def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@both_ways
+def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(natural_metric, "_SQUARED_PARAMETERS", most)
     shots = ising_shots(6, 20_000)  # three pieces
     settings = pp.NaturalGradient(epochs=3, chains=2000)
     many = pp.train(shots, hidden=3, seed=2, method=settings)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     one = pp.train(shots, hidden=3, seed=2, method=settings)
     np.testing.assert_array_equal(many.weights, one.weights)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sites", "hidden", "formed"),
+    [(5150, 100, 50, False), (2236, 100, 50, True), (2237, 100, 50, False), (100, 10, 1, True)],
+)
+def test_the_matrix_of_few_parameters_is_formed(
+    parameters: int, sites: int, hidden: int, formed: bool
+) -> None:
+    assert forms_fisher(parameters, sites, hidden) == formed
+    assert forms_fisher(parameters, sites, hidden, readout=True)
+
+
+def test_a_metric_that_is_not_formed_keeps_its_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(natural_metric, "_SQUARED_PARAMETERS", 0)
+    rbm = random_rbm(8, 6)
+    bits = np.random.default_rng(0).integers(0, 2, (500, 8), dtype=np.uint8)
+    metric = natural_metric.new_metric(rbm, bits, 1e-3, None, 0)
+    known, generator = np.empty((0, 62)), np.random.default_rng(1)
+    for number in (20, 24, 28):
+        gradient = generator.normal(size=62)
+        x, metric = metric.solve(gradient)
+        assert isinstance(metric.solver, natural_metric.Search)
+        directions = metric.solver.known.directions
+        np.testing.assert_array_equal(directions[: len(known)], known)
+        assert len(directions) == number
+        best = directions.T @ (directions @ gradient)  # as directions are conjugate
+        np.testing.assert_allclose(x, best, atol=1e-3 * np.abs(best).max())
+        known = directions
+
+
+@pytest.mark.parametrize(
+    ("shots", "chains", "parts"),
+    [
+        (10**5, 10_000, 5),
+        (39_999, 10_000, 1),
+        (40_000, 10_000, 2),
+        (9, 10_000, 1),
+        (10**6, 100, 10),
+    ],
+)
+def test_each_step_uses_a_part_of_many_shots(shots: int, chains: int, parts: int) -> None:
+    assert parts_of(shots, chains) == parts
 
 
 def test_too_many_parameters_are_refused() -> None:

@@ -13,9 +13,11 @@ import exact
 import psiprune as pp
 from machines import distribution, magnet, score_moments
 from psiprune.core.exceptions import DivergenceError
+from psiprune.core.random import Stream, derive_seed
+from psiprune.rbm import gibbs
 from psiprune.rbm.likelihood import WeightedConfigurations
 from psiprune.rbm.model import RBM
-from psiprune.training import exact_natural_gradient
+from psiprune.training import exact_natural_gradient, natural_metric
 
 Float64 = NDArray[np.float64]
 DENSE = np.ones((3, 4), bool)
@@ -68,44 +70,86 @@ def test_steps_over_chains(
     check_steps_over_chains(random_rbm(mask), weight_decay, rate, epochs, ages)
 
 
+@pytest.mark.parametrize("mask", [DENSE, MASK], ids=["dense", "masked"])
+def test_steps_over_chains_without_the_matrix(
+    monkeypatch: pytest.MonkeyPatch, mask: NDArray[np.bool_]
+) -> None:
+    monkeypatch.setattr(natural_metric, "_SQUARED_PARAMETERS", 0)
+    # 20 products span all of 19 parameters, except for their rounding.
+    check_steps_over_chains(random_rbm(mask), 0.1, 0.05, 3, [0, 1, 2], chains=4500, formed=False)
+
+
 def test_the_metric_over_chains_is_renewed_after_50_steps() -> None:
     check_steps_over_chains(random_rbm(), 0.0, 1e-3, 52, [*range(50), 0, 1])
 
 
 def check_steps_over_chains(
-    start: RBM, weight_decay: float, rate: float, epochs: int, ages: list[int]
+    start: RBM,
+    weight_decay: float,
+    rate: float,
+    epochs: int,
+    ages: list[int],
+    *,
+    chains: int = 2000,
+    formed: bool = True,
 ) -> None:
     method = pp.NaturalGradient(
         epochs=epochs,
-        chains=2000,
-        steps=2,
+        chains=chains,
+        steps=1,
         learning_rate=rate,
         learning_rate_decay=0.25,
         weight_decay=weight_decay,
     )
     state = method.init(start, SHOTS, 0)
-    fisher = np.empty(())
+    parts = max(1, len(BITS) // (2 * chains))
+    fisher, mean = np.empty(()), np.empty(())
     for t, age in enumerate(ages):
         rbm, theta, t_rate = state.rbm, parameters_of(state.rbm), rate * 0.25 ** (t / (epochs - 1))
         state, info = method.step(state)
         # The chains that the step averages over stand in the state after it.
         model, covariance = score_moments(rbm, exact.empirical(state.chains))
-        gradient = score_moments(rbm, DATA)[0] - model
+        gradient = score_moments(rbm, exact.empirical(BITS[t % parts :: parts]))[0] - model
         gradient -= penalties(rbm, weight_decay) * theta
+        momentum = max(0.0, 1 - 4 * t_rate) if t else 0.0
+        mean = momentum * mean + (1 - momentum) * gradient
         if age == 0:  # the damping falls from 1e-2 in the first step to 1e-4 in the last
             fisher = covariance + 10.0 ** (-2 - 2 * t / (epochs - 1)) * np.eye(len(theta))
-        step = t_rate * np.linalg.solve(fisher, gradient)
+        step = t_rate * np.linalg.solve(fisher, mean)
         length = np.sqrt(step @ fisher @ step)
         shortened = min(1.0, 0.3 / length)
         assert (shortened < 1) == (rate == 50.0)
         moved = parameters_of(state.rbm) - theta
-        # Averages are in float32; where damping is 1e-4 it amplifies their rounding.
-        np.testing.assert_allclose(moved, shortened * step, atol=3e-3 * np.abs(moved).max())
+        error = moved - shortened * step
+        if formed:
+            # Averages are in float32; where damping is 1e-4 it amplifies their rounding.
+            np.testing.assert_allclose(error, 0.0, atol=3e-3 * np.abs(moved).max())
+        else:  # a hundredth of its length
+            assert error @ fisher @ error < 1e-4 * moved @ fisher @ moved
         assert info.learning_rate == pytest.approx(t_rate)
         assert info.shortened == pytest.approx(shortened, rel=1e-3)
         assert info.length == pytest.approx(min(0.3, length), rel=1e-3)
         assert (info.fisher_age, state.epoch) == (age, t + 1)
     np.testing.assert_array_equal(state.rbm.weights != 0, start.mask)
+
+
+@pytest.mark.parametrize(
+    ("steps", "thirds"), [(1, [1]), (2, [1, 1]), (3, [1, 1, 1]), (7, [2, 2, 3])]
+)
+def test_model_averages_are_over_each_third_of_the_steps(steps: int, thirds: list[int]) -> None:
+    method, rbm = pp.NaturalGradient(chains=500, steps=steps), random_rbm()
+    start = method.init(rbm, SHOTS, 0)
+    after, _ = method.step(start)
+    seed = derive_seed(0, Stream.NATURAL_STEP, 0)
+    chains, seen = gibbs.start_chains(rbm.compiled, start.chains, seed), []
+    for number in thirds:
+        chains = gibbs.step(gibbs.step_with_flips(chains, 1), number - 1)
+        seen.append(chains.bits)
+    np.testing.assert_array_equal(after.chains, seen[-1])
+    model, _ = score_moments(rbm, exact.empirical(np.concatenate(seen)))
+    data, _ = score_moments(rbm, exact.empirical(BITS[::9]))
+    assert after.gradient is not None
+    np.testing.assert_allclose(after.gradient, data - model, atol=1e-6)
 
 
 def test_chains_start_at_shots_take_flips_and_continue() -> None:

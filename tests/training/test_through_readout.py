@@ -82,7 +82,7 @@ def test_the_fisher_matrix_is_that_of_the_current_posterior() -> None:
 @pytest.mark.parametrize("error", [ERROR, PAIRS], ids=["independent", "pairs"])
 def test_natural_steps_average_over_true_bits(error: pp.ReadoutError) -> None:
     rbm, shots = random_rbm(4, 3), records(error=error)
-    method = pp.NaturalGradient(chains=500, epochs=2)
+    method = pp.NaturalGradient(chains=500, epochs=2, steps=1)
     state, plain = method.init(rbm, shots, 5), method.init(rbm, replace(shots, readout=None), 5)
     true = TrueBits(shots.bits, error, shots.bits).advanced(rbm.compiled, TRUE_STEPS, 5)
     found, info = method.step(state)

@@ -22,7 +22,15 @@ from psiprune.rbm.posterior import TRUE_STEPS
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.limits import Needs
 from psiprune.training.method import Method
-from psiprune.training.natural_gradient import RECORDS, REPEATS, NaturalGradient
+from psiprune.training.natural_gradient import VISITS, NaturalGradient, parts_of
+from psiprune.training.natural_metric import (
+    FIRST_PRODUCTS,
+    MORE_PRODUCTS,
+    MOST_DIRECTIONS,
+    RECORDS,
+    REPEATS,
+    forms_fisher,
+)
 
 # Seconds of an operation, measured on one core.
 VISIT = 1e-10  # of a weight in a Gibbs step
@@ -33,7 +41,7 @@ TRUE_STATE = 1.2e-8  # a hidden unit in one of all states of the true bits, with
 #: Seconds of a step besides: calls of Python and of threads.
 _CALLS = 5e-4
 #: Steps of a training that converges, and steps between two Fisher matrices of the stochastic one.
-_CONVERGED, _FISHER_AGE = 70, 8
+_CONVERGED, _FISHER_AGE = 70, 16
 _SAMPLE = 8192  # configurations behind the Fisher matrix of the exact method
 _FEW_SHOTS = 500
 #: Short steps are repeated for so many seconds, or so often.
@@ -90,14 +98,21 @@ def step_seconds(method: Method, size: Size, first: bool = False) -> float:
         return _CALLS + VISIT * size.shots * (method.steps + 1) * size.weights + true_bits
     if isinstance(method, NaturalGradient):
         rows, entries = method.chains, method.chains
+        shots = size.shots / parts_of(size.shots, method.chains)
         if size.readout:
             rows = min(size.shots, RECORDS)
             entries = REPEATS * rows
-        fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p
+            shots = size.shots
+        age = 1 if first else _FISHER_AGE
+        if forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout):
+            fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p / age
+        else:
+            products = MORE_PRODUCTS + (FIRST_PRODUCTS - MORE_PRODUCTS) / age
+            fisher = 2 * products * SINGLE * method.chains * size.sites * size.hidden
         gibbs = VISIT * method.chains * method.steps * size.weights
-        scores = 3 * SINGLE * (method.chains + size.shots) * size.weights
-        steps = 8 * _CALLS + gibbs + scores + true_bits
-        return steps + (fisher if first else fisher / _FISHER_AGE)
+        visits = min(VISITS, method.steps)
+        scores = 3 * SINGLE * (visits * method.chains + shots) * size.weights
+        return 8 * _CALLS + gibbs + scores + true_bits + fisher
     if size.readout:
         states = 2.0**size.sites
         fisher = ((DOUBLE * p + ENTRY) * min(states, _SAMPLE) + FACTOR / 3 * p**2) * p
@@ -123,7 +138,9 @@ def training_bytes(method: Method, size: Size) -> float:
     if isinstance(method, ContrastiveDivergence):
         return 40 * size.weights + shots * size.sites / 8
     if isinstance(method, NaturalGradient):
-        arrays = 16 * p**2 + 4 * (method.chains + shots) * (size.sites + size.hidden)
+        arrays = 4 * (method.chains + shots) * (size.sites + size.hidden)
+        formed = forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout)
+        arrays += 16 * p * (p if formed else MOST_DIRECTIONS)
         drawn = 4 * REPEATS * min(shots, RECORDS) * (size.sites + size.hidden)
         return arrays + (drawn if size.readout else 0.0)
     if size.readout:

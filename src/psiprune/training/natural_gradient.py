@@ -26,41 +26,24 @@ if TYPE_CHECKING:
     from psiprune.rbm.likelihood import Moments
     from psiprune.rbm.model import RBM
     from psiprune.rbm.posterior import TrueBits
+    from psiprune.training.natural_metric import Metric
 
 # Maximum change of the distribution in one step, sqrt(step.F.step).
 _TRUST = 0.3
-# F is recomputed once the distribution has changed by this much, or after this many steps.
-_STALE, _OLD = 1.0, 50
 # lambda of F + lambda 1, in the first and the last step.
 _DAMPING, _LAST_DAMPING = 1e-2, 1e-4
-# With readout errors F is over this many records, and draws of the true bits of each. The share
-# 1/REPEATS of what the errors hide that remains in F bounds steps in directions that they hide.
-RECORDS, REPEATS = 10_000, 8
+# The gradient is an average with weights momentum^age, momentum = 1 - 4 rate or 0. Then the average
+# decays faster than the error of the parameters, and does not make them oscillate.
+_MOMENTUM_PER_RATE = 4.0
+# Model averages are over the chains after each third of their Gibbs steps: most averages of local
+# terms forget the states of the chains in fewer steps.
+VISITS = 3
+# Shots of a step, per chain: their noise is less than that of the chains. Parts of the shots are
+# few enough for the last steps, whose average counts, to use each several times.
+_SHOTS_PER_CHAIN, _MOST_PARTS = 2, 10
 _PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
 
-
-@dataclass(frozen=True, eq=False)
-class FisherFactor:
-    """The factorised Fisher matrix, and the much smaller arrays from which to recompute it.
-
-    Attributes:
-        factor: Cholesky factor of F + lambda 1, lower triangle [parameter, parameter].
-        parameters: parameters of the RBM at which F was computed, [parameter].
-        chains: the configurations that F averages over, uint8 [chain, site]; with readout errors
-            the true bits of some records, from which chains go on.
-        damping: lambda.
-        steps: Gibbs steps that the chains of true bits had taken.
-        moved: change of the distribution since then, the sum of sqrt(step.F.step).
-        age: steps since then.
-    """
-
-    factor: NDArray[np.float64]
-    parameters: NDArray[np.float64]
-    chains: NDArray[np.uint8]
-    damping: float
-    steps: int = 0
-    moved: float = 0.0
-    age: int = 0
+Pieces = Sequence[NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +51,24 @@ class NaturalState:
     """The state after a step.
 
     Attributes:
-        data: the shots in pieces, float32 [site, configuration].
+        data: parts of the shots, of which each step uses one, in pieces, float32
+            [site, configuration].
         seed: random seed of the training.
-        epoch: steps done; each uses all shots.
+        epoch: steps done.
         rbm: the current RBM.
         chains: visible configurations of the persistent chains, uint8 [chain, site].
+        gradient: average of the gradients so far, [parameter]; None before the first step.
         fisher: None before the first step.
         true: chains of the true bits, where the shots carry readout errors; `data` is then unused.
     """
 
-    data: Sequence[NDArray[np.float32]]
+    data: Sequence[Pieces]
     seed: int
     epoch: int
     rbm: RBM
     chains: NDArray[np.uint8]
-    fisher: FisherFactor | None
+    gradient: NDArray[np.float64] | None
+    fisher: Metric | None
     true: TrueBits | None = None
 
     #: Stochastic steps never converge exactly.
@@ -95,34 +81,31 @@ class NaturalState:
         arrays: dict[str, NDArray[Any]] = {"parameters": to_vector(self.rbm), "chains": self.chains}
         if self.true is not None:
             arrays |= self.true.to_arrays()
+        if self.gradient is not None:
+            arrays["gradient"] = self.gradient
         if self.fisher is not None:
-            for name in ("parameters", "chains", "damping", "steps", "moved", "age"):
-                arrays[f"fisher_{name}"] = np.asarray(getattr(self.fisher, name))
+            arrays |= self.fisher.to_arrays()
         return arrays
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> NaturalState:
         """Return the state stored in these arrays; `self` is the state before the first step."""
         from psiprune.rbm.likelihood import from_vector
+        from psiprune.training.natural_metric import restored_metric
 
         rbm = from_vector(self.rbm, arrays["parameters"])
         true = None if self.true is None else self.true.restore(arrays)
         fisher = None
         if "fisher_age" in arrays:
-            earlier = from_vector(self.rbm, arrays["fisher_parameters"])
-            chains, some = arrays["fisher_chains"], None
-            if self.true is not None:
-                some = self.true.evenly(RECORDS)
-                some = replace(some, bits=chains, steps=int(arrays["fisher_steps"]))
-            fisher_seed = derive_seed(
-                self.seed, Stream.RECORDS_FISHER, epoch - int(arrays["fisher_age"])
-            )
-            fisher = replace(
-                _factor(earlier, chains, float(arrays["fisher_damping"]), some, fisher_seed),
-                moved=float(arrays["fisher_moved"]),
-                age=int(arrays["fisher_age"]),
-            )
+            seed = derive_seed(self.seed, Stream.RECORDS_FISHER, epoch - int(arrays["fisher_age"]))
+            fisher = restored_metric(rbm, arrays, true, seed)
         return replace(
-            self, epoch=epoch, rbm=rbm, chains=arrays["chains"], fisher=fisher, true=true
+            self,
+            epoch=epoch,
+            rbm=rbm,
+            chains=arrays["chains"],
+            gradient=arrays.get("gradient"),
+            fisher=fisher,
+            true=true,
         )
 
 
@@ -145,23 +128,29 @@ class NaturalInfo(NamedTuple):
 class NaturalGradient(Method):
     """Natural gradient with model averages over persistent Markov chains.
 
-    A step is theta += rate (F + lambda 1)^-1 g with g = <s>_data - <s>_model and s = d log p~ /
-    d theta. The first average is over all shots, the second over chains that take `steps` Gibbs
-    steps with global flips before each step. F = Cov_model(s) over the same chains (Amari, Neural
-    Comput. 10, 251 (1998)) and is reused until the distribution has changed. A step is shortened
-    where sqrt(step.F.step) would exceed 0.3. With readout errors the first average is over chains
-    of the true bits given the records, one for each shot, and F is that of the records
-    (`psiprune.inference.observed_fisher`): steps are longer where the errors hide much. The noise
-    of the chains adds about rate/2 * parameters / (2 chains) to the KL; the decaying rate removes
-    it. The default where both
-    layers have more than 18 units, up to 20,000 parameters.
+    A step is theta += rate (F + lambda 1)^-1 g. With s = d log p~ / d theta, g averages
+    <s>_data - <s>_model over this and earlier steps, with weights (1 - 4 rate)^age. <s>_data is
+    over a part of the shots, the next one in each step: twice as many as chains, or a tenth of all.
+    <s>_model is over persistent chains, after each third of the `steps` Gibbs steps that they take;
+    a third begins with a global flip or none.
+
+    F = Cov_model(s) over the same chains (Amari, Neural Comput. 10, 251 (1998)) is reused until the
+    distribution has changed. Where it has few parameters (`natural_metric.forms_fisher`) it is
+    factorised, else conjugate gradients find the step without forming it. A step is shortened where
+    sqrt(step.F.step) would exceed 0.3.
+
+    With readout errors <s>_data is over chains of the true bits given the records, one for each
+    shot, and F is that of the records (`psiprune.inference.observed_fisher`): steps are longer
+    where the errors hide much. The noise of the chains adds up to about rate/2 * parameters /
+    (2 chains) to the KL; the decaying rate removes it. The default where both layers have more than
+    18 units, up to 20,000 parameters.
 
     Raises:
         InputError: a value is invalid, or the method has no such field.
     """
 
     method: Literal["natural"] = "natural"
-    epochs: int = Field(default=150, ge=0, description="steps; each uses all shots")
+    epochs: int = Field(default=150, ge=0, description="steps")
     chains: int = Field(default=10_000, ge=1, description="number of persistent Gibbs chains")
     steps: int = Field(default=30, ge=1, description="Gibbs steps of the chains before each step")
     learning_rate: float = Field(
@@ -212,8 +201,11 @@ class NaturalGradient(Method):
         generator = generator_for(seed, Stream.NATURAL_START)
         chosen = generator.integers(0, len(shots), self.chains)
         true = None if shots.readout is None else start_true_bits(shots)
-        pieces = _pieces(shots.bits) if true is None else []
-        return NaturalState(pieces, seed, 0, rbm, shots.bits[chosen], None, true)
+        data: list[Pieces] = []
+        if true is None:  # each part has shots from the whole set, which may be sorted
+            parts = parts_of(len(shots), self.chains)
+            data = [_pieces(shots.bits[first::parts]) for first in range(parts)]
+        return NaturalState(data, seed, 0, rbm, shots.bits[chosen], None, None, true)
 
     def step(self, state: NaturalState) -> tuple[NaturalState, NaturalInfo]:
         """Return the state after one step; see `Method.step`.
@@ -221,38 +213,42 @@ class NaturalGradient(Method):
         Raises:
             DivergenceError: the step is not finite.
         """
-        import scipy.linalg
-
-        from psiprune.rbm import gibbs
         from psiprune.rbm.likelihood import Moments, flatten, from_vector, to_vector
         from psiprune.rbm.posterior import TRUE_STEPS
+        from psiprune.training.natural_metric import RECORDS, new_metric
 
-        rbm = state.rbm
-        seed = derive_seed(state.seed, Stream.NATURAL_STEP, state.epoch)
-        chains = gibbs.start_chains(rbm.compiled, state.chains, seed)
-        bits = gibbs.step_with_flips(chains, self.steps).bits
-        true, data = state.true, state.data
-        if true is not None:
+        rbm, true = state.rbm, state.true
+        visited = self.visits(
+            rbm, state.chains, derive_seed(state.seed, Stream.NATURAL_STEP, state.epoch)
+        )
+        if true is None:
+            data = state.data[state.epoch % len(state.data)]
+        else:
             true = true.advanced(rbm.compiled, TRUE_STEPS, state.seed)
             data = _pieces(true.bits)
-        scores = zip(mean_scores(rbm, data), mean_scores(rbm, _pieces(bits)), strict=True)
+        model = [piece for bits in visited for piece in _pieces(bits)]
+        scores = zip(mean_scores(rbm, data), mean_scores(rbm, model), strict=True)
         gradient = flatten(rbm.mask, Moments(*(data - model for data, model in scores)))
         x = to_vector(rbm)
         gradient[: rbm.number_of_weights] -= self.weight_decay * x[: rbm.number_of_weights]
+        rate = decayed(self.learning_rate, self.learning_rate_decay, state.epoch, self.epochs)
+        if state.gradient is not None:
+            momentum = max(0.0, 1.0 - _MOMENTUM_PER_RATE * rate)
+            gradient += momentum * (state.gradient - gradient)
         fisher = state.fisher
-        if fisher is None or fisher.moved > _STALE or fisher.age >= _OLD:
+        if fisher is None or fisher.stale:
             elapsed = state.epoch / max(1, self.epochs - 1)
             damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
             some = None if true is None else true.evenly(RECORDS)
             fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
-            fisher = _factor(rbm, bits, damping, some, fisher_seed)
-        direction = scipy.linalg.cho_solve((fisher.factor, True), gradient, check_finite=False)
+            fisher = new_metric(rbm, visited[-1], damping, some, fisher_seed)
+        age = fisher.age
+        direction, fisher = fisher.solve(gradient)
         if not np.isfinite(direction).all():
             raise DivergenceError(
                 f"training diverged in epoch {state.epoch + 1} (the step is not finite): start "
                 "from smaller weights, or use method 'pcd'"
             )
-        rate = decayed(self.learning_rate, self.learning_rate_decay, state.epoch, self.epochs)
         length = rate * float(np.sqrt(gradient @ direction))
         shortened = min(1.0, _TRUST / length) if length > 0 else 1.0
         moved = shortened * length
@@ -260,52 +256,54 @@ class NaturalGradient(Method):
             state,
             epoch=state.epoch + 1,
             rbm=from_vector(rbm, x + rate * shortened * direction),
-            chains=bits,
+            chains=visited[-1],
+            gradient=gradient,
+            fisher=fisher.after(moved),
             true=true,
-            fisher=replace(fisher, moved=fisher.moved + moved, age=fisher.age + 1),
         )
-        return after, NaturalInfo(rate, moved, shortened, fisher.age)
+        return after, NaturalInfo(rate, moved, shortened, age)
+
+    def visits(self, rbm: RBM, start: NDArray[np.uint8], seed: int) -> list[NDArray[np.uint8]]:
+        """Return the states of chains after each third of their Gibbs steps, [chain, site]."""
+        from psiprune.rbm import gibbs
+
+        chains, visited = gibbs.start_chains(rbm.compiled, start, seed), []
+        for steps in np.diff(np.linspace(0, self.steps, min(VISITS, self.steps) + 1).astype(int)):
+            chains = gibbs.step(gibbs.step_with_flips(chains, 1), int(steps) - 1)
+            visited.append(chains.bits)
+        return visited
 
 
-def mean_scores(rbm: RBM, pieces: Sequence[NDArray[np.float32]]) -> Moments:
+def parts_of(shots: int, chains: int) -> int:
+    """Return into how many parts shots are divided; each step uses the next one."""
+    return min(_MOST_PARTS, max(1, shots // (_SHOTS_PER_CHAIN * chains)))
+
+
+def mean_scores(rbm: RBM, pieces: Pieces) -> Moments:
     """Return the averages of s_j v_i [hidden, visible], v_i and s_j, with s_j = p(h_j = 1 | v).
 
     `pieces` of configurations are float32 [site, configuration]. Products are in float32, sums over
     pieces in float64.
     """
-    from scipy.special import expit
-
     from psiprune.core.threads import map_threads
     from psiprune.rbm.likelihood import Moments
 
-    weights, bias = rbm.weights.astype(np.float32), rbm.hidden_bias.astype(np.float32)
+    weights, bias = rbm.weights.astype(np.float32), rbm.hidden_bias.astype(np.float32)[:, None]
+    half = np.float32(0.5)
 
     def sums_over(bits: NDArray[np.float32]) -> Moments:
-        hidden = expit(weights @ bits + bias[:, None])
+        hidden = weights @ bits
+        hidden += bias
+        hidden *= half  # sigmoid(x) = (1 + tanh(x / 2)) / 2
+        np.tanh(hidden, out=hidden)
+        hidden *= half
+        hidden += half
         sums = hidden @ bits.T, bits.sum(axis=1), hidden.sum(axis=1)
         return Moments(*(total.astype(np.float64) for total in sums))
 
     parts = map_threads(sums_over, pieces)
     count = sum(bits.shape[1] for bits in pieces)
     return Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
-
-
-def _factor(
-    rbm: RBM, bits: NDArray[np.uint8], damping: float, true: TrueBits | None, seed: int
-) -> FisherFactor:
-    """Return F over model configurations, or over records with chains of their true bits."""
-    from psiprune.inference.fisher import damped_factor, sample_fisher
-    from psiprune.inference.observed_fisher import records_fisher
-    from psiprune.rbm.likelihood import to_vector, unique_configurations
-
-    if true is None:
-        matrix, steps = sample_fisher(rbm, unique_configurations(bits)), 0
-    else:
-        matrix = records_fisher(rbm, true, REPEATS, seed)
-        bits, steps = true.bits, true.steps
-    # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
-    factor, damping = damped_factor(matrix.T, damping)
-    return FisherFactor(factor, to_vector(rbm), bits, damping, steps)
 
 
 def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
