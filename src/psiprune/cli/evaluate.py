@@ -77,6 +77,9 @@ def evaluate_command(
                     f"errors ({shots.readout}){f', but through {other}' if other else ''}: its "
                     "state may deviate for that reason; train it on shots that carry them"
                 )
+            elif all(each.rates_error is None for each in on_shots.state.values()):
+                numbers["rates_note"] = metric_tables.no_rates_sentence()
+                text += f"\n{metric_tables.no_rates_text()}"
         show(numbers, text, json)
     else:
         raise InputError(
