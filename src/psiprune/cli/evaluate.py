@@ -58,6 +58,10 @@ def evaluate_command(
         on_shots = evaluate_on_shots(machine, shots, draws=draws, seed=seed)
         numbers = metric_tables.shots_report_numbers(on_shots)
         text = metric_tables.shots_report_text(on_shots)
+        through = shots.readout is not None and trained_through(machine, shots.readout)
+        if through and all(each.rates_error is None for each in on_shots.state.values()):
+            numbers["rates_note"] = metric_tables.no_rates_sentence()
+            text += f"\n{metric_tables.no_rates_text()}"
         if shots.readout is None:
             assumed = readout_sensitivity(machine, data=shots, seed=seed)
             numbers |= metric_tables.assumed_numbers(assumed)
@@ -70,16 +74,13 @@ def evaluate_command(
         else:
             numbers["readout"] = metric_tables.modelled_sentence(shots.readout)
             text += f"\n{metric_tables.modelled_text(shots.readout)}"
-            if not trained_through(machine, shots.readout):
+            if not through:
                 other = machine.provenance.get("readout")
                 tell(
                     f"psiprune: warning: {rbm} is not known to be trained through these readout "
                     f"errors ({shots.readout}){f', but through {other}' if other else ''}: its "
                     "state may deviate for that reason; train it on shots that carry them"
                 )
-            elif all(each.rates_error is None for each in on_shots.state.values()):
-                numbers["rates_note"] = metric_tables.no_rates_sentence()
-                text += f"\n{metric_tables.no_rates_text()}"
         show(numbers, text, json)
     else:
         raise InputError(
