@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import exact
 import psiprune as pp
 import tiny
-from confusions import with_rates_times
+from confusions import dense, with_rates_times
 from outcomes import json_of, text_of
 from psiprune.data.confusion import Confusion
 from psiprune.data.dependence import find_dependence
@@ -91,8 +92,13 @@ def test_the_estimator_of_scikit_learn() -> None:
     estimator = RBMDensity(2, method=pp.ExactNaturalGradient(epochs=2), random_state=0)
     assert estimator._shots(shots, reset=True).readout is ERROR
     estimator.fit(shots.bits)
-    with refuses("array", "score_samples", "readout=None"):
-        estimator.score_samples(shots)
+    rbm = estimator.rbm_
+    p = exact.rbm_distribution(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
+    recorded = np.log(dense(ERROR) @ p)[exact.index(shots.bits)]
+    np.testing.assert_allclose(estimator.score_samples(shots), recorded, atol=1e-9)
+    assert estimator.score(shots) == estimator.score_samples(shots).mean()
+    true = np.log(p)[exact.index(shots.bits)]
+    np.testing.assert_allclose(estimator.score_samples(shots.bits), true, atol=1e-9)
 
 
 def test_info_names_groups_and_measured_errors(stages: Path, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from psiprune.core.progress import no_progress_bars
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count
-from psiprune.data.shots import Shots, ShotsLike, as_shots, without_readout_error
+from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.inference.log_partition import log_partition
+from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.draws import draw
 from psiprune.training.method import Initial
 from psiprune.training.methods import MethodLike
@@ -35,6 +36,8 @@ except ImportError:
     ) from None
 #: Configurations of the training set at which half of the Gibbs chains of `sample` start.
 _STARTS = 500
+#: Where log p(y) of records is annealed: a score depends on the RBM and the shots alone.
+_ANNEALING_SEED = 0
 
 
 class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -103,13 +106,17 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def score_samples(self, X: ArrayLike | ShotsLike) -> NDArray[np.float64]:
-        """Return log p(v) = log p~(v) - log Z in nats, [shot], for bits [shot, site]."""
+        """Return log p(v) = log p~(v) - log Z in nats, [shot], for bits [shot, site].
+
+        Of shots that carry readout errors it is log p(y) of the records, p(y) = sum_v C(y | v)
+        p(v); see `psiprune.inference.recorded`, with the same random numbers at each call.
+        """
         check_is_fitted(self)
-        shots = without_readout_error(self._shots(X, reset=False), "score_samples")
-        return self.rbm_.log_prob_unnormalized(shots) - self.log_partition_.value
+        shots = self._shots(X, reset=False)
+        return shots_log_prob(self.rbm_, shots, self.log_partition_, _ANNEALING_SEED).values
 
     def score(self, X: ArrayLike | ShotsLike, y: object = None) -> float:
-        """Return the mean of log p(v) over the shots, in nats per shot; y is ignored."""
+        """Return the mean of `score_samples` over the shots, in nats per shot; y is ignored."""
         return float(self.score_samples(X).mean())
 
     def sample(

@@ -245,7 +245,7 @@ def test_train_suggests_a_cross_validation_where_misread_shots_are_few(tmp_path:
         (50, ("--readout=0.1,0.2",), False),
         (49, ("--readout=0.1,0.2", "--folds=2"), False),
         (49, ("--readout=0.1,0.2", "--method=natural", "--epochs=1"), True),
-        (49, ("--readout=0.1,0.2", "--method=cd", "--epochs=1"), False),
+        (49, ("--readout=0.1,0.2", "--method=cd", "--epochs=1"), True),
         (49, (), False),
     ):
         shots.write_text("00\n01\n10\n11\n10\n01\n11\n10\n10\n00\n" * repeats)
@@ -257,3 +257,42 @@ def test_train_suggests_a_cross_validation_where_misread_shots_are_few(tmp_path:
     lines = tiny.call("train", shots, *few).err.splitlines()
     assert any(note in line for line in lines)
     assert any("5 parameters are more than 4 training shots" in line for line in lines)
+
+
+def test_evaluate_says_why_the_error_of_the_rates_is_missing(
+    stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rbm, option = tmp_path / "rbm.nc", "--readout=0.01,0.03"
+    command = ("evaluate", rbm, stages / "shots.nc", option, "--draws=100")
+    text_of(tiny.call("train", stages / "shots.nc", option, "--hidden=1", "-o", rbm))
+    assert "rates_note" not in json_of(tiny.call(*command, "--json"))
+    monkeypatch.setattr("psiprune.metrics.rates_error.RATES_ERROR_PARAMETERS", 1)
+    text = " ".join(text_of(tiny.call(*command)).split())
+    assert "note: no column rates: " in text
+    assert "at most 3,000 parameters; psiprune reconstruct states" in text
+
+
+def test_prune_ends_fine_tuning_as_training_ended(stages: Path, tmp_path: Path) -> None:
+    rbm, shots = tmp_path / "rbm.nc", stages / "shots.nc"
+    option = ("--readout=0.05,0.1",)
+    text_of(tiny.call("train", shots, *option, "--hidden=2", "--folds=3", "-o", rbm))
+    command = ("prune", rbm, shots, *option, "--levels=1")
+    outcome = tiny.call(*command, "--out", tmp_path / "a")
+    ending = ", ended by cross-validation over 3 parts of the shots"
+    assert text_of(outcome).splitlines()[-1].endswith(ending)
+    (note,) = notes(outcome)
+    assert "as the training of the RBM did; --folds 0 takes all steps" in note
+    level_file = tmp_path / "a" / "level-01.nc"
+    assert pp.load_rbm(level_file).provenance["folds"] == 3
+    rounds = ("--rounds=1", "--fine-tune.epochs=1", "--out", tmp_path / "e")
+    plain_shots = tmp_path / "plain.txt"
+    np.savetxt(plain_shots, pp.read_shots(shots).bits, fmt="%d")
+    (_, note) = notes(tiny.call("rewire", level_file, plain_shots, *rounds))
+    assert "rewiring takes all steps of fine-tuning" in note
+    line = tiny.refusal(tiny.call(*command, "--folds=0", "--out", tmp_path / "a"))
+    assert "folds = " in line
+    search = ("--until=log_likelihood_loss", "--limit=9", "--folds=2", "--out", tmp_path / "d")
+    searched = tiny.call(*command, *search, "--json")
+    assert json_of(searched)["folds"] == 2
+    assert notes(searched) == []
+    assert pp.load_rbm(tmp_path / "d" / "smallest.nc").provenance["folds"] == 2

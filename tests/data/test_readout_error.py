@@ -237,6 +237,32 @@ def test_bad_rates(rates: tuple[Any, Any], facts: tuple[object, ...]) -> None:
         ReadoutError.from_rates(*rates, sites=2)
 
 
+def test_errors_of_rates_are_those_of_calibration_shots() -> None:
+    found = ReadoutError.from_rates([0.1, 0.2], 0.05, errors=(0.01, [0.002, 0.01]))
+    prepared = [
+        None if group.prepared is None else group.prepared.tolist() for group in found.groups
+    ]
+    assert prepared == [[900, 11875], [1600, 475]]
+    np.testing.assert_allclose(found.rate_errors, [[0.01, 0.002], [0.01, 0.01]])
+    exact = ReadoutError.from_rates(0.1, errors=(1e-9, 1e-9), sites=1)
+    np.testing.assert_allclose(exact.resampled(0).rates, 0.1, atol=1e-5)
+    for errors, facts in (
+        (0.01, ("two", 0.01)),
+        ((0.01, 0.01, 0.01), ("two",)),
+        ((0.01, [0.01, 0.0]), ("site 1", "p(0|1)", 0.05, 0)),
+        ((0.31, 0.01), ("site 0", "p(1|0)", 0.1, 0.3, 0.31)),
+        ((0.01, [0.01, 0.01, 0.01]), ("shapes", "(3,)")),
+        ((0.01, "x"), ("'x'",)),
+    ):
+        with refuses("readout", *facts):
+            ReadoutError.from_rates([0.1, 0.2], 0.05, errors=errors)  # type: ignore[arg-type]
+
+
+def test_resampled_rates_keep_the_order_of_bits() -> None:
+    error = replace(measured(50), bit_order="qiskit: site 0 is bit 0")
+    assert error.resampled(1).bit_order == error.bit_order
+
+
 def test_a_number_of_sites_is_needed() -> None:
     with refuses("readout", "`sites`"):
         ReadoutError.from_rates(0.1)

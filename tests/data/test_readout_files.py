@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,17 @@ def braket(fidelities: dict[str, float | None]) -> dict[str, Any]:
     return {"braketSchemaHeader": header, "standardized": {"oneQubitProperties": one}}
 
 
+def braket_errors(pairs: dict[str, tuple[float | None, float | None]]) -> dict[str, Any]:
+    """Device properties with both error rates, and a readout fidelity of 0.9 before them."""
+    properties = braket(dict.fromkeys(pairs, 0.9))
+    for qubit, pair in pairs.items():
+        entries = properties["standardized"]["oneQubitProperties"][qubit]["oneQubitFidelity"]
+        for name, value in zip(("0_TO_1", "1_TO_0"), pair, strict=True):
+            kind = {"name": f"READOUT_ERROR_{name}", "description": None}
+            entries.append({"fidelityType": kind, "fidelity": value, "standardError": None})
+    return properties
+
+
 QUERA = {
     "paradigm": {
         "performance": {
@@ -81,11 +93,15 @@ AQT = {
     }
 }
 PULSER = {"noise_types": ["SPAM"], "p_false_pos": 0.01, "p_false_neg": 0.05, "runs": 15}
+#: As `M3Mitigation.cals_to_file` of mthree 3 writes it (mthree/mitigation.py in the repository
+#: Qiskit/mthree): columns are prepared states, qubits that were not calibrated are null.
 M3 = {
-    "backend": "x",
-    "shots": 100,
-    "cals": [[[0.99, 0.05], [0.01, 0.95]], [[0.9, 0.2], [0.1, 0.8]]],
+    "timestamp": "2024-02-29T12:00:00.000000+00:00",
+    "backend": "ibm_kyiv",
+    "shots": 10000,
+    "cals": [[[0.99, 0.05], [0.01, 0.95]], [[0.9, 0.2], [0.1, 0.8]], None],
 }
+M3_TWO = M3 | {"cals": [[[0.99, 0.05], [0.01, 0.95]], [[0.9, 0.2], [0.1, 0.8]]]}
 
 
 def written(folder: Path, content: Any, name: str = "device.json") -> Path:
@@ -127,6 +143,15 @@ def test_rates_as_text(text: str, expected: tuple[float, float], sites: int) -> 
         ("0.01 0.03", ("0.01,0.03", "file", "'0.01 0.03'")),
         ("3", ("p(1|0)", 3, "percent")),
         ("0.49", ("nearly singular", 0.05)),
+        ("0.01+-0.001,0.03", ("both rates", "neither")),
+        ("0.01+-0.001+-0.1", ("both rates", "neither")),
+        ("0.01+-0", ("p(1|0)", 0.01, 0, "above 0")),
+        ("0.01,0.03±0.2", ("both rates",)),
+        ("0.01±0.002,0.03+/-0.2", ("p(0|1)", 0.03, 0.171, 0.2)),
+        ("0+-0.01", ("p(1|0)", 0, "(k + 1/2)")),
+        ("0.6+-0.01", ("p(1|0)", 0.6)),
+        ("0.01+-nan", ("p(1|0)", "nan")),
+        ("0.01+-", ("0.01,0.03", "file")),
     ],
 )
 def test_bad_rates(text: str, facts: tuple[object, ...]) -> None:
@@ -148,7 +173,11 @@ def test_bad_rates(text: str, facts: tuple[object, ...]) -> None:
         (QUERA, [(0.05, 0.1)] * 2),  # 0: ground state, 1: Rydberg state
         (LATTICE, [(0.002, 0.001)] * 2),  # 0: atom present, 1: atom absent
         (PULSER, [(0.01, 0.05)] * 2),
-        (M3, [(0.01, 0.05), (0.1, 0.2)]),
+        (M3_TWO | {"shots": None}, [(0.01, 0.05), (0.1, 0.2)]),
+        (M3_TWO["cals"], [(0.01, 0.05), (0.1, 0.2)]),  # the first version of the file
+        (braket_errors({"0": (0.01, 0.02), "1": (0.03, 0.04)}), [(0.01, 0.02), (0.03, 0.04)]),
+        (braket_errors({"0": (0.99, 0.98), "1": (0.97, 0.96)}), [(0.01, 0.02), (0.03, 0.04)]),
+        (braket_errors({"0": (0.01, None), "1": (None, 0.04)}), [(0.1, 0.1)] * 2),
         ([[0.01, 0.02], [0.03, 0.04]], [(0.01, 0.02), (0.03, 0.04)]),
         ([0.01, 0.02], [(0.01, 0.01), (0.02, 0.02)]),
     ],
@@ -381,7 +410,7 @@ JSON = st.recursive(
 )
 
 
-@given(JSON, st.sampled_from([None, *map(json.dumps, (qiskit(LIMA[:2]), M3, OQC, QUERA))]))
+@given(JSON, st.sampled_from([None, *map(json.dumps, (qiskit(LIMA[:2]), M3_TWO, OQC, QUERA))]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_any_json_is_read_or_refused(tmp_path: Path, content: Any, known: str | None) -> None:
     text = json.dumps(content)
@@ -390,3 +419,126 @@ def test_any_json_is_read_or_refused(tmp_path: Path, content: Any, known: str | 
     file = tmp_path / "any.json"
     file.write_text(text)
     check_read_or_refused(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "rates", "errors"),
+    [
+        ("0.01+-0.001,0.03+-0.002", (0.01, 0.03), (0.001, 0.002)),
+        (" 0.01 +/- 0.001 , 0.03 ± 2e-3 ", (0.01, 0.03), (0.001, 0.002)),
+        ("0.02+-0.001", (0.02, 0.02), (0.001, 0.001)),
+        ("0.02+-0.099", (0.02, 0.02), (0.099, 0.099)),  # of two shots
+    ],
+)
+def test_rates_with_errors(
+    text: str, rates: tuple[float, float], errors: tuple[float, float]
+) -> None:
+    found = pp.read_readout(text, 3)
+    assert found.rates.tolist() == [list(rates)] * 3
+    np.testing.assert_allclose(found.rate_errors, [errors] * 3, rtol=2e-3)
+    assert (found.source, found.is_measured) == ("rates with errors", True)
+    made = ReadoutError.from_rates(*rates, errors=errors, sites=3)
+    assert made.to_json()["groups"] == found.to_json()["groups"]
+
+
+def test_tables_with_errors(tmp_path: Path) -> None:
+    for text, errors in (
+        ("p10,p01,p10_error,p01_error\n0.01,0.02,0.001,0.003\n0.03,0.04,,\n", (0.001, 0.003)),
+        ("p01 error;P10 error;p01;p10\n0.003;0.001;0.02;0.01\n;;0.04;0.03\n", (0.001, 0.003)),
+        ("rate rate_error\n0.01 0.001\n0.03 0.004\n", (0.001, 0.001)),
+    ):
+        found = pp.read_readout(written(tmp_path, text, "rates.csv"), 2)
+        np.testing.assert_allclose(found.rate_errors[0], errors, rtol=1e-3)
+        wanted = 0.1 * found.rates[1] if ";" in text or "," in text else [0.004, 0.004]
+        np.testing.assert_allclose(found.rate_errors[1], wanted, rtol=1e-2)
+        assert found.is_measured == ("rate_error" in text)
+    for text, facts in (
+        ("p10,p01,p10_error\n0.01,0.02,0.001\n", ("'p10_error'", "p01_error", "neither")),
+        ("p10,p01,p10_error,p01_error\n0.01,0.02,0.001,\n", ("line 2", "one rate", "both")),
+        ("p10,p01,p10_error,p01_error\n0.01,0.02,0.001,x\n", ("line 2", "'x'")),
+        ("rate,rate_error\n0.01,0.2\n", ("line 2", "p(1|0)", 0.01, 0.2)),
+        ("rate,rate_error\n0.7,0.2\n", ("line 2", "p(1|0)", 0.7)),
+    ):
+        file = written(tmp_path, text, "rates.csv")
+        with refuses(file.name, *facts):
+            pp.read_readout(file, 1)
+
+
+def test_the_calibration_of_m3_is_as_accurate_as_its_shots(tmp_path: Path) -> None:
+    found = pp.read_readout(written(tmp_path, M3), 2, [1, 0])
+    np.testing.assert_allclose(found.rates, [(0.1, 0.2), (0.01, 0.05)])
+    errors = np.sqrt(found.rates * (1 - found.rates) / 10_000)
+    np.testing.assert_allclose(found.rate_errors, errors)
+    assert found.is_measured
+    file = written(tmp_path, M3)
+    with refuses(file.name, "qubit 2", "no readout error"):
+        pp.read_readout(file, 3)
+    with refuses(file.name, "cals", "2 x 2"):
+        pp.read_readout(written(tmp_path, [[[0.9, 0.1]], None]), 2)
+
+
+class Properties:
+    """Stands in for `BackendProperties` of Qiskit."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+    def to_dict(self) -> Any:
+        return self.content
+
+
+def test_properties_of_qiskit() -> None:
+    content = qiskit(LIMA)
+    target = Target({0: 0.02, 1: 0.03})
+    backend = SimpleNamespace(properties=lambda: Properties(content), target=target)
+    for properties in (Properties(content), content, backend):
+        found = pp.read_readout(properties, 2, [4, 0])
+        assert found.rates.tolist() == [list(LIMA[4]), list(LIMA[0])]
+        assert found.source == "Qiskit backend properties of ibmq_lima"
+    with refuses("properties", 2, 5, "--readout-qubits"):
+        pp.read_readout(content, 2)
+    with refuses("properties", "number", "'x'"):
+        pp.read_readout({"qubits": [[{"name": "readout_error", "value": "x"}]]}, 1)
+    for nothing in (None, Properties({"qubits": [[], []]}), Properties({})):
+        backend = SimpleNamespace(properties=lambda nothing=nothing: nothing, target=target)
+        assert pp.read_readout(backend, 2).source == "Qiskit target"
+    with refuses("readout", "0.01,0.03", "properties", "target"):
+        pp.read_readout(Properties({}), 2)
+
+
+def test_qubits_keep_the_order_of_bits(tmp_path: Path) -> None:
+    """A calibration that --readout-qubits reorders is refused for shots of another order."""
+
+    def chosen(order: str, qubits: list[int]) -> ReadoutError:
+        content = random_error([[0], [1], [2]]).to_json() | {"bit_order": order}
+        return pp.read_readout(written(tmp_path, content), len(qubits), qubits)
+
+    qubits_of = "sites are the qubits "
+    plain, turned = "qiskit: site 0 is bit 0", "qiskit: reversed; as listed, site 0 is bit 0"
+    for order, qubits, wanted in (
+        (plain, [0, 2], plain),
+        (plain, [2, 1, 0], turned),
+        (turned, [2, 0], plain),
+        (turned, [1, 2], turned),
+        (plain, [1, 0, 2], ""),
+        (turned, [1], ""),
+        ("", [2, 1], ""),
+        (f"braket: {qubits_of}4, 7, 9", [9, 4], f"braket: {qubits_of}9, 4"),
+        (
+            "braket: reversed; as listed, sites are the qubits 9, 7, 4",
+            [7],
+            "braket: sites are the qubits 7",
+        ),
+    ):
+        assert chosen(order, qubits).bit_order == wanted
+    named = chosen("braket: sites are the qubits 4, 7, 9", [9, 4])
+    np.testing.assert_array_equal(named.rates, random_error([[0], [1], [2]]).rates[[2, 0]])
+    with refuses("qubits", "4, 7, 9", 0):
+        chosen("braket: sites are the qubits 4, 7, 9", [0, 4])
+    with refuses("device.json", "bit_order", 3, 2):
+        chosen("braket: sites are the qubits 4, 7", [4, 7])
+    bits = np.zeros((2, 2), np.uint8)
+    shots = pp.Shots(bits, provenance={"format": "qiskit", "bit_order": "site 0 is bit 0"})
+    with refuses("readout", "opposite orders"):
+        replace(shots, readout=chosen(turned, [0, 1]))
+    assert replace(shots, readout=chosen(turned, [1, 0])).readout is not None

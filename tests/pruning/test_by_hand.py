@@ -309,7 +309,7 @@ def test_rounds_of_rewiring_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPa
 
 def test_trials_of_a_search_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their steps lie beyond those of all levels, of which there are at most 10,000."""
-    steps = arguments_of(monkeypatch, "psiprune.pruning.search.prune_to_count", "step")
+    steps = arguments_of(monkeypatch, "psiprune.pruning.search.pruned_level", "step")
     search.find_smallest(ANY, BITS, measure=lambda _: 0.0, limit=0, fine_tune=None)
     assert min(steps) > 10_000
 
@@ -321,6 +321,7 @@ def test_an_ensemble_differs_by_seed_or_by_shots(
     method = ExactNaturalGradient(epochs=3) if converges else CD(epochs=3)
     shots = Shots(np.random.default_rng(0).integers(0, 2, (50, 4), dtype=np.uint8), source="a.nc")
     rbm = train(shots, hidden=3, seed=4, method=method, initial="random")
+    rbm = replace(rbm, provenance={**rbm.provenance, "folds": 5})
     seeds, records, measures = list[int](), list[Shots](), iter([1.0, 2.0, 3.0])
     epochs = arguments_of(monkeypatch, "psiprune.pruning.search.expect", "change")
     passed: dict[str, Any] = {"callback": object(), "checkpoints": object()}
@@ -332,7 +333,13 @@ def test_an_ensemble_differs_by_seed_or_by_shots(
         return made
 
     def trained(data: Shots, *, seed: int, **others: Any) -> RBM:
-        assert others == {"hidden": 3, "method": method, "initial": "random", **passed}
+        assert others == {
+            "hidden": 3,
+            "method": method,
+            "initial": "random",
+            "folds": 5,
+            **passed,
+        }
         seeds.append(seed)
         records.append(data)
         return rbm

@@ -19,6 +19,7 @@ from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.selectors import SHOTS_METRICS, STATE_METRICS, shots_metric, state_metric
+from psiprune.pruning.held_out import how_trained
 from psiprune.pruning.iterative import prune
 from psiprune.pruning.schedule import weights_kept
 from psiprune.pruning.search import (
@@ -27,7 +28,6 @@ from psiprune.pruning.search import (
     dense_limit,
     expected_trials,
     find_smallest,
-    how_trained,
 )
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
@@ -78,11 +78,11 @@ def test_levels_are_those_of_a_path() -> None:
 
 
 def test_trials_begin_with_the_last_rbm_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    starts = arguments_of(monkeypatch, "psiprune.pruning.search.prune_to_count", "rbm")
+    starts = arguments_of(monkeypatch, "psiprune.pruning.search.pruned_level", "level")
     found = search(settings=PruneSettings(fraction=0.5, levels=9))
     assert [trial.rbm.number_of_weights for trial in found.trials] == [24, 12, 18, 15, 13, 14]
     by_name = {trial.name: trial.rbm for trial in found.trials}
-    assert [start.number_of_weights for start in starts] == [24, 18, 15, 15]
+    assert [start.rbm.number_of_weights for start in starts] == [24, 18, 15, 15]
     assert found.rbm is by_name["trial-0015"]
 
 

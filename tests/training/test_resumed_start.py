@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 import psiprune as pp
-from psiprune.pruning.search import dense_limit, how_trained
+from psiprune.pruning.held_out import how_trained
+from psiprune.pruning.search import dense_limit
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm

@@ -18,7 +18,7 @@ from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training import stopping
 from psiprune.training.method import Method
-from psiprune.training.stopping import cross_validated_epochs
+from psiprune.training.stopping import cross_validated, divide
 from refusals import refuses
 
 NOWHERE = Checkpoint(None, dict)
@@ -73,10 +73,17 @@ class Memory(Checkpoint):
         self.kept[state.epoch] = state, dict(notes)
 
 
+def best_step(
+    shots: Shots, method: Method, folds: int, start: RBM = BLANK, checkpoint: Checkpoint = NOWHERE
+) -> int:
+    """Where the cross-validation of a training from `start` ends it."""
+    parts = divide(shots, folds, 0)
+    return cross_validated(parts, [start] * folds, method, 0, checkpoint).epochs
+
+
 def stop(*biases: float, epochs: int = 100) -> int:
     """Where training along these biases ends. 12 of 16 shots have a 1 at site 0: best is log 3."""
-    method = Along(epochs=epochs, biases=biases)
-    return cross_validated_epochs(Shots(BITS), method, lambda _: BLANK, 0, 4, NOWHERE)
+    return best_step(Shots(BITS), Along(epochs=epochs, biases=biases), 4)
 
 
 def test_training_ends_where_held_out_shots_are_likeliest() -> None:
@@ -94,7 +101,7 @@ def test_training_ends_where_held_out_shots_are_likeliest() -> None:
 def test_every_shot_is_held_out_once() -> None:
     method = Along(epochs=1, biases=(0.0,))
     bits = exact.basis(3)
-    cross_validated_epochs(Shots(bits), method, lambda _: BLANK, 0, 3, NOWHERE)
+    best_step(Shots(bits), method, 3)
     indices = [exact.index(each.bits) for each in method.seen]
     counts = np.sum([np.bincount(index, minlength=8) for index in indices], axis=0)
     assert sorted(map(len, method.seen)) == [5, 5, 6]
@@ -104,7 +111,7 @@ def test_every_shot_is_held_out_once() -> None:
 def test_the_likelihood_is_a_mean_over_the_shots_of_a_part_and_over_the_parts() -> None:
     memory, biases = Memory(), np.array([0.3, 1.0, 2.0])
     method = Along(epochs=9, biases=tuple(biases))
-    cross_validated_epochs(Shots(BITS), method, lambda _: BLANK, 0, 3, memory)
+    best_step(Shots(BITS), method, 3, checkpoint=memory)
     # Of the 12 ones at site 0 each training set lacks those held out.
     share = np.array([(12 - int(each.bits[:, 0].sum())) / (16 - len(each)) for each in method.seen])
     up = 1 / (1 + np.exp(-biases[:, None]))
@@ -119,7 +126,7 @@ def test_parts_of_misread_shots_are_misread() -> None:
     biases, error = np.log([2.0, 3.0, 6.0, 11.0, 20.0]), pp.ReadoutError.from_rates(0.2, sites=3)
     for readout, best in ((None, 2), (error, 4)):
         method, shots = Along(epochs=100, biases=tuple(biases)), Shots(BITS, readout=readout)
-        assert cross_validated_epochs(shots, method, lambda _: BLANK, 0, 4, NOWHERE) == best
+        assert best_step(shots, method, 4) == best
         assert all(each.readout is readout for each in method.seen)
 
 
@@ -172,9 +179,7 @@ def test_a_cross_validation_continues_after_a_step(monkeypatch: pytest.MonkeyPat
 
     def best(memory: Memory) -> int:
         steps.clear()
-        found = cross_validated_epochs(
-            Shots(BITS), method, lambda _: random_rbm(3, 2), 0, 2, memory
-        )
+        found = best_step(Shots(BITS), method, 2, random_rbm(3, 2), memory)
         assert sum(steps) == 0  # as many are done as expected
         return found
 
@@ -189,7 +194,7 @@ def test_a_cross_validation_continues_after_a_step(monkeypatch: pytest.MonkeyPat
     [
         ("exact", 1, ("folds", 2, 1)),
         ("exact", 17, ("folds", 16, 17)),
-        ("cd", 5, ("folds", "'exact'", "'cd'")),
+        ("cd", 1, ("folds", 2, 1)),
     ],
 )
 def test_what_cannot_be_cross_validated_is_refused(
@@ -208,15 +213,28 @@ def test_chains_are_compared_every_few_steps(monkeypatch: pytest.MonkeyPatch) ->
     assert stop(0.5, 0.4, 0.0, 0.0, 0.0, 1.1) == 2
 
 
-def test_a_stopped_training_has_the_learning_rates_of_the_whole_one() -> None:
-    method = pp.NaturalGradient(epochs=15, chains=200, steps=2)
+@pytest.mark.parametrize(
+    "method",
+    [
+        pp.NaturalGradient(epochs=15, chains=200, steps=2),
+        pp.CD(epochs=30, steps=1),
+        pp.PCD(epochs=30, steps=1),
+    ],
+    ids=lambda method: method.method,
+)
+@pytest.mark.parametrize("readout", [None, pp.ReadoutError.from_rates(0.1, sites=3)])
+def test_a_stopped_training_has_the_learning_rates_of_the_whole_one(
+    method: Method, readout: pp.ReadoutError | None
+) -> None:
+    shots = Shots(BITS, readout=readout)
     after: list[RBM] = []
-    pp.train(BITS, hidden=2, method=method, callback=lambda state: after.append(state.rbm))
-    rbm = pp.train(BITS, hidden=2, method=method, folds=2)
+    pp.train(shots, hidden=2, method=method, callback=lambda state: after.append(state.rbm))
+    rbm = pp.train(shots, hidden=2, method=method, folds=2)
     done = rbm.provenance["epochs_done"]
     assert isinstance(done, int)
-    assert done in (5, 10, 15)
-    assert (rbm.provenance["epochs"], rbm.provenance["folds"]) == (15, 2)
+    assert done % method.FOLD_STEPS == 0
+    assert 0 < done <= method.epochs
+    assert (rbm.provenance["epochs"], rbm.provenance["folds"]) == (method.epochs, 2)
     np.testing.assert_array_equal(rbm.weights, after[done - 1].weights)
 
 
@@ -232,3 +250,34 @@ def test_likelihoods_above_18_units(monkeypatch: pytest.MonkeyPatch, seconds: fl
     assert found[0] == found[1]
     assert found[0] == pytest.approx(expected, abs=0.1 if seconds == 0 else 1e-9)
     assert (abs(found[0] - expected) > 1e-7) == (seconds == 0)
+
+
+def test_starts_count_where_they_are_trained() -> None:
+    """A bias of log 3 is best; a training that leaves it ends before its first step."""
+    there, biases = replace(BLANK, visible_bias=np.array([np.log(3.0), 0.0, 0.0])), (0.5, 0.6, 0.4)
+    parts, method = divide(Shots(BITS), 4, 0), Along(epochs=9, biases=biases)
+    for compare_starts, start, epochs, bias in (
+        (True, there, 0, np.log(3.0)),
+        (False, there, 2, 0.6),
+        (True, BLANK, 2, 0.6),
+    ):
+        memory = Memory()
+        found = cross_validated(
+            parts, [start] * 4, method, 0, memory, compare_starts=compare_starts
+        )
+        assert found.epochs == epochs
+        assert [rbm.visible_bias[0] for rbm in found.rbms] == [bias] * 4
+        assert (0 in memory.kept[1][1]) == compare_starts
+
+
+def test_the_best_rbms_survive_a_checkpoint() -> None:
+    """Those of an earlier step than the last are not in the states of the trainings."""
+    method, whole, parts = pp.ExactNaturalGradient(epochs=8), Memory(), divide(Shots(BITS), 2, 0)
+    starts = [random_rbm(3, 2)] * 2
+    expected = cross_validated(parts, starts, method, 0, whole)
+    last = max(whole.kept)
+    assert expected.epochs < last
+    found = cross_validated(parts, starts, method, 0, Memory(whole, last))
+    assert found.epochs == expected.epochs
+    for one, other in zip(found.rbms, expected.rbms, strict=True):
+        np.testing.assert_array_equal(one.weights, other.weights)

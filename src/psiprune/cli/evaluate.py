@@ -57,6 +57,10 @@ def evaluate_command(
         on_shots = evaluate_on_shots(machine, shots, draws=draws, seed=seed)
         numbers = metric_tables.shots_report_numbers(on_shots)
         text = metric_tables.shots_report_text(on_shots)
+        through = shots.readout is not None and not on_shots.readout_warning
+        if through and all(each.rates_error is None for each in on_shots.state.values()):
+            numbers["rates_note"] = metric_tables.no_rates_sentence()
+            text += f"\n{metric_tables.no_rates_text()}"
         if shots.readout is None:
             assumed = readout_sensitivity(machine, data=shots, seed=seed)
             numbers |= metric_tables.assumed_numbers(assumed)

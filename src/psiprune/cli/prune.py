@@ -15,6 +15,7 @@ from psiprune.cli.options import (
     with_method_options,
     with_readout,
 )
+from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.experiments.path_settings import PathSettings, UntilSettings
@@ -47,6 +48,7 @@ def prune_command(
     fine_tune: AnyMethod | None = None,
     no_fine_tune: bool = False,
     rewind: Path | None = None,
+    folds: Int | None = None,
     state: Path | None = None,
     readout: Annotated[ReadoutOptions | None, Flat] = None,
     until: str | None = None,
@@ -70,6 +72,9 @@ def prune_command(
             after each step reset the remaining parameters to its values and train from there
             (lottery tickets); the --fine-tune options then set this training, with the defaults of
             train
+        folds: number of parts of the shots for a cross-validation of the number of steps of
+            fine-tuning after each pruning step, which ends it before it fits noise; the RBM is
+            trained again without each part. 0: take all steps (default: --folds of its training)
         state: file of the reference state: measure the metrics of each level against it; --until
             then takes these metrics
         until: metric to limit. With --state: kl, infidelity, energy_roe, energy_bias,
@@ -84,9 +89,9 @@ def prune_command(
     from psiprune.io.run import refuse_busy
 
     refuse_busy(out)
+    from psiprune.pruning.held_out import folds_for, how_trained
     from psiprune.pruning.iterative import check_rewind
     from psiprune.pruning.schedule import truncate
-    from psiprune.pruning.search import how_trained
     from psiprune.rbm.serialization import load_rbm
 
     if no_fine_tune and fine_tune is not None:
@@ -110,6 +115,12 @@ def prune_command(
     early = None if rewind is None else load_rbm(rewind)
     tuning = None if no_fine_tune else chosen_tuning(fine_tune, dense, data, early)
     check_rewind(early, dense, tuning)
+    parts = folds_for(dense, folds, data, tuning, early)
+    if parts and folds is None:
+        tell(
+            f"psiprune: note: fine-tuning ends by cross-validation over {parts} parts of the "
+            "shots, as the training of the RBM did; --folds 0 takes all steps"
+        )
     if until is not None and not {"levels", "density"} & pruning.model_fields_set:
         pruning = PruneSettings(**{**pruning.model_dump(), "levels": SEARCH_LEVELS})
     if until is None:
@@ -123,6 +134,7 @@ def prune_command(
         seed=seed,
         prune=pruning,
         fine_tune=tuning,
+        folds=parts,
         until=None if until is None else UntilSettings(measure=until, **search),
     )
     if chosen.until is None:
@@ -161,6 +173,7 @@ def _path(
             describe,
             no_callback,
             None if early is None else lambda: early,
+            chosen.folds,
         )
     rbms = [rbm_from_dataset(level, out) for level in levels]
     numbers = [
@@ -175,10 +188,10 @@ def _path(
     measured = f"{path_text(numbers)}\n\n" if chosen.state is not None else ""
     parts = rbms[-1].components
     show(
-        {"folder": str(out), "levels": numbers, **tuning_numbers(chosen.fine_tune)},
+        {"folder": str(out), "levels": numbers, **_tuning_numbers(chosen)},
         f"{measured}{out}: {len(rbms)} levels, {rbms[0].number_of_weights} to "
         f"{rbms[-1].number_of_weights} weights; the last RBM has {parts} connected "
-        f"component{'s' * (parts != 1)}\nfine-tuning: {chosen.fine_tune or 'none'}",
+        f"component{'s' * (parts != 1)}\n{_tuning_text(chosen)}",
         json,
     )
 
@@ -217,19 +230,31 @@ def _search(
             chosen.seed,
             no_callback,
             early,
+            folds=chosen.folds,
         )
     name = chosen.until.measure
     measured_on = None if chosen.state is not None else len(data)
     numbers = {
         "folder": str(out),
         **smallest_numbers(smallest, name, best, measured_on),
-        **tuning_numbers(chosen.fine_tune),
+        **_tuning_numbers(chosen),
     }
     if chosen.until.limit is None:  # others were trained, and checked
         numbers["training_warnings"] = []
     text = smallest_text(smallest, name, best, measured_on)
-    ending = f"{out}: smallest.nc\nfine-tuning: {chosen.fine_tune or 'none'}"
+    ending = f"{out}: smallest.nc\n{_tuning_text(chosen)}"
     show(numbers, f"{text}\n{ending}", json)
+
+
+def _tuning_numbers(chosen: PathSettings) -> dict[str, Any]:
+    return {**tuning_numbers(chosen.fine_tune), "folds": chosen.folds}
+
+
+def _tuning_text(chosen: PathSettings) -> str:
+    ending = ""
+    if chosen.folds:
+        ending = f", ended by cross-validation over {chosen.folds} parts of the shots"
+    return f"fine-tuning: {chosen.fine_tune or 'none'}{ending}"
 
 
 def _metric(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Metric:

@@ -8,6 +8,7 @@ from typing import Annotated
 from psiprune.cli.app import Flat, Out, app, no_callback, show
 from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.cli.prune import chosen_tuning, digests, level_writer, load_inputs, tuning_numbers
+from psiprune.cli.streams import tell
 from psiprune.core.progress import progress_bar
 from psiprune.core.text import counted
 from psiprune.experiments.path_settings import RewirePathSettings
@@ -46,6 +47,7 @@ def rewire_command(
     refuse_busy(out)
     from psiprune.data.shots import without_readout_error
     from psiprune.experiments.pruning_path import path_levels
+    from psiprune.pruning.iterative import Level
     from psiprune.pruning.rewire import check_rewirable, rewire_step
     from psiprune.rbm.serialization import rbm_from_dataset
 
@@ -53,6 +55,11 @@ def rewire_command(
     without_readout_error(data, "psiprune rewire")
     check_rewirable(start)
     tuning = chosen_tuning(fine_tune, start, data)
+    if "folds" in start.provenance:
+        tell(
+            "psiprune: note: the training of the RBM ended by cross-validation (--folds), but "
+            "rewiring takes all steps of fine-tuning, which may fit the noise of the shots"
+        )
     chosen = RewirePathSettings(
         **digests(rbm=rbm, shots=shots, state=state),
         seed=seed,
@@ -64,7 +71,7 @@ def rewire_command(
         levels = path_levels(
             folder,
             rounds,
-            lambda _: start,
+            lambda _: Level(0, start),
             lambda last, _, checkpoints: rewire_step(
                 last, data, chosen.rewire, tuning, chosen.seed, no_callback, checkpoints
             ),

@@ -82,9 +82,9 @@ def train_command(
             is the untrained RBM (for psiprune prune --rewind)
         state: file of the reference state for --history
         history: file to write the metrics to, measured every 10 epochs; requires --state
-        folds: for methods exact and natural: number of parts of the shots for a cross-validation of
-            the number of steps, which ends training before it fits noise (few shots, large readout
-            errors). 0: take all steps
+        folds: number of parts of the shots for a cross-validation of the number of steps, which
+            ends training before it fits noise (few shots, large readout errors); psiprune prune
+            then ends fine-tuning in the same way. 0: take all steps
         max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
     """
     from psiprune.cli.side_files import written_beside
@@ -121,7 +121,7 @@ def train_command(
     weights = units * data.sites if mask_array is None else int(mask_array.sum())
     readout_known = data.readout is not None
     chosen = wanted.for_size(data.sites, units, readout=readout_known, weights=weights)
-    check_folds(folds, data, chosen)
+    check_folds(folds, data)
     early = _early_files(out, keep_epochs, chosen.epochs)
     side_files = [*early.values()]
     if history is not None:
@@ -222,7 +222,7 @@ def _check_needs(
         tell(f"psiprune: warning: {few}")
     flips = data.readout is not None and bool(data.readout.rates.any())
     noise = fits_noise(parameters, len(data), flips)
-    if noise and method.FOLD_STEPS and not folds:
+    if noise and not folds:
         tell(f"psiprune: note: {noise}; use --folds 5 to stop earlier")
 
     def needs_of(hidden: int) -> Needs:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from psiprune.data.formats.base import REVERSED
@@ -34,6 +35,24 @@ def qubits_of(order: str) -> list[str]:
         return []
     names = match[2].split(", ")
     return names[::-1] if match[1] else names
+
+
+def order_of_sites(order: str, sites: Sequence[int]) -> str:
+    """Return the order of bits of these sites, as they are listed; "" where it has no name.
+
+    The qubits, if the order names them. Else the order itself where the sites rise, and its reverse
+    where they fall.
+    """
+    form, _, listed = order.partition(": ")
+    if qubits := qubits_of(order):
+        return f"{form}: sites are the qubits {', '.join(qubits[site] for site in sites)}"
+    rising, falling = (all(sign * (b - a) > 0 for a, b in pairwise(sites)) for sign in (1, -1))
+    if not order or rising == falling:  # neither, or a single site
+        return ""
+    if rising:
+        return order
+    reverse = listed.removeprefix(REVERSED)
+    return f"{form}: {reverse if reverse != listed else REVERSED + listed}"
 
 
 def _of_one(provenance: Any) -> str:

@@ -13,8 +13,25 @@ from typing import Any, NamedTuple
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import brief, holders
 
-#: p(1 | 0) and p(0 | 1).
-Pair = tuple[float, float]
+#: Entries of Braket for p(1 | 0) and p(0 | 1), and what is alike for both.
+_BRAKET_ERRORS = ("READOUT_ERROR_0_TO_1", "READOUT_ERROR_1_TO_0")
+_BRAKET_FIDELITY = "READOUT"
+
+
+class Rates(NamedTuple):
+    """The rates of a qubit.
+
+    Attributes:
+        zero: p(1 | 0).
+        one: p(0 | 1).
+        errors: their standard errors, if they are stated.
+        shots: of the calibration in 0 and in 1, if it is known.
+    """
+
+    zero: float
+    one: float
+    errors: tuple[float, float] | None = None
+    shots: tuple[int, int] | None = None
 
 
 class DeviceRates(NamedTuple):
@@ -28,8 +45,8 @@ class DeviceRates(NamedTuple):
     """
 
     what: str
-    by_qubit: Mapping[str, Pair | None] = {}
-    shared: Pair | None = None
+    by_qubit: Mapping[str, Rates | None] = {}
+    shared: Rates | None = None
     places: Mapping[str, str] = {}
 
 
@@ -41,6 +58,21 @@ def device_rates(data: Any, place: str) -> DeviceRates | None:
     """
     found = (read(data, place) for read in _READERS)
     return next((rates for rates in found if rates is not None), None)
+
+
+def properties_rates(given: Any) -> DeviceRates | None:
+    """Return the rates in Qiskit `BackendProperties`, their dictionary, or those of a backend.
+
+    None if they are not there, or state no rate.
+
+    Raises:
+        InputError: a rate is not a number.
+    """
+    of_backend = getattr(given, "properties", None)
+    properties = of_backend() if callable(of_backend) else given
+    to_dict = getattr(properties, "to_dict", None)
+    found = _qiskit(to_dict() if callable(to_dict) else properties, "properties")
+    return found if found is not None and any(found.by_qubit.values()) else None
 
 
 def target_rates(given: Any) -> DeviceRates | None:
@@ -57,13 +89,13 @@ def target_rates(given: Any) -> DeviceRates | None:
         return None
     if not isinstance(measured, Mapping):
         return None
-    rates: dict[str, Pair | None] = {}
+    rates: dict[str, Rates | None] = {}
     for qubits, properties in measured.items():
         error = getattr(properties, "error", None)
         for qubit in qubits or ():  # None: a target without qubits of its own
             place = f"target: qubit {qubit}"
-            rates[str(qubit)] = None if error is None else _pair(error, error, place)
-    return DeviceRates("", rates)
+            rates[str(qubit)] = None if error is None else _rates(error, error, place)
+    return DeviceRates("Qiskit target", rates)
 
 
 def number(value: Any, place: str) -> float:
@@ -81,14 +113,14 @@ def _qiskit(data: Any, place: str) -> DeviceRates | None:
     for holder in holders(data, "qubits"):
         qubits = holder["qubits"]
         if isinstance(qubits, list) and qubits and all(isinstance(each, list) for each in qubits):
-            rates = {str(k): _qiskit_pair(each, f"{place}: {k}") for k, each in enumerate(qubits)}
+            rates = {str(k): _qiskit_rates(each, f"{place}: {k}") for k, each in enumerate(qubits)}
             name = holder.get("backend_name")
             what = f"Qiskit backend properties of {name}" if isinstance(name, str) else ""
             return DeviceRates(what or "Qiskit backend properties", rates)
     return None
 
 
-def _qiskit_pair(entries: list[Any], place: str) -> Pair | None:
+def _qiskit_rates(entries: list[Any], place: str) -> Rates | None:
     values = {
         entry["name"]: entry.get("value")
         for entry in entries
@@ -97,7 +129,7 @@ def _qiskit_pair(entries: list[Any], place: str) -> Pair | None:
     zero, one = values.get("prob_meas1_prep0"), values.get("prob_meas0_prep1")
     if zero is None or one is None:
         zero = one = values.get("readout_error")
-    return None if zero is None or one is None else _pair(zero, one, place)
+    return None if zero is None or one is None else _rates(zero, one, place)
 
 
 def _braket(data: Any, place: str) -> DeviceRates | None:
@@ -107,26 +139,36 @@ def _braket(data: Any, place: str) -> DeviceRates | None:
         properties = holder["oneQubitProperties"]
         if not isinstance(properties, dict):
             continue
-        rates = {name: _braket_pair(each, f"{place}: {name}") for name, each in properties.items()}
+        rates = {name: _braket_rates(each, f"{place}: {name}") for name, each in properties.items()}
         shared = holder.get("readoutFidelity")  # version 3
         if isinstance(shared, list) and shared and not any(rates.values()):
-            return DeviceRates(what, shared=_fidelity_pair(shared[0], f"{place}: readoutFidelity"))
+            return DeviceRates(what, shared=_fidelity_rates(shared[0], f"{place}: readoutFidelity"))
         if any(rates.values()):
             return DeviceRates(what, rates)
     return None
 
 
-def _braket_pair(properties: Any, place: str) -> Pair | None:
+def _braket_rates(properties: Any, place: str) -> Rates | None:
+    """Return both error rates if they are there, else those of the readout fidelity."""
     entries = properties.get("oneQubitFidelity") if isinstance(properties, dict) else None
+    found: dict[str, Any] = {}
     for entry in entries if isinstance(entries, list) else ():
         kind = entry.get("fidelityType") if isinstance(entry, dict) else None
         name = kind.get("name") if isinstance(kind, dict) else None
-        if isinstance(name, str) and name.upper() == "READOUT":
-            return _fidelity_pair(entry, place)
-    return None
+        if isinstance(name, str):
+            found.setdefault(name.upper(), entry.get("fidelity"))
+    zero, one = (found.get(name) for name in _BRAKET_ERRORS)
+    if zero is not None and one is not None:
+        rates = _rates(zero, one, place)
+        # The field is called fidelity. IQM's devices state the rate there, others its complement.
+        if min(rates.zero, rates.one) > 0.5:
+            rates = Rates(1.0 - rates.zero, 1.0 - rates.one)
+        return rates
+    fidelity = found.get(_BRAKET_FIDELITY)
+    return None if fidelity is None else _infidelity(fidelity, place)
 
 
-def _fidelity_pair(entry: Any, place: str) -> Pair | None:
+def _fidelity_rates(entry: Any, place: str) -> Rates | None:
     fidelity = entry.get("fidelity") if isinstance(entry, dict) else None
     return None if fidelity is None else _infidelity(fidelity, place)
 
@@ -166,7 +208,7 @@ def _quera(data: Any, place: str) -> DeviceRates | None:
     ):
         for holder in holders(data, zero):
             if holder[zero] is not None and holder.get(one) is not None:
-                pair = _pair(holder[zero], holder[one], f"{place}: {zero}")
+                pair = _rates(holder[zero], holder[one], f"{place}: {zero}")
                 return DeviceRates("QuEra device properties", shared=pair)
     return None
 
@@ -175,35 +217,51 @@ def _pulser(data: Any, place: str) -> DeviceRates | None:
     """Read a noise model of Pulser: a false positive is a 0 read as 1."""
     for holder in holders(data, "p_false_pos"):
         if holder["p_false_pos"] is not None and holder.get("p_false_neg") is not None:
-            pair = _pair(holder["p_false_pos"], holder["p_false_neg"], f"{place}: p_false_pos")
+            pair = _rates(holder["p_false_pos"], holder["p_false_neg"], f"{place}: p_false_pos")
             return DeviceRates("noise model of Pulser", shared=pair)
     return None
 
 
 def _m3(data: Any, place: str) -> DeviceRates | None:
-    """Read the calibration of M3: for each qubit p(recorded | true) [recorded, true], or null."""
-    cals = data.get("cals") if isinstance(data, dict) else None
+    """Read the calibration of M3: for each qubit p(recorded | true) [recorded, true], or null.
+
+    The file of `M3Mitigation.cals_to_file`: {"timestamp", "backend", "shots", "cals"}, or in early
+    versions the list of `cals` alone (mthree/mitigation.py, `cals_from_file`). By each of M3's
+    methods a qubit is in 0 in about `shots` shots, and in 1 in as many.
+    """
+    cals = data.get("cals") if isinstance(data, dict) else data
     if not isinstance(cals, list) or not cals:
         return None
-    rates: dict[str, Pair | None] = {}
+    if isinstance(data, list) and not all(each is None or _is_nested(each) for each in cals):
+        return None  # a table of rates
+    number_of_shots = data.get("shots") if isinstance(data, dict) else None
+    shots = None
+    if type(number_of_shots) is int and number_of_shots > 0:
+        shots = number_of_shots, number_of_shots
+    rates: dict[str, Rates | None] = {}
     for k, matrix in enumerate(cals):
+        where = f"{place}: cals: {k}"
         try:
             pair = None if matrix is None else (matrix[1][0], matrix[0][1])
         except (TypeError, IndexError, KeyError):
             raise InputError(
-                f"{place}: cals: {k}: must be a 2 x 2 matrix or null, found {brief(matrix)}"
+                f"{where}: must be a 2 x 2 matrix or null, found {brief(matrix)}"
             ) from None
-        rates[str(k)] = None if pair is None else _pair(*pair, f"{place}: cals: {k}")
+        rates[str(k)] = None if pair is None else _rates(*pair, where)._replace(shots=shots)
     return DeviceRates("calibration of M3", rates)
 
 
-def _pair(zero: Any, one: Any, place: str) -> Pair:
-    return number(zero, place), number(one, place)
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
-def _infidelity(fidelity: Any, place: str) -> Pair:
+def _rates(zero: Any, one: Any, place: str) -> Rates:
+    return Rates(number(zero, place), number(one, place))
+
+
+def _infidelity(fidelity: Any, place: str) -> Rates:
     rate = 1.0 - number(fidelity, place)
-    return rate, rate
+    return Rates(rate, rate)
 
 
 _READERS: tuple[Callable[[Any, str], DeviceRates | None], ...] = (

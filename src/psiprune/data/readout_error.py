@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
-from psiprune.core.validation import check_count, check_seed
+from psiprune.core.validation import check_seed
+from psiprune.data.bit_order import order_of_sites, qubits_of
 from psiprune.data.confusion import (
     Confusion,
-    broken_rule,
     checked,
     contract_blocks,
     joined,
@@ -30,8 +30,8 @@ from psiprune.data.confusion import (
     pooled,
     scaled,
 )
-from psiprune.data.formats.base import short
 from psiprune.data.formats.bits import as_bits
+from psiprune.data.readout_rates import groups_of_rates
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -72,6 +72,12 @@ class ReadoutError:
             raise InputError(
                 f"readout: each site from 0 on must be in exactly one group, found {found}"
             )
+        named = qubits_of(self.bit_order)
+        if named and len(named) != len(found):
+            raise InputError(
+                f"readout: bit_order must name a qubit for each of the {len(found)} sites, found "
+                f"{len(named)}"
+            )
         object.__setattr__(self, "groups", groups)
 
     def __repr__(self) -> str:
@@ -88,6 +94,7 @@ class ReadoutError:
         flip_zero: ArrayLike,
         flip_one: ArrayLike | None = None,
         *,
+        errors: tuple[ArrayLike, ArrayLike] | None = None,
         sites: int | None = None,
         source: str = "rates",
     ) -> ReadoutError:
@@ -97,45 +104,18 @@ class ReadoutError:
             flip_zero: p(1 | 0), the probability to record 1 for a qubit in 0: a number, or one per
                 site.
             flip_one: p(0 | 1); by default equal to `flip_zero`.
+            errors: standard errors of p(1 | 0) and of p(0 | 1), each a number or one per site. Each
+                is kept as that of a calibration by p (1 - p) / error^2 shots, to the nearest
+                integer. Without them rates are assumed, with a standard deviation of 10 %.
             sites: number of sites; needed where both rates are numbers.
             source: the origin of the rates.
 
         Raises:
-            InputError: a rate is no number or lies outside [0, 0.5), the lengths differ, or sites
-                is no number of sites.
+            InputError: a rate is no number or lies outside [0, 0.5), an error is not above 0 or
+                above sqrt(p (1 - p)), the lengths differ, or sites is no number of sites.
         """
-        given = (flip_zero, flip_zero if flip_one is None else flip_one)
-        try:
-            pair = [np.asarray(rate, np.float64) for rate in given]
-        except (TypeError, ValueError):
-            found = " and ".join(" ".join(short(rate).split()) for rate in given)
-            raise InputError(
-                "readout: both rates must be numbers or lists with one number per site, found "
-                f"{found}"
-            ) from None
-        lengths = {len(rate) for rate in pair if rate.ndim == 1}
-        if any(rate.ndim > 1 for rate in pair) or len(lengths) > 1:
-            shapes = " and ".join(str(rate.shape) for rate in pair)
-            raise InputError(
-                f"readout: both rates must be numbers or lists with one number per site, found "
-                f"shapes {shapes}"
-            )
-        if sites is not None:
-            sites = check_count("sites", sites, 1)
-        elif not lengths:
-            raise InputError("readout: rates that are single numbers need `sites`")
-        number = lengths.pop() if lengths else int(sites or 0)
-        if sites not in (None, number):
-            raise InputError(f"readout: rates of {number} sites, but sites = {sites}")
-        zero, one = (np.broadcast_to(rate, number) for rate in pair)
-        for name, rates in (("p(1|0)", zero), ("p(0|1)", one)):
-            wrong = np.flatnonzero(~((rates >= 0) & (rates < 0.5)))
-            if len(wrong):
-                raise InputError(
-                    f"readout: {name} at site {wrong[0]} {broken_rule(float(rates[wrong[0]]))}"
-                )
-        matrices = np.stack([np.stack([1 - zero, zero]), np.stack([one, 1 - one])])
-        return cls(tuple(Confusion((i,), matrices[:, :, i]) for i in range(number)), source)
+        one = flip_zero if flip_one is None else flip_one
+        return cls(groups_of_rates(flip_zero, one, errors, sites), source)
 
     @property
     def sites(self) -> int:
@@ -237,13 +217,14 @@ class ReadoutError:
                 counts = np.stack([generator.multinomial(n, row) for n, row in rows])
                 matrix = near(counts / counts.sum(axis=1, keepdims=True), group.matrix)
             groups.append(Confusion(group.sites, matrix, group.prepared))
-        return ReadoutError(tuple(groups), self.source)
+        return replace(self, groups=tuple(groups))
 
     def of_sites(self, sites: Sequence[int]) -> ReadoutError:
         """Return the errors of some sites in the given order, which become sites 0, 1, ...
 
         A group of which only some sites remain is averaged over the others, in 0 or 1 with equal
-        probability.
+        probability. `bit_order` becomes that of the sites in the given order; it is "" where no
+        name describes that.
 
         Raises:
             InputError: a site is named twice or does not exist.
@@ -264,7 +245,8 @@ class ReadoutError:
             if prepared is not None and not whole:
                 prepared = pooled(prepared, len(group.sites), kept)
             groups.append(Confusion(tuple(place[group.sites[k]] for k in kept), matrix, prepared))
-        return ReadoutError(tuple(groups), self.source)
+        order = order_of_sites(self.bit_order, sites)
+        return ReadoutError(tuple(groups), self.source, order)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads: the groups with sites, matrix and prepared shots."""

@@ -9,20 +9,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count
-from psiprune.data.confusion import broken_rule
+from psiprune.data.bit_order import qubits_of
+from psiprune.data.confusion import Confusion, broken_rule
 from psiprune.data.formats.base import SourceFile, brief, parse_json
 from psiprune.data.formats.names import natural
-from psiprune.data.readout_devices import DeviceRates, Pair, device_rates, target_rates
+from psiprune.data.readout_devices import (
+    DeviceRates,
+    Rates,
+    device_rates,
+    properties_rates,
+    target_rates,
+)
 from psiprune.data.readout_error import ReadoutError
+from psiprune.data.readout_rates import RATE_NAMES, matrix_of_rates, prepared_by_errors
 from psiprune.data.readout_tables import rates_of_rows, read_array, read_table
 from psiprune.io.bytes import read_bytes
 
 #: Bytes of a file; the properties of a device with a thousand qubits take ten MiB.
 _MOST_BYTES = 1 << 26
 #: Text that is meant as rates, even if it does not consist of numbers.
-_LIKE_RATES = re.compile(r"[\d\s.,;:%/()\[\]eE+-]*")
+_LIKE_RATES = re.compile(r"[\d\s.,;:%/()\[\]eE+±-]*")
+#: Between a rate and its standard error.
+_PLUS_MINUS = re.compile(r"\+/?-|±")
 
 
 def read_readout(
@@ -31,10 +43,12 @@ def read_readout(
     """Return the readout errors of shots with so many sites; docs/formats.md lists the files.
 
     Args:
-        given: rates as text, "0.01" or "0.01,0.03" for p(1 | 0) and p(0 | 1) of every site; or a
-            file: JSON as `psiprune calibrate` writes it, a table of rates with one line per site
-            (text or .npy), or what a vendor saves (Qiskit, Braket, QuEra, Pulser, M3). Or a Qiskit
-            `Target` or a backend that has one: its error of `measure`, alike for 0 and 1.
+        given: rates as text, "0.01" or "0.01,0.03" for p(1 | 0) and p(0 | 1) of every site, or with
+            standard errors "0.01+-0.001,0.03+-0.002"; or a file: JSON as `psiprune calibrate`
+            writes it, a table of rates with one line per site (text or .npy), or what a vendor
+            saves (Qiskit, Braket, QuEra, Pulser, M3). Or an object of Qiskit: `BackendProperties`
+            or their dictionary, a `Target` (its error of `measure`, alike for 0 and 1), or a
+            backend that has one of these.
         sites: number of sites.
         qubits: the device's qubit of each site, in the order of the sites, for a file that
             describes more qubits than were measured.
@@ -52,14 +66,15 @@ def read_readout(
                 f"{qubits}"
             )
     if not isinstance(given, str | os.PathLike):
-        target = target_rates(given)
-        if target is None:
-            found = " ".join(repr(given).split())[:60]
-            raise InputError(
-                "readout: must be rates as text, such as '0.01,0.03', the name of a file, or a "
-                f"Qiskit target, found {found}; ReadoutError.from_rates takes numbers"
-            )
-        return _chosen(target, sites, qubits, "target", "Qiskit target")
+        for place, rates_in in (("properties", properties_rates), ("target", target_rates)):
+            rates = rates_in(given)
+            if rates is not None:
+                return _chosen(rates, sites, qubits, place, rates.what)
+        raise InputError(
+            "readout: must be rates as text, such as '0.01,0.03', the name of a file, or a "
+            "Qiskit target, properties or backend, found "
+            f"{' '.join(repr(given).split())[:60]}; ReadoutError.from_rates takes numbers"
+        )
     if isinstance(given, str):
         if given.strip().lower() == "fit":
             raise InputError(
@@ -67,10 +82,10 @@ def read_readout(
                 "state whose bits are flipped is again a possible state; found 'fit', give rates, "
                 "or measure calibration shots and run psiprune calibrate"
             )
-        rates = _rates(given)
-        if rates is not None:
-            shared = DeviceRates("", shared=rates)
-            return _chosen(shared, sites, qubits, "readout", "rates")
+        shared = _rates(given)
+        if shared is not None:
+            source = "rates" if shared.errors is None else "rates with errors"
+            return _chosen(DeviceRates("", shared=shared), sites, qubits, "readout", source)
         if not given.strip() or (_LIKE_RATES.fullmatch(given) and not Path(given).exists()):
             raise InputError(
                 "readout: must be one rate such as 0.01, two such as 0.01,0.03 for p(1|0) and "
@@ -89,10 +104,10 @@ def read_readout(
     return _from_json(file, sites, qubits)
 
 
-def _rates(text: str) -> Pair | None:
-    """Return the rates in text such as "0.01,0.03"; None if it does not consist of numbers."""
+def _rates(text: str) -> Rates | None:
+    """Return rates in text: "0.01,0.03", "0.01+-0.001,0.03+-0.002"; None if it has other words."""
     try:
-        values = [float(value) for value in text.split(",")]
+        values = [[float(part) for part in _PLUS_MINUS.split(each)] for each in text.split(",")]
     except ValueError:
         return None
     if len(values) > 2:
@@ -100,7 +115,14 @@ def _rates(text: str) -> Pair | None:
             "readout: must be one rate, or two for p(1|0) and p(0|1) of every site, found "
             f"{len(values)} numbers; rates of single sites belong in a file"
         )
-    return values[0], values[-1]
+    zero, one = values[0], values[-1]
+    if len(zero) != len(one) or len(zero) > 2:
+        raise InputError(
+            "readout: both rates must have an error, as in 0.01+-0.001,0.03+-0.002, or neither, "
+            f"found {text!r}"
+        )
+    errors = (zero[1], one[1]) if len(zero) == 2 else None
+    return Rates(zero[0], one[0], errors)
 
 
 def _content(path: Path) -> bytes:
@@ -124,14 +146,15 @@ def _from_json(file: SourceFile, sites: int, qubits: Sequence[int] | None) -> Re
         with _naming(file.place):
             error = ReadoutError.from_json(data, file.place)
         if qubits is not None:
-            _check_known(map(str, qubits), [str(k) for k in range(error.sites)], file.place)
-            return error.of_sites(qubits)
+            names = qubits_of(error.bit_order) or [str(k) for k in range(error.sites)]
+            _check_known(map(str, qubits), names, file.place)
+            return error.of_sites([names.index(str(qubit)) for qubit in qubits])
         if error.sites != sites:
             raise _other_number(error.sites, sites, file.place)
         return error
-    if isinstance(data, list):
-        return _chosen(rates_of_rows(data, file.place), sites, qubits, file.place)
     found = device_rates(data, file.place)
+    if found is None and isinstance(data, list):
+        found = rates_of_rows(data, file.place)
     if found is None:
         raise InputError(
             f"{file.place}: holds no readout errors of a known kind: psiprune calibrate, Qiskit "
@@ -156,7 +179,7 @@ def _chosen(
                 f"qubits: does not apply to {source}, which gives all qubits the same rates; omit "
                 "it"
             )
-        pairs = [_in_range(rates.shared, place)] * sites
+        found = [(place, rates.shared)] * sites
     else:
         names = sorted(rates.by_qubit, key=natural)
         if qubits is not None:
@@ -164,18 +187,28 @@ def _chosen(
             names = [str(qubit) for qubit in qubits]
         elif len(names) != sites:
             raise _other_number(len(names), sites, place)
-        pairs = []
+        found = []
         for name in names:
-            where, pair = (
-                f"{place}: {rates.places.get(name, f'qubit {name}')}",
-                rates.by_qubit[name],
-            )
-            if pair is None:
+            where = f"{place}: {rates.places.get(name, f'qubit {name}')}"
+            of_qubit = rates.by_qubit[name]
+            if of_qubit is None:
                 raise InputError(f"{where}: gives no readout error; give the rates in another file")
-            pairs.append(_in_range(pair, where))
-    zero, one = zip(*pairs, strict=True)
+            found.append((where, of_qubit))
+    groups = tuple(_group(site, *each) for site, each in enumerate(found))
     with _naming(place):
-        return ReadoutError.from_rates(zero, one, source=source)
+        return ReadoutError(groups, source)
+
+
+def _group(site: int, place: str, rates: Rates) -> Confusion:
+    """Return the confusion matrix of a site by rates, which are checked."""
+    pair = rates.zero, rates.one
+    for name, rate in zip(RATE_NAMES, pair, strict=True):
+        if not 0 <= rate < 0.5:
+            raise InputError(f"{place}: {name} {broken_rule(rate)}")
+    prepared = None if rates.shots is None else np.array(rates.shots)
+    if rates.errors is not None:
+        prepared = prepared_by_errors(pair, rates.errors, place)
+    return Confusion((site,), matrix_of_rates(*pair), prepared)
 
 
 @contextmanager
@@ -186,13 +219,6 @@ def _naming(place: str) -> Iterator[None]:
     except InputError as problem:
         line = str(problem).removeprefix("readout: ").removeprefix(f"{place}: ")
         raise InputError(f"{place}: {line}") from None
-
-
-def _in_range(pair: Pair, place: str) -> Pair:
-    for name, rate in zip(("p(1|0)", "p(0|1)"), pair, strict=True):
-        if not 0 <= rate < 0.5:
-            raise InputError(f"{place}: {name} {broken_rule(rate)}")
-    return pair
 
 
 def _check_known(qubits: Iterable[str], known: Sequence[str], place: str) -> None:

@@ -51,6 +51,11 @@ class PathSettings(GivenFiles):
     )
     prune: PruneSettings = Field(default_factory=PruneSettings)
     fine_tune: AnyMethod | None = Field(default_factory=by_size_fine_tuning)
+    folds: int = Field(
+        default=0,
+        ge=0,
+        description="parts of the shots for a cross-validation of fine-tuning; 0 for none",
+    )
     until: UntilSettings | None = Field(
         default=None, description="limit at which the path ends; None: after all its levels"
     )

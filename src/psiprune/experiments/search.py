@@ -14,7 +14,12 @@ from psiprune.data.shots import Shots
 from psiprune.experiments.cache import cached, cached_training
 from psiprune.experiments.ensemble import Member, run_parallel
 from psiprune.experiments.path_settings import UntilSettings
-from psiprune.experiments.pruning_path import early_file, level_file
+from psiprune.experiments.pruning_path import (
+    early_file,
+    held_out_from,
+    level_file,
+    with_held_out,
+)
 from psiprune.experiments.settings import StudySettings
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import write_dataset
@@ -41,12 +46,13 @@ def run_until(
     callback: Callback,
     rewind: RBM | None = None,
     path: Sequence[Level] = (),
+    folds: int = 0,
 ) -> tuple[Smallest, Measure]:
     """Run `find_smallest`, with every RBM of the search and its measure in a file.
 
     Args:
         folder: of level-00.nc, ..., trial-0085.nc, ..., other-1.nc, ... and smallest.nc.
-        dense, shots, fine_tune, seed, callback, rewind, path: as there.
+        dense, shots, fine_tune, seed, callback, rewind, path, folds: as there.
         metric: the measure.
         until: its name, and the limit or how to find it.
         prune: criterion and schedule.
@@ -65,7 +71,8 @@ def run_until(
     def load_or_make(name: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:
         def described(checkpoints: Checkpoints) -> xr.Dataset:
             trial = make(checkpoints)
-            return trial.rbm.to_dataset().assign({until.measure: trial.value})
+            dataset = trial.rbm.to_dataset().assign({until.measure: trial.value})
+            return with_held_out(dataset, trial.held_out)
 
         file = folder / f"{name}.nc"
         # Only the others of an ensemble are trained by `train`.
@@ -73,7 +80,8 @@ def run_until(
         found = read(file, described)
         if until.measure not in found:
             raise InputError(f"{file}: holds no {until.measure}; delete it to compute it again")
-        return Trial(name, rbm_from_dataset(found, file), float(found[until.measure]))
+        value, held_out = float(found[until.measure]), held_out_from(found, file)
+        return Trial(name, rbm_from_dataset(found, file), value, held_out)
 
     limit = until.limit
     if limit is None:
@@ -94,6 +102,7 @@ def run_until(
         fine_tune=fine_tune,
         bisect=until.bisect,
         rewind=rewind,
+        folds=folds,
         path=path,
         seed=seed,
         callback=callback,

@@ -16,6 +16,7 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.metrics.against_state import Reference, Report, evaluate, reference_of
 from psiprune.pruning import criteria
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
+from psiprune.pruning.held_out import fine_tuned_held_out, folds_for, held_out_rbms
 from psiprune.pruning.optimal_brain_surgeon import prune_obs
 from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import PruneSettings
@@ -34,11 +35,13 @@ class Level:
         step: number of pruning steps so far.
         rbm: the RBM after pruning and fine-tuning.
         metrics: the result of `evaluate` against the reference given to `prune`; None without one.
+        held_out: with `folds`, the same RBM made without each part of the shots.
     """
 
     step: int
     rbm: RBM
     metrics: Report | None = None
+    held_out: tuple[RBM, ...] = ()
 
     def __repr__(self) -> str:
         """Return the step, the number of weights and, if measured, the KL divergence."""
@@ -98,8 +101,11 @@ def fine_tuned(
         rbm = rewind.with_mask(rbm.mask)
     if method is None:
         return rbm
-    seed = derive_seed(seed, Stream.FINE_TUNING, step)
-    return fit(rbm, shots, method, seed, callback, checkpoints)
+    return fit(rbm, shots, method, _tuning_seed(seed, step), callback, checkpoints)
+
+
+def _tuning_seed(seed: int, step: int) -> int:
+    return derive_seed(seed, Stream.FINE_TUNING, step)
 
 
 def next_level(
@@ -122,9 +128,47 @@ def next_level(
     step = level.step + 1
     weights = count_at(settings, total, step)
     describe(f"{weights} weights")
-    pruned = prune_to_count(level.rbm, weights, settings, seed, step, shots.readout)
-    tuned = fine_tuned(pruned, shots, fine_tune, seed, step, callback, rewind, checkpoints)
-    return Level(step, tuned)
+    return pruned_level(
+        level, weights, step, shots, settings, fine_tune, seed, callback, rewind, checkpoints
+    )
+
+
+def pruned_level(
+    level: Level,
+    weights: int,
+    step: int,
+    shots: Shots,
+    settings: PruneSettings,
+    fine_tune: Method | None,
+    seed: int,
+    callback: Callback | None = None,
+    rewind: RBM | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Level:
+    """Return level `step`: `level` pruned to so many weights and fine-tuned.
+
+    With RBMs without each part of the shots, these are pruned to as many weights by themselves, and
+    fine-tuning ends where the parts left out are likeliest.
+    """
+
+    def pruned(rbm: RBM) -> RBM:
+        return prune_to_count(rbm, weights, settings, seed, step, shots.readout)
+
+    rbm = pruned(level.rbm)
+    if not level.held_out or fine_tune is None:
+        tuned = fine_tuned(rbm, shots, fine_tune, seed, step, callback, rewind, checkpoints)
+        return Level(step, tuned)
+    tuned, held_out = fine_tuned_held_out(
+        rbm,
+        [pruned(each) for each in level.held_out],
+        shots,
+        fine_tune,
+        _tuning_seed(seed, step),
+        seed,
+        callback,
+        checkpoints,
+    )
+    return Level(step, tuned, held_out=held_out)
 
 
 def prune(
@@ -141,6 +185,7 @@ def prune(
     compensate: bool = False,
     fine_tune: MethodLike | None = "auto",
     rewind: RBM | None = None,
+    folds: int | None = None,
     reference: MPS | Reference | None = None,
     draws: int = 100_000,
     seed: int = 0,
@@ -172,6 +217,10 @@ def prune(
         rewind: an RBM with the same units, untrained or of an early epoch. After each step the
             surviving weights and the biases are reset to its values and trained from there (lottery
             tickets; Frankle & Carbin, ICLR 2019), by default for as long as a new RBM.
+        folds: end fine-tuning after each step where held-out shots are likeliest, in a
+            cross-validation over so many parts of the shots; see `psiprune.pruning.held_out`. 0
+            takes all steps of `fine_tune`. By default as in the training of the RBM: `folds` of
+            `train`, else 0.
         reference: state with which to `evaluate` every level.
         draws: RBM samples per sampled metric.
         seed: random seed of fine-tuning, of random pruning and of samples.
@@ -202,10 +251,11 @@ def prune(
     check_readout(rbm, data)
     tuning = tuning_of(rbm, fine_tune, rewind, readout=data.readout is not None)
     check_rewind(rewind, rbm, tuning)
+    parts = folds_for(rbm, folds, data, tuning, rewind)
     seed, total = check_seed(seed), rbm.number_of_weights
-    path = [Level(0, rbm)]
     steps = truncate(settings, total).levels
     with progress_bar(steps * (tuning.epochs if tuning else 0), "pruning", progress=progress):
+        path = [Level(0, rbm, held_out=held_out_rbms(rbm, data, parts, seed))]
         for _ in range(steps):
             path.append(next_level(path[-1], total, data, settings, tuning, seed, rewind=rewind))
     if reference is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, cast
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import describe, expect, with_progress_bar
@@ -13,19 +13,18 @@ from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
+from psiprune.pruning.held_out import folds_for, held_out_rbms, how_trained
 from psiprune.pruning.iterative import (
     Level,
     check_rewind,
-    fine_tuned,
     next_level,
-    prune_to_count,
+    pruned_level,
     tuning_of,
 )
 from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
 from psiprune.rbm.model import RBM
-from psiprune.training.method import Initial, Method
-from psiprune.training.methods import METHODS, MethodLike, as_method
+from psiprune.training.methods import MethodLike
 from psiprune.training.train import Callback, train
 
 #: Fraction of the weights at which a search is expected to end, for its progress bar.
@@ -35,11 +34,15 @@ _BISECTION = 1 << 20
 
 
 class Trial(NamedTuple):
-    """An RBM of the search and its measure; `name` is level-01, trial-0085, other-1, ..."""
+    """An RBM of the search and its measure; `name` is level-01, trial-0085, other-1, ...
+
+    With `folds`, `held_out` are the same RBM made without each part of the shots.
+    """
 
     name: str
     rbm: RBM
     value: float
+    held_out: tuple[RBM, ...] = ()
 
 
 #: Loads the trial of a name if it exists, else makes it by the function, with checkpoints if any.
@@ -77,6 +80,7 @@ def find_smallest(
     fine_tune: MethodLike | None = "auto",
     bisect: bool = True,
     rewind: RBM | None = None,
+    folds: int | None = None,
     path: Sequence[Level] = (),
     seed: int = 0,
     callback: Callback | None = None,
@@ -100,6 +104,7 @@ def find_smallest(
         fine_tune: training method after each step, or its name, see `prune`; None for no training.
         bisect: False stops at the last level within the limit.
         rewind: see `prune`.
+        folds: see `prune`.
         path: levels of this path that exist already, from level 0; they are not computed again.
         seed: see `prune`.
         callback: called after each epoch of fine-tuning.
@@ -115,6 +120,9 @@ def find_smallest(
     settings = PruneSettings(levels=SEARCH_LEVELS) if settings is None else settings
     tuning = tuning_of(rbm, fine_tune, rewind, readout=data.readout is not None)
     check_rewind(rewind, rbm, tuning)
+    parts = folds_for(rbm, folds, data, tuning, rewind)
+    if any(len(level.held_out) != parts for level in path):
+        raise InputError(f"path: must be of levels made with folds = {parts}; omit path, or folds")
     if math.isnan(limit):
         raise InputError("limit: must be a number, found nan")
     load_or_make = _make if load_or_make is None else load_or_make
@@ -123,50 +131,56 @@ def find_smallest(
     planned = len(expected_trials(settings, total))
     expect("epochs", planned * epochs)
 
-    def attempt(name: str, make: Callable[[Checkpoints | None], RBM]) -> Trial:
+    def attempt(name: str, make: Callable[[Checkpoints | None], Level]) -> Trial:
         made = not trials  # the first one is not trained
 
         def make_trial(checkpoints: Checkpoints | None) -> Trial:
             nonlocal made
             made = True
             candidate = make(checkpoints)
-            return Trial(name, candidate, measure(candidate))
+            return Trial(name, candidate.rbm, measure(candidate.rbm), candidate.held_out)
 
         trials.append(load_or_make(name, make_trial))
         if not made:
             expect("epochs", -epochs)
         return trials[-1]
 
-    good = attempt("level-00", lambda _: rbm)
+    def dense(checkpoints: Checkpoints | None) -> Level:
+        return Level(0, rbm, held_out=held_out_rbms(rbm, data, parts, seed, checkpoints))
+
+    good = attempt("level-00", dense)
     check_within(good.value, limit)
-    level, refused = Level(0, rbm), None
+    level, refused = Level(0, rbm, held_out=good.held_out), None
     while level.step < settings.levels and level.rbm.number_of_weights > 1:
         last = level
         if count_at(settings, total, last.step + 1) >= last.rbm.number_of_weights:
-            level = Level(last.step + 1, last.rbm)  # rounding leaves the number of weights as it is
+            # Rounding leaves the number of weights as it is.
+            level = replace(last, step=last.step + 1)
             continue
 
-        def step(checkpoints: Checkpoints | None, last: Level = last) -> RBM:
+        def step(checkpoints: Checkpoints | None, last: Level = last) -> Level:
             if last.step + 1 < len(path):
                 expect("epochs", -epochs)
-                return path[last.step + 1].rbm
+                return path[last.step + 1]
             return next_level(
                 last, total, data, settings, tuning, seed, callback, rewind, checkpoints
-            ).rbm
+            )
 
         tried = attempt(f"level-{last.step + 1:02d}", step)
-        level = Level(last.step + 1, tried.rbm)
+        level = Level(last.step + 1, tried.rbm, held_out=tried.held_out)
         if not tried.value <= limit:
             refused = tried.rbm.number_of_weights
             break
         good = tried
 
-    def jump(start: RBM, count: int) -> Trial:
-        def prune_and_tune(checkpoints: Checkpoints | None) -> RBM:
+    def jump(start: Trial, count: int) -> Trial:
+        def prune_and_tune(checkpoints: Checkpoints | None) -> Level:
             describe(f"bisection, {count} weights")
             step = _BISECTION + count
-            pruned = prune_to_count(start, count, settings, seed, step, data.readout)
-            return fine_tuned(pruned, data, tuning, seed, step, callback, rewind, checkpoints)
+            begin = Level(0, start.rbm, held_out=start.held_out)
+            return pruned_level(
+                begin, count, step, data, settings, tuning, seed, callback, rewind, checkpoints
+            )
 
         return attempt(f"trial-{count:04d}", prune_and_tune)
 
@@ -174,11 +188,11 @@ def find_smallest(
     left = (gap - 1).bit_length()  # a bisection halves the gap
     expect("epochs", (left - max(0, planned - len(trials) + 1)) * epochs)
     if bisect and good.rbm.number_of_weights == 1 and settings.density is None:
-        product = jump(good.rbm, 0)  # independent bits; no fraction of the weights leads there
+        product = jump(good, 0)  # independent bits; no fraction of the weights leads there
         good, refused = (product, None) if product.value <= limit else (good, 0)
     while bisect and refused is not None and good.rbm.number_of_weights - refused > 1:
         count = (good.rbm.number_of_weights + refused) // 2
-        tried = jump(good.rbm, count)
+        tried = jump(good, count)
         good, refused = (tried, refused) if tried.value <= limit else (good, count)
     return Smallest(good.rbm, good.value, limit, refused, tuple(trials))
 
@@ -251,6 +265,7 @@ def dense_limit(
                 seed=seed + k,
                 method=method,
                 initial=initial,
+                folds=int(rbm.provenance.get("folds", 0)),
                 callback=callback,
                 checkpoints=checkpoints,
             )
@@ -258,31 +273,6 @@ def dense_limit(
 
         values.append(load_or_make(f"other-{k}", make).value)
     return max(values)
-
-
-def how_trained(rbm: RBM) -> tuple[int, Method, Initial | None]:
-    """Return seed, method and initial weights of a dense RBM's training, from its provenance.
-
-    Raises:
-        InputError: the RBM is pruned, continued the training of another one, or its provenance
-            does not name the method with every field.
-    """
-    recorded = rbm.provenance
-    seed, kind = recorded.get("seed"), METHODS.get(str(recorded.get("method")))
-    if not rbm.mask.all():
-        why = "is pruned"
-    elif "start" in recorded:
-        why = "continued the training of another one"
-    elif kind is None or not isinstance(seed, int) or not {*kind.model_fields} <= {*recorded}:
-        why = "has no complete record of its training"
-    else:
-        fields = {name: recorded[name] for name in kind.model_fields if name != "method"}
-        method = as_method({"method": recorded["method"], **fields})
-        method = method.for_size(rbm.visible, rbm.hidden)
-        return seed, method, cast("Initial | None", recorded.get("initial"))
-    raise InputError(
-        f"limit: must be given, because the RBM {why}, so no ensemble of such RBMs can be trained"
-    )
 
 
 def _resampled(shots: Shots, seed: int) -> Shots:

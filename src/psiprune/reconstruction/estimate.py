@@ -47,7 +47,7 @@ class Estimate:
         training_shots: shots to train it on.
         seconds: estimated time.
         memory_bytes: estimated memory beyond that in use.
-        misread: whether the shots have readout errors, and training could be cross-validated.
+        misread: whether the shots have readout errors.
     """
 
     methods: tuple[str, ...]
@@ -137,7 +137,7 @@ class Estimator:
             training_shots=count,
             seconds=work.seconds(self._speeds[type(method)]),
             memory_bytes=round(bytes_needed(settings, sites, count)),
-            misread=flips and method.FOLD_STEPS > 0,
+            misread=flips,
         )
 
     def needs_of(self, settings: ReconstructSettings, hidden: int) -> Needs:

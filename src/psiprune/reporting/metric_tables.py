@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from psiprune.core.limits import RATES_ERROR_PARAMETERS
 from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
 from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
@@ -172,6 +173,20 @@ def modelled_sentence(readout: ReadoutError) -> str:
     return (
         f"errors modelled, mean p(1|0) = {zero:.3g}, p(0|1) = {one:.3g}, {known}; rows state_... "
         f"compare the true bits with estimates from the records alone{more}"
+    )
+
+
+def no_rates_text() -> str:
+    """Return a line for a report without the error from that of the readout error rates."""
+    return wrap(f"note: {no_rates_sentence()}")
+
+
+def no_rates_sentence() -> str:
+    """Return why a report on an RBM trained with these rates lacks that error."""
+    return (
+        "no column rates: the error of value from that of the readout error rates is computed for "
+        f"at most {RATES_ERROR_PARAMETERS:,} parameters; psiprune reconstruct states how much F "
+        "and <ZZ> depend on the rates"
     )
 
 

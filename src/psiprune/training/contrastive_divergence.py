@@ -126,6 +126,7 @@ class ContrastiveDivergence(Method):
         "learning_rate": 0.02,
         "learning_rate_decay": 0.1,
     }
+    FOLD_STEPS: ClassVar[int] = 10  # a log Z by annealing takes as long as some epochs
 
     @property
     def chain_steps(self) -> int:

@@ -126,7 +126,6 @@ class ExactNaturalGradient(Method):
     SUMMARY: ClassVar[str] = "natural gradient with sums over all states"
     FINE_TUNING: ClassVar[Mapping[str, float]] = {"epochs": 30}
     CONVERGES: ClassVar[bool] = True
-    FOLD_STEPS: ClassVar[int] = 1
     INITIAL: ClassVar[tuple[Initial, ...]] = ("local", "coded", "random")
 
     def check_size(

@@ -60,8 +60,8 @@ class Method(Settings):
     FINE_TUNING: ClassVar[Mapping[str, float]] = {}
     #: Whether training ends at an optimum that does not depend on the seed.
     CONVERGES: ClassVar[bool] = False
-    #: Steps between two likelihoods of held-out shots in a cross-validation; 0 if it has none.
-    FOLD_STEPS: ClassVar[int] = 0
+    #: Steps between two likelihoods of held-out shots in a cross-validation.
+    FOLD_STEPS: ClassVar[int] = 1
     #: Whether the chains of the training take global flips of all bits.
     FLIPS: ClassVar[bool] = False
     #: Initial weights of a new RBM; the next kind is tried if the result misses structure.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
 from psiprune.core.progress import count, expect
 from psiprune.core.random import Stream, generator_for
@@ -23,6 +22,7 @@ from psiprune.inference.log_partition import (
 )
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.io.checkpoint import Checkpoint, Notes
+from psiprune.rbm.likelihood import from_vector, to_vector
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method, State
 
@@ -32,68 +32,105 @@ _PATIENCE = 5
 _EXACT_SECONDS, _CHAINS, _TEMPERATURES = 1.0, 1000, 2000
 
 
-def check_folds(folds: int, shots: Shots, method: Method) -> None:
-    """Raise InputError unless `folds` is 0, or 2 to the number of shots by a natural gradient."""
-    if folds == 0:
-        return
-    check_count("folds", folds, 2, len(shots))
-    if not method.FOLD_STEPS:
-        raise InputError(
-            f"folds: needs method 'exact' or 'natural', found '{method.method}'; omit folds, or "
-            "give one of these methods"
-        )
+def check_folds(folds: int, shots: Shots) -> None:
+    """Raise InputError unless `folds` is 0, or 2 to the number of shots."""
+    if folds != 0:
+        check_count("folds", folds, 2, len(shots))
+
+
+class Parts(NamedTuple):
+    """Shots divided at random into parts of equal size.
+
+    Attributes:
+        training: for each part the shots of all others.
+        held_out: the shots of each part.
+    """
+
+    training: tuple[Shots, ...]
+    held_out: tuple[Shots, ...]
+
+
+def divide(shots: Shots, folds: int, seed: int) -> Parts:
+    """Return the shots in so many parts, at least 2."""
+    part = generator_for(seed, Stream.FOLDS).permutation(len(shots)) % folds
+
+    def some(chosen: NDArray[np.bool_]) -> Shots:
+        return Shots(shots.bits[chosen], readout=shots.readout)
+
+    return Parts(
+        tuple(some(part != k) for k in range(folds)), tuple(some(part == k) for k in range(folds))
+    )
+
+
+class Stop(NamedTuple):
+    """The result of a cross-validation.
+
+    Attributes:
+        epochs: steps after which the likelihood of held-out shots is largest.
+        rbms: the RBMs after these steps, each trained without one part.
+    """
+
+    epochs: int
+    rbms: tuple[RBM, ...]
 
 
 @single_blas_thread()
-def cross_validated_epochs(
-    shots: Shots,
+def cross_validated(
+    parts: Parts,
+    starts: Sequence[RBM],
     method: Method,
-    start: Callable[[Shots], RBM],
     seed: int,
-    folds: int,
     checkpoint: Checkpoint,
-) -> int:
+    *,
+    compare_starts: bool = False,
+) -> Stop:
     """Return after how many steps the likelihood of held-out shots is largest.
 
-    The shots are divided at random into `folds` parts of equal size. For each part an RBM is
-    trained on all others, and L(t) is the log-likelihood after t steps of the part left out (of the
-    records, if the shots carry readout errors), averaged over the parts. The result is argmax L,
-    the first where several are equal; 0 if `method.epochs` is 0. The search ends when L has not
-    increased for 5 steps, at `method.epochs`, or when all trainings have converged.
+    For each part an RBM is trained on all others, and L(t) is the log-likelihood after t steps of
+    the part left out (of the records, if the shots carry readout errors), averaged over the parts.
+    The result is argmax L, the first where several are equal; 0 if `method.epochs` is 0. The search
+    ends when L has not increased for 5 steps, at `method.epochs`, or when all trainings have
+    converged.
 
     Args:
-        shots: the training set.
+        parts: the training set in parts.
+        starts: for each part, the RBM where the training without it begins.
         method: the method, the maximum number of steps, and how many steps lie between two values
             of L, `FOLD_STEPS`; the search then ends after 5 values without an increase.
-        start: the RBM before the first step of a training on given shots.
-        seed: random seed of the division and of the trainings.
-        folds: number of parts, at least 2.
+        seed: random seed of the trainings.
         checkpoint: where the trainings save their states, to resume from there.
+        compare_starts: count L(0) as well, for starts that are trained RBMs.
     """
-    part = generator_for(seed, Stream.FOLDS).permutation(len(shots)) % folds
-    training, held_out = (
-        [Shots(shots.bits[chosen], readout=shots.readout) for chosen in choices]
-        for choices in ([part != k for k in range(folds)], [part == k for k in range(folds)])
-    )
     likelihoods: Notes = {}
+
+    def compare(now: _Trainings) -> _Trainings:
+        """Note L of the current RBMs, and return the trainings with the best RBMs so far."""
+        pairs = zip(now.states, parts.held_out, strict=True)
+        values = [mean_log_likelihood(each.rbm, rest) for each, rest in pairs]
+        likelihoods[now.epoch] = (float(np.mean(values)),)
+        is_best = best() == now.epoch
+        return replace(now, best=tuple(each.rbm for each in now.states)) if is_best else now
 
     def best() -> int:
         return max(likelihoods, key=lambda epoch: likelihoods[epoch][0], default=0)
 
-    first = _Trainings(0, tuple(method.init(start(some), some, seed) for some in training))
-    now = checkpoint.resume(first, likelihoods)
+    pairs = zip(starts, parts.training, strict=True)
+    states = tuple(method.init(start, some, seed) for start, some in pairs)
+    begun = _Trainings(0, states, tuple(starts))
+    now = checkpoint.resume(begun, likelihoods)
+    folds = len(states)
     expect("epochs", folds * (method.epochs - now.epoch))
+    if compare_starts and not likelihoods and method.epochs > 0:
+        now = compare(now)
     while now.epoch < min(method.epochs, best() + _PATIENCE * method.FOLD_STEPS) and not now.done:
         states = tuple(each if each.done else method.step(each)[0] for each in now.states)
-        now = _Trainings(now.epoch + 1, states)
+        now = replace(now, epoch=now.epoch + 1, states=states)
         if now.epoch % method.FOLD_STEPS == 0 or now.epoch == method.epochs:
-            pairs = zip(states, held_out, strict=True)
-            values = [mean_log_likelihood(each.rbm, rest) for each, rest in pairs]
-            likelihoods[now.epoch] = (float(np.mean(values)),)
+            now = compare(now)
         count("epochs", folds)
         checkpoint.offer(now, likelihoods)
     expect("epochs", folds * (now.epoch - method.epochs))
-    return best()
+    return Stop(best(), now.best)
 
 
 @dataclass(frozen=True)
@@ -102,6 +139,7 @@ class _Trainings:
 
     epoch: int
     states: tuple[State, ...]
+    best: tuple[RBM, ...]
 
     @property
     def done(self) -> bool:
@@ -111,18 +149,21 @@ class _Trainings:
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a checkpoint stores."""
         arrays = {"epochs": np.array([each.epoch for each in self.states])}
-        for part, state in enumerate(self.states):
+        for part, (state, rbm) in enumerate(zip(self.states, self.best, strict=True)):
+            arrays[f"best{part}"] = to_vector(rbm)
             arrays |= {f"part{part}_{name}": array for name, array in state.to_arrays().items()}
         return arrays
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> _Trainings:
         """Return the trainings stored in these arrays."""
-        states = []
-        for part, (state, done) in enumerate(zip(self.states, arrays["epochs"], strict=True)):
+        states, best = [], []
+        trainings = zip(self.states, self.best, arrays["epochs"], strict=True)
+        for part, (state, rbm, done) in enumerate(trainings):
             prefix = f"part{part}_"
             mine = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
             states.append(state.restore(int(done), mine))
-        return _Trainings(epoch, tuple(states))
+            best.append(from_vector(rbm, arrays[f"best{part}"]))
+        return _Trainings(epoch, tuple(states), tuple(best))
 
 
 def mean_log_likelihood(rbm: RBM, shots: Shots) -> float:

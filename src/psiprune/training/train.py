@@ -28,7 +28,8 @@ from psiprune.training.method import Initial, Method
 from psiprune.training.methods import MethodLike, as_method
 from psiprune.training.stopping import (
     check_folds,
-    cross_validated_epochs,
+    cross_validated,
+    divide,
     mean_log_likelihood,
 )
 
@@ -96,10 +97,11 @@ def train(
             the restored state of a resumed training.
         checkpoints: where the training saves its state from time to time, to resume from there; see
             `psiprune.io.checkpoint.Checkpoints`.
-        folds: for "exact" and "natural", end after the number of steps at which held-out shots are
-            likeliest in a cross-validation over so many parts of the shots (5, say); 0 takes all
-            steps. Worthwhile where the shots determine the RBM poorly: few of them, or large
-            readout errors.
+        folds: end after the number of steps at which held-out shots are likeliest in a
+            cross-validation over so many parts of the shots (5, say); 0 takes all steps. Worthwhile
+            where the shots determine the RBM poorly: few of them, or large readout errors. `prune`
+            then ends fine-tuning in the same way. A `start` that was trained on these shots has
+            seen all parts, and then fewer steps seem best.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
@@ -153,7 +155,7 @@ def train(
         chosen = as_method(method).for_size(
             start.visible, start.hidden, readout=readout, weights=start.number_of_weights
         )
-    check_folds(folds, data, chosen)
+    check_folds(folds, data)
 
     def fitted(untrained: Callable[[Shots], RBM]) -> RBM:
         """Return the RBM trained from `untrained(data)`, for as many epochs as `folds` says."""
@@ -165,8 +167,10 @@ def train(
             name = f"{chosen.method}, cross-validated over {folds} parts"
             return {**fingerprint(begin, data, chosen, seed), "method": name}
 
+        parts = divide(data, folds, seed)
         with Checkpoint(checkpoints, search) as checkpoint:
-            epochs = cross_validated_epochs(data, chosen, untrained, seed, folds, checkpoint)
+            begins = [untrained(some) for some in parts.training]
+            epochs, _ = cross_validated(parts, begins, chosen, seed, checkpoint)
         expect("epochs", epochs - chosen.epochs)
         rbm = fit(begin, data, chosen, seed, callback, checkpoints, epochs)
         return replace(rbm, provenance={**rbm.provenance, "folds": folds})
