@@ -122,8 +122,7 @@ def _origin(provenance: Mapping[str, Any]) -> str:
 
 
 def _state(state: StateDescription) -> Rows:
-    model = f"transverse-field Ising chain, J = {state.coupling:g}, h = {state.field:g}"
-    yield "model", model if math.isfinite(state.field) else "unknown Hamiltonian"
+    yield "model", state.model
     bond = max(state.bond_dimensions)
     yield "bond dimension", f"up to {bond}; {state.free_parameters} free parameters"
     energy, exact = (number(each, ".10f") for each in (state.energy, state.exact_energy))

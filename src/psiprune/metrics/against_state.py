@@ -33,9 +33,10 @@ from psiprune.metrics.observables import (
     sampled_observables,
 )
 from psiprune.rbm.model import RBM, Data
-from psiprune.states.mps import MPS
+from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.mps import MPS, Model
 from psiprune.states.sampling import sample
-from psiprune.states.tfim import TFIM
+from psiprune.states.signs import positive_rotation
 
 Float64 = NDArray[np.float64]
 
@@ -96,13 +97,14 @@ class Reference:
 
     Attributes:
         state: the MPS.
-        model: its Hamiltonian; without one the energy metrics are NaN.
+        model: its Hamiltonian, in the frame where psi = sqrt(p); without one the energy metrics are
+            NaN.
         observables: exact, from the tensors.
         log_q: log |<v|Psi>|^2 over the whole basis [2^N], or None above 20 sites.
     """
 
     state: MPS
-    model: TFIM | None
+    model: Model | None
     observables: Observables
     log_q: Float64 | None
 
@@ -116,12 +118,21 @@ def correlation_mse(reference: Estimate, estimate: Estimate) -> float:
 def reference_of(state: MPS) -> Reference:
     """Prepare a state as the reference of many evaluations.
 
+    A Z on the sites of `positive_rotation`, which changes no probability, may make the state of a
+    `Hamiltonian` positive.
+
     Raises:
-        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have.
+        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, or a
+            Hamiltonian without such a rotation.
     """
-    log_q = None
+    model, log_q, turned = state.model, None, 0
+    if isinstance(model, Hamiltonian):
+        sites = positive_rotation(model).sites
+        model, turned = model.rotated(sites), sum(1 << site for site in sites)
     if state.sites <= EXACT_SITES:
         vector = state.to_vector()
+        if turned:
+            vector = vector * (1.0 - 2.0 * (np.bitwise_count(np.arange(len(vector)) & turned) & 1))
         if min(-vector.min(), vector.max()) > 1e-6:
             raise InputError(
                 "state: has amplitudes of both signs, but an RBM represents psi = sqrt(p) >= 0; "
@@ -129,7 +140,7 @@ def reference_of(state: MPS) -> Reference:
             )
         with np.errstate(divide="ignore"):  # amplitude 0
             log_q = 2.0 * np.log(np.abs(vector))
-    return Reference(state, state.model, reference_observables(state), log_q)
+    return Reference(state, model, reference_observables(state), log_q)
 
 
 @single_blas_thread()
