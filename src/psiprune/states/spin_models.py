@@ -168,7 +168,7 @@ class Rydberg(SpinModel):
     )
     spacing: float = Field(default=1.0, gt=0, description="distance of neighbours in the row")
     positions: tuple[Position, ...] = Field(
-        default=(), description="x,y of each atom, in place of sites and spacing"
+        default=(), description="x,y of each atom, such as 0,0 1,0.5, in place of sites and spacing"
     )
     omega: float = Field(default=1.0, gt=0, description="Rabi frequency Omega")
     delta: float = Field(default=0.0, description="detuning Delta; positive favours excitation")
