@@ -138,6 +138,14 @@ def test_matrices_against_kronecker_products(seed: int) -> None:
     np.testing.assert_allclose(matrix(Hamiltonian(even, 4)), turned, atol=1e-13)
 
 
+def test_six_letters_y_and_the_offset() -> None:
+    terms = [(0.5, dict.fromkeys(range(6), "Y")), (1.0, {5: "X"})]
+    np.testing.assert_array_equal(
+        Hamiltonian(terms).to_sparse().toarray(), exact.pauli_sum(6, terms).real
+    )
+    assert (Hamiltonian(CLUSTER).offset, Hamiltonian(terms).offset) == (2.0, 0.0)
+
+
 def test_flips_are_grouped() -> None:
     model = Hamiltonian({"XXI": 1.0, "YYI": 0.5, "ZZI": 2.0, "IIX": -1.0, "IZX": 3.0})
     assert [flip.flips for flip in model.flips] == [0, 3, 4]

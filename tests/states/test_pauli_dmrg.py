@@ -13,7 +13,7 @@ import pytest
 import psiprune as pp
 from psiprune.core.exceptions import ConvergenceError
 from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.states import pauli_dmrg, tenpy_dmrg
+from psiprune.states import pauli_dmrg
 from psiprune.states.diagonalise import lowest_states
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import MPS, load_mps, mps_from_vector
@@ -210,29 +210,44 @@ def test_an_excited_state_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         pp.ground_state(model)
 
 
+def test_limits_are_inclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    rotations: list[Rotation | None] = []
+
+    def found(unit: Hamiltonian, _: int, __: float, rotation: Rotation | None) -> MPS:
+        rotations.append(rotation)
+        exact = lowest_states(unit)
+        return replace(mps_from_vector(exact.vector), energy=exact.energy, energy_variance=0.0)
+
+    monkeypatch.setattr(pauli_dmrg, "_dmrg", found)
+    for name in ("ENERGY_TOLERANCE", "VARIANCE_TOLERANCE"):
+        monkeypatch.setattr(pauli_dmrg, name, 0.0)
+    for sites in (4, 3):
+        monkeypatch.setattr(pauli_dmrg, "DIAGONALISED_SITES", sites)
+        pp.ground_state(IsingChain(sites=4, field=-1.0, longitudinal_field=0.5))
+    assert rotations == [None, ((0, 1, 2, 3), True)]
+
+
+def test_a_mixer_is_an_option_of_tenpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tenpy.algorithms import dmrg
+
+    mixers, engine = [], dmrg.TwoSiteDMRGEngine
+
+    def made(psi: Any, model: Any, options: Any, **named: Any) -> Any:
+        mixers.append(options["mixer"])
+        return engine(psi, model, options, **named)
+
+    monkeypatch.setattr(dmrg, "TwoSiteDMRGEngine", made)
+    model = IsingChain(sites=4, longitudinal_field=0.5).hamiltonian()
+    monkeypatch.setattr(pauli_dmrg, "VARIANCE_TOLERANCE", -1.0)
+    pauli_dmrg._dmrg(model, 20, 1e-10, None)
+    assert mixers == [None, True]
+
+
 def test_gaps_at_the_limit() -> None:
     pauli_dmrg._check_gap(1.01e-8 * 3.0, -3.0)
     for gap in (1e-8 * 3.0, 0.0, -1.0):
         with refuses("hamiltonian", "degenerate"):
             pauli_dmrg._check_gap(gap, -3.0)
-
-
-def test_a_mixer_is_used_where_two_site_updates_end_in_no_eigenstate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    calls: list[dict[str, Any]] = []
-    run = tenpy_dmrg.run_dmrg
-
-    def stuck(*given: Any, **named: Any) -> Any:
-        calls.append(named)
-        found = run(*given, **named)
-        return found if named else found._replace(variance=1.0)
-
-    monkeypatch.setattr(pauli_dmrg, "run_dmrg", stuck)
-    model = IsingChain(sites=4, longitudinal_field=0.5).hamiltonian()
-    found = pauli_dmrg._dmrg(model, 20, 1e-10, None)
-    assert calls == [{}, {"mixer": True}]
-    assert found.energy == pytest.approx(lowest_states(model).energy, abs=1e-10)
 
 
 @pytest.mark.parametrize("name", ["mine", ""])

@@ -14,7 +14,7 @@ from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.signs import positive_frame, positive_rotation
 from psiprune.states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg
 from psiprune.states.tfim import TFIM
-from refusals import refuses
+from refusals import refused, refuses
 
 
 def stoquastic(model: Hamiltonian) -> bool:
@@ -29,6 +29,7 @@ def stoquastic(model: Hamiltonian) -> bool:
         (IsingChain(sites=4, field=-1.0), (0, 1, 2, 3), True),
         (IsingChain(sites=4, fields=(1.0, -1.0, 1.0, -1.0)), (1, 3), True),
         (IsingChain(sites=4, fields=(1.0, -1.0, 1.0, 0.0)), (1,), False),
+        (IsingChain(sites=4, fields=(0.0, -1.0, 1.0, 1.0)), (1,), False),
         (XXZ(sites=4, delta=0.3), (0, 2), False),
         (XXZ(sites=5, delta=0.3), (1, 3), False),
         (XXZ(sites=4, coupling=-1.0), (), False),
@@ -110,6 +111,38 @@ def test_limits_and_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signs, "_MOST_SITES", 1)
     with refuses("hamiltonian", 2, 1):
         positive_rotation(exact_zero)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"XXII": -1.0, "IIXX": -1.0}, {"XI": -0.5, "XZ": 0.5, "IX": -1.0}],
+    ids=["two sites", "an element of 0"],
+)
+def test_only_flips_of_one_site_everywhere_make_the_state_unique(terms: dict[str, float]) -> None:
+    assert not positive_rotation(Hamiltonian(terms)).unique
+
+
+def test_elements_are_those_of_all_configurations_in_any_units() -> None:
+    both = Hamiltonian({"XIII": -0.25, "XZII": 0.1, "XIZI": -0.2})
+    one = Hamiltonian({"XIII": -0.3, "XZII": 0.1, "XIZI": 0.2})
+    for scale in (1e-9, 1.0, 1e9):
+        with refuses("hamiltonian", "both signs"):
+            positive_rotation(scale * both)
+        assert positive_rotation(scale * one).sites == ()
+
+
+def test_four_frustrated_terms_are_all_listed() -> None:
+    signs_of = (1.0, 1.0, 1.0, -1.0)
+    bonds = [(sign, {i: "X", (i + 1) % 4: "X"}) for i, sign in enumerate(signs_of)]
+    line = refused("frustrated", positive_rotation, Hamiltonian(bonds))
+    assert "[X0 X1], [X1 X2], [X0 X3], [X2 X3] all" in line
+
+
+def test_only_terms_that_contradict_one_another_are_named() -> None:
+    triangle = [(1.0, {i: "X", j: "X"}) for i, j in ((1, 2), (2, 3), (1, 3))]
+    model = Hamiltonian([(-1.0, {0: "X"}), *triangle])
+    line = refused("frustrated", positive_rotation, model)
+    assert "elements of [X1 X2], [X1 X3], [X2 X3] all" in line
 
 
 def test_signs_of_a_dense_matrix() -> None:

@@ -155,6 +155,23 @@ def test_bad_parameters(
         kind(**values)
 
 
+def test_positions_as_options_give_them() -> None:
+    given: Any = ("0,0", "1,0.5")
+    assert Rydberg(positions=given) == Rydberg(positions=((0.0, 0.0), (1.0, 0.5)))
+    for wrong in ("0", "0,1,2", "0,a"):
+        with refuses("positions.0" + (".1" if wrong == "0,a" else ""), "x,y"):
+            Rydberg(positions=(wrong, "1,1"))  # type: ignore[arg-type]
+
+
+def test_the_blockade_radius_sets_how_near_atoms_may_be() -> None:
+    near = ((0, 0), (0.05, 0))
+    assert Rydberg(positions=near, omega=100.0).hamiltonian().sites == 2
+    with refuses("positions", 0.05, 1.25992):
+        Rydberg(positions=near, c6=4.0)
+    with refuses("positions", 0.2, 2.15443):
+        Rydberg(positions=((0, 0), (0.2, 0)), omega=0.01)
+
+
 def test_limits_are_inclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Rydberg(positions=((0, 0), (0.1001, 0))).hamiltonian().sites == 2
     assert Rydberg(sites=2, c6=0.0).hamiltonian().offset == 0.0

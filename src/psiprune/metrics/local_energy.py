@@ -31,7 +31,7 @@ def local_energies(rbm: RBM, bits: NDArray[np.uint8], model: Model) -> Float64:
     local = np.empty(len(bits))
     if isinstance(model, TFIM):
         enumeration.local_energy_flips(bits, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
-        z = (1.0 - 2.0 * bits).astype(np.float64, copy=False)
+        z = 1.0 - 2.0 * bits.astype(np.float64)
         local *= -model.field
         local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
         return local

@@ -39,13 +39,11 @@ def lowest_states(model: Hamiltonian) -> Lowest:
     """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
-    matrix = model.to_sparse()
+    matrix, size = model.to_sparse(), 2 ** (model.sites - model.is_even)
     if model.is_even:
         # A state of even parity is fixed by the configurations whose last bit is 0; the complement
         # of configuration k is 2^N - 1 - k.
-        half = 2 ** (model.sites - 1)
-        matrix = matrix[:half, :half] + matrix[:half, half:][:, ::-1]
-    size = matrix.shape[0]
+        matrix = matrix[:size, :size] + matrix[:size, size:][:, ::-1]
     if size <= _DENSE:
         energies, vectors = np.linalg.eigh(matrix.toarray())
         energy, gap, ground = energies[0], energies[1] - energies[0], vectors[:, 0]
@@ -61,7 +59,7 @@ def lowest_states(model: Hamiltonian) -> Lowest:
             return matrix @ vector + above * (ground @ vector) * ground
 
         operator = LinearOperator(matrix.shape, matvec=deflated, dtype=np.float64)
-        second = eigsh(operator, k=1, which="SA", v0=start[::-1], return_eigenvectors=False)
+        second = eigsh(operator, k=1, which="SA", v0=start, return_eigenvectors=False)
         gap = second[0] - energy
     if model.is_even:
         ground = np.concatenate([ground, ground[::-1]])

@@ -50,7 +50,7 @@ class PauliTerm(NamedTuple):
         """The letter X, Y or Z of each site that has one."""
         both = self.flips | self.signs
         return {
-            site: "-XZY"[(self.flips >> site & 1) + 2 * (self.signs >> site & 1)]
+            site: "-XZY"[(self.flips >> site & 1) | (self.signs >> site & 1) << 1]
             for site in range(both.bit_length())
             if both >> site & 1
         }
@@ -282,7 +282,7 @@ class Hamiltonian:
         entries = np.concatenate([flip.elements(index) for flip in self.flips])
         columns = np.concatenate([index ^ flip.flips for flip in self.flips])
         rows = np.tile(index, len(self.flips))
-        return csr_array((entries, (rows, columns)), shape=(len(index), len(index)))
+        return csr_array((entries, (rows, columns)))
 
     def summary(self) -> dict[str, Any]:
         """Return what the provenance of shots has: name, sites, number of terms, checksum."""

@@ -64,7 +64,7 @@ def pauli_ground_state(model: Hamiltonian, max_bond: int, svd_min: float, progre
         )
     bits = sample(state, _SAMPLES, progress=False).bits
     signs, _ = log_amplitudes(state.tensors, bits)
-    if (signs != signs[0]).any():
+    if signs.min() != signs.max():
         raise ConvergenceError(
             f"ground_state: found an excited state of {_named(model)}, whose amplitudes have both"
             " signs; raise max_bond"
@@ -153,8 +153,8 @@ def _tenpy_model(unit: Hamiltonian, shift: float) -> Any:
     from tenpy.networks.site import SpinHalfSite
 
     spin = SpinHalfSite(conserve="parity" if unit.is_even else None)
-    spin.add_op("iSigmay", spin.Sp - spin.Sm, hc=False)
-    lattice = Chain(unit.sites, spin, bc="open", bc_MPS="finite")
+    spin.add_op("iSigmay", spin.Sp - spin.Sm)
+    lattice = Chain(unit.sites, spin)
     couplings = CouplingModel(lattice)
     for term in unit.terms:
         sites = list(term.letters)

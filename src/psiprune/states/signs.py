@@ -66,21 +66,13 @@ def positive_rotation(model: Hamiltonian) -> Rotation:
         if least * largest > 0 and flip.flips.bit_count() == 1:
             lone |= flip.flips
         sites, odd, used = flip.flips, largest > 0, 1 << number
-        while sites:
-            lowest = sites & -sites
-            if lowest not in rows:
-                rows[lowest] = sites, odd, used
-                break
-            sites, odd, used = (
-                sites ^ rows[lowest][0],
-                odd ^ rows[lowest][1],
-                used ^ rows[lowest][2],
-            )
-        else:
-            if odd:
-                raise InputError(
-                    _frustrated([flips[k] for k in range(number + 1) if used >> k & 1])
-                )
+        while sites and (row := rows.get(sites & -sites)) is not None:
+            sites, odd, used = sites ^ row[0], odd ^ row[1], used ^ row[2]
+        if sites:
+            rows[sites & -sites] = sites, odd, used
+        elif odd:
+            opposed = [flips[k] for k in range(number + 1) if used >> k & 1]
+            raise InputError(_frustrated(opposed))
     turned = 0
     for lowest in sorted(rows, reverse=True):
         sites, odd, _ = rows[lowest]
@@ -113,14 +105,14 @@ def _range(flip: Flip) -> tuple[float, float]:
     narrow = tuple(
         sum((signs >> site & 1) << bit for bit, site in enumerate(sites)) for signs in flip.signs
     )
-    elements = Flip(0, narrow, flip.weights).elements(np.arange(1 << len(sites)))
+    elements = flip._replace(signs=narrow).elements(np.arange(1 << len(sites)))
     elements[np.abs(elements) <= _ROUNDING * sum(map(abs, flip.weights))] = 0.0
     return float(elements.min()), float(elements.max())
 
 
 def _name(flip: Flip) -> str:
     """Return the first of the strings."""
-    return PauliTerm(flip.flips, flip.signs[0], 1.0).string
+    return PauliTerm(flip.flips, flip.signs[0], flip.weights[0]).string
 
 
 def _frustrated(flips: Sequence[Flip]) -> str:

@@ -36,8 +36,7 @@ class SpinModel(Settings):
 
     def hamiltonian(self) -> Hamiltonian:
         """Return the sum of Pauli strings, named after the parameters."""
-        strings = [term for term in self._strings() if term[0] != 0]
-        return Hamiltonian(strings, self._size(), name=repr(self))
+        return Hamiltonian(list(self._strings()), self._size(), name=repr(self))
 
     def _strings(self) -> Strings:
         raise NotImplementedError
@@ -92,7 +91,7 @@ class IsingChain(_Chain):
     )
 
     def _check_together(self) -> None:
-        super()._check_together()
+        _Chain._check_together(self)
         given, bonds = self.model_fields_set, len(self._bonds())
         for one, each, count in (
             ("coupling", self.couplings, bonds),
@@ -195,7 +194,7 @@ class Rydberg(SpinModel):
             )
 
     def _size(self) -> int:
-        return len(self.positions) or self.sites or 0
+        return self.sites or len(self.positions)
 
     def _pairs(self) -> Iterator[tuple[tuple[int, tuple[float, float]], ...]]:
         row = [(i * self.spacing, 0.0) for i in range(self._size())]
