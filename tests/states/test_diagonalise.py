@@ -56,6 +56,21 @@ def test_free_fermions() -> None:
     assert found.energy == pytest.approx(-modes[modes > 0].sum(), abs=1e-12)
 
 
+@pytest.mark.parametrize(("sites", "energy"), [(4, -2.0), (6, -1 - 13**0.5 / 2)])
+def test_small_rings_of_heisenberg(sites: int, energy: float) -> None:
+    ring = XXZ(sites=sites, boundary="periodic").hamiltonian()
+    assert lowest_states(positive_frame(ring)).energy == pytest.approx(energy, abs=1e-12)
+
+
+def test_rings_tend_to_the_bethe_ansatz() -> None:
+    """e(N) = 1 / 4 - log 2 - pi^2 / (12 N^2), up to logarithms (Bethe 1931; Affleck 1986)."""
+    limit = 0.25 - np.log(2)
+    for sites, distance in ((8, 4e-4), (12, 2e-4)):
+        ring = XXZ(sites=sites, boundary="periodic").hamiltonian()
+        energy = lowest_states(positive_frame(ring)).energy / sites
+        assert abs(energy + np.pi**2 / 12 / sites**2 - limit) < distance
+
+
 def test_the_sum_of_the_amplitudes_is_not_negative() -> None:
     for sites in (2, 7):
         terms = [(1.0, {i: "X"}) for i in range(sites)]

@@ -71,7 +71,7 @@ def positive_rotation(model: Hamiltonian) -> Rotation:
         if sites:
             rows[sites & -sites] = sites, odd, used
         elif odd:
-            opposed = [flips[k] for k in range(number + 1) if used >> k & 1]
+            opposed = [each for k, each in enumerate(flips) if used >> k & 1]
             raise InputError(_frustrated(opposed))
     turned = 0
     for lowest in sorted(rows, reverse=True):

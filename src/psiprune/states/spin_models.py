@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import combinations
 from math import dist, inf
@@ -38,11 +39,13 @@ class SpinModel(Settings):
         """Return the sum of Pauli strings, named after the parameters."""
         return Hamiltonian(list(self._strings()), self._size(), name=repr(self))
 
+    @abstractmethod
     def _strings(self) -> Strings:
-        raise NotImplementedError
+        """Yield the strings; zeros and repetitions are allowed."""
 
+    @abstractmethod
     def _size(self) -> int:
-        raise NotImplementedError
+        """Return the number of sites."""
 
 
 class _Chain(SpinModel):
