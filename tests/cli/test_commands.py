@@ -52,6 +52,7 @@ def test_ground_states_of_other_models(tmp_path: Path) -> None:
     tiny.call("sample", file, "--shots=100", "-o", shots)
     for what in (file, shots):
         assert "XXZ(sites=4, delta=0.5)" in text_of(tiny.call("info", what))
+    assert "exact" not in text_of(tiny.call("info", file))
     rbm = tmp_path / "rbm.nc"
     tiny.call("train", shots, "--hidden=2", "--method=exact", "--epochs=2", "-o", rbm)
     measured = json_of(tiny.call("evaluate", rbm, file, "--draws=200", "--json"))
