@@ -87,8 +87,10 @@ def test_reports_have_them_for_rbms_trained_through_the_errors(
         of_both = without.state["neighbours"].shots_sampling_error
         assert (of_both is None) == (rbm is untrained)
         assert "rates" not in shots_report_text(without).splitlines()[0]
-    monkeypatch.setattr(rates_error, "RATES_ERROR_PARAMETERS", 13)
-    assert not errors_from_rates(trained, SHOTS, 16, seed=0)
+    for limit in (trained.number_of_parameters, trained.number_of_parameters - 1):
+        monkeypatch.setattr(rates_error, "RATES_ERROR_PARAMETERS", limit)
+        few = limit == trained.number_of_parameters
+        assert bool(errors_from_rates(trained, SHOTS, 1, seed=0)) == few
     with refuses("rate_sets", 0, -1):
         pp.evaluate_on_shots(trained, SHOTS, rate_sets=-1)
 

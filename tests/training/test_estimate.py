@@ -33,6 +33,7 @@ from psiprune.training.limits import (
     advise,
     check_needs,
     few_shots,
+    fits_noise,
 )
 from psiprune.training.method import Method
 
@@ -358,6 +359,12 @@ def test_the_message_says_what_was_estimated_and_what_fits(
 def test_more_parameters_than_shots() -> None:
     assert few_shots(100, 100) == ""
     assert "101 parameters are more than 100 training shots" in few_shots(101, 100)
+
+
+def test_few_misread_shots() -> None:
+    assert fits_noise(30, 3000, True) == ""
+    assert fits_noise(30, 2999, False) == ""
+    assert fits_noise(30, 2999, True).startswith("2,999 misread shots for 30 parameters")
 
 
 # ---- psiprune train
