@@ -88,8 +88,15 @@ def test_evaluate_measures_in_the_frame_where_the_state_is_positive(
     q = vectors[:, 0] ** 2
     assert values.infidelity == pytest.approx(1 - (np.sqrt(q) @ root) ** 2)
     report = pp.evaluate(rbm, state, draws=20_000, progress=False)
-    found = report.observables.energy
-    assert abs(float(found.value) - energy) < 5 * float(found.error) + 1e-12
+    assert abs(report.energy.value - energy) < 5 * report.energy.error
+    assert report.energy.floor == pytest.approx(energies[0])
+    moved = reference.model.apply_hamiltonian(root) - energy * root  # type: ignore[union-attr]
+    variance = float(moved @ moved)
+    assert abs(report.energy_variance.value - variance) < 5 * report.energy_variance.error
+    assert 0 < report.energy_variance.error < 0.1 * variance
+    assert report.energy_variance.floor == 0.0
+    assert report.energy_variance.value == pytest.approx(report.observables.energy.deviation**2)
+    assert report.energy_variance.effective_sample_size == 20_000
 
 
 def test_a_state_of_mixed_signs_is_refused() -> None:

@@ -65,6 +65,8 @@ class Report:
             the larger of |O_ref - (O -/+ 2.576 error)| / |O_ref| (Eq. 6).
         energy_bias, abs_magnetization_bias: the same without the interval, |O_ref - O| / |O_ref|.
         correlation_mse: mean over d of (C(d) - C_ref(d))^2 (after Eq. 8).
+        energy: <H> of the samples of the RBM; its floor is the energy of the reference.
+        energy_variance: <H^2> - <H>^2 of the samples; 0 for an eigenstate, whatever the reference.
         observables: m, |m|, C(d) and the energy of the RBM's samples.
         exact: the metrics by sums over all states, up to 20 sites; else None.
     """
@@ -76,6 +78,8 @@ class Report:
     abs_magnetization_roe: Measure
     abs_magnetization_bias: Measure
     correlation_mse: Measure
+    energy: Measure
+    energy_variance: Measure
     observables: Observables
     exact: MetricValues | None
 
@@ -274,7 +278,14 @@ def evaluate(
         kl = Measure(exact.kl, 0.0, floor, method)
         overlap = Measure(1.0 - exact.infidelity, 0.0, 1 - floor / 2, method)
     relative_errors = *relative("energy"), *relative("abs_magnetization")
-    return Report(kl, overlap, *relative_errors, mse, sampled, exact)
+    energies = (
+        measure(float(found.value), float(found.error), floor, name)
+        for name, found, floor in (
+            ("energy", sampled.energy, float(truth.energy.value)),
+            ("energy_variance", sampled.energy_variance, 0.0),
+        )
+    )
+    return Report(kl, overlap, *relative_errors, mse, *energies, sampled, exact)
 
 
 def check_reference(rbm: RBM, reference: Reference) -> None:

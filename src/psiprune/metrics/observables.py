@@ -32,6 +32,9 @@ class Estimate:
     covariance: Float64 | None = None
 
 
+_UNKNOWN = Estimate(*[np.float64("nan")] * 3)
+
+
 @one_line
 @dataclass(frozen=True, eq=False)
 class Observables:
@@ -43,6 +46,7 @@ class Observables:
         abs_magnetization: <|m|>.
         correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
         magnetization_distribution: P(m), m = 1 - 2 k / N with k the number of 1 bits, [k].
+        energy_variance: <H^2> - <H>^2, the variance of the local energy; of samples only, else NaN.
     """
 
     energy: Estimate
@@ -50,6 +54,7 @@ class Observables:
     abs_magnetization: Estimate
     correlation: Estimate
     magnetization_distribution: Estimate
+    energy_variance: Estimate = _UNKNOWN
 
 
 def exact_observables(prob: Float64, sites: int, model: Model | None) -> Observables:
@@ -92,12 +97,14 @@ def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: Model | None) 
     holds for any autocorrelation within a chain. The energy is NaN without a model.
     """
     chains, draws, n = bits.shape
+    values = observable_values(rbm, bits.reshape(chains * draws, n), model)
+    if model is not None:
+        values["energy_variance"] = (values["energy"] - values["energy"].mean()) ** 2
     estimates = {
-        name: chain_mean(values.reshape(chains, draws, *values.shape[1:]))
-        for name, values in observable_values(rbm, bits.reshape(chains * draws, n), model).items()
+        name: chain_mean(each.reshape(chains, draws, *each.shape[1:]))
+        for name, each in values.items()
     }
-    nan = np.float64("nan")
-    energy = estimates.pop("energy", Estimate(nan, nan, nan))
+    energy = estimates.pop("energy", _UNKNOWN)
     return Observables(energy, **estimates, magnetization_distribution=histogram(bits))
 
 
