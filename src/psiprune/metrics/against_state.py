@@ -278,14 +278,14 @@ def evaluate(
         kl = Measure(exact.kl, 0.0, floor, method)
         overlap = Measure(1.0 - exact.infidelity, 0.0, 1 - floor / 2, method)
     relative_errors = *relative("energy"), *relative("abs_magnetization")
-    energies = (
+    energy, variance = (
         measure(float(found.value), float(found.error), floor, name)
         for name, found, floor in (
             ("energy", sampled.energy, float(truth.energy.value)),
             ("energy_variance", sampled.energy_variance, 0.0),
         )
     )
-    return Report(kl, overlap, *relative_errors, mse, *energies, sampled, exact)
+    return Report(kl, overlap, *relative_errors, mse, energy, variance, sampled, exact)
 
 
 def check_reference(rbm: RBM, reference: Reference) -> None:

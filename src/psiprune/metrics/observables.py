@@ -32,7 +32,8 @@ class Estimate:
     covariance: Float64 | None = None
 
 
-_UNKNOWN = Estimate(*[np.float64("nan")] * 3)
+_NAN = np.float64("nan")
+_UNKNOWN = Estimate(_NAN, _NAN, _NAN)
 
 
 @one_line
