@@ -49,7 +49,7 @@ def lowest_states(model: Hamiltonian) -> Lowest:
         energy, gap, ground = energies[0], energies[1] - energies[0], vectors[:, 0]
     else:
         # A fixed start makes the result reproducible.
-        start = 1 + generator_for(0, Stream.LANCZOS_START).random(size)
+        start = 1 + generator_for(0, Stream.DIAGONALISATION_START).random(size)
         (energy,), vectors = eigsh(matrix, k=1, which="SA", v0=start)
         ground = vectors[:, 0]
         # The ground state is moved above the spectrum. Lanczos would not see its multiplicity.
