@@ -218,6 +218,9 @@ def test_bad_sites() -> None:
         ("1.0 [Z0 Z9999]", ("line 1", 4095, 9999)),
         ("1.0 []", ("sites", 2, 0)),
         ("zz", ("line 1", "'zz'")),
+        ("1.0 [X0]\n\n2.0 X1] + 1.0 [X0]", ("line 3", "'2.0 X1'")),
+        ("1.0 [X0]\n2.0 [X1 [X0]", ("line 2", "'2.0 [X1 [X0'")),
+        ("1.0 [X0]\n +\n\n Z1\n", ("line 4", "'Z1'")),
     ],
 )
 def test_bad_files(tmp_path: Path, text: str, facts: tuple[object, ...]) -> None:
@@ -226,7 +229,7 @@ def test_bad_files(tmp_path: Path, text: str, facts: tuple[object, ...]) -> None
         read_hamiltonian(path)
 
 
-def test_files(tmp_path: Path) -> None:
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiny.write(tmp_path / "terms.txt", "\ufeff" + str(Hamiltonian(CLUSTER)))
     found = pp.read_hamiltonian(path)
     assert (found, found.name) == (Hamiltonian(CLUSTER), "terms.txt")
@@ -236,6 +239,10 @@ def test_files(tmp_path: Path) -> None:
     with refuses(tmp_path / "none.txt", "cannot be read"):
         pp.read_hamiltonian(tmp_path / "none.txt")
     with refuses(tiny.write(path, b"1.0 [Z0 Z1] \xff"), "UTF-8", "0xff"):
+        pp.read_hamiltonian(path)
+    monkeypatch.setattr(module, "_MOST_BYTES", 12)
+    assert pp.read_hamiltonian(tiny.write(path, "1.0 [Z0 Z1]\n")).sites == 2
+    with refuses(tiny.write(path, "1.0 [Z0 Z1]\n\n"), 12):
         pp.read_hamiltonian(path)
 
 
@@ -264,3 +271,11 @@ def test_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     with refuses("terms", 3, 4, "shorter range"):
         Hamiltonian(CLUSTER)
     assert limits.PAULI_TERMS == 100_000
+
+
+def test_long_text_is_read_in_linear_time() -> None:
+    text = "1.0 [Z0 Z1]\n" * 20_000
+    assert Hamiltonian(text).terms == (PauliTerm(0, 3, 20_000.0),)
+    for long in ("1.0 [Z0]" + "a" * 300_000, "(" * 300_000, "]" * 300_000):
+        with refuses("terms", "line 1"):
+            Hamiltonian(long)

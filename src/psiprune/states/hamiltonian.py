@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Index = NDArray[np.int64]
 Float64 = NDArray[np.float64]
+#: Bytes of a file of terms. Memory: 64 MiB hold more terms than are allowed.
+_MOST_BYTES = 1 << 26
 _NO_TERMS = "terms: needs at least one with a coefficient other than 0"
 
 
@@ -308,10 +310,12 @@ def read_hamiltonian(path: str | os.PathLike[str], sites: int | None = None) -> 
     anywhere, and # begins a comment.
 
     Raises:
-        InputError: the file cannot be read, or as in `Hamiltonian`, with the line.
+        InputError: the file cannot be read or is larger than 64 MiB, or as in `Hamiltonian`, with
+            the line.
     """
     try:
-        text = read_bytes(Path(path)).decode("utf-8-sig")
+        content = read_bytes(Path(path), _MOST_BYTES)
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
@@ -319,6 +323,8 @@ def read_hamiltonian(path: str | os.PathLike[str], sites: int | None = None) -> 
             f"{path}: must be UTF-8 text, found the byte {error.object[error.start]:#04x}; save it "
             "as UTF-8"
         ) from None
+    if len(content) > _MOST_BYTES:
+        raise InputError(f"{path}: must have at most {_MOST_BYTES} bytes; use fewer terms")
     listed = []
     for place, value, letters in text_terms(text, str(path)):
         masks(letters, CHAIN_SITES if sites is None else sites, place)
