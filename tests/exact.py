@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,22 @@ def operator(sites: int, placed: dict[int, NDArray[np.float64]]) -> NDArray[np.f
 
 X = np.array([[0.0, 1.0], [1.0, 0.0]])
 Z = np.array([[1.0, 0.0], [0.0, -1.0]])
+
+
+PAULI = {"I": np.eye(2), "X": X, "Y": np.array([[0.0, -1j], [1j, 0.0]]), "Z": Z}
+
+
+def pauli_sum(
+    sites: int, terms: Iterable[tuple[float, Mapping[int, str]]]
+) -> NDArray[np.complex128]:
+    """The dense matrix of a sum of Pauli strings, (coefficient, {site: letter})."""
+    total = np.zeros((2**sites, 2**sites), dtype=np.complex128)
+    for coefficient, letters in terms:
+        matrix = np.eye(1)
+        for site in range(sites):
+            matrix = np.kron(PAULI[letters.get(site, "I")], matrix)
+        total += coefficient * matrix
+    return total
 
 
 def tfim_hamiltonian(sites: int, field: float, coupling: float) -> NDArray[np.float64]:

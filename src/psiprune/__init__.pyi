@@ -4,12 +4,16 @@ __all__ = [
     "PCD",
     "RBM",
     "TFIM",
+    "TFIM2D",
+    "XXZ",
     "AblationSettings",
     "ConvergenceError",
     "DivergenceError",
     "ExactNaturalGradient",
     "FrontierSettings",
+    "Hamiltonian",
     "InputError",
+    "IsingChain",
     "Level",
     "LogPartition",
     "MasksSettings",
@@ -22,6 +26,7 @@ __all__ = [
     "ReconstructSettings",
     "Reconstruction",
     "Report",
+    "Rydberg",
     "Shots",
     "ShotsReport",
     "Smallest",
@@ -58,6 +63,7 @@ __all__ = [
     "prune",
     "random_mask",
     "read_amplitudes",
+    "read_hamiltonian",
     "read_readout",
     "read_shots",
     "readout_sensitivity",
@@ -125,8 +131,10 @@ from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
 from .states.amplitudes import read_amplitudes
 from .states.dmrg import ground_state
+from .states.hamiltonian import Hamiltonian, read_hamiltonian
 from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector
 from .states.sampling import sample
+from .states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg
 from .states.tfim import TFIM
 from .sweeps.api import Sweep, sweep
 from .sweeps.settings import SweepSettings

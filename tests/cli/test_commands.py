@@ -37,6 +37,70 @@ def test_ground_state(tmp_path: Path) -> None:
     assert "2 sites, E = -2.2360679775" in line
 
 
+def test_ground_states_of_other_models(tmp_path: Path) -> None:
+    file = tmp_path / "state.nc"
+    command = ("ground-state", "--model=xxz", "--sites=4", "--delta=0.5", "-o", file)
+    found = json_of(tiny.call(*command, "--json"))
+    model = pp.XXZ(sites=4, delta=0.5).hamiltonian()
+    assert found["model"] == model.summary()
+    assert found["rotated_sites"] == [0, 2]
+    assert "exact_energy" not in found
+    state = pp.load_mps(file)
+    assert state.model == model
+    assert state.energy == found["energy"]
+    shots = tmp_path / "shots.nc"
+    tiny.call("sample", file, "--shots=100", "-o", shots)
+    for what in (file, shots):
+        assert "XXZ(sites=4, delta=0.5)" in text_of(tiny.call("info", what))
+    assert "exact" not in text_of(tiny.call("info", file))
+    rbm = tmp_path / "rbm.nc"
+    tiny.call("train", shots, "--hidden=2", "--method=exact", "--epochs=2", "-o", rbm)
+    measured = json_of(tiny.call("evaluate", rbm, file, "--draws=200", "--json"))
+    assert 0 < measured["energy_bias"]["value"] < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "words"),
+    [
+        (
+            ("--sites=3", "--boundary=periodic"),
+            pp.IsingChain(sites=3, boundary="periodic"),
+            "psi >= 0\n",
+        ),
+        (
+            ("--model=rydberg", "--positions", "0,0", "1,0.5"),
+            pp.Rydberg(positions=((0.0, 0.0), (1.0, 0.5))),
+            "after a Z on 2 sites: 0, 1",
+        ),
+        (
+            ("--sites=3", "--fields", -1, 1, 1),
+            pp.IsingChain(sites=3, fields=(-1.0, 1.0, 1.0)),
+            "after a Z on 1 site: 0\n",
+        ),
+        (("--model=tfim-2d", "--length=2", "--width=2"), pp.TFIM2D(length=2, width=2), "TFIM2D"),
+    ],
+)
+def test_options_of_models(
+    tmp_path: Path, options: tuple[object, ...], model: Any, words: str
+) -> None:
+    file = tmp_path / "state.nc"
+    assert words in text_of(tiny.call("ground-state", *options, "-o", file))
+    assert pp.load_mps(file).model == model.hamiltonian()
+
+
+def test_a_file_of_terms(tmp_path: Path) -> None:
+    terms = tiny.write(tmp_path / "own.txt", "-1.0 [Z0 Z1]\n+ 0.5 [X0] + 0.5 [X1]\n+ 0.1 [X0 X1]")
+    done = tiny.call("ground-state", "--model", terms, "-o", tmp_path / "a.nc")
+    assert "frustrated" in tiny.refusal(done)
+    tiny.write(terms, terms.read_text().replace("+ 0.1", "- 0.1"))
+    out = text_of(tiny.call("ground-state", "--model", terms, "-o", tmp_path / "a.nc"))
+    assert "model: own.txt; psi >= 0 after a Z on 2 sites: 0, 1" in out
+    found = pp.load_mps(tmp_path / "a.nc").model
+    assert found == pp.read_hamiltonian(terms)
+    text_of(tiny.call("ground-state", "--model", terms, "--sites=3", "-o", tmp_path / "b.nc"))
+    assert pp.load_mps(tmp_path / "b.nc").sites == 3
+
+
 def test_sample(stages: Path, tmp_path: Path) -> None:
     command = ("sample", stages / "state.nc", "--shots=300", "--seed=1")
     found = json_of(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))

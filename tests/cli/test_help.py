@@ -20,6 +20,7 @@ import psiprune as pp
 import tiny
 from outcomes import text_of
 from psiprune.cli.app import app
+from psiprune.cli.models import MODELS as SPIN_MODELS
 from psiprune.core.settings import Settings
 from psiprune.io.provenance import describe_machine
 from psiprune.metrics.settings import MeasureSettings
@@ -51,7 +52,7 @@ def options_of(model: type[Settings], prefix: str = "") -> Iterable[tuple[str, s
 
 
 MODELS: dict[str, type[Settings]] = {
-    **{"ground-state": pp.TFIM, "prune": PruneSettings, "evaluate": MeasureSettings},
+    **{"prune": PruneSettings, "evaluate": MeasureSettings},
     **{"study": pp.StudySettings, "sparse": pp.SparseSettings, "ablation": pp.AblationSettings},
     **{"frontier": pp.FrontierSettings, "masks": pp.MasksSettings, "rewire": RewireSettings},
     **{"reconstruct": pp.ReconstructSettings},
@@ -68,6 +69,21 @@ def test_help_comes_from_the_configuration(monkeypatch: pytest.MonkeyPatch, comm
         form = rf"│[ *]*{re.escape(option)} [A-Z ]"
         (line,) = [line for line in lines if re.match(form, line)]
         assert description in line
+
+
+def test_help_names_each_field_of_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = tiny.help_of(monkeypatch, "ground-state").splitlines()
+    kinds: dict[str, type[Settings]] = {**SPIN_MODELS, "tfim": pp.TFIM}
+    for model, kind in kinds.items():
+        for option, description in options_of(kind):
+            (line,) = [
+                line for line in lines if re.match(rf"│[ *]*{re.escape(option)} [A-Z]", line)
+            ]
+            assert model in line
+            assert description.partition(";")[0] in line
+    assert "(tfim, xxz: open" not in "".join(lines)
+    assert "exponent of couplings J / r^alpha" in "".join(lines)
+    assert "(xxz: 1.0)" in "".join(lines)
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,8 @@ def test_reports_repeat_and_name_every_measure() -> None:
         "abs_magnetization_roe",
         "abs_magnetization_bias",
         "correlation_mse",
+        "energy",
+        "energy_variance",
     ]
     assert named["kl"] is one.kl
 

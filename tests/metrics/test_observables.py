@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_reference_observables_of_any_state(sites: int) -> None:
     psi = np.random.default_rng(sites).random(2**sites)
     state = mps_from_vector(psi, model)
     prob = psi**2 / (psi @ psi)
-    found = reference_observables(state)
+    found = reference_observables(replace(state, energy=0.0))  # all from the tensors
     for name, wanted in brute_force(prob, model).items():
         estimate = getattr(found, name)
         np.testing.assert_allclose(estimate.value, wanted, atol=1e-10)

@@ -15,6 +15,7 @@ from refusals import refuses
 NAMES = (
     *("kl", "fidelity", "energy_roe", "energy_bias"),
     *("abs_magnetization_roe", "abs_magnetization_bias", "correlation_mse"),
+    *("energy", "energy_variance"),
 )
 COUNTS = (72, 58, 46, 37, 30, 24, 19, 15)
 

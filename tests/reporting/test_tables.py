@@ -19,6 +19,7 @@ from psiprune.reporting.traced import Number, listed, percent, plural, say, sign
 MEASURES = [
     *("kl", "fidelity", "energy_roe", "energy_bias"),
     *("abs_magnetization_roe", "abs_magnetization_bias", "correlation_mse"),
+    *("energy", "energy_variance"),
 ]
 
 
@@ -51,7 +52,7 @@ def test_a_report_as_text(report: pp.Report) -> None:
             assert size == "500"
             assert float(error) == pytest.approx(measure.error, rel=0.1)
     # KL and fidelity are sums; of the rest nothing is.
-    assert [line.split()[2] == "exact" for line in lines] == [True] * 2 + [False] * 5
+    assert [line.split()[2] == "exact" for line in lines] == [True] * 2 + [False] * 7
 
 
 def test_doubtful_measures(report: pp.Report) -> None:
@@ -69,7 +70,7 @@ def test_doubtful_measures(report: pp.Report) -> None:
     assert (lines[3].split()[0], lines[3].split()[2]) == ("energy_roe", "0.0e+00")
     assert lines[4].split()[:4] == ["energy_bias", "-", "-", "-"]
     assert "nan" not in "".join(lines)
-    assert lines[8:] == ["warning: kl: is odd", "warning: energy_roe, energy_bias: rests on sand"]
+    assert lines[10:] == ["warning: kl: is odd", "warning: energy_roe, energy_bias: rests on sand"]
 
 
 def test_a_report_as_numbers(report: pp.Report) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import exact
 from psiprune.core.exceptions import ConvergenceError
 from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.states import amplitudes, dmrg, mps, sampling
+from psiprune.states import amplitudes, dmrg, mps, sampling, tenpy_dmrg
 from psiprune.states.dmrg import ground_state
 from psiprune.states.mps import CHUNK, MPS, load_mps, mps_from_tensors, mps_from_vector
 from psiprune.states.sampling import sample
@@ -185,7 +185,7 @@ def test_tenpy_is_silent_and_leaves_settings_alone(
     with warnings.catch_warnings(), caplog.at_level(logging.INFO):
         warnings.simplefilter("error")
         state = ground_state(TFIM(sites=6, field=1.5))
-        with dmrg._quiet():
+        with tenpy_dmrg.quiet():
             warnings.warn("of TeNPy", stacklevel=1)
             logging.getLogger("tenpy").error("of TeNPy")
     (line,) = caplog.records
@@ -364,7 +364,7 @@ def test_progress_counts_shots_and_sweeps(monkeypatch: pytest.MonkeyPatch) -> No
     def count(unit: str, number: int = 1) -> None:
         counts[unit] += number
 
-    for module in (dmrg, sampling):
+    for module in (tenpy_dmrg, sampling):
         monkeypatch.setattr(module, "count", count)
     sample(ground_state(TFIM(sites=5, field=1.5)), 3 * CHUNK + 1)
     assert counts["shots"] == 3 * CHUNK + 1

@@ -5,40 +5,60 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+from pydantic import BaseModel
+
 from psiprune.cli.app import Flat, Out, app, new_dataset, show
+from psiprune.cli.models import chosen_model, with_model_options
 from psiprune.cli.options import Int, Json, ReadoutOptions, readout_of
 from psiprune.core.exceptions import InputError
-from psiprune.states.tfim import TFIM
+from psiprune.core.text import counted
+from psiprune.states.hamiltonian import Hamiltonian
+
+#: Sites that a line lists.
+_LISTED = 8
 
 
 @app.command(name="ground-state")
-def ground_state_command(*, out: Out, model: Annotated[TFIM, Flat], json: Json = False) -> None:
-    """Find the ground state of a transverse-field Ising chain by DMRG.
+@with_model_options
+def ground_state_command(
+    *, out: Out, model: Annotated[BaseModel | None, Flat] = None, json: Json = False
+) -> None:
+    """Find the ground state of a spin model by DMRG, by default of a transverse-field Ising chain.
 
     Args:
         out: file to write the state to
     """
     from psiprune.states.dmrg import ground_state
+    from psiprune.states.signs import positive_rotation
 
+    chosen = chosen_model(model)
     with new_dataset(out):
-        state = ground_state(model)
+        state = ground_state(chosen)
         state.save(out)
-    exact = state.model.ground_energy() if state.model else float("nan")
-    numbers = {
-        "file": str(out),
-        "sites": state.sites,
-        "energy": state.energy,
-        "exact_energy": exact,
+    largest = max(state.bond_dimensions)
+    numbers: dict[str, Any] = {"file": str(out), "sites": state.sites, "energy": state.energy}
+    text = f"{out}: {state.sites} sites, E = {state.energy:.10f}"
+    end = f"variance {state.energy_variance:.1e}, bond dimension {largest}"
+    if isinstance(state.model, Hamiltonian):
+        rotated = positive_rotation(state.model).sites
+        numbers |= {"model": state.model.summary(), "rotated_sites": rotated}
+        text += f", {end}\nmodel: {numbers['model']['hamiltonian']}; {_rotation_text(rotated)}"
+    elif state.model is not None:
+        numbers["exact_energy"] = state.model.ground_energy()
+        text += f" (exact {numbers['exact_energy']:.10f}), {end}"
+    numbers |= {
         "energy_variance": state.energy_variance,
         "truncation_error": state.truncation_error,
-        "largest_bond": max(state.bond_dimensions),
+        "largest_bond": largest,
     }
-    show(
-        numbers,
-        f"{out}: {state.sites} sites, E = {state.energy:.10f} (exact {exact:.10f}), variance "
-        f"{state.energy_variance:.1e}, bond dimension {numbers['largest_bond']}",
-        json,
-    )
+    show(numbers, text, json)
+
+
+def _rotation_text(sites: tuple[int, ...]) -> str:
+    if not sites:
+        return "psi >= 0"
+    listed = ", ".join(map(str, sites[:_LISTED])) + (", ..." if len(sites) > _LISTED else "")
+    return f"psi >= 0 after a Z on {counted(len(sites), 'site')}: {listed}"
 
 
 @app.command(name="sample")

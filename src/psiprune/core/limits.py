@@ -8,6 +8,10 @@ from __future__ import annotations
 #: Sites up to which averages, KL and fidelity are sums over all 2^N states. Time and memory: a
 #: float64 vector over the states takes 8 MiB at 20 sites, and each metric passes over several.
 EXACT_SITES = 20
+#: Sites up to which a Hamiltonian is diagonalised. Time: seconds for 2^16 rows.
+DIAGONALISED_SITES = 16
+#: Terms of a Hamiltonian. Memory: some hundred bytes each.
+PAULI_TERMS = 100_000
 #: Sites up to which one table of log p~ over all states is returned. Memory: 128 MiB at 24 sites.
 TABLE_SITES = 24
 #: Units of the smaller layer up to which each gradient is a sum over all its states. Time: 2^18

@@ -34,7 +34,9 @@ from psiprune.metrics.against_state import reference_of
 from psiprune.rbm.clusters import find_clusters
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
+from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import MPS, load_mps
+from psiprune.states.tfim import TFIM
 
 _WIDTH, _CHANCE = 3, 0.05  # sites of a cluster, and its largest p-value
 
@@ -78,17 +80,19 @@ def describe(
 
 
 def _describe_state(state: MPS, source: str) -> StateDescription:
-    nan, model = float("nan"), state.model
+    nan = float("nan")
+    chain = state.model if isinstance(state.model, TFIM) else None
     return StateDescription(
         source=source,
         sites=state.sites,
         bond_dimensions=state.bond_dimensions,
         free_parameters=state.free_parameters,
-        field=nan if model is None else model.field,
-        coupling=nan if model is None else model.coupling,
+        model=_model_text(state),
+        field=nan if chain is None else chain.field,
+        coupling=nan if chain is None else chain.coupling,
         energy=state.energy,
         energy_variance=state.energy_variance,
-        exact_energy=nan if model is None else model.ground_energy(),
+        exact_energy=nan if chain is None else chain.ground_energy(),
         truncation_error=state.truncation_error,
         magnetization=state.magnetization(),
         abs_magnetization=state.abs_magnetization(),
@@ -97,8 +101,18 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
     )
 
 
+def _model_text(state: MPS) -> str:
+    match state.model:
+        case TFIM(coupling=coupling, field=field):
+            return f"transverse-field Ising chain, J = {coupling:g}, h = {field:g}"
+        case Hamiltonian():
+            return state.model.name or repr(state.model)
+    return "unknown Hamiltonian"
+
+
 def _state_warnings(state: MPS) -> Iterator[DataWarning]:
-    if state.model is not None:
+    exact = state.energy
+    if isinstance(state.model, TFIM):
         exact = state.model.ground_energy()
         if state.energy - exact > 1e-6 * abs(exact):
             yield DataWarning(
@@ -106,12 +120,12 @@ def _state_warnings(state: MPS) -> Iterator[DataWarning]:
                 f"{state.energy - exact:.2g} above the ground-state energy {exact:.8f}: not the "
                 "ground state of its model; recompute it with ground-state",
             )
-        if state.energy_variance > 1e-6 * exact**2:
-            yield DataWarning(
-                "variance",
-                f"standard deviation of the energy {state.energy_variance**0.5:.2g}: not an "
-                "eigenstate; increase the bond dimension",
-            )
+    if state.energy_variance > 1e-6 * exact**2:  # NaN without a model
+        yield DataWarning(
+            "variance",
+            f"standard deviation of the energy {state.energy_variance**0.5:.2g}: not an "
+            "eigenstate; increase the bond dimension",
+        )
     if state.sites <= EXACT_SITES:
         try:
             reference_of(state)

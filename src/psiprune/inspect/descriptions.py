@@ -25,9 +25,10 @@ class StateDescription:
         sites: N.
         bond_dimensions: of the N - 1 bonds.
         free_parameters: of the tensors, without the gauge freedom.
-        field, coupling: h and J.
+        model: the Hamiltonian in words.
+        field, coupling: h and J of the Ising chain, NaN for other models.
         energy, energy_variance: <H> and <H^2> - <H>^2.
-        exact_energy: of the ground state by free fermions.
+        exact_energy: of the ground state of the Ising chain, by free fermions.
         truncation_error: the largest weight discarded at one bond.
         magnetization: <Z_i>, [site].
         abs_magnetization: <|m|>.
@@ -39,6 +40,7 @@ class StateDescription:
     sites: int
     bond_dimensions: tuple[int, ...]
     free_parameters: int
+    model: str
     field: float
     coupling: float
     energy: float

@@ -122,12 +122,12 @@ def _origin(provenance: Mapping[str, Any]) -> str:
 
 
 def _state(state: StateDescription) -> Rows:
-    model = f"transverse-field Ising chain, J = {state.coupling:g}, h = {state.field:g}"
-    yield "model", model if math.isfinite(state.field) else "unknown Hamiltonian"
+    yield "model", state.model
     bond = max(state.bond_dimensions)
     yield "bond dimension", f"up to {bond}; {state.free_parameters} free parameters"
     energy, exact = (number(each, ".10f") for each in (state.energy, state.exact_energy))
-    yield "energy", f"{energy}; exact {exact}; variance {number(state.energy_variance, '.1e')}"
+    known = f"exact {exact}; " if math.isfinite(state.exact_energy) else ""
+    yield "energy", f"{energy}; {known}variance {number(state.energy_variance, '.1e')}"
     yield "truncation", f"largest discarded weight {state.truncation_error:.1e}"
     z = state.magnetization
     yield "<Z> of a site", f"{z.min():+.2e} to {z.max():+.2e}"

@@ -34,9 +34,10 @@ from psiprune.metrics.observables import (
 )
 from psiprune.metrics.shots_report import ShotsReport
 from psiprune.rbm.model import RBM, Data
-from psiprune.states.mps import MPS
+from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.mps import MPS, Model
 from psiprune.states.sampling import sample
-from psiprune.states.tfim import TFIM
+from psiprune.states.signs import positive_rotation
 
 Float64 = NDArray[np.float64]
 
@@ -65,6 +66,8 @@ class Report:
             the larger of |O_ref - (O -/+ 2.576 error)| / |O_ref| (Eq. 6).
         energy_bias, abs_magnetization_bias: the same without the interval, |O_ref - O| / |O_ref|.
         correlation_mse: mean over d of (C(d) - C_ref(d))^2 (after Eq. 8).
+        energy: <H> of the samples of the RBM; its floor is the energy of the reference.
+        energy_variance: <H^2> - <H>^2 of the samples; 0 for an eigenstate, whatever the reference.
         observables: m, |m|, C(d) and the energy of the RBM's samples.
         exact: the metrics by sums over all states, up to 20 sites; else None.
     """
@@ -76,6 +79,8 @@ class Report:
     abs_magnetization_roe: Measure
     abs_magnetization_bias: Measure
     correlation_mse: Measure
+    energy: Measure
+    energy_variance: Measure
     observables: Observables
     exact: MetricValues | None
 
@@ -97,13 +102,14 @@ class Reference:
 
     Attributes:
         state: the MPS.
-        model: its Hamiltonian; without one the energy metrics are NaN.
+        model: its Hamiltonian, in the frame where psi = sqrt(p); without one the energy metrics are
+            NaN.
         observables: exact, from the tensors.
         log_q: log |<v|Psi>|^2 over the whole basis [2^N], or None above 20 sites.
     """
 
     state: MPS
-    model: TFIM | None
+    model: Model | None
     observables: Observables
     log_q: Float64 | None
 
@@ -117,12 +123,21 @@ def correlation_mse(reference: Estimate, estimate: Estimate) -> float:
 def reference_of(state: MPS) -> Reference:
     """Prepare a state as the reference of many evaluations.
 
+    A Z on the sites of `positive_rotation`, which changes no probability, may make the state of a
+    `Hamiltonian` positive.
+
     Raises:
-        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have.
+        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, or a
+            Hamiltonian without such a rotation.
     """
-    log_q = None
+    model, log_q, turned = state.model, None, 0
+    if isinstance(model, Hamiltonian):
+        sites = positive_rotation(model).sites
+        model, turned = model.rotated(sites), sum(1 << site for site in sites)
     if state.sites <= EXACT_SITES:
         vector = state.to_vector()
+        if turned:
+            vector = vector * (1.0 - 2.0 * (np.bitwise_count(np.arange(len(vector)) & turned) & 1))
         if min(-vector.min(), vector.max()) > 1e-6:
             raise InputError(
                 "state: has amplitudes of both signs, but an RBM represents psi = sqrt(p) >= 0; "
@@ -130,7 +145,7 @@ def reference_of(state: MPS) -> Reference:
             )
         with np.errstate(divide="ignore"):  # amplitude 0
             log_q = 2.0 * np.log(np.abs(vector))
-    return Reference(state, state.model, reference_observables(state), log_q)
+    return Reference(state, model, reference_observables(state), log_q)
 
 
 @single_blas_thread()
@@ -264,7 +279,14 @@ def evaluate(
         kl = Measure(exact.kl, 0.0, floor, method)
         overlap = Measure(1.0 - exact.infidelity, 0.0, 1 - floor / 2, method)
     relative_errors = *relative("energy"), *relative("abs_magnetization")
-    return Report(kl, overlap, *relative_errors, mse, sampled, exact)
+    energy, variance = (
+        measure(float(found.value), float(found.error), floor, name)
+        for name, found, floor in (
+            ("energy", sampled.energy, float(truth.energy.value)),
+            ("energy_variance", sampled.energy_variance, 0.0),
+        )
+    )
+    return Report(kl, overlap, *relative_errors, mse, energy, variance, sampled, exact)
 
 
 def check_reference(rbm: RBM, reference: Reference) -> None:

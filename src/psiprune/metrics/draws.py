@@ -23,7 +23,7 @@ from psiprune.inference.log_partition import independent_draws
 from psiprune.metrics.observables import observable_values
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
-from psiprune.states.tfim import TFIM
+from psiprune.states.mps import Model
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -82,7 +82,7 @@ class Pilot(NamedTuple):
 
 @single_blas_thread()
 def draw(
-    rbm: RBM, likely: Callable[[int], Bits], draws: int, seed: int, model: TFIM | None = None
+    rbm: RBM, likely: Callable[[int], Bits], draws: int, seed: int, model: Model | None = None
 ) -> Draws:
     """Draw at least `draws` configurations of an RBM for its observables, with a warning where due.
 
@@ -145,7 +145,7 @@ def starts(rbm: RBM, likely: Callable[[int], Bits], chains: int, seed: int) -> B
     return np.concatenate([likely(half), gibbs.random_start(chains - half, rbm.visible, seed)])
 
 
-def pilot(rbm: RBM, start: Bits, model: TFIM | None, most: int, seed: int) -> Pilot:
+def pilot(rbm: RBM, start: Bits, model: Model | None, most: int, seed: int) -> Pilot:
     """Run chains from `start` [chain, site] until their autocorrelation times are known.
 
     The run doubles until its second half is 50 times the longest integrated autocorrelation time
@@ -167,7 +167,7 @@ def pilot(rbm: RBM, start: Bits, model: TFIM | None, most: int, seed: int) -> Pi
         records, stride = records[1::2], 2 * stride
 
 
-def _diagnose(rbm: RBM, bits: Bits, model: TFIM | None, stride: int) -> Pilot:
+def _diagnose(rbm: RBM, bits: Bits, model: Model | None, stride: int) -> Pilot:
     """Return diagnostics of bits [chain, draw, site], stored every `stride` steps."""
     values, length = _by_symbol(rbm, bits, model), bits.shape[1]
     times = {name: autocorrelation_time(series) for name, series in values.items()}
@@ -180,7 +180,7 @@ def _diagnose(rbm: RBM, bits: Bits, model: TFIM | None, stride: int) -> Pilot:
     return Pilot(steps, stride * times[slowest], slowest, trusted, r_hats[apart], apart)
 
 
-def _by_symbol(rbm: RBM, bits: Bits, model: TFIM | None) -> dict[str, Float64]:
+def _by_symbol(rbm: RBM, bits: Bits, model: Model | None) -> dict[str, Float64]:
     """Return observables of bits [chain, draw, site] as [chain, draw], by symbol for warnings."""
     chains, draws, sites = bits.shape
     by_symbol: dict[str, Float64] = {}

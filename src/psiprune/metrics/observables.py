@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.repr import one_line
-from psiprune.kernels import enumeration
+from psiprune.metrics.local_energy import local_energies
 from psiprune.rbm.model import RBM
-from psiprune.states.mps import MPS
+from psiprune.states.mps import MPS, Model
 from psiprune.states.tfim import TFIM, midpoint
 
 Float64 = NDArray[np.float64]
@@ -32,6 +32,10 @@ class Estimate:
     covariance: Float64 | None = None
 
 
+_NAN = np.float64("nan")
+_UNKNOWN = Estimate(_NAN, _NAN, _NAN)
+
+
 @one_line
 @dataclass(frozen=True, eq=False)
 class Observables:
@@ -43,6 +47,7 @@ class Observables:
         abs_magnetization: <|m|>.
         correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
         magnetization_distribution: P(m), m = 1 - 2 k / N with k the number of 1 bits, [k].
+        energy_variance: <H^2> - <H>^2, the variance of the local energy; of samples only, else NaN.
     """
 
     energy: Estimate
@@ -50,9 +55,10 @@ class Observables:
     abs_magnetization: Estimate
     correlation: Estimate
     magnetization_distribution: Estimate
+    energy_variance: Estimate = _UNKNOWN
 
 
-def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observables:
+def exact_observables(prob: Float64, sites: int, model: Model | None) -> Observables:
     """Return observables of psi = sqrt(p) by sums over the whole basis, p [2^N]; errors are 0.
 
     <X_i> = sum_v sqrt(p(v) p(v with site i flipped)).
@@ -65,8 +71,10 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
         halves = psi.reshape(-1, 2, 1 << k)
         flips += 2.0 * float(np.einsum("ab,ab->", halves[:, 0], halves[:, 1]))
     energy = float("nan")
-    if model is not None:
+    if isinstance(model, TFIM):
         energy = -model.coupling * float(prob @ bonds) - model.field * flips
+    elif model is not None:
+        energy = float(psi @ model.apply_hamiltonian(psi))
     by_magnetization = np.bincount(ones, weights=prob, minlength=n + 1)
     m = 1.0 - 2.0 * np.arange(n + 1) / n
     i = midpoint(n)
@@ -83,37 +91,32 @@ def exact_observables(prob: Float64, sites: int, model: TFIM | None) -> Observab
     )
 
 
-def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> Observables:
+def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: Model | None) -> Observables:
     """Return observables of RBM samples, bits [chain, draw, site]; lone draws are chains of 1.
 
     Errors: the standard deviation of the chains' means over the root of the number of chains, which
     holds for any autocorrelation within a chain. The energy is NaN without a model.
     """
     chains, draws, n = bits.shape
+    values = observable_values(rbm, bits.reshape(chains * draws, n), model)
+    if model is not None:
+        values["energy_variance"] = (values["energy"] - values["energy"].mean()) ** 2
     estimates = {
-        name: chain_mean(values.reshape(chains, draws, *values.shape[1:]))
-        for name, values in observable_values(rbm, bits.reshape(chains * draws, n), model).items()
+        name: chain_mean(each.reshape(chains, draws, *each.shape[1:]))
+        for name, each in values.items()
     }
-    nan = np.float64("nan")
-    energy = estimates.pop("energy", Estimate(nan, nan, nan))
+    energy = estimates.pop("energy", _UNKNOWN)
     return Observables(energy, **estimates, magnetization_distribution=histogram(bits))
 
 
-def observable_values(rbm: RBM, bits: NDArray[np.uint8], model: TFIM | None) -> dict[str, Float64]:
+def observable_values(rbm: RBM, bits: NDArray[np.uint8], model: Model | None) -> dict[str, Float64]:
     """Return observables of each configuration, bits [draw, site] -> [draw] or [draw, distance].
 
     Their means are those of `Observables`, by its names; without a model there is no energy. The
-    energy is the local energy -J sum_i z_i z_{i+1} - h sum_i psi(v with site i flipped) / psi(v).
+    energy is that of `local_energies`.
     """
-    z = spins(bits)
-    energy = {}
-    if model is not None:
-        local = np.empty(len(bits))
-        enumeration.local_energy_flips(bits, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
-        local *= -model.field
-        local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
-        energy["energy"] = local
-    return energy | _diagonal(z)
+    energy = {} if model is None else {"energy": local_energies(rbm, bits, model)}
+    return energy | _diagonal(spins(bits))
 
 
 def reference_observables(state: MPS) -> Observables:
@@ -131,8 +134,8 @@ def reference_observables(state: MPS) -> Observables:
     correlation = zz[i, i:] - z[i] * z[i:]
     spread = np.sqrt(np.maximum(1.0 - zz[i, i:] ** 2, 0.0))
     zero = np.float64(0.0)
-    energy = np.float64("nan")
-    if state.model is not None:
+    energy = np.float64(state.energy)  # NaN without a model
+    if isinstance(state.model, TFIM):
         x = state.transverse_magnetization().sum()
         energy = -state.model.coupling * np.trace(zz, 1) - state.model.field * x
     return Observables(

@@ -23,6 +23,8 @@ from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count
 from psiprune.data.shots import ShotsLike, as_shots, check_sites, without_readout_error
 from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.saved_hamiltonian import VARIABLES, hamiltonian_from, variables_of
 from psiprune.states.tensors import (
     Tensors,
     as_matrix,
@@ -39,6 +41,8 @@ from psiprune.states.tfim import TFIM, midpoint
 CANONICAL_TOLERANCE = 1e-8
 #: Shots per chunk. Changing it changes the shots of a seed: a chunk has a random stream.
 CHUNK = 1024
+#: The Hamiltonian of a state.
+Model = TFIM | Hamiltonian
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,8 +51,8 @@ class MPS:
 
     Attributes:
         tensors: one array [left, physical, right] per site, right-canonical; outer bonds are 1.
-        energy: <H>, total, in units of J; NaN without a Hamiltonian.
-        energy_variance: <H^2> - <H>^2, in units of J^2; NaN without a Hamiltonian.
+        energy: <H>, total, in the units of the model; NaN without a Hamiltonian.
+        energy_variance: <H^2> - <H>^2, in these units squared; NaN without a Hamiltonian.
         truncation_error: the largest weight discarded at one bond when the state was made.
         model: the Hamiltonian whose ground state this is, or None for any other state.
 
@@ -61,7 +65,7 @@ class MPS:
     energy: float = float("nan")
     energy_variance: float = float("nan")
     truncation_error: float = 0.0
-    model: TFIM | None = None
+    model: Model | None = None
 
     def __post_init__(self) -> None:
         """Check the tensors and make them read-only."""
@@ -191,6 +195,8 @@ class MPS:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one NetCDF file of kind 'mps', a variable `tensor_<i>` for each site.
 
+        A `Hamiltonian` is saved as `pauli` [term, site] and `coefficient` [term].
+
         Raises:
             OSError: the file cannot be written; an old file is then unchanged.
         """
@@ -203,13 +209,20 @@ class MPS:
             "truncation_error": self.truncation_error,
             "convention": "physical index 0 is Z = +1, 1 is Z = -1; site 0 is the left end",
         }
-        if self.model is not None:
+        variables: dict[str, Any] = {}
+        if isinstance(self.model, TFIM):
             attributes |= {"field": self.model.field, "coupling": self.model.coupling}
-        tensors = {
+        elif self.model is not None:
+            units = "those of the coefficients"
+            attributes |= {"energy_units": units, "energy_variance_units": f"{units} squared"}
+            if self.model.name:  # NetCDF has no empty attributes
+                attributes["hamiltonian"] = self.model.name
+            variables = variables_of(self.model)
+        variables |= {
             f"tensor_{i}": ((f"bond_{i}", "physical", f"bond_{i + 1}"), tensor, {"units": "1"})
             for i, tensor in enumerate(self.tensors)
         }
-        return write_dataset(path, xr.Dataset(tensors, attrs=attributes), "mps")
+        return write_dataset(path, xr.Dataset(variables, attrs=attributes), "mps")
 
 
 def load_mps(path: str | os.PathLike[str]) -> MPS:
@@ -223,12 +236,13 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
     attributes = dataset.attrs
     try:
         sites = int(attributes["sites"])
-        model = None
+        model: Model | None = hamiltonian_from(dataset)
         if "field" in attributes:
             field, coupling = float(attributes["field"]), float(attributes["coupling"])
             model = TFIM(sites=sites, field=field, coupling=coupling)
         names = [f"tensor_{i}" for i in range(sites)]
-        if sorted(names) != sorted(str(name) for name in dataset.data_vars):
+        others = () if isinstance(model, TFIM | None) else VARIABLES
+        if sorted((*names, *others)) != sorted(str(name) for name in dataset.data_vars):
             raise InputError(f"needs exactly the variables tensor_0 .. tensor_{sites - 1}")
         tensors = tuple(dataset[name].values for name in names)
         numbers = ("energy", "energy_variance", "truncation_error")
@@ -252,7 +266,7 @@ def mps_from_tensors(tensors: Sequence[ArrayLike]) -> MPS:
 
 def mps_from_vector(
     vector: ArrayLike,
-    model: TFIM | None = None,
+    model: Model | None = None,
     max_bond: int | None = None,
     svd_min: float = 1e-14,
 ) -> MPS:

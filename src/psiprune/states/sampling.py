@@ -13,6 +13,7 @@ from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots
 from psiprune.states.mps import CHUNK, MPS
 from psiprune.states.tensors import draw_bits
+from psiprune.states.tfim import TFIM
 
 
 def sample(state: MPS, shots: int, seed: int = 0, *, progress: bool = True) -> Shots:
@@ -39,6 +40,8 @@ def sample(state: MPS, shots: int, seed: int = 0, *, progress: bool = True) -> S
         map_threads(draw, range(-(-shots // CHUNK)))
     bits.setflags(write=False)
     provenance: dict[str, Any] = {"sampler": "mps", "seed": seed}
-    if state.model is not None:
+    if isinstance(state.model, TFIM):
         provenance["model"] = state.model.model_dump()
+    elif state.model is not None:
+        provenance["model"] = state.model.summary()
     return Shots(bits, source="psiprune.sample", provenance=provenance)

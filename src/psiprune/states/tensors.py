@@ -38,8 +38,10 @@ def draw_bits(tensors: Tensors, uniform: NDArray[np.float64]) -> NDArray[np.uint
     return bits
 
 
-def log_probability(tensors: Tensors, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return ln |amplitude|^2 of each shot, rescaled at each site against under- and overflow."""
+def log_amplitudes(
+    tensors: Tensors, bits: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sign and ln |amplitude| of each shot, rescaled at each site."""
     left = np.ones((len(bits), 1))
     log_norm = np.zeros(len(bits))
     for site, tensor in enumerate(tensors):
@@ -53,7 +55,12 @@ def log_probability(tensors: Tensors, bits: NDArray[np.uint8]) -> NDArray[np.flo
         log_norm += np.log(norm)
         log_norm[zero] = -np.inf
         left = grown / norm[:, None]
-    return 2 * log_norm
+    return np.sign(left[:, 0]), log_norm
+
+
+def log_probability(tensors: Tensors, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return ln |amplitude|^2 of each shot, without under- or overflow."""
+    return 2 * log_amplitudes(tensors, bits)[1]
 
 
 def extend(env: NDArray[np.float64], tensor: NDArray[np.float64], sign: int) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.settings import Settings
+from psiprune.states.hamiltonian import Hamiltonian
 
 #: Sites but the last, up to which the Hamiltonian is diagonalised as a dense matrix.
 _DENSE = 6
@@ -49,6 +50,12 @@ class TFIM(Settings):
         "h = 0 there are two degenerate ground states",
     )
     coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
+
+    def hamiltonian(self) -> Hamiltonian:
+        """Return the sum of Pauli strings, to which terms can be added."""
+        bonds = [(-self.coupling, {i: "Z", i + 1: "Z"}) for i in range(self.sites - 1)]
+        fields = [(-self.field, {i: "X"}) for i in range(self.sites)]
+        return Hamiltonian([*bonds, *fields], self.sites, name=repr(self))
 
     def ground_energy(self) -> float:
         """Return E_0 = -sum_k s_k, with s_k the singular values of M; total, in units of J."""

@@ -1,0 +1,259 @@
+"""Ready-made Hamiltonians: Ising and XXZ chains, Rydberg arrays, the Ising model in 2D."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from itertools import combinations
+from math import dist, inf
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from psiprune.core.limits import CHAIN_SITES, PAULI_TERMS
+from psiprune.core.settings import Settings
+from psiprune.states.hamiltonian import Hamiltonian
+
+Strings = Iterator[tuple[float, dict[int, str]]]
+#: Largest interaction of a Rydberg array in units of omega: sites a tenth of the blockade radius
+#: apart. DMRG then loses six of its sixteen digits.
+_STRONGEST = 1e6
+
+
+def _pair(value: Any) -> Any:
+    """Split "x,y", as an option is given."""
+    if not isinstance(value, str):
+        return value
+    if value.count(",") != 1:
+        raise ValueError("should be two numbers, x,y")
+    return tuple(value.split(","))
+
+
+Position = Annotated[tuple[float, float], BeforeValidator(_pair)]
+
+
+class SpinModel(Settings):
+    """Base class of the ready-made models: parameters that stand for a `Hamiltonian`."""
+
+    def hamiltonian(self) -> Hamiltonian:
+        """Return the sum of Pauli strings, named after the parameters."""
+        return Hamiltonian(list(self._strings()), self._size(), name=repr(self))
+
+    @abstractmethod
+    def _strings(self) -> Strings:
+        """Yield the strings; zeros and repetitions are allowed."""
+
+    @abstractmethod
+    def _size(self) -> int:
+        """Return the number of sites."""
+
+
+class _Chain(SpinModel):
+    sites: int = Field(ge=2, le=CHAIN_SITES, description="number N of spins")
+    boundary: Literal["open", "periodic"] = Field(
+        default="open", description="ends of the chain: open, or periodic for a ring"
+    )
+
+    def _size(self) -> int:
+        return self.sites
+
+    def _bonds(self) -> list[tuple[int, int]]:
+        ring = [(self.sites - 1, 0)] if self.boundary == "periodic" else []
+        return [(i, i + 1) for i in range(self.sites - 1)] + ring
+
+    def _check_together(self) -> None:
+        if self.boundary == "periodic" and self.sites < 3:
+            raise ValueError(f"sites: a ring needs at least 3, found {self.sites}")
+
+
+class IsingChain(_Chain):
+    """H = -sum_{i<j} J_ij Z_i Z_j - sum_i h_i X_i - g sum_i Z_i, open or periodic.
+
+    J_ij is J between neighbours, or J / r^alpha at the distance r (on a ring the shorter way). For
+    the open chain of nearest neighbours `TFIM` has exact energies and correlations at any size.
+
+    Example:
+        >>> IsingChain(sites=3, field=0.5, boundary="periodic").hamiltonian().terms[0]
+        PauliTerm(flips=0, signs=3, coefficient=-1.0)
+    """
+
+    coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
+    field: float = Field(default=1.0, description="transverse field h along X, of either sign")
+    longitudinal_field: float = Field(default=0.0, description="field g along Z")
+    alpha: float | None = Field(
+        default=None,
+        gt=0,
+        description="exponent of couplings J / r^alpha between all pairs; without it, only "
+        "neighbours interact",
+    )
+    couplings: tuple[float, ...] = Field(
+        default=(), description="coupling J of each bond, from the left, in place of one value"
+    )
+    fields: tuple[float, ...] = Field(
+        default=(), description="field h of each site, in place of one value"
+    )
+
+    def _check_together(self) -> None:
+        _Chain._check_together(self)
+        given, bonds = self.model_fields_set, len(self._bonds())
+        for one, each, count in (
+            ("coupling", self.couplings, bonds),
+            ("field", self.fields, self.sites),
+        ):
+            if each and one in given:
+                raise ValueError(f"{one}, {one}s: give one value or one for each, not both")
+            if each and len(each) != count:
+                raise ValueError(f"{one}s: needs {count} values, found {len(each)}")
+        if self.couplings and self.alpha is not None:
+            raise ValueError("alpha, couplings: give J / r^alpha or the value of each bond")
+        pairs = self.sites * (self.sites - 1) // 2
+        if self.alpha is not None and pairs > PAULI_TERMS:
+            raise ValueError(
+                f"alpha: couplings between all pairs are limited to {PAULI_TERMS:,}, found "
+                f"{pairs:,}; use fewer sites"
+            )
+
+    def _strings(self) -> Strings:
+        if self.alpha is None:
+            values = self.couplings or (self.coupling,) * len(self._bonds())
+            for value, (i, j) in zip(values, self._bonds(), strict=True):
+                yield -value, {i: "Z", j: "Z"}
+        else:
+            around = self.sites if self.boundary == "periodic" else inf
+            for i, j in combinations(range(self.sites), 2):
+                yield -self.coupling / min(j - i, around - (j - i)) ** self.alpha, {i: "Z", j: "Z"}
+        for i, value in enumerate(self.fields or (self.field,) * self.sites):
+            yield -value, {i: "X"}
+            yield -self.longitudinal_field, {i: "Z"}
+
+
+class XXZ(_Chain):
+    """H = J sum_i [S^x_i S^x_i+1 + S^y_i S^y_i+1 + Delta S^z_i S^z_i+1] - sum_i h_i S^z_i.
+
+    S = Pauli / 2; h_i = h + (-1)^i g. J > 0 is the antiferromagnet, critical for -1 < Delta <= 1;
+    Delta = 1 is the Heisenberg chain.
+
+    Example:
+        >>> print(XXZ(sites=2, delta=0.5).hamiltonian())
+        0.125 [Z0 Z1] +
+        0.25 [X0 X1] +
+        0.25 [Y0 Y1]
+    """
+
+    delta: float = Field(default=1.0, description="anisotropy Delta of the Z couplings")
+    coupling: float = Field(default=1.0, description="exchange J, positive for antiferromagnets")
+    field: float = Field(default=0.0, description="field h along Z")
+    staggered_field: float = Field(default=0.0, description="field g along Z, + on site 0, - on 1")
+
+    def _strings(self) -> Strings:
+        for i, j in self._bonds():
+            for letter, factor in (("X", 1.0), ("Y", 1.0), ("Z", self.delta)):
+                yield 0.25 * factor * self.coupling, {i: letter, j: letter}
+        for i in range(self.sites):
+            yield -0.5 * (self.field + (-1) ** i * self.staggered_field), {i: "Z"}
+
+
+class Rydberg(SpinModel):
+    """H = (Omega / 2) sum_i X_i - Delta sum_i n_i + sum_{i<j} (C6 / r_ij^6) n_i n_j.
+
+    n_i = (1 - Z_i) / 2 is 1 in the Rydberg state, bit 1. Atoms are in a row, `spacing` apart, or at
+    `positions`, whose order is that of the sites. Neighbours within the blockade radius
+    (C6 / Omega)^(1/6) are hardly ever excited together.
+
+    Example:
+        >>> Rydberg(sites=9, spacing=0.8, delta=1.5).hamiltonian().sites
+        9
+    """
+
+    sites: int | None = Field(
+        default=None, ge=2, le=CHAIN_SITES, description="number N of atoms in a row"
+    )
+    spacing: float = Field(default=1.0, gt=0, description="distance of neighbours in the row")
+    positions: tuple[Position, ...] = Field(
+        default=(), description="x,y of each atom, such as 0,0 1,0.5, in place of sites and spacing"
+    )
+    omega: float = Field(default=1.0, gt=0, description="Rabi frequency Omega")
+    delta: float = Field(default=0.0, description="detuning Delta; positive favours excitation")
+    c6: float = Field(
+        default=1.0, ge=0, description="van der Waals coefficient, in units of Omega and length^6"
+    )
+
+    def _check_together(self) -> None:
+        if self.positions and {"sites", "spacing"} & self.model_fields_set:
+            raise ValueError("sites, positions: give positions, or sites and spacing, not both")
+        if not self.positions and self.sites is None:
+            raise ValueError("sites: is missing; Rydberg requires it, or positions")
+        pairs = self._size() * (self._size() - 1) // 2
+        if not 1 <= pairs <= PAULI_TERMS:
+            raise ValueError(
+                f"positions: needs 1 to {PAULI_TERMS:,} pairs of atoms, found {pairs:,}"
+            )
+        nearest, i, j = min((dist(a, b), i, j) for (i, a), (j, b) in self._pairs())
+        if not self.c6 < _STRONGEST * self.omega * nearest**6:
+            radius = (self.c6 / self.omega) ** (1 / 6)
+            raise ValueError(
+                f"positions: atoms {i} and {j} are {nearest:g} apart, less than a tenth of the "
+                f"blockade radius {radius:g}; move them apart, or reduce c6"
+            )
+
+    def _size(self) -> int:
+        return self.sites or len(self.positions)
+
+    def _pairs(self) -> Iterator[tuple[tuple[int, tuple[float, float]], ...]]:
+        row = [(i * self.spacing, 0.0) for i in range(self._size())]
+        return combinations(enumerate(self.positions or row), 2)
+
+    def _strings(self) -> Strings:
+        for i in range(self._size()):
+            yield 0.5 * self.omega, {i: "X"}
+            yield -0.5 * self.delta, {}
+            yield 0.5 * self.delta, {i: "Z"}
+        for (i, a), (j, b) in self._pairs():
+            quarter = self.c6 / dist(a, b) ** 6 / 4
+            yield from ((quarter, {}), (-quarter, {i: "Z"}), (-quarter, {j: "Z"}))
+            yield quarter, {i: "Z", j: "Z"}
+
+
+class TFIM2D(SpinModel):
+    """H = -J sum_<ij> Z_i Z_j - h sum_i X_i on a square lattice, in snake order.
+
+    Site `width` x + y is at row y of column x; every other column is numbered downwards, so that
+    sites in a row are neighbours. A cylinder closes each column to a ring.
+
+    Example:
+        >>> TFIM2D(length=2, width=2).site(1, 0)
+        3
+    """
+
+    length: int = Field(ge=2, le=CHAIN_SITES, description="number of columns of a 2D lattice")
+    width: int = Field(ge=2, le=CHAIN_SITES, description="number of sites in a column")
+    coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
+    field: float = Field(default=1.0, description="transverse field h along X, of either sign")
+    boundary: Literal["open", "cylinder"] = Field(
+        default="open", description="open edges, or a cylinder, whose columns are rings"
+    )
+
+    def site(self, x: int, y: int) -> int:
+        """Return the number of the site in column x and row y."""
+        return x * self.width + (self.width - 1 - y if x % 2 else y)
+
+    def _check_together(self) -> None:
+        if self.length * self.width > CHAIN_SITES:
+            raise ValueError(
+                f"length, width: at most {CHAIN_SITES:,} sites, found {self.length * self.width:,}"
+            )
+        if self.boundary == "cylinder" and self.width < 3:
+            raise ValueError(f"width: a cylinder needs at least 3, found {self.width}")
+
+    def _size(self) -> int:
+        return self.length * self.width
+
+    def _strings(self) -> Strings:
+        for x in range(self.length):
+            for y in range(self.width):
+                here = self.site(x, y)
+                yield -self.field, {here: "X"}
+                if x + 1 < self.length:
+                    yield -self.coupling, {here: "Z", self.site(x + 1, y): "Z"}
+                if y + 1 < self.width or self.boundary == "cylinder":
+                    yield -self.coupling, {here: "Z", self.site(x, (y + 1) % self.width): "Z"}
