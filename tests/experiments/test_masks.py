@@ -311,7 +311,7 @@ def test_what_is_compared_depends_on_the_size() -> None:
 def test_masks_train_by_natural_gradient_where_dense_rbms_cannot() -> None:
     tables: dict[str, Any] = {"dense_train": {"epochs": 7}}
     sized = pp.MasksSettings(sites=400, **tables).for_size()
-    assert sized.train == pp.NaturalGradient(epochs=400)
+    assert sized.train == pp.NaturalGradient()
     assert sized.fine_tune == pp.NaturalGradient.for_fine_tuning()
     assert sized.dense_train == pp.PCD(epochs=7)
     natural = pp.MasksSettings(sites=400, train=pp.NaturalGradient(epochs=3))

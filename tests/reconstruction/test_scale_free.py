@@ -64,6 +64,18 @@ def test_the_command_repeats_the_run(given: dict[str, Any], options: str) -> Non
     assert asked.for_sites(25).model_dump() == resolved.model_dump()
 
 
+def test_the_command_repeats_a_run_whose_criterion_has_no_largest_size() -> None:
+    large = {"hidden": (1, 65), "scale_free": (300,)}
+    prune: Any = {"criterion": "magnitude"}
+    for given, options in (({}, ""), (large, "hidden=[1, 65], scale_free=[300], ")):
+        resolved = ReconstructSettings(**given, prune=prune).for_sites(300)
+        asked = as_asked(resolved, 300)
+        command = Request(asked, 300, 400, "array").command()
+        written = f"psiprune.reconstruct(shots, {options}prune={{'criterion': 'magnitude'}})"
+        assert command == written
+        assert asked.for_sites(300).model_dump() == resolved.model_dump()
+
+
 def test_between_sizes_of_the_same_kind_only() -> None:
     tried = [Architecture(1), Architecture(8), Architecture(20, scale_free=True)]
     settings = ReconstructSettings()

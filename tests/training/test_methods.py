@@ -208,7 +208,8 @@ def test_what_is_no_method_is_refused(given: Any, facts: tuple[str, ...]) -> Non
 )
 def test_the_default_follows_the_size(visible: int, hidden: int, kind: type[Method]) -> None:
     assert (EXACT_GRADIENT_UNITS, FISHER_PARAMETERS) == (18, 20_000)
-    assert MethodBySize().for_size(visible, hidden) == kind(**{})
+    steps = {"epochs": 400} if kind is pp.NaturalGradient and hidden > visible / 2 else {}
+    assert MethodBySize().for_size(visible, hidden) == kind(**steps)
     assert MethodBySize(epochs=7).for_size(visible, hidden) == kind(epochs=7)
     tuning = MethodBySize.for_fine_tuning()
     assert tuning.for_size(visible, hidden) == kind.for_fine_tuning()
@@ -225,11 +226,10 @@ def test_the_default_follows_the_number_of_weights() -> None:
         19_600: pp.NaturalGradient(epochs=400),  # 20,000 parameters
         2_000: pp.NaturalGradient(epochs=400),
     }
-    assert MethodBySize().for_size(30, 20, weights=300) == pp.NaturalGradient()
-    assert MethodBySize().for_size(30, 20, weights=299) == pp.NaturalGradient(epochs=400)
-    assert MethodBySize(epochs=7).for_size(30, 20, weights=299) == pp.NaturalGradient(epochs=7)
-    assert MethodBySize().for_size(30, 18, weights=299) == pp.ExactNaturalGradient()
-    tuning = MethodBySize.for_fine_tuning().for_size(30, 20, weights=299)
+    assert MethodBySize().for_size(40, 20) == pp.NaturalGradient()
+    assert MethodBySize().for_size(40, 21) == pp.NaturalGradient(epochs=400)
+    assert MethodBySize(epochs=7).for_size(40, 21) == pp.NaturalGradient(epochs=7)
+    tuning = MethodBySize.for_fine_tuning().for_size(40, 21)
     assert tuning == pp.NaturalGradient.for_fine_tuning()
     assert pp.NaturalGradient().for_size(200, 200, weights=19_600) == pp.NaturalGradient()
     with refuses("method", "'natural'", "20,000", "20,001", "'pcd'"):

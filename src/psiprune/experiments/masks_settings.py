@@ -114,9 +114,8 @@ class MasksSettings(EnsembleSettings):
         if name != "dense_train" and min(self.sites, width) > EXACT_GRADIENT_UNITS:
             if isinstance(method, NaturalGradient):
                 return method
-            weights = (
-                0  # the natural gradient of sparse RBMs, also where it has no room for dense ones
-            )
+            # The natural gradient, also where it could not train all weights.
+            weights = 0
         return method.for_size(self.sites, width, weights=weights)
 
     def _check_together(self) -> None:

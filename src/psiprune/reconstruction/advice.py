@@ -84,15 +84,16 @@ def _after_failure(checks: Sequence[Check], request: Request) -> Iterator[Step]:
             return
     causes = {each.cause for each in failed.values()}
     settings, sites = request.settings, request.sites
-    default = ReconstructSettings(readout_sha256=settings.readout_sha256).for_sites(sites)
+    same: dict[str, Any] = {"readout_sha256": settings.readout_sha256, "prune": settings.prune}
+    default = ReconstructSettings(**same).for_sites(sites)
     units, best = settings.units_for(sites), default.units_for(sites)
-    links = set(default.scale_free_for(sites)) - set(settings.scale_free_for(sites))
+    lacks_links = default.scale_free_for(sites) and not settings.scale_free_for(sites)
     changes: dict[str, Any] = {}
     reasons = []
     # A training set too small for so many parameters shows in the likelihood alone.
     few_shots = "training" in causes and set(failed) == {"log-likelihood"}
     if causes & {"training", "pruning"} and (
-        min(units) > min(best) or (max(units) < max(best) and not few_shots) or links
+        min(units) > min(best) or ((max(units) < max(best) or lacks_links) and not few_shots)
     ):
         changes |= {"hidden": None, "scale_free": None}
         choices = [

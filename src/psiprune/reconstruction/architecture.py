@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,8 +37,8 @@ class Architecture(NamedTuple):
         """Return the size of a training on so many shots, with readout errors or without."""
         from psiprune.training.estimate import Size
 
-        dense, mask = Size.dense(sites, self.hidden, shots, readout), self.mask(sites)
-        return dense if mask is None else dense._replace(weights=int(mask.sum()))
+        dense = Size.dense(sites, self.hidden, shots, readout)
+        return dense._replace(weights=_weights(sites, self))
 
     def method(self, given: Method | MethodBySize, sites: int, readout: bool) -> Method:
         """Return the method for this size.
@@ -47,6 +48,12 @@ class Architecture(NamedTuple):
         """
         weights = self.size(sites, 0).weights
         return given.for_size(sites, self.hidden, readout=readout, weights=weights)
+
+
+@lru_cache(maxsize=64)
+def _weights(sites: int, architecture: Architecture) -> int:
+    mask = architecture.mask(sites)
+    return sites * architecture.hidden if mask is None else int(mask.sum())
 
 
 class Model(NamedTuple):

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from psiprune.pruning.settings import SearchSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.methods import by_size, by_size_fine_tuning
 
@@ -73,7 +74,7 @@ class Request(NamedTuple):
     def _given(self, settings: ReconstructSettings) -> dict[str, Any]:
         """Return the settings that are not those of a run without options."""
         sizes: dict[str, Any] = {"hidden": settings.hidden, "scale_free": settings.scale_free}
-        readout: dict[str, Any] = {"readout_sha256": settings.readout_sha256}
+        same: dict[str, Any] = {"readout_sha256": settings.readout_sha256, "prune": settings.prune}
         methods: dict[str, Any] = {
             name: getattr(settings, name).method for name in ("train", "fine_tune")
         }
@@ -81,11 +82,12 @@ class Request(NamedTuple):
             each.for_sites(self.sites).model_dump(mode="json", exclude=_CHECKSUMS)
             for each in (
                 settings,
-                ReconstructSettings(**sizes, **readout),
-                ReconstructSettings(**sizes, **methods, **readout),
+                ReconstructSettings(**sizes, **same),
+                ReconstructSettings(**sizes, **methods, **same),
             )
         )
         alike |= {name: found[name] if sizes[name] is None else None for name in sizes}
+        alike["prune"] = SearchSettings().model_dump(mode="json")
         alike["held_out"] = ReconstructSettings().held_out_of(self.shots)
         given = {name: _changed(value, alike[name]) for name, value in found.items()}
         for name in methods:
@@ -119,7 +121,8 @@ def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def as_asked(settings: ReconstructSettings, sites: int) -> ReconstructSettings:
     """Return resolved settings with methods and sizes that follow from the size left open."""
     sizes = {name: getattr(settings, name) for name in ("hidden", "scale_free")}
-    best = ReconstructSettings(**sizes, readout_sha256=settings.readout_sha256).for_sites(sites)
+    same: dict[str, Any] = {"readout_sha256": settings.readout_sha256, "prune": settings.prune}
+    best = ReconstructSettings(**sizes, **same).for_sites(sites)
     changes: dict[str, Any] = {}
     if settings.train == best.train:
         changes["train"] = by_size()
@@ -127,7 +130,7 @@ def as_asked(settings: ReconstructSettings, sites: int) -> ReconstructSettings:
         changes["fine_tune"] = by_size_fine_tuning()
     for open_ones in (("hidden", "scale_free"), ("scale_free",), ("hidden",)):
         others = sizes | dict.fromkeys(open_ones)
-        again = ReconstructSettings(**others)
+        again = ReconstructSettings(**others, **same)
         if (again.units_for(sites), again.scale_free_for(sites)) == (*sizes.values(),):
             changes |= others
             break

@@ -157,13 +157,15 @@ def bytes_needed(settings: ReconstructSettings, sites: int, shots: int) -> float
 
 def check_prunable(settings: ReconstructSettings, sites: int) -> None:
     """Raise InputError if the largest candidate could be trained but not pruned."""
-    sizes = [each.size(sites, 0) for each in settings.architectures(sites)]
-    largest = max(sizes, key=lambda size: size.parameters)
-    if settings.prune.criterion == "surgeon" and largest.parameters > FISHER_PARAMETERS:
+    models = settings.architectures(sites)
+    largest = max(models, key=lambda model: model.size(sites, 0).parameters)
+    parameters = largest.size(sites, 0).parameters
+    if settings.prune.criterion == "surgeon" and parameters > FISHER_PARAMETERS:
+        links = " with scale-free links" if largest.scale_free else ""
         raise InputError(
             f"prune.criterion: 'surgeon' supports at most {FISHER_PARAMETERS:,} parameters, but "
-            f"{sites} sites and {largest.hidden:,} hidden units have {largest.parameters:,}; "
-            "choose magnitude"
+            f"{sites} sites and {largest.hidden:,} hidden units{links} have {parameters:,}; choose "
+            "magnitude"
         )
 
 

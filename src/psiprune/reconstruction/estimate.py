@@ -146,7 +146,7 @@ class Estimator:
         Raises:
             InputError: the settings do not go with it.
         """
-        changed = settings.model_copy(update={"hidden": (hidden,), "scale_free": ()})
+        changed = settings.model_copy(update={"hidden": (hidden,)})
         changed.for_sites(self._shots.sites)
         check_prunable(changed, self._shots.sites)
         return self.estimate(changed).needs

@@ -45,7 +45,7 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
     units, position = np.unique(hidden, return_inverse=True)
     columns = (dataset[f"candidate_{name}"].values for name in _LABELLED)
     labels = [
-        "scale-free links, " * bool(scale_free)
+        ("scale-free links, " if scale_free else "")
         + (str(method) if method == "exact" else f"{method}, learning rate {rate:g}")
         for scale_free, method, rate in zip(*columns, strict=True)
     ]

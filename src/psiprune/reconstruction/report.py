@@ -256,7 +256,7 @@ def _about_choice(of: Named) -> Sentence:
         {"candidate": chosen},
         models=plural(size(of, "candidate"), "model"),
         units=plural(attribute(of, "hidden"), "hidden unit"),
-        links=" with scale-free links" * attrs["scale_free"],
+        links=" with scale-free links" if attrs["scale_free"] else "",
     )
 
 

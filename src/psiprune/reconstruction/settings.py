@@ -45,11 +45,11 @@ class ReconstructSettings(Settings):
         description="numbers of hidden units to try, and to search between; a single number fixes "
         "it (default: 1, N/4, N/2 and N)",
     )
-    scale_free: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+    scale_free: tuple[Annotated[int, Field(ge=1, le=FISHER_PARAMETERS)], ...] | None = Field(
         default=None,
         description="numbers of hidden units of further RBMs to try, with links to near sites and "
-        "in geometric steps as of psiprune mask scale-free (default: N above 20 sites, none if "
-        "hidden is given)",
+        "in geometric steps as of psiprune mask scale-free; without numbers none (default: N above "
+        "20 sites, none if hidden is given)",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
         default=None,
@@ -180,11 +180,12 @@ class ReconstructSettings(Settings):
         It is in the middle between that and the largest smaller one tried. None if they are
         neighbours or within a quarter of each other.
         """
-        hidden, links = chosen
-        smaller = [each.hidden for each in tried if each.hidden < hidden and each[1] == links]
+        hidden, scale_free = chosen
+        alike = [each.hidden for each in tried if each.scale_free == scale_free]
+        smaller = [each for each in alike if each < hidden]
         if not smaller or hidden - max(smaller) < max(2.0, hidden / 4):
             return None
-        return Architecture((hidden + max(smaller)) // 2, links)
+        return Architecture((hidden + max(smaller)) // 2, scale_free)
 
     def held_out_of(self, shots: int) -> float:
         """Return the fraction of so many shots that is not used for training."""

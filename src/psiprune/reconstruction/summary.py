@@ -121,12 +121,15 @@ def summarize(dataset: xr.Dataset, request: Request) -> Summary:
     """Phrase the findings of a run, from its dataset."""
     of, checks = Named(FILE, dataset), make_checks(dataset)
     units = say("on {n}", n=plural(attribute(of, "units"), "hidden unit"))
-    spread = units if dataset.attrs["weights"] else "so the bits are independent"
+    size = {
+        "links": " scale-free" if dataset.attrs["scale_free"] else "",
+        "spread": units if dataset.attrs["weights"] else "so the bits are independent",
+    }
     return Summary(
         verdict_of(checks),
         _reason(dataset, checks),
         _cause(checks),
-        phrase(dataset, "{weights} of {dense_weights} weights, {spread}", spread=spread),
+        phrase(dataset, "{weights} of {dense_weights}{links} weights, {spread}", **size),
         _loss(dataset, checks),
         _deviations(dataset),
         _assumptions(of),

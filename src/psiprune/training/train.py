@@ -130,7 +130,7 @@ def train(
     readout = data.readout is not None
     if start is None:
         units = check_count("hidden", max(1, data.sites // 2) if hidden is None else hidden, 1)
-        weights = None if mask is None else int(np.sum(mask))
+        weights = None if mask is None else int(np.count_nonzero(mask))
         chosen = as_method(method).for_size(data.sites, units, readout=readout, weights=weights)
         starts = chosen.INITIAL if initial is None else initial
         starts = (starts,) if isinstance(starts, str) else tuple(starts)
