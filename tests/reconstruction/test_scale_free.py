@@ -65,7 +65,7 @@ def test_the_command_repeats_the_run(given: dict[str, Any], options: str) -> Non
 
 
 def test_the_command_repeats_a_run_whose_criterion_has_no_largest_size() -> None:
-    large = {"hidden": (1, 65), "scale_free": (300,)}
+    large: dict[str, Any] = {"hidden": (1, 65), "scale_free": (300,)}
     prune: Any = {"criterion": "magnitude"}
     for given, options in (({}, ""), (large, "hidden=[1, 65], scale_free=[300], ")):
         resolved = ReconstructSettings(**given, prune=prune).for_sites(300)

@@ -121,15 +121,14 @@ def summarize(dataset: xr.Dataset, request: Request) -> Summary:
     """Phrase the findings of a run, from its dataset."""
     of, checks = Named(FILE, dataset), make_checks(dataset)
     units = say("on {n}", n=plural(attribute(of, "units"), "hidden unit"))
-    size = {
-        "links": " scale-free" if dataset.attrs["scale_free"] else "",
-        "spread": units if dataset.attrs["weights"] else "so the bits are independent",
-    }
+    links = " scale-free" if dataset.attrs["scale_free"] else ""
+    spread = units if dataset.attrs["weights"] else "so the bits are independent"
+    size = "{weights} of {dense_weights}{links} weights, {spread}"
     return Summary(
         verdict_of(checks),
         _reason(dataset, checks),
         _cause(checks),
-        phrase(dataset, "{weights} of {dense_weights}{links} weights, {spread}", **size),
+        phrase(dataset, size, links=links, spread=spread),
         _loss(dataset, checks),
         _deviations(dataset),
         _assumptions(of),
