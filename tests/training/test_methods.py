@@ -208,9 +208,8 @@ def test_what_is_no_method_is_refused(given: Any, facts: tuple[str, ...]) -> Non
 )
 def test_the_default_follows_the_size(visible: int, hidden: int, kind: type[Method]) -> None:
     assert (EXACT_GRADIENT_UNITS, FISHER_PARAMETERS) == (18, 20_000)
-    steps: dict[str, Any] = (
-        {"epochs": 400} if kind is pp.NaturalGradient and hidden > visible / 2 else {}
-    )
+    wide = kind is pp.NaturalGradient and hidden > visible / 2
+    steps: dict[str, Any] = {"epochs": 400} if wide else {}
     assert MethodBySize().for_size(visible, hidden) == kind(**steps)
     assert MethodBySize(epochs=7).for_size(visible, hidden) == kind(epochs=7)
     tuning = MethodBySize.for_fine_tuning()
