@@ -34,6 +34,7 @@ def test_long_chains_have_one_unless_hidden_is_given() -> None:
             units(25, **{name: (0,)})
 
 
+@pytest.mark.slow
 def test_the_surgeon_can_prune_it() -> None:
     for sites, hidden in ((500, 500), (600, 300), (2000, 250)):
         assert units(sites) == (hidden,)

@@ -206,7 +206,7 @@ def test_a_probe_takes_steps_on_records(monkeypatch: pytest.MonkeyPatch) -> None
     ("method", "least"),
     [
         (pp.ExactNaturalGradient(), 0.997),
-        (pp.NaturalGradient(chains=4000, epochs=100), 0.995),
+        pytest.param(pp.NaturalGradient(chains=4000, epochs=100), 0.995, marks=pytest.mark.slow),
     ],
     ids=["exact", "natural"],
 )
