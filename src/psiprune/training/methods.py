@@ -17,8 +17,8 @@ from psiprune.training.method import Method, number_of_parameters
 from psiprune.training.natural_gradient import NaturalGradient
 from psiprune.training.pcd import PCD
 
-#: Steps of the natural gradient for more hidden units than half of the sites: with 150, RBMs of 50
-#: units on 50 sites have 1.2 (dense) and 1.7 times (scale-free) the KL; of 25 units, no more.
+#: Steps of the natural gradient for more hidden units than half of the sites. With 150, RBMs of 50
+#: units on 50 critical sites have 1.1 (dense) and 1.6 times (scale-free) the KL; of 25, no more.
 _WIDE_EPOCHS = 400
 
 
