@@ -289,6 +289,10 @@ def test_prune_ends_fine_tuning_as_training_ended(stages: Path, tmp_path: Path) 
     np.savetxt(plain_shots, pp.read_shots(shots).bits, fmt="%d")
     (_, note) = notes(tiny.call("rewire", level_file, plain_shots, *rounds))
     assert "rewiring takes all steps of fine-tuning" in note
+    again = ("prune", level_file, shots, *option, "--levels=1", "--fine-tune.epochs=1")
+    (note,) = notes(tiny.call(*again, "--out", tmp_path / "f"))
+    assert "takes all steps" in note
+    assert "the RBM is pruned" in note
     line = tiny.refusal(tiny.call(*command, "--folds=0", "--out", tmp_path / "a"))
     assert "folds = " in line
     search = ("--until=log_likelihood_loss", "--limit=9", "--folds=2", "--out", tmp_path / "d")

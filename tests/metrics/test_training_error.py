@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,6 +189,25 @@ def test_reports_have_the_errors_or_state_why_not(monkeypatch: pytest.MonkeyPatc
     assert "has 9 parameters, more than 8" in large.training_note
     unwanted = pp.evaluate_on_shots(rbm, bits, draws=100, training_noise=False)
     assert unwanted.training_note == ""
+
+
+@pytest.mark.parametrize("shots", [None, 0, -3, True, 2.5, "400"])
+def test_a_damaged_number_of_training_shots_is_not_recorded(shots: Any) -> None:
+    rbm = trained(random_rbm(4, 1), shots)
+    found = training_of(rbm, rbm.sample_exact(200, seed=1), None, 0)
+    assert found == (None, "how many shots the RBM was trained on is not recorded", 0)
+
+
+def test_errors_of_training_that_ended_early_are_upper_estimates() -> None:
+    shots: Any = np.int64(400)
+    rbm = trained(random_rbm(4, 1), shots)
+    for change, early in (({}, False), ({"folds": 2}, True), ({"folds": 2, "converged": 1}, False)):
+        of = replace(rbm, provenance={**rbm.provenance, **change})
+        report = pp.evaluate_on_shots(of, rbm.sample_exact(50, seed=1), draws=300)
+        assert report.neighbours.training_error is not None
+        assert ("upper estimates" in report.training_note) == early
+        assert report.training_note in " ".join(shots_report_text(report).split())
+        assert ("upper estimates" in shots_report_text(report)) == early
 
 
 def test_rbms_of_other_rates_are_named_in_python_too() -> None:

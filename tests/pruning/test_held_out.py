@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 import exact
 import psiprune as pp
+from psiprune.core.exceptions import TrainingWarning
 from psiprune.data.shots import Shots
 from psiprune.experiments.path_settings import UntilSettings
 from psiprune.experiments.pruning_path import level_file, run_path
 from psiprune.experiments.search import run_until
 from psiprune.io.netcdf import write_dataset
 from psiprune.metrics.measure import Measure
-from psiprune.pruning.held_out import held_out_rbms
+from psiprune.pruning.held_out import folds_for, held_out_rbms
 from psiprune.pruning.iterative import Level, prune_to_count, pruned_level
 from psiprune.pruning.search import find_smallest
 from psiprune.pruning.settings import PruneSettings
@@ -243,9 +244,42 @@ def test_what_cannot_be_cross_validated_is_refused() -> None:
         (dense, {"folds": 1}, (2, 1)),
         (dense, {"folds": 61}, (60, 61)),
         (dense, {"folds": 2, "fine_tune": None}, ("fine-tuning", 2)),
-        (dense, {"rewind": dense}, ("rewind", 3)),
-        (pruned, {}, ("pruned", 0)),
+        (dense, {"rewind": dense, "folds": 3}, ("rewind", 3)),
+        (pruned, {"folds": 3}, ("pruned", 0)),
         (RBM(dense.weights, dense.visible_bias, dense.hidden_bias), {"folds": 2}, ("record", 0)),
     ):
         with refuses("folds", *facts):
             pp.prune(rbm, shots, levels=1, **options)
+
+
+def test_the_number_of_the_training_is_not_taken_where_it_cannot_be() -> None:
+    shots = misread()
+    dense = trained(shots, pp.CD(epochs=1), folds=2)
+    few = Shots(shots.bits[:1])
+
+    def changed(**record: Any) -> RBM:
+        return replace(dense, provenance={**dense.provenance, **record})
+
+    unrecorded: tuple[Any, ...] = ("x", None, 2.5, True, 1, -2)
+    no_steps: tuple[Any, ...] = (None, "x", -1, True)
+    for rbm, data, rewind, why in (
+        (dense.with_mask(dense.weights > dense.weights.min()), shots, None, "the RBM is pruned"),
+        (dense, few, None, "fewer shots (1) than its 2 parts"),
+        (dense, shots, dense, "the RBM is rewound"),
+        (changed(start="00ff"), shots, None, "continued the training of another one"),
+        *((changed(folds=each), shots, None, "not recorded") for each in unrecorded),
+        *((changed(epochs_done=each), shots, None, "no complete record") for each in no_steps),
+    ):
+        with pytest.warns(TrainingWarning, match="takes all steps") as told:
+            assert folds_for(rbm, None, data, EXACT, rewind) == 0
+        (one,) = told
+        assert why in str(one.message)
+        assert folds_for(rbm, None, data, None, None) == folds_for(rbm, 0, data, EXACT, rewind) == 0
+    assert folds_for(changed(folds=np.int64(2)), None, shots, EXACT, None) == 2
+    with refuses("folds", "no complete record", 0):
+        held_out_rbms(changed(epochs_done=None), shots, 2, 0)
+    with refuses("folds", "give 0, or more shots", 1, 2):
+        folds_for(dense, 2, few, EXACT, None)
+    with pytest.warns(TrainingWarning, match="no complete record") as told:
+        pp.prune(changed(epochs_done=None), shots, levels=1, fine_tune=pp.CD(epochs=1))
+    assert [each.filename for each in told if "all steps" in str(each.message)] == [__file__]

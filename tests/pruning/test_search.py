@@ -226,6 +226,8 @@ def test_an_ensemble_is_trained_as_its_rbm_was(record: dict[str, Any], method: A
         ({"method": "luck"}, "no complete record"),
         ({"method": "natural"}, "no complete record"),  # which has other fields
         ({"seed": "4"}, "no complete record"),
+        ({"seed": -4}, "no complete record"),
+        ({"epochs_done": None}, "no complete record"),
     ],
 )
 def test_no_ensemble_of_an_rbm_whose_training_is_unknown(change: dict[str, Any], why: str) -> None:
@@ -235,6 +237,9 @@ def test_no_ensemble_of_an_rbm_whose_training_is_unknown(change: dict[str, Any],
         how_trained(replace(DENSE, provenance=CD_RECORD, mask=DENSE.weights != DENSE.weights[0, 0]))
     with refuses("others", 1, 0):
         dense_limit(replace(DENSE, provenance=CD_RECORD), BITS, measure=removed, others=0)
+    with refuses("limit", 2, 1):
+        record = CD_RECORD | {"folds": 2}
+        dense_limit(replace(DENSE, provenance=record), BITS[:1], measure=removed)
 
 
 # --- what can be measured --------------------------------------------------------------------

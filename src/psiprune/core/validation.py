@@ -29,6 +29,12 @@ def check_count(name: str, value: int, least: int, most: int | None = None) -> i
     return number
 
 
+def as_count(value: Any, least: int = 1) -> int | None:
+    """Return the value as an int if it is an integer of at least `least`, else None."""
+    number = _integer(value)
+    return None if number is None or number < least else number
+
+
 def check_number(name: str, value: float, rule: str, valid: Callable[[float], bool]) -> float:
     """Return the value if it is finite and `valid`, else raise `InputError` with the rule."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)

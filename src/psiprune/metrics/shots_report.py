@@ -91,7 +91,8 @@ class ShotsReport:
             are those of the records.
         readout_warning: whether the RBM was trained through other readout errors than those of the
             shots, or is not known to be trained through them; empty if it was, or neither has any.
-        training_note: why no observable has a `training_error`; else empty.
+        training_note: why no observable has a `training_error`, or that it is an upper estimate, as
+            training ended early; else empty.
     """
 
     shots: int

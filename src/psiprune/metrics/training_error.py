@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.limits import RATES_ERROR_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
+from psiprune.core.validation import as_count
 from psiprune.data.readout_error import ReadoutError
 from psiprune.inference.fisher import SAMPLES_PER_PARAMETER
 from psiprune.inference.response import (
@@ -40,13 +41,18 @@ Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 Errors = dict[str, Float64 | np.float64]
 
+_EARLY = (
+    "the training of the RBM ended early, by cross-validation, so the errors from the rates and "
+    "from the noise of the training shots are upper estimates"
+)
+
 
 class Training(NamedTuple):
     """What the training shots of an RBM determine, and how well.
 
     Attributes:
         curvature: F^-1 and draws of the RBM; None where it is not computed.
-        note: why it cannot be computed; else empty.
+        note: why it cannot be computed, or that training ended before the maximum; else empty.
         shots: number of training shots, n.
     """
 
@@ -72,23 +78,26 @@ def training_of(rbm: RBM, bits: Bits, readout: ReadoutError | None, seed: int) -
             errors, it must be through these.
         seed: of further draws.
     """
-    shots, parameters = rbm.provenance.get("training_shots"), rbm.number_of_parameters
+    shots = as_count(rbm.provenance.get("training_shots"))
+    parameters = rbm.number_of_parameters
     least = SAMPLES_PER_PARAMETER * parameters
-    if not isinstance(shots, int):
+    if shots is None:
         return Training(note="how many shots the RBM was trained on is not recorded")
     if parameters > RATES_ERROR_PARAMETERS:
         limit = f"more than {RATES_ERROR_PARAMETERS:,}"
         return Training(note=f"the RBM has {parameters:,} parameters, {limit}")
+    early = "folds" in rbm.provenance and not rbm.provenance.get("converged")
+    note = _EARLY if early else ""
     if "readout_sha256" in rbm.provenance:
         if readout is None or not trained_through(rbm, readout):
             why = "the RBM was trained through readout errors that are not those of these shots"
             return Training(note=why)
-        return Training(curvature_of_records(rbm, readout, seed), shots=shots)
+        return Training(curvature_of_records(rbm, readout, seed), note, shots)
     if len(bits) < least:
         each = f"{SAMPLES_PER_PARAMETER} for each parameter"
         return Training(note=f"it takes {least:,} draws of the RBM, {each}")
     rows = np.linspace(0, len(bits) - 1, min(len(bits), response_draws(parameters)))
-    return Training(curvature_of_draws(rbm, bits[rows.astype(np.intp)]), shots=shots)
+    return Training(curvature_of_draws(rbm, bits[rows.astype(np.intp)]), note, shots)
 
 
 def errors_from_training(

@@ -9,12 +9,14 @@ judges RBMs that never saw it, at every level.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from psiprune.core.exceptions import InputError
+from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.progress import expect
+from psiprune.core.validation import as_count
 from psiprune.data.shots import Shots
 from psiprune.io.checkpoint import Checkpoint, Checkpoints
 from psiprune.rbm.likelihood import to_vector
@@ -35,12 +37,15 @@ def folds_for(
 
     None stands for that of the training of the RBM, if it is fine-tuned.
 
+    Warns:
+        TrainingWarning: the number is not given, and that of the training cannot be taken.
+
     Raises:
         InputError: there are fewer shots than parts, the RBM is not fine-tuned or rewound, or it
             cannot be trained again, as its provenance does not say how.
     """
     if folds is None:
-        folds = 0 if fine_tune is None else int(rbm.provenance.get("folds", 0))
+        return 0 if fine_tune is None else _folds_of_training(rbm, shots, rewind)
     check_folds(folds, shots)
     if folds and fine_tune is None:
         raise InputError(
@@ -54,6 +59,30 @@ def folds_for(
     if folds:
         how_trained(rbm, _RULE, _AIM)
     return folds
+
+
+def _folds_of_training(rbm: RBM, shots: Shots, rewind: RBM | None) -> int:
+    """Return the number of parts in the training of an RBM; 0, with a warning, if of no use."""
+    if "folds" not in rbm.provenance:
+        return 0
+    folds = as_count(rbm.provenance["folds"], 2)
+    if folds is None:
+        why = "its number of parts is not recorded"
+    elif folds > len(shots):
+        why = f"there are fewer shots ({len(shots)}) than its {folds} parts"
+    elif rewind is not None:
+        why = "the RBM is rewound"
+    elif unknown := _unknown(rbm):
+        why = f"the RBM {unknown}"
+    else:
+        return folds
+    warnings.warn(
+        "the training of the RBM ended by cross-validation, but fine-tuning takes all steps, which "
+        f"may fit the noise of the shots, because {why}",
+        TrainingWarning,
+        stacklevel=4,
+    )
+    return 0
 
 
 def held_out_rbms(
@@ -139,16 +168,27 @@ def how_trained(
             possible.
     """
     recorded = rbm.provenance
-    seed, kind = recorded.get("seed"), METHODS.get(str(recorded.get("method")))
+    if why := _unknown(rbm):
+        raise InputError(f"{rule}, because the RBM {why}, so {aim}")
+    kind = METHODS[str(recorded["method"])]
+    method = as_method({name: recorded[name] for name in kind.model_fields})
+    method = method.for_size(rbm.visible, rbm.hidden)
+    return int(recorded["seed"]), method, cast("Initial | None", recorded.get("initial"))
+
+
+def _unknown(rbm: RBM) -> str:
+    """Return why the training of an RBM cannot be repeated; empty if it can."""
+    recorded = rbm.provenance
+    kind = METHODS.get(str(recorded.get("method")))
+    counts = (recorded.get("seed"), recorded.get("epochs_done", 0))
     if not rbm.mask.all():
-        why = "is pruned"
-    elif "start" in recorded:
-        why = "continued the training of another one"
-    elif kind is None or not isinstance(seed, int) or not {*kind.model_fields} <= {*recorded}:
-        why = "has no complete record of its training"
-    else:
-        fields = {name: recorded[name] for name in kind.model_fields if name != "method"}
-        method = as_method({"method": recorded["method"], **fields})
-        method = method.for_size(rbm.visible, rbm.hidden)
-        return seed, method, cast("Initial | None", recorded.get("initial"))
-    raise InputError(f"{rule}, because the RBM {why}, so {aim}")
+        return "is pruned"
+    if "start" in recorded:
+        return "continued the training of another one"
+    if (
+        kind is None
+        or any(as_count(each, 0) is None for each in counts)
+        or not {*kind.model_fields} <= {*recorded}
+    ):
+        return "has no complete record of its training"
+    return ""

@@ -220,7 +220,7 @@ def prune(
         folds: end fine-tuning after each step where held-out shots are likeliest, in a
             cross-validation over so many parts of the shots; see `psiprune.pruning.held_out`. 0
             takes all steps of `fine_tune`. By default as in the training of the RBM: `folds` of
-            `train`, else 0.
+            `train`, else 0; 0 with a warning where that cannot be cross-validated.
         reference: state with which to `evaluate` every level.
         draws: RBM samples per sampled metric.
         seed: random seed of fine-tuning, of random pruning and of samples.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import describe, expect, with_progress_bar
 from psiprune.core.random import Stream, generator_for
-from psiprune.core.validation import check_count, check_seed
+from psiprune.core.validation import as_count, check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.pruning.held_out import folds_for, held_out_rbms, how_trained
@@ -247,11 +247,17 @@ def dense_limit(
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Raises:
-        InputError: the RBM is pruned, continued the training of another one, or its provenance does
-            not record how it was trained.
+        InputError: the RBM is pruned, continued the training of another one, its provenance does
+            not record how it was trained, or there are fewer shots than folds of its training.
     """
     seed, method, initial = how_trained(rbm)
     data = as_shots(shots)
+    folds = as_count(rbm.provenance.get("folds"), 2) or 0
+    if folds > len(data):
+        raise InputError(
+            f"limit: must be given, because the RBM was trained with {folds} folds and there are "
+            f"fewer shots, {len(data)}, so no ensemble of such RBMs can be trained"
+        )
     load_or_make = _make if load_or_make is None else load_or_make
     values = [measure(rbm)]
     others = check_count("others", others, 1)
@@ -265,7 +271,7 @@ def dense_limit(
                 seed=seed + k,
                 method=method,
                 initial=initial,
-                folds=int(rbm.provenance.get("folds", 0)),
+                folds=folds,
                 callback=callback,
                 checkpoints=checkpoints,
             )

@@ -88,6 +88,8 @@ def shots_report_text(report: ShotsReport) -> str:
                 "RBM was trained on, to first order"
             )
         )
+        if report.training_note:
+            notes.append(wrap(f"note: {report.training_note}"))
     elif report.training_note:
         notes.append(
             wrap(f"note: the noise of the training shots is unknown: {report.training_note}")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
 from psiprune.core.progress import count, expect
 from psiprune.core.random import Stream, generator_for
@@ -34,8 +35,11 @@ _EXACT_SECONDS, _CHAINS, _TEMPERATURES = 1.0, 1000, 2000
 
 def check_folds(folds: int, shots: Shots) -> None:
     """Raise InputError unless `folds` is 0, or 2 to the number of shots."""
-    if folds != 0:
-        check_count("folds", folds, 2, len(shots))
+    if folds != 0 and check_count("folds", folds, 2) > len(shots):
+        raise InputError(
+            f"folds: must be at most the number of shots, {len(shots):,}, found {folds}; give 0, "
+            "or more shots"
+        )
 
 
 class Parts(NamedTuple):
