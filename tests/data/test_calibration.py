@@ -106,6 +106,14 @@ def test_refusals() -> None:
         pp.calibrate_readout({"11": zeros, "00": ones})
 
 
+def test_rates_of_few_shots_name_their_number() -> None:
+    one, two = np.ones((1, 1), np.uint8), np.ones((2, 1), np.uint8)
+    with refuses("readout", "p(1|0)", "site 0", 0.75, "1 calibration shot", "too few"):
+        pp.calibrate_readout({"0": one, "1": two})
+    with refuses("readout", "p(0|1)", "site 0", "2 calibration shots", "exchanged", "too few"):
+        pp.calibrate_readout({"0": 1 - one, "1": 1 - two})
+
+
 @pytest.mark.parametrize("states", [["0111", "1000"], ["1111", "0001", "0000"]])
 def test_states_in_reversed_order_are_named(states: list[str]) -> None:
     error = ReadoutError.from_rates(0.05, sites=4)

@@ -22,6 +22,8 @@ from psiprune.data.shots import without_readout_error
 from psiprune.io.netcdf import read_dataset, write_dataset
 from refusals import refuses
 
+#: One pair of measured rates, whose error both sites share.
+ALIKE = ReadoutError.from_rates(0.03, errors=(0.003, 0.003), sites=2)
 GROUPS = ([[0]], [[0, 1]], [[1, 0]], [[2, 0], [1]], [[3, 1, 0], [2]], [[1], [4, 2], [0, 3]])
 
 
@@ -183,7 +185,9 @@ def test_a_part_of_a_group_is_averaged() -> None:
             error.of_sites(wrong)
 
 
-@pytest.mark.parametrize("error", [measured(50), random_error([[1, 0], [2]]), random_error([[0]])])
+@pytest.mark.parametrize(
+    "error", [measured(50), random_error([[1, 0], [2]]), random_error([[0]]), ALIKE]
+)
 def test_round_trip_through_json_and_shots(error: ReadoutError, tmp_path: Path) -> None:
     read = ReadoutError.from_json(json.loads(json.dumps(error.to_json())))
     assert read.to_json() == error.to_json()
@@ -193,6 +197,7 @@ def test_round_trip_through_json_and_shots(error: ReadoutError, tmp_path: Path) 
     assert shots.readout is not None
     assert shots.readout.to_json() == error.to_json()
     assert shots.readout.digest == error.digest
+    assert shots.readout.alike == error.alike
     renamed = replace(shots, readout=replace(error, source="elsewhere"))
     assert pp.join_shots([shots, renamed]).readout is shots.readout
     with refuses("array", "other readout errors"):
@@ -244,8 +249,9 @@ def test_errors_of_rates_are_those_of_calibration_shots() -> None:
     ]
     assert prepared == [[900, 11875], [1600, 475]]
     np.testing.assert_allclose(found.rate_errors, [[0.01, 0.002], [0.01, 0.01]])
-    exact = ReadoutError.from_rates(0.1, errors=(1e-9, 1e-9), sites=1)
-    np.testing.assert_allclose(exact.resampled(0).rates, 0.1, atol=1e-5)
+    for rate, error in ((0.1, 1e-9), (0.1, 1e-170), (0.1, 1e-300), (0.1, 5e-324), (1e-320, 1e-161)):
+        exact = ReadoutError.from_rates(rate, errors=(error, error), sites=1)
+        np.testing.assert_allclose(exact.resampled(0).rates, rate, atol=1e-5)
     for errors, facts in (
         (0.01, ("two", 0.01)),
         ((0.01, 0.01, 0.01), ("two",)),
@@ -256,6 +262,23 @@ def test_errors_of_rates_are_those_of_calibration_shots() -> None:
     ):
         with refuses("readout", *facts):
             ReadoutError.from_rates([0.1, 0.2], 0.05, errors=errors)  # type: ignore[arg-type]
+
+
+def test_one_measured_pair_of_all_sites_is_wrong_alike() -> None:
+    shared = pp.read_readout("0.03+-0.003,0.05+-0.004", 4)
+    made = ReadoutError.from_rates(0.03, 0.05, errors=(0.003, 0.004), sites=4)
+    apart = ReadoutError.from_rates([0.03] * 4, 0.05, errors=(0.003, 0.004))
+    assert made.digest == shared.digest != apart.digest
+    assert [each.alike for each in (shared, made, apart)] == [True, True, False]
+    assert not pp.read_readout("0.03,0.05", 4).alike  # assumed: alike in any case
+    drawn = [shared.resampled(seed) for seed in range(100)]
+    assert all(each.alike and len(np.unique(each.rates, axis=0)) == 1 for each in drawn)
+    means = np.array([each.rates.mean(axis=0) for each in drawn])
+    np.testing.assert_allclose(means.std(axis=0), [0.003, 0.004], rtol=0.35)  # 5 errors
+    assert len(np.unique(apart.resampled(0).rates, axis=0)) == 4
+    assert shared.of_sites([3, 1]).alike
+    with refuses("readout", "alike", "different", "omit it"):
+        replace(measured(9), alike=True)
 
 
 def test_resampled_rates_keep_the_order_of_bits() -> None:

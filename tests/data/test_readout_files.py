@@ -477,6 +477,64 @@ def test_the_calibration_of_m3_is_as_accurate_as_its_shots(tmp_path: Path) -> No
         pp.read_readout(written(tmp_path, [[[0.9, 0.1]], None]), 2)
 
 
+@pytest.mark.parametrize(
+    ("matrix", "facts"),
+    [
+        ([[0.99, 0.01], [0.05, 0.95]], (1.04, "column 0", "transpose it")),
+        ([[0.9, 0.1], [0.1, 0.8]], (0.9, "column 1", "calibrate this qubit again")),
+        ([[0.9, float("nan")], [0.1, 0.8]], ("nan", "column 1")),
+        ([[0.9, 0.1], [0.1001, 0.9]], (1.0001, "column 0")),
+    ],
+)
+def test_columns_of_m3_sum_to_one(tmp_path: Path, matrix: Any, facts: tuple[object, ...]) -> None:
+    two = [[0.99, 0.05], [0.01, 0.95]], [[0.9, 0.2], [0.1, 0.8]]
+    file = written(tmp_path, M3 | {"cals": [*two, matrix]})
+    with refuses(file.name, "qubit 2", 1, *facts):
+        pp.read_readout(file, 3)
+    assert pp.read_readout(file, 2, [0, 1]).sites == 2  # only chosen qubits must be readable
+    for shape in ([[0.9, 0.1, 0], [0.1, 0.9, 0]], [[0.9, 0.1]] * 3, {"10": 1, "01": 1}):
+        with refuses(file.name, "cals: 0", "2 x 2"):
+            pp.read_readout(written(tmp_path, M3 | {"cals": [shape]}), 1)
+    rounded = written(tmp_path, M3 | {"cals": [[[0.666667, 0.333333], [0.333334, 0.666667]]]})
+    assert pp.read_readout(rounded, 1).sites == 1
+
+
+def test_more_shots_than_matter_are_refused(tmp_path: Path) -> None:
+    group = {"sites": [0], "matrix": [[0.99, 0.01], [0.03, 0.97]]}
+    for most in (10**12 + 1, 4 * 10**18, 10**30):
+        file = written(tmp_path, {"groups": [group | {"prepared": [100, most]}]})
+        with refuses(file.name, "site 0", "10^12", str(most)):
+            pp.read_readout(file, 1)
+        with refuses("device.json", "site 0", "10^12", str(most)):
+            pp.read_readout(written(tmp_path, M3 | {"shots": most}), 2, [0, 1])
+    file = written(tmp_path, {"groups": [group | {"prepared": [100, 10**12]}]})
+    assert pp.read_readout(file, 1).rate_errors[0, 1] < 1e-6
+
+
+@pytest.mark.parametrize("qubits", ["a12", ["a", 1, 2], [0.5, 1, 2], 5, [None, 1, 2]])
+def test_qubits_are_integers(qubits: Any) -> None:
+    with refuses("qubits", 3, "integers", repr(qubits)):
+        pp.read_readout("0.01", 3, qubits)
+
+
+@pytest.mark.parametrize(
+    ("more", "facts"),
+    [
+        ({"bit_order": ["x"]}, ("bit_order", "text", "a list of 1", "omit it")),
+        ({"source": None}, ("source", "text", "nothing")),
+        ({"source": 3}, ("source", "text", 3)),
+        ({"alike": 1}, ("alike", "true or false", 1)),
+        ({"alike": True}, ("alike", "prepared", "omit it")),
+    ],
+)
+def test_bad_entries_of_a_calibration(
+    tmp_path: Path, more: dict[str, Any], facts: tuple[object, ...]
+) -> None:
+    content = {"groups": [{"sites": [0], "matrix": [[0.99, 0.01], [0.03, 0.97]]}]}
+    with refuses("device.json", *facts):
+        pp.read_readout(written(tmp_path, content | more), 1)
+
+
 class Properties:
     """Stands in for `BackendProperties` of Qiskit."""
 

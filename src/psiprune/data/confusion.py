@@ -20,9 +20,11 @@ Float64 = NDArray[np.float64]
 #: shots of perfect readout.
 LEAST_SINGULAR = 0.05
 #: Tolerance of the sum of a row, for numbers that a file rounds to 6 digits.
-_ROUNDING = 1e-5
+ROUNDING = 1e-5
 #: The same for sums of float64 numbers.
 _EXACT = 1e-12
+#: Calibration shots from which on the error of a rate is negligible.
+MOST_SHOTS = 10**12
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +57,14 @@ def marginal(matrix: Float64, *kept: int) -> Float64:
 
 
 def pooled(prepared: NDArray[np.int64], sites: int, kept: Sequence[int]) -> NDArray[np.int64]:
-    """Return the prepared shots of the states of some sites of a group, summed over the others."""
+    """Return the prepared shots of the states of some sites of a group, summed over the others.
+
+    At most 10^12 each.
+    """
     states = np.arange(1 << sites)
     reduced = sum(((states >> position) & 1) << new for new, position in enumerate(kept))
-    return np.bincount(reduced, weights=prepared, minlength=1 << len(kept)).astype(np.int64)
+    summed = np.bincount(reduced, weights=prepared, minlength=1 << len(kept))
+    return np.minimum(summed, MOST_SHOTS).astype(np.int64)
 
 
 def with_half_counts(counts: NDArray[np.int64]) -> Float64:
@@ -139,14 +145,18 @@ def named(group: Sequence[int]) -> str:
     return f"site {group[0]}" if len(group) == 1 else f"sites {', '.join(map(str, group))}"
 
 
-def broken_rule(rate: float) -> str:
-    """Return what a rate outside [0, 0.5) must be, the rate, and a way out."""
+def broken_rule(rate: float, shots: int | None = None) -> str:
+    """Return what a rate outside [0, 0.5) must be, the rate, its shots if known, and a way out."""
     way_out = "give a probability"
     if 0.5 <= rate <= 1:
         way_out = "above 0.5 the labels 0 and 1 are exchanged"
     elif 1 < rate <= 100:
         way_out = "give a fraction, not percent"
-    return f"must be a number of at least 0 and below 0.5, found {rate:.6g}; {way_out}"
+    found = f"{rate:.6g}"
+    if shots is not None:
+        found += f" from {shots} calibration shot{'' if shots == 1 else 's'}"
+        way_out += ", or the shots are too few"
+    return f"must be a number of at least 0 and below 0.5, found {found}; {way_out}"
 
 
 def check_group(sites: tuple[int, ...]) -> None:
@@ -175,22 +185,25 @@ def checked(group: Confusion) -> Confusion:
             f"{wrong:g}"
         )
     sums = matrix.sum(axis=1)
-    if np.abs(sums - 1).max() > _ROUNDING:
+    if np.abs(sums - 1).max() > ROUNDING:
         row = int(np.abs(sums - 1).argmax())
-        hint = "; transpose it" if np.abs(matrix.sum(axis=0) - 1).max() <= _ROUNDING else ""
+        hint = "; transpose it" if np.abs(matrix.sum(axis=0) - 1).max() <= ROUNDING else ""
         raise InputError(
             f"readout: each row of the confusion matrix of {name} must sum to 1 (row: true state, "
             f"column: recorded state), found {sums[row]:.6g} in row {row}{hint}"
         )
     rounded = np.abs(sums - 1) > _EXACT  # not every row: a saved matrix is read as it was
     matrix[rounded] /= sums[rounded, None]
+    prepared = _checked_shots(group, size)
     for position, site in enumerate(group.sites):
         single = marginal(matrix, position)
+        of_site = None if prepared is None else pooled(prepared, len(group.sites), [position])
         for given in (0, 1):
             if not single[given, 1 - given] < 0.5:
+                shots = None if of_site is None else int(of_site[given])
                 raise InputError(
                     f"readout: p({1 - given}|{given}) at site {site} "
-                    f"{broken_rule(float(single[given, 1 - given]))}"
+                    f"{broken_rule(float(single[given, 1 - given]), shots)}"
                 )
     smallest = smallest_singular(matrix)
     if smallest < LEAST_SINGULAR:
@@ -200,10 +213,17 @@ def checked(group: Confusion) -> Confusion:
             "almost nothing about the true bits"
         )
     matrix.flags.writeable = False
-    prepared = None if group.prepared is None else np.asarray(group.prepared, np.int64)
-    if prepared is not None and (prepared.shape != (size,) or (prepared < 1).any()):
-        raise InputError(
-            f"readout: prepared shots of {name} must be {size} numbers of at least 1, found "
-            f"{prepared.tolist()}"
-        )
     return Confusion(tuple(int(site) for site in group.sites), matrix, prepared)
+
+
+def _checked_shots(group: Confusion, size: int) -> NDArray[np.int64] | None:
+    """Return the calibration shots of each row, or raise InputError."""
+    if group.prepared is None:
+        return None
+    prepared = np.asarray(group.prepared)  # of any integers: those of a file may exceed 64 bits
+    if prepared.shape != (size,) or not ((prepared >= 1) & (prepared <= MOST_SHOTS)).all():
+        raise InputError(
+            f"readout: prepared shots of {named(group.sites)} must be {size} numbers from 1 to "
+            f"10^12, found {prepared.tolist()}"
+        )
+    return prepared.astype(np.int64)

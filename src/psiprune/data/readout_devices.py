@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from psiprune.core.exceptions import InputError
+from psiprune.data.confusion import ROUNDING
 from psiprune.data.formats.base import brief, holders
 
 #: Entries of Braket for p(1 | 0) and p(0 | 1), and what is alike for both.
@@ -26,12 +30,14 @@ class Rates(NamedTuple):
         one: p(0 | 1).
         errors: their standard errors, if they are stated.
         shots: of the calibration in 0 and in 1, if it is known.
+        problem: why the rates cannot be used; "" if nothing is known against them.
     """
 
     zero: float
     one: float
     errors: tuple[float, float] | None = None
     shots: tuple[int, int] | None = None
+    problem: str = ""
 
 
 class DeviceRates(NamedTuple):
@@ -241,14 +247,31 @@ def _m3(data: Any, place: str) -> DeviceRates | None:
     rates: dict[str, Rates | None] = {}
     for k, matrix in enumerate(cals):
         where = f"{place}: cals: {k}"
-        try:
-            pair = None if matrix is None else (matrix[1][0], matrix[0][1])
-        except (TypeError, IndexError, KeyError):
-            raise InputError(
-                f"{where}: must be a 2 x 2 matrix or null, found {brief(matrix)}"
-            ) from None
-        rates[str(k)] = None if pair is None else _rates(*pair, where)._replace(shots=shots)
+        rates[str(k)] = None
+        if matrix is None:
+            continue
+        rows: list[Any] = matrix if isinstance(matrix, list) and len(matrix) == 2 else [None]
+        if not all(isinstance(row, list) and len(row) == 2 for row in rows):
+            raise InputError(f"{where}: must be a 2 x 2 matrix or null, found {brief(matrix)}")
+        numbers = np.array([[number(each, where) for each in row] for row in rows])
+        zero, one = float(numbers[1, 0]), float(numbers[0, 1])
+        rates[str(k)] = Rates(zero, one, shots=shots, problem=_m3_problem(numbers))
     return DeviceRates("calibration of M3", rates)
+
+
+def _m3_problem(matrix: NDArray[np.float64]) -> str:
+    """Return in one line that a column of p(recorded | true) does not sum to 1, or ""."""
+    sums = matrix.sum(axis=0)
+    wrong = np.flatnonzero(~(np.abs(sums - 1) <= ROUNDING))
+    if not len(wrong):
+        return ""
+    way_out = "calibrate this qubit again"
+    if np.abs(matrix.sum(axis=1) - 1).max() <= ROUNDING:
+        way_out = "its rows do: transpose it"
+    return (
+        "each column of the matrix must sum to 1 (row: recorded state, column: true state), found "
+        f"{sums[wrong[0]]:.6g} in column {wrong[0]}; {way_out}"
+    )
 
 
 def _is_nested(value: Any) -> bool:

@@ -30,6 +30,7 @@ from psiprune.data.confusion import (
     pooled,
     scaled,
 )
+from psiprune.data.formats.base import brief
 from psiprune.data.formats.bits import as_bits
 from psiprune.data.readout_rates import groups_of_rates
 
@@ -48,11 +49,14 @@ class ReadoutError:
         source: the origin of the rates, for messages: "rates", "calibration shots", a file.
         bit_order: format and order of the bits of the calibration shots, as in
             `data.bit_order`; "" if not known. Shots of the same format must have the same.
+        alike: whether all sites have one pair of measured rates, whose error they share; otherwise
+            the errors of measured rates are independent at each group.
 
     Raises:
         InputError: a site is missing or in two groups, a group has more than 6 sites, a matrix has
             another shape, a probability lies outside 0 to 1, a row does not sum to 1, a qubit is
-            misread with a probability of 0.5 or more, or a matrix is nearly singular.
+            misread with a probability of 0.5 or more, a matrix is nearly singular, or sites that
+            share their rates have different ones.
 
     Example:
         >>> error = ReadoutError.from_rates(0.01, 0.03, sites=2)
@@ -63,6 +67,7 @@ class ReadoutError:
     groups: tuple[Confusion, ...]
     source: str = "rates"
     bit_order: str = ""
+    alike: bool = False
 
     def __post_init__(self) -> None:
         """Check the groups and sort them by their first site."""
@@ -77,6 +82,17 @@ class ReadoutError:
             raise InputError(
                 f"readout: bit_order must name a qubit for each of the {len(found)} sites, found "
                 f"{len(named)}"
+            )
+        if self.alike and any(
+            len(group.sites) > 1
+            or (group.prepared is None or groups[0].prepared is None)
+            or not np.array_equal(group.matrix, groups[0].matrix)
+            or not np.array_equal(group.prepared, groups[0].prepared)
+            for group in groups
+        ):
+            raise InputError(
+                "readout: alike = true needs the same matrix and prepared shots at every site, "
+                "found different ones or none; omit it"
             )
         object.__setattr__(self, "groups", groups)
 
@@ -106,7 +122,8 @@ class ReadoutError:
             flip_one: p(0 | 1); by default equal to `flip_zero`.
             errors: standard errors of p(1 | 0) and of p(0 | 1), each a number or one per site. Each
                 is kept as that of a calibration by p (1 - p) / error^2 shots, to the nearest
-                integer. Without them rates are assumed, with a standard deviation of 10 %.
+                integer. Where all rates and errors are single numbers, the error is one that all
+                sites share. Without errors rates are assumed, with a standard deviation of 10 %.
             sites: number of sites; needed where both rates are numbers.
             source: the origin of the rates.
 
@@ -115,7 +132,10 @@ class ReadoutError:
                 above sqrt(p (1 - p)), the lengths differ, or sites is no number of sites.
         """
         one = flip_zero if flip_one is None else flip_one
-        return cls(groups_of_rates(flip_zero, one, errors, sites), source)
+        groups = groups_of_rates(flip_zero, one, errors, sites)
+        given = [flip_zero, one, *([] if errors is None else errors)]
+        numbers = all(np.ndim(each) == 0 for each in given)
+        return cls(groups, source, alike=errors is not None and numbers)
 
     @property
     def sites(self) -> int:
@@ -129,8 +149,9 @@ class ReadoutError:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the groups: matrices and prepared shots, but not the source."""
-        return hashlib.sha256(json.dumps(self.to_json()["groups"]).encode()).hexdigest()
+        """SHA-256 of the groups, matrices and prepared shots, and of `alike`; not the source."""
+        text = json.dumps(self.to_json()["groups"]) + ("alike" if self.alike else "")
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
     def rates(self) -> Float64:
@@ -199,7 +220,8 @@ class ReadoutError:
     def resampled(self, seed: int) -> ReadoutError:
         """Return the error model with its rates drawn again within their uncertainty.
 
-        Rows with calibration shots are drawn from the multinomial distribution of as many shots.
+        Rows with calibration shots are drawn from the multinomial distribution of as many shots,
+        once for all sites if they share their rates (`alike`).
         Rates that nobody measured are likely to be wrong alike at all sites: p(1|0) is multiplied
         by 1 + 0.1 x and p(0|1) by 1 + 0.1 y with the same two normal numbers at all sites (in a
         group each row by the mean over its true bits).
@@ -207,7 +229,7 @@ class ReadoutError:
         generator = generator_for(seed, Stream.READOUT_RATES)
         by_bit = 1 + ASSUMED_UNCERTAINTY * generator.normal(size=2)
         groups = []
-        for group in self.groups:
+        for group in self.groups[:1] if self.alike else self.groups:
             if group.prepared is None:
                 states = np.arange(len(group.matrix))[:, None]
                 bits = (states >> np.arange(len(group.sites))) & 1
@@ -217,6 +239,8 @@ class ReadoutError:
                 counts = np.stack([generator.multinomial(n, row) for n, row in rows])
                 matrix = near(counts / counts.sum(axis=1, keepdims=True), group.matrix)
             groups.append(Confusion(group.sites, matrix, group.prepared))
+        if self.alike:
+            groups = [replace(groups[0], sites=group.sites) for group in self.groups]
         return replace(self, groups=tuple(groups))
 
     def of_sites(self, sites: Sequence[int]) -> ReadoutError:
@@ -246,7 +270,7 @@ class ReadoutError:
                 prepared = pooled(prepared, len(group.sites), kept)
             groups.append(Confusion(tuple(place[group.sites[k]] for k in kept), matrix, prepared))
         order = order_of_sites(self.bit_order, sites)
-        return ReadoutError(tuple(groups), self.source, order)
+        return ReadoutError(tuple(groups), self.source, order, self.alike)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads: the groups with sites, matrix and prepared shots."""
@@ -257,7 +281,8 @@ class ReadoutError:
                 entry["prepared"] = group.prepared.tolist()
             groups.append(entry)
         order = {"bit_order": self.bit_order} if self.bit_order else {}
-        return {"source": self.source, **order, "groups": groups}
+        alike = {"alike": True} if self.alike else {}
+        return {"source": self.source, **order, **alike, "groups": groups}
 
     @classmethod
     def from_json(cls, content: Any, place: str = "readout") -> ReadoutError:
@@ -271,7 +296,7 @@ class ReadoutError:
                 Confusion(
                     tuple(_whole(entry["sites"])),
                     np.array(entry["matrix"], np.float64),
-                    np.array(_whole(entry["prepared"]), np.int64) if "prepared" in entry else None,
+                    np.array(_whole(entry["prepared"])) if "prepared" in entry else None,
                 )
                 for entry in content["groups"]
             )
@@ -281,7 +306,16 @@ class ReadoutError:
                 "0.97]]}, ...]}, rows for the true states, each with the probabilities of the "
                 "recorded ones"
             ) from None
-        return cls(groups, str(content.get("source", place)), str(content.get("bit_order", "")))
+        source, order = content.get("source", place), content.get("bit_order", "")
+        alike = content.get("alike", False)
+        for name, value, kind, words in (
+            ("source", source, str, "text"),
+            ("bit_order", order, str, "text"),
+            ("alike", alike, bool, "true or false"),
+        ):
+            if not isinstance(value, kind):
+                raise InputError(f"{place}: {name} must be {words}, found {brief(value)}; omit it")
+        return cls(groups, source, order, alike)
 
     @cached_property
     def _blocks(self) -> list[tuple[tuple[int, ...], Float64]]:

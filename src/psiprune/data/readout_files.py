@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count
 from psiprune.data.bit_order import qubits_of
 from psiprune.data.confusion import Confusion, broken_rule
-from psiprune.data.formats.base import SourceFile, brief, parse_json
+from psiprune.data.formats.base import SourceFile, brief, parse_json, short
 from psiprune.data.formats.names import natural
 from psiprune.data.readout_devices import (
     DeviceRates,
@@ -59,7 +60,13 @@ def read_readout(
     """
     sites = check_count("sites", sites, 1)
     if qubits is not None:
-        qubits = [int(qubit) for qubit in qubits]
+        try:
+            qubits = [operator.index(qubit) for qubit in qubits]
+        except TypeError:
+            raise InputError(
+                f"qubits: must be {sites} integers, the device's qubit of each site, found "
+                f"{' '.join(short(qubits).split())}"
+            ) from None
         if len(set(qubits)) < len(qubits) or len(qubits) != sites:
             raise InputError(
                 f"qubits: must be {sites} different qubits of the device, one for each site, found "
@@ -196,11 +203,14 @@ def _chosen(
             found.append((where, of_qubit))
     groups = tuple(_group(site, *each) for site, each in enumerate(found))
     with _naming(place):
-        return ReadoutError(groups, source)
+        shared = rates.shared is not None and rates.shared.errors is not None
+        return ReadoutError(groups, source, alike=shared)
 
 
 def _group(site: int, place: str, rates: Rates) -> Confusion:
     """Return the confusion matrix of a site by rates, which are checked."""
+    if rates.problem:
+        raise InputError(f"{place}: {rates.problem}")
     pair = rates.zero, rates.one
     for name, rate in zip(RATE_NAMES, pair, strict=True):
         if not 0 <= rate < 0.5:

@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.validation import check_count
-from psiprune.data.confusion import Confusion, broken_rule
+from psiprune.data.confusion import MOST_SHOTS, Confusion, broken_rule
 from psiprune.data.formats.base import short
 
 #: The two rates of a site, in their order everywhere.
 RATE_NAMES = ("p(1|0)", "p(0|1)")
-#: Calibration shots from which on the error of a rate is negligible.
-_MOST_SHOTS = 10**12
+#: The square of a smaller error may underflow.
+_SQUARED = 1e-150
 
 
 def groups_of_rates(
@@ -105,5 +105,9 @@ def prepared_by_errors(
                 f"sqrt(p (1 - p)) = {most:.3g}, found {error:.6g}; omit both errors if they are "
                 "not known"
             )
-        shots.append(min(round(float(rate * (1 - rate) / error**2)), _MOST_SHOTS))
+        if error < _SQUARED:
+            number = min(most / float(error), MOST_SHOTS**0.5) ** 2
+        else:
+            number = float(rate * (1 - rate) / error**2)
+        shots.append(min(round(number), MOST_SHOTS))
     return np.array(shots, np.int64)
