@@ -120,6 +120,7 @@ def test_pruned_goes_on_from_dense(sparse: xr.Dataset) -> None:
     assert np.isfinite(pruned.values).all()
 
 
+@pytest.mark.slow
 def test_several_levels_and_fields_and_uneven_ends(tmp_path: Path) -> None:
     settings = tiny.sparse_settings(
         sites=6,

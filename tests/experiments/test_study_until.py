@@ -129,6 +129,7 @@ def test_until_it_hurts(tmp_path: Path) -> None:
     assert tiny.raw(run_study(settings, tmp_path / "run")) == tiny.raw(study)
 
 
+@pytest.mark.slow
 def test_the_limit_is_that_of_the_dense_rbms(tmp_path: Path) -> None:
     settings = searched(until=UntilSettings(measure="kl", bisect=False))
     study = run_study(settings, tmp_path)

@@ -164,6 +164,7 @@ def test_rates_that_the_shots_exclude(tmp_path: Path) -> None:
     assert made.summary.steps[0].command.startswith("psiprune calibrate all0=ZEROS all1=ONES")
 
 
+@pytest.mark.slow
 def test_more_shots(tmp_path: Path) -> None:
     made = asked(saved(w_state(4, 200, 3), tmp_path), hidden=(2, 4))
     assert made.verdict == "undecided"

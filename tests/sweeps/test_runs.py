@@ -44,6 +44,7 @@ def check_same_run(own: pp.SweepSettings, point: Run, root: Path, plain: Path) -
     assert (description.command, description.missing) == (own.experiment, ())
 
 
+@pytest.mark.slow
 def test_a_sparse_run_is_that_of_its_command(
     swept_runs: Path, sparse_run: Path, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_sparse_run_is_that_of_its_command(
     check_same_run(sparse_sweep(), run, swept_runs, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_an_ablation_is_that_of_its_command(ablation_run: Path, tmp_path: Path) -> None:
     own = of(ablation=tiny.ablation_settings())
