@@ -271,6 +271,7 @@ def test_study_goes_to_a_folder_of_its_own(
         pytest.param("ablation", ["broken", "forbidden"], "ablation", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_sparse_and_ablation(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,

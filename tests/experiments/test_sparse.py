@@ -160,6 +160,7 @@ def test_without_fine_tuning_and_when_training_converges_early(tmp_path: Path) -
     assert (found["kl"].sel(variant="pruned") > found["kl"].sel(variant="dense")).all()
 
 
+@pytest.mark.slow
 def test_above_20_sites_measures_are_sampled(tmp_path: Path) -> None:
     settings = tiny.sparse_settings(
         sites=22,

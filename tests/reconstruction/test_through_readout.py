@@ -27,6 +27,7 @@ SETTINGS = pp.ReconstructSettings(seeds=2, hidden=(3,), draws=20_000)
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.slow
 def test_a_run_reconstructs_the_state_and_names_the_assumption(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

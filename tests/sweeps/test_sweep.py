@@ -250,6 +250,7 @@ def test_without_the_extra(
     assert "pip install 'psiprune[sweep]'" in tiny.refusal(tiny.call(*filled))
 
 
+@pytest.mark.slow
 def test_a_dense_training_is_resumed_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
