@@ -119,8 +119,8 @@ def train_command(
             )
     wanted = chosen_method(method, config)
     weights = units * data.sites if mask_array is None else int(mask_array.sum())
-    readout_known = data.readout is not None
-    chosen = wanted.for_size(data.sites, units, readout=readout_known, weights=weights)
+    misread = data.readout is not None
+    chosen = wanted.for_size(data.sites, units, readout=misread, weights=weights)
     check_folds(folds, data)
     early = _early_files(out, keep_epochs, chosen.epochs)
     side_files = [*early.values()]

@@ -11,7 +11,7 @@ from psiprune.core.exceptions import ConvergenceError, InputError
 from psiprune.core.progress import progress_bar
 from psiprune.core.validation import check_count
 from psiprune.states.hamiltonian import Hamiltonian
-from psiprune.states.mps import MPS, mps_from_tensors, mps_from_vector
+from psiprune.states.mps import MPS, mps_from_vector
 from psiprune.states.pauli_dmrg import (
     ENERGY_TOLERANCE,
     LARGEST_SCALE,
@@ -20,7 +20,7 @@ from psiprune.states.pauli_dmrg import (
     pauli_ground_state,
 )
 from psiprune.states.spin_models import SpinModel
-from psiprune.states.tenpy_dmrg import quiet, run_dmrg, z_basis
+from psiprune.states.tenpy_dmrg import mps_of, quiet, run_dmrg
 from psiprune.states.tfim import TFIM
 
 _LOG = logging.getLogger(__name__)
@@ -133,11 +133,4 @@ def _dmrg(model: TFIM, max_bond: int, svd_min: float) -> MPS:
         # With only nearest neighbours and one symmetry, two-site updates suffice; a mixer takes
         # several times as long. The checks afterwards would detect a stuck state.
         found = run_dmrg(psi, chain, max_bond, svd_min)
-        tensors = z_basis(psi)
-    return replace(
-        mps_from_tensors(tensors),
-        energy=found.energy,
-        energy_variance=found.variance,
-        truncation_error=found.truncation_error,
-        model=model,
-    )
+        return mps_of(psi, found, model)

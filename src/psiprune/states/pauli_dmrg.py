@@ -11,10 +11,10 @@ from psiprune.core.limits import DIAGONALISED_SITES
 from psiprune.core.progress import progress_bar
 from psiprune.states.diagonalise import lowest_states
 from psiprune.states.hamiltonian import Hamiltonian
-from psiprune.states.mps import MPS, mps_from_tensors, mps_from_vector
+from psiprune.states.mps import MPS, mps_from_vector
 from psiprune.states.sampling import sample
 from psiprune.states.signs import Rotation, positive_rotation
-from psiprune.states.tenpy_dmrg import quiet, run_dmrg, z_basis
+from psiprune.states.tenpy_dmrg import mps_of, quiet, run_dmrg
 from psiprune.states.tensors import log_amplitudes
 
 _LOG = logging.getLogger(__name__)
@@ -136,14 +136,7 @@ def _dmrg(unit: Hamiltonian, max_bond: int, svd_min: float, rotation: Rotation |
                 start(), _tenpy_model(unit, shift), max_bond, svd_min, orthogonal_to=[psi]
             )
             _check_gap(second.energy + shift - found.energy, found.energy)
-        tensors = z_basis(psi)
-    return replace(
-        mps_from_tensors(tensors),
-        energy=found.energy,
-        energy_variance=found.variance,
-        truncation_error=found.truncation_error,
-        model=unit,
-    )
+        return mps_of(psi, found, unit)
 
 
 def _tenpy_model(unit: Hamiltonian, shift: float) -> Any:

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.progress import count
 from psiprune.core.threads import single_blas_thread
-from psiprune.states.tensors import Tensors
+from psiprune.states.mps import MPS, Model, mps_from_tensors
 
 #: Largest bond dimension of the first two sweeps.
 _FIRST_BOND = 20
@@ -93,9 +94,15 @@ def run_dmrg(
     return Solution(energy, max(0.0, variance), float(engine.sweep_stats["max_trunc_err"][-1]))
 
 
-def z_basis(psi: Any) -> Tensors:
-    """Return the tensors of TeNPy's state, [left, physical, right], rotated to our Z basis."""
-    return tuple(_rotated(psi, site) for site in range(psi.L))
+def mps_of(psi: Any, found: Solution, model: Model) -> MPS:
+    """Return TeNPy's state in our Z basis, with what the run has found."""
+    return replace(
+        mps_from_tensors([_rotated(psi, site) for site in range(psi.L)]),
+        energy=found.energy,
+        energy_variance=found.variance,
+        truncation_error=found.truncation_error,
+        model=model,
+    )
 
 
 def _rotated(psi: Any, site: int) -> NDArray[np.float64]:
