@@ -18,7 +18,7 @@ from psiprune.inference import fisher
 from psiprune.inference.fisher import model_fisher
 from psiprune.pruning import optimal_brain_surgeon, rewire, search
 from psiprune.pruning.criteria import magnitude_by_unit
-from psiprune.pruning.iterative import Level, next_level, prune_to_count
+from psiprune.pruning.iterative import Level, Pruner, prune_to_count
 from psiprune.pruning.optimal_brain_surgeon import (
     LocalModel,
     PrunedCandidate,
@@ -58,7 +58,7 @@ def test_a_path_of_random_pruning_is_one_draw() -> None:
     settings = PruneSettings(criterion="random", fraction=0.4)
     level, kept = Level(0, ANY), list[NDArray[np.bool_]]()
     for _ in range(3):
-        level = next_level(level, 12, Shots(BITS), settings, None, 5)
+        level = Pruner(Shots(BITS), settings, None, 5).next_level(level, 12)
         kept.append(level.rbm.mask)
         at_once = prune_to_count(ANY, level.rbm.number_of_weights, settings, 5, 1)
         np.testing.assert_array_equal(level.rbm.mask, at_once.mask)
@@ -285,7 +285,7 @@ def test_steps_and_fine_tuning_have_seeds_of_their_own(
     training, level = list[Any](), Level(0, ANY)
     for _ in range(3):
         settings = PruneSettings(criterion=criterion, fraction=0.3, draws=777)
-        level = next_level(level, 12, Shots(BITS), settings, CD(epochs=1), 5)
+        level = Pruner(Shots(BITS), settings, CD(epochs=1), 5).next_level(level, 12)
         training.append(level.rbm.provenance["seed"])
     assert len({*samples, *training, 5}) == 7
     assert draws == 3 * [777]
@@ -309,9 +309,11 @@ def test_rounds_of_rewiring_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPa
 
 def test_trials_of_a_search_have_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their steps lie beyond those of all levels, of which there are at most 10,000."""
-    steps = arguments_of(monkeypatch, "psiprune.pruning.search.pruned_level", "step")
-    search.find_smallest(ANY, BITS, measure=lambda _: 0.0, limit=0, fine_tune=None)
-    assert min(steps) > 10_000
+    steps = arguments_of(monkeypatch, "psiprune.pruning.iterative.Pruner.pruned_level", "step")
+    found = search.find_smallest(ANY, BITS, measure=lambda _: 0.0, limit=0, fine_tune=None)
+    levels = sum(trial.name.startswith("level") for trial in found.trials[1:])
+    assert 0 < levels < len(steps)
+    assert max(steps[:levels]) <= 10_000 < min(steps[levels:])
 
 
 @pytest.mark.parametrize("converges", [False, True])

@@ -20,7 +20,7 @@ from psiprune.experiments.search import run_until
 from psiprune.io.netcdf import write_dataset
 from psiprune.metrics.measure import Measure
 from psiprune.pruning.held_out import folds_for, held_out_rbms
-from psiprune.pruning.iterative import Level, prune_to_count, pruned_level
+from psiprune.pruning.iterative import Level, Pruner, prune_to_count
 from psiprune.pruning.search import find_smallest
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm
@@ -145,7 +145,7 @@ def test_without_damage_there_is_nothing_to_fine_tune() -> None:
     shots = misread()
     dense = trained(shots)
     level = Level(0, dense, held_out=held_out_rbms(dense, shots, 3, 0))
-    found = pruned_level(level, 6, 1, shots, PruneSettings(), EXACT, 0)
+    found = Pruner(shots, PruneSettings(), EXACT, 0).pruned_level(level, 6, 1)
     same(found.rbm, dense)
     assert "epochs_done" not in found.rbm.provenance
 

@@ -13,7 +13,7 @@ from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.metrics.against_state import evaluate, reference_of
 from psiprune.pruning.criteria import top_k_mask
-from psiprune.pruning.iterative import Level, next_level, prune, prune_to_count, tuning_of
+from psiprune.pruning.iterative import Level, Pruner, prune, prune_to_count, tuning_of
 from psiprune.pruning.schedule import truncate, weights_kept
 from psiprune.pruning.search import find_smallest
 from psiprune.pruning.settings import PruneSettings
@@ -216,9 +216,9 @@ def test_a_path_can_be_taken_up_at_any_level(criterion: Any) -> None:
     shots, total = Shots(BITS[:, :6]), 24
 
     def path_from(level: Level, seed: int = 7) -> list[Level]:
-        levels = [level]
+        levels, pruner = [level], Pruner(shots, settings, tuning, seed)
         while levels[-1].step < 6:
-            levels.append(next_level(levels[-1], total, shots, settings, tuning, seed))
+            levels.append(pruner.next_level(levels[-1], total))
         return levels[1:]
 
     path = path_from(Level(0, small_rbm()))

@@ -78,11 +78,11 @@ def test_levels_are_those_of_a_path() -> None:
 
 
 def test_trials_begin_with_the_last_rbm_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    starts = arguments_of(monkeypatch, "psiprune.pruning.search.pruned_level", "level")
+    starts = arguments_of(monkeypatch, "psiprune.pruning.iterative.Pruner.pruned_level", "level")
     found = search(settings=PruneSettings(fraction=0.5, levels=9))
     assert [trial.rbm.number_of_weights for trial in found.trials] == [24, 12, 18, 15, 13, 14]
     by_name = {trial.name: trial.rbm for trial in found.trials}
-    assert [start.rbm.number_of_weights for start in starts] == [24, 18, 15, 15]
+    assert [start.rbm.number_of_weights for start in starts] == [24, 24, 18, 15, 15]
     assert found.rbm is by_name["trial-0015"]
 
 

@@ -16,7 +16,7 @@ from psiprune.experiments.cache import cached
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset
 from psiprune.pruning.held_out import held_out_rbms
-from psiprune.pruning.iterative import Level, next_level
+from psiprune.pruning.iterative import Level, Pruner
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
@@ -72,9 +72,8 @@ def run_path(
             )
         if not early:
             early.append(None if rewind is None else rewind())
-        return next_level(
-            last, total, shots, prune, fine_tune, seed, callback, early[0], checkpoints
-        )
+        pruner = Pruner(shots, prune, fine_tune, seed, callback, early[0])
+        return pruner.next_level(last, total, checkpoints)
 
     return path_levels(folder, prune.levels, begin, step, describe)
 

@@ -108,67 +108,66 @@ def _tuning_seed(seed: int, step: int) -> int:
     return derive_seed(seed, Stream.FINE_TUNING, step)
 
 
-def next_level(
-    level: Level,
-    total: int,
-    shots: Shots,
-    settings: PruneSettings,
-    fine_tune: Method | None,
-    seed: int,
-    callback: Callback | None = None,
-    rewind: RBM | None = None,
-    checkpoints: Checkpoints | None = None,
-) -> Level:
-    """Return the level after `level`, pruned and fine-tuned.
+@dataclass(frozen=True, eq=False)
+class Pruner:
+    """How each level of a pruning path is made from the level before.
 
-    `total` is the number of weights of level 0, which determines the counts of all levels. The
-    random numbers of a level depend only on the seed and its step, so a path can be resumed at any
-    level.
-    """
-    step = level.step + 1
-    weights = count_at(settings, total, step)
-    describe(f"{weights} weights")
-    return pruned_level(
-        level, weights, step, shots, settings, fine_tune, seed, callback, rewind, checkpoints
-    )
+    The random numbers of a level depend only on the seed and its step, so a path can be resumed at
+    any level.
 
-
-def pruned_level(
-    level: Level,
-    weights: int,
-    step: int,
-    shots: Shots,
-    settings: PruneSettings,
-    fine_tune: Method | None,
-    seed: int,
-    callback: Callback | None = None,
-    rewind: RBM | None = None,
-    checkpoints: Checkpoints | None = None,
-) -> Level:
-    """Return level `step`: `level` pruned to so many weights and fine-tuned.
-
-    With RBMs without each part of the shots, these are pruned to as many weights by themselves, and
-    fine-tuning ends where the parts left out are likeliest.
+    Attributes:
+        shots: the training set.
+        settings: criterion and schedule.
+        fine_tune: training method after each step; None for no training.
+        seed: random seed of fine-tuning, of random pruning and of samples.
+        callback: called after each epoch of fine-tuning.
+        rewind: see `prune`.
     """
 
-    def pruned(rbm: RBM) -> RBM:
-        return prune_to_count(rbm, weights, settings, seed, step, shots.readout)
+    shots: Shots
+    settings: PruneSettings
+    fine_tune: Method | None
+    seed: int
+    callback: Callback | None = None
+    rewind: RBM | None = None
 
-    rbm = pruned(level.rbm)
-    if not level.held_out or fine_tune is None:
-        tuned = fine_tuned(rbm, shots, fine_tune, seed, step, callback, rewind, checkpoints)
-        return Level(step, tuned)
-    tuned, held_out = fine_tuned_held_out(
-        rbm,
-        [pruned(each) for each in level.held_out],
-        shots,
-        fine_tune,
-        _tuning_seed(seed, step),
-        seed,
-        callback,
-        checkpoints,
-    )
-    return Level(step, tuned, held_out=held_out)
+    def next_level(self, level: Level, total: int, checkpoints: Checkpoints | None = None) -> Level:
+        """Return the level after `level`; `total` is the number of weights of level 0."""
+        step = level.step + 1
+        weights = count_at(self.settings, total, step)
+        describe(f"{weights} weights")
+        return self.pruned_level(level, weights, step, checkpoints)
+
+    def pruned_level(
+        self, level: Level, weights: int, step: int, checkpoints: Checkpoints | None = None
+    ) -> Level:
+        """Return level `step`: `level` pruned to so many weights and fine-tuned.
+
+        With RBMs without each part of the shots, these are pruned to as many weights by themselves,
+        and fine-tuning ends where the parts left out are likeliest.
+        """
+        shots, method, seed = self.shots, self.fine_tune, self.seed
+
+        def pruned(rbm: RBM) -> RBM:
+            return prune_to_count(rbm, weights, self.settings, seed, step, shots.readout)
+
+        rbm = pruned(level.rbm)
+        if not level.held_out or method is None:
+            tuned = fine_tuned(
+                rbm, shots, method, seed, step, self.callback, self.rewind, checkpoints
+            )
+            return Level(step, tuned)
+        tuned, held_out = fine_tuned_held_out(
+            rbm,
+            [pruned(each) for each in level.held_out],
+            shots,
+            method,
+            _tuning_seed(seed, step),
+            seed,
+            self.callback,
+            checkpoints,
+        )
+        return Level(step, tuned, held_out=held_out)
 
 
 def prune(
@@ -254,10 +253,11 @@ def prune(
     parts = folds_for(rbm, folds, data, tuning, rewind)
     seed, total = check_seed(seed), rbm.number_of_weights
     steps = truncate(settings, total).levels
+    pruner = Pruner(data, settings, tuning, seed, rewind=rewind)
     with progress_bar(steps * (tuning.epochs if tuning else 0), "pruning", progress=progress):
         path = [Level(0, rbm, held_out=held_out_rbms(rbm, data, parts, seed))]
         for _ in range(steps):
-            path.append(next_level(path[-1], total, data, settings, tuning, seed, rewind=rewind))
+            path.append(pruner.next_level(path[-1], total))
     if reference is None:
         return path
     against = reference if isinstance(reference, Reference) else reference_of(reference)

@@ -14,13 +14,7 @@ from psiprune.core.validation import as_count, check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.pruning.held_out import folds_for, held_out_rbms, how_trained
-from psiprune.pruning.iterative import (
-    Level,
-    check_rewind,
-    next_level,
-    pruned_level,
-    tuning_of,
-)
+from psiprune.pruning.iterative import Level, Pruner, check_rewind, tuning_of
 from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import SEARCH_LEVELS, PruneSettings
 from psiprune.rbm.model import RBM
@@ -126,6 +120,7 @@ def find_smallest(
     if math.isnan(limit):
         raise InputError("limit: must be a number, found nan")
     load_or_make = _make if load_or_make is None else load_or_make
+    pruner = Pruner(data, settings, tuning, seed, callback, rewind)
     total, epochs = rbm.number_of_weights, 0 if tuning is None else tuning.epochs
     trials: list[Trial] = []
     planned = len(expected_trials(settings, total))
@@ -162,9 +157,7 @@ def find_smallest(
             if last.step + 1 < len(path):
                 expect("epochs", -epochs)
                 return path[last.step + 1]
-            return next_level(
-                last, total, data, settings, tuning, seed, callback, rewind, checkpoints
-            )
+            return pruner.next_level(last, total, checkpoints)
 
         tried = attempt(f"level-{last.step + 1:02d}", step)
         level = Level(last.step + 1, tried.rbm, held_out=tried.held_out)
@@ -178,9 +171,7 @@ def find_smallest(
             describe(f"bisection, {count} weights")
             step = _BISECTION + count
             begin = Level(0, start.rbm, held_out=start.held_out)
-            return pruned_level(
-                begin, count, step, data, settings, tuning, seed, callback, rewind, checkpoints
-            )
+            return pruner.pruned_level(begin, count, step, checkpoints)
 
         return attempt(f"trial-{count:04d}", prune_and_tune)
 

@@ -84,8 +84,7 @@ def _after_failure(checks: Sequence[Check], request: Request) -> Iterator[Step]:
             return
     causes = {each.cause for each in failed.values()}
     settings, sites = request.settings, request.sites
-    same: dict[str, Any] = {"readout_sha256": settings.readout_sha256, "prune": settings.prune}
-    default = ReconstructSettings(**same).for_sites(sites)
+    default = settings.defaults().for_sites(sites)
     units, best = settings.units_for(sites), default.units_for(sites)
     lacks_links = default.scale_free_for(sites) and not settings.scale_free_for(sites)
     changes: dict[str, Any] = {}

@@ -74,7 +74,6 @@ class Request(NamedTuple):
     def _given(self, settings: ReconstructSettings) -> dict[str, Any]:
         """Return the settings that are not those of a run without options."""
         sizes: dict[str, Any] = {"hidden": settings.hidden, "scale_free": settings.scale_free}
-        same: dict[str, Any] = {"readout_sha256": settings.readout_sha256, "prune": settings.prune}
         methods: dict[str, Any] = {
             name: getattr(settings, name).method for name in ("train", "fine_tune")
         }
@@ -82,8 +81,8 @@ class Request(NamedTuple):
             each.for_sites(self.sites).model_dump(mode="json", exclude=_CHECKSUMS)
             for each in (
                 settings,
-                ReconstructSettings(**sizes, **same),
-                ReconstructSettings(**sizes, **methods, **same),
+                settings.defaults(**sizes),
+                settings.defaults(**sizes, **methods),
             )
         )
         alike |= {name: found[name] if sizes[name] is None else None for name in sizes}
@@ -121,8 +120,7 @@ def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def as_asked(settings: ReconstructSettings, sites: int) -> ReconstructSettings:
     """Return resolved settings with methods and sizes that follow from the size left open."""
     sizes = {name: getattr(settings, name) for name in ("hidden", "scale_free")}
-    same: dict[str, Any] = {"readout_sha256": settings.readout_sha256, "prune": settings.prune}
-    best = ReconstructSettings(**sizes, **same).for_sites(sites)
+    best = settings.defaults(**sizes).for_sites(sites)
     changes: dict[str, Any] = {}
     if settings.train == best.train:
         changes["train"] = by_size()
@@ -130,7 +128,7 @@ def as_asked(settings: ReconstructSettings, sites: int) -> ReconstructSettings:
         changes["fine_tune"] = by_size_fine_tuning()
     for open_ones in (("hidden", "scale_free"), ("scale_free",), ("hidden",)):
         others = sizes | dict.fromkeys(open_ones)
-        again = ReconstructSettings(**others, **same)
+        again = settings.defaults(**others)
         if (again.units_for(sites), again.scale_free_for(sites)) == (*sizes.values(),):
             changes |= others
             break

@@ -153,6 +153,14 @@ class ReconstructSettings(Settings):
         """Whether the shots carry readout errors."""
         return self.readout_sha256 is not None
 
+    def defaults(self, **given: Any) -> ReconstructSettings:
+        """Return the settings of a run on the same shots and with the same search, else defaults.
+
+        Args:
+            **given: settings that differ from the defaults.
+        """
+        return ReconstructSettings(readout_sha256=self.readout_sha256, prune=self.prune, **given)
+
     def units_for(self, sites: int) -> tuple[int, ...]:
         """Return the numbers of hidden units to try, in increasing order."""
         if self.hidden is not None:
