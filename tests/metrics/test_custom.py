@@ -162,7 +162,10 @@ def test_own_observables_stand_as_psiprunes_do() -> None:
     assert [name for name, _ in report][-2:] == ["mine", "number"]
     plain = evaluate_on_shots(RBM_OF_4, shots, draws=2000, seed=2)
     assert plain.log_likelihood.error == report.log_likelihood.error
-    assert plain.correlation.shots_error.tolist() == report.correlation.shots_error.tolist()
+    # The product that resamples has more columns with them, which some BLAS round differently.
+    np.testing.assert_allclose(
+        plain.correlation.shots_error, report.correlation.shots_error, rtol=1e-6
+    )
 
 
 def test_a_number_that_no_shot_changes_is_still_uncertain() -> None:

@@ -130,7 +130,8 @@ def _state(state: StateDescription) -> Rows:
     yield "energy", f"{energy}; {known}variance {number(state.energy_variance, '.1e')}"
     yield "truncation", f"largest discarded weight {state.truncation_error:.1e}"
     z = state.magnetization
-    yield "<Z> of a site", f"{z.min():+.2e} to {z.max():+.2e}"
+    rounded = bool(np.abs(z).max() < 1e-12)
+    yield "<Z> of a site", "0" if rounded else f"{z.min():+.2e} to {z.max():+.2e}"
     yield "<|m|>", f"{state.abs_magnetization:.8f}"
     yield "<Z Z>", f"{state.neighbours:.8f}, mean over nearest neighbours"
 
