@@ -34,11 +34,14 @@ def test_the_range_is_that_of_all_states() -> None:
 @pytest.mark.parametrize("end", [0, 1])
 def test_a_frequency_is_excluded_from_the_stated_level_on(end: int) -> None:
     rate, number = 0.05, 1000
-    fewest = int(binom.ppf(LEVEL / 4, number, rate))  # two tests at each of two sites
-    assert binom.cdf(fewest - 1, number, rate) < LEVEL / 4 <= binom.cdf(fewest, number, rate)
+    chance = LEVEL / 2 / 4  # half of it for two tests at each of two sites
+    fewest = int(binom.ppf(chance, number, rate))
+    assert binom.cdf(fewest - 1, number, rate) < chance <= binom.cdf(fewest, number, rate)
     error = ReadoutError.from_rates(*([rate, 0.2], 0.2)[:: 1 if end == 0 else -1], sites=2)
     for seen, warned in ((fewest, False), (fewest - 1, True)):
         shots = records([seen if end == 0 else number - seen, 500], number, error)
+        alternating = np.arange(number, dtype=np.uint8)[:, None] % 2 * np.array([0, 1], np.uint8)
+        shots = replace(shots, bits=shots.bits ^ alternating)  # sites are independent
         line = contradicted_rates(shots)
         assert bool(line) == warned
     expected = ("site 0: a share of", "below p(1|0) = 0.05")

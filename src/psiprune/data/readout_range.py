@@ -1,4 +1,4 @@
-"""Readout errors against the shots: a frequency of ones that no state can produce."""
+"""Readout errors against the shots: frequencies of bits that no state can produce."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 from scipy.stats import binom, hypergeom
 
 from psiprune.data.readout_error import ReadoutError
+from psiprune.data.readout_pairs import excluded_pairs
 from psiprune.data.shots import Shots
 
 Float64 = NDArray[np.float64]
-#: The warning appears in at most this fraction of the sets of shots with correct rates.
+#: The warning appears in at most this fraction of the sets of shots with correct rates; half of it
+#: is for tests of sites and half for tests of pairs.
 LEVEL = 1e-4
+_WAY_OUT = "the readout error rates are too large for these shots; check them, or calibrate again"
 
 
 def frequency_range(error: ReadoutError) -> tuple[Float64, Float64]:
@@ -24,11 +27,12 @@ def frequency_range(error: ReadoutError) -> tuple[Float64, Float64]:
 
 
 def contradicted_rates(shots: Shots, shots_per_independent: float = 1.0) -> str:
-    """Return a line about sites whose frequency of ones their readout errors exclude, or "".
+    """Return a line about sites or pairs whose frequencies their readout errors exclude, or "".
 
-    One-sided tests of both ends of the range at each site, at the level 1e-4 over all of them:
-    exact binomial tests for rates that were given; Fisher's exact test against the calibration
-    shots where there are some.
+    One-sided tests of both ends of the range of p(1) at each site, at the level 5e-5 over all of
+    them: exact binomial tests for rates that were given; Fisher's exact test against the
+    calibration shots where there are some. If all pass, the joint frequencies of two bits, at the
+    same level over all pairs of sites; see `excluded_pairs`.
 
     Args:
         shots: records, with readout errors or without.
@@ -36,14 +40,30 @@ def contradicted_rates(shots: Shots, shots_per_independent: float = 1.0) -> str:
     """
     if shots.readout is None:
         return ""
-    least, most, of_zero, of_one = _extremes(shots.readout)
+    line = _excluded_site(shots, shots.readout, shots_per_independent)
+    if line:
+        return line
+    number = len(shots) / shots_per_independent
+    found = excluded_pairs(shots.bits, shots.readout, number, LEVEL / 2)
+    if found is None:
+        return ""
+    more = f" (and {found.pairs - 1} more pairs)" if found.pairs > 1 else ""
+    return (
+        f"sites {found.sites[0]} and {found.sites[1]}{more}: without readout errors bits "
+        f"{found.state} would have a probability of {found.probability:.4g}, below 0 by more than "
+        f"chance: {_WAY_OUT}"
+    )
+
+
+def _excluded_site(shots: Shots, error: ReadoutError, shots_per_independent: float) -> str:
+    least, most, of_zero, of_one = _extremes(error)
     number = max(1, round(len(shots) / shots_per_independent))
     share = shots.bits.mean(axis=0)
     ones = np.rint(share * number).astype(np.int64)
     chance = np.stack(
         [_chance(ones, number, least, of_zero), _chance(number - ones, number, 1 - most, of_one)]
     )
-    excluded = chance < LEVEL / chance.size
+    excluded = chance < LEVEL / 2 / chance.size
     if not excluded.any():
         return ""
     distance = np.where(excluded, np.stack([least - share, share - most]), -np.inf)
@@ -55,7 +75,7 @@ def contradicted_rates(shots: Shots, shots_per_independent: float = 1.0) -> str:
         limit = f"above 1 - p(0|1) = {most[site]:.4g}, the most"
     return (
         f"site {site}{more}: a share of {share[site]:.4g} ones is {limit} that any state can show: "
-        "the readout error rates are too large for these shots; check them, or calibrate again"
+        f"{_WAY_OUT}"
     )
 
 
