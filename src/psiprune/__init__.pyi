@@ -9,6 +9,7 @@ __all__ = [
     "AblationSettings",
     "ConvergenceError",
     "DivergenceError",
+    "Entanglement",
     "ExactNaturalGradient",
     "FrontierSettings",
     "Hamiltonian",
@@ -39,6 +40,7 @@ __all__ = [
     "calibrate_readout",
     "cluster_mask",
     "describe",
+    "entanglement",
     "evaluate",
     "evaluate_on_shots",
     "exclude_clusters",
@@ -78,6 +80,7 @@ __all__ = [
     "scale_free_mask",
     "sweep",
     "train",
+    "vertex_cut",
 ]
 
 from .core.exceptions import (
@@ -104,6 +107,7 @@ from .inference.log_partition import LogPartition, log_partition
 from .inspect.describe import describe
 from .metrics.against_shots import evaluate_on_shots
 from .metrics.against_state import Report, evaluate
+from .metrics.entanglement import Entanglement, entanglement
 from .metrics.measure import Measure
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
 from .metrics.shots_report import ShotsReport
@@ -124,6 +128,7 @@ from .rbm.masks import (
 from .rbm.model import RBM
 from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
+from .rbm.vertex_cut import vertex_cut
 from .reconstruction.api import reconstruct
 from .reconstruction.result import Reconstruction, load_reconstruction
 from .reconstruction.settings import ReconstructSettings
