@@ -10,6 +10,7 @@ __all__ = [
     "ConvergenceError",
     "DivergenceError",
     "Entanglement",
+    "EntanglementSettings",
     "ExactNaturalGradient",
     "FrontierSettings",
     "Hamiltonian",
@@ -72,6 +73,7 @@ __all__ = [
     "reconstruct",
     "rewire",
     "run_ablation",
+    "run_entanglement",
     "run_frontier",
     "run_masks",
     "run_sparse",
@@ -96,6 +98,8 @@ from .data.readout_error import ReadoutError
 from .data.readout_files import read_readout
 from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
+from .experiments.entanglement import run_entanglement
+from .experiments.entanglement_settings import EntanglementSettings
 from .experiments.figures.study import plot_study
 from .experiments.frontier import run_frontier
 from .experiments.masks import run_masks

@@ -172,6 +172,7 @@ def test_bond_dimensions() -> None:
     vector = np.zeros((4, 4))
     np.fill_diagonal(vector, values)
     found = pp.entanglement(vector.ravel())
+    assert found.schmidt is not None
     np.testing.assert_allclose(found.schmidt, values)
     assert [found.bond_dimension(x) for x in (0.2, 0.05, 0.005, 0.0005)] == [1, 2, 3, 4]
     assert repr(found) == "Entanglement(cut=2, entropy=0.36084, renyi2=0.20067)"

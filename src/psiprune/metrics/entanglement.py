@@ -13,6 +13,7 @@ of b alone, which leave the Schmidt values and so the entropies as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -199,9 +200,9 @@ def _exact(schmidt: Float64, cut: int, method: str) -> Entanglement:
     )
 
 
-def _schmidt_of_vector(vector: NDArray[np.generic], cut: int) -> Float64:
+def _schmidt_of_vector(vector: NDArray[Any], cut: int) -> Float64:
     # Site 0 is the least significant bit of an index, so columns are the sites on the left.
-    return np.linalg.svd(vector.reshape(-1, 1 << cut), compute_uv=False)
+    return _singular_values(vector.reshape(-1, 1 << cut))
 
 
 def _schmidt_of_mps(state: MPS, cut: int) -> Float64:
@@ -209,11 +210,15 @@ def _schmidt_of_mps(state: MPS, cut: int) -> Float64:
     rest = np.ones((1, 1))
     for tensor in state.tensors[:cut]:
         grown = np.tensordot(rest, tensor, axes=1)
-        rest = np.linalg.qr(grown.reshape(-1, tensor.shape[2]), mode="r")
-    return np.linalg.svd(rest, compute_uv=False)
+        _, rest = np.linalg.qr(grown.reshape(-1, tensor.shape[2]))
+    return _singular_values(rest)
 
 
-def _as_vector(amplitudes: ArrayLike) -> NDArray[np.generic]:
+def _singular_values(matrix: NDArray[Any]) -> Float64:
+    return np.asarray(np.linalg.svd(matrix, compute_uv=False), np.float64)
+
+
+def _as_vector(amplitudes: ArrayLike) -> NDArray[Any]:
     """Return the amplitudes of a state as float64 or complex128, scaled to at most 1."""
     try:
         vector = np.asarray(amplitudes)
@@ -235,7 +240,7 @@ def _as_vector(amplitudes: ArrayLike) -> NDArray[np.generic]:
     return vector / np.abs(vector).max()
 
 
-def _described(amplitudes: object, vector: NDArray[np.generic]) -> str:
+def _described(amplitudes: object, vector: NDArray[Any]) -> str:
     if isinstance(amplitudes, np.ndarray | list | tuple):
         return f"an array of {vector.dtype}, shape {vector.shape}"
     return type(amplitudes).__name__
