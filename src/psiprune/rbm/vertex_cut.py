@@ -40,6 +40,9 @@ def vertex_cut(rbm: RBM, cut: int | None = None) -> VertexCut:
         rbm: the RBM.
         cut: number of sites on the left, 0 .. N (default: N // 2).
 
+    Returns:
+        (units, sites), named: with all units, and with sites alone.
+
     Raises:
         InputError: `cut` is out of range.
     """
