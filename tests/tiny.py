@@ -145,6 +145,22 @@ masks_settings = partial(
 """4 sites, 2 hidden units, 8 and 6 weights."""
 
 
+entanglement_settings = partial(
+    pp.EntanglementSettings,
+    sites=4,
+    fields=(1.0, 2.0),
+    shots=200,
+    seeds=2,
+    weights_per_site=(1.5, 1.25),
+    kinds=("scale-free", "magnitude"),
+    bonds=(1,),
+    train=pp.ExactNaturalGradient(epochs=2),
+    dense_train=pp.ExactNaturalGradient(epochs=3),
+    fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=1),
+)
+"""4 sites, 2 hidden units, two fields and seeds, 8, 6 and 5 weights."""
+
+
 def paper_settings() -> PaperSettings:
     """6 sites, 4 and 5 beside them, one field, two seeds, two levels of 18, 16, 15 weights."""
     return PaperSettings(

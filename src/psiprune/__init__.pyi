@@ -9,6 +9,8 @@ __all__ = [
     "AblationSettings",
     "ConvergenceError",
     "DivergenceError",
+    "Entanglement",
+    "EntanglementSettings",
     "ExactNaturalGradient",
     "FrontierSettings",
     "Hamiltonian",
@@ -39,6 +41,7 @@ __all__ = [
     "calibrate_readout",
     "cluster_mask",
     "describe",
+    "entanglement",
     "evaluate",
     "evaluate_on_shots",
     "exclude_clusters",
@@ -70,6 +73,7 @@ __all__ = [
     "reconstruct",
     "rewire",
     "run_ablation",
+    "run_entanglement",
     "run_frontier",
     "run_masks",
     "run_sparse",
@@ -78,6 +82,7 @@ __all__ = [
     "scale_free_mask",
     "sweep",
     "train",
+    "vertex_cut",
 ]
 
 from .core.exceptions import (
@@ -93,6 +98,8 @@ from .data.readout_error import ReadoutError
 from .data.readout_files import read_readout
 from .data.shots import Shots, join_shots, read_shots
 from .experiments.ablation import run_ablation
+from .experiments.entanglement import run_entanglement
+from .experiments.entanglement_settings import EntanglementSettings
 from .experiments.figures.study import plot_study
 from .experiments.frontier import run_frontier
 from .experiments.masks import run_masks
@@ -104,6 +111,7 @@ from .inference.log_partition import LogPartition, log_partition
 from .inspect.describe import describe
 from .metrics.against_shots import evaluate_on_shots
 from .metrics.against_state import Report, evaluate
+from .metrics.entanglement import Entanglement, entanglement
 from .metrics.measure import Measure
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
 from .metrics.shots_report import ShotsReport
@@ -124,6 +132,7 @@ from .rbm.masks import (
 from .rbm.model import RBM
 from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
+from .rbm.vertex_cut import vertex_cut
 from .reconstruction.api import reconstruct
 from .reconstruction.result import Reconstruction, load_reconstruction
 from .reconstruction.settings import ReconstructSettings

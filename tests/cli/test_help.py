@@ -30,8 +30,8 @@ from psiprune.training.methods import METHOD_FIELDS, METHODS
 
 COMMANDS = (
     *("ground-state", "sample", "train", "prune", "rewire", "evaluate", "clusters", "study"),
-    *("sparse", "ablation", "frontier", "masks", "paper", "sweep", "reconstruct", "import"),
-    *("export", "info", "query", "report", "calibrate"),
+    *("sparse", "ablation", "frontier", "masks", "entanglement", "paper", "sweep", "reconstruct"),
+    *("import", "export", "info", "query", "report", "calibrate"),
 )
 
 
@@ -55,7 +55,7 @@ MODELS: dict[str, type[Settings]] = {
     **{"prune": PruneSettings, "evaluate": MeasureSettings},
     **{"study": pp.StudySettings, "sparse": pp.SparseSettings, "ablation": pp.AblationSettings},
     **{"frontier": pp.FrontierSettings, "masks": pp.MasksSettings, "rewire": RewireSettings},
-    **{"reconstruct": pp.ReconstructSettings},
+    **{"entanglement": pp.EntanglementSettings, "reconstruct": pp.ReconstructSettings},
 }
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "ablation": "ablation",
     "frontier": "frontier",
     "masks": "masks",
+    "entanglement": "entanglement",
     "paper": "paper",
     "reconstruct": "reconstruct {in}/shots.nc",
     "prune": "prune {in}/rbm.nc {in}/shots.nc --levels 1 --no-fine-tune",

@@ -244,6 +244,10 @@ def test_reports_repeat_and_name_every_measure() -> None:
         "correlation_mse",
         "energy",
         "energy_variance",
+        "entropy",
+        "entropy_loss",
+        "renyi2",
+        "renyi2_loss",
     ]
     assert named["kl"] is one.kl
 

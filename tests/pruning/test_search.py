@@ -250,6 +250,7 @@ def test_measures_against_a_state() -> None:
     reference = reference_of(state)
     report = evaluate(DENSE, reference, draws=500, seed=3)
     others = {"fidelity", "energy", "energy_variance"}  # not errors
+    others |= {"entropy", "entropy_loss", "renyi2", "renyi2_loss"}
     assert set(STATE_METRICS) == {name for name, _ in report} - others | {"infidelity"}
     for name in STATE_METRICS:
         found = state_metric(name, reference, draws=500, seed=3)(DENSE)

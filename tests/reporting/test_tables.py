@@ -20,6 +20,7 @@ MEASURES = [
     *("kl", "fidelity", "energy_roe", "energy_bias"),
     *("abs_magnetization_roe", "abs_magnetization_bias", "correlation_mse"),
     *("energy", "energy_variance"),
+    *("entropy", "entropy_loss", "renyi2", "renyi2_loss"),
 ]
 
 
@@ -51,8 +52,9 @@ def test_a_report_as_text(report: pp.Report) -> None:
         else:
             assert size == "500"
             assert float(error) == pytest.approx(measure.error, rel=0.1)
-    # KL and fidelity are sums; of the rest nothing is.
-    assert [line.split()[2] == "exact" for line in lines] == [True] * 2 + [False] * 7
+    # KL, fidelity and the entropies are sums; of the rest nothing is.
+    exact = [True] * 2 + [False] * 7 + [True] * 4
+    assert [line.split()[2] == "exact" for line in lines] == exact
 
 
 def test_doubtful_measures(report: pp.Report) -> None:
@@ -70,7 +72,7 @@ def test_doubtful_measures(report: pp.Report) -> None:
     assert (lines[3].split()[0], lines[3].split()[2]) == ("energy_roe", "0.0e+00")
     assert lines[4].split()[:4] == ["energy_bias", "-", "-", "-"]
     assert "nan" not in "".join(lines)
-    assert lines[10:] == ["warning: kl: is odd", "warning: energy_roe, energy_bias: rests on sand"]
+    assert lines[14:] == ["warning: kl: is odd", "warning: energy_roe, energy_bias: rests on sand"]
 
 
 def test_a_report_as_numbers(report: pp.Report) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from psiprune.cli.app import Flat, app, chosen_settings, show
 from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.settings import Settings
+from psiprune.experiments.entanglement_settings import EntanglementSettings
 from psiprune.experiments.masks_settings import MasksSettings
 from psiprune.experiments.settings import (
     AblationSettings,
@@ -122,6 +123,7 @@ register("study", StudySettings, figure="plot_study")
 register("sparse", SparseSettings, figure="plot_sparse")
 register("ablation", AblationSettings, broken="plot_broken", forbidden="plot_forbidden")
 register("frontier", FrontierSettings, figure="plot_frontier")
+register("entanglement", EntanglementSettings, figure="plot_entanglement")
 
 
 def masks_command(

@@ -105,6 +105,8 @@ class Stream(IntEnum):
     READOUT_START = 120
     READOUT_DRAWS = 121
     READOUT_ANNEALING = 122
+    SWAP_START = 130
+    SWAP_DRAWS = 131
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

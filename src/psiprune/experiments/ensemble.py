@@ -133,7 +133,7 @@ def label(dataset: xr.Dataset) -> xr.Dataset:
     for name, variable in dataset.variables.items():
         if "units" in variable.attrs:
             continue
-        if "kl" in str(name).split("_"):
+        if {"kl", "entropy", "renyi2"} & set(str(name).split("_")):
             unit = "nat"
         elif name in ("field", "energy", "energy_error", "energy_reference"):
             unit = "energy"

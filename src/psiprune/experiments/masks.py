@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +22,11 @@ from psiprune.experiments.ensemble import (
 from psiprune.experiments.links import links_by_length
 from psiprune.experiments.masks_rbms import (
     Cell,
+    Describe,
     Family,
     families_of,
     file_name,
+    measured,
     method_of,
     prune_family,
     pruning_counts,
@@ -71,6 +73,28 @@ def run_masks(
         OSError: the folder cannot be written; finished files stay.
     """
     settings = settings.for_size()
+    return compare_masks(settings, folder, "masks", partial(measured, settings), progress=progress)
+
+
+def compare_masks(
+    settings: MasksSettings,
+    folder: str | os.PathLike[str],
+    name: str,
+    describe: Describe,
+    add: Callable[[xr.Dataset, Sequence[Problem]], xr.Dataset] | None = None,
+    *,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Run the RBMs of `run_masks`, and write NAME.nc.
+
+    Args:
+        settings: with its methods chosen by size.
+        folder: of the run.
+        name: of the experiment.
+        describe: what to write of an RBM.
+        add: takes the dataset and the problems of all fields to what NAME.nc is to hold.
+        progress: show a progress bar.
+    """
     with open_run(folder, settings) as run:
         problems, watch = prepare(run, settings), Stopwatch(run)
         members = [_with_shots(settings, each) for each in members_of(settings, problems)]
@@ -82,18 +106,20 @@ def run_masks(
             for count in settings.counts(one.width, one.variant)
         ]
         epochs = sum(method_of(settings, cell.family).epochs for cell in cells)
-        train = partial(train_cell, settings, watch)
+        train = partial(train_cell, settings, watch, describe)
         trained = run_parallel(train, cells, epochs, progress=progress)
         pieces = dict(zip(cells, trained, strict=True))
         paths = [one for one in families if one.variant in PRUNED]
         steps = sum(len(pruning_counts(settings, path)) - 1 for path in paths)
-        prune = partial(prune_family, settings, watch)
+        prune = partial(prune_family, settings, watch, describe)
         tuning = steps * settings.fine_tune.epochs
         pruned = run_parallel(prune, paths, tuning, "pruning", progress=progress) if paths else []
         for found in pruned:
             pieces |= found
         dataset = _assembled(settings, problems, members, pieces, watch)
-        write_dataset(run / "masks.nc", dataset.drop_vars("processor_seconds"), "masks")
+        if add is not None:
+            dataset = add(dataset, problems)
+        write_dataset(run / f"{name}.nc", dataset.drop_vars("processor_seconds"), name)
     return dataset
 
 
@@ -118,14 +144,14 @@ def _assembled(
     of_members = []
     for member in members:
         own = {cell: piece for cell, piece in pieces.items() if cell.family.member is member}
-        measured = {
+        cells = {
             cell: piece.drop_dims(["hidden", "visible"])
             .drop_attrs()
             .assign(processor_seconds=watch.seconds(cell.family.name(cell.weights)))
             .assign(links_by_length(piece["weights"].values))
             for cell, piece in own.items()
         }
-        of_members.append(_over_cells(settings, measured))
+        of_members.append(_over_cells(settings, cells))
     dataset = over_members(settings, of_members).merge(truncated_states(problems, settings.bonds))
     truth = [problem.reference.observables for problem in problems]
     for name, dimensions in {"energy": (), **OBSERVED}.items():
@@ -154,7 +180,7 @@ def _over_cells(settings: MasksSettings, pieces: Mapping[Cell, xr.Dataset]) -> x
     return joined.unstack("cell").reindex(order).transpose("width", "variant", "count", ...)
 
 
-def expected_files(settings: MasksSettings) -> Iterator[Path]:
+def expected_files(settings: MasksSettings, result: str = "masks.nc") -> Iterator[Path]:
     """List the files of a finished run, relative to its folder."""
     rbms = [
         file_name(width, variant, count)
@@ -166,4 +192,4 @@ def expected_files(settings: MasksSettings) -> Iterator[Path]:
     def names(k: int) -> list[str]:
         return ["shots.nc", *rbms] if settings.new_shots and k > 0 else rbms
 
-    return ensemble_files(settings, names, "masks.nc")
+    return ensemble_files(settings, names, result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +63,10 @@ class Cell(NamedTuple):
         return f"{self.family}-{self.weights}"
 
 
+#: What to write of an RBM: a dataset with the RBM and its measures.
+Describe = Callable[[Family, RBM], xr.Dataset]
+
+
 def file_name(width: int, variant: str, count: int) -> str:
     """Return the name of an RBM's file in the folder of its seed."""
     return f"{width}-{variant}-{count}.nc"
@@ -82,7 +86,7 @@ def method_of(settings: MasksSettings, family: Family) -> Method:
 
 
 def train_cell(
-    settings: MasksSettings, watch: Stopwatch, cell: Cell, callback: Callback
+    settings: MasksSettings, watch: Stopwatch, describe: Describe, cell: Cell, callback: Callback
 ) -> xr.Dataset:
     """Return an RBM trained from the start with its mask, and its measures, from its file."""
     family, count = cell
@@ -95,7 +99,7 @@ def train_cell(
         mask = _mask(settings, family, count)
         with watch.timed(family.name(count), before):
             rbm = trainer.new(checkpoints, family.width, mask, method_of(settings, family))
-        return _measured(settings, family, rbm)
+        return describe(family, rbm)
 
     return cached_training(file, make)
 
@@ -112,7 +116,11 @@ def _mask(settings: MasksSettings, family: Family, count: int) -> Mask | None:
 
 
 def prune_family(
-    settings: MasksSettings, watch: Stopwatch, family: Family, callback: Callback
+    settings: MasksSettings,
+    watch: Stopwatch,
+    describe: Describe,
+    family: Family,
+    callback: Callback,
 ) -> dict[Cell, xr.Dataset]:
     """Return the dense RBM pruned to each number of weights, and their measures, from their files.
 
@@ -138,7 +146,7 @@ def prune_family(
                 seconds += time.thread_time() - begin
                 count = rbm.number_of_weights
                 if count in counts and not family.file(count).exists():
-                    write_dataset(family.file(count), _measured(settings, family, rbm), "rbm")
+                    write_dataset(family.file(count), describe(family, rbm), "rbm")
                     watch.note(family.name(count), seconds)
                 begin = time.thread_time()
     if parts.exists():
@@ -157,7 +165,7 @@ def pruning_counts(settings: MasksSettings, family: Family) -> list[int]:
     return path
 
 
-def _measured(settings: MasksSettings, family: Family, rbm: RBM) -> xr.Dataset:
+def measured(settings: MasksSettings, family: Family, rbm: RBM) -> xr.Dataset:
     """Return an RBM and its measures, as written to disk."""
     reference, seed = family.member.problem.reference, family.member.seed
     return final_measures(rbm, reference, settings.measure.draws, seed)

@@ -1,4 +1,4 @@
-"""Tables of study, sparse, ablation, frontier and masks, as numbers for JSON and as text.
+"""Tables of all experiments, as numbers for JSON and as text.
 
 An experiment declares two functions: one takes one field of its dataset to numbers, the other takes
 these numbers to blocks of text. `table_numbers` and `table_text` apply them to all fields.
@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from psiprune.core.statistics import paired
+from psiprune.experiments.entanglement_table import entanglement_blocks, entanglement_numbers
 from psiprune.experiments.masks_table import masks_blocks, masks_numbers
 from psiprune.reporting.labels import field_label, seeds_text
 from psiprune.reporting.tables import (
@@ -345,4 +346,5 @@ TABLES: Mapping[str, Table] = {
     "ablation": Table(_ablation_numbers, _ablation_blocks),
     "frontier": Table(_frontier_numbers, _frontier_blocks),
     "masks": Table(masks_numbers, masks_blocks),
+    "entanglement": Table(entanglement_numbers, entanglement_blocks),
 }

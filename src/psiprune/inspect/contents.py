@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
-from psiprune.experiments import ablation, frontier, masks, sparse, study
+from psiprune.experiments import ablation, entanglement, frontier, masks, sparse, study
+from psiprune.experiments.entanglement_settings import EntanglementSettings
 from psiprune.experiments.masks_settings import MasksSettings
 from psiprune.experiments.path_settings import PathSettings, RewirePathSettings
 from psiprune.experiments.pruning_path import level_names
@@ -36,6 +37,7 @@ COMMANDS: Mapping[str, type[Settings]] = {
     "ablation": AblationSettings,
     "frontier": FrontierSettings,
     "masks": MasksSettings,
+    "entanglement": EntanglementSettings,
     "paper": PaperSettings,
     "prune": PathSettings,
     "rewire": RewirePathSettings,
@@ -130,6 +132,8 @@ def _files(settings: Settings, folder: Path) -> Iterable[Path]:
             return sparse.expected_files(settings)
         case FrontierSettings():
             return frontier.expected_files(settings)
+        case EntanglementSettings():  # before MasksSettings, which it inherits from
+            return entanglement.expected_files(settings)
         case MasksSettings():
             return masks.expected_files(settings)
         case ReconstructSettings():

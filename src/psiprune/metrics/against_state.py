@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -23,7 +24,13 @@ from psiprune.metrics.divergence import (
     sampled_kl_and_fidelity,
     statistical_floor,
 )
-from psiprune.metrics.draws import draw
+from psiprune.metrics.draws import Draws, draw
+from psiprune.metrics.entanglement import (
+    Entanglement,
+    entanglement,
+    exact_entanglement,
+    swap_estimate,
+)
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
 from psiprune.metrics.observables import (
     Estimate,
@@ -70,6 +77,11 @@ class Report:
         energy_variance: <H^2> - <H>^2 of the samples; 0 for an eigenstate, whatever the reference.
         observables: m, |m|, C(d) and the energy of the RBM's samples.
         exact: the metrics by sums over all states, up to 20 sites; else None.
+        entropy: von Neumann entropy of the first N // 2 sites in nats, up to 20 sites, else None;
+            its floor is that of the reference.
+        entropy_loss: that of the reference minus that of the RBM.
+        renyi2, renyi2_loss: the same for the Renyi-2 entropy, at any size; above 20 sites from the
+            samples, see `swap_estimate`.
     """
 
     kl: Measure
@@ -83,6 +95,10 @@ class Report:
     energy_variance: Measure
     observables: Observables
     exact: MetricValues | None
+    entropy: Measure | None = None
+    entropy_loss: Measure | None = None
+    renyi2: Measure | None = None
+    renyi2_loss: Measure | None = None
 
     def __repr__(self) -> str:
         """Return the main values in one line."""
@@ -112,6 +128,11 @@ class Reference:
     model: Model | None
     observables: Observables
     log_q: Float64 | None
+
+    @cached_property
+    def entanglement(self) -> Entanglement:
+        """The entanglement of the first N // 2 sites of the state with the others."""
+        return entanglement(self.state)
 
 
 def correlation_mse(reference: Estimate, estimate: Estimate) -> float:
@@ -286,7 +307,25 @@ def evaluate(
             ("energy_variance", sampled.energy_variance, 0.0),
         )
     )
-    return Report(kl, overlap, *relative_errors, mse, energy, variance, sampled, exact)
+    entropies = _entropies(rbm, reference, drawn)
+    return Report(kl, overlap, *relative_errors, mse, energy, variance, sampled, exact, **entropies)
+
+
+def _entropies(rbm: RBM, reference: Reference, drawn: Draws) -> dict[str, Measure]:
+    """Return entropies of half the sites and their losses, by their names in `Report`."""
+    truth = reference.entanglement
+    if reference.log_q is None:
+        found = {"renyi2": swap_estimate(rbm, drawn, truth.cut)}
+    else:
+        exact = exact_entanglement(rbm, truth.cut)
+        assert exact.entropy is not None
+        found = {"entropy": exact.entropy, "renyi2": exact.renyi2}
+    named: dict[str, Measure] = {}
+    for name, measure in found.items():
+        true = getattr(truth, name).value
+        named[name] = replace(measure, floor=true)
+        named[f"{name}_loss"] = replace(measure, value=true - measure.value, floor=0.0)
+    return named
 
 
 def check_reference(rbm: RBM, reference: Reference) -> None:

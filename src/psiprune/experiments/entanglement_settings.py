@@ -1,0 +1,43 @@
+"""Settings of the entanglement of pruned RBMs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat
+
+from psiprune.core.settings import Seeds
+from psiprune.experiments.masks_settings import Kind, MasksSettings
+
+
+class EntanglementSettings(MasksSettings):
+    """Measure entanglement entropies through pruning, and with masks made before training."""
+
+    fields: tuple[PositiveFloat, ...] = Field(
+        default=(0.5, 1.0, 2.0), min_length=1, description="transverse fields h"
+    )
+    seeds: Seeds = Field(default=10, description="number of RBMs of each kind per field")
+    cut: int | None = Field(
+        default=None, ge=1, description="number of sites left of the cut (default: N/2)"
+    )
+    weights_per_site: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(1.5, 1.83, 2.28, 2.83, 3.5, 4.28, 5.28, 6.56, 8.0),
+        min_length=1,
+        description="numbers of weights per site; where so many weights cannot connect all units, "
+        "or a dense RBM has no more, there is no RBM",
+    )
+    kinds: tuple[Kind, ...] | None = Field(
+        default=("scale-free", "cluster", "magnitude", "surgeon"),
+        description="masks beside the dense RBM",
+    )
+
+    def for_size(self) -> Self:
+        """Return the settings with methods and the cut resolved by the size."""
+        cut = self.sites // 2 if self.cut is None else self.cut
+        # In config.toml the cut tells these settings from those of `masks`.
+        return super().for_size().model_copy(update={"cut": cut})
+
+    def _check_together(self) -> None:
+        super()._check_together()
+        if self.cut is not None and self.cut >= self.sites:
+            raise ValueError(f"cut: must be less than sites = {self.sites}, found {self.cut}")
