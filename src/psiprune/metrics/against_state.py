@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -17,6 +17,7 @@ from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.custom import check_names
 from psiprune.metrics.divergence import (
     fidelity,
     kl_divergence,
@@ -25,12 +26,20 @@ from psiprune.metrics.divergence import (
 )
 from psiprune.metrics.draws import draw
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
+from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import (
     Estimate,
     Observables,
     exact_observables,
     reference_observables,
     sampled_observables,
+)
+from psiprune.metrics.observed import (
+    ObservedAgainstState,
+    Target,
+    estimate_of_state,
+    observe_against_state,
+    rotated,
 )
 from psiprune.metrics.shots_report import ShotsReport
 from psiprune.rbm.model import RBM, Data
@@ -70,6 +79,7 @@ class Report:
         energy_variance: <H^2> - <H>^2 of the samples; 0 for an eigenstate, whatever the reference.
         observables: m, |m|, C(d) and the energy of the RBM's samples.
         exact: the metrics by sums over all states, up to 20 sites; else None.
+        custom: further observables by name.
     """
 
     kl: Measure
@@ -83,6 +93,7 @@ class Report:
     energy_variance: Measure
     observables: Observables
     exact: MetricValues | None
+    custom: Mapping[str, ObservedAgainstState] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the main values in one line."""
@@ -90,7 +101,7 @@ class Report:
         return f"Report({', '.join(f'{name}={getattr(self, name).value:.5g}' for name in names)})"
 
     def __iter__(self) -> Iterator[tuple[str, Measure]]:
-        """Yield (name, measure) of each metric."""
+        """Yield (name, measure) of each metric; further observables are in `custom`."""
         values = ((item.name, getattr(self, item.name)) for item in fields(self))
         return ((name, value) for name, value in values if isinstance(value, Measure))
 
@@ -106,12 +117,21 @@ class Reference:
             NaN.
         observables: exact, from the tensors.
         log_q: log |<v|Psi>|^2 over the whole basis [2^N], or None above 20 sites.
+        custom: further observables by name.
     """
 
     state: MPS
     model: Model | None
     observables: Observables
     log_q: Float64 | None
+    custom: Mapping[str, Target] = field(default_factory=dict)
+
+
+#: Names that a further observable cannot have: of metrics, and of variables beside them in files.
+_TAKEN = (
+    *(item.name for item in fields(Report)),
+    *("infidelity", "weights", "mask", "visible_bias", "hidden_bias", "weights_kept"),
+)
 
 
 def correlation_mse(reference: Estimate, estimate: Estimate) -> float:
@@ -120,17 +140,25 @@ def correlation_mse(reference: Estimate, estimate: Estimate) -> float:
 
 
 @single_blas_thread()
-def reference_of(state: MPS) -> Reference:
+def reference_of(state: MPS, observables: GivenObservables | None = None) -> Reference:
     """Prepare a state as the reference of many evaluations.
 
     A Z on the sites of `positive_rotation`, which changes no probability, may make the state of a
     `Hamiltonian` positive.
 
+    Args:
+        state: the state.
+        observables: further ones to compare, in the frame of the state: functions of bits, sums of
+            Pauli strings or names, see `as_observables`.
+
     Raises:
-        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, or a
-            Hamiltonian without such a rotation.
+        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, a
+            Hamiltonian without such a rotation, or an observable that cannot be read.
     """
+    further = as_observables(observables, state.sites)
+    check_names(further, _TAKEN)
     model, log_q, turned = state.model, None, 0
+    sites: tuple[int, ...] = ()
     if isinstance(model, Hamiltonian):
         sites = positive_rotation(model).sites
         model, turned = model.rotated(sites), sum(1 << site for site in sites)
@@ -145,7 +173,11 @@ def reference_of(state: MPS) -> Reference:
             )
         with np.errstate(divide="ignore"):  # amplitude 0
             log_q = 2.0 * np.log(np.abs(vector))
-    return Reference(state, model, reference_observables(state), log_q)
+    targets = {
+        name: Target(rotated(each, sites), estimate_of_state(name, each, state, log_q))
+        for name, each in further.items()
+    }
+    return Reference(state, model, reference_observables(state), log_q, targets)
 
 
 @single_blas_thread()
@@ -198,11 +230,18 @@ def evaluate(
     *,
     draws: int = ...,
     seed: int = ...,
+    observables: GivenObservables | None = ...,
     progress: bool = ...,
 ) -> Report: ...
 @overload
 def evaluate(
-    rbm: RBM, reference: Data, *, draws: int = ..., seed: int = ..., progress: bool = ...
+    rbm: RBM,
+    reference: Data,
+    *,
+    draws: int = ...,
+    seed: int = ...,
+    observables: GivenObservables | None = ...,
+    progress: bool = ...,
 ) -> ShotsReport: ...
 @single_blas_thread()
 def evaluate(
@@ -211,6 +250,7 @@ def evaluate(
     *,
     draws: int = 100_000,
     seed: int = 0,
+    observables: GivenObservables | None = None,
     progress: bool = True,
 ) -> Report | ShotsReport:
     """Evaluate an RBM against a reference state or against shots, with errors, floors and methods.
@@ -225,18 +265,26 @@ def evaluate(
             `evaluate_on_shots` handles.
         draws: samples of the RBM, at least 100.
         seed: of all samples.
+        observables: further ones, in the frame of the state: by name functions of bits
+            [shot, site], sums of Pauli strings as `Hamiltonian` or text, or ready-made names; or a
+            list of texts such as "X0 X3". A prepared `Reference` has its own.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
         A `Report` for a state, a `ShotsReport` for shots.
 
     Raises:
-        InputError: the RBM has another number of sites than the reference, or draws < 100.
+        InputError: the RBM has another number of sites than the reference, draws < 100, or an
+            observable cannot be read, fails, or is given for a prepared `Reference`.
     """
     if not isinstance(reference, MPS | Reference):
-        return evaluate_on_shots(rbm, reference, draws=draws, seed=seed, progress=progress)
+        return evaluate_on_shots(
+            rbm, reference, draws=draws, seed=seed, observables=observables, progress=progress
+        )
     if isinstance(reference, MPS):
-        reference = reference_of(reference)
+        reference = reference_of(reference, observables)
+    elif observables:
+        raise InputError("observables: a prepared Reference has its own; give them to reference_of")
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
     check_reference(rbm, reference)
     state, model, truth = reference.state, reference.model, reference.observables
@@ -286,7 +334,13 @@ def evaluate(
             ("energy_variance", sampled.energy_variance, 0.0),
         )
     )
-    return Report(kl, overlap, *relative_errors, mse, energy, variance, sampled, exact)
+    prob = None
+    if reference.custom and exact is not None:
+        prob = np.exp(rbm.log_prob_all() - rbm.log_partition())
+    custom = observe_against_state(
+        reference.custom, rbm, drawn.bits, prob, seed, drawn.method, drawn.warning
+    )
+    return Report(kl, overlap, *relative_errors, mse, energy, variance, sampled, exact, custom)
 
 
 def check_reference(rbm: RBM, reference: Reference) -> None:
