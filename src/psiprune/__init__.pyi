@@ -56,6 +56,7 @@ __all__ = [
     "load_rbm",
     "load_reconstruction",
     "log_partition",
+    "measure_observables",
     "mps_from_tensors",
     "mps_from_vector",
     "plot_clusters",
@@ -113,6 +114,7 @@ from .metrics.against_shots import evaluate_on_shots
 from .metrics.against_state import Report, evaluate
 from .metrics.entanglement import Entanglement, entanglement
 from .metrics.measure import Measure
+from .metrics.measured import measure_observables
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
 from .metrics.shots_report import ShotsReport
 from .pruning.before_training import pretraining_mask

@@ -45,6 +45,7 @@ from psiprune.metrics.loss_tests import (
 )
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.observables import Estimate, chain_mean, histogram
+from psiprune.metrics.observed import estimate_from_draws
 from psiprune.metrics.readout import _integrands, _some_flips, flipped, readout_sensitivity
 from psiprune.metrics.shots_report import Comparison
 from psiprune.rbm import gibbs
@@ -306,7 +307,7 @@ def test_numbers_for_all_shots_are_resampled_by_whole_blocks() -> None:
         return float(len(bits))
 
     bits = np.zeros((3, 1, 4), np.uint8)
-    found = against_shots._custom_estimate("number", number, bits, 0, 2)
+    found = estimate_from_draws("number", number, bits, 0, 2)
     assert float(found.value) == 3
     assert {*sizes} == {2, 3, 4}
     assert found.error == pytest.approx(np.std(sizes[1:], ddof=1), rel=1e-12)

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import rates
-from psiprune.metrics.against_shots import _custom_estimate, evaluate_on_shots
+from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.custom import Observable, _lies_in, load_observable, observe
 from psiprune.metrics.loss_tests import judge_observables
+from psiprune.metrics.observed import estimate_from_draws
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from refusals import refuses
@@ -193,7 +194,7 @@ def test_the_error_of_one_number_for_all_shots_covers(block: int, factor: float)
     generator, level, missed = np.random.default_rng(block), 0.3, []
     for seed in range(rates.repeats(level, factor)):
         bits = generator.integers(0, 2, (100, 1, 3), dtype=np.uint8).repeat(block, axis=0)
-        found = _custom_estimate("ones", lambda x: np.float64(x.mean()), bits, seed, block)
+        found = estimate_from_draws("ones", lambda x: np.float64(x.mean()), bits, seed, block)
         missed.append(rates.misses(found.value, found.error, 0.5, level))
     rates.check(np.array(missed), level, factor)
 

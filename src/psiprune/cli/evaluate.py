@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, show
-from psiprune.cli.options import Int, Json, ReadoutOptions, with_readout
+from psiprune.cli.options import Int, Json, Observables, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.settings import MeasureSettings
@@ -19,6 +21,7 @@ def evaluate_command(
     *,
     seed: Int = 0,
     measure: Annotated[MeasureSettings | None, Flat] = None,
+    observable: Observables = (),
     readout: Annotated[ReadoutOptions | None, Flat] = None,
     json: Json = False,
 ) -> None:
@@ -45,7 +48,10 @@ def evaluate_command(
         from psiprune.reporting.metric_tables import report_numbers, report_text
         from psiprune.states.mps import load_mps
 
-        report = evaluate(machine, load_mps(reference), draws=draws, seed=seed)
+        with redirect_stdout(sys.stderr):  # functions of users may print
+            report = evaluate(
+                machine, load_mps(reference), draws=draws, seed=seed, observables=observable
+            )
         show(report_numbers(report), report_text(report), json)
     elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
         from psiprune.data.shots import read_shots
@@ -54,7 +60,10 @@ def evaluate_command(
         from psiprune.reporting import metric_tables
 
         shots = with_readout(read_shots(reference), readout)
-        on_shots = evaluate_on_shots(machine, shots, draws=draws, seed=seed)
+        with redirect_stdout(sys.stderr):
+            on_shots = evaluate_on_shots(
+                machine, shots, draws=draws, seed=seed, observables=observable
+            )
         numbers = metric_tables.shots_report_numbers(on_shots)
         text = metric_tables.shots_report_text(on_shots)
         through = shots.readout is not None and not on_shots.readout_warning

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 from psiprune.cli.app import Flat, app, chosen_format, show
-from psiprune.cli.options import ReadoutOptions, with_readout
+from psiprune.cli.options import Observables, ReadoutOptions, with_readout
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
 
@@ -19,6 +21,7 @@ def info_command(
     *,
     format: str | None = None,
     settings: Annotated[ReadSettings | None, Flat] = None,
+    observable: Observables = (),
     readout: Annotated[ReadoutOptions | None, Flat] = None,
     json: bool = False,
 ) -> None:
@@ -28,6 +31,9 @@ def info_command(
     permuted register; run folders for missing and damaged files. Given two run folders, info
     reports whether their numbers agree to the bit or only statistically. Nothing is written.
 
+    With --observable, also these observables of the shots, of which X and Y cannot be part, or of
+    the state.
+
     Args:
         file: shots in any format, a state, an RBM, a dataset, or a run folder
         other: a second run folder to compare with
@@ -36,23 +42,37 @@ def info_command(
     """
     from dataclasses import asdict
 
-    from psiprune.data.shots import read_shots
+    from psiprune.data.shots import Shots, read_shots
     from psiprune.inspect.compare import compare_runs, comparison_text
     from psiprune.inspect.describe import describe
     from psiprune.inspect.tables import description_numbers, description_text
+    from psiprune.io.netcdf import kind_of
+    from psiprune.metrics.measured import measure_observables
+    from psiprune.reporting.metric_tables import measured_numbers, measured_text
+    from psiprune.states.mps import MPS, load_mps
 
     if other is not None:
         if format is not None or settings is not None:
             raise InputError("--format: applies to shots, not to a pair of run folders; omit it")
-        if readout is not None:
-            raise InputError("--readout: applies to shots, not to a pair of run folders; omit it")
+        for name, option in (("--readout", readout), ("--observable", observable or None)):
+            if option is not None:
+                raise InputError(f"{name}: applies to shots, not to a pair of run folders; omit it")
         runs = compare_runs(file, other)
         numbers = {"what": "comparison", "verdict": runs.verdict, **asdict(runs)}
         show(numbers, comparison_text(runs), json)
         return
     form, given = chosen_format(format, settings)
-    if readout is None:
-        description = describe(file, form, **given)
-    else:
-        description = describe(with_readout(read_shots(file, form, **given), readout))
-    show(description_numbers(description), description_text(description), json)
+    of: Shots | MPS | None = None
+    if readout is not None or observable:
+        if observable and readout is None and Path(file).is_file() and kind_of(file) == "mps":
+            of = load_mps(file)
+        else:
+            of = with_readout(read_shots(file, form, **given), readout)
+    description = describe(of) if isinstance(of, Shots) else describe(file, form, **given)
+    numbers, text = description_numbers(description), description_text(description)
+    if of is not None and observable:
+        with redirect_stdout(sys.stderr):  # functions of users may print
+            measured = measure_observables(of, observable)
+        numbers["observables"] = measured_numbers(measured)
+        text += f"\n\n{measured_text(measured)}"
+    show(numbers, text, json)

@@ -45,6 +45,17 @@ Yes = Annotated[bool, Parameter(help="begin whatever the estimates of time and m
 Json = Annotated[bool, Parameter(help="print one JSON object on standard output")]
 
 
+Observables = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="further observables: sums of Pauli strings such as 'X0 X3' or 'sum_i Z_i Z_{i+1}', "
+        "names such as structure_factor or 'block_magnetization(4)', FILE.py:function; "
+        "NAME=TEXT names one",
+        show_default=False,
+    ),
+]
+
+
 class ReadoutOptions(Settings):
     """The readout errors of the shots that a command reads."""
 

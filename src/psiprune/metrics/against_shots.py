@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
-from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.random import Stream, derive_seed
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.dependence import Blocks, find_dependence
@@ -19,16 +19,20 @@ from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
 from psiprune.metrics.corrected import CorrectedEstimate, corrected_estimates
-from psiprune.metrics.custom import Observable, check_names, observe
+from psiprune.metrics.custom import check_names
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
+from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import (
+    UNKNOWN,
     Estimate,
     chain_mean,
     mean_bond,
     sampled_observables,
     spins,
 )
+from psiprune.metrics.observed import dimension_of, estimate_from_draws, values_of_draws
+from psiprune.metrics.pauli_observable import PauliObservable, is_determined
 from psiprune.metrics.rates_error import errors_from_rates, readout_warning, trained_through
 from psiprune.metrics.shots_report import TAKEN, Comparison, ShotsReport
 from psiprune.metrics.training_error import Training, errors_from_training, training_of
@@ -37,9 +41,6 @@ from psiprune.states.tfim import midpoint
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-#: Resamples behind the error of a custom observable that is one number for all shots; the function
-#: is called for each resample. The error itself is accurate to 7 %.
-SCALAR_RESAMPLES = 100
 #: Sets of readout error rates behind the error from them, which is accurate to 18 %.
 RATE_SETS = 16
 
@@ -51,7 +52,7 @@ def evaluate_on_shots(
     *,
     draws: int = 100_000,
     seed: int = 0,
-    observables: Mapping[str, Observable] | None = None,
+    observables: GivenObservables | None = None,
     blocks: Blocks | None = None,
     rate_sets: int = RATE_SETS,
     training_noise: bool = True,
@@ -76,8 +77,10 @@ def evaluate_on_shots(
         shots: measured bits [shot, site] in the Z basis or counts by bit string, at least 2 shots.
         draws: samples of the RBM.
         seed: of the draws, of annealing and of the bootstrap.
-        observables: custom observables by name, functions bits [shot, site] -> a value for each
-            shot, or one for all; the error of one for all takes 100 resamples of shots and draws.
+        observables: custom observables by name: functions bits [shot, site] -> a value for each
+            shot, or one for all (the error of which takes 100 resamples of shots and draws), sums
+            of Pauli strings as `Hamiltonian` or text, or ready-made names; or a list of texts such
+            as "Z0 Z3". Strings with X or Y are of the RBM's state psi = sqrt(p) alone.
         blocks: of the shots, if they are part of a record that was judged; None judges them.
         rate_sets: sets of readout error rates, drawn within their uncertainty, behind `rates_error`
             in `state`; 0 omits it.
@@ -88,8 +91,8 @@ def evaluate_on_shots(
         InputError: the shots are fewer than 2, of another number of sites or in another basis,
             draws < 100, rate_sets < 0, or a custom observable fails.
     """
-    observables = observables or {}
-    check_names(observables, TAKEN)
+    custom = as_observables(observables, rbm.visible)
+    check_names(custom, TAKEN)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
     rate_sets = check_count("rate_sets", rate_sets, 0)
     data = check_sites(as_shots(shots), rbm.visible, "the RBM")
@@ -112,27 +115,35 @@ def evaluate_on_shots(
     log_p = shots_log_prob(rbm, replace(data, bits=bits), log_z, seed)
     of_state: dict[str, CorrectedEstimate] = {}
     shared = data.readout is not None and trained_through(rbm, data.readout)
+    of_rbm_alone = {name for name, each in custom.items() if not is_determined(each)}
+    by_bits = {name: each for name, each in custom.items() if name not in of_rbm_alone}
     if data.readout is not None:
-        of_state = corrected_estimates(bits, data.readout, seed, blocks)
+        sums = {n: o.operator for n, o in by_bits.items() if isinstance(o, PauliObservable)}
+        of_state = corrected_estimates(bits, data.readout, seed, blocks, sums)
+        true |= {n: estimate_from_draws(n, by_bits[n], of_true.bits, seed) for n in sums}
     training = Training()
     if training_noise:
         training = training_of(rbm, of_true.bits.reshape(-1, rbm.visible), data.readout, seed)
     of_rates = errors_from_rates(rbm, data, rate_sets, seed, training.curvature)
-    custom = {name: observe(name, function, bits) for name, function in observables.items()}
-    by_shot = {name: values for name, values in custom.items() if values.ndim}
-    of_training = errors_from_training(rbm, training, data.readout, observables, seed)
+    by_shot = {name: values_of_draws(name, each, bits, None) for name, each in by_bits.items()}
+    by_shot = {name: values for name, values in by_shot.items() if values.ndim}
+    of_training = errors_from_training(rbm, training, data.readout, custom, seed)
     of_shots = _shots_estimates(bits, log_p.values, by_shot, seed, blocks)
     size = blocks.effective(len(data))
-    for name, function in observables.items():
-        estimates[name] = _custom_estimate(name, function, drawn.bits, seed)
+    for name, each in custom.items():
+        if name in of_rbm_alone:
+            estimates[name] = estimate_from_draws(name, each, of_true.bits, seed, rbm=rbm)
+            of_shots[name] = UNKNOWN
+            continue
+        estimates[name] = estimate_from_draws(name, each, drawn.bits, seed)
         if name not in of_shots:
-            estimate = _custom_estimate(name, function, bits[:, None, :], seed, blocks.length)
+            estimate = estimate_from_draws(name, each, bits[:, None, :], seed, blocks.length)
             error = at_least_one_shot(np.asarray(estimate.error), np.asarray(estimate.value), size)
             of_shots[name] = replace(estimate, error=np.float64(error))
 
     def compare(model: Estimate, target: Estimate, method: str = drawn.method) -> Comparison:
         drawn_size = effective_draws(model, chains * length, length)
-        variance = np.maximum(size * target.error**2, drawn_size * model.error**2)
+        variance = np.fmax(size * target.error**2, drawn_size * model.error**2)
         values = model.value, model.error, target.value, target.error
         return Comparison(*values, method, drawn.warning, drawn_size, variance)
 
@@ -150,11 +161,16 @@ def evaluate_on_shots(
     parameters = rbm.compact().number_of_parameters
     compared = {
         name: replace(
-            compare(estimates[name], of_shots[name]),
+            compare(
+                estimates[name], of_shots[name], (of_true if name in of_rbm_alone else drawn).method
+            ),
             training_error=of_training.records.get(name),
         )
         for name in estimates
     }
+    for name, each in custom.items():
+        dimension, coordinates = dimension_of(each)
+        compared[name] = replace(compared[name], dimension=dimension, coordinates=coordinates)
     absolute = compared["abs_magnetization"]
     return ShotsReport(
         len(data),
@@ -172,7 +188,7 @@ def evaluate_on_shots(
         size,
         blocks.length,
         () if found is None else found.warnings,
-        {name: compared[name] for name in observables},
+        {name: compared[name] for name in custom},
         {
             name: replace(
                 compare(true[name], target, of_true.method),
@@ -199,35 +215,13 @@ def _rbm_estimates(rbm: RBM, bits: Bits) -> dict[str, Estimate]:
     }
 
 
-def _custom_estimate(
-    name: str, function: Observable, bits: Bits, seed: int, block: int = 1
-) -> Estimate:
-    """Return a custom observable of draws, bits [chain, draw, site], with its error.
-
-    For one number for all draws, the error is that of 100 resamples of whole chains, or of blocks
-    of consecutive ones; the deviation of one draw is unknown (NaN).
-    """
-    chains, draws, sites = bits.shape
-    values = observe(name, function, bits.reshape(-1, sites))
-    if values.ndim:
-        return chain_mean(values.reshape(chains, draws))
-    generator = generator_for(seed, Stream.BOOTSTRAP_CHAINS)
-    starts = np.arange(0, chains, block)
-
-    def resample() -> Bits:
-        drawn = generator.integers(0, len(starts), len(starts))
-        rows = starts[drawn][:, None] + np.arange(block)
-        return bits[rows[rows < chains]].reshape(-1, sites)
-
-    resampled = [observe(name, function, resample()) for _ in range(SCALAR_RESAMPLES)]
-    error = np.float64(np.std(resampled, ddof=1))
-    return Estimate(np.float64(values), error, np.float64("nan"))
-
-
 def _shots_estimates(
     bits: Bits, log_p: Float64, custom: Mapping[str, Float64], seed: int, blocks: Blocks
 ) -> dict[str, Estimate]:
-    """Return the shots' estimates with bootstrap errors; log_p [shot] is the RBM's log p(v)."""
+    """Return the shots' estimates with bootstrap errors.
+
+    log_p [shot] is the RBM's log p(v); custom observables are [shot] or [shot, value].
+    """
     z = spins(bits)
     m, right = z.mean(axis=1), z[:, midpoint(bits.shape[1]) :]
     product = _product_log_prob(bits)
@@ -240,11 +234,12 @@ def _shots_estimates(
         **likelihoods,
         "magnetization": m,
         "abs_magnetization": np.abs(m),
-        **custom,
+        **{name: values for name, values in custom.items() if values.ndim == 1},
     }
     if bits.shape[1] > 1:
         scalars["neighbours"] = mean_bond(z)
-    table = np.column_stack([*scalars.values(), right, right[:, :1] * right])
+    arrays = {name: values for name, values in custom.items() if values.ndim == 2}
+    table = np.column_stack([*scalars.values(), right, right[:, :1] * right, *arrays.values()])
     centre, spread = table.mean(axis=0), table.std(axis=0)
     table -= centre  # so that float32 is accurate enough
     resampled = centre + bootstrap_means(table.astype(np.float32), seed, blocks.length)
@@ -253,11 +248,14 @@ def _shots_estimates(
     shots = blocks.effective(len(bits))
     errors[observed] = at_least_one_shot(errors[observed], centre[observed], shots)
     estimates = {name: Estimate(centre[k], errors[k], spread[k]) for k, name in enumerate(scalars)}
-    nan = np.float64("nan")
-    estimates.setdefault("neighbours", Estimate(nan, nan, nan))
+    estimates.setdefault("neighbours", UNKNOWN)
+    last = end = len(scalars) + 2 * right.shape[1]
+    for name, values in arrays.items():
+        part = slice(end, end := end + values.shape[1])
+        estimates[name] = Estimate(centre[part], errors[part], spread[part])
 
     def correlation(means: Float64) -> Float64:
-        one, products = np.split(means[..., len(scalars) :], 2, axis=-1)
+        one, products = np.split(means[..., len(scalars) : last], 2, axis=-1)
         return np.asarray(products - one[..., :1] * one)
 
     value = correlation(centre)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import NamedTuple, overload
 
@@ -18,6 +18,7 @@ from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.metrics.against_shots import evaluate_on_shots
+from psiprune.metrics.custom import check_names
 from psiprune.metrics.divergence import (
     fidelity,
     kl_divergence,
@@ -32,12 +33,20 @@ from psiprune.metrics.entanglement import (
     swap_estimate,
 )
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
+from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import (
     Estimate,
     Observables,
     exact_observables,
     reference_observables,
     sampled_observables,
+)
+from psiprune.metrics.observed import (
+    ObservedAgainstState,
+    Target,
+    estimate_of_state,
+    observe_against_state,
+    rotated,
 )
 from psiprune.metrics.shots_report import ShotsReport
 from psiprune.rbm.model import RBM, Data
@@ -82,6 +91,7 @@ class Report:
         entropy_loss: that of the reference minus that of the RBM.
         renyi2, renyi2_loss: the same for the Renyi-2 entropy, at any size; above 20 sites from the
             samples, see `swap_estimate`.
+        custom: further observables by name.
     """
 
     kl: Measure
@@ -99,6 +109,7 @@ class Report:
     entropy_loss: Measure | None = None
     renyi2: Measure | None = None
     renyi2_loss: Measure | None = None
+    custom: Mapping[str, ObservedAgainstState] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the main values in one line."""
@@ -106,7 +117,7 @@ class Report:
         return f"Report({', '.join(f'{name}={getattr(self, name).value:.5g}' for name in names)})"
 
     def __iter__(self) -> Iterator[tuple[str, Measure]]:
-        """Yield (name, measure) of each metric."""
+        """Yield (name, measure) of each metric; further observables are in `custom`."""
         values = ((item.name, getattr(self, item.name)) for item in fields(self))
         return ((name, value) for name, value in values if isinstance(value, Measure))
 
@@ -122,17 +133,26 @@ class Reference:
             NaN.
         observables: exact, from the tensors.
         log_q: log |<v|Psi>|^2 over the whole basis [2^N], or None above 20 sites.
+        custom: further observables by name.
     """
 
     state: MPS
     model: Model | None
     observables: Observables
     log_q: Float64 | None
+    custom: Mapping[str, Target] = field(default_factory=dict)
 
     @cached_property
     def entanglement(self) -> Entanglement:
         """The entanglement of the first N // 2 sites of the state with the others."""
         return entanglement(self.state)
+
+
+#: Names that a further observable cannot have: of metrics, and of variables beside them in files.
+_TAKEN = (
+    *(item.name for item in fields(Report)),
+    *("infidelity", "weights", "mask", "visible_bias", "hidden_bias", "weights_kept"),
+)
 
 
 def correlation_mse(reference: Estimate, estimate: Estimate) -> float:
@@ -141,17 +161,25 @@ def correlation_mse(reference: Estimate, estimate: Estimate) -> float:
 
 
 @single_blas_thread()
-def reference_of(state: MPS) -> Reference:
+def reference_of(state: MPS, observables: GivenObservables | None = None) -> Reference:
     """Prepare a state as the reference of many evaluations.
 
     A Z on the sites of `positive_rotation`, which changes no probability, may make the state of a
     `Hamiltonian` positive.
 
+    Args:
+        state: the state.
+        observables: further ones to compare, in the frame of the state: functions of bits, sums of
+            Pauli strings or names, see `as_observables`.
+
     Raises:
-        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, or a
-            Hamiltonian without such a rotation.
+        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, a
+            Hamiltonian without such a rotation, or an observable that cannot be read.
     """
+    further = as_observables(observables, state.sites)
+    check_names(further, _TAKEN)
     model, log_q, turned = state.model, None, 0
+    sites: tuple[int, ...] = ()
     if isinstance(model, Hamiltonian):
         sites = positive_rotation(model).sites
         model, turned = model.rotated(sites), sum(1 << site for site in sites)
@@ -166,7 +194,11 @@ def reference_of(state: MPS) -> Reference:
             )
         with np.errstate(divide="ignore"):  # amplitude 0
             log_q = 2.0 * np.log(np.abs(vector))
-    return Reference(state, model, reference_observables(state), log_q)
+    targets = {
+        name: Target(rotated(each, sites), estimate_of_state(name, each, state, log_q))
+        for name, each in further.items()
+    }
+    return Reference(state, model, reference_observables(state), log_q, targets)
 
 
 @single_blas_thread()
@@ -219,11 +251,18 @@ def evaluate(
     *,
     draws: int = ...,
     seed: int = ...,
+    observables: GivenObservables | None = ...,
     progress: bool = ...,
 ) -> Report: ...
 @overload
 def evaluate(
-    rbm: RBM, reference: Data, *, draws: int = ..., seed: int = ..., progress: bool = ...
+    rbm: RBM,
+    reference: Data,
+    *,
+    draws: int = ...,
+    seed: int = ...,
+    observables: GivenObservables | None = ...,
+    progress: bool = ...,
 ) -> ShotsReport: ...
 @single_blas_thread()
 def evaluate(
@@ -232,6 +271,7 @@ def evaluate(
     *,
     draws: int = 100_000,
     seed: int = 0,
+    observables: GivenObservables | None = None,
     progress: bool = True,
 ) -> Report | ShotsReport:
     """Evaluate an RBM against a reference state or against shots, with errors, floors and methods.
@@ -246,18 +286,26 @@ def evaluate(
             `evaluate_on_shots` handles.
         draws: samples of the RBM, at least 100.
         seed: of all samples.
+        observables: further ones, in the frame of the state: by name functions of bits
+            [shot, site], sums of Pauli strings as `Hamiltonian` or text, or ready-made names; or a
+            list of texts such as "X0 X3". A prepared `Reference` has its own.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
         A `Report` for a state, a `ShotsReport` for shots.
 
     Raises:
-        InputError: the RBM has another number of sites than the reference, or draws < 100.
+        InputError: the RBM has another number of sites than the reference, draws < 100, or an
+            observable cannot be read, fails, or is given for a prepared `Reference`.
     """
     if not isinstance(reference, MPS | Reference):
-        return evaluate_on_shots(rbm, reference, draws=draws, seed=seed, progress=progress)
+        return evaluate_on_shots(
+            rbm, reference, draws=draws, seed=seed, observables=observables, progress=progress
+        )
     if isinstance(reference, MPS):
-        reference = reference_of(reference)
+        reference = reference_of(reference, observables)
+    elif observables:
+        raise InputError("observables: a prepared Reference has its own; give them to reference_of")
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
     check_reference(rbm, reference)
     state, model, truth = reference.state, reference.model, reference.observables
@@ -307,8 +355,25 @@ def evaluate(
             ("energy_variance", sampled.energy_variance, 0.0),
         )
     )
+    prob = None
+    if reference.custom and exact is not None:
+        prob = np.exp(rbm.log_prob_all() - rbm.log_partition())
+    custom = observe_against_state(
+        reference.custom, rbm, drawn.bits, prob, seed, drawn.method, drawn.warning
+    )
     entropies = _entropies(rbm, reference, drawn)
-    return Report(kl, overlap, *relative_errors, mse, energy, variance, sampled, exact, **entropies)
+    return Report(
+        kl,
+        overlap,
+        *relative_errors,
+        mse,
+        energy,
+        variance,
+        sampled,
+        exact,
+        custom=custom,
+        **entropies,
+    )
 
 
 def _entropies(rbm: RBM, reference: Reference, drawn: Draws) -> dict[str, Measure]:

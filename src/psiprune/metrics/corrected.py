@@ -9,7 +9,9 @@ site (Bravyi et al., Phys. Rev. A 103, 042605 (2021)).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from psiprune.data.dependence import Blocks
 from psiprune.data.readout_error import ReadoutError
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
 from psiprune.metrics.observables import Estimate
+from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.tfim import midpoint
 
 Float64 = NDArray[np.float64]
@@ -27,6 +30,9 @@ Bits = NDArray[np.uint8]
 STATE_OBSERVABLES = ("magnetization", "neighbours", "correlation")
 #: Resamples of the calibration; the error from it is accurate to 7 %.
 _RATES = 100
+#: Sites of all groups that a string touches, and strings of a sum. Memory: 2^14 numbers for each
+#: string, and an index of each shot.
+_MOST_BITS, _MOST_TERMS = 14, 400
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,9 +43,16 @@ class CorrectedEstimate(Estimate):
 
 
 def corrected_estimates(
-    bits: Bits, readout: ReadoutError, seed: int, blocks: Blocks
+    bits: Bits,
+    readout: ReadoutError,
+    seed: int,
+    blocks: Blocks,
+    sums: Mapping[str, Hamiltonian] = MappingProxyType({}),
 ) -> dict[str, CorrectedEstimate]:
     """Return <m>, the mean of <Z_i Z_{i+1}> and C(d) of the true bits, estimated from records.
+
+    Further sums of Z strings follow by name, except those with a string over many groups of sites,
+    whose joint records would not fit in memory.
 
     Names and shapes as in `ShotsReport`. Errors combine the bootstrap of the shots with that of the
     calibration: rates drawn again within their uncertainty (`ReadoutError.resampled`), also where
@@ -50,6 +63,7 @@ def corrected_estimates(
         readout: their readout errors.
         seed: of the resamples.
         blocks: shots that are resampled together.
+        sums: further sums of strings of Z, by name.
     """
     sites = bits.shape[1]
     middle = max(0, midpoint(sites))  # -1 for a single site
@@ -58,16 +72,20 @@ def corrected_estimates(
         *((i, i + 1) for i in range(sites - 1)),
         *((middle, j) for j in range(middle + 1, sites)),
     ]
-    estimators = [_Estimator(bits, readout, product) for product in products]
+    estimators: list[_Estimator | _Sum] = [_Estimator(bits, readout, each) for each in products]
+    inverted = {name: each for name, each in sums.items() if _fits(each, readout)}
+    estimators += [_Sum(bits, readout, each) for each in inverted.values()]
+    last = len(products)
 
     def observables(means: Float64) -> dict[str, Float64]:
-        single, bonds, far = np.split(means, [sites, 2 * sites - 1], axis=-1)
+        single, bonds, far = np.split(means[..., :last], [sites, 2 * sites - 1], axis=-1)
         one = single[..., middle:]
         square = np.ones((*means.shape[:-1], 1))  # Z^2 of the site in the middle
         return {
             "magnetization": single.mean(axis=-1),
             "neighbours": bonds.mean(axis=-1) if sites > 1 else np.full(means.shape[:-1], np.nan),
             "correlation": np.concatenate([square, far], axis=-1) - one[..., :1] * one,
+            **{name: means[..., last + k] for k, name in enumerate(inverted)},
         }
 
     values = np.column_stack([each.by_shot() for each in estimators])
@@ -86,6 +104,45 @@ def corrected_estimates(
         unknown = np.full(np.shape(value), np.nan)
         found[name] = CorrectedEstimate(value, error, unknown, sampling_error=of_shots)
     return found
+
+
+def _fits(operator: Hamiltonian, readout: ReadoutError) -> bool:
+    """Return whether the joint records of each string's groups, and all strings, fit in memory."""
+    if len(operator.terms) > _MOST_TERMS:
+        return False
+    sizes = [sum(1 << site for site in group.sites) for group in readout.groups]
+    entries = (
+        sum(mask.bit_count() for mask in sizes if mask & term.signs) for term in operator.terms
+    )
+    return max(entries) <= _MOST_BITS
+
+
+class _Sum:
+    """The estimate of a sum of Z strings; methods as of `_Estimator`."""
+
+    def __init__(self, bits: Bits, readout: ReadoutError, operator: Hamiltonian) -> None:
+        self._terms = [
+            (
+                term.coefficient,
+                _Estimator(bits, readout, tuple(term.letters)) if term.signs else None,
+            )
+            for term in operator.terms
+        ]
+        self._shots = len(bits)
+
+    def by_shot(self) -> Float64:
+        """Return the estimate from each record, [shot]."""
+        total = np.zeros(self._shots)
+        for coefficient, string in self._terms:
+            total += coefficient if string is None else coefficient * string.by_shot()
+        return total
+
+    def mean(self, readout: ReadoutError) -> float:
+        """Return the mean over the records with other confusion matrices of the same groups."""
+        return sum(
+            coefficient if string is None else coefficient * string.mean(readout)
+            for coefficient, string in self._terms
+        )
 
 
 class _Estimator:

@@ -28,18 +28,34 @@ def local_energies(rbm: RBM, bits: NDArray[np.uint8], model: Model) -> Float64:
 
     psi = sqrt(p) >= 0, so a `Hamiltonian` is the one in the frame where the state is positive.
     """
-    local = np.empty(len(bits))
     if isinstance(model, TFIM):
+        local = np.empty(len(bits))
         enumeration.local_energy_flips(bits, rbm.weights, rbm.visible_bias, rbm.hidden_bias, local)
         z = 1.0 - 2.0 * bits.astype(np.float64)
         local *= -model.field
         local -= model.coupling * (z[:, :-1] * z[:, 1:]).sum(axis=1)
         return local
-    columns, packed = np.ascontiguousarray(rbm.weights.T), _packed(model)
+    return _local(bits, rbm.weights, rbm.visible_bias, rbm.hidden_bias, model)
+
+
+def diagonal_values(bits: NDArray[np.uint8], operator: Hamiltonian) -> Float64:
+    """Return <v|operator|v> of each configuration, for an operator that flips nothing, [draw]."""
+    sites = operator.sites
+    return _local(bits, np.zeros((0, sites)), np.zeros(sites), np.zeros(0), operator)
+
+
+def _local(
+    bits: NDArray[np.uint8],
+    weights: Float64,
+    visible_bias: Float64,
+    hidden_bias: Float64,
+    operator: Hamiltonian,
+) -> Float64:
+    local, columns, packed = np.empty(len(bits)), np.ascontiguousarray(weights.T), _packed(operator)
     parts = [slice(first, first + _SHOTS) for first in range(0, len(bits), _SHOTS)]
     map_threads(
         lambda part: kernel.local_energies(
-            bits[part], columns, rbm.visible_bias, rbm.hidden_bias, *packed, local[part]
+            bits[part], columns, visible_bias, hidden_bias, *packed, local[part]
         ),
         parts,
     )

@@ -33,7 +33,8 @@ class Estimate:
 
 
 _NAN = np.float64("nan")
-_UNKNOWN = Estimate(_NAN, _NAN, _NAN)
+#: What is not known at all.
+UNKNOWN = Estimate(_NAN, _NAN, _NAN)
 
 
 @one_line
@@ -55,7 +56,7 @@ class Observables:
     abs_magnetization: Estimate
     correlation: Estimate
     magnetization_distribution: Estimate
-    energy_variance: Estimate = _UNKNOWN
+    energy_variance: Estimate = UNKNOWN
 
 
 def exact_observables(prob: Float64, sites: int, model: Model | None) -> Observables:
@@ -105,7 +106,7 @@ def sampled_observables(rbm: RBM, bits: NDArray[np.uint8], model: Model | None) 
         name: chain_mean(each.reshape(chains, draws, *each.shape[1:]))
         for name, each in values.items()
     }
-    energy = estimates.pop("energy", _UNKNOWN)
+    energy = estimates.pop("energy", UNKNOWN)
     return Observables(energy, **estimates, magnetization_distribution=histogram(bits))
 
 

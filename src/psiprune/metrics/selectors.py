@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.against_state import Reference, check_reference, evaluate
+from psiprune.metrics.custom import Observable
 from psiprune.metrics.measure import Measure
+from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.rbm.model import RBM
 
 Metric = Callable[[RBM], Measure]
@@ -27,6 +30,8 @@ STATE_METRICS = (
     "abs_magnetization_bias",
     "correlation_mse",
 )
+#: Those that need a Hamiltonian.
+ENERGY_METRICS = ("energy_roe", "energy_bias")
 #: Metrics against shots alone.
 SHOTS_METRICS = ("abs_magnetization_roe", "log_likelihood_loss")
 #: Shots per parameter from which the noise that a fit absorbs is close to parameters / 2.
@@ -36,12 +41,14 @@ _PER_PARAMETER = 4
 def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> Metric:
     """Return the function RBM -> metric of that name in `evaluate`, with the same draws each time.
 
+    Of an observable of the reference it is the largest distance |O - O_ref|.
+
     Raises:
         InputError: the name is unknown, or an energy is asked of a state without a model; the
             function raises it for an RBM with another number of sites.
     """
-    check_state_metric(name)
-    if name.startswith("energy") and reference.model is None:
+    check_state_metric(name, (*reference.custom,))
+    if name in ENERGY_METRICS and reference.model is None:
         raise InputError(
             f"until: {name} needs a state with its Hamiltonian, and this state has none; give "
             "another metric, or a state of psiprune ground-state"
@@ -50,6 +57,8 @@ def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> M
     def metric(rbm: RBM) -> Measure:
         check_reference(rbm, reference)
         report = evaluate(rbm, reference, draws=draws, seed=seed)
+        if name in reference.custom:
+            return report.custom[name].loss
         if name != "infidelity":
             return getattr(report, name)
         f = report.fidelity
@@ -58,7 +67,15 @@ def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> M
     return metric
 
 
-def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) -> Metric:
+def shots_metric(
+    name: str,
+    dense: RBM,
+    shots: Shots,
+    *,
+    draws: int,
+    seed: int,
+    observables: Mapping[str, Observable] = MappingProxyType({}),
+) -> Metric:
     """Return the function RBM -> metric of that name, from shots alone.
 
     abs_magnetization_roe is that of `evaluate_on_shots`. log_likelihood_loss is the mean over the
@@ -67,12 +84,17 @@ def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) 
     has fitted and an RBM with P cannot: as much as a fit of the right model loses on its training
     shots on average (Wilks 1938; AIC subtracts twice that, to predict the loss on other shots). It
     holds for many shots: with fewer than 4 P_dense the metric has a warning, and with fewer than
-    P_dense, where an RBM may memorise its shots, it is refused.
+    P_dense, where an RBM may memorise its shots, it is refused. Of an observable it is the largest
+    distance from the shots.
 
     Raises:
-        InputError: the name is unknown, or log_likelihood_loss has fewer shots than P_dense.
+        InputError: the name is unknown, log_likelihood_loss has fewer shots than P_dense, or an
+            observable has X or Y.
     """
-    _check(name, SHOTS_METRICS, "against shots alone; others need --state")
+    known = (*SHOTS_METRICS, *observables)
+    _check(name, known, "against shots alone; others need --state")
+    if name in observables:
+        return _shots_observable(name, observables[name], shots, draws, seed)
     if name == "abs_magnetization_roe":
         report = partial(
             evaluate_on_shots, draws=draws, seed=seed, rate_sets=0, training_noise=False
@@ -108,9 +130,26 @@ def shots_metric(name: str, dense: RBM, shots: Shots, *, draws: int, seed: int) 
     return metric
 
 
-def check_state_metric(name: str) -> None:
-    """Raise InputError unless the name is a metric against a state."""
-    _check(name, STATE_METRICS, "against a state")
+def _shots_observable(
+    name: str, observable: Observable, shots: Shots, draws: int, seed: int
+) -> Metric:
+    if isinstance(observable, PauliObservable):
+        observable.check_diagonal(name)
+    report = partial(
+        evaluate_on_shots,
+        shots=shots,
+        draws=draws,
+        seed=seed,
+        observables={name: observable},
+        rate_sets=0,
+        training_noise=False,
+    )
+    return lambda rbm: report(rbm).custom[name].loss
+
+
+def check_state_metric(name: str, observables: Collection[str] = ()) -> None:
+    """Raise InputError unless the name is a metric against a state, or of an observable."""
+    _check(name, (*STATE_METRICS, *observables), "against a state")
 
 
 def _check(name: str, known: tuple[str, ...], where: str) -> None:

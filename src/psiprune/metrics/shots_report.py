@@ -18,7 +18,9 @@ Float64 = NDArray[np.float64]
 @one_line
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """An observable, scalar or [distance], of the RBM and of the shots.
+    """An observable, scalar or an array, of the RBM and of the shots.
+
+    What the shots do not determine, such as strings with X, has NaN for them.
 
     Attributes:
         value, error: the mean over the RBM's draws and its standard error.
@@ -34,6 +36,8 @@ class Comparison:
             trained with, beside `error`; None where it is not known. See `errors_from_rates`.
         training_error: standard error of `value` from the noise of the RBM's training shots, beside
             `error`; None where it is not known. See `psiprune.metrics.training_error`.
+        dimension, coordinates: what distinguishes the values, such as k; empty for a scalar, and
+            for C(d), whose values are those of d = 0, 1, ...
     """
 
     value: Float64 | np.float64
@@ -47,6 +51,22 @@ class Comparison:
     shots_sampling_error: Float64 | np.float64 | None = None
     rates_error: Float64 | np.float64 | None = None
     training_error: Float64 | np.float64 | None = None
+    dimension: str = ""
+    coordinates: tuple[float, ...] = ()
+
+    @property
+    def loss(self) -> Measure:
+        """The largest distance from the shots, |O - O_shots|, with its error.
+
+        The floor is what a perfect model would show on average with the same errors.
+        """
+        distance = np.atleast_1d(np.abs(self.value - self.shots_value))
+        k = int(np.argmax(distance))
+        error = float(np.atleast_1d(np.hypot(self.error, self.shots_error))[k])
+        # E|z| of a normal deviate is sqrt(2 / pi).
+        floor = float(np.sqrt(2 / np.pi)) * error
+        size = self.effective_sample_size
+        return Measure(float(distance[k]), error, floor, self.method, self.warning, size)
 
     @property
     def sigmas(self) -> Float64:
@@ -82,13 +102,13 @@ class ShotsReport:
             shots: parameters / effective shots (Akaike 1974), without parameters that change
             nothing. Half of it was gained on the training shots, half lost on others. NaN with
             fewer shots than parameters, as the formula holds for many shots.
-        custom: custom observables by name.
+        custom: custom observables by name. Those with X or Y are of the state, not of the records.
         state: for shots with readout errors the magnetization, neighbours and correlation of the
-            true bits: of the RBM, and estimated from the records by inverting the confusion
-            matrices (`psiprune.metrics.corrected`). `shots_error` includes that of the calibration;
-            that of the RBM is `rates_error`. `sigmas` leaves out both, which cancel, if the RBM was
-            trained with the same matrices (`readout_sha256` in its provenance). All other metrics
-            are those of the records.
+            true bits, and custom sums of Z strings: of the RBM, and estimated from the records by
+            inverting the confusion matrices (`psiprune.metrics.corrected`). `shots_error` includes
+            that of the calibration; that of the RBM is `rates_error`, except for custom ones.
+            `sigmas` leaves out both, which cancel, if the RBM was trained with the same matrices
+            (`readout_sha256` in its provenance). All other metrics are those of the records.
         readout_warning: whether the RBM was trained through other readout errors than those of the
             shots, or is not known to be trained through them; empty if it was, or neither has any.
         training_note: why no observable has a `training_error`, or that it is an upper estimate, as

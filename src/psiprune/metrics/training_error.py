@@ -32,8 +32,10 @@ from psiprune.inference.response import (
     training_variances,
 )
 from psiprune.metrics.corrected import STATE_OBSERVABLES
-from psiprune.metrics.custom import Observable, observe
+from psiprune.metrics.custom import Observable
 from psiprune.metrics.observables import mean_bond, observable_values, spins
+from psiprune.metrics.observed import values_of_draws
+from psiprune.metrics.pauli_observable import is_determined
 from psiprune.metrics.rates_error import trained_through
 from psiprune.rbm.model import RBM
 
@@ -110,7 +112,9 @@ def errors_from_training(
     """Return the errors of the means of m, |m|, Z_i Z_{i+1}, C(d) and of custom observables.
 
     Names and shapes as in `ShotsReport`. Custom observables that are one number for all shots have
-    none. Those of the true bits are given for shots with readout errors only.
+    none. Those of the true bits are given for shots with readout errors only; strings with X or Y
+    are of the true bits even so. Their mean changes as that of their local estimator would with a
+    fixed estimator and p(v): d<O> = 2 sum_v (O psi)(v) d psi(v) = Cov(O_loc, s) d theta.
 
     Args:
         rbm: the RBM.
@@ -134,12 +138,12 @@ def errors_from_training(
 
     if readout is None:
         return TrainingErrors(errors(_by_draw(rbm, found.bits, observables)), {})
-    true = _by_draw(rbm, found.bits, {})
+    of_records = {name: each for name, each in observables.items() if is_determined(each)}
+    of_state = {name: each for name, each in observables.items() if name not in of_records}
+    true = _by_draw(rbm, found.bits, of_state)
     records = readout.misread(found.bits, derive_seed(seed, Stream.TRAINING_ERROR))
-    return TrainingErrors(
-        errors(_by_draw(rbm, records, observables)),
-        errors({name: true[name] for name in STATE_OBSERVABLES}),
-    )
+    values = _by_draw(rbm, records, of_records) | {name: true[name] for name in of_state}
+    return TrainingErrors(errors(values), errors({name: true[name] for name in STATE_OBSERVABLES}))
 
 
 def _by_draw(rbm: RBM, bits: Bits, observables: Mapping[str, Observable]) -> dict[str, Float64]:
@@ -148,5 +152,5 @@ def _by_draw(rbm: RBM, bits: Bits, observables: Mapping[str, Observable]) -> dic
     To first order C(d) = <Z_i Z_j> - <Z_i><Z_j> changes as the mean of (Z_i - <Z_i>)(Z_j - <Z_j>).
     """
     found = observable_values(rbm, bits, None) | {"neighbours": mean_bond(spins(bits))}
-    custom = {name: observe(name, function, bits) for name, function in observables.items()}
+    custom = {name: values_of_draws(name, each, bits, rbm) for name, each in observables.items()}
     return found | {name: values for name, values in custom.items() if values.ndim}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from psiprune.core.limits import RATES_ERROR_PARAMETERS
 from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
 from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
+from psiprune.metrics.measured import Measured
+from psiprune.metrics.observed import ObservedAgainstState
 from psiprune.metrics.readout import ReadoutSensitivity
 from psiprune.metrics.shots_report import Comparison, ShotsReport
 from psiprune.pruning.search import Smallest
@@ -26,6 +29,21 @@ _STATE: tuple[Column, ...] = (
     ("ESS", "effective_sample_size", ".0f"),
     ("method", "method", ""),
 )
+_OBSERVED: tuple[Column, ...] = (
+    ("observable", "observable", ""),
+    ("value", "value", ".6g"),
+    ("error", "error", ".1e"),
+    ("exact", "exact", ".6g"),
+    ("reference", "reference", ".6g"),
+    ("error", "reference_error", ".1e"),
+)
+_MEASURED: tuple[Column, ...] = (
+    *_OBSERVED[:3],
+    ("true bits", "corrected", ".6g"),
+    ("error", "corrected_error", ".1e"),
+)
+#: Values of a further observable that are all shown.
+_ALL = 12
 _SHOTS: tuple[Column, ...] = (
     *_STATE[:3],
     ("shots", "shots_value", ".6g"),
@@ -41,19 +59,62 @@ _FURTHER: tuple[Column, ...] = (
 
 
 def report_text(report: Report) -> str:
-    """Return a line for each measure: value, standard error, floor, effective sample size."""
+    """Return a line for each measure: value, standard error, floor, effective sample size.
+
+    A table of further observables follows, beside those of the reference.
+    """
     rows = [{"measure": name, **vars(measure)} for name, measure in report]
     for row in rows:
         # An error of 0 does not imply this: samples without spread have it too.
         if row["effective_sample_size"] is None:
             row["error"] = "exact"
     warnings = warning_lines((name, measure.warning) for name, measure in report)
-    return "\n".join([table(_STATE, rows), *warnings])
+    further = [row for name, each in report.custom.items() for row in _observed_rows(name, each)]
+    observed = f"\n\n{table(_OBSERVED, further)}" if further else ""
+    return "\n".join([table(_STATE, rows), *warnings]) + observed
+
+
+def measured_text(measured: Mapping[str, Measured]) -> str:
+    """Return a line for each value of observables of shots or of a state alone."""
+    rows = [row for name, each in measured.items() for row in _observed_rows(name, each)]
+    columns = [each for each in _MEASURED if any(row[each[1]] is not None for row in rows)]
+    return table(columns, rows)
+
+
+def measured_numbers(measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """Return the same for JSON, by name."""
+    return {name: each.numbers for name, each in measured.items()}
+
+
+def _observed_rows(name: str, observed: ObservedAgainstState | Measured) -> list[dict[str, Any]]:
+    labels = [name]
+    if np.ndim(observed.value):
+        size = np.size(observed.value)
+        labels = _labels(name, observed.dimension, observed.coordinates, size)
+    columns = {
+        key: of for key, of in vars(observed).items() if of is None or np.size(of) == len(labels)
+    }
+    rows = [
+        {"observable": label}
+        | {key: None if of is None else np.ravel(of)[k].item() for key, of in columns.items()}
+        for k, label in enumerate(labels)
+    ]
+    for row in rows:
+        for key in ("error", "reference_error"):
+            if key in row and row[key] == 0:
+                row[key] = "exact"
+    return rows
 
 
 def report_numbers(report: Report) -> dict[str, Any]:
-    """Return the same for JSON: name -> value, error, floor, method, warning, ..."""
-    return {name: vars(measure) for name, measure in report}
+    """Return the same for JSON: name -> value, error, floor, method, warning, ...
+
+    Further observables are in "observables", by name.
+    """
+    numbers = {name: vars(measure) for name, measure in report}
+    if report.custom:
+        numbers["observables"] = {name: each.numbers for name, each in report.custom.items()}
+    return numbers
 
 
 def shots_report_text(report: ShotsReport) -> str:
@@ -107,16 +168,26 @@ def _rows(name: str, measure: Measure | Comparison) -> list[dict[str, Any]]:
     for key in further:
         if (error := getattr(measure, key)) is not None:
             values[key] = np.atleast_1d(error)
-    by_distance = np.ndim(measure.value) > 0
+    labels = [name]
+    if np.ndim(measure.value):
+        labels = _labels(
+            name, measure.dimension or "d", measure.coordinates, np.size(measure.value)
+        )
+    chosen = measure.dimension == "" or len(labels) > _ALL
     return [
         {
             **vars(measure),
             **{key: float(value[d]) for key, value in values.items()},
-            "measure": f"{name} d={d}" if by_distance else name,
+            "measure": labels[d],
             "floor": None,
         }
-        for d in (_shown(values["sigmas"]) if by_distance else [0])
+        for d in (_shown(values["sigmas"]) if chosen and len(labels) > 1 else range(len(labels)))
     ]
+
+
+def _labels(name: str, dimension: str, coordinates: Sequence[float], size: int) -> list[str]:
+    """Return a label for each value of an array: structure_factor k=0.628."""
+    return [f"{name} {dimension}={each:.4g}" for each in coordinates or range(size)]
 
 
 def _shown(sigmas: NDArray[np.float64]) -> list[int]:

@@ -58,6 +58,20 @@ class PauliTerm(NamedTuple):
         }
 
     @property
+    def real_weight(self) -> float:
+        """The coefficient times i^(number of Y), for an even number of Y."""
+        return -self.coefficient if self._y % 4 == 2 else self.coefficient
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the matrix elements are real: the number of Y is even."""
+        return self._y % 2 == 0
+
+    @property
+    def _y(self) -> int:
+        return (self.flips & self.signs).bit_count()
+
+    @property
     def string(self) -> str:
         """The string alone, such as [Z0 Z1]."""
         return f"[{' '.join(f'{letter}{site}' for site, letter in self.letters.items())}]"
@@ -232,19 +246,15 @@ class Hamiltonian:
             InputError: a string has an odd number of Y, so H and its eigenvectors are complex.
         """
         for term in self.terms:
-            if (term.flips & term.signs).bit_count() % 2:
+            if not term.is_real:
                 raise InputError(
                     f"hamiltonian: {term.string} has an odd number of Y, so psi is complex, but "
                     "states here are real; turn the sites about z, X to Y and Y to -X"
                 )
         found = []
         for flips, terms in groupby(self.terms, key=lambda term: term.flips):
-            signs, coefficients = zip(*(term[1:] for term in terms), strict=True)
-            weights = (
-                -value if (flips & mask).bit_count() % 4 == 2 else value
-                for mask, value in zip(signs, coefficients, strict=True)
-            )
-            found.append(Flip(flips, signs, tuple(weights)))
+            signs, weights = zip(*((term.signs, term.real_weight) for term in terms), strict=True)
+            found.append(Flip(flips, signs, weights))
         return tuple(found)
 
     def rotated(self, sites: Iterable[int]) -> Hamiltonian:

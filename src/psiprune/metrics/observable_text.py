@@ -1,0 +1,112 @@
+"""Observables as text: Pauli strings, ready-made names, functions in files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from psiprune.core.exceptions import InputError
+from psiprune.metrics.custom import Observable, load_observable
+from psiprune.metrics.diagonal_observables import named_observable
+from psiprune.metrics.pauli_observable import PauliObservable
+from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.pauli_text import pauli_sum
+
+#: What an observable may be given as, in Python.
+Given = Observable | Hamiltonian | str
+#: Observables by name, or texts that name themselves.
+GivenObservables = Mapping[str, Given] | Sequence[str]
+_NAMED = re.compile(r"\s*([A-Za-z]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
+
+
+def as_observables(given: GivenObservables | None, sites: int) -> dict[str, Observable]:
+    """Return observables by name, on this number of sites.
+
+    Args:
+        given: functions of bits [shot, site], sums of Pauli strings as `Hamiltonian` or text, or
+            names of `named_observable`, by name; or a list of texts, see `read_observables`.
+        sites: N.
+
+    Raises:
+        InputError: a text cannot be read, or a Hamiltonian has another number of sites.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        given = [given]
+    if not isinstance(given, Mapping):
+        return read_observables(given, sites)
+    return {name: _as_observable(name, each, sites) for name, each in given.items()}
+
+
+def read_observables(
+    texts: Sequence[str], sites: int, *, files: bool = True
+) -> dict[str, Observable]:
+    """Return the observables of options: TEXT, NAME=TEXT or FILE.py:function.
+
+    TEXT is a sum of Pauli strings (`pauli_sum`) or a name (`named_observable`). Without NAME= the
+    name is TEXT with its letters, digits and underscores: "X0 X3" is X0_X3.
+
+    Args:
+        texts: one for each observable.
+        sites: N.
+        files: whether functions in files are allowed.
+
+    Raises:
+        InputError: a text cannot be read, or two have the same name.
+    """
+    found: dict[str, Observable] = {}
+    for text in texts:
+        if is_code(text):
+            if not files:
+                raise InputError(
+                    f"observable: must be Pauli strings or a name here, found {text!r}, whose file "
+                    "a run could not record; use it in evaluate, info or reconstruct"
+                )
+            name, observable = load_observable(text)
+        else:
+            name, observable = _named(text, sites)
+        if name in found:
+            raise InputError(f"observable: {name!r} is given twice; rename one of them")
+        found[name] = observable
+    return found
+
+
+def is_code(text: str) -> bool:
+    """Return whether an observable is FILE.py:function."""
+    return ".py" in text and "=" not in text.partition(".py")[0]
+
+
+def _named(text: str, sites: int) -> tuple[str, Observable]:
+    named = _NAMED.fullmatch(text)
+    name, body = (named[1], named[2]) if named else (_identifier(text), text)
+    return name, parse_observable(body, sites)
+
+
+def parse_observable(text: str, sites: int) -> Observable:
+    """Return the observable of a text: Pauli strings or a name.
+
+    Raises:
+        InputError: it is neither, or does not fit the number of sites.
+    """
+    named = named_observable(text, sites)
+    return PauliObservable(pauli_sum(text, sites)) if named is None else named
+
+
+def _identifier(text: str) -> str:
+    """Return a name for tables and files: a minus is "minus", all else that is no letter "_"."""
+    words = re.sub(r"\W+", "_", text.replace("-", " minus ")).strip("_")
+    return words if words[:1].isalpha() else f"o_{words}"
+
+
+def _as_observable(name: str, given: Given, sites: int) -> Observable:
+    if isinstance(given, str):
+        return parse_observable(given, sites)
+    if isinstance(given, Hamiltonian):
+        if given.sites != sites:
+            raise InputError(
+                f"observables: {name!r} is a sum on {given.sites} sites, but there are {sites}; "
+                f"give one for {sites} sites"
+            )
+        return PauliObservable(given)
+    return given
