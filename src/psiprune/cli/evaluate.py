@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, app, show
+from psiprune.cli.app import Flat, show
 from psiprune.cli.options import Int, Json, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.settings import MeasureSettings
 
 
-@app.command(name="evaluate")
 def evaluate_command(
     rbm: Path,
     reference: Path,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, app, chosen_format, show
+from psiprune.cli.app import Flat, chosen_format, show
 from psiprune.cli.options import ReadoutOptions, with_readout
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
 
 
-@app.command(name="info")
 def info_command(
     file: Path,
     other: Path | None = None,
