@@ -147,6 +147,19 @@ def test_importing_the_command_line_is_light() -> None:
     assert not loaded & {"numba", "xarray", "tenpy", "matplotlib", "scipy", "h5py", "tqdm", "emcee"}
 
 
+def test_training_imports_only_what_it_needs(tmp_path: Path) -> None:
+    shots = tiny.write(tmp_path / "shots.txt", "0101\n1010\n0110\n" * 20)
+    code = "import sys; from psiprune.cli.main import main; main(sys.argv[1:]);print(*sys.modules)"
+    out = tmp_path / "rbm.nc"
+    command = [sys.executable, "-c", code, "train", str(shots), "--hidden", "2", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert out.exists()
+    assert {"numba", "psiprune.cli.train", "psiprune.training.exact_natural_gradient"} <= loaded
+    assert not loaded & {"xarray", "pandas", "scipy.stats", "dask", "distributed", "matplotlib"}
+    assert not loaded & {"psiprune.metrics", "psiprune.cli.sweep", "psiprune.experiments"}
+
+
 def test_public_names() -> None:
     assert "RBM" in pp.__all__
     assert set(pp.__all__) <= set(dir(pp))

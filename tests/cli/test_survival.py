@@ -109,7 +109,7 @@ AS_IT_IMPORTS = (
 @pytest.mark.parametrize(
     "module",
     [
-        *("psiprune.cli.main", "xarray"),
+        *("psiprune.cli.main", "psiprune.training.train"),
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("cyclopts", "pydantic", "numba")),
     ],
 )

@@ -269,7 +269,7 @@ def test_it_is_written_by_the_clock(tmp_path: Path, clock: list[float]) -> None:
 def test_cheap_trainings_write_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: list[float]
 ) -> None:
-    monkeypatch.setattr(checkpoint, "write_dataset", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr(checkpoint, "write_arrays", lambda *_: pytest.fail("written"))
 
     def callback(_: TrainingProgress) -> None:
         clock[0] += 0.2

@@ -15,7 +15,16 @@ import xarray as xr
 
 import psiprune as pp
 import tiny
-from psiprune.io.netcdf import kind_of, read_dataset, verify, write_bytes, write_dataset
+from psiprune.io.netcdf import (
+    Arrays,
+    kind_of,
+    read_arrays,
+    read_dataset,
+    verify,
+    write_arrays,
+    write_bytes,
+    write_dataset,
+)
 from psiprune.rbm.init import initial_rbm
 from refusals import refused, refuses
 from spies import failing
@@ -45,6 +54,42 @@ def test_a_file_that_was_read_is_written_again_without_its_empty_array(
     kept = read_dataset(first, "test").drop_vars("empty")
     second = write_dataset(tmp_path / "two.nc", kept, "test")
     assert read_dataset(second, "test").identical(kept)
+
+
+def test_arrays_without_xarray_are_the_same_files(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    arrays: Arrays = {
+        "table": (("row", "column"), generator.normal(size=(20, 30)), {"units": "J"}),
+        "bits": (("row",), np.arange(20, dtype=np.uint8), {"long_name": "a bit"}),
+        "scalar": ((), np.array(2.5), {}),
+        "single": (("one",), np.ones(1), {}),
+        "empty": (("none",), np.zeros(0), {}),
+    }
+    attributes = {"text": "Grün", "none": "", "seed": 3, "rate": 0.1, "float32": np.float32(0.5)}
+    with_xarray = xr.Dataset(dict(arrays), attrs=attributes)
+    one = write_arrays(tmp_path / "one.nc", arrays, attributes, "toy")
+    two = write_dataset(tmp_path / "two.nc", with_xarray, "toy")
+    assert one.read_bytes() == two.read_bytes()
+    variables, read = read_arrays(one, "toy")
+    dataset = read_dataset(one, "toy")
+    assert {"psiprune_kind", *attributes} <= set(read)
+    assert read == dataset.attrs
+    assert list(variables) == list(dataset.variables)
+    for name, (dimensions, values) in variables.items():
+        assert dimensions == dataset[name].dims
+        assert values.dtype == dataset[name].dtype
+        assert np.array_equal(values, dataset[name].values)
+    with refuses(one, "expected a file of kind 'rbm', found 'toy'"):
+        read_arrays(one, "rbm")
+
+
+@pytest.mark.filterwarnings("ignore::xarray.SerializationWarning")
+def test_arrays_that_another_program_has_saved_are_decoded(tmp_path: Path) -> None:
+    packed = xr.Dataset({"weights": (("row",), [0.5, 2.0])}, attrs={"psiprune_kind": "toy"})
+    packed.to_netcdf(
+        tmp_path / "a.nc", encoding={"weights": {"dtype": "int16", "scale_factor": 0.5}}
+    )
+    assert read_arrays(tmp_path / "a.nc", "toy").variables["weights"][1].tolist() == [0.5, 2.0]
 
 
 def test_every_flipped_byte_and_every_truncation_is_found(

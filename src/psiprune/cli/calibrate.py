@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from psiprune.cli.app import Flat, Out, app, chosen_format, new_file, show
+from psiprune.cli.app import Flat, Out, chosen_format, new_file, show
 from psiprune.cli.options import Json
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _SHORT = {"all0": "0", "all1": "1"}
 
 
-@app.command(name="calibrate")
 def calibrate_command(
     *states: str,
     out: Out,

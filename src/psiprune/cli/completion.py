@@ -7,7 +7,6 @@ from typing import Literal
 from psiprune.cli.app import app, printing
 
 
-@app.command(name="completion")
 def completion_command(shell: Literal["bash", "zsh", "fish"]) -> None:
     """Print the script with which a shell completes commands, options and their values.
 

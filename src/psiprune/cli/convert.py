@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from psiprune.cli.app import Flat, Out, app, chosen_format, new_dataset, new_file, show
+from psiprune.cli.app import Flat, Out, chosen_format, new_dataset, new_file, show
 from psiprune.cli.options import Json, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _STATE = "qucumber-psi"  # the only format that holds a state
 
 
-@app.command(name="import")
 def import_command(
     format: str,
     /,
@@ -171,7 +170,6 @@ def _import_text(numbers: Mapping[str, Any]) -> str:
     )
 
 
-@app.command(name="export")
 def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) -> None:
     """Write shots or an RBM as a file of another program.
 

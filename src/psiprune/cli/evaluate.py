@@ -7,14 +7,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, app, show
+from psiprune.cli.app import Flat, show
 from psiprune.cli.options import Int, Json, Observables, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.settings import MeasureSettings
 
 
-@app.command(name="evaluate")
 def evaluate_command(
     rbm: Path,
     reference: Path,

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-from psiprune.cli.app import Flat, app, chosen_settings, show
+from psiprune.cli.app import Flat, chosen_settings, show
 from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.settings import Settings
 from psiprune.experiments.entanglement_settings import EntanglementSettings
@@ -93,8 +93,8 @@ def run_experiment(
     )
 
 
-def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
-    """Add the command of an experiment.
+def command_of(name: str, model: type[EnsembleSettings], **figures: str) -> Callable[..., None]:
+    """Return the command of an experiment.
 
     Args:
         name: of the command.
@@ -116,16 +116,19 @@ def register(name: str, model: type[EnsembleSettings], **figures: str) -> None:
 
     command.__doc__ = _HELP.format(summary=model.__doc__, name=name)
     command.__annotations__["settings"] = Annotated[model | None, Flat]
-    app.command(with_method_options(command), name=name)
+    return with_method_options(command)
 
 
-register("study", StudySettings, figure="plot_study")
-register("sparse", SparseSettings, figure="plot_sparse")
-register("ablation", AblationSettings, broken="plot_broken", forbidden="plot_forbidden")
-register("frontier", FrontierSettings, figure="plot_frontier")
-register("entanglement", EntanglementSettings, figure="plot_entanglement")
+study_command = command_of("study", StudySettings, figure="plot_study")
+sparse_command = command_of("sparse", SparseSettings, figure="plot_sparse")
+ablation_command = command_of(
+    "ablation", AblationSettings, broken="plot_broken", forbidden="plot_forbidden"
+)
+frontier_command = command_of("frontier", FrontierSettings, figure="plot_frontier")
+entanglement_command = command_of("entanglement", EntanglementSettings, figure="plot_entanglement")
 
 
+@with_method_options
 def masks_command(
     *,
     out: OutOption = None,
@@ -159,6 +162,3 @@ def masks_command(
         }
 
     run_experiment("masks", chosen, out, draw, json)
-
-
-app.command(with_method_options(masks_command), name="masks")

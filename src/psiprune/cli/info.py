@@ -7,13 +7,12 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, app, chosen_format, show
+from psiprune.cli.app import Flat, chosen_format, show
 from psiprune.cli.options import Observables, ReadoutOptions, with_readout
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
 
 
-@app.command(name="info")
 def info_command(
     file: Path,
     other: Path | None = None,

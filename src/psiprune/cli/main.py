@@ -11,22 +11,6 @@ from collections.abc import Mapping, Sequence
 from cyclopts import CycloptsError, MissingArgumentError, UnknownOptionError
 from pydantic import ValidationError
 
-from psiprune.cli import (  # noqa: F401 (each module registers its commands with `app`)
-    calibrate,
-    completion,
-    convert,
-    evaluate,
-    experiments,
-    info,
-    masks,
-    paper,
-    prune,
-    reconstruct,
-    rewire,
-    states,
-    sweep,
-    train,
-)
 from psiprune.cli.app import BrokenOutputError, app, printing, warnings_shown
 from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.options import unknown_method_option
@@ -36,6 +20,28 @@ from psiprune.core.settings import Settings, describe_validation_error, partial_
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.work_status import WorkStatus, reset_work_status, work_status
 
+#: The commands of each module, which is imported when one of them is called or listed.
+_COMMANDS = {
+    "calibrate": ("calibrate",),
+    "completion": ("completion",),
+    "convert": ("import", "export"),
+    "evaluate": ("evaluate",),
+    "experiments": ("study", "sparse", "ablation", "frontier", "entanglement", "masks"),
+    "info": ("info",),
+    "masks": ("clusters",),
+    "paper": ("paper",),
+    "prune": ("prune",),
+    "reconstruct": ("reconstruct",),
+    "rewire": ("rewire",),
+    "states": ("ground-state", "sample"),
+    "sweep": ("sweep", "query", "report"),
+    "train": ("train",),
+}
+for module, names in _COMMANDS.items():
+    for name in names:
+        function = f"{name.replace('-', '_')}_command"
+        app.command(f"psiprune.cli.{module}:{function}", name=name)
+app.command("psiprune.cli.masks:mask_app", name="mask")
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL: Mapping[WorkStatus, str] = {
     "not begun": "; free some space, then rerun the same command",
@@ -59,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 command, bound, _ = app.parse_args(
                     arguments, exit_on_error=False, print_error=False
                 )
+            if command == app.help_print and not bound.arguments["tokens"]:
+                _import_commands()
             with cached_pipes(), warnings_shown():
                 try:
                     command(*bound.args, **bound.kwargs)
@@ -90,6 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
         return fail(str(error) or type(error).__name__, 1)
     return 0
+
+
+def _import_commands() -> None:
+    """Import all commands, so that the list of them shows the first line of each one's help."""
+    for name in app:
+        app[name]
 
 
 def _missing(error: CycloptsError) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import App, Parameter
 
-from psiprune.cli.app import app, check_new, new_file, show
+from psiprune.cli.app import check_new, new_file, show
 from psiprune.cli.options import Int, Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import smallest_p_value
@@ -71,7 +71,6 @@ mask_app = App(
     help="Create a mask for `psiprune train --mask`: 1 where a weight exists, else 0, [hidden, "
     "site]; as .npy, or as text with one line per hidden unit.",
 )
-app.command(mask_app)
 
 
 @mask_app.command(name="random")
@@ -185,7 +184,6 @@ def forbid_command(
     _write(out, json, make)
 
 
-@app.command(name="clusters")
 def clusters_command(
     rbm: RBMFile,
     *,

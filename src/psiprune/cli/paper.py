@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from psiprune.cli.app import Flat, app, chosen_settings, show
+from psiprune.cli.app import Flat, chosen_settings, show
 from psiprune.cli.experiments import folder_of
 from psiprune.cli.logging import stages_logged
 from psiprune.cli.options import Json, OutOption, with_method_options
@@ -18,7 +18,6 @@ Other = Literal["table1", "schedules", "broken", "forbidden", "sizes", "frontier
 Piece = Literal[Figure, Other]
 
 
-@app.command(name="paper")
 @with_method_options
 def paper_command(
     *,

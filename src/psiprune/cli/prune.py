@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, app, chosen_settings, no_callback, show
+from psiprune.cli.app import Flat, Out, chosen_settings, no_callback, show
 from psiprune.cli.options import (
     Int,
     Json,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from psiprune.training.method import Method
 
 
-@app.command(name="prune")
 @with_method_options
 def prune_command(
     rbm: Path,

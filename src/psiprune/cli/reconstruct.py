@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from psiprune.cli.app import Flat, app, chosen_format, chosen_settings, show
+from psiprune.cli.app import Flat, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import folder_of
 from psiprune.cli.options import (
     Json,
@@ -26,7 +26,6 @@ from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.limits import DEFAULT_MAX_TIME
 
 
-@app.command(name="reconstruct")
 @with_method_options
 def reconstruct_command(
     shots: Path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Out, app, no_callback, show
+from psiprune.cli.app import Flat, Out, no_callback, show
 from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.cli.prune import chosen_tuning, digests, level_writer, load_inputs, tuning_numbers
 from psiprune.cli.streams import tell
@@ -16,7 +16,6 @@ from psiprune.pruning.settings import RewireSettings
 from psiprune.training.methods import AnyMethod
 
 
-@app.command(name="rewire")
 @with_method_options
 def rewire_command(
     rbm: Path,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 
-from psiprune.cli.app import Flat, Out, app, new_dataset, show
+from psiprune.cli.app import Flat, Out, new_dataset, show
 from psiprune.cli.models import chosen_model, with_model_options
 from psiprune.cli.options import Int, Json, ReadoutOptions, readout_of
 from psiprune.core.exceptions import InputError
@@ -18,7 +18,6 @@ from psiprune.states.hamiltonian import Hamiltonian
 _LISTED = 8
 
 
-@app.command(name="ground-state")
 @with_model_options
 def ground_state_command(
     *, out: Out, model: Annotated[BaseModel | None, Flat] = None, json: Json = False
@@ -61,7 +60,6 @@ def _rotation_text(sites: tuple[int, ...]) -> str:
     return f"psi >= 0 after a Z on {counted(len(sites), 'site')}: {listed}"
 
 
-@app.command(name="sample")
 def sample_command(
     state: Path,
     *,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psiprune.cli.app import app, chosen_settings, show
+from psiprune.cli.app import chosen_settings, show
 from psiprune.cli.options import Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.settings import SweepSettings
 
 
-@app.command(name="sweep")
 def sweep_command(
     config: Path,
     *,
@@ -58,7 +57,6 @@ def sweep_command(
         )
 
 
-@app.command(name="query")
 def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
     """Query the results of a sweep, a table named `levels`, in SQL (DuckDB).
 
@@ -74,7 +72,6 @@ def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
     show(rows_numbers(rows), rows_text(rows), json)
 
 
-@app.command(name="report")
 def report_command(folder: Path, *, json: Json = False) -> None:
     """Write an HTML report with figures on the finished points of a sweep.
 

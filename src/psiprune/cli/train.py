@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 from psiprune.cli.app import (
     Flat,
     Out,
-    app,
     check_new,
     chosen_method,
     new_dataset,
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from psiprune.training.limits import Needs
 
 
-@app.command(name="train")
 @with_method_options
 def train_command(
     shots: Path,
@@ -89,9 +87,9 @@ def train_command(
     """
     from psiprune.cli.side_files import written_beside
     from psiprune.data.shots import read_shots
-    from psiprune.experiments.recording import train_saving_epochs, train_with_history
     from psiprune.io.checkpoint import Checkpoints
     from psiprune.rbm.masks import read_mask
+    from psiprune.training.early import train_saving_epochs
     from psiprune.training.stopping import check_folds
     from psiprune.training.train import Callback, fingerprint, new_rbm, train
 
@@ -151,6 +149,7 @@ def train_command(
                 checkpoints=checkpoints,
                 folds=folds,
             )
+        from psiprune.experiments.recording import train_with_history
         from psiprune.io.netcdf import write_dataset
 
         rbm, entries = train_with_history(

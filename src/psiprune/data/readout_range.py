@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, hypergeom
 
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.readout_pairs import excluded_pairs
@@ -83,6 +82,8 @@ def _chance(
     seen: NDArray[np.int64], number: int, rate: Float64, prepared: NDArray[np.int64]
 ) -> Float64:
     """Return the probability of at most so many records of a value that has at least this rate."""
+    from scipy.stats import binom, hypergeom  # imported where used: it takes half a second
+
     flips = np.rint(rate * prepared).astype(np.int64)
     against_rate = binom.cdf(seen, number, rate)
     against_shots = hypergeom.cdf(seen, number + prepared, flips + seen, number)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
@@ -30,7 +29,7 @@ from psiprune.data.readout_error import ReadoutError
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.hdf5_guard import opened
 from psiprune.io.hdf5_wire import HDF5, NETCDF3
-from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.netcdf import read_arrays, write_arrays
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -148,13 +147,12 @@ class Shots:
         except (TypeError, ValueError) as error:
             raise InputError(f"provenance: cannot be written as JSON: {error}") from None
         meaning = {"long_name": "measured bit, 0 for +1 and 1 for -1", "units": "1"}
-        dataset = xr.Dataset(
-            {"bits": (("shot", "site"), self.bits, meaning)},
-            attrs={"basis": self.basis, "source": self.source, "provenance": provenance},
-        )
+        attributes = {"basis": self.basis, "source": self.source, "provenance": provenance}
         if self.readout is not None:
-            dataset.attrs["readout"] = json.dumps(self.readout.to_json())
-        return write_dataset(path, dataset, "shots")
+            attributes["readout"] = json.dumps(self.readout.to_json())
+        return write_arrays(
+            path, {"bits": (("shot", "site"), self.bits, meaning)}, attributes, "shots"
+        )
 
 
 def _checked(readout: Any) -> ReadoutError:
@@ -344,7 +342,7 @@ def _counts_as_json(counts: ShotsLike, format: str | None) -> bytes:
 
 
 def _is_psiprune_file(file: SourceFile, format: str | None) -> bool:
-    """Whether `read_dataset` should read the file, or report what is wrong with it."""
+    """Whether `read_arrays` should read the file, or report what is wrong with it."""
     if not file.content.startswith((HDF5, *NETCDF3)):
         return format is None and file.path.suffix == ".nc"
     with opened(file.content, file.path) as content:
@@ -352,26 +350,27 @@ def _is_psiprune_file(file: SourceFile, format: str | None) -> bool:
 
 
 def _read_netcdf(path: Path) -> Shots:
-    dataset = read_dataset(path, "shots")
-    if "bits" not in dataset or dataset["bits"].dims != ("shot", "site"):
+    variables, attributes = read_arrays(path, "shots")
+    dimensions, bits = variables.get("bits", ((), np.empty(0)))
+    if dimensions != ("shot", "site"):
         raise InputError(f"{path}: needs a variable 'bits' with the dimensions (shot, site)")
-    if "site" in dataset.coords and not rising(dataset["site"].values):
+    if variables.get("site", ((),))[0] == ("site",) and not rising(variables["site"][1]):
         raise InputError(
             f"{path}: the coordinate 'site' must rise, as column 0 is site 0; sort the file by it: "
             "dataset.sortby('site')"
         )
     try:
-        provenance = dict(json.loads(dataset.attrs.get("provenance", "{}")))
+        provenance = dict(json.loads(attributes.get("provenance", "{}")))
     except (TypeError, ValueError):
         raise InputError(f"{path}: the attribute 'provenance' must be a JSON object") from None
     # From now on the file is the source; the original one is recorded in the provenance.
-    provenance.setdefault("source", str(dataset.attrs.get("source", "")))
-    basis = str(dataset.attrs.get("basis", "Z"))
+    provenance.setdefault("source", str(attributes.get("source", "")))
+    basis = str(attributes.get("basis", "Z"))
     readout = None
-    if "readout" in dataset.attrs:
+    if "readout" in attributes:
         try:
-            content = json.loads(dataset.attrs["readout"])
+            content = json.loads(attributes["readout"])
         except (TypeError, ValueError):
             raise InputError(f"{path}: the attribute 'readout' must be a JSON object") from None
         readout = ReadoutError.from_json(content, f"{path}: readout")
-    return Shots(dataset["bits"].values, basis, str(path), provenance, readout)
+    return Shots(bits, basis, str(path), provenance, readout)

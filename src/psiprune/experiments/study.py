@@ -28,7 +28,6 @@ from psiprune.experiments.recording import (
     OBSERVED,
     history_draws,
     measured_level,
-    train_saving_epochs,
     train_with_history,
 )
 from psiprune.experiments.search import with_smallest
@@ -41,6 +40,7 @@ from psiprune.metrics.selectors import check_state_metric
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
+from psiprune.training.early import train_saving_epochs
 from psiprune.training.train import Callback, new_rbm
 
 

@@ -11,12 +11,11 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.core.text import shortened
-from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.netcdf import Arrays, read_arrays, write_arrays
 from psiprune.io.paths import side_file
 from psiprune.io.work_status import note_kept
 
@@ -111,10 +110,10 @@ class Checkpoint:
         """
         if self._file is None or not self._file.exists():
             return start
-        found = read_dataset(self._file, "checkpoint")
+        variables, attributes = read_arrays(self._file, "checkpoint")
         try:
-            theirs, epoch = json.loads(found.attrs["training"]), int(found.attrs["epoch"])
-            arrays = {str(name): found[name].values for name in found.variables}
+            theirs, epoch = json.loads(attributes["training"]), int(attributes["epoch"])
+            arrays = {name: values for name, (_, values) in variables.items()}
             for key, ours in self._training().items():
                 if theirs.get(key) != ours:
                     raise InputError(
@@ -158,10 +157,10 @@ class Checkpoint:
         # An interrupted callback may have noted what belongs to the next epoch.
         noted = [(epoch, *row) for epoch, row in notes.items() if epoch <= state.epoch]
         arrays = {**state.to_arrays(), "notes": np.array(noted, np.float64)}
-        variables = {
-            name: ([f"{name}_{axis}" for axis in range(array.ndim)], array)
+        variables: Arrays = {
+            name: ([f"{name}_{axis}" for axis in range(array.ndim)], array, {})
             for name, array in arrays.items()
         }
         attrs = {"training": json.dumps(dict(self._training())), "epoch": state.epoch}
-        write_dataset(self._file, xr.Dataset(variables, attrs=attrs), "checkpoint")
+        write_arrays(self._file, variables, attrs, "checkpoint")
         self._newest, self._since = None, time.monotonic()

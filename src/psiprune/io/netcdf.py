@@ -1,19 +1,24 @@
-"""Datasets in NetCDF files: written atomically with a checksum, validated before they are read."""
+"""Datasets in NetCDF files: written atomically with a checksum, validated before they are read.
+
+Importing xarray takes longer than a small training, so what every training reads and writes passes
+as plain arrays (`write_arrays`, `read_arrays`).
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
 import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import xarray as xr
-from xarray.backends import InMemoryDataStore
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.memory import FRACTION, free_memory
@@ -24,11 +29,23 @@ from psiprune.io.hdf5_guard import mark_own, opened
 from psiprune.io.hdf5_wire import HDF5, NETCDF3
 from psiprune.io.paths import draft_file, side_file
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: Variables of a file by name: dimensions, values and attributes.
+Arrays = Mapping[str, tuple[Sequence[str], NDArray[Any], Mapping[str, Any]]]
 #: Characters of one array of texts of equal width.
 _MOST_PADDED = 1 << 24
 #: What tells drafts of a file apart.
 _TOKEN = re.compile("[0-9a-f]{8}")
 _TRAILER = re.compile(rb"psiprune-crc32=([0-9a-f]{8})\n\Z")
+
+
+class Stored(NamedTuple):
+    """What a file holds: name -> dimensions and values, and the attributes of the whole file."""
+
+    variables: dict[str, tuple[tuple[str, ...], NDArray[Any]]]
+    attributes: dict[str, Any]
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
@@ -77,7 +94,7 @@ def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) 
     Raises:
         OSError: as `write_bytes`.
     """
-    labelled = dataset.assign_attrs(psiprune_kind=kind, psiprune_version=version("psiprune"))
+    labelled = dataset.assign_attrs(**_identity(kind))
     # HDF5 cannot compress scalars or empty arrays; missing values are NaN, so no fill value.
     filters = {"zlib": True, "complevel": 1, "shuffle": True}
     encoding = {
@@ -87,7 +104,47 @@ def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) 
     }
     # h5netcdf, as netCDF4 would store the time of writing; in memory, so that a full disk is
     # reported by `write_bytes` and not inside the HDF5 library.
-    content = bytes(labelled.to_netcdf(engine="h5netcdf", encoding=encoding, unlimited_dims=()))
+    content = labelled.to_netcdf(engine="h5netcdf", encoding=encoding, unlimited_dims=())
+    return _write_checked(path, bytes(content))
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Arrays, attributes: Mapping[str, Any], kind: str
+) -> Path:
+    """Write arrays of numbers as one NetCDF file of the given kind, atomically.
+
+    The file has the bytes that `write_dataset` writes of the same arrays.
+
+    Raises:
+        OSError: as `write_bytes`.
+    """
+    import h5netcdf
+
+    memory = io.BytesIO()
+    with h5netcdf.File(memory, "w", format="NETCDF4") as file:
+        for name, value in {**attributes, **_identity(kind)}.items():
+            file.attrs[name] = value
+        for dimensions, values, _ in arrays.values():
+            for dimension, size in zip(dimensions, values.shape, strict=True):
+                if dimension not in file.dimensions:
+                    file.dimensions[dimension] = size
+        for name, (dimensions, values, labels) in arrays.items():
+            filters: dict[str, Any] = {}
+            if values.size > 1:
+                filters = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+            variable = file.create_variable(name, tuple(dimensions), values.dtype, **filters)
+            for label, value in labels.items():
+                variable.attrs[label] = value
+            variable[...] = values
+    return _write_checked(path, memory.getvalue())
+
+
+def _identity(kind: str) -> dict[str, str]:
+    return {"psiprune_kind": kind, "psiprune_version": version("psiprune")}
+
+
+def _write_checked(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file atomically, with a checksum at its end."""
     content += b"psiprune-crc32=%08x\n" % zlib.crc32(content)
     mark_own(content)
     return write_bytes(path, content)
@@ -122,30 +179,84 @@ def read_dataset(path: str | os.PathLike[str], kind: str | None = None) -> xr.Da
     """
     path = Path(path)
     content = _read_checked(path)
+    return _decoded(path, content, *_raw(path, content), kind)
+
+
+def read_arrays(path: str | os.PathLike[str], kind: str) -> Stored:
+    """Read a complete file into memory, as `read_dataset`, which decodes what others have saved.
+
+    Raises:
+        InputError: as `read_dataset`.
+    """
+    path = Path(path)
+    content = _read_checked(path)
+    variables, attributes = _raw(path, content)
+    if not _TRAILER.search(content[-24:]):
+        dataset = _decoded(path, content, variables, attributes, kind)
+        found = {
+            str(name): (tuple(map(str, each.dims)), each.values)
+            for name, each in dataset.variables.items()
+        }
+        return Stored(found, dataset.attrs)
+    _check_kind(path, attributes, kind)
+    attributes.pop("coordinates", None)  # which variables xarray labels others by
+    return Stored(
+        {name: (tuple(names), _as_array(values)) for name, names, _, values in variables},
+        attributes,
+    )
+
+
+def _raw(
+    path: Path, content: bytes
+) -> tuple[list[tuple[str, list[str], dict[str, Any], Any]], dict[str, Any]]:
+    """Return what `Opened.variables` and `Opened.attributes` do."""
     with opened(content, path) as file:
         attributes = file.attributes()
-        variables = {
-            name: _variable(names, values, of_variable)
-            for name, names, of_variable, values in file.variables()
-        }
+        return file.variables(), attributes
+
+
+def _decoded(
+    path: Path,
+    content: bytes,
+    raw: list[tuple[str, list[str], dict[str, Any], Any]],
+    attributes: dict[str, Any],
+    kind: str | None,
+) -> xr.Dataset:
+    """Return a dataset by the conventions of NetCDF files (missing values, scales, times)."""
+    import xarray as xr
+    from xarray.backends import InMemoryDataStore
+
+    variables = {
+        name: _variable(names, values, of_variable) for name, names, of_variable, values in raw
+    }
     try:
         dataset = xr.open_dataset(InMemoryDataStore(variables, attributes)).load()  # type: ignore[no-untyped-call]
     except Exception as error:  # dimensions that contradict each other, times without a start, ...
         raise damaged(path, content, " ".join(str(error).split())[:80]) from None
-    actual = dataset.attrs.get("psiprune_kind")
-    if kind is not None and actual != kind:
-        raise InputError(f"{path}: expected a file of kind '{kind}', found {actual!r}")
+    if kind is not None:
+        _check_kind(path, dataset.attrs, kind)
     return dataset
+
+
+def _check_kind(path: Path, attributes: Mapping[str, Any], kind: str) -> None:
+    if (actual := attributes.get("psiprune_kind")) != kind:
+        raise InputError(f"{path}: expected a file of kind '{kind}', found {actual!r}")
 
 
 def _variable(names: list[str], values: Any, attributes: dict[str, Any]) -> xr.Variable:
     """Return a variable; xarray decodes its texts to one width, if that pads them little."""
-    if isinstance(values, np.ndarray):
-        return xr.Variable(names, values, attributes)
-    texts = np.array(values, dtype=object)
+    import xarray as xr
+
+    texts = _as_array(values)
+    if texts.dtype != object:
+        return xr.Variable(names, texts, attributes)
     padded = texts.size * max((len(text) for text in texts.flat), default=0)
     encoding = {"dtype": str} if padded <= _MOST_PADDED else {}
     return xr.Variable(names, texts, attributes, encoding)
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    return values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
 
 
 def verify(path: str | os.PathLike[str]) -> None:

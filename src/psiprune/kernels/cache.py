@@ -30,6 +30,7 @@ from typing import Any
 from numba import config
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from platformdirs import user_cache_path
 
@@ -52,7 +53,9 @@ class KernelCache(NullCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled function for these types, or None."""
-        target_context.refresh()
+        # All that machine code needs of numba; `target_context.refresh()` would also import what
+        # compiles Python, which takes a quarter of a second.
+        rtsys.initialize(target_context)
         name = self._file_name(sig, target_context.codegen())
         for folder in _trusted_folders():
             try:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
@@ -18,13 +17,14 @@ from psiprune.core.limits import PARTITION_UNITS, TABLE_SITES
 from psiprune.core.threads import map_threads
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites, without_readout_error
-from psiprune.io.netcdf import write_dataset
+from psiprune.io.netcdf import Arrays, write_arrays
 from psiprune.kernels import enumeration, layout
 from psiprune.rbm import gibbs
 from psiprune.rbm.torch_state import arrays_of_state
 
 if TYPE_CHECKING:
     import torch
+    import xarray as xr
 
 Float64 = NDArray[np.float64]
 #: Measured bits: `Shots`, an array [shot, site], or counts by bit string.
@@ -257,18 +257,23 @@ class RBM:
 
     def to_dataset(self) -> xr.Dataset:
         """Return weights, biases and mask as a labelled dataset."""
+        import xarray as xr
+
+        return xr.Dataset(self._arrays(), attrs=dict(self.provenance))
+
+    def _arrays(self) -> Arrays:
+        """Return weights, biases and mask with dimensions and labels."""
         edges, mask = ("hidden", "visible"), self.mask.astype(np.uint8)
-        variables = {
+        variables: dict[str, tuple[tuple[str, ...], NDArray[Any], str]] = {
             "weights": (edges, self.weights, "weight W"),
-            "visible_bias": ("visible", self.visible_bias, "visible bias b"),
-            "hidden_bias": ("hidden", self.hidden_bias, "hidden bias c"),
+            "visible_bias": (("visible",), self.visible_bias, "visible bias b"),
+            "hidden_bias": (("hidden",), self.hidden_bias, "hidden bias c"),
             "mask": (edges, mask, "1 where a weight exists, 0 where it is pruned"),
         }
-        labelled = {
+        return {
             name: (dims, values, {"long_name": label, "units": "1"})
             for name, (dims, values, label) in variables.items()
         }
-        return xr.Dataset(labelled, attrs=dict(self.provenance))
 
     def to_torch(self) -> dict[str, torch.Tensor]:
         """Return the state dictionary of QuCumber's BinaryRBM, copies in float64 on the CPU.
@@ -312,7 +317,7 @@ class RBM:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one labelled NetCDF file, atomically; `load_rbm` reads it."""
-        return write_dataset(path, self.to_dataset(), "rbm")
+        return write_arrays(path, self._arrays(), self.provenance, "rbm")
 
     def check_bits(self, bits: Data) -> NDArray[np.uint8]:
         """Return bits [shot, visible] as uint8, or raise InputError if they are not of this RBM."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from psiprune.core.exceptions import InputError
-from psiprune.io.netcdf import read_dataset
+from psiprune.io.netcdf import Stored, read_arrays
 from psiprune.rbm.model import RBM
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def rbm_from_dataset(dataset: xr.Dataset, name: object) -> RBM:
@@ -18,15 +21,23 @@ def rbm_from_dataset(dataset: xr.Dataset, name: object) -> RBM:
     Raises:
         InputError: a variable is missing or invalid for `RBM`; the message starts with `name`.
     """
-    variables = ("weights", "visible_bias", "hidden_bias", "mask")
-    missing = [variable for variable in variables if variable not in dataset]
+    variables = {
+        str(variable): (tuple(map(str, each.dims)), each.values)
+        for variable, each in dataset.data_vars.items()
+    }
+    return _rbm(Stored(variables, dataset.attrs), name)
+
+
+def _rbm(stored: Stored, name: object) -> RBM:
+    names = ("weights", "visible_bias", "hidden_bias", "mask")
+    missing = [each for each in names if each not in stored.variables]
     if missing:
         raise InputError(f"{name}: not an RBM, it has no variable '{missing[0]}'")
-    arrays = {variable: dataset[variable].values for variable in variables}
+    arrays = {each: stored.variables[each][1] for each in names}
     arrays["mask"] = arrays["mask"].astype(bool)
     provenance = {
         key: value.item() if isinstance(value, np.generic) else value
-        for key, value in dataset.attrs.items()
+        for key, value in stored.attributes.items()
         if not key.startswith("psiprune_")
     }
     try:
@@ -41,4 +52,4 @@ def load_rbm(path: str | os.PathLike[str]) -> RBM:
     Raises:
         InputError: the file is missing, damaged, of another kind, or invalid for `RBM`.
     """
-    return rbm_from_dataset(read_dataset(path, "rbm"), path)
+    return _rbm(read_arrays(path, "rbm"), path)
