@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
-from scipy.stats import beta
 
 from psiprune.data.confusion import Confusion, marginal
 from psiprune.data.readout_error import ReadoutError
@@ -126,6 +125,8 @@ def _limits(prob: Float64, prepared: Int64 | None, alpha: float) -> tuple[Float6
         return prob, prob
     number = prepared[:, None]
     seen = np.rint(prob * number)
+    from scipy.stats import beta  # imported where used: it takes half a second
+
     low = beta.ppf(alpha, seen, number - seen + 1)
     high = beta.isf(alpha, seen + 1, number - seen)
     return np.where(seen > 0, low, 0.0), np.where(seen < number, high, 1.0)
