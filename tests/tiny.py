@@ -148,17 +148,17 @@ masks_settings = partial(
 entanglement_settings = partial(
     pp.EntanglementSettings,
     sites=4,
-    fields=(1.0, 2.0),
+    fields=(2.0,),
     shots=200,
     seeds=2,
-    weights_per_site=(1.5, 1.25),
+    weights_per_site=(1.5,),
     kinds=("scale-free", "magnitude"),
     bonds=(1,),
     train=pp.ExactNaturalGradient(epochs=2),
     dense_train=pp.ExactNaturalGradient(epochs=3),
     fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=1),
 )
-"""4 sites, 2 hidden units, two fields and seeds, 8, 6 and 5 weights."""
+"""4 sites, 2 hidden units, one field, two seeds, 8 and 6 weights."""
 
 
 def paper_settings() -> PaperSettings:

@@ -74,6 +74,10 @@ def test_a_study_with_a_search_is_that_of_its_command(studies: Path, tmp_path: P
     [
         pytest.param("frontier", tiny.frontier_settings(), pp.run_frontier, marks=pytest.mark.slow),
         pytest.param("masks", tiny.masks_settings(), pp.run_masks, marks=pytest.mark.slow),
+        pytest.param(
+            *("entanglement", tiny.entanglement_settings(), pp.run_entanglement),
+            marks=pytest.mark.slow,
+        ),
         ("study", brief_study(rewind_epoch=2, fine_tune=pp.CD.for_fine_tuning()), pp.run_study),
     ],
 )

@@ -85,7 +85,7 @@ def deviations(one: xr.Dataset) -> dict[str, xr.DataArray]:
     name = entropy_name(one)
     units = one["separating_units"]
     return {
-        "entropy": np.abs(one[f"{name}_reference"] - one[name]),
+        "entropy": abs(one[f"{name}_reference"] - one[name]),
         "kl": one["kl"],
         "abs_magnetization": one["abs_magnetization_bias"],
         "graph": units.sel(variant="dense").max() - units,

@@ -227,7 +227,8 @@ def prune(
 
     Returns:
         Levels, one more than steps; the first is `rbm` itself. With a reference, `level.metrics`
-        holds KL, fidelity, energy, magnetization and correlations, which `plot_path` draws.
+        holds KL, fidelity, energy, magnetization, correlations and entropies; `plot_path` draws
+        them.
 
     Raises:
         InputError: an argument is invalid.

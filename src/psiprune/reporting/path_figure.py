@@ -32,11 +32,19 @@ _PANELS = (
         (("energy_bias", "energy", BLUE, "o"), ("abs_magnetization_bias", "⟨|m|⟩", ORANGE, "s")),
     ),
     (CORRELATION, (("correlation_mse", None, BLUE, "o"),)),
+    ("energy variance ⟨H²⟩ − ⟨H⟩²", (("energy_variance", None, BLUE, "o"),)),
+    (
+        "change of entropy (nat)",
+        (("entropy_loss", "von Neumann", BLUE, "o"), ("renyi2_loss", "Rényi-2", ORANGE, "s")),
+    ),
 )
 
 
 def plot_path(levels: Sequence[Level]) -> Figure:
-    """Draw KL, 1 - F, the biases of energy and <|m|>, and C_MSE against the number of weights.
+    """Draw the measures of a pruning path against the number of weights.
+
+    These are KL, 1 - F, the biases of energy and <|m|>, C_MSE, the variance of the energy, and by
+    how much the entanglement entropies of half the sites differ from those of the reference.
 
     Bars are standard errors of sampled measures. Dashed lines are floors, the values that a perfect
     model would show with as many draws or training shots. Below the dotted line, N + N_h - 1
@@ -64,10 +72,12 @@ def plot_path(levels: Sequence[Level]) -> Figure:
         reports.append(level.metrics)
     weights = np.array([level.rbm.number_of_weights for level in levels])
     tree = levels[0].rbm.visible + levels[0].rbm.hidden - 1
-    figure = Figure(figsize=(9.0, 6.8), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True)
+    figure = Figure(figsize=(9.0, 9.6), layout="constrained")
+    panels = figure.subplots(3, 2, sharex=True)
     for ax, (title, measures) in zip(panels.flat, _PANELS, strict=True):
         for name, label, color, marker in measures:
+            if getattr(reports[0], name) is None:  # the von Neumann entropy above 20 sites
+                continue
             value, error, floor = _series(reports, name)
             ax.errorbar(
                 weights, value, error, color=color, marker=marker, ms=4, lw=1.2, label=label
@@ -90,12 +100,15 @@ def plot_path(levels: Sequence[Level]) -> Figure:
 
 
 def _series(reports: Sequence[Report], name: str) -> NDArray[np.float64]:
-    """Return value, error and floor of a measure by level, [3, level]; of 1 - F for fidelity.
+    """Return value, error and floor of a measure by level, [3, level].
 
-    NaN where a value is not positive, which a logarithmic axis cannot show.
+    Of 1 - F for fidelity, of |loss| for the loss of an entropy, which has either sign. NaN where
+    a value is not positive, which a logarithmic axis cannot show.
     """
     measures = [getattr(report, name) for report in reports]
     value, error, floor = np.array([(m.value, m.error, m.floor) for m in measures], float).T
     if name == "fidelity":
         value, floor = 1.0 - value, 1.0 - floor
+    if name.endswith("_loss"):
+        value = np.abs(value)
     return np.stack([np.where(value > 0, value, np.nan), error, np.where(floor > 0, floor, np.nan)])

@@ -97,6 +97,12 @@ _ABOUT: Mapping[str, tuple[str, str]] = {
         "Each point is one run of `psiprune masks`: restricted Boltzmann machines with masks made "
         "before training; the table has the one with the fewest weights of each.",
     ),
+    "entanglement": (
+        "Entanglement over a grid",
+        "Each point is one run of `psiprune entanglement`: restricted Boltzmann machines that are "
+        "pruned, or have masks made before training; the table has the one with the fewest weights "
+        "of each.",
+    ),
 }
 _ABOUT_PRUNABLE = (
     "The fraction prunable is the fraction of the weights that can be removed before the KL "

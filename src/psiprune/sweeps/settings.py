@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import MOST_POINTS
 from psiprune.core.settings import Settings, check_numbers, flat, is_settings
+from psiprune.experiments.entanglement_settings import EntanglementSettings
 from psiprune.experiments.masks_settings import MasksSettings
 from psiprune.experiments.settings import (
     AblationSettings,
@@ -43,6 +44,7 @@ EXPERIMENTS: Mapping[str, type[EnsembleSettings]] = {
     "ablation": AblationSettings,
     "frontier": FrontierSettings,
     "masks": MasksSettings,
+    "entanglement": EntanglementSettings,
 }
 _KEYS = {name: tuple(_tree(model)) for name, model in EXPERIMENTS.items()}
 _ONE_OF = {
@@ -51,6 +53,7 @@ _ONE_OF = {
     "ablation": "an ablation",
     "frontier": "a frontier",
     "masks": "a comparison of masks",
+    "entanglement": "an entanglement run",
 }
 #: Settings whose values are lists; in a grid, a single number means a list of one.
 _LISTS = ("fields", "shares", "rewired", "widths", "bonds", "weights_per_site", "kinds")
@@ -144,6 +147,7 @@ class SweepSettings(Settings):
     ablation: AblationSettings | None = None
     frontier: FrontierSettings | None = None
     masks: MasksSettings | None = None
+    entanglement: EntanglementSettings | None = None
     grid: tuple[GridSettings, ...] | None = Field(
         default=None,
         description="list of blocks, whose points are joined (default: the experiment alone)",

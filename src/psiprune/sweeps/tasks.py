@@ -33,6 +33,7 @@ from psiprune.core.threads import single_blas_thread, single_thread
 from psiprune.data.shots import Shots
 from psiprune.experiments.ablation import run_ablation
 from psiprune.experiments.ensemble import Member
+from psiprune.experiments.entanglement import run_entanglement
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.masks import run_masks
 from psiprune.experiments.named_warnings import named_warnings, training_named
@@ -73,6 +74,7 @@ _RUNNERS: Mapping[str, Callable[..., object]] = {
     "ablation": run_ablation,
     "frontier": run_frontier,
     "masks": run_masks,
+    "entanglement": run_entanglement,
 }
 
 
