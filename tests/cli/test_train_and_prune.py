@@ -21,8 +21,8 @@ SHORT = ("--method=cd", "--epochs=2", "--batch-size=50")
 KINDS: dict[str, Method] = {
     "cd": pp.CD(epochs=2, steps=1, batch_size=50, momentum=0.5),
     "pcd": pp.PCD(epochs=2, steps=1, batch_size=50),
-    "natural": pp.NaturalGradient(epochs=2, steps=1, chains=60),
-    "exact": pp.ExactNaturalGradient(epochs=2, weight_decay=1e-4),
+    "natural": pp.NaturalGradient(epochs=2, steps=1, chains=60, symmetry="flip-mirror"),
+    "exact": pp.ExactNaturalGradient(epochs=2, weight_decay=1e-4, symmetry="flip"),
 }
 
 
@@ -46,6 +46,15 @@ def test_train_by_each_method(stages: Path, tmp_path: Path, name: str) -> None:
         assert fact in first
     (line,) = (line for line in lines if line.startswith("method: "))
     check_refusal(line, "method", str(method), found["initial"])
+
+
+def test_train_names_a_better_mask_for_a_long_chain(tmp_path: Path) -> None:
+    for sites, options, named in ((21, (), True), (20, (), False), (21, ("--hidden=2",), False)):
+        shots = np.random.default_rng(0).integers(0, 2, (40, sites), dtype=np.uint8)
+        pp.Shots(shots).save(tmp_path / f"{sites}.nc")
+        out = tmp_path / f"{sites}-{len(options)}-rbm.nc"
+        made = tiny.call("train", tmp_path / f"{sites}.nc", *options, "--epochs=0", "-o", out)
+        assert ("psiprune mask scale-free --sites 21 " in made.err) == named
 
 
 def test_train_reads_its_method_from_a_file(stages: Path, tmp_path: Path) -> None:

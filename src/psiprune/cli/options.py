@@ -171,7 +171,7 @@ def _method_options(
             if name in kind.model_fields and method != "auto"
         }
         shared = Method.model_fields.get(name)
-        groups: dict[str, dict[float, list[str]]] = {}
+        groups: dict[str, dict[float | None, list[str]]] = {}
         for method, instance in kinds.items():
             meaning = (shared or type(instance).model_fields[name]).description or ""
             defaults = groups.setdefault(meaning, {})
@@ -185,9 +185,10 @@ def _method_options(
     return create_model("MethodOptions", __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def _listed(defaults: dict[float, list[str]]) -> str:
+def _listed(defaults: dict[float | None, list[str]]) -> str:
     """Defaults with the methods that have them: "exact, pcd: 500; natural: 150"."""
-    return "; ".join(f"{', '.join(methods)}: {value:g}" for value, methods in defaults.items())
+    shown = {value: "none" if value is None else f"{value:g}" for value in defaults}
+    return "; ".join(f"{', '.join(names)}: {shown[each]}" for each, names in defaults.items())
 
 
 def unknown_method_option(error: UnknownOptionError) -> str:

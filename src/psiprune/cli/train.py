@@ -27,6 +27,7 @@ from psiprune.cli.options import (
 from psiprune.cli.streams import tell
 from psiprune.core.durations import parse_duration
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_SITES
 from psiprune.core.validation import check_count
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.work_status import note_kept
@@ -126,6 +127,12 @@ def train_command(
         _check_history(history, [out, *side_files])
         side_files.append(history)
     _check_needs(wanted, data, units, mask_array, limit, folds)
+    if hidden is None and mask is None and data.sites > EXACT_SITES:
+        tell(
+            "psiprune: note: if the sites form a chain, as many hidden units as sites with "
+            "scale-free links usually fit better: psiprune mask scale-free --sites "
+            f"{data.sites} -o mask.txt, then train with --mask mask.txt"
+        )
     reference = None
     if state is not None and history is not None:
         from psiprune.metrics.against_state import reference_of

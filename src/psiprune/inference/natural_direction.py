@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.inference.fisher import factors_of_parameters
@@ -53,6 +54,11 @@ class DampedFisher(NamedTuple):
 
     product: Linear
     precondition: Linear
+
+    def within(self, tie: csr_array) -> DampedFisher:
+        """Return P^T A and P B, which keep a search within the subspace of a projector P."""
+        image = tie.T.tocsr()
+        return DampedFisher(lambda x: image @ self.product(x), lambda x: tie @ self.precondition(x))
 
 
 class Conjugate(NamedTuple):

@@ -171,7 +171,7 @@ def how_trained(
     if why := _unknown(rbm):
         raise InputError(f"{rule}, because the RBM {why}, so {aim}")
     kind = METHODS[str(recorded["method"])]
-    method = as_method({name: recorded[name] for name in kind.model_fields})
+    method = as_method({name: recorded[name] for name in kind.model_fields if name in recorded})
     method = method.for_size(rbm.visible, rbm.hidden)
     return int(recorded["seed"]), method, cast("Initial | None", recorded.get("initial"))
 
@@ -188,7 +188,7 @@ def _unknown(rbm: RBM) -> str:
     if (
         kind is None
         or any(as_count(each, 0) is None for each in counts)
-        or not {*kind.model_fields} <= {*recorded}
+        or not {*kind.for_fine_tuning().model_dump()} <= {*recorded}
     ):
         return "has no complete record of its training"
     return ""

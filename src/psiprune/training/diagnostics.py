@@ -20,6 +20,7 @@ from psiprune.rbm.likelihood import WeightedConfigurations, unique_configuration
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
+from psiprune.training.symmetry import contradicted_symmetry
 
 Float64 = NDArray[np.float64]
 #: Chains and temperatures of the annealing run for larger RBMs.
@@ -140,7 +141,8 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
        sum if a layer has at most 16 units; above, it is annealed if that costs less than 4 % of the
        training.
     2. It misses structure that the shots evidently have, see `misses_structure`.
-    3. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
+    3. They contradict the symmetry that its parameters are tied to.
+    4. The chains of the training have stopped mixing: after `steps` Gibbs steps their bits
        correlate with their initial values by more than 0.9.
 
     With readout errors the likelihood is that of the records, and the first line states whether
@@ -150,6 +152,9 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
     data = unique_configurations(sample)
     contradiction = contradicted_rates(shots)
     problems = [contradiction] if contradiction else []
+    if shots.readout is None:
+        asymmetry = contradicted_symmetry(sample.bits, getattr(method, "symmetry", None))
+        problems += [asymmetry] if asymmetry else []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:
         problems.append(fit)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
-from psiprune.training.method import WEIGHT_DECAY, Initial, Method
+from psiprune.training.method import SYMMETRY, WEIGHT_DECAY, Initial, Method, Symmetry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,6 +122,7 @@ class ExactNaturalGradient(Method):
     )
     # Not 0, so that the optimum is finite if some configurations were never measured.
     weight_decay: float = Field(default=1e-6, ge=0, description=WEIGHT_DECAY)
+    symmetry: Symmetry | None = Field(default=None, description=SYMMETRY)
 
     SUMMARY: ClassVar[str] = "natural gradient with sums over all states"
     FINE_TUNING: ClassVar[Mapping[str, float]] = {"epochs": 30}
@@ -151,6 +152,7 @@ class ExactNaturalGradient(Method):
         from psiprune.data.shots import Shots
         from psiprune.rbm.likelihood import unique_configurations
         from psiprune.rbm.observed import records_of
+        from psiprune.training.symmetry import tied
 
         self.check_size(rbm.visible, rbm.hidden)
         if rbm.number_of_parameters > FISHER_PARAMETERS:
@@ -163,6 +165,7 @@ class ExactNaturalGradient(Method):
             data, true = records_of(shots), None
         else:
             data = true = unique_configurations(shots) if isinstance(shots, Shots) else shots
+        rbm = tied(rbm, self.symmetry)
         return ExactState(data, seed, 0, rbm, float("nan"), None, true, _FIRST_DAMPING, False)
 
     def step(self, state: ExactState) -> tuple[ExactState, ExactInfo]:
@@ -172,9 +175,10 @@ class ExactNaturalGradient(Method):
 
         from psiprune.inference.fisher import fisher_matrix
         from psiprune.rbm.likelihood import flatten, from_vector, to_vector
+        from psiprune.training.symmetry import projector, restricted
 
         rbm, data, damping, epoch = state.rbm, state.data, state.damping, state.epoch + 1
-        x = to_vector(rbm)
+        x, tie = to_vector(rbm), projector(rbm.mask, self.symmetry)
         decay = np.zeros(len(x))
         decay[: rbm.number_of_weights] = self.weight_decay
 
@@ -182,7 +186,9 @@ class ExactNaturalGradient(Method):
             x: NDArray[np.float64],
         ) -> tuple[float, NDArray[np.float64], WeightedConfigurations]:
             value, gradient, true = _likelihood(from_vector(rbm, x), data)
-            return value - 0.5 * float(decay @ x**2), flatten(rbm.mask, gradient) - decay * x, true
+            slope = flatten(rbm.mask, gradient) - decay * x
+            slope = slope if tie is None else tie.T @ slope
+            return value - 0.5 * float(decay @ x**2), slope, true
 
         if state.slope is None or state.true is None:
             value, slope, true = objective(x)
@@ -194,7 +200,7 @@ class ExactNaturalGradient(Method):
         while True:
             damped = fisher.copy()
             damped[diagonal] += damping
-            step = scipy.linalg.solve(damped, slope, assume_a="pos")
+            step = scipy.linalg.solve(restricted(damped, tie), slope, assume_a="pos")
             promised = float(slope @ step - 0.5 * step @ fisher @ step)
             new_value, new_slope, new_true = objective(x + step)
             # At the optimum, rounding decides whether a step goes up: stop at the predicted gain.

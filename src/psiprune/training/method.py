@@ -6,7 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 from psiprune.core.settings import Settings
 
@@ -17,8 +23,19 @@ if TYPE_CHECKING:
     from psiprune.rbm.model import RBM
 
 Initial = Literal["random", "local", "coded"]
+#: flip: p(v) = p(1 - v). mirror: p(v) is the same with the order of sites reversed.
+Symmetry = Literal["flip", "mirror", "flip-mirror"]
 #: Description of the field `weight_decay`, which has one meaning in all methods.
 WEIGHT_DECAY = "L2 penalty on the weights, not on the biases, in nats per shot"
+#: The same of the field `symmetry`.
+SYMMETRY = (
+    "symmetry of the state that the parameters are tied to, if you know it: all bits flipped, the "
+    "order of sites reversed, or both"
+)
+
+
+#: Fields of methods that are names; all others are numbers.
+NAMES = ("method", "symmetry")
 
 
 class State(Protocol):
@@ -70,9 +87,14 @@ class Method(Settings):
     @field_validator("*", mode="before")
     @classmethod
     def _number(cls, value: object, info: ValidationInfo) -> object:
-        if info.field_name != "method" and isinstance(value, str | bool):
+        if info.field_name not in NAMES and isinstance(value, str | bool):
             raise ValueError("must be a number")
         return value
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What most trainings do not have is in no record of them.
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
     @classmethod
     def for_fine_tuning(cls, **values: Any) -> Self:

@@ -13,7 +13,13 @@ from psiprune.core.limits import EXACT_GRADIENT_UNITS, EXACT_SITES, FISHER_PARAM
 from psiprune.core.settings import Settings
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
-from psiprune.training.method import Method, number_of_parameters
+from psiprune.training.method import (
+    NAMES,
+    SYMMETRY,
+    Method,
+    Symmetry,
+    number_of_parameters,
+)
 from psiprune.training.natural_gradient import NaturalGradient
 from psiprune.training.pcd import PCD
 
@@ -33,6 +39,7 @@ class MethodBySize(Settings):
     epochs: int | None = Field(
         default=None, ge=0, description="steps or passes (default: that of the method)"
     )
+    symmetry: Symmetry | None = Field(default=None, description=SYMMETRY)
     #: One line for `--help`.
     SUMMARY: ClassVar[str] = "the best method for the size of the RBM"
     #: Whether `for_size` returns a method with its defaults for fine-tuning.
@@ -51,17 +58,22 @@ class MethodBySize(Settings):
         Without a number of weights the RBM has all. With more hidden units than half of the sites
         the natural gradient takes 400 steps.
         """
-        values = {} if self.epochs is None else {"epochs": self.epochs}
+        values = self.model_dump(exclude={"method"}, exclude_none=True)
         kind: type[Method] = PCD
         if number_of_parameters(visible, hidden, weights) <= FISHER_PARAMETERS:
             exact = min(visible, hidden) <= EXACT_GRADIENT_UNITS
             exact = exact and not (readout and visible > EXACT_SITES)
             kind = ExactNaturalGradient if exact else NaturalGradient
+        elif self.symmetry is not None:
+            raise InputError(
+                f"symmetry: only natural gradient has it, up to {FISHER_PARAMETERS:,} parameters, "
+                f"found {number_of_parameters(visible, hidden, weights):,}; omit it, or give a mask"
+            )
         if self._fine_tuning:
             return kind.for_fine_tuning(**values)
         if kind is NaturalGradient and 2 * hidden > visible:
             values = {"epochs": _WIDE_EPOCHS, **values}
-        return kind(**values)  # type: ignore[arg-type]
+        return kind(**values)
 
     @classmethod
     def for_fine_tuning(cls, **values: Any) -> MethodBySize:
@@ -148,7 +160,7 @@ def as_method(
     for field, value in table.items():
         if field not in kind.model_fields:
             raise InputError(f"{field}: {no_such_field(field, name)}")
-        if isinstance(value, str | bool):
+        if field not in NAMES and isinstance(value, str | bool):
             raise InputError(f"{field}: must be a number, found {value!r}")
     return kind.for_fine_tuning(**table) if fine_tuning else kind(**table)
 

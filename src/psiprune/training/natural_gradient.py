@@ -14,14 +14,18 @@ from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.core.limits import FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.training.method import (
+    SYMMETRY,
     WEIGHT_DECAY,
     Initial,
     Method,
+    Symmetry,
     decayed,
     number_of_parameters,
 )
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from psiprune.data.shots import Shots
     from psiprune.rbm.likelihood import Moments
     from psiprune.rbm.model import RBM
@@ -60,6 +64,7 @@ class NaturalState:
         gradient: average of the gradients so far, [parameter]; None before the first step.
         fisher: None before the first step.
         true: chains of the true bits, where the shots carry readout errors; `data` is then unused.
+        tie: the projector on parameters that have the symmetry, if any.
     """
 
     data: Sequence[Pieces]
@@ -70,6 +75,7 @@ class NaturalState:
     gradient: NDArray[np.float64] | None
     fisher: Metric | None
     true: TrueBits | None = None
+    tie: csr_array | None = None
 
     #: Stochastic steps never converge exactly.
     done: ClassVar[bool] = False
@@ -97,7 +103,7 @@ class NaturalState:
         fisher = None
         if "fisher_age" in arrays:
             seed = derive_seed(self.seed, Stream.RECORDS_FISHER, epoch - int(arrays["fisher_age"]))
-            fisher = restored_metric(rbm, arrays, true, seed)
+            fisher = restored_metric(rbm, arrays, true, seed, self.tie)
         return replace(
             self,
             epoch=epoch,
@@ -163,6 +169,7 @@ class NaturalGradient(Method):
         description="ratio of the learning rate in the last step to that in the first",
     )
     weight_decay: float = Field(default=0.0, ge=0, description=WEIGHT_DECAY)
+    symmetry: Symmetry | None = Field(default=None, description=SYMMETRY)
 
     SUMMARY: ClassVar[str] = "natural gradient with averages over Gibbs chains"
     FINE_TUNING: ClassVar[Mapping[str, float]] = {
@@ -196,6 +203,7 @@ class NaturalGradient(Method):
             InputError: more than 20,000 parameters.
         """
         from psiprune.rbm.posterior import start_true_bits
+        from psiprune.training.symmetry import projector, tied
 
         _check_parameters(rbm.number_of_parameters)
         generator = generator_for(seed, Stream.NATURAL_START)
@@ -205,7 +213,8 @@ class NaturalGradient(Method):
         if true is None:  # each part has shots from the whole set, which may be sorted
             parts = parts_of(len(shots), self.chains)
             data = [_pieces(shots.bits[first::parts]) for first in range(parts)]
-        return NaturalState(data, seed, 0, rbm, shots.bits[chosen], None, None, true)
+        start, tie = tied(rbm, self.symmetry), projector(rbm.mask, self.symmetry)
+        return NaturalState(data, seed, 0, start, shots.bits[chosen], None, None, true, tie)
 
     def step(self, state: NaturalState) -> tuple[NaturalState, NaturalInfo]:
         """Return the state after one step; see `Method.step`.
@@ -229,8 +238,10 @@ class NaturalGradient(Method):
         model = [piece for bits in visited for piece in _pieces(bits)]
         scores = zip(mean_scores(rbm, data), mean_scores(rbm, model), strict=True)
         gradient = flatten(rbm.mask, Moments(*(data - model for data, model in scores)))
-        x = to_vector(rbm)
+        x, tie = to_vector(rbm), state.tie
         gradient[: rbm.number_of_weights] -= self.weight_decay * x[: rbm.number_of_weights]
+        if tie is not None:
+            gradient = tie.T @ gradient
         rate = decayed(self.learning_rate, self.learning_rate_decay, state.epoch, self.epochs)
         if state.gradient is not None:
             momentum = max(0.0, 1.0 - _MOMENTUM_PER_RATE * rate)
@@ -241,9 +252,11 @@ class NaturalGradient(Method):
             damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
             some = None if true is None else true.evenly(RECORDS)
             fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
-            fisher = new_metric(rbm, visited[-1], damping, some, fisher_seed)
+            fisher = new_metric(rbm, visited[-1], damping, some, fisher_seed, tie)
         age = fisher.age
         direction, fisher = fisher.solve(gradient)
+        if tie is not None:  # damping acts on all parameters
+            direction = tie @ direction
         if not np.isfinite(direction).all():
             raise DivergenceError(
                 f"training diverged in epoch {state.epoch + 1} (the step is not finite): start "

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from psiprune.inference.fisher import damped_factor, sample_fisher
 from psiprune.inference.natural_direction import (
@@ -25,6 +26,7 @@ from psiprune.inference.observed_fisher import records_fisher
 from psiprune.rbm.likelihood import from_vector, to_vector, unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.rbm.posterior import TrueBits
+from psiprune.training.symmetry import restricted
 
 Float64 = NDArray[np.float64]
 #: With readout errors F is over this many records, and draws of the true bits of each. The share
@@ -115,7 +117,12 @@ class Metric:
 
 
 def new_metric(
-    rbm: RBM, bits: NDArray[np.uint8], damping: float, true: TrueBits | None, seed: int
+    rbm: RBM,
+    bits: NDArray[np.uint8],
+    damping: float,
+    true: TrueBits | None,
+    seed: int,
+    tie: csr_array | None = None,
 ) -> Metric:
     """Return the metric over model configurations, or over records with chains of their true bits.
 
@@ -125,23 +132,29 @@ def new_metric(
         damping: lambda; larger where rounding in F requires it (`damped_factor`).
         true: some records with readout errors, and true bits of them.
         seed: of the chains of true bits.
+        tie: the projector on parameters with a symmetry, if any; see `psiprune.training.symmetry`.
     """
     if true is not None:
-        matrix = records_fisher(rbm, true, REPEATS, seed)
+        matrix = restricted(records_fisher(rbm, true, REPEATS, seed), tie)
         factor, damping = damped_factor(matrix.T, damping)
         return Metric(Factor(factor), to_vector(rbm), true.bits, damping, true.steps)
     if forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden):
-        matrix = sample_fisher(rbm, unique_configurations(bits))
+        matrix = restricted(sample_fisher(rbm, unique_configurations(bits)), tie)
         # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
         factor, damping = damped_factor(matrix.T, damping)
         return Metric(Factor(factor), to_vector(rbm), bits, damping)
     none = np.empty((0, rbm.number_of_parameters))
-    search = Search(damped_fisher(rbm, sample_scores(rbm, bits), damping), Conjugate(none, none))
+    fisher = damped_fisher(rbm, sample_scores(rbm, bits), damping)
+    search = Search(fisher if tie is None else fisher.within(tie), Conjugate(none, none))
     return Metric(search, to_vector(rbm), bits, damping)
 
 
 def restored_metric(
-    rbm: RBM, arrays: Mapping[str, NDArray[Any]], true: TrueBits | None, seed: int
+    rbm: RBM,
+    arrays: Mapping[str, NDArray[Any]],
+    true: TrueBits | None,
+    seed: int,
+    tie: csr_array | None = None,
 ) -> Metric:
     """Return the metric stored in these arrays.
 
@@ -150,12 +163,13 @@ def restored_metric(
         arrays: those of a checkpoint.
         true: chains of the true bits, where the shots carry readout errors.
         seed: as given to `new_metric`.
+        tie: the same.
     """
     earlier, chains = from_vector(rbm, arrays["fisher_parameters"]), arrays["fisher_chains"]
     if true is not None:
         some = true.evenly(RECORDS)
         true = replace(some, bits=chains, steps=int(arrays["fisher_steps"]))
-    metric = new_metric(earlier, chains, float(arrays["fisher_damping"]), true, seed)
+    metric = new_metric(earlier, chains, float(arrays["fisher_damping"]), true, seed, tie)
     if isinstance(metric.solver, Search):
         known = Conjugate(arrays["fisher_directions"], arrays["fisher_images"])
         metric = replace(metric, solver=replace(metric.solver, known=known))
