@@ -112,12 +112,12 @@ def test_the_ising_model_in_two_dimensions() -> None:
         (IsingChain, {"sites": 3, "fields": (1.0, 2.0)}, ("fields", 3, 2)),
         (
             IsingChain,
-            {"sites": 3, "couplings": (1.0, 1.0), "coupling": 1.0},
+            {"sites": 3, "couplings": (1.0, 1.0), "coupling": 2.0},
             ("coupling, couplings", "not both"),
         ),
         (
             IsingChain,
-            {"sites": 2, "fields": (1.0, 1.0), "field": 1.0},
+            {"sites": 2, "fields": (1.0, 1.0), "field": 2.0},
             ("field, fields", "not both"),
         ),
         (

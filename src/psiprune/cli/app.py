@@ -56,8 +56,9 @@ def chosen_settings(
     given: Chosen | None,
     config: Path | None = None,
     base: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Chosen:
-    """Return the settings of a TOML file, else `base`, updated with the options given.
+    """Return the settings of a TOML file, else `base`, updated with the options given and `more`.
 
     Options were validated one by one while the command line was parsed (`partial_settings`); their
     combination is validated here.
@@ -68,6 +69,7 @@ def chosen_settings(
         check_numbers(model, values)
     if given is not None:
         _merge(values, given.model_dump(exclude_unset=True))
+    _merge(values, dict(more or {}))
     return model(**values)
 
 
@@ -80,19 +82,21 @@ def chosen_method(given: Method | None, config: Path | None = None) -> Method:
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> None:
-    """Update a table with another one; a table with another training method replaces it."""
-    before, after = base.get("method"), top.get("method", base.get("method"))
-    if before is not None and before != after:
-        unused = [name for name in base if name != "method" and name not in top]
-        if unused:
-            tell(
-                f"psiprune: note: method {after} replaces method {before} of the file, whose "
-                f"{', '.join(unused)} are not used"
-            )
-        base.clear()
+    """Update a table with another one; a table of another method, or kind of model, replaces it."""
+    for key in ("method", "kind"):
+        before, after = base.get(key), top.get(key, base.get(key))
+        if before is not None and before != after:
+            unused = [name for name in base if name != key and name not in top]
+            if unused:
+                tell(
+                    f"psiprune: note: {key} {after} replaces {key} {before} of the file, whose "
+                    f"{', '.join(unused)} are not used"
+                )
+            base.clear()
     for key, value in top.items():
         if isinstance(value, dict) and isinstance(base.get(key), str):
-            base[key] = {"method": base[key]}  # train = "exact"
+            # train = "exact", model = "xxz"
+            base[key] = {"kind" if key == "model" else "method": base[key]}
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             _merge(base[key], value)
         else:

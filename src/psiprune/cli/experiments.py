@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-from psiprune.cli.app import Flat, chosen_settings, show
+from pydantic import BaseModel
+
+from psiprune.cli.app import Chosen, Flat, chosen_settings, show
+from psiprune.cli.models import model_table, with_model_options
 from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.settings import Settings
 from psiprune.experiments.entanglement_settings import EntanglementSettings
@@ -93,12 +97,12 @@ def run_experiment(
     )
 
 
-def command_of(name: str, model: type[EnsembleSettings], **figures: str) -> Callable[..., None]:
+def command_of(name: str, kind: type[EnsembleSettings], **figures: str) -> Callable[..., None]:
     """Return the command of an experiment.
 
     Args:
         name: of the command.
-        model: class of its settings, whose docstring begins the help and whose fields are options.
+        kind: class of its settings, whose docstring begins the help and whose fields are options.
         figures: for each file of a figure the name of the function that draws it.
     """
 
@@ -106,17 +110,26 @@ def command_of(name: str, model: type[EnsembleSettings], **figures: str) -> Call
         *,
         out: OutOption = None,
         settings: EnsembleSettings | None = None,
+        model: BaseModel | None = None,
         config: Path | None = None,
         json: Json = False,
     ) -> None:
         def draw(module: Any, dataset: Any) -> Mapping[str, Any]:
             return {stem: getattr(module, name)(dataset) for stem, name in figures.items()}
 
-        run_experiment(name, chosen_settings(model, settings, config), out, draw, json)
+        run_experiment(name, _chosen(kind, settings, model, config), out, draw, json)
 
-    command.__doc__ = _HELP.format(summary=model.__doc__, name=name)
-    command.__annotations__["settings"] = Annotated[model | None, Flat]
-    return with_method_options(command)
+    command.__doc__ = _HELP.format(summary=kind.__doc__, name=name)
+    command.__annotations__["settings"] = Annotated[kind | None, Flat]
+    return with_model_options(with_method_options(command), kind.model_fields)
+
+
+def _chosen(
+    kind: type[Chosen], settings: Any, model: BaseModel | None, config: Path | None
+) -> Chosen:
+    """Return the settings of an experiment, with the Hamiltonian of the options for models."""
+    table = model_table(model, updates=config is not None)
+    return chosen_settings(kind, settings, config, more={"model": table} if table else None)
 
 
 study_command = command_of("study", StudySettings, figure="plot_study")
@@ -128,11 +141,13 @@ frontier_command = command_of("frontier", FrontierSettings, figure="plot_frontie
 entanglement_command = command_of("entanglement", EntanglementSettings, figure="plot_entanglement")
 
 
+@partial(with_model_options, without=MasksSettings.model_fields)
 @with_method_options
 def masks_command(
     *,
     out: OutOption = None,
     settings: Annotated[MasksSettings | None, Flat] = None,
+    model: BaseModel | None = None,
     config: Path | None = None,
     others: tuple[Path, ...] = (),
     json: Json = False,
@@ -147,7 +162,7 @@ def masks_command(
             precedence
         others: folders of finished runs, of other sizes for example, to draw in scaling.png too
     """
-    chosen = chosen_settings(MasksSettings, settings, config)
+    chosen = _chosen(MasksSettings, settings, model, config)
     from psiprune.io.netcdf import read_dataset
 
     finished = [read_dataset(folder / "masks.nc", "masks") for folder in others]

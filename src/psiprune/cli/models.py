@@ -1,4 +1,4 @@
-"""Options for the Hamiltonian of `ground-state`: the fields of all models side by side.
+"""Options for a Hamiltonian: the fields of all models side by side.
 
 As for training methods, each field is declared once, in the class of its model, which also checks
 the values.
@@ -7,7 +7,7 @@ the values.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -17,40 +17,50 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from psiprune.cli.app import Flat
 from psiprune.core.exceptions import InputError
 from psiprune.states.hamiltonian import Hamiltonian, read_hamiltonian
-from psiprune.states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg, SpinModel
+from psiprune.states.spin_models import (
+    MODEL_FIELDS,
+    MODELS,
+    IsingChain,
+    PauliSum,
+    SpinModel,
+    as_model,
+)
 from psiprune.states.tfim import TFIM
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-MODELS: dict[str, type[SpinModel]] = {
-    "tfim": IsingChain,
-    "xxz": XXZ,
-    "rydberg": Rydberg,
-    "tfim-2d": TFIM2D,
-}
+#: The kinds that have options; any other Hamiltonian is a file of terms.
+KINDS = {name: kind for name, kind in MODELS.items() if kind is not PauliSum}
+_ON_COMMAND_LINE = {name for kind in KINDS.values() for name in kind.model_fields} - {"kind"}
 
 
-def with_model_options(function: Function) -> Function:
-    """Give a command's parameter `model` the fields of all models as options."""
+def with_model_options(function: Function, without: Collection[str] = ()) -> Function:
+    """Give a command's parameter `model` the fields of all models as options.
+
+    `without` are names of options that the command has itself.
+    """
     hints = get_type_hints(function, include_extras=True)
-    function.__annotations__ = {**hints, "model": Annotated[model_options() | None, Flat]}
+    options = model_options(frozenset(without))
+    function.__annotations__ = {**hints, "model": Annotated[options | None, Flat]}
     return function
 
 
 @cache
-def model_options() -> Any:
+def model_options(without: frozenset[str] = frozenset()) -> Any:
     """Return a class with `model` and the fields of all models, none of them required."""
     fields: dict[str, Any] = {
         "model": (
-            str,
+            str | None,
             Field(
-                default="tfim",
-                description=f"{', '.join(MODELS)}, or a text file of terms such as "
+                default=None,
+                description=f"{', '.join(KINDS)} (default: tfim), or a text file of terms such as "
                 "-1.0 [Z0 Z1] + 0.5 [X0]",
             ),
         )
     }
-    for name in dict.fromkeys(name for kind in MODELS.values() for name in kind.model_fields):
-        kinds = {model: kind for model, kind in MODELS.items() if name in kind.model_fields}
+    for name in MODEL_FIELDS:
+        kinds = {model: kind for model, kind in KINDS.items() if name in kind.model_fields}
+        if name == "kind" or name in without or not kinds:
+            continue
         annotation = _joined([kind.model_fields[name].annotation for kind in kinds.values()])
         fields[name] = (
             annotation | None,
@@ -66,23 +76,40 @@ def chosen_model(options: BaseModel | None) -> TFIM | SpinModel | Hamiltonian:
         InputError: there is no such model or file, the model lacks an option or its value is
             invalid.
     """
+    table = {"kind": "tfim", **model_table(options)}
+    kind, values = MODELS[table["kind"]], {k: v for k, v in table.items() if k != "kind"}
+    if kind is IsingChain and set(values) <= set(TFIM.model_fields):
+        return TFIM(**values)
+    return as_model(table)
+
+
+def model_table(options: BaseModel | None, *, updates: bool = False) -> dict[str, Any]:
+    """Return the options as a table with the kind of the model, which `as_model` takes.
+
+    Empty without options. If the table `updates` another one, it has no kind unless --model is
+    given.
+
+    Raises:
+        InputError: there is no such model or file, or the model lacks an option.
+    """
     values = {} if options is None else options.model_dump(exclude_unset=True)
+    if not values:
+        return {}
+    if updates and "model" not in values:
+        return values
     name = values.pop("model", "tfim")
-    kind = MODELS.get(name)
-    if kind is None and not Path(name).is_file():
-        raise InputError(f"--model: must be {', '.join(MODELS)} or a file of terms, found {name!r}")
-    known = ["sites"] if kind is None else list(kind.model_fields)
+    if name not in KINDS and not Path(name).is_file():
+        raise InputError(f"--model: must be {', '.join(KINDS)} or a file of terms, found {name!r}")
+    known = [each for each in KINDS.get(name, PauliSum).model_fields if each in _ON_COMMAND_LINE]
     for given in values:
         if given not in known:
             listed = ", ".join(_option(each) for each in known)
             raise InputError(
                 f"{_option(given)}: not an option of --model {name}, which has {listed}"
             )
-    if kind is None:
-        return read_hamiltonian(name, values.get("sites"))
-    if kind is IsingChain and set(values) <= set(TFIM.model_fields):
-        return TFIM(**values)
-    return kind(**values)
+    if name in KINDS:
+        return {"kind": name, **values}
+    return as_model(read_hamiltonian(name, values.get("sites"))).model_dump(exclude_unset=True)
 
 
 def _joined(annotations: list[Any]) -> Any:

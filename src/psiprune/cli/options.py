@@ -130,9 +130,14 @@ def _holds_method(model: type[Settings]) -> bool:
 
 @cache
 def options_of(model: type[Settings]) -> type[BaseModel]:
-    """Return a model with the fields of the settings, methods as their options side by side."""
+    """Return a model with the fields of the settings, methods as their options side by side.
+
+    A Hamiltonian has options of its own, `cli.models`.
+    """
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
+        if name == "model":
+            continue
         if _is_method(field.annotation):
             default = field.get_default(call_default_factory=True)
             fields[name] = _method_options("fine_tune" in name, default) | None, Field(default=None)

@@ -118,7 +118,13 @@ def over_members(
 
 
 def labelled(settings: EnsembleSettings, dataset: xr.Dataset, **attrs: Any) -> xr.Dataset:
-    """Return the dataset of a run with units, its size, coupling, methods and `attrs` in attrs."""
+    """Return the dataset of a run with units, its size, coupling, methods and `attrs` in attrs.
+
+    With a model, `hamiltonian` names it at each field.
+    """
+    if settings.model is not None:
+        named = [settings.model_at(field).name for field in settings.fields]  # type: ignore[union-attr]
+        dataset = dataset.assign_coords(hamiltonian=("field", named))
     return label(dataset).assign_attrs(
         sites=settings.sites,
         hidden=settings.hidden_units,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, field_validator
 
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
 from psiprune.core.settings import Seeds
@@ -34,8 +34,10 @@ _BY_GRADIENT = ("snip", "grasp")
 class MasksSettings(EnsembleSettings):
     """Compare masks made before training, at equal numbers of weights and of hidden units."""
 
-    fields: tuple[PositiveFloat, ...] = Field(
-        default=(1.0,), min_length=1, description="transverse fields h"
+    fields: tuple[float, ...] = Field(
+        default=(1.0,),
+        min_length=1,
+        description="transverse fields h, or with a model values of its field",
     )
     seeds: Seeds = Field(default=3, description="number of RBMs of each mask per field")
     new_shots: bool = Field(

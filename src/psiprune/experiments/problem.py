@@ -12,7 +12,6 @@ from psiprune.metrics.against_state import Reference, reference_of
 from psiprune.states.dmrg import ground_state
 from psiprune.states.mps import MPS, load_mps
 from psiprune.states.sampling import sample
-from psiprune.states.tfim import TFIM
 
 
 class Problem(NamedTuple):
@@ -44,7 +43,7 @@ def phase_folder(run: Path, field: float) -> Path:
 
 def cached_state(file: Path, settings: EnsembleSettings, field: float) -> MPS:
     """Read the ground state of a field; if its file is missing, compute and write it first."""
-    model = TFIM(sites=settings.sites, field=field, coupling=settings.coupling)
+    model = settings.model_at(field)
     if not file.exists():
         ground_state(model).save(file)
     state = load_mps(file)

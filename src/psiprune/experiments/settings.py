@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_SEEDS
@@ -13,6 +21,9 @@ from psiprune.core.settings import Levels, Seed, Seeds, Settings
 from psiprune.experiments.path_settings import UntilSettings
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
+from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.spin_models import IsingChain, SpinModel, as_model
+from psiprune.states.tfim import TFIM
 from psiprune.training.cd import CD
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Initial, Method
@@ -31,9 +42,15 @@ class EnsembleSettings(Settings):
     hidden: int | None = Field(
         default=None, ge=1, description="number of hidden units, N_h (default: N/2)"
     )
-    coupling: float = Field(default=1.0, gt=0, description="Ising coupling J")
-    fields: tuple[PositiveFloat, ...] = Field(
-        default=(1.0, 2.0), min_length=1, description="transverse fields h"
+    model: SerializeAsAny[SpinModel | None] = Field(
+        default=None,
+        description="Hamiltonian in place of the open Ising chain: its kind and its fields",
+    )
+    coupling: float = Field(default=1.0, gt=0, description="coupling J")
+    fields: tuple[float, ...] = Field(
+        default=(1.0, 2.0),
+        min_length=1,
+        description="transverse fields h, or with a model values of its field",
     )
     shots: int = Field(default=100_000, ge=1, description="training shots per field")
     seed: Seed = Field(
@@ -57,6 +74,46 @@ class EnsembleSettings(Settings):
             raise ValueError("values must differ in their first six digits")
         return fields
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_model(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Complete `model`, `sites` and `fields` from each other.
+
+        Only what was given counts as set, so that a sweep can vary it. An open Ising chain with one
+        coupling and one field is no model, however it is given.
+        """
+        if not isinstance(given, dict) or given.get("model") is None:
+            return handler(given)
+        try:
+            model = as_model(
+                given["model"], sites=given.get("sites"), coupling=given.get("coupling")
+            )
+        except InputError as error:
+            raise InputError(f"model.{error}") from None
+        values = {**given, "sites": given.get("sites", model.size), "model": model}
+        values.setdefault("fields", (model.one_field or 0.0,))
+        if (coupling := getattr(model, "coupling", 0.0)) > 0:
+            values["coupling"] = coupling
+        if isinstance(model, IsingChain) and model.is_plain:
+            values["model"] = None
+        settings = handler(values)
+        settings.model_fields_set.intersection_update(given)
+        return settings
+
+    @model_serializer(mode="wrap")
+    def _without_no_model(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if values.get("model", ...) is None:
+            del values["model"]
+        return values
+
+    def model_at(self, field: float) -> TFIM | Hamiltonian:
+        """Return the Hamiltonian of one of the `fields`."""
+        if self.model is None:
+            return TFIM(sites=self.sites, field=field, coupling=self.coupling)
+        changed = {} if self.model.one_field is None else {"field": field}
+        return self.model.model_copy(update=changed).hamiltonian()
+
     @property
     def hidden_units(self) -> int:
         """N_h: as given, or by default N/2 and at least 1."""
@@ -75,7 +132,24 @@ class EnsembleSettings(Settings):
         """Return the method of a field for the size of the RBMs that it trains."""
         return method.for_size(self.sites, self.hidden_units)
 
+    def _check_model(self) -> None:
+        if self.model is None:
+            for k, field in enumerate(self.fields):
+                if field <= 0:
+                    raise ValueError(f"fields.{k}: should be above 0, found {field:g}")
+            return
+        if self.sites != self.model.size:
+            raise ValueError(
+                f"sites: must be omitted or {self.model.size}, as in the model, found {self.sites}"
+            )
+        if self.model.one_field is None and self.fields != (0.0,):
+            raise ValueError(
+                f"fields: the model {self.model.kind} has no field to vary, found {self.fields}; "
+                "omit fields"
+            )
+
     def _check_together(self) -> None:
+        self._check_model()
         # Otherwise a run would fail only after minutes of work on states and shots.
         for name, value in self:
             if isinstance(value, Method | MethodBySize):

@@ -32,6 +32,8 @@ class Estimate:
     covariance: Float64 | None = None
 
 
+#: Smaller <|m|> of a state are rounding errors: all its configurations have m = 0.
+_NO_MAGNETIZATION = 1e-10
 _NAN = np.float64("nan")
 #: What is not known at all.
 UNKNOWN = Estimate(_NAN, _NAN, _NAN)
@@ -130,6 +132,8 @@ def reference_observables(state: MPS) -> Observables:
     prob = state.magnetization_distribution()
     m = 1.0 - 2.0 * np.arange(n + 1) / n
     mean, absolute, square = (np.float64(prob @ f) for f in (m, np.abs(m), m**2))
+    if absolute < _NO_MAGNETIZATION:
+        mean = absolute = square = np.float64(0.0)
     i = midpoint(n)
     z, zz = state.magnetization(), state.correlations()
     correlation = zz[i, i:] - z[i] * z[i:]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+#: Characters of the name of a model in a title.
+_LONGEST = 60
 #: Titles of the methods of `psiprune frontier`.
 _METHODS = {
     "magnitude-cd": "magnitude, CD: the paper",
@@ -31,7 +33,11 @@ def critical(dataset: xr.Dataset) -> float:
 
 
 def field_label(dataset: xr.Dataset, field: float) -> str:
-    """Return the field in units of the coupling: "h/J = 1"."""
+    """Return the field in units of the coupling, "h/J = 1", or the name of another model."""
+    if "hamiltonian" in dataset.coords:
+        named = dataset["hamiltonian"]
+        text = str((named.sel(field=field) if named.ndim else named).item())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     return f"h/J = {field / dataset.attrs['coupling']:g}"
 
 

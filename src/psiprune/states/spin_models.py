@@ -1,17 +1,18 @@
-"""Ready-made Hamiltonians: Ising and XXZ chains, Rydberg arrays, the Ising model in 2D."""
+"""Ready-made Hamiltonians: Ising and XXZ chains, Rydberg arrays, the Ising model in 2D, any sum."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from math import dist, inf
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, PAULI_TERMS
-from psiprune.core.settings import Settings
+from psiprune.core.settings import Settings, check_numbers
 from psiprune.states.hamiltonian import Hamiltonian
 
 Strings = Iterator[tuple[float, dict[int, str]]]
@@ -35,17 +36,29 @@ Position = Annotated[tuple[float, float], BeforeValidator(_pair)]
 class SpinModel(Settings):
     """Base class of the ready-made models: parameters that stand for a `Hamiltonian`."""
 
+    kind: str = ""
+
+    def model_post_init(self, _: Any) -> None:
+        """Mark `kind` as set, so that `model_dump(exclude_unset=True)` includes it."""
+        self.model_fields_set.add("kind")
+
     def hamiltonian(self) -> Hamiltonian:
         """Return the sum of Pauli strings, named after the parameters."""
-        return Hamiltonian(list(self._strings()), self._size(), name=repr(self))
+        return Hamiltonian(list(self._strings()), self.size, name=repr(self))
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of sites."""
+
+    @property
+    def one_field(self) -> float | None:
+        """The `field` of all sites, which experiments can vary; None if there is no such number."""
+        return getattr(self, "field", None)
 
     @abstractmethod
     def _strings(self) -> Strings:
         """Yield the strings; zeros and repetitions are allowed."""
-
-    @abstractmethod
-    def _size(self) -> int:
-        """Return the number of sites."""
 
 
 class _Chain(SpinModel):
@@ -54,7 +67,9 @@ class _Chain(SpinModel):
         default="open", description="ends of the chain: open, or periodic for a ring"
     )
 
-    def _size(self) -> int:
+    @property
+    def size(self) -> int:
+        """The number of sites."""
         return self.sites
 
     def _bonds(self) -> list[tuple[int, int]]:
@@ -77,6 +92,7 @@ class IsingChain(_Chain):
         PauliTerm(flips=0, signs=3, coefficient=-1.0)
     """
 
+    kind: Literal["tfim"] = "tfim"
     coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
     field: float = Field(default=1.0, description="transverse field h along X, of either sign")
     longitudinal_field: float = Field(default=0.0, description="field g along Z")
@@ -95,12 +111,12 @@ class IsingChain(_Chain):
 
     def _check_together(self) -> None:
         _Chain._check_together(self)
-        given, bonds = self.model_fields_set, len(self._bonds())
+        bonds = len(self._bonds())
         for one, each, count in (
             ("coupling", self.couplings, bonds),
             ("field", self.fields, self.sites),
         ):
-            if each and one in given:
+            if each and getattr(self, one) != type(self).model_fields[one].default:
                 raise ValueError(f"{one}, {one}s: give one value or one for each, not both")
             if each and len(each) != count:
                 raise ValueError(f"{one}s: needs {count} values, found {len(each)}")
@@ -112,6 +128,17 @@ class IsingChain(_Chain):
                 f"alpha: couplings between all pairs are limited to {PAULI_TERMS:,}, found "
                 f"{pairs:,}; use fewer sites"
             )
+
+    @property
+    def one_field(self) -> float | None:
+        """The field, unless it differs between sites."""
+        return None if self.fields else self.field
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a `TFIM` describes it: open, of one coupling above 0 and one field above 0."""
+        more = self.couplings or self.fields or self.longitudinal_field or self.alpha is not None
+        return not more and self.boundary == "open" and self.coupling > 0 and self.field > 0
 
     def _strings(self) -> Strings:
         if self.alpha is None:
@@ -140,6 +167,7 @@ class XXZ(_Chain):
         0.25 [Y0 Y1]
     """
 
+    kind: Literal["xxz"] = "xxz"
     delta: float = Field(default=1.0, description="anisotropy Delta of the Z couplings")
     coupling: float = Field(default=1.0, description="exchange J, positive for antiferromagnets")
     field: float = Field(default=0.0, description="field h along Z")
@@ -165,6 +193,7 @@ class Rydberg(SpinModel):
         9
     """
 
+    kind: Literal["rydberg"] = "rydberg"
     sites: int | None = Field(
         default=None, ge=2, le=CHAIN_SITES, description="number N of atoms in a row"
     )
@@ -179,11 +208,12 @@ class Rydberg(SpinModel):
     )
 
     def _check_together(self) -> None:
-        if self.positions and {"sites", "spacing"} & self.model_fields_set:
+        spacing = type(self).model_fields["spacing"].default
+        if self.positions and (self.sites is not None or self.spacing != spacing):
             raise ValueError("sites, positions: give positions, or sites and spacing, not both")
         if not self.positions and self.sites is None:
             raise ValueError("sites: is missing; Rydberg requires it, or positions")
-        pairs = self._size() * (self._size() - 1) // 2
+        pairs = self.size * (self.size - 1) // 2
         if not 1 <= pairs <= PAULI_TERMS:
             raise ValueError(
                 f"positions: needs 1 to {PAULI_TERMS:,} pairs of atoms, found {pairs:,}"
@@ -196,15 +226,17 @@ class Rydberg(SpinModel):
                 f"blockade radius {radius:g}; move them apart, or reduce c6"
             )
 
-    def _size(self) -> int:
+    @property
+    def size(self) -> int:
+        """The number of atoms."""
         return self.sites or len(self.positions)
 
     def _pairs(self) -> Iterator[tuple[tuple[int, tuple[float, float]], ...]]:
-        row = [(i * self.spacing, 0.0) for i in range(self._size())]
+        row = [(i * self.spacing, 0.0) for i in range(self.size)]
         return combinations(enumerate(self.positions or row), 2)
 
     def _strings(self) -> Strings:
-        for i in range(self._size()):
+        for i in range(self.size):
             yield 0.5 * self.omega, {i: "X"}
             yield -0.5 * self.delta, {}
             yield 0.5 * self.delta, {i: "Z"}
@@ -225,6 +257,7 @@ class TFIM2D(SpinModel):
         3
     """
 
+    kind: Literal["tfim-2d"] = "tfim-2d"
     length: int = Field(ge=2, le=CHAIN_SITES, description="number of columns of a 2D lattice")
     width: int = Field(ge=2, le=CHAIN_SITES, description="number of sites in a column")
     coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
@@ -245,7 +278,9 @@ class TFIM2D(SpinModel):
         if self.boundary == "cylinder" and self.width < 3:
             raise ValueError(f"width: a cylinder needs at least 3, found {self.width}")
 
-    def _size(self) -> int:
+    @property
+    def size(self) -> int:
+        """The number of sites."""
         return self.length * self.width
 
     def _strings(self) -> Strings:
@@ -257,3 +292,95 @@ class TFIM2D(SpinModel):
                     yield -self.coupling, {here: "Z", self.site(x + 1, y): "Z"}
                 if y + 1 < self.width or self.boundary == "cylinder":
                     yield -self.coupling, {here: "Z", self.site(x, (y + 1) % self.width): "Z"}
+
+
+class PauliSum(SpinModel):
+    """Any sum of Pauli strings, as text that `Hamiltonian` takes.
+
+    Example:
+        >>> PauliSum(terms="-1.0 [Z0 Z1] + -0.5 [X0] + -0.5 [X1]").size
+        2
+    """
+
+    kind: Literal["terms"] = "terms"
+    terms: str = Field(description="terms such as -1.0 [Z0 Z1] + 0.5 [X0]; sites count from 0")
+    sites: int | None = Field(
+        default=None,
+        ge=2,
+        le=CHAIN_SITES,
+        description="number N of spins, if the last have no term",
+    )
+    name: str = Field(default="a sum of Pauli strings", description="what tables and files call it")
+
+    def hamiltonian(self) -> Hamiltonian:
+        """Return the sum of Pauli strings.
+
+        Raises:
+            InputError: as `Hamiltonian`.
+        """
+        return Hamiltonian(self.terms, self.sites, name=self.name)
+
+    @property
+    def size(self) -> int:
+        """The number of sites."""
+        return self.hamiltonian().sites
+
+    def _strings(self) -> Strings:
+        return ((term.coefficient, term.letters) for term in self.hamiltonian().terms)
+
+    def _check_together(self) -> None:
+        self.hamiltonian()
+
+
+#: All models by kind. To add one, add a class and a line here.
+MODELS: dict[str, type[SpinModel]] = {
+    "tfim": IsingChain,
+    "xxz": XXZ,
+    "rydberg": Rydberg,
+    "tfim-2d": TFIM2D,
+    "terms": PauliSum,
+}
+#: The fields of all models.
+MODEL_FIELDS = tuple(dict.fromkeys(name for kind in MODELS.values() for name in kind.model_fields))
+
+
+def as_model(
+    given: SpinModel | Hamiltonian | str | Mapping[str, Any],
+    sites: int | None = None,
+    coupling: float | None = None,
+) -> SpinModel:
+    """Convert a kind, a table {"kind": "xxz", "delta": 0.5} or a Hamiltonian to a model.
+
+    Args:
+        given: what to convert; a model is returned as it is.
+        sites, coupling: values for a table that lacks them, if the model takes them. They do not
+            count as set.
+
+    Raises:
+        InputError: there is no such kind, or a value is invalid.
+    """
+    if isinstance(given, SpinModel):
+        return given
+    if isinstance(given, Hamiltonian):
+        table: dict[str, Any] = {"terms": str(given), "sites": given.sites}
+        return PauliSum(**table, **({"name": given.name} if given.name else {}))
+    if not isinstance(given, str | Mapping):
+        raise InputError(
+            f"kind: must be one of {', '.join(MODELS)}, or a table with the kind, found {given!r}"
+        )
+    table = {"kind": given} if isinstance(given, str) else dict(given)
+    kind = MODELS.get(str(table.get("kind", "tfim")))
+    if kind is None:
+        raise InputError(f"kind: must be one of {', '.join(MODELS)}, found {table['kind']!r}")
+    check_numbers(kind, table)
+    added: dict[str, Any] = {
+        name: value
+        for name, value, instead in (
+            ("sites", sites, ("positions", "terms")),
+            ("coupling", coupling, ("couplings",)),
+        )
+        if value is not None and name in kind.model_fields and not {name, *instead} & set(table)
+    }
+    model = kind(**table, **added)
+    model.model_fields_set.difference_update(added)
+    return model

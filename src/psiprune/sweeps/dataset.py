@@ -16,6 +16,8 @@ _DIMENSIONS = ("sites", "field", "seed", "shots_seed", "seeds")
 MEASURES = ("kl", "infidelity", "energy_bias", "abs_magnetization_bias", "correlation_mse")
 #: Most variants in a figure: as many as there are line styles.
 MOST_VARIANTS = 6
+#: Stands for h/J = 0 on a logarithmic scale.
+_NO_FIELD = 1e-6
 #: Most columns of small multiples, and the fewest that show a trend.
 MOST_RATIOS, _FEWEST_RATIOS = 6, 3
 
@@ -102,7 +104,7 @@ def drawn_ratios(grid: xr.Dataset) -> list[float]:
     if len(common) < _FEWEST_RATIOS:
         common = np.arange(len(ratios))
     # A negative J changes the sign of h/J, but no probability.
-    places = np.log(np.abs(ratios))
+    places = np.log(np.maximum(np.abs(ratios), _NO_FIELD))
     chosen = [
         int(np.abs(places).argmin()),
         int(common[places[common].argmin()]),

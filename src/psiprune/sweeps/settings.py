@@ -21,6 +21,7 @@ from psiprune.experiments.settings import (
     SparseSettings,
     StudySettings,
 )
+from psiprune.states.spin_models import MODEL_FIELDS, SpinModel
 from psiprune.sweeps.grid import GridSettings
 from psiprune.training.method import Method
 from psiprune.training.methods import METHOD_FIELDS, MethodBySize
@@ -33,6 +34,8 @@ def _tree(model: type[Settings], prefix: str = "") -> Iterator[str]:
         for inner in (field.annotation, *get_args(field.annotation)):
             if inner is Method:
                 yield from (f"{prefix}{name}.{option}" for option in METHOD_FIELDS)
+            elif inner is SpinModel:
+                yield from (f"{prefix}{name}.{option}" for option in MODEL_FIELDS)
             elif inner is not MethodBySize and is_settings(inner):
                 yield from _tree(inner, f"{prefix}{name}.")
 
@@ -55,6 +58,8 @@ _ONE_OF = {
     "masks": "a comparison of masks",
     "entanglement": "an entanglement run",
 }
+#: Keys that select the other keys of their table.
+_SELECTORS = ("method", "kind")
 #: Settings whose values are lists; in a grid, a single number means a list of one.
 _LISTS = ("fields", "shares", "rewired", "widths", "bonds", "weights_per_site", "kinds")
 
@@ -252,7 +257,7 @@ def _changed(
     for key, value in flat(base):
         _put(values, key, value)
     # A method replaces the table of another one, so it goes before the fields it has.
-    for _, key, value in sorted(choice, key=lambda part: not part[1].endswith(".method")):
+    for _, key, value in sorted(choice, key=lambda part: not _selects(part[1])):
         single = key in _LISTS and not isinstance(value, list | tuple)
         _put(values, key, [value] if single else value)
     check_numbers(model, values)
@@ -260,9 +265,9 @@ def _changed(
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; a table is merged into an existing one, unless the method differs."""
+    """Set a dotted key; a table is merged into an existing one, unless method or kind differ."""
     if isinstance(value, dict):
-        for inner, item in sorted(flat(value), key=lambda part: part[0] != "method"):
+        for inner, item in sorted(flat(value), key=lambda part: not _selects(part[0])):
             _put(values, f"{key}.{inner}", item)
         return
     *path, last = key.split(".")
@@ -270,6 +275,10 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(values.get(name), dict):  # not a table; validation reports it
             values[name] = {}
         values = values[name]
-    if last == "method" and values.get("method", value) != value:
+    if _selects(last) and values.get(last, value) != value:
         values.clear()
     values[last] = value
+
+
+def _selects(key: str) -> bool:
+    return key.rpartition(".")[2] in _SELECTORS

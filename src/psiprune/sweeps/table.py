@@ -52,7 +52,7 @@ def write_table(points: Sequence[AnyPoint], root: Path) -> list[Outcome]:
     fraction of the weights that can be removed before the KL divergence of this RBM has doubled
     (interpolated between levels; NaN if the KL of the dense RBM is an estimate not above 0);
     `prunable_all`, whether it never doubles, so that `prunable` is that of the last level; and
-    `correlation_length` of the infinite chain.
+    `correlation_length` of the infinite chain, NaN for other models.
 
     Returns:
         The points left out because their files are damaged, each with its cause.
@@ -129,12 +129,12 @@ def _rows(point: AnyPoint, root: Path) -> Iterator[dict[str, Any]]:
 def _levels(study: xr.Dataset, settings: StudySettings) -> Iterator[dict[str, Any]]:
     """Yield the rows of one RBM of a study."""
     field = float(study["field"])
-    model = TFIM(sites=settings.sites, field=field, coupling=settings.coupling)
+    model = settings.model_at(field)
     fraction, never_doubled = prunable(study["fraction_pruned"].values, study["kl"].values)
     common = {
         "prunable": fraction,
         "prunable_all": never_doubled,
-        "correlation_length": model.correlation_length,
+        "correlation_length": model.correlation_length if isinstance(model, TFIM) else math.nan,
     }
     measures = study.drop_dims("epoch").drop_vars(["field", "seed", "distance", "ones"])
     for level in range(measures.sizes["level"]):

@@ -78,6 +78,12 @@ _RUNNERS: Mapping[str, Callable[..., object]] = {
 }
 
 
+def _named(settings: EnsembleSettings) -> str:
+    """Return fields, and the model if it is none by default."""
+    model = "" if settings.model is None else f"{settings.model.kind}, "
+    return f"{model}h = {', '.join(f'{field:g}' for field in settings.fields)}"
+
+
 @dataclass(frozen=True)
 class Stage:
     """A part of a sweep; equal stages of several points have equal keys.
@@ -167,7 +173,7 @@ class Point:
     @property
     def dense(self) -> str:
         """The same of the dense RBM, which other points may share."""
-        return f"{self.settings.sites} sites, h = {self.field:g}, seed {self.seed}"
+        return f"{self.settings.sites} sites, {_named(self.settings)}, seed {self.seed}"
 
     @property
     def chains(self) -> tuple[tuple[Stage, ...], ...]:
@@ -183,6 +189,8 @@ class Point:
         """Return one of the four stages."""
         kinds = KINDS[: KINDS.index(kind) + 1]
         names = [name for each in kinds for name in _ADDED_INPUTS[each]]
+        if self.settings.model is not None:
+            names.append("model")
         if kind == "dense" and self.settings.sites > EXACT_SITES:
             names.append("measure")  # the history is measured from samples there
         config = {name: self.config[name] for name in names}
@@ -221,14 +229,13 @@ class Run:
     @property
     def what(self) -> str:
         """Short description for people."""
-        fields = ", ".join(f"{field:g}" for field in self.settings.fields)
         seeds = f"{self.settings.seeds} seeds from {self.settings.seed}"
-        return f"{self.experiment}, {self.settings.sites} sites, h = {fields}, {seeds}"
+        return f"{self.experiment}, {self.settings.sites} sites, {_named(self.settings)}, {seeds}"
 
     @cached_property
     def problems(self) -> tuple[Point, ...]:
         """For each field a point of a study with the same ground state and shots."""
-        names = ("sites", "coupling", "shots", "seed")
+        names = ("sites", "model", "coupling", "shots", "seed")
         shared = {name: getattr(self.settings, name) for name in names}
         return tuple(
             Point(StudySettings(fields=(field,), **shared), self.settings.seed)

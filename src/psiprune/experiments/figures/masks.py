@@ -113,7 +113,7 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
             (here,) = np.nonzero(np.isclose(run["field"] / run.attrs["coupling"], ratio))
             for field in here:
                 _scaled(ax, run.isel(field=field), LOOKS[k % len(LOOKS)][0])
-        ax.set_title(f"h/J = {ratio:g}")
+        ax.set_title(field_label(runs[0], ratio * runs[0].attrs["coupling"]))
         ax.set_xlabel("weights / N")
         ax.set_xscale("log")
         ax.set_yscale("log")
