@@ -26,10 +26,17 @@ BITS[:, 3] |= BITS[:, 0]
 
 
 def covariance(rbm: RBM, scores: Scores) -> Float64:
-    """F from the scores of each sample, [sample, parameter]."""
+    """F from the scores of each sample, means over its draws."""
     unit, site = factors_of_parameters(rbm)
     s, v = (factor.astype(np.float64) for factor in scores)
-    return np.cov(s[unit] * v[site], ddof=0)
+    return np.cov((s[:, unit] * v[:, site]).mean(axis=0), ddof=0)
+
+
+def scores_of(rbm: RBM, draws: int) -> Scores:
+    """Scores of samples that differ in one bit between draws."""
+    flips = np.random.default_rng(3).integers(0, 2, (draws, len(BITS), 1), dtype=np.uint8)
+    scores = (sample_scores(rbm, BITS ^ flip * np.eye(5, dtype=np.uint8)[1]) for flip in flips)
+    return Scores(*map(np.concatenate, zip(*scores, strict=True)))
 
 
 def none(size: int) -> Conjugate:
@@ -40,11 +47,12 @@ def none(size: int) -> Conjugate:
 @pytest.mark.parametrize("rbm", [random_rbm(5, 4), MASKED], ids=["dense", "masked"])
 @pytest.mark.parametrize("piece", [7, 1024])
 @pytest.mark.parametrize("damping", [1e-2, 3.0])
+@pytest.mark.parametrize("draws", [1, 3])
 def test_the_direction_solves_the_damped_system(
-    monkeypatch: pytest.MonkeyPatch, rbm: RBM, piece: int, damping: float
+    monkeypatch: pytest.MonkeyPatch, rbm: RBM, piece: int, damping: float, draws: int
 ) -> None:
     monkeypatch.setattr(natural_direction, "_PIECE", piece)
-    scores = sample_scores(rbm, BITS)
+    scores = scores_of(rbm, draws)
     slope = np.random.default_rng(0).normal(size=rbm.number_of_parameters)
     damped = covariance(rbm, scores) + damping * np.eye(len(slope))
     matrix = damped_fisher(rbm, scores, damping)
@@ -58,7 +66,7 @@ def test_independent_units_and_sites_take_two_products() -> None:
     s, v = (np.random.default_rng(k).random((n, 20)) for k, n in ((0, 4), (1, 5)))
     ones = np.ones((1, 20))
     units, sites = (np.concatenate([ones, x]).astype(np.float32) for x in (s, v))
-    scores = Scores(np.repeat(units, 20, axis=1), np.tile(sites, 20))
+    scores = Scores(np.repeat(units, 20, axis=1)[None], np.tile(sites, 20)[None])
     rbm = random_rbm(5, 4)
     slope = np.random.default_rng(0).normal(size=29)
     exact = np.linalg.solve(covariance(rbm, scores) + 1e-3 * np.eye(29), slope)

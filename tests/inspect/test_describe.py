@@ -166,8 +166,9 @@ def test_a_pruned_rbm() -> None:
     assert found.apart == (1, 5, 6, 8, 9, 10)
     assert names(found) == {"dead", "lone", "apart", "few"}
     weights[3, list(found.apart)] = 0.5
-    joined = rbm_of(weights)
+    joined = rbm_of(weights, training_shots=True)  # a damaged file
     assert (joined.apart, joined.components) == ((), 4)
+    assert "few" not in names(joined)
     assert names(joined) == {"dead", "lone", "parts"}
     assert " 3 " in next(each.line for each in joined.warnings if each.name == "parts")
     bare = rbm_of(np.zeros((1, 2)))

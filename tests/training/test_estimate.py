@@ -66,7 +66,7 @@ CD, NATURAL, EXACT = pp.CD(steps=9), pp.NaturalGradient(chains=1000), pp.ExactNa
 #: 21 parameters; a mask. 4 states of 2 sites. More shots and states than behind a Fisher matrix.
 SPARSE, STATES, MANY = Size(6, 4, 50, 11), Size.dense(2, 3, 50), Size(20, 3, 10**5, 60)
 MISREAD = SPARSE._replace(readout=True)
-#: 3,320 parameters, too many to form a Fisher matrix, except with readout errors.
+#: 3,320 parameters, too many to form a Fisher matrix.
 LARGE = Size.dense(80, 40, 50)
 
 
@@ -122,9 +122,15 @@ LARGE = Size.dense(80, 40, 50)
             LARGE._replace(readout=True),
             {
                 "VISIT": (1000 * 30 + 50 * 2) * 3200,
-                "SINGLE": 3320**2 * 50 / 16 + 3 * (3 * 1000 + 50) * 3200,
-                "ENTRY": 3320 * 8 * 50 / 16,
-                "FACTOR": 3320**3 / 3 / 16,
+                "SINGLE": 5 * 2 * 4 * 50 * 3200 + 3 * (3 * 1000 + 50) * 3200,
+            },
+        ),
+        (
+            NATURAL,
+            LARGE._replace(shots=10**5, readout=True),
+            {
+                "VISIT": (1000 * 30 + 10_000 * 2) * 3200,
+                "SINGLE": 5 * 2 * 4 * 5000 * 3200 + 3 * (3 * 1000 + 10_000) * 3200,
             },
         ),
         (
@@ -134,12 +140,12 @@ LARGE = Size.dense(80, 40, 50)
         ),
         (CD, MISREAD, {"VISIT": 50 * (9 + 1 + 2) * 11}),  # two steps of the true bits
         (
-            NATURAL,  # F over 8 draws of the true bits of each record
+            NATURAL,  # F over 4 draws of the true bits of each record
             MISREAD,
             {
                 "VISIT": 1000 * 30 * 11 + 50 * 2 * 11,
                 "SINGLE": 21**2 * 50 / 16 + 3 * (3 * 1000 + 50) * 11,
-                "ENTRY": 21 * 8 * 50 / 16,
+                "ENTRY": 21 * 4 * 50 / 16,
                 "FACTOR": 21**3 / 3 / 16,
             },
         ),
@@ -191,9 +197,9 @@ def test_time_follows_from_the_number_of_steps(epochs: int) -> None:
         (
             NATURAL,
             LARGE._replace(readout=True),
-            [2 * 8 * 3320**2, 4 * (1000 + 50 + 8 * 50) * (80 + 40)],
+            [2 * 8 * 216 * 3320, 4 * (1000 + 50 + 4 * 50) * (80 + 40)],
         ),
-        (NATURAL, MISREAD, [2 * 8 * 21**2, 4 * (1000 + 50 + 8 * 50) * (6 + 4)]),
+        (NATURAL, MISREAD, [2 * 8 * 21**2, 4 * (1000 + 50 + 4 * 50) * (6 + 4)]),
         (EXACT, MISREAD, [3 * 8 * 21**2, 16 * 21 * 64, 8 * 64 * (6 + 8)]),
         (EXACT, STATES, [3 * 8 * 11**2, 16 * 11 * 4, 16 * 4 * 3, 8 * 4 * (2 + 3)]),
         (EXACT, MANY, [3 * 8 * 83**2, 16 * 83 * 8192, 16 * 2**3 * 20, 8 * 10**5 * (20 + 3)]),

@@ -85,7 +85,6 @@ def test_the_matrix_of_few_parameters_is_formed(
     parameters: int, sites: int, hidden: int, formed: bool
 ) -> None:
     assert forms_fisher(parameters, sites, hidden) == formed
-    assert forms_fisher(parameters, sites, hidden, readout=True)
 
 
 def test_a_metric_that_is_not_formed_keeps_its_directions(monkeypatch: pytest.MonkeyPatch) -> None:

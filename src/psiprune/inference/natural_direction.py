@@ -35,9 +35,12 @@ _PIECE = 1024  # samples per task; fixed, so that sums are the same on any numbe
 class Scores(NamedTuple):
     """Factors s_a and v_b of the scores of an RBM over samples, with s_0 = v_0 = 1.
 
+    The score of a sample is the mean of s_a v_b over its draws: one, or with readout errors several
+    of the true bits of a record.
+
     Attributes:
-        hidden: s, float32 [1 + unit, sample].
-        bits: v, float32 [1 + site, sample].
+        hidden: s, float32 [draw, 1 + unit, sample].
+        bits: v, float32 [draw, 1 + site, sample].
     """
 
     hidden: Float32
@@ -78,17 +81,17 @@ def sample_scores(rbm: RBM, bits: NDArray[np.uint8]) -> Scores:
     data = WeightedConfigurations(bits.T.astype(np.float64), np.ones(len(bits)))
     given, _softplus = hidden_means(rbm, data)
     ones = np.ones((1, len(bits)))
-    return Scores(*(np.concatenate([ones, x]).astype(np.float32) for x in (given, data.bits)))
+    return Scores(*(np.concatenate([ones, x])[None].astype(np.float32) for x in (given, data.bits)))
 
 
 @single_blas_thread()
 def damped_fisher(rbm: RBM, scores: Scores, damping: float) -> DampedFisher:
     """Return A = F + lambda 1, with F the covariance of the scores over samples.
 
-    The preconditioner is the inverse of A if s and v were independent: then E[s_a s_c v_b v_d] is a
-    Kronecker product, whose inverse with damping follows from the eigenvectors of its factors
-    (Martens & Grosse, ICML 37, 2408 (2015)). The inverse of a covariance is that of second moments
-    without the row and the column of the constant s_0 v_0.
+    The preconditioner is the inverse of A if s and v, means over draws, were independent: then
+    E[s_a s_c v_b v_d] is a Kronecker product, whose inverse with damping follows from the
+    eigenvectors of its factors (Martens & Grosse, ICML 37, 2408 (2015)). The inverse of a
+    covariance is that of second moments without the row and the column of the constant s_0 v_0.
 
     Args:
         rbm: the RBM, whose mask names the parameters, in the order of `fisher_matrix`.
@@ -97,7 +100,7 @@ def damped_fisher(rbm: RBM, scores: Scores, damping: float) -> DampedFisher:
     """
     place = factors_of_parameters(rbm)
     fisher = _fisher_product(scores, place)
-    (s, s_axes), (v, v_axes) = (_second_moments(factor) for factor in scores)
+    (s, s_axes), (v, v_axes) = (_second_moments(factor.mean(axis=0)) for factor in scores)
     spectrum = np.outer(s, v) + damping
 
     def precondition(x: Float64) -> Float64:
@@ -154,19 +157,19 @@ def conjugate_gradients(
 
 def _fisher_product(scores: Scores, place: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Linear:
     """Return the function x -> F x over samples, in pieces, in threads."""
-    units, count = scores.hidden.shape
-    shape = units, len(scores.bits)
+    draws, units, count = scores.hidden.shape
+    shape = units, scores.bits.shape[1]
     pieces = [slice(first, first + _PIECE) for first in range(0, count, _PIECE)]
 
     def mean_of(weigh: Callable[[Float32, Float32], Float32]) -> Float64:
-        """Return the mean of w s_a v_b, with w s [unit, sample] from s and v."""
+        """Return the mean of w s_a v_b, with w s [draw, unit, sample] from s and v."""
 
         def sums(part: slice) -> Float64:
-            s, v = scores.hidden[:, part], scores.bits[:, part]
-            return (weigh(s, v) @ v.T).astype(np.float64)
+            s, v = scores.hidden[..., part], scores.bits[..., part]
+            return (weigh(s, v) @ v.swapaxes(1, 2)).sum(axis=0, dtype=np.float64)
 
         total: Float64 = np.sum(map_threads(sums, pieces), axis=0)
-        return total[place] / count
+        return total[place] / (draws * count)
 
     mean = mean_of(lambda s, _: s)
 
@@ -177,7 +180,7 @@ def _fisher_product(scores: Scores, place: tuple[NDArray[np.int64], NDArray[np.i
         def weigh(s: Float32, v: Float32) -> Float32:
             along = matrix @ v
             along *= s
-            u = along.sum(axis=0) - offset
+            u = along.sum(axis=(0, 1)) / np.float32(draws) - offset
             return np.multiply(s, u, out=along)
 
         return mean_of(weigh)

@@ -7,8 +7,6 @@ of s that readout errors do not hide (Louis, J. R. Stat. Soc. B 44, 226 (1982)).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,7 @@ from psiprune.core.random import Stream, derive_seed
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.readout_error import ReadoutError
 from psiprune.inference.fisher import factors_of_parameters, fill_symmetric, sample_bits
-from psiprune.rbm.likelihood import WeightedConfigurations, hidden_means
+from psiprune.inference.natural_direction import Scores, sample_scores
 from psiprune.rbm.model import RBM
 from psiprune.rbm.posterior import TrueBits
 
@@ -28,13 +26,6 @@ Float64 = NDArray[np.float64]
 _MOST, _FEWEST, _THIN = 32, 4, 2
 #: Numbers stored for all draws, 1 GiB in float32; beyond this there are fewer than `_MOST`.
 _NUMBERS = 1 << 28
-
-
-class _Scores(NamedTuple):
-    """Hidden means and bits with a leading 1, float32 [repeat, 1 + unit, record]."""
-
-    hidden: Float32
-    bits: Float32
 
 
 @single_blas_thread()
@@ -64,7 +55,7 @@ def records_fisher(rbm: RBM, chains: TrueBits, repeats: int, seed: int) -> Float
         repeats: draws of the true bits of each record.
         seed: of the chains.
     """
-    scores = _scores(rbm, chains, repeats, seed)
+    scores = record_scores(rbm, chains, repeats, seed)
     unit, site = factors_of_parameters(rbm)
     root = 1 / np.sqrt(np.float32(len(chains.bits)))
 
@@ -81,7 +72,7 @@ def records_fisher(rbm: RBM, chains: TrueBits, repeats: int, seed: int) -> Float
 def observed_variances(rbm: RBM, readout: ReadoutError, *, draws: int, seed: int) -> Float64:
     """Return the diagonal of F for the weights, also pruned ones, [hidden, visible]."""
     chains = _simulated(rbm, readout, draws, seed)
-    scores = _scores(rbm, chains, _repeats(rbm, draws), seed)
+    scores = record_scores(rbm, chains, _repeats(rbm, draws), seed)
     sites = np.arange(1, rbm.visible + 1)
     return np.stack(
         [
@@ -89,6 +80,18 @@ def observed_variances(rbm: RBM, readout: ReadoutError, *, draws: int, seed: int
             for j in range(rbm.hidden)
         ]
     )
+
+
+def record_scores(rbm: RBM, chains: TrueBits, repeats: int, seed: int) -> Scores:
+    """Return the factors of the scores over draws of the true bits of given records.
+
+    Arguments as for `records_fisher`.
+    """
+    drawn = [sample_scores(rbm, chains.bits)]
+    for _ in range(repeats - 1):
+        chains = chains.advanced(rbm.compiled, _THIN, seed)
+        drawn.append(sample_scores(rbm, chains.bits))
+    return Scores(*map(np.concatenate, zip(*drawn, strict=True)))
 
 
 def _simulated(rbm: RBM, readout: ReadoutError, draws: int, seed: int) -> TrueBits:
@@ -103,20 +106,7 @@ def _repeats(rbm: RBM, draws: int) -> int:
     return min(_MOST, max(_FEWEST, fitting))
 
 
-def _scores(rbm: RBM, chains: TrueBits, repeats: int, seed: int) -> _Scores:
-    draws = len(chains.bits)
-    hidden: list[Float32] = []
-    visible: list[Float32] = []
-    for _ in range(repeats):
-        data = WeightedConfigurations(chains.bits.T.astype(np.float64), np.ones(draws))
-        given, _softplus = hidden_means(rbm, data)
-        for parts, values in ((hidden, given), (visible, data.bits)):
-            parts.append(np.concatenate([np.ones((1, draws)), values]).astype(np.float32))
-        chains = chains.advanced(rbm.compiled, _THIN, seed)
-    return _Scores(np.stack(hidden), np.stack(visible))
-
-
-def _means(scores: _Scores, unit: NDArray[np.int64], site: NDArray[np.int64]) -> Float32:
+def _means(scores: Scores, unit: NDArray[np.int64], site: NDArray[np.int64]) -> Float32:
     """Return the averages over repeats of s_a v_b, [parameter, record]."""
     total = scores.hidden[0, unit] * scores.bits[0, site]
     for hidden, bits in zip(scores.hidden[1:], scores.bits[1:], strict=True):

@@ -14,6 +14,7 @@ import xarray as xr
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
+from psiprune.core.validation import as_count
 from psiprune.data.diagnostics import DataWarning, describe_shots
 from psiprune.data.shots import ShotsLike, read_shots
 from psiprune.experiments.settings import smallest_p_value
@@ -196,8 +197,8 @@ def _rbm_warnings(rbm: RBMDescription) -> Iterator[DataWarning]:
         )
     for line in str(rbm.provenance.get("training_warnings", "")).splitlines():
         yield DataWarning("training", line)
-    shots = rbm.provenance.get("training_shots")
-    if isinstance(shots, int) and shots < rbm.parameters:
+    shots = as_count(rbm.provenance.get("training_shots"))
+    if shots is not None and shots < rbm.parameters:
         yield DataWarning(
             "few",
             f"trained on {shots} shots but has {rbm.parameters} parameters; evaluate it on "

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.random import Stream, derive_seed
+from psiprune.core.validation import as_count
 from psiprune.inference.ais import log_mean
 from psiprune.inference.bridge import bridge
 from psiprune.inference.log_partition import FEWEST_EFFECTIVE, exact_log_partition
@@ -37,8 +38,8 @@ def statistical_floor(rbm: RBM) -> float:
     the number of training shots is unknown, or so small that the formula, which holds for many
     shots, gives more than 0.5.
     """
-    shots = rbm.provenance.get("training_shots")
-    if not isinstance(shots, int) or shots < 1:
+    shots = as_count(rbm.provenance.get("training_shots"))
+    if shots is None:
         return float("nan")
     floor = rbm.compact().number_of_parameters / (2 * shots)
     return floor if floor <= 0.5 else float("nan")

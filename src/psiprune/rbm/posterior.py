@@ -48,33 +48,42 @@ class TrueBits:
     bits: Bits
     steps: int = 0
 
-    def advanced(self, compiled: CompiledRBM, steps: int, seed: int) -> TrueBits:
+    def advanced(
+        self, compiled: CompiledRBM, steps: int, seed: int, part: slice = slice(None)
+    ) -> TrueBits:
         """Return the chains after some Gibbs steps of p(v, h | y) with the parameters of an RBM.
 
         The random numbers of a chain come from the seed, its index and the number of steps done.
+
+        Args:
+            compiled: the RBM.
+            steps: Gibbs steps.
+            seed: random seed.
+            part: the chains that take them, by default all.
         """
         likelihood = likelihood_tables(self.readout)
         key = stream_key(seed, Stream.TRUE_BITS, self.steps)
         block = _TILES * layout.lanes_of(layout.WIDE)
-        bits = np.empty_like(self.bits)
+        bits = self.bits.copy()
+        moved, of_part = bits[part], self.records[part]
 
         def run(first: int) -> None:
-            part = slice(first, first + block)
-            state, records = tiles_of(self.bits[part]), tiles_of(self.records[part])
+            some = slice(first, first + block)
+            state, records = tiles_of(moved[some]), tiles_of(of_part[some])
             tile = first // layout.lanes_of(layout.WIDE)
             graph, params = compiled.graph, compiled.params
             posterior.posterior_gibbs(
                 state, records, steps, graph, params, likelihood, tile, key, layout.WIDE
             )
-            bits[part] = bits_of(state, len(bits[part]))
+            moved[some] = bits_of(state, len(moved[some]))
 
-        map_threads(run, range(0, len(bits), block))
+        map_threads(run, range(0, len(moved), block))
         return replace(self, bits=bits, steps=self.steps + steps)
 
-    def evenly(self, most: int) -> TrueBits:
-        """Return at most so many of the chains, evenly spaced, as records may be sorted."""
-        count = min(most, len(self.bits))
-        rows = np.linspace(0, len(self.bits) - 1, count).astype(np.intp)
+    def evenly(self, most: int, part: slice = slice(None)) -> TrueBits:
+        """Return at most so many of some chains, evenly spaced, as records may be sorted."""
+        among = np.arange(len(self.bits))[part]
+        rows = among[np.linspace(0, len(among) - 1, min(most, len(among))).astype(np.intp)]
         return replace(self, records=self.records[rows], bits=self.bits[rows])
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

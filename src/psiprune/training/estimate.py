@@ -92,23 +92,23 @@ def clock() -> tuple[float, float]:
 
 def step_seconds(method: Method, size: Size, first: bool = False) -> float:
     """Return the nominal seconds of a step; the mean over a training, or those of the first."""
-    p = float(size.parameters)
-    true_bits = VISIT * size.shots * TRUE_STEPS * size.weights if size.readout else 0.0
+    p, shots = float(size.parameters), float(size.shots)
+    if isinstance(method, NaturalGradient):
+        shots /= parts_of(size.shots, method.chains)
+    true_bits = VISIT * shots * TRUE_STEPS * size.weights if size.readout else 0.0
     if isinstance(method, ContrastiveDivergence):
-        return _CALLS + VISIT * size.shots * (method.steps + 1) * size.weights + true_bits
+        return _CALLS + VISIT * shots * (method.steps + 1) * size.weights + true_bits
     if isinstance(method, NaturalGradient):
         rows, entries = method.chains, method.chains
-        shots = size.shots / parts_of(size.shots, method.chains)
         if size.readout:
-            rows = min(size.shots, RECORDS)
+            rows = min(round(shots), RECORDS)
             entries = REPEATS * rows
-            shots = size.shots
         age = 1 if first else _FISHER_AGE
-        if forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout):
+        if forms_fisher(size.parameters, size.sites, size.hidden):
             fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p / age
         else:
             products = MORE_PRODUCTS + (FIRST_PRODUCTS - MORE_PRODUCTS) / age
-            fisher = 2 * products * SINGLE * method.chains * size.sites * size.hidden
+            fisher = 2 * products * SINGLE * entries * size.sites * size.hidden
         gibbs = VISIT * method.chains * method.steps * size.weights
         visits = min(VISITS, method.steps)
         scores = 3 * SINGLE * (visits * method.chains + shots) * size.weights
@@ -139,7 +139,7 @@ def training_bytes(method: Method, size: Size) -> float:
         return 40 * size.weights + shots * size.sites / 8
     if isinstance(method, NaturalGradient):
         arrays = 4 * (method.chains + shots) * (size.sites + size.hidden)
-        formed = forms_fisher(size.parameters, size.sites, size.hidden, readout=size.readout)
+        formed = forms_fisher(size.parameters, size.sites, size.hidden)
         arrays += 16 * p * (p if formed else MOST_DIRECTIONS)
         drawn = 4 * REPEATS * min(shots, RECORDS) * (size.sites + size.hidden)
         return arrays + (drawn if size.readout else 0.0)

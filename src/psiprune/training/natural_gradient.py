@@ -80,6 +80,20 @@ class NaturalState:
     #: Stochastic steps never converge exactly.
     done: ClassVar[bool] = False
 
+    @property
+    def part(self) -> slice:
+        """Which records the next step uses; as with `data`, from the whole set."""
+        assert self.true is not None
+        parts = parts_of(len(self.true.bits), len(self.chains))
+        return slice(self.epoch % parts, None, parts)
+
+    def records_of_fisher(self) -> tuple[TrueBits | None, int]:
+        """Return some chains of the true bits for F in the next step, and a seed for more draws."""
+        from psiprune.training.natural_metric import RECORDS
+
+        some = None if self.true is None else self.true.evenly(RECORDS, self.part)
+        return some, derive_seed(self.seed, Stream.RECORDS_FISHER, self.epoch)
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a checkpoint stores, without the large Fisher matrix."""
         from psiprune.rbm.likelihood import to_vector
@@ -102,8 +116,8 @@ class NaturalState:
         true = None if self.true is None else self.true.restore(arrays)
         fisher = None
         if "fisher_age" in arrays:
-            seed = derive_seed(self.seed, Stream.RECORDS_FISHER, epoch - int(arrays["fisher_age"]))
-            fisher = restored_metric(rbm, arrays, true, seed, self.tie)
+            of_fisher = replace(self, epoch=epoch - int(arrays["fisher_age"]))
+            fisher = restored_metric(rbm, arrays, *of_fisher.records_of_fisher(), self.tie)
         return replace(
             self,
             epoch=epoch,
@@ -146,10 +160,10 @@ class NaturalGradient(Method):
     sqrt(step.F.step) would exceed 0.3.
 
     With readout errors <s>_data is over chains of the true bits given the records, one for each
-    shot, and F is that of the records (`psiprune.inference.observed_fisher`): steps are longer
-    where the errors hide much. The noise of the chains adds up to about rate/2 * parameters /
-    (2 chains) to the KL; the decaying rate removes it. The default where both layers have more than
-    18 units, up to 20,000 parameters.
+    shot, which advance in the steps that use it, and F is that of the records
+    (`psiprune.inference.observed_fisher`): steps are longer where the errors hide much. The noise
+    of the chains adds up to about rate/2 * parameters / (2 chains) to the KL; the decaying rate
+    removes it. The default where both layers have more than 18 units, up to 20,000 parameters.
 
     Raises:
         InputError: a value is invalid, or the method has no such field.
@@ -224,7 +238,7 @@ class NaturalGradient(Method):
         """
         from psiprune.rbm.likelihood import Moments, flatten, from_vector, to_vector
         from psiprune.rbm.posterior import TRUE_STEPS
-        from psiprune.training.natural_metric import RECORDS, new_metric
+        from psiprune.training.natural_metric import new_metric
 
         rbm, true = state.rbm, state.true
         visited = self.visits(
@@ -233,8 +247,8 @@ class NaturalGradient(Method):
         if true is None:
             data = state.data[state.epoch % len(state.data)]
         else:
-            true = true.advanced(rbm.compiled, TRUE_STEPS, state.seed)
-            data = _pieces(true.bits)
+            true = true.advanced(rbm.compiled, TRUE_STEPS, state.seed, state.part)
+            data = _pieces(true.bits[state.part])
         model = [piece for bits in visited for piece in _pieces(bits)]
         scores = zip(mean_scores(rbm, data), mean_scores(rbm, model), strict=True)
         gradient = flatten(rbm.mask, Moments(*(data - model for data, model in scores)))
@@ -250,9 +264,8 @@ class NaturalGradient(Method):
         if fisher is None or fisher.stale:
             elapsed = state.epoch / max(1, self.epochs - 1)
             damping = _DAMPING * (_LAST_DAMPING / _DAMPING) ** elapsed
-            some = None if true is None else true.evenly(RECORDS)
-            fisher_seed = derive_seed(state.seed, Stream.RECORDS_FISHER, state.epoch)
-            fisher = new_metric(rbm, visited[-1], damping, some, fisher_seed, tie)
+            some = replace(state, true=true).records_of_fisher()
+            fisher = new_metric(rbm, visited[-1], damping, *some, tie)
         age = fisher.age
         direction, fisher = fisher.solve(gradient)
         if tie is not None:  # damping acts on all parameters

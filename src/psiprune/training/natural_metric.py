@@ -22,7 +22,7 @@ from psiprune.inference.natural_direction import (
     damped_fisher,
     sample_scores,
 )
-from psiprune.inference.observed_fisher import records_fisher
+from psiprune.inference.observed_fisher import record_scores, records_fisher
 from psiprune.rbm.likelihood import from_vector, to_vector, unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.rbm.posterior import TrueBits
@@ -31,7 +31,7 @@ from psiprune.training.symmetry import restricted
 Float64 = NDArray[np.float64]
 #: With readout errors F is over this many records, and draws of the true bits of each. The share
 #: 1/REPEATS of what the errors hide that remains in F bounds steps in directions that they hide.
-RECORDS, REPEATS = 10_000, 8
+RECORDS, REPEATS = 5_000, 4
 #: Most products with F for the first g, and for each other one.
 FIRST_PRODUCTS, MORE_PRODUCTS = 20, 4
 # F is recomputed once the distribution has changed by this much, or after this many steps.
@@ -134,19 +134,25 @@ def new_metric(
         seed: of the chains of true bits.
         tie: the projector on parameters with a symmetry, if any; see `psiprune.training.symmetry`.
     """
-    if true is not None:
-        matrix = restricted(records_fisher(rbm, true, REPEATS, seed), tie)
-        factor, damping = damped_factor(matrix.T, damping)
-        return Metric(Factor(factor), to_vector(rbm), true.bits, damping, true.steps)
+    chains, steps = (bits, 0) if true is None else (true.bits, true.steps)
+    solver: Factor | Search
     if forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden):
-        matrix = restricted(sample_fisher(rbm, unique_configurations(bits)), tie)
+        if true is None:
+            matrix = sample_fisher(rbm, unique_configurations(bits))
+        else:
+            matrix = records_fisher(rbm, true, REPEATS, seed)
         # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
-        factor, damping = damped_factor(matrix.T, damping)
-        return Metric(Factor(factor), to_vector(rbm), bits, damping)
-    none = np.empty((0, rbm.number_of_parameters))
-    fisher = damped_fisher(rbm, sample_scores(rbm, bits), damping)
-    search = Search(fisher if tie is None else fisher.within(tie), Conjugate(none, none))
-    return Metric(search, to_vector(rbm), bits, damping)
+        factor, damping = damped_factor(restricted(matrix, tie).T, damping)
+        solver = Factor(factor)
+    else:
+        if true is None:
+            scores = sample_scores(rbm, bits)
+        else:
+            scores = record_scores(rbm, true, REPEATS, seed)
+        none = np.empty((0, rbm.number_of_parameters))
+        fisher = damped_fisher(rbm, scores, damping)
+        solver = Search(fisher if tie is None else fisher.within(tie), Conjugate(none, none))
+    return Metric(solver, to_vector(rbm), chains, damping, steps)
 
 
 def restored_metric(
@@ -161,14 +167,13 @@ def restored_metric(
     Args:
         rbm: any RBM of the same mask.
         arrays: those of a checkpoint.
-        true: chains of the true bits, where the shots carry readout errors.
+        true: as given to `new_metric`, except for the states of the chains.
         seed: as given to `new_metric`.
         tie: the same.
     """
     earlier, chains = from_vector(rbm, arrays["fisher_parameters"]), arrays["fisher_chains"]
     if true is not None:
-        some = true.evenly(RECORDS)
-        true = replace(some, bits=chains, steps=int(arrays["fisher_steps"]))
+        true = replace(true, bits=chains, steps=int(arrays["fisher_steps"]))
     metric = new_metric(earlier, chains, float(arrays["fisher_damping"]), true, seed, tie)
     if isinstance(metric.solver, Search):
         known = Conjugate(arrays["fisher_directions"], arrays["fisher_images"])
@@ -176,11 +181,10 @@ def restored_metric(
     return replace(metric, moved=float(arrays["fisher_moved"]), age=int(arrays["fisher_age"]))
 
 
-def forms_fisher(parameters: int, sites: int, hidden: int, *, readout: bool = False) -> bool:
-    """Return whether F of so many parameters is formed: P^2 <= 1000 N N_h, or readout errors.
+def forms_fisher(parameters: int, sites: int, hidden: int) -> bool:
+    """Return whether F of so many parameters is formed: P^2 <= 1000 N N_h.
 
     Over K samples forming takes P^2 K / 2 multiply-adds and factorising P^3 / 6, about every 16th
-    step; conjugate gradients take about 10 K N N_h in each step. Through readout errors a product
-    would be over several draws of the true bits of each record.
+    step; conjugate gradients take about 10 K N N_h in each step.
     """
-    return readout or parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
+    return parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
