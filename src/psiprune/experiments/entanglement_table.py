@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.statistics import crossing, paired
 from psiprune.reporting.labels import seeds_text
-from psiprune.reporting.tables import Column, band_numbers, band_text, number, table, wrap
+from psiprune.reporting.tables import Column, band_numbers, number, table, wrap
 
 Numbers = dict[str, Any]
 #: What pruning changes, and the heading: a measure has changed where it is beyond all dense RBMs.
@@ -21,12 +21,18 @@ CHANGES = (
     ("abs_magnetization", "|m|"),
     ("graph", "graph"),
 )
-#: Entropy in a table: von Neumann where it is known.
+
+
+def _entropy_text(band: Mapping[str, float]) -> str:
+    """Format a band as `band_text`, with the digits in which entropies differ."""
+    return f"{band['median']:.4f} ({band['low']:.4f} to {band['high']:.4f})"
+
+
 _ROWS: tuple[Column, ...] = (
     ("pruned", "fraction_pruned", ".0%"),
     ("weights", "count", "d"),
     ("mask", "variant", ""),
-    ("S (nat)", "entropy", band_text),
+    ("S (nat)", "entropy", _entropy_text),
     ("lost", "lost", ".1%"),
     ("KL (nat)", "kl", ".2g"),
     ("|m| bias", "abs_magnetization_bias", ".2g"),
