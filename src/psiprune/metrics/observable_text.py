@@ -82,7 +82,7 @@ def read_observables(
 
 def is_code(text: str) -> bool:
     """Return whether an observable is FILE.py:function."""
-    return ".py" in text and "=" not in text.partition(".py")[0]
+    return ".py" in text
 
 
 def _named(text: str, sites: int) -> tuple[str, Observable]:
@@ -105,6 +105,11 @@ def _identifier(text: str) -> str:
     """Return a name for tables and files: a minus is "minus", all else that is no letter "_"."""
     words = re.sub(r"\W+", "_", text.replace("-", " minus ")).strip("_")
     return words if words[:1].isalpha() else f"o_{words}"
+
+
+def text_of(name: str, given: Hamiltonian | str) -> str:
+    """Return NAME=TEXT in one line, as `read_observables` takes it."""
+    return f"{name}={given}".replace("\n", " ")
 
 
 def _as_observable(name: str, given: Given, sites: int) -> Observable:
