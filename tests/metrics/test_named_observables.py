@@ -262,7 +262,9 @@ def test_names_of_observables() -> None:
     with refuses("observable", "'X0_X3'", "twice"):
         read_observables(["X0 X3", "X0*X3"], N)
     with refuses("observable", "mine.py:f", "evaluate"):
-        read_observables(["mine.py:f"], N, files=False)
+        read_observables(["mine.py:f"], N, recorded=True)
+    with refuses("observable", "'x_error'", "rename"):
+        read_observables(["x_error=X0"], N, recorded=True)
     with refuses("observables", "'a'", 4, 6):
         as_observables({"a": Hamiltonian({"XXXX": 1.0})}, N)
     with refuses("observables", "'kl'"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from psiprune.cli.app import Flat, Out, chosen_settings, no_callback, show
 from psiprune.cli.options import (
     Int,
     Json,
+    Observables,
     ReadoutOptions,
     with_method_options,
     with_readout,
@@ -54,6 +55,7 @@ def prune_command(
     limit: float | None = None,
     others: Int | None = None,
     no_bisect: bool = False,
+    observable: Observables = (),
     json: Json = False,
 ) -> None:
     """Prune an RBM step by step, with fine-tuning after each step; rerun to resume.
@@ -79,7 +81,8 @@ def prune_command(
         until: metric to limit. With --state: kl, infidelity, energy_roe, energy_bias,
             abs_magnetization_roe, abs_magnetization_bias or correlation_mse. Without it, from the
             shots: abs_magnetization_roe, or log_likelihood_loss (nats per shot, against the RBM
-            given)
+            given). Also the name of an observable of --observable: its largest distance from that
+            of the state or the shots
         limit: largest value of that metric to accept (default: the largest value in an ensemble of
             this RBM and others trained in the same way with other seeds)
         others: number of other RBMs to train for that ensemble (default: 5)
@@ -109,6 +112,11 @@ def prune_command(
             "--others: cannot be combined with --limit, which replaces the ensemble; omit one of "
             "them"
         )
+    if observable and state is None and until is None:
+        raise InputError(
+            "--observable: is measured against a state, or limited with --until; add --state or "
+            "--until, or omit it"
+        )
     pruning = chosen_settings(PruneSettings, prune)
     dense, data = load_inputs(rbm, shots, readout)
     early = None if rewind is None else load_rbm(rewind)
@@ -135,11 +143,13 @@ def prune_command(
         fine_tune=tuning,
         folds=parts,
         until=None if until is None else UntilSettings(measure=until, **search),
+        observable=observable or None,
     )
     if chosen.until is None:
-        _path(chosen, dense, data, early, level_writer(state, dense, seed), out, json)
+        writer = level_writer(state, dense, seed, observable)
+        _path(chosen, dense, data, early, writer, out, json)
         return
-    metric = _metric(chosen.until, state, dense, data, seed)
+    metric = _metric(chosen.until, state, dense, data, seed, observable)
     if limit is None:
         how_trained(dense)  # fail before pruning if no ensemble can be trained
     _search(chosen, dense, data, early, metric, out, json)
@@ -256,13 +266,23 @@ def _tuning_text(chosen: PathSettings) -> str:
     return f"fine-tuning: {chosen.fine_tune or 'none'}{ending}"
 
 
-def _metric(until: UntilSettings, state: Path | None, dense: RBM, data: Shots, seed: int) -> Metric:
+def _metric(
+    until: UntilSettings,
+    state: Path | None,
+    dense: RBM,
+    data: Shots,
+    seed: int,
+    texts: Sequence[str] = (),
+) -> Metric:
     """Return the metric to limit: against the state, or without one against the shots."""
+    from psiprune.metrics.observable_text import read_observables
     from psiprune.metrics.selectors import shots_metric, state_metric
 
     if state is None:
-        return shots_metric(until.measure, dense, data, draws=until.draws, seed=seed)
-    reference = _load_reference(state, dense)
+        further = read_observables(texts, dense.visible, recorded=True)
+        how: dict[str, Any] = {"draws": until.draws, "seed": seed, "observables": further}
+        return shots_metric(until.measure, dense, data, **how)
+    reference = _load_reference(state, dense, texts)
     return state_metric(until.measure, reference, draws=until.draws, seed=seed)
 
 
@@ -271,21 +291,25 @@ def _with_known_value(metric: Metric, rbm: RBM, value: Measure) -> Metric:
     return lambda other: value if other is rbm else metric(other)
 
 
-def level_writer(state: Path | None, dense: RBM, seed: int) -> Callable[[Level], xr.Dataset]:
+def level_writer(
+    state: Path | None, dense: RBM, seed: int, texts: Sequence[str] = ()
+) -> Callable[[Level], xr.Dataset]:
     """Return the function that gives the dataset of a level: RBM and, with a state, metrics."""
     if state is None:
         return lambda level: level.rbm.to_dataset()
     from psiprune.experiments.recording import measured_level
 
-    reference = _load_reference(state, dense)
+    reference = _load_reference(state, dense, texts)
     return lambda level: measured_level(level, reference, MeasureSettings().draws, seed)
 
 
-def _load_reference(state: Path, dense: RBM) -> Reference:
+def _load_reference(state: Path, dense: RBM, texts: Sequence[str] = ()) -> Reference:
     from psiprune.metrics.against_state import check_reference, reference_of
+    from psiprune.metrics.observable_text import read_observables
     from psiprune.states.mps import load_mps
 
-    reference = reference_of(load_mps(state))
+    loaded = load_mps(state)
+    reference = reference_of(loaded, read_observables(texts, loaded.sites, recorded=True))
     check_reference(dense, reference)
     return reference
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from psiprune.core.settings import Seed, Seeds, Settings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.training.methods import AnyMethod, by_size_fine_tuning, method_fields
 
+#: Further observables of a run; None without any, so that config.toml does not list them.
+RunObservables = Annotated[
+    tuple[str, ...] | None,
+    Field(
+        default=None,
+        min_length=1,
+        description="further observables to measure: sums of Pauli strings such as 'X0 X3' or "
+        "'sum_i Z_i Z_{i+1}', or names such as g2; NAME=TEXT names one",
+    ),
+]
+
 
 class UntilSettings(Settings):
     """The search for the smallest RBM within a limit."""
 
-    measure: str = Field(description="metric to limit, such as kl or abs_magnetization_roe")
+    measure: str = Field(
+        description="metric to limit, such as kl or abs_magnetization_roe, or an observable"
+    )
     limit: float | None = Field(
         default=None,
         description="largest value to accept (default: the largest value in a dense ensemble)",
@@ -59,6 +74,7 @@ class PathSettings(GivenFiles):
     until: UntilSettings | None = Field(
         default=None, description="limit at which the path ends; None: after all its levels"
     )
+    observable: RunObservables = None
 
 
 class RewirePathSettings(GivenFiles):

@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from psiprune.experiments.tables import STUDY
+from psiprune.experiments.tables import STUDY, observable_losses
 from psiprune.reporting.tables import Column, table
 
 _PATH: tuple[Column, ...] = (("level", "level", "d"), ("weights", "weights", "d"), *STUDY[2:])
@@ -21,4 +21,5 @@ def path_numbers(level: xr.Dataset) -> dict[str, float]:
 
 def path_text(levels: Iterable[Mapping[str, Any]]) -> str:
     """Return a line for each level: number, weights, components, and the metrics of a study."""
-    return table(_PATH, levels)
+    levels = list(levels)
+    return table((*_PATH, *observable_losses(levels[0])), levels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,14 +24,19 @@ class Problem(NamedTuple):
     shots: Shots
 
 
-def prepare(run: Path, settings: EnsembleSettings) -> list[Problem]:
-    """Return the ground state and training set of every field, computed or read from files."""
+def prepare(
+    run: Path, settings: EnsembleSettings, observables: Sequence[str] = ()
+) -> list[Problem]:
+    """Return the ground state and training set of every field, computed or read from files.
+
+    `observables` are texts of further ones to compare with the state.
+    """
     problems = []
     for field in settings.fields:
         folder = phase_folder(run, field)
         state = cached_state(folder / "state.nc", settings, field)
         shots = cached_shots(folder / "shots.nc", state, settings)
-        problems.append(Problem(folder, field, reference_of(state), shots))
+        problems.append(Problem(folder, field, reference_of(state, observables), shots))
     return problems
 
 

@@ -14,6 +14,7 @@ from psiprune.io.checkpoint import Checkpoints, Notes
 from psiprune.metrics.against_state import (
     MetricValues,
     Reference,
+    Report,
     evaluate,
     exact_metrics,
     metric_values,
@@ -106,7 +107,7 @@ class Recorder:
 
 
 def measured_level(level: Level, reference: Reference, draws: int, seed: int) -> xr.Dataset:
-    """Return the RBM of a level with all its measures, as written to disk.
+    """Return the RBM of a level with all its measures and observables, as written to disk.
 
     These are the measures of `evaluate`, each with its `_error` and `_floor`; up to 20 sites also
     the values by sums over all states, as `_exact`.
@@ -132,7 +133,28 @@ def measured_level(level: Level, reference: Reference, draws: int, seed: int) ->
         estimate = getattr(report.observables, name)
         values[name] = (dimensions, estimate.value)
         values[f"{name}_error"] = (dimensions, estimate.error)
-    return label(rbm.to_dataset().assign(values))
+    return label(rbm.to_dataset().assign(values).merge(_further(report)))
+
+
+def _further(report: Report) -> xr.Dataset:
+    """Return observable_NAME of each further observable, _error, _exact, and _loss with its own."""
+    values: dict[str, object] = {}
+    coordinates: dict[str, tuple[float, ...]] = {}
+    for name, found in report.custom.items():
+        variable = f"observable_{name}"
+        along: tuple[str, ...] = ()
+        if np.ndim(found.value):
+            dimension = f"{name}_{found.dimension}"
+            along, coordinates[dimension] = (dimension,), found.coordinates
+        values[variable] = (along, found.value)
+        values[f"{variable}_error"] = (along, found.error)
+        if found.exact is not None:
+            values[f"{variable}_exact"] = (along, found.exact)
+        loss = found.loss
+        values[f"{variable}_loss"] = loss.value
+        values[f"{variable}_loss_error"] = loss.error
+        values[f"{variable}_loss_floor"] = loss.floor
+    return xr.Dataset(values, {name: list(of) for name, of in coordinates.items()})
 
 
 def final_measures(rbm: RBM, reference: Reference, draws: int, seed: int) -> xr.Dataset:

@@ -18,7 +18,7 @@ from pydantic import (
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, EXACT_GRADIENT_UNITS, FISHER_PARAMETERS, MOST_SEEDS
 from psiprune.core.settings import Levels, Seed, Seeds, Settings
-from psiprune.experiments.path_settings import UntilSettings
+from psiprune.experiments.path_settings import RunObservables, UntilSettings
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.states.hamiltonian import Hamiltonian
@@ -181,9 +181,14 @@ class StudySettings(EnsembleSettings):
         description="search for the smallest RBM of each path within a limit; the default limit is "
         "the largest value among the dense RBMs of all seeds",
     )
+    observable: RunObservables = None
 
     def _check_together(self) -> None:
         super()._check_together()
+        if self.observable:
+            from psiprune.metrics.observable_text import read_observables  # loads numba
+
+            read_observables(self.observable, self.sites, recorded=True)
         parameters = (self.sites + 1) * (self.hidden_units + 1) - 1
         if self.prune.criterion == "surgeon" and parameters > FISHER_PARAMETERS:
             raise ValueError(

@@ -35,6 +35,7 @@ from psiprune.experiments.settings import StudySettings
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
+from psiprune.metrics.observable_text import read_observables
 from psiprune.metrics.observables import data_observables
 from psiprune.metrics.selectors import check_state_metric
 from psiprune.pruning.iterative import Level
@@ -56,7 +57,9 @@ def run_study(
 
     Returns:
         A dataset over field, seed, level, distance, ones and epoch. Sampled measures come with
-        `_error` and `_floor`; names in `_exact` are sums over all states. With `until`
+        `_error` and `_floor`; names in `_exact` are sums over all states. Further observables are
+        observable_NAME, with the largest distance from the state as _loss, and the state's value as
+        _reference. With `until`
         also smallest_weights and smallest_value with its error over field and seed, NaN where the
         dense RBM itself exceeds the limit, smallest_censored, 1 where the path ended within the
         limit, and smallest_limit over field.
@@ -66,10 +69,11 @@ def run_study(
         OSError: the folder cannot be written; finished files stay.
     """
     if settings.until is not None:
-        check_state_metric(settings.until.measure)
+        names = read_observables(settings.observable or (), settings.sites)
+        check_state_metric(settings.until.measure, names)
     settings = settings.for_size()
     with open_run(folder, settings) as run:
-        problems = prepare(run, settings)
+        problems = prepare(run, settings, settings.observable or ())
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
         work = partial(_run_member, settings)
@@ -188,6 +192,10 @@ def assemble(
     for name, dimensions in OBSERVED.items():
         values = np.array([observables[name].value for observables in data])
         dataset[f"{name}_data"] = (("field", *dimensions), values)
+    for name in problems[0].reference.custom:
+        along = dataset[f"observable_{name}"].dims[3:]
+        values = np.array([each.reference.custom[name].estimate.value for each in problems])
+        dataset[f"observable_{name}_reference"] = (("field", *along), values)
     dataset = dataset.assign_coords(
         level=range(settings.prune.levels + 1),
         distance=range(dataset.sizes["distance"]),

@@ -6,6 +6,7 @@ these numbers to blocks of text. `table_numbers` and `table_text` apply them to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -78,9 +79,15 @@ STUDY: tuple[Column, ...] = (
 )
 
 
+def observable_losses(names: Iterable[object]) -> tuple[Column, ...]:
+    """Return a column |NAME - ref| for each further observable among these variables."""
+    found = (re.fullmatch("observable_(.+)_loss", str(name)) for name in names)
+    return tuple((f"|d {each[1]}|", each[0], ".2g") for each in found if each is not None)
+
+
 def _study_numbers(study: xr.Dataset) -> Numbers:
     """Return medians over seeds, level by level, and what the searches found, if there were any."""
-    names = [name for _, name, _ in STUDY]
+    names = [name for _, name, _ in (*STUDY, *observable_losses(study))]
     middle = study[names].median("seed").astype(float).to_dataframe()[names]
     smallest = {"smallest": _smallest(study)} if "smallest_weights" in study else {}
     return {"levels": middle.to_dict("records"), **smallest}
@@ -89,7 +96,8 @@ def _study_numbers(study: xr.Dataset) -> Numbers:
 def _study_blocks(label: str, study: xr.Dataset, numbers: Numbers) -> list[str]:
     """Show every second level and the last."""
     levels = numbers["levels"]
-    lines = [label, table(STUDY, [*levels[:-1:2], levels[-1]])]
+    columns = (*STUDY, *observable_losses(study))
+    lines = [label, table(columns, [*levels[:-1:2], levels[-1]])]
     if "smallest" in numbers:
         total = study.attrs["sites"] * study.attrs["hidden"]
         lines += map(wrap, _smallest_lines(numbers["smallest"], total))

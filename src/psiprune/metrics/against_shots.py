@@ -117,14 +117,16 @@ def evaluate_on_shots(
     shared = data.readout is not None and trained_through(rbm, data.readout)
     of_rbm_alone = {name for name, each in custom.items() if not is_determined(each)}
     by_bits = {name: each for name, each in custom.items() if name not in of_rbm_alone}
+    sums: dict[str, PauliObservable] = {}
     if data.readout is not None:
-        sums = {n: o.operator for n, o in by_bits.items() if isinstance(o, PauliObservable)}
-        of_state = corrected_estimates(bits, data.readout, seed, blocks, sums)
+        sums = {n: o for n, o in by_bits.items() if isinstance(o, PauliObservable)}
+        operators = {n: o.operator for n, o in sums.items()}
+        of_state = corrected_estimates(bits, data.readout, seed, blocks, operators)
         true |= {n: estimate_from_draws(n, by_bits[n], of_true.bits, seed) for n in sums}
     training = Training()
     if training_noise:
         training = training_of(rbm, of_true.bits.reshape(-1, rbm.visible), data.readout, seed)
-    of_rates = errors_from_rates(rbm, data, rate_sets, seed, training.curvature)
+    of_rates = errors_from_rates(rbm, data, rate_sets, seed, training.curvature, sums)
     by_shot = {name: values_of_draws(name, each, bits, None) for name, each in by_bits.items()}
     by_shot = {name: values for name, values in by_shot.items() if values.ndim}
     of_training = errors_from_training(rbm, training, data.readout, custom, seed)

@@ -16,6 +16,8 @@ from psiprune.states.pauli_text import pauli_sum
 Given = Observable | Hamiltonian | str
 #: Observables by name, or texts that name themselves.
 GivenObservables = Mapping[str, Given] | Sequence[str]
+#: What variables beside an observable end in.
+_SUFFIXES = ("_error", "_exact", "_reference", "_loss", "_floor")
 _NAMED = re.compile(r"\s*([A-Za-z]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
 
 
@@ -40,7 +42,7 @@ def as_observables(given: GivenObservables | None, sites: int) -> dict[str, Obse
 
 
 def read_observables(
-    texts: Sequence[str], sites: int, *, files: bool = True
+    texts: Sequence[str], sites: int, *, recorded: bool = False
 ) -> dict[str, Observable]:
     """Return the observables of options: TEXT, NAME=TEXT or FILE.py:function.
 
@@ -50,7 +52,8 @@ def read_observables(
     Args:
         texts: one for each observable.
         sites: N.
-        files: whether functions in files are allowed.
+        recorded: whether the values go to the files of a run, which could not record the code of a
+            function, and where names must differ from those of errors.
 
     Raises:
         InputError: a text cannot be read, or two have the same name.
@@ -58,7 +61,7 @@ def read_observables(
     found: dict[str, Observable] = {}
     for text in texts:
         if is_code(text):
-            if not files:
+            if recorded:
                 raise InputError(
                     f"observable: must be Pauli strings or a name here, found {text!r}, whose file "
                     "a run could not record; use it in evaluate, info or reconstruct"
@@ -66,6 +69,11 @@ def read_observables(
             name, observable = load_observable(text)
         else:
             name, observable = _named(text, sites)
+        if recorded and name.endswith(_SUFFIXES):
+            raise InputError(
+                f"observable: {name!r} may not end in {', '.join(_SUFFIXES)}, which stand for its "
+                "errors and so on; rename it"
+            )
         if name in found:
             raise InputError(f"observable: {name!r} is given twice; rename one of them")
         found[name] = observable
@@ -74,7 +82,7 @@ def read_observables(
 
 def is_code(text: str) -> bool:
     """Return whether an observable is FILE.py:function."""
-    return ".py" in text and "=" not in text.partition(".py")[0]
+    return ".py" in text
 
 
 def _named(text: str, sites: int) -> tuple[str, Observable]:
@@ -97,6 +105,11 @@ def _identifier(text: str) -> str:
     """Return a name for tables and files: a minus is "minus", all else that is no letter "_"."""
     words = re.sub(r"\W+", "_", text.replace("-", " minus ")).strip("_")
     return words if words[:1].isalpha() else f"o_{words}"
+
+
+def text_of(name: str, given: Hamiltonian | str) -> str:
+    """Return NAME=TEXT in one line, as `read_observables` takes it."""
+    return f"{name}={given}".replace("\n", " ")
 
 
 def _as_observable(name: str, given: Given, sites: int) -> Observable:

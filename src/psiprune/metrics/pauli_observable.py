@@ -55,7 +55,7 @@ class PauliObservable:
         if flipping is not None:
             raise InputError(
                 f"{name}: {flipping.string} has X or Y, which shots in the Z basis do not "
-                "determine; use Z alone, or evaluate an RBM"
+                "determine; use Z alone, or compare an RBM with a state"
             )
 
     def local_values(self, rbm: RBM, bits: Bits) -> Float64:

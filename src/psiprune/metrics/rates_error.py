@@ -6,6 +6,9 @@ true bits: rates that are too small leave flips in the state. No number of recor
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +27,16 @@ Bits = NDArray[np.uint8]
 
 
 def errors_from_rates(
-    rbm: RBM, shots: Shots, sets: int, seed: int, curvature: Curvature | None = None
+    rbm: RBM,
+    shots: Shots,
+    sets: int,
+    seed: int,
+    curvature: Curvature | None = None,
+    sums: Mapping[str, Callable[[Bits], Float64]] = MappingProxyType({}),
 ) -> dict[str, Float64 | np.float64]:
     """Return the errors of <m>, the mean of <Z_i Z_{i+1}> and C(d) from the error of the rates.
+
+    Further functions bits [draw, site] -> [draw] follow by name.
 
     Root mean square changes of the observables over `sets` sets of rates, drawn again within their
     uncertainty (`ReadoutError.resampled`), by linear response (`psiprune.inference.response`). They
@@ -43,6 +53,7 @@ def errors_from_rates(
         sets: number of sets of rates.
         seed: of the rates and of all draws.
         curvature: `curvature_of_records` of the shots with the same seed, if it is known.
+        sums: further functions of the true bits, by name.
     """
     readout = shots.readout
     if (
@@ -53,9 +64,15 @@ def errors_from_rates(
     ):
         return {}
     others = [readout.resampled(derive_seed(seed, Stream.RATES_ERROR, k)) for k in range(sets)]
-    found = linear_response(rbm, shots, others, seed, _functions, curvature)
+
+    def functions(bits: Bits) -> Float64:
+        return np.column_stack([*(each(bits) for each in sums.values()), _functions(bits)])
+
+    found = linear_response(rbm, shots, others, seed, functions, curvature)
     errors = np.sqrt(np.square(found.means).mean(axis=0))
-    return dict(zip(STATE_OBSERVABLES, (errors[0], errors[1], errors[2:]), strict=True))
+    further, errors = errors[: len(sums)], errors[len(sums) :]
+    named = zip(STATE_OBSERVABLES, (errors[0], errors[1], errors[2:]), strict=True)
+    return {**dict(named), **dict(zip(sums, further, strict=True))}
 
 
 def trained_through(rbm: RBM, readout: ReadoutError) -> bool:

@@ -106,7 +106,7 @@ class ShotsReport:
         state: for shots with readout errors the magnetization, neighbours and correlation of the
             true bits, and custom sums of Z strings: of the RBM, and estimated from the records by
             inverting the confusion matrices (`psiprune.metrics.corrected`). `shots_error` includes
-            that of the calibration; that of the RBM is `rates_error`, except for custom ones.
+            that of the calibration; that of the RBM is `rates_error`.
             `sigmas` leaves out both, which cancel, if the RBM was trained with the same matrices
             (`readout_sha256` in its provenance). All other metrics are those of the records.
         readout_warning: whether the RBM was trained through other readout errors than those of the

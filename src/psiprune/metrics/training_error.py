@@ -35,7 +35,7 @@ from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.metrics.custom import Observable
 from psiprune.metrics.observables import mean_bond, observable_values, spins
 from psiprune.metrics.observed import values_of_draws
-from psiprune.metrics.pauli_observable import is_determined
+from psiprune.metrics.pauli_observable import PauliObservable, is_determined
 from psiprune.metrics.rates_error import trained_through
 from psiprune.rbm.model import RBM
 
@@ -113,7 +113,7 @@ def errors_from_training(
 
     Names and shapes as in `ShotsReport`. Custom observables that are one number for all shots have
     none. Those of the true bits are given for shots with readout errors only; strings with X or Y
-    are of the true bits even so. Their mean changes as that of their local estimator would with a
+    are of the true bits in both. Their mean changes as that of their local estimator would with a
     fixed estimator and p(v): d<O> = 2 sum_v (O psi)(v) d psi(v) = Cov(O_loc, s) d theta.
 
     Args:
@@ -139,11 +139,13 @@ def errors_from_training(
     if readout is None:
         return TrainingErrors(errors(_by_draw(rbm, found.bits, observables)), {})
     of_records = {name: each for name, each in observables.items() if is_determined(each)}
-    of_state = {name: each for name, each in observables.items() if name not in of_records}
-    true = _by_draw(rbm, found.bits, of_state)
+    sums = {name: each for name, each in observables.items() if isinstance(each, PauliObservable)}
+    true = _by_draw(rbm, found.bits, sums)
     records = readout.misread(found.bits, derive_seed(seed, Stream.TRAINING_ERROR))
-    values = _by_draw(rbm, records, of_records) | {name: true[name] for name in of_state}
-    return TrainingErrors(errors(values), errors({name: true[name] for name in STATE_OBSERVABLES}))
+    values = _by_draw(rbm, records, of_records)
+    values |= {name: true[name] for name in sums if name not in of_records}
+    of_state = (*STATE_OBSERVABLES, *(name for name in sums if name in of_records))
+    return TrainingErrors(errors(values), errors({name: true[name] for name in of_state}))
 
 
 def _by_draw(rbm: RBM, bits: Bits, observables: Mapping[str, Observable]) -> dict[str, Float64]:

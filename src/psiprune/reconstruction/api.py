@@ -16,12 +16,14 @@ from psiprune.core.durations import parse_duration
 from psiprune.core.progress import no_progress_bars, visible
 from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.metrics.custom import Observable
+from psiprune.metrics.observable_text import Given, text_of
 from psiprune.pruning.settings import SearchSettings
 from psiprune.reconstruction.estimate import Begin, Estimate, begin_run
 from psiprune.reconstruction.pipeline import run_reconstruct
 from psiprune.reconstruction.result import Reconstruction, assemble
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reporting.figures import save_figures
+from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.training.limits import DEFAULT_MAX_TIME, PYTHON
 from psiprune.training.methods import MethodLike
 
@@ -30,7 +32,7 @@ def reconstruct(
     shots: ShotsLike,
     folder: str | os.PathLike[str] | None = None,
     *,
-    observables: Mapping[str, Observable] | None = None,
+    observables: Mapping[str, Given] | None = None,
     settings: ReconstructSettings | None = None,
     hidden: int | Sequence[int] | None = None,
     scale_free: int | Sequence[int] | None = None,
@@ -62,8 +64,8 @@ def reconstruct(
     Args:
         shots: measured in the Z basis: Shots, bits [shot, site] or counts {"0101": 12}.
         folder: of the run; if not given, nothing stays on disk.
-        observables: custom ones by name, functions bits [shot, site] -> one value per shot, or one
-            for all shots.
+        observables: further ones by name: functions bits [shot, site] -> one value per shot, or
+            one for all shots; sums of Pauli strings as `Hamiltonian` or text, or ready-made names.
         settings: all settings at once, see ReconstructSettings. The arguments below change single
             ones; None leaves a setting as it is.
         hidden: numbers of hidden units to choose from, each linked to all sites; by default 1, N/4,
@@ -76,7 +78,7 @@ def reconstruct(
         significance: one-sided level of the test that ends the pruning.
         tolerance: loss of log-likelihood, in nats per shot, that does not matter; an RBM that may
             lose twice as much is not trusted.
-        observable: custom observables in files, "FILE.py:function".
+        observable: further observables as text: "X0 X3", "NAME=TEXT", "FILE.py:function".
         draws: RBM samples behind each sampled observable.
         seed: of the split and of the candidates.
         seeds: number of unpruned RBMs: the chosen one, and replicas trained on draws of it.
@@ -105,6 +107,12 @@ def reconstruct(
         >>> result.plot().savefig("answer.png")  # doctest: +SKIP
     """
     data = as_shots(shots)
+    custom: dict[str, Observable] = {}
+    for name, each in (observables or {}).items():
+        if isinstance(each, str | Hamiltonian):
+            observable = (*(observable or ()), text_of(name, each))
+        else:
+            custom[name] = each
     given = {
         "hidden": hidden,
         "scale_free": scale_free,
@@ -133,7 +141,6 @@ def reconstruct(
             for line in filter(None, (estimate.line, estimate.warning, estimate.note)):
                 print(f"reconstruct: {line}", file=sys.stderr)
 
-    custom = observables or {}
     begin = partial(begin_run, limit=limit, announce=announce, spell=PYTHON)
     with nullcontext() if progress else no_progress_bars():
         if folder is not None:

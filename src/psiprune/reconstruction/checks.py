@@ -28,7 +28,7 @@ from psiprune.metrics.loss_tests import (
     judge_observables,
     training_loss,
 )
-from psiprune.reconstruction.dataset import observable_names
+from psiprune.reconstruction.dataset import observable_names, value_labels
 from psiprune.reconstruction.settings import ReconstructSettings
 
 #: A warning about a record: what was found, what to do about it, and the rows to keep.
@@ -178,13 +178,13 @@ def deviations(dataset: xr.Dataset) -> list[Deviation]:
             for suffix in ("", "_shots", "_error", "_shots_error", "_variance")
         ]
         dense = np.atleast_1d(dataset[f"{name}_dense"].mean("seed").values)
-        for d, (value, shots, error, shots_error, variance, mean) in enumerate(
-            zip(*columns, dense, strict=True)
+        labels = value_labels(dataset, name)
+        for label, value, shots, error, shots_error, variance, mean in zip(
+            labels, *columns, dense, strict=True
         ):
             if not math.isnan(value - shots):
                 if math.isclose(value, shots, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
                     value = shots
-                label = f"{name} at d = {d}" if dataset[name].ndim else name
                 loss = (value - shots) ** 2 / (2 * variance) if value != shots else 0.0
                 found.append(
                     Deviation(label, value, shots, error, shots_error, variance, loss, mean)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import Choice
@@ -18,6 +19,7 @@ from psiprune.metrics.configurations import Configurations
 from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.metrics.custom import Observable, check_names
 from psiprune.metrics.equivalence import EquivalenceResult
+from psiprune.metrics.observed import dimension_of
 from psiprune.metrics.readout import ReadoutSensitivity
 from psiprune.metrics.shots_report import TAKEN, ShotsReport
 from psiprune.pruning.search import Smallest
@@ -63,8 +65,10 @@ def check_observable_names(observables: Mapping[str, Observable]) -> None:
             for suffix in (*SUFFIXES, *FURTHER)
         },
     }
-    for name in observables:
+    for name, observable in observables.items():
         made = [name + suffix for suffix in (*SUFFIXES, *FURTHER)]
+        if dimension := dimension_of(observable)[0]:
+            made.append(f"{name}_{dimension}")
         for variable in made:
             taken = owner.get(variable)
             if variable.startswith(tuple(f"{prefix}_" for prefix in _PREFIXES)):
@@ -80,6 +84,56 @@ def check_observable_names(observables: Mapping[str, Observable]) -> None:
 def observable_names(dataset: xr.Dataset) -> list[str]:
     """List the observables of a run, the user's own last."""
     return [*OBSERVABLES, *filter(None, dataset.attrs["own"].split(", "))]
+
+
+def value_labels(dataset: xr.Dataset, name: str) -> list[str]:
+    """Return the name of each value of an observable: "g2 at d = 1"; of a scalar its name."""
+    if not dataset[name].ndim:
+        return [name]
+    (dimension,) = dataset[name].dims
+    letter = "d" if dimension == "distance" else str(dimension).removeprefix(f"{name}_")
+    return [f"{name} at {letter} = {each:.4g}" for each in _coordinates(dataset, str(dimension))]
+
+
+def _coordinates(dataset: xr.Dataset, dimension: str) -> NDArray[np.float64]:
+    if dimension in dataset.coords:
+        return np.asarray(dataset[dimension].values, dtype=np.float64)
+    return np.arange(dataset.sizes[dimension], dtype=np.float64)
+
+
+class Untested(NamedTuple):
+    """An observable that shots in the Z basis do not determine: with X or Y.
+
+    Attributes:
+        name: of it.
+        dense: mean of the unpruned RBMs.
+        value, error: of the smallest RBM and its standard error.
+    """
+
+    name: str
+    dense: float
+    value: float
+    error: float
+
+
+def untested_observables(dataset: xr.Dataset) -> list[Untested]:
+    """List the further observables that no shots determine."""
+    return [
+        Untested(
+            name,
+            float(dataset[f"{name}_dense"].mean("seed")),
+            float(dataset[name]),
+            float(dataset[f"{name}_error"]),
+        )
+        for name in observable_names(dataset)[len(OBSERVABLES) :]
+        if dataset[name].ndim == 0 and np.isnan(dataset[f"{name}_shots"])
+    ]
+
+
+def state_names(dataset: xr.Dataset) -> list[str]:
+    """List the observables of the true bits by name."""
+    further = observable_names(dataset)[len(OBSERVABLES) :]
+    return [*STATE_OBSERVABLES, *(name for name in further if f"state_{name}" in dataset)]
 
 
 def as_recorded(dataset: xr.Dataset) -> str:
@@ -113,7 +167,7 @@ class StateObservable(NamedTuple):
 def state_observables(dataset: xr.Dataset) -> list[StateObservable]:
     """List the observables of the true bits; for shots with readout errors only."""
     found = []
-    for name in STATE_OBSERVABLES:
+    for name in state_names(dataset):
         unknown = xr.full_like(dataset[f"state_{name}"], np.nan)
         columns = (
             np.atleast_1d(dataset.get(f"state_{name}{suffix}", unknown).values)
@@ -177,10 +231,16 @@ def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
     For shots with readout errors also the observables of the true bits, with names "state_...".
     """
     values: dict[str, object] = {}
+    coordinates: dict[str, list[float]] = {}
     compared = {name: report.comparison(name) for name in names}
     compared |= {f"state_{name}": comparison for name, comparison in report.state.items()}
     for name, comparison in compared.items():
-        along = ("distance",) if np.ndim(comparison.value) else ()
+        along: tuple[str, ...] = ()
+        if comparison.dimension:
+            along = (f"{name}_{comparison.dimension}",)
+            coordinates[along[0]] = list(comparison.coordinates)
+        elif np.ndim(comparison.value):
+            along = ("distance",)
         for suffix, field in zip(SUFFIXES[:-1], _FIELDS, strict=True):  # all but `_dense`
             values[f"{name}{suffix}"] = (along, getattr(comparison, field))
         for suffix in FURTHER:
@@ -191,7 +251,7 @@ def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
         values[name] = getattr(report, name).value
         values[f"{name}_error"] = getattr(report, name).error
     values["warning"] = "; ".join(dict.fromkeys(each.warning for _, each in report if each.warning))
-    return xr.Dataset(values)
+    return xr.Dataset(values, coordinates)
 
 
 def methods_attribute(**methods: Method) -> str:

@@ -16,7 +16,15 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
 from psiprune.data.shots import Shots, join_shots
-from psiprune.metrics.custom import Observable, load_observable, observe
+from psiprune.metrics.custom import Observable, observe
+from psiprune.metrics.diagonal_observables import BitsObservable
+from psiprune.metrics.observable_text import (
+    GivenObservables,
+    as_observables,
+    is_code,
+    read_observables,
+)
+from psiprune.metrics.pauli_observable import PauliObservable, is_determined
 from psiprune.reconstruction.custom_code import find_code
 from psiprune.reconstruction.dataset import OBSERVABLES, check_observable_names
 from psiprune.reconstruction.settings import ReconstructSettings
@@ -191,17 +199,19 @@ def with_readout_checksum(settings: ReconstructSettings, shots: Shots) -> Recons
 
 
 def load_observables(
-    settings: ReconstructSettings, folder: Path, given: Mapping[str, Observable], sites: int
+    settings: ReconstructSettings, folder: Path, given: GivenObservables, sites: int
 ) -> dict[str, Observable]:
-    """Load custom observables, given and from files; check their names and `measure`."""
-    custom = dict(given)
-    for place in find_code(folder, settings.observable):
-        name, function = load_observable(place)
+    """Load custom observables, given, as text and from files; check their names and `measure`."""
+    code = [*filter(is_code, settings.observable)]
+    located = dict(zip(code, find_code(folder, code), strict=True))
+    texts = [located.get(text, text) for text in settings.observable]
+    custom = as_observables(given, sites)
+    for name, observable in read_observables(texts, sites).items():
         if name in custom:
             raise InputError(f"observable: {name!r} is given twice; rename one of them")
-        custom[name] = function
+        custom[name] = observable
     check_observable_names(custom)
-    known = ("log_likelihood", *OBSERVABLES, *custom)
+    known = ("log_likelihood", *OBSERVABLES, *(n for n, o in custom.items() if is_determined(o)))
     if settings.measure not in known:
         raise InputError(f"measure: must be one of {', '.join(known)}, found {settings.measure!r}")
     if settings.measure == "neighbours" and sites == 1:
@@ -220,5 +230,7 @@ def try_observables(
     generator = generator_for(settings.seed, Stream.CUSTOM_OBSERVABLE_TRIAL)
     draws = generator.integers(0, 2, (settings.draws, split.test.sites), dtype=np.uint8)
     for name, function in custom.items():
+        if isinstance(function, BitsObservable | PauliObservable):
+            continue
         for bits in (split.validation.bits, split.test.bits, draws):
             observe(name, function, bits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from psiprune.data.dependence import find_dependence
 from psiprune.data.shots import ShotsLike, as_shots, check_sites
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
-from psiprune.metrics.custom import Observable
+from psiprune.metrics.observable_text import GivenObservables, is_code
 from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.architecture import learning_rate_of
 from psiprune.reconstruction.comparison import search, test
@@ -42,7 +41,7 @@ def run_reconstruct(
     settings: ReconstructSettings,
     shots: ShotsLike,
     folder: str | os.PathLike[str],
-    observables: Mapping[str, Observable] | None = None,
+    observables: GivenObservables | None = None,
     *,
     begin: Begin | None = None,
 ) -> xr.Dataset:
@@ -56,7 +55,7 @@ def run_reconstruct(
         settings: of the run.
         shots: measured in the Z basis: Shots, bits [shot, site] or counts {"0101": 12}.
         folder: of the run.
-        observables: custom ones by name, in addition to those in the settings. Results of an
+        observables: further ones by name, in addition to those in the settings. Results of an
             observable in a file are recomputed when the file has changed; a change to a function
             given here goes unnoticed.
         begin: called before anything is trained or written, with the settings as given, all shots,
@@ -85,7 +84,8 @@ def run_reconstruct(
         run = Run(settings, data, split, opened, custom, dependence)
         for name in ("choice", "ensemble", "path", "observed"):
             (run.folder / name).mkdir(exist_ok=True)
-        save_code(run.folder, settings.observable, ends_search=settings.measure in custom)
+        code = [*filter(is_code, settings.observable)]
+        save_code(run.folder, code, ends_search=settings.measure in custom)
         if not (run.folder / "split.nc").exists():
             meaning = {"long_name": "0 training, 1 validation, 2 test", "units": "1"}
             parts = xr.Dataset({"part": ("shot", split.part, meaning)})

@@ -9,7 +9,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from psiprune.reconstruction.checks import Check, deviations
-from psiprune.reconstruction.dataset import as_recorded, state_observables
+from psiprune.reconstruction.dataset import (
+    as_recorded,
+    state_observables,
+    untested_observables,
+)
 from psiprune.reconstruction.summary import FILE, loss_number, phrase, plus_minus, search_shots
 from psiprune.reconstruction.summary import Summary as Answer
 from psiprune.reporting.page import Headline, Provenance, Report, Section, Summary, Table, picture
@@ -114,6 +118,7 @@ def reconstruct_report(
                 table=_observables(dataset),
             ),
             *([_of_true_bits(dataset)] if recorded else []),
+            *([_untested(dataset)] if untested_observables(dataset) else []),
             Section(
                 "choice",
                 "How many hidden units",
@@ -187,6 +192,26 @@ def _observables(dataset: xr.Dataset) -> Table:
     head = ["observable", "shots", "unpruned RBMs", "smallest RBM", "implied loss"]
     caption = f"Test shots, mean of the unpruned RBMs, smallest RBM{as_recorded(dataset)}"
     return Table(caption, head, rows)
+
+
+def _untested(dataset: xr.Dataset) -> Section:
+    """Tabulate observables with X or Y, which only the RBMs give."""
+    rows: list[list[str | Number]] = [
+        [
+            each.name,
+            Number(each.dense, significant(each.dense), f"{FILE}: mean over seed, _dense"),
+            Number(
+                each.value,
+                plus_minus(each.value, each.error),
+                f"{FILE}: observables of the smallest RBM",
+            ),
+        ]
+        for each in untested_observables(dataset)
+    ]
+    head = ["observable", "unpruned RBMs", "smallest RBM"]
+    caption = "Of psi = sqrt(p), which is assumed; shots in the Z basis do not test them"
+    title = "Observables with X or Y"
+    return Section("untested", title, table=Table(caption, head, rows))
 
 
 def _of_true_bits(dataset: xr.Dataset) -> Section:

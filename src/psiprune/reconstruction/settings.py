@@ -68,7 +68,7 @@ class ReconstructSettings(Settings):
     measure: str = Field(
         default="log_likelihood",
         description="quantity whose loss ends the pruning: log_likelihood, magnetization, "
-        "abs_magnetization, neighbours, correlation or the name of a custom observable",
+        "abs_magnetization, neighbours, correlation or the name of a further observable",
     )
     significance: float = Field(
         default=0.05,
@@ -83,8 +83,9 @@ class ReconstructSettings(Settings):
     )
     observable: tuple[str, ...] = Field(
         default=(),
-        description="custom observables, FILE.py:function; the function takes bits [shot, site] "
-        "and returns one value per shot, or one for all",
+        description="further observables: sums of Pauli strings such as 'X0 X3' or 'sum_i Z_i "
+        "Z_{i+1}', names such as g2, NAME=TEXT for either, or FILE.py:function; the function takes "
+        "bits [shot, site] and returns one value per shot, or one for all",
     )
     draws: int = Field(default=100_000, ge=100, description="RBM samples per sampled observable")
     seed: Seed = Field(

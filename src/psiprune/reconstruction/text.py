@@ -13,17 +13,19 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.text import escape
-from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.reconstruction.checks import Check, deviations
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.dataset import (
     FURTHER,
     SUFFIXES,
+    Untested,
     as_recorded,
     levels_of,
     methods_used,
     observable_names,
+    state_names,
     state_observables,
+    untested_observables,
 )
 from psiprune.reconstruction.summary import (
     Summary,
@@ -59,6 +61,9 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
             "of the RBM)"
         )
         tables.append(_true_bits(dataset))
+    if untested := untested_observables(dataset):
+        heads.append("Observables with X or Y, which the shots do not test (psi = sqrt(p) assumed)")
+        tables.append(_untested(untested))
     parts = [f"{head}\n{table}" for head, table in zip(heads, tables, strict=True)]
     return "\n\n".join([answer_text(summary), *parts])
 
@@ -155,6 +160,13 @@ def _observables(dataset: xr.Dataset) -> str:
     return align(rows)
 
 
+def _untested(observables: Sequence[Untested]) -> str:
+    """Tabulate what only the RBMs say."""
+    rows = [["observable", "unpruned RBMs", "smallest RBM"]]
+    rows += [[x.name, f"{x.dense:.4f}", plus_minus(x.value, x.error)] for x in observables]
+    return align(rows)
+
+
 def _true_bits(dataset: xr.Dataset) -> str:
     """Tabulate the observables of the true bits, C(d) at the shortest distances and the largest."""
     last = dataset.sizes["distance"] - 1
@@ -196,7 +208,7 @@ def reconstruct_numbers(dataset: xr.Dataset, request: Request) -> dict[str, Any]
             }
             for name in (
                 *(*observable_names(dataset), "log_likelihood", "log_likelihood_gain"),
-                *(f"state_{name}" for name in STATE_OBSERVABLES),
+                *(f"state_{name}" for name in state_names(dataset)),
             )
             if f"{name}_sigmas" in dataset
         },

@@ -59,7 +59,7 @@ _ADDED_INPUTS: Mapping[Kind, tuple[str, ...]] = {
     "state": ("psiprune", "sites", "coupling", "field"),
     "shots": ("shots", "seed"),
     "dense": ("rbm_seed", "hidden", "train", "initial", "history_every"),
-    "point": ("prune", "fine_tune", "measure"),
+    "point": ("prune", "fine_tune", "measure", "observable"),
 }
 #: A stage is done once these exist; the last one is its result.
 _FILES: Mapping[Kind, tuple[str, ...]] = {
@@ -152,6 +152,8 @@ class Point:
     def config(self) -> dict[str, Any]:
         """Everything the numbers of the point depend on, as JSON values."""
         replaced = {"fields", "seeds", "rewind_epoch", "until"}
+        if self.settings.observable is None:
+            replaced.add("observable")
         return {
             **self.settings.model_dump(mode="json", exclude=replaced),
             "psiprune": version("psiprune"),
@@ -193,7 +195,7 @@ class Point:
             names.append("model")
         if kind == "dense" and self.settings.sites > EXACT_SITES:
             names.append("measure")  # the history is measured from samples there
-        config = {name: self.config[name] for name in names}
+        config = {name: self.config[name] for name in names if name in self.config}
         return Stage(kind, self, config, _FILES[kind])
 
 
@@ -216,14 +218,17 @@ class Run:
     def config(self) -> dict[str, Any]:
         """Everything the numbers of the run depend on, as JSON values."""
         values = self.settings.model_dump(mode="json")
+        if values.get("observable", ...) is None:
+            del values["observable"]
         return {"psiprune": version("psiprune"), "experiment": self.experiment, **values}
 
     @property
     def columns(self) -> dict[str, Any]:
         """The settings as nested columns of a table, in which each field has rows of its own."""
         values = self.settings.for_size().model_dump(mode="json", exclude={"fields"})
-        if values.get("until", ...) is None:  # else a column beside until_measure, ...
-            del values["until"]
+        for name in ("until", "observable"):  # else a column beside until_measure, ...
+            if values.get(name, ...) is None:
+                del values[name]
         return {**values, "hidden": self.settings.hidden_units, "psiprune": version("psiprune")}
 
     @property
@@ -296,7 +301,8 @@ def _shots(point: Point, root: Path) -> tuple[MPS, Shots]:
 
 def _member(point: Point, kind: Kind, root: Path) -> Member:
     state, shots = _shots(point, root)
-    problem = Problem(root, point.field, reference_of(state), shots)
+    observables = point.settings.observable if kind == "point" else None
+    problem = Problem(root, point.field, reference_of(state, observables), shots)
     return Member(problem, point.seed, point.stage(kind).make_folder(root))
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from psiprune.core.statistics import band
+from psiprune.experiments.tables import observable_losses
 from psiprune.reporting.figures import (
     BLUE,
     CORRELATION,
@@ -54,7 +55,8 @@ def plot_study(study: xr.Dataset) -> Figure:
     Points are medians over seeds as the paper measures them (from samples, with the confidence
     interval in eROE and mROE), the band holds 16 to 84 % of the seeds. Thin lines are the same
     measures by sums over all states. Dashed lines are the floors of the sampled measures, their
-    values for a perfect model; thin lines may lie below.
+    values for a perfect model; thin lines may lie below. Further observables have a row each, with
+    their largest distance from the reference.
 
     Args:
         study: the dataset of `run_study`, study.nc.
@@ -62,12 +64,14 @@ def plot_study(study: xr.Dataset) -> Figure:
     Returns:
         A figure; `figure.savefig("study.png")` writes it.
     """
-    labels = [label for _, label in _MEASURES]
-    figure, axes = measure_grid(study, labels, PRUNED, size=(3.4, 10.0))
+    further = ((name, f"|Δ {of[3:-1]}|") for of, name, _ in observable_losses(study))
+    measures = (*_MEASURES, *further)
+    labels = [label for _, label in measures]
+    figure, axes = measure_grid(study, labels, PRUNED, size=(3.4, 2.0 * len(measures)))
     pruned = study["fraction_pruned"].isel(field=0, seed=0).values
     apart = disconnected_at(study)
     for column, field in enumerate(study["field"].values):
-        for ax, (name, _) in zip(axes[:, column], _MEASURES, strict=True):
+        for ax, (name, _) in zip(axes[:, column], measures, strict=True):
             _draw_measure(ax, study.sel(field=field), pruned, name)
             if apart is not None:
                 fallen = f"{apart:.0%}: graph must fall apart"
