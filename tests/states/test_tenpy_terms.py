@@ -47,8 +47,8 @@ def test_chains() -> None:
 def close(model: Any, wanted: pp.Hamiltonian) -> bool:
     found = pp.Hamiltonian(model)
     same = [term[:2] for term in found.terms] == [term[:2] for term in wanted.terms]
-    values = [[term.coefficient for term in each.terms] for each in (found, wanted)]
-    return same and np.allclose(*values, rtol=1e-13)
+    a, b = ([term.coefficient for term in each.terms] for each in (found, wanted))
+    return same and np.allclose(a, b, rtol=1e-13)
 
 
 @pytest.mark.parametrize("plus_hc", [False, True])

@@ -72,13 +72,14 @@ def terms_of(given: Terms) -> tuple[int | None, Iterator[Term]]:
     if hasattr(given, "H_MPO"):
         from psiprune.states.tenpy_terms import tenpy_strings
 
-        sites, strings = tenpy_strings(given)
+        sites, found = tenpy_strings(given)
         return sites, (
             (f"terms: {' '.join(f'{letter}{i}' for i, letter in key)}", value, dict(key))
-            for key, value in strings.items()
+            for key, value in found.items()
         )
-    if isinstance(getattr(given, "terms", None), Mapping):  # a QubitOperator of OpenFermion
-        return None, _listed([(value, dict(key)) for key, value in given.terms.items()])
+    strings = getattr(given, "terms", None)
+    if isinstance(strings, Mapping):  # a QubitOperator of OpenFermion
+        return None, _listed([(value, dict(key)) for key, value in strings.items()])
     if hasattr(given, "to_list"):  # Qiskit writes qubit 0 last
         return _labelled([(label[::-1], value) for label, value in given.to_list()])
     if not isinstance(given, Sequence):

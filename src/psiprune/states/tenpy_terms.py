@@ -76,4 +76,4 @@ def _basis(site: Any, number: int) -> list[int]:
 def _pauli(tensor: NDArray[Any], basis: list[int]) -> NDArray[np.complex128]:
     """Return the coefficients of I, X, Y, Z of each entry [left, right, letter]."""
     (a, b), (c, d) = np.moveaxis(tensor[:, :, basis][:, :, :, basis], (2, 3), (0, 1))
-    return 0.5 * np.stack([a + d, b + c, 1j * (b - c), a - d], axis=-1)
+    return np.asarray(0.5 * np.stack([a + d, b + c, 1j * (b - c), a - d], axis=-1), complex)
