@@ -81,12 +81,12 @@ def test_settings_take_models(
 
 def test_an_open_chain_is_no_model() -> None:
     plain = pp.StudySettings(sites=5, coupling=2.0, fields=(0.5,))
-    chain = {"kind": "tfim", "coupling": 2.0, "field": 0.5}
-    assert pp.StudySettings(sites=5, model=chain).model_dump() == plain.model_dump()
+    chain = pp.IsingChain(sites=5, coupling=2.0, field=0.5)
+    assert pp.StudySettings(model=chain).model_dump() == plain.model_dump()
     assert "model" not in plain.model_dump()
     assert plain.model_at(0.5) == pp.TFIM(sites=5, coupling=2.0, field=0.5)
-    antiferromagnet = pp.StudySettings(sites=5, model={"kind": "tfim", "coupling": -2.0})
-    assert antiferromagnet.model_at(1.0) == pp.IsingChain(sites=5, coupling=-2.0).hamiltonian()
+    antiferromagnet = pp.IsingChain(sites=5, coupling=-2.0)
+    assert pp.StudySettings(model=antiferromagnet).model_at(1.0) == antiferromagnet.hamiltonian()
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_a_study_of_another_model(tmp_path: Path) -> None:
     settings = pp.StudySettings(model=pp.XXZ(sites=4, delta=0.5), fields=(0.0, 0.1), **QUICK)
     study = pp.run_study(settings, tmp_path / "run", progress=False)
     energies = [
-        float(np.linalg.eigvalsh(settings.model_at(field).to_sparse().toarray())[0])
-        for field in settings.fields
+        float(np.linalg.eigvalsh(model.hamiltonian().to_sparse().toarray())[0])
+        for model in (pp.XXZ(sites=4, delta=0.5, field=field) for field in settings.fields)
     ]
     np.testing.assert_allclose(study["energy_reference"], energies, rtol=1e-9)
     assert (study["energy"].min(("seed", "level")) > study["energy_reference"]).all()
@@ -153,11 +153,14 @@ def test_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_sweeps_vary_a_model() -> None:
-    grid = {"product": {"model.delta": [0.5, 1.0], "sites": [4, 6]}}
-    settings = pp.SweepSettings(study={"model": {"kind": "xxz"}, "sites": 4}, grid=(grid,))
+    def swept(values: dict[str, Any]) -> pp.SweepSettings:
+        study: dict[str, Any] = {"model": {"kind": "xxz"}, "sites": 4}
+        table: dict[str, Any] = {"study": study, "grid": [{"product": values}]}
+        return pp.SweepSettings(**table)
+
+    settings = swept({"model.delta": [0.5, 1.0], "sites": [4, 6]})
     models = [each.model_at(0.0) for each in settings.configurations()]
     expected = [pp.XXZ(sites=n, delta=d).hamiltonian() for d in (0.5, 1.0) for n in (4, 6)]
     assert models == expected
     with refuses("grid.0.product.model.delt", "model.delta?"):
-        bad = {"product": {"model.delt": [0.5]}}
-        pp.SweepSettings(study={"model": {"kind": "xxz"}, "sites": 4}, grid=(bad,))
+        swept({"model.delt": [0.5]})

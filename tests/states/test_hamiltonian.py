@@ -43,6 +43,10 @@ def random_terms(sites: int, count: int, seed: int) -> list[tuple[float, dict[in
         SimpleNamespace(  # Qiskit writes qubit 0 last
             to_list=lambda: [("IZZ", -1 + 0j), ("IXI", 0.5), ("YIY", 0.25 + 0j), ("III", 2.0)]
         ),
+        SimpleNamespace(  # a QubitOperator of OpenFermion
+            terms={((0, "Z"), (1, "Z")): -1 + 0j, ((1, "X"),): 0.5}
+            | {((0, "Y"), (2, "Y")): 0.25, (): 2.0}
+        ),
         [*CLUSTER, (3.0, {0: "X"}), (-3.0, {0: "X"})],
         [(-0.5, CLUSTER[0][1]), *CLUSTER[1:], (-0.5, {1: "Z", 0: "Z"})],
     ],

@@ -255,6 +255,19 @@ def test_a_second_start_is_kept_if_the_first_misses_structure_and_it_is_likelier
     assert same(found, rbms["random" if misses else starts[0]])
 
 
+def test_as_many_hidden_units_as_sites_where_half_miss_structure() -> None:
+    """Shots of three particles on six sites, which three hidden units cannot describe."""
+    half = np.bitwise_count(np.arange(64)) == 3
+    bits = ((np.flatnonzero(half)[:, None] >> np.arange(6)) & 1).astype(np.uint8)
+    shots = np.repeat(bits, 100, axis=0)
+    method = ExactNaturalGradient(epochs=200)
+    assert train(shots, method=method, progress=False).hidden == 6
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert train(shots, hidden=3, method=method, progress=False).hidden == 3
+    assert train(some_bits(), method=method, progress=False).hidden == 3
+
+
 def test_the_first_of_equally_likely_starts_is_kept() -> None:
     one, other = initial_rbm(6, 3, 0), initial_rbm(6, 3, 0)
     assert _likelier(one, other, Shots(some_bits())) is one

@@ -69,7 +69,8 @@ def train_command(
     Args:
         shots: file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
         out: file to write the RBM to
-        hidden: number of hidden units (default: that of the mask, else half the number of sites)
+        hidden: number of hidden units (default: that of the mask, else half the number of sites, or
+            up to 18 sites all of it where that clearly misses structure of the shots)
         seed: random seed of the initial weights, the order of the shots and the Gibbs chains
         mask: which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with
             one row per hidden unit (see psiprune mask); default: all
@@ -142,12 +143,13 @@ def train_command(
     first_initial = initial or chosen.INITIAL[0]
     start = new_rbm(data, units, seed, first_initial, mask_array)
     single: Initial | None = initial
+    width = None if hidden is None and mask_array is None else units
 
     def fit(callback: Callback, with_history: bool = True) -> RBM:
         if reference is None or history is None or not with_history:
             return train(
                 data,
-                hidden=units,
+                hidden=width,
                 mask=mask_array,
                 initial=single,
                 method=chosen,
@@ -174,8 +176,8 @@ def train_command(
         if side_files and initial is None and len(chosen.INITIAL) > 1:
             # The side files belong to one training, so find first which initial weights are best.
             tried = fit(no_callback, with_history=False)
-            single = cast("Initial", tried.provenance["initial"])
-            start = new_rbm(data, units, seed, single, mask_array)
+            single, width = cast("Initial", tried.provenance["initial"]), tried.hidden
+            start = new_rbm(data, width, seed, single, mask_array)
         rbm = train_saving_epochs(early, start, fit, no_callback)
         rbm.save(out)
     done = rbm.provenance.get("epochs_done", 0)

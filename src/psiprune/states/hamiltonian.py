@@ -112,7 +112,8 @@ class Hamiltonian:
     Args:
         terms: labels with coefficients, {"ZZI": -1.0}, the first letter for site 0; a list of
             (coefficient, {site: letter}); text as OpenFermion prints it, "-1.0 [Z0 Z1] + 0.5 [X0]";
-            or a SparsePauliOp of Qiskit, whose labels have qubit 0 last: qubit i is site i.
+            a SparsePauliOp of Qiskit, whose labels have qubit 0 last: qubit i is site i; a
+            QubitOperator of OpenFermion; or a finite model of TeNPy on spins 1/2, up for bit 0.
         sites: N; needed only if the last sites have no letter and there are no labels.
         name: what messages and files call it.
 

@@ -1,4 +1,4 @@
-"""Sums of Pauli strings as users write them: labels, lists, text, operators of Qiskit."""
+"""Sums of Pauli strings as users write them: labels, lists, text, operators of other packages."""
 
 from __future__ import annotations
 
@@ -13,6 +13,24 @@ import numpy as np
 from psiprune.core.exceptions import InputError
 
 
+class QubitOperator(Protocol):
+    """An operator of OpenFermion."""
+
+    @property
+    def terms(self) -> Mapping[tuple[tuple[int, str], ...], complex]:
+        """The coefficient of each string, ((0, "Z"), (1, "Z"))."""
+        ...
+
+
+class TenpyModel(Protocol):
+    """A finite model of TeNPy on spins 1/2, such as XXZChain."""
+
+    @property
+    def H_MPO(self) -> Any:
+        """The Hamiltonian as a matrix product operator."""
+        ...
+
+
 class PauliList(Protocol):
     """An operator of Qiskit, such as SparsePauliOp."""
 
@@ -23,7 +41,14 @@ class PauliList(Protocol):
 
 Letters = Mapping[int, str]
 #: What `Hamiltonian` takes.
-Terms = Mapping[str, float] | Sequence[tuple[float, Letters]] | PauliList | str
+Terms = (
+    Mapping[str, float]
+    | Sequence[tuple[float, Letters]]
+    | PauliList
+    | QubitOperator
+    | TenpyModel
+    | str
+)
 #: Where a term was found, its coefficient, and the letter of each site.
 Term = tuple[str, Any, Letters]
 
@@ -44,12 +69,24 @@ def terms_of(given: Terms) -> tuple[int | None, Iterator[Term]]:
         return None, text_terms(given, "terms")
     if isinstance(given, Mapping):
         return _labelled(list(given.items()))
+    if hasattr(given, "H_MPO"):
+        from psiprune.states.tenpy_terms import tenpy_strings
+
+        sites, found = tenpy_strings(given)
+        return sites, (
+            (f"terms: {' '.join(f'{letter}{i}' for i, letter in key)}", value, dict(key))
+            for key, value in found.items()
+        )
+    strings = getattr(given, "terms", None)
+    if isinstance(strings, Mapping):  # a QubitOperator of OpenFermion
+        return None, _listed([(value, dict(key)) for key, value in strings.items()])
     if hasattr(given, "to_list"):  # Qiskit writes qubit 0 last
         return _labelled([(label[::-1], value) for label, value in given.to_list()])
     if not isinstance(given, Sequence):
         raise InputError(
             "terms: must be labels with coefficients {'ZZI': -1.0}, a list of (coefficient, "
-            f"{{site: letter}}), text or an operator of Qiskit, found {type(given).__name__}"
+            "{site: letter}), text, or an operator of Qiskit, OpenFermion or TeNPy, found "
+            f"{type(given).__name__}"
         )
     return None, _listed(given)
 

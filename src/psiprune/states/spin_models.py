@@ -362,8 +362,8 @@ def as_model(
     if isinstance(given, SpinModel):
         return given
     if isinstance(given, Hamiltonian):
-        table: dict[str, Any] = {"terms": str(given), "sites": given.sites}
-        return PauliSum(**table, **({"name": given.name} if given.name else {}))
+        named: dict[str, Any] = {"name": given.name} if given.name else {}
+        return PauliSum(terms=str(given), sites=given.sites, **named)
     if not isinstance(given, str | Mapping):
         raise InputError(
             f"kind: must be one of {', '.join(MODELS)}, or a table with the kind, found {given!r}"

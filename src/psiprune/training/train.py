@@ -80,7 +80,9 @@ def train(
 
     Args:
         shots: Shots, bits [shot, site] as a plain array, or counts {"0101": 12}.
-        hidden: number of hidden units, N_h; by default half the number of sites.
+        hidden: number of hidden units, N_h. By default half the number of sites, and up to 18
+            sites as many as sites where several initial weights are tried and all results clearly
+            miss structure of the shots.
         method: `CD`, `PCD`, `NaturalGradient` or `ExactNaturalGradient` with its settings, or one
             of the names "cd", "pcd", "natural" and "exact" for the method with its defaults. "auto"
             is the best one for the size: exact where a layer has at most 18 units (and with readout
@@ -140,6 +142,10 @@ def train(
                 f"at most {EXACT_GRADIENT_UNITS} units, found {data.sites} visible and {units} "
                 "hidden; give one kind"
             )
+        attempts = [(units, name) for name in starts]
+        free = hidden is None and mask is None and len(starts) > 1
+        if free and units < data.sites <= EXACT_GRADIENT_UNITS:
+            attempts += [(data.sites, name) for name in starts]
     else:
         if hidden not in (None, start.hidden):
             raise InputError(
@@ -151,7 +157,7 @@ def train(
                 "initial: cannot be combined with start, which has weights already; omit one of "
                 "them"
             )
-        start, starts = start if mask is None else start.with_mask(mask), ()
+        start, attempts = start if mask is None else start.with_mask(mask), []
         chosen = as_method(method).for_size(
             start.visible, start.hidden, readout=readout, weights=start.number_of_weights
         )
@@ -180,13 +186,18 @@ def train(
         if start is not None:
             given = start
             rbm = fitted(lambda _: given)
-        for name in starts:
+        for width, name in attempts:
             if rbm is not None:
-                _LOG.info("the RBM misses structure of the shots; trying %s initial weights", name)
+                _LOG.info(
+                    "the RBM misses structure of the shots; trying %d hidden units and %s initial "
+                    "weights",
+                    width,
+                    name,
+                )
                 expect("epochs", chosen.epochs)
-            attempt = fitted(partial(new_rbm, hidden=units, seed=seed, initial=name, mask=mask))
+            attempt = fitted(partial(new_rbm, hidden=width, seed=seed, initial=name, mask=mask))
             rbm = attempt if rbm is None else _likelier(rbm, attempt, data)
-            if len(starts) == 1 or not misses_structure(rbm, data):
+            if len(attempts) == 1 or not misses_structure(rbm, data):
                 break
     assert rbm is not None
     if chosen.epochs == 0:
