@@ -6,6 +6,8 @@ true bits: rates that are too small leave flips in the state. No number of recor
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,7 +55,9 @@ def errors_from_rates(
     ):
         return {}
     others = [readout.resampled(derive_seed(seed, Stream.RATES_ERROR, k)) for k in range(sets)]
-    found = linear_response(rbm, shots, others, seed, _functions, curvature)
+    # From there, as p(v | y) gives what a matrix excludes no weight.
+    records = replace(shots, readout=readout.allowing_unseen())
+    found = linear_response(rbm, records, others, seed, _functions, curvature)
     errors = np.sqrt(np.square(found.means).mean(axis=0))
     return dict(zip(STATE_OBSERVABLES, (errors[0], errors[1], errors[2:]), strict=True))
 
