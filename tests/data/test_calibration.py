@@ -31,7 +31,7 @@ def prepared(error: ReadoutError, states: list[str], shots: int, seed: int) -> d
 
 def test_one_site_by_hand() -> None:
     found = pp.calibrate_readout({"0": {"0": 97, "1": 3}, "1": {"0": 5, "1": 45}})
-    np.testing.assert_allclose(found.rates, [[3.5 / 101, 5.5 / 51]])
+    np.testing.assert_allclose(found.rates, [[0.03, 0.1]])
     assert found.groups[0].prepared is not None
     assert found.groups[0].prepared.tolist() == [100, 50]
     assert found.is_measured
@@ -108,7 +108,7 @@ def test_refusals() -> None:
 
 def test_rates_of_few_shots_name_their_number() -> None:
     one, two = np.ones((1, 1), np.uint8), np.ones((2, 1), np.uint8)
-    with refuses("readout", "p(1|0)", "site 0", 0.75, "1 calibration shot", "too few"):
+    with refuses("readout", "p(1|0)", "site 0", "found 1 from 1 calibration shot", "too few"):
         pp.calibrate_readout({"0": one, "1": two})
     with refuses("readout", "p(0|1)", "site 0", "2 calibration shots", "exchanged", "too few"):
         pp.calibrate_readout({"0": 1 - one, "1": 1 - two})
@@ -180,7 +180,37 @@ def test_recorded_bits_count_whatever_errors_the_shots_carry() -> None:
 
 
 @pytest.mark.parametrize("sites", [1, 2])
-def test_perfect_records_leave_half_a_count(sites: int) -> None:
+def test_perfect_records_leave_an_error_of_half_a_shot(sites: int) -> None:
     shots = np.zeros((100, sites), np.uint8)
     found = pp.calibrate_readout({"0" * sites: shots, "1" * sites: 1 - shots})
-    np.testing.assert_allclose(found.rates, 0.5 / 101)
+    np.testing.assert_array_equal(found.rates, 0)
+    unseen = 0.5 / 100.5
+    np.testing.assert_allclose(found.allowing_unseen().rates, unseen)
+    np.testing.assert_allclose(found.rate_errors, np.sqrt(unseen * (1 - unseen) / 100))
+    drawn = [found.resampled(seed).rates for seed in range(400)]
+    # Within 5 standard errors of a mean square over 400 draws with a kurtosis of about 1 / 0.5.
+    np.testing.assert_allclose(np.std(drawn, axis=0), found.rate_errors, rtol=0.3)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_the_mean_of_the_rates_has_no_bias(groups: int) -> None:
+    """Of 12 sites in groups, over 20 calibrations of 50 shots for each state of a group."""
+    sites, shots, rate = 12, 50, 0.02
+    error = ReadoutError.from_rates(rate, sites=sites)
+    states = [np.tile(state, sites // groups) for state in basis(groups)]
+    parts = [tuple(range(k, k + groups)) for k in range(0, sites, groups)]
+    means, priors = [], []
+    for seed in range(20):
+        counts = {
+            "".join(map(str, state)): error.misread(
+                np.tile(state, (shots, 1)), seed * len(states) + k
+            )
+            for k, state in enumerate(states)
+        }
+        found = pp.calibrate_readout(counts, parts)
+        means.append(found.rates.mean())
+        # A shot in equal parts in each row, Jeffreys' prior for a single site.
+        priors.append((found.rates.mean() * shots + 0.5) / (shots + 1))
+    error_of_mean = np.std(means) / np.sqrt(len(means))
+    assert abs(np.mean(means) - rate) < 4 * error_of_mean
+    assert np.mean(priors) - rate > 4 * error_of_mean

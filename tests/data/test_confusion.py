@@ -11,11 +11,12 @@ from confusions import random_matrix
 from psiprune.data.confusion import (
     Confusion,
     checked,
+    frequencies,
     marginal,
     near,
     pooled,
     scaled,
-    with_half_counts,
+    with_unseen,
 )
 from refusals import refuses
 
@@ -75,10 +76,15 @@ def test_pooled_shots() -> None:
     assert pooled(prepared, 2, [1, 0]).tolist() == [1, 100, 10, 1000]
 
 
-def test_half_counts() -> None:
-    np.testing.assert_allclose(with_half_counts(np.array([[3, 0]])), [[3.5 / 4, 0.5 / 4]])
-    # Four states share the one shot that is added, so rates of a site gain half of one as alone.
-    np.testing.assert_allclose(with_half_counts(np.array([[9, 0, 0, 0]]))[0, 1:], 0.25 / 10)
+def test_unseen_states_get_a_part_of_a_shot() -> None:
+    shots = np.array([3, 10])
+    found = with_unseen(Confusion((0,), np.array([[1.0, 0.0], [0.2, 0.8]]), shots))
+    np.testing.assert_allclose(found.matrix, [[3 / 3.5, 0.5 / 3.5], [0.2, 0.8]])
+    # Four states share a shot, so the rates of a site gain half of one as alone.
+    pair = with_unseen(Confusion((0, 1), np.eye(4), np.full(4, 9)))
+    np.testing.assert_allclose(marginal(pair.matrix, 0)[0, 1], 0.5 / 9.75)
+    assumed = Confusion((0,), np.eye(2))
+    assert with_unseen(assumed) is assumed
 
 
 def test_scaled_rows_stay_probabilities() -> None:
@@ -99,4 +105,4 @@ def test_matrices_around_an_almost_singular_one_can_be_inverted() -> None:
     pair = np.asarray(np.kron(*map(np.array, factors)), np.float64)
     for seed in range(50):
         counts = np.random.default_rng(seed).multinomial(20, pair)
-        checked(Confusion((0, 1), near(with_half_counts(counts), pair)))
+        checked(Confusion((0, 1), near(frequencies(counts), pair)))

@@ -109,7 +109,7 @@ def test_the_noise_of_the_calibration_counts() -> None:
     # 20 calibration shots: rates that come out too large by chance are not those of the device.
     true, level = ReadoutError.from_rates(0.1, sites=2), 0.2
     alarms = np.zeros(2, int)
-    for seed in range(30):
+    for seed in range(100):
         records = drawn("GHZ", true, 2000, seed)
         prepared = {
             2 * str(k): true.misread(np.full((20, 2), k, np.uint8), 1000 + 2 * seed + k)
@@ -119,7 +119,7 @@ def test_the_noise_of_the_calibration_counts() -> None:
         given = ReadoutError.from_rates(*found.rates.T)
         for k, error in enumerate((found, given)):
             alarms[k] += excluded_pairs(records.bits, error, 2000, level) is not None
-    most = binom.isf(1e-4, 30, level)
+    most = binom.isf(1e-6, 100, level)
     assert alarms[0] <= most < alarms[1]
     # Many calibration shots make the wrong rates certain.
     wrong = calibrated(ReadoutError.from_rates(0.2, sites=2), 10_000)

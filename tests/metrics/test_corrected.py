@@ -13,7 +13,7 @@ from psiprune.core.random import Stream, derive_seed
 from psiprune.data.confusion import Confusion
 from psiprune.data.dependence import INDEPENDENT
 from psiprune.metrics.bootstrap import bootstrap_means
-from psiprune.metrics.corrected import _Estimator, corrected_estimates
+from psiprune.metrics.corrected import _Estimator, corrected_estimates, recorded_states
 
 RBM = random_rbm(5, 3)
 BY_SITE = np.linspace(0.02, 0.1, 5), np.linspace(0.2, 0.05, 5)
@@ -35,7 +35,9 @@ def test_estimates_are_unbiased(errors: pp.ReadoutError, sites: tuple[int, ...])
     states = (np.arange(32)[:, None] >> np.arange(5)) & 1
     prob = np.exp(RBM.log_prob_all() - RBM.log_partition())
     exact = prob @ np.prod(1 - 2 * states[:, list(sites)], axis=1)
-    by_record = _Estimator(states.astype(np.uint8), errors, sites).by_shot()
+    by_record = _Estimator(
+        recorded_states(states.astype(np.uint8), errors), errors, sites
+    ).by_shot()
     assert errors.apply(prob) @ by_record == pytest.approx(exact, abs=1e-12)
     assert errors.apply(prob) @ np.prod(1 - 2 * states[:, list(sites)], axis=1) != pytest.approx(
         exact, abs=1e-3
@@ -46,7 +48,7 @@ def test_estimates_are_unbiased(errors: pp.ReadoutError, sites: tuple[int, ...])
 def test_means_by_table_are_those_by_shot(errors: pp.ReadoutError) -> None:
     bits = np.random.default_rng(0).integers(0, 2, (200, 5), dtype=np.uint8)
     for sites in ((1,), (1, 3), (0, 1)):
-        estimator = _Estimator(bits, errors, sites)
+        estimator = _Estimator(recorded_states(bits, errors), errors, sites)
         assert estimator.mean(errors) == pytest.approx(estimator.by_shot().mean())
 
 

@@ -72,7 +72,7 @@ def test_as_text(report: pp.ShotsReport) -> None:
 def test_as_numbers(report: pp.ShotsReport) -> None:
     found = json.loads(json.dumps(shots_report_numbers(report)))
     others = ["training_excess", "effective_shots", "block", "shots_warnings"]
-    others += ["readout_warning", "training_note", "note"]
+    others += ["readout_warning", "training_note", "boundary_note", "note"]
     assert list(found) == ["shots", *SCALARS, "neighbours", "correlation", *others]
     assert found["shots"] == 500
     for name, each in report:

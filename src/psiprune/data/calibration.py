@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.bit_order import bit_order_of
-from psiprune.data.confusion import Confusion, check_group, named, with_half_counts
+from psiprune.data.confusion import Confusion, check_group, frequencies, named
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import ShotsLike, as_shots
 
@@ -25,10 +25,10 @@ def calibrate_readout(
 ) -> ReadoutError:
     """Estimate the errors from shots of prepared basis states.
 
-    p(y | v) of a group is estimated over all shots whose prepared bits there are v, with one
-    shot added to each row in equal parts (for one site Jeffreys' prior), so that no probability is
-    exactly 0. The number of these shots is kept for the statistical error; see
-    `ReadoutError.resampled`. Readout errors that the shots carry already are not used.
+    p(y | v) of a group is the relative frequency of y among all shots whose prepared bits there
+    are v, which has no bias. The number of these shots is kept for the statistical error, which
+    is above 0 also where no shot was misread; see `ReadoutError.resampled`. Readout errors that
+    the shots carry already are not used.
 
     Args:
         prepared: shots (`Shots`, bits [shot, site], or counts) of each prepared bit string,
@@ -93,7 +93,7 @@ def calibrate_readout(
             raise InputError(
                 f"calibration: no shots with {named(group)} prepared in {text!r}; {way_out}"
             )
-        found.append(Confusion(group, with_half_counts(counts), shots_of))
+        found.append(Confusion(group, frequencies(counts), shots_of))
     return ReadoutError(tuple(found), source, orders.pop() if len(orders) == 1 else "")
 
 

@@ -7,7 +7,7 @@ group, both at index sum_i v_i 2^i over the sites of the group in their order. E
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,13 +67,23 @@ def pooled(prepared: NDArray[np.int64], sites: int, kept: Sequence[int]) -> NDAr
     return np.minimum(summed, MOST_SHOTS).astype(np.int64)
 
 
-def with_half_counts(counts: NDArray[np.int64]) -> Float64:
-    """Return probabilities of each row of counts, with 1 added to the row in equal parts.
+def frequencies(counts: NDArray[np.int64]) -> Float64:
+    """Return the relative frequencies of each row of counts."""
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
-    One half each for a single site (Jeffreys' prior), so no probability is exactly 0.
+
+def with_unseen(group: Confusion) -> Confusion:
+    """Return the group with a probability above 0 for every recorded state, if it was measured.
+
+    What n calibration shots have not shown may still occur: a row of 2^k states gets 2^-k of a shot
+    at each state that is not among its own, half a shot for a single site (Jeffreys' prior). For
+    the error of the rates; added to the rates themselves it would bias them.
     """
-    added = counts + 1.0 / counts.shape[1]
-    return added / added.sum(axis=1, keepdims=True)
+    if group.prepared is None:
+        return group
+    prepared = group.prepared[:, None]
+    shots = group.matrix * prepared + (group.matrix == 0) / len(group.matrix)
+    return replace(group, matrix=shots / shots.sum(axis=1, keepdims=True))
 
 
 def scaled(matrix: Float64, factor: Float64) -> Float64:

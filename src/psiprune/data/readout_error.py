@@ -29,6 +29,7 @@ from psiprune.data.confusion import (
     near,
     pooled,
     scaled,
+    with_unseen,
 )
 from psiprune.data.formats.base import brief
 from psiprune.data.formats.bits import as_bits
@@ -167,11 +168,11 @@ class ReadoutError:
     def rate_errors(self) -> Float64:
         """Standard errors of `rates`, [site, 2].
 
-        Binomial for rates from calibration shots; those of rates given without an error are 10 %
-        of the rate.
+        Binomial for rates from calibration shots, as of half a misread shot where there was none;
+        those of rates given without an error are 10 % of the rate.
         """
         errors = np.empty((self.sites, 2))
-        for group in self.groups:
+        for group in map(with_unseen, self.groups):
             states = np.arange(len(group.matrix))
             for position, site in enumerate(group.sites):
                 flipped = ((states[:, None] ^ states) >> position) & 1
@@ -221,12 +222,17 @@ class ReadoutError:
         """Return the error model with its rates drawn again within their uncertainty.
 
         Rows with calibration shots are drawn from the multinomial distribution of as many shots,
-        once for all sites if they share their rates (`alike`).
+        once for all sites if they share their rates (`alike`); states that no shot showed have the
+        probabilities of `allowing_unseen`.
         Rates that nobody measured are likely to be wrong alike at all sites: p(1|0) is multiplied
         by 1 + 0.1 x and p(0|1) by 1 + 0.1 y with the same two normal numbers at all sites (in a
-        group each row by the mean over its true bits).
+        group each row by the mean over its true bits). A matrix that would be invalid is moved
+        towards that of this model until it is valid; so rates near 0.5 vary less than their errors.
+
+        Raises:
+            InputError: the seed is out of range.
         """
-        generator = generator_for(seed, Stream.READOUT_RATES)
+        generator = generator_for(check_seed(seed), Stream.READOUT_RATES)
         by_bit = 1 + ASSUMED_UNCERTAINTY * generator.normal(size=2)
         groups = []
         for group in self.groups[:1] if self.alike else self.groups:
@@ -235,13 +241,20 @@ class ReadoutError:
                 bits = (states >> np.arange(len(group.sites))) & 1
                 matrix = scaled(group.matrix, by_bit[bits].mean(axis=1))
             else:
-                rows = zip(group.prepared, group.matrix, strict=True)
+                rows = zip(group.prepared, with_unseen(group).matrix, strict=True)
                 counts = np.stack([generator.multinomial(n, row) for n, row in rows])
                 matrix = near(counts / counts.sum(axis=1, keepdims=True), group.matrix)
             groups.append(Confusion(group.sites, matrix, group.prepared))
         if self.alike:
             groups = [replace(groups[0], sites=group.sites) for group in self.groups]
         return replace(self, groups=tuple(groups))
+
+    def allowing_unseen(self) -> ReadoutError:
+        """Return the error model with a part of a misread shot where calibration shots had none.
+
+        Matrices around which `resampled` draws; see `psiprune.data.confusion.with_unseen`.
+        """
+        return replace(self, groups=tuple(map(with_unseen, self.groups)))
 
     def of_sites(self, sites: Sequence[int]) -> ReadoutError:
         """Return the errors of some sites in the given order, which become sites 0, 1, ...

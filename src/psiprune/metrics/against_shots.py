@@ -18,7 +18,8 @@ from psiprune.data.shots import as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
-from psiprune.metrics.corrected import CorrectedEstimate, corrected_estimates
+from psiprune.metrics.boundary import BoundaryErrors, boundary_errors
+from psiprune.metrics.corrected import CorrectedEstimate, invert_records
 from psiprune.metrics.custom import check_names
 from psiprune.metrics.draws import draw_from_data
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
@@ -114,6 +115,7 @@ def evaluate_on_shots(
     log_z = log_partition(rbm, data=data, seed=seed, progress=progress)
     log_p = shots_log_prob(rbm, replace(data, bits=bits), log_z, seed)
     of_state: dict[str, CorrectedEstimate] = {}
+    least = BoundaryErrors({}, {}, {})
     shared = data.readout is not None and trained_through(rbm, data.readout)
     of_rbm_alone = {name for name, each in custom.items() if not is_determined(each)}
     by_bits = {name: each for name, each in custom.items() if name not in of_rbm_alone}
@@ -121,17 +123,17 @@ def evaluate_on_shots(
     if data.readout is not None:
         sums = {n: o for n, o in by_bits.items() if isinstance(o, PauliObservable)}
         operators = {n: o.operator for n, o in sums.items()}
-        of_state = corrected_estimates(bits, data.readout, seed, blocks, operators)
+        direct = invert_records(bits, data.readout, seed, blocks, operators)
+        of_state = direct.estimates
         true |= {n: estimate_from_draws(n, by_bits[n], of_true.bits, seed) for n in sums}
-    training = Training()
-    if training_noise:
-        training = training_of(rbm, of_true.bits.reshape(-1, rbm.visible), data.readout, seed)
+    size, flat = blocks.effective(len(data)), of_true.bits.reshape(-1, rbm.visible)
+    training = training_of(rbm, flat, data.readout, seed) if training_noise else Training()
+    share = size / training.shots if training.shots else 1.0
     of_rates = errors_from_rates(rbm, data, rate_sets, seed, training.curvature, sums)
     by_shot = {name: values_of_draws(name, each, bits, None) for name, each in by_bits.items()}
     by_shot = {name: values for name, values in by_shot.items() if values.ndim}
     of_training = errors_from_training(rbm, training, data.readout, custom, seed)
     of_shots = _shots_estimates(bits, log_p.values, by_shot, seed, blocks)
-    size = blocks.effective(len(data))
     for name, each in custom.items():
         if name in of_rbm_alone:
             estimates[name] = estimate_from_draws(name, each, of_true.bits, seed, rbm=rbm)
@@ -142,11 +144,22 @@ def evaluate_on_shots(
             estimate = estimate_from_draws(name, each, bits[:, None, :], seed, blocks.length)
             error = at_least_one_shot(np.asarray(estimate.error), np.asarray(estimate.value), size)
             of_shots[name] = replace(estimate, error=np.float64(error))
+    if shared:
+        least = boundary_errors(flat, direct, of_shots, share)
+
+    def at_least(
+        first_order: Float64 | np.float64 | None, value: Float64 | np.float64, floor: Float64 | None
+    ) -> Float64 | np.float64 | None:
+        if first_order is None:
+            return None
+        error = np.fmax(first_order, 0.0 if floor is None else floor)
+        return at_least_one_shot(error, np.asarray(value), training.shots or np.inf)[()]
 
     def compare(model: Estimate, target: Estimate, method: str = drawn.method) -> Comparison:
         drawn_size = effective_draws(model, chains * length, length)
+        error = at_least_one_shot(np.asarray(model.error), np.asarray(model.value), drawn_size)[()]
         variance = np.fmax(size * target.error**2, drawn_size * model.error**2)
-        values = model.value, model.error, target.value, target.error
+        values = model.value, error, target.value, target.error
         return Comparison(*values, method, drawn.warning, drawn_size, variance)
 
     size_of_rbm = min(size, log_z.effective_sample_size or size)
@@ -166,7 +179,9 @@ def evaluate_on_shots(
             compare(
                 estimates[name], of_shots[name], (of_true if name in of_rbm_alone else drawn).method
             ),
-            training_error=of_training.records.get(name),
+            training_error=at_least(
+                of_training.records.get(name), estimates[name].value, least.records.get(name)
+            ),
         )
         for name in estimates
     }
@@ -195,13 +210,16 @@ def evaluate_on_shots(
             name: replace(
                 compare(true[name], target, of_true.method),
                 shots_sampling_error=target.sampling_error if shared else None,
-                rates_error=of_rates.get(name),
-                training_error=of_training.state.get(name),
+                rates_error=at_least(of_rates.get(name), true[name].value, least.rates.get(name)),
+                training_error=at_least(
+                    of_training.state.get(name), true[name].value, least.training.get(name)
+                ),
             )
             for name, target in of_state.items()
         },
         readout_warning(rbm, data),
         training.note,
+        least.note,
     )
 
 

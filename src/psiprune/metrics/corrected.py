@@ -9,9 +9,10 @@ site (Bravyi et al., Phys. Rev. A 103, 042605 (2021)).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,41 @@ _MOST_BITS, _MOST_TERMS = 14, 400
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CorrectedEstimate(Estimate):
-    """An estimate whose `error` includes that of the calibration; `sampling_error` does not."""
+    """An estimate from records with both parts of its `error`.
+
+    Attributes:
+        sampling_error: from the noise of the shots.
+        rates_error: from that of the calibration.
+    """
 
     sampling_error: Float64 | np.float64
+    rates_error: Float64 | np.float64
+
+
+class Inverted(NamedTuple):
+    """Estimates from records, and the errors of all sites and pairs behind them.
+
+    Errors [2, ...] are those from the noise of the shots and from that of the calibration.
+
+    Attributes:
+        estimates: by name.
+        pairs: two sites each, neighbours first, then the site in the middle with all to its right.
+        z: errors of <Z_i>, [2, site].
+        products: errors of <Z_i Z_j>, [2, pair].
+        joint: errors of `joint_prob`, [2, pair, 4].
+    """
+
+    estimates: dict[str, CorrectedEstimate]
+    pairs: NDArray[np.intp]
+    z: Float64
+    products: Float64
+    joint: Float64
+
+
+def joint_prob(one: Float64, other: Float64, product: Float64) -> Float64:
+    """Return p of bits 00, 10, 01, 11 of two sites by <Z_i>, <Z_j> and <Z_i Z_j>, [..., 4]."""
+    signs = [(1, 1), (-1, 1), (1, -1), (-1, -1)]
+    return np.stack([1 + a * one + b * other + a * b * product for a, b in signs], axis=-1) / 4
 
 
 def corrected_estimates(
@@ -49,6 +82,17 @@ def corrected_estimates(
     blocks: Blocks,
     sums: Mapping[str, Hamiltonian] = MappingProxyType({}),
 ) -> dict[str, CorrectedEstimate]:
+    """Return the estimates of `invert_records`."""
+    return invert_records(bits, readout, seed, blocks, sums).estimates
+
+
+def invert_records(
+    bits: Bits,
+    readout: ReadoutError,
+    seed: int,
+    blocks: Blocks,
+    sums: Mapping[str, Hamiltonian] = MappingProxyType({}),
+) -> Inverted:
     """Return <m>, the mean of <Z_i Z_{i+1}> and C(d) of the true bits, estimated from records.
 
     Further sums of Z strings follow by name, except those with a string over many groups of sites,
@@ -72,9 +116,10 @@ def corrected_estimates(
         *((i, i + 1) for i in range(sites - 1)),
         *((middle, j) for j in range(middle + 1, sites)),
     ]
-    estimators: list[_Estimator | _Sum] = [_Estimator(bits, readout, each) for each in products]
+    records = recorded_states(bits, readout)
+    estimators: list[_Estimator | _Sum] = [_Estimator(records, readout, each) for each in products]
     inverted = {name: each for name, each in sums.items() if _fits(each, readout)}
-    estimators += [_Sum(bits, readout, each) for each in inverted.values()]
+    estimators += [_Sum(records, readout, each) for each in inverted.values()]
     last = len(products)
 
     def observables(means: Float64) -> dict[str, Float64]:
@@ -88,22 +133,50 @@ def corrected_estimates(
             **{name: means[..., last + k] for k, name in enumerate(inverted)},
         }
 
-    values = np.column_stack([each.by_shot() for each in estimators])
-    centre = values.mean(axis=0)
-    values -= centre  # so that float32 is accurate enough
-    resampled = observables(
-        centre + bootstrap_means(values.astype(np.float32), seed, blocks.length)
-    )
+    centre = np.empty(len(estimators))
+    table = np.empty((len(bits), len(estimators)), np.float32)
+    for k, each in enumerate(estimators):
+        values = each.by_shot()
+        centre[k] = values.mean()
+        table[:, k] = values - centre[k]  # so that float32 is accurate enough
     again = (readout.resampled(derive_seed(seed, Stream.CALIBRATION, k)) for k in range(_RATES))
-    rates = observables(np.array([[each.mean(errors) for each in estimators] for errors in again]))
+    means = (
+        centre + bootstrap_means(table, seed, blocks.length),
+        np.array([[each.mean(errors) for each in estimators] for errors in again]),
+    )
+    of_shots, of_rates = (observables(each) for each in means)
     size = blocks.effective(len(bits))
     found = {}
     for name, value in observables(centre).items():
-        of_shots = at_least_one_shot(resampled[name].std(axis=0, ddof=1), value, size)
-        error = np.hypot(of_shots, rates[name].std(axis=0, ddof=1))
-        unknown = np.full(np.shape(value), np.nan)
-        found[name] = CorrectedEstimate(value, error, unknown, sampling_error=of_shots)
-    return found
+        sampling = at_least_one_shot(of_shots[name].std(axis=0, ddof=1), value, size)
+        rates = of_rates[name].std(axis=0, ddof=1)
+        found[name] = CorrectedEstimate(
+            value,
+            np.hypot(sampling, rates),
+            np.full(np.shape(value), np.nan),
+            sampling_error=sampling,
+            rates_error=rates,
+        )
+    pairs = np.array(products[sites:], np.intp).reshape(-1, 2)
+
+    def errors(function: Callable[[Float64], Float64]) -> Float64:
+        return np.stack([function(each[:, :last]).std(axis=0, ddof=1) for each in means])
+
+    return Inverted(
+        found,
+        pairs,
+        errors(lambda each: each[:, :sites]),
+        errors(lambda each: each[:, sites:]),
+        errors(lambda each: joint_prob(*each[:, pairs.T].swapaxes(0, 1), each[:, sites:])),
+    )
+
+
+def recorded_states(bits: Bits, readout: ReadoutError) -> list[NDArray[np.uint8]]:
+    """Return the recorded state of each group of sites, sum_i y_i 2^i, [shot] each."""
+    return [
+        bits[:, group.sites] @ (1 << np.arange(len(group.sites), dtype=np.uint8))
+        for group in readout.groups
+    ]
 
 
 def _fits(operator: Hamiltonian, readout: ReadoutError) -> bool:
@@ -120,15 +193,17 @@ def _fits(operator: Hamiltonian, readout: ReadoutError) -> bool:
 class _Sum:
     """The estimate of a sum of Z strings; methods as of `_Estimator`."""
 
-    def __init__(self, bits: Bits, readout: ReadoutError, operator: Hamiltonian) -> None:
+    def __init__(
+        self, records: Sequence[Bits], readout: ReadoutError, operator: Hamiltonian
+    ) -> None:
         self._terms = [
             (
                 term.coefficient,
-                _Estimator(bits, readout, tuple(term.letters)) if term.signs else None,
+                _Estimator(records, readout, tuple(term.letters)) if term.signs else None,
             )
             for term in operator.terms
         ]
-        self._shots = len(bits)
+        self._shots = len(records[0])
 
     def by_shot(self) -> Float64:
         """Return the estimate from each record, [shot]."""
@@ -146,28 +221,27 @@ class _Sum:
 
 
 class _Estimator:
-    """The estimate of prod Z_i over one site or two, from the records of their groups."""
+    """The estimate of prod Z_i over one site or two, from `recorded_states` of their groups."""
 
-    def __init__(self, bits: Bits, readout: ReadoutError, sites: tuple[int, ...]) -> None:
+    def __init__(
+        self, records: Sequence[Bits], readout: ReadoutError, sites: tuple[int, ...]
+    ) -> None:
         self._readout = readout
         self._parts = [
             (number, [group.sites.index(site) for site in sites if site in group.sites])
             for number, group in enumerate(readout.groups)
             if set(sites) & set(group.sites)
         ]
-        self._index = []  # of the recorded state of each group, by shot
-        for number, _ in self._parts:
-            group = readout.groups[number].sites
-            self._index.append(bits[:, group].astype(np.int64) @ (1 << np.arange(len(group))))
+        self._records = [records[number] for number, _ in self._parts]
         shape = [len(readout.groups[number].matrix) for number, _ in self._parts]
-        joint = np.ravel_multi_index(tuple(self._index), shape)
+        joint = np.ravel_multi_index(tuple(self._records), shape)
         counts = np.bincount(joint, minlength=int(np.prod(shape)))
-        self._frequency = counts.reshape(shape) / len(bits)
+        self._frequency = counts.reshape(shape) / counts.sum()
 
     def by_shot(self) -> Float64:
         """Return the estimate from each record, [shot]."""
-        value = np.ones(len(self._index[0]))
-        for estimate, index in zip(self._estimates(self._readout), self._index, strict=True):
+        value = np.ones(len(self._records[0]))
+        for estimate, index in zip(self._estimates(self._readout), self._records, strict=True):
             value *= estimate[index]
         return value
 

@@ -7,6 +7,7 @@ true bits: rates that are too small leave flips in the state. No number of recor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -68,7 +69,9 @@ def errors_from_rates(
     def functions(bits: Bits) -> Float64:
         return np.column_stack([*(each(bits) for each in sums.values()), _functions(bits)])
 
-    found = linear_response(rbm, shots, others, seed, functions, curvature)
+    # From there, as p(v | y) gives what a matrix excludes no weight.
+    records = replace(shots, readout=readout.allowing_unseen())
+    found = linear_response(rbm, records, others, seed, functions, curvature)
     errors = np.sqrt(np.square(found.means).mean(axis=0))
     further, errors = errors[: len(sums)], errors[len(sums) :]
     named = zip(STATE_OBSERVABLES, (errors[0], errors[1], errors[2:]), strict=True)

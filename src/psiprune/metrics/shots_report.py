@@ -113,6 +113,9 @@ class ShotsReport:
             shots, or is not known to be trained through them; empty if it was, or neither has any.
         training_note: why no observable has a `training_error`, or that it is an upper estimate, as
             training ended early; else empty.
+        boundary_note: where bits of the state have a probability of 0 within its error, so that
+            first order does not hold; there `rates_error` and `training_error` are at least those
+            of the estimate from the records (`psiprune.metrics.boundary`). Empty if nowhere.
     """
 
     shots: int
@@ -132,6 +135,7 @@ class ShotsReport:
     state: Mapping[str, Comparison] = field(default_factory=dict)
     readout_warning: str = ""
     training_note: str = ""
+    boundary_note: str = ""
 
     def __repr__(self) -> str:
         """Return the number of shots and the log-likelihoods in one line."""

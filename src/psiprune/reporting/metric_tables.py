@@ -155,6 +155,8 @@ def shots_report_text(report: ShotsReport) -> str:
         notes.append(
             wrap(f"note: the noise of the training shots is unknown: {report.training_note}")
         )
+    if report.boundary_note:
+        notes.append(wrap(f"note: {report.boundary_note}"))
     columns = (*_SHOTS[:3], *further, *_SHOTS[3:])
     return "\n".join([table(columns, rows), *warnings, *notes])
 
@@ -212,6 +214,7 @@ def shots_report_numbers(report: ShotsReport) -> dict[str, Any]:
         "shots_warnings": [each._asdict() for each in report.shots_warnings],
         "readout_warning": report.readout_warning,
         "training_note": report.training_note,
+        "boundary_note": report.boundary_note,
         "note": note(report),
     }
 
