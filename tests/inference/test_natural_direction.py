@@ -77,7 +77,7 @@ def test_independent_units_and_sites_take_two_products() -> None:
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(natural_direction, "_PIECE", 64)
-    scores, slope = sample_scores(MASKED, BITS), np.ones(MASKED.number_of_parameters)
+    scores, slope = scores_of(MASKED, 2), np.ones(MASKED.number_of_parameters)
     found = []
     for cores in (1, 3):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
