@@ -22,6 +22,8 @@ from psiprune.inference.natural_direction import (
     sample_scores,
 )
 from psiprune.inference.observed_fisher import records_fisher
+from psiprune.inference.sparse_direction import sparse_damped_fisher
+from psiprune.rbm.edges import is_sparse, product_work
 from psiprune.rbm.likelihood import from_vector, to_vector, unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.rbm.posterior import TrueBits
@@ -36,7 +38,7 @@ FIRST_PRODUCTS, MORE_PRODUCTS = 20, 4
 _STALE, _OLD = 1.0, 50
 #: Conjugate directions that are known after so many steps.
 MOST_DIRECTIONS = FIRST_PRODUCTS + (_OLD - 1) * MORE_PRODUCTS
-# F is formed up to this many squared parameters per pair of units; see `forms_fisher`.
+# F is formed up to this many squared parameters per multiply-add of a product; see `forms_fisher`.
 _SQUARED_PARAMETERS = 1000
 
 
@@ -130,14 +132,18 @@ def new_metric(
         matrix = records_fisher(rbm, true, REPEATS, seed)
         factor, damping = damped_factor(matrix.T, damping)
         return Metric(Factor(factor), to_vector(rbm), true.bits, damping, true.steps)
-    if forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden):
+    sizes = rbm.number_of_weights, rbm.visible, rbm.hidden
+    if forms_fisher(rbm.number_of_parameters, product_work(*sizes)):
         matrix = sample_fisher(rbm, unique_configurations(bits))
         # The transpose of the symmetric matrix is in LAPACK's memory order, which avoids a copy.
         factor, damping = damped_factor(matrix.T, damping)
         return Metric(Factor(factor), to_vector(rbm), bits, damping)
+    if is_sparse(*sizes):
+        damped = sparse_damped_fisher(rbm, bits, damping)
+    else:
+        damped = damped_fisher(rbm, sample_scores(rbm, bits), damping)
     none = np.empty((0, rbm.number_of_parameters))
-    search = Search(damped_fisher(rbm, sample_scores(rbm, bits), damping), Conjugate(none, none))
-    return Metric(search, to_vector(rbm), bits, damping)
+    return Metric(Search(damped, Conjugate(none, none)), to_vector(rbm), bits, damping)
 
 
 def restored_metric(
@@ -162,11 +168,12 @@ def restored_metric(
     return replace(metric, moved=float(arrays["fisher_moved"]), age=int(arrays["fisher_age"]))
 
 
-def forms_fisher(parameters: int, sites: int, hidden: int, *, readout: bool = False) -> bool:
-    """Return whether F of so many parameters is formed: P^2 <= 1000 N N_h, or readout errors.
+def forms_fisher(parameters: int, work: int, *, readout: bool = False) -> bool:
+    """Return whether F of so many parameters is formed: P^2 <= 1000 work, or readout errors.
 
-    Over K samples forming takes P^2 K / 2 multiply-adds and factorising P^3 / 6, about every 16th
-    step; conjugate gradients take about 10 K N N_h in each step. Through readout errors a product
-    would be over several draws of the true bits of each record.
+    `work` is `product_work`, N N_h or three times the weights of a sparse mask. Over K samples
+    forming takes P^2 K / 2 multiply-adds and factorising P^3 / 6, about every 16th step; conjugate
+    gradients take about 10 K work in each step. Through readout errors a product would be over
+    several draws of the true bits of each record.
     """
-    return readout or parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
+    return readout or parameters**2 <= _SQUARED_PARAMETERS * work
