@@ -82,9 +82,9 @@ def cell(value: float | int | str | None) -> str:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print rows as a table; the keys of the first are its columns."""
-    columns = list(rows[0])
-    text = [columns, *([cell(row[column]) for column in columns] for row in rows)]
+    """Print rows as a table, with a column for each key of any row."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = [columns, *([cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[k]) for line in text) for k in range(len(columns))]
     for line in text:
         print("  ".join(field.rjust(width) for field, width in zip(line, widths, strict=True)))
@@ -188,16 +188,25 @@ class Peer:
         about: its versions.
         start_seconds: from starting the interpreter to the end of its imports.
         folder: a temporary folder for the arrays that go to and fro.
+
+    Its script may be another one than that of QuCumber, and `path` where it imports from.
     """
 
-    def __init__(self, python: Path, folder: Path, script: str = "peer_qucumber.py") -> None:
+    def __init__(
+        self,
+        python: Path | str,
+        folder: Path,
+        script: str = "peer_qucumber.py",
+        path: str | None = None,
+    ) -> None:
         start = time.perf_counter()
         self.folder = folder
         self.process = subprocess.Popen(
-            [python, HERE / script],
+            [python, "-P", HERE / script],  # without the folder of the script in its path
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PYTHONPATH": path or str(HERE)},
         )
         self.about = self._answer()
         self.start_seconds = time.perf_counter() - start
@@ -240,6 +249,12 @@ class Peer:
         )
         return list(answer["epoch_seconds"])
 
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()  # the end of its requests, so it ends
+        self.process.wait()
+
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -260,6 +275,4 @@ def open_peer(python: Path, script: str = "peer_qucumber.py") -> Iterator[Peer |
         try:
             yield peer
         finally:
-            assert peer.process.stdin is not None
-            peer.process.stdin.close()  # the end of its requests, so it ends
-            peer.process.wait()
+            peer.close()
