@@ -3,8 +3,8 @@
 Both in one run, each in a process of its own with its sources and the same libraries, in turn on
 one core; CPU time, least of several rounds. A Gibbs step is one of 112 chains; an update is one of
 CD with batch 100 at learning rate 0.01, on shots of the Ising chain at h = 2 (h = 1 at 18 sites).
-KL is that to the exact state after the same number of these epochs from the same weights. The last
-row is natural gradient from shots to RBM, with the defaults of each version, at h = 1.
+KL is that to the exact state after 20 epochs at a rate that falls from 0.1 to 0.001. The last row
+is natural gradient from shots to RBM, with the defaults of each version, at h = 1.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 
 import peers
 import psiprune as pp
-from psiprune.core.hardware import vector_instructions
 
 GIBBS = ((18, 9), (100, 50), (200, 100))
+EPOCHS = 20
 UPDATES = ((18, 9, 1), (18, 9, 10), (100, 50, 1), (100, 50, 10))
 
 
@@ -34,7 +34,6 @@ def main() -> None:
         unpack(args.commit, folder / "then")
         about = peers.header(
             f"This version (now) and commit {args.commit} (then): CPU time",
-            vector_instructions(),
             f"{shots:,} shots, batch {peers.BATCH}, seed {peers.SEED}; least of {rounds}",
         )
         versions = [start(folder, each) for each in (peers.HERE.parent, folder / "then")]
@@ -109,7 +108,7 @@ def updates(
     rounds: int,
     draws: int,
 ) -> peers.Row:
-    """Updates, and the KL of both after all of them."""
+    """Updates, and the KL of both after a training."""
     size = shots.sites, hidden
     request = {"visible": shots.sites, "hidden": hidden, "cd_steps": cd_steps}
 
@@ -119,8 +118,9 @@ def updates(
     seconds = peers.best(rounds, *(partial(task, version) for version in versions))
     found = row(f"CD-{cd_steps} update", size, seconds, 1e6)
     for k, version in enumerate(versions):
-        version.ask("trained", file=str(version.folder / f"{k}.nc"), **request)
-    return found | kls(versions[0].folder, state, draws) | {"epochs": rounds + 2}
+        file = str(version.folder / f"{k}.nc")
+        version.ask("trained", data=shots.bits, file=file, epochs=EPOCHS, **request)
+    return found | kls(versions[0].folder, state, draws)
 
 
 def natural(versions: list[peers.Peer], shots: pp.Shots, state: pp.MPS, draws: int) -> peers.Row:
