@@ -191,12 +191,13 @@ def random_rbm(visible: int, hidden: int, density: float = 1.0, zeros_kept: bool
 class Peer:
     """A peer in a process of its own, asked by JSON lines; its imports are paid once.
 
+    Its script is that of QuCumber, JAX or NetKet, or of another version of psiprune, whose `path`
+    says where to import from.
+
     Attributes:
         about: its versions.
         start_seconds: from starting the interpreter to the end of its imports.
         folder: a temporary folder for the arrays that go to and fro.
-
-    Its script may be another one than that of QuCumber, and `path` where it imports from.
     """
 
     def __init__(
@@ -243,7 +244,7 @@ class Peer:
         keep_every: int = 0,
         learning_rate: float = 0.01,
     ) -> list[float]:
-        """CPU seconds of each epoch of QuCumber at batch 100; the first warms up."""
+        """CPU seconds of each epoch at batch 100; the first warms up, or compiles."""
         answer = self.ask(
             "fit",
             threads,
@@ -279,7 +280,12 @@ def open_peer(python: Path, script: str = "peer_qucumber.py") -> Iterator[Peer |
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
-        peer = Peer(python, Path(folder), script)
+        try:
+            peer = Peer(python, Path(folder), script)
+        except RuntimeError:
+            print(f"No peer: {script} does not run in {python}, see above.", file=sys.stderr)
+            yield None
+            return
         try:
             yield peer
         finally:

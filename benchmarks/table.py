@@ -58,12 +58,14 @@ def table(head: Cells, rows: list[Cells]) -> str:
 
 
 def peer_rows(found: dict[str, Any]) -> list[Cells]:
-    """Rows against QuCumber and TeNPy."""
+    """Rows against QuCumber, JAX and TeNPy."""
     rows = []
     for row in found["training"]["tables"]["training"] if "training" in found else ():
         name = f"CD-{row['k']} update, {row['visible']} x {row['hidden']}, batch 100"
-        times = line(name, "us", row["ours [us]"], row["QuCumber [us]"], row["ratio"])
-        rows.append((*times, kl(row["KL, ours"]), kl(row["KL, QuCumber"])))
+        for peer in ("QuCumber", "JAX"):
+            there, ratio = row.get(f"{peer} [us]"), row.get(f"{peer} ratio")
+            times = line(f"{name}, {peer}", "us", row["ours [us]"], there, ratio)
+            rows.append((*times, kl(row["KL, ours"]), kl(row.get(f"KL, {peer}"))))
     for row in found["sampling"]["tables"]["sampling"] if "sampling" in found else ():
         name = f"{row['what']}, one core, {row['peer']}"
         ours, theirs = row["ours, one core [1/s]"], row["peer [1/s]"]
