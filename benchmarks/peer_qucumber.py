@@ -14,7 +14,7 @@ from peer_serve import serve
 
 
 class EpochClock:
-    """Notes the time after each epoch, and every so many epochs the parameters.
+    """Notes the CPU time after each epoch, and every so many epochs the parameters.
 
     It stands in for a learning-rate scheduler, which `fit` calls once an epoch. A callback would
     be called at every batch as well, and QuCumber would look slower than it is.
@@ -22,18 +22,18 @@ class EpochClock:
 
     def __init__(self, state: PositiveWaveFunction, keep_every: int) -> None:
         self.state, self.keep_every = state, keep_every
-        self.times = [time.perf_counter()]
+        self.times = [time.process_time()]
         self.kept: dict[str, list[Any]] = {"weights": [], "visible_bias": [], "hidden_bias": []}
 
     def step(self) -> None:
-        self.times.append(time.perf_counter())
+        self.times.append(time.process_time())
         if self.keep_every and (len(self.times) - 1) % self.keep_every == 0:
             for name, values in self.kept.items():
                 values.append(getattr(self.state.rbm_am, name).detach().numpy().copy())
 
 
 def fit(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of each epoch of QuCumber's own `fit`; parameters kept go to `folder`."""
+    """CPU seconds of each epoch of QuCumber's own `fit`; parameters kept go to `folder`."""
     data = np.load(request["data"])
     torch.set_num_threads(request["threads"])
     torch.manual_seed(request["seed"])
@@ -54,15 +54,15 @@ def fit(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def sample(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of one call of QuCumber's own `sample`, random start included."""
+    """CPU seconds of one call of QuCumber's own `sample`, random start included."""
     weights = torch.from_numpy(np.load(request["weights"]))
     torch.set_num_threads(request["threads"])
     torch.manual_seed(request["seed"])
     state = PositiveWaveFunction(weights.shape[1], weights.shape[0], gpu=False)
     state.rbm_am.weights.data[:] = weights
-    start = time.perf_counter()
+    start = time.process_time()
     state.sample(request["steps"], num_samples=request["chains"])
-    return {"seconds": time.perf_counter() - start}
+    return {"seconds": time.process_time() - start}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import psiprune as pp
-from psiprune.core.hardware import processor
+from psiprune.core.hardware import blas_kernels, processor, vector_instructions
 from psiprune.training.contrastive_divergence import ContrastiveState
 
 HERE = Path(__file__).resolve().parent
@@ -53,8 +53,8 @@ def header(title: str, *notes: str, peer: Peer | None = None) -> dict[str, Any]:
     """Print what was measured, with which versions and where; the same as a dictionary."""
     names = ("psiprune", "numba", "numpy", "physics-tenpy")
     versions = {"python": platform.python_version(), **{name: version(name) for name in names}}
-    model = processor() or platform.machine()
-    machine = f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    model = f"{processor() or platform.machine()} ({vector_instructions()})"
+    machine = f"{model}, {os.cpu_count()} cores, {platform.system()}, BLAS {blas_kernels()}"
     print(title)
     print(f"  machine: {machine}")
     print("  ours:    " + ", ".join(f"{name} {number}" for name, number in versions.items()))
@@ -82,9 +82,9 @@ def cell(value: float | int | str | None) -> str:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print rows as a table; the keys of the first are its columns."""
-    columns = list(rows[0])
-    text = [columns, *([cell(row[column]) for column in columns] for row in rows)]
+    """Print rows as a table, with a column for each key of any row."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = [columns, *([cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[k]) for line in text) for k in range(len(columns))]
     for line in text:
         print("  ".join(field.rjust(width) for field, width in zip(line, widths, strict=True)))
@@ -104,6 +104,13 @@ def seconds(task: Callable[[], object]) -> float:
     start = time.perf_counter()
     task()
     return time.perf_counter() - start
+
+
+def cpu_seconds(task: Callable[[], object]) -> float:
+    """CPU time of all threads, which other programs inflate less than time on the clock."""
+    start = time.process_time()
+    task()
+    return time.process_time() - start
 
 
 def best(repeats: int, *tasks: Callable[[], float]) -> list[float]:
@@ -128,7 +135,7 @@ class UpdateClock:
     """Trains on, an epoch at a time, and times it. Making one trains an epoch, so all is compiled.
 
     Attributes:
-        first_epoch: seconds of that epoch, with reading or compiling the kernels.
+        first_epoch: CPU seconds of that epoch, with reading or compiling the kernels.
     """
 
     def __init__(self, rbm: pp.RBM, shots: pp.Shots, cd_steps: int, batch: int = BATCH) -> None:
@@ -141,11 +148,11 @@ class UpdateClock:
         )
         self.states = epochs_of(method, method.init(rbm, shots, SEED))
         self.updates = -(-len(shots) // batch)
-        self.first_epoch = seconds(lambda: next(self.states))
+        self.first_epoch = cpu_seconds(lambda: next(self.states))
 
     def __call__(self, epochs: int) -> float:
-        """Seconds per update in the fastest of so many epochs; shuffling the shots counts."""
-        return min(seconds(lambda: next(self.states)) for _ in range(epochs)) / self.updates
+        """CPU seconds per update in the fastest of so many epochs; shuffling the shots counts."""
+        return min(cpu_seconds(lambda: next(self.states)) for _ in range(epochs)) / self.updates
 
 
 # --- data -------------------------------------------------------------------------------------
@@ -184,20 +191,30 @@ def random_rbm(visible: int, hidden: int, density: float = 1.0, zeros_kept: bool
 class Peer:
     """A peer in a process of its own, asked by JSON lines; its imports are paid once.
 
+    Its script is that of QuCumber, JAX or NetKet, or of another version of psiprune, whose `path`
+    says where to import from.
+
     Attributes:
         about: its versions.
         start_seconds: from starting the interpreter to the end of its imports.
         folder: a temporary folder for the arrays that go to and fro.
     """
 
-    def __init__(self, python: Path, folder: Path, script: str = "peer_qucumber.py") -> None:
+    def __init__(
+        self,
+        python: Path | str,
+        folder: Path,
+        script: str = "peer_qucumber.py",
+        path: str | None = None,
+    ) -> None:
         start = time.perf_counter()
         self.folder = folder
         self.process = subprocess.Popen(
-            [python, HERE / script],
+            [python, "-P", HERE / script],  # without the folder of the script in its path
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PYTHONPATH": path or str(HERE)},
         )
         self.about = self._answer()
         self.start_seconds = time.perf_counter() - start
@@ -225,8 +242,9 @@ class Peer:
         *,
         threads: int = 1,
         keep_every: int = 0,
+        learning_rate: float = 0.01,
     ) -> list[float]:
-        """Seconds of each epoch of QuCumber at batch 100 and lr 0.01; the first is a warm-up."""
+        """CPU seconds of each epoch at batch 100; the first warms up, or compiles."""
         answer = self.ask(
             "fit",
             threads,
@@ -234,11 +252,17 @@ class Peer:
             hidden=hidden,
             batch=BATCH,
             cd_steps=cd_steps,
-            learning_rate=0.01,
+            learning_rate=learning_rate,
             epochs=epochs,
             keep_every=keep_every,
         )
         return list(answer["epoch_seconds"])
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()  # the end of its requests, so it ends
+        self.process.wait()
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -256,10 +280,13 @@ def open_peer(python: Path, script: str = "peer_qucumber.py") -> Iterator[Peer |
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
-        peer = Peer(python, Path(folder), script)
+        try:
+            peer = Peer(python, Path(folder), script)
+        except RuntimeError:
+            print(f"No peer: {script} does not run in {python}, see above.", file=sys.stderr)
+            yield None
+            return
         try:
             yield peer
         finally:
-            assert peer.process.stdin is not None
-            peer.process.stdin.close()  # the end of its requests, so it ends
-            peer.process.wait()
+            peer.close()

@@ -2,7 +2,8 @@
 
 Each side through its own public function, `RBM.sample` against `PositiveWaveFunction.sample`,
 random starts and conversions included; `psiprune.sample` against `MPS.sample_measurements` on the
-same tensors, without charges, which is TeNPy's fastest. One thread; ours on all cores beside it.
+same tensors, without charges, which is TeNPy's fastest. CPU time of one thread; ours on all cores
+beside it, by the clock.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def shots(repeats: int, count: int, count_there: int) -> peers.Row:
         return pp.sample(state, count, seed=peers.SEED)
 
     def theirs() -> float:
-        return peers.seconds(
+        return peers.cpu_seconds(
             lambda: [psi.sample_measurements(rng=generator) for _ in range(count_there)]
         )
 
@@ -78,11 +79,11 @@ def shots(repeats: int, count: int, count_there: int) -> peers.Row:
 def measure(
     repeats: int, ours: Callable[[], object], theirs: Callable[[], float] | None
 ) -> tuple[float, float, float | None]:
-    """Seconds: ours on one core, ours on all, theirs."""
+    """CPU seconds of ours on one core, seconds of ours on all, CPU seconds of theirs."""
 
     def on_one() -> float:
         with peers.one_core():
-            return peers.seconds(ours)
+            return peers.cpu_seconds(ours)
 
     tasks = [on_one, lambda: peers.seconds(ours), *([theirs] if theirs else [])]
     for task in tasks:

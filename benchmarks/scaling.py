@@ -1,19 +1,27 @@
 """How does the time per update grow with N, N_h, k and the number of shots, and do replicas scale?
 
-Fair bits as shots, batch 100, one core; then several RBMs trained at once, in one and two threads.
+Fair bits as shots, batch 100, one core; then sparse masks of 14 weights a hidden unit up to N =
+1000; then several RBMs trained at once, in one and two threads. A size that this machine cannot do
+has a row with the reason.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 import peers
 import psiprune as pp
+from psiprune.training.method import Method
+from psiprune.training.train import new_rbm
 
 REPLICAS = 4
+LINKS = 14  # weights of a hidden unit, where masks are sparse
+METHODS: tuple[Method, ...] = (pp.CD(steps=10), pp.PCD(steps=10), pp.NaturalGradient())
 
 
 def main() -> None:
@@ -24,7 +32,7 @@ def main() -> None:
         f"{count:,} shots of fair bits where not said, batch {peers.BATCH}, seed {peers.SEED}",
         f"least of {repeats} epochs; shuffling counts",
     )
-    sizes = [(sites, sites // 2) for sites in (10, 20, 50, 100, 200)]
+    sizes = [(sites, sites // 2) for sites in (10, 20, 50, 100, 200, 400)]
     most = 6 if args.quick else 7
     tables = {
         "size": [update(*size, cd_steps, count, repeats) for cd_steps in (1, 10) for size in sizes],
@@ -35,6 +43,14 @@ def main() -> None:
     for name, rows in tables.items():
         print(f"by {name}")
         peers.show(rows)
+    print(f"sparse masks: CPU ms of an epoch of {count:,} shots, or of a step over 10,000 chains")
+    with peers.one_core():
+        tables["sparse"] = [
+            sparse(method, sites, count, 2 if args.quick else 20)
+            for method in METHODS
+            for sites in (50, 100, 200, 400, 1000)
+        ]
+    peers.show(tables["sparse"])
     epochs = 2 if args.quick else 10
     tables["replicas"] = [
         replicas(*case, epochs, 2 if args.quick else 5)
@@ -45,24 +61,54 @@ def main() -> None:
     peers.save(args.json, about, **tables)
 
 
+def or_reason(size: peers.Row, measured: Callable[[], peers.Row]) -> peers.Row:
+    """A row of measurements, or one with the reason why there are none."""
+    try:
+        return {**size, **measured()}
+    except (pp.InputError, MemoryError) as error:
+        return {**size, "not measured": str(error) or "out of memory"}
+
+
 def update(visible: int, hidden: int, cd_steps: int, count: int, repeats: int) -> peers.Row:
     """Microseconds per update; and nanoseconds per weight, chain and Gibbs step, which level off.
 
     An update of CD-k multiplies by the weights 2 k + 2 times, counting the gradient's two as one.
     """
-    clock = peers.UpdateClock(
-        peers.random_rbm(visible, hidden), peers.fair_bits(visible, count), cd_steps
-    )
-    time = clock(repeats)
-    work = visible * hidden * peers.BATCH * (2 * cd_steps + 2)
-    return {
-        "visible": visible,
-        "hidden": hidden,
-        "k": cd_steps,
-        "shots": count,
-        "update [us]": 1e6 * time,
-        "per weight and chain [ps]": 1e12 * time / work,
-    }
+
+    def measured() -> peers.Row:
+        clock = peers.UpdateClock(
+            peers.random_rbm(visible, hidden), peers.fair_bits(visible, count), cd_steps
+        )
+        time = clock(repeats)
+        work = visible * hidden * peers.BATCH * (2 * cd_steps + 2)
+        return {"update [us]": 1e6 * time, "per weight and chain [ps]": 1e12 * time / work}
+
+    size: peers.Row = {"visible": visible, "hidden": hidden, "k": cd_steps, "shots": count}
+    return or_reason(size, measured)
+
+
+def sparse(method: Method, sites: int, count: int, steps: int) -> peers.Row:
+    """CPU time of a step with a sparse mask, in total and for each weight.
+
+    The mean over steps, as natural gradient does work every few steps that serves the others. The
+    first two are not counted: they compile, and are the first with a Fisher matrix.
+    """
+    hidden = sites // 2
+
+    def measured() -> peers.Row:
+        shots = peers.fair_bits(sites, count)
+        mask = pp.scale_free_mask(visible=sites, hidden=hidden, weights=LINKS * hidden)
+        state = method.init(new_rbm(shots, hidden, peers.SEED, "random", mask), shots, peers.SEED)
+        for _ in range(2):
+            state, _ = method.step(state)
+        begin = time.process_time()
+        for _ in range(steps):
+            state, _ = method.step(state)
+        seconds = (time.process_time() - begin) / steps
+        return {"step [ms]": 1e3 * seconds, "per weight [us]": 1e6 * seconds / mask.sum()}
+
+    size: peers.Row = {"method": method.method, "visible": sites, "weights": LINKS * hidden}
+    return or_reason(size, measured)
 
 
 def replicas(visible: int, hidden: int, cd_steps: int, epochs: int, repeats: int) -> peers.Row:

@@ -8,7 +8,6 @@ temperature of 112 chains. Only CPUs with AVX-512 have the tables.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from unittest.mock import patch
 
@@ -75,20 +74,13 @@ def compare(
     }
 
 
-def cpu_seconds(task: Callable[[], object]) -> float:
-    """CPU time of a call."""
-    start = time.process_time()
-    task()
-    return time.process_time() - start
-
-
 def gibbs_step(rbm: pp.RBM) -> Clock:
     """A clock of one Gibbs step of one tile of chains."""
     start = gibbs.random_start(CHAINS, rbm.visible, peers.SEED)
     chains = gibbs.start_chains(rbm.compiled, start, peers.SEED)
     steps = 20 + 2_000_000 // (rbm.visible * rbm.hidden)
     gibbs.step(chains, 1)
-    return lambda: cpu_seconds(lambda: gibbs.step(chains, steps)) / steps
+    return lambda: peers.cpu_seconds(lambda: gibbs.step(chains, steps)) / steps
 
 
 def update(method: pp.CD | pp.PCD, rbm: pp.RBM, count: int) -> Clock:
@@ -96,7 +88,7 @@ def update(method: pp.CD | pp.PCD, rbm: pp.RBM, count: int) -> Clock:
     shots = peers.fair_bits(rbm.visible, count)
     state = method.init(rbm, shots, peers.SEED)
     method.step(state)
-    return lambda: cpu_seconds(lambda: method.step(state)) * method.batch_size / count
+    return lambda: peers.cpu_seconds(lambda: method.step(state)) * method.batch_size / count
 
 
 def annealing_step(rbm: pp.RBM) -> Clock:
@@ -105,7 +97,7 @@ def annealing_step(rbm: pp.RBM) -> Clock:
     base, betas = ais.base_of(rbm, start), np.linspace(0.0, 1.0, 101)
     rbm.compiled  # noqa: B018  (chosen now)
     ais.anneal(rbm, base, start, betas[:2], peers.SEED)
-    return lambda: cpu_seconds(lambda: ais.anneal(rbm, base, start, betas, peers.SEED)) / 100
+    return lambda: peers.cpu_seconds(lambda: ais.anneal(rbm, base, start, betas, peers.SEED)) / 100
 
 
 if __name__ == "__main__":

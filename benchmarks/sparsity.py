@@ -74,7 +74,7 @@ def gibbs_step(rbm: pp.RBM) -> Callable[[], float]:
     start = gibbs.random_start(CHAINS, VISIBLE, peers.SEED)
     chains = gibbs.start_chains(rbm.compiled, start, peers.SEED)
     gibbs.step(chains, 1)
-    return lambda: peers.seconds(lambda: gibbs.step(chains, STEPS)) / STEPS
+    return lambda: peers.cpu_seconds(lambda: gibbs.step(chains, STEPS)) / STEPS
 
 
 def break_even(rows: list[peers.Row]) -> str:

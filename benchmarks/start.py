@@ -1,7 +1,7 @@
 """How long does a command take to start, and which kernels does it compile?
 
-Each command runs in a process of its own: once with an empty folder for compiled kernels (cold), then
-several times with what that has left there (warm). Seconds are CPU time of the process and its
+Each command runs in a process of its own: once with an empty folder for compiled kernels (cold),
+then several times with what that has left there (warm). Seconds are CPU time of the process and its
 children, least of the warm ones; wall time beside it. `compiled` counts the kernels that the cold
 start compiled; a second table has the CPU seconds of each.
 """

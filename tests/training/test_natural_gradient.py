@@ -13,7 +13,7 @@ from machines import random_rbm
 from psiprune.rbm.init import initial_rbm, local_rbm
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.training import natural_metric
-from psiprune.training.natural_gradient import NaturalState, parts_of
+from psiprune.training.natural_gradient import NaturalState, mean_scores, parts_of
 from psiprune.training.natural_metric import forms_fisher
 from refusals import refuses
 
@@ -78,13 +78,11 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("parameters", "sites", "hidden", "formed"),
-    [(5150, 100, 50, False), (2236, 100, 50, True), (2237, 100, 50, False), (100, 10, 1, True)],
+    ("parameters", "work", "formed"),
+    [(5150, 5000, False), (2236, 5000, True), (2237, 5000, False), (100, 10, True)],
 )
-def test_the_matrix_of_few_parameters_is_formed(
-    parameters: int, sites: int, hidden: int, formed: bool
-) -> None:
-    assert forms_fisher(parameters, sites, hidden) == formed
+def test_the_matrix_of_few_parameters_is_formed(parameters: int, work: int, formed: bool) -> None:
+    assert forms_fisher(parameters, work) == formed
 
 
 def test_a_metric_that_is_not_formed_keeps_its_directions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,3 +155,16 @@ def test_the_local_start_is_of_no_direction_for_symmetric_data() -> None:
     np.testing.assert_allclose(
         rbm.log_prob_unnormalized(bits), rbm.log_prob_unnormalized(1 - bits), atol=1e-9
     )
+
+
+def test_averages_of_a_sparse_mask_are_those_of_a_dense_one() -> None:
+    generator = np.random.default_rng(3)
+    mask = generator.random((6, 20)) < 0.2
+    parameters = generator.normal(size=(6, 20)) * mask, np.zeros(20), generator.normal(size=6)
+    bits = [generator.integers(0, 2, (20, count)).astype(np.float32) for count in (30, 7)]
+    sparse, dense = (mean_scores(pp.RBM(*parameters, each), bits) for each in (mask, mask | True))
+    np.testing.assert_array_equal(sparse.visible_hidden[~mask], 0.0)
+    found = sparse.visible_hidden[mask]
+    np.testing.assert_allclose(found, dense.visible_hidden[mask], rtol=1e-5)
+    np.testing.assert_allclose(sparse.visible, dense.visible, rtol=1e-6)
+    np.testing.assert_allclose(sparse.hidden, dense.hidden, rtol=1e-5)

@@ -17,6 +17,7 @@ import numpy as np
 from psiprune.core.exceptions import DivergenceError
 from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots
+from psiprune.rbm.edges import product_work
 from psiprune.rbm.init import check_hidden, initial_rbm
 from psiprune.rbm.posterior import TRUE_STEPS
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
@@ -72,6 +73,11 @@ class Size(NamedTuple):
         return self.weights + self.sites + self.hidden
 
     @property
+    def work(self) -> int:
+        """Multiply-adds of a product of the weights with a configuration."""
+        return product_work(self.weights, self.sites, self.hidden)
+
+    @property
     def units(self) -> int:
         """Units of the smaller layer."""
         return min(self.sites, self.hidden)
@@ -104,14 +110,15 @@ def step_seconds(method: Method, size: Size, first: bool = False) -> float:
             rows = min(round(shots), RECORDS)
             entries = REPEATS * rows
         age = 1 if first else _FISHER_AGE
-        if forms_fisher(size.parameters, size.sites, size.hidden):
+        if forms_fisher(size.parameters, size.work):
             fisher = (SINGLE * p * rows + ENTRY * entries + FACTOR / 3 * p**2) * p / age
         else:
             products = MORE_PRODUCTS + (FIRST_PRODUCTS - MORE_PRODUCTS) / age
-            fisher = 2 * products * SINGLE * entries * size.sites * size.hidden
+            work = size.sites * size.hidden if size.readout else size.work
+            fisher = 2 * products * SINGLE * entries * work
         gibbs = VISIT * method.chains * method.steps * size.weights
         visits = min(VISITS, method.steps)
-        scores = 3 * SINGLE * (visits * method.chains + shots) * size.weights
+        scores = 3 * SINGLE * (visits * method.chains + shots) * size.work
         return 8 * _CALLS + gibbs + scores + true_bits + fisher
     if size.readout:
         states = 2.0**size.sites
@@ -139,7 +146,7 @@ def training_bytes(method: Method, size: Size) -> float:
         return 40 * size.weights + shots * size.sites / 8
     if isinstance(method, NaturalGradient):
         arrays = 4 * (method.chains + shots) * (size.sites + size.hidden)
-        formed = forms_fisher(size.parameters, size.sites, size.hidden)
+        formed = forms_fisher(size.parameters, size.work)
         arrays += 16 * p * (p if formed else MOST_DIRECTIONS)
         drawn = 4 * REPEATS * min(shots, RECORDS) * (size.sites + size.hidden)
         return arrays + (drawn if size.readout else 0.0)

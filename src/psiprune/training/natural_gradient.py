@@ -308,28 +308,37 @@ def parts_of(shots: int, chains: int) -> int:
 def mean_scores(rbm: RBM, pieces: Pieces) -> Moments:
     """Return the averages of s_j v_i [hidden, visible], v_i and s_j, with s_j = p(h_j = 1 | v).
 
-    `pieces` of configurations are float32 [site, configuration]. Products are in float32, sums over
-    pieces in float64.
+    For sparse masks s_j v_i is 0 where there is no weight. `pieces` of configurations are float32
+    [site, configuration]. Products are in float32, sums over pieces in float64.
     """
     from psiprune.core.threads import map_threads
+    from psiprune.rbm.edges import edges_of, is_sparse, sigmoid
     from psiprune.rbm.likelihood import Moments
 
-    weights, bias = rbm.weights.astype(np.float32), rbm.hidden_bias.astype(np.float32)[:, None]
-    half = np.float32(0.5)
+    weights, bias = rbm.weights.astype(np.float32), rbm.hidden_bias.astype(np.float32)
+    sparse, edges = is_sparse(rbm.number_of_weights, rbm.visible, rbm.hidden), edges_of(rbm.mask)
+    if sparse:
+        weights = weights[rbm.mask]
 
     def sums_over(bits: NDArray[np.float32]) -> Moments:
-        hidden = weights @ bits
-        hidden += bias
-        hidden *= half  # sigmoid(x) = (1 + tanh(x / 2)) / 2
-        np.tanh(hidden, out=hidden)
-        hidden *= half
-        hidden += half
-        sums = hidden @ bits.T, bits.sum(axis=1), hidden.sum(axis=1)
+        if sparse:
+            hidden = sigmoid(edges.inputs(weights, bias, bits))
+        else:
+            hidden = weights @ bits
+            hidden += bias[:, None]
+            hidden = sigmoid(hidden)
+        both = edges.products(hidden, bits) if sparse else hidden @ bits.T
+        sums = both, bits.sum(axis=1), hidden.sum(axis=1)
         return Moments(*(total.astype(np.float64) for total in sums))
 
     parts = map_threads(sums_over, pieces)
     count = sum(bits.shape[1] for bits in pieces)
-    return Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
+    means = Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
+    if sparse:
+        both = np.zeros(rbm.mask.shape)
+        both[rbm.mask] = means.visible_hidden
+        means = means._replace(visible_hidden=both)
+    return means
 
 
 def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

@@ -23,6 +23,8 @@ from psiprune.inference.natural_direction import (
     sample_scores,
 )
 from psiprune.inference.observed_fisher import record_scores, records_fisher
+from psiprune.inference.sparse_direction import sparse_damped_fisher
+from psiprune.rbm.edges import is_sparse, product_work
 from psiprune.rbm.likelihood import from_vector, to_vector, unique_configurations
 from psiprune.rbm.model import RBM
 from psiprune.rbm.posterior import TrueBits
@@ -38,7 +40,7 @@ FIRST_PRODUCTS, MORE_PRODUCTS = 20, 4
 _STALE, _OLD = 1.0, 50
 #: Conjugate directions that are known after so many steps.
 MOST_DIRECTIONS = FIRST_PRODUCTS + (_OLD - 1) * MORE_PRODUCTS
-# F is formed up to this many squared parameters per pair of units; see `forms_fisher`.
+# F is formed up to this many squared parameters per multiply-add of a product; see `forms_fisher`.
 _SQUARED_PARAMETERS = 1000
 
 
@@ -136,7 +138,8 @@ def new_metric(
     """
     chains, steps = (bits, 0) if true is None else (true.bits, true.steps)
     solver: Factor | Search
-    if forms_fisher(rbm.number_of_parameters, rbm.visible, rbm.hidden):
+    sizes = rbm.number_of_weights, rbm.visible, rbm.hidden
+    if forms_fisher(rbm.number_of_parameters, product_work(*sizes)):
         if true is None:
             matrix = sample_fisher(rbm, unique_configurations(bits))
         else:
@@ -145,12 +148,13 @@ def new_metric(
         factor, damping = damped_factor(restricted(matrix, tie).T, damping)
         solver = Factor(factor)
     else:
-        if true is None:
-            scores = sample_scores(rbm, bits)
+        if true is not None:
+            fisher = damped_fisher(rbm, record_scores(rbm, true, REPEATS, seed), damping)
+        elif is_sparse(*sizes):
+            fisher = sparse_damped_fisher(rbm, bits, damping)
         else:
-            scores = record_scores(rbm, true, REPEATS, seed)
+            fisher = damped_fisher(rbm, sample_scores(rbm, bits), damping)
         none = np.empty((0, rbm.number_of_parameters))
-        fisher = damped_fisher(rbm, scores, damping)
         solver = Search(fisher if tie is None else fisher.within(tie), Conjugate(none, none))
     return Metric(solver, to_vector(rbm), chains, damping, steps)
 
@@ -181,10 +185,11 @@ def restored_metric(
     return replace(metric, moved=float(arrays["fisher_moved"]), age=int(arrays["fisher_age"]))
 
 
-def forms_fisher(parameters: int, sites: int, hidden: int) -> bool:
-    """Return whether F of so many parameters is formed: P^2 <= 1000 N N_h.
+def forms_fisher(parameters: int, work: int) -> bool:
+    """Return whether F of so many parameters is formed: P^2 <= 1000 work.
 
-    Over K samples forming takes P^2 K / 2 multiply-adds and factorising P^3 / 6, about every 16th
-    step; conjugate gradients take about 10 K N N_h in each step.
+    `work` is `product_work`, N N_h or three times the weights of a sparse mask. Over K samples
+    forming takes P^2 K / 2 multiply-adds and factorising P^3 / 6, about every 16th step; conjugate
+    gradients take about 10 K work in each step.
     """
-    return parameters**2 <= _SQUARED_PARAMETERS * sites * hidden
+    return parameters**2 <= _SQUARED_PARAMETERS * work
