@@ -12,7 +12,7 @@ from scipy.stats import binom, multinomial
 
 import exact
 import psiprune as pp
-from confusions import calibrated, dense, random_error
+from confusions import calibrated, dense, flips_together, random_error
 from psiprune.data import readout_pairs
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.readout_pairs import _frequencies, _hulls, _lack, _limits, excluded_pairs
@@ -171,3 +171,15 @@ def test_frequencies_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_site_has_no_pairs() -> None:
     error = ReadoutError.from_rates(0.1, sites=1)
     assert excluded_pairs(np.zeros((100, 1), np.uint8), error, 100, LEVEL) is None
+
+
+def test_a_pair_that_is_read_together() -> None:
+    true, wrong = (flips_together([(1, 0)], together, 1e-3) for together in (0.02, 0.2))
+    records = drawn("all zero", true, 1000, 0)
+    assert excluded_pairs(records.bits, true, 1000, LEVEL) is None
+    found = excluded_pairs(records.bits, wrong, 1000, LEVEL)
+    assert found is not None
+    prob = np.linalg.inv(dense(wrong)) @ exact.empirical(records.bits)
+    assert (found.state, found.pairs) == ("11", 1)
+    assert found.probability == pytest.approx(prob[3])
+    assert excluded_pairs(records.bits, calibrated(wrong, 9), 1000, LEVEL) is None
