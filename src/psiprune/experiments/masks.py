@@ -39,6 +39,7 @@ from psiprune.experiments.stopwatch import Stopwatch
 from psiprune.experiments.truncated import truncated_states
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
+from psiprune.training.symmetry import free_parameters
 
 
 def run_masks(
@@ -149,6 +150,7 @@ def _assembled(
             .drop_attrs()
             .assign(processor_seconds=watch.seconds(cell.family.name(cell.weights)))
             .assign(links_by_length(piece["weights"].values))
+            .assign(kl_floor=_floor(settings, cell, piece))
             for cell, piece in own.items()
         }
         of_members.append(_over_cells(settings, cells))
@@ -157,7 +159,6 @@ def _assembled(
     for name, dimensions in {"energy": (), **OBSERVED}.items():
         values = np.array([getattr(observables, name).value for observables in truth])
         dataset[f"{name}_reference"] = (("field", *dimensions), values)
-    dataset["kl_floor"] = dataset["parameters"] / (2 * settings.shots)
     width = settings.all_widths[-1]
     shown = max(n for name in settings.variants[1:] for n in settings.counts(width, name))
     masks = np.zeros((len(settings.variants), width, settings.sites), np.uint8)
@@ -168,6 +169,12 @@ def _assembled(
             masks[k] = piece["mask"].values
     dataset["mask"] = (("variant", "unit", "site"), masks)
     return labelled(settings, dataset, shots=settings.shots, shown=shown)
+
+
+def _floor(settings: MasksSettings, cell: Cell, piece: xr.Dataset) -> float:
+    """Return what the noise of the shots costs, free parameters / (2 shots), in KL."""
+    mask = piece["mask"].values.astype(bool)
+    return free_parameters(mask, method_of(settings, cell.family)) / (2 * settings.shots)
 
 
 def _over_cells(settings: MasksSettings, pieces: Mapping[Cell, xr.Dataset]) -> xr.Dataset:

@@ -15,7 +15,7 @@ from psiprune.core.threads import single_thread
 from psiprune.experiments.cache import cached_training
 from psiprune.experiments.ensemble import Member
 from psiprune.experiments.mask_kinds import constructed_mask
-from psiprune.experiments.masks_settings import CONSTRUCTED, DENSE, MasksSettings
+from psiprune.experiments.masks_settings import CONSTRUCTED, DENSE, PRUNED, MasksSettings
 from psiprune.experiments.recording import final_measures
 from psiprune.experiments.stopwatch import Stopwatch
 from psiprune.experiments.trainer import Trainer
@@ -81,7 +81,9 @@ def families_of(settings: MasksSettings, member: Member) -> Iterator[Family]:
 
 
 def method_of(settings: MasksSettings, family: Family) -> Method:
-    """Return the method that trains these RBMs."""
+    """Return the method that trains these RBMs, last if they are pruned."""
+    if family.variant in PRUNED:
+        return settings.fine_tune
     return settings.dense_train if family.variant == DENSE else settings.train
 
 

@@ -20,7 +20,7 @@ from psiprune.rbm.likelihood import WeightedConfigurations, unique_configuration
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
-from psiprune.training.symmetry import contradicted_symmetry
+from psiprune.training.symmetry import contradicted_symmetry, symmetry_of
 
 Float64 = NDArray[np.float64]
 #: Chains and temperatures of the annealing run for larger RBMs.
@@ -153,7 +153,7 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
     contradiction = contradicted_rates(shots)
     problems = [contradiction] if contradiction else []
     if shots.readout is None:
-        asymmetry = contradicted_symmetry(sample.bits, getattr(method, "symmetry", None))
+        asymmetry = contradicted_symmetry(sample.bits, symmetry_of(method))
         problems += [asymmetry] if asymmetry else []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array, eye_array
 from psiprune.core.exceptions import InputError
 from psiprune.rbm.likelihood import from_vector, to_vector
 from psiprune.rbm.model import RBM
-from psiprune.training.method import Symmetry
+from psiprune.training.method import Method, Symmetry
 
 Float64 = NDArray[np.float64]
 #: Standard errors that shots of a symmetric state exceed in one of 10,000 sets, at 200 averages.
@@ -54,6 +54,17 @@ def projector(mask: NDArray[np.bool_], symmetry: Symmetry | None) -> csr_array |
         value = np.repeat([1.0, -0.5, -0.5], len(unit))
         result = csr_array((value, (row, np.tile(weight, 3))), shape=(total, total)) @ result
     return result
+
+
+def free_parameters(mask: NDArray[np.bool_], method: Method) -> int:
+    """Return the number of parameters that a training varies independently, the rank of P."""
+    tie = projector(mask, symmetry_of(method))
+    return int(mask.sum()) + sum(mask.shape) if tie is None else round(tie.trace())
+
+
+def symmetry_of(method: Method) -> Symmetry | None:
+    """Return the symmetry to which a method ties parameters; None for one without the field."""
+    return getattr(method, "symmetry", None)
 
 
 def tied(rbm: RBM, symmetry: Symmetry | None) -> RBM:
