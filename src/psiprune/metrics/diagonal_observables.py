@@ -23,6 +23,8 @@ from psiprune.states.hamiltonian import Hamiltonian
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 _CALL = re.compile(r"\s*([A-Za-z]\w*)\s*(?:\(\s*([^()]*?)\s*\))?\s*")
+#: X0, Z_i: begins Pauli strings.
+_LETTER = re.compile(r"[A-Za-z]_?(?:\d+|i)?")
 _PI = re.compile(r"(\d*\.?\d*)\s*\*?\s*pi(?:\s*/\s*(\d+\.?\d*))?")
 
 
@@ -70,7 +72,7 @@ def named_observable(text: str, sites: int) -> BitsObservable | PauliObservable 
         return None
     name, argument = call[1], call[2]
     if name not in _NAMES:
-        if not name[1:2].isalpha():  # X0, Z_i
+        if _LETTER.fullmatch(name):
             return None
         (nearest,) = difflib.get_close_matches(name, _NAMES, n=1, cutoff=0.0)
         raise InputError(
