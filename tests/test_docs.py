@@ -27,6 +27,7 @@ NEVER_RUN = {
     ("docs/benchmarks.md", "make bench"),
     ("docs/benchmarks.md", ".venv/bin/python benchmarks/simd.py"),
     ("docs/benchmarks.md", ".venv/bin/python benchmarks/natural.py"),
+    ("docs/gallery.md", ".venv/bin/python benchmarks/gallery.py"),
     ("docs/install.md", "pip install"),
     ("docs/install.md", "make test"),
     ("docs/interfaces.md", "$ psiprune"),

@@ -7,7 +7,7 @@ import sys
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from psiprune.cli.app import Flat, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import folder_of
@@ -21,9 +21,13 @@ from psiprune.cli.options import (
 )
 from psiprune.cli.streams import tell
 from psiprune.core.durations import parse_duration
+from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.limits import DEFAULT_MAX_TIME
+
+if TYPE_CHECKING:
+    from psiprune.metrics.against_state import Reference
 
 
 @with_method_options
@@ -35,6 +39,7 @@ def reconstruct_command(
     format: str | None = None,
     reading: Annotated[ReadSettings | None, Flat] = None,
     readout: Annotated[ReadoutOptions | None, Flat] = None,
+    state: Path | None = None,
     config: Path | None = None,
     max_time: str = DEFAULT_MAX_TIME,
     yes: Yes = False,
@@ -49,6 +54,8 @@ def reconstruct_command(
         shots: file of shots, in any format that `psiprune import` reads
         out: folder of the run (default: runs/reconstruct-HASH, with the hash of its settings)
         format: format of the shots, as in psiprune import (default: detected)
+        state: file of a state to compare the smallest RBM with, as psiprune evaluate does; it does
+            not affect the run
         config: TOML file of settings, such as a run's config.toml; options given here take
             precedence
         max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
@@ -74,6 +81,7 @@ def reconstruct_command(
     data = with_readout(read_shots(shots, form, **options), readout)
     given = {} if readout is None else readout.model_dump(exclude_defaults=True)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
+    reference = None if state is None else _reference(state, data.sites)
     with redirect_stdout(sys.stderr):  # custom observables may print
         result = reconstruct_and_report(
             data,
@@ -87,4 +95,22 @@ def reconstruct_command(
     text += f"\n\n{folder}: report.html, smallest.nc"
     numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
     numbers["estimate"] = result.estimate
+    if reference is not None:
+        from psiprune.metrics.against_state import evaluate
+        from psiprune.reporting.metric_tables import report_numbers, report_text
+
+        measured = evaluate(result.rbm, reference, draws=chosen.draws, seed=chosen.seed)
+        numbers["against_state"] = report_numbers(measured)
+        text += f"\n\nsmallest RBM against {state}:\n{report_text(measured)}"
     show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json)
+
+
+def _reference(state: Path, sites: int) -> Reference:
+    """Return a state as a reference; raise InputError, before any training, if it does not fit."""
+    from psiprune.metrics.against_state import reference_of
+    from psiprune.states.mps import load_mps
+
+    loaded = load_mps(state)
+    if loaded.sites != sites:
+        raise InputError(f"{state}: has {loaded.sites} sites, but the shots have {sites}")
+    return reference_of(loaded)
